@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { runIdSchema, taskIdSchema } from './identifiers.ts';
+import { runRequestSchema } from './run-request.ts';
+import { runSummarySchema, runViewSchema, taskViewSchema } from './views.ts';
+
+/** A request/reply method: of the public API (`coppice.api.<tenant>.<name>`), or between services (`coppice.call.<service>.<name>`). */
+export type Method<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> = {
+  /** `<noun>.<verb>` for the public API; one token between services. */
+  name: string;
+  description: string;
+  input: Input;
+  output: Output;
+  /** How long a caller waits for the answer. */
+  deadlineMs: number;
+};
+
+const method = <Input extends z.ZodType, Output extends z.ZodType>(
+  name: string,
+  description: string,
+  input: Input,
+  output: Output,
+  deadlineMs = 10_000,
+): Method<Input, Output> => ({ name, description, input, output, deadlineMs });
+
+const listLimit = z.int().min(1).max(500).default(100);
+const taskTarget = z.strictObject({ taskId: taskIdSchema });
+const reason = z.string().min(1).max(500).optional();
+
+/** The public API. Requests refuse fields that they don't know. */
+export const api = {
+  runSubmit: method(
+    'run.submit',
+    'Start a run. The same tenant and requestId are the same run, however often sent.',
+    runRequestSchema,
+    z.object({ runId: z.string(), created: z.boolean(), tasks: z.array(z.object({ name: z.string(), taskId: z.string() })) }),
+    30_000,
+  ),
+  runGet: method('run.get', 'One run with its tasks.', z.strictObject({ runId: runIdSchema }), runViewSchema),
+  runList: method(
+    'run.list',
+    'Runs of the tenant, newest first.',
+    z.strictObject({ limit: listLimit }),
+    z.object({ runs: z.array(runSummarySchema), more: z.boolean() }),
+  ),
+  runCancel: method(
+    'run.cancel',
+    'Cancel every task of a run that has not ended.',
+    z.strictObject({ runId: runIdSchema, reason }),
+    z.object({ runId: z.string() }),
+  ),
+  taskGet: method('task.get', 'One task.', taskTarget, taskViewSchema),
+  taskList: method(
+    'task.list',
+    'Tasks of the tenant, or of one run.',
+    z.strictObject({ runId: runIdSchema.optional(), limit: listLimit }),
+    z.object({ tasks: z.array(taskViewSchema), more: z.boolean() }),
+  ),
+  taskCancel: method('task.cancel', 'Stop a task. What it did so far is kept on a rescue ref.', taskTarget.extend({ reason }), taskViewSchema),
+  taskApprove: method('task.approve', 'Allow a change that waits for approval.', taskTarget, taskViewSchema),
+  taskReject: method('task.reject', 'Refuse a change that waits for approval; the task ends as discarded.', taskTarget.extend({ reason }), taskViewSchema),
+  taskMerge: method('task.merge', 'Land a task that is ready (merge: manual).', taskTarget, taskViewSchema),
+  taskDiscard: method(
+    'task.discard',
+    'Give up a task that is ready or waits for approval.',
+    taskTarget.extend({ keepBranch: z.boolean().default(false), reason }),
+    taskViewSchema,
+  ),
+  taskDiff: method(
+    'task.diff',
+    "The task's change as a unified patch, at most 512 KiB of it.",
+    taskTarget,
+    z.object({ patch: z.string(), truncated: z.boolean(), commit: z.string(), baseCommit: z.string() }),
+    30_000,
+  ),
+} as const;
+export type Api = typeof api;

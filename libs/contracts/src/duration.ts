@@ -1,0 +1,14 @@
+import { z } from 'zod';
+
+const unitsMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const durationPattern = /^(\d{1,9})(ms|s|m|h|d)$/;
+
+/** A duration as written in a run file: `90s`, `10m`, `2h`. */
+export const durationSchema = z.string().regex(durationPattern, 'a duration such as 90s, 10m or 2h');
+
+/** Milliseconds of a duration that `durationSchema` accepted. */
+export function durationMs(duration: string): number {
+  const match = durationPattern.exec(duration);
+  if (match === null) throw new RangeError(`not a duration: ${duration}`);
+  return Number(match[1]) * unitsMs[match[2] as keyof typeof unitsMs];
+}

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { wireErrorSchema } from './errors.ts';
+import { runStateSchema, taskStateSchema, usageSchema } from './views.ts';
+
+/**
+ * Events are CloudEvents 1.0 in the NATS binding's structured form. `sequence` counts an actor's own events from 1, so that a reader
+ * notices a gap; `id` is the same on every repeat.
+ */
+const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, data: Data) =>
+  z.object({
+    specversion: z.literal('1.0'),
+    id: z.string(),
+    /** `/coppice/<actor kind>/<actor id>`. */
+    source: z.string(),
+    type: z.literal(`coppice.${type}` as const),
+    /** RFC 3339. */
+    time: z.string(),
+    datacontenttype: z.literal('application/json'),
+    /** CloudEvents' extension: an integer as text. */
+    sequence: z.string(),
+    data,
+  });
+
+export const runSubmittedData = z.object({
+  runId: z.string(),
+  requestId: z.string(),
+  repository: z.string(),
+  baseBranch: z.string(),
+  tasks: z.int(),
+});
+export const runEndedData = z.object({ runId: z.string(), state: runStateSchema, taskCounts: z.record(z.string(), z.int()) });
+export const taskStateData = z.object({
+  runId: z.string(),
+  taskId: z.string(),
+  name: z.string(),
+  from: taskStateSchema.nullable(),
+  to: taskStateSchema,
+  reason: z.string().nullable(),
+});
+export const taskEndedData = z.object({
+  runId: z.string(),
+  taskId: z.string(),
+  name: z.string(),
+  state: taskStateSchema,
+  reason: z.string().nullable(),
+  error: wireErrorSchema.nullable(),
+  branch: z.string().nullable(),
+  commit: z.string().nullable(),
+  landedCommit: z.string().nullable(),
+  finishCommand: z.string().nullable(),
+  logTail: z.string().nullable(),
+  usage: usageSchema,
+});
+
+/** Every event type: the last token of its subject, with the schema of the whole CloudEvent. */
+export const events = {
+  'run-submitted': cloudEvent('run-submitted', runSubmittedData),
+  'run-ended': cloudEvent('run-ended', runEndedData),
+  'task-state': cloudEvent('task-state', taskStateData),
+  'task-ended': cloudEvent('task-ended', taskEndedData),
+} as const;
+export type EventType = keyof typeof events;
+
+export const coppiceEventSchema = z.discriminatedUnion('type', [
+  events['run-submitted'],
+  events['run-ended'],
+  events['task-state'],
+  events['task-ended'],
+]);
+export type CoppiceEvent = z.infer<typeof coppiceEventSchema>;

@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+
+/**
+ * One token of a subject or key. No underscore: effect ids join tokens with it. Nothing that NATS, git refs or file systems treat as special.
+ */
+const tokenPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+export const tokenSchema = z.string().regex(tokenPattern, 'lower-case letters, digits and dashes, at most 63, not starting with a dash');
+
+export const tenantSchema = tokenSchema;
+export const runIdSchema = z.string().regex(/^r[a-z2-7]{16}$/, 'a run id: r and 16 characters of a-z2-7');
+export const taskIdSchema = z.string().regex(/^t[a-z2-7]{16}$/, 'a task id: t and 16 characters of a-z2-7');
+/** `<actor kind>_<actor id, dots as underscores>_<incarnation>_<counter>`: one token, valid in a subject, a KV key and a git ref. */
+export const effectIdSchema = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,250}$/, 'an effect id');
+/** The id of an actor: one or more tokens, joined by dots. */
+export const actorIdSchema = z.string().regex(/^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*){0,5}$/, 'an actor id');
+
+const base32 = 'abcdefghijklmnopqrstuvwxyz234567';
+
+/** 80 bits of a SHA-256 over the parts, as 16 characters of base32. The parts are length-prefixed, so that no two lists collide by joining. */
+export function shortHash(...parts: string[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
+  const bytes = hash.digest();
+  let out = '';
+  for (let index = 0; index < 16; index++) {
+    const bit = index * 5;
+    const pair = ((bytes[bit >> 3] ?? 0) << 8) | (bytes[(bit >> 3) + 1] ?? 0);
+    out += base32[(pair >> (11 - (bit & 7))) & 31];
+  }
+  return out;
+}
+
+/** The run that a tenant's request makes: the same request id always names the same run. */
+export const runIdOf = (tenant: string, requestId: string): string => `r${shortHash('run', tenant, requestId)}`;
+export const taskIdOf = (runId: string, taskName: string): string => `t${shortHash('task', runId, taskName)}`;

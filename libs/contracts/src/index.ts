@@ -1,0 +1,78 @@
+export { CoppiceError, errorCodes, toWireError, wireErrorSchema } from './errors.ts';
+export type { ErrorCode, FieldIssue, WireError } from './errors.ts';
+export {
+  actorIdSchema,
+  effectIdSchema,
+  runIdOf,
+  runIdSchema,
+  shortHash,
+  taskIdOf,
+  taskIdSchema,
+  tenantSchema,
+  tokenSchema,
+} from './identifiers.ts';
+export { actorOf, anyPool, buckets, runItself, streams, subjects, tenantOf } from './subjects.ts';
+export { durationMs, durationSchema } from './duration.ts';
+export {
+  agentSchema,
+  branchSchema,
+  mergeMethodSchema,
+  mergeModeSchema,
+  networkSchema,
+  repositoryPathSchema,
+  runFileSchema,
+  runLimits,
+  runRequestSchema,
+  taskDefaultsSchema,
+  taskRequestSchema,
+} from './run-request.ts';
+export type { Agent, Network, RunFile, RunRequest, TaskDefaults, TaskRequest, TaskSpecification } from './run-request.ts';
+export {
+  runStateSchema,
+  runSummarySchema,
+  runViewSchema,
+  taskEnds,
+  taskStates,
+  taskStateSchema,
+  taskSuccesses,
+  taskSummarySchema,
+  taskViewSchema,
+  usageSchema,
+} from './views.ts';
+export type { RunState, RunSummary, RunView, TaskEnd, TaskState, TaskSummary, TaskView, Usage } from './views.ts';
+export { api } from './api.ts';
+export type { Api, Method } from './api.ts';
+export { actorMessageSchema, outcomeSchema, replyToSchema } from './actor-messages.ts';
+export type { ActorMessage, Outcome, ReplyTo } from './actor-messages.ts';
+export {
+  commandAgeMsMax,
+  commandMessageSchema,
+  inlineTextBytesMax,
+  operation,
+  ownerSchema,
+  textReferenceSchema,
+} from './operations/operation.ts';
+export type { CommandMessage, LostOwnerPolicy, Operation, Owner, Repeat, TextReference } from './operations/operation.ts';
+export { commitMessageSchema, mountSchema, worktreeCalls, worktreeOperations } from './operations/worktree.ts';
+export type { CommitMessage, Mount } from './operations/worktree.ts';
+export {
+  commandResultSchema,
+  commandSchema,
+  logChunkSchema,
+  sandboxLimitsSchema,
+  sandboxOperations,
+  sandboxSpecificationSchema,
+} from './operations/sandbox.ts';
+export type { CommandResult, LogChunk, SandboxLimits, SandboxSpecification } from './operations/sandbox.ts';
+export {
+  contentPartSchema,
+  finishReasonSchema,
+  modelMessageSchema,
+  modelOperations,
+  transcriptEntrySchema,
+  turnInputSchema,
+  turnOutputSchema,
+} from './operations/model.ts';
+export type { ContentPart, ModelMessage, TranscriptEntry, TurnOutput } from './operations/model.ts';
+export { coppiceEventSchema, events } from './events.ts';
+export type { CoppiceEvent, EventType } from './events.ts';

@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import { networkSchema } from '../run-request.ts';
+import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
+import { mountSchema } from './worktree.ts';
+
+export const sandboxLimitsSchema = z.object({
+  memoryBytes: z.int().positive(),
+  /** Processors, e.g. 1.5. */
+  cpus: z.number().positive(),
+  pids: z.int().positive(),
+  /** Of everything written outside the workspace. */
+  scratchBytes: z.int().positive(),
+});
+export type SandboxLimits = z.infer<typeof sandboxLimitsSchema>;
+
+export const sandboxSpecificationSchema = z.object({
+  owner: ownerSchema,
+  /** Stable: a repeated create finds the first. */
+  sandboxId: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,250}$/),
+  image: z.string(),
+  mounts: z.array(mountSchema),
+  network: networkSchema,
+  limits: sandboxLimitsSchema,
+  environment: z.record(z.string(), z.string()),
+});
+export type SandboxSpecification = z.infer<typeof sandboxSpecificationSchema>;
+
+export const commandSchema = z.object({
+  /** Run by `sh -c` in /workspace. */
+  shell: z.string(),
+  timeLimitMs: z.int().positive(),
+  standardInput: textReferenceSchema.optional(),
+});
+
+export const commandResultSchema = z.object({
+  /** Null where a signal ended it. */
+  exitCode: z.int().nullable(),
+  signal: z.string().nullable(),
+  timedOut: z.boolean(),
+  outOfMemory: z.boolean(),
+  /** First and last parts, at most 32 KiB each stream, with a line in between that tells how much is left out. */
+  standardOutput: z.string(),
+  standardError: z.string(),
+  /** Everything that was printed (bounded), in `coppice-artifacts`; null where the two texts above are whole. */
+  logArtifact: z.string().nullable(),
+  durationMs: z.int().nonnegative(),
+});
+export type CommandResult = z.infer<typeof commandResultSchema>;
+
+const service = 'container-service';
+const minute = 60_000;
+const hour = 60 * minute;
+
+export const sandboxOperations = {
+  create: operation({
+    service,
+    name: 'create',
+    repeat: { kind: 'idempotent' },
+    timeLimitMs: 15 * minute,
+    input: sandboxSpecificationSchema,
+    output: z.object({ sandboxId: z.string(), engine: z.string(), node: z.string() }),
+  }),
+  /** Write a file in the workspace from inside the sandbox, as its user. */
+  write: operation({
+    service,
+    name: 'write',
+    repeat: { kind: 'idempotent' },
+    timeLimitMs: 5 * minute,
+    input: z.object({ owner: ownerSchema, sandboxId: z.string(), path: z.string(), content: textReferenceSchema }),
+    output: z.object({ bytes: z.int() }),
+  }),
+  exec: operation({
+    service,
+    name: 'exec',
+    repeat: { kind: 'claimed', lostOwner: 'unknown' },
+    timeLimitMs: 24 * hour,
+    input: z.object({ owner: ownerSchema, sandboxId: z.string(), command: commandSchema }),
+    output: commandResultSchema,
+  }),
+  /** One command in a fresh sandbox of its own, removed afterwards. */
+  run: operation({
+    service,
+    name: 'run',
+    repeat: { kind: 'claimed', lostOwner: 'rerun' },
+    timeLimitMs: 24 * hour,
+    input: z.object({ specification: sandboxSpecificationSchema, command: commandSchema }),
+    output: commandResultSchema,
+  }),
+  remove: operation({
+    service,
+    name: 'remove',
+    repeat: { kind: 'idempotent' },
+    timeLimitMs: 5 * minute,
+    input: z.object({ owner: ownerSchema, sandboxId: z.string() }),
+    output: z.object({}),
+  }),
+} as const;
+
+/** Live output of a command, on `coppice.log.<tenant>.<taskId>`. */
+export const logChunkSchema = z.object({
+  sandboxId: z.string(),
+  stream: z.enum(['stdout', 'stderr']),
+  text: z.string(),
+  /** RFC 3339. */
+  time: z.string(),
+});
+export type LogChunk = z.infer<typeof logChunkSchema>;

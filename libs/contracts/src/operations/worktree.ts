@@ -1,0 +1,210 @@
+import { z } from 'zod';
+import { mergeMethodSchema } from '../run-request.ts';
+import { operation, ownerSchema } from './operation.ts';
+
+/** A folder or file of the host, and where a sandbox shows it. */
+export const mountSchema = z.object({ source: z.string(), target: z.string(), readOnly: z.boolean() });
+export type Mount = z.infer<typeof mountSchema>;
+
+/** What the commit says, apart from what git adds. Dates come from the actor, so that a repeat makes the same object. */
+export const commitMessageSchema = z.object({
+  type: z.string(),
+  scope: z.string().nullable(),
+  /** One line. */
+  description: z.string(),
+  body: z.string().nullable(),
+  /** `Co-Authored-By`, e.g. `scripted/plan.yaml <noreply@coppice.invalid>`; null for none. */
+  coAuthor: z.string().nullable(),
+  /** RFC 3339. */
+  date: z.string(),
+});
+export type CommitMessage = z.infer<typeof commitMessageSchema>;
+
+const repository = z.string();
+/** The sealed result of a setup, to be copied into the new folder; null for none. */
+const setupKey = z.string().nullable();
+
+const service = 'worktree-service';
+const idempotent = { kind: 'idempotent' } as const;
+const minute = 60_000;
+
+export const worktreeOperations = {
+  /** A worktree and branch for a task, with what a sandbox must mount. */
+  prepare: operation({
+    service,
+    name: 'prepare',
+    repeat: idempotent,
+    timeLimitMs: 10 * minute,
+    input: z.object({
+      owner: ownerSchema,
+      repository,
+      baseBranch: z.string(),
+      /** Part of the branch's name, made from the task's description: at most 30 characters of a-z, 0-9 and dashes. */
+      slug: z.string(),
+      setupKey,
+    }),
+    output: z.object({
+      node: z.string(),
+      branch: z.string(),
+      baseCommit: z.string(),
+      /** The first is the workspace itself, at /workspace. */
+      mounts: z.array(mountSchema),
+    }),
+  }),
+  /** Import of what the task's sandbox left, as one commit on the task's branch. The sandbox must be gone. */
+  commit: operation({
+    service,
+    name: 'commit',
+    repeat: idempotent,
+    timeLimitMs: 10 * minute,
+    input: z.object({ owner: ownerSchema, repository, message: commitMessageSchema, protect: z.array(z.string()) }),
+    output: z.discriminatedUnion('status', [
+      z.object({ status: z.literal('no-changes') }),
+      z.object({
+        status: z.literal('committed'),
+        commit: z.string(),
+        tree: z.string(),
+        filesChanged: z.int(),
+        /** Changed paths, at most 200 of them. */
+        paths: z.array(z.string()),
+        /** Changed paths that `protect` matches, at most 50 of them. */
+        protectedPaths: z.array(z.string()),
+      }),
+    ]),
+  }),
+  /** The commit that would land on the target's present tip, and a folder with exactly its tree, for a fresh sandbox to verify. */
+  prepareMerge: operation({
+    service,
+    name: 'prepare-merge',
+    repeat: idempotent,
+    timeLimitMs: 10 * minute,
+    input: z.object({
+      owner: ownerSchema,
+      repository,
+      targetBranch: z.string(),
+      taskCommit: z.string(),
+      method: mergeMethodSchema,
+      message: commitMessageSchema,
+      /** No folder where nothing is to be verified, or where this very tree has been. */
+      checkout: z.discriminatedUnion('when', [
+        z.object({ when: z.literal('always') }),
+        z.object({ when: z.literal('tree-differs-from'), tree: z.string() }),
+        z.object({ when: z.literal('never') }),
+      ]),
+      setupKey,
+    }),
+    output: z.discriminatedUnion('status', [
+      z.object({
+        status: z.literal('merged-in-store'),
+        tip: z.string(),
+        commit: z.string(),
+        tree: z.string(),
+        /** Null where no checkout was asked for. Removed by `remove-checkout`, and with the task. */
+        checkout: z.object({ id: z.string(), mounts: z.array(mountSchema) }).nullable(),
+        node: z.string(),
+      }),
+      /** What the task changed is in the target already. */
+      z.object({ status: z.literal('already-merged'), tip: z.string() }),
+      z.object({ status: z.literal('conflict'), tip: z.string(), paths: z.array(z.string()) }),
+    ]),
+  }),
+  removeCheckout: operation({
+    service,
+    name: 'remove-checkout',
+    repeat: idempotent,
+    timeLimitMs: 5 * minute,
+    input: z.object({ owner: ownerSchema, checkoutId: z.string() }),
+    output: z.object({}),
+  }),
+  /** Move the target from `expectedTip` to `commit`, once, wherever the target is. */
+  land: operation({
+    service,
+    name: 'land',
+    repeat: idempotent,
+    timeLimitMs: 5 * minute,
+    input: z.object({
+      owner: ownerSchema,
+      repository,
+      targetBranch: z.string(),
+      expectedTip: z.string(),
+      commit: z.string(),
+    }),
+    output: z.discriminatedUnion('status', [
+      z.object({ status: z.literal('landed'), commit: z.string() }),
+      z.object({ status: z.literal('moved'), tip: z.string() }),
+      /** Kept under refs/coppice/landed/<branch> of the user's repository; `finishCommand` completes it there. */
+      z.object({ status: z.literal('landed-pending'), commit: z.string(), reason: z.string(), finishCommand: z.string() }),
+    ]),
+  }),
+  /** Push the task's branch to the origin, for a pull request. */
+  pushBranch: operation({
+    service,
+    name: 'push-branch',
+    repeat: idempotent,
+    timeLimitMs: 5 * minute,
+    input: z.object({ owner: ownerSchema, repository, branch: z.string(), commit: z.string() }),
+    output: z.object({ branch: z.string() }),
+  }),
+  /** Remove a task's worktree; what would be lost is first kept under refs/coppice/rescue/. */
+  remove: operation({
+    service,
+    name: 'remove',
+    repeat: idempotent,
+    timeLimitMs: 10 * minute,
+    input: z.object({
+      owner: ownerSchema,
+      repository,
+      keepBranch: z.boolean(),
+      /** RFC 3339; the date of a rescue commit. */
+      date: z.string(),
+    }),
+    /** The ref (or folder) under which unmerged work was kept; null where there was none. */
+    output: z.object({ rescue: z.string().nullable() }),
+  }),
+  /** A checkout of the base, on which the setup command runs. */
+  prepareSetup: operation({
+    service,
+    name: 'prepare-setup',
+    repeat: idempotent,
+    timeLimitMs: 10 * minute,
+    input: z.object({ owner: ownerSchema, repository, baseBranch: z.string(), setupKey: z.string() }),
+    output: z.discriminatedUnion('status', [
+      z.object({ status: z.literal('sealed') }),
+      z.object({ status: z.literal('prepared'), mounts: z.array(mountSchema), node: z.string() }),
+    ]),
+  }),
+  /** Keep what the setup command left that isn't in the base tree. Its sandbox must be gone. */
+  sealSetup: operation({
+    service,
+    name: 'seal-setup',
+    repeat: idempotent,
+    timeLimitMs: 10 * minute,
+    input: z.object({ owner: ownerSchema, repository, setupKey: z.string() }),
+    output: z.object({ files: z.int() }),
+  }),
+} as const;
+
+/** Questions to the worktree service that change nothing. */
+export const worktreeCalls = {
+  /** Answers `repository-not-found` or `branch-not-found`, which names near branches. */
+  inspect: {
+    name: 'inspect',
+    description: 'Whether a repository and branch exist.',
+    input: z.object({ repository, baseBranch: z.string() }),
+    output: z.object({
+      /** Stable for one repository however it was named. */
+      repositoryId: z.string(),
+      /** The canonical address. */
+      repository: z.string(),
+      baseCommit: z.string(),
+    }),
+    deadlineMs: 20_000,
+  },
+  diff: {
+    name: 'diff',
+    description: "A task's change as a unified patch.",
+    input: z.object({ repository, baseCommit: z.string(), commit: z.string(), bytesMax: z.int().positive() }),
+    output: z.object({ patch: z.string(), truncated: z.boolean() }),
+    deadlineMs: 30_000,
+  },
+} as const;

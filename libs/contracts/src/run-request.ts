@@ -1,0 +1,159 @@
+import { z } from 'zod';
+import { durationMs, durationSchema } from './duration.ts';
+import { tokenSchema } from './identifiers.ts';
+
+/** The largest run. What exceeds it is refused at submit, naming the limit. */
+export const runLimits = {
+  tasksMax: 500,
+  dependenciesMax: 50,
+  promptBytesMax: 64 * 1024,
+  commandBytesMax: 8 * 1024,
+  concurrencyMax: 64,
+  timeMsMin: 1_000,
+  timeMsMax: 24 * 3_600_000,
+  /** Of the whole request. It must fit one message, whose limit is 1 MiB by default. */
+  requestBytesMax: 900 * 1024,
+} as const;
+
+const limitTime = durationSchema.refine(
+  (value) => {
+    const time = durationMs(value);
+    return time >= runLimits.timeMsMin && time <= runLimits.timeMsMax;
+  },
+  { message: 'a duration between 1s and 24h' },
+);
+
+const text = (bytesMax: number) =>
+  z
+    .string()
+    .min(1)
+    .refine((value) => Buffer.byteLength(value) <= bytesMax, { message: `at most ${bytesMax} bytes` })
+    .refine((value) => !value.includes('\0'), { message: 'no NUL characters' });
+
+const line = (charactersMax: number) =>
+  z
+    .string()
+    .min(1)
+    .max(charactersMax)
+    // A line break here would let a description forge commit trailers.
+    .regex(/^[^\p{Cc}\u2028\u2029]*$/u, 'one line without control characters')
+    .refine((value) => value.trim() !== '', { message: 'not only spaces' });
+
+/** A path inside the repository: relative, forward slashes, no `.`/`..`/`.git` parts. */
+export const repositoryPathSchema = line(512)
+  .regex(/^(?!\/)[^\\]*[^/\\]$/, 'a relative path with forward slashes')
+  .refine((value) => value.split('/').every((part) => part !== '' && part !== '.' && part !== '..'), {
+    message: 'a path inside the repository, without . or .. parts',
+  })
+  .refine((value) => !value.split('/').some((part) => part.toLowerCase().startsWith('.git') && part.length === 4), {
+    message: 'a path outside .git',
+  });
+
+/** A branch's short name; git's own rules (git-check-ref-format) are checked by the worktree service. */
+export const branchSchema = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^(?![-/.])(?!.*(\.\.|@\{|\/\/|\.lock(\/|$)|\/\.))[^\s~^:?*[\\\p{Cc}]+(?<![./])$/u, 'a branch name');
+
+export const networkSchema = z.enum(['none', 'full']);
+export type Network = z.infer<typeof networkSchema>;
+
+/** One completion, its text written to a file. `loop` and `command` join this union with issues of their own. */
+const promptAgentSchema = z.strictObject({ kind: z.literal('prompt'), file: repositoryPathSchema });
+export const agentSchema = z.discriminatedUnion('kind', [promptAgentSchema]);
+export type Agent = z.infer<typeof agentSchema>;
+
+export const mergeModeSchema = z.enum(['auto', 'manual', 'branch']);
+export const mergeMethodSchema = z.enum(['merge', 'squash']);
+
+const command = text(runLimits.commandBytesMax);
+
+/** What `defaults` and a task have in common; a task's own value wins, field by field. */
+const commonShape = {
+  image: line(255)
+    .regex(/^[a-z0-9][a-zA-Z0-9._/:@-]*$/, 'an image reference')
+    .optional(),
+  /** `provider/model`. */
+  model: line(255)
+    .regex(/^[a-z0-9-]+\/.+$/, 'provider/model')
+    .optional(),
+  agent: agentSchema.optional(),
+  /** Runs on the base tree before the agent; `inputs` are the files on whose content its result depends. */
+  setup: z
+    .strictObject({ run: command, inputs: z.array(repositoryPathSchema).max(50).default([]) })
+    .optional(),
+  network: z
+    .strictObject({ setup: networkSchema.optional(), agent: networkSchema.optional(), verify: networkSchema.optional() })
+    .optional(),
+  commit: z
+    .strictObject({
+      type: line(20)
+        .regex(/^[a-z]+$/, 'a conventional commit type such as feat or fix')
+        .optional(),
+      scope: line(40)
+        .regex(/^[a-zA-Z0-9._/-]+$/, 'a conventional commit scope')
+        .optional(),
+    })
+    .optional(),
+  /** Globs; a change to what they match waits for a person's approval. */
+  protect: z.array(line(255)).max(100).optional(),
+  limits: z.strictObject({ time: limitTime.optional() }).optional(),
+  /** A shell command whose exit code 0 proves the task. `false`: nothing is proven, said on purpose. */
+  verify: z.union([command, z.literal(false)]).optional(),
+  /** `auto`: lands when verified. `manual`: waits for task.merge. `branch`: the task's branch is pushed, for a pull request. */
+  merge: mergeModeSchema.optional(),
+  method: mergeMethodSchema.optional(),
+};
+
+export const taskDefaultsSchema = z.strictObject(commonShape);
+export type TaskDefaults = z.infer<typeof taskDefaultsSchema>;
+
+export const taskRequestSchema = z.strictObject({
+  /** Unique in the run; `run/name` names the task on the command line. */
+  name: tokenSchema,
+  /** One line; it becomes the commit's subject. */
+  description: line(200),
+  prompt: text(runLimits.promptBytesMax),
+  /** Names of tasks of this run that must have landed first. */
+  dependsOn: z.array(tokenSchema).max(runLimits.dependenciesMax).default([]),
+  ...commonShape,
+});
+export type TaskRequest = z.infer<typeof taskRequestSchema>;
+
+const runShape = {
+  /** A path or a URL. In a message a path is absolute, on the machine of the worktree service; a run file's is relative to the file. */
+  repository: line(2_000),
+  baseBranch: branchSchema,
+  /** Tasks at work at once. */
+  concurrency: z.int().min(1).max(runLimits.concurrencyMax).default(4),
+  defaults: taskDefaultsSchema.default({}),
+  tasks: z.array(taskRequestSchema).min(1).max(runLimits.tasksMax),
+};
+
+/** A run as a file, written by a person. */
+export const runFileSchema = z.strictObject(runShape);
+export type RunFile = z.infer<typeof runFileSchema>;
+
+/** The payload of run.submit and of the durable intake. The same tenant and requestId are the same run, however often sent. */
+export const runRequestSchema = z.strictObject({ requestId: line(200), ...runShape });
+export type RunRequest = z.infer<typeof runRequestSchema>;
+
+/** A task's request with the run's defaults and Coppice's own filled in: what the orchestrator works from. */
+export type TaskSpecification = {
+  name: string;
+  description: string;
+  prompt: string;
+  dependsOn: string[];
+  image: string;
+  model: string;
+  agent: Agent;
+  setup: { run: string; inputs: string[] } | null;
+  network: { setup: Network; agent: Network; verify: Network };
+  commit: { type: string; scope: string | null };
+  protect: string[];
+  timeLimitMs: number;
+  verify: string | false;
+  merge: z.infer<typeof mergeModeSchema>;
+  method: z.infer<typeof mergeMethodSchema>;
+};

@@ -1,0 +1,57 @@
+/**
+ * Every subject, stream and bucket of Coppice, in one place. The table in ARCHITECTURE.md tells what each is for.
+ */
+export const streams = {
+  /** Inboxes, timers and stashes of actors: one stream, since a scheduled message must target its own stream. */
+  actors: 'coppice-actors-inbox',
+  commands: 'coppice-commands',
+  intake: 'coppice-intake',
+  events: 'coppice-events',
+  transcripts: 'coppice-transcripts',
+  logs: 'coppice-logs',
+  deadLetters: 'coppice-deadletters',
+} as const;
+
+export const buckets = {
+  actors: 'coppice-actors',
+  effects: 'coppice-effects',
+  members: 'coppice-members',
+  artifacts: 'coppice-artifacts',
+} as const;
+
+export const subjects = {
+  api: (tenant: string, method: string) => `coppice.api.${tenant}.${method}`,
+  apiOfAnyTenant: (method: string) => `coppice.api.*.${method}`,
+  /** Request/reply between services; never for effects. */
+  call: (service: string, operation: string) => `coppice.call.${service}.${operation}`,
+  intake: (tenant: string) => `coppice.intake.${tenant}.run`,
+  actor: (kind: string, id: string) => `coppice.actor.${kind}.${id}`,
+  timer: (kind: string, id: string, effectId: string) => `coppice.timer.${kind}.${id}.${effectId}`,
+  stash: (kind: string, id: string) => `coppice.stash.${kind}.${id}`,
+  command: (service: string, pool: string, operation: string) => `coppice.cmd.${service}.${pool}.${operation}`,
+  event: (tenant: string, runId: string, taskId: string, type: string) =>
+    `coppice.event.${tenant}.${runId}.${taskId}.${type}`,
+  transcript: (tenant: string, taskId: string) => `coppice.transcript.${tenant}.${taskId}`,
+  log: (tenant: string, taskId: string) => `coppice.log.${tenant}.${taskId}`,
+  deadLetter: (source: string) => `coppice.deadletter.${source}`,
+} as const;
+
+/** In an event's subject, the task of an event that concerns the run itself. */
+export const runItself = 'run';
+
+/** The pool of commands that any process of a service may take. Others are named after a node. */
+export const anyPool = 'any';
+
+/** The tenant of a subject `coppice.<api|intake|event|transcript|log>.<tenant>.…`. */
+export function tenantOf(subject: string): string {
+  const tenant = subject.split('.')[2];
+  if (tenant === undefined) throw new Error(`no tenant in subject ${subject}`);
+  return tenant;
+}
+
+/** The actor of an inbox or stash subject. */
+export function actorOf(subject: string): { kind: string; id: string } {
+  const [, , kind, ...id] = subject.split('.');
+  if (kind === undefined || id.length === 0) throw new Error(`no actor in subject ${subject}`);
+  return { kind, id: id.join('.') };
+}
