@@ -1,0 +1,10 @@
+export { attributes, genAiOperations, messagingSystemNats } from './attributes.ts';
+export { startTelemetry } from './start.ts';
+export type { Telemetry, TelemetrySettings } from './start.ts';
+export { contextFrom, currentTraceparent, extractTrace, injectTrace, linkFrom, recordError, tracer, withSpan } from './trace.ts';
+export type { SpanSettings } from './trace.ts';
+export { createLogger, logLevels } from './logger.ts';
+export type { LogDestination, Logger, LogLevel } from './logger.ts';
+export { redact } from './redaction.ts';
+export { SpanKind, context as traceContext } from '@opentelemetry/api';
+export type { Context, Span } from '@opentelemetry/api';

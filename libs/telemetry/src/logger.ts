@@ -1,0 +1,40 @@
+import pino from 'pino';
+import { redact, secretFields } from './redaction.ts';
+import { activeTraceIds } from './trace.ts';
+
+export type Logger = pino.Logger;
+export type LogLevel = (typeof logLevels)[number];
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** Where log lines go; tests pass their own. */
+export type LogDestination = { write(line: string): void };
+
+const defaultLevel = 'info' satisfies LogLevel;
+
+function levelOf(environment: NodeJS.ProcessEnv): LogLevel {
+  const level = environment['COPPICE_LOG_LEVEL']?.toLowerCase();
+  return logLevels.find((known) => known === level) ?? defaultLevel;
+}
+
+/**
+ * A logger that writes JSON lines to stderr, with the active span's `trace_id` and `span_id`; what looks like a secret is replaced by
+ * `[redacted]`. Level: `COPPICE_LOG_LEVEL` (default info; `silent` writes nothing).
+ */
+export function createLogger(
+  name: string,
+  settings: { level?: LogLevel; destination?: LogDestination; environment?: NodeJS.ProcessEnv } = {},
+): Logger {
+  return pino(
+    {
+      name,
+      level: settings.level ?? levelOf(settings.environment ?? process.env),
+      mixin: () => activeTraceIds() ?? {},
+      redact: { paths: secretFields, censor: '[redacted]' },
+      hooks: { streamWrite: redact },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    // Synchronous: the last lines before a crash are those that matter.
+    settings.destination ?? pino.destination({ dest: 2, sync: true }),
+  );
+}

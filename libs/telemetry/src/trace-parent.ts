@@ -1,0 +1,36 @@
+import { createTraceState, isSpanContextValid } from '@opentelemetry/api';
+import type { SpanContext } from '@opentelemetry/api';
+
+/** W3C trace context, version 00. NATS headers are case-sensitive: both names are lowercase. */
+export const traceParentHeader = 'traceparent';
+export const traceStateHeader = 'tracestate';
+
+/** Longer ones are ignored: they come from outside, and go into every message and stored state. */
+const traceStateLengthMax = 512;
+
+const pattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+
+export function formatTraceParent(spanContext: SpanContext): string | null {
+  if (!isSpanContextValid(spanContext)) return null;
+  const flags = (spanContext.traceFlags & 0xff).toString(16).padStart(2, '0');
+  return `00-${spanContext.traceId}-${spanContext.spanId}-${flags}`;
+}
+
+/** Null for anything that isn't a valid trace context: a broken header starts a new trace, it never fails a message. */
+export function parseTraceParent(traceParent: string | undefined | null, traceState?: string): SpanContext | null {
+  const match = pattern.exec(traceParent?.trim() ?? '');
+  if (match === null) return null;
+  const [, version, traceId, spanId, flags, rest] = match;
+  if (version === 'ff' || (version === '00' && rest !== undefined)) return null;
+  const spanContext: SpanContext = {
+    traceId: traceId as string,
+    spanId: spanId as string,
+    traceFlags: Number.parseInt(flags as string, 16),
+    isRemote: true,
+  };
+  if (!isSpanContextValid(spanContext)) return null;
+  if (traceState !== undefined && traceState !== '' && traceState.length <= traceStateLengthMax) {
+    spanContext.traceState = createTraceState(traceState);
+  }
+  return spanContext;
+}
