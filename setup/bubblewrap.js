@@ -1,0 +1,152 @@
+/** Step: bubblewrap, which counts only after a command ran in it. */
+import { chmodSync, copyFileSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { hasApt, unpackPackages } from './apt.js';
+import { linkProgram } from './cache.js';
+import { binFolder, cacheFolder } from './paths.js';
+import { lastLines, say } from './report.js';
+import { findOnPath, run } from './run.js';
+import { parseVersion } from './versions.js';
+
+const probeTimeoutMs = 15_000;
+
+/** Debian's and Ubuntu's packages of the libraries that bubblewrap needs, for a machine that lacks one. */
+const libraryPackages = ['libcap2', 'libselinux1', 'libpcre2-8-0'];
+
+/** The uid and gid that root's probe runs as: nobody. Sandboxes have an id of their own, chosen by container-service. */
+const unprivilegedId = '65534';
+
+/**
+ * Where root keeps a copy when the checkout lies in a folder that only root may enter: bubblewrap is started as an
+ * unprivileged user, who could not reach it. A tmpfs that root alone can write, gone after a restart.
+ */
+const rootCopy = '/run/coppice/bin/bwrap';
+
+/**
+ * @typedef {{ path: string, version: string }} Bubblewrap
+ * @returns {Promise<{ found?: Bubblewrap, tried: readonly string[] }>}
+ */
+export async function findBubblewrap() {
+  if (process.platform !== 'linux') return { tried: ['bubblewrap: Linux only'] };
+  /** @type {string[]} */
+  const tried = [];
+  for (const source of [fromCache, fromPath, fromDistribution]) {
+    const program = await source(tried);
+    const found = program === undefined ? undefined : accept(program, tried);
+    if (found !== undefined) return { found, tried };
+  }
+  return { tried };
+}
+
+function fromCache() {
+  const link = join(binFolder, 'bwrap');
+  return versionOf(link) === undefined ? undefined : link;
+}
+
+/** @param {string[]} tried */
+function fromPath(tried) {
+  const program = findOnPath('bwrap');
+  if (program === undefined) tried.push('bubblewrap: not on PATH');
+  return program;
+}
+
+/** @param {string[]} tried */
+async function fromDistribution(tried) {
+  if (versionOf(join(binFolder, 'bwrap')) !== undefined) return undefined;
+  if (!hasApt()) {
+    tried.push("bubblewrap: apt-get is not here to fetch the distribution's package with");
+    return undefined;
+  }
+  say("fetching bubblewrap (this distribution's package, unpacked into the cache folder)");
+  const target = join(cacheFolder, 'deb', 'bubblewrap');
+  const failure = await unpackPackages({ packages: ['bubblewrap'], from: 'machine', target });
+  if (failure !== undefined) {
+    tried.push(`bubblewrap: ${failure}`);
+    return undefined;
+  }
+  const program = join(target, 'usr/bin/bwrap');
+  return librariesAreMissing(program) ? withOwnLibraries(target, tried) : program;
+}
+
+/** @param {string} program */
+function librariesAreMissing(program) {
+  return /not found/.test(run('ldd', [program]).output);
+}
+
+/**
+ * Starts bubblewrap through the dynamic loader with the libraries beside it: unlike LD_LIBRARY_PATH, that is not handed on
+ * to the command in the sandbox.
+ * @param {string} target
+ * @param {string[]} tried
+ */
+async function withOwnLibraries(target, tried) {
+  const failure = await unpackPackages({ packages: ['bubblewrap', ...libraryPackages], from: 'machine', target });
+  const loader = /\/\S*\/ld-linux\S*/.exec(run('ldd', ['/bin/sh']).output)?.[0];
+  if (failure !== undefined || loader === undefined) {
+    tried.push(`bubblewrap: its libraries are missing (${failure ?? 'no dynamic loader found'})`);
+    return undefined;
+  }
+  const wrapper = join(target, 'bwrap');
+  const folder = '"$(dirname "$(readlink -f "$0")")"';
+  const folders = run('dpkg-architecture', ['-qDEB_HOST_MULTIARCH']).stdout.trim() || `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
+  writeFileSync(
+    wrapper,
+    `#!/bin/sh\nhere=${folder}\nexec ${loader} --library-path "$here/usr/lib/${folders}:$here/lib/${folders}" "$here/usr/bin/bwrap" "$@"\n`,
+  );
+  chmodSync(wrapper, 0o755);
+  return wrapper;
+}
+
+/**
+ * @param {string} program
+ * @param {string[]} tried
+ * @returns {Bubblewrap | undefined}
+ */
+function accept(program, tried) {
+  const version = versionOf(program);
+  if (version === undefined) {
+    tried.push(`bubblewrap: ${program} does not start (${lastLines(run(program, ['--version']).output)})`);
+    return undefined;
+  }
+  const usable = isRoot() ? reachableByAll(realpathSync(program)) : program;
+  const probe = probeBubblewrap(usable);
+  if (!probe.ok) {
+    tried.push(`bubblewrap: a probe command did not run in ${usable} (${lastLines(probe.output)})`);
+    return undefined;
+  }
+  return { path: program === join(binFolder, 'bwrap') && usable === realpathSync(program) ? program : linkProgram('bwrap', usable), version };
+}
+
+/** Runs a command in a sandbox as container-service starts them: never as real root. */
+function probeBubblewrap(/** @type {string} */ program) {
+  const sandbox = ['--unshare-all', '--die-with-parent', '--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc', '--tmpfs', '/tmp'];
+  const command = [program, ...sandbox, '--', '/bin/sh', '-c', 'test "$(id -u)" -ne 0 && echo coppice-probe'];
+  const [starter = program, ...args] = isRoot()
+    ? ['setpriv', '--reuid', unprivilegedId, '--regid', unprivilegedId, '--clear-groups', '--inh-caps=-all', ...command]
+    : command;
+  const result = run(starter, args, { cwd: '/', timeoutMs: probeTimeoutMs });
+  return { ok: result.ok && result.stdout.trim() === 'coppice-probe', output: result.output };
+}
+
+/** @param {string} program */
+function reachableByAll(program) {
+  const asNobody = ['--reuid', unprivilegedId, '--regid', unprivilegedId, '--clear-groups'];
+  if (run('setpriv', [...asNobody, program, '--version'], { cwd: '/' }).ok) return program;
+  if (run('setpriv', [...asNobody, 'true'], { cwd: '/' }).ok && run('ldd', [program]).ok) {
+    mkdirSync(dirname(rootCopy), { recursive: true, mode: 0o755 });
+    copyFileSync(program, rootCopy);
+    chmodSync(rootCopy, 0o755);
+    return rootCopy;
+  }
+  return program;
+}
+
+function isRoot() {
+  return process.getuid?.() === 0;
+}
+
+/** @param {string} program */
+function versionOf(program) {
+  const result = run(program, ['--version']);
+  return result.ok ? parseVersion(result.stdout) : undefined;
+}

@@ -1,0 +1,67 @@
+/** The cache folder: linked programs, and folders that appear whole or not at all. */
+import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { binFolder, cacheFolder, temporaryFolder } from './paths.js';
+import { SetupError } from './report.js';
+
+/** What an interrupted set-up left behind. Only the holder of the set-up lock may call this. */
+export function clearLeftovers() {
+  rmSync(temporaryFolder, { recursive: true, force: true });
+  mkdirSync(temporaryFolder, { recursive: true });
+}
+
+/** Makes the cache folder, or says why it can't be written. */
+export function openCache() {
+  try {
+    mkdirSync(binFolder, { recursive: true });
+    rmSync(mkdtempSync(join(cacheFolder, 'write-')), { recursive: true });
+  } catch (error) {
+    throw new SetupError('The cache folder of this checkout cannot be written.', {
+      tried: [error instanceof Error ? error.message : String(error)],
+      byHand: `make ${cacheFolder} yours (it was perhaps made by root), or delete it, or use a checkout of your own`,
+    });
+  }
+}
+
+/**
+ * Gives a folder to work in that is gone afterwards, whatever happens.
+ * @template T
+ * @param {(folder: string) => T | Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function inTemporaryFolder(work) {
+  const folder = mkdtempSync(join(temporaryFolder, 'step-'));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Puts a finished folder in its place, so that an interrupted step is never taken for a done one.
+ * @param {string} finished
+ * @param {string} target
+ */
+export function moveIntoPlace(finished, target) {
+  mkdirSync(dirname(target), { recursive: true });
+  rmSync(target, { recursive: true, force: true });
+  renameSync(finished, target);
+}
+
+/**
+ * Links a program as `.cache/bin/<name>`: by a relative path inside the checkout, so that it may be moved.
+ * @param {string} name
+ * @param {string} target
+ * @returns {string} the link
+ */
+export function linkProgram(name, target) {
+  const link = join(binFolder, name);
+  const inside = target.startsWith(`${cacheFolder}/`);
+  const wanted = inside ? relative(realpathSync(binFolder), realpathSync(target)) : target;
+  const temporary = `${link}.${process.pid}`;
+  rmSync(temporary, { force: true });
+  symlinkSync(wanted, temporary);
+  renameSync(temporary, link);
+  return link;
+}

@@ -1,0 +1,114 @@
+/**
+ * One set-up at a time per checkout.
+ *
+ * Collaborators: setup.js takes the lock around all steps; the file `.cache/setup.lock` names the holder's process id.
+ *
+ * Invariants:
+ * 1. The lock file is made by exclusive creation alone, so two processes never both hold it.
+ * 2. A lock whose process is gone is removed only by whoever holds the guard file, and only after reading the lock again
+ *    under the guard. Nobody can so remove a lock that was taken in the meantime.
+ * 3. Nothing asynchronous happens while the guard is held; a guard older than `guardAgeMsMax` has lost its holder.
+ */
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { say, SetupError } from './report.js';
+
+const waitMsMax = 15 * 60_000;
+const pollMs = 200;
+const guardAgeMsMax = 10_000;
+
+/**
+ * @template T
+ * @param {string} file
+ * @param {() => Promise<T>} work
+ * @param {number} [timeoutMs]
+ * @returns {Promise<T>}
+ */
+export async function withLock(file, work, timeoutMs = waitMsMax) {
+  const deadline = Date.now() + timeoutMs;
+  let told = false;
+  while (!createExclusively(file)) {
+    removeIfHolderIsGone(file);
+    if (Date.now() > deadline) {
+      throw new SetupError('Another set-up of this checkout does not end.', {
+        tried: [`waited ${Math.round(timeoutMs / 1000)} s for process ${readHolder(file) ?? 'unknown'}`],
+        byHand: `end that process, or delete ${file} if it is no set-up`,
+      });
+    }
+    if (!told) say(`another set-up of this checkout is at work (process ${readHolder(file) ?? 'unknown'}); waiting for it`);
+    told = true;
+    await sleep(pollMs);
+  }
+  const release = () => rmSync(file, { force: true });
+  process.once('exit', release);
+  try {
+    return await work();
+  } finally {
+    process.removeListener('exit', release);
+    release();
+  }
+}
+
+/** @param {string} file */
+function createExclusively(file) {
+  try {
+    const descriptor = openSync(file, 'wx');
+    writeSync(descriptor, String(process.pid));
+    closeSync(descriptor);
+    return true;
+  } catch (error) {
+    if (isErrorCode(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+/** @param {string} file */
+function removeIfHolderIsGone(file) {
+  if (!holderIsGone(file)) return;
+  const guard = `${file}.guard`;
+  if (!createExclusively(guard)) {
+    if (ageMs(guard) > guardAgeMsMax) rmSync(guard, { force: true });
+    return;
+  }
+  if (holderIsGone(file)) rmSync(file, { force: true });
+  rmSync(guard, { force: true });
+}
+
+/** @param {string} file */
+function holderIsGone(file) {
+  const holder = readHolder(file);
+  // An empty file is a lock whose holder is about to write its id, or died before it could.
+  if (holder === undefined) return ageMs(file) > guardAgeMsMax;
+  try {
+    process.kill(holder, 0);
+    return false;
+  } catch (error) {
+    return isErrorCode(error, 'ESRCH');
+  }
+}
+
+/**
+ * @param {string} file
+ * @returns {number | undefined}
+ */
+function readHolder(file) {
+  try {
+    const holder = Number.parseInt(readFileSync(file, 'utf8'), 10);
+    return holder > 0 ? holder : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {string} file */
+function ageMs(file) {
+  return Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+}
+
+/**
+ * @param {unknown} error
+ * @param {string} code
+ */
+function isErrorCode(error, code) {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

@@ -1,0 +1,69 @@
+/** Runs other programs for set-up, bounded in time, with their output kept. */
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+const outputBytesMax = 64 * 1024 * 1024;
+
+/**
+ * @typedef {object} RunResult
+ * @property {boolean} ok whether it ended by itself with exit code 0
+ * @property {string} stdout
+ * @property {string} output standard output and standard error together, or why it could not be started
+ */
+
+/**
+ * @param {string} program
+ * @param {readonly string[]} args
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, input?: string }} [options] the time-out defaults to one minute
+ * @returns {RunResult} never throws
+ */
+export function run(program, args, { cwd, env, timeoutMs = 60_000, input } = {}) {
+  const result = spawnSync(program, args, {
+    ...(cwd === undefined ? {} : { cwd }),
+    env: env ?? process.env,
+    ...(input === undefined ? {} : { input }),
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+    maxBuffer: outputBytesMax,
+    encoding: 'utf8',
+  });
+  const failure = result.error === undefined ? '' : `${program}: ${result.error.message}\n`;
+  return {
+    ok: result.status === 0 && result.error === undefined,
+    stdout: result.stdout ?? '',
+    output: `${result.stdout ?? ''}${result.stderr ?? ''}${failure}`,
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {string | undefined} [searchPath]
+ * @returns {string | undefined} the first executable file of that name on PATH
+ */
+export function findOnPath(name, searchPath = process.env['PATH']) {
+  for (const folder of (searchPath ?? '').split(delimiter)) {
+    if (folder !== '' && isExecutable(join(folder, name))) return join(folder, name);
+  }
+  return undefined;
+}
+
+/** @param {string} file */
+export function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * How to start npm: the one that started this process where there is one, so that its configuration is the same.
+ * @returns {{ program: string, args: readonly string[] }}
+ */
+export function npmCommand() {
+  const script = process.env['npm_execpath'];
+  if (script !== undefined && /npm-cli\.[cm]?js$/.test(script)) return { program: process.execPath, args: [script] };
+  return { program: 'npm', args: [] };
+}

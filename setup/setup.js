@@ -1,0 +1,105 @@
+/**
+ * Sets up what Coppice needs and this machine lacks, inside this checkout: npm packages, Node, nats-server, bubblewrap.
+ * Run by `npm run demo`, `npm test` and `./coppice`; starts under Node 20 or newer and needs no package. What it found is
+ * written to `.cache/setup.json`; `--json` prints the same.
+ */
+import { realpathSync, renameSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { findBubblewrap } from './bubblewrap.js';
+import { clearLeftovers, openCache } from './cache.js';
+import { findContainerEngine } from './container-engine.js';
+import { withLock } from './lock.js';
+import { ensureNatsServer } from './nats-server.js';
+import { ensureNode } from './node.js';
+import { ensureNodeModules } from './node-modules.js';
+import { lockFile, projectFolder, resultFile } from './paths.js';
+import { formatSetupError, say, SetupError } from './report.js';
+
+/**
+ * What set-up found. Paths are absolute; a program or engine that isn't here is null.
+ * @typedef {object} SetupResult
+ * @property {string} node
+ * @property {string} nodeVersion
+ * @property {string} natsServer
+ * @property {string} natsServerVersion
+ * @property {string | null} bwrap only if a probe command ran in it
+ * @property {string | null} bwrapVersion
+ * @property {string | null} dockerSocket of a Docker or Podman daemon whose API answered
+ * @property {string | null} dockerVersion
+ * @property {'docker' | 'bubblewrap' | 'none'} engine the first of those that is here
+ * @property {string[]} tried why an engine is missing, one line each
+ */
+
+/** @returns {Promise<SetupResult>} */
+export async function setUp() {
+  openCache();
+  return withLock(lockFile, async () => {
+    clearLeftovers();
+    ensureNodeModules(projectFolder);
+    const node = await ensureNode();
+    const natsServer = await ensureNatsServer();
+    const docker = await findContainerEngine();
+    const bubblewrap = await findBubblewrap();
+    /** @type {SetupResult} */
+    const result = {
+      node: node.path,
+      nodeVersion: node.version,
+      natsServer: natsServer.path,
+      natsServerVersion: natsServer.version,
+      bwrap: bubblewrap.found?.path ?? null,
+      bwrapVersion: bubblewrap.found?.version ?? null,
+      dockerSocket: docker.found?.socket ?? null,
+      dockerVersion: docker.found?.version ?? null,
+      engine: docker.found !== undefined ? 'docker' : bubblewrap.found !== undefined ? 'bubblewrap' : 'none',
+      tried: [...(docker.found === undefined ? docker.tried : []), ...(bubblewrap.found === undefined ? bubblewrap.tried : [])],
+    };
+    const temporary = `${resultFile}.${process.pid}`;
+    writeFileSync(temporary, `${JSON.stringify(result, null, 2)}\n`);
+    renameSync(temporary, resultFile);
+    return result;
+  });
+}
+
+/** @param {SetupResult} result */
+function summarise(result) {
+  say(`ready: Node ${result.nodeVersion}, nats-server ${result.natsServerVersion}, ${engineText(result)}`);
+  if (result.engine !== 'none') return;
+  say('WARNING: no engine to run agents in was found, so nothing would keep what they run away from your files.');
+  for (const line of result.tried) say(`  tried: ${line}`);
+  say('  by hand: install Docker, Podman or bubblewrap, and let this user use it');
+  say('  The demo runs all the same, since its model plays a fixed script; "coppice run" refuses without "--engine none".');
+}
+
+/** @param {SetupResult} result */
+function engineText(result) {
+  const engines = [];
+  if (result.dockerSocket !== null) engines.push(`Docker API ${result.dockerVersion} at ${result.dockerSocket}`);
+  if (result.bwrap !== null) engines.push(`bubblewrap ${result.bwrapVersion}`);
+  return engines.join(', ') || 'no engine';
+}
+
+async function main() {
+  try {
+    const result = await setUp();
+    if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    else summarise(result);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    for (const line of formatSetupError(error).split('\n')) say(line);
+    process.exitCode = 1;
+  }
+}
+
+if (process.argv[1] !== undefined && isSameFile(process.argv[1], fileURLToPath(import.meta.url))) await main();
+
+/**
+ * @param {string} left
+ * @param {string} right
+ */
+function isSameFile(left, right) {
+  try {
+    return realpathSync(left) === realpathSync(right);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Runs a script under a Node that is new enough: this one, or the one in the cache.
+ *   node setup/with-node.js SCRIPT [ARGUMENT …]
+ * Standard streams are inherited; signals go to the script, and its end is this process's end.
+ */
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { binFolder } from './paths.js';
+import { isExecutable } from './run.js';
+import { isAtLeast, nodeVersionMin, parseVersion } from './versions.js';
+
+const signals = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']);
+
+const node = chooseNode();
+if (node === undefined) {
+  process.stderr.write(`Node ${nodeVersionMin} or newer is needed and set-up has not fetched it yet: run "node setup/setup.js" first.\n`);
+  process.exit(1);
+}
+const child = spawn(node, process.argv.slice(2), { stdio: 'inherit' });
+for (const signal of signals) {
+  process.on(signal, () => {
+    // A terminal sends Ctrl-C to the whole group, so the child has it already; a second one could cut its clean end short.
+    if (signal === 'SIGINT' && process.stdin.isTTY) return;
+    child.kill(signal);
+  });
+}
+child.on('error', (error) => {
+  process.stderr.write(`${node} could not be started: ${error.message}\n`);
+  process.exit(1);
+});
+child.on('exit', (code, signal) => {
+  process.exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+});
+
+function chooseNode() {
+  if (isAtLeast(parseVersion(process.version) ?? '0.0.0', nodeVersionMin)) return process.execPath;
+  const cached = join(binFolder, 'node');
+  return isExecutable(cached) ? cached : undefined;
+}
