@@ -1,0 +1,59 @@
+import { trace } from '@opentelemetry/api';
+import { expect, test } from 'vitest';
+import { createLogger } from './logger.ts';
+import { redact } from './redaction.ts';
+
+function capture(environment: NodeJS.ProcessEnv = {}) {
+  const lines: Record<string, unknown>[] = [];
+  const destination = { write: (line: string) => lines.push(JSON.parse(line) as Record<string, unknown>) };
+  return { lines, logger: createLogger('test', { destination, environment }) };
+}
+
+test('a line is JSON with name, level, time and message', () => {
+  const { lines, logger } = capture();
+  logger.info({ taskId: 't1' }, 'hello');
+  expect(lines).toEqual([expect.objectContaining({ name: 'test', level: 'info', taskId: 't1', msg: 'hello' })]);
+  expect(lines[0]?.['time']).toMatch(/^\d{4}-.*Z$/);
+  expect(trace.getActiveSpan()).toBeUndefined();
+  expect(lines[0]).not.toHaveProperty('trace_id');
+});
+
+test('the level comes from the environment', () => {
+  const warn = capture({ COPPICE_LOG_LEVEL: 'WARN' });
+  warn.logger.info('no');
+  warn.logger.warn('yes');
+  expect(warn.lines.map((line) => line['msg'])).toEqual(['yes']);
+  const silent = capture({ COPPICE_LOG_LEVEL: 'silent' });
+  silent.logger.fatal('no');
+  expect(silent.lines).toEqual([]);
+  const wrong = capture({ COPPICE_LOG_LEVEL: 'loud' });
+  wrong.logger.info('yes');
+  expect(wrong.lines).toHaveLength(1);
+});
+
+test('secrets are not written, whatever field or text they stand in', () => {
+  const { lines, logger } = capture();
+  const secret = 'hunter2-hunter2-hunter2';
+  logger.info(
+    { password: secret, request: { headers: { authorization: secret, 'x-api-key': secret } }, url: `nats://me:${secret}@localhost:4222` },
+    `called with sk-ant-${secret} and Bearer ${secret}`,
+  );
+  logger.error({ err: new Error(`401 for key sk-${secret}`) });
+  expect(JSON.stringify(lines)).not.toContain(secret);
+  expect(lines[0]?.['url']).toBe('nats://me:[redacted]@localhost:4222');
+});
+
+test.each([
+  'sk-proj-abcdefghijklmnop1234',
+  'ghp_abcdefghijklmnopqrst12',
+  'AIzaSyA1234567890abcdefghijklmnopqrstuv',
+  'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl',
+  '-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----',
+])('%s looks like a key', (text) => {
+  expect(redact(`a ${text} b`)).toBe('a [redacted] b');
+});
+
+test('ordinary text stays as it is', () => {
+  const text = 'merged 00-4bf92f3577b34da6a3ce929d0e0e4736 at http://localhost:4222/path, task tabcdefghijklmnop, risk-averse sk-short';
+  expect(redact(text)).toBe(text);
+});

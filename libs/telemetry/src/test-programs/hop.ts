@@ -1,0 +1,37 @@
+/** Run by start.test.ts: a publisher and a consumer span, with a log line in each, and then the modules that were loaded. */
+import { registerHooks } from 'node:module';
+
+const loaded: string[] = [];
+registerHooks({
+  load: (url, context, nextLoad) => {
+    loaded.push(url);
+    return nextLoad(url, context);
+  },
+});
+const { SpanKind, attributes, createLogger, currentTraceparent, extractTrace, injectTrace, linkFrom, startTelemetry, withSpan } =
+  await import('../index.ts');
+
+const telemetry = await startTelemetry({ serviceName: 'hop', instanceId: 'one', version: '1.2.3' });
+const logger = createLogger('hop');
+const headers: Record<string, string> = {};
+let stored: string | null = null;
+await withSpan('send', { kind: SpanKind.PRODUCER, attributes: { [attributes.messagingSystem]: 'nats' } }, async () => {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  injectTrace(headers);
+  stored = currentTraceparent();
+  logger.info('sent');
+});
+await withSpan('receive', { kind: SpanKind.CONSUMER, parent: extractTrace(headers), links: linkFrom(stored) }, () => {
+  throw Object.assign(new Error('refused'), { code: 'conflict' });
+}).catch((error: Error) => console.log(`caught ${error.message}`));
+const startedAt = Date.now();
+await telemetry.shutdown();
+console.log(
+  JSON.stringify({
+    enabled: telemetry.enabled,
+    headers,
+    stored,
+    shutdownMs: Date.now() - startedAt,
+    sdkModules: loaded.filter((url) => /@opentelemetry\/(?!api\/)/.test(url)).length,
+  }),
+);

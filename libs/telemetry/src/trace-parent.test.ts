@@ -1,0 +1,41 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { formatTraceParent, parseTraceParent } from './trace-parent.ts';
+
+const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+const spanId = '00f067aa0ba902b7';
+
+test('a trace context survives being written and read', () => {
+  const text = `00-${traceId}-${spanId}-01`;
+  const spanContext = parseTraceParent(text, 'vendor=1');
+  expect(spanContext).toMatchObject({ traceId, spanId, traceFlags: 1, isRemote: true });
+  expect(spanContext?.traceState?.get('vendor')).toBe('1');
+  expect(spanContext && formatTraceParent(spanContext)).toBe(text);
+});
+
+test.each([
+  undefined,
+  null,
+  '',
+  'nonsense',
+  `ff-${traceId}-${spanId}-01`,
+  `00-${'0'.repeat(32)}-${spanId}-01`,
+  `00-${traceId}-${'0'.repeat(16)}-01`,
+  `00-${traceId.toUpperCase()}-${spanId}-01`,
+  `00-${traceId}-${spanId}-01-extra`,
+])('%s is no trace context', (text) => {
+  expect(parseTraceParent(text)).toBeNull();
+});
+
+test('a later version is read by its first four parts', () => {
+  expect(parseTraceParent(`01-${traceId}-${spanId}-01-what-comes-later`)).toMatchObject({ traceId });
+});
+
+test('no header makes it throw', () => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 80 }), fc.string({ maxLength: 600 }), (parent, state) => {
+      parseTraceParent(parent, state);
+      parseTraceParent(`00-${traceId}-${spanId}-01`, state);
+    }),
+  );
+});

@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export type EventuallySettings = {
+  /** Default 10 s. */
+  timeoutMs?: number;
+  /** Pause between two looks; default 20 ms. */
+  intervalMs?: number;
+  /** What is waited for, told when it doesn't come. */
+  description?: string;
+};
+
+/**
+ * Looks again and again until `probe` neither throws nor gives false, null or undefined, and returns what it gave. Fails with the last
+ * thrown error (an assertion's, for instance) as the cause.
+ */
+export async function eventually<Result>(
+  probe: () => Result | Promise<Result>,
+  settings: EventuallySettings = {},
+): Promise<Exclude<Result, false | null | undefined>> {
+  const { timeoutMs = 10_000, intervalMs = 20, description = 'the expected' } = settings;
+  const end = Date.now() + timeoutMs;
+  for (;;) {
+    let last: unknown;
+    try {
+      const result = await probe();
+      if (result !== false && result !== null && result !== undefined) {
+        return result as Exclude<Result, false | null | undefined>;
+      }
+      last = `it gave ${String(result)}`;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() >= end) {
+      const reason = last instanceof Error ? last.message : String(last);
+      throw new Error(`${description} did not come within ${timeoutMs} ms: ${reason}`, { cause: last });
+    }
+    await sleep(intervalMs);
+  }
+}

@@ -1,0 +1,14 @@
+export { eventually } from './eventually.ts';
+export type { EventuallySettings } from './eventually.ts';
+export { manualClock } from './manual-clock.ts';
+export type { ManualClock } from './manual-clock.ts';
+export { natsServerProgram, startNatsServer } from './nats-server.ts';
+export type { NatsServer, NatsServerSettings } from './nats-server.ts';
+export { startProcess } from './start-process.ts';
+export type { OutputLine, ProcessSettings, StartedProcess } from './start-process.ts';
+export { temporaryFolder } from './temporary-folder.ts';
+export type { TemporaryFolder } from './temporary-folder.ts';
+export { isolatedGitEnvironment, temporaryRepository } from './temporary-repository.ts';
+export type { FileContent, RepositorySettings, TemporaryRepository } from './temporary-repository.ts';
+export { startTraceCollector } from './trace-collector.ts';
+export type { CollectedSpan, TraceCollector } from './trace-collector.ts';

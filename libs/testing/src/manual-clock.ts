@@ -1,0 +1,18 @@
+export type ManualClock = {
+  now(): Date;
+  /** Never backwards. */
+  advance(milliseconds: number): void;
+};
+
+/** A clock that moves only when told to. Fits every port of the form `{ now(): Date }`. */
+export function manualClock(start: Date | string = '2026-01-01T00:00:00.000Z'): ManualClock {
+  let time = new Date(start).getTime();
+  if (Number.isNaN(time)) throw new RangeError(`not a date: ${String(start)}`);
+  return {
+    now: () => new Date(time),
+    advance: (milliseconds) => {
+      if (!Number.isFinite(milliseconds) || milliseconds < 0) throw new RangeError(`a clock can't advance by ${milliseconds} ms`);
+      time += milliseconds;
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import { access } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { expect, test } from 'vitest';
+import { natsServerProgram, startNatsServer } from './nats-server.ts';
+
+/** The server's greeting and its answers to raw protocol lines: no client, so that this lib needs none. */
+function talk(url: string, ...lines: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection({ host: '127.0.0.1', port: Number(new URL(url).port) });
+    let received = '';
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      received += text;
+      if (/PONG|-ERR/.test(received)) socket.end();
+    });
+    socket.once('connect', () => socket.write([...lines, 'PING', ''].join('\r\n')));
+    socket.once('close', () => resolve(received));
+    socket.once('error', reject);
+  });
+}
+
+test('two servers at once have ports of their own, JetStream, and end without leaving anything', async () => {
+  const servers = await Promise.all([startNatsServer(), startNatsServer()]);
+  expect(new Set(servers.map((server) => server.url)).size).toBe(2);
+  for (const server of servers) {
+    expect(await talk(server.url, 'CONNECT {"verbose":false}')).toMatch(/"jetstream":true[\s\S]*PONG/);
+  }
+  const [varz] = await Promise.all([fetch(`${servers[0].monitoringUrl}/jsz`)]);
+  const { config } = (await varz.json()) as { config: { store_dir: string } };
+  await access(config.store_dir);
+  const pids = servers.map((server) => server.pid);
+  await Promise.all(servers.map((server) => server.stop()));
+  await expect(access(config.store_dir)).rejects.toThrow('ENOENT');
+  for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+test('with credentials it refuses those who have none', async () => {
+  await using server = await startNatsServer({ auth: true });
+  expect(await talk(server.url, 'CONNECT {"verbose":false}')).toContain('Authorization Violation');
+  const right = JSON.stringify({ verbose: false, user: server.user, pass: server.password });
+  expect(await talk(server.url, `CONNECT ${right}`)).toContain('PONG');
+  expect(server.environment).toEqual({ NATS_URL: server.url, NATS_USER: server.user, NATS_PASSWORD: server.password });
+});
+
+test('after a kill it comes back on the same port', async () => {
+  await using server = await startNatsServer();
+  const { url, pid } = server;
+  await server.kill();
+  await expect(talk(url, 'CONNECT {"verbose":false}')).rejects.toThrow('ECONNREFUSED');
+  await server.restart();
+  expect(server.url).toBe(url);
+  expect(server.pid).not.toBe(pid);
+  expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
+});
+
+test('further configuration counts, and a wrong one is told in the words of the server', async () => {
+  await using server = await startNatsServer({ config: 'max_payload: 4096', jetStream: false });
+  const greeting = await talk(server.url, 'CONNECT {"verbose":false}');
+  expect(greeting).toContain('"max_payload":4096');
+  expect(greeting).not.toContain('"jetstream":true');
+  await expect(startNatsServer({ config: 'max_payload: lots' })).rejects.toThrow(/did not start.*server\.conf:6/s);
+});
+
+test('a missing program is an error that says where it was looked for', async () => {
+  expect(() => natsServerProgram({ COPPICE_NATS_SERVER: '/nowhere/nats-server' })).toThrow('COPPICE_NATS_SERVER=/nowhere/nats-server');
+  await expect(startNatsServer({ program: '/nowhere/nats-server' })).rejects.toThrow('could not be started');
+});

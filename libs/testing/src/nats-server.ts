@@ -1,0 +1,191 @@
+/**
+ * A real nats-server for tests: a child process on a loopback port of its own choosing, with JetStream in a temporary folder.
+ *
+ * 1. The port is asked of the system by the server itself and read from its ports file: no port is guessed, no two tests collide.
+ * 2. A restart keeps port and store, so that clients reconnect and find what was stored.
+ * 3. It is ended by its process id; its store is removed unless the caller gave the folder.
+ */
+import { randomBytes } from 'node:crypto';
+import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { endWithThisProcess, exitOf } from './child-processes.ts';
+import type { Exit } from './child-processes.ts';
+import { eventually } from './eventually.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+export type NatsServerSettings = {
+  /** More of the server's configuration, in its own format, e.g. `max_payload: 64KB`. */
+  config?: string;
+  /** Where JetStream stores; kept at the end. Default: a temporary folder, removed at the end. */
+  storeDir?: string;
+  /** Whether clients need the credentials in `user` and `password`; default no. */
+  auth?: boolean;
+  /** Default yes. */
+  jetStream?: boolean;
+  /** The server program to run; default: see `natsServerProgram`. */
+  program?: string;
+};
+
+export type NatsServer = AsyncDisposable & {
+  url: string;
+  /** The server's own monitoring address (`/jsz`, `/varz` …). */
+  monitoringUrl: string;
+  /** Of the present process; changes with a restart. */
+  readonly pid: number;
+  user: string | undefined;
+  password: string | undefined;
+  /** What a client needs to connect. */
+  connection: { servers: string; user?: string; password?: string };
+  /** The same for a process, as Coppice's services read it from the environment. */
+  environment: Record<string, string>;
+  /** Ends it gracefully and removes what it stored. */
+  stop(): Promise<void>;
+  /** SIGKILL; its store stays, for `restart`. */
+  kill(): Promise<void>;
+  /** Ends it (if it runs) and starts it again on the same port and store. */
+  restart(): Promise<void>;
+};
+
+const startMsMax = 20_000;
+const stopMsMax = 5_000;
+const outputCharactersMax = 8_000;
+
+/** COPPICE_NATS_SERVER, else the one that set-up put into the project's cache, else the one in PATH. Fails when there is none. */
+export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
+  const named = environment['COPPICE_NATS_SERVER'];
+  const cached = path.resolve(import.meta.dirname, '../../../.cache/bin/nats-server');
+  const inPath = (environment['PATH'] ?? '').split(path.delimiter).map((folder) => path.join(folder || '.', 'nats-server'));
+  const candidates = named === undefined || named === '' ? [cached, ...inPath] : [named];
+  const found = candidates.find(isExecutable);
+  if (found !== undefined) return found;
+  const looked = named === undefined || named === '' ? `${cached} and every folder of PATH` : `COPPICE_NATS_SERVER=${named}`;
+  throw new Error(`no nats-server found (looked at ${looked}); run "npm test" or "node setup/setup.js", which fetches it`);
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+type Running = { pid: number; exited: Promise<Exit>; signal(name: NodeJS.Signals): void; url: string; monitoringUrl: string };
+
+export async function startNatsServer(settings: NatsServerSettings = {}): Promise<NatsServer> {
+  const program = settings.program ?? natsServerProgram();
+  const folder = await temporaryFolder('nats');
+  const storeDir = settings.storeDir ?? path.join(folder.path, 'store');
+  const user = settings.auth === true ? 'coppice' : undefined;
+  const password = settings.auth === true ? randomBytes(18).toString('base64url') : undefined;
+
+  const start = async (port: number, monitoringPort: number): Promise<Running> => {
+    const file = path.join(folder.path, 'server.conf');
+    const text = configuration({ settings, port, monitoringPort, folder: folder.path, storeDir, user, password });
+    await mkdir(storeDir, { recursive: true });
+    await writeFile(file, text, { mode: 0o600 });
+    return run(program, file, folder.path);
+  };
+
+  let running = await start(-1, -1).catch(async (error: unknown) => {
+    await folder.remove();
+    throw error;
+  });
+  const { url, monitoringUrl } = running;
+
+  const end = async (signal: NodeJS.Signals) => {
+    running.signal(signal);
+    const timer = setTimeout(() => running.signal('SIGKILL'), stopMsMax);
+    await running.exited;
+    clearTimeout(timer);
+  };
+  const stop = async () => {
+    await end('SIGTERM');
+    await folder.remove();
+  };
+  return {
+    url,
+    monitoringUrl,
+    get pid() {
+      return running.pid;
+    },
+    user,
+    password,
+    connection: { servers: url, ...(user === undefined || password === undefined ? {} : { user, password }) },
+    environment: { NATS_URL: url, ...(user === undefined || password === undefined ? {} : { NATS_USER: user, NATS_PASSWORD: password }) },
+    stop,
+    kill: () => end('SIGKILL'),
+    restart: async () => {
+      await end('SIGTERM');
+      running = await start(portOf(url), portOf(monitoringUrl));
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+const portOf = (address: string): number => Number(new URL(address).port);
+
+function configuration(from: {
+  settings: NatsServerSettings;
+  port: number;
+  monitoringPort: number;
+  folder: string;
+  storeDir: string;
+  user: string | undefined;
+  password: string | undefined;
+}): string {
+  const lines = [
+    'host: 127.0.0.1',
+    `port: ${from.port}`,
+    `http: "127.0.0.1:${from.monitoringPort}"`,
+    `ports_file_dir: ${JSON.stringify(from.folder)}`,
+  ];
+  if (from.settings.jetStream !== false) lines.push(`jetstream { store_dir: ${JSON.stringify(from.storeDir)} }`);
+  if (from.user !== undefined) lines.push(`authorization { user: ${from.user}, password: ${JSON.stringify(from.password)} }`);
+  if (from.settings.config !== undefined) lines.push(from.settings.config);
+  return `${lines.join('\n')}\n`;
+}
+
+async function run(program: string, configurationFile: string, portsFolder: string): Promise<Running> {
+  const child = spawn(program, ['-c', configurationFile], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const exited = exitOf(child);
+  let output = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    output = (output + text).slice(-outputCharactersMax);
+  });
+  let ended: string | null = null;
+  void exited.then(
+    ({ code, signal }) => (ended = `it ended (${signal ?? code})`),
+    (error: unknown) => (ended = String(error)),
+  );
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${program} could not be started`, { cause: await exited.catch((error: unknown) => error) });
+  endWithThisProcess(child);
+
+  const portsFile = path.join(portsFolder, `${path.basename(program)}_${pid}.ports`);
+  const ports = await eventually(async () => (ended === null ? readPorts(portsFile) : { failed: ended }), {
+    timeoutMs: startMsMax,
+    intervalMs: 5,
+    description: `the ports file of ${program}`,
+  }).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
+  if ('failed' in ports) throw new Error(`${program} did not start: ${ports.failed}; it said:\n${output}`);
+  await rm(portsFile, { force: true });
+  return { ...ports, pid, exited, signal: (name) => void child.kill(name) };
+}
+
+/** Null while it isn't there, or only half written. */
+async function readPorts(file: string): Promise<{ url: string; monitoringUrl: string } | null> {
+  try {
+    const ports = JSON.parse(await readFile(file, 'utf8')) as { nats?: string[]; monitoring?: string[] };
+    const [url, monitoringUrl] = [ports.nats?.[0], ports.monitoring?.[0]];
+    return url === undefined || monitoringUrl === undefined ? null : { url, monitoringUrl };
+  } catch {
+    return null;
+  }
+}

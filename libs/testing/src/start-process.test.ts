@@ -1,0 +1,42 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { startProcess } from './start-process.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+async function script(text: string) {
+  const folder = await temporaryFolder();
+  const file = path.join(folder.path, 'script.ts');
+  await writeFile(file, text);
+  return { file, [Symbol.asyncDispose]: folder.remove };
+}
+
+test('a line is found whether it came before or comes later, then SIGKILL ends it', async () => {
+  await using it = await script(`
+    const word: string = process.argv[2] + process.env.WORD;
+    console.log('first ' + word);
+    setTimeout(() => console.error('second'), 100);
+    setInterval(() => {}, 1000);`);
+  await using child = startProcess(it.file, ['a'], { WORD: 'b' });
+  expect(await child.waitForLine('second')).toBe('second');
+  expect(await child.waitForLine(/^first (.+)$/)).toBe('first ab');
+  expect(child.lines).toEqual([
+    { stream: 'stdout', text: 'first ab' },
+    { stream: 'stderr', text: 'second' },
+  ]);
+  await expect(child.waitForLine('third', { timeoutMs: 50 })).rejects.toThrow('did not say third within 50 ms');
+  expect(await child.kill('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' });
+  expect(() => process.kill(child.pid, 0)).toThrow('ESRCH');
+});
+
+test('waiting ends when the process does, with what it said', async () => {
+  await using it = await script(`console.log('the reason'); process.exitCode = 3;`);
+  const child = startProcess(it.file);
+  await expect(child.waitForLine('never')).rejects.toThrow(/ended \(3\).*the reason/s);
+  expect(await child.exited).toEqual({ code: 3, signal: null });
+});
+
+test("the test runner's variables don't reach it", async () => {
+  await using it = await script(`console.log('seen ' + Object.keys(process.env).filter((name) => name.startsWith('VITEST')).length);`);
+  await startProcess(it.file).waitForLine('seen 0');
+});

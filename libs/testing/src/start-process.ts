@@ -1,0 +1,104 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { endWithThisProcess, exitOf } from './child-processes.ts';
+import type { Exit } from './child-processes.ts';
+
+export type OutputLine = { stream: 'stdout' | 'stderr'; text: string };
+
+export type StartedProcess = AsyncDisposable & {
+  pid: number;
+  /** Everything said so far, in the order in which it was read. */
+  lines: readonly OutputLine[];
+  /** Resolves at its end, never rejects for a failed one. */
+  exited: Promise<Exit>;
+  /** Sends the signal and waits for the end. */
+  kill(signal?: NodeJS.Signals): Promise<Exit>;
+  /** Sends the signal and doesn't wait. */
+  signal(signal: NodeJS.Signals): void;
+  /** The first line, said already or yet to come, that contains the text or matches. Fails at the process's end and when time is out. */
+  waitForLine(pattern: string | RegExp, settings?: { timeoutMs?: number }): Promise<string>;
+};
+
+export type ProcessSettings = { cwd?: string; nodeArguments?: string[] };
+
+const lineWaitMs = 20_000;
+
+/**
+ * Runs a TypeScript or JavaScript file in a Node process of its own, for tests that end it by force. The environment is this process's,
+ * without what the test runner put there, and with `environment` over it.
+ */
+export function startProcess(
+  script: string,
+  argumentsOfScript: string[] = [],
+  environment: Record<string, string | undefined> = {},
+  settings: ProcessSettings = {},
+): StartedProcess {
+  const child = spawn(process.execPath, [...(settings.nodeArguments ?? []), script, ...argumentsOfScript], {
+    env: { ...inheritedEnvironment(), ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(settings.cwd === undefined ? {} : { cwd: settings.cwd }),
+  });
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`no process could be started for ${script}`);
+  endWithThisProcess(child);
+
+  const lines: OutputLine[] = [];
+  const waiting = new Set<() => void>();
+  const tell = () => {
+    for (const look of waiting) look();
+  };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    createInterface({ input: child[stream] }).on('line', (text) => {
+      lines.push({ stream, text });
+      tell();
+    });
+  }
+  let ended: Exit | null = null;
+  const exited = exitOf(child).then((exit) => {
+    ended = exit;
+    tell();
+    return exit;
+  });
+  const kill = async (signal: NodeJS.Signals = 'SIGKILL') => {
+    child.kill(signal);
+    return exited;
+  };
+  const said = () => lines.map((line) => line.text).join('\n');
+
+  const waitForLine = (pattern: string | RegExp, { timeoutMs = lineWaitMs }: { timeoutMs?: number } = {}) =>
+    new Promise<string>((resolve, reject) => {
+      const finish = (act: () => void) => {
+        waiting.delete(look);
+        clearTimeout(timer);
+        act();
+      };
+      const look = () => {
+        const found = lines.find(({ text }) => (typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text)));
+        if (found !== undefined) finish(() => resolve(found.text));
+        else if (ended !== null) {
+          const { code, signal } = ended;
+          finish(() => reject(new Error(`process ended (${signal ?? code}) without saying ${String(pattern)}; it said:\n${said()}`)));
+        }
+      };
+      const timer = setTimeout(() => {
+        finish(() => reject(new Error(`process did not say ${String(pattern)} within ${timeoutMs} ms; it said:\n${said()}`)));
+      }, timeoutMs);
+      waiting.add(look);
+      look();
+    });
+
+  return {
+    pid,
+    lines,
+    exited,
+    kill,
+    signal: (signal) => void child.kill(signal),
+    waitForLine,
+    [Symbol.asyncDispose]: async () => void (await kill()),
+  };
+}
+
+function inheritedEnvironment(): NodeJS.ProcessEnv {
+  const ofTestRunner = /^(VITEST|NODE_OPTIONS$|NODE_V8_COVERAGE$|TEST$)/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofTestRunner.test(name)));
+}

@@ -1,0 +1,88 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+
+export type CollectedSpan = {
+  service: string;
+  name: string;
+  traceId: string;
+  spanId: string;
+  parentSpanId: string | undefined;
+  links: { traceId: string; spanId: string }[];
+  attributes: Record<string, unknown>;
+  /** OTLP's numbers: 0 unset, 1 ok, 2 error. */
+  status: number;
+};
+
+export type TraceCollector = AsyncDisposable & {
+  url: string;
+  /** What was received so far. */
+  spans: readonly CollectedSpan[];
+  /** Switches tracing on in a process, and makes it export soon. */
+  environment: Record<string, string>;
+  stop(): Promise<void>;
+};
+
+/** A receiver of traces by OTLP/HTTP (JSON), in this process. */
+export async function startTraceCollector(): Promise<TraceCollector> {
+  const spans: CollectedSpan[] = [];
+  const server = createServer((request, response) => {
+    void (async () => {
+      const body = await text(request);
+      if (request.url === '/v1/traces') spans.push(...spansOf(JSON.parse(body) as OtlpTraces));
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    })().catch(() => response.writeHead(400).end());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const stop = async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  return {
+    url,
+    spans,
+    environment: { OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_BSP_SCHEDULE_DELAY: '100' },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+type OtlpValue = { stringValue?: string; intValue?: number | string; doubleValue?: number; boolValue?: boolean; arrayValue?: { values?: OtlpValue[] } };
+type OtlpAttributes = { key: string; value: OtlpValue }[];
+type OtlpSpan = {
+  name: string;
+  traceId: string;
+  spanId: string;
+  parentSpanId?: string;
+  links?: { traceId: string; spanId: string }[];
+  attributes?: OtlpAttributes;
+  status?: { code?: number };
+};
+type OtlpTraces = { resourceSpans?: { resource?: { attributes?: OtlpAttributes }; scopeSpans?: { spans?: OtlpSpan[] }[] }[] };
+
+function spansOf(traces: OtlpTraces): CollectedSpan[] {
+  return (traces.resourceSpans ?? []).flatMap((ofResource) => {
+    const service = String(record(ofResource.resource?.attributes)['service.name']);
+    return (ofResource.scopeSpans ?? []).flatMap((ofScope) =>
+      (ofScope.spans ?? []).map((span) => ({
+        service,
+        name: span.name,
+        traceId: span.traceId,
+        spanId: span.spanId,
+        parentSpanId: span.parentSpanId === '' ? undefined : span.parentSpanId,
+        links: (span.links ?? []).map(({ traceId, spanId }) => ({ traceId, spanId })),
+        attributes: record(span.attributes),
+        status: span.status?.code ?? 0,
+      })),
+    );
+  });
+}
+
+const record = (attributes: OtlpAttributes = []) => Object.fromEntries(attributes.map(({ key, value }) => [key, plain(value)]));
+
+function plain(value: OtlpValue): unknown {
+  if (value.arrayValue !== undefined) return (value.arrayValue.values ?? []).map(plain);
+  if (value.intValue !== undefined) return Number(value.intValue);
+  return value.stringValue ?? value.doubleValue ?? value.boolValue;
+}
