@@ -1,7 +1,16 @@
 export { attributes, genAiOperations, messagingSystemNats } from './attributes.ts';
 export { startTelemetry } from './start.ts';
 export type { Telemetry, TelemetrySettings } from './start.ts';
-export { contextFrom, currentTraceparent, extractTrace, injectTrace, linkFrom, recordError, tracer, withSpan } from './trace.ts';
+export {
+  contextFrom,
+  currentTraceparent,
+  extractTrace,
+  injectTrace,
+  linkFrom,
+  recordError,
+  tracer,
+  withSpan,
+} from './trace.ts';
 export type { SpanSettings } from './trace.ts';
 export { createLogger, logLevels } from './logger.ts';
 export type { LogDestination, Logger, LogLevel } from './logger.ts';

@@ -35,7 +35,11 @@ test('secrets are not written, whatever field or text they stand in', () => {
   const { lines, logger } = capture();
   const secret = 'hunter2-hunter2-hunter2';
   logger.info(
-    { password: secret, request: { headers: { authorization: secret, 'x-api-key': secret } }, url: `nats://me:${secret}@localhost:4222` },
+    {
+      password: secret,
+      request: { headers: { authorization: secret, 'x-api-key': secret } },
+      url: `nats://me:${secret}@localhost:4222`,
+    },
     `called with sk-ant-${secret} and Bearer ${secret}`,
   );
   logger.error({ err: new Error(`401 for key sk-${secret}`) });
@@ -54,6 +58,7 @@ test.each([
 });
 
 test('ordinary text stays as it is', () => {
-  const text = 'merged 00-4bf92f3577b34da6a3ce929d0e0e4736 at http://localhost:4222/path, task tabcdefghijklmnop, risk-averse sk-short';
+  const text =
+    'merged 00-4bf92f3577b34da6a3ce929d0e0e4736 at http://localhost:4222/path, task tabcdefghijklmnop, risk-averse sk-short';
   expect(redact(text)).toBe(text);
 });

@@ -2,19 +2,36 @@
 const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
   // Provider keys (sk-…, sk-ant-…), GitHub, GitLab, Slack, Google and AWS keys.
   { pattern: /\bsk-[A-Za-z0-9_-]{16,}/g, replacement: '[redacted]' },
-  { pattern: /\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,})/g, replacement: '[redacted]' },
+  {
+    pattern: /\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,})/g,
+    replacement: '[redacted]',
+  },
   { pattern: /\bAIza[\w-]{30,}/g, replacement: '[redacted]' },
   { pattern: /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, replacement: '[redacted]' },
   // Tokens of the form header.payload.signature, NATS seeds, PEM private keys.
   { pattern: /\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, replacement: '[redacted]' },
   { pattern: /\bS[UAONCX][A-Z2-7]{54,}\b/g, replacement: '[redacted]' },
-  { pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, replacement: '[redacted]' },
+  {
+    pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
+    replacement: '[redacted]',
+  },
   { pattern: /\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, replacement: '$1 [redacted]' },
   // The password of an address: scheme://user:password@host.
   { pattern: /([a-z][a-z0-9+.-]*:\/\/[^\s:@/"]*):[^\s@/"]+@/gi, replacement: '$1:[redacted]@' },
 ];
 
-const secretNames = ['password', 'secret', 'token', 'apiKey', 'api_key', 'authorization', 'credentials', 'cookie', 'x-api-key', 'x-goog-api-key'];
+const secretNames = [
+  'password',
+  'secret',
+  'token',
+  'apiKey',
+  'api_key',
+  'authorization',
+  'credentials',
+  'cookie',
+  'x-api-key',
+  'x-goog-api-key',
+];
 
 /** Fields of a log record whose value is never written: at the top, and one and two levels below. */
 export const secretFields: string[] = secretNames.flatMap((name) => {

@@ -3,13 +3,19 @@ import { eventually, startProcess, startTraceCollector } from '@coppice/testing'
 import { expect, test } from 'vitest';
 
 const program = path.join(import.meta.dirname, 'test-programs/hop.ts');
-const withoutTelemetry = { OTEL_EXPORTER_OTLP_ENDPOINT: undefined, COPPICE_TRACES: undefined, COPPICE_LOG_LEVEL: 'info' };
+const withoutTelemetry = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: undefined,
+  COPPICE_TRACES: undefined,
+  COPPICE_LOG_LEVEL: 'info',
+};
 
 async function hop(environment: Record<string, string | undefined>) {
   await using child = startProcess(program, [], { ...withoutTelemetry, ...environment });
   const summary = JSON.parse(await child.waitForLine('"enabled"')) as Record<string, unknown>;
   expect(await child.exited).toEqual({ code: 0, signal: null });
-  const logs = child.lines.filter((line) => line.stream === 'stderr').map((line) => JSON.parse(line.text) as Record<string, unknown>);
+  const logs = child.lines
+    .filter((line) => line.stream === 'stderr')
+    .map((line) => JSON.parse(line.text) as Record<string, unknown>);
   return { summary, logs, stdout: child.lines.map((line) => line.text) };
 }
 
@@ -22,7 +28,9 @@ test('off, no SDK is loaded, and everything else works', async () => {
 });
 
 test('COPPICE_TRACES=off wins over an endpoint', async () => {
-  expect((await hop({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', COPPICE_TRACES: 'off' })).summary).toMatchObject({ enabled: false });
+  expect(
+    (await hop({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', COPPICE_TRACES: 'off' })).summary,
+  ).toMatchObject({ enabled: false });
 });
 
 test('on, the trace goes from sender to receiver and into the log', async () => {
@@ -33,7 +41,12 @@ test('on, the trace goes from sender to receiver and into the log', async () => 
     const found = ['send', 'receive'].map((name) => collector.spans.find((span) => span.name === name));
     return found.every((span) => span !== undefined) && found;
   });
-  expect(send).toMatchObject({ service: 'hop', parentSpanId: undefined, status: 0, attributes: { 'messaging.system': 'nats' } });
+  expect(send).toMatchObject({
+    service: 'hop',
+    parentSpanId: undefined,
+    status: 0,
+    attributes: { 'messaging.system': 'nats' },
+  });
   expect(receive).toMatchObject({
     traceId: send?.traceId,
     parentSpanId: send?.spanId,

@@ -30,7 +30,10 @@ let running: Promise<Telemetry> | null = null;
  * `COPPICE_TRACES=on` (then to the default, http://localhost:4318). `COPPICE_TRACES=off` wins over all. When off, no SDK is loaded.
  * Once a process: a second call (services embedded in one process) gets the first's. A failure to start is logged, not thrown.
  */
-export function startTelemetry(settings: TelemetrySettings, environment: NodeJS.ProcessEnv = process.env): Promise<Telemetry> {
+export function startTelemetry(
+  settings: TelemetrySettings,
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<Telemetry> {
   if (!isAskedFor(environment)) return Promise.resolve(off);
   running ??= start(settings).catch((error: unknown) => {
     createLogger('telemetry').warn({ err: error }, 'tracing could not be started; going on without it');

@@ -3,7 +3,15 @@ import { eventually } from './eventually.ts';
 import { manualClock } from './manual-clock.ts';
 
 test('it looks until there is something, through errors and nothings', async () => {
-  const answers = [() => null, () => false, () => undefined, () => { throw new Error('not yet'); }, () => 0];
+  const answers = [
+    () => null,
+    () => false,
+    () => undefined,
+    () => {
+      throw new Error('not yet');
+    },
+    () => 0,
+  ];
   expect(await eventually(() => answers.shift()?.(), { intervalMs: 1 })).toBe(0);
   expect(answers).toHaveLength(0);
 });

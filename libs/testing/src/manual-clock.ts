@@ -11,7 +11,8 @@ export function manualClock(start: Date | string = '2026-01-01T00:00:00.000Z'): 
   return {
     now: () => new Date(time),
     advance: (milliseconds) => {
-      if (!Number.isFinite(milliseconds) || milliseconds < 0) throw new RangeError(`a clock can't advance by ${milliseconds} ms`);
+      if (!Number.isFinite(milliseconds) || milliseconds < 0)
+        throw new RangeError(`a clock can't advance by ${milliseconds} ms`);
       time += milliseconds;
     },
   };

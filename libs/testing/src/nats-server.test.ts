@@ -61,6 +61,8 @@ test('further configuration counts, and a wrong one is told in the words of the 
 });
 
 test('a missing program is an error that says where it was looked for', async () => {
-  expect(() => natsServerProgram({ COPPICE_NATS_SERVER: '/nowhere/nats-server' })).toThrow('COPPICE_NATS_SERVER=/nowhere/nats-server');
+  expect(() => natsServerProgram({ COPPICE_NATS_SERVER: '/nowhere/nats-server' })).toThrow(
+    'COPPICE_NATS_SERVER=/nowhere/nats-server',
+  );
   await expect(startNatsServer({ program: '/nowhere/nats-server' })).rejects.toThrow('could not be started');
 });

@@ -56,12 +56,17 @@ const outputCharactersMax = 8_000;
 export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
   const named = environment['COPPICE_NATS_SERVER'];
   const cached = path.resolve(import.meta.dirname, '../../../.cache/bin/nats-server');
-  const inPath = (environment['PATH'] ?? '').split(path.delimiter).map((folder) => path.join(folder || '.', 'nats-server'));
+  const inPath = (environment['PATH'] ?? '')
+    .split(path.delimiter)
+    .map((folder) => path.join(folder || '.', 'nats-server'));
   const candidates = named === undefined || named === '' ? [cached, ...inPath] : [named];
   const found = candidates.find(isExecutable);
   if (found !== undefined) return found;
-  const looked = named === undefined || named === '' ? `${cached} and every folder of PATH` : `COPPICE_NATS_SERVER=${named}`;
-  throw new Error(`no nats-server found (looked at ${looked}); run "npm test" or "node setup/setup.js", which fetches it`);
+  const looked =
+    named === undefined || named === '' ? `${cached} and every folder of PATH` : `COPPICE_NATS_SERVER=${named}`;
+  throw new Error(
+    `no nats-server found (looked at ${looked}); run "npm test" or "node setup/setup.js", which fetches it`,
+  );
 }
 
 function isExecutable(file: string): boolean {
@@ -73,7 +78,13 @@ function isExecutable(file: string): boolean {
   }
 }
 
-type Running = { pid: number; exited: Promise<Exit>; signal(name: NodeJS.Signals): void; url: string; monitoringUrl: string };
+type Running = {
+  pid: number;
+  exited: Promise<Exit>;
+  signal(name: NodeJS.Signals): void;
+  url: string;
+  monitoringUrl: string;
+};
 
 export async function startNatsServer(settings: NatsServerSettings = {}): Promise<NatsServer> {
   const program = settings.program ?? natsServerProgram();
@@ -115,7 +126,10 @@ export async function startNatsServer(settings: NatsServerSettings = {}): Promis
     user,
     password,
     connection: { servers: url, ...(user === undefined || password === undefined ? {} : { user, password }) },
-    environment: { NATS_URL: url, ...(user === undefined || password === undefined ? {} : { NATS_USER: user, NATS_PASSWORD: password }) },
+    environment: {
+      NATS_URL: url,
+      ...(user === undefined || password === undefined ? {} : { NATS_USER: user, NATS_PASSWORD: password }),
+    },
     stop,
     kill: () => end('SIGKILL'),
     restart: async () => {
@@ -144,7 +158,8 @@ function configuration(from: {
     `ports_file_dir: ${JSON.stringify(from.folder)}`,
   ];
   if (from.settings.jetStream !== false) lines.push(`jetstream { store_dir: ${JSON.stringify(from.storeDir)} }`);
-  if (from.user !== undefined) lines.push(`authorization { user: ${from.user}, password: ${JSON.stringify(from.password)} }`);
+  if (from.user !== undefined)
+    lines.push(`authorization { user: ${from.user}, password: ${JSON.stringify(from.password)} }`);
   if (from.settings.config !== undefined) lines.push(from.settings.config);
   return `${lines.join('\n')}\n`;
 }
@@ -162,7 +177,8 @@ async function run(program: string, configurationFile: string, portsFolder: stri
     (error: unknown) => (ended = String(error)),
   );
   const { pid } = child;
-  if (pid === undefined) throw new Error(`${program} could not be started`, { cause: await exited.catch((error: unknown) => error) });
+  if (pid === undefined)
+    throw new Error(`${program} could not be started`, { cause: await exited.catch((error: unknown) => error) });
   endWithThisProcess(child);
 
   const portsFile = path.join(portsFolder, `${path.basename(program)}_${pid}.ports`);

@@ -37,6 +37,8 @@ test('waiting ends when the process does, with what it said', async () => {
 });
 
 test("the test runner's variables don't reach it", async () => {
-  await using it = await script(`console.log('seen ' + Object.keys(process.env).filter((name) => name.startsWith('VITEST')).length);`);
+  await using it = await script(
+    `console.log('seen ' + Object.keys(process.env).filter((name) => name.startsWith('VITEST')).length);`,
+  );
   await startProcess(it.file).waitForLine('seen 0');
 });

@@ -73,15 +73,23 @@ export function startProcess(
         act();
       };
       const look = () => {
-        const found = lines.find(({ text }) => (typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text)));
+        const found = lines.find(({ text }) =>
+          typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text),
+        );
         if (found !== undefined) finish(() => resolve(found.text));
         else if (ended !== null) {
           const { code, signal } = ended;
-          finish(() => reject(new Error(`process ended (${signal ?? code}) without saying ${String(pattern)}; it said:\n${said()}`)));
+          finish(() =>
+            reject(
+              new Error(`process ended (${signal ?? code}) without saying ${String(pattern)}; it said:\n${said()}`),
+            ),
+          );
         }
       };
       const timer = setTimeout(() => {
-        finish(() => reject(new Error(`process did not say ${String(pattern)} within ${timeoutMs} ms; it said:\n${said()}`)));
+        finish(() =>
+          reject(new Error(`process did not say ${String(pattern)} within ${timeoutMs} ms; it said:\n${said()}`)),
+        );
       }, timeoutMs);
       waiting.add(look);
       look();

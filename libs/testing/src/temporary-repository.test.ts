@@ -9,13 +9,17 @@ test('the same content makes the same commit, whoever runs the test', async () =
   expect(await first.head()).toBe(await second.head());
   expect(await first.git('status', '--porcelain')).toBe('');
   expect(await second.git('rev-parse', '--is-bare-repository')).toBe('true');
-  expect(await second.git('ls-tree', '-r', '--format=%(objectmode) %(path)', 'main')).toBe('100644 a/b.txt\n100755 run.sh');
+  expect(await second.git('ls-tree', '-r', '--format=%(objectmode) %(path)', 'main')).toBe(
+    '100644 a/b.txt\n100755 run.sh',
+  );
 });
 
 test("the user's configuration has no say", async () => {
   await using repository = await temporaryRepository();
   expect(await repository.git('config', '--list', '--show-scope')).not.toMatch(/^(system|global)/m);
-  expect(await repository.git('log', '-1', '--format=%an <%ae> %cn')).toBe('Test Author <author@example.invalid> Test Committer');
+  expect(await repository.git('log', '-1', '--format=%an <%ae> %cn')).toBe(
+    'Test Author <author@example.invalid> Test Committer',
+  );
 });
 
 test.each([false, true])('further commits build on what others pushed (bare: %s)', async (bare) => {
@@ -26,7 +30,11 @@ test.each([false, true])('further commits build on what others pushed (bare: %s)
   expect(await repository.head('trunk~1')).toBe(first);
   if (bare) {
     const tree = await repository.git('rev-parse', 'trunk^{tree}');
-    await repository.git('update-ref', 'refs/heads/trunk', await repository.git('commit-tree', tree, '-p', second, '-m', 'elsewhere'));
+    await repository.git(
+      'update-ref',
+      'refs/heads/trunk',
+      await repository.git('commit-tree', tree, '-p', second, '-m', 'elsewhere'),
+    );
   }
   await repository.commit('feat: on top', { three: '3' });
   expect(await repository.git('rev-list', '--count', 'trunk')).toBe(bare ? '4' : '3');

@@ -88,7 +88,9 @@ export async function temporaryRepository(settings: RepositorySettings = {}): Pr
     head: (ref = branch) => git('rev-parse', '--verify', `${ref}^{commit}`),
     show: async (file, ref = branch) => {
       const listed = await git('ls-tree', '--name-only', ref, '--', file);
-      return listed === '' ? null : (await runFile('git', ['show', `${ref}:${file}`], { cwd: location, env, maxBuffer: outputBytesMax })).stdout;
+      return listed === ''
+        ? null
+        : (await runFile('git', ['show', `${ref}:${file}`], { cwd: location, env, maxBuffer: outputBytesMax })).stdout;
     },
     remove: folder.remove,
     [Symbol.asyncDispose]: folder.remove,

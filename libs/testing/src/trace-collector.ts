@@ -48,7 +48,13 @@ export async function startTraceCollector(): Promise<TraceCollector> {
   };
 }
 
-type OtlpValue = { stringValue?: string; intValue?: number | string; doubleValue?: number; boolValue?: boolean; arrayValue?: { values?: OtlpValue[] } };
+type OtlpValue = {
+  stringValue?: string;
+  intValue?: number | string;
+  doubleValue?: number;
+  boolValue?: boolean;
+  arrayValue?: { values?: OtlpValue[] };
+};
 type OtlpAttributes = { key: string; value: OtlpValue }[];
 type OtlpSpan = {
   name: string;
@@ -59,7 +65,9 @@ type OtlpSpan = {
   attributes?: OtlpAttributes;
   status?: { code?: number };
 };
-type OtlpTraces = { resourceSpans?: { resource?: { attributes?: OtlpAttributes }; scopeSpans?: { spans?: OtlpSpan[] }[] }[] };
+type OtlpTraces = {
+  resourceSpans?: { resource?: { attributes?: OtlpAttributes }; scopeSpans?: { spans?: OtlpSpan[] }[] }[];
+};
 
 function spansOf(traces: OtlpTraces): CollectedSpan[] {
   return (traces.resourceSpans ?? []).flatMap((ofResource) => {
@@ -79,7 +87,8 @@ function spansOf(traces: OtlpTraces): CollectedSpan[] {
   });
 }
 
-const record = (attributes: OtlpAttributes = []) => Object.fromEntries(attributes.map(({ key, value }) => [key, plain(value)]));
+const record = (attributes: OtlpAttributes = []) =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, plain(value)]));
 
 function plain(value: OtlpValue): unknown {
   if (value.arrayValue !== undefined) return (value.arrayValue.values ?? []).map(plain);

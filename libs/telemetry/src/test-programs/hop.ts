@@ -8,8 +8,17 @@ registerHooks({
     return nextLoad(url, context);
   },
 });
-const { SpanKind, attributes, createLogger, currentTraceparent, extractTrace, injectTrace, linkFrom, startTelemetry, withSpan } =
-  await import('../index.ts');
+const {
+  SpanKind,
+  attributes,
+  createLogger,
+  currentTraceparent,
+  extractTrace,
+  injectTrace,
+  linkFrom,
+  startTelemetry,
+  withSpan,
+} = await import('../index.ts');
 
 const telemetry = await startTelemetry({ serviceName: 'hop', instanceId: 'one', version: '1.2.3' });
 const logger = createLogger('hop');
