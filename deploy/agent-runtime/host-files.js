@@ -1,0 +1,125 @@
+/** Copies this machine's programs, folders and shared libraries into a root file system that is being made. */
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** Where programs are looked for: the system's own folders, never the caller's PATH, which may hold wrappers. */
+export const systemSearchPath = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
+
+const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
+const lddTimeoutMs = 60_000;
+
+/** Old prebuilt programs name these, though current C libraries hold them in one file. */
+const runtimeLibraries = ['libpthread.so.0', 'libdl.so.2', 'librt.so.1', 'libutil.so.1', 'libm.so.6', 'libstdc++.so.6', 'libgcc_s.so.1'];
+const nameServiceLibraries = ['libnss_files.so.2', 'libnss_dns.so.2', 'libresolv.so.2'];
+
+/**
+ * Copies a program under its own name, whatever links lead to it.
+ * @param {string} name
+ * @param {string} root
+ * @param {Libraries} libraries told of what the program loads
+ * @returns {boolean} false when this machine doesn't have it
+ */
+export function copyProgram(name, root, libraries) {
+  const found = systemSearchPath.map((folder) => join(folder, name)).find((file) => fs.existsSync(file));
+  if (found === undefined) return false;
+  copyFile(found, join(root, 'usr', found.includes('/sbin/') ? 'sbin' : 'bin', name));
+  libraries.addUsersOf([fs.realpathSync(found)]);
+  return true;
+}
+
+/**
+ * Copies a folder with its links as they are; an absent one is no error.
+ * @param {string} from
+ * @param {string} to
+ * @param {Libraries} [libraries]
+ */
+export function copyFolder(from, to, libraries) {
+  if (!fs.existsSync(from)) return;
+  fs.mkdirSync(dirname(to), { recursive: true });
+  fs.cpSync(from, to, { recursive: true, verbatimSymlinks: true, mode: fs.constants.COPYFILE_FICLONE });
+  if (libraries === undefined) return;
+  for (const entry of fs.readdirSync(from, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) libraries.addUsersOf([join(entry.parentPath, entry.name)]);
+  }
+}
+
+/** The shared libraries that the copied programs load. */
+export class Libraries {
+  #root;
+  /** @type {Set<string>} */
+  #users = new Set();
+  /** @type {Set<string>} */
+  #extra = new Set();
+
+  /** @param {string} root */
+  constructor(root) {
+    this.#root = root;
+  }
+
+  /** @param {readonly string[]} files programs or libraries; anything else is passed over */
+  addUsersOf(files) {
+    for (const file of files) if (isElf(file)) this.#users.add(file);
+  }
+
+  addNameServiceAndRuntime() {
+    for (const folder of this.folders()) {
+      for (const name of [...nameServiceLibraries, ...runtimeLibraries]) {
+        if (fs.existsSync(join(folder, name))) this.#extra.add(join(folder, name));
+      }
+    }
+  }
+
+  /** @returns {string[]} the folders that this machine's libraries are loaded from, under /usr */
+  folders() {
+    const files = loadedBy([...this.#users]);
+    return [...new Set(files.map((file) => dirname(underUsr(file))))];
+  }
+
+  copyAll() {
+    this.addUsersOf([...this.#extra]);
+    for (const file of new Set([...loadedBy([...this.#users]), ...this.#extra])) copyFile(file, join(this.#root, underUsr(file)));
+  }
+}
+
+/**
+ * @param {readonly string[]} programs
+ * @returns {string[]} absolute paths of libraries and of the dynamic loader
+ */
+function loadedBy(programs) {
+  if (programs.length === 0) return [];
+  const result = spawnSync('ldd', programs, { encoding: 'utf8', timeout: lddTimeoutMs, maxBuffer: 64 * 1024 * 1024, env: { LC_ALL: 'C', PATH: systemSearchPath.join(':') } });
+  if (result.error !== undefined) throw new Error(`ldd could not be run: ${result.error.message}`, { cause: result.error });
+  const missing = /^\s*(\S+) => not found/m.exec(result.stdout)?.[1];
+  if (missing !== undefined) throw new Error(`A program of this machine needs the library ${missing}, which is missing.`);
+  return [...new Set([...result.stdout.matchAll(/^\s+(?:\S+ => )?(\/\S+) \(0x/gm)].map((match) => String(match[1])))];
+}
+
+/** @param {string} file */
+function underUsr(file) {
+  return /^\/(lib|lib64|bin|sbin)\//.test(file) ? `/usr${file}` : file;
+}
+
+/**
+ * @param {string} from
+ * @param {string} to
+ */
+function copyFile(from, to) {
+  if (fs.existsSync(to)) return;
+  fs.mkdirSync(dirname(to), { recursive: true });
+  fs.copyFileSync(from, to, fs.constants.COPYFILE_FICLONE);
+  // Neither setuid bits nor other people's restrictions come along.
+  fs.chmodSync(to, (fs.statSync(from).mode & 0o111) === 0 ? 0o644 : 0o755);
+}
+
+/** @param {string} file */
+function isElf(file) {
+  const magic = Buffer.alloc(elfMagic.length);
+  const descriptor = fs.openSync(file, 'r');
+  try {
+    fs.readSync(descriptor, magic, 0, magic.length, 0);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+  return magic.equals(elfMagic);
+}

@@ -1,0 +1,226 @@
+/**
+ * Makes the root file system of `coppice/agent-runtime` without any image registry, on Linux: for `docker import` (as a tar)
+ * and as the read-only root of a bubblewrap sandbox.
+ *
+ *   node deploy/agent-runtime/rootfs.js TARGET_FOLDER [--debootstrap]
+ *
+ * By default from this machine's own programs and the libraries that they load: seconds, no network. With `--debootstrap`
+ * (root only) from Debian's packages instead. It is built beside the target and renamed into place, so a folder at the
+ * target is always a whole one.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bootstrapDebian } from './debootstrap.js';
+import { copyFolder, copyProgram, Libraries, systemSearchPath } from './host-files.js';
+import { baseFiles, baseFolders, baseLinks, optionalPrograms, requiredPrograms } from './manifest.js';
+
+const nodeMajorMin = 24;
+const thisFolder = dirname(fileURLToPath(import.meta.url));
+const projectFolder = dirname(dirname(thisFolder));
+
+/**
+ * @typedef {object} BuildOptions
+ * @property {(line: string) => void} [log] told what is done, one plain line each
+ * @property {'host' | 'debootstrap'} [method] default: host
+ */
+
+/**
+ * Builds the root file system, unless the target already is one of the same key.
+ *
+ * An existing target of another key is replaced, which pulls the programs from under sandboxes that use it: where some may
+ * run, put `rootfsKey()` into the folder's name instead.
+ * @param {string} targetFolder
+ * @param {BuildOptions} [options]
+ * @returns {Promise<{ folder: string, key: string, built: boolean }>} built: false when it was there already
+ * @throws {Error} with what is missing on this machine, or what could not be written
+ */
+export async function buildRootfs(targetFolder, { log = () => {}, method = 'host' } = {}) {
+  if (process.platform !== 'linux') throw new Error(`A root file system can be made on Linux only, this is ${process.platform}.`);
+  const target = resolve(targetFolder);
+  const key = rootfsKey({ method });
+  if (readKey(target) === key) return { folder: target, key, built: false };
+  fs.mkdirSync(dirname(target), { recursive: true });
+  const work = fs.mkdtempSync(`${target}.making-`);
+  try {
+    fs.chmodSync(work, 0o755);
+    if (method === 'debootstrap') bootstrapDebian(work, log);
+    else copyHostPrograms(work, log);
+    addNode(work, log);
+    addBase(work);
+    fs.writeFileSync(join(work, 'etc/coppice-agent-runtime'), `${key}\n`);
+    return { folder: target, key, built: moveIntoPlace(work, target, key) };
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Names what a build here and now would hold: changes with the recipe, this machine's distribution, git and Node.
+ * @param {{ method?: 'host' | 'debootstrap' }} [options]
+ * @returns {string} 12 hexadecimal digits, good for a folder's name or an image's tag
+ */
+export function rootfsKey({ method = 'host' } = {}) {
+  const hash = createHash('sha256').update(method);
+  for (const name of ['rootfs.js', 'host-files.js', 'manifest.js', 'debootstrap.js']) hash.update(fs.readFileSync(join(thisFolder, name)));
+  hash.update(findNode().version);
+  hash.update(output('git', ['--version']));
+  hash.update(fs.existsSync('/etc/os-release') ? fs.readFileSync('/etc/os-release') : '');
+  return hash.digest('hex').slice(0, 12);
+}
+
+/** @param {string} folder */
+function readKey(folder) {
+  try {
+    return fs.readFileSync(join(folder, 'etc/coppice-agent-runtime'), 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} root
+ * @param {(line: string) => void} log
+ */
+function copyHostPrograms(root, log) {
+  log("copying this machine's programs and their libraries");
+  for (const [link, to] of [['bin', 'usr/bin'], ['sbin', 'usr/sbin'], ['lib', 'usr/lib'], ['lib64', 'usr/lib64']]) {
+    fs.mkdirSync(join(root, String(to)), { recursive: true });
+    fs.symlinkSync(String(to), join(root, String(link)));
+  }
+  const libraries = new Libraries(root);
+  const missing = requiredPrograms.filter((name) => !copyProgram(name, root, libraries));
+  if (missing.length > 0) throw new Error(`This machine lacks ${missing.join(', ')} (looked in ${systemSearchPath.join(':')}); install them, for example by apt-get.`);
+  for (const name of optionalPrograms) copyProgram(name, root, libraries);
+  const gitFolder = output('git', ['--exec-path']).trim();
+  copyFolder(gitFolder, join(root, gitFolder), libraries);
+  copyFolder('/usr/share/git-core', join(root, 'usr/share/git-core'));
+  copyFolder('/usr/lib/locale/C.utf8', join(root, 'usr/lib/locale/C.utf8'));
+  for (const name of ['x', 'd', 'l', 's', 'v']) copyFolder(`/usr/lib/terminfo/${name}`, join(root, 'usr/lib/terminfo', name));
+  copyPerl(root, libraries);
+  libraries.addNameServiceAndRuntime();
+  libraries.copyAll();
+}
+
+/**
+ * The small perl that Debian's base has; some of git's commands are written in it.
+ * @param {string} root
+ * @param {Libraries} libraries
+ */
+function copyPerl(root, libraries) {
+  for (const folder of libraries.folders()) {
+    if (fs.existsSync(join(folder, 'perl-base'))) {
+      copyFolder(join(folder, 'perl-base'), join(root, folder, 'perl-base'), libraries);
+      copyProgram('perl', root, libraries);
+    }
+  }
+}
+
+/**
+ * @param {string} root
+ * @param {(line: string) => void} log
+ */
+function addNode(root, log) {
+  const node = findNode();
+  log(`adding Node ${node.version} and npm`);
+  fs.mkdirSync(join(root, 'usr/bin'), { recursive: true });
+  fs.copyFileSync(node.path, join(root, 'usr/bin/node'), fs.constants.COPYFILE_FICLONE);
+  fs.chmodSync(join(root, 'usr/bin/node'), 0o755);
+  const libraries = new Libraries(root);
+  libraries.addUsersOf([node.path]);
+  libraries.copyAll();
+  const npm = findNpm();
+  const target = join(root, 'usr/lib/node_modules/npm');
+  copyFolder(npm, target);
+  // npm's own copy may hold this machine's registry settings.
+  fs.rmSync(join(target, 'npmrc'), { force: true });
+  for (const name of ['npm', 'npx']) fs.symlinkSync(`../lib/node_modules/npm/bin/${name}-cli.js`, join(root, 'usr/bin', name));
+}
+
+/** @param {string} root */
+function addBase(root) {
+  for (const { path, mode } of baseFolders) {
+    fs.mkdirSync(join(root, path), { recursive: true });
+    fs.chmodSync(join(root, path), mode);
+  }
+  for (const [path, text] of Object.entries(baseFiles)) fs.writeFileSync(join(root, path), text);
+  for (const [path, to] of Object.entries(baseLinks)) {
+    fs.mkdirSync(dirname(join(root, path)), { recursive: true });
+    fs.rmSync(join(root, path), { recursive: true, force: true });
+    fs.symlinkSync(to, join(root, path));
+  }
+  const bundle = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'].find((file) => fs.existsSync(file));
+  const target = join(root, 'etc/ssl/certs/ca-certificates.crt');
+  fs.mkdirSync(dirname(target), { recursive: true });
+  if (bundle !== undefined) fs.copyFileSync(bundle, target);
+  const release = join(root, 'etc/os-release');
+  if (!fs.existsSync(release) && fs.existsSync('/etc/os-release')) fs.copyFileSync('/etc/os-release', release);
+  if (process.getuid?.() === 0) fs.chownSync(join(root, 'home/agent'), 10001, 10001);
+}
+
+/**
+ * @param {string} work
+ * @param {string} target
+ * @param {string} key
+ * @returns {boolean} false when another process was faster
+ */
+function moveIntoPlace(work, target, key) {
+  const old = `${target}.old-${process.pid}`;
+  for (const attempt of [1, 2]) {
+    try {
+      fs.renameSync(work, target);
+      return true;
+    } catch (error) {
+      if (readKey(target) === key) return false;
+      if (attempt === 2 || !fs.existsSync(target)) throw error;
+      fs.renameSync(target, old);
+      fs.rmSync(old, { recursive: true, force: true });
+    }
+  }
+  return false;
+}
+
+/** @returns {{ path: string, version: string }} */
+function findNode() {
+  const candidates = [join(projectFolder, '.cache/bin/node'), process.execPath];
+  for (const path of candidates.filter((file) => fs.existsSync(file))) {
+    const version = output(path, ['--version']).trim();
+    if (Number(/^v(\d+)/.exec(version)?.[1]) >= nodeMajorMin) return { path: fs.realpathSync(path), version };
+  }
+  throw new Error(`Node ${nodeMajorMin} is needed for the image: run "node setup/setup.js" first.`);
+}
+
+/** @returns {string} the folder of npm's package */
+function findNpm() {
+  const scripts = [process.env['npm_execpath'], ...(process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'npm'))];
+  for (const script of scripts) {
+    if (script === undefined || !fs.existsSync(script)) continue;
+    const folder = dirname(dirname(fs.realpathSync(script)));
+    if (fs.existsSync(join(folder, 'bin/npm-cli.js'))) return folder;
+  }
+  throw new Error('npm is not on PATH; it comes with Node.');
+}
+
+/**
+ * @param {string} program
+ * @param {readonly string[]} args
+ */
+function output(program, args) {
+  const result = spawnSync(program, args, { encoding: 'utf8', timeout: 30_000 });
+  if (result.status !== 0) throw new Error(`${program} ${args.join(' ')} failed: ${result.error?.message ?? result.stderr}`);
+  return result.stdout;
+}
+
+if (process.argv[1] !== undefined && fs.existsSync(process.argv[1]) && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const [target] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+  if (target === undefined) {
+    process.stderr.write('usage: node deploy/agent-runtime/rootfs.js TARGET_FOLDER [--debootstrap]\n');
+    process.exitCode = 2;
+  } else {
+    const method = process.argv.includes('--debootstrap') ? 'debootstrap' : 'host';
+    const { folder, key, built } = await buildRootfs(target, { log: (line) => process.stderr.write(`${line}\n`), method });
+    process.stdout.write(`${folder} ${key}${built ? '' : ' (was there)'}\n`);
+  }
+}
