@@ -2,6 +2,7 @@
 
 /** A step that failed, with what was tried and what a person can do about it. */
 export class SetupError extends Error {
+  /** @override */
   name = 'SetupError';
 
   /**

@@ -1,0 +1,51 @@
+/**
+ * Says at the end which tests were skipped, and why: a skipped test is no passed one. Where `COPPICE_TEST_REQUIRE` names
+ * what the machine must have (as CI does), a skipped test fails the run. `COPPICE_TEST_SUMMARY` names a file that the
+ * counts are written to.
+ */
+import { writeFileSync } from 'node:fs';
+import type { Reporter, TestCase, TestModule } from 'vitest/node';
+
+export type TestCounts = { passed: number; failed: number; skipped: number };
+
+export default class SkippedTestsReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const tests = modules.flatMap((module) => [...module.children.allTests()]);
+    const skipped = tests.filter((test) => test.result().state === 'skipped');
+    const failedModules = modules.filter((module) => module.state() === 'failed' && !hasFailedTest(module)).length;
+    const failed = tests.filter((test) => test.result().state === 'failed').length + failedModules;
+    const required = process.env['COPPICE_TEST_REQUIRE'] ?? '';
+    for (const line of describeSkipped(skipped.map(toSkipped), required)) process.stdout.write(`${line}\n`);
+    if (required !== '' && skipped.length > 0) process.exitCode = 1;
+    writeSummary({ passed: tests.length - skipped.length - failed + failedModules, failed, skipped: skipped.length });
+  }
+}
+
+export type SkippedTest = { name: string; reason: string };
+
+/** One line each, under a heading; nothing when no test was skipped. */
+export function describeSkipped(skipped: readonly SkippedTest[], required: string): string[] {
+  if (skipped.length === 0) return [];
+  const verdict = required === '' ? '' : ` although ${required} is required here: this run has failed`;
+  return [
+    '',
+    `Skipped, not passed (${skipped.length})${verdict}:`,
+    ...skipped.map(({ name, reason }) => `  ${name}: ${reason}`),
+    '',
+  ];
+}
+
+function toSkipped(test: TestCase): SkippedTest {
+  const result = test.result();
+  const note = result.state === 'skipped' ? result.note : undefined;
+  return { name: `${test.module.relativeModuleId} > ${test.fullName}`, reason: note ?? 'no reason given' };
+}
+
+function hasFailedTest(module: TestModule): boolean {
+  return [...module.children.allTests('failed')].length > 0;
+}
+
+function writeSummary(counts: TestCounts): void {
+  const file = process.env['COPPICE_TEST_SUMMARY'];
+  if (file !== undefined && file !== '') writeFileSync(file, `${JSON.stringify(counts)}\n`);
+}

@@ -1,0 +1,19 @@
+/** Vitest's global set-up: tells every test where set-up put the programs. A variable that is set already wins. */
+import { existsSync, readFileSync } from 'node:fs';
+import { resultFile } from './paths.js';
+import type { SetupResult } from './setup.js';
+
+export default function setUpTestEnvironment(): void {
+  if (!existsSync(resultFile)) {
+    throw new Error('Set-up has not run in this checkout: use "npm test", or run "node setup/setup.js" once.');
+  }
+  const found = JSON.parse(readFileSync(resultFile, 'utf8')) as SetupResult;
+  offer('COPPICE_NODE', found.node);
+  offer('COPPICE_NATS_SERVER', found.natsServer);
+  offer('COPPICE_BWRAP', found.bwrap);
+  offer('COPPICE_DOCKER_SOCKET', found.dockerSocket);
+}
+
+function offer(name: string, value: string | null): void {
+  if (process.env[name] === undefined && value !== null) process.env[name] = value;
+}

@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['libs/**/*.test.ts', 'apps/**/*.test.ts', 'deploy/**/*.test.ts', 'setup/**/*.test.ts', 'test/**/*.test.ts'],
+    environment: 'node',
+    // Tests start real servers, sandboxes and processes: a machine of two cores is the measure.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 20_000,
+    // A flake is a fault: nothing is tried again.
+    retry: 0,
+    globalSetup: ['setup/test-environment.ts'],
+    reporters: ['default', './setup/skipped-tests-reporter.ts'],
+  },
+});
