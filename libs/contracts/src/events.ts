@@ -28,7 +28,11 @@ export const runSubmittedData = z.object({
   baseBranch: z.string(),
   tasks: z.int(),
 });
-export const runEndedData = z.object({ runId: z.string(), state: runStateSchema, taskCounts: z.record(z.string(), z.int()) });
+export const runEndedData = z.object({
+  runId: z.string(),
+  state: runStateSchema,
+  taskCounts: z.record(z.string(), z.int()),
+});
 export const taskStateData = z.object({
   runId: z.string(),
   taskId: z.string(),
@@ -43,7 +47,7 @@ export const taskEndedData = z.object({
   name: z.string(),
   state: taskStateSchema,
   reason: z.string().nullable(),
-  error: wireErrorSchema.nullable(),
+  failure: wireErrorSchema.nullable(),
   branch: z.string().nullable(),
   commit: z.string().nullable(),
   landedCommit: z.string().nullable(),

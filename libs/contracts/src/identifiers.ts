@@ -5,7 +5,9 @@ import { z } from 'zod';
  * One token of a subject or key. No underscore: effect ids join tokens with it. Nothing that NATS, git refs or file systems treat as special.
  */
 const tokenPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
-export const tokenSchema = z.string().regex(tokenPattern, 'lower-case letters, digits and dashes, at most 63, not starting with a dash');
+export const tokenSchema = z
+  .string()
+  .regex(tokenPattern, 'lower-case letters, digits and dashes, at most 63, not starting with a dash');
 
 export const tenantSchema = tokenSchema;
 export const runIdSchema = z.string().regex(/^r[a-z2-7]{16}$/, 'a run id: r and 16 characters of a-z2-7');

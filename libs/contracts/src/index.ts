@@ -26,7 +26,15 @@ export {
   taskDefaultsSchema,
   taskRequestSchema,
 } from './run-request.ts';
-export type { Agent, Network, RunFile, RunRequest, TaskDefaults, TaskRequest, TaskSpecification } from './run-request.ts';
+export type {
+  Agent,
+  Network,
+  RunFile,
+  RunRequest,
+  TaskDefaults,
+  TaskRequest,
+  TaskSpecification,
+} from './run-request.ts';
 export {
   runStateSchema,
   runSummarySchema,
@@ -52,7 +60,14 @@ export {
   ownerSchema,
   textReferenceSchema,
 } from './operations/operation.ts';
-export type { CommandMessage, LostOwnerPolicy, Operation, Owner, Repeat, TextReference } from './operations/operation.ts';
+export type {
+  CommandMessage,
+  LostOwnerPolicy,
+  Operation,
+  Owner,
+  Repeat,
+  TextReference,
+} from './operations/operation.ts';
 export { commitMessageSchema, mountSchema, worktreeCalls, worktreeOperations } from './operations/worktree.ts';
 export type { CommitMessage, Mount } from './operations/worktree.ts';
 export {

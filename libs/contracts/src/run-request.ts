@@ -80,11 +80,13 @@ const commonShape = {
     .optional(),
   agent: agentSchema.optional(),
   /** Runs on the base tree before the agent; `inputs` are the files on whose content its result depends. */
-  setup: z
-    .strictObject({ run: command, inputs: z.array(repositoryPathSchema).max(50).default([]) })
-    .optional(),
+  setup: z.strictObject({ run: command, inputs: z.array(repositoryPathSchema).max(50).default([]) }).optional(),
   network: z
-    .strictObject({ setup: networkSchema.optional(), agent: networkSchema.optional(), verify: networkSchema.optional() })
+    .strictObject({
+      setup: networkSchema.optional(),
+      agent: networkSchema.optional(),
+      verify: networkSchema.optional(),
+    })
     .optional(),
   commit: z
     .strictObject({

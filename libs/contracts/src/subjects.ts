@@ -29,6 +29,8 @@ export const subjects = {
   timer: (kind: string, id: string, effectId: string) => `coppice.timer.${kind}.${id}.${effectId}`,
   stash: (kind: string, id: string) => `coppice.stash.${kind}.${id}`,
   command: (service: string, pool: string, operation: string) => `coppice.cmd.${service}.${pool}.${operation}`,
+  /** Where a command waits until it is looked at again; matched by no consumer. */
+  commandLater: (service: string, effectId: string) => `coppice.cmd-later.${service}.${effectId}`,
   event: (tenant: string, runId: string, taskId: string, type: string) =>
     `coppice.event.${tenant}.${runId}.${taskId}.${type}`,
   transcript: (tenant: string, taskId: string) => `coppice.transcript.${tenant}.${taskId}`,

@@ -59,7 +59,8 @@ export const taskViewSchema = z.object({
   state: taskStateSchema,
   /** Why it is in this state, in one sentence: always there for an end that isn't a success, and where a person is waited for. */
   reason: z.string().nullable(),
-  error: wireErrorSchema.nullable(),
+  /** Not `error`: at the top of an answer that name marks a refusal. */
+  failure: wireErrorSchema.nullable(),
   branch: z.string().nullable(),
   /** The task's own commit. */
   commit: z.string().nullable(),
@@ -85,7 +86,13 @@ export const taskViewSchema = z.object({
 });
 export type TaskView = z.infer<typeof taskViewSchema>;
 
-export const taskSummarySchema = taskViewSchema.pick({ taskId: true, name: true, description: true, state: true, reason: true });
+export const taskSummarySchema = taskViewSchema.pick({
+  taskId: true,
+  name: true,
+  description: true,
+  state: true,
+  reason: true,
+});
 export type TaskSummary = z.infer<typeof taskSummarySchema>;
 
 export const runViewSchema = z.object({
@@ -101,5 +108,7 @@ export const runViewSchema = z.object({
   endedAt: z.string().nullable(),
 });
 export type RunView = z.infer<typeof runViewSchema>;
-export const runSummarySchema = runViewSchema.omit({ tasks: true }).extend({ taskCounts: z.record(z.string(), z.int()) });
+export const runSummarySchema = runViewSchema
+  .omit({ tasks: true })
+  .extend({ taskCounts: z.record(z.string(), z.int()) });
 export type RunSummary = z.infer<typeof runSummarySchema>;

@@ -3,10 +3,15 @@ import { usageSchema } from '../views.ts';
 import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
 
 /** Parts of a message. Tool calls, tool results and thinking join this union with the loop agent. */
-export const contentPartSchema = z.discriminatedUnion('type', [z.object({ type: z.literal('text'), text: z.string() })]);
+export const contentPartSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('text'), text: z.string() }),
+]);
 export type ContentPart = z.infer<typeof contentPartSchema>;
 
-export const modelMessageSchema = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.array(contentPartSchema) });
+export const modelMessageSchema = z.object({
+  role: z.enum(['system', 'user', 'assistant']),
+  content: z.array(contentPartSchema),
+});
 export type ModelMessage = z.infer<typeof modelMessageSchema>;
 
 export const finishReasonSchema = z.enum(['stop', 'length', 'tool-calls', 'refusal', 'other']);

@@ -133,7 +133,12 @@ export const worktreeOperations = {
       z.object({ status: z.literal('landed'), commit: z.string() }),
       z.object({ status: z.literal('moved'), tip: z.string() }),
       /** Kept under refs/coppice/landed/<branch> of the user's repository; `finishCommand` completes it there. */
-      z.object({ status: z.literal('landed-pending'), commit: z.string(), reason: z.string(), finishCommand: z.string() }),
+      z.object({
+        status: z.literal('landed-pending'),
+        commit: z.string(),
+        reason: z.string(),
+        finishCommand: z.string(),
+      }),
     ]),
   }),
   /** Push the task's branch to the origin, for a pull request. */

@@ -1,0 +1,230 @@
+import { api, CoppiceError, streams, subjects } from '@coppice/contracts';
+import { startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Bus, RevisionConflict, UnsuitableServer, apiEndpoint, requireVersion } from './index.ts';
+import type { Delivery } from './index.ts';
+
+let server: NatsServer;
+let bus: Bus;
+
+beforeAll(async () => {
+  server = await startNatsServer({ auth: true });
+  bus = await Bus.connect({ ...server.connection, name: 'bus-test' });
+  await bus.ensureResources();
+});
+afterAll(async () => {
+  await bus.close();
+  await server.stop();
+});
+
+const text = (value: string) => new TextEncoder().encode(value);
+const collect = async <Item>(items: AsyncIterable<Item>): Promise<Item[]> => {
+  const all: Item[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+};
+
+describe('connecting', () => {
+  test('a server that is too old is refused with what is needed', () => {
+    expect(() => requireVersion('2.11.9')).toThrow(UnsuitableServer);
+    expect(() => requireVersion('2.11.9')).toThrow(/2\.11\.9 is too old: Coppice needs 2\.12\.0/);
+    expect(() => requireVersion('2.12.0-RC.1')).not.toThrow();
+    expect(() => requireVersion('3.0.0')).not.toThrow();
+  });
+
+  test('a wrong password is refused, and said to be', async () => {
+    const attempt = Bus.connect({ servers: server.url, name: 'intruder', user: 'coppice', password: 'wrong' });
+    await expect(attempt).rejects.toMatchObject({ code: 'permission-denied' });
+  });
+
+  test('making the resources again changes nothing and fails nothing', async () => {
+    await Promise.all([bus.ensureResources(), bus.ensureResources()]);
+  });
+});
+
+describe('key-value', () => {
+  test('compare-and-set: the loser gets a conflict', async () => {
+    const values = bus.keyValue('coppice-actors');
+    const revision = await values.create('kind.one', text('a'));
+    await expect(values.create('kind.one', text('b'))).rejects.toBeInstanceOf(RevisionConflict);
+    const next = await values.update('kind.one', text('c'), revision);
+    await expect(values.update('kind.one', text('d'), revision)).rejects.toBeInstanceOf(RevisionConflict);
+    expect(await values.get('kind.one')).toMatchObject({ revision: next, value: text('c') });
+    expect(await values.get('kind.absent')).toBeNull();
+  });
+
+  test('of many creates at once one wins', async () => {
+    const values = bus.keyValue('coppice-effects');
+    const tries = await Promise.allSettled(
+      Array.from({ length: 20 }, () => values.create('race', text('x'), { ttlMs: 60_000 })),
+    );
+    expect(tries.filter((each) => each.status === 'fulfilled')).toHaveLength(1);
+  });
+
+  test('a deleted key reads as absent and can be made again', async () => {
+    const values = bus.keyValue('coppice-members');
+    await values.put('member', text('x'), { ttlMs: 60_000 });
+    await values.delete('member');
+    expect(await values.get('member')).toBeNull();
+    await values.create('member', text('y'));
+    expect(await values.get('member')).toMatchObject({ value: text('y') });
+  });
+
+  test('a key with a time to live goes by itself', async () => {
+    const values = bus.keyValue('coppice-members');
+    await values.put('brief', text('x'), { ttlMs: 1_000 });
+    expect(await values.get('brief')).not.toBeNull();
+    await expect.poll(() => values.get('brief'), { timeout: 10_000 }).toBeNull();
+  });
+
+  test('keys are listed by pattern', async () => {
+    const values = bus.keyValue('coppice-actors');
+    await values.create('list.default.a', text('1'));
+    await values.create('list.other.b', text('1'));
+    expect(await collect(values.keys('list.default.*'))).toEqual(['list.default.a']);
+    expect(await collect(values.keys('list.nobody.*'))).toEqual([]);
+  });
+});
+
+describe('streams', () => {
+  test('the same message id is stored once', async () => {
+    const subject = subjects.event('default', 'r1', 'run', 'run-submitted');
+    const first = await bus.publish(subject, { n: 1 }, { messageId: 'event-1' });
+    const second = await bus.publish(subject, { n: 1 }, { messageId: 'event-1' });
+    expect([first.duplicate, second.duplicate]).toEqual([false, true]);
+    const stored = await collect(bus.read(streams.events, subject));
+    expect(stored.map((message) => message.json())).toEqual([{ n: 1 }]);
+  });
+
+  test('reading an empty subject ends at once', async () => {
+    expect(await collect(bus.read(streams.events, subjects.event('default', 'none', '*', '*')))).toEqual([]);
+  });
+
+  test('a live reading goes on with what comes', async () => {
+    const subject = subjects.event('default', 'r2', 'run', 'run-submitted');
+    await bus.publish(subject, { n: 1 });
+    const abort = new AbortController();
+    const seen: unknown[] = [];
+    const reading = (async () => {
+      for await (const message of bus.read(streams.events, subject, { live: true, signal: abort.signal })) {
+        seen.push(message.json());
+        if (seen.length === 1) await bus.publish(subject, { n: 2 });
+        if (seen.length === 2) abort.abort();
+      }
+    })();
+    await reading;
+    expect(seen).toEqual([{ n: 1 }, { n: 2 }]);
+  });
+
+  test('a scheduled message is delivered at its time, once, and a purge cancels it', async () => {
+    const target = subjects.actor('clock', 'a');
+    const deliveries: unknown[] = [];
+    const consumption = await bus.consume(
+      {
+        stream: streams.actors,
+        durable: 'clock',
+        filterSubjects: ['coppice.actor.clock.>'],
+        ackWaitMs: 5_000,
+        concurrency: 2,
+      },
+      async (delivery) => {
+        deliveries.push(delivery.json());
+        await delivery.acknowledge();
+      },
+    );
+    const at = new Date(Date.now() + 700);
+    await bus.publish(subjects.timer('clock', 'a', 'e1'), { timer: 'kept' }, { schedule: { at, target } });
+    await bus.publish(subjects.timer('clock', 'a', 'e2'), { timer: 'cancelled' }, { schedule: { at, target } });
+    expect(await bus.purge(streams.actors, subjects.timer('clock', 'a', 'e2'))).toBe(1);
+    await expect.poll(() => deliveries, { timeout: 10_000 }).toEqual([{ timer: 'kept' }]);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(deliveries).toEqual([{ timer: 'kept' }]);
+    await consumption.stop();
+  });
+
+  test('a handler that throws gets its message again; one that stops keeps nothing', async () => {
+    const counts: number[] = [];
+    const consumption = await bus.consume(
+      {
+        stream: streams.intake,
+        durable: 'intake',
+        filterSubjects: ['coppice.intake.*.run'],
+        ackWaitMs: 5_000,
+        concurrency: 1,
+      },
+      async (delivery: Delivery) => {
+        counts.push(delivery.deliveryCount);
+        if (delivery.deliveryCount < 3) throw new Error('not yet');
+        await delivery.acknowledge();
+      },
+    );
+    await bus.publish(subjects.intake('default'), { run: 1 });
+    await expect.poll(() => counts, { timeout: 10_000 }).toEqual([1, 2, 3]);
+    await consumption.stop();
+    await bus.publish(subjects.intake('default'), { run: 2 });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(counts).toEqual([1, 2, 3]);
+    expect(await bus.backlog(streams.intake, 'intake')).toEqual({ pending: 1, unacknowledged: 0 });
+  });
+
+  test('a message over the limit is refused before it is sent', async () => {
+    await expect(bus.publish(subjects.intake('default'), new Uint8Array(2_000_000))).rejects.toMatchObject({
+      code: 'limit-exceeded',
+    });
+  });
+});
+
+describe('request and reply', () => {
+  test('validates, answers, refuses with typed errors, and is advertised', async () => {
+    const service = await bus.serve({
+      name: 'coppice-test',
+      version: '1.2.3',
+      description: 'for this test',
+      endpoints: [
+        apiEndpoint(api.runCancel, async ({ runId }, { tenant }) => {
+          if (tenant === 'refused') throw new CoppiceError('not-found', `no run ${runId}`);
+          if (tenant === 'broken') throw new TypeError('a defect');
+          return { runId: `${tenant}-${runId}` };
+        }),
+      ],
+    });
+    const runId = 'raaaaaaaaaaaaaaaa';
+    expect(await bus.call(api.runCancel, { tenant: 'acme' }, { runId })).toEqual({ runId: `acme-${runId}` });
+    await expect(bus.call(api.runCancel, { tenant: 'refused' }, { runId })).rejects.toMatchObject({
+      code: 'not-found',
+      message: `no run ${runId}`,
+      retryable: false,
+    });
+    await expect(bus.call(api.runCancel, { tenant: 'broken' }, { runId })).rejects.toMatchObject({ code: 'internal' });
+    await expect(bus.call(api.runGet, { tenant: 'acme' }, { runId })).rejects.toMatchObject({ code: 'unavailable' });
+
+    const refused = await bus.request(
+      subjects.api('acme', 'run.cancel'),
+      { runId, colour: 'red' },
+      { deadlineMs: 2_000 },
+    );
+    expect(refused.headers?.get('Nats-Service-Error-Code')).toBe('invalid-request');
+    expect(JSON.parse(new TextDecoder().decode(refused.data))).toMatchObject({
+      error: {
+        code: 'invalid-request',
+        details: { issues: [{ field: 'colour', expected: 'no such field', received: '"red"' }] },
+      },
+    });
+    const notJson = await bus.request(subjects.api('acme', 'run.cancel'), text('{nope'), { deadlineMs: 2_000 });
+    expect(JSON.parse(new TextDecoder().decode(notJson.data))).toMatchObject({ error: { code: 'invalid-request' } });
+
+    const info = await bus.request('$SRV.INFO.coppice-test', {}, { deadlineMs: 2_000 });
+    expect(JSON.parse(new TextDecoder().decode(info.data))).toMatchObject({
+      type: 'io.nats.micro.v1.info_response',
+      version: '1.2.3',
+      endpoints: [{ name: 'run-cancel', subject: 'coppice.api.*.run.cancel', queue_group: 'q' }],
+    });
+    const stats = await bus.request('$SRV.STATS.coppice-test', {}, { deadlineMs: 2_000 });
+    expect(JSON.parse(new TextDecoder().decode(stats.data))).toMatchObject({
+      endpoints: [{ num_requests: 5, num_errors: 4 }],
+    });
+    await service.stop();
+    await expect(bus.call(api.runCancel, { tenant: 'acme' }, { runId })).rejects.toMatchObject({ code: 'unavailable' });
+  });
+});

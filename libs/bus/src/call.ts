@@ -1,0 +1,59 @@
+import { CoppiceError, subjects, wireErrorSchema } from '@coppice/contracts';
+import type { Method } from '@coppice/contracts';
+import { SpanKind, attributes, messagingSystemNats, withSpan } from '@coppice/telemetry';
+import type { Bus } from './bus.ts';
+import { errors } from './nats.ts';
+import { parseJson, validate } from './validate.ts';
+
+/** Whose method: the public API's, as a tenant, or another service's. */
+export type CallTarget = { tenant: string } | { service: string };
+
+/** In a reply that is an error; its value is the code. The body is then `{"error": {code, message, retryable, details?}}`. */
+export const errorCodeHeader = 'Nats-Service-Error-Code';
+export const errorTextHeader = 'Nats-Service-Error';
+
+/**
+ * Calls a method and waits for its answer.
+ * @throws CoppiceError what the other side answered; `unavailable` when nobody serves it; `deadline-exceeded` when no answer came in time (the
+ * work may have been done); `invalid-request` when input or answer don't match their schemas.
+ */
+export async function call(
+  bus: Bus,
+  method: Method,
+  target: CallTarget,
+  input: unknown,
+  options: { deadlineMs?: number },
+): Promise<unknown> {
+  const subject =
+    'tenant' in target ? subjects.api(target.tenant, method.name) : subjects.call(target.service, method.name);
+  const destination = 'tenant' in target ? subjects.apiOfAnyTenant(method.name) : subject;
+  validate(method.input, input, method.name);
+  const spanAttributes = { [attributes.messagingSystem]: messagingSystemNats };
+  return withSpan(`call ${destination}`, { kind: SpanKind.CLIENT, attributes: spanAttributes }, async () => {
+    const reply = await request(bus, subject, input as object, options.deadlineMs ?? method.deadlineMs);
+    const body = parseJson(reply.data, `the answer of ${method.name}`);
+    if (reply.headers?.has(errorCodeHeader) === true) {
+      throw CoppiceError.fromWire(
+        validate(wireErrorSchema, (body as { error?: unknown }).error, `the error of ${method.name}`),
+      );
+    }
+    return validate(method.output, body, `the answer of ${method.name}`);
+  });
+}
+
+async function request(bus: Bus, subject: string, input: object, deadlineMs: number) {
+  try {
+    return await bus.request(subject, input, { deadlineMs });
+  } catch (cause) {
+    if (cause instanceof errors.TimeoutError) {
+      throw new CoppiceError('deadline-exceeded', `no answer on ${subject} within ${deadlineMs} ms`, { cause });
+    }
+    if (cause instanceof errors.NoRespondersError || (cause instanceof errors.RequestError && cause.isNoResponders())) {
+      throw new CoppiceError('unavailable', `nobody serves ${subject}: is the service running?`, { cause });
+    }
+    if (cause instanceof errors.PermissionViolationError) {
+      throw new CoppiceError('permission-denied', `this user may not publish on ${subject}`, { cause });
+    }
+    throw cause;
+  }
+}

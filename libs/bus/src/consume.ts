@@ -1,0 +1,150 @@
+import { AckPolicy } from './nats.ts';
+import type { Consumer, JetStreamClient, JetStreamManager, JsMsg } from './nats.ts';
+import { busLimits } from './limits.ts';
+import { parseJson } from './validate.ts';
+
+/**
+ * Pulls messages from a work queue, as many at once as there are slots.
+ *
+ * Invariants:
+ * 1. A message is asked for only when a slot is free to handle it, so its ack wait never runs out while it lies in this process.
+ * 2. A handler that throws gives its message back at once; one that neither acknowledges nor gives back gets it again after the ack wait.
+ * 3. After stop() no message is taken, and stop() returns when the handlers in progress have ended.
+ */
+export type ConsumeOptions = {
+  stream: string;
+  /** The durable consumer's name; processes that name the same one share its messages. */
+  durable: string;
+  filterSubjects: string[];
+  ackWaitMs: number;
+  /** Handlers in progress at once in this process. */
+  concurrency: number;
+};
+
+/** One delivery of a stored message. */
+export type Delivery = {
+  subject: string;
+  data: Uint8Array;
+  /** @throws CoppiceError `invalid-request` where it isn't JSON. */
+  json(): unknown;
+  headers: Record<string, string>;
+  /** 1 on the first delivery. */
+  deliveryCount: number;
+  /** Of the stored message, in its stream. */
+  sequence: number;
+  publishedAt: Date;
+  /** Resolves when the server has confirmed it. No fence: a late one from a lost owner succeeds too. */
+  acknowledge(): Promise<void>;
+  /** Gives the message back. A delayed one keeps its place among the pending: see facts on nak. */
+  retry(delayMs?: number): void;
+  /** Restarts the ack wait. */
+  working(): void;
+  /** Removes the message without its having been handled. */
+  terminate(reason: string): void;
+};
+
+export type Consumption = { stop(): Promise<void> };
+
+export async function consume(
+  jetStream: JetStreamClient,
+  manager: JetStreamManager,
+  options: ConsumeOptions,
+  handler: (delivery: Delivery) => Promise<void>,
+  onError: (error: unknown) => void,
+): Promise<Consumption> {
+  await manager.consumers.add(options.stream, {
+    durable_name: options.durable,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: options.ackWaitMs * 1_000_000,
+    max_ack_pending: busLimits.consumerAckPendingMax,
+    max_deliver: -1,
+    filter_subjects: options.filterSubjects,
+  });
+  const consumer = await jetStream.consumers.get(options.stream, options.durable);
+  const slots = Array.from({ length: options.concurrency }, () => new Slot(consumer, handler, onError));
+  const running = slots.map((slot) => slot.run());
+  return {
+    stop: async () => {
+      for (const slot of slots) slot.stop();
+      await Promise.all(running);
+    },
+  };
+}
+
+const pullRetryMs = 500;
+
+class Slot {
+  readonly #consumer: Consumer;
+  readonly #handler: (delivery: Delivery) => Promise<void>;
+  readonly #onError: (error: unknown) => void;
+  #stopping = false;
+  #waiting: { stop(): void } | null = null;
+
+  constructor(consumer: Consumer, handler: (delivery: Delivery) => Promise<void>, onError: (error: unknown) => void) {
+    this.#consumer = consumer;
+    this.#handler = handler;
+    this.#onError = onError;
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        const pulled = await this.#consumer.fetch({ max_messages: 1, expires: busLimits.pullExpiresMs });
+        if (this.#stopping) {
+          pulled.stop();
+          return;
+        }
+        this.#waiting = pulled;
+        for await (const message of pulled) {
+          this.#waiting = null;
+          await this.#handle(message);
+        }
+      } catch (error) {
+        if (this.#stopping) return;
+        this.#onError(error);
+        await new Promise((resolve) => setTimeout(resolve, pullRetryMs));
+      } finally {
+        this.#waiting = null;
+      }
+    }
+  }
+
+  stop(): void {
+    this.#stopping = true;
+    this.#waiting?.stop();
+  }
+
+  async #handle(message: JsMsg): Promise<void> {
+    try {
+      await this.#handler(deliveryOf(message));
+    } catch (error) {
+      this.#onError(error);
+      message.nak();
+    }
+  }
+}
+
+function deliveryOf(message: JsMsg): Delivery {
+  return {
+    subject: message.subject,
+    data: message.data,
+    json: () => parseJson(message.data, `message on ${message.subject}`),
+    headers: headersOf(message.headers),
+    deliveryCount: message.info.deliveryCount,
+    sequence: message.seq,
+    publishedAt: message.time,
+    acknowledge: async () => {
+      if (!(await message.ackAck())) throw new Error(`the server did not confirm the ack of ${message.subject}`);
+    },
+    retry: (delayMs) => message.nak(delayMs),
+    working: () => message.working(),
+    terminate: (reason) => message.term(reason),
+  };
+}
+
+/** Headers as a plain record; of a repeated one the last. */
+export function headersOf(source: Iterable<[string, string[]]> | undefined): Record<string, string> {
+  const record: Record<string, string> = {};
+  for (const [name, values] of source ?? []) record[name] = values.at(-1) ?? '';
+  return record;
+}

@@ -1,0 +1,26 @@
+/** A compare-and-set lost: the key's revision isn't the expected one. Retry after reading again. */
+export class RevisionConflict extends Error {
+  override readonly name = 'RevisionConflict';
+  readonly code = 'revision-conflict';
+  readonly retryable = true;
+  constructor(key: string, expected: number, cause?: unknown) {
+    super(`${key} is not at revision ${expected}`, { cause });
+  }
+}
+
+/** The server can't carry Coppice. Terminal: the message says what to install or switch on. */
+export class UnsuitableServer extends Error {
+  override readonly name = 'UnsuitableServer';
+  readonly code = 'unsuitable-server';
+  readonly retryable = false;
+}
+
+/** The work was interrupted since this process stops. Another process takes it over; nobody is told a result. */
+export class Draining extends Error {
+  override readonly name = 'Draining';
+  readonly code = 'draining';
+  readonly retryable = true;
+  constructor() {
+    super('this process is stopping');
+  }
+}

@@ -1,0 +1,108 @@
+import { buckets } from '@coppice/contracts';
+import { RevisionConflict } from './errors.ts';
+import { busLimits } from './limits.ts';
+import { JetStreamApiError, Kvm, headers } from './nats.ts';
+import type { JetStreamClient, JetStreamManager } from './nats.ts';
+
+export type KeyValueEntry = { value: Uint8Array; revision: number; created: Date };
+
+/** JetStream's error code for an unmet expectation of the last sequence. */
+const wrongLastSequence = 10071;
+const noMessageFound = 10037;
+
+/**
+ * A JetStream key-value bucket. Unlike the client's own, every read comes from the stream's leader (a compare-and-set that is decided on a
+ * replica's stale value would lose needlessly, and an absent key read there would let a finished actor run again), and a write can carry a time to live.
+ */
+export class KeyValue {
+  readonly #bucket: string;
+  readonly #jetStream: JetStreamClient;
+  readonly #manager: JetStreamManager;
+
+  constructor(bucket: string, jetStream: JetStreamClient, manager: JetStreamManager) {
+    this.#bucket = bucket;
+    this.#jetStream = jetStream;
+    this.#manager = manager;
+  }
+
+  /** The value, or null where the key is absent, deleted or expired. */
+  async get(key: string): Promise<KeyValueEntry | null> {
+    const stored = await this.#last(key);
+    return stored === null || stored.deleted ? null : stored;
+  }
+
+  /** @throws RevisionConflict when the key is there. */
+  async create(key: string, value: Uint8Array, options: { ttlMs?: number } = {}): Promise<number> {
+    try {
+      return await this.#write(key, value, 0, options.ttlMs);
+    } catch (error) {
+      if (!(error instanceof RevisionConflict)) throw error;
+      // A delete marker or an expired value's marker counts as a last message too.
+      const last = await this.#last(key);
+      if (last === null || !last.deleted) throw error;
+      return await this.#write(key, value, last.revision, options.ttlMs);
+    }
+  }
+
+  /** @throws RevisionConflict when the key's last revision isn't this one. */
+  update(key: string, value: Uint8Array, revision: number, options: { ttlMs?: number } = {}): Promise<number> {
+    return this.#write(key, value, revision, options.ttlMs);
+  }
+
+  /** Writes without looking; for keys that only one process writes. */
+  put(key: string, value: Uint8Array, options: { ttlMs?: number } = {}): Promise<number> {
+    return this.#write(key, value, undefined, options.ttlMs);
+  }
+
+  async delete(key: string): Promise<void> {
+    const marker = headers();
+    marker.set('KV-Operation', 'DEL');
+    await this.#jetStream.publish(this.#subject(key), new Uint8Array(), { headers: marker });
+  }
+
+  /** Keys that match (`task.default.*`), in no promised order; keys written meanwhile may be missing. */
+  async *keys(filter = '>'): AsyncIterable<string> {
+    const bucket = await new Kvm(this.#jetStream).open(this.#bucket);
+    for await (const key of await bucket.keys(filter)) yield key;
+  }
+
+  #subject(key: string): string {
+    return `$KV.${this.#bucket}.${key}`;
+  }
+
+  async #last(key: string): Promise<(KeyValueEntry & { deleted: boolean }) | null> {
+    try {
+      const stored = await this.#manager.streams.getMessage(`KV_${this.#bucket}`, { last_by_subj: this.#subject(key) });
+      if (stored === null) return null;
+      const deleted = stored.header.has('KV-Operation') || stored.header.has('Nats-Marker-Reason');
+      return { value: stored.data, revision: stored.seq, created: stored.time, deleted };
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;
+      throw error;
+    }
+  }
+
+  async #write(
+    key: string,
+    value: Uint8Array,
+    revision: number | undefined,
+    ttlMs: number | undefined,
+  ): Promise<number> {
+    try {
+      const published = await this.#jetStream.publish(this.#subject(key), value, {
+        timeout: busLimits.publishTimeoutMs,
+        ...(revision === undefined ? {} : { expect: { lastSubjectSequence: revision } }),
+        ...(ttlMs === undefined ? {} : { ttl: `${Math.max(1, Math.ceil(ttlMs / 1_000))}s` }),
+      });
+      return published.seq;
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === wrongLastSequence) {
+        throw new RevisionConflict(key, revision ?? 0, error);
+      }
+      throw error;
+    }
+  }
+}
+
+/** Buckets whose keys carry a time to live need markers; the actors' bucket never deletes. */
+export const bucketsWithTtl: readonly string[] = [buckets.effects, buckets.members];

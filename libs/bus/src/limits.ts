@@ -1,0 +1,25 @@
+/** Every limit and interval of this library. */
+export const busLimits = {
+  connectAttemptsMax: 40,
+  connectRetryMs: 250,
+  publishTimeoutMs: 10_000,
+  /** After this many deliveries a command is given up on. */
+  commandDeliveriesMax: 10,
+  commandAckWaitMs: 30_000,
+  /** A command whose claim a living owner holds is looked at again after this long. */
+  commandOwnerAliveRetryMs: 5_000,
+  /** How long a pull request waits at the server before it is renewed. */
+  pullExpiresMs: 20_000,
+  consumerAckPendingMax: 20_000,
+  memberRefreshMs: 5_000,
+  memberTtlMs: 15_000,
+  /** How long a stopping worker lets commands go on before it aborts them. */
+  drainMs: 20_000,
+  /** Claims outlive every message that could bring their command back (7 days) by far. */
+  claimTtlMs: 60 * 24 * 3_600_000,
+  claimWritesMax: 5,
+  /** A result that would not fit a message is a failure that says so. */
+  resultBytesMax: 900 * 1024,
+  /** A message leaves this much of the server's max_payload to headers. */
+  payloadReserveBytes: 16 * 1024,
+} as const;

@@ -1,0 +1,26 @@
+/** The only importer of the NATS client packages: what the rest of this library uses of them, and nothing else. */
+export { connect } from '@nats-io/transport-node';
+export { errors, headers } from '@nats-io/nats-core';
+export type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/nats-core';
+export {
+  AckPolicy,
+  DeliverPolicy,
+  DiscardPolicy,
+  JetStreamApiError,
+  RetentionPolicy,
+  StorageType,
+  jetstream,
+  jetstreamManager,
+} from '@nats-io/jetstream';
+export type {
+  Consumer,
+  ConsumerMessages,
+  JetStreamClient,
+  JetStreamManager,
+  JetStreamPublishOptions,
+  JsMsg,
+  StreamConfig,
+} from '@nats-io/jetstream';
+export { Kvm } from '@nats-io/kv';
+export { Objm } from '@nats-io/obj';
+export type { ObjectStore as NatsObjectStore } from '@nats-io/obj';

@@ -1,0 +1,194 @@
+import { randomBytes } from 'node:crypto';
+import { CoppiceError, subjects, tenantOf, tenantSchema, toWireError } from '@coppice/contracts';
+import type { Method, WireError } from '@coppice/contracts';
+import {
+  SpanKind,
+  attributes,
+  createLogger,
+  extractTrace,
+  messagingSystemNats,
+  recordError,
+  withSpan,
+} from '@coppice/telemetry';
+import { errorCodeHeader, errorTextHeader } from './call.ts';
+import { headersOf } from './consume.ts';
+import { headers } from './nats.ts';
+import type { Msg, NatsConnection, Subscription } from './nats.ts';
+import { parseJson, validate } from './validate.ts';
+
+/**
+ * Request/reply endpoints, advertised by the NATS services protocol (ADR-32): `nats micro ls`, `info` and `stats` work.
+ * The published client package for it is a pre-release with a second copy of the core, so the protocol, three subjects, is spoken here.
+ */
+export type Endpoint = {
+  method: Method;
+  /** With a wildcard in place of the tenant. */
+  subject: string;
+  handler(input: unknown, context: RequestContext): Promise<unknown>;
+};
+
+export type RequestContext = {
+  /** From the subject, where the server's permissions enforce it; null between services. */
+  tenant: string | null;
+  subject: string;
+};
+
+export type ServiceDefinition = { name: string; version: string; description: string; endpoints: Endpoint[] };
+export type Service = { stop(): Promise<void> };
+
+type Typed<Input, Output> = Method & { input: { _zod: { output: Input } }; output: { _zod: { input: Output } } };
+
+/** A method of the public API with its handler. */
+export const apiEndpoint = <Input, Output>(
+  method: Typed<Input, Output>,
+  handler: (input: Input, context: { tenant: string; subject: string }) => Promise<Output>,
+): Endpoint => ({
+  method,
+  subject: subjects.apiOfAnyTenant(method.name),
+  handler: handler as Endpoint['handler'],
+});
+
+/** A method for other services with its handler. */
+export const serviceEndpoint = <Input, Output>(
+  service: string,
+  method: Typed<Input, Output>,
+  handler: (input: Input, context: RequestContext) => Promise<Output>,
+): Endpoint => ({ method, subject: subjects.call(service, method.name), handler: handler as Endpoint['handler'] });
+
+/** The protocol's own default. */
+const queueGroup = 'q';
+const log = createLogger('bus');
+
+export async function serve(connection: NatsConnection, definition: ServiceDefinition): Promise<Service> {
+  const running = new RunningService(connection, definition);
+  await connection.flush();
+  return running;
+}
+
+type Statistics = { requests: number; errors: number; lastError: string; processingNanoseconds: number };
+
+class RunningService implements Service {
+  readonly #definition: ServiceDefinition;
+  readonly #id = randomBytes(11).toString('hex');
+  readonly #started = new Date().toISOString();
+  readonly #statistics = new Map<Endpoint, Statistics>();
+  readonly #subscriptions: Subscription[] = [];
+  readonly #inProgress = new Set<Promise<void>>();
+
+  constructor(connection: NatsConnection, definition: ServiceDefinition) {
+    this.#definition = definition;
+    for (const endpoint of definition.endpoints) {
+      this.#statistics.set(endpoint, { requests: 0, errors: 0, lastError: '', processingNanoseconds: 0 });
+      this.#subscriptions.push(
+        connection.subscribe(endpoint.subject, {
+          queue: queueGroup,
+          callback: (error, message) => {
+            if (error !== null) log.error({ err: error, subject: endpoint.subject }, 'subscription failed');
+            else this.#track(this.#answer(endpoint, message));
+          },
+        }),
+      );
+    }
+    for (const verb of ['PING', 'INFO', 'STATS'] as const) {
+      for (const suffix of ['', `.${definition.name}`, `.${definition.name}.${this.#id}`]) {
+        this.#subscriptions.push(
+          connection.subscribe(`$SRV.${verb}${suffix}`, {
+            callback: (error, message) => {
+              if (error === null) message.respond(JSON.stringify(this.#describe(verb)));
+            },
+          }),
+        );
+      }
+    }
+  }
+
+  /** Takes no more requests, and returns when those in progress are answered. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#subscriptions.map((subscription) => subscription.drain()));
+    await Promise.all(this.#inProgress);
+  }
+
+  #track(work: Promise<void>): void {
+    this.#inProgress.add(work);
+    void work.finally(() => this.#inProgress.delete(work));
+  }
+
+  async #answer(endpoint: Endpoint, message: Msg): Promise<void> {
+    const statistics = this.#statistics.get(endpoint) as Statistics;
+    const start = process.hrtime.bigint();
+    statistics.requests++;
+    const parent = extractTrace(headersOf(message.headers));
+    const spanAttributes = { [attributes.messagingSystem]: messagingSystemNats };
+    await withSpan(
+      `serve ${endpoint.subject}`,
+      { kind: SpanKind.SERVER, parent, attributes: spanAttributes },
+      async (span) => {
+        try {
+          message.respond(JSON.stringify(await handle(endpoint, message)));
+        } catch (error) {
+          recordError(span, error);
+          const wire = toWireError(error);
+          statistics.errors++;
+          statistics.lastError = `${wire.code}: ${wire.message}`;
+          if (!(error instanceof CoppiceError)) log.error({ err: error, subject: message.subject }, 'request failed');
+          respondError(message, wire);
+        }
+      },
+    );
+    statistics.processingNanoseconds += Number(process.hrtime.bigint() - start);
+  }
+
+  #describe(verb: 'PING' | 'INFO' | 'STATS'): object {
+    const { name, version, description, endpoints } = this.#definition;
+    const common = {
+      type: `io.nats.micro.v1.${verb.toLowerCase()}_response`,
+      name,
+      id: this.#id,
+      version,
+      metadata: {},
+    };
+    const endpointName = (endpoint: Endpoint) => endpoint.method.name.replaceAll('.', '-');
+    if (verb === 'PING') return common;
+    if (verb === 'INFO') {
+      const advertised = endpoints.map((endpoint) => ({
+        name: endpointName(endpoint),
+        subject: endpoint.subject,
+        queue_group: queueGroup,
+        metadata: { description: endpoint.method.description },
+      }));
+      return { ...common, description, endpoints: advertised };
+    }
+    const counted = endpoints.map((endpoint) => {
+      const statistics = this.#statistics.get(endpoint) as Statistics;
+      return {
+        name: endpointName(endpoint),
+        subject: endpoint.subject,
+        queue_group: queueGroup,
+        num_requests: statistics.requests,
+        num_errors: statistics.errors,
+        last_error: statistics.lastError,
+        processing_time: statistics.processingNanoseconds,
+        average_processing_time:
+          statistics.requests === 0 ? 0 : Math.round(statistics.processingNanoseconds / statistics.requests),
+      };
+    });
+    return { ...common, started: this.#started, endpoints: counted };
+  }
+}
+
+async function handle(endpoint: Endpoint, message: Msg): Promise<unknown> {
+  const { method, subject } = endpoint;
+  const input = validate(method.input, parseJson(message.data, method.name), method.name);
+  const tenant = subject.startsWith('coppice.api.')
+    ? validate(tenantSchema, tenantOf(message.subject), 'the tenant in the subject')
+    : null;
+  return endpoint.handler(input, { tenant, subject: message.subject });
+}
+
+function respondError(message: Msg, error: WireError): void {
+  const reply = headers();
+  reply.set(errorCodeHeader, error.code);
+  // A header is one line.
+  reply.set(errorTextHeader, error.message.replaceAll(/[\r\n]+/g, ' '));
+  message.respond(JSON.stringify({ error }), { headers: reply });
+}
