@@ -12,7 +12,7 @@ import { busLimits } from './limits.ts';
 import { Objm, connect, headers, jetstream, jetstreamManager } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, JetStreamPublishOptions, MsgHdrs, NatsConnection } from './nats.ts';
 import { ObjectStore } from './object-store.ts';
-import { browse, read } from './read.ts';
+import { browse, isStored, read } from './read.ts';
 import type { ReadOptions, StoredMessage } from './read.ts';
 import { ensureResources } from './resources.ts';
 import type { ResourceOptions } from './resources.ts';
@@ -145,6 +145,11 @@ export class Bus {
 
   async deleteMessage(stream: string, sequence: number): Promise<void> {
     await this.#manager.streams.deleteMessage(stream, sequence);
+  }
+
+  /** Whether a work queue still holds the message of a sequence: it is gone once acknowledged. */
+  isStored(stream: string, sequence: number): Promise<boolean> {
+    return isStored(this.#manager, stream, sequence);
   }
 
   /** See consume.ts. */

@@ -104,5 +104,5 @@ export class KeyValue {
   }
 }
 
-/** Buckets whose keys carry a time to live need markers; the actors' bucket never deletes. */
-export const bucketsWithTtl: readonly string[] = [buckets.effects, buckets.members];
+/** Buckets whose keys carry a time to live need markers: claims, members, and the tombstones of actors. */
+export const bucketsWithTtl: readonly string[] = [buckets.actors, buckets.effects, buckets.members];

@@ -97,3 +97,13 @@ export async function* browse(
     sequence = stored.seq + 1;
   }
 }
+
+/** Whether a work queue still holds the message of a sequence: it is gone once acknowledged. */
+export async function isStored(manager: JetStreamManager, stream: string, sequence: number): Promise<boolean> {
+  try {
+    return (await manager.streams.getMessage(stream, { seq: sequence })) !== null;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === noMessageFound) return false;
+    throw error;
+  }
+}
