@@ -34,7 +34,14 @@ export function createLogger(
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    // Synchronous: the last lines before a crash are those that matter.
-    settings.destination ?? pino.destination({ dest: 2, sync: true }),
+    settings.destination ?? standardError(),
   );
+}
+
+let shared: LogDestination | null = null;
+
+/** One for all loggers of the process. Synchronous: the last lines before a crash are those that matter. */
+function standardError(): LogDestination {
+  shared ??= pino.destination({ dest: 2, sync: true });
+  return shared;
 }

@@ -6,7 +6,7 @@ export type Telemetry = {
   /** Whether spans are recorded and exported. */
   enabled: boolean;
   /** Sends what is still queued, for at most `shutdownMsMax`. Never throws. */
-  shutdown(): Promise<void>;
+  shutdown: () => Promise<void>;
 };
 
 export type TelemetrySettings = {

@@ -24,8 +24,8 @@ test('two servers at once have ports of their own, JetStream, and end without le
   for (const server of servers) {
     expect(await talk(server.url, 'CONNECT {"verbose":false}')).toMatch(/"jetstream":true[\s\S]*PONG/);
   }
-  const [varz] = await Promise.all([fetch(`${servers[0].monitoringUrl}/jsz`)]);
-  const { config } = (await varz.json()) as { config: { store_dir: string } };
+  const jsz = await fetch(`${servers[0].monitoringUrl}/jsz`);
+  const { config } = (await jsz.json()) as { config: { store_dir: string } };
   await access(config.store_dir);
   const pids = servers.map((server) => server.pid);
   await Promise.all(servers.map((server) => server.stop()));

@@ -40,5 +40,5 @@ test("the test runner's variables don't reach it", async () => {
   await using it = await script(
     `console.log('seen ' + Object.keys(process.env).filter((name) => name.startsWith('VITEST')).length);`,
   );
-  await startProcess(it.file).waitForLine('seen 0');
+  expect(await startProcess(it.file).waitForLine('seen')).toBe('seen 0');
 });

@@ -5,7 +5,7 @@ import path from 'node:path';
 export type TemporaryFolder = AsyncDisposable & {
   /** Absolute, with symbolic links resolved (on macOS the system's temporary folder is one). */
   path: string;
-  remove(): Promise<void>;
+  remove: () => Promise<void>;
 };
 
 /** A new empty folder of the system's temporary folder. */

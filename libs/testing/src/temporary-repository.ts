@@ -19,7 +19,7 @@ export type TemporaryRepository = AsyncDisposable & {
   head(ref?: string): Promise<string>;
   /** The content of a file in a commit (default: the branch's), null where it isn't there. */
   show(file: string, ref?: string): Promise<string | null>;
-  remove(): Promise<void>;
+  remove: () => Promise<void>;
 };
 
 export type RepositorySettings = { files?: Record<string, FileContent>; branch?: string; bare?: boolean };

@@ -1,0 +1,23 @@
+import { startNatsServer } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { askDurability } from './durability.ts';
+
+test('the default settings promise little against a power cut, and it says so', async () => {
+  await using nats = await startNatsServer();
+  expect(await askDurability(nats.monitoringUrl, 1)).toEqual({
+    syncIntervalMs: 120_000,
+    replicas: 1,
+    promise: expect.stringContaining('a power cut of its host may lose the last 120 s'),
+  });
+});
+
+test('sync always is seen', async () => {
+  await using nats = await startNatsServer({ config: 'jetstream { sync_interval: always }' });
+  expect(await askDurability(nats.monitoringUrl, 3)).toMatchObject({ syncIntervalMs: 'always', replicas: 3 });
+});
+
+test.each([undefined, 'http://127.0.0.1:1'])('what can not be asked is not known (%s)', async (monitoringUrl) => {
+  const { syncIntervalMs, promise } = await askDurability(monitoringUrl, 1);
+  expect(syncIntervalMs).toBeNull();
+  expect(promise).toContain('is not known');
+});

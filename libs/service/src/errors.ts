@@ -1,0 +1,27 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { FieldIssue } from '@coppice/contracts';
+import { UnsuitableServer } from '@coppice/bus';
+import { exitCodes } from './exit-codes.ts';
+
+/** What the environment holds can't be used. Terminal: `issues` names each variable. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+  readonly code = 'configuration';
+  readonly retryable = false;
+  readonly issues: FieldIssue[];
+
+  constructor(issues: FieldIssue[]) {
+    super(
+      issues.map(({ field, expected, received }) => `${field}: expected ${expected}, received ${received}`).join('\n'),
+    );
+    this.issues = issues;
+  }
+}
+
+/** With which code the process of a service that failed with this error ends. */
+export function exitCodeFor(error: unknown): number {
+  if (error instanceof ConfigurationError || error instanceof UnsuitableServer) return exitCodes.misconfigured;
+  if (error instanceof CoppiceError && error.code === 'permission-denied') return exitCodes.misconfigured;
+  if (error instanceof CoppiceError && error.code === 'unavailable') return exitCodes.unavailable;
+  return exitCodes.failed;
+}

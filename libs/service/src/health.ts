@@ -1,0 +1,47 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export type HealthServer = { port: number; close(): Promise<void> };
+
+export type HealthProbes = {
+  /** Null when ready, else why not. */
+  whyNotReady(): Promise<string | null>;
+};
+
+const probeMsMax = 2_000;
+
+/**
+ * `/healthz`: the process answers. `/readyz`: it is started, isn't stopping, and its NATS server answers.
+ * @throws when the port can't be had.
+ */
+export async function startHealthServer(
+  address: { host: string; port: number },
+  probes: HealthProbes,
+): Promise<HealthServer> {
+  const server = createServer((request, response) => {
+    const answer = (status: number, body: object): void => {
+      response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+      response.end(`${JSON.stringify(body)}\n`);
+    };
+    const path = request.url?.split('?')[0];
+    if (path === '/healthz') return answer(200, { status: 'ok' });
+    if (path !== '/readyz') return answer(404, { status: 'not found' });
+    void probes.whyNotReady().then(
+      (reason) => (reason === null ? answer(200, { status: 'ready' }) : answer(503, { status: 'not ready', reason })),
+      (error: unknown) =>
+        answer(503, { status: 'not ready', reason: error instanceof Error ? error.message : String(error) }),
+    );
+  });
+  server.requestTimeout = probeMsMax;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(address.port, address.host, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

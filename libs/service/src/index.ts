@@ -1,0 +1,22 @@
+export { systemClock } from './clock.ts';
+export type { Clock } from './clock.ts';
+export {
+  commonVariables,
+  connectionFrom,
+  flagVariable,
+  integerVariable,
+  nodeNameOfHost,
+  pathListVariable,
+  readConfiguration,
+} from './configuration.ts';
+export type { CommonConfiguration } from './configuration.ts';
+export { askDurability } from './durability.ts';
+export type { Durability } from './durability.ts';
+export { ConfigurationError, exitCodeFor } from './errors.ts';
+export { exitCodes } from './exit-codes.ts';
+export { startHealthServer } from './health.ts';
+export type { HealthProbes, HealthServer } from './health.ts';
+export { runService } from './run-service.ts';
+export type { ServiceDefinition } from './run-service.ts';
+export { serviceLimits, startService } from './start-service.ts';
+export type { RunningWork, ServiceContext, ServiceSettings, StartedService } from './start-service.ts';

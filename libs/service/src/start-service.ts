@@ -1,0 +1,149 @@
+/**
+ * What every service does around its own work: connects, joins the members, starts, and in the end stops in order.
+ * Used by `runService` (a process of its own) and by the embedded stack (several in one process).
+ *
+ * Invariants:
+ * 1. The service's own work stops before its membership ends (else another process would take over what is still being done), and that
+ *    before the connection is closed.
+ * 2. What a failed or aborted start has begun is undone before it throws.
+ * 3. stop() returns within `stopMsMax` and doesn't throw; a second call waits for the first.
+ */
+import type { Bus, Membership } from '@coppice/bus';
+import { joinMembers } from '@coppice/bus';
+import { createLogger } from '@coppice/telemetry';
+import type { Logger } from '@coppice/telemetry';
+import type { Clock } from './clock.ts';
+import { systemClock } from './clock.ts';
+import { connectPatiently } from './connect.ts';
+import { askDurability } from './durability.ts';
+
+export type ServiceContext = {
+  name: string;
+  version: string;
+  node: string;
+  bus: Bus;
+  member: Membership;
+  clock: Clock;
+  log: Logger;
+};
+
+/** The service's own work. `stop` lets what is in progress end, or gives it back. */
+export type RunningWork = { stop(): Promise<void> };
+
+export type ServiceSettings = {
+  name: string;
+  version: string;
+  node: string;
+  connection: { servers: string; user?: string; password?: string };
+  start(context: ServiceContext): Promise<RunningWork>;
+  /** Default 1. */
+  replicas?: number;
+  /** Where the server tells what its settings promise. */
+  monitoringUrl?: string;
+  /** How long to wait for a NATS server; default 60 s. */
+  startWaitMs?: number;
+  clock?: Clock;
+  /** Ends the start. */
+  signal?: AbortSignal;
+};
+
+export type StartedService = {
+  bus: Bus;
+  stop(): Promise<void>;
+  /** Resolves with the reason when the connection is lost for good; the service is then of no use and is to be stopped. */
+  lost: Promise<Error>;
+};
+
+export const serviceLimits = {
+  startWaitMs: 60_000,
+  /** More than the time that commands in progress are given to end (bus, 20 s). Supervisors must wait longer than this. */
+  stopMsMax: 30_000,
+} as const;
+
+export async function startService(settings: ServiceSettings): Promise<StartedService> {
+  const { name, version, node, clock = systemClock, replicas = 1 } = settings;
+  const signal = settings.signal ?? new AbortController().signal;
+  const log = createLogger(name);
+  const undo = new Undo(log);
+  try {
+    const bus = await connectPatiently(
+      { ...settings.connection, name: `${name}@${node}` },
+      { waitMs: settings.startWaitMs ?? serviceLimits.startWaitMs, signal, log },
+    );
+    undo.add('connection', () => bus.close());
+    await bus.ensureResources({ replicas });
+    const durability = await askDurability(settings.monitoringUrl, replicas);
+    log.info({ server: bus.serverVersion, durability }, `NATS ${bus.serverVersion}: ${durability.promise}`);
+    const member = await joinMembers(bus, { service: name, node });
+    undo.add('membership', () => member.leave());
+    signal.throwIfAborted();
+    const work = await settings.start({ name, version, node, bus, member, clock, log });
+    undo.add('work', () => work.stop());
+    signal.throwIfAborted();
+    log.info({ version, node, member: member.id }, 'started');
+    return { bus, stop: () => undo.run(), lost: lossOf(bus, undo) };
+  } catch (error) {
+    await undo.run();
+    throw error;
+  }
+}
+
+function lossOf(bus: Bus, undo: Undo): Promise<Error> {
+  const { promise, resolve } = Promise.withResolvers<Error>();
+  const tell = async (): Promise<void> => {
+    const error = await bus.closed;
+    if (!undo.isRunning) resolve(error ?? new Error('the connection to NATS was closed'));
+  };
+  void tell();
+  return promise;
+}
+
+/** Steps that are taken back in reverse order, once, within a total time. */
+class Undo {
+  readonly #steps: { name: string; run: () => Promise<void> }[] = [];
+  readonly #log: Logger;
+  #running: Promise<void> | null = null;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== null;
+  }
+
+  add(name: string, run: () => Promise<void>): void {
+    this.#steps.push({ name, run });
+  }
+
+  run(): Promise<void> {
+    this.#running ??= this.#runAll();
+    return this.#running;
+  }
+
+  async #runAll(): Promise<void> {
+    const { promise: tooLong, resolve } = Promise.withResolvers<'too long'>();
+    const timer = setTimeout(() => resolve('too long'), serviceLimits.stopMsMax);
+    try {
+      for (const step of this.#steps.toReversed()) {
+        const result = await Promise.race([this.#attempt(step), tooLong]);
+        if (result !== 'too long') continue;
+        this.#log.error(
+          { step: step.name },
+          `not stopped within ${serviceLimits.stopMsMax} ms; what is left is taken over by others`,
+        );
+        return;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #attempt(step: { name: string; run: () => Promise<void> }): Promise<void> {
+    try {
+      await step.run();
+    } catch (error) {
+      this.#log.warn({ err: error, step: step.name }, 'could not be stopped in order');
+    }
+  }
+}
