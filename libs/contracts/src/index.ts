@@ -89,5 +89,6 @@ export {
   turnOutputSchema,
 } from './operations/model.ts';
 export type { ContentPart, ModelMessage, TranscriptEntry, TurnOutput } from './operations/model.ts';
+export { runOperations } from './operations/run.ts';
 export { coppiceEventSchema, events } from './events.ts';
 export type { CoppiceEvent, EventType } from './events.ts';

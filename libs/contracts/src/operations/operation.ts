@@ -16,7 +16,7 @@ export type Repeat = { kind: 'idempotent' } | { kind: 'claimed'; lostOwner: Lost
 
 /** Something that a service does for an actor, ordered through the command stream and answered into the actor's inbox. */
 export type Operation<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> = {
-  service: 'worktree-service' | 'container-service' | 'llm-gateway';
+  service: 'orchestrator' | 'worktree-service' | 'container-service' | 'llm-gateway';
   /** One token; unique within the service. */
   name: string;
   input: Input;

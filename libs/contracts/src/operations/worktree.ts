@@ -91,7 +91,8 @@ export const worktreeOperations = {
         z.object({ when: z.literal('tree-differs-from'), tree: z.string() }),
         z.object({ when: z.literal('never') }),
       ]),
-      setupKey,
+      /** The task's setup: its sealed result is copied into the folder where the merged tree's inputs are still those that it was made from. */
+      setup: z.object({ setupKey: z.string(), inputs: z.array(z.string()), inputsHash: z.string() }).nullable(),
     }),
     output: z.discriminatedUnion('status', [
       z.object({
@@ -100,7 +101,14 @@ export const worktreeOperations = {
         commit: z.string(),
         tree: z.string(),
         /** Null where no checkout was asked for. Removed by `remove-checkout`, and with the task. */
-        checkout: z.object({ id: z.string(), mounts: z.array(mountSchema) }).nullable(),
+        checkout: z
+          .object({
+            id: z.string(),
+            mounts: z.array(mountSchema),
+            /** False where the setup's inputs differ in the merged tree: nothing was copied, so it has to run again before verify. */
+            setupIsCurrent: z.boolean(),
+          })
+          .nullable(),
         node: z.string(),
       }),
       /** What the task changed is in the target already. */
@@ -166,13 +174,26 @@ export const worktreeOperations = {
     /** The ref (or folder) under which unmerged work was kept; null where there was none. */
     output: z.object({ rescue: z.string().nullable() }),
   }),
+  /** What a setup of the base branch's present tip would be made from. */
+  resolveSetup: operation({
+    service,
+    name: 'resolve-setup',
+    repeat: idempotent,
+    timeLimitMs: 5 * minute,
+    input: z.object({ owner: ownerSchema, repository, baseBranch: z.string(), inputs: z.array(z.string()) }),
+    output: z.object({
+      baseCommit: z.string(),
+      /** Over paths and blob ids of the inputs in the base's tree (absent ones count as absent); of the whole tree where there are none. */
+      inputsHash: z.string(),
+    }),
+  }),
   /** A checkout of the base, on which the setup command runs. */
   prepareSetup: operation({
     service,
     name: 'prepare-setup',
     repeat: idempotent,
     timeLimitMs: 10 * minute,
-    input: z.object({ owner: ownerSchema, repository, baseBranch: z.string(), setupKey: z.string() }),
+    input: z.object({ owner: ownerSchema, repository, baseCommit: z.string(), setupKey: z.string() }),
     output: z.discriminatedUnion('status', [
       z.object({ status: z.literal('sealed') }),
       z.object({ status: z.literal('prepared'), mounts: z.array(mountSchema), node: z.string() }),

@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { operation } from './operation.ts';
+
+const service = 'orchestrator';
+const idempotent = { kind: 'idempotent' } as const;
+const minute = 60_000;
+
+/** What the orchestrator does for its own run actors: work that is too large for one actor's value. */
+export const runOperations = {
+  /** Give birth to every task of a run, from the specifications in the object store. */
+  createTasks: operation({
+    service,
+    name: 'create-tasks',
+    repeat: idempotent,
+    timeLimitMs: 5 * minute,
+    input: z.object({ tenant: z.string(), runId: z.string(), specificationArtifact: z.string() }),
+    output: z.object({ tasks: z.int() }),
+  }),
+  /** Send every task of a run the event `cancel`. */
+  cancelTasks: operation({
+    service,
+    name: 'cancel-tasks',
+    repeat: idempotent,
+    timeLimitMs: 5 * minute,
+    input: z.object({ tenant: z.string(), runId: z.string(), specificationArtifact: z.string(), reason: z.string() }),
+    output: z.object({ tasks: z.int() }),
+  }),
+} as const;
