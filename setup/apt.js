@@ -10,7 +10,10 @@ import { findOnPath, run } from './run.js';
 
 const aptTimeoutMs = 5 * 60_000;
 const debianFallbackUri = 'http://deb.debian.org/debian';
-const keyringFiles = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp'];
+const keyringFiles = [
+  '/usr/share/keyrings/debian-archive-keyring.gpg',
+  '/usr/share/keyrings/debian-archive-keyring.pgp',
+];
 
 export function hasApt() {
   return findOnPath('apt-get') !== undefined && findOnPath('dpkg-deb') !== undefined;
@@ -50,7 +53,8 @@ async function unpackSid(request, uri) {
     const target = join(folder, 'keyring');
     const failure = await unpackFrom({ packages: ['debian-archive-keyring'], from: 'machine', target }, undefined);
     const keyring = keyringFiles.map((file) => join(target, file)).find((file) => existsSync(file));
-    if (keyring === undefined) return `Debian's keys are missing (package debian-archive-keyring: ${failure ?? 'holds no keyring'})`;
+    if (keyring === undefined)
+      return `Debian's keys are missing (package debian-archive-keyring: ${failure ?? 'holds no keyring'})`;
     return unpackFrom(request, `deb [signed-by=${keyring}] ${uri} sid main\n`);
   });
 }
@@ -63,12 +67,21 @@ async function unpackSid(request, uri) {
 async function unpackFrom({ packages, target }, sourceList) {
   return inTemporaryFolder((folder) => {
     const options = prepareApt(folder, sourceList);
-    const env = { ...process.env, APT_CONFIG: join(folder, 'apt.conf'), LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' };
+    const env = {
+      ...process.env,
+      APT_CONFIG: join(folder, 'apt.conf'),
+      LC_ALL: 'C',
+      DEBIAN_FRONTEND: 'noninteractive',
+    };
     // One source of several may be out of reach while the one that matters answers: what counts is the download.
     const updated = run('apt-get', [...options, '-q', 'update'], { cwd: folder, env, timeoutMs: aptTimeoutMs });
     const downloads = join(folder, 'downloads');
     mkdirSync(downloads);
-    const downloaded = run('apt-get', [...options, '-q', 'download', ...packages], { cwd: downloads, env, timeoutMs: aptTimeoutMs });
+    const downloaded = run('apt-get', [...options, '-q', 'download', ...packages], {
+      cwd: downloads,
+      env,
+      timeoutMs: aptTimeoutMs,
+    });
     if (!downloaded.ok) {
       const cause = updated.ok ? '' : `apt-get update: ${lastLines(updated.output)}; `;
       return `${cause}apt-get download ${packages.join(' ')}: ${lastLines(downloaded.output)}`;
@@ -90,7 +103,8 @@ async function unpackFrom({ packages, target }, sourceList) {
  * @returns {string[]} options for every apt command
  */
 function prepareApt(folder, sourceList) {
-  for (const name of ['lists/partial', 'cache/archives/partial', 'apt.conf.d']) mkdirSync(join(folder, name), { recursive: true });
+  for (const name of ['lists/partial', 'cache/archives/partial', 'apt.conf.d'])
+    mkdirSync(join(folder, name), { recursive: true });
   const machineParts = '/etc/apt/apt.conf.d';
   for (const name of existsSync(machineParts) ? readdirSync(machineParts) : []) {
     symlinkSync(join(machineParts, name), join(folder, 'apt.conf.d', name));
@@ -140,7 +154,7 @@ function readMachineSources() {
  */
 export function debianUris(sourceTexts) {
   const uris = sourceTexts.flatMap((text) => [...oneLineUris(text), ...deb822Uris(text)]);
-  const debian = uris.map((uri) => uri.replace(/\/+$/, '')).filter((uri) => /\/debian$/.test(uri));
+  const debian = uris.map((uri) => uri.replace(/\/+$/, '')).filter((uri) => uri.endsWith('/debian'));
   return [...new Set([...debian, debianFallbackUri])];
 }
 
@@ -152,8 +166,16 @@ function oneLineUris(text) {
 /** @param {string} text */
 function deb822Uris(text) {
   return text.split(/\n\s*\n/).flatMap((paragraph) => {
-    const field = (/** @type {string} */ name) => new RegExp(`^${name}:[ \\t]*(.*(?:\\n[ \\t].*)*)`, 'im').exec(paragraph)?.[1] ?? '';
-    if (!/\bdeb\b/.test(field('Types')) || !/\bmain\b/.test(field('Components')) || /^no$/i.test(field('Enabled').trim())) return [];
-    return field('URIs').split(/\s+/).filter((uri) => uri !== '' && !uri.startsWith('#'));
+    const field = (/** @type {string} */ name) =>
+      new RegExp(`^${name}:[ \\t]*(.*(?:\\n[ \\t].*)*)`, 'im').exec(paragraph)?.[1] ?? '';
+    if (
+      !/\bdeb\b/.test(field('Types')) ||
+      !/\bmain\b/.test(field('Components')) ||
+      /^no$/i.test(field('Enabled').trim())
+    )
+      return [];
+    return field('URIs')
+      .split(/\s+/)
+      .filter((uri) => uri !== '' && !uri.startsWith('#'));
   });
 }

@@ -88,7 +88,9 @@ async function withOwnLibraries(target, tried) {
   }
   const wrapper = join(target, 'bwrap');
   const folder = '"$(dirname "$(readlink -f "$0")")"';
-  const folders = run('dpkg-architecture', ['-qDEB_HOST_MULTIARCH']).stdout.trim() || `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
+  const folders =
+    run('dpkg-architecture', ['-qDEB_HOST_MULTIARCH']).stdout.trim() ||
+    `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
   writeFileSync(
     wrapper,
     `#!/bin/sh\nhere=${folder}\nexec ${loader} --library-path "$here/usr/lib/${folders}:$here/lib/${folders}" "$here/usr/bin/bwrap" "$@"\n`,
@@ -114,12 +116,28 @@ function accept(program, tried) {
     tried.push(`bubblewrap: a probe command did not run in ${usable} (${lastLines(probe.output)})`);
     return undefined;
   }
-  return { path: program === join(binFolder, 'bwrap') && usable === realpathSync(program) ? program : linkProgram('bwrap', usable), version };
+  return {
+    path:
+      program === join(binFolder, 'bwrap') && usable === realpathSync(program) ? program : linkProgram('bwrap', usable),
+    version,
+  };
 }
 
 /** Runs a command in a sandbox as container-service starts them: never as real root. */
 function probeBubblewrap(/** @type {string} */ program) {
-  const sandbox = ['--unshare-all', '--die-with-parent', '--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc', '--tmpfs', '/tmp'];
+  const sandbox = [
+    '--unshare-all',
+    '--die-with-parent',
+    '--ro-bind',
+    '/',
+    '/',
+    '--dev',
+    '/dev',
+    '--proc',
+    '/proc',
+    '--tmpfs',
+    '/tmp',
+  ];
   const command = [program, ...sandbox, '--', '/bin/sh', '-c', 'test "$(id -u)" -ne 0 && echo coppice-probe'];
   const [starter = program, ...args] = isRoot()
     ? ['setpriv', '--reuid', unprivilegedId, '--regid', unprivilegedId, '--clear-groups', '--inh-caps=-all', ...command]

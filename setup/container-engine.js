@@ -17,7 +17,8 @@ export async function findContainerEngine() {
     if (!existsSync(socket)) continue;
     try {
       const { Version, ApiVersion } = JSON.parse(await get(socket, '/version'));
-      if (typeof Version !== 'string' || typeof ApiVersion !== 'string') throw new TypeError('its answer is not that of a container engine');
+      if (typeof Version !== 'string' || typeof ApiVersion !== 'string')
+        throw new TypeError('its answer is not that of a container engine');
       return { found: { socket, version: Version, apiVersion: ApiVersion }, tried };
     } catch (error) {
       tried.push(`${socket}: ${error instanceof Error ? error.message : String(error)}`);
@@ -63,9 +64,13 @@ function get(socketPath, path) {
         if (body.length > answerBytesMax) call.destroy(new Error('its answer is too long'));
       });
       response.on('error', reject);
-      response.on('end', () => (response.statusCode === 200 ? resolve(body) : reject(new Error(`it answered ${response.statusCode}`))));
+      response.on('end', () =>
+        response.statusCode === 200 ? resolve(body) : reject(new Error(`it answered ${response.statusCode}`)),
+      );
     });
-    call.on('error', (error) => reject(error.name === 'TimeoutError' ? new Error(`no answer within ${answerTimeoutMs / 1000} s`) : error));
+    call.on('error', (error) =>
+      reject(error.name === 'TimeoutError' ? new Error(`no answer within ${answerTimeoutMs / 1000} s`) : error),
+    );
     call.end();
   });
 }

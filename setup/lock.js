@@ -35,7 +35,8 @@ export async function withLock(file, work, timeoutMs = waitMsMax) {
         byHand: `end that process, or delete ${file} if it is no set-up`,
       });
     }
-    if (!told) say(`another set-up of this checkout is at work (process ${readHolder(file) ?? 'unknown'}); waiting for it`);
+    if (!told)
+      say(`another set-up of this checkout is at work (process ${readHolder(file) ?? 'unknown'}); waiting for it`);
     told = true;
     await sleep(pollMs);
   }

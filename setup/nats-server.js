@@ -38,7 +38,8 @@ export async function ensureNatsServer() {
   }
   throw new SetupError(`nats-server ${natsServerVersionMin} or newer could not be had.`, {
     tried,
-    byHand: 'install nats-server (https://github.com/nats-io/nats-server/releases, or "brew install nats-server") so that it is on PATH',
+    byHand:
+      'install nats-server (https://github.com/nats-io/nats-server/releases, or "brew install nats-server") so that it is on PATH',
   });
 }
 
@@ -65,7 +66,8 @@ async function fromRelease(tried) {
   say(`fetching nats-server ${releaseVersion} (official release)`);
   return inTemporaryFolder(async (folder) => {
     const archive = join(folder, 'release.tar.gz');
-    const failure = (await download(url, archive)) ?? checksumFailure(archive, release.sha256) ?? unpack(archive, folder);
+    const failure =
+      (await download(url, archive)) ?? checksumFailure(archive, release.sha256) ?? unpack(archive, folder);
     if (failure !== undefined) {
       tried.push(`${url}: ${failure}`);
       return undefined;
@@ -89,7 +91,9 @@ async function fromDebian(tried) {
     tried.push(`Debian's package: ${failure}`);
     return undefined;
   }
-  const program = ['usr/sbin', 'usr/bin'].map((folder) => join(target, folder, 'nats-server')).find((file) => versionOf(file) !== undefined);
+  const program = ['usr/sbin', 'usr/bin']
+    .map((folder) => join(target, folder, 'nats-server'))
+    .find((file) => versionOf(file) !== undefined);
   return accept(program ?? join(target, 'usr/sbin/nats-server'), "Debian's package", tried);
 }
 
@@ -101,7 +105,8 @@ async function fromDebian(tried) {
 function accept(program, source, tried) {
   const version = versionOf(program);
   if (version === undefined || !isAtLeast(version, natsServerVersionMin)) {
-    const found = version === undefined ? `does not run (${lastLines(run(program, ['--version']).output)})` : `is ${version}`;
+    const found =
+      version === undefined ? `does not run (${lastLines(run(program, ['--version']).output)})` : `is ${version}`;
     tried.push(`${source}: ${program} ${found}`);
     return undefined;
   }
@@ -117,7 +122,9 @@ function accept(program, source, tried) {
 async function download(url, file) {
   if (findOnPath('curl') !== undefined) {
     const limits = ['--connect-timeout', String(connectTimeoutSeconds), '--max-time', String(downloadTimeoutMs / 1000)];
-    const result = run('curl', ['-fsSL', '--proto', '=https', ...limits, '-o', file, url], { timeoutMs: downloadTimeoutMs });
+    const result = run('curl', ['-fsSL', '--proto', '=https', ...limits, '-o', file, url], {
+      timeoutMs: downloadTimeoutMs,
+    });
     return result.ok ? undefined : lastLines(result.output, 1);
   }
   try {

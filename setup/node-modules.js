@@ -37,7 +37,8 @@ export function ensureNodeModules(projectFolder) {
   if (!result.ok) {
     throw new SetupError('The npm packages could not be installed.', {
       tried: [`npm ci: ${lastLines(result.output, 6)}`],
-      byHand: 'run "npm ci" in the project folder and see what it says; it needs the npm registry, or a mirror set by "npm config set registry"',
+      byHand:
+        'run "npm ci" in the project folder and see what it says; it needs the npm registry, or a mirror set by "npm config set registry"',
     });
   }
 }
@@ -59,7 +60,8 @@ export function staleReason(wanted, installed) {
       if (entry.optional === true || entry.devOptional === true || entry.peer === true) continue;
       return `${packageName(path)} is not installed`;
     }
-    if (have.version !== entry.version) return `${packageName(path)} is ${have.version}, the lockfile says ${entry.version}`;
+    if (have.version !== entry.version)
+      return `${packageName(path)} is ${have.version}, the lockfile says ${entry.version}`;
     if (have.integrity !== entry.integrity) return `${packageName(path)} differs from the lockfile`;
     if (have.link !== entry.link) return `${packageName(path)} differs from the lockfile`;
   }

@@ -49,7 +49,10 @@ export async function ensureNode() {
   const pinned = nodePackages[platform];
   const byHand = `install Node ${nodeVersionMin} or newer (https://nodejs.org/en/download) and start again`;
   if (pinned === undefined) {
-    throw new SetupError(`Node ${nodeVersionMin} is needed, this is ${running}, and npm has none for ${platform}.`, { tried: [], byHand });
+    throw new SetupError(`Node ${nodeVersionMin} is needed, this is ${running}, and npm has none for ${platform}.`, {
+      tried: [],
+      byHand,
+    });
   }
   const folder = join(cacheFolder, 'node', `${pinned.name}-${pinned.version}`);
   const program = join(folder, 'bin', 'node');
@@ -59,7 +62,10 @@ export async function ensureNode() {
   }
   const version = versionOf(program);
   if (version === undefined || !isAtLeast(version, nodeVersionMin)) {
-    throw new SetupError('The Node that was fetched does not run here.', { tried: [lastLines(run(program, ['--version']).output)], byHand });
+    throw new SetupError('The Node that was fetched does not run here.', {
+      tried: [lastLines(run(program, ['--version']).output)],
+      byHand,
+    });
   }
   return { path: linkProgram('node', program), version };
 }
@@ -74,19 +80,43 @@ async function fetchNode(pinned, target, byHand) {
     const npm = npmCommand();
     const specification = `${pinned.name}@${pinned.version}`;
     // `npm pack` gives the tarball alone: no install script can run, and no lockfile is written.
-    const args = [...npm.args, 'pack', specification, '--pack-destination', folder, '--json', '--workspaces=false', '--loglevel=error'];
+    const args = [
+      ...npm.args,
+      'pack',
+      specification,
+      '--pack-destination',
+      folder,
+      '--json',
+      '--workspaces=false',
+      '--loglevel=error',
+    ];
     const packed = run(npm.program, args, { cwd: folder, timeoutMs: downloadTimeoutMs });
     if (!packed.ok) {
-      throw new SetupError(`Node ${pinned.version} could not be fetched.`, { tried: [`npm pack ${specification}: ${lastLines(packed.output)}`], byHand });
+      throw new SetupError(`Node ${pinned.version} could not be fetched.`, {
+        tried: [`npm pack ${specification}: ${lastLines(packed.output)}`],
+        byHand,
+      });
     }
     const tarball = join(folder, `${pinned.name}-${pinned.version}.tgz`);
     const integrity = integrityOf(tarball);
     if (integrity !== pinned.integrity) {
-      throw new SetupError(`The registry's ${specification} is not the pinned one.`, { tried: [`expected ${pinned.integrity}, got ${integrity}`], byHand });
+      throw new SetupError(`The registry's ${specification} is not the pinned one.`, {
+        tried: [`expected ${pinned.integrity}, got ${integrity}`],
+        byHand,
+      });
     }
     mkdirSync(join(folder, 'unpacked'));
-    const unpacked = run('tar', ['-xzf', tarball, '-C', join(folder, 'unpacked'), '--strip-components=1', 'package/bin', 'package/LICENSE']);
-    if (!unpacked.ok) throw new SetupError('Node could not be unpacked.', { tried: [`tar: ${lastLines(unpacked.output)}`], byHand });
+    const unpacked = run('tar', [
+      '-xzf',
+      tarball,
+      '-C',
+      join(folder, 'unpacked'),
+      '--strip-components=1',
+      'package/bin',
+      'package/LICENSE',
+    ]);
+    if (!unpacked.ok)
+      throw new SetupError('Node could not be unpacked.', { tried: [`tar: ${lastLines(unpacked.output)}`], byHand });
     renameSync(join(folder, 'unpacked'), join(folder, 'finished'));
     moveIntoPlace(join(folder, 'finished'), target);
   });

@@ -38,7 +38,7 @@ export function run(program, args, { cwd, env, timeoutMs = 60_000, input } = {})
 
 /**
  * @param {string} name
- * @param {string | undefined} [searchPath]
+ * @param {string} [searchPath]
  * @returns {string | undefined} the first executable file of that name on PATH
  */
 export function findOnPath(name, searchPath = process.env['PATH']) {

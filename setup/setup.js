@@ -51,7 +51,10 @@ export async function setUp() {
       dockerSocket: docker.found?.socket ?? null,
       dockerVersion: docker.found?.version ?? null,
       engine: docker.found !== undefined ? 'docker' : bubblewrap.found !== undefined ? 'bubblewrap' : 'none',
-      tried: [...(docker.found === undefined ? docker.tried : []), ...(bubblewrap.found === undefined ? bubblewrap.tried : [])],
+      tried: [
+        ...(docker.found === undefined ? docker.tried : []),
+        ...(bubblewrap.found === undefined ? bubblewrap.tried : []),
+      ],
     };
     const temporary = `${resultFile}.${process.pid}`;
     writeFileSync(temporary, `${JSON.stringify(result, null, 2)}\n`);
@@ -67,7 +70,9 @@ function summarise(result) {
   say('WARNING: no engine to run agents in was found, so nothing would keep what they run away from your files.');
   for (const line of result.tried) say(`  tried: ${line}`);
   say('  by hand: install Docker, Podman or bubblewrap, and let this user use it');
-  say('  The demo runs all the same, since its model plays a fixed script; "coppice run" refuses without "--engine none".');
+  say(
+    '  The demo runs all the same, since its model plays a fixed script; "coppice run" refuses without "--engine none".',
+  );
 }
 
 /** @param {SetupResult} result */

@@ -14,7 +14,9 @@ const signals = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']
 
 const node = chooseNode();
 if (node === undefined) {
-  process.stderr.write(`Node ${nodeVersionMin} or newer is needed and set-up has not fetched it yet: run "node setup/setup.js" first.\n`);
+  process.stderr.write(
+    `Node ${nodeVersionMin} or newer is needed and set-up has not fetched it yet: run "node setup/setup.js" first.\n`,
+  );
   process.exit(1);
 }
 const child = spawn(node, process.argv.slice(2), { stdio: 'inherit' });

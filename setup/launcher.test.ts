@@ -1,0 +1,86 @@
+/** The launcher and with-node.js, as a user's shell starts them: in a small checkout of their own. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+
+const projectFolder = join(import.meta.dirname, '..');
+
+/** A checkout whose command line is the program given. */
+function checkout(main: string): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'coppice-launcher-')));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  for (const name of ['apps/cli/src', 'setup', 'node_modules', '.cache/bin', 'elsewhere']) {
+    mkdirSync(join(folder, name), { recursive: true });
+  }
+  copyFileSync(join(projectFolder, 'coppice'), join(folder, 'coppice'));
+  chmodSync(join(folder, 'coppice'), 0o755);
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  writeFileSync(join(folder, 'apps/cli/src/main.ts'), main);
+  return folder;
+}
+
+function setUpDone(folder: string): void {
+  symlinkSync(process.execPath, join(folder, '.cache/bin/node'));
+  writeFileSync(join(folder, '.cache/setup.json'), '{}');
+}
+
+test('it starts from any folder, through links, and hands on arguments and exit code', () => {
+  const folder = checkout(
+    'const args: string[] = process.argv.slice(2); console.log(JSON.stringify([process.cwd(), ...args])); process.exitCode = 7;',
+  );
+  setUpDone(folder);
+  const elsewhere = join(folder, 'elsewhere');
+  symlinkSync('../coppice', join(elsewhere, 'relative'));
+  symlinkSync(join(elsewhere, 'relative'), join(elsewhere, 'twice'));
+  for (const program of ['../coppice', './relative', join(elsewhere, 'twice')]) {
+    const result = spawnSync(program, ['run', 'two words', ''], { cwd: elsewhere, encoding: 'utf8' });
+    expect(JSON.parse(result.stdout)).toEqual([elsewhere, 'run', 'two words', '']);
+    expect(result.status).toBe(7);
+  }
+});
+
+test('it runs set-up when that has never run, and stops when set-up fails', () => {
+  const folder = checkout("console.log('started');");
+  writeFileSync(join(folder, 'setup/setup.js'), "console.error('setting up'); process.exitCode = 3;");
+  const failed = spawnSync('./coppice', { cwd: folder, encoding: 'utf8' });
+  expect([failed.status, failed.stdout, failed.stderr]).toEqual([3, '', 'setting up\n']);
+  const links = "import { symlinkSync, writeFileSync } from 'node:fs';";
+  const steps = "symlinkSync(process.execPath, '.cache/bin/node'); writeFileSync('.cache/setup.json', '{}');";
+  writeFileSync(join(folder, 'setup/setup.js'), `${links}\n${steps}`);
+  expect(spawnSync('./coppice', { cwd: folder, encoding: 'utf8' }).stdout).toBe('started\n');
+});
+
+const waiting = "process.on('SIGTERM', () => process.exit(42)); console.log('ready'); setInterval(() => {}, 1000);";
+
+test.each(['coppice', 'with-node'])('a signal reaches the program through %s', async (launcher) => {
+  const folder = checkout(waiting);
+  setUpDone(folder);
+  const [program, args] =
+    launcher === 'coppice'
+      ? [join(folder, 'coppice'), []]
+      : [process.execPath, [join(projectFolder, 'setup/with-node.js'), join(folder, 'apps/cli/src/main.ts')]];
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([42, null]);
+});
+
+test('with-node.js ends like the program that a signal ended', () => {
+  const folder = checkout("process.kill(process.pid, 'SIGKILL');");
+  const script = join(projectFolder, 'setup/with-node.js');
+  const result = spawnSync(process.execPath, [script, join(folder, 'apps/cli/src/main.ts')]);
+  expect(result.status).toBe(128 + 9);
+});

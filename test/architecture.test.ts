@@ -1,0 +1,94 @@
+/** Dependencies point one way, and each vendor is known to few files. Read from Nx's project graph and from the sources. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { checkGraph, checkImports } from './architecture/rules.ts';
+import type { Dependency, WorkspacePackage } from './architecture/rules.ts';
+import { importsOf, projectFolder, readSources } from './architecture/sources.ts';
+
+type Manifest = {
+  name: string;
+  exports: Record<string, string>;
+  dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
+};
+
+async function readGraph(): Promise<{ packages: WorkspacePackage[]; dependencies: Dependency[] }> {
+  process.env['NX_DAEMON'] = 'false';
+  const { createProjectGraphAsync } = await import('@nx/devkit');
+  const graph = await createProjectGraphAsync({ exitOnError: false });
+  const packages = Object.values(graph.nodes).map((node) => readPackage(node.data.root));
+  const dependencies = Object.values(graph.dependencies)
+    .flat()
+    .filter(({ source, target }) => graph.nodes[source] !== undefined && graph.nodes[target] !== undefined)
+    .map(({ source, target }) => ({ from: source, to: target }));
+  return { packages, dependencies };
+}
+
+function readPackage(folder: string): WorkspacePackage {
+  const manifest = JSON.parse(readFileSync(join(projectFolder, folder, 'package.json'), 'utf8')) as Manifest;
+  return {
+    name: manifest.name,
+    folder,
+    entries: Object.keys(manifest.exports).map((key) => `${manifest.name}${key.slice(1)}`),
+    dependencies: Object.keys(manifest.dependencies ?? {}),
+    devDependencies: Object.keys(manifest.devDependencies ?? {}),
+  };
+}
+
+test('the project graph and the sources keep the rules', { timeout: 60_000 }, async () => {
+  const { packages, dependencies } = await readGraph();
+  expect(packages.map(({ name }) => name)).toContain('@coppice/durable-actor');
+  expect(dependencies).toContainEqual({ from: '@coppice/bus', to: '@coppice/contracts' });
+  const shippedTesting = packages.filter(({ dependencies: names }) => names.includes('@coppice/testing'));
+  expect(shippedTesting.map(({ name }) => `${name} ships @coppice/testing`)).toEqual([]);
+  expect(checkGraph(dependencies)).toEqual([]);
+  expect(checkImports(packages, readSources(['libs', 'apps']))).toEqual([]);
+});
+
+test('a graph with a forbidden edge is refused', () => {
+  expect(
+    checkGraph([
+      { from: '@coppice/bus', to: '@coppice/contracts' },
+      { from: '@coppice/bus', to: '@coppice/service' },
+      { from: '@coppice/llm-gateway', to: '@coppice/orchestrator' },
+      { from: '@coppice/llm-gateway', to: '@coppice/durable-actor' },
+      { from: '@coppice/cli', to: '@coppice/orchestrator' },
+      { from: '@coppice/new', to: '@coppice/bus' },
+    ]),
+  ).toEqual([
+    '@coppice/bus may not depend on @coppice/service',
+    '@coppice/llm-gateway may not depend on @coppice/orchestrator',
+    '@coppice/llm-gateway may not depend on @coppice/durable-actor',
+    '@coppice/new has no entry in allowedDependencies',
+  ]);
+});
+
+test('a source with a forbidden import is refused', () => {
+  const packages = ['bus', 'contracts', 'testing'].map((name) => ({
+    name: `@coppice/${name}`,
+    folder: `libs/${name}`,
+    entries: [`@coppice/${name}`],
+    dependencies: name === 'bus' ? ['@coppice/contracts'] : [],
+    devDependencies: name === 'bus' ? ['@coppice/testing'] : [],
+  }));
+  const source = (path: string, text: string) => ({ path, text, imports: importsOf(text) });
+  const planted = [
+    source('libs/bus/src/good.ts', "import { a } from '@coppice/contracts';\nimport x from '@nats-io/kv';"),
+    source('libs/bus/src/good.test.ts', "import { a } from '@coppice/testing';\nimport x from '@nats-io/kv';"),
+    source('libs/bus/src/deep.ts', "export { a } from '@coppice/contracts/src/errors.ts';"),
+    source('libs/bus/src/second.ts', "const kv = await import('@nats-io/kv');"),
+    source('libs/bus/src/shipped.ts', "import type {\n  Clock,\n} from '@coppice/testing';"),
+    source('libs/contracts/src/out.ts', "import { bus } from '../../bus/src/index.ts';"),
+    source('libs/contracts/src/undeclared.ts', "import { bus } from '@coppice/bus';\nimport 'node:child_process';"),
+    source('libs/contracts/src/comment.ts', "// import { bus } from '@coppice/bus';"),
+  ];
+  expect(checkImports(packages, planted)).toEqual([
+    'libs/bus/src/deep.ts imports @coppice/contracts/src/errors.ts, which @coppice/contracts does not export',
+    'libs/bus/src/shipped.ts is no test and imports @coppice/testing',
+    'libs/contracts/src/out.ts reaches out of its package: ../../bus/src/index.ts',
+    'libs/contracts/src/undeclared.ts imports @coppice/bus, which is no dependency in libs/contracts/package.json',
+    '/^@nats-io\\// is imported by 2 files of libs/bus, allowed: 1 (libs/bus/src/good.ts, libs/bus/src/second.ts)',
+    'libs/contracts/src/undeclared.ts may not import /^(node:)?child_process$/',
+  ]);
+});

@@ -1,0 +1,160 @@
+/** The rules that a dependency must keep, and a checker that is given graph and sources, so that it can be shown to fail. */
+import { isTestFile } from './sources.ts';
+import type { SourceFile } from './sources.ts';
+
+const services = ['orchestrator', 'llm-gateway', 'worktree-service', 'container-service'].map(
+  (name) => `@coppice/${name}`,
+);
+
+/** What each package may depend on, besides npm's packages. `testing` is apart: tests alone may import it. */
+const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
+  '@coppice/contracts': [],
+  '@coppice/telemetry': [],
+  '@coppice/bus': ['@coppice/contracts', '@coppice/telemetry'],
+  '@coppice/service': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
+  '@coppice/durable-actor': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
+  '@coppice/testing': ['@coppice/contracts'],
+  '@coppice/orchestrator': [
+    '@coppice/service',
+    '@coppice/durable-actor',
+    '@coppice/bus',
+    '@coppice/contracts',
+    '@coppice/telemetry',
+  ],
+  '@coppice/llm-gateway': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
+  '@coppice/worktree-service': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
+  '@coppice/container-service': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
+  // The command line runs the whole stack in one process, so it alone composes the services.
+  '@coppice/cli': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry', ...services],
+};
+
+const testingPackage = '@coppice/testing';
+
+type VendorRule = {
+  vendor: RegExp;
+  /** A folder or a file, and how many files of it may import the vendor. */
+  importers: Readonly<Record<string, number>>;
+};
+
+const any = Number.POSITIVE_INFINITY;
+
+/** Which code may import which vendor. One file a vendor, so that it can be replaced; types that span a package excepted. */
+const vendorRules: readonly VendorRule[] = [
+  { vendor: /^@nats-io\//, importers: { 'libs/bus': 1 } },
+  { vendor: /^nats$/, importers: {} },
+  { vendor: /^dockerode$/, importers: { 'apps/container-service': 1 } },
+  { vendor: /^tar(-fs|-stream)?$/, importers: { 'apps/container-service': 1 } },
+  { vendor: /^undici$/, importers: { 'apps/llm-gateway': 1 } },
+  { vendor: /^pino(-|$)/, importers: { 'libs/telemetry': 1 } },
+  { vendor: /^@opentelemetry\//, importers: { 'libs/telemetry': any } },
+  { vendor: /^xstate$/, importers: { 'libs/durable-actor': any, 'apps/orchestrator': any } },
+  { vendor: /^isomorphic-git$/, importers: { 'apps/worktree-service': 1 } },
+  { vendor: /^(ignore|picomatch)$/, importers: { 'apps/worktree-service': 2, 'apps/orchestrator': 1 } },
+  { vendor: /^commander$/, importers: { 'apps/cli': 1 } },
+  { vendor: /^yaml$/, importers: { 'apps/cli': 1, 'apps/llm-gateway': 1 } },
+  // Schemas are what contracts is made of; the others read files or settings of their own.
+  {
+    vendor: /^zod(\/|$)/,
+    importers: {
+      'libs/contracts': any,
+      'libs/bus': 1,
+      'libs/service': any,
+      'libs/durable-actor': any,
+      'apps/llm-gateway': any,
+      'apps/worktree-service': any,
+      'apps/cli': any,
+    },
+  },
+  // Starting other programs: git by one file, and sandboxes by their engines.
+  {
+    vendor: /^(node:)?child_process$/,
+    importers: {
+      'apps/worktree-service/src/git/git.ts': 1,
+      'apps/worktree-service/src/setup/copy-tree.ts': 1,
+      'apps/container-service/src/engine': 3,
+      'apps/cli': 1,
+    },
+  },
+];
+
+export type Dependency = { from: string; to: string };
+
+/** @returns one sentence per broken rule */
+export function checkGraph(dependencies: readonly Dependency[]): string[] {
+  return dependencies.flatMap(({ from, to }) => {
+    const allowed = allowedDependencies[from];
+    if (allowed === undefined) return [`${from} has no entry in allowedDependencies`];
+    if (to === testingPackage || allowed.includes(to)) return [];
+    return [`${from} may not depend on ${to}`];
+  });
+}
+
+export type WorkspacePackage = {
+  name: string;
+  /** `libs/bus` */
+  folder: string;
+  /** The specifiers that its `exports` allow: `@coppice/bus`. */
+  entries: readonly string[];
+  dependencies: readonly string[];
+  devDependencies: readonly string[];
+};
+
+/** @returns one sentence per broken rule */
+export function checkImports(packages: readonly WorkspacePackage[], sources: readonly SourceFile[]): string[] {
+  const problems: string[] = [];
+  for (const source of sources) {
+    const owner = packages.find((candidate) => source.path.startsWith(`${candidate.folder}/`));
+    if (owner === undefined) continue;
+    for (const specifier of source.imports) problems.push(...checkImport(packages, owner, source, specifier));
+  }
+  return [...problems, ...checkVendors(sources)];
+}
+
+function checkImport(
+  packages: readonly WorkspacePackage[],
+  owner: WorkspacePackage,
+  source: SourceFile,
+  specifier: string,
+): string[] {
+  if (specifier.startsWith('.')) {
+    const target = new URL(specifier, `file:///${source.path}`).pathname.slice(1);
+    // Where the recipe of the image lies is known to container-service alone.
+    const isRootfs = owner.folder === 'apps/container-service' && target === 'deploy/agent-runtime/rootfs.js';
+    return target.startsWith(`${owner.folder}/`) || isRootfs
+      ? []
+      : [`${source.path} reaches out of its package: ${specifier}`];
+  }
+  const target = packages.find(({ name }) => specifier === name || specifier.startsWith(`${name}/`));
+  if (target === undefined || target === owner) return [];
+  if (!target.entries.includes(specifier))
+    return [`${source.path} imports ${specifier}, which ${target.name} does not export`];
+  if (isTestFile(source.path)) {
+    const declared = [...owner.dependencies, ...owner.devDependencies].includes(target.name);
+    return declared ? [] : [`${source.path} imports ${target.name}, which ${owner.folder}/package.json does not name`];
+  }
+  if (target.name === testingPackage) return [`${source.path} is no test and imports ${testingPackage}`];
+  return owner.dependencies.includes(target.name)
+    ? []
+    : [`${source.path} imports ${target.name}, which is no dependency in ${owner.folder}/package.json`];
+}
+
+function checkVendors(sources: readonly SourceFile[]): string[] {
+  const shipped = sources.filter((source) => !isTestFile(source.path));
+  return vendorRules.flatMap(({ vendor, importers }) => {
+    const files = shipped
+      .filter((source) => source.imports.some((specifier) => vendor.test(specifier)))
+      .map(({ path }) => path);
+    const strangers = files.filter((path) => !Object.keys(importers).some((folder) => isInside(path, folder)));
+    const crowded = Object.entries(importers).flatMap(([folder, limit]) => {
+      const inside = files.filter((path) => isInside(path, folder));
+      return inside.length > limit
+        ? [`${vendor} is imported by ${inside.length} files of ${folder}, allowed: ${limit} (${inside.join(', ')})`]
+        : [];
+    });
+    return [...strangers.map((path) => `${path} may not import ${vendor}`), ...crowded];
+  });
+}
+
+function isInside(path: string, folderOrFile: string): boolean {
+  return path === folderOrFile || path.startsWith(`${folderOrFile}/`);
+}

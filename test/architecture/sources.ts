@@ -1,0 +1,44 @@
+/** The workspace's own source files and what they import. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The checkout's top folder. */
+export const projectFolder = join(import.meta.dirname, '../..');
+
+export type SourceFile = {
+  /** From the checkout's top, with forward slashes: `libs/bus/src/nats.ts`. */
+  path: string;
+  text: string;
+  imports: readonly string[];
+};
+
+/** Every TypeScript and JavaScript file under the folders given. */
+export function readSources(folders: readonly string[]): SourceFile[] {
+  return folders.flatMap((folder) =>
+    readdirSync(join(projectFolder, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && /\.[cm]?[jt]s$/.test(entry.name) && !/node_modules/.test(entry.parentPath))
+      .map((entry) => toSource(join(entry.parentPath, entry.name))),
+  );
+}
+
+function toSource(file: string): SourceFile {
+  const text = readFileSync(file, 'utf8');
+  return { path: file.slice(projectFolder.length + 1), text, imports: importsOf(text) };
+}
+
+/** The specifiers of static and dynamic imports and of re-exports; what only stands in a comment doesn't count. */
+export function importsOf(text: string): string[] {
+  const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/^\s*\/\/.*$/gm, '');
+  const patterns = [
+    /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/gm,
+    /^\s*import\s*['"]([^'"]+)['"]/gm,
+    /\bimport\(\s*['"]([^'"]+)['"]/g,
+    /\brequire\(\s*['"]([^'"]+)['"]/g,
+  ];
+  return [...new Set(patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => String(match[1]))))];
+}
+
+/** Tests, and the programs that only tests start. */
+export function isTestFile(path: string): boolean {
+  return /\.test\.ts$|\/test-programs\/|\/test-support\/|^test\//.test(path) || path.startsWith('libs/testing/');
+}

@@ -1,0 +1,67 @@
+/** What a reader of the whole repository would stumble over. Style as a test. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { projectFolder } from './architecture/sources.ts';
+
+const linesMax = 400;
+const codeFile = /\.[cm]?[jt]s$/;
+const textFile = /\.([cm]?[jt]s|json|ya?ml|md|sh|conf|toml)$|(^|\/)(Dockerfile|coppice|run|\.gitignore)$/;
+
+type Finding = { what: string; pattern: RegExp; files: RegExp };
+
+// Written so that this file doesn't match its own patterns.
+const findings: readonly Finding[] = [
+  { what: 'exports everything of a module', pattern: /^export \* /m, files: codeFile },
+  { what: 'leaves work undone', pattern: /\b(?:TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b/, files: textFile },
+  {
+    what: "names one machine's path",
+    pattern: /\/(?:wor[k]\/|home\/(?!agent|node)[a-z]|User[s]\/|root\/\.)/,
+    files: textFile,
+  },
+  {
+    what: 'names a registry host',
+    pattern: /(?:registry\.npm[j]s\.org|artifact-?registr[y]|pkg\.de[v])/i,
+    files: textFile,
+  },
+  { what: 'runs one test only', pattern: /\b(?:test|it|describe)\.onl[y]\(/, files: codeFile },
+  { what: 'silences the type checker', pattern: /@ts-(?:ignor[e]|nochec[k])/, files: codeFile },
+  { what: 'holds unfilled template text', pattern: /lorem ipsu[m]|\[your .*her[e]\]/i, files: textFile },
+];
+
+/** @returns one sentence per fault */
+function faultsOf(path: string, text: string): string[] {
+  const faults = findings
+    .filter(({ files, pattern }) => files.test(path) && pattern.test(text))
+    .map(({ what }) => `${path} ${what}`);
+  const lines = text.split('\n').length - 1;
+  if (codeFile.test(path) && lines > linesMax) faults.push(`${path} has ${lines} lines, allowed: ${linesMax}`);
+  return faults;
+}
+
+function trackedFiles(): string[] {
+  const listed = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+    cwd: projectFolder,
+    encoding: 'utf8',
+  });
+  return listed.stdout.split('\0').filter((path) => textFile.test(path) && path !== 'package-lock.json');
+}
+
+test('the repository is tidy', () => {
+  const files = trackedFiles();
+  expect(files).toContain('setup/setup.js');
+  expect(files.flatMap((path) => faultsOf(path, readFileSync(join(projectFolder, path), 'utf8')))).toEqual([]);
+});
+
+test('an untidy file is found', () => {
+  const unfinished = ['TO', 'DO'].join('');
+  const untidy = ['export * from "./a.ts";', `// ${unfinished}: later`, ...Array.from({ length: linesMax }, () => '')];
+  expect(faultsOf('libs/x/src/index.ts', untidy.join('\n'))).toEqual([
+    'libs/x/src/index.ts exports everything of a module',
+    'libs/x/src/index.ts leaves work undone',
+    'libs/x/src/index.ts has 401 lines, allowed: 400',
+  ]);
+  expect(faultsOf('README.md', ['see /wor', 'k/here'].join(''))).toEqual(["README.md names one machine's path"]);
+  expect(faultsOf('README.md', 'see `coppice run`')).toEqual([]);
+});
