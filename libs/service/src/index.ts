@@ -14,6 +14,8 @@ export { askDurability } from './durability.ts';
 export type { Durability } from './durability.ts';
 export { ConfigurationError, exitCodeFor } from './errors.ts';
 export { exitCodes } from './exit-codes.ts';
+export { tryFileLock } from './file-lock.ts';
+export type { FileLock } from './file-lock.ts';
 export { startHealthServer } from './health.ts';
 export type { HealthProbes, HealthServer } from './health.ts';
 export { runService } from './run-service.ts';
