@@ -1,0 +1,55 @@
+import type { Mount } from './port.ts';
+import { homeTarget, workspaceTarget } from './specification.ts';
+
+export interface RootEntry {
+  name: string;
+  /** Where a symbolic link leads; undefined for a folder or file. */
+  link: string | undefined;
+}
+
+export interface BubblewrapView {
+  /** Where the image's entries are found by bubblewrap. */
+  rootfs: string;
+  entries: readonly RootEntry[];
+  mounts: readonly Mount[];
+  user: { uid: number; gid: number };
+  network: 'none' | 'full';
+  scratchBytes: number;
+  env: Readonly<Record<string, string>>;
+  seccompDescriptor: number | undefined;
+  statusDescriptor: number;
+}
+
+/** What the kernel or bubblewrap itself provides. */
+const ownEntries: ReadonlySet<string> = new Set(['proc', 'sys', 'dev', 'tmp', 'home', 'workspace', 'lost+found']);
+
+/**
+ * The image's top folders are mounted one by one into an empty root of bubblewrap's, since mount points have to be made
+ * there; at the end that root becomes read-only. Later arguments cover earlier ones.
+ */
+export function bubblewrapArguments(view: BubblewrapView): string[] {
+  const { user, scratchBytes } = view;
+  const image = view.entries
+    .filter((entry) => !ownEntries.has(entry.name))
+    .flatMap(({ name, link }) =>
+      link === undefined ? ['--ro-bind', `${view.rootfs}/${name}`, `/${name}`] : ['--symlink', link, `/${name}`],
+    );
+  const scratch = (target: string) => ['--size', String(scratchBytes), '--perms', '1777', '--tmpfs', target];
+  return [
+    ...['--unshare-user', '--unshare-ipc', '--unshare-pid', '--unshare-uts', '--unshare-cgroup-try', '--as-pid-1'],
+    ...(view.network === 'none' ? ['--unshare-net'] : []),
+    ...['--uid', String(user.uid), '--gid', String(user.gid), '--hostname', 'coppice'],
+    ...['--die-with-parent', '--new-session', '--cap-drop', 'ALL', '--clearenv'],
+    ...image,
+    ...['--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys'],
+    // Devices are mounts of their own, so the folder around them can be read-only.
+    ...['--dev', '/dev', ...scratch('/dev/shm'), '--remount-ro', '/dev'],
+    ...scratch('/tmp'),
+    ...view.mounts.flatMap(({ source, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', source, target]),
+    ...['--remount-ro', '/'],
+    ...Object.entries(view.env).flatMap(([name, value]) => ['--setenv', name, value]),
+    ...['--chdir', view.mounts.some(({ target }) => target === workspaceTarget) ? workspaceTarget : homeTarget],
+    ...(view.seccompDescriptor === undefined ? [] : ['--seccomp', String(view.seccompDescriptor)]),
+    ...['--json-status-fd', String(view.statusDescriptor)],
+  ];
+}

@@ -1,0 +1,332 @@
+/**
+ * Commands in namespaces of their own, by bubblewrap. No daemon, no root needed.
+ *
+ * 1. Bubblewrap is never started by real root: it would map root, and leave the kernel's settings writable. As root, the
+ *    sources are first mounted on a private stage that the sandbox's uid can reach, then that uid starts bubblewrap.
+ * 2. All processes of a command live in one PID namespace; its first process is killed, the kernel kills the rest.
+ *    `ended` waits until that first process is gone. When this process dies, the kernel does the same.
+ * 3. Limits are control groups where they can be written, else resource limits; the probe tells which of them hold.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, openSync, closeSync } from 'node:fs';
+import { mkdir, readdir, readlink, realpath, writeFile } from 'node:fs/promises';
+import { arch } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { execFile } from 'node:child_process';
+import { CoppiceError, shortHash } from '@coppice/contracts';
+import { bubblewrapArguments, type RootEntry } from './bubblewrap-arguments.ts';
+import { createControlGroup, sweepControlGroups, type ControlGroup } from './cgroup.ts';
+import type { Launcher, LaunchRequest, OutputSink, RunningCommand } from './launcher.ts';
+import { killWaitMsMax } from './limits.ts';
+import { defaultImage, isDefaultImage, localRootfs } from './local-image.ts';
+import type { ImageReport, Mount } from './port.ts';
+import { reasonOf } from './reason.ts';
+import { RunningCommands, runs, startTimeOf } from './running-commands.ts';
+import { isSeccompArchitecture, seccompFilter } from './seccomp.ts';
+import { userFileMounts } from './user-files.ts';
+
+const run = promisify(execFile);
+const stage = '/run/coppice-stage';
+const statusDescriptor = 3;
+const seccompDescriptor = 4;
+const pollMs = 5;
+/** Whom sandboxes run as when the stack is root. */
+const sandboxUidDefault = 10001;
+
+/** Arguments: number of control group files, the files, uid, gid, bubblewrap, rootfs, number of mounts, sources, then the program. */
+const stageScript = `
+set -e
+stage=${stage}
+count=$1; shift
+while [ "$count" -gt 0 ]; do echo $$ > "$1"; shift; count=$((count-1)); done
+uid=$1; gid=$2; bwrap=$3; rootfs=$4; count=$5; shift 5
+mount -t tmpfs -o size=1m,mode=755,nosuid,nodev coppice "$stage"
+: > "$stage/bwrap"; mount --bind "$bwrap" "$stage/bwrap"
+mkdir "$stage/rootfs"; mount --bind "$rootfs" "$stage/rootfs"
+while [ "$count" -gt 0 ]; do
+  if [ -d "$1" ]; then mkdir "$stage/$count"; else : > "$stage/$count"; fi
+  mount --bind "$1" "$stage/$count"; shift; count=$((count-1))
+done
+exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$stage/bwrap" "$@"
+`;
+
+export interface BubblewrapOptions {
+  stateFolder: string;
+  /** Left out: found in PATH or in the project's cache folder. */
+  program?: string;
+  sandboxUid?: number;
+}
+
+export function bubblewrapLauncher(options: BubblewrapOptions): Launcher {
+  return new BubblewrapLauncher(options);
+}
+
+class BubblewrapLauncher implements Launcher {
+  readonly name = 'bubblewrap';
+  readonly #stateFolder: string;
+  readonly #running: RunningCommands;
+  readonly #user: { uid: number; gid: number };
+  readonly #root = process.getuid?.() === 0;
+  #program: string | undefined;
+  #seccompFile: string | undefined;
+  #rootEntries = new Map<string, readonly RootEntry[]>();
+
+  constructor({ stateFolder, program, sandboxUid = sandboxUidDefault }: BubblewrapOptions) {
+    this.#stateFolder = stateFolder;
+    this.#program = program;
+    this.#running = new RunningCommands(stateFolder);
+    this.#user = this.#root
+      ? { uid: sandboxUid, gid: sandboxUid }
+      : { uid: process.getuid?.() ?? sandboxUid, gid: process.getgid?.() ?? sandboxUid };
+  }
+
+  defaultUser(): { uid: number; gid: number } {
+    return this.#user;
+  }
+
+  async connect(): Promise<string> {
+    const program = this.#program ?? findProgram();
+    if (program === undefined) {
+      const message = 'bubblewrap (bwrap) is neither in PATH nor in the project cache; install it with: apt install bubblewrap';
+      throw new CoppiceError('engine-unavailable', message);
+    }
+    // Bubblewrap is mounted by its real path: a link's folder may be out of the sandbox uid's reach.
+    this.#program = await realpath(program);
+    const { stdout } = await run(this.#program, ['--version']).catch((error: unknown) => {
+      throw new CoppiceError('engine-unavailable', `${program} --version failed: ${reasonOf(error)}`);
+    });
+    if (this.#root) {
+      await mkdir(stage, { recursive: true, mode: 0o755 });
+      await sweepControlGroups();
+    }
+    const architecture = arch();
+    if (isSeccompArchitecture(architecture)) {
+      await mkdir(this.#stateFolder, { recursive: true });
+      this.#seccompFile = join(this.#stateFolder, `seccomp-${architecture}.bpf`);
+      await writeFile(this.#seccompFile, seccompFilter(architecture));
+    }
+    return stdout.trim();
+  }
+
+  async ensureImage(image: string, onProgress: (line: string) => void): Promise<ImageReport> {
+    const folder = await this.#imageFolder(image, onProgress);
+    return { image, origin: `unpacked in ${folder}` };
+  }
+
+  async #imageFolder(image: string, onProgress: (line: string) => void): Promise<string> {
+    if (isDefaultImage(image)) return await localRootfs(this.#stateFolder, onProgress);
+    const folder = join(this.#stateFolder, 'images', image.replaceAll(/[/:@]/g, '_'));
+    if (existsSync(folder)) return folder;
+    const message = `engine bubblewrap knows no image ${image}: it has ${defaultImage}, and root file systems unpacked at ${folder}`;
+    throw new CoppiceError('image-not-found', `${message}; use that, or the docker engine`);
+  }
+
+  async #entriesOf(rootfs: string): Promise<readonly RootEntry[]> {
+    const known = this.#rootEntries.get(rootfs);
+    if (known !== undefined) return known;
+    const entries: RootEntry[] = [];
+    for (const entry of await readdir(rootfs, { withFileTypes: true })) {
+      const link = entry.isSymbolicLink() ? await readlink(join(rootfs, entry.name)) : undefined;
+      entries.push({ name: entry.name, link });
+    }
+    this.#rootEntries.set(rootfs, entries);
+    return entries;
+  }
+
+  async launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
+    const { record, execId } = request;
+    if (this.#program === undefined) await this.connect();
+    const rootfs = await this.#imageFolder(record.image, () => undefined);
+    const entries = await this.#entriesOf(rootfs);
+    const mounts = [...(await userFileMounts(this.#stateFolder, record.user)), ...record.mounts];
+    const group = this.#root ? await createControlGroup(shortHash(record.id, execId), record.limits) : undefined;
+    const argv = this.#commandLine(request, rootfs, entries, mounts, group);
+    const seccomp = this.#seccompFile === undefined ? undefined : openSync(this.#seccompFile, 'r');
+    let child: ChildProcess;
+    try {
+      child = spawn(argv[0] ?? '', argv.slice(1), {
+        stdio: ['pipe', 'pipe', 'pipe', 'pipe', seccomp ?? 'ignore'],
+        env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
+        cwd: '/',
+      });
+      await spawned(child);
+    } catch (error) {
+      await group?.remove();
+      throw new CoppiceError('sandbox-failed', `bubblewrap can't be started: ${reasonOf(error)}`, { cause: error });
+    } finally {
+      if (seccomp !== undefined) closeSync(seccomp);
+    }
+    const forget = await this.#running.add(record.id, execId, child.pid ?? 0);
+    return new BubblewrapCommand(child, request.stdin, sink, group, forget);
+  }
+
+  #commandLine(
+    request: LaunchRequest,
+    rootfs: string,
+    entries: readonly RootEntry[],
+    mounts: readonly Mount[],
+    group: ControlGroup | undefined,
+  ): string[] {
+    const { record } = request;
+    const view = {
+      rootfs: this.#root ? `${stage}/rootfs` : rootfs,
+      entries,
+      // The stage script counts down.
+      mounts: this.#root ? mounts.map((mount, index) => ({ ...mount, source: `${stage}/${mounts.length - index}` })) : mounts,
+      user: record.user,
+      network: record.network,
+      scratchBytes: record.limits.scratchBytes,
+      env: request.env,
+      seccompDescriptor: this.#seccompFile === undefined ? undefined : seccompDescriptor,
+      statusDescriptor,
+    };
+    const { diskBytes, memoryBytes, pids } = record.limits;
+    const limits = [`--fsize=${diskBytes}:${diskBytes}`, '--core=0:0'];
+    // Without a control group: of one process, not of all; better than nothing.
+    if (group === undefined) limits.push(`--data=${memoryBytes}:${memoryBytes}`);
+    const words = [...bubblewrapArguments(view), '--', ...firstProcess(group === undefined ? pids : undefined), ...request.argv];
+    const program = this.#program ?? 'bwrap';
+    const prefix = ['prlimit', ...limits, '--'];
+    if (!this.#root) return [...prefix, program, ...words];
+    const files = group?.processFiles ?? [];
+    const identity = [String(record.user.uid), String(record.user.gid)];
+    const staged = [program, rootfs, String(mounts.length), ...mounts.map((mount) => mount.source)];
+    const stageArguments = [String(files.length), ...files, ...identity, ...staged, ...words];
+    return [...prefix, 'unshare', '--mount', '--propagation', 'private', '--', '/bin/sh', '-c', stageScript, 'sh', ...stageArguments];
+  }
+
+  async endAll(sandboxId: string, execId?: string): Promise<void> {
+    const entries = await this.#running.list();
+    const wanted = entries.filter((entry) => entry.sandboxId === sandboxId && (execId === undefined || entry.execId === execId));
+    for (const entry of wanted) {
+      const deadline = performance.now() + killWaitMsMax;
+      while (await runs(entry)) {
+        try {
+          process.kill(entry.pid, 'SIGKILL');
+        } catch {
+          break;
+        }
+        if (performance.now() > deadline) throw new CoppiceError('sandbox-failed', `process ${entry.pid} of ${sandboxId} doesn't end`);
+        await sleep(pollMs);
+      }
+    }
+  }
+
+  async running(): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    for (const { sandboxId } of await this.#running.list()) counts.set(sandboxId, (counts.get(sandboxId) ?? 0) + 1);
+    return counts;
+  }
+
+  async close(): Promise<void> {}
+}
+
+/**
+ * The first process of the namespace: a shell that reaps and passes on the exit code. Bubblewrap's own would be left
+ * behind at the end as an orphan, a zombie for ever where this host's first process doesn't reap.
+ *
+ * Processes are counted per user namespace (Linux 5.14), so a limit set inside counts this command's alone. dash calls
+ * the option -p, other shells -u.
+ */
+function firstProcess(pids: number | undefined): string[] {
+  const limit = pids === undefined ? '' : `ulimit -u ${pids} 2>/dev/null || ulimit -p ${pids} 2>/dev/null; `;
+  return ['/bin/sh', '-c', `${limit}"$@"; exit $?`, 'sh'];
+}
+
+function findProgram(): string | undefined {
+  const cached = fileURLToPath(new URL('../../../../.cache/bin/bwrap', import.meta.url));
+  const inPath = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'bwrap'));
+  return [...inPath, cached].find((path) => existsSync(path));
+}
+
+function spawned(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+}
+
+class BubblewrapCommand implements RunningCommand {
+  readonly ended: Promise<{ exitCode: number; oomKilled: boolean }>;
+  readonly #child: ChildProcess;
+  #innerPid: number | undefined;
+  #killed = false;
+  #closed = false;
+
+  constructor(
+    child: ChildProcess,
+    stdin: Uint8Array | undefined,
+    sink: OutputSink,
+    group: ControlGroup | undefined,
+    forget: () => Promise<void>,
+  ) {
+    this.#child = child;
+    child.stdout?.on('data', (chunk: Buffer) => sink('stdout', chunk));
+    child.stderr?.on('data', (chunk: Buffer) => sink('stderr', chunk));
+    // A command that doesn't read its input closes the pipe.
+    child.stdin?.on('error', () => undefined).end(stdin);
+    let status = '';
+    child.stdio[statusDescriptor]?.on('data', (chunk: Buffer) => {
+      status = (status + chunk.toString('utf8')).slice(-4096);
+      const found = /"child-pid": (\d+)/.exec(status)?.[1];
+      if (found === undefined || this.#innerPid !== undefined) return;
+      this.#innerPid = Number(found);
+      if (this.#killed) this.kill();
+    });
+    this.ended = this.#waitForEnd(group, forget);
+    this.ended.catch(() => undefined);
+  }
+
+  async #waitForEnd(group: ControlGroup | undefined, forget: () => Promise<void>) {
+    const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
+      this.#child.once('close', (...result) => resolve(result as [number | null, NodeJS.Signals | null])),
+    );
+    this.#closed = true;
+    await this.#innerGone();
+    const oomKilled = ((await group?.oomKills()) ?? 0) > 0;
+    await group?.remove();
+    await forget();
+    return { exitCode: code ?? 128 + signalNumber(signal), oomKilled };
+  }
+
+  /** Bubblewrap waits for its namespace's first process; only where it was itself killed this takes a moment. */
+  async #innerGone(): Promise<void> {
+    if (this.#innerPid === undefined) return;
+    const deadline = performance.now() + killWaitMsMax;
+    while ((await startTimeOf(this.#innerPid)) !== null) {
+      if (performance.now() > deadline) throw new CoppiceError('sandbox-failed', `process ${this.#innerPid} doesn't end`);
+      await sleep(pollMs);
+    }
+  }
+
+  #killInner(): void {
+    if (this.#innerPid === undefined || this.#closed) return;
+    try {
+      process.kill(this.#innerPid, 'SIGKILL');
+    } catch {
+      // It has ended.
+    }
+  }
+
+  kill(): void {
+    if (this.#closed) return;
+    this.#killed = true;
+    this.#killInner();
+    // Also where bubblewrap has no inner process yet. It dies with its parent then.
+    this.#child.kill('SIGKILL');
+  }
+
+  pause(): void {
+    this.#child.stdout?.pause();
+    this.#child.stderr?.pause();
+  }
+
+  resume(): void {
+    this.#child.stdout?.resume();
+    this.#child.stderr?.resume();
+  }
+}
+
+function signalNumber(signal: NodeJS.Signals | null): number {
+  return signal === 'SIGTERM' ? 15 : 9;
+}

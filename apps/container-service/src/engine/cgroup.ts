@@ -1,0 +1,117 @@
+/**
+ * Control groups by hand, for engines that have none of their own. Works where the folders can be written (mostly: as
+ * root); elsewhere says so, and the probe finds the limits not enforced.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Limits } from './port.ts';
+
+const root = '/sys/fs/cgroup';
+const parent = 'coppice';
+const periodUs = 100_000;
+/** A group can be removed only after its last process was reaped, which takes the kernel a moment. */
+const removeTries = 40;
+const removeWaitMs = 25;
+
+export interface ControlGroup {
+  /** A process that writes its id into all of these is in the group, and so are its children. */
+  processFiles: string[];
+  oomKills(): Promise<number>;
+  remove(): Promise<void>;
+}
+
+/** Makes a group with as many of the limits as this host lets us set. */
+export async function createControlGroup(name: string, limits: Limits): Promise<ControlGroup> {
+  const quotaUs = Math.max(1_000, Math.round(limits.cpus * periodUs));
+  const unified = existsSync(join(root, 'cgroup.controllers'));
+  const wanted: { controller: string; settings: [file: string, value: string][] }[] = unified
+    ? [
+        {
+          controller: '',
+          settings: [
+            ['memory.max', String(limits.memoryBytes)],
+            ['memory.swap.max', '0'],
+            ['pids.max', String(limits.pids)],
+            ['cpu.max', `${quotaUs} ${periodUs}`],
+          ],
+        },
+      ]
+    : [
+        {
+          controller: 'memory',
+          settings: [
+            ['memory.limit_in_bytes', String(limits.memoryBytes)],
+            ['memory.memsw.limit_in_bytes', String(limits.memoryBytes)],
+          ],
+        },
+        { controller: 'pids', settings: [['pids.max', String(limits.pids)]] },
+        {
+          controller: 'cpu',
+          settings: [
+            ['cpu.cfs_period_us', String(periodUs)],
+            ['cpu.cfs_quota_us', String(quotaUs)],
+          ],
+        },
+      ];
+  if (unified) await delegateControllers();
+  const folders: string[] = [];
+  for (const { controller, settings } of wanted) {
+    const folder = join(root, controller, parent, name);
+    try {
+      await mkdir(folder, { recursive: true });
+    } catch {
+      continue;
+    }
+    folders.push(folder);
+    // A setting that this kernel lacks (no swap accounting) is a limit that the probe finds missing.
+    for (const [file, value] of settings) await writeFile(join(folder, file), value).catch(() => undefined);
+  }
+  return {
+    processFiles: folders.map((folder) => join(folder, 'cgroup.procs')),
+    oomKills: () => oomKillsOf(folders[0], unified ? 'memory.events' : 'memory.oom_control'),
+    remove: async () => {
+      for (const folder of folders) await removeGroup(folder);
+    },
+  };
+}
+
+/** In the unified hierarchy a child has the controllers that each of its ancestors passes on. */
+async function delegateControllers(): Promise<void> {
+  await mkdir(join(root, parent), { recursive: true }).catch(() => undefined);
+  for (const folder of [root, join(root, parent)]) {
+    for (const controller of ['memory', 'pids', 'cpu']) {
+      await writeFile(join(folder, 'cgroup.subtree_control'), `+${controller}`).catch(() => undefined);
+    }
+  }
+}
+
+async function oomKillsOf(folder: string | undefined, file: string): Promise<number> {
+  if (folder === undefined) return 0;
+  const text = await readFile(join(folder, file), 'utf8').catch(() => '');
+  return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+}
+
+async function removeGroup(folder: string): Promise<void> {
+  for (let count = 0; count < removeTries; count++) {
+    try {
+      await rmdir(folder);
+      return;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EBUSY')) return;
+      await sleep(removeWaitMs);
+    }
+  }
+}
+
+/** Removes groups whose processes are gone, as a crash leaves them. One in use refuses to be removed. */
+export async function sweepControlGroups(): Promise<void> {
+  const folders = ['', 'memory', 'pids', 'cpu'].map((controller) => join(root, controller, parent));
+  for (const folder of folders) {
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    for (const entry of entries) {
+      if (entry.isDirectory()) await rmdir(join(folder, entry.name)).catch(() => undefined);
+    }
+  }
+}

@@ -1,0 +1,299 @@
+/**
+ * Commands in containers, by the Docker API 1.41 or newer, as Docker and Podman serve it. The only importer of dockerode.
+ *
+ * 1. A container runs one command and is removed after it: what the command leaves behind ends with its container.
+ * 2. Its name is made from stack, sandbox and command id, so a repeat meets its predecessor and two can't run at once.
+ * 3. Output is attached before the start, so none is lost; the exit code comes from the daemon, not from the stream.
+ * 4. Only what `hostConfig` below names is given to a container. Nothing of a request is passed on unseen.
+ */
+import Docker from 'dockerode';
+import { CoppiceError, shortHash } from '@coppice/contracts';
+import { ensureDockerImage } from './docker-image.ts';
+import { OutputDemultiplexer } from './docker-stream.ts';
+import { findPathTranslation, type PathTranslation } from './docker-paths.ts';
+import type { Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
+import { killWaitMsMax } from './limits.ts';
+import type { ImageReport, Mount } from './port.ts';
+import { reasonOf } from './reason.ts';
+import { homeTarget, workspaceTarget } from './specification.ts';
+import { userFileMounts } from './user-files.ts';
+
+const labels = {
+  stack: 'coppice.stack',
+  tenant: 'coppice.tenant',
+  run: 'coppice.run',
+  task: 'coppice.task',
+  sandbox: 'coppice.sandbox',
+  exec: 'coppice.exec',
+} as const;
+const sandboxUidDefault = 10001;
+const cpuPeriodUs = 100_000;
+const apiVersionMin = [1, 41] as const;
+const connectMsMax = 5_000;
+const removeTries = 5;
+
+export interface DockerOptions {
+  stateFolder: string;
+  stackId: string;
+  /** Left out: DOCKER_HOST, else the usual sockets of Docker and Podman. */
+  socketPath?: string;
+  sandboxUid?: number;
+}
+
+export function dockerLauncher(options: DockerOptions): Launcher {
+  return new DockerLauncher(options);
+}
+
+class DockerLauncher implements Launcher {
+  readonly name = 'docker';
+  readonly #docker: Docker;
+  readonly #options: DockerOptions;
+  readonly #user: { uid: number; gid: number };
+  #translation: PathTranslation = (path) => path;
+  /** The image that a name was last found to mean, so that a command doesn't ask again. */
+  readonly #images = new Map<string, string>();
+
+  constructor(options: DockerOptions) {
+    this.#options = options;
+    this.#docker = new Docker(options.socketPath === undefined ? {} : { socketPath: options.socketPath });
+    const uid = options.sandboxUid ?? sandboxUidDefault;
+    // As another user the stack couldn't delete what a sandbox of a third uid made.
+    const caller = { uid: process.getuid?.() ?? uid, gid: process.getgid?.() ?? uid };
+    this.#user = caller.uid === 0 ? { uid, gid: uid } : caller;
+  }
+
+  defaultUser(): { uid: number; gid: number } {
+    return this.#user;
+  }
+
+  async connect(): Promise<string> {
+    const version = await withDeadline(this.#docker.version(), connectMsMax).catch((error: unknown) => {
+      const message = `no Docker daemon answers (${reasonOf(error)}): start one, or name its socket in DOCKER_HOST`;
+      throw new CoppiceError('engine-unavailable', message, { cause: error });
+    });
+    const [major = 0, minor = 0] = version.ApiVersion.split('.').map(Number);
+    if (major < apiVersionMin[0] || (major === apiVersionMin[0] && minor < apiVersionMin[1])) {
+      const message = `the Docker daemon serves API ${version.ApiVersion}, at least ${apiVersionMin.join('.')} is needed`;
+      throw new CoppiceError('engine-unavailable', message);
+    }
+    this.#translation = await findPathTranslation((id) => this.#docker.getContainer(id).inspect());
+    return `Docker ${version.Version}, API ${version.ApiVersion}`;
+  }
+
+  async ensureImage(image: string, onProgress: (line: string) => void): Promise<ImageReport> {
+    const found = await ensureDockerImage(this.#docker, image, this.#options.stateFolder, onProgress);
+    this.#images.set(image, found.id);
+    return { image, origin: found.origin };
+  }
+
+  async launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
+    const { record, execId, argv, env, stdin } = request;
+    if (!this.#images.has(record.image)) await this.ensureImage(record.image, () => undefined);
+    const mounts = [...(await userFileMounts(this.#options.stateFolder, record.user)), ...record.mounts];
+    const settings: Docker.ContainerCreateOptions = {
+      name: this.#nameOf(record.id, execId),
+      Image: this.#images.get(record.image) ?? record.image,
+      // The image's own entry point is no part of what was asked for.
+      Entrypoint: [],
+      Cmd: [...argv],
+      WorkingDir: record.mounts.some((mount) => mount.target === workspaceTarget) ? workspaceTarget : homeTarget,
+      Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+      User: `${record.user.uid}:${record.user.gid}`,
+      Hostname: 'coppice',
+      AttachStdin: stdin !== undefined,
+      AttachStdout: true,
+      AttachStderr: true,
+      OpenStdin: stdin !== undefined,
+      StdinOnce: stdin !== undefined,
+      Tty: false,
+      NetworkDisabled: record.network === 'none',
+      Labels: this.#labelsOf(record, execId),
+      HostConfig: hostConfig(record, mounts, this.#translation),
+    };
+    const container = await this.#create(settings, record);
+    try {
+      const stream = await container.attach({ stream: true, stdin: stdin !== undefined, stdout: true, stderr: true, hijack: true });
+      const command = new ContainerCommand(container, stream, sink);
+      await container.start();
+      if (stdin !== undefined) stream.end(stdin);
+      return command;
+    } catch (error) {
+      await removeContainer(container);
+      throw refusedByDaemon('start', error);
+    }
+  }
+
+  async #create(settings: Docker.ContainerCreateOptions, record: SandboxRecord): Promise<Docker.Container> {
+    try {
+      return await this.#docker.createContainer(settings);
+    } catch (error) {
+      if (statusOf(error) === 404) {
+        // Removed behind our back since we looked.
+        this.#images.delete(record.image);
+        throw new CoppiceError('image-not-found', `image ${record.image}: ${reasonOf(error)}`, { retryable: true });
+      }
+      throw refusedByDaemon('create', error);
+    }
+  }
+
+  #nameOf(sandboxId: string, execId: string): string {
+    return `coppice-${shortHash(this.#options.stackId, sandboxId, execId)}`;
+  }
+
+  #labelsOf(record: SandboxRecord, execId: string): Record<string, string> {
+    return {
+      [labels.stack]: this.#options.stackId,
+      [labels.tenant]: record.labels.tenant,
+      [labels.run]: record.labels.runId,
+      [labels.task]: record.labels.taskId,
+      [labels.sandbox]: record.id,
+      [labels.exec]: execId,
+    };
+  }
+
+  async #containers(wanted: readonly string[]): Promise<Docker.ContainerInfo[]> {
+    const label = [`${labels.stack}=${this.#options.stackId}`, ...wanted];
+    return await this.#docker.listContainers({ all: true, filters: { label } });
+  }
+
+  async endAll(sandboxId: string, execId?: string): Promise<void> {
+    const wanted = [`${labels.sandbox}=${sandboxId}`, ...(execId === undefined ? [] : [`${labels.exec}=${execId}`])];
+    try {
+      for (const { Id } of await this.#containers(wanted)) await removeContainer(this.#docker.getContainer(Id));
+    } catch (error) {
+      throw refusedByDaemon('remove', error);
+    }
+  }
+
+  async running(): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    const containers = await this.#containers([]).catch((error: unknown) => {
+      throw refusedByDaemon('list', error);
+    });
+    for (const { Labels: found } of containers) {
+      const id = found[labels.sandbox];
+      if (id !== undefined) counts.set(id, (counts.get(id) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  async close(): Promise<void> {}
+}
+
+function hostConfig(record: SandboxRecord, mounts: readonly Mount[], translation: PathTranslation): Docker.HostConfig {
+  const { memoryBytes, cpus, pids, diskBytes, scratchBytes } = record.limits;
+  return {
+    Mounts: mounts.map(({ source, target, readOnly }) => ({
+      Type: 'bind' as const,
+      Source: translation(source),
+      Target: target,
+      ReadOnly: readOnly,
+      BindOptions: { Propagation: 'rprivate' as const },
+    })),
+    Tmpfs: { '/tmp': `rw,nosuid,nodev,exec,mode=1777,size=${scratchBytes}` },
+    ShmSize: scratchBytes,
+    ReadonlyRootfs: true,
+    CapDrop: ['ALL'],
+    // The daemon's own seccomp profile stays in force, since none is named.
+    SecurityOpt: ['no-new-privileges'],
+    Privileged: false,
+    NetworkMode: record.network === 'none' ? 'none' : 'bridge',
+    IpcMode: 'private',
+    Memory: memoryBytes,
+    MemorySwap: memoryBytes,
+    CpuPeriod: cpuPeriodUs,
+    CpuQuota: Math.round(cpus * cpuPeriodUs),
+    PidsLimit: pids,
+    OomScoreAdj: 500,
+    Ulimits: [
+      { Name: 'core', Soft: 0, Hard: 0 },
+      { Name: 'fsize', Soft: diskBytes, Hard: diskBytes },
+    ],
+    Init: true,
+    LogConfig: { Type: 'none', Config: {} },
+    RestartPolicy: { Name: 'no' },
+    AutoRemove: false,
+  };
+}
+
+class ContainerCommand implements RunningCommand {
+  readonly ended: Promise<{ exitCode: number; oomKilled: boolean }>;
+  readonly #container: Docker.Container;
+  readonly #stream: NodeJS.ReadWriteStream;
+  readonly #output: OutputDemultiplexer;
+
+  constructor(container: Docker.Container, stream: NodeJS.ReadWriteStream, sink: OutputSink) {
+    this.#container = container;
+    this.#stream = stream;
+    this.#output = new OutputDemultiplexer(sink);
+    stream.on('data', (chunk: Buffer) => this.#output.push(chunk));
+    this.ended = this.#waitForEnd();
+    this.ended.catch(() => undefined);
+  }
+
+  async #waitForEnd() {
+    const drained = new Promise<void>((resolve) => {
+      this.#stream.once('end', resolve).once('close', resolve).once('error', () => resolve());
+    });
+    try {
+      // `next-exit` holds also for a container that hasn't started yet.
+      const { StatusCode: exitCode } = (await this.#container.wait({ condition: 'next-exit' })) as { StatusCode: number };
+      await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, killWaitMsMax).unref())]);
+      const { State } = await this.#container.inspect();
+      return { exitCode, oomKilled: State.OOMKilled };
+    } catch (error) {
+      const message = `the Docker daemon was lost while a command ran: ${reasonOf(error)}`;
+      throw new CoppiceError('sandbox-failed', message, { cause: error });
+    } finally {
+      await removeContainer(this.#container).catch(() => undefined);
+    }
+  }
+
+  kill(): void {
+    // Refused where it has ended already.
+    this.#container.kill({ signal: 'SIGKILL' }).catch(() => undefined);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+}
+
+/** Also where it is gone, or being removed by somebody else. */
+async function removeContainer(container: Docker.Container): Promise<void> {
+  for (let count = 1; ; count++) {
+    try {
+      await container.remove({ force: true, v: true });
+      return;
+    } catch (error) {
+      if (statusOf(error) === 404) return;
+      if (count >= removeTries) throw error;
+      // 409: another removal is under way; it ends in a moment.
+      await new Promise((resolve) => setTimeout(resolve, 100 * count));
+    }
+  }
+}
+
+function statusOf(error: unknown): number | undefined {
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
+  return typeof status === 'number' ? status : undefined;
+}
+
+function refusedByDaemon(step: string, error: unknown): CoppiceError {
+  if (error instanceof CoppiceError) return error;
+  // 400: what was asked for can't be; any later try is refused, too.
+  const retryable = statusOf(error) !== 400;
+  return new CoppiceError('sandbox-failed', `Docker refused to ${step} a container: ${reasonOf(error)}`, { cause: error, retryable });
+}
+
+async function withDeadline<Value>(promise: Promise<Value>, deadlineMs: number): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer in ${deadlineMs} ms`)), deadlineMs);
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,205 @@
+/**
+ * The one implementation of the Engine port, over a Launcher for what differs between engines.
+ *
+ * 1. A sandbox is its record (store.ts); this object holds no state that another process would need.
+ * 2. Mount sources are checked at create and again before every command.
+ * 3. A command's id is unique among running commands: a leftover with the same id is ended before the command starts.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdir, realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import type { DiskBudget } from './disk-watch.ts';
+import type { Launcher, LaunchRequest, SandboxRecord } from './launcher.ts';
+import { commandBytesMax, commandsAtOnceMax, stdinBytesMax } from './limits.ts';
+import type { Command, Engine, EngineReport, ExecOptions, ExecResult, SandboxInfo, SandboxLabels, SandboxSpec } from './port.ts';
+import { probeEngine } from './probe.ts';
+import {
+  checkMountSource,
+  checkSandboxId,
+  homeTarget,
+  recordOf,
+  refuse,
+  resolveInSandbox,
+  workspaceTarget,
+  type MountRules,
+} from './specification.ts';
+import { SandboxStore } from './store.ts';
+import { supervise } from './supervise.ts';
+
+export interface EngineOptions {
+  launcher: Launcher;
+  /** Where mount sources may lie. Created when missing. */
+  dataFolder: string;
+  /** Where the engine keeps its records, homes and images. Created when missing. */
+  stateFolder: string;
+  stackId: string;
+  /** The image that the probe runs in. */
+  probeImage: string;
+}
+
+const inFolder = ['/bin/sh', '-c', 'cd -- "$1" && shift && exec "$@"', 'sh'];
+
+export async function createEngine(options: EngineOptions): Promise<Engine> {
+  for (const folder of [options.dataFolder, options.stateFolder]) await mkdir(folder, { recursive: true, mode: 0o755 });
+  const rules = { dataFolder: await realpath(options.dataFolder), stateFolder: await realpath(options.stateFolder) };
+  return new LauncherEngine(options, rules);
+}
+
+class LauncherEngine implements Engine {
+  readonly #launcher: Launcher;
+  readonly #options: EngineOptions;
+  readonly #rules: MountRules;
+  readonly #store: SandboxStore;
+  readonly #runningHere = new Map<string, number>();
+  #report: Promise<EngineReport> | undefined;
+
+  constructor(options: EngineOptions, rules: MountRules) {
+    this.#launcher = options.launcher;
+    this.#options = options;
+    this.#rules = rules;
+    this.#store = new SandboxStore(rules.stateFolder);
+  }
+
+  get name() {
+    return this.#launcher.name;
+  }
+
+  probe(): Promise<EngineReport> {
+    const probing = (this.#report ??= probeEngine(this.#launcher, this.#rules.stateFolder, this.#options));
+    // A failure isn't kept: an engine that is started later is found later.
+    probing.catch(() => (this.#report = undefined));
+    return probing;
+  }
+
+  ensureImage(image: string, onProgress: (line: string) => void = () => undefined) {
+    return this.#launcher.ensureImage(image, onProgress);
+  }
+
+  async create(spec: SandboxSpec): Promise<SandboxInfo> {
+    const record = await recordOf(spec, { user: this.#launcher.defaultUser() }, this.#rules);
+    await this.#checkRequired(spec);
+    await this.ensureImage(record.image);
+    await this.#store.create(record);
+    return { id: record.id, labels: record.labels, running: 0 };
+  }
+
+  async #checkRequired(spec: SandboxSpec): Promise<void> {
+    if (spec.requires === undefined || spec.requires.length === 0) return;
+    const { enforces } = await this.probe();
+    const missing = spec.requires.filter((property) => !enforces[property].enforced);
+    if (missing.length === 0) return;
+    const reasons = missing.map((property) => `${property} (${enforces[property].how})`);
+    throw new CoppiceError('engine-unavailable', `engine ${this.name} doesn't enforce here: ${reasons.join('; ')}`);
+  }
+
+  async exec(sandboxId: string, command: Command, options: ExecOptions = {}): Promise<ExecResult> {
+    const record = await this.#store.get(sandboxId);
+    for (const mount of record.mounts) {
+      if (mount.target !== homeTarget) await checkMountSource(mount.source, `mount ${mount.target}`, this.#rules);
+    }
+    const request = this.#requestOf(record, command, options);
+    const count = this.#runningHere.get(sandboxId) ?? 0;
+    if (count >= commandsAtOnceMax) {
+      const message = `sandbox ${sandboxId} runs ${count} commands already, the most at once`;
+      throw new CoppiceError('limit-exceeded', message, { retryable: true });
+    }
+    this.#runningHere.set(sandboxId, count + 1);
+    try {
+      if (options.execId !== undefined) await this.#launcher.endAll(sandboxId, options.execId);
+      return await supervise((sink) => this.#launcher.launch(request, sink), options, this.#budgetsOf(record));
+    } finally {
+      const left = (this.#runningHere.get(sandboxId) ?? 1) - 1;
+      if (left === 0) this.#runningHere.delete(sandboxId);
+      else this.#runningHere.set(sandboxId, left);
+    }
+  }
+
+  #requestOf(record: SandboxRecord, command: Command, options: ExecOptions): LaunchRequest {
+    const words = typeof command === 'string' ? ['/bin/sh', '-c', command] : [...command];
+    if (words.length === 0 || words[0] === '') refuse('command is empty');
+    if (words.some((word) => word.includes('\0'))) refuse('command holds a NUL');
+    const bytes = words.reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0);
+    if (bytes > commandBytesMax) refuse(`command has ${bytes} bytes, at most ${commandBytesMax} are allowed`);
+    const cwd = resolveInSandbox(options.cwd ?? '.', 'cwd');
+    if (options.stdin !== undefined && options.stdin.length > stdinBytesMax) {
+      refuse(`standard input has ${options.stdin.length} bytes, at most ${stdinBytesMax} are allowed`);
+    }
+    return {
+      record,
+      execId: options.execId ?? randomUUID(),
+      // A shell changes folder and starts the program, so that a missing one is answered alike by every engine: the
+      // shell's exit code 2 or 127 and a line on stderr. (Docker would create a missing folder, as root.)
+      argv: cwd === workspaceTarget ? ['/bin/sh', '-c', 'exec "$@"', 'sh', ...words] : [...inFolder, cwd, ...words],
+      env: {
+        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        LANG: 'C.UTF-8',
+        TMPDIR: '/tmp',
+        ...record.env,
+        ...options.env,
+        HOME: homeTarget,
+        COPPICE_TASK_ID: record.labels.taskId,
+        COPPICE_WORKSPACE: workspaceTarget,
+      },
+      stdin: options.stdin,
+    };
+  }
+
+  #budgetsOf(record: SandboxRecord): DiskBudget[] {
+    const writable = record.mounts.filter((mount) => !mount.readOnly && mount.target !== homeTarget);
+    return [
+      { folders: writable.map((mount) => mount.source), bytesMax: record.limits.diskBytes },
+      { folders: [this.#store.homeOf(record.id)], bytesMax: record.limits.scratchBytes },
+    ];
+  }
+
+  async writeFile(id: string, path: string, bytes: Uint8Array, options: { executable?: boolean } = {}): Promise<void> {
+    const target = resolveInSandbox(path, 'path');
+    // Written beside its place and moved there, so that nobody ever sees half of it.
+    const script =
+      'if [ -d "$2" ]; then echo "it is a folder" >&2; exit 1; fi; ' +
+      'mkdir -p -- "$1" && cat > "$2.coppice-new" && chmod "$3" "$2.coppice-new" && mv -f -- "$2.coppice-new" "$2"';
+    const mode = options.executable === true ? '755' : '644';
+    const argv = ['/bin/sh', '-c', script, 'sh', dirname(target), target, mode];
+    const result = await this.exec(id, argv, { stdin: bytes, timeoutMs: 60_000 });
+    if (result.exitCode === 0) return;
+    const reason = result.diskExceeded ? 'the disk limit is reached' : result.stderr.text.trim();
+    throw new CoppiceError('sandbox-failed', `${path} can't be written: ${reason}`, { retryable: false });
+  }
+
+  async stop(sandboxId: string): Promise<void> {
+    checkSandboxId(sandboxId);
+    await this.#launcher.endAll(sandboxId);
+  }
+
+  async remove(sandboxId: string): Promise<void> {
+    await this.stop(sandboxId);
+    await this.#store.remove(sandboxId);
+    // A command that was just starting when the first look was taken finds no record any more, or is ended here.
+    await this.#launcher.endAll(sandboxId);
+  }
+
+  async list(labels: Partial<SandboxLabels>): Promise<SandboxInfo[]> {
+    const running = await this.#launcher.running();
+    const wanted = Object.entries(labels) as [keyof SandboxLabels, string][];
+    const records = await this.#store.list();
+    return records
+      .filter((record) => wanted.every(([name, value]) => record.labels[name] === value))
+      .map((record) => ({ id: record.id, labels: record.labels, running: running.get(record.id) ?? 0 }));
+  }
+
+  async run(spec: SandboxSpec, command: Command, options: ExecOptions = {}): Promise<ExecResult> {
+    checkSandboxId(spec.id);
+    await this.remove(spec.id);
+    await this.create(spec);
+    try {
+      return await this.exec(spec.id, command, options);
+    } finally {
+      await this.remove(spec.id);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#launcher.close();
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * No isolation: commands run on the host itself, with their own process group. Chosen by name only, for where nothing
+ * else works and the commands are trusted (the demo's scripted model); never picked automatically.
+ *
+ * 1. A mount isn't mounted: the workspace is where it is, and the environment names that place. A git link file over
+ *    the workspace's `.git` becomes GIT_DIR, so that a command's git meets the private git directory here, too.
+ * 2. Every process of a command carries a mark in its environment; on Linux the end of a command ends all that do, also
+ *    those that left the process group. Elsewhere only the group is ended.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CoppiceError, shortHash } from '@coppice/contracts';
+import type { Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
+import { killWaitMsMax } from './limits.ts';
+import type { ImageReport } from './port.ts';
+import { reasonOf } from './reason.ts';
+import { RunningCommands } from './running-commands.ts';
+import { workspaceTarget } from './specification.ts';
+
+const markName = 'COPPICE_COMMAND';
+const pollMs = 5;
+const linkFileBytesMax = 4096;
+
+export function noneLauncher(options: { stateFolder: string; sandboxUid?: number }): Launcher {
+  return new NoneLauncher(options);
+}
+
+class NoneLauncher implements Launcher {
+  readonly name = 'none';
+  readonly #running: RunningCommands;
+  readonly #user: { uid: number; gid: number };
+  readonly #root = process.getuid?.() === 0;
+
+  constructor({ stateFolder, sandboxUid = 10001 }: { stateFolder: string; sandboxUid?: number }) {
+    this.#running = new RunningCommands(stateFolder);
+    this.#user = this.#root
+      ? { uid: sandboxUid, gid: sandboxUid }
+      : { uid: process.getuid?.() ?? sandboxUid, gid: process.getgid?.() ?? sandboxUid };
+  }
+
+  defaultUser(): { uid: number; gid: number } {
+    return this.#user;
+  }
+
+  async connect(): Promise<string> {
+    return 'host';
+  }
+
+  async ensureImage(image: string): Promise<ImageReport> {
+    return { image, origin: 'none: the programs of this host are used whatever the image' };
+  }
+
+  async launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
+    const { record, execId } = request;
+    const mark = `${shortHash(record.id)}.${shortHash(execId)}`;
+    const translate = (text: string) => hostPath(record, text);
+    const temporary = await mkdtemp(join(tmpdir(), 'coppice-none-'));
+    const env = {
+      ...Object.fromEntries(Object.entries(request.env).map(([name, value]) => [name, translate(value)])),
+      ...(await gitEnvironment(record)),
+      PATH: process.env['PATH'] ?? request.env['PATH'] ?? '/usr/bin:/bin',
+      TMPDIR: temporary,
+      [markName]: mark,
+    };
+    const argv = request.argv.map((word, index) => (index === 0 ? word : translate(word)));
+    // setpriv also drops the groups of root, which spawn's own uid and gid would keep.
+    const { uid, gid } = record.user;
+    const identity = this.#root ? ['setpriv', '--reuid', `${uid}`, '--regid', `${gid}`, '--clear-groups', '--'] : [];
+    if (this.#root) await chown(temporary, uid, gid);
+    const words = [...identity, ...argv];
+    let child: ChildProcess;
+    try {
+      child = spawn(words[0] ?? '', words.slice(1), { cwd: translate(workspaceTarget), env, detached: true, stdio: 'pipe' });
+      await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true });
+      throw new CoppiceError('sandbox-failed', `the command can't be started: ${reasonOf(error)}`, { cause: error });
+    }
+    const forget = await this.#running.add(record.id, execId, child.pid ?? 0);
+    return new HostCommand(child, mark, request.stdin, sink, async () => {
+      await rm(temporary, { recursive: true, force: true });
+      await forget();
+    });
+  }
+
+  async endAll(sandboxId: string, execId?: string): Promise<void> {
+    const mark = `${shortHash(sandboxId)}.${execId === undefined ? '' : shortHash(execId)}`;
+    for (const entry of await this.#running.list()) {
+      if (entry.sandboxId === sandboxId && (execId === undefined || entry.execId === execId)) killGroup(entry.pid);
+    }
+    await endMarked(mark);
+  }
+
+  async running(): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    for (const { sandboxId } of await this.#running.list()) counts.set(sandboxId, (counts.get(sandboxId) ?? 0) + 1);
+    return counts;
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** The host's name of a path of the sandbox, where the whole text is one. */
+function hostPath(record: SandboxRecord, text: string): string {
+  const innermost = record.mounts.toSorted((a, b) => b.target.length - a.target.length);
+  for (const { source, target } of innermost) {
+    if (text === target || text.startsWith(`${target}/`)) return source + text.slice(target.length);
+  }
+  return text;
+}
+
+/** What git would have found through the link file that isn't mounted here. */
+async function gitEnvironment(record: SandboxRecord): Promise<Record<string, string>> {
+  const link = record.mounts.find((mount) => mount.target === `${workspaceTarget}/.git`);
+  if (link === undefined) return {};
+  const text = (await readFile(link.source, 'utf8')).slice(0, linkFileBytesMax);
+  const gitFolder = hostPath(record, /^gitdir: (.+)$/m.exec(text)?.[1] ?? '');
+  const alternates = await readFile(join(gitFolder, 'objects/info/alternates'), 'utf8').catch(() => '');
+  const stores = alternates.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return {
+    GIT_DIR: gitFolder,
+    GIT_WORK_TREE: hostPath(record, workspaceTarget),
+    GIT_ALTERNATE_OBJECT_DIRECTORIES: stores.map((store) => hostPath(record, store)).join(':'),
+  };
+}
+
+class HostCommand implements RunningCommand {
+  readonly ended: Promise<{ exitCode: number; oomKilled: boolean }>;
+  readonly #child: ChildProcess;
+
+  constructor(child: ChildProcess, mark: string, stdin: Uint8Array | undefined, sink: OutputSink, clean: () => Promise<void>) {
+    this.#child = child;
+    child.stdout?.on('data', (chunk: Buffer) => sink('stdout', chunk));
+    child.stderr?.on('data', (chunk: Buffer) => sink('stderr', chunk));
+    child.stdin?.on('error', () => undefined).end(stdin);
+    this.ended = this.#waitForEnd(mark, clean);
+    this.ended.catch(() => undefined);
+  }
+
+  async #waitForEnd(mark: string, clean: () => Promise<void>) {
+    const closed = new Promise((resolve) => this.#child.once('close', resolve));
+    const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
+      this.#child.once('exit', (...result) => resolve(result)),
+    );
+    // Whatever the command left behind still holds its output open.
+    killGroup(this.#child.pid ?? 0);
+    await endMarked(mark);
+    await closed;
+    await clean();
+    return { exitCode: code ?? 128 + (signal === null ? 9 : constants.signals[signal]), oomKilled: false };
+  }
+
+  kill(): void {
+    killGroup(this.#child.pid ?? 0);
+  }
+
+  pause(): void {
+    this.#child.stdout?.pause();
+    this.#child.stderr?.pause();
+  }
+
+  resume(): void {
+    this.#child.stdout?.resume();
+    this.#child.stderr?.resume();
+  }
+}
+
+function killGroup(pid: number): void {
+  if (pid <= 1) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // All of the group have ended.
+  }
+}
+
+/** Ends every process that carries the mark, until a look finds none: one may fork while we look. */
+async function endMarked(mark: string): Promise<void> {
+  if (!existsSync('/proc/self/environ')) return;
+  const deadline = performance.now() + killWaitMsMax;
+  while (performance.now() < deadline) {
+    const marked = await markedProcesses(mark);
+    if (marked.length === 0) return;
+    for (const pid of marked) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    }
+    await sleep(pollMs);
+  }
+  throw new CoppiceError('sandbox-failed', `processes of a command don't end`);
+}
+
+async function markedProcesses(mark: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    // Unreadable: another user's. Empty: a zombie's.
+    const environment = await readFile(`/proc/${name}/environ`, 'latin1').catch(() => '');
+    if (environment.split('\0').some((variable) => variable.startsWith(`${markName}=${mark}`))) found.push(Number(name));
+  }
+  return found;
+}

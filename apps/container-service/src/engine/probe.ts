@@ -1,0 +1,242 @@
+/**
+ * Finds out what an engine enforces here by running hostile little commands in a sandbox of the probe's own and looking
+ * at what became of them. Needs only a POSIX shell, coreutils and (to try the network) git in the image.
+ */
+import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import { exceeds } from './disk-watch.ts';
+import type { Launcher, SandboxRecord } from './launcher.ts';
+import type { Enforceable, Enforcement, EngineReport, ExecResult, Limits } from './port.ts';
+import { reasonOf } from './reason.ts';
+import { homeTarget, workspaceTarget } from './specification.ts';
+import { supervise } from './supervise.ts';
+
+const mebibyte = 1024 * 1024;
+const probeLimits: Limits = {
+  memoryBytes: 64 * mebibyte,
+  cpus: 0.2,
+  pids: 32,
+  diskBytes: 4 * mebibyte,
+  scratchBytes: 2 * mebibyte,
+};
+const hogMebibytes = 192;
+const processesTried = 64;
+const cpuMsTried = 400;
+const probeTimeoutMs = 20_000;
+
+type Findings = Record<Enforceable, Enforcement>;
+type Run = (script: string, limits?: Partial<Limits>, timeoutMs?: number) => Promise<ExecResult>;
+
+export async function probeEngine(
+  launcher: Launcher,
+  stateFolder: string,
+  options: { probeImage: string; stackId: string },
+): Promise<EngineReport> {
+  const started = performance.now();
+  const version = await launcher.connect();
+  const image = await launcher.ensureImage(options.probeImage, () => undefined);
+  const folder = join(stateFolder, 'probe', randomUUID());
+  const workspace = join(folder, 'workspace');
+  const home = join(folder, 'home');
+  const user = launcher.defaultUser();
+  for (const path of [workspace, home]) {
+    await mkdir(path, { recursive: true, mode: 0o755 });
+    if (process.getuid?.() === 0) await chown(path, user.uid, user.gid);
+  }
+  const record: SandboxRecord = {
+    id: `probe-${randomUUID()}`,
+    image: options.probeImage,
+    labels: { stackId: options.stackId, tenant: 'probe', runId: 'probe', taskId: 'probe' },
+    mounts: [
+      { source: home, target: homeTarget, readOnly: false },
+      { source: workspace, target: workspaceTarget, readOnly: false },
+    ],
+    env: {},
+    user,
+    limits: probeLimits,
+    network: 'none',
+  };
+  const run: Run = (script, limits = {}, timeoutMs = probeTimeoutMs) => {
+    const request = {
+      record: { ...record, limits: { ...generousLimits, ...limits } },
+      execId: randomUUID(),
+      argv: ['/bin/sh', '-c', script],
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: homeTarget, LANG: 'C.UTF-8' },
+      stdin: undefined,
+    };
+    return supervise((sink) => launcher.launch(request, sink), { timeoutMs, keepBytes: 64 * 1024 }, []);
+  };
+  try {
+    await proveMount(run, workspace, launcher.name);
+    const facts = await staticFacts(run, user.uid);
+    // One after the other: two probes that load the machine at once would disturb each other's measure.
+    const findings: Findings = {
+      ...facts,
+      memory: await tryMemory(run),
+      swap: { enforced: false, how: '' },
+      pids: await tryPids(run),
+      cpu: await tryCpu(run),
+      tmpfs: await tryScratch(run),
+      disk: await tryDisk(run, workspace),
+      networkNone: await tryNetwork(run),
+    };
+    findings.swap = swapFinding(findings.memory);
+    return { engine: launcher.name, version, image, enforces: findings, durationMs: Math.round(performance.now() - started) };
+  } finally {
+    await launcher.endAll(record.id);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** For probes that test something else than limits. */
+const generousLimits: Limits = {
+  memoryBytes: 256 * mebibyte,
+  cpus: 1,
+  pids: 128,
+  diskBytes: 64 * mebibyte,
+  scratchBytes: 16 * mebibyte,
+};
+
+/** A command runs at all, and the engine shows it the very folder that we mean (a daemon elsewhere would show another). */
+async function proveMount(run: Run, workspace: string, engine: string): Promise<void> {
+  const sentinel = randomUUID();
+  await writeFile(join(workspace, 'sentinel'), sentinel, { mode: 0o644 });
+  const result = await run('cat sentinel && echo written > answer');
+  const answer = await readFile(join(workspace, 'answer'), 'utf8').catch(() => '');
+  if (result.exitCode === 0 && result.stdout.text === sentinel && answer === 'written\n') return;
+  const what = `it exited with ${result.exitCode} and said ${JSON.stringify((result.stderr.text || result.stdout.text).slice(0, 400))}`;
+  throw new CoppiceError('engine-unavailable', `engine ${engine}: a probe command couldn't read and write its workspace: ${what}`);
+}
+
+const staticScript = `
+echo "uid=$(id -u)"
+grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | sed 's/:[[:space:]]*/=/'
+for f in /coppice-probe /usr/coppice-probe /etc/coppice-probe /var/tmp/coppice-probe; do if ( : > $f ) 2>/dev/null; then rm -f $f; echo "rootWritable=$f"; fi; done
+for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sysrq-trigger; do if ( : >> $f ) 2>/dev/null; then echo "kernelWritable=$f"; fi; done
+echo "processes=$(ls /proc | grep -c '^[0-9]*$')"
+case "$(uname -m)" in x86_64) n=272;; aarch64) n=97;; *) n=;; esac
+if command -v unshare >/dev/null; then if unshare -U true 2>/dev/null; then echo userns=made; else echo userns=refused; fi
+elif [ -n "$n" ] && perl -e 1 2>/dev/null; then if perl -e "exit(syscall($n, 0x10000000) == 0 ? 0 : 1)"; then echo userns=made; else echo userns=refused; fi
+else echo userns=untried; fi
+`;
+
+async function staticFacts(run: Run, uid: number) {
+  const { stdout } = await run(staticScript);
+  const facts = new Map(stdout.text.split('\n').map((line) => [line.split('=')[0] ?? '', line.slice(line.indexOf('=') + 1)]));
+  const value = (name: string) => facts.get(name) ?? 'unknown';
+  const zero = (name: string) => /^0+$/.test(value(name));
+  const finding = (enforced: boolean, how: string): Enforcement => ({ enforced, how });
+  const processes = Number(value('processes'));
+  const callerUid = process.getuid?.();
+  return {
+    nonRoot: finding(value('uid') !== '0' && value('uid') !== 'unknown', `id -u said ${value('uid')}`),
+    ownUid: finding(
+      value('uid') === String(uid) && uid !== callerUid,
+      `commands run as uid ${value('uid')}, the stack as uid ${callerUid}: ${uid === callerUid ? 'the same' : 'two of them'}`,
+    ),
+    noCapabilities: finding(
+      zero('CapEff') && zero('CapBnd'),
+      `/proc/self/status said CapEff ${value('CapEff')}, CapBnd ${value('CapBnd')}`,
+    ),
+    noNewPrivileges: finding(value('NoNewPrivs') === '1', `/proc/self/status said NoNewPrivs ${value('NoNewPrivs')}`),
+    seccomp: finding(value('Seccomp') === '2', `/proc/self/status said Seccomp ${value('Seccomp')}`),
+    readOnlyRoot: finding(
+      !facts.has('rootWritable') && facts.has('uid'),
+      facts.has('rootWritable') ? `${value('rootWritable')} could be written` : '/, /usr, /etc and /var/tmp refused to be written',
+    ),
+    kernelSettings: finding(
+      !facts.has('kernelWritable') && facts.has('uid'),
+      facts.has('kernelWritable') ? `${value('kernelWritable')} could be opened` : '/proc/sys and sysrq-trigger refused',
+    ),
+    processIsolation: finding(processes > 0 && processes < 12, `${processes} processes were seen in /proc`),
+    userNamespaces: finding(
+      value('userns') === 'refused',
+      { refused: 'a new user namespace was refused', made: 'a new user namespace could be made' }[value('userns')] ??
+        'the image has neither unshare nor perl to try it with',
+    ),
+  };
+}
+
+async function tryMemory(run: Run): Promise<Enforcement> {
+  const script = `head -c ${hogMebibytes}m /dev/zero | tail | wc -c`;
+  const result = await run(script, { memoryBytes: probeLimits.memoryBytes });
+  const survived = result.stdout.text.trim() === String(hogMebibytes * mebibyte);
+  const limit = `${hogMebibytes} MiB under a limit of ${probeLimits.memoryBytes / mebibyte} MiB`;
+  return { enforced: !survived && !result.timedOut, how: `a process that took ${limit} ${survived ? 'lived' : 'was ended'}` };
+}
+
+function swapFinding(memory: Enforcement): Enforcement {
+  const swaps = existsSync('/proc/swaps') ? readFileSync('/proc/swaps', 'utf8').trim().split('\n').length - 1 : 0;
+  if (!memory.enforced) return { enforced: false, how: 'memory itself is not limited' };
+  const how = swaps === 0 ? 'this host has no swap' : 'a process over its memory was ended although this host has swap';
+  return { enforced: true, how };
+}
+
+async function tryPids(run: Run): Promise<Enforcement> {
+  const script = `i=0; while [ $i -lt ${processesTried} ]; do sleep 20 & i=$((i+1)); done 2>/dev/null; echo all; kill $(jobs -p) 2>/dev/null`;
+  const result = await run(script, { pids: probeLimits.pids }, 5_000);
+  const all = result.stdout.text.includes('all');
+  const tried = `${processesTried} processes at once under a limit of ${probeLimits.pids}`;
+  return { enforced: !all, how: `${tried} ${all ? 'were started' : 'were refused'}` };
+}
+
+async function tryCpu(run: Run): Promise<Enforcement> {
+  const seconds = cpuMsTried / 1000;
+  const script = `(while :; do :; done) & a=$!; (while :; do :; done) & b=$!; sleep ${seconds}; kill $a $b; wait 2>/dev/null; times`;
+  const result = await run(script, { cpus: probeLimits.cpus });
+  const children = result.stdout.text.trim().split('\n').at(-1) ?? '';
+  const usedMs = [...children.matchAll(/(\d+)m([\d.]+)s/g)].reduce((sum, [, m, s]) => sum + Number(m) * 60_000 + Number(s) * 1000, 0);
+  const allowedMs = result.durationMs * probeLimits.cpus;
+  const enforced = /\dm/.test(children) && usedMs <= allowedMs * 1.5;
+  const measured = `two busy loops used ${Math.round(usedMs)} ms of processor in ${result.durationMs} ms`;
+  return { enforced, how: `under a limit of ${probeLimits.cpus} processors ${measured}` };
+}
+
+async function tryScratch(run: Run): Promise<Enforcement> {
+  const bytes = 3 * probeLimits.scratchBytes;
+  const script = `f=$(mktemp /tmp/coppice-probe.XXXXXX) && head -c ${bytes} /dev/zero 2>/dev/null > $f; wc -c < $f; rm -f $f`;
+  const result = await run(script, { scratchBytes: probeLimits.scratchBytes });
+  const written = Number(result.stdout.text.trim());
+  return {
+    enforced: Number.isFinite(written) && written <= probeLimits.scratchBytes,
+    how: `of ${bytes} bytes, ${written} went into /tmp under a limit of ${probeLimits.scratchBytes}`,
+  };
+}
+
+/** One file is bounded by the kernel at once; the sum is bounded by a watch, which is tried in passing here. */
+async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
+  const bytes = 2 * probeLimits.diskBytes;
+  const script = `head -c ${bytes} /dev/zero 2>/dev/null > big; wc -c < big; rm -f big; for i in 1 2 3; do head -c ${probeLimits.diskBytes / 2} /dev/zero > part$i; done`;
+  const result = await run(script, { diskBytes: probeLimits.diskBytes });
+  const written = Number(result.stdout.text.trim());
+  const seen = await exceeds({ folders: [workspace], bytesMax: probeLimits.diskBytes }, new AbortController().signal);
+  const one = `of a file of ${bytes} bytes, ${written} were written under a limit of ${probeLimits.diskBytes}`;
+  const many = seen ? 'the sum of several is seen by a watch and ended up to a few seconds late' : 'several files went unseen';
+  return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}` };
+}
+
+async function tryNetwork(run: Run): Promise<Enforcement> {
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections++;
+    socket.destroy();
+  });
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  try {
+    const script = `command -v git >/dev/null && echo tried; timeout 5 git ls-remote git://127.0.0.1:${port}/probe >/dev/null 2>&1; grep ':' /proc/net/dev | cut -d: -f1 | tr -d ' ' | tr '\\n' ' '`;
+    const result = await run(script);
+    const [tried, ...interfaces] = result.stdout.text.trim().split(/\s+/);
+    const others = interfaces.filter((name) => name !== 'lo' && !/^(tunl|sit|ip6tnl|gre|gretap|erspan|ip_vti|ip6_vti|ip6gre)\d*$/.test(name));
+    const how = `a connection to the host's loopback ${connections === 0 ? 'failed' : 'came through'}; interfaces besides lo: ${others.join(', ') || 'none'}`;
+    return { enforced: tried === 'tried' && connections === 0 && others.length === 0, how };
+  } catch (error) {
+    return { enforced: false, how: `the probe failed: ${reasonOf(error)}` };
+  } finally {
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Which processes run commands, in files, for engines that have no daemon to ask. So another process of the same host
+ * can end a command that isn't its own. A process is known by its id and start time: ids are reused.
+ */
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { shortHash } from '@coppice/contracts';
+
+export interface RunningEntry {
+  sandboxId: string;
+  execId: string;
+  pid: number;
+  /** From /proc; null where there is none (macOS), where a process id is trusted as it is. */
+  startTime: string | null;
+}
+
+export class RunningCommands {
+  readonly #folder: string;
+
+  constructor(stateFolder: string) {
+    this.#folder = join(stateFolder, 'running');
+  }
+
+  async add(sandboxId: string, execId: string, pid: number): Promise<() => Promise<void>> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o755 });
+    const path = join(this.#folder, shortHash(sandboxId, execId, String(pid)));
+    const entry: RunningEntry = { sandboxId, execId, pid, startTime: await startTimeOf(pid) };
+    await writeFile(path, JSON.stringify(entry), { mode: 0o600 });
+    return () => rm(path, { force: true });
+  }
+
+  /** Those that still run; files of others are deleted. */
+  async list(): Promise<RunningEntry[]> {
+    const alive: RunningEntry[] = [];
+    for (const name of await readdir(this.#folder).catch(() => [])) {
+      const path = join(this.#folder, name);
+      const text = await readFile(path, 'utf8').catch(() => '');
+      // Empty while it is being written.
+      if (text === '') continue;
+      const entry = JSON.parse(text) as RunningEntry;
+      if (await runs(entry)) alive.push(entry);
+      else await rm(path, { force: true });
+    }
+    return alive;
+  }
+}
+
+export async function runs(entry: RunningEntry): Promise<boolean> {
+  if (entry.startTime !== null) return (await startTimeOf(entry.pid)) === entry.startTime;
+  try {
+    process.kill(entry.pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Field 22 of /proc/<pid>/stat; the name in field 2 may hold spaces and parentheses. Null for a zombie, too. */
+export async function startTimeOf(pid: number): Promise<string | null> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return fields[0] === 'Z' ? null : (fields[19] ?? null);
+}

@@ -1,0 +1,131 @@
+/**
+ * Sandboxes on disk: `<state folder>/sandboxes/<id>/{sandbox.json,home}`. Any process of the same stack and node finds
+ * them there, so a sandbox outlives the process that created it.
+ *
+ * 1. A record appears whole or not at all: it is written beside its place and linked there, which fails if there is one.
+ * 2. What a record says never changes. A removed sandbox's folder is first moved aside, so that a half-removed sandbox
+ *    is never found.
+ */
+import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import type { SandboxRecord } from './launcher.ts';
+import { codeOf } from './reason.ts';
+import { checkSandboxId, homeTarget } from './specification.ts';
+
+const recordVersion = 1;
+const removalEntriesMax = 5_000_000;
+
+export class SandboxStore {
+  readonly #folder: string;
+
+  constructor(stateFolder: string) {
+    this.#folder = join(stateFolder, 'sandboxes');
+  }
+
+  homeOf(id: string): string {
+    return join(this.#folder, id, 'home');
+  }
+
+  /** Stores the record, or finds the same one; throws `already-exists` when another one has this id. */
+  async create(record: SandboxRecord): Promise<void> {
+    const folder = join(this.#folder, record.id);
+    const home = this.homeOf(record.id);
+    await mkdir(home, { recursive: true, mode: 0o755 });
+    if (process.getuid?.() === 0) await chown(home, record.user.uid, record.user.gid);
+    const path = join(folder, 'sandbox.json');
+    const text = JSON.stringify({ version: recordVersion, record });
+    const draft = `${path}.${randomUUID()}`;
+    await writeFile(draft, text, { mode: 0o600 });
+    try {
+      await link(draft, path);
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error;
+      if ((await readFile(path, 'utf8')) !== text) {
+        throw new CoppiceError('already-exists', `sandbox ${record.id} exists with another specification`);
+      }
+    } finally {
+      await unlink(draft).catch(() => undefined);
+    }
+  }
+
+  async find(id: string): Promise<SandboxRecord | undefined> {
+    checkSandboxId(id);
+    let text: string;
+    try {
+      text = await readFile(join(this.#folder, id, 'sandbox.json'), 'utf8');
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    const stored = JSON.parse(text) as { version: number; record: SandboxRecord };
+    if (stored.version !== recordVersion) {
+      throw new CoppiceError('sandbox-failed', `sandbox ${id} was recorded by another version`, { retryable: false });
+    }
+    return stored.record;
+  }
+
+  /** The record with its home among the mounts. Throws `sandbox-not-found`. */
+  async get(id: string): Promise<SandboxRecord> {
+    const record = await this.find(id);
+    if (record === undefined) throw new CoppiceError('sandbox-not-found', `there is no sandbox ${id}`);
+    const home = { source: this.homeOf(id), target: homeTarget, readOnly: false };
+    return { ...record, mounts: [home, ...record.mounts] };
+  }
+
+  async list(): Promise<SandboxRecord[]> {
+    const names = await readdir(this.#folder).catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT') return [];
+      throw error;
+    });
+    const records: SandboxRecord[] = [];
+    for (const name of names.filter((entry) => !entry.includes('.'))) {
+      const record = await this.find(name);
+      if (record !== undefined) records.push(record);
+    }
+    return records;
+  }
+
+  async remove(id: string): Promise<void> {
+    checkSandboxId(id);
+    const aside = join(this.#folder, `removed.${randomUUID()}`);
+    try {
+      await rename(join(this.#folder, id), aside);
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return;
+      throw error;
+    }
+    await removeTree(aside);
+  }
+
+  /** Deletes what a crash in the middle of `remove` left. */
+  async sweep(): Promise<void> {
+    const names = await readdir(this.#folder).catch(() => []);
+    for (const name of names.filter((entry) => entry.startsWith('removed.'))) await removeTree(join(this.#folder, name));
+  }
+}
+
+/** Deletes a tree whose owner may have taken our rights away from its folders. Symbolic links are not followed. */
+async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    if (codeOf(error) !== 'EACCES' && codeOf(error) !== 'EPERM') throw error;
+    await openFolders(path);
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+async function openFolders(root: string): Promise<void> {
+  const folders = [root];
+  for (let count = 0; count < removalEntriesMax; count++) {
+    const folder = folders.pop();
+    if (folder === undefined) return;
+    if (!(await lstat(folder)).isDirectory()) continue;
+    await chmod(folder, 0o700);
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      if (entry.isDirectory()) folders.push(join(folder, entry.name));
+    }
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Runs one launched command to its end: time-out, cancellation, disk budget, bounded output.
+ *
+ * Collaborators: a Launcher (starts and kills), output.ts (keeps and passes on), disk-watch.ts.
+ * 1. Nothing returns before `ended` has settled, so a result means that no process of the command is alive.
+ * 2. The first reason to kill wins and is the one reported. A kill is asked for again until the command has ended.
+ * 3. When a kill isn't obeyed within `killWaitMsMax`, the engine counts as lost and the caller is told so.
+ * 4. Output is never queued without bound: the log file pauses the source, the live consumer loses chunks.
+ */
+import { constants } from 'node:os';
+import { CoppiceError } from '@coppice/contracts';
+import { watchDisk, type DiskBudget } from './disk-watch.ts';
+import type { OutputSink, RunningCommand } from './launcher.ts';
+import { keepBytesDefault, keepBytesMax, killWaitMsMax, launchMsMax, timeoutMsDefault, timeoutMsMax } from './limits.ts';
+import { BoundedCapture, LiveOutput, LogFile } from './output.ts';
+import type { ExecOptions, ExecResult } from './port.ts';
+
+const killRepeatMs = 500;
+const liveFinishMsMax = 2_000;
+
+type KillReason = 'timeout' | 'cancel' | 'disk';
+
+export async function supervise(
+  launch: (sink: OutputSink) => Promise<RunningCommand>,
+  options: ExecOptions,
+  budgets: readonly DiskBudget[],
+): Promise<ExecResult> {
+  const keepBytes = Math.min(options.keepBytes ?? keepBytesDefault, keepBytesMax);
+  const captures = { stdout: new BoundedCapture(keepBytes), stderr: new BoundedCapture(keepBytes) };
+  const live = options.onOutput === undefined ? undefined : new LiveOutput(options.onOutput);
+  const log = options.logFile === undefined ? undefined : new LogFile(options.logFile);
+  let running: RunningCommand | undefined;
+  let paused = false;
+
+  const sink: OutputSink = (stream, chunk) => {
+    captures[stream].push(chunk);
+    live?.push(stream, chunk);
+    if (log === undefined || log.write(chunk) || paused) return;
+    paused = true;
+    running?.pause();
+    void log.drained().then(() => {
+      paused = false;
+      running?.resume();
+    });
+  };
+
+  const started = performance.now();
+  try {
+    if (options.signal?.aborted) throw new CoppiceError('cancelled', 'the command was cancelled before it started');
+    running = await launchInTime(launch(sink));
+    const { reason, exitCode, oomKilled } = await untilEnded(running, options, budgets);
+    return {
+      exitCode,
+      signal: signalOf(exitCode),
+      timedOut: reason === 'timeout',
+      cancelled: reason === 'cancel',
+      diskExceeded: reason === 'disk',
+      // The kernel doesn't say who killed: our own kill explains it, unless the cgroup counted one of its own.
+      oomKilled: oomKilled && reason === undefined,
+      durationMs: Math.round(performance.now() - started),
+      stdout: captures.stdout.result(),
+      stderr: captures.stderr.result(),
+      ...(log === undefined ? {} : { log: await log.finish() }),
+    };
+  } finally {
+    await live?.finish(liveFinishMsMax);
+    await log?.finish();
+  }
+}
+
+/** What is launched too late is ended as soon as it shows up. */
+async function launchInTime(launching: Promise<RunningCommand>): Promise<RunningCommand> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      void launching.then(
+        (running) => running.kill(),
+        () => undefined,
+      );
+      reject(new CoppiceError('sandbox-failed', `the engine didn't start a command within ${launchMsMax / 1000} s`));
+    }, launchMsMax);
+  });
+  try {
+    return await Promise.race([launching, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function untilEnded(
+  running: RunningCommand,
+  options: ExecOptions,
+  budgets: readonly DiskBudget[],
+): Promise<{ reason: KillReason | undefined; exitCode: number; oomKilled: boolean }> {
+  let reason: KillReason | undefined;
+  let killTimer: NodeJS.Timeout | undefined;
+  let lostTimer: NodeJS.Timeout | undefined;
+  const watching = new AbortController();
+  const lost = Promise.withResolvers<never>();
+  lost.promise.catch(() => undefined);
+
+  const end = (why: KillReason) => {
+    if (reason !== undefined || watching.signal.aborted) return;
+    reason = why;
+    running.kill();
+    killTimer = setInterval(() => running.kill(), killRepeatMs);
+    lostTimer = setTimeout(() => {
+      const message = `the engine didn't end a command within ${killWaitMsMax / 1000} s (asked to because of: ${why})`;
+      lost.reject(new CoppiceError('sandbox-failed', message));
+    }, killWaitMsMax);
+  };
+  const cancel = () => end('cancel');
+  const timeoutTimer = setTimeout(() => end('timeout'), Math.min(options.timeoutMs ?? timeoutMsDefault, timeoutMsMax));
+  options.signal?.addEventListener('abort', cancel);
+  if (options.signal?.aborted) cancel();
+  void watchDisk(budgets, watching.signal).then((exceeded) => exceeded && end('disk'));
+  try {
+    const ended = await Promise.race([running.ended, lost.promise]);
+    return { reason, ...ended };
+  } finally {
+    watching.abort();
+    options.signal?.removeEventListener('abort', cancel);
+    clearTimeout(timeoutTimer);
+    clearTimeout(lostTimer);
+    clearInterval(killTimer);
+  }
+}
+
+const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+
+function signalOf(exitCode: number): string | null {
+  return exitCode > 128 ? (signalNames.get(exitCode - 128) ?? null) : null;
+}

@@ -1,0 +1,29 @@
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { Mount } from './port.ts';
+import { homeTarget } from './specification.ts';
+
+/**
+ * `/etc/passwd` and `/etc/group` that know the sandbox's user, since programs that look theirs up (git, ssh, Node's
+ * userInfo) fail for a bare number.
+ */
+export async function userFileMounts(stateFolder: string, user: { uid: number; gid: number }): Promise<Mount[]> {
+  const folder = join(stateFolder, 'users', `${user.uid}-${user.gid}`);
+  await mkdir(folder, { recursive: true, mode: 0o755 });
+  const passwd = [
+    'root:x:0:0:root:/root:/bin/sh',
+    `agent:x:${user.uid}:${user.gid}:agent:${homeTarget}:/bin/sh`,
+    'nobody:x:65534:65534:nobody:/nonexistent:/bin/false',
+  ];
+  const group = ['root:x:0:', `agent:x:${user.gid}:`, 'nogroup:x:65534:'];
+  const mounts: Mount[] = [];
+  for (const [name, lines] of Object.entries({ passwd, group })) {
+    const source = join(folder, name);
+    const draft = `${source}.${randomUUID()}`;
+    await writeFile(draft, `${lines.join('\n')}\n`, { mode: 0o644 });
+    await rename(draft, source);
+    mounts.push({ source, target: `/etc/${name}`, readOnly: true });
+  }
+  return mounts;
+}
