@@ -102,7 +102,7 @@ const commonShape = {
   protect: z.array(line(255)).max(100).optional(),
   limits: z.strictObject({ time: limitTime.optional() }).optional(),
   /** A shell command whose exit code 0 proves the task. `false`: nothing is proven, said on purpose. */
-  verify: z.union([command, z.literal(false)]).optional(),
+  verify: z.union([command, z.literal(false)], { error: 'a shell command, or false' }).optional(),
   /** `auto`: lands when verified. `manual`: waits for task.merge. `branch`: the task's branch is pushed, for a pull request. */
   merge: mergeModeSchema.optional(),
   method: mergeMethodSchema.optional(),
