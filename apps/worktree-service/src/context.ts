@@ -1,0 +1,43 @@
+import type { Git } from './git/git.ts';
+import type { Owner, Trash } from './folders.ts';
+import type { ImportLimits } from './import/limits.ts';
+import type { Layout } from './layout.ts';
+import type { Locks } from './lock.ts';
+import { findOrigin, type Origin } from './repository/origin.ts';
+import { Store } from './repository/store.ts';
+
+/** What every operation works with. */
+export type Context = {
+  git: Git;
+  locks: Locks;
+  layout: Layout;
+  trash: Trash;
+  sandboxOwner: Owner;
+  /** The host's name in command subjects: worktrees can be used only there. */
+  node: string;
+  importLimits: ImportLimits;
+  /** Called at named points between two steps of an effect, where tests end the process. */
+  reached: (point: CrashPoint) => void;
+};
+
+/** The points at which a crash is tested; each lies after something durable and before the reply. */
+export const crashPoints = [
+  'worktree-added',
+  'checked-out',
+  'imported',
+  'commit-recorded',
+  'merge-recorded',
+  'landing-transferred',
+  'landed',
+  'rescued',
+] as const;
+export type CrashPoint = (typeof crashPoints)[number];
+
+/** The repository that an address names, with its stores (which may not exist yet). */
+export async function openRepository(context: Context, address: string): Promise<{ origin: Origin; store: Store }> {
+  const origin = await findOrigin(context.git, address, context.layout.root);
+  return { origin, store: storeOf(context, origin.repositoryId) };
+}
+
+export const storeOf = (context: Context, repositoryId: string): Store =>
+  new Store(context.git, context.locks, context.layout, repositoryId);

@@ -1,0 +1,136 @@
+/**
+ * Folders that agents wrote to: looked at, handed over and removed without following a link.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  type BigIntStats,
+} from 'node:fs';
+import { rm, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
+
+/** Who a sandbox runs as; its worktree belongs to it. Null where the stack isn't root: then it is the stack's own user. */
+export type Owner = { uid: number; gid: number } | null;
+
+/** A path as bytes, one a character: names need not be UTF-8. */
+export const bytesOf = (path: string): Buffer => Buffer.from(path, 'latin1');
+/** The reverse, for a path of ours. */
+export const byteString = (path: string): string => Buffer.from(path, 'utf8').toString('latin1');
+
+/** Synchronous calls are ten times cheaper than asynchronous ones here; others get their turn after this many. */
+const entriesPerTurn = 400;
+
+/** What tells that a file wasn't written to: nobody inside a sandbox can set a ctime. */
+export const fingerprint = (stat: BigIntStats): string =>
+  `${stat.mode} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino}`;
+
+/**
+ * Gives a folder that was just made, and that no agent has seen, to its owner; calls `onFile` with each file's path relative to it.
+ * With `mtime` (seconds) set, files that `onFile`'s caller names by `isOld` get it: git re-reads files as young as its index.
+ */
+export async function handOver(
+  folder: string,
+  owner: Owner,
+  options: {
+    oldFiles?: { mtime: number; isOld: (path: string) => boolean };
+    onFile?: (path: string, stat: BigIntStats) => void;
+  } = {},
+): Promise<void> {
+  const root = byteString(folder);
+  let count = 0;
+  const give = (path: string) => {
+    if (owner !== null) lchownSync(bytesOf(path), owner.uid, owner.gid);
+  };
+  const pending = [''];
+  for (let relative = pending.pop(); relative !== undefined; relative = pending.pop()) {
+    const here = relative === '' ? root : `${root}/${relative}`;
+    give(here);
+    for (const entry of readdirSync(bytesOf(here), { encoding: 'buffer', withFileTypes: true })) {
+      const name = entry.name.toString('latin1');
+      if (relative === '' && name === '.git') continue;
+      const path = relative === '' ? name : `${relative}/${name}`;
+      if (entry.isDirectory()) {
+        pending.push(path);
+        continue;
+      }
+      const full = `${root}/${path}`;
+      give(full);
+      if (options.oldFiles?.isOld(path) === true)
+        lutimesSync(bytesOf(full), options.oldFiles.mtime, options.oldFiles.mtime);
+      if (options.onFile !== undefined) options.onFile(path, lstatSync(bytesOf(full), { bigint: true }));
+      if (++count % entriesPerTurn === 0) await yieldToOthers();
+    }
+  }
+}
+
+/** Removes folders later: they are renamed away at once, and what a crash leaves is swept at the next start. */
+export class Trash {
+  readonly #folder: string;
+  readonly #removals = new Set<Promise<void>>();
+  readonly #onError: (error: unknown) => void;
+
+  constructor(folder: string, onError: (error: unknown) => void) {
+    this.#folder = folder;
+    this.#onError = onError;
+  }
+
+  /** Moves a folder out of its place. Absent: nothing happens. */
+  take(path: string): void {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    const away = join(this.#folder, randomUUID());
+    try {
+      renameSync(path, away);
+    } catch (error) {
+      if (existsSync(path)) throw error;
+      return;
+    }
+    this.#remove(away);
+  }
+
+  /** Removes what an earlier process left. */
+  async sweep(): Promise<void> {
+    for (const name of await readdir(this.#folder).catch(() => [])) this.#remove(join(this.#folder, name));
+  }
+
+  /** Resolves when everything taken is gone. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#removals);
+  }
+
+  #remove(path: string): void {
+    const removal = removeTree(path)
+      .catch((error: unknown) => this.#onError(error))
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+}
+
+/** Removes a tree, folders that can't be read or written included. */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch {
+    unlockFolders(path);
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+function unlockFolders(path: string): void {
+  const pending = [byteString(path)];
+  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+    const bytes = bytesOf(folder);
+    if (!lstatSync(bytes).isDirectory()) continue;
+    chmodSync(bytes, 0o700);
+    for (const entry of readdirSync(bytes, { encoding: 'buffer', withFileTypes: true })) {
+      if (entry.isDirectory()) pending.push(`${folder}/${entry.name.toString('latin1')}`);
+    }
+  }
+}

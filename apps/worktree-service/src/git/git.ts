@@ -1,0 +1,274 @@
+/**
+ * The only place that runs git.
+ *
+ * Invariants:
+ * 1. Git runs here in two manners. As the `service`: in Coppice's own bare stores, with a configuration that no user and no agent wrote.
+ *    As the `user`: in the user's own repository or towards a remote, with the user's configuration (credentials, filters of their checkout).
+ *    Never in, or against, a folder or .git that an agent can write.
+ * 2. No hook runs, no fsmonitor, no automatic gc, no prompt, in either manner.
+ * 3. Every run has a time limit and an output limit. What exceeds one is ended: SIGTERM (git removes its lock files), later SIGKILL,
+ *    to the whole process group, since fetch and push have children.
+ * 4. Git is told nothing through inherited GIT_* variables.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { CoppiceError } from '@coppice/contracts';
+import { redactText } from '../repository/address.ts';
+
+export const gitLimits = {
+  timeMsDefault: 120_000,
+  /** For what depends on a network or on the size of the user's checkout. */
+  timeMsLong: 9 * 60_000,
+  outputBytesDefault: 256 * 1024 * 1024,
+  errorBytesMax: 16 * 1024,
+  /** Between SIGTERM and SIGKILL. */
+  graceMs: 5_000,
+} as const;
+
+/** Merges without a working tree (`merge-tree --write-tree`) came with this version. */
+const versionMin = [2, 38] as const;
+
+/** The account that a git of the user's runs under where the stack is root: files that root made in a user's repository would lock them out. */
+export type Account = { uid: number; gid: number; home: string; name: string };
+
+export type GitOptions = {
+  gitDir?: string;
+  workTree?: string;
+  indexFile?: string;
+  cwd?: string;
+  as?: 'service' | 'user';
+  /** Only with `as: 'user'`. */
+  account?: Account | null;
+  environment?: Record<string, string>;
+  input?: string | Buffer;
+  /** Exit codes besides 0 that are an answer, not a failure. */
+  answers?: readonly number[];
+  timeLimitMs?: number;
+  outputBytesMax?: number;
+  /** Where set, output past the limit is cut instead of being an error. */
+  truncate?: boolean;
+  signal?: AbortSignal | undefined;
+};
+
+export type GitResult = { exitCode: number; stdout: Buffer; stderr: string; truncated: boolean };
+
+/** A git process that is fed or read while it runs. `ended` rejects like `run`; the caller must await it. */
+export type GitProcess = { stdin: Writable; stdout: Readable; ended: Promise<GitResult>; kill: () => void };
+
+const commonSettings = [
+  'core.hooksPath=/dev/null',
+  'core.fsmonitor=false',
+  'core.untrackedCache=false',
+  'gc.auto=0',
+  'maintenance.auto=false',
+  'protocol.ext.allow=never',
+  'core.packedRefsTimeout=15000',
+  'core.filesRefLockTimeout=15000',
+  'submodule.recurse=false',
+  'fetch.recurseSubmodules=false',
+  'credential.interactive=false',
+  'commit.gpgSign=false',
+].flatMap((setting) => ['-c', setting]);
+
+/** A value that may stand where git expects a revision, ref or path: it can't be taken for an option. */
+export function operand(value: string): string {
+  if (value === '' || value.startsWith('-') || /[\0\n]/.test(value)) {
+    throw new CoppiceError('invalid-request', `not usable as a name: ${JSON.stringify(value.slice(0, 200))}`);
+  }
+  return value;
+}
+
+/** NUL-separated output; names are bytes, kept one byte a character. */
+export const nulSeparated = (output: Buffer): string[] => {
+  const text = output.toString('latin1');
+  if (text === '') return [];
+  return (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
+};
+
+export class Git {
+  readonly #configFile: string;
+
+  /** `configFile`: a file of Coppice's own, written here; read in place of the user's and the system's. */
+  constructor(configFile: string) {
+    this.#configFile = configFile;
+  }
+
+  /** Writes the private configuration and checks git's version. Throws `unavailable` where git is absent or too old. */
+  async start(): Promise<string> {
+    mkdirSync(dirname(this.#configFile), { recursive: true, mode: 0o711 });
+    // Root reading a repository of another user is refused otherwise; `-c safe.directory` is not looked at.
+    writeFileSync(this.#configFile, '[safe]\n\tdirectory = *\n', { mode: 0o644 });
+    const { stdout } = await this.run(['version']);
+    const version = /(\d+)\.(\d+)[.\d]*/.exec(stdout.toString());
+    const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)];
+    if (major < versionMin[0] || (major === versionMin[0] && minor < versionMin[1])) {
+      const found = version?.[0] ?? 'an unknown version';
+      throw new CoppiceError('unavailable', `git ${versionMin.join('.')} or newer is needed, found ${found}`, {
+        retryable: false,
+      });
+    }
+    return version?.[0] ?? '';
+  }
+
+  /** Runs git to its end. Throws `git-failed`, `deadline-exceeded`, `cancelled` or `limit-exceeded`. */
+  async run(args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
+    const child = this.#spawn(args, options);
+    const limit = options.outputBytesMax ?? gitLimits.outputBytesDefault;
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    let truncated = false;
+    child.process.stdout?.on('data', (chunk: Buffer) => {
+      if (truncated) return;
+      bytes += chunk.length;
+      if (bytes > limit) {
+        truncated = true;
+        chunks.push(chunk.subarray(0, chunk.length - (bytes - limit)));
+        child.kill();
+      } else chunks.push(chunk);
+    });
+    child.process.stdin?.end(options.input ?? '');
+    const result = await child.ended.catch((error: unknown) => {
+      if (truncated) return { exitCode: 0, stderr: '' };
+      throw error;
+    });
+    if (truncated && options.truncate !== true) {
+      throw new CoppiceError('limit-exceeded', `git ${args[0]} printed more than ${limit} bytes`);
+    }
+    return { exitCode: result.exitCode, stderr: result.stderr, stdout: Buffer.concat(chunks), truncated };
+  }
+
+  /** Trimmed text output. */
+  async text(args: readonly string[], options: GitOptions = {}): Promise<string> {
+    return (await this.run(args, options)).stdout.toString('utf8').trim();
+  }
+
+  /** Whether git answers 0 (yes) or 1 (no). */
+  async test(args: readonly string[], options: GitOptions = {}): Promise<boolean> {
+    return (await this.run(args, { ...options, answers: options.answers ?? [1] })).exitCode === 0;
+  }
+
+  /** Starts git for a caller that feeds or reads it as it runs. */
+  process(args: readonly string[], options: GitOptions = {}): GitProcess {
+    const child = this.#spawn(args, options);
+    const { stdin, stdout } = child.process;
+    if (stdin === null || stdout === null) throw new Error('a piped child has no pipes');
+    const ended = child.ended.then((result) => ({ ...result, stdout: Buffer.alloc(0), truncated: false }));
+    return { stdin, stdout, ended, kill: child.kill };
+  }
+
+  #environment(options: GitOptions): Record<string, string> {
+    const environment: Record<string, string> = {};
+    if (options.as === 'user') {
+      for (const [name, value] of Object.entries(process.env)) {
+        if (value !== undefined && !name.startsWith('GIT_')) environment[name] = value;
+      }
+      if (options.account) {
+        Object.assign(environment, {
+          HOME: options.account.home,
+          USER: options.account.name,
+          LOGNAME: options.account.name,
+        });
+        for (const name of ['XDG_CONFIG_HOME', 'SSH_AUTH_SOCK']) delete environment[name];
+      }
+    } else {
+      environment['PATH'] = process.env['PATH'] ?? '/usr/bin:/bin';
+      environment['HOME'] = dirname(this.#configFile);
+      environment['GIT_CONFIG_NOSYSTEM'] = '1';
+      environment['GIT_CONFIG_GLOBAL'] = this.#configFile;
+      environment['GIT_ATTR_NOSYSTEM'] = '1';
+    }
+    Object.assign(environment, {
+      LC_ALL: 'C',
+      TZ: 'UTC',
+      GIT_TERMINAL_PROMPT: '0',
+      GIT_ASKPASS: 'true',
+      SSH_ASKPASS_REQUIRE: 'never',
+      GIT_ALLOW_PROTOCOL: 'file:git:http:https:ssh',
+      GIT_OPTIONAL_LOCKS: '0',
+      GIT_EDITOR: 'true',
+      GIT_NO_REPLACE_OBJECTS: '1',
+    });
+    if (options.gitDir !== undefined) environment['GIT_DIR'] = options.gitDir;
+    if (options.workTree !== undefined) environment['GIT_WORK_TREE'] = options.workTree;
+    if (options.indexFile !== undefined) environment['GIT_INDEX_FILE'] = options.indexFile;
+    return { ...environment, ...options.environment };
+  }
+
+  #spawn(args: readonly string[], options: GitOptions) {
+    if (options.signal?.aborted) throw new CoppiceError('cancelled', `git ${args[0]} was cancelled`);
+    const child = spawn('git', [...commonSettings, ...args], {
+      cwd: options.cwd ?? options.gitDir ?? '/',
+      env: this.#environment(options),
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // A group of its own, to be ended as a whole; and no terminal, on which ssh could ask for a password.
+      detached: true,
+      ...(options.account ? { uid: options.account.uid, gid: options.account.gid } : {}),
+    });
+    // A git that ends early breaks the pipe; its exit code tells why.
+    child.stdin.on('error', () => {});
+    let stop: CoppiceError | undefined;
+    const end = (error: CoppiceError) => {
+      stop ??= error;
+      killGroup(child);
+    };
+    const limit = options.timeLimitMs ?? gitLimits.timeMsDefault;
+    const timer = setTimeout(
+      () => end(new CoppiceError('deadline-exceeded', `git ${args[0]} took longer than ${limit} ms`)),
+      limit,
+    );
+    const onAbort = () => end(new CoppiceError('cancelled', `git ${args[0]} was cancelled`));
+    options.signal?.addEventListener('abort', onAbort, { once: true });
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      if (stderr.length < gitLimits.errorBytesMax) stderr += chunk.toString('utf8');
+    });
+    const ended = once(child, 'close').then(
+      ([code, signal]) => {
+        clearTimeout(timer);
+        options.signal?.removeEventListener('abort', onAbort);
+        if (stop !== undefined) throw stop;
+        const exitCode = typeof code === 'number' ? code : 128;
+        if (exitCode === 0 || options.answers?.includes(exitCode)) return { exitCode, stderr };
+        throw gitFailure(args, exitCode, typeof signal === 'string' ? signal : null, stderr);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        options.signal?.removeEventListener('abort', onAbort);
+        throw new CoppiceError('unavailable', `git could not be started: ${String(error)}`, {
+          cause: error,
+          retryable: false,
+        });
+      },
+    );
+    // Whoever awaits it sees the failure; nobody's lateness may end the process.
+    ended.catch(() => {});
+    return { process: child, ended, kill: () => killGroup(child) };
+  }
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const send = (signal: NodeJS.Signals) => {
+    try {
+      process.kill(-(child.pid as number), signal);
+    } catch {
+      // It has ended by itself.
+    }
+  };
+  send('SIGTERM');
+  const timer = setTimeout(() => send('SIGKILL'), gitLimits.graceMs);
+  timer.unref();
+  child.once('close', () => clearTimeout(timer));
+}
+
+function gitFailure(args: readonly string[], exitCode: number, signal: string | null, stderr: string): CoppiceError {
+  const said = redactText(stderr.trim()).split('\n').slice(-5).join(' | ').slice(0, 1_000);
+  const how = signal === null ? `exit code ${exitCode}` : signal;
+  const contention = /cannot lock ref|\.lock': File exists|Unable to create .*\.lock/.test(stderr);
+  return new CoppiceError(contention ? 'git-contention' : 'git-failed', `git ${args[0]}: ${said === '' ? how : said}`, {
+    details: { exitCode, stderr: redactText(stderr).slice(0, 4_000) },
+  });
+}

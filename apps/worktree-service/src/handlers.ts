@@ -1,0 +1,49 @@
+import { handle, serviceEndpoint, type CommandContext, type CommandHandler, type Endpoint } from '@coppice/bus';
+import { worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
+import type { Context } from './context.ts';
+import { commit } from './import/import.ts';
+import { land } from './merge/land.ts';
+import { prepareMerge, removeCheckout } from './merge/prepare-merge.ts';
+import { pushBranch } from './merge/push-branch.ts';
+import { diff, inspect } from './repository/inspect.ts';
+import { resolveSetup } from './setup/inputs.ts';
+import { prepareSetup, sealSetup } from './setup/setup.ts';
+import { prepare } from './worktree/prepare.ts';
+import { remove } from './worktree/remove.ts';
+
+export const serviceName = 'worktree-service';
+
+/** A command's input with the ids that stand beside it, flat. */
+const flat = <Input extends { owner: Owner }>(input: Input, command: CommandContext) => ({
+  ...input,
+  taskId: input.owner.taskId,
+  runId: input.owner.runId,
+  effectId: command.effectId,
+});
+
+/** What the service does for actors. */
+export const commandHandlers = (context: Context): CommandHandler[] => [
+  handle(operations.prepare, (input, command) => prepare(context, flat(input, command), command.signal)),
+  handle(operations.commit, (input, command) => commit(context, flat(input, command), command.signal)),
+  handle(operations.prepareMerge, (input, command) => prepareMerge(context, flat(input, command), command.signal)),
+  handle(operations.removeCheckout, async (input, command) => {
+    removeCheckout(context, flat(input, command));
+    return {};
+  }),
+  handle(operations.land, (input, command) => land(context, flat(input, command), command.signal)),
+  handle(operations.pushBranch, (input, command) => pushBranch(context, flat(input, command), command.signal)),
+  handle(operations.remove, (input, command) => remove(context, flat(input, command), command.signal)),
+  handle(operations.resolveSetup, (input, command) => resolveSetup(context, input, command.signal)),
+  handle(operations.prepareSetup, (input, command) => prepareSetup(context, flat(input, command), command.signal)),
+  handle(operations.sealSetup, (input, command) => sealSetup(context, flat(input, command), command.signal)),
+];
+
+/** What it answers to other services. */
+export const endpoints = (context: Context): Endpoint[] => [
+  serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
+    inspect(context, input, AbortSignal.timeout(worktreeCalls.inspect.deadlineMs)),
+  ),
+  serviceEndpoint(serviceName, worktreeCalls.diff, (input) =>
+    diff(context, input, AbortSignal.timeout(worktreeCalls.diff.deadlineMs)),
+  ),
+];

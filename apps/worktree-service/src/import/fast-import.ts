@@ -1,0 +1,187 @@
+import { createHash } from 'node:crypto';
+import { closeSync, readSync, type BigIntStats } from 'node:fs';
+import { once } from 'node:events';
+import type { Git, GitProcess } from '../git/git.ts';
+import { byteString, bytesOf, fingerprint } from '../folders.ts';
+import type { Store } from '../repository/store.ts';
+import type { TreeEntry } from '../worktree/checkout.ts';
+import { FolderHandle } from './folder-handle.ts';
+import { coppiceIdentity, gitDate } from './message.ts';
+import { openNamed, refused, type FileChange, type Plan } from './plan.ts';
+
+/** Files up to this size are read whole and hashed first: many are touched without being changed. */
+const wholeBytesMax = 4 * 1024 * 1024;
+const chunkBytes = 256 * 1024;
+
+export type CommitParts = {
+  /** The ref that gets the commit; overwritten. */
+  ref: string;
+  parent: string;
+  message: string;
+  /** RFC 3339. */
+  date: string;
+};
+
+/**
+ * Writes a plan as one commit. Contents go as bytes to one `git fast-import`, which sees neither the worktree nor its names as arguments.
+ * Returns false, with nothing written, where every file turned out to have the content that it had.
+ */
+export async function writeCommit(
+  git: Git,
+  store: Store,
+  parts: {
+    tree: string;
+    plan: Plan;
+    tracked: Map<string, TreeEntry>;
+    commit: CommitParts;
+    signal?: AbortSignal | undefined;
+  },
+): Promise<boolean> {
+  const feed = new Feed(git, store, parts.commit, parts.signal);
+  try {
+    for (const path of parts.plan.deletions) await feed.write(`D ${quote(path)}\n`);
+    for (const change of parts.plan.changes) {
+      const tracked = parts.tracked.get(change.path);
+      if (change.kind === 'link')
+        await writeBlob(feed, change.path, '120000', Buffer.from(change.target, 'latin1'), tracked);
+      else await writeFile(feed, parts.tree, change, tracked);
+    }
+    return await feed.finish();
+  } catch (error) {
+    await feed.abort();
+    throw error;
+  }
+}
+
+/** The process is started by the first change that is one. */
+class Feed {
+  readonly #git: Git;
+  readonly #store: Store;
+  readonly #commit: CommitParts;
+  readonly #signal: AbortSignal | undefined;
+  #process: GitProcess | undefined;
+
+  constructor(git: Git, store: Store, commit: CommitParts, signal: AbortSignal | undefined) {
+    this.#git = git;
+    this.#store = store;
+    this.#commit = commit;
+    this.#signal = signal;
+  }
+
+  async write(data: string | Buffer): Promise<void> {
+    if (this.#process === undefined) {
+      const args = ['fast-import', '--quiet', '--done', '--force', '--date-format=raw'];
+      this.#process = this.#git.process(args, { ...this.#store.tasks, signal: this.#signal });
+      this.#process.stdout.resume();
+      await this.#send(this.#head());
+    }
+    await this.#send(data);
+  }
+
+  /** Waits for git where it reads slower than we write, and ends with it where it ends. */
+  async #send(data: string | Buffer): Promise<void> {
+    const running = this.#process;
+    if (running === undefined || running.stdin.write(typeof data === 'string' ? bytesOf(data) : data)) return;
+    await Promise.race([once(running.stdin, 'drain'), running.ended]);
+  }
+
+  #head(): Buffer {
+    const who = `${coppiceIdentity.name} <${coppiceIdentity.email}> ${gitDate(this.#commit.date)}`;
+    const message = Buffer.from(this.#commit.message);
+    return Buffer.concat([
+      Buffer.from(`commit ${this.#commit.ref}\nauthor ${who}\ncommitter ${who}\ndata ${message.length}\n`),
+      message,
+      Buffer.from(`\nfrom ${this.#commit.parent}\n`),
+    ]);
+  }
+
+  async finish(): Promise<boolean> {
+    if (this.#process === undefined) return false;
+    // Without `done`, a stream that was cut would be taken for a whole one.
+    await this.#send('\ndone\n');
+    this.#process.stdin.end();
+    await this.#process.ended;
+    return true;
+  }
+
+  async abort(): Promise<void> {
+    this.#process?.kill();
+    await this.#process?.ended.catch(() => {});
+  }
+}
+
+async function writeFile(feed: Feed, tree: string, change: FileChange, tracked: TreeEntry | undefined): Promise<void> {
+  const { descriptor, stat } = openBeneath(tree, change.path);
+  try {
+    if (fingerprint(stat) !== fingerprint(change.stat)) throw refused(change.path, 'it changed while it was read');
+    if (stat.size <= BigInt(wholeBytesMax)) {
+      const content = readExactly(descriptor, Number(stat.size), change.path);
+      await writeBlob(feed, change.path, change.mode, content, tracked);
+    } else await streamBlob(feed, descriptor, stat, change);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+async function writeBlob(
+  feed: Feed,
+  path: string,
+  mode: string,
+  content: Buffer,
+  tracked: TreeEntry | undefined,
+): Promise<void> {
+  if (tracked?.mode === mode && tracked.objectId === blobId(content, tracked.objectId.length)) return;
+  await feed.write(`M ${mode} inline ${quote(path)}\ndata ${content.length}\n`);
+  await feed.write(content);
+  await feed.write('\n');
+}
+
+async function streamBlob(feed: Feed, descriptor: number, stat: BigIntStats, change: FileChange): Promise<void> {
+  await feed.write(`M ${change.mode} inline ${quote(change.path)}\ndata ${stat.size}\n`);
+  for (let left = Number(stat.size); left > 0;) {
+    const chunk = readExactly(descriptor, Math.min(left, chunkBytes), change.path);
+    await feed.write(chunk);
+    left -= chunk.length;
+  }
+  await feed.write('\n');
+}
+
+function readExactly(descriptor: number, bytes: number, path: string): Buffer {
+  const buffer = Buffer.alloc(bytes);
+  for (let offset = 0; offset < bytes;) {
+    const read = readSync(descriptor, buffer, offset, bytes - offset, null);
+    if (read === 0) throw refused(path, 'it changed while it was read');
+    offset += read;
+  }
+  return buffer;
+}
+
+/** Opens each folder on the way by its own handle, so that none can be a link. */
+function openBeneath(tree: string, path: string): { descriptor: number; stat: BigIntStats } {
+  const names = path.split('/');
+  const last = names.pop() ?? '';
+  return openNamed(path, () => {
+    let folder = FolderHandle.open(byteString(tree));
+    try {
+      for (const name of names) {
+        const next = folder.folder(name);
+        folder.close();
+        folder = next;
+      }
+      return folder.file(last);
+    } finally {
+      folder.close();
+    }
+  });
+}
+
+const sha256Digits = 64;
+const blobId = (content: Buffer, digits: number): string =>
+  createHash(digits === sha256Digits ? 'sha256' : 'sha1')
+    .update(`blob ${content.length}\0`)
+    .update(content)
+    .digest('hex');
+
+/** A path as fast-import reads it: always quoted, everything unusual as octal. */
+export const quote = (path: string): string =>
+  `"${path.replace(/[^ !#-[\]-~]/g, (byte) => `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;

@@ -1,0 +1,190 @@
+/**
+ * The rules of .gitignore files, as git reads them (gitignore(5)), on bytes.
+ *
+ * Written here and not taken from a library: the patterns come from an agent, and libraries turn them into regular expressions, whose
+ * backtracking one line such as `*a*a*a*a*a*a*a*b` can make as slow as it likes. Matching here takes at most pattern × name steps.
+ */
+
+type Rule = { negated: boolean; directoryOnly: boolean; anchored: boolean; segments: Segment[] };
+/** `**` between slashes, or a glob that stays within one name. */
+type Segment = { any: true } | { any: false; glob: string };
+
+export type IgnoreRules = {
+  /** The folder of the .gitignore, '' for the root. */
+  folder: string;
+  rules: Rule[];
+};
+
+export function parseIgnoreFile(folder: string, content: string): IgnoreRules {
+  const text = content.startsWith('\xef\xbb\xbf') ? content.slice(3) : content;
+  const rules: Rule[] = [];
+  for (const line of text.split('\n')) {
+    const rule = parseLine(line);
+    if (rule !== undefined) rules.push(rule);
+  }
+  return { folder, rules };
+}
+
+function parseLine(line: string): Rule | undefined {
+  let pattern = trimTrailingSpaces(line.endsWith('\r') ? line.slice(0, -1) : line);
+  if (pattern === '' || pattern.startsWith('#')) return undefined;
+  const negated = pattern.startsWith('!');
+  if (negated) pattern = pattern.slice(1);
+  const directoryOnly = pattern.endsWith('/');
+  if (directoryOnly) pattern = pattern.slice(0, -1);
+  const anchored = pattern.includes('/');
+  if (pattern.startsWith('/')) pattern = pattern.slice(1);
+  if (pattern === '') return undefined;
+  const segments = pattern
+    .split('/')
+    .map((part): Segment => (part === '**' ? { any: true } : { any: false, glob: part }));
+  return { negated, directoryOnly, anchored, segments };
+}
+
+/** Trailing spaces don't count, unless a backslash keeps one. */
+function trimTrailingSpaces(line: string): string {
+  let end = line.length;
+  while (end > 0 && line[end - 1] === ' ') {
+    let backslashes = 0;
+    while (line[end - 2 - backslashes] === '\\') backslashes++;
+    if (backslashes % 2 === 1) break;
+    end--;
+  }
+  return line.slice(0, end);
+}
+
+/**
+ * Whether a path is ignored by the files that count for it, given from the root inwards. Its folder must not be ignored itself: then
+ * nothing in it can be re-included.
+ */
+export function isIgnored(files: readonly IgnoreRules[], path: string, isDirectory: boolean): boolean {
+  for (let index = files.length - 1; index >= 0; index--) {
+    const file = files[index];
+    if (file === undefined) continue;
+    const relative = file.folder === '' ? path : path.slice(file.folder.length + 1);
+    const names = relative.split('/');
+    for (let at = file.rules.length - 1; at >= 0; at--) {
+      const rule = file.rules[at];
+      if (rule !== undefined && matches(rule, names, isDirectory)) return !rule.negated;
+    }
+  }
+  return false;
+}
+
+function matches(rule: Rule, names: string[], isDirectory: boolean): boolean {
+  if (rule.directoryOnly && !isDirectory) return false;
+  if (rule.anchored) return matchSegments(rule.segments, names);
+  const [only] = rule.segments;
+  const name = names.at(-1) ?? '';
+  return only !== undefined && (only.any || matchGlob(only.glob, name));
+}
+
+/** `**` stands for any number of names; at the end for at least one. */
+function matchSegments(segments: Segment[], names: string[]): boolean {
+  let segment = 0;
+  let name = 0;
+  let retrySegment = -1;
+  let retryName = 0;
+  while (name < names.length) {
+    const current = segments[segment];
+    if (current?.any === true) {
+      if (segment === segments.length - 1) return true;
+      retrySegment = segment++;
+      retryName = name;
+    } else if (current !== undefined && matchGlob(current.glob, names[name] ?? '')) {
+      segment++;
+      name++;
+    } else if (retrySegment >= 0) {
+      segment = retrySegment + 1;
+      name = ++retryName;
+    } else return false;
+  }
+  return segment === segments.length;
+}
+
+/** Shell globbing within one name: `*`, `?`, `[…]`, backslash. Linear back-tracking: only the last star is retried. */
+export function matchGlob(glob: string, name: string): boolean {
+  let at = 0;
+  let position = 0;
+  let retryAt = -1;
+  let retryPosition = 0;
+  while (position < name.length) {
+    const step = at < glob.length ? matchOne(glob, at, name[position] ?? '') : undefined;
+    if (step === 'star') {
+      retryAt = ++at;
+      retryPosition = position;
+    } else if (typeof step === 'number') {
+      at = step;
+      position++;
+    } else if (retryAt >= 0) {
+      at = retryAt;
+      position = ++retryPosition;
+    } else return false;
+  }
+  while (glob[at] === '*') at++;
+  return at === glob.length;
+}
+
+/** The position after what matched one character; undefined where it doesn't match. */
+function matchOne(glob: string, at: number, character: string): number | 'star' | undefined {
+  const token = glob[at];
+  if (token === '*') return 'star';
+  if (token === '?') return at + 1;
+  if (token === '[') return matchClass(glob, at, character);
+  if (token === '\\') return glob[at + 1] === character ? at + 2 : undefined;
+  return token === character ? at + 1 : undefined;
+}
+
+const namedClasses: Record<string, RegExp> = {
+  alnum: /[0-9A-Za-z]/,
+  alpha: /[A-Za-z]/,
+  blank: /[ \t]/,
+  cntrl: /[\0-\x1f\x7f]/,
+  digit: /[0-9]/,
+  graph: /[\x21-\x7e]/,
+  lower: /[a-z]/,
+  print: /[\x20-\x7e]/,
+  punct: /[!-/:-@[-`{-~]/,
+  space: /[ \t\n\v\f\r]/,
+  upper: /[A-Z]/,
+  xdigit: /[0-9A-Fa-f]/,
+};
+
+/** An unclosed class matches nothing, as in git. */
+function matchClass(glob: string, start: number, character: string): number | undefined {
+  let at = start + 1;
+  const negated = glob[at] === '!' || glob[at] === '^';
+  if (negated) at++;
+  let found = false;
+  let previous = '';
+  for (let first = true; first || glob[at] !== ']'; first = false) {
+    let token = glob[at];
+    if (token === undefined) return undefined;
+    if (token === '[' && glob[at + 1] === ':') {
+      const end = glob.indexOf(':]', at + 2);
+      if (end > 0) {
+        const named = namedClasses[glob.slice(at + 2, end)];
+        if (named === undefined) return undefined;
+        found ||= named.test(character);
+        at = end + 2;
+        previous = '';
+        continue;
+      }
+    }
+    if (token === '-' && previous !== '' && glob[at + 1] !== undefined && glob[at + 1] !== ']') {
+      at++;
+      token = glob[at];
+      if (token === '\\') token = glob[++at];
+      if (token === undefined) return undefined;
+      found ||= character >= previous && character <= token;
+      previous = '';
+    } else {
+      if (token === '\\') token = glob[++at];
+      if (token === undefined) return undefined;
+      found ||= token === character;
+      previous = token;
+    }
+    at++;
+  }
+  return found !== negated ? at + 1 : undefined;
+}

@@ -1,0 +1,212 @@
+/**
+ * What an agent left in its worktree becomes a commit. The caller's duty: the task's sandbox is gone.
+ *
+ * Invariants:
+ * 1. The branch moves by compare-and-set, in one transaction with `refs/coppice/done/<effectId>`: a repeat finds that it was done.
+ * 2. Dates and message come from the actor: a repeat that doesn't find it makes the same object.
+ */
+import picomatch from 'picomatch';
+import { CoppiceError, type CommitMessage } from '@coppice/contracts';
+import { storeOf, type Context } from '../context.ts';
+import { nulSeparated } from '../git/git.ts';
+import { safeName } from '../layout.ts';
+import type { Store } from '../repository/store.ts';
+import { listTree } from '../worktree/checkout.ts';
+import { readSnapshot } from '../worktree/snapshot.ts';
+import { requireTaskRecord, taskFolders, withTask } from '../worktree/task-record.ts';
+import { writeCommit } from './fast-import.ts';
+import { formatMessage, type Trailers } from './message.ts';
+import { planImport } from './plan.ts';
+import { printable, textOf } from './path-rules.ts';
+
+const pathsMax = 200;
+const protectedPathsMax = 50;
+
+export type CommitInput = Trailers & { message: CommitMessage; protect: string[] };
+export type Committed = {
+  status: 'committed';
+  commit: string;
+  tree: string;
+  filesChanged: number;
+  additions: number;
+  deletions: number;
+  paths: string[];
+  protectedPaths: string[];
+};
+
+/** Imports onto the task's branch. Throws `import-refused`, `limit-exceeded`, `not-found`. */
+export async function commit(
+  context: Context,
+  input: CommitInput,
+  signal?: AbortSignal,
+): Promise<Committed | { status: 'no-changes' }> {
+  const taskId = safeName(input.taskId, 'taskId');
+  const doneRef = `refs/coppice/done/${safeName(input.effectId, 'effectId')}`;
+  return withTask(
+    context,
+    taskId,
+    async () => {
+      const record = requireTaskRecord(context, taskId);
+      const store = storeOf(context, record.repositoryId);
+      const done = await store.resolve(doneRef, signal);
+      if (done !== undefined) return describe(context, store, done, input.protect, signal);
+      const branch = `refs/heads/${record.branch}`;
+      const parent = await store.resolve(branch, signal);
+      if (parent === undefined) throw new CoppiceError('not-found', `the branch ${record.branch} is gone`);
+      const message = formatMessage(input.message, { ...input, taskId });
+      const made = await importTree(context, store, {
+        taskId,
+        parent,
+        effectId: input.effectId,
+        message,
+        date: input.message.date,
+        signal,
+      });
+      if (made === undefined) return { status: 'no-changes' };
+      context.reached('imported');
+      await store.updateRefs(
+        [
+          `update ${branch} ${made.commit} ${parent}`,
+          `create ${doneRef} ${made.commit}`,
+          `delete ${made.ref} ${made.commit}`,
+        ],
+        signal,
+      );
+      context.reached('commit-recorded');
+      return describe(context, store, made.commit, input.protect, signal);
+    },
+    signal,
+  );
+}
+
+/**
+ * The worktree as a commit under an import ref, which the caller moves or deletes; undefined where nothing differs from `parent`. The
+ * caller holds the task's lock.
+ */
+export async function importTree(
+  context: Context,
+  store: Store,
+  parts: {
+    taskId: string;
+    parent: string;
+    effectId: string;
+    message: string;
+    date: string;
+    signal: AbortSignal | undefined;
+  },
+): Promise<{ ref: string; commit: string } | undefined> {
+  const { parent, signal } = parts;
+  const folders = taskFolders(context, parts.taskId);
+  const ref = `refs/coppice/import/${parts.effectId}`;
+  const tracked = await listTree(context, store, parent, signal);
+  const plan = await planImport(folders.tree, tracked, readSnapshot(folders.snapshot), context.importLimits);
+  const commitParts = { ref, parent, message: parts.message, date: parts.date };
+  if (!(await writeCommit(context.git, store, { tree: folders.tree, plan, tracked, commit: commitParts, signal })))
+    return undefined;
+  const names = await context.git.text(['rev-parse', ref, `${ref}^{tree}`, `${parent}^{tree}`], {
+    ...store.tasks,
+    signal,
+  });
+  const [commitId = '', tree, parentTree] = names.split('\n');
+  if (tree !== parentTree) return { ref, commit: commitId };
+  await store.updateRefs([`delete ${ref} ${commitId}`], signal);
+  return undefined;
+}
+
+/** What a commit changed, compared with its first parent. */
+async function describe(
+  context: Context,
+  store: Store,
+  commitId: string,
+  protect: string[],
+  signal?: AbortSignal,
+): Promise<Committed> {
+  const [tree, { stdout }] = await Promise.all([
+    context.git.text(['rev-parse', `${commitId}^{tree}`], { ...store.tasks, signal }),
+    context.git.run(
+      [
+        'diff-tree',
+        '-r',
+        '-z',
+        '--no-commit-id',
+        '--numstat',
+        '--no-renames',
+        '--no-ext-diff',
+        '--no-textconv',
+        commitId,
+      ],
+      {
+        ...store.tasks,
+        signal,
+      },
+    ),
+  ]);
+  let [additions, deletions] = [0, 0];
+  const paths = nulSeparated(stdout).map((line) => {
+    const [added = '', deleted = '', ...path] = line.split('\t');
+    // A dash stands for a binary file.
+    additions += Number(added) || 0;
+    deletions += Number(deleted) || 0;
+    return path.join('\t');
+  });
+  const isProtected = protect.length === 0 ? () => false : picomatch(protect, { dot: true, nocase: true });
+  return {
+    status: 'committed',
+    commit: commitId,
+    tree,
+    filesChanged: paths.length,
+    additions,
+    deletions,
+    paths: paths.slice(0, pathsMax).map(printable),
+    protectedPaths: paths
+      .filter((path) => isProtected(textOf(path) ?? path))
+      .slice(0, protectedPathsMax)
+      .map(printable),
+  };
+}
+
+/** Keeps the worktree's present state under `refs/coppice/checkpoint/<taskId>`, off the branch; the commit, or null where it is the branch's. */
+export async function checkpoint(
+  context: Context,
+  input: Trailers & { date: string },
+  signal?: AbortSignal,
+): Promise<{ commit: string | null }> {
+  const taskId = safeName(input.taskId, 'taskId');
+  safeName(input.effectId, 'effectId');
+  return withTask(
+    context,
+    taskId,
+    async () => {
+      const record = requireTaskRecord(context, taskId);
+      const store = storeOf(context, record.repositoryId);
+      const parent = await store.resolve(`refs/heads/${record.branch}`, signal);
+      if (parent === undefined) throw new CoppiceError('not-found', `the branch ${record.branch} is gone`);
+      const message = formatMessage(
+        {
+          type: 'chore',
+          scope: null,
+          description: 'checkpoint of a worktree',
+          body: null,
+          coAuthor: null,
+          date: input.date,
+        },
+        { ...input, taskId },
+      );
+      const made = await importTree(context, store, {
+        taskId,
+        parent,
+        effectId: input.effectId,
+        message,
+        date: input.date,
+        signal,
+      });
+      if (made === undefined) return { commit: null };
+      await store.updateRefs(
+        [`update refs/coppice/checkpoint/${taskId} ${made.commit}`, `delete ${made.ref} ${made.commit}`],
+        signal,
+      );
+      return { commit: made.commit };
+    },
+    signal,
+  );
+}

@@ -1,0 +1,67 @@
+import { CoppiceError, type CommitMessage } from '@coppice/contracts';
+
+/** Git's log shows little more; tools that check conventional commits refuse longer ones. */
+const headerCharactersMax = 100;
+const bodyCharactersMax = 20_000;
+
+export type Identity = { name: string; email: string };
+export const coppiceIdentity: Identity = { name: 'Coppice', email: 'coppice@coppice.invalid' };
+
+// oxlint-disable-next-line no-control-regex
+const controls = /[\0-\x1f\x7f-\x9f\u2028\u2029]+/g;
+/** Text of a task can't leave its line: a line of its own could pose as a trailer. */
+const oneLine = (text: string): string => text.replace(controls, ' ').replace(/ +/g, ' ').trim();
+
+export type Trailers = { taskId: string; runId: string; effectId: string };
+
+/** A conventional commit's message: header, body, and trailers that nothing of the task's own text can imitate. */
+export function formatMessage(message: CommitMessage, trailers: Trailers): string {
+  const prefix = `${oneLine(message.type)}${message.scope === null ? '' : `(${oneLine(message.scope)})`}: `;
+  const description = oneLine(message.description);
+  const room = Math.max(20, headerCharactersMax - [...prefix].length);
+  const whole = [...description].length <= room;
+  const header =
+    prefix +
+    (whole
+      ? description
+      : `${[...description]
+          .slice(0, room - 1)
+          .join('')
+          .trimEnd()}…`);
+  const paragraphs = [header];
+  if (!whole) paragraphs.push(description);
+  const body = message.body === null ? '' : bodyText(message.body);
+  if (body !== '') paragraphs.push(body);
+  const lines = [
+    `Coppice-Task: ${trailers.taskId}`,
+    `Coppice-Run: ${trailers.runId}`,
+    `Coppice-Effect: ${trailers.effectId}`,
+  ];
+  if (message.coAuthor !== null) lines.push(`Co-Authored-By: ${oneLine(message.coAuthor)}`);
+  paragraphs.push(lines.join('\n'));
+  return `${paragraphs.join('\n\n')}\n`;
+}
+
+function bodyText(body: string): string {
+  return (
+    body
+      .slice(0, bodyCharactersMax)
+      .split(/\r\n|[\n\r\u2028\u2029]/)
+      .map((line) => line.replace(controls, ' ').trimEnd())
+      // Trailers stand in the last paragraph, which is ours; this is for those who search by line.
+      .map((line) =>
+        /^\s*(coppice-[a-z-]+|co-authored-by|signed-off-by)\s*:/i.test(line) ? `> ${line.trimStart()}` : line,
+      )
+      .join('\n')
+      .replace(/\n{3,}/g, '\n\n')
+      .trim()
+  );
+}
+
+/** Git's raw date, in UTC. Throws `invalid-request`. */
+export function gitDate(date: string): string {
+  const time = Date.parse(date);
+  if (Number.isNaN(time))
+    throw new CoppiceError('invalid-request', `date: expected RFC 3339, got ${JSON.stringify(date.slice(0, 60))}`);
+  return `${Math.floor(time / 1_000)} +0000`;
+}

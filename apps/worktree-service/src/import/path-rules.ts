@@ -1,0 +1,84 @@
+/**
+ * What may become a path of the repository. A commit travels: to colleagues on Windows and macOS, whose file systems take several
+ * other names for `.git`.
+ */
+
+/** Code points that HFS+ ignores in names. */
+const ignoredByHfs = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/gu;
+/** Files that git reads from a tree, and must not find behind a link. */
+const readByGit = /^\.(?:gitmodules|gitattributes|gitignore|mailmap)$/;
+const symlinkBytesMax = 1_024;
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** A byte string as text; undefined where it isn't UTF-8. */
+export function textOf(bytes: string): string | undefined {
+  try {
+    return decoder.decode(Buffer.from(bytes, 'latin1'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** For messages: whatever the bytes are, one printable line. */
+export const printable = (bytes: string): string => {
+  const text = textOf(bytes) ?? bytes;
+  // oxlint-disable-next-line no-control-regex
+  return /[\0-\x1f\x7f-\x9f"\\\u2028\u2029]/.test(text) || textOf(bytes) === undefined ? JSON.stringify(text) : text;
+};
+
+/** The name that the most lenient file system would take this for. */
+function plainest(name: string): string {
+  const stream = name.indexOf(':');
+  const main = stream >= 0 ? name.slice(0, stream) : name;
+  return main
+    .replace(ignoredByHfs, '')
+    .replace(/[ .]+$/, '')
+    .toLowerCase();
+}
+
+export function isGitName(name: string): boolean {
+  return name.split('\\').some((part) => {
+    const plain = plainest(part);
+    return plain === '.git' || /^git~[0-9]+$/.test(plain);
+  });
+}
+
+/** Why this name (one part of a path, as bytes) may not be imported; undefined where it may. */
+export function nameProblem(bytes: string): string | undefined {
+  const name = textOf(bytes);
+  if (name === undefined) return 'its name is not UTF-8';
+  // oxlint-disable-next-line no-control-regex
+  if (/[\0-\x1f\x7f]/.test(name)) return 'its name holds a control character';
+  if (isGitName(name))
+    return "its name stands for .git, or does on another file system: a nested repository can't be imported";
+  const plain = plainest(name);
+  if (plain === '.gitmodules' || /^gi7eba~[0-9]+$/.test(plain) || /^gitmod~[0-9]+$/.test(plain))
+    return "submodules can't be changed";
+  return undefined;
+}
+
+/** Why this symbolic link may not be imported: it must stay in the tree, however the links on its way resolve. */
+export function symlinkProblem(path: string, target: string): string | undefined {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  if (readByGit.test(plainest(textOf(name) ?? name)))
+    return 'git reads a file of this name, so it may not be a symbolic link';
+  const text = textOf(target);
+  if (text === undefined || text === '' || target.length > symlinkBytesMax) return 'its target is not a usable path';
+  // oxlint-disable-next-line no-control-regex
+  if (/[\0-\x1f\x7f]/.test(text)) return 'its target holds a control character';
+  if (/^[/\\]|^[a-zA-Z]:/.test(text)) return `it points outside the repository (${printable(target)})`;
+  let depth = path.split('/').length - 1;
+  let descended = false;
+  for (const part of text.split(/[/\\]/)) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') {
+      // After a name, `..` leads wherever a link of that name leads.
+      if (descended || --depth < 0) return `it points outside the repository (${printable(target)})`;
+      continue;
+    }
+    descended = true;
+    if (isGitName(part)) return `it points into a git directory (${printable(target)})`;
+  }
+  return undefined;
+}

@@ -1,0 +1,214 @@
+/**
+ * What an agent left in its worktree, compared with what it was given: the working tree is plain data here, nothing of it is trusted.
+ *
+ * Invariants:
+ * 1. No link is followed, no file is opened but .gitignore files, which are read with a limit.
+ * 2. Everything that would be imported passes the path rules; the first that doesn't refuses the whole import, named.
+ * 3. A file with the fingerprint that it had at checkout has the content it had then: nobody in a sandbox can set a ctime.
+ */
+import { closeSync, readSync, type BigIntStats } from 'node:fs';
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import { CoppiceError } from '@coppice/contracts';
+import { byteString, fingerprint } from '../folders.ts';
+import type { TreeEntry } from '../worktree/checkout.ts';
+import type { Snapshot } from '../worktree/snapshot.ts';
+import { FolderHandle } from './folder-handle.ts';
+import { isIgnored, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
+import type { ImportLimits } from './limits.ts';
+import { nameProblem, printable, symlinkProblem } from './path-rules.ts';
+
+export type FileChange = { kind: 'file'; path: string; mode: '100644' | '100755'; stat: BigIntStats };
+export type LinkChange = { kind: 'link'; path: string; target: string };
+export type Plan = { changes: (FileChange | LinkChange)[]; deletions: string[] };
+
+const entriesPerTurn = 400;
+const executableBit = 0o100n;
+
+export const refused = (path: string, reason: string): CoppiceError =>
+  new CoppiceError('import-refused', `${printable(path)}: ${reason}`, { details: { path: printable(path), reason } });
+
+type Level = {
+  folder: FolderHandle;
+  path: string;
+  depth: number;
+  rules: readonly IgnoreRules[];
+  ignored: boolean;
+  inGitlink: boolean;
+};
+
+/** `tree`: the worktree's folder. `tracked`: the tree that the import builds on. Throws `import-refused` or `limit-exceeded`. */
+export async function planImport(
+  tree: string,
+  tracked: Map<string, TreeEntry>,
+  snapshot: Snapshot,
+  limits: ImportLimits,
+): Promise<Plan> {
+  return new Planner(tracked, snapshot, limits).run(tree);
+}
+
+class Planner {
+  readonly #tracked: Map<string, TreeEntry>;
+  readonly #snapshot: Snapshot;
+  readonly #limits: ImportLimits;
+  /** Folders with tracked files below: entered even where ignored. */
+  readonly #trackedFolders: Set<string>;
+  readonly #knownFolders: Set<string>;
+  readonly #seen = new Set<string>();
+  readonly #changes: (FileChange | LinkChange)[] = [];
+  #entries = 0;
+  #bytes = 0n;
+
+  constructor(tracked: Map<string, TreeEntry>, snapshot: Snapshot, limits: ImportLimits) {
+    this.#tracked = tracked;
+    this.#snapshot = snapshot;
+    this.#limits = limits;
+    this.#trackedFolders = foldersOf(tracked.keys());
+    this.#knownFolders = foldersOf(snapshot.keys());
+  }
+
+  async run(tree: string): Promise<Plan> {
+    const folder = FolderHandle.open(byteString(tree));
+    try {
+      await this.#walk({ folder, path: '', depth: 0, rules: [], ignored: false, inGitlink: false });
+    } finally {
+      folder.close();
+    }
+    const deletions = [...this.#tracked]
+      .filter(([path, entry]) => entry.mode !== '160000' && !this.#seen.has(path))
+      .map(([path]) => path);
+    for (const path of deletions) {
+      const problem = path
+        .split('/')
+        .map(nameProblem)
+        .find((found) => found?.startsWith('submodules'));
+      if (problem !== undefined) throw refused(path, problem);
+    }
+    this.#limit(this.#changes.length + deletions.length, this.#limits.changedPathsMax, 'changed paths');
+    return { changes: this.#changes, deletions };
+  }
+
+  async #walk(level: Level): Promise<void> {
+    const names = level.folder.names();
+    const rules =
+      names.includes('.gitignore') && !level.ignored ? [...level.rules, ...this.#ignoreFile(level)] : level.rules;
+    for (const name of names) {
+      // The link to the host's metadata; whatever an agent made of it.
+      if (level.path === '' && name === '.git') continue;
+      if (++this.#entries % entriesPerTurn === 0) await yieldToOthers();
+      this.#limit(this.#entries, this.#limits.entriesMax, 'files and folders');
+      await this.#entry({ ...level, rules }, name);
+    }
+  }
+
+  async #entry(level: Level, name: string): Promise<void> {
+    const path = level.path === '' ? name : `${level.path}/${name}`;
+    const stat = level.folder.stat(name);
+    const tracked = this.#tracked.get(path);
+    if (stat.isDirectory()) {
+      const ignored = level.ignored || isIgnored(level.rules, path, true);
+      const gitlink = level.inGitlink || tracked?.mode === '160000';
+      if (ignored && !this.#trackedFolders.has(path) && !gitlink) return;
+      await this.#enter({ ...level, ignored, inGitlink: gitlink, path, depth: level.depth + 1 }, level.folder, name);
+      return;
+    }
+    const known = this.#snapshot.get(path);
+    const unchanged = known?.fingerprint === fingerprint(stat);
+    // What setup left is nobody's work.
+    if (unchanged && known.objectId === null && tracked === undefined) return;
+    if (unchanged && tracked !== undefined && known.objectId === tracked.objectId) {
+      this.#seen.add(path);
+      return;
+    }
+    if (level.inGitlink || tracked?.mode === '160000') throw refused(path, "submodules can't be changed");
+    if (tracked === undefined && (level.ignored || isIgnored(level.rules, path, false))) return;
+    this.#change(level.folder, name, path, stat);
+  }
+
+  async #enter(level: Level, parent: FolderHandle, name: string): Promise<void> {
+    if (level.depth > this.#limits.depthMax)
+      throw refused(level.path, `folders are nested deeper than ${this.#limits.depthMax}`);
+    // Folders that were there before the agent came may be called as they like: only what is new in them is imported, and checked.
+    const problem = level.ignored || this.#knownFolders.has(level.path) ? undefined : nameProblem(name);
+    if (problem !== undefined) throw refused(level.path, problem);
+    const folder = openNamed(level.path, () => parent.folder(name));
+    try {
+      await this.#walk({ ...level, folder });
+    } finally {
+      folder.close();
+    }
+  }
+
+  #change(folder: FolderHandle, name: string, path: string, stat: BigIntStats): void {
+    const problem = path
+      .split('/')
+      .map(nameProblem)
+      .find((found) => found !== undefined);
+    if (problem !== undefined) throw refused(path, problem);
+    if (path.length > this.#limits.pathBytesMax)
+      throw refused(path, `its path is longer than ${this.#limits.pathBytesMax} bytes`);
+    this.#seen.add(path);
+    if (stat.isSymbolicLink()) {
+      const target = folder.link(name);
+      const reason = symlinkProblem(path, target);
+      if (reason !== undefined) throw refused(path, reason);
+      this.#changes.push({ kind: 'link', path, target });
+    } else if (stat.isFile()) {
+      if (stat.size > BigInt(this.#limits.fileBytesMax)) {
+        throw refused(path, `it has ${stat.size} bytes, more than the limit of ${this.#limits.fileBytesMax}`);
+      }
+      this.#bytes += stat.size;
+      this.#limit(Number(this.#bytes), this.#limits.totalBytesMax, 'bytes in changed files');
+      this.#changes.push({ kind: 'file', path, mode: (stat.mode & executableBit) === 0n ? '100644' : '100755', stat });
+      this.#limit(this.#changes.length, this.#limits.changedPathsMax, 'changed paths');
+    } else throw refused(path, 'it is neither a file, nor a folder, nor a symbolic link');
+  }
+
+  #limit(value: number, max: number, what: string): void {
+    if (value > max)
+      throw new CoppiceError('limit-exceeded', `the import has more than ${max} ${what}`, {
+        details: { limit: max, what },
+      });
+  }
+
+  #ignoreFile(level: Level): IgnoreRules[] {
+    const path = level.path === '' ? '.gitignore' : `${level.path}/.gitignore`;
+    // As in git, a link doesn't count as an ignore file.
+    if (!level.folder.stat('.gitignore').isFile()) return [];
+    const { descriptor, stat } = openNamed(path, () => level.folder.file('.gitignore'));
+    try {
+      if (!stat.isFile()) return [];
+      if (stat.size > BigInt(this.#limits.ignoreFileBytesMax)) {
+        throw refused(path, `an ignore file of more than ${this.#limits.ignoreFileBytesMax} bytes`);
+      }
+      const buffer = Buffer.alloc(this.#limits.ignoreFileBytesMax);
+      return [parseIgnoreFile(level.path, buffer.toString('latin1', 0, readSync(descriptor, buffer)))];
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+}
+
+/** The system's refusal, told with the path in the worktree instead of our own. */
+export function openNamed<T>(path: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code === 'EACCES' || code === 'EPERM') throw refused(path, 'it may not be read (its permissions)');
+    if (code === 'ELOOP' || code === 'ENOTDIR' || code === 'ENOENT' || code === 'ENXIO')
+      throw refused(path, 'it changed while it was read');
+    throw error;
+  }
+}
+
+function foldersOf(paths: Iterable<string>): Set<string> {
+  const folders = new Set<string>();
+  for (const path of paths) {
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const folder = path.slice(0, end);
+      if (folders.has(folder)) break;
+      folders.add(folder);
+    }
+  }
+  return folders;
+}

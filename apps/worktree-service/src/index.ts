@@ -1,0 +1,2 @@
+export { startWorktreeService } from './service.ts';
+export type { WorktreeServiceOptions } from './service.ts';

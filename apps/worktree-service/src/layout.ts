@@ -1,0 +1,84 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+
+/** Where a sandbox sees its parts. The private git directory's alternates name the third. */
+export const sandboxPaths = {
+  workspace: '/workspace',
+  gitLink: '/workspace/.git',
+  agentGit: '/coppice/agent.git',
+  origin: '/coppice/origin.git',
+} as const;
+
+const namePattern = /^[a-z0-9][a-z0-9_-]{0,250}$/;
+
+/** An id that becomes a file name or a part of a ref: nothing in it can leave a folder. */
+export function safeName(value: string, field: string): string {
+  if (!namePattern.test(value)) {
+    throw new CoppiceError(
+      'invalid-request',
+      `${field}: expected letters, digits, dashes and underscores, got ${JSON.stringify(value.slice(0, 100))}`,
+    );
+  }
+  return value;
+}
+
+/**
+ * Folders of the data folder. Where a sandbox's user must pass (the engine mounts as that user), folders can be entered but not
+ * listed; what only the host may read lies in folders of mode 0700.
+ */
+export class Layout {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  create(): void {
+    for (const folder of [this.root, this.repositories, this.worktrees, this.checkouts, this.setups]) {
+      mkdirSync(folder, { recursive: true, mode: 0o711 });
+    }
+    for (const folder of [this.locks, this.trash, this.rescue, this.git])
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+  }
+
+  get repositories(): string {
+    return join(this.root, 'repositories');
+  }
+  get worktrees(): string {
+    return join(this.root, 'worktrees');
+  }
+  get checkouts(): string {
+    return join(this.root, 'checkouts');
+  }
+  get setups(): string {
+    return join(this.root, 'setups');
+  }
+  get locks(): string {
+    return join(this.root, 'locks');
+  }
+  get trash(): string {
+    return join(this.root, 'trash');
+  }
+  /** Folders whose content couldn't be imported and isn't anywhere else. */
+  get rescue(): string {
+    return join(this.root, 'rescue');
+  }
+  get git(): string {
+    return join(this.root, 'git');
+  }
+
+  repository(repositoryId: string): string {
+    return join(this.repositories, safeName(repositoryId, 'repository id'));
+  }
+  /** Of one task: `tree` (the agent's), and beside it what only the host writes. */
+  worktree(taskId: string): string {
+    return join(this.worktrees, safeName(taskId, 'task id'));
+  }
+  checkoutsOf(taskId: string): string {
+    return join(this.checkouts, safeName(taskId, 'task id'));
+  }
+  setup(setupKey: string): string {
+    return join(this.setups, safeName(setupKey, 'setup key'));
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * Landing in a repository of this machine.
+ *
+ * A branch that is checked out nowhere moves by a ref transaction. Where it is checked out, the user's own git does `merge --ff-only`
+ * there, with their configuration, if the checkout is clean. Otherwise nothing of theirs is touched: the commit is kept under
+ * `refs/coppice/landed/<branch>` of their repository, and they are told the one command that finishes it. The next landing builds on it.
+ */
+import { CoppiceError } from '@coppice/contracts';
+import type { Context } from '../context.ts';
+import { gitLimits, operand } from '../git/git.ts';
+import {
+  branchState,
+  inOrigin,
+  landedRef,
+  localRefs,
+  type BranchState,
+  type LocalOrigin,
+} from '../repository/origin.ts';
+import type { Store } from '../repository/store.ts';
+import type { Landing } from './land.ts';
+import { transfer } from './transfer.ts';
+import { checkoutOf, inCheckout, isDirty } from './user-worktrees.ts';
+
+export type LandRequest = {
+  branch: string;
+  commit: string;
+  expectedTip: string;
+  doneRef: string;
+  signal: AbortSignal | undefined;
+};
+
+/** Lost races against the user's own git, each of which starts the landing again. */
+const triesMax = 3;
+
+export async function landLocally(
+  context: Context,
+  store: Store,
+  origin: LocalOrigin,
+  request: LandRequest,
+): Promise<Landing> {
+  const landing = new LocalLanding(context, store, origin, request);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await landing.run();
+    } catch (error) {
+      if (!(error instanceof CoppiceError) || error.code !== 'git-contention' || tries === triesMax) throw error;
+    }
+  }
+}
+
+class LocalLanding {
+  readonly #context: Context;
+  readonly #store: Store;
+  readonly #origin: LocalOrigin;
+  readonly #request: LandRequest;
+  readonly #branchRef: string;
+  readonly #landedRef: string;
+
+  constructor(context: Context, store: Store, origin: LocalOrigin, request: LandRequest) {
+    this.#context = context;
+    this.#store = store;
+    this.#origin = origin;
+    this.#request = request;
+    this.#branchRef = `refs/heads/${request.branch}`;
+    this.#landedRef = landedRef(request.branch);
+  }
+
+  async run(): Promise<Landing> {
+    const { branch, commit, expectedTip, signal } = this.#request;
+    const state = await branchState(this.#context.git, this.#origin, branch, 'targetBranch', signal);
+    const earlier = await this.#earlier(state);
+    if (earlier !== undefined) return earlier;
+    if (state.tip !== expectedTip) return { status: 'moved', tip: state.tip };
+    await transfer(this.#context, this.#store, this.#origin, { want: commit, have: expectedTip, signal });
+    this.#context.reached('landing-transferred');
+    const checkout = await checkoutOf(this.#context, this.#origin, branch, signal);
+    if (checkout === null) {
+      await this.#updateRefs([
+        `update ${this.#branchRef} ${commit} ${state.branchTip}`,
+        ...(await this.#recordDone(state)),
+      ]);
+      return { status: 'landed', commit };
+    }
+    if (checkout.busy) return this.#keep(checkout.path, `${branch} is being rebased or bisected in ${checkout.path}`);
+    if (await isDirty(this.#context, this.#origin, checkout.path, signal)) {
+      return this.#keep(
+        checkout.path,
+        `${branch} is checked out in ${checkout.path}, with changes that aren't committed`,
+      );
+    }
+    return this.#fastForward(checkout.path);
+  }
+
+  /** An earlier run of this landing that came to its end, or near it. */
+  async #earlier(state: BranchState): Promise<Landing | undefined> {
+    const { commit, doneRef, signal } = this.#request;
+    const refs = await localRefs(this.#context.git, this.#origin, [doneRef, this.#landedRef], signal);
+    if (await this.#contains(state.branchTip, commit)) {
+      if (!refs.has(doneRef)) await this.#updateRefs(await this.#recordDone(state));
+      return { status: 'landed', commit };
+    }
+    const landed = refs.get(this.#landedRef);
+    if (landed !== undefined && (await this.#contains(landed, commit))) {
+      const checkout = await checkoutOf(this.#context, this.#origin, this.#request.branch, signal);
+      return this.#pending(checkout?.path ?? this.#origin.address, 'it waits to be merged into the checkout');
+    }
+    // Landed once, and taken back by the user since: it isn't for us to land it again.
+    return refs.has(doneRef) ? { status: 'landed', commit } : undefined;
+  }
+
+  /** Whether the user's repository has both and one is in the other's history. */
+  #contains(tip: string, commit: string): Promise<boolean> {
+    const options = { ...inOrigin(this.#origin), answers: [1, 128], signal: this.#request.signal };
+    return this.#context.git.test(['merge-base', '--is-ancestor', operand(commit), tip], options);
+  }
+
+  async #fastForward(path: string): Promise<Landing> {
+    const { commit, branch, signal } = this.#request;
+    const args = ['merge', '--quiet', '--ff-only', '--no-autostash', '--no-stat', operand(commit)];
+    const options = {
+      ...inCheckout(this.#origin, path),
+      timeLimitMs: gitLimits.timeMsLong,
+      answers: [1, 2, 128],
+      signal,
+    };
+    const { exitCode, stderr } = await this.#context.git.run(args, options);
+    const state = await branchState(this.#context.git, this.#origin, branch, 'targetBranch', signal);
+    if (await this.#contains(state.branchTip, commit)) {
+      await this.#updateRefs(await this.#recordDone(state));
+      return { status: 'landed', commit };
+    }
+    if (state.tip !== this.#request.expectedTip) return { status: 'moved', tip: state.tip };
+    const said = stderr
+      .trim()
+      .split('\n')
+      .map((line) => line.trim())
+      .join(' ')
+      .slice(0, 500);
+    return this.#keep(
+      path,
+      `git refuses to update the checkout in ${path}: ${said === '' ? `exit code ${exitCode}` : said}`,
+    );
+  }
+
+  async #keep(path: string, reason: string): Promise<Landing> {
+    const { commit, expectedTip, signal } = this.#request;
+    const old = (await localRefs(this.#context.git, this.#origin, [this.#landedRef], signal)).get(this.#landedRef);
+    const commands = [
+      `update ${this.#landedRef} ${commit} ${old ?? '0'.repeat(commit.length)}`,
+      `update ${this.#request.doneRef} ${commit}`,
+    ];
+    if (old !== undefined && old !== expectedTip && !(await this.#contains(expectedTip, old))) {
+      // The user went another way than what was pending; it stays reachable.
+      commands.push(`update refs/coppice/superseded/${old} ${old}`);
+    }
+    await this.#updateRefs(commands);
+    return this.#pending(path, reason);
+  }
+
+  #pending(path: string, reason: string): Landing {
+    const finishCommand = `git -C ${shellQuote(path)} merge ${shellQuote(this.#landedRef)}`;
+    return { status: 'landed-pending', commit: this.#request.commit, reason, finishCommand };
+  }
+
+  /** The commands that record the landing, and drop what was pending where the branch now has it. */
+  async #recordDone(state: BranchState): Promise<string[]> {
+    const { commit, doneRef, signal } = this.#request;
+    const commands = [`update ${doneRef} ${commit}`];
+    const landed = (await localRefs(this.#context.git, this.#origin, [this.#landedRef], signal)).get(this.#landedRef);
+    if (
+      landed !== undefined &&
+      ((await this.#contains(commit, landed)) || (await this.#contains(state.branchTip, landed)))
+    ) {
+      commands.push(`delete ${this.#landedRef} ${landed}`);
+    }
+    return commands;
+  }
+
+  async #updateRefs(commands: string[]): Promise<void> {
+    const input = ['start', ...commands, 'prepare', 'commit', ''].join('\n');
+    const { git } = this.#context;
+    await git.run(['update-ref', '-m', 'coppice: land', '--stdin'], {
+      ...inOrigin(this.#origin),
+      input,
+      signal: this.#request.signal,
+    });
+  }
+}
+
+export const shellQuote = (text: string): string =>
+  /^[\w./@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

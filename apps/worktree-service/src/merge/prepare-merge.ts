@@ -1,0 +1,175 @@
+/**
+ * The commit that would land on the target's present tip, made without a working tree, and a folder with exactly its tree to verify.
+ *
+ * Invariants:
+ * 1. The answer is stored last: a repeat returns it, and never touches a folder in which a verification may be running.
+ * 2. Message and dates come from the actor: on the same tip, a repeat makes the same commit.
+ */
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CoppiceError, worktreeOperations, type CommitMessage } from '@coppice/contracts';
+import type { z } from 'zod';
+import { openRepository, type Context } from '../context.ts';
+import { nulSeparated, operand } from '../git/git.ts';
+import { coppiceIdentity, formatMessage, gitDate, type Trailers } from '../import/message.ts';
+import { printable } from '../import/path-rules.ts';
+import { safeName, sandboxPaths } from '../layout.ts';
+import { checkBranchName, commitId } from '../repository/origin.ts';
+import type { Store } from '../repository/store.ts';
+import { hashInputs } from '../setup/inputs.ts';
+import { checkOut, sealedFolder } from '../worktree/checkout.ts';
+import { writeFileAtomically } from '../worktree/snapshot.ts';
+
+const conflictPathsMax = 200;
+
+const outputSchema = worktreeOperations.prepareMerge.output;
+export type PreparedMerge = z.infer<typeof outputSchema>;
+type Operation = z.infer<typeof worktreeOperations.prepareMerge.input>;
+export type PrepareMergeInput = Trailers &
+  Pick<Operation, 'repository' | 'targetBranch' | 'taskCommit' | 'method' | 'message' | 'checkout' | 'setup'>;
+
+/** The task's commit that a merge commit was made for. */
+export const candidateRef = (taskId: string): string => `refs/coppice/candidate/${taskId}`;
+
+export async function prepareMerge(
+  context: Context,
+  input: PrepareMergeInput,
+  signal?: AbortSignal,
+): Promise<PreparedMerge> {
+  const taskCommit = commitId(input.taskCommit, 'taskCommit');
+  const effectId = safeName(input.effectId, 'effectId');
+  await checkBranchName(context.git, input.targetBranch, 'targetBranch');
+  const { origin, store } = await openRepository(context, input.repository);
+  const folder = join(context.layout.checkoutsOf(input.taskId), effectId);
+  const answer = join(folder, 'merge.json');
+  return context.locks.hold(
+    `merge-${effectId}`,
+    async () => {
+      if (existsSync(answer)) return outputSchema.parse(JSON.parse(readFileSync(answer, 'utf8')));
+      const { tip } = await store.fetchTip(origin, input.targetBranch, 'targetBranch', signal);
+      if (!(await store.has(taskCommit, signal)))
+        throw new CoppiceError('not-found', `the commit ${taskCommit} is not in the stores of this repository`);
+      const merged = await merge(context, store, input, tip, signal);
+      context.reached('merge-recorded');
+      if (merged.status !== 'merged') return merged;
+      context.trash.take(folder);
+      for (const part of [context.layout.checkoutsOf(input.taskId), folder]) {
+        mkdirSync(part, { recursive: true });
+        chmodSync(part, 0o711);
+      }
+      const { commit, tree } = merged;
+      const checkout = isWanted(input.checkout, tree)
+        ? await makeCheckout(context, store, { folder, tree, effectId, setup: input.setup, signal })
+        : null;
+      const result: PreparedMerge = { status: 'merged-in-store', tip, commit, tree, checkout, node: context.node };
+      writeFileAtomically(answer, JSON.stringify(result));
+      return result;
+    },
+    { signal },
+  );
+}
+
+const isWanted = (checkout: Operation['checkout'], tree: string): boolean =>
+  checkout.when === 'always' || (checkout.when === 'tree-differs-from' && checkout.tree !== tree);
+
+type Merged =
+  | { status: 'merged'; commit: string; tree: string }
+  | { status: 'already-merged'; tip: string }
+  | { status: 'conflict'; tip: string; paths: string[] };
+
+async function merge(
+  context: Context,
+  store: Store,
+  input: PrepareMergeInput,
+  tip: string,
+  signal?: AbortSignal,
+): Promise<Merged> {
+  const { taskCommit } = input;
+  if (await store.isAncestor(taskCommit, tip, signal)) return { status: 'already-merged', tip };
+  const { exitCode, stdout } = await context.git.run(
+    ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', operand(tip), operand(taskCommit)],
+    { ...store.tasks, answers: [1], signal },
+  );
+  const [tree = '', ...conflicts] = nulSeparated(stdout);
+  if (exitCode === 1) {
+    const paths = [...new Set(conflicts)]
+      .filter((path) => path !== '')
+      .slice(0, conflictPathsMax)
+      .map(printable);
+    return { status: 'conflict', tip, paths };
+  }
+  // A squash that has landed leaves nothing to merge: without this it would land again, empty.
+  if (tree === (await store.resolve(`${tip}^{tree}`, signal))) return { status: 'already-merged', tip };
+  const commit = await commitTree(context, store, {
+    tree,
+    parents: input.method === 'squash' ? [tip] : [tip, taskCommit],
+    input,
+    signal,
+  });
+  await store.updateRefs(
+    [`update refs/coppice/merge/${input.effectId} ${commit}`, `update ${candidateRef(input.taskId)} ${taskCommit}`],
+    signal,
+  );
+  return { status: 'merged', commit, tree };
+}
+
+async function commitTree(
+  context: Context,
+  store: Store,
+  parts: {
+    tree: string;
+    parents: string[];
+    input: { message: CommitMessage } & Trailers;
+    signal: AbortSignal | undefined;
+  },
+): Promise<string> {
+  const date = `@${gitDate(parts.input.message.date)}`;
+  const { name, email } = coppiceIdentity;
+  return context.git.text(['commit-tree', ...parts.parents.flatMap((parent) => ['-p', parent]), operand(parts.tree)], {
+    ...store.tasks,
+    input: formatMessage(parts.input.message, parts.input),
+    environment: {
+      GIT_AUTHOR_NAME: name,
+      GIT_AUTHOR_EMAIL: email,
+      GIT_AUTHOR_DATE: date,
+      GIT_COMMITTER_NAME: name,
+      GIT_COMMITTER_EMAIL: email,
+      GIT_COMMITTER_DATE: date,
+    },
+    signal: parts.signal,
+  });
+}
+
+async function makeCheckout(
+  context: Context,
+  store: Store,
+  parts: { folder: string; tree: string; effectId: string; setup: Operation['setup']; signal: AbortSignal | undefined },
+) {
+  const folder = join(parts.folder, 'tree');
+  mkdirSync(folder, { mode: 0o755 });
+  const { setup, signal } = parts;
+  // What setup made from other inputs would prove nothing about this tree.
+  const setupIsCurrent =
+    setup === null || (await hashInputs(context, store, parts.tree, setup.inputs, signal)) === setup.inputsHash;
+  const sealed = setup === null || !setupIsCurrent ? null : sealedFolder(context, setup.setupKey);
+  if (sealed !== null && !existsSync(sealed))
+    throw new CoppiceError('not-found', `setup ${setup?.setupKey} isn't sealed here`);
+  await checkOut(context, {
+    store,
+    tree: parts.tree,
+    folder,
+    gitOptions: { gitDir: store.tasksGit, indexFile: join(parts.folder, 'index') },
+    setup: sealed,
+    signal,
+  });
+  return {
+    id: parts.effectId,
+    mounts: [{ source: folder, target: sandboxPaths.workspace, readOnly: false }],
+    setupIsCurrent,
+  };
+}
+
+/** Removes what a `prepareMerge` checked out. */
+export function removeCheckout(context: Context, input: { taskId: string; checkoutId: string }): void {
+  context.trash.take(join(context.layout.checkoutsOf(input.taskId), safeName(input.checkoutId, 'checkoutId')));
+}

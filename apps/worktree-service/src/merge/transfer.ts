@@ -1,0 +1,43 @@
+import { pipeline } from 'node:stream/promises';
+import type { Context } from '../context.ts';
+import { gitLimits } from '../git/git.ts';
+import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
+import type { Store } from '../repository/store.ts';
+
+/** As in git's own receive-pack: fewer objects than this are written one by one, more as a pack. */
+const unpackLimit = 100;
+
+/**
+ * Brings a commit from tasks.git into the user's repository, as a pack through a pipe: written by the user's own account, without
+ * their repository ever being told where ours is. Checked object by object on arrival. `have`: a commit that is there.
+ */
+export async function transfer(
+  context: Context,
+  store: Store,
+  origin: LocalOrigin,
+  commits: { want: string; have: string; signal: AbortSignal | undefined },
+): Promise<void> {
+  const { want, have, signal } = commits;
+  const count = Number(
+    await context.git.text(['rev-list', '--count', '--objects', want, `^${have}`], { ...store.tasks, signal }),
+  );
+  if (count === 0) return;
+  const limits = { timeLimitMs: gitLimits.timeMsLong, signal };
+  const pack = context.git.process(['pack-objects', '--quiet', '--revs', '--thin', '--stdout', '--delta-base-offset'], {
+    ...store.tasks,
+    ...limits,
+  });
+  const receiver =
+    count < unpackLimit ? ['unpack-objects', '-q', '--strict'] : ['index-pack', '--stdin', '--fix-thin', '--strict'];
+  const unpack = context.git.process(receiver, { ...inOrigin(origin), ...limits });
+  unpack.stdout.resume();
+  pack.stdin.end(`${want}\n^${have}\n`);
+  try {
+    // The exit codes tell what went wrong; a broken pipe only tells that something did.
+    await pipeline(pack.stdout, unpack.stdin).catch(() => {});
+    await Promise.all([pack.ended, unpack.ended]);
+  } finally {
+    pack.kill();
+    unpack.kill();
+  }
+}

@@ -1,0 +1,74 @@
+/** The checkouts of the user's own repository. Only read here. */
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Context } from '../context.ts';
+import { nulSeparated, type GitOptions } from '../git/git.ts';
+import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
+
+/** Where a branch is checked out, or being rebased or bisected; null where it is in no checkout. */
+export type Checkout = { path: string; busy: boolean };
+
+/** How git is run in a checkout of the user's. */
+export const inCheckout = (origin: LocalOrigin, path: string): GitOptions => ({
+  cwd: path,
+  as: 'user',
+  account: origin.account,
+});
+
+export async function checkoutOf(
+  context: Context,
+  origin: LocalOrigin,
+  branch: string,
+  signal?: AbortSignal,
+): Promise<Checkout | null> {
+  const ref = `refs/heads/${branch}`;
+  const { stdout } = await context.git.run(['worktree', 'list', '--porcelain', '-z'], { ...inOrigin(origin), signal });
+  let path = '';
+  let found: string | null = null;
+  let gone = false;
+  const paths: string[] = [];
+  for (const line of [...nulSeparated(stdout), '']) {
+    if (line.startsWith('worktree '))
+      [path, gone] = [Buffer.from(line.slice('worktree '.length), 'latin1').toString('utf8'), false];
+    else if (line.startsWith('prunable')) gone = true;
+    else if (line === `branch ${ref}`) found ??= path;
+    else if (line === '' && path !== '') {
+      if (gone && found === path) found = null;
+      if (!gone) paths.push(path);
+    }
+  }
+  if (found !== null) return { path: found, busy: false };
+  const busy = gitDirsOf(origin).some((gitDir) => headOfWork(gitDir).includes(ref));
+  return busy ? { path: paths[0] ?? origin.address, busy: true } : null;
+}
+
+const gitDirsOf = (origin: LocalOrigin): string[] => {
+  const linked = join(origin.gitDir, 'worktrees');
+  return [origin.gitDir, ...(existsSync(linked) ? readdirSync(linked).map((name) => join(linked, name)) : [])];
+};
+
+/** Branches whose checkout is detached while git works on them. */
+function headOfWork(gitDir: string): string[] {
+  return ['rebase-merge/head-name', 'rebase-apply/head-name', 'BISECT_START'].flatMap((file) => {
+    try {
+      const name = readFileSync(join(gitDir, file), 'utf8').trim();
+      return [name, `refs/heads/${name}`];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Changes of tracked files that aren't committed. Untracked files don't count: git itself refuses where they are in the way. */
+export async function isDirty(
+  context: Context,
+  origin: LocalOrigin,
+  path: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const { stdout } = await context.git.run(['status', '--porcelain=v1', '-z', '--untracked-files=no'], {
+    ...inCheckout(origin, path),
+    signal,
+  });
+  return stdout.length > 0;
+}

@@ -1,0 +1,52 @@
+import { statSync } from 'node:fs';
+import { CoppiceError } from '@coppice/contracts';
+import type { Context, CrashPoint } from './context.ts';
+import { Trash, type Owner } from './folders.ts';
+import { Git } from './git/git.ts';
+import { importLimitsDefault, type ImportLimits } from './import/limits.ts';
+import { Layout } from './layout.ts';
+import { Locks } from './lock.ts';
+import { join } from 'node:path';
+
+/** A user that owns nothing else on the host: the sandboxes of a stack that is root run as it. */
+export const sandboxUidDefault = 10_001;
+
+export type OpenOptions = {
+  /** Absolute. Made where it is missing. */
+  dataFolder: string;
+  node: string;
+  /** Only where the stack is root; else sandboxes run as the stack's own user. */
+  sandboxUid?: number | undefined;
+  importLimits?: Partial<ImportLimits>;
+  /** A folder that an earlier process left and that couldn't be removed. */
+  onTrashError?: (error: unknown) => void;
+  /** For tests, which end the process there. */
+  reached?: (point: CrashPoint) => void;
+};
+
+/** Opens the data folder. Throws `unavailable` where git is absent or too old. */
+export async function openContext(options: OpenOptions): Promise<Context> {
+  const layout = new Layout(options.dataFolder);
+  layout.create();
+  if (!statSync(layout.root).isDirectory()) throw new CoppiceError('unavailable', `${layout.root} is not a folder`);
+  const git = new Git(join(layout.git, 'config'));
+  await git.start();
+  const trash = new Trash(layout.trash, options.onTrashError ?? (() => {}));
+  await trash.sweep();
+  return {
+    git,
+    locks: new Locks(layout.locks),
+    layout,
+    trash,
+    sandboxOwner: sandboxOwnerOf(options.sandboxUid),
+    node: options.node,
+    importLimits: { ...importLimitsDefault, ...options.importLimits },
+    reached: options.reached ?? (() => {}),
+  };
+}
+
+function sandboxOwnerOf(uid: number | undefined): Owner {
+  if (process.getuid?.() !== 0) return null;
+  const id = uid ?? sandboxUidDefault;
+  return { uid: id, gid: id };
+}

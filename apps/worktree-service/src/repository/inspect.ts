@@ -1,0 +1,38 @@
+import type { Context } from '../context.ts';
+import { openRepository } from '../context.ts';
+import { branchState, checkBranchName, commitId, findOrigin } from './origin.ts';
+import { CoppiceError } from '@coppice/contracts';
+
+export type Inspection = { repositoryId: string; repository: string; baseCommit: string };
+
+/** Whether a repository and its branch exist, without copying anything. Throws `repository-not-found`, `branch-not-found`. */
+export async function inspect(
+  context: Context,
+  input: { repository: string; baseBranch: string },
+  signal?: AbortSignal,
+): Promise<Inspection> {
+  const [origin] = await Promise.all([
+    findOrigin(context.git, input.repository, context.layout.root),
+    checkBranchName(context.git, input.baseBranch, 'baseBranch'),
+  ]);
+  const { tip } = await branchState(context.git, origin, input.baseBranch, 'baseBranch', signal);
+  return { repositoryId: origin.repositoryId, repository: origin.address, baseCommit: tip };
+}
+
+/** A unified patch between two commits of the stores, cut at `bytesMax`. */
+export async function diff(
+  context: Context,
+  input: { repository: string; baseCommit: string; commit: string; bytesMax: number },
+  signal?: AbortSignal,
+): Promise<{ patch: string; truncated: boolean }> {
+  const [base, commit] = [commitId(input.baseCommit, 'baseCommit'), commitId(input.commit, 'commit')];
+  const { store } = await openRepository(context, input.repository);
+  if (!store.exists || !(await store.has(base, signal)) || !(await store.has(commit, signal))) {
+    throw new CoppiceError('not-found', 'the commits are not in the stores of this repository');
+  }
+  const { stdout, truncated } = await context.git.run(
+    ['diff', '--no-color', '--no-ext-diff', '--no-textconv', '--find-renames', base, commit, '--'],
+    { ...store.tasks, outputBytesMax: input.bytesMax, truncate: true, signal },
+  );
+  return { patch: stdout.toString('utf8'), truncated };
+}

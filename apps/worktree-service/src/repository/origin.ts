@@ -1,0 +1,261 @@
+/** The user's own repository: what it is, and where its branches stand. Everything here only reads. */
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, sep } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import { gitLimits, operand, type Account, type Git, type GitOptions } from '../git/git.ts';
+import { parseAddress, redactText, repositoryIdOf } from './address.ts';
+
+export type LocalOrigin = {
+  kind: 'local';
+  repositoryId: string;
+  /** Canonical: the same however the repository was named. */
+  address: string;
+  /** The git directory that all its worktrees share. */
+  gitDir: string;
+  objectFormat: string;
+  /** Who the user's git runs as where the stack is root and the repository isn't root's. */
+  account: Account | null;
+};
+export type RemoteOrigin = { kind: 'remote'; repositoryId: string; address: string };
+export type Origin = LocalOrigin | RemoteOrigin;
+
+/** Where a target stands. `tip` is what the next landing builds on: what is landed but pending counts, so that work chains. */
+export type BranchState = { tip: string; branchTip: string; pending: string | null };
+
+export const landedRef = (branch: string): string => `refs/coppice/landed/${branch}`;
+
+const nearBranchesMax = 5;
+const objectId = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
+
+/** A whole object id, as git prints it. */
+export function commitId(value: string, field: string): string {
+  if (objectId.test(value)) return value;
+  throw new CoppiceError(
+    'invalid-request',
+    `${field}: expected a whole commit id, got ${JSON.stringify(value.slice(0, 100))}`,
+  );
+}
+
+/** How git is run in the user's repository. */
+export const inOrigin = (origin: LocalOrigin): GitOptions => ({
+  gitDir: origin.gitDir,
+  as: 'user',
+  account: origin.account,
+});
+
+/**
+ * Finds out what an address names. Throws `repository-not-found`. Nothing inside `dataFolder` is a repository: agents write there.
+ */
+export async function findOrigin(git: Git, address: string, dataFolder: string): Promise<Origin> {
+  const parsed = parseAddress(address);
+  if (parsed.kind === 'remote')
+    return { kind: 'remote', repositoryId: repositoryIdOf(parsed.url), address: parsed.url };
+  const folder = existingFolder(parsed.path);
+  refuseOwnData(folder, dataFolder);
+  const account = accountOf(folder);
+  const { exitCode, stdout } = await git.run(
+    [
+      'rev-parse',
+      '--path-format=absolute',
+      '--git-common-dir',
+      '--show-object-format',
+      '--is-bare-repository',
+      '--is-inside-git-dir',
+      '--show-prefix',
+    ],
+    { cwd: folder, as: 'user', account, answers: [128] },
+  );
+  const [commonDir = '', objectFormat = '', bare = '', insideGitDir = '', prefix = ''] = stdout
+    .toString('utf8')
+    .split('\n');
+  if (exitCode !== 0) throw notFound(parsed.path, 'it is not a git repository, or git may not read it');
+  if (prefix !== '')
+    throw notFound(parsed.path, `it is a folder inside a repository; name the repository's own folder`);
+  const gitDir = realpathSync(commonDir);
+  if ((bare === 'true' || insideGitDir === 'true') && gitDir !== folder) {
+    throw notFound(parsed.path, `it is a folder inside the git directory ${gitDir}`);
+  }
+  refuseOwnData(gitDir, dataFolder);
+  const canonical = basename(gitDir) === '.git' ? dirname(gitDir) : gitDir;
+  return {
+    kind: 'local',
+    repositoryId: repositoryIdOf(canonical),
+    address: canonical,
+    gitDir,
+    objectFormat,
+    account: accountOf(gitDir),
+  };
+}
+
+function existingFolder(path: string): string {
+  try {
+    const folder = realpathSync(path);
+    if (statSync(folder).isDirectory()) return folder;
+  } catch {
+    throw notFound(path, 'there is no such folder');
+  }
+  throw notFound(path, 'it is not a folder');
+}
+
+function refuseOwnData(path: string, dataFolder: string): void {
+  const own = realpathSync(dataFolder);
+  if (path === own || path.startsWith(own + sep)) throw notFound(path, "it lies in Coppice's own data folder");
+}
+
+function notFound(path: string, reason: string): CoppiceError {
+  return new CoppiceError('repository-not-found', `repository: ${path} can't be used: ${reason}`, {
+    details: { issues: [{ field: 'repository', expected: 'a git repository', received: path }] },
+  });
+}
+
+/** Null where the stack isn't root, or the folder is root's. */
+function accountOf(folder: string): Account | null {
+  const { uid, gid } = statSync(folder);
+  if (process.getuid?.() !== 0 || uid === 0) return null;
+  const entry = passwordEntries().find((fields) => Number(fields[2]) === uid);
+  return { uid, gid: Number(entry?.[3] ?? gid), home: entry?.[5] ?? '/nonexistent', name: entry?.[0] ?? String(uid) };
+}
+
+function passwordEntries(): string[][] {
+  try {
+    return readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .map((line) => line.split(':'));
+  } catch {
+    return [];
+  }
+}
+
+/** Checks a branch's name by git's own rules. */
+export async function checkBranchName(git: Git, branch: string, field: string): Promise<void> {
+  const valid = !branch.startsWith('-') && (await git.test(['check-ref-format', `refs/heads/${branch}`]));
+  if (!valid)
+    throw new CoppiceError(
+      'invalid-request',
+      `${field}: expected a branch name, got ${JSON.stringify(branch.slice(0, 200))}`,
+    );
+}
+
+/** Where a branch stands now. Throws `branch-not-found`, which names near branches. `field` is what the caller's caller named it by. */
+export async function branchState(
+  git: Git,
+  origin: Origin,
+  branch: string,
+  field: string,
+  signal?: AbortSignal,
+): Promise<BranchState> {
+  operand(branch);
+  if (origin.kind === 'remote') {
+    const refs = await remoteBranches(git, origin, [`refs/heads/${branch}`], signal);
+    const tip = refs.get(branch);
+    if (tip === undefined)
+      throw branchNotFound(branch, field, [...(await remoteBranches(git, origin, [], signal)).keys()]);
+    return { tip, branchTip: tip, pending: null };
+  }
+  const branchRef = `refs/heads/${branch}`;
+  const refs = await localRefs(git, origin, [branchRef, landedRef(branch)], signal);
+  const branchTip = refs.get(branchRef);
+  if (branchTip === undefined) {
+    const all = [...(await localRefs(git, origin, ['refs/heads/'], signal)).keys()];
+    throw branchNotFound(
+      branch,
+      field,
+      all.map((ref) => ref.slice('refs/heads/'.length)),
+    );
+  }
+  const landed = refs.get(landedRef(branch));
+  if (landed === undefined || landed === branchTip) return { tip: branchTip, branchTip, pending: null };
+  const chains = await git.test(['merge-base', '--is-ancestor', branchTip, landed], { ...inOrigin(origin), signal });
+  return chains ? { tip: landed, branchTip, pending: landed } : { tip: branchTip, branchTip, pending: null };
+}
+
+/** Full ref name → commit. A pattern is a whole ref name or a folder of refs. */
+export async function localRefs(
+  git: Git,
+  origin: LocalOrigin,
+  patterns: string[],
+  signal?: AbortSignal,
+): Promise<Map<string, string>> {
+  const output = await git.text(['for-each-ref', '--format=%(objectname) %(objecttype) %(refname)', ...patterns], {
+    ...inOrigin(origin),
+    signal,
+  });
+  const refs = new Map<string, string>();
+  for (const line of output.split('\n')) {
+    const [id, type, ref] = line.split(' ');
+    if (id !== undefined && ref !== undefined && type === 'commit') refs.set(ref, id);
+  }
+  return refs;
+}
+
+/** Branch name → commit, of all branches or of those named. Throws `repository-not-found` where the remote can't be reached. */
+export async function remoteBranches(
+  git: Git,
+  origin: RemoteOrigin,
+  refs: string[],
+  signal?: AbortSignal,
+): Promise<Map<string, string>> {
+  const output = await git
+    .text(['ls-remote', '--heads', '--', origin.address, ...refs], {
+      as: 'user',
+      timeLimitMs: gitLimits.timeMsDefault,
+      signal,
+    })
+    .catch((error: unknown) => {
+      if (!(error instanceof CoppiceError) || error.code !== 'git-failed') throw error;
+      const message = `repository: ${redactText(origin.address)} can't be read: ${error.message}`;
+      throw new CoppiceError('repository-not-found', message, {
+        cause: error,
+        details: {
+          issues: [
+            { field: 'repository', expected: 'a repository that git can read', received: redactText(origin.address) },
+          ],
+        },
+      });
+    });
+  const branches = new Map<string, string>();
+  for (const line of output.split('\n')) {
+    const [id, ref] = line.split('\t');
+    if (id !== undefined && ref?.startsWith('refs/heads/')) branches.set(ref.slice('refs/heads/'.length), id);
+  }
+  // ls-remote's patterns also match at the end of longer names.
+  if (refs.length > 0)
+    for (const name of branches.keys()) if (!refs.includes(`refs/heads/${name}`)) branches.delete(name);
+  return branches;
+}
+
+function branchNotFound(branch: string, field: string, branches: string[]): CoppiceError {
+  const near = branches
+    .map((name) => ({ name, distance: editDistance(name, branch) }))
+    .toSorted((left, right) => left.distance - right.distance)
+    .slice(0, nearBranchesMax)
+    .map(({ name }) => name);
+  const known =
+    near.length === 0
+      ? 'the repository has no branches'
+      : `it has ${near.join(', ')}${branches.length > near.length ? ' …' : ''}`;
+  return new CoppiceError(
+    'branch-not-found',
+    `${field}: no branch ${JSON.stringify(branch)} in the repository; ${known}`,
+    {
+      details: {
+        issues: [{ field, expected: near.length === 0 ? 'a branch' : `one of ${near.join(', ')}`, received: branch }],
+        branches: near,
+      },
+    },
+  );
+}
+
+/** Levenshtein distance. Branch names are at most some 200 characters. */
+function editDistance(left: string, right: string): number {
+  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= left.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= right.length; j++) {
+      const substitute = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
+      next.push(Math.min(substitute, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[right.length] ?? 0;
+}

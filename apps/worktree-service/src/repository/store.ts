@@ -1,0 +1,190 @@
+/**
+ * The two host-owned bare stores of one origin repository.
+ *
+ * - `origin.git` is only ever fetched into. A full copy: the user's own gc can't break it. Sandboxes see it read-only.
+ * - `tasks.git` borrows its objects, and holds imports, task branches, rescue and done refs. No sandbox ever sees it.
+ *
+ * Invariants:
+ * 1. Both appear at once, by a rename: a half-made store is never found.
+ * 2. Neither collects garbage: tasks and sandboxes borrow objects.
+ * 3. No attribute of a repository changes bytes here: `info/attributes`, which wins over every .gitattributes, turns conversions off.
+ * 4. Refs of one ref name move by compare-and-set. What touches worktree metadata or fetches holds the store's lock.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import { gitLimits, type Git, type GitOptions } from '../git/git.ts';
+import type { Layout } from '../layout.ts';
+import type { Locks } from '../lock.ts';
+import { branchState, landedRef, type BranchState, type Origin } from './origin.ts';
+
+/** Bytes are checked out as they are stored, and stored as they are read. `diff` and `merge` attributes are left alone. */
+export const rawAttributes = '* -text -eol -crlf -filter -ident -working-tree-encoding\n';
+
+const fetchTriesMax = 3;
+
+const settings = [
+  ['core.autocrlf', 'false'],
+  ['core.symlinks', 'true'],
+  ['core.filemode', 'true'],
+  ['core.protectHFS', 'true'],
+  ['core.protectNTFS', 'true'],
+  ['core.logAllRefUpdates', 'false'],
+  ['gc.auto', '0'],
+  ['gc.pruneExpire', 'never'],
+  ['gc.worktreePruneExpire', 'never'],
+  ['maintenance.auto', 'false'],
+  ['transfer.unpackLimit', '100'],
+];
+
+/** Flat names: a branch `a/b` that replaces a deleted branch `a` would not fit beside it. */
+const fetchedRef = (ref: string): string =>
+  `refs/fetched/${createHash('sha256').update(ref).digest('hex').slice(0, 40)}`;
+
+export class Store {
+  readonly repositoryId: string;
+  readonly originGit: string;
+  readonly tasksGit: string;
+  readonly #git: Git;
+  readonly #locks: Locks;
+  readonly #folder: string;
+
+  constructor(git: Git, locks: Locks, layout: Layout, repositoryId: string) {
+    this.repositoryId = repositoryId;
+    this.#git = git;
+    this.#locks = locks;
+    this.#folder = layout.repository(repositoryId);
+    this.originGit = join(this.#folder, 'origin.git');
+    this.tasksGit = join(this.#folder, 'tasks.git');
+  }
+
+  /** Options to run git in tasks.git. */
+  get tasks(): GitOptions {
+    return { gitDir: this.tasksGit };
+  }
+
+  get exists(): boolean {
+    return existsSync(this.#folder);
+  }
+
+  /** Guards what git itself doesn't: adding and pruning worktrees, and making the store. */
+  metadata<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#locks.hold(`repository-${this.repositoryId}`, work, { signal });
+  }
+
+  async create(objectFormat: string, signal?: AbortSignal): Promise<void> {
+    if (this.exists) return;
+    await this.metadata(async () => {
+      if (this.exists) return;
+      const folder = `${this.#folder}.new-${randomUUID()}`;
+      mkdirSync(folder, { recursive: true, mode: 0o711 });
+      try {
+        await this.#initialise(join(folder, 'origin.git'), objectFormat);
+        await this.#initialise(join(folder, 'tasks.git'), objectFormat);
+        // A sandbox's user reads it.
+        await this.#git.run(['config', 'core.sharedRepository', '0644'], { gitDir: join(folder, 'origin.git') });
+        writeFileSync(join(folder, 'tasks.git/objects/info/alternates'), '../../origin.git/objects\n');
+        renameSync(folder, this.#folder);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    }, signal);
+  }
+
+  async #initialise(gitDir: string, objectFormat: string): Promise<void> {
+    const shared = gitDir.endsWith('origin.git') ? ['--shared=0644'] : [];
+    await this.#git.run([
+      'init',
+      '--quiet',
+      '--bare',
+      '--template=',
+      '--initial-branch=none',
+      `--object-format=${objectFormat}`,
+      ...shared,
+      '--',
+      gitDir,
+    ]);
+    for (const [name, value] of settings) await this.#git.run(['config', name ?? '', value ?? ''], { gitDir });
+    mkdirSync(join(gitDir, 'info'), { recursive: true });
+    writeFileSync(join(gitDir, 'info/attributes'), rawAttributes);
+    mkdirSync(join(gitDir, 'objects/info'), { recursive: true });
+    // tasks.git holds other tasks' work.
+    if (shared.length === 0) chmodSync(gitDir, 0o700);
+  }
+
+  has(commit: string, signal?: AbortSignal): Promise<boolean> {
+    return this.#git.test(['cat-file', '-e', `${commit}^{commit}`], { ...this.tasks, answers: [1, 128], signal });
+  }
+
+  isAncestor(ancestor: string, descendant: string, signal?: AbortSignal): Promise<boolean> {
+    return this.#git.test(['merge-base', '--is-ancestor', ancestor, descendant], { ...this.tasks, signal });
+  }
+
+  /** The commit (or other object) that a revision of tasks.git names; undefined where there is none. */
+  async resolve(revision: string, signal?: AbortSignal): Promise<string | undefined> {
+    const { exitCode, stdout } = await this.#git.run(
+      ['rev-parse', '--verify', '--quiet', '--end-of-options', revision],
+      {
+        ...this.tasks,
+        answers: [1],
+        signal,
+      },
+    );
+    return exitCode === 0 ? stdout.toString().trim() : undefined;
+  }
+
+  /** Several changes of refs of tasks.git, all or none. Throws `git-contention` where one has moved. */
+  async updateRefs(commands: string[], signal?: AbortSignal): Promise<void> {
+    const input = ['start', ...commands, 'prepare', 'commit', ''].join('\n');
+    await this.#git.run(['update-ref', '--stdin'], { ...this.tasks, input, signal });
+  }
+
+  /** Where the branch stands now, with its commit in origin.git. */
+  async fetchTip(origin: Origin, branch: string, field: string, signal?: AbortSignal): Promise<BranchState> {
+    await this.create(origin.kind === 'local' ? origin.objectFormat : 'sha1', signal);
+    for (let tries = 0; tries < fetchTriesMax; tries++) {
+      const state = await branchState(this.#git, origin, branch, field, signal);
+      if (await this.#inOrigin(state.tip, signal)) return state;
+      await this.#fetch(origin, branch, state, signal);
+      if (await this.#inOrigin(state.tip, signal)) return state;
+      // The branch moved in between.
+    }
+    throw new CoppiceError('git-contention', `${field}: ${branch} moves faster than it can be fetched`);
+  }
+
+  #inOrigin(commit: string, signal?: AbortSignal): Promise<boolean> {
+    return this.#git.test(['cat-file', '-e', `${commit}^{commit}`], {
+      gitDir: this.originGit,
+      answers: [1, 128],
+      signal,
+    });
+  }
+
+  async #fetch(origin: Origin, branch: string, state: BranchState, signal?: AbortSignal): Promise<void> {
+    const refs = [`refs/heads/${branch}`, ...(state.pending === null ? [] : [landedRef(branch)])];
+    const source = origin.kind === 'local' ? origin.gitDir : origin.address;
+    await this.#locks.hold(
+      `fetch-${this.repositoryId}`,
+      async () => {
+        if (await this.#inOrigin(state.tip, signal)) return;
+        const options = [
+          '--quiet',
+          '--no-tags',
+          '--no-write-fetch-head',
+          '--no-auto-gc',
+          '--update-shallow',
+          '--force',
+        ];
+        await this.#git.run(['fetch', ...options, '--', source, ...refs.map((ref) => `+${ref}:${fetchedRef(ref)}`)], {
+          gitDir: this.originGit,
+          // Towards a remote, the user's credentials are needed; a local repository is read with our own configuration.
+          as: origin.kind === 'local' ? 'service' : 'user',
+          timeLimitMs: gitLimits.timeMsLong,
+          signal,
+        });
+      },
+      { signal, waitMsMax: gitLimits.timeMsLong },
+    );
+  }
+}

@@ -1,0 +1,53 @@
+import { serveCommands, type CommandServer, type Service } from '@coppice/bus';
+import { anyPool } from '@coppice/contracts';
+import type { RunningWork, ServiceContext } from '@coppice/service';
+import type { Context } from './context.ts';
+import { commandHandlers, endpoints, serviceName } from './handlers.ts';
+import { openContext } from './open.ts';
+
+export type WorktreeServiceOptions = {
+  /** Absolute; everything that this service keeps lies in it. */
+  dataFolder: string;
+  /** Whom worktrees belong to where the stack is root; default 10001. */
+  sandboxUid?: number | undefined;
+  /** Commands in progress at once; default 8. */
+  concurrency?: number | undefined;
+};
+
+/** A checkout keeps a disk and a git process busy: more at once only makes each slower. */
+const concurrencyDefault = 8;
+
+/** Starts the service on a bus, by itself or embedded among others. */
+export async function startWorktreeService(
+  service: ServiceContext,
+  options: WorktreeServiceOptions,
+): Promise<RunningWork> {
+  const { bus, member, node, version, log } = service;
+  const context = await openContext({
+    dataFolder: options.dataFolder,
+    node,
+    sandboxUid: options.sandboxUid,
+    onTrashError: (error) => log.warn({ err: error }, 'a removed folder could not be deleted'),
+  });
+  const calls = await bus.serve({
+    name: serviceName,
+    version,
+    description: 'Repositories, worktrees, commits and merges',
+    endpoints: endpoints(context),
+  });
+  const commands = await serveCommands(bus, {
+    service: serviceName,
+    pools: [anyPool, node],
+    concurrency: options.concurrency ?? concurrencyDefault,
+    member,
+    handlers: commandHandlers(context),
+  });
+  return { stop: () => stop(commands, calls, context) };
+}
+
+async function stop(commands: CommandServer, calls: Service, context: Context): Promise<void> {
+  await calls.stop();
+  await commands.stop();
+  // What isn't deleted by then is swept at the next start.
+  await context.trash.settle();
+}

@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process';
+import { lstatSync, readdirSync, type Stats } from 'node:fs';
+import { promisify } from 'node:util';
+import { CoppiceError } from '@coppice/contracts';
+import { byteString, bytesOf } from '../folders.ts';
+
+const run = promisify(execFile);
+const copyTimeMs = 9 * 60_000;
+/** Names in one call of cp: far below the system's limit for arguments. */
+const namesPerCall = 500;
+
+/**
+ * Copies a sealed, host-owned folder into a fresh checkout as plain data: no link is followed on either side, and what the checkout has
+ * wins. Owner, mode and times are kept; blocks are shared where the file system can.
+ */
+export async function copyInto(source: string, target: string, signal?: AbortSignal): Promise<void> {
+  const pending = [''];
+  for (let relative = pending.pop(); relative !== undefined; relative = pending.pop()) {
+    const from = join(byteString(source), relative);
+    const to = join(byteString(target), relative);
+    const absent: string[] = [];
+    for (const entry of readdirSync(bytesOf(from), { encoding: 'buffer', withFileTypes: true })) {
+      const name = entry.name.toString('latin1');
+      const there = lstatOrUndefined(join(to, name));
+      if (there === undefined) absent.push(name);
+      else if (there.isDirectory() && entry.isDirectory()) pending.push(relative === '' ? name : `${relative}/${name}`);
+    }
+    await copyAll(from, to, absent, signal);
+  }
+}
+
+async function copyAll(from: string, to: string, names: string[], signal: AbortSignal | undefined): Promise<void> {
+  const options = process.platform === 'linux' ? ['-a', '--reflink=auto'] : ['-a'];
+  // Arguments are text to Node: a name that isn't UTF-8 goes with its folder, or, at the top, can't be copied.
+  const texts = names
+    .map((name) => ({ name, text: bytesOf(name).toString('utf8') }))
+    .filter(({ name, text }) => byteString(text) === name);
+  const folder = bytesOf(from).toString('utf8');
+  for (let index = 0; index < texts.length; index += namesPerCall) {
+    const sources = texts.slice(index, index + namesPerCall).map(({ text }) => `${folder}/${text}`);
+    await run('cp', [...options, '--', ...sources, `${bytesOf(to).toString('utf8')}/`], {
+      timeout: copyTimeMs,
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' },
+      ...(signal === undefined ? {} : { signal }),
+    }).catch((error: unknown) => {
+      throw new CoppiceError('internal', `copying what setup left failed: ${String(error).slice(0, 500)}`, {
+        cause: error,
+      });
+    });
+  }
+}
+
+const join = (folder: string, name: string): string => (name === '' ? folder : `${folder}/${name}`);
+
+function lstatOrUndefined(path: string): Stats | undefined {
+  return lstatSync(bytesOf(path), { throwIfNoEntry: false });
+}

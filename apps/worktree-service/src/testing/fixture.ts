@@ -1,0 +1,98 @@
+/** What this service's tests share: a data folder, a user's repository, and the steps of a task. Not imported by the service. */
+import { execFile } from 'node:child_process';
+import { chownSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import type { CommitMessage } from '@coppice/contracts';
+import { isolatedGitEnvironment, temporaryFolder, temporaryRepository } from '@coppice/testing';
+import type { RepositorySettings, TemporaryRepository } from '@coppice/testing';
+import type { Context } from '../context.ts';
+import { commit } from '../import/import.ts';
+import type { ImportLimits } from '../import/limits.ts';
+import { openContext } from '../open.ts';
+import { prepare, type Prepared } from '../worktree/prepare.ts';
+
+const run = promisify(execFile);
+
+export const taskId = 'task1';
+export const runId = 'run1';
+export const date = '2026-02-03T04:05:06Z';
+
+export const message = (description = 'do it'): CommitMessage => ({
+  type: 'feat',
+  scope: 'core',
+  description,
+  body: null,
+  coAuthor: null,
+  date,
+});
+
+export type Fixture = AsyncDisposable & {
+  context: Context;
+  repository: TemporaryRepository;
+  dataFolder: string;
+  prepared(task?: string): Promise<Prepared & { tree: string }>;
+  committed(task?: string, effectId?: string, protect?: string[]): ReturnType<typeof commit>;
+  /** Git in tasks.git, as a test's eye. */
+  tasks(...args: string[]): Promise<string>;
+};
+
+export async function fixture(
+  settings: RepositorySettings & { importLimits?: Partial<ImportLimits> } = {},
+): Promise<Fixture> {
+  const folder = await temporaryFolder('worktrees');
+  const repository = await temporaryRepository(settings);
+  const context = await openContext({
+    dataFolder: join(folder.path, 'data'),
+    node: 'node1',
+    importLimits: settings.importLimits ?? {},
+  });
+  let tasksGit = '';
+  return {
+    context,
+    repository,
+    dataFolder: context.layout.root,
+    async prepared(task = taskId) {
+      const made = await prepare(context, {
+        taskId: task,
+        repository: repository.path,
+        baseBranch: repository.branch,
+        slug: 'slug',
+        setupKey: null,
+      });
+      tasksGit = (made.mounts[3]?.source ?? '').replace(/origin\.git$/, 'tasks.git');
+      return { ...made, tree: made.mounts[0]?.source ?? '' };
+    },
+    committed: (task = taskId, effectId = `commit_${task}`, protect = []) =>
+      commit(context, { taskId: task, runId, effectId, message: message(), protect }),
+    async tasks(...args) {
+      const { stdout } = await run('git', ['--git-dir', tasksGit, ...args], {
+        env: isolatedGitEnvironment(folder.path),
+      });
+      return stdout.trim();
+    },
+    async [Symbol.asyncDispose]() {
+      await context.trash.settle();
+      await repository.remove();
+      await folder.remove();
+    },
+  };
+}
+
+/** Writes a file in a worktree as the sandbox's user would. */
+export function write(tree: string, path: string, content: string | Buffer): void {
+  const file = join(tree, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, content);
+  const { uid, gid } = lstatSync(tree);
+  if (process.getuid?.() === 0) chownSync(file, uid, gid);
+}
+
+/** Runs a program, giving what it printed; throws when it fails. */
+export async function shell(script: string, cwd: string, environment: Record<string, string> = {}): Promise<string> {
+  const { stdout, stderr } = await run('sh', ['-c', script], {
+    cwd,
+    env: { ...isolatedGitEnvironment(cwd), ...environment },
+  });
+  return stdout + stderr;
+}

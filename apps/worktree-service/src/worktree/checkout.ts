@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import type { Context } from '../context.ts';
+import { fingerprint, handOver } from '../folders.ts';
+import { gitLimits, nulSeparated, type GitOptions } from '../git/git.ts';
+import type { Store } from '../repository/store.ts';
+import { copyInto } from '../setup/copy-tree.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** Older than any index made now: git re-reads files that are as young as its index. */
+const ageSeconds = 60;
+
+export type TreeEntry = { mode: string; objectId: string };
+
+/** Every file of a tree, by path (one byte a character). */
+export async function listTree(
+  context: Context,
+  store: Store,
+  tree: string,
+  signal?: AbortSignal,
+): Promise<Map<string, TreeEntry>> {
+  const { stdout } = await context.git.run(['ls-tree', '-r', '-z', '--full-tree', tree], { ...store.tasks, signal });
+  const entries = new Map<string, TreeEntry>();
+  for (const line of nulSeparated(stdout)) {
+    const tab = line.indexOf('\t');
+    const [mode = '', , objectId = ''] = line.slice(0, tab).split(' ');
+    entries.set(line.slice(tab + 1), { mode, objectId });
+  }
+  return entries;
+}
+
+/**
+ * Fills a new, empty folder with a tree (bytes as stored, no conversion), adds what setup left, and hands it to the sandbox's user.
+ * Returns how everything looked then. `gitOptions` names the git directory and index to use: host-owned both.
+ */
+export async function checkOut(
+  context: Context,
+  parts: {
+    store: Store;
+    tree: string;
+    folder: string;
+    gitOptions: GitOptions;
+    /** A sealed setup's folder, or null. */
+    setup: string | null;
+    signal?: AbortSignal | undefined;
+  },
+): Promise<Snapshot> {
+  const { store, tree, folder, gitOptions, signal } = parts;
+  const options = { ...gitOptions, workTree: folder, cwd: folder, signal };
+  const [entries] = await Promise.all([
+    listTree(context, store, tree, signal),
+    context.git.run(['read-tree', '--reset', '-u', tree], { ...options, timeLimitMs: gitLimits.timeMsLong }),
+  ]);
+  if (parts.setup !== null) await copyInto(parts.setup, folder, signal);
+  const snapshot: Snapshot = new Map();
+  await handOver(folder, context.sandboxOwner, {
+    oldFiles: { mtime: Math.floor(Date.now() / 1_000) - ageSeconds, isOld: (path) => entries.has(path) },
+    onFile: (path, stat) => {
+      snapshot.set(path, { fingerprint: fingerprint(stat), objectId: entries.get(path)?.objectId ?? null });
+    },
+  });
+  // The index has the times from before the hand-over.
+  await context.git.run(['update-index', '-q', '--refresh'], { ...options, answers: [1] });
+  return snapshot;
+}
+
+/** The sealed result of a setup, to be copied; null for none. */
+export const sealedFolder = (context: Context, setupKey: string): string =>
+  join(context.layout.setup(setupKey), 'sealed');

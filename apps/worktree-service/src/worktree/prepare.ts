@@ -1,0 +1,155 @@
+/**
+ * A worktree and branch for a task.
+ *
+ * Invariants:
+ * 1. `record.json` is written last: with it the worktree is complete, and is never touched again by a repeat (an agent may be at work in
+ *    it). Without it, whatever is there is from a crash, has never been seen by an agent, and is made anew.
+ * 2. Only `git worktree add` holds the repository's lock; the checkout doesn't.
+ */
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CoppiceError, type Mount } from '@coppice/contracts';
+import { openRepository, type Context } from '../context.ts';
+import { handOver } from '../folders.ts';
+import { operand } from '../git/git.ts';
+import { safeName, sandboxPaths } from '../layout.ts';
+import { checkBranchName } from '../repository/origin.ts';
+import type { Store } from '../repository/store.ts';
+import { keepUnderRescue } from '../rescue.ts';
+import { writeAgentGit } from './agent-git.ts';
+import { checkOut, sealedFolder } from './checkout.ts';
+import { writeSnapshot } from './snapshot.ts';
+import {
+  readTaskRecord,
+  taskFolders,
+  withTask,
+  worktreeMetadata,
+  writeTaskRecord,
+  type TaskRecord,
+} from './task-record.ts';
+
+const slugPattern = /^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
+/** The file system's clock ticks every few milliseconds: a write within the same tick would leave the ctime as it was. */
+const clockTickMs = 20;
+
+export type PrepareInput = {
+  taskId: string;
+  repository: string;
+  baseBranch: string;
+  slug: string;
+  setupKey: string | null;
+};
+export type Prepared = { node: string; branch: string; baseCommit: string; mounts: Mount[] };
+
+export async function prepare(context: Context, input: PrepareInput, signal?: AbortSignal): Promise<Prepared> {
+  const taskId = safeName(input.taskId, 'taskId');
+  if (!slugPattern.test(input.slug)) {
+    throw new CoppiceError(
+      'invalid-request',
+      `slug: expected at most 30 characters of a-z, 0-9 and dashes, got ${JSON.stringify(input.slug.slice(0, 60))}`,
+    );
+  }
+  await checkBranchName(context.git, input.baseBranch, 'baseBranch');
+  const { origin, store } = await openRepository(context, input.repository);
+  return withTask(
+    context,
+    taskId,
+    async () => {
+      const branch = `coppice/${taskId}/${input.slug}`;
+      let record = readTaskRecord(context, taskId);
+      if (record === undefined) {
+        const { tip } = await store.fetchTip(origin, input.baseBranch, 'baseBranch', signal);
+        record = { repositoryId: store.repositoryId, branch, baseCommit: tip };
+        const objectFormat = origin.kind === 'local' ? origin.objectFormat : 'sha1';
+        await make(context, store, { taskId, record, objectFormat, setupKey: input.setupKey, signal });
+      } else if (record.repositoryId !== store.repositoryId || record.branch !== branch) {
+        throw new CoppiceError('conflict', `task ${taskId} has a worktree of another repository or branch`);
+      }
+      return { node: context.node, branch, baseCommit: record.baseCommit, mounts: mounts(context, store, taskId) };
+    },
+    signal,
+  );
+}
+
+function mounts(context: Context, store: Store, taskId: string): Mount[] {
+  const folders = taskFolders(context, taskId);
+  return [
+    { source: folders.tree, target: sandboxPaths.workspace, readOnly: false },
+    { source: folders.gitLink, target: sandboxPaths.gitLink, readOnly: true },
+    { source: folders.agentGit, target: sandboxPaths.agentGit, readOnly: false },
+    { source: store.originGit, target: sandboxPaths.origin, readOnly: true },
+  ];
+}
+
+async function make(
+  context: Context,
+  store: Store,
+  parts: {
+    taskId: string;
+    record: TaskRecord;
+    objectFormat: string;
+    setupKey: string | null;
+    signal: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const { taskId, record, signal } = parts;
+  const setup = parts.setupKey === null ? null : sealedFolder(context, parts.setupKey);
+  if (setup !== null && !existsSync(setup))
+    throw new CoppiceError('not-found', `setup ${parts.setupKey} isn't sealed here`);
+  const folders = taskFolders(context, taskId);
+  const metadata = worktreeMetadata(store.tasksGit, folders.tree);
+  context.trash.take(folders.folder);
+  mkdirSync(folders.folder, { recursive: true, mode: 0o711 });
+  chmodSync(folders.folder, 0o711);
+
+  await keepOldBranch(store, taskId, record, signal);
+  await store.metadata(async () => {
+    rmSync(metadata, { recursive: true, force: true });
+    const branchExists = (await store.resolve(`refs/heads/${record.branch}`, signal)) !== undefined;
+    const target = branchExists
+      ? [folders.tree, operand(record.branch)]
+      : ['-b', operand(record.branch), folders.tree, record.baseCommit];
+    await context.git.run(
+      ['worktree', 'add', '--quiet', '--no-checkout', ...(branchExists ? [] : ['--no-track']), ...target],
+      { ...store.tasks, signal },
+    );
+  }, signal);
+  context.reached('worktree-added');
+
+  const snapshot = await checkOut(context, {
+    store,
+    tree: record.baseCommit,
+    folder: folders.tree,
+    gitOptions: { gitDir: metadata },
+    setup,
+    signal,
+  });
+  const indexFile = `${metadata}/index`;
+  writeAgentGit(folders.agentGit, {
+    branch: record.branch,
+    baseCommit: record.baseCommit,
+    indexFile,
+    objectFormat: parts.objectFormat,
+  });
+  await handOver(folders.agentGit, context.sandboxOwner);
+  writeFileSync(folders.gitLink, `gitdir: ${sandboxPaths.agentGit}\n`);
+  chmodSync(folders.gitLink, 0o644);
+  writeSnapshot(folders.snapshot, snapshot);
+  context.reached('checked-out');
+  await sleep(clockTickMs);
+  writeTaskRecord(context, taskId, record);
+}
+
+/** A branch of this name that stands elsewhere is what an earlier worktree, lost since, was left with. */
+async function keepOldBranch(
+  store: Store,
+  taskId: string,
+  record: TaskRecord,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const ref = `refs/heads/${record.branch}`;
+  const old = await store.resolve(ref, signal);
+  if (old === undefined || old === record.baseCommit) return;
+  await keepUnderRescue(store, taskId, old, signal);
+  await store.updateRefs([`delete ${ref} ${old}`], signal);
+}

@@ -1,0 +1,182 @@
+/**
+ * Removal of a task's worktree.
+ *
+ * Invariants:
+ * 1. Work that is nowhere else is kept before anything is removed: under `refs/coppice/rescue/<taskId>/<n>` of tasks.git, or, where it
+ *    can't be imported, as a folder.
+ * 2. Each step can be repeated: a crash between two of them loses nothing, and the repeat ends the removal.
+ */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import { openRepository, storeOf, type Context } from '../context.ts';
+import { importTree } from '../import/import.ts';
+import { formatMessage } from '../import/message.ts';
+import { safeName } from '../layout.ts';
+import type { Store } from '../repository/store.ts';
+import { keepUnderRescue } from '../rescue.ts';
+import { readTaskRecord, taskFolders, withTask, worktreeMetadata, type TaskRecord } from './task-record.ts';
+
+export type RemoveInput = {
+  taskId: string;
+  runId: string;
+  effectId: string;
+  repository: string;
+  keepBranch: boolean;
+  /** RFC 3339. */
+  date: string;
+};
+
+/** `rescue`: what to give to `git fetch` to get the kept work, or a folder; null where nothing would have been lost. */
+export async function remove(
+  context: Context,
+  input: RemoveInput,
+  signal?: AbortSignal,
+): Promise<{ rescue: string | null }> {
+  const taskId = safeName(input.taskId, 'taskId');
+  safeName(input.effectId, 'effectId');
+  return withTask(
+    context,
+    taskId,
+    async () => {
+      const record = readTaskRecord(context, taskId);
+      const store =
+        record === undefined ? await storeOfAddress(context, input.repository) : storeOf(context, record.repositoryId);
+      let rescue: string | null = null;
+      if (record !== undefined && store !== undefined)
+        rescue = await keepUncommitted(context, store, record, input, signal);
+      context.reached('rescued');
+      const folders = taskFolders(context, taskId);
+      context.trash.take(folders.folder);
+      context.trash.take(context.layout.checkoutsOf(taskId));
+      removeSetupAttempts(context, taskId);
+      if (store !== undefined && store.exists) {
+        const metadata = worktreeMetadata(store.tasksGit, folders.tree);
+        await store.metadata(async () => rmSync(metadata, { recursive: true, force: true }), signal);
+        const kept = await removeBranches(context, store, taskId, input.keepBranch, signal);
+        rescue ??= kept;
+      }
+      return { rescue };
+    },
+    signal,
+  );
+}
+
+/** The repository may have been removed by its owner meanwhile. */
+async function storeOfAddress(context: Context, address: string): Promise<Store | undefined> {
+  try {
+    return (await openRepository(context, address)).store;
+  } catch (error) {
+    if (error instanceof CoppiceError && error.code === 'repository-not-found') return undefined;
+    throw error;
+  }
+}
+
+async function keepUncommitted(
+  context: Context,
+  store: Store,
+  record: TaskRecord,
+  input: RemoveInput,
+  signal?: AbortSignal,
+): Promise<string | null> {
+  const { taskId } = input;
+  const { tree } = taskFolders(context, taskId);
+  if (!existsSync(tree)) return null;
+  const parent = (await store.resolve(`refs/heads/${record.branch}`, signal)) ?? record.baseCommit;
+  const message = formatMessage(
+    {
+      type: 'chore',
+      scope: null,
+      description: 'rescue of uncommitted work',
+      body: null,
+      coAuthor: null,
+      date: input.date,
+    },
+    input,
+  );
+  try {
+    const made = await importTree(context, store, {
+      taskId,
+      parent,
+      effectId: input.effectId,
+      message,
+      date: input.date,
+      signal,
+    });
+    if (made === undefined) return null;
+    const ref = await keepUnderRescue(store, taskId, made.commit, signal);
+    await store.updateRefs([`delete ${made.ref} ${made.commit}`], signal);
+    return fetchable(store, ref);
+  } catch (error) {
+    if (!(error instanceof CoppiceError) || (error.code !== 'import-refused' && error.code !== 'limit-exceeded'))
+      throw error;
+    return keepFolder(context, taskId, tree);
+  }
+}
+
+const fetchable = (store: Store, ref: string): string => `${store.tasksGit} ${ref}`;
+
+function keepFolder(context: Context, taskId: string, tree: string): string {
+  mkdirSync(context.layout.rescue, { recursive: true, mode: 0o700 });
+  const number = readdirSync(context.layout.rescue).filter((name) => name.startsWith(`${taskId}.`)).length + 1;
+  const folder = join(context.layout.rescue, `${taskId}.${number}`);
+  renameSync(tree, folder);
+  return folder;
+}
+
+/** Deletes the task's branches, or keeps them on request; a tip that is merged nowhere is kept under a rescue ref. */
+async function removeBranches(
+  context: Context,
+  store: Store,
+  taskId: string,
+  keep: boolean,
+  signal?: AbortSignal,
+): Promise<string | null> {
+  if (keep) return null;
+  const list = await context.git.text(
+    ['for-each-ref', '--format=%(objectname) %(refname)', `refs/heads/coppice/${taskId}/`],
+    { ...store.tasks, signal },
+  );
+  let rescue: string | null = null;
+  for (const line of list.split('\n')) {
+    const [tip, ref] = line.split(' ');
+    if (tip === undefined || ref === undefined) continue;
+    if (!(await isKeptElsewhere(context, store, taskId, tip, signal))) {
+      rescue = fetchable(store, await keepUnderRescue(store, taskId, tip, signal));
+    }
+    await store.updateRefs([`delete ${ref} ${tip}`], signal);
+  }
+  return rescue;
+}
+
+async function isKeptElsewhere(
+  context: Context,
+  store: Store,
+  taskId: string,
+  tip: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  // Squashed, its commit is in no history; landing wrote down that it is merged.
+  if ((await store.resolve(mergedRef(taskId), signal)) === tip) return true;
+  const containing = (gitDir: string, refs: string) =>
+    context.git.text(['for-each-ref', '--count=1', '--format=x', `--contains=${tip}`, refs], {
+      gitDir,
+      signal,
+      answers: [128, 129],
+    });
+  // origin.git may not have the commit at all, which is an error to it.
+  const [inOrigin, inRescue] = [
+    await containing(store.originGit, 'refs/fetched/'),
+    await containing(store.tasksGit, `refs/coppice/rescue/${taskId}/`),
+  ];
+  return inOrigin !== '' || inRescue !== '';
+}
+
+/** The task's commit that has landed, or was pushed. */
+export const mergedRef = (taskId: string): string => `refs/coppice/merged/${taskId}`;
+
+function removeSetupAttempts(context: Context, taskId: string): void {
+  for (const key of existsSync(context.layout.setups) ? readdirSync(context.layout.setups) : []) {
+    context.trash.take(join(context.layout.setups, key, 'attempts', taskId));
+  }
+}

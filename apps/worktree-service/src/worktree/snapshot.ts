@@ -1,0 +1,44 @@
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+
+/**
+ * How the files of a worktree looked before an agent could touch them. `objectId` is the blob that a file was checked out from, or null
+ * for a file that setup left: unchanged, it is nobody's work.
+ */
+export type SnapshotEntry = { fingerprint: string; objectId: string | null };
+export type Snapshot = Map<string, SnapshotEntry>;
+
+/** Host-owned; beside the worktree, never in it. Entries are separated by NUL: a path may hold anything else. */
+export function writeSnapshot(file: string, snapshot: Snapshot): void {
+  const lines: string[] = [];
+  for (const [path, { fingerprint, objectId }] of snapshot) lines.push(`${fingerprint}\t${objectId ?? '-'}\t${path}\0`);
+  writeFileAtomically(file, Buffer.from(lines.join(''), 'latin1'));
+}
+
+export function readSnapshot(file: string): Snapshot {
+  const snapshot: Snapshot = new Map();
+  for (const line of readFileSync(file, 'latin1').split('\0')) {
+    if (line === '') continue;
+    const first = line.indexOf('\t');
+    const second = line.indexOf('\t', first + 1);
+    const objectId = line.slice(first + 1, second);
+    snapshot.set(line.slice(second + 1), {
+      fingerprint: line.slice(0, first),
+      objectId: objectId === '-' ? null : objectId,
+    });
+  }
+  return snapshot;
+}
+
+/** Whole or not at all, and on disk when it returns. */
+export function writeFileAtomically(file: string, content: Buffer | string): void {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  const temporary = `${file}.new`;
+  const descriptor = openSync(temporary, 'w', 0o600);
+  try {
+    for (let offset = 0; offset < bytes.length;) offset += writeSync(descriptor, bytes, offset);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(temporary, file);
+}
