@@ -2,7 +2,13 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['libs/**/*.test.ts', 'apps/**/*.test.ts', 'deploy/**/*.test.ts', 'setup/**/*.test.ts', 'test/**/*.test.ts'],
+    include: [
+      'libs/**/*.test.ts',
+      'apps/**/*.test.ts',
+      'deploy/**/*.test.ts',
+      'setup/**/*.test.ts',
+      'test/**/*.test.ts',
+    ],
     environment: 'node',
     // Tests start real servers, sandboxes and processes: a machine of two cores is the measure.
     maxWorkers: 2,

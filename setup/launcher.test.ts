@@ -57,7 +57,8 @@ test('it runs set-up when that has never run, and stops when set-up fails', () =
   const failed = spawnSync('./coppice', { cwd: folder, encoding: 'utf8' });
   expect([failed.status, failed.stdout, failed.stderr]).toEqual([3, '', 'setting up\n']);
   const links = "import { symlinkSync, writeFileSync } from 'node:fs';";
-  const steps = "symlinkSync(process.execPath, '.cache/bin/node'); writeFileSync('.cache/setup.json', '{}');";
+  // Set-up is started by whichever Node is on PATH, and chooses this one.
+  const steps = `symlinkSync(${JSON.stringify(process.execPath)}, '.cache/bin/node'); writeFileSync('.cache/setup.json', '{}');`;
   writeFileSync(join(folder, 'setup/setup.js'), `${links}\n${steps}`);
   expect(spawnSync('./coppice', { cwd: folder, encoding: 'utf8' }).stdout).toBe('started\n');
 });

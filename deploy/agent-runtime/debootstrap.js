@@ -3,7 +3,20 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 
 const suite = 'bookworm';
-const packages = ['git', 'ca-certificates', 'curl', 'jq', 'less', 'make', 'patch', 'perl-base', 'procps', 'unzip', 'xz-utils', 'zip'];
+const packages = [
+  'git',
+  'ca-certificates',
+  'curl',
+  'jq',
+  'less',
+  'make',
+  'patch',
+  'perl-base',
+  'procps',
+  'unzip',
+  'xz-utils',
+  'zip',
+];
 const timeoutMs = 10 * 60_000;
 
 /**
@@ -15,10 +28,19 @@ export function bootstrapDebian(root, log) {
   if (process.getuid?.() !== 0) throw new Error('debootstrap needs root.');
   log(`unpacking Debian ${suite} by debootstrap (half a minute)`);
   const mirror = process.env['COPPICE_DEBIAN_MIRROR'];
-  const args = ['--variant=minbase', `--include=${packages.join(',')}`, suite, root, ...(mirror === undefined ? [] : [mirror])];
+  const args = [
+    '--variant=minbase',
+    `--include=${packages.join(',')}`,
+    suite,
+    root,
+    ...(mirror === undefined ? [] : [mirror]),
+  ];
   const result = spawnSync('debootstrap', args, { encoding: 'utf8', timeout: timeoutMs });
-  if (result.error !== undefined) throw new Error(`debootstrap could not be run: ${result.error.message}`, { cause: result.error });
-  if (result.status !== 0) throw new Error(`debootstrap failed: ${result.stdout.trim().split('\n').slice(-2).join(' ')}`);
+  if (result.error !== undefined)
+    throw new Error(`debootstrap could not be run: ${result.error.message}`, { cause: result.error });
+  if (result.status !== 0)
+    throw new Error(`debootstrap failed: ${result.stdout.trim().split('\n').slice(-2).join(' ')}`);
   // Package archives and lists are of no use in a sandbox, and the lists name this machine's mirror.
-  for (const folder of ['var/cache/apt', 'var/lib/apt/lists', 'etc/apt/sources.list']) fs.rmSync(`${root}/${folder}`, { recursive: true, force: true });
+  for (const folder of ['var/cache/apt', 'var/lib/apt/lists', 'etc/apt/sources.list'])
+    fs.rmSync(`${root}/${folder}`, { recursive: true, force: true });
 }

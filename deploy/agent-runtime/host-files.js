@@ -10,7 +10,15 @@ const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const lddTimeoutMs = 60_000;
 
 /** Old prebuilt programs name these, though current C libraries hold them in one file. */
-const runtimeLibraries = ['libpthread.so.0', 'libdl.so.2', 'librt.so.1', 'libutil.so.1', 'libm.so.6', 'libstdc++.so.6', 'libgcc_s.so.1'];
+const runtimeLibraries = [
+  'libpthread.so.0',
+  'libdl.so.2',
+  'librt.so.1',
+  'libutil.so.1',
+  'libm.so.6',
+  'libstdc++.so.6',
+  'libgcc_s.so.1',
+];
 const nameServiceLibraries = ['libnss_files.so.2', 'libnss_dns.so.2', 'libresolv.so.2'];
 
 /**
@@ -78,7 +86,8 @@ export class Libraries {
 
   copyAll() {
     this.addUsersOf([...this.#extra]);
-    for (const file of new Set([...loadedBy([...this.#users]), ...this.#extra])) copyFile(file, join(this.#root, underUsr(file)));
+    for (const file of new Set([...loadedBy([...this.#users]), ...this.#extra]))
+      copyFile(file, join(this.#root, underUsr(file)));
   }
 }
 
@@ -88,10 +97,17 @@ export class Libraries {
  */
 function loadedBy(programs) {
   if (programs.length === 0) return [];
-  const result = spawnSync('ldd', programs, { encoding: 'utf8', timeout: lddTimeoutMs, maxBuffer: 64 * 1024 * 1024, env: { LC_ALL: 'C', PATH: systemSearchPath.join(':') } });
-  if (result.error !== undefined) throw new Error(`ldd could not be run: ${result.error.message}`, { cause: result.error });
+  const result = spawnSync('ldd', programs, {
+    encoding: 'utf8',
+    timeout: lddTimeoutMs,
+    maxBuffer: 64 * 1024 * 1024,
+    env: { LC_ALL: 'C', PATH: systemSearchPath.join(':') },
+  });
+  if (result.error !== undefined)
+    throw new Error(`ldd could not be run: ${result.error.message}`, { cause: result.error });
   const missing = /^\s*(\S+) => not found/m.exec(result.stdout)?.[1];
-  if (missing !== undefined) throw new Error(`A program of this machine needs the library ${missing}, which is missing.`);
+  if (missing !== undefined)
+    throw new Error(`A program of this machine needs the library ${missing}, which is missing.`);
   return [...new Set([...result.stdout.matchAll(/^\s+(?:\S+ => )?(\/\S+) \(0x/gm)].map((match) => String(match[1])))];
 }
 

@@ -20,9 +20,9 @@ const agentId = 10001;
 
 /** @type {readonly { path: string, mode: number }[]} Mount points among them: a read-only root can't get new ones later. */
 export const baseFolders = [
-  ...words('etc proc sys dev run mnt opt srv var/cache var/lib var/log usr/local/bin usr/local/lib etc/ssl/certs workspace').map(
-    (path) => ({ path, mode: 0o755 }),
-  ),
+  ...words(
+    'etc proc sys dev run mnt opt srv var/cache var/lib var/log usr/local/bin usr/local/lib etc/ssl/certs workspace',
+  ).map((path) => ({ path, mode: 0o755 })),
   { path: 'home', mode: 0o755 },
   { path: 'home/agent', mode: 0o755 },
   { path: 'root', mode: 0o700 },

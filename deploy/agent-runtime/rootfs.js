@@ -18,6 +18,7 @@ import { copyFolder, copyProgram, Libraries, systemSearchPath } from './host-fil
 import { baseFiles, baseFolders, baseLinks, optionalPrograms, requiredPrograms } from './manifest.js';
 
 const nodeMajorMin = 24;
+const leftoverAgeMsMax = 60 * 60_000;
 const thisFolder = dirname(fileURLToPath(import.meta.url));
 const projectFolder = dirname(dirname(thisFolder));
 
@@ -38,11 +39,13 @@ const projectFolder = dirname(dirname(thisFolder));
  * @throws {Error} with what is missing on this machine, or what could not be written
  */
 export async function buildRootfs(targetFolder, { log = () => {}, method = 'host' } = {}) {
-  if (process.platform !== 'linux') throw new Error(`A root file system can be made on Linux only, this is ${process.platform}.`);
+  if (process.platform !== 'linux')
+    throw new Error(`A root file system can be made on Linux only, this is ${process.platform}.`);
   const target = resolve(targetFolder);
   const key = rootfsKey({ method });
   if (readKey(target) === key) return { folder: target, key, built: false };
   fs.mkdirSync(dirname(target), { recursive: true });
+  removeLeftovers(target);
   const work = fs.mkdtempSync(`${target}.making-`);
   try {
     fs.chmodSync(work, 0o755);
@@ -64,11 +67,25 @@ export async function buildRootfs(targetFolder, { log = () => {}, method = 'host
  */
 export function rootfsKey({ method = 'host' } = {}) {
   const hash = createHash('sha256').update(method);
-  for (const name of ['rootfs.js', 'host-files.js', 'manifest.js', 'debootstrap.js']) hash.update(fs.readFileSync(join(thisFolder, name)));
+  for (const name of ['rootfs.js', 'host-files.js', 'manifest.js', 'debootstrap.js'])
+    hash.update(fs.readFileSync(join(thisFolder, name)));
   hash.update(findNode().version);
   hash.update(output('git', ['--version']));
   hash.update(fs.existsSync('/etc/os-release') ? fs.readFileSync('/etc/os-release') : '');
   return hash.digest('hex').slice(0, 12);
+}
+
+/**
+ * What interrupted builds left beside the target, once it is too old to be another process's work.
+ * @param {string} target
+ */
+function removeLeftovers(target) {
+  for (const name of fs.readdirSync(dirname(target))) {
+    const folder = join(dirname(target), name);
+    if (!/\.(making|old)-[^.]+$/.test(name) || !folder.startsWith(`${target}.`)) continue;
+    if (Date.now() - fs.statSync(folder).mtimeMs > leftoverAgeMsMax)
+      fs.rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** @param {string} folder */
@@ -86,19 +103,28 @@ function readKey(folder) {
  */
 function copyHostPrograms(root, log) {
   log("copying this machine's programs and their libraries");
-  for (const [link, to] of [['bin', 'usr/bin'], ['sbin', 'usr/sbin'], ['lib', 'usr/lib'], ['lib64', 'usr/lib64']]) {
+  for (const [link, to] of [
+    ['bin', 'usr/bin'],
+    ['sbin', 'usr/sbin'],
+    ['lib', 'usr/lib'],
+    ['lib64', 'usr/lib64'],
+  ]) {
     fs.mkdirSync(join(root, String(to)), { recursive: true });
     fs.symlinkSync(String(to), join(root, String(link)));
   }
   const libraries = new Libraries(root);
   const missing = requiredPrograms.filter((name) => !copyProgram(name, root, libraries));
-  if (missing.length > 0) throw new Error(`This machine lacks ${missing.join(', ')} (looked in ${systemSearchPath.join(':')}); install them, for example by apt-get.`);
+  if (missing.length > 0)
+    throw new Error(
+      `This machine lacks ${missing.join(', ')} (looked in ${systemSearchPath.join(':')}); install them, for example by apt-get.`,
+    );
   for (const name of optionalPrograms) copyProgram(name, root, libraries);
   const gitFolder = output('git', ['--exec-path']).trim();
   copyFolder(gitFolder, join(root, gitFolder), libraries);
   copyFolder('/usr/share/git-core', join(root, 'usr/share/git-core'));
   copyFolder('/usr/lib/locale/C.utf8', join(root, 'usr/lib/locale/C.utf8'));
-  for (const name of ['x', 'd', 'l', 's', 'v']) copyFolder(`/usr/lib/terminfo/${name}`, join(root, 'usr/lib/terminfo', name));
+  for (const name of ['x', 'd', 'l', 's', 'v'])
+    copyFolder(`/usr/lib/terminfo/${name}`, join(root, 'usr/lib/terminfo', name));
   copyPerl(root, libraries);
   libraries.addNameServiceAndRuntime();
   libraries.copyAll();
@@ -136,7 +162,8 @@ function addNode(root, log) {
   copyFolder(npm, target);
   // npm's own copy may hold this machine's registry settings.
   fs.rmSync(join(target, 'npmrc'), { force: true });
-  for (const name of ['npm', 'npx']) fs.symlinkSync(`../lib/node_modules/npm/bin/${name}-cli.js`, join(root, 'usr/bin', name));
+  for (const name of ['npm', 'npx'])
+    fs.symlinkSync(`../lib/node_modules/npm/bin/${name}-cli.js`, join(root, 'usr/bin', name));
 }
 
 /** @param {string} root */
@@ -151,7 +178,9 @@ function addBase(root) {
     fs.rmSync(join(root, path), { recursive: true, force: true });
     fs.symlinkSync(to, join(root, path));
   }
-  const bundle = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'].find((file) => fs.existsSync(file));
+  const bundle = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'].find((file) =>
+    fs.existsSync(file),
+  );
   const target = join(root, 'etc/ssl/certs/ca-certificates.crt');
   fs.mkdirSync(dirname(target), { recursive: true });
   if (bundle !== undefined) fs.copyFileSync(bundle, target);
@@ -194,7 +223,10 @@ function findNode() {
 
 /** @returns {string} the folder of npm's package */
 function findNpm() {
-  const scripts = [process.env['npm_execpath'], ...(process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'npm'))];
+  const scripts = [
+    process.env['npm_execpath'],
+    ...(process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'npm')),
+  ];
   for (const script of scripts) {
     if (script === undefined || !fs.existsSync(script)) continue;
     const folder = dirname(dirname(fs.realpathSync(script)));
@@ -209,18 +241,26 @@ function findNpm() {
  */
 function output(program, args) {
   const result = spawnSync(program, args, { encoding: 'utf8', timeout: 30_000 });
-  if (result.status !== 0) throw new Error(`${program} ${args.join(' ')} failed: ${result.error?.message ?? result.stderr}`);
+  if (result.status !== 0)
+    throw new Error(`${program} ${args.join(' ')} failed: ${result.error?.message ?? result.stderr}`);
   return result.stdout;
 }
 
-if (process.argv[1] !== undefined && fs.existsSync(process.argv[1]) && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+if (
+  process.argv[1] !== undefined &&
+  fs.existsSync(process.argv[1]) &&
+  fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)
+) {
   const [target] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
   if (target === undefined) {
     process.stderr.write('usage: node deploy/agent-runtime/rootfs.js TARGET_FOLDER [--debootstrap]\n');
     process.exitCode = 2;
   } else {
     const method = process.argv.includes('--debootstrap') ? 'debootstrap' : 'host';
-    const { folder, key, built } = await buildRootfs(target, { log: (line) => process.stderr.write(`${line}\n`), method });
+    const { folder, key, built } = await buildRootfs(target, {
+      log: (line) => process.stderr.write(`${line}\n`),
+      method,
+    });
     process.stdout.write(`${folder} ${key}${built ? '' : ' (was there)'}\n`);
   }
 }
