@@ -52,6 +52,7 @@ export const taskEndedData = z.object({
   commit: z.string().nullable(),
   landedCommit: z.string().nullable(),
   finishCommand: z.string().nullable(),
+  rescue: z.string().nullable(),
   logTail: z.string().nullable(),
   usage: usageSchema,
 });

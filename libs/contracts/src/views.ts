@@ -68,6 +68,8 @@ export const taskViewSchema = z.object({
   landedCommit: z.string().nullable(),
   /** What to type where a person has to finish the landing. */
   finishCommand: z.string().nullable(),
+  /** The ref (or folder) under which work that did not land is kept; null where nothing would have been lost. */
+  rescue: z.string().nullable(),
   filesChanged: z.int().nonnegative().nullable(),
   /** Changed paths that need approval. */
   protectedPaths: z.array(z.string()),

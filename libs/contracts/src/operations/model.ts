@@ -5,6 +5,8 @@ import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
 /** Parts of a message. Tool calls, tool results and thinking join this union with the loop agent. */
 export const contentPartSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text'), text: z.string() }),
+  /** A large text, by its name in `coppice-artifacts`; the gateway reads it before it asks the provider. */
+  z.object({ type: z.literal('text-artifact'), artifact: z.string() }),
 ]);
 export type ContentPart = z.infer<typeof contentPartSchema>;
 
