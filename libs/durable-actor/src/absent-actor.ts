@@ -1,0 +1,39 @@
+import type { Delivery } from '@coppice/bus';
+import { CoppiceError, shortHash, subjects } from '@coppice/contracts';
+import type { HostParts } from './host-parts.ts';
+import { copiedHeaders, headerNames } from './message-headers.ts';
+
+/**
+ * An event for an actor that isn't there yet: its create may still be on its way.
+ *
+ * Invariant 6: it is copied to a schedule with a try count, then acknowledged; never given back with a delay, which would keep its place among the
+ * pending and block others. After ten tries or an hour it is given up on.
+ */
+export async function tryAgainLater(
+  parts: HostParts,
+  kind: string,
+  id: string,
+  messageId: string,
+  delivery: Delivery,
+): Promise<'copied' | CoppiceError> {
+  const { bus, nowMs, limits, reach } = parts;
+  const now = nowMs();
+  const tries = Number(delivery.headers[headerNames.tries] ?? '0') + 1;
+  const since = Number(delivery.headers[headerNames.triedSince] ?? String(now));
+  if (!(tries <= limits.absentTriesMax) || !(now - since <= limits.absentAgeMsMax)) {
+    return new CoppiceError('not-found', `there is no ${kind} ${id}`);
+  }
+  const delayMs = limits.absentDelayMsMin * 2 ** (tries - 1);
+  const name = `retry-${shortHash(messageId)}`;
+  await bus.publish(subjects.timer(kind, id, name), delivery.data, {
+    messageId: `${name}-${kind}-${id}-${tries}`,
+    schedule: { at: new Date(now + delayMs), target: subjects.actor(kind, id) },
+    headers: {
+      ...copiedHeaders(delivery.headers),
+      [headerNames.tries]: String(tries),
+      [headerNames.triedSince]: String(since),
+    },
+  });
+  await reach('absent-copied');
+  return 'copied';
+}

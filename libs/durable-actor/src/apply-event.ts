@@ -1,0 +1,217 @@
+import { CoppiceError, toWireError } from '@coppice/contracts';
+import type { WireError } from '@coppice/contracts';
+import { createActor, initialTransition, transition } from 'xstate';
+import type { AnyMachineSnapshot, AnyStateNode, EventObject, Snapshot } from 'xstate';
+import type { ActorDefinition } from './definition.ts';
+import { TransitionFailed, Unrestorable } from './errors.ts';
+import { cancelEffect, mapActions, pushResult } from './map-actions.ts';
+import type { Draft, OrderedAction } from './map-actions.ts';
+import { stateText } from './value.ts';
+import type { ActorValue, Answer, Deferred, PersistedMachine } from './value.ts';
+
+/**
+ * Runs a machine purely over a draft of an actor's value: birth, one event, and then the deferred events that the new state takes.
+ *
+ * Invariant 2: only XState's pure functions are used; a restored actor is never started.
+ * Invariant 5: time comes in with the event, as `now`.
+ * Invariant 7: an event that a state doesn't handle is refused or deferred, never dropped.
+ */
+
+/** A draft with its machine's snapshot at hand. `answers` are told to senders after the value is stored. */
+export type Work = {
+  definition: ActorDefinition;
+  draft: Draft;
+  snapshot: AnyMachineSnapshot;
+  nowMs: number;
+  answers: Answer[];
+};
+
+/** A new actor's value, its first state entered. */
+export function begin(definition: ActorDefinition, id: string, input: unknown, incarnation: string, nowMs: number): Work {
+  const { kind, version, hash, machine } = definition;
+  const draft: Draft = {
+    format: 1,
+    kind,
+    id,
+    machine: { version, hash },
+    incarnation,
+    counter: 0,
+    sequence: 0,
+    status: 'active',
+    snapshot: null,
+    state: null,
+    outbox: [],
+    inFlight: {},
+    recentMessages: [],
+    deferred: [],
+    cause: 0,
+    traceparent: null,
+    createdAtMs: nowMs,
+    updatedAtMs: nowMs,
+  };
+  const work: Work = { definition, draft, snapshot: null as unknown as AnyMachineSnapshot, nowMs, answers: [] };
+  compute(work, () => initialTransition(machine, { kind, id, now: nowMs, input } as never));
+  return work;
+}
+
+/**
+ * A stored actor, ready for events.
+ * @throws Unrestorable when this machine can't go on from it.
+ */
+export function resume(definition: ActorDefinition, stored: ActorValue, nowMs: number): Work {
+  const draft = structuredClone(stored);
+  draft.outbox = [];
+  // Clocks of two machines differ; an actor's own time never goes back.
+  const now = Math.max(nowMs, stored.updatedAtMs);
+  draft.updatedAtMs = now;
+  migrate(definition, draft);
+  return { definition, draft, snapshot: restore(definition, draft), nowMs: now, answers: [] };
+}
+
+function migrate(definition: ActorDefinition, draft: Draft): void {
+  while (draft.machine.version < definition.version && draft.snapshot !== null) {
+    const migration = definition.migrations[draft.machine.version];
+    if (migration === undefined) break;
+    try {
+      draft.snapshot = migration(draft.snapshot);
+    } catch (error) {
+      throw new Unrestorable('machine-changed', `the migration from version ${draft.machine.version} failed: ${textOf(error)}`, error);
+    }
+    draft.machine = { version: draft.machine.version + 1, hash: definition.hash };
+  }
+  const { version, hash } = draft.machine;
+  if (version !== definition.version || hash !== definition.hash) {
+    const stored = `stored by version ${version} (${hash})`;
+    throw new Unrestorable('machine-changed', `${stored}, this is version ${definition.version} (${definition.hash})`);
+  }
+}
+
+function restore(definition: ActorDefinition, draft: Draft): AnyMachineSnapshot {
+  const children: Record<string, unknown> = {};
+  for (const effect of Object.values(draft.inFlight)) {
+    if (effect.type !== 'timer') {
+      children[effect.childId] = { snapshot: { status: 'active' }, src: effect.source, syncSnapshot: false };
+    }
+  }
+  try {
+    const snapshot = { ...draft.snapshot, children } as unknown as Snapshot<unknown>;
+    const restored = createActor(definition.machine, { snapshot }).getSnapshot() as AnyMachineSnapshot;
+    if (restored.status !== 'active') throw new Error(`its status is ${restored.status}`);
+    return restored;
+  } catch (error) {
+    throw new Unrestorable('restore-failed', `the snapshot can't be restored: ${textOf(error)}`, error);
+  }
+}
+
+/** Applies an event whether or not the state names it (results and timers), then what was deferred. */
+export function applyEvent(work: Work, event: EventObject): void {
+  step(work, event);
+  replayDeferred(work);
+}
+
+function step(work: Work, event: EventObject): void {
+  const { machine } = work.definition;
+  compute(work, () => transition(machine, work.snapshot, { ...event, now: work.nowMs } as EventObject));
+}
+
+function compute(work: Work, run: () => readonly [unknown, readonly unknown[]]): void {
+  const { definition, draft } = work;
+  try {
+    const [snapshot, actions] = run() as [AnyMachineSnapshot, OrderedAction[]];
+    if (snapshot.status === 'error') throw new Error(`the machine ended with an error: ${textOf(snapshot.error)}`);
+    work.snapshot = snapshot;
+    mapActions(definition, draft, actions, work.nowMs);
+    draft.state = snapshot.value;
+    draft.snapshot = persisted(definition, snapshot);
+    if (snapshot.status === 'done') finish(work);
+  } catch (error) {
+    if (error instanceof TransitionFailed) throw error;
+    throw new TransitionFailed(`${definition.kind} ${draft.id}: ${textOf(error)}`, { cause: error });
+  }
+}
+
+/** Children are left out: `inFlight` tells them. */
+function persisted(definition: ActorDefinition, snapshot: AnyMachineSnapshot): PersistedMachine {
+  const { status, value, context, historyValue } = definition.machine.getPersistedSnapshot(snapshot) as unknown as PersistedMachine;
+  return { status, value, context, historyValue };
+}
+
+/** Shrinks a finished actor to its tombstone; what it still waits for is called off. */
+function finish(work: Work): void {
+  const { definition, draft, snapshot } = work;
+  for (const [effectId, effect] of Object.entries(draft.inFlight)) cancelEffect(draft, effectId, effect);
+  draft.status = 'done';
+  draft.snapshot = null;
+  draft.output = snapshot.output;
+  draft.summary = definition.summary?.(snapshot);
+  const error = endedError(draft);
+  for (const deferred of draft.deferred.splice(0)) refuseLater(work, deferred, error);
+}
+
+export const endedError = (value: ActorValue): WireError =>
+  toWireError(new CoppiceError('conflict', `${value.kind} ${value.id} has ended as ${stateText(value.state)}`));
+
+export type Disposition = { type: 'handle' } | { type: 'defer' } | { type: 'refuse'; error: WireError };
+
+/** What the current state does with an event from outside. A guard that says no counts as not handling it. */
+export function dispositionOf(work: Pick<Work, 'definition' | 'snapshot' | 'nowMs'>, event: EventObject): Disposition {
+  const { definition, snapshot, nowMs } = work;
+  const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
+  if (policy === undefined) {
+    return { type: 'refuse', error: toWireError(new CoppiceError('invalid-request', `${definition.kind} knows no event ${event.type}`)) };
+  }
+  if (transitionsFor(definition, snapshot, { ...event, now: nowMs } as EventObject) > 0) return { type: 'handle' };
+  const state = stateText(snapshot.value);
+  const own = ownPolicy(snapshot, event.type);
+  if (own === 'defer' || (own === undefined && policy.otherwise === 'defer')) return { type: 'defer' };
+  const text =
+    typeof own === 'object' ? own.refuse : (policy.refusal?.(state) ?? `${event.type} is not possible while ${definition.kind} is ${state}`);
+  return { type: 'refuse', error: toWireError(new CoppiceError('conflict', text, { details: { state } })) };
+}
+
+function transitionsFor(definition: ActorDefinition, snapshot: AnyMachineSnapshot, event: EventObject): number {
+  try {
+    return definition.machine.getTransitionData(snapshot, event).length;
+  } catch (error) {
+    throw new TransitionFailed(`${definition.kind}: a guard failed on ${event.type}: ${textOf(error)}`, { cause: error });
+  }
+}
+
+type StateMeta = { events?: Record<string, 'refuse' | 'defer' | { refuse: string }> };
+
+function ownPolicy(snapshot: AnyMachineSnapshot, type: string): 'refuse' | 'defer' | { refuse: string } | undefined {
+  // Ordered from the root inwards, so that the innermost state counts.
+  const nodes = [...(snapshot._nodes as AnyStateNode[])].sort((left, right) => right.path.length - left.path.length);
+  for (const node of nodes) {
+    const policy = (node.meta as StateMeta | undefined)?.events?.[type];
+    if (policy !== undefined) return policy;
+  }
+  return undefined;
+}
+
+/** Each round takes one deferred event out, so it ends. Starts again from the first after each that changed something: order is kept. */
+function replayDeferred(work: Work): void {
+  const { draft } = work;
+  let index = 0;
+  while (draft.status === 'active' && index < draft.deferred.length) {
+    const deferred = draft.deferred[index] as Deferred;
+    const disposition = dispositionOf(work, deferred.event);
+    if (disposition.type === 'defer') {
+      index += 1;
+      continue;
+    }
+    draft.deferred.splice(index, 1);
+    if (disposition.type === 'handle') {
+      step(work, deferred.event);
+      index = 0;
+    } else refuseLater(work, deferred, disposition.error);
+  }
+}
+
+/** Tells the sender of a deferred event that it won't be handled: an actor durably, a person if still listening. */
+function refuseLater(work: Work, deferred: Deferred, error: WireError): void {
+  if (deferred.request !== null) pushResult(work.draft, deferred.request, { status: 'failed', error });
+  if (deferred.answerTo !== null) work.answers.push({ answerTo: deferred.answerTo, outcome: { status: 'failed', error } });
+}
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : JSON.stringify(error));

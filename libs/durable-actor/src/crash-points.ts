@@ -1,0 +1,31 @@
+/**
+ * The places where a process may die, one between every two steps of handling a message, named in the order in which they are passed. A test
+ * kills a child process at each; another reads the sources and proves that each name is reached in them exactly there and nowhere else.
+ */
+export const crashPoints = [
+  'message-received',
+  'value-read',
+  'old-outbox-item-published',
+  'old-outbox-published',
+  'transition-computed',
+  'state-stored',
+  'outbox-item-published',
+  'outbox-published',
+  'senders-answered',
+  'message-acknowledged',
+  'refusal-told',
+  'absent-copied',
+  'actor-parked',
+  'stash-copied',
+  'dead-letter-stored',
+  'failure-told',
+  'unpark-stored',
+  'unpark-message-published',
+  'sweeper-leased',
+  'sweeper-woke',
+] as const;
+
+export type CrashPoint = (typeof crashPoints)[number];
+
+/** Called at each point. Does nothing unless a test has put something here. */
+export type Reach = (point: CrashPoint) => void | Promise<void>;

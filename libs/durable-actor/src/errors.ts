@@ -1,0 +1,55 @@
+/** A machine uses something that can't be made durable. Terminal: thrown when the actor is defined, or before a state is stored. */
+export class UnsupportedMachine extends Error {
+  override readonly name = 'UnsupportedMachine';
+  readonly code = 'unsupported-machine';
+  readonly retryable = false;
+  constructor(kind: string, problems: readonly string[]) {
+    super(`actor ${kind}: ${problems.join('; ')}`);
+  }
+}
+
+/** A machine ordered something that isn't mapped, or failed while it computed a transition. Nothing was stored. */
+export class TransitionFailed extends Error {
+  override readonly name = 'TransitionFailed';
+  readonly code = 'transition-failed';
+  readonly retryable = true;
+}
+
+/** The current machine can't go on from what is stored; the actor is parked. */
+export class Unrestorable extends Error {
+  override readonly name = 'Unrestorable';
+  readonly code = 'unrestorable';
+  readonly retryable = false;
+  readonly parkCode: ParkCode;
+  constructor(parkCode: ParkCode, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.parkCode = parkCode;
+  }
+}
+
+/** Why an actor is parked. */
+export type ParkCode =
+  /** The stored bytes aren't an actor's value. */
+  | 'corrupt'
+  /** Another version of the machine, or another structure under the same version, and no migration leads here. */
+  | 'machine-changed'
+  /** The stored snapshot names what the machine doesn't have. */
+  | 'restore-failed'
+  /** A result or timer makes the value larger than it may be. */
+  | 'limit-exceeded'
+  /** The machine fails on a result or timer that can't be refused. */
+  | 'transition-failed';
+
+/** Others kept writing this actor's value. The message is given back. */
+export class TooMuchContention extends Error {
+  override readonly name = 'TooMuchContention';
+  readonly code = 'contention';
+  readonly retryable = true;
+}
+
+/** What an actor would have to store, or to publish, is over a limit. Nothing was stored. */
+export class TooLarge extends Error {
+  override readonly name = 'TooLarge';
+  readonly code = 'limit-exceeded';
+  readonly retryable = false;
+}

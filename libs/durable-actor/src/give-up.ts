@@ -1,0 +1,64 @@
+import { deadLetter } from '@coppice/bus';
+import type { Delivery } from '@coppice/bus';
+import { CoppiceError, actorMessageSchema, subjects, toWireError } from '@coppice/contracts';
+import type { ActorMessage, Outcome } from '@coppice/contracts';
+import type { HostParts } from './host-parts.ts';
+import { headerNames, requestOf } from './message-headers.ts';
+import type { RequestOrigin } from './value.ts';
+
+/**
+ * Gives up on a message.
+ *
+ * Invariant 9: it is stored as a dead letter first (the server's ack awaited), then whoever waits for it is told that it failed, then it is removed.
+ * Nothing waits for ever.
+ */
+
+/** What is left to do for the actor itself: it can't be told of a failure that it fails on, too. */
+export type GivenUp = 'told' | 'park';
+
+export async function giveUp(parts: HostParts, kind: string, id: string, delivery: Delivery, reason: unknown): Promise<GivenUp> {
+  const { bus, reach, log } = parts;
+  log.error({ err: reason, subject: delivery.subject, deliveries: delivery.deliveryCount }, 'message given up on');
+  await deadLetter(bus, delivery, 'actor', reason);
+  await reach('dead-letter-stored');
+  const outcome: Outcome = { status: 'failed', error: toWireError(reason) };
+  const origin = requestOf(delivery.headers);
+  if (origin !== null) await tellFailure(parts, origin, outcome);
+  const message = messageOf(delivery);
+  let left: GivenUp = 'told';
+  if (message?.type === 'event' && message.answerTo !== undefined) bus.publishCore(message.answerTo, outcome);
+  if (message?.type === 'timer' || message?.type === 'wake') left = 'park';
+  if (message?.type === 'result') {
+    if (delivery.headers[headerNames.givenUp] !== undefined) left = 'park';
+    else {
+      const { effectId } = message;
+      await tellFailure(parts, { effectId, replyTo: { kind, id } }, outcome, { [headerNames.givenUp]: '1' });
+    }
+  }
+  await reach('failure-told');
+  return left;
+}
+
+/** Sends a failed result to the actor that waits for an effect. */
+export async function tellFailure(
+  { bus }: HostParts,
+  { effectId, replyTo }: RequestOrigin,
+  outcome: Outcome,
+  headers: Record<string, string> = {},
+): Promise<void> {
+  const message: ActorMessage = { type: 'result', effectId, outcome };
+  await bus.publish(subjects.actor(replyTo.kind, replyTo.id), message, { messageId: `${effectId}-failed`, headers });
+}
+
+export const deliveryLimitError = (deliveries: number): CoppiceError =>
+  new CoppiceError('delivery-limit', `not handled in ${deliveries} deliveries`);
+
+/** Null for what isn't a message: then there is nobody named in it to be told. */
+export function messageOf(delivery: Delivery): ActorMessage | null {
+  try {
+    const parsed = actorMessageSchema.safeParse(delivery.json());
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}

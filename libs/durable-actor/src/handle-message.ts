@@ -1,0 +1,217 @@
+import { randomBytes } from 'node:crypto';
+import { RevisionConflict } from '@coppice/bus';
+import type { Delivery } from '@coppice/bus';
+import { CoppiceError, actorMessageSchema, actorOf, toWireError } from '@coppice/contracts';
+import type { ActorMessage, WireError } from '@coppice/contracts';
+import { tryAgainLater } from './absent-actor.ts';
+import type { ActorStore } from './actor-store.ts';
+import type { ActorDefinition } from './definition.ts';
+import type { Dispatcher } from './dispatch.ts';
+import { TooLarge, TooMuchContention, Unrestorable } from './errors.ts';
+import { deliveryLimitError, giveUp, tellFailure } from './give-up.ts';
+import type { HostParts } from './host-parts.ts';
+import { contextToKeep, inActorSpan } from './in-actor-span.ts';
+import { actorLimits } from './limits.ts';
+import { requestOf } from './message-headers.ts';
+import { mayUnpark } from './park.ts';
+import type { Parking } from './park.ts';
+import { receive } from './receive.ts';
+import type { Decision, Incoming } from './receive.ts';
+import type { ActorValue, Answer } from './value.ts';
+
+/**
+ * Handles one message of an actor's inbox, from its delivery to its acknowledgement.
+ *
+ * Invariant 2: read the value at revision r → publish what is left of its outbox → pure transition → write if still r, else start again (bounded) →
+ * publish the new outbox → tell senders → acknowledge. Nothing is published before the state that orders it is stored; the acknowledgement
+ * is last. A process may die between any two of these; each step that the next delivery repeats is harmless twice.
+ * Invariant 9: the delivery count is looked at before the message is parsed.
+ * Invariant 10: any number of these may work on one actor; the compare-and-set settles who goes on.
+ */
+type Stored = { value: ActorValue; revision: number };
+type Attempt = { definition: ActorDefinition; id: string; delivery: Delivery; incoming: Incoming };
+
+export class MessageHandler {
+  readonly #parts: HostParts;
+  readonly #store: ActorStore;
+  readonly #dispatcher: Dispatcher;
+  readonly #parking: Parking;
+
+  constructor(parts: HostParts, store: ActorStore, dispatcher: Dispatcher, parking: Parking) {
+    this.#parts = parts;
+    this.#store = store;
+    this.#dispatcher = dispatcher;
+    this.#parking = parking;
+  }
+
+  async handle(definition: ActorDefinition, delivery: Delivery): Promise<void> {
+    const { id } = actorOf(delivery.subject);
+    const { limits, reach } = this.#parts;
+    await reach('message-received');
+    if (delivery.deliveryCount > limits.deliveriesMax) {
+      return this.#giveUp(definition, id, delivery, deliveryLimitError(delivery.deliveryCount - 1));
+    }
+    const message = parse(delivery);
+    if (message instanceof CoppiceError) return this.#giveUp(definition, id, delivery, message);
+    if (message.type === 'create' && this.#parts.nowMs() - Date.parse(message.issuedAt) > actorLimits.createAgeMsMax) {
+      return this.#giveUp(definition, id, delivery, new CoppiceError('expired', `a create of ${message.issuedAt} is too old`));
+    }
+    const attempt: Attempt = { definition, id, delivery, incoming: { message, request: requestOf(delivery.headers) } };
+    for (let tries = 0; tries < limits.compareAndSetAttemptsMax; tries++) {
+      try {
+        return await this.#attempt(attempt);
+      } catch (error) {
+        if (!(error instanceof RevisionConflict)) throw error;
+      }
+    }
+    throw new TooMuchContention(`${definition.kind} ${id} was written by others ${limits.compareAndSetAttemptsMax} times`);
+  }
+
+  /** @throws RevisionConflict to be started again from reading. */
+  async #attempt(attempt: Attempt): Promise<void> {
+    const { definition, id, delivery } = attempt;
+    const entry = await this.#store.read(definition.kind, id);
+    await this.#parts.reach('value-read');
+    if (entry === null) return inActorSpan(attempt, null, () => this.#advance(attempt, null));
+    try {
+      const stored = this.#parking.decode(entry.bytes);
+      if (stored.type === 'parked') {
+        if (!mayUnpark(definition, stored.parked)) return await this.#parking.stash(definition, id, delivery);
+        this.#parking.requireRestorable(definition, stored.original);
+        await this.#parking.unpark(definition, id);
+        return await this.#attempt(attempt);
+      }
+      const { value } = stored;
+      return await inActorSpan(attempt, value, () => this.#advance(attempt, { value, revision: entry.revision }));
+    } catch (error) {
+      if (!(error instanceof Unrestorable)) throw error;
+      await this.#park(attempt, entry, error);
+    }
+  }
+
+  /** Keeps the old note where there is one: it tells why the actor was parked first. */
+  async #park(attempt: Attempt, entry: { bytes: Uint8Array; revision: number }, error: Unrestorable): Promise<void> {
+    const { definition, id, delivery } = attempt;
+    let original = entry.bytes;
+    try {
+      const stored = this.#parking.decode(entry.bytes);
+      if (stored.type === 'parked') original = stored.original;
+    } catch {
+      // Corrupt: parked as it is.
+    }
+    await this.#parking.park(definition, id, original, entry.revision, error);
+    await this.#parking.stash(definition, id, delivery);
+  }
+
+  async #advance(attempt: Attempt, stored: Stored | null): Promise<void> {
+    const { message } = attempt.incoming;
+    if (stored !== null) {
+      const resultOf = message.type === 'result' || message.type === 'timer' ? message.effectId : null;
+      await this.#dispatcher.settle(stored.value, stored.revision, resultOf, message.type === 'wake');
+    }
+    const decision = this.#decide(attempt, stored);
+    await this.#parts.reach('transition-computed');
+    if (decision.type === 'absent') return this.#notYet(attempt);
+    if (decision.type === 'drop') return this.#drop(attempt, decision);
+    try {
+      await this.#conclude(attempt, stored, decision);
+    } catch (error) {
+      if (!(error instanceof TooLarge)) throw error;
+      await this.#tooLarge(attempt, stored, error);
+    }
+  }
+
+  #decide({ definition, id, incoming }: Attempt, stored: Stored | null): Decision {
+    return receive(definition, id, stored?.value ?? null, incoming, this.#parts.nowMs(), newIncarnation);
+  }
+
+  async #conclude(attempt: Attempt, stored: Stored | null, decision: Extract<Decision, { type: 'store' }>): Promise<void> {
+    const { delivery } = attempt;
+    const { value, answers } = decision;
+    value.cause = delivery.sequence;
+    value.traceparent = contextToKeep(value);
+    const revision = await this.#store.write(value, stored?.revision ?? null);
+    await this.#parts.reach('state-stored');
+    await this.#dispatcher.publish(value, revision);
+    await this.#parts.reach('outbox-published');
+    await this.#answerAndAcknowledge(delivery, answers);
+  }
+
+  async #drop(attempt: Attempt, decision: Extract<Decision, { type: 'drop' }>): Promise<void> {
+    const { definition, id, delivery, incoming } = attempt;
+    const { refused, answers, reason } = decision;
+    if (refused !== null) {
+      await tellFailure(this.#parts, refused.request, { status: 'failed', error: refused.error });
+      await this.#parts.reach('refusal-told');
+    }
+    this.#parts.log.debug({ kind: definition.kind, id, type: incoming.message.type, reason }, 'message dropped');
+    await this.#answerAndAcknowledge(delivery, answers);
+  }
+
+  async #answerAndAcknowledge(delivery: Delivery, answers: readonly Answer[]): Promise<void> {
+    for (const { answerTo, outcome } of answers) this.#parts.bus.publishCore(answerTo, outcome);
+    await this.#parts.reach('senders-answered');
+    await delivery.acknowledge();
+    await this.#parts.reach('message-acknowledged');
+  }
+
+  async #notYet({ definition, id, delivery, incoming }: Attempt): Promise<void> {
+    if (incoming.message.type !== 'event') throw new Error('only events wait for their actor');
+    const later = await tryAgainLater(this.#parts, definition.kind, id, incoming.message.messageId, delivery);
+    if (later !== 'copied') return this.#giveUp(definition, id, delivery, later);
+    await delivery.acknowledge();
+  }
+
+  /**
+   * The next value would be over a limit. An event is refused; a result is turned into a failed one, which a machine can handle with less; what
+   * can be neither parks the actor, so that nothing is lost and nothing goes on silently.
+   */
+  async #tooLarge(attempt: Attempt, stored: Stored | null, cause: TooLarge): Promise<void> {
+    const { incoming, definition, id, delivery } = attempt;
+    const { message, request } = incoming;
+    const error: WireError = toWireError(new CoppiceError('limit-exceeded', cause.message));
+    if (stored === null) return this.#giveUp(definition, id, delivery, CoppiceError.fromWire(error));
+    if (message.type === 'event' || message.type === 'create') {
+      const answers = message.type === 'event' && message.answerTo !== undefined ? [{ answerTo: message.answerTo, outcome: failed(error) }] : [];
+      const refused = request === null ? null : { request, error };
+      return this.#drop(attempt, { type: 'drop', reason: cause.message, answers, refused });
+    }
+    if (message.type === 'result' && message.outcome.status === 'done') {
+      const smaller: ActorMessage = { ...message, outcome: failed(error) };
+      return this.#advance({ ...attempt, incoming: { message: smaller, request } }, stored);
+    }
+    throw new Unrestorable('limit-exceeded', cause.message);
+  }
+
+  async #giveUp(definition: ActorDefinition, id: string, delivery: Delivery, reason: CoppiceError): Promise<void> {
+    const left = await giveUp(this.#parts, definition.kind, id, delivery, reason);
+    if (left === 'park') {
+      const entry = await this.#store.read(definition.kind, id);
+      const stored = entry === null ? null : this.#parking.decode(entry.bytes);
+      if (entry !== null && stored?.type === 'value' && stored.value.status === 'active') {
+        const message = `a result or timer could not be handled: ${reason.message}`;
+        await this.#parking.park(definition, id, entry.bytes, entry.revision, { parkCode: 'transition-failed', message });
+        await this.#parking.stash(definition, id, delivery);
+        return;
+      }
+    }
+    delivery.terminate('dead-lettered');
+  }
+}
+
+/** @returns the reason for which it can't be read. */
+function parse(delivery: Delivery): ActorMessage | CoppiceError {
+  try {
+    const parsed = actorMessageSchema.safeParse(delivery.json());
+    if (parsed.success) return parsed.data;
+    return new CoppiceError('invalid-request', `not an actor's message: ${parsed.error.message}`);
+  } catch (error) {
+    return new CoppiceError('invalid-request', 'not JSON', { cause: error });
+  }
+}
+
+const failed = (error: WireError) => ({ status: 'failed' as const, error });
+
+/** 60 bits: no two lives of one actor share effect ids. */
+const newIncarnation = (): string => randomBytes(8).toString('hex').slice(0, 15);
+

@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto';
+import type { Bus, Consumption, Delivery } from '@coppice/bus';
+import { streams, subjects } from '@coppice/contracts';
+import { ActorStore } from './actor-store.ts';
+import type { Reach } from './crash-points.ts';
+import type { ActorDefinition } from './definition.ts';
+import { Dispatcher } from './dispatch.ts';
+import { MessageHandler } from './handle-message.ts';
+import { hostParts } from './host-parts.ts';
+import type { Clock, HostParts } from './host-parts.ts';
+import { KeyedLock } from './keyed-lock.ts';
+import type { HostLimits } from './limits.ts';
+import { Parking } from './park.ts';
+import { Sweeper } from './sweeper.ts';
+
+export type ActorHostOptions = {
+  bus: Bus;
+  actors: readonly ActorDefinition[];
+  /** Messages of one kind of actor in handling at once. Default 16. */
+  concurrency?: number;
+  clock?: Clock;
+  limits?: Partial<HostLimits>;
+  hooks?: { reach?: Reach };
+};
+
+export type ActorHost = {
+  /** Takes no more messages, waits for those in handling. */
+  stop(): Promise<void>;
+  /**
+   * Takes a parked actor's note off and brings its messages back.
+   * @throws Unrestorable where this machine can't restore it either.
+   */
+  unpark(kind: string, id: string): Promise<'unparked' | 'not-parked' | 'absent'>;
+  /** One walk of the sweeper, now. */
+  sweep(): Promise<void>;
+};
+
+/** Lets this process work on actors. Any number of hosts share the inboxes, by one durable consumer for each kind of actor. */
+export async function startActorHost(options: ActorHostOptions): Promise<ActorHost> {
+  const parts = hostParts(options.bus, {
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.hooks?.reach === undefined ? {} : { reach: options.hooks.reach }),
+  });
+  const definitions = new Map(options.actors.map((definition) => [definition.kind, definition]));
+  const store = new ActorStore(parts);
+  const parking = new Parking(parts, store);
+  const handler = new MessageHandler(parts, store, new Dispatcher(parts), parking);
+  const sweeper = new Sweeper(parts, definitions, randomBytes(8).toString('hex'));
+  const lock = new KeyedLock();
+  const consumptions: Consumption[] = [];
+  for (const definition of definitions.values()) {
+    const consumption = await parts.bus.consume(
+      {
+        stream: streams.actors,
+        durable: `actor-${definition.kind}`,
+        filterSubjects: [subjects.actor(definition.kind, '>')],
+        ackWaitMs: parts.limits.ackWaitMs,
+        concurrency: options.concurrency ?? concurrencyDefault,
+      },
+      (delivery) => lock.run(delivery.subject, () => handleOrGiveBack(parts, handler, definition, delivery)),
+    );
+    consumptions.push(consumption);
+  }
+  sweeper.start();
+  return {
+    stop: async () => {
+      await sweeper.stop();
+      await Promise.all(consumptions.map((consumption) => consumption.stop()));
+    },
+    unpark: (kind, id) => parking.unpark(definitionOf(definitions, kind), id),
+    sweep: () => sweeper.walk(),
+  };
+}
+
+const concurrencyDefault = 16;
+
+/** A failed message comes again after a short pause that grows; the delivery limit ends it. */
+async function handleOrGiveBack(parts: HostParts, handler: MessageHandler, definition: ActorDefinition, delivery: Delivery): Promise<void> {
+  try {
+    await handler.handle(definition, delivery);
+  } catch (error) {
+    const { retryDelayMsMin, retryDelayMsMax } = parts.limits;
+    const delayMs = Math.min(retryDelayMsMin * 2 ** Math.min(delivery.deliveryCount - 1, 20), retryDelayMsMax);
+    parts.log.warn({ err: error, subject: delivery.subject, deliveries: delivery.deliveryCount, delayMs }, 'message given back');
+    delivery.retry(delayMs);
+  }
+}
+
+function definitionOf(definitions: ReadonlyMap<string, ActorDefinition>, kind: string): ActorDefinition {
+  const definition = definitions.get(kind);
+  if (definition === undefined) throw new Error(`this host knows no actor of kind ${kind}`);
+  return definition;
+}

@@ -1,0 +1,24 @@
+export { defineActor } from './define-actor.ts';
+export type {
+  ActorDefinition,
+  ActorOptions,
+  AnswerParams,
+  Birth,
+  CreateParams,
+  Emission,
+  EventPolicy,
+  SendParams,
+  StatePolicy,
+  Timed,
+} from './definition.ts';
+export { answer, command, create, effect, ordered, request, send } from './sources.ts';
+export { startActorHost } from './host.ts';
+export type { ActorHost, ActorHostOptions } from './host.ts';
+export { createActor, listActors, readActor, sendEvent } from './client.ts';
+export type { ActorView, Address, Sent } from './client.ts';
+export { TransitionFailed, Unrestorable, UnsupportedMachine } from './errors.ts';
+export type { ParkCode } from './errors.ts';
+export { actorLimits, hostLimits } from './limits.ts';
+export type { HostLimits } from './limits.ts';
+export type { Clock } from './host-parts.ts';
+export type { CrashPoint, Reach } from './crash-points.ts';

@@ -1,0 +1,83 @@
+import { anyPool } from '@coppice/contracts';
+import type { Operation } from '@coppice/contracts';
+import { fromPromise } from 'xstate';
+import type { EventObject, PromiseActorLogic } from 'xstate';
+import type { AnswerParams, CommandSource, CreateParams, OrderingAction, RequestSource, SendParams } from './definition.ts';
+
+/** An operation whose schemas take this input and give this output. */
+type Typed<Input, Output> = Operation & { input: { _zod: { input: Input } }; output: { _zod: { output: Output } } };
+
+const effects = new WeakSet<object>();
+
+/**
+ * What `setup({ actors })` of a durable machine names: only the types count. The work is done elsewhere, so running it is an error, and an actor
+ * whose machine holds any other logic is refused.
+ */
+export function effect<Input, Output>(operation: Typed<Input, Output>): PromiseActorLogic<Output, Input>;
+export function effect<Output, Input>(): PromiseActorLogic<Output, Input>;
+export function effect(): PromiseActorLogic<unknown, unknown> {
+  const logic = fromPromise<unknown, unknown>(() => Promise.reject(new Error('an effect of a durable actor is never run by XState')));
+  effects.add(logic);
+  return logic;
+}
+
+export const isEffect = (logic: unknown): boolean => typeof logic === 'object' && logic !== null && effects.has(logic);
+
+/** What `setup({ actions })` of a durable machine names for an action that orders something. */
+export function ordered<Params>(): (_: unknown, params: Params) => void {
+  return () => {
+    throw new Error('an action of a durable actor is never run by XState');
+  };
+}
+
+/** An invoke source that is a command to a service; by default any process of the service may take it. */
+export function command<Input, Output>(
+  operation: Typed<Input, Output>,
+  options: { pool?: (input: Input, context: never) => string } = {},
+): CommandSource {
+  const pool = options.pool as CommandSource['pool'] | undefined;
+  return { type: 'command', operation, pool: pool ?? (() => anyPool) };
+}
+
+/**
+ * An invoke source that is an event to another actor, which must end by the action `answer`; a refusal there, and a message that had to be given up on,
+ * end it as failed. With `create`, the other actor is made where it isn't there yet. `cancel` is sent when the invoking state is left first.
+ */
+export function request<Input>(
+  kind: string,
+  options: {
+    id: (input: Input) => string;
+    event: (input: Input, effect: { effectId: string; replyTo: { kind: string; id: string } }) => EventObject;
+    create?: (input: Input) => unknown;
+    cancel?: (input: Input, effect: { effectId: string; replyTo: { kind: string; id: string } }) => EventObject;
+  },
+): RequestSource {
+  return {
+    type: 'request',
+    kind,
+    id: options.id as RequestSource['id'],
+    event: options.event as RequestSource['event'],
+    create: (options.create as RequestSource['create'] | undefined) ?? null,
+    cancel: (options.cancel as RequestSource['cancel'] | undefined) ?? null,
+  };
+}
+
+const asTheyAre = (params: unknown): never => params as never;
+
+/** An event to another actor's inbox. */
+export const send = <Params = SendParams>(params?: (params: Params) => SendParams): OrderingAction => ({
+  type: 'send',
+  params: (params as ((params: unknown) => SendParams) | undefined) ?? asTheyAre,
+});
+
+/** The birth of another actor. */
+export const create = <Params = CreateParams>(params?: (params: Params) => CreateParams): OrderingAction => ({
+  type: 'create',
+  params: (params as ((params: unknown) => CreateParams) | undefined) ?? asTheyAre,
+});
+
+/** The result of an effect that another actor waits for. */
+export const answer = <Params = AnswerParams>(params?: (params: Params) => AnswerParams): OrderingAction => ({
+  type: 'answer',
+  params: (params as ((params: unknown) => AnswerParams) | undefined) ?? asTheyAre,
+});

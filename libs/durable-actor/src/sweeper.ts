@@ -1,0 +1,123 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RevisionConflict } from '@coppice/bus';
+import { subjects } from '@coppice/contracts';
+import type { ActorDefinition } from './definition.ts';
+import type { HostParts } from './host-parts.ts';
+import { mayUnpark } from './park.ts';
+import { decodeStored } from './value.ts';
+
+/**
+ * Walks over all actors and wakes those that should have been woken.
+ *
+ * Invariants:
+ * 5. A timer that never arrives delays, never strands: the actor is woken soon after its stored time.
+ * 8. A parked actor is woken when a machine other than the one that parked it is running.
+ * Also: an outbox that is old and perhaps unpublished (a restored backup) is looked at again.
+ * One host walks at a time, by a lease that is taken by compare-and-set; two walks at once would only wake twice, which is harmless.
+ * At most `sweepReadsPerSecond` values are read.
+ */
+export class Sweeper {
+  readonly #parts: HostParts;
+  readonly #definitions: ReadonlyMap<string, ActorDefinition>;
+  readonly #owner: string;
+  readonly #stopping = new AbortController();
+  #walking: Promise<void> = Promise.resolve();
+
+  constructor(parts: HostParts, definitions: ReadonlyMap<string, ActorDefinition>, owner: string) {
+    this.#parts = parts;
+    this.#definitions = definitions;
+    this.#owner = owner;
+  }
+
+  start(): void {
+    this.#walking = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#walking;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await sleep(this.#parts.limits.sweepIntervalMs, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        if (await this.#lease()) await this.walk();
+      } catch (error) {
+        this.#parts.log.warn({ err: error }, 'sweep not finished');
+      }
+    }
+  }
+
+  /** One walk; tests call it directly. */
+  async walk(): Promise<void> {
+    const pauseMs = 1_000 / this.#parts.limits.sweepReadsPerSecond;
+    let leasedUntilMs = Date.now() + this.#parts.limits.sweepLeaseMs / 2;
+    for (const definition of this.#definitions.values()) {
+      for await (const key of this.#parts.actors.keys(`${definition.kind}.>`)) {
+        if (this.#stopping.signal.aborted) return;
+        await this.#look(definition, key);
+        await sleep(pauseMs);
+        if (Date.now() > leasedUntilMs) {
+          if (!(await this.#lease())) return;
+          leasedUntilMs = Date.now() + this.#parts.limits.sweepLeaseMs / 2;
+        }
+      }
+    }
+  }
+
+  async #look(definition: ActorDefinition, key: string): Promise<void> {
+    const { actors, bus, nowMs, limits, reach, log } = this.#parts;
+    const entry = await actors.get(key);
+    if (entry === null || !needsWaking(definition, entry.value, nowMs(), limits)) return;
+    const id = key.slice(definition.kind.length + 1);
+    // One wake-up for one revision: a second within the server's window is dropped.
+    await bus.publish(subjects.actor(definition.kind, id), { type: 'wake' }, { messageId: `wake-${key}-${entry.revision}` });
+    log.info({ kind: definition.kind, id }, 'actor woken by the sweeper');
+    await reach('sweeper-woke');
+  }
+
+  /** True when this host may walk now. */
+  async #lease(): Promise<boolean> {
+    const { actors, limits, reach } = this.#parts;
+    const value = new TextEncoder().encode(JSON.stringify({ owner: this.#owner, untilMs: Date.now() + limits.sweepLeaseMs }));
+    try {
+      const entry = await actors.get(leaseKey);
+      if (entry === null) await actors.create(leaseKey, value);
+      else {
+        const lease = JSON.parse(new TextDecoder().decode(entry.value)) as { owner: string; untilMs: number };
+        if (lease.owner !== this.#owner && lease.untilMs > Date.now()) return false;
+        await actors.update(leaseKey, value, entry.revision);
+      }
+    } catch (error) {
+      if (error instanceof RevisionConflict) return false;
+      throw error;
+    }
+    await reach('sweeper-leased');
+    return true;
+  }
+}
+
+/** No actor's key: those have a dot. */
+const leaseKey = 'sweeper-lease';
+
+function needsWaking(
+  definition: ActorDefinition,
+  bytes: Uint8Array,
+  nowMs: number,
+  limits: { sweepGraceMs: number; outboxDoubtAgeMs: number },
+): boolean {
+  try {
+    const stored = decodeStored(bytes);
+    if (stored.type === 'parked') return mayUnpark(definition, stored.parked);
+    const { inFlight, outbox, updatedAtMs, status } = stored.value;
+    if (outbox.length > 0 && updatedAtMs + limits.outboxDoubtAgeMs < nowMs) return true;
+    if (status === 'done') return false;
+    return Object.values(inFlight).some((effect) => effect.type === 'timer' && effect.atMs + limits.sweepGraceMs < nowMs);
+  } catch {
+    // Unreadable: its handling parks it.
+    return true;
+  }
+}
