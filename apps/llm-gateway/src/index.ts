@@ -1,0 +1,8 @@
+export { startLlmGateway } from './service.ts';
+export type { LlmGatewayOptions } from './service.ts';
+export { gatewayOptions, gatewayVariables } from './configuration.ts';
+export { turnPoints } from './turn.ts';
+export type { TurnPoint } from './turn.ts';
+export { readCount } from './provider/scripted/count.ts';
+export type { CountLine } from './provider/scripted/count.ts';
+export type { FinishReason, ModelDelta, ModelRequest, Provider, RequestContext, UsageSoFar } from './provider/port.ts';

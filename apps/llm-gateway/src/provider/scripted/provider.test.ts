@@ -1,0 +1,127 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { ModelMessage } from '@coppice/contracts';
+import { manualClock, temporaryFolder } from '@coppice/testing';
+import type { TemporaryFolder } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ModelDelta } from '../port.ts';
+import { countInFile, countInMemory, readCount } from './count.ts';
+import { scriptedProvider } from './provider.ts';
+
+let folder: TemporaryFolder;
+beforeAll(async () => {
+  folder = await temporaryFolder('scripted');
+  await writeFile(
+    path.join(folder.path, 'plan.yaml'),
+    `
+rules:
+  - { name: limited, when: { contains: limited }, turns: [{ text: at last, fault: { kind: limited, retryAfterMs: 7, times: 2 } }] }
+  - { name: broken, when: { contains: broken }, turns: [{ fault: { kind: error, message: no more money, retryable: false } }] }
+  - { name: stall, when: { contains: stall }, turns: [{ fault: { kind: stall } }] }
+  - { name: cut, when: { contains: cut }, turns: [{ text: abcdef, fault: { kind: cut } }] }
+  - { name: slow, when: { contains: slow }, turns: [{ text: late, latencyMs: 60000 }] }
+  - { name: long, when: { contains: long }, turns: [{ textFile: long.txt }] }
+  - { name: priced, when: { contains: priced }, turns: [{ text: x, usage: { inputTokens: 3, outputTokens: 2, costUsd: 0.5 } }] }
+default: { turns: [{ text: one }, { text: two }] }
+`,
+  );
+  await writeFile(path.join(folder.path, 'long.txt'), 'long '.repeat(2_000));
+});
+afterAll(() => folder.remove());
+
+const message = (role: ModelMessage['role'], text: string): ModelMessage => ({
+  role,
+  content: [{ type: 'text', text }],
+});
+const clock = manualClock();
+const provider = (count = countInMemory()) =>
+  scriptedProvider({ scripts: { folders: [folder.path], anywhere: false }, count, clock });
+
+function ask(
+  from: ReturnType<typeof provider>,
+  prompt: string,
+  settings: { taskId?: string; signal?: AbortSignal; history?: ModelMessage[] } = {},
+) {
+  const { taskId = 't1', signal = new AbortController().signal, history = [] } = settings;
+  return from.stream(
+    { model: 'plan.yaml', messages: [message('user', prompt), ...history] },
+    { signal, effectId: `task_${taskId}_1_1`, owner: { tenant: 'default', runId: 'r1', taskId } },
+  );
+}
+const deltas = (stream: AsyncIterable<ModelDelta>) => Array.fromAsync(stream);
+const textOf = async (stream: AsyncIterable<ModelDelta>) =>
+  (await deltas(stream)).map((delta) => (delta.type === 'text-delta' ? delta.text : '')).join('');
+
+test('a turn is told in the order of the port', async () => {
+  expect(await deltas(ask(provider(), 'priced'))).toEqual([
+    { type: 'response-start', responseModel: 'plan.yaml' },
+    { type: 'text-delta', text: 'x' },
+    { type: 'usage', usage: { inputTokens: 3, outputTokens: 2, costUsd: 0.5 } },
+    { type: 'response-end', finishReason: 'stop' },
+  ]);
+});
+
+test('the same request says the same, the next turn the next', async () => {
+  const scripted = provider();
+  expect(await textOf(ask(scripted, 'hello'))).toBe('one');
+  expect(await textOf(ask(scripted, 'hello'))).toBe('one');
+  expect(await textOf(ask(scripted, 'hello', { history: [message('assistant', 'one')] }))).toBe('two');
+});
+
+test('a long text comes in pieces, from a file', async () => {
+  const pieces = (await deltas(ask(provider(), 'long'))).filter((delta) => delta.type === 'text-delta');
+  expect(pieces).toHaveLength(3);
+  expect(pieces.map((piece) => piece.text).join('')).toBe('long '.repeat(2_000));
+});
+
+test('a fault that passes comes as often as it says, for each task of its own, across processes', async () => {
+  const file = path.join(folder.path, 'count');
+  for (const taskId of ['t1', 't2']) {
+    for (let time = 0; time < 2; time++) {
+      const fresh = provider(countInFile(file));
+      await expect(textOf(ask(fresh, 'limited', { taskId }))).rejects.toMatchObject({
+        code: 'provider-limited',
+        retryable: true,
+        details: { retryAfterMs: 7 },
+      });
+    }
+    expect(await textOf(ask(provider(countInFile(file)), 'limited', { taskId }))).toBe('at last');
+  }
+  const lines = await readCount(file);
+  expect(lines.map((line) => `${line.taskId} ${line.event}`)).toEqual([
+    ...['t1 asked', 't1 asked', 't1 asked', 't1 answered'],
+    ...['t2 asked', 't2 asked', 't2 asked', 't2 answered'],
+  ]);
+  expect(lines[0]).toEqual({
+    event: 'asked',
+    effectId: 'task_t1_1_1',
+    runId: 'r1',
+    taskId: 't1',
+    script: 'plan.yaml',
+    rule: 'limited',
+    position: 0,
+    time: clock.now().toISOString(),
+  });
+});
+
+test('an error is one, and whether it is worth another try', async () => {
+  await expect(textOf(ask(provider(), 'broken'))).rejects.toMatchObject({
+    code: 'provider-failed',
+    message: 'no more money',
+    retryable: false,
+  });
+});
+
+test('a cut answer ends without an end', async () => {
+  const cut = await deltas(ask(provider(), 'cut'));
+  expect(cut.map((delta) => delta.type)).toEqual(['response-start', 'text-delta', 'usage']);
+  expect(cut[1]).toEqual({ type: 'text-delta', text: 'abc' });
+});
+
+test.each(['stall', 'slow'])('%s ends when aborted', async (prompt) => {
+  const abort = new AbortController();
+  const asked = textOf(ask(provider(), prompt, { signal: abort.signal }));
+  setTimeout(() => abort.abort(new Error('enough')), 20);
+  await expect(asked).rejects.toThrow();
+  await expect(textOf(ask(provider(), prompt, { signal: AbortSignal.abort(new Error('enough')) }))).rejects.toThrow();
+});

@@ -1,0 +1,96 @@
+import { readFile, readdir, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import { gatewayLimits } from '../../limits.ts';
+
+export type ScriptFolders = {
+  /** Absolute. Scripts are looked for in them in this order. */
+  folders: readonly string[];
+  /** Whether a script may be named by an absolute path outside of them: only where whoever submits tasks owns the machine. */
+  anywhere: boolean;
+};
+
+/** A script's file, and the folder that what it names must lie in. */
+export type ScriptFile = { path: string; root: string };
+
+const suggestionsMax = 10;
+
+/**
+ * Finds the file of `scripted/<name>`. Symbolic links are followed before it is looked whether the file lies inside.
+ * @throws CoppiceError `model-not-found`, `permission-denied` for a path that leads out.
+ */
+export async function findScript(name: string, { folders, anywhere }: ScriptFolders): Promise<ScriptFile> {
+  if (path.isAbsolute(name) && anywhere) {
+    const file = await realFile(name);
+    if (file !== null) return { path: file, root: path.dirname(file) };
+    throw new CoppiceError('model-not-found', `there is no script ${name}`);
+  }
+  let leadsOut = false;
+  for (const folder of folders) {
+    const root = await realpath(folder).catch(() => null);
+    if (root === null) continue;
+    const wanted = path.resolve(root, name);
+    if (!isInside(wanted, root) && !isInside(wanted, folder)) {
+      leadsOut = true;
+      continue;
+    }
+    const file = await realFile(wanted);
+    if (file === null) continue;
+    if (isInside(file, root)) return { path: file, root };
+    leadsOut = true;
+  }
+  if (leadsOut) {
+    throw new CoppiceError(
+      'permission-denied',
+      `script ${name} lies outside the folders that this gateway plays scripts from`,
+    );
+  }
+  throw new CoppiceError('model-not-found', `there is no script ${name}; ${await suggestions(folders)}`);
+}
+
+export async function readScriptText(file: ScriptFile): Promise<string> {
+  return readBounded(file.path, gatewayLimits.scriptBytesMax);
+}
+
+/** The text of a file that a script names, relative to itself. @throws CoppiceError `invalid-request`. */
+export async function readBeside(script: ScriptFile, name: string): Promise<string> {
+  const file = await realFile(path.resolve(path.dirname(script.path), name));
+  if (file === null)
+    throw new CoppiceError('invalid-request', `textFile ${name}: there is no such file beside the script`);
+  if (!isInside(file, script.root))
+    throw new CoppiceError('invalid-request', `textFile ${name} leads out of the script's folder`);
+  return readBounded(file, gatewayLimits.textBytesMax);
+}
+
+async function readBounded(file: string, bytesMax: number): Promise<string> {
+  const { size } = await stat(file);
+  if (size > bytesMax)
+    throw new CoppiceError('limit-exceeded', `${path.basename(file)} has ${size} bytes; the limit is ${bytesMax}`);
+  return readFile(file, 'utf8');
+}
+
+/** The path of a regular file with its links followed, else null. */
+async function realFile(file: string): Promise<string | null> {
+  try {
+    const real = await realpath(file);
+    return (await stat(real)).isFile() ? real : null;
+  } catch {
+    return null;
+  }
+}
+
+function isInside(file: string, folder: string): boolean {
+  const relative = path.relative(folder, file);
+  return relative !== '' && relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
+}
+
+async function suggestions(folders: readonly string[]): Promise<string> {
+  if (folders.length === 0) return 'no folder of scripts is configured (COPPICE_SCRIPTS)';
+  const names: string[] = [];
+  for (const folder of folders) {
+    const entries = await readdir(folder).catch(() => []);
+    names.push(...entries.filter((entry) => /\.ya?ml$/.test(entry)));
+  }
+  if (names.length === 0) return 'the configured folders (COPPICE_SCRIPTS) hold no scripts';
+  return `there are ${names.toSorted().slice(0, suggestionsMax).join(', ')}${names.length > suggestionsMax ? ' …' : ''}`;
+}

@@ -1,0 +1,73 @@
+import { CoppiceError } from '@coppice/contracts';
+import { expect, test } from 'vitest';
+import { cueFor, parseScript } from './script.ts';
+
+const script = parseScript(
+  `
+rules:
+  - name: changelog
+    when: { contains: [changelog, brief] }
+    turns: [{ text: first }, { text: second, finishReason: length }]
+  - when: { matches: "^write a (poem|song)$" }
+    turns: [{ text: la la }]
+default:
+  turns: [{ text: ok }]
+`,
+  'plan.yaml',
+);
+
+test.each([
+  ['a brief changelog please', 0, 'changelog', 'first'],
+  ['a brief changelog please', 1, 'changelog', 'second'],
+  ['a changelog please', 0, 'default', 'ok'],
+  ['first line\nwrite a song\nlast line', 0, 'rules[1]', 'la la'],
+  ['write a songbook', 0, 'default', 'ok'],
+])('%j with %i answers so far plays %s', (prompt, answers, rule, text) => {
+  expect(cueFor(script, prompt, answers)).toMatchObject({ rule, position: answers, turn: { text } });
+});
+
+test('what the script has nothing for is told', () => {
+  expect(() => cueFor(script, 'brief changelog', 2)).toThrow(
+    "the script's changelog has 2 turns; number 3 was asked for",
+  );
+  const narrow = parseScript('rules: [{ when: { contains: x }, turns: [{ text: y }] }]', 'narrow.yaml');
+  expect(() => cueFor(narrow, 'z', 0)).toThrow('no rule of the script holds for this prompt');
+});
+
+test('defaults are filled in', () => {
+  expect(cueFor(script, 'anything', 0).turn).toEqual({ text: 'ok', latencyMs: 0, usage: {}, finishReason: 'stop' });
+});
+
+test.each([
+  ['rules:\n  - turns: [{ text: a }\n', 'plan.yaml:3: not YAML'],
+  [
+    'default:\n  turns:\n    - text: a\n      latencyMs: soon\n',
+    'plan.yaml:4: default.turns[0].latencyMs: expected number, received "soon"',
+  ],
+  ['rules:\n  - turns:\n      - txt: a\n', 'rules[0].turns[0].txt: expected no such field, received "a"'],
+  [
+    'default:\n  turns: [{ text: a, textFile: b }]\n',
+    'plan.yaml:2: default.turns[0]: expected one of text and textFile, not both',
+  ],
+  [
+    'default:\n  turns: [{ fault: { kind: error, times: 1 } }]\n',
+    'expected text or textFile (only a fault that always comes needs none)',
+  ],
+  ['default:\n  turns:\n    - fault: { kind: explode }\n', 'plan.yaml:3: default.turns[0].fault.kind'],
+  [
+    'rules:\n  - when: { matches: "(" }\n    turns: [{ text: a }]\n',
+    'plan.yaml:2: rules[0].when.matches: expected a regular expression, received "("',
+  ],
+  ['{}', 'expected rules, or a default'],
+  ['just text', 'plan.yaml:1: the whole: expected object'],
+  ['', 'plan.yaml:1: the whole: expected object'],
+])('%j is refused with line and field', (text, complaint) => {
+  let message = '';
+  try {
+    parseScript(text, 'plan.yaml');
+  } catch (error) {
+    expect(error).toBeInstanceOf(CoppiceError);
+    message = (error as Error).message;
+  }
+  expect(message).toContain(complaint);
+});

@@ -1,0 +1,167 @@
+import { CoppiceError, finishReasonSchema } from '@coppice/contracts';
+import { fieldIssues } from '@coppice/bus';
+import { LineCounter, isNode, parseDocument } from 'yaml';
+import type { Document } from 'yaml';
+import { z } from 'zod';
+
+/**
+ * A script, in YAML:
+ *
+ * ```yaml
+ * rules:                                # the first whose `when` holds plays; without `when` it always holds
+ *   - name: changelog
+ *     when: { contains: changelog }     # a text, or several that must all be there; or `matches`, a regular expression
+ *     turns:                            # the first is the answer to a request without assistant messages, the next to one with one …
+ *       - text: "# Changes\n"
+ *         latencyMs: 200                # before the first piece
+ *         usage: { inputTokens: 10, outputTokens: 5, costUsd: 0.01 }
+ *         finishReason: stop
+ *         fault: { kind: limited, retryAfterMs: 100, times: 2 }   # how often it is asked in vain before that answer; without `times` always
+ *   - name: large
+ *     when: { matches: "^write the book" }
+ *     turns: [{ textFile: book.txt }]   # beside the script
+ * default: { turns: [{ text: ok }] }    # for what no rule knows
+ * ```
+ */
+const times = z.int().min(1).max(1_000).optional();
+const faultSchema = z.discriminatedUnion('kind', [
+  /** The provider answers with an error. */
+  z.strictObject({
+    kind: z.literal('error'),
+    message: z.string().default('scripted error'),
+    retryable: z.boolean().default(true),
+    times,
+  }),
+  /** The provider asks to wait. */
+  z.strictObject({ kind: z.literal('limited'), retryAfterMs: z.int().nonnegative().optional(), times }),
+  /** The provider never answers. */
+  z.strictObject({ kind: z.literal('stall'), times }),
+  /** The answer ends in its middle. */
+  z.strictObject({ kind: z.literal('cut'), times }),
+]);
+export type Fault = z.output<typeof faultSchema>;
+
+const turnSchema = z
+  .strictObject({
+    text: z.string().optional(),
+    textFile: z.string().min(1).optional(),
+    latencyMs: z.int().min(0).max(3_600_000).default(0),
+    usage: z
+      .strictObject({
+        inputTokens: z.int().nonnegative().optional(),
+        outputTokens: z.int().nonnegative().optional(),
+        costUsd: z.number().nonnegative().optional(),
+      })
+      .default({}),
+    finishReason: finishReasonSchema.default('stop'),
+    fault: faultSchema.optional(),
+  })
+  .refine((turn) => turn.text === undefined || turn.textFile === undefined, 'one of text and textFile, not both')
+  .refine(
+    (turn) =>
+      turn.text !== undefined ||
+      turn.textFile !== undefined ||
+      (turn.fault !== undefined && turn.fault.times === undefined),
+    'text or textFile (only a fault that always comes needs none)',
+  );
+export type ScriptedTurn = z.output<typeof turnSchema>;
+
+const turnsSchema = z.array(turnSchema).min(1).max(1_000);
+
+const whenSchema = z.strictObject({
+  contains: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).optional(),
+  matches: z.string().min(1).refine(isRegularExpression, 'a regular expression').optional(),
+});
+
+const ruleSchema = z.strictObject({
+  name: z.string().min(1).max(100).optional(),
+  when: whenSchema.optional(),
+  turns: turnsSchema,
+});
+
+const scriptSchema = z
+  .strictObject({
+    rules: z.array(ruleSchema).max(1_000).default([]),
+    default: z.strictObject({ turns: turnsSchema }).optional(),
+  })
+  .refine((script) => script.rules.length > 0 || script.default !== undefined, 'rules, or a default');
+export type Script = z.output<typeof scriptSchema>;
+
+/** What plays for a request: the rule's name (its position where it has none), the position of the turn, and the turn. */
+export type Cue = { rule: string; position: number; turn: ScriptedTurn };
+
+/**
+ * Reads a script.
+ * @throws CoppiceError `invalid-request` whose message names line, field, what was expected and what came.
+ */
+export function parseScript(text: string, name: string): Script {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const [syntaxError] = document.errors;
+  if (syntaxError !== undefined) {
+    const { line } = lines.linePos(syntaxError.pos[0]);
+    throw new CoppiceError('invalid-request', `${name}:${line}: not YAML: ${syntaxError.message}`);
+  }
+  // Aliases may be expanded this often: a small file must not become a large value.
+  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  const result = scriptSchema.safeParse(value);
+  if (result.success) return result.data;
+  const issues = fieldIssues(result.error.issues, value).map((issue) => ({
+    ...issue,
+    line: lineOf(document, issue.field, lines),
+  }));
+  const complaints = issues.map(
+    ({ line, field, expected, received }) =>
+      `${name}:${line}: ${field || 'the whole'}: expected ${expected}, received ${received}`,
+  );
+  throw new CoppiceError('invalid-request', complaints.join('\n'), { details: { issues } });
+}
+
+/** The line of a field, or of the nearest of its parents that is there. */
+function lineOf(document: Document, field: string, lines: LineCounter): number {
+  const path = field
+    .split(/[.[\]]+/)
+    .filter((part) => part !== '')
+    .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+  for (let length = path.length; length >= 0; length--) {
+    const node = document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return 1;
+}
+
+function isRegularExpression(source: string): boolean {
+  try {
+    return new RegExp(source, 'm') instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * What the script says to a request: the rule comes from the prompt, the turn from how many answers the conversation already holds. So
+ * the same request always plays the same, in any process and however often it is asked.
+ * @throws CoppiceError `provider-failed` where the script has nothing to say.
+ */
+export function cueFor(script: Script, prompt: string, answersSoFar: number): Cue {
+  const index = script.rules.findIndex(({ when }) => when === undefined || holds(when, prompt));
+  const rule = script.rules[index];
+  const turns = rule?.turns ?? script.default?.turns;
+  const name = rule === undefined ? 'default' : (rule.name ?? `rules[${index}]`);
+  if (turns === undefined)
+    throw new CoppiceError('provider-failed', 'no rule of the script holds for this prompt, and it has no default');
+  const turn = turns[answersSoFar];
+  if (turn === undefined) {
+    throw new CoppiceError(
+      'provider-failed',
+      `the script's ${name} has ${turns.length} turns; number ${answersSoFar + 1} was asked for`,
+    );
+  }
+  return { rule: name, position: answersSoFar, turn };
+}
+
+function holds(when: z.output<typeof whenSchema>, prompt: string): boolean {
+  const texts = typeof when.contains === 'string' ? [when.contains] : (when.contains ?? []);
+  if (!texts.every((text) => prompt.includes(text))) return false;
+  return when.matches === undefined || new RegExp(when.matches, 'm').test(prompt);
+}

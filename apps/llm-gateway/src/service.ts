@@ -1,0 +1,54 @@
+import { serveCommands } from '@coppice/bus';
+import { anyPool } from '@coppice/contracts';
+import type { RunningWork, ServiceContext } from '@coppice/service';
+import { Artifacts } from './artifacts.ts';
+import { gatewayLimits } from './limits.ts';
+import type { Provider } from './provider/port.ts';
+import { countInFile, countInMemory } from './provider/scripted/count.ts';
+import { scriptedProvider } from './provider/scripted/provider.ts';
+import type { RetrySettings } from './retry.ts';
+import { Transcript } from './transcript.ts';
+import { turnHandler } from './turn.ts';
+import type { TurnPoint } from './turn.ts';
+
+export type LlmGatewayOptions = {
+  /** Folders of scripts for the `scripted` provider; absolute. */
+  scriptFolders?: readonly string[];
+  /** Whether scripts may be named by an absolute path: only where user and gateway are the same person. */
+  scriptsAnywhere?: boolean;
+  /** Where the scripted model counts what it was asked; default: in memory. */
+  scriptedCountFile?: string;
+  /** Turns in progress at once; default `gatewayLimits.concurrency`. */
+  concurrency?: number;
+  /** More providers. */
+  providers?: readonly Provider[];
+  retry?: Partial<RetrySettings>;
+  /** See turn.ts. */
+  onPoint?: (point: TurnPoint) => Promise<void>;
+};
+
+/** The gateway's work: model turns for actors. Started by `runService` or `startService`, which hand it its context. */
+export async function startLlmGateway(context: ServiceContext, options: LlmGatewayOptions = {}): Promise<RunningWork> {
+  const { bus, clock } = context;
+  const scripted = scriptedProvider({
+    scripts: { folders: options.scriptFolders ?? [], anywhere: options.scriptsAnywhere ?? false },
+    count: options.scriptedCountFile === undefined ? countInMemory() : countInFile(options.scriptedCountFile),
+    clock,
+  });
+  const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
+  const turn = turnHandler({
+    providers: [scripted, ...(options.providers ?? [])],
+    transcript: new Transcript(bus),
+    artifacts: new Artifacts(bus),
+    clock,
+    retry: { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, random: Math.random, ...options.retry },
+    onPoint: options.onPoint ?? (async () => {}),
+  });
+  return serveCommands(bus, {
+    service: 'llm-gateway',
+    pools: [anyPool],
+    concurrency: options.concurrency ?? gatewayLimits.concurrency,
+    member: context.member,
+    handlers: [turn],
+  });
+}
