@@ -1,6 +1,6 @@
 /** Step: bubblewrap, which counts only after a command ran in it. */
-import { chmodSync, copyFileSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { hasApt, unpackPackages } from './apt.js';
 import { linkProgram } from './cache.js';
 import { binFolder, cacheFolder } from './paths.js';
@@ -15,12 +15,6 @@ const libraryPackages = ['libcap2', 'libselinux1', 'libpcre2-8-0'];
 
 /** The uid and gid that root's probe runs as: nobody. Sandboxes have an id of their own, chosen by container-service. */
 const unprivilegedId = '65534';
-
-/**
- * Where root keeps a copy when the checkout lies in a folder that only root may enter: bubblewrap is started as an
- * unprivileged user, who could not reach it. A tmpfs that root alone can write, gone after a restart.
- */
-const rootCopy = '/run/coppice/bin/bwrap';
 
 /**
  * @typedef {{ path: string, version: string }} Bubblewrap
@@ -87,14 +81,14 @@ async function withOwnLibraries(target, tried) {
     return undefined;
   }
   const wrapper = join(target, 'bwrap');
-  const folder = '"$(dirname "$(readlink -f "$0")")"';
-  const folders =
-    run('dpkg-architecture', ['-qDEB_HOST_MULTIARCH']).stdout.trim() ||
-    `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
-  writeFileSync(
-    wrapper,
-    `#!/bin/sh\nhere=${folder}\nexec ${loader} --library-path "$here/usr/lib/${folders}:$here/lib/${folders}" "$here/usr/bin/bwrap" "$@"\n`,
-  );
+  const architecture = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
+  const lines = [
+    '#!/bin/sh',
+    'here=$(dirname "$(readlink -f "$0")")',
+    `libraries="$here/usr/lib/${architecture}:$here/lib/${architecture}"`,
+    `exec ${loader} --library-path "$libraries" "$here/usr/bin/bwrap" "$@"`,
+  ];
+  writeFileSync(wrapper, `${lines.join('\n')}\n`);
   chmodSync(wrapper, 0o755);
   return wrapper;
 }
@@ -110,53 +104,28 @@ function accept(program, tried) {
     tried.push(`bubblewrap: ${program} does not start (${lastLines(run(program, ['--version']).output)})`);
     return undefined;
   }
-  const usable = isRoot() ? reachableByAll(realpathSync(program)) : program;
-  const probe = probeBubblewrap(usable);
+  const probe = probeBubblewrap(program);
   if (!probe.ok) {
-    tried.push(`bubblewrap: a probe command did not run in ${usable} (${lastLines(probe.output)})`);
+    tried.push(`bubblewrap: a probe command did not run in ${program} (${lastLines(probe.output)})`);
     return undefined;
   }
-  return {
-    path:
-      program === join(binFolder, 'bwrap') && usable === realpathSync(program) ? program : linkProgram('bwrap', usable),
-    version,
-  };
+  return { path: program === join(binFolder, 'bwrap') ? program : linkProgram('bwrap', program), version };
 }
 
-/** Runs a command in a sandbox as container-service starts them: never as real root. */
-function probeBubblewrap(/** @type {string} */ program) {
-  const sandbox = [
-    '--unshare-all',
-    '--die-with-parent',
-    '--ro-bind',
-    '/',
-    '/',
-    '--dev',
-    '/dev',
-    '--proc',
-    '/proc',
-    '--tmpfs',
-    '/tmp',
-  ];
+/**
+ * Runs a command in a sandbox as container-service starts them: never as real root. (setpriv still has root's rights when
+ * it looks for the program, so a checkout below a folder that only root may enter does.)
+ * @param {string} program
+ */
+function probeBubblewrap(program) {
+  const mounts = ['--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc', '--tmpfs', '/tmp'];
+  const sandbox = ['--unshare-all', '--die-with-parent', ...mounts];
   const command = [program, ...sandbox, '--', '/bin/sh', '-c', 'test "$(id -u)" -ne 0 && echo coppice-probe'];
   const [starter = program, ...args] = isRoot()
     ? ['setpriv', '--reuid', unprivilegedId, '--regid', unprivilegedId, '--clear-groups', '--inh-caps=-all', ...command]
     : command;
   const result = run(starter, args, { cwd: '/', timeoutMs: probeTimeoutMs });
   return { ok: result.ok && result.stdout.trim() === 'coppice-probe', output: result.output };
-}
-
-/** @param {string} program */
-function reachableByAll(program) {
-  const asNobody = ['--reuid', unprivilegedId, '--regid', unprivilegedId, '--clear-groups'];
-  if (run('setpriv', [...asNobody, program, '--version'], { cwd: '/' }).ok) return program;
-  if (run('setpriv', [...asNobody, 'true'], { cwd: '/' }).ok && run('ldd', [program]).ok) {
-    mkdirSync(dirname(rootCopy), { recursive: true, mode: 0o755 });
-    copyFileSync(program, rootCopy);
-    chmodSync(rootCopy, 0o755);
-    return rootCopy;
-  }
-  return program;
 }
 
 function isRoot() {

@@ -154,7 +154,7 @@ function checksumFailure(archive, expected) {
 function unpack(archive, folder) {
   mkdirSync(join(folder, 'unpacked'));
   const result = run('tar', ['-xzf', archive, '-C', join(folder, 'unpacked'), '--strip-components=1']);
-  return result.ok ? undefined : `tar: ${lastLines(result.output)}`;
+  return result.ok ? undefined : `tar: ${lastLines(result.output, 6)}`;
 }
 
 /** @param {string} program */

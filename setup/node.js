@@ -116,7 +116,7 @@ async function fetchNode(pinned, target, byHand) {
       'package/LICENSE',
     ]);
     if (!unpacked.ok)
-      throw new SetupError('Node could not be unpacked.', { tried: [`tar: ${lastLines(unpacked.output)}`], byHand });
+      throw new SetupError('Node could not be unpacked.', { tried: [`tar: ${lastLines(unpacked.output, 6)}`], byHand });
     renameSync(join(folder, 'unpacked'), join(folder, 'finished'));
     moveIntoPlace(join(folder, 'finished'), target);
   });
