@@ -8,10 +8,11 @@
  * (root only) from Debian's packages instead. It is built beside the target and renamed into place, so a folder at the
  * target is always a whole one.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { bootstrapDebian } from './debootstrap.js';
 import { copyFolder, copyProgram, Libraries, systemSearchPath } from './host-files.js';
@@ -29,7 +30,8 @@ const projectFolder = dirname(dirname(thisFolder));
  */
 
 /**
- * Builds the root file system, unless the target already is one of the same key.
+ * Builds the root file system, unless the target already is one of the same key. Done by a process of its own, so that the
+ * caller's event loop is not held up by thousands of small copies.
  *
  * An existing target of another key is replaced, which pulls the programs from under sandboxes that use it: where some may
  * run, put `rootfsKey()` into the folder's name instead.
@@ -39,11 +41,39 @@ const projectFolder = dirname(dirname(thisFolder));
  * @throws {Error} with what is missing on this machine, or what could not be written
  */
 export async function buildRootfs(targetFolder, { log = () => {}, method = 'host' } = {}) {
-  if (process.platform !== 'linux')
-    throw new Error(`A root file system can be made on Linux only, this is ${process.platform}.`);
-  const target = resolve(targetFolder);
+  const folder = resolve(targetFolder);
   const key = rootfsKey({ method });
-  if (readKey(target) === key) return { folder: target, key, built: false };
+  if (readKey(folder) === key) return { folder, key, built: false };
+  const args = [fileURLToPath(import.meta.url), folder, ...(method === 'debootstrap' ? ['--debootstrap'] : [])];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const exited = new Promise((resolveExit, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolveExit(signal ?? code));
+  });
+  let answer = '';
+  child.stdout.setEncoding('utf8').on('data', (/** @type {string} */ text) => (answer += text));
+  let lastLine = '';
+  for await (const line of createInterface({ input: child.stderr })) {
+    lastLine = line;
+    log(line);
+  }
+  const status = await exited;
+  if (status !== 0) throw new Error(lastLine || `the build ended with ${status}`);
+  return { folder, key, built: !answer.includes('(was there)') };
+}
+
+/**
+ * @param {string} target
+ * @param {'host' | 'debootstrap'} method
+ * @param {(line: string) => void} log
+ * @returns {{ key: string, built: boolean }}
+ */
+function makeRootfs(target, method, log) {
+  if (process.platform !== 'linux') {
+    throw new Error(`A root file system can be made on Linux only, this is ${process.platform}.`);
+  }
+  const key = rootfsKey({ method });
+  if (readKey(target) === key) return { key, built: false };
   fs.mkdirSync(dirname(target), { recursive: true });
   removeLeftovers(target);
   const work = fs.mkdtempSync(`${target}.making-`);
@@ -54,7 +84,7 @@ export async function buildRootfs(targetFolder, { log = () => {}, method = 'host
     addNode(work, log);
     addBase(work);
     fs.writeFileSync(join(work, 'etc/coppice-agent-runtime'), `${key}\n`);
-    return { folder: target, key, built: moveIntoPlace(work, target, key) };
+    return { key, built: moveIntoPlace(work, target, key) };
   } finally {
     fs.rmSync(work, { recursive: true, force: true });
   }
@@ -246,21 +276,26 @@ function output(program, args) {
   return result.stdout;
 }
 
-if (
-  process.argv[1] !== undefined &&
-  fs.existsSync(process.argv[1]) &&
-  fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)
-) {
+/** The command line; what goes wrong is one line. */
+function main() {
   const [target] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+  const say = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);
   if (target === undefined) {
-    process.stderr.write('usage: node deploy/agent-runtime/rootfs.js TARGET_FOLDER [--debootstrap]\n');
+    say('usage: node deploy/agent-runtime/rootfs.js TARGET_FOLDER [--debootstrap]');
     process.exitCode = 2;
-  } else {
-    const method = process.argv.includes('--debootstrap') ? 'debootstrap' : 'host';
-    const { folder, key, built } = await buildRootfs(target, {
-      log: (line) => process.stderr.write(`${line}\n`),
-      method,
-    });
-    process.stdout.write(`${folder} ${key}${built ? '' : ' (was there)'}\n`);
+    return;
   }
+  const folder = resolve(target);
+  try {
+    const { key, built } = makeRootfs(folder, process.argv.includes('--debootstrap') ? 'debootstrap' : 'host', say);
+    process.stdout.write(`${folder} ${key}${built ? '' : ' (was there)'}\n`);
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    process.exitCode = 1;
+  }
+}
+
+const startedFile = process.argv[1];
+if (startedFile !== undefined && fs.existsSync(startedFile)) {
+  if (fs.realpathSync(startedFile) === fileURLToPath(import.meta.url)) main();
 }

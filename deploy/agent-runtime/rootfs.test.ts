@@ -66,3 +66,8 @@ test('an interrupted build leaves no folder that looks whole', { timeout: buildM
   expect(existsSync(target)).toBe(false);
   expect((await buildRootfs(target)).built).toBe(true);
 });
+
+test('a build that cannot be done says why', { timeout: buildMsMax }, async (context) => {
+  if (process.platform !== 'linux') context.skip('made on Linux only');
+  await expect(buildRootfs('/proc/rootfs')).rejects.toThrow(/\/proc\/rootfs/);
+});
