@@ -28,6 +28,8 @@ export const runSubmittedData = z.object({
   baseBranch: z.string(),
   tasks: z.int(),
 });
+/** A run that came through the durable intake, where nobody waits for an answer, and was refused. */
+export const runRefusedData = z.object({ runId: z.string(), requestId: z.string(), failure: wireErrorSchema });
 export const runEndedData = z.object({
   runId: z.string(),
   state: runStateSchema,
@@ -60,6 +62,7 @@ export const taskEndedData = z.object({
 /** Every event type: the last token of its subject, with the schema of the whole CloudEvent. */
 export const events = {
   'run-submitted': cloudEvent('run-submitted', runSubmittedData),
+  'run-refused': cloudEvent('run-refused', runRefusedData),
   'run-ended': cloudEvent('run-ended', runEndedData),
   'task-state': cloudEvent('task-state', taskStateData),
   'task-ended': cloudEvent('task-ended', taskEndedData),
@@ -68,6 +71,7 @@ export type EventType = keyof typeof events;
 
 export const coppiceEventSchema = z.discriminatedUnion('type', [
   events['run-submitted'],
+  events['run-refused'],
   events['run-ended'],
   events['task-state'],
   events['task-ended'],

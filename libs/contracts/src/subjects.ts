@@ -25,6 +25,8 @@ export const subjects = {
   /** Request/reply between services; never for effects. */
   call: (service: string, operation: string) => `coppice.call.${service}.${operation}`,
   intake: (tenant: string) => `coppice.intake.${tenant}.run`,
+  /** Where a request waits until the services that it needs answer; matched by no consumer. */
+  intakeLater: (tenant: string, requestToken: string) => `coppice.intake-later.${tenant}.${requestToken}`,
   actor: (kind: string, id: string) => `coppice.actor.${kind}.${id}`,
   timer: (kind: string, id: string, effectId: string) => `coppice.timer.${kind}.${id}.${effectId}`,
   stash: (kind: string, id: string) => `coppice.stash.${kind}.${id}`,

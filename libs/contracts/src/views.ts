@@ -88,13 +88,7 @@ export const taskViewSchema = z.object({
 });
 export type TaskView = z.infer<typeof taskViewSchema>;
 
-export const taskSummarySchema = taskViewSchema.pick({
-  taskId: true,
-  name: true,
-  description: true,
-  state: true,
-  reason: true,
-});
+export const taskSummarySchema = taskViewSchema.pick({ taskId: true, name: true, state: true, reason: true });
 export type TaskSummary = z.infer<typeof taskSummarySchema>;
 
 export const runViewSchema = z.object({

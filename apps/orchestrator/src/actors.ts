@@ -1,0 +1,157 @@
+import {
+  modelOperations,
+  runItself,
+  runOperations,
+  sandboxOperations,
+  subjects,
+  taskEnds,
+  worktreeOperations,
+} from '@coppice/contracts';
+import type { CoppiceEvent, EventType, Operation, TaskState } from '@coppice/contracts';
+import { answer, command, defineActor, request, send } from '@coppice/durable-actor';
+import type { ActorDefinition, Emission } from '@coppice/durable-actor';
+import { landingMachine } from './machines/landing-machine.ts';
+import type { TurnRequest } from './machines/landing-machine.ts';
+import { runMachine } from './machines/run-machine.ts';
+import type { RunEmitted } from './machines/run-machine.ts';
+import { setupMachine } from './machines/setup-machine.ts';
+import type { SetupContext, SetupRequest } from './machines/setup-machine.ts';
+import { landingId, taskMachine } from './machines/task-machine.ts';
+import type { TaskEmitted } from './machines/task-machine.ts';
+import type { TaskContext } from './machines/task-context.ts';
+import { runSummary, taskCounts, taskSummary } from './views.ts';
+
+/** The four durable actors of the orchestrator: what their invocations order, what they tell, and what they do with an event at a wrong time. */
+
+/** What belongs to a task lies on its node. */
+const onNode = <Definition extends Operation>(operation: Definition) =>
+  command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });
+const onMergeNode = <Definition extends Operation>(operation: Definition) =>
+  command(operation, { pool: (_input, context: TaskContext) => context.merge?.node ?? context.node ?? 'any' });
+const onSetupNode = <Definition extends Operation>(operation: Definition) =>
+  command(operation, { pool: (_input, context: SetupContext) => context.node ?? 'any' });
+
+const cloudEvent = <Type extends EventType>(type: Type, self: Emission, data: unknown) =>
+  ({
+    specversion: '1.0',
+    id: self.eventId,
+    source: `/coppice/${self.kind}/${self.id}`,
+    type: `coppice.${type}`,
+    time: self.time,
+    datacontenttype: 'application/json',
+    sequence: String(self.sequence),
+    data,
+  }) as CoppiceEvent;
+
+function runEvent(event: RunEmitted, self: Emission): { subject: string; data: CoppiceEvent } {
+  const { tenant, runId, requestId, repository, baseBranch, tasks } = event.context;
+  const data =
+    event.type === 'run-submitted'
+      ? { runId, requestId, repository, baseBranch, tasks: tasks.length }
+      : { runId, state: event.state, taskCounts: taskCounts(event.context) };
+  return { subject: subjects.event(tenant, runId, runItself, event.type), data: cloudEvent(event.type, self, data) };
+}
+
+function taskEvent(event: TaskEmitted, self: Emission): { subject: string; data: CoppiceEvent } {
+  const { context } = event;
+  const { tenant, runId, taskId } = context.owner;
+  const identity = { runId, taskId, name: context.specification.name };
+  const { state, reason, failure, branch, commit, landedCommit, finishCommand, rescue, logTail, usage } = context;
+  const data =
+    event.type === 'task-state'
+      ? { ...identity, from: event.from, to: state, reason }
+      : { ...identity, state, reason, failure, branch, commit, landedCommit, finishCommand, rescue, logTail, usage };
+  return { subject: subjects.event(tenant, runId, taskId, event.type), data: cloudEvent(event.type, self, data) };
+}
+
+/** The task's state of which a machine's state text (`working.prompt.asking`) is a part. */
+const outer = (state: string): TaskState => {
+  const name = state.split('.')[0] ?? '';
+  return (name === 'pushing' ? 'landing' : name) as TaskState;
+};
+const refusal = (verb: string) => (state: string) => {
+  const name = outer(state);
+  const ended = (taskEnds as readonly string[]).includes(name) || (name as string) === 'ended';
+  return ended ? `the task has ended and can't be ${verb}` : `a task that is ${name} can't be ${verb}`;
+};
+const refuse = (verb: string) => ({ otherwise: 'refuse', refusal: refusal(verb) }) as const;
+
+export const runActor: ActorDefinition = defineActor({
+  kind: 'run',
+  version: 1,
+  machine: runMachine,
+  sources: { createTasks: command(runOperations.createTasks), cancelTasks: command(runOperations.cancelTasks) },
+  actions: { tell: send() },
+  emitted: runEvent,
+  events: {
+    'task-idle': { otherwise: 'refuse' },
+    'task-ended': { otherwise: 'refuse' },
+    cancel: { otherwise: 'refuse', refusal: () => "the run has ended and can't be cancelled" },
+  },
+  summary: ({ context }) => runSummary(context),
+});
+
+export const taskActor: ActorDefinition = defineActor({
+  kind: 'task',
+  version: 1,
+  machine: taskMachine,
+  sources: {
+    resolveSetup: command(worktreeOperations.resolveSetup),
+    setup: request<SetupRequest>('setup', {
+      id: ({ owner, setupKey }) => `${owner.tenant}.${setupKey}`,
+      create: (input) => input,
+      event: (_input, effect) => ({ type: 'want', ...effect }),
+      cancel: (_input, { effectId }) => ({ type: 'unwant', effectId }),
+    }),
+    prepare: command(worktreeOperations.prepare),
+    createSandbox: onNode(sandboxOperations.create),
+    turn: command(modelOperations.turn),
+    write: onNode(sandboxOperations.write),
+    removeSandbox: onNode(sandboxOperations.remove),
+    commit: onNode(worktreeOperations.commit),
+    prepareMerge: onNode(worktreeOperations.prepareMerge),
+    verify: onMergeNode(sandboxOperations.run),
+    takeTurn: request<TurnRequest>('landing', {
+      id: landingId,
+      create: () => ({}),
+      event: ({ taskId, holdMs }, effect) => ({ type: 'acquire', taskId, holdMs, ...effect }),
+      cancel: (_input, { effectId }) => ({ type: 'release', turn: effectId }),
+    }),
+    land: onMergeNode(worktreeOperations.land),
+    pushBranch: onNode(worktreeOperations.pushBranch),
+    removeWorktree: onNode(worktreeOperations.remove),
+  },
+  actions: { tell: send() },
+  emitted: taskEvent,
+  events: {
+    start: refuse('started'),
+    skip: refuse('skipped'),
+    cancel: refuse('cancelled'),
+    approve: refuse('approved'),
+    reject: refuse('rejected'),
+    merge: refuse('merged'),
+    discard: refuse('discarded'),
+  },
+  summary: ({ context }) => taskSummary(context),
+});
+
+export const landingActor: ActorDefinition = defineActor({
+  kind: 'landing',
+  version: 1,
+  machine: landingMachine,
+  actions: { answer: answer() },
+  events: { acquire: { otherwise: 'refuse' }, release: { otherwise: 'refuse' } },
+});
+
+export const setupActor: ActorDefinition = defineActor({
+  kind: 'setup',
+  version: 1,
+  machine: setupMachine,
+  sources: {
+    prepareSetup: command(worktreeOperations.prepareSetup),
+    run: onSetupNode(sandboxOperations.run),
+    sealSetup: onSetupNode(worktreeOperations.sealSetup),
+  },
+  actions: { answer: answer() },
+  events: { want: { otherwise: 'refuse' }, unwant: { otherwise: 'refuse' } },
+});

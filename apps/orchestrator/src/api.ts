@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto';
+import { apiEndpoint } from '@coppice/bus';
+import type { Bus, Endpoint } from '@coppice/bus';
+import { CoppiceError, api, worktreeCalls } from '@coppice/contracts';
+import type { TaskView } from '@coppice/contracts';
+import { listActors, readActor, sendEvent } from '@coppice/durable-actor';
+import type { ActorView } from '@coppice/durable-actor';
+import type { TaskContext } from './machines/task-context.ts';
+import { submitRun } from './submit.ts';
+import { contextOf, livingTasks, runListed, runView, taskView } from './views.ts';
+
+/** The public API: reads actors, and sends them events. */
+
+/** How long a caller waits for an actor to take its event. */
+const awaitAnswerMs = 8_000;
+const readsAtOnce = 16;
+const patchBytesMax = 512 * 1024;
+
+export const endpoints = (bus: Bus): Endpoint[] => [
+  apiEndpoint(api.runSubmit, (request, { tenant }) => submitRun(bus, tenant, request)),
+  apiEndpoint(api.runGet, async ({ runId }, { tenant }) => {
+    const run = await requireRun(bus, tenant, runId);
+    const living = await readTasks(bus, tenant, livingTasks(run));
+    return runView(run, new Map(living.map((task) => [task.taskId, task])));
+  }),
+  apiEndpoint(api.runList, async ({ limit }, { tenant }) => {
+    const { items, more } = await newest(listActors(bus, { kind: 'run', under: tenant }), limit);
+    return { runs: items.map(runListed), more };
+  }),
+  apiEndpoint(api.runCancel, async ({ runId, reason }, { tenant }) => {
+    await requireRun(bus, tenant, runId);
+    await tell(bus, 'run', `${tenant}.${runId}`, { type: 'cancel', ...(reason === undefined ? {} : { reason }) });
+    return { runId };
+  }),
+  apiEndpoint(api.taskGet, async ({ taskId }, { tenant }) => taskView(await requireTask(bus, tenant, taskId))),
+  apiEndpoint(api.taskList, async ({ runId, limit }, { tenant }) => {
+    if (runId !== undefined) {
+      const run = await requireRun(bus, tenant, runId);
+      const taskIds = contextOf<{ tasks: { taskId: string }[] }>(run).tasks.map(({ taskId }) => taskId);
+      return { tasks: await readTasks(bus, tenant, taskIds.slice(0, limit)), more: taskIds.length > limit };
+    }
+    const { items, more } = await newest(listActors(bus, { kind: 'task', under: tenant }), limit);
+    return { tasks: items.map(taskView), more };
+  }),
+  apiEndpoint(api.taskCancel, ({ taskId, reason }, { tenant }) =>
+    tellTask(bus, tenant, taskId, { type: 'cancel', reason }),
+  ),
+  apiEndpoint(api.taskApprove, ({ taskId }, { tenant }) => tellTask(bus, tenant, taskId, { type: 'approve' })),
+  apiEndpoint(api.taskReject, ({ taskId, reason }, { tenant }) =>
+    tellTask(bus, tenant, taskId, { type: 'reject', reason }),
+  ),
+  apiEndpoint(api.taskMerge, ({ taskId }, { tenant }) => tellTask(bus, tenant, taskId, { type: 'merge' })),
+  apiEndpoint(api.taskDiscard, ({ taskId, keepBranch, reason }, { tenant }) =>
+    tellTask(bus, tenant, taskId, { type: 'discard', keepBranch, reason }),
+  ),
+  apiEndpoint(api.taskDiff, async ({ taskId }, { tenant }) => {
+    const { repository, baseCommit, commit } = contextOf<TaskContext>(await requireTask(bus, tenant, taskId));
+    if (commit === null || baseCommit === null) throw new CoppiceError('conflict', `task ${taskId} has no commit yet`);
+    const input = { repository, baseCommit, commit, bytesMax: patchBytesMax };
+    const { patch, truncated } = await bus.call(worktreeCalls.diff, { service: 'worktree-service' }, input);
+    return { patch, truncated, commit, baseCommit };
+  }),
+];
+
+async function requireRun(bus: Bus, tenant: string, runId: string): Promise<ActorView> {
+  const view = await readActor(bus, 'run', `${tenant}.${runId}`);
+  if (view === null) throw new CoppiceError('not-found', `there is no run ${runId}`);
+  return view;
+}
+
+async function requireTask(bus: Bus, tenant: string, taskId: string): Promise<ActorView> {
+  const view = await readActor(bus, 'task', `${tenant}.${taskId}`);
+  if (view === null) throw new CoppiceError('not-found', `there is no task ${taskId}`);
+  return view;
+}
+
+/** Views of those that are there; a task of a run that is being created may not be yet. */
+async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<TaskView[]> {
+  const views: TaskView[] = [];
+  for (let start = 0; start < taskIds.length; start += readsAtOnce) {
+    const some = taskIds.slice(start, start + readsAtOnce);
+    const read = await Promise.all(some.map((taskId) => readActor(bus, 'task', `${tenant}.${taskId}`)));
+    for (const view of read) if (view !== null) views.push(taskView(view));
+  }
+  return views;
+}
+
+async function newest(actors: AsyncIterable<ActorView>, limit: number): Promise<{ items: ActorView[]; more: boolean }> {
+  const all: ActorView[] = [];
+  for await (const view of actors) if (view.context !== null || view.summary !== null) all.push(view);
+  all.sort((left, right) => right.createdAt.localeCompare(left.createdAt));
+  return { items: all.slice(0, limit), more: all.length > limit };
+}
+
+const tell = (bus: Bus, kind: string, id: string, event: { type: string } & Record<string, unknown>) =>
+  sendEvent(bus, { kind, id, event, messageId: randomUUID(), awaitAnswerMs });
+
+async function tellTask(
+  bus: Bus,
+  tenant: string,
+  taskId: string,
+  event: { type: string } & Record<string, unknown>,
+): Promise<TaskView> {
+  await requireTask(bus, tenant, taskId);
+  await tell(bus, 'task', `${tenant}.${taskId}`, event);
+  return taskView(await requireTask(bus, tenant, taskId));
+}

@@ -1,0 +1,2 @@
+export { startOrchestrator } from './service.ts';
+export type { OrchestratorOptions } from './service.ts';

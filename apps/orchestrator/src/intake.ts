@@ -1,0 +1,98 @@
+import { deadLetter, validate } from '@coppice/bus';
+import type { Bus, Consumption, Delivery } from '@coppice/bus';
+import {
+  CoppiceError,
+  commandAgeMsMax,
+  runIdOf,
+  runItself,
+  runRequestSchema,
+  shortHash,
+  streams,
+  subjects,
+  tenantOf,
+  tenantSchema,
+  toWireError,
+} from '@coppice/contracts';
+import { submitRun } from './submit.ts';
+
+/**
+ * The durable intake: run.submit's payload from publishers that don't wait for an answer.
+ *
+ * Invariants:
+ * 1. A request is acknowledged when its run is there, or when it is stored as a dead letter and its refusal is told as an event.
+ * 2. One that fails for a reason that passes is looked at again later, for up to 7 days from when it was published.
+ */
+const ackWaitMs = 60_000;
+const concurrency = 4;
+const retryMsMin = 1_000;
+const retryMsMax = 60_000;
+const triesHeader = 'Coppice-Tries';
+const publishedHeader = 'Coppice-Published';
+const source = 'intake';
+
+export const consumeIntake = (bus: Bus): Promise<Consumption> =>
+  bus.consume(
+    {
+      stream: streams.intake,
+      durable: 'orchestrator-intake',
+      filterSubjects: [subjects.intake('*')],
+      ackWaitMs,
+      concurrency,
+    },
+    (delivery) => receive(bus, delivery),
+  );
+
+async function receive(bus: Bus, delivery: Delivery): Promise<void> {
+  const publishedAt = delivery.headers[publishedHeader] ?? delivery.publishedAt.toISOString();
+  try {
+    if (Date.now() - Date.parse(publishedAt) > commandAgeMsMax)
+      throw new CoppiceError('expired', 'the request is older than 7 days');
+    const tenant = validate(tenantSchema, tenantOf(delivery.subject), 'the tenant in the subject');
+    await submitRun(bus, tenant, validate(runRequestSchema, delivery.json(), 'run.submit'));
+  } catch (error) {
+    if (toWireError(error).retryable) return later(bus, delivery, publishedAt);
+    await deadLetter(bus, delivery, source, error);
+    await tellRefusal(bus, delivery, error);
+  }
+  await delivery.acknowledge();
+}
+
+async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise<void> {
+  const tries = Number(delivery.headers[triesHeader] ?? 0) + 1;
+  const waitMs = Math.min(retryMsMin * 2 ** Math.min(tries, 10), retryMsMax);
+  const waiting = subjects.intakeLater(tenantOf(delivery.subject), shortHash(String(delivery.sequence), publishedAt));
+  await bus.publish(waiting, delivery.data, {
+    schedule: { at: new Date(Date.now() + waitMs), target: delivery.subject },
+    headers: { ...delivery.headers, [triesHeader]: String(tries), [publishedHeader]: publishedAt },
+  });
+  await delivery.acknowledge();
+}
+
+/** Who followed the run's events, whose id follows from tenant and requestId, learns why there are none. */
+async function tellRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
+  const tenant = tenantOf(delivery.subject);
+  const requestId = requestIdOf(delivery);
+  if (requestId === null || !tenantSchema.safeParse(tenant).success) return;
+  const runId = runIdOf(tenant, requestId);
+  const event = {
+    specversion: '1.0',
+    id: `intake_${delivery.sequence}`,
+    source: '/coppice/intake',
+    type: 'coppice.run-refused',
+    time: new Date().toISOString(),
+    datacontenttype: 'application/json',
+    sequence: '1',
+    data: { runId, requestId, failure: toWireError(error) },
+  };
+  await bus.publish(subjects.event(tenant, runId, runItself, 'run-refused'), event, { messageId: event.id });
+}
+
+function requestIdOf(delivery: Delivery): string | null {
+  try {
+    const { requestId } = delivery.json() as { requestId?: unknown };
+    return typeof requestId === 'string' && requestId.length <= 200 ? requestId : null;
+  } catch {
+    // Not JSON: then no run is named.
+    return null;
+  }
+}

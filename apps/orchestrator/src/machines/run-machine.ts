@@ -1,0 +1,251 @@
+import { assign, emit, enqueueActions, setup } from 'xstate';
+import { runOperations, taskEnds, taskSuccesses } from '@coppice/contracts';
+import type { RunState, TaskEnd, WireError } from '@coppice/contracts';
+import { effect, ordered } from '@coppice/durable-actor';
+import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
+
+/**
+ * A run: starts tasks as soon as those they depend on have landed and a place is free, and ends when all have ended.
+ *
+ * Invariants:
+ * 1. At most `concurrency` tasks are at work; one that waits for a person holds no place.
+ * 2. A task is started once, and only when everything that it depends on has landed. One that can't be is told why.
+ * 3. One step orders a bounded number of messages, so that the value stays within its limit; each end that comes back orders the next.
+ */
+export type RunTask = {
+  taskId: string;
+  name: string;
+  /** Positions in the run's list. */
+  dependsOn: number[];
+  state: 'waiting' | 'active' | 'idle' | 'skipped' | TaskEnd;
+  reason: string | null;
+};
+
+export type RunInput = {
+  tenant: string;
+  runId: string;
+  requestId: string;
+  /** Tells the same request from another with the same id. */
+  requestHash: string;
+  repository: string;
+  baseBranch: string;
+  concurrency: number;
+  /** In the object store: every task's specification. */
+  specificationArtifact: string;
+  tasks: { taskId: string; name: string; dependsOn: number[] }[];
+};
+
+export type RunContext = Omit<RunInput, 'tasks'> & {
+  tasks: RunTask[];
+  createdAtMs: number;
+  endedAtMs: number | null;
+  cancelReason: string | null;
+  failure: WireError | null;
+  retries: number;
+};
+
+export type RunEvent = (
+  | { type: 'task-idle'; taskId: string }
+  | { type: 'task-ended'; taskId: string; state: TaskEnd; reason: string | null }
+  | { type: 'cancel'; reason?: string }
+) &
+  Timed;
+
+export type RunEmitted =
+  | { type: 'run-submitted'; context: RunContext }
+  | { type: 'run-ended'; context: RunContext; state: RunState };
+
+export const runMachineLimits = {
+  /** Tasks told in one step that they can't start. */
+  skipsPerStepMax: 50,
+  reasonCharactersMax: 100,
+  retriesMax: 10,
+  retryDelayMs: 5_000,
+} as const;
+
+const isEnd = (state: RunTask['state']): state is TaskEnd => (taskEnds as readonly string[]).includes(state);
+const allEnded = (tasks: RunTask[]): boolean => tasks.every((task) => isEnd(task.state));
+
+/** Ends that make a run fail; a task that a person discarded doesn't. */
+const badEnds: readonly string[] = ['failed', 'timed-out', 'cancelled'] satisfies TaskEnd[];
+
+export function runStateOf(context: RunContext): RunState {
+  if (context.failure !== null) return 'failed';
+  if (!allEnded(context.tasks)) return 'running';
+  if (context.cancelReason !== null) return 'cancelled';
+  return context.tasks.some((task) => badEnds.includes(task.state)) ? 'failed' : 'succeeded';
+}
+
+/** Which tasks to start now, and which can't ever start, and why. */
+export function plan(context: RunContext): { start: number[]; skip: { index: number; reason: string }[] } {
+  const start: number[] = [];
+  const skip: { index: number; reason: string }[] = [];
+  if (context.cancelReason !== null) return { start, skip };
+  let places = context.concurrency - context.tasks.filter((task) => task.state === 'active').length;
+  for (const [index, task] of context.tasks.entries()) {
+    if (task.state !== 'waiting') continue;
+    const needed = task.dependsOn.map((position) => context.tasks[position] as RunTask);
+    const missing = needed.find((each) => isEnd(each.state) && !taskSuccesses.includes(each.state));
+    if (missing !== undefined) {
+      if (skip.length < runMachineLimits.skipsPerStepMax) {
+        skip.push({ index, reason: `depends on ${missing.name}, which ended as ${missing.state}` });
+      }
+    } else if (places > 0 && needed.every((each) => taskSuccesses.includes(each.state as TaskEnd))) {
+      places--;
+      start.push(index);
+    }
+  }
+  return { start, skip };
+}
+
+const told = (params: { kind: string; id: string; event: { type: string; [field: string]: unknown } }) =>
+  ({ type: 'tell', params }) as never;
+
+const base = setup({
+  types: {} as {
+    context: RunContext;
+    events: RunEvent;
+    input: Birth<RunInput>;
+    output: { state: RunState };
+    emitted: RunEmitted;
+  },
+  actors: { createTasks: effect(runOperations.createTasks), cancelTasks: effect(runOperations.cancelTasks) },
+  actions: { tell: ordered<SendParams>() },
+  guards: {
+    allEnded: ({ context }) => allEnded(context.tasks),
+    cancelled: ({ context }) => context.cancelReason !== null,
+    mayRetry: ({ context }) => context.retries < runMachineLimits.retriesMax,
+  },
+  delays: { retry: runMachineLimits.retryDelayMs },
+}).extend({
+  // In a step of its own: XState infers what may be enqueued from what is set up before.
+  actions: {
+    schedule: enqueueActions(({ context, enqueue }) => {
+      const { start, skip } = plan(context);
+      const tasks = [...context.tasks];
+      const tell = (index: number, event: { type: string; [field: string]: unknown }) =>
+        enqueue(told({ kind: 'task', id: `${context.tenant}.${context.tasks[index]?.taskId}`, event }));
+      for (const index of start) {
+        tasks[index] = { ...(tasks[index] as RunTask), state: 'active' };
+        tell(index, { type: 'start' });
+      }
+      for (const { index, reason } of skip) {
+        tasks[index] = { ...(tasks[index] as RunTask), state: 'skipped' };
+        tell(index, { type: 'skip', reason });
+      }
+      enqueue.assign({ tasks });
+    }),
+    record: assign({
+      tasks: ({ context, event }) => {
+        if (event.type !== 'task-ended' && event.type !== 'task-idle') return context.tasks;
+        return context.tasks.map((task) => {
+          if (task.taskId !== event.taskId || isEnd(task.state)) return task;
+          if (event.type === 'task-idle') return { ...task, state: 'idle' as const };
+          return {
+            ...task,
+            state: event.state,
+            reason: event.reason?.slice(0, runMachineLimits.reasonCharactersMax) ?? null,
+          };
+        });
+      },
+    }),
+    wantCancel: assign({
+      cancelReason: ({ context, event }) =>
+        context.cancelReason ?? (event.type === 'cancel' ? (event.reason ?? 'the run was cancelled') : null),
+    }),
+    countRetry: assign({ retries: ({ context }) => context.retries + 1 }),
+    notCreated: assign(({ context, event }) => {
+      const failure = (event as unknown as { error: WireError }).error;
+      return {
+        failure,
+        tasks: context.tasks.map((task) => ({
+          ...task,
+          state: 'failed' as const,
+          reason: 'the run could not be created',
+        })),
+      };
+    }),
+  },
+});
+
+export const runMachine = base.createMachine({
+  id: 'run',
+  context: ({ input: { input, now } }) => ({
+    ...input,
+    tasks: input.tasks.map((task) => ({ ...task, state: 'waiting' as const, reason: null })),
+    createdAtMs: now,
+    endedAtMs: null,
+    cancelReason: null,
+    failure: null,
+    retries: 0,
+  }),
+  initial: 'creating',
+  output: ({ context }) => ({ state: runStateOf(context) }),
+  on: { 'task-ended': { actions: 'record' }, 'task-idle': { actions: 'record' }, cancel: { actions: 'wantCancel' } },
+  states: {
+    creating: {
+      entry: emit(({ context }) => ({ type: 'run-submitted', context })),
+      initial: 'ordering',
+      states: {
+        ordering: {
+          invoke: {
+            id: 'createTasks',
+            src: 'createTasks',
+            input: ({ context: { tenant, runId, specificationArtifact } }) => ({
+              tenant,
+              runId,
+              specificationArtifact,
+            }),
+            onDone: [{ guard: 'cancelled', target: '#run.cancelling' }, { target: '#run.running' }],
+            onError: [
+              { guard: 'mayRetry', target: 'retrying', actions: 'countRetry' },
+              { target: '#run.ended', actions: 'notCreated' },
+            ],
+          },
+        },
+        retrying: { after: { retry: { target: 'ordering' } } },
+      },
+    },
+    running: {
+      entry: 'schedule',
+      always: { guard: 'allEnded', target: 'ended' },
+      on: {
+        'task-ended': { actions: ['record', 'schedule'] },
+        'task-idle': { actions: ['record', 'schedule'] },
+        cancel: { target: 'cancelling', actions: 'wantCancel' },
+      },
+    },
+    cancelling: {
+      initial: 'ordering',
+      states: {
+        ordering: {
+          invoke: {
+            id: 'cancelTasks',
+            src: 'cancelTasks',
+            input: ({ context: { tenant, runId, specificationArtifact, cancelReason } }) => ({
+              tenant,
+              runId,
+              specificationArtifact,
+              reason: cancelReason ?? '',
+            }),
+            onDone: { target: '#run.draining' },
+            onError: [
+              { guard: 'mayRetry', target: 'retrying', actions: 'countRetry' },
+              // The tasks' own ends are still awaited.
+              { target: '#run.draining' },
+            ],
+          },
+        },
+        retrying: { after: { retry: { target: 'ordering' } } },
+      },
+    },
+    draining: { always: { guard: 'allEnded', target: 'ended' } },
+    ended: {
+      type: 'final',
+      entry: [
+        assign({ endedAtMs: ({ event }) => (event as Timed).now }),
+        emit(({ context }) => ({ type: 'run-ended', context, state: runStateOf(context) })),
+      ],
+    },
+  },
+});

@@ -1,0 +1,161 @@
+import type {
+  Mount,
+  Owner,
+  SandboxLimits,
+  TaskEnd,
+  TaskSpecification,
+  TaskState,
+  TextReference,
+  Usage,
+  WireError,
+} from '@coppice/contracts';
+
+/** A task's specification as its actor holds it: a large prompt lies in the object store. */
+export type HeldSpecification = Omit<TaskSpecification, 'prompt'> & { prompt: TextReference };
+
+/** What a task is born with. */
+export type TaskInput = {
+  owner: Owner;
+  repository: string;
+  /** Stable for one repository however it was named. */
+  repositoryId: string;
+  baseBranch: string;
+  specification: HeldSpecification;
+};
+
+/** Everything a task knows. Plain data, a few kilobytes: it is written on every step. */
+export type TaskContext = TaskInput & {
+  state: TaskState;
+  createdAtMs: number;
+  /** When `state` was entered; the date of what is made in it, so that a repeat makes the same. */
+  enteredAtMs: number;
+  /** Tries of the present step that failed. */
+  retries: number;
+  /** How it will end, once that is decided. */
+  end: TaskEnd | null;
+  reason: string | null;
+  failure: WireError | null;
+  keepBranch: boolean;
+
+  setup: { setupKey: string; inputsHash: string } | null;
+  node: string | null;
+  branch: string | null;
+  baseCommit: string | null;
+  mounts: Mount[];
+  /** There may be a sandbox to remove. */
+  sandboxOpen: boolean;
+  /** There may be a worktree to remove. */
+  worktreeOpen: boolean;
+  content: TextReference | null;
+
+  commit: string | null;
+  filesChanged: number | null;
+  protectedPaths: string[];
+  approved: boolean;
+
+  merge: PreparedMerge | null;
+  /** The exact merged tree that verify has passed on. */
+  verifiedTree: string | null;
+  verifications: number;
+  landingAttempts: number;
+  /** Our turn at the target branch, while we hold it. */
+  turn: string | null;
+  landedCommit: string | null;
+  finishCommand: string | null;
+  rescue: string | null;
+
+  usage: Usage;
+  modelTurns: number;
+  modelTurnsUnknown: number;
+  logTail: string | null;
+  logArtifact: string | null;
+};
+
+export type PreparedMerge = {
+  tip: string;
+  commit: string;
+  tree: string;
+  node: string;
+  checkout: { mounts: Mount[]; setupIsCurrent: boolean } | null;
+};
+
+export const taskLimits = {
+  /** Tries of a step whose failure may pass, the first included. */
+  stepTriesMax: 4,
+  /** Model turns whose executor was lost, before the task gives up. */
+  modelTurnsUnknownMax: 3,
+  /** Times that a moved target starts the landing again. */
+  landingAttemptsMax: 8,
+  logTailLinesMax: 40,
+  logTailCharactersMax: 4_000,
+  reasonCharactersMax: 500,
+} as const;
+
+/** What a task's sandbox may use. */
+export const sandboxLimits: SandboxLimits = {
+  memoryBytes: 2 * 1024 ** 3,
+  cpus: 2,
+  pids: 512,
+  scratchBytes: 1024 ** 3,
+};
+
+/** The task's branch is `coppice/<task id>/<slug>`. */
+const slugCharactersMax = 30;
+
+/** At most 30 characters of a-z, 0-9 and dashes: part of the task's branch name. */
+export function slugOf(description: string): string {
+  const slug = description
+    .normalize('NFKD')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, slugCharactersMax)
+    .replaceAll(/^-+|-+$/g, '');
+  return slug === '' ? 'task' : slug;
+}
+
+export function newTask(input: TaskInput, nowMs: number): TaskContext {
+  return {
+    ...input,
+    state: 'waiting',
+    createdAtMs: nowMs,
+    enteredAtMs: nowMs,
+    retries: 0,
+    end: null,
+    reason: null,
+    failure: null,
+    keepBranch: false,
+    setup: null,
+    node: null,
+    branch: null,
+    baseCommit: null,
+    mounts: [],
+    sandboxOpen: false,
+    worktreeOpen: false,
+    content: null,
+    commit: null,
+    filesChanged: null,
+    protectedPaths: [],
+    approved: false,
+    merge: null,
+    verifiedTree: null,
+    verifications: 0,
+    landingAttempts: 0,
+    turn: null,
+    landedCommit: null,
+    finishCommand: null,
+    rescue: null,
+    usage: { inputTokens: 0, outputTokens: 0, costUsd: 0 },
+    modelTurns: 0,
+    modelTurnsUnknown: 0,
+    logTail: null,
+    logArtifact: null,
+  };
+}
+
+export function addUsage(left: Usage, right: Usage): Usage {
+  return {
+    inputTokens: left.inputTokens + right.inputTokens,
+    outputTokens: left.outputTokens + right.outputTokens,
+    costUsd: left.costUsd === null || right.costUsd === null ? null : left.costUsd + right.costUsd,
+  };
+}

@@ -1,0 +1,53 @@
+import { serveCommands } from '@coppice/bus';
+import { anyPool } from '@coppice/contracts';
+import { startActorHost } from '@coppice/durable-actor';
+import type { ActorHostOptions } from '@coppice/durable-actor';
+import type { RunningWork, ServiceContext } from '@coppice/service';
+import { landingActor, runActor, setupActor, taskActor } from './actors.ts';
+import { endpoints } from './api.ts';
+import { consumeIntake } from './intake.ts';
+import { runCommandHandlers } from './run-commands.ts';
+
+export type OrchestratorOptions = {
+  /** Messages of one kind of actor in handling at once. */
+  concurrency?: number;
+  /** See the durable actor's host. */
+  hooks?: ActorHostOptions['hooks'];
+};
+
+const commandConcurrency = 4;
+
+/** The orchestrator's work: the actors, the public API, and the durable intake. */
+export async function startOrchestrator(
+  service: ServiceContext,
+  options: OrchestratorOptions = {},
+): Promise<RunningWork> {
+  const { bus, member, version } = service;
+  const host = await startActorHost({
+    bus,
+    actors: [runActor, taskActor, landingActor, setupActor],
+    clock: service.clock,
+    ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
+    ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
+  });
+  const commands = await serveCommands(bus, {
+    service: 'orchestrator',
+    pools: [anyPool],
+    concurrency: commandConcurrency,
+    member,
+    handlers: runCommandHandlers(bus),
+  });
+  const api = await bus.serve({
+    name: 'orchestrator',
+    version,
+    description: 'Runs and tasks',
+    endpoints: endpoints(bus),
+  });
+  const intake = await consumeIntake(bus);
+  return {
+    stop: async () => {
+      await Promise.all([api.stop(), intake.stop()]);
+      await Promise.all([commands.stop(), host.stop()]);
+    },
+  };
+}

@@ -1,0 +1,196 @@
+import { CoppiceError, durationMs, runLimits } from '@coppice/contracts';
+import type { FieldIssue, RunRequest, TaskDefaults, TaskRequest, TaskSpecification } from '@coppice/contracts';
+
+/** Coppice's own defaults, under the run's. */
+const defaults = {
+  image: 'coppice/agent-runtime',
+  network: 'none',
+  commitType: 'feat',
+  timeLimit: '30m',
+} as const;
+
+/** Sum over all tasks: the run's value holds them. */
+const dependenciesOfRunMax = 5_000;
+
+/** Files that decide what is run, elsewhere, without anybody looking. */
+const continuousIntegration = [
+  '.github/**',
+  '.gitlab-ci.yml',
+  '.gitlab/**',
+  '.circleci/**',
+  '.ci/**',
+  '.forgejo/**',
+  '.gitea/**',
+  '.woodpecker/**',
+  '.woodpecker.yml',
+  '.travis.yml',
+  '.buildkite/**',
+  'azure-pipelines.yml',
+  'bitbucket-pipelines.yml',
+  'Jenkinsfile',
+];
+
+/** Programs whose command is defined by a file that they don't name. */
+const definedIn: Record<string, string> = {
+  npm: 'package.json',
+  npx: 'package.json',
+  pnpm: 'package.json',
+  yarn: 'package.json',
+  make: 'Makefile',
+  just: 'justfile',
+  rake: 'Rakefile',
+  tox: 'tox.ini',
+  nox: 'noxfile.py',
+};
+
+/**
+ * Files that a verify command names: whoever changes them changes what is proven. Test sources, which a task is meant to change, aren't meant: a path
+ * with a part such as `test` or `spec` doesn't count.
+ */
+export function filesNamedBy(command: string): string[] {
+  const words = command.split(/[\s;&|()<>"'`]+/).filter((word) => word !== '');
+  const files = new Set<string>();
+  for (const word of words) {
+    const defining = definedIn[word];
+    if (defining !== undefined) files.add(defining);
+    const path = word.replace(/^\.\//, '');
+    const looksLikeFile =
+      /^[\w@][\w@./-]*\.\w+$|^[\w@][\w@.-]*\/[\w@./-]+$/.test(path) && !path.includes('..') && !path.startsWith('-');
+    if (looksLikeFile && !/(^|[/._-])(tests?|specs?|__tests__)([/._-]|$)/i.test(path)) files.add(path);
+  }
+  return [...files];
+}
+
+/**
+ * Every task with the run's defaults and Coppice's own filled in.
+ * @throws CoppiceError `invalid-request` that names the first wrong field; `details.issues` has all.
+ */
+export function specify(request: RunRequest): TaskSpecification[] {
+  const issues: FieldIssue[] = [];
+  const specifications = request.tasks.map((task, index) =>
+    specifyTask(request.defaults, task, `tasks[${index}]`, issues),
+  );
+  checkDependencies(request.tasks, issues);
+  const [first] = issues;
+  if (first !== undefined) {
+    const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
+    const text = `run.submit: ${first.field}: expected ${first.expected}, received ${first.received}${more}`;
+    throw new CoppiceError('invalid-request', text, { details: { issues: issues.slice(0, 20) } });
+  }
+  return specifications;
+}
+
+function specifyTask(common: TaskDefaults, task: TaskRequest, field: string, issues: FieldIssue[]): TaskSpecification {
+  const missing = (name: string, expected: string) => {
+    issues.push({ field: `${field}.${name}`, expected: `${expected}, here or in defaults`, received: 'nothing' });
+  };
+  const model = task.model ?? common.model;
+  const agent = task.agent ?? common.agent;
+  const verify = task.verify ?? common.verify;
+  if (model === undefined) missing('model', 'provider/model');
+  if (agent === undefined) missing('agent', 'an agent such as {kind: prompt, file: NOTES.md}');
+  if (verify === undefined) missing('verify', 'a command that proves the task, or false');
+  const setup = task.setup ?? common.setup;
+  const network = (step: 'setup' | 'agent' | 'verify') =>
+    task.network?.[step] ?? common.network?.[step] ?? defaults.network;
+  const named = typeof verify === 'string' ? filesNamedBy(verify) : [];
+  return {
+    name: task.name,
+    description: task.description,
+    prompt: task.prompt,
+    dependsOn: task.dependsOn,
+    image: task.image ?? common.image ?? defaults.image,
+    model: model ?? '',
+    agent: agent ?? { kind: 'prompt', file: '' },
+    setup: setup === undefined ? null : { run: setup.run, inputs: setup.inputs },
+    network: { setup: network('setup'), agent: network('agent'), verify: network('verify') },
+    commit: {
+      type: task.commit?.type ?? common.commit?.type ?? defaults.commitType,
+      scope: task.commit?.scope ?? common.commit?.scope ?? null,
+    },
+    protect: task.protect ?? common.protect ?? [...continuousIntegration, ...named],
+    timeLimitMs: durationMs(task.limits?.time ?? common.limits?.time ?? defaults.timeLimit),
+    verify: verify ?? false,
+    merge: task.merge ?? common.merge ?? 'auto',
+    method: task.method ?? common.method ?? 'merge',
+  };
+}
+
+function checkDependencies(tasks: TaskRequest[], issues: FieldIssue[]): void {
+  const positions = new Map<string, number>();
+  for (const [index, task] of tasks.entries()) {
+    const earlier = positions.get(task.name);
+    if (earlier !== undefined) {
+      const expected = `a name of its own (tasks[${earlier}] has it already)`;
+      issues.push({ field: `tasks[${index}].name`, expected, received: JSON.stringify(task.name) });
+    }
+    positions.set(task.name, index);
+  }
+  let total = 0;
+  for (const [index, task] of tasks.entries()) {
+    total += task.dependsOn.length;
+    for (const [place, name] of task.dependsOn.entries()) {
+      if (positions.has(name)) continue;
+      const field = `tasks[${index}].dependsOn[${place}]`;
+      issues.push({ field, expected: 'the name of a task of this run', received: JSON.stringify(name) });
+    }
+  }
+  if (total > dependenciesOfRunMax) {
+    issues.push({
+      field: 'tasks',
+      expected: `at most ${dependenciesOfRunMax} dependencies in all`,
+      received: String(total),
+    });
+  }
+  if (issues.length > 0) return;
+  const cycle = findCycle(tasks);
+  if (cycle !== null) {
+    const field = `tasks[${positions.get(cycle[0] ?? '')}].dependsOn`;
+    issues.push({ field, expected: 'no circle', received: cycle.join(' → ') });
+  }
+}
+
+/** Names of tasks that depend on each other in a circle, the first again at the end; null when there is none. */
+function findCycle(tasks: TaskRequest[]): string[] | null {
+  const byName = new Map(tasks.map((task) => [task.name, task]));
+  const done = new Set<string>();
+  for (const task of tasks) {
+    // A path as a stack of its own: the chain may be as long as the run.
+    const path: { name: string; next: number }[] = [{ name: task.name, next: 0 }];
+    const onPath = new Set([task.name]);
+    while (path.length > 0) {
+      const top = path.at(-1) as { name: string; next: number };
+      const needed = byName.get(top.name)?.dependsOn[top.next++];
+      if (needed === undefined) {
+        done.add(top.name);
+        onPath.delete(top.name);
+        path.pop();
+      } else if (onPath.has(needed)) {
+        const names = path.map((each) => each.name);
+        return [...names.slice(names.indexOf(needed)), needed];
+      } else if (!done.has(needed)) {
+        path.push({ name: needed, next: 0 });
+        onPath.add(needed);
+      }
+    }
+  }
+  return null;
+}
+
+/** Each task's dependencies as positions in the run's list. */
+export function dependencyPositions(specifications: TaskSpecification[]): number[][] {
+  const positions = new Map(specifications.map((each, index) => [each.name, index]));
+  return specifications.map((each) => each.dependsOn.map((name) => positions.get(name) ?? 0));
+}
+
+export const requestBytes = (request: RunRequest): number => Buffer.byteLength(JSON.stringify(request));
+
+/** @throws CoppiceError `limit-exceeded` when a request is larger than what one message carries. */
+export function checkSize(request: RunRequest): void {
+  const bytes = requestBytes(request);
+  if (bytes <= runLimits.requestBytesMax) return;
+  throw new CoppiceError(
+    'limit-exceeded',
+    `run.submit: the request has ${bytes} bytes, expected at most ${runLimits.requestBytesMax}`,
+  );
+}

@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto';
+import { CoppiceError, buckets, runIdOf, taskIdOf, worktreeCalls } from '@coppice/contracts';
+import type { RunRequest, TaskSpecification } from '@coppice/contracts';
+import type { Bus } from '@coppice/bus';
+import { createActor, readActor } from '@coppice/durable-actor';
+import type { RunContext, RunInput } from './machines/run-machine.ts';
+import { checkSize, dependencyPositions, specify } from './specification.ts';
+import { contextOf } from './views.ts';
+
+/**
+ * Accepts a run.
+ *
+ * Invariants:
+ * 1. A request that is refused leaves nothing behind.
+ * 2. Tenant and requestId are the run: a repeat finds it, another request with that id is refused.
+ * 3. When it is answered the run is there: `run.get` finds it, and whatever dies then, it goes on.
+ */
+export type Submitted = { runId: string; created: boolean; tasks: { name: string; taskId: string }[] };
+
+/** What the object store holds of a run. */
+export type StoredRun = {
+  tenant: string;
+  runId: string;
+  repository: string;
+  repositoryId: string;
+  baseBranch: string;
+  tasks: { taskId: string; specification: TaskSpecification }[];
+};
+
+const appearsWithinMs = 15_000;
+const lookAgainMs = 10;
+const lookAgainMsMax = 250;
+
+export async function submitRun(bus: Bus, tenant: string, request: RunRequest): Promise<Submitted> {
+  checkSize(request);
+  const specifications = specify(request);
+  const runId = runIdOf(tenant, request.requestId);
+  const requestHash = createHash('sha256').update(JSON.stringify(request)).digest('hex');
+  const tasks = specifications.map(({ name }) => ({ name, taskId: taskIdOf(runId, name) }));
+
+  const earlier = await readActor(bus, 'run', `${tenant}.${runId}`);
+  if (earlier !== null) {
+    requireSame(contextOf<RunContext>(earlier), requestHash, request.requestId);
+    return { runId, created: false, tasks };
+  }
+  const { repository, repositoryId } = await inspect(bus, request);
+  const stored: StoredRun = {
+    tenant,
+    runId,
+    repository,
+    repositoryId,
+    baseBranch: request.baseBranch,
+    tasks: specifications.map((specification, index) => ({ taskId: tasks[index]?.taskId ?? '', specification })),
+  };
+  // Named after its content, so that of two requests with one id none overwrites what the other's run was made from.
+  const specificationArtifact = `run/${tenant}/${runId}/${requestHash}`;
+  const objects = await bus.objects(buckets.artifacts);
+  await objects.put(specificationArtifact, new TextEncoder().encode(JSON.stringify(stored)));
+  const positions = dependencyPositions(specifications);
+  const input: RunInput = {
+    tenant,
+    runId,
+    requestId: request.requestId,
+    requestHash,
+    repository,
+    baseBranch: request.baseBranch,
+    concurrency: request.concurrency,
+    specificationArtifact,
+    tasks: tasks.map((task, index) => ({ ...task, dependsOn: positions[index] ?? [] })),
+  };
+  await createActor(bus, { kind: 'run', id: `${tenant}.${runId}`, input, messageId: `submit-${requestHash}` });
+  const context = await appeared(bus, `${tenant}.${runId}`);
+  requireSame(context, requestHash, request.requestId);
+  return { runId, created: true, tasks };
+}
+
+async function inspect(bus: Bus, request: RunRequest) {
+  const { repository, baseBranch } = request;
+  try {
+    return await bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, { repository, baseBranch });
+  } catch (error) {
+    if (!(error instanceof CoppiceError)) throw error;
+    const field =
+      error.code === 'branch-not-found' ? 'baseBranch' : error.code === 'repository-not-found' ? 'repository' : null;
+    if (field === null) throw error;
+    const expected = field === 'baseBranch' ? 'a branch of the repository' : 'a git repository that can be read';
+    const issue = { field, expected, received: JSON.stringify(field === 'baseBranch' ? baseBranch : repository) };
+    const details = { ...error.details, issues: [issue] };
+    throw new CoppiceError(error.code, `run.submit: ${field}: ${error.message}`, {
+      cause: error,
+      details,
+      retryable: error.retryable,
+    });
+  }
+}
+
+async function appeared(bus: Bus, id: string): Promise<RunContext> {
+  const end = Date.now() + appearsWithinMs;
+  for (let pauseMs = lookAgainMs; Date.now() < end; pauseMs = Math.min(pauseMs * 2, lookAgainMsMax)) {
+    const view = await readActor(bus, 'run', id);
+    if (view !== null) return contextOf<RunContext>(view);
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+  throw new CoppiceError(
+    'deadline-exceeded',
+    'the run is stored and will start, but has not yet; ask again with the same requestId',
+  );
+}
+
+function requireSame(context: RunContext, requestHash: string, requestId: string): void {
+  if (context.requestHash === requestHash) return;
+  const issues = [
+    { field: 'requestId', expected: 'an id that names no other run', received: JSON.stringify(requestId) },
+  ];
+  const text = `run.submit: requestId: ${JSON.stringify(requestId)} was used before for another request`;
+  throw new CoppiceError('already-exists', text, { details: { issues, runId: context.runId } });
+}

@@ -1,0 +1,100 @@
+import type { RunSummary, RunView, TaskView } from '@coppice/contracts';
+import type { ActorView } from '@coppice/durable-actor';
+import { runStateOf } from './machines/run-machine.ts';
+import type { RunContext } from './machines/run-machine.ts';
+import type { TaskContext } from './machines/task-context.ts';
+
+/** What is told of actors: pure mappings from what they know. */
+
+const rfc3339 = (ms: number): string => new Date(ms).toISOString();
+
+/** What a run's tombstone keeps. */
+export const runSummary = (context: RunContext): RunContext => context;
+
+/** What a task's tombstone keeps: all but what was only needed to do it. */
+export const taskSummary = (context: TaskContext): TaskContext => ({
+  ...context,
+  specification: { ...context.specification, prompt: { text: '' }, protect: [] },
+  mounts: [],
+  content: null,
+  merge: null,
+});
+
+/** An actor's context, whether it lives or has ended. */
+export const contextOf = <Context>(view: ActorView): Context => (view.context ?? view.summary) as Context;
+
+export function taskView(view: ActorView): TaskView {
+  const context = contextOf<TaskContext>(view);
+  const { tenant, runId, taskId } = context.owner;
+  const parked = view.parked === null ? null : `parked: ${view.parked.message}`;
+  return {
+    taskId,
+    runId,
+    tenant,
+    name: context.specification.name,
+    description: context.specification.description,
+    state: context.state,
+    reason: parked ?? context.reason,
+    failure: context.failure,
+    branch: context.branch,
+    commit: context.commit,
+    landedCommit: context.landedCommit,
+    finishCommand: context.finishCommand,
+    rescue: context.rescue,
+    filesChanged: context.filesChanged,
+    protectedPaths: context.protectedPaths,
+    usage: context.usage,
+    modelTurns: context.modelTurns,
+    modelTurnsUnknown: context.modelTurnsUnknown,
+    logTail: context.logTail,
+    logArtifact: context.logArtifact,
+    createdAt: rfc3339(context.createdAtMs),
+    updatedAt: view.updatedAt,
+    endedAt: view.status === 'done' ? rfc3339(context.enteredAtMs) : null,
+  };
+}
+
+export function taskCounts(context: RunContext): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { state } of context.tasks) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
+}
+
+function common(context: RunContext): Omit<RunView, 'tasks'> {
+  const { tenant, runId, requestId, repository, baseBranch, concurrency, createdAtMs, endedAtMs } = context;
+  return {
+    runId,
+    tenant,
+    requestId,
+    repository,
+    baseBranch,
+    state: runStateOf(context),
+    concurrency,
+    createdAt: rfc3339(createdAtMs),
+    endedAt: endedAtMs === null ? null : rfc3339(endedAtMs),
+  };
+}
+
+export const runListed = (view: ActorView): RunSummary => {
+  const context = contextOf<RunContext>(view);
+  return { ...common(context), taskCounts: taskCounts(context) };
+};
+
+/** @param living views of the tasks that have begun and not ended, by id: the run itself knows only that they are at work. */
+export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>): RunView {
+  const context = contextOf<RunContext>(view);
+  const tasks = context.tasks.map(({ taskId, name, state, reason }) => {
+    const seen = living.get(taskId);
+    if (seen !== undefined) return { taskId, name, state: seen.state, reason: seen.reason };
+    // Told to start or to be skipped, and not yet there.
+    const known = state === 'active' || state === 'idle' || state === 'skipped' ? 'waiting' : state;
+    return { taskId, name, state: known, reason };
+  });
+  return { ...common(context), tasks };
+}
+
+/** Tasks whose own actors know more than the run. */
+export const livingTasks = (view: ActorView): string[] =>
+  contextOf<RunContext>(view)
+    .tasks.filter(({ state }) => state === 'active' || state === 'idle' || state === 'skipped')
+    .map(({ taskId }) => taskId);
