@@ -62,17 +62,18 @@ const vendorRules: readonly VendorRule[] = [
       'libs/durable-actor': any,
       'apps/llm-gateway': any,
       'apps/worktree-service': any,
+      'apps/orchestrator': any,
       'apps/cli': any,
     },
   },
-  // Starting other programs: git by one file, and sandboxes by their engines.
+  // Starting other programs: git by one file, sandboxes by their engines, the embedded stack by the command line.
   {
     vendor: /^(node:)?child_process$/,
     importers: {
       'apps/worktree-service/src/git/git.ts': 1,
       'apps/worktree-service/src/setup/copy-tree.ts': 1,
       'apps/container-service/src/engine': 3,
-      'apps/cli': 1,
+      'apps/cli/src/stack': 3,
     },
   },
 ];

@@ -38,7 +38,10 @@ export function importsOf(text: string): string[] {
   return [...new Set(patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => String(match[1]))))];
 }
 
-/** Tests, and the programs that only tests start. */
+/** Tests, what several of them share, and the programs that only tests start. */
 export function isTestFile(path: string): boolean {
-  return /\.test\.ts$|\/test-programs\/|\/test-support\/|^test\//.test(path) || path.startsWith('libs/testing/');
+  return (
+    /\.test\.ts$|\/test-programs\/|\/test-support\/|\/conformance[^/]*\.ts$|^test\//.test(path) ||
+    path.startsWith('libs/testing/')
+  );
 }
