@@ -41,10 +41,14 @@ function faultsOf(path: string, text: string): string[] {
 }
 
 function trackedFiles(): string[] {
-  const listed = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-    cwd: projectFolder,
-    encoding: 'utf8',
-  });
+  const listed = spawnSync(
+    'git',
+    ['-c', 'safe.directory=*', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+    {
+      cwd: projectFolder,
+      encoding: 'utf8',
+    },
+  );
   return listed.stdout.split('\0').filter((path) => textFile.test(path) && path !== 'package-lock.json');
 }
 
