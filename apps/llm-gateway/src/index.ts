@@ -5,4 +5,12 @@ export { turnPoints } from './turn.ts';
 export type { TurnPoint } from './turn.ts';
 export { readCount } from './provider/scripted/count.ts';
 export type { CountLine } from './provider/scripted/count.ts';
-export type { FinishReason, ModelDelta, ModelRequest, Provider, RequestContext, UsageSoFar } from './provider/port.ts';
+export type {
+  FinishReason,
+  ModelDelta,
+  ModelRequest,
+  Provider,
+  ProviderMessage,
+  RequestContext,
+  UsageSoFar,
+} from './provider/port.ts';

@@ -9,6 +9,8 @@ export const gatewayLimits = {
   pauseMsMax: 30_000,
   /** A provider that asks to wait longer than this isn't waited for: the actor decides. */
   retryAfterMsMax: 5 * 60_000,
+  /** Of the texts that one request holds by reference, together. */
+  promptBytesMax: 64 * 1024 * 1024,
   /** Of one answer. */
   textBytesMax: 16 * 1024 * 1024,
   /** How often the transcript's server is asked to store one entry. */

@@ -21,7 +21,7 @@ import type { Artifacts } from './artifacts.ts';
 import { collect } from './collect.ts';
 import type { Attempt } from './collect.ts';
 import { gatewayLimits } from './limits.ts';
-import type { Provider } from './provider/port.ts';
+import type { ModelRequest, Provider } from './provider/port.ts';
 import { askPatiently } from './retry.ts';
 import type { Asked, RetrySettings } from './retry.ts';
 import type { Transcript } from './transcript.ts';
@@ -71,8 +71,9 @@ class Turns {
   async run(input: TurnInput, context: CommandContext): Promise<TurnOutput> {
     const { provider, model } = this.#resolve(input.model);
     const { effectId } = context;
+    const messages = await this.#with.artifacts.read(input.messages);
     const startedAtMs = performance.now();
-    const asked = await this.#ask(provider, model, input, context);
+    const asked = await this.#ask(provider, { model, messages }, input, context);
     const latencyMs = Math.round(performance.now() - startedAtMs);
     if (asked.outcome.status === 'failed') throw withUsage(asked.outcome.error, asked);
     await this.#with.onPoint('answered');
@@ -115,7 +116,7 @@ class Turns {
     );
   }
 
-  async #ask(provider: Provider, model: string, input: TurnInput, context: CommandContext): Promise<Asked> {
+  async #ask(provider: Provider, request: ModelRequest, input: TurnInput, context: CommandContext): Promise<Asked> {
     const timeLimitMs = Math.min(input.timeLimitMs, modelOperations.turn.timeLimitMs);
     const timeLimit = new AbortController();
     const timer = setTimeout(() => {
@@ -126,7 +127,7 @@ class Turns {
     try {
       await this.#with.onPoint('before-asking');
       const asked = await askPatiently(
-        (attempt) => this.#attempt(provider, model, input, { effectId: context.effectId, signal, attempt }),
+        (attempt) => this.#attempt(provider, request, input, { effectId: context.effectId, signal, attempt }),
         this.#with.retry,
         { endsAtMs, signal },
       );
@@ -139,11 +140,12 @@ class Turns {
 
   #attempt(
     provider: Provider,
-    model: string,
+    request: ModelRequest,
     input: TurnInput,
     context: { effectId: string; signal: AbortSignal; attempt: number },
   ): Promise<Attempt> {
-    const { owner, messages } = input;
+    const { owner } = input;
+    const { model } = request;
     const { effectId, signal } = context;
     const spanAttributes = {
       [attributes.genAiOperationName]: genAiOperations.chat,
@@ -158,7 +160,7 @@ class Turns {
       `${genAiOperations.chat} ${model}`,
       { kind: SpanKind.CLIENT, attributes: spanAttributes },
       async (span) => {
-        const stream = provider.stream({ model, messages }, { signal, effectId, owner });
+        const stream = provider.stream(request, { signal, effectId, owner });
         const attempt = await collect(stream, {
           provider: provider.name,
           signal,

@@ -47,6 +47,26 @@ test('secrets are not written, whatever field or text they stand in', () => {
   expect(lines[0]?.['url']).toBe('nats://me:[redacted]@localhost:4222');
 });
 
+test('a stack is told of a defect, not of a failure that was foreseen', () => {
+  const { lines, logger } = capture();
+  logger.warn({
+    err: Object.assign(new Error('busy'), { code: 'unavailable', retryable: true, details: { after: 1 } }),
+  });
+  logger.error({ err: new TypeError('oops') });
+  expect(lines[0]?.['err']).toEqual({
+    type: 'Error',
+    code: 'unavailable',
+    message: 'busy',
+    retryable: true,
+    details: { after: 1 },
+  });
+  expect(lines[1]?.['err']).toMatchObject({
+    type: 'TypeError',
+    message: 'oops',
+    stack: expect.stringContaining('logger.test.ts'),
+  });
+});
+
 test.each([
   'sk-proj-abcdefghijklmnop1234',
   'ghp_abcdefghijklmnopqrst12',

@@ -29,6 +29,7 @@ export function createLogger(
       name,
       level: settings.level ?? levelOf(settings.environment ?? process.env),
       mixin: () => activeTraceIds() ?? {},
+      serializers: { err: errorFields },
       redact: { paths: secretFields, censor: '[redacted]' },
       hooks: { streamWrite: redact },
       timestamp: pino.stdTimeFunctions.isoTime,
@@ -36,6 +37,15 @@ export function createLogger(
     },
     settings.destination ?? standardError(),
   );
+}
+
+/** A foreseen failure (it has a code and says whether it may pass) is told by its words; a stack says where a defect is. */
+function errorFields(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const foreseen = 'code' in error && 'retryable' in error;
+  if (!foreseen) return pino.stdSerializers.err(error);
+  const { name, message, code, retryable } = error;
+  return { type: name, code, message, retryable, ...('details' in error ? { details: error.details } : {}) };
 }
 
 let shared: LogDestination | null = null;

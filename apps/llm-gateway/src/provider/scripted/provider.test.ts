@@ -1,10 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { ModelMessage } from '@coppice/contracts';
 import { manualClock, temporaryFolder } from '@coppice/testing';
 import type { TemporaryFolder } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ModelDelta } from '../port.ts';
+import type { ModelDelta, ProviderMessage } from '../port.ts';
 import { countInFile, countInMemory, readCount } from './count.ts';
 import { scriptedProvider } from './provider.ts';
 
@@ -29,7 +28,7 @@ default: { turns: [{ text: one }, { text: two }] }
 });
 afterAll(() => folder.remove());
 
-const message = (role: ModelMessage['role'], text: string): ModelMessage => ({
+const message = (role: ProviderMessage['role'], text: string): ProviderMessage => ({
   role,
   content: [{ type: 'text', text }],
 });
@@ -40,7 +39,7 @@ const provider = (count = countInMemory()) =>
 function ask(
   from: ReturnType<typeof provider>,
   prompt: string,
-  settings: { taskId?: string; signal?: AbortSignal; history?: ModelMessage[] } = {},
+  settings: { taskId?: string; signal?: AbortSignal; history?: ProviderMessage[] } = {},
 ) {
   const { taskId = 't1', signal = new AbortController().signal, history = [] } = settings;
   return from.stream(
@@ -89,8 +88,14 @@ test('a fault that passes comes as often as it says, for each task of its own, a
   }
   const lines = await readCount(file);
   expect(lines.map((line) => `${line.taskId} ${line.event}`)).toEqual([
-    ...['t1 asked', 't1 asked', 't1 asked', 't1 answered'],
-    ...['t2 asked', 't2 asked', 't2 asked', 't2 answered'],
+    't1 asked',
+    't1 asked',
+    't1 asked',
+    't1 answered',
+    't2 asked',
+    't2 asked',
+    't2 asked',
+    't2 answered',
   ]);
   expect(lines[0]).toEqual({
     event: 'asked',
@@ -122,6 +127,8 @@ test.each(['stall', 'slow'])('%s ends when aborted', async (prompt) => {
   const abort = new AbortController();
   const asked = textOf(ask(provider(), prompt, { signal: abort.signal }));
   setTimeout(() => abort.abort(new Error('enough')), 20);
-  await expect(asked).rejects.toThrow();
-  await expect(textOf(ask(provider(), prompt, { signal: AbortSignal.abort(new Error('enough')) }))).rejects.toThrow();
+  await expect(asked).rejects.toThrow('enough');
+  await expect(textOf(ask(provider(), prompt, { signal: AbortSignal.abort(new Error('enough')) }))).rejects.toThrow(
+    'enough',
+  );
 });

@@ -41,7 +41,7 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
       };
       await count.add({ event: 'asked', ...line, time: clock.now().toISOString() });
       const fault = await presentFault(cue.turn, count, line);
-      await sleep(cue.turn.latencyMs, undefined, { signal: context.signal });
+      await pause(cue.turn.latencyMs, context.signal);
       if (fault !== null) await act(fault, context.signal);
 
       const text = await textOf(cue.turn, file);
@@ -76,6 +76,11 @@ async function presentFault(
   ).length;
   // The present one is among them.
   return asks <= turn.fault.times ? turn.fault : null;
+}
+
+/** @throws the signal's reason when it is aborted. */
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(milliseconds, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 async function act(fault: Fault, signal: AbortSignal): Promise<void> {

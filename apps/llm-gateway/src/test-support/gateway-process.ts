@@ -1,0 +1,18 @@
+/** Run by crash.test.ts: the gateway as in main.ts, but it tells each point of a turn, and halts at one to be ended there. */
+import { runService } from '@coppice/service';
+import { z } from 'zod';
+import { gatewayOptions, gatewayVariables, startLlmGateway, turnPoints } from '../index.ts';
+
+await runService({
+  name: 'llm-gateway',
+  version: '0.0.0',
+  variables: { ...gatewayVariables, TESTED_HALT_AT: z.enum(turnPoints).optional() },
+  start: (context, configuration) =>
+    startLlmGateway(context, {
+      ...gatewayOptions(configuration),
+      onPoint: async (point) => {
+        console.log(`point ${point}`);
+        if (point === configuration.TESTED_HALT_AT) await new Promise(() => {});
+      },
+    }),
+});

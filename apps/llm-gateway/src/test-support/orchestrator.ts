@@ -1,0 +1,75 @@
+import { Bus } from '@coppice/bus';
+import { actorMessageSchema, anyPool, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
+import type { Outcome, TranscriptEntry } from '@coppice/contracts';
+import { eventually } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+
+export const tenant = 'default';
+export const runId = 'raaaaaaaaaaaaaaaa';
+
+export type Turn = { effectId: string; taskId: string; model: string; prompt: string; timeLimitMs?: number };
+
+/** What the gateway sees of an orchestrator: someone who publishes commands and has an inbox. */
+export type Orchestrator = {
+  bus: Bus;
+  order(turn: Turn): Promise<void>;
+  /** The results that came to the inbox for an effect. */
+  results(effectId: string): Outcome[];
+  /** Waits for `times` (default 1) results and gives the last. */
+  resultOf(effectId: string, settings?: { times?: number; timeoutMs?: number }): Promise<Outcome>;
+  transcript(taskId: string): Promise<TranscriptEntry[]>;
+  close(): Promise<void>;
+};
+
+export async function startOrchestrator(nats: NatsServer): Promise<Orchestrator> {
+  const bus = await Bus.connect({ ...nats.connection, name: 'test' });
+  await bus.ensureResources();
+  const results = new Map<string, Outcome[]>();
+  const inbox = await bus.consume(
+    {
+      stream: streams.actors,
+      durable: 'test',
+      filterSubjects: [subjects.actor('test', '*')],
+      ackWaitMs: 10_000,
+      concurrency: 4,
+    },
+    async (delivery) => {
+      const message = actorMessageSchema.parse(delivery.json());
+      if (message.type === 'result') {
+        results.set(message.effectId, [...(results.get(message.effectId) ?? []), message.outcome]);
+      }
+      await delivery.acknowledge();
+    },
+  );
+  const order = async ({ effectId, taskId, model, prompt, timeLimitMs = 60_000 }: Turn) => {
+    await bus.publish(subjects.command('llm-gateway', anyPool, 'turn'), {
+      effectId,
+      replyTo: { kind: 'test', id: taskId },
+      issuedAt: new Date().toISOString(),
+      input: {
+        owner: { tenant, runId, taskId },
+        model,
+        messages: [{ role: 'user', content: [{ type: 'text', text: prompt }] }],
+        timeLimitMs,
+      },
+    });
+  };
+  return {
+    bus,
+    order,
+    results: (effectId) => results.get(effectId) ?? [],
+    resultOf: (effectId, { times = 1, timeoutMs = 10_000 } = {}) =>
+      eventually(() => results.get(effectId)?.[times - 1], {
+        timeoutMs,
+        description: `result ${times} of ${effectId}`,
+      }),
+    transcript: async (taskId) => {
+      const messages = await Array.fromAsync(bus.read(streams.transcripts, subjects.transcript(tenant, taskId)));
+      return messages.map((message) => transcriptEntrySchema.parse(message.json()));
+    },
+    close: async () => {
+      await inbox.stop();
+      await bus.close();
+    },
+  };
+}
