@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest';
+import { plan, runStateOf } from './run-machine.ts';
+import type { RunContext, RunTask } from './run-machine.ts';
+
+const run = (concurrency: number, ...tasks: [state: RunTask['state'], ...dependsOn: number[]][]): RunContext => ({
+  tenant: 'default',
+  runId: 'r',
+  requestId: 'q',
+  requestHash: 'h',
+  repository: '/r',
+  baseBranch: 'main',
+  concurrency,
+  specificationArtifact: 'a',
+  createdAtMs: 0,
+  endedAtMs: null,
+  cancelReason: null,
+  failure: null,
+  retries: 0,
+  tasks: tasks.map(([state, ...dependsOn], index) => ({
+    taskId: `t${index}`,
+    name: `n${index}`,
+    dependsOn,
+    state,
+    reason: null,
+  })),
+});
+
+describe('what a run starts', () => {
+  test('as many as there are places, in order', () => {
+    expect(plan(run(2, ['waiting'], ['waiting'], ['waiting']))).toEqual({ start: [0, 1], skip: [] });
+    expect(plan(run(2, ['active'], ['waiting'], ['waiting'])).start).toEqual([1]);
+  });
+
+  test('a task that waits for a person holds no place', () => {
+    expect(plan(run(1, ['idle'], ['waiting'])).start).toEqual([1]);
+  });
+
+  test('nothing before all that it depends on has landed', () => {
+    expect(plan(run(4, ['merged'], ['active'], ['waiting', 0, 1])).start).toEqual([]);
+    expect(plan(run(4, ['merged'], ['no-changes'], ['landed-pending'], ['waiting', 0, 1, 2])).start).toEqual([3]);
+  });
+
+  test('nothing whose dependency did not land: it is told which', () => {
+    const { start, skip } = plan(run(4, ['failed'], ['waiting', 0], ['waiting', 1]));
+    expect(start).toEqual([]);
+    expect(skip).toEqual([{ index: 1, reason: 'depends on n0, which ended as failed' }]);
+  });
+
+  test('nothing after a cancellation', () => {
+    expect(plan({ ...run(4, ['waiting']), cancelReason: 'enough' })).toEqual({ start: [], skip: [] });
+  });
+
+  test('bounded messages in one step, however many wait', () => {
+    const many = Array.from({ length: 300 }, (): [RunTask['state'], number] => ['waiting', 0]);
+    expect(plan(run(4, ['failed'], ...many)).skip).toHaveLength(50);
+  });
+});
+
+describe('how a run ends', () => {
+  test('succeeded when nothing failed; what a person discarded is no failure', () => {
+    expect(runStateOf(run(1, ['merged'], ['no-changes'], ['discarded'], ['branch-pushed'], ['landed-pending']))).toBe(
+      'succeeded',
+    );
+    expect(runStateOf(run(1, ['merged'], ['timed-out']))).toBe('failed');
+    expect(runStateOf(run(1, ['merged'], ['active']))).toBe('running');
+    expect(runStateOf({ ...run(1, ['merged'], ['cancelled']), cancelReason: 'x' })).toBe('cancelled');
+  });
+});

@@ -1,0 +1,115 @@
+import { CoppiceError, runRequestSchema } from '@coppice/contracts';
+import { describe, expect, test } from 'vitest';
+import { dependencyPositions, filesNamedBy, specify } from './specification.ts';
+
+const task = (name: string, rest: object = {}) => ({ name, description: `Do ${name}`, prompt: 'p', ...rest });
+const request = (tasks: object[], rest: object = {}) =>
+  runRequestSchema.parse({
+    requestId: 'q',
+    repository: '/r',
+    baseBranch: 'main',
+    defaults: { model: 'scripted/x.yaml', agent: { kind: 'prompt', file: 'A.md' }, verify: 'npm test' },
+    tasks,
+    ...rest,
+  });
+const issuesOf = (tasks: object[], rest: object = {}): unknown => {
+  try {
+    specify(request(tasks, rest));
+  } catch (error) {
+    return (error as CoppiceError).details?.['issues'];
+  }
+  return [];
+};
+
+describe('defaults', () => {
+  test("a task's own value wins over the run's, and the run's over Coppice's", () => {
+    const [first, second] = specify(
+      request(
+        [
+          task('a'),
+          task('b', { verify: false, network: { agent: 'full' }, commit: { type: 'fix' }, limits: { time: '90s' } }),
+        ],
+        {
+          defaults: {
+            model: 'scripted/x.yaml',
+            agent: { kind: 'prompt', file: 'A.md' },
+            verify: 'sh check.sh',
+            network: { setup: 'full' },
+            commit: { scope: 'core' },
+          },
+        },
+      ),
+    );
+    expect(first).toMatchObject({
+      image: 'coppice/agent-runtime',
+      network: { setup: 'full', agent: 'none', verify: 'none' },
+      commit: { type: 'feat', scope: 'core' },
+      timeLimitMs: 1_800_000,
+      verify: 'sh check.sh',
+      merge: 'auto',
+      method: 'merge',
+    });
+    expect(second).toMatchObject({
+      network: { setup: 'full', agent: 'full', verify: 'none' },
+      commit: { type: 'fix', scope: 'core' },
+      timeLimitMs: 90_000,
+      verify: false,
+    });
+  });
+
+  test('what decides the proof is protected: CI configuration, and what the verify command names', () => {
+    const [specification] = specify(request([task('a')]));
+    expect(specification?.protect).toContain('.github/**');
+    expect(specification?.protect).toContain('package.json');
+    expect(specify(request([task('a', { protect: [] })]))[0]?.protect).toEqual([]);
+  });
+
+  test.each([
+    ['npm test', ['package.json']],
+    ['./scripts/check.sh --all', ['scripts/check.sh']],
+    ['cd app && make verify', ['Makefile']],
+    ['node --test test/a.test.js', []],
+    ['pytest -q', []],
+    ['sh -c "node tools/verify.mjs"', ['tools/verify.mjs']],
+    ['cat ../secret.txt', []],
+  ])('%s names %j', (command, files) => {
+    expect(filesNamedBy(command)).toEqual(files);
+  });
+});
+
+describe('refusals name the field, what was expected and what came', () => {
+  test('what is missing both in the task and in defaults', () => {
+    expect(issuesOf([task('a')], { defaults: {} })).toEqual([
+      { field: 'tasks[0].model', expected: 'provider/model, here or in defaults', received: 'nothing' },
+      expect.objectContaining({ field: 'tasks[0].agent' }),
+      expect.objectContaining({ field: 'tasks[0].verify' }),
+    ]);
+  });
+
+  test('two tasks of one name', () => {
+    expect(issuesOf([task('a'), task('a')])).toEqual([
+      { field: 'tasks[1].name', expected: 'a name of its own (tasks[0] has it already)', received: '"a"' },
+    ]);
+  });
+
+  test('a dependency on nobody', () => {
+    expect(issuesOf([task('a', { dependsOn: ['b'] })])).toEqual([
+      { field: 'tasks[0].dependsOn[0]', expected: 'the name of a task of this run', received: '"b"' },
+    ]);
+  });
+
+  test('dependencies in a circle, also of a task on itself', () => {
+    expect(
+      issuesOf([task('a', { dependsOn: ['c'] }), task('b', { dependsOn: ['a'] }), task('c', { dependsOn: ['b'] })]),
+    ).toEqual([{ field: 'tasks[0].dependsOn', expected: 'no circle', received: 'a → c → b → a' }]);
+    expect(issuesOf([task('a', { dependsOn: ['a'] })])).toMatchObject([{ received: 'a → a' }]);
+  });
+
+  test('a chain as long as the largest run is no circle', () => {
+    const tasks = Array.from({ length: 500 }, (_, index) =>
+      task(`t${index}`, index === 0 ? {} : { dependsOn: [`t${index - 1}`] }),
+    );
+    expect(issuesOf(tasks)).toEqual([]);
+    expect(dependencyPositions(specify(request(tasks)))[499]).toEqual([498]);
+  });
+});
