@@ -55,6 +55,8 @@ exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$stage/bwrap" "$@"
 
 export interface BubblewrapOptions {
   stateFolder: string;
+  /** Root file systems; left out: a folder in the state folder. */
+  imagesFolder?: string;
   /** Left out: found in PATH or in the project's cache folder. */
   program?: string;
   sandboxUid?: number;
@@ -67,6 +69,7 @@ export function bubblewrapLauncher(options: BubblewrapOptions): Launcher {
 class BubblewrapLauncher implements Launcher {
   readonly name = 'bubblewrap';
   readonly #stateFolder: string;
+  readonly #imagesFolder: string;
   readonly #running: RunningCommands;
   readonly #user: { uid: number; gid: number };
   readonly #root = process.getuid?.() === 0;
@@ -74,8 +77,9 @@ class BubblewrapLauncher implements Launcher {
   #seccompFile: string | undefined;
   #rootEntries = new Map<string, readonly RootEntry[]>();
 
-  constructor({ stateFolder, program, sandboxUid = sandboxUidDefault }: BubblewrapOptions) {
+  constructor({ stateFolder, imagesFolder, program, sandboxUid = sandboxUidDefault }: BubblewrapOptions) {
     this.#stateFolder = stateFolder;
+    this.#imagesFolder = imagesFolder ?? join(stateFolder, 'images');
     this.#program = program;
     this.#running = new RunningCommands(stateFolder);
     this.#user = this.#root
@@ -117,8 +121,8 @@ class BubblewrapLauncher implements Launcher {
   }
 
   async #imageFolder(image: string, onProgress: (line: string) => void): Promise<string> {
-    if (isDefaultImage(image)) return await localRootfs(this.#stateFolder, onProgress);
-    const folder = join(this.#stateFolder, 'images', image.replaceAll(/[/:@]/g, '_'));
+    if (isDefaultImage(image)) return await localRootfs(this.#imagesFolder, onProgress);
+    const folder = join(this.#imagesFolder, image.replaceAll(/[/:@]/g, '_'));
     if (existsSync(folder)) return folder;
     const message = `engine bubblewrap knows no image ${image}: it has ${defaultImage}, and root file systems unpacked at ${folder}`;
     throw new CoppiceError('image-not-found', `${message}; use that, or the docker engine`);
@@ -159,8 +163,8 @@ class BubblewrapLauncher implements Launcher {
     } finally {
       if (seccomp !== undefined) closeSync(seccomp);
     }
-    const forget = await this.#running.add(record.id, execId, child.pid ?? 0);
-    return new BubblewrapCommand(child, request.stdin, sink, group, forget);
+    // At once: a command may end before anything else that is awaited here, and its output with it.
+    return new BubblewrapCommand(child, request.stdin, sink, group, this.#running.add(record.id, execId, child.pid ?? 0));
   }
 
   #commandLine(
@@ -258,7 +262,7 @@ class BubblewrapCommand implements RunningCommand {
     stdin: Uint8Array | undefined,
     sink: OutputSink,
     group: ControlGroup | undefined,
-    forget: () => Promise<void>,
+    recorded: Promise<() => Promise<void>>,
   ) {
     this.#child = child;
     child.stdout?.on('data', (chunk: Buffer) => sink('stdout', chunk));
@@ -273,11 +277,11 @@ class BubblewrapCommand implements RunningCommand {
       this.#innerPid = Number(found);
       if (this.#killed) this.kill();
     });
-    this.ended = this.#waitForEnd(group, forget);
+    this.ended = this.#waitForEnd(group, recorded);
     this.ended.catch(() => undefined);
   }
 
-  async #waitForEnd(group: ControlGroup | undefined, forget: () => Promise<void>) {
+  async #waitForEnd(group: ControlGroup | undefined, recorded: Promise<() => Promise<void>>) {
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       this.#child.once('close', (...result) => resolve(result as [number | null, NodeJS.Signals | null])),
     );
@@ -285,7 +289,7 @@ class BubblewrapCommand implements RunningCommand {
     await this.#innerGone();
     const oomKilled = ((await group?.oomKills()) ?? 0) > 0;
     await group?.remove();
-    await forget();
+    await (await recorded)();
     return { exitCode: code ?? 128 + signalNumber(signal), oomKilled };
   }
 

@@ -24,12 +24,12 @@ const underWay = new Map<string, Promise<{ id: string; origin: string }>>();
 export async function ensureDockerImage(
   client: ImageClient,
   image: string,
-  stateFolder: string,
+  imagesFolder: string,
   onProgress: (line: string) => void,
 ): Promise<{ id: string; origin: string }> {
   const found =
     underWay.get(image) ??
-    (isDefaultImage(image) ? ensureDefault(client, stateFolder, onProgress) : ensureOther(client, image, onProgress)).finally(
+    (isDefaultImage(image) ? ensureDefault(client, imagesFolder, onProgress) : ensureOther(client, image, onProgress)).finally(
       () => underWay.delete(image),
     );
   underWay.set(image, found);
@@ -61,7 +61,7 @@ async function ensureOther(client: ImageClient, image: string, onProgress: (line
 }
 
 /** The tag names what the image is made from, so that a new recipe is a new image. */
-async function ensureDefault(client: ImageClient, stateFolder: string, onProgress: (line: string) => void) {
+async function ensureDefault(client: ImageClient, imagesFolder: string, onProgress: (line: string) => void) {
   const repository = 'coppice/agent-runtime';
   const tag = await localRootfsKey();
   const name = `${repository}:${tag}`;
@@ -70,7 +70,7 @@ async function ensureDefault(client: ImageClient, stateFolder: string, onProgres
   const tried: string[] = [];
   for (const [origin, make] of [
     ['built from deploy/agent-runtime/Dockerfile', () => buildDefault(client, name, onProgress)],
-    ["imported from this machine's own programs", () => importLocal(client, repository, tag, stateFolder, onProgress)],
+    ["imported from this machine's own programs", () => importLocal(client, repository, tag, imagesFolder, onProgress)],
   ] as const) {
     try {
       await make();
@@ -98,10 +98,10 @@ async function importLocal(
   client: ImageClient,
   repository: string,
   tag: string,
-  stateFolder: string,
+  imagesFolder: string,
   onProgress: (line: string) => void,
 ): Promise<void> {
-  const folder = await localRootfs(stateFolder, onProgress);
+  const folder = await localRootfs(imagesFolder, onProgress);
   onProgress(`importing ${folder}`);
   const tar = spawn('tar', ['--create', '--numeric-owner', '--owner=0', '--group=0', '--directory', folder, '.'], {
     stdio: ['ignore', 'pipe', 'pipe'],

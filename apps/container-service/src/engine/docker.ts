@@ -6,6 +6,7 @@
  * 3. Output is attached before the start, so none is lost; the exit code comes from the daemon, not from the stream.
  * 4. Only what `hostConfig` below names is given to a container. Nothing of a request is passed on unseen.
  */
+import { join } from 'node:path';
 import Docker from 'dockerode';
 import { CoppiceError, shortHash } from '@coppice/contracts';
 import { ensureDockerImage } from './docker-image.ts';
@@ -34,6 +35,8 @@ const removeTries = 5;
 
 export interface DockerOptions {
   stateFolder: string;
+  /** Root file systems made locally; left out: a folder in the state folder. */
+  imagesFolder?: string;
   stackId: string;
   /** Left out: DOCKER_HOST, else the usual sockets of Docker and Podman. */
   socketPath?: string;
@@ -48,6 +51,7 @@ class DockerLauncher implements Launcher {
   readonly name = 'docker';
   readonly #docker: Docker;
   readonly #options: DockerOptions;
+  readonly #imagesFolder: string;
   readonly #user: { uid: number; gid: number };
   #translation: PathTranslation = (path) => path;
   /** The image that a name was last found to mean, so that a command doesn't ask again. */
@@ -55,6 +59,7 @@ class DockerLauncher implements Launcher {
 
   constructor(options: DockerOptions) {
     this.#options = options;
+    this.#imagesFolder = options.imagesFolder ?? join(options.stateFolder, 'images');
     this.#docker = new Docker(options.socketPath === undefined ? {} : { socketPath: options.socketPath });
     const uid = options.sandboxUid ?? sandboxUidDefault;
     // As another user the stack couldn't delete what a sandbox of a third uid made.
@@ -81,7 +86,7 @@ class DockerLauncher implements Launcher {
   }
 
   async ensureImage(image: string, onProgress: (line: string) => void): Promise<ImageReport> {
-    const found = await ensureDockerImage(this.#docker, image, this.#options.stateFolder, onProgress);
+    const found = await ensureDockerImage(this.#docker, image, this.#imagesFolder, onProgress);
     this.#images.set(image, found.id);
     return { image, origin: found.origin };
   }

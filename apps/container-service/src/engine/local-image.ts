@@ -35,8 +35,8 @@ const building = new Map<string, Promise<string>>();
  * The folder of the root file system, built at first use. Two at once in one process share the work; of two processes
  * one's result is used (a finished folder is moved to its place at once or not at all).
  */
-export async function localRootfs(stateFolder: string, onProgress: (line: string) => void): Promise<string> {
-  const folder = join(stateFolder, 'images', `agent-runtime-${await localRootfsKey()}`);
+export async function localRootfs(imagesFolder: string, onProgress: (line: string) => void): Promise<string> {
+  const folder = join(imagesFolder, `agent-runtime-${await localRootfsKey()}`);
   if (existsSync(folder)) return folder;
   const built = building.get(folder) ?? build(folder, onProgress).finally(() => building.delete(folder));
   building.set(folder, built);

@@ -80,10 +80,11 @@ class NoneLauncher implements Launcher {
       await rm(temporary, { recursive: true, force: true });
       throw new CoppiceError('sandbox-failed', `the command can't be started: ${reasonOf(error)}`, { cause: error });
     }
-    const forget = await this.#running.add(record.id, execId, child.pid ?? 0);
+    const recorded = this.#running.add(record.id, execId, child.pid ?? 0);
+    // At once: a command may end before anything else that is awaited here, and its output with it.
     return new HostCommand(child, mark, request.stdin, sink, async () => {
       await rm(temporary, { recursive: true, force: true });
-      await forget();
+      await (await recorded)();
     });
   }
 

@@ -23,7 +23,8 @@ const probeLimits: Limits = {
   diskBytes: 4 * mebibyte,
   scratchBytes: 2 * mebibyte,
 };
-const hogMebibytes = 192;
+const hogMebibytes = 48;
+const hogsTried = 4;
 const processesTried = 64;
 const cpuMsTried = 400;
 const probeTimeoutMs = 20_000;
@@ -161,12 +162,13 @@ async function staticFacts(run: Run, uid: number) {
   };
 }
 
+/** Several processes of which each is within the limit, so that a limit on single processes isn't taken for one on all. */
 async function tryMemory(run: Run): Promise<Enforcement> {
-  const script = `head -c ${hogMebibytes}m /dev/zero | tail | wc -c`;
-  const result = await run(script, { memoryBytes: probeLimits.memoryBytes });
-  const survived = result.stdout.text.trim() === String(hogMebibytes * mebibyte);
-  const limit = `${hogMebibytes} MiB under a limit of ${probeLimits.memoryBytes / mebibyte} MiB`;
-  return { enforced: !survived && !result.timedOut, how: `a process that took ${limit} ${survived ? 'lived' : 'was ended'}` };
+  const hog = `(head -c ${hogMebibytes}m /dev/zero; sleep 0.5) | tail | wc -c &`;
+  const result = await run(`${hog.repeat(hogsTried)} wait`, { memoryBytes: probeLimits.memoryBytes });
+  const survivors = result.stdout.text.split('\n').filter((line) => line.trim() === String(hogMebibytes * mebibyte)).length;
+  const tried = `of ${hogsTried} processes that took ${hogMebibytes} MiB each under a limit of ${probeLimits.memoryBytes / mebibyte} MiB`;
+  return { enforced: survivors <= 1 && !result.timedOut, how: `${tried}, ${survivors} lived` };
 }
 
 function swapFinding(memory: Enforcement): Enforcement {

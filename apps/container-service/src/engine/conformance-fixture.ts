@@ -1,0 +1,127 @@
+import { chmod, chown, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { temporaryFolder, type TemporaryFolder } from '@coppice/testing';
+import { createEngine } from './engine.ts';
+import type { Launcher } from './launcher.ts';
+import { defaultImage } from './local-image.ts';
+import type { Command, Engine, ExecOptions, ExecResult, SandboxSpec } from './port.ts';
+import { codeOf } from './reason.ts';
+
+/** Root file systems are kept between test runs: making one takes seconds. */
+export const testImagesFolder = fileURLToPath(new URL('../../../../.cache/images', import.meta.url));
+
+const stackId = `conformance-${process.pid}`;
+
+/** A stack's data folder with an engine over it, and sandboxes that are removed at the end. */
+export class EngineFixture {
+  readonly engine: Engine;
+  readonly launcher: Launcher;
+  readonly data: string;
+  readonly #folder: TemporaryFolder;
+  readonly #created = new Set<string>();
+  #count = 0;
+
+  private constructor(engine: Engine, launcher: Launcher, folder: TemporaryFolder) {
+    this.engine = engine;
+    this.launcher = launcher;
+    this.data = folder.path;
+    this.#folder = folder;
+  }
+
+  static async start(makeLauncher: LauncherFactory): Promise<EngineFixture> {
+    const folder = await temporaryFolder('engine');
+    const stateFolder = join(folder.path, 'engine');
+    // Reached by its sandboxes only where these have no mounts: elsewhere the folder stays closed to other users, as a
+    // root user's home is.
+    const launcher = makeLauncher({ stateFolder, imagesFolder: testImagesFolder, stackId });
+    if (launcher.name === 'none') await chmod(folder.path, 0o755);
+    await launcher.connect();
+    const engine = await createEngine({ launcher, dataFolder: folder.path, stateFolder, stackId, probeImage: defaultImage });
+    return new EngineFixture(engine, launcher, folder);
+  }
+
+  /** A folder in the data folder that the sandbox's user may write. */
+  async folder(name = `folder-${++this.#count}`): Promise<string> {
+    const path = join(this.data, name);
+    await mkdir(path, { recursive: true, mode: 0o755 });
+    const { uid, gid } = this.launcher.defaultUser();
+    if (process.getuid?.() === 0) await chown(path, uid, gid);
+    return path;
+  }
+
+  async specification(overrides: Partial<SandboxSpec> = {}): Promise<SandboxSpec & { id: string }> {
+    const id = overrides.id ?? `sandbox-${++this.#count}`;
+    this.#created.add(id);
+    return {
+      id,
+      image: defaultImage,
+      labels: { stackId, tenant: 'default', runId: 'run', taskId: `task-of-${id}` },
+      workspace: { source: await this.folder(`workspace-of-${id}`), readOnly: false },
+      limits: { memoryBytes: 256 * 1024 * 1024, pids: 64, cpus: 1, scratchBytes: 8 * 1024 * 1024 },
+      ...overrides,
+    };
+  }
+
+  async sandbox(overrides: Partial<SandboxSpec> = {}): Promise<Sandbox> {
+    const spec = await this.specification(overrides);
+    await this.engine.create(spec);
+    return {
+      id: spec.id,
+      spec,
+      workspace: spec.workspace.source,
+      exec: (command, options) => this.engine.exec(spec.id, command, options),
+    };
+  }
+
+  async write(path: string, text: string): Promise<string> {
+    await writeFile(path, text);
+    return path;
+  }
+
+  async stop(): Promise<void> {
+    for (const id of this.#created) await this.engine.remove(id);
+    await this.engine.close();
+    await rm(this.#folder.path, { recursive: true, force: true });
+  }
+}
+
+export interface Sandbox {
+  id: string;
+  spec: SandboxSpec;
+  workspace: string;
+  exec(command: Command, options?: ExecOptions): Promise<ExecResult>;
+}
+
+export type LauncherFactory = (options: { stateFolder: string; imagesFolder: string; stackId: string }) => Launcher;
+
+/** Why this engine can't be tested here; undefined where it can. */
+export async function whyUntestable(makeLauncher: LauncherFactory): Promise<string | undefined> {
+  const fixture = await EngineFixture.start(makeLauncher).catch((error: Error) => error);
+  if (fixture instanceof Error) return fixture.message;
+  try {
+    await fixture.engine.probe();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    await fixture.stop();
+  }
+}
+
+export function isRequired(engine: string): boolean {
+  return (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(engine);
+}
+
+/** Looks at all processes of this host, also of other users, for a word in the command line. */
+export async function hostHasProcess(word: string): Promise<boolean> {
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    const line = await readFile(`/proc/${name}/cmdline`, 'latin1').catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ESRCH') return '';
+      throw error;
+    });
+    if (line.includes(word)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,223 @@
+/** A part of the conformance suite: attempts to break out. Each must fail, or be reported as not prevented. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { ConformanceOptions } from './conformance.ts';
+import type { EngineFixture } from './conformance-fixture.ts';
+import { enforceable, type Enforceable, type EngineReport } from './port.ts';
+
+const mebibyte = 1024 * 1024;
+
+export function describeIsolation(current: () => EngineFixture, { engine, mustEnforce }: ConformanceOptions): void {
+  describe('isolation', () => {
+    let report: EngineReport | undefined;
+    beforeAll(async () => {
+      // Left undefined where the engine is missing: each test says so then.
+      report = await current()?.engine.probe();
+    });
+
+    /** The attack fails where the property is reported, and where it isn't, nobody was promised it. */
+    const property = (name: Enforceable, title: string, attack: (fixture: EngineFixture) => Promise<void>) => {
+      test(`${name}: ${title}`, async () => {
+        const finding = report?.enforces[name];
+        if (finding?.enforced === true) return await attack(current());
+        expect(mustEnforce).not.toContain(name);
+        expect(finding).toMatchObject({ enforced: false, how: expect.stringMatching(/./) as string });
+        const spec = await current().specification({ requires: [name] });
+        await expect(current().engine.create(spec)).rejects.toMatchObject({ code: 'engine-unavailable' });
+      });
+    };
+
+    test('reports what it must enforce here, with how each was tried', () => {
+      const missing = mustEnforce.filter((name) => report?.enforces[name].enforced !== true);
+      expect(missing.map((name) => `${name}: ${report?.enforces[name].how}`)).toEqual([]);
+      expect(Object.keys(report?.enforces ?? {}).toSorted()).toEqual([...enforceable].toSorted());
+      expect(report?.engine).toBe(engine);
+    });
+
+    property('networkNone', 'the host’s loopback and everything else is out of reach', attackNetwork);
+    property('readOnlyRoot', 'nothing outside of the mounts can be written', attackRoot);
+    property('processIsolation', 'no process of the host is seen or can be signalled', attackProcesses);
+    property('kernelSettings', 'settings of the kernel can’t be written', attackKernelSettings);
+    property('noCapabilities', 'not one capability', async (fixture) => {
+      const status = await statusOf(fixture);
+      for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) expect(status.get(set)).toBe('0000000000000000');
+    });
+    property('noNewPrivileges', 'set-uid programs gain nothing', async (fixture) => {
+      expect((await statusOf(fixture)).get('NoNewPrivs')).toBe('1');
+    });
+    property('seccomp', 'a filter is in force, and refuses to trace and to mount', async (fixture) => {
+      expect((await statusOf(fixture)).get('Seccomp')).toBe('2');
+      const sandbox = await fixture.sandbox();
+      // mount(2) and bpf(2) by number; EPERM is 1.
+      const numbers = { x64: [165, 321], arm64: [40, 280] }[process.arch as 'x64' | 'arm64'];
+      for (const number of numbers) {
+        const { stdout } = await sandbox.exec(['perl', '-e', `syscall(${number}, 0, 0, 0, 0, 0); print 0+$!`]);
+        expect(stdout.text).toBe('1');
+      }
+    });
+    property('userNamespaces', 'no namespace to be root in', async (fixture) => {
+      const sandbox = await fixture.sandbox();
+      const number = process.arch === 'x64' ? 272 : 97;
+      const { stdout } = await sandbox.exec(['perl', '-e', `print syscall(${number}, 0x10000000)`]);
+      expect(stdout.text).toBe('-1');
+    });
+    property('nonRoot', 'not uid 0', async (fixture) => {
+      const sandbox = await fixture.sandbox();
+      const { uid, gid } = fixture.launcher.defaultUser();
+      expect((await sandbox.exec('echo $(id -u) $(id -g) $(id -G)')).stdout.text).toBe(`${uid} ${gid} ${gid}\n`);
+      if (engine !== 'none') expect((await sandbox.exec('id -un')).stdout.text).toBe('agent\n');
+    });
+    property('ownUid', 'a uid that isn’t the stack’s', async (fixture) => {
+      const sandbox = await fixture.sandbox();
+      expect((await sandbox.exec('id -u')).stdout.text.trim()).not.toBe(String(process.getuid?.()));
+    });
+    property('memory', 'a memory hog is ended, and said to have been', attackMemory);
+    property('swap', 'memory over the limit isn’t swapped out', attackMemory);
+    property('pids', 'a fork bomb is bounded, and can be ended', attackPids);
+    property('cpu', 'processor time is bounded', attackCpu);
+    property('tmpfs', '/tmp and /dev/shm are bounded', attackScratch);
+    property('disk', 'a file, and the sum of many, are bounded', attackDisk);
+
+    test('mounts: read-only ones refuse, a file can lie over a file and stays', () => attackMounts(current()));
+    test('network full is given, or refused with a reason', async () => {
+      const spec = await current().specification({ network: 'full' });
+      const result = await current().engine.run(spec, 'cut -d: -f1 /proc/net/dev').catch((error: Error) => error);
+      if (result instanceof Error) expect(result.message).toMatch(/network|bridge/i);
+      else expect(result.exitCode).toBe(0);
+    });
+  });
+}
+
+async function statusOf(fixture: EngineFixture): Promise<Map<string, string>> {
+  const sandbox = await fixture.sandbox();
+  const { stdout } = await sandbox.exec('cat /proc/self/status');
+  return new Map(stdout.text.split('\n').map((line) => line.split(/:\s*/) as [string, string]));
+}
+
+async function attackNetwork(fixture: EngineFixture): Promise<void> {
+  const sandbox = await fixture.sandbox();
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections++;
+    socket.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+  const { port } = server.address() as AddressInfo;
+  const attack = `
+    const { connect } = require('node:net');
+    const { networkInterfaces } = require('node:os');
+    for (const host of ['127.0.0.1', '172.17.0.1', '169.254.169.254']) {
+      const socket = connect({ host, port: ${port}, timeout: 500 });
+      socket.on('connect', () => { console.log('reached', host); process.exit(); });
+      socket.on('error', (error) => console.log(error.code));
+      socket.on('timeout', () => socket.destroy());
+    }
+    console.log(Object.keys(networkInterfaces()).filter((name) => name !== 'lo').length);`;
+  const result = await sandbox.exec(['node', '-e', attack]).finally(() => server.close());
+  expect(result.stdout.text).not.toContain('reached');
+  expect(result.stdout.text.startsWith('0\n')).toBe(true);
+  expect(connections).toBe(0);
+}
+
+async function attackRoot(fixture: EngineFixture): Promise<void> {
+  const sandbox = await fixture.sandbox();
+  const places = ['/', '/usr', '/usr/bin', '/etc', '/bin', '/var', '/var/tmp', '/opt', '/home', '/dev', '/root', '/run'];
+  const attack = `for f in ${places.join(' ')}; do if (: > $f/planted) 2>/dev/null; then echo $f; fi; done; true`;
+  expect((await sandbox.exec(attack)).stdout.text).toBe('');
+  expect((await sandbox.exec('rm -rf /usr/bin/env /etc/passwd 2>/dev/null; ls /usr/bin/env /etc/passwd')).exitCode).toBe(0);
+}
+
+async function attackProcesses(fixture: EngineFixture): Promise<void> {
+  const sandbox = await fixture.sandbox();
+  const { stdout } = await sandbox.exec('cat /proc/[0-9]*/cmdline | tr "\\0" " "; ls -d /proc/[0-9]* | wc -l; kill -0 -1; true');
+  expect(stdout.text).not.toContain('vitest');
+  expect(Number(stdout.text.trim().split(/\s+/).at(-1))).toBeLessThan(10);
+  // The environment of the program that started the sandbox isn't the sandbox's to read.
+  const { stdout: environments } = await sandbox.exec('cat /proc/*/environ 2>/dev/null | tr "\\0" "\\n"');
+  expect(environments.text).not.toContain('VITEST');
+}
+
+async function attackKernelSettings(fixture: EngineFixture): Promise<void> {
+  const sandbox = await fixture.sandbox();
+  const files = ['/proc/sys/kernel/core_pattern', '/proc/sys/vm/overcommit_memory', '/proc/sys/kernel/hostname', '/proc/sysrq-trigger'];
+  const attack = `for f in ${files.join(' ')}; do if (: >> $f) 2>/dev/null; then echo $f; fi; done; mount -o remount,rw /proc/sys 2>/dev/null && echo remounted; true`;
+  expect((await sandbox.exec(attack)).stdout.text).toBe('');
+}
+
+async function attackMemory(fixture: EngineFixture): Promise<void> {
+  const sandbox = await fixture.sandbox({ limits: { memoryBytes: 64 * mebibyte, pids: 64 } });
+  const result = await sandbox.exec(['perl', '-e', 'my @a; push @a, "x" x 1048576 for 1 .. 400; print "survived"'], { timeoutMs: 20_000 });
+  expect(result).toMatchObject({ exitCode: 137, signal: 'SIGKILL', oomKilled: true, timedOut: false });
+  expect(result.stdout.text).toBe('');
+  expect(await sandbox.exec('echo alive')).toMatchObject({ exitCode: 0, oomKilled: false });
+}
+
+async function attackPids(fixture: EngineFixture): Promise<void> {
+  const sandbox = await fixture.sandbox({ limits: { memoryBytes: 256 * mebibyte, pids: 32 } });
+  const bomb = 'use POSIX; my $n = 0; for (1 .. 200) { my $p = fork; last unless defined $p; if ($p == 0) { sleep 20; exit } $n++ } print $n';
+  const { stdout } = await sandbox.exec(['perl', '-e', bomb], { timeoutMs: 15_000 });
+  expect(Number(stdout.text)).toBeGreaterThan(5);
+  expect(Number(stdout.text)).toBeLessThan(32);
+  const endless = await sandbox.exec(['perl', '-e', 'fork while 1'], { timeoutMs: 1_000 });
+  expect(endless.timedOut).toBe(true);
+  expect((await sandbox.exec('echo alive')).stdout.text).toBe('alive\n');
+}
+
+async function attackCpu(fixture: EngineFixture): Promise<void> {
+  const sandbox = await fixture.sandbox({ limits: { cpus: 0.2 } });
+  const spin = 'my $child = fork; my $end = time + 2; 1 while time < $end; exit unless $child; wait; my @t = times; print $t[0] + $t[2]';
+  const result = await sandbox.exec(['perl', '-e', spin]);
+  expect(Number(result.stdout.text)).toBeLessThan((result.durationMs / 1000) * 0.2 * 1.5);
+}
+
+async function attackScratch(fixture: EngineFixture): Promise<void> {
+  const sandbox = await fixture.sandbox({ limits: { scratchBytes: 4 * mebibyte } });
+  for (const folder of ['/tmp', '/dev/shm']) {
+    const { stdout } = await sandbox.exec(`head -c 9000000 /dev/zero > ${folder}/f 2>/dev/null; wc -c < ${folder}/f`);
+    expect(Number(stdout.text)).toBeLessThanOrEqual(4 * mebibyte);
+  }
+}
+
+async function attackDisk(fixture: EngineFixture): Promise<void> {
+  const sandbox = await fixture.sandbox({ limits: { diskBytes: 8 * mebibyte } });
+  const one = await sandbox.exec('head -c 20000000 /dev/zero > big 2>/dev/null; wc -c < big; rm big');
+  expect(Number(one.stdout.text)).toBeLessThanOrEqual(8 * mebibyte);
+  const many = await sandbox.exec('i=0; while :; do head -c 1000000 /dev/zero > part$((i%40)); i=$((i+1)); sleep 0.02; done', { timeoutMs: 15_000 });
+  expect(many).toMatchObject({ diskExceeded: true, timedOut: false });
+  const home = await fixture.sandbox({ limits: { scratchBytes: 4 * mebibyte } });
+  const inHome = await home.exec('cd; i=0; while :; do head -c 500000 /dev/zero > part$((i%40)); i=$((i+1)); sleep 0.02; done', { timeoutMs: 15_000 });
+  expect(inHome).toMatchObject({ diskExceeded: true, timedOut: false });
+}
+
+async function attackMounts(fixture: EngineFixture): Promise<void> {
+  if (fixture.engine.name === 'none') return;
+  const workspace = await fixture.folder();
+  const store = await fixture.folder();
+  const privateFolder = await fixture.folder();
+  await writeFile(join(workspace, '.git'), 'gitdir: /host/metadata\n');
+  await writeFile(join(store, 'object'), 'object');
+  const link = await fixture.write(join(fixture.data, `link-file-${Date.now()}`), 'gitdir: /coppice/git\n');
+  const sandbox = await fixture.sandbox({
+    workspace: { source: workspace, readOnly: false },
+    mounts: [
+      { source: link, target: '/workspace/.git', readOnly: true },
+      { source: store, target: '/coppice/origin.git', readOnly: true },
+      { source: privateFolder, target: '/coppice/git', readOnly: false },
+    ],
+  });
+  expect((await sandbox.exec('cat .git /coppice/origin.git/object')).stdout.text).toBe('gitdir: /coppice/git\nobject');
+  const attack = await sandbox.exec(
+    '(echo x > .git) ; rm -f .git; mv .git away; (echo x > /coppice/origin.git/object); rm /coppice/origin.git/object; echo ok > /coppice/git/file; echo ok > file',
+  );
+  expect(attack.stderr.text.trim().split('\n').length).toBeGreaterThanOrEqual(5);
+  expect(await readFile(join(workspace, '.git'), 'utf8')).toBe('gitdir: /host/metadata\n');
+  expect(await readFile(link, 'utf8')).toBe('gitdir: /coppice/git\n');
+  expect(await readFile(join(store, 'object'), 'utf8')).toBe('object');
+  expect(await readFile(join(privateFolder, 'file'), 'utf8')).toBe('ok\n');
+
+  const readOnly = await fixture.sandbox({ workspace: { source: workspace, readOnly: true } });
+  expect((await readOnly.exec('cat file; echo more >> file')).exitCode).not.toBe(0);
+  expect(await readFile(join(workspace, 'file'), 'utf8')).toBe('ok\n');
+}

@@ -1,0 +1,149 @@
+/** A part of the conformance suite: sandboxes come, go and are found again. */
+import { readdir, symlink } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { EngineFixture } from './conformance-fixture.ts';
+import type { SandboxSpec } from './port.ts';
+
+export function describeLifecycle(current: () => EngineFixture): void {
+  describe('create and remove', () => {
+    test('a repeated create finds the first sandbox, another specification is refused', async () => {
+      const sandbox = await current().sandbox();
+      await sandbox.exec('echo kept > ~/file');
+      await current().engine.create(sandbox.spec);
+      expect((await sandbox.exec('cat ~/file')).stdout.text).toBe('kept\n');
+      const other = { ...sandbox.spec, env: { OTHER: '1' } };
+      await expect(current().engine.create(other)).rejects.toMatchObject({ code: 'already-exists' });
+    });
+
+    test('creates at the same moment make one sandbox', async () => {
+      const spec = await current().specification();
+      await Promise.all([1, 2, 3, 4].map(() => current().engine.create(spec)));
+      expect(await current().engine.list({ taskId: spec.labels.taskId })).toHaveLength(1);
+    });
+
+    test('is listed by its labels with what runs in it, and not by others', async () => {
+      const sandbox = await current().sandbox();
+      const { taskId, stackId } = sandbox.spec.labels;
+      const info = { id: sandbox.id, labels: sandbox.spec.labels, running: 0 };
+      expect(await current().engine.list({ stackId, taskId })).toEqual([info]);
+      expect(await current().engine.list({ stackId: 'another', taskId })).toEqual([]);
+      const running = sandbox.exec('sleep 30');
+      await expect.poll(() => current().engine.list({ taskId })).toEqual([{ ...info, running: 1 }]);
+      await current().engine.stop(sandbox.id);
+      await running.catch(() => undefined);
+      await expect.poll(() => current().engine.list({ taskId })).toEqual([info]);
+    });
+
+    test('remove ends what runs, is harmless twice, and leaves nothing', async () => {
+      const sandbox = await current().sandbox();
+      // A folder that its owner has locked must go, too.
+      await sandbox.exec('mkdir -p ~/locked/in && touch ~/locked/in/file && chmod 000 ~/locked');
+      const running = sandbox.exec('sleep 30');
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await current().engine.remove(sandbox.id);
+      const ended = await running.catch((error: unknown) => error);
+      expect(ended instanceof Error || (ended as { exitCode: number }).exitCode !== 0).toBe(true);
+      await current().engine.remove(sandbox.id);
+      expect(await current().engine.list({ taskId: sandbox.spec.labels.taskId })).toEqual([]);
+      await expect(sandbox.exec('true')).rejects.toMatchObject({ code: 'sandbox-not-found' });
+      await current().engine.create(sandbox.spec);
+      expect((await sandbox.exec('ls -A ~')).stdout.text).toBe('');
+    });
+
+    test('run is create, exec and remove in one, over a leftover of the same id', async () => {
+      const spec = await current().specification();
+      await current().engine.create({ ...spec, env: { LEFT: 'over' } });
+      const result = await current().engine.run(spec, 'echo "[$LEFT]"; exit 4');
+      expect(result).toMatchObject({ exitCode: 4, stdout: { text: '[]\n' } });
+      await expect(current().engine.exec(spec.id, 'true')).rejects.toMatchObject({ code: 'sandbox-not-found' });
+    });
+
+    test('writeFile makes folders, replaces, and keeps the bytes', async () => {
+      const sandbox = await current().sandbox();
+      const bytes = Buffer.from([0, 1, 2, 255, 10, 13]);
+      await current().engine.writeFile(sandbox.id, 'a/b c/file', Buffer.from('old'));
+      await current().engine.writeFile(sandbox.id, 'a/b c/file', bytes);
+      await current().engine.writeFile(sandbox.id, 'run', Buffer.from('#!/bin/sh\necho ran\n'), { executable: true });
+      expect((await sandbox.exec('od -An -tu1 "a/b c/file"')).stdout.text.trim().split(/\s+/)).toEqual([...bytes].map(String));
+      expect((await sandbox.exec('./run')).stdout.text).toBe('ran\n');
+      await expect(current().engine.writeFile(sandbox.id, 'a', bytes)).rejects.toMatchObject({ code: 'sandbox-failed' });
+    });
+  });
+
+  describe('refuses', () => {
+    const refused = async (overrides: Partial<SandboxSpec>, text: RegExp | string) => {
+      const spec = await current().specification(overrides);
+      await expect(current().engine.create(spec)).rejects.toMatchObject({
+        code: 'sandbox-refused',
+        message: expect.stringMatching(text) as string,
+      });
+    };
+    const mount = (source: string, target = '/data', readOnly = true) => ({ mounts: [{ source, target, readOnly }] });
+
+    test('a source outside of the data folder', async () => {
+      for (const source of ['/etc', '/', `${current().data}/../..`]) await refused(mount(source), /outside|symbolic|normal/);
+      await refused({ workspace: { source: '/tmp', readOnly: false } }, /workspace\.source .* outside/);
+      await refused(mount(current().data), 'outside');
+    });
+
+    test('a source that leads through a symbolic link, also one planted after create', async () => {
+      const real = await current().folder();
+      const link = join(current().data, `link-${Date.now()}`);
+      await symlink(real, link);
+      await refused(mount(link), 'symbolic link');
+      await symlink('/etc', join(real, 'out'));
+      await refused(mount(join(real, 'out')), 'symbolic link');
+
+      const outer = await current().sandbox();
+      await outer.exec('mkdir inner');
+      const inner = await current().sandbox({ workspace: { source: join(outer.workspace, 'inner'), readOnly: false } });
+      await outer.exec('rmdir inner && ln -s /etc inner');
+      await expect(inner.exec('ls')).rejects.toMatchObject({ code: 'sandbox-refused' });
+    });
+
+    test('a source that is missing, a socket, or the engine’s own folder', async () => {
+      await refused(mount(join(current().data, 'missing')), "doesn't exist");
+      const socketPath = join(current().data, 'socket');
+      const server = createServer().listen(socketPath);
+      await new Promise((resolve) => server.once('listening', resolve));
+      await refused(mount(socketPath), 'neither a folder nor a plain file').finally(() => server.close());
+      await refused(mount(join(current().data, 'engine')), "engine's own folder");
+      for (const docker of ['/var/run/docker.sock', '/run/docker.sock']) {
+        await refused(mount(docker), /outside|symbolic|exist/);
+      }
+    });
+
+    test('a target that would cover the system, isn’t normal or comes twice', async () => {
+      const source = await current().folder();
+      for (const target of ['/', '/etc', '/usr/bin', '/proc', '/dev/x', '/tmp', '/home', '/home/agent', 'relative', '/a/../etc', '/a/']) {
+        await refused(mount(source, target), 'target');
+      }
+      await refused(mount(source, '/workspace'), 'workspace');
+      await refused({ mounts: [...mount(source, '/a').mounts, ...mount(source, '/a').mounts] }, 'twice');
+    });
+
+    test('root, bad names and limits out of range', async () => {
+      await refused({ user: { uid: 0, gid: 0 } }, 'root');
+      await refused({ user: { uid: 10001, gid: 0 } }, 'root');
+      await refused({ image: '../../etc' }, 'image');
+      await refused({ env: { 'BAD NAME': '1' } }, 'environment');
+      await refused({ limits: { pids: 0 } }, 'limits.pids');
+      await refused({ limits: { memoryBytes: 1 } }, 'limits.memoryBytes');
+      const spec = await current().specification();
+      for (const id of ['', '../x', 'A', 'a/b']) {
+        await expect(current().engine.create({ ...spec, id })).rejects.toMatchObject({ code: 'sandbox-refused' });
+      }
+    });
+
+    test('to write through a planted link onto the host', async () => {
+      const sandbox = await current().sandbox();
+      if (current().engine.name === 'none') return;
+      const outside = await current().folder();
+      await sandbox.exec(`ln -s ${outside} out`);
+      await current().engine.writeFile(sandbox.id, 'out/file', Buffer.from('x')).catch(() => undefined);
+      expect(await readdir(outside)).toEqual([]);
+    });
+  });
+}
