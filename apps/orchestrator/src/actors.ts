@@ -16,9 +16,10 @@ import { runMachine } from './machines/run-machine.ts';
 import type { RunEmitted } from './machines/run-machine.ts';
 import { setupMachine } from './machines/setup-machine.ts';
 import type { SetupContext, SetupRequest } from './machines/setup-machine.ts';
-import { landingId, taskMachine } from './machines/task-machine.ts';
-import type { TaskEmitted } from './machines/task-machine.ts';
-import type { TaskContext } from './machines/task-context.ts';
+import { taskMachine } from './machines/task/task-machine.ts';
+import { landingId } from './machines/task/task-orders.ts';
+import type { TaskEmitted } from './machines/task/task-setup.ts';
+import type { TaskContext } from './machines/task/task-context.ts';
 import { runSummary, taskCounts, taskSummary } from './views.ts';
 
 /** The four durable actors of the orchestrator: what their invocations order, what they tell, and what they do with an event at a wrong time. */

@@ -5,7 +5,7 @@ import { CoppiceError, api, worktreeCalls } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import { listActors, readActor, sendEvent } from '@coppice/durable-actor';
 import type { ActorView } from '@coppice/durable-actor';
-import type { TaskContext } from './machines/task-context.ts';
+import type { TaskContext } from './machines/task/task-context.ts';
 import { submitRun } from './submit.ts';
 import { contextOf, livingTasks, runListed, runView, taskView } from './views.ts';
 

@@ -3,7 +3,7 @@ import type { Bus, CommandHandler } from '@coppice/bus';
 import { CoppiceError, buckets, runOperations } from '@coppice/contracts';
 import type { TextReference } from '@coppice/contracts';
 import { createActor, sendEvent } from '@coppice/durable-actor';
-import type { TaskInput } from './machines/task-context.ts';
+import type { TaskInput } from './machines/task/task-context.ts';
 import type { StoredRun } from './submit.ts';
 
 /** What run actors order from the orchestrator itself: work on all tasks of a run. Repeats are harmless: each message has an id of its own. */

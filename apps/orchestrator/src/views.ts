@@ -2,7 +2,7 @@ import type { RunSummary, RunView, TaskView } from '@coppice/contracts';
 import type { ActorView } from '@coppice/durable-actor';
 import { runStateOf } from './machines/run-machine.ts';
 import type { RunContext } from './machines/run-machine.ts';
-import type { TaskContext } from './machines/task-context.ts';
+import type { TaskContext } from './machines/task/task-context.ts';
 
 /** What is told of actors: pure mappings from what they know. */
 

@@ -3,8 +3,8 @@ import { sandboxOperations, worktreeOperations } from '@coppice/contracts';
 import type { Mount, Network, Outcome, Owner, ReplyTo, SandboxSpecification, WireError } from '@coppice/contracts';
 import { effect, ordered } from '@coppice/durable-actor';
 import type { AnswerParams, Birth, Timed } from '@coppice/durable-actor';
-import { sandboxLimits } from './task-context.ts';
-import { logTail, passed } from './task-orders.ts';
+import { sandboxLimits } from './task/task-context.ts';
+import { logTail, passed } from './task/task-orders.ts';
 
 /**
  * One setup of one repository: the command runs once on the base tree, what it leaves is sealed, and every task whose setup has the same key gets a

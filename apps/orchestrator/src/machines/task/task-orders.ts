@@ -11,8 +11,8 @@ import type {
 import type { z } from 'zod';
 import { sandboxLimits, slugOf, taskLimits } from './task-context.ts';
 import type { TaskContext } from './task-context.ts';
-import type { SetupRequest } from './setup-machine.ts';
-import type { TurnRequest } from './landing-machine.ts';
+import type { SetupRequest } from '../setup-machine.ts';
+import type { TurnRequest } from '../landing-machine.ts';
 
 /** What a task orders from the services in each of its steps: pure mappings from what it knows. */
 
@@ -160,6 +160,10 @@ export const takeTurn = (context: TaskContext): TurnRequest => ({
 
 /** One token for a branch of a repository. */
 export const branchToken = (repositoryId: string, branch: string): string => shortHash('branch', repositoryId, branch);
+
+/** The actor that gives turns at a branch. */
+export const landingId = (branch: { tenant: string; repositoryId: string; branch: string }): string =>
+  `${branch.tenant}.${branchToken(branch.repositoryId, branch.branch)}`;
 
 export const land = (context: TaskContext): WorktreeInput<'land'> => ({
   owner: context.owner,

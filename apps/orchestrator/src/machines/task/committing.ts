@@ -1,0 +1,53 @@
+import { assign } from 'xstate';
+import * as orders from './task-orders.ts';
+import { taskSetup } from './task-setup.ts';
+import { cancelAfterStep, orFail } from './transitions.ts';
+
+/** What the agent left becomes one commit. */
+export const committing = taskSetup.createStateConfig({
+  entry: { type: 'enter', params: { state: 'committing' } },
+  on: cancelAfterStep,
+  initial: 'closing',
+  states: {
+    // Nothing is read from a worktree that something may still write.
+    closing: {
+      invoke: {
+        id: 'closeSandbox',
+        src: 'removeSandbox',
+        input: ({ context }) => orders.removeSandbox(context),
+        onDone: [
+          { guard: 'ending', target: '#task.cleaning', actions: assign({ sandboxOpen: false }) },
+          { target: 'importing', actions: assign({ sandboxOpen: false, retries: 0 }) },
+        ],
+        onError: orFail('closing'),
+      },
+    },
+    importing: {
+      invoke: {
+        id: 'commit',
+        src: 'commit',
+        input: ({ context }) => orders.commit(context),
+        onDone: [
+          {
+            guard: ({ event }) => event.output.status === 'no-changes',
+            target: '#task.cleaning',
+            actions: { type: 'decide', params: { end: 'no-changes', reason: 'the agent changed nothing' } },
+          },
+          {
+            target: '#task.verifying',
+            actions: assign(({ event }) =>
+              event.output.status === 'committed'
+                ? {
+                    commit: event.output.commit,
+                    filesChanged: event.output.filesChanged,
+                    protectedPaths: event.output.protectedPaths,
+                  }
+                : {},
+            ),
+          },
+        ],
+        onError: orFail('importing'),
+      },
+    },
+  },
+});

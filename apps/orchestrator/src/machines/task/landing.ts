@@ -1,0 +1,124 @@
+import { assign } from 'xstate';
+import { mergePrepared, mergeRefusals } from './merges.ts';
+import { taskLimits } from './task-context.ts';
+import * as orders from './task-orders.ts';
+import { shorten, taskSetup } from './task-setup.ts';
+import { cancelAfterStep, cancelNow, orFail } from './transitions.ts';
+
+/** In turn: merged with the target's tip, verified again where that made another tree, then the target is moved. */
+export const landing = taskSetup.createStateConfig({
+  entry: { type: 'enter', params: { state: 'landing' } },
+  exit: 'releaseTurn',
+  on: cancelAfterStep,
+  initial: 'queueing',
+  states: {
+    queueing: {
+      on: cancelNow,
+      invoke: {
+        id: 'takeTurn',
+        src: 'takeTurn',
+        input: ({ context }) => orders.takeTurn(context),
+        onDone: { target: 'merging', actions: assign({ turn: ({ event }) => event.output.turn, retries: 0 }) },
+        onError: orFail('queueing'),
+      },
+    },
+    merging: {
+      entry: assign({ landingAttempts: ({ context }) => context.landingAttempts + 1 }),
+      invoke: {
+        id: 'prepareLanding',
+        src: 'prepareMerge',
+        input: ({ context }) => orders.prepareMerge(context),
+        onDone: [
+          { guard: 'ending', target: '#task.cleaning' },
+          ...mergeRefusals(),
+          {
+            guard: ({ event }) => event.output.status === 'merged-in-store' && event.output.checkout !== null,
+            target: 'verifying',
+            actions: mergePrepared,
+          },
+          { target: 'moving', actions: mergePrepared },
+        ],
+        onError: orFail('merging'),
+      },
+    },
+    verifying: {
+      on: cancelNow,
+      invoke: {
+        id: 'verifyLanding',
+        src: 'verify',
+        input: ({ context }) => orders.verify(context),
+        onDone: [
+          { guard: ({ event }) => orders.passed(event.output), target: 'moving', actions: 'treeVerified' },
+          {
+            target: '#task.cleaning',
+            actions: { type: 'verifyFailed', params: ({ event }) => ({ result: event.output }) },
+          },
+        ],
+        onError: orFail('verifying'),
+      },
+    },
+    moving: {
+      invoke: {
+        id: 'land',
+        src: 'land',
+        input: ({ context }) => orders.land(context),
+        onDone: [
+          {
+            guard: ({ event }) => event.output.status === 'landed',
+            target: '#task.cleaning',
+            actions: assign(({ event }) => ({
+              end: 'merged' as const,
+              reason: null,
+              landedCommit: event.output.status === 'landed' ? event.output.commit : null,
+            })),
+          },
+          {
+            guard: ({ event }) => event.output.status === 'landed-pending',
+            target: '#task.cleaning',
+            actions: assign(({ event }) =>
+              event.output.status === 'landed-pending'
+                ? {
+                    end: 'landed-pending' as const,
+                    reason: shorten(event.output.reason),
+                    landedCommit: event.output.commit,
+                    finishCommand: event.output.finishCommand,
+                  }
+                : {},
+            ),
+          },
+          { guard: 'ending', target: '#task.cleaning' },
+          { guard: 'mayLandAgain', target: 'merging', actions: 'stepDone' },
+          {
+            target: '#task.cleaning',
+            actions: {
+              type: 'decide',
+              params: {
+                end: 'failed',
+                reason: `the target branch moved ${taskLimits.landingAttemptsMax} times while this task was landing`,
+              },
+            },
+          },
+        ],
+        onError: orFail('moving'),
+      },
+    },
+  },
+});
+
+/** Only the task's own branch is brought to the origin. */
+export const pushing = taskSetup.createStateConfig({
+  entry: { type: 'enter', params: { state: 'landing' } },
+  on: cancelAfterStep,
+  initial: 'branch',
+  states: {
+    branch: {
+      invoke: {
+        id: 'pushBranch',
+        src: 'pushBranch',
+        input: ({ context }) => orders.pushBranch(context),
+        onDone: { target: '#task.cleaning', actions: assign({ end: 'branch-pushed', reason: null }) },
+        onError: orFail('branch'),
+      },
+    },
+  },
+});

@@ -1,0 +1,86 @@
+import { assign } from 'xstate';
+import * as orders from './task-orders.ts';
+import { taskSetup } from './task-setup.ts';
+import { cancelAfterStep, cancelNow, orFail } from './transitions.ts';
+
+/** Setup where one is wanted, then worktree, then sandbox. */
+export const preparing = taskSetup.createStateConfig({
+  entry: { type: 'enter', params: { state: 'preparing' } },
+  on: cancelAfterStep,
+  initial: 'choosing',
+  states: {
+    choosing: { always: [{ guard: 'hasSetup', target: 'resolvingSetup' }, { target: 'worktree' }] },
+    resolvingSetup: {
+      invoke: {
+        id: 'resolveSetup',
+        src: 'resolveSetup',
+        input: ({ context }) => orders.resolveSetup(context),
+        onDone: [
+          { guard: 'ending', target: '#task.cleaning' },
+          {
+            target: 'setup',
+            actions: assign(({ context, event }) => ({
+              baseCommit: event.output.baseCommit,
+              setup: {
+                setupKey: orders.setupRequest(context, event.output).setupKey,
+                inputsHash: event.output.inputsHash,
+              },
+              retries: 0,
+            })),
+          },
+        ],
+        onError: orFail('resolvingSetup'),
+      },
+    },
+    setup: {
+      on: cancelNow,
+      invoke: {
+        id: 'setup',
+        src: 'setup',
+        input: ({ context }) =>
+          orders.setupRequest(context, {
+            baseCommit: context.baseCommit ?? '',
+            inputsHash: context.setup?.inputsHash ?? '',
+          }),
+        onDone: { target: 'worktree', actions: 'stepDone' },
+        onError: orFail('setup'),
+      },
+    },
+    worktree: {
+      entry: assign({ worktreeOpen: true }),
+      invoke: {
+        id: 'prepare',
+        src: 'prepare',
+        input: ({ context }) => orders.prepare(context),
+        onDone: [
+          {
+            guard: 'ending',
+            target: '#task.cleaning',
+            actions: assign(({ event }) => ({ node: event.output.node, branch: event.output.branch })),
+          },
+          {
+            target: 'sandbox',
+            actions: assign(({ event }) => ({
+              node: event.output.node,
+              branch: event.output.branch,
+              baseCommit: event.output.baseCommit,
+              mounts: event.output.mounts,
+              retries: 0,
+            })),
+          },
+        ],
+        onError: orFail('worktree'),
+      },
+    },
+    sandbox: {
+      entry: assign({ sandboxOpen: true }),
+      invoke: {
+        id: 'createSandbox',
+        src: 'createSandbox',
+        input: ({ context }) => orders.createSandbox(context),
+        onDone: [{ guard: 'ending', target: '#task.cleaning' }, { target: '#task.working' }],
+        onError: orFail('sandbox'),
+      },
+    },
+  },
+});

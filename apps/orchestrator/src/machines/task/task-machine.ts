@@ -1,0 +1,62 @@
+import { emit, enqueueActions } from 'xstate';
+import { cleaning } from './cleaning.ts';
+import { committing } from './committing.ts';
+import { landing, pushing } from './landing.ts';
+import { preparing } from './preparing.ts';
+import { newTask } from './task-context.ts';
+import { taskSetup, timeOf } from './task-setup.ts';
+import { cancelled } from './transitions.ts';
+import { verifying } from './verifying.ts';
+import { awaitingApproval, ready } from './waiting-for-a-person.ts';
+import { working } from './working.ts';
+
+/**
+ * The life of a task: waiting → preparing → working → committing → verifying → (awaiting-approval, ready) → landing → cleaning → ended.
+ *
+ * Invariants:
+ * 1. A task ends through `cleaning`, except one that never began; so its sandbox and worktree are removed whatever happens.
+ * 2. What lands was verified as exactly the tree that lands: when the target moved meanwhile, the new merge is verified again.
+ * 3. Only the holder of the branch's turn lands; the turn is given back on every way out of `landing`.
+ * 4. A step that makes something (worktree, sandbox, commit, merge, the branch's move) isn't abandoned by a cancellation: its result is awaited, then cleaned up.
+ */
+export const taskMachine = taskSetup.createMachine({
+  id: 'task',
+  context: ({ input }) => newTask(input.input, input.now),
+  initial: 'waiting',
+  output: ({ context }) => ({ state: context.end ?? 'failed' }),
+  states: {
+    waiting: {
+      entry: emit(({ context }) => ({ type: 'task-state', context, from: null })),
+      on: {
+        start: { target: 'preparing' },
+        skip: {
+          target: 'ended',
+          actions: { type: 'decide', params: ({ event }) => ({ end: 'failed', reason: event.reason }) },
+        },
+        cancel: { target: 'ended', actions: cancelled },
+      },
+    },
+    preparing,
+    working,
+    committing,
+    verifying,
+    'awaiting-approval': awaitingApproval,
+    ready,
+    landing,
+    pushing,
+    cleaning,
+    ended: {
+      type: 'final',
+      entry: [
+        enqueueActions(({ context, event, enqueue }) => {
+          const state = context.end ?? 'failed';
+          const entered = { state, enteredAtMs: timeOf(event) };
+          enqueue.assign(entered);
+          enqueue.emit({ type: 'task-state', context: { ...context, ...entered }, from: context.state });
+          enqueue.emit({ type: 'task-ended', context: { ...context, ...entered } });
+        }),
+        { type: 'tellRun', params: { event: 'task-ended' } },
+      ],
+    },
+  },
+});

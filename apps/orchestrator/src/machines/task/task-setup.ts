@@ -1,0 +1,152 @@
+/** What the states of a task are made of: its events, invocations, actions and guards. */
+import { assign, enqueueActions, setup } from 'xstate';
+import { modelOperations, sandboxOperations, worktreeOperations } from '@coppice/contracts';
+import type { CommandResult, TaskEnd, TaskState, WireError } from '@coppice/contracts';
+import { effect, ordered } from '@coppice/durable-actor';
+import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
+import { taskLimits } from './task-context.ts';
+import type { TaskContext, TaskInput } from './task-context.ts';
+import * as orders from './task-orders.ts';
+import type { SetupRequest } from '../setup-machine.ts';
+import type { TurnRequest } from '../landing-machine.ts';
+
+export type TaskEvent = (
+  | { type: 'start' }
+  | { type: 'skip'; reason: string }
+  | { type: 'cancel'; reason?: string }
+  | { type: 'approve' }
+  | { type: 'reject'; reason?: string }
+  | { type: 'merge' }
+  | { type: 'discard'; keepBranch: boolean; reason?: string }
+) &
+  Timed;
+
+export type TaskEmitted =
+  | { type: 'task-state'; context: TaskContext; from: TaskState | null }
+  | { type: 'task-ended'; context: TaskContext };
+
+export const timeOf = (event: unknown): number => (event as Timed).now;
+export const shorten = (text: string): string => text.slice(0, taskLimits.reasonCharactersMax);
+
+/** XState can't infer the names of actions inside one that enqueues them. */
+const told = (params: { kind: string; id: string; event: { type: string; [field: string]: unknown } }) =>
+  ({ type: 'tell', params }) as never;
+
+export const taskSetup = setup({
+  types: {} as {
+    context: TaskContext;
+    events: TaskEvent;
+    input: Birth<TaskInput>;
+    output: { state: TaskEnd };
+    emitted: TaskEmitted;
+  },
+  actors: {
+    resolveSetup: effect(worktreeOperations.resolveSetup),
+    setup: effect<unknown, SetupRequest>(),
+    prepare: effect(worktreeOperations.prepare),
+    createSandbox: effect(sandboxOperations.create),
+    turn: effect(modelOperations.turn),
+    write: effect(sandboxOperations.write),
+    removeSandbox: effect(sandboxOperations.remove),
+    commit: effect(worktreeOperations.commit),
+    prepareMerge: effect(worktreeOperations.prepareMerge),
+    verify: effect(sandboxOperations.run),
+    takeTurn: effect<{ turn: string }, TurnRequest>(),
+    land: effect(worktreeOperations.land),
+    pushBranch: effect(worktreeOperations.pushBranch),
+    removeWorktree: effect(worktreeOperations.remove),
+  },
+  actions: {
+    tell: ordered<SendParams>(),
+  },
+  guards: {
+    ending: ({ context }) => context.end !== null,
+    mayRetry: ({ context, event }) =>
+      (event as unknown as { error: WireError }).error.retryable && context.retries + 1 < taskLimits.stepTriesMax,
+    turnLost: ({ context, event }) =>
+      (event as unknown as { error: WireError }).error.code === 'unknown' &&
+      context.modelTurnsUnknown + 1 < taskLimits.modelTurnsUnknownMax,
+    hasSetup: ({ context }) => context.specification.setup !== null,
+    hasSandbox: ({ context }) => context.sandboxOpen,
+    hasWorktree: ({ context }) => context.worktreeOpen,
+    needsApproval: ({ context }) => context.protectedPaths.length > 0 && !context.approved,
+    mergesByHand: ({ context }) => context.specification.merge === 'manual',
+    pushesBranch: ({ context }) => context.specification.merge === 'branch',
+    nothingToVerify: ({ context }) => context.specification.verify === false,
+    mayLandAgain: ({ context }) => context.landingAttempts < taskLimits.landingAttemptsMax,
+  },
+  delays: { agentTimeLimit: ({ context }) => context.specification.timeLimitMs },
+}).extend({
+  // In a step of its own: XState infers what may be enqueued from what is set up before.
+  actions: {
+    releaseTurn: enqueueActions(({ context, enqueue }) => {
+      if (context.turn === null) return;
+      const { owner, repositoryId, baseBranch, turn } = context;
+      const id = orders.landingId({ tenant: owner.tenant, repositoryId, branch: baseBranch });
+      enqueue(told({ kind: 'landing', id, event: { type: 'release', turn } }));
+      enqueue.assign({ turn: null });
+    }),
+    /** First thing in every state of a task's life. */
+    enter: enqueueActions(({ context, event, enqueue }, params: { state: TaskState }) => {
+      const entered = { state: params.state, enteredAtMs: timeOf(event), retries: 0 };
+      enqueue.assign(entered);
+      enqueue.emit({ type: 'task-state', context: { ...context, ...entered }, from: context.state });
+    }),
+    /** The run counts who is at work: a task that waits for a person isn't. */
+    tellRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
+      const { owner, end, reason } = context;
+      const event = { type: params.event, taskId: owner.taskId, state: end, reason };
+      enqueue(told({ kind: 'run', id: `${owner.tenant}.${owner.runId}`, event }));
+    }),
+    countRetry: assign({ retries: ({ context }) => context.retries + 1 }),
+    stepDone: assign({ retries: 0 }),
+    /** The first reason to end counts. */
+    decide: assign(
+      (
+        { context },
+        params: { end: TaskEnd; reason?: string | undefined; failure?: WireError; keepBranch?: boolean },
+      ) => {
+        if (context.end !== null) return {};
+        const { end, reason, failure, keepBranch } = params;
+        return {
+          end,
+          reason: reason === undefined ? null : shorten(reason),
+          failure: failure ?? null,
+          keepBranch: keepBranch ?? false,
+        };
+      },
+    ),
+    fail: assign(({ context, event }) => {
+      if (context.end !== null) return {};
+      const failure = (event as unknown as { error: WireError }).error;
+      const details = (failure.details ?? {}) as { logTail?: string | null; logArtifact?: string | null };
+      return {
+        end: 'failed' as const,
+        reason: shorten(failure.message),
+        failure,
+        logTail: details.logTail ?? context.logTail,
+        logArtifact: details.logArtifact ?? context.logArtifact,
+      };
+    }),
+    verifyFailed: assign(({ context }, params: { result: CommandResult }) => {
+      const reason = orders.verifyFailure(params.result, context.specification.timeLimitMs);
+      const end: TaskEnd = params.result.timedOut ? 'timed-out' : 'failed';
+      return { end, reason, logTail: orders.logTail(params.result), logArtifact: params.result.logArtifact };
+    }),
+    holdMerge: assign(({ context }, params: { merge: TaskContext['merge'] }) => ({
+      merge: params.merge,
+      verifications: context.verifications + 1,
+      retries: 0,
+    })),
+    /** The task ends as decided all the same; what could not be removed is told. */
+    cleaningFailed: assign(({ context, event }, params: { what: string }) => {
+      const { message } = (event as unknown as { error: WireError }).error;
+      return {
+        reason: shorten(
+          `${context.reason === null ? '' : `${context.reason}; `}its ${params.what} could not be removed: ${message}`,
+        ),
+      };
+    }),
+    treeVerified: assign({ verifiedTree: ({ context }) => context.merge?.tree ?? null, retries: 0 }),
+  },
+});

@@ -1,0 +1,66 @@
+import { assign } from 'xstate';
+import { addUsage } from './task-context.ts';
+import * as orders from './task-orders.ts';
+import { taskSetup } from './task-setup.ts';
+import { cancelNow, orFail } from './transitions.ts';
+
+/** The agent at work, within its time limit. */
+export const working = taskSetup.createStateConfig({
+  entry: { type: 'enter', params: { state: 'working' } },
+  on: cancelNow,
+  after: {
+    agentTimeLimit: {
+      target: 'cleaning',
+      actions: {
+        type: 'decide',
+        params: ({ context }) => ({
+          end: 'timed-out',
+          reason: `the agent took longer than ${Math.round(context.specification.timeLimitMs / 1_000)} s`,
+        }),
+      },
+    },
+  },
+  // One child state per agent kind.
+  initial: 'prompt',
+  states: {
+    prompt: {
+      initial: 'asking',
+      states: {
+        asking: {
+          invoke: {
+            id: 'turn',
+            src: 'turn',
+            input: ({ context }) => orders.promptTurn(context),
+            onDone: {
+              target: 'writing',
+              actions: assign(({ context, event }) => ({
+                content: event.output.text,
+                usage: addUsage(context.usage, event.output.usage),
+                modelTurns: context.modelTurns + 1,
+                retries: 0,
+              })),
+            },
+            onError: [
+              {
+                guard: 'turnLost',
+                target: 'asking',
+                reenter: true,
+                actions: assign({ modelTurnsUnknown: ({ context }) => context.modelTurnsUnknown + 1 }),
+              },
+              ...orFail('asking'),
+            ],
+          },
+        },
+        writing: {
+          invoke: {
+            id: 'write',
+            src: 'write',
+            input: ({ context }) => orders.writeFile(context),
+            onDone: { target: '#task.committing', actions: assign({ content: null }) },
+            onError: orFail('writing'),
+          },
+        },
+      },
+    },
+  },
+});
