@@ -34,13 +34,9 @@ export class ActorStore {
     return this.#parts.actors.update(key, bytes, revision, options);
   }
 
-  /** Puts a note before what is stored, and the other way round. @throws RevisionConflict */
+  /** Puts a note before what is stored. @throws RevisionConflict */
   writeParked(kind: string, id: string, parked: Parked, original: Uint8Array, revision: number): Promise<number> {
     return this.#parts.actors.update(actorKey(kind, id), encodeParked(parked, original), revision);
-  }
-
-  writeOriginal(kind: string, id: string, original: Uint8Array, revision: number): Promise<number> {
-    return this.#parts.actors.update(actorKey(kind, id), original, revision);
   }
 
   #requireSize(value: ActorValue, bytes: number): void {

@@ -21,6 +21,7 @@ import type { ActorValue, Answer, Deferred, PersistedMachine } from './value.ts'
 export type Work = {
   definition: ActorDefinition;
   draft: Draft;
+  /** Null only until birth is computed. */
   snapshot: AnyMachineSnapshot;
   nowMs: number;
   answers: Answer[];
@@ -61,6 +62,7 @@ export function begin(definition: ActorDefinition, id: string, input: unknown, i
 export function resume(definition: ActorDefinition, stored: ActorValue, nowMs: number): Work {
   const draft = structuredClone(stored);
   draft.outbox = [];
+  delete draft.unstash;
   // Clocks of two machines differ; an actor's own time never goes back.
   const now = Math.max(nowMs, stored.updatedAtMs);
   draft.updatedAtMs = now;
@@ -119,14 +121,24 @@ function compute(work: Work, run: () => readonly [unknown, readonly unknown[]]):
   try {
     const [snapshot, actions] = run() as [AnyMachineSnapshot, OrderedAction[]];
     if (snapshot.status === 'error') throw new Error(`the machine ended with an error: ${textOf(snapshot.error)}`);
-    work.snapshot = snapshot;
     mapActions(definition, draft, actions, work.nowMs);
+    requireMappedChildren(work, snapshot);
+    work.snapshot = snapshot;
     draft.state = snapshot.value;
     draft.snapshot = persisted(definition, snapshot);
     if (snapshot.status === 'done') finish(work);
   } catch (error) {
     if (error instanceof TransitionFailed) throw error;
     throw new TransitionFailed(`${definition.kind} ${draft.id}: ${textOf(error)}`, { cause: error });
+  }
+}
+
+/** A child that an assign spawned is ordered by no action: it would be forgotten when the actor is stored. */
+function requireMappedChildren({ definition, draft, snapshot: before }: Work, { children }: AnyMachineSnapshot): void {
+  const known = new Set(Object.keys(before?.children ?? {}));
+  for (const effect of Object.values(draft.inFlight)) if (effect.type !== 'timer') known.add(effect.childId);
+  for (const childId of Object.keys(children)) {
+    if (!known.has(childId)) throw new TransitionFailed(`${definition.kind} starts ${childId}, which is not an invoke of a mapped source`);
   }
 }
 

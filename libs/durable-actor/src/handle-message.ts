@@ -77,11 +77,11 @@ export class MessageHandler {
       const stored = this.#parking.decode(entry.bytes);
       if (stored.type === 'parked') {
         if (!mayUnpark(definition, stored.parked)) return await this.#parking.stash(definition, id, delivery);
-        this.#parking.requireRestorable(definition, stored.original);
         await this.#parking.unpark(definition, id);
         return await this.#attempt(attempt);
       }
       const { value } = stored;
+      if (value.unstash === true) await this.#parking.replayStash(definition.kind, id);
       return await inActorSpan(attempt, value, () => this.#advance(attempt, { value, revision: entry.revision }));
     } catch (error) {
       if (!(error instanceof Unrestorable)) throw error;

@@ -12,6 +12,8 @@ export type {
   Timed,
 } from './definition.ts';
 export { answer, command, create, effect, ordered, request, send } from './sources.ts';
+export { eventMatrix } from './event-matrix.ts';
+export type { MatrixEntry } from './event-matrix.ts';
 export { startActorHost } from './host.ts';
 export type { ActorHost, ActorHostOptions } from './host.ts';
 export { createActor, listActors, readActor, sendEvent } from './client.ts';

@@ -117,6 +117,9 @@ function startInvocation(
   if (source === undefined || typeof src !== 'string' || definition.invocations.get(childId)?.has(src) !== true) {
     throw new TransitionFailed(`${definition.kind} starts ${childId}, which is not an invoke of a mapped source`);
   }
+  if (Object.values(draft.inFlight).some((effect) => effect.type !== 'timer' && effect.childId === childId)) {
+    throw new TransitionFailed(`${definition.kind} invokes ${childId} while another of that id is in flight`);
+  }
   const effectId = nextId(draft);
   const replyTo = { kind: draft.kind, id: draft.id };
   const issuedAt = new Date(nowMs).toISOString();

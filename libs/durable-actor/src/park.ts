@@ -9,14 +9,15 @@ import type { ParkCode } from './errors.ts';
 import type { HostParts } from './host-parts.ts';
 import { copiedHeaders } from './message-headers.ts';
 import { decodeStored } from './value.ts';
-import type { Parked, StoredActor } from './value.ts';
+import type { ActorValue, Parked, StoredActor } from './value.ts';
 
 /**
  * Parks actors that can't go on and brings them back.
  *
  * Invariant 8: a parked actor's bytes stand unchanged behind a note that says why. Its messages go to its stash, in the order of their handling, and
  * are acknowledged. Once a machine that can restore it is there, the note is taken off, and then the stash goes back into the inbox, one by one,
- * each removed after it is there. A message that was stashed while the note was taken off is brought back by whoever stashed it.
+ * each removed after it is there; until then the value says so, and whoever
+ * handles the next message goes on with it. A message that was stashed while the note was taken off is brought back by whoever stashed it.
  */
 export const machineName = ({ version, hash }: { version: number; hash: string }): string => `${version}:${hash}`;
 
@@ -77,17 +78,13 @@ export class Parking {
     const entry = await this.#store.read(kind, id);
     if (entry === null) return 'absent';
     const stored = decodeStored(entry.bytes);
-    if (stored.type === 'value') {
-      // An earlier unpark may have ended before the stash was empty.
-      await this.replayStash(kind, id);
-      return 'not-parked';
-    }
-    this.requireRestorable(definition, stored.original);
+    if (stored.type === 'value') return 'not-parked';
+    const value = this.#restorable(definition, stored.original);
     try {
-      await this.#store.writeOriginal(kind, id, stored.original, entry.revision);
+      await this.#store.write({ ...value, unstash: true }, entry.revision);
     } catch (error) {
       if (!(error instanceof RevisionConflict)) throw error;
-      // Somebody else did it, or parked it again: the stash is theirs to bring back, and harmless to bring back twice.
+      // Somebody else took it off, or parked it again: the stash is theirs to bring back, and harmless to bring back twice.
     }
     await this.#parts.reach('unpark-stored');
     await this.replayStash(kind, id);
@@ -95,10 +92,11 @@ export class Parking {
     return 'unparked';
   }
 
-  requireRestorable(definition: ActorDefinition, original: Uint8Array): void {
+  #restorable(definition: ActorDefinition, original: Uint8Array): ActorValue {
     const inner = decodeStored(original);
     if (inner.type === 'parked') throw new Unrestorable('corrupt', 'what was parked is itself a parked value');
     if (inner.value.status === 'active') resume(definition, inner.value, this.#parts.nowMs());
+    return inner.value;
   }
 
   async replayStash(kind: string, id: string): Promise<void> {

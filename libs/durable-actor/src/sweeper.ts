@@ -112,7 +112,8 @@ function needsWaking(
   try {
     const stored = decodeStored(bytes);
     if (stored.type === 'parked') return mayUnpark(definition, stored.parked);
-    const { inFlight, outbox, updatedAtMs, status } = stored.value;
+    const { inFlight, outbox, updatedAtMs, status, unstash } = stored.value;
+    if (unstash === true) return true;
     if (outbox.length > 0 && updatedAtMs + limits.outboxDoubtAgeMs < nowMs) return true;
     if (status === 'done') return false;
     return Object.values(inFlight).some((effect) => effect.type === 'timer' && effect.atMs + limits.sweepGraceMs < nowMs);

@@ -34,6 +34,8 @@ export type ActorValue = {
   deferred: Deferred[];
   /** Sequence in the inbox stream of the message that this revision was written for. That message is acknowledged after the outbox is dispatched. */
   cause: number;
+  /** It was parked: before anything else, its stash goes back into the inbox. */
+  unstash?: true;
   traceparent: string | null;
   createdAtMs: number;
   updatedAtMs: number;

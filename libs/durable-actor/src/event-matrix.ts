@@ -1,0 +1,33 @@
+import type { AnyStateNode } from 'xstate';
+import type { ActorDefinition } from './definition.ts';
+import { stateNodes } from './inspect-machine.ts';
+
+/** What a state does with an event. `handled` with guards that all say no becomes `otherwise`. */
+export type MatrixEntry = {
+  /** Of an innermost state that isn't final: the path of its names, joined by dots. */
+  state: string;
+  event: string;
+  does: 'handle' | 'refuse' | 'defer';
+  otherwise: 'refuse' | 'defer';
+};
+
+type StateMeta = { events?: Record<string, 'refuse' | 'defer' | { refuse: string }> };
+
+/** Invariant 7, to be looked at as a table: every event that comes from outside, in every state. */
+export function eventMatrix(definition: ActorDefinition): MatrixEntry[] {
+  const innermost = stateNodes(definition.machine).filter((node) => node.type === 'atomic');
+  return innermost.flatMap((node) =>
+    Object.entries(definition.events).map(([event, policy]) => {
+      const lineage = lineageOf(node);
+      const handled = lineage.some((each) => each.transitions.has(event as never));
+      const own = lineage.map((each) => (each.meta as StateMeta | undefined)?.events?.[event]).find((each) => each !== undefined);
+      const otherwise = own === undefined ? policy.otherwise : own === 'defer' ? 'defer' : 'refuse';
+      return { state: node.path.join('.'), event, does: handled ? 'handle' : otherwise, otherwise };
+    }),
+  );
+}
+
+/** The node and what it lies in, inside out. */
+function lineageOf(node: AnyStateNode): AnyStateNode[] {
+  return node.parent === undefined ? [node] : [node, ...lineageOf(node.parent as AnyStateNode)];
+}
