@@ -14,7 +14,10 @@ type Manifest = {
 };
 
 async function readGraph(): Promise<{ packages: WorkspacePackage[]; dependencies: Dependency[] }> {
+  // Nothing is left running, and nothing written outside the checkout.
   process.env['NX_DAEMON'] = 'false';
+  process.env['NX_CACHE_DIRECTORY'] = join(projectFolder, '.nx/cache');
+  process.env['NX_WORKSPACE_DATA_DIRECTORY'] = join(projectFolder, '.nx/workspace-data');
   const { createProjectGraphAsync } = await import('@nx/devkit');
   const graph = await createProjectGraphAsync({ exitOnError: false });
   const packages = Object.values(graph.nodes).map((node) => readPackage(node.data.root));

@@ -41,7 +41,7 @@ export function importsOf(text: string): string[] {
 /** Tests, what several of them share, and the programs that only tests start. */
 export function isTestFile(path: string): boolean {
   return (
-    /\.test\.ts$|\/test-programs\/|\/test-support\/|\/conformance[^/]*\.ts$|^test\//.test(path) ||
+    /\.test\.ts$|\/test-programs\/|\/(test-support|testing)\/|\/conformance[^/]*\.ts$|^test\//.test(path) ||
     path.startsWith('libs/testing/')
   );
 }

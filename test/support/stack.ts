@@ -1,0 +1,189 @@
+import { randomUUID } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Bus } from '@coppice/bus';
+import { api, coppiceEventSchema, runItself, streams, subjects } from '@coppice/contracts';
+import type { CoppiceEvent, RunRequest, RunView, TaskView } from '@coppice/contracts';
+import { eventually, startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
+import type { NatsServer, StartedProcess } from '@coppice/testing';
+
+/**
+ * The whole system for tests: a real nats-server, and each service a process of its own, which a test may end by force and start again.
+ * The only stand-in is the model, which plays a script.
+ */
+export const serviceNames = ['orchestrator', 'llm-gateway', 'worktree-service', 'container-service'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
+export type StackSettings = {
+  engine: 'docker' | 'bubblewrap' | 'none';
+  /** See the scripted provider. */
+  script: string;
+  environment?: Record<string, string>;
+};
+
+const tenant = 'default';
+const startedMsMax = 60_000;
+/** The stack's own folder lies in the checkout's cache, so that images made once serve every test. */
+const repositoryRoot = path.resolve(import.meta.dirname, '../..');
+
+export class Stack implements AsyncDisposable {
+  readonly nats: NatsServer;
+  readonly bus: Bus;
+  /** The model's name that plays the script. */
+  readonly model: string;
+  readonly #folder: { path: string; remove(): Promise<void> };
+  readonly #environment: Record<string, string>;
+  readonly #processes = new Map<ServiceName, StartedProcess>();
+  readonly #countFile: string;
+
+  private constructor(parts: {
+    nats: NatsServer;
+    bus: Bus;
+    folder: { path: string; remove(): Promise<void> };
+    environment: Record<string, string>;
+    countFile: string;
+    model: string;
+  }) {
+    this.nats = parts.nats;
+    this.bus = parts.bus;
+    this.model = parts.model;
+    this.#folder = parts.folder;
+    this.#environment = parts.environment;
+    this.#countFile = parts.countFile;
+  }
+
+  static async start(settings: StackSettings): Promise<Stack> {
+    const folder = await temporaryFolder('stack');
+    const nats = await startNatsServer({ auth: true });
+    const bus = await Bus.connect({ ...nats.connection, name: 'system-test' });
+    await bus.ensureResources();
+    const script = path.join(folder.path, 'plan.yaml');
+    const countFile = path.join(folder.path, 'asked.jsonl');
+    await writeFile(script, settings.script);
+    await writeFile(countFile, '');
+    const environment = {
+      ...nats.environment,
+      COPPICE_NODE: 'node-1',
+      COPPICE_DATA: path.join(folder.path, 'data'),
+      COPPICE_ENGINE: settings.engine,
+      COPPICE_IMAGE_CACHE: path.join(repositoryRoot, '.cache/images'),
+      COPPICE_SCRIPTS: folder.path,
+      COPPICE_SCRIPTED_COUNT_FILE: countFile,
+      COPPICE_LOG_LEVEL: 'warn',
+      ...settings.environment,
+    };
+    const stack = new Stack({ nats, bus, folder, environment, countFile, model: 'scripted/plan.yaml' });
+    await Promise.all(serviceNames.map((name) => stack.startService(name)));
+    return stack;
+  }
+
+  async startService(name: ServiceName): Promise<void> {
+    const script = path.join(repositoryRoot, 'apps', name, 'src/main.ts');
+    const started = startProcess(script, [], {
+      ...this.#environment,
+      COPPICE_HEALTH_PORT: '0',
+      COPPICE_LOG_LEVEL: 'info',
+    });
+    this.#processes.set(name, started);
+    await started.waitForLine('"msg":"started"', { timeoutMs: startedMsMax });
+  }
+
+  /** SIGKILL: the process does nothing more. */
+  async kill(name: ServiceName): Promise<void> {
+    await this.#processes.get(name)?.kill('SIGKILL');
+    this.#processes.delete(name);
+  }
+
+  async killAndRestart(name: ServiceName): Promise<void> {
+    await this.kill(name);
+    await this.startService(name);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#processes.values()].map((started) => started.kill('SIGTERM')));
+    await this.bus.close();
+    await this.nats.stop();
+    await this.#folder.remove();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** What the services said, for a failing test's message. */
+  logs(name: ServiceName): string {
+    return (this.#processes.get(name)?.lines ?? []).map((line) => line.text).join('\n');
+  }
+
+  async submit(
+    request: Omit<RunRequest, 'requestId' | 'defaults' | 'concurrency' | 'tasks'> & Record<string, unknown>,
+  ) {
+    return this.bus.call(api.runSubmit, { tenant }, { requestId: randomUUID(), ...request } as never);
+  }
+
+  run(runId: string): Promise<RunView> {
+    return this.bus.call(api.runGet, { tenant }, { runId });
+  }
+
+  task(taskId: string): Promise<TaskView> {
+    return this.bus.call(api.taskGet, { tenant }, { taskId });
+  }
+
+  async tasks(runId: string): Promise<Map<string, TaskView>> {
+    const { tasks } = await this.bus.call(api.taskList, { tenant }, { runId, limit: 500 });
+    return new Map(tasks.map((task) => [task.name, task]));
+  }
+
+  /** Waits for the event in which a task enters a state; one that happened before counts. */
+  async reached(runId: string, taskId: string, state: string, timeoutMs = 60_000): Promise<void> {
+    const abort = AbortSignal.timeout(timeoutMs);
+    const subject = subjects.event(tenant, runId, taskId, 'task-state');
+    const seen: string[] = [];
+    for await (const message of this.bus.read(streams.events, subject, { live: true, signal: abort })) {
+      const event = coppiceEventSchema.parse(message.json());
+      if (event.type !== 'coppice.task-state') continue;
+      seen.push(event.data.to);
+      if (event.data.to === state) return;
+    }
+    throw new Error(`${taskId} did not reach ${state} in ${timeoutMs} ms; it was ${seen.join(', ')}`);
+  }
+
+  /** All events of a run, in the order in which they were stored. */
+  async events(runId: string): Promise<CoppiceEvent[]> {
+    const all: CoppiceEvent[] = [];
+    for await (const message of this.bus.read(streams.events, subjects.event(tenant, runId, '*', '*'))) {
+      all.push(coppiceEventSchema.parse(message.json()));
+    }
+    return all;
+  }
+
+  /** Waits for the run's end. The end is looked up, not the event: that may be what a test is about. */
+  async ended(runId: string, timeoutMs = 120_000): Promise<RunView> {
+    return eventually(
+      async () => {
+        const run = await this.run(runId);
+        if (run.state === 'running') throw new Error(`run ${runId} is ${JSON.stringify(run.tasks)}`);
+        return run;
+      },
+      { timeoutMs },
+    );
+  }
+
+  /** What the model was asked: one entry each time, by whichever process. */
+  async asked(): Promise<{ taskId: string; effectId: string }[]> {
+    const text = await readFile(this.#countFile, 'utf8');
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as { taskId: string; effectId: string });
+  }
+
+  /** The last event of a run that concerns the run itself. */
+  async runEvents(runId: string): Promise<CoppiceEvent[]> {
+    const all: CoppiceEvent[] = [];
+    for await (const message of this.bus.read(streams.events, subjects.event(tenant, runId, runItself, '*'))) {
+      all.push(coppiceEventSchema.parse(message.json()));
+    }
+    return all;
+  }
+}
