@@ -1,4 +1,4 @@
-import { AckPolicy } from './nats.ts';
+import { AckPolicy, JetStreamApiError } from './nats.ts';
 import type { Consumer, JetStreamClient, JetStreamManager, JsMsg } from './nats.ts';
 import { busLimits } from './limits.ts';
 import { parseJson } from './validate.ts';
@@ -52,14 +52,21 @@ export async function consume(
   handler: (delivery: Delivery) => Promise<void>,
   onError: (error: unknown) => void,
 ): Promise<Consumption> {
-  await manager.consumers.add(options.stream, {
+  const config = {
     durable_name: options.durable,
     ack_policy: AckPolicy.Explicit,
     ack_wait: options.ackWaitMs * 1_000_000,
     max_ack_pending: busLimits.consumerAckPendingMax,
     max_deliver: -1,
     filter_subjects: options.filterSubjects,
-  });
+  };
+  try {
+    await manager.consumers.add(options.stream, config);
+  } catch (error) {
+    // There with other settings, from another version of the software: the newest process's count.
+    if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
+    await manager.consumers.update(options.stream, options.durable, config);
+  }
   const consumer = await jetStream.consumers.get(options.stream, options.durable);
   const slots = Array.from({ length: options.concurrency }, () => new Slot(consumer, handler, onError));
   const running = slots.map((slot) => slot.run());
@@ -72,6 +79,7 @@ export async function consume(
 }
 
 const pullRetryMs = 500;
+const consumerExists = 10148;
 
 class Slot {
   readonly #consumer: Consumer;
