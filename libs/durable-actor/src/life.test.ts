@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { streams, subjects } from '@coppice/contracts';
-import { readActor } from './index.ts';
+import { buckets, streams, subjects } from '@coppice/contracts';
+import type { Outcome } from '@coppice/contracts';
+import { eventually } from '@coppice/testing';
+import { createActor, listActors, readActor, sendEvent } from './index.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 
 let harness: Harness;
@@ -43,13 +45,120 @@ describe('an actor', () => {
     expect(new Set(events.map((event) => event.id)).size).toBe(5);
   });
 
-  test('that leaves a state calls off its timers', async () => {
+  test('that leaves a state calls off its timers and its command', async () => {
     const effectId = await preparing('timers');
     const timers = async () => harness.stored(streams.actors, subjects.timer('job', 'timers', '*'));
     expect(await timers()).toHaveLength(2);
-    await harness.result('job', 'timers', effectId, { status: 'done', output: prepared });
-    await harness.reaches('job', 'timers', 'asking');
+    await harness.send('job', 'timers', { type: 'stop' });
     await harness.quiet('job', 'timers');
     expect(await timers()).toEqual([]);
+    const claim = await harness.bus.keyValue(buckets.effects).get(effectId);
+    expect(JSON.parse(new TextDecoder().decode(claim?.value))).toEqual({ state: 'cancelled' });
+    // Its result, coming all the same, changes nothing.
+    const before = await readActor(harness.bus, 'job', 'timers');
+    await harness.result('job', 'timers', effectId, { status: 'done', output: prepared });
+    await harness.quiet('job', 'timers');
+    expect(await readActor(harness.bus, 'job', 'timers')).toEqual(before);
+  });
+
+  test("hears of its own time limit by a scheduled message, with the time of the event", async () => {
+    await preparing('limited', { limitMs: 300 });
+    const view = await harness.reaches('job', 'limited', 'failed');
+    expect(view.summary).toEqual({ error: 'timed-out', pokes: [] });
+    await harness.quiet('job', 'limited');
+    expect((await harness.events('limited')).map((event) => event.state)).toEqual(['waiting', 'preparing', 'failed']);
+  });
+
+  test('makes another actor, which starts', async () => {
+    await harness.create('desk', 'maker');
+    await harness.reaches('desk', 'maker', 'open');
+    await harness.send('desk', 'maker', { type: 'make', id: 'made' });
+    await harness.reaches('job', 'made', 'preparing');
+  });
+
+  test('tells the one it waits for that it waits no longer', async () => {
+    const effectId = await preparing('fickle');
+    await harness.result('job', 'fickle', effectId, { status: 'done', output: prepared });
+    await harness.reaches('job', 'fickle', 'asking');
+    await harness.send('job', 'fickle', { type: 'stop' });
+    const forgotten = async () => ((await readActor(harness.bus, 'desk', 'main'))?.context as { forgotten: string[] }).forgotten;
+    await eventually(async () => (await forgotten()).includes('fickle'));
+  });
+
+  test('can be listed with others of its kind', async () => {
+    await harness.create('job', 'shelf.one');
+    await harness.create('job', 'shelf.two');
+    await harness.reaches('job', 'shelf.one', 'waiting');
+    await harness.reaches('job', 'shelf.two', 'waiting');
+    const ids: string[] = [];
+    for await (const view of listActors(harness.bus, { kind: 'job', under: 'shelf' })) ids.push(view.id);
+    expect(ids.sort()).toEqual(['shelf.one', 'shelf.two']);
+    expect(await readActor(harness.bus, 'job', 'nobody')).toBeNull();
+  });
+});
+
+describe('a sender', () => {
+  test('is told of a refusal, of a deferral, and of a repeat as of the first', async () => {
+    await harness.create('job', 'told');
+    await harness.reaches('job', 'told', 'waiting');
+    await expect(harness.send('job', 'told', { type: 'approve' })).rejects.toMatchObject({ code: 'conflict', message: "can't approve a job that is waiting" });
+    await expect(harness.send('job', 'told', { type: 'nonsense' })).rejects.toMatchObject({ code: 'invalid-request' });
+    expect(await harness.send('job', 'told', { type: 'poke', number: 1 })).toMatchObject({ deferred: true, state: 'waiting' });
+    expect(await harness.send('job', 'told', { type: 'start' }, 'once')).toMatchObject({ deferred: false, state: 'preparing' });
+    expect(await harness.send('job', 'told', { type: 'start' }, 'once')).toMatchObject({ state: 'preparing' });
+    await expect(harness.send('job', 'told', { type: 'start' }, 'twice')).rejects.toMatchObject({ code: 'conflict' });
+  });
+
+  test('that names no actor is refused at once', async () => {
+    await expect(sendEvent(harness.bus, { kind: 'job', id: 'No*', event: { type: 'x' }, messageId: 'm' })).rejects.toMatchObject({ code: 'invalid-request' });
+  });
+});
+
+describe('messages that come twice, late, or not at all', () => {
+  test('a result twice counts once', async () => {
+    const effectId = await preparing('doubled');
+    const outcome: Outcome = { status: 'done', output: prepared };
+    await Promise.all([1, 2, 3, 4].map(() => harness.result('job', 'doubled', effectId, outcome)));
+    await harness.reaches('job', 'doubled', 'asking');
+    await harness.quiet('job', 'doubled');
+    expect((await harness.events('doubled')).map((event) => event.state)).toEqual(['waiting', 'preparing', 'asking']);
+  });
+
+  test('a create after the end finds the tombstone: the actor does not run again, nor the event that came with it', async () => {
+    await preparing('ended');
+    await harness.send('job', 'ended', { type: 'stop' });
+    await harness.quiet('job', 'ended');
+    const tombstone = await readActor(harness.bus, 'job', 'ended');
+    expect(tombstone).toMatchObject({ status: 'done', state: 'stopped', context: null });
+    await createActor(harness.bus, { kind: 'job', id: 'ended', input: {}, messageId: 'late', event: { type: 'start' } });
+    await harness.quiet('job', 'ended');
+    expect(await readActor(harness.bus, 'job', 'ended')).toEqual(tombstone);
+    await expect(harness.send('job', 'ended', { type: 'stop' })).rejects.toMatchObject({ message: 'job ended has ended as stopped' });
+    expect(await harness.commands('ended')).toHaveLength(1);
+  });
+
+  test('a tombstone is small and expires one day', async () => {
+    const value = await harness.value('job', 'ended');
+    expect(value).toMatchObject({ snapshot: null, inFlight: {}, deferred: [] });
+    const [stored] = await harness.stored(`KV_${buckets.actors}`, `$KV.${buckets.actors}.job.ended`);
+    expect(stored?.headers['Nats-TTL']).toBe(`${60 * 24 * 3_600}s`);
+  });
+
+  test('a timer that is lost is made up for by the sweeper', async () => {
+    const host = await harness.host({ limits: { sweepGraceMs: 0 } });
+    await preparing('lost', { limitMs: 400 });
+    expect(await harness.bus.purge(streams.actors, subjects.timer('job', 'lost', '*'))).toBe(2);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect((await readActor(harness.bus, 'job', 'lost'))?.state).toBe('preparing');
+    await host.sweep();
+    await harness.reaches('job', 'lost', 'failed');
+  });
+
+  test('an event that comes before its actor waits for it', async () => {
+    const sent = harness.send('job', 'early', { type: 'start' });
+    await eventually(async () => (await harness.stored(streams.actors, subjects.timer('job', 'early', '*'))).length === 1);
+    await harness.create('job', 'early');
+    await harness.reaches('job', 'early', 'preparing');
+    expect(await sent).toMatchObject({ state: 'preparing' });
   });
 });
