@@ -1,0 +1,99 @@
+/** What a person does to a run or task: approve, reject, merge, discard, cancel; and looking at a change. */
+import { api } from '@coppice/contracts';
+import type { TaskView } from '@coppice/contracts';
+import type { ApiClient } from '../api-client.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { resolveTarget, resolveTask } from '../ids.ts';
+import { nextSteps } from '../output/report.ts';
+import { jsonLine, plainLine, plainText } from '../output/text.ts';
+import { withClient } from './session.ts';
+import type { CommandResult, Session } from './session.ts';
+
+export type TaskAction = 'approve' | 'reject' | 'merge' | 'discard';
+export type ActionOptions = { json: boolean; reason?: string; keepBranch?: boolean };
+
+export function actCommand(session: Session, action: TaskAction, id: string, options: ActionOptions): CommandResult {
+  return withClient(session, async (client) => {
+    const { taskId } = await resolveTask(client, id);
+    tellTask(session, await act(client, action, taskId, options), options.json);
+    return exitCodes.done;
+  });
+}
+
+function act(
+  { bus, tenant }: ApiClient,
+  action: TaskAction,
+  taskId: string,
+  options: ActionOptions,
+): Promise<TaskView> {
+  const reason = options.reason === undefined ? {} : { reason: options.reason };
+  switch (action) {
+    case 'approve':
+      return bus.call(api.taskApprove, { tenant }, { taskId });
+    case 'merge':
+      return bus.call(api.taskMerge, { tenant }, { taskId });
+    case 'reject':
+      return bus.call(api.taskReject, { tenant }, { taskId, ...reason });
+    case 'discard':
+      return bus.call(api.taskDiscard, { tenant }, { taskId, keepBranch: options.keepBranch ?? false, ...reason });
+  }
+}
+
+function tellTask({ terminal }: Session, task: TaskView, json: boolean): void {
+  if (json) return terminal.out(jsonLine(task));
+  const reason = task.reason === null ? '' : `: ${task.reason}`;
+  terminal.out(plainLine(`${task.name}: ${task.state}${reason}`));
+  for (const { label, command } of nextSteps(task)) terminal.out(plainLine(`${label}: ${command}`));
+}
+
+/** `coppice cancel ID`: a task, or every task of a run. */
+export function cancelCommand(
+  session: Session,
+  id: string,
+  options: { json: boolean; reason?: string },
+): CommandResult {
+  const { terminal } = session;
+  const reason = options.reason === undefined ? {} : { reason: options.reason };
+  return withClient(session, async (client) => {
+    const target = await resolveTarget(client, id);
+    if (target.kind === 'task') {
+      tellTask(
+        session,
+        await client.bus.call(api.taskCancel, client, { taskId: target.taskId, ...reason }),
+        options.json,
+      );
+      return exitCodes.done;
+    }
+    await client.bus.call(api.runCancel, client, { runId: target.runId, ...reason });
+    terminal.out(
+      options.json
+        ? jsonLine({ runId: target.runId })
+        : `run ${target.runId}: cancelling; what its tasks did so far is kept`,
+    );
+    return exitCodes.done;
+  });
+}
+
+/** `coppice diff ID`: as it is into a pipe or file, so that it can be applied; made harmless for a terminal. */
+export function diffCommand(session: Session, id: string, options: { json: boolean }): CommandResult {
+  const { terminal } = session;
+  return withClient(session, async (client) => {
+    const { taskId } = await resolveTask(client, id);
+    const diff = await client.bus.call(api.taskDiff, client, { taskId });
+    if (options.json) terminal.out(jsonLine(diff));
+    else if (!terminal.interactive) process.stdout.write(diff.patch);
+    else for (const line of plainText(diff.patch).trimEnd().split('\n')) terminal.out(paintDiff(session, line));
+    if (diff.truncated)
+      terminal.err(
+        'The change is larger than this: the rest is left out. The task’s branch has it all (coppice show).',
+      );
+    return exitCodes.done;
+  });
+}
+
+function paintDiff({ terminal: { colours } }: Session, line: string): string {
+  if (/^(diff |index |\+\+\+ |--- )/.test(line)) return colours.bold(line);
+  if (line.startsWith('@@')) return colours.cyan(line);
+  if (line.startsWith('+')) return colours.green(line);
+  return line.startsWith('-') ? colours.red(line) : line;
+}

@@ -1,0 +1,90 @@
+import { api } from '@coppice/contracts';
+import type { RunSummary, TaskView } from '@coppice/contracts';
+import { exitCodes } from '../exit-codes.ts';
+import { tasksOf } from '../follow.ts';
+import { resolveTarget } from '../ids.ts';
+import { logTail, nextSteps, runReport } from '../output/report.ts';
+import { stateLooks } from '../output/states.ts';
+import { agoText, jsonLine, padEnd, plainLine } from '../output/text.ts';
+import { withClient } from './session.ts';
+import type { CommandResult, Session } from './session.ts';
+
+/** `coppice ls`. */
+export function listCommand(session: Session, options: { limit: number; json: boolean }): CommandResult {
+  const { terminal } = session;
+  return withClient(session, async (client) => {
+    const { runs, more } = await client.bus.call(api.runList, client, { limit: options.limit });
+    if (options.json) {
+      for (const run of runs) terminal.out(jsonLine(run));
+      return exitCodes.done;
+    }
+    if (runs.length === 0) terminal.err('There are no runs yet: coppice run FILE.yaml makes one.');
+    for (const run of runs) terminal.out(runLine(run));
+    if (more) terminal.err(`… and older ones; coppice ls --limit ${Math.min(500, options.limit * 5)} shows more`);
+    return exitCodes.done;
+  });
+}
+
+function runLine(run: RunSummary): string {
+  const counts = Object.entries(run.taskCounts).filter(([, count]) => count > 0);
+  const summary = counts.map(([state, count]) => `${count} ${state}`).join(', ');
+  const age = agoText(Date.now() - Date.parse(run.createdAt));
+  return plainLine(
+    `${run.runId}  ${padEnd(run.state, 9)}  ${padEnd(age, 10)}  ${run.repository} ${run.baseBranch}  ${summary}`,
+  );
+}
+
+/** `coppice show ID`. */
+export function showCommand(session: Session, id: string, options: { json: boolean }): CommandResult {
+  const { terminal } = session;
+  return withClient(session, async (client) => {
+    const target = await resolveTarget(client, id);
+    if (target.kind === 'task') {
+      const task = await client.bus.call(api.taskGet, client, { taskId: target.taskId });
+      for (const line of options.json ? [jsonLine(task)] : taskLines(session, task)) terminal.out(line);
+      return exitCodes.done;
+    }
+    const run = await client.bus.call(api.runGet, client, { runId: target.runId });
+    if (options.json) {
+      terminal.out(jsonLine(run));
+      return exitCodes.done;
+    }
+    const tasks = await tasksOf(client, run.tasks);
+    terminal.out(plainLine(`${run.repository} ${run.baseBranch}: ${run.state}, submitted ${run.createdAt}`));
+    for (const line of runReport(run, tasks, terminal.colours)) terminal.out(line);
+    return exitCodes.done;
+  });
+}
+
+function taskLines({ terminal }: Session, task: TaskView): string[] {
+  const { colours } = terminal;
+  const { inputTokens, outputTokens, costUsd } = task.usage;
+  const cost = costUsd === null ? '' : `, ${costUsd.toFixed(4)} USD`;
+  const unknown =
+    task.modelTurnsUnknown === 0 ? '' : `, and ${task.modelTurnsUnknown} whose outcome is unknown (perhaps paid twice)`;
+  const fields: [string, string | null][] = [
+    ['task', `${task.taskId} (${task.runId}/${task.name})`],
+    ['description', task.description],
+    ['state', stateLooks[task.state].paint(colours, task.state)],
+    ['reason', task.reason],
+    ['branch', task.branch],
+    ['commit', task.commit],
+    ['landed as', task.landedCommit],
+    ['rescue', task.rescue],
+    ['protected', task.protectedPaths.length === 0 ? null : task.protectedPaths.join(', ')],
+    ['files changed', task.filesChanged === null ? null : String(task.filesChanged)],
+    ['model', `${task.modelTurns} turns${unknown}; ${inputTokens} tokens in, ${outputTokens} out${cost}`],
+    ['created', task.createdAt],
+    ['ended', task.endedAt],
+  ];
+  const columns = Math.max(...fields.map(([name]) => name.length));
+  const lines = fields.flatMap(([name, value]) => {
+    if (value === null) return [];
+    // What is painted is ours, the rest is others' text.
+    return [`${padEnd(name, columns)}  ${name === 'state' ? value : plainLine(value)}`];
+  });
+  for (const { label, command } of nextSteps(task))
+    lines.push(`${padEnd(label, columns)}  ${colours.bold(plainLine(command))}`);
+  if (task.logTail !== null) lines.push('log', ...logTail(task.logTail, colours));
+  return lines;
+}

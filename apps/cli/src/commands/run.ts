@@ -1,0 +1,69 @@
+import { api } from '@coppice/contracts';
+import type { RunRequest } from '@coppice/contracts';
+import type { ApiClient } from '../api-client.ts';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { jsonLine } from '../output/text.ts';
+import { loadRunFile } from '../run-file/load.ts';
+import { embeddedConnection, remoteFrom } from '../stack/connect.ts';
+import { setupResult } from '../stack/nats-program.ts';
+import type { EngineChoice } from '../stack/services.ts';
+import { startedStack, withConnection } from './session.ts';
+import type { CommandResult, Session } from './session.ts';
+import { watchToTheEnd } from './watching.ts';
+
+export type RunOptions = { requestId?: string; detach: boolean; json: boolean; engine: EngineChoice };
+
+export const engineNoneMeans =
+  'engine none: commands of agents and of the run file run on this machine as they are. Nothing keeps them from your files, your network or your keys.';
+
+/** `coppice run FILE.yaml`. */
+export async function runCommand(session: Session, file: string, options: RunOptions): CommandResult {
+  const remote = remoteFrom(session.environment);
+  // Before anything is started: a wrong file leaves nothing behind.
+  const { request, explain } = await loadRunFile(file, { requestId: options.requestId, elsewhere: remote !== null });
+  const submitAndWatch = async (client: ApiClient) => {
+    const submitted = await client.bus.call(api.runSubmit, client, request).catch((error: unknown) => {
+      throw explain(error);
+    });
+    if (!submitted.created)
+      session.terminal.err(`run ${submitted.runId} was submitted before with this request id; joining it`);
+    if (options.detach) return tellSubmitted(session, submitted.runId, request, options.json);
+    return watchToTheEnd(session, client, { runId: submitted.runId, json: options.json });
+  };
+  if (remote !== null) {
+    if (options.engine !== 'auto') {
+      throw new CliError(
+        exitCodes.badInput,
+        '--engine is for the embedded stack; NATS_URL names another, which has chosen its own',
+      );
+    }
+    return withConnection(session, remote, 'the stack that NATS_URL names', submitAndWatch);
+  }
+  const home = await stackFor(session, options.engine);
+  return withConnection(session, embeddedConnection(home), 'the stack', submitAndWatch);
+}
+
+/** @throws CliError where agents would run without a sandbox and nobody asked for that. */
+async function stackFor(session: Session, engine: EngineChoice) {
+  const { terminal } = session;
+  if (engine === 'none') terminal.err(terminal.colours.yellow(`WARNING: ${engineNoneMeans}`));
+  const { home, status, started } = await startedStack(session, engine, (line) =>
+    terminal.err(terminal.colours.dim(line)),
+  );
+  if (started) terminal.err(terminal.colours.dim('the stack goes on in the background; "coppice down" ends it'));
+  if (status.engine === 'none' && engine !== 'none') {
+    const tried = setupResult()?.tried?.join('; ') ?? '';
+    throw new CliError(
+      exitCodes.badInput,
+      `the stack that runs has engine none, which isolates nothing${tried === '' ? '' : ` (${tried})`}. ${engineNoneMeans} If that is what you want: coppice run --engine none`,
+    );
+  }
+  return home;
+}
+
+function tellSubmitted({ terminal }: Session, runId: string, request: RunRequest, json: boolean) {
+  if (json) terminal.out(jsonLine({ runId, requestId: request.requestId }));
+  else terminal.out(`run ${runId} is submitted. To see it: coppice watch ${runId}`);
+  return exitCodes.done;
+}

@@ -1,0 +1,81 @@
+/** What every command works with. */
+import path from 'node:path';
+import type { ApiClient } from '../api-client.ts';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import type { Terminal } from '../output/terminal.ts';
+import { connectTo, embeddedConnection, remoteFrom } from '../stack/connect.ts';
+import { homeFrom } from '../stack/home.ts';
+import type { Home } from '../stack/home.ts';
+import type { EngineChoice } from '../stack/services.ts';
+import { ensureStack } from '../stack/start-stack.ts';
+import { runningStack } from '../stack/status.ts';
+import type { StackStatus } from '../stack/status.ts';
+
+export type Session = {
+  terminal: Terminal;
+  environment: NodeJS.ProcessEnv;
+  tenant: string;
+  /** Ctrl-C. */
+  interrupted: AbortSignal;
+};
+
+const mainFile = path.resolve(import.meta.dirname, '../main.ts');
+const what = 'the stack that NATS_URL names';
+
+/** Runs `work` with a stack that runs already. @throws CliError where none does. */
+export async function withClient<Result>(
+  session: Session,
+  work: (client: ApiClient) => Promise<Result>,
+): Promise<Result> {
+  const remote = remoteFrom(session.environment);
+  if (remote !== null) return withConnection(session, remote, what, work);
+  const home = homeFrom(session.environment);
+  if (runningStack(home) === null) {
+    throw new CliError(exitCodes.stackUnavailable, `no stack runs in ${home.root}: start one with "coppice up"`);
+  }
+  return withConnection(session, embeddedConnection(home), 'the stack', work);
+}
+
+export async function withConnection<Result>(
+  session: Session,
+  connection: { servers: string; user?: string; password?: string },
+  name: string,
+  work: (client: ApiClient) => Promise<Result>,
+): Promise<Result> {
+  const bus = await connectTo(connection, name);
+  try {
+    return await work({ bus, tenant: session.tenant });
+  } finally {
+    await bus.close();
+  }
+}
+
+/** Starts the embedded stack where none runs. @throws CliError also where the one that runs has another engine than the one that is asked for. */
+export async function startedStack(
+  session: Session,
+  engine: EngineChoice,
+  onLine: (line: string) => void,
+): Promise<{ home: Home; status: StackStatus; started: boolean }> {
+  const home = homeFrom(session.environment);
+  const { status, started } = await ensureStack({
+    home,
+    command: [process.execPath, mainFile, 'up', '--foreground', '--engine', engine],
+    // The commands of a person are silent about what services log; the services aren't.
+    environment: {
+      ...session.environment,
+      COPPICE_LOG_LEVEL: session.environment['COPPICE_STACK_LOG_LEVEL'] ?? 'info',
+    },
+    onLine,
+  });
+  if (status.engine !== null && engine !== 'auto' && status.engine !== engine) {
+    throw new CliError(
+      exitCodes.badInput,
+      `the stack that runs has engine ${status.engine}, not ${engine}: end it with "coppice down" first`,
+    );
+  }
+  return { home, status, started };
+}
+
+export type CommandResult = Promise<ExitCode>;

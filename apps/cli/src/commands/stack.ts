@@ -1,0 +1,72 @@
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { remoteFrom } from '../stack/connect.ts';
+import { homeFrom } from '../stack/home.ts';
+import { natsServerProgram } from '../stack/nats-program.ts';
+import { StackRuns, runStack } from '../stack/run-stack.ts';
+import { embeddedServices } from '../stack/services.ts';
+import type { EngineChoice } from '../stack/services.ts';
+import { stackRunsExitCode } from '../stack/start-stack.ts';
+import { stopStack } from '../stack/stop-stack.ts';
+import { engineNoneMeans } from './run.ts';
+import { startedStack } from './session.ts';
+import type { CommandResult, Session } from './session.ts';
+
+/** `coppice up`. */
+export async function upCommand(
+  session: Session,
+  options: { foreground: boolean; engine: EngineChoice },
+): CommandResult {
+  const { terminal, environment } = session;
+  if (remoteFrom(environment) !== null) {
+    throw new CliError(
+      exitCodes.badInput,
+      'NATS_URL is set, which names a stack that runs elsewhere: unset it to start one here',
+    );
+  }
+  if (options.engine === 'none' && !options.foreground)
+    terminal.err(terminal.colours.yellow(`WARNING: ${engineNoneMeans}`));
+  if (options.foreground) return inForeground(session, options.engine);
+  const { home, status, started } = await startedStack(session, options.engine, (line) => terminal.out(line));
+  if (!started)
+    terminal.out(
+      `a stack runs already in ${home.root} (process ${status.process.pid}, engine ${status.engine ?? 'unknown'})`,
+    );
+  return exitCodes.done;
+}
+
+async function inForeground(session: Session, engine: EngineChoice): CommandResult {
+  const home = homeFrom(session.environment);
+  const stopping = new AbortController();
+  const stop = () => stopping.abort(new Error('told to stop'));
+  process.on('SIGTERM', stop);
+  session.interrupted.addEventListener('abort', stop, { once: true });
+  try {
+    await runStack({
+      home,
+      natsProgram: natsServerProgram(session.environment),
+      services: embeddedServices({ home, engine }),
+      signal: stopping.signal,
+      // In the background the log has them already.
+      ...(session.terminal.interactive ? { onLine: (line: string) => session.terminal.out(line) } : {}),
+    });
+  } catch (error) {
+    if (!(error instanceof StackRuns)) throw error;
+    session.terminal.err(error.message);
+    // `coppice up` in the background waits for the other one then.
+    process.exit(stackRunsExitCode);
+  }
+  return exitCodes.done;
+}
+
+/** `coppice down`. */
+export async function downCommand(session: Session): CommandResult {
+  const home = homeFrom(session.environment);
+  const said = {
+    stopped: `the stack in ${home.root} has stopped; its runs go on at the next start`,
+    'left-overs-ended': `ended what a killed stack had left in ${home.root}`,
+    'nothing-ran': `nothing runs in ${home.root}`,
+  };
+  session.terminal.out(said[await stopStack(home)]);
+  return exitCodes.done;
+}

@@ -1,0 +1,96 @@
+/** Shows a run while it goes on: a table on a terminal, lines elsewhere, JSON lines on request; then what came of it. */
+import type { ApiClient } from '../api-client.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { followRun } from '../follow.ts';
+import type { Followed } from '../follow.ts';
+import { eventLine } from '../output/event-line.ts';
+import { liveArea } from '../output/live-area.ts';
+import { exitCodeOf, runReport, taskReport } from '../output/report.ts';
+import { runTable } from '../output/run-table.ts';
+import { jsonLine } from '../output/text.ts';
+import type { RunProgress } from '../progress.ts';
+import type { CommandResult, Session } from './session.ts';
+
+export type WatchOptions = { runId: string; taskId?: string | undefined; json: boolean };
+
+/** How often the table is drawn; the clocks in it tick by this, too. */
+const redrawMs = 120;
+
+export async function watchToTheEnd(session: Session, client: ApiClient, options: WatchOptions): CommandResult {
+  const { terminal } = session;
+  const view = options.json
+    ? jsonView(session)
+    : terminal.interactive
+      ? tableView(session, options)
+      : lineView(session);
+  let followed: Followed;
+  try {
+    followed = await followRun(client, {
+      runId: options.runId,
+      taskId: options.taskId,
+      signal: session.interrupted,
+      onEvent: view.onEvent,
+      onProgress: view.onProgress,
+    });
+  } finally {
+    view.end();
+  }
+  if (followed.kind === 'detached') {
+    terminal.err(`Detached; run ${options.runId} goes on. To see it again: coppice watch ${options.runId}`);
+    terminal.err(`To stop it: coppice cancel ${options.runId}`);
+    return exitCodes.detached;
+  }
+  if (!options.json) for (const line of reportOf(session, followed, options)) terminal.out(line);
+  return exitCodeOf(followed.tasks);
+}
+
+type View = Pick<Parameters<typeof followRun>[1], 'onEvent' | 'onProgress'> & { end(): void };
+
+const jsonView = ({ terminal }: Session): View => ({
+  onEvent: (_event, raw) => terminal.out(jsonLine(raw)),
+  onProgress: () => {},
+  end: () => {},
+});
+
+const lineView = ({ terminal }: Session): View => ({
+  onEvent: (event) => {
+    const line = event === null ? null : eventLine(event);
+    if (line !== null) terminal.out(line);
+  },
+  onProgress: () => {},
+  end: () => {},
+});
+
+function tableView({ terminal }: Session, options: WatchOptions): View {
+  const area = liveArea((text) => void process.stdout.write(text), terminal.size);
+  let progress: RunProgress | null = null;
+  const draw = () => {
+    if (progress === null) return;
+    const watched = progress.tasks.filter(({ taskId }) => options.taskId === undefined || taskId === options.taskId);
+    area.draw(
+      runTable({ ...progress, tasks: watched }, { ...terminal.size(), colours: terminal.colours, now: Date.now() }),
+    );
+  };
+  const timer = setInterval(draw, redrawMs);
+  const resize = terminal.onResize(draw);
+  return {
+    onEvent: () => {},
+    onProgress: (next) => (progress = next),
+    end: () => {
+      clearInterval(timer);
+      resize.remove();
+      // The report says the same and more.
+      area.clear();
+    },
+  };
+}
+
+function reportOf(
+  { terminal }: Session,
+  followed: Exclude<Followed, { kind: 'detached' }>,
+  options: WatchOptions,
+): string[] {
+  const { run, tasks } = followed;
+  if (options.taskId === undefined) return ['', ...runReport(run, tasks, terminal.colours)];
+  return ['', ...tasks.flatMap((task) => taskReport(task, task.name.length, terminal.colours))];
+}

@@ -1,0 +1,41 @@
+import { UnsuitableServer } from '@coppice/bus';
+import { CoppiceError } from '@coppice/contracts';
+import { exitCodes } from './exit-codes.ts';
+import type { ExitCode } from './exit-codes.ts';
+
+/** A failure that is the command's answer: its message is for the user, complete and without a stack. Terminal. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  readonly exitCode: ExitCode;
+
+  constructor(exitCode: ExitCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
+
+const badInputCodes = new Set([
+  'invalid-request',
+  'not-found',
+  'conflict',
+  'already-exists',
+  'permission-denied',
+  'limit-exceeded',
+  'repository-not-found',
+  'branch-not-found',
+  'landing-refused',
+  'image-not-found',
+  'model-not-found',
+]);
+
+/** The exit code and the text of anything that a command threw. A defect keeps its stack: it is to be reported. */
+export function describeFailure(error: unknown): { exitCode: ExitCode; text: string } {
+  if (error instanceof CliError) return { exitCode: error.exitCode, text: error.message };
+  if (error instanceof CoppiceError) {
+    const exitCode = badInputCodes.has(error.code) ? exitCodes.badInput : exitCodes.stackUnavailable;
+    return { exitCode, text: `${error.message} (${error.code})` };
+  }
+  if (error instanceof UnsuitableServer) return { exitCode: exitCodes.stackUnavailable, text: error.message };
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { exitCode: exitCodes.stackUnavailable, text: `a defect of coppice: ${text}` };
+}

@@ -1,0 +1,194 @@
+/**
+ * Follows a run until it is over, a person is waited for, or the caller has seen enough.
+ *
+ * Collaborators: the events stream, which is read from the run's first event on; run.get and task.get, which are the truth.
+ *
+ * Invariants:
+ * 1. Events move what is shown; what is answered at the end comes from the API.
+ * 2. An event that never comes delays by `checkIntervalMs` at most: the run is also asked for.
+ * 3. A stack that doesn't answer ends the following after `failuresMax` questions in a row; never is waited for ever.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CoppiceError, api, coppiceEventSchema, streams, subjects } from '@coppice/contracts';
+import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';
+import type { ApiClient } from './api-client.ts';
+import { CliError } from './errors.ts';
+import { exitCodes } from './exit-codes.ts';
+import { isEnd, progressFrom, waitsForPerson, withEvent, withView } from './progress.ts';
+import type { RunProgress } from './progress.ts';
+
+export type FollowOptions = {
+  runId: string;
+  /** Only until this task is over. */
+  taskId?: string | undefined;
+  /** Detaches. */
+  signal: AbortSignal;
+  /** Each event once, in the order of the stream; `raw` is what a newer version may have sent. */
+  onEvent(event: CoppiceEvent | null, raw: unknown, progress: RunProgress): void;
+  onProgress(progress: RunProgress): void;
+};
+
+export type Followed = { kind: 'over' | 'person-awaited'; run: RunView; tasks: TaskView[] } | { kind: 'detached' };
+
+const checkIntervalMs = 3_000;
+/** How long nothing may move before "everything waits for a person" counts: a task passes `ready` on its way to landing. */
+const settleMs = 1_200;
+const failuresMax = 4;
+const questionsAtOnce = 16;
+
+export async function followRun(client: ApiClient, options: FollowOptions): Promise<Followed> {
+  const follower = new Follower(client, options, await client.bus.call(api.runGet, client, { runId: options.runId }));
+  return follower.run();
+}
+
+class Follower {
+  readonly #client: ApiClient;
+  readonly #options: FollowOptions;
+  readonly #ending = new AbortController();
+  #progress: RunProgress;
+  #lastChange = performance.now();
+  #wake = Promise.withResolvers<void>();
+
+  constructor(client: ApiClient, options: FollowOptions, view: RunView) {
+    this.#client = client;
+    this.#options = options;
+    this.#progress = progressFrom(view);
+  }
+
+  async run(): Promise<Followed> {
+    const stop = () => this.#ending.abort();
+    this.#options.signal.addEventListener('abort', stop, { once: true });
+    if (this.#options.signal.aborted) stop();
+    const reading = this.#readEvents();
+    reading.catch(() => {});
+    try {
+      this.#options.onProgress(this.#progress);
+      return await Promise.race([this.#watchForEnd(), reading.then(() => new Promise<never>(() => {}))]);
+    } finally {
+      this.#options.signal.removeEventListener('abort', stop);
+      stop();
+      this.#wake.resolve();
+    }
+  }
+
+  async #readEvents(): Promise<void> {
+    const { bus, tenant } = this.#client;
+    const { runId, taskId } = this.#options;
+    const wanted = subjects.event(tenant, runId, taskId ?? '*', '*');
+    for await (const message of bus.read(streams.events, wanted, { live: true, signal: this.#ending.signal })) {
+      const raw = message.json();
+      const event = coppiceEventSchema.safeParse(raw);
+      if (event.success) this.#progress = withEvent(this.#progress, event.data);
+      this.#options.onEvent(event.success ? event.data : null, raw, this.#progress);
+      this.#options.onProgress(this.#progress);
+      this.#lastChange = performance.now();
+      this.#wake.resolve();
+    }
+  }
+
+  async #watchForEnd(): Promise<Followed> {
+    let failures = 0;
+    for (;;) {
+      if (this.#options.signal.aborted) return { kind: 'detached' };
+      try {
+        const answer = this.#looksOver() || this.#dueForCheck() ? await this.#ask() : null;
+        if (answer !== null) return answer;
+        failures = 0;
+      } catch (error) {
+        if (!(error instanceof CoppiceError && error.retryable)) throw error;
+        if (++failures >= failuresMax) throw lost(this.#options.runId, error);
+      }
+      await this.#pause();
+    }
+  }
+
+  #looksOver(): boolean {
+    const { state, tasks } = this.#progress;
+    const task = tasks.find(({ taskId }) => taskId === this.#options.taskId);
+    return task === undefined ? state !== 'running' : isEnd(task.state);
+  }
+
+  #checkedAt = performance.now();
+  #dueForCheck(): boolean {
+    const now = performance.now();
+    const settled = this.#seemsToWait() && now - this.#lastChange >= settleMs;
+    return settled || now - this.#checkedAt >= checkIntervalMs;
+  }
+
+  #seemsToWait(): boolean {
+    return waitsForPerson(this.#watched(this.#progress.tasks));
+  }
+
+  #watched<Task extends { taskId: string }>(tasks: readonly Task[]): readonly Task[] {
+    const { taskId } = this.#options;
+    return taskId === undefined ? tasks : tasks.filter((task) => task.taskId === taskId);
+  }
+
+  /** Until something moves, or it is time to look. */
+  async #pause(): Promise<void> {
+    const waitMs = this.#seemsToWait() ? settleMs : checkIntervalMs;
+    const timer = new AbortController();
+    await Promise.race([
+      this.#wake.promise,
+      sleep(waitMs, undefined, { signal: timer.signal }).catch(() => {}),
+      aborted(this.#options.signal, timer.signal),
+    ]);
+    timer.abort();
+    this.#wake = Promise.withResolvers();
+  }
+
+  async #ask(): Promise<Followed | null> {
+    const { bus } = this.#client;
+    const { runId } = this.#options;
+    this.#checkedAt = performance.now();
+    const run = await bus.call(api.runGet, this.#client, { runId });
+    this.#progress = withView(this.#progress, run);
+    this.#options.onProgress(this.#progress);
+    const over =
+      this.#options.taskId === undefined
+        ? run.state !== 'running'
+        : this.#watched(run.tasks).every(({ state }) => isEnd(state));
+    const settled = performance.now() - this.#lastChange >= settleMs;
+    if (!over && !(settled && this.#seemsToWait())) return null;
+    const tasks = await tasksOf(this.#client, this.#watched(run.tasks));
+    if (over) return { kind: 'over', run, tasks };
+    return waitsForPerson(tasks) ? { kind: 'person-awaited', run, tasks } : null;
+  }
+}
+
+/** Each by itself: all of a large run with their logs would not fit one message. */
+export async function tasksOf(client: ApiClient, summaries: readonly { taskId: string }[]): Promise<TaskView[]> {
+  const views: TaskView[] = [];
+  for (let start = 0; start < summaries.length; start += questionsAtOnce) {
+    const batch = summaries.slice(start, start + questionsAtOnce);
+    for (const view of await Promise.all(batch.map(({ taskId }) => taskOrNull(client, taskId)))) {
+      if (view !== null) views.push(view);
+    }
+  }
+  return views;
+}
+
+/** Null for a task that has not begun. */
+async function taskOrNull(client: ApiClient, taskId: string): Promise<TaskView | null> {
+  try {
+    return await client.bus.call(api.taskGet, client, { taskId });
+  } catch (error) {
+    if (error instanceof CoppiceError && error.code === 'not-found') return null;
+    throw error;
+  }
+}
+
+/** Resolves when `signal` is aborted; lets go of it when `until` is. */
+function aborted(signal: AbortSignal, until: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true, signal: until });
+  });
+}
+
+const lost = (runId: string, cause: CoppiceError) =>
+  new CliError(
+    exitCodes.stackUnavailable,
+    `the stack no longer answers (${cause.message}); the run is kept. Go on with: coppice up, then coppice watch ${runId}`,
+    { cause },
+  );

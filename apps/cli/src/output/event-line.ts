@@ -1,0 +1,31 @@
+import type { CoppiceEvent } from '@coppice/contracts';
+import { plainLine } from './text.ts';
+
+/** An event as one plain line, or null where it tells nothing that another doesn't. */
+export function eventLine(event: CoppiceEvent): string | null {
+  const time = timeOfDay(new Date(event.time));
+  switch (event.type) {
+    case 'coppice.run-submitted': {
+      const { runId, tasks, repository, baseBranch } = event.data;
+      return plainLine(
+        `${time} run ${runId}: ${tasks} ${tasks === 1 ? 'task' : 'tasks'} on ${baseBranch} of ${repository}`,
+      );
+    }
+    case 'coppice.run-refused':
+      return plainLine(`${time} run ${event.data.runId}: refused: ${event.data.failure.message}`);
+    case 'coppice.run-ended':
+      return `${time} run ${event.data.runId}: ${event.data.state}`;
+    case 'coppice.task-state': {
+      const { name, to, reason } = event.data;
+      return plainLine(`${time} ${name}: ${to}${reason === null ? '' : `: ${reason}`}`);
+    }
+    case 'coppice.task-ended': {
+      const { name, landedCommit } = event.data;
+      return landedCommit === null ? null : plainLine(`${time} ${name}: landed as ${landedCommit}`);
+    }
+  }
+}
+
+/** In the local time zone. */
+const timeOfDay = (date: Date): string =>
+  [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');

@@ -1,0 +1,79 @@
+/** What is said of a run when nothing more happens by itself, and the exit code that goes with it. Pure. */
+import type { RunView, TaskView } from '@coppice/contracts';
+import { exitCodes } from '../exit-codes.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import { isEnd } from '../progress.ts';
+import type { Colours } from './colours.ts';
+import { stateColumns, stateLooks } from './states.ts';
+import { clockText, padEnd, plainLine, plainText } from './text.ts';
+
+export const logTailLinesMax = 20;
+const shortCommit = (commit: string) => commit.slice(0, 10);
+const landed = (task: TaskView) => ['merged', 'branch-pushed', 'no-changes'].includes(task.state);
+const gone = (task: TaskView) => ['failed', 'timed-out', 'cancelled', 'discarded'].includes(task.state);
+
+/** Something that waits counts first: the run isn't over. */
+export function exitCodeOf(tasks: readonly TaskView[]): ExitCode {
+  if (tasks.some((task) => !isEnd(task.state))) return exitCodes.personAwaited;
+  if (tasks.some(gone)) return exitCodes.taskFailed;
+  return tasks.some((task) => task.state === 'landed-pending') ? exitCodes.personAwaited : exitCodes.done;
+}
+
+export function runReport(run: RunView, tasks: readonly TaskView[], colours: Colours): string[] {
+  const done = tasks.filter(landed).length;
+  const time = run.endedAt === null ? '' : ` in ${clockText(Date.parse(run.endedAt) - Date.parse(run.createdAt))}`;
+  const open = tasks.filter((task) => !isEnd(task.state)).length;
+  const waiting = open === 0 ? '' : `, ${open} not over yet`;
+  const lines = [colours.bold(`run ${run.runId}: ${done} of ${tasks.length} tasks done${time}${waiting}`), ''];
+  const nameColumns = Math.max(...tasks.map((task) => task.name.length));
+  for (const task of tasks) lines.push(...taskReport(task, nameColumns, colours));
+  return lines;
+}
+
+export function taskReport(task: TaskView, nameColumns: number, colours: Colours): string[] {
+  const { symbol, paint } = stateLooks[task.state];
+  const left = `${symbol} ${padEnd(task.name, nameColumns)}  ${padEnd(task.state, stateColumns)}`;
+  const lines = [`${paint(colours, left)}  ${plainLine(detailOf(task))}`.trimEnd()];
+  for (const { label, command } of nextSteps(task)) lines.push(`    ${label}: ${colours.bold(plainLine(command))}`);
+  if (gone(task) && task.rescue !== null) lines.push(`    what it did is kept: ${plainLine(task.rescue)}`);
+  if (gone(task) && task.logTail !== null) lines.push(...logTail(task.logTail, colours));
+  return lines;
+}
+
+function detailOf(task: TaskView): string {
+  const commit = task.landedCommit ?? (task.state === 'branch-pushed' ? task.commit : null);
+  const parts = [commit === null ? null : shortCommit(commit)];
+  if (task.state === 'branch-pushed') parts.push(task.branch);
+  parts.push(task.reason ?? (landed(task) ? task.description : null));
+  return parts.filter((part) => part !== null).join('  ');
+}
+
+/** What a person can type now. */
+export function nextSteps(task: TaskView): { label: string; command: string }[] {
+  const name = `${task.runId}/${task.name}`;
+  switch (task.state) {
+    case 'awaiting-approval':
+      return [
+        { label: 'look', command: `coppice diff ${name}` },
+        { label: 'then', command: `coppice approve ${name}` },
+        { label: 'or', command: `coppice reject ${name}` },
+      ];
+    case 'ready':
+      return [
+        { label: 'look', command: `coppice diff ${name}` },
+        { label: 'then', command: `coppice merge ${name}` },
+        { label: 'or', command: `coppice discard ${name}` },
+      ];
+    case 'landed-pending':
+      return task.finishCommand === null ? [] : [{ label: 'to finish', command: task.finishCommand }];
+    default:
+      return [];
+  }
+}
+
+export function logTail(text: string, colours: Colours): string[] {
+  const lines = plainText(text).trimEnd().split('\n');
+  const shown = lines.slice(-logTailLinesMax);
+  const more = lines.length > shown.length ? [colours.dim('    | …')] : [];
+  return [...more, ...shown.map((line) => colours.dim(`    | ${line}`))];
+}

@@ -1,0 +1,60 @@
+/** The live table of a run: lines for the terminal's present size. Pure. */
+import { isEnd } from '../progress.ts';
+import type { RunProgress, TaskProgress } from '../progress.ts';
+import type { Colours } from './colours.ts';
+import { stateColumns, stateLooks } from './states.ts';
+import { clockText, padEnd, plainLine, truncate } from './text.ts';
+
+const nameColumnsMax = 28;
+const clockColumns = 7;
+/** Below this width only symbol, name and state are shown. */
+const narrowColumns = 60;
+const linesAround = 2;
+
+export function runTable(
+  progress: RunProgress,
+  options: { columns: number; rows: number; colours: Colours; now: number },
+): string[] {
+  const { columns, rows, colours, now } = options;
+  const shown = choose(progress.tasks, Math.max(1, rows - linesAround - 1));
+  const nameColumns = Math.min(nameColumnsMax, Math.max(...progress.tasks.map((task) => task.name.length)));
+  const lines = [heading(progress, columns, colours, now)];
+  for (const task of shown) lines.push(row(task, { columns, nameColumns, colours, now }));
+  const hidden = progress.tasks.length - shown.length;
+  if (hidden > 0) lines.push(colours.dim(truncate(`  … and ${hidden} more`, columns - 1)));
+  return lines;
+}
+
+/** Those at work first when not all fit, each group in the file's order. */
+function choose(tasks: readonly TaskProgress[], count: number): readonly TaskProgress[] {
+  if (tasks.length <= count) return tasks;
+  const rank = ({ state }: TaskProgress) => (state === 'waiting' ? 1 : isEnd(state) ? 2 : 0);
+  const chosen = new Set(tasks.toSorted((a, b) => rank(a) - rank(b)).slice(0, count));
+  return tasks.filter((task) => chosen.has(task));
+}
+
+function heading(progress: RunProgress, columns: number, colours: Colours, now: number): string {
+  const counts = new Map<string, number>();
+  for (const { state } of progress.tasks) counts.set(state, (counts.get(state) ?? 0) + 1);
+  const summary = [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
+  const time = clockText((progress.endedAt ?? now) - progress.createdAt);
+  return colours.bold(truncate(`run ${progress.runId}  ${time}  ${summary}`, columns - 1));
+}
+
+function row(
+  task: TaskProgress,
+  options: { columns: number; nameColumns: number; colours: Colours; now: number },
+): string {
+  const { columns, nameColumns, colours, now } = options;
+  const { symbol, paint } = stateLooks[task.state];
+  const name = padEnd(truncate(task.name, nameColumns), nameColumns);
+  const narrow = columns < narrowColumns;
+  const state = narrow ? task.state : padEnd(task.state, stateColumns);
+  const left = `${symbol} ${name} ${state}`;
+  if (narrow) return paint(colours, truncate(left, columns - 1));
+  const elapsed = task.startedAt === null ? '' : clockText((task.endedAt ?? now) - task.startedAt);
+  const detail = plainLine(task.landedCommit?.slice(0, 10) ?? task.reason ?? '');
+  const clock = elapsed.padStart(clockColumns);
+  const room = columns - 1 - left.length - clock.length - 3;
+  return `${paint(colours, left)} ${clock}  ${colours.dim(truncate(detail, room))}`;
+}

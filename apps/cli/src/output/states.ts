@@ -1,0 +1,38 @@
+import type { TaskState } from '@coppice/contracts';
+import type { Colours } from './colours.ts';
+
+type Look = { symbol: string; paint: (colours: Colours, text: string) => string };
+
+const look = (symbol: string, colour: keyof Colours): Look => ({
+  symbol,
+  paint: (colours, text) => colours[colour](text),
+});
+
+const busy = look('●', 'cyan');
+const person = look('?', 'yellow');
+const good = look('✔', 'green');
+const bad = look('✘', 'red');
+const given = look('-', 'dim');
+
+/** How each state looks on a terminal. */
+export const stateLooks: Record<TaskState, Look> = {
+  waiting: look('·', 'dim'),
+  preparing: busy,
+  working: busy,
+  committing: busy,
+  verifying: busy,
+  'awaiting-approval': person,
+  ready: person,
+  landing: busy,
+  cleaning: busy,
+  merged: good,
+  'landed-pending': look('!', 'yellow'),
+  'branch-pushed': good,
+  'no-changes': good,
+  failed: bad,
+  'timed-out': bad,
+  cancelled: given,
+  discarded: given,
+};
+
+export const stateColumns = Math.max(...Object.keys(stateLooks).map((state) => state.length));

@@ -1,0 +1,78 @@
+/** Text that others wrote (agents, models, commands) made fit for a terminal. Pure. */
+
+/**
+ * Escape sequences: CSI; strings (OSC, DCS, SOS, PM, APC) with their end; two-character ones. In 7-bit and 8-bit form.
+ * A string without an end is left to the removal of single characters, so that it can't swallow the rest of the text.
+ */
+const escapeSequences =
+  /(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|(?:\u001B[\]PX^_]|[\u0090\u0098\u009D-\u009F])[^\u0007\u001B\u009C]{0,4096}(?:\u0007|\u001B\\|\u009C)|\u001B[ -/]*[0-~]/g;
+/** C0 without tab and line feed, DEL, C1, and what turns the direction of text around. */
+const unsafeCharacters = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
+
+/** Lines and tabs stay; whatever else could move the cursor, change colours or hide text is gone. */
+export function plainText(text: string): string {
+  return text.replaceAll('\r\n', '\n').replace(escapeSequences, '').replace(unsafeCharacters, '');
+}
+
+/** The same as one line. */
+export function plainLine(text: string): string {
+  return plainText(text.replaceAll('\r', '\n'))
+    .replaceAll(/[\n\t\u2028\u2029]+/g, ' ')
+    .trim();
+}
+
+/** JSON as one line in which no character can control a terminal: JSON.stringify leaves some as they are. */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replaceAll(
+    /[\u007F-\u009F\u200E\u200F\u2028-\u202E\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** East Asian wide characters and emoji take two columns. */
+const wide =
+  /^[\u1100-\u115F\u2E80-\u303E\u3041-\u33FF\u3400-\u4DBF\u4E00-\u9FFF\uA000-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6]|^\p{Extended_Pictographic}/u;
+const colourSequences = /\u001B\[[0-9;]*m/g;
+
+/** Columns that a text takes on a terminal; colour sequences take none. */
+export function displayWidth(text: string): number {
+  let width = 0;
+  for (const { segment } of segmenter.segment(text.replace(colourSequences, ''))) width += wide.test(segment) ? 2 : 1;
+  return width;
+}
+
+/** At most so many columns of a text without colours; what was left out is marked. */
+export function truncate(text: string, columns: number): string {
+  if (displayWidth(text) <= columns) return text;
+  if (columns <= 0) return '';
+  let out = '';
+  let width = 0;
+  for (const { segment } of segmenter.segment(text)) {
+    const next = width + (wide.test(segment) ? 2 : 1);
+    if (next > columns - 1) break;
+    out += segment;
+    width = next;
+  }
+  return `${out}…`;
+}
+
+export const padEnd = (text: string, columns: number): string =>
+  text + ' '.repeat(Math.max(0, columns - displayWidth(text)));
+
+/** `0:07`, `12:34`, `1:02:03`. */
+export function clockText(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1_000));
+  const [hours, minutes, rest] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const tail = `${hours > 0 ? String(minutes).padStart(2, '0') : minutes}:${String(rest).padStart(2, '0')}`;
+  return hours > 0 ? `${hours}:${tail}` : tail;
+}
+
+/** `just now`, `5 min ago`, `3 h ago`, `2 d ago`. */
+export function agoText(milliseconds: number): string {
+  const minutes = Math.floor(milliseconds / 60_000);
+  if (minutes < 1) return 'just now';
+  if (minutes < 60) return `${minutes} min ago`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ago` : `${Math.floor(hours / 24)} d ago`;
+}

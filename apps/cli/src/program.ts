@@ -1,0 +1,175 @@
+/** The command line: what can be typed, and which function does it. The only importer of commander. */
+import { tenantSchema } from '@coppice/contracts';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { actCommand, cancelCommand, diffCommand } from './commands/acting.ts';
+import { listCommand, showCommand } from './commands/listing.ts';
+import { runCommand } from './commands/run.ts';
+import type { Session } from './commands/session.ts';
+import { downCommand, upCommand } from './commands/stack.ts';
+import { watchCommand } from './commands/watch.ts';
+import { describeFailure } from './errors.ts';
+import { exitCodes, exitCodesHelp } from './exit-codes.ts';
+import { plainText } from './output/text.ts';
+import { engineChoices } from './stack/services.ts';
+import type { EngineChoice } from './stack/services.ts';
+
+const examples = `Examples:
+  coppice run plan.yaml                start the run that plan.yaml describes and watch it
+  coppice run plan.yaml --detach       only start it
+  coppice watch r5xk                   watch it again; "r5xk" is a unique beginning of its id
+  coppice show r5xk/changelog          a task of it: state, reason, commits, end of its log
+  coppice diff r5xk/changelog          what the task changed
+  coppice approve r5xk/changelog       let a change land that waits for approval
+  coppice ls --json                    runs as JSON lines, for scripts
+  coppice down                         stop the stack; unfinished runs go on at the next start`;
+
+const environmentHelp = `Environment:
+  COPPICE_HOME                         where the embedded stack keeps its state
+                                       (else $XDG_STATE_HOME/coppice or ~/.local/state/coppice)
+  NATS_URL, NATS_USER, NATS_PASSWORD   use the stack at that NATS server; none is started then
+  NO_COLOR                             no colours`;
+
+const idHelp = 'ID is the id of a run (r…) or task (t…), a unique beginning of it, or run/name.';
+
+/** Runs the command that `programArguments` name. Never throws; says what went wrong and gives the exit code. */
+export async function runProgram(programArguments: readonly string[], session: Session): Promise<number> {
+  let exitCode: number = exitCodes.done;
+  const program = build(session, (code) => (exitCode = code));
+  try {
+    await program.parseAsync([...programArguments], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.badInput;
+    const failure = describeFailure(error);
+    session.terminal.err(`coppice: ${plainText(failure.text)}`);
+    return failure.exitCode;
+  }
+}
+
+function build(session: Session, done: (exitCode: number) => void): Command {
+  const program = new Command('coppice')
+    .description('Runs many coding agents at once against one git repository and lands only what is proven to work.')
+    .option('--tenant <name>', 'act as this tenant', tenant, 'default')
+    .exitOverride()
+    .showHelpAfterError('(coppice --help, or coppice help COMMAND, tells more)')
+    .configureOutput({
+      writeOut: (text) => session.terminal.out(text.trimEnd()),
+      writeErr: (text) => session.terminal.err(plainText(text).trimEnd()),
+    })
+    .addHelpText('after', `\n${idHelp}\n\n${examples}\n\n${exitCodesHelp}\n\n${environmentHelp}`);
+  const current = (): Session => ({ ...session, tenant: program.opts<{ tenant: string }>().tenant });
+  addStackCommands(program, current, done);
+  addRunCommands(program, current, done);
+  addTaskCommands(program, current, done);
+  return program;
+}
+
+const json = () => new Option('--json', 'JSON lines instead of text');
+const engine = () =>
+  new Option(
+    '--engine <name>',
+    'what isolates agents: auto takes the first of docker and bubblewrap that works; none isolates nothing',
+  )
+    .choices(engineChoices)
+    .default('auto' satisfies EngineChoice);
+
+type Done = (exitCode: number) => void;
+type Current = () => Session;
+
+function addStackCommands(program: Command, current: Current, done: Done): void {
+  program
+    .command('up')
+    .description('start the embedded stack in the background, or find it running')
+    .option('--foreground', 'stay, log to standard error, stop at Ctrl-C', false)
+    .addOption(engine())
+    .action(async (options: { foreground: boolean; engine: EngineChoice }) =>
+      done(await upCommand(current(), options)),
+    );
+  program
+    .command('down')
+    .description('drain and stop the embedded stack; unfinished runs go on at the next start')
+    .action(async () => done(await downCommand(current())));
+}
+
+function addRunCommands(program: Command, current: Current, done: Done): void {
+  program
+    .command('run')
+    .description('start the run that a file describes, and watch it until it is over or needs you')
+    .argument('<file>', 'the run file (YAML)')
+    .option('--request-id <text>', 'the same id is the same run, however often started (default: a new one)')
+    .option('--detach', "don't watch", false)
+    .addOption(engine())
+    .addOption(json())
+    .addHelpText('after', `\nCtrl-C detaches; the run goes on.\n\n${exitCodesHelp}`)
+    .action(
+      async (file: string, options: { requestId?: string; detach?: boolean; json?: boolean; engine: EngineChoice }) =>
+        done(
+          await runCommand(current(), file, {
+            ...options,
+            detach: options.detach === true,
+            json: options.json === true,
+          }),
+        ),
+    );
+  program
+    .command('ls')
+    .description('runs, newest first')
+    .option('--limit <count>', 'at most so many', count, 20)
+    .addOption(json())
+    .action(async (options: { limit: number; json?: boolean }) =>
+      done(await listCommand(current(), { limit: options.limit, json: options.json === true })),
+    );
+  for (const [name, description, command] of [
+    ['show', 'a run with its tasks, or a task with everything that is known of it', showCommand],
+    ['watch', 'follow a run or task until it is over or needs you; Ctrl-C detaches', watchCommand],
+    ['diff', "a task's change as a patch", diffCommand],
+  ] as const) {
+    program
+      .command(name)
+      .description(description)
+      .argument('<id>', idHelp)
+      .addOption(json())
+      .action(async (id: string, options: { json?: boolean }) =>
+        done(await command(current(), id, { json: options.json === true })),
+      );
+  }
+}
+
+function addTaskCommands(program: Command, current: Current, done: Done): void {
+  type Options = { json?: boolean; reason?: string; keepBranch?: boolean };
+  const reason = () => new Option('--reason <text>', 'why; kept with the task');
+  const command = (name: string, description: string) =>
+    program.command(name).description(description).argument('<id>', idHelp).addOption(json());
+  const withJson = (options: Options) => ({ ...options, json: options.json === true });
+  command('approve', 'let a change land that waits for approval').action(async (id: string, options: Options) =>
+    done(await actCommand(current(), 'approve', id, withJson(options))),
+  );
+  command('reject', 'refuse a change that waits for approval')
+    .addOption(reason())
+    .action(async (id: string, options: Options) => done(await actCommand(current(), 'reject', id, withJson(options))));
+  command('merge', 'land a task that is ready (merge: manual)').action(async (id: string, options: Options) =>
+    done(await actCommand(current(), 'merge', id, withJson(options))),
+  );
+  command('discard', 'give up a task that is ready or waits for approval')
+    .option('--keep-branch', "leave the task's branch", false)
+    .addOption(reason())
+    .action(async (id: string, options: Options) =>
+      done(await actCommand(current(), 'discard', id, withJson(options))),
+    );
+  command('cancel', 'stop a task, or every task of a run; what was done so far is kept')
+    .addOption(reason())
+    .action(async (id: string, options: Options) => done(await cancelCommand(current(), id, withJson(options))));
+}
+
+function tenant(text: string): string {
+  const parsed = tenantSchema.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError('A tenant has lower-case letters, digits and dashes.');
+}
+
+const listMax = 500;
+function count(text: string): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= 1 && value <= listMax) return value;
+  throw new InvalidArgumentError(`A number from 1 to ${listMax}.`);
+}

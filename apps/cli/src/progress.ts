@@ -1,0 +1,104 @@
+/** What is known of a run while it goes on: its view, moved on by its events. Pure. */
+import { taskEnds } from '@coppice/contracts';
+import type { CoppiceEvent, RunState, RunView, TaskState } from '@coppice/contracts';
+
+export type TaskProgress = {
+  taskId: string;
+  name: string;
+  state: TaskState;
+  reason: string | null;
+  landedCommit: string | null;
+  /** When it left `waiting`, and when it ended; milliseconds since 1970. */
+  startedAt: number | null;
+  endedAt: number | null;
+};
+
+export type RunProgress = {
+  runId: string;
+  repository: string;
+  baseBranch: string;
+  state: RunState;
+  createdAt: number;
+  endedAt: number | null;
+  /** In the run file's order. */
+  tasks: readonly TaskProgress[];
+};
+
+export const isEnd = (state: TaskState): boolean => (taskEnds as readonly TaskState[]).includes(state);
+/** A state in which nothing happens by itself until a person acts. */
+export const awaitsPerson = (state: TaskState): boolean => state === 'awaiting-approval' || state === 'ready';
+
+const timeOf = (text: string | null): number | null => (text === null ? null : Date.parse(text));
+
+export function progressFrom(view: RunView): RunProgress {
+  return {
+    runId: view.runId,
+    repository: view.repository,
+    baseBranch: view.baseBranch,
+    state: view.state,
+    createdAt: Date.parse(view.createdAt),
+    endedAt: timeOf(view.endedAt),
+    tasks: view.tasks.map(({ taskId, name, state, reason }) => ({
+      taskId,
+      name,
+      state,
+      reason,
+      landedCommit: null,
+      startedAt: null,
+      endedAt: null,
+    })),
+  };
+}
+
+/** After a view that came later: what it knows better, the times kept. */
+export function withView(progress: RunProgress, view: RunView): RunProgress {
+  const fresh = progressFrom(view);
+  const known = new Map(progress.tasks.map((task) => [task.taskId, task]));
+  const tasks = fresh.tasks.map((task) => {
+    const before = known.get(task.taskId);
+    // The run hears of a task's steps after the task's own events do.
+    return before === undefined || isEnd(task.state) ? { ...before, ...withoutNulls(task) } : before;
+  });
+  return { ...fresh, tasks: tasks as TaskProgress[] };
+}
+
+const withoutNulls = (task: TaskProgress): Partial<TaskProgress> =>
+  Object.fromEntries(Object.entries(task).filter(([, value]) => value !== null)) as Partial<TaskProgress>;
+
+export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgress {
+  const time = Date.parse(event.time);
+  switch (event.type) {
+    case 'coppice.run-submitted':
+    case 'coppice.run-refused':
+      return progress;
+    case 'coppice.run-ended':
+      return { ...progress, state: event.data.state, endedAt: time };
+    case 'coppice.task-state': {
+      const { taskId, to, reason } = event.data;
+      return withTask(progress, taskId, (task) => ({
+        ...task,
+        state: to,
+        reason,
+        startedAt: to === 'waiting' ? task.startedAt : (task.startedAt ?? time),
+        endedAt: isEnd(to) ? time : null,
+      }));
+    }
+    case 'coppice.task-ended': {
+      const { taskId, state, reason, landedCommit } = event.data;
+      return withTask(progress, taskId, (task) => ({ ...task, state, reason, landedCommit, endedAt: time }));
+    }
+  }
+}
+
+function withTask(progress: RunProgress, taskId: string, change: (task: TaskProgress) => TaskProgress): RunProgress {
+  return { ...progress, tasks: progress.tasks.map((task) => (task.taskId === taskId ? change(task) : task)) };
+}
+
+/** Whether everything that isn't over waits for a person, or for something that does. */
+export function waitsForPerson(tasks: readonly { state: TaskState }[]): boolean {
+  const open = tasks.filter((task) => !isEnd(task.state));
+  return (
+    open.some((task) => awaitsPerson(task.state)) &&
+    open.every((task) => awaitsPerson(task.state) || task.state === 'waiting')
+  );
+}

@@ -1,0 +1,43 @@
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { readJsonFile } from './private-file.ts';
+
+/** The checkout's top folder. */
+export const projectFolder = path.resolve(import.meta.dirname, '../../../..');
+
+/** What set-up found here; null where it has not run. */
+export function setupResult(): {
+  natsServer?: string;
+  engine?: string;
+  tried?: string[];
+  dockerSocket?: string | null;
+  bwrap?: string | null;
+} | null {
+  return readJsonFile(path.join(projectFolder, '.cache', 'setup.json')) as ReturnType<typeof setupResult>;
+}
+
+/** COPPICE_NATS_SERVER, else set-up's, else the first in PATH. @throws CliError that says how to get one. */
+export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
+  const named = environment['COPPICE_NATS_SERVER'] ?? '';
+  const inPath = (environment['PATH'] ?? '')
+    .split(path.delimiter)
+    .map((folder) => path.join(folder || '.', 'nats-server'));
+  const candidates = named === '' ? [setupResult()?.natsServer, ...inPath] : [named];
+  const found = candidates.find((file) => file !== undefined && isExecutable(file));
+  if (found !== undefined) return found;
+  throw new CliError(
+    exitCodes.stackUnavailable,
+    `no nats-server found (${named === '' ? 'neither from set-up nor in PATH' : `COPPICE_NATS_SERVER=${named}`}): run "node ${path.join(projectFolder, 'setup/setup.js')}", which fetches it`,
+  );
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * The embedded stack's nats-server: a child process on loopback that refuses whoever has no credentials.
+ *
+ * Collaborators: run-stack.ts, which holds the stack's lock around everything here.
+ *
+ * Invariants:
+ * 1. At most one server uses the store: before one starts, whatever an earlier stack left is ended.
+ * 2. The system chooses the port at the first start; later starts take the same one again if it is free, so that clients reconnect.
+ * 3. A server that ends by itself is started again, at most `restartsMax` times within `restartWindowMs`; then `failed` resolves.
+ * 4. Configuration (it holds the password) and store are readable by the stack's user alone.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '@coppice/telemetry';
+import type { Connection } from './credentials.ts';
+import { readJsonFile, writePrivateFile } from './private-file.ts';
+import { commandLineOf, endProcess, identityOf } from './process-identity.ts';
+import type { ProcessIdentity } from './process-identity.ts';
+
+export type EmbeddedServer = {
+  servers: string;
+  pid: number;
+  /** Resolves when it has ended too often to be started again. */
+  failed: Promise<Error>;
+  stop(): Promise<void>;
+};
+
+const startMsMax = 15_000;
+const stopMsMax = 10_000;
+const pollMs = 10;
+const restartsMax = 5;
+const restartWindowMs = 60_000;
+const restartPauseMs = 200;
+
+/**
+ * `always`: a write is on the disk before it is acknowledged, so that a power cut loses nothing. A stack on one machine writes a few
+ * dozen messages a task, and such a machine manages hundreds to thousands of these writes a second.
+ */
+export const syncInterval = 'always';
+
+type Files = { configuration: string; pid: string; process: string; log: string; store: string; folder: string };
+
+const filesIn = (folder: string): Files => ({
+  folder,
+  configuration: path.join(folder, 'nats.conf'),
+  pid: path.join(folder, 'nats.pid'),
+  process: path.join(folder, 'process.json'),
+  log: path.join(folder, 'nats.log'),
+  store: path.join(folder, 'jetstream'),
+});
+
+export async function startEmbeddedServer(options: {
+  program: string;
+  folder: string;
+  credentials: { user: string; password: string };
+  /** Where it was the last time. */
+  previous: Connection | null;
+  log: Logger;
+}): Promise<EmbeddedServer> {
+  const files = filesIn(options.folder);
+  const launch = (port: number | null) => launchServer(options.program, files, options.credentials, port);
+  const wanted = options.previous === null ? null : Number(new URL(options.previous.servers).port);
+  let running = await launch(wanted).catch((error: unknown) => {
+    if (wanted === null) throw error;
+    options.log.info({ port: wanted, err: error }, 'the former port can not be had; taking another');
+    return launch(null);
+  });
+  const { port } = running;
+  const failed = Promise.withResolvers<Error>();
+  let stopping = false;
+  const ends: number[] = [];
+
+  const watch = (): void => {
+    void running.exited.then(async (how) => {
+      if (stopping) return;
+      options.log.error({ how }, 'nats-server ended by itself');
+      const now = performance.now();
+      ends.push(now);
+      if (ends.filter((end) => now - end < restartWindowMs).length > restartsMax) {
+        return failed.resolve(
+          new Error(`nats-server ended ${restartsMax + 1} times within a minute; see ${files.log}`),
+        );
+      }
+      await sleep(restartPauseMs);
+      if (stopping) return;
+      try {
+        running = await launch(port);
+        if (stopping) return await running.end();
+        watch();
+      } catch (error) {
+        failed.resolve(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+  };
+  watch();
+  return {
+    servers: `nats://127.0.0.1:${port}`,
+    get pid() {
+      return running.pid;
+    },
+    failed: failed.promise,
+    stop: async () => {
+      stopping = true;
+      await running.end();
+      rmSync(files.process, { force: true });
+    },
+  };
+}
+
+type Running = { pid: number; port: number; exited: Promise<string>; end(): Promise<void> };
+
+async function launchServer(
+  program: string,
+  files: Files,
+  credentials: { user: string; password: string },
+  port: number | null,
+): Promise<Running> {
+  rmSync(files.pid, { force: true });
+  writePrivateFile(files.configuration, configuration(files, credentials, port));
+  // In a process group of its own: Ctrl-C in a terminal reaches the stack, which ends it in order.
+  const child = spawn(program, ['-c', files.configuration], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const exited = exitOf(child);
+  let complaint = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-2_000)));
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${program} can't be started: ${await exited}`);
+  const identity = identityOf(pid);
+  if (identity !== null) writePrivateFile(files.process, JSON.stringify(identity));
+  const end = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), stopMsMax);
+    await exited;
+    clearTimeout(timer);
+  };
+  const portsFile = path.join(files.folder, `${path.basename(program)}_${pid}.ports`);
+  try {
+    const found = await waitForPort(portsFile, exited, () => complaint.trim() || tailOf(files.log));
+    return { pid, port: found, exited, end };
+  } catch (error) {
+    await end();
+    throw error;
+  } finally {
+    rmSync(portsFile, { force: true });
+  }
+}
+
+function exitOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? `exit code ${code}`}`));
+  });
+}
+
+/** The server writes its addresses when it listens, which is after it has opened its store. */
+async function waitForPort(portsFile: string, exited: Promise<string>, said: () => string): Promise<number> {
+  let ended: string | null = null;
+  void exited.then((how) => (ended = how));
+  const end = performance.now() + startMsMax;
+  for (;;) {
+    const ports = readJsonFile(portsFile) as { nats?: string[] } | null;
+    const address = ports?.nats?.[0];
+    if (address !== undefined) return Number(new URL(address).port);
+    if (ended !== null) throw new Error(`nats-server did not start: ${ended}: ${said()}`);
+    if (performance.now() > end) throw new Error(`nats-server did not listen within ${startMsMax} ms: ${said()}`);
+    await sleep(pollMs);
+  }
+}
+
+function tailOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-3).join(' / ');
+  } catch {
+    return '';
+  }
+}
+
+function configuration(files: Files, credentials: { user: string; password: string }, port: number | null): string {
+  const text = (value: string) => JSON.stringify(value);
+  return [
+    'server_name: coppice',
+    'host: 127.0.0.1',
+    `port: ${port ?? -1}`,
+    `ports_file_dir: ${text(files.folder)}`,
+    `pid_file: ${text(files.pid)}`,
+    `log_file: ${text(files.log)}`,
+    'logfile_size_limit: 10MB',
+    'logfile_max_num: 3',
+    `jetstream { store_dir: ${text(files.store)}, sync_interval: ${syncInterval} }`,
+    // No user without a name: a client without credentials is refused, also one in a sandbox that shares the loopback.
+    `authorization { user: ${text(credentials.user)}, password: ${text(credentials.password)} }`,
+    '',
+  ].join('\n');
+}
+
+/** Ends the server that a killed stack left, if it is still there. Gives its process id, null when there was none. */
+export async function endLeftServer(folder: string): Promise<number | null> {
+  const files = filesIn(folder);
+  for (const identity of leftServers(files)) {
+    if (await endProcess(identity, stopMsMax)) return identity.pid;
+  }
+  return null;
+}
+
+/**
+ * The process that was recorded, and the one whose id the server itself wrote (the stack may have been killed before it could record
+ * it): that one only if its command line names our configuration, since its id may have been given to another since.
+ */
+function leftServers(files: Files): ProcessIdentity[] {
+  const recorded = readJsonFile(files.process) as ProcessIdentity | null;
+  const written = identityOf(Number(readText(files.pid) || -1));
+  const ours = written !== null && commandLineOf(written.pid)?.includes(files.configuration) === true;
+  return [...(recorded === null ? [] : [recorded]), ...(ours && written !== null ? [written] : [])];
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}

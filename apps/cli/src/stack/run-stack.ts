@@ -1,0 +1,163 @@
+/**
+ * The embedded stack: a nats-server child and the services, in this process, until a signal.
+ *
+ * Collaborators: start-stack.ts starts this in a process of its own and waits for its status; stop-stack.ts ends it.
+ *
+ * Invariants:
+ * 1. Everything is done under the stack's lock, which the kernel frees when this process dies: one stack per home.
+ * 2. What a killed stack left is ended before anything is started.
+ * 3. The status file always tells of the process that holds the lock, or of one that is gone.
+ * 4. The services stop before the server does, in the reverse order of their start.
+ */
+import { createRequire } from 'node:module';
+import { nodeNameOfHost, startService } from '@coppice/service';
+import type { StartedService } from '@coppice/service';
+import { createLogger } from '@coppice/telemetry';
+import type { Logger } from '@coppice/telemetry';
+import { newCredentials, readConnection, writeConnection } from './credentials.ts';
+import { makeHome } from './home.ts';
+import type { Home } from './home.ts';
+import { endLeftServer, startEmbeddedServer, syncInterval } from './nats-server.ts';
+import type { EmbeddedServer } from './nats-server.ts';
+import { ownIdentity } from './process-identity.ts';
+import { takeStackLock } from './stack-lock.ts';
+import { removeStatus, writeStatus } from './status.ts';
+import type { StackStatus } from './status.ts';
+import type { EmbeddedService } from './services.ts';
+
+export type StackOptions = {
+  home: Home;
+  natsProgram: string;
+  services: readonly EmbeddedService[];
+  /** Ends the stack. */
+  signal: AbortSignal;
+  /** Tells what has been done, line by line. */
+  onLine?: (line: string) => void;
+};
+
+/** Another stack holds this home. */
+export class StackRuns extends Error {
+  override readonly name = 'StackRuns';
+}
+
+/** Runs until the signal. @throws StackRuns; what a service or the server failed with. */
+export async function runStack(options: StackOptions): Promise<void> {
+  const { home, signal } = options;
+  makeHome(home);
+  const lock = await takeStackLock(home);
+  if (lock === undefined) throw new StackRuns(`another stack runs in ${home.root}`);
+  const log = createLogger('stack');
+  const stack = new Stack(options, log);
+  try {
+    await stack.start();
+    await stack.untilTold(signal);
+  } catch (error) {
+    await stack.stop();
+    if (signal.aborted) return;
+    stack.tell({ phase: 'failed', failure: error instanceof Error ? error.message : String(error) });
+    throw error;
+  } finally {
+    lock.release();
+  }
+}
+
+class Stack {
+  readonly #options: StackOptions;
+  readonly #log: Logger;
+  readonly #started: StartedService[] = [];
+  #server: EmbeddedServer | null = null;
+  #status: StackStatus;
+
+  constructor(options: StackOptions, log: Logger) {
+    this.#options = options;
+    this.#log = log;
+    this.#status = { process: ownIdentity(), phase: 'starting', lines: [], engine: null, failure: null };
+  }
+
+  tell(change: Partial<StackStatus>): void {
+    this.#status = { ...this.#status, ...change };
+    writeStatus(this.#options.home, this.#status);
+  }
+
+  #say(line: string, change: Partial<StackStatus> = {}): void {
+    this.#log.info(line);
+    this.#options.onLine?.(line);
+    this.tell({ ...change, lines: [...this.#status.lines, line] });
+  }
+
+  async start(): Promise<void> {
+    const { home, natsProgram, services, signal } = this.#options;
+    this.tell({});
+    const left = await endLeftServer(home.natsFolder);
+    if (left !== null) this.#say(`ended the nats-server (process ${left}) that a killed stack had left`);
+    signal.throwIfAborted();
+    const previous = readConnection(home);
+    const credentials = previous ?? newCredentials();
+    this.#server = await startEmbeddedServer({
+      program: natsProgram,
+      folder: home.natsFolder,
+      credentials,
+      previous,
+      log: this.#log,
+    });
+    const { servers } = this.#server;
+    const connection = { servers, user: credentials.user, password: credentials.password };
+    writeConnection(home, connection);
+    this.#say(`nats-server: ${servers} (JetStream, sync_interval ${syncInterval}; only with the stack's credentials)`);
+    for (const service of services) {
+      signal.throwIfAborted();
+      await this.#startService(service, connection, signal);
+    }
+    this.#say('ready', { phase: 'ready' });
+  }
+
+  async #startService(
+    service: EmbeddedService,
+    connection: StartOptions['connection'],
+    signal: AbortSignal,
+  ): Promise<void> {
+    let line = 'started';
+    const change: Partial<StackStatus> = {};
+    const started = await startService({
+      name: service.name,
+      version,
+      node: nodeNameOfHost(),
+      connection,
+      signal,
+      start: async (context) => {
+        const work = await service.start(context);
+        if (work.line !== undefined) line = work.line;
+        if (work.engine !== undefined) change.engine = work.engine;
+        return work;
+      },
+    });
+    this.#started.push(started);
+    this.#say(`${service.name}: ${line}`, change);
+  }
+
+  /** Resolves when the signal was given and everything has stopped. @throws when the stack can't go on. */
+  async untilTold(signal: AbortSignal): Promise<void> {
+    const told = new Promise<null>((resolve) => {
+      if (signal.aborted) resolve(null);
+      signal.addEventListener('abort', () => resolve(null), { once: true });
+    });
+    const failures = [this.#server?.failed, ...this.#started.map((service) => service.lost)];
+    const failure = await Promise.race([told, ...failures]);
+    if (failure instanceof Error) throw failure;
+    this.tell({ phase: 'stopping' });
+    await this.stop();
+    removeStatus(this.#options.home);
+    this.#log.info('stopped');
+  }
+
+  /** Never throws: each part says so itself when it can't stop in order. */
+  async stop(): Promise<void> {
+    for (const service of this.#started.toReversed()) await service.stop();
+    this.#started.length = 0;
+    await this.#server?.stop();
+    this.#server = null;
+  }
+}
+
+type StartOptions = Parameters<typeof startService>[0];
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };

@@ -1,0 +1,28 @@
+/** A stack with one small service instead of the real ones, for tests of the stack's life. Runs in the home that COPPICE_HOME names. */
+import { homeFrom } from '../stack/home.ts';
+import { natsServerProgram } from '../stack/nats-program.ts';
+import { StackRuns, runStack } from '../stack/run-stack.ts';
+import { stackRunsExitCode } from '../stack/start-stack.ts';
+
+const stopping = new AbortController();
+process.on('SIGTERM', () => stopping.abort(new Error('told to stop')));
+try {
+  await runStack({
+    home: homeFrom(),
+    natsProgram: natsServerProgram(),
+    services: [
+      {
+        name: 'small-service',
+        start: async ({ bus, name, version }) => {
+          if (process.env['SMALL_STACK_FAILS'] === 'yes') throw new Error('this service never starts');
+          const service = await bus.serve({ name, version, description: 'for tests', endpoints: [] });
+          return { line: 'as small as can be', engine: 'none', stop: () => service.stop() };
+        },
+      },
+    ],
+    signal: stopping.signal,
+  });
+} catch (error) {
+  process.exitCode = error instanceof StackRuns ? stackRunsExitCode : 3;
+  if (!(error instanceof StackRuns)) console.error(error);
+}
