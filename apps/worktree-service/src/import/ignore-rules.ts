@@ -139,6 +139,7 @@ const namedClasses: Record<string, RegExp> = {
   alnum: /[0-9A-Za-z]/,
   alpha: /[A-Za-z]/,
   blank: /[ \t]/,
+  // oxlint-disable-next-line no-control-regex
   cntrl: /[\0-\x1f\x7f]/,
   digit: /[0-9]/,
   graph: /[\x21-\x7e]/,

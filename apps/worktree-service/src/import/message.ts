@@ -18,13 +18,13 @@ export type Trailers = { taskId: string; runId: string; effectId: string };
 export function formatMessage(message: CommitMessage, trailers: Trailers): string {
   const prefix = `${oneLine(message.type)}${message.scope === null ? '' : `(${oneLine(message.scope)})`}: `;
   const description = oneLine(message.description);
-  const room = Math.max(20, headerCharactersMax - [...prefix].length);
-  const whole = [...description].length <= room;
+  const room = Math.max(20, headerCharactersMax - Array.from(prefix).length);
+  const whole = Array.from(description).length <= room;
   const header =
     prefix +
     (whole
       ? description
-      : `${[...description]
+      : `${Array.from(description)
           .slice(0, room - 1)
           .join('')
           .trimEnd()}…`);

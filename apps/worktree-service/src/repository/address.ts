@@ -18,8 +18,7 @@ const refuse = (field: string, expected: string, received: string) =>
 export function parseAddress(address: string): Address {
   const expected = 'an absolute path, or an https, ssh, git or file URL';
   const shown = redactText(address.slice(0, 300));
-  if (/[\0-\x1f\x7f]/.test(address) || address.startsWith('-'))
-    throw refuse('repository', expected, JSON.stringify(shown));
+  if (/\p{Cc}/u.test(address) || address.startsWith('-')) throw refuse('repository', expected, JSON.stringify(shown));
   if (isAbsolute(address)) return { kind: 'local', path: address };
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(address)) {
     const url = URL.canParse(address) ? new URL(address) : undefined;

@@ -11,7 +11,7 @@
  * 4. Refs of one ref name move by compare-and-set. What touches worktree metadata or fetches holds the store's lock.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { gitLimits, type Git, type GitOptions } from '../git/git.ts';
@@ -24,19 +24,22 @@ export const rawAttributes = '* -text -eol -crlf -filter -ident -working-tree-en
 
 const fetchTriesMax = 3;
 
-const settings = [
-  ['core.autocrlf', 'false'],
-  ['core.symlinks', 'true'],
-  ['core.filemode', 'true'],
-  ['core.protectHFS', 'true'],
-  ['core.protectNTFS', 'true'],
-  ['core.logAllRefUpdates', 'false'],
-  ['gc.auto', '0'],
-  ['gc.pruneExpire', 'never'],
-  ['gc.worktreePruneExpire', 'never'],
-  ['maintenance.auto', 'false'],
-  ['transfer.unpackLimit', '100'],
-];
+const settings = `[core]
+	autocrlf = false
+	symlinks = true
+	filemode = true
+	protectHFS = true
+	protectNTFS = true
+	logAllRefUpdates = false
+[gc]
+	auto = 0
+	pruneExpire = never
+	worktreePruneExpire = never
+[maintenance]
+	auto = false
+[transfer]
+	unpackLimit = 100
+`;
 
 /** Flat names: a branch `a/b` that replaces a deleted branch `a` would not fit beside it. */
 const fetchedRef = (ref: string): string =>
@@ -82,8 +85,6 @@ export class Store {
       try {
         await this.#initialise(join(folder, 'origin.git'), objectFormat);
         await this.#initialise(join(folder, 'tasks.git'), objectFormat);
-        // A sandbox's user reads it.
-        await this.#git.run(['config', 'core.sharedRepository', '0644'], { gitDir: join(folder, 'origin.git') });
         writeFileSync(join(folder, 'tasks.git/objects/info/alternates'), '../../origin.git/objects\n');
         renameSync(folder, this.#folder);
       } finally {
@@ -93,6 +94,7 @@ export class Store {
   }
 
   async #initialise(gitDir: string, objectFormat: string): Promise<void> {
+    // A sandbox's user reads the one, and must not reach the other: it holds other tasks' work.
     const shared = gitDir.endsWith('origin.git') ? ['--shared=0644'] : [];
     await this.#git.run([
       'init',
@@ -105,11 +107,10 @@ export class Store {
       '--',
       gitDir,
     ]);
-    for (const [name, value] of settings) await this.#git.run(['config', name ?? '', value ?? ''], { gitDir });
+    appendFileSync(join(gitDir, 'config'), settings);
     mkdirSync(join(gitDir, 'info'), { recursive: true });
     writeFileSync(join(gitDir, 'info/attributes'), rawAttributes);
     mkdirSync(join(gitDir, 'objects/info'), { recursive: true });
-    // tasks.git holds other tasks' work.
     if (shared.length === 0) chmodSync(gitDir, 0o700);
   }
 

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { fixture, shell, taskId, write } from '../testing/fixture.ts';
+import { fixture, shell, taskId, write } from '../test-support/fixture.ts';
 import { openContext } from '../open.ts';
 import { prepare } from './prepare.ts';
 
@@ -13,8 +13,8 @@ test('a worktree holds the base, on a branch of its own, and belongs to the sand
   expect(node).toBe('node1');
   expect(readFileSync(join(tree, 'a.txt'), 'utf8')).toBe('a\n');
   expect(lstatSync(join(tree, 'dir/run.sh')).mode & 0o777).toBe(0o755);
-  if (process.getuid?.() === 0)
-    expect([lstatSync(tree).uid, lstatSync(join(tree, 'dir/run.sh')).uid]).toEqual([10_001, 10_001]);
+  const owner = process.getuid?.() === 0 ? 10_001 : process.getuid?.();
+  expect([lstatSync(tree).uid, lstatSync(join(tree, 'dir/run.sh')).uid]).toEqual([owner, owner]);
   expect(mounts.map(({ target, readOnly }) => [target, readOnly])).toEqual([
     ['/workspace', false],
     ['/workspace/.git', true],

@@ -31,6 +31,8 @@ export type Fixture = AsyncDisposable & {
   context: Context;
   repository: TemporaryRepository;
   dataFolder: string;
+  /** How operations name the repository: its path, or a URL. */
+  address: string;
   prepared(task?: string): Promise<Prepared & { tree: string }>;
   committed(task?: string, effectId?: string, protect?: string[]): ReturnType<typeof commit>;
   /** Git in tasks.git, as a test's eye. */
@@ -38,10 +40,11 @@ export type Fixture = AsyncDisposable & {
 };
 
 export async function fixture(
-  settings: RepositorySettings & { importLimits?: Partial<ImportLimits> } = {},
+  settings: RepositorySettings & { importLimits?: Partial<ImportLimits>; remote?: boolean } = {},
 ): Promise<Fixture> {
   const folder = await temporaryFolder('worktrees');
-  const repository = await temporaryRepository(settings);
+  const repository = await temporaryRepository(settings.remote === true ? { ...settings, bare: true } : settings);
+  const address = settings.remote === true ? `file://${repository.path}` : repository.path;
   const context = await openContext({
     dataFolder: join(folder.path, 'data'),
     node: 'node1',
@@ -52,10 +55,11 @@ export async function fixture(
     context,
     repository,
     dataFolder: context.layout.root,
+    address,
     async prepared(task = taskId) {
       const made = await prepare(context, {
         taskId: task,
-        repository: repository.path,
+        repository: address,
         baseBranch: repository.branch,
         slug: 'slug',
         setupKey: null,
@@ -69,7 +73,7 @@ export async function fixture(
       const { stdout } = await run('git', ['--git-dir', tasksGit, ...args], {
         env: isolatedGitEnvironment(folder.path),
       });
-      return stdout.trim();
+      return stdout.replace(/\n$/, '');
     },
     async [Symbol.asyncDispose]() {
       await context.trash.settle();
@@ -88,11 +92,12 @@ export function write(tree: string, path: string, content: string | Buffer): voi
   if (process.getuid?.() === 0) chownSync(file, uid, gid);
 }
 
-/** Runs a program, giving what it printed; throws when it fails. */
+/** Worktrees belong to the sandbox's user, and plain git must run there all the same to show what a plant does. */
+const configuration = join(import.meta.dirname, 'gitconfig');
+
+/** Runs a shell script, giving what it printed; throws when it fails. */
 export async function shell(script: string, cwd: string, environment: Record<string, string> = {}): Promise<string> {
-  const { stdout, stderr } = await run('sh', ['-c', script], {
-    cwd,
-    env: { ...isolatedGitEnvironment(cwd), ...environment },
-  });
+  const env = { ...isolatedGitEnvironment(cwd), GIT_CONFIG_GLOBAL: configuration, ...environment };
+  const { stdout, stderr } = await run('sh', ['-c', `exec </dev/null\n${script}`], { cwd, env });
   return stdout + stderr;
 }

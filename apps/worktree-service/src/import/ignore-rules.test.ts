@@ -1,0 +1,131 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import fc from 'fast-check';
+import { temporaryFolder } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { shell } from '../test-support/fixture.ts';
+import { isIgnored, matchGlob, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
+
+/** Untracked files that aren't ignored, as the import's walk finds them. */
+function ours(tree: string, folder = '', above: readonly IgnoreRules[] = []): string[] {
+  const entries = readdirSync(join(tree, folder), { withFileTypes: true });
+  const files = [...above];
+  const contents = ignoreFiles.get(folder === '' ? '.gitignore' : `${folder}/.gitignore`);
+  if (contents !== undefined) files.push(parseIgnoreFile(folder, Buffer.from(contents).toString('latin1')));
+  return entries.flatMap((entry) => {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (path === '.git' || isIgnored(files, Buffer.from(path).toString('latin1'), entry.isDirectory())) return [];
+    return entry.isDirectory() ? ours(tree, path, files) : [path];
+  });
+}
+
+const ignoreFiles = new Map<string, string>();
+
+/** The judgement of git itself, in a folder that no agent has written. */
+async function gits(tree: string): Promise<string[]> {
+  const listed = await shell('git ls-files -z --others --exclude-standard', tree);
+  return listed.split('\0').filter((path) => path !== '');
+}
+
+async function expectSame(files: string[], ignores: Record<string, string>): Promise<void> {
+  await using folder = await temporaryFolder('ignore');
+  await shell('git init -q .', folder.path);
+  ignoreFiles.clear();
+  for (const [path, content] of [...files.map((file) => [file, ''] as const), ...Object.entries(ignores)]) {
+    mkdirSync(dirname(join(folder.path, path)), { recursive: true });
+    writeFileSync(join(folder.path, path), content);
+    if (path.endsWith('.gitignore')) ignoreFiles.set(path, content);
+  }
+  expect(ours(folder.path).toSorted()).toEqual((await gits(folder.path)).toSorted());
+}
+
+const files = [
+  'a.log',
+  'b.txt',
+  'keep.log',
+  'build/out.js',
+  'build/keep/me.txt',
+  'src/build/x.js',
+  'src/a.log',
+  'src/deep/er/a.log',
+  'node_modules/x/index.js',
+  'src/node_modules/y.js',
+  'docs/a/b/c.md',
+  'docs/c.md',
+  '#hash',
+  '!bang',
+  'sp ace',
+  'trail ',
+  'a[b]c',
+  'x\\y',
+  'foo/bar/baz',
+  'foo/baz',
+  'foo/bar2/q/baz',
+  'ä.txt',
+  '.env',
+  '.hidden/x',
+  'A.LOG',
+  'tmp',
+  'src/tmp/file',
+  'file1',
+  'file2',
+  'fileA',
+  'file-',
+];
+
+test.each<[string, Record<string, string>]>([
+  ['plain names and stars', { '.gitignore': '*.log\n!keep.log\nnode_modules\n.env\n' }],
+  ['anchors', { '.gitignore': '/build\n/src/build/\ndocs/c.md\n/tmp\n' }],
+  ['folders only', { '.gitignore': 'build/\ntmp/\nb.txt/\n' }],
+  ['re-inclusion below an excluded folder fails', { '.gitignore': 'build/\n!build/keep/me.txt\n' }],
+  ['re-inclusion of what a star excluded', { '.gitignore': '/build/*\n!/build/keep\n' }],
+  [
+    'nested files',
+    { '.gitignore': '*.log\nbuild\n', 'src/.gitignore': '!a.log\n!build\n', 'src/deep/.gitignore': 'er/*\n' },
+  ],
+  ['double stars', { '.gitignore': '**/baz\ndocs/**/c.md\nsrc/**\n!src/build\n' }],
+  ['double stars in the middle', { '.gitignore': 'foo/**/baz\n**/node_modules/**\na**.log\n' }],
+  ['comments, blanks and escapes', { '.gitignore': '# no\n\n\\#hash\n\\!bang\nsp ace\ntrail\\ \nb.txt   \nx\\\\y\n' }],
+  ['classes', { '.gitignore': 'file[0-9]\nfile[!0-9a-z]\na\\[b\\]c\n[[:upper:]].LOG\n' }],
+  ['odd classes', { '.gitignore': 'file[]-]\nfile[^1]\nfile[1\n[a-c].txt\nfile[z-a]\n' }],
+  ['line ends of Windows and a mark', { '.gitignore': '\ufeff*.log\r\ntmp\r\n' }],
+  ['everything', { '.gitignore': '*\n!*/\n!*.md\n' }],
+  ['slashes alone', { '.gitignore': '/\n//\n/*\n!/src\n' }],
+  ['trailing double star', { '.gitignore': 'docs/**\nfoo/bar/**\n' }],
+  ['other than ASCII', { '.gitignore': 'ä.txt\n?.log\n' }],
+])('git agrees on %s', async (_name, ignores) => {
+  await expectSame(files, ignores);
+});
+
+test('git agrees on whatever is made up', { timeout: 60_000 }, async () => {
+  const part = fc.constantFrom('a', 'b', 'ab', '*', '**', '?', 'a*', '*b', '[ab]', '[!a]', '\\a', 'a?b');
+  const line = fc
+    .tuple(
+      fc.constantFrom('', '!', ''),
+      fc.constantFrom('', '/', ''),
+      fc.array(part, { minLength: 1, maxLength: 3 }),
+      fc.constantFrom('', '/', ''),
+    )
+    .map(([negation, start, parts, end]) => negation + start + parts.join('/') + end);
+  const content = fc.array(line, { minLength: 1, maxLength: 4 }).map((lines) => `${lines.join('\n')}\n`);
+  const names = ['a', 'b', 'ab', 'ba', 'acb'];
+  const tree = names.flatMap((one) =>
+    one === 'a' || one === 'b'
+      ? names.flatMap((two) => (two === 'b' ? names.map((three) => `${one}/${two}/${three}`) : [`${one}/${two}`]))
+      : [one],
+  );
+  await fc.assert(
+    fc.asyncProperty(content, fc.option(content, { nil: undefined }), async (root, below) => {
+      await expectSame(tree, { '.gitignore': root, ...(below === undefined ? {} : { 'a/.gitignore': below }) });
+    }),
+    { numRuns: 120 },
+  );
+});
+
+test('no pattern takes long', () => {
+  const startedAt = performance.now();
+  expect(matchGlob('*a'.repeat(100) + 'b', 'a'.repeat(250))).toBe(false);
+  const rules = parseIgnoreFile('', `${Array.from({ length: 60 }, () => '**/a').join('/')}/b\n`);
+  expect(isIgnored([rules], Array.from({ length: 100 }, () => 'a').join('/'), false)).toBe(false);
+  expect(performance.now() - startedAt).toBeLessThan(500);
+});

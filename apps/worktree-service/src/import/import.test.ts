@@ -1,0 +1,157 @@
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openContext } from '../open.ts';
+import { date, fixture, message, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
+import { checkpoint, commit } from './import.ts';
+
+const files = {
+  'README.md': '# x\n',
+  'src/a.txt': 'a\nb\n',
+  'src/b.txt': 'b\n',
+  'run.sh': { text: '#!/bin/sh\n', executable: true },
+};
+
+async function committedOf(f: Fixture) {
+  const result = await f.committed();
+  if (result.status !== 'committed') throw new Error(result.status);
+  return result;
+}
+
+test('changes, additions, deletions, modes and links become one conventional commit', async () => {
+  await using f = await fixture({ files });
+  const { tree, branch, baseCommit } = await f.prepared();
+  write(tree, 'src/a.txt', 'a\nB\nc\n');
+  write(tree, 'new/deep/file.txt', 'new\n');
+  rmSync(join(tree, 'src/b.txt'));
+  chmodSync(join(tree, 'run.sh'), 0o644);
+  symlinkSync('../src/a.txt', join(tree, 'new/link'));
+  mkdirSync(join(tree, 'empty'));
+  const result = await committedOf(f);
+  expect(result).toMatchObject({
+    filesChanged: 5,
+    additions: 4,
+    deletions: 2,
+    paths: ['new/deep/file.txt', 'new/link', 'run.sh', 'src/a.txt', 'src/b.txt'],
+  });
+  expect(await f.tasks('rev-parse', branch)).toBe(result.commit);
+  expect(await f.tasks('log', '-1', '--format=%P %T', branch)).toBe(`${baseCommit} ${result.tree}`);
+  expect(await f.tasks('log', '-1', '--format=%an <%ae> %aI %cI', branch)).toBe(
+    'Coppice <coppice@coppice.invalid> 2026-02-03T04:05:06+00:00 2026-02-03T04:05:06+00:00',
+  );
+  expect(await f.tasks('log', '-1', '--format=%B', branch)).toBe(
+    `feat(core): do it\n\nCoppice-Task: ${taskId}\nCoppice-Run: ${runId}\nCoppice-Effect: commit_${taskId}\n`,
+  );
+  expect(await f.tasks('ls-tree', '-r', '--format=%(objectmode) %(path)', branch)).toBe(
+    '100644 README.md\n100644 new/deep/file.txt\n120000 new/link\n100644 run.sh\n100644 src/a.txt',
+  );
+  expect(await f.tasks('for-each-ref', 'refs/coppice/import')).toBe('');
+  expect(await f.tasks('fsck', '--strict', '--no-dangling')).toBe('');
+});
+
+test('nothing changed is told as such', async () => {
+  await using f = await fixture({ files });
+  await f.prepared();
+  expect(await f.committed()).toEqual({ status: 'no-changes' });
+});
+
+test('a file becomes a folder and a folder a file', async () => {
+  await using f = await fixture({ files });
+  const { tree } = await f.prepared();
+  rmSync(join(tree, 'README.md'));
+  write(tree, 'README.md/inside.txt', 'x');
+  rmSync(join(tree, 'src'), { recursive: true });
+  write(tree, 'src', 'now a file');
+  const { commit: id } = await committedOf(f);
+  expect(await f.tasks('ls-tree', '-r', '--name-only', id)).toBe('README.md/inside.txt\nrun.sh\nsrc');
+});
+
+test('ignored files stay out, tracked ones are never ignored', async () => {
+  await using f = await fixture({ files: { ...files, '.gitignore': '*.log\nbuild/\n' } });
+  await f.repository.git(
+    'update-index',
+    '--add',
+    '--cacheinfo',
+    `100644,${await f.repository.git('rev-parse', 'HEAD:README.md')},build/tracked.txt`,
+  );
+  await f.repository.git('commit', '-qm', 'track one file of an ignored folder');
+  const { tree } = await f.prepared();
+  write(tree, 'x.log', 'x');
+  write(tree, 'build/other.txt', 'x');
+  write(tree, 'build/tracked.txt', 'changed');
+  write(tree, 'kept.txt', 'x');
+  expect(await f.committed()).toMatchObject({ paths: ['build/tracked.txt', 'kept.txt'] });
+});
+
+test('the same effect gives the same answer, whatever has happened to the worktree since', async () => {
+  await using f = await fixture({ files });
+  const { tree } = await f.prepared();
+  write(tree, 'x.txt', 'x');
+  const [first, second] = await Promise.all([f.committed(), f.committed()]);
+  write(tree, 'y.txt', 'y');
+  expect([second, await f.committed()]).toEqual([first, first]);
+  expect(await f.committed(taskId, 'another')).toMatchObject({ paths: ['y.txt'] });
+});
+
+test.each(['imported', 'commit-recorded'])('a crash at %s, then the repeat: one commit, the same', async (point) => {
+  await using f = await fixture({ files });
+  const { tree, branch } = await f.prepared();
+  write(tree, 'x.txt', 'x');
+  const crashing = await openContext({
+    dataFolder: f.dataFolder,
+    node: 'node1',
+    reached: (at) => {
+      if (at === point) throw new Error('crash');
+    },
+  });
+  const input = { taskId, runId, effectId: `commit_${taskId}`, message: message(), protect: [] };
+  await expect(commit(crashing, input)).rejects.toThrow('crash');
+  const result = await committedOf(f);
+  expect(await f.tasks('rev-list', '--count', branch)).toBe('2');
+  expect(await f.tasks('rev-parse', branch)).toBe(result.commit);
+});
+
+test('attributes and line ends change no byte on the way out and in', async () => {
+  await using f = await fixture();
+  await f.repository.git('config', 'core.autocrlf', 'false');
+  await f.repository.commit('bytes', { 'crlf.txt': 'a\r\nb\r\n', 'lf.txt': 'a\nb\n', 'ident.txt': '$Id$\n' });
+  await f.repository.commit('attributes', { '.gitattributes': '* text=auto eol=crlf\nident.txt ident\n' });
+  const { tree } = await f.prepared();
+  expect(await f.committed()).toEqual({ status: 'no-changes' });
+  write(tree, 'crlf.txt', 'a\r\nB\r\n');
+  const { commit: id } = await committedOf(f);
+  expect(await f.tasks('show', `${id}:crlf.txt`)).toBe('a\r\nB\r');
+});
+
+test('large files are streamed', async () => {
+  await using f = await fixture({ files });
+  const { tree } = await f.prepared();
+  write(tree, 'large.bin', Buffer.alloc(9 * 1024 * 1024, 'x'));
+  const { commit: id } = await committedOf(f);
+  expect(await f.tasks('cat-file', '-s', `${id}:large.bin`)).toBe(String(9 * 1024 * 1024));
+});
+
+test('protected paths are told, whatever their case', async () => {
+  await using f = await fixture({ files });
+  const { tree } = await f.prepared();
+  for (const path of ['.github/workflows/ci.yml', '.GitHub/x', 'package.json', 'src/ok.txt', '.github/a"b'])
+    write(tree, path, 'x');
+  const result = await f.committed(taskId, 'protected', ['.github/**', 'package.json']);
+  expect(result).toMatchObject({
+    protectedPaths: ['.GitHub/x', '".github/a\\"b"', '.github/workflows/ci.yml', 'package.json'],
+  });
+});
+
+test('a checkpoint keeps the present state off the branch', async () => {
+  await using f = await fixture({ files });
+  const { tree, branch, baseCommit } = await f.prepared();
+  const input = { taskId, runId, date };
+  expect(await checkpoint(f.context, { ...input, effectId: 'c1' })).toEqual({ commit: null });
+  write(tree, 'x.txt', '1');
+  await checkpoint(f.context, { ...input, effectId: 'c2' });
+  writeFileSync(join(tree, 'x.txt'), '2');
+  const { commit: id } = await checkpoint(f.context, { ...input, effectId: 'c3' });
+  expect(await f.tasks('show', `refs/coppice/checkpoint/${taskId}:x.txt`)).toBe('2');
+  expect(await f.tasks('rev-parse', `refs/coppice/checkpoint/${taskId}`)).toBe(id);
+  expect(await f.tasks('rev-parse', branch)).toBe(baseCommit);
+});

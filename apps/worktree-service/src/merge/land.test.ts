@@ -1,0 +1,194 @@
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { startProcess } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
+import { landInput, landOf, mergeOf, readyTask } from '../test-support/task.ts';
+
+const subjects = (f: Fixture, ref = 'main') => f.repository.git('log', '--first-parent', '--format=%s', ref);
+
+test('a clean checkout is fast-forwarded with its files', async () => {
+  await using f = await fixture();
+  const ready = await readyTask(f, 'one', { 'new.txt': 'new' });
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(await f.repository.head()).toBe(ready.commit);
+  expect(readFileSync(join(f.repository.path, 'new.txt'), 'utf8')).toBe('new');
+  expect(await f.repository.git('status', '--porcelain')).toBe('');
+  expect(await f.repository.git('log', '-1', '--format=%P')).toBe(`${ready.tip} ${ready.taskCommit}`);
+});
+
+test('untracked files of the user do not hold a landing up, unless they are in its way', async () => {
+  await using f = await fixture();
+  writeFileSync(join(f.repository.path, 'mine.txt'), 'mine');
+  expect(await landOf(f, await readyTask(f, 'one', { 'new.txt': 'new' }))).toMatchObject({ status: 'landed' });
+  writeFileSync(join(f.repository.path, 'second.txt'), 'mine');
+  const result = await landOf(f, await readyTask(f, 'two', { 'second.txt': 'theirs' }));
+  expect(result).toMatchObject({
+    status: 'landed-pending',
+    reason: expect.stringMatching(/git refuses .*second\.txt/),
+  });
+  expect(readFileSync(join(f.repository.path, 'second.txt'), 'utf8')).toBe('mine');
+});
+
+test('a dirty checkout is untouched; the work chains, and one command finishes it', async () => {
+  await using f = await fixture();
+  const file = join(f.repository.path, 'README.md');
+  appendFileSync(file, 'in progress');
+  const before = [
+    await f.repository.git('status', '--porcelain'),
+    await f.repository.head(),
+    readFileSync(file, 'utf8'),
+    lstatSync(file).mtimeMs,
+  ];
+  const one = await readyTask(f, 'one', { 'one.txt': '1' });
+  const pending = await landOf(f, one);
+  expect(pending).toMatchObject({
+    status: 'landed-pending',
+    commit: one.commit,
+    reason: expect.stringMatching(/aren't committed/),
+  });
+  expect(await landOf(f, one)).toMatchObject({ status: 'landed-pending', commit: one.commit });
+  const two = await readyTask(f, 'two', { 'two.txt': '2' });
+  expect(two.tip).toBe(one.commit);
+  expect(await landOf(f, two)).toMatchObject({ status: 'landed-pending' });
+  expect([
+    await f.repository.git('status', '--porcelain'),
+    await f.repository.head(),
+    readFileSync(file, 'utf8'),
+    lstatSync(file).mtimeMs,
+  ]).toEqual(before);
+  await f.repository.git('commit', '-qam', 'my own');
+  if (pending.status !== 'landed-pending') throw new Error(pending.status);
+  await shell(pending.finishCommand, '/');
+  expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt\ntwo.txt');
+  const three = await readyTask(f, 'three', { 'three.txt': '3' });
+  expect(await landOf(f, three)).toEqual({ status: 'landed', commit: three.commit });
+  expect(await f.repository.git('for-each-ref', 'refs/coppice/landed')).toBe('');
+});
+
+test('what was pending when the user went another way stays reachable', async () => {
+  await using f = await fixture();
+  appendFileSync(join(f.repository.path, 'README.md'), 'in progress');
+  const one = await readyTask(f, 'one', { 'one.txt': '1' });
+  await landOf(f, one);
+  await f.repository.git('commit', '-qam', 'another way');
+  appendFileSync(join(f.repository.path, 'README.md'), 'again');
+  const two = await readyTask(f, 'two', { 'two.txt': '2' });
+  expect(await landOf(f, two)).toMatchObject({ status: 'landed-pending' });
+  expect(await f.repository.git('rev-parse', `refs/coppice/superseded/${one.commit}`)).toBe(one.commit);
+});
+
+test('a branch that is not checked out moves without a checkout', async () => {
+  await using f = await fixture();
+  await f.repository.git('switch', '-qc', 'other');
+  appendFileSync(join(f.repository.path, 'README.md'), 'in progress');
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(await f.repository.head('main')).toBe(ready.commit);
+  expect(existsSync(join(f.repository.path, 'one.txt'))).toBe(false);
+});
+
+test("a checkout in another worktree of the user's is found, a branch that is being rebased too", async () => {
+  await using f = await fixture();
+  await f.repository.git('switch', '-qc', 'other');
+  await f.repository.git('worktree', 'add', '-q', '../linked tree', 'main');
+  const linked = join(f.repository.path, '../linked tree');
+  const one = await readyTask(f, 'one', { 'one.txt': '1' });
+  expect(await landOf(f, one)).toMatchObject({ status: 'landed' });
+  expect(readFileSync(join(linked, 'one.txt'), 'utf8')).toBe('1');
+  writeFileSync(join(linked, 'README.md'), 'dirty');
+  const two = await landOf(f, await readyTask(f, 'two', { 'two.txt': '2' }));
+  expect(two).toMatchObject({
+    status: 'landed-pending',
+    finishCommand: `git -C '${linked}' merge refs/coppice/landed/main`,
+  });
+  await f.repository.git('-C', linked, 'commit', '-qam', 'mine');
+  await f.repository.git('-C', linked, '-c', 'sequence.editor=sed -i s/^pick/edit/', 'rebase', '-q', '-i', 'HEAD~1');
+  const three = await readyTask(f, 'three', { 'three.txt': '3' });
+  expect(await landOf(f, three)).toMatchObject({ status: 'landed-pending', reason: expect.stringMatching(/rebased/) });
+});
+
+test('a bare repository: the branch and the record of the landing move together', async () => {
+  await using f = await fixture({ bare: true });
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' }, { method: 'squash' });
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(await f.repository.git('for-each-ref', '--format=%(objectname) %(refname)')).toBe(
+    `${ready.commit} refs/coppice/done/land_one\n${ready.commit} refs/heads/main`,
+  );
+  expect(await f.repository.git('log', '-1', '--format=%P')).toBe(ready.tip);
+  expect(await f.repository.git('fsck', '--strict', '--no-dangling')).toBe('');
+});
+
+test('a moved target is told with its tip, and merged anew', async () => {
+  await using f = await fixture();
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  const tip = await f.repository.commit('in between', { 'other.txt': 'x' });
+  expect(await landOf(f, ready)).toEqual({ status: 'moved', tip });
+  const again = await mergeOf(f, 'one', ready.taskCommit, { attempt: 2 });
+  expect(again).toMatchObject({ status: 'merged-in-store', tip });
+});
+
+test("hooks and files of the user's repository: theirs stay theirs, and no hook runs", async () => {
+  await using f = await fixture();
+  const mark = join(f.repository.path, '../hook-ran');
+  for (const hook of ['post-merge', 'reference-transaction', 'post-checkout', 'pre-merge-commit']) {
+    writeFileSync(join(f.repository.path, '.git/hooks', hook), `#!/bin/sh\ntouch '${mark}'\n`);
+    chmodSync(join(f.repository.path, '.git/hooks', hook), 0o755);
+  }
+  await f.repository.git('commit', '-q', '--allow-empty', '-m', 'fires');
+  expect(existsSync(mark)).toBe(true);
+  await shell(`rm '${mark}'`, '/');
+  expect(await landOf(f, await readyTask(f, 'one', { 'one.txt': '1' }))).toMatchObject({ status: 'landed' });
+  expect(existsSync(mark)).toBe(false);
+});
+
+test.skipIf(process.getuid?.() !== 0)("root's landing leaves a user's repository to the user", async () => {
+  await using f = await fixture();
+  const [uid, gid] = [12_345, 12_345];
+  chmodSync(join(f.repository.path, '..'), 0o755);
+  for (const path of ['', ...readdirSync(f.repository.path, { recursive: true, encoding: 'utf8' })])
+    chownSync(join(f.repository.path, path), uid, gid);
+  expect(await landOf(f, await readyTask(f, 'one', { 'one.txt': '1' }))).toMatchObject({ status: 'landed' });
+  const owners = readdirSync(f.repository.path, { recursive: true, encoding: 'utf8' }).map(
+    (path) => lstatSync(join(f.repository.path, path)).uid,
+  );
+  expect(new Set(owners)).toEqual(new Set([uid]));
+});
+
+const crashes = (['merge', 'squash'] as const).flatMap((method) =>
+  (['checked out', 'bare', 'remote', 'dirty'] as const).flatMap((where) =>
+    (['landing-transferred', 'landed'] as const)
+      .filter((point) => where !== 'remote' || point === 'landed')
+      .map((point) => ({ method, where, point })),
+  ),
+);
+
+test.each(crashes)(
+  '$method at a $where origin: SIGKILL at $point, then the repeat: one commit',
+  async ({ method, where, point }) => {
+    await using f = await fixture({ bare: where === 'bare', remote: where === 'remote' });
+    if (where === 'dirty') appendFileSync(join(f.repository.path, 'README.md'), 'dirty');
+    const ready = await readyTask(f, 'one', { 'one.txt': '1' }, { method });
+    const program = join(import.meta.dirname, 'test-programs/land-and-die.ts');
+    await using child = startProcess(program, [f.dataFolder, point, JSON.stringify(landInput(f, ready))]);
+    expect(await child.exited).toMatchObject({ signal: 'SIGKILL' });
+    const status = where === 'dirty' ? 'landed-pending' : 'landed';
+    expect(await landOf(f, ready)).toMatchObject({ status, commit: ready.commit });
+    const ref = where === 'dirty' ? 'refs/coppice/landed/main' : 'main';
+    expect(await subjects(f, ref)).toBe('feat(core): merge one\nchore: first commit');
+    // A landing that is prepared again finds that there is nothing left to do.
+    expect(await mergeOf(f, 'one', ready.taskCommit, { method, attempt: 2 })).toEqual({
+      status: 'already-merged',
+      tip: ready.commit,
+    });
+  },
+);

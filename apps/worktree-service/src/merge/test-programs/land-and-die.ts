@@ -1,0 +1,15 @@
+/** Lands by the JSON given as its argument, and ends itself by SIGKILL at a named point, as a crash would. */
+import type { CrashPoint } from '../../context.ts';
+import { openContext } from '../../open.ts';
+import { land, type LandInput } from '../land.ts';
+
+const [dataFolder = '', point = '', input = ''] = process.argv.slice(2);
+const context = await openContext({
+  dataFolder,
+  node: 'node1',
+  reached: (at: CrashPoint) => {
+    if (at === point) process.kill(process.pid, 'SIGKILL');
+  },
+});
+await land(context, JSON.parse(input) as LandInput);
+process.stdout.write(`never reached ${point}\n`);
