@@ -1,0 +1,77 @@
+import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { fixture } from '../test-support/fixture.ts';
+import { landOf, mergeOf, readyTask } from '../test-support/task.ts';
+import { removeCheckout } from './prepare-merge.ts';
+
+const source = (merged: Awaited<ReturnType<typeof mergeOf>>): string =>
+  merged.status === 'merged-in-store' ? (merged.checkout?.mounts[0]?.source ?? '') : '';
+
+test('the folder to verify holds exactly the merged tree, and no git', async () => {
+  await using f = await fixture({ files: { 'a.txt': 'a\n', 'run.sh': { text: '#!/bin/sh\n', executable: true } } });
+  const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
+  await f.repository.commit('in between', { 'c.txt': 'c\n' });
+  const merged = await mergeOf(f, 'one', ready.taskCommit, { checkout: true, attempt: 2 });
+  const tree = source(merged);
+  expect(['a.txt', 'b.txt', 'c.txt'].map((path) => readFileSync(join(tree, path), 'utf8'))).toEqual([
+    'a\n',
+    'b\n',
+    'c\n',
+  ]);
+  expect(lstatSync(join(tree, 'run.sh')).mode & 0o777).toBe(0o755);
+  expect(lstatSync(join(tree, 'b.txt')).uid).toBe(process.getuid?.() === 0 ? 10_001 : process.getuid?.());
+  expect(existsSync(join(tree, '.git'))).toBe(false);
+});
+
+test('a repeat answers the same, and leaves a folder in use alone', async () => {
+  await using f = await fixture();
+  const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
+  const [first, second] = await Promise.all(
+    [1, 2].map(() => mergeOf(f, 'one', ready.taskCommit, { checkout: true, attempt: 2 })),
+  );
+  if (first === undefined) throw new Error('no answer');
+  expect(second).toEqual(first);
+  writeFileSync(join(source(first), 'made-by-verify'), '');
+  await f.repository.commit('moved', { 'x.txt': '' });
+  expect(await mergeOf(f, 'one', ready.taskCommit, { checkout: true, attempt: 2 })).toEqual(first);
+  expect(existsSync(join(source(first), 'made-by-verify'))).toBe(true);
+  removeCheckout(f.context, { taskId: 'one', checkoutId: 'merge_one_2' });
+  expect(existsSync(source(first))).toBe(false);
+});
+
+test('the same merge made twice is the same commit', async () => {
+  await using f = await fixture();
+  const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
+  removeCheckout(f.context, { taskId: 'one', checkoutId: 'merge_one_1' });
+  expect(await mergeOf(f, 'one', ready.taskCommit)).toMatchObject({ commit: ready.commit });
+});
+
+test('a conflict names its paths', async () => {
+  await using f = await fixture({ files: { 'a.txt': 'a\n', 'ü b.txt': 'a\n' } });
+  const ready = await readyTask(f, 'one', { 'a.txt': 'mine\n', 'ü b.txt': 'mine\n' });
+  const tip = await f.repository.commit('theirs', { 'a.txt': 'theirs\n', 'ü b.txt': 'theirs\n' });
+  expect(await mergeOf(f, 'one', ready.taskCommit, { attempt: 2 })).toEqual({
+    status: 'conflict',
+    tip,
+    paths: ['a.txt', 'ü b.txt'],
+  });
+});
+
+test('work that the target has already is told as such', async () => {
+  await using f = await fixture();
+  const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
+  const tip = await f.repository.commit('the same by hand', { 'b.txt': 'b\n' });
+  expect(await mergeOf(f, 'one', ready.taskCommit, { attempt: 2 })).toEqual({ status: 'already-merged', tip });
+});
+
+test('many landings chain', async () => {
+  await using f = await fixture({ bare: true });
+  for (const name of ['one', 'two', 'three']) {
+    const ready = await readyTask(f, name, { [`${name}.txt`]: name }, { method: 'squash' });
+    expect(await landOf(f, ready)).toMatchObject({ status: 'landed' });
+  }
+  expect(await f.repository.git('log', '--format=%s', 'main')).toBe(
+    'feat(core): merge three\nfeat(core): merge two\nfeat(core): merge one\nchore: first commit',
+  );
+});

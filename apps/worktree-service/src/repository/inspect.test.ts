@@ -1,0 +1,83 @@
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryFolder } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { fixture } from '../test-support/fixture.ts';
+import { landOf, readyTask } from '../test-support/task.ts';
+import { writeFileSync } from 'node:fs';
+import { diff, inspect } from './inspect.ts';
+
+test('one repository has one id, however it is named', async () => {
+  await using f = await fixture();
+  await using folder = await temporaryFolder('names');
+  symlinkSync(f.repository.path, join(folder.path, 'link'));
+  await f.repository.git('worktree', 'add', '-q', '-b', 'other', '../linked');
+  const names = [
+    f.repository.path,
+    `${f.repository.path}/`,
+    join(folder.path, 'link'),
+    join(f.repository.path, '.git'),
+    join(f.repository.path, '../linked'),
+  ];
+  const answers = await Promise.all(names.map((repository) => inspect(f.context, { repository, baseBranch: 'main' })));
+  expect(new Set(answers.map(({ repositoryId }) => repositoryId)).size).toBe(1);
+  expect(answers[2]).toMatchObject({ repository: f.repository.path, baseCommit: await f.repository.head() });
+});
+
+test('a wrong branch is told with near ones', async () => {
+  await using f = await fixture();
+  for (const name of ['develop', 'maintenance', 'release/1.0']) await f.repository.git('branch', name);
+  await expect(inspect(f.context, { repository: f.address, baseBranch: 'develp' })).rejects.toMatchObject({
+    code: 'branch-not-found',
+    message: expect.stringMatching(/^baseBranch: no branch "develp" in the repository; it has develop, /),
+    details: { issues: [{ field: 'baseBranch', received: 'develp' }] },
+  });
+});
+
+test('what is no repository is told as such: absent, a plain folder, a folder inside one, our own data', async () => {
+  await using f = await fixture({ files: { 'src/a.txt': '' } });
+  await using folder = await temporaryFolder('plain');
+  const { tree } = await f.prepared();
+  const wrong: [string, RegExp][] = [
+    ['/nonexistent', /no such folder/],
+    [folder.path, /not a git repository/],
+    [join(f.repository.path, 'src'), /inside a repository/],
+    [join(f.repository.path, '.git/refs'), /inside the git directory/],
+    [tree, /data folder/],
+  ];
+  for (const [repository, text] of wrong) {
+    await expect(inspect(f.context, { repository, baseBranch: 'main' })).rejects.toMatchObject({
+      code: 'repository-not-found',
+      message: expect.stringMatching(text),
+    });
+  }
+});
+
+test('what waits to be merged into a checkout is the tip', async () => {
+  await using f = await fixture();
+  writeFileSync(join(f.repository.path, 'README.md'), 'dirty');
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  await landOf(f, ready);
+  expect(await inspect(f.context, { repository: f.address, baseBranch: 'main' })).toMatchObject({
+    baseCommit: ready.commit,
+  });
+});
+
+test('a diff is a patch, cut where it is too long', async () => {
+  await using f = await fixture();
+  const ready = await readyTask(f, 'one', { 'one.txt': `${'x'.repeat(5_000)}\n`, 'README.md': 'changed\n' });
+  const input = { repository: f.address, baseCommit: ready.tip, commit: ready.taskCommit };
+  const whole = await diff(f.context, { ...input, bytesMax: 100_000 });
+  expect(whole).toMatchObject({
+    truncated: false,
+    patch: expect.stringMatching(/^diff --git a\/README\.md b\/README\.md[^]*\n\+changed\n[^]*\n\+x{5000}\n$/),
+  });
+  const cut = await diff(f.context, { ...input, bytesMax: 100 });
+  expect(cut).toEqual({ truncated: true, patch: whole.patch.slice(0, 100) });
+  await expect(diff(f.context, { ...input, commit: '0'.repeat(40), bytesMax: 100 })).rejects.toMatchObject({
+    code: 'not-found',
+  });
+  await expect(diff(f.context, { ...input, commit: '--output=/tmp/x', bytesMax: 100 })).rejects.toMatchObject({
+    code: 'invalid-request',
+  });
+});
