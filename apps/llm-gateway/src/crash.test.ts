@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { readCount, turnPoints } from './index.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
 
-const program = path.join(import.meta.dirname, 'test-support/gateway-process.ts');
+const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
 const taskId = 'taaaaaaaaaaaaaaaa';
 const first = { effectId: `task_${taskId}_1_1`, taskId, model: 'scripted/plan.yaml', prompt: 'write it' };
 /** What the actor orders when it is told `unknown`: another effect. */

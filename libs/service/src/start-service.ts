@@ -6,7 +6,7 @@
  * 1. The service's own work stops before its membership ends (else another process would take over what is still being done), and that
  *    before the connection is closed.
  * 2. What a failed or aborted start has begun is undone before it throws.
- * 3. stop() returns within `stopMsMax` and doesn't throw; a second call waits for the first.
+ * 3. stop() returns within `stopMsMax` (default: the limit of that name) and doesn't throw; a second call waits for the first.
  */
 import type { Bus, Membership } from '@coppice/bus';
 import { joinMembers } from '@coppice/bus';
@@ -42,6 +42,8 @@ export type ServiceSettings = {
   monitoringUrl?: string;
   /** How long to wait for a NATS server; default 60 s. */
   startWaitMs?: number;
+  /** Default `serviceLimits.stopMsMax`. */
+  stopMsMax?: number;
   clock?: Clock;
   /** Ends the start. */
   signal?: AbortSignal;
@@ -64,7 +66,7 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
   const { name, version, node, clock = systemClock, replicas = 1 } = settings;
   const signal = settings.signal ?? new AbortController().signal;
   const log = createLogger(name);
-  const undo = new Undo(log);
+  const undo = new Undo(log, settings.stopMsMax ?? serviceLimits.stopMsMax);
   try {
     const bus = await connectPatiently(
       { ...settings.connection, name: `${name}@${node}` },
@@ -102,10 +104,12 @@ function lossOf(bus: Bus, undo: Undo): Promise<Error> {
 class Undo {
   readonly #steps: { name: string; run: () => Promise<void> }[] = [];
   readonly #log: Logger;
+  readonly #msMax: number;
   #running: Promise<void> | null = null;
 
-  constructor(log: Logger) {
+  constructor(log: Logger, msMax: number) {
     this.#log = log;
+    this.#msMax = msMax;
   }
 
   get isRunning(): boolean {
@@ -123,14 +127,14 @@ class Undo {
 
   async #runAll(): Promise<void> {
     const { promise: tooLong, resolve } = Promise.withResolvers<'too long'>();
-    const timer = setTimeout(() => resolve('too long'), serviceLimits.stopMsMax);
+    const timer = setTimeout(() => resolve('too long'), this.#msMax);
     try {
       for (const step of this.#steps.toReversed()) {
         const result = await Promise.race([this.#attempt(step), tooLong]);
         if (result !== 'too long') continue;
         this.#log.error(
           { step: step.name },
-          `not stopped within ${serviceLimits.stopMsMax} ms; what is left is taken over by others`,
+          `not stopped within ${this.#msMax} ms; what is left is taken over by others`,
         );
         return;
       }

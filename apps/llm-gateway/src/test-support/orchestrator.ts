@@ -4,8 +4,8 @@ import type { Outcome, TranscriptEntry } from '@coppice/contracts';
 import { eventually } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 
-export const tenant = 'default';
-export const runId = 'raaaaaaaaaaaaaaaa';
+const tenant = 'default';
+const runId = 'raaaaaaaaaaaaaaaa';
 
 export type Turn = { effectId: string; taskId: string; model: string; prompt: string; timeLimitMs?: number };
 
