@@ -1,4 +1,5 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { link, mkdir, unlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Mount } from './port.ts';
@@ -20,10 +21,18 @@ export async function userFileMounts(stateFolder: string, user: { uid: number; g
   const mounts: Mount[] = [];
   for (const [name, lines] of Object.entries({ passwd, group })) {
     const source = join(folder, name);
-    const draft = `${source}.${randomUUID()}`;
-    await writeFile(draft, `${lines.join('\n')}\n`, { mode: 0o644 });
-    await rename(draft, source);
+    if (!existsSync(source)) await writeOnce(source, `${lines.join('\n')}\n`);
     mounts.push({ source, target: `/etc/${name}`, readOnly: true });
   }
   return mounts;
+}
+
+/** Whole or not at all, and never replaced: a mount of a file that was replaced in between fails. */
+async function writeOnce(file: string, text: string): Promise<void> {
+  const draft = `${file}.${randomUUID()}`;
+  await writeFile(draft, text, { mode: 0o644 });
+  await link(draft, file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await unlink(draft);
 }
