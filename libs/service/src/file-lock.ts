@@ -17,7 +17,8 @@ export function tryFileLock(file: string): FileLock | undefined {
     return { release: () => database.close() };
   } catch (error) {
     database.close();
-    if (typeof error === 'object' && error !== null && 'errcode' in error && error.errcode === sqliteBusy) return undefined;
+    if (typeof error === 'object' && error !== null && 'errcode' in error && error.errcode === sqliteBusy)
+      return undefined;
     throw error;
   }
 }
