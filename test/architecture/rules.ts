@@ -62,6 +62,7 @@ const vendorRules: readonly VendorRule[] = [
       'libs/durable-actor': any,
       'apps/llm-gateway': any,
       'apps/worktree-service': any,
+      'apps/container-service': any,
       'apps/orchestrator': any,
       'apps/cli': any,
     },

@@ -33,6 +33,9 @@ const stage = '/run/coppice-stage';
 const statusDescriptor = 3;
 const seccompDescriptor = 4;
 const pollMs = 5;
+/** Programs like Node ask for much more than they use: less than this and they don't start. */
+const dataBytesMin = 1024 * 1024 * 1024;
+const dataPerMemory = 2;
 /** Whom sandboxes run as when the stack is root. */
 const sandboxUidDefault = 10001;
 
@@ -189,8 +192,9 @@ class BubblewrapLauncher implements Launcher {
     };
     const { diskBytes, memoryBytes, pids } = record.limits;
     const limits = [`--fsize=${diskBytes}:${diskBytes}`, '--core=0:0'];
-    // Without a control group: of one process, not of all; better than nothing.
-    if (group === undefined) limits.push(`--data=${memoryBytes}:${memoryBytes}`);
+    // Without a control group: of one process, not of all, and of what it asked for rather than uses. Better than nothing.
+    const dataBytes = Math.max(memoryBytes * dataPerMemory, dataBytesMin);
+    if (group === undefined) limits.push(`--data=${dataBytes}:${dataBytes}`);
     const words = [...bubblewrapArguments(view), '--', ...firstProcess(group === undefined ? pids : undefined), ...request.argv];
     const program = this.#program ?? 'bwrap';
     const prefix = ['prlimit', ...limits, '--'];

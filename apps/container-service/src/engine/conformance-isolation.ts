@@ -117,6 +117,7 @@ async function attackNetwork(fixture: EngineFixture): Promise<void> {
     console.log(Object.keys(networkInterfaces()).filter((name) => name !== 'lo').length);`;
   const result = await sandbox.exec(['node', '-e', attack]).finally(() => server.close());
   expect(result.stdout.text).not.toContain('reached');
+  expect(result.stderr.text).toBe('');
   expect(result.stdout.text.startsWith('0\n')).toBe(true);
   expect(connections).toBe(0);
 }

@@ -26,7 +26,8 @@ export function describeLifecycle(current: () => EngineFixture): void {
     test('is listed by its labels with what runs in it, and not by others', async () => {
       const sandbox = await current().sandbox();
       const { taskId, stackId } = sandbox.spec.labels;
-      const info = { id: sandbox.id, labels: sandbox.spec.labels, running: 0 };
+      const createdAt = expect.any(Date) as Date;
+      const info = { id: sandbox.id, labels: sandbox.spec.labels, createdAt, running: 0 };
       expect(await current().engine.list({ stackId, taskId })).toEqual([info]);
       expect(await current().engine.list({ stackId: 'another', taskId })).toEqual([]);
       const running = sandbox.exec('sleep 30');

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { EngineFixture, hostHasProcess, isRequired, whyUntestable, type LauncherFactory } from './conformance-fixture.ts';
 import { describeIsolation } from './conformance-isolation.ts';
 import { describeLifecycle } from './conformance-lifecycle.ts';
+import { logBytesMax } from './limits.ts';
 import type { EngineName, Enforceable, OutputChunk } from './port.ts';
 
 export interface ConformanceOptions {
@@ -248,13 +249,15 @@ function describeOutput(current: () => EngineFixture): void {
       expect(result.stdout.text).toBe('a\nb\n');
     });
 
-    test('the log file gets everything', async () => {
+    test('the log file gets everything, up to its limit', async () => {
       const sandbox = await current().sandbox();
       const logFile = `${current().data}/log-of-${sandbox.id}`;
-      const result = await sandbox.exec(flood, { logFile, keepBytes: 10 });
-      const total = result.stdout.totalBytes;
-      expect(result.log).toEqual({ bytes: total, truncated: false });
-      expect((await stat(logFile)).size).toBe(total);
+      const whole = await sandbox.exec('head -c 9000000 /dev/zero; echo >&2', { logFile, keepBytes: 10 });
+      expect(whole.log).toEqual({ bytes: 9_000_001, truncated: false });
+      expect((await stat(logFile)).size).toBe(9_000_001);
+      const cut = await sandbox.exec(flood, { logFile, keepBytes: 10 });
+      expect(cut.log).toEqual({ bytes: logBytesMax, truncated: true });
+      expect((await stat(logFile)).size).toBe(logBytesMax);
     });
   });
 }

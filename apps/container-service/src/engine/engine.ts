@@ -40,9 +40,11 @@ export interface EngineOptions {
 
 const inFolder = ['/bin/sh', '-c', 'cd -- "$1" && shift && exec "$@"', 'sh'];
 
+/** Also deletes what a crash in the middle of a removal left. */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   for (const folder of [options.dataFolder, options.stateFolder]) await mkdir(folder, { recursive: true, mode: 0o755 });
   const rules = { dataFolder: await realpath(options.dataFolder), stateFolder: await realpath(options.stateFolder) };
+  await new SandboxStore(rules.stateFolder).sweep();
   return new LauncherEngine(options, rules);
 }
 
@@ -76,12 +78,11 @@ class LauncherEngine implements Engine {
     return this.#launcher.ensureImage(image, onProgress);
   }
 
-  async create(spec: SandboxSpec): Promise<SandboxInfo> {
+  async create(spec: SandboxSpec): Promise<void> {
     const record = await recordOf(spec, { user: this.#launcher.defaultUser() }, this.#rules);
     await this.#checkRequired(spec);
     await this.ensureImage(record.image);
     await this.#store.create(record);
-    return { id: record.id, labels: record.labels, running: 0 };
   }
 
   async #checkRequired(spec: SandboxSpec): Promise<void> {
@@ -167,9 +168,9 @@ class LauncherEngine implements Engine {
     throw new CoppiceError('sandbox-failed', `${path} can't be written: ${reason}`, { retryable: false });
   }
 
-  async stop(sandboxId: string): Promise<void> {
+  async stop(sandboxId: string, execId?: string): Promise<void> {
     checkSandboxId(sandboxId);
-    await this.#launcher.endAll(sandboxId);
+    await this.#launcher.endAll(sandboxId, execId);
   }
 
   async remove(sandboxId: string): Promise<void> {
@@ -184,8 +185,8 @@ class LauncherEngine implements Engine {
     const wanted = Object.entries(labels) as [keyof SandboxLabels, string][];
     const records = await this.#store.list();
     return records
-      .filter((record) => wanted.every(([name, value]) => record.labels[name] === value))
-      .map((record) => ({ id: record.id, labels: record.labels, running: running.get(record.id) ?? 0 }));
+      .filter(({ record }) => wanted.every(([name, value]) => record.labels[name] === value))
+      .map(({ record: { id, labels: found }, createdAt }) => ({ id, labels: found, createdAt, running: running.get(id) ?? 0 }));
   }
 
   async run(spec: SandboxSpec, command: Command, options: ExecOptions = {}): Promise<ExecResult> {

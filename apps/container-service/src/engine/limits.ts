@@ -41,7 +41,8 @@ export const keepBytesDefault = 32 * kibibyte;
 export const keepBytesMax = mebibyte;
 export const liveBufferBytesMax = 256 * kibibyte;
 export const liveChunkBytesMax = 32 * kibibyte;
-export const logBytesMax = 64 * mebibyte;
+/** Of a full log, which is held in memory once while it is stored. */
+export const logBytesMax = 16 * mebibyte;
 
 /** The first look at the disk comes after this; a slow walk makes the next one wait `diskWatchRatio` times as long. */
 export const diskWatchIntervalMs = 1_000;

@@ -98,6 +98,7 @@ export interface SandboxSpec {
 export interface SandboxInfo {
   id: string;
   labels: SandboxLabels;
+  createdAt: Date;
   /** Commands that run now, seen by the engine (so also those of a lost process). */
   running: number;
 }
@@ -168,12 +169,12 @@ export interface Engine {
   /** Makes the image usable; two at once share the work. `onProgress` gets lines for people. */
   ensureImage(image: string, onProgress?: (line: string) => void): Promise<ImageReport>;
   /** A repeat with the same specification finds the first; with another one it is refused. */
-  create(spec: SandboxSpec): Promise<SandboxInfo>;
+  create(spec: SandboxSpec): Promise<void>;
   exec(sandboxId: string, command: Command, options?: ExecOptions): Promise<ExecResult>;
   /** Written from inside the sandbox, so a planted symbolic link leads nowhere. Folders are made. */
   writeFile(sandboxId: string, path: string, bytes: Uint8Array, options?: { executable?: boolean }): Promise<void>;
-  /** Ends every command of the sandbox, whoever started it. */
-  stop(sandboxId: string): Promise<void>;
+  /** Ends every command of the sandbox, or only the one of this id, whoever started it. */
+  stop(sandboxId: string, execId?: string): Promise<void>;
   /** Ends its commands, deletes its home folder and record. Harmless when there is none. */
   remove(sandboxId: string): Promise<void>;
   list(labels: Partial<SandboxLabels>): Promise<SandboxInfo[]>;

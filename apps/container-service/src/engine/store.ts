@@ -74,15 +74,18 @@ export class SandboxStore {
     return { ...record, mounts: [home, ...record.mounts] };
   }
 
-  async list(): Promise<SandboxRecord[]> {
+  async list(): Promise<{ record: SandboxRecord; createdAt: Date }[]> {
     const names = await readdir(this.#folder).catch((error: unknown) => {
       if (codeOf(error) === 'ENOENT') return [];
       throw error;
     });
-    const records: SandboxRecord[] = [];
+    const records: { record: SandboxRecord; createdAt: Date }[] = [];
     for (const name of names.filter((entry) => !entry.includes('.'))) {
       const record = await this.find(name);
-      if (record !== undefined) records.push(record);
+      if (record === undefined) continue;
+      // Removed in between: not listed.
+      const status = await lstat(join(this.#folder, name, 'sandbox.json')).catch(() => undefined);
+      if (status !== undefined) records.push({ record, createdAt: status.mtime });
     }
     return records;
   }

@@ -1,0 +1,69 @@
+import { join } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import { bubblewrapLauncher } from './engine/bubblewrap.ts';
+import { dockerLauncher } from './engine/docker.ts';
+import { createEngine } from './engine/engine.ts';
+import type { Launcher } from './engine/launcher.ts';
+import { defaultImage } from './engine/local-image.ts';
+import { noneLauncher } from './engine/none.ts';
+import type { Engine, EngineName, EngineReport } from './engine/port.ts';
+import { reasonOf } from './engine/reason.ts';
+
+export const engineChoices = ['auto', 'docker', 'bubblewrap', 'none'] as const;
+export type EngineChoice = (typeof engineChoices)[number];
+
+export interface EngineSettings {
+  /** `none` is never picked by `auto`. */
+  choice: EngineChoice;
+  dataFolder: string;
+  stateFolder: string;
+  stackId: string;
+  imagesFolder?: string | undefined;
+  dockerSocket?: string | undefined;
+  bubblewrapProgram?: string | undefined;
+  sandboxUid?: number | undefined;
+}
+
+/** In the order in which they are tried. */
+const automatic: readonly EngineName[] = ['docker', 'bubblewrap'];
+
+/**
+ * The first engine in which a probe command ran; a socket that answers, or a program that is there, counts for nothing.
+ * @throws CoppiceError `engine-unavailable` with what was tried, why each failed, and what to do
+ */
+export async function chooseEngine(settings: EngineSettings): Promise<{ engine: Engine; report: EngineReport }> {
+  const candidates = settings.choice === 'auto' ? automatic : [settings.choice];
+  const failures: string[] = [];
+  for (const name of candidates) {
+    const engine = await createEngine({
+      launcher: launcherOf(name, settings),
+      dataFolder: settings.dataFolder,
+      stateFolder: settings.stateFolder,
+      stackId: settings.stackId,
+      probeImage: defaultImage,
+    });
+    try {
+      return { engine, report: await engine.probe() };
+    } catch (error) {
+      failures.push(`${name}: ${reasonOf(error)}`);
+      await engine.close();
+    }
+  }
+  const advice =
+    'Install and start Docker or Podman, or install bubblewrap where unprivileged user namespaces are allowed. ' +
+    'Engine none runs commands without any isolation and must be asked for (COPPICE_ENGINE=none)';
+  throw new CoppiceError('engine-unavailable', `no sandbox engine works here. Tried ${failures.join('; ')}. ${advice}`);
+}
+
+function launcherOf(name: EngineName, settings: EngineSettings): Launcher {
+  const { stateFolder, stackId, sandboxUid, dockerSocket, bubblewrapProgram } = settings;
+  const imagesFolder = settings.imagesFolder ?? join(stateFolder, 'images');
+  const common = { stateFolder, imagesFolder, ...(sandboxUid === undefined ? {} : { sandboxUid }) };
+  if (name === 'docker') {
+    return dockerLauncher({ ...common, stackId, ...(dockerSocket === undefined ? {} : { socketPath: dockerSocket }) });
+  }
+  if (name === 'bubblewrap') {
+    return bubblewrapLauncher({ ...common, ...(bubblewrapProgram === undefined ? {} : { program: bubblewrapProgram }) });
+  }
+  return noneLauncher(common);
+}

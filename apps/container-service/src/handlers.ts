@@ -1,0 +1,169 @@
+/** The operations of contracts, done by an engine. */
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { handle, type Bus, type CommandContext, type CommandHandler } from '@coppice/bus';
+import {
+  buckets,
+  CoppiceError,
+  sandboxOperations,
+  type CommandResult,
+  type Owner,
+  type SandboxSpecification,
+  type TextReference,
+} from '@coppice/contracts';
+import type { Logger } from '@coppice/telemetry';
+import type { Engine, ExecOptions, ExecResult, Mount, SandboxSpec } from './engine/port.ts';
+import { refuse, workspaceTarget } from './engine/specification.ts';
+import { liveLog } from './live-log.ts';
+
+export interface HandlerContext {
+  bus: Bus;
+  engine: Engine;
+  node: string;
+  stackId: string;
+  log: Logger;
+  /** As configured, and its real path: whoever prepares mounts may name them by either. */
+  dataFolder: { configured: string; real: string };
+  /** For full logs until they are stored. */
+  logsFolder: string;
+}
+
+/** First and last part together: what the contract allows of each stream. */
+const keepBytes = 16 * 1024;
+
+type Input<Name extends keyof typeof sandboxOperations> = (typeof sandboxOperations)[Name]['input']['_zod']['output'];
+
+export function commandHandlers(context: HandlerContext): CommandHandler[] {
+  const { engine, node, log } = context;
+  return [
+    handle(sandboxOperations.create, async (specification) => {
+      const spec = specOf(context, specification);
+      const { owner, sandboxId } = specification;
+      const image = await engine.ensureImage(spec.image, (line) => log.info({ sandboxId, ...owner }, line));
+      await engine.create(spec);
+      log.info({ sandboxId, ...owner, image: image.origin }, 'sandbox created');
+      return { sandboxId, engine: engine.name, node };
+    }),
+    handle(sandboxOperations.write, async ({ sandboxId, path, content }) => {
+      const bytes = await bytesOf(context.bus, content);
+      await engine.writeFile(sandboxId, path, bytes);
+      return { bytes: bytes.length };
+    }),
+    handle(
+      sandboxOperations.exec,
+      ({ owner, sandboxId, command }, { effectId, signal }) =>
+        withLog(context, { owner, sandboxId, command, effectId, signal }, (options) =>
+          engine.exec(sandboxId, command.shell, options),
+        ),
+      // What the lost process began may still run; nobody waits for it any more.
+      async ({ sandboxId }, { effectId }) => {
+        await engine.stop(sandboxId, effectId);
+        return null;
+      },
+    ),
+    handle(sandboxOperations.run, ({ specification, command }, { effectId, signal }) => {
+      const { owner, sandboxId } = specification;
+      return withLog(context, { owner, sandboxId, command, effectId, signal }, (options) =>
+        engine.run(specOf(context, specification), command.shell, options),
+      );
+    }),
+    handle(sandboxOperations.remove, async ({ sandboxId }) => {
+      await engine.remove(sandboxId);
+      return {};
+    }),
+  ];
+}
+
+function specOf({ stackId, dataFolder }: HandlerContext, specification: SandboxSpecification): SandboxSpec {
+  const { owner, sandboxId, image, network, limits, environment } = specification;
+  const mounts = specification.mounts.map((mount) => ({ ...mount, source: realSource(mount, dataFolder) }));
+  const workspace = mounts.find((mount) => mount.target === workspaceTarget);
+  if (workspace === undefined) refuse(`mounts: none of them is ${workspaceTarget}`);
+  return {
+    id: sandboxId,
+    image,
+    labels: { stackId, tenant: owner.tenant, runId: owner.runId, taskId: owner.taskId },
+    workspace: { source: workspace.source, readOnly: workspace.readOnly },
+    mounts: mounts.filter((mount) => mount !== workspace),
+    env: environment,
+    limits,
+    network,
+  };
+}
+
+/** A link above the data folder is the user's own; one below it is refused by the engine. */
+function realSource({ source }: Mount, { configured, real }: HandlerContext['dataFolder']): string {
+  return source.startsWith(`${configured}/`) ? real + source.slice(configured.length) : source;
+}
+
+interface Work {
+  owner: Owner;
+  sandboxId: string;
+  command: Input<'exec'>['command'];
+  effectId: string;
+  signal: CommandContext['signal'];
+}
+
+async function withLog(
+  context: HandlerContext,
+  work: Work,
+  run: (options: ExecOptions) => Promise<ExecResult>,
+): Promise<CommandResult> {
+  const { bus, log, logsFolder } = context;
+  const { owner, sandboxId, command, effectId, signal } = work;
+  await mkdir(logsFolder, { recursive: true, mode: 0o700 });
+  const logFile = join(logsFolder, randomUUID());
+  try {
+    const { standardInput } = command;
+    const stdin = standardInput === undefined ? {} : { stdin: await bytesOf(bus, standardInput) };
+    const result = await run({
+      execId: effectId,
+      timeoutMs: command.timeLimitMs,
+      signal,
+      keepBytes,
+      logFile,
+      onOutput: liveLog(bus, owner, sandboxId, (error) => log.warn({ err: error, sandboxId }, 'live output is not published')),
+      ...stdin,
+    });
+    if (result.cancelled) throw new CoppiceError('cancelled', 'the command was cancelled');
+    const logArtifact = await storeLog(bus, work, result, logFile);
+    return commandResultOf(result, logArtifact);
+  } finally {
+    await rm(logFile, { force: true });
+  }
+}
+
+/** Null where the result says it all. Named by its content: of two that do the same effect none overwrites the other. */
+async function storeLog(bus: Bus, { owner, effectId }: Work, result: ExecResult, logFile: string): Promise<string | null> {
+  if (!result.stdout.truncated && !result.stderr.truncated) return null;
+  const bytes = await readFile(logFile);
+  const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
+  const artifact = `log/${owner.tenant}/${owner.taskId}/${effectId}/${hash}`;
+  const store = await bus.objects(buckets.artifacts);
+  await store.put(artifact, bytes);
+  return artifact;
+}
+
+function commandResultOf(result: ExecResult, logArtifact: string | null): CommandResult {
+  const { exitCode, signal, timedOut, oomKilled, diskExceeded, stdout, stderr, durationMs } = result;
+  const disk = diskExceeded ? '\ncoppice: the command was ended because it wrote more than its disk limit allows\n' : '';
+  return {
+    exitCode: signal === null ? exitCode : null,
+    signal,
+    timedOut,
+    outOfMemory: oomKilled,
+    standardOutput: stdout.text,
+    standardError: stderr.text + disk,
+    logArtifact,
+    durationMs,
+  };
+}
+
+async function bytesOf(bus: Bus, reference: TextReference): Promise<Uint8Array> {
+  if ('text' in reference) return Buffer.from(reference.text);
+  const store = await bus.objects(buckets.artifacts);
+  const bytes = await store.get(reference.artifact);
+  if (bytes === null) throw new CoppiceError('not-found', `there is no artifact ${reference.artifact}`);
+  return bytes;
+}

@@ -1,0 +1,58 @@
+/**
+ * Sandboxes whose task has ended without removing them, found at start. The normal way is `sandbox.remove`; this is for
+ * what a restored or lost orchestrator never ordered. What belongs to a task that may live is left alone: a task that
+ * isn't found is one only after longer than any command may wait for it.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Bus } from '@coppice/bus';
+import { api, commandAgeMsMax, CoppiceError, taskEnds, taskIdSchema } from '@coppice/contracts';
+import type { Logger } from '@coppice/telemetry';
+import type { Engine, SandboxInfo } from './engine/port.ts';
+
+const ends: ReadonlySet<string> = new Set(taskEnds);
+/** The orchestrator may start after us. */
+const asksMax = 20;
+const askWaitMs = 15_000;
+
+export interface LeftoverSettings {
+  bus: Bus;
+  engine: Engine;
+  stackId: string;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+/** Ends when every sandbox that was there at start is decided on, or nobody answers for too long. Never throws. */
+export async function removeLeftovers({ bus, engine, stackId, log, signal }: LeftoverSettings): Promise<void> {
+  let undecided: SandboxInfo[] = [];
+  try {
+    undecided = await engine.list({ stackId });
+  } catch (error) {
+    log.warn({ err: error }, 'sandboxes of an earlier start can not be listed');
+  }
+  for (let count = 0; count < asksMax && undecided.length > 0 && !signal.aborted; count++) {
+    const later: SandboxInfo[] = [];
+    for (const sandbox of undecided) {
+      const verdict = await judge(bus, sandbox).catch(() => 'ask-later' as const);
+      if (verdict === 'ask-later') later.push(sandbox);
+      if (verdict !== 'remove' || signal.aborted) continue;
+      log.info({ sandboxId: sandbox.id, ...sandbox.labels }, 'removing a sandbox whose task has ended');
+      await engine.remove(sandbox.id).catch((error: unknown) => log.warn({ err: error }, 'a sandbox can not be removed'));
+    }
+    undecided = later;
+    if (undecided.length > 0) await sleep(askWaitMs, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+}
+
+async function judge(bus: Bus, { labels, createdAt }: SandboxInfo): Promise<'keep' | 'remove' | 'ask-later'> {
+  const isOld = Date.now() - createdAt.getTime() > commandAgeMsMax;
+  // A sandbox of something else than a task, such as a setup.
+  if (!taskIdSchema.safeParse(labels.taskId).success) return isOld ? 'remove' : 'keep';
+  try {
+    const task = await bus.call(api.taskGet, { tenant: labels.tenant }, { taskId: labels.taskId });
+    return ends.has(task.state) ? 'remove' : 'keep';
+  } catch (error) {
+    if (error instanceof CoppiceError && error.code === 'not-found') return isOld ? 'remove' : 'keep';
+    return 'ask-later';
+  }
+}

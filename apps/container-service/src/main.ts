@@ -1,0 +1,34 @@
+import { integerVariable, runService } from '@coppice/service';
+import { z } from 'zod';
+import packageJson from '../package.json' with { type: 'json' };
+import { engineChoices } from './choose-engine.ts';
+import { serviceName, startContainerService } from './service.ts';
+
+const uidMax = 2 ** 31 - 1;
+const concurrencyMax = 64;
+
+await runService({
+  name: serviceName,
+  version: packageJson.version,
+  variables: {
+    COPPICE_ENGINE: z.enum(engineChoices, `one of ${engineChoices.join(', ')}`).default('auto'),
+    /** Left out: DOCKER_HOST, else /var/run/docker.sock. */
+    COPPICE_DOCKER_SOCKET: z.string().optional(),
+    /** Left out: bwrap from PATH, or from the project's cache folder. */
+    COPPICE_BWRAP: z.string().optional(),
+    COPPICE_IMAGES: z.string().optional(),
+    /** Whom sandboxes run as where the service is root. */
+    COPPICE_SANDBOX_UID: integerVariable({ min: 1, max: uidMax }).optional(),
+    COPPICE_CONTAINER_CONCURRENCY: integerVariable({ min: 1, max: concurrencyMax }).optional(),
+  },
+  start: (context, configuration) =>
+    startContainerService(context, {
+      dataFolder: configuration.COPPICE_DATA,
+      engine: configuration.COPPICE_ENGINE,
+      imagesFolder: configuration.COPPICE_IMAGES,
+      dockerSocket: configuration.COPPICE_DOCKER_SOCKET,
+      bubblewrapProgram: configuration.COPPICE_BWRAP,
+      sandboxUid: configuration.COPPICE_SANDBOX_UID,
+      concurrency: configuration.COPPICE_CONTAINER_CONCURRENCY,
+    }),
+});

@@ -1,0 +1,82 @@
+import { realpath, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { serveCommands } from '@coppice/bus';
+import { anyPool, shortHash } from '@coppice/contracts';
+import type { RunningWork, ServiceContext } from '@coppice/service';
+import { chooseEngine, type EngineChoice } from './choose-engine.ts';
+import { enforceable, type EngineReport } from './engine/port.ts';
+import { commandHandlers } from './handlers.ts';
+import { removeLeftovers } from './leftovers.ts';
+
+export const serviceName = 'container-service';
+
+export type ContainerServiceOptions = {
+  /** Absolute. The stack's: whatever is mounted into a sandbox lies in it; this service's own folder is in it, too. */
+  dataFolder: string;
+  /** Default `auto`. */
+  engine?: EngineChoice | undefined;
+  /** Root file systems made locally; default: in this service's own folder. */
+  imagesFolder?: string | undefined;
+  dockerSocket?: string | undefined;
+  bubblewrapProgram?: string | undefined;
+  /** Whom sandboxes run as where the stack is root; default 10001. The worktree service must have the same. */
+  sandboxUid?: number | undefined;
+  /** Commands in progress at once; default 8. */
+  concurrency?: number | undefined;
+};
+
+/** With which engine was chosen, and what it enforces here. */
+export type ContainerWork = RunningWork & { report: EngineReport };
+
+const concurrencyDefault = 8;
+
+/**
+ * Starts the service on a bus, by itself or embedded among others.
+ * @throws CoppiceError `engine-unavailable` with what was tried
+ */
+export async function startContainerService(
+  service: ServiceContext,
+  options: ContainerServiceOptions,
+): Promise<ContainerWork> {
+  const { bus, member, node, log } = service;
+  await mkdir(options.dataFolder, { recursive: true });
+  const dataFolder = { configured: options.dataFolder, real: await realpath(options.dataFolder) };
+  const stateFolder = join(dataFolder.real, serviceName);
+  const stackId = shortHash('stack', dataFolder.real);
+  const { engine, report } = await chooseEngine({
+    ...options,
+    choice: options.engine ?? 'auto',
+    dataFolder: dataFolder.real,
+    stateFolder,
+    stackId,
+  });
+  const missing = enforceable.filter((name) => !report.enforces[name].enforced);
+  const level = missing.length === 0 ? 'info' : 'warn';
+  log[level]({ engine: engine.name, engineVersion: report.version, image: report.image.origin, notEnforced: missing }, summaryOf(report));
+  const stopping = new AbortController();
+  const sweeping = removeLeftovers({ bus, engine, stackId, log, signal: stopping.signal });
+  const logsFolder = join(stateFolder, 'logs');
+  const commands = await serveCommands(bus, {
+    service: serviceName,
+    pools: [anyPool, node],
+    concurrency: options.concurrency ?? concurrencyDefault,
+    member,
+    handlers: commandHandlers({ bus, engine, node, stackId, log, dataFolder, logsFolder }),
+  });
+  return {
+    report,
+    stop: async () => {
+      stopping.abort();
+      await commands.stop();
+      await sweeping;
+      await engine.close();
+    },
+  };
+}
+
+/** One line for people: the engine, and what it was found not to enforce here. */
+export function summaryOf(report: EngineReport): string {
+  const missing = enforceable.filter((name) => !report.enforces[name].enforced);
+  const engine = `sandboxes by ${report.version} (${report.engine})`;
+  return missing.length === 0 ? `${engine}; every limit holds` : `${engine}; not enforced here: ${missing.join(', ')}`;
+}
