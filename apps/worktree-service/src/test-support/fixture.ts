@@ -1,6 +1,6 @@
 /** What this service's tests share: a data folder, a user's repository, and the steps of a task. Not imported by the service. */
 import { execFile } from 'node:child_process';
-import { chownSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { CommitMessage } from '@coppice/contracts';
@@ -43,6 +43,8 @@ export async function fixture(
   settings: RepositorySettings & { importLimits?: Partial<ImportLimits>; remote?: boolean } = {},
 ): Promise<Fixture> {
   const folder = await temporaryFolder('worktrees');
+  // The sandbox's user must be able to pass.
+  chmodSync(folder.path, 0o711);
   const repository = await temporaryRepository(settings.remote === true ? { ...settings, bare: true } : settings);
   const address = settings.remote === true ? `file://${repository.path}` : repository.path;
   const context = await openContext({

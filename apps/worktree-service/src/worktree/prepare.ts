@@ -6,7 +6,7 @@
  *    it). Without it, whatever is there is from a crash, has never been seen by an agent, and is made anew.
  * 2. Only `git worktree add` holds the repository's lock; the checkout doesn't.
  */
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, type Mount } from '@coppice/contracts';
 import { openRepository, type Context } from '../context.ts';
@@ -133,7 +133,9 @@ async function make(
   });
   await handOver(folders.agentGit, context.sandboxOwner);
   writeFileSync(folders.gitLink, `gitdir: ${sandboxPaths.agentGit}\n`);
-  chmodSync(folders.gitLink, 0o644);
+  chmodSync(folders.gitLink, 0o444);
+  // Git refuses a link that isn't its user's. It is mounted read-only, and lies where the sandbox's user can't write.
+  if (context.sandboxOwner !== null) chownSync(folders.gitLink, context.sandboxOwner.uid, context.sandboxOwner.gid);
   writeSnapshot(folders.snapshot, snapshot);
   context.reached('checked-out');
   await sleep(clockTickMs);

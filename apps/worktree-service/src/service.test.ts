@@ -1,0 +1,123 @@
+import { join } from 'node:path';
+import { streams, subjects, worktreeCalls, type ActorMessage } from '@coppice/contracts';
+import { startService, type StartedService } from '@coppice/service';
+import { startNatsServer, startProcess, type NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startWorktreeService } from './index.ts';
+import { date, fixture, message, write, type Fixture } from './test-support/fixture.ts';
+
+const owner = { tenant: 'default', runId: 'run1', taskId: 'task1' };
+let server: NatsServer;
+let service: StartedService;
+let f: Fixture;
+let counter = 0;
+
+beforeAll(async () => {
+  f = await fixture();
+  server = await startNatsServer({ auth: true });
+  service = await startService({
+    name: 'worktree-service',
+    version: '0.0.0',
+    node: 'node1',
+    connection: server.connection,
+    start: (context) => startWorktreeService(context, { dataFolder: f.dataFolder }),
+  });
+});
+afterAll(async () => {
+  await service.stop();
+  await server.stop();
+  await f[Symbol.asyncDispose]();
+});
+
+/** Orders a command as an actor does, and waits for its result in the inbox. */
+async function order(
+  pool: string,
+  operation: string,
+  input: object,
+  bus = service.bus,
+): Promise<Record<string, unknown>> {
+  const effectId = `test_actor_0_${counter++}`;
+  const replyTo = { kind: 'test', id: `actor${counter}` };
+  await bus.publish(subjects.command('worktree-service', pool, operation), {
+    effectId,
+    replyTo,
+    input: { owner, ...input },
+    issuedAt: new Date().toISOString(),
+  });
+  const found: ActorMessage[] = [];
+  await expect
+    .poll(
+      async () => {
+        for await (const each of bus.browse(streams.actors, subjects.actor(replyTo.kind, replyTo.id)))
+          found.push(each.json() as ActorMessage);
+        return found.length;
+      },
+      { timeout: 15_000 },
+    )
+    .toBeGreaterThan(0);
+  const [first] = found;
+  if (first?.type !== 'result') throw new Error('not a result');
+  if (first.outcome.status === 'failed') return { error: first.outcome.error };
+  return first.outcome.output as Record<string, unknown>;
+}
+
+test('a task goes from a command to its landing', async () => {
+  const repository = f.repository.path;
+  const { inspect } = worktreeCalls;
+  const target = { service: 'worktree-service' };
+  expect(await service.bus.call(inspect, target, { repository, baseBranch: 'main' })).toMatchObject({
+    repository,
+    baseCommit: await f.repository.head(),
+  });
+  await expect(service.bus.call(inspect, target, { repository, baseBranch: 'nope' })).rejects.toMatchObject({
+    code: 'branch-not-found',
+  });
+
+  const prepared = await order('any', 'prepare', { repository, baseBranch: 'main', slug: 'it', setupKey: null });
+  expect(prepared).toMatchObject({ node: 'node1', branch: 'coppice/task1/it' });
+  const [workspace] = prepared['mounts'] as { source: string }[];
+  write(workspace?.source ?? '', 'new.txt', 'new');
+  const committed = await order('node1', 'commit', { repository, message: message(), protect: ['*.txt'] });
+  expect(committed).toMatchObject({ status: 'committed', protectedPaths: ['new.txt'] });
+  const merged = await order('node1', 'prepare-merge', {
+    repository,
+    targetBranch: 'main',
+    taskCommit: committed['commit'],
+    method: 'merge',
+    message: message(),
+    checkout: { when: 'always' },
+    setup: null,
+  });
+  expect(merged).toMatchObject({ status: 'merged-in-store', checkout: { setupIsCurrent: true } });
+  const { id } = merged['checkout'] as { id: string };
+  expect(await order('node1', 'remove-checkout', { checkoutId: id })).toEqual({});
+  const landing = { repository, targetBranch: 'main', expectedTip: merged['tip'], commit: merged['commit'] };
+  expect(await order('node1', 'land', landing)).toEqual({ status: 'landed', commit: merged['commit'] });
+  expect(await f.repository.show('new.txt')).toBe('new');
+  expect(await order('node1', 'remove', { repository, keepBranch: false, date })).toEqual({ rescue: null });
+});
+
+test('a failure is told with its code and field', async () => {
+  const failed = await order('any', 'prepare', {
+    repository: '/nonexistent',
+    baseBranch: 'main',
+    slug: 'it',
+    setupKey: null,
+  });
+  expect(failed).toMatchObject({
+    error: { code: 'repository-not-found', retryable: false, details: { issues: [{ field: 'repository' }] } },
+  });
+});
+
+test('the process starts, serves and stops in order', async () => {
+  await using child = startProcess(join(import.meta.dirname, 'main.ts'), [], {
+    ...server.environment,
+    COPPICE_NODE: 'node2',
+    COPPICE_DATA: join(f.dataFolder, '../other'),
+  });
+  await child.waitForLine('started');
+  expect(
+    await order('node2', 'resolve-setup', { repository: f.repository.path, baseBranch: 'main', inputs: [] }),
+  ).toMatchObject({ baseCommit: await f.repository.head() });
+  expect(await child.kill('SIGTERM')).toMatchObject({ code: 0 });
+});
