@@ -68,9 +68,6 @@ const withoutNulls = (task: TaskProgress): Partial<TaskProgress> =>
 export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgress {
   const time = Date.parse(event.time);
   switch (event.type) {
-    case 'coppice.run-submitted':
-    case 'coppice.run-refused':
-      return progress;
     case 'coppice.run-ended':
       return { ...progress, state: event.data.state, endedAt: time };
     case 'coppice.task-state': {
@@ -87,6 +84,8 @@ export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgre
       const { taskId, state, reason, landedCommit } = event.data;
       return withTask(progress, taskId, (task) => ({ ...task, state, reason, landedCommit, endedAt: time }));
     }
+    default:
+      return progress;
   }
 }
 

@@ -34,7 +34,7 @@ function act(
       return bus.call(api.taskMerge, { tenant }, { taskId });
     case 'reject':
       return bus.call(api.taskReject, { tenant }, { taskId, ...reason });
-    case 'discard':
+    default:
       return bus.call(api.taskDiscard, { tenant }, { taskId, keepBranch: options.keepBranch ?? false, ...reason });
   }
 }

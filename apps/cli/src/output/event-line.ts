@@ -19,7 +19,7 @@ export function eventLine(event: CoppiceEvent): string | null {
       const { name, to, reason } = event.data;
       return plainLine(`${time} ${name}: ${to}${reason === null ? '' : `: ${reason}`}`);
     }
-    case 'coppice.task-ended': {
+    default: {
       const { name, landedCommit } = event.data;
       return landedCommit === null ? null : plainLine(`${time} ${name}: landed as ${landedCommit}`);
     }

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { colours, wantsColours } from './colours.ts';
 import type { Colours } from './colours.ts';
 
@@ -9,7 +10,7 @@ export type Terminal = {
   interactive: boolean;
   /** Of standard output. */
   colours: Colours;
-  size(): { columns: number; rows: number };
+  size: () => { columns: number; rows: number };
   onResize(listener: () => void): { remove(): void };
 };
 
@@ -28,7 +29,7 @@ export function processTerminal(environment: NodeJS.ProcessEnv = process.env): T
   return {
     out: (text) => void stdout.write(`${text}\n`),
     err: (text) => void stderr.write(`${text}\n`),
-    interactive: stdout.isTTY === true && environment['TERM'] !== 'dumb' && (environment['CI'] ?? '') === '',
+    interactive: isatty(1) && environment['TERM'] !== 'dumb' && (environment['CI'] ?? '') === '',
     colours: colours(wantsColours(stdout, environment)),
     size: () => ({ columns: stdout.columns || defaultSize.columns, rows: stdout.rows || defaultSize.rows }),
     onResize: (listener) => {

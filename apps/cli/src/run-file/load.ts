@@ -16,7 +16,7 @@ const fileBytesMax = 4 * runLimits.requestBytesMax;
 export type LoadedRun = {
   request: RunRequest;
   /** Gives a refusal of the orchestrator its places in the file; anything else as it was. */
-  explain(error: unknown): unknown;
+  explain: (error: unknown) => unknown;
 };
 
 export type LoadOptions = {

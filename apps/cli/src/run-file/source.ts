@@ -12,7 +12,7 @@ const problemsToldMax = 3;
 export type Source = {
   file: string;
   value: unknown;
-  complain(issues: readonly FieldIssue[]): CliError;
+  complain: (issues: readonly FieldIssue[]) => CliError;
 };
 
 /** @throws CliError when it isn't YAML. `file` is what complaints call it. */

@@ -9,7 +9,7 @@ export type Path = readonly (string | number)[];
 export type YamlText = {
   value: unknown;
   /** Where a field is, or where the nearest field around it is when it is missing. */
-  positionOf(path: Path): Position;
+  positionOf: (path: Path) => Position;
 };
 
 export type YamlProblem = Position & { message: string };

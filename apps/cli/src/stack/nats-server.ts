@@ -157,14 +157,14 @@ function exitOf(child: ChildProcess): Promise<string> {
 
 /** The server writes its addresses when it listens, which is after it has opened its store. */
 async function waitForPort(portsFile: string, exited: Promise<string>, said: () => string): Promise<number> {
-  let ended: string | null = null;
-  void exited.then((how) => (ended = how));
+  const ended: string[] = [];
+  void exited.then((how) => ended.push(how));
   const end = performance.now() + startMsMax;
   for (;;) {
     const ports = readJsonFile(portsFile) as { nats?: string[] } | null;
     const address = ports?.nats?.[0];
     if (address !== undefined) return Number(new URL(address).port);
-    if (ended !== null) throw new Error(`nats-server did not start: ${ended}: ${said()}`);
+    if (ended.length > 0) throw new Error(`nats-server did not start: ${ended.join()}: ${said()}`);
     if (performance.now() > end) throw new Error(`nats-server did not listen within ${startMsMax} ms: ${said()}`);
     await sleep(pollMs);
   }

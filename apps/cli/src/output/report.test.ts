@@ -1,0 +1,75 @@
+import { taskStates } from '@coppice/contracts';
+import { expect, test } from 'vitest';
+import { runViewOf, taskView } from '../test-support/views.ts';
+import { colours } from './colours.ts';
+import { exitCodeOf, runReport, taskReport } from './report.ts';
+
+const plain = colours(false);
+
+test.each([
+  ['everything landed', ['merged', 'no-changes', 'branch-pushed'], 0],
+  ['a task failed', ['merged', 'failed'], 1],
+  ['a task timed out', ['merged', 'timed-out'], 1],
+  ['a task was cancelled', ['cancelled', 'merged'], 1],
+  ['a task was discarded', ['discarded', 'merged'], 1],
+  ['a task waits for approval', ['awaiting-approval', 'failed'], 4],
+  ['a task waits to be merged', ['ready', 'merged'], 4],
+  ['a landing is to be finished', ['landed-pending', 'merged'], 4],
+  ['a landing is to be finished and a task failed', ['landed-pending', 'failed'], 1],
+] as const)('exit code when %s', (_what, states, expected) => {
+  expect(exitCodeOf(states.map((state, index) => taskView({ name: `task${index}`, state })))).toBe(expected);
+});
+
+test('the report of a run tells of each task what came of it, and why', () => {
+  const tasks = [
+    taskView({ name: 'good', state: 'merged', landedCommit: '0123456789abcdef' }),
+    taskView({
+      name: 'broken',
+      state: 'failed',
+      reason: 'the verify command ended with exit code 1',
+      logTail: 'one\n\u001B[31mnot ok\u001B[0m 2\n',
+      rescue: 'refs/coppice/rescue/x',
+    }),
+    taskView({
+      name: 'pending',
+      state: 'landed-pending',
+      reason: 'the checkout is dirty',
+      finishCommand: 'git merge --ff-only x',
+    }),
+  ];
+  const run = runViewOf(tasks, { state: 'failed', endedAt: '2026-01-01T00:00:12.000Z' });
+  expect(runReport(run, tasks, plain)).toEqual([
+    'run raaaaaaaaaaaaaaaa: 1 of 3 tasks done in 0:12',
+    '',
+    '✔ good     merged             0123456789  Do good',
+    '✘ broken   failed             the verify command ended with exit code 1',
+    '    what it did is kept: refs/coppice/rescue/x',
+    '    | one',
+    '    | not ok 2',
+    '! pending  landed-pending     the checkout is dirty',
+    '    to finish: git merge --ff-only x',
+  ]);
+});
+
+test('of a long log only the end is told', () => {
+  const logTail = Array.from({ length: 50 }, (_, index) => `line ${index}`).join('\n');
+  const lines = taskReport(taskView({ name: 'a', state: 'failed', logTail }), 1, plain);
+  expect(lines).toHaveLength(22);
+  expect(lines[1]).toBe('    | …');
+  expect(lines.at(-1)).toBe('    | line 49');
+});
+
+test('what waits for a person says what to type', () => {
+  const lines = taskReport(
+    taskView({ name: 'a', state: 'awaiting-approval', reason: 'it changes .github/ci.yml' }),
+    1,
+    plain,
+  );
+  expect(lines.join('\n')).toContain('coppice approve raaaaaaaaaaaaaaaa/a');
+});
+
+test.each(taskStates)('%s has a line of its own, without any control character where colours are off', (state) => {
+  const [line] = taskReport(taskView({ name: 'a', state, reason: 'x\u001B[2Jy' }), 1, plain);
+  expect(line).toContain(state);
+  expect(line).not.toMatch(/[\u0000-\u001F\u007F-\u009F]/);
+});

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { clockText, displayWidth, jsonLine, plainLine, plainText, truncate } from './text.ts';
+
+test.each([
+  ['colours', '\u001B[31mred\u001B[0m', 'red'],
+  ['cursor movement', 'a\u001B[2J\u001B[1;1Hb', 'ab'],
+  ['a window title', '\u001B]0;owned\u0007text', 'text'],
+  ['a link with its end in two characters', '\u001B]8;;https://example.invalid\u001B\\text\u001B]8;;\u001B\\', 'text'],
+  ['a device string', '\u001BPq#0;2;0;0;0\u001B\\text', 'text'],
+  ['the 8-bit form', '\u009B31mred\u009D0;owned\u009C', 'red'],
+  ['a sequence without end', 'a\u001B]0;never ended', 'a0;never ended'],
+  ['two-character sequences', '\u001Bca\u001B(Bb', 'ab'],
+  ['a lone escape', 'a\u001B', 'a'],
+  ['backspace, bell, NUL', 'safe\b\b\b\b\u0007\u0000evil', 'safeevil'],
+  ['carriage return that hides a line', 'rm -rf /\recho hello', 'rm -rf /echo hello'],
+  ['Windows line ends', 'a\r\nb', 'a\nb'],
+  ['text turned around', 'a\u202Egnp.exe', 'agnp.exe'],
+])('takes %s out of text', (_what, text, expected) => {
+  expect(plainText(text)).toBe(expected);
+});
+
+test('lines and tabs stay, and become spaces in one line', () => {
+  expect(plainText('a\tb\nc')).toBe('a\tb\nc');
+  expect(plainLine(' a\tb\nc\u2028d\re ')).toBe('a b c d e');
+});
+
+test('JSON lines hold no character that controls a terminal, and mean the same', () => {
+  const value = { text: '\u001B[31m\u009B31m\u007F\u202E\u2028 ünïcode' };
+  const line = jsonLine(value);
+  expect(line).not.toMatch(/[\u0000-\u001F\u007F-\u009F\u2028\u202E]/);
+  expect(JSON.parse(line)).toEqual(value);
+});
+
+test('width counts columns: wide characters take two, colours and combining marks none', () => {
+  expect(displayWidth('abc')).toBe(3);
+  expect(displayWidth('日本')).toBe(4);
+  expect(displayWidth('e\u0301')).toBe(1);
+  expect(displayWidth('\u001B[31mred\u001B[0m')).toBe(3);
+});
+
+test('truncates to columns, with a mark', () => {
+  expect(truncate('short', 10)).toBe('short');
+  expect(truncate('much too long', 6)).toBe('much …');
+  expect(truncate('日本語', 4)).toBe('日…');
+  expect(truncate('x', 0)).toBe('');
+});
+
+test('tells durations as a clock', () => {
+  expect([0, 7_900, 754_000, 3_723_000].map(clockText)).toEqual(['0:00', '0:07', '12:34', '1:02:03']);
+});

@@ -1,0 +1,42 @@
+import type { CoppiceEvent, TaskState } from '@coppice/contracts';
+import { expect, test } from 'vitest';
+import { progressFrom, waitsForPerson, withEvent, withView } from './progress.ts';
+import { runViewOf, taskView } from './test-support/views.ts';
+
+const task = taskView({ name: 'a', state: 'waiting' });
+const start = progressFrom(runViewOf([task]));
+
+const moved = (to: TaskState, second: number): CoppiceEvent => ({
+  specversion: '1.0',
+  id: `e${second}`,
+  source: `/coppice/task/${task.taskId}`,
+  type: 'coppice.task-state',
+  time: `2026-01-01T00:00:0${second}.000Z`,
+  datacontenttype: 'application/json',
+  sequence: String(second),
+  data: { runId: task.runId, taskId: task.taskId, name: 'a', from: null, to, reason: null },
+});
+
+test('events move a task on; its clock runs from the first step to the end', () => {
+  const worked = [moved('preparing', 1), moved('working', 2), moved('merged', 5)].reduce(withEvent, start);
+  expect(worked.tasks[0]).toMatchObject({ state: 'merged' });
+  expect((worked.tasks[0]?.endedAt ?? 0) - (worked.tasks[0]?.startedAt ?? 0)).toBe(4_000);
+});
+
+test('a view that lags behind the events takes nothing back, one that knows the end brings it', () => {
+  const working = withEvent(start, moved('working', 2));
+  expect(withView(working, runViewOf([task])).tasks[0]?.state).toBe('working');
+  const over = withView(working, runViewOf([{ ...task, state: 'failed', reason: 'no' }], { state: 'failed' }));
+  expect(over.tasks[0]).toMatchObject({ state: 'failed', reason: 'no' });
+  expect(over.state).toBe('failed');
+});
+
+test.each([
+  [['ready'], true],
+  [['awaiting-approval', 'waiting', 'merged'], true],
+  [['ready', 'working'], false],
+  [['waiting'], false],
+  [['merged', 'failed'], false],
+] as [TaskState[], boolean][])('whether %j waits for a person: %s', (states, expected) => {
+  expect(waitsForPerson(states.map((state) => ({ state })))).toBe(expected);
+});
