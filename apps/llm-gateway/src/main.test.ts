@@ -1,6 +1,32 @@
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { startNatsServer, startProcess } from '@coppice/testing';
+import { eventually, startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
+import { readCount } from './index.ts';
+import { startOrchestrator } from './test-support/orchestrator.ts';
+
+test('a turn in progress is let end before the process does', async () => {
+  await using folder = await temporaryFolder('gateway-drain');
+  await writeFile(path.join(folder.path, 'plan.yaml'), 'default: { turns: [{ text: done, latencyMs: 1500 }] }');
+  const countFile = path.join(folder.path, 'count');
+  await using nats = await startNatsServer({ auth: true });
+  const orchestrator = await startOrchestrator(nats);
+  await using child = startProcess(path.join(import.meta.dirname, 'main.ts'), [], {
+    ...nats.environment,
+    COPPICE_NODE: 'here',
+    COPPICE_LOG_LEVEL: 'info',
+    COPPICE_SCRIPTS: folder.path,
+    COPPICE_SCRIPTED_COUNT_FILE: countFile,
+  });
+  await child.waitForLine('"msg":"started"');
+  const [taskId, effectId] = ['taaaaaaaaaaaaaaaa', 'task_taaaaaaaaaaaaaaaa_1_1'];
+  await orchestrator.order({ effectId, taskId, model: 'scripted/plan.yaml', prompt: 'write it' });
+  await eventually(async () => (await readCount(countFile)).length === 1);
+  child.signal('SIGTERM');
+  expect(await orchestrator.resultOf(effectId)).toMatchObject({ status: 'done', output: { text: { text: 'done' } } });
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+  await orchestrator.close();
+});
 
 test('the process starts, and ends in order', async () => {
   await using nats = await startNatsServer({ auth: true });

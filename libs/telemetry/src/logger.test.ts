@@ -79,6 +79,6 @@ test.each([
 
 test('ordinary text stays as it is', () => {
   const text =
-    'merged 00-4bf92f3577b34da6a3ce929d0e0e4736 at http://localhost:4222/path, task tabcdefghijklmnop, risk-averse sk-short';
+    'merged 00-4bf92f3577b34da6a3ce929d0e0e4736 at http://localhost:4222/path, task tabcdefghijklmnop, risk-averse sk-short, basic authentication';
   expect(redact(text)).toBe(text);
 });

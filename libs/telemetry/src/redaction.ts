@@ -15,7 +15,8 @@ const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
     pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
     replacement: '[redacted]',
   },
-  { pattern: /\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, replacement: '$1 [redacted]' },
+  // With a digit in it, so that "basic authentication" stays.
+  { pattern: /\b(bearer|basic)\s+(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}/gi, replacement: '$1 [redacted]' },
   // The password of an address: scheme://user:password@host.
   { pattern: /([a-z][a-z0-9+.-]*:\/\/[^\s:@/"]*):[^\s@/"]+@/gi, replacement: '$1:[redacted]@' },
 ];

@@ -48,8 +48,9 @@ export async function readCount(file: string): Promise<CountLine[]> {
     if (error.code === 'ENOENT') return '';
     throw error;
   });
+  // What follows the last line break is nothing, or a line that is just being written.
   return text
     .split('\n')
-    .filter((line) => line !== '')
+    .slice(0, -1)
     .map((line) => countLineSchema.parse(JSON.parse(line)));
 }

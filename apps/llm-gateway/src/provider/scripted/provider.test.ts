@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { appendFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { manualClock, temporaryFolder } from '@coppice/testing';
 import type { TemporaryFolder } from '@coppice/testing';
@@ -86,6 +86,7 @@ test('a fault that passes comes as often as it says, for each task of its own, a
     }
     expect(await textOf(ask(provider(countInFile(file)), 'limited', { taskId }))).toBe('at last');
   }
+  await appendFile(file, '{"event":"as');
   const lines = await readCount(file);
   expect(lines.map((line) => `${line.taskId} ${line.event}`)).toEqual([
     't1 asked',
