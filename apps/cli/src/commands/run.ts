@@ -6,7 +6,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { jsonLine } from '../output/text.ts';
 import { loadRunFile } from '../run-file/load.ts';
 import { embeddedConnection, remoteFrom } from '../stack/connect.ts';
-import { setupResult } from '../stack/nats-program.ts';
+import { setupResult } from '../stack/programs.ts';
 import type { EngineChoice } from '../stack/services.ts';
 import { startedStack, withConnection } from './session.ts';
 import type { CommandResult, Session } from './session.ts';

@@ -2,7 +2,7 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { remoteFrom } from '../stack/connect.ts';
 import { homeFrom } from '../stack/home.ts';
-import { natsServerProgram } from '../stack/nats-program.ts';
+import { imagesFolder, natsServerProgram } from '../stack/programs.ts';
 import { StackRuns, runStack } from '../stack/run-stack.ts';
 import { embeddedServices } from '../stack/services.ts';
 import type { EngineChoice } from '../stack/services.ts';
@@ -45,7 +45,7 @@ async function inForeground(session: Session, engine: EngineChoice): CommandResu
     await runStack({
       home,
       natsProgram: natsServerProgram(session.environment),
-      services: embeddedServices({ home, engine }),
+      services: embeddedServices({ home, engine, imagesFolder: imagesFolder(session.environment) }),
       signal: stopping.signal,
       // In the background the log has them already.
       ...(session.terminal.interactive ? { onLine: (line: string) => session.terminal.out(line) } : {}),

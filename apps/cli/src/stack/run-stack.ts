@@ -7,7 +7,7 @@
  * 1. Everything is done under the stack's lock, which the kernel frees when this process dies: one stack per home.
  * 2. What a killed stack left is ended before anything is started.
  * 3. The status file always tells of the process that holds the lock, or of one that is gone.
- * 4. The services stop before the server does, in the reverse order of their start.
+ * 4. The services stop before the server does, all at once: each gives back or finishes what it has.
  */
 import { createRequire } from 'node:module';
 import { nodeNameOfHost, startService } from '@coppice/service';
@@ -104,10 +104,11 @@ class Stack {
     const connection = { servers, user: credentials.user, password: credentials.password };
     writeConnection(home, connection);
     this.#say(`nats-server: ${servers} (JetStream, sync_interval ${syncInterval}; only with the stack's credentials)`);
-    for (const service of services) {
-      signal.throwIfAborted();
-      await this.#startService(service, connection, signal);
-    }
+    signal.throwIfAborted();
+    const results = await Promise.allSettled(
+      services.map((service) => this.#startService(service, connection, signal)),
+    );
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
     this.#say('ready', { phase: 'ready' });
   }
 
@@ -152,8 +153,7 @@ class Stack {
 
   /** Never throws: each part says so itself when it can't stop in order. */
   async stop(): Promise<void> {
-    for (const service of this.#started.toReversed()) await service.stop();
-    this.#started.length = 0;
+    await Promise.all(this.#started.splice(0).map((service) => service.stop()));
     await this.#server?.stop();
     this.#server = null;
   }

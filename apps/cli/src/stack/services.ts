@@ -1,7 +1,8 @@
-/** The services that an embedded stack is made of, in the order in which they start. */
+/** The services that an embedded stack is made of. */
 import path from 'node:path';
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import type { Home } from './home.ts';
+import { setupResult } from './programs.ts';
 
 export type EngineChoice = 'auto' | 'docker' | 'bubblewrap' | 'none';
 export const engineChoices = ['auto', 'docker', 'bubblewrap', 'none'] as const satisfies EngineChoice[];
@@ -15,14 +16,38 @@ export type EmbeddedWork = RunningWork & {
 
 export type EmbeddedService = { name: string; start(context: ServiceContext): Promise<EmbeddedWork> };
 
-/** Loaded when they start: most commands need none of them. */
-export function embeddedServices({ home }: { home: Home; engine: EngineChoice }): EmbeddedService[] {
+/**
+ * Loaded when they start: most commands need none of them. One folder for all: what the worktree service keeps is mounted by the
+ * container service.
+ */
+export function embeddedServices(options: {
+  home: Home;
+  engine: EngineChoice;
+  imagesFolder: string;
+}): EmbeddedService[] {
+  const { dataFolder } = options.home;
   return [
     {
       name: 'worktree-service',
       start: async (context) => {
         const { startWorktreeService } = await import('@coppice/worktree-service');
-        return startWorktreeService(context, { dataFolder: path.join(home.dataFolder, 'worktree-service') });
+        return startWorktreeService(context, { dataFolder: path.join(dataFolder, 'worktree-service') });
+      },
+    },
+    {
+      name: 'container-service',
+      start: async (context) => {
+        const { startContainerService, summaryOf } = await import('@coppice/container-service');
+        const { engine, imagesFolder } = options;
+        const setup = setupResult();
+        const work = await startContainerService(context, {
+          dataFolder,
+          engine,
+          imagesFolder,
+          ...fromSetup('dockerSocket', process.env['COPPICE_DOCKER_SOCKET'] ?? setup?.dockerSocket),
+          ...fromSetup('bubblewrapProgram', process.env['COPPICE_BWRAP'] ?? setup?.bwrap),
+        });
+        return { stop: () => work.stop(), line: summaryOf(work.report), engine: work.report.engine };
       },
     },
     {
@@ -42,3 +67,6 @@ export function embeddedServices({ home }: { home: Home; engine: EngineChoice })
     },
   ];
 }
+
+const fromSetup = <Name extends string>(name: Name, value: string | null | undefined) =>
+  (value === null || value === undefined || value === '' ? {} : { [name]: value }) as { [Key in Name]?: string };

@@ -8,8 +8,8 @@ import { removeStatus, runningStack } from './status.ts';
 
 export type StopResult = 'stopped' | 'nothing-ran' | 'left-overs-ended';
 
-/** Four services one after another, each of which may use its whole time; in practice they use a moment. */
-const drainMsMax = 4 * serviceLimits.stopMsMax;
+/** The services stop at once, each within its time; then the server. */
+const drainMsMax = serviceLimits.stopMsMax + 15_000;
 
 /** Drains and stops the stack of this home; what a killed one left is ended, too. */
 export async function stopStack(home: Home): Promise<StopResult> {

@@ -1,6 +1,6 @@
 /** A stack with one small service instead of the real ones, for tests of the stack's life. Runs in the home that COPPICE_HOME names. */
 import { homeFrom } from '../stack/home.ts';
-import { natsServerProgram } from '../stack/nats-program.ts';
+import { natsServerProgram } from '../stack/programs.ts';
 import { StackRuns, runStack } from '../stack/run-stack.ts';
 import { stackRunsExitCode } from '../stack/start-stack.ts';
 

@@ -18,6 +18,10 @@ export function setupResult(): {
   return readJsonFile(path.join(projectFolder, '.cache', 'setup.json')) as ReturnType<typeof setupResult>;
 }
 
+/** Where root file systems made on this machine are kept: making one takes seconds, so all stacks of a checkout share them. */
+export const imagesFolder = (environment: NodeJS.ProcessEnv): string =>
+  (environment['COPPICE_IMAGES'] ?? '') || path.join(projectFolder, '.cache', 'images');
+
 /** COPPICE_NATS_SERVER, else set-up's, else the first in PATH. @throws CliError that says how to get one. */
 export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
   const named = environment['COPPICE_NATS_SERVER'] ?? '';
