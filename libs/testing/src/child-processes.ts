@@ -1,17 +1,19 @@
+import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** Children that are still running when this process exits are ended with it: by their own id, each. */
-const running = new Set<ChildProcess>();
-let watching = false;
+/** Waits for the end of its input, which comes when this process ends, in whatever way, and then ends the process of the id given. */
+const watchScript = 'cat >/dev/null; kill -KILL "$1" 2>/dev/null';
 
+/** Ends a child, by its own id, when this process ends: a test runner that is ended by force leaves no server behind. */
 export function endWithThisProcess(child: ChildProcess): void {
-  running.add(child);
-  child.once('exit', () => running.delete(child));
-  if (watching) return;
-  watching = true;
-  process.once('exit', () => {
-    for (const left of running) left.kill('SIGKILL');
+  const watcher = spawn('sh', ['-c', watchScript, 'sh', String(child.pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    // In a group of its own: a Ctrl-C that ends this process must not end the watcher first.
+    detached: true,
   });
+  watcher.unref();
+  // Watching nothing any more, it is ended, since the id may come to name another process.
+  child.once('exit', () => watcher.kill('SIGKILL'));
 }
 
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };

@@ -1,7 +1,10 @@
 import { access } from 'node:fs/promises';
 import { createConnection } from 'node:net';
+import path from 'node:path';
 import { expect, test } from 'vitest';
+import { eventually } from './eventually.ts';
 import { natsServerProgram, startNatsServer } from './nats-server.ts';
+import { startProcess } from './start-process.ts';
 
 /** The server's greeting and its answers to raw protocol lines: no client, so that this lib needs none. */
 function talk(url: string, ...lines: string[]): Promise<string> {
@@ -65,4 +68,25 @@ test('a missing program is an error that says where it was looked for', async ()
     'COPPICE_NATS_SERVER=/nowhere/nats-server',
   );
   await expect(startNatsServer({ program: '/nowhere/nats-server' })).rejects.toThrow('could not be started');
+});
+
+test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
+  'it does not outlive a test process that %s ends',
+  async (signal) => {
+    await using holder = startProcess(path.join(import.meta.dirname, 'test-programs/server-holder.ts'));
+    const url = (await holder.waitForLine(/^server nats:/)).split(' ')[1] as string;
+    expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
+    await holder.kill(signal);
+    // Looked for by its port: an ended process keeps its id until someone takes note of its end.
+    const answer = await eventually(async () => {
+      const error = await talk(url, 'CONNECT {"verbose":false}').catch((reason: unknown) => reason);
+      return error instanceof Error && error.message;
+    });
+    expect(answer).toContain('ECONNREFUSED');
+  },
+);
+
+test('it does not keep a process that has nothing left to do', async () => {
+  await using holder = startProcess(path.join(import.meta.dirname, 'test-programs/server-stopper.ts'));
+  expect(await holder.exited).toEqual({ code: 0, signal: null });
 });
