@@ -1,7 +1,7 @@
 import { CoppiceError, toWireError } from '@coppice/contracts';
 import type { WireError } from '@coppice/contracts';
 import { createActor, initialTransition, transition } from 'xstate';
-import type { AnyMachineSnapshot, AnyStateNode, EventObject, Snapshot } from 'xstate';
+import type { AnyMachineSnapshot, AnyStateMachine, EventObject, Snapshot } from 'xstate';
 import type { ActorDefinition } from './definition.ts';
 import { TransitionFailed, Unrestorable } from './errors.ts';
 import { cancelEffect, mapActions, pushResult } from './map-actions.ts';
@@ -28,7 +28,13 @@ export type Work = {
 };
 
 /** A new actor's value, its first state entered. */
-export function begin(definition: ActorDefinition, id: string, input: unknown, incarnation: string, nowMs: number): Work {
+export function begin(
+  definition: ActorDefinition,
+  id: string,
+  input: unknown,
+  incarnation: string,
+  nowMs: number,
+): Work {
   const { kind, version, hash, machine } = definition;
   const draft: Draft = {
     format: 1,
@@ -51,7 +57,7 @@ export function begin(definition: ActorDefinition, id: string, input: unknown, i
     updatedAtMs: nowMs,
   };
   const work: Work = { definition, draft, snapshot: null as unknown as AnyMachineSnapshot, nowMs, answers: [] };
-  compute(work, () => initialTransition(machine, { kind, id, now: nowMs, input } as never));
+  compute(work, () => initialTransition(machine, { kind, id, now: nowMs, input }));
   return work;
 }
 
@@ -77,7 +83,11 @@ function migrate(definition: ActorDefinition, draft: Draft): void {
     try {
       draft.snapshot = migration(draft.snapshot);
     } catch (error) {
-      throw new Unrestorable('machine-changed', `the migration from version ${draft.machine.version} failed: ${textOf(error)}`, error);
+      throw new Unrestorable(
+        'machine-changed',
+        `the migration from version ${draft.machine.version} failed: ${textOf(error)}`,
+        error,
+      );
     }
     draft.machine = { version: draft.machine.version + 1, hash: definition.hash };
   }
@@ -113,7 +123,7 @@ export function applyEvent(work: Work, event: EventObject): void {
 
 function step(work: Work, event: EventObject): void {
   const { machine } = work.definition;
-  compute(work, () => transition(machine, work.snapshot, { ...event, now: work.nowMs } as EventObject));
+  compute(work, () => transition(machine, work.snapshot, { ...event, now: work.nowMs }));
 }
 
 function compute(work: Work, run: () => readonly [unknown, readonly unknown[]]): void {
@@ -138,13 +148,16 @@ function requireMappedChildren({ definition, draft, snapshot: before }: Work, { 
   const known = new Set(Object.keys(before?.children ?? {}));
   for (const effect of Object.values(draft.inFlight)) if (effect.type !== 'timer') known.add(effect.childId);
   for (const childId of Object.keys(children)) {
-    if (!known.has(childId)) throw new TransitionFailed(`${definition.kind} starts ${childId}, which is not an invoke of a mapped source`);
+    if (!known.has(childId))
+      throw new TransitionFailed(`${definition.kind} starts ${childId}, which is not an invoke of a mapped source`);
   }
 }
 
 /** Children are left out: `inFlight` tells them. */
 function persisted(definition: ActorDefinition, snapshot: AnyMachineSnapshot): PersistedMachine {
-  const { status, value, context, historyValue } = definition.machine.getPersistedSnapshot(snapshot) as unknown as PersistedMachine;
+  const { status, value, context, historyValue } = definition.machine.getPersistedSnapshot(
+    snapshot,
+  ) as unknown as PersistedMachine;
   return { status, value, context, historyValue };
 }
 
@@ -170,14 +183,19 @@ export function dispositionOf(work: Pick<Work, 'definition' | 'snapshot' | 'nowM
   const { definition, snapshot, nowMs } = work;
   const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
   if (policy === undefined) {
-    return { type: 'refuse', error: toWireError(new CoppiceError('invalid-request', `${definition.kind} knows no event ${event.type}`)) };
+    return {
+      type: 'refuse',
+      error: toWireError(new CoppiceError('invalid-request', `${definition.kind} knows no event ${event.type}`)),
+    };
   }
   if (transitionsFor(definition, snapshot, { ...event, now: nowMs } as EventObject) > 0) return { type: 'handle' };
   const state = stateText(snapshot.value);
   const own = ownPolicy(snapshot, event.type);
   if (own === 'defer' || (own === undefined && policy.otherwise === 'defer')) return { type: 'defer' };
   const text =
-    typeof own === 'object' ? own.refuse : (policy.refusal?.(state) ?? `${event.type} is not possible while ${definition.kind} is ${state}`);
+    typeof own === 'object'
+      ? own.refuse
+      : (policy.refusal?.(state) ?? `${event.type} is not possible while ${definition.kind} is ${state}`);
   return { type: 'refuse', error: toWireError(new CoppiceError('conflict', text, { details: { state } })) };
 }
 
@@ -185,20 +203,22 @@ function transitionsFor(definition: ActorDefinition, snapshot: AnyMachineSnapsho
   try {
     return definition.machine.getTransitionData(snapshot, event).length;
   } catch (error) {
-    throw new TransitionFailed(`${definition.kind}: a guard failed on ${event.type}: ${textOf(error)}`, { cause: error });
+    throw new TransitionFailed(`${definition.kind}: a guard failed on ${event.type}: ${textOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
 type StateMeta = { events?: Record<string, 'refuse' | 'defer' | { refuse: string }> };
 
 function ownPolicy(snapshot: AnyMachineSnapshot, type: string): 'refuse' | 'defer' | { refuse: string } | undefined {
-  // Ordered from the root inwards, so that the innermost state counts.
-  const nodes = [...(snapshot._nodes as AnyStateNode[])].sort((left, right) => right.path.length - left.path.length);
-  for (const node of nodes) {
-    const policy = (node.meta as StateMeta | undefined)?.events?.[type];
-    if (policy !== undefined) return policy;
-  }
-  return undefined;
+  const { machine } = snapshot as { machine: AnyStateMachine };
+  const policies = Object.entries(snapshot.getMeta() as Record<string, StateMeta>).flatMap(([stateId, { events }]) => {
+    const policy = events?.[type];
+    return policy === undefined ? [] : [{ policy, depth: machine.getStateNodeById(stateId).path.length }];
+  });
+  // The innermost state counts.
+  return policies.toSorted((left, right) => right.depth - left.depth)[0]?.policy;
 }
 
 /** Each round takes one deferred event out, so it ends. Starts again from the first after each that changed something: order is kept. */
@@ -223,7 +243,8 @@ function replayDeferred(work: Work): void {
 /** Tells the sender of a deferred event that it won't be handled: an actor durably, a person if still listening. */
 function refuseLater(work: Work, deferred: Deferred, error: WireError): void {
   if (deferred.request !== null) pushResult(work.draft, deferred.request, { status: 'failed', error });
-  if (deferred.answerTo !== null) work.answers.push({ answerTo: deferred.answerTo, outcome: { status: 'failed', error } });
+  if (deferred.answerTo !== null)
+    work.answers.push({ answerTo: deferred.answerTo, outcome: { status: 'failed', error } });
 }
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : JSON.stringify(error));

@@ -29,7 +29,13 @@ export async function sendEvent(
   requireId(id);
   const issuedAt = new Date().toISOString();
   const post = async (answerTo?: string) => {
-    const message: ActorMessage = { type: 'event', messageId, event, issuedAt, ...(answerTo === undefined ? {} : { answerTo }) };
+    const message: ActorMessage = {
+      type: 'event',
+      messageId,
+      event,
+      issuedAt,
+      ...(answerTo === undefined ? {} : { answerTo }),
+    };
     // No message id for the server: its window would swallow a wanted repeat after a refusal. The actor dedupes what it applied.
     await bus.publish(subjects.actor(kind, id), message);
   };
@@ -73,7 +79,13 @@ export async function createActor(
   const { kind, id, input, messageId, event } = options;
   requireId(id);
   const issuedAt = new Date().toISOString();
-  const message: ActorMessage = { type: 'create', messageId, input, issuedAt, ...(event === undefined ? {} : { event }) };
+  const message: ActorMessage = {
+    type: 'create',
+    messageId,
+    input,
+    issuedAt,
+    ...(event === undefined ? {} : { event }),
+  };
   await bus.publish(subjects.actor(kind, id), message);
 }
 

@@ -30,14 +30,19 @@ afterAll(() => harness.stop());
 /** Starts a host that kills itself at a point, and waits for that. A point that isn't passed fails the test. */
 async function crashAt(point: CrashPoint, occurrence = 1, more: Partial<HostLimits> = {}): Promise<void> {
   covered.add(point);
-  const script = path.join(import.meta.dirname, 'test-support/crash-host.ts');
-  const child = startProcess(script, [harness.server.url, point, String(occurrence), JSON.stringify({ ...limits, ...more })], {
-    COPPICE_LOG_LEVEL: 'warn',
-  });
+  const script = path.join(import.meta.dirname, 'test-programs/crash-host.ts');
+  const child = startProcess(
+    script,
+    [harness.server.url, point, String(occurrence), JSON.stringify({ ...limits, ...more })],
+    {
+      COPPICE_LOG_LEVEL: 'warn',
+    },
+  );
   const timeout = setTimeout(() => child.signal('SIGTERM'), 12_000);
   const exit = await child.exited;
   clearTimeout(timeout);
-  if (exit.signal !== 'SIGKILL') throw new Error(`${point} was not reached:\n${child.lines.map((line) => line.text).join('\n')}`);
+  if (exit.signal !== 'SIGKILL')
+    throw new Error(`${point} was not reached:\n${child.lines.map((line) => line.text).join('\n')}`);
 }
 
 /** A job in a state, with nothing left to do and no host running. */
@@ -78,7 +83,7 @@ async function finishes(id: string): Promise<void> {
   expect((await harness.commands(id)).map((command) => command.effectId)).toEqual([effectId]);
   await harness.result('job', id, effectId, { status: 'done', output: prepared });
   await harness.reaches('job', id, 'asking');
-  const desk = async () => (await readActor(harness.bus, 'desk', 'main'))?.context as { open: { name: string }[]; left: string[] };
+  const desk = () => harness.deskContext();
   await eventually(async () => (await desk()).open.some((entry) => entry.name === id));
   expect((await desk()).open.filter((entry) => entry.name === id)).toHaveLength(1);
   while ((await desk()).open.length > 0) await harness.send('desk', 'main', { type: 'serve' });
@@ -97,7 +102,15 @@ async function finishes(id: string): Promise<void> {
 }
 
 describe('a crash while an event is handled', () => {
-  const before = { state: 'waiting', status: 'active', events: ['waiting'], timers: 0, commands: 0, inbox: 1, stash: 0 };
+  const before = {
+    state: 'waiting',
+    status: 'active',
+    events: ['waiting'],
+    timers: 0,
+    commands: 0,
+    inbox: 1,
+    stash: 0,
+  };
   const stored = { ...before, state: 'preparing' };
   const told = { ...stored, events: ['waiting', 'preparing'] };
   const all = { ...told, timers: 2, commands: 1 };
@@ -129,7 +142,15 @@ describe('a crash while an event is handled', () => {
 });
 
 describe('a crash while the outbox of a dead host is published', () => {
-  const none = { state: 'preparing', status: 'active', events: ['waiting'], timers: 0, commands: 0, inbox: 2, stash: 0 };
+  const none = {
+    state: 'preparing',
+    status: 'active',
+    events: ['waiting'],
+    timers: 0,
+    commands: 0,
+    inbox: 2,
+    stash: 0,
+  };
   const told = { ...none, events: ['waiting', 'preparing'] };
   const table: [CrashPoint, number, object][] = [
     ['old-outbox-item-published', 1, told],
@@ -150,7 +171,13 @@ describe('a crash while the outbox of a dead host is published', () => {
     await harness.reaches('job', id, 'stopped');
     await harness.quiet('job', id);
     const end = await left(id);
-    expect(end).toEqual({ ...atRest, state: 'stopped', status: 'done', events: ['waiting', 'preparing', 'stopped'], commands: 1 });
+    expect(end).toEqual({
+      ...atRest,
+      state: 'stopped',
+      status: 'done',
+      events: ['waiting', 'preparing', 'stopped'],
+      commands: 1,
+    });
     const [command] = await harness.commands(id);
     const claim = await harness.bus.keyValue(buckets.effects).get(command?.effectId ?? '');
     expect(JSON.parse(new TextDecoder().decode(claim?.value))).toEqual({ state: 'cancelled' });
@@ -192,7 +219,9 @@ test('a crash after an event for an absent actor was copied: it comes once', asy
   await harness.host({ limits });
   await harness.create('job', id);
   await harness.reaches('job', id, 'preparing');
-  await eventually(async () => expect(await left(id)).toMatchObject({ timers: 2, inbox: 0, events: ['waiting', 'preparing'], commands: 1 }));
+  await eventually(async () =>
+    expect(await left(id)).toMatchObject({ timers: 2, inbox: 0, events: ['waiting', 'preparing'], commands: 1 }),
+  );
   await finishes(id);
 });
 
@@ -215,7 +244,11 @@ describe('a crash while an actor is parked', () => {
     await harness.quiet('job', id);
     expect(await left(id)).toMatchObject({ status: 'parked', state: 'waiting', inbox: 0, stash: 1, commands: 0 });
     const kept = await harness.bus.keyValue(buckets.actors).get(`job.${id}`);
-    expect(decodeStored(kept?.value ?? new Uint8Array())).toMatchObject({ type: 'parked', parked: { code: 'machine-changed' }, original: foreign });
+    expect(decodeStored(kept?.value ?? new Uint8Array())).toMatchObject({
+      type: 'parked',
+      parked: { code: 'machine-changed' },
+      original: foreign,
+    });
   });
 });
 
@@ -232,7 +265,10 @@ describe('a crash while a parked actor is brought back', () => {
     const note = { code: 'machine-changed' as const, message: 'by another', parkedAtMs: 1, by: '7:other' };
     await actors.update(`job.${id}`, encodeParked(note, entry?.value ?? new Uint8Array()), entry?.revision ?? 0);
     await harness.bus.publish(subjects.stash('job', id), eventMessage('start'));
-    await harness.bus.publish(subjects.stash('job', id), { ...eventMessage('poke'), event: { type: 'poke', number: 5 } });
+    await harness.bus.publish(subjects.stash('job', id), {
+      ...eventMessage('poke'),
+      event: { type: 'poke', number: 5 },
+    });
     await harness.post('job', id, { type: 'wake' });
     await crashAt(point, occurrence);
     expect(await left(id)).toMatchObject({ ...expected, state: 'waiting' });
@@ -269,7 +305,9 @@ describe('a crash while a message is given up on', () => {
     await harness.reaches('job', id, 'failed');
     await harness.quiet('desk', deskId);
     await harness.quiet('job', id);
-    expect(await harness.deadLetters(subjects.actor('desk', deskId))).toMatchObject([{ reason: { code: 'invalid-request' } }]);
+    expect(await harness.deadLetters(subjects.actor('desk', deskId))).toMatchObject([
+      { reason: { code: 'invalid-request' } },
+    ]);
     expect(await left(id)).toMatchObject({ events: ['waiting', 'preparing', 'failed'] });
   });
 });
@@ -299,20 +337,22 @@ describe('a crash of the sweeper', () => {
 describe('the list of crash points', () => {
   test('is what the sources pass, each at one place', async () => {
     const found: string[] = [];
+    const variables: unknown[] = [];
     for (const file of await readdir(import.meta.dirname)) {
       if (!file.endsWith('.ts') || file.endsWith('.test.ts') || file === 'crash-points.ts') continue;
       const text = await readFile(path.join(import.meta.dirname, file), 'utf8');
       for (const [, name, variable] of text.matchAll(/\breach\((?:'([a-z-]+)'|(\w+))\)/g)) {
         if (name !== undefined) found.push(name);
-        // Publishing an outbox passes the point that its caller names.
-        else expect([file, variable]).toEqual(['dispatch.ts', 'point']);
+        else variables.push([file, variable]);
       }
       for (const [, name] of text.matchAll(/#publishItems\([^)]*'([a-z-]+)'\)/g)) found.push(name ?? '');
     }
-    expect(found.sort()).toEqual([...crashPoints].sort());
+    // Publishing an outbox passes the point that its caller names.
+    expect(variables).toEqual([['dispatch.ts', 'point']]);
+    expect(found.toSorted()).toEqual([...crashPoints].toSorted());
   });
 
   test('is covered by a crash each', () => {
-    expect([...covered].sort()).toEqual([...crashPoints].sort());
+    expect([...covered].toSorted()).toEqual([...crashPoints].toSorted());
   });
 });

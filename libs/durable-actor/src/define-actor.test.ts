@@ -29,7 +29,12 @@ describe('defineActor refuses', () => {
     [
       'a child machine as a source',
       () =>
-        define(setup({ actors: { work: base.createMachine({}) } }).createMachine({ ...idle, invoke: { id: 'w', src: 'work', onError: {} } })),
+        define(
+          setup({ actors: { work: base.createMachine({}) } }).createMachine({
+            ...idle,
+            invoke: { id: 'w', src: 'work', onError: {} },
+          }),
+        ),
       /actor logic work is not an effect/,
     ],
     [
@@ -39,29 +44,57 @@ describe('defineActor refuses', () => {
     ],
     [
       'an inline source',
-      () => define(base.createMachine({ ...idle, invoke: { id: 'w', src: effect<number, unknown>() as never, onError: {} } })),
+      () =>
+        define(
+          base.createMachine({ ...idle, invoke: { id: 'w', src: effect<number, unknown>() as never, onError: {} } }),
+        ),
       /invoke w in .* has an inline source/,
     ],
-    ['an invoke without onError', () => define(base.createMachine({ ...idle, invoke: { id: 'w', src: 'work' } })), /has no onError/],
-    ['an invoke without id', () => define(base.createMachine({ ...idle, invoke: { src: 'work', onError: {} } })), /has no id/],
+    [
+      'an invoke without onError',
+      () => define(base.createMachine({ ...idle, invoke: { id: 'w', src: 'work' } })),
+      /has no onError/,
+    ],
+    [
+      'an invoke without id',
+      () => define(base.createMachine({ ...idle, invoke: { src: 'work', onError: {} } })),
+      /has no id/,
+    ],
     [
       'a source that is not mapped',
       () => define(base.createMachine({ ...idle, invoke: { id: 'w', src: 'work', onError: {} } }), { sources: {} }),
       /source work is not mapped/,
     ],
-    ['an inline function as an action', () => define(base.createMachine({ ...idle, entry: () => {} })), /inline function/],
-    ['an action that is not mapped', () => define(base.createMachine({ ...idle, entry: 'tell' as never }), { actions: {} }), /tell/],
-    ['spawnChild', () => define(base.createMachine({ ...idle, entry: spawnChild('work') as never })), /xstate\.spawnChild/],
+    [
+      'an inline function as an action',
+      () => define(base.createMachine({ ...idle, entry: () => {} })),
+      /inline function/,
+    ],
+    [
+      'an action that is not mapped',
+      () => define(base.createMachine({ ...idle, entry: 'tell' as never }), { actions: {} }),
+      /tell/,
+    ],
+    [
+      'spawnChild',
+      () => define(base.createMachine({ ...idle, entry: spawnChild('work') as never })),
+      /xstate\.spawnChild/,
+    ],
     ['log', () => define(base.createMachine({ ...idle, entry: log('x') })), /xstate\.log/],
     [
       'sendTo without delay',
       () => define(base.createMachine({ ...idle, exit: sendTo(({ self }) => self, { type: 'go' }) })),
       /sendTo without delay/,
     ],
-    ['an event that is handled but not declared', () => define(base.createMachine(idle), { events: {} }), /go is handled but not declared/],
+    [
+      'an event that is handled but not declared',
+      () => define(base.createMachine(idle), { events: {} }),
+      /go is handled but not declared/,
+    ],
     [
       'an event that is declared but handled nowhere',
-      () => define(base.createMachine(idle), { events: { go: { otherwise: 'refuse' }, gone: { otherwise: 'refuse' } } }),
+      () =>
+        define(base.createMachine(idle), { events: { go: { otherwise: 'refuse' }, gone: { otherwise: 'refuse' } } }),
       /gone is handled in no state/,
     ],
     ['a wildcard', () => define(base.createMachine({ on: { '*': {} } })), /name the events/],
@@ -82,7 +115,9 @@ describe('defineActor refuses', () => {
 
 describe('a definition', () => {
   test('takes what is mapped', () => {
-    expect(() => define(base.createMachine({ ...idle, entry: [raise({ type: 'go' }), assign({}), { type: 'tell', params: {} }] }))).not.toThrow();
+    expect(() =>
+      define(base.createMachine({ ...idle, entry: [raise({ type: 'go' }), assign({}), { type: 'tell', params: {} }] })),
+    ).not.toThrow();
   });
 
   test('has a hash of the structure, which the code of functions does not change', () => {
@@ -94,7 +129,8 @@ describe('a definition', () => {
   test('tells what each state does with each event', () => {
     const matrix = eventMatrix(job);
     expect(matrix).toHaveLength(4 * 6);
-    const row = (state: string, event: string) => matrix.find((entry) => entry.state === state && entry.event === event)?.does;
+    const row = (state: string, event: string) =>
+      matrix.find((entry) => entry.state === state && entry.event === event)?.does;
     expect(row('waiting', 'start')).toBe('handle');
     expect(row('waiting', 'pad')).toBe('handle');
     expect(row('waiting', 'poke')).toBe('defer');

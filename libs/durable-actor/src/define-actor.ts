@@ -44,7 +44,8 @@ function problemsOfEvents<Machine extends AnyStateMachine>(options: ActorOptions
   }
   for (const type of named) {
     if (type.includes('*')) problems.push(`a state handles ${type}: name the events`);
-    else if (!internal.has(type) && !(type in options.events)) problems.push(`event ${type} is handled but not declared`);
+    else if (!internal.has(type) && !(type in options.events))
+      problems.push(`event ${type} is handled but not declared`);
   }
   return problems;
 }

@@ -88,4 +88,3 @@ export type ActorDefinition = {
   summary: ((snapshot: AnyMachineSnapshot) => unknown) | null;
   migrations: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;
 };
-

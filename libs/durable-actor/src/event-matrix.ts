@@ -19,8 +19,10 @@ export function eventMatrix(definition: ActorDefinition): MatrixEntry[] {
   return innermost.flatMap((node) =>
     Object.entries(definition.events).map(([event, policy]) => {
       const lineage = lineageOf(node);
-      const handled = lineage.some((each) => each.transitions.has(event as never));
-      const own = lineage.map((each) => (each.meta as StateMeta | undefined)?.events?.[event]).find((each) => each !== undefined);
+      const handled = lineage.some((each) => each.transitions.has(event));
+      const own = lineage
+        .map((each) => (each.meta as StateMeta | undefined)?.events?.[event])
+        .find((each) => each !== undefined);
       const otherwise = own === undefined ? policy.otherwise : own === 'defer' ? 'defer' : 'refuse';
       return { state: node.path.join('.'), event, does: handled ? 'handle' : otherwise, otherwise };
     }),

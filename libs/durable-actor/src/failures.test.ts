@@ -53,7 +53,9 @@ describe('a message that can not be handled', () => {
     await harness.reaches('job', 'guarded', 'waiting');
     await expect(harness.send('job', 'guarded', { type: 'explode' })).rejects.toMatchObject({ code: 'delivery-limit' });
     await harness.quiet('job', 'guarded');
-    expect(await harness.deadLetters(subjects.actor('job', 'guarded'))).toMatchObject([{ reason: { code: 'delivery-limit' } }]);
+    expect(await harness.deadLetters(subjects.actor('job', 'guarded'))).toMatchObject([
+      { reason: { code: 'delivery-limit' } },
+    ]);
     expect(await harness.send('job', 'guarded', { type: 'start' })).toMatchObject({ state: 'preparing' });
   });
 
@@ -89,7 +91,13 @@ describe('an actor that waits for another', () => {
     const broken: ActorDefinition = {
       ...desk,
       kind: 'desk',
-      machine: desk.machine.provide({ guards: { somebodyWaits: () => { throw new Error('broken'); } } }),
+      machine: desk.machine.provide({
+        guards: {
+          somebodyWaits: () => {
+            throw new Error('broken');
+          },
+        },
+      }),
     };
     await host({ actors: [job, broken] });
     const effectId = await preparing('hopeful');
@@ -109,7 +117,11 @@ describe('an actor that waits for another', () => {
 const stuck = (): ActorDefinition => ({
   ...job,
   emitted: (event, self) => {
-    if ((event as unknown as { state: string }).state === 'asking' || (event as unknown as { state: string }).state === 'failed') throw new Error('no words');
+    if (
+      (event as unknown as { state: string }).state === 'asking' ||
+      (event as unknown as { state: string }).state === 'failed'
+    )
+      throw new Error('no words');
     return job.emitted?.(event, self) ?? { subject: '', data: {} };
   },
 });
@@ -148,18 +160,37 @@ describe('a snapshot that the machine can not go on from', () => {
 
     const second: ActorDefinition = { ...job, version: 2, hash: 'second' };
     await host({ actors: [second, desk] });
-    await harness.post('job', 'ahead', { type: 'event', messageId: 'm1', event: { type: 'start' }, issuedAt: new Date().toISOString() });
-    await harness.post('job', 'ahead', { type: 'event', messageId: 'm2', event: { type: 'poke', number: 1 }, issuedAt: new Date().toISOString() });
+    await harness.post('job', 'ahead', {
+      type: 'event',
+      messageId: 'm1',
+      event: { type: 'start' },
+      issuedAt: new Date().toISOString(),
+    });
+    await harness.post('job', 'ahead', {
+      type: 'event',
+      messageId: 'm2',
+      event: { type: 'poke', number: 1 },
+      issuedAt: new Date().toISOString(),
+    });
     await harness.quiet('job', 'ahead');
-    expect(await readActor(harness.bus, 'job', 'ahead')).toMatchObject({ status: 'parked', state: 'waiting', parked: { code: 'machine-changed' } });
+    expect(await readActor(harness.bus, 'job', 'ahead')).toMatchObject({
+      status: 'parked',
+      state: 'waiting',
+      parked: { code: 'machine-changed' },
+    });
     expect(await harness.stored(streams.actors, subjects.stash('job', 'ahead'))).toHaveLength(2);
     await harness.stopHosts();
 
-    const migrating = await host({ actors: [{ ...second, hash: 'third', migrations: { 1: (snapshot) => snapshot } }, desk] });
+    const migrating = await host({
+      actors: [{ ...second, hash: 'third', migrations: { 1: (snapshot) => snapshot } }, desk],
+    });
     await migrating.sweep();
     await harness.reaches('job', 'ahead', 'preparing');
     await harness.quiet('job', 'ahead');
-    expect(await harness.value('job', 'ahead')).toMatchObject({ machine: { version: 2, hash: 'third' }, deferred: [{ event: { type: 'poke' } }] });
+    expect(await harness.value('job', 'ahead')).toMatchObject({
+      machine: { version: 2, hash: 'third' },
+      deferred: [{ event: { type: 'poke' } }],
+    });
     expect(await harness.stored(streams.actors, subjects.stash('job', 'ahead'))).toEqual([]);
   });
 
@@ -183,7 +214,9 @@ describe('a state that would grow too large', () => {
   test('by an event: it is refused, the actor goes on', async () => {
     await host();
     await preparing('padded');
-    await expect(harness.send('job', 'padded', { type: 'pad', text: tooMuch })).rejects.toMatchObject({ code: 'limit-exceeded' });
+    await expect(harness.send('job', 'padded', { type: 'pad', text: tooMuch })).rejects.toMatchObject({
+      code: 'limit-exceeded',
+    });
     expect(await harness.send('job', 'padded', { type: 'stop' })).toMatchObject({ state: 'stopped' });
   });
 
@@ -208,10 +241,23 @@ describe('a state that would grow too large', () => {
     await harness.stopHosts();
     const value = await harness.value('job', 'brimming');
     // As full as may be: the reminder's bookkeeping would still fit, one deferred event more would not, so a growing context is put in place.
-    const growing: ActorDefinition = { ...job, emitted: (event, self) => ({ ...job.emitted?.(event, self), data: { text: tooMuch } }) as never };
-    const due = { ...value.inFlight, [`${value.kind}_brimming_x_1`]: { type: 'timer' as const, sendId: 'xstate.after.limit.job.preparing', atMs: 1, event: { type: 'xstate.after.limit.job.preparing' } } };
+    const growing: ActorDefinition = {
+      ...job,
+      emitted: (event, self) => ({ ...job.emitted?.(event, self), data: { text: tooMuch } }) as never,
+    };
+    const due = {
+      ...value.inFlight,
+      [`${value.kind}_brimming_x_1`]: {
+        type: 'timer' as const,
+        sendId: 'xstate.after.limit.job.preparing',
+        atMs: 1,
+        event: { type: 'xstate.after.limit.job.preparing' },
+      },
+    };
     const entry = await harness.bus.keyValue(buckets.actors).get('job.brimming');
-    await harness.bus.keyValue(buckets.actors).update('job.brimming', encodeValue({ ...value, inFlight: due }), entry?.revision ?? 0);
+    await harness.bus
+      .keyValue(buckets.actors)
+      .update('job.brimming', encodeValue({ ...value, inFlight: due }), entry?.revision ?? 0);
     await host({ actors: [growing, desk] });
     await harness.post('job', 'brimming', { type: 'wake' });
     await eventually(async () => (await readActor(harness.bus, 'job', 'brimming'))?.parked?.code === 'limit-exceeded');

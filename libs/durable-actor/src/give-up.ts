@@ -16,7 +16,13 @@ import type { RequestOrigin } from './value.ts';
 /** What is left to do for the actor itself: it can't be told of a failure that it fails on, too. */
 export type GivenUp = 'told' | 'park';
 
-export async function giveUp(parts: HostParts, kind: string, id: string, delivery: Delivery, reason: unknown): Promise<GivenUp> {
+export async function giveUp(
+  parts: HostParts,
+  kind: string,
+  id: string,
+  delivery: Delivery,
+  reason: unknown,
+): Promise<GivenUp> {
   const { bus, reach, log } = parts;
   log.error({ err: reason, subject: delivery.subject, deliveries: delivery.deliveryCount }, 'message given up on');
   await deadLetter(bus, delivery, 'actor', reason);
@@ -54,7 +60,7 @@ export const deliveryLimitError = (deliveries: number): CoppiceError =>
   new CoppiceError('delivery-limit', `not handled in ${deliveries} deliveries`);
 
 /** Null for what isn't a message: then there is nobody named in it to be told. */
-export function messageOf(delivery: Delivery): ActorMessage | null {
+function messageOf(delivery: Delivery): ActorMessage | null {
   try {
     const parsed = actorMessageSchema.safeParse(delivery.json());
     return parsed.success ? parsed.data : null;

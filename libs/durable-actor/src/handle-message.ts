@@ -54,7 +54,12 @@ export class MessageHandler {
     const message = parse(delivery);
     if (message instanceof CoppiceError) return this.#giveUp(definition, id, delivery, message);
     if (message.type === 'create' && this.#parts.nowMs() - Date.parse(message.issuedAt) > actorLimits.createAgeMsMax) {
-      return this.#giveUp(definition, id, delivery, new CoppiceError('expired', `a create of ${message.issuedAt} is too old`));
+      return this.#giveUp(
+        definition,
+        id,
+        delivery,
+        new CoppiceError('expired', `a create of ${message.issuedAt} is too old`),
+      );
     }
     const attempt: Attempt = { definition, id, delivery, incoming: { message, request: requestOf(delivery.headers) } };
     for (let tries = 0; tries < limits.compareAndSetAttemptsMax; tries++) {
@@ -64,7 +69,9 @@ export class MessageHandler {
         if (!(error instanceof RevisionConflict)) throw error;
       }
     }
-    throw new TooMuchContention(`${definition.kind} ${id} was written by others ${limits.compareAndSetAttemptsMax} times`);
+    throw new TooMuchContention(
+      `${definition.kind} ${id} was written by others ${limits.compareAndSetAttemptsMax} times`,
+    );
   }
 
   /** @throws RevisionConflict to be started again from reading. */
@@ -125,7 +132,11 @@ export class MessageHandler {
     return receive(definition, id, stored?.value ?? null, incoming, this.#parts.nowMs(), newIncarnation);
   }
 
-  async #conclude(attempt: Attempt, stored: Stored | null, decision: Extract<Decision, { type: 'store' }>): Promise<void> {
+  async #conclude(
+    attempt: Attempt,
+    stored: Stored | null,
+    decision: Extract<Decision, { type: 'store' }>,
+  ): Promise<void> {
     const { delivery } = attempt;
     const { value, answers } = decision;
     value.cause = delivery.sequence;
@@ -172,7 +183,10 @@ export class MessageHandler {
     const error: WireError = toWireError(new CoppiceError('limit-exceeded', cause.message));
     if (stored === null) return this.#giveUp(definition, id, delivery, CoppiceError.fromWire(error));
     if (message.type === 'event' || message.type === 'create') {
-      const answers = message.type === 'event' && message.answerTo !== undefined ? [{ answerTo: message.answerTo, outcome: failed(error) }] : [];
+      const answers =
+        message.type === 'event' && message.answerTo !== undefined
+          ? [{ answerTo: message.answerTo, outcome: failed(error) }]
+          : [];
       const refused = request === null ? null : { request, error };
       return this.#drop(attempt, { type: 'drop', reason: cause.message, answers, refused });
     }
@@ -190,7 +204,10 @@ export class MessageHandler {
       const stored = entry === null ? null : this.#parking.decode(entry.bytes);
       if (entry !== null && stored?.type === 'value' && stored.value.status === 'active') {
         const message = `a result or timer could not be handled: ${reason.message}`;
-        await this.#parking.park(definition, id, entry.bytes, entry.revision, { parkCode: 'transition-failed', message });
+        await this.#parking.park(definition, id, entry.bytes, entry.revision, {
+          parkCode: 'transition-failed',
+          message,
+        });
         await this.#parking.stash(definition, id, delivery);
         return;
       }
@@ -214,4 +231,3 @@ const failed = (error: WireError) => ({ status: 'failed' as const, error });
 
 /** 60 bits: no two lives of one actor share effect ids. */
 const newIncarnation = (): string => randomBytes(8).toString('hex').slice(0, 15);
-

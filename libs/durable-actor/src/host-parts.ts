@@ -15,13 +15,16 @@ export type HostParts = {
   actors: KeyValue;
   claims: Claims;
   /** Milliseconds since 1970. */
-  nowMs(): number;
+  nowMs: () => number;
   limits: HostLimits;
   reach: Reach;
   log: Logger;
 };
 
-export function hostParts(bus: Bus, options: { clock?: Clock; limits?: Partial<HostLimits>; reach?: Reach } = {}): HostParts {
+export function hostParts(
+  bus: Bus,
+  options: { clock?: Clock; limits?: Partial<HostLimits>; reach?: Reach } = {},
+): HostParts {
   return {
     bus,
     actors: bus.keyValue(buckets.actors),

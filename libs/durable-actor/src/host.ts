@@ -76,13 +76,21 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
 const concurrencyDefault = 16;
 
 /** A failed message comes again after a short pause that grows; the delivery limit ends it. */
-async function handleOrGiveBack(parts: HostParts, handler: MessageHandler, definition: ActorDefinition, delivery: Delivery): Promise<void> {
+async function handleOrGiveBack(
+  parts: HostParts,
+  handler: MessageHandler,
+  definition: ActorDefinition,
+  delivery: Delivery,
+): Promise<void> {
   try {
     await handler.handle(definition, delivery);
   } catch (error) {
     const { retryDelayMsMin, retryDelayMsMax } = parts.limits;
     const delayMs = Math.min(retryDelayMsMin * 2 ** Math.min(delivery.deliveryCount - 1, 20), retryDelayMsMax);
-    parts.log.warn({ err: error, subject: delivery.subject, deliveries: delivery.deliveryCount, delayMs }, 'message given back');
+    parts.log.warn(
+      { err: error, subject: delivery.subject, deliveries: delivery.deliveryCount, delayMs },
+      'message given back',
+    );
     delivery.retry(delayMs);
   }
 }

@@ -1,5 +1,14 @@
 import type { Delivery } from '@coppice/bus';
-import { SpanKind, attributes, contextFrom, currentTraceparent, extractTrace, linkFrom, messagingSystemNats, withSpan } from '@coppice/telemetry';
+import {
+  SpanKind,
+  attributes,
+  contextFrom,
+  currentTraceparent,
+  extractTrace,
+  linkFrom,
+  messagingSystemNats,
+  withSpan,
+} from '@coppice/telemetry';
 import type { ActorDefinition } from './definition.ts';
 import type { Incoming } from './receive.ts';
 import type { ActorValue } from './value.ts';

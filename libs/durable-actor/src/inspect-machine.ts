@@ -10,7 +10,12 @@ import { isEffect } from './sources.ts';
  */
 
 type Action = { type: string } | string | (((...args: never[]) => unknown) & { type?: string; resolve?: unknown });
-type Transition = { eventType: string; target?: readonly AnyStateNode[] | undefined; actions: readonly unknown[]; guard?: unknown };
+type Transition = {
+  eventType: string;
+  target?: readonly AnyStateNode[] | undefined;
+  actions: readonly unknown[];
+  guard?: unknown;
+};
 
 /** Built-in actions that XState computes inside the pure transition, or whose result is mapped. */
 const mappedBuiltIns = new Set([
@@ -33,10 +38,10 @@ export function stateNodes(machine: AnyStateMachine): AnyStateNode[] {
   return found;
 }
 
-export function transitionsOf(node: AnyStateNode): Transition[] {
+function transitionsOf(node: AnyStateNode): Transition[] {
   const all: Transition[] = [];
   for (const list of node.transitions.values()) all.push(...(list as unknown as Transition[]));
-  for (const transition of node.always ?? []) all.push(transition as unknown as Transition);
+  for (const transition of node.always ?? []) all.push(transition);
   return all;
 }
 
@@ -65,18 +70,24 @@ export function invocations(machine: AnyStateMachine): Map<string, Set<string>> 
 }
 
 /** Everything about the machine that can't be made durable, one sentence each. */
-export function problemsOf(machine: AnyStateMachine, ordering: ReadonlySet<string>, sources: ReadonlySet<string>): string[] {
+export function problemsOf(
+  machine: AnyStateMachine,
+  ordering: ReadonlySet<string>,
+  sources: ReadonlySet<string>,
+): string[] {
   const problems: string[] = [];
   const implementations = machine.implementations as unknown as Record<'actions' | 'actors', Record<string, unknown>>;
   for (const [name, logic] of Object.entries(implementations.actors)) {
-    if (!isEffect(logic)) problems.push(`actor logic ${name} is not an effect() (child machines and running logic are not durable)`);
+    if (!isEffect(logic))
+      problems.push(`actor logic ${name} is not an effect() (child machines and running logic are not durable)`);
     if (!sources.has(name)) problems.push(`source ${name} is not mapped`);
   }
   for (const [name, action] of Object.entries(implementations.actions)) {
     if (isBuiltIn(action)) problems.push(...problemsOfBuiltIn(`action ${name}`, action));
     else if (!ordering.has(name)) problems.push(`action ${name} is neither mapped nor one of XState's own`);
   }
-  for (const node of stateNodes(machine)) problems.push(...problemsOfNode(node, implementations.actions, ordering, sources));
+  for (const node of stateNodes(machine))
+    problems.push(...problemsOfNode(node, implementations.actions, ordering, sources));
   return [...new Set(problems)];
 }
 
@@ -88,16 +99,26 @@ function problemsOfNode(
 ): string[] {
   const problems: string[] = [];
   const handled = new Set(transitionsOf(node).map((transition) => transition.eventType));
-  const configured = [node.config.invoke ?? []].flat() as { id?: string; src: unknown; systemId?: string; onSnapshot?: unknown }[];
+  const configured = [node.config.invoke ?? []].flat() as {
+    id?: string;
+    src: unknown;
+    systemId?: string;
+    onSnapshot?: unknown;
+  }[];
   for (const invoke of configured) {
     const where = `invoke ${invoke.id ?? '?'} in ${node.id}`;
     if (invoke.id === undefined) problems.push(`an invoke in ${node.id} has no id`);
     if (typeof invoke.src !== 'string') problems.push(`${where} has an inline source`);
     else if (!sources.has(invoke.src)) problems.push(`${where}: source ${invoke.src} is not mapped`);
     if (!handled.has(`xstate.error.actor.${invoke.id}`)) problems.push(`${where} has no onError`);
-    if (invoke.systemId !== undefined || invoke.onSnapshot !== undefined) problems.push(`${where} uses systemId or onSnapshot`);
+    if (invoke.systemId !== undefined || invoke.onSnapshot !== undefined)
+      problems.push(`${where} uses systemId or onSnapshot`);
   }
-  const used = [...node.entry, ...node.exit, ...transitionsOf(node).flatMap((transition) => transition.actions)] as Action[];
+  const used = [
+    ...node.entry,
+    ...node.exit,
+    ...transitionsOf(node).flatMap((transition) => transition.actions),
+  ] as Action[];
   for (const action of used) {
     if (isBuiltIn(action)) problems.push(...problemsOfBuiltIn(`an action of ${node.id}`, action));
     else if (typeof action === 'function') problems.push(`an action of ${node.id} is an inline function`);
@@ -115,7 +136,8 @@ function isBuiltIn(action: unknown): action is { type: string; delay?: unknown }
 
 function problemsOfBuiltIn(where: string, action: { type: string; delay?: unknown }): string[] {
   if (!mappedBuiltIns.has(action.type)) return [`${where} is ${action.type}, which is not durable`];
-  if (action.type === 'xstate.sendTo' && action.delay === undefined) return [`${where} is sendTo without delay: use raise, or a mapped send`];
+  if (action.type === 'xstate.sendTo' && action.delay === undefined)
+    return [`${where} is sendTo without delay: use raise, or a mapped send`];
   return [];
 }
 
@@ -127,7 +149,10 @@ export function hashOf(machine: AnyStateMachine): string {
     history: node.history,
     initial: node.type === 'compound' ? (node.initial.target ?? []).map((target: AnyStateNode) => target.id) : [],
     invoke: node.invoke.map((invoke) => [invoke.id, typeof invoke.src === 'string' ? invoke.src : '?']),
-    transitions: transitionsOf(node).map((transition) => [transition.eventType, (transition.target ?? []).map((target) => target.id)]),
+    transitions: transitionsOf(node).map((transition) => [
+      transition.eventType,
+      (transition.target ?? []).map((target) => target.id),
+    ]),
   }));
   return createHash('sha256').update(JSON.stringify(structure)).digest('hex').slice(0, 16);
 }

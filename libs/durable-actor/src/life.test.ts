@@ -25,7 +25,11 @@ describe('an actor', () => {
     const effectId = await preparing('one');
     const [command, ...others] = await harness.commands('one');
     expect(others).toEqual([]);
-    expect(command).toMatchObject({ effectId, replyTo: { kind: 'job', id: 'one' }, input: { repository: '/repo', baseBranch: 'main' } });
+    expect(command).toMatchObject({
+      effectId,
+      replyTo: { kind: 'job', id: 'one' },
+      input: { repository: '/repo', baseBranch: 'main' },
+    });
 
     await harness.result('job', 'one', effectId, { status: 'done', output: prepared });
     await harness.reaches('job', 'one', 'asking');
@@ -36,7 +40,13 @@ describe('an actor', () => {
     expect(await harness.send('job', 'one', { type: 'approve' })).toMatchObject({ state: 'finished', deferred: false });
 
     const view = await readActor(harness.bus, 'job', 'one');
-    expect(view).toMatchObject({ status: 'done', state: 'finished', output: { ticket: 1 }, summary: { error: null, pokes: [] }, context: null });
+    expect(view).toMatchObject({
+      status: 'done',
+      state: 'finished',
+      output: { ticket: 1 },
+      summary: { error: null, pokes: [] },
+      context: null,
+    });
     await harness.quiet('desk', 'main');
     expect(await readActor(harness.bus, 'desk', 'main')).toMatchObject({ context: { left: ['one'], open: [] } });
     const events = await harness.events('one');
@@ -61,7 +71,7 @@ describe('an actor', () => {
     expect(await readActor(harness.bus, 'job', 'timers')).toEqual(before);
   });
 
-  test("hears of its own time limit by a scheduled message, with the time of the event", async () => {
+  test('hears of its own time limit by a scheduled message, with the time of the event', async () => {
     await preparing('limited', { limitMs: 300 });
     const view = await harness.reaches('job', 'limited', 'failed');
     expect(view.summary).toEqual({ error: 'timed-out', pokes: [] });
@@ -73,7 +83,7 @@ describe('an actor', () => {
     await harness.create('desk', 'maker');
     await harness.reaches('desk', 'maker', 'open');
     await harness.send('desk', 'maker', { type: 'make', id: 'made' });
-    await harness.reaches('job', 'made', 'preparing');
+    expect(await harness.reaches('job', 'made', 'preparing')).toMatchObject({ status: 'active' });
   });
 
   test('tells the one it waits for that it waits no longer', async () => {
@@ -81,7 +91,7 @@ describe('an actor', () => {
     await harness.result('job', 'fickle', effectId, { status: 'done', output: prepared });
     await harness.reaches('job', 'fickle', 'asking');
     await harness.send('job', 'fickle', { type: 'stop' });
-    const forgotten = async () => ((await readActor(harness.bus, 'desk', 'main'))?.context as { forgotten: string[] }).forgotten;
+    const forgotten = async () => (await harness.deskContext()).forgotten;
     await eventually(async () => (await forgotten()).includes('fickle'));
   });
 
@@ -92,7 +102,7 @@ describe('an actor', () => {
     await harness.reaches('job', 'shelf.two', 'waiting');
     const ids: string[] = [];
     for await (const view of listActors(harness.bus, { kind: 'job', under: 'shelf' })) ids.push(view.id);
-    expect(ids.sort()).toEqual(['shelf.one', 'shelf.two']);
+    expect(ids.toSorted()).toEqual(['shelf.one', 'shelf.two']);
     expect(await readActor(harness.bus, 'job', 'nobody')).toBeNull();
   });
 });
@@ -101,16 +111,27 @@ describe('a sender', () => {
   test('is told of a refusal, of a deferral, and of a repeat as of the first', async () => {
     await harness.create('job', 'told');
     await harness.reaches('job', 'told', 'waiting');
-    await expect(harness.send('job', 'told', { type: 'approve' })).rejects.toMatchObject({ code: 'conflict', message: "can't approve a job that is waiting" });
+    await expect(harness.send('job', 'told', { type: 'approve' })).rejects.toMatchObject({
+      code: 'conflict',
+      message: "can't approve a job that is waiting",
+    });
     await expect(harness.send('job', 'told', { type: 'nonsense' })).rejects.toMatchObject({ code: 'invalid-request' });
-    expect(await harness.send('job', 'told', { type: 'poke', number: 1 })).toMatchObject({ deferred: true, state: 'waiting' });
-    expect(await harness.send('job', 'told', { type: 'start' }, 'once')).toMatchObject({ deferred: false, state: 'preparing' });
+    expect(await harness.send('job', 'told', { type: 'poke', number: 1 })).toMatchObject({
+      deferred: true,
+      state: 'waiting',
+    });
+    expect(await harness.send('job', 'told', { type: 'start' }, 'once')).toMatchObject({
+      deferred: false,
+      state: 'preparing',
+    });
     expect(await harness.send('job', 'told', { type: 'start' }, 'once')).toMatchObject({ state: 'preparing' });
     await expect(harness.send('job', 'told', { type: 'start' }, 'twice')).rejects.toMatchObject({ code: 'conflict' });
   });
 
   test('that names no actor is refused at once', async () => {
-    await expect(sendEvent(harness.bus, { kind: 'job', id: 'No*', event: { type: 'x' }, messageId: 'm' })).rejects.toMatchObject({ code: 'invalid-request' });
+    await expect(
+      sendEvent(harness.bus, { kind: 'job', id: 'No*', event: { type: 'x' }, messageId: 'm' }),
+    ).rejects.toMatchObject({ code: 'invalid-request' });
   });
 });
 
@@ -130,10 +151,18 @@ describe('messages that come twice, late, or not at all', () => {
     await harness.quiet('job', 'ended');
     const tombstone = await readActor(harness.bus, 'job', 'ended');
     expect(tombstone).toMatchObject({ status: 'done', state: 'stopped', context: null });
-    await createActor(harness.bus, { kind: 'job', id: 'ended', input: {}, messageId: 'late', event: { type: 'start' } });
+    await createActor(harness.bus, {
+      kind: 'job',
+      id: 'ended',
+      input: {},
+      messageId: 'late',
+      event: { type: 'start' },
+    });
     await harness.quiet('job', 'ended');
     expect(await readActor(harness.bus, 'job', 'ended')).toEqual(tombstone);
-    await expect(harness.send('job', 'ended', { type: 'stop' })).rejects.toMatchObject({ message: 'job ended has ended as stopped' });
+    await expect(harness.send('job', 'ended', { type: 'stop' })).rejects.toMatchObject({
+      message: 'job ended has ended as stopped',
+    });
     expect(await harness.commands('ended')).toHaveLength(1);
   });
 
@@ -156,7 +185,9 @@ describe('messages that come twice, late, or not at all', () => {
 
   test('an event that comes before its actor waits for it', async () => {
     const sent = harness.send('job', 'early', { type: 'start' });
-    await eventually(async () => (await harness.stored(streams.actors, subjects.timer('job', 'early', '*'))).length === 1);
+    await eventually(
+      async () => (await harness.stored(streams.actors, subjects.timer('job', 'early', '*'))).length === 1,
+    );
     await harness.create('job', 'early');
     await harness.reaches('job', 'early', 'preparing');
     expect(await sent).toMatchObject({ state: 'preparing' });

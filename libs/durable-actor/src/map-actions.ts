@@ -24,7 +24,12 @@ export type OrderedAction = {
   info: { context: unknown; self: unknown };
 };
 
-export function mapActions(definition: ActorDefinition, draft: Draft, actions: readonly OrderedAction[], nowMs: number): void {
+export function mapActions(
+  definition: ActorDefinition,
+  draft: Draft,
+  actions: readonly OrderedAction[],
+  nowMs: number,
+): void {
   for (const action of actions) mapAction(definition, draft, action, nowMs);
 }
 
@@ -57,7 +62,7 @@ function mapAction(definition: ActorDefinition, draft: Draft, action: OrderedAct
 type TimerParams = { event: { type: string }; id?: string; delay: number };
 type InvocationParams = { id: string; src: unknown; input: unknown; systemId?: unknown };
 
-export function nextId(draft: Draft): string {
+function nextId(draft: Draft): string {
   draft.counter += 1;
   return `${draft.kind}_${draft.id.replaceAll('.', '_')}_${draft.incarnation}_${draft.counter}`;
 }
@@ -126,8 +131,13 @@ function startInvocation(
   if (source.type === 'command') {
     const { service, name, input: schema } = source.operation;
     const checked = schema.safeParse(input);
-    if (!checked.success) throw new TransitionFailed(`the input of ${childId} does not fit ${service} ${name}: ${checked.error.message}`);
-    const subject = subjects.command(service, requireToken(source.pool(input, context), `the pool of ${childId}`), name);
+    if (!checked.success)
+      throw new TransitionFailed(`the input of ${childId} does not fit ${service} ${name}: ${checked.error.message}`);
+    const subject = subjects.command(
+      service,
+      requireToken(source.pool(input, context), `the pool of ${childId}`),
+      name,
+    );
     draft.inFlight[effectId] = { type: 'command', childId, source: src };
     draft.outbox.push({ type: 'command', effectId, subject, input, issuedAt });
     return;
@@ -145,18 +155,27 @@ function startInvocation(
 }
 
 function emit(definition: ActorDefinition, draft: Draft, event: EventObject, nowMs: number): void {
-  if (definition.emitted === null) throw new TransitionFailed(`${definition.kind} emits ${event.type}, but has no mapping for it`);
+  if (definition.emitted === null)
+    throw new TransitionFailed(`${definition.kind} emits ${event.type}, but has no mapping for it`);
   const messageId = nextId(draft);
   draft.sequence += 1;
   const { kind, id, sequence } = draft;
-  const { subject, data } = definition.emitted(event, { kind, id, sequence, time: new Date(nowMs).toISOString(), eventId: messageId });
-  if (!/^coppice\.event\.[^\s*>]+$/.test(subject)) throw new TransitionFailed(`${event.type} is emitted on ${subject}, no event subject`);
+  const { subject, data } = definition.emitted(event, {
+    kind,
+    id,
+    sequence,
+    time: new Date(nowMs).toISOString(),
+    eventId: messageId,
+  });
+  if (!/^coppice\.event\.[^\s*>]+$/.test(subject))
+    throw new TransitionFailed(`${event.type} is emitted on ${subject}, no event subject`);
   draft.outbox.push({ type: 'event', messageId, subject, data });
 }
 
 function order(definition: ActorDefinition, draft: Draft, action: OrderedAction, nowMs: number): void {
   const ordering = definition.actions[action.type];
-  if (ordering === undefined) throw new TransitionFailed(`${definition.kind} orders ${action.type}, which is not mapped`);
+  if (ordering === undefined)
+    throw new TransitionFailed(`${definition.kind} orders ${action.type}, which is not mapped`);
   const issuedAt = new Date(nowMs).toISOString();
   if (ordering.type === 'send') {
     const { kind, id, event } = ordering.params(action.params);
@@ -165,7 +184,13 @@ function order(definition: ActorDefinition, draft: Draft, action: OrderedAction,
   if (ordering.type === 'create') {
     const { kind, id, input, event } = ordering.params(action.params);
     const messageId = nextId(draft);
-    const message: ActorMessage = { type: 'create', messageId, input, issuedAt, ...(event === undefined ? {} : { event }) };
+    const message: ActorMessage = {
+      type: 'create',
+      messageId,
+      input,
+      issuedAt,
+      ...(event === undefined ? {} : { event }),
+    };
     draft.outbox.push({ type: 'message', messageId, to: requireAddress({ kind, id }), message, request: null });
     return;
   }
@@ -179,7 +204,11 @@ function pushEvent(draft: Draft, to: ReplyTo, event: { type: string }, nowMs: nu
   draft.outbox.push({ type: 'message', messageId, to, message, request: null });
 }
 
-export function pushResult(draft: Draft, origin: RequestOrigin, outcome: Extract<ActorMessage, { type: 'result' }>['outcome']): void {
+export function pushResult(
+  draft: Draft,
+  origin: RequestOrigin,
+  outcome: Extract<ActorMessage, { type: 'result' }>['outcome'],
+): void {
   const message: ActorMessage = { type: 'result', effectId: origin.effectId, outcome };
   draft.outbox.push({ type: 'message', messageId: nextId(draft), to: origin.replyTo, message, request: null });
 }

@@ -19,10 +19,11 @@ import type { ActorValue, Parked, StoredActor } from './value.ts';
  * each removed after it is there; until then the value says so, and whoever
  * handles the next message goes on with it. A message that was stashed while the note was taken off is brought back by whoever stashed it.
  */
-export const machineName = ({ version, hash }: { version: number; hash: string }): string => `${version}:${hash}`;
+const machineName = ({ version, hash }: { version: number; hash: string }): string => `${version}:${hash}`;
 
 /** Whether this machine may succeed where the one that parked the actor failed. */
-export const mayUnpark = (definition: ActorDefinition, parked: Parked): boolean => parked.by !== machineName(definition);
+export const mayUnpark = (definition: ActorDefinition, parked: Parked): boolean =>
+  parked.by !== machineName(definition);
 
 export class Parking {
   readonly #parts: HostParts;
@@ -115,7 +116,7 @@ export class Parking {
 /** Fits the room that is kept free in every value. */
 const messageLengthMax = 1_000;
 
-export function isParked(bytes: Uint8Array): boolean | null {
+function isParked(bytes: Uint8Array): boolean | null {
   try {
     return decodeStored(bytes).type === 'parked';
   } catch {

@@ -15,8 +15,8 @@ beforeAll(async () => {
   harness = await Harness.start();
 });
 afterEach(async () => {
-  for (const { bus, host } of others.splice(0)) {
-    await host.stop();
+  for (const { bus, host: started } of others.splice(0)) {
+    await started.stop();
     await bus.close();
   }
 });
@@ -24,7 +24,13 @@ afterAll(() => harness.stop());
 
 async function host(reach: (point: CrashPoint) => void | Promise<void> = () => {}): Promise<ActorHost> {
   const bus = await Bus.connect({ ...harness.server.connection, name: 'racer' });
-  const started = await startActorHost({ bus, actors: [job, desk], concurrency: 8, limits: { ackWaitMs: 500 }, hooks: { reach } });
+  const started = await startActorHost({
+    bus,
+    actors: [job, desk],
+    concurrency: 8,
+    limits: { ackWaitMs: 500 },
+    hooks: { reach },
+  });
   others.push({ bus, host: started });
   return started;
 }
@@ -44,12 +50,14 @@ test('two hosts that handle an actor at once lose nothing and do nothing twice',
   await Promise.all(pokes.map((number) => harness.send('job', 'raced', { type: 'poke', number }, `poke-${number}`)));
   await harness.send('job', 'raced', { type: 'start' });
   const effectId = await harness.effectOf('job', 'raced', 'prepare');
-  await Promise.all([1, 2, 3, 4].map(() => harness.result('job', 'raced', effectId, { status: 'done', output: prepared })));
+  await Promise.all(
+    [1, 2, 3, 4].map(() => harness.result('job', 'raced', effectId, { status: 'done', output: prepared })),
+  );
   await harness.reaches('job', 'raced', 'asking');
-  await eventually(async () => ((await readActor(harness.bus, 'desk', 'main'))?.context as { open: unknown[] }).open.length === 1);
+  await eventually(async () => (await harness.deskContext()).open.length === 1);
   await harness.send('desk', 'main', { type: 'serve' });
   const view = await harness.reaches('job', 'raced', 'approving');
-  expect([...(view.context as { pokes: number[] }).pokes].sort((left, right) => left - right)).toEqual(pokes);
+  expect([...(view.context as { pokes: number[] }).pokes].toSorted((left, right) => left - right)).toEqual(pokes);
   expect((await harness.events('raced')).map((event) => [event.sequence, event.state])).toEqual([
     [1, 'waiting'],
     [2, 'preparing'],
@@ -80,7 +88,12 @@ test('an owner that was slow for longer than the ack wait changes nothing when i
     held = true;
     await gate;
   });
-  await harness.post('job', 'slow', { type: 'event', messageId: 'm', event: { type: 'start' }, issuedAt: new Date().toISOString() });
+  await harness.post('job', 'slow', {
+    type: 'event',
+    messageId: 'm',
+    event: { type: 'start' },
+    issuedAt: new Date().toISOString(),
+  });
   await eventually(() => held);
   await host();
   await harness.reaches('job', 'slow', 'preparing');
@@ -101,12 +114,18 @@ test('an owner that stored and then was slow dispatches what a newer owner has c
   let held = false;
   await harness.create('job', 'late');
   const first = await host(async (point) => {
-    if (point !== 'state-stored' || held || (await readActor(harness.bus, 'job', 'late'))?.state !== 'preparing') return;
+    if (point !== 'state-stored' || held || (await readActor(harness.bus, 'job', 'late'))?.state !== 'preparing')
+      return;
     held = true;
     await gate;
   });
   await harness.reaches('job', 'late', 'waiting');
-  await harness.post('job', 'late', { type: 'event', messageId: 'm', event: { type: 'start' }, issuedAt: new Date().toISOString() });
+  await harness.post('job', 'late', {
+    type: 'event',
+    messageId: 'm',
+    event: { type: 'start' },
+    issuedAt: new Date().toISOString(),
+  });
   await eventually(() => held);
   const effectId = await harness.effectOf('job', 'late', 'prepare');
   await host();

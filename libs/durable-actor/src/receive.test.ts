@@ -1,57 +1,25 @@
 import fc from 'fast-check';
 import { assign, raise, sendTo, setup } from 'xstate';
 import { describe, expect, test } from 'vitest';
-import type { ActorMessage } from '@coppice/contracts';
 import { TransitionFailed, Unrestorable, actorLimits, defineActor, effect } from './index.ts';
 import type { ActorDefinition } from './index.ts';
-import { receive } from './receive.ts';
-import type { Decision, Incoming } from './receive.ts';
+import type { Incoming } from './receive.ts';
+import { born, event, create, result, give, next, types, effectOf, upTo } from './test-support/pure.ts';
 import { prepared } from './test-support/harness.ts';
 import { desk, job } from './test-support/machines.ts';
-import { decodeStored, encodeParked, encodeValue, stateText } from './value.ts';
-import type { ActorValue, OutboxItem } from './value.ts';
-
-const issuedAt = '2026-11-24T00:00:00.000Z';
-const born = 1_000_000;
-type Event = { type: string } & Record<string, unknown>;
-
-const event = (messageId: string, inner: Event, answerTo?: string): Incoming => ({
-  message: { type: 'event', messageId, event: inner, issuedAt, ...(answerTo === undefined ? {} : { answerTo }) },
-  request: null,
-});
-const create = (messageId: string, input: unknown = {}, inner?: Event): Incoming => ({
-  message: { type: 'create', messageId, input, issuedAt, ...(inner === undefined ? {} : { event: inner }) },
-  request: null,
-});
-const result = (effectId: string, outcome: Extract<ActorMessage, { type: 'result' }>['outcome']): Incoming => ({
-  message: { type: 'result', effectId, outcome },
-  request: null,
-});
-
-/** Through the stored form, as a host does. */
-const reread = (value: ActorValue): ActorValue => {
-  const stored = decodeStored(encodeValue(value));
-  if (stored.type === 'parked') throw new Error('parked');
-  return stored.value;
-};
-const give = (stored: ActorValue | null, incoming: Incoming, nowMs = born, definition: ActorDefinition = job): Decision =>
-  receive(definition, 'a.b', stored === null ? null : reread(stored), incoming, nowMs, () => 'i1');
-const next = (stored: ActorValue | null, incoming: Incoming, nowMs = born, definition: ActorDefinition = job): ActorValue => {
-  const decision = give(stored, incoming, nowMs, definition);
-  if (decision.type !== 'store') throw new Error(`${decision.type}: ${decision.type === 'drop' ? decision.reason : ''}`);
-  return decision.value;
-};
-const types = (items: readonly OutboxItem[]) => items.map((item) => item.type);
-const effectOf = (value: ActorValue, name: string): string => {
-  const found = Object.entries(value.inFlight).find(([, each]) => (each.type === 'timer' ? each.sendId : each.childId) === name);
-  if (found === undefined) throw new Error(`${name} is not in flight`);
-  return found[0];
-};
+import { decodeStored, encodeParked, stateText } from './value.ts';
 
 describe('what a transition orders', () => {
   test('birth: time and id come in from outside, the first state is entered', () => {
     const value = next(null, create('c'));
-    expect(value).toMatchObject({ kind: 'job', id: 'a.b', incarnation: 'i1', status: 'active', state: 'waiting', createdAtMs: born });
+    expect(value).toMatchObject({
+      kind: 'job',
+      id: 'a.b',
+      incarnation: 'i1',
+      status: 'active',
+      state: 'waiting',
+      createdAtMs: born,
+    });
     expect(value.snapshot?.context).toMatchObject({ id: 'a.b', bornAt: born });
     expect(value.outbox).toEqual([
       {
@@ -68,19 +36,34 @@ describe('what a transition orders', () => {
     const preparing = next(waiting, event('m', { type: 'start' }), born + 5);
     expect(types(preparing.outbox)).toEqual(['event', 'timer', 'timer', 'command']);
     expect(preparing.outbox.at(-1)).toMatchObject({ subject: 'coppice.cmd.worktree-service.node1.prepare' });
-    expect(preparing.inFlight[effectOf(preparing, 'reminder')]).toMatchObject({ type: 'timer', atMs: born + 5 + 60_000 });
+    expect(preparing.inFlight[effectOf(preparing, 'reminder')]).toMatchObject({
+      type: 'timer',
+      atMs: born + 5 + 60_000,
+    });
     expect(Object.values(preparing.inFlight)).toHaveLength(3);
 
     const stopped = next(preparing, event('m2', { type: 'stop' }));
-    expect(types(stopped.outbox).sort()).toEqual(['cancel-command', 'cancel-timer', 'cancel-timer', 'event']);
-    expect(stopped).toMatchObject({ status: 'done', inFlight: {}, snapshot: null, state: 'stopped', output: { ticket: null } });
+    expect(types(stopped.outbox).toSorted()).toEqual(['cancel-command', 'cancel-timer', 'cancel-timer', 'event']);
+    expect(stopped).toMatchObject({
+      status: 'done',
+      inFlight: {},
+      snapshot: null,
+      state: 'stopped',
+      output: { ticket: null },
+    });
   });
 
   test('leaving a state with a request sends its cancellation', () => {
     const asking = upTo('asking');
-    expect(asking.outbox.at(-1)).toMatchObject({ type: 'message', to: { kind: 'desk', id: 'main' }, message: { type: 'create', event: { type: 'ask' } } });
+    expect(asking.outbox.at(-1)).toMatchObject({
+      type: 'message',
+      to: { kind: 'desk', id: 'main' },
+      message: { type: 'create', event: { type: 'ask' } },
+    });
     const stopped = next(asking, event('m2', { type: 'stop' }));
-    expect(stopped.outbox).toContainEqual(expect.objectContaining({ message: expect.objectContaining({ event: { type: 'forget', name: 'a.b' } }) }));
+    expect(stopped.outbox).toContainEqual(
+      expect.objectContaining({ message: expect.objectContaining({ event: { type: 'forget', name: 'a.b' } }) }),
+    );
   });
 
   test('what is ordered and called off within one handling never goes out', () => {
@@ -88,11 +71,21 @@ describe('what a transition orders', () => {
       initial: 'a',
       states: {
         a: { on: { go: 'b' } },
-        b: { invoke: { id: 'w', src: 'work', input: { desk: 'd', name: 'n' }, onError: 'c' }, after: { 1000: 'c' }, always: 'c' },
+        b: {
+          invoke: { id: 'w', src: 'work', input: { desk: 'd', name: 'n' }, onError: 'c' },
+          after: { 1000: 'c' },
+          always: 'c',
+        },
         c: { on: { go: {} } },
       },
     });
-    const passing = defineActor({ kind: 'passing', version: 1, machine, sources: { work: job.sources['desk'] as never }, events: { go: { otherwise: 'refuse' } } });
+    const passing = defineActor({
+      kind: 'passing',
+      version: 1,
+      machine,
+      sources: { work: job.sources['desk'] as never },
+      events: { go: { otherwise: 'refuse' } },
+    });
     const value = next(next(null, create('c'), born, passing), event('m', { type: 'go' }), born, passing);
     expect(value).toMatchObject({ state: 'c', outbox: [], inFlight: {} });
   });
@@ -113,10 +106,18 @@ describe('what a transition orders', () => {
       const definition = lure(entry);
       next(next(null, create('c'), born, definition), event('m', { type: 'go' }), born, definition);
     };
-    expect(attempt(assign({ child: ({ spawn }: { spawn: (source: string) => unknown }) => spawn('work') } as never))).toThrow(TransitionFailed);
+    expect(attempt(assign({ child: ({ spawn }: { spawn: (source: string) => unknown }) => spawn('work') }))).toThrow(
+      TransitionFailed,
+    );
     expect(attempt(sendTo('nobody', { type: 'x' }, { delay: 10 }))).toThrow(TransitionFailed);
     expect(attempt(raise({ type: 'x' }, { delay: actorLimits.timerDelayMsMax + 1 }))).toThrow(/a delay of/);
-    expect(attempt(assign(() => { throw new Error('broken'); }))).toThrow(/broken/);
+    expect(
+      attempt(
+        assign(() => {
+          throw new Error('broken');
+        }),
+      ),
+    ).toThrow(/broken/);
     expect(attempt(assign({}))).not.toThrow();
   });
 });
@@ -131,8 +132,12 @@ describe('results and timers', () => {
     expect(give(asking, result(effectId, { status: 'done', output: prepared }))).toMatchObject({ type: 'drop' });
     expect(give(preparing, { message: { type: 'timer', effectId }, request: null })).toMatchObject({ type: 'drop' });
     expect(give(preparing, result(timer, { status: 'done', output: null }))).toMatchObject({ type: 'drop' });
-    expect(give(preparing, result('job_a_b_other_2', { status: 'done', output: prepared }))).toMatchObject({ type: 'drop' });
-    expect(give(preparing, result('constructor', { status: 'done', output: prepared }))).toMatchObject({ type: 'drop' });
+    expect(give(preparing, result('job_a_b_other_2', { status: 'done', output: prepared }))).toMatchObject({
+      type: 'drop',
+    });
+    expect(give(preparing, result('constructor', { status: 'done', output: prepared }))).toMatchObject({
+      type: 'drop',
+    });
   });
 
   test('an output that does not fit the operation is a failure that the machine is told', () => {
@@ -150,10 +155,16 @@ describe('results and timers', () => {
 
   test('a wake-up applies what is due, in the order of time, and not what an earlier one called off', () => {
     const preparing = upTo('preparing', { limitMs: 90_000 });
-    expect(give(preparing, { message: { type: 'wake' }, request: null }, born + 59_999).type).toBe(preparing.outbox.length > 0 ? 'store' : 'drop');
+    expect(give(preparing, { message: { type: 'wake' }, request: null }, born + 59_999).type).toBe(
+      preparing.outbox.length > 0 ? 'store' : 'drop',
+    );
     const reminded = next(preparing, { message: { type: 'wake' }, request: null }, born + 60_000);
     expect(reminded).toMatchObject({ state: 'preparing' });
-    expect(Object.values(reminded.inFlight).map((each) => each.type).sort()).toEqual(['command', 'timer']);
+    expect(
+      Object.values(reminded.inFlight)
+        .map((each) => each.type)
+        .toSorted(),
+    ).toEqual(['command', 'timer']);
     const late = next(preparing, { message: { type: 'wake' }, request: null }, born + 500_000);
     expect(late).toMatchObject({ state: 'failed', summary: { error: 'timed-out' } });
   });
@@ -171,16 +182,21 @@ describe('events from outside', () => {
       status: 'failed',
       error: { code: 'conflict', message: "can't approve a job that is waiting", details: { state: 'waiting' } },
     });
-    expect(refused(event('m1', { type: 'approve' }, 'x'), upTo('preparing'))).toMatchObject({ error: { message: 'nothing to approve while preparing' } });
+    expect(refused(event('m1', { type: 'approve' }, 'x'), upTo('preparing'))).toMatchObject({
+      error: { message: 'nothing to approve while preparing' },
+    });
     expect(refused(event('m', { type: 'xstate.stop' }, 'x'))).toMatchObject({ error: { code: 'invalid-request' } });
     expect(refused(event('m', { type: 'toString' }, 'x'))).toMatchObject({ error: { code: 'invalid-request' } });
     const ended = next(upTo('preparing'), event('m2', { type: 'stop' }));
-    expect(refused(event('m3', { type: 'approve' }, 'x'), ended)).toMatchObject({ error: { message: 'job a.b has ended as stopped' } });
+    expect(refused(event('m3', { type: 'approve' }, 'x'), ended)).toMatchObject({
+      error: { message: 'job a.b has ended as stopped' },
+    });
   });
 
   test('that are deferred are kept in order and applied when a state takes them; more than the limit are refused', () => {
     let value = upTo('asking');
-    for (let number = 0; number < actorLimits.deferredMax; number++) value = next(value, event(`p${number}`, { type: 'poke', number }));
+    for (let number = 0; number < actorLimits.deferredMax; number++)
+      value = next(value, event(`p${number}`, { type: 'poke', number }));
     expect(value.deferred).toHaveLength(actorLimits.deferredMax);
     expect(give(value, event('one-more', { type: 'poke', number: 99 }, 'x'))).toMatchObject({
       type: 'drop',
@@ -189,7 +205,7 @@ describe('events from outside', () => {
     expect(give(value, event('p3', { type: 'poke', number: 3 }))).toMatchObject({ type: 'drop', reason: 'a repeat' });
     const approving = next(value, result(effectOf(value, 'desk'), { status: 'done', output: { ticket: 7 } }));
     expect(approving).toMatchObject({ state: 'approving', deferred: [] });
-    expect((approving.snapshot?.context as { pokes: number[] }).pokes).toEqual(Array.from({ length: 64 }, (_, index) => index));
+    expect(approving.snapshot?.context).toMatchObject({ pokes: Array.from({ length: 64 }, (_, index) => index) });
   });
 
   test('that are still deferred when the actor ends are refused: the actor that waits is told durably', () => {
@@ -199,7 +215,10 @@ describe('events from outside', () => {
     if (decision.type !== 'store') throw new Error(decision.type);
     expect(decision.answers).toEqual([{ answerTo: 'inbox', outcome: expect.objectContaining({ status: 'failed' }) }]);
     expect(decision.value.outbox).toContainEqual(
-      expect.objectContaining({ to: request.replyTo, message: expect.objectContaining({ type: 'result', effectId: 'other_x_i_1' }) }),
+      expect.objectContaining({
+        to: request.replyTo,
+        message: expect.objectContaining({ type: 'result', effectId: 'other_x_i_1' }),
+      }),
     );
   });
 
@@ -209,7 +228,10 @@ describe('events from outside', () => {
     expect(give(started, create('again', {}, { type: 'start' }))).toMatchObject({ type: 'drop', reason: 'a repeat' });
     expect(give(started, create('c'))).toMatchObject({ type: 'drop' });
     const ended = next(started, event('m', { type: 'stop' }));
-    expect(give(ended, create('late', {}, { type: 'start' }))).toMatchObject({ type: 'drop', reason: expect.stringContaining('has ended') });
+    expect(give(ended, create('late', {}, { type: 'start' }))).toMatchObject({
+      type: 'drop',
+      reason: expect.stringContaining('has ended'),
+    });
     expect(give(null, event('m', { type: 'start' }))).toEqual({ type: 'absent' });
     expect(give(null, result('job_a_b_i1_1', { status: 'done', output: 1 }))).toMatchObject({ type: 'drop' });
   });
@@ -229,10 +251,24 @@ describe('restoring', () => {
     };
     expect(parkCode(newer)).toBe('machine-changed');
     expect(parkCode({ ...job, hash: 'other' })).toBe('machine-changed');
-    expect(parkCode({ ...newer, migrations: { 1: () => { throw new Error('no'); } } })).toBe('machine-changed');
-    expect(parkCode({ ...newer, migrations: { 1: (snapshot) => ({ ...snapshot, value: 'gone' }) } })).toBe('restore-failed');
+    expect(
+      parkCode({
+        ...newer,
+        migrations: {
+          1: () => {
+            throw new Error('no');
+          },
+        },
+      }),
+    ).toBe('machine-changed');
+    expect(parkCode({ ...newer, migrations: { 1: (snapshot) => ({ ...snapshot, value: 'gone' }) } })).toBe(
+      'restore-failed',
+    );
     expect(parkCode({ ...newer, migrations: { 1: (snapshot) => snapshot } })).toBeNull();
-    expect(next(waiting, event('m', { type: 'start' }), born, { ...newer, migrations: { 1: (snapshot) => snapshot } }).machine).toEqual({ version: 2, hash: 'other' });
+    expect(
+      next(waiting, event('m', { type: 'start' }), born, { ...newer, migrations: { 1: (snapshot) => snapshot } })
+        .machine,
+    ).toEqual({ version: 2, hash: 'other' });
   });
 
   test('parked bytes are kept as they were, whatever they are', () => {
@@ -253,65 +289,13 @@ describe('restoring', () => {
   });
 });
 
-test('whatever comes in whatever order, often and late: ids are never used twice and what is in flight fits the state', () => {
-  const step = fc.oneof(
-    fc.constantFrom('start', 'approve', 'stop', 'pad').map((type) => ({ type, text: 'x' })),
-    fc.record({ type: fc.constant('poke'), number: fc.integer() }),
-    fc.constantFrom('result:prepare', 'error:prepare', 'result:desk', 'timer:reminder', 'wake', 'again').map((type) => ({ type })),
-  );
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
-      let value = next(null, create('c'));
-      const ids = new Set<string>(value.outbox.map(idOf));
-      let last: Incoming | null = null;
-      let nowMs = born;
-      for (const [index, each] of steps.entries()) {
-        nowMs += 1_000;
-        const incoming: Incoming | null = each.type === 'again' ? last : incomingOf(value, each, `m${index}`);
-        if (incoming === null) continue;
-        const decision = give(value, incoming, nowMs);
-        if (each.type === 'again' && incoming.message.type !== 'wake' && decision.type === 'store') {
-          // Only a refused event may count when it comes again.
-          expect(incoming.message.type).toBe('event');
-        }
-        last = incoming;
-        if (decision.type !== 'store') continue;
-        value = decision.value;
-        for (const item of value.outbox) {
-          if (item.type === 'cancel-timer' || item.type === 'cancel-command') continue;
-          expect(ids.has(idOf(item))).toBe(false);
-          ids.add(idOf(item));
-        }
-        const children = Object.values(value.inFlight).flatMap((effect) => (effect.type === 'timer' ? [] : [effect.childId]));
-        const expected = { preparing: ['prepare'], asking: ['desk'] }[stateText(value.state)] ?? [];
-        expect(children).toEqual(expected);
-      }
-    }),
-    { numRuns: 150 },
-  );
-});
-
-const idOf = (item: OutboxItem): string => ('effectId' in item ? item.effectId : item.messageId);
-
-function incomingOf(value: ActorValue, step: { type: string }, messageId: string): Incoming | null {
-  if (step.type === 'wake') return { message: { type: 'wake' }, request: null };
-  const [kind, name] = step.type.split(':');
-  if (name === undefined) return event(messageId, step as Event);
-  const found = Object.entries(value.inFlight).find(([, each]) => (each.type === 'timer' ? each.sendId : each.childId) === name);
-  if (found === undefined) return null;
-  if (kind === 'timer') return { message: { type: 'timer', effectId: found[0] }, request: null };
-  if (kind === 'error') return result(found[0], { status: 'failed', error: { code: 'internal', message: 'x', retryable: true } });
-  return result(found[0], { status: 'done', output: name === 'desk' ? { ticket: 1 } : prepared });
-}
-
-function upTo(state: 'preparing' | 'asking', input: unknown = {}): ActorValue {
-  const preparing = next(next(null, create('c', input)), event('m', { type: 'start' }));
-  if (state === 'preparing') return preparing;
-  return next(preparing, result(effectOf(preparing, 'prepare'), { status: 'done', output: prepared }));
-}
-
 test('an answer orders the result of the effect that waits', () => {
-  const opened = next(null, create('c', {}, { type: 'ask', name: 'n', effectId: 'job_x_i_3', replyTo: { kind: 'job', id: 'x' } }), born, desk);
+  const opened = next(
+    null,
+    create('c', {}, { type: 'ask', name: 'n', effectId: 'job_x_i_3', replyTo: { kind: 'job', id: 'x' } }),
+    born,
+    desk,
+  );
   const served = next(opened, event('m', { type: 'serve' }), born, desk);
   expect(served.outbox).toEqual([
     {

@@ -44,11 +44,13 @@ export function receive(
   const { message } = incoming;
   if (message.type === 'create') return receiveCreate(definition, id, stored, incoming, message, nowMs, newIncarnation);
   if (stored === null) return message.type === 'event' ? { type: 'absent' } : dropped('there is no such actor');
-  if (message.type === 'event') return receiveEvent(definition, stored, incoming, message.messageId, message.event, message.answerTo, nowMs);
+  if (message.type === 'event')
+    return receiveEvent(definition, stored, incoming, message.messageId, message.event, message.answerTo, nowMs);
   if (message.type === 'wake') return receiveWake(definition, stored, nowMs);
   if (stored.status === 'done') return dropped('the actor has ended');
   const effect = Object.hasOwn(stored.inFlight, message.effectId) ? stored.inFlight[message.effectId] : undefined;
-  if (effect === undefined || (effect.type === 'timer') !== (message.type === 'timer')) return dropped('the effect is not in flight');
+  if (effect === undefined || (effect.type === 'timer') !== (message.type === 'timer'))
+    return dropped('the effect is not in flight');
   const work = resume(definition, stored, nowMs);
   delete work.draft.inFlight[message.effectId];
   applyEvent(work, message.type === 'result' ? resultEvent(definition, effect, message.outcome) : timerEvent(effect));
@@ -103,7 +105,8 @@ function offer(
   born: boolean,
 ): Decision {
   const { draft } = work;
-  const disposition = draft.status === 'done' ? { type: 'refuse' as const, error: endedError(draft) } : dispositionOf(work, event);
+  const disposition =
+    draft.status === 'done' ? { type: 'refuse' as const, error: endedError(draft) } : dispositionOf(work, event);
   const full = disposition.type === 'defer' && draft.deferred.length >= actorLimits.deferredMax;
   if (disposition.type === 'refuse' || full) {
     const error = disposition.type === 'refuse' ? disposition.error : tooManyDeferred(work);
@@ -124,7 +127,7 @@ function offer(
 function receiveWake(definition: ActorDefinition, stored: ActorValue, nowMs: number): Decision {
   const due = Object.entries(stored.inFlight)
     .flatMap(([effectId, effect]) => (effect.type === 'timer' && effect.atMs <= nowMs ? [{ effectId, effect }] : []))
-    .sort((left, right) => left.effect.atMs - right.effect.atMs);
+    .toSorted((left, right) => left.effect.atMs - right.effect.atMs);
   // An outbox in doubt has been dispatched again before this, a stash brought back; storing the value without them ends the doubt.
   if (due.length === 0 && stored.outbox.length === 0 && stored.unstash !== true) return dropped('nothing is due');
   if (stored.status === 'done') {
@@ -182,7 +185,8 @@ const refusal = ({ request }: Incoming, answerTo: string | undefined, error: Wir
   refused: request === null ? null : { request, error },
 });
 
-const answered = (answerTo: string | undefined, outcome: Outcome): Answer[] => (answerTo === undefined ? [] : [{ answerTo, outcome }]);
+const answered = (answerTo: string | undefined, outcome: Outcome): Answer[] =>
+  answerTo === undefined ? [] : [{ answerTo, outcome }];
 
 const accepted = (value: ActorValue, deferred: boolean): Outcome => ({
   status: 'done',

@@ -2,7 +2,14 @@ import { anyPool } from '@coppice/contracts';
 import type { Operation } from '@coppice/contracts';
 import { fromPromise } from 'xstate';
 import type { EventObject, PromiseActorLogic } from 'xstate';
-import type { AnswerParams, CommandSource, CreateParams, OrderingAction, RequestSource, SendParams } from './definition.ts';
+import type {
+  AnswerParams,
+  CommandSource,
+  CreateParams,
+  OrderingAction,
+  RequestSource,
+  SendParams,
+} from './definition.ts';
 
 /** An operation whose schemas take this input and give this output. */
 type Typed<Input, Output> = Operation & { input: { _zod: { input: Input } }; output: { _zod: { output: Output } } };
@@ -15,8 +22,10 @@ const effects = new WeakSet<object>();
  */
 export function effect<Input, Output>(operation: Typed<Input, Output>): PromiseActorLogic<Output, Input>;
 export function effect<Output, Input>(): PromiseActorLogic<Output, Input>;
-export function effect(): PromiseActorLogic<unknown, unknown> {
-  const logic = fromPromise<unknown, unknown>(() => Promise.reject(new Error('an effect of a durable actor is never run by XState')));
+export function effect(): PromiseActorLogic<unknown> {
+  const logic = fromPromise<unknown, unknown>(() =>
+    Promise.reject(new Error('an effect of a durable actor is never run by XState')),
+  );
   effects.add(logic);
   return logic;
 }
@@ -24,6 +33,7 @@ export function effect(): PromiseActorLogic<unknown, unknown> {
 export const isEffect = (logic: unknown): boolean => typeof logic === 'object' && logic !== null && effects.has(logic);
 
 /** What `setup({ actions })` of a durable machine names for an action that orders something. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what its parameters are
 export function ordered<Params>(): (_: unknown, params: Params) => void {
   return () => {
     throw new Error('an action of a durable actor is never run by XState');
@@ -65,19 +75,19 @@ export function request<Input>(
 const asTheyAre = (params: unknown): never => params as never;
 
 /** An event to another actor's inbox. */
-export const send = <Params = SendParams>(params?: (params: Params) => SendParams): OrderingAction => ({
+export const send = (params?: (params: never) => SendParams): OrderingAction => ({
   type: 'send',
   params: (params as ((params: unknown) => SendParams) | undefined) ?? asTheyAre,
 });
 
 /** The birth of another actor. */
-export const create = <Params = CreateParams>(params?: (params: Params) => CreateParams): OrderingAction => ({
+export const create = (params?: (params: never) => CreateParams): OrderingAction => ({
   type: 'create',
   params: (params as ((params: unknown) => CreateParams) | undefined) ?? asTheyAre,
 });
 
 /** The result of an effect that another actor waits for. */
-export const answer = <Params = AnswerParams>(params?: (params: Params) => AnswerParams): OrderingAction => ({
+export const answer = (params?: (params: never) => AnswerParams): OrderingAction => ({
   type: 'answer',
   params: (params as ((params: unknown) => AnswerParams) | undefined) ?? asTheyAre,
 });

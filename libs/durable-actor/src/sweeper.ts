@@ -74,7 +74,11 @@ export class Sweeper {
     if (entry === null || !needsWaking(definition, entry.value, nowMs(), limits)) return;
     const id = key.slice(definition.kind.length + 1);
     // One wake-up for one revision: a second within the server's window is dropped.
-    await bus.publish(subjects.actor(definition.kind, id), { type: 'wake' }, { messageId: `wake-${key}-${entry.revision}` });
+    await bus.publish(
+      subjects.actor(definition.kind, id),
+      { type: 'wake' },
+      { messageId: `wake-${key}-${entry.revision}` },
+    );
     log.info({ kind: definition.kind, id }, 'actor woken by the sweeper');
     await reach('sweeper-woke');
   }
@@ -82,7 +86,9 @@ export class Sweeper {
   /** True when this host may walk now. */
   async #lease(): Promise<boolean> {
     const { actors, limits, reach } = this.#parts;
-    const value = new TextEncoder().encode(JSON.stringify({ owner: this.#owner, untilMs: Date.now() + limits.sweepLeaseMs }));
+    const value = new TextEncoder().encode(
+      JSON.stringify({ owner: this.#owner, untilMs: Date.now() + limits.sweepLeaseMs }),
+    );
     try {
       const entry = await actors.get(leaseKey);
       if (entry === null) await actors.create(leaseKey, value);
@@ -116,7 +122,9 @@ function needsWaking(
     if (unstash === true) return true;
     if (outbox.length > 0 && updatedAtMs + limits.outboxDoubtAgeMs < nowMs) return true;
     if (status === 'done') return false;
-    return Object.values(inFlight).some((effect) => effect.type === 'timer' && effect.atMs + limits.sweepGraceMs < nowMs);
+    return Object.values(inFlight).some(
+      (effect) => effect.type === 'timer' && effect.atMs + limits.sweepGraceMs < nowMs,
+    );
   } catch {
     // Unreadable: its handling parks it.
     return true;

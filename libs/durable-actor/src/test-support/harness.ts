@@ -9,6 +9,7 @@ import type { ActorHost, ActorHostOptions, ActorView } from '../index.ts';
 import { decodeStored } from '../value.ts';
 import type { ActorValue } from '../value.ts';
 import { desk, job } from './machines.ts';
+import type { DeskContext } from './machines.ts';
 
 /** A real nats-server with the actors of machines.ts, and a look at everything that is stored there. */
 export class Harness {
@@ -51,7 +52,12 @@ export class Harness {
   }
 
   /** Sends and waits for the answer. */
-  send(kind: string, id: string, event: { type: string } & Record<string, unknown>, messageId = `m${++this.#messages}`) {
+  send(
+    kind: string,
+    id: string,
+    event: { type: string } & Record<string, unknown>,
+    messageId = `m${++this.#messages}`,
+  ) {
     return sendEvent(this.bus, { kind, id, event, messageId, awaitAnswerMs: 5_000 });
   }
 
@@ -85,6 +91,13 @@ export class Harness {
     );
   }
 
+  /** What the desk `main` keeps. */
+  async deskContext(): Promise<DeskContext> {
+    const view = await readActor(this.bus, 'desk', 'main');
+    if (view === null) throw new Error('there is no desk');
+    return view.context as DeskContext;
+  }
+
   /** The effect of a child that is in flight. */
   async effectOf(kind: string, id: string, childId: string): Promise<string> {
     const { inFlight } = await this.value(kind, id);
@@ -103,14 +116,17 @@ export class Harness {
 
   /** Commands that wait in the stream. Nobody serves them here: tests answer by `result`. */
   async commands(id?: string): Promise<CommandMessage[]> {
-    const all = (await this.stored(streams.commands, 'coppice.cmd.>')).map((message) => message.json() as CommandMessage);
+    const all = (await this.stored(streams.commands, 'coppice.cmd.>')).map(
+      (message) => message.json() as CommandMessage,
+    );
     return id === undefined ? all : all.filter((command) => command.replyTo.id === id);
   }
 
   /** States that a job told, in the order of the stream. */
   async events(id: string): Promise<{ sequence: number; state: string; id: string }[]> {
     const all: { sequence: number; state: string; id: string }[] = [];
-    for (const message of await this.stored(streams.events, `coppice.event.default.r1.${id}.>`)) all.push(message.json() as never);
+    for (const message of await this.stored(streams.events, `coppice.event.default.r1.${id}.>`))
+      all.push(message.json() as never);
     return all;
   }
 

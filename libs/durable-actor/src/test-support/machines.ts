@@ -44,7 +44,11 @@ const jobSetup = setup({
   },
   actions: { send: ordered<SendParams>() },
   delays: { limit: ({ context }) => context.limitMs },
-  guards: { explodes: () => { throw new Error('this guard explodes'); } },
+  guards: {
+    explodes: () => {
+      throw new Error('this guard explodes');
+    },
+  },
 });
 
 const owner = (context: JobContext) => ({ tenant: 'default', runId: 'r1', taskId: context.id });
@@ -71,7 +75,10 @@ export const jobMachine = jobSetup.createMachine({
       on: { start: 'preparing', explode: { guard: 'explodes', target: 'failed' }, stop: 'stopped' },
     },
     preparing: {
-      entry: [emit({ type: 'state', state: 'preparing' }), raise({ type: 'reminded', now: 0 }, { delay: 60_000, id: 'reminder' })],
+      entry: [
+        emit({ type: 'state', state: 'preparing' }),
+        raise({ type: 'reminded', now: 0 }, { delay: 60_000, id: 'reminder' }),
+      ],
       exit: cancel('reminder'),
       invoke: {
         id: 'prepare',
@@ -84,7 +91,10 @@ export const jobMachine = jobSetup.createMachine({
           setupKey: null,
         }),
         onDone: { target: 'asking', actions: assign({ path: ({ event }) => JSON.stringify(event.output) }) },
-        onError: { target: 'failed', actions: assign({ error: ({ event }) => (event.error as { code: string }).code }) },
+        onError: {
+          target: 'failed',
+          actions: assign({ error: ({ event }) => (event.error as { code: string }).code }),
+        },
       },
       after: { limit: { target: 'failed', actions: assign({ error: 'timed-out' }) } },
       on: { reminded: {}, stop: 'stopped' },
@@ -97,7 +107,10 @@ export const jobMachine = jobSetup.createMachine({
         src: 'desk',
         input: ({ context }) => ({ desk: 'main', name: context.id }),
         onDone: { target: 'approving', actions: assign({ ticket: ({ event }) => event.output.ticket }) },
-        onError: { target: 'failed', actions: assign({ error: ({ event }) => (event.error as { code: string }).code }) },
+        onError: {
+          target: 'failed',
+          actions: assign({ error: ({ event }) => (event.error as { code: string }).code }),
+        },
       },
       on: { stop: 'stopped' },
     },
@@ -114,7 +127,11 @@ export const jobMachine = jobSetup.createMachine({
         emit({ type: 'state', state: 'finished' }),
         {
           type: 'send',
-          params: ({ context }) => ({ kind: 'desk', id: 'main', event: { type: 'left', name: context.id, pokes: context.pokes } }),
+          params: ({ context }) => ({
+            kind: 'desk',
+            id: 'main',
+            event: { type: 'left', name: context.id, pokes: context.pokes },
+          }),
         },
       ],
       type: 'final',
@@ -134,7 +151,7 @@ export const job = defineActor({
     desk: request<{ desk: string; name: string }>('desk', {
       id: (input) => input.desk,
       create: () => ({}),
-      event: (input, effect) => ({ type: 'ask', name: input.name, ...effect }),
+      event: (input, asking) => ({ type: 'ask', name: input.name, ...asking }),
       cancel: (input) => ({ type: 'forget', name: input.name }),
     }),
   },
@@ -155,7 +172,12 @@ export const job = defineActor({
   summary: (snapshot) => ({ error: snapshot.context.error, pokes: snapshot.context.pokes }),
 });
 
-type DeskContext = { open: { name: string; to: ReplyTo; effectId: string }[]; next: number; left: string[]; forgotten: string[] };
+export type DeskContext = {
+  open: { name: string; to: ReplyTo; effectId: string }[];
+  next: number;
+  left: string[];
+  forgotten: string[];
+};
 type DeskEvent =
   | { type: 'ask'; name: string; effectId: string; replyTo: ReplyTo; now: number }
   | { type: 'serve'; now: number }
@@ -187,7 +209,10 @@ export const desk = defineActor({
         on: {
           ask: {
             actions: assign({
-              open: ({ context, event }) => [...context.open, { name: event.name, to: event.replyTo, effectId: event.effectId }],
+              open: ({ context, event }) => [
+                ...context.open,
+                { name: event.name, to: event.replyTo, effectId: event.effectId },
+              ],
             }),
           },
           serve: {
@@ -204,7 +229,12 @@ export const desk = defineActor({
               assign({ open: ({ context }) => context.open.slice(1), next: ({ context }) => context.next + 1 }),
             ],
           },
-          make: { actions: { type: 'create', params: ({ event }) => ({ kind: 'job', id: event.id, input: {}, event: { type: 'start' } }) } },
+          make: {
+            actions: {
+              type: 'create',
+              params: ({ event }) => ({ kind: 'job', id: event.id, input: {}, event: { type: 'start' } }),
+            },
+          },
           forget: { actions: assign({ forgotten: ({ context, event }) => [...context.forgotten, event.name] }) },
           left: { actions: assign({ left: ({ context, event }) => [...context.left, event.name] }) },
           close: 'closed',

@@ -1,7 +1,7 @@
 import { Bus } from '@coppice/bus';
 import { startActorHost } from '../index.ts';
 import type { CrashPoint, HostLimits } from '../index.ts';
-import { desk, job } from './machines.ts';
+import { desk, job } from '../test-support/machines.ts';
 
 /**
  * A host in a process of its own that kills itself at a named point: SIGKILL, so nothing of it can clean up.

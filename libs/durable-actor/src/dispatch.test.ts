@@ -1,0 +1,118 @@
+import { buckets, subjects } from '@coppice/contracts';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { CrashPoint, HostLimits } from './index.ts';
+import { Harness, prepared } from './test-support/harness.ts';
+import { encodeValue } from './value.ts';
+import type { ActorValue } from './value.ts';
+
+/** Which outboxes are published again, and which aren't: each repeat beyond need is work done twice somewhere. */
+let harness: Harness;
+let passed: CrashPoint[] = [];
+const repeats = () => passed.filter((point) => point === 'old-outbox-item-published').length;
+const limits: Partial<HostLimits> = { sweepIntervalMs: 600_000 };
+
+beforeAll(async () => {
+  harness = await Harness.start();
+});
+afterEach(() => harness.stopHosts());
+afterAll(() => harness.stop());
+
+const host = (more: Partial<HostLimits> = {}) => {
+  passed = [];
+  return harness.host({ limits: { ...limits, ...more }, hooks: { reach: (point) => void passed.push(point) } });
+};
+
+/** A job whose last outbox (two events, two timers and a command are possible) is stored but forgotten by its host. */
+async function forgotten(id: string): Promise<ActorValue> {
+  await host();
+  await harness.create('job', id);
+  await harness.reaches('job', id, 'waiting');
+  await harness.send('job', id, { type: 'start' });
+  await harness.quiet('job', id);
+  await harness.stopHosts();
+  const value = await harness.value('job', id);
+  expect(value.outbox.map((item) => item.type)).toEqual(['event', 'timer', 'timer', 'command']);
+  return value;
+}
+
+/** Makes it look as if the message that caused the value's outbox were still in handling. */
+async function inDoubt(id: string, change: Partial<ActorValue> = {}): Promise<void> {
+  const value = await harness.value('job', id);
+  const { sequence } = await harness.bus.publish(subjects.stash('job', `${id}-cause`), {});
+  const actors = harness.bus.keyValue(buckets.actors);
+  const entry = await actors.get(`job.${id}`);
+  await actors.update(`job.${id}`, encodeValue({ ...value, cause: sequence, ...change }), entry?.revision ?? 0);
+}
+
+describe('an outbox is not published again', () => {
+  test('by the host that published it', async () => {
+    await host();
+    await harness.create('job', 'own');
+    await harness.reaches('job', 'own', 'waiting');
+    await harness.send('job', 'own', { type: 'start' });
+    await harness.send('job', 'own', { type: 'stop' });
+    expect(repeats()).toBe(0);
+    expect(passed).toContain('outbox-item-published');
+  });
+
+  test('by another, once the message that caused it is acknowledged', async () => {
+    await forgotten('acknowledged');
+    await host();
+    await harness.send('job', 'acknowledged', { type: 'pad', text: 'x' });
+    expect(repeats()).toBe(0);
+    expect((await harness.value('job', 'acknowledged')).outbox).toEqual([]);
+    expect(Object.keys((await harness.value('job', 'acknowledged')).inFlight)).toHaveLength(3);
+  });
+
+  test('up to the item whose result has come', async () => {
+    await forgotten('proven');
+    await inDoubt('proven');
+    const effectId = await harness.effectOf('job', 'proven', 'prepare');
+    await host();
+    await harness.result('job', 'proven', effectId, { status: 'done', output: prepared });
+    await harness.reaches('job', 'proven', 'asking');
+    expect(repeats()).toBe(0);
+  });
+});
+
+describe('an outbox is published again', () => {
+  test('from the first item after the one that is proven', async () => {
+    await forgotten('partly');
+    await inDoubt('partly');
+    const effectId = await harness.effectOf('job', 'partly', 'reminder');
+    await host();
+    await harness.post('job', 'partly', { type: 'timer', effectId });
+    await harness.quiet('job', 'partly');
+    // Of event, reminder, time limit and command, the last two.
+    expect(repeats()).toBe(2);
+    expect(await harness.commands('partly')).toHaveLength(1);
+  });
+
+  test('wholly, while the message that caused it may be in handling, and by a repeat of it that changes nothing', async () => {
+    await forgotten('doubtful');
+    await inDoubt('doubtful');
+    await host();
+    await expect(harness.send('job', 'doubtful', { type: 'approve' })).rejects.toMatchObject({ code: 'conflict' });
+    expect(repeats()).toBe(4);
+    // Now this host knows.
+    await harness.send('job', 'doubtful', { type: 'stop' });
+    expect(repeats()).toBe(4);
+    expect((await harness.events('doubtful')).map((event) => event.sequence)).toEqual([1, 2, 3]);
+  });
+
+  test('for the sweeper when it is old, believing nobody; then it is cleared', async () => {
+    await forgotten('aged');
+    const running = await host({ outboxDoubtAgeMs: 50 });
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    await running.sweep();
+    await harness.quiet('job', 'aged');
+    expect(repeats()).toBeGreaterThanOrEqual(4);
+    expect((await harness.value('job', 'aged')).outbox).toEqual([]);
+    expect(Object.keys((await harness.value('job', 'aged')).inFlight)).toHaveLength(3);
+    expect((await harness.events('aged')).map((event) => event.sequence)).toEqual([1, 2]);
+    passed = [];
+    await running.sweep();
+    await harness.quiet('job', 'aged');
+    expect(passed).not.toContain('value-read');
+  });
+});
