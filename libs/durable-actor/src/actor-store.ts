@@ -23,11 +23,12 @@ export class ActorStore {
 
   /**
    * @param revision what was read; null where there was nothing.
+   * @param bytesMax bringing back a parked actor may use the room that parking needs.
    * @throws RevisionConflict when somebody else wrote meanwhile, TooLarge when it must not be stored.
    */
-  async write(value: ActorValue, revision: number | null): Promise<number> {
+  async write(value: ActorValue, revision: number | null, bytesMax = usualBytesMax): Promise<number> {
     const bytes = encodeValue(value);
-    this.#requireSize(value, bytes.length);
+    this.#requireSize(value, bytes.length, bytesMax);
     const key = actorKey(value.kind, value.id);
     const options = value.status === 'done' ? { ttlMs: actorLimits.tombstoneTtlMs } : {};
     if (revision === null) return this.#parts.actors.create(key, bytes, options);
@@ -39,8 +40,7 @@ export class ActorStore {
     return this.#parts.actors.update(actorKey(kind, id), encodeParked(parked, original), revision);
   }
 
-  #requireSize(value: ActorValue, bytes: number): void {
-    const bytesMax = actorLimits.valueBytesMax - actorLimits.parkingReserveBytes;
+  #requireSize(value: ActorValue, bytes: number, bytesMax: number): void {
     if (bytes > bytesMax) {
       throw new TooLarge(`the state of ${value.kind} ${value.id} would take ${bytes} bytes of at most ${bytesMax}`);
     }
@@ -54,6 +54,8 @@ export class ActorStore {
     }
   }
 }
+
+const usualBytesMax = actorLimits.valueBytesMax - actorLimits.parkingReserveBytes;
 
 /** For headers and what the message adds to the item. */
 const messageReserveBytes = 20 * 1024;

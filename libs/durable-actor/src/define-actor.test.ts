@@ -1,4 +1,4 @@
-import { assign, fromPromise, log, raise, sendTo, setup, spawnChild } from 'xstate';
+import { assign, emit, fromPromise, log, raise, sendTo, setup, spawnChild } from 'xstate';
 import type { AnyStateMachine } from 'xstate';
 import { describe, expect, test } from 'vitest';
 import { UnsupportedMachine, command, defineActor, effect, eventMatrix, ordered, send } from './index.ts';
@@ -97,6 +97,30 @@ describe('defineActor refuses', () => {
         define(base.createMachine(idle), { events: { go: { otherwise: 'refuse' }, gone: { otherwise: 'refuse' } } }),
       /gone is handled in no state/,
     ],
+    [
+      'an onError that a guard may refuse',
+      () =>
+        define(
+          base.createMachine({
+            initial: 'a',
+            states: {
+              a: { ...idle, invoke: { id: 'w', src: 'work', onError: { guard: () => false, target: 'b' } } },
+              b: {},
+            },
+          }),
+        ),
+      /has no onError without a guard/,
+    ],
+    [
+      'a machine that emits without a mapping',
+      () => define(base.createMachine({ ...idle, entry: emit({ type: 'said' }) as never })),
+      /emitted is not given/,
+    ],
+    [
+      'a policy for an event that is not declared',
+      () => define(base.createMachine({ ...idle, meta: { events: { goo: 'defer' } } as never })),
+      /meta names event goo/,
+    ],
     ['a wildcard', () => define(base.createMachine({ on: { '*': {} } })), /name the events/],
     ['a kind that is no token', () => define(base.createMachine(idle), { kind: 'a.b' }), /not one token/],
     ['a version that is no number', () => define(base.createMachine(idle), { version: 0 }), /version/],
@@ -146,4 +170,5 @@ const optionsOf = () => ({
   actions: job.actions,
   events: job.events,
   internalEvents: ['reminded'],
+  emitted: () => ({ subject: '', data: {} }),
 });

@@ -1,8 +1,10 @@
 import { tokenSchema } from '@coppice/contracts';
+import { createMachine } from 'xstate';
 import type { AnyStateMachine } from 'xstate';
 import type { ActorDefinition, ActorOptions } from './definition.ts';
 import { UnsupportedMachine } from './errors.ts';
-import { hashOf, invocations, namedEvents, problemsOf } from './inspect-machine.ts';
+import { actorLimits } from './limits.ts';
+import { emits, hashOf, invocations, namedEvents, policiesInMeta, problemsOf } from './inspect-machine.ts';
 
 /**
  * Checks that a machine can be made durable, and what it means.
@@ -16,12 +18,13 @@ export function defineActor<Machine extends AnyStateMachine>(options: ActorOptio
   if (!tokenSchema.safeParse(kind).success) problems.push(`kind ${kind} is not one token`);
   if (!Number.isInteger(options.version) || options.version < 1) problems.push('version is not a whole number from 1');
   problems.push(...problemsOfEvents(options));
+  if (options.emitted === undefined && emits(machine)) problems.push('the machine emits, but emitted is not given');
   if (problems.length > 0) throw new UnsupportedMachine(kind, problems);
   return {
     kind,
     version: options.version,
     hash: hashOf(machine),
-    machine,
+    machine: bounded(machine),
     invocations: invocations(machine),
     sources,
     actions,
@@ -30,6 +33,12 @@ export function defineActor<Machine extends AnyStateMachine>(options: ActorOptio
     summary: (options.summary as ActorDefinition['summary'] | undefined) ?? null,
     migrations: options.migrations ?? {},
   };
+}
+
+/** The same machine, in which a cycle ends. */
+function bounded(machine: AnyStateMachine): AnyStateMachine {
+  const options = { maxIterations: actorLimits.microstepsMax, ...machine.config.options };
+  return createMachine({ ...machine.config, options }).provide(machine.implementations as never) as AnyStateMachine;
 }
 
 /** Invariant 7: every event is declared. One that no state names, and one that a state names without its being declared, is most likely misspelt. */
@@ -41,6 +50,9 @@ function problemsOfEvents<Machine extends AnyStateMachine>(options: ActorOptions
     if (type.startsWith('xstate.')) problems.push(`event ${type} has a reserved name`);
     if (internal.has(type)) problems.push(`event ${type} is declared both as internal and as coming from outside`);
     if (!named.has(type) && !named.has('*')) problems.push(`event ${type} is handled in no state`);
+  }
+  for (const type of policiesInMeta(options.machine)) {
+    if (!(type in options.events)) problems.push(`a state's meta names event ${type}, which is not declared`);
   }
   for (const type of named) {
     if (type.includes('*')) problems.push(`a state handles ${type}: name the events`);

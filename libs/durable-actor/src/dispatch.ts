@@ -46,15 +46,14 @@ export class Dispatcher {
   /**
    * Makes sure that a stored outbox is out before anything new happens to the actor.
    * @param resultOf the effect whose result or timer has just come, null for other messages.
-   * @param distrustful for the sweeper: doesn't believe that a message gone from the inbox was handled to its end.
    */
-  async settle(value: ActorValue, revision: number, resultOf: string | null, distrustful: boolean): Promise<void> {
+  async settle(value: ActorValue, revision: number, resultOf: string | null): Promise<void> {
     if (value.outbox.length === 0) return;
     if (this.#published.get(actorKey(value.kind, value.id)) === revision) return;
     const proven = resultOf === null ? -1 : value.outbox.findIndex((item) => orders(item, resultOf));
     const doubtful = value.outbox.slice(proven + 1);
     if (doubtful.length === 0) return;
-    if (!distrustful && !(await this.#parts.bus.isStored(streams.actors, value.cause))) return;
+    if (!(await this.#parts.bus.isStored(streams.actors, value.cause))) return;
     await this.#publishItems(value, doubtful, 'old-outbox-item-published');
     this.remember(value, revision);
     await this.#parts.reach('old-outbox-published');

@@ -28,6 +28,8 @@ const host = (options: { actors?: ActorDefinition[] } = {}) => harness.host({ li
 async function preparing(id: string, input: unknown = {}): Promise<string> {
   await harness.create('job', id, input, { type: 'start' });
   await harness.reaches('job', id, 'preparing');
+  // Stored comes before dispatched.
+  await harness.quiet('job', id);
   return harness.effectOf('job', id, 'prepare');
 }
 const asked = async (id: string) => {

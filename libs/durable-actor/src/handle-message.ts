@@ -49,6 +49,7 @@ export class MessageHandler {
     const { limits, reach } = this.#parts;
     await reach('message-received');
     if (delivery.deliveryCount > limits.deliveriesMax) {
+      if (await this.#isStored(definition, id, delivery)) return delivery.acknowledge();
       return this.#giveUp(definition, id, delivery, deliveryLimitError(delivery.deliveryCount - 1));
     }
     const message = parse(delivery);
@@ -114,7 +115,7 @@ export class MessageHandler {
     const { message } = attempt.incoming;
     if (stored !== null) {
       const resultOf = message.type === 'result' || message.type === 'timer' ? message.effectId : null;
-      await this.#dispatcher.settle(stored.value, stored.revision, resultOf, message.type === 'wake');
+      await this.#dispatcher.settle(stored.value, stored.revision, resultOf);
     }
     const decision = this.#decide(attempt, stored);
     await this.#parts.reach('transition-computed');
@@ -197,12 +198,23 @@ export class MessageHandler {
     throw new Unrestorable('limit-exceeded', cause.message);
   }
 
+  /**
+   * Whether this message was the last that changed the actor: then it was handled, and only publishing failed, which is done here or fails
+   * again. It is never given up on: what a stored state orders is not lost.
+   */
+  async #isStored(definition: ActorDefinition, id: string, delivery: Delivery): Promise<boolean> {
+    const entry = await this.#store.read(definition.kind, id);
+    const value = entry === null ? null : this.#parking.readable(entry.bytes);
+    if (entry === null || value === null || value.cause !== delivery.sequence) return false;
+    await this.#dispatcher.settle(value, entry.revision, null);
+    return true;
+  }
+
   async #giveUp(definition: ActorDefinition, id: string, delivery: Delivery, reason: CoppiceError): Promise<void> {
     const left = await giveUp(this.#parts, definition.kind, id, delivery, reason);
     if (left === 'park') {
       const entry = await this.#store.read(definition.kind, id);
-      const stored = entry === null ? null : this.#parking.decode(entry.bytes);
-      if (entry !== null && stored?.type === 'value' && stored.value.status === 'active') {
+      if (entry !== null && this.#parking.readable(entry.bytes)?.status === 'active') {
         const message = `a result or timer could not be handled: ${reason.message}`;
         await this.#parking.park(definition, id, entry.bytes, entry.revision, {
           parkCode: 'transition-failed',

@@ -31,7 +31,7 @@ export function hostParts(
     // Only cancels: it never needs to know whether an owner is lost.
     claims: new Claims(bus, () => Promise.resolve(false)),
     nowMs: () => options.clock?.now().getTime() ?? Date.now(),
-    limits: { ...hostLimits, ...options.limits },
+    limits: { ...hostLimits, ackWaitMs: bus.lostAfterMs, ...options.limits },
     reach: options.reach ?? (() => {}),
     log: createLogger('durable-actor'),
   };

@@ -56,6 +56,25 @@ export function namedEvents(machine: AnyStateMachine): Set<string> {
   return types;
 }
 
+function actionsOf(node: AnyStateNode): Action[] {
+  const ofInitial = node.type === 'compound' ? node.initial.actions : [];
+  const ofTransitions = transitionsOf(node).flatMap((transition) => transition.actions);
+  return [...node.entry, ...node.exit, ...ofInitial, ...ofTransitions] as Action[];
+}
+
+/** Whether the machine is seen to emit; one inside enqueueActions isn't seen before it runs. */
+export function emits(machine: AnyStateMachine): boolean {
+  const named = Object.values(machine.implementations.actions) as unknown[];
+  const all = [...named, ...stateNodes(machine).flatMap(actionsOf)];
+  return all.some((action) => isBuiltIn(action) && action.type === 'xstate.emit');
+}
+
+/** Event types that a state's meta gives a policy for. */
+export function policiesInMeta(machine: AnyStateMachine): Set<string> {
+  const metas = stateNodes(machine).map((node) => node.meta as { events?: Record<string, unknown> } | undefined);
+  return new Set(metas.flatMap((meta) => Object.keys(meta?.events ?? {})));
+}
+
 /** Child id → names of the sources that are invoked under it. */
 export function invocations(machine: AnyStateMachine): Map<string, Set<string>> {
   const byId = new Map<string, Set<string>>();
@@ -98,7 +117,8 @@ function problemsOfNode(
   sources: ReadonlySet<string>,
 ): string[] {
   const problems: string[] = [];
-  const handled = new Set(transitionsOf(node).map((transition) => transition.eventType));
+  const sure = transitionsOf(node).filter((transition) => transition.guard === undefined);
+  const handled = new Set(sure.map((transition) => transition.eventType));
   const configured = [node.config.invoke ?? []].flat() as {
     id?: string;
     src: unknown;
@@ -110,16 +130,11 @@ function problemsOfNode(
     if (invoke.id === undefined) problems.push(`an invoke in ${node.id} has no id`);
     if (typeof invoke.src !== 'string') problems.push(`${where} has an inline source`);
     else if (!sources.has(invoke.src)) problems.push(`${where}: source ${invoke.src} is not mapped`);
-    if (!handled.has(`xstate.error.actor.${invoke.id}`)) problems.push(`${where} has no onError`);
+    if (!handled.has(`xstate.error.actor.${invoke.id}`)) problems.push(`${where} has no onError without a guard`);
     if (invoke.systemId !== undefined || invoke.onSnapshot !== undefined)
       problems.push(`${where} uses systemId or onSnapshot`);
   }
-  const used = [
-    ...node.entry,
-    ...node.exit,
-    ...transitionsOf(node).flatMap((transition) => transition.actions),
-  ] as Action[];
-  for (const action of used) {
+  for (const action of actionsOf(node)) {
     if (isBuiltIn(action)) problems.push(...problemsOfBuiltIn(`an action of ${node.id}`, action));
     else if (typeof action === 'function') problems.push(`an action of ${node.id} is an inline function`);
     else {

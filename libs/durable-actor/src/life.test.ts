@@ -17,6 +17,8 @@ afterAll(() => harness.stop());
 async function preparing(id: string, input: unknown = {}): Promise<string> {
   await harness.create('job', id, input, { type: 'start' });
   await harness.reaches('job', id, 'preparing');
+  // Stored comes before dispatched.
+  await harness.quiet('job', id);
   return harness.effectOf('job', id, 'prepare');
 }
 

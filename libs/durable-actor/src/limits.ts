@@ -8,6 +8,8 @@ export const actorLimits = {
   deferredMax: 64,
   /** Ids of events from outside that are recognised when they come again. A repeat after so many others is applied again. */
   recentMessagesMax: 128,
+  /** Steps of a machine within one transition: a cycle of raised or eventless ones ends there, and fails the message. */
+  microstepsMax: 1_000,
   /** The longest delay of a timer. */
   timerDelayMsMax: 30 * 24 * 3_600_000,
   /** A finished actor's tombstone stays this long: 30 days past the longest timer. */
@@ -37,8 +39,9 @@ export const hostLimits = {
   sweepReadsPerSecond: 200,
   /** The sweeper leaves a timer this long to arrive by itself. */
   sweepGraceMs: 5_000,
-  /** An outbox that nobody confirmed as published is dispatched again when its value is older than this. */
-  outboxDoubtAgeMs: 3_600_000,
+  /** Finished actors that the sweeper doesn't read again; it forgets them all when there are more, and after this long. */
+  rememberedTombstonesMax: 100_000,
+  rememberedTombstonesMs: 24 * 3_600_000,
   /** How long a sweeper owns the walk without renewing. */
   sweepLeaseMs: 30_000,
   /** Actors whose last dispatch a host remembers, so that it doesn't look whether it was done. */

@@ -6,6 +6,7 @@ import type { ActorStore } from './actor-store.ts';
 import type { ActorDefinition } from './definition.ts';
 import { Unrestorable } from './errors.ts';
 import type { ParkCode } from './errors.ts';
+import { actorLimits } from './limits.ts';
 import type { HostParts } from './host-parts.ts';
 import { copiedHeaders } from './message-headers.ts';
 import { decodeStored } from './value.ts';
@@ -39,6 +40,17 @@ export class Parking {
     return decodeStored(bytes);
   }
 
+  /** The value, if it is one that isn't parked. */
+  readable(bytes: Uint8Array): ActorValue | null {
+    try {
+      const stored = decodeStored(bytes);
+      return stored.type === 'value' ? stored.value : null;
+    } catch {
+      // Unreadable and not yet parked: whoever handles the next message parks it.
+      return null;
+    }
+  }
+
   async park(
     definition: ActorDefinition,
     id: string,
@@ -66,7 +78,7 @@ export class Parking {
     await bus.publish(subjects.stash(kind, id), delivery.data, { messageId: `stash-${delivery.sequence}`, headers });
     await reach('stash-copied');
     const entry = await this.#store.read(kind, id);
-    if (entry !== null && isParked(entry.bytes) === false) await this.replayStash(kind, id);
+    if (entry !== null && this.readable(entry.bytes) !== null) await this.replayStash(kind, id);
     await delivery.acknowledge();
   }
 
@@ -82,7 +94,7 @@ export class Parking {
     if (stored.type === 'value') return 'not-parked';
     const value = this.#restorable(definition, stored.original);
     try {
-      await this.#store.write({ ...value, unstash: true }, entry.revision);
+      await this.#store.write({ ...value, unstash: true }, entry.revision, actorLimits.valueBytesMax);
     } catch (error) {
       if (!(error instanceof RevisionConflict)) throw error;
       // Somebody else took it off, or parked it again: the stash is theirs to bring back, and harmless to bring back twice.
@@ -115,12 +127,3 @@ export class Parking {
 
 /** Fits the room that is kept free in every value. */
 const messageLengthMax = 1_000;
-
-function isParked(bytes: Uint8Array): boolean | null {
-  try {
-    return decodeStored(bytes).type === 'parked';
-  } catch {
-    // Unreadable and not yet parked: whoever handles the next message parks it.
-    return null;
-  }
-}

@@ -46,8 +46,8 @@ export function receive(
   if (stored === null) return message.type === 'event' ? { type: 'absent' } : dropped('there is no such actor');
   if (message.type === 'event')
     return receiveEvent(definition, stored, incoming, message.messageId, message.event, message.answerTo, nowMs);
-  if (message.type === 'wake') return receiveWake(definition, stored, nowMs);
   if (stored.status === 'done') return dropped('the actor has ended');
+  if (message.type === 'wake') return receiveWake(definition, stored, nowMs);
   const effect = Object.hasOwn(stored.inFlight, message.effectId) ? stored.inFlight[message.effectId] : undefined;
   if (effect === undefined || (effect.type === 'timer') !== (message.type === 'timer'))
     return dropped('the effect is not in flight');
@@ -128,12 +128,8 @@ function receiveWake(definition: ActorDefinition, stored: ActorValue, nowMs: num
   const due = Object.entries(stored.inFlight)
     .flatMap(([effectId, effect]) => (effect.type === 'timer' && effect.atMs <= nowMs ? [{ effectId, effect }] : []))
     .toSorted((left, right) => left.effect.atMs - right.effect.atMs);
-  // An outbox in doubt has been dispatched again before this, a stash brought back; storing the value without them ends the doubt.
-  if (due.length === 0 && stored.outbox.length === 0 && stored.unstash !== true) return dropped('nothing is due');
-  if (stored.status === 'done') {
-    const { unstash: _, ...value } = stored;
-    return { type: 'store', value: { ...value, outbox: [] }, answers: [] };
-  }
+  // A stash has been brought back before this; storing the value without the mark says so.
+  if (due.length === 0 && stored.unstash !== true) return dropped('nothing is due');
   const work = resume(definition, stored, nowMs);
   for (const { effectId, effect } of due) {
     // An earlier one may have called off this one.

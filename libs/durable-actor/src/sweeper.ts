@@ -12,7 +12,7 @@ import { decodeStored } from './value.ts';
  * Invariants:
  * 5. A timer that never arrives delays, never strands: the actor is woken soon after its stored time.
  * 8. A parked actor is woken when a machine other than the one that parked it is running.
- * Also: an outbox that is old and perhaps unpublished (a restored backup) is looked at again.
+ *    An unpublished outbox needs no walk: the message that caused it stays in the inbox until it is out.
  * One host walks at a time, by a lease that is taken by compare-and-set; two walks at once would only wake twice, which is harmless.
  * At most `sweepReadsPerSecond` values are read.
  */
@@ -22,6 +22,9 @@ export class Sweeper {
   readonly #owner: string;
   readonly #stopping = new AbortController();
   #walking: Promise<void> = Promise.resolve();
+  /** Keys of finished actors: they stay finished. */
+  readonly #done = new Set<string>();
+  #doneSinceMs = Date.now();
 
   constructor(parts: HostParts, definitions: ReadonlyMap<string, ActorDefinition>, owner: string) {
     this.#parts = parts;
@@ -53,11 +56,13 @@ export class Sweeper {
 
   /** One walk; tests call it directly. */
   async walk(): Promise<void> {
+    this.#forgetOldTombstones();
     const pauseMs = 1_000 / this.#parts.limits.sweepReadsPerSecond;
     let leasedUntilMs = Date.now() + this.#parts.limits.sweepLeaseMs / 2;
     for (const definition of this.#definitions.values()) {
       for await (const key of this.#parts.actors.keys(`${definition.kind}.>`)) {
         if (this.#stopping.signal.aborted) return;
+        if (this.#done.has(key)) continue;
         await this.#look(definition, key);
         await sleep(pauseMs);
         if (Date.now() > leasedUntilMs) {
@@ -68,10 +73,20 @@ export class Sweeper {
     }
   }
 
+  #forgetOldTombstones(): void {
+    const { rememberedTombstonesMax, rememberedTombstonesMs } = this.#parts.limits;
+    if (this.#done.size <= rememberedTombstonesMax && Date.now() - this.#doneSinceMs <= rememberedTombstonesMs) return;
+    this.#done.clear();
+    this.#doneSinceMs = Date.now();
+  }
+
   async #look(definition: ActorDefinition, key: string): Promise<void> {
     const { actors, bus, nowMs, limits, reach, log } = this.#parts;
     const entry = await actors.get(key);
-    if (entry === null || !needsWaking(definition, entry.value, nowMs(), limits)) return;
+    if (entry === null) return;
+    const look = lookAt(definition, entry.value, nowMs(), limits.sweepGraceMs);
+    if (look === 'done') this.#done.add(key);
+    if (look !== 'wake') return;
     const id = key.slice(definition.kind.length + 1);
     // One wake-up for one revision: a second within the server's window is dropped.
     await bus.publish(
@@ -109,24 +124,18 @@ export class Sweeper {
 /** No actor's key: those have a dot. */
 const leaseKey = 'sweeper-lease';
 
-function needsWaking(
-  definition: ActorDefinition,
-  bytes: Uint8Array,
-  nowMs: number,
-  limits: { sweepGraceMs: number; outboxDoubtAgeMs: number },
-): boolean {
+type Look = 'wake' | 'leave' | 'done';
+
+function lookAt(definition: ActorDefinition, bytes: Uint8Array, nowMs: number, graceMs: number): Look {
   try {
     const stored = decodeStored(bytes);
-    if (stored.type === 'parked') return mayUnpark(definition, stored.parked);
-    const { inFlight, outbox, updatedAtMs, status, unstash } = stored.value;
-    if (unstash === true) return true;
-    if (outbox.length > 0 && updatedAtMs + limits.outboxDoubtAgeMs < nowMs) return true;
-    if (status === 'done') return false;
-    return Object.values(inFlight).some(
-      (effect) => effect.type === 'timer' && effect.atMs + limits.sweepGraceMs < nowMs,
-    );
+    if (stored.type === 'parked') return mayUnpark(definition, stored.parked) ? 'wake' : 'leave';
+    const { inFlight, status, unstash } = stored.value;
+    if (status === 'done') return 'done';
+    const overdue = Object.values(inFlight).some((effect) => effect.type === 'timer' && effect.atMs + graceMs < nowMs);
+    return overdue || unstash === true ? 'wake' : 'leave';
   } catch {
     // Unreadable: its handling parks it.
-    return true;
+    return 'wake';
   }
 }
