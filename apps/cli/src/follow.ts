@@ -6,7 +6,9 @@
  * Invariants:
  * 1. Events move what is shown; what is answered at the end comes from the API.
  * 2. An event that never comes delays by `checkIntervalMs` at most: the run is also asked for.
- * 3. A stack that doesn't answer ends the following after `failuresMax` questions in a row; never is waited for ever.
+ * 3. What the stream told before the end is shown before the end is: the run's last event is waited for, at most `lastEventMsMax` (events are
+ *    not kept for ever).
+ * 4. A stack that doesn't answer ends the following after `failuresMax` questions in a row; never is waited for ever.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, api, coppiceEventSchema, streams, subjects } from '@coppice/contracts';
@@ -33,6 +35,7 @@ export type Followed = { kind: 'over' | 'person-awaited'; run: RunView; tasks: T
 const checkIntervalMs = 3_000;
 /** How long nothing may move before "everything waits for a person" counts: a task passes `ready` on its way to landing. */
 const settleMs = 1_200;
+const lastEventMsMax = 2_000;
 const failuresMax = 4;
 const questionsAtOnce = 16;
 
@@ -48,6 +51,7 @@ class Follower {
   #progress: RunProgress;
   #lastChange = performance.now();
   #wake = Promise.withResolvers<void>();
+  readonly #lastEvent = Promise.withResolvers<void>();
 
   constructor(client: ApiClient, options: FollowOptions, view: RunView) {
     this.#client = client;
@@ -82,6 +86,7 @@ class Follower {
       this.#options.onEvent(event.success ? event.data : null, raw, this.#progress);
       this.#options.onProgress(this.#progress);
       this.#lastChange = performance.now();
+      if (event.success && isLast(event.data, taskId)) this.#lastEvent.resolve();
       this.#wake.resolve();
     }
   }
@@ -100,6 +105,13 @@ class Follower {
       }
       await this.#pause();
     }
+  }
+
+  async #untilLastEvent(): Promise<void> {
+    const timer = new AbortController();
+    const late = sleep(lastEventMsMax, undefined, { signal: timer.signal }).catch(() => {});
+    await Promise.race([this.#lastEvent.promise, late, aborted(this.#options.signal, timer.signal)]);
+    timer.abort();
   }
 
   #looksOver(): boolean {
@@ -151,10 +163,18 @@ class Follower {
     const settled = performance.now() - this.#lastChange >= settleMs;
     if (!over && !(settled && this.#seemsToWait())) return null;
     const tasks = await tasksOf(this.#client, this.#watched(run.tasks));
-    if (over) return { kind: 'over', run, tasks };
+    if (over) {
+      await this.#untilLastEvent();
+      return { kind: 'over', run, tasks };
+    }
     return waitsForPerson(tasks) ? { kind: 'person-awaited', run, tasks } : null;
   }
 }
+
+const isLast = (event: CoppiceEvent, taskId: string | undefined): boolean =>
+  taskId === undefined
+    ? event.type === 'coppice.run-ended'
+    : event.type === 'coppice.task-ended' && event.data.taskId === taskId;
 
 /** Each by itself: all of a large run with their logs would not fit one message. */
 export async function tasksOf(client: ApiClient, summaries: readonly { taskId: string }[]): Promise<TaskView[]> {

@@ -1,0 +1,184 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, realpathSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { runIdOf } from '@coppice/contracts';
+import type { TaskView } from '@coppice/contracts';
+import { engineNoneMeans } from '../commands/run.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { colours, wantsColours } from '../output/colours.ts';
+import { homeFrom } from '../stack/home.ts';
+import { projectFolder, setupResult } from '../stack/programs.ts';
+import { engineChoices } from '../stack/services.ts';
+import { readStatus } from '../stack/status.ts';
+import { checkParallel, checkRepository, checkTasks, readTask } from './checks.ts';
+import type { Check } from './checks.ts';
+import { git, makeProject } from './make-project.ts';
+import type { DemoProject } from './make-project.ts';
+import { keptOutTask, landingTasks } from './project.ts';
+
+const usage = `Usage: npm run demo [-- --engine auto|docker|bubblewrap|none]`;
+const requestId = 'demo';
+const runId = runIdOf('default', requestId);
+const mainFile = path.resolve(import.meta.dirname, '../main.ts');
+const paint = colours(wantsColours(process.stdout, process.env));
+
+const say = (text = '') => void process.stdout.write(`${text}\n`);
+const heading = (text: string) => say(`\n${paint.bold(text)}`);
+
+/** Gives the exit code: 0 only if everything was as promised. */
+export async function runDemo(programArguments: readonly string[]): Promise<number> {
+  const engine = readEngine(programArguments);
+  if (engine === null) {
+    process.stderr.write(`${usage}\n`);
+    return exitCodes.badInput;
+  }
+  // The command that is running gets Ctrl-C, too, and detaches; the stack is still to be stopped.
+  let interrupted = false;
+  process.on('SIGINT', () => (interrupted = true));
+  const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'coppice-demo-')));
+  // A sandbox of a stack that is root runs as another user, which must get to its worktree.
+  chmodSync(folder, 0o711);
+  const coppice = new Coppice(path.join(folder, 'home'));
+  let asPromised = false;
+  let whatNext = () => {};
+  try {
+    heading('1. A repository whose tests are ahead of its code');
+    const project = makeProject(folder);
+    say(`${project.repository}: 1 of 4 test files passes; the others test functions that nobody has written yet.`);
+
+    heading('2. The stack: nats-server and four services, for this demo alone');
+    const chosen = await startStack(coppice, engine);
+    if (chosen === null) return exitCodes.stackUnavailable;
+
+    heading('3. Five tasks, four of which can start at once');
+    say(paint.dim(`coppice run ${project.runFile}`));
+    const code = await coppice.show('run', project.runFile, '--request-id', requestId, '--engine', chosen);
+    if (interrupted || code === exitCodes.detached) return exitCodes.detached;
+    asPromised = tell(project, coppice, code);
+    if (asPromised) whatNext = () => tellNext(project, folder);
+  } finally {
+    say();
+    await coppice.show('down');
+  }
+  whatNext();
+  return asPromised ? exitCodes.done : exitCodes.taskFailed;
+}
+
+function readEngine(programArguments: readonly string[]): string | null {
+  try {
+    const { values } = parseArgs({
+      args: [...programArguments],
+      options: { engine: { type: 'string', default: 'auto' } },
+    });
+    return (engineChoices as readonly string[]).includes(values.engine) ? values.engine : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The engine that it runs with; null when it could not be started. */
+async function startStack(coppice: Coppice, engine: string): Promise<string | null> {
+  const noneFound = engine === 'auto' && setupResult()?.engine === 'none';
+  const wanted = noneFound ? 'none' : engine;
+  if (!noneFound && (await coppice.show('up', '--engine', wanted)) === exitCodes.done)
+    return coppice.engine() ?? wanted;
+  const noEngineWorks =
+    readStatus(homeFrom({ COPPICE_HOME: coppice.home }))?.failure?.includes('no sandbox engine works') === true;
+  if (!noneFound && !(engine === 'auto' && noEngineWorks)) return null;
+  heading('No sandbox works on this machine');
+  for (const line of setupResult()?.tried ?? []) say(`  tried: ${line}`);
+  say(paint.yellow(`Going on with ${engineNoneMeans}`));
+  say('For the demo that is harmless, since its model plays a script. "coppice run" refuses it without --engine none.');
+  return (await coppice.show('up', '--engine', 'none')) === exitCodes.done ? 'none' : null;
+}
+
+/** Gives whether everything was as promised. */
+function tell(project: DemoProject, coppice: Coppice, runExitCode: number): boolean {
+  const tasks = new Map<string, TaskView>();
+  for (const name of [...landingTasks, keptOutTask]) {
+    for (const json of coppice.read('show', `${runId}/${name}`, '--json')) tasks.set(name, readTask(json));
+  }
+  heading('4. What is merged');
+  const colour = wantsColours(process.stdout, process.env) ? 'always' : 'never';
+  say(git(project.repository, 'log', '--graph', '--oneline', `--color=${colour}`, 'main'));
+
+  heading("5. The repository's own tests, on what is merged");
+  const tests = spawnSync(process.execPath, ['--test', '--test-reporter=spec'], {
+    cwd: project.repository,
+    encoding: 'utf8',
+  });
+  say(tests.stdout.trimEnd());
+
+  heading('6. As promised?');
+  const checks: Check[] = [
+    {
+      promise: 'the run says that a task failed (exit code 1)',
+      kept: runExitCode === exitCodes.taskFailed,
+      found: `${runExitCode}`,
+    },
+    ...checkTasks(tasks),
+    checkParallel(coppice.read('watch', runId, '--json')),
+    ...checkRepository(project, tasks),
+    { promise: 'all tests pass', kept: tests.status === 0, found: `exit code ${tests.status}` },
+  ];
+  for (const { promise, kept, found } of checks) {
+    say(kept ? `${paint.green('✔')} ${promise}` : `${paint.red('✘')} ${promise}: ${found}`);
+  }
+  const kept = checks.every((check) => check.kept);
+  if (!kept)
+    say(`\nThis is not what was promised. The stack's log: ${homeFrom({ COPPICE_HOME: coppice.home }).logFile}`);
+  return kept;
+}
+
+function tellNext(project: DemoProject, folder: string): void {
+  const command = path.join(projectFolder, 'coppice');
+  heading('What next');
+  const commands = [
+    [`git -C ${project.repository} log --stat`, 'what each task did'],
+    [`cat ${project.runFile}`, 'the run file; copy it for a repository of yours'],
+    [`${command} run plan.yaml`, 'runs it; README.md tells what can stand in it'],
+    [`${command} --help`, 'everything else'],
+    [`rm -rf ${folder}`, 'removes the demo'],
+  ] as const;
+  const columns = Math.max(...commands.map(([text]) => text.length));
+  for (const [text, why] of commands) say(`  ${text.padEnd(columns)}  ${paint.dim(why)}`);
+  say();
+}
+
+/** The command line, in the demo's own home. */
+class Coppice {
+  readonly home: string;
+  readonly #environment: NodeJS.ProcessEnv;
+
+  constructor(home: string) {
+    this.home = home;
+    this.#environment = { ...process.env, COPPICE_HOME: home };
+    for (const name of ['NATS_URL', 'NATS_USER', 'NATS_PASSWORD']) delete this.#environment[name];
+  }
+
+  /** Of the stack that runs. */
+  engine(): string | null {
+    return readStatus(homeFrom({ COPPICE_HOME: this.home }))?.engine ?? null;
+  }
+
+  /** Runs it as a person would, on this terminal; gives the exit code. */
+  show(...commandArguments: string[]): Promise<number> {
+    const child = spawn(process.execPath, [mainFile, ...commandArguments], {
+      env: this.#environment,
+      stdio: 'inherit',
+    });
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => resolve(code ?? exitCodes.stackUnavailable));
+    });
+  }
+
+  /** What it writes to standard output, line by line; none when it fails. */
+  read(...commandArguments: string[]): string[] {
+    const env = this.#environment;
+    const { stdout } = spawnSync(process.execPath, [mainFile, ...commandArguments], { env, encoding: 'utf8' });
+    return stdout.split('\n').filter((line) => line !== '');
+  }
+}

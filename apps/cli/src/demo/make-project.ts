@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { repositoryFiles, runFile, script } from './project.ts';
+
+export type DemoProject = { repository: string; runFile: string; firstCommit: string };
+
+/** Git as if this user had configured nothing: neither signing nor hooks of theirs get into a demo. */
+const gitEnvironment = (): NodeJS.ProcessEnv => ({
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'))),
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_CONFIG_NOSYSTEM: '1',
+});
+
+export function git(repository: string, ...gitArguments: string[]): string {
+  return execFileSync('git', gitArguments, { cwd: repository, env: gitEnvironment(), encoding: 'utf8' }).trimEnd();
+}
+
+/** Writes the repository, the run file and the script into the folder. */
+export function makeProject(folder: string): DemoProject {
+  const repository = path.join(folder, 'repository');
+  for (const [name, text] of Object.entries(repositoryFiles)) write(path.join(repository, name), text);
+  write(path.join(folder, 'plan.yaml'), runFile);
+  write(path.join(folder, 'script.yaml'), script);
+  git(repository, 'init', '--quiet', '--initial-branch=main');
+  git(repository, 'add', '--all');
+  const author = ['-c', 'user.name=Coppice demo', '-c', 'user.email=demo@example.invalid'];
+  git(
+    repository,
+    ...author,
+    'commit',
+    '--quiet',
+    '--message',
+    'chore: a function, and tests for three that are missing',
+  );
+  return { repository, runFile: path.join(folder, 'plan.yaml'), firstCommit: git(repository, 'rev-parse', 'HEAD') };
+}
+
+function write(file: string, text: string): void {
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
