@@ -66,10 +66,11 @@ export class Stack implements AsyncDisposable {
       COPPICE_NODE: 'node-1',
       COPPICE_DATA: path.join(folder.path, 'data'),
       COPPICE_ENGINE: settings.engine,
-      COPPICE_IMAGE_CACHE: path.join(repositoryRoot, '.cache/images'),
+      COPPICE_IMAGES: path.join(repositoryRoot, '.cache/images'),
       COPPICE_SCRIPTS: folder.path,
       COPPICE_SCRIPTED_COUNT_FILE: countFile,
       COPPICE_LOG_LEVEL: 'warn',
+      COPPICE_LOST_AFTER_MS: '3000',
       ...settings.environment,
     };
     const stack = new Stack({ nats, bus, folder, environment, countFile, model: 'scripted/plan.yaml' });
@@ -121,6 +122,18 @@ export class Stack implements AsyncDisposable {
     return this.bus.call(api.runSubmit, { tenant }, { requestId: randomUUID(), ...request } as never);
   }
 
+  /** A user's command to a task. @throws CoppiceError of the refusal. */
+  tell(
+    method: 'taskCancel' | 'taskApprove' | 'taskReject' | 'taskMerge' | 'taskDiscard',
+    input: { taskId: string; reason?: string; keepBranch?: boolean },
+  ): Promise<TaskView> {
+    return this.bus.call(api[method], { tenant }, input as never);
+  }
+
+  async cancelRun(runId: string): Promise<void> {
+    await this.bus.call(api.runCancel, { tenant }, { runId });
+  }
+
   run(runId: string): Promise<RunView> {
     return this.bus.call(api.runGet, { tenant }, { runId });
   }
@@ -169,13 +182,13 @@ export class Stack implements AsyncDisposable {
     );
   }
 
-  /** What the model was asked: one entry each time, by whichever process. */
-  async asked(): Promise<{ taskId: string; effectId: string }[]> {
+  /** What the model was asked and what it answered: one entry each time, by whichever process. */
+  async asked(): Promise<{ event: 'asked' | 'answered'; taskId: string; effectId: string }[]> {
     const text = await readFile(this.#countFile, 'utf8');
     return text
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as { taskId: string; effectId: string });
+      .map((line) => JSON.parse(line) as { event: 'asked' | 'answered'; taskId: string; effectId: string });
   }
 
   /** The last event of a run that concerns the run itself. */

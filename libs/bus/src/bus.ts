@@ -30,6 +30,8 @@ export type BusOptions = {
   password?: string;
   /** Prefix of reply subjects, where the user may subscribe to just its own. */
   inboxPrefix?: string;
+  /** A process that is silent for this long counts as lost, in milliseconds; the same for all of a stack. Default `busLimits.lostAfterMs`. */
+  lostAfterMs?: number;
 };
 
 export type PublishOptions = {
@@ -51,11 +53,18 @@ export class Bus {
   readonly #connection: NatsConnection;
   readonly #jetStream: JetStreamClient;
   readonly #manager: JetStreamManager;
+  readonly lostAfterMs: number;
 
-  private constructor(connection: NatsConnection, jetStream: JetStreamClient, manager: JetStreamManager) {
+  private constructor(
+    connection: NatsConnection,
+    jetStream: JetStreamClient,
+    manager: JetStreamManager,
+    lostAfterMs: number,
+  ) {
     this.#connection = connection;
     this.#jetStream = jetStream;
     this.#manager = manager;
+    this.lostAfterMs = lostAfterMs;
   }
 
   /**
@@ -75,7 +84,7 @@ export class Bus {
           );
         },
       );
-      return new Bus(connection, jetStream, manager);
+      return new Bus(connection, jetStream, manager, options.lostAfterMs ?? busLimits.lostAfterMs);
     } catch (error) {
       await connection.close();
       throw error;

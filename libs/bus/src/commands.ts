@@ -113,7 +113,7 @@ class RunningCommandServer implements CommandServer {
           stream: streams.commands,
           durable: `${service}-${pool}`,
           filterSubjects: [subjects.command(service, pool, '*')],
-          ackWaitMs: busLimits.commandAckWaitMs,
+          ackWaitMs: this.#bus.lostAfterMs,
           concurrency,
         },
         (delivery) => this.#receive(delivery),
@@ -217,7 +217,7 @@ class RunningCommandServer implements CommandServer {
       const text = `${operation.service} ${operation.name} took longer than ${operation.timeLimitMs} ms`;
       abort.abort(new CoppiceError('deadline-exceeded', text));
     }, operation.timeLimitMs);
-    const heartbeat = setInterval(() => delivery.working(), busLimits.commandAckWaitMs / 3);
+    const heartbeat = setInterval(() => delivery.working(), this.#bus.lostAfterMs / 3);
     this.#running.set(command.effectId, abort);
     try {
       return { status: 'done', output: await this.#perform(command, handler, context) };

@@ -5,14 +5,13 @@ export const busLimits = {
   publishTimeoutMs: 10_000,
   /** After this many deliveries a command is given up on. */
   commandDeliveriesMax: 10,
-  commandAckWaitMs: 30_000,
+  /** A process that is silent for this long counts as lost, and its work goes to another; a living one speaks at a third of it. */
+  lostAfterMs: 15_000,
   /** A command whose claim a living owner holds is looked at again after this long. */
   commandOwnerAliveRetryMs: 5_000,
   /** How long a pull request waits at the server before it is renewed. */
   pullExpiresMs: 20_000,
   consumerAckPendingMax: 20_000,
-  memberRefreshMs: 5_000,
-  memberTtlMs: 15_000,
   /** How long a stopping worker lets commands go on before it aborts them. */
   drainMs: 20_000,
   /** Claims outlive every message that could bring their command back (7 days) by far. */

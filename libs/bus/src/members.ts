@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { buckets } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
-import { busLimits } from './limits.ts';
 
 /**
  * Which processes are running: each has a key in KV `coppice-members` that lives 15 s unless refreshed, which happens every 5 s.
@@ -31,11 +30,11 @@ export async function joinMembers(bus: Bus, options: { service: string; node: st
       startedAt: new Date().toISOString(),
     }),
   );
-  const refresh = () => members.put(id, value, { ttlMs: busLimits.memberTtlMs });
+  const refresh = () => members.put(id, value, { ttlMs: bus.lostAfterMs });
   await refresh();
   const timer = setInterval(() => {
     refresh().catch((error: unknown) => log.warn({ err: error }, 'membership not refreshed'));
-  }, busLimits.memberRefreshMs);
+  }, bus.lostAfterMs / 3);
   return {
     id,
     isMember: async (other) => (await members.get(other)) !== null,

@@ -24,7 +24,7 @@ test('every variable has a usable default', () => {
   });
   expect(path.isAbsolute(configuration.COPPICE_DATA)).toBe(true);
   expect(configuration.COPPICE_NODE).toMatch(/^[a-z0-9][a-z0-9-]*$/);
-  expect(connectionFrom(configuration)).toEqual({ servers: 'nats://127.0.0.1:4222' });
+  expect(connectionFrom(configuration)).toEqual({ servers: 'nats://127.0.0.1:4222', lostAfterMs: 15_000 });
 });
 
 test('an empty variable is an unset one', () => {

@@ -41,6 +41,8 @@ export const commonVariables = {
   NATS_MONITORING_URL: z.url('an address such as http://127.0.0.1:8222').optional(),
   /** Copies of every stream and bucket, in a cluster. */
   COPPICE_REPLICAS: integerVariable({ min: 1, max: 5 }).default(1),
+  /** A process that is silent for this long counts as lost, and its work goes to another; the same for all of a stack. */
+  COPPICE_LOST_AFTER_MS: integerVariable({ min: 1_000, max: 600_000 }).default(15_000),
   /** The host: services of one host that share files have the same name. */
   COPPICE_NODE: tokenSchema.default(nodeNameOfHost),
   /** Where the service keeps files of its own. */
@@ -90,10 +92,17 @@ export function connectionFrom(configuration: CommonConfiguration): {
   servers: string;
   user?: string;
   password?: string;
+  lostAfterMs: number;
 } {
   const { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: password, NATS_CREDENTIALS_FILE: file } = configuration;
-  if (file !== undefined) return { servers, ...readCredentials(file) };
-  return { servers, ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { password }) };
+  const lostAfterMs = configuration.COPPICE_LOST_AFTER_MS;
+  if (file !== undefined) return { servers, lostAfterMs, ...readCredentials(file) };
+  return {
+    servers,
+    lostAfterMs,
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+  };
 }
 
 function readCredentials(file: string): { user: string; password: string } {

@@ -34,7 +34,7 @@ export type ServiceSettings = {
   name: string;
   version: string;
   node: string;
-  connection: { servers: string; user?: string; password?: string };
+  connection: { servers: string; user?: string; password?: string; lostAfterMs?: number };
   start(context: ServiceContext): Promise<RunningWork>;
   /** Default 1. */
   replicas?: number;

@@ -1,0 +1,17 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const runFile = promisify(execFile);
+
+/** Why an engine can't be used here; null where it can. Where COPPICE_TEST_REQUIRE names it, its absence is a failure, not a skip. */
+export async function whyWithout(engine: 'docker' | 'bubblewrap'): Promise<string | null> {
+  const required = (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(engine);
+  if (required) return null;
+  try {
+    if (engine === 'docker') await runFile('docker', ['version', '--format', '{{.Server.Version}}']);
+    else await runFile(process.env['COPPICE_BWRAP'] ?? 'bwrap', ['--version']);
+    return null;
+  } catch (error) {
+    return `no ${engine} here: ${(error as Error).message.split('\n')[0]}`;
+  }
+}

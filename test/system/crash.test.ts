@@ -1,0 +1,185 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { taskEnds, taskStates as allStates } from '@coppice/contracts';
+import type { TaskState } from '@coppice/contracts';
+import { eventually, temporaryRepository } from '@coppice/testing';
+import type { TemporaryRepository } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { whyWithout } from '../support/engines.ts';
+import { Stack } from '../support/stack.ts';
+import type { ServiceName } from '../support/stack.ts';
+
+/**
+ * Any process may die at any moment: each service is ended by SIGKILL during its own work, and the orchestrator in each state of a task's life.
+ * The task goes on to one commit and one merge, and no model turn that was finished is asked for again.
+ */
+
+const script = `
+rules:
+  - { when: { contains: slowly }, turns: [{ text: "good\\n", latencyMs: 1500 }] }
+default: { turns: [{ text: "good\\n", latencyMs: 100 }] }
+`;
+const files = {
+  'README.md': '# A repository\n',
+  'check.sh': 'sleep 0.3; test -f one.txt\n',
+  'slow-check.sh': 'sleep 3; test -f one.txt\n',
+};
+/** A lost command comes again after its ack wait (15 s), a lost membership ends as late; both may follow each other. */
+const recoveryMsMax = 120_000;
+
+const absent = await whyWithout('bubblewrap');
+
+describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await Stack.start({ engine: 'bubblewrap', script });
+  }, 180_000);
+  afterAll(() => stack?.stop());
+
+  const submitOne = (repository: TemporaryRepository, rest: object = {}) =>
+    stack.submit({
+      repository: repository.path,
+      baseBranch: 'main',
+      defaults: { model: stack.model },
+      tasks: [
+        {
+          name: 'one',
+          description: 'Write one',
+          prompt: 'write',
+          agent: { kind: 'prompt', file: 'one.txt' },
+          verify: 'sh check.sh',
+          ...rest,
+        },
+      ],
+    });
+
+  /** One commit, one merge, nothing half done; and what was answered was not asked again. */
+  async function expectLandedOnce(repository: TemporaryRepository, runId: string, taskId: string): Promise<void> {
+    const run = await stack.ended(runId, recoveryMsMax);
+    expect(run.tasks).toEqual([{ taskId, name: 'one', state: 'merged', reason: null }]);
+    const commits = await repository.git('log', '--format=%s', '--grep', `Coppice-Task: ${taskId}`, '--no-merges');
+    expect(commits).toBe('feat: Write one');
+    expect((await repository.git('log', '--merges', '--format=%H')).split('\n')).toHaveLength(1);
+    expect(await repository.git('status', '--porcelain')).toBe('');
+    const lines = (await stack.asked()).filter((line) => line.taskId === taskId);
+    const firstAnswer = lines.findIndex((line) => line.event === 'answered');
+    expect(lines.slice(firstAnswer + 1)).toEqual([]);
+    // Told once each, in order, to whoever follows.
+    const ofTask = (await stack.events(runId)).filter((event) => event.source.endsWith(taskId));
+    expect(ofTask.map((event) => event.sequence)).toEqual(ofTask.map((_event, index) => String(index + 1)));
+    expect(ofTask.filter((event) => event.type === 'coppice.task-ended')).toHaveLength(1);
+  }
+
+  const beforeTheEnd = [
+    'waiting',
+    'preparing',
+    'working',
+    'committing',
+    'verifying',
+    'landing',
+    'cleaning',
+  ] as const satisfies TaskState[];
+
+  test.each(beforeTheEnd)(
+    'the orchestrator, while the task is %s',
+    async (state) => {
+      await using repository = await temporaryRepository({ files });
+      const { runId, tasks } = await submitOne(repository);
+      const taskId = tasks[0]?.taskId ?? '';
+      await stack.reached(runId, taskId, state);
+      await stack.killAndRestart('orchestrator');
+      await expectLandedOnce(repository, runId, taskId);
+    },
+    180_000,
+  );
+
+  test('the orchestrator, while a person is waited for', async () => {
+    await using repository = await temporaryRepository({ files });
+    const { runId, tasks } = await submitOne(repository, { merge: 'manual', protect: ['one.txt'] });
+    const taskId = tasks[0]?.taskId ?? '';
+    await stack.reached(runId, taskId, 'awaiting-approval');
+    await stack.killAndRestart('orchestrator');
+    await stack.tell('taskApprove', { taskId });
+    await stack.reached(runId, taskId, 'ready');
+    await stack.killAndRestart('orchestrator');
+    await stack.tell('taskMerge', { taskId });
+    await expectLandedOnce(repository, runId, taskId);
+  }, 180_000);
+
+  test('every state of a task that is not an end was one of these', () => {
+    const ends: readonly string[] = taskEnds;
+    const states = [...beforeTheEnd, 'awaiting-approval', 'ready'];
+    expect(allStates.filter((state) => !ends.includes(state)).toSorted()).toEqual(states.toSorted());
+  });
+
+  test('the gateway, while the model is asked: asked again, and counted apart', async () => {
+    await using repository = await temporaryRepository({ files });
+    const { runId, tasks } = await submitOne(repository, { prompt: 'slowly' });
+    const taskId = tasks[0]?.taskId ?? '';
+    await eventually(async () => (await stack.asked()).some((line) => line.taskId === taskId));
+    await stack.killAndRestart('llm-gateway');
+    await expectLandedOnce(repository, runId, taskId);
+    expect((await stack.asked()).filter((line) => line.taskId === taskId).map((line) => line.event)).toEqual([
+      'asked',
+      'asked',
+      'answered',
+    ]);
+    expect(await stack.task(taskId)).toMatchObject({ modelTurns: 1, modelTurnsUnknown: 1 });
+  }, 180_000);
+
+  const ownWork: [ServiceName, TaskState, number][] = [
+    ['worktree-service', 'preparing', 0],
+    ['worktree-service', 'committing', 30],
+    ['worktree-service', 'verifying', 0],
+    ['worktree-service', 'landing', 30],
+    ['worktree-service', 'cleaning', 0],
+    ['container-service', 'preparing', 60],
+    ['container-service', 'committing', 0],
+    ['container-service', 'verifying', 1_000],
+  ];
+  test.each(ownWork)(
+    'the %s, while the task is %s (and %i ms later)',
+    async (service, state, laterMs) => {
+      await using repository = await temporaryRepository({ files });
+      const { runId, tasks } = await submitOne(repository, { verify: 'sh slow-check.sh' });
+      const taskId = tasks[0]?.taskId ?? '';
+      await stack.reached(runId, taskId, state);
+      await sleep(laterMs);
+      await stack.killAndRestart(service);
+      await expectLandedOnce(repository, runId, taskId);
+    },
+    180_000,
+  );
+
+  test('all of them, one after the other, under a run of eight', async () => {
+    await using repository = await temporaryRepository({ files });
+    const task = (index: number) => ({
+      name: `t${index}`,
+      description: `Write t${index}`,
+      prompt: 'slowly',
+      agent: { kind: 'prompt', file: `t${index}.txt` },
+      verify: 'sleep 0.5; ls *.txt',
+    });
+    const { runId } = await stack.submit({
+      repository: repository.path,
+      baseBranch: 'main',
+      concurrency: 4,
+      defaults: { model: stack.model },
+      tasks: Array.from({ length: 8 }, (_, index) => task(index)),
+    });
+    for (const service of [
+      'llm-gateway',
+      'orchestrator',
+      'container-service',
+      'worktree-service',
+      'orchestrator',
+    ] as const) {
+      await sleep(700);
+      await stack.killAndRestart(service);
+    }
+    const run = await stack.ended(runId, recoveryMsMax);
+    expect(run.state).toBe('succeeded');
+    expect((await repository.git('log', '--merges', '--format=%H')).split('\n')).toHaveLength(8);
+    expect((await repository.git('log', '--no-merges', '--format=%s')).split('\n')).toHaveLength(9);
+    expect(await repository.git('status', '--porcelain')).toBe('');
+  }, 240_000);
+});
