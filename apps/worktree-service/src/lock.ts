@@ -5,8 +5,10 @@
  * 1. One holder per name and data folder, over all processes of this machine.
  * 2. Within a process, waiters are served in turn; the file is only tried by the first of them.
  * 3. Waiting is bounded; it ends in `git-contention`.
+ * 4. A holder removes the file before it lets go, since most names are used once. So whoever gets a lock looks whether its file is still
+ *    the one in the folder; a lock on a removed file counts for nothing.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
@@ -69,7 +71,7 @@ export class Locks {
     let pollMs = pollMsMin;
     for (;;) {
       if (signal?.aborted) throw cancelled(name);
-      const lock = tryFileLock(join(this.#folder, `${name}.lock`));
+      const lock = tryLock(join(this.#folder, `${name}.lock`));
       if (lock !== undefined) return lock;
       if (performance.now() >= deadline) throw waitedTooLong(name);
       await sleep(pollMs * (0.5 + Math.random()));
@@ -80,3 +82,22 @@ export class Locks {
 
 const waitedTooLong = (name: string) => new CoppiceError('git-contention', `the lock ${name} was not free in time`);
 const cancelled = (name: string) => new CoppiceError('cancelled', `waiting for the lock ${name} was cancelled`);
+
+function tryLock(file: string): FileLock | undefined {
+  const before = inodeOf(file);
+  const lock = tryFileLock(file);
+  if (lock === undefined) return undefined;
+  if (before === undefined || inodeOf(file) !== before) {
+    lock.release();
+    // It was new, and now is there to be compared.
+    return before === undefined ? tryLock(file) : undefined;
+  }
+  return {
+    release: () => {
+      rmSync(file, { force: true });
+      lock.release();
+    },
+  };
+}
+
+const inodeOf = (file: string): bigint | undefined => statSync(file, { bigint: true, throwIfNoEntry: false })?.ino;

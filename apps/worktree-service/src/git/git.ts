@@ -190,6 +190,8 @@ export class Git {
       GIT_OPTIONAL_LOCKS: '0',
       GIT_EDITOR: 'true',
       GIT_NO_REPLACE_OBJECTS: '1',
+      // A partial clone would fetch, by commands that its configuration names.
+      GIT_NO_LAZY_FETCH: '1',
     });
     if (options.gitDir !== undefined) environment['GIT_DIR'] = options.gitDir;
     if (options.workTree !== undefined) environment['GIT_WORK_TREE'] = options.workTree;

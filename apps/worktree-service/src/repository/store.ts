@@ -45,6 +45,13 @@ const settings = `[core]
 const fetchedRef = (ref: string): string =>
   `refs/fetched/${createHash('sha256').update(ref).digest('hex').slice(0, 40)}`;
 
+/** Where the stack is root, what reads a user's repository is that user: its configuration is theirs. */
+function asOwner(origin: Origin): string[] {
+  if (origin.kind !== 'local' || origin.account === null) return [];
+  const { uid, gid } = origin.account;
+  return [`--upload-pack=setpriv --reuid=${uid} --regid=${gid} --clear-groups git-upload-pack`];
+}
+
 export class Store {
   readonly repositoryId: string;
   readonly originGit: string;
@@ -176,6 +183,7 @@ export class Store {
           '--no-auto-gc',
           '--update-shallow',
           '--force',
+          ...asOwner(origin),
         ];
         await this.#git.run(['fetch', ...options, '--', source, ...refs.map((ref) => `+${ref}:${fetchedRef(ref)}`)], {
           gitDir: this.originGit,
