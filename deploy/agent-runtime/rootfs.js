@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { bootstrapDebian } from './debootstrap.js';
 import { copyFolder, copyProgram, Libraries, systemSearchPath } from './host-files.js';
 import { baseFiles, baseFolders, baseLinks, optionalPrograms, requiredPrograms } from './manifest.js';
+import { addNpm } from './npm.js';
 
 const nodeMajorMin = 24;
 const leftoverAgeMsMax = 60 * 60_000;
@@ -97,7 +98,7 @@ function makeRootfs(target, method, log) {
  */
 export function rootfsKey({ method = 'host' } = {}) {
   const hash = createHash('sha256').update(method);
-  for (const name of ['rootfs.js', 'host-files.js', 'manifest.js', 'debootstrap.js'])
+  for (const name of ['rootfs.js', 'host-files.js', 'manifest.js', 'npm.js', 'debootstrap.js'])
     hash.update(fs.readFileSync(join(thisFolder, name)));
   hash.update(findNode().version);
   hash.update(output('git', ['--version']));
@@ -187,11 +188,11 @@ function addNode(root, log) {
   const libraries = new Libraries(root);
   libraries.addUsersOf([node.path]);
   libraries.copyAll();
-  const npm = findNpm();
-  const target = join(root, 'usr/lib/node_modules/npm');
-  copyFolder(npm, target);
-  // npm's own copy may hold this machine's registry settings.
-  fs.rmSync(join(target, 'npmrc'), { force: true });
+  const failure = addNpm(join(root, 'usr/lib/node_modules/npm'));
+  if (failure !== undefined) {
+    log(`npm is left out: ${failure}`);
+    return;
+  }
   for (const name of ['npm', 'npx'])
     fs.symlinkSync(`../lib/node_modules/npm/bin/${name}-cli.js`, join(root, 'usr/bin', name));
 }
@@ -249,20 +250,6 @@ function findNode() {
     if (Number(/^v(\d+)/.exec(version)?.[1]) >= nodeMajorMin) return { path: fs.realpathSync(path), version };
   }
   throw new Error(`Node ${nodeMajorMin} is needed for the image: run "node setup/setup.js" first.`);
-}
-
-/** @returns {string} the folder of npm's package */
-function findNpm() {
-  const scripts = [
-    process.env['npm_execpath'],
-    ...(process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'npm')),
-  ];
-  for (const script of scripts) {
-    if (script === undefined || !fs.existsSync(script)) continue;
-    const folder = dirname(dirname(fs.realpathSync(script)));
-    if (fs.existsSync(join(folder, 'bin/npm-cli.js'))) return folder;
-  }
-  throw new Error('npm is not on PATH; it comes with Node.');
 }
 
 /**
