@@ -1,7 +1,7 @@
 import { handle, serviceEndpoint, type CommandContext, type CommandHandler, type Endpoint } from '@coppice/bus';
 import { worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
 import type { Context } from './context.ts';
-import { commit } from './import/import.ts';
+import { checkpoint, commit } from './import/import.ts';
 import { land } from './merge/land.ts';
 import { prepareMerge, removeCheckout } from './merge/prepare-merge.ts';
 import { pushBranch } from './merge/push-branch.ts';
@@ -25,6 +25,7 @@ const flat = <Input extends { owner: Owner }>(input: Input, command: CommandCont
 export const commandHandlers = (context: Context): CommandHandler[] => [
   handle(operations.prepare, (input, command) => prepare(context, flat(input, command), command.signal)),
   handle(operations.commit, (input, command) => commit(context, flat(input, command), command.signal)),
+  handle(operations.checkpoint, (input, command) => checkpoint(context, flat(input, command), command.signal)),
   handle(operations.prepareMerge, (input, command) => prepareMerge(context, flat(input, command), command.signal)),
   handle(operations.removeCheckout, async (input, command) => {
     removeCheckout(context, flat(input, command));

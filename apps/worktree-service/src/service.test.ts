@@ -77,8 +77,11 @@ test('a task goes from a command to its landing', async () => {
   expect(prepared).toMatchObject({ node: 'node1', branch: 'coppice/task1/it' });
   const [workspace] = prepared['mounts'] as { source: string }[];
   write(workspace?.source ?? '', 'new.txt', 'new');
+  expect(await order('node1', 'checkpoint', { date })).toMatchObject({
+    commit: expect.stringMatching(/^[0-9a-f]{40}$/),
+  });
   const committed = await order('node1', 'commit', { repository, message: message(), protect: ['*.txt'] });
-  expect(committed).toMatchObject({ status: 'committed', protectedPaths: ['new.txt'] });
+  expect(committed).toMatchObject({ status: 'committed', protectedPaths: ['new.txt'], additions: 1 });
   const merged = await order('node1', 'prepare-merge', {
     repository,
     targetBranch: 'main',

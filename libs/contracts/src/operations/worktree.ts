@@ -65,12 +65,28 @@ export const worktreeOperations = {
         commit: z.string(),
         tree: z.string(),
         filesChanged: z.int(),
+        /** Lines; binary files don't count. */
+        additions: z.int().optional(),
+        deletions: z.int().optional(),
         /** Changed paths, at most 200 of them. */
         paths: z.array(z.string()),
         /** Changed paths that `protect` matches, at most 50 of them. */
         protectedPaths: z.array(z.string()),
       }),
     ]),
+  }),
+  /** The worktree's present state, kept under refs/coppice/checkpoint/<taskId>, off the branch. `commit` is null where nothing changed. */
+  checkpoint: operation({
+    service,
+    name: 'checkpoint',
+    repeat: idempotent,
+    timeLimitMs: 10 * minute,
+    input: z.object({
+      owner: ownerSchema,
+      /** RFC 3339. */
+      date: z.string(),
+    }),
+    output: z.object({ commit: z.string().nullable() }),
   }),
   /** The commit that would land on the target's present tip, and a folder with exactly its tree, for a fresh sandbox to verify. */
   prepareMerge: operation({
@@ -171,7 +187,7 @@ export const worktreeOperations = {
       /** RFC 3339; the date of a rescue commit. */
       date: z.string(),
     }),
-    /** The ref (or folder) under which unmerged work was kept; null where there was none. */
+    /** What to give to `git fetch` to get the unmerged work that was kept (`<store> <ref>`), or a folder; null where there was none. */
     output: z.object({ rescue: z.string().nullable() }),
   }),
   /** What a setup of the base branch's present tip would be made from. */
