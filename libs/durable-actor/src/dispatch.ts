@@ -4,7 +4,7 @@ import type { CommandMessage } from '@coppice/contracts';
 import type { CrashPoint } from './crash-points.ts';
 import type { HostParts } from './host-parts.ts';
 import { orders } from './map-actions.ts';
-import { requestHeaders } from './message-headers.ts';
+import { messageHeaders } from './message-headers.ts';
 import { actorKey } from './value.ts';
 import type { ActorValue, OutboxItem } from './value.ts';
 
@@ -92,7 +92,7 @@ export class Dispatcher {
       case 'message':
         await bus.publish(subjects.actor(item.to.kind, item.to.id), item.message, {
           messageId: item.messageId,
-          headers: requestHeaders(item.request),
+          headers: messageHeaders(item),
         });
         return;
       case 'event':

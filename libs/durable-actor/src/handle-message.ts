@@ -12,7 +12,7 @@ import { deliveryLimitError, giveUp, tellFailure } from './give-up.ts';
 import type { HostParts } from './host-parts.ts';
 import { contextToKeep, inActorSpan } from './in-actor-span.ts';
 import { actorLimits } from './limits.ts';
-import { requestOf } from './message-headers.ts';
+import { headerNames, requestOf } from './message-headers.ts';
 import { mayUnpark } from './park.ts';
 import type { Parking } from './park.ts';
 import { receive } from './receive.ts';
@@ -62,7 +62,7 @@ export class MessageHandler {
         new CoppiceError('expired', `a create of ${message.issuedAt} is too old`),
       );
     }
-    const attempt: Attempt = { definition, id, delivery, incoming: { message, request: requestOf(delivery.headers) } };
+    const attempt: Attempt = { definition, id, delivery, incoming: incomingOf(message, delivery) };
     for (let tries = 0; tries < limits.compareAndSetAttemptsMax; tries++) {
       try {
         return await this.#attempt(attempt);
@@ -193,7 +193,7 @@ export class MessageHandler {
     }
     if (message.type === 'result' && message.outcome.status === 'done') {
       const smaller: ActorMessage = { ...message, outcome: failed(error) };
-      return this.#advance({ ...attempt, incoming: { message: smaller, request } }, stored);
+      return this.#advance({ ...attempt, incoming: { ...incoming, message: smaller } }, stored);
     }
     throw new Unrestorable('limit-exceeded', cause.message);
   }
@@ -238,6 +238,12 @@ function parse(delivery: Delivery): ActorMessage | CoppiceError {
     return new CoppiceError('invalid-request', 'not JSON', { cause: error });
   }
 }
+
+const incomingOf = (message: ActorMessage, { headers }: Delivery): Incoming => ({
+  message,
+  request: requestOf(headers),
+  cancels: headers[headerNames.cancels] ?? null,
+});
 
 const failed = (error: WireError) => ({ status: 'failed' as const, error });
 

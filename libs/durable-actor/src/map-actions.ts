@@ -101,7 +101,7 @@ export function cancelEffect(draft: Draft, effectId: string, effect: InFlight): 
   }
   if (effect.type === 'timer') draft.outbox.push({ type: 'cancel-timer', effectId });
   else if (effect.type === 'command') draft.outbox.push({ type: 'cancel-command', effectId });
-  else if (effect.cancel !== null) pushEvent(draft, effect.to, effect.cancel, draft.updatedAtMs);
+  else if (effect.cancel !== null) pushEvent(draft, effect.to, effect.cancel, draft.updatedAtMs, { cancels: effectId });
 }
 
 /** Whether publishing this item is what starts the effect. */
@@ -198,10 +198,16 @@ function order(definition: ActorDefinition, draft: Draft, action: OrderedAction,
   pushResult(draft, { effectId, replyTo: requireAddress(to) }, outcome);
 }
 
-function pushEvent(draft: Draft, to: ReplyTo, event: { type: string }, nowMs: number): void {
+function pushEvent(
+  draft: Draft,
+  to: ReplyTo,
+  event: { type: string },
+  nowMs: number,
+  more: { cancels?: string } = {},
+): void {
   const messageId = nextId(draft);
   const message: ActorMessage = { type: 'event', messageId, event, issuedAt: new Date(nowMs).toISOString() };
-  draft.outbox.push({ type: 'message', messageId, to, message, request: null });
+  draft.outbox.push({ type: 'message', messageId, to, message, request: null, ...more });
 }
 
 export function pushResult(

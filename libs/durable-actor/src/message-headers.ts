@@ -5,6 +5,8 @@ export const headerNames = {
   /** The effect of another actor that waits for what comes of this message, and whose it is: `<kind>/<id>`. */
   effectId: 'coppice-effect-id',
   replyTo: 'coppice-reply-to',
+  /** The effect of another actor that this event calls off. */
+  cancels: 'coppice-cancels',
   /** How often this was tried at an absent actor, and when first (milliseconds since 1970). */
   tries: 'coppice-tries',
   triedSince: 'coppice-tried-since',
@@ -12,10 +14,16 @@ export const headerNames = {
   givenUp: 'coppice-given-up',
 } as const;
 
-export const requestHeaders = (origin: RequestOrigin | null): Record<string, string> =>
-  origin === null
-    ? {}
-    : { [headerNames.effectId]: origin.effectId, [headerNames.replyTo]: `${origin.replyTo.kind}/${origin.replyTo.id}` };
+export function messageHeaders(item: { request: RequestOrigin | null; cancels?: string }): Record<string, string> {
+  const { request, cancels } = item;
+  const headers: Record<string, string> = {};
+  if (request !== null) {
+    headers[headerNames.effectId] = request.effectId;
+    headers[headerNames.replyTo] = `${request.replyTo.kind}/${request.replyTo.id}`;
+  }
+  if (cancels !== undefined) headers[headerNames.cancels] = cancels;
+  return headers;
+}
 
 export function requestOf(headers: Record<string, string>): RequestOrigin | null {
   const effectId = headers[headerNames.effectId];

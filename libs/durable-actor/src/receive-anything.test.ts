@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Incoming } from './receive.ts';
 import { prepared } from './test-support/harness.ts';
-import { born, event, create, result, give, next } from './test-support/pure.ts';
+import { alone, born, event, create, result, give, next } from './test-support/pure.ts';
 import { stateText } from './value.ts';
 import type { ActorValue, OutboxItem } from './value.ts';
 
@@ -53,14 +53,14 @@ test('whatever comes in whatever order, often and late: ids are never used twice
 const idOf = (item: OutboxItem): string => ('effectId' in item ? item.effectId : item.messageId);
 
 function incomingOf(value: ActorValue, step: { type: string }, messageId: string): Incoming | null {
-  if (step.type === 'wake') return { message: { type: 'wake' }, request: null };
+  if (step.type === 'wake') return alone({ type: 'wake' });
   const [kind, name] = step.type.split(':');
   if (name === undefined) return event(messageId, step);
   const found = Object.entries(value.inFlight).find(
     ([, each]) => (each.type === 'timer' ? each.sendId : each.childId) === name,
   );
   if (found === undefined) return null;
-  if (kind === 'timer') return { message: { type: 'timer', effectId: found[0] }, request: null };
+  if (kind === 'timer') return alone({ type: 'timer', effectId: found[0] });
   if (kind === 'error')
     return result(found[0], { status: 'failed', error: { code: 'internal', message: 'x', retryable: true } });
   return result(found[0], { status: 'done', output: name === 'desk' ? { ticket: 1 } : prepared });

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { TransitionFailed, Unrestorable, actorLimits, defineActor, effect } from './index.ts';
 import type { ActorDefinition } from './index.ts';
 import type { Incoming } from './receive.ts';
-import { born, event, create, result, give, next, types, effectOf, upTo } from './test-support/pure.ts';
+import { alone, born, event, create, result, give, next, types, effectOf, upTo } from './test-support/pure.ts';
 import { prepared } from './test-support/harness.ts';
 import { desk, job } from './test-support/machines.ts';
 import { decodeStored, encodeParked, stateText } from './value.ts';
@@ -64,6 +64,25 @@ describe('what a transition orders', () => {
     expect(stopped.outbox).toContainEqual(
       expect.objectContaining({ message: expect.objectContaining({ event: { type: 'forget', name: 'a.b' } }) }),
     );
+  });
+
+  test('a cancellation that overtakes its request annuls it; one that comes after it is given to the machine', () => {
+    const asked = () =>
+      event('job_x_i_3', { type: 'ask', name: 'n', effectId: 'job_x_i_3', replyTo: { kind: 'job', id: 'x' } });
+    const called = { ...event('job_x_i_4', { type: 'forget', name: 'n' }), cancels: 'job_x_i_3' };
+    const open = next(null, create('c'), born, desk);
+    const overtaken = next(open, called, born, desk);
+    expect(overtaken.snapshot?.context).toMatchObject({ forgotten: ['n'] });
+    expect(give(overtaken, asked(), born, desk)).toMatchObject({ type: 'drop', reason: 'a repeat' });
+    const inOrder = next(next(open, asked(), born, desk), called, born, desk);
+    expect(inOrder.snapshot?.context).toMatchObject({ forgotten: ['n'], open: [{ name: 'n' }] });
+
+    // In a state that would refuse the cancellation it counts all the same; a deferred request is taken out.
+    const waiting = next(null, create('c'));
+    const refused = next(waiting, { ...event('y', { type: 'approve' }), cancels: 'p1' });
+    expect(give(refused, event('p1', { type: 'poke', number: 1 }))).toMatchObject({ type: 'drop', reason: 'a repeat' });
+    const deferred = next(waiting, event('p1', { type: 'poke', number: 1 }));
+    expect(next(deferred, { ...event('y', { type: 'approve' }), cancels: 'p1' }).deferred).toEqual([]);
   });
 
   test('what is ordered and called off within one handling never goes out', () => {
@@ -140,7 +159,9 @@ describe('results and timers', () => {
     const asking = next(preparing, result(effectId, { status: 'done', output: prepared }));
     expect(asking.state).toBe('asking');
     expect(give(asking, result(effectId, { status: 'done', output: prepared }))).toMatchObject({ type: 'drop' });
-    expect(give(preparing, { message: { type: 'timer', effectId }, request: null })).toMatchObject({ type: 'drop' });
+    expect(give(preparing, alone({ type: 'timer', effectId }))).toMatchObject({
+      type: 'drop',
+    });
     expect(give(preparing, result(timer, { status: 'done', output: null }))).toMatchObject({ type: 'drop' });
     expect(give(preparing, result('job_a_b_other_2', { status: 'done', output: prepared }))).toMatchObject({
       type: 'drop',
@@ -165,15 +186,15 @@ describe('results and timers', () => {
 
   test('a wake-up applies what is due, in the order of time, and not what an earlier one called off', () => {
     const preparing = upTo('preparing', { limitMs: 90_000 });
-    expect(give(preparing, { message: { type: 'wake' }, request: null }, born + 59_999).type).toBe('drop');
-    const reminded = next(preparing, { message: { type: 'wake' }, request: null }, born + 60_000);
+    expect(give(preparing, alone({ type: 'wake' }), born + 59_999).type).toBe('drop');
+    const reminded = next(preparing, alone({ type: 'wake' }), born + 60_000);
     expect(reminded).toMatchObject({ state: 'preparing' });
     expect(
       Object.values(reminded.inFlight)
         .map((each) => each.type)
         .toSorted(),
     ).toEqual(['command', 'timer']);
-    const late = next(preparing, { message: { type: 'wake' }, request: null }, born + 500_000);
+    const late = next(preparing, alone({ type: 'wake' }), born + 500_000);
     expect(late).toMatchObject({ state: 'failed', summary: { error: 'timed-out' } });
   });
 });

@@ -19,6 +19,11 @@ export type Incoming = {
   message: ActorMessage;
   /** The effect of another actor that waits for what comes of this. */
   request: RequestOrigin | null;
+  /**
+   * The request that this event calls off. The inbox has no order: where the event comes first, the request, whose message id is the effect's, is
+   * remembered as if it had been handled.
+   */
+  cancels: string | null;
 };
 
 export type Refusal = { request: RequestOrigin; error: WireError };
@@ -92,17 +97,22 @@ function receiveEvent(
     return { type: 'drop', reason: 'a repeat', answers: answered(answerTo, accepted(stored, false)), refused: null };
   }
   if (stored.status === 'done') return refusal(incoming, answerTo, endedError(stored));
-  return offer(resume(definition, stored, nowMs), incoming, messageId, event, answerTo, false);
+  const work = resume(definition, stored, nowMs);
+  if (incoming.cancels !== null) {
+    if (!stored.recentMessages.includes(incoming.cancels)) remember(work, incoming.cancels);
+    work.draft.deferred = work.draft.deferred.filter((deferred) => deferred.messageId !== incoming.cancels);
+  }
+  return offer(work, incoming, messageId, event, answerTo, incoming.cancels !== null);
 }
 
-/** Gives an event from outside to the current state. `born`: the birth itself is to be stored even if the event is refused. */
+/** Gives an event from outside to the current state. `changedAlready`: there is something to store even if the event is refused, a birth for instance. */
 function offer(
   work: Work,
   incoming: Incoming,
   messageId: string,
   event: EventObject,
   answerTo: string | undefined,
-  born: boolean,
+  changedAlready: boolean,
 ): Decision {
   const { draft } = work;
   const disposition =
@@ -110,9 +120,10 @@ function offer(
   const full = disposition.type === 'defer' && draft.deferred.length >= actorLimits.deferredMax;
   if (disposition.type === 'refuse' || full) {
     const error = disposition.type === 'refuse' ? disposition.error : tooManyDeferred(work);
-    if (!born) return refusal(incoming, answerTo, error);
-    // Told from the outbox, once the birth is stored.
+    if (!changedAlready) return refusal(incoming, answerTo, error);
+    // Told from the outbox, once that is stored.
     if (incoming.request !== null) pushResult(draft, incoming.request, { status: 'failed', error });
+    work.answers.push(...answered(answerTo, { status: 'failed', error }));
     remember(work, messageId);
     return changed(work);
   }

@@ -49,7 +49,16 @@ export type OutboxItem =
   | { type: 'timer'; effectId: string; atMs: number }
   | { type: 'cancel-timer'; effectId: string }
   | { type: 'cancel-command'; effectId: string }
-  | { type: 'message'; messageId: string; to: ReplyTo; message: ActorMessage; request: RequestOrigin | null }
+  | {
+      type: 'message';
+      messageId: string;
+      to: ReplyTo;
+      message: ActorMessage;
+      /** The effect that starts with it. */
+      request: RequestOrigin | null;
+      /** The effect that it calls off. */
+      cancels?: string;
+    }
   | { type: 'event'; messageId: string; subject: string; data: unknown };
 
 /** An effect whose result is awaited. `childId` is the machine's name for the invocation, `sendId` for the timer. */

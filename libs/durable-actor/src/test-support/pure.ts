@@ -8,25 +8,29 @@ import { prepared } from './harness.ts';
 import { job } from './machines.ts';
 
 /** Messages given to an actor's value, without any server. */
-export const issuedAt = '2026-11-24T00:00:00.000Z';
+const issuedAt = '2026-11-24T00:00:00.000Z';
 export const born = 1_000_000;
 export type Event = { type: string } & Record<string, unknown>;
 
+export const alone = (message: ActorMessage): Incoming => ({ message, request: null, cancels: null });
 export const event = (messageId: string, inner: Event, answerTo?: string): Incoming => ({
   message: { type: 'event', messageId, event: inner, issuedAt, ...(answerTo === undefined ? {} : { answerTo }) },
   request: null,
+  cancels: null,
 });
 export const create = (messageId: string, input: unknown = {}, inner?: Event): Incoming => ({
   message: { type: 'create', messageId, input, issuedAt, ...(inner === undefined ? {} : { event: inner }) },
   request: null,
+  cancels: null,
 });
 export const result = (effectId: string, outcome: Extract<ActorMessage, { type: 'result' }>['outcome']): Incoming => ({
   message: { type: 'result', effectId, outcome },
   request: null,
+  cancels: null,
 });
 
 /** Through the stored form, as a host does. */
-export const reread = (value: ActorValue): ActorValue => {
+const reread = (value: ActorValue): ActorValue => {
   const stored = decodeStored(encodeValue(value));
   if (stored.type === 'parked') throw new Error('parked');
   return stored.value;
