@@ -63,7 +63,10 @@ function launcherOf(name: EngineName, settings: EngineSettings): Launcher {
     return dockerLauncher({ ...common, stackId, ...(dockerSocket === undefined ? {} : { socketPath: dockerSocket }) });
   }
   if (name === 'bubblewrap') {
-    return bubblewrapLauncher({ ...common, ...(bubblewrapProgram === undefined ? {} : { program: bubblewrapProgram }) });
+    return bubblewrapLauncher({
+      ...common,
+      ...(bubblewrapProgram === undefined ? {} : { program: bubblewrapProgram }),
+    });
   }
   return noneLauncher(common);
 }

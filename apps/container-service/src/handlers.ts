@@ -123,7 +123,9 @@ async function withLog(
       signal,
       keepBytes,
       logFile,
-      onOutput: liveLog(bus, owner, sandboxId, (error) => log.warn({ err: error, sandboxId }, 'live output is not published')),
+      onOutput: liveLog(bus, owner, sandboxId, (error) =>
+        log.warn({ err: error, sandboxId }, 'live output is not published'),
+      ),
       ...stdin,
     });
     if (result.cancelled) throw new CoppiceError('cancelled', 'the command was cancelled');
@@ -135,7 +137,12 @@ async function withLog(
 }
 
 /** Null where the result says it all. Named by its content: of two that do the same effect none overwrites the other. */
-async function storeLog(bus: Bus, { owner, effectId }: Work, result: ExecResult, logFile: string): Promise<string | null> {
+async function storeLog(
+  bus: Bus,
+  { owner, effectId }: Work,
+  result: ExecResult,
+  logFile: string,
+): Promise<string | null> {
   if (!result.stdout.truncated && !result.stderr.truncated) return null;
   const bytes = await readFile(logFile);
   const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
@@ -147,7 +154,9 @@ async function storeLog(bus: Bus, { owner, effectId }: Work, result: ExecResult,
 
 function commandResultOf(result: ExecResult, logArtifact: string | null): CommandResult {
   const { exitCode, signal, timedOut, oomKilled, diskExceeded, stdout, stderr, durationMs } = result;
-  const disk = diskExceeded ? '\ncoppice: the command was ended because it wrote more than its disk limit allows\n' : '';
+  const disk = diskExceeded
+    ? '\ncoppice: the command was ended because it wrote more than its disk limit allows\n'
+    : '';
   return {
     exitCode: signal === null ? exitCode : null,
     signal,

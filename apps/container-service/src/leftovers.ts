@@ -37,7 +37,9 @@ export async function removeLeftovers({ bus, engine, stackId, log, signal }: Lef
       if (verdict === 'ask-later') later.push(sandbox);
       if (verdict !== 'remove' || signal.aborted) continue;
       log.info({ sandboxId: sandbox.id, ...sandbox.labels }, 'removing a sandbox whose task has ended');
-      await engine.remove(sandbox.id).catch((error: unknown) => log.warn({ err: error }, 'a sandbox can not be removed'));
+      await engine
+        .remove(sandbox.id)
+        .catch((error: unknown) => log.warn({ err: error }, 'a sandbox can not be removed'));
     }
     undecided = later;
     if (undecided.length > 0) await sleep(askWaitMs, undefined, { signal, ref: false }).catch(() => undefined);

@@ -52,7 +52,10 @@ export async function startContainerService(
   });
   const missing = enforceable.filter((name) => !report.enforces[name].enforced);
   const level = missing.length === 0 ? 'info' : 'warn';
-  log[level]({ engine: engine.name, engineVersion: report.version, image: report.image.origin, notEnforced: missing }, summaryOf(report));
+  log[level](
+    { engine: engine.name, engineVersion: report.version, image: report.image.origin, notEnforced: missing },
+    summaryOf(report),
+  );
   const stopping = new AbortController();
   const sweeping = removeLeftovers({ bus, engine, stackId, log, signal: stopping.signal });
   const logsFolder = join(stateFolder, 'logs');

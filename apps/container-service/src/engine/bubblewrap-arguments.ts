@@ -36,20 +36,20 @@ export function bubblewrapArguments(view: BubblewrapView): string[] {
     );
   const scratch = (target: string) => ['--size', String(scratchBytes), '--perms', '1777', '--tmpfs', target];
   return [
-    ...['--unshare-user', '--unshare-ipc', '--unshare-pid', '--unshare-uts', '--unshare-cgroup-try', '--as-pid-1'],
-    ...(view.network === 'none' ? ['--unshare-net'] : []),
-    ...['--uid', String(user.uid), '--gid', String(user.gid), '--hostname', 'coppice'],
-    ...['--die-with-parent', '--new-session', '--cap-drop', 'ALL', '--clearenv'],
-    ...image,
-    ...['--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys'],
+    ['--unshare-user', '--unshare-ipc', '--unshare-pid', '--unshare-uts', '--unshare-cgroup-try', '--as-pid-1'],
+    view.network === 'none' ? ['--unshare-net'] : [],
+    ['--uid', String(user.uid), '--gid', String(user.gid), '--hostname', 'coppice'],
+    ['--die-with-parent', '--new-session', '--cap-drop', 'ALL', '--clearenv'],
+    image,
+    ['--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys'],
     // Devices are mounts of their own, so the folder around them can be read-only.
-    ...['--dev', '/dev', ...scratch('/dev/shm'), '--remount-ro', '/dev'],
-    ...scratch('/tmp'),
-    ...view.mounts.flatMap(({ source, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', source, target]),
-    ...['--remount-ro', '/'],
-    ...Object.entries(view.env).flatMap(([name, value]) => ['--setenv', name, value]),
-    ...['--chdir', view.mounts.some(({ target }) => target === workspaceTarget) ? workspaceTarget : homeTarget],
-    ...(view.seccompDescriptor === undefined ? [] : ['--seccomp', String(view.seccompDescriptor)]),
-    ...['--json-status-fd', String(view.statusDescriptor)],
-  ];
+    ['--dev', '/dev', ...scratch('/dev/shm'), '--remount-ro', '/dev'],
+    scratch('/tmp'),
+    view.mounts.flatMap(({ source, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', source, target]),
+    ['--remount-ro', '/'],
+    Object.entries(view.env).flatMap(([name, value]) => ['--setenv', name, value]),
+    ['--chdir', view.mounts.some(({ target }) => target === workspaceTarget) ? workspaceTarget : homeTarget],
+    view.seccompDescriptor === undefined ? [] : ['--seccomp', String(view.seccompDescriptor)],
+    ['--json-status-fd', String(view.statusDescriptor)],
+  ].flat();
 }

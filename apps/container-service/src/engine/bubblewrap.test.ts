@@ -17,7 +17,10 @@ function isWritable(path: string): boolean {
 const root = process.getuid?.() === 0;
 /** Limits on all processes of a command together need control groups. */
 const controlGroups = root && (isWritable('/sys/fs/cgroup/memory') || isWritable('/sys/fs/cgroup/cgroup.procs'));
-const missing: Enforceable[] = [...(root ? [] : (['ownUid'] as const)), ...(controlGroups ? [] : (['memory', 'swap', 'cpu'] as const))];
+const missing: Enforceable[] = [
+  ...(root ? [] : (['ownUid'] as const)),
+  ...(controlGroups ? [] : (['memory', 'swap', 'cpu'] as const)),
+];
 
 await describeConformance({
   engine: 'bubblewrap',

@@ -4,10 +4,11 @@
  * 1. Bubblewrap is never started by real root: it would map root, and leave the kernel's settings writable. As root, the
  *    sources are first mounted on a private stage that the sandbox's uid can reach, then that uid starts bubblewrap.
  * 2. All processes of a command live in one PID namespace; its first process is killed, the kernel kills the rest.
- *    `ended` waits until that first process is gone. When this process dies, the kernel does the same.
+ *    `ended` waits until that first process is gone. When this process dies, the kernel does the same, but for a moment
+ *    at the start; what slips through is found by its mark.
  * 3. Limits are control groups where they can be written, else resource limits; the probe tells which of them hold.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, openSync, closeSync } from 'node:fs';
 import { mkdir, readdir, readlink, realpath, writeFile } from 'node:fs/promises';
 import { arch } from 'node:os';
@@ -15,16 +16,16 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { execFile } from 'node:child_process';
 import { CoppiceError, shortHash } from '@coppice/contracts';
 import { bubblewrapArguments, type RootEntry } from './bubblewrap-arguments.ts';
 import { createControlGroup, sweepControlGroups, type ControlGroup } from './cgroup.ts';
-import type { Launcher, LaunchRequest, OutputSink, RunningCommand } from './launcher.ts';
+import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand } from './launcher.ts';
 import { killWaitMsMax } from './limits.ts';
 import { defaultImage, isDefaultImage, localRootfs } from './local-image.ts';
+import { endMarked, markName, markOf } from './marked-processes.ts';
 import type { ImageReport, Mount } from './port.ts';
 import { reasonOf } from './reason.ts';
-import { RunningCommands, runs, startTimeOf } from './running-commands.ts';
+import { RunningCommands, startTimeOf } from './running-commands.ts';
 import { isSeccompArchitecture, seccompFilter } from './seccomp.ts';
 import { userFileMounts } from './user-files.ts';
 
@@ -97,7 +98,8 @@ class BubblewrapLauncher implements Launcher {
   async connect(): Promise<string> {
     const program = this.#program ?? findProgram();
     if (program === undefined) {
-      const message = 'bubblewrap (bwrap) is neither in PATH nor in the project cache; install it with: apt install bubblewrap';
+      const message =
+        'bubblewrap (bwrap) is neither in PATH nor in the project cache; install it with: apt install bubblewrap';
       throw new CoppiceError('engine-unavailable', message);
     }
     // Bubblewrap is mounted by its real path: a link's folder may be out of the sandbox uid's reach.
@@ -148,15 +150,24 @@ class BubblewrapLauncher implements Launcher {
     if (this.#program === undefined) await this.connect();
     const rootfs = await this.#imageFolder(record.image, () => undefined);
     const entries = await this.#entriesOf(rootfs);
-    const mounts = [...(await userFileMounts(this.#stateFolder, record.user)), ...record.mounts];
-    const group = this.#root ? await createControlGroup(shortHash(record.id, execId), record.limits) : undefined;
+    const mounts = [
+      ...(await userFileMounts(this.#stateFolder, record.user)),
+      ...(record.network === 'full' ? await nameServiceMounts() : []),
+      ...record.mounts,
+    ];
+    const group = this.#root
+      ? await createControlGroup(shortHash(this.#stateFolder, record.id, execId), record.limits)
+      : undefined;
     const argv = this.#commandLine(request, rootfs, entries, mounts, group);
     const seccomp = this.#seccompFile === undefined ? undefined : openSync(this.#seccompFile, 'r');
     let child: ChildProcess;
     try {
       child = spawn(argv[0] ?? '', argv.slice(1), {
         stdio: ['pipe', 'pipe', 'pipe', 'pipe', seccomp ?? 'ignore'],
-        env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
+        env: {
+          PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin',
+          [markName]: markOf(this.#stateFolder, record.id, execId),
+        },
         cwd: '/',
       });
       await spawned(child);
@@ -167,7 +178,13 @@ class BubblewrapLauncher implements Launcher {
       if (seccomp !== undefined) closeSync(seccomp);
     }
     // At once: a command may end before anything else that is awaited here, and its output with it.
-    return new BubblewrapCommand(child, request.stdin, sink, group, this.#running.add(record.id, execId, child.pid ?? 0));
+    return new BubblewrapCommand(
+      child,
+      request.stdin,
+      sink,
+      group,
+      this.#running.add(record.id, execId, child.pid ?? 0),
+    );
   }
 
   #commandLine(
@@ -182,11 +199,13 @@ class BubblewrapLauncher implements Launcher {
       rootfs: this.#root ? `${stage}/rootfs` : rootfs,
       entries,
       // The stage script counts down.
-      mounts: this.#root ? mounts.map((mount, index) => ({ ...mount, source: `${stage}/${mounts.length - index}` })) : mounts,
+      mounts: this.#root
+        ? mounts.map((mount, index) => ({ ...mount, source: `${stage}/${mounts.length - index}` }))
+        : mounts,
       user: record.user,
       network: record.network,
       scratchBytes: record.limits.scratchBytes,
-      env: request.env,
+      env: { ...request.env, [markName]: markOf(this.#stateFolder, record.id, request.execId) },
       seccompDescriptor: this.#seccompFile === undefined ? undefined : seccompDescriptor,
       statusDescriptor,
     };
@@ -195,7 +214,12 @@ class BubblewrapLauncher implements Launcher {
     // Without a control group: of one process, not of all, and of what it asked for rather than uses. Better than nothing.
     const dataBytes = Math.max(memoryBytes * dataPerMemory, dataBytesMin);
     if (group === undefined) limits.push(`--data=${dataBytes}:${dataBytes}`);
-    const words = [...bubblewrapArguments(view), '--', ...firstProcess(group === undefined ? pids : undefined), ...request.argv];
+    const words = [
+      ...bubblewrapArguments(view),
+      '--',
+      ...firstProcess(group === undefined ? pids : undefined),
+      ...request.argv,
+    ];
     const program = this.#program ?? 'bwrap';
     const prefix = ['prlimit', ...limits, '--'];
     if (!this.#root) return [...prefix, program, ...words];
@@ -203,24 +227,23 @@ class BubblewrapLauncher implements Launcher {
     const identity = [String(record.user.uid), String(record.user.gid)];
     const staged = [program, rootfs, String(mounts.length), ...mounts.map((mount) => mount.source)];
     const stageArguments = [String(files.length), ...files, ...identity, ...staged, ...words];
-    return [...prefix, 'unshare', '--mount', '--propagation', 'private', '--', '/bin/sh', '-c', stageScript, 'sh', ...stageArguments];
+    return [
+      ...prefix,
+      'unshare',
+      '--mount',
+      '--propagation',
+      'private',
+      '--',
+      '/bin/sh',
+      '-c',
+      stageScript,
+      'sh',
+      ...stageArguments,
+    ];
   }
 
   async endAll(sandboxId: string, execId?: string): Promise<void> {
-    const entries = await this.#running.list();
-    const wanted = entries.filter((entry) => entry.sandboxId === sandboxId && (execId === undefined || entry.execId === execId));
-    for (const entry of wanted) {
-      const deadline = performance.now() + killWaitMsMax;
-      while (await runs(entry)) {
-        try {
-          process.kill(entry.pid, 'SIGKILL');
-        } catch {
-          break;
-        }
-        if (performance.now() > deadline) throw new CoppiceError('sandbox-failed', `process ${entry.pid} of ${sandboxId} doesn't end`);
-        await sleep(pollMs);
-      }
-    }
+    await endMarked(markOf(this.#stateFolder, sandboxId, execId));
   }
 
   async running(): Promise<Map<string, number>> {
@@ -244,6 +267,16 @@ function firstProcess(pids: number | undefined): string[] {
   return ['/bin/sh', '-c', `${limit}"$@"; exit $?`, 'sh'];
 }
 
+/** With the host's network come the host's names. Behind links, mostly; a sandbox sees what they lead to. */
+async function nameServiceMounts(): Promise<Mount[]> {
+  const mounts: Mount[] = [];
+  for (const target of ['/etc/resolv.conf', '/etc/hosts']) {
+    const source = await realpath(target).catch(() => undefined);
+    if (source !== undefined) mounts.push({ source, target, readOnly: true });
+  }
+  return mounts;
+}
+
 function findProgram(): string | undefined {
   const cached = fileURLToPath(new URL('../../../../.cache/bin/bwrap', import.meta.url));
   const inPath = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'bwrap'));
@@ -255,7 +288,7 @@ function spawned(child: ChildProcess): Promise<void> {
 }
 
 class BubblewrapCommand implements RunningCommand {
-  readonly ended: Promise<{ exitCode: number; oomKilled: boolean }>;
+  readonly ended: Promise<CommandEnd>;
   readonly #child: ChildProcess;
   #innerPid: number | undefined;
   #killed = false;
@@ -281,20 +314,28 @@ class BubblewrapCommand implements RunningCommand {
       this.#innerPid = Number(found);
       if (this.#killed) this.kill();
     });
+    // Somebody ended bubblewrap itself, perhaps before its inner process was bound to die with it.
+    child.once('exit', (_code, signal) => signal !== null && this.#killInner());
     this.ended = this.#waitForEnd(group, recorded);
     this.ended.catch(() => undefined);
   }
 
-  async #waitForEnd(group: ControlGroup | undefined, recorded: Promise<() => Promise<void>>) {
+  async #waitForEnd(group: ControlGroup | undefined, recorded: Promise<() => Promise<void>>): Promise<CommandEnd> {
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
-      this.#child.once('close', (...result) => resolve(result as [number | null, NodeJS.Signals | null])),
+      this.#child.once('close', (...result) => resolve(result)),
     );
     this.#closed = true;
     await this.#innerGone();
-    const oomKilled = ((await group?.oomKills()) ?? 0) > 0;
+    const counted = await group?.counts();
     await group?.remove();
-    await (await recorded)();
-    return { exitCode: code ?? 128 + signalNumber(signal), oomKilled };
+    await (
+      await recorded
+    )();
+    return {
+      exitCode: code ?? 128 + signalNumber(signal),
+      oomKilled: (counted?.oomKills ?? 0) > 0,
+      throttledPeriods: counted?.throttledPeriods ?? 0,
+    };
   }
 
   /** Bubblewrap waits for its namespace's first process; only where it was itself killed this takes a moment. */
@@ -302,7 +343,8 @@ class BubblewrapCommand implements RunningCommand {
     if (this.#innerPid === undefined) return;
     const deadline = performance.now() + killWaitMsMax;
     while ((await startTimeOf(this.#innerPid)) !== null) {
-      if (performance.now() > deadline) throw new CoppiceError('sandbox-failed', `process ${this.#innerPid} doesn't end`);
+      if (performance.now() > deadline)
+        throw new CoppiceError('sandbox-failed', `process ${this.#innerPid} doesn't end`);
       await sleep(pollMs);
     }
   }

@@ -18,7 +18,8 @@ const removeWaitMs = 25;
 export interface ControlGroup {
   /** A process that writes its id into all of these is in the group, and so are its children. */
   processFiles: string[];
-  oomKills(): Promise<number>;
+  /** What the kernel did to its processes so far. */
+  counts(): Promise<{ oomKills: number; throttledPeriods: number }>;
   remove(): Promise<void>;
 }
 
@@ -70,7 +71,10 @@ export async function createControlGroup(name: string, limits: Limits): Promise<
   }
   return {
     processFiles: folders.map((folder) => join(folder, 'cgroup.procs')),
-    oomKills: () => oomKillsOf(folders[0], unified ? 'memory.events' : 'memory.oom_control'),
+    counts: async () => ({
+      oomKills: await countIn(folders, unified ? 'memory.events' : 'memory.oom_control', 'oom_kill'),
+      throttledPeriods: await countIn(folders, 'cpu.stat', 'nr_throttled'),
+    }),
     remove: async () => {
       for (const folder of folders) await removeGroup(folder);
     },
@@ -87,10 +91,14 @@ async function delegateControllers(): Promise<void> {
   }
 }
 
-async function oomKillsOf(folder: string | undefined, file: string): Promise<number> {
-  if (folder === undefined) return 0;
-  const text = await readFile(join(folder, file), 'utf8').catch(() => '');
-  return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+/** A line `name number` of the file, in whichever of the folders has it. */
+async function countIn(folders: readonly string[], file: string, name: string): Promise<number> {
+  for (const folder of folders) {
+    const text = await readFile(join(folder, file), 'utf8').catch(() => '');
+    const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+    if (line !== undefined) return Number(line.slice(name.length + 1));
+  }
+  return 0;
 }
 
 async function removeGroup(folder: string): Promise<void> {

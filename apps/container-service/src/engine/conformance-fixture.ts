@@ -37,7 +37,13 @@ export class EngineFixture {
     const launcher = makeLauncher({ stateFolder, imagesFolder: testImagesFolder, stackId });
     if (launcher.name === 'none') await chmod(folder.path, 0o755);
     await launcher.connect();
-    const engine = await createEngine({ launcher, dataFolder: folder.path, stateFolder, stackId, probeImage: defaultImage });
+    const engine = await createEngine({
+      launcher,
+      dataFolder: folder.path,
+      stateFolder,
+      stackId,
+      probeImage: defaultImage,
+    });
     return new EngineFixture(engine, launcher, folder);
   }
 

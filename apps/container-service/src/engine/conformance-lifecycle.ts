@@ -67,14 +67,18 @@ export function describeLifecycle(current: () => EngineFixture): void {
       await current().engine.writeFile(sandbox.id, 'a/b c/file', Buffer.from('old'));
       await current().engine.writeFile(sandbox.id, 'a/b c/file', bytes);
       await current().engine.writeFile(sandbox.id, 'run', Buffer.from('#!/bin/sh\necho ran\n'), { executable: true });
-      expect((await sandbox.exec('od -An -tu1 "a/b c/file"')).stdout.text.trim().split(/\s+/)).toEqual([...bytes].map(String));
+      expect((await sandbox.exec('od -An -tu1 "a/b c/file"')).stdout.text.trim().split(/\s+/)).toEqual(
+        [...bytes].map(String),
+      );
       expect((await sandbox.exec('./run')).stdout.text).toBe('ran\n');
-      await expect(current().engine.writeFile(sandbox.id, 'a', bytes)).rejects.toMatchObject({ code: 'sandbox-failed' });
+      await expect(current().engine.writeFile(sandbox.id, 'a', bytes)).rejects.toMatchObject({
+        code: 'sandbox-failed',
+      });
     });
   });
 
   describe('refuses', () => {
-    const refused = async (overrides: Partial<SandboxSpec>, text: RegExp | string) => {
+    const expectRefused = async (overrides: Partial<SandboxSpec>, text: RegExp | string) => {
       const spec = await current().specification(overrides);
       await expect(current().engine.create(spec)).rejects.toMatchObject({
         code: 'sandbox-refused',
@@ -84,18 +88,19 @@ export function describeLifecycle(current: () => EngineFixture): void {
     const mount = (source: string, target = '/data', readOnly = true) => ({ mounts: [{ source, target, readOnly }] });
 
     test('a source outside of the data folder', async () => {
-      for (const source of ['/etc', '/', `${current().data}/../..`]) await refused(mount(source), /outside|symbolic|normal/);
-      await refused({ workspace: { source: '/tmp', readOnly: false } }, /workspace\.source .* outside/);
-      await refused(mount(current().data), 'outside');
+      for (const source of ['/etc', '/', `${current().data}/../..`])
+        await expectRefused(mount(source), /outside|symbolic|normal/);
+      await expectRefused({ workspace: { source: '/tmp', readOnly: false } }, /workspace\.source .* outside/);
+      await expectRefused(mount(current().data), 'outside');
     });
 
     test('a source that leads through a symbolic link, also one planted after create', async () => {
       const real = await current().folder();
       const link = join(current().data, `link-${Date.now()}`);
       await symlink(real, link);
-      await refused(mount(link), 'symbolic link');
+      await expectRefused(mount(link), 'symbolic link');
       await symlink('/etc', join(real, 'out'));
-      await refused(mount(join(real, 'out')), 'symbolic link');
+      await expectRefused(mount(join(real, 'out')), 'symbolic link');
 
       const outer = await current().sandbox();
       await outer.exec('mkdir inner');
@@ -105,33 +110,45 @@ export function describeLifecycle(current: () => EngineFixture): void {
     });
 
     test('a source that is missing, a socket, or the engine’s own folder', async () => {
-      await refused(mount(join(current().data, 'missing')), "doesn't exist");
+      await expectRefused(mount(join(current().data, 'missing')), "doesn't exist");
       const socketPath = join(current().data, 'socket');
       const server = createServer().listen(socketPath);
       await new Promise((resolve) => server.once('listening', resolve));
-      await refused(mount(socketPath), 'neither a folder nor a plain file').finally(() => server.close());
-      await refused(mount(join(current().data, 'engine')), "engine's own folder");
+      await expectRefused(mount(socketPath), 'neither a folder nor a plain file').finally(() => server.close());
+      await expectRefused(mount(join(current().data, 'engine')), "engine's own folder");
       for (const docker of ['/var/run/docker.sock', '/run/docker.sock']) {
-        await refused(mount(docker), /outside|symbolic|exist/);
+        await expectRefused(mount(docker), /outside|symbolic|exist/);
       }
     });
 
     test('a target that would cover the system, isn’t normal or comes twice', async () => {
       const source = await current().folder();
-      for (const target of ['/', '/etc', '/usr/bin', '/proc', '/dev/x', '/tmp', '/home', '/home/agent', 'relative', '/a/../etc', '/a/']) {
-        await refused(mount(source, target), 'target');
+      for (const target of [
+        '/',
+        '/etc',
+        '/usr/bin',
+        '/proc',
+        '/dev/x',
+        '/tmp',
+        '/home',
+        '/home/agent',
+        'relative',
+        '/a/../etc',
+        '/a/',
+      ]) {
+        await expectRefused(mount(source, target), 'target');
       }
-      await refused(mount(source, '/workspace'), 'workspace');
-      await refused({ mounts: [...mount(source, '/a').mounts, ...mount(source, '/a').mounts] }, 'twice');
+      await expectRefused(mount(source, '/workspace'), 'workspace');
+      await expectRefused({ mounts: [...mount(source, '/a').mounts, ...mount(source, '/a').mounts] }, 'twice');
     });
 
     test('root, bad names and limits out of range', async () => {
-      await refused({ user: { uid: 0, gid: 0 } }, 'root');
-      await refused({ user: { uid: 10001, gid: 0 } }, 'root');
-      await refused({ image: '../../etc' }, 'image');
-      await refused({ env: { 'BAD NAME': '1' } }, 'environment');
-      await refused({ limits: { pids: 0 } }, 'limits.pids');
-      await refused({ limits: { memoryBytes: 1 } }, 'limits.memoryBytes');
+      await expectRefused({ user: { uid: 0, gid: 0 } }, 'root');
+      await expectRefused({ user: { uid: 10001, gid: 0 } }, 'root');
+      await expectRefused({ image: '../../etc' }, 'image');
+      await expectRefused({ env: { 'BAD NAME': '1' } }, 'environment');
+      await expectRefused({ limits: { pids: 0 } }, 'limits.pids');
+      await expectRefused({ limits: { memoryBytes: 1 } }, 'limits.memoryBytes');
       const spec = await current().specification();
       for (const id of ['', '../x', 'A', 'a/b']) {
         await expect(current().engine.create({ ...spec, id })).rejects.toMatchObject({ code: 'sandbox-refused' });
@@ -143,7 +160,9 @@ export function describeLifecycle(current: () => EngineFixture): void {
       if (current().engine.name === 'none') return;
       const outside = await current().folder();
       await sandbox.exec(`ln -s ${outside} out`);
-      await current().engine.writeFile(sandbox.id, 'out/file', Buffer.from('x')).catch(() => undefined);
+      await current()
+        .engine.writeFile(sandbox.id, 'out/file', Buffer.from('x'))
+        .catch(() => undefined);
       expect(await readdir(outside)).toEqual([]);
     });
   });

@@ -1,7 +1,13 @@
 /** What every engine promises, as one test suite. Imported by the tests of the engines alone. */
 import { stat } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { EngineFixture, hostHasProcess, isRequired, whyUntestable, type LauncherFactory } from './conformance-fixture.ts';
+import {
+  EngineFixture,
+  hostHasProcess,
+  isRequired,
+  whyUntestable,
+  type LauncherFactory,
+} from './conformance-fixture.ts';
 import { describeIsolation } from './conformance-isolation.ts';
 import { describeLifecycle } from './conformance-lifecycle.ts';
 import { logBytesMax } from './limits.ts';
@@ -169,7 +175,9 @@ function describeEnding(current: () => EngineFixture): void {
 
     test('a command that is cancelled before it starts never runs', async () => {
       const sandbox = await current().sandbox();
-      await expect(sandbox.exec('touch ran', { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'cancelled' });
+      await expect(sandbox.exec('touch ran', { signal: AbortSignal.abort() })).rejects.toMatchObject({
+        code: 'cancelled',
+      });
       expect((await sandbox.exec('ls')).stdout.text).toBe('');
     });
 

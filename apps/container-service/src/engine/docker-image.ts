@@ -8,9 +8,15 @@ import { reasonOf } from './reason.ts';
 
 /** The part of dockerode that is used here (which docker.ts alone imports). */
 export interface ImageClient {
-  getImage(name: string): { inspect(): Promise<{ Id: string }>; tag(options: { repo: string; tag: string }): Promise<unknown> };
+  getImage(name: string): {
+    inspect(): Promise<{ Id: string }>;
+    tag(options: { repo: string; tag: string }): Promise<unknown>;
+  };
   pull(name: string): Promise<NodeJS.ReadableStream>;
-  buildImage(context: { context: string; src: string[] }, options: { t: string; dockerfile: string }): Promise<NodeJS.ReadableStream>;
+  buildImage(
+    context: { context: string; src: string[] },
+    options: { t: string; dockerfile: string },
+  ): Promise<NodeJS.ReadableStream>;
   importImage(file: NodeJS.ReadableStream, options: Record<string, string>): Promise<NodeJS.ReadableStream>;
 }
 
@@ -29,9 +35,10 @@ export async function ensureDockerImage(
 ): Promise<{ id: string; origin: string }> {
   const found =
     underWay.get(image) ??
-    (isDefaultImage(image) ? ensureDefault(client, imagesFolder, onProgress) : ensureOther(client, image, onProgress)).finally(
-      () => underWay.delete(image),
-    );
+    (isDefaultImage(image)
+      ? ensureDefault(client, imagesFolder, onProgress)
+      : ensureOther(client, image, onProgress)
+    ).finally(() => underWay.delete(image));
   underWay.set(image, found);
   return await found;
 }
@@ -53,7 +60,10 @@ async function ensureOther(client: ImageClient, image: string, onProgress: (line
     onProgress(`pulling ${name}`);
     await follow(await client.pull(name), onProgress);
   } catch (error) {
-    throw new CoppiceError('image-not-found', `image ${image} is neither here nor can it be pulled: ${reasonOf(error)}`);
+    throw new CoppiceError(
+      'image-not-found',
+      `image ${image} is neither here nor can it be pulled: ${reasonOf(error)}`,
+    );
   }
   const pulled = await find(client, image);
   if (pulled === undefined) throw new CoppiceError('image-not-found', `image ${image} isn't here after it was pulled`);
@@ -112,7 +122,10 @@ async function importLocal(
     tar.once('error', reject);
     tar.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`tar exited with ${code}: ${complaint}`))));
   });
-  await Promise.all([ended, client.importImage(tar.stdout, { repo: repository, tag }).then((stream) => follow(stream, onProgress))]);
+  await Promise.all([
+    ended,
+    client.importImage(tar.stdout, { repo: repository, tag }).then((stream) => follow(stream, onProgress)),
+  ]);
 }
 
 /** Reads a progress stream (a JSON object per line) to its end; throws what it reports as an error. */

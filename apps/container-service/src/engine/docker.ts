@@ -12,7 +12,7 @@ import { CoppiceError, shortHash } from '@coppice/contracts';
 import { ensureDockerImage } from './docker-image.ts';
 import { OutputDemultiplexer } from './docker-stream.ts';
 import { findPathTranslation, type PathTranslation } from './docker-paths.ts';
-import type { Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
+import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
 import { killWaitMsMax } from './limits.ts';
 import type { ImageReport, Mount } from './port.ts';
 import { reasonOf } from './reason.ts';
@@ -117,7 +117,13 @@ class DockerLauncher implements Launcher {
     };
     const container = await this.#create(settings, record);
     try {
-      const stream = await container.attach({ stream: true, stdin: stdin !== undefined, stdout: true, stderr: true, hijack: true });
+      const stream = await container.attach({
+        stream: true,
+        stdin: stdin !== undefined,
+        stdout: true,
+        stderr: true,
+        hijack: true,
+      });
       const command = new ContainerCommand(container, stream, sink);
       await container.start();
       if (stdin !== undefined) stream.end(stdin);
@@ -222,7 +228,7 @@ function hostConfig(record: SandboxRecord, mounts: readonly Mount[], translation
 }
 
 class ContainerCommand implements RunningCommand {
-  readonly ended: Promise<{ exitCode: number; oomKilled: boolean }>;
+  readonly ended: Promise<CommandEnd>;
   readonly #container: Docker.Container;
   readonly #stream: NodeJS.ReadWriteStream;
   readonly #output: OutputDemultiplexer;
@@ -238,11 +244,16 @@ class ContainerCommand implements RunningCommand {
 
   async #waitForEnd() {
     const drained = new Promise<void>((resolve) => {
-      this.#stream.once('end', resolve).once('close', resolve).once('error', () => resolve());
+      this.#stream
+        .once('end', resolve)
+        .once('close', resolve)
+        .once('error', () => resolve());
     });
     try {
       // `next-exit` holds also for a container that hasn't started yet.
-      const { StatusCode: exitCode } = (await this.#container.wait({ condition: 'next-exit' })) as { StatusCode: number };
+      const { StatusCode: exitCode } = (await this.#container.wait({ condition: 'next-exit' })) as {
+        StatusCode: number;
+      };
       await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, killWaitMsMax).unref())]);
       const { State } = await this.#container.inspect();
       return { exitCode, oomKilled: State.OOMKilled };
@@ -292,7 +303,10 @@ function refusedByDaemon(step: string, error: unknown): CoppiceError {
   if (error instanceof CoppiceError) return error;
   // 400: what was asked for can't be; any later try is refused, too.
   const retryable = statusOf(error) !== 400;
-  return new CoppiceError('sandbox-failed', `Docker refused to ${step} a container: ${reasonOf(error)}`, { cause: error, retryable });
+  return new CoppiceError('sandbox-failed', `Docker refused to ${step} a container: ${reasonOf(error)}`, {
+    cause: error,
+    retryable,
+  });
 }
 
 async function withDeadline<Value>(promise: Promise<Value>, deadlineMs: number): Promise<Value> {

@@ -12,7 +12,16 @@ import { CoppiceError } from '@coppice/contracts';
 import type { DiskBudget } from './disk-watch.ts';
 import type { Launcher, LaunchRequest, SandboxRecord } from './launcher.ts';
 import { commandBytesMax, commandsAtOnceMax, stdinBytesMax } from './limits.ts';
-import type { Command, Engine, EngineReport, ExecOptions, ExecResult, SandboxInfo, SandboxLabels, SandboxSpec } from './port.ts';
+import type {
+  Command,
+  Engine,
+  EngineReport,
+  ExecOptions,
+  ExecResult,
+  SandboxInfo,
+  SandboxLabels,
+  SandboxSpec,
+} from './port.ts';
 import { probeEngine } from './probe.ts';
 import {
   checkMountSource,
@@ -186,7 +195,12 @@ class LauncherEngine implements Engine {
     const records = await this.#store.list();
     return records
       .filter(({ record }) => wanted.every(([name, value]) => record.labels[name] === value))
-      .map(({ record: { id, labels: found }, createdAt }) => ({ id, labels: found, createdAt, running: running.get(id) ?? 0 }));
+      .map(({ record: { id, labels: found }, createdAt }) => ({
+        id,
+        labels: found,
+        createdAt,
+        running: running.get(id) ?? 0,
+      }));
   }
 
   async run(spec: SandboxSpec, command: Command, options: ExecOptions = {}): Promise<ExecResult> {

@@ -24,12 +24,19 @@ export interface LaunchRequest {
 /** Gets output as it arrives; never throws. */
 export type OutputSink = (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
 
+export interface CommandEnd {
+  exitCode: number;
+  oomKilled: boolean;
+  /** Left out where the engine can't tell. */
+  throttledPeriods?: number;
+}
+
 export interface RunningCommand {
   /**
    * Settles when every process of the command is dead and all output was handed to the sink. Rejects with an
    * CoppiceError when that can't be known.
    */
-  readonly ended: Promise<{ exitCode: number; oomKilled: boolean }>;
+  readonly ended: Promise<CommandEnd>;
   /** Asks the kernel to end all its processes at once. Harmless when it has ended; never throws. */
   kill(): void;
   pause(): void;

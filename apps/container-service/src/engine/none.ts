@@ -8,21 +8,17 @@
  *    those that left the process group. Elsewhere only the group is ended.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chown, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { CoppiceError, shortHash } from '@coppice/contracts';
-import type { Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
-import { killWaitMsMax } from './limits.ts';
+import { CoppiceError } from '@coppice/contracts';
+import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
+import { endMarked, markName, markOf } from './marked-processes.ts';
 import type { ImageReport } from './port.ts';
 import { reasonOf } from './reason.ts';
 import { RunningCommands } from './running-commands.ts';
 import { workspaceTarget } from './specification.ts';
 
-const markName = 'COPPICE_COMMAND';
-const pollMs = 5;
 const linkFileBytesMax = 4096;
 
 export function noneLauncher(options: { stateFolder: string; sandboxUid?: number }): Launcher {
@@ -31,11 +27,13 @@ export function noneLauncher(options: { stateFolder: string; sandboxUid?: number
 
 class NoneLauncher implements Launcher {
   readonly name = 'none';
+  readonly #stateFolder: string;
   readonly #running: RunningCommands;
   readonly #user: { uid: number; gid: number };
   readonly #root = process.getuid?.() === 0;
 
   constructor({ stateFolder, sandboxUid = 10001 }: { stateFolder: string; sandboxUid?: number }) {
+    this.#stateFolder = stateFolder;
     this.#running = new RunningCommands(stateFolder);
     this.#user = this.#root
       ? { uid: sandboxUid, gid: sandboxUid }
@@ -56,7 +54,7 @@ class NoneLauncher implements Launcher {
 
   async launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
     const { record, execId } = request;
-    const mark = `${shortHash(record.id)}.${shortHash(execId)}`;
+    const mark = markOf(this.#stateFolder, record.id, execId);
     const translate = (text: string) => hostPath(record, text);
     const temporary = await mkdtemp(join(tmpdir(), 'coppice-none-'));
     const env = {
@@ -74,7 +72,12 @@ class NoneLauncher implements Launcher {
     const words = [...identity, ...argv];
     let child: ChildProcess;
     try {
-      child = spawn(words[0] ?? '', words.slice(1), { cwd: translate(workspaceTarget), env, detached: true, stdio: 'pipe' });
+      child = spawn(words[0] ?? '', words.slice(1), {
+        cwd: translate(workspaceTarget),
+        env,
+        detached: true,
+        stdio: 'pipe',
+      });
       await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
     } catch (error) {
       await rm(temporary, { recursive: true, force: true });
@@ -84,16 +87,17 @@ class NoneLauncher implements Launcher {
     // At once: a command may end before anything else that is awaited here, and its output with it.
     return new HostCommand(child, mark, request.stdin, sink, async () => {
       await rm(temporary, { recursive: true, force: true });
-      await (await recorded)();
+      await (
+        await recorded
+      )();
     });
   }
 
   async endAll(sandboxId: string, execId?: string): Promise<void> {
-    const mark = `${shortHash(sandboxId)}.${execId === undefined ? '' : shortHash(execId)}`;
     for (const entry of await this.#running.list()) {
       if (entry.sandboxId === sandboxId && (execId === undefined || entry.execId === execId)) killGroup(entry.pid);
     }
-    await endMarked(mark);
+    await endMarked(markOf(this.#stateFolder, sandboxId, execId));
   }
 
   async running(): Promise<Map<string, number>> {
@@ -130,10 +134,16 @@ async function gitEnvironment(record: SandboxRecord): Promise<Record<string, str
 }
 
 class HostCommand implements RunningCommand {
-  readonly ended: Promise<{ exitCode: number; oomKilled: boolean }>;
+  readonly ended: Promise<CommandEnd>;
   readonly #child: ChildProcess;
 
-  constructor(child: ChildProcess, mark: string, stdin: Uint8Array | undefined, sink: OutputSink, clean: () => Promise<void>) {
+  constructor(
+    child: ChildProcess,
+    mark: string,
+    stdin: Uint8Array | undefined,
+    sink: OutputSink,
+    clean: () => Promise<void>,
+  ) {
     this.#child = child;
     child.stdout?.on('data', (chunk: Buffer) => sink('stdout', chunk));
     child.stderr?.on('data', (chunk: Buffer) => sink('stderr', chunk));
@@ -142,7 +152,7 @@ class HostCommand implements RunningCommand {
     this.ended.catch(() => undefined);
   }
 
-  async #waitForEnd(mark: string, clean: () => Promise<void>) {
+  async #waitForEnd(mark: string, clean: () => Promise<void>): Promise<CommandEnd> {
     const closed = new Promise((resolve) => this.#child.once('close', resolve));
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       this.#child.once('exit', (...result) => resolve(result)),
@@ -152,7 +162,11 @@ class HostCommand implements RunningCommand {
     await endMarked(mark);
     await closed;
     await clean();
-    return { exitCode: code ?? 128 + (signal === null ? 9 : constants.signals[signal]), oomKilled: false };
+    return {
+      exitCode: code ?? 128 + (signal === null ? 9 : constants.signals[signal]),
+      oomKilled: false,
+      throttledPeriods: 0,
+    };
   }
 
   kill(): void {
@@ -177,34 +191,4 @@ function killGroup(pid: number): void {
   } catch {
     // All of the group have ended.
   }
-}
-
-/** Ends every process that carries the mark, until a look finds none: one may fork while we look. */
-async function endMarked(mark: string): Promise<void> {
-  if (!existsSync('/proc/self/environ')) return;
-  const deadline = performance.now() + killWaitMsMax;
-  while (performance.now() < deadline) {
-    const marked = await markedProcesses(mark);
-    if (marked.length === 0) return;
-    for (const pid of marked) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It has ended.
-      }
-    }
-    await sleep(pollMs);
-  }
-  throw new CoppiceError('sandbox-failed', `processes of a command don't end`);
-}
-
-async function markedProcesses(mark: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    // Unreadable: another user's. Empty: a zombie's.
-    const environment = await readFile(`/proc/${name}/environ`, 'latin1').catch(() => '');
-    if (environment.split('\0').some((variable) => variable.startsWith(`${markName}=${mark}`))) found.push(Number(name));
-  }
-  return found;
 }

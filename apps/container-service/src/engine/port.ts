@@ -150,6 +150,8 @@ export interface ExecResult {
   oomKilled: boolean;
   /** Ended because its writable mounts grew past `diskBytes`, or its home past `scratchBytes`. */
   diskExceeded: boolean;
+  /** Periods of processor time in which the limit held the command back; undefined where the engine can't tell. */
+  throttledPeriods?: number;
   durationMs: number;
   stdout: CapturedOutput;
   stderr: CapturedOutput;

@@ -60,7 +60,12 @@ const refused: Record<string, readonly [number, number | null]> = {
 };
 
 /** Answered with ENOSYS, upon which libc and libuv fall back to calls whose arguments can be looked at. */
-const absent: Record<string, number> = { clone3: 435, io_uring_setup: 425, io_uring_enter: 426, io_uring_register: 427 };
+const absent: Record<string, number> = {
+  clone3: 435,
+  io_uring_setup: 425,
+  io_uring_enter: 426,
+  io_uring_register: 427,
+};
 
 const architectures = {
   x64: { audit: 0xc000003e, column: 0, clone: 56, ioctl: 16, socket: 41 },
@@ -109,7 +114,8 @@ export function seccompFilter(architecture: SeccompArchitecture): Buffer {
     const number = numbers[column];
     if (number !== null) program.push([jumpEqual, 0, 1, number], refuseNow);
   }
-  for (const number of Object.values(absent)) program.push([jumpEqual, 0, 1, number], [give, 0, 0, errnoAction(enosys)]);
+  for (const number of Object.values(absent))
+    program.push([jumpEqual, 0, 1, number], [give, 0, 0, errnoAction(enosys)]);
   const whenArgument = (number: number, index: number, tests: Instruction[]) => {
     // Not this call: over the load, the tests with their answers, and the reload.
     program.push([jumpEqual, 0, tests.length * 2 + 2, number], [loadWord, 0, 0, offset.argument(index)]);

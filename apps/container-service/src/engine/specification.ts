@@ -13,7 +13,20 @@ const idPattern = /^[a-z0-9][a-z0-9_-]{0,250}$/;
 const imagePattern = /^[a-z0-9][a-z0-9._/:@-]{0,250}$/i;
 const environmentNamePattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** A mount over any of these could replace what the hardening rests on. */
-const forbiddenTargets = ['/proc', '/sys', '/dev', '/etc', '/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/run', '/tmp'];
+const forbiddenTargets = [
+  '/proc',
+  '/sys',
+  '/dev',
+  '/etc',
+  '/usr',
+  '/bin',
+  '/sbin',
+  '/lib',
+  '/lib32',
+  '/lib64',
+  '/run',
+  '/tmp',
+];
 const forbiddenRoots = ['/var/run', '/boot', '/root'];
 
 export function refuse(message: string): never {
@@ -47,7 +60,8 @@ export async function checkMountSource(source: string, field: string, rules: Mou
     if (codeOf(error) === 'ENOENT') refuse(`${field} ${source} doesn't exist`);
     refuse(`${field} ${source} can't be resolved (${codeOf(error) ?? 'unknown error'})`);
   }
-  if (real !== source) refuse(`${field} ${source} leads through a symbolic link or isn't normal; its real path is ${real}`);
+  if (real !== source)
+    refuse(`${field} ${source} leads through a symbolic link or isn't normal; its real path is ${real}`);
   const inData = real !== rules.dataFolder && within(real, rules.dataFolder);
   if (!inData) refuse(`${field} ${source} is outside of the stack's data folder ${rules.dataFolder}`);
   if (within(real, rules.stateFolder) || within(rules.stateFolder, real)) {
@@ -106,7 +120,8 @@ export async function recordOf(
   }
   const user = spec.user ?? defaults.user;
   for (const [name, value] of Object.entries(user)) {
-    if (!Number.isInteger(value) || value < 1 || value > 0x7fff_ffff) refuse(`user.${name} is ${value}: expected not root`);
+    if (!Number.isInteger(value) || value < 1 || value > 0x7fff_ffff)
+      refuse(`user.${name} is ${value}: expected not root`);
   }
   const env = spec.env ?? {};
   checkEnvironment(env);

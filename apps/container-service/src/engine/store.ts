@@ -105,7 +105,8 @@ export class SandboxStore {
   /** Deletes what a crash in the middle of `remove` left. */
   async sweep(): Promise<void> {
     const names = await readdir(this.#folder).catch(() => []);
-    for (const name of names.filter((entry) => entry.startsWith('removed.'))) await removeTree(join(this.#folder, name));
+    for (const name of names.filter((entry) => entry.startsWith('removed.')))
+      await removeTree(join(this.#folder, name));
   }
 }
 

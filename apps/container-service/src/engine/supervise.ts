@@ -10,8 +10,15 @@
 import { constants } from 'node:os';
 import { CoppiceError } from '@coppice/contracts';
 import { watchDisk, type DiskBudget } from './disk-watch.ts';
-import type { OutputSink, RunningCommand } from './launcher.ts';
-import { keepBytesDefault, keepBytesMax, killWaitMsMax, launchMsMax, timeoutMsDefault, timeoutMsMax } from './limits.ts';
+import type { CommandEnd, OutputSink, RunningCommand } from './launcher.ts';
+import {
+  keepBytesDefault,
+  keepBytesMax,
+  killWaitMsMax,
+  launchMsMax,
+  timeoutMsDefault,
+  timeoutMsMax,
+} from './limits.ts';
 import { BoundedCapture, LiveOutput, LogFile } from './output.ts';
 import type { ExecOptions, ExecResult } from './port.ts';
 
@@ -48,7 +55,7 @@ export async function supervise(
   try {
     if (options.signal?.aborted) throw new CoppiceError('cancelled', 'the command was cancelled before it started');
     running = await launchInTime(launch(sink));
-    const { reason, exitCode, oomKilled } = await untilEnded(running, options, budgets);
+    const { reason, exitCode, oomKilled, throttledPeriods } = await untilEnded(running, options, budgets);
     return {
       exitCode,
       signal: signalOf(exitCode),
@@ -57,6 +64,7 @@ export async function supervise(
       diskExceeded: reason === 'disk',
       // The kernel doesn't say who killed: our own kill explains it, unless the cgroup counted one of its own.
       oomKilled: oomKilled && reason === undefined,
+      ...(throttledPeriods === undefined ? {} : { throttledPeriods }),
       durationMs: Math.round(performance.now() - started),
       stdout: captures.stdout.result(),
       stderr: captures.stderr.result(),
@@ -91,7 +99,7 @@ async function untilEnded(
   running: RunningCommand,
   options: ExecOptions,
   budgets: readonly DiskBudget[],
-): Promise<{ reason: KillReason | undefined; exitCode: number; oomKilled: boolean }> {
+): Promise<CommandEnd & { reason: KillReason | undefined }> {
   let reason: KillReason | undefined;
   let killTimer: NodeJS.Timeout | undefined;
   let lostTimer: NodeJS.Timeout | undefined;

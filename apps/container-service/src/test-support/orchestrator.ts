@@ -1,0 +1,103 @@
+import { mkdir, chown } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Bus, cancelSubject } from '@coppice/bus';
+import {
+  actorMessageSchema,
+  anyPool,
+  logChunkSchema,
+  streams,
+  subjects,
+  type LogChunk,
+  type Outcome,
+  type SandboxSpecification,
+} from '@coppice/contracts';
+import { eventually, type NatsServer } from '@coppice/testing';
+
+export const tenant = 'default';
+export const runId = 'raaaaaaaaaaaaaaaa';
+const mebibyte = 1024 * 1024;
+
+export const ownerOf = (taskId: string) => ({ tenant, runId, taskId });
+
+/** What the container service sees of an orchestrator: someone who publishes commands and has an inbox. */
+export interface Orchestrator {
+  bus: Bus;
+  order(effectId: string, operation: string, input: unknown): Promise<void>;
+  resultOf(effectId: string, settings?: { times?: number; timeoutMs?: number }): Promise<Outcome>;
+  /** Orders and waits; fails the test when the outcome isn't `done`. */
+  done<Output>(effectId: string, operation: string, input: unknown): Promise<Output>;
+  cancel(effectId: string): void;
+  logOf(taskId: string): Promise<LogChunk[]>;
+  close(): Promise<void>;
+}
+
+export async function startOrchestrator(nats: NatsServer): Promise<Orchestrator> {
+  const bus = await Bus.connect({ ...nats.connection, name: 'test' });
+  await bus.ensureResources();
+  const results = new Map<string, Outcome[]>();
+  const settings = {
+    stream: streams.actors,
+    durable: 'test',
+    filterSubjects: [subjects.actor('test', '*')],
+    ackWaitMs: 10_000,
+    concurrency: 4,
+  };
+  const inbox = await bus.consume(settings, async (delivery) => {
+    const message = actorMessageSchema.parse(delivery.json());
+    if (message.type === 'result') {
+      results.set(message.effectId, [...(results.get(message.effectId) ?? []), message.outcome]);
+    }
+    await delivery.acknowledge();
+  });
+  const order: Orchestrator['order'] = async (effectId, operation, input) => {
+    await bus.publish(subjects.command('container-service', anyPool, operation), {
+      effectId,
+      replyTo: { kind: 'test', id: 'test' },
+      issuedAt: new Date().toISOString(),
+      input,
+    });
+  };
+  const resultOf: Orchestrator['resultOf'] = (effectId, { times = 1, timeoutMs = 20_000 } = {}) =>
+    eventually(() => results.get(effectId)?.[times - 1], { timeoutMs, description: `result ${times} of ${effectId}` });
+  return {
+    bus,
+    order,
+    resultOf,
+    done: async <Output>(effectId: string, operation: string, input: unknown): Promise<Output> => {
+      await order(effectId, operation, input);
+      const outcome = await resultOf(effectId);
+      if (outcome.status !== 'done') throw new Error(`${operation} failed: ${JSON.stringify(outcome.error)}`);
+      return outcome.output as Output;
+    },
+    cancel: (effectId) => bus.publishCore(cancelSubject(effectId), {}),
+    logOf: async (taskId) => {
+      const messages = await Array.fromAsync(bus.read(streams.logs, subjects.log(tenant, taskId)));
+      return messages.map((message) => logChunkSchema.parse(message.json()));
+    },
+    close: async () => {
+      await inbox.stop();
+      await bus.close();
+    },
+  };
+}
+
+/** A workspace as the worktree service would prepare one, and the specification of a sandbox over it. */
+export async function specificationIn(
+  dataFolder: string,
+  taskId: string,
+  overrides: Partial<SandboxSpecification> = {},
+): Promise<SandboxSpecification> {
+  const workspace = join(dataFolder, 'worktree-service', taskId);
+  await mkdir(workspace, { recursive: true });
+  if (process.getuid?.() === 0) await chown(workspace, 10001, 10001);
+  return {
+    owner: ownerOf(taskId),
+    sandboxId: `sandbox-${taskId}`,
+    image: 'coppice/agent-runtime',
+    mounts: [{ source: workspace, target: '/workspace', readOnly: false }],
+    network: 'none',
+    limits: { memoryBytes: 512 * mebibyte, cpus: 1, pids: 100, scratchBytes: 64 * mebibyte },
+    environment: { OF_TASK: 'yes' },
+    ...overrides,
+  };
+}
