@@ -54,13 +54,13 @@ test('it starts from any folder, through links, and hands on arguments and exit 
 test('it runs set-up when that has never run, and stops when set-up fails', () => {
   const folder = checkout("console.log('started');");
   writeFileSync(join(folder, 'setup/setup.js'), "console.error('setting up'); process.exitCode = 3;");
-  const failed = spawnSync('./coppice', { cwd: folder, encoding: 'utf8' });
+  const failed = spawnSync(join(folder, 'coppice'), { cwd: folder, encoding: 'utf8' });
   expect([failed.status, failed.stdout, failed.stderr]).toEqual([3, '', 'setting up\n']);
   const links = "import { symlinkSync, writeFileSync } from 'node:fs';";
   // Set-up is started by whichever Node is on PATH, and chooses this one.
   const steps = `symlinkSync(${JSON.stringify(process.execPath)}, '.cache/bin/node'); writeFileSync('.cache/setup.json', '{}');`;
   writeFileSync(join(folder, 'setup/setup.js'), `${links}\n${steps}`);
-  expect(spawnSync('./coppice', { cwd: folder, encoding: 'utf8' }).stdout).toBe('started\n');
+  expect(spawnSync(join(folder, 'coppice'), { cwd: folder, encoding: 'utf8' }).stdout).toBe('started\n');
 });
 
 const waiting = "process.on('SIGTERM', () => process.exit(42)); console.log('ready'); setInterval(() => {}, 1000);";

@@ -8,7 +8,7 @@ import { importsOf, projectFolder, readSources } from './architecture/sources.ts
 
 type Manifest = {
   name: string;
-  exports: Record<string, string>;
+  exports?: Record<string, string>;
   dependencies?: Record<string, string>;
   devDependencies?: Record<string, string>;
 };
@@ -33,7 +33,7 @@ function readPackage(folder: string): WorkspacePackage {
   return {
     name: manifest.name,
     folder,
-    entries: Object.keys(manifest.exports).map((key) => `${manifest.name}${key.slice(1)}`),
+    entries: Object.keys(manifest.exports ?? {}).map((key) => `${manifest.name}${key.slice(1)}`),
     dependencies: Object.keys(manifest.dependencies ?? {}),
     devDependencies: Object.keys(manifest.devDependencies ?? {}),
   };

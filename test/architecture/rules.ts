@@ -75,6 +75,7 @@ const vendorRules: readonly VendorRule[] = [
       'apps/worktree-service/src/setup/copy-tree.ts': 1,
       'apps/container-service/src/engine': 3,
       'apps/cli/src/stack': 3,
+      'apps/cli/src/demo': 2,
     },
   },
 ];
