@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { CoppiceError, shortHash } from '@coppice/contracts';
 import { bubblewrapArguments, type RootEntry } from './bubblewrap-arguments.ts';
+import { firstProcess, resourceLimits, stage, staged } from './bubblewrap-stage.ts';
 import { createControlGroup, sweepControlGroups, type ControlGroup } from './cgroup.ts';
 import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand } from './launcher.ts';
 import { killWaitMsMax } from './limits.ts';
@@ -30,32 +31,11 @@ import { isSeccompArchitecture, seccompFilter } from './seccomp.ts';
 import { userFileMounts } from './user-files.ts';
 
 const run = promisify(execFile);
-const stage = '/run/coppice-stage';
 const statusDescriptor = 3;
 const seccompDescriptor = 4;
 const pollMs = 5;
-/** Programs like Node ask for much more than they use: less than this and they don't start. */
-const dataBytesMin = 1024 * 1024 * 1024;
-const dataPerMemory = 2;
 /** Whom sandboxes run as when the stack is root. */
 const sandboxUidDefault = 10001;
-
-/** Arguments: number of control group files, the files, uid, gid, bubblewrap, rootfs, number of mounts, sources, then the program. */
-const stageScript = `
-set -e
-stage=${stage}
-count=$1; shift
-while [ "$count" -gt 0 ]; do echo $$ > "$1"; shift; count=$((count-1)); done
-uid=$1; gid=$2; bwrap=$3; rootfs=$4; count=$5; shift 5
-mount -t tmpfs -o size=1m,mode=755,nosuid,nodev coppice "$stage"
-: > "$stage/bwrap"; mount --bind "$bwrap" "$stage/bwrap"
-mkdir "$stage/rootfs"; mount --bind "$rootfs" "$stage/rootfs"
-while [ "$count" -gt 0 ]; do
-  if [ -d "$1" ]; then mkdir "$stage/$count"; else : > "$stage/$count"; fi
-  mount --bind "$1" "$stage/$count"; shift; count=$((count-1))
-done
-exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$stage/bwrap" "$@"
-`;
 
 export interface BubblewrapOptions {
   stateFolder: string;
@@ -209,37 +189,11 @@ class BubblewrapLauncher implements Launcher {
       seccompDescriptor: this.#seccompFile === undefined ? undefined : seccompDescriptor,
       statusDescriptor,
     };
-    const { diskBytes, memoryBytes, pids } = record.limits;
-    const limits = [`--fsize=${diskBytes}:${diskBytes}`, '--core=0:0'];
-    // Without a control group: of one process, not of all, and of what it asked for rather than uses. Better than nothing.
-    const dataBytes = Math.max(memoryBytes * dataPerMemory, dataBytesMin);
-    if (group === undefined) limits.push(`--data=${dataBytes}:${dataBytes}`);
-    const words = [
-      ...bubblewrapArguments(view),
-      '--',
-      ...firstProcess(group === undefined ? pids : undefined),
-      ...request.argv,
-    ];
+    const words = [...bubblewrapArguments(view), '--', ...firstProcess(group, record.limits), ...request.argv];
+    const limits = resourceLimits(group, record.limits);
     const program = this.#program ?? 'bwrap';
-    const prefix = ['prlimit', ...limits, '--'];
-    if (!this.#root) return [...prefix, program, ...words];
-    const files = group?.processFiles ?? [];
-    const identity = [String(record.user.uid), String(record.user.gid)];
-    const staged = [program, rootfs, String(mounts.length), ...mounts.map((mount) => mount.source)];
-    const stageArguments = [String(files.length), ...files, ...identity, ...staged, ...words];
-    return [
-      ...prefix,
-      'unshare',
-      '--mount',
-      '--propagation',
-      'private',
-      '--',
-      '/bin/sh',
-      '-c',
-      stageScript,
-      'sh',
-      ...stageArguments,
-    ];
+    if (!this.#root) return [...limits, program, ...words];
+    return [...limits, ...staged({ program, rootfs, mounts, user: record.user, group }), ...words];
   }
 
   async endAll(sandboxId: string, execId?: string): Promise<void> {
@@ -253,18 +207,6 @@ class BubblewrapLauncher implements Launcher {
   }
 
   async close(): Promise<void> {}
-}
-
-/**
- * The first process of the namespace: a shell that reaps and passes on the exit code. Bubblewrap's own would be left
- * behind at the end as an orphan, a zombie for ever where this host's first process doesn't reap.
- *
- * Processes are counted per user namespace (Linux 5.14), so a limit set inside counts this command's alone. dash calls
- * the option -p, other shells -u.
- */
-function firstProcess(pids: number | undefined): string[] {
-  const limit = pids === undefined ? '' : `ulimit -u ${pids} 2>/dev/null || ulimit -p ${pids} 2>/dev/null; `;
-  return ['/bin/sh', '-c', `${limit}"$@"; exit $?`, 'sh'];
 }
 
 /** With the host's network come the host's names. Behind links, mostly; a sandbox sees what they lead to. */
