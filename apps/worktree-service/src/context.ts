@@ -20,7 +20,7 @@ export type Context = {
   reached: (point: CrashPoint) => void;
 };
 
-/** The points at which a crash is tested; each lies after something durable and before the reply. */
+/** The points at which a crash is tested; each lies between two durable steps, or before the reply. */
 export const crashPoints = [
   'worktree-added',
   'checked-out',

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openContext } from '../open.ts';
@@ -117,6 +117,8 @@ test('attributes and line ends change no byte on the way out and in', async () =
   await f.repository.commit('bytes', { 'crlf.txt': 'a\r\nb\r\n', 'lf.txt': 'a\nb\n', 'ident.txt': '$Id$\n' });
   await f.repository.commit('attributes', { '.gitattributes': '* text=auto eol=crlf\nident.txt ident\n' });
   const { tree } = await f.prepared();
+  const bytes = ['crlf.txt', 'lf.txt', 'ident.txt'].map((path) => readFileSync(join(tree, path), 'utf8'));
+  expect(bytes).toEqual(['a\r\nb\r\n', 'a\nb\n', '$Id$\n']);
   expect(await f.committed()).toEqual({ status: 'no-changes' });
   write(tree, 'crlf.txt', 'a\r\nB\r\n');
   const { commit: id } = await committedOf(f);

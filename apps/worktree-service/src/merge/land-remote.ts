@@ -22,6 +22,7 @@ export async function landRemotely(
   const earlier = await findLanded(context, store, { commit, expectedTip, tip, signal });
   if (earlier !== undefined) return { status: 'landed', commit: earlier };
   if (tip !== expectedTip) return { status: 'moved', tip };
+  context.reached('landing-transferred');
   const pushed = await push(context, store, origin, {
     ref: `refs/heads/${branch}`,
     commit,

@@ -8,9 +8,11 @@ import {
   readdirSync,
   writeFileSync,
 } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { startProcess } from '@coppice/testing';
 import { expect, test } from 'vitest';
+import type { CrashPoint } from '../context.ts';
 import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
 import { landInput, landOf, mergeOf, readyTask } from '../test-support/task.ts';
 
@@ -136,6 +138,27 @@ test('a moved target is told with its tip, and merged anew', async () => {
   const again = await mergeOf(f, 'one', ready.taskCommit, { attempt: 2 });
   expect(again).toMatchObject({ status: 'merged-in-store', tip });
 });
+
+test.each(['bare', 'checked out', 'remote'])(
+  'a target that moves in the middle of a landing, %s: moved, and nothing lost',
+  async (where) => {
+    await using f = await fixture({ bare: where === 'bare', remote: where === 'remote' });
+    const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+    const other = await f.repository.git('commit-tree', '-p', 'main', '-m', 'in between', 'main^{tree}');
+    let moves = 0;
+    const context = {
+      ...f.context,
+      reached: (point: CrashPoint) => {
+        if (point === 'landing-transferred' && moves++ === 0) {
+          execFileSync('git', ['-C', f.repository.path, 'update-ref', 'refs/heads/main', other, ready.tip]);
+        }
+      },
+    };
+    expect(await landOf(f, ready, f.address, context)).toEqual({ status: 'moved', tip: other });
+    expect(moves).toBe(1);
+    expect(await f.repository.head()).toBe(other);
+  },
+);
 
 test("hooks and files of the user's repository: theirs stay theirs, and no hook runs", async () => {
   await using f = await fixture();
