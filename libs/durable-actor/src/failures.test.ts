@@ -162,11 +162,9 @@ describe('a snapshot that the machine can not go on from', () => {
 
     const second: ActorDefinition = { ...job, version: 2, hash: 'second' };
     await host({ actors: [second, desk] });
-    await harness.post('job', 'ahead', {
-      type: 'event',
-      messageId: 'm1',
-      event: { type: 'start' },
-      issuedAt: new Date().toISOString(),
+    expect(await harness.send('job', 'ahead', { type: 'start' }, 'm1')).toMatchObject({
+      state: 'parked',
+      deferred: true,
     });
     await harness.post('job', 'ahead', {
       type: 'event',

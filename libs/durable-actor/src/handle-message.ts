@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { RevisionConflict } from '@coppice/bus';
 import type { Delivery } from '@coppice/bus';
 import { CoppiceError, actorMessageSchema, actorOf, toWireError } from '@coppice/contracts';
-import type { ActorMessage, WireError } from '@coppice/contracts';
+import type { ActorMessage, Outcome, WireError } from '@coppice/contracts';
 import { tryAgainLater } from './absent-actor.ts';
 import type { ActorStore } from './actor-store.ts';
 import type { ActorDefinition } from './definition.ts';
@@ -77,14 +77,14 @@ export class MessageHandler {
 
   /** @throws RevisionConflict to be started again from reading. */
   async #attempt(attempt: Attempt): Promise<void> {
-    const { definition, id, delivery } = attempt;
+    const { definition, id } = attempt;
     const entry = await this.#store.read(definition.kind, id);
     await this.#parts.reach('value-read');
     if (entry === null) return inActorSpan(attempt, null, () => this.#advance(attempt, null));
     try {
       const stored = this.#parking.decode(entry.bytes);
       if (stored.type === 'parked') {
-        if (!mayUnpark(definition, stored.parked)) return await this.#parking.stash(definition, id, delivery);
+        if (!mayUnpark(definition, stored.parked)) return await this.#stash(attempt);
         await this.#parking.unpark(definition, id);
         return await this.#attempt(attempt);
       }
@@ -99,7 +99,7 @@ export class MessageHandler {
 
   /** Keeps the old note where there is one: it tells why the actor was parked first. */
   async #park(attempt: Attempt, entry: { bytes: Uint8Array; revision: number }, error: Unrestorable): Promise<void> {
-    const { definition, id, delivery } = attempt;
+    const { definition, id } = attempt;
     let original = entry.bytes;
     try {
       const stored = this.#parking.decode(entry.bytes);
@@ -108,7 +108,15 @@ export class MessageHandler {
       // Corrupt: parked as it is.
     }
     await this.#parking.park(definition, id, original, entry.revision, error);
+    await this.#stash(attempt);
+  }
+
+  /** A sender who waits is told that the event is kept. */
+  async #stash({ definition, id, delivery, incoming: { message } }: Attempt): Promise<void> {
     await this.#parking.stash(definition, id, delivery);
+    if (message.type !== 'event' || message.answerTo === undefined) return;
+    const kept: Outcome = { status: 'done', output: { state: 'parked', deferred: true } };
+    this.#parts.bus.publishCore(message.answerTo, kept);
   }
 
   async #advance(attempt: Attempt, stored: Stored | null): Promise<void> {

@@ -48,6 +48,7 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
   const handler = new MessageHandler(parts, store, new Dispatcher(parts), parking);
   const sweeper = new Sweeper(parts, definitions, randomBytes(8).toString('hex'));
   const lock = new KeyedLock();
+  const inHandling = new Set<number>();
   const consumptions: Consumption[] = [];
   for (const definition of definitions.values()) {
     const consumption = await parts.bus.consume(
@@ -58,7 +59,16 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
         ackWaitMs: parts.limits.ackWaitMs,
         concurrency: options.concurrency ?? concurrencyDefault,
       },
-      (delivery) => lock.run(delivery.subject, () => handleOrGiveBack(parts, handler, definition, delivery)),
+      async (delivery) => {
+        // Our own handling of it outlasts the ack wait: another host may take it, here it would only wait in a slot.
+        if (inHandling.has(delivery.sequence)) return delivery.retry(parts.limits.ackWaitMs);
+        inHandling.add(delivery.sequence);
+        try {
+          await lock.run(delivery.subject, () => handleOrGiveBack(parts, handler, definition, delivery));
+        } finally {
+          inHandling.delete(delivery.sequence);
+        }
+      },
     );
     consumptions.push(consumption);
   }

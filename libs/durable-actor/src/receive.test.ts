@@ -300,6 +300,49 @@ describe('restoring', () => {
     ).toEqual({ version: 2, hash: 'other' });
   });
 
+  test('parallel and remembered states come back as they were, with what they invoke', () => {
+    const machine = setup({ actors: { work: effect<number, { desk: string; name: string }>() } }).createMachine({
+      type: 'parallel',
+      states: {
+        work: {
+          initial: 'idle',
+          states: {
+            idle: { on: { go: 'phases.hist' } },
+            phases: {
+              initial: 'one',
+              on: { pause: 'idle' },
+              states: {
+                hist: { type: 'history' },
+                one: { on: { step: 'two' } },
+                two: {
+                  invoke: { id: 'w', src: 'work', input: { desk: 'd', name: 'n' }, onDone: 'one', onError: 'one' },
+                },
+              },
+            },
+          },
+        },
+        light: { initial: 'off', states: { off: { on: { step: 'on' } }, on: {} } },
+      },
+    });
+    const refuse = { otherwise: 'refuse' } as const;
+    const sources = { work: job.sources['desk'] as never };
+    const twofold = defineActor({
+      kind: 'twofold',
+      version: 1,
+      machine,
+      sources,
+      events: { go: refuse, pause: refuse, step: refuse },
+    });
+    let value = next(null, create('c'), born, twofold);
+    for (const [index, type] of ['go', 'step', 'pause'].entries())
+      value = next(value, event(`m${index}`, { type }), born, twofold);
+    expect(value).toMatchObject({ state: { work: 'idle', light: 'on' }, inFlight: {} });
+    const back = next(value, event('again', { type: 'go' }), born, twofold);
+    expect(stateText(back.state)).toBe('work.phases.two|light.on');
+    const done = next(back, result(effectOf(back, 'w'), { status: 'done', output: 1 }), born, twofold);
+    expect(stateText(done.state)).toBe('work.phases.one|light.on');
+  });
+
   test('parked bytes are kept as they were, whatever they are', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
