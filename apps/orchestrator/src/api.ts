@@ -15,6 +15,7 @@ import { contextOf, livingTasks, runListed, runView, taskView } from './views.ts
 const awaitAnswerMs = 8_000;
 const readsAtOnce = 16;
 const patchBytesMax = 512 * 1024;
+const listBytesMax = 800 * 1024;
 
 export const endpoints = (bus: Bus): Endpoint[] => [
   apiEndpoint(api.runSubmit, (request, { tenant }) => submitRun(bus, tenant, request)),
@@ -37,10 +38,10 @@ export const endpoints = (bus: Bus): Endpoint[] => [
     if (runId !== undefined) {
       const run = await requireRun(bus, tenant, runId);
       const taskIds = contextOf<{ tasks: { taskId: string }[] }>(run).tasks.map(({ taskId }) => taskId);
-      return { tasks: await readTasks(bus, tenant, taskIds.slice(0, limit)), more: taskIds.length > limit };
+      return fitting(await readTasks(bus, tenant, taskIds.slice(0, limit)), taskIds.length > limit);
     }
     const { items, more } = await newest(listActors(bus, { kind: 'task', under: tenant }), limit);
-    return { tasks: items.map(taskView), more };
+    return fitting(items.map(taskView), more);
   }),
   apiEndpoint(api.taskCancel, ({ taskId, reason }, { tenant }) =>
     tellTask(bus, tenant, taskId, { type: 'cancel', reason }),
@@ -83,6 +84,13 @@ async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<T
     for (const view of read) if (view !== null) views.push(taskView(view));
   }
   return views;
+}
+
+/** As many as one message carries; the rest is there to be asked for one by one. */
+function fitting(tasks: TaskView[], more: boolean): { tasks: TaskView[]; more: boolean } {
+  let bytes = 0;
+  const count = tasks.findIndex((task) => (bytes += Buffer.byteLength(JSON.stringify(task))) > listBytesMax);
+  return count === -1 ? { tasks, more } : { tasks: tasks.slice(0, count), more: true };
 }
 
 async function newest(actors: AsyncIterable<ActorView>, limit: number): Promise<{ items: ActorView[]; more: boolean }> {

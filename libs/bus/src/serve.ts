@@ -12,6 +12,7 @@ import {
 } from '@coppice/telemetry';
 import { errorCodeHeader, errorTextHeader } from './call.ts';
 import { headersOf } from './consume.ts';
+import { busLimits } from './limits.ts';
 import { headers } from './nats.ts';
 import type { Msg, NatsConnection, Subscription } from './nats.ts';
 import { parseJson, validate } from './validate.ts';
@@ -55,6 +56,7 @@ export const serviceEndpoint = <Input, Output>(
   handler: (input: Input, context: RequestContext) => Promise<Output>,
 ): Endpoint => ({ method, subject: subjects.call(service, method.name), handler: handler as Endpoint['handler'] });
 
+const payloadBytesDefault = 1024 * 1024;
 /** The protocol's own default. */
 const queueGroup = 'q';
 const log = createLogger('bus');
@@ -74,9 +76,11 @@ class RunningService implements Service {
   readonly #statistics = new Map<Endpoint, Statistics>();
   readonly #subscriptions: Subscription[] = [];
   readonly #inProgress = new Set<Promise<void>>();
+  readonly #payloadBytesMax: number;
 
   constructor(connection: NatsConnection, definition: ServiceDefinition) {
     this.#definition = definition;
+    this.#payloadBytesMax = (connection.info?.max_payload ?? payloadBytesDefault) - busLimits.payloadReserveBytes;
     for (const endpoint of definition.endpoints) {
       this.#statistics.set(endpoint, { requests: 0, errors: 0, lastError: '', processingNanoseconds: 0 });
       this.#subscriptions.push(
@@ -124,7 +128,7 @@ class RunningService implements Service {
       { kind: SpanKind.SERVER, parent, attributes: spanAttributes },
       async (span) => {
         try {
-          message.respond(JSON.stringify(await handle(endpoint, message)));
+          message.respond(this.#encode(await handle(endpoint, message), endpoint));
         } catch (error) {
           recordError(span, error);
           const wire = toWireError(error);
@@ -136,6 +140,13 @@ class RunningService implements Service {
       },
     );
     statistics.processingNanoseconds += Number(process.hrtime.bigint() - start);
+  }
+
+  #encode(output: unknown, endpoint: Endpoint): Uint8Array {
+    const bytes = new TextEncoder().encode(JSON.stringify(output));
+    if (bytes.length <= this.#payloadBytesMax) return bytes;
+    const text = `the answer of ${endpoint.method.name} has ${bytes.length} bytes, over the limit of ${this.#payloadBytesMax}`;
+    throw new CoppiceError('limit-exceeded', text);
   }
 
   #describe(verb: 'PING' | 'INFO' | 'STATS'): object {

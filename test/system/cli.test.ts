@@ -1,0 +1,268 @@
+/** The command line over the real whole: nats-server, four services in one process, sandboxes, git. Only the model plays a script. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { coppiceEventSchema, runIdOf, taskViewSchema } from '@coppice/contracts';
+import { eventually } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CommandLine } from '../support/command-line.ts';
+import { sandboxes } from '../support/sandboxes.ts';
+
+const script = `
+rules:
+  - when: { contains: slowly }
+    turns: [{ text: "slow\\n", latencyMs: 6000 }]
+  - when: { contains: wrongly }
+    turns: [{ text: "wrong \\e[31mred\\e[0m\\n" }]
+default: { turns: [{ text: "right\\n" }] }
+`;
+
+type Task = { name: string; prompt?: string; rest?: string };
+
+const runFile = (repository: string, tasks: Task[], defaults = '') => `
+repository: ${repository}
+baseBranch: main
+defaults:
+  model: scripted/script.yaml
+  agent: { kind: prompt, file: unused.txt }
+  verify: sh check.sh
+${defaults}
+tasks:
+${tasks
+  .map(
+    ({ name, prompt = 'do it', rest = '' }) => `  - name: ${name}
+    description: Add ${name}
+    prompt: ${prompt}
+    agent: { kind: prompt, file: ${name}.txt }
+    ${rest}`,
+  )
+  .join('\n')}
+`;
+
+/** Fails, with the words of the file, where a file says that it is wrong. */
+const check = 'if grep -h wrong *.txt; then exit 3; fi\n';
+
+let cli: CommandLine;
+const engine = sandboxes();
+
+beforeAll(async () => {
+  cli = await CommandLine.create({ 'check.sh': check, 'first.txt': 'right\n' });
+  await cli.write('script.yaml', script);
+}, 60_000);
+
+afterAll(async () => {
+  await cli[Symbol.asyncDispose]();
+}, 60_000);
+
+async function run(name: string, tasks: Task[], options: string[] = [], defaults = '') {
+  const file = await cli.write(`${name}.yaml`, runFile(cli.repository.path, tasks, defaults));
+  return cli.run(['run', file, '--engine', engine, '--request-id', name, ...options]);
+}
+
+const idOf = (requestId: string) => runIdOf('default', requestId);
+
+test('without a stack a question says how to start one, and leaves nothing behind', async () => {
+  const outcome = await cli.run(['ls']);
+  expect(outcome).toMatchObject({ exitCode: 3, out: '' });
+  expect(outcome.err).toContain('start one with "coppice up"');
+  expect(existsSync(cli.home)).toBe(false);
+});
+
+test('a wrong run file is answered with its place before anything is started', async () => {
+  const file = await cli.write('wrong.yaml', 'repository: .\nbaseBranch: main\ntasks:\n  - { name: a }\n');
+  const outcome = await cli.run(['run', file]);
+  expect(outcome.exitCode).toBe(2);
+  expect(outcome.err).toContain(`${file}:4:5: tasks[0].description: expected string, received nothing`);
+  expect(existsSync(cli.home)).toBe(false);
+});
+
+test.each([
+  [['frobnicate'], "unknown command 'frobnicate'"],
+  [['run'], "missing required argument 'file'"],
+  [['run', 'x.yaml', '--engine', 'vm'], 'Allowed choices are auto, docker, bubblewrap, none'],
+  [['ls', '--limit', 'many'], 'A number from 1 to 500'],
+  [['ls', '--tenant', 'A B'], 'unknown option'],
+  [['--tenant', 'A B', 'ls'], 'A tenant has lower-case letters'],
+  [['run', 'missing.yaml'], 'missing.yaml: there is no such file'],
+])('%j is wrong usage', async (commandArguments, expected) => {
+  const outcome = await cli.run(commandArguments);
+  expect(outcome).toMatchObject({ exitCode: 2, out: '' });
+  expect(outcome.err).toContain(expected);
+});
+
+test('help has examples and tells the exit codes', async () => {
+  const outcome = await cli.run(['--help']);
+  expect(outcome.exitCode).toBe(0);
+  expect(outcome.out).toContain('coppice run plan.yaml --detach');
+  expect(outcome.out).toMatch(/130 +detached by Ctrl-C/);
+});
+
+test(
+  'run starts the stack, shows plain lines into a pipe, and tells why a task was kept out',
+  { timeout: 120_000 },
+  async () => {
+    const outcome = await run('mixed', [
+      { name: 'good' },
+      { name: 'bad', prompt: 'wrongly' },
+      { name: 'later', rest: 'dependsOn: [good]' },
+      { name: 'never', rest: 'dependsOn: [bad]' },
+    ]);
+    expect(outcome.exitCode).toBe(1);
+    expect(outcome.out).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F]/);
+    expect(outcome.out).toMatch(/^\d\d:\d\d:\d\d good: merged$/m);
+    expect(outcome.out).toMatch(/^✘ bad +failed +.*exit code 3$/m);
+    expect(outcome.out).toContain('    | wrong red');
+    expect(outcome.out).toMatch(/^✔ later +merged/m);
+    expect(outcome.out).toMatch(/^[✘-] never +\w+ +.*bad/m);
+    expect(outcome.err).toContain('the stack goes on in the background');
+    expect(await cli.repository.show('good.txt')).toBe('right\n');
+    expect(await cli.repository.show('bad.txt')).toBeNull();
+  },
+);
+
+test('the same request id is the same run', { timeout: 60_000 }, async () => {
+  const head = await cli.repository.head();
+  const outcome = await run('mixed', [
+    { name: 'good' },
+    { name: 'bad', prompt: 'wrongly' },
+    { name: 'later', rest: 'dependsOn: [good]' },
+    { name: 'never', rest: 'dependsOn: [bad]' },
+  ]);
+  expect(outcome.exitCode).toBe(1);
+  expect(outcome.err).toContain('was submitted before with this request id');
+  expect(await cli.repository.head()).toBe(head);
+  const other = await run('mixed', [{ name: 'else' }]);
+  expect(other.exitCode).toBe(2);
+  expect(other.err).toContain('requestId: expected an id that names no other run');
+});
+
+test('--json writes events alone, one a line', { timeout: 60_000 }, async () => {
+  const outcome = await run('json', [{ name: 'one' }, { name: 'two' }], ['--json']);
+  expect(outcome.exitCode).toBe(0);
+  const events = outcome.out
+    .trim()
+    .split('\n')
+    .map((line) => coppiceEventSchema.parse(JSON.parse(line)));
+  expect(events[0]?.type).toBe('coppice.run-submitted');
+  expect(events.at(-1)).toMatchObject({ type: 'coppice.run-ended', data: { state: 'succeeded' } });
+  const again = await cli.run(['watch', idOf('json'), '--json']);
+  expect(again).toMatchObject({ exitCode: 0, out: outcome.out });
+});
+
+test('what the orchestrator refuses has its place in the file, too', { timeout: 60_000 }, async () => {
+  const unknown = await run('unknown', [{ name: 'a', rest: 'dependsOn: [b]' }]);
+  expect(unknown.exitCode).toBe(2);
+  expect(unknown.err).toMatch(/unknown\.yaml:\d+:17: tasks\[0\]\.dependsOn\[0\]: expected the name of a task/);
+  const file = await cli.write('branch.yaml', runFile(cli.repository.path, [{ name: 'a' }]).replace('main', 'absent'));
+  const branch = await cli.run(['run', file, '--engine', engine]);
+  expect(branch.exitCode).toBe(2);
+  expect(branch.err).toMatch(/branch\.yaml:3:1: baseBranch: .*"absent"/);
+});
+
+test('Ctrl-C detaches, the run goes on; then a person merges it', { timeout: 90_000 }, async () => {
+  const file = await cli.write(
+    'manual.yaml',
+    runFile(cli.repository.path, [{ name: 'asks', prompt: 'slowly', rest: 'merge: manual' }]),
+  );
+  await using process_ = cli.start(['run', file, '--engine', engine, '--request-id', 'manual']);
+  await process_.waitForLine('asks: working');
+  expect(await process_.kill('SIGINT')).toEqual({ code: 130, signal: null });
+  const said = process_.lines.map(({ text }) => text).join('\n');
+  expect(said).toContain(`coppice watch ${idOf('manual')}`);
+  expect(said).toContain(`coppice cancel ${idOf('manual')}`);
+
+  const watched = await cli.run(['watch', idOf('manual').slice(0, 8)]);
+  expect(watched.exitCode).toBe(4);
+  expect(watched.out).toContain(`coppice merge ${idOf('manual')}/asks`);
+  const diff = await cli.run(['diff', `${idOf('manual')}/asks`]);
+  execFileSync('git', ['-C', cli.repository.path, 'apply', '--check'], { input: diff.out });
+  expect((await cli.run(['merge', `${idOf('manual')}/asks`])).exitCode).toBe(0);
+  expect((await cli.run(['watch', idOf('manual')])).exitCode).toBe(0);
+  const shown = await cli.run(['show', `${idOf('manual')}/asks`, '--json']);
+  const task = taskViewSchema.parse(JSON.parse(shown.out));
+  expect(task).toMatchObject({ state: 'merged', landedCommit: await cli.repository.head() });
+  const twice = await cli.run(['merge', task.taskId]);
+  expect(twice.exitCode).toBe(2);
+});
+
+test('a protected path waits for approval; rejected, it stays out', { timeout: 90_000 }, async () => {
+  const tasks = [{ name: 'wanted' }, { name: 'unwanted' }];
+  const asked = await run('protected', tasks, [], '  protect: ["*.txt"]');
+  expect(asked.exitCode).toBe(4);
+  expect(asked.out).toContain(`coppice approve ${idOf('protected')}/wanted`);
+  expect((await cli.run(['approve', `${idOf('protected')}/wanted`])).exitCode).toBe(0);
+  const rejected = await cli.run(['reject', `${idOf('protected')}/unwanted`, '--reason', 'not that one']);
+  expect(rejected.exitCode).toBe(0);
+  const watched = await cli.run(['watch', idOf('protected')]);
+  expect(watched.exitCode).toBe(1);
+  expect(watched.out).toContain('not that one');
+  expect(await cli.repository.show('wanted.txt')).toBe('right\n');
+  expect(await cli.repository.show('unwanted.txt')).toBeNull();
+});
+
+test(
+  'a stack that is killed during work is started again, and the run goes on to one merge',
+  { timeout: 120_000 },
+  async () => {
+    const detached = await run('killed', [{ name: 'survivor', prompt: 'slowly' }], ['--detach', '--json']);
+    expect(JSON.parse(detached.out)).toEqual({ runId: idOf('killed'), requestId: 'killed' });
+    await eventually(async () => (await cli.run(['show', idOf('killed')])).out.includes('working'), {
+      intervalMs: 200,
+    });
+    const before = await cli.stackProcess();
+    process.kill(before, 'SIGKILL');
+    const up = await cli.run(['up', '--engine', engine]);
+    expect(up.exitCode).toBe(0);
+    expect(up.out).toMatch(/ended the nats-server \(process \d+\) that a killed stack had left/);
+    expect(await cli.stackProcess()).not.toBe(before);
+    const watched = await cli.run(['watch', idOf('killed')]);
+    expect(watched.exitCode).toBe(0);
+    const merges = (await cli.repository.git('log', '--format=%H', '--', 'survivor.txt')).split('\n');
+    expect(merges).toHaveLength(1);
+  },
+);
+
+test('cancel stops a run', { timeout: 60_000 }, async () => {
+  await run('cancelled', [{ name: 'stopped', prompt: 'slowly' }], ['--detach']);
+  expect((await cli.run(['cancel', idOf('cancelled'), '--reason', 'changed my mind'])).exitCode).toBe(0);
+  const watched = await cli.run(['watch', idOf('cancelled')]);
+  expect(watched.exitCode).toBe(1);
+  expect(watched.out).toMatch(/stopped +cancelled/);
+});
+
+test('the stack can be reached by its address, as any stack elsewhere', { timeout: 60_000 }, async () => {
+  const { servers, user, password } = await cli.connection();
+  const environment = { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: password, COPPICE_HOME: `${cli.home}-none` };
+  const listed = await cli.run(['ls', '--json'], environment);
+  expect(listed.exitCode).toBe(0);
+  expect(listed.out).toContain(idOf('mixed'));
+  expect(existsSync(`${cli.home}-none`)).toBe(false);
+  expect((await cli.run(['up'], environment)).exitCode).toBe(2);
+  const anonymous = await cli.run(['ls'], { ...environment, NATS_USER: '', NATS_PASSWORD: '' });
+  expect(anonymous.exitCode).toBe(3);
+  expect(anonymous.err).toContain('refuses this user');
+  const otherTenant = await cli.run(['--tenant', 'someone-else', 'ls', '--json'], environment);
+  expect(otherTenant).toMatchObject({ exitCode: 0, out: '' });
+});
+
+test('down ends it; a second time there is nothing to end', { timeout: 90_000 }, async () => {
+  const pid = await cli.stackProcess();
+  expect((await cli.run(['down'])).exitCode).toBe(0);
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  const again = await cli.run(['down']);
+  expect(again).toMatchObject({ exitCode: 0, err: '' });
+  expect(again.out).toContain('nothing runs');
+});
+
+test('where a stack isolates nothing, run refuses unless that is asked for', { timeout: 90_000 }, async () => {
+  await using other = await CommandLine.create({ 'check.sh': check });
+  await other.write('script.yaml', script);
+  const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'a' }]));
+  const up = await other.run(['up', '--engine', 'none']);
+  expect(up.err).toContain('Nothing keeps them from your files');
+  const refused = await other.run(['run', file]);
+  expect(refused.exitCode).toBe(2);
+  expect(refused.err).toContain('coppice run --engine none');
+  const accepted = await other.run(['run', file, '--engine', 'none']);
+  expect(accepted.err).toContain('WARNING');
+  expect(accepted.exitCode).toBe(0);
+});

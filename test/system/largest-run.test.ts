@@ -1,0 +1,73 @@
+import { buckets, runLimits } from '@coppice/contracts';
+import { temporaryRepository } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Stack } from '../support/stack.ts';
+
+/** The largest run that is allowed: its actor's value stays within its limit, and every task is told and ends. */
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await Stack.start({
+    engine: 'none',
+    script: `
+rules: [{ when: { contains: wait }, turns: [{ text: late, latencyMs: 600000 }] }]
+default: { turns: [{ fault: { kind: error, message: no, retryable: false } }] }
+`,
+  });
+}, 180_000);
+afterAll(() => stack?.stop());
+
+const longest = (text: string, length: number) => text.padEnd(length, 'x');
+/** As much as fits a request: names and descriptions of full length, ten dependencies each. */
+const task = (index: number, prompt: string) => ({
+  name: longest(`task-${index}-`, 63),
+  description: longest(`Task ${index} `, 200),
+  prompt: longest(prompt, 300),
+  agent: { kind: 'prompt', file: 'x.txt' },
+  verify: 'true',
+});
+const nameOf = (index: number) => longest(`task-${index}-`, 63);
+
+async function valueBytes(runId: string): Promise<number> {
+  return (await stack.bus.keyValue(buckets.actors).get(`run.default.${runId}`))?.value.length ?? 0;
+}
+
+describe(`a run of ${runLimits.tasksMax} tasks`, () => {
+  test('in which the first fails: all that depend on it end with the reason', async () => {
+    await using repository = await temporaryRepository();
+    const tasks = Array.from({ length: runLimits.tasksMax }, (_, index) => {
+      const dependsOn =
+        index === 0 ? [] : Array.from({ length: Math.min(index, 10) }, (_unused, back) => nameOf(index - 1 - back));
+      return { ...task(index, 'fail'), dependsOn };
+    });
+    const { runId } = await stack.submit({
+      repository: repository.path,
+      baseBranch: 'main',
+      defaults: { model: stack.model },
+      tasks,
+    });
+    const run = await stack.ended(runId, 120_000);
+    expect(run.state).toBe('failed');
+    expect(run.tasks).toHaveLength(runLimits.tasksMax);
+    expect(run.tasks.filter(({ state }) => state === 'failed')).toHaveLength(runLimits.tasksMax);
+    expect(run.tasks.at(-1)?.reason).toMatch(/^depends on task-489-x+/);
+    expect(await valueBytes(runId)).toBeLessThan(256 * 1024);
+  }, 180_000);
+
+  test('that is cancelled: all end as cancelled', async () => {
+    await using repository = await temporaryRepository();
+    const tasks = Array.from({ length: runLimits.tasksMax }, (_, index) => task(index, 'wait'));
+    const { runId } = await stack.submit({
+      repository: repository.path,
+      baseBranch: 'main',
+      concurrency: 4,
+      defaults: { model: stack.model },
+      tasks,
+    });
+    await stack.cancelRun(runId);
+    const run = await stack.ended(runId, 120_000);
+    expect(run.state).toBe('cancelled');
+    expect(new Set(run.tasks.map(({ state }) => state))).toEqual(new Set(['cancelled']));
+    expect(await valueBytes(runId)).toBeLessThan(256 * 1024);
+  }, 180_000);
+});
