@@ -2,14 +2,16 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { liveBufferBytesMax, liveChunkBytesMax, logBytesMax } from './limits.ts';
 import type { CapturedOutput, OutputChunk } from './port.ts';
 
-/** Keeps the first and the last `keepBytes` of a stream, however long it gets. */
+const headBytesAtFirst = 4096;
+
+/** Keeps the first and the last `keepBytes` of a stream, however long it gets and in however small pieces. */
 export class BoundedCapture {
   readonly #keepBytes: number;
-  readonly #head: Buffer[] = [];
+  #head = Buffer.alloc(0);
   #headBytes = 0;
-  /** Whole chunks of at most `keepBytes`, of which the oldest go as soon as the younger ones are enough. */
-  #tail: Buffer[] = [];
-  #tailBytes = 0;
+  /** A ring, made when the head is full. The next byte goes to `#tailAt`. */
+  #tail: Buffer | undefined;
+  #tailAt = 0;
   #totalBytes = 0;
 
   constructor(keepBytes: number) {
@@ -19,40 +21,45 @@ export class BoundedCapture {
   push(chunk: Buffer): void {
     this.#totalBytes += chunk.length;
     const headPart = chunk.subarray(0, this.#keepBytes - this.#headBytes);
-    if (headPart.length > 0) {
-      // Copied: a slice would keep its whole (pooled or large) buffer alive.
-      this.#head.push(Buffer.from(headPart));
-      this.#headBytes += headPart.length;
-    }
-    const rest = chunk.subarray(headPart.length);
-    if (rest.length === 0) return;
-    const tailPart = Buffer.from(rest.subarray(Math.max(0, rest.length - this.#keepBytes)));
-    this.#tail.push(tailPart);
-    this.#tailBytes += tailPart.length;
-    this.#trimTail();
+    if (headPart.length > 0) this.#pushHead(headPart);
+    if (headPart.length < chunk.length) this.#pushTail(chunk.subarray(headPart.length));
   }
 
-  #trimTail(): void {
-    let first = this.#tail[0];
-    while (first !== undefined && this.#tailBytes - first.length >= this.#keepBytes) {
-      this.#tail.shift();
-      this.#tailBytes -= first.length;
-      first = this.#tail[0];
+  #pushHead(part: Buffer): void {
+    const bytes = this.#headBytes + part.length;
+    if (bytes > this.#head.length) {
+      const size = Math.max(bytes, this.#head.length * 2, headBytesAtFirst);
+      const grown = Buffer.alloc(Math.min(size, this.#keepBytes));
+      this.#head.copy(grown, 0, 0, this.#headBytes);
+      this.#head = grown;
     }
-    // A flood of tiny chunks would keep an array entry for each of them.
-    if (this.#tail.length > 1024) this.#tail = [Buffer.concat(this.#tail)];
+    part.copy(this.#head, this.#headBytes);
+    this.#headBytes = bytes;
+  }
+
+  #pushTail(rest: Buffer): void {
+    const tail = (this.#tail ??= Buffer.alloc(this.#keepBytes));
+    const part = rest.subarray(Math.max(0, rest.length - tail.length));
+    const untilEnd = part.copy(tail, this.#tailAt);
+    part.copy(tail, 0, untilEnd);
+    this.#tailAt = (this.#tailAt + part.length) % tail.length;
   }
 
   result(): CapturedOutput {
-    const head = Buffer.concat(this.#head);
-    const tailKept = Buffer.concat(this.#tail);
-    const tail = tailKept.subarray(Math.max(0, tailKept.length - this.#keepBytes));
-    const missing = this.#totalBytes - head.length - tail.length;
-    if (missing === 0) {
-      return { text: Buffer.concat([head, tail]).toString('utf8'), totalBytes: this.#totalBytes, truncated: false };
-    }
+    const head = this.#head.subarray(0, this.#headBytes);
+    const afterHead = this.#totalBytes - this.#headBytes;
+    const missing = Math.max(0, afterHead - this.#keepBytes);
+    const tail = this.#orderedTail(afterHead);
+    const totalBytes = this.#totalBytes;
+    if (missing === 0) return { text: Buffer.concat([head, tail]).toString('utf8'), totalBytes, truncated: false };
     const text = `${head.toString('utf8')}\n… ${missing} bytes left out …\n${tail.toString('utf8')}`;
-    return { text, totalBytes: this.#totalBytes, truncated: true };
+    return { text, totalBytes, truncated: true };
+  }
+
+  #orderedTail(afterHead: number): Buffer {
+    if (this.#tail === undefined) return Buffer.alloc(0);
+    if (afterHead < this.#keepBytes) return this.#tail.subarray(0, afterHead);
+    return Buffer.concat([this.#tail.subarray(this.#tailAt), this.#tail.subarray(0, this.#tailAt)]);
   }
 }
 

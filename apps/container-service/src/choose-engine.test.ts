@@ -1,0 +1,38 @@
+import { chmod } from 'node:fs/promises';
+import path from 'node:path';
+import { temporaryFolder } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { chooseEngine } from './choose-engine.ts';
+
+test('where nothing works it says what was tried, why it failed and what to do, and never falls back to none', async () => {
+  await using folder = await temporaryFolder('choose-engine');
+  const choice = chooseEngine({
+    choice: 'auto',
+    dataFolder: folder.path,
+    stateFolder: path.join(folder.path, 'state'),
+    stackId: 'choose',
+    dockerSocket: path.join(folder.path, 'no.sock'),
+    bubblewrapProgram: path.join(folder.path, 'no-bwrap'),
+  });
+  await expect(choice).rejects.toMatchObject({
+    code: 'engine-unavailable',
+    message: expect.stringMatching(/docker: .*no\.sock.*bubblewrap: .*no-bwrap.*COPPICE_ENGINE=none/s) as string,
+  });
+});
+
+test('engine none is there for who asks for it, and reports that it isolates nothing', async () => {
+  await using folder = await temporaryFolder('choose-engine');
+  // Commands run as another user than root.
+  await chmod(folder.path, 0o755);
+  const { engine, report } = await chooseEngine({
+    choice: 'none',
+    dataFolder: folder.path,
+    stateFolder: path.join(folder.path, 'state'),
+    stackId: 'choose',
+  });
+  expect(report.engine).toBe('none');
+  for (const name of ['networkNone', 'readOnlyRoot', 'memory', 'pids', 'disk'] as const) {
+    expect(report.enforces[name]).toMatchObject({ enforced: false });
+  }
+  await engine.close();
+});

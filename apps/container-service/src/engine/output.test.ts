@@ -1,0 +1,42 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { liveBufferBytesMax } from './limits.ts';
+import { BoundedCapture, LiveOutput } from './output.ts';
+
+test('what is captured is the beginning and the end of whatever came, in whatever pieces', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.string({ unit: 'binary-ascii', maxLength: 40 }), { maxLength: 60 }),
+      fc.integer({ min: 1, max: 64 }),
+      (pieces, keepBytes) => {
+        const capture = new BoundedCapture(keepBytes);
+        for (const piece of pieces) capture.push(Buffer.from(piece));
+        const whole = pieces.join('');
+        const missing = whole.length - 2 * keepBytes;
+        const expected =
+          missing <= 0
+            ? whole
+            : `${whole.slice(0, keepBytes)}\n… ${missing} bytes left out …\n${whole.slice(-keepBytes)}`;
+        expect(capture.result()).toEqual({ text: expected, totalBytes: whole.length, truncated: missing > 0 });
+      },
+    ),
+  );
+});
+
+test('a million tiny pieces cost no more than what is kept', () => {
+  const capture = new BoundedCapture(1_000_000);
+  const piece = Buffer.from('x');
+  for (let count = 0; count < 3_000_000; count++) capture.push(piece);
+  expect(capture.result()).toMatchObject({ totalBytes: 3_000_000, truncated: true });
+}, 20_000);
+
+test('a consumer that never answers holds up neither memory nor the end', async () => {
+  let calls = 0;
+  const live = new LiveOutput(() => {
+    calls++;
+    return new Promise(() => undefined);
+  });
+  for (let count = 0; count < 100; count++) live.push('stdout', Buffer.alloc(liveBufferBytesMax / 10));
+  await live.finish(50);
+  expect(calls).toBe(1);
+});
