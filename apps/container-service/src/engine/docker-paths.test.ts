@@ -4,11 +4,11 @@ import { translationOf } from './docker-paths.ts';
 test('a path goes through the innermost mount that holds it', () => {
   const translate = translationOf([
     { Source: '/host/data', Destination: '/data' },
-    { Source: '/host/volumes/work/_data', Destination: '/data/work' },
+    { Source: '/host/volumes/trees/_data', Destination: '/data/trees' },
   ]);
   expect(translate('/data')).toBe('/host/data');
   expect(translate('/data/a/b')).toBe('/host/data/a/b');
-  expect(translate('/data/work/tree')).toBe('/host/volumes/work/_data/tree');
-  expect(translate('/data/workshop')).toBe('/host/data/workshop');
+  expect(translate('/data/trees/tree')).toBe('/host/volumes/trees/_data/tree');
+  expect(translate('/data/treeshop')).toBe('/host/data/treeshop');
   expect(translate('/elsewhere')).toBe('/elsewhere');
 });

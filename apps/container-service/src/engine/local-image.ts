@@ -26,7 +26,10 @@ async function rootfsProgram(): Promise<RootfsProgram> {
 /** Names what a root file system made here and now would hold; finding it out asks git and Node, so it is kept. */
 let key: Promise<string> | undefined;
 export function localRootfsKey(): Promise<string> {
-  return (key ??= rootfsProgram().then((program) => program.rootfsKey()));
+  const asked = (key ??= rootfsProgram().then((program) => program.rootfsKey()));
+  // A failure isn't kept: what was missing may be there the next time.
+  asked.catch(() => (key = undefined));
+  return asked;
 }
 
 const building = new Map<string, Promise<string>>();

@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { shortHash } from '@coppice/contracts';
 
-export interface RunningEntry {
+interface RunningEntry {
   sandboxId: string;
   execId: string;
   pid: number;
@@ -45,7 +45,7 @@ export class RunningCommands {
   }
 }
 
-export async function runs(entry: RunningEntry): Promise<boolean> {
+async function runs(entry: RunningEntry): Promise<boolean> {
   if (entry.startTime !== null) return (await startTimeOf(entry.pid)) === entry.startTime;
   try {
     process.kill(entry.pid, 0);

@@ -1,5 +1,5 @@
 import { lstat, realpath } from 'node:fs/promises';
-import { dirname, join, posix, sep } from 'node:path';
+import { posix } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import type { SandboxRecord } from './launcher.ts';
 import { environmentBytesMax, limitsDefault, limitsRange, mountsMax } from './limits.ts';
@@ -138,15 +138,4 @@ export async function recordOf(
 export function resolveInSandbox(path: string, field: string): string {
   if (path.includes('\0')) refuse(`${field} holds a NUL`);
   return posix.resolve(workspaceTarget, path);
-}
-
-/** The real path of a folder of which only the last parts may not exist yet. */
-export async function realFolder(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    const parent = dirname(path);
-    if (codeOf(error) !== 'ENOENT' || parent === path) throw error;
-    return join(await realFolder(parent), path.slice(parent.endsWith(sep) ? parent.length : parent.length + 1));
-  }
 }

@@ -14,7 +14,7 @@ import {
 import { eventually, type NatsServer } from '@coppice/testing';
 
 export const tenant = 'default';
-export const runId = 'raaaaaaaaaaaaaaaa';
+const runId = 'raaaaaaaaaaaaaaaa';
 const mebibyte = 1024 * 1024;
 
 export const ownerOf = (taskId: string) => ({ tenant, runId, taskId });
