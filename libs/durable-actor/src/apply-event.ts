@@ -6,7 +6,7 @@ import type { ActorDefinition } from './definition.ts';
 import { TransitionFailed, Unrestorable } from './errors.ts';
 import { cancelEffect, mapActions, pushResult } from './map-actions.ts';
 import type { Draft, OrderedAction } from './map-actions.ts';
-import { stateText } from './value.ts';
+import { faultOfAddress, stateText } from './value.ts';
 import type { ActorValue, Answer, Deferred, PersistedMachine } from './value.ts';
 
 /**
@@ -36,6 +36,8 @@ export function begin(
   nowMs: number,
 ): Work {
   const { kind, version, hash, machine } = definition;
+  const fault = faultOfAddress({ kind, id });
+  if (fault !== null) throw new TransitionFailed(fault);
   const draft: Draft = {
     format: 1,
     kind,

@@ -1,8 +1,8 @@
 import type { Bus } from '@coppice/bus';
-import { CoppiceError, actorIdSchema, buckets, outcomeSchema, subjects } from '@coppice/contracts';
+import { CoppiceError, buckets, outcomeSchema, subjects } from '@coppice/contracts';
 import type { ActorMessage, Outcome } from '@coppice/contracts';
 import { Unrestorable } from './errors.ts';
-import { actorKey, decodeStored, stateText } from './value.ts';
+import { actorKey, decodeStored, faultOfAddress, stateText } from './value.ts';
 import type { ActorValue, Parked } from './value.ts';
 
 /** How those who aren't actors talk to actors, and look at them. */
@@ -26,7 +26,7 @@ export async function sendEvent(
   },
 ): Promise<Sent> {
   const { kind, id, event, messageId, awaitAnswerMs } = options;
-  requireId(id);
+  requireAddress({ kind, id });
   const issuedAt = new Date().toISOString();
   const post = async (answerTo?: string) => {
     const message: ActorMessage = {
@@ -77,7 +77,7 @@ export async function createActor(
   options: Address & { input: unknown; messageId: string; event?: { type: string } & Record<string, unknown> },
 ): Promise<void> {
   const { kind, id, input, messageId, event } = options;
-  requireId(id);
+  requireAddress({ kind, id });
   const issuedAt = new Date().toISOString();
   const message: ActorMessage = {
     type: 'create',
@@ -110,7 +110,7 @@ export type ActorView = {
 
 /** An actor as it is stored now; null where there is none. A parked actor shows what it was, as far as that can be read. */
 export async function readActor(bus: Bus, kind: string, id: string): Promise<ActorView | null> {
-  requireId(id);
+  requireAddress({ kind, id });
   const entry = await bus.keyValue(buckets.actors).get(actorKey(kind, id));
   return entry === null ? null : viewOf(kind, id, entry.value, entry.revision);
 }
@@ -156,6 +156,7 @@ function decodeLeniently(bytes: Uint8Array): { value: ActorValue | null; parked:
   }
 }
 
-function requireId(id: string): void {
-  if (!actorIdSchema.safeParse(id).success) throw new CoppiceError('invalid-request', `not an actor's id: ${id}`);
+function requireAddress(address: Address): void {
+  const fault = faultOfAddress(address);
+  if (fault !== null) throw new CoppiceError('invalid-request', fault);
 }

@@ -134,6 +134,11 @@ describe('a sender', () => {
     await expect(
       sendEvent(harness.bus, { kind: 'job', id: 'No*', event: { type: 'x' }, messageId: 'm' }),
     ).rejects.toMatchObject({ code: 'invalid-request' });
+    const long = harness.create('job', 'x'.repeat(200));
+    await expect(long).rejects.toMatchObject({
+      code: 'invalid-request',
+      message: expect.stringContaining('longer than'),
+    });
   });
 });
 

@@ -4,6 +4,8 @@ export const actorLimits = {
   valueBytesMax: 256 * 1024,
   /** Kept free in every value, so that a full actor can still be parked with a note beside its unchanged bytes. */
   parkingReserveBytes: 8 * 1024,
+  /** Kind and id together: they are part of effect ids, which are tokens of subjects and keys. */
+  addressLengthMax: 180,
   /** Events kept for a state that will handle them; more are refused. */
   deferredMax: 64,
   /** Ids of events from outside that are recognised when they come again. A repeat after so many others is applied again. */

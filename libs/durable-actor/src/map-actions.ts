@@ -1,9 +1,10 @@
-import { actorIdSchema, subjects, tokenSchema } from '@coppice/contracts';
+import { subjects, tokenSchema } from '@coppice/contracts';
 import type { ActorMessage, ReplyTo } from '@coppice/contracts';
 import type { EventObject } from 'xstate';
 import type { ActorDefinition } from './definition.ts';
 import { TransitionFailed } from './errors.ts';
 import { actorLimits } from './limits.ts';
+import { faultOfAddress } from './value.ts';
 import type { ActorValue, InFlight, OutboxItem, RequestOrigin } from './value.ts';
 
 /**
@@ -224,8 +225,8 @@ function requireToken(text: string, what: string): string {
   throw new TransitionFailed(`${what} is not one token: ${text}`);
 }
 
-function requireAddress(to: ReplyTo): ReplyTo {
-  requireToken(to.kind, 'the kind of an actor');
-  if (actorIdSchema.safeParse(to.id).success) return { kind: to.kind, id: to.id };
-  throw new TransitionFailed(`not an actor's id: ${to.id}`);
+function requireAddress({ kind, id }: ReplyTo): ReplyTo {
+  const fault = faultOfAddress({ kind, id });
+  if (fault !== null) throw new TransitionFailed(fault);
+  return { kind, id };
 }

@@ -1,6 +1,8 @@
+import { actorIdSchema, tokenSchema } from '@coppice/contracts';
 import type { ActorMessage, Outcome, ReplyTo } from '@coppice/contracts';
 import { Unrestorable } from './errors.ts';
 import type { ParkCode } from './errors.ts';
+import { actorLimits } from './limits.ts';
 
 /**
  * What an actor is while nobody works on it: one value in KV `coppice-actors`, key `<kind>.<id>`.
@@ -93,6 +95,16 @@ const newline = 0x0a;
 const parkedStart = '{"parked":';
 
 export const actorKey = (kind: string, id: string): string => `${kind}.${id}`;
+
+/** Null where the two name an actor, else what is wrong with them. */
+export function faultOfAddress({ kind, id }: ReplyTo): string | null {
+  if (!tokenSchema.safeParse(kind).success) return `not an actor's kind: ${kind}`;
+  if (!actorIdSchema.safeParse(id).success) return `not an actor's id: ${id}`;
+  const { addressLengthMax } = actorLimits;
+  return kind.length + id.length <= addressLengthMax
+    ? null
+    : `an actor's name is longer than ${addressLengthMax}: ${id}`;
+}
 
 export const encodeValue = (value: ActorValue): Uint8Array => encoder.encode(JSON.stringify(value));
 
