@@ -73,7 +73,10 @@ function taskLines({ terminal }: Session, task: TaskView): string[] {
     ['rescue', task.rescue],
     ['protected', task.protectedPaths.length === 0 ? null : task.protectedPaths.join(', ')],
     ['files changed', task.filesChanged === null ? null : String(task.filesChanged)],
-    ['model', `${task.modelTurns} turns${unknown}; ${inputTokens} tokens in, ${outputTokens} out${cost}`],
+    [
+      'model',
+      `${task.modelTurns} ${task.modelTurns === 1 ? 'turn' : 'turns'}${unknown}; ${inputTokens} tokens in, ${outputTokens} out${cost}`,
+    ],
     ['created', task.createdAt],
     ['ended', task.endedAt],
   ];

@@ -8,6 +8,7 @@ import type { Terminal } from '../output/terminal.ts';
 import { connectTo, embeddedConnection, remoteFrom } from '../stack/connect.ts';
 import { homeFrom } from '../stack/home.ts';
 import type { Home } from '../stack/home.ts';
+import { requirePassable } from '../stack/passable.ts';
 import type { EngineChoice } from '../stack/services.ts';
 import { ensureStack } from '../stack/start-stack.ts';
 import { runningStack } from '../stack/status.ts';
@@ -59,6 +60,7 @@ export async function startedStack(
   onLine: (line: string) => void,
 ): Promise<{ home: Home; status: StackStatus; started: boolean }> {
   const home = homeFrom(session.environment);
+  requirePassable(home, engine);
   const { status, started } = await ensureStack({
     home,
     command: [process.execPath, mainFile, 'up', '--foreground', '--engine', engine],

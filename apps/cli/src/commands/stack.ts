@@ -2,6 +2,7 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { remoteFrom } from '../stack/connect.ts';
 import { homeFrom } from '../stack/home.ts';
+import { requirePassable } from '../stack/passable.ts';
 import { imagesFolder, natsServerProgram } from '../stack/programs.ts';
 import { StackRuns, runStack } from '../stack/run-stack.ts';
 import { embeddedServices } from '../stack/services.ts';
@@ -37,6 +38,7 @@ export async function upCommand(
 
 async function inForeground(session: Session, engine: EngineChoice): CommandResult {
   const home = homeFrom(session.environment);
+  requirePassable(home, engine);
   const stopping = new AbortController();
   const stop = () => stopping.abort(new Error('told to stop'));
   process.on('SIGTERM', stop);

@@ -53,8 +53,10 @@ function row(
   const left = `${symbol} ${name} ${state}`;
   if (narrow) return paint(colours, truncate(left, columns - 1));
   const elapsed = task.startedAt === null ? '' : clockText((task.endedAt ?? now) - task.startedAt);
-  const detail = plainLine(task.landedCommit?.slice(0, 10) ?? task.reason ?? '');
-  const clock = elapsed.padStart(clockColumns);
-  const room = columns - 1 - left.length - clock.length - 3;
-  return `${paint(colours, left)} ${clock}  ${colours.dim(truncate(detail, room))}`;
+  const clock = ` ${elapsed.padStart(clockColumns)}  `;
+  const room = columns - 1 - left.length - clock.length;
+  const detail = truncate(plainLine(task.landedCommit?.slice(0, 10) ?? task.reason ?? ''), room);
+  // No spaces at the end of a line: terminals disagree whether such a line wraps when it is narrowed.
+  const right = `${clock}${colours.dim(detail)}`.trimEnd();
+  return right === '' ? paint(colours, left.trimEnd()) : `${paint(colours, left)}${right}`;
 }

@@ -1,0 +1,88 @@
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { startProcess, temporaryFolder, temporaryRepository } from '@coppice/testing';
+import type { FileContent, StartedProcess, TemporaryRepository } from '@coppice/testing';
+
+/** The `coppice` command as a person has it, with a home of its own and a small repository. */
+const mainFile = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
+const runMsMax = 90_000;
+
+export type Outcome = { exitCode: number | null; out: string; err: string };
+
+export class CommandLine implements AsyncDisposable {
+  readonly home: string;
+  readonly folder: string;
+  readonly repository: TemporaryRepository;
+  readonly #remove: () => Promise<void>;
+
+  private constructor(folder: string, repository: TemporaryRepository, remove: () => Promise<void>) {
+    this.folder = folder;
+    this.home = path.join(folder, 'home');
+    this.repository = repository;
+    this.#remove = remove;
+  }
+
+  static async create(files: Record<string, FileContent>): Promise<CommandLine> {
+    const folder = await temporaryFolder('cli');
+    // Without a sandbox a stack that is root runs commands as another user, which must get in.
+    await chmod(folder.path, 0o711);
+    const repository = await temporaryRepository({ files });
+    return new CommandLine(folder.path, repository, folder.remove);
+  }
+
+  #environment(extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+    return { NATS_URL: '', COPPICE_LOG_LEVEL: undefined, COPPICE_HOME: this.home, NO_COLOR: '', ...extra };
+  }
+
+  /** Runs it to its end, with its output into pipes. */
+  run(commandArguments: string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+    const { promise, resolve } = Promise.withResolvers<Outcome>();
+    const child = execFile(
+      process.execPath,
+      [mainFile, ...commandArguments],
+      {
+        env: { ...process.env, ...this.#environment(environment) },
+        cwd: this.folder,
+        timeout: runMsMax,
+        maxBuffer: 64 * 1024 * 1024,
+      },
+      (_error, out, err) => resolve({ exitCode: child.exitCode, out, err }),
+    );
+    return promise;
+  }
+
+  start(commandArguments: string[]): StartedProcess {
+    return startProcess(mainFile, commandArguments, this.#environment({}), { cwd: this.folder });
+  }
+
+  /** A file beside the run files. */
+  async write(name: string, text: string): Promise<string> {
+    const file = path.join(this.folder, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, text);
+    return file;
+  }
+
+  /** The process of the embedded stack. */
+  async stackProcess(): Promise<number> {
+    const status = JSON.parse(await readFile(path.join(this.home, 'stack', 'status.json'), 'utf8')) as {
+      process: { pid: number };
+    };
+    return status.process.pid;
+  }
+
+  async connection(): Promise<{ servers: string; user: string; password: string }> {
+    return JSON.parse(await readFile(path.join(this.home, 'stack', 'connection.json'), 'utf8')) as {
+      servers: string;
+      user: string;
+      password: string;
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.run(['down']);
+    await this.repository.remove();
+    await this.#remove();
+  }
+}
