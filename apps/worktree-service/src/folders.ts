@@ -114,7 +114,7 @@ export class Trash {
 }
 
 /** Removes a tree, folders that can't be read or written included. */
-export async function removeTree(path: string): Promise<void> {
+async function removeTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true });
   } catch {

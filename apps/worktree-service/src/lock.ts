@@ -16,7 +16,7 @@ import { tryFileLock, type FileLock } from '@coppice/service';
 
 const pollMsMin = 2;
 const pollMsMax = 50;
-export const lockWaitMsDefault = 5 * 60_000;
+const lockWaitMsDefault = 5 * 60_000;
 
 export type LockOptions = { waitMsMax?: number; signal?: AbortSignal | undefined };
 

@@ -9,7 +9,7 @@ import { Locks } from './lock.ts';
 import { join } from 'node:path';
 
 /** A user that owns nothing else on the host: the sandboxes of a stack that is root run as it. */
-export const sandboxUidDefault = 10_001;
+const sandboxUidDefault = 10_001;
 
 export type OpenOptions = {
   /** Absolute. Made where it is missing. */

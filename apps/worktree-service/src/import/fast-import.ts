@@ -183,5 +183,5 @@ const blobId = (content: Buffer, digits: number): string =>
     .digest('hex');
 
 /** A path as fast-import reads it: always quoted, everything unusual as octal. */
-export const quote = (path: string): string =>
+const quote = (path: string): string =>
   `"${path.replace(/[^ !#-[\]-~]/g, (byte) => `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;

@@ -37,7 +37,7 @@ function plainest(name: string): string {
     .toLowerCase();
 }
 
-export function isGitName(name: string): boolean {
+function isGitName(name: string): boolean {
   return name.split('\\').some((part) => {
     const plain = plainest(part);
     return plain === '.git' || /^git~[0-9]+$/.test(plain);

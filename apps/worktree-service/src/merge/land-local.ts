@@ -19,7 +19,7 @@ import {
 import type { Store } from '../repository/store.ts';
 import type { Landing } from './land.ts';
 import { transfer } from './transfer.ts';
-import { checkoutOf, inCheckout, isDirty } from './user-worktrees.ts';
+import { checkoutOf, inCheckout } from './user-worktrees.ts';
 
 export type LandRequest = {
   branch: string;
@@ -81,13 +81,7 @@ class LocalLanding {
       ]);
       return { status: 'landed', commit };
     }
-    if (checkout.busy) return this.#keep(checkout.path, `${branch} is being rebased or bisected in ${checkout.path}`);
-    if (await isDirty(this.#context, this.#origin, checkout.path, signal)) {
-      return this.#keep(
-        checkout.path,
-        `${branch} is checked out in ${checkout.path}, with changes that aren't committed`,
-      );
-    }
+    if (checkout.hindrance !== null) return this.#keep(checkout.path, checkout.hindrance);
     return this.#fastForward(checkout.path);
   }
 
@@ -187,5 +181,4 @@ class LocalLanding {
   }
 }
 
-export const shellQuote = (text: string): string =>
-  /^[\w./@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+const shellQuote = (text: string): string => (/^[\w./@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

@@ -5,8 +5,8 @@ import type { Context } from '../context.ts';
 import { nulSeparated, type GitOptions } from '../git/git.ts';
 import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
 
-/** Where a branch is checked out, or being rebased or bisected; null where it is in no checkout. */
-export type Checkout = { path: string; busy: boolean };
+/** Where a branch is checked out, and why that checkout can't be brought forward now (null: nothing known). */
+export type Checkout = { path: string; hindrance: string | null };
 
 /** How git is run in a checkout of the user's. */
 export const inCheckout = (origin: LocalOrigin, path: string): GitOptions => ({
@@ -15,6 +15,7 @@ export const inCheckout = (origin: LocalOrigin, path: string): GitOptions => ({
   account: origin.account,
 });
 
+/** Null where the branch is in no checkout. */
 export async function checkoutOf(
   context: Context,
   origin: LocalOrigin,
@@ -29,7 +30,7 @@ export async function checkoutOf(
   const paths: string[] = [];
   for (const line of [...nulSeparated(stdout), '']) {
     if (line.startsWith('worktree '))
-      [path, gone] = [Buffer.from(line.slice('worktree '.length), 'latin1').toString('utf8'), false];
+      [path, gone] = [placeOf(origin, Buffer.from(line.slice('worktree '.length), 'latin1').toString('utf8')), false];
     else if (line.startsWith('prunable')) gone = true;
     else if (line === `branch ${ref}`) found ??= path;
     else if (line === '' && path !== '') {
@@ -37,10 +38,31 @@ export async function checkoutOf(
       if (!gone) paths.push(path);
     }
   }
-  if (found !== null) return { path: found, busy: false };
+  if (found !== null) return { path: found, hindrance: await hindranceIn(context, origin, found, ref, signal) };
   const busy = gitDirsOf(origin).some((gitDir) => headOfWork(gitDir).includes(ref));
-  return busy ? { path: paths[0] ?? origin.address, busy: true } : null;
+  const somewhere = paths[0] ?? origin.address;
+  return busy ? { path: somewhere, hindrance: `${branch} is being rebased or bisected in ${somewhere}` } : null;
 }
+
+async function hindranceIn(
+  context: Context,
+  origin: LocalOrigin,
+  path: string,
+  ref: string,
+  signal?: AbortSignal,
+): Promise<string | null> {
+  const options = { ...inCheckout(origin, path), answers: [1, 128], signal };
+  const inside = await context.git.text(
+    ['rev-parse', '--is-inside-work-tree', '--symbolic-full-name', 'HEAD'],
+    options,
+  );
+  if (inside !== `true\n${ref}`) return `the branch is checked out, but not in ${path}, where git says`;
+  const dirty = await isDirty(context, origin, path, signal);
+  return dirty ? `the branch is checked out in ${path}, with changes that aren't committed` : null;
+}
+
+/** Of a git directory that isn't called .git, git tells that itself as the main checkout. */
+const placeOf = (origin: LocalOrigin, path: string): string => (path === origin.gitDir ? origin.address : path);
 
 const gitDirsOf = (origin: LocalOrigin): string[] => {
   const linked = join(origin.gitDir, 'worktrees');
@@ -60,12 +82,7 @@ function headOfWork(gitDir: string): string[] {
 }
 
 /** Changes of tracked files that aren't committed. Untracked files don't count: git itself refuses where they are in the way. */
-export async function isDirty(
-  context: Context,
-  origin: LocalOrigin,
-  path: string,
-  signal?: AbortSignal,
-): Promise<boolean> {
+async function isDirty(context: Context, origin: LocalOrigin, path: string, signal?: AbortSignal): Promise<boolean> {
   const { stdout } = await context.git.run(['status', '--porcelain=v1', '-z', '--untracked-files=no'], {
     ...inCheckout(origin, path),
     signal,

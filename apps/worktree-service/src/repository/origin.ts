@@ -1,6 +1,6 @@
 /** The user's own repository: what it is, and where its branches stand. Everything here only reads. */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { gitLimits, operand, type Account, type Git, type GitOptions } from '../git/git.ts';
 import { parseAddress, redactText, repositoryIdOf } from './address.ts';
@@ -76,11 +76,13 @@ export async function findOrigin(git: Git, address: string, dataFolder: string):
     throw notFound(parsed.path, `it is a folder inside the git directory ${gitDir}`);
   }
   refuseOwnData(gitDir, dataFolder);
-  const canonical = basename(gitDir) === '.git' ? dirname(gitDir) : gitDir;
+  refusePartialClone(parsed.path, gitDir);
+  const hasOwnName = basename(gitDir) !== '.git';
   return {
     kind: 'local',
-    repositoryId: repositoryIdOf(canonical),
-    address: canonical,
+    repositoryId: repositoryIdOf(gitDir),
+    // A git directory elsewhere (`--separate-git-dir`) doesn't know its working tree.
+    address: hasOwnName ? (bare === 'true' ? gitDir : folder) : dirname(gitDir),
     gitDir,
     objectFormat,
     account: accountOf(gitDir),
@@ -95,6 +97,14 @@ function existingFolder(path: string): string {
     throw notFound(path, 'there is no such folder');
   }
   throw notFound(path, 'it is not a folder');
+}
+
+/** What isn't there can't be copied, and fetching it runs commands that the repository names. */
+function refusePartialClone(path: string, gitDir: string): void {
+  const settings = readFileSync(join(gitDir, 'config'), 'utf8');
+  if (/^\s*(promisor|partialclone(filter)?)\s*=/im.test(settings)) {
+    throw notFound(path, 'it is a partial clone, which lacks objects; name the repository that it was cloned from');
+  }
 }
 
 function refuseOwnData(path: string, dataFolder: string): void {

@@ -11,7 +11,16 @@
  * 4. Refs of one ref name move by compare-and-set. What touches worktree metadata or fetches holds the store's lock.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { gitLimits, type Git, type GitOptions } from '../git/git.ts';
@@ -92,6 +101,8 @@ export class Store {
       try {
         await this.#initialise(join(folder, 'origin.git'), objectFormat);
         await this.#initialise(join(folder, 'tasks.git'), objectFormat);
+        // A shallow origin's history ends for both where it ends for the one.
+        symlinkSync('../origin.git/shallow', join(folder, 'tasks.git/shallow'));
         writeFileSync(join(folder, 'tasks.git/objects/info/alternates'), '../../origin.git/objects\n');
         renameSync(folder, this.#folder);
       } finally {

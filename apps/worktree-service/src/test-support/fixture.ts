@@ -40,13 +40,18 @@ export type Fixture = AsyncDisposable & {
 };
 
 export async function fixture(
-  settings: RepositorySettings & { importLimits?: Partial<ImportLimits>; remote?: boolean } = {},
+  settings: RepositorySettings & {
+    importLimits?: Partial<ImportLimits>;
+    remote?: boolean;
+    derive?: (source: string, folder: string) => Promise<string>;
+  } = {},
 ): Promise<Fixture> {
   const folder = await temporaryFolder('worktrees');
   // The sandbox's user must be able to pass.
   chmodSync(folder.path, 0o711);
   const repository = await temporaryRepository(settings.remote === true ? { ...settings, bare: true } : settings);
-  const address = settings.remote === true ? `file://${repository.path}` : repository.path;
+  const derived = await settings.derive?.(repository.path, folder.path);
+  const address = derived ?? (settings.remote === true ? `file://${repository.path}` : repository.path);
   const context = await openContext({
     dataFolder: join(folder.path, 'data'),
     node: 'node1',

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sandboxPaths } from '../layout.ts';
 import { rawAttributes } from '../repository/store.ts';
@@ -9,7 +9,7 @@ import { rawAttributes } from '../repository/store.ts';
  */
 export function writeAgentGit(
   folder: string,
-  parts: { branch: string; baseCommit: string; indexFile: string; objectFormat: string },
+  parts: { branch: string; baseCommit: string; indexFile: string; objectFormat: string; originGit: string },
 ): void {
   for (const part of ['objects/info', 'objects/pack', 'refs/tags', 'info', join('refs/heads', parts.branch, '..')]) {
     mkdirSync(join(folder, part), { recursive: true });
@@ -27,4 +27,6 @@ export function writeAgentGit(
   writeFileSync(join(folder, 'info/exclude'), '');
   copyFileSync(parts.indexFile, join(folder, 'index'));
   chmodSync(join(folder, 'index'), 0o644);
+  const shallow = join(parts.originGit, 'shallow');
+  if (existsSync(shallow)) copyFileSync(shallow, join(folder, 'shallow'));
 }

@@ -130,6 +130,7 @@ async function make(
     baseCommit: record.baseCommit,
     indexFile,
     objectFormat: parts.objectFormat,
+    originGit: store.originGit,
   });
   await handOver(folders.agentGit, context.sandboxOwner);
   writeFileSync(folders.gitLink, `gitdir: ${sandboxPaths.agentGit}\n`);
