@@ -163,10 +163,10 @@ test('Ctrl-C detaches, the run goes on; then a person merges it', { timeout: 90_
     'manual.yaml',
     runFile(cli.repository.path, [{ name: 'asks', prompt: 'slowly', rest: 'merge: manual' }]),
   );
-  await using process_ = cli.start(['run', file, '--engine', engine, '--request-id', 'manual']);
-  await process_.waitForLine('asks: working');
-  expect(await process_.kill('SIGINT')).toEqual({ code: 130, signal: null });
-  const said = process_.lines.map(({ text }) => text).join('\n');
+  await using running = cli.start(['run', file, '--engine', engine, '--request-id', 'manual']);
+  await running.waitForLine('asks: working');
+  expect(await running.kill('SIGINT')).toEqual({ code: 130, signal: null });
+  const said = running.lines.map(({ text }) => text).join('\n');
   expect(said).toContain(`coppice watch ${idOf('manual')}`);
   expect(said).toContain(`coppice cancel ${idOf('manual')}`);
 
