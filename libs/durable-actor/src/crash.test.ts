@@ -33,7 +33,7 @@ async function crashAt(point: CrashPoint, occurrence = 1, more: Partial<HostLimi
   const script = path.join(import.meta.dirname, 'test-programs/crash-host.ts');
   const child = startProcess(
     script,
-    [harness.server.url, point, String(occurrence), JSON.stringify({ ...limits, ...more })],
+    [harness.server.url, point, String(occurrence), JSON.stringify({ ...limits, ...more }), '1'],
     {
       COPPICE_LOG_LEVEL: 'warn',
     },

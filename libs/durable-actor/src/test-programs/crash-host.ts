@@ -5,21 +5,27 @@ import { desk, job } from '../test-support/machines.ts';
 
 /**
  * A host in a process of its own that kills itself at a named point: SIGKILL, so nothing of it can clean up.
- * Arguments: server address, point, which time it is passed (from 1), limits as JSON.
+ * Arguments: server address, point (`any` for all of them), which time it is passed (from 1), limits as JSON, handlings at once.
  */
-const [servers, point, occurrence, limits] = process.argv.slice(2) as [string, CrashPoint, string, string];
+const [servers, point, occurrence, limits, concurrency] = process.argv.slice(2) as [
+  string,
+  CrashPoint | 'any',
+  string,
+  string,
+  string,
+];
 
 let passed = 0;
 const bus = await Bus.connect({ servers, name: 'crash-host' });
 await startActorHost({
   bus,
   actors: [job, desk],
-  // One after the other, so that nothing else is under way when it dies.
-  concurrency: 1,
+  // One after the other where nothing else may be under way when it dies.
+  concurrency: Number(concurrency),
   limits: JSON.parse(limits) as Partial<HostLimits>,
   hooks: {
     reach: (reached) => {
-      if (reached !== point) return;
+      if (point !== 'any' && reached !== point) return;
       passed += 1;
       if (passed !== Number(occurrence)) return;
       process.kill(process.pid, 'SIGKILL');
