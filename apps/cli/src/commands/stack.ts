@@ -47,7 +47,7 @@ async function inForeground(session: Session, engine: EngineChoice): CommandResu
     await runStack({
       home,
       natsProgram: natsServerProgram(session.environment),
-      services: embeddedServices({ home, engine, imagesFolder: imagesFolder(session.environment) }),
+      services: embeddedServices({ home, engine, imagesFolder: imagesFolder(session.environment, home) }),
       signal: stopping.signal,
       // In the background the log has them already.
       ...(session.terminal.interactive ? { onLine: (line: string) => session.terminal.out(line) } : {}),

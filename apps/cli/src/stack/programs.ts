@@ -1,7 +1,8 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
+import type { Home } from './home.ts';
 import { readJsonFile } from './private-file.ts';
 
 /** The checkout's top folder. */
@@ -18,9 +19,25 @@ export function setupResult(): {
   return readJsonFile(path.join(projectFolder, '.cache', 'setup.json')) as ReturnType<typeof setupResult>;
 }
 
-/** Where root file systems made on this machine are kept: making one takes seconds, so all stacks of a checkout share them. */
-export const imagesFolder = (environment: NodeJS.ProcessEnv): string =>
-  (environment['COPPICE_IMAGES'] ?? '') || path.join(projectFolder, '.cache', 'images');
+/**
+ * Where root file systems made on this machine are kept. Making one takes seconds, so all stacks of a checkout share them; who may not
+ * write into the checkout and finds none there has their own.
+ */
+export function imagesFolder(environment: NodeJS.ProcessEnv, home: Home): string {
+  const named = environment['COPPICE_IMAGES'] ?? '';
+  if (named !== '') return path.resolve(named);
+  const shared = path.join(projectFolder, '.cache', 'images');
+  return existsSync(shared) || mayWrite(path.dirname(shared)) ? shared : path.join(home.dataFolder, 'images');
+}
+
+function mayWrite(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** COPPICE_NATS_SERVER, else set-up's, else the first in PATH. @throws CliError that says how to get one. */
 export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
