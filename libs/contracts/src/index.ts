@@ -77,18 +77,30 @@ export {
   sandboxLimitsSchema,
   sandboxOperations,
   sandboxSpecificationSchema,
+  toolResultSchema,
 } from './operations/sandbox.ts';
-export type { CommandResult, LogChunk, SandboxLimits, SandboxSpecification } from './operations/sandbox.ts';
+export type { CommandResult, LogChunk, SandboxLimits, SandboxSpecification, ToolResult } from './operations/sandbox.ts';
 export {
   contentPartSchema,
   finishReasonSchema,
   modelMessageSchema,
+  toolCallSchema,
+  toolDefinitionSchema,
   modelOperations,
   transcriptEntrySchema,
   turnInputSchema,
   turnOutputSchema,
 } from './operations/model.ts';
-export type { ContentPart, ModelMessage, TranscriptEntry, TurnOutput } from './operations/model.ts';
+export type {
+  ContentPart,
+  ModelMessage,
+  ToolCall,
+  ToolDefinition,
+  TranscriptEntry,
+  TurnOutput,
+} from './operations/model.ts';
 export { runOperations } from './operations/run.ts';
 export { coppiceEventSchema, events } from './events.ts';
 export type { CoppiceEvent, EventType } from './events.ts';
+export { agentToolSchemas, sandboxToolSchemas, toolDescriptions, toolLimits } from './tools.ts';
+export type { AgentToolName, SandboxToolName } from './tools.ts';

@@ -59,9 +59,22 @@ export const branchSchema = z
 export const networkSchema = z.enum(['none', 'full']);
 export type Network = z.infer<typeof networkSchema>;
 
-/** One completion, its text written to a file. `loop` and `command` join this union with issues of their own. */
+/** Turns that a loop agent may take, if nothing else is said. */
+const loopTurnsDefault = 60;
+
+/** The built-in coding agent: works with tools in the task's sandbox, turn after turn. */
+const loopAgentSchema = z.strictObject({
+  kind: z.literal('loop'),
+  turns: z.int().min(1).max(1_000).default(loopTurnsDefault),
+  /** Of input and output together, over all turns. */
+  tokens: z.int().min(1_000).max(1_000_000_000).optional(),
+  /** What the model can hold; near it the conversation is compacted. */
+  contextTokens: z.int().min(2_000).max(10_000_000).default(128_000),
+});
+
+/** One completion, its text written to a file. `command` joins this union with an issue of its own. */
 const promptAgentSchema = z.strictObject({ kind: z.literal('prompt'), file: repositoryPathSchema });
-export const agentSchema = z.discriminatedUnion('kind', [promptAgentSchema]);
+export const agentSchema = z.discriminatedUnion('kind', [promptAgentSchema, loopAgentSchema]);
 export type Agent = z.infer<typeof agentSchema>;
 
 export const mergeModeSchema = z.enum(['auto', 'manual', 'branch']);

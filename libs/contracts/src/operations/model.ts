@@ -2,19 +2,40 @@ import { z } from 'zod';
 import { usageSchema } from '../views.ts';
 import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
 
-/** Parts of a message. Tool calls, tool results and thinking join this union with the loop agent. */
+/** A tool call as the model wrote it: its arguments are text that is meant to be JSON, and may not be. */
+export const toolCallSchema = z.object({ id: z.string(), name: z.string(), arguments: textReferenceSchema });
+export type ToolCall = z.infer<typeof toolCallSchema>;
+
+/** Parts of a message. */
 export const contentPartSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text'), text: z.string() }),
   /** A large text, by its name in `coppice-artifacts`; the gateway reads it before it asks the provider. */
   z.object({ type: z.literal('text-artifact'), artifact: z.string() }),
+  toolCallSchema.extend({ type: z.literal('tool-call') }),
+  z.object({
+    type: z.literal('tool-result'),
+    callId: z.string(),
+    name: z.string(),
+    content: textReferenceSchema,
+    isError: z.boolean(),
+  }),
 ]);
 export type ContentPart = z.infer<typeof contentPartSchema>;
 
 export const modelMessageSchema = z.object({
-  role: z.enum(['system', 'user', 'assistant']),
+  /** Tool results are messages of the role `tool`. */
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
   content: z.array(contentPartSchema),
 });
 export type ModelMessage = z.infer<typeof modelMessageSchema>;
+
+/** What a model may call. `parameters` is a JSON Schema of an object. */
+export const toolDefinitionSchema = z.object({
+  name: z.string(),
+  description: z.string(),
+  parameters: z.record(z.string(), z.unknown()),
+});
+export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
 
 export const finishReasonSchema = z.enum(['stop', 'length', 'tool-calls', 'refusal', 'other']);
 
@@ -22,11 +43,19 @@ export const turnInputSchema = z.object({
   owner: ownerSchema,
   /** `provider/model`. */
   model: z.string(),
+  /**
+   * The turn of this task's transcript that this one continues: the gateway puts what was said up to then, and its answer, before `messages`, so that
+   * a conversation isn't carried in every command. Null: `messages` are all.
+   */
+  continues: z.string().nullable().default(null),
   messages: z.array(modelMessageSchema),
+  tools: z.array(toolDefinitionSchema).max(64).default([]),
   timeLimitMs: z.int().positive(),
 });
 export const turnOutputSchema = z.object({
   text: textReferenceSchema,
+  /** In the order in which the model made them. */
+  toolCalls: z.array(toolCallSchema).default([]),
   finishReason: finishReasonSchema,
   usage: usageSchema,
   /** As the provider names it. */
@@ -52,7 +81,8 @@ export const transcriptEntrySchema = z.object({
   effectId: z.string(),
   owner: ownerSchema,
   model: z.string(),
-  /** By reference where they are large. */
+  continues: z.string().nullable().default(null),
+  /** This turn's own messages, as JSON; by reference where they are large. */
   request: textReferenceSchema,
   output: turnOutputSchema,
   /** RFC 3339. */

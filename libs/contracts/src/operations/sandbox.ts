@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { networkSchema } from '../run-request.ts';
 import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
+import { toolCallSchema } from './model.ts';
 import { mountSchema } from './worktree.ts';
 
 export const sandboxLimitsSchema = z.object({
@@ -47,6 +48,18 @@ export const commandResultSchema = z.object({
 });
 export type CommandResult = z.infer<typeof commandResultSchema>;
 
+/** What a tool call came to, as the model is told. */
+export const toolResultSchema = z.object({
+  callId: z.string(),
+  name: z.string(),
+  /** What is over the limits of tools.ts is left out of its middle; then `logArtifact` has all of it. */
+  content: textReferenceSchema,
+  isError: z.boolean(),
+  logArtifact: z.string().nullable(),
+  durationMs: z.int().nonnegative(),
+});
+export type ToolResult = z.infer<typeof toolResultSchema>;
+
 const service = 'container-service';
 const minute = 60_000;
 const hour = 60 * minute;
@@ -85,6 +98,15 @@ export const sandboxOperations = {
     timeLimitMs: 24 * hour,
     input: z.object({ specification: sandboxSpecificationSchema, command: commandSchema }),
     output: commandResultSchema,
+  }),
+  /** Tool calls of one model turn, all at once; each has a result, whatever it is. */
+  tools: operation({
+    service,
+    name: 'tools',
+    repeat: { kind: 'claimed', lostOwner: 'unknown' },
+    timeLimitMs: 2 * hour,
+    input: z.object({ owner: ownerSchema, sandboxId: z.string(), calls: z.array(toolCallSchema).min(1).max(64) }),
+    output: z.object({ results: z.array(toolResultSchema) }),
   }),
   remove: operation({
     service,

@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { repositoryPathSchema } from './run-request.ts';
+
+/**
+ * The tools of the built-in agent: what a model is offered, and what is done with its calls. The first six run in the task's sandbox; `todo` and
+ * `finish` are the agent's own. Descriptions are written for the model.
+ */
+export const toolLimits = {
+  callsPerTurnMax: 16,
+  commandSecondsMax: 1_800,
+  commandSecondsDefault: 120,
+  readLinesDefault: 2_000,
+  /** Of one result, as the model sees it; the rest lies in the object store. */
+  resultCharactersMax: 24_000,
+  /** Of all results of one turn that travel by value. */
+  inlineBytesMax: 48 * 1024,
+  todoItemsMax: 50,
+} as const;
+
+const path = repositoryPathSchema.describe('Relative to the repository, with forward slashes.');
+const folder = z
+  .string()
+  .max(512)
+  .default('.')
+  .describe('A folder of the repository; the whole repository when left out.');
+
+export const sandboxToolSchemas = {
+  run: z.strictObject({
+    command: z.string().min(1).max(32_768).describe('A line for sh, run in the root of the repository.'),
+    timeoutSeconds: z.int().min(1).max(toolLimits.commandSecondsMax).default(toolLimits.commandSecondsDefault),
+  }),
+  read: z.strictObject({
+    path,
+    fromLine: z.int().min(1).default(1),
+    lines: z.int().min(1).max(10_000).default(toolLimits.readLinesDefault),
+  }),
+  write: z.strictObject({ path, content: z.string().describe('The whole new content.') }),
+  edit: z.strictObject({
+    path,
+    oldText: z.string().min(1).describe('Exactly as it stands in the file, and only once there.'),
+    newText: z.string(),
+  }),
+  list: z.strictObject({ path: folder, depth: z.int().min(1).max(10).default(2) }),
+  search: z.strictObject({
+    pattern: z.string().min(1).max(1_000).describe('An extended regular expression, as grep -E takes it.'),
+    path: folder,
+  }),
+} as const;
+export type SandboxToolName = keyof typeof sandboxToolSchemas;
+
+export const agentToolSchemas = {
+  todo: z.strictObject({
+    items: z
+      .array(z.strictObject({ text: z.string().min(1).max(200), done: z.boolean() }))
+      .max(toolLimits.todoItemsMax),
+  }),
+  finish: z.strictObject({
+    summary: z.string().min(1).max(4_000).describe('What was changed and why, for the commit.'),
+  }),
+} as const;
+export type AgentToolName = keyof typeof agentToolSchemas;
+
+export const toolDescriptions: Record<SandboxToolName | AgentToolName, string> = {
+  run: 'Run a shell command. Its output is bounded: the middle of a long one is left out.',
+  read: 'Read a text file, or a range of its lines.',
+  write: 'Write a file, replacing what is there. Folders are made.',
+  edit: 'Replace a text in a file. Fails when the text is not there, or there more than once: then give more of what is around it.',
+  list: 'List files and folders.',
+  search: 'Search the contents of files; answers lines as path:line:text.',
+  todo: 'Replace your list of what is to be done. Keep it up to date on long work.',
+  finish: 'End the task. Only when everything is done and checked.',
+};
