@@ -85,6 +85,7 @@ class Turns {
       artifacts.reference(JSON.stringify(input.messages), input.owner),
     ]);
     const output: TurnOutput = {
+      turnId: effectId,
       text: textReference,
       finishReason,
       usage: usageOf(asked),

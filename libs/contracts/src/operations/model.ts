@@ -53,6 +53,8 @@ export const turnInputSchema = z.object({
   timeLimitMs: z.int().positive(),
 });
 export const turnOutputSchema = z.object({
+  /** Names this turn for `continues`: the id of its effect. */
+  turnId: z.string(),
   text: textReferenceSchema,
   /** In the order in which the model made them. */
   toolCalls: z.array(toolCallSchema).default([]),
