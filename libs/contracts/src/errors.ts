@@ -53,6 +53,8 @@ export const errorCodes = {
   'model-not-found': { retryable: false },
   /** The provider answered with an error; `retryable` is set from the answer. */
   'provider-failed': { retryable: false },
+  /** The conversation is longer than the model can hold. */
+  'context-exceeded': { retryable: false },
   /** The provider asks to wait; `details.retryAfterMs` when it says how long. */
   'provider-limited': { retryable: true },
 } as const satisfies Record<string, { retryable: boolean }>;

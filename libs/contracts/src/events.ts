@@ -43,6 +43,21 @@ export const taskStateData = z.object({
   to: taskStateSchema,
   reason: z.string().nullable(),
 });
+/** A turn of a `loop` agent, as the model answered it and before its calls are done. All texts are shortened. */
+export const taskTurnData = z.object({
+  runId: z.string(),
+  taskId: z.string(),
+  name: z.string(),
+  /** From 1. */
+  turn: z.int(),
+  turnId: z.string(),
+  /** What the model says beside its calls. */
+  text: z.string(),
+  /** In order; `about` is the command, path or pattern that the call names. */
+  calls: z.array(z.object({ name: z.string(), about: z.string() })),
+  /** Of the whole task so far. */
+  usage: usageSchema,
+});
 export const taskEndedData = z.object({
   runId: z.string(),
   taskId: z.string(),
@@ -65,6 +80,7 @@ export const events = {
   'run-refused': cloudEvent('run-refused', runRefusedData),
   'run-ended': cloudEvent('run-ended', runEndedData),
   'task-state': cloudEvent('task-state', taskStateData),
+  'task-turn': cloudEvent('task-turn', taskTurnData),
   'task-ended': cloudEvent('task-ended', taskEndedData),
 } as const;
 export type EventType = keyof typeof events;
@@ -74,6 +90,7 @@ export const coppiceEventSchema = z.discriminatedUnion('type', [
   events['run-refused'],
   events['run-ended'],
   events['task-state'],
+  events['task-turn'],
   events['task-ended'],
 ]);
 export type CoppiceEvent = z.infer<typeof coppiceEventSchema>;

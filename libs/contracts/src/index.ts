@@ -102,5 +102,5 @@ export type {
 export { runOperations } from './operations/run.ts';
 export { coppiceEventSchema, events } from './events.ts';
 export type { CoppiceEvent, EventType } from './events.ts';
-export { agentToolSchemas, sandboxToolSchemas, toolDescriptions, toolLimits } from './tools.ts';
+export { agentToolSchemas, sandboxToolSchemas, toolDefinitions, toolDescriptions, toolLimits } from './tools.ts';
 export type { AgentToolName, SandboxToolName } from './tools.ts';

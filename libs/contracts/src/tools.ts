@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { repositoryPathSchema } from './run-request.ts';
+import type { ToolDefinition } from './operations/model.ts';
 
 /**
  * The tools of the built-in agent: what a model is offered, and what is done with its calls. The first six run in the task's sandbox; `todo` and
@@ -12,17 +13,33 @@ export const toolLimits = {
   readLinesDefault: 2_000,
   /** Of one result, as the model sees it; the rest lies in the object store. */
   resultCharactersMax: 24_000,
-  /** Of all results of one turn that travel by value. */
-  inlineBytesMax: 48 * 1024,
+  /** Of all calls, or all results, of one turn that travel by value; as JSON, since an actor's value holds them twice. */
+  inlineBytesMax: 32 * 1024,
+  listEntriesMax: 1_000,
+  searchLinesMax: 200,
+  /** Of a file that is read, written or edited by a tool. */
+  fileBytesMax: 1024 * 1024,
   todoItemsMax: 50,
 } as const;
 
-const path = repositoryPathSchema.describe('Relative to the repository, with forward slashes.');
+/** Models like to name files as the sandbox shows them. */
+function relative(path: string): string {
+  const inside = path.replace(/^\/workspace(\/|$)/, '').replace(/^(\.\/+)+/, '');
+  const bare = inside.replace(/\/+$/, '');
+  return bare === '' ? '.' : bare;
+}
+
+const path = z
+  .string()
+  .transform(relative)
+  .pipe(repositoryPathSchema)
+  .describe('Relative to the root of the repository, with forward slashes.');
 const folder = z
   .string()
-  .max(512)
+  .transform(relative)
+  .refine((value) => value === '.' || repositoryPathSchema.safeParse(value).success, 'a path inside the repository')
   .default('.')
-  .describe('A folder of the repository; the whole repository when left out.');
+  .describe('Where, relative to the root of the repository; all of it when left out.');
 
 export const sandboxToolSchemas = {
   run: z.strictObject({
@@ -70,3 +87,25 @@ export const toolDescriptions: Record<SandboxToolName | AgentToolName, string> =
   todo: 'Replace your list of what is to be done. Keep it up to date on long work.',
   finish: 'End the task. Only when everything is done and checked.',
 };
+
+/** What a schema says beyond this is told by the answer to a wrong call: servers that compile schemas into grammars stumble over it. */
+const keywordsLeftOut = ['pattern', 'minLength', 'maxLength', 'maxItems'] as const;
+
+/** The tools as a provider is told of them. */
+export const toolDefinitions = (): ToolDefinition[] =>
+  Object.entries({ ...sandboxToolSchemas, ...agentToolSchemas }).map(([name, schema]) => ({
+    name,
+    description: toolDescriptions[name as SandboxToolName | AgentToolName],
+    parameters: parametersOf(schema),
+  }));
+
+function parametersOf(schema: z.ZodType): Record<string, unknown> {
+  const { $schema: _dialect, ...parameters } = z.toJSONSchema(schema, {
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      for (const keyword of keywordsLeftOut) delete jsonSchema[keyword];
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+    },
+  });
+  return parameters;
+}

@@ -19,6 +19,11 @@ export function eventLine(event: CoppiceEvent): string | null {
       const { name, to, reason } = event.data;
       return plainLine(`${time} ${name}: ${to}${reason === null ? '' : `: ${reason}`}`);
     }
+    case 'coppice.task-turn': {
+      const { name, turn, calls, text } = event.data;
+      const does = calls.map((call) => `${call.name} ${call.about}`.trim()).join('; ');
+      return plainLine(`${time} ${name}: turn ${turn}: ${does === '' ? text : does}`);
+    }
     default: {
       const { name, landedCommit } = event.data;
       return landedCommit === null ? null : plainLine(`${time} ${name}: landed as ${landedCommit}`);
