@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Bus, ObjectStore } from '@coppice/bus';
 import { CoppiceError, buckets, inlineTextBytesMax } from '@coppice/contracts';
 import type { ContentPart, ModelMessage, Owner, TextReference } from '@coppice/contracts';
-import { gatewayLimits } from './limits.ts';
-import type { ProviderMessage } from './provider/port.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import type { ProviderMessage, ProviderPart } from './provider/port.ts';
 
 /** Text by value where it is small, else by the name of an object. */
 export class Artifacts {
@@ -14,10 +14,14 @@ export class Artifacts {
     this.#bus = bus;
   }
 
-  /** The name comes from the content: two owners of one effect can't overwrite each other's text with another. */
-  async reference(text: string, owner: Owner): Promise<TextReference> {
+  /**
+   * By value, if it is small and the budget has room for it. The name comes from the content: two owners of one effect can't overwrite each
+   * other's text with another.
+   */
+  async reference(text: string, owner: Owner, inline: ByteBudget): Promise<TextReference> {
     const bytes = new TextEncoder().encode(text);
-    if (bytes.length <= inlineTextBytesMax) return { text };
+    // What counts in a message is the text as JSON: control characters take six bytes there.
+    if (bytes.length <= inlineTextBytesMax && inline.tryTake(Buffer.byteLength(JSON.stringify(text)))) return { text };
     const hash = createHash('sha256').update(bytes).digest('hex');
     const artifact = `text/${owner.tenant}/${owner.taskId}/${hash}`;
     const store = await this.#open();
@@ -25,31 +29,37 @@ export class Artifacts {
     return { artifact };
   }
 
-  /** The messages with the texts that they hold by reference. @throws CoppiceError `not-found`, `limit-exceeded`. */
-  async read(messages: readonly ModelMessage[]): Promise<ProviderMessage[]> {
-    let bytesLeft: number = gatewayLimits.promptBytesMax;
-    const readPart = async (part: ContentPart): Promise<ProviderMessage['content'][number]> => {
-      if (part.type === 'text') return part;
-      const store = await this.#open();
-      const bytes = await store.get(part.artifact);
-      if (bytes === null)
-        throw new CoppiceError('not-found', `the prompt names ${part.artifact}, which does not exist`);
-      bytesLeft -= bytes.length;
-      if (bytesLeft < 0) {
-        throw new CoppiceError(
-          'limit-exceeded',
-          `the prompt is over the limit of ${gatewayLimits.promptBytesMax} bytes`,
-        );
-      }
-      return { type: 'text', text: new TextDecoder().decode(bytes) };
-    };
+  /** @throws CoppiceError `not-found`, `limit-exceeded` when the budget is used up. */
+  async text(reference: TextReference, budget: ByteBudget): Promise<string> {
+    if ('text' in reference) {
+      budget.take(Buffer.byteLength(reference.text));
+      return reference.text;
+    }
+    const store = await this.#open();
+    const bytes = await store.get(reference.artifact);
+    if (bytes === null)
+      throw new CoppiceError('not-found', `the prompt names ${reference.artifact}, which does not exist`);
+    budget.take(bytes.length);
+    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+  }
+
+  /** The messages with the texts that they hold by reference. @throws as `text`. */
+  async read(messages: readonly ModelMessage[], budget: ByteBudget): Promise<ProviderMessage[]> {
     const read: ProviderMessage[] = [];
     for (const { role, content } of messages) {
-      const parts: ProviderMessage['content'] = [];
-      for (const part of content) parts.push(await readPart(part));
+      const parts: ProviderPart[] = [];
+      for (const part of content) parts.push(await this.#readPart(part, budget));
       read.push({ role, content: parts });
     }
     return read;
+  }
+
+  async #readPart(part: ContentPart, budget: ByteBudget): Promise<ProviderPart> {
+    if (part.type === 'text') return { type: 'text', text: await this.text({ text: part.text }, budget) };
+    if (part.type === 'text-artifact')
+      return { type: 'text', text: await this.text({ artifact: part.artifact }, budget) };
+    if (part.type === 'tool-call') return { ...part, arguments: await this.text(part.arguments, budget) };
+    return { ...part, content: await this.text(part.content, budget) };
   }
 
   #open(): Promise<ObjectStore> {

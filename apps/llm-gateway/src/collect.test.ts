@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { collect } from './collect.ts';
 import type { ModelDelta } from './provider/port.ts';
 
-const settings = { provider: 'acme', signal: new AbortController().signal, textBytesMax: 100 };
+const settings = { provider: 'acme', effectId: 'task_t1_1_1', signal: new AbortController().signal, textBytesMax: 100 };
 const never = new Promise<never>(() => {});
 
 async function* says(...steps: (ModelDelta | Error | 'hang')[]): AsyncIterable<ModelDelta> {
@@ -28,6 +28,7 @@ test('pieces become one text; of the usage the last values count', async () => {
   expect(await collect(stream, settings)).toEqual({
     status: 'complete',
     text: 'ab',
+    toolCalls: [],
     finishReason: 'stop',
     responseModel: 'acme-1',
     usage: { inputTokens: 10, outputTokens: 2 },
@@ -68,4 +69,80 @@ test('a provider that ignores its signal is left behind', async () => {
     outputBegan: true,
     error: { code: 'cancelled' },
   });
+});
+
+const piece = (call: number, rest: { id?: string; name?: string; arguments?: string }): ModelDelta => ({
+  type: 'tool-call-delta',
+  call,
+  arguments: '',
+  ...rest,
+});
+
+test('a tool call is put together from its pieces, whatever their order; an answer of calls alone has an empty text', async () => {
+  const stream = says(
+    piece(1, { id: 'b', name: 'write' }),
+    piece(0, { arguments: '{"path":' }),
+    piece(1, { arguments: '{}' }),
+    piece(0, { id: 'a', name: 'read', arguments: '"x"}' }),
+    { type: 'response-end', finishReason: 'tool-calls' },
+  );
+  expect(await collect(stream, settings)).toMatchObject({
+    status: 'complete',
+    text: '',
+    toolCalls: [
+      { id: 'a', name: 'read', arguments: '{"path":"x"}' },
+      { id: 'b', name: 'write', arguments: '{}' },
+    ],
+  });
+});
+
+test('text and tool calls; an answer with calls does not end with stop', async () => {
+  const call = piece(0, { id: 'a', name: 'read', arguments: 'not JSON' });
+  expect(await collect(says(text('I look.'), call, end), settings)).toMatchObject({
+    text: 'I look.',
+    toolCalls: [{ id: 'a', name: 'read', arguments: 'not JSON' }],
+    finishReason: 'tool-calls',
+  });
+  const cutShort = says(call, { type: 'response-end', finishReason: 'length' });
+  expect(await collect(cutShort, settings)).toMatchObject({ finishReason: 'length' });
+});
+
+test('an empty answer is an answer', async () => {
+  expect(await collect(says(end), settings)).toMatchObject({ status: 'complete', text: '', toolCalls: [] });
+});
+
+test('ids that are missing or used twice are made, the same each time and others in another turn', async () => {
+  const ask = async (effectId: string) => {
+    const stream = says(
+      piece(0, { name: 'a' }),
+      piece(1, { id: 'x', name: 'b' }),
+      piece(2, { id: 'x', name: 'c' }),
+      end,
+    );
+    const attempt = await collect(stream, { ...settings, effectId });
+    return attempt.status === 'complete' ? attempt.toolCalls.map((call) => call.id) : [];
+  };
+  const ids = await ask('task_t1_1_1');
+  expect(ids).toEqual([expect.stringMatching(/^[a-z0-9]{9}$/), 'x', expect.stringMatching(/^[a-z0-9]{9}$/)]);
+  expect(new Set(ids).size).toBe(3);
+  expect(await ask('task_t1_1_1')).toEqual(ids);
+  expect(await ask('task_t1_1_2')).not.toContain(ids[0]);
+});
+
+test('a cut tool call is a failure after output', async () => {
+  expect(await collect(says(piece(0, { name: 'read', arguments: '{}' })), settings)).toMatchObject({
+    status: 'failed',
+    outputBegan: true,
+    outputBytes: 2,
+    error: { message: 'acme ended its answer in the middle' },
+  });
+});
+
+test('calls without end are not kept in memory', async () => {
+  const many = Array.from({ length: 200 }, (_, call) => piece(call, { name: 'x' }));
+  expect(await collect(says(...many, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
+  const large = [piece(0, { arguments: 'x'.repeat(60) }), piece(0, { arguments: 'x'.repeat(60) })];
+  expect(await collect(says(...large, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
+  const named = piece(0, { name: 'x'.repeat(1_000) });
+  expect(await collect(says(named, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
 });

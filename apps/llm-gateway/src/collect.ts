@@ -1,51 +1,53 @@
+import { createHash } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
-import type { FinishReason, ModelDelta, UsageSoFar } from './provider/port.ts';
+import { ByteBudget } from './byte-budget.ts';
+import { gatewayLimits } from './limits.ts';
+import type { FinishReason, ModelDelta, ProviderToolCall, UsageSoFar } from './provider/port.ts';
 
-/** What one attempt came to. A failure tells whether output had begun, and what had been used by then: it is paid for all the same. */
+export type Answer = {
+  text: string;
+  /** In the order in which the model made them. */
+  toolCalls: ProviderToolCall[];
+  finishReason: FinishReason;
+  responseModel: string | null;
+};
+
+/** What one attempt came to. A failure tells how much had come by then: it is paid for all the same. */
 export type Attempt =
-  | { status: 'complete'; text: string; finishReason: FinishReason; responseModel: string | null; usage: UsageSoFar }
-  | { status: 'failed'; error: CoppiceError; outputBegan: boolean; usage: UsageSoFar };
+  | ({ status: 'complete'; usage: UsageSoFar } & Answer)
+  | { status: 'failed'; error: CoppiceError; outputBegan: boolean; outputBytes: number; usage: UsageSoFar };
 
-export type CollectSettings = { provider: string; signal: AbortSignal; textBytesMax: number };
+export type CollectSettings = { provider: string; effectId: string; signal: AbortSignal; textBytesMax: number };
 
 /** Reads a provider's stream to its end; never throws. Doesn't wait for a provider that ignores its signal. */
 export async function collect(stream: AsyncIterable<ModelDelta>, settings: CollectSettings): Promise<Attempt> {
-  const { provider, signal, textBytesMax } = settings;
+  const { provider, signal } = settings;
   const iterator = stream[Symbol.asyncIterator]();
   const aborted = whenAborted(signal);
-  const parts: string[] = [];
-  let bytes = 0;
+  const output = new Output(settings);
   let responseModel: string | null = null;
-  let finishReason: FinishReason | null = null;
   const usage: UsageSoFar = {};
   const fail = (error: unknown): Attempt => ({
     status: 'failed',
     error: asCoppiceError(error, provider),
-    outputBegan: parts.length > 0,
+    outputBegan: output.began,
+    outputBytes: output.bytes,
     usage,
   });
   try {
-    while (finishReason === null) {
+    for (;;) {
       const next = await Promise.race([iterator.next(), aborted.promise]);
       if (next.done === true) {
-        const where = parts.length === 0 ? 'before it began' : 'in the middle';
+        const where = output.began ? 'in the middle' : 'before it began';
         return fail(new CoppiceError('provider-failed', `${provider} ended its answer ${where}`, { retryable: true }));
       }
       const delta = next.value;
       if (delta.type === 'response-start') ({ responseModel } = delta);
       else if (delta.type === 'usage') Object.assign(usage, delta.usage);
-      else if (delta.type === 'response-end') ({ finishReason } = delta);
-      else {
-        parts.push(delta.text);
-        bytes += Buffer.byteLength(delta.text);
-        if (bytes > textBytesMax) {
-          return fail(
-            new CoppiceError('limit-exceeded', `${provider}'s answer is over the limit of ${textBytesMax} bytes`),
-          );
-        }
-      }
+      else if (delta.type === 'response-end')
+        return { status: 'complete', ...output.finish(delta.finishReason), responseModel, usage };
+      else output.add(delta);
     }
-    return { status: 'complete', text: parts.join(''), finishReason, responseModel, usage };
   } catch (error) {
     return fail(error);
   } finally {
@@ -53,6 +55,83 @@ export async function collect(stream: AsyncIterable<ModelDelta>, settings: Colle
     // Ends the upstream call. Not waited for: a generator that hangs would hang the turn with it.
     iterator.return?.().catch(() => {});
   }
+}
+
+type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'tool-call-delta' }>;
+
+/** What has come of an answer so far. */
+class Output {
+  readonly #settings: CollectSettings;
+  readonly #budget: ByteBudget;
+  readonly #text: string[] = [];
+  readonly #calls = new Map<number, { id: string; name: string; arguments: string[] }>();
+
+  constructor(settings: CollectSettings) {
+    this.#settings = settings;
+    this.#budget = new ByteBudget(`${settings.provider}'s answer`, settings.textBytesMax);
+  }
+
+  get began(): boolean {
+    return this.#text.length > 0 || this.#calls.size > 0;
+  }
+
+  get bytes(): number {
+    return this.#budget.taken;
+  }
+
+  /** @throws CoppiceError `limit-exceeded`. */
+  add(delta: OutputDelta): void {
+    if (delta.type === 'text-delta') {
+      this.#text.push(delta.text);
+      this.#budget.take(Buffer.byteLength(delta.text));
+      return;
+    }
+    const call = this.#calls.get(delta.call) ?? this.#open(delta.call);
+    if (delta.id !== undefined) call.id = this.#checked(delta.id);
+    if (delta.name !== undefined) call.name = this.#checked(delta.name);
+    call.arguments.push(delta.arguments);
+    this.#budget.take(Buffer.byteLength(delta.arguments));
+  }
+
+  finish(finishReason: FinishReason): Omit<Answer, 'responseModel'> {
+    const used = new Set<string>();
+    const calls = [...this.#calls.entries()].toSorted(([one], [other]) => one - other);
+    const toolCalls = calls.map(([position, { id, name, arguments: pieces }]) => {
+      // The id names the call in its result: one that isn't the call's alone is as good as none.
+      const unique = id === '' || used.has(id) ? madeCallId(this.#settings.effectId, position) : id;
+      used.add(unique);
+      return { id: unique, name, arguments: pieces.join('') };
+    });
+    return {
+      text: this.#text.join(''),
+      toolCalls,
+      // Many servers say `stop` all the same.
+      finishReason: finishReason === 'stop' && toolCalls.length > 0 ? 'tool-calls' : finishReason,
+    };
+  }
+
+  #open(position: number) {
+    if (this.#calls.size >= gatewayLimits.toolCallsMax) {
+      const text = `${this.#settings.provider}'s answer has more than ${gatewayLimits.toolCallsMax} tool calls`;
+      throw new CoppiceError('limit-exceeded', text);
+    }
+    const call = { id: '', name: '', arguments: [] as string[] };
+    this.#calls.set(position, call);
+    return call;
+  }
+
+  #checked(text: string): string {
+    const charactersMax = gatewayLimits.toolCallNameCharactersMax;
+    if (text.length <= charactersMax) return text;
+    const complaint = `a tool call's id or name in ${this.#settings.provider}'s answer has ${text.length} characters, over the limit of ${charactersMax}`;
+    throw new CoppiceError('limit-exceeded', complaint);
+  }
+}
+
+/** Nine letters and digits: Mistral takes no other ids. The same each time, and another in each turn. */
+export function madeCallId(effectId: string, position: number): string {
+  const hash = createHash('sha256').update(`${effectId}\n${position}`).digest('hex');
+  return BigInt(`0x${hash}`).toString(36).slice(-9);
 }
 
 function whenAborted(signal: AbortSignal): { promise: Promise<never>; forget: () => void } {

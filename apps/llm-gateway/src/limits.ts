@@ -9,11 +9,32 @@ export const gatewayLimits = {
   pauseMsMax: 30_000,
   /** A provider that asks to wait longer than this isn't waited for: the actor decides. */
   retryAfterMsMax: 5 * 60_000,
-  /** Of the texts that one request holds by reference, together. */
+
+  /** Of the texts of one request, the conversation that it continues included. */
   promptBytesMax: 64 * 1024 * 1024,
-  /** Of one answer. */
-  textBytesMax: 16 * 1024 * 1024,
+  /** Of one conversation. */
+  conversationTurnsMax: 2_000,
+  /** Conversations in memory, so that a turn needn't read all turns before it; the least recently used go first. */
+  cachedConversationsMax: 1_000,
+  cachedBytesMax: 128 * 1024 * 1024,
+  /** How often a turn that is continued is looked for in the transcript, and the pause in between. */
+  linkReadsMax: 3,
+  linkReadPauseMs: 200,
   /** How often the transcript's server is asked to store one entry. */
   transcriptWritesMax: 3,
+
+  /** Of one answer: its text and the arguments of its tool calls. */
+  textBytesMax: 16 * 1024 * 1024,
+  /** In one answer. */
+  toolCallsMax: 128,
+  /** Of the ids and names of an answer's tool calls, each. */
+  toolCallNameCharactersMax: 512,
+  /** Of an answer, and of a request, that travel by value, as JSON: command, result and transcript entry must fit a message. */
+  inlineBytesMax: 256 * 1024,
+
   scriptBytesMax: 4 * 1024 * 1024,
+
+  /** Looking whether a provider can be used. */
+  describeMsMax: 3_000,
+  describedModelsMax: 5,
 } as const;

@@ -12,6 +12,7 @@ const limited = (retryAfterMs: number) => new CoppiceError('provider-limited', '
 const complete: Attempt = {
   status: 'complete',
   text: 'a',
+  toolCalls: [],
   finishReason: 'stop',
   responseModel: null,
   usage: { inputTokens: 5, outputTokens: 3 },
@@ -20,6 +21,7 @@ const failed = (error: CoppiceError, outputBegan = false): Attempt => ({
   status: 'failed',
   error,
   outputBegan,
+  outputBytes: 0,
   usage: { inputTokens: 5 },
 });
 

@@ -58,7 +58,7 @@ export function pauseBeforeRetry(error: CoppiceError, attempt: number, settings:
 
 function sum(first: UsageSoFar, second: UsageSoFar): UsageSoFar {
   const total: UsageSoFar = { ...first };
-  for (const name of ['inputTokens', 'outputTokens', 'costUsd'] as const) {
+  for (const name of ['inputTokens', 'outputTokens', 'cachedInputTokens', 'reasoningTokens', 'costUsd'] as const) {
     const added = second[name];
     if (added !== undefined) total[name] = (total[name] ?? 0) + added;
   }

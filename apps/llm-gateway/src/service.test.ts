@@ -90,7 +90,9 @@ test('a turn is answered with text, usage and finish reason, and stands in the t
   const ordered = turn('write it');
   const output = outputOf(await ask(ordered));
   expect(output).toEqual({
+    turnId: ordered.effectId,
     text: { text: 'done\n' },
+    toolCalls: [],
     finishReason: 'stop',
     usage: { inputTokens: 10, outputTokens: 2, costUsd: 0.5 },
     responseModel: 'plan.yaml',
@@ -101,6 +103,7 @@ test('a turn is answered with text, usage and finish reason, and stands in the t
       effectId: ordered.effectId,
       owner: { tenant: 'default', runId: 'raaaaaaaaaaaaaaaa', taskId: ordered.taskId },
       model,
+      continues: null,
       request: { text: JSON.stringify([{ role: 'user', content: [{ type: 'text', text: 'write it' }] }]) },
       output,
       time: expect.stringMatching(/^\d{4}-.*Z$/),

@@ -2,6 +2,7 @@ import { serveCommands } from '@coppice/bus';
 import { anyPool } from '@coppice/contracts';
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import { Artifacts } from './artifacts.ts';
+import { Conversations } from './conversations.ts';
 import { gatewayLimits } from './limits.ts';
 import type { Provider } from './provider/port.ts';
 import { countInFile, countInMemory } from './provider/scripted/count.ts';
@@ -36,10 +37,13 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     clock,
   });
   const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
+  const transcript = new Transcript(bus);
+  const artifacts = new Artifacts(bus);
   const turn = turnHandler({
     providers: [scripted, ...(options.providers ?? [])],
-    transcript: new Transcript(bus),
-    artifacts: new Artifacts(bus),
+    transcript,
+    conversations: new Conversations(transcript, artifacts),
+    artifacts,
     clock,
     retry: { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, random: Math.random, ...options.retry },
     onPoint: options.onPoint ?? (async () => {}),

@@ -4,6 +4,8 @@ import { streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { Owner, TranscriptEntry } from '@coppice/contracts';
 import { gatewayLimits } from './limits.ts';
 
+export type StoredEntry = { entry: TranscriptEntry; sequence: number };
+
 /** The record of a task's turns, `coppice.transcript.<tenant>.<taskId>`: each once, under its effect's id. */
 export class Transcript {
   readonly #bus: Bus;
@@ -36,10 +38,18 @@ export class Transcript {
 
   /** The entry of a turn that was finished, else null. */
   async find(owner: Owner, effectId: string): Promise<TranscriptEntry | null> {
-    for await (const message of this.#bus.read(streams.transcripts, subjects.transcript(owner.tenant, owner.taskId))) {
-      const entry = transcriptEntrySchema.safeParse(message.json());
-      if (entry.success && entry.data.effectId === effectId) return entry.data;
+    for await (const { entry } of this.entries(owner)) {
+      if (entry.effectId === effectId) return entry;
     }
     return null;
+  }
+
+  /** A task's entries, in the order in which they were stored. What isn't an entry that this version can read is left out. */
+  async *entries(owner: Owner, startSequence = 1): AsyncIterable<StoredEntry> {
+    const subject = subjects.transcript(owner.tenant, owner.taskId);
+    for await (const message of this.#bus.read(streams.transcripts, subject, { startSequence })) {
+      const entry = transcriptEntrySchema.safeParse(message.json());
+      if (entry.success) yield { entry: entry.data, sequence: message.sequence };
+    }
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The claimed model turn: the handler of `llm-gateway turn`.
  *
- * Collaborators: the bus's command server, which holds the claim around it; a provider; the transcript; the artifacts.
+ * Collaborators: the bus's command server, which holds the claim around it; a provider; the transcript, and the conversations that are read from it; the artifacts.
  *
  * Invariants:
  * 1. The turn's transcript entry is stored, under its effect's id, before the handler returns, and so before the claim is done.
@@ -13,18 +13,25 @@
 import { handle } from '@coppice/bus';
 import type { CommandContext, CommandHandler } from '@coppice/bus';
 import { CoppiceError, modelOperations } from '@coppice/contracts';
-import type { TurnOutput, turnInputSchema } from '@coppice/contracts';
+import type { Owner, ToolCall, TurnOutput, turnInputSchema } from '@coppice/contracts';
 import type { Clock } from '@coppice/service';
 import { SpanKind, attributes, createLogger, genAiOperations, recordError, withSpan } from '@coppice/telemetry';
 import type { z } from 'zod';
 import type { Artifacts } from './artifacts.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { collect } from './collect.ts';
-import type { Attempt } from './collect.ts';
+import type { Answer, Attempt } from './collect.ts';
+import { answerMessage } from './conversations.ts';
+import type { Conversations } from './conversations.ts';
 import { gatewayLimits } from './limits.ts';
 import type { ModelRequest, Provider } from './provider/port.ts';
 import { askPatiently } from './retry.ts';
 import type { Asked, RetrySettings } from './retry.ts';
 import type { Transcript } from './transcript.ts';
+import { bytesOfAnswer, toUsage, withEstimates, withUsage } from './usage.ts';
+
+/** A request with the size of its texts. */
+type Question = { request: ModelRequest; bytes: number };
 
 export type TurnInput = z.output<typeof turnInputSchema>;
 
@@ -35,6 +42,7 @@ export type TurnPoint = (typeof turnPoints)[number];
 export type TurnCollaborators = {
   providers: readonly Provider[];
   transcript: Transcript;
+  conversations: Conversations;
   artifacts: Artifacts;
   clock: Clock;
   retry: RetrySettings;
@@ -71,37 +79,54 @@ class Turns {
   async run(input: TurnInput, context: CommandContext): Promise<TurnOutput> {
     const { provider, model } = this.#resolve(input.model);
     const { effectId } = context;
-    const messages = await this.#with.artifacts.read(input.messages);
+    const { conversations, artifacts } = this.#with;
+    const before = await conversations.upTo(input.owner, input.continues);
+    const budget = new ByteBudget('the prompt', gatewayLimits.promptBytesMax, before.bytes);
+    const messages = [...before.messages, ...(await artifacts.read(input.messages, budget))];
     const startedAtMs = performance.now();
-    const asked = await this.#ask(provider, { model, messages }, input, context);
+    const question = { request: { model, messages, tools: input.tools }, bytes: budget.taken };
+    const asked = await this.#ask(provider, question, input, context);
     const latencyMs = Math.round(performance.now() - startedAtMs);
     if (asked.outcome.status === 'failed') throw withUsage(asked.outcome.error, asked);
     await this.#with.onPoint('answered');
 
-    const { text, finishReason, responseModel } = asked.outcome;
-    const { artifacts, transcript, clock } = this.#with;
-    const [textReference, request] = await Promise.all([
-      artifacts.reference(text, input.owner),
-      artifacts.reference(JSON.stringify(input.messages), input.owner),
-    ]);
+    const { outcome } = asked;
     const output: TurnOutput = {
       turnId: effectId,
-      text: textReference,
-      finishReason,
-      usage: usageOf(asked),
-      responseModel: responseModel ?? model,
+      ...(await this.#byReference(outcome, input.owner)),
+      finishReason: outcome.finishReason,
+      usage: toUsage(asked.usage),
+      responseModel: outcome.responseModel ?? model,
       latencyMs,
     };
-    await transcript.append({
-      effectId,
-      owner: input.owner,
-      model: input.model,
-      request,
-      output,
-      time: clock.now().toISOString(),
+    await this.#record(input, effectId, output);
+    conversations.remember(input.owner, effectId, input.continues, {
+      messages: [...messages, answerMessage(outcome.text, outcome.toolCalls)],
+      bytes: budget.taken + bytesOfAnswer(outcome),
+      turns: before.turns + 1,
     });
     await this.#with.onPoint('in-transcript');
     return output;
+  }
+
+  /** The answer's texts, those that are large by reference. */
+  async #byReference(answer: Answer, owner: Owner): Promise<Pick<TurnOutput, 'text' | 'toolCalls'>> {
+    const { artifacts } = this.#with;
+    const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);
+    const text = await artifacts.reference(answer.text, owner, inline);
+    const toolCalls: ToolCall[] = [];
+    for (const call of answer.toolCalls) {
+      toolCalls.push({ ...call, arguments: await artifacts.reference(call.arguments, owner, inline) });
+    }
+    return { text, toolCalls };
+  }
+
+  async #record({ owner, model, continues, messages }: TurnInput, effectId: string, output: TurnOutput): Promise<void> {
+    const { artifacts, transcript, clock } = this.#with;
+    const inline = new ByteBudget('the request', gatewayLimits.inlineBytesMax);
+    const request = await artifacts.reference(JSON.stringify(messages), owner, inline);
+    const time = clock.now().toISOString();
+    await transcript.append({ effectId, owner, model, continues, request, output, time });
   }
 
   #resolve(name: string): { provider: Provider; model: string } {
@@ -117,7 +142,7 @@ class Turns {
     );
   }
 
-  async #ask(provider: Provider, request: ModelRequest, input: TurnInput, context: CommandContext): Promise<Asked> {
+  async #ask(provider: Provider, question: Question, input: TurnInput, context: CommandContext): Promise<Asked> {
     const timeLimitMs = Math.min(input.timeLimitMs, modelOperations.turn.timeLimitMs);
     const timeLimit = new AbortController();
     const timer = setTimeout(() => {
@@ -128,7 +153,7 @@ class Turns {
     try {
       await this.#with.onPoint('before-asking');
       const asked = await askPatiently(
-        (attempt) => this.#attempt(provider, request, input, { effectId: context.effectId, signal, attempt }),
+        (attempt) => this.#attempt(provider, question, input, { effectId: context.effectId, signal, attempt }),
         this.#with.retry,
         { endsAtMs, signal },
       );
@@ -141,7 +166,7 @@ class Turns {
 
   #attempt(
     provider: Provider,
-    request: ModelRequest,
+    { request, bytes }: Question,
     input: TurnInput,
     context: { effectId: string; signal: AbortSignal; attempt: number },
   ): Promise<Attempt> {
@@ -162,14 +187,14 @@ class Turns {
       { kind: SpanKind.CLIENT, attributes: spanAttributes },
       async (span) => {
         const stream = provider.stream(request, { signal, effectId, owner });
-        const attempt = await collect(stream, {
-          provider: provider.name,
-          signal,
-          textBytesMax: gatewayLimits.textBytesMax,
-        });
-        const { inputTokens, outputTokens } = attempt.usage;
+        const { textBytesMax } = gatewayLimits;
+        const collected = await collect(stream, { provider: provider.name, effectId, signal, textBytesMax });
+        const attempt = withEstimates(collected, bytes);
+        const { inputTokens, outputTokens, cachedInputTokens } = attempt.usage;
         if (inputTokens !== undefined) span.setAttribute(attributes.genAiUsageInputTokens, inputTokens);
         if (outputTokens !== undefined) span.setAttribute(attributes.genAiUsageOutputTokens, outputTokens);
+        if (cachedInputTokens !== undefined)
+          span.setAttribute(attributes.genAiUsageCacheReadInputTokens, cachedInputTokens);
         if (attempt.status === 'complete') {
           span.setAttribute(attributes.genAiResponseModel, attempt.responseModel ?? model);
           span.setAttribute(attributes.genAiResponseFinishReasons, [attempt.finishReason]);
@@ -184,17 +209,4 @@ class Turns {
       },
     );
   }
-}
-
-const usageOf = ({ usage }: Asked): TurnOutput['usage'] => ({
-  inputTokens: usage.inputTokens ?? 0,
-  outputTokens: usage.outputTokens ?? 0,
-  costUsd: usage.costUsd ?? null,
-});
-
-/** A failure with what it has cost, for the actor's budget. */
-function withUsage(error: unknown, asked: Asked): unknown {
-  if (!(error instanceof CoppiceError)) return error;
-  const details = { ...error.details, attempts: asked.attempts, usage: usageOf(asked) };
-  return new CoppiceError(error.code, error.message, { cause: error, details, retryable: error.retryable });
 }

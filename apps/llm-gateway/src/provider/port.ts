@@ -4,21 +4,28 @@
  * A provider is a pure mapping to and from its wire plus one place that does I/O. It asks once, and neither retries nor falls back nor
  * stores: that is the gateway's, the same for all.
  */
-import type { ContentPart, finishReasonSchema, ModelMessage, Owner } from '@coppice/contracts';
+import type { finishReasonSchema, ModelMessage, Owner, ToolDefinition } from '@coppice/contracts';
 import type { z } from 'zod';
 
 export type FinishReason = z.output<typeof finishReasonSchema>;
 
-/** A message as providers see it: what the contract holds by reference is read by then. */
-export type ProviderMessage = {
-  role: ModelMessage['role'];
-  content: Exclude<ContentPart, { type: 'text-artifact' }>[];
-};
+/** Arguments are text as the model wrote it: meant to be JSON, and not always. */
+export type ProviderToolCall = { id: string; name: string; arguments: string };
+
+/** A part of a message as providers see it: what the contract holds by reference is read by then. */
+export type ProviderPart =
+  | { type: 'text'; text: string }
+  | ({ type: 'tool-call' } & ProviderToolCall)
+  | { type: 'tool-result'; callId: string; name: string; content: string; isError: boolean };
+
+export type ProviderMessage = { role: ModelMessage['role']; content: readonly ProviderPart[] };
 
 export type ModelRequest = {
   /** The model as the provider names it: what follows the first slash of `provider/model`. */
   model: string;
-  messages: ProviderMessage[];
+  /** The whole conversation. */
+  messages: readonly ProviderMessage[];
+  tools: readonly ToolDefinition[];
 };
 
 export type RequestContext = {
@@ -35,18 +42,39 @@ export type UsageSoFar = {
   inputTokens?: number;
   /** Reasoning included. */
   outputTokens?: number;
+  /** Those of `inputTokens` that the provider had cached. */
+  cachedInputTokens?: number;
+  /** Those of `outputTokens` that the model thought with. */
+  reasoningTokens?: number;
   costUsd?: number;
 };
 
 /**
- * A piece of the answer. Tool calls and thinking join this union with the loop agent.
- * Semantic output, after which a turn is never asked for again by the gateway itself, is `text-delta`.
+ * A piece of the answer. Semantic output, after which a turn is never asked for again by the gateway itself, is `text-delta` and `tool-call-delta`.
+ *
+ * A tool call comes in one piece or many: `call` counts the answer's calls from 0; its id and name come with any one of its pieces (a call that gets no id
+ * is given one by the gateway), and its arguments are what all its pieces hold, one after the other. It is whole at `response-end`, never before,
+ * even where its arguments happen to be JSON already. Which piece belongs to which call is the wire's riddle, and the provider's to solve.
  */
 export type ModelDelta =
   | { type: 'response-start'; responseModel: string }
   | { type: 'text-delta'; text: string }
+  | { type: 'tool-call-delta'; call: number; id?: string; name?: string; arguments: string }
   | { type: 'usage'; usage: UsageSoFar }
   | { type: 'response-end'; finishReason: FinishReason };
+
+/** For a person who looks whether a provider can be used. */
+export type ProviderDescription = {
+  /** Host and port, no path and no credentials; null for one without network. */
+  host: string | null;
+  keyPresent: boolean;
+  /** Null where it wasn't tried. */
+  reachable: boolean | null;
+  /** Names of some models. */
+  models: string[];
+  /** Why it isn't reachable. */
+  problem: string | null;
+};
 
 export type Provider = {
   /** The part of `provider/model` before the first slash. */
@@ -59,4 +87,8 @@ export type Provider = {
    * answer (a spend limit that is reached isn't). Anything else thrown is a defect.
    */
   stream(request: ModelRequest, context: RequestContext): AsyncIterable<ModelDelta>;
+  /** Looks whether it can be used, without costs and within the signal's time. Never throws. */
+  describe(signal: AbortSignal): Promise<ProviderDescription>;
+  /** Ends idle connections. */
+  close?(): Promise<void>;
 };

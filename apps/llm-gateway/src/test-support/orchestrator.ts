@@ -1,13 +1,23 @@
 import { Bus } from '@coppice/bus';
 import { actorMessageSchema, anyPool, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
-import type { Outcome, TranscriptEntry } from '@coppice/contracts';
+import type { ModelMessage, Outcome, ToolDefinition, TranscriptEntry } from '@coppice/contracts';
 import { eventually } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 
 const tenant = 'default';
 const runId = 'raaaaaaaaaaaaaaaa';
 
-export type Turn = { effectId: string; taskId: string; model: string; prompt: string; timeLimitMs?: number };
+export type Turn = {
+  effectId: string;
+  taskId: string;
+  model: string;
+  /** The text of the one user message, where `messages` isn't given. */
+  prompt: string;
+  messages?: ModelMessage[];
+  continues?: string;
+  tools?: ToolDefinition[];
+  timeLimitMs?: number;
+};
 
 /** What the gateway sees of an orchestrator: someone who publishes commands and has an inbox. */
 export type Orchestrator = {
@@ -41,7 +51,7 @@ export async function startOrchestrator(nats: NatsServer): Promise<Orchestrator>
       await delivery.acknowledge();
     },
   );
-  const order = async ({ effectId, taskId, model, prompt, timeLimitMs = 60_000 }: Turn) => {
+  const order = async ({ effectId, taskId, model, prompt, timeLimitMs = 60_000, ...rest }: Turn) => {
     await bus.publish(subjects.command('llm-gateway', anyPool, 'turn'), {
       effectId,
       replyTo: { kind: 'test', id: taskId },
@@ -51,6 +61,7 @@ export async function startOrchestrator(nats: NatsServer): Promise<Orchestrator>
         model,
         messages: [{ role: 'user', content: [{ type: 'text', text: prompt }] }],
         timeLimitMs,
+        ...rest,
       },
     });
   };

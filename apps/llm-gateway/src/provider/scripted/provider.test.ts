@@ -21,6 +21,12 @@ rules:
   - { name: slow, when: { contains: slow }, turns: [{ text: late, latencyMs: 60000 }] }
   - { name: long, when: { contains: long }, turns: [{ textFile: long.txt }] }
   - { name: priced, when: { contains: priced }, turns: [{ text: x, usage: { inputTokens: 3, outputTokens: 2, costUsd: 0.5 } }] }
+  - name: agent
+    when: { contains: agent }
+    turns:
+      - { text: I look., toolCalls: [{ name: read, arguments: { path: a.txt }, id: c1 }, { name: run, arguments: '{"command": ' }, { name: list }] }
+      - { toolCalls: [{ name: finish, arguments: { summary: done } }], usage: { inputTokens: 90000 } }
+      - { toolCalls: [{ name: write, arguments: { content: abc } }, { name: list }], fault: { kind: cut } }
 default: { turns: [{ text: one }, { text: two }] }
 `,
   );
@@ -43,7 +49,7 @@ function ask(
 ) {
   const { taskId = 't1', signal = new AbortController().signal, history = [] } = settings;
   return from.stream(
-    { model: 'plan.yaml', messages: [message('user', prompt), ...history] },
+    { model: 'plan.yaml', messages: [message('user', prompt), ...history], tools: [] },
     { signal, effectId: `task_${taskId}_1_1`, owner: { tenant: 'default', runId: 'r1', taskId } },
   );
 }
@@ -132,4 +138,39 @@ test.each(['stall', 'slow'])('%s ends when aborted', async (prompt) => {
   await expect(textOf(ask(provider(), prompt, { signal: AbortSignal.abort(new Error('enough')) }))).rejects.toThrow(
     'enough',
   );
+});
+
+test('a turn makes tool calls, beside a text or instead of one, well formed or not', async () => {
+  const look = await deltas(ask(provider(), 'agent'));
+  expect(look).toEqual([
+    { type: 'response-start', responseModel: 'plan.yaml' },
+    { type: 'text-delta', text: 'I look.' },
+    { type: 'tool-call-delta', call: 0, id: 'c1', name: 'read', arguments: '' },
+    { type: 'tool-call-delta', call: 0, arguments: '{"path":"a.txt"}' },
+    { type: 'tool-call-delta', call: 1, name: 'run', arguments: '' },
+    { type: 'tool-call-delta', call: 1, arguments: '{"command": ' },
+    { type: 'tool-call-delta', call: 2, name: 'list', arguments: '' },
+    { type: 'tool-call-delta', call: 2, arguments: '{}' },
+    { type: 'usage', usage: { inputTokens: 2, outputTokens: 10, costUsd: 0 } },
+    { type: 'response-end', finishReason: 'tool-calls' },
+  ]);
+  const answered = [message('assistant', 'I look.')];
+  const finish = await deltas(ask(provider(), 'agent', { history: answered }));
+  expect(finish.slice(1)).toEqual([
+    { type: 'tool-call-delta', call: 0, name: 'finish', arguments: '' },
+    { type: 'tool-call-delta', call: 0, arguments: '{"summary":"done"}' },
+    { type: 'usage', usage: { inputTokens: 90_000, outputTokens: 5, costUsd: 0 } },
+    { type: 'response-end', finishReason: 'tool-calls' },
+  ]);
+  const cut = await deltas(ask(provider(), 'agent', { history: [...answered, ...answered] }));
+  expect(cut.slice(1, -1)).toEqual([
+    { type: 'tool-call-delta', call: 0, name: 'write', arguments: '' },
+    { type: 'tool-call-delta', call: 0, arguments: '{"content' },
+  ]);
+  expect(cut.at(-1)?.type).toBe('usage');
+});
+
+test('the rule is chosen by what was said before the first answer', async () => {
+  const history = [message('assistant', 'one'), message('tool', 'priced'), message('user', 'now the agent')];
+  expect(await textOf(ask(provider(), 'hello', { history }))).toBe('two');
 });

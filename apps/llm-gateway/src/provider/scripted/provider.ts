@@ -3,7 +3,16 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 import type { Clock } from '@coppice/service';
-import type { ModelDelta, ModelRequest, Provider, ProviderMessage, RequestContext, UsageSoFar } from '../port.ts';
+import { estimatedTokens } from '../../usage.ts';
+import type {
+  ModelDelta,
+  ModelRequest,
+  Provider,
+  ProviderMessage,
+  ProviderPart,
+  RequestContext,
+  UsageSoFar,
+} from '../port.ts';
 import type { Count } from './count.ts';
 import { cueFor, parseScript } from './script.ts';
 import type { Fault, ScriptedTurn } from './script.ts';
@@ -12,8 +21,6 @@ import type { ScriptFile, ScriptFolders } from './script-files.ts';
 
 /** Pieces of an answer are at most this long. */
 const pieceCharactersMax = 4_096;
-/** A rule of thumb, for scripts that name no usage. */
-const charactersPerToken = 4;
 
 /**
  * A deterministic model that plays a script (`scripted/<script file>`), with latency and faults, and counts what it was asked. For demos,
@@ -23,6 +30,7 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
   const { scripts, count, clock } = settings;
   return {
     name: 'scripted',
+    describe: async () => ({ host: null, keyPresent: false, reachable: null, models: [], problem: null }),
     async *stream(request: ModelRequest, context: RequestContext): AsyncIterable<ModelDelta> {
       const file = await findScript(request.model, scripts);
       const script = parseScript(await readScriptText(file), request.model);
@@ -46,11 +54,17 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
 
       const text = await textOf(cue.turn, file);
       yield { type: 'response-start', responseModel: request.model };
-      const spoken = fault?.kind === 'cut' ? text.slice(0, Math.ceil(text.length / 2)) : text;
-      for (let at = 0; at < spoken.length; at += pieceCharactersMax) {
-        yield { type: 'text-delta', text: spoken.slice(at, at + pieceCharactersMax) };
+      const calls = callsOf(cue.turn);
+      const cut = fault?.kind === 'cut';
+      const spoken = cut && calls.length === 0 ? firstHalf(text) : text;
+      yield* inPieces(spoken, (piece) => ({ type: 'text-delta', text: piece }));
+      for (const [call, { name, id, arguments: text }] of calls.entries()) {
+        const written = cut ? firstHalf(text) : text;
+        yield { type: 'tool-call-delta', call, name, arguments: '', ...(id === undefined ? {} : { id }) };
+        yield* inPieces(written, (piece) => ({ type: 'tool-call-delta', call, arguments: piece }));
+        if (cut) break;
       }
-      yield { type: 'usage', usage: usageOf(cue.turn, request.messages, spoken) };
+      yield { type: 'usage', usage: usageOf(cue.turn, request.messages, [spoken, ...calls.map(argumentsOf)].join('')) };
       if (fault?.kind === 'cut') return;
       await count.add({ event: 'answered', ...line, time: clock.now().toISOString() });
       yield { type: 'response-end', finishReason: cue.turn.finishReason };
@@ -99,16 +113,37 @@ async function textOf(turn: ScriptedTurn, file: ScriptFile): Promise<string> {
   return turn.textFile === undefined ? (turn.text ?? '') : readBeside(file, turn.textFile);
 }
 
-const promptOf = (messages: ProviderMessage[]): string =>
-  messages
-    .filter(({ role }) => role !== 'assistant')
+/** Text as it is, for arguments that aren't JSON; anything else as JSON. */
+const argumentsOf = (call: { arguments?: unknown }): string =>
+  typeof call.arguments === 'string' ? call.arguments : JSON.stringify(call.arguments ?? {});
+
+const callsOf = (turn: ScriptedTurn) =>
+  (turn.toolCalls ?? []).map((call) => ({ name: call.name, id: call.id, arguments: argumentsOf(call) }));
+
+const firstHalf = (text: string): string => text.slice(0, Math.ceil(text.length / 2));
+
+function* inPieces(text: string, toDelta: (piece: string) => ModelDelta): Iterable<ModelDelta> {
+  for (let at = 0; at < text.length; at += pieceCharactersMax) yield toDelta(text.slice(at, at + pieceCharactersMax));
+}
+
+/** What was said before the first answer. */
+function promptOf(messages: readonly ProviderMessage[]): string {
+  const firstAnswer = messages.findIndex(({ role }) => role === 'assistant');
+  return messages
+    .slice(0, firstAnswer === -1 ? messages.length : firstAnswer)
     .map(textOfMessage)
     .join('\n');
+}
 
-const textOfMessage = (message: ProviderMessage): string => message.content.map((part) => part.text).join('');
+const textOfMessage = (message: ProviderMessage): string => message.content.map(textOfPart).join('');
 
-function usageOf(turn: ScriptedTurn, messages: ProviderMessage[], spoken: string): UsageSoFar {
-  const tokens = (text: string) => Math.ceil(text.length / charactersPerToken);
+function textOfPart(part: ProviderPart): string {
+  if (part.type === 'text') return part.text;
+  return part.type === 'tool-call' ? part.arguments : part.content;
+}
+
+function usageOf(turn: ScriptedTurn, messages: readonly ProviderMessage[], spoken: string): UsageSoFar {
+  const tokens = (text: string) => estimatedTokens(Buffer.byteLength(text));
   return {
     inputTokens: turn.usage.inputTokens ?? tokens(messages.map(textOfMessage).join('')),
     outputTokens: turn.usage.outputTokens ?? tokens(spoken),

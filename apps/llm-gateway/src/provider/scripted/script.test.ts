@@ -38,6 +38,14 @@ test('defaults are filled in', () => {
   expect(cueFor(script, 'anything', 0).turn).toEqual({ text: 'ok', latencyMs: 0, usage: {}, finishReason: 'stop' });
 });
 
+test('a turn of tool calls needs no text, and ends as one', () => {
+  const calls = parseScript("default: { turns: [{ toolCalls: [{ name: run, arguments: '{' }] }] }", 'calls.yaml');
+  expect(cueFor(calls, 'x', 0).turn).toMatchObject({
+    toolCalls: [{ name: 'run', arguments: '{' }],
+    finishReason: 'tool-calls',
+  });
+});
+
 test.each([
   ['rules:\n  - turns: [{ text: a }\n', 'plan.yaml:3: not YAML'],
   [
@@ -51,13 +59,15 @@ test.each([
   ],
   [
     'default:\n  turns: [{ fault: { kind: error, times: 1 } }]\n',
-    'expected text or textFile (only a fault that always comes needs none)',
+    'expected text or textFile or toolCalls (only a fault that always comes needs none)',
   ],
   ['default:\n  turns:\n    - fault: { kind: explode }\n', 'plan.yaml:3: default.turns[0].fault.kind'],
   [
     'rules:\n  - when: { matches: "(" }\n    turns: [{ text: a }]\n',
     'plan.yaml:2: rules[0].when.matches: expected a regular expression, received "("',
   ],
+  ['default: { turns: [{ toolCalls: [] }] }', 'default.turns[0].toolCalls'],
+  ['default: { turns: [{ toolCalls: [{ arguments: {} }] }] }', 'default.turns[0].toolCalls[0].name'],
   ['{}', 'expected rules, or a default'],
   ['just text', 'plan.yaml:1: the whole: expected object'],
   ['', 'plan.yaml:1: the whole: expected object'],

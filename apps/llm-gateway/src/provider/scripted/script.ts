@@ -8,7 +8,8 @@ import { z } from 'zod';
  * A script, in YAML:
  *
  * ```yaml
- * rules:                                # the first whose `when` holds plays; without `when` it always holds
+ * rules:                                # the first whose `when` holds plays; without `when` it always holds. It is held against what was said
+ *                                       # before the first answer, so that no tool result and no later message leads to another rule
  *   - name: changelog
  *     when: { contains: changelog }     # a text, or several that must all be there; or `matches`, a regular expression
  *     turns:                            # the first is the answer to a request without assistant messages, the next to one with one …
@@ -17,11 +18,20 @@ import { z } from 'zod';
  *         usage: { inputTokens: 10, outputTokens: 5, costUsd: 0.01 }
  *         finishReason: stop
  *         fault: { kind: limited, retryAfterMs: 100, times: 2 }   # how often it is asked in vain before that answer; without `times` always
+ *   - name: agent
+ *     when: { contains: fix the bug }
+ *     turns:                            # one an answer: tool calls, in an answer with text or without
+ *       - text: I look first.
+ *         toolCalls: [{ name: read, arguments: { path: a.txt } }, { name: run, arguments: '{"command": ' }]   # the second isn't JSON
+ *       - toolCalls: [{ name: finish, arguments: { summary: done } }]
  *   - name: large
  *     when: { matches: "^write the book" }
  *     turns: [{ textFile: book.txt }]   # beside the script
  * default: { turns: [{ text: ok }] }    # for what no rule knows
  * ```
+ *
+ * A new conversation (such as one that goes on from a summary, when the old one became too long) chooses its rule anew and begins at its first turn. So what
+ * is to be said after a summary has a rule of its own, before the others, whose `when` names a text of the summary, which the script itself said.
  */
 const times = z.int().min(1).max(1_000).optional();
 const faultSchema = z.discriminatedUnion('kind', [
@@ -41,6 +51,14 @@ const faultSchema = z.discriminatedUnion('kind', [
 ]);
 export type Fault = z.output<typeof faultSchema>;
 
+const toolCallSchema = z.strictObject({
+  name: z.string().max(200),
+  /** A text is given out as it is, and need not be JSON; any other value as its JSON. */
+  arguments: z.unknown().default({}),
+  id: z.string().min(1).max(200).optional(),
+});
+export type ScriptedToolCall = z.output<typeof toolCallSchema>;
+
 const turnSchema = z
   .strictObject({
     text: z.string().optional(),
@@ -53,7 +71,9 @@ const turnSchema = z
         costUsd: z.number().nonnegative().optional(),
       })
       .default({}),
-    finishReason: finishReasonSchema.default('stop'),
+    /** Default: tool-calls where there are some, else stop. */
+    finishReason: finishReasonSchema.optional(),
+    toolCalls: z.array(toolCallSchema).min(1).max(100).optional(),
     fault: faultSchema.optional(),
   })
   .refine((turn) => turn.text === undefined || turn.textFile === undefined, 'one of text and textFile, not both')
@@ -61,9 +81,14 @@ const turnSchema = z
     (turn) =>
       turn.text !== undefined ||
       turn.textFile !== undefined ||
+      turn.toolCalls !== undefined ||
       (turn.fault !== undefined && turn.fault.times === undefined),
-    'text or textFile (only a fault that always comes needs none)',
-  );
+    'text or textFile or toolCalls (only a fault that always comes needs none)',
+  )
+  .transform(({ finishReason, ...turn }) => ({
+    ...turn,
+    finishReason: finishReason ?? (turn.toolCalls === undefined ? 'stop' : 'tool-calls'),
+  }));
 export type ScriptedTurn = z.output<typeof turnSchema>;
 
 const turnsSchema = z.array(turnSchema).min(1).max(1_000);

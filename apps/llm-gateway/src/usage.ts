@@ -1,0 +1,39 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { Usage } from '@coppice/contracts';
+import type { Attempt } from './collect.ts';
+import type { UsageSoFar } from './provider/port.ts';
+
+/** A rule of thumb, for providers that count nothing. */
+const bytesPerToken = 4;
+
+export const estimatedTokens = (bytes: number): number => Math.ceil(bytes / bytesPerToken);
+
+/**
+ * An attempt with what its provider left uncounted estimated: a cut stream has no usage, and some servers never tell it, but budgets and the compaction of
+ * a conversation go by it. An attempt that failed before any output is taken to have cost what its provider says, and else nothing.
+ */
+export function withEstimates(attempt: Attempt, promptBytes: number): Attempt {
+  if (attempt.status === 'failed' && !attempt.outputBegan) return attempt;
+  const outputBytes = attempt.status === 'failed' ? attempt.outputBytes : bytesOfAnswer(attempt);
+  const estimates = { inputTokens: estimatedTokens(promptBytes), outputTokens: estimatedTokens(outputBytes) };
+  return { ...attempt, usage: { ...estimates, ...attempt.usage } };
+}
+
+export const bytesOfAnswer = (answer: { text: string; toolCalls: readonly { arguments: string }[] }): number =>
+  [answer.text, ...answer.toolCalls.map((call) => call.arguments)].reduce(
+    (sum, each) => sum + Buffer.byteLength(each),
+    0,
+  );
+
+export const toUsage = (usage: UsageSoFar): Usage => ({
+  inputTokens: usage.inputTokens ?? 0,
+  outputTokens: usage.outputTokens ?? 0,
+  costUsd: usage.costUsd ?? null,
+});
+
+/** A failure with what it has cost, for the actor's budget. */
+export function withUsage(error: unknown, asked: { attempts: number; usage: UsageSoFar }): unknown {
+  if (!(error instanceof CoppiceError)) return error;
+  const details = { ...error.details, attempts: asked.attempts, usage: toUsage(asked.usage) };
+  return new CoppiceError(error.code, error.message, { cause: error, details, retryable: error.retryable });
+}
