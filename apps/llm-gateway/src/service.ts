@@ -1,5 +1,6 @@
-import { serveCommands } from '@coppice/bus';
-import { anyPool } from '@coppice/contracts';
+import { serveCommands, serviceEndpoint } from '@coppice/bus';
+import { anyPool, gatewayCalls } from '@coppice/contracts';
+import type { ModelProvider } from '@coppice/contracts';
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import { Artifacts } from './artifacts.ts';
 import { Conversations } from './conversations.ts';
@@ -39,8 +40,9 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
   const transcript = new Transcript(bus);
   const artifacts = new Artifacts(bus);
+  const providers = [scripted, ...(options.providers ?? [])];
   const turn = turnHandler({
-    providers: [scripted, ...(options.providers ?? [])],
+    providers,
     transcript,
     conversations: new Conversations(transcript, artifacts),
     artifacts,
@@ -48,11 +50,30 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     retry: { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, random: Math.random, ...options.retry },
     onPoint: options.onPoint ?? (async () => {}),
   });
-  return serveCommands(bus, {
+  const calls = await bus.serve({
+    name: 'coppice-llm-gateway',
+    version: context.version,
+    description: 'What the gateway itself answers; its turns are commands.',
+    endpoints: [serviceEndpoint('llm-gateway', gatewayCalls.providers, () => describeProviders(providers))],
+  });
+  const commands = await serveCommands(bus, {
     service: 'llm-gateway',
     pools: [anyPool],
     concurrency: options.concurrency ?? gatewayLimits.concurrency,
     member: context.member,
     handlers: [turn],
   });
+  return {
+    stop: async () => {
+      await commands.stop();
+      await calls.stop();
+      await Promise.all(providers.map((provider) => provider.close?.()));
+    },
+  };
+}
+
+async function describeProviders(providers: readonly Provider[]): Promise<{ providers: ModelProvider[] }> {
+  const signal = AbortSignal.timeout(gatewayLimits.describeMsMax);
+  const describe = async (provider: Provider) => ({ name: provider.name, ...(await provider.describe(signal)) });
+  return { providers: await Promise.all(providers.map(describe)) };
 }

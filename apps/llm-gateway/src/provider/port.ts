@@ -4,7 +4,7 @@
  * A provider is a pure mapping to and from its wire plus one place that does I/O. It asks once, and neither retries nor falls back nor
  * stores: that is the gateway's, the same for all.
  */
-import type { finishReasonSchema, ModelMessage, Owner, ToolDefinition } from '@coppice/contracts';
+import type { finishReasonSchema, ModelMessage, ModelProvider, Owner, ToolDefinition } from '@coppice/contracts';
 import type { z } from 'zod';
 
 export type FinishReason = z.output<typeof finishReasonSchema>;
@@ -63,19 +63,6 @@ export type ModelDelta =
   | { type: 'usage'; usage: UsageSoFar }
   | { type: 'response-end'; finishReason: FinishReason };
 
-/** For a person who looks whether a provider can be used. */
-export type ProviderDescription = {
-  /** Host and port, no path and no credentials; null for one without network. */
-  host: string | null;
-  keyPresent: boolean;
-  /** Null where it wasn't tried. */
-  reachable: boolean | null;
-  /** Names of some models. */
-  models: string[];
-  /** Why it isn't reachable. */
-  problem: string | null;
-};
-
 export type Provider = {
   /** The part of `provider/model` before the first slash. */
   name: string;
@@ -88,7 +75,7 @@ export type Provider = {
    */
   stream(request: ModelRequest, context: RequestContext): AsyncIterable<ModelDelta>;
   /** Looks whether it can be used, without costs and within the signal's time. Never throws. */
-  describe(signal: AbortSignal): Promise<ProviderDescription>;
+  describe(signal: AbortSignal): Promise<Omit<ModelProvider, 'name'>>;
   /** Ends idle connections. */
   close?(): Promise<void>;
 };

@@ -58,8 +58,8 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
       const cut = fault?.kind === 'cut';
       const spoken = cut && calls.length === 0 ? firstHalf(text) : text;
       yield* inPieces(spoken, (piece) => ({ type: 'text-delta', text: piece }));
-      for (const [call, { name, id, arguments: text }] of calls.entries()) {
-        const written = cut ? firstHalf(text) : text;
+      for (const [call, { name, id, arguments: whole }] of calls.entries()) {
+        const written = cut ? firstHalf(whole) : whole;
         yield { type: 'tool-call-delta', call, name, arguments: '', ...(id === undefined ? {} : { id }) };
         yield* inPieces(written, (piece) => ({ type: 'tool-call-delta', call, arguments: piece }));
         if (cut) break;

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import type { Method } from './api.ts';
+
+/** A model provider that the gateway knows, for a person who looks what can be used. Never holds a key, nor an address with its path. */
+export const modelProviderSchema = z.object({
+  /** The part of `provider/model` before the slash. */
+  name: z.string(),
+  /** Host and port; null for one that needs no network. */
+  host: z.string().nullable(),
+  keyPresent: z.boolean(),
+  /** Null where it wasn't tried: it needs no network, or a key that isn't there. */
+  reachable: z.boolean().nullable(),
+  /** Names of some of its models, as `provider/model`. */
+  models: z.array(z.string()),
+  /** Why it can't be used, in one sentence; null where nothing is known to be wrong. */
+  problem: z.string().nullable(),
+});
+export type ModelProvider = z.infer<typeof modelProviderSchema>;
+
+/** Answered by the gateway itself, `coppice.call.llm-gateway.<name>`. */
+export const gatewayCalls = {
+  providers: {
+    name: 'providers',
+    description: 'The model providers that can be named, and whether each answers.',
+    input: z.object({}),
+    output: z.object({ providers: z.array(modelProviderSchema) }),
+    deadlineMs: 10_000,
+  },
+} as const satisfies Record<string, Method>;
