@@ -1,21 +1,21 @@
 /** The operations of contracts, done by an engine. */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { handle, type Bus, type CommandContext, type CommandHandler } from '@coppice/bus';
 import {
-  buckets,
   CoppiceError,
   sandboxOperations,
   type CommandResult,
   type Owner,
   type SandboxSpecification,
-  type TextReference,
 } from '@coppice/contracts';
 import type { Logger } from '@coppice/telemetry';
+import { bytesOf, storeLog } from './artifacts.ts';
 import type { Engine, ExecOptions, ExecResult, Mount, SandboxSpec } from './engine/port.ts';
 import { refuse, workspaceTarget } from './engine/specification.ts';
 import { liveLog } from './live-log.ts';
+import { toolsHandler } from './tools/handler.ts';
 
 export interface HandlerContext {
   bus: Bus;
@@ -68,6 +68,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
         engine.run(specOf(context, specification), command.shell, options),
       );
     }),
+    toolsHandler(context),
     handle(sandboxOperations.remove, async ({ sandboxId }) => {
       await engine.remove(sandboxId);
       return {};
@@ -129,27 +130,12 @@ async function withLog(
       ...stdin,
     });
     if (result.cancelled) throw new CoppiceError('cancelled', 'the command was cancelled');
-    const logArtifact = await storeLog(bus, work, result, logFile);
+    const isWhole = !result.stdout.truncated && !result.stderr.truncated;
+    const logArtifact = isWhole ? null : await storeLog(bus, owner, effectId, await readFile(logFile));
     return commandResultOf(result, logArtifact);
   } finally {
     await rm(logFile, { force: true });
   }
-}
-
-/** Null where the result says it all. Named by its content: of two that do the same effect none overwrites the other. */
-async function storeLog(
-  bus: Bus,
-  { owner, effectId }: Work,
-  result: ExecResult,
-  logFile: string,
-): Promise<string | null> {
-  if (!result.stdout.truncated && !result.stderr.truncated) return null;
-  const bytes = await readFile(logFile);
-  const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
-  const artifact = `log/${owner.tenant}/${owner.taskId}/${effectId}/${hash}`;
-  const store = await bus.objects(buckets.artifacts);
-  await store.put(artifact, bytes);
-  return artifact;
 }
 
 function commandResultOf(result: ExecResult, logArtifact: string | null): CommandResult {
@@ -167,12 +153,4 @@ function commandResultOf(result: ExecResult, logArtifact: string | null): Comman
     logArtifact,
     durationMs,
   };
-}
-
-async function bytesOf(bus: Bus, reference: TextReference): Promise<Uint8Array> {
-  if ('text' in reference) return Buffer.from(reference.text);
-  const store = await bus.objects(buckets.artifacts);
-  const bytes = await store.get(reference.artifact);
-  if (bytes === null) throw new CoppiceError('not-found', `there is no artifact ${reference.artifact}`);
-  return bytes;
 }

@@ -1,0 +1,34 @@
+import { createHash } from 'node:crypto';
+import type { Bus } from '@coppice/bus';
+import { buckets, CoppiceError, type Owner, type TextReference } from '@coppice/contracts';
+
+/** @throws CoppiceError `not-found` */
+export async function bytesOf(bus: Bus, reference: TextReference): Promise<Uint8Array> {
+  if ('text' in reference) return Buffer.from(reference.text);
+  const store = await bus.objects(buckets.artifacts);
+  const bytes = await store.get(reference.artifact);
+  if (bytes === null) throw new CoppiceError('not-found', `there is no artifact ${reference.artifact}`);
+  return bytes;
+}
+
+/** The whole output of a command. Named by its content: of two that do the same effect none overwrites the other. */
+export async function storeLog(bus: Bus, owner: Owner, effectId: string, bytes: Uint8Array): Promise<string> {
+  const artifact = `log/${owner.tenant}/${owner.taskId}/${effectId}/${hashOf(bytes).slice(0, 16)}`;
+  await put(bus, artifact, bytes);
+  return artifact;
+}
+
+/** A text of a task, named by its content. */
+export async function storeText(bus: Bus, owner: Owner, text: string): Promise<string> {
+  const bytes = Buffer.from(text);
+  const artifact = `text/${owner.tenant}/${owner.taskId}/${hashOf(bytes)}`;
+  await put(bus, artifact, bytes);
+  return artifact;
+}
+
+async function put(bus: Bus, artifact: string, bytes: Uint8Array): Promise<void> {
+  const store = await bus.objects(buckets.artifacts);
+  await store.put(artifact, bytes);
+}
+
+const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

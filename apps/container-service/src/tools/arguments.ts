@@ -1,0 +1,29 @@
+import { parseJson, validate } from '@coppice/bus';
+import { CoppiceError, sandboxToolSchemas, type SandboxToolName } from '@coppice/contracts';
+import type { z } from 'zod';
+
+/** A call whose arguments are as its tool takes them. */
+export type ReadCall = {
+  [Name in SandboxToolName]: { name: Name; input: z.output<(typeof sandboxToolSchemas)[Name]> };
+}[SandboxToolName];
+
+const isSandboxTool = (name: string): name is SandboxToolName => Object.hasOwn(sandboxToolSchemas, name);
+
+/** @throws CoppiceError `not-found` or `invalid-request`, whose message tells the model what is wrong with its call. */
+export function readCall(name: string, text: string): ReadCall {
+  if (!isSandboxTool(name)) {
+    const known = Object.keys(sandboxToolSchemas).join(', ');
+    throw new CoppiceError('not-found', `there is no tool ${JSON.stringify(name.slice(0, 100))}; there are ${known}`);
+  }
+  const value = text.trim() === '' ? {} : parseJson(text, `the arguments of ${name}`);
+  return {
+    name,
+    input: validate<unknown>(sandboxToolSchemas[name], withoutNulls(value), `the arguments of ${name}`),
+  } as ReadCall;
+}
+
+/** Some models fill in what they leave out. */
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
+}

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { BoundedCapture } from '../engine/output.ts';
+import { boundOutput, withoutEscapes } from './bound.ts';
+
+function captured(text: string, keepBytes: number) {
+  const capture = new BoundedCapture(keepBytes);
+  capture.push(Buffer.from(text));
+  return capture.result();
+}
+
+test('what fits is whole', () => {
+  expect(boundOutput(captured('short', 100), 100)).toEqual({ text: 'short', whole: true });
+});
+
+test.each([
+  ['the engine kept all', 10_000],
+  ['the engine has cut already', 700],
+])('a long one keeps its ends, and every byte is counted: %s', (_name, keepBytes) => {
+  const lines = Array.from({ length: 1_000 }, (_, index) => `line ${index}\n`).join('');
+  const { text, whole } = boundOutput(captured(lines, keepBytes), 1_000);
+  expect(whole).toBe(false);
+  expect(text.length).toBeLessThan(1_050);
+  const [, start = '', leftOut = '', end = ''] = /^(.*)\n… (\d+) bytes left out …\n(.*)$/s.exec(text) ?? [];
+  expect(lines.startsWith(start)).toBe(true);
+  expect(lines.endsWith(end)).toBe(true);
+  expect(start.length + Number(leftOut) + end.length).toBe(lines.length);
+});
+
+test('half a character is not shown', () => {
+  expect(boundOutput(captured('😀'.repeat(1_000), 10_000), 501).text.isWellFormed()).toBe(true);
+});
+
+test('colours and titles of a terminal are taken out', () => {
+  expect(withoutEscapes('\u001b[1;31mred\u001b[0m \u001b]0;title\u0007plain')).toBe('red plain');
+});

@@ -1,0 +1,79 @@
+/** The tools that look around. What git and package managers keep is left out: nobody looks for something there by a tool. */
+import { toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
+import type { z } from 'zod';
+import { answer, failureOf, fileToolMsMax, plain, problem, script } from './tool.ts';
+import type { Answer, Sandbox } from './tool.ts';
+
+type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
+
+const keepBytes = 512 * 1024;
+/** Matches that are looked at, to be counted and sorted. */
+const matchesMax = 2_000;
+const lineBytesMax = 300;
+
+const requireThere = `
+[ -e "$1" ] || { echo 'there is no such file or folder' >&2; exit 1; }
+t=$(mktemp) || exit 1
+trap 'rm -f "$t"' EXIT
+`;
+
+/** First line: how many there are. Folders end with a slash. */
+const listScript = `${requireThere}
+find -H "$1" -mindepth 1 -maxdepth "$2" -name .git -prune -o -type d -name node_modules -exec printf '%s/\\n' {} + -prune \\
+  -o -type d -exec printf '%s/\\n' {} + -o -print 2>/dev/null | LC_ALL=C sort > "$t"
+wc -l < "$t"
+head -n "$3" "$t"
+`;
+
+export async function list(sandbox: Sandbox, { path, depth }: Input<'list'>): Promise<Answer> {
+  const argv = script(listScript, plain(path), String(depth), String(toolLimits.listEntriesMax));
+  const result = await sandbox.exec(argv, { timeoutMs: fileToolMsMax, keepBytes });
+  const failure = failureOf(result);
+  if (failure !== null) return problem(`${path} can't be listed: ${failure}`);
+  const { count, lines } = readCounted(result.stdout.text);
+  if (count === 0) return answer(`${path} holds no files or folders`);
+  return answer(within(lines, count, 'entries; list a folder of it, or less deep'));
+}
+
+/** First line: how many there are, at most `matchesMax`. A pattern that isn't one is found out on nothing. */
+const searchScript = `${requireThere}
+printf '' | grep -E -e "$2" > /dev/null
+[ $? -le 1 ] || exit 2
+binary=
+grep -I x /dev/null > /dev/null 2>&1
+[ $? -le 1 ] && binary=-I
+find -H "$1" -name .git -prune -o -name node_modules -prune -o -type f -exec grep -nE $binary -e "$2" /dev/null {} + 2>/dev/null \\
+  | cut -b 1-${lineBytesMax} | head -n ${matchesMax} > "$t"
+wc -l < "$t"
+LC_ALL=C sort -t : -k 1,1 -k 2,2n "$t" | head -n "$3"
+`;
+
+export async function search(sandbox: Sandbox, { pattern, path }: Input<'search'>): Promise<Answer> {
+  if (pattern.includes('\0')) return problem('the pattern holds a NUL');
+  const argv = script(searchScript, plain(path), pattern, String(toolLimits.searchLinesMax));
+  const result = await sandbox.exec(argv, { timeoutMs: fileToolMsMax, keepBytes });
+  const failure = failureOf(result);
+  if (failure !== null) return problem(`can't search ${path}: ${failure}`);
+  const { count, lines } = readCounted(result.stdout.text);
+  if (count === 0) return answer(`no line of ${path === '.' ? 'the repository' : path} matches`);
+  const all = count >= matchesMax ? `${count} or more` : String(count);
+  return answer(within(lines, count, 'lines; use a narrower pattern or path', all));
+}
+
+function readCounted(text: string): { count: number; lines: string[] } {
+  const [count = '0', ...lines] = text.trimEnd().split('\n');
+  return { count: Number(count), lines: lines.map((line) => line.replace(/^\.\//, '')) };
+}
+
+/** As many lines as a result holds. */
+function within(lines: string[], count: number, what: string, all = String(count)): string {
+  let room = toolLimits.resultCharactersMax - 200;
+  const shown: string[] = [];
+  for (const line of lines) {
+    room -= line.length + 1;
+    if (room < 0) break;
+    shown.push(line);
+  }
+  if (shown.length < count) shown.push(`… the first ${shown.length} of ${all} ${what} …`);
+  return shown.join('\n');
+}

@@ -1,0 +1,191 @@
+/**
+ * The handler of `container-service tools`: the calls of one model turn, each answered, whatever it is.
+ *
+ * Collaborators: the engine, which runs every command of a tool in the task's sandbox; the bus, for live output and for what is too long.
+ *
+ * Invariants:
+ * 1. A call that can't be done is a result for the model to read (its arguments, its file, its command), never a failed operation.
+ * 2. Calls that may change something are done one after the other, in the model's order: it writes a file and runs the test in one turn. Calls
+ *    that only look, between two of those, are done at the same time, at most `looksAtOnceMax`.
+ * 3. The operation fails only when it is cancelled, when there is no sandbox, or when nothing has been done yet and the engine can't be had: then
+ *    doing it again is harmless.
+ * 4. What a lost process began is ended before another tells that its outcome isn't known.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { handle, type Bus, type CommandContext, type CommandHandler } from '@coppice/bus';
+import {
+  CoppiceError,
+  sandboxOperations,
+  toolLimits,
+  type Owner,
+  type ToolCall,
+  type ToolResult,
+} from '@coppice/contracts';
+import type { Logger } from '@coppice/telemetry';
+import { bytesOf, storeLog, storeText } from '../artifacts.ts';
+import type { Engine } from '../engine/port.ts';
+import { liveLog } from '../live-log.ts';
+import { readCall, type ReadCall } from './arguments.ts';
+import { edit, read, write } from './files.ts';
+import { list, search } from './folders.ts';
+import { run } from './run.ts';
+import { problem, type Answer, type Sandbox } from './tool.ts';
+
+export type ToolsContext = { bus: Bus; engine: Engine; log: Logger; logsFolder: string };
+
+/** Calls that only look, at the same time; the engine takes eight commands of one sandbox. */
+const looksAtOnceMax = 4;
+/** Kept of the operation's time for answering. */
+const reservedMs = 60_000;
+const changing: readonly string[] = ['run', 'write', 'edit'];
+
+type Input = (typeof sandboxOperations.tools)['input']['_zod']['output'];
+/** A result before it is decided what travels by value. */
+type Done = Omit<ToolResult, 'content'> & { text: string };
+
+export const toolsHandler = (context: ToolsContext): CommandHandler =>
+  handle(
+    sandboxOperations.tools,
+    async (input, command) => {
+      const done = await new Turn(context, input, command).run();
+      return { results: await byReference(context.bus, input.owner, done) };
+    },
+    async ({ sandboxId }) => {
+      await context.engine.stop(sandboxId);
+      return null;
+    },
+  );
+
+class Turn {
+  readonly #with: ToolsContext;
+  readonly #input: Input;
+  readonly #command: CommandContext;
+  readonly #sandbox: Sandbox;
+  readonly #endsAtMs = performance.now() + sandboxOperations.tools.timeLimitMs - reservedMs;
+  #begun = 0;
+
+  constructor(context: ToolsContext, input: Input, command: CommandContext) {
+    this.#with = context;
+    this.#input = input;
+    this.#command = command;
+    const { signal } = command;
+    this.#sandbox = {
+      exec: async (argv, options) => {
+        const result = await context.engine.exec(input.sandboxId, argv, { ...options, signal });
+        if (result.cancelled) throw new CoppiceError('cancelled', 'the tool calls were cancelled');
+        this.#begun++;
+        return result;
+      },
+    };
+  }
+
+  async run(): Promise<Done[]> {
+    const done: Done[] = [];
+    for (const batch of batches(this.#input.calls))
+      done.push(...(await Promise.all(batch.map((call) => this.#do(call)))));
+    return done;
+  }
+
+  async #do(call: ToolCall): Promise<Done> {
+    const startedAt = performance.now();
+    const { log, ...rest } = await this.#answer(call);
+    return {
+      callId: call.id,
+      name: call.name,
+      text: rest.content,
+      isError: rest.isError,
+      logArtifact: log ?? null,
+      durationMs: Math.round(performance.now() - startedAt),
+    };
+  }
+
+  async #answer(call: ToolCall): Promise<Answer & { log?: string | null }> {
+    let readable: ReadCall;
+    try {
+      const bytes = await bytesOf(this.#with.bus, call.arguments);
+      readable = readCall(call.name, Buffer.from(bytes).toString('utf8'));
+    } catch (error) {
+      if (error instanceof CoppiceError) return problem(error.message);
+      throw error;
+    }
+    const leftMs = this.#endsAtMs - performance.now();
+    if (leftMs < 1_000) return problem('not done: the calls before it took too long');
+    const begunBefore = this.#begun;
+    try {
+      return await this.#perform(readable, leftMs);
+    } catch (error) {
+      if (!(error instanceof CoppiceError)) throw error;
+      const nothingDone = begunBefore === 0 && error.code !== 'sandbox-failed' && error.code !== 'sandbox-refused';
+      if (nothingDone || this.#command.signal.aborted || error.code === 'sandbox-not-found') throw error;
+      this.#with.log.warn({ err: error, ...this.#input.owner, tool: call.name }, 'a tool call failed in the engine');
+      const lost = error.code === 'sandbox-failed' ? '; it may have had effects' : '';
+      return problem(`${call.name} could not be done: ${error.message}${lost}`);
+    }
+  }
+
+  #perform(call: ReadCall, timeLimitMs: number): Promise<Answer & { log?: string | null }> {
+    switch (call.name) {
+      case 'run':
+        return this.#run(call.input, Math.floor(timeLimitMs));
+      case 'read':
+        return read(this.#sandbox, call.input);
+      case 'write':
+        return write(this.#sandbox, call.input);
+      case 'edit':
+        return edit(this.#sandbox, call.input);
+      case 'list':
+        return list(this.#sandbox, call.input);
+      case 'search':
+        return search(this.#sandbox, call.input);
+    }
+  }
+
+  /** With live output, and all of it in an artifact where the model isn't shown it. */
+  async #run(input: Parameters<typeof run>[1], timeLimitMs: number): Promise<Answer & { log: string | null }> {
+    const { bus, log, logsFolder } = this.#with;
+    const { owner, sandboxId } = this.#input;
+    await mkdir(logsFolder, { recursive: true, mode: 0o700 });
+    const logFile = join(logsFolder, randomUUID());
+    try {
+      const onOutput = liveLog(bus, owner, sandboxId, (error) =>
+        log.warn({ err: error, sandboxId }, 'live output is not published'),
+      );
+      const { whole, ...answer } = await run(this.#sandbox, input, { logFile, onOutput, timeLimitMs });
+      const stored = whole ? null : await storeLog(bus, owner, this.#command.effectId, await readFile(logFile));
+      return { ...answer, log: stored };
+    } finally {
+      await rm(logFile, { force: true });
+    }
+  }
+}
+
+/** See invariant 2. */
+export function batches(calls: readonly ToolCall[]): ToolCall[][] {
+  const all: ToolCall[][] = [];
+  let looks: ToolCall[] = [];
+  for (const call of calls) {
+    if (changing.includes(call.name)) {
+      all.push(looks, [call]);
+      looks = [];
+    } else if (looks.push(call) === looksAtOnceMax) {
+      all.push(looks);
+      looks = [];
+    }
+  }
+  return [...all, looks].filter((batch) => batch.length > 0);
+}
+
+/** What fits the room for one turn travels by value, as JSON counts it; the rest lies in the object store. */
+async function byReference(bus: Bus, owner: Owner, done: readonly Done[]): Promise<ToolResult[]> {
+  let room: number = toolLimits.inlineBytesMax;
+  const results: ToolResult[] = [];
+  for (const { text, ...rest } of done) {
+    const bytes = Buffer.byteLength(JSON.stringify(text));
+    const fits = bytes <= room;
+    if (fits) room -= bytes;
+    results.push({ ...rest, content: fits ? { text } : { artifact: await storeText(bus, owner, text) } });
+  }
+  return results;
+}

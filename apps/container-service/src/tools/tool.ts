@@ -1,0 +1,47 @@
+import type { ExecOptions, ExecResult } from '../engine/port.ts';
+
+/** What a tool may do: start commands in the task's sandbox, each by an argument vector. A cancellation is thrown from here. */
+export type Sandbox = {
+  exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
+};
+
+/** What the model is told. `isError`: it didn't get what it asked for. */
+export type Answer = { content: string; isError: boolean };
+
+export const answer = (content: string): Answer => ({ content, isError: false });
+export const problem = (content: string): Answer => ({ content, isError: true });
+
+/** Of tools that work on files. */
+export const fileToolMsMax = 60_000;
+
+/** A POSIX script with its arguments; the image need not have more than sh, coreutils, find, grep and sed. */
+export const script = (text: string, ...words: string[]): string[] => ['/bin/sh', '-c', text, 'sh', ...words];
+
+/** A path that no program takes for an option. */
+export const plain = (path: string): string => (path === '.' ? '.' : `./${path}`);
+
+/** Ends a script with a sentence where `$1` can't be worked on as a text file; tells where files of that name are. */
+export const requireFile = `
+f=$1
+fail() { printf '%s\\n' "$1" >&2; exit 1; }
+if [ -d "$f" ]; then fail 'it is a folder'; fi
+if [ ! -e "$f" ]; then
+  near=$(find . -name .git -prune -o -name node_modules -prune -o -type f -name "$(basename -- "$f")" -print | head -n 5 | sed 's,^\\./,,')
+  if [ -n "$near" ]; then fail "there is no such file; there is $near"; else fail 'there is no such file'; fi
+fi
+[ -f "$f" ] || fail 'it is not a regular file'
+[ -r "$f" ] || fail 'it may not be read'
+start=$(head -c 8192 -- "$f" | wc -c)
+text=$(head -c 8192 -- "$f" | tr -d '\\000' | wc -c)
+[ "$start" -eq "$text" ] || fail 'it is a binary file'
+`;
+
+/** Why a script failed, or null where it didn't. */
+export function failureOf(result: ExecResult): string | null {
+  if (result.timedOut) return `it took longer than ${fileToolMsMax / 1_000} s`;
+  if (result.diskExceeded) return 'the disk limit is reached';
+  if (result.oomKilled) return 'it used more memory than the sandbox has';
+  if (result.exitCode === 0) return null;
+  const said = result.stderr.text.trim();
+  return said === '' ? `its command ended with exit code ${result.exitCode}` : said;
+}
