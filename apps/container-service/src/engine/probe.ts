@@ -8,7 +8,7 @@ import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
-import { exceeds } from './disk-watch.ts';
+import { usedBytes } from './disk-watch.ts';
 import type { Launcher, SandboxRecord } from './launcher.ts';
 import type { Enforceable, Enforcement, EngineReport, ExecResult, Limits } from './port.ts';
 import { reasonOf } from './reason.ts';
@@ -233,10 +233,8 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   const script = `head -c ${bytes} /dev/zero 2>/dev/null > big; wc -c < big; rm -f big; mkdir many; for i in 1 2 3; do head -c ${probeLimits.diskBytes / 2} /dev/zero > many/part$i; done`;
   const result = await run(script, { diskBytes: probeLimits.diskBytes });
   const written = Number(result.stdout.text.trim());
-  const seen = await exceeds(
-    { folders: [join(workspace, 'many')], bytesMax: probeLimits.diskBytes },
-    new AbortController().signal,
-  );
+  const budget = { folders: [join(workspace, 'many')], bytesMax: probeLimits.diskBytes };
+  const seen = (await usedBytes(budget, new AbortController().signal)) > budget.bytesMax;
   const one = `of a file of ${bytes} bytes, ${written} were written under a limit of ${probeLimits.diskBytes}`;
   const many = seen
     ? 'the sum of several is seen by a watch and ended up to a few seconds late'
