@@ -254,6 +254,15 @@ test('down ends it; a second time there is nothing to end', { timeout: 90_000 },
   expect(again.out).toContain('nothing runs');
 });
 
+test('in the foreground it logs, and stops in order at Ctrl-C', { timeout: 60_000 }, async () => {
+  await using running = cli.start(['up', '--foreground', '--engine', 'none']);
+  await running.waitForLine('"msg":"ready"');
+  const second = await cli.run(['up']);
+  expect(second).toMatchObject({ exitCode: 0, out: expect.stringContaining('a stack runs already') as string });
+  expect(await running.kill('SIGINT')).toEqual({ code: 0, signal: null });
+  expect((await cli.run(['down'])).out).toContain('nothing runs');
+});
+
 test('where a stack isolates nothing, run refuses unless that is asked for', { timeout: 90_000 }, async () => {
   await using other = await CommandLine.create({ 'check.sh': check });
   await other.write('script.yaml', script);
