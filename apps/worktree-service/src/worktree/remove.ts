@@ -50,6 +50,7 @@ export async function remove(
       context.trash.take(folders.folder);
       context.trash.take(context.layout.checkoutsOf(taskId));
       removeSetupAttempts(context, taskId);
+      context.reached('worktree-removed');
       if (store !== undefined && store.exists) {
         const metadata = worktreeMetadata(store.tasksGit, folders.tree);
         await store.metadata(async () => rmSync(metadata, { recursive: true, force: true }), signal);
