@@ -76,7 +76,7 @@ test('every command of the command line is named, and no other', async () => {
   const told = [...table.matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell]) =>
     [...(cell ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name),
   );
-  expect(told.toSorted()).toEqual(commands.toSorted());
+  expect(new Set(told)).toEqual(new Set(commands));
   for (const code of ['0', '1', '2', '3', '4', '130']) expect(table).toContain(`${code} `);
 });
 

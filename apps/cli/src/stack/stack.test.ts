@@ -13,7 +13,7 @@ import type { ProcessIdentity } from './process-identity.ts';
 import { ensureStack } from './start-stack.ts';
 import { stopStack } from './stop-stack.ts';
 
-const program = path.join(import.meta.dirname, '../test-support/small-stack.ts');
+const program = path.join(import.meta.dirname, '../test-programs/small-stack.ts');
 
 async function newHome(): Promise<Home> {
   const folder = await temporaryFolder('home');
