@@ -109,13 +109,13 @@ const generousLimits: Limits = {
 async function proveMount(run: Run, workspace: string, engine: string): Promise<void> {
   const sentinel = randomUUID();
   await writeFile(join(workspace, 'sentinel'), sentinel, { mode: 0o644 });
-  const result = await run('cat sentinel && echo written > answer');
+  const result = await run('cat sentinel && echo written > answer && : > "$HOME/probe"');
   const answer = await readFile(join(workspace, 'answer'), 'utf8').catch(() => '');
   if (result.exitCode === 0 && result.stdout.text === sentinel && answer === 'written\n') return;
   const what = `it exited with ${result.exitCode} and said ${JSON.stringify((result.stderr.text || result.stdout.text).slice(0, 400))}`;
   throw new CoppiceError(
     'engine-unavailable',
-    `engine ${engine}: a probe command couldn't read and write its workspace: ${what}`,
+    `engine ${engine}: a probe command couldn't read and write its workspace and home: ${what}`,
   );
 }
 
