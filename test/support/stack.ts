@@ -127,7 +127,7 @@ export class Stack implements AsyncDisposable {
     method: 'taskCancel' | 'taskApprove' | 'taskReject' | 'taskMerge' | 'taskDiscard',
     input: { taskId: string; reason?: string; keepBranch?: boolean },
   ): Promise<TaskView> {
-    return this.bus.call(api[method], { tenant }, input as never);
+    return this.bus.call(api[method], { tenant }, input);
   }
 
   async cancelRun(runId: string): Promise<void> {

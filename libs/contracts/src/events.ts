@@ -21,7 +21,7 @@ const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, dat
     data,
   });
 
-export const runSubmittedData = z.object({
+const runSubmittedData = z.object({
   runId: z.string(),
   requestId: z.string(),
   repository: z.string(),
@@ -29,13 +29,13 @@ export const runSubmittedData = z.object({
   tasks: z.int(),
 });
 /** A run that came through the durable intake, where nobody waits for an answer, and was refused. */
-export const runRefusedData = z.object({ runId: z.string(), requestId: z.string(), failure: wireErrorSchema });
-export const runEndedData = z.object({
+const runRefusedData = z.object({ runId: z.string(), requestId: z.string(), failure: wireErrorSchema });
+const runEndedData = z.object({
   runId: z.string(),
   state: runStateSchema,
   taskCounts: z.record(z.string(), z.int()),
 });
-export const taskStateData = z.object({
+const taskStateData = z.object({
   runId: z.string(),
   taskId: z.string(),
   name: z.string(),
@@ -43,7 +43,7 @@ export const taskStateData = z.object({
   to: taskStateSchema,
   reason: z.string().nullable(),
 });
-export const taskEndedData = z.object({
+const taskEndedData = z.object({
   runId: z.string(),
   taskId: z.string(),
   name: z.string(),
