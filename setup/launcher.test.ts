@@ -9,6 +9,7 @@ import {
   realpathSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -61,6 +62,20 @@ test('it runs set-up when that has never run, and stops when set-up fails', () =
   const steps = `symlinkSync(${JSON.stringify(process.execPath)}, '.cache/bin/node'); writeFileSync('.cache/setup.json', '{}');`;
   writeFileSync(join(folder, 'setup/setup.js'), `${links}\n${steps}`);
   expect(spawnSync(join(folder, 'coppice'), { cwd: folder, encoding: 'utf8' }).stdout).toBe('started\n');
+});
+
+test('it runs set-up again after the lockfile changed', () => {
+  const folder = checkout("console.log('started');");
+  setUpDone(folder);
+  writeFileSync(join(folder, 'setup/setup.js'), "console.log('setting up');");
+  writeFileSync(join(folder, 'package-lock.json'), '{}');
+  const lastYear = new Date(Date.now() - 365 * 86_400_000);
+  utimesSync(join(folder, 'package-lock.json'), lastYear, lastYear);
+  const start = () => spawnSync(join(folder, 'coppice'), { encoding: 'utf8' }).stdout;
+  expect(start()).toBe('started\n');
+  utimesSync(join(folder, '.cache/setup.json'), lastYear, lastYear);
+  utimesSync(join(folder, 'package-lock.json'), new Date(), new Date());
+  expect(start()).toBe('setting up\nstarted\n');
 });
 
 const waiting = "process.on('SIGTERM', () => process.exit(42)); console.log('ready'); setInterval(() => {}, 1000);";

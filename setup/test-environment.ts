@@ -8,7 +8,7 @@ export default function setUpTestEnvironment(): void {
     throw new Error('Set-up has not run in this checkout: use "npm test", or run "node setup/setup.js" once.');
   }
   const found = JSON.parse(readFileSync(resultFile, 'utf8')) as SetupResult;
-  offer('COPPICE_NODE', found.node);
+  offer('COPPICE_NODE_PROGRAM', found.node);
   offer('COPPICE_NATS_SERVER', found.natsServer);
   offer('COPPICE_BWRAP', found.bwrap);
   offer('COPPICE_DOCKER_SOCKET', found.dockerSocket);

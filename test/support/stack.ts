@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import { api, coppiceEventSchema, runItself, streams, subjects } from '@coppice/contracts';
@@ -54,6 +54,8 @@ export class Stack implements AsyncDisposable {
 
   static async start(settings: StackSettings): Promise<Stack> {
     const folder = await temporaryFolder('stack');
+    // A sandbox's user finds its own folders below, and can list nothing.
+    await chmod(folder.path, 0o711);
     const nats = await startNatsServer({ auth: true });
     const bus = await Bus.connect({ ...nats.connection, name: 'system-test' });
     await bus.ensureResources();
@@ -127,7 +129,7 @@ export class Stack implements AsyncDisposable {
     method: 'taskCancel' | 'taskApprove' | 'taskReject' | 'taskMerge' | 'taskDiscard',
     input: { taskId: string; reason?: string; keepBranch?: boolean },
   ): Promise<TaskView> {
-    return this.bus.call(api[method], { tenant }, input as never);
+    return this.bus.call(api[method], { tenant }, input);
   }
 
   async cancelRun(runId: string): Promise<void> {

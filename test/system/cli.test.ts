@@ -1,6 +1,6 @@
 /** The command line over the real whole: nats-server, four services in one process, sandboxes, git. Only the model plays a script. */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { coppiceEventSchema, runIdOf, taskViewSchema } from '@coppice/contracts';
 import { eventually } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -252,6 +252,49 @@ test('down ends it; a second time there is nothing to end', { timeout: 90_000 },
   const again = await cli.run(['down']);
   expect(again).toMatchObject({ exitCode: 0, err: '' });
   expect(again.out).toContain('nothing runs');
+});
+
+test.each([...new Set([engine, 'none'])])(
+  'down ends what a killed stack left running, with engine %s',
+  { timeout: 120_000 },
+  async (name) => {
+    await using other = await CommandLine.create({ 'check.sh': check });
+    await other.write('script.yaml', script);
+    const sleeps = `sleep 31415.${process.pid}`;
+    const plan = runFile(other.repository.path, [{ name: 'endless' }]).replace('sh check.sh', sleeps);
+    const file = await other.write('plan.yaml', plan);
+    await other.run(['run', file, '--engine', name, '--detach']);
+    await eventually(() => isRunning(sleeps), { timeoutMs: 30_000, intervalMs: 100 });
+    process.kill(await other.stackProcess(), 'SIGKILL');
+    const down = await other.run(['down']);
+    expect(down.exitCode).toBe(0);
+    expect(down.out).toContain('was killed; ended its nats-server');
+    await eventually(() => !isRunning(sleeps));
+  },
+);
+
+/** Whether a process of this machine has the text in its command line; a sandbox's processes are also the machine's. */
+function isRunning(text: string): boolean {
+  if (!existsSync('/proc/self/cmdline'))
+    return execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' }).includes(text);
+  return readdirSync('/proc').some((name) => {
+    try {
+      return (
+        /^\d+$/.test(name) && readFileSync(`/proc/${name}/cmdline`, 'latin1').replaceAll('\0', ' ').startsWith(text)
+      );
+    } catch {
+      return false;
+    }
+  });
+}
+
+test('in the foreground it logs, and stops in order at Ctrl-C', { timeout: 60_000 }, async () => {
+  await using running = cli.start(['up', '--foreground', '--engine', 'none']);
+  await running.waitForLine('"msg":"ready"');
+  const second = await cli.run(['up']);
+  expect(second).toMatchObject({ exitCode: 0, out: expect.stringContaining('a stack runs already') as string });
+  expect(await running.kill('SIGINT')).toEqual({ code: 0, signal: null });
+  expect((await cli.run(['down'])).out).toContain('nothing runs');
 });
 
 test('where a stack isolates nothing, run refuses unless that is asked for', { timeout: 90_000 }, async () => {

@@ -3,7 +3,8 @@ import { getEventListeners } from 'node:events';
 import { constants } from 'node:os';
 
 // The libraries' own log lines are for services; what a person should know is said by the command itself. Set before they are loaded.
-process.env['COPPICE_LOG_LEVEL'] ??= 'fatal';
+const askedLevel = process.env['COPPICE_LOG_LEVEL'];
+process.env['COPPICE_LOG_LEVEL'] = askedLevel ?? (process.argv.includes('--foreground') ? 'info' : 'fatal');
 
 const [{ runProgram }, { processTerminal }, { startTelemetry }] = await Promise.all([
   import('./program.ts'),
@@ -19,7 +20,8 @@ process.on('SIGINT', () => {
   interrupted.abort(new Error('interrupted'));
 });
 const terminal = processTerminal();
-const session = { terminal, environment: process.env, tenant: 'default', interrupted: interrupted.signal };
+const environment = { ...process.env, COPPICE_LOG_LEVEL: askedLevel };
+const session = { terminal, environment, tenant: 'default', interrupted: interrupted.signal };
 // A trace begins where somebody asked for something: here. Nothing is loaded while tracing is off.
 const telemetry = await startTelemetry({ serviceName: 'coppice', instanceId: `${process.pid}` });
 process.exitCode = await runProgram(process.argv.slice(2), session);

@@ -26,7 +26,7 @@ export type RunProgress = {
 
 export const isEnd = (state: TaskState): boolean => (taskEnds as readonly TaskState[]).includes(state);
 /** A state in which nothing happens by itself until a person acts. */
-export const awaitsPerson = (state: TaskState): boolean => state === 'awaiting-approval' || state === 'ready';
+const awaitsPerson = (state: TaskState): boolean => state === 'awaiting-approval' || state === 'ready';
 
 const timeOf = (text: string | null): number | null => (text === null ? null : Date.parse(text));
 

@@ -36,3 +36,18 @@ test('engine none is there for who asks for it, and reports that it isolates not
   }
   await engine.close();
 });
+
+test('engine none of root says so where its user can not reach the data folder', async (context) => {
+  if (process.getuid?.() !== 0) context.skip('only root runs commands as another user');
+  await using folder = await temporaryFolder('choose-engine');
+  const choice = chooseEngine({
+    choice: 'none',
+    dataFolder: folder.path,
+    stateFolder: path.join(folder.path, 'state'),
+    stackId: 'choose',
+  });
+  await expect(choice).rejects.toMatchObject({
+    code: 'engine-unavailable',
+    message: expect.stringMatching(/workspace and home.*Permission denied/s) as string,
+  });
+});

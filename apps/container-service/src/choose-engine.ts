@@ -55,7 +55,7 @@ export async function chooseEngine(settings: EngineSettings): Promise<{ engine: 
   throw new CoppiceError('engine-unavailable', `no sandbox engine works here. Tried ${failures.join('; ')}. ${advice}`);
 }
 
-function launcherOf(name: EngineName, settings: EngineSettings): Launcher {
+export function launcherOf(name: EngineName, settings: EngineSettings): Launcher {
   const { stateFolder, stackId, sandboxUid, dockerSocket, bubblewrapProgram } = settings;
   const imagesFolder = settings.imagesFolder ?? join(stateFolder, 'images');
   const common = { stateFolder, imagesFolder, ...(sandboxUid === undefined ? {} : { sandboxUid }) };

@@ -39,10 +39,7 @@ export async function startContainerService(
   options: ContainerServiceOptions,
 ): Promise<ContainerWork> {
   const { bus, member, node, log } = service;
-  await mkdir(options.dataFolder, { recursive: true });
-  const dataFolder = { configured: options.dataFolder, real: await realpath(options.dataFolder) };
-  const stateFolder = join(dataFolder.real, serviceName);
-  const stackId = shortHash('stack', dataFolder.real);
+  const { dataFolder, stateFolder, stackId } = await placeOf(options.dataFolder);
   const { engine, report } = await chooseEngine({
     ...options,
     choice: options.engine ?? 'auto',
@@ -74,6 +71,17 @@ export async function startContainerService(
       await sweeping;
       await engine.close();
     },
+  };
+}
+
+/** Where the stack of a data folder keeps what. The folder is made where it is missing. */
+export async function placeOf(configured: string) {
+  await mkdir(configured, { recursive: true });
+  const dataFolder = { configured, real: await realpath(configured) };
+  return {
+    dataFolder,
+    stateFolder: join(dataFolder.real, serviceName),
+    stackId: shortHash('stack', dataFolder.real),
   };
 }
 

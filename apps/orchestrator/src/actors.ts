@@ -25,14 +25,14 @@ import { runSummary, taskCounts, taskSummary } from './views.ts';
 /** The four durable actors of the orchestrator: what their invocations order, what they tell, and what they do with an event at a wrong time. */
 
 /** What belongs to a task lies on its node. */
-const onNode = <Definition extends Operation>(operation: Definition) =>
+const onNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });
-const onMergeNode = <Definition extends Operation>(operation: Definition) =>
+const onMergeNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.merge?.node ?? context.node ?? 'any' });
-const onSetupNode = <Definition extends Operation>(operation: Definition) =>
+const onSetupNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: SetupContext) => context.node ?? 'any' });
 
-const cloudEvent = <Type extends EventType>(type: Type, self: Emission, data: unknown) =>
+const cloudEvent = (type: EventType, self: Emission, data: unknown) =>
   ({
     specversion: '1.0',
     id: self.eventId,

@@ -5,9 +5,8 @@ import { CoppiceError, api, worktreeCalls } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import { listActors, readActor, sendEvent } from '@coppice/durable-actor';
 import type { ActorView } from '@coppice/durable-actor';
-import type { TaskContext } from './machines/task/task-context.ts';
 import { submitRun } from './submit.ts';
-import { contextOf, livingTasks, runListed, runView, taskView } from './views.ts';
+import { livingTasks, runContextOf, runListed, runView, taskContextOf, taskView } from './views.ts';
 
 /** The public API: reads actors, and sends them events. */
 
@@ -37,7 +36,7 @@ export const endpoints = (bus: Bus): Endpoint[] => [
   apiEndpoint(api.taskList, async ({ runId, limit }, { tenant }) => {
     if (runId !== undefined) {
       const run = await requireRun(bus, tenant, runId);
-      const taskIds = contextOf<{ tasks: { taskId: string }[] }>(run).tasks.map(({ taskId }) => taskId);
+      const taskIds = runContextOf(run).tasks.map(({ taskId }) => taskId);
       return fitting(await readTasks(bus, tenant, taskIds.slice(0, limit)), taskIds.length > limit);
     }
     const { items, more } = await newest(listActors(bus, { kind: 'task', under: tenant }), limit);
@@ -55,7 +54,7 @@ export const endpoints = (bus: Bus): Endpoint[] => [
     tellTask(bus, tenant, taskId, { type: 'discard', keepBranch, reason }),
   ),
   apiEndpoint(api.taskDiff, async ({ taskId }, { tenant }) => {
-    const { repository, baseCommit, commit } = contextOf<TaskContext>(await requireTask(bus, tenant, taskId));
+    const { repository, baseCommit, commit } = taskContextOf(await requireTask(bus, tenant, taskId));
     if (commit === null || baseCommit === null) throw new CoppiceError('conflict', `task ${taskId} has no commit yet`);
     const input = { repository, baseCommit, commit, bytesMax: patchBytesMax };
     const { patch, truncated } = await bus.call(worktreeCalls.diff, { service: 'worktree-service' }, input);

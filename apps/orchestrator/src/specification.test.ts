@@ -1,4 +1,5 @@
-import { CoppiceError, runRequestSchema } from '@coppice/contracts';
+import { runRequestSchema } from '@coppice/contracts';
+import type { CoppiceError } from '@coppice/contracts';
 import { describe, expect, test } from 'vitest';
 import { dependencyPositions, filesNamedBy, specify } from './specification.ts';
 

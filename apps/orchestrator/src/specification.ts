@@ -183,7 +183,7 @@ export function dependencyPositions(specifications: TaskSpecification[]): number
   return specifications.map((each) => each.dependsOn.map((name) => positions.get(name) ?? 0));
 }
 
-export const requestBytes = (request: RunRequest): number => Buffer.byteLength(JSON.stringify(request));
+const requestBytes = (request: RunRequest): number => Buffer.byteLength(JSON.stringify(request));
 
 /** @throws CoppiceError `limit-exceeded` when a request is larger than what one message carries. */
 export function checkSize(request: RunRequest): void {

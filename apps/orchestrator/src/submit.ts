@@ -5,7 +5,7 @@ import type { Bus } from '@coppice/bus';
 import { createActor, readActor } from '@coppice/durable-actor';
 import type { RunContext, RunInput } from './machines/run-machine.ts';
 import { checkSize, dependencyPositions, specify } from './specification.ts';
-import { contextOf } from './views.ts';
+import { runContextOf } from './views.ts';
 
 /**
  * Accepts a run.
@@ -40,7 +40,7 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
 
   const earlier = await readActor(bus, 'run', `${tenant}.${runId}`);
   if (earlier !== null) {
-    requireSame(contextOf<RunContext>(earlier), requestHash, request.requestId);
+    requireSame(runContextOf(earlier), requestHash, request.requestId);
     return { runId, created: false, tasks };
   }
   const { repository, repositoryId } = await inspect(bus, request);
@@ -98,7 +98,7 @@ async function appeared(bus: Bus, id: string): Promise<RunContext> {
   const end = Date.now() + appearsWithinMs;
   for (let pauseMs = lookAgainMs; Date.now() < end; pauseMs = Math.min(pauseMs * 2, lookAgainMsMax)) {
     const view = await readActor(bus, 'run', id);
-    if (view !== null) return contextOf<RunContext>(view);
+    if (view !== null) return runContextOf(view);
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
   throw new CoppiceError(

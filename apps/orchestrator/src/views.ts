@@ -21,10 +21,11 @@ export const taskSummary = (context: TaskContext): TaskContext => ({
 });
 
 /** An actor's context, whether it lives or has ended. */
-export const contextOf = <Context>(view: ActorView): Context => (view.context ?? view.summary) as Context;
+export const runContextOf = (view: ActorView): RunContext => (view.context ?? view.summary) as RunContext;
+export const taskContextOf = (view: ActorView): TaskContext => (view.context ?? view.summary) as TaskContext;
 
 export function taskView(view: ActorView): TaskView {
-  const context = contextOf<TaskContext>(view);
+  const context = taskContextOf(view);
   const { tenant, runId, taskId } = context.owner;
   const parked = view.parked === null ? null : `parked: ${view.parked.message}`;
   return {
@@ -76,13 +77,13 @@ function common(context: RunContext): Omit<RunView, 'tasks'> {
 }
 
 export const runListed = (view: ActorView): RunSummary => {
-  const context = contextOf<RunContext>(view);
+  const context = runContextOf(view);
   return { ...common(context), taskCounts: taskCounts(context) };
 };
 
 /** @param living views of the tasks that have begun and not ended, by id: the run itself knows only that they are at work. */
 export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>): RunView {
-  const context = contextOf<RunContext>(view);
+  const context = runContextOf(view);
   const tasks = context.tasks.map(({ taskId, name, state, reason }) => {
     const seen = living.get(taskId);
     if (seen !== undefined) return { taskId, name, state: seen.state, reason: seen.reason };
@@ -95,6 +96,6 @@ export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>):
 
 /** Tasks whose own actors know more than the run. */
 export const livingTasks = (view: ActorView): string[] =>
-  contextOf<RunContext>(view)
+  runContextOf(view)
     .tasks.filter(({ state }) => state === 'active' || state === 'idle' || state === 'skipped')
     .map(({ taskId }) => taskId);

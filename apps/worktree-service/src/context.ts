@@ -28,8 +28,10 @@ export const crashPoints = [
   'commit-recorded',
   'merge-recorded',
   'landing-transferred',
+  'fast-forwarded',
   'landed',
   'rescued',
+  'worktree-removed',
 ] as const;
 export type CrashPoint = (typeof crashPoints)[number];
 

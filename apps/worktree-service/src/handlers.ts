@@ -1,5 +1,5 @@
 import { handle, serviceEndpoint, type CommandContext, type CommandHandler, type Endpoint } from '@coppice/bus';
-import { worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
+import { CoppiceError, worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
 import type { Context } from './context.ts';
 import { checkpoint, commit } from './import/import.ts';
 import { land } from './merge/land.ts';
@@ -39,12 +39,26 @@ export const commandHandlers = (context: Context): CommandHandler[] => [
   handle(operations.sealSetup, (input, command) => sealSetup(context, flat(input, command), command.signal)),
 ];
 
+/** Before the caller stops waiting, so that it hears why. */
+const answerMarginMs = 1_000;
+
+async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const abort = new AbortController();
+  const late = new CoppiceError('deadline-exceeded', `the repository did not answer within ${deadlineMs} ms`);
+  const timer = setTimeout(() => abort.abort(late), deadlineMs - answerMarginMs);
+  try {
+    return await work(abort.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** What it answers to other services. */
 export const endpoints = (context: Context): Endpoint[] => [
   serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
-    inspect(context, input, AbortSignal.timeout(worktreeCalls.inspect.deadlineMs)),
+    inTime(worktreeCalls.inspect.deadlineMs, (signal) => inspect(context, input, signal)),
   ),
   serviceEndpoint(serviceName, worktreeCalls.diff, (input) =>
-    diff(context, input, AbortSignal.timeout(worktreeCalls.diff.deadlineMs)),
+    inTime(worktreeCalls.diff.deadlineMs, (signal) => diff(context, input, signal)),
   ),
 ];

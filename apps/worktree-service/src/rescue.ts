@@ -1,4 +1,5 @@
 import { CoppiceError } from '@coppice/contracts';
+import type { Context } from './context.ts';
 import type { Store } from './repository/store.ts';
 
 const rescueTriesMax = 1_000;
@@ -20,3 +21,30 @@ export async function keepUnderRescue(
   }
   throw new CoppiceError('limit-exceeded', `more than ${rescueTriesMax} rescued states of task ${taskId}`);
 }
+
+/** Whether a task's commit is safe without its branch: in the origin's history, landed or pushed, or rescued. */
+export async function isKeptElsewhere(
+  context: Context,
+  store: Store,
+  taskId: string,
+  tip: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  // Squashed, its commit is in no history; landing wrote down that it is merged.
+  if ((await store.resolve(mergedRef(taskId), signal)) === tip) return true;
+  const containing = (gitDir: string, refs: string) =>
+    context.git.text(['for-each-ref', '--count=1', '--format=x', `--contains=${tip}`, refs], {
+      gitDir,
+      signal,
+      answers: [128, 129],
+    });
+  // origin.git may not have the commit at all, which is an error to it.
+  const [inOrigin, inRescue] = [
+    await containing(store.originGit, 'refs/fetched/'),
+    await containing(store.tasksGit, `refs/coppice/rescue/${taskId}/`),
+  ];
+  return inOrigin !== '' || inRescue !== '';
+}
+
+/** The task's commit that has landed, or was pushed. */
+export const mergedRef = (taskId: string): string => `refs/coppice/merged/${taskId}`;

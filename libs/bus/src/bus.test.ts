@@ -38,8 +38,13 @@ describe('connecting', () => {
     await expect(attempt).rejects.toMatchObject({ code: 'permission-denied' });
   });
 
-  test('making the resources again changes nothing and fails nothing', async () => {
+  test('making the resources again, even twice at once, keeps what is in them', async () => {
+    const subject = subjects.event('default', 'r0', 'run', 'run-submitted');
+    await bus.publish(subject, { kept: true });
     await Promise.all([bus.ensureResources(), bus.ensureResources()]);
+    expect((await collect(bus.read(streams.events, subject))).map((message) => message.json())).toEqual([
+      { kept: true },
+    ]);
   });
 });
 

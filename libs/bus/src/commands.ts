@@ -61,7 +61,7 @@ export const handle = <Input, Output>(
   recover?: (input: Input, context: CommandContext) => Promise<Output | null>,
 ): CommandHandler => ({
   operation,
-  run: run as CommandHandler['run'],
+  run,
   recover: recover as CommandHandler['recover'],
 });
 

@@ -14,7 +14,6 @@ export {
 } from '@nats-io/jetstream';
 export type {
   Consumer,
-  ConsumerMessages,
   JetStreamClient,
   JetStreamManager,
   JetStreamPublishOptions,

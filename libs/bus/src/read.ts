@@ -43,7 +43,7 @@ export async function* read(
   const messages = await consumer.consume();
   const stop = () => messages.stop();
   options.signal?.addEventListener('abort', stop, { once: true });
-  if (options.signal?.aborted === true) return stop();
+  if (options.signal?.aborted === true) stop();
   try {
     for await (const message of messages) {
       pending = message.info.pending;

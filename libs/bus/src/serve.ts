@@ -46,7 +46,7 @@ export const apiEndpoint = <Input, Output>(
 ): Endpoint => ({
   method,
   subject: subjects.apiOfAnyTenant(method.name),
-  handler: handler as Endpoint['handler'],
+  handler,
 });
 
 /** A method for other services with its handler. */
@@ -54,7 +54,7 @@ export const serviceEndpoint = <Input, Output>(
   service: string,
   method: Typed<Input, Output>,
   handler: (input: Input, context: RequestContext) => Promise<Output>,
-): Endpoint => ({ method, subject: subjects.call(service, method.name), handler: handler as Endpoint['handler'] });
+): Endpoint => ({ method, subject: subjects.call(service, method.name), handler });
 
 const payloadBytesDefault = 1024 * 1024;
 /** The protocol's own default. */

@@ -100,6 +100,6 @@ function fieldName(path: readonly PropertyKey[]): string {
 
 function shorten(value: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = typeof value === 'string' ? JSON.stringify(value) : (JSON.stringify(value) ?? String(value));
+  const text = typeof value === 'string' ? JSON.stringify(value) : (JSON.stringify(value) ?? typeof value);
   return text.length <= receivedCharactersMax ? text : `${text.slice(0, receivedCharactersMax)}…`;
 }

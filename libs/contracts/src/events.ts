@@ -21,7 +21,7 @@ const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, dat
     data,
   });
 
-export const runSubmittedData = z.object({
+const runSubmittedData = z.object({
   runId: z.string(),
   requestId: z.string(),
   repository: z.string(),
@@ -29,13 +29,13 @@ export const runSubmittedData = z.object({
   tasks: z.int(),
 });
 /** A run that came through the durable intake, where nobody waits for an answer, and was refused. */
-export const runRefusedData = z.object({ runId: z.string(), requestId: z.string(), failure: wireErrorSchema });
-export const runEndedData = z.object({
+const runRefusedData = z.object({ runId: z.string(), requestId: z.string(), failure: wireErrorSchema });
+const runEndedData = z.object({
   runId: z.string(),
   state: runStateSchema,
   taskCounts: z.record(z.string(), z.int()),
 });
-export const taskStateData = z.object({
+const taskStateData = z.object({
   runId: z.string(),
   taskId: z.string(),
   name: z.string(),
@@ -44,7 +44,7 @@ export const taskStateData = z.object({
   reason: z.string().nullable(),
 });
 /** A turn of a `loop` agent, as the model answered it and before its calls are done. All texts are shortened. */
-export const taskTurnData = z.object({
+const taskTurnData = z.object({
   runId: z.string(),
   taskId: z.string(),
   name: z.string(),
@@ -58,7 +58,7 @@ export const taskTurnData = z.object({
   /** Of the whole task so far. */
   usage: usageSchema,
 });
-export const taskEndedData = z.object({
+const taskEndedData = z.object({
   runId: z.string(),
   taskId: z.string(),
   name: z.string(),

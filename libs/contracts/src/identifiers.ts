@@ -9,7 +9,10 @@ export const tokenSchema = z
   .string()
   .regex(tokenPattern, 'lower-case letters, digits and dashes, at most 63, not starting with a dash');
 
-export const tenantSchema = tokenSchema;
+/** A tenant is one token of a subject. */
+export const tenantSchema = z
+  .string()
+  .regex(tokenPattern, 'a tenant: lower-case letters, digits and dashes, at most 63');
 export const runIdSchema = z.string().regex(/^r[a-z2-7]{16}$/, 'a run id: r and 16 characters of a-z2-7');
 export const taskIdSchema = z.string().regex(/^t[a-z2-7]{16}$/, 'a task id: t and 16 characters of a-z2-7');
 /** `<actor kind>_<actor id, dots as underscores>_<incarnation>_<counter>`: one token, valid in a subject, a KV key and a git ref. */

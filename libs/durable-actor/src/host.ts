@@ -5,6 +5,7 @@ import { ActorStore } from './actor-store.ts';
 import type { Reach } from './crash-points.ts';
 import type { ActorDefinition } from './definition.ts';
 import { Dispatcher } from './dispatch.ts';
+import { TransitionFailed } from './errors.ts';
 import { MessageHandler } from './handle-message.ts';
 import { hostParts } from './host-parts.ts';
 import type { Clock, HostParts } from './host-parts.ts';
@@ -85,7 +86,7 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
 
 const concurrencyDefault = 16;
 
-/** A failed message comes again after a short pause that grows; the delivery limit ends it. */
+/** A failed message comes again after a pause that grows; the delivery limit ends it. */
 async function handleOrGiveBack(
   parts: HostParts,
   handler: MessageHandler,
@@ -95,15 +96,21 @@ async function handleOrGiveBack(
   try {
     await handler.handle(definition, delivery);
   } catch (error) {
-    const { retryDelayMsMin, retryDelayMsMax } = parts.limits;
-    const delayMs = Math.min(retryDelayMsMin * 2 ** Math.min(delivery.deliveryCount - 1, 20), retryDelayMsMax);
-    parts.log.warn(
-      { err: error, subject: delivery.subject, deliveries: delivery.deliveryCount, delayMs },
-      'message given back',
-    );
+    const delayMs = pauseMs(parts.limits, delivery.deliveryCount, error instanceof TransitionFailed);
+    const { subject, deliveryCount } = delivery;
+    parts.log.warn({ err: error, subject, deliveries: deliveryCount, delayMs }, 'message given back');
     delivery.retry(delayMs);
   }
 }
+
+function pauseMs(limits: HostLimits, deliveries: number, byMachine: boolean): number {
+  const [least, most] = byMachine
+    ? [limits.retryDelayMsMin, limits.retryDelayMsMax]
+    : [limits.outageDelayMsMin, limits.outageDelayMsMax];
+  return Math.min(least * 2 ** Math.min(deliveries - 1, doublingsMax), most);
+}
+
+const doublingsMax = 20;
 
 function definitionOf(definitions: ReadonlyMap<string, ActorDefinition>, kind: string): ActorDefinition {
   const definition = definitions.get(kind);

@@ -26,9 +26,12 @@ export const hostLimits = {
   compareAndSetAttemptsMax: 10,
   /** After this many deliveries a message is given up on and dead-lettered. */
   deliveriesMax: 20,
-  /** Pause before a failed message comes again: doubles from the first to the last. */
+  /** Pause before a message that its machine failed on comes again: doubles from the first to the last. All its deliveries take two minutes. */
   retryDelayMsMin: 100,
   retryDelayMsMax: 10_000,
+  /** The same where something else failed, the bus for instance: an outage of a quarter of an hour costs no message. */
+  outageDelayMsMin: 500,
+  outageDelayMsMax: 60_000,
   /** A message that isn't acknowledged within this time comes again. Handling is short: nothing long runs here. */
   ackWaitMs: 30_000,
   /** An event for an actor that isn't there yet is tried again this often, and for this long. The pause doubles from the first. */

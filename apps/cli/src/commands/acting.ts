@@ -81,7 +81,7 @@ export function diffCommand(session: Session, id: string, options: { json: boole
     const { taskId } = await resolveTask(client, id);
     const diff = await client.bus.call(api.taskDiff, client, { taskId });
     if (options.json) terminal.out(jsonLine(diff));
-    else if (!terminal.interactive) process.stdout.write(diff.patch);
+    else if (!terminal.interactive) terminal.write(diff.patch);
     else for (const line of plainText(diff.patch).trimEnd().split('\n')) terminal.out(paintDiff(session, line));
     if (diff.truncated)
       terminal.err(

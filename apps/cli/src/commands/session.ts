@@ -64,10 +64,9 @@ export async function startedStack(
   const { status, started } = await ensureStack({
     home,
     command: [process.execPath, mainFile, 'up', '--foreground', '--engine', engine],
-    // The commands of a person are silent about what services log; the services aren't.
     environment: {
       ...session.environment,
-      COPPICE_LOG_LEVEL: session.environment['COPPICE_STACK_LOG_LEVEL'] ?? 'info',
+      COPPICE_LOG_LEVEL: session.environment['COPPICE_LOG_LEVEL'] ?? 'info',
     },
     onLine,
   });

@@ -5,7 +5,7 @@ import { homeFrom } from '../stack/home.ts';
 import { requirePassable } from '../stack/passable.ts';
 import { imagesFolder, natsServerProgram } from '../stack/programs.ts';
 import { StackRuns, runStack } from '../stack/run-stack.ts';
-import { embeddedServices } from '../stack/services.ts';
+import { embeddedServices, endLeftCommands } from '../stack/services.ts';
 import type { EngineChoice } from '../stack/services.ts';
 import { stackRunsExitCode } from '../stack/start-stack.ts';
 import { stopStack } from '../stack/stop-stack.ts';
@@ -63,12 +63,16 @@ async function inForeground(session: Session, engine: EngineChoice): CommandResu
 
 /** `coppice down`. */
 export async function downCommand(session: Session): CommandResult {
-  const home = homeFrom(session.environment);
-  const said = {
-    stopped: `the stack in ${home.root} has stopped; its runs go on at the next start`,
-    'left-overs-ended': `ended what a killed stack had left in ${home.root}`,
-    'nothing-ran': `nothing runs in ${home.root}`,
-  };
-  session.terminal.out(said[await stopStack(home)]);
+  const { terminal, environment } = session;
+  const home = homeFrom(environment);
+  const options = { home, imagesFolder: imagesFolder(environment, home) };
+  const { stopped, left } = await stopStack(home, (engine) => endLeftCommands(engine, options));
+  if (stopped) terminal.out(`the stack in ${home.root} has stopped; its runs go on at the next start`);
+  const parts = [
+    ...(left.server ? ['its nats-server'] : []),
+    ...(left.sandboxes > 0 ? [`what ran in ${left.sandboxes} of its sandboxes`] : []),
+  ];
+  if (parts.length > 0) terminal.out(`a stack in ${home.root} was killed; ended ${parts.join(' and ')}`);
+  if (!stopped && parts.length === 0) terminal.out(`nothing runs in ${home.root}`);
   return exitCodes.done;
 }

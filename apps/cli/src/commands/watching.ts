@@ -62,7 +62,7 @@ const lineView = ({ terminal }: Session): View => ({
 });
 
 function tableView({ terminal }: Session, options: WatchOptions): View {
-  const area = liveArea((text) => void process.stdout.write(text), terminal.size);
+  const area = liveArea(terminal.write, terminal.size);
   let progress: RunProgress | null = null;
   const draw = () => {
     if (progress === null) return;

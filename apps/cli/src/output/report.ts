@@ -7,7 +7,7 @@ import type { Colours } from './colours.ts';
 import { stateColumns, stateLooks } from './states.ts';
 import { clockText, padEnd, plainLine, plainText } from './text.ts';
 
-export const logTailLinesMax = 20;
+const logTailLinesMax = 20;
 const shortCommit = (commit: string) => commit.slice(0, 10);
 const landed = (task: TaskView) => ['merged', 'branch-pushed', 'no-changes'].includes(task.state);
 const gone = (task: TaskView) => ['failed', 'timed-out', 'cancelled', 'discarded'].includes(task.state);

@@ -5,7 +5,7 @@ import path from 'node:path';
 /** `scheme://…`, or git's short form of ssh. A Windows drive letter isn't supported by Coppice. */
 const url = /^(?:[a-z][a-z0-9+.-]*:\/\/|(?:[\w.-]+@)?[a-zA-Z0-9][\w.-]*:(?!\/\/)[^\\])/i;
 
-export const isUrl = (repository: string): boolean => url.test(repository);
+const isUrl = (repository: string): boolean => url.test(repository);
 
 /**
  * A repository as the message needs it: a URL as it is, a path absolute and with symbolic links resolved. Null for a path that is no folder here;

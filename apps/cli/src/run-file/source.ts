@@ -48,7 +48,7 @@ function sentence({ field, expected, received }: FieldIssue): string {
 }
 
 /** `tasks[2].agent.kind` → tasks, 2, agent, kind. */
-export function pathOf(field: string): Path {
+function pathOf(field: string): Path {
   return [...field.matchAll(/\[(\d+)\]|([^.[\]]+)/g)].map(([, index, name]) =>
     index === undefined ? (name ?? '') : Number(index),
   );

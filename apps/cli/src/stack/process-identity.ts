@@ -69,7 +69,7 @@ export async function endProcess(identity: ProcessIdentity, graceMs: number): Pr
 }
 
 /** Sends the signal to that very process. False when it isn't there any more. */
-export function signal(identity: ProcessIdentity, name: NodeJS.Signals): boolean {
+function signal(identity: ProcessIdentity, name: NodeJS.Signals): boolean {
   if (identity.pid <= 1 || !isRunning(identity)) return false;
   try {
     process.kill(identity.pid, name);
@@ -80,7 +80,7 @@ export function signal(identity: ProcessIdentity, name: NodeJS.Signals): boolean
   }
 }
 
-export async function hasEnded(identity: ProcessIdentity, waitMs: number): Promise<boolean> {
+async function hasEnded(identity: ProcessIdentity, waitMs: number): Promise<boolean> {
   const end = performance.now() + waitMs;
   for (;;) {
     if (!isRunning(identity)) return true;

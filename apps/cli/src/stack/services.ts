@@ -38,14 +38,9 @@ export function embeddedServices(options: {
       name: 'container-service',
       start: async (context) => {
         const { startContainerService, summaryOf } = await import('@coppice/container-service');
-        const { engine, imagesFolder } = options;
-        const setup = setupResult();
         const work = await startContainerService(context, {
-          dataFolder,
-          engine,
-          imagesFolder,
-          ...fromSetup('dockerSocket', process.env['COPPICE_DOCKER_SOCKET'] ?? setup?.dockerSocket),
-          ...fromSetup('bubblewrapProgram', process.env['COPPICE_BWRAP'] ?? setup?.bwrap),
+          ...containerOptions(options),
+          engine: options.engine,
         });
         return { stop: () => work.stop(), line: summaryOf(work.report), engine: work.report.engine };
       },
@@ -68,5 +63,24 @@ export function embeddedServices(options: {
   ];
 }
 
+function containerOptions({ home, imagesFolder }: { home: Home; imagesFolder: string }) {
+  const setup = setupResult();
+  return {
+    dataFolder: home.dataFolder,
+    imagesFolder,
+    ...fromSetup('dockerSocket', process.env['COPPICE_DOCKER_SOCKET'] ?? setup?.dockerSocket),
+    ...fromSetup('bubblewrapProgram', process.env['COPPICE_BWRAP'] ?? setup?.bwrap),
+  };
+}
+
+/** Ends what the sandboxes of a killed stack still run; gives how many there were. Only what went before is known of the engine: its name. */
+export async function endLeftCommands(engine: string, options: { home: Home; imagesFolder: string }): Promise<number> {
+  const name = engineNames.find((known) => known === engine);
+  if (name === undefined) return 0;
+  const { endCommands } = await import('@coppice/container-service');
+  return endCommands(name, containerOptions(options));
+}
+
+const engineNames = ['docker', 'bubblewrap', 'none'] as const;
 const fromSetup = <Name extends string>(name: Name, value: string | null | undefined) =>
   (value === null || value === undefined || value === '' ? {} : { [name]: value }) as { [Key in Name]?: string };

@@ -13,13 +13,13 @@ import type { ProcessIdentity } from './process-identity.ts';
 import { ensureStack } from './start-stack.ts';
 import { stopStack } from './stop-stack.ts';
 
-const program = path.join(import.meta.dirname, '../test-support/small-stack.ts');
+const program = path.join(import.meta.dirname, '../test-programs/small-stack.ts');
 
 async function newHome(): Promise<Home> {
   const folder = await temporaryFolder('home');
   const home = homeFrom({ COPPICE_HOME: path.join(folder.path, 'home') });
   onTestFinished(async () => {
-    await stopStack(home);
+    await down(home);
     await folder.remove();
   });
   return home;
@@ -32,6 +32,9 @@ const up = (home: Home, environment: NodeJS.ProcessEnv = {}, lines: string[] = [
     environment: { ...process.env, COPPICE_HOME: home.root, COPPICE_LOG_LEVEL: 'info', ...environment },
     onLine: (line) => lines.push(line),
   });
+
+/** As if a killed stack's sandboxes always had three commands running. */
+const down = (home: Home) => stopStack(home, async (engine) => (engine === 'none' ? 3 : 0));
 
 async function serverOf(home: Home): Promise<ProcessIdentity> {
   return JSON.parse(await readFile(path.join(home.natsFolder, 'process.json'), 'utf8')) as ProcessIdentity;
@@ -57,15 +60,15 @@ test('starts in the background, says so line by line, and stops with nothing lef
   const server = await serverOf(home);
   expect(isRunning(server)).toBe(true);
 
-  expect(await stopStack(home)).toBe('stopped');
+  expect(await down(home)).toMatchObject({ stopped: true });
   expect(isRunning(status.process)).toBe(false);
   expect(isRunning(server)).toBe(false);
-  expect(await stopStack(home)).toBe('nothing-ran');
+  expect(await down(home)).toEqual({ stopped: false, left: { server: false, sandboxes: 0 } });
 });
 
 test('down where there never was a stack finds nothing and makes nothing', async () => {
   const home = await newHome();
-  expect(await stopStack(home)).toBe('nothing-ran');
+  expect(await down(home)).toEqual({ stopped: false, left: { server: false, sandboxes: 0 } });
   await expect(stat(home.root)).rejects.toThrow('ENOENT');
 });
 
@@ -109,14 +112,14 @@ test('down ends the server that a killed stack left', async () => {
   const server = await serverOf(home);
   process.kill(status.process.pid, 'SIGKILL');
   await eventually(() => !isRunning(status.process));
-  expect(await stopStack(home)).toBe('left-overs-ended');
+  expect(await down(home)).toEqual({ stopped: false, left: { server: true, sandboxes: 3 } });
   expect(isRunning(server)).toBe(false);
 });
 
 test('a process that has got the id of one that is gone is never ended', async () => {
   const home = await newHome();
   await up(home);
-  await stopStack(home);
+  await down(home);
   await using bystander = await startNatsServer();
   const reused = { pid: bystander.pid, started: 'at another time' };
   await writeFile(path.join(home.natsFolder, 'process.json'), JSON.stringify(reused));
@@ -125,7 +128,7 @@ test('a process that has got the id of one that is gone is never ended', async (
     home.statusFile,
     JSON.stringify({ process: reused, phase: 'ready', lines: [], engine: null, failure: null }),
   );
-  expect(await stopStack(home)).toBe('nothing-ran');
+  expect(await down(home)).toEqual({ stopped: false, left: { server: false, sandboxes: 0 } });
   const { started } = await up(home);
   expect(started).toBe(true);
   expect(identityOf(bystander.pid)).not.toBeNull();
@@ -153,7 +156,7 @@ test('a port that was taken meanwhile is given up for another', async () => {
   const home = await newHome();
   await up(home);
   const former = new URL(readConnection(home)?.servers ?? '');
-  await stopStack(home);
+  await down(home);
   const squatter = createServer().listen(Number(former.port), '127.0.0.1');
   onTestFinished(() => void squatter.close());
   await once(squatter, 'listening');
@@ -185,5 +188,5 @@ test('a stack that fails to start says why, with the end of its log, and leaves 
   expect(failure).toMatchObject({ exitCode: 3 });
   expect(failure.message).toContain('this service never starts');
   expect(failure.message).toContain('stack.log');
-  expect(await stopStack(home)).toBe('nothing-ran');
+  expect(await down(home)).toEqual({ stopped: false, left: { server: false, sandboxes: 0 } });
 });

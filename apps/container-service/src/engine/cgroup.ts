@@ -3,7 +3,7 @@
  * root); elsewhere says so, and the probe finds the limits not enforced.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Limits } from './port.ts';
@@ -14,6 +14,7 @@ const periodUs = 100_000;
 /** A group can be removed only after its last process was reaped, which takes the kernel a moment. */
 const removeTries = 40;
 const removeWaitMs = 25;
+const leftoverAgeMsMin = 10 * 60_000;
 
 export interface ControlGroup {
   /** A process that writes its id into all of these is in the group, and so are its children. */
@@ -113,13 +114,22 @@ async function removeGroup(folder: string): Promise<void> {
   }
 }
 
-/** Removes groups whose processes are gone, as a crash leaves them. One in use refuses to be removed. */
+/**
+ * Removes groups whose processes are gone, as a crash leaves them. One in use refuses to be removed; one that is young may belong to a
+ * command of another stack that is just about to enter it.
+ */
 export async function sweepControlGroups(): Promise<void> {
   const folders = ['', 'memory', 'pids', 'cpu'].map((controller) => join(root, controller, parent));
   for (const folder of folders) {
     const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
     for (const entry of entries) {
-      if (entry.isDirectory()) await rmdir(join(folder, entry.name)).catch(() => undefined);
+      const group = join(folder, entry.name);
+      const madeAtMs = await stat(group).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => Infinity,
+      );
+      if (!entry.isDirectory() || Date.now() - madeAtMs < leftoverAgeMsMin) continue;
+      await rmdir(group).catch(() => undefined);
     }
   }
 }

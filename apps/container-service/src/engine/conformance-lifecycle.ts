@@ -39,8 +39,10 @@ export function describeLifecycle(current: () => EngineFixture): void {
 
     test('remove ends what runs, is harmless twice, and leaves nothing', async () => {
       const sandbox = await current().sandbox();
-      // A folder that its owner has locked must go, too.
+      // A folder that its owner has locked must go, too, and one that is deeper than a path can be long.
       await sandbox.exec('mkdir -p ~/locked/in && touch ~/locked/in/file && chmod 000 ~/locked');
+      const deep = 'chdir; for (1 .. 60) { mkdir "d" x 200 or die $!; chdir "d" x 200 or die $! }';
+      expect(await sandbox.exec(['perl', '-e', deep])).toMatchObject({ exitCode: 0, stderr: { text: '' } });
       const running = sandbox.exec('sleep 30');
       await new Promise((resolve) => setTimeout(resolve, 300));
       await current().engine.remove(sandbox.id);

@@ -116,19 +116,17 @@ class DockerLauncher implements Launcher {
       HostConfig: hostConfig(record, mounts, this.#translation),
     };
     const container = await this.#create(settings, record);
+    let stream: NodeJS.ReadWriteStream | undefined;
     try {
-      const stream = await container.attach({
-        stream: true,
-        stdin: stdin !== undefined,
-        stdout: true,
-        stderr: true,
-        hijack: true,
-      });
-      const command = new ContainerCommand(container, stream, sink);
+      const stdinWanted = stdin !== undefined;
+      stream = await container.attach({ stream: true, stdin: stdinWanted, stdout: true, stderr: true, hijack: true });
+      // All listeners before the start: a command may end before the answer to it.
+      const drained = passOn(stream, sink);
       await container.start();
-      if (stdin !== undefined) stream.end(stdin);
-      return command;
+      if (stdinWanted) stream.end(stdin);
+      return new ContainerCommand(container, stream, drained);
     } catch (error) {
+      stream?.end();
       await removeContainer(container);
       throw refusedByDaemon('start', error);
     }
@@ -231,27 +229,18 @@ class ContainerCommand implements RunningCommand {
   readonly ended: Promise<CommandEnd>;
   readonly #container: Docker.Container;
   readonly #stream: NodeJS.ReadWriteStream;
-  readonly #output: OutputDemultiplexer;
 
-  constructor(container: Docker.Container, stream: NodeJS.ReadWriteStream, sink: OutputSink) {
+  constructor(container: Docker.Container, stream: NodeJS.ReadWriteStream, drained: Promise<void>) {
     this.#container = container;
     this.#stream = stream;
-    this.#output = new OutputDemultiplexer(sink);
-    stream.on('data', (chunk: Buffer) => this.#output.push(chunk));
-    this.ended = this.#waitForEnd();
+    this.ended = this.#waitForEnd(drained);
     this.ended.catch(() => undefined);
   }
 
-  async #waitForEnd() {
-    const drained = new Promise<void>((resolve) => {
-      this.#stream
-        .once('end', resolve)
-        .once('close', resolve)
-        .once('error', () => resolve());
-    });
+  async #waitForEnd(drained: Promise<void>): Promise<CommandEnd> {
     try {
-      // `next-exit` holds also for a container that hasn't started yet.
-      const { StatusCode: exitCode } = (await this.#container.wait({ condition: 'next-exit' })) as {
+      // Asked after the start: `not-running` then also holds for a container that has ended meanwhile.
+      const { StatusCode: exitCode } = (await this.#container.wait({ condition: 'not-running' })) as {
         StatusCode: number;
       };
       await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, killWaitMsMax).unref())]);
@@ -277,6 +266,18 @@ class ContainerCommand implements RunningCommand {
   resume(): void {
     this.#stream.resume();
   }
+}
+
+/** Hands the output to the sink; resolves when all of it has come, or the connection is lost. */
+function passOn(stream: NodeJS.ReadWriteStream, sink: OutputSink): Promise<void> {
+  const output = new OutputDemultiplexer(sink);
+  stream.on('data', (chunk: Buffer) => output.push(chunk));
+  return new Promise((resolve) =>
+    stream
+      .once('end', resolve)
+      .once('close', resolve)
+      .once('error', () => resolve()),
+  );
 }
 
 /** Also where it is gone, or being removed by somebody else. */

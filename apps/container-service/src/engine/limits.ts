@@ -44,8 +44,10 @@ export const liveChunkBytesMax = 32 * kibibyte;
 /** Of a full log, which is held in memory once while it is stored. */
 export const logBytesMax = 16 * mebibyte;
 
-/** The first look at the disk comes after this; a slow walk makes the next one wait `diskWatchRatio` times as long. */
+/** The first look at the disk comes after this; a slow count makes the next one wait `diskWatchRatio` times as long. */
 export const diskWatchIntervalMs = 1_000;
 export const diskWatchRatio = 10;
-/** Entries beyond this are not counted: the watch itself must stay cheap. */
+/** However little the file system has grown, what a command has written is counted again after this. */
+export const diskCountMsMax = 60_000;
+/** More entries than this can't be watched. */
 export const diskWatchEntriesMax = 2_000_000;

@@ -9,15 +9,15 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chown, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
 import { endMarked, markName, markOf } from './marked-processes.ts';
 import type { ImageReport } from './port.ts';
 import { reasonOf } from './reason.ts';
 import { RunningCommands } from './running-commands.ts';
-import { workspaceTarget } from './specification.ts';
+import { homeTarget, workspaceTarget } from './specification.ts';
 
 const linkFileBytesMax = 4096;
 
@@ -56,7 +56,8 @@ class NoneLauncher implements Launcher {
     const { record, execId } = request;
     const mark = markOf(this.#stateFolder, record.id, execId);
     const translate = (text: string) => hostPath(record, text);
-    const temporary = await mkdtemp(join(tmpdir(), 'coppice-none-'));
+    // Beside the home folder, so that it goes with the sandbox even if this process is lost.
+    const temporary = await mkdtemp(join(dirname(translate(homeTarget)), 'tmp-'));
     const env = {
       ...Object.fromEntries(Object.entries(request.env).map(([name, value]) => [name, translate(value)])),
       ...(await gitEnvironment(record)),

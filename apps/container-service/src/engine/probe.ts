@@ -8,7 +8,7 @@ import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
-import { exceeds } from './disk-watch.ts';
+import { usedBytes } from './disk-watch.ts';
 import type { Launcher, SandboxRecord } from './launcher.ts';
 import type { Enforceable, Enforcement, EngineReport, ExecResult, Limits } from './port.ts';
 import { reasonOf } from './reason.ts';
@@ -109,13 +109,13 @@ const generousLimits: Limits = {
 async function proveMount(run: Run, workspace: string, engine: string): Promise<void> {
   const sentinel = randomUUID();
   await writeFile(join(workspace, 'sentinel'), sentinel, { mode: 0o644 });
-  const result = await run('cat sentinel && echo written > answer');
+  const result = await run('cat sentinel && echo written > answer && : > "$HOME/probe"');
   const answer = await readFile(join(workspace, 'answer'), 'utf8').catch(() => '');
   if (result.exitCode === 0 && result.stdout.text === sentinel && answer === 'written\n') return;
   const what = `it exited with ${result.exitCode} and said ${JSON.stringify((result.stderr.text || result.stdout.text).slice(0, 400))}`;
   throw new CoppiceError(
     'engine-unavailable',
-    `engine ${engine}: a probe command couldn't read and write its workspace: ${what}`,
+    `engine ${engine}: a probe command couldn't read and write its workspace and home: ${what}`,
   );
 }
 
@@ -233,10 +233,8 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   const script = `head -c ${bytes} /dev/zero 2>/dev/null > big; wc -c < big; rm -f big; mkdir many; for i in 1 2 3; do head -c ${probeLimits.diskBytes / 2} /dev/zero > many/part$i; done`;
   const result = await run(script, { diskBytes: probeLimits.diskBytes });
   const written = Number(result.stdout.text.trim());
-  const seen = await exceeds(
-    { folders: [join(workspace, 'many')], bytesMax: probeLimits.diskBytes },
-    new AbortController().signal,
-  );
+  const budget = { folders: [join(workspace, 'many')], bytesMax: probeLimits.diskBytes };
+  const seen = (await usedBytes(budget, new AbortController().signal)) > budget.bytesMax;
   const one = `of a file of ${bytes} bytes, ${written} were written under a limit of ${probeLimits.diskBytes}`;
   const many = seen
     ? 'the sum of several is seen by a watch and ended up to a few seconds late'

@@ -6,16 +6,16 @@
  * 2. What a record says never changes. A removed sandbox's folder is first moved aside, so that a half-removed sandbox
  *    is never found.
  */
-import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { chown, link, lstat, mkdir, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import type { SandboxRecord } from './launcher.ts';
 import { codeOf } from './reason.ts';
+import { removeTree } from './remove-tree.ts';
 import { checkSandboxId, homeTarget } from './specification.ts';
 
 const recordVersion = 1;
-const removalEntriesMax = 5_000_000;
 
 export class SandboxStore {
   readonly #folder: string;
@@ -107,29 +107,5 @@ export class SandboxStore {
     const names = await readdir(this.#folder).catch(() => []);
     for (const name of names.filter((entry) => entry.startsWith('removed.')))
       await removeTree(join(this.#folder, name));
-  }
-}
-
-/** Deletes a tree whose owner may have taken our rights away from its folders. Symbolic links are not followed. */
-async function removeTree(path: string): Promise<void> {
-  try {
-    await rm(path, { recursive: true, force: true });
-  } catch (error) {
-    if (codeOf(error) !== 'EACCES' && codeOf(error) !== 'EPERM') throw error;
-    await openFolders(path);
-    await rm(path, { recursive: true, force: true });
-  }
-}
-
-async function openFolders(root: string): Promise<void> {
-  const folders = [root];
-  for (let count = 0; count < removalEntriesMax; count++) {
-    const folder = folders.pop();
-    if (folder === undefined) return;
-    if (!(await lstat(folder)).isDirectory()) continue;
-    await chmod(folder, 0o700);
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
-      if (entry.isDirectory()) folders.push(join(folder, entry.name));
-    }
   }
 }

@@ -31,7 +31,7 @@ type LandingEvent = (
   Timed;
 
 /** Tasks that wait for a turn at one branch. */
-export const landingQueueMax = 1_000;
+const landingQueueMax = 1_000;
 
 const full: Outcome = {
   status: 'failed',
@@ -43,7 +43,7 @@ const full: Outcome = {
 };
 
 export const landingMachine = setup({
-  types: {} as { context: LandingContext; events: LandingEvent; input: Birth<unknown> },
+  types: { context: {} as LandingContext, events: {} as LandingEvent, input: {} as Birth<unknown> },
   actions: {
     answer: ordered<AnswerParams>(),
     /** Gives the turn to the first who waits. */

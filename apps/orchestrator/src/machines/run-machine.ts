@@ -55,7 +55,7 @@ export type RunEmitted =
   | { type: 'run-submitted'; context: RunContext }
   | { type: 'run-ended'; context: RunContext; state: RunState };
 
-export const runMachineLimits = {
+const runMachineLimits = {
   /** Tasks told in one step that they can't start. */
   skipsPerStepMax: 50,
   reasonCharactersMax: 100,
@@ -102,12 +102,12 @@ const told = (params: { kind: string; id: string; event: { type: string; [field:
   ({ type: 'tell', params }) as never;
 
 const base = setup({
-  types: {} as {
-    context: RunContext;
-    events: RunEvent;
-    input: Birth<RunInput>;
-    output: { state: RunState };
-    emitted: RunEmitted;
+  types: {
+    context: {} as RunContext,
+    events: {} as RunEvent,
+    input: {} as Birth<RunInput>,
+    output: {} as { state: RunState },
+    emitted: {} as RunEmitted,
   },
   actors: { createTasks: effect(runOperations.createTasks), cancelTasks: effect(runOperations.cancelTasks) },
   actions: { tell: ordered<SendParams>() },

@@ -38,7 +38,7 @@ export type SetupContext = {
 type SetupEvent = ({ type: 'want'; effectId: string; replyTo: ReplyTo } | { type: 'unwant'; effectId: string }) & Timed;
 
 /** Tasks that wait for one setup. */
-export const setupWaitingMax = 1_000;
+const setupWaitingMax = 1_000;
 
 const sealed: Outcome = { status: 'done', output: {} };
 const failed = (error: WireError): Outcome => ({ status: 'failed', error });
@@ -71,7 +71,7 @@ const ofContext = ({ context }: { context: SetupContext }) => ({
 });
 
 export const setupMachine = setup({
-  types: {} as { context: SetupContext; events: SetupEvent; input: Birth<SetupRequest> },
+  types: { context: {} as SetupContext, events: {} as SetupEvent, input: {} as Birth<SetupRequest> },
   actors: {
     prepareSetup: effect(worktreeOperations.prepareSetup),
     run: effect(sandboxOperations.run),

@@ -200,7 +200,7 @@ export class Git {
   }
 
   #spawn(args: readonly string[], options: GitOptions) {
-    if (options.signal?.aborted) throw new CoppiceError('cancelled', `git ${args[0]} was cancelled`);
+    if (options.signal?.aborted) throw abortReason(args, options.signal);
     const child = spawn('git', [...commonSettings, ...args], {
       cwd: options.cwd ?? options.gitDir ?? '/',
       env: this.#environment(options),
@@ -221,7 +221,7 @@ export class Git {
       () => end(new CoppiceError('deadline-exceeded', `git ${args[0]} took longer than ${limit} ms`)),
       limit,
     );
-    const onAbort = () => end(new CoppiceError('cancelled', `git ${args[0]} was cancelled`));
+    const onAbort = () => end(abortReason(args, options.signal));
     options.signal?.addEventListener('abort', onAbort, { once: true });
     let stderr = '';
     child.stderr.on('data', (chunk: Buffer) => {
@@ -250,6 +250,11 @@ export class Git {
     return { process: child, ended, kill: () => killGroup(child) };
   }
 }
+
+const abortReason = (args: readonly string[], signal: AbortSignal | undefined): CoppiceError =>
+  signal?.reason instanceof CoppiceError
+    ? signal.reason
+    : new CoppiceError('cancelled', `git ${args[0]} was cancelled`);
 
 function killGroup(child: ChildProcess): void {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;

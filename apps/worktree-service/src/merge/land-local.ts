@@ -120,6 +120,7 @@ class LocalLanding {
     const { exitCode, stderr } = await this.#context.git.run(args, options);
     const state = await branchState(this.#context.git, this.#origin, branch, 'targetBranch', signal);
     if (await this.#contains(state.branchTip, commit)) {
+      this.#context.reached('fast-forwarded');
       await this.#updateRefs(await this.#recordDone(state));
       return { status: 'landed', commit };
     }

@@ -13,7 +13,7 @@ import { openRepository, type Context } from '../context.ts';
 import { safeName } from '../layout.ts';
 import { checkBranchName, commitId } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
-import { mergedRef } from '../worktree/remove.ts';
+import { mergedRef } from '../rescue.ts';
 import { landLocally } from './land-local.ts';
 import { landRemotely } from './land-remote.ts';
 import { candidateRef } from './prepare-merge.ts';

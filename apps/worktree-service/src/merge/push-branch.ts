@@ -10,7 +10,7 @@ import {
   type RemoteOrigin,
 } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
-import { mergedRef } from '../worktree/remove.ts';
+import { mergedRef } from '../rescue.ts';
 import { push, remoteTip } from './land-remote.ts';
 import { transfer } from './transfer.ts';
 import { checkoutOf } from './user-worktrees.ts';

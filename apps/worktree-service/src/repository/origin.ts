@@ -198,7 +198,13 @@ export async function localRefs(
   return refs;
 }
 
-/** Branch name → commit, of all branches or of those named. Throws `repository-not-found` where the remote can't be reached. */
+/** Whether a remote said that it hasn't it, or hasn't it for this user. Ssh says "access rights" of any failure, so that isn't looked for. */
+const isDenied = (said: string): boolean =>
+  /not found|does not (exist|appear to be)|authentication failed|could not read (username|password)|permission denied|returned error: 40[134]/i.test(
+    said,
+  );
+
+/** Branch name → commit, of all branches or of those named. Throws `repository-not-found` where there is none for this user, `git-failed` else. */
 export async function remoteBranches(
   git: Git,
   origin: RemoteOrigin,
@@ -213,14 +219,12 @@ export async function remoteBranches(
     })
     .catch((error: unknown) => {
       if (!(error instanceof CoppiceError) || error.code !== 'git-failed') throw error;
-      const message = `repository: ${redactText(origin.address)} can't be read: ${error.message}`;
-      throw new CoppiceError('repository-not-found', message, {
+      const address = redactText(origin.address);
+      // Anything else may be the network's fault, and pass.
+      const code = isDenied(error.message) ? 'repository-not-found' : 'git-failed';
+      throw new CoppiceError(code, `repository: ${address} can't be read: ${error.message}`, {
         cause: error,
-        details: {
-          issues: [
-            { field: 'repository', expected: 'a repository that git can read', received: redactText(origin.address) },
-          ],
-        },
+        details: { issues: [{ field: 'repository', expected: 'a repository that git can read', received: address }] },
       });
     });
   const branches = new Map<string, string>();

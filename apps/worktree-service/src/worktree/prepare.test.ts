@@ -71,10 +71,24 @@ test('what a crash left half-made is made anew', async () => {
       },
     });
     await expect(prepare(crashing, options)).rejects.toThrow(`crash at ${point}`);
+    await f.repository.commit('the base moves on', { [`${point}.txt`]: '' });
   }
-  const { tree } = await f.prepared();
-  expect(existsSync(join(tree, 'README.md'))).toBe(true);
+  const { tree, baseCommit } = await f.prepared();
+  expect(existsSync(join(tree, 'checked-out.txt'))).toBe(true);
+  expect(baseCommit).toBe(await f.repository.head());
+  expect(await f.tasks('for-each-ref', 'refs/coppice/rescue')).toBe('');
   expect((await f.tasks('worktree', 'list', '--porcelain')).match(/^worktree /gm)).toHaveLength(2);
+});
+
+test('commits of an earlier worktree that was lost are kept when it is made anew', async () => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  write(tree, 'work.txt', 'x');
+  const committed = await f.committed();
+  rmSync(join(f.dataFolder, 'worktrees', taskId), { recursive: true });
+  const { branch, baseCommit } = await f.prepared();
+  expect(await f.tasks('rev-parse', branch)).toBe(baseCommit);
+  expect(committed).toMatchObject({ commit: await f.tasks('rev-parse', `refs/coppice/rescue/${taskId}/1`) });
 });
 
 test('fifty at once in one repository succeed', async () => {

@@ -15,7 +15,7 @@ import { operand } from '../git/git.ts';
 import { safeName, sandboxPaths } from '../layout.ts';
 import { checkBranchName } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
-import { keepUnderRescue } from '../rescue.ts';
+import { isKeptElsewhere, keepUnderRescue } from '../rescue.ts';
 import { writeAgentGit } from './agent-git.ts';
 import { checkOut, sealedFolder } from './checkout.ts';
 import { writeSnapshot } from './snapshot.ts';
@@ -102,7 +102,7 @@ async function make(
   mkdirSync(folders.folder, { recursive: true, mode: 0o711 });
   chmodSync(folders.folder, 0o711);
 
-  await keepOldBranch(store, taskId, record, signal);
+  await keepOldBranch(context, store, taskId, record, signal);
   await store.metadata(async () => {
     rmSync(metadata, { recursive: true, force: true });
     const branchExists = (await store.resolve(`refs/heads/${record.branch}`, signal)) !== undefined;
@@ -145,6 +145,7 @@ async function make(
 
 /** A branch of this name that stands elsewhere is what an earlier worktree, lost since, was left with. */
 async function keepOldBranch(
+  context: Context,
   store: Store,
   taskId: string,
   record: TaskRecord,
@@ -153,6 +154,6 @@ async function keepOldBranch(
   const ref = `refs/heads/${record.branch}`;
   const old = await store.resolve(ref, signal);
   if (old === undefined || old === record.baseCommit) return;
-  await keepUnderRescue(store, taskId, old, signal);
+  if (!(await isKeptElsewhere(context, store, taskId, old, signal))) await keepUnderRescue(store, taskId, old, signal);
   await store.updateRefs([`delete ${ref} ${old}`], signal);
 }

@@ -14,7 +14,7 @@ import { importTree } from '../import/import.ts';
 import { formatMessage } from '../import/message.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
-import { keepUnderRescue } from '../rescue.ts';
+import { isKeptElsewhere, keepUnderRescue } from '../rescue.ts';
 import { readTaskRecord, taskFolders, withTask, worktreeMetadata, type TaskRecord } from './task-record.ts';
 
 export type RemoveInput = {
@@ -50,6 +50,7 @@ export async function remove(
       context.trash.take(folders.folder);
       context.trash.take(context.layout.checkoutsOf(taskId));
       removeSetupAttempts(context, taskId);
+      context.reached('worktree-removed');
       if (store !== undefined && store.exists) {
         const metadata = worktreeMetadata(store.tasksGit, folders.tree);
         await store.metadata(async () => rmSync(metadata, { recursive: true, force: true }), signal);
@@ -148,32 +149,6 @@ async function removeBranches(
   }
   return rescue;
 }
-
-async function isKeptElsewhere(
-  context: Context,
-  store: Store,
-  taskId: string,
-  tip: string,
-  signal?: AbortSignal,
-): Promise<boolean> {
-  // Squashed, its commit is in no history; landing wrote down that it is merged.
-  if ((await store.resolve(mergedRef(taskId), signal)) === tip) return true;
-  const containing = (gitDir: string, refs: string) =>
-    context.git.text(['for-each-ref', '--count=1', '--format=x', `--contains=${tip}`, refs], {
-      gitDir,
-      signal,
-      answers: [128, 129],
-    });
-  // origin.git may not have the commit at all, which is an error to it.
-  const [inOrigin, inRescue] = [
-    await containing(store.originGit, 'refs/fetched/'),
-    await containing(store.tasksGit, `refs/coppice/rescue/${taskId}/`),
-  ];
-  return inOrigin !== '' || inRescue !== '';
-}
-
-/** The task's commit that has landed, or was pushed. */
-export const mergedRef = (taskId: string): string => `refs/coppice/merged/${taskId}`;
 
 function removeSetupAttempts(context: Context, taskId: string): void {
   for (const key of existsSync(context.layout.setups) ? readdirSync(context.layout.setups) : []) {

@@ -159,7 +159,7 @@ export const takeTurn = (context: TaskContext): TurnRequest => ({
 });
 
 /** One token for a branch of a repository. */
-export const branchToken = (repositoryId: string, branch: string): string => shortHash('branch', repositoryId, branch);
+const branchToken = (repositoryId: string, branch: string): string => shortHash('branch', repositoryId, branch);
 
 /** The actor that gives turns at a branch. */
 export const landingId = (branch: { tenant: string; repositoryId: string; branch: string }): string =>

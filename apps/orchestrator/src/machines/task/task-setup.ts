@@ -33,12 +33,12 @@ const told = (params: { kind: string; id: string; event: { type: string; [field:
   ({ type: 'tell', params }) as never;
 
 export const taskSetup = setup({
-  types: {} as {
-    context: TaskContext;
-    events: TaskEvent;
-    input: Birth<TaskInput>;
-    output: { state: TaskEnd };
-    emitted: TaskEmitted;
+  types: {
+    context: {} as TaskContext,
+    events: {} as TaskEvent,
+    input: {} as Birth<TaskInput>,
+    output: {} as { state: TaskEnd },
+    emitted: {} as TaskEmitted,
   },
   actors: {
     resolveSetup: effect(worktreeOperations.resolveSetup),

@@ -1,0 +1,220 @@
+import { Bus, apiEndpoint } from '@coppice/bus';
+import type { Service } from '@coppice/bus';
+import { CoppiceError, api, runIdOf, runItself, subjects, taskIdOf } from '@coppice/contracts';
+import type { CoppiceEvent, RunView, TaskState, TaskView } from '@coppice/contracts';
+import { eventually, startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { fakeTerminal } from '../test-support/fake-terminal.ts';
+import { runViewOf, taskView } from '../test-support/views.ts';
+import { watchToTheEnd } from './watching.ts';
+
+let server: NatsServer;
+let bus: Bus;
+let service: Service;
+const runs = new Map<string, FakeRun>();
+
+/** A run as the orchestrator would tell of it: what it is asked, and the events it publishes. */
+class FakeRun {
+  readonly runId: string;
+  readonly tasks: Map<string, TaskView>;
+  state: RunView['state'] = 'running';
+  #sequence = 0;
+
+  constructor(name: string, taskNames: string[]) {
+    this.runId = runIdOf('default', name);
+    this.tasks = new Map(
+      taskNames.map((task) => {
+        const taskId = taskIdOf(this.runId, task);
+        return [task, { ...taskView({ name: task, state: 'waiting' }), runId: this.runId, taskId }];
+      }),
+    );
+    runs.set(this.runId, this);
+  }
+
+  get view(): RunView {
+    return runViewOf([...this.tasks.values()], { runId: this.runId, state: this.state });
+  }
+
+  async move(name: string, state: TaskState, fields: Partial<TaskView> = {}, publish = true): Promise<void> {
+    const before = this.tasks.get(name) as TaskView;
+    const task = { ...before, state, ...fields };
+    this.tasks.set(name, task);
+    const { runId, taskId, reason } = task;
+    const data = { runId, taskId, name, from: before.state, to: state, reason };
+    if (publish) await this.#publish(taskId, 'task-state', data);
+  }
+
+  async end(state: RunView['state'], publish = true): Promise<void> {
+    this.state = state;
+    if (publish) await this.#publish(runItself, 'run-ended', { runId: this.runId, state, taskCounts: {} });
+  }
+
+  async #publish(taskId: string, type: 'task-state' | 'run-ended', data: object): Promise<void> {
+    const event = {
+      specversion: '1.0',
+      id: `${this.runId}-${++this.#sequence}`,
+      source: '/coppice/test',
+      type: `coppice.${type}`,
+      time: new Date().toISOString(),
+      datacontenttype: 'application/json',
+      sequence: String(this.#sequence),
+      data,
+    } as CoppiceEvent;
+    await bus.publish(subjects.event('default', this.runId, taskId, type), event);
+  }
+}
+
+const need = <Item>(item: Item | undefined): Item => {
+  if (item === undefined) throw new CoppiceError('not-found', 'there is no such thing');
+  return item;
+};
+
+const serve = () =>
+  bus.serve({
+    name: 'orchestrator',
+    version: '0.1.0',
+    description: 'for tests',
+    endpoints: [
+      apiEndpoint(api.runGet, async ({ runId }) => need(runs.get(runId)).view),
+      apiEndpoint(api.taskGet, async ({ taskId }) => {
+        const tasks = [...runs.values()].flatMap((run) => [...run.tasks.values()]);
+        return need(tasks.find((task) => task.taskId === taskId));
+      }),
+    ],
+  });
+
+beforeAll(async () => {
+  server = await startNatsServer();
+  bus = await Bus.connect({ ...server.connection, name: 'test' });
+  await bus.ensureResources();
+  service = await serve();
+});
+
+afterAll(async () => {
+  await bus.close();
+  await server.stop();
+});
+
+function watch(run: FakeRun, settings: { interactive?: boolean; json?: boolean; task?: string } = {}) {
+  const terminal = fakeTerminal({ interactive: settings.interactive ?? false, columns: 70, rows: 12 });
+  const interrupted = new AbortController();
+  const session = { terminal, environment: {}, tenant: 'default', interrupted: interrupted.signal };
+  const taskId = settings.task === undefined ? undefined : run.tasks.get(settings.task)?.taskId;
+  const exitCode = watchToTheEnd(
+    session,
+    { bus, tenant: 'default' },
+    { runId: run.runId, taskId, json: settings.json ?? false },
+  );
+  return { terminal, interrupted, exitCode, text: () => terminal.output.join('') };
+}
+
+test('on a terminal a table is drawn over and over; in the end the report stands alone', async () => {
+  const run = new FakeRun('table', ['first', 'second']);
+  const watching = watch(run, { interactive: true });
+  const { screen } = watching.terminal;
+  await run.move('first', 'working');
+  await eventually(() => screen.visible.some((line) => line.startsWith('● first')));
+  watching.terminal.resize(40);
+  await eventually(() => screen.visible.filter((line) => line.includes('first')).length === 1);
+  await run.move('first', 'merged', { landedCommit: 'abcdef0123456789' });
+  await run.move('second', 'failed', { reason: 'it does not work', logTail: 'not ok' });
+  await run.end('failed');
+  expect(await watching.exitCode).toBe(1);
+  const shown = screen.visible.filter((line) => line !== '');
+  expect(shown[0]).toContain('1 of 2 tasks done');
+  expect(shown.filter((line) => line.includes('✔ first'))).toHaveLength(1);
+  expect(shown.join('\n')).toContain('| not ok');
+});
+
+test('in a pipe each step is a line, without anything that draws', async () => {
+  const run = new FakeRun('pipe', ['first']);
+  await run.move('first', 'working');
+  await run.move('first', 'failed', { reason: 'bad \u001B[31mred\u001B[0m\nthing' });
+  await run.end('failed');
+  const watching = watch(run);
+  expect(await watching.exitCode).toBe(1);
+  expect(watching.text()).toMatch(/^\d\d:\d\d:\d\d first: failed: bad red thing$/m);
+  expect(watching.text()).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F]/);
+});
+
+test('as JSON there are events alone, also those that this version does not know', async () => {
+  const run = new FakeRun('json', ['first']);
+  await bus.publish(subjects.event('default', run.runId, runItself, 'news'), {
+    type: 'coppice.news',
+    text: '\u009B31m',
+  });
+  await run.move('first', 'merged');
+  await run.end('succeeded');
+  const watching = watch(run, { json: true });
+  expect(await watching.exitCode).toBe(0);
+  const events = watching.terminal.output.map((line) => JSON.parse(line) as { type: string });
+  expect(events.map(({ type }) => type)).toEqual(['coppice.news', 'coppice.task-state', 'coppice.run-ended']);
+  expect(watching.text()).not.toContain('\u009B');
+});
+
+test('Ctrl-C detaches and says how to go on', async () => {
+  const run = new FakeRun('detach', ['first']);
+  const watching = watch(run);
+  await run.move('first', 'working');
+  await eventually(() => watching.text().includes('first: working'));
+  watching.interrupted.abort();
+  expect(await watching.exitCode).toBe(130);
+  expect(watching.terminal.complaints.join('\n')).toContain(`coppice watch ${run.runId}`);
+  expect(watching.terminal.complaints.join('\n')).toContain(`coppice cancel ${run.runId}`);
+});
+
+test('where all that is left waits for a person, it ends and says what to type', async () => {
+  const run = new FakeRun('person', ['first', 'second']);
+  await run.move('first', 'awaiting-approval', { reason: 'it changes a protected path' });
+  const watching = watch(run);
+  expect(await watching.exitCode).toBe(4);
+  expect(watching.text()).toContain(`coppice approve ${run.runId}/first`);
+});
+
+test('a task that only passes by is not waited for as a person', async () => {
+  const run = new FakeRun('passes', ['first']);
+  await run.move('first', 'ready');
+  const watching = watch(run);
+  await eventually(() => watching.text().includes('first: ready'));
+  await run.move('first', 'landing');
+  await run.move('first', 'merged');
+  await run.end('succeeded');
+  expect(await watching.exitCode).toBe(0);
+});
+
+test('an end whose event is lost is noticed all the same', async () => {
+  const run = new FakeRun('lost', ['first']);
+  const watching = watch(run);
+  await run.move('first', 'working');
+  await eventually(() => watching.text().includes('first: working'));
+  await run.move('first', 'merged', {}, false);
+  await run.end('succeeded', false);
+  expect(await watching.exitCode).toBe(0);
+  expect(watching.text()).toMatch(/✔ first +merged/);
+});
+
+test('of one task only its own steps are shown, until it is over', async () => {
+  const run = new FakeRun('one', ['first', 'second']);
+  await run.move('second', 'working');
+  await run.move('first', 'merged', { landedCommit: 'abcdef0123456789' });
+  const watching = watch(run, { task: 'first' });
+  expect(await watching.exitCode).toBe(0);
+  expect(watching.text()).toContain('first: merged');
+  expect(watching.text()).not.toContain('second');
+});
+
+test('a stack that no longer answers is given up on, with what to do', { timeout: 40_000 }, async () => {
+  const run = new FakeRun('gone', ['first']);
+  await run.move('first', 'working');
+  const watching = watch(run);
+  await eventually(() => watching.text().includes('first: working'));
+  await service.stop();
+  const failure = await watching.exitCode.then(
+    () => null,
+    (error: unknown) => error as Error,
+  );
+  service = await serve();
+  expect(failure).toMatchObject({ exitCode: 3 });
+  expect(failure?.message).toContain(`coppice up, then coppice watch ${run.runId}`);
+});

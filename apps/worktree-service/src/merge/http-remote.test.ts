@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { inspect } from '../repository/inspect.ts';
+import { fixture } from '../test-support/fixture.ts';
+import { httpRemote } from '../test-support/http-remote.ts';
+import { landOf, readyTask } from '../test-support/task.ts';
+
+test('a remote over HTTP, from worktree to landing', async () => {
+  await using servers = new AsyncDisposableStack();
+  await using f = await fixture({
+    bare: true,
+    derive: async (source) => servers.use(await httpRemote(source)).url,
+  });
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(await f.repository.head()).toBe(ready.commit);
+  const tip = await f.repository.commit('on top', { 'x.txt': '' });
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  const two = await readyTask(f, 'two', { 'two.txt': '2' }, { method: 'squash' });
+  expect(two.tip).toBe(tip);
+  expect(await landOf(f, two)).toEqual({ status: 'landed', commit: two.commit });
+});
+
+test('a remote that wants a password gets no prompt but an answer, and no secret is told', async () => {
+  await using f = await fixture({ bare: true });
+  await using remote = await httpRemote(f.repository.path, 'me:secret');
+  const startedAt = performance.now();
+  for (const url of [remote.url, remote.url.replace('//', '//ghp_token@')]) {
+    const failure = inspect(f.context, { repository: url, baseBranch: 'main' });
+    await expect(failure).rejects.toMatchObject({ code: 'repository-not-found', retryable: false });
+    await expect(failure).rejects.not.toThrow(/ghp_token/);
+  }
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
+});
+
+test('a remote that is not there now may be there later; one that answers "not found" will not', async () => {
+  await using f = await fixture({ bare: true });
+  const remote = await httpRemote(f.repository.path);
+  await expect(inspect(f.context, { repository: `${remote.url}-absent`, baseBranch: 'main' })).rejects.toMatchObject({
+    code: 'repository-not-found',
+  });
+  await remote[Symbol.asyncDispose]();
+  await expect(inspect(f.context, { repository: remote.url, baseBranch: 'main' })).rejects.toMatchObject({
+    code: 'git-failed',
+    retryable: true,
+  });
+});

@@ -1,0 +1,90 @@
+/** The README's files and commands, as a reader would write and type them. */
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { temporaryFolder } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { sandboxes } from '../support/sandboxes.ts';
+
+const projectFolder = path.resolve(import.meta.dirname, '../..');
+const readme = readFileSync(path.join(projectFolder, 'README.md'), 'utf8');
+const runMsMax = 150_000;
+
+/** Fenced blocks of a language between two headings. */
+function blocks(language: string, heading: string): string[] {
+  const section = readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+  return [...section.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, text]) =>
+    name === language && text !== undefined ? [text] : [],
+  );
+}
+
+test('the two first commands are there, and are scripts of the package', () => {
+  const first = readme.split('```sh\n')[1]?.split('```')[0] ?? '';
+  const names = [...first.matchAll(/^npm (?:run )?(\w+)/gm)].map(([, name]) => name);
+  expect(names).toEqual(['demo', 'test']);
+  const { scripts } = JSON.parse(readFileSync(path.join(projectFolder, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  for (const name of names) expect(Object.keys(scripts)).toContain(name);
+});
+
+test('a run of your own goes as it is told', { timeout: 180_000 }, async () => {
+  const heading = 'A run of your own';
+  const files = blocks('yaml', heading);
+  expect(files.map((text) => text.split('\n')[0])).toEqual(['# plan.yaml', '# script.yaml']);
+  await using folder = await temporaryFolder('readme');
+  await chmod(folder.path, 0o711);
+  for (const text of files) await writeFile(path.join(folder.path, text.slice(2).split('\n')[0] ?? ''), text);
+
+  const [pathCommand, ...rest] = blocks('sh', heading);
+  expect(pathCommand).toBe('export PATH="$PWD:$PATH"\n');
+  // Without any sandbox here, a reader would have been told to add this.
+  const option = sandboxes() === 'none' ? ' --engine none' : '';
+  const commands = rest.join('\n').replace('coppice run plan.yaml', `coppice run plan.yaml${option}`);
+  const lines = [
+    'set -eu',
+    `cd "${projectFolder}"`,
+    pathCommand,
+    `cd "${folder.path}"`,
+    "trap 'coppice down' EXIT",
+    commands,
+  ];
+  const { exitCode, out, err } = await shell(lines.join('\n'), path.join(folder.path, 'home'));
+  expect([exitCode, err.match(/^coppice: .*$/gm)]).toEqual([0, null]);
+  expect(out).toMatch(/^✔ changelog +merged/m);
+  expect(out).toMatch(/^\? notes +ready/m);
+  expect(out).toContain('+# Version 1');
+  expect(out).toMatch(/2 of 2 tasks done/);
+  expect(out).toMatch(/^\* .*chore: a test$/m);
+  expect(readFileSync(path.join(folder.path, 'my-project/NOTES.md'), 'utf8')).toBe('# Version 1\n\nIt works.\n');
+});
+
+test('every file that it links to is there', () => {
+  const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)].map(([, target]) => target ?? '');
+  expect(links.length).toBeGreaterThan(3);
+  expect(links.filter((target) => !existsSync(path.join(projectFolder, target)))).toEqual([]);
+});
+
+test('every command of the command line is named, and no other', async () => {
+  const { out } = await shell(`"${projectFolder}/coppice" --help`, '/nonexistent');
+  const listed = out.split('Commands:')[1]?.split('ID is')[0] ?? '';
+  const commands = [...listed.matchAll(/^ {2}(\w+) /gm)]
+    .map(([, name]) => name ?? '')
+    .filter((name) => name !== 'help');
+  const table = readme.split('\n## The command line\n')[1]?.split('\n## ')[0] ?? '';
+  const told = [...table.matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell]) =>
+    [...(cell ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name),
+  );
+  expect(new Set(told)).toEqual(new Set(commands));
+  for (const code of ['0', '1', '2', '3', '4', '130']) expect(table).toContain(`${code} `);
+});
+
+function shell(script: string, home: string): Promise<{ exitCode: number | null; out: string; err: string }> {
+  const { promise, resolve } = Promise.withResolvers<{ exitCode: number | null; out: string; err: string }>();
+  const env = { ...process.env, COPPICE_HOME: home, NATS_URL: '', COPPICE_LOG_LEVEL: undefined };
+  const child = execFile('sh', ['-c', script], { env, timeout: runMsMax }, (_error, out, err) =>
+    resolve({ exitCode: child.exitCode, out, err }),
+  );
+  return promise;
+}
