@@ -1,7 +1,8 @@
 import path from 'node:path';
-import { flagVariable, integerVariable, pathListVariable } from '@coppice/service';
+import { flagVariable, integerVariable, pathListVariable, readConfiguration } from '@coppice/service';
 import { z } from 'zod';
 import { gatewayLimits } from './limits.ts';
+import { openAiEndpoints, openAiVariables } from './provider/openai/endpoint.ts';
 import type { LlmGatewayOptions } from './service.ts';
 
 /** The variables that the gateway reads beside the common ones. */
@@ -15,14 +16,25 @@ export const gatewayVariables = {
     .transform((file) => path.resolve(file))
     .optional(),
   COPPICE_TURNS_MAX: integerVariable({ min: 1, max: 1_000 }).default(gatewayLimits.concurrency),
+  ...openAiVariables,
 };
 
-export function gatewayOptions(configuration: z.output<z.ZodObject<typeof gatewayVariables>>): LlmGatewayOptions {
+/** The options of a whole environment, for a program that runs the gateway beside others. @throws ConfigurationError. */
+export function gatewayOptionsFrom(environment: NodeJS.ProcessEnv): LlmGatewayOptions {
+  return gatewayOptions(readConfiguration(z.object(gatewayVariables), environment), environment);
+}
+
+/** The keys of named providers have variables of their own, which only the environment can tell. @throws ConfigurationError. */
+export function gatewayOptions(
+  configuration: z.output<z.ZodObject<typeof gatewayVariables>>,
+  environment: NodeJS.ProcessEnv = process.env,
+): LlmGatewayOptions {
   const { COPPICE_SCRIPTED_COUNT_FILE: scriptedCountFile } = configuration;
   return {
     scriptFolders: configuration.COPPICE_SCRIPTS,
     scriptsAnywhere: configuration.COPPICE_SCRIPTS_ANYWHERE,
     concurrency: configuration.COPPICE_TURNS_MAX,
+    openAi: openAiEndpoints(configuration, environment),
     ...(scriptedCountFile === undefined ? {} : { scriptedCountFile }),
   };
 }

@@ -1,16 +1,19 @@
 export { startLlmGateway } from './service.ts';
 export type { LlmGatewayOptions } from './service.ts';
-export { gatewayOptions, gatewayVariables } from './configuration.ts';
+export { gatewayOptions, gatewayOptionsFrom, gatewayVariables } from './configuration.ts';
 export { turnPoints } from './turn.ts';
 export type { TurnPoint } from './turn.ts';
 export { readCount } from './provider/scripted/count.ts';
 export type { CountLine } from './provider/scripted/count.ts';
+export type { OpenAiEndpoint } from './provider/openai/endpoint.ts';
 export type {
   FinishReason,
   ModelDelta,
   ModelRequest,
   Provider,
   ProviderMessage,
+  ProviderPart,
+  ProviderToolCall,
   RequestContext,
   UsageSoFar,
 } from './provider/port.ts';

@@ -5,6 +5,8 @@ import type { RunningWork, ServiceContext } from '@coppice/service';
 import { Artifacts } from './artifacts.ts';
 import { Conversations } from './conversations.ts';
 import { gatewayLimits } from './limits.ts';
+import type { OpenAiEndpoint } from './provider/openai/endpoint.ts';
+import { openAiProvider } from './provider/openai/provider.ts';
 import type { Provider } from './provider/port.ts';
 import { countInFile, countInMemory } from './provider/scripted/count.ts';
 import { scriptedProvider } from './provider/scripted/provider.ts';
@@ -22,6 +24,8 @@ export type LlmGatewayOptions = {
   scriptedCountFile?: string;
   /** Turns in progress at once; default `gatewayLimits.concurrency`. */
   concurrency?: number;
+  /** OpenAI-compatible providers. */
+  openAi?: readonly OpenAiEndpoint[];
   /** More providers. */
   providers?: readonly Provider[];
   retry?: Partial<RetrySettings>;
@@ -40,7 +44,8 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
   const transcript = new Transcript(bus);
   const artifacts = new Artifacts(bus);
-  const providers = [scripted, ...(options.providers ?? [])];
+  const openAi = (options.openAi ?? []).map((endpoint) => openAiProvider(endpoint));
+  const providers = [scripted, ...openAi, ...(options.providers ?? [])];
   const turn = turnHandler({
     providers,
     transcript,
@@ -51,7 +56,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     onPoint: options.onPoint ?? (async () => {}),
   });
   const calls = await bus.serve({
-    name: 'coppice-llm-gateway',
+    name: 'llm-gateway',
     version: context.version,
     description: 'What the gateway itself answers; its turns are commands.',
     endpoints: [serviceEndpoint('llm-gateway', gatewayCalls.providers, () => describeProviders(providers))],

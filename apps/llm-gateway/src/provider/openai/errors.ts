@@ -1,0 +1,114 @@
+import { CoppiceError } from '@coppice/contracts';
+import { redact } from '@coppice/telemetry';
+import { openAiLimits } from './limits.ts';
+import { one, retryAfterMs } from './retry-after.ts';
+import type { ResponseHeaders } from './retry-after.ts';
+
+/** What a provider complains of: by an HTTP status, or in the middle of a stream that began well. */
+export type Complaint = {
+  provider: string;
+  /** Missing where it came in the stream. */
+  status?: number;
+  headers?: ResponseHeaders;
+  /** Parsed JSON, or the text. */
+  body: unknown;
+  /** A key that some servers quote in their complaint. */
+  secret?: string | null;
+  nowMs?: number;
+};
+
+/** As servers write it: OpenAI's `{error: {message, type, code}}`, Ollama's `{error: "text"}`, FastAPI's `{detail}`, and a list of any of these. */
+type Told = { message: string; codes: string[]; status: number | null };
+
+const contextPattern =
+  /context_length|exceed_context|context.{0,10}(length|window|size)|maximum context|prompt is too long|too many (input )?tokens/i;
+const spentCodePattern = /^(insufficient_(quota|credits|funds|balance)|billing_\w+)$/i;
+const spentPattern =
+  /insufficient (quota|credits?|funds|balance)|billing|spend(ing)?[_ ]limit|credit balance|out of credits|exceeded your current quota/i;
+const missingModelPattern =
+  /model[_ ]not[_ ]found|model\b.*\b(not found|does not exist|not exist|unknown)|no such model|unknown model|try pulling/i;
+const limitedPattern = /rate[_ ]?limit|too many requests/i;
+const badRequestPattern = /invalid_request|invalid_prompt|bad request|content_policy|content_filter/i;
+const refusedKeyPattern = /invalid_api_key|incorrect api key|authentication|unauthorized|permission_denied/i;
+
+/** The provider's complaint as an error of the port's failure contract. What the provider writes is passed on in part, without what looks like a key. */
+export function providerError({
+  provider,
+  status,
+  headers = {},
+  body,
+  secret,
+  nowMs = Date.now(),
+}: Complaint): CoppiceError {
+  const told = toldBy(withoutSecret(body, secret ?? null));
+  const effective = status === undefined || (status >= 200 && status < 300) ? told.status : status;
+  const all = [...told.codes, told.message].join(' ');
+  const where = status === undefined ? 'in its answer' : `HTTP ${status}`;
+  const message = `${provider}: ${told.message || 'an error without a text'} (${where})`;
+  const waitMs = retryAfterMs(headers, nowMs);
+  const details = {
+    ...(effective === null ? {} : { status: effective }),
+    ...(told.codes.length === 0 ? {} : { providerCodes: told.codes }),
+    ...(waitMs === null ? {} : { retryAfterMs: waitMs }),
+  };
+  const fail = (
+    code: 'provider-failed' | 'provider-limited' | 'invalid-request' | 'model-not-found',
+    retryable: boolean,
+  ) => new CoppiceError(code, message, { details, retryable });
+
+  if (contextPattern.test(all)) {
+    return new CoppiceError('invalid-request', message, { details: { ...details, reason: 'context-length' } });
+  }
+  // Before the limits: a spend limit that is reached is told as 429, too, and no waiting helps. (Gemini speaks of billing in limits that pass, but says how long.)
+  const spent = told.codes.some((code) => spentCodePattern.test(code)) || (waitMs === null && spentPattern.test(all));
+  if (effective === 402 || spent) return fail('provider-failed', false);
+  if (effective === 401 || effective === 403) return fail('provider-failed', false);
+  if (effective === 429) return fail('provider-limited', one(headers, 'x-should-retry') !== 'false');
+  if (effective === 404) return fail(missingModelPattern.test(all) ? 'model-not-found' : 'provider-failed', false);
+  if (effective === 408 || effective === 409 || effective === 425) return fail('provider-failed', true);
+  if (effective !== null && effective >= 500) {
+    return fail('provider-failed', effective !== 501 && one(headers, 'x-should-retry') !== 'false');
+  }
+  if (effective !== null && effective >= 400) {
+    return fail(missingModelPattern.test(all) ? 'model-not-found' : 'invalid-request', false);
+  }
+  return fail(...byText(all, effective === null));
+}
+
+/** Where no status tells. What the text doesn't tell either may pass, if it came in a stream. */
+function byText(
+  all: string,
+  inStream: boolean,
+): ['provider-failed' | 'provider-limited' | 'invalid-request' | 'model-not-found', boolean] {
+  if (limitedPattern.test(all)) return ['provider-limited', true];
+  if (missingModelPattern.test(all)) return ['model-not-found', false];
+  if (refusedKeyPattern.test(all)) return ['provider-failed', false];
+  if (badRequestPattern.test(all)) return ['invalid-request', false];
+  return ['provider-failed', inStream];
+}
+
+function toldBy(body: unknown): Told {
+  if (typeof body === 'string') return { message: shortened(body), codes: [], status: null };
+  if (Array.isArray(body)) return toldBy(body[0]);
+  if (typeof body !== 'object' || body === null) return { message: '', codes: [], status: null };
+  const fields = body as Record<string, unknown>;
+  const inner = fields['error'] ?? fields['detail'];
+  const { message, type, code, status } = fields;
+  if (inner !== undefined && inner !== null && message === undefined) return toldBy(inner);
+  const codes = [type, code, status].filter((each) => typeof each === 'string').map(shortened);
+  const number = [code, status].map(Number).find((each) => Number.isInteger(each) && each >= 400 && each < 600);
+  const text = typeof message === 'string' ? message : (JSON.stringify(body) ?? '');
+  return { message: shortened(text), codes, status: number ?? null };
+}
+
+/** Before anything is cut: half a key is one too much. A key holds nothing that JSON escapes. */
+function withoutSecret(body: unknown, secret: string | null): unknown {
+  if (secret === null || body === undefined) return body;
+  return JSON.parse(JSON.stringify(body).replaceAll(secret, '[redacted]')) as unknown;
+}
+
+function shortened(text: string): string {
+  const line = redact(text).replaceAll(/\s+/g, ' ').trim();
+  const charactersMax = openAiLimits.errorTextCharactersMax;
+  return line.length <= charactersMax ? line : `${line.slice(0, charactersMax)}…`;
+}

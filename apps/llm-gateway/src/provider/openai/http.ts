@@ -1,0 +1,87 @@
+import { Agent, request } from 'undici';
+import { openAiLimits } from './limits.ts';
+import type { ResponseHeaders } from './retry-after.ts';
+
+export type HttpAnswer = {
+  status: number;
+  headers: ResponseHeaders;
+  /** Pieces as they come. Ending the iteration early, or the signal, closes the connection at once. @throws HttpFailed, or the signal's reason. */
+  body: AsyncIterable<Uint8Array>;
+};
+
+/** The connection was not there or broke. `code` is the system's or the library's, e.g. ECONNREFUSED. */
+export class HttpFailed extends Error {
+  override readonly name = 'HttpFailed';
+  readonly code: string;
+
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/**
+ * Connections to one provider. It follows no redirect (the key would go along) and has no time-outs but that for connecting: the caller's signal ends what
+ * takes too long. Nothing that it throws holds what was sent.
+ */
+export class HttpClient {
+  readonly #agent = new Agent({
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { timeout: openAiLimits.connectMsMax },
+  });
+
+  async send(
+    url: string,
+    {
+      method,
+      headers,
+      body,
+      signal,
+    }: { method: 'GET' | 'POST'; headers: Record<string, string>; body?: string; signal: AbortSignal },
+  ): Promise<HttpAnswer> {
+    try {
+      const answer = await request(url, {
+        method,
+        headers,
+        signal,
+        dispatcher: this.#agent,
+        ...(body === undefined ? {} : { body }),
+      });
+      return { status: answer.statusCode, headers: answer.headers, body: piecesOf(answer.body, signal) };
+    } catch (error) {
+      throw failureOf(error, signal);
+    }
+  }
+
+  /** Ends all connections. */
+  close(): Promise<void> {
+    return this.#agent.destroy();
+  }
+}
+
+async function* piecesOf(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw failureOf(error, signal);
+  }
+}
+
+function failureOf(error: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason;
+  const code = (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.name : 'unknown');
+  return new HttpFailed(code);
+}
+
+/** The whole body as text; null where it is larger than allowed. */
+export async function wholeText(body: AsyncIterable<Uint8Array>, bytesMax: number): Promise<string | null> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body) {
+    bytes += piece.length;
+    if (bytes > bytesMax) return null;
+    pieces.push(piece);
+  }
+  return new TextDecoder().decode(Buffer.concat(pieces));
+}

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { durationOf, retryAfterMs } from './retry-after.ts';
+
+const now = Date.parse('2026-10-21T07:28:00Z');
+
+test.each([
+  [{ 'retry-after-ms': '1500', 'retry-after': '30' }, 1_500],
+  [{ 'retry-after-ms': '20.4' }, 21],
+  [{ 'retry-after-ms': 'soon', 'retry-after': '2' }, 2_000],
+  [{ 'retry-after': '0.5' }, 500],
+  [{ 'retry-after': 'Wed, 21 Oct 2026 07:28:30 GMT' }, 30_000],
+  [{ 'retry-after': 'Wed, 21 Oct 2026 07:27:00 GMT' }, 0],
+  [{ 'retry-after': '-1' }, null],
+  [{ 'retry-after': 'later' }, null],
+  [{ 'retry-after': ['3', '4'] }, 3_000],
+  [{ 'retry-after': '1', 'x-ratelimit-reset-tokens': '6m0s' }, 1_000],
+  [{ 'x-ratelimit-reset-requests': '12ms', 'x-ratelimit-reset-tokens': '6m0s' }, 12],
+  [
+    { 'x-ratelimit-reset-requests': '12ms', 'x-ratelimit-reset-tokens': '6m0s', 'x-ratelimit-remaining-tokens': '0' },
+    360_000,
+  ],
+  [{}, null],
+])('%j asks to wait %s ms', (headers, expected) => {
+  expect(retryAfterMs(headers, now)).toBe(expected);
+});
+
+test.each([
+  ['12ms', 12],
+  ['6m0s', 360_000],
+  ['1h2m3.5s', 3_723_500],
+  ['1d', 86_400_000],
+  ['1.5', 1_500],
+  ['6 minutes', null],
+  ['', null],
+  ['5s!', null],
+])('the duration %j is %s ms', (text, expected) => {
+  expect(durationOf(text)).toBe(expected);
+});

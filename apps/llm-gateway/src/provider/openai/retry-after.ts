@@ -1,0 +1,58 @@
+/** How long a provider asks to wait, by the headers of its answer. */
+
+export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/** Milliseconds; null where it doesn't say. `retry-after-ms` over `retry-after` over the resets of the limits that are used up. */
+export function retryAfterMs(headers: ResponseHeaders, nowMs: number): number | null {
+  return (
+    milliseconds(one(headers, 'retry-after-ms')) ?? secondsOrDate(one(headers, 'retry-after'), nowMs) ?? resets(headers)
+  );
+}
+
+/** `12ms`, `6m0s`, `1h2m3.5s`, `1d`; a bare number is seconds. Null where it is none of these. */
+export function durationOf(text: string): number | null {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1_000;
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)/g)];
+  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) return null;
+  return parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * (unitMs[unit ?? ''] ?? 0), 0);
+}
+
+const unitMs: Readonly<Record<string, number>> = {
+  d: 86_400_000,
+  h: 3_600_000,
+  m: 60_000,
+  s: 1_000,
+  ms: 1,
+  us: 0.001,
+  µs: 0.001,
+  ns: 0.000_001,
+};
+
+/** Of the limits that have nothing left, the one that lasts longest; where none is said to be used up, the shortest. */
+function resets(headers: ResponseHeaders): number | null {
+  const known = ['requests', 'tokens'].flatMap((limit) => {
+    const text = one(headers, `x-ratelimit-reset-${limit}`);
+    const ms = text === null ? null : durationOf(text.trim());
+    return ms === null ? [] : [{ ms: Math.ceil(ms), usedUp: one(headers, `x-ratelimit-remaining-${limit}`) === '0' }];
+  });
+  if (known.length === 0) return null;
+  const usedUp = known.filter((limit) => limit.usedUp).map(({ ms }) => ms);
+  return usedUp.length > 0 ? Math.max(...usedUp) : Math.min(...known.map(({ ms }) => ms));
+}
+
+function milliseconds(text: string | null): number | null {
+  return text !== null && /^\s*\d+(\.\d+)?\s*$/.test(text) ? Math.ceil(Number(text)) : null;
+}
+
+function secondsOrDate(text: string | null, nowMs: number): number | null {
+  if (text === null) return null;
+  if (/^\s*\d+(\.\d+)?\s*$/.test(text)) return Math.ceil(Number(text) * 1_000);
+  // Anything else that a date's parser would take for one (a bare sign, say) has no weekday or year in it.
+  const at = /\d{4}/.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(at) ? null : Math.max(0, at - nowMs);
+}
+
+export function one(headers: ResponseHeaders, name: string): string | null {
+  const value = headers[name];
+  return (Array.isArray(value) ? value[0] : value) ?? null;
+}

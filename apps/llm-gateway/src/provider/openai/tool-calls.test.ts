@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest';
+import { ToolCallMerger } from './tool-calls.ts';
+import type { ToolCallPiece } from './tool-calls.ts';
+
+const piece = (rest: Partial<ToolCallPiece>): ToolCallPiece => ({
+  id: null,
+  index: null,
+  name: null,
+  arguments: '',
+  ...rest,
+});
+
+/** The calls that come of pieces, as `name(arguments)`. */
+function merged(...pieces: Partial<ToolCallPiece>[]): string[] {
+  const merger = new ToolCallMerger();
+  const calls: { name: string; arguments: string }[] = [];
+  for (const delta of [...pieces.map((each) => merger.add(piece(each))), ...merger.finish()]) {
+    const call = (calls[delta.call] ??= { name: '', arguments: '' });
+    call.name = delta.name ?? call.name;
+    call.arguments += delta.arguments;
+  }
+  return calls.map((call) => `${call.name}(${call.arguments})`);
+}
+
+test('by index, as documented: id and name come with the first piece', () => {
+  expect(
+    merged(
+      { index: 0, id: 'a', name: 'read' },
+      { index: 0, arguments: '{"p":' },
+      { index: 1, id: 'b', name: 'list' },
+      { index: 0, arguments: '1}' },
+      { index: 1, arguments: '{}' },
+    ),
+  ).toEqual(['read({"p":1})', 'list({})']);
+});
+
+test('by id, where it is there: all indices may be 0', () => {
+  expect(
+    merged(
+      { index: 0, id: 'a', name: 'read', arguments: '{"p":' },
+      { index: 0, id: 'b', name: 'list', arguments: '{' },
+      { index: 0, id: 'a', arguments: '1}' },
+      { index: 0, id: 'b', arguments: '}' },
+    ),
+  ).toEqual(['read({"p":1})', 'list({})']);
+});
+
+test('by index, where each piece has an id of its own', () => {
+  expect(
+    merged(
+      { index: 0, id: 'a', name: 'read' },
+      { index: 0, id: 'b', arguments: '{"p":' },
+      { index: 0, id: 'c', arguments: '1}' },
+    ),
+  ).toEqual(['read({"p":1})']);
+});
+
+test('else to the latest', () => {
+  expect(merged({ name: 'read', arguments: '{"p":' }, { arguments: '1}' }, { name: 'list', arguments: '{}' })).toEqual([
+    'read({"p":1})',
+    'list({})',
+  ]);
+});
+
+test('an id or a name that comes late belongs to the call all the same', () => {
+  expect(merged({ index: 0, arguments: '{' }, { index: 0, id: 'a', name: 'read', arguments: '}' })).toEqual([
+    'read({})',
+  ]);
+});
+
+test.each([{ index: 0 }, {}])('whole calls without ids, even twice the same, stay apart (%j)', (at) => {
+  const whole = { ...at, name: 'read', arguments: '{"p":1}' };
+  expect(merged(whole, whole, { ...at, name: 'list', arguments: '{}' })).toEqual([
+    'read({"p":1})',
+    'read({"p":1})',
+    'list({})',
+  ]);
+});
+
+test('a name that is repeated with each piece begins no other call', () => {
+  expect(
+    merged(
+      { index: 0, name: 'read', arguments: '{"p":' },
+      { index: 0, name: 'read', arguments: '{}' },
+      {
+        index: 0,
+        name: 'read',
+        arguments: '}',
+      },
+    ),
+  ).toEqual(['read({"p":{}})']);
+});
+
+test('arguments that happen to be JSON are not the end', () => {
+  expect(merged({ index: 0, id: 'a', name: 'say', arguments: '1' }, { index: 0, arguments: '2' })).toEqual(['say(12)']);
+  expect(merged({ index: 0, id: 'a', name: 'say', arguments: '{}' }, { index: 0, arguments: ' ' })).toEqual([
+    'say({} )',
+  ]);
+});
+
+test('no arguments at all are an empty object', () => {
+  expect(merged({ index: 0, id: 'a', name: 'list' }, { index: 1, id: 'b', name: 'todo', arguments: ' ' })).toEqual([
+    'list({})',
+    'todo( {})',
+  ]);
+});

@@ -1,0 +1,51 @@
+/** What is read of a Chat Completions answer. Tolerant: servers leave out and add fields; what isn't known is ignored. */
+import { z } from 'zod';
+
+const text = z.string().nullish().catch(null);
+const count = z.number().int().nonnegative().nullish().catch(null);
+
+/** Arguments are text by the documentation; some servers send the object itself. */
+const toolCallSchema = z.object({
+  index: count,
+  id: text,
+  function: z.object({ name: text, arguments: z.unknown().optional() }).nullish().catch(null),
+});
+
+const contentSchema = z.union([z.string(), z.array(z.looseObject({ type: text, text }))]).nullish();
+
+const messageSchema = z.object({
+  content: contentSchema.catch(null),
+  refusal: text,
+  tool_calls: z.array(toolCallSchema).nullish().catch(null),
+});
+
+export const usageSchema = z.object({
+  prompt_tokens: count,
+  completion_tokens: count,
+  prompt_tokens_details: z.object({ cached_tokens: count }).nullish().catch(null),
+  completion_tokens_details: z.object({ reasoning_tokens: count }).nullish().catch(null),
+  /** OpenRouter's, in US dollars. */
+  cost: z.number().nonnegative().nullish().catch(null),
+});
+
+export const chunkSchema = z.object({
+  model: text,
+  choices: z
+    .array(
+      z.object({
+        index: count,
+        delta: messageSchema.nullish(),
+        /** Where the answer came as a whole. */
+        message: messageSchema.nullish(),
+        finish_reason: text,
+        error: z.unknown().optional(),
+      }),
+    )
+    .nullish(),
+  usage: usageSchema.nullish().catch(null),
+  error: z.unknown().optional(),
+});
+export type Chunk = z.output<typeof chunkSchema>;
+export type ChunkMessage = z.output<typeof messageSchema>;
+
+export const modelListSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
