@@ -92,6 +92,11 @@ export class Conversations {
       turns++;
       if (entry.effectId === turnId) break;
     }
+    if (turns < chain.turnIds.size)
+      throw new CoppiceError(
+        'not-found',
+        `a turn before ${turnId} is no longer in the transcript of task ${owner.taskId}`,
+      );
     return { messages, bytes: budget.taken, turns };
   }
 
@@ -114,8 +119,8 @@ export class Conversations {
   }
 
   async #messagesOf(entry: TranscriptEntry, budget: ByteBudget): Promise<ProviderMessage[]> {
-    // The request's own size counts by the texts that are in it, below.
-    const unread = new ByteBudget(`the request of turn ${entry.effectId}`, this.#limits.promptBytesMax);
+    // What counts of it are its texts, below.
+    const unread = new ByteBudget(`the request of turn ${entry.effectId}`, gatewayLimits.requestBytesMax);
     const request: unknown = JSON.parse(await this.#artifacts.text(entry.request, unread));
     const messages = await this.#artifacts.read(requestSchema.parse(request), budget);
     const text = await this.#artifacts.text(entry.output.text, budget);

@@ -12,6 +12,8 @@ export const gatewayLimits = {
 
   /** Of the texts of one request, the conversation that it continues included. */
   promptBytesMax: 64 * 1024 * 1024,
+  /** Of the messages of one turn as JSON, what they hold by reference not counted: they came in one message of the bus. */
+  requestBytesMax: 8 * 1024 * 1024,
   /** Of one conversation. */
   conversationTurnsMax: 2_000,
   /** Conversations in memory, so that a turn needn't read all turns before it; the least recently used go first. */
