@@ -129,7 +129,7 @@ class Output {
 }
 
 /** Nine letters and digits: Mistral takes no other ids. The same each time, and another in each turn. */
-export function madeCallId(effectId: string, position: number): string {
+function madeCallId(effectId: string, position: number): string {
   const hash = createHash('sha256').update(`${effectId}\n${position}`).digest('hex');
   return BigInt(`0x${hash}`).toString(36).slice(-9);
 }

@@ -26,6 +26,8 @@ export class HttpFailed extends Error {
  */
 export class HttpClient {
   readonly #agent = new Agent({
+    // One connection a request: to end a request is then to end its connection, and one that breaks takes no other with it.
+    allowH2: false,
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: { timeout: openAiLimits.connectMsMax },

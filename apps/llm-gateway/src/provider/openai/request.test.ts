@@ -63,6 +63,16 @@ test('a conversation with tool calls and their results', () => {
 });
 
 test.each([
+  ['read', 'read'],
+  ['functions.read file:0', 'functions_read_file_0'],
+  ['', 'unnamed'],
+  ['x'.repeat(100), 'x'.repeat(64)],
+])('the name %j of an earlier call goes back as %s: servers refuse others', (made, sent) => {
+  const { messages } = bodyOf([{ role: 'assistant', content: [call('a', made, '{}')] }]);
+  expect(messages).toMatchObject([{ tool_calls: [{ function: { name: sent } }] }]);
+});
+
+test.each([
   ['{"command": ', '{"malformedArguments":"{\\"command\\": "}'],
   ['[1]', '{"malformedArguments":"[1]"}'],
   ['"x"', '{"malformedArguments":"\\"x\\""}'],

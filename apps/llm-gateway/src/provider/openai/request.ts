@@ -36,7 +36,7 @@ function assistantMessage(text: string, content: readonly ProviderPart[]): WireM
     .map((call) => ({
       id: call.id,
       type: 'function' as const,
-      function: { name: call.name, arguments: wellFormed(call.arguments) },
+      function: { name: acceptable(call.name), arguments: wellFormed(call.arguments) },
     }));
   // An empty answer stays one: leaving it out would put two user messages in a row, which some chat templates refuse.
   if (calls.length === 0) return { role: 'assistant', content: text };
@@ -48,6 +48,9 @@ function toolMessage(part: Extract<ProviderPart, { type: 'tool-result' }>): Wire
   const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
   return { role: 'tool', tool_call_id: part.callId, content: `${mark}${part.content}` };
 }
+
+/** A name that the model made up, so that a server which refuses its form doesn't refuse the conversation for ever. */
+const acceptable = (name: string): string => name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 
 /**
  * Arguments that aren't a JSON object, as the model wrote them, inside one: servers that render a chat template parse the arguments of earlier calls, and

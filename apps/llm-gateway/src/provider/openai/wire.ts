@@ -19,7 +19,7 @@ const messageSchema = z.object({
   tool_calls: z.array(toolCallSchema).nullish().catch(null),
 });
 
-export const usageSchema = z.object({
+const usageSchema = z.object({
   prompt_tokens: count,
   completion_tokens: count,
   prompt_tokens_details: z.object({ cached_tokens: count }).nullish().catch(null),

@@ -57,7 +57,6 @@ const toolCallSchema = z.strictObject({
   arguments: z.unknown().default({}),
   id: z.string().min(1).max(200).optional(),
 });
-export type ScriptedToolCall = z.output<typeof toolCallSchema>;
 
 const turnSchema = z
   .strictObject({
