@@ -38,9 +38,9 @@ async function store(
   continued: string | null,
   messages: ModelMessage[],
   answer: Partial<TurnOutput> = {},
-): Promise<void> {
+): Promise<number> {
   const effectId = idOf(taskId, name);
-  await transcript.append({
+  return transcript.append({
     effectId,
     owner: ownerOf(taskId),
     model: 'acme/1',
@@ -141,7 +141,9 @@ test('a turn that goes in circles or on for ever is refused', async () => {
     code: 'limit-exceeded',
   });
   // A conversation of the limit can't be continued either.
-  await expect(fresh(limits).upTo(ownerOf('long'), idOf('long', 'e3'))).rejects.toThrow('more than 3 turns');
+  await expect(fresh(limits).upTo(ownerOf('long'), idOf('long', 'e3'))).rejects.toThrow(
+    'a conversation of 3 turns, the limit',
+  );
   expect((await fresh(limits).upTo(ownerOf('long'), idOf('long', 'e2'))).turns).toBe(2);
 });
 
@@ -176,21 +178,37 @@ test('what is remembered is not read again, is the same as what is read, and is 
   await store('kept', 'e1', null, [user(text('first'))]);
   const first = await conversations.upTo(ownerOf('kept'), idOf('kept', 'e1'));
   expect(await conversations.upTo(ownerOf('kept'), idOf('kept', 'e1'))).toBe(first);
-  await store('kept', 'e2', 'e1', [user(text('second'))]);
+  const sequence = await store('kept', 'e2', 'e1', [user(text('second'))]);
+  const asked: ProviderMessage = { role: 'user', content: [{ type: 'text', text: 'second' }] };
   const second = {
-    messages: [
-      ...first.messages,
-      { role: 'user' as const, content: [{ type: 'text' as const, text: 'second' }] },
-      answerMessage('answer to e2', []),
-    ],
+    messages: [...first.messages, asked, answerMessage('answer to e2', [])],
     bytes: first.bytes + 'secondanswer to e2'.length,
     turns: 2,
   };
-  conversations.remember(ownerOf('kept'), idOf('kept', 'e2'), idOf('kept', 'e1'), second);
+  conversations.remember(ownerOf('kept'), { turnId: idOf('kept', 'e2'), sequence, conversation: second });
   expect(conversations.cached).toEqual({ conversations: 1, bytes: second.bytes });
   expect(await conversations.upTo(ownerOf('kept'), idOf('kept', 'e2'))).toBe(second);
   // Another process, which did none of these turns.
   expect(await fresh().upTo(ownerOf('kept'), idOf('kept', 'e2'))).toEqual(second);
+});
+
+test('of what other processes added, only that is read; a branch, an earlier turn and another conversation are right, too', async () => {
+  await store('shared', 'e1', null, [user(text('first'))]);
+  await store('shared', 'e2', 'e1', [user(text('second'))]);
+  const conversations = fresh();
+  const two = await conversations.upTo(ownerOf('shared'), idOf('shared', 'e2'));
+  await store('shared', 'e3', 'e2', [user(text('third'))]);
+  await store('shared', 'x1', null, [user(text('another'))]);
+  await store('shared', 'e2b', 'e1', [user(text('a branch'))]);
+  await store('shared', 'e4', 'e3', [user(text('fourth'))]);
+  const four = await conversations.upTo(ownerOf('shared'), idOf('shared', 'e4'));
+  // What was there is not made anew.
+  expect(four.messages[0]).toBe(two.messages[0]);
+  for (const name of ['e4', 'e2b', 'x1', 'e3', 'e1', 'e4', 'e2b']) {
+    const turnId = idOf('shared', name);
+    expect(await conversations.upTo(ownerOf('shared'), turnId)).toEqual(await fresh().upTo(ownerOf('shared'), turnId));
+  }
+  expect(conversations.cached.conversations).toBe(1);
 });
 
 test('the least recently used go when there are too many or too much', async () => {

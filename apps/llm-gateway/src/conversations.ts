@@ -1,14 +1,14 @@
 /**
  * What was said before a turn, put together from the transcript.
  *
- * Collaborators: the transcript, the artifacts; a cache of conversations by the turn that they ended with.
+ * Collaborators: the transcript, the artifacts; a cache of each task's latest conversation.
  *
  * Invariants:
- * 1. What `upTo` gives is what the transcript says: an entry never changes and a turn has one at most, so that a remembered conversation is as
- *    good as a read one, whichever processes did its turns.
- * 2. Only what stands in the transcript is remembered.
+ * 1. What `upTo` gives is what the transcript says: an entry never changes and a turn has one at most, so that what is remembered is as
+ *    good as what is read, whichever processes did the turns.
+ * 2. Only what stands in the transcript is remembered. What other processes added since is read from there on.
  * 3. A conversation belongs to its task: the id of another task's turn finds nothing.
- * 4. The cache holds a conversation once, under its last turn, and no more than its limits.
+ * 4. The cache holds one conversation of a task, and no more than its limits.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, modelMessageSchema } from '@coppice/contracts';
@@ -29,6 +29,9 @@ export type Conversation = {
 
 export const emptyConversation: Conversation = { messages: [], bytes: 0, turns: 0 };
 
+/** A conversation with where it ends: the turn, and the place of its entry in the transcript. */
+type Remembered = { turnId: string; sequence: number; conversation: Conversation };
+
 export type ConversationLimits = {
   conversationTurnsMax: number;
   promptBytesMax: number;
@@ -44,8 +47,8 @@ export class Conversations {
   readonly #transcript: Transcript;
   readonly #artifacts: Artifacts;
   readonly #limits: ConversationLimits;
-  /** The least recently used first. */
-  readonly #cache = new Map<string, Conversation>();
+  /** By task; the least recently used first. */
+  readonly #cache = new Map<string, Remembered>();
   #cachedBytes = 0;
 
   constructor(transcript: Transcript, artifacts: Artifacts, limits: ConversationLimits = gatewayLimits) {
@@ -55,67 +58,66 @@ export class Conversations {
   }
 
   /**
-   * What was said up to and with the answer of a turn; all of nothing for null.
+   * What was said up to and with the answer of a turn; nothing for null.
    * @throws CoppiceError `not-found` where a turn of the chain isn't in the task's transcript, `limit-exceeded`.
    */
   async upTo(owner: Owner, turnId: string | null): Promise<Conversation> {
     if (turnId === null) return emptyConversation;
-    const remembered = this.#cache.get(keyOf(owner, turnId));
-    const conversation = remembered ?? (await this.#read(owner, turnId));
-    this.#keep(keyOf(owner, turnId), conversation);
-    if (conversation.turns < this.#limits.conversationTurnsMax) return conversation;
-    throw new CoppiceError(
-      'limit-exceeded',
-      `a conversation of more than ${this.#limits.conversationTurnsMax} turns: compact it and start another`,
-    );
+    const remembered = this.#cache.get(keyOf(owner));
+    const found = remembered?.turnId === turnId ? remembered : await this.#read(owner, turnId, remembered ?? null);
+    this.#keep(keyOf(owner), found);
+    if (found.conversation.turns < this.#limits.conversationTurnsMax) return found.conversation;
+    throw tooManyTurns(turnId, this.#limits.conversationTurnsMax);
   }
 
-  /** Told when a turn stands in the transcript, with the conversation that its answer ends. */
-  remember(owner: Owner, turnId: string, continued: string | null, conversation: Conversation): void {
-    if (continued !== null) this.#drop(keyOf(owner, continued));
-    this.#keep(keyOf(owner, turnId), conversation);
+  /** Told when a turn stands in the transcript, at that place, with the conversation that its answer ends. */
+  remember(owner: Owner, remembered: Remembered): void {
+    this.#keep(keyOf(owner), remembered);
   }
 
   get cached(): { conversations: number; bytes: number } {
     return { conversations: this.#cache.size, bytes: this.#cachedBytes };
   }
 
-  async #read(owner: Owner, turnId: string): Promise<Conversation> {
-    const chain = await this.#chainTo(owner, turnId);
-    const budget = new ByteBudget('the conversation', this.#limits.promptBytesMax);
-    const messages: ProviderMessage[] = [];
+  async #read(owner: Owner, turnId: string, remembered: Remembered | null): Promise<Remembered> {
+    const chain = await this.#chainTo(owner, turnId, remembered);
+    const before = chain.from === null ? emptyConversation : chain.from.conversation;
+    const budget = new ByteBudget('the conversation', this.#limits.promptBytesMax, before.bytes);
+    const messages = [...before.messages];
     let turns = 0;
     // A second reading, so that a long transcript of many conversations is never in memory as a whole.
-    for await (const { entry } of this.#transcript.entries(owner, chain.firstSequence)) {
+    for await (const { entry, sequence } of this.#transcript.entries(owner, chain.firstSequence)) {
       if (!chain.turnIds.has(entry.effectId)) continue;
       messages.push(...(await this.#messagesOf(entry, budget)));
       turns++;
-      if (entry.effectId === turnId) break;
+      if (entry.effectId !== turnId || turns < chain.turnIds.size) continue;
+      return { turnId, sequence, conversation: { messages, bytes: budget.taken, turns: before.turns + turns } };
     }
-    if (turns < chain.turnIds.size)
-      throw new CoppiceError(
-        'not-found',
-        `a turn before ${turnId} is no longer in the transcript of task ${owner.taskId}`,
-      );
-    return { messages, bytes: budget.taken, turns };
+    throw missing(owner, `a turn before ${turnId}`);
   }
 
-  /** The turns from the conversation's first to this one. */
-  async #chainTo(owner: Owner, turnId: string): Promise<{ turnIds: Set<string>; firstSequence: number }> {
-    for (let reading = 1; ; reading++) {
-      const links = new Map<string, { continues: string | null; sequence: number }>();
-      for await (const { entry, sequence } of this.#transcript.entries(owner)) {
-        links.set(entry.effectId, { continues: entry.continues, sequence });
-        if (entry.effectId === turnId) break;
-      }
-      const chain = chainOf(links, turnId, this.#limits.conversationTurnsMax);
+  /** The turns to be read: from the conversation's first, or from the one after those that are remembered, to this one. */
+  async #chainTo(owner: Owner, turnId: string, remembered: Remembered | null): Promise<Chain> {
+    if (remembered !== null) {
+      const chain = await this.#chainFrom(owner, turnId, remembered);
       if (!('missing' in chain)) return chain;
-      if (reading === this.#limits.linkReadsMax) {
-        throw new CoppiceError('not-found', `turn ${chain.missing} is not in the transcript of task ${owner.taskId}`);
-      }
+    }
+    for (let reading = 1; ; reading++) {
+      const chain = await this.#chainFrom(owner, turnId, null);
+      if (!('missing' in chain)) return chain;
+      if (reading === this.#limits.linkReadsMax) throw missing(owner, `turn ${chain.missing}`);
       // A replica of the transcript may lag behind what another has confirmed.
       await sleep(this.#limits.linkReadPauseMs);
     }
+  }
+
+  async #chainFrom(owner: Owner, turnId: string, from: Remembered | null): Promise<Chain | { missing: string }> {
+    const links = new Map<string, Link>();
+    for await (const { entry, sequence } of this.#transcript.entries(owner, (from?.sequence ?? 0) + 1)) {
+      links.set(entry.effectId, { continues: entry.continues, sequence });
+      if (entry.effectId === turnId) break;
+    }
+    return chainOf(links, turnId, from, this.#limits.conversationTurnsMax);
   }
 
   async #messagesOf(entry: TranscriptEntry, budget: ByteBudget): Promise<ProviderMessage[]> {
@@ -131,12 +133,11 @@ export class Conversations {
     return [...messages, answerMessage(text, toolCalls)];
   }
 
-  #keep(key: string, conversation: Conversation): void {
+  #keep(key: string, remembered: Remembered): void {
     this.#drop(key);
     const { cachedBytesMax, cachedConversationsMax } = this.#limits;
-    if (conversation.bytes > cachedBytesMax) return;
-    this.#cache.set(key, conversation);
-    this.#cachedBytes += conversation.bytes;
+    this.#cache.set(key, remembered);
+    this.#cachedBytes += remembered.conversation.bytes;
     for (const oldest of this.#cache.keys()) {
       if (this.#cachedBytes <= cachedBytesMax && this.#cache.size <= cachedConversationsMax) return;
       this.#drop(oldest);
@@ -144,7 +145,7 @@ export class Conversations {
   }
 
   #drop(key: string): void {
-    this.#cachedBytes -= this.#cache.get(key)?.bytes ?? 0;
+    this.#cachedBytes -= this.#cache.get(key)?.conversation.bytes ?? 0;
     this.#cache.delete(key);
   }
 }
@@ -158,26 +159,37 @@ export function answerMessage(text: string, toolCalls: readonly ProviderToolCall
   };
 }
 
-const keyOf = (owner: Owner, turnId: string): string => `${owner.tenant}/${owner.taskId}/${turnId}`;
+const keyOf = (owner: Owner): string => `${owner.tenant}/${owner.taskId}`;
+
+type Link = { continues: string | null; sequence: number };
+/** `from`: the remembered conversation that the turns follow, or null where they begin one. */
+type Chain = { turnIds: Set<string>; firstSequence: number; from: Remembered | null };
 
 function chainOf(
-  links: ReadonlyMap<string, { continues: string | null; sequence: number }>,
+  links: ReadonlyMap<string, Link>,
   turnId: string,
+  from: Remembered | null,
   turnsMax: number,
-): { turnIds: Set<string>; firstSequence: number } | { missing: string } {
+): Chain | { missing: string } {
   const turnIds = new Set<string>();
   let firstSequence = 1;
-  for (let next: string | null = turnId; next !== null;) {
+  let next: string | null = turnId;
+  while (next !== null && next !== from?.turnId) {
     const link = links.get(next);
     if (link === undefined) return { missing: next };
-    if (turnIds.has(next) || turnIds.size >= turnsMax)
-      throw new CoppiceError(
-        'limit-exceeded',
-        `the conversation before turn ${turnId} has more than ${turnsMax} turns`,
-      );
+    if (turnIds.has(next) || turnIds.size >= turnsMax) throw tooManyTurns(turnId, turnsMax);
     turnIds.add(next);
     firstSequence = link.sequence;
     next = link.continues;
   }
-  return { turnIds, firstSequence };
+  return { turnIds, firstSequence, from: next === null ? null : from };
 }
+
+const missing = (owner: Owner, what: string): CoppiceError =>
+  new CoppiceError('not-found', `${what} is not in the transcript of task ${owner.taskId}`);
+
+const tooManyTurns = (turnId: string, turnsMax: number): CoppiceError =>
+  new CoppiceError(
+    'limit-exceeded',
+    `turn ${turnId} ends a conversation of ${turnsMax} turns, the limit: begin another from a summary`,
+  );

@@ -4,7 +4,7 @@ import { streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { Owner, TranscriptEntry } from '@coppice/contracts';
 import { gatewayLimits } from './limits.ts';
 
-export type StoredEntry = { entry: TranscriptEntry; sequence: number };
+type StoredEntry = { entry: TranscriptEntry; sequence: number };
 
 /** The record of a task's turns, `coppice.transcript.<tenant>.<taskId>`: each once, under its effect's id. */
 export class Transcript {
@@ -16,15 +16,15 @@ export class Transcript {
   }
 
   /**
-   * Stores an entry once. Where the server's answer got lost, what it stored is looked for before it is asked again, since its own
+   * Stores an entry once, and gives its place. Where the server's answer got lost, what it stored is looked for before it is asked again, since its own
    * memory of message ids is short.
    */
-  async append(entry: TranscriptEntry): Promise<void> {
+  async append(entry: TranscriptEntry): Promise<number> {
     const { tenant, taskId } = entry.owner;
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#bus.publish(subjects.transcript(tenant, taskId), entry, { messageId: entry.effectId });
-        return;
+        const subject = subjects.transcript(tenant, taskId);
+        return (await this.#bus.publish(subject, entry, { messageId: entry.effectId })).sequence;
       } catch (error) {
         if (attempt === gatewayLimits.transcriptWritesMax) throw error;
         this.#log.warn(
@@ -32,14 +32,19 @@ export class Transcript {
           'transcript entry not confirmed; looking whether it is there',
         );
       }
-      if ((await this.find(entry.owner, entry.effectId)) !== null) return;
+      const stored = await this.#find(entry.owner, entry.effectId);
+      if (stored !== null) return stored.sequence;
     }
   }
 
   /** The entry of a turn that was finished, else null. */
   async find(owner: Owner, effectId: string): Promise<TranscriptEntry | null> {
-    for await (const { entry } of this.entries(owner)) {
-      if (entry.effectId === effectId) return entry;
+    return (await this.#find(owner, effectId))?.entry ?? null;
+  }
+
+  async #find(owner: Owner, effectId: string): Promise<StoredEntry | null> {
+    for await (const stored of this.entries(owner)) {
+      if (stored.entry.effectId === effectId) return stored;
     }
     return null;
   }

@@ -99,12 +99,13 @@ class Turns {
       responseModel: outcome.responseModel ?? model,
       latencyMs,
     };
-    await this.#record(input, effectId, output);
-    conversations.remember(input.owner, effectId, input.continues, {
+    const sequence = await this.#record(input, effectId, output);
+    const conversation = {
       messages: [...messages, answerMessage(outcome.text, outcome.toolCalls)],
       bytes: budget.taken + bytesOfAnswer(outcome),
       turns: before.turns + 1,
-    });
+    };
+    conversations.remember(input.owner, { turnId: effectId, sequence, conversation });
     await this.#with.onPoint('in-transcript');
     return output;
   }
@@ -121,12 +122,16 @@ class Turns {
     return { text, toolCalls };
   }
 
-  async #record({ owner, model, continues, messages }: TurnInput, effectId: string, output: TurnOutput): Promise<void> {
+  async #record(
+    { owner, model, continues, messages }: TurnInput,
+    effectId: string,
+    output: TurnOutput,
+  ): Promise<number> {
     const { artifacts, transcript, clock } = this.#with;
     const inline = new ByteBudget('the request', gatewayLimits.inlineBytesMax);
     const request = await artifacts.reference(JSON.stringify(messages), owner, inline);
     const time = clock.now().toISOString();
-    await transcript.append({ effectId, owner, model, continues, request, output, time });
+    return transcript.append({ effectId, owner, model, continues, request, output, time });
   }
 
   #resolve(name: string): { provider: Provider; model: string } {
