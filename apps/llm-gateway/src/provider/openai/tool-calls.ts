@@ -36,10 +36,6 @@ export class ToolCallMerger {
       .map((call) => ({ type: 'tool-call-delta', call: call.position, arguments: '{}' }));
   }
 
-  get count(): number {
-    return this.#calls.length;
-  }
-
   #find({ id, index, name, arguments: text }: ToolCallPiece): Call | null {
     if (id !== null) {
       const known = this.#calls.findLast((call) => call.id === id);
