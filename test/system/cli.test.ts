@@ -273,6 +273,18 @@ test.each([...new Set([engine, 'none'])])(
   },
 );
 
+test('whoever watches a stack that is gone is told, and not kept', { timeout: 120_000 }, async () => {
+  await using other = await CommandLine.create({ 'check.sh': check });
+  await other.write('script.yaml', script);
+  const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'slow', prompt: 'slowly' }]));
+  await using watching = other.start(['run', file, '--engine', 'none']);
+  await watching.waitForLine('slow: working');
+  process.kill(await other.stackProcess(), 'SIGKILL');
+  expect((await other.run(['down'])).exitCode).toBe(0);
+  expect(await watching.exited).toEqual({ code: 3, signal: null });
+  expect(watching.lines.at(-1)?.text).toMatch(/the stack no longer answers .* coppice up, then coppice watch r/);
+});
+
 /** Whether a process of this machine has the text in its command line; a sandbox's processes are also the machine's. */
 function isRunning(text: string): boolean {
   if (!existsSync('/proc/self/cmdline'))
