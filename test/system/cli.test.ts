@@ -313,6 +313,10 @@ test('where a stack isolates nothing, run refuses unless that is asked for', { t
   await using other = await CommandLine.create({ 'check.sh': check });
   await other.write('script.yaml', script);
   const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'a' }]));
+  const nowhere = { COPPICE_DOCKER_SOCKET: '/nonexistent', COPPICE_BWRAP: '/nonexistent' };
+  const unable = await other.run(['run', file], nowhere);
+  expect(unable.exitCode).toBe(3);
+  expect(unable.err).toContain('To go on without any isolation, add: --engine none');
   const up = await other.run(['up', '--engine', 'none']);
   expect(up.err).toContain('Nothing keeps them from your files');
   const refused = await other.run(['run', file]);

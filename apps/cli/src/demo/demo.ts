@@ -11,6 +11,7 @@ import { colours, wantsColours } from '../output/colours.ts';
 import { homeFrom } from '../stack/home.ts';
 import { projectFolder, setupResult } from '../stack/programs.ts';
 import { engineChoices } from '../stack/services.ts';
+import { noSandboxWorks } from '../stack/start-stack.ts';
 import { readStatus } from '../stack/status.ts';
 import { checkParallel, checkRepository, checkTasks, readTask } from './checks.ts';
 import type { Check } from './checks.ts';
@@ -85,7 +86,7 @@ async function startStack(coppice: Coppice, engine: string): Promise<string | nu
   if (!noneFound && (await coppice.show('up', '--engine', wanted)) === exitCodes.done)
     return coppice.engine() ?? wanted;
   const noEngineWorks =
-    readStatus(homeFrom({ COPPICE_HOME: coppice.home }))?.failure?.includes('no sandbox engine works') === true;
+    readStatus(homeFrom({ COPPICE_HOME: coppice.home }))?.failure?.includes(noSandboxWorks) === true;
   if (!noneFound && !(engine === 'auto' && noEngineWorks)) return null;
   heading('No sandbox works on this machine');
   for (const line of setupResult()?.tried ?? []) say(`  tried: ${line}`);
