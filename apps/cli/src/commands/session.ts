@@ -1,7 +1,5 @@
 /** What every command works with. */
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Bus } from '@coppice/bus';
 import type { ApiClient } from '../api-client.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -26,7 +24,6 @@ export type Session = {
 
 const mainFile = path.resolve(import.meta.dirname, '../main.ts');
 const what = 'the stack that NATS_URL names';
-const closeMsMax = 1_000;
 
 /** Runs `work` with a stack that runs already. @throws CliError where none does. */
 export async function withClient<Result>(
@@ -52,16 +49,9 @@ export async function withConnection<Result>(
   try {
     return await work({ bus, tenant: session.tenant });
   } finally {
-    await closed(bus);
+    // A server that is gone must not hide the answer.
+    await bus.close().catch(() => {});
   }
-}
-
-/** Nothing of ours is under way any more; a server that is gone must not hold up the answer, nor hide it. */
-async function closed(bus: Bus): Promise<void> {
-  const timer = new AbortController();
-  const late = sleep(closeMsMax, undefined, { signal: timer.signal }).catch(() => {});
-  await Promise.race([bus.close().catch(() => {}), late]);
-  timer.abort();
 }
 
 /** Starts the embedded stack where none runs. @throws CliError also where the one that runs has another engine than the one that is asked for. */
