@@ -273,6 +273,18 @@ test.each([...new Set([engine, 'none'])])(
   },
 );
 
+test('whoever watches a stack that is gone is told, and not kept', { timeout: 120_000 }, async () => {
+  await using other = await CommandLine.create({ 'check.sh': check });
+  await other.write('script.yaml', script);
+  const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'slow', prompt: 'slowly' }]));
+  await using watching = other.start(['run', file, '--engine', 'none']);
+  await watching.waitForLine('slow: working');
+  process.kill(await other.stackProcess(), 'SIGKILL');
+  expect((await other.run(['down'])).exitCode).toBe(0);
+  expect(await watching.exited).toEqual({ code: 3, signal: null });
+  expect(watching.lines.at(-1)?.text).toMatch(/the stack no longer answers .* coppice up, then coppice watch r/);
+});
+
 /** Whether a process of this machine has the text in its command line; a sandbox's processes are also the machine's. */
 function isRunning(text: string): boolean {
   if (!existsSync('/proc/self/cmdline'))
@@ -301,6 +313,10 @@ test('where a stack isolates nothing, run refuses unless that is asked for', { t
   await using other = await CommandLine.create({ 'check.sh': check });
   await other.write('script.yaml', script);
   const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'a' }]));
+  const nowhere = { COPPICE_DOCKER_SOCKET: '/nonexistent', COPPICE_BWRAP: '/nonexistent' };
+  const unable = await other.run(['run', file], nowhere);
+  expect(unable.exitCode).toBe(3);
+  expect(unable.err).toContain('To go on without any isolation, add: --engine none');
   const up = await other.run(['up', '--engine', 'none']);
   expect(up.err).toContain('Nothing keeps them from your files');
   const refused = await other.run(['run', file]);

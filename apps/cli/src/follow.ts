@@ -36,7 +36,8 @@ const checkIntervalMs = 3_000;
 /** How long nothing may move before "everything waits for a person" counts: a task passes `ready` on its way to landing. */
 const settleMs = 1_200;
 const lastEventMsMax = 2_000;
-const failuresMax = 4;
+const failuresMax = 3;
+const answerMsMax = 5_000;
 const questionsAtOnce = 16;
 
 export async function followRun(client: ApiClient, options: FollowOptions): Promise<Followed> {
@@ -153,7 +154,7 @@ class Follower {
     const { bus } = this.#client;
     const { runId } = this.#options;
     this.#checkedAt = performance.now();
-    const run = await bus.call(api.runGet, this.#client, { runId });
+    const run = await bus.call(api.runGet, this.#client, { runId }, { deadlineMs: answerMsMax });
     this.#progress = withView(this.#progress, run);
     this.#options.onProgress(this.#progress);
     const over =

@@ -24,5 +24,8 @@ const environment = { ...process.env, COPPICE_LOG_LEVEL: askedLevel };
 const session = { terminal, environment, tenant: 'default', interrupted: interrupted.signal };
 // A trace begins where somebody asked for something: here. Nothing is loaded while tracing is off.
 const telemetry = await startTelemetry({ serviceName: 'coppice', instanceId: `${process.pid}` });
-process.exitCode = await runProgram(process.argv.slice(2), session);
+const exitCode = await runProgram(process.argv.slice(2), session);
 await telemetry.shutdown();
+// What was written may still be on its way into a pipe. Then at once: a connection that looks for a server that is gone would keep us here.
+await new Promise((resolve) => process.stdout.write('', resolve));
+process.exit(exitCode);

@@ -3,7 +3,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import {
-  chmodSync,
   existsSync,
   lchownSync,
   lstatSync,
@@ -13,9 +12,10 @@ import {
   renameSync,
   type BigIntStats,
 } from 'node:fs';
-import { rm, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import { removeTree } from '@coppice/service';
 
 /** Who a sandbox runs as; its worktree belongs to it. Null where the stack isn't root: then it is the stack's own user. */
 export type Owner = { uid: number; gid: number } | null;
@@ -110,27 +110,5 @@ export class Trash {
       .catch((error: unknown) => this.#onError(error))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
-  }
-}
-
-/** Removes a tree, folders that can't be read or written included. */
-async function removeTree(path: string): Promise<void> {
-  try {
-    await rm(path, { recursive: true, force: true });
-  } catch {
-    unlockFolders(path);
-    await rm(path, { recursive: true, force: true });
-  }
-}
-
-function unlockFolders(path: string): void {
-  const pending = [byteString(path)];
-  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-    const bytes = bytesOf(folder);
-    if (!lstatSync(bytes).isDirectory()) continue;
-    chmodSync(bytes, 0o700);
-    for (const entry of readdirSync(bytes, { encoding: 'buffer', withFileTypes: true })) {
-      if (entry.isDirectory()) pending.push(`${folder}/${entry.name.toString('latin1')}`);
-    }
   }
 }

@@ -3,7 +3,7 @@ import { CoppiceError, worktreeCalls, worktreeOperations as operations, type Own
 import type { Context } from './context.ts';
 import { checkpoint, commit } from './import/import.ts';
 import { land } from './merge/land.ts';
-import { prepareMerge, removeCheckout } from './merge/prepare-merge.ts';
+import { prepareMerge } from './merge/prepare-merge.ts';
 import { pushBranch } from './merge/push-branch.ts';
 import { diff, inspect } from './repository/inspect.ts';
 import { resolveSetup } from './setup/inputs.ts';
@@ -27,10 +27,6 @@ export const commandHandlers = (context: Context): CommandHandler[] => [
   handle(operations.commit, (input, command) => commit(context, flat(input, command), command.signal)),
   handle(operations.checkpoint, (input, command) => checkpoint(context, flat(input, command), command.signal)),
   handle(operations.prepareMerge, (input, command) => prepareMerge(context, flat(input, command), command.signal)),
-  handle(operations.removeCheckout, async (input, command) => {
-    removeCheckout(context, flat(input, command));
-    return {};
-  }),
   handle(operations.land, (input, command) => land(context, flat(input, command), command.signal)),
   handle(operations.pushBranch, (input, command) => pushBranch(context, flat(input, command), command.signal)),
   handle(operations.remove, (input, command) => remove(context, flat(input, command), command.signal)),

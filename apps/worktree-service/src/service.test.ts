@@ -92,8 +92,6 @@ test('a task goes from a command to its landing', async () => {
     setup: null,
   });
   expect(merged).toMatchObject({ status: 'merged-in-store', checkout: { setupIsCurrent: true } });
-  const { id } = merged['checkout'] as { id: string };
-  expect(await order('node1', 'remove-checkout', { checkoutId: id })).toEqual({});
   const landing = { repository, targetBranch: 'main', expectedTip: merged['tip'], commit: merged['commit'] };
   expect(await order('node1', 'land', landing)).toEqual({ status: 'landed', commit: merged['commit'] });
   expect(await f.repository.show('new.txt')).toBe('new');

@@ -105,9 +105,15 @@ export class Bus {
     return this.#connection.closed().then((error) => error ?? undefined);
   }
 
-  /** Lets what is under way end, then disconnects. */
+  /** Lets what is under way end, then disconnects; at once where the server is gone. */
   async close(): Promise<void> {
-    if (!this.#connection.isClosed()) await this.#connection.drain();
+    if (this.#connection.isClosed()) return;
+    const drained = this.#connection.drain().then(
+      () => true,
+      () => false,
+    );
+    const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), busLimits.drainConnectionMs).unref());
+    if (!(await Promise.race([drained, late]))) await this.#connection.close();
   }
 
   ensureResources(options: ResourceOptions = {}): Promise<void> {

@@ -14,6 +14,8 @@ export const busLimits = {
   consumerAckPendingMax: 20_000,
   /** How long a stopping worker lets commands go on before it aborts them. */
   drainMs: 20_000,
+  /** How long a closing connection waits for what it has sent to reach the server. */
+  drainConnectionMs: 5_000,
   /** Claims outlive every message that could bring their command back (7 days) by far. */
   claimTtlMs: 60 * 24 * 3_600_000,
   claimWritesMax: 5,

@@ -171,12 +171,18 @@ function finish(work: Work): void {
   draft.snapshot = null;
   draft.output = snapshot.output;
   draft.summary = definition.summary?.(snapshot);
-  const error = endedError(draft);
-  for (const deferred of draft.deferred.splice(0)) refuseLater(work, deferred, error);
+  for (const deferred of draft.deferred.splice(0)) {
+    refuseLater(work, deferred, endedError(definition, draft, deferred.event));
+  }
 }
 
-export const endedError = (value: ActorValue): WireError =>
-  toWireError(new CoppiceError('conflict', `${value.kind} ${value.id} has ended as ${stateText(value.state)}`));
+/** In the definition's own words, where it has some for this event. */
+export function endedError(definition: ActorDefinition, value: ActorValue, event: EventObject): WireError {
+  const state = stateText(value.state);
+  const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
+  const text = policy?.refusal?.(state) ?? `${value.kind} ${value.id} has ended as ${state}`;
+  return toWireError(new CoppiceError('conflict', text, { details: { state } }));
+}
 
 export type Disposition = { type: 'handle' } | { type: 'defer' } | { type: 'refuse'; error: WireError };
 

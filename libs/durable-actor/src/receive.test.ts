@@ -218,7 +218,7 @@ describe('events from outside', () => {
     expect(refused(event('m', { type: 'toString' }, 'x'))).toMatchObject({ error: { code: 'invalid-request' } });
     const ended = next(upTo('preparing'), event('m2', { type: 'stop' }));
     expect(refused(event('m3', { type: 'approve' }, 'x'), ended)).toMatchObject({
-      error: { message: 'job a.b has ended as stopped' },
+      error: { message: "can't approve a job that is stopped" },
     });
   });
 

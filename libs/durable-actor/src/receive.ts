@@ -96,7 +96,7 @@ function receiveEvent(
   if (stored.recentMessages.includes(messageId)) {
     return { type: 'drop', reason: 'a repeat', answers: answered(answerTo, accepted(stored, false)), refused: null };
   }
-  if (stored.status === 'done') return refusal(incoming, answerTo, endedError(stored));
+  if (stored.status === 'done') return refusal(incoming, answerTo, endedError(definition, stored, event));
   const work = resume(definition, stored, nowMs);
   if (incoming.cancels !== null) {
     if (!stored.recentMessages.includes(incoming.cancels)) remember(work, incoming.cancels);
@@ -116,7 +116,9 @@ function offer(
 ): Decision {
   const { draft } = work;
   const disposition =
-    draft.status === 'done' ? { type: 'refuse' as const, error: endedError(draft) } : dispositionOf(work, event);
+    draft.status === 'done'
+      ? { type: 'refuse' as const, error: endedError(work.definition, draft, event) }
+      : dispositionOf(work, event);
   const full = disposition.type === 'defer' && draft.deferred.length >= actorLimits.deferredMax;
   if (disposition.type === 'refuse' || full) {
     const error = disposition.type === 'refuse' ? disposition.error : tooManyDeferred(work);

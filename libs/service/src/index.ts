@@ -18,6 +18,7 @@ export { tryFileLock } from './file-lock.ts';
 export type { FileLock } from './file-lock.ts';
 export { startHealthServer } from './health.ts';
 export type { HealthProbes, HealthServer } from './health.ts';
+export { removeTree } from './remove-tree.ts';
 export { runService } from './run-service.ts';
 export type { ServiceDefinition } from './run-service.ts';
 export { serviceLimits, startService } from './start-service.ts';

@@ -49,7 +49,8 @@ export async function withConnection<Result>(
   try {
     return await work({ bus, tenant: session.tenant });
   } finally {
-    await bus.close();
+    // A server that is gone must not hide the answer.
+    await bus.close().catch(() => {});
   }
 }
 

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -11,6 +12,7 @@ import { colours, wantsColours } from '../output/colours.ts';
 import { homeFrom } from '../stack/home.ts';
 import { projectFolder, setupResult } from '../stack/programs.ts';
 import { engineChoices } from '../stack/services.ts';
+import { noSandboxWorks } from '../stack/start-stack.ts';
 import { readStatus } from '../stack/status.ts';
 import { checkParallel, checkRepository, checkTasks, readTask } from './checks.ts';
 import type { Check } from './checks.ts';
@@ -34,13 +36,20 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
     process.stderr.write(`${usage}\n`);
     return exitCodes.badInput;
   }
-  // The command that is running gets Ctrl-C, too, and detaches; the stack is still to be stopped.
   let interrupted = false;
-  process.on('SIGINT', () => (interrupted = true));
+  // However it is ended, the stack is still to be stopped; a terminal that is gone must not prevent that.
+  process.stdout.on('error', () => {});
   const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'coppice-demo-')));
   // A sandbox of a stack that is root runs as another user, which must get to its worktree.
   chmodSync(folder, 0o711);
   const coppice = new Coppice(path.join(folder, 'home'));
+  // Ctrl-C and the end of the terminal reach the command that is running, too; it detaches, or ends.
+  for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      interrupted = true;
+      if (signal === 'SIGTERM') coppice.interrupt();
+    });
+  }
   let asPromised = false;
   let whatNext = () => {};
   try {
@@ -85,7 +94,7 @@ async function startStack(coppice: Coppice, engine: string): Promise<string | nu
   if (!noneFound && (await coppice.show('up', '--engine', wanted)) === exitCodes.done)
     return coppice.engine() ?? wanted;
   const noEngineWorks =
-    readStatus(homeFrom({ COPPICE_HOME: coppice.home }))?.failure?.includes('no sandbox engine works') === true;
+    readStatus(homeFrom({ COPPICE_HOME: coppice.home }))?.failure?.includes(noSandboxWorks) === true;
   if (!noneFound && !(engine === 'auto' && noEngineWorks)) return null;
   heading('No sandbox works on this machine');
   for (const line of setupResult()?.tried ?? []) say(`  tried: ${line}`);
@@ -151,11 +160,17 @@ function tellNext(project: DemoProject, folder: string): void {
 class Coppice {
   readonly home: string;
   readonly #environment: NodeJS.ProcessEnv;
+  #shown: ChildProcess | null = null;
 
   constructor(home: string) {
     this.home = home;
     this.#environment = { ...process.env, COPPICE_HOME: home };
     for (const name of ['NATS_URL', 'NATS_USER', 'NATS_PASSWORD']) delete this.#environment[name];
+  }
+
+  /** Detaches the command that is shown. */
+  interrupt(): void {
+    this.#shown?.kill('SIGINT');
   }
 
   /** Of the stack that runs. */
@@ -169,6 +184,7 @@ class Coppice {
       env: this.#environment,
       stdio: 'inherit',
     });
+    this.#shown = child;
     return new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => resolve(code ?? exitCodes.stackUnavailable));

@@ -29,6 +29,9 @@ const logTailLines = 15;
 /** Between the end of a stack that stops and the start of a new one. */
 const startsMax = 3;
 
+/** What the container service says then. */
+export const noSandboxWorks = 'no sandbox engine works';
+
 export type EnsureOptions = {
   home: Home;
   /** Runs the stack in the foreground: program and arguments. */
@@ -111,10 +114,9 @@ function failureOf(home: Home, child: ChildProcess): CliError {
   const own = status !== null && status.process.pid === child.pid ? status.failure : null;
   const how = child.signalCode ?? `exit code ${child.exitCode}`;
   const reason = own ?? `its process ended with ${how}`;
-  return new CliError(
-    exitCodes.stackUnavailable,
-    `the stack could not be started: ${plainText(reason)}\n${logTail(home)}`,
-  );
+  const hint = reason.includes(noSandboxWorks) ? '\nTo go on without any isolation, add: --engine none' : '';
+  const text = `the stack could not be started: ${plainText(reason)}${hint}\n${logTail(home)}`;
+  return new CliError(exitCodes.stackUnavailable, text);
 }
 
 function logTail(home: Home): string {

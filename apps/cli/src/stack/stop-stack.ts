@@ -20,7 +20,7 @@ type EndSandboxes = (engine: string) => Promise<number>;
 const drainMsMax = serviceLimits.stopMsMax + 15_000;
 const nothing = { server: false, sandboxes: 0 };
 
-/** Drains and stops the stack of this home; what a killed one left is ended, too. @throws what `endSandboxes` does, everything else being done. */
+/** Drains and stops the stack of this home; what a killed one left is ended, too. @throws what `endSandboxes` does; a repeat tries that again. */
 export async function stopStack(home: Home, endSandboxes: EndSandboxes): Promise<StopResult> {
   const status = runningStack(home);
   const stopped = status !== null && (await endProcess(status.process, drainMsMax));
@@ -36,8 +36,9 @@ async function endLeftOvers(home: Home, endSandboxes: EndSandboxes): Promise<Sto
     const server = (await endLeftServer(home.natsFolder)) !== null;
     // A stack that stopped in order has taken its status away.
     const engine = readStatus(home)?.engine ?? null;
+    const sandboxes = engine === null ? 0 : await endSandboxes(engine);
     removeStatus(home);
-    return { server, sandboxes: engine === null ? 0 : await endSandboxes(engine) };
+    return { server, sandboxes };
   } finally {
     lock.release();
   }

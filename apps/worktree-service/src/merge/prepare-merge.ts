@@ -163,13 +163,7 @@ async function makeCheckout(
     signal,
   });
   return {
-    id: parts.effectId,
     mounts: [{ source: folder, target: sandboxPaths.workspace, readOnly: false }],
     setupIsCurrent,
   };
-}
-
-/** Removes what a `prepareMerge` checked out. */
-export function removeCheckout(context: Context, input: { taskId: string; checkoutId: string }): void {
-  context.trash.take(join(context.layout.checkoutsOf(input.taskId), safeName(input.checkoutId, 'checkoutId')));
 }

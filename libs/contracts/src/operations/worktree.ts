@@ -116,10 +116,9 @@ export const worktreeOperations = {
         tip: z.string(),
         commit: z.string(),
         tree: z.string(),
-        /** Null where no checkout was asked for. Removed by `remove-checkout`, and with the task. */
+        /** Null where no checkout was asked for. Removed with the task. */
         checkout: z
           .object({
-            id: z.string(),
             mounts: z.array(mountSchema),
             /** False where the setup's inputs differ in the merged tree: nothing was copied, so it has to run again before verify. */
             setupIsCurrent: z.boolean(),
@@ -131,14 +130,6 @@ export const worktreeOperations = {
       z.object({ status: z.literal('already-merged'), tip: z.string() }),
       z.object({ status: z.literal('conflict'), tip: z.string(), paths: z.array(z.string()) }),
     ]),
-  }),
-  removeCheckout: operation({
-    service,
-    name: 'remove-checkout',
-    repeat: idempotent,
-    timeLimitMs: 5 * minute,
-    input: z.object({ owner: ownerSchema, checkoutId: z.string() }),
-    output: z.object({}),
   }),
   /** Move the target from `expectedTip` to `commit`, once, wherever the target is. */
   land: operation({

@@ -1,0 +1,38 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { temporaryFolder } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { removeTree } from './remove-tree.ts';
+
+test('a tree deeper than any path can say is removed, and what its links point at stays', async () => {
+  await using folder = await temporaryFolder('deep');
+  const root = path.join(folder.path, 'tree');
+  const outside = path.join(folder.path, 'outside');
+  mkdirSync(root);
+  mkdirSync(outside);
+  writeFileSync(path.join(outside, 'kept'), '');
+  symlinkSync(outside, path.join(root, 'link'));
+  // 40 times 200 characters: twice what the kernel takes in one path.
+  const dig =
+    "const fs = require('fs'); const n = '0'.repeat(200); for (let i = 0; i < 40; i++) { fs.mkdirSync(n); process.chdir(n); fs.writeFileSync('file', ''); }";
+  execFileSync(process.execPath, ['-e', dig], { cwd: root });
+  await removeTree(root);
+  expect(existsSync(root)).toBe(false);
+  expect(existsSync(path.join(outside, 'kept'))).toBe(true);
+});
+
+test('folders that refuse and names that are no text are removed', async () => {
+  await using folder = await temporaryFolder('odd');
+  const root = path.join(folder.path, 'tree');
+  mkdirSync(path.join(root, 'locked'), { recursive: true });
+  writeFileSync(Buffer.concat([Buffer.from(`${root}/locked/`), Buffer.from([0xff, 0xfe])]), '');
+  chmodSync(path.join(root, 'locked'), 0o000);
+  await removeTree(root);
+  expect(existsSync(root)).toBe(false);
+});
+
+test('what is not there is removed already', async () => {
+  await using folder = await temporaryFolder('absent');
+  await expect(removeTree(path.join(folder.path, 'none'))).resolves.toBeUndefined();
+});
