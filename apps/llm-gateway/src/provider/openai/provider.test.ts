@@ -4,32 +4,20 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { collect } from '../../collect.ts';
 import type { Attempt } from '../../collect.ts';
+import { askOnce, endpointAt, generous, hello } from '../../test-support/attempt.ts';
 import { playError, playStream, sse, startModelServer, textStream } from '../../test-support/model-server.ts';
 import type { ModelServer } from '../../test-support/model-server.ts';
-import type { ModelRequest, Provider } from '../port.ts';
+import type { Provider } from '../port.ts';
 import { openAiProvider } from './provider.ts';
 
-const key = 'key-that-must-not-be-told';
-const endpointAt = (baseUrl: string) => ({ name: 'acme', baseUrl, key, keyRequired: null });
-const request: ModelRequest = {
-  model: 'acme-1',
-  messages: [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }],
-  tools: [{ name: 'list', description: 'Lists.', parameters: { type: 'object' } }],
-};
-const context = (signal: AbortSignal) => ({
-  signal,
-  effectId: 'task_t1_1_1',
-  owner: { tenant: 'default', runId: 'r1', taskId: 't1' },
-});
-const quick = { firstEventMsMax: 150, idleMsMax: 150, totalMsMax: 5_000, afterFinishMsMax: 150 };
+const { key } = endpointAt('http://127.0.0.1');
 
 let server: ModelServer;
 let provider: Provider;
 beforeAll(async () => {
   server = await startModelServer();
-  provider = openAiProvider(endpointAt(server.baseUrl), quick);
+  provider = openAiProvider(endpointAt(server.baseUrl), generous);
 });
 afterAll(async () => {
   await provider.close?.();
@@ -39,11 +27,7 @@ beforeEach(() => {
   server.requests.length = 0;
 });
 
-function ask(from = provider, signal = new AbortController().signal): Promise<Attempt> {
-  const settings = { provider: 'acme', effectId: 'task_t1_1_1', signal, textBytesMax: 1_000_000 };
-  return collect(from.stream(request, context(signal)), settings);
-}
-const hello = { status: 'complete', text: 'hello', finishReason: 'stop', responseModel: 'acme-1-2026' };
+const ask = (from = provider): Promise<Attempt> => askOnce(from);
 
 test('a turn over the wire: what is asked, and what comes', async () => {
   server.play(playStream(textStream('hello')));
@@ -197,132 +181,6 @@ describe('what is refused', () => {
       expect(JSON.stringify([error.toWire(), error.stack, String(error.cause)])).not.toContain(key);
       expect(error.message).toContain('[redacted]');
     }
-  });
-});
-
-describe('a stream that goes wrong', () => {
-  const [begin, middle, end, usage] = textStream('hello') as [object, object, object, object];
-  /** Some events, and then what `next` does. */
-  const after = (events: object[], next: (response: Parameters<ReturnType<typeof playStream>>[0]) => void) => {
-    return (response: Parameters<ReturnType<typeof playStream>>[0]) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(sse(events), () => next(response));
-    };
-  };
-
-  test.each([
-    ['ends', (response: { end(): void }) => response.end()],
-    ['ends within an event', (response: { end(text: string): void }) => response.end('data: {"choices":[{"del')],
-    ['breaks', (response: { destroy(): void }) => response.destroy()],
-  ])('that %s before its finish reason is a failure', async (_, next) => {
-    server.play(after([begin, middle], next as Parameters<typeof after>[1]));
-    expect(await ask()).toMatchObject({
-      status: 'failed',
-      outputBegan: true,
-      error: { code: 'provider-failed', retryable: true },
-    });
-  });
-
-  test('that breaks after its finish reason lacks but the usage', async () => {
-    server.play(after([begin, middle, end], (response) => setTimeout(() => response.destroy(), 20)));
-    expect(await ask()).toMatchObject({ ...hello, usage: {} });
-  });
-
-  test('that is left open after its finish reason is not waited for', async () => {
-    server.play(after([begin, middle, end, usage], () => {}));
-    expect(await ask()).toMatchObject({ ...hello, usage: { inputTokens: 11 } });
-    await server.requests[0]?.abandoned;
-  });
-
-  test('an event of an error after HTTP 200 is one', async () => {
-    server.play((response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.end(
-        'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n',
-      );
-    });
-    expect(await ask()).toMatchObject({ status: 'failed', outputBegan: false, error: { retryable: true } });
-    server.play((response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.end(`${sse([begin, middle])}error: {"code":500,"message":"no slot","type":"server_error"}\n\n`);
-    });
-    expect(await ask()).toMatchObject({ outputBegan: true, error: { message: expect.stringContaining('no slot') } });
-  });
-
-  test.each([
-    ['that never begins', after([], () => {}), 'did not begin its answer within 150 ms', false],
-    ['that falls silent', after([begin, middle], () => {}), 'fell silent', true],
-    [
-      'of nothing but comments',
-      after([], (response) => {
-        const timer = setInterval(() => response.write(': still here\n\n'), 20);
-        response.on('close', () => clearInterval(timer));
-      }),
-      'did not begin its answer within 150 ms',
-      false,
-    ],
-  ])('%s is ended', async (_, answer, message, outputBegan) => {
-    server.play(answer);
-    expect(await ask()).toMatchObject({
-      outputBegan,
-      error: { message: expect.stringContaining(message), retryable: true },
-    });
-    await server.requests[0]?.abandoned;
-  });
-
-  test('that never ends is ended', async () => {
-    const short = openAiProvider(endpointAt(server.baseUrl), { ...quick, totalMsMax: 300 });
-    server.play(
-      after([begin], (response) => {
-        const timer = setInterval(() => response.write(sse([middle])), 20);
-        response.on('close', () => clearInterval(timer));
-      }),
-    );
-    expect(await ask(short)).toMatchObject({ error: { message: expect.stringContaining('did not end its answer') } });
-    await short.close?.();
-  });
-
-  test('an answer that takes its time is waited for', async () => {
-    server.play((response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      const events = textStream('hello');
-      const timer = setInterval(() => {
-        const next = events.shift();
-        if (next !== undefined) response.write(sse([next]));
-        else {
-          clearInterval(timer);
-          response.end();
-        }
-      }, 100);
-    });
-    expect(await ask()).toMatchObject(hello);
-  });
-
-  test('the upstream connection is closed at once when the turn is aborted', async () => {
-    for (const events of [[], [begin, middle]]) {
-      server.requests.length = 0;
-      const abort = new AbortController();
-      const { promise: playing, resolve } = Promise.withResolvers<void>();
-      server.play(after(events, () => resolve()));
-      const asked = ask(openAiProvider(endpointAt(server.baseUrl)), abort.signal);
-      await playing;
-      const abortedAt = performance.now();
-      abort.abort(new Error('enough'));
-      expect(await asked).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('enough') } });
-      await server.requests[0]?.abandoned;
-      expect(performance.now() - abortedAt).toBeLessThan(1_000);
-    }
-  });
-
-  test('and when its answer grows too large', async () => {
-    server.play(
-      after([begin], (response) => {
-        const timer = setInterval(() => response.write(sse(textStream('x'.repeat(400_000)).slice(1, 2))), 5);
-        response.on('close', () => clearInterval(timer));
-      }),
-    );
-    expect(await ask()).toMatchObject({ error: { code: 'limit-exceeded' } });
-    await server.requests[0]?.abandoned;
   });
 });
 

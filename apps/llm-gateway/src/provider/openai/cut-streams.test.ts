@@ -1,0 +1,156 @@
+import type { ServerResponse } from 'node:http';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Attempt } from '../../collect.ts';
+import { askOnce, endpointAt, generous, hello } from '../../test-support/attempt.ts';
+import { sse, startModelServer, textStream } from '../../test-support/model-server.ts';
+import type { ModelServer } from '../../test-support/model-server.ts';
+import type { Provider } from '../port.ts';
+import { openAiProvider } from './provider.ts';
+
+let server: ModelServer;
+let provider: Provider;
+beforeAll(async () => {
+  server = await startModelServer();
+  provider = openAiProvider(endpointAt(server.baseUrl), generous);
+});
+afterAll(async () => {
+  await provider.close?.();
+  await server.close();
+});
+beforeEach(() => {
+  server.requests.length = 0;
+});
+
+const ask = (from = provider, signal = new AbortController().signal): Promise<Attempt> => askOnce(from, signal);
+
+/** Asks a provider that has one limit lower; its connection is closed when it gives up. */
+async function askWith(limits: Partial<typeof generous>): Promise<Attempt> {
+  const own = openAiProvider(endpointAt(server.baseUrl), { ...generous, ...limits });
+  const attempt = await ask(own);
+  await server.requests[0]?.abandoned;
+  await own.close?.();
+  return attempt;
+}
+
+const [begin, middle, end, usage] = textStream('hello') as [object, object, object, object];
+/** Some events, and then what `next` does. */
+const after = (events: object[], next: (response: ServerResponse) => void) => {
+  return (response: ServerResponse) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(sse(events), () => next(response));
+  };
+};
+
+test.each([
+  ['ends', (response: { end(): void }) => response.end()],
+  ['ends within an event', (response: { end(text: string): void }) => response.end('data: {"choices":[{"del')],
+  ['breaks', (response: { destroy(): void }) => response.destroy()],
+])('a stream that %s before its finish reason is a failure', async (_, next) => {
+  server.play(after([begin, middle], next as Parameters<typeof after>[1]));
+  expect(await ask()).toMatchObject({
+    status: 'failed',
+    outputBegan: true,
+    error: { code: 'provider-failed', retryable: true },
+  });
+});
+
+test('a stream that breaks after its finish reason lacks but the usage', async () => {
+  server.play(after([begin, middle, end], (response) => setTimeout(() => response.destroy(), 20)));
+  expect(await ask()).toMatchObject({ ...hello, usage: {} });
+});
+
+test('a stream that is left open after its finish reason is not waited for', async () => {
+  server.play(after([begin, middle, end, usage], () => {}));
+  expect(await askWith({ afterFinishMsMax: 150 })).toMatchObject({ ...hello, usage: { inputTokens: 11 } });
+});
+
+test('an event of an error after HTTP 200 is one', async () => {
+  server.play((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.end('event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n');
+  });
+  expect(await ask()).toMatchObject({ status: 'failed', outputBegan: false, error: { retryable: true } });
+  server.play((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.end(`${sse([begin, middle])}error: {"code":500,"message":"no slot","type":"server_error"}\n\n`);
+  });
+  expect(await ask()).toMatchObject({ outputBegan: true, error: { message: expect.stringContaining('no slot') } });
+});
+
+test.each([
+  ['that never begins', { firstEventMsMax: 150 }, after([], () => {}), 'did not begin its answer within 150 ms', false],
+  ['that falls silent', { idleMsMax: 150 }, after([begin, middle], () => {}), 'fell silent', true],
+  [
+    'of nothing but comments',
+    { firstEventMsMax: 150 },
+    after([], (response) => {
+      const timer = setInterval(() => response.write(': still here\n\n'), 20);
+      response.on('close', () => clearInterval(timer));
+    }),
+    'did not begin its answer within 150 ms',
+    false,
+  ],
+  [
+    'that never ends',
+    { totalMsMax: 1_000 },
+    after([begin], (response) => {
+      const timer = setInterval(() => response.write(sse([middle])), 20);
+      response.on('close', () => clearInterval(timer));
+    }),
+    'did not end its answer within 1000 ms',
+    true,
+  ],
+])('a stream %s is ended', async (_, limits, answer, message, outputBegan) => {
+  server.play(answer);
+  const error = { message: expect.stringContaining(message), retryable: true };
+  expect(await askWith(limits)).toMatchObject({ status: 'failed', outputBegan, error });
+});
+
+test('an answer that takes its time, longer than one pause may last, is waited for', async () => {
+  server.play((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const events = textStream('hello');
+    const timer = setInterval(() => {
+      const next = events.shift();
+      if (next !== undefined) response.write(sse([next]));
+      else {
+        clearInterval(timer);
+        response.end();
+      }
+    }, 400);
+  });
+  const patient = openAiProvider(endpointAt(server.baseUrl), {
+    ...generous,
+    firstEventMsMax: 1_500,
+    idleMsMax: 1_500,
+  });
+  expect(await ask(patient)).toMatchObject(hello);
+  await patient.close?.();
+});
+
+test('the upstream connection is closed at once when the turn is aborted', async () => {
+  for (const events of [[], [begin, middle]]) {
+    server.requests.length = 0;
+    const abort = new AbortController();
+    const { promise: playing, resolve } = Promise.withResolvers<void>();
+    server.play(after(events, () => resolve()));
+    const asked = ask(openAiProvider(endpointAt(server.baseUrl)), abort.signal);
+    await playing;
+    const abortedAt = performance.now();
+    abort.abort(new Error('enough'));
+    expect(await asked).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('enough') } });
+    await server.requests[0]?.abandoned;
+    expect(performance.now() - abortedAt).toBeLessThan(1_000);
+  }
+});
+
+test('the upstream connection is closed when the answer grows too large', async () => {
+  server.play(
+    after([begin], (response) => {
+      const timer = setInterval(() => response.write(sse(textStream('x'.repeat(400_000)).slice(1, 2))), 5);
+      response.on('close', () => clearInterval(timer));
+    }),
+  );
+  expect(await ask()).toMatchObject({ error: { code: 'limit-exceeded' } });
+  await server.requests[0]?.abandoned;
+});

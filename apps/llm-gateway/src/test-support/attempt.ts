@@ -1,0 +1,35 @@
+import { collect } from '../collect.ts';
+import type { Attempt } from '../collect.ts';
+import type { OpenAiEndpoint } from '../provider/openai/endpoint.ts';
+import type { ModelRequest, Provider } from '../provider/port.ts';
+
+export const endpointAt = (baseUrl: string): OpenAiEndpoint => ({
+  name: 'acme',
+  baseUrl,
+  key: 'key-that-must-not-be-told',
+  keyRequired: null,
+});
+
+/** Far above what a busy machine takes; each test of a limit lowers its own. */
+export const generous = {
+  firstEventMsMax: 20_000,
+  idleMsMax: 20_000,
+  totalMsMax: 20_000,
+  afterFinishMsMax: 20_000,
+};
+
+const request: ModelRequest = {
+  model: 'acme-1',
+  messages: [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }],
+  tools: [{ name: 'list', description: 'Lists.', parameters: { type: 'object' } }],
+};
+
+/** One attempt, as the gateway makes it. */
+export function askOnce(provider: Provider, signal = new AbortController().signal): Promise<Attempt> {
+  const owner = { tenant: 'default', runId: 'r1', taskId: 't1' };
+  const settings = { provider: 'acme', effectId: 'task_t1_1_1', signal, textBytesMax: 1_000_000 };
+  return collect(provider.stream(request, { signal, effectId: settings.effectId, owner }), settings);
+}
+
+/** What `textStream('hello')` comes to. */
+export const hello = { status: 'complete', text: 'hello', finishReason: 'stop', responseModel: 'acme-1-2026' };
