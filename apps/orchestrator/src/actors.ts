@@ -10,6 +10,7 @@ import {
 import type { CoppiceEvent, EventType, Operation, TaskState } from '@coppice/contracts';
 import { answer, command, defineActor, request, send } from '@coppice/durable-actor';
 import type { ActorDefinition, Emission } from '@coppice/durable-actor';
+import { describeTurn } from './agent/describe-calls.ts';
 import { landingMachine } from './machines/landing-machine.ts';
 import type { TurnRequest } from './machines/landing-machine.ts';
 import { runMachine } from './machines/run-machine.ts';
@@ -57,12 +58,17 @@ function taskEvent(event: TaskEmitted, self: Emission): { subject: string; data:
   const { context } = event;
   const { tenant, runId, taskId } = context.owner;
   const identity = { runId, taskId, name: context.specification.name };
+  const subject = subjects.event(tenant, runId, taskId, event.type);
+  if (event.type === 'task-turn') {
+    const turn = { turn: context.loop?.turns ?? 0, ...describeTurn(event.output), usage: context.usage };
+    return { subject, data: cloudEvent(event.type, self, { ...identity, ...turn }) };
+  }
   const { state, reason, failure, branch, commit, landedCommit, finishCommand, rescue, logTail, usage } = context;
   const data =
     event.type === 'task-state'
       ? { ...identity, from: event.from, to: state, reason }
       : { ...identity, state, reason, failure, branch, commit, landedCommit, finishCommand, rescue, logTail, usage };
-  return { subject: subjects.event(tenant, runId, taskId, event.type), data: cloudEvent(event.type, self, data) };
+  return { subject, data: cloudEvent(event.type, self, data) };
 }
 
 /** The task's state of which a machine's state text (`working.prompt.asking`) is a part. */
@@ -108,6 +114,8 @@ export const taskActor: ActorDefinition = defineActor({
     createSandbox: onNode(sandboxOperations.create),
     turn: command(modelOperations.turn),
     write: onNode(sandboxOperations.write),
+    tools: onNode(sandboxOperations.tools),
+    checkpoint: onNode(worktreeOperations.checkpoint),
     removeSandbox: onNode(sandboxOperations.remove),
     commit: onNode(worktreeOperations.commit),
     prepareMerge: onNode(worktreeOperations.prepareMerge),

@@ -17,6 +17,7 @@ export const taskSummary = (context: TaskContext): TaskContext => ({
   specification: { ...context.specification, prompt: { text: '' }, protect: [] },
   mounts: [],
   content: null,
+  loop: null,
   merge: null,
 });
 
@@ -43,6 +44,8 @@ export function taskView(view: ActorView): TaskView {
     finishCommand: context.finishCommand,
     rescue: context.rescue,
     filesChanged: context.filesChanged,
+    agent: context.specification.agent,
+    summary: context.summary,
     protectedPaths: context.protectedPaths,
     usage: context.usage,
     modelTurns: context.modelTurns,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
+import { agentSchema } from './run-request.ts';
 
 /** The life of a task, in order; the last eight are ends. */
 export const taskStates = [
@@ -71,6 +72,9 @@ export const taskViewSchema = z.object({
   /** The ref (or folder) under which work that did not land is kept; null where nothing would have been lost. */
   rescue: z.string().nullable(),
   filesChanged: z.int().nonnegative().nullable(),
+  agent: agentSchema.optional(),
+  /** What the agent says it did. */
+  summary: z.string().nullable().optional(),
   /** Changed paths that need approval. */
   protectedPaths: z.array(z.string()),
   usage: usageSchema,

@@ -9,6 +9,8 @@ import type {
   Usage,
   WireError,
 } from '@coppice/contracts';
+import { newLoop } from '../../agent/loop-state.ts';
+import type { LoopState } from '../../agent/loop-state.ts';
 
 /** A task's specification as its actor holds it: a large prompt lies in the object store. */
 export type HeldSpecification = Omit<TaskSpecification, 'prompt'> & { prompt: TextReference };
@@ -47,6 +49,13 @@ export type TaskContext = TaskInput & {
   /** There may be a worktree to remove. */
   worktreeOpen: boolean;
   content: TextReference | null;
+  /** Of a `loop` agent; null of another, and when its work is over. */
+  loop: LoopState | null;
+  /** The worktree holds what no checkpoint has. */
+  unsaved: boolean;
+  savedAtMs: number;
+  /** What the agent said it did: the body of its commit. */
+  summary: string | null;
 
   commit: string | null;
   filesChanged: number | null;
@@ -86,6 +95,8 @@ export const taskLimits = {
   modelTurnsUnknownMax: 3,
   /** Times that a moved target starts the landing again. */
   landingAttemptsMax: 8,
+  /** Between two checkpoints of a worktree. */
+  checkpointIntervalMs: 10_000,
   logTailLinesMax: 40,
   logTailCharactersMax: 4_000,
   reasonCharactersMax: 500,
@@ -132,6 +143,10 @@ export function newTask(input: TaskInput, nowMs: number): TaskContext {
     sandboxOpen: false,
     worktreeOpen: false,
     content: null,
+    loop: input.specification.agent.kind === 'loop' ? newLoop() : null,
+    unsaved: false,
+    savedAtMs: 0,
+    summary: null,
     commit: null,
     filesChanged: null,
     protectedPaths: [],

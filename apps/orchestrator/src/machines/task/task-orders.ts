@@ -1,14 +1,19 @@
-import { shortHash } from '@coppice/contracts';
+import { shortHash, toolDefinitions } from '@coppice/contracts';
 import type {
   CommandResult,
   CommitMessage,
   ContentPart,
   SandboxSpecification,
+  ToolResult,
   modelOperations,
   sandboxOperations,
   worktreeOperations,
 } from '@coppice/contracts';
 import type { z } from 'zod';
+import { instructionFiles } from '../../agent/limits.ts';
+import { newLoop } from '../../agent/loop-state.ts';
+import type { Assignment, LoopState } from '../../agent/loop-state.ts';
+import { limitsOf } from '../../agent/replay.ts';
 import { sandboxLimits, slugOf, taskLimits } from './task-context.ts';
 import type { TaskContext } from './task-context.ts';
 import type { SetupRequest } from '../setup-machine.ts';
@@ -76,10 +81,51 @@ export function promptTurn(context: TaskContext): z.input<typeof modelOperations
   return { owner: context.owner, model, messages: [{ role: 'user', content: [part] }], timeLimitMs };
 }
 
+export const loopOf = (context: TaskContext): LoopState => context.loop ?? newLoop();
+
+/** What of its task the loop agent works from. */
+export function assignmentOf({ specification }: TaskContext): Assignment {
+  const { description, prompt, verify, agent } = specification;
+  if (agent.kind !== 'loop') throw new Error(`an agent of kind ${agent.kind} has no loop`);
+  return { description, prompt, verify, ...limitsOf(agent) };
+}
+
+export function loopTurn(context: TaskContext): z.input<typeof modelOperations.turn.input> {
+  const { model, timeLimitMs } = context.specification;
+  const { next, turnId, messages } = loopOf(context);
+  const tools = next.do === 'ask' && next.for === 'summary' ? [] : toolDefinitions();
+  return { owner: context.owner, model, continues: turnId, messages, tools, timeLimitMs };
+}
+
+/** The calls are those of the tools, so the sandbox reads the files as the agent would. */
+export const readInstructions = (context: TaskContext): SandboxInput<'tools'> => ({
+  owner: context.owner,
+  sandboxId: workSandboxId(context),
+  calls: instructionFiles.map((path) => ({ id: path, name: 'read', arguments: { text: JSON.stringify({ path }) } })),
+});
+
+export const toolCalls = (context: TaskContext): SandboxInput<'tools'> => {
+  const { next } = loopOf(context);
+  return {
+    owner: context.owner,
+    sandboxId: workSandboxId(context),
+    calls: next.do === 'call' ? next.calls : [],
+  };
+};
+
+const lookingTools: readonly string[] = ['read', 'list', 'search'];
+export const mayHaveWritten = (results: readonly ToolResult[]): boolean =>
+  results.some(({ name }) => !lookingTools.includes(name));
+
+export const checkpoint = (context: TaskContext): WorktreeInput<'checkpoint'> => ({
+  owner: context.owner,
+  date: rfc3339(context.savedAtMs),
+});
+
 export const writeFile = (context: TaskContext): SandboxInput<'write'> => ({
   owner: context.owner,
   sandboxId: workSandboxId(context),
-  path: context.specification.agent.file,
+  path: context.specification.agent.kind === 'prompt' ? context.specification.agent.file : '',
   content: context.content ?? { text: '' },
 });
 
@@ -89,7 +135,7 @@ function commitMessage(context: TaskContext): CommitMessage {
     type: commit.type,
     scope: commit.scope,
     description,
-    body: null,
+    body: context.summary,
     coAuthor: `${model} <noreply@coppice.invalid>`,
     date: rfc3339(context.enteredAtMs),
   };
@@ -113,7 +159,7 @@ export function prepareMerge(context: TaskContext): WorktreeInput<'prepareMerge'
     taskCommit: context.commit ?? '',
     method: specification.method,
     // The task's own commit stands beside a merge commit; a squash replaces it.
-    message: merges ? { ...message, type: 'chore', scope: 'merge', coAuthor: null } : message,
+    message: merges ? { ...message, type: 'chore', scope: 'merge', body: null, coAuthor: null } : message,
     checkout:
       specification.verify === false
         ? { when: 'never' }

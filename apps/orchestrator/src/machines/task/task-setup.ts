@@ -1,10 +1,11 @@
 /** What the states of a task are made of: its events, invocations, actions and guards. */
 import { assign, enqueueActions, setup } from 'xstate';
 import { modelOperations, sandboxOperations, worktreeOperations } from '@coppice/contracts';
-import type { CommandResult, TaskEnd, TaskState, WireError } from '@coppice/contracts';
+import type { CommandResult, TaskEnd, TaskState, ToolResult, TurnOutput, WireError } from '@coppice/contracts';
 import { effect, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
-import { taskLimits } from './task-context.ts';
+import * as agent from '../../agent/decide-next-step.ts';
+import { addUsage, taskLimits } from './task-context.ts';
 import type { TaskContext, TaskInput } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import type { SetupRequest } from '../setup-machine.ts';
@@ -23,6 +24,7 @@ export type TaskEvent = (
 
 export type TaskEmitted =
   | { type: 'task-state'; context: TaskContext; from: TaskState | null }
+  | { type: 'task-turn'; context: TaskContext; output: TurnOutput }
   | { type: 'task-ended'; context: TaskContext };
 
 export const timeOf = (event: unknown): number => (event as Timed).now;
@@ -47,6 +49,8 @@ export const taskSetup = setup({
     createSandbox: effect(sandboxOperations.create),
     turn: effect(modelOperations.turn),
     write: effect(sandboxOperations.write),
+    tools: effect(sandboxOperations.tools),
+    checkpoint: effect(worktreeOperations.checkpoint),
     removeSandbox: effect(sandboxOperations.remove),
     commit: effect(worktreeOperations.commit),
     prepareMerge: effect(worktreeOperations.prepareMerge),
@@ -66,6 +70,26 @@ export const taskSetup = setup({
     turnLost: ({ context, event }) =>
       (event as unknown as { error: WireError }).error.code === 'unknown' &&
       context.modelTurnsUnknown + 1 < taskLimits.modelTurnsUnknownMax,
+    isLoop: ({ context }) => context.specification.agent.kind === 'loop',
+    executorLost: ({ event }) => (event as unknown as { error: WireError }).error.code === 'unknown',
+    mayReadAgain: ({ context, event }) =>
+      (event as unknown as { error: WireError }).error.code === 'unknown' &&
+      context.retries + 1 < taskLimits.stepTriesMax,
+    /** Some of the calls may have been done: to order them again could do them twice. */
+    callsUnknown: ({ event }) =>
+      ['unknown', 'internal', 'deadline-exceeded', 'delivery-limit'].includes(
+        (event as unknown as { error: WireError }).error.code,
+      ),
+    /** Nothing that trying again would change, and something that a shorter conversation would. */
+    conversationFailed: ({ context, event }) => {
+      const { error } = event as unknown as { error: WireError };
+      const next = context.loop?.next;
+      const asksForSummary = next?.do === 'ask' && next.for === 'summary';
+      const mayComeRight = error.retryable && context.retries + 1 < taskLimits.stepTriesMax;
+      return error.code === 'context-exceeded' || (asksForSummary && !mayComeRight);
+    },
+    checkpointDue: ({ context, event }) =>
+      context.unsaved && timeOf(event) - context.savedAtMs >= taskLimits.checkpointIntervalMs,
     hasSetup: ({ context }) => context.specification.setup !== null,
     hasSandbox: ({ context }) => context.sandboxOpen,
     hasWorktree: ({ context }) => context.worktreeOpen,
@@ -92,6 +116,22 @@ export const taskSetup = setup({
       enqueue.assign(entered);
       enqueue.emit({ type: 'task-state', context: { ...context, ...entered }, from: context.state });
     }),
+    /** The model has answered a turn of the agent's. */
+    turnAnswered: enqueueActions(({ context, enqueue }, { output }: { output: TurnOutput }) => {
+      const answered = {
+        usage: addUsage(context.usage, output.usage),
+        modelTurns: context.modelTurns + 1,
+        retries: 0,
+        loop: agent.afterTurn(orders.loopOf(context), output, orders.assignmentOf(context)),
+      };
+      enqueue.assign(answered);
+      enqueue.emit({ type: 'task-turn', context: { ...context, ...answered }, output });
+    }),
+    toolsDone: assign(({ context }, params: { results: ToolResult[] }) => ({
+      loop: agent.afterTools(orders.loopOf(context), params.results, orders.assignmentOf(context)),
+      unsaved: context.unsaved || orders.mayHaveWritten(params.results),
+      retries: 0,
+    })),
     /** The run counts who is at work: a task that waits for a person isn't. */
     tellRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
       const { owner, end, reason } = context;

@@ -1,4 +1,5 @@
 import { assign } from 'xstate';
+import { looping } from './looping.ts';
 import { addUsage } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import { taskSetup } from './task-setup.ts';
@@ -21,8 +22,10 @@ export const working = taskSetup.createStateConfig({
     },
   },
   // One child state per agent kind.
-  initial: 'prompt',
+  initial: 'choosing',
   states: {
+    choosing: { always: [{ guard: 'isLoop', target: 'loop' }, { target: 'prompt' }] },
+    loop: looping,
     prompt: {
       initial: 'asking',
       states: {

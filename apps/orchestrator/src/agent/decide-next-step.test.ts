@@ -1,0 +1,332 @@
+import { toolLimits } from '@coppice/contracts';
+import type { ModelMessage, ToolCall, ToolResult, TurnOutput } from '@coppice/contracts';
+import { describe, expect, test } from 'vitest';
+import {
+  afterTools,
+  afterToolsLost,
+  afterTurn,
+  afterTurnLost,
+  begin,
+  instructionsOf,
+  withoutSummary,
+} from './decide-next-step.ts';
+import { agentLimits } from './limits.ts';
+import { newLoop } from './loop-state.ts';
+import type { Assignment, LoopState } from './loop-state.ts';
+
+const assignment: Assignment = {
+  description: 'Fix the sum',
+  prompt: { text: 'sum is wrong' },
+  verify: 'npm test',
+  turnsMax: 50,
+  tokensMax: null,
+  contextTokens: 10_000,
+};
+
+let turns = 0;
+const answer = (parts: Partial<TurnOutput> = {}): TurnOutput => ({
+  turnId: `turn-${++turns}`,
+  text: { text: '' },
+  toolCalls: [],
+  finishReason: 'stop',
+  usage: { inputTokens: 10, outputTokens: 5, costUsd: 0 },
+  responseModel: 'm',
+  latencyMs: 1,
+  ...parts,
+});
+const call = (name: string, input: unknown, id = `${name}-1`): ToolCall => ({
+  id,
+  name,
+  arguments: { text: typeof input === 'string' ? input : JSON.stringify(input) },
+});
+const calls = (...toolCalls: ToolCall[]): TurnOutput => answer({ toolCalls, finishReason: 'tool-calls' });
+const result = ({ id, name }: ToolCall, isError = false): ToolResult => ({
+  callId: id,
+  name,
+  content: { text: isError ? 'failed' : 'ok' },
+  isError,
+  logArtifact: null,
+  durationMs: 1,
+});
+const begun = (changes: Partial<Assignment> = {}): LoopState => begin(newLoop(), [], { ...assignment, ...changes });
+/** The calls are done, all well or none. */
+const done = (state: LoopState, isError = false, changes: Partial<Assignment> = {}): LoopState => {
+  if (state.next.do !== 'call') throw new Error(`not calling but ${JSON.stringify(state.next)}`);
+  return afterTools(
+    state,
+    state.next.calls.map((each) => result(each, isError)),
+    { ...assignment, ...changes },
+  );
+};
+const turn = (state: LoopState, output: TurnOutput) => afterTurn(state, output, assignment);
+const textOf = (messages: ModelMessage[]): string => JSON.stringify(messages);
+const results = (state: LoopState) =>
+  state.messages
+    .flatMap(({ content }) => content)
+    .flatMap((part) => (part.type === 'tool-result' ? [`${part.callId}: ${JSON.stringify(part.content)}`] : []));
+
+const look = (id?: string) => call('read', { path: 'a.ts' }, id);
+const finish = (id?: string) => call('finish', { summary: 'Fixed it.' }, id);
+
+test('the model is told its task, its proof and the repository’s instructions', () => {
+  const state = begin(newLoop(), [{ path: 'AGENTS.md', content: { artifact: 'text/1' } }], assignment);
+  expect(state.next).toEqual({ do: 'ask', for: 'work' });
+  expect(state.messages.map(({ role }) => role)).toEqual(['system', 'user']);
+  expect(textOf(state.messages)).toMatch(/Fix the sum.*sum is wrong.*npm test.*AGENTS\.md.*text\/1/s);
+});
+
+test('instructions that are there count, once each', () => {
+  const read = (path: string, text: string, isError = false): ToolResult => ({
+    ...result(call('read', {}, path), isError),
+    content: { text },
+  });
+  expect(instructionsOf([read('AGENTS.md', 'AGENTS.md (1):\nx'), read('CLAUDE.md', 'CLAUDE.md (1):\nx')])).toHaveLength(
+    1,
+  );
+  expect(instructionsOf([read('AGENTS.md', 'no such file', true), read('CLAUDE.md', 'y')])).toEqual([
+    { path: 'CLAUDE.md', content: { text: 'y' } },
+  ]);
+});
+
+describe('calls', () => {
+  test('go to the sandbox, their results to the model, and the turn is continued', () => {
+    const calling = turn(begun(), calls(look('a'), call('run', { command: 'ls' }, 'b')));
+    expect(calling.next).toMatchObject({ do: 'call', calls: [{ id: 'a' }, { id: 'b' }], finish: null });
+    const asking = done(calling);
+    expect(asking.next).toEqual({ do: 'ask', for: 'work' });
+    expect(asking.turnId).toBe(`turn-${turns}`);
+    expect(asking.messages).toEqual([
+      {
+        role: 'tool',
+        content: [
+          { type: 'tool-result', callId: 'a', name: 'read', content: { text: 'ok' }, isError: false },
+          { type: 'tool-result', callId: 'b', name: 'run', content: { text: 'ok' }, isError: false },
+        ],
+      },
+    ]);
+    expect(asking.steps).toEqual(['read a.ts → ok', 'run ls → ok']);
+  });
+
+  test('the agent’s own are answered in their places, and wrong ones say what is wrong', () => {
+    const todo = call('todo', { items: [{ text: 'look', done: true }] }, 't');
+    const state = done(
+      turn(begun(), calls(todo, look('a'), call('finish', '{"summary":', 'f'), call('todo', { items: 1 }, 'u'))),
+    );
+    expect(results(state)).toEqual([
+      't: {"text":"noted"}',
+      'a: {"text":"ok"}',
+      expect.stringMatching(/^f: .*arguments of finish is not JSON/),
+      expect.stringMatching(/^u: .*items: expected array/),
+    ]);
+    expect(state.todo).toEqual([{ text: 'look', done: true }]);
+  });
+
+  test('a list alone needs no sandbox', () => {
+    expect(turn(begun(), calls(call('todo', { items: [] }))).next).toEqual({ do: 'ask', for: 'work' });
+  });
+
+  test('too many are answered, not done; far too many end the task', () => {
+    const state = turn(
+      begun(),
+      calls(...Array.from({ length: toolLimits.callsPerTurnMax + 1 }, (_, at) => look(`c${at}`))),
+    );
+    expect(state.next.do === 'call' && state.next.calls).toHaveLength(toolLimits.callsPerTurnMax);
+    expect(results(done(state)).at(-1)).toMatch(/^c16: .*at most 16 calls/);
+    const flood = turn(begun(), calls(...Array.from({ length: 100 }, (_, at) => look(`c${at}`))));
+    expect(flood.next).toMatchObject({ do: 'stop', reason: expect.stringMatching(/made 100 calls/) as string });
+  });
+
+  test('what the actor holds stays small, whatever the model says', () => {
+    const control = '\u0001'.repeat(30_000);
+    let state = turn(
+      begun(),
+      calls(
+        call('write', { path: 'a', content: control }, 'a'),
+        call('write', { path: 'b', content: 'x'.repeat(20_000) }, 'b'),
+        call('\u0001'.repeat(900), {}, 'c'),
+      ),
+    );
+    expect(JSON.stringify(state).length).toBeLessThan(100_000);
+    state = done(state);
+    expect(results(state)[0]).toMatch(/too large together/);
+    state = turn(
+      state,
+      answer({
+        text: { text: control },
+        toolCalls: [
+          call('todo', { items: Array.from({ length: 50 }, () => ({ text: '\u0001'.repeat(200), done: false })) }),
+        ],
+      }),
+    );
+    expect(results(state)[0]).toMatch(/at most 8192 are kept/);
+    expect(JSON.stringify(state).length).toBeLessThan(40_000);
+  });
+
+  test('whose executor was lost are told as unknown', () => {
+    const state = afterToolsLost(turn(begun(), calls(look('a'))), assignment);
+    expect(results(state)).toEqual([expect.stringMatching(/^a: .*not known whether this was done/)]);
+  });
+});
+
+describe('the end', () => {
+  test('finish ends, and what it says is the summary', () => {
+    expect(turn(begun(), calls(finish())).next).toEqual({ do: 'finish', summary: 'Fixed it.' });
+  });
+
+  test('other calls of the turn are done first; where one fails the end doesn’t count', () => {
+    const calling = turn(begun(), calls(finish('f'), call('run', { command: 'npm test' }, 'r')));
+    expect(calling.next).toMatchObject({ do: 'call', calls: [{ id: 'r' }] });
+    expect(done(calling).next).toEqual({ do: 'finish', summary: 'Fixed it.' });
+    const failed = done(calling, true);
+    expect(failed.next).toEqual({ do: 'ask', for: 'work' });
+    expect(results(failed)).toEqual([expect.stringMatching(/^f: .*not ended/), 'r: {"text":"failed"}']);
+    expect(results(done(turn(begun(), calls(finish('f'), finish('g'), look('a'))), false))[1]).toMatch(/^g: .*already/);
+  });
+
+  test('words without a call are nudged twice, then they are the end', () => {
+    let state = begun();
+    for (const expected of ['ask', 'ask', 'finish']) {
+      state = turn(state, answer({ text: { text: 'All is done.' } }));
+      expect(state.next.do).toBe(expected);
+    }
+    expect(state.next).toEqual({ do: 'finish', summary: 'All is done.' });
+  });
+
+  test('a call in between starts the count again', () => {
+    let state = turn(turn(begun(), answer({ text: { text: 'hm' } })), answer({ text: { text: 'hm' } }));
+    state = done(turn(state, calls(look())));
+    expect(turn(state, answer({ text: { text: 'hm' } })).next.do).toBe('ask');
+  });
+
+  test('silence, and answers that are cut off, end as failures', () => {
+    const three = (output: () => TurnOutput) => turn(turn(turn(begun(), output()), output()), output()).next;
+    expect(three(() => answer())).toEqual({
+      do: 'stop',
+      reason: 'the model gave 3 answers in a row without calling a tool, the last one empty',
+    });
+    expect(three(() => answer({ text: { text: 'I' }, finishReason: 'length' }))).toMatchObject({
+      do: 'stop',
+      reason: expect.stringMatching(/length limit/) as string,
+    });
+    expect(turn(begun(), answer({ text: { text: 'No.\n…' }, finishReason: 'refusal' })).next).toEqual({
+      do: 'stop',
+      reason: 'the model refused: No.',
+    });
+  });
+});
+
+describe('limits', () => {
+  test('of turns: the model is warned, then the task ends', () => {
+    const few = { turnsMax: 4 };
+    let state = begun(few);
+    const said: boolean[] = [];
+    for (let at = 0; state.next.do === 'ask'; at++) {
+      state = done(
+        afterTurn(state, calls(call('run', { command: `echo ${at}` })), { ...assignment, ...few }),
+        false,
+        few,
+      );
+      said.push(textOf(state.messages).includes('3 turns are left'));
+    }
+    expect(said).toEqual([true, false, false, false]);
+    expect(state.next).toEqual({ do: 'stop', reason: 'the agent took 4 turns, the most it may, without finishing' });
+  });
+
+  test('of tokens', () => {
+    const few = { tokensMax: 20 };
+    let state = done(afterTurn(begun(few), calls(look()), { ...assignment, ...few }), false, few);
+    state = done(afterTurn(state, calls(look()), { ...assignment, ...few }), false, few);
+    expect(state.next).toEqual({ do: 'stop', reason: 'the agent used 30 tokens; its limit is 20' });
+  });
+
+  test('of turns whose outcome is unknown, in a row', () => {
+    const lost = afterTurnLost(afterTurnLost(begun()));
+    expect(lost.next.do).toBe('ask');
+    expect(afterTurnLost(turn(turn(lost, answer()), answer())).next.do).toBe('ask');
+    expect(afterTurnLost(lost).next).toMatchObject({
+      do: 'stop',
+      reason: expect.stringMatching(/3 model turns in a row/) as string,
+    });
+  });
+});
+
+describe('going in circles', () => {
+  const circle = (...commands: string[]) => {
+    let state = begun();
+    const told: number[] = [];
+    for (let at = 0; state.next.do === 'ask' && at < 30; at++) {
+      state = turn(state, calls(call('run', { command: commands[at % commands.length] })));
+      if (state.next.do === 'call') state = done(state, true);
+      if (textOf(state.messages).includes('in a row')) told.push(at + 1);
+    }
+    return { next: state.next, turns: state.turns, told };
+  };
+
+  test('the same call is told at the third time, and ends the task at the fifth', () => {
+    expect(circle('npm test')).toEqual({
+      next: { do: 'stop', reason: 'the agent made the same call 5 times in a row: run npm test' },
+      turns: 5,
+      told: [3],
+    });
+  });
+
+  test('so are two or three in turn', () => {
+    expect(circle('a', 'b')).toMatchObject({ turns: 10, told: [6] });
+    expect(circle('a', 'b', 'c')).toMatchObject({ turns: 15, told: [9] });
+  });
+
+  test('work that moves on is none', () => {
+    const commands = Array.from({ length: 30 }, (_, at) => `step ${Math.floor(at / 2)}${at % 2 === 0 ? '' : at}`);
+    expect(circle(...commands)).toMatchObject({ turns: 30, told: [] });
+  });
+});
+
+describe('compaction', () => {
+  const full = { usage: { inputTokens: 9_000, outputTokens: 10, costUsd: 0 } };
+  const withTodo = call('todo', { items: [{ text: 'check', done: false }] }, 't');
+
+  test('near the limit the model sums up, and a new conversation begins with task, summary, list and last steps', () => {
+    let state = done(turn(begun(), { ...calls(look('a'), withTodo), ...full }));
+    expect(state.next).toEqual({ do: 'ask', for: 'summary' });
+    expect(results(state)).toHaveLength(2);
+    state = turn(state, answer({ text: { text: 'The sum starts at 1.' } }));
+    expect(state).toMatchObject({ next: { do: 'ask', for: 'work' }, turnId: null });
+    expect(textOf(state.messages)).toMatch(/sum is wrong.*The sum starts at 1\..*\[ \] check.*read a\.ts → ok/s);
+    expect(turn(state, calls(look())).next.do).toBe('call');
+  });
+
+  test('large results count before they are sent', () => {
+    const calling = turn(begun(), calls(look('a')));
+    const state = afterTools(calling, [{ ...result(look('a')), content: { text: 'x'.repeat(20_000) } }], assignment);
+    expect(state.next).toEqual({ do: 'ask', for: 'summary' });
+  });
+
+  test('a summary that can’t be had is made up from what is known', () => {
+    const asked = done(turn(begun(), { ...calls(look('a')), ...full }));
+    const long = '\u0001'.repeat(agentLimits.summaryBytesMax);
+    for (const state of [
+      withoutSummary(asked, assignment),
+      turn(asked, answer()),
+      turn(asked, answer({ text: { text: long } })),
+    ]) {
+      expect(state).toMatchObject({ next: { do: 'ask', for: 'work' }, turnId: null });
+      expect(textOf(state.messages)).toMatch(/There is no summary.*read a\.ts → ok/s);
+    }
+  });
+
+  test('a task that doesn’t fit, however often it is summed up, ends', () => {
+    let state = begun();
+    for (let at = 0; state.next.do !== 'stop' && at < 20; at++) {
+      if (state.next.do === 'ask' && state.next.for === 'summary') state = turn(state, answer({ text: { text: 's' } }));
+      else state = done(turn(state, { ...calls(call('run', { command: `${at}` })), ...full }));
+    }
+    expect(state.next).toMatchObject({
+      do: 'stop',
+      reason: expect.stringMatching(/does not fit the model's context of 10000 tokens/) as string,
+    });
+    expect(withoutSummary(begun(), assignment).next).toMatchObject({
+      do: 'stop',
+      reason: expect.stringMatching(/task alone/) as string,
+    });
+  });
+});

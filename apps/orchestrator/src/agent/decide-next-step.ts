@@ -1,0 +1,308 @@
+/**
+ * What the agent does after each thing that happens to it: pure functions from what it knows to what it knows and orders next.
+ *
+ * Invariants:
+ * 1. Each call of the model's gets exactly one result, in the calls' order, before the model is asked again.
+ * 2. A conversation begins with the task; whatever is left out of it later, the task, the open points and the last steps stay.
+ * 3. Every way to go on is counted, and ends at a limit with a reason that names it.
+ * 4. Nothing here depends on anything but its arguments: `replay` runs the same decisions again.
+ */
+import { toolLimits } from '@coppice/contracts';
+import type { ModelMessage, ToolCall, ToolResult, TurnOutput } from '@coppice/contracts';
+import { describeCall, stepOf } from './describe-calls.ts';
+import { agentLimits, charactersPerToken } from './limits.ts';
+import type { Answered, Assignment, Finish, Instructions, LoopState, ToolResultPart } from './loop-state.ts';
+import { isOwnTool, readOwnCall } from './own-tools.ts';
+import {
+  mechanicalSummary,
+  nudge,
+  nudgeCut,
+  nudgeEmpty,
+  opening,
+  repetitionNotice,
+  summaryRequest,
+  turnsLeftNotice,
+} from './prompts.ts';
+import { hashOfCalls, remember, repeatsOf } from './repetition.ts';
+
+const stop = (state: LoopState, reason: string): LoopState => ({ ...state, next: { do: 'stop', reason } });
+
+/** Of the files that tell agents how to work here, those that are there; one that says the same as another (often a link) counts once. */
+export function instructionsOf(results: readonly ToolResult[]): Instructions[] {
+  const seen = new Set<string>();
+  return results
+    .filter(({ isError }) => !isError)
+    .map(({ callId, content }) => ({ path: callId, content }))
+    .filter(({ path, content }) => {
+      const said = JSON.stringify(content).replace(path, '');
+      if (seen.has(said)) return false;
+      seen.add(said);
+      return true;
+    });
+}
+
+/** The agent has read what the repository tells agents. */
+export const begin = (state: LoopState, instructions: Instructions[], assignment: Assignment): LoopState => {
+  const begun = { ...state, instructions };
+  return { ...begun, messages: opening(assignment, begun), next: { do: 'ask', for: 'work' } };
+};
+
+/** The model has answered. */
+export function afterTurn(before: LoopState, output: TurnOutput, assignment: Assignment): LoopState {
+  const { inputTokens, outputTokens } = output.usage;
+  const wasSummary = before.next.do === 'ask' && before.next.for === 'summary';
+  const state: LoopState = {
+    ...before,
+    turns: before.turns + 1,
+    tokens: before.tokens + inputTokens + outputTokens,
+    turnId: output.turnId,
+    messages: [],
+    contextIsFull: inputTokens + outputTokens > agentLimits.contextShareMax * assignment.contextTokens,
+    turnsLost: 0,
+  };
+  if (wasSummary) return compact(state, summaryOf(output), assignment);
+  if (output.finishReason === 'refusal') return stop(state, `the model refused: ${firstLine(output)}`);
+  if (output.toolCalls.length === 0) return afterWords(state, output, assignment);
+  return call({ ...state, nudges: 0 }, output.toolCalls, assignment);
+}
+
+/** Words without a call: the model is asked for one, twice; then words count as the end, and silence as a failure. */
+function afterWords(state: LoopState, output: TurnOutput, assignment: Assignment): LoopState {
+  const said = 'artifact' in output.text ? 'a long text' : output.text.text.trim();
+  if (state.nudges >= agentLimits.nudgesMax) {
+    const cut = output.finishReason === 'length';
+    if (said !== '' && !cut)
+      return { ...state, next: { do: 'finish', summary: said.slice(0, agentLimits.bodyCharactersMax) } };
+    const last = cut ? 'cut off at its length limit' : 'empty';
+    return stop(
+      state,
+      `the model gave ${state.nudges + 1} answers in a row without calling a tool, the last one ${last}`,
+    );
+  }
+  const message = said === '' ? nudgeEmpty : output.finishReason === 'length' ? nudgeCut : nudge;
+  return ask({ ...state, nudges: state.nudges + 1, messages: [message] }, assignment);
+}
+
+function call(state: LoopState, calls: readonly ToolCall[], assignment: Assignment): LoopState {
+  const frames = Buffer.byteLength(JSON.stringify(calls.map(({ id, name }) => [id, name])));
+  if (calls.length > agentLimits.callsMax || frames > agentLimits.callFramesBytesMax) {
+    return stop(
+      state,
+      `the model made ${calls.length} calls in one turn; at most ${agentLimits.callsMax} of a sensible length are taken`,
+    );
+  }
+  const callHashes = remember(state.callHashes, hashOfCalls(calls));
+  const repeats = repeatsOf(callHashes);
+  if (repeats >= agentLimits.repeatsMax) {
+    const what = calls
+      .map(describeCall)
+      .join('; ')
+      .slice(0, 2 * agentLimits.stepCharactersMax);
+    return stop(state, `the agent made the same call ${repeats} times in a row: ${what}`);
+  }
+  const { sandboxCalls, answered, finish, todo } = sort(calls);
+  const called: LoopState = {
+    ...state,
+    callHashes,
+    repetitionTold: repeats < agentLimits.repeatsToldAt ? false : state.repetitionTold,
+    todo: todo ?? state.todo,
+    next: { do: 'call', calls: sandboxCalls, answered, finish },
+  };
+  return sandboxCalls.length === 0 ? afterTools(called, [], assignment) : called;
+}
+
+/** Which calls go to the sandbox, and the answers to the others. */
+function sort(calls: readonly ToolCall[]): {
+  sandboxCalls: ToolCall[];
+  answered: Answered[];
+  finish: Finish | null;
+  todo: LoopState['todo'] | null;
+} {
+  const sandboxCalls: ToolCall[] = [];
+  const answered: Answered[] = [];
+  let finish: Finish | null = null;
+  let todo: LoopState['todo'] | null = null;
+  let room: number = toolLimits.inlineBytesMax;
+  const answer = (place: number, called: ToolCall, content: string, isError: boolean) =>
+    answered.push({ place, result: resultPart(called, content, isError) });
+  for (const [place, called] of calls.entries()) {
+    if (place >= toolLimits.callsPerTurnMax) {
+      answer(place, called, `not done: at most ${toolLimits.callsPerTurnMax} calls are done in one turn`, true);
+    } else if (isOwnTool(called.name)) {
+      const own = readOwnCall(called.name, called);
+      if (own.tool === 'wrong') answer(place, called, own.problem, true);
+      else if (own.tool === 'todo') {
+        todo = own.items;
+        answer(place, called, 'noted', false);
+      } else if (finish === null) finish = { place, callId: called.id, summary: own.summary };
+      else answer(place, called, 'finish was called already in this turn', true);
+    } else {
+      const bytes = Buffer.byteLength(JSON.stringify(called));
+      if (bytes > room)
+        answer(
+          place,
+          called,
+          'not done: the calls of this turn are too large together; make fewer, or smaller ones',
+          true,
+        );
+      else {
+        room -= bytes;
+        sandboxCalls.push(called);
+      }
+    }
+  }
+  return { sandboxCalls, answered, finish, todo };
+}
+
+const resultPart = (called: { id: string; name: string }, content: string, isError: boolean): ToolResultPart => ({
+  type: 'tool-result',
+  callId: called.id,
+  name: called.name,
+  content: { text: content },
+  isError,
+});
+
+/** The sandbox has done its calls. */
+export function afterTools(state: LoopState, results: readonly ToolResult[], assignment: Assignment): LoopState {
+  if (state.next.do !== 'call') return state;
+  const { calls, answered, finish } = state.next;
+  const done = results.map(({ callId, name, content, isError }): ToolResultPart => ({
+    type: 'tool-result',
+    callId,
+    name,
+    content,
+    isError,
+  }));
+  const failed = [...done, ...answered.map(({ result }) => result)].some(({ isError }) => isError);
+  if (finish !== null && !failed) return { ...state, next: { do: 'finish', summary: finish.summary } };
+  const refusal =
+    finish === null
+      ? []
+      : [
+          {
+            place: finish.place,
+            result: resultPart(
+              { id: finish.callId, name: 'finish' },
+              'not ended: another call of this turn failed; look at its result first',
+              true,
+            ),
+          },
+        ];
+  const parts = merge(done, [...answered, ...refusal]);
+  const outcomes = new Map(results.map((result) => [result.callId, result]));
+  const steps = calls.map((called) => stepOf(called, outcomes.get(called.id)?.isError === true));
+  return withResults({ ...state, steps: [...state.steps, ...steps].slice(-agentLimits.stepsKept) }, parts, assignment);
+}
+
+/** Whoever did the calls was lost: some may have been done. */
+export function afterToolsLost(state: LoopState, assignment: Assignment): LoopState {
+  if (state.next.do !== 'call') return state;
+  const results = state.next.calls.map(({ id, name }): ToolResult => ({
+    callId: id,
+    name,
+    content: {
+      text: 'it is not known whether this was done: the machine that did it was lost; look at the state of the files before you repeat it',
+    },
+    isError: true,
+    logArtifact: null,
+    durationMs: 0,
+  }));
+  return afterTools(state, results, assignment);
+}
+
+/** In the order of the calls: the answered ones have their places, the done ones fill those between. */
+function merge(done: readonly ToolResultPart[], answered: readonly Answered[]): ToolResultPart[] {
+  const merged: ToolResultPart[] = [];
+  const waiting = [...done];
+  const byPlace = new Map(answered.map(({ place, result }) => [place, result]));
+  for (let place = 0; place < done.length + answered.length; place++) {
+    const part = byPlace.get(place) ?? waiting.shift();
+    if (part !== undefined) merged.push(part);
+  }
+  return merged;
+}
+
+function withResults(state: LoopState, parts: ToolResultPart[], assignment: Assignment): LoopState {
+  const messages: ModelMessage[] = [{ role: 'tool', content: parts }];
+  const repeats = repeatsOf(state.callHashes);
+  const told = repeats >= agentLimits.repeatsToldAt && !state.repetitionTold;
+  if (told) messages.push(repetitionNotice(state.steps.at(-1) ?? parts.map(({ name }) => name).join(', '), repeats));
+  const left = assignment.turnsMax - state.turns;
+  if (left === agentLimits.lastTurnsTold && state.turns > 0) messages.push(turnsLeftNotice(left));
+  const full = state.contextIsFull || tokensOf(parts) > (1 - agentLimits.contextShareMax) * assignment.contextTokens;
+  return ask({ ...state, messages, repetitionTold: state.repetitionTold || told, contextIsFull: full }, assignment);
+}
+
+const tokensOf = (parts: readonly ToolResultPart[]): number =>
+  parts.reduce(
+    (sum, { content }) => sum + ('text' in content ? content.text.length : toolLimits.resultCharactersMax),
+    0,
+  ) / charactersPerToken;
+
+/** The model is to be asked again, if the limits allow it; before that the conversation is compacted where it must be. */
+function ask(state: LoopState, assignment: Assignment): LoopState {
+  const { turnsMax, tokensMax, contextTokens } = assignment;
+  if (state.turns >= turnsMax)
+    return stop(state, `the agent took ${state.turns} turns, the most it may, without finishing`);
+  if (tokensMax !== null && state.tokens >= tokensMax)
+    return stop(state, `the agent used ${state.tokens} tokens; its limit is ${tokensMax}`);
+  if (!state.contextIsFull) return { ...state, next: { do: 'ask', for: 'work' } };
+  const compactions = nextCompaction(state);
+  if (compactions.inARow > agentLimits.compactionsInARowMax) {
+    return stop(
+      state,
+      `the conversation does not fit the model's context of ${contextTokens} tokens, however often it is summed up`,
+    );
+  }
+  const messages = [...state.messages, summaryRequest];
+  return { ...state, compactions, messages, contextIsFull: false, next: { do: 'ask', for: 'summary' } };
+}
+
+function nextCompaction({ compactions, turns }: LoopState): LoopState['compactions'] {
+  const soon = turns - compactions.atTurn <= agentLimits.turnsBetweenCompactionsMin && compactions.inARow > 0;
+  return { inARow: soon ? compactions.inARow + 1 : 1, atTurn: turns };
+}
+
+/** A new conversation, from the task and the summary of those before. */
+function compact(state: LoopState, summary: string | null, assignment: Assignment): LoopState {
+  const compacted: LoopState = {
+    ...state,
+    turnId: null,
+    summary: summary ?? mechanicalSummary,
+    contextIsFull: false,
+    compactions: { ...state.compactions, atTurn: state.turns },
+  };
+  return ask({ ...compacted, messages: opening(assignment, compacted) }, assignment);
+}
+
+/** A summary that can't be used (empty, or so long that nothing is won) is none. */
+function summaryOf({ text }: TurnOutput): string | null {
+  if ('artifact' in text || text.text.trim() === '') return null;
+  const fits = Buffer.byteLength(JSON.stringify(text.text)) <= agentLimits.summaryBytesMax;
+  return fits ? text.text.trim() : null;
+}
+
+/** The model could not be asked for a summary, or its conversation turned out to be too long. */
+export function withoutSummary(state: LoopState, assignment: Assignment): LoopState {
+  if (state.turnId === null) return stop(state, 'the task alone is longer than what the model can hold');
+  const compactions =
+    state.next.do === 'ask' && state.next.for === 'summary' ? state.compactions : nextCompaction(state);
+  if (compactions.inARow > agentLimits.compactionsInARowMax) {
+    return stop(state, `the conversation does not fit what the model can hold, however often it is begun anew`);
+  }
+  return compact({ ...state, compactions, turnsLost: 0 }, null, assignment);
+}
+
+/** Whoever asked the model was lost: it is asked again, within a limit. */
+export const afterTurnLost = (state: LoopState): LoopState =>
+  state.turnsLost + 1 < agentLimits.turnsLostMax
+    ? { ...state, turnsLost: state.turnsLost + 1 }
+    : stop(
+        state,
+        `the outcome of ${agentLimits.turnsLostMax} model turns in a row is unknown: the gateway was lost each time`,
+      );
+
+const firstLine = ({ text }: TurnOutput): string =>
+  'artifact' in text
+    ? 'a long text'
+    : text.text.trim().split('\n')[0]?.slice(0, agentLimits.eventTextCharactersMax) || 'without a word';

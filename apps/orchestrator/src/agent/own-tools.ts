@@ -1,0 +1,36 @@
+/** The tools that are the agent's own: `todo` and `finish`. Pure. */
+import { parseJson, validate } from '@coppice/bus';
+import { CoppiceError, agentToolSchemas } from '@coppice/contracts';
+import type { AgentToolName, ToolCall } from '@coppice/contracts';
+import type { z } from 'zod';
+import { agentLimits } from './limits.ts';
+import type { TodoItem } from './loop-state.ts';
+
+/** What a call of the agent's own came to; `problem` is for the model to read. */
+export type OwnCall =
+  | { tool: 'todo'; items: TodoItem[] }
+  | { tool: 'finish'; summary: string }
+  | { tool: 'wrong'; problem: string };
+
+export const isOwnTool = (name: string): name is AgentToolName => Object.hasOwn(agentToolSchemas, name);
+
+export function readOwnCall(name: AgentToolName, { arguments: reference }: ToolCall): OwnCall {
+  if ('artifact' in reference) return { tool: 'wrong', problem: `the arguments of ${name} are too large` };
+  try {
+    if (name === 'finish') return { tool: 'finish', summary: read('finish', reference.text).summary };
+    const { items } = read('todo', reference.text);
+    const bytes = Buffer.byteLength(JSON.stringify(items));
+    if (bytes <= agentLimits.todoBytesMax) return { tool: 'todo', items };
+    return { tool: 'wrong', problem: `the list has ${bytes} bytes, at most ${agentLimits.todoBytesMax} are kept` };
+  } catch (error) {
+    if (error instanceof CoppiceError) return { tool: 'wrong', problem: error.message };
+    throw error;
+  }
+}
+
+function read<Name extends AgentToolName>(name: Name, text: string): z.output<(typeof agentToolSchemas)[Name]> {
+  const what = `the arguments of ${name}`;
+  return validate<unknown>(agentToolSchemas[name], parseJson(text, what), what) as z.output<
+    (typeof agentToolSchemas)[Name]
+  >;
+}
