@@ -91,6 +91,12 @@ export class Stack implements AsyncDisposable {
     await started.waitForLine('"msg":"started"', { timeoutMs: startedMsMax });
   }
 
+  processId(name: ServiceName): number {
+    const started = this.#processes.get(name);
+    if (started === undefined) throw new Error(`${name} is not running`);
+    return started.pid;
+  }
+
   /** SIGKILL: the process does nothing more. */
   async kill(name: ServiceName): Promise<void> {
     await this.#processes.get(name)?.kill('SIGKILL');

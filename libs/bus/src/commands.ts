@@ -12,14 +12,16 @@ import {
   attributes,
   createLogger,
   extractTrace,
-  messagingSystemNats,
+  linkFrom,
   recordError,
   withSpan,
 } from '@coppice/telemetry';
+import type { Span } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
 import { Claims, cancelSubject, hashInput } from './claims.ts';
 import type { Consumption, Delivery } from './consume.ts';
 import { deadLetter } from './dead-letter.ts';
+import { deliveryAttributes } from './delivery-attributes.ts';
 import { Draining, RevisionConflict } from './errors.ts';
 import { busLimits } from './limits.ts';
 import type { Membership } from './members.ts';
@@ -158,15 +160,18 @@ class RunningCommandServer implements CommandServer {
         error: toWireError(new CoppiceError('not-found', text)),
       });
     }
+    const template = subjects.command(this.#options.service, '*', name);
+    // Its sender is the actor that ordered it. A redelivery is a child of the same, with a link that says that it repeats.
     const settings = {
       kind: SpanKind.CONSUMER,
       parent: extractTrace(delivery.headers),
-      attributes: { [attributes.messagingSystem]: messagingSystemNats },
+      links: delivery.deliveryCount > 1 ? linkFrom(delivery.headers['traceparent']) : [],
+      attributes: deliveryAttributes(delivery, template),
     };
-    await withSpan(`process ${subjects.command(this.#options.service, '*', name)}`, settings, async (span) => {
+    await withSpan(`process ${template}`, settings, async (span) => {
       const outcome =
         handler.operation.repeat.kind === 'claimed'
-          ? await this.#runClaimed(delivery, command, handler)
+          ? await this.#runClaimed(delivery, command, handler, span)
           : await this.#runIdempotent(delivery, command, handler);
       if (outcome === null) return;
       if (outcome.status === 'failed') recordError(span, CoppiceError.fromWire(outcome.error));
@@ -180,7 +185,12 @@ class RunningCommandServer implements CommandServer {
     return this.#run(delivery, command, handler, false);
   }
 
-  async #runClaimed(delivery: Delivery, command: CommandMessage, handler: CommandHandler): Promise<Outcome | null> {
+  async #runClaimed(
+    delivery: Delivery,
+    command: CommandMessage,
+    handler: CommandHandler,
+    span: Span,
+  ): Promise<Outcome | null> {
     const { effectId } = command;
     const inputHash = hashInput(command.input);
     const attempt = await this.#claims.begin(effectId, this.#options.member.id, inputHash);
@@ -190,6 +200,7 @@ class RunningCommandServer implements CommandServer {
       await this.#lookAgainLater(delivery, command);
       return null;
     }
+    if (attempt.takenOver) span.setAttribute(attributes.coppiceTakenOver, true);
     const outcome = await this.#run(delivery, command, handler, attempt.takenOver);
     if (outcome === null) return null;
     try {

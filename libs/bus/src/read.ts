@@ -6,6 +6,8 @@ import { parseJson } from './validate.ts';
 export type ReadOptions = {
   /** Default: from the first message that is stored. */
   startSequence?: number;
+  /** Only what is stored from now on; with `live`. */
+  newOnly?: boolean;
   /** Only the last message of each subject. */
   lastPerSubject?: boolean;
   /** Go on with what comes; without it the reading ends when it has caught up. */
@@ -31,7 +33,12 @@ export async function* read(
   subject: string,
   options: ReadOptions,
 ): AsyncIterable<StoredMessage> {
-  const deliverPolicy = options.lastPerSubject === true ? DeliverPolicy.LastPerSubject : DeliverPolicy.All;
+  const deliverPolicy =
+    options.newOnly === true
+      ? DeliverPolicy.New
+      : options.lastPerSubject === true
+        ? DeliverPolicy.LastPerSubject
+        : DeliverPolicy.All;
   const consumer = await jetStream.consumers.get(stream, {
     filter_subjects: [subject],
     ...(options.startSequence === undefined

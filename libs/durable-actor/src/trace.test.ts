@@ -1,3 +1,5 @@
+import { streams } from '@coppice/contracts';
+import type { CommandMessage } from '@coppice/contracts';
 import { eventually, startTraceCollector } from '@coppice/testing';
 import type { TraceCollector } from '@coppice/testing';
 import { startTelemetry, withSpan } from '@coppice/telemetry';
@@ -42,23 +44,50 @@ test('a first delivery continues its sender; a timer is a child of the stored co
   expect(birth.attributes).toMatchObject({ 'messaging.system': 'nats', 'coppice.delivery.count': 1 });
 });
 
-test('a person who comes later with a trace of their own keeps it', async () => {
-  await harness.create('job', 'later', {}, { type: 'start' });
-  await harness.reaches('job', 'later', 'preparing');
+test('a person who comes later with a trace of their own keeps it; what they began goes on in the trace of the actor', async () => {
+  let bornIn = '';
+  await withSpan('order', {}, async (span) => {
+    bornIn = span.spanContext().traceId;
+    await harness.create('job', 'later', {});
+  });
+  await harness.reaches('job', 'later', 'waiting');
   let traceId = '';
   await withSpan('click', {}, async (span) => {
     traceId = span.spanContext().traceId;
-    await harness.result('job', 'later', await harness.effectOf('job', 'later', 'prepare'), {
-      status: 'done',
-      output: prepared,
-    });
+    await harness.send('job', 'later', { type: 'start' });
   });
+  await harness.reaches('job', 'later', 'preparing');
+  expect(await spanNamed('process event coppice.actor.job')).toMatchObject({ traceId });
+  const commands = await harness.stored(streams.commands, 'coppice.cmd.>');
+  const command = commands.find((message) => (message.json() as CommandMessage).replyTo.id === 'later');
+  expect(command?.headers['traceparent']).toContain(traceId);
+
+  // An executor answers in the trace in which it was ordered; from then on the actor is in its own again.
+  const click = await spanNamed('click');
+  const effectId = await harness.effectOf('job', 'later', 'prepare');
+  const headers = { traceparent: `00-${traceId}-${click.spanId}-01` };
+  await harness.post('job', 'later', { type: 'result', effectId, outcome: { status: 'done', output: prepared } }, headers);
   await harness.reaches('job', 'later', 'asking');
-  expect(await spanNamed('process result coppice.actor.job')).toMatchObject({ traceId });
-  // What it ordered goes on in that trace, through the other actor.
+  const order = await spanNamed('order');
+  const birth = await eventually(() => collector.spans.find((span) => span.parentSpanId === order.spanId));
+  expect(await spanNamed('process result coppice.actor.job')).toMatchObject({
+    traceId: bornIn,
+    parentSpanId: birth.spanId,
+    links: [{ traceId, spanId: click.spanId }],
+  });
+  // What it ordered then goes on there, through the other actor.
   await eventually(() =>
-    collector.spans.find((span) => span.name === 'process create coppice.actor.desk' && span.traceId === traceId),
+    collector.spans.find((span) => span.name === 'process create coppice.actor.desk' && span.traceId === bornIn),
   );
+});
+
+test('a message without a sender is part of the trace of its actor', async () => {
+  await withSpan('order', {}, () => harness.create('job', 'woken', {}));
+  await harness.reaches('job', 'woken', 'waiting');
+  await harness.post('job', 'woken', { type: 'wake' });
+  const wake = await spanNamed('process wake coppice.actor.job');
+  const { traceparent } = await harness.value('job', 'woken');
+  expect(traceparent).toBe(`00-${wake.traceId}-${wake.parentSpanId}-01`);
 });
 
 const spanNamed = (name: string) =>

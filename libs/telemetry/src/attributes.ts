@@ -33,6 +33,8 @@ export const attributes = {
   coppiceEffectId: 'coppice.effect.id',
   /** How often this message was delivered; 1 is the first time. */
   coppiceDeliveryCount: 'coppice.delivery.count',
+  /** How long a message lay in its queue before this delivery, in milliseconds; both clocks count. */
+  coppiceQueueWaitMs: 'coppice.queue.wait_ms',
   /** Whether a claim was taken over from a lost owner. */
   coppiceTakenOver: 'coppice.claim.taken_over',
 } as const;

@@ -1,11 +1,13 @@
 export { attributes, genAiOperations, messagingSystemNats } from './attributes.ts';
 export { startTelemetry } from './start.ts';
 export type { Telemetry, TelemetrySettings } from './start.ts';
+export { spanIdPrefix } from './span-ids.ts';
 export {
   contextFrom,
   currentTraceparent,
   extractTrace,
   injectTrace,
+  isSameTrace,
   linkFrom,
   recordError,
   tracer,

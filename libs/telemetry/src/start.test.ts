@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { eventually, startProcess, startTraceCollector } from '@coppice/testing';
 import { expect, test } from 'vitest';
+import { spanIdPrefix } from './span-ids.ts';
 
 const program = path.join(import.meta.dirname, 'test-programs/hop.ts');
 const withoutTelemetry = {
@@ -54,6 +55,9 @@ test('on, the trace goes from sender to receiver and into the log', async () => 
     status: 2,
     attributes: { 'error.type': 'conflict' },
   });
+  // A span's id tells its process, even where the span itself never comes.
+  expect(send?.spanId.slice(0, 6)).toBe(spanIdPrefix('hop', 'one'));
+  expect(send).toMatchObject({ instance: 'one' });
   expect(summary['stored']).toBe(`00-${send?.traceId}-${send?.spanId}-01`);
   expect(summary['headers']).toEqual({ traceparent: summary['stored'] });
   expect(logs).toEqual([expect.objectContaining({ msg: 'sent', trace_id: send?.traceId, span_id: send?.spanId })]);

@@ -1,6 +1,7 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { attributes } from './attributes.ts';
 import { createLogger } from './logger.ts';
+import { idGenerator, spanIdPrefix } from './span-ids.ts';
 
 export type Telemetry = {
   /** Whether spans are recorded and exported. */
@@ -66,6 +67,7 @@ async function start(settings: TelemetrySettings): Promise<Telemetry> {
       }),
     ),
     autoDetectResources: false,
+    idGenerator: idGenerator(spanIdPrefix(settings.serviceName, settings.instanceId)),
     traceExporter: new OTLPTraceExporter({ timeoutMillis: exportMsMax }),
     // Headers are written and read by trace.ts; logs go to stderr, metrics come with an issue of their own.
     textMapPropagator: null,

@@ -39,6 +39,12 @@ export function linkFrom(traceparent: string | null | undefined): Link[] {
   return spanContext === null ? [] : [{ context: spanContext }];
 }
 
+/** Whether both name valid contexts of one trace. */
+export function isSameTrace(left: string | null | undefined, right: string | null | undefined): boolean {
+  const traceId = parseTraceParent(left)?.traceId;
+  return traceId !== undefined && traceId === parseTraceParent(right)?.traceId;
+}
+
 /** Trace and span id of the active span, for logs. */
 export function activeTraceIds(): { trace_id: string; span_id: string } | undefined {
   const spanContext = trace.getSpanContext(context.active());

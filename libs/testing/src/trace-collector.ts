@@ -4,6 +4,8 @@ import { text } from 'node:stream/consumers';
 
 export type CollectedSpan = {
   service: string;
+  /** The process: `service.instance.id`. */
+  instance: string;
   name: string;
   traceId: string;
   spanId: string;
@@ -71,10 +73,12 @@ type OtlpTraces = {
 
 function spansOf(traces: OtlpTraces): CollectedSpan[] {
   return (traces.resourceSpans ?? []).flatMap((ofResource) => {
-    const service = String(record(ofResource.resource?.attributes)['service.name']);
+    const resource = record(ofResource.resource?.attributes);
+    const [service, instance] = [String(resource['service.name']), String(resource['service.instance.id'])];
     return (ofResource.scopeSpans ?? []).flatMap((ofScope) =>
       (ofScope.spans ?? []).map((span) => ({
         service,
+        instance,
         name: span.name,
         traceId: span.traceId,
         spanId: span.spanId,
