@@ -1,0 +1,152 @@
+import { execFile, spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { runIdOf } from '@coppice/contracts';
+import { temporaryFolder, temporaryRepository } from '@coppice/testing';
+import type { TemporaryFolder, TemporaryRepository } from '@coppice/testing';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { whyWithout } from '../support/engines.ts';
+import { Stack } from '../support/stack.ts';
+
+/** A publisher that has nothing of ours and nothing of NATS's: the example in Python, against the real whole. */
+
+const program = path.resolve(import.meta.dirname, '../../examples/python/submit_and_follow.py');
+const runMsMax = 100_000;
+const script = `
+rules:
+  - { when: { contains: slowly }, turns: [{ text: "good\\n", latencyMs: 4000 }] }
+default: { turns: [{ text: "good\\n" }] }
+`;
+
+const withoutPython = await promisify(execFile)('python3', ['-c', 'import sys; assert sys.version_info >= (3, 9)'])
+  .then(() => null)
+  .catch((error: unknown) => `no Python 3.9 or newer in PATH: ${(error as Error).message.split('\n')[0]}`);
+const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
+
+let stack: Stack | undefined;
+let repository: TemporaryRepository | undefined;
+let folder: TemporaryFolder | undefined;
+beforeAll(async () => {
+  if (withoutPython !== null) return;
+  stack = await Stack.start({ engine, script });
+  repository = await temporaryRepository();
+  folder = await temporaryFolder('python');
+}, 180_000);
+afterAll(async () => {
+  await stack?.stop();
+  await repository?.remove();
+  await folder?.remove();
+});
+beforeEach((context) => {
+  if (withoutPython !== null) context.skip(withoutPython);
+});
+
+type Outcome = { exitCode: number | null; out: string[]; err: string[] };
+
+/** Runs the example; `onLine` sees each line of its stdout as it comes. */
+async function run(request: unknown, options: string[] = [], onLine: (line: string) => void = () => {}, password?: string) {
+  if (stack === undefined || folder === undefined) throw new Error('the stack is not up');
+  const { nats } = stack;
+  const [passwordFile, requestFile] = ['password', 'request.json'].map((name) => path.join(folder?.path ?? '', name));
+  await writeFile(passwordFile ?? '', `${password ?? nats.password}\n`, { mode: 0o600 });
+  await writeFile(requestFile ?? '', JSON.stringify(request));
+  const positional = [nats.url, nats.user ?? '', passwordFile ?? '', requestFile ?? ''];
+  const child = spawn('python3', ['-I', program, ...options, ...positional], { timeout: runMsMax });
+  const said: { out: string; err: string } = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const before = said.out.split('\n').length - 1;
+    said.out += text;
+    for (const line of said.out.split('\n').slice(before, -1)) onLine(line);
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said.err += text));
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>();
+  child.on('error', reject).on('close', resolve);
+  const exitCode = await promise;
+  const lines = (text: string) => text.split('\n').filter((line) => line !== '');
+  return { exitCode, out: lines(said.out), err: lines(said.err) } satisfies Outcome;
+}
+
+const request = (requestId: string, rest: object = {}) => ({
+  requestId,
+  repository: repository?.path,
+  baseBranch: 'main',
+  tasks: [
+    {
+      name: requestId,
+      description: `Write ${requestId}`,
+      prompt: 'write',
+      agent: { kind: 'prompt', file: `${requestId}.txt` },
+      model: stack?.model,
+      verify: `test -f ${requestId}.txt`,
+      ...rest,
+    },
+  ],
+});
+
+const states = ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing', 'cleaning', 'merged'];
+/** What was printed, without the times and the commit's id. */
+const told = (lines: string[]) => lines.map((line) => line.split(' ').slice(1, 3).join(' '));
+const wholeLife = (name: string) => [
+  'run-submitted',
+  ...states.map(() => `task-state ${name}:`),
+  `task-ended ${name}:`,
+  'run-ended',
+];
+
+/** Nothing was missed and nothing said twice: as many lines as the stream has events, each kind as often. */
+async function expectWholeLife(requestId: string, outcome: Outcome): Promise<void> {
+  const stored = (await stack?.events(runIdOf('default', requestId))) ?? [];
+  expect(outcome.out.map((line) => line.split(' ').slice(0, 2))).toEqual(
+    stored.map((event) => [event.time, event.type.replace('coppice.', '')]),
+  );
+  expect(told(outcome.out).map((line) => line.replace(/^(run-\w+) .*/, '$1'))).toEqual(wholeLife(requestId));
+  for (const [index, state] of states.entries()) expect(outcome.out[index + 1]).toMatch(new RegExp(` -> ${state}$`));
+  expect(await repository?.show(`${requestId}.txt`)).toBe('good\n');
+}
+
+test('submits a run and follows it to the merge', { timeout: 120_000 }, async () => {
+  const outcome = await run(request('python-one'));
+  expect(outcome).toMatchObject({ exitCode: 0, err: [] });
+  await expectWholeLife('python-one', outcome);
+  // The same request again is the same run: it is told from its beginning.
+  expect(await run(request('python-one'))).toEqual(outcome);
+});
+
+test('by the durable intake, which gives no answer', { timeout: 120_000 }, async () => {
+  const outcome = await run(request('python-intake'), ['--intake']);
+  expect(outcome).toMatchObject({ exitCode: 0, err: [] });
+  await expectWholeLife('python-intake', outcome);
+});
+
+test('the server goes and comes back meanwhile: no event is lost', { timeout: 120_000 }, async () => {
+  let restarted: Promise<void> | undefined;
+  const outcome = await run(request('python-outage', { prompt: 'slowly' }), [], (line) => {
+    if (line.includes('-> working')) restarted ??= stack?.nats.restart();
+  });
+  await restarted;
+  expect(outcome.err.join('\n')).toMatch(/; trying again/);
+  expect(outcome.exitCode).toBe(0);
+  await expectWholeLife('python-outage', outcome);
+});
+
+test('a task that does not land', { timeout: 120_000 }, async () => {
+  const outcome = await run(request('python-bad-proof', { verify: 'exit 3' }));
+  expect(outcome.exitCode).toBe(1);
+  expect(outcome.out.at(-2)).toMatch(/task-ended python-bad-proof: failed verify ended with exit code 3$/);
+});
+
+test.each([[[]], [['--intake']]])('a bad request is told by field (%j)', { timeout: 60_000 }, async (options) => {
+  const outcome = await run(request(`python-refused${options.length}`), ['--bad', ...options]);
+  expect(outcome.exitCode).toBe(2);
+  expect(outcome.err).toEqual([
+    expect.stringMatching(/^refused: invalid-request: run\.submit: tasks\[0\]\.prompt: expected string, received 7/),
+    '  tasks[0].prompt: expected string, received 7',
+    '  tasks[0].colour: expected no such field, received "red"',
+  ]);
+});
+
+test('who may not connect is told at once', { timeout: 60_000 }, async () => {
+  const outcome = await run(request('python-nobody'), [], undefined, 'not the password');
+  expect(outcome).toEqual({ exitCode: 3, out: [], err: ["NATS: 'Authorization Violation'"] });
+});
