@@ -1,0 +1,273 @@
+import { execFile, spawn } from 'node:child_process';
+import { request } from 'node:http';
+import { chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { isolatedGitEnvironment } from '@coppice/testing';
+
+/**
+ * The git and container operations of a task, done with the raw tools one after the other: what the task would cost without Coppice. Hardened alike
+ * as far as one line of the tool goes, and nothing is checked, stored, retried or told.
+ */
+export type RawEngine = 'bubblewrap' | 'docker';
+export type ByHandSettings = {
+  engine: RawEngine;
+  folder: string;
+  repository: string;
+  imagesFolder: string;
+  dockerSocket: string;
+};
+
+const runFile = promisify(execFile);
+const sandboxUid = 10_001;
+
+export class ByHand {
+  readonly #settings: ByHandSettings;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #origin: string;
+  readonly #tasks: string;
+  #number = 0;
+
+  constructor(settings: ByHandSettings) {
+    this.#settings = settings;
+    this.#env = isolatedGitEnvironment(settings.folder);
+    this.#origin = path.join(settings.folder, 'origin.git');
+    this.#tasks = path.join(settings.folder, 'tasks.git');
+  }
+
+  async setUp(): Promise<void> {
+    await this.#git(
+      this.#settings.folder,
+      'clone',
+      '--quiet',
+      '--bare',
+      '--no-local',
+      this.#settings.repository,
+      this.#origin,
+    );
+    await this.#git(this.#settings.folder, 'init', '--quiet', '--bare', this.#tasks);
+    await writeFile(path.join(this.#tasks, 'objects/info/alternates'), `${this.#origin}/objects\n`);
+  }
+
+  /** One task that writes `text` to `file`, from fetch to merge; answers its time in milliseconds, step by step. */
+  async task(file: string, text: string): Promise<{ totalMs: number; steps: Record<string, number> }> {
+    const steps: Record<string, number> = {};
+    const started = performance.now();
+    const step = async <Result>(name: string, work: () => Promise<Result>): Promise<Result> => {
+      const before = performance.now();
+      const result = await work();
+      steps[name] = (steps[name] ?? 0) + performance.now() - before;
+      return result;
+    };
+    const number = this.#number++;
+    const worktree = path.join(this.#settings.folder, `worktree-${number}`);
+    const verify = path.join(this.#settings.folder, `verify-${number}`);
+    const branch = `coppice/by-hand-${number}`;
+    const base = await step('prepare', () => this.#prepare(worktree, branch));
+    await step('write', () => this.#sandbox(worktree, `mkdir -p "$(dirname '${file}')" && cat > '${file}'`, text));
+    const commit = await step('commit', () => this.#commit(branch, base, file, text));
+    const merged = await step('merge', () => this.#merge(commit, verify));
+    await step('verify', () => this.#sandbox(verify, 'true', ''));
+    await step('land', () => this.#land(merged));
+    await step('clean', () => this.#clean(worktree, verify, branch));
+    return { totalMs: performance.now() - started, steps };
+  }
+
+  async #prepare(worktree: string, branch: string): Promise<string> {
+    await this.#git(this.#origin, 'fetch', '--quiet', this.#settings.repository, '+refs/heads/main:refs/heads/main');
+    const base = await this.#git(this.#origin, 'rev-parse', 'refs/heads/main');
+    await this.#git(this.#tasks, 'worktree', 'add', '--quiet', '--no-checkout', '-b', branch, worktree, base);
+    await this.#git(worktree, 'read-tree', '-u', '--reset', 'HEAD');
+    await this.#give(worktree);
+    return base;
+  }
+
+  async #give(folder: string): Promise<void> {
+    await runFile('chown', ['-R', `${sandboxUid}:${sandboxUid}`, folder]);
+  }
+
+  async #commit(branch: string, base: string, file: string, text: string): Promise<string> {
+    const stream = [
+      `commit refs/heads/${branch}`,
+      'committer By Hand <by@hand.invalid> 1750000000 +0000',
+      'data 12',
+      'feat: a file',
+      `from ${base}`,
+      `M 100644 inline ${file}`,
+      `data ${Buffer.byteLength(text)}`,
+      text,
+      '',
+    ].join('\n');
+    await this.#git(this.#tasks, { input: stream }, 'fast-import', '--quiet', '--force');
+    return this.#git(this.#tasks, 'rev-parse', `refs/heads/${branch}`);
+  }
+
+  async #merge(commit: string, verify: string): Promise<string> {
+    await this.#git(this.#origin, 'fetch', '--quiet', this.#settings.repository, '+refs/heads/main:refs/heads/main');
+    const tip = await this.#git(this.#origin, 'rev-parse', 'refs/heads/main');
+    const tree = (await this.#git(this.#tasks, 'merge-tree', '--write-tree', tip, commit)).split('\n')[0] ?? '';
+    const merged = await this.#git(this.#tasks, 'commit-tree', '-p', tip, '-p', commit, '-m', 'merge', tree);
+    await this.#git(this.#tasks, 'update-ref', 'refs/heads/merged', merged);
+    await mkdir(verify);
+    const index = { env: { GIT_INDEX_FILE: `${verify}.index`, GIT_WORK_TREE: verify } };
+    await this.#git(this.#tasks, index, 'read-tree', '-u', '--reset', tree);
+    await this.#give(verify);
+    return merged;
+  }
+
+  async #land(merged: string): Promise<void> {
+    await this.#git(this.#settings.repository, 'fetch', '--quiet', this.#tasks, 'refs/heads/merged');
+    await this.#git(this.#settings.repository, 'merge', '--quiet', '--ff-only', merged);
+  }
+
+  async #clean(worktree: string, verify: string, branch: string): Promise<void> {
+    await this.#git(this.#tasks, 'worktree', 'remove', '--force', worktree);
+    await this.#git(this.#tasks, 'branch', '--quiet', '-D', branch);
+    await rm(verify, { recursive: true, force: true });
+  }
+
+  async #git(cwd: string, ...parts: (string | { input?: string; env?: Record<string, string> })[]): Promise<string> {
+    const options = parts.filter((part) => typeof part !== 'string');
+    const input = options.find((option) => option.input !== undefined)?.input;
+    const env = { ...this.#env, ...options.find((option) => option.env !== undefined)?.env };
+    const safe = ['-c', 'safe.directory=*', '-c', 'gc.auto=0'];
+    const args = [...safe, ...parts.filter((part) => typeof part === 'string')];
+    return runProgram('git', args, { cwd, env, input: input ?? '' });
+  }
+
+  async #sandbox(workspace: string, shell: string, input: string): Promise<void> {
+    if (this.#settings.engine === 'bubblewrap') await this.#bubblewrap(workspace, shell, input);
+    else await this.#docker(workspace, shell, input);
+  }
+
+  async #bubblewrap(workspace: string, shell: string, input: string): Promise<void> {
+    const image = await this.#rootfs();
+    const uid =
+      process.getuid?.() === 0
+        ? ['setpriv', '--reuid', `${sandboxUid}`, '--regid', `${sandboxUid}`, '--clear-groups']
+        : [];
+    const bwrap = process.env['COPPICE_BWRAP'] ?? 'bwrap';
+    const view = [
+      '--unshare-all',
+      '--die-with-parent',
+      '--new-session',
+      '--cap-drop',
+      'ALL',
+      '--clearenv',
+      '--setenv',
+      'PATH',
+      '/usr/bin:/bin',
+    ];
+    const mounts = [
+      '--ro-bind',
+      image,
+      '/',
+      '--proc',
+      '/proc',
+      '--ro-bind',
+      '/proc/sys',
+      '/proc/sys',
+      '--dev',
+      '/dev',
+      '--tmpfs',
+      '/tmp',
+    ];
+    const words = [
+      ...uid,
+      bwrap,
+      ...view,
+      ...mounts,
+      '--bind',
+      workspace,
+      '/workspace',
+      '--chdir',
+      '/workspace',
+      '/bin/sh',
+      '-c',
+      shell,
+    ];
+    await runProgram(words[0] ?? '', words.slice(1), { cwd: '/', env: process.env, input });
+  }
+
+  async #rootfs(): Promise<string> {
+    const names = (await readdir(this.#settings.imagesFolder)).filter((name) => /^agent-runtime-[0-9a-f]+$/.test(name));
+    const newest = names.at(-1);
+    if (newest === undefined) throw new Error('no root file system there yet');
+    return path.join(this.#settings.imagesFolder, newest);
+  }
+
+  /** The engine's own API over its socket: create, start, wait, remove. */
+  async #docker(workspace: string, shell: string, input: string): Promise<void> {
+    // The API takes standard input by a hijacked connection; a file beside the workspace is the shorter way, and no slower.
+    if (input !== '')
+      await writeFile(path.join(workspace, '.input'), input).then(() =>
+        chown(path.join(workspace, '.input'), sandboxUid, sandboxUid),
+      );
+    const command = input === '' ? shell : `( ${shell} ) < .input && rm .input`;
+    const created = await this.#engine('POST', '/containers/create', {
+      Image: 'coppice/agent-runtime',
+      Cmd: ['/bin/sh', '-c', command],
+      User: `${sandboxUid}:${sandboxUid}`,
+      WorkingDir: '/workspace',
+      HostConfig: {
+        Mounts: [{ Type: 'bind', Source: workspace, Target: '/workspace' }],
+        NetworkMode: 'none',
+        CapDrop: ['ALL'],
+        SecurityOpt: ['no-new-privileges'],
+        ReadonlyRootfs: true,
+        Tmpfs: { '/tmp': 'size=64m' },
+        Memory: 2 * 1024 ** 3,
+        PidsLimit: 512,
+      },
+    });
+    const id = String((created as { Id?: unknown }).Id);
+    await this.#engine('POST', `/containers/${id}/start`);
+    const { StatusCode: status } = (await this.#engine('POST', `/containers/${id}/wait`)) as { StatusCode: number };
+    await this.#engine('DELETE', `/containers/${id}?force=true`);
+    if (status !== 0) throw new Error(`a command by hand ended with ${status}: ${command}`);
+  }
+
+  #engine(method: string, target: string, body?: object): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const options = {
+        socketPath: this.#settings.dockerSocket,
+        method,
+        path: `/v1.41${target}`,
+        headers: { 'content-type': 'application/json' },
+      };
+      const call = request(options, (response) => {
+        let text = '';
+        response.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
+        response.on('end', () => {
+          if ((response.statusCode ?? 500) >= 400)
+            reject(new Error(`${method} ${target}: ${response.statusCode} ${text}`));
+          else resolve(text === '' ? {} : JSON.parse(text));
+        });
+      });
+      call.on('error', reject);
+      call.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+}
+
+function runProgram(
+  program: string,
+  args: string[],
+  options: { cwd: string; env: NodeJS.ProcessEnv; input: string },
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: options.cwd, env: options.env, stdio: 'pipe' });
+    const [out, errors]: [Buffer[], Buffer[]] = [[], []];
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (code === 0) resolve(Buffer.concat(out).toString('utf8').trim());
+      else reject(new Error(`${program} ${args.join(' ')}: ${code} ${Buffer.concat(errors).toString('utf8')}`));
+    });
+    child.stdin.on('error', () => {
+      // A program that reads no input ends its pipe; its exit code tells the rest.
+    });
+    child.stdin.end(options.input);
+  });
+}

@@ -1,0 +1,19 @@
+/** How benchmarks speak: lines for people on standard output, ratios before absolute figures. */
+export const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+export function median(values: number[]): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
+}
+
+/** Each name with its figure and its share of the sum. */
+export function shares(steps: Record<string, number>): string {
+  const sum = Object.values(steps).reduce((total, value) => total + value, 0);
+  return Object.entries(steps)
+    .map(([name, value]) => `${name} ${Math.round(value)} ms (${Math.round((100 * value) / sum)} %)`)
+    .join(', ');
+}

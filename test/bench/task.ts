@@ -1,0 +1,138 @@
+import { chmod, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { temporaryFolder, temporaryRepository } from '@coppice/testing';
+import { Stack } from '../support/stack.ts';
+import { ByHand } from './by-hand.ts';
+import type { RawEngine } from './by-hand.ts';
+import { median, print } from './report.ts';
+
+/**
+ * What Coppice adds to a task: the time of one whose model answers at once, from request to merged, against the same operations done by hand in the
+ * same run, in turns; where the time goes; and tasks a second with 1, 8 and 32 at once.
+ */
+export type TaskBenchSettings = { engines: RawEngine[]; rounds: number; files: number };
+
+const repositoryRoot = path.resolve(import.meta.dirname, '../..');
+const script = 'default: { turns: [{ text: "good\\n" }] }';
+
+export type TaskBenchResult = {
+  engine: RawEngine;
+  rounds: number;
+  coppiceMs: number;
+  byHandMs: number;
+  ratio: number;
+  steps: Record<string, number>;
+  byHandSteps: Record<string, number>;
+  tasksPerSecond: Record<string, number>;
+};
+
+export async function benchTask(settings: TaskBenchSettings): Promise<TaskBenchResult[]> {
+  const results: TaskBenchResult[] = [];
+  for (const engine of settings.engines) results.push(await benchEngine(engine, settings));
+  return results;
+}
+
+async function benchEngine(engine: RawEngine, { rounds, files }: TaskBenchSettings): Promise<TaskBenchResult> {
+  await using stack = await Stack.start({ engine, script, environment: { COPPICE_LOST_AFTER_MS: '15000' } });
+  await using ours = await temporaryRepository({ files: project(files) });
+  await using theirs = await temporaryRepository({ files: project(files) });
+  await using folder = await temporaryFolder('by-hand');
+  // A sandbox's user finds its own folders below.
+  await chmod(folder.path, 0o711);
+  const byHand = new ByHand({
+    engine,
+    folder: folder.path,
+    repository: theirs.path,
+    imagesFolder: path.join(repositoryRoot, '.cache/images'),
+    dockerSocket: process.env['COPPICE_DOCKER_SOCKET'] ?? '/var/run/docker.sock',
+  });
+  await runTask(stack, ours.path, 'warm-up.txt');
+  await byHand.setUp();
+  await byHand.task('warm-up.txt', 'good\n');
+  const coppice: { totalMs: number; steps: Record<string, number> }[] = [];
+  const hand: { totalMs: number; steps: Record<string, number> }[] = [];
+  for (let round = 0; round < rounds; round++) {
+    coppice.push(await runTask(stack, ours.path, `file-${round}.txt`));
+    hand.push(await byHand.task(`file-${round}.txt`, 'good\n'));
+    print(
+      `${engine}, round ${round + 1} of ${rounds}: ${Math.round(coppice.at(-1)?.totalMs ?? 0)} ms, by hand ${Math.round(hand.at(-1)?.totalMs ?? 0)} ms`,
+    );
+  }
+  const tasksPerSecond: Record<string, number> = {};
+  for (const atOnce of [1, 8, 32]) tasksPerSecond[String(atOnce)] = await throughput(stack, ours.path, atOnce);
+  const coppiceMs = median(coppice.map(({ totalMs }) => totalMs));
+  const byHandMs = median(hand.map(({ totalMs }) => totalMs));
+  return {
+    engine,
+    rounds,
+    coppiceMs,
+    byHandMs,
+    ratio: median(coppice.map(({ totalMs }, index) => totalMs / (hand[index]?.totalMs ?? Number.NaN))),
+    steps: medians(coppice.map(({ steps }) => steps)),
+    byHandSteps: medians(hand.map(({ steps }) => steps)),
+    tasksPerSecond,
+  };
+}
+
+const project = (files: number): Record<string, string> =>
+  Object.fromEntries(
+    Array.from({ length: files }, (_, index) => [`src/${index % 50}/file-${index}.txt`, `line ${index}\n`.repeat(20)]),
+  );
+
+const task = (name: string, file: string, model: string) => ({
+  name,
+  description: `Write ${file}`,
+  prompt: 'write',
+  agent: { kind: 'prompt', file },
+  model,
+  verify: 'true',
+});
+
+async function runTask(
+  stack: Stack,
+  repository: string,
+  file: string,
+): Promise<{ totalMs: number; steps: Record<string, number> }> {
+  const started = Date.now();
+  const { runId, tasks } = await stack.submit({
+    repository,
+    baseBranch: 'main',
+    tasks: [task('one', file, stack.model)],
+  });
+  const taskId = tasks[0]?.taskId ?? '';
+  await stack.reached(runId, taskId, 'merged');
+  const steps: Record<string, number> = {};
+  let [since, state] = [started, 'submit'];
+  for (const event of await stack.events(runId)) {
+    if (event.type !== 'coppice.task-state') continue;
+    const at = Date.parse(event.time);
+    steps[state] = at - since;
+    [since, state] = [at, event.data.to];
+  }
+  return { totalMs: since - started, steps };
+}
+
+/** From the request to the last merge, with as many tasks as are at work at once, at least eight. */
+async function throughput(stack: Stack, repository: string, atOnce: number): Promise<number> {
+  const count = Math.max(8, atOnce);
+  const tasks = Array.from({ length: count }, (_, index) =>
+    task(`t${index}`, `many-${atOnce}-${index}.txt`, stack.model),
+  );
+  const started = performance.now();
+  const { runId } = await stack.submit({ repository, baseBranch: 'main', concurrency: atOnce, tasks });
+  const run = await stack.ended(runId, 600_000);
+  if (run.state !== 'succeeded') throw new Error(`a task failed: ${JSON.stringify(run.tasks)}`);
+  const perSecond = (count * 1_000) / (performance.now() - started);
+  print(`${atOnce} at once: ${perSecond.toFixed(2)} tasks a second`);
+  return perSecond;
+}
+
+function medians(samples: Record<string, number>[]): Record<string, number> {
+  const names = [...new Set(samples.flatMap((sample) => Object.keys(sample)))];
+  return Object.fromEntries(names.map((name) => [name, median(samples.map((sample) => sample[name] ?? 0))]));
+}
+
+export async function writeResults(file: string, results: unknown): Promise<void> {
+  await rm(file, { force: true });
+  await writeFile(file, `${JSON.stringify(results, null, 2)}\n`);
+}
