@@ -78,7 +78,7 @@ const request = (requestId: string, rest: object = {}) => ({
       prompt: 'write',
       agent: { kind: 'prompt', file: `${requestId}.txt` },
       model: stack?.model,
-      verify: `test -f ${requestId}.txt`,
+      verify: 'ls *.txt',
       ...rest,
     },
   ],

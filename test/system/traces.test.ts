@@ -1,0 +1,241 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runIdOf, subjects, taskIdOf } from '@coppice/contracts';
+import { eventually, startTraceCollector, temporaryRepository } from '@coppice/testing';
+import type { CollectedSpan, TemporaryRepository, TraceCollector } from '@coppice/testing';
+import { spanIdPrefix, startTelemetry, withSpan } from '@coppice/telemetry';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { whyWithout } from '../support/engines.ts';
+import { Stack, serviceNames } from '../support/stack.ts';
+import type { ServiceName } from '../support/stack.ts';
+
+/**
+ * One trace for a run, every hop in it: read from the spans that the services export while three runs go.
+ *
+ * `first` is submitted by this process, which exports spans too; `second`, at the same time and onto the same branch, by the durable intake from
+ * a publisher that exports none, in a trace of its own; `broken` lives through a SIGKILL of the gateway and of the orchestrator.
+ * What is asserted of spans that are missing: every process that was not killed is ended by SIGTERM, which flushes; a span id tells its
+ * process; so each parent that nobody exported must be of a killed process, by its id, and there are no more of them than can be under
+ * way or not yet exported at one moment.
+ */
+
+const script = `
+rules:
+  - { when: { contains: slowly }, turns: [{ text: "good\\n", latencyMs: 2500 }] }
+default: { turns: [{ text: "good\\n", latencyMs: 200 }] }
+`;
+const publisher = 'publisher';
+const foreign = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
+/** Spans are exported every 100 ms here: of one task, that many at most are begun or waiting to be sent. */
+const lostSpansMax = 40;
+const runMsMax = 120_000;
+
+type Run = { runId: string; traceId: string; spans: CollectedSpan[] };
+let first: Run;
+let second: Run;
+let broken: Run;
+let all: readonly CollectedSpan[];
+const killed: { name: ServiceName; instance: string }[] = [];
+
+beforeAll(async () => {
+  const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
+  await using collector = await startTraceCollector();
+  for (const [name, value] of Object.entries(collector.environment)) vi.stubEnv(name, value);
+  const telemetry = await startTelemetry({ serviceName: publisher, instanceId: 'test' });
+  const stack = await Stack.start({ engine, script, environment: collector.environment });
+  try {
+    await using repository = await temporaryRepository({ files: { 'check.sh': 'sleep 0.3; ls *.txt\n' } });
+    await submitAll(stack, repository);
+  } finally {
+    await stack.stop();
+    await telemetry.shutdown();
+  }
+  all = await settled(collector);
+  for (const run of [first, second, broken]) run.spans = all.filter((span) => span.traceId === run.traceId);
+}, 400_000);
+afterAll(() => void vi.unstubAllEnvs());
+
+async function submitAll(stack: Stack, repository: TemporaryRepository): Promise<void> {
+  const request = (name: string, prompt = 'write') => ({
+    requestId: name,
+    repository: repository.path,
+    baseBranch: 'main',
+    defaults: { model: stack.model },
+    tasks: [
+      {
+        name,
+        description: `Write ${name}`,
+        prompt,
+        agent: { kind: 'prompt', file: `${name}.txt` },
+        verify: 'sh check.sh',
+        limits: { time: '10m' },
+      },
+    ],
+  });
+  const submit = (name: string, prompt?: string) =>
+    withSpan('submit', {}, async (span) => {
+      const { runId } = await stack.submit(request(name, prompt));
+      return { runId, traceId: span.spanContext().traceId, spans: [] };
+    });
+
+  const traceparent = `00-${foreign.traceId}-${foreign.spanId}-01`;
+  [first] = await Promise.all([
+    submit('first'),
+    stack.bus.publish(subjects.intake('default'), request('second'), { headers: { traceparent } }),
+  ]);
+  second = { runId: runIdOf('default', 'second'), traceId: foreign.traceId, spans: [] };
+  await succeeded(stack, first.runId);
+  await eventually(async () => stack.run(second.runId));
+  await succeeded(stack, second.runId);
+
+  broken = await submit('broken', 'slowly');
+  const taskId = taskIdOf(broken.runId, 'broken');
+  await eventually(async () => (await stack.asked()).some((line) => line.taskId === taskId));
+  // Long enough for the span of ordering the turn to be exported, so that what is missing is what was under way.
+  await sleep(500);
+  await killAndRestart(stack, 'llm-gateway');
+  await stack.reached(broken.runId, taskId, 'verifying');
+  await killAndRestart(stack, 'orchestrator');
+  await succeeded(stack, broken.runId);
+}
+
+async function succeeded(stack: Stack, runId: string): Promise<void> {
+  expect((await stack.ended(runId, runMsMax)).state).toBe('succeeded');
+}
+
+async function killAndRestart(stack: Stack, name: ServiceName): Promise<void> {
+  killed.push({ name, instance: `node-1-${stack.processId(name)}` });
+  await stack.killAndRestart(name);
+}
+
+/** Everybody has exported; what is still on its way into the collector's list comes within a moment. */
+async function settled(collector: TraceCollector): Promise<readonly CollectedSpan[]> {
+  for (let before = -1; before !== collector.spans.length; await sleep(300)) before = collector.spans.length;
+  return collector.spans;
+}
+
+const byId = (spans: readonly CollectedSpan[]) => new Map(spans.map((span) => [span.spanId, span]));
+
+/** Parents that nobody exported, with the names of the spans that name them. */
+function missingParents(spans: readonly CollectedSpan[]): Map<string, string[]> {
+  const known = byId(spans);
+  const missing = new Map<string, string[]>();
+  for (const { parentSpanId, name } of spans) {
+    if (parentSpanId === undefined || known.has(parentSpanId)) continue;
+    missing.set(parentSpanId, [...(missing.get(parentSpanId) ?? []), name]);
+  }
+  return missing;
+}
+
+/** Every hop of a task, by the service that makes its span and the span's name. */
+const hops = [
+  ['orchestrator', 'process create coppice.actor.run'],
+  ['orchestrator', 'process coppice.cmd.orchestrator.*.create-tasks'],
+  ['orchestrator', 'process create coppice.actor.task'],
+  ['orchestrator', 'process event coppice.actor.task'],
+  ['worktree-service', 'process coppice.cmd.worktree-service.*.prepare'],
+  ['container-service', 'process coppice.cmd.container-service.*.create'],
+  ['llm-gateway', 'process coppice.cmd.llm-gateway.*.turn'],
+  ['llm-gateway', 'chat plan.yaml'],
+  ['container-service', 'process coppice.cmd.container-service.*.write'],
+  ['container-service', 'process coppice.cmd.container-service.*.remove'],
+  ['worktree-service', 'process coppice.cmd.worktree-service.*.commit'],
+  ['worktree-service', 'process coppice.cmd.worktree-service.*.prepare-merge'],
+  ['container-service', 'process coppice.cmd.container-service.*.run'],
+  ['orchestrator', 'process result coppice.actor.task'],
+  ['worktree-service', 'process coppice.cmd.worktree-service.*.land'],
+  ['worktree-service', 'process coppice.cmd.worktree-service.*.remove'],
+  ['orchestrator', 'process event coppice.actor.run'],
+] as const;
+const submitHops = [
+  [publisher, 'submit'],
+  [publisher, 'call coppice.api.*.run.submit'],
+  ['orchestrator', 'serve coppice.api.*.run.submit'],
+  ['orchestrator', 'call coppice.call.worktree-service.inspect'],
+  ['worktree-service', 'serve coppice.call.worktree-service.inspect'],
+] as const;
+const intakeHops = [['orchestrator', 'process coppice.intake.*.run'], ...submitHops.slice(3)] as const;
+
+function expectHops(run: Run, expected: readonly (readonly [string, string])[]): void {
+  const seen = new Set(run.spans.map(({ service, name }) => `${service}: ${name}`));
+  expect(expected.map(([service, name]) => `${service}: ${name}`).filter((hop) => !seen.has(hop))).toEqual([]);
+}
+
+test('a whole run is one trace from its publisher on, with every hop in it and no orphan', () => {
+  expectHops(first, [...submitHops, ...hops]);
+  expect(missingParents(first.spans)).toEqual(new Map());
+  const roots = first.spans.filter((span) => span.parentSpanId === undefined);
+  expect(roots.map(({ service, name }) => [service, name])).toEqual([[publisher, 'submit']]);
+});
+
+test('so is one by the intake, from a publisher of its own, though it lands in turn with the other', () => {
+  expectHops(second, [...intakeHops, ...hops]);
+  expect([...missingParents(second.spans).keys()]).toEqual([foreign.spanId]);
+  // Each landed once, in its own trace.
+  for (const { spans } of [first, second]) {
+    const landings = spans.filter((span) => span.name.endsWith('worktree-service.*.land'));
+    expect(landings).toHaveLength(1);
+  }
+});
+
+test('what a span says of its run is what its trace is of', () => {
+  for (const run of [first, second, broken]) {
+    const saying = all.filter((span) => span.attributes['coppice.run.id'] === run.runId);
+    expect(saying.length).toBeGreaterThan(0);
+    expect(saying.filter((span) => span.traceId !== run.traceId)).toEqual([]);
+  }
+});
+
+test('no service begins a trace: whatever it does, somebody asked for', () => {
+  const roots = all.filter((span) => span.parentSpanId === undefined && span.service !== publisher);
+  expect(roots.map(({ service, name }) => `${service}: ${name}`)).toEqual([]);
+});
+
+test('the wait in the queue is on every span of a message', () => {
+  const consumed = all.filter((span) => span.name.startsWith('process '));
+  expect(consumed.length).toBeGreaterThan(50);
+  const waits = consumed.map((span) => span.attributes['coppice.queue.wait_ms']);
+  expect(waits.filter((wait) => typeof wait !== 'number' || wait < 0 || wait > runMsMax)).toEqual([]);
+});
+
+test('the call of the model is told in the words of the GenAI conventions', () => {
+  const chat = first.spans.find((span) => span.service === 'llm-gateway' && span.name.startsWith('chat '));
+  expect(chat?.attributes).toMatchObject({
+    'gen_ai.operation.name': 'chat',
+    'gen_ai.provider.name': 'scripted',
+    'gen_ai.response.finish_reasons': ['stop'],
+  });
+  expect(byId(all).get(chat?.parentSpanId ?? '')?.name).toBe('process coppice.cmd.llm-gateway.*.turn');
+});
+
+test('a name of a span holds no id', () => {
+  const names = [...new Set(all.map((span) => span.name))];
+  const ids = /[rt][a-z2-7]{16}|_[a-z0-9]+_|[0-9a-f]{8}|node-1|default|\d{3}/;
+  expect(names.filter((name) => ids.test(name))).toEqual([]);
+  expect(names.length).toBeLessThan(50);
+});
+
+test('all four services took part', () => {
+  for (const name of serviceNames) expect(first.spans.some((span) => span.service === name)).toBe(true);
+});
+
+test('a run in which processes were killed is one trace; each missing parent is a span of a killed process', () => {
+  expectHops(broken, [...submitHops, ...hops]);
+  const prefixes = killed.map(({ name, instance }) => spanIdPrefix(name, instance));
+  // The ones that were killed are known by what they had exported.
+  for (const { instance } of killed) expect(all.filter((span) => span.instance === instance).length).toBeGreaterThan(0);
+  const missing = missingParents(broken.spans);
+  console.log(`missing parents after two kills: ${JSON.stringify([...missing.values()])}`);
+  expect([...missing].filter(([spanId]) => !prefixes.includes(spanId.slice(0, prefixes[0]?.length)))).toEqual([]);
+  expect(missing.size).toBeLessThanOrEqual(lostSpansMax);
+  const roots = broken.spans.filter((span) => span.parentSpanId === undefined);
+  expect(roots.map(({ service, name }) => [service, name])).toEqual([[publisher, 'submit']]);
+});
+
+test('what was done again is a child of whoever ordered it, and says that it repeats', () => {
+  const turns = broken.spans.filter((span) => span.name === 'process coppice.cmd.llm-gateway.*.turn');
+  const again = turns.find((span) => span.attributes['coppice.claim.taken_over'] === true);
+  expect(again?.attributes['coppice.delivery.count']).toBeGreaterThan(1);
+  const ordered = byId(all).get(again?.parentSpanId ?? '');
+  expect(ordered).toMatchObject({ service: 'orchestrator', traceId: broken.traceId });
+  expect(again?.links).toEqual([{ traceId: broken.traceId, spanId: ordered?.spanId }]);
+});
