@@ -1,13 +1,18 @@
 /** The command line: what can be typed, and which function does it. The only importer of commander. */
-import { tenantSchema } from '@coppice/contracts';
+import { mergeModeSchema, tenantSchema } from '@coppice/contracts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { actCommand, cancelCommand, diffCommand } from './commands/acting.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { listCommand, showCommand } from './commands/listing.ts';
+import { logsCommand } from './commands/logs.ts';
+import { pullCommand } from './commands/pull.ts';
+import { replayCommand } from './commands/replay.ts';
 import { runCommand } from './commands/run.ts';
+import type { RunSource } from './commands/run.ts';
 import type { Session } from './commands/session.ts';
 import { downCommand, upCommand } from './commands/stack.ts';
 import { watchCommand } from './commands/watch.ts';
-import { describeFailure } from './errors.ts';
+import { CliError, describeFailure } from './errors.ts';
 import { exitCodes, exitCodesHelp } from './exit-codes.ts';
 import { plainText } from './output/text.ts';
 import { engineChoices } from './stack/services.ts';
@@ -16,17 +21,25 @@ import type { EngineChoice } from './stack/services.ts';
 const examples = `Examples:
   coppice run plan.yaml                start the run that plan.yaml describes and watch it
   coppice run plan.yaml --detach       only start it
+  coppice run --prompt "Fix the crash on an empty file" --model openai/gpt-5 --verify "npm test"
+                                       one task in the repository and on the branch where you are
   coppice watch r5xk                   watch it again; "r5xk" is a unique beginning of its id
   coppice show r5xk/changelog          a task of it: state, reason, commits, end of its log
+  coppice logs r5xk/changelog -f       what its agent says and does
   coppice diff r5xk/changelog          what the task changed
+  coppice pull r5xk/changelog          its commit as a branch of your repository
   coppice approve r5xk/changelog       let a change land that waits for approval
   coppice ls --json                    runs as JSON lines, for scripts
+  coppice doctor                       what is missing here, and how to mend it
   coppice down                         stop the stack; unfinished runs go on at the next start`;
 
 const environmentHelp = `Environment:
   COPPICE_HOME                         where the embedded stack keeps its state
                                        (else $XDG_STATE_HOME/coppice or ~/.local/state/coppice)
   NATS_URL, NATS_USER, NATS_PASSWORD   use the stack at that NATS server; none is started then
+  OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
+  COPPICE_OPENAI_PROVIDERS             more of them: ollama=http://127.0.0.1:11434/v1,…
+                                       (their keys: COPPICE_OPENAI_KEY_<NAME>)
   NO_COLOR                             no colours`;
 
 const idHelp = 'ID is the id of a run (r…) or task (t…), a unique beginning of it, or run/name.';
@@ -60,6 +73,7 @@ function build(session: Session, done: (exitCode: number) => void): Command {
   const current = (): Session => ({ ...session, tenant: program.opts<{ tenant: string }>().tenant });
   addStackCommands(program, current, done);
   addRunCommands(program, current, done);
+  addLookingCommands(program, current, done);
   addTaskCommands(program, current, done);
   return program;
 }
@@ -91,26 +105,59 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .action(async () => done(await downCommand(current())));
 }
 
+type RunOptions = {
+  requestId?: string;
+  detach?: boolean;
+  json?: boolean;
+  engine: EngineChoice;
+  prompt?: string;
+  model?: string;
+  verify?: string | false;
+  merge?: string;
+  name?: string;
+  description?: string;
+  base?: string;
+  type?: string;
+  time?: string;
+  write?: string;
+};
+/** What only a run without a file is told by options; a file says it itself. */
+const promptOptionNames = ['model', 'verify', 'merge', 'name', 'description', 'base', 'type', 'time', 'write'] as const;
+
 function addRunCommands(program: Command, current: Current, done: Done): void {
   program
     .command('run')
-    .description('start the run that a file describes, and watch it until it is over or needs you')
-    .argument('<file>', 'the run file (YAML)')
+    .description(
+      'start the run that a file describes, or one task by --prompt, and watch it until it is over or needs you',
+    )
+    .argument('[file]', 'the run file (YAML)')
+    .option('--prompt <text>', 'no file: this one task, in the current repository and branch')
+    .option('--model <provider/model>', 'with --prompt: who does it')
+    .option('--verify <command>', 'with --prompt: its exit code 0 proves the task')
+    .option('--no-verify', 'with --prompt: nothing is proven')
+    .addOption(
+      new Option(
+        '--merge <mode>',
+        'with --prompt: auto lands when verified, manual waits, branch pushes a branch',
+      ).choices(mergeModeSchema.options),
+    )
+    .option('--name <name>', "with --prompt: the task's name (default: from the description)")
+    .option('--description <line>', "with --prompt: the commit's subject (default: the prompt's first line)")
+    .option('--base <branch>', 'with --prompt: where it starts and lands (default: the current branch)')
+    .option('--type <type>', 'with --prompt: of the commit, such as fix (default: feat)')
+    .option('--time <duration>', 'with --prompt: its time limit, such as 10m (default: 30m)')
+    .option('--write <path>', 'with --prompt: no agent; the model is asked once, its answer written to this file')
     .option('--request-id <text>', 'the same id is the same run, however often started (default: a new one)')
     .option('--detach', "don't watch", false)
     .addOption(engine())
     .addOption(json())
     .addHelpText('after', `\nCtrl-C detaches; the run goes on.\n\n${exitCodesHelp}`)
-    .action(
-      async (file: string, options: { requestId?: string; detach?: boolean; json?: boolean; engine: EngineChoice }) =>
-        done(
-          await runCommand(current(), file, {
-            ...options,
-            detach: options.detach === true,
-            json: options.json === true,
-          }),
-        ),
-    );
+    .action(async (file: string | undefined, options: RunOptions) => {
+      const { requestId, detach, json: asJson, engine: engineChoice } = options;
+      const source = runSource(file, options);
+      const rest = { detach: detach === true, json: asJson === true, engine: engineChoice };
+      done(await runCommand(current(), source, { ...rest, ...(requestId === undefined ? {} : { requestId }) }));
+    });
   program
     .command('ls')
     .description('runs, newest first')
@@ -119,10 +166,44 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
     .action(async (options: { limit: number; json?: boolean }) =>
       done(await listCommand(current(), { limit: options.limit, json: options.json === true })),
     );
+  program
+    .command('watch')
+    .description('follow a run or task until it is over or needs you; without ID all runs; Ctrl-C detaches')
+    .argument('[id]', idHelp)
+    .addOption(json())
+    .action(async (id: string | undefined, options: { json?: boolean }) =>
+      done(await watchCommand(current(), id, { json: options.json === true })),
+    );
+  program
+    .command('doctor')
+    .description('what Coppice needs and finds here, with the fix for what is missing')
+    .addOption(json())
+    .action(async (options: { json?: boolean }) =>
+      done(await doctorCommand(current(), { json: options.json === true })),
+    );
+}
+
+/** @throws CliError for options that don't go together. */
+function runSource(file: string | undefined, options: RunOptions): RunSource {
+  const { prompt, write, ...rest } = options;
+  if (prompt !== undefined && file === undefined) return { kind: 'prompt', prompt, file: write, ...rest };
+  if (prompt !== undefined) throw new CliError(exitCodes.badInput, 'either a run file or --prompt, not both');
+  if (file === undefined) throw new CliError(exitCodes.badInput, "missing required argument 'file', or --prompt TEXT");
+  const stray = promptOptionNames.find((name) => options[name] !== undefined);
+  if (stray === undefined) return { kind: 'file', file };
+  const typed = options[stray] === false ? `no-${stray}` : stray;
+  throw new CliError(exitCodes.badInput, `--${typed} goes with --prompt; of a run file it is a field`);
+}
+
+function addLookingCommands(program: Command, current: Current, done: Done): void {
   for (const [name, description, command] of [
     ['show', 'a run with its tasks, or a task with everything that is known of it', showCommand],
-    ['watch', 'follow a run or task until it is over or needs you; Ctrl-C detaches', watchCommand],
     ['diff', "a task's change as a patch", diffCommand],
+    [
+      'replay',
+      "run a task's agent again, offline, against its recorded turns: same, or the first difference",
+      replayCommand,
+    ],
   ] as const) {
     program
       .command(name)
@@ -133,6 +214,25 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
         done(await command(current(), id, { json: options.json === true })),
       );
   }
+  program
+    .command('logs')
+    .description("what a task's agent says and does, and what its commands print")
+    .argument('<id>', idHelp)
+    .option('-f, --follow', 'go on until the task is over or needs you', false)
+    .addOption(json())
+    .action(async (id: string, options: { follow: boolean; json?: boolean }) =>
+      done(await logsCommand(current(), id, { follow: options.follow, json: options.json === true })),
+    );
+  program
+    .command('pull')
+    .description("fetch a task's work as a branch of your repository; what is checked out stays as it is")
+    .argument('<id>', idHelp)
+    .option('--branch <name>', "the branch to make (default: the task's own name for it)")
+    .option('--into <path>', "a repository (default: the current one, which must be the run's)")
+    .addOption(json())
+    .action(async (id: string, options: { branch?: string; into?: string; json?: boolean }) =>
+      done(await pullCommand(current(), id, { ...options, json: options.json === true })),
+    );
 }
 
 function addTaskCommands(program: Command, current: Current, done: Done): void {

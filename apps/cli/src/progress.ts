@@ -8,6 +8,8 @@ export type TaskProgress = {
   state: TaskState;
   reason: string | null;
   landedCommit: string | null;
+  /** What its agent does now; null where that isn't known, or no agent is at work. */
+  doing: string | null;
   /** When it left `waiting`, and when it ended; milliseconds since 1970. */
   startedAt: number | null;
   endedAt: number | null;
@@ -44,6 +46,7 @@ export function progressFrom(view: RunView): RunProgress {
       state,
       reason,
       landedCommit: null,
+      doing: null,
       startedAt: null,
       endedAt: null,
     })),
@@ -76,18 +79,40 @@ export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgre
         ...task,
         state: to,
         reason,
+        doing: null,
         startedAt: to === 'waiting' ? task.startedAt : (task.startedAt ?? time),
         endedAt: isEnd(to) ? time : null,
       }));
     }
     case 'coppice.task-ended': {
       const { taskId, state, reason, landedCommit } = event.data;
-      return withTask(progress, taskId, (task) => ({ ...task, state, reason, landedCommit, endedAt: time }));
+      return withTask(progress, taskId, (task) => ({
+        ...task,
+        state,
+        reason,
+        landedCommit,
+        doing: null,
+        endedAt: time,
+      }));
+    }
+    case 'coppice.task-turn': {
+      const { taskId } = event.data;
+      // One that comes late must not look like work.
+      return withTask(progress, taskId, (task) =>
+        task.state === 'working' ? { ...task, doing: turnText(event.data) } : task,
+      );
     }
     default:
       return progress;
   }
 }
+
+/** A turn of an agent in a few words: its calls, else what it says. */
+export function turnText({ turn, calls, text }: { turn: number; calls: TurnCall[]; text: string }): string {
+  const does = calls.map(({ name, about }) => `${name} ${about}`.trim()).join('; ');
+  return `turn ${turn}: ${does === '' ? text : does}`;
+}
+type TurnCall = { name: string; about: string };
 
 function withTask(progress: RunProgress, taskId: string, change: (task: TaskProgress) => TaskProgress): RunProgress {
   return { ...progress, tasks: progress.tasks.map((task) => (task.taskId === taskId ? change(task) : task)) };

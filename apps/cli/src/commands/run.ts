@@ -3,7 +3,11 @@ import type { RunRequest } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { tryGit } from '../git.ts';
 import { jsonLine } from '../output/text.ts';
+import type { LoadedRun } from '../run-file/complete.ts';
+import { loadPrompt } from '../run-file/from-prompt.ts';
+import type { PromptOptions } from '../run-file/from-prompt.ts';
 import { loadRunFile } from '../run-file/load.ts';
 import { embeddedConnection, remoteFrom } from '../stack/connect.ts';
 import { setupResult } from '../stack/programs.ts';
@@ -13,15 +17,19 @@ import type { CommandResult, Session } from './session.ts';
 import { watchToTheEnd } from './watching.ts';
 
 export type RunOptions = { requestId?: string; detach: boolean; json: boolean; engine: EngineChoice };
+export type RunSource = { kind: 'file'; file: string } | ({ kind: 'prompt' } & PromptOptions);
 
 export const engineNoneMeans =
   'engine none: commands of agents and of the run file run on this machine as they are. Nothing keeps them from your files, your network or your keys.';
 
-/** `coppice run FILE.yaml`. */
-export async function runCommand(session: Session, file: string, options: RunOptions): CommandResult {
+/** `coppice run FILE.yaml`, `coppice run --prompt TEXT`. */
+export async function runCommand(session: Session, source: RunSource, options: RunOptions): CommandResult {
   const remote = remoteFrom(session.environment);
-  // Before anything is started: a wrong file leaves nothing behind.
-  const { request, explain } = await loadRunFile(file, { requestId: options.requestId, elsewhere: remote !== null });
+  // Before anything is started: what is wrong leaves nothing behind.
+  const { request, explain } = await load(session, source, {
+    requestId: options.requestId,
+    elsewhere: remote !== null,
+  });
   const submitAndWatch = async (client: ApiClient) => {
     const submitted = await client.bus.call(api.runSubmit, client, request).catch((error: unknown) => {
       throw explain(error);
@@ -42,6 +50,20 @@ export async function runCommand(session: Session, file: string, options: RunOpt
   }
   const home = await stackFor(session, options.engine);
   return withConnection(session, embeddedConnection(home), 'the stack', submitAndWatch);
+}
+
+async function load(
+  session: Session,
+  source: RunSource,
+  options: Parameters<typeof loadRunFile>[1],
+): Promise<LoadedRun> {
+  if (source.kind === 'file') return loadRunFile(source.file, options);
+  const loaded = await loadPrompt(source, process.cwd(), options);
+  const { repository } = loaded.request;
+  const changes = await tryGit(repository, 'status', '--porcelain', '--untracked-files=no');
+  if (changes.exitCode === 0 && changes.out !== '')
+    session.terminal.err('Your uncommitted changes are not part of what the agent sees.');
+  return loaded;
 }
 
 /** @throws CliError where agents would run without a sandbox and nobody asked for that. */

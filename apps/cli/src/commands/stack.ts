@@ -1,6 +1,7 @@
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { remoteFrom } from '../stack/connect.ts';
+import { takeGatewayEnvironment } from '../stack/gateway-environment.ts';
 import { homeFrom } from '../stack/home.ts';
 import { requirePassable } from '../stack/passable.ts';
 import { imagesFolder, natsServerProgram } from '../stack/programs.ts';
@@ -39,6 +40,7 @@ export async function upCommand(
 async function inForeground(session: Session, engine: EngineChoice): CommandResult {
   const home = homeFrom(session.environment);
   requirePassable(home, engine);
+  const gatewayEnvironment = takeGatewayEnvironment(process.env);
   const stopping = new AbortController();
   const stop = () => stopping.abort(new Error('told to stop'));
   process.on('SIGTERM', stop);
@@ -47,7 +49,12 @@ async function inForeground(session: Session, engine: EngineChoice): CommandResu
     await runStack({
       home,
       natsProgram: natsServerProgram(session.environment),
-      services: embeddedServices({ home, engine, imagesFolder: imagesFolder(session.environment, home) }),
+      services: embeddedServices({
+        home,
+        engine,
+        imagesFolder: imagesFolder(session.environment, home),
+        gatewayEnvironment,
+      }),
       signal: stopping.signal,
       // In the background the log has them already.
       ...(session.terminal.interactive ? { onLine: (line: string) => session.terminal.out(line) } : {}),

@@ -1,4 +1,5 @@
 import type { CoppiceEvent } from '@coppice/contracts';
+import { turnText } from '../progress.ts';
 import { plainLine } from './text.ts';
 
 /** An event as one plain line, or null where it tells nothing that another doesn't. */
@@ -20,9 +21,7 @@ export function eventLine(event: CoppiceEvent): string | null {
       return plainLine(`${time} ${name}: ${to}${reason === null ? '' : `: ${reason}`}`);
     }
     case 'coppice.task-turn': {
-      const { name, turn, calls, text } = event.data;
-      const does = calls.map((call) => `${call.name} ${call.about}`.trim()).join('; ');
-      return plainLine(`${time} ${name}: turn ${turn}: ${does === '' ? text : does}`);
+      return plainLine(`${time} ${event.data.name}: ${turnText(event.data)}`);
     }
     default: {
       const { name, landedCommit } = event.data;
@@ -32,5 +31,5 @@ export function eventLine(event: CoppiceEvent): string | null {
 }
 
 /** In the local time zone. */
-const timeOfDay = (date: Date): string =>
+export const timeOfDay = (date: Date): string =>
   [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');

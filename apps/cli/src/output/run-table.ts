@@ -55,7 +55,7 @@ function row(
   const elapsed = task.startedAt === null ? '' : clockText((task.endedAt ?? now) - task.startedAt);
   const clock = ` ${elapsed.padStart(clockColumns)}  `;
   const room = columns - 1 - left.length - clock.length;
-  const detail = truncate(plainLine(task.landedCommit?.slice(0, 10) ?? task.reason ?? ''), room);
+  const detail = truncate(plainLine(task.landedCommit?.slice(0, 10) ?? task.reason ?? task.doing ?? ''), room);
   // No spaces at the end of a line: terminals disagree whether such a line wraps when it is narrowed.
   const right = `${clock}${colours.dim(detail)}`.trimEnd();
   return right === '' ? paint(colours, left.trimEnd()) : `${paint(colours, left)}${right}`;

@@ -24,6 +24,8 @@ export function embeddedServices(options: {
   home: Home;
   engine: EngineChoice;
   imagesFolder: string;
+  /** See gateway-environment.ts. */
+  gatewayEnvironment: NodeJS.ProcessEnv;
 }): EmbeddedService[] {
   const { dataFolder } = options.home;
   return [
@@ -48,9 +50,9 @@ export function embeddedServices(options: {
     {
       name: 'llm-gateway',
       start: async (context) => {
-        const { startLlmGateway } = await import('@coppice/llm-gateway');
+        const { gatewayOptionsFrom, startLlmGateway } = await import('@coppice/llm-gateway');
         // Whoever submits to an embedded stack owns the machine.
-        return startLlmGateway(context, { scriptsAnywhere: true });
+        return startLlmGateway(context, { ...gatewayOptionsFrom(options.gatewayEnvironment), scriptsAnywhere: true });
       },
     },
     {
@@ -64,9 +66,13 @@ export function embeddedServices(options: {
 }
 
 function containerOptions({ home, imagesFolder }: { home: Home; imagesFolder: string }) {
+  return { dataFolder: home.dataFolder, ...engineSettings(imagesFolder) };
+}
+
+/** Where engines and their images are on this machine. */
+export function engineSettings(imagesFolder: string) {
   const setup = setupResult();
   return {
-    dataFolder: home.dataFolder,
     imagesFolder,
     ...fromSetup('dockerSocket', process.env['COPPICE_DOCKER_SOCKET'] ?? setup?.dockerSocket),
     ...fromSetup('bubblewrapProgram', process.env['COPPICE_BWRAP'] ?? setup?.bwrap),

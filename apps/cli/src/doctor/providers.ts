@@ -1,0 +1,92 @@
+/** Model providers: those that the stack's gateway knows, and servers on this machine that could be used. */
+import { CoppiceError, gatewayCalls } from '@coppice/contracts';
+import type { ModelProvider } from '@coppice/contracts';
+import type { ApiClient } from '../api-client.ts';
+import { findLocalServers } from '../local-models.ts';
+import type { LocalServer } from '../local-models.ts';
+import { ok, warning } from './check.ts';
+import type { Check } from './check.ts';
+
+const modelsTold = 5;
+const restart = 'a stack reads keys and addresses only when it starts: coppice down, coppice up';
+
+/** @param client of the stack that answers; null where none does */
+export async function checkProviders(client: ApiClient | null, environment: NodeJS.ProcessEnv): Promise<Check[]> {
+  const [known, local] = await Promise.all([client === null ? null : ofGateway(client), findLocalServers()]);
+  const fromStack = known?.providers ?? null;
+  const checks = fromStack === null ? fromEnvironment(environment) : fromStack.map(ofProvider);
+  if (known !== null && known.problem !== null)
+    checks.push(warning('models', known.problem, 'coppice down, coppice up'));
+  checks.push(...local.flatMap((server) => ofLocalServer(server, fromStack, environment)));
+  if (fromStack !== null && keyIsNews(fromStack, environment))
+    checks.push(
+      warning('model provider openai', 'OPENAI_API_KEY is set here, but the stack that runs has no key', restart),
+    );
+  const usable = fromStack?.some(({ name, problem }) => name !== 'scripted' && problem === null);
+  const found = usable ?? (hasKey(environment) || (environment['COPPICE_OPENAI_PROVIDERS'] ?? '') !== '');
+  if (!found && local.length === 0) {
+    const fix =
+      'set OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI), or start Ollama, LM Studio or llama.cpp here';
+    checks.push(warning('models', 'no model but the scripted one can be used', fix));
+  }
+  return checks;
+}
+
+async function ofGateway(client: ApiClient): Promise<{ providers: ModelProvider[] | null; problem: string | null }> {
+  try {
+    const { providers } = await client.bus.call(gatewayCalls.providers, { service: 'llm-gateway' }, {});
+    return { providers, problem: null };
+  } catch (error) {
+    if (!(error instanceof CoppiceError)) throw error;
+    return { providers: null, problem: `the gateway doesn't tell its providers: ${error.message}` };
+  }
+}
+
+function ofProvider({ name, host, models, problem, keyPresent }: ModelProvider): Check {
+  const check = `model provider ${name}`;
+  const where = host === null ? '' : ` at ${host}`;
+  const listed = models.length === 0 ? '' : `: ${listOf(models)}`;
+  if (problem === null) return ok(check, `can be used${where}${listed}`);
+  // Nobody who works with another one misses it.
+  if (!keyPresent && name === 'openai') return ok(check, `not set up (${problem})`);
+  return warning(check, `${problem}`, `mend that; ${restart}`);
+}
+
+const listOf = (models: readonly string[]): string =>
+  models.slice(0, modelsTold).join(', ') + (models.length > modelsTold ? ', …' : '');
+
+const hasKey = (environment: NodeJS.ProcessEnv): boolean =>
+  ['OPENAI_API_KEY', 'OPENAI_API_KEY_FILE', 'OPENAI_BASE_URL'].some((name) => (environment[name] ?? '') !== '');
+
+function fromEnvironment(environment: NodeJS.ProcessEnv): Check[] {
+  const scripted = ok('model provider scripted', 'plays a script; for demos and tests');
+  const openai = hasKey(environment)
+    ? ok('model provider openai', 'is set up by the environment; whether it answers is asked when a stack runs')
+    : ok('model provider openai', 'not set up (OPENAI_API_KEY, OPENAI_BASE_URL)');
+  return [scripted, openai];
+}
+
+function keyIsNews(providers: readonly ModelProvider[], environment: NodeJS.ProcessEnv): boolean {
+  const openai = providers.find(({ name }) => name === 'openai');
+  return (environment['OPENAI_API_KEY'] ?? '') !== '' && openai?.keyPresent !== true;
+}
+
+function ofLocalServer(
+  { name, host, baseUrl, models }: LocalServer,
+  known: readonly ModelProvider[] | null,
+  environment: NodeJS.ProcessEnv,
+): Check[] {
+  // Told above.
+  if (known?.some((provider) => provider.host !== null && samePort(provider.host, host)) === true) return [];
+  const found = `a model server answers at ${host}: ${models.length === 0 ? 'without a model' : listOf(models)}`;
+  const setUp = [environment['OPENAI_BASE_URL'], environment['COPPICE_OPENAI_PROVIDERS']].some((text) =>
+    text?.includes(host),
+  );
+  if (setUp && known === null) return [ok(`model server ${name}`, found)];
+  const model = models[0] ?? 'MODEL';
+  const fix = `to use it: export COPPICE_OPENAI_PROVIDERS=${name}=${baseUrl}, then --model ${name}/${model}; ${restart}`;
+  return [{ ...ok(`model server ${name}`, found), fix }];
+}
+
+const samePort = (one: string, other: string): boolean =>
+  one.replace(/^localhost:/, '127.0.0.1:') === other.replace(/^localhost:/, '127.0.0.1:');

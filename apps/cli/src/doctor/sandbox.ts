@@ -1,0 +1,54 @@
+/** The sandbox engine, and what it enforces here: as the stack that runs tells, else by trying it. */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import type { EngineReport } from '@coppice/container-service';
+import { engineSettings } from '../stack/services.ts';
+import type { StackStatus } from '../stack/status.ts';
+import { fault, ok, warning } from './check.ts';
+import type { Check } from './check.ts';
+
+const name = 'sandboxes';
+const install =
+  'install Docker or Podman and let this user use it, or bubblewrap where unprivileged user namespaces are allowed';
+const noneMeans = 'engine none, which isolates nothing';
+
+/** @param status of the stack that runs; null where none does */
+export async function checkSandboxes(status: StackStatus | null, images: string): Promise<Check> {
+  if (status?.phase === 'ready') return ofStack(status);
+  // Sandboxes may run as another user, who must get to what is mounted.
+  const folder = mkdtempSync(path.join(tmpdir(), 'coppice-doctor-'));
+  chmodSync(folder, 0o711);
+  try {
+    const { chooseEngine, summaryOf } = await import('@coppice/container-service');
+    const { engine, report } = await chooseEngine({
+      ...engineSettings(images),
+      choice: 'auto',
+      dataFolder: folder,
+      stateFolder: path.join(folder, 'container-service'),
+      stackId: path.basename(folder).toLowerCase(),
+    });
+    await engine.close();
+    return told(report, summaryOf(report));
+  } catch (error) {
+    if (!(error instanceof CoppiceError)) throw error;
+    return fault(name, error.message, install);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function told(report: EngineReport, summary: string): Check {
+  const missing = Object.values(report.enforces).filter(({ enforced }) => !enforced);
+  if (missing.length === 0) return ok(name, summary);
+  return warning(name, summary, `for full limits ${install}; why: ${missing.map(({ how }) => how).join('; ')}`);
+}
+
+function ofStack(status: StackStatus): Check {
+  const line = status.lines.findLast((text) => text.startsWith('container-service: '));
+  const found = line?.slice('container-service: '.length) ?? `engine ${status.engine ?? 'unknown'}`;
+  if (status.engine === 'none')
+    return warning(name, `the stack runs with ${noneMeans}`, `${install}; then coppice down, coppice up`);
+  return found.includes('not enforced') ? warning(name, found, `for full limits ${install}`) : ok(name, found);
+}

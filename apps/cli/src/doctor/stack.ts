@@ -1,0 +1,75 @@
+/** The stack: whether it runs, and whether it answers. */
+import { api } from '@coppice/contracts';
+import type { ApiClient } from '../api-client.ts';
+import { connectTo, remoteFrom } from '../stack/connect.ts';
+import { readConnection } from '../stack/credentials.ts';
+import type { Home } from '../stack/home.ts';
+import { readStatus } from '../stack/status.ts';
+import type { StackStatus } from '../stack/status.ts';
+import { fault, ok, warning } from './check.ts';
+import type { Check } from './check.ts';
+
+const answerMsMax = 5_000;
+const name = 'stack';
+
+export type FoundStack = { check: Check; client: ApiClient | null };
+
+/** Whoever gets a client closes its bus. @param running as its status tells; null where none runs */
+export async function findStack(
+  environment: NodeJS.ProcessEnv,
+  tenant: string,
+  home: Home,
+  running: StackStatus | null,
+): Promise<FoundStack> {
+  const remote = remoteFrom(environment);
+  if (remote !== null) {
+    const fix = 'see what NATS_URL, NATS_USER and NATS_PASSWORD say, and whether the services run there';
+    return ask(remote, tenant, `the one at ${remote.servers}`, fix);
+  }
+  if (running === null) return { check: notRunning(home), client: null };
+  if (running.phase !== 'ready') return { check: ok(name, `is ${running.phase}`), client: null };
+  const connection = readConnection(home);
+  const what = `runs in ${home.root} (process ${running.process.pid})`;
+  const fix = `coppice down, coppice up; its log is ${home.logFile}`;
+  if (connection === null) return { check: fault(name, `${what} without connection file`, fix), client: null };
+  return ask(connection, tenant, what, fix);
+}
+
+async function ask(
+  connection: Parameters<typeof connectTo>[0],
+  tenant: string,
+  what: string,
+  fix: string,
+): Promise<FoundStack> {
+  try {
+    const bus = await connectTo(connection, 'the stack');
+    const client = { bus, tenant };
+    try {
+      await bus.call(api.runList, client, { limit: 1 }, { deadlineMs: answerMsMax });
+      return { check: ok(name, `${what}, and answers`), client };
+    } catch (error) {
+      await bus.close().catch(() => {});
+      throw error;
+    }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { check: fault(name, `${what}, but doesn't answer: ${why}`, fix), client: null };
+  }
+}
+
+function notRunning(home: Home): Check {
+  const left = readStatus(home);
+  if (left?.phase === 'failed')
+    return warning(
+      name,
+      `none runs; the last start failed: ${left.failure ?? 'for no known reason'}`,
+      `see ${home.logFile}, then coppice up`,
+    );
+  if (left !== null)
+    return warning(
+      name,
+      `none runs; the last one in ${home.root} was killed`,
+      'coppice up goes on with its runs; coppice down ends what it left running',
+    );
+  return ok(name, `none runs in ${home.root}; the first coppice run starts one`);
+}

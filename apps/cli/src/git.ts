@@ -1,0 +1,60 @@
+/** The only place outside the demo that runs git: in the user's own repository, as the user would. */
+import { execFile } from 'node:child_process';
+import { CliError } from './errors.ts';
+import { exitCodes } from './exit-codes.ts';
+import { plainText } from './output/text.ts';
+
+const timeMsMax = 120_000;
+const outputBytesMax = 16 * 1024 * 1024;
+
+/** Variables that would name another repository than the folder's, as git sets them for hooks. */
+const variablesOfARepository = [
+  'GIT_DIR',
+  'GIT_WORK_TREE',
+  'GIT_INDEX_FILE',
+  'GIT_COMMON_DIR',
+  'GIT_OBJECT_DIRECTORY',
+  'GIT_ALTERNATE_OBJECT_DIRECTORIES',
+  'GIT_NAMESPACE',
+  'GIT_PREFIX',
+];
+
+export type GitAnswer = { exitCode: number; out: string; err: string };
+
+/** Runs git in a folder; answers with its exit code whatever it is. @throws CliError where git isn't there, or takes too long. */
+export function tryGit(folder: string, ...gitArguments: string[]): Promise<GitAnswer> {
+  const env = { ...process.env, GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' } as NodeJS.ProcessEnv;
+  for (const name of variablesOfARepository) delete env[name];
+  const options = { cwd: folder, env, timeout: timeMsMax, maxBuffer: outputBytesMax, encoding: 'utf8' } as const;
+  return new Promise((resolve, reject) => {
+    execFile('git', gitArguments, options, (error, out, err) => {
+      const code = error?.code ?? 0;
+      if (typeof code === 'number' && error?.killed !== true)
+        return resolve({ exitCode: code, out: out.trimEnd(), err });
+      const reason = code === 'ENOENT' ? 'it is not installed, or not in PATH' : (error?.message ?? 'it was ended');
+      reject(new CliError(exitCodes.badInput, `git ${gitArguments[0]} can't be run: ${plainText(reason)}`));
+    });
+  });
+}
+
+/** What git prints. @throws CliError with its complaint. */
+export async function git(folder: string, ...gitArguments: string[]): Promise<string> {
+  const { exitCode, out, err } = await tryGit(folder, ...gitArguments);
+  if (exitCode === 0) return out;
+  throw new CliError(exitCodes.badInput, `git ${gitArguments[0]} in ${folder}: ${plainText(err).trim()}`);
+}
+
+/** The repository that a folder lies in: the top of its working tree, or a bare repository's own folder; null where there is none. */
+export async function repositoryAt(folder: string): Promise<string | null> {
+  const top = await tryGit(folder, 'rev-parse', '--show-toplevel');
+  if (top.exitCode === 0) return top.out;
+  const bare = await tryGit(folder, 'rev-parse', '--is-bare-repository', '--absolute-git-dir');
+  const [isBare, gitFolder] = bare.out.split('\n');
+  return bare.exitCode === 0 && isBare === 'true' ? (gitFolder ?? null) : null;
+}
+
+/** The branch that is checked out, also one without a commit; null where none is. */
+export async function currentBranch(repository: string): Promise<string | null> {
+  const { exitCode, out } = await tryGit(repository, 'symbolic-ref', '--quiet', '--short', 'HEAD');
+  return exitCode === 0 ? out : null;
+}

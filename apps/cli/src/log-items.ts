@@ -1,0 +1,89 @@
+/** What `coppice logs` shows, as one sequence made of three: the agent's turns, the output of commands, and the task's states. */
+import type { CoppiceEvent, LogChunk, ModelMessage, TranscriptEntry, Usage } from '@coppice/contracts';
+import type { Texts } from './transcript.ts';
+
+/** `time` is RFC 3339. Texts are bounded: `shortened` tells where something is left out. */
+export type LogItem = { time: string } & (
+  | { kind: 'state'; state: string; reason: string | null }
+  /** What the agent's program says to the model beside results: the task at the beginning, later a reminder. */
+  | { kind: 'told'; text: string; shortened: boolean; opening: boolean }
+  | { kind: 'result'; callId: string; tool: string; isError: boolean; text: string; shortened: boolean }
+  | { kind: 'turn'; turnId: string; model: string; text: string; shortened: boolean; calls: LogCall[]; usage: Usage }
+  | { kind: 'output'; sandboxId: string; stream: 'stdout' | 'stderr'; text: string }
+);
+export type LogCall = { id: string; name: string; arguments: string; shortened: boolean };
+
+/** Of one text. */
+const charactersMax = 16_000;
+const gone = '(no longer in the object store)';
+
+function bounded(text: string | null): { text: string; shortened: boolean } {
+  if (text === null) return { text: gone, shortened: true };
+  const shortened = text.length > charactersMax;
+  return { text: shortened ? text.slice(0, charactersMax).toWellFormed() : text, shortened };
+}
+
+/** The results and words that a turn's request added, then what the model answered. */
+export async function itemsOfTurn(entry: TranscriptEntry, texts: Texts): Promise<LogItem[]> {
+  const { output, continues, model } = entry;
+  const calls: LogCall[] = [];
+  for (const call of output.toolCalls) {
+    const { text, shortened } = bounded(await texts.read(call.arguments));
+    calls.push({ id: call.id, name: call.name, arguments: text, shortened });
+  }
+  const { turnId, usage } = output;
+  const said = bounded(await texts.read(output.text));
+  const asked = new Date(Date.parse(entry.time) - output.latencyMs).toISOString();
+  const messages = (await texts.messagesOf(entry)) ?? [];
+  const told: LogItem[] = [];
+  for (const message of messages) told.push(...(await itemsOfMessage(message, texts, asked, continues === null)));
+  return [...told, { kind: 'turn', time: entry.time, turnId, model, ...said, calls, usage }];
+}
+
+async function itemsOfMessage(message: ModelMessage, texts: Texts, time: string, opening: boolean): Promise<LogItem[]> {
+  const items: LogItem[] = [];
+  const words: string[] = [];
+  for (const part of message.content) {
+    if (part.type === 'tool-result') {
+      const { callId, name, isError } = part;
+      items.push({ kind: 'result', time, callId, tool: name, isError, ...bounded(await texts.read(part.content)) });
+    } else if (part.type === 'text') words.push(part.text);
+    else if (part.type === 'text-artifact') words.push((await texts.read({ artifact: part.artifact })) ?? gone);
+  }
+  if (words.length > 0) items.push({ kind: 'told', time, ...bounded(words.join('')), opening });
+  return items;
+}
+
+export const itemOfChunk = ({ sandboxId, stream, text, time }: LogChunk): LogItem => ({
+  kind: 'output',
+  time,
+  sandboxId,
+  stream,
+  text,
+});
+
+/** Null for an event that tells nothing beside the rest. */
+export function itemOfEvent(event: CoppiceEvent): LogItem | null {
+  if (event.type !== 'coppice.task-state') return null;
+  return { kind: 'state', time: event.time, state: event.data.to, reason: event.data.reason };
+}
+
+/** Sequences that are each in order of time as one that is; holds one item of each. */
+export async function* mergeByTime<Item extends { time: string }>(
+  sequences: readonly AsyncIterable<Item>[],
+): AsyncIterable<Item> {
+  const iterators = sequences.map((sequence) => sequence[Symbol.asyncIterator]());
+  const heads = await Promise.all(iterators.map((iterator) => iterator.next()));
+  for (;;) {
+    let first = -1;
+    for (const [index, head] of heads.entries()) {
+      const least = heads[first];
+      if (head.done !== true && (least === undefined || Date.parse(head.value.time) < Date.parse(least.value.time)))
+        first = index;
+    }
+    const [head, iterator] = [heads[first], iterators[first]];
+    if (head === undefined || iterator === undefined) return;
+    yield head.value;
+    heads[first] = await iterator.next();
+  }
+}

@@ -1,0 +1,48 @@
+/** The live table of all runs: lines for the terminal's present size. Pure. */
+import type { RunState, RunSummary } from '@coppice/contracts';
+import type { Colours } from './colours.ts';
+import { clockText, padEnd, plainLine, truncate } from './text.ts';
+
+const looks: Record<RunState, { symbol: string; colour: keyof Colours }> = {
+  running: { symbol: '●', colour: 'cyan' },
+  succeeded: { symbol: '✔', colour: 'green' },
+  failed: { symbol: '✘', colour: 'red' },
+  cancelled: { symbol: '-', colour: 'dim' },
+};
+const stateColumns = Math.max(...Object.keys(looks).map((state) => state.length));
+const clockColumns = 8;
+const linesAround = 3;
+
+type Options = { columns: number; rows: number; colours: Colours; now: number };
+
+/** @param latest what happened last in each run, where it is known */
+export function runsTable(
+  runs: readonly RunSummary[],
+  latest: ReadonlyMap<string, string>,
+  { columns, rows, colours, now }: Options,
+): string[] {
+  // Running ones first, each group newest first.
+  const ordered = runs.toSorted((a, b) => Number(b.state === 'running') - Number(a.state === 'running'));
+  const room = Math.max(1, rows - linesAround);
+  const shown = ordered.slice(0, room);
+  const running = runs.filter(({ state }) => state === 'running').length;
+  const lines = [colours.bold(truncate(`${running} running, ${runs.length} in all; Ctrl-C ends this`, columns - 1))];
+  for (const run of shown) lines.push(row(run, latest.get(run.runId), { columns, colours, now }));
+  const hidden = ordered.length - shown.length;
+  if (hidden > 0) lines.push(colours.dim(truncate(`  … and ${hidden} more (coppice ls)`, columns - 1)));
+  return lines;
+}
+
+function row(run: RunSummary, latest: string | undefined, options: Omit<Options, 'rows'>): string {
+  const { columns, colours, now } = options;
+  const { symbol, colour } = looks[run.state];
+  const end = run.endedAt === null ? now : Date.parse(run.endedAt);
+  const clock = clockText(end - Date.parse(run.createdAt)).padStart(clockColumns);
+  const left = `${symbol} ${run.runId} ${padEnd(run.state, stateColumns)} ${clock}`;
+  const counts = Object.entries(run.taskCounts).filter(([, count]) => count > 0);
+  const summary = counts.map(([state, count]) => `${count} ${state}`).join(', ');
+  const detail = latest === undefined || run.state !== 'running' ? `${run.repository} ${run.baseBranch}` : latest;
+  if (columns <= left.length + 2) return colours[colour](truncate(left, columns - 1));
+  const right = truncate(plainLine(`${summary}  ${detail}`), columns - 3 - left.length);
+  return right === '' ? colours[colour](left) : `${colours[colour](left)}  ${right}`;
+}

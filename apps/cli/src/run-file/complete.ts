@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import { CoppiceError, runLimits } from '@coppice/contracts';
+import type { FieldIssue, RunFile, RunRequest } from '@coppice/contracts';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { resolveModel, resolveRepository } from './addresses.ts';
+
+/** Whatever a run was written in, which knows where each of its fields stands. */
+export type Complainer = { complain: (issues: readonly FieldIssue[]) => CliError };
+
+export type LoadedRun = {
+  request: RunRequest;
+  /** Gives a refusal of the orchestrator its places in what the run was written in; anything else as it was. */
+  explain: (error: unknown) => unknown;
+};
+
+export type LoadOptions = {
+  requestId?: string | undefined;
+  /** Whether repositories may lie on another machine. */
+  elsewhere: boolean;
+};
+
+/** What is named relative to a folder made absolute, and the run given its id. @throws CliError that names the field. */
+export async function completeRun(
+  run: RunFile,
+  baseFolder: string,
+  source: Complainer,
+  options: LoadOptions,
+): Promise<LoadedRun> {
+  const repository = await resolveRepository(run.repository, baseFolder, options);
+  if (repository === null) {
+    const received = path.resolve(baseFolder, run.repository);
+    throw source.complain([{ field: 'repository', expected: 'a folder that is there, or a URL', received }]);
+  }
+  const withModel = <Part extends { model?: string | undefined }>(part: Part): Part =>
+    part.model === undefined ? part : { ...part, model: resolveModel(part.model, baseFolder) };
+  const request = {
+    ...run,
+    requestId: options.requestId ?? randomUUID(),
+    repository,
+    defaults: withModel(run.defaults),
+    tasks: run.tasks.map(withModel),
+  };
+  const bytes = Buffer.byteLength(JSON.stringify(request));
+  if (bytes > runLimits.requestBytesMax) {
+    const expected = `at most ${runLimits.requestBytesMax} bytes of tasks`;
+    throw source.complain([{ field: 'tasks', expected, received: `${bytes}` }]);
+  }
+  return { request, explain: (error) => explain(error, source) };
+}
+
+function explain(error: unknown, source: Complainer): unknown {
+  if (!(error instanceof CoppiceError)) return error;
+  const issues = error.details?.['issues'];
+  if (Array.isArray(issues) && issues.length > 0 && issues.every(isFieldIssue)) return source.complain(issues);
+  const field = { 'repository-not-found': 'repository', 'branch-not-found': 'baseBranch' }[error.code as string];
+  if (field === undefined) return error;
+  const place = source.complain([{ field, expected: '', received: '' }]).message.split(': ')[0];
+  return new CliError(exitCodes.badInput, `${place}: ${field}: ${error.message}`, { cause: error });
+}
+
+const isFieldIssue = (issue: unknown): issue is FieldIssue =>
+  typeof issue === 'object' &&
+  issue !== null &&
+  'field' in issue &&
+  typeof issue.field === 'string' &&
+  'expected' in issue;

@@ -1,0 +1,118 @@
+/** A run of one task without a file: what is typed, in the repository and on the branch where it is typed. */
+import { fieldIssues } from '@coppice/bus';
+import { runFileSchema } from '@coppice/contracts';
+import type { FieldIssue } from '@coppice/contracts';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { currentBranch, repositoryAt } from '../git.ts';
+import { plainLine } from '../output/text.ts';
+import { completeRun } from './complete.ts';
+import type { Complainer, LoadOptions, LoadedRun } from './complete.ts';
+
+export type PromptOptions = {
+  prompt: string;
+  model?: string | undefined;
+  /** False: nothing is proven, said on purpose. */
+  verify?: string | false | undefined;
+  merge?: string | undefined;
+  name?: string | undefined;
+  description?: string | undefined;
+  base?: string | undefined;
+  type?: string | undefined;
+  time?: string | undefined;
+  /** The model is asked once, and its answer written to this file. */
+  file?: string | undefined;
+};
+
+const nameCharactersMax = 40;
+const descriptionCharactersMax = 72;
+
+/** @throws CliError that names the option. */
+export async function loadPrompt(prompt: PromptOptions, folder: string, options: LoadOptions): Promise<LoadedRun> {
+  const repository = await repositoryAt(folder);
+  if (repository === null) {
+    const hint = 'go into one, or describe the run in a file (coppice run FILE.yaml)';
+    throw new CliError(exitCodes.badInput, `--prompt: ${folder} lies in no git repository: ${hint}`);
+  }
+  const baseBranch = prompt.base ?? (await currentBranch(repository));
+  if (baseBranch === null) {
+    throw new CliError(
+      exitCodes.badInput,
+      `--base: no branch is checked out in ${repository}: name the one to work on`,
+    );
+  }
+  requireModelAndProof(prompt);
+  const value = { repository, baseBranch, tasks: [taskOf(prompt)] };
+  const parsed = runFileSchema.safeParse(value);
+  if (!parsed.success) throw source.complain(fieldIssues(parsed.error.issues, value));
+  return completeRun(parsed.data, folder, source, options);
+}
+
+function requireModelAndProof({ model, verify }: PromptOptions): void {
+  const missing = [
+    ...(model === undefined ? ['--model: say which, as provider/model (coppice doctor tells what is there)'] : []),
+    ...(verify === undefined ? ['--verify: say which command proves the task, or --no-verify'] : []),
+  ];
+  if (missing.length > 0) throw new CliError(exitCodes.badInput, missing.join('\n'));
+}
+
+function taskOf(options: PromptOptions) {
+  const { prompt, model, verify, merge, type, time, file } = options;
+  const description = options.description ?? descriptionOf(prompt);
+  return {
+    name: options.name ?? nameOf(description),
+    description,
+    prompt,
+    model,
+    verify,
+    agent: file === undefined ? { kind: 'loop' } : { kind: 'prompt', file },
+    ...(merge === undefined ? {} : { merge }),
+    ...(type === undefined ? {} : { commit: { type } }),
+    ...(time === undefined ? {} : { limits: { time } }),
+  };
+}
+
+/** The prompt's first line, as a commit's subject. */
+export function descriptionOf(prompt: string): string {
+  const first = prompt.split('\n').find((line) => plainLine(line) !== '') ?? '';
+  const line = plainLine(first)
+    .replace(/^[#>*\s-]+/, '')
+    .replace(/[.:\s]+$/, '');
+  if (line.length <= descriptionCharactersMax) return line;
+  const cut = line.slice(0, descriptionCharactersMax).toWellFormed();
+  return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), descriptionCharactersMax / 2)).trimEnd()} …`;
+}
+
+export function nameOf(description: string): string {
+  const name = description
+    .normalize('NFKD')
+    .toLowerCase()
+    .replaceAll(/\p{Mn}/gu, '')
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, nameCharactersMax)
+    .replaceAll(/^-+|-+$/g, '');
+  return name === '' ? 'task' : name;
+}
+
+/** Which option a field comes from. */
+const optionNames: Record<string, string> = {
+  baseBranch: '--base',
+  'tasks[0].name': '--name',
+  'tasks[0].description': '--description',
+  'tasks[0].prompt': '--prompt',
+  'tasks[0].model': '--model',
+  'tasks[0].verify': '--verify',
+  'tasks[0].merge': '--merge',
+  'tasks[0].commit.type': '--type',
+  'tasks[0].limits.time': '--time',
+  'tasks[0].agent.file': '--file',
+};
+
+const source: Complainer = {
+  complain: (issues: readonly FieldIssue[]) => {
+    const lines = issues.map(({ field, expected, received }) =>
+      plainLine(`${optionNames[field] ?? field}: expected ${expected}, received ${received}`),
+    );
+    return new CliError(exitCodes.badInput, lines.join('\n'));
+  },
+};

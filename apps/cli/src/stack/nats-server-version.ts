@@ -1,0 +1,12 @@
+import { execFile } from 'node:child_process';
+
+const timeMsMax = 10_000;
+
+/** Such as `2.12.1`; null for a program that doesn't say so. */
+export function natsServerVersion(program: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    execFile(program, ['--version'], { timeout: timeMsMax, encoding: 'utf8' }, (error, out) =>
+      resolve(error === null ? (/\d+\.\d+\.\d+/.exec(out)?.[0] ?? null) : null),
+    );
+  });
+}

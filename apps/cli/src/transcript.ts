@@ -1,0 +1,46 @@
+/** What a task's agent was told and said, as the gateway recorded it. */
+import { buckets, modelMessageSchema, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
+import type { ModelMessage, TextReference, TranscriptEntry } from '@coppice/contracts';
+import type { ApiClient } from './api-client.ts';
+
+export type StoredTurn = { entry: TranscriptEntry; sequence: number };
+
+/** Where the reading begins, and whether it goes on with what comes. */
+export type TurnOptions = { startSequence?: number; live?: boolean; signal?: AbortSignal };
+
+/** A task's turns in the order in which they were stored. What this version can't read is left out. */
+export async function* turnsOf(
+  client: ApiClient,
+  taskId: string,
+  options: TurnOptions = {},
+): AsyncIterable<StoredTurn> {
+  const subject = subjects.transcript(client.tenant, taskId);
+  for await (const message of client.bus.read(streams.transcripts, subject, options)) {
+    const entry = transcriptEntrySchema.safeParse(message.json());
+    if (entry.success) yield { entry: entry.data, sequence: message.sequence };
+  }
+}
+
+/** Reads texts that are kept by reference. */
+export class Texts {
+  readonly #client: ApiClient;
+  #store: ReturnType<ApiClient['bus']['objects']> | null = null;
+
+  constructor(client: ApiClient) {
+    this.#client = client;
+  }
+
+  /** Null for one that is no longer there. */
+  async read(reference: TextReference): Promise<string | null> {
+    if ('text' in reference) return reference.text;
+    this.#store ??= this.#client.bus.objects(buckets.artifacts);
+    const bytes = await (await this.#store).get(reference.artifact);
+    return bytes === null ? null : new TextDecoder().decode(bytes);
+  }
+
+  /** What a turn added to its conversation; null where it is no longer there. */
+  async messagesOf(entry: TranscriptEntry): Promise<ModelMessage[] | null> {
+    const text = await this.read(entry.request);
+    return text === null ? null : modelMessageSchema.array().parse(JSON.parse(text));
+  }
+}
