@@ -68,6 +68,16 @@ test.each([
       type: 'exceed_context_size_error',
     },
   },
+  // As llama.cpp's server answered.
+  {
+    error: {
+      code: 400,
+      message: 'request (6031 tokens) exceeds the available context size (2048 tokens), try increasing it',
+      type: 'exceed_context_size_error',
+      n_prompt_tokens: 6031,
+      n_ctx: 2048,
+    },
+  },
 ])('a conversation that is too long is told as such: %j', (body) => {
   expect(complaint(400, body)).toMatchObject({ code: 'invalid-request', details: { reason: 'context-length' } });
 });

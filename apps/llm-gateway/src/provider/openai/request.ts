@@ -54,7 +54,7 @@ const acceptable = (name: string): string => name.replaceAll(/[^a-zA-Z0-9_-]/g, 
 
 /**
  * Arguments that aren't a JSON object, as the model wrote them, inside one: servers that render a chat template parse the arguments of earlier calls, and
- * would refuse the conversation for ever.
+ * would refuse the conversation for ever (llama.cpp's does so with HTTP 500).
  */
 function wellFormed(text: string): string {
   try {
