@@ -4,6 +4,7 @@ import { chmod, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
+import { startModelServer } from '../support/model-server.ts';
 import { sandboxes } from '../support/sandboxes.ts';
 
 const program = path.resolve(import.meta.dirname, '../../apps/cli/src/demo/main.ts');
@@ -35,9 +36,11 @@ async function expectPromisesKept(engine: string, environment: NodeJS.ProcessEnv
   const outcome = await runDemo(folder.path, ['--engine', engine], environment);
   const { exitCode, out } = outcome;
   expect([exitCode, out.match(/^✘ .*$/gm)]).toEqual([0, [expect.stringMatching(/^✘ faster-count +failed/)]]);
-  expect(out.match(/^✔ .*(merged|history|passes?|at once|unchanged|as it was).*$/gm)?.length).toBeGreaterThan(9);
-  expect(out).toMatch(/^\* .*chore: a function, and tests for three that are missing$/m);
+  expect(out.match(/^✔ .*(merged|history|passes?|at once|unchanged|as it was).*$/gm)?.length).toBeGreaterThan(15);
+  expect(out).toMatch(/^\* .*chore: two functions, one with a bug, and tests for what is missing$/m);
   expect(out).toContain('verify ended with exit code 1');
+  expect(out).toMatch(/^ +→ edit src\/truncate\.js\n[^]*← edit ok/m);
+  expect(out.match(/^✔ .*replayed offline, decides the same$/gm)).toHaveLength(2);
   expect(out).toContain('What next');
   expect(out).toContain('has stopped');
   // Its own home, not the user's.
@@ -57,11 +60,40 @@ test('where no sandbox works it goes on without, and says so loudly', { timeout:
   expect(out).toContain('Nothing keeps them from your files');
 });
 
-test('wrong usage is told', async () => {
+test.each([
+  [['--engine', 'vm'], 'Usage'],
+  [['--provider', 'openai', '--model', 'm'], 'there is no key; set OPENAI_API_KEY'],
+  [['--provider', 'nowhere'], 'expected openai, a name from COPPICE_OPENAI_PROVIDERS, or a server on this machine'],
+])('%j is wrong usage, and nothing is left behind', async (programArguments, expected) => {
   await using folder = await temporaryFolder('demo');
-  expect(await runDemo(folder.path, ['--engine', 'vm'])).toMatchObject({
+  const noKey = { OPENAI_API_KEY: '', OPENAI_API_KEY_FILE: '', OPENAI_BASE_URL: '', COPPICE_OPENAI_PROVIDERS: '' };
+  expect(await runDemo(folder.path, programArguments, noKey)).toMatchObject({
     exitCode: 2,
-    err: expect.stringContaining('Usage'),
+    err: expect.stringContaining(expected),
   });
   expect(await readdir(folder.path)).toEqual([]);
 });
+
+test(
+  'on a real model no outcome is promised, but that what is not proven stays out',
+  { timeout: 120_000 },
+  async () => {
+    const key = `sk-${'demo'.repeat(8)}`;
+    await using model = await startModelServer('I am small, and know little of this.');
+    await using folder = await temporaryFolder('demo');
+    await chmod(folder.path, 0o711);
+    const { exitCode, out } = await runDemo(
+      folder.path,
+      ['--engine', sandboxes(), '--provider', 'openai', '--model', 'small-1'],
+      { OPENAI_BASE_URL: model.baseUrl, OPENAI_API_KEY: key },
+    );
+    expect(out).toContain('what comes of them is not promised');
+    expect(out).toMatch(/^✔ slugify did not land, and says why$/m);
+    expect(out).toMatch(/^✔ fix-truncate did not land, and says why$/m);
+    expect(out).not.toContain('is merged\n');
+    expect(exitCode).toBe(0);
+    expect(model.requests.length).toBeGreaterThan(5);
+    expect(new Set(model.requests)).toEqual(new Set([`Bearer ${key}`]));
+    expect(out).not.toContain(key);
+  },
+);

@@ -31,11 +31,14 @@ export async function resolveTarget(client: ApiClient, text: string): Promise<Ta
   return text.startsWith('r') ? resolveRun(client, text) : taskByBeginning(client, text);
 }
 
-/** @throws CliError (bad input) also for a run. */
+/** Of a run with one task that task is meant. @throws CliError (bad input) for a run with more. */
 export async function resolveTask(client: ApiClient, text: string): Promise<TaskTarget> {
   const target = await resolveTarget(client, text);
   if (target.kind === 'task') return target;
   const { tasks } = await client.bus.call(api.runGet, client, { runId: target.runId });
+  const [only] = tasks;
+  if (only !== undefined && tasks.length === 1)
+    return { kind: 'task', taskId: only.taskId, runId: target.runId, name: only.name };
   const names = tasks.slice(0, candidatesTold).map((task) => `${text}/${task.name}`);
   const more = tasks.length > names.length ? ', …' : '';
   throw new CliError(exitCodes.badInput, `${text} is a run; name one of its tasks: ${names.join(', ')}${more}`);

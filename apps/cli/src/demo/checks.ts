@@ -4,7 +4,7 @@ import type { TaskView } from '@coppice/contracts';
 import { isEnd } from '../progress.ts';
 import { git } from './make-project.ts';
 import type { DemoProject } from './make-project.ts';
-import { atOnceMin, keptOutFile, keptOutTask, landingTasks } from './project.ts';
+import { allTasks, atOnceMin, keptOutFile, keptOutTask, landingTasks, loopTasks } from './plan.ts';
 
 export type Check = { promise: string; kept: boolean; found: string };
 
@@ -29,37 +29,61 @@ export function checkTasks(tasks: ReadonlyMap<string, TaskView>): Check[] {
 
 export function checkRepository(project: DemoProject, tasks: ReadonlyMap<string, TaskView>): Check[] {
   const { repository, firstCommit } = project;
-  const history = new Set(git(repository, 'rev-list', 'main').split('\n'));
-  const checks: Check[] = landingTasks.map((name) => {
-    const commit = tasks.get(name)?.landedCommit ?? 'none';
-    return { promise: `the commit of ${name} is in main's history`, kept: history.has(commit), found: commit };
-  });
+  const history = historyOf(repository);
+  const checks: Check[] = landingTasks.map((name) => inHistory(name, tasks.get(name)?.landedCommit ?? null, history));
   const changed = git(repository, 'diff', '--name-only', firstCommit, 'main', '--', keptOutFile);
   checks.push({
     promise: `${keptOutFile} is as it was`,
     kept: changed === '',
     found: changed === '' ? 'unchanged' : 'changed',
   });
-  const status = git(repository, 'status', '--porcelain');
-  checks.push({
-    promise: 'the checkout is clean and at main',
-    kept: status === '',
-    found: status === '' ? 'clean' : status,
+  return [...checks, checkCheckout(repository)];
+}
+
+/** What holds whatever a real model does: nothing else is promised of it. */
+export function checkAnyOutcome({ repository }: DemoProject, tasks: ReadonlyMap<string, TaskView>): Check[] {
+  const history = historyOf(repository);
+  const checks = allTasks.map((name): Check => {
+    const task = tasks.get(name);
+    if (task === undefined) return { promise: `${name} is over`, kept: false, found: 'not there' };
+    if (task.state === 'merged') return inHistory(name, task.landedCommit, history);
+    const { state, reason } = task;
+    const promise = `${name} did not land, and says why`;
+    return { promise, kept: isEnd(state) && (reason !== null || state === 'no-changes'), found: `${state}: ${reason}` };
   });
-  return checks;
+  return [...checks, checkCheckout(repository)];
+}
+
+const historyOf = (repository: string) => new Set(git(repository, 'rev-list', 'main').split('\n'));
+
+const inHistory = (name: string, commit: string | null, history: ReadonlySet<string>): Check => ({
+  promise: `the commit of ${name} is in main's history`,
+  kept: commit !== null && history.has(commit),
+  found: commit ?? 'none',
+});
+
+function checkCheckout(repository: string): Check {
+  const status = git(repository, 'status', '--porcelain');
+  return { promise: 'the checkout is clean and at main', kept: status === '', found: status === '' ? 'clean' : status };
 }
 
 /** @param lines of `coppice watch --json`. */
-export function checkParallel(lines: readonly string[]): Check {
-  const working = new Set<string>();
+export function checkParallel(lines: readonly string[]): Check[] {
+  const working = new Map<string, string>();
   let most = 0;
+  let mixed = false;
   for (const line of lines) {
     const event = coppiceEventSchema.safeParse(JSON.parse(line));
     if (!event.success || event.data.type !== 'coppice.task-state') continue;
-    const { taskId, to } = event.data.data;
+    const { taskId, to, name } = event.data.data;
     if (to === 'waiting' || isEnd(to)) working.delete(taskId);
-    else working.add(taskId);
+    else working.set(taskId, name);
     most = Math.max(most, working.size);
+    const loops = [...working.values()].filter((each) => loopTasks.includes(each)).length;
+    mixed ||= loops === loopTasks.length && working.size > loops;
   }
-  return { promise: `at least ${atOnceMin} tasks were at work at once`, kept: most >= atOnceMin, found: `${most}` };
+  return [
+    { promise: `at least ${atOnceMin} tasks were at work at once`, kept: most >= atOnceMin, found: `${most}` },
+    { promise: 'among them both agents with tools, beside those without', kept: mixed, found: 'they were not' },
+  ];
 }

@@ -14,13 +14,16 @@ import { projectFolder, setupResult } from '../stack/programs.ts';
 import { engineChoices } from '../stack/services.ts';
 import { noSandboxWorks } from '../stack/start-stack.ts';
 import { readStatus } from '../stack/status.ts';
-import { checkParallel, checkRepository, checkTasks, readTask } from './checks.ts';
+import { checkAnyOutcome, checkParallel, checkRepository, checkTasks, readTask } from './checks.ts';
 import type { Check } from './checks.ts';
 import { git, makeProject } from './make-project.ts';
 import type { DemoProject } from './make-project.ts';
-import { keptOutTask, landingTasks } from './project.ts';
+import { chooseModel } from './model.ts';
+import type { DemoModel } from './model.ts';
+import { allTasks, loopTasks } from './plan.ts';
 
-const usage = `Usage: npm run demo [-- --engine auto|docker|bubblewrap|none]`;
+const usage = `Usage: npm run demo [-- --engine auto|docker|bubblewrap|none] [--provider openai|ollama|lm-studio|llama-cpp] [--model NAME]
+Without --provider (or COPPICE_DEMO_PROVIDER, COPPICE_DEMO_MODEL) a model that plays a script does the work.`;
 const requestId = 'demo';
 const runId = runIdOf('default', requestId);
 const mainFile = path.resolve(import.meta.dirname, '../main.ts');
@@ -31,18 +34,20 @@ const heading = (text: string) => say(`\n${paint.bold(text)}`);
 
 /** Gives the exit code: 0 only if everything was as promised. */
 export async function runDemo(programArguments: readonly string[]): Promise<number> {
-  const engine = readEngine(programArguments);
-  if (engine === null) {
-    process.stderr.write(`${usage}\n`);
+  const asked = readArguments(programArguments);
+  const model = asked === null ? usage : await chooseModel(asked, process.env);
+  if (asked === null || typeof model === 'string') {
+    process.stderr.write(`${model as string}\n`);
     return exitCodes.badInput;
   }
+  const { engine } = asked;
   let interrupted = false;
   // However it is ended, the stack is still to be stopped; a terminal that is gone must not prevent that.
   process.stdout.on('error', () => {});
   const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'coppice-demo-')));
   // A sandbox of a stack that is root runs as another user, which must get to its worktree.
   chmodSync(folder, 0o711);
-  const coppice = new Coppice(path.join(folder, 'home'));
+  const coppice = new Coppice(path.join(folder, 'home'), model.environment);
   // Ctrl-C and the end of the terminal reach the command that is running, too; it detaches, or ends.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) {
     process.on(signal, () => {
@@ -54,18 +59,21 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
   let whatNext = () => {};
   try {
     heading('1. A repository whose tests are ahead of its code');
-    const project = makeProject(folder);
-    say(`${project.repository}: 1 of 4 test files passes; the others test functions that nobody has written yet.`);
+    const project = makeProject(folder, model);
+    say(
+      `${project.repository}: 1 of 5 test files passes; one fails for a bug, the others test what nobody has written yet.`,
+    );
+    if (!model.isScripted) tellModel(model);
 
     heading('2. The stack: nats-server and four services, for this demo alone');
     const chosen = await startStack(coppice, engine);
     if (chosen === null) return exitCodes.stackUnavailable;
 
-    heading('3. Five tasks, four of which can start at once');
+    heading('3. Seven tasks, six of which can start at once; two are done by agents that work with tools');
     say(paint.dim(`coppice run ${project.runFile}`));
     const code = await coppice.show('run', project.runFile, '--request-id', requestId, '--engine', chosen);
     if (interrupted || code === exitCodes.detached) return exitCodes.detached;
-    asPromised = tell(project, coppice, code);
+    asPromised = tell(project, coppice, code, model);
     if (asPromised) whatNext = () => tellNext(project, folder);
   } finally {
     say();
@@ -75,16 +83,29 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
   return asPromised ? exitCodes.done : exitCodes.taskFailed;
 }
 
-function readEngine(programArguments: readonly string[]): string | null {
+type Asked = { engine: string; provider?: string | undefined; model?: string | undefined };
+
+function readArguments(programArguments: readonly string[]): Asked | null {
   try {
     const { values } = parseArgs({
       args: [...programArguments],
-      options: { engine: { type: 'string', default: 'auto' } },
+      options: {
+        engine: { type: 'string', default: 'auto' },
+        provider: { type: 'string' },
+        model: { type: 'string' },
+      },
     });
-    return (engineChoices as readonly string[]).includes(values.engine) ? values.engine : null;
+    return (engineChoices as readonly string[]).includes(values.engine) ? values : null;
   } catch {
     return null;
   }
+}
+
+function tellModel({ name, where }: DemoModel): void {
+  say(
+    `The model is ${paint.bold(name)} (${where}), a real one: the prompts of the tasks go there, and what comes of them is not promised.`,
+  );
+  say('What is promised all the same: only what its verify command proves is merged, and whatever is not says why.');
 }
 
 /** The engine that it runs with; null when it could not be started. */
@@ -104,14 +125,17 @@ async function startStack(coppice: Coppice, engine: string): Promise<string | nu
 }
 
 /** Gives whether everything was as promised. */
-function tell(project: DemoProject, coppice: Coppice, runExitCode: number): boolean {
+function tell(project: DemoProject, coppice: Coppice, runExitCode: number, model: DemoModel): boolean {
   const tasks = new Map<string, TaskView>();
-  for (const name of [...landingTasks, keptOutTask]) {
+  for (const name of allTasks) {
     for (const json of coppice.read('show', `${runId}/${name}`, '--json')) tasks.set(name, readTask(json));
   }
   heading('4. What is merged');
   const colour = wantsColours(process.stdout, process.env) ? 'always' : 'never';
   say(git(project.repository, 'log', '--graph', '--oneline', `--color=${colour}`, 'main'));
+  const [loopTask] = loopTasks;
+  say(`\nWhat the agent of ${loopTask} said and did (coppice logs; without what its commands printed):`);
+  for (const line of coppice.read('logs', `${runId}/${loopTask}`)) if (!/^ +\|/.test(line)) say(paint.dim(line));
 
   heading("5. The repository's own tests, on what is merged");
   const tests = spawnSync(process.execPath, ['--test', '--test-reporter=spec'], {
@@ -121,17 +145,10 @@ function tell(project: DemoProject, coppice: Coppice, runExitCode: number): bool
   say(tests.stdout.trimEnd());
 
   heading('6. As promised?');
-  const checks: Check[] = [
-    {
-      promise: 'the run says that a task failed (exit code 1)',
-      kept: runExitCode === exitCodes.taskFailed,
-      found: `${runExitCode}`,
-    },
-    ...checkTasks(tasks),
-    checkParallel(coppice.read('watch', runId, '--json')),
-    ...checkRepository(project, tasks),
-    { promise: 'all tests pass', kept: tests.status === 0, found: `exit code ${tests.status}` },
-  ];
+  const testsPass = { promise: 'all tests pass', kept: tests.status === 0, found: `exit code ${tests.status}` };
+  const checks = model.isScripted
+    ? [...scriptedChecks(project, coppice, tasks, runExitCode), testsPass]
+    : checkAnyOutcome(project, tasks);
   for (const { promise, kept, found } of checks) {
     say(kept ? `${paint.green('✔')} ${promise}` : `${paint.red('✘')} ${promise}: ${found}`);
   }
@@ -139,6 +156,33 @@ function tell(project: DemoProject, coppice: Coppice, runExitCode: number): bool
   if (!kept)
     say(`\nThis is not what was promised. The stack's log: ${homeFrom({ COPPICE_HOME: coppice.home }).logFile}`);
   return kept;
+}
+
+function scriptedChecks(
+  project: DemoProject,
+  coppice: Coppice,
+  tasks: ReadonlyMap<string, TaskView>,
+  runExitCode: number,
+): Check[] {
+  const replayed = loopTasks.map((name): Check => {
+    const [said = 'nothing'] = coppice.read('replay', `${runId}/${name}`);
+    return {
+      promise: `the agent of ${name}, replayed offline, decides the same`,
+      kept: said.startsWith('same:'),
+      found: said,
+    };
+  });
+  return [
+    {
+      promise: 'the run says that a task failed (exit code 1)',
+      kept: runExitCode === exitCodes.taskFailed,
+      found: `${runExitCode}`,
+    },
+    ...checkTasks(tasks),
+    ...checkParallel(coppice.read('watch', runId, '--json')),
+    ...replayed,
+    ...checkRepository(project, tasks),
+  ];
 }
 
 function tellNext(project: DemoProject, folder: string): void {
@@ -162,9 +206,9 @@ class Coppice {
   readonly #environment: NodeJS.ProcessEnv;
   #shown: ChildProcess | null = null;
 
-  constructor(home: string) {
+  constructor(home: string, environment: NodeJS.ProcessEnv) {
     this.home = home;
-    this.#environment = { ...process.env, COPPICE_HOME: home };
+    this.#environment = { ...process.env, ...environment, COPPICE_HOME: home };
     for (const name of ['NATS_URL', 'NATS_USER', 'NATS_PASSWORD']) delete this.#environment[name];
   }
 

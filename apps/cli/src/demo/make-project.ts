@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { repositoryFiles, runFile, script } from './project.ts';
+import type { DemoModel } from './model.ts';
+import { runFile } from './plan.ts';
+import { repositoryFiles } from './project.ts';
+import { script } from './script.ts';
 
 export type DemoProject = { repository: string; runFile: string; firstCommit: string };
 
@@ -16,12 +19,12 @@ export function git(repository: string, ...gitArguments: string[]): string {
   return execFileSync('git', gitArguments, { cwd: repository, env: gitEnvironment(), encoding: 'utf8' }).trimEnd();
 }
 
-/** Writes the repository, the run file and the script into the folder. */
-export function makeProject(folder: string): DemoProject {
+/** Writes the repository, the run file and (for the scripted model) the script into the folder. */
+export function makeProject(folder: string, model: DemoModel): DemoProject {
   const repository = path.join(folder, 'repository');
   for (const [name, text] of Object.entries(repositoryFiles)) write(path.join(repository, name), text);
-  write(path.join(folder, 'plan.yaml'), runFile);
-  write(path.join(folder, 'script.yaml'), script);
+  write(path.join(folder, 'plan.yaml'), runFile(model));
+  if (model.isScripted) write(path.join(folder, 'script.yaml'), script);
   git(repository, 'init', '--quiet', '--initial-branch=main');
   git(repository, 'add', '--all');
   const author = ['-c', 'user.name=Coppice demo', '-c', 'user.email=demo@example.invalid'];
@@ -31,7 +34,7 @@ export function makeProject(folder: string): DemoProject {
     'commit',
     '--quiet',
     '--message',
-    'chore: a function, and tests for three that are missing',
+    'chore: two functions, one with a bug, and tests for what is missing',
   );
   return { repository, runFile: path.join(folder, 'plan.yaml'), firstCommit: git(repository, 'rev-parse', 'HEAD') };
 }

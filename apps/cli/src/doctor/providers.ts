@@ -49,7 +49,7 @@ function ofProvider({ name, host, models, problem, keyPresent }: ModelProvider):
   if (problem === null) return ok(check, `can be used${where}${listed}`);
   // Nobody who works with another one misses it.
   if (!keyPresent && name === 'openai') return ok(check, `not set up (${problem})`);
-  return warning(check, `${problem}`, `mend that; ${restart}`);
+  return warning(check, problem, `start that server, or correct its address or key; ${restart}`);
 }
 
 const listOf = (models: readonly string[]): string =>

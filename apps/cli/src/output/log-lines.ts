@@ -56,7 +56,8 @@ export class LogLines {
       case 'result': {
         const lines = plainText(item.text).trimEnd().split('\n');
         const text = `${indent}← ${plainLine(item.tool)} ${item.isError ? 'failed' : 'ok'}: ${resultText(item.tool, lines)}`;
-        if (!item.isError) return [dim(text)];
+        // What a command printed was shown while it ran.
+        if (!item.isError || item.tool === 'run') return [item.isError ? red(text) : dim(text)];
         return [red(text), ...first(lines.slice(1), errorLinesMax).map((line) => dim(`${indent}  ${line}`))];
       }
       default: {

@@ -1,0 +1,77 @@
+/** Which model does the demo's work: the scripted one, or a real one where it is found. */
+import { findLocalServers, localServerNames } from '../local-models.ts';
+import type { LocalServer } from '../local-models.ts';
+
+export type DemoModel = {
+  /** `provider/model`. */
+  name: string;
+  isScripted: boolean;
+  /** What the stack must be told to reach it. */
+  environment: NodeJS.ProcessEnv;
+  /** Where it was found, for a person; null for the scripted one. */
+  where: string | null;
+};
+
+export const scriptedModel: DemoModel = {
+  name: 'scripted/script.yaml',
+  isScripted: true,
+  environment: {},
+  where: null,
+};
+
+const isSet = (environment: NodeJS.ProcessEnv, name: string): boolean => (environment[name] ?? '') !== '';
+
+/** @returns the model, or why it can't be had */
+export async function chooseModel(
+  asked: { provider?: string | undefined; model?: string | undefined },
+  environment: NodeJS.ProcessEnv,
+): Promise<DemoModel | string> {
+  const provider = asked.provider ?? environment['COPPICE_DEMO_PROVIDER'] ?? '';
+  const model = asked.model ?? environment['COPPICE_DEMO_MODEL'] ?? '';
+  if (provider === '' || provider === 'scripted')
+    return model === '' ? scriptedModel : '--model needs --provider: openai, or a model server on this machine';
+  const named = `--provider ${provider}`;
+  if (provider === 'openai') {
+    if (
+      !isSet(environment, 'OPENAI_API_KEY') &&
+      !isSet(environment, 'OPENAI_API_KEY_FILE') &&
+      !isSet(environment, 'OPENAI_BASE_URL')
+    )
+      return `${named}: there is no key; set OPENAI_API_KEY (or OPENAI_BASE_URL for a server without one)`;
+    if (model === '') return `${named}: say which model, with --model`;
+    const base = environment['OPENAI_BASE_URL'] ?? '';
+    return {
+      name: `openai/${model}`,
+      isScripted: false,
+      environment: {},
+      where: base === '' ? 'by its key' : `at ${hostOf(base)}`,
+    };
+  }
+  const listed = environment['COPPICE_OPENAI_PROVIDERS'] ?? '';
+  if (listed.split(',').some((entry) => entry.trim().startsWith(`${provider}=`))) {
+    if (model === '') return `${named}: say which model, with --model`;
+    return { name: `${provider}/${model}`, isScripted: false, environment: {}, where: 'by COPPICE_OPENAI_PROVIDERS' };
+  }
+  const servers = await findLocalServers();
+  const server = servers.find(({ name }) => name === provider);
+  return server === undefined ? notFound(provider, servers) : ofServer(server, model, listed);
+}
+
+function ofServer({ name, host, baseUrl, models }: LocalServer, asked: string, listed: string): DemoModel | string {
+  const model = asked === '' ? models[0] : asked;
+  if (model === undefined) return `--provider ${name}: the server at ${host} has no model; load one`;
+  const providers = [listed, `${name}=${baseUrl}`].filter((entry) => entry !== '').join(',');
+  return {
+    name: `${name}/${model}`,
+    isScripted: false,
+    environment: { COPPICE_OPENAI_PROVIDERS: providers },
+    where: `at ${host}`,
+  };
+}
+
+function notFound(provider: string, servers: readonly LocalServer[]): string {
+  const found = servers.length === 0 ? 'none answers here' : `here: ${servers.map(({ name }) => name).join(', ')}`;
+  return `--provider ${provider}: expected openai, a name from COPPICE_OPENAI_PROVIDERS, or a server on this machine (${localServerNames.join(', ')}; ${found})`;
+}
+
+const hostOf = (address: string): string => (URL.canParse(address) ? new URL(address).host : 'OPENAI_BASE_URL');

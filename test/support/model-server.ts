@@ -1,0 +1,39 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export type ModelServer = AsyncDisposable & {
+  baseUrl: string;
+  /** The Authorization header of each conversation's request. */
+  requests: string[];
+};
+
+/** An OpenAI-compatible server on the loopback whose one model always says the same, and calls no tool. */
+export async function startModelServer(says: string): Promise<ModelServer> {
+  const requests: string[] = [];
+  const chunk = (choices: object[], rest: object = {}) =>
+    `data: ${JSON.stringify({ id: 'c1', object: 'chat.completion.chunk', model: 'small-1', choices, ...rest })}\n\n`;
+  const server = createServer((request, response) => {
+    request.resume();
+    if (request.url === '/v1/models') {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ object: 'list', data: [{ id: 'small-1', object: 'model' }] }));
+      return;
+    }
+    requests.push(request.headers.authorization ?? '');
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(chunk([{ index: 0, delta: { role: 'assistant', content: says }, finish_reason: null }]));
+    response.write(chunk([{ index: 0, delta: {}, finish_reason: 'stop' }]));
+    response.write(chunk([], { usage: { prompt_tokens: 20, completion_tokens: 8, total_tokens: 28 } }));
+    response.end('data: [DONE]\n\n');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    baseUrl: `http://127.0.0.1:${port}/v1`,
+    requests,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
