@@ -7,7 +7,15 @@ SERVER is nats://host:port; REQUEST_FILE holds the payload of run.submit. --inta
 doesn't wait for an answer. --bad spoils the request, to show what a refusal looks like. One line an event on stdout.
 Exit code: 0 all tasks succeeded, 1 the run did not succeed, 2 the request was refused, 3 the server can't be talked to.
 """
-import argparse, base64, hashlib, json, secrets, socket, sys, time, urllib.parse
+import argparse
+import base64
+import hashlib
+import json
+import secrets
+import socket
+import sys
+import time
+import urllib.parse
 
 STREAM = "coppice-events"
 SILENCE_SECONDS_MAX = 40  # Longer than submitting may take (30 s), and than a pull waits.
@@ -23,11 +31,11 @@ class NatsError(Exception):
 class Nats:
     """As much of the NATS protocol as is needed here: one thing at a time, a message is sent and its answer awaited."""
 
-    def __init__(self, server, user, password):
+    def __init__(self, server, user, password, tenant):
         address = urllib.parse.urlsplit(server)
         self.socket = socket.create_connection((address.hostname, address.port or 4222), SILENCE_SECONDS_MAX)
         self.input = self.socket.makefile("rb")
-        self.inbox = f"_INBOX.{secrets.token_hex(11)}"
+        self.inbox = f"_INBOX_{tenant}.{secrets.token_hex(11)}"
         self.requests = 0
         self.input.readline()  # INFO {…}: what the server is and can.
         options = {"user": user, "pass": password, "verbose": False, "pedantic": False, "lang": "python", "version": "1",
@@ -194,7 +202,7 @@ def main():
     if options.bad:
         request["tasks"][0].update(prompt=7, colour="red")
     try:
-        connect = lambda: Nats(options.server, options.user, password)
+        connect = lambda: Nats(options.server, options.user, password, options.tenant)
         return follow_to_the_end(connect, options.tenant, request, options.intake)
     except Refused as refused:
         print(f"refused: {refused.error['code']}: {refused}", file=sys.stderr)

@@ -1,12 +1,12 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { runIdOf } from '@coppice/contracts';
 import { temporaryFolder, temporaryRepository } from '@coppice/testing';
 import type { TemporaryFolder, TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
+import { whyWithoutPython } from '../support/python.ts';
 import { Stack } from '../support/stack.ts';
 
 /** A publisher that has nothing of ours and nothing of NATS's: the example in Python, against the real whole. */
@@ -19,9 +19,7 @@ rules:
 default: { turns: [{ text: "good\\n" }] }
 `;
 
-const withoutPython = await promisify(execFile)('python3', ['-c', 'import sys; assert sys.version_info >= (3, 9)'])
-  .then(() => null)
-  .catch((error: unknown) => `no Python 3.9 or newer in PATH: ${(error as Error).message.split('\n')[0]}`);
+const withoutPython = await whyWithoutPython();
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 
 let stack: Stack | undefined;
@@ -45,7 +43,12 @@ beforeEach((context) => {
 type Outcome = { exitCode: number | null; out: string[]; err: string[] };
 
 /** Runs the example; `onLine` sees each line of its stdout as it comes. */
-async function run(request: unknown, options: string[] = [], onLine: (line: string) => void = () => {}, password?: string) {
+async function run(
+  request: unknown,
+  options: string[] = [],
+  onLine: (line: string) => void = () => {},
+  password?: string,
+) {
   if (stack === undefined || folder === undefined) throw new Error('the stack is not up');
   const { nats } = stack;
   const [passwordFile, requestFile] = ['password', 'request.json'].map((name) => path.join(folder?.path ?? '', name));

@@ -218,13 +218,15 @@ test('all four services took part', () => {
   for (const name of serviceNames) expect(first.spans.some((span) => span.service === name)).toBe(true);
 });
 
-test('a run in which processes were killed is one trace; each missing parent is a span of a killed process', () => {
+test('a run in which processes were killed is one trace; each missing parent is a span of a killed process', async ({
+  annotate,
+}) => {
   expectHops(broken, [...submitHops, ...hops]);
   const prefixes = killed.map(({ name, instance }) => spanIdPrefix(name, instance));
   // The ones that were killed are known by what they had exported.
   for (const { instance } of killed) expect(all.filter((span) => span.instance === instance).length).toBeGreaterThan(0);
   const missing = missingParents(broken.spans);
-  console.log(`missing parents after two kills: ${JSON.stringify([...missing.values()])}`);
+  await annotate(`missing parents after two kills: ${missing.size}, of ${JSON.stringify([...missing.values()])}`);
   expect([...missing].filter(([spanId]) => !prefixes.includes(spanId.slice(0, prefixes[0]?.length)))).toEqual([]);
   expect(missing.size).toBeLessThanOrEqual(lostSpansMax);
   const roots = broken.spans.filter((span) => span.parentSpanId === undefined);

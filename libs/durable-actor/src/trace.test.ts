@@ -2,14 +2,17 @@ import { streams } from '@coppice/contracts';
 import type { CommandMessage } from '@coppice/contracts';
 import { eventually, startTraceCollector } from '@coppice/testing';
 import type { TraceCollector } from '@coppice/testing';
-import { startTelemetry, withSpan } from '@coppice/telemetry';
+import { contextFrom, startTelemetry, withSpan } from '@coppice/telemetry';
 import type { Telemetry } from '@coppice/telemetry';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { CrashPoint } from './crash-points.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 
 let harness: Harness;
 let collector: TraceCollector;
 let telemetry: Telemetry;
+/** Where the next message is to fail, to be delivered again. */
+let failAt: CrashPoint | null = null;
 
 beforeAll(async () => {
   collector = await startTraceCollector();
@@ -18,7 +21,12 @@ beforeAll(async () => {
   telemetry = await startTelemetry({ serviceName: 'actors', instanceId: 'one' });
   if (!telemetry.enabled) throw new Error('tracing is not on');
   harness = await Harness.start();
-  await harness.host();
+  const failsOnce = async (point: CrashPoint) => {
+    if (point !== failAt) return;
+    failAt = null;
+    throw new Error('fails once');
+  };
+  await harness.host({ hooks: { reach: failsOnce } });
 });
 afterAll(async () => {
   await harness.stop();
@@ -66,7 +74,12 @@ test('a person who comes later with a trace of their own keeps it; what they beg
   const click = await spanNamed('click');
   const effectId = await harness.effectOf('job', 'later', 'prepare');
   const headers = { traceparent: `00-${traceId}-${click.spanId}-01` };
-  await harness.post('job', 'later', { type: 'result', effectId, outcome: { status: 'done', output: prepared } }, headers);
+  await harness.post(
+    'job',
+    'later',
+    { type: 'result', effectId, outcome: { status: 'done', output: prepared } },
+    headers,
+  );
   await harness.reaches('job', 'later', 'asking');
   const order = await spanNamed('order');
   const birth = await eventually(() => collector.spans.find((span) => span.parentSpanId === order.spanId));
@@ -79,6 +92,30 @@ test('a person who comes later with a trace of their own keeps it; what they beg
   await eventually(() =>
     collector.spans.find((span) => span.name === 'process create coppice.actor.desk' && span.traceId === bornIn),
   );
+});
+
+test('a redelivery is a child of the stored context, linked to what it repeats', async () => {
+  let traceId = '';
+  await withSpan('order twice', {}, async (span) => {
+    traceId = span.spanContext().traceId;
+    await harness.create('job', 'again', {});
+  });
+  await harness.reaches('job', 'again', 'waiting');
+  const stored = (await harness.value('job', 'again')).traceparent;
+  let sender = '';
+  failAt = 'transition-computed';
+  // Of the same trace, as what another actor of the run sends.
+  await withSpan('poke', { parent: contextFrom(stored) }, async (span) => {
+    sender = span.spanContext().spanId;
+    await harness.send('job', 'again', { type: 'pad', text: 'x' });
+  });
+  const [once, again] = await eventually(() => {
+    const spans = collector.spans.filter((span) => span.traceId === traceId && span.name.startsWith('process event'));
+    return spans.length === 2 && spans;
+  });
+  expect(once).toMatchObject({ parentSpanId: sender, status: 2, attributes: { 'coppice.delivery.count': 1 } });
+  expect(again).toMatchObject({ links: [{ traceId, spanId: sender }], attributes: { 'coppice.delivery.count': 2 } });
+  expect(stored).toBe(`00-${traceId}-${again?.parentSpanId}-01`);
 });
 
 test('a message without a sender is part of the trace of its actor', async () => {

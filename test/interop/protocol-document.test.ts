@@ -1,0 +1,281 @@
+/** docs/protocol.md says what the code does: its examples fit the schemas, its tables are complete, its permissions are enough and no more. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Bus, apiEndpoint } from '@coppice/bus';
+import {
+  agentSchema,
+  api,
+  coppiceEventSchema,
+  errorCodes,
+  events,
+  logChunkSchema,
+  runIdOf,
+  runItself,
+  runLimits,
+  runRequestSchema,
+  streams,
+  subjects,
+  taskDefaultsSchema,
+  taskEnds,
+  taskIdOf,
+  taskRequestSchema,
+  taskStates,
+  transcriptEntrySchema,
+  wireErrorSchema,
+} from '@coppice/contracts';
+import { startNatsServer, temporaryFolder } from '@coppice/testing';
+import { describe, expect, test } from 'vitest';
+import { whyWithoutPython } from '../support/python.ts';
+
+const projectFolder = path.resolve(import.meta.dirname, '../..');
+const text = readFileSync(path.join(projectFolder, 'docs/protocol.md'), 'utf8');
+
+type Block = { label: string; content: string };
+const blocks: Block[] = [...text.matchAll(/^```(\w+)(?: ([^\n]+))?\n(.*?)^```$/gms)].map(
+  ([, language, label, content]) => ({
+    label: label ?? language ?? '',
+    content: content ?? '',
+  }),
+);
+const example = (label: string): unknown[] =>
+  blocks.filter((block) => block.label === label).map(({ content }) => JSON.parse(content));
+
+/** Rows of the table whose head begins with this cell; each cell without its backticks. */
+function table(head: string): string[][] {
+  const after = text.split(`\n| ${head} |`)[1];
+  if (after === undefined) throw new Error(`no table that begins with ${head}`);
+  const rows = (after.split('\n\n')[0] ?? '').split('\n').slice(2);
+  return rows.map((row) =>
+    row
+      .split(/(?<!\\)\|/)
+      .slice(1, -1)
+      .map((cell) => cell.trim().replace(/^`([^`]*)`$/, '$1')),
+  );
+}
+
+describe('examples', () => {
+  const methods = Object.values(api);
+  test.each([...new Set(blocks.map(({ label }) => label))])('%s', (label) => {
+    const found = methods.find((method) => label.startsWith(`${method.name} `));
+    if (found !== undefined) {
+      const isInput = label.endsWith(' input');
+      // What is answered has no field that the schema doesn't know; a request may leave out what has a default.
+      for (const value of example(label)) {
+        const parsed = (isInput ? found.input : found.output).parse(value);
+        if (!isInput) expect(parsed).toEqual(value);
+      }
+      return;
+    }
+    const others: Record<string, () => unknown> = {
+      error: () =>
+        example(label).map((value) =>
+          expect(wireErrorSchema.parse((value as { error: unknown }).error)).toEqual(
+            (value as { error: unknown }).error,
+          ),
+        ),
+      event: () => example(label).map((value) => expect(coppiceEventSchema.parse(value)).toEqual(value)),
+      transcript: () => example(label).map((value) => expect(transcriptEntrySchema.parse(value)).toEqual(value)),
+      log: () => example(label).map((value) => expect(logChunkSchema.parse(value)).toEqual(value)),
+      consumer: () => expect(example(label)).toMatchObject([{ stream_name: streams.events }]),
+      'intake stored': () => expect(example(label)).toEqual([{ stream: streams.intake, seq: 1 }]),
+      'dead letter': () =>
+        expect(example(label)).toMatchObject([
+          { subject: subjects.intake('acme'), reason: { code: 'invalid-request' } },
+        ]),
+      'service info': () =>
+        expect(example(label)).toMatchObject([
+          { name: 'orchestrator', endpoints: [{ subject: subjects.apiOfAnyTenant('run.submit') }] },
+        ]),
+      conf: () => expect(blocks.filter((block) => block.label === 'conf')).toHaveLength(1),
+    };
+    const check = others[label];
+    if (check === undefined) throw new Error(`an example that nothing is known about: ${label}`);
+    check();
+  });
+
+  test('they are of one run, whose ids are as derived', () => {
+    const [request] = example('run.submit input') as [{ requestId: string; tasks: { name: string }[] }];
+    const runId = runIdOf('acme', request.requestId);
+    const answers = example('run.submit output') as { runId: string; created: boolean; tasks: { taskId: string }[] }[];
+    expect(answers.map(({ created }) => created)).toEqual([true, false]);
+    for (const answer of answers) {
+      expect(answer.runId).toBe(runId);
+      expect(answer.tasks[0]?.taskId).toBe(taskIdOf(runId, request.tasks[0]?.name ?? ''));
+    }
+  });
+});
+
+describe('tables', () => {
+  test('every error code, and whether it may pass', () => {
+    const told = table('code').map(([code, retryable]) => [code, retryable]);
+    expect(told).toEqual(Object.entries(errorCodes).map(([code, { retryable }]) => [code, retryable ? 'yes' : 'no']));
+    for (const [, , meaning] of table('code')) expect(meaning?.length).toBeGreaterThan(10);
+  });
+
+  test('every method of the API, and how long to wait', () => {
+    const expected = Object.values(api).map((method) => [
+      method.name,
+      method.description.replace(/\.$/, ''),
+      String(method.deadlineMs / 1_000),
+    ]);
+    expect(table('method')).toEqual(expected);
+  });
+
+  test('every type of event', () => {
+    expect(table('type').map(([type]) => type)).toEqual(Object.keys(events));
+  });
+
+  test('every field of a run request, and which are also defaults', () => {
+    const fields = table('field').map(([field]) => field);
+    expect(fields.toSorted()).toEqual(Object.keys(runRequestSchema.shape).toSorted());
+    const [, ofTask = ''] = text.split('A task, in which');
+    const rows = [...(ofTask.split('\n## ')[0] ?? '').matchAll(/^\| `(\w+)`( \*)? \|/gm)];
+    const names = rows.map(([, name]) => name ?? '');
+    expect(names.toSorted()).toEqual(Object.keys(taskRequestSchema.shape).toSorted());
+    const common = rows.filter(([, , star]) => star !== undefined).map(([, name]) => name ?? '');
+    expect(common.toSorted()).toEqual(Object.keys(taskDefaultsSchema.shape).toSorted());
+  });
+
+  test('every kind of agent, with its fields', () => {
+    for (const { shape } of agentSchema.options) {
+      expect(text).toContain(`"kind": "${shape.kind.value}"`);
+      for (const field of Object.keys(shape)) expect(text).toContain(`"${field}"`);
+    }
+  });
+
+  test('every state', () => {
+    const living = taskStates.filter((state) => !(taskEnds as readonly string[]).includes(state));
+    const listed = (states: readonly string[]) =>
+      states
+        .map((state) => `\`${state}\``)
+        .join(', ')
+        .replace(/, ([^,]*)$/, ' and $1');
+    expect(text).toContain(`the states ${listed(living)}.`);
+    expect(text).toContain(`Its ends are ${listed(taskEnds)};`);
+  });
+
+  test('the limits', () => {
+    const told = Object.fromEntries(table('limit').map(([limit, value]) => [limit, value]));
+    expect(told).toMatchObject({
+      'tasks of a run': String(runLimits.tasksMax),
+      'names in `dependsOn`': String(runLimits.dependenciesMax),
+      prompt: `${runLimits.promptBytesMax} bytes`,
+      'a command': `${runLimits.commandBytesMax} bytes`,
+      concurrency: String(runLimits.concurrencyMax),
+      'limits.time': `${runLimits.timeMsMin} to ${runLimits.timeMsMax} ms`,
+      'a whole run request': `${runLimits.requestBytesMax} bytes`,
+    });
+  });
+
+  test('the subjects', () => {
+    const told = table('subject').map(([subject]) => subject);
+    expect(told).toEqual([
+      subjects.api('<tenant>', '<noun>.<verb>'),
+      subjects.intake('<tenant>'),
+      subjects.event('<tenant>', '<run id>', '<task id>', '<type>'),
+      subjects.transcript('<tenant>', '<task id>'),
+      subjects.log('<tenant>', '<task id>'),
+      subjects.deadLetter('<source>'),
+    ]);
+    for (const stream of [streams.intake, streams.events, streams.transcripts, streams.logs, streams.deadLetters]) {
+      expect(text).toContain(`stream \`${stream}\``);
+    }
+  });
+
+  test('how ids are derived', () => {
+    const vectors = table('tenant');
+    expect(vectors.length).toBeGreaterThan(1);
+    for (const [tenant = '', requestId = '', hashed, runId = '', task = '', taskId] of vectors) {
+      const parts = ['run', tenant, requestId];
+      expect(hashed).toBe(parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(''));
+      expect(runId).toBe(runIdOf(tenant, requestId));
+      expect(taskId).toBe(taskIdOf(runId, task));
+    }
+  });
+});
+
+const withoutPython = await whyWithoutPython();
+
+function python(all: string[]): Promise<{ exitCode: number | null; out: string; err: string }> {
+  const { promise, resolve } = Promise.withResolvers<{ exitCode: number | null; out: string; err: string }>();
+  const child = execFile('python3', all, { timeout: 30_000 }, (_error, out, err) =>
+    resolve({ exitCode: child.exitCode, out, err }),
+  );
+  return promise;
+}
+
+/** Sends one request as the user `acme`, and prints the answer. */
+const oneRequest = `
+import json, sys
+sys.path.insert(0, sys.argv[1])
+sys.dont_write_bytecode = True
+from submit_and_follow import Nats
+nats = Nats(sys.argv[2], 'acme', 'for-acme', 'acme')
+print(nats.request(sys.argv[3], json.loads(sys.argv[4]))[2].decode())
+`;
+const beyond = [
+  subjects.api('other', 'run.submit'),
+  subjects.intake('other'),
+  subjects.command('worktree-service', 'any', 'prepare'),
+  subjects.actor('run', 'acme.raaaaaaaaaaaaaaaa'),
+  subjects.event('acme', 'raaaaaaaaaaaaaaaa', 'run', 'run-ended'),
+  `$JS.API.CONSUMER.CREATE.${streams.events}.x.${subjects.event('other', 'raaaaaaaaaaaaaaaa', '*', '*')}`,
+  `$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.>`,
+  `$JS.API.STREAM.PURGE.${streams.events}`,
+  `$JS.API.DIRECT.GET.${streams.events}`,
+];
+
+/** The server as in the document, and behind it the least that answers: who may do what is the server's business. */
+test('the permissions are enough to submit and follow, and end at the tenant', { timeout: 60_000 }, async (context) => {
+  if (withoutPython !== null) context.skip(withoutPython);
+  const config = blocks.find(({ label }) => label === 'conf')?.content ?? '';
+  await using server = await startNatsServer({ config });
+  const bus = await Bus.connect({ servers: server.url, user: 'coppice', password: 'for-the-services', name: 'test' });
+  await bus.ensureResources();
+  await using folder = await temporaryFolder('permissions');
+  const [request] = example('run.submit input');
+  const files = { password: 'for-acme\n', 'request.json': JSON.stringify(request) };
+  for (const [name, content] of Object.entries(files)) await writeFile(path.join(folder.path, name), content);
+  const [ended] = (example('event') as { type: string }[]).filter(({ type }) => type === 'coppice.run-ended');
+  const service = await bus.serve({
+    name: 'orchestrator',
+    version: '0.0.0',
+    description: 'answers as in the document',
+    endpoints: [
+      apiEndpoint(api.runSubmit, async ({ requestId }, { tenant }) => {
+        const runId = runIdOf(tenant, requestId);
+        await bus.publish(subjects.event(tenant, runId, runItself, 'run-ended'), ended ?? {});
+        return { runId, created: true, tasks: [] };
+      }),
+    ],
+  });
+  const program = path.join(projectFolder, 'examples/python/submit_and_follow.py');
+  const run = async (...options: string[]) => {
+    const [password = '', requestFile = ''] = Object.keys(files).map((name) => path.join(folder.path, name));
+    const { exitCode, err } = await python(['-I', program, ...options, server.url, 'acme', password, requestFile]);
+    return { exitCode, err };
+  };
+  try {
+    expect(await run('--tenant', 'acme')).toEqual({ exitCode: 0, err: '' });
+    expect(await run('--tenant', 'acme', '--intake')).toEqual({ exitCode: 0, err: '' });
+    expect(await run('--tenant', 'other')).toMatchObject({ exitCode: 3, err: expect.stringContaining('Permissions') });
+    const asAcme = (subject: string, payload: object) =>
+      python(['-I', '-c', oneRequest, path.dirname(program), server.url, subject, JSON.stringify(payload)]);
+    for (const subject of beyond) {
+      expect([subject, await asAcme(subject, {})]).toEqual([
+        subject,
+        { exitCode: 1, out: '', err: expect.stringContaining('Permissions Violation for Publish') },
+      ]);
+    }
+    // Nor by a consumer whose subject says one thing and whose configuration another.
+    const configuration = { name: 'x', filter_subject: 'coppice.event.other.>', ack_policy: 'none' };
+    const create = `$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.acme.>`;
+    const { out } = await asAcme(create, { stream_name: streams.events, config: configuration });
+    expect(JSON.parse(out)).toMatchObject({ error: { code: 400 } });
+  } finally {
+    await service.stop();
+    await bus.close();
+  }
+});
