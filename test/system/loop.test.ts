@@ -1,0 +1,344 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { buckets, modelMessageSchema, streams, subjects, toolLimits, transcriptEntrySchema } from '@coppice/contracts';
+import type { ContentPart, TaskView } from '@coppice/contracts';
+import { replay } from '@coppice/orchestrator';
+import type { RecordedTurn } from '@coppice/orchestrator';
+import { eventually, temporaryRepository } from '@coppice/testing';
+import type { TemporaryRepository } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { whyWithout } from '../support/engines.ts';
+import { Stack } from '../support/stack.ts';
+
+/** The built-in coding agent on the real whole, with a model that plays turns as models make them, good ones and bad ones. */
+
+const script = `
+rules:
+  # After a compaction, which begins a new conversation.
+  - when: { contains: the-file-must-say-compacted }
+    turns:
+      - toolCalls:
+          - { name: write, arguments: { path: two.txt, content: "compacted\\n" } }
+          - { name: finish, arguments: { summary: Done after a summary. } }
+  - when: { contains: fix-the-sum }
+    turns:
+      - text: I look around first.
+        toolCalls:
+          - { name: list, arguments: {} }
+          - { name: read, arguments: { path: src/sum.mjs } }
+          - { name: search, arguments: { pattern: "sum\\\\(" } }
+      - toolCalls:
+          - { name: todo, arguments: { items: [{ text: find the bug, done: true }, { text: fix it, done: false }] } }
+          - { name: run, arguments: { command: node check.mjs } }
+      - toolCalls: [{ name: edit, arguments: { path: src/sum.mjs, oldText: "let total = 2;", newText: "let total = 0;" } }]
+      - toolCalls: [{ name: edit, arguments: { path: src/sum.mjs, oldText: "let total = 1;", newText: "let total = 0;" } }]
+      - toolCalls:
+          - { name: run, arguments: { command: node check.mjs } }
+          - { name: finish, arguments: { summary: "The sum began at 1.\\n\\nIt begins at 0 now." } }
+  - when: { contains: be-a-bad-model }
+    turns:
+      - toolCalls: [{ name: run, arguments: '{"command": "ls' }]
+      - toolCalls: [{ name: erase, arguments: { path: / } }, { name: read, arguments: { file: x } }]
+      - text: I think it is done.
+      - text: ""
+      - toolCalls: [{ name: run, arguments: { command: "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); echo line $i; done" } }]
+      - toolCalls:
+          - { name: write, arguments: { path: two.txt, content: "same\\nsame\\n" } }
+          - { name: edit, arguments: { path: two.txt, oldText: same, newText: other } }
+          - { name: finish, arguments: { summary: too early } }
+      - toolCalls: [{ name: finish, arguments: { summary: Good enough. } }]
+  - when: { contains: go-in-circles }
+    turns: [${Array.from({ length: 9 }, () => '{ toolCalls: [{ name: run, arguments: { command: cat missing.txt } }] }').join(', ')}]
+  - when: { contains: say-nothing }
+    turns: [{ text: "" }, { text: " " }, { text: "" }]
+  - when: { contains: only-words }
+    turns:
+      - toolCalls: [{ name: write, arguments: { path: two.txt, content: "words\\n" } }]
+      - { text: It is done. }
+      - { text: It is done indeed. }
+      - { text: I wrote the file. }
+  - when: { contains: use-all-turns }
+    turns:
+      - toolCalls: [{ name: write, arguments: { path: two.txt, content: "half\\n" } }]
+      - toolCalls: [{ name: run, arguments: { command: "true" } }]
+  - when: { contains: fill-the-context }
+    turns:
+      - toolCalls: [{ name: read, arguments: { path: src/sum.mjs } }]
+        usage: { inputTokens: 9500, outputTokens: 10 }
+      - text: the-file-must-say-compacted
+  - when: { contains: think-slowly }
+    turns:
+      - toolCalls: [{ name: run, arguments: { command: echo once >> two.txt } }]
+      - toolCalls: [{ name: read, arguments: { path: two.txt } }]
+        latencyMs: 3000
+      - toolCalls: [{ name: finish, arguments: { summary: Thought about it. } }]
+  - when: { contains: work-slowly }
+    turns:
+      - toolCalls: [{ name: write, arguments: { path: two.txt, content: "begun\\n" } }]
+      - toolCalls: [{ name: run, arguments: { command: "echo working >> two.txt; sleep 8; echo late >> two.txt" } }]
+      - toolCalls: [{ name: run, arguments: { command: cat two.txt } }]
+      - toolCalls: [{ name: finish, arguments: { summary: Looked again. } }]
+`;
+
+const files = {
+  'README.md': '# Sums\n',
+  'AGENTS.md': 'Always be kind to numbers.\n',
+  'src/sum.mjs':
+    'export function sum(numbers) {\n  let total = 1;\n  for (const number of numbers) total += number;\n  return total;\n}\n',
+  'check.mjs':
+    "import { sum } from './src/sum.mjs';\nif (sum([1, 2]) !== 3) {\n  console.error('sum([1, 2]) is', sum([1, 2]));\n  process.exit(1);\n}\n",
+};
+
+const recoveryMsMax = 120_000;
+const runFile = promisify(execFile);
+
+for (const engine of ['bubblewrap', 'docker'] as const) {
+  const absent = await whyWithout(engine);
+  describe.skipIf(absent !== null)(
+    `the loop agent on ${engine}${absent === null ? '' : ` (skipped: ${absent})`}`,
+    () => {
+      let stack: Stack;
+      beforeAll(async () => {
+        stack = await Stack.start({ engine, script });
+      }, 180_000);
+      afterAll(() => stack?.stop());
+
+      const submit = async (repository: TemporaryRepository, prompt: string, rest: object = {}) => {
+        const { runId, tasks } = await stack.submit({
+          repository: repository.path,
+          baseBranch: 'main',
+          defaults: { model: stack.model },
+          tasks: [
+            {
+              name: 'one',
+              description: 'Do it well',
+              prompt,
+              agent: { kind: 'loop' },
+              verify: 'test -f two.txt',
+              protect: [],
+              ...rest,
+            },
+          ],
+        });
+        return { runId, taskId: tasks[0]?.taskId ?? '' };
+      };
+      const ended = async (runId: string, taskId: string): Promise<TaskView> => {
+        await stack.ended(runId, recoveryMsMax);
+        return stack.task(taskId);
+      };
+      const textOf = async (reference: { text: string } | { artifact: string }): Promise<string> => {
+        if ('text' in reference) return reference.text;
+        const store = await stack.bus.objects(buckets.artifacts);
+        return new TextDecoder().decode((await store.get(reference.artifact)) ?? undefined);
+      };
+      const transcript = async (taskId: string): Promise<RecordedTurn[]> => {
+        const turns: RecordedTurn[] = [];
+        for await (const message of stack.bus.read(streams.transcripts, subjects.transcript('default', taskId))) {
+          const { effectId, continues, request, output } = transcriptEntrySchema.parse(message.json());
+          const messages = z.array(modelMessageSchema).parse(JSON.parse(await textOf(request)));
+          turns.push({ turnId: effectId, continues, messages, output });
+        }
+        return turns;
+      };
+      /** What the model was told of its calls, in order: `name: text`. */
+      const told = async (turns: RecordedTurn[]): Promise<string[]> => {
+        const parts = turns.flatMap(({ messages }) => messages).flatMap(({ content }) => content);
+        const results = parts.filter(
+          (part): part is Extract<ContentPart, { type: 'tool-result' }> => part.type === 'tool-result',
+        );
+        return Promise.all(results.map(async ({ name, content }) => `${name}: ${await textOf(content)}`));
+      };
+      /** The agent, run again offline against what was recorded, does the same. */
+      const expectReplays = (task: TaskView, turns: RecordedTurn[]) => {
+        if (task.agent?.kind !== 'loop') throw new Error('not a loop');
+        const again = replay(task.agent, turns);
+        expect(again.difference).toBeNull();
+        return again;
+      };
+
+      test('a failing test is found, fixed, checked and landed', async () => {
+        await using repository = await temporaryRepository({ files });
+        const { runId, taskId } = await submit(repository, 'fix-the-sum', { verify: 'node check.mjs' });
+        const task = await ended(runId, taskId);
+        expect(task).toMatchObject({ state: 'merged', modelTurns: 5, filesChanged: 1 });
+        expect(await repository.show('src/sum.mjs')).toContain('let total = 0;');
+        const body = await repository.git('log', '--no-merges', '-1', '--format=%B');
+        expect(body).toMatch(/^feat: Do it well\n\nThe sum began at 1\.\n\nIt begins at 0 now\.\n\nCoppice-Task/);
+
+        const turns = await transcript(taskId);
+        expect(turns.map(({ continues }) => continues)).toEqual([
+          null,
+          ...turns.slice(0, -1).map(({ turnId }) => turnId),
+        ]);
+        expect(JSON.stringify(turns[0]?.messages)).toMatch(/from AGENTS\.md.*Always be kind to numbers/);
+        const results = await told(turns);
+        expect(results.map((each) => each.split(':')[0])).toEqual([
+          'list',
+          'read',
+          'search',
+          'todo',
+          'run',
+          'edit',
+          'edit',
+        ]);
+        expect(results[0]).toMatch(/AGENTS\.md\nREADME\.md\ncheck\.mjs\nsrc\/\nsrc\/sum\.mjs/);
+        expect(results[4]).toMatch(/exit code 1 after .*sum\(\[1, 2\]\) is 4/s);
+        expect(results[5]).toMatch(/unchanged: oldText is not there; the nearest is at line 2:\n {2}let total = 1;/);
+        expect(expectReplays(task, turns)).toMatchObject({ turns: 5, end: { do: 'call', finish: { place: 1 } } });
+
+        const events = (await stack.events(runId)).filter((event) => event.type === 'coppice.task-turn');
+        expect(
+          events.map(({ data }) => data.calls.map(({ name, about }) => `${name} ${about}`.trim()).join(', ')),
+        ).toEqual([
+          'list, read src/sum.mjs, search sum\\(',
+          'todo, run node check.mjs',
+          'edit src/sum.mjs',
+          'edit src/sum.mjs',
+          'run node check.mjs, finish The sum began at 1. It begins at 0 now.',
+        ]);
+      }, 180_000);
+
+      test('a model that does everything wrong is told so, each time', async () => {
+        await using repository = await temporaryRepository({ files });
+        const { runId, taskId } = await submit(repository, 'be-a-bad-model');
+        const task = await ended(runId, taskId);
+        expect(task).toMatchObject({ state: 'merged', modelTurns: 7, summary: 'Good enough.' });
+        const turns = await transcript(taskId);
+        const results = await told(turns);
+        expect(results[0]).toMatch(/^run: the arguments of run is not JSON/);
+        expect(results[1]).toMatch(/^erase: there is no tool "erase"/);
+        expect(results[2]).toMatch(/^read: the arguments of read: path: expected string, received nothing/);
+        expect(results[3]).toMatch(/^run: exit code 0.*\nline 1\n.* bytes left out .*\nline 50000\n/s);
+        expect(results[3]?.length).toBeLessThan(toolLimits.resultCharactersMax + 10);
+        expect(results.slice(4)).toEqual([
+          'write: two.txt made: 10 bytes',
+          expect.stringMatching(/unchanged: oldText is there 2 times, at lines 1, 2/),
+          expect.stringMatching(/^finish: not ended/),
+        ]);
+        const said = JSON.stringify(turns.map(({ messages }) => messages));
+        expect(said).toContain('You called no tool');
+        expect(said).toContain('Your answer was empty');
+        expectReplays(task, turns);
+      }, 180_000);
+
+      test('a call that is made again and again ends the task, which names it', async () => {
+        await using repository = await temporaryRepository({ files });
+        const { runId, taskId } = await submit(repository, 'go-in-circles');
+        const task = await ended(runId, taskId);
+        expect(task).toMatchObject({
+          state: 'failed',
+          reason: 'the agent made the same call 5 times in a row: run cat missing.txt',
+          modelTurns: 5,
+        });
+        const notices = (await transcript(taskId)).map(({ messages }) =>
+          JSON.stringify(messages).includes('Try something else'),
+        );
+        expect(notices).toEqual([false, false, false, true, false]);
+      }, 180_000);
+
+      test('silence fails; words after the work are taken for its end', async () => {
+        await using repository = await temporaryRepository({ files });
+        const silent = await submit(repository, 'say-nothing');
+        const words = await submit(repository, 'only-words');
+        expect(await ended(silent.runId, silent.taskId)).toMatchObject({
+          state: 'failed',
+          reason: 'the model gave 3 answers in a row without calling a tool, the last one empty',
+        });
+        expect(await ended(words.runId, words.taskId)).toMatchObject({ state: 'merged', summary: 'I wrote the file.' });
+      }, 180_000);
+
+      test('the last turn ends the task, and what it wrote is kept', async () => {
+        await using repository = await temporaryRepository({ files });
+        const { runId, taskId } = await submit(repository, 'use-all-turns', { agent: { kind: 'loop', turns: 2 } });
+        const task = await ended(runId, taskId);
+        expect(task).toMatchObject({
+          state: 'failed',
+          reason: expect.stringMatching(/took 2 turns, the most it may/) as string,
+        });
+        const [store = '', ref = ''] = task.rescue?.split(' ') ?? [];
+        expect((await runFile('git', ['--git-dir', store, 'show', `${ref}:two.txt`])).stdout).toBe('half\n');
+      }, 180_000);
+
+      test('a conversation near the limit is summed up, and goes on', async () => {
+        await using repository = await temporaryRepository({ files });
+        const { runId, taskId } = await submit(repository, 'fill-the-context', {
+          agent: { kind: 'loop', contextTokens: 10_000 },
+        });
+        const task = await ended(runId, taskId);
+        expect(task).toMatchObject({ state: 'merged', modelTurns: 3 });
+        const turns = await transcript(taskId);
+        expect(turns.map(({ continues }) => continues === null)).toEqual([true, false, true]);
+        expect(JSON.stringify(turns[2]?.messages)).toMatch(
+          /fill-the-context.*the-file-must-say-compacted.*read src\/sum\.mjs → ok/,
+        );
+        expectReplays(task, turns);
+        expect(await repository.show('two.txt')).toBe('compacted\n');
+      }, 180_000);
+
+      test('a cancellation ends the command that runs; what was written is kept', async () => {
+        await using repository = await temporaryRepository({ files });
+        const { runId, taskId } = await submit(repository, 'work-slowly');
+        await turnTold(runId, 2);
+        await eventually(async () => (await stack.task(taskId)).modelTurns === 2);
+        await stack.tell('taskCancel', { taskId });
+        const task = await ended(runId, taskId);
+        expect(task).toMatchObject({ state: 'cancelled' });
+        const [store = '', ref = ''] = task.rescue?.split(' ') ?? [];
+        expect((await runFile('git', ['--git-dir', store, 'show', `${ref}:two.txt`])).stdout).not.toContain('late');
+        // The first turn's file was kept while the second one was at work.
+        const saved = await runFile('git', ['--git-dir', store, 'show', `refs/coppice/checkpoint/${taskId}:two.txt`]);
+        expect(saved.stdout).toContain('begun\n');
+      }, 180_000);
+
+      /** Waits for the event of a turn. */
+      const turnTold = (runId: string, turn: number) =>
+        eventually(
+          async () =>
+            (await stack.events(runId)).some((event) => event.type === 'coppice.task-turn' && event.data.turn === turn),
+          { timeoutMs: 60_000 },
+        );
+
+      test('the gateway dies while the model thinks: asked again, counted apart, nothing done twice', async () => {
+        await using repository = await temporaryRepository({ files });
+        const { runId, taskId } = await submit(repository, 'think-slowly');
+        await eventually(
+          async () =>
+            (await stack.asked()).filter((line) => line.taskId === taskId && line.event === 'asked').length === 2,
+          { timeoutMs: 60_000 },
+        );
+        await stack.killAndRestart('llm-gateway');
+        const task = await ended(runId, taskId);
+        expect(task).toMatchObject({ state: 'merged', modelTurns: 3, modelTurnsUnknown: 1 });
+        expect(await repository.show('two.txt')).toBe('once\n');
+        expectReplays(task, await transcript(taskId));
+      }, 240_000);
+
+      test('the container service dies during a call: the model is told that its outcome is not known', async () => {
+        await using repository = await temporaryRepository({ files });
+        const { runId, taskId } = await submit(repository, 'work-slowly');
+        await turnTold(runId, 2);
+        await new Promise((resolve) => setTimeout(resolve, 2_000));
+        await stack.killAndRestart('container-service');
+        const task = await ended(runId, taskId);
+        expect(task).toMatchObject({ state: 'merged', modelTurns: 4 });
+        const turns = await transcript(taskId);
+        expect((await told(turns))[1]).toMatch(/^run: it is not known whether this was done/);
+        expect(await repository.show('two.txt')).toBe('begun\nworking\n');
+        expectReplays(task, turns);
+      }, 240_000);
+
+      test('the orchestrator dies in the middle: the agent goes on where it was', async () => {
+        await using repository = await temporaryRepository({ files });
+        const { runId, taskId } = await submit(repository, 'think-slowly');
+        await turnTold(runId, 1);
+        await stack.killAndRestart('orchestrator');
+        const task = await ended(runId, taskId);
+        expect(task).toMatchObject({ state: 'merged', modelTurns: 3, modelTurnsUnknown: 0 });
+        expect((await stack.asked()).filter((line) => line.taskId === taskId)).toHaveLength(6);
+        expect(await repository.show('two.txt')).toBe('once\n');
+        expectReplays(task, await transcript(taskId));
+      }, 240_000);
+    },
+  );
+}
