@@ -36,14 +36,14 @@ export class CommandLine implements AsyncDisposable {
   }
 
   /** Runs it to its end, with its output into pipes. */
-  run(commandArguments: string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  run(commandArguments: string[], environment: NodeJS.ProcessEnv = {}, folder: string = this.folder): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     const child = execFile(
       process.execPath,
       [mainFile, ...commandArguments],
       {
         env: { ...process.env, ...this.#environment(environment) },
-        cwd: this.folder,
+        cwd: folder,
         timeout: runMsMax,
         maxBuffer: 64 * 1024 * 1024,
       },
