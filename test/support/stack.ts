@@ -52,6 +52,11 @@ export class Stack implements AsyncDisposable {
     this.#countFile = parts.countFile;
   }
 
+  /** Where the services keep what they own. */
+  get dataFolder(): string {
+    return path.join(this.#folder.path, 'data');
+  }
+
   static async start(settings: StackSettings): Promise<Stack> {
     const folder = await temporaryFolder('stack');
     // A sandbox's user finds its own folders below, and can list nothing.

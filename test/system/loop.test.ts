@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { glob } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { buckets, modelMessageSchema, streams, subjects, toolLimits, transcriptEntrySchema } from '@coppice/contracts';
 import type { ContentPart, TaskView } from '@coppice/contracts';
@@ -280,16 +281,28 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'work-slowly');
         await turnTold(runId, 2);
-        await eventually(async () => (await stack.task(taskId)).modelTurns === 2);
+        // What the first turn wrote is saved while the second one is at work.
+        const saved = await eventually(() => showSaved(taskId, 'two.txt'), { timeoutMs: 20_000 });
+        expect(saved).toMatch(/^begun\n/);
         await stack.tell('taskCancel', { taskId });
         const task = await ended(runId, taskId);
         expect(task).toMatchObject({ state: 'cancelled' });
         const [store = '', ref = ''] = task.rescue?.split(' ') ?? [];
         expect((await runFile('git', ['--git-dir', store, 'show', `${ref}:two.txt`])).stdout).not.toContain('late');
-        // The first turn's file was kept while the second one was at work.
-        const saved = await runFile('git', ['--git-dir', store, 'show', `refs/coppice/checkpoint/${taskId}:two.txt`]);
-        expect(saved.stdout).toContain('begun\n');
       }, 180_000);
+
+      /** A file of a task's checkpoint, in whichever store of the stack it is. */
+      const showSaved = async (taskId: string, path: string): Promise<string | undefined> => {
+        for await (const store of glob(`${stack.dataFolder}/worktree-service/repositories/*/tasks.git`)) {
+          const shown = runFile('git', ['--git-dir', store, 'show', `refs/coppice/checkpoint/${taskId}:${path}`]);
+          const text = await shown.then(
+            ({ stdout }) => stdout,
+            () => undefined,
+          );
+          if (text !== undefined) return text;
+        }
+        return undefined;
+      };
 
       /** Waits for the event of a turn. */
       const turnTold = (runId: string, turn: number) =>

@@ -165,6 +165,8 @@ async function describe(
   };
 }
 
+export const checkpointRef = (taskId: string): string => `refs/coppice/checkpoint/${taskId}`;
+
 /** Keeps the worktree's present state under `refs/coppice/checkpoint/<taskId>`, off the branch; the commit, or null where it is the branch's. */
 export async function checkpoint(
   context: Context,
@@ -202,7 +204,7 @@ export async function checkpoint(
       });
       if (made === undefined) return { commit: null };
       await store.updateRefs(
-        [`update refs/coppice/checkpoint/${taskId} ${made.commit}`, `delete ${made.ref} ${made.commit}`],
+        [`update ${checkpointRef(taskId)} ${made.commit}`, `delete ${made.ref} ${made.commit}`],
         signal,
       );
       return { commit: made.commit };

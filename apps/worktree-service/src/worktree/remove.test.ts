@@ -6,6 +6,7 @@ import { openContext } from '../open.ts';
 import { date, fixture, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
 import { landOf, readyTask } from '../test-support/task.ts';
 import { pushBranch } from '../merge/push-branch.ts';
+import { checkpoint } from '../import/import.ts';
 import { remove } from './remove.ts';
 
 const removeInput = (f: Fixture, task = taskId, keepBranch = false) => ({
@@ -36,6 +37,23 @@ test('nothing is kept where nothing would be lost', async () => {
   expect(readdirSync(join(f.dataFolder, 'trash'))).toEqual([]);
   expect(await removed(f)).toEqual({ rescue: null });
   expect((await f.prepared()).tree).toBe(tree);
+});
+
+test('a checkpoint goes with its worktree, whose last state is kept; without the worktree it stays', async () => {
+  await using f = await fixture();
+  for (const lost of [false, true]) {
+    const { tree } = await f.prepared();
+    write(tree, 'one.txt', 'saved');
+    await checkpoint(f.context, { taskId, runId, effectId: `checkpoint-${lost}`, date });
+    write(tree, 'one.txt', 'last');
+    if (lost) rmSync(tree, { recursive: true });
+    const { rescue } = await removed(f);
+    expect(await f.tasks('for-each-ref', '--format=%(refname)', 'refs/coppice/checkpoint')).toBe(
+      lost ? `refs/coppice/checkpoint/${taskId}` : '',
+    );
+    if (lost) expect(await f.tasks('show', `refs/coppice/checkpoint/${taskId}:one.txt`)).toBe('saved');
+    else expect(await f.repository.show('one.txt', await fetched(f, rescue))).toBe('last');
+  }
 });
 
 test('uncommitted work is kept, with the commits below it', async () => {

@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { openRepository, storeOf, type Context } from '../context.ts';
-import { importTree } from '../import/import.ts';
+import { checkpointRef, importTree } from '../import/import.ts';
 import { formatMessage } from '../import/message.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
@@ -45,8 +45,9 @@ export async function remove(
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
         rescue = await keepUncommitted(context, store, record, input, signal);
-      context.reached('rescued');
       const folders = taskFolders(context, taskId);
+      if (store !== undefined && store.exists && existsSync(folders.tree)) await dropCheckpoint(store, taskId, signal);
+      context.reached('rescued');
       context.trash.take(folders.folder);
       context.trash.take(context.layout.checkoutsOf(taskId));
       removeSetupAttempts(context, taskId);
@@ -113,6 +114,13 @@ async function keepUncommitted(
       throw error;
     return keepFolder(context, taskId, tree);
   }
+}
+
+/** Only while the tree is there, whose state has just been kept: without it the checkpoint is the only copy. */
+async function dropCheckpoint(store: Store, taskId: string, signal?: AbortSignal): Promise<void> {
+  const ref = checkpointRef(taskId);
+  const commit = await store.resolve(ref, signal);
+  if (commit !== undefined) await store.updateRefs([`delete ${ref} ${commit}`], signal);
 }
 
 const fetchable = (store: Store, ref: string): string => `${store.tasksGit} ${ref}`;
