@@ -13,6 +13,7 @@ export const toolLimits = {
   readLinesDefault: 2_000,
   /** Of one result, as the model sees it; the rest lies in the object store. */
   resultCharactersMax: 24_000,
+  resultCharactersMin: 2_000,
   /** Of all calls, or all results, of one turn that travel by value; as JSON, since an actor's value holds them twice. */
   inlineBytesMax: 32 * 1024,
   listEntriesMax: 1_000,

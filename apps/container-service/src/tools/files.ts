@@ -32,11 +32,17 @@ export async function read(sandbox: Sandbox, { path, fromLine, lines }: Input<'r
   if (total === 0 || (ended === 0 && raw === '' && fromLine === 1)) return answer(`${path} is empty`);
   if (fromLine > total) return problem(`${path} has ${total} lines; fromLine is ${fromLine}`);
   return answer(
-    describeRange(path, raw, { fromLine, lastLine: Math.min(lastLine, total), total, lastEnded: lastEnded === 1 }),
+    describeRange(sandbox, path, raw, {
+      fromLine,
+      lastLine: Math.min(lastLine, total),
+      total,
+      lastEnded: lastEnded === 1,
+    }),
   );
 }
 
 function describeRange(
+  { resultCharactersMax }: Sandbox,
   path: string,
   raw: string,
   range: { fromLine: number; lastLine: number; total: number; lastEnded: boolean },
@@ -44,7 +50,7 @@ function describeRange(
   const { fromLine, total } = range;
   const crlf = raw.includes('\r\n');
   const content = crlf ? raw.replaceAll('\r\n', '\n') : raw;
-  const room = toolLimits.resultCharactersMax - reservedCharacters - path.length;
+  const room = Math.max(0, resultCharactersMax - reservedCharacters - path.length);
   const cut = content.length > room || Buffer.byteLength(raw) >= readBytesMax;
   let shown = content.slice(0, room).toWellFormed();
   let after = '';

@@ -10,6 +10,8 @@ const keepBytes = 512 * 1024;
 /** Matches that are looked at, to be counted and sorted. */
 const matchesMax = 2_000;
 const lineBytesMax = 300;
+/** For the line that tells what is left out. */
+const reservedCharacters = 200;
 
 const requireThere = `
 [ -e "$1" ] || { echo 'there is no such file or folder' >&2; exit 1; }
@@ -32,7 +34,7 @@ export async function list(sandbox: Sandbox, { path, depth }: Input<'list'>): Pr
   if (failure !== null) return problem(`${path} can't be listed: ${failure}`);
   const { count, lines } = readCounted(result.stdout.text);
   if (count === 0) return answer(`${path} holds no files or folders`);
-  return answer(within(lines, count, 'entries; list a folder of it, or less deep'));
+  return answer(within(sandbox, lines, count, 'entries; list a folder of it, or less deep'));
 }
 
 /** First line: how many there are, at most `matchesMax`. A pattern that isn't one is found out on nothing. */
@@ -57,7 +59,7 @@ export async function search(sandbox: Sandbox, { pattern, path }: Input<'search'
   const { count, lines } = readCounted(result.stdout.text);
   if (count === 0) return answer(`no line of ${path === '.' ? 'the repository' : path} matches`);
   const all = count >= matchesMax ? `${count} or more` : String(count);
-  return answer(within(lines, count, 'lines; use a narrower pattern or path', all));
+  return answer(within(sandbox, lines, count, 'lines; use a narrower pattern or path', all));
 }
 
 function readCounted(text: string): { count: number; lines: string[] } {
@@ -66,8 +68,14 @@ function readCounted(text: string): { count: number; lines: string[] } {
 }
 
 /** As many lines as a result holds. */
-function within(lines: string[], count: number, what: string, all = String(count)): string {
-  let room = toolLimits.resultCharactersMax - 200;
+function within(
+  { resultCharactersMax }: Sandbox,
+  lines: string[],
+  count: number,
+  what: string,
+  all = String(count),
+): string {
+  let room = resultCharactersMax - reservedCharacters;
   const shown: string[] = [];
   for (const line of lines) {
     room -= line.length + 1;

@@ -72,6 +72,7 @@ class Turn {
     this.#command = command;
     const { signal } = command;
     this.#sandbox = {
+      resultCharactersMax: input.resultCharactersMax,
       exec: async (argv, options) => {
         const result = await context.engine.exec(input.sandboxId, argv, { ...options, signal });
         if (result.cancelled) throw new CoppiceError('cancelled', 'the tool calls were cancelled');

@@ -22,7 +22,7 @@ export async function run(
   const { timeLimitMs, ...output } = options;
   const timeoutMs = Math.min(timeoutSeconds * 1_000, timeLimitMs);
   const result = await sandbox.exec(['/bin/sh', '-c', command], { ...output, timeoutMs, keepBytes, env: environment });
-  const room = toolLimits.resultCharactersMax - reservedCharacters;
+  const room = sandbox.resultCharactersMax - reservedCharacters;
   const shares = share(result.stdout.text.length, result.stderr.text.length, room);
   const stdout = boundOutput(result.stdout, shares[0]);
   const stderr = boundOutput(result.stderr, shares[1]);

@@ -2,6 +2,8 @@ import type { ExecOptions, ExecResult } from '../engine/port.ts';
 
 /** What a tool may do: start commands in the task's sandbox, each by an argument vector. A cancellation is thrown from here. */
 export type Sandbox = {
+  /** Of one answer. */
+  resultCharactersMax: number;
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
 };
 

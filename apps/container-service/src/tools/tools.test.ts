@@ -70,10 +70,15 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
 
   let effects = 0;
   type Call = [name: string, input: unknown];
-  async function call(calls: Call[], signal = new AbortController().signal): Promise<ToolResult[]> {
+  async function call(
+    calls: Call[],
+    signal = new AbortController().signal,
+    resultCharactersMax: number = toolLimits.resultCharactersMax,
+  ): Promise<ToolResult[]> {
     const input = {
       owner: { tenant: 'default', runId: 'run', taskId: sandbox.id },
       sandboxId: sandbox.id,
+      resultCharactersMax,
       calls: calls.map(([name, value], index) => ({
         id: `call-${index}`,
         name,
@@ -218,6 +223,23 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
       expect(await one('read', { path })).toMatchObject({ isError: true, text: `${path} can't be read: ${why}` });
     await sandbox.exec('mkfifo pipe');
     expect((await one('read', { path: 'pipe' })).text).toBe("pipe can't be read: it is not a regular file");
+  });
+
+  test('a model that can hold little is shown little', async () => {
+    await sandbox.exec(
+      `mkdir many; cd many; ${count(400)} | while read n; do echo "a line of some length $n" > "file-$n"; done; cat * > ../all`,
+    );
+    const calls: Call[] = [
+      ['run', { command: 'cat all; cat all >&2' }],
+      ['read', { path: 'all' }],
+      ['list', {}],
+      ['search', { pattern: 'line' }],
+    ];
+    for (const { name, content } of await call(calls, undefined, toolLimits.resultCharactersMin)) {
+      const text = 'text' in content ? content.text : '';
+      expect(text.length, name).toBeLessThanOrEqual(toolLimits.resultCharactersMin);
+      expect(text.length, name).toBeGreaterThan(toolLimits.resultCharactersMin / 2);
+    }
   });
 
   test('edit: exact and only once; the mode, other bytes and line ends stay', async () => {

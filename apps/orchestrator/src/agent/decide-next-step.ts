@@ -10,7 +10,7 @@
 import { toolLimits } from '@coppice/contracts';
 import type { ModelMessage, ToolCall, ToolResult, TurnOutput } from '@coppice/contracts';
 import { describeCall, stepOf } from './describe-calls.ts';
-import { agentLimits, charactersPerToken } from './limits.ts';
+import { agentLimits, charactersPerToken, resultCharactersMax } from './limits.ts';
 import type { Answered, Assignment, Finish, Instructions, LoopState, ToolResultPart } from './loop-state.ts';
 import { isOwnTool, readOwnCall } from './own-tools.ts';
 import {
@@ -229,13 +229,14 @@ function withResults(state: LoopState, parts: ToolResultPart[], assignment: Assi
   if (told) messages.push(repetitionNotice(state.steps.at(-1) ?? parts.map(({ name }) => name).join(', '), repeats));
   const left = assignment.turnsMax - state.turns;
   if (left === agentLimits.lastTurnsTold && state.turns > 0) messages.push(turnsLeftNotice(left));
-  const full = state.contextIsFull || tokensOf(parts) > (1 - agentLimits.contextShareMax) * assignment.contextTokens;
+  const full =
+    state.contextIsFull || tokensOf(parts, assignment) > (1 - agentLimits.contextShareMax) * assignment.contextTokens;
   return ask({ ...state, messages, repetitionTold: state.repetitionTold || told, contextIsFull: full }, assignment);
 }
 
-const tokensOf = (parts: readonly ToolResultPart[]): number =>
+const tokensOf = (parts: readonly ToolResultPart[], assignment: Assignment): number =>
   parts.reduce(
-    (sum, { content }) => sum + ('text' in content ? content.text.length : toolLimits.resultCharactersMax),
+    (sum, { content }) => sum + ('text' in content ? content.text.length : resultCharactersMax(assignment)),
     0,
   ) / charactersPerToken;
 

@@ -1,3 +1,5 @@
+import { toolLimits } from '@coppice/contracts';
+
 /** Every limit of the agent that isn't the task's own. */
 export const agentLimits = {
   /** Calls in one turn that are answered at all; how many are done is a limit of the tools. */
@@ -15,6 +17,8 @@ export const agentLimits = {
   rememberedTurns: 15,
   /** Of the model's context; beyond it the conversation is compacted. */
   contextShareMax: 0.8,
+  /** Of the model's context, for the result of one call. */
+  resultShareMax: 0.15,
   /** Compactions in a row with hardly a turn in between: then the task doesn't fit the model. */
   compactionsInARowMax: 3,
   /** Fewer turns than this since the last compaction count as in a row. */
@@ -40,3 +44,9 @@ export const charactersPerToken = 4;
 
 /** The files of a repository that tell an agent how to work in it. */
 export const instructionFiles = ['AGENTS.md', 'CLAUDE.md'] as const;
+
+/** A small model is shown less at once. */
+export function resultCharactersMax({ contextTokens }: { contextTokens: number }): number {
+  const share = Math.floor(contextTokens * charactersPerToken * agentLimits.resultShareMax);
+  return Math.max(toolLimits.resultCharactersMin, Math.min(toolLimits.resultCharactersMax, share));
+}

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { networkSchema } from '../run-request.ts';
+import { toolLimits } from '../tools.ts';
 import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
 import { toolCallSchema } from './model.ts';
 import { mountSchema } from './worktree.ts';
@@ -105,7 +106,17 @@ export const sandboxOperations = {
     name: 'tools',
     repeat: { kind: 'claimed', lostOwner: 'unknown' },
     timeLimitMs: 2 * hour,
-    input: z.object({ owner: ownerSchema, sandboxId: z.string(), calls: z.array(toolCallSchema).min(1).max(64) }),
+    input: z.object({
+      owner: ownerSchema,
+      sandboxId: z.string(),
+      calls: z.array(toolCallSchema).min(1).max(64),
+      /** Of one result: less for a model that can't hold much. */
+      resultCharactersMax: z
+        .int()
+        .min(toolLimits.resultCharactersMin)
+        .max(toolLimits.resultCharactersMax)
+        .default(toolLimits.resultCharactersMax),
+    }),
     output: z.object({ results: z.array(toolResultSchema) }),
   }),
   remove: operation({

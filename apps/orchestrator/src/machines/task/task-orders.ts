@@ -10,7 +10,7 @@ import type {
   worktreeOperations,
 } from '@coppice/contracts';
 import type { z } from 'zod';
-import { instructionFiles } from '../../agent/limits.ts';
+import { instructionFiles, resultCharactersMax } from '../../agent/limits.ts';
 import { newLoop } from '../../agent/loop-state.ts';
 import type { Assignment, LoopState } from '../../agent/loop-state.ts';
 import { limitsOf } from '../../agent/replay.ts';
@@ -102,6 +102,7 @@ export const readInstructions = (context: TaskContext): SandboxInput<'tools'> =>
   owner: context.owner,
   sandboxId: workSandboxId(context),
   calls: instructionFiles.map((path) => ({ id: path, name: 'read', arguments: { text: JSON.stringify({ path }) } })),
+  resultCharactersMax: resultCharactersMax(assignmentOf(context)),
 });
 
 export const toolCalls = (context: TaskContext): SandboxInput<'tools'> => {
@@ -110,6 +111,7 @@ export const toolCalls = (context: TaskContext): SandboxInput<'tools'> => {
     owner: context.owner,
     sandboxId: workSandboxId(context),
     calls: next.do === 'call' ? next.calls : [],
+    resultCharactersMax: resultCharactersMax(assignmentOf(context)),
   };
 };
 
