@@ -40,3 +40,31 @@ test.each([
 ] as [TaskState[], boolean][])('whether %j waits for a person: %s', (states, expected) => {
   expect(waitsForPerson(states.map((state) => ({ state })))).toBe(expected);
 });
+
+test('while its agent is at work a task tells what it does; a turn that is told late does not count', () => {
+  const turn: CoppiceEvent = {
+    ...moved('working', 3),
+    type: 'coppice.task-turn',
+    data: {
+      runId: task.runId,
+      taskId: task.taskId,
+      name: 'a',
+      turn: 2,
+      turnId: 'e2',
+      text: 'I look.',
+      calls: [
+        { name: 'read', about: 'a.txt' },
+        { name: 'todo', about: '' },
+      ],
+      usage: task.usage,
+    },
+  };
+  const working = withEvent(withEvent(start, moved('working', 2)), turn);
+  expect(working.tasks[0]?.doing).toBe('turn 2: read a.txt; todo');
+  expect(withView(working, runViewOf([task])).tasks[0]?.doing).toBe('turn 2: read a.txt; todo');
+  const silent = { ...turn, data: { ...turn.data, calls: [] } };
+  expect(withEvent(working, silent).tasks[0]?.doing).toBe('turn 2: I look.');
+  const committing = withEvent(working, moved('committing', 4));
+  expect(committing.tasks[0]?.doing).toBeNull();
+  expect(withEvent(committing, turn).tasks[0]?.doing).toBeNull();
+});

@@ -155,7 +155,13 @@ async function fetchInto(repository: string, { store, ref, commit }: Work, branc
   const before = await tryGit(repository, 'rev-parse', '--verify', '--quiet', `${target}^{commit}`);
   if (before.exitCode === 0 && before.out === commit) return false;
   // Without a plus sign: git moves a branch only forwards, and never one that is checked out.
-  const quietly = ['--no-progress', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance', '--no-recurse-submodules'];
+  const quietly = [
+    '--no-progress',
+    '--no-tags',
+    '--no-write-fetch-head',
+    '--no-auto-maintenance',
+    '--no-recurse-submodules',
+  ];
   const { exitCode, err } = await tryGit(repository, 'fetch', ...quietly, '--', store, `${ref}:${target}`);
   if (exitCode === 0) return true;
   const why = /non-fast-forward/.test(err)

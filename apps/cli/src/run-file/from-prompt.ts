@@ -5,7 +5,7 @@ import type { FieldIssue } from '@coppice/contracts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { currentBranch, repositoryAt } from '../git.ts';
-import { plainLine } from '../output/text.ts';
+import { plainLine, truncate } from '../output/text.ts';
 import { completeRun } from './complete.ts';
 import type { Complainer, LoadOptions, LoadedRun } from './complete.ts';
 
@@ -79,8 +79,10 @@ export function descriptionOf(prompt: string): string {
     .replace(/^[#>*\s-]+/, '')
     .replace(/[.:\s]+$/, '');
   if (line.length <= descriptionCharactersMax) return line;
-  const cut = line.slice(0, descriptionCharactersMax).toWellFormed();
-  return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), descriptionCharactersMax / 2)).trimEnd()} …`;
+  const space = line.slice(0, descriptionCharactersMax - 1).lastIndexOf(' ');
+  return space > descriptionCharactersMax / 2
+    ? `${line.slice(0, space).trimEnd()} …`
+    : truncate(line, descriptionCharactersMax);
 }
 
 export function nameOf(description: string): string {

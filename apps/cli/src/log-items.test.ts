@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest';
+import { itemsOfTurn, mergeByTime } from './log-items.ts';
+import type { LogItem } from './log-items.ts';
+import type { Texts } from './transcript.ts';
+
+async function* at(...times: string[]): AsyncIterable<{ time: string; from: string }> {
+  for (const time of times) yield { time: `2026-01-01T00:00:${time}Z`, from: times[0] ?? '' };
+}
+
+test('sequences are merged by time, each in its own order', async () => {
+  const merged: string[] = [];
+  for await (const { time } of mergeByTime([at('01', '04.5', '05'), at(), at('02', '03', '06')]))
+    merged.push(time.slice(17, -1));
+  expect(merged).toEqual(['01', '02', '03', '04.5', '05', '06']);
+});
+
+const stored: Record<string, string> = {
+  long: 'x'.repeat(20_000),
+  request: JSON.stringify([
+    {
+      role: 'tool',
+      content: [{ type: 'tool-result', callId: 'c0', name: 'read', content: { artifact: 'long' }, isError: true }],
+    },
+    { role: 'user', content: [{ type: 'text', text: 'hurry' }] },
+  ]),
+};
+const texts = {
+  read: async (reference: { text: string } | { artifact: string }) =>
+    'text' in reference ? reference.text : (stored[reference.artifact] ?? null),
+  messagesOf: async () => JSON.parse(stored['request'] ?? '') as unknown,
+} as unknown as Texts;
+
+test('a turn is what was told since the last one, and what was answered; texts by reference are read, bounded or told as gone', async () => {
+  const items = await itemsOfTurn(
+    {
+      effectId: 'e1',
+      owner: { tenant: 'default', runId: 'r', taskId: 't' },
+      model: 'a/b',
+      continues: 'e0',
+      request: { artifact: 'request' },
+      output: {
+        turnId: 'e1',
+        text: { artifact: 'lost' },
+        toolCalls: [{ id: 'c1', name: 'run', arguments: { text: '{"command":' } }],
+        finishReason: 'tool-calls',
+        usage: { inputTokens: 1, outputTokens: 1, costUsd: null },
+        responseModel: 'b',
+        latencyMs: 1_500,
+      },
+      time: '2026-01-01T00:00:10.000Z',
+    },
+    texts,
+  );
+  const asked = '2026-01-01T00:00:08.500Z';
+  expect(items.map(({ kind, time }) => [kind, time])).toEqual([
+    ['result', asked],
+    ['told', asked],
+    ['turn', '2026-01-01T00:00:10.000Z'],
+  ]);
+  const [result, , turn] = items as [LogItem & { kind: 'result' }, LogItem, LogItem & { kind: 'turn' }];
+  expect(result).toMatchObject({ isError: true, shortened: true });
+  expect(result.text.length).toBe(16_000);
+  expect(turn).toMatchObject({
+    shortened: true,
+    text: expect.stringContaining('no longer'),
+    calls: [{ arguments: '{"command":' }],
+  });
+});

@@ -1,0 +1,108 @@
+import { expect, test } from 'vitest';
+import type { LogItem } from '../log-items.ts';
+import { colours } from './colours.ts';
+import { LogLines } from './log-lines.ts';
+
+const time = new Date(2026, 0, 1, 10, 20, 30).toISOString();
+const output = (text: string, stream: 'stdout' | 'stderr' = 'stdout', sandboxId = 's'): LogItem => ({
+  kind: 'output',
+  time,
+  sandboxId,
+  stream,
+  text,
+});
+const turn = (text: string, calls: [string, string][] = []): LogItem => ({
+  kind: 'turn',
+  time,
+  turnId: 'e',
+  model: 'a/b',
+  text,
+  shortened: false,
+  calls: calls.map(([name, given]) => ({ id: name, name, arguments: given, shortened: false })),
+  usage: { inputTokens: 0, outputTokens: 0, costUsd: null },
+});
+const told = (text: string, opening = false): LogItem => ({ kind: 'told', time, text, shortened: false, opening });
+const result = (tool: string, text: string, isError = false): LogItem => ({
+  kind: 'result',
+  time,
+  callId: 'c',
+  tool,
+  isError,
+  text,
+  shortened: false,
+});
+
+function show(...items: LogItem[]): string[] {
+  const lines = new LogLines(colours(false));
+  return [...items.flatMap((item) => lines.add(item)), ...lines.end()];
+}
+
+test('output that comes in pieces is shown by lines; another source ends a line that is open', () => {
+  expect(show(output('one\ntw'), output('o\nthr'), output('error', 'stderr'), output('ee'), turn('Well.'))).toEqual([
+    '         | one',
+    '         | two',
+    '         | thr',
+    '         | error',
+    '         | ee',
+    '10:20:30 turn 1 Well.',
+  ]);
+});
+
+test('escape sequences are gone even where a piece ends within one, and a progress bar is its last state', () => {
+  expect(show(output('a\u001B[3'), output('1mred\u001B[0m\u0007\r\n10 %\r20 %\r100 %\n'))).toEqual([
+    '         | ared',
+    '         | 100 %',
+  ]);
+  const [shown = ''] = show(
+    turn('\u001B]0;title\u0007 \u001B[2Jwiped\u202E', [['run', '{"command":"echo \\u001b[2J"}']]),
+  );
+  expect(shown).toBe('10:20:30 turn 1 wiped');
+});
+
+test('a line without an end is not kept for ever', () => {
+  const lines = new LogLines(colours(false));
+  expect(lines.add(output('x'.repeat(20_000))).length).toBe(1);
+});
+
+test('a call is shown by what it names; arguments that are no JSON as they are', () => {
+  const long = JSON.stringify({ command: 'echo '.repeat(100) });
+  const lines = show(
+    turn('', [
+      ['read', '{"path":"a.txt"}'],
+      ['todo', '{"items":[]}'],
+      ['run', '{"comm'],
+      ['run', long],
+    ]),
+  );
+  expect(lines.slice(0, 4)).toEqual([
+    '10:20:30 turn 1',
+    '         → read a.txt',
+    '         → todo {"items":[]}',
+    '         → run {"comm',
+  ]);
+  expect(lines[4]?.length).toBeLessThan(220);
+});
+
+test('results: how much was read, why something failed', () => {
+  expect(
+    show(
+      result('read', 'a\nb\nc'),
+      result('edit', 'not there\nthe file has\nthis', true),
+      result('run', 'exit code 1 after 2 s\nshown before', true),
+    ),
+  ).toEqual([
+    '         ← read ok: 3 lines',
+    '         ← edit failed: not there',
+    '           the file has',
+    '           this',
+    '         ← run failed: exit code 1 after 2 s',
+  ]);
+});
+
+test('the task is not repeated; a reminder, and a conversation that begins anew, are told', () => {
+  expect(show(told('# The task', true), turn('a'), told('hurry\nup'), told('# The task', true))).toEqual([
+    '10:20:30 turn 1 a',
+    '10:20:30 told: hurry up',
+    '10:20:30 the conversation begins anew',
+  ]);
+});

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { takeGatewayEnvironment } from './gateway-environment.ts';
+
+test('the gateway gets the variables of model providers, and nobody else', () => {
+  const environment = {
+    PATH: '/bin',
+    OPENAI_API_KEY: 'k1',
+    OPENAI_BASE_URL: 'http://127.0.0.1:1/v1',
+    COPPICE_OPENAI_PROVIDERS: 'a=http://127.0.0.1:2/v1',
+    COPPICE_OPENAI_KEY_A: 'k2',
+    OTHER_API_KEY: 'k3',
+    MY_OPENAI_API_KEY: 'k4',
+  };
+  expect(Object.keys(takeGatewayEnvironment(environment))).toEqual([
+    'OPENAI_API_KEY',
+    'OPENAI_BASE_URL',
+    'COPPICE_OPENAI_PROVIDERS',
+    'COPPICE_OPENAI_KEY_A',
+  ]);
+  expect(environment).toEqual({ PATH: '/bin', OTHER_API_KEY: 'k3', MY_OPENAI_API_KEY: 'k4' });
+});
