@@ -112,7 +112,8 @@ def run_id_of(tenant, request_id):
 def submit(nats, tenant, request, intake):
     trace = {"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"}
     if intake:
-        answer = nats.request(f"coppice.intake.{tenant}.run", request, trace)
+        # With the message id a repeat within two minutes isn't even stored.
+        answer = nats.request(f"coppice.intake.{tenant}.run", request, {"Nats-Msg-Id": request["requestId"], **trace})
         stored = json.loads(answer[2] or b"{}")
         if "seq" not in stored:
             raise ConnectionError(f"the intake did not take the request: {stored or answer[0]}")

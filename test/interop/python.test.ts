@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { runIdOf } from '@coppice/contracts';
-import { temporaryFolder, temporaryRepository } from '@coppice/testing';
+import { runIdOf, streams, subjects } from '@coppice/contracts';
+import { eventually, temporaryFolder, temporaryRepository } from '@coppice/testing';
 import type { TemporaryFolder, TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
@@ -120,6 +120,21 @@ test('by the durable intake, which gives no answer', { timeout: 120_000 }, async
   const outcome = await run(request('python-intake'), ['--intake']);
   expect(outcome).toMatchObject({ exitCode: 0, err: [] });
   await expectWholeLife('python-intake', outcome);
+});
+
+test('by the durable intake while a service is down: it waits', { timeout: 120_000 }, async () => {
+  await stack?.kill('worktree-service');
+  const running = run(request('python-early'), ['--intake']);
+  const waiting = async () => {
+    for await (const message of stack?.bus.browse(streams.intake, subjects.intakeLater('default', '*')) ?? [])
+      return message.subject;
+    return null;
+  };
+  await eventually(waiting);
+  await stack?.startService('worktree-service');
+  const outcome = await running;
+  expect(outcome).toMatchObject({ exitCode: 0, err: [] });
+  await expectWholeLife('python-early', outcome);
 });
 
 test('the server goes and comes back meanwhile: no event is lost', { timeout: 120_000 }, async () => {

@@ -76,10 +76,14 @@ async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise
   const waiting = subjects.intakeLater(tenantOf(delivery.subject), shortHash(String(delivery.sequence), publishedAt));
   await bus.publish(waiting, delivery.data, {
     schedule: { at: new Date(Date.now() + waitMs), target: delivery.subject },
-    headers: { ...delivery.headers, [triesHeader]: String(tries), [publishedHeader]: publishedAt },
+    headers: { ...headersToKeep(delivery), [triesHeader]: String(tries), [publishedHeader]: publishedAt },
   });
   await delivery.acknowledge();
 }
+
+/** All but the server's own: with the publisher's message id the copy would be dropped as a repeat, and the request be lost. */
+const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('Nats-')));
 
 /** Who followed the run's events, whose id follows from tenant and requestId, learns why there are none. */
 async function tellRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
