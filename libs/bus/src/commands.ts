@@ -7,21 +7,13 @@ import {
   toWireError,
 } from '@coppice/contracts';
 import type { CommandMessage, Operation, Outcome } from '@coppice/contracts';
-import {
-  SpanKind,
-  attributes,
-  createLogger,
-  extractTrace,
-  linkFrom,
-  recordError,
-  withSpan,
-} from '@coppice/telemetry';
+import { SpanKind, attributes, createLogger, extractTrace, linkFrom, recordError, withSpan } from '@coppice/telemetry';
 import type { Span } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
 import { Claims, cancelSubject, hashInput } from './claims.ts';
 import type { Consumption, Delivery } from './consume.ts';
 import { deadLetter } from './dead-letter.ts';
-import { deliveryAttributes } from './delivery-attributes.ts';
+import { deliveriesOf, deliveryAttributes, headersOfCopy } from './delivery-attributes.ts';
 import { Draining, RevisionConflict } from './errors.ts';
 import { busLimits } from './limits.ts';
 import type { Membership } from './members.ts';
@@ -165,7 +157,7 @@ class RunningCommandServer implements CommandServer {
     const settings = {
       kind: SpanKind.CONSUMER,
       parent: extractTrace(delivery.headers),
-      links: delivery.deliveryCount > 1 ? linkFrom(delivery.headers['traceparent']) : [],
+      links: deliveriesOf(delivery) > 1 ? linkFrom(delivery.headers['traceparent']) : [],
       attributes: deliveryAttributes(delivery, template),
     };
     await withSpan(`process ${template}`, settings, async (span) => {
@@ -275,7 +267,7 @@ class RunningCommandServer implements CommandServer {
   async #lookAgainLater(delivery: Delivery, command: CommandMessage): Promise<void> {
     await this.#bus.publish(subjects.commandLater(this.#options.service, command.effectId), delivery.data, {
       schedule: { at: new Date(Date.now() + busLimits.commandOwnerAliveRetryMs), target: delivery.subject },
-      headers: delivery.headers['traceparent'] === undefined ? {} : { traceparent: delivery.headers['traceparent'] },
+      headers: headersOfCopy(delivery),
     });
     await delivery.acknowledge();
   }

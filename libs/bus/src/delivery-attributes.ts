@@ -1,6 +1,20 @@
 import { attributes, messagingSystemNats } from '@coppice/telemetry';
 import type { Delivery } from './consume.ts';
 
+/** On a copy that stands for a message which was looked at before: how often that was delivered. */
+const earlierDeliveriesHeader = 'coppice-earlier-deliveries';
+
+/** How often this message was delivered, those included of which it is a copy; 1 is the first time. */
+export const deliveriesOf = ({ deliveryCount, headers }: Delivery): number =>
+  deliveryCount + (Number(headers[earlierDeliveriesHeader]) || 0);
+
+/** What a copy that is looked at later keeps of a message: its sender's trace, and how often it was delivered. */
+export function headersOfCopy(delivery: Delivery): Record<string, string> {
+  const { traceparent } = delivery.headers;
+  const earlier = { [earlierDeliveriesHeader]: String(deliveriesOf(delivery)) };
+  return traceparent === undefined ? earlier : { ...earlier, traceparent };
+}
+
 /**
  * What the span of handling a delivery tells of it, its wait in the queue among it.
  * @param template the subject with `*` for each token that is an id.
@@ -10,6 +24,6 @@ export const deliveryAttributes = (delivery: Delivery, template: string): Record
   [attributes.messagingOperationType]: 'process',
   [attributes.messagingDestinationTemplate]: template,
   [attributes.messagingDestinationName]: delivery.subject,
-  [attributes.coppiceDeliveryCount]: delivery.deliveryCount,
+  [attributes.coppiceDeliveryCount]: deliveriesOf(delivery),
   [attributes.coppiceQueueWaitMs]: Math.max(0, Date.now() - delivery.publishedAt.getTime()),
 });

@@ -6,8 +6,12 @@ import { formatTraceParent, parseTraceParent, traceParentHeader, traceStateHeade
 /** The tracer of everything in Coppice; it does nothing until `startTelemetry` has switched tracing on. */
 export const tracer = (): Tracer => trace.getTracer('coppice');
 
-/** Writes the trace context (of the active span, if none is given) into the headers of an outgoing message. Changes and returns `headers`. */
+/**
+ * Writes the trace context (of the active span, if none is given) into the headers of an outgoing message, unless they have one: a copy of a
+ * message keeps its sender's. Changes and returns `headers`.
+ */
 export function injectTrace(headers: Record<string, string>, from: Context = context.active()): Record<string, string> {
+  if (headers[traceParentHeader] !== undefined) return headers;
   const spanContext = trace.getSpanContext(from);
   const traceParent = spanContext === undefined ? null : formatTraceParent(spanContext);
   if (spanContext === undefined || traceParent === null) return headers;
