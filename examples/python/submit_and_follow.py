@@ -3,7 +3,7 @@
 
     submit_and_follow.py [--tenant NAME] [--intake] [--bad] SERVER USER PASSWORD_FILE REQUEST_FILE
 
-SERVER is nats://host:port; REQUEST_FILE holds the payload of run.submit. --intake leaves the request in the durable intake and
+SERVER is nats://host:port, without TLS; REQUEST_FILE holds the payload of run.submit. --intake leaves the request in the durable intake and
 doesn't wait for an answer. --bad spoils the request, to show what a refusal looks like. One line an event on stdout.
 Exit code: 0 all tasks succeeded, 1 the run did not succeed, 2 the request was refused, 3 the server can't be talked to.
 """
@@ -47,10 +47,10 @@ class Nats:
         self.socket.sendall(line.encode() + b"\r\n" + (b"" if body is None else body + b"\r\n"))
 
     def request(self, subject, payload, headers=None):
-        """Sends JSON; answers with the reply's headers (with `Status`, if it is one of the server's own), its reply subject and bytes."""
+        """Sends JSON; answers with the headers (`Status` among them, if the server itself answers), reply subject and bytes."""
         self.requests += 1
         reply_to, body = f"{self.inbox}.{self.requests}", json.dumps(payload).encode()
-        # A subscription for one message: an answer from a stream comes under its own subject, so it is known by the subscription's id.
+        # A subscription for one message: what a stream sends has its own subject, so it is known by the subscription's id.
         self.send(f"SUB {reply_to} {self.requests}\r\nUNSUB {self.requests} 1")
         if headers is None:
             self.send(f"PUB {subject} {reply_to} {len(body)}", body)
@@ -112,8 +112,7 @@ def run_id_of(tenant, request_id):
 def submit(nats, tenant, request, intake):
     trace = {"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"}
     if intake:
-        # With the message id a repeat within two minutes isn't even stored.
-        answer = nats.request(f"coppice.intake.{tenant}.run", request, {"Nats-Msg-Id": request["requestId"], **trace})
+        answer = nats.request(f"coppice.intake.{tenant}.run", request, trace)
         stored = json.loads(answer[2] or b"{}")
         if "seq" not in stored:
             raise ConnectionError(f"the intake did not take the request: {stored or answer[0]}")
@@ -128,7 +127,7 @@ def submit(nats, tenant, request, intake):
 
 
 def follow(nats, tenant, run_id, after):
-    """Yields (stream sequence, event) of a run from the stream that stores them, beginning after a sequence: none is lost."""
+    """Yields (stream sequence, event) of a run from the stream that stores them, from after a sequence on: none is lost."""
     name, subject = f"follow-{secrets.token_hex(8)}", f"coppice.event.{tenant}.{run_id}.>"
     config = {"name": name, "filter_subject": subject, "ack_policy": "none", "deliver_policy": "by_start_sequence",
               "opt_start_seq": after + 1, "mem_storage": True, "inactive_threshold": 60 * 10**9}
@@ -151,7 +150,7 @@ def follow(nats, tenant, run_id, after):
 def describe(event):
     data, kind = event["data"], event["type"].removeprefix("coppice.")
     if kind == "task-state":
-        what = f"{data['name']}: {data['from'] or 'new'} -> {data['to']}" + (f" ({data['reason']})" if data["reason"] else "")
+        what = f"{data['name']}: {data['from'] or 'new'} -> {data['to']} {data['reason'] or ''}".rstrip()
     elif kind == "task-ended":
         what = f"{data['name']}: {data['state']} {data['landedCommit'] or data['reason'] or ''}"
     else:
@@ -160,7 +159,7 @@ def describe(event):
 
 
 def follow_to_the_end(connect, tenant, request, intake):
-    """Goes on where it was when a connection breaks: submitting again is harmless, and the stream is read on from the last sequence."""
+    """Goes on where it was when a connection breaks: to submit again is harmless, and the stream is read on from where it was."""
     run_id, last, seen, attempts = None, 0, set(), 0
     while True:
         nats = None
