@@ -7,8 +7,11 @@ export type ModelServer = AsyncDisposable & {
   requests: string[];
 };
 
-/** An OpenAI-compatible server on the loopback whose one model always says the same, and calls no tool. */
-export async function startModelServer(says: string): Promise<ModelServer> {
+/** An answer: what is said, or a tool's name and its arguments. */
+export type ModelAnswer = string | { call: string; arguments: object };
+
+/** An OpenAI-compatible server on the loopback with one model: it gives its answers one after the other, and then the last for ever. */
+export async function startModelServer(...answers: [ModelAnswer, ...ModelAnswer[]]): Promise<ModelServer> {
   const requests: string[] = [];
   const chunk = (choices: object[], rest: object = {}) =>
     `data: ${JSON.stringify({ id: 'c1', object: 'chat.completion.chunk', model: 'small-1', choices, ...rest })}\n\n`;
@@ -19,10 +22,12 @@ export async function startModelServer(says: string): Promise<ModelServer> {
       response.end(JSON.stringify({ object: 'list', data: [{ id: 'small-1', object: 'model' }] }));
       return;
     }
+    const answer = answers[Math.min(requests.length, answers.length - 1)] ?? '';
     requests.push(request.headers.authorization ?? '');
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.write(chunk([{ index: 0, delta: { role: 'assistant', content: says }, finish_reason: null }]));
-    response.write(chunk([{ index: 0, delta: {}, finish_reason: 'stop' }]));
+    response.write(chunk([{ index: 0, delta: { role: 'assistant', ...deltaOf(answer) }, finish_reason: null }]));
+    const finishReason = typeof answer === 'string' ? 'stop' : 'tool_calls';
+    response.write(chunk([{ index: 0, delta: {}, finish_reason: finishReason }]));
     response.write(chunk([], { usage: { prompt_tokens: 20, completion_tokens: 8, total_tokens: 28 } }));
     response.end('data: [DONE]\n\n');
   });
@@ -37,3 +42,17 @@ export async function startModelServer(says: string): Promise<ModelServer> {
     },
   };
 }
+
+const deltaOf = (answer: ModelAnswer): object =>
+  typeof answer === 'string'
+    ? { content: answer }
+    : {
+        tool_calls: [
+          {
+            index: 0,
+            id: 'call-1',
+            type: 'function',
+            function: { name: answer.call, arguments: JSON.stringify(answer.arguments) },
+          },
+        ],
+      };

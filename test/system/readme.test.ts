@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { temporaryFolder } from '@coppice/testing';
+import { temporaryFolder, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
+import { startModelServer } from '../support/model-server.ts';
 import { sandboxes } from '../support/sandboxes.ts';
 
 const projectFolder = path.resolve(import.meta.dirname, '../..');
@@ -29,6 +30,53 @@ test('the two first commands are there, and are scripts of the package', () => {
   for (const name of names) expect(Object.keys(scripts)).toContain(name);
 });
 
+/** What a reader types in the checkout before anything else. */
+function pathCommand(): string {
+  const [first] = blocks('sh', 'Requirements');
+  expect(first).toBe('export PATH="$PWD:$PATH"\n');
+  return first ?? '';
+}
+
+/** Without any sandbox here, a reader would have been told to add this. */
+const engineOption = () => (sandboxes() === 'none' ? ' --engine none' : '');
+
+const brokenProject = {
+  'package.json': '{ "type": "module", "scripts": { "test": "node test.js" } }\n',
+  'sum.js': 'export const sum = (a, b) => a - b;\n',
+  'test.js': "import { sum } from './sum.js';\nif (sum(1, 2) !== 3) process.exit(1);\n",
+};
+
+test('one task without a file goes as it is told', { timeout: 180_000 }, async () => {
+  const [keyCommand, ...rest] = blocks('sh', 'One task, without a file');
+  expect(keyCommand).toContain('export OPENAI_API_KEY=YOUR-KEY #');
+  await using model = await startModelServer(
+    { call: 'edit', arguments: { path: 'sum.js', oldText: 'a - b', newText: 'a + b' } },
+    { call: 'finish', arguments: { summary: 'It adds now.' } },
+  );
+  await using repository = await temporaryRepository({ files: brokenProject });
+  await using folder = await temporaryFolder('readme');
+  await chmod(folder.path, 0o711);
+  const commands = rest.join('\n').replace('coppice run --prompt', `coppice run${engineOption()} --prompt`);
+  const lines = [
+    'set -eu',
+    `cd "${projectFolder}"`,
+    pathCommand(),
+    `cd "${repository.path}"`,
+    keyCommand,
+    `export OPENAI_BASE_URL=${model.baseUrl}`,
+    "trap 'coppice down' EXIT",
+    commands,
+  ];
+  const { exitCode, out, err } = await shell(lines.join('\n'), path.join(folder.path, 'home'));
+  expect([exitCode, err.match(/^coppice: .*$/gm)]).toEqual([0, null]);
+  expect(out).toMatch(/^✔ a-test-fails-find-out-why-and-fix-the-co +merged/m);
+  expect(out).toMatch(/^ +→ edit sum\.js$/m);
+  expect(out).toMatch(/^same: 2 turns replayed/m);
+  expect(out).toMatch(/^refs\/heads\/coppice\/t\S+ is \w{10}/m);
+  expect(await repository.show('sum.js')).toContain('a + b');
+  expect(model.requests).toEqual(['Bearer YOUR-KEY', 'Bearer YOUR-KEY']);
+});
+
 test('a run of your own goes as it is told', { timeout: 180_000 }, async () => {
   const heading = 'A run of your own';
   const files = blocks('yaml', heading);
@@ -37,15 +85,13 @@ test('a run of your own goes as it is told', { timeout: 180_000 }, async () => {
   await chmod(folder.path, 0o711);
   for (const text of files) await writeFile(path.join(folder.path, text.slice(2).split('\n')[0] ?? ''), text);
 
-  const [pathCommand, ...rest] = blocks('sh', heading);
-  expect(pathCommand).toBe('export PATH="$PWD:$PATH"\n');
-  // Without any sandbox here, a reader would have been told to add this.
-  const option = sandboxes() === 'none' ? ' --engine none' : '';
-  const commands = rest.join('\n').replace('coppice run plan.yaml', `coppice run plan.yaml${option}`);
+  const commands = blocks('sh', heading)
+    .join('\n')
+    .replace('coppice run plan.yaml', `coppice run plan.yaml${engineOption()}`);
   const lines = [
     'set -eu',
     `cd "${projectFolder}"`,
-    pathCommand,
+    pathCommand(),
     `cd "${folder.path}"`,
     "trap 'coppice down' EXIT",
     commands,
