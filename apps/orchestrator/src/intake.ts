@@ -1,4 +1,4 @@
-import { deadLetter, deliveryAttributes, validate } from '@coppice/bus';
+import { deadLetter, inDeliverySpan, validate } from '@coppice/bus';
 import type { Bus, Consumption, Delivery } from '@coppice/bus';
 import {
   CoppiceError,
@@ -13,8 +13,6 @@ import {
   tenantSchema,
   toWireError,
 } from '@coppice/contracts';
-import { SpanKind, extractTrace, recordError, withSpan } from '@coppice/telemetry';
-import type { Span } from '@coppice/telemetry';
 import { submitRun } from './submit.ts';
 
 /**
@@ -41,20 +39,10 @@ export const consumeIntake = (bus: Bus): Promise<Consumption> =>
       ackWaitMs,
       concurrency,
     },
-    (delivery) => inSpan(bus, delivery),
+    (delivery) => inDeliverySpan(delivery, subjects.intake('*'), (failed) => receive(bus, delivery, failed)),
   );
 
-function inSpan(bus: Bus, delivery: Delivery): Promise<void> {
-  const template = subjects.intake('*');
-  const settings = {
-    kind: SpanKind.CONSUMER,
-    parent: extractTrace(delivery.headers),
-    attributes: deliveryAttributes(delivery, template),
-  };
-  return withSpan(`process ${template}`, settings, (span) => receive(bus, delivery, span));
-}
-
-async function receive(bus: Bus, delivery: Delivery, span: Span): Promise<void> {
+async function receive(bus: Bus, delivery: Delivery, failed: (error: unknown) => void): Promise<void> {
   const publishedAt = delivery.headers[publishedHeader] ?? delivery.publishedAt.toISOString();
   try {
     if (Date.now() - Date.parse(publishedAt) > commandAgeMsMax)
@@ -62,7 +50,7 @@ async function receive(bus: Bus, delivery: Delivery, span: Span): Promise<void> 
     const tenant = validate(tenantSchema, tenantOf(delivery.subject), 'the tenant in the subject');
     await submitRun(bus, tenant, validate(runRequestSchema, delivery.json(), 'run.submit'));
   } catch (error) {
-    recordError(span, error);
+    failed(error);
     if (toWireError(error).retryable) return later(bus, delivery, publishedAt);
     await deadLetter(bus, delivery, source, error);
     await tellRefusal(bus, delivery, error);

@@ -13,7 +13,7 @@ import type { Bus } from './bus.ts';
 import { Claims, cancelSubject, hashInput } from './claims.ts';
 import type { Consumption, Delivery } from './consume.ts';
 import { deadLetter } from './dead-letter.ts';
-import { deliveriesOf, deliveryAttributes, headersOfCopy } from './delivery-attributes.ts';
+import { deliveriesOf, deliveryAttributes, headersOfCopy } from './delivery-span.ts';
 import { Draining, RevisionConflict } from './errors.ts';
 import { busLimits } from './limits.ts';
 import type { Membership } from './members.ts';

@@ -14,7 +14,7 @@ export { Claims, cancelSubject, hashInput } from './claims.ts';
 export type { Claim, ClaimAttempt } from './claims.ts';
 export { handle, serveCommands } from './commands.ts';
 export type { CommandContext, CommandHandler, CommandServer, CommandServerOptions } from './commands.ts';
-export { deliveryAttributes } from './delivery-attributes.ts';
+export { deliveryAttributes, inDeliverySpan } from './delivery-span.ts';
 export { deadLetter } from './dead-letter.ts';
 export { joinMembers } from './members.ts';
 export type { Membership } from './members.ts';

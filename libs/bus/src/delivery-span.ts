@@ -1,4 +1,4 @@
-import { attributes, messagingSystemNats } from '@coppice/telemetry';
+import { SpanKind, attributes, extractTrace, messagingSystemNats, recordError, withSpan } from '@coppice/telemetry';
 import type { Delivery } from './consume.ts';
 
 /** On a copy that stands for a message which was looked at before: how often that was delivered. */
@@ -27,3 +27,22 @@ export const deliveryAttributes = (delivery: Delivery, template: string): Record
   [attributes.coppiceDeliveryCount]: deliveriesOf(delivery),
   [attributes.coppiceQueueWaitMs]: Math.max(0, Date.now() - delivery.publishedAt.getTime()),
 });
+
+/**
+ * Handles a delivery in a span of its own, in its sender's trace.
+ * @param handler is given what marks the span as failed, for a failure that is told instead of thrown.
+ */
+export const inDeliverySpan = <Result>(
+  delivery: Delivery,
+  template: string,
+  handler: (failed: (error: unknown) => void) => Promise<Result>,
+): Promise<Result> =>
+  withSpan(
+    `process ${template}`,
+    {
+      kind: SpanKind.CONSUMER,
+      parent: extractTrace(delivery.headers),
+      attributes: deliveryAttributes(delivery, template),
+    },
+    (span) => handler((error) => recordError(span, error)),
+  );
