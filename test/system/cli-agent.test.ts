@@ -1,6 +1,6 @@
 /** What a person does with agents that work with tools, over the real whole: run without a file, logs, watch, pull, replay, doctor. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { runIdOf } from '@coppice/contracts';
 import { temporaryRepository } from '@coppice/testing';
@@ -220,6 +220,16 @@ test('doctor says what is found, what is missing, and the fix', { timeout: 90_00
   expect(broken.out).toMatch(/^✘ nats-server .*\n +fix: rm -r /m);
   expect(broken.out).toMatch(/^✘ sandboxes +no sandbox engine works.*\n +fix: install Docker/m);
   expect(broken.out).toMatch(/^✔ stack +none runs/m);
+
+  const wrong = { OPENAI_BASE_URL: 'nowhere', COPPICE_HOME: path.join(cli.folder, 'nowhere') };
+  const told = await cli.run(['doctor'], wrong);
+  expect([told.exitCode, told.out]).toEqual([
+    3,
+    expect.stringMatching(/^✘ model providers +OPENAI_BASE_URL: expected/m),
+  ]);
+  const refused = await cli.run(['up'], wrong);
+  expect(refused).toMatchObject({ exitCode: 2, err: expect.stringMatching(/^coppice: OPENAI_BASE_URL: expected/) });
+  expect(existsSync(wrong.COPPICE_HOME)).toBe(false);
 });
 
 test('a key reaches the provider, and no file, log or child of the stack', { timeout: 120_000 }, async () => {

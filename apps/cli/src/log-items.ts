@@ -41,6 +41,8 @@ export async function itemsOfTurn(entry: TranscriptEntry, texts: Texts): Promise
 }
 
 async function itemsOfMessage(message: ModelMessage, texts: Texts, time: string, opening: boolean): Promise<LogItem[]> {
+  // Always the same.
+  if (message.role === 'system') return [];
   const items: LogItem[] = [];
   const words: string[] = [];
   for (const part of message.content) {

@@ -44,7 +44,12 @@ export async function showLogs(
   const followed = options.follow ? await log.follow(session.interrupted, show.item) : null;
   show.end();
   if (followed === null) return exitCodes.done;
-  if (followed.kind === 'detached') return exitCodes.detached;
+  if (followed.kind === 'detached') {
+    session.terminal.err(
+      `Detached; ${target.name} goes on. To see it again: coppice logs ${target.runId}/${target.name} -f`,
+    );
+    return exitCodes.detached;
+  }
   if (!options.json) {
     for (const task of followed.tasks)
       for (const line of taskReport(task, task.name.length, session.terminal.colours)) session.terminal.out(line);

@@ -6,6 +6,7 @@ import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { Terminal } from '../output/terminal.ts';
 import { connectTo, embeddedConnection, remoteFrom } from '../stack/connect.ts';
+import { describesProviders, providersIn } from '../stack/gateway-environment.ts';
 import { homeFrom } from '../stack/home.ts';
 import type { Home } from '../stack/home.ts';
 import { requirePassable } from '../stack/passable.ts';
@@ -62,6 +63,8 @@ export async function startedStack(
 ): Promise<{ home: Home; status: StackStatus; started: boolean }> {
   const home = homeFrom(session.environment);
   requirePassable(home, engine);
+  // A wrong variable is told before anything is started; a stack that runs has read its own.
+  if (runningStack(home) === null && describesProviders(session.environment)) await providersIn(session.environment);
   const { status, started } = await ensureStack({
     home,
     command: [process.execPath, mainFile, 'up', '--foreground', '--engine', engine],

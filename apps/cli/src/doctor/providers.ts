@@ -4,7 +4,9 @@ import type { ModelProvider } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { findLocalServers } from '../local-models.ts';
 import type { LocalServer } from '../local-models.ts';
-import { ok, warning } from './check.ts';
+import { CliError } from '../errors.ts';
+import { providersIn } from '../stack/gateway-environment.ts';
+import { fault, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
 
 const modelsTold = 5;
@@ -14,7 +16,8 @@ const restart = 'a stack reads keys and addresses only when it starts: coppice d
 export async function checkProviders(client: ApiClient | null, environment: NodeJS.ProcessEnv): Promise<Check[]> {
   const [known, local] = await Promise.all([client === null ? null : ofGateway(client), findLocalServers()]);
   const fromStack = known?.providers ?? null;
-  const checks = fromStack === null ? fromEnvironment(environment) : fromStack.map(ofProvider);
+  const here = fromStack === null ? await fromEnvironment(environment) : null;
+  const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
   if (known !== null && known.problem !== null)
     checks.push(warning('models', known.problem, 'coppice down, coppice up'));
   checks.push(...local.flatMap((server) => ofLocalServer(server, fromStack, environment)));
@@ -22,9 +25,8 @@ export async function checkProviders(client: ApiClient | null, environment: Node
     checks.push(
       warning('model provider openai', 'OPENAI_API_KEY is set here, but the stack that runs has no key', restart),
     );
-  const usable = fromStack?.some(({ name, problem }) => name !== 'scripted' && problem === null);
-  const found = usable ?? (hasKey(environment) || (environment['COPPICE_OPENAI_PROVIDERS'] ?? '') !== '');
-  if (!found && local.length === 0) {
+  const found = here?.usable ?? fromStack?.some(({ name, problem }) => name !== 'scripted' && problem === null);
+  if (found !== true && local.length === 0) {
     const fix =
       'set OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI), or start Ollama, LM Studio or llama.cpp here';
     checks.push(warning('models', 'no model but the scripted one can be used', fix));
@@ -55,15 +57,25 @@ function ofProvider({ name, host, models, problem, keyPresent }: ModelProvider):
 const listOf = (models: readonly string[]): string =>
   models.slice(0, modelsTold).join(', ') + (models.length > modelsTold ? ', …' : '');
 
-const hasKey = (environment: NodeJS.ProcessEnv): boolean =>
-  ['OPENAI_API_KEY', 'OPENAI_API_KEY_FILE', 'OPENAI_BASE_URL'].some((name) => (environment[name] ?? '') !== '');
-
-function fromEnvironment(environment: NodeJS.ProcessEnv): Check[] {
-  const scripted = ok('model provider scripted', 'plays a script; for demos and tests');
-  const openai = hasKey(environment)
-    ? ok('model provider openai', 'is set up by the environment; whether it answers is asked when a stack runs')
-    : ok('model provider openai', 'not set up (OPENAI_API_KEY, OPENAI_BASE_URL)');
-  return [scripted, openai];
+/** What a stack that is started here would know; nobody is asked for it. */
+async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks: Check[]; usable: boolean }> {
+  const checks = [ok('model provider scripted', 'plays a script; for demos and tests')];
+  try {
+    const endpoints = await providersIn(environment);
+    for (const { name, baseUrl, key, keyRequired } of endpoints) {
+      const { host } = new URL(baseUrl);
+      const found =
+        key === null && keyRequired !== null
+          ? `not set up (there is no key: set ${keyRequired})`
+          : `at ${host}, ${key === null ? 'without a key' : 'with a key'}; whether it answers is asked when a stack runs`;
+      checks.push(ok(`model provider ${name}`, found));
+    }
+    return { checks, usable: endpoints.some(({ key, keyRequired }) => key !== null || keyRequired === null) };
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    checks.push(fault('model providers', error.message, 'correct or unset that variable: no stack starts with it'));
+    return { checks, usable: false };
+  }
 }
 
 function keyIsNews(providers: readonly ModelProvider[], environment: NodeJS.ProcessEnv): boolean {

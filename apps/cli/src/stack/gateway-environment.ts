@@ -1,3 +1,8 @@
+import { ConfigurationError } from '@coppice/service';
+import type { OpenAiEndpoint } from '@coppice/llm-gateway';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+
 const ofTheGateway = /^(COPPICE_)?OPENAI_/;
 
 /**
@@ -13,3 +18,17 @@ export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.P
   }
   return taken;
 }
+
+/** The model providers that an environment describes, their keys with them. @throws CliError (bad input) that names a wrong variable, and no key. */
+export async function providersIn(environment: NodeJS.ProcessEnv): Promise<readonly OpenAiEndpoint[]> {
+  const { gatewayOptionsFrom } = await import('@coppice/llm-gateway');
+  try {
+    return gatewayOptionsFrom(takeGatewayEnvironment({ ...environment })).openAi ?? [];
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw new CliError(exitCodes.badInput, error.message, { cause: error });
+  }
+}
+
+export const describesProviders = (environment: NodeJS.ProcessEnv): boolean =>
+  Object.keys(environment).some((name) => ofTheGateway.test(name));
