@@ -129,7 +129,7 @@ describe('tables', () => {
   });
 
   test('every field of a run request, and which are also defaults', () => {
-    const fields = table('field').map(([field]) => field);
+    const fields = table('field').map(([field = '']) => field);
     expect(fields.toSorted()).toEqual(Object.keys(runRequestSchema.shape).toSorted());
     const [, ofTask = ''] = text.split('A task, in which');
     const rows = [...(ofTask.split('\n## ')[0] ?? '').matchAll(/^\| `(\w+)`( \*)? \|/gm)];

@@ -155,6 +155,31 @@ describe('a claimed operation', () => {
     expect(times).toBe(1);
   });
 
+  test('what is looked at again later keeps its sender, and says how often it came', async () => {
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    await serveWith(handle(sandboxOperations.exec, () => finished.then(() => execOutput)));
+    const effectId = await order('exec', execInput);
+    await expect.poll(async () => (await claims().look(effectId))?.claim.state).toBe('started');
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    const again = {
+      effectId,
+      replyTo: { kind: 'test', id: 'again' },
+      input: execInput,
+      issuedAt: new Date().toISOString(),
+    };
+    const headers = { traceparent };
+    await bus.publish(subjects.command('container-service', 'any', 'exec'), again, { headers });
+    const waiting = async () => {
+      for await (const message of bus.browse(streams.commands, subjects.commandLater('container-service', effectId)))
+        return message.headers;
+      return null;
+    };
+    await expect.poll(waiting).toMatchObject({ traceparent, 'coppice-earlier-deliveries': '1' });
+    finish();
+    await result(effectId);
+  });
+
   const claims = () => new Claims(bus, async () => true);
 
   test('that a lost owner had begun is unknown, unless it can be recovered', async () => {
