@@ -7,6 +7,7 @@ import { Bus, apiEndpoint } from '@coppice/bus';
 import {
   agentSchema,
   api,
+  buckets,
   coppiceEventSchema,
   errorCodes,
   events,
@@ -224,7 +225,9 @@ const beyond = [
   subjects.event('acme', 'raaaaaaaaaaaaaaaa', 'run', 'run-ended'),
   `$JS.API.CONSUMER.CREATE.${streams.events}.x.${subjects.event('other', 'raaaaaaaaaaaaaaaa', '*', '*')}`,
   `$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.>`,
+  `$JS.API.CONSUMER.CREATE.${streams.transcripts}.x.coppice.transcript.other.>`,
   `$JS.API.STREAM.PURGE.${streams.events}`,
+  `$JS.API.DIRECT.GET.OBJ_${buckets.artifacts}`,
   `$JS.API.DIRECT.GET.${streams.events}`,
 ];
 
@@ -269,6 +272,17 @@ test('the permissions are enough to submit and follow, and end at the tenant', {
         subject,
         { exitCode: 1, out: '', err: expect.stringContaining('Permissions Violation for Publish') },
       ]);
+    }
+    for (const [stream, filter] of [
+      [streams.transcripts, 'coppice.transcript.acme.>'],
+      [streams.logs, 'coppice.log.acme.>'],
+    ] as const) {
+      const configuration = { name: 'mine', filter_subject: filter, ack_policy: 'none' };
+      const made = await asAcme(`$JS.API.CONSUMER.CREATE.${stream}.mine.${filter}`, {
+        stream_name: stream,
+        config: configuration,
+      });
+      expect(JSON.parse(made.out)).toMatchObject({ name: 'mine', config: configuration });
     }
     // Nor by a consumer whose subject says one thing and whose configuration another.
     const configuration = { name: 'x', filter_subject: 'coppice.event.other.>', ack_policy: 'none' };
