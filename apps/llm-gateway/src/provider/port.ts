@@ -69,8 +69,8 @@ export type Provider = {
   /**
    * Asks for one turn. The stream ends after `response-end`; one that ends without it was cut, which the gateway treats as a failure.
    *
-   * Failure contract: throws CoppiceError `model-not-found`; `invalid-request` where the provider refuses the request as such, with `details.reason`
-   * `context-length` where the conversation is too long for the model;
+   * Failure contract: throws CoppiceError `model-not-found`; `invalid-request` where the provider refuses the request as such;
+   * `context-exceeded` where the conversation is too long for the model;
    * `provider-limited` with `details.retryAfterMs` where it says how long to wait; `provider-failed` otherwise, with `retryable` set from the
    * answer (a spend limit that is reached isn't). Anything else thrown is a defect.
    */

@@ -79,7 +79,7 @@ test.each([
     },
   },
 ])('a conversation that is too long is told as such: %j', (body) => {
-  expect(complaint(400, body)).toMatchObject({ code: 'invalid-request', details: { reason: 'context-length' } });
+  expect(complaint(400, body)).toMatchObject({ code: 'context-exceeded', retryable: false });
 });
 
 test('the text is short, on one line, and holds no key', () => {

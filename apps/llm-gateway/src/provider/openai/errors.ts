@@ -57,7 +57,7 @@ export function providerError({
   ) => new CoppiceError(code, message, { details, retryable });
 
   if (contextPattern.test(all)) {
-    return new CoppiceError('invalid-request', message, { details: { ...details, reason: 'context-length' } });
+    return new CoppiceError('context-exceeded', message, { details });
   }
   // Before the limits: a spend limit that is reached is told as 429, too, and no waiting helps. (Gemini speaks of billing in limits that pass, but says how long.)
   const spent = told.codes.some((code) => spentCodePattern.test(code)) || (waitMs === null && spentPattern.test(all));

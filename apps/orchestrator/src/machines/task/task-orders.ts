@@ -85,9 +85,14 @@ export const loopOf = (context: TaskContext): LoopState => context.loop ?? newLo
 
 /** What of its task the loop agent works from. */
 export function assignmentOf({ specification }: TaskContext): Assignment {
-  const { description, prompt, verify, agent } = specification;
+  const { agent } = specification;
   if (agent.kind !== 'loop') throw new Error(`an agent of kind ${agent.kind} has no loop`);
-  return { description, prompt, verify, ...limitsOf(agent) };
+  return {
+    description: specification.description,
+    prompt: specification.prompt,
+    verify: specification.verify,
+    ...limitsOf(agent),
+  };
 }
 
 export function loopTurn(context: TaskContext): z.input<typeof modelOperations.turn.input> {
