@@ -8,7 +8,7 @@ import { startModelServer } from '../support/model-server.ts';
 import { sandboxes } from '../support/sandboxes.ts';
 
 const program = path.resolve(import.meta.dirname, '../../apps/cli/src/demo/main.ts');
-const runMsMax = 100_000;
+const runMsMax = 150_000;
 
 type Outcome = { exitCode: number | null; out: string; err: string };
 
@@ -48,12 +48,12 @@ async function expectPromisesKept(engine: string, environment: NodeJS.ProcessEnv
   return outcome;
 }
 
-test('everything is as promised', { timeout: 120_000 }, async () => {
+test('everything is as promised', { timeout: 180_000 }, async () => {
   const { out } = await expectPromisesKept(sandboxes());
   expect(out).not.toContain('No sandbox works');
 });
 
-test('where no sandbox works it goes on without, and says so loudly', { timeout: 120_000 }, async () => {
+test('where no sandbox works it goes on without, and says so loudly', { timeout: 180_000 }, async () => {
   const nowhere = { COPPICE_DOCKER_SOCKET: '/nonexistent', COPPICE_BWRAP: '/nonexistent' };
   const { out } = await expectPromisesKept('auto', nowhere);
   expect(out).toContain('No sandbox works on this machine');
@@ -76,7 +76,7 @@ test.each([
 
 test(
   'on a real model no outcome is promised, but that what is not proven stays out',
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   async () => {
     const key = `sk-${'demo'.repeat(8)}`;
     await using model = await startModelServer('I am small, and know little of this.');

@@ -10,9 +10,15 @@ import { runViewOf, taskView } from './test-support/views.ts';
 const runs: RunView[] = [
   { ...runViewOf([]), runId: 'rabcaaaaaaaaaaaa2' },
   { ...runViewOf([]), runId: 'rabdaaaaaaaaaaaa2' },
+  { ...runViewOf([]), runId: 'rsingleaaaaaaaaa2' },
 ].map((run) => ({
   ...run,
-  tasks: ['one', 'two'].map((name) => ({ taskId: taskIdFor(run.runId, name), name, state: 'waiting', reason: null })),
+  tasks: (run.runId.startsWith('rsingle') ? ['one'] : ['one', 'two']).map((name) => ({
+    taskId: taskIdFor(run.runId, name),
+    name,
+    state: 'waiting',
+    reason: null,
+  })),
 }));
 
 function taskIdFor(runId: string, name: string): string {
@@ -94,7 +100,11 @@ test.each([
   await expect(resolveTarget(client(), text)).rejects.toThrow(expected);
 });
 
-test('where a task is needed, a run tells how its tasks are named', async () => {
+test('where a task is needed, a run with one task means that one', async () => {
+  expect(await resolveTask(client(), 'rsingle')).toMatchObject({ name: 'one', runId: 'rsingleaaaaaaaaa2' });
+});
+
+test('where a task is needed, a run of several tells how its tasks are named', async () => {
   expect(await resolveTask(client(), 'rabc/one')).toEqual(one);
   await expect(resolveTask(client(), 'rabc')).rejects.toThrow(
     'rabc is a run; name one of its tasks: rabc/one, rabc/two',

@@ -36,9 +36,9 @@ export async function resolveTask(client: ApiClient, text: string): Promise<Task
   const target = await resolveTarget(client, text);
   if (target.kind === 'task') return target;
   const { tasks } = await client.bus.call(api.runGet, client, { runId: target.runId });
-  const [only] = tasks;
-  if (only !== undefined && tasks.length === 1)
-    return { kind: 'task', taskId: only.taskId, runId: target.runId, name: only.name };
+  const [first] = tasks;
+  if (first !== undefined && tasks.length === 1)
+    return { kind: 'task', taskId: first.taskId, runId: target.runId, name: first.name };
   const names = tasks.slice(0, candidatesTold).map((task) => `${text}/${task.name}`);
   const more = tasks.length > names.length ? ', …' : '';
   throw new CliError(exitCodes.badInput, `${text} is a run; name one of its tasks: ${names.join(', ')}${more}`);

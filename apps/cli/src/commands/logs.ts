@@ -32,7 +32,7 @@ export function logsCommand(session: Session, id: string, options: { follow: boo
   return withClient(session, async (client) => showLogs(session, client, await resolveTask(client, id), options));
 }
 
-export async function showLogs(
+async function showLogs(
   session: Session,
   client: ApiClient,
   target: TaskTarget,

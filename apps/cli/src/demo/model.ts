@@ -12,7 +12,7 @@ export type DemoModel = {
   where: string | null;
 };
 
-export const scriptedModel: DemoModel = {
+const scriptedModel: DemoModel = {
   name: 'scripted/script.yaml',
   isScripted: true,
   environment: {},

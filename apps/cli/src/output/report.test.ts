@@ -28,7 +28,7 @@ test('the report of a run tells of each task what came of it, and why', () => {
       state: 'failed',
       reason: 'the verify command ended with exit code 1',
       logTail: 'one\n\u001B[31mnot ok\u001B[0m 2\n',
-      rescue: 'refs/coppice/rescue/x',
+      rescue: '/state/tasks.git refs/coppice/rescue/x',
     }),
     taskView({
       name: 'pending',
@@ -43,7 +43,8 @@ test('the report of a run tells of each task what came of it, and why', () => {
     '',
     '✔ good     merged             0123456789  Do good',
     '✘ broken   failed             the verify command ended with exit code 1',
-    '    what it did is kept: refs/coppice/rescue/x',
+    '    what it did is kept: /state/tasks.git refs/coppice/rescue/x',
+    '    as a branch: coppice pull raaaaaaaaaaaaaaaa/broken',
     '    | one',
     '    | not ok 2',
     '! pending  landed-pending     the checkout is dirty',

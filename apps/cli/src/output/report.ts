@@ -35,9 +35,16 @@ export function taskReport(task: TaskView, nameColumns: number, colours: Colours
   const left = `${symbol} ${padEnd(task.name, nameColumns)}  ${padEnd(task.state, stateColumns)}`;
   const lines = [`${paint(colours, left)}  ${plainLine(detailOf(task))}`.trimEnd()];
   for (const { label, command } of nextSteps(task)) lines.push(`    ${label}: ${colours.bold(plainLine(command))}`);
-  if (gone(task) && task.rescue !== null) lines.push(`    what it did is kept: ${plainLine(task.rescue)}`);
+  if (gone(task) && task.rescue !== null) lines.push(...kept(task, task.rescue, colours));
   if (gone(task) && task.logTail !== null) lines.push(...logTail(task.logTail, colours));
   return lines;
+}
+
+/** @param rescue `<git directory> <ref>`, which can be pulled, or a folder */
+function kept({ runId, name }: TaskView, rescue: string, colours: Colours): string[] {
+  const lines = [`    what it did is kept: ${plainLine(rescue)}`];
+  const command = colours.bold(`coppice pull ${runId}/${plainLine(name)}`);
+  return rescue.includes(' refs/') ? [...lines, `    as a branch: ${command}`] : lines;
 }
 
 function detailOf(task: TaskView): string {
