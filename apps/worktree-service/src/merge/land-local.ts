@@ -110,7 +110,16 @@ class LocalLanding {
 
   async #fastForward(path: string): Promise<Landing> {
     const { commit, branch, signal } = this.#request;
-    const args = ['merge', '--quiet', '--ff-only', '--no-autostash', '--no-stat', operand(commit)];
+    // Files that the user's ignore rules name are theirs too; git would replace them without a word.
+    const args = [
+      'merge',
+      '--quiet',
+      '--ff-only',
+      '--no-autostash',
+      '--no-stat',
+      '--no-overwrite-ignore',
+      operand(commit),
+    ];
     const options = {
       ...inCheckout(this.#origin, path),
       timeLimitMs: gitLimits.timeMsLong,
@@ -153,8 +162,10 @@ class LocalLanding {
   }
 
   #pending(path: string, reason: string): Landing {
-    const finishCommand = `git -C ${shellQuote(path)} merge ${shellQuote(this.#landedRef)}`;
-    return { status: 'landed-pending', commit: this.#request.commit, reason, finishCommand };
+    const { commit } = this.#request;
+    // The commit, not the ref: what is pending later may not contain it. It stays reachable under its done ref.
+    const finishCommand = `git -C ${shellQuote(path)} merge --no-overwrite-ignore ${commit}`;
+    return { status: 'landed-pending', commit, reason, finishCommand };
   }
 
   /** The commands that record the landing, and drop what was pending where the branch now has it. */
