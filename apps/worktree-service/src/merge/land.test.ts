@@ -61,7 +61,8 @@ test('a dirty checkout is untouched; the work chains, and one command finishes i
   expect(await landOf(f, one)).toMatchObject({ status: 'landed-pending', commit: one.commit });
   const two = await readyTask(f, 'two', { 'two.txt': '2' });
   expect(two.tip).toBe(one.commit);
-  expect(await landOf(f, two)).toMatchObject({ status: 'landed-pending' });
+  const both = await landOf(f, two);
+  expect(both).toMatchObject({ status: 'landed-pending' });
   expect([
     await f.repository.git('status', '--porcelain'),
     await f.repository.head(),
@@ -69,8 +70,10 @@ test('a dirty checkout is untouched; the work chains, and one command finishes i
     lstatSync(file).mtimeMs,
   ]).toEqual(before);
   await f.repository.git('commit', '-qam', 'my own');
-  if (pending.status !== 'landed-pending') throw new Error(pending.status);
+  if (pending.status !== 'landed-pending' || both.status !== 'landed-pending') throw new Error(both.status);
   await shell(pending.finishCommand, '/');
+  expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt');
+  await shell(both.finishCommand, '/');
   expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt\ntwo.txt');
   const three = await readyTask(f, 'three', { 'three.txt': '3' });
   expect(await landOf(f, three)).toEqual({ status: 'landed', commit: three.commit });
