@@ -4,8 +4,10 @@ import {
   chownSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   readFileSync,
   readdirSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { execFileSync } from 'node:child_process';
@@ -189,6 +191,16 @@ test("root's landing leaves a user's repository to the user", async (context) =>
     (path) => lstatSync(join(f.repository.path, path)).uid,
   );
   expect(new Set(owners)).toEqual(new Set([uid]));
+});
+
+test('a pipe where git keeps the name of a branch makes nobody wait', async () => {
+  await using f = await fixture();
+  await f.repository.git('switch', '-qc', 'other');
+  execFileSync('mkfifo', [join(f.repository.path, '.git/BISECT_START')]);
+  mkdirSync(join(f.repository.path, '.git/rebase-merge'));
+  symlinkSync('/dev/zero', join(f.repository.path, '.git/rebase-merge/head-name'));
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
 });
 
 const crashes = (['merge', 'squash'] as const).flatMap((method) =>
