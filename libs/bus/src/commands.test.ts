@@ -206,8 +206,9 @@ describe('a claimed operation', () => {
       environment: {},
     };
     const input = { specification, command: execInput.command };
+    const rerunOperation = { ...sandboxOperations.run, repeat: { kind: 'claimed', lostOwner: 'rerun' } as const };
     await serveWith(
-      handle(sandboxOperations.run, async (_input, context) => ({
+      handle(rerunOperation, async (_input, context) => ({
         ...execOutput,
         exitCode: context.takenOver ? 3 : 0,
       })),
