@@ -38,7 +38,9 @@ export function describeSkipped(skipped: readonly SkippedTest[], required: strin
 function toSkipped(test: TestCase): SkippedTest {
   const result = test.result();
   const note = result.state === 'skipped' ? result.note : undefined;
-  return { name: `${test.module.relativeModuleId} > ${test.fullName}`, reason: note ?? 'no reason given' };
+  // A whole suite that is skipped says why in its title.
+  const titled = /\(skipped: (.*)\)/.exec(test.fullName)?.[1];
+  return { name: `${test.module.relativeModuleId} > ${test.fullName}`, reason: note ?? titled ?? 'no reason given' };
 }
 
 function hasFailedTest(module: TestModule): boolean {

@@ -9,11 +9,11 @@ export const requiredPrograms = words(`
 export const optionalPrograms = words(`
   [ arch b2sum base32 base64 basenc chgrp chown cksum comm csplit dd df du expand factor fmt fold groups hostid install join
   link logname md5sum mkfifo mknod nice nl nohup nproc numfmt od paste pathchk pr printenv ptx sha1sum sha224sum sha256sum
-  sha384sum sha512sum shred shuf split stdbuf stty sum sync tac timeout truncate tsort tty unexpand unlink users vdir who
+  sha384sum sha512sum seq shred shuf split stdbuf stty sum sync tac timeout truncate tsort tty unexpand unlink users vdir who
   whoami yes dash egrep fgrep mawk gawk gunzip zcat bzip2 bunzip2 xz unxz lzma zstd unzip zip cmp diff3 sdiff patch make ps
   kill pgrep pkill top free uptime less more which hostname getent getopt flock setsid rev column hexdump curl wget jq rg ed
   tput clear ldd ldconfig iconv bc dc tree openssl git-upload-pack git-receive-pack git-upload-archive
-  run-parts sqlite3`);
+  run-parts sqlite3 getconf pidof prlimit taskset watch time zgrep xzcat bzcat hd xxd`);
 
 /** The id of the user that agents run as; the same in the Dockerfile. */
 const agentId = 10001;

@@ -37,7 +37,9 @@ const checkIntervalMs = 3_000;
 const settleMs = 1_200;
 const lastEventMsMax = 2_000;
 const failuresMax = 3;
-const answerMsMax = 5_000;
+const answerMsMax = 3_000;
+/** The run and its tasks. */
+const askMsMax = 8_000;
 const questionsAtOnce = 16;
 
 export async function followRun(client: ApiClient, options: FollowOptions): Promise<Followed> {
@@ -97,7 +99,7 @@ class Follower {
     for (;;) {
       if (this.#options.signal.aborted) return { kind: 'detached' };
       try {
-        const answer = this.#looksOver() || this.#dueForCheck() ? await this.#ask() : null;
+        const answer = this.#looksOver() || this.#dueForCheck() ? await this.#askInTime() : null;
         if (answer !== null) return answer;
         failures = 0;
       } catch (error) {
@@ -105,6 +107,24 @@ class Follower {
         if (++failures >= failuresMax) throw lost(this.#options.runId, error);
       }
       await this.#pause();
+    }
+  }
+
+  /** Whatever the connection does meanwhile, the caller can leave, and a question that isn't answered ends. */
+  async #askInTime(): Promise<Followed | null> {
+    const timer = new AbortController();
+    const late = sleep(askMsMax, undefined, { signal: timer.signal }).then(
+      () => Promise.reject(new CoppiceError('deadline-exceeded', `no answer within ${askMsMax} ms`)),
+      () => null,
+    );
+    const left = aborted(this.#options.signal, timer.signal).then((): Followed => ({ kind: 'detached' }));
+    const asked = this.#ask();
+    asked.catch(() => {});
+    late.catch(() => {});
+    try {
+      return await Promise.race([asked, late, left]);
+    } finally {
+      timer.abort();
     }
   }
 

@@ -16,7 +16,9 @@ test('where nothing works it says what was tried, why it failed and what to do, 
   });
   await expect(choice).rejects.toMatchObject({
     code: 'engine-unavailable',
-    message: expect.stringMatching(/docker: .*no\.sock.*bubblewrap: .*no-bwrap.*COPPICE_ENGINE=none/s) as string,
+    message: expect.stringMatching(
+      /docker: .*no\.sock.*bubblewrap: .*no-bwrap.*COPPICE_ENGINE=none.*--engine none/s,
+    ) as string,
   });
 });
 

@@ -22,6 +22,8 @@ export interface EngineSettings {
   dockerSocket?: string | undefined;
   bubblewrapProgram?: string | undefined;
   sandboxUid?: number | undefined;
+  /** Told of what failed without harm to anybody's result. */
+  onTrouble?: ((error: unknown, what: string) => void) | undefined;
 }
 
 /** In the order in which they are tried. */
@@ -41,17 +43,19 @@ export async function chooseEngine(settings: EngineSettings): Promise<{ engine: 
       stateFolder: settings.stateFolder,
       stackId: settings.stackId,
       probeImage: defaultImage,
+      onTrouble: settings.onTrouble,
     });
     try {
       return { engine, report: await engine.probe() };
     } catch (error) {
-      failures.push(`${name}: ${reasonOf(error)}`);
+      const reason = reasonOf(error);
+      failures.push(reason.startsWith(`engine ${name}: `) ? reason : `${name}: ${reason}`);
       await engine.close();
     }
   }
   const advice =
     'Install and start Docker or Podman, or install bubblewrap where unprivileged user namespaces are allowed. ' +
-    'Engine none runs commands without any isolation and must be asked for (COPPICE_ENGINE=none)';
+    'Engine none runs commands without any isolation and must be asked for (COPPICE_ENGINE=none, or on the command line --engine none)';
   throw new CoppiceError('engine-unavailable', `no sandbox engine works here. Tried ${failures.join('; ')}. ${advice}`);
 }
 

@@ -13,6 +13,7 @@ import {
 import type { Logger } from '@coppice/telemetry';
 import { bytesOf, storeLog } from './artifacts.ts';
 import type { Engine, ExecOptions, ExecResult, Mount, SandboxSpec } from './engine/port.ts';
+import { reasonOf } from './engine/reason.ts';
 import { refuse, workspaceTarget } from './engine/specification.ts';
 import { liveLog } from './live-log.ts';
 import { toolsHandler } from './tools/handler.ts';
@@ -57,23 +58,36 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
           engine.exec(sandboxId, command.shell, options),
         ),
       // What the lost process began may still run; nobody waits for it any more.
-      async ({ sandboxId }, { effectId }) => {
-        await engine.stop(sandboxId, effectId);
-        return null;
-      },
+      ({ sandboxId }, { effectId }) => endLost(sandboxId, engine.stop(sandboxId, effectId)),
     ),
-    handle(sandboxOperations.run, ({ specification, command }, { effectId, signal }) => {
-      const { owner, sandboxId } = specification;
-      return withLog(context, { owner, sandboxId, command, effectId, signal }, (options) =>
-        engine.run(specOf(context, specification), command.shell, options),
-      );
-    }),
+    handle(
+      sandboxOperations.run,
+      ({ specification, command }, { effectId, signal }) => {
+        const { owner, sandboxId } = specification;
+        return withLog(context, { owner, sandboxId, command, effectId, signal }, (options) =>
+          engine.run(specOf(context, specification), command.shell, options),
+        );
+      },
+      // Nobody asks for this sandbox again before it is made anew.
+      ({ specification: { sandboxId } }) => endLost(sandboxId, engine.remove(sandboxId)),
+    ),
     toolsHandler(context),
     handle(sandboxOperations.remove, async ({ sandboxId }) => {
       await engine.remove(sandboxId);
       return {};
     }),
   ];
+}
+
+/** Ended or not: nobody knows what the lost process's command did, and it must not be taken for one that merely failed. */
+async function endLost(sandboxId: string, ending: Promise<void>): Promise<null> {
+  try {
+    await ending;
+    return null;
+  } catch (error) {
+    const message = `what a lost process ran in sandbox ${sandboxId} can't be ended: ${reasonOf(error)}`;
+    throw new CoppiceError('unknown', message, { cause: error });
+  }
 }
 
 function specOf({ stackId, dataFolder }: HandlerContext, specification: SandboxSpecification): SandboxSpec {
@@ -134,17 +148,19 @@ async function withLog(
     const logArtifact = isWhole ? null : await storeLog(bus, owner, effectId, await readFile(logFile));
     return commandResultOf(result, logArtifact);
   } finally {
-    await rm(logFile, { force: true });
+    await rm(logFile, { force: true }).catch((error: unknown) =>
+      log.warn({ err: error, sandboxId }, 'a stored log can not be deleted'),
+    );
   }
 }
 
 function commandResultOf(result: ExecResult, logArtifact: string | null): CommandResult {
   const { exitCode, signal, timedOut, oomKilled, diskExceeded, stdout, stderr, durationMs } = result;
-  const disk = diskExceeded
-    ? '\ncoppice: the command was ended because it wrote more than its disk limit allows\n'
-    : '';
+  const disk = diskExceeded ? '\ncoppice: the command failed, since it wrote more than its disk limit allows\n' : '';
+  // Where it had ended well before that was seen: nothing may be built on what it must not have written.
+  const seenExitCode = diskExceeded && exitCode === 0 ? 1 : exitCode;
   return {
-    exitCode: signal === null ? exitCode : null,
+    exitCode: signal === null ? seenExitCode : null,
     signal,
     timedOut,
     outOfMemory: oomKilled,

@@ -1,5 +1,6 @@
 /** A real bus and engine; only the orchestrator's answers are given. */
-import { utimes } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { apiEndpoint, Bus } from '@coppice/bus';
 import { api, CoppiceError, type TaskView } from '@coppice/contracts';
@@ -8,7 +9,7 @@ import { startNatsServer, type NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EngineFixture } from './engine/conformance-fixture.ts';
 import { noneLauncher } from './engine/none.ts';
-import { removeLeftovers } from './leftovers.ts';
+import { keepRemovingLeftovers, removeLeftovers } from './leftovers.ts';
 
 const taskId = (letter: string) => `t${letter.repeat(16)}`;
 
@@ -68,6 +69,29 @@ test('only sandboxes of tasks that have ended, or are unknown for long, are remo
   const left = (await fixture.engine.list({ runId: labels.runId })).map(({ id }) => id).toSorted();
   const expected = ['setup-of-something', 'another-stack', taskId('a'), taskId('d')].map((id) => `of-${id}`);
   expect(left).toEqual(expected.toSorted());
+});
+
+test('one that a repeated create makes after the end of its task goes in a later round, and so do remains', async () => {
+  const labels = { stackId: 'rounds', tenant: 'default', runId: 'rbbbbbbbbbbbbbbbb', taskId: taskId('b') };
+  const orchestrator = await bus.serve({
+    name: 'orchestrator',
+    version: '0.0.0',
+    description: 'says that every task has ended',
+    endpoints: [apiEndpoint(api.taskGet, async ({ taskId: asked }) => taskView(asked, 'merged'))],
+  });
+  const stopping = new AbortController();
+  const settings = { bus, engine: fixture.engine, stackId: labels.stackId, log: createLogger('test') };
+  const rounds = keepRemovingLeftovers({ ...settings, signal: stopping.signal }, 50);
+  for (let count = 0; count < 2; count++) {
+    await fixture.sandbox({ id: `late-${count}`, labels });
+    const remains = path.join(fixture.data, `engine/sandboxes/removed.${count}`);
+    await mkdir(remains);
+    await expect.poll(() => fixture.engine.list({ runId: labels.runId }), { timeout: 5_000 }).toEqual([]);
+    await expect.poll(() => existsSync(remains), { timeout: 5_000 }).toBe(false);
+  }
+  stopping.abort();
+  await rounds;
+  await orchestrator.stop();
 });
 
 function taskView(asked: string, state: TaskView['state']): TaskView {

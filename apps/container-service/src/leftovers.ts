@@ -1,6 +1,6 @@
 /**
- * Sandboxes whose task has ended without removing them, found at start. The normal way is `sandbox.remove`; this is for
- * what a restored or lost orchestrator never ordered. What belongs to a task that may live is left alone: a task that
+ * Sandboxes whose task has ended without removing them, found at start and from time to time. The normal way is `sandbox.remove`; this is
+ * for what a restored or lost orchestrator never ordered, and for a `create` that came a second time after it. What belongs to a task that may live is left alone: a task that
  * isn't found is one only after longer than any command may wait for it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +13,8 @@ const ends: ReadonlySet<string> = new Set(taskEnds);
 /** The orchestrator may start after us. */
 const asksMax = 20;
 const askWaitMs = 15_000;
+/** From the end of one round to the next. */
+const roundWaitMs = 15 * 60_000;
 
 export interface LeftoverSettings {
   bus: Bus;
@@ -22,13 +24,24 @@ export interface LeftoverSettings {
   signal: AbortSignal;
 }
 
-/** Ends when every sandbox that was there at start is decided on, or nobody answers for too long. Never throws. */
+/** Rounds until aborted, the first at once. Never throws. */
+export async function keepRemovingLeftovers(settings: LeftoverSettings, waitMs = roundWaitMs): Promise<void> {
+  const { engine, log, signal } = settings;
+  while (!signal.aborted) {
+    await removeLeftovers(settings);
+    if (signal.aborted) return;
+    await engine.sweep().catch((error: unknown) => log.warn({ err: error }, 'remains can not be deleted'));
+    await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+}
+
+/** Ends when every sandbox that is there at its start is decided on, or nobody answers for too long. Never throws. */
 export async function removeLeftovers({ bus, engine, stackId, log, signal }: LeftoverSettings): Promise<void> {
   let undecided: SandboxInfo[] = [];
   try {
     undecided = await engine.list({ stackId });
   } catch (error) {
-    log.warn({ err: error }, 'sandboxes of an earlier start can not be listed');
+    log.warn({ err: error }, 'sandboxes can not be listed');
   }
   for (let count = 0; count < asksMax && undecided.length > 0 && !signal.aborted; count++) {
     const later: SandboxInfo[] = [];

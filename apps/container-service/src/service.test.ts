@@ -85,6 +85,16 @@ test('says which engine it chose, and what it enforces', () => {
   expect(work?.report.enforces.networkNone.enforced).toBe(true);
 });
 
+test('a command that wrote too much has failed, also where it ended before anybody looked', async () => {
+  const task = await newTask();
+  await task.create();
+  const result = await task.exec('for i in 1 2 3 4 5; do head -c 16000000 /dev/zero > ~/big$i; done');
+  expect(result.exitCode).not.toBe(0);
+  expect(result.standardError).toContain('disk limit');
+  expect((await task.exec('rm ~/big*')).exitCode).toBe(0);
+  await task.remove();
+});
+
 test('a sandbox is made, written into, worked in and removed', async () => {
   const task = await newTask();
   expect(await task.create()).toEqual({

@@ -6,7 +6,7 @@ import type { RunningWork, ServiceContext } from '@coppice/service';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
 import { enforceable, type EngineReport } from './engine/port.ts';
 import { commandHandlers } from './handlers.ts';
-import { removeLeftovers } from './leftovers.ts';
+import { keepRemovingLeftovers } from './leftovers.ts';
 
 export const serviceName = 'container-service';
 
@@ -46,6 +46,7 @@ export async function startContainerService(
     dataFolder: dataFolder.real,
     stateFolder,
     stackId,
+    onTrouble: (error, what) => log.warn({ err: error }, what),
   });
   const missing = enforceable.filter((name) => !report.enforces[name].enforced);
   const level = missing.length === 0 ? 'info' : 'warn';
@@ -54,7 +55,7 @@ export async function startContainerService(
     summaryOf(report),
   );
   const stopping = new AbortController();
-  const sweeping = removeLeftovers({ bus, engine, stackId, log, signal: stopping.signal });
+  const sweeping = keepRemovingLeftovers({ bus, engine, stackId, log, signal: stopping.signal });
   const logsFolder = join(stateFolder, 'logs');
   const commands = await serveCommands(bus, {
     service: serviceName,

@@ -160,6 +160,7 @@ export const setupActor: ActorDefinition = defineActor({
     prepareSetup: command(worktreeOperations.prepareSetup),
     run: onSetupNode(sandboxOperations.run),
     sealSetup: onSetupNode(worktreeOperations.sealSetup),
+    discardSetup: onSetupNode(worktreeOperations.discardSetup),
   },
   actions: { answer: answer() },
   events: { want: { otherwise: 'refuse' }, unwant: { otherwise: 'refuse' } },

@@ -62,17 +62,31 @@ describe('defaults', () => {
     const [specification] = specify(request([task('a')]));
     expect(specification?.protect).toContain('.github/**');
     expect(specification?.protect).toContain('package.json');
-    expect(specify(request([task('a', { protect: [] })]))[0]?.protect).toEqual([]);
+  });
+
+  test('what the run file protects is added; an entry with ! takes one out, or all', () => {
+    const protectOf = (...protect: string[]) => specify(request([task('a', { protect })]))[0]?.protect ?? [];
+    expect(protectOf('docs/**')).toEqual(expect.arrayContaining(['docs/**', '.github/**', 'package.json']));
+    expect(protectOf('!package.json')).not.toContain('package.json');
+    expect(protectOf('!package.json')).toContain('.github/**');
+    expect(protectOf('!**', 'docs/**')).toEqual(['docs/**']);
   });
 
   test.each([
-    ['npm test', ['package.json']],
+    ['npm test', ['package.json', '.npmrc']],
+    ['cd sub && npm test', ['package.json', '.npmrc']],
     ['./scripts/check.sh --all', ['scripts/check.sh']],
-    ['cd app && make verify', ['Makefile']],
+    ['sh test.sh', ['test.sh']],
+    ['(sh test.sh)', ['test.sh']],
+    ['./test.sh || true', ['test.sh']],
+    ['CI=1 bash -eu spec/run', ['spec/run']],
+    ['sh ./check', ['check']],
+    ['cd app && make verify', ['Makefile', 'makefile', 'GNUmakefile', '*.mk']],
     ['node --test test/a.test.js', []],
-    ['pytest -q', []],
+    ['node test.js', ['test.js']],
     ['sh -c "node tools/verify.mjs"', ['tools/verify.mjs']],
     ['cat ../secret.txt', []],
+    ['true', []],
   ])('%s names %j', (command, files) => {
     expect(filesNamedBy(command)).toEqual(files);
   });

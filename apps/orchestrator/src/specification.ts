@@ -30,35 +30,95 @@ const continuousIntegration = [
   'Jenkinsfile',
 ];
 
-/** Programs whose command is defined by a file that they don't name. */
-const definedIn: Record<string, string> = {
-  npm: 'package.json',
-  npx: 'package.json',
-  pnpm: 'package.json',
-  yarn: 'package.json',
-  make: 'Makefile',
-  just: 'justfile',
-  rake: 'Rakefile',
-  tox: 'tox.ini',
-  nox: 'noxfile.py',
+/** Programs whose command is defined by files that they don't name. A name without a slash means it in every folder. */
+const definedIn: Record<string, string[]> = {
+  npm: ['package.json', '.npmrc'],
+  npx: ['package.json', '.npmrc'],
+  pnpm: ['package.json', '.npmrc', 'pnpm-workspace.yaml'],
+  yarn: ['package.json', '.yarnrc', '.yarnrc.yml'],
+  bun: ['package.json', 'bunfig.toml'],
+  make: ['Makefile', 'makefile', 'GNUmakefile', '*.mk'],
+  just: ['justfile', '.justfile'],
+  task: ['Taskfile.yml', 'Taskfile.yaml'],
+  rake: ['Rakefile'],
+  tox: ['tox.ini'],
+  nox: ['noxfile.py'],
+  gradle: ['build.gradle', 'build.gradle.kts', 'settings.gradle', 'settings.gradle.kts'],
+  gradlew: ['build.gradle', 'build.gradle.kts', 'settings.gradle', 'settings.gradle.kts'],
+  mvn: ['pom.xml'],
+  pytest: ['pytest.ini', 'conftest.py', 'tox.ini', 'setup.cfg'],
 };
 
+/** Programs that run what their first word without a dash names. */
+const runners = new Set([
+  'sh',
+  'bash',
+  'dash',
+  'zsh',
+  'ksh',
+  'node',
+  'deno',
+  'python',
+  'python3',
+  'ruby',
+  'perl',
+  'php',
+  'exec',
+  'env',
+  'time',
+  'nice',
+  'timeout',
+  '.',
+  'source',
+  'sudo',
+]);
+
+const looksLikePath = (word: string): boolean => /^[\w@.][\w@./+-]*$/.test(word) && !word.includes('..');
+const isTestSource = (path: string): boolean => /(^|[/._-])(tests?|specs?|__tests__)([/._-]|$)/i.test(path);
+
 /**
- * Files that a verify command names: whoever changes them changes what is proven. Test sources, which a task is meant to change, aren't meant: a path
- * with a part such as `test` or `spec` doesn't count.
+ * Files that a verify command names, or that define what it does: whoever changes them changes what is proven. What the command runs counts whatever
+ * it is called; other files that it names don't where they are test sources, which a task is meant to change.
  */
 export function filesNamedBy(command: string): string[] {
-  const words = command.split(/[\s;&|()<>"'`]+/).filter((word) => word !== '');
   const files = new Set<string>();
-  for (const word of words) {
-    const defining = definedIn[word];
-    if (defining !== undefined) files.add(defining);
-    const path = word.replace(/^\.\//, '');
-    const looksLikeFile =
-      /^[\w@][\w@./-]*\.\w+$|^[\w@][\w@.-]*\/[\w@./-]+$/.test(path) && !path.includes('..') && !path.startsWith('-');
-    if (looksLikeFile && !/(^|[/._-])(tests?|specs?|__tests__)([/._-]|$)/i.test(path)) files.add(path);
+  const add = (word: string) => files.add(word.replace(/^(\.\/)+/, ''));
+  for (const simple of command.split(/&&|\|\||[;|&()\n]/)) {
+    const words = simple.split(/[\s<>"'`]+/).filter((word) => word !== '' && !/^\w+=/.test(word));
+    let runs = true;
+    for (const word of words) {
+      const name = word.split('/').at(-1) ?? '';
+      for (const defining of runs ? (definedIn[name] ?? []) : []) files.add(defining);
+      if (runs && runners.has(name)) continue;
+      // An option that changes what a runner runs (`node --test`) leaves only files that aren't test sources.
+      if (runs && word.startsWith('-')) {
+        if (word.startsWith('--test') || word === '-m' || word === '-c' || word === '-e') runs = false;
+        continue;
+      }
+      const isFile = looksLikePath(word) && (word.includes('/') || /\.\w+$/.test(word));
+      if (
+        runs
+          ? isFile || (words.indexOf(word) > 0 && looksLikePath(word) && !/^\d/.test(word))
+          : isFile && !isTestSource(word)
+      )
+        add(word);
+      runs = false;
+    }
   }
   return [...files];
+}
+
+/**
+ * What is protected: CI configuration, what the verify command names, and what the run file adds. An entry of the run file that begins with `!` takes
+ * exactly that pattern out again; `!**` takes out all that it didn't name itself.
+ */
+export function protectedBy(verify: string | false, own: readonly string[]): string[] {
+  const excepted = new Set(own.filter((entry) => entry.startsWith('!')).map((entry) => entry.slice(1)));
+  const added = own.filter((entry) => !entry.startsWith('!'));
+  const standard = excepted.has('**')
+    ? []
+    : [...continuousIntegration, ...(verify === false ? [] : filesNamedBy(verify))];
+  return [...new Set([...standard, ...added])].filter((pattern) => !excepted.has(pattern));
 }
 
 /**
@@ -93,7 +153,6 @@ function specifyTask(common: TaskDefaults, task: TaskRequest, field: string, iss
   const setup = task.setup ?? common.setup;
   const network = (step: 'setup' | 'agent' | 'verify') =>
     task.network?.[step] ?? common.network?.[step] ?? defaults.network;
-  const named = typeof verify === 'string' ? filesNamedBy(verify) : [];
   return {
     name: task.name,
     description: task.description,
@@ -108,7 +167,7 @@ function specifyTask(common: TaskDefaults, task: TaskRequest, field: string, iss
       type: task.commit?.type ?? common.commit?.type ?? defaults.commitType,
       scope: task.commit?.scope ?? common.commit?.scope ?? null,
     },
-    protect: task.protect ?? common.protect ?? [...continuousIntegration, ...named],
+    protect: protectedBy(verify ?? false, task.protect ?? common.protect ?? []),
     timeLimitMs: durationMs(task.limits?.time ?? common.limits?.time ?? defaults.timeLimit),
     verify: verify ?? false,
     merge: task.merge ?? common.merge ?? 'auto',

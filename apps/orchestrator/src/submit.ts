@@ -112,6 +112,6 @@ function requireSame(context: RunContext, requestHash: string, requestId: string
   const issues = [
     { field: 'requestId', expected: 'an id that names no other run', received: JSON.stringify(requestId) },
   ];
-  const text = `run.submit: requestId: ${JSON.stringify(requestId)} was used before for another request`;
+  const text = `run.submit: requestId: ${JSON.stringify(requestId)} was used before for another request: run ${context.runId}`;
   throw new CoppiceError('already-exists', text, { details: { issues, runId: context.runId } });
 }

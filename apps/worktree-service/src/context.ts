@@ -42,4 +42,4 @@ export async function openRepository(context: Context, address: string): Promise
 }
 
 export const storeOf = (context: Context, repositoryId: string): Store =>
-  new Store(context.git, context.locks, context.layout, repositoryId);
+  new Store(context.git, context.locks, context.layout, repositoryId, context.sandboxOwner?.gid ?? null);

@@ -3,6 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import {
+  chmodSync,
   existsSync,
   lchownSync,
   lstatSync,
@@ -14,8 +15,8 @@ import {
 } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { removeTree } from '@coppice/service';
+import { Turns } from './turns.ts';
 
 /** Who a sandbox runs as; its worktree belongs to it. Null where the stack isn't root: then it is the stack's own user. */
 export type Owner = { uid: number; gid: number } | null;
@@ -25,8 +26,10 @@ export const bytesOf = (path: string): Buffer => Buffer.from(path, 'latin1');
 /** The reverse, for a path of ours. */
 export const byteString = (path: string): string => Buffer.from(path, 'utf8').toString('latin1');
 
-/** Synchronous calls are ten times cheaper than asynchronous ones here; others get their turn after this many. */
-const entriesPerTurn = 400;
+/** Synchronous calls are ten times cheaper than asynchronous ones here. What one entry costs, in steps of a turn. */
+const stepsPerEntry = 100;
+
+const ownerWrites = 0o300;
 
 /** What tells that a file wasn't written to: nobody inside a sandbox can set a ctime. */
 export const fingerprint = (stat: BigIntStats): string =>
@@ -45,7 +48,7 @@ export async function handOver(
   } = {},
 ): Promise<void> {
   const root = byteString(folder);
-  let count = 0;
+  const turns = new Turns();
   const give = (path: string) => {
     if (owner !== null) lchownSync(bytesOf(path), owner.uid, owner.gid);
   };
@@ -56,6 +59,8 @@ export async function handOver(
     for (const entry of readdirSync(bytesOf(here), { encoding: 'buffer', withFileTypes: true })) {
       const name = entry.name.toString('latin1');
       if (relative === '' && name === '.git') continue;
+      turns.spend(stepsPerEntry);
+      if (turns.due) await turns.give();
       const path = relative === '' ? name : `${relative}/${name}`;
       if (entry.isDirectory()) {
         pending.push(path);
@@ -66,9 +71,20 @@ export async function handOver(
       if (options.oldFiles?.isOld(path) === true)
         lutimesSync(bytesOf(full), options.oldFiles.mtime, options.oldFiles.mtime);
       if (options.onFile !== undefined) options.onFile(path, lstatSync(bytesOf(full), { bigint: true }));
-      if (++count % entriesPerTurn === 0) await yieldToOthers();
     }
   }
+}
+
+/**
+ * Renames what agent or setup left (byte strings). A folder that is moved has its `..` rewritten, so its owner must be able to write to it: where
+ * it is read-only, as Go's module cache is, it may be written to in between. Nobody may be at work in it.
+ */
+export function moveAway(from: string, to: string): void {
+  const stat = lstatSync(bytesOf(from));
+  const isLocked = stat.isDirectory() && (stat.mode & ownerWrites) !== ownerWrites && process.geteuid?.() !== 0;
+  if (isLocked) chmodSync(bytesOf(from), (stat.mode & 0o7777) | ownerWrites);
+  renameSync(bytesOf(from), bytesOf(to));
+  if (isLocked) chmodSync(bytesOf(to), stat.mode & 0o7777);
 }
 
 /** Removes folders later: they are renamed away at once, and what a crash leaves is swept at the next start. */

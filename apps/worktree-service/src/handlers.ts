@@ -7,7 +7,7 @@ import { prepareMerge } from './merge/prepare-merge.ts';
 import { pushBranch } from './merge/push-branch.ts';
 import { diff, inspect } from './repository/inspect.ts';
 import { resolveSetup } from './setup/inputs.ts';
-import { prepareSetup, sealSetup } from './setup/setup.ts';
+import { discardSetup, prepareSetup, sealSetup } from './setup/setup.ts';
 import { prepare } from './worktree/prepare.ts';
 import { remove } from './worktree/remove.ts';
 
@@ -33,6 +33,7 @@ export const commandHandlers = (context: Context): CommandHandler[] => [
   handle(operations.resolveSetup, (input, command) => resolveSetup(context, input, command.signal)),
   handle(operations.prepareSetup, (input, command) => prepareSetup(context, flat(input, command), command.signal)),
   handle(operations.sealSetup, (input, command) => sealSetup(context, flat(input, command), command.signal)),
+  handle(operations.discardSetup, (input, command) => discardSetup(context, flat(input, command), command.signal)),
 ];
 
 /** Before the caller stops waiting, so that it hears why. */

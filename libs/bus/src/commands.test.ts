@@ -73,6 +73,13 @@ const result = async (effectId: string): Promise<ActorMessage> => {
   return (await results(effectId))[0] as ActorMessage;
 };
 
+const lettersOf = async (): Promise<number> => {
+  let count = 0;
+  for await (const letter of bus.read(streams.deadLetters, subjects.deadLetter('container-service')))
+    count += letter.sequence > 0 ? 1 : 0;
+  return count;
+};
+
 describe('a command', () => {
   test('is done, and its result is in the inbox', async () => {
     await serveWith(handle(sandboxOperations.remove, async () => ({})));
@@ -100,6 +107,16 @@ describe('a command', () => {
     await serveWith(handle(sandboxOperations.remove, async () => ({})));
     const effectId = await order('remove', { owner, sandboxId: 's' }, { issuedAt: '2020-01-01T00:00:00Z' });
     expect(await result(effectId)).toMatchObject({ outcome: { status: 'failed', error: { code: 'expired' } } });
+  });
+
+  test('with an address that is no actor is dead-lettered, once', async () => {
+    await serveWith(handle(sandboxOperations.remove, async () => ({})));
+    const before = await lettersOf();
+    await order('remove', { owner, sandboxId: 's' }, { replyTo: { kind: 'a b', id: 'x' } });
+    await expect.poll(lettersOf).toBe(before + 1);
+    await expect
+      .poll(() => bus.backlog(streams.commands, 'container-service-any'))
+      .toEqual({ pending: 0, unacknowledged: 0 });
   });
 
   test('that is no command at all is dead-lettered', async () => {
@@ -214,8 +231,9 @@ describe('a claimed operation', () => {
       environment: {},
     };
     const input = { specification, command: execInput.command };
+    const rerunOperation = { ...sandboxOperations.run, repeat: { kind: 'claimed', lostOwner: 'rerun' } as const };
     await serveWith(
-      handle(sandboxOperations.run, async (_input, context) => ({
+      handle(rerunOperation, async (_input, context) => ({
         ...execOutput,
         exitCode: context.takenOver ? 3 : 0,
       })),

@@ -275,7 +275,10 @@ class RunningCommandServer implements CommandServer {
   async #giveUp(delivery: Delivery, error: unknown): Promise<void> {
     await deadLetter(this.#bus, delivery, this.#options.service, error);
     const parsed = commandMessageSchema.safeParse(looseJson(delivery.data));
-    if (parsed.success) return this.#conclude(delivery, parsed.data, { status: 'failed', error: toWireError(error) });
+    if (parsed.success) {
+      const outcome: Outcome = { status: 'failed', error: toWireError(error) };
+      return this.#conclude(delivery, parsed.data, outcome);
+    }
     delivery.terminate('dead-lettered');
   }
 }

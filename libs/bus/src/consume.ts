@@ -8,7 +8,7 @@ import { parseJson } from './validate.ts';
  *
  * Invariants:
  * 1. A message is asked for only when a slot is free to handle it, so its ack wait never runs out while it lies in this process.
- * 2. A handler that throws gives its message back at once; one that neither acknowledges nor gives back gets it again after the ack wait.
+ * 2. A handler that throws gives its message back, to come again after a short pause; one that neither acknowledges nor gives back gets it again after the ack wait.
  * 3. After stop() no message is taken, and stop() returns when the handlers in progress have ended.
  */
 export type ConsumeOptions = {
@@ -79,6 +79,8 @@ export async function consume(
 }
 
 const pullRetryMs = 500;
+const retryMsMin = 50;
+const retryMsMax = 10_000;
 const consumerExists = 10148;
 
 class Slot {
@@ -127,7 +129,8 @@ class Slot {
       await this.#handler(deliveryOf(message));
     } catch (error) {
       this.#onError(error);
-      message.nak();
+      // The pause grows, so that what fails at once each time doesn't keep the processor busy until it is given up on.
+      message.nak(Math.min(retryMsMin * 2 ** Math.min(message.info.deliveryCount - 1, 20), retryMsMax));
     }
   }
 }

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
-import { effectIdSchema } from './identifiers.ts';
+import { actorIdSchema, effectIdSchema, tokenSchema } from './identifiers.ts';
 
 const eventSchema = z.looseObject({ type: z.string().min(1).max(200) });
 
 /** Whom to send the result of an effect to. */
-export const replyToSchema = z.object({ kind: z.string(), id: z.string() });
+export const replyToSchema = z.object({ kind: tokenSchema, id: actorIdSchema });
 export type ReplyTo = z.infer<typeof replyToSchema>;
 
 export const outcomeSchema = z.discriminatedUnion('status', [

@@ -1,4 +1,4 @@
-import { startNatsServer } from '@coppice/testing';
+import { startNatsServer, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { askDurability } from './durability.ts';
 
@@ -12,7 +12,9 @@ test('the default settings promise little against a power cut, and it says so', 
 });
 
 test('sync always is seen', async () => {
-  await using nats = await startNatsServer({ config: 'jetstream { sync_interval: always }' });
+  await using folder = await temporaryFolder('durability');
+  const config = `jetstream { sync_interval: always, store_dir: ${JSON.stringify(folder.path)} }`;
+  await using nats = await startNatsServer({ config });
   expect(await askDurability(nats.monitoringUrl, 3)).toMatchObject({ syncIntervalMs: 'always', replicas: 3 });
 });
 

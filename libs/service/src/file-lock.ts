@@ -13,7 +13,8 @@ const sqliteBusy = 5;
 export function tryFileLock(file: string): FileLock | undefined {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
-    database.exec('BEGIN EXCLUSIVE');
+    // A journal on disk could not be written where the disk is full, and what frees it takes locks. Nothing is ever stored in the file.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return { release: () => database.close() };
   } catch (error) {
     database.close();

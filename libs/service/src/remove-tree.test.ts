@@ -32,6 +32,17 @@ test('folders that refuse and names that are no text are removed', async () => {
   expect(existsSync(root)).toBe(false);
 });
 
+test('two deep chains around a folder whose name is no text are removed', async () => {
+  await using folder = await temporaryFolder('chains');
+  const root = path.join(folder.path, 'tree');
+  mkdirSync(root);
+  // Perl, since Node enters no folder whose name is no text, and shells none so deep.
+  const chain = 'for (1 .. 40) { mkdir "d" x 200 or die $!; chdir "d" x 200 or die $! }';
+  execFileSync('perl', ['-e', `${chain} mkdir "\\xfff" or die $!; chdir "\\xfff" or die $!; ${chain}`], { cwd: root });
+  await removeTree(root);
+  expect(existsSync(root)).toBe(false);
+});
+
 test('what is not there is removed already', async () => {
   await using folder = await temporaryFolder('absent');
   await expect(removeTree(path.join(folder.path, 'none'))).resolves.toBeUndefined();

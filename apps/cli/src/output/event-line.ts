@@ -24,8 +24,10 @@ export function eventLine(event: CoppiceEvent): string | null {
       return plainLine(`${time} ${event.data.name}: ${turnText(event.data)}`);
     }
     default: {
-      const { name, landedCommit } = event.data;
-      return landedCommit === null ? null : plainLine(`${time} ${name}: landed as ${landedCommit}`);
+      const { name, landedCommit, finishCommand } = event.data;
+      if (landedCommit === null) return null;
+      if (finishCommand === null) return plainLine(`${time} ${name}: landed as ${landedCommit}`);
+      return plainLine(`${time} ${name}: kept as ${landedCommit}; to finish: ${finishCommand}`);
     }
   }
 }

@@ -1,6 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
 
 /**
  * Where an embedded stack keeps everything. The top folder and `data` can be entered by others but not listed: where the stack is root,
@@ -41,7 +43,18 @@ export function homeFrom(environment: NodeJS.ProcessEnv = process.env): Home {
   };
 }
 
+/** @throws CliError where the folder can't be made. */
 export function makeHome(home: Home): void {
+  try {
+    makeFolders(home);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const text = `COPPICE_HOME: expected a folder that can be made and written, received ${home.root}: ${reason}`;
+    throw new CliError(exitCodes.badInput, text, { cause });
+  }
+}
+
+function makeFolders(home: Home): void {
   // The folders above it are the user's: made with their own umask.
   mkdirSync(path.dirname(home.root), { recursive: true });
   for (const folder of [home.root, home.dataFolder]) mkdirSync(folder, { recursive: true, mode: passable });

@@ -1,4 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
 
 const ownerOnly = 0o600;
 
@@ -9,12 +11,13 @@ export function writePrivateFile(file: string, text: string): void {
   renameSync(temporary, file);
 }
 
-/** The parsed content, or null where the file is missing or isn't JSON. */
+/** The parsed content, or null where the file is missing or isn't JSON. @throws CliError where it may not be read. */
 export function readJsonFile(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (error instanceof SyntaxError || code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw new CliError(exitCodes.badInput, `${file} can't be read: ${message}`, { cause: error });
   }
 }

@@ -29,7 +29,13 @@ const up = (home: Home, environment: NodeJS.ProcessEnv = {}, lines: string[] = [
   ensureStack({
     home,
     command: [process.execPath, program],
-    environment: { ...process.env, COPPICE_HOME: home.root, COPPICE_LOG_LEVEL: 'info', ...environment },
+    environment: {
+      ...process.env,
+      COPPICE_HOME: home.root,
+      COPPICE_LOG_LEVEL: 'info',
+      SMALL_STACK_TEST_PROCESS: `${process.pid}`,
+      ...environment,
+    },
     onLine: (line) => lines.push(line),
   });
 

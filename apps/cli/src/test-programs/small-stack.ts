@@ -5,6 +5,16 @@ import { StackRuns, runStack } from '../stack/run-stack.ts';
 import { stackRunsExitCode } from '../stack/start-stack.ts';
 
 const stopping = new AbortController();
+/** A test that ended without ending its stack, by a time limit for instance, must not leave it running. */
+const testProcess = Number(process.env['SMALL_STACK_TEST_PROCESS']);
+const watch = setInterval(() => {
+  try {
+    process.kill(testProcess, 0);
+  } catch {
+    stopping.abort(new Error('its test has ended'));
+  }
+}, 1_000);
+watch.unref();
 process.on('SIGTERM', () => stopping.abort(new Error('told to stop')));
 try {
   await runStack({

@@ -224,6 +224,12 @@ async function attackDisk(fixture: EngineFixture): Promise<void> {
     { timeoutMs: 15_000 },
   );
   expect(many).toMatchObject({ diskExceeded: true, timedOut: false });
+  // Ended before anybody looks.
+  const short = await fixture.sandbox({ limits: { diskBytes: 8 * mebibyte } });
+  const quick = await short.exec('for i in 1 2 3; do head -c 5000000 /dev/zero > quick$i; done');
+  expect(quick).toMatchObject({ diskExceeded: true });
+  expect(await short.exec('true')).toMatchObject({ diskExceeded: true });
+  expect(await short.exec('rm quick*')).toMatchObject({ diskExceeded: false });
   const home = await fixture.sandbox({ limits: { scratchBytes: 4 * mebibyte } });
   const inHome = await home.exec(
     'cd; i=0; while :; do head -c 500000 /dev/zero > part$((i%40)); i=$((i+1)); sleep 0.02; done',

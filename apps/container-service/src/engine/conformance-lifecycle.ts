@@ -79,6 +79,26 @@ export function describeLifecycle(current: () => EngineFixture): void {
     });
   });
 
+  test(
+    'doubled writes of one file do no harm to one another, and leave nothing else',
+    { timeout: 120_000 },
+    async () => {
+      const sandbox = await current().sandbox();
+      const bytes = Buffer.alloc(200_000, 'x');
+      for (let count = 0; count < 30; count++) {
+        const write = () => current().engine.writeFile(sandbox.id, `folder-${count}/file`, bytes);
+        await Promise.all([write(), write()]);
+      }
+      const counted = await sandbox.exec(
+        'find . -type f | wc -l; find . -type f -size -200000c | wc -l; ls -A folder-7',
+      );
+      expect(counted.stdout.text.split(/\s+/)).toEqual(['30', '0', 'file', '']);
+      // What an agent could plant in the way of a draft whose name it knows.
+      await sandbox.exec('mkdir planted.coppice-new');
+      await current().engine.writeFile(sandbox.id, 'planted', bytes);
+    },
+  );
+
   describe('refuses', () => {
     const expectRefused = async (overrides: Partial<SandboxSpec>, text: RegExp | string) => {
       const spec = await current().specification(overrides);

@@ -143,9 +143,8 @@ function describeEnding(current: () => EngineFixture): void {
       // Leaves process group and session, is orphaned, ignores what can be ignored, and holds no output open.
       const daemon = `setsid sh -c 'trap "" TERM HUP INT; : ${marker}; while :; do sleep 0.2; done' </dev/null >/dev/null 2>&1`;
       const script = `(${daemon} &); trap "" TERM; while :; do sleep 0.2; done`;
-      const running = sandbox.exec(['sh', '-c', script], { timeoutMs: 1_200 });
-      await new Promise((resolve) => setTimeout(resolve, 800));
-      expect(await hostHasProcess(marker)).toBe(true);
+      const running = sandbox.exec(['sh', '-c', script], { timeoutMs: 2_500 });
+      await expect.poll(() => hostHasProcess(marker), { timeout: 2_400 }).toBe(true);
       const result = await running;
       expect(result).toMatchObject({ timedOut: true, cancelled: false });
       expect(result.exitCode).not.toBe(0);
@@ -166,8 +165,8 @@ function describeEnding(current: () => EngineFixture): void {
     test('a cancelled command ends at once and says so', async () => {
       const sandbox = await current().sandbox();
       const abort = new AbortController();
-      setTimeout(() => abort.abort(), 300);
-      const result = await sandbox.exec('echo begun; sleep 30', { signal: abort.signal });
+      const onOutput = () => abort.abort();
+      const result = await sandbox.exec('echo begun; sleep 30', { signal: abort.signal, onOutput });
       expect(result).toMatchObject({ cancelled: true, timedOut: false });
       expect(result.stdout.text).toBe('begun\n');
       expect(result.durationMs).toBeLessThan(10_000);

@@ -2,7 +2,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { usedBytes, watchDisk } from './disk-watch.ts';
+import { DiskMeter, usedBytes } from './disk-watch.ts';
 
 const never = new AbortController().signal;
 
@@ -32,14 +32,22 @@ test('counts what files take, in all folders, and what is too deep to see as too
   await rename(path.join(other, ...Array.from({ length: 13 }, () => name)), path.join(folder.path, 'rest'));
 });
 
+test('a name that is no text hides nothing', async () => {
+  await using folder = await temporaryFolder('disk-watch');
+  const odd = Buffer.concat([Buffer.from(`${folder.path}/`), Buffer.from([0xff])]);
+  await mkdir(odd);
+  await writeFile(Buffer.concat([odd, Buffer.from('/'), Buffer.from([0xfe])]), Buffer.alloc(100_000));
+  expect(await usedBytes({ folders: [folder.path], bytesMax: 1_000_000 }, never)).toBeGreaterThanOrEqual(100_000);
+});
+
 test('is exceeded when it is, and ends with its command', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const budget = { folders: [folder.path], bytesMax: 100_000 };
   const done = new AbortController();
-  const within = watchDisk([budget], done.signal);
+  const within = new DiskMeter([budget]).watch(done.signal);
   setTimeout(() => done.abort(), 1_500);
   expect(await within).toBe(false);
-  const watching = watchDisk([budget], never);
+  const watching = new DiskMeter([budget]).watch(never);
   setTimeout(() => void writeFile(path.join(folder.path, 'file'), Buffer.alloc(200_000)), 1_500);
   expect(await watching).toBe(true);
 });

@@ -2,16 +2,26 @@
  * A mounted folder has no quota of its own on common file systems, so somebody has to look. Counting a large worktree
  * costs a second or more, so it is done only when it can matter:
  *
- * 1. A command that ends within `diskWatchIntervalMs` is never looked at.
- * 2. After a count, the next one waits until the whole file system has grown by what was left of the budget (asking for
- *    that costs nothing), or until `diskCountMsMax` has passed, since others may have freed what this one filled.
+ * 1. A command is looked at each `diskWatchIntervalMs`, and once after its end.
+ * 2. After a count that was no trifle (`diskCountMsCheap`), the next one waits until the whole file system has grown by
+ *    what was left of the budget (asking for that costs nothing), or until `diskCountMsMax` has passed, since others may have freed what this one filled.
  * 3. Between two looks a command can overrun its budget by what it writes then.
  */
+import type { Dirent } from 'node:fs';
 import { lstat, opendir, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { diskCountMsMax, diskWatchEntriesMax, diskWatchIntervalMs, diskWatchRatio } from './limits.ts';
+import {
+  diskCountMsCheap,
+  diskCountMsMax,
+  diskWatchEntriesMax,
+  diskWatchIntervalMs,
+  diskWatchRatio,
+} from './limits.ts';
 import { codeOf } from './reason.ts';
+
+const separator = Buffer.from('/');
+/** As for readdir; the type declarations don't know it of opendir. */
+const bufferEncoding = 'buffer' as BufferEncoding;
 
 export interface DiskBudget {
   folders: readonly string[];
@@ -23,30 +33,51 @@ interface Count {
   freeBytes: number;
   /** By performance.now(). */
   at: number;
+  tookMs: number;
 }
 
-/** Resolves to true once a budget is exceeded, false when aborted. */
-export async function watchDisk(budgets: readonly DiskBudget[], signal: AbortSignal): Promise<boolean> {
-  const counts = new Map<DiskBudget, Count>();
-  let waitMs = diskWatchIntervalMs;
-  while (!signal.aborted) {
-    await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
-    const started = performance.now();
-    for (const budget of budgets) {
+/** Remembers what was counted, from look to look and from command to command. */
+export class DiskMeter {
+  readonly #budgets: readonly DiskBudget[];
+  readonly #counts = new Map<DiskBudget, Count>();
+
+  constructor(budgets: readonly DiskBudget[]) {
+    this.#budgets = budgets;
+  }
+
+  /** Resolves to true once a budget is exceeded, false when aborted. */
+  async watch(signal: AbortSignal): Promise<boolean> {
+    let waitMs = diskWatchIntervalMs;
+    while (!signal.aborted) {
+      await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
+      const started = performance.now();
+      if (await this.isExceeded(signal)) return true;
+      waitMs = Math.max(diskWatchIntervalMs, (performance.now() - started) * diskWatchRatio);
+    }
+    return false;
+  }
+
+  /** One look. Aborted, it answers false. */
+  async isExceeded(signal: AbortSignal): Promise<boolean> {
+    for (const budget of this.#budgets) {
       if (signal.aborted) return false;
       const freeBytes = await freeBytesOf(budget);
-      if (!canExceed(budget, counts.get(budget), freeBytes)) continue;
+      if (!canExceed(budget, this.#counts.get(budget), freeBytes)) continue;
+      const started = performance.now();
       const bytes = await usedBytes(budget, signal);
-      if (bytes > budget.bytesMax && !signal.aborted) return true;
-      counts.set(budget, { bytes, freeBytes, at: performance.now() });
+      const at = performance.now();
+      // A count that was broken off says too little.
+      if (signal.aborted) return false;
+      this.#counts.set(budget, { bytes, freeBytes, at, tookMs: at - started });
+      if (bytes > budget.bytesMax) return true;
     }
-    waitMs = Math.max(diskWatchIntervalMs, (performance.now() - started) * diskWatchRatio);
+    return false;
   }
-  return false;
 }
 
 function canExceed(budget: DiskBudget, last: Count | undefined, freeBytes: number): boolean {
-  if (last === undefined || performance.now() - last.at > diskCountMsMax) return true;
+  if (last === undefined || last.tookMs <= diskCountMsCheap || performance.now() - last.at > diskCountMsMax)
+    return true;
   return last.bytes + (last.freeBytes - freeBytes) > budget.bytesMax;
 }
 
@@ -67,19 +98,24 @@ async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
 export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promise<number> {
   let bytes = 0;
   let entries = 0;
-  const folders = [...budget.folders];
+  // Names as bytes: one that is no text would be a way to hide.
+  const folders = budget.folders.map((folder) => Buffer.from(folder));
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    const directory = await opendir(folder).catch((error: unknown) => codeOf(error));
+    const directory = await opendir(folder, { encoding: bufferEncoding }).catch((error: unknown) => codeOf(error));
     if (directory === 'ENAMETOOLONG') return Number.POSITIVE_INFINITY;
     // A file that is mounted, or a folder that has gone.
     if (directory === undefined || typeof directory === 'string') continue;
-    for await (const entry of directory) {
-      if (signal.aborted) return bytes;
-      if (++entries > diskWatchEntriesMax) return Number.POSITIVE_INFINITY;
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) folders.push(path);
-      bytes += (await lstat(path).catch(() => ({ blocks: 0 }))).blocks * 512;
-      if (bytes > budget.bytesMax) return bytes;
+    try {
+      for await (const entry of directory as AsyncIterable<Dirent<Buffer> | Dirent>) {
+        if (signal.aborted) return bytes;
+        if (++entries > diskWatchEntriesMax) return Number.POSITIVE_INFINITY;
+        const path = Buffer.concat([folder, separator, Buffer.from(entry.name)]);
+        if (entry.isDirectory()) folders.push(path);
+        bytes += (await lstat(path).catch(() => ({ blocks: 0 }))).blocks * 512;
+        if (bytes > budget.bytesMax) return bytes;
+      }
+    } catch {
+      // It has gone while it was read.
     }
   }
   return bytes;

@@ -4,13 +4,15 @@
  * 1. A container runs one command and is removed after it: what the command leaves behind ends with its container.
  * 2. Its name is made from stack, sandbox and command id, so a repeat meets its predecessor and two can't run at once.
  * 3. Output is attached before the start, so none is lost; the exit code comes from the daemon, not from the stream.
- * 4. Only what `hostConfig` below names is given to a container. Nothing of a request is passed on unseen.
+ * 4. Only what `hostConfig` below names is given to a container. Nothing of a request is passed on unseen, and of the image's volumes none
+ *    becomes a folder of the host, which nobody would watch (docker-volumes.ts).
  */
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { CoppiceError, shortHash } from '@coppice/contracts';
 import { ensureDockerImage } from './docker-image.ts';
 import { OutputDemultiplexer } from './docker-stream.ts';
+import { scratchVolumes, volumesOf } from './docker-volumes.ts';
 import { findPathTranslation, type PathTranslation } from './docker-paths.ts';
 import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
 import { killWaitMsMax } from './limits.ts';
@@ -55,7 +57,7 @@ class DockerLauncher implements Launcher {
   readonly #user: { uid: number; gid: number };
   #translation: PathTranslation = (path) => path;
   /** The image that a name was last found to mean, so that a command doesn't ask again. */
-  readonly #images = new Map<string, string>();
+  readonly #images = new Map<string, { id: string; volumes: readonly string[] }>();
 
   constructor(options: DockerOptions) {
     this.#options = options;
@@ -87,17 +89,19 @@ class DockerLauncher implements Launcher {
 
   async ensureImage(image: string, onProgress: (line: string) => void): Promise<ImageReport> {
     const found = await ensureDockerImage(this.#docker, image, this.#imagesFolder, onProgress);
-    this.#images.set(image, found.id);
+    const { Config } = await this.#docker.getImage(found.id).inspect();
+    this.#images.set(image, { id: found.id, volumes: volumesOf(Config.Volumes) });
     return { image, origin: found.origin };
   }
 
   async launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
     const { record, execId, argv, env, stdin } = request;
     if (!this.#images.has(record.image)) await this.ensureImage(record.image, () => undefined);
+    const image = this.#images.get(record.image);
     const mounts = [...(await userFileMounts(this.#options.stateFolder, record.user)), ...record.mounts];
     const settings: Docker.ContainerCreateOptions = {
       name: this.#nameOf(record.id, execId),
-      Image: this.#images.get(record.image) ?? record.image,
+      Image: image?.id ?? record.image,
       // The image's own entry point is no part of what was asked for.
       Entrypoint: [],
       Cmd: [...argv],
@@ -113,7 +117,7 @@ class DockerLauncher implements Launcher {
       Tty: false,
       NetworkDisabled: record.network === 'none',
       Labels: this.#labelsOf(record, execId),
-      HostConfig: hostConfig(record, mounts, this.#translation),
+      HostConfig: hostConfig(record, mounts, this.#translation, image?.volumes ?? []),
     };
     const container = await this.#create(settings, record);
     let stream: NodeJS.ReadWriteStream | undefined;
@@ -189,8 +193,14 @@ class DockerLauncher implements Launcher {
   async close(): Promise<void> {}
 }
 
-function hostConfig(record: SandboxRecord, mounts: readonly Mount[], translation: PathTranslation): Docker.HostConfig {
+function hostConfig(
+  record: SandboxRecord,
+  mounts: readonly Mount[],
+  translation: PathTranslation,
+  volumes: readonly string[],
+): Docker.HostConfig {
   const { memoryBytes, cpus, pids, diskBytes, scratchBytes } = record.limits;
+  const scratch = ['/tmp', ...scratchVolumes(volumes, record.image, mounts)];
   return {
     Mounts: mounts.map(({ source, target, readOnly }) => ({
       Type: 'bind' as const,
@@ -199,7 +209,7 @@ function hostConfig(record: SandboxRecord, mounts: readonly Mount[], translation
       ReadOnly: readOnly,
       BindOptions: { Propagation: 'rprivate' as const },
     })),
-    Tmpfs: { '/tmp': `rw,nosuid,nodev,exec,mode=1777,size=${scratchBytes}` },
+    Tmpfs: Object.fromEntries(scratch.map((path) => [path, `rw,nosuid,nodev,exec,mode=1777,size=${scratchBytes}`])),
     ShmSize: scratchBytes,
     ReadonlyRootfs: true,
     CapDrop: ['ALL'],

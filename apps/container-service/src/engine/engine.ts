@@ -3,15 +3,16 @@
  *
  * 1. A sandbox is its record (store.ts); this object holds no state that another process would need.
  * 2. Mount sources are checked at create and again before every command.
- * 3. A command's id is unique among running commands: a leftover with the same id is ended before the command starts.
+ * 3. What a command came to is told whatever becomes of its remains: those are left to the sweep.
+ * 4. A command's id is unique among running commands: a leftover with the same id is ended before the command starts.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, realpath } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
-import type { DiskBudget } from './disk-watch.ts';
+import { DiskMeter, type DiskBudget } from './disk-watch.ts';
 import type { Launcher, LaunchRequest, SandboxRecord } from './launcher.ts';
-import { commandBytesMax, commandsAtOnceMax, stdinBytesMax } from './limits.ts';
+import { commandBytesMax, commandsAtOnceMax, diskMetersMax, stdinBytesMax } from './limits.ts';
 import type {
   Command,
   Engine,
@@ -45,7 +46,17 @@ export interface EngineOptions {
   stackId: string;
   /** The image that the probe runs in. */
   probeImage: string;
+  /** Told of what failed without harm to anybody's result: it is left to a later sweep. */
+  onTrouble?: ((error: unknown, what: string) => void) | undefined;
 }
+
+const writeMsMax = 60_000;
+/** Folder, target, mode, draft. Written beside its place and moved there, so that nobody ever sees half of it. */
+const writeScript = `
+if [ -d "$2" ]; then echo "it is a folder" >&2; exit 1; fi
+mkdir -p -- "$1" && (set -C && cat > "$4") && chmod "$3" "$4" && mv -f -- "$4" "$2" && exit 0
+rm -f -- "$4"
+exit 1`;
 
 const inFolder = ['/bin/sh', '-c', 'cd -- "$1" && shift && exec "$@"', 'sh'];
 
@@ -53,8 +64,9 @@ const inFolder = ['/bin/sh', '-c', 'cd -- "$1" && shift && exec "$@"', 'sh'];
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   for (const folder of [options.dataFolder, options.stateFolder]) await mkdir(folder, { recursive: true, mode: 0o755 });
   const rules = { dataFolder: await realpath(options.dataFolder), stateFolder: await realpath(options.stateFolder) };
-  await new SandboxStore(rules.stateFolder).sweep();
-  return new LauncherEngine(options, rules);
+  const engine = new LauncherEngine(options, rules);
+  await engine.sweep();
+  return engine;
 }
 
 class LauncherEngine implements Engine {
@@ -63,13 +75,16 @@ class LauncherEngine implements Engine {
   readonly #rules: MountRules;
   readonly #store: SandboxStore;
   readonly #runningHere = new Map<string, number>();
+  readonly #meters = new Map<string, { budgets: string; meter: DiskMeter }>();
+  readonly #onTrouble: (error: unknown, what: string) => void;
   #report: Promise<EngineReport> | undefined;
 
   constructor(options: EngineOptions, rules: MountRules) {
     this.#launcher = options.launcher;
     this.#options = options;
     this.#rules = rules;
-    this.#store = new SandboxStore(rules.stateFolder);
+    this.#onTrouble = options.onTrouble ?? (() => undefined);
+    this.#store = new SandboxStore(rules.stateFolder, this.#onTrouble);
   }
 
   get name() {
@@ -117,7 +132,7 @@ class LauncherEngine implements Engine {
     this.#runningHere.set(sandboxId, count + 1);
     try {
       if (options.execId !== undefined) await this.#launcher.endAll(sandboxId, options.execId);
-      return await supervise((sink) => this.#launcher.launch(request, sink), options, this.#budgetsOf(record));
+      return await supervise((sink) => this.#launcher.launch(request, sink), options, this.#meterOf(record));
     } finally {
       const left = (this.#runningHere.get(sandboxId) ?? 1) - 1;
       if (left === 0) this.#runningHere.delete(sandboxId);
@@ -155,24 +170,35 @@ class LauncherEngine implements Engine {
     };
   }
 
-  #budgetsOf(record: SandboxRecord): DiskBudget[] {
+  /** Kept from command to command, so that a short one isn't followed by a count of everything. */
+  #meterOf(record: SandboxRecord): DiskMeter {
     const writable = record.mounts.filter((mount) => !mount.readOnly && mount.target !== homeTarget);
-    return [
+    const budgets: DiskBudget[] = [
       { folders: writable.map((mount) => mount.source), bytesMax: record.limits.diskBytes },
       { folders: [this.#store.homeOf(record.id)], bytesMax: record.limits.scratchBytes },
     ];
+    const text = JSON.stringify(budgets);
+    const known = this.#meters.get(record.id);
+    // Another process may have removed the sandbox and made another of its name.
+    if (known?.budgets === text) return known.meter;
+    const oldest = this.#meters.size < diskMetersMax ? undefined : this.#meters.keys().next().value;
+    if (oldest !== undefined) this.#meters.delete(oldest);
+    const meter = new DiskMeter(budgets);
+    this.#meters.set(record.id, { budgets: text, meter });
+    return meter;
   }
 
   async writeFile(id: string, path: string, bytes: Uint8Array, options: { executable?: boolean } = {}): Promise<void> {
     const target = resolveInSandbox(path, 'path');
-    // Written beside its place and moved there, so that nobody ever sees half of it.
-    const script =
-      'if [ -d "$2" ]; then echo "it is a folder" >&2; exit 1; fi; ' +
-      'mkdir -p -- "$1" && cat > "$2.coppice-new" && chmod "$3" "$2.coppice-new" && mv -f -- "$2.coppice-new" "$2"';
+    const folder = dirname(target);
+    // Nobody can know it before: neither a second write at this moment nor who would plant something in its way.
+    const draft = join(folder, `.coppice-${randomUUID()}`);
     const mode = options.executable === true ? '755' : '644';
-    const argv = ['/bin/sh', '-c', script, 'sh', dirname(target), target, mode];
-    const result = await this.exec(id, argv, { stdin: bytes, timeoutMs: 60_000 });
-    if (result.exitCode === 0) return;
+    const argv = ['/bin/sh', '-c', writeScript, 'sh', folder, target, mode, draft];
+    const result = await this.exec(id, argv, { stdin: bytes, timeoutMs: writeMsMax });
+    if (result.exitCode === 0 && !result.diskExceeded) return;
+    // The script removes its draft itself, unless it was ended.
+    if (result.signal !== null) await this.exec(id, ['rm', '-f', '--', draft], { timeoutMs: writeMsMax });
     const reason = result.diskExceeded ? 'the disk limit is reached' : result.stderr.text.trim();
     throw new CoppiceError('sandbox-failed', `${path} can't be written: ${reason}`, { retryable: false });
   }
@@ -184,6 +210,7 @@ class LauncherEngine implements Engine {
 
   async remove(sandboxId: string): Promise<void> {
     await this.stop(sandboxId);
+    this.#meters.delete(sandboxId);
     await this.#store.remove(sandboxId);
     // A command that was just starting when the first look was taken finds no record any more, or is ended here.
     await this.#launcher.endAll(sandboxId);
@@ -210,8 +237,15 @@ class LauncherEngine implements Engine {
     try {
       return await this.exec(spec.id, command, options);
     } finally {
-      await this.remove(spec.id);
+      // A failure here must not take the place of what the command came to.
+      await this.remove(spec.id).catch((error: unknown) =>
+        this.#onTrouble(error, `sandbox ${spec.id} can't be removed`),
+      );
     }
+  }
+
+  async sweep(): Promise<void> {
+    await this.#store.sweep();
   }
 
   async close(): Promise<void> {

@@ -47,7 +47,11 @@ export const logBytesMax = 16 * mebibyte;
 /** The first look at the disk comes after this; a slow count makes the next one wait `diskWatchRatio` times as long. */
 export const diskWatchIntervalMs = 1_000;
 export const diskWatchRatio = 10;
+/** A count that takes no longer is done at every look: others who free space meanwhile can't hide anything then. */
+export const diskCountMsCheap = 20;
 /** However little the file system has grown, what a command has written is counted again after this. */
 export const diskCountMsMax = 60_000;
+/** Sandboxes whose last count is remembered; one that is forgotten is counted anew. */
+export const diskMetersMax = 1_000;
 /** More entries than this can't be watched. */
 export const diskWatchEntriesMax = 2_000_000;

@@ -12,6 +12,7 @@ import { chown, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
+import { removeTree } from '@coppice/service';
 import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
 import { endMarked, markName, markOf } from './marked-processes.ts';
 import type { ImageReport } from './port.ts';
@@ -87,7 +88,8 @@ class NoneLauncher implements Launcher {
     const recorded = this.#running.add(record.id, execId, child.pid ?? 0);
     // At once: a command may end before anything else that is awaited here, and its output with it.
     return new HostCommand(child, mark, request.stdin, sink, async () => {
-      await rm(temporary, { recursive: true, force: true });
+      // What resists goes with the sandbox.
+      await removeTree(temporary).catch(() => undefined);
       await (
         await recorded
       )();

@@ -148,7 +148,7 @@ export interface ExecResult {
   timedOut: boolean;
   cancelled: boolean;
   oomKilled: boolean;
-  /** Ended because its writable mounts grew past `diskBytes`, or its home past `scratchBytes`. */
+  /** Its writable mounts grew past `diskBytes`, or its home past `scratchBytes`. It was ended then, unless it ended before that was seen. */
   diskExceeded: boolean;
   /** Periods of processor time in which the limit held the command back; undefined where the engine can't tell. */
   throttledPeriods?: number;
@@ -177,10 +177,12 @@ export interface Engine {
   writeFile(sandboxId: string, path: string, bytes: Uint8Array, options?: { executable?: boolean }): Promise<void>;
   /** Ends every command of the sandbox, or only the one of this id, whoever started it. */
   stop(sandboxId: string, execId?: string): Promise<void>;
-  /** Ends its commands, deletes its home folder and record. Harmless when there is none. */
+  /** Ends its commands, deletes its home folder and record; files that can't be deleted are left to `sweep`. Harmless when there is none. */
   remove(sandboxId: string): Promise<void>;
   list(labels: Partial<SandboxLabels>): Promise<SandboxInfo[]>;
   /** Create, exec and remove in one; a leftover of the same id is removed first. */
   run(spec: SandboxSpec, command: Command, options?: ExecOptions): Promise<ExecResult>;
+  /** Deletes what removals could not, or what a crash in the middle of one left. What it can't delete it leaves. */
+  sweep(): Promise<void>;
   close(): Promise<void>;
 }

@@ -13,6 +13,7 @@ import type { Launcher, SandboxRecord } from './launcher.ts';
 import type { Enforceable, Enforcement, EngineReport, ExecResult, Limits } from './port.ts';
 import { reasonOf } from './reason.ts';
 import { homeTarget, workspaceTarget } from './specification.ts';
+import { DiskMeter } from './disk-watch.ts';
 import { supervise } from './supervise.ts';
 
 const mebibyte = 1024 * 1024;
@@ -68,7 +69,7 @@ export async function probeEngine(
       env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: homeTarget, LANG: 'C.UTF-8' },
       stdin: undefined,
     };
-    return supervise((sink) => launcher.launch(request, sink), { timeoutMs, keepBytes: 64 * 1024 }, []);
+    return supervise((sink) => launcher.launch(request, sink), { timeoutMs, keepBytes: 64 * 1024 }, unwatched);
   };
   try {
     await proveMount(run, workspace, launcher.name);
@@ -95,6 +96,8 @@ export async function probeEngine(
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+const unwatched = new DiskMeter([]);
 
 /** For probes that test something else than limits. */
 const generousLimits: Limits = {

@@ -20,8 +20,11 @@ const recordVersion = 1;
 export class SandboxStore {
   readonly #folder: string;
 
-  constructor(stateFolder: string) {
+  readonly #onTrouble: (error: unknown, what: string) => void;
+
+  constructor(stateFolder: string, onTrouble: (error: unknown, what: string) => void) {
     this.#folder = join(stateFolder, 'sandboxes');
+    this.#onTrouble = onTrouble;
   }
 
   homeOf(id: string): string {
@@ -99,13 +102,22 @@ export class SandboxStore {
       if (codeOf(error) === 'ENOENT') return;
       throw error;
     }
-    await removeTree(aside);
+    await this.#delete(aside);
   }
 
-  /** Deletes what a crash in the middle of `remove` left. */
+  /** Deletes what `remove` could not, or didn't come to. */
   async sweep(): Promise<void> {
     const names = await readdir(this.#folder).catch(() => []);
     for (const name of names.filter((entry) => entry.startsWith('removed.')))
-      await removeTree(join(this.#folder, name));
+      await this.#delete(join(this.#folder, name));
+  }
+
+  /** A sandbox that was moved aside is gone for everybody; files in it that resist are no reason to stop anything. */
+  async #delete(aside: string): Promise<void> {
+    try {
+      await removeTree(aside);
+    } catch (error) {
+      this.#onTrouble(error, `${aside} can't be deleted`);
+    }
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Runs one launched command to its end: time-out, cancellation, disk budget, bounded output.
  *
- * Collaborators: a Launcher (starts and kills), output.ts (keeps and passes on), disk-watch.ts.
+ * Collaborators: a Launcher (starts and kills), output.ts (keeps and passes on), disk-watch.ts (also looks once after the end).
  * 1. Nothing returns before `ended` has settled, so a result means that no process of the command is alive.
  * 2. The first reason to kill wins and is the one reported. A kill is asked for again until the command has ended.
  * 3. When a kill isn't obeyed within `killWaitMsMax`, the engine counts as lost and the caller is told so.
@@ -9,7 +9,7 @@
  */
 import { constants } from 'node:os';
 import { CoppiceError } from '@coppice/contracts';
-import { watchDisk, type DiskBudget } from './disk-watch.ts';
+import type { DiskMeter } from './disk-watch.ts';
 import type { CommandEnd, OutputSink, RunningCommand } from './launcher.ts';
 import {
   keepBytesDefault,
@@ -25,12 +25,14 @@ import type { ExecOptions, ExecResult } from './port.ts';
 const killRepeatMs = 500;
 const liveFinishMsMax = 2_000;
 
+const neverAborted = new AbortController().signal;
+
 type KillReason = 'timeout' | 'cancel' | 'disk';
 
 export async function supervise(
   launch: (sink: OutputSink) => Promise<RunningCommand>,
   options: ExecOptions,
-  budgets: readonly DiskBudget[],
+  disk: DiskMeter,
 ): Promise<ExecResult> {
   const keepBytes = Math.min(options.keepBytes ?? keepBytesDefault, keepBytesMax);
   const captures = { stdout: new BoundedCapture(keepBytes), stderr: new BoundedCapture(keepBytes) };
@@ -55,17 +57,20 @@ export async function supervise(
   try {
     if (options.signal?.aborted) throw new CoppiceError('cancelled', 'the command was cancelled before it started');
     running = await launchInTime(launch(sink));
-    const { reason, exitCode, oomKilled, throttledPeriods } = await untilEnded(running, options, budgets);
+    const { reason, exitCode, oomKilled, throttledPeriods } = await untilEnded(running, options, disk);
+    const durationMs = Math.round(performance.now() - started);
+    const diskExceeded =
+      reason === 'disk' || (reason === undefined && (await disk.isExceeded(options.signal ?? neverAborted)));
     return {
       exitCode,
       signal: signalOf(exitCode),
       timedOut: reason === 'timeout',
       cancelled: reason === 'cancel',
-      diskExceeded: reason === 'disk',
+      diskExceeded,
       // The kernel doesn't say who killed: our own kill explains it, unless the cgroup counted one of its own.
       oomKilled: oomKilled && reason === undefined,
       ...(throttledPeriods === undefined ? {} : { throttledPeriods }),
-      durationMs: Math.round(performance.now() - started),
+      durationMs,
       stdout: captures.stdout.result(),
       stderr: captures.stderr.result(),
       ...(log === undefined ? {} : { log: await log.finish() }),
@@ -98,7 +103,7 @@ async function launchInTime(launching: Promise<RunningCommand>): Promise<Running
 async function untilEnded(
   running: RunningCommand,
   options: ExecOptions,
-  budgets: readonly DiskBudget[],
+  disk: DiskMeter,
 ): Promise<CommandEnd & { reason: KillReason | undefined }> {
   let reason: KillReason | undefined;
   let killTimer: NodeJS.Timeout | undefined;
@@ -121,7 +126,7 @@ async function untilEnded(
   const timeoutTimer = setTimeout(() => end('timeout'), Math.min(options.timeoutMs ?? timeoutMsDefault, timeoutMsMax));
   options.signal?.addEventListener('abort', cancel);
   if (options.signal?.aborted) cancel();
-  void watchDisk(budgets, watching.signal).then((exceeded) => exceeded && end('disk'));
+  void disk.watch(watching.signal).then((exceeded) => exceeded && end('disk'));
   try {
     const ended = await Promise.race([running.ended, lost.promise]);
     return { reason, ...ended };

@@ -1,6 +1,15 @@
 import { assign, enqueueActions, setup } from 'xstate';
 import { sandboxOperations, worktreeOperations } from '@coppice/contracts';
-import type { Mount, Network, Outcome, Owner, ReplyTo, SandboxSpecification, WireError } from '@coppice/contracts';
+import type {
+  CommandResult,
+  Mount,
+  Network,
+  Outcome,
+  Owner,
+  ReplyTo,
+  SandboxSpecification,
+  WireError,
+} from '@coppice/contracts';
 import { effect, ordered } from '@coppice/durable-actor';
 import type { AnswerParams, Birth, Timed } from '@coppice/durable-actor';
 import { sandboxLimits } from './task/task-context.ts';
@@ -12,7 +21,8 @@ import { logTail, passed } from './task/task-orders.ts';
  *
  * Invariants:
  * 1. Who asked is answered once: sealed, or why not.
- * 2. A failed setup is tried again by the next who asks, never by itself.
+ * 2. A setup whose command failed is tried again by the next who asks, never by itself; one that came to no verdict is, a few times.
+ * 3. Each attempt begins with a fresh tree, and a failed one's is removed.
  */
 export type SetupRequest = {
   owner: Owner;
@@ -30,7 +40,11 @@ type Waiting = { effectId: string; replyTo: ReplyTo };
 export type SetupContext = {
   request: SetupRequest;
   waiting: Waiting[];
+  /** Each has a tree of its own: what a failed one left is never gone on with. */
   attempt: number;
+  retries: number;
+  /** What those who wait are told, once a failed attempt's tree is removed. */
+  outcome: Outcome | null;
   node: string | null;
   mounts: Mount[];
 };
@@ -47,6 +61,26 @@ const full = failed({
   message: `more than ${setupWaitingMax} tasks wait for this setup`,
   retryable: true,
 });
+
+/** Attempts at one setup that came to no verdict. */
+const attemptsMax = 3;
+
+const failure = [
+  { guard: 'mayTryAgain', target: 'discarding', actions: 'countRetry' },
+  {
+    target: 'discarding',
+    actions: {
+      type: 'fail',
+      params: ({ event }: { event: { error: unknown } }) => ({ error: event.error as WireError }),
+    },
+  },
+] as const;
+
+function commandFailure(result: CommandResult): WireError {
+  const how = result.timedOut ? 'took too long' : `ended with exit code ${result.exitCode}`;
+  const details = { logTail: logTail(result), logArtifact: result.logArtifact };
+  return { code: 'sandbox-failed', message: `setup ${how}`, retryable: false, details };
+}
 
 /** XState can't infer the names of actions inside one that enqueues them. */
 const answered = (params: AnswerParams) => ({ type: 'answer', params }) as never;
@@ -68,6 +102,7 @@ const ofContext = ({ context }: { context: SetupContext }) => ({
   owner: context.request.owner,
   repository: context.request.repository,
   setupKey: context.request.setupKey,
+  attempt: context.attempt,
 });
 
 export const setupMachine = setup({
@@ -76,11 +111,20 @@ export const setupMachine = setup({
     prepareSetup: effect(worktreeOperations.prepareSetup),
     run: effect(sandboxOperations.run),
     sealSetup: effect(worktreeOperations.sealSetup),
+    discardSetup: effect(worktreeOperations.discardSetup),
   },
   actions: {
     answer: ordered<AnswerParams>(),
   },
-  guards: { someoneWaits: ({ context }) => context.waiting.length > 0 },
+  guards: {
+    someoneWaits: ({ context }) => context.waiting.length > 0,
+    decided: ({ context }) => context.outcome !== null,
+    /** No verdict: the failure may pass, or the one who ran it was lost. The next attempt begins with a tree of its own. */
+    mayTryAgain: ({ context, event }) => {
+      const { retryable, code } = (event as unknown as { error: WireError }).error;
+      return (retryable || code === 'unknown') && context.retries + 1 < attemptsMax;
+    },
+  },
 })
   .extend({
     // In a step of its own: XState infers what may be enqueued from what is set up before.
@@ -97,18 +141,28 @@ export const setupMachine = setup({
             ? context.waiting.filter((waiting) => waiting.effectId !== event.effectId)
             : context.waiting,
       }),
-      answerAll: enqueueActions(({ context, enqueue }, params: { outcome: Outcome }) => {
+      answerAll: enqueueActions(({ context, enqueue }) => {
         for (const { effectId, replyTo } of context.waiting) {
-          enqueue(answered({ to: replyTo, effectId, outcome: params.outcome }));
+          enqueue(answered({ to: replyTo, effectId, outcome: context.outcome ?? sealed }));
         }
-        enqueue.assign({ waiting: [] });
+        enqueue.assign({ waiting: [], outcome: null, retries: 0 });
       }),
+      fail: assign((_, params: { error: WireError }) => ({ outcome: failed(params.error) })),
+      countRetry: assign({ retries: ({ context }) => context.retries + 1 }),
       countAttempt: assign({ attempt: ({ context }) => context.attempt + 1 }),
     },
   })
   .createMachine({
     id: 'setup',
-    context: ({ input }) => ({ request: input.input, waiting: [], attempt: 0, node: null, mounts: [] }),
+    context: ({ input }) => ({
+      request: input.input,
+      waiting: [],
+      attempt: 0,
+      retries: 0,
+      outcome: null,
+      node: null,
+      mounts: [],
+    }),
     initial: 'idle',
     on: { want: { actions: 'join' }, unwant: { actions: 'leave' } },
     states: {
@@ -128,10 +182,7 @@ export const setupMachine = setup({
               ),
             },
           ],
-          onError: {
-            target: 'idle',
-            actions: { type: 'answerAll', params: ({ event }) => ({ outcome: failed(event.error as WireError) }) },
-          },
+          onError: failure,
         },
       },
       running: {
@@ -145,23 +196,11 @@ export const setupMachine = setup({
           onDone: [
             { guard: ({ event }) => passed(event.output), target: 'sealing' },
             {
-              target: 'idle',
-              actions: {
-                type: 'answerAll',
-                params: ({ event }) => {
-                  const how = event.output.timedOut ? 'took too long' : `ended with exit code ${event.output.exitCode}`;
-                  const details = { logTail: logTail(event.output), logArtifact: event.output.logArtifact };
-                  return {
-                    outcome: failed({ code: 'sandbox-failed', message: `setup ${how}`, retryable: false, details }),
-                  };
-                },
-              },
+              target: 'discarding',
+              actions: { type: 'fail', params: ({ event }) => ({ error: commandFailure(event.output) }) },
             },
           ],
-          onError: {
-            target: 'idle',
-            actions: { type: 'answerAll', params: ({ event }) => ({ outcome: failed(event.error as WireError) }) },
-          },
+          onError: failure,
         },
       },
       sealing: {
@@ -170,14 +209,21 @@ export const setupMachine = setup({
           src: 'sealSetup',
           input: ofContext,
           onDone: { target: 'sealed' },
-          onError: {
-            target: 'idle',
-            actions: { type: 'answerAll', params: ({ event }) => ({ outcome: failed(event.error as WireError) }) },
-          },
+          onError: failure,
+        },
+      },
+      discarding: {
+        invoke: {
+          id: 'discardSetup',
+          src: 'discardSetup',
+          input: ofContext,
+          onDone: [{ guard: 'decided', target: 'idle', actions: 'answerAll' }, { target: 'preparing' }],
+          // What is left goes with the task that asked for it.
+          onError: [{ guard: 'decided', target: 'idle', actions: 'answerAll' }, { target: 'preparing' }],
         },
       },
       sealed: {
-        entry: { type: 'answerAll', params: { outcome: sealed } },
+        entry: 'answerAll',
         // Asked again, the worktree service says whether it still has it.
         always: { guard: 'someoneWaits', target: 'preparing' },
       },

@@ -8,7 +8,8 @@
  * 2. No hook runs, no fsmonitor, no automatic gc, no prompt, in either manner.
  * 3. Every run has a time limit and an output limit. What exceeds one is ended: SIGTERM (git removes its lock files), later SIGKILL,
  *    to the whole process group, since fetch and push have children.
- * 4. Git is told nothing through inherited GIT_* variables.
+ * 4. Of the environment, git gets what is named here and nothing else: a filter or credential helper of a repository is any program, and
+ *    the stack's environment holds passwords and keys. Of GIT_*, it inherits only where certificates lie.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -72,6 +73,10 @@ const commonSettings = [
   'credential.interactive=false',
   'commit.gpgSign=false',
 ].flatMap((setting) => ['-c', setting]);
+
+/** What a git of the user's gets of our environment: who they are, and how the network is reached. */
+const handedOver =
+  /^(PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TMPDIR|TERM|XDG_[A-Z_]+|SSH_AUTH_SOCK|SSL_CERT_(FILE|DIR)|GIT_SSL_CA(INFO|PATH)|(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY)$/;
 
 /** A value that may stand where git expects a revision, ref or path: it can't be taken for an option. */
 export function operand(value: string): string {
@@ -163,7 +168,7 @@ export class Git {
     const environment: Record<string, string> = {};
     if (options.as === 'user') {
       for (const [name, value] of Object.entries(process.env)) {
-        if (value !== undefined && !name.startsWith('GIT_')) environment[name] = value;
+        if (value !== undefined && handedOver.test(name)) environment[name] = value;
       }
       if (options.account) {
         Object.assign(environment, {
@@ -171,7 +176,9 @@ export class Git {
           USER: options.account.name,
           LOGNAME: options.account.name,
         });
-        for (const name of ['XDG_CONFIG_HOME', 'SSH_AUTH_SOCK']) delete environment[name];
+        for (const name of Object.keys(environment)) {
+          if (name.startsWith('XDG_') || name === 'SSH_AUTH_SOCK' || name === 'TMPDIR') delete environment[name];
+        }
       }
     } else {
       environment['PATH'] = process.env['PATH'] ?? '/usr/bin:/bin';

@@ -5,6 +5,7 @@
  * no /proc, plain paths are used: the sandbox is gone by then, which is the first line of defence anyway.
  */
 import {
+  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -13,6 +14,7 @@ import {
   openSync,
   readdirSync,
   readlinkSync,
+  renameSync,
   type BigIntStats,
 } from 'node:fs';
 import { bytesOf } from '../folders.ts';
@@ -47,6 +49,16 @@ export class FolderHandle {
 
   stat(name: string): BigIntStats {
     return lstatSync(bytesOf(`${this.#path}/${name}`), { bigint: true });
+  }
+
+  /** Only for what `stat` has told to be no link: this would follow one. */
+  setMode(name: string, mode: number): void {
+    chmodSync(bytesOf(`${this.#path}/${name}`), mode);
+  }
+
+  /** Renames an entry, whatever it is, to a free name in `target`. */
+  move(name: string, target: FolderHandle, newName: string): void {
+    renameSync(bytesOf(`${this.#path}/${name}`), bytesOf(`${target.#path}/${newName}`));
   }
 
   link(name: string): string {

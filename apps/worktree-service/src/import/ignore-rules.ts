@@ -2,10 +2,12 @@
  * The rules of .gitignore files, as git reads them (gitignore(5)), on bytes.
  *
  * Written here and not taken from a library: the patterns come from an agent, and libraries turn them into regular expressions, whose
- * backtracking one line such as `*a*a*a*a*a*a*a*b` can make as slow as it likes. Matching here takes at most pattern × name steps.
+ * backtracking one line such as `*a*a*a*a*a*a*a*b` can make as slow as it likes. Matching one rule here takes at most pattern × name steps; all steps
+ * are counted, and between two rules others get their turn.
  */
+import type { Turns } from '../turns.ts';
 
-type Rule = { negated: boolean; directoryOnly: boolean; anchored: boolean; segments: Segment[] };
+type Rule = { bytes: number; negated: boolean; directoryOnly: boolean; anchored: boolean; segments: Segment[] };
 /** `**` between slashes, or a glob that stays within one name. */
 type Segment = { any: true } | { any: false; glob: string };
 
@@ -38,7 +40,7 @@ function parseLine(line: string): Rule | undefined {
   const segments = pattern
     .split('/')
     .map((part): Segment => (part === '**' ? { any: true } : { any: false, glob: part }));
-  return { negated, directoryOnly, anchored, segments };
+  return { bytes: line.length, negated, directoryOnly, anchored, segments };
 }
 
 /** Trailing spaces don't count, unless a backslash keeps one. */
@@ -55,32 +57,40 @@ function trimTrailingSpaces(line: string): string {
 
 /**
  * Whether a path is ignored by the files that count for it, given from the root inwards. Its folder must not be ignored itself: then
- * nothing in it can be re-included.
+ * nothing in it can be re-included. Throws what `turns` throws.
  */
-export function isIgnored(files: readonly IgnoreRules[], path: string, isDirectory: boolean): boolean {
+export async function isIgnored(
+  files: readonly IgnoreRules[],
+  path: string,
+  isDirectory: boolean,
+  turns: Turns,
+): Promise<boolean> {
   for (let index = files.length - 1; index >= 0; index--) {
     const file = files[index];
     if (file === undefined) continue;
     const relative = file.folder === '' ? path : path.slice(file.folder.length + 1);
     const names = relative.split('/');
+    turns.spend(names.length);
     for (let at = file.rules.length - 1; at >= 0; at--) {
       const rule = file.rules[at];
-      if (rule !== undefined && matches(rule, names, isDirectory)) return !rule.negated;
+      turns.spend(1);
+      if (turns.due) await turns.give();
+      if (rule !== undefined && matches(rule, names, isDirectory, turns)) return !rule.negated;
     }
   }
   return false;
 }
 
-function matches(rule: Rule, names: string[], isDirectory: boolean): boolean {
+function matches(rule: Rule, names: string[], isDirectory: boolean, turns: Turns): boolean {
   if (rule.directoryOnly && !isDirectory) return false;
-  if (rule.anchored) return matchSegments(rule.segments, names);
+  if (rule.anchored) return matchSegments(rule.segments, names, turns);
   const [only] = rule.segments;
   const name = names.at(-1) ?? '';
-  return only !== undefined && (only.any || matchGlob(only.glob, name));
+  return only !== undefined && (only.any || matchGlob(only.glob, name, turns));
 }
 
 /** `**` stands for any number of names; at the end for at least one. */
-function matchSegments(segments: Segment[], names: string[]): boolean {
+function matchSegments(segments: Segment[], names: string[], turns: Turns): boolean {
   let segment = 0;
   let name = 0;
   let retrySegment = -1;
@@ -91,7 +101,7 @@ function matchSegments(segments: Segment[], names: string[]): boolean {
       if (segment === segments.length - 1) return true;
       retrySegment = segment++;
       retryName = name;
-    } else if (current !== undefined && matchGlob(current.glob, names[name] ?? '')) {
+    } else if (current !== undefined && matchGlob(current.glob, names[name] ?? '', turns)) {
       segment++;
       name++;
     } else if (retrySegment >= 0) {
@@ -103,24 +113,31 @@ function matchSegments(segments: Segment[], names: string[]): boolean {
 }
 
 /** Shell globbing within one name: `*`, `?`, `[…]`, backslash. Linear back-tracking: only the last star is retried. */
-export function matchGlob(glob: string, name: string): boolean {
+export function matchGlob(glob: string, name: string, turns: Turns): boolean {
+  let steps = 1;
   let at = 0;
   let position = 0;
   let retryAt = -1;
   let retryPosition = 0;
   while (position < name.length) {
+    steps++;
     const step = at < glob.length ? matchOne(glob, at, name[position] ?? '') : undefined;
     if (step === 'star') {
       retryAt = ++at;
       retryPosition = position;
     } else if (typeof step === 'number') {
+      steps += step - at;
       at = step;
       position++;
     } else if (retryAt >= 0) {
+      // A class may have been read to the pattern's end.
+      if (glob[at] === '[') steps += glob.length - at;
       at = retryAt;
       position = ++retryPosition;
-    } else return false;
+    } else break;
   }
+  turns.spend(steps);
+  if (position < name.length) return false;
   while (glob[at] === '*') at++;
   return at === glob.length;
 }
@@ -151,6 +168,16 @@ const namedClasses: Record<string, RegExp> = {
   xdigit: /[0-9A-Fa-f]/,
 };
 
+/** Longer than any name of a class. */
+const classNameBytesMax = 10;
+
+/** Where `:]` ends a name that starts at `start`. What an agent wrote must not be searched again and again: only a few bytes are. */
+function endOfClassName(glob: string, start: number): number | undefined {
+  for (let end = start; end < start + classNameBytesMax; end++)
+    if (glob[end] === ':' && glob[end + 1] === ']') return end;
+  return undefined;
+}
+
 /** An unclosed class matches nothing, as in git. */
 function matchClass(glob: string, start: number, character: string): number | undefined {
   let at = start + 1;
@@ -162,8 +189,8 @@ function matchClass(glob: string, start: number, character: string): number | un
     let token = glob[at];
     if (token === undefined) return undefined;
     if (token === '[' && glob[at + 1] === ':') {
-      const end = glob.indexOf(':]', at + 2);
-      if (end > 0) {
+      const end = endOfClassName(glob, at + 2);
+      if (end !== undefined) {
         const named = namedClasses[glob.slice(at + 2, end)];
         if (named === undefined) return undefined;
         found ||= named.test(character);

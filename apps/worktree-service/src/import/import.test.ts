@@ -52,7 +52,7 @@ test('changes, additions, deletions, modes and links become one conventional com
 test('nothing changed is told as such', async () => {
   await using f = await fixture({ files });
   await f.prepared();
-  expect(await f.committed()).toEqual({ status: 'no-changes' });
+  expect(await f.committed()).toEqual({ status: 'no-changes', ignored: 0 });
 });
 
 test('a file becomes a folder and a folder a file', async () => {
@@ -119,7 +119,7 @@ test('attributes and line ends change no byte on the way out and in', async () =
   const { tree } = await f.prepared();
   const bytes = ['crlf.txt', 'lf.txt', 'ident.txt'].map((path) => readFileSync(join(tree, path), 'utf8'));
   expect(bytes).toEqual(['a\r\nb\r\n', 'a\nb\n', '$Id$\n']);
-  expect(await f.committed()).toEqual({ status: 'no-changes' });
+  expect(await f.committed()).toEqual({ status: 'no-changes', ignored: 0 });
   write(tree, 'crlf.txt', 'a\r\nB\r\n');
   const { commit: id } = await committedOf(f);
   expect(await f.tasks('show', `${id}:crlf.txt`)).toBe('a\r\nB\r');
@@ -142,6 +142,30 @@ test('protected paths are told, whatever their case', async () => {
   expect(result).toMatchObject({
     protectedPaths: ['.GitHub/x', '".github/a\\"b"', '.github/workflows/ci.yml', 'package.json'],
   });
+});
+
+test('a pattern without a slash protects a name at any depth, and what lies in a folder of that name', async () => {
+  await using f = await fixture({ files });
+  const { tree } = await f.prepared();
+  for (const path of [
+    'src/deep/Secret.PEM',
+    'top.pem',
+    'a/terraform/b/c.tf',
+    'src/pem.txt',
+    'docs/x.md',
+    'a/docs/x.md',
+  ])
+    write(tree, path, 'x');
+  expect(await f.committed(taskId, 'protected', ['*.pem', 'terraform', 'docs/*'])).toMatchObject({
+    protectedPaths: ['a/terraform/b/c.tf', 'docs/x.md', 'src/deep/Secret.PEM', 'top.pem'],
+  });
+});
+
+test('what ignore rules left out is counted where nothing else was made', async () => {
+  await using f = await fixture({ files: { '.gitignore': '*.log\nbuild/\n' } });
+  const { tree } = await f.prepared();
+  for (const path of ['a.log', 'b.log', 'build/one', 'build/two']) write(tree, path, 'x');
+  expect(await f.committed()).toEqual({ status: 'no-changes', ignored: 3 });
 });
 
 test('a checkpoint keeps the present state off the branch', async () => {

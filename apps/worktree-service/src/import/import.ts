@@ -5,7 +5,6 @@
  * 1. The branch moves by compare-and-set, in one transaction with `refs/coppice/done/<effectId>`: a repeat finds that it was done.
  * 2. Dates and message come from the actor: a repeat that doesn't find it makes the same object.
  */
-import picomatch from 'picomatch';
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
 import { storeOf, type Context } from '../context.ts';
 import { nulSeparated } from '../git/git.ts';
@@ -17,10 +16,10 @@ import { requireTaskRecord, taskFolders, withTask } from '../worktree/task-recor
 import { writeCommit } from './fast-import.ts';
 import { formatMessage, type Trailers } from './message.ts';
 import { planImport } from './plan.ts';
-import { printable, textOf } from './path-rules.ts';
+import { printable } from './path-rules.ts';
+import { protectedAmong } from './protected-paths.ts';
 
 const pathsMax = 200;
-const protectedPathsMax = 50;
 
 export type CommitInput = Trailers & { message: CommitMessage; protect: string[] };
 export type Committed = {
@@ -39,7 +38,7 @@ export async function commit(
   context: Context,
   input: CommitInput,
   signal?: AbortSignal,
-): Promise<Committed | { status: 'no-changes' }> {
+): Promise<Committed | { status: 'no-changes'; ignored: number }> {
   const taskId = safeName(input.taskId, 'taskId');
   const doneRef = `refs/coppice/done/${safeName(input.effectId, 'effectId')}`;
   return withTask(
@@ -62,7 +61,7 @@ export async function commit(
         date: input.message.date,
         signal,
       });
-      if (made === undefined) return { status: 'no-changes' };
+      if (made.commit === null) return { status: 'no-changes', ignored: made.ignored };
       context.reached('imported');
       await store.updateRefs(
         [
@@ -80,8 +79,8 @@ export async function commit(
 }
 
 /**
- * The worktree as a commit under an import ref, which the caller moves or deletes; undefined where nothing differs from `parent`. The
- * caller holds the task's lock.
+ * The worktree as a commit under an import ref, which the caller moves or deletes; a null `commit` where nothing differs from `parent`, with how
+ * many new files ignore rules left out. The caller holds the task's lock.
  */
 export async function importTree(
   context: Context,
@@ -94,15 +93,16 @@ export async function importTree(
     date: string;
     signal: AbortSignal | undefined;
   },
-): Promise<{ ref: string; commit: string } | undefined> {
+): Promise<{ ref: string; commit: string } | { commit: null; ignored: number }> {
   const { parent, signal } = parts;
   const folders = taskFolders(context, parts.taskId);
   const ref = `refs/coppice/import/${parts.effectId}`;
   const tracked = await listTree(context, store, parent, signal);
-  const plan = await planImport(folders.tree, tracked, readSnapshot(folders.snapshot), context.importLimits);
+  const plan = await planImport(folders.tree, tracked, readSnapshot(folders.snapshot), context.importLimits, signal);
+  const unchanged = { commit: null, ignored: plan.ignored };
   const commitParts = { ref, parent, message: parts.message, date: parts.date };
   if (!(await writeCommit(context.git, store, { tree: folders.tree, plan, tracked, commit: commitParts, signal })))
-    return undefined;
+    return unchanged;
   const names = await context.git.text(['rev-parse', ref, `${ref}^{tree}`, `${parent}^{tree}`], {
     ...store.tasks,
     signal,
@@ -110,7 +110,7 @@ export async function importTree(
   const [commitId = '', tree, parentTree] = names.split('\n');
   if (tree !== parentTree) return { ref, commit: commitId };
   await store.updateRefs([`delete ${ref} ${commitId}`], signal);
-  return undefined;
+  return unchanged;
 }
 
 /** What a commit changed, compared with its first parent. */
@@ -149,7 +149,6 @@ async function describe(
     deletions += Number(deleted) || 0;
     return path.join('\t');
   });
-  const isProtected = protect.length === 0 ? () => false : picomatch(protect, { dot: true, nocase: true });
   return {
     status: 'committed',
     commit: commitId,
@@ -158,10 +157,7 @@ async function describe(
     additions,
     deletions,
     paths: paths.slice(0, pathsMax).map(printable),
-    protectedPaths: paths
-      .filter((path) => isProtected(textOf(path) ?? path))
-      .slice(0, protectedPathsMax)
-      .map(printable),
+    protectedPaths: protectedAmong(paths, protect),
   };
 }
 
@@ -202,7 +198,7 @@ export async function checkpoint(
         date: input.date,
         signal,
       });
-      if (made === undefined) return { commit: null };
+      if (made.commit === null) return { commit: null };
       await store.updateRefs(
         [`update ${checkpointRef(taskId)} ${made.commit}`, `delete ${made.ref} ${made.commit}`],
         signal,

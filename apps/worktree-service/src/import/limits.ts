@@ -3,6 +3,11 @@ export type ImportLimits = {
   fileBytesMax: number;
   totalBytesMax: number;
   changedPathsMax: number;
+  /** Lines that are rules, in one ignore file. */
+  ignoreRulesMax: number;
+  ignoreRuleBytesMax: number;
+  /** About one for each character of a pattern that is compared with one of a name, over the whole import. */
+  matchingStepsMax: number;
   /** Files and folders looked at, ignored ones not counted. */
   entriesMax: number;
   depthMax: number;
@@ -18,4 +23,7 @@ export const importLimitsDefault: ImportLimits = {
   depthMax: 100,
   pathBytesMax: 4_000,
   ignoreFileBytesMax: 256 * 1024,
+  ignoreRulesMax: 5_000,
+  ignoreRuleBytesMax: 1_024,
+  matchingStepsMax: 1_000_000_000,
 };

@@ -27,6 +27,14 @@ export const printable = (bytes: string): string => {
   return /[\0-\x1f\x7f-\x9f"\\\u2028\u2029]/.test(text) || textOf(bytes) === undefined ? JSON.stringify(text) : text;
 };
 
+const shownCharacters = 300;
+
+/** For messages, of paths that may be longer than any path should be. */
+export const shortened = (bytes: string): string => {
+  const text = printable(bytes);
+  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+};
+
 /** The name that the most lenient file system would take this for. */
 function plainest(name: string): string {
   const stream = name.indexOf(':');
@@ -37,7 +45,8 @@ function plainest(name: string): string {
     .toLowerCase();
 }
 
-function isGitName(name: string): boolean {
+/** Whether git, on any file system, would take this name for a repository. */
+export function isGitName(name: string): boolean {
   return name.split('\\').some((part) => {
     const plain = plainest(part);
     return plain === '.git' || /^git~[0-9]+$/.test(plain);

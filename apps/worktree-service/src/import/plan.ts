@@ -4,28 +4,31 @@
  * Invariants:
  * 1. No link is followed, no file is opened but .gitignore files, which are read with a limit.
  * 2. Everything that would be imported passes the path rules; the first that doesn't refuses the whole import, named.
- * 3. A file with the fingerprint that it had at checkout has the content it had then: nobody in a sandbox can set a ctime.
+ * 3. Others get their turn every few milliseconds, whatever the ignore files say; matching has a budget.
+ * 4. A file with the fingerprint that it had at checkout has the content it had then: nobody in a sandbox can set a ctime.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 import { byteString, fingerprint } from '../folders.ts';
 import type { TreeEntry } from '../worktree/checkout.ts';
 import type { Snapshot } from '../worktree/snapshot.ts';
 import { FolderHandle } from './folder-handle.ts';
+import { Turns } from '../turns.ts';
 import { isIgnored, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 import type { ImportLimits } from './limits.ts';
-import { nameProblem, printable, symlinkProblem } from './path-rules.ts';
+import { nameProblem, shortened, symlinkProblem } from './path-rules.ts';
 
 export type FileChange = { kind: 'file'; path: string; mode: '100644' | '100755'; stat: BigIntStats };
 export type LinkChange = { kind: 'link'; path: string; target: string };
-export type Plan = { changes: (FileChange | LinkChange)[]; deletions: string[] };
+export type Plan = { changes: (FileChange | LinkChange)[]; deletions: string[]; ignored: number };
 
-const entriesPerTurn = 400;
+/** What one entry costs besides the matching, in matching steps. */
+const stepsPerEntry = 100;
+const ignoredMax = 1_000;
 const executableBit = 0o100n;
 
 export const refused = (path: string, reason: string): CoppiceError =>
-  new CoppiceError('import-refused', `${printable(path)}: ${reason}`, { details: { path: printable(path), reason } });
+  new CoppiceError('import-refused', `${shortened(path)}: ${reason}`, { details: { path: shortened(path), reason } });
 
 type Level = {
   folder: FolderHandle;
@@ -42,11 +45,22 @@ export async function planImport(
   tracked: Map<string, TreeEntry>,
   snapshot: Snapshot,
   limits: ImportLimits,
+  signal?: AbortSignal,
+  turns: Turns = turnsOf(limits, signal),
 ): Promise<Plan> {
-  return new Planner(tracked, snapshot, limits).run(tree);
+  return new Planner(tracked, snapshot, limits, turns).run(tree);
 }
 
+/** The import's budget of matching. */
+export const turnsOf = (limits: ImportLimits, signal?: AbortSignal): Turns =>
+  new Turns({
+    stepsMax: limits.matchingStepsMax + limits.entriesMax * stepsPerEntry,
+    what: 'steps to match ignore rules (matchingStepsMax)',
+    signal,
+  });
+
 class Planner {
+  readonly #turns: Turns;
   readonly #tracked: Map<string, TreeEntry>;
   readonly #snapshot: Snapshot;
   readonly #limits: ImportLimits;
@@ -56,9 +70,11 @@ class Planner {
   readonly #seen = new Set<string>();
   readonly #changes: (FileChange | LinkChange)[] = [];
   #entries = 0;
+  #ignored = 0;
   #bytes = 0n;
 
-  constructor(tracked: Map<string, TreeEntry>, snapshot: Snapshot, limits: ImportLimits) {
+  constructor(tracked: Map<string, TreeEntry>, snapshot: Snapshot, limits: ImportLimits, turns: Turns) {
+    this.#turns = turns;
     this.#tracked = tracked;
     this.#snapshot = snapshot;
     this.#limits = limits;
@@ -84,7 +100,7 @@ class Planner {
       if (problem !== undefined) throw refused(path, problem);
     }
     this.#limit(this.#changes.length + deletions.length, this.#limits.changedPathsMax, 'changed paths');
-    return { changes: this.#changes, deletions };
+    return { changes: this.#changes, deletions, ignored: this.#ignored };
   }
 
   async #walk(level: Level): Promise<void> {
@@ -94,7 +110,9 @@ class Planner {
     for (const name of names) {
       // The link to the host's metadata; whatever an agent made of it.
       if (level.path === '' && name === '.git') continue;
-      if (++this.#entries % entriesPerTurn === 0) await yieldToOthers();
+      this.#turns.spend(stepsPerEntry);
+      if (this.#turns.due) await this.#turns.give();
+      this.#entries++;
       this.#limit(this.#entries, this.#limits.entriesMax, 'files and folders');
       await this.#entry({ ...level, rules }, name);
     }
@@ -105,9 +123,12 @@ class Planner {
     const stat = level.folder.stat(name);
     const tracked = this.#tracked.get(path);
     if (stat.isDirectory()) {
-      const ignored = level.ignored || isIgnored(level.rules, path, true);
+      const ignored = level.ignored || (await isIgnored(level.rules, path, true, this.#turns));
       const gitlink = level.inGitlink || tracked?.mode === '160000';
-      if (ignored && !this.#trackedFolders.has(path) && !gitlink) return;
+      if (ignored && !this.#trackedFolders.has(path) && !gitlink) {
+        if (!this.#knownFolders.has(path)) this.#countIgnored();
+        return;
+      }
       await this.#enter({ ...level, ignored, inGitlink: gitlink, path, depth: level.depth + 1 }, level.folder, name);
       return;
     }
@@ -120,7 +141,10 @@ class Planner {
       return;
     }
     if (level.inGitlink || tracked?.mode === '160000') throw refused(path, "submodules can't be changed");
-    if (tracked === undefined && (level.ignored || isIgnored(level.rules, path, false))) return;
+    if (tracked === undefined && (level.ignored || (await isIgnored(level.rules, path, false, this.#turns)))) {
+      this.#countIgnored();
+      return;
+    }
     this.#change(level.folder, name, path, stat);
   }
 
@@ -136,6 +160,10 @@ class Planner {
     } finally {
       folder.close();
     }
+  }
+
+  #countIgnored(): void {
+    this.#ignored = Math.min(this.#ignored + 1, ignoredMax);
   }
 
   #change(folder: FolderHandle, name: string, path: string, stat: BigIntStats): void {
@@ -181,7 +209,12 @@ class Planner {
         throw refused(path, `an ignore file of more than ${this.#limits.ignoreFileBytesMax} bytes`);
       }
       const buffer = Buffer.alloc(this.#limits.ignoreFileBytesMax);
-      return [parseIgnoreFile(level.path, buffer.toString('latin1', 0, readSync(descriptor, buffer)))];
+      const parsed = parseIgnoreFile(level.path, buffer.toString('latin1', 0, readSync(descriptor, buffer)));
+      const { ignoreRulesMax, ignoreRuleBytesMax } = this.#limits;
+      if (parsed.rules.length > ignoreRulesMax) throw refused(path, `it has more than ${ignoreRulesMax} rules`);
+      if (parsed.rules.some(({ bytes }) => bytes > ignoreRuleBytesMax))
+        throw refused(path, `it has a rule of more than ${ignoreRuleBytesMax} bytes`);
+      return [parsed];
     } finally {
       closeSync(descriptor);
     }
@@ -195,6 +228,7 @@ export function openNamed<T>(path: string, open: () => T): T {
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (code === 'EACCES' || code === 'EPERM') throw refused(path, 'it may not be read (its permissions)');
+    if (code === 'ENAMETOOLONG') throw refused(path, 'its path is too long');
     if (code === 'ELOOP' || code === 'ENOTDIR' || code === 'ENOENT' || code === 'ENXIO')
       throw refused(path, 'it changed while it was read');
     throw error;

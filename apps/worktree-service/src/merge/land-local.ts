@@ -2,12 +2,12 @@
  * Landing in a repository of this machine.
  *
  * A branch that is checked out nowhere moves by a ref transaction. Where it is checked out, the user's own git does `merge --ff-only`
- * there, with their configuration, if the checkout is clean. Otherwise nothing of theirs is touched: the commit is kept under
+ * there (see fast-forward.ts), with their configuration, if the checkout is clean. Otherwise nothing of theirs is touched: the commit is kept under
  * `refs/coppice/landed/<branch>` of their repository, and they are told the one command that finishes it. The next landing builds on it.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
-import { gitLimits, operand } from '../git/git.ts';
+import { operand } from '../git/git.ts';
 import {
   branchState,
   inOrigin,
@@ -17,9 +17,10 @@ import {
   type LocalOrigin,
 } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
+import { fastForward, headOf, settleCheckout } from './fast-forward.ts';
 import type { Landing } from './land.ts';
 import { transfer } from './transfer.ts';
-import { checkoutOf, inCheckout } from './user-worktrees.ts';
+import { checkoutOf } from './user-worktrees.ts';
 
 export type LandRequest = {
   branch: string;
@@ -82,7 +83,7 @@ class LocalLanding {
       return { status: 'landed', commit };
     }
     if (checkout.hindrance !== null) return this.#keep(checkout.path, checkout.hindrance);
-    return this.#fastForward(checkout.path);
+    return this.#fastForward(checkout.path, state.branchTip);
   }
 
   /** An earlier run of this landing that came to its end, or near it. */
@@ -108,33 +109,32 @@ class LocalLanding {
     return this.#context.git.test(['merge-base', '--is-ancestor', operand(commit), tip], options);
   }
 
-  async #fastForward(path: string): Promise<Landing> {
+  async #fastForward(path: string, oldTip: string): Promise<Landing> {
     const { commit, branch, signal } = this.#request;
-    const args = ['merge', '--quiet', '--ff-only', '--no-autostash', '--no-stat', operand(commit)];
-    const options = {
-      ...inCheckout(this.#origin, path),
-      timeLimitMs: gitLimits.timeMsLong,
-      answers: [1, 2, 128],
-      signal,
-    };
-    const { exitCode, stderr } = await this.#context.git.run(args, options);
+    const target = { path, branch, commit, signal };
+    const refusal = await fastForward(this.#context, this.#origin, target);
     const state = await branchState(this.#context.git, this.#origin, branch, 'targetBranch', signal);
     if (await this.#contains(state.branchTip, commit)) {
       this.#context.reached('fast-forwarded');
+      const left = refusal === null ? await settleCheckout(this.#context, this.#origin, target, oldTip) : null;
       await this.#updateRefs(await this.#recordDone(state));
-      return { status: 'landed', commit };
+      return left === null ? { status: 'landed', commit } : this.#left(path, left);
     }
     if (state.tip !== this.#request.expectedTip) return { status: 'moved', tip: state.tip };
-    const said = stderr
-      .trim()
-      .split('\n')
-      .map((line) => line.trim())
-      .join(' ')
-      .slice(0, 500);
-    return this.#keep(
-      path,
-      `git refuses to update the checkout in ${path}: ${said === '' ? `exit code ${exitCode}` : said}`,
-    );
+    if ((await headOf(this.#context, this.#origin, target)) !== this.#branchRef)
+      throw new CoppiceError('git-contention', `${path} was switched to another branch while ${branch} was landed on`);
+    return this.#keep(path, `git refuses to update the checkout in ${path}: ${refusal ?? 'it has not moved'}`);
+  }
+
+  /** The branch has the work; the checkout was switched to another in that moment, and has changes of the work that couldn't be taken back. */
+  #left(path: string, reason: string): Landing {
+    const { branch, commit } = this.#request;
+    return {
+      status: 'landed-pending',
+      commit,
+      reason: `${branch} has the work, but ${path} was switched to another branch meanwhile and holds changes of it: ${reason}`,
+      finishCommand: `git -C ${shellQuote(path)} read-tree -m -u ${commit} HEAD`,
+    };
   }
 
   async #keep(path: string, reason: string): Promise<Landing> {
@@ -153,8 +153,10 @@ class LocalLanding {
   }
 
   #pending(path: string, reason: string): Landing {
-    const finishCommand = `git -C ${shellQuote(path)} merge ${shellQuote(this.#landedRef)}`;
-    return { status: 'landed-pending', commit: this.#request.commit, reason, finishCommand };
+    const { commit } = this.#request;
+    // The commit, not the ref: what is pending later may not contain it. It stays reachable under its done ref.
+    const finishCommand = `git -C ${shellQuote(path)} merge --no-overwrite-ignore ${commit}`;
+    return { status: 'landed-pending', commit, reason, finishCommand };
   }
 
   /** The commands that record the landing, and drop what was pending where the branch now has it. */

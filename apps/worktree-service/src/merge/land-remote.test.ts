@@ -47,10 +47,9 @@ test("a remote's refusal is told in its own words", async () => {
 test('a remote that is not there is told as such', async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
-  await expect(landOf(f, ready, 'file:///nonexistent/x.git')).rejects.toMatchObject({ code: 'not-found' });
-  await expect(
-    mergeOf(f, 'one', ready.taskCommit, { repository: 'file:///nonexistent/x.git', attempt: 3 }),
-  ).rejects.toMatchObject({
+  const absent = f.address.replace(/[^/]*$/, 'nonexistent.git');
+  await expect(landOf(f, ready, absent)).rejects.toMatchObject({ code: 'not-found' });
+  await expect(mergeOf(f, 'one', ready.taskCommit, { repository: absent, attempt: 3 })).rejects.toMatchObject({
     code: 'repository-not-found',
     message: expect.stringMatching(/nonexistent/),
   });

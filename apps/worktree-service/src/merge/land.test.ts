@@ -4,8 +4,10 @@ import {
   chownSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   readFileSync,
   readdirSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { execFileSync } from 'node:child_process';
@@ -61,7 +63,8 @@ test('a dirty checkout is untouched; the work chains, and one command finishes i
   expect(await landOf(f, one)).toMatchObject({ status: 'landed-pending', commit: one.commit });
   const two = await readyTask(f, 'two', { 'two.txt': '2' });
   expect(two.tip).toBe(one.commit);
-  expect(await landOf(f, two)).toMatchObject({ status: 'landed-pending' });
+  const both = await landOf(f, two);
+  expect(both).toMatchObject({ status: 'landed-pending' });
   expect([
     await f.repository.git('status', '--porcelain'),
     await f.repository.head(),
@@ -69,8 +72,10 @@ test('a dirty checkout is untouched; the work chains, and one command finishes i
     lstatSync(file).mtimeMs,
   ]).toEqual(before);
   await f.repository.git('commit', '-qam', 'my own');
-  if (pending.status !== 'landed-pending') throw new Error(pending.status);
+  if (pending.status !== 'landed-pending' || both.status !== 'landed-pending') throw new Error(both.status);
   await shell(pending.finishCommand, '/');
+  expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt');
+  await shell(both.finishCommand, '/');
   expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt\ntwo.txt');
   const three = await readyTask(f, 'three', { 'three.txt': '3' });
   expect(await landOf(f, three)).toEqual({ status: 'landed', commit: three.commit });
@@ -111,7 +116,7 @@ test("a checkout in another worktree of the user's is found, a branch that is be
   const two = await landOf(f, await readyTask(f, 'two', { 'two.txt': '2' }));
   expect(two).toMatchObject({
     status: 'landed-pending',
-    finishCommand: `git -C '${linked}' merge refs/coppice/landed/main`,
+    finishCommand: expect.stringMatching(/^git -C '.*linked tree' merge --no-overwrite-ignore [0-9a-f]{40}$/),
   });
   await f.repository.git('-C', linked, 'commit', '-qam', 'mine');
   await f.repository.git('-C', linked, '-c', 'sequence.editor=sed -i s/^pick/edit/', 'rebase', '-q', '-i', 'HEAD~1');
@@ -186,6 +191,16 @@ test("root's landing leaves a user's repository to the user", async (context) =>
     (path) => lstatSync(join(f.repository.path, path)).uid,
   );
   expect(new Set(owners)).toEqual(new Set([uid]));
+});
+
+test('a pipe where git keeps the name of a branch makes nobody wait', async () => {
+  await using f = await fixture();
+  await f.repository.git('switch', '-qc', 'other');
+  execFileSync('mkfifo', [join(f.repository.path, '.git/BISECT_START')]);
+  mkdirSync(join(f.repository.path, '.git/rebase-merge'));
+  symlinkSync('/dev/zero', join(f.repository.path, '.git/rebase-merge/head-name'));
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
 });
 
 const crashes = (['merge', 'squash'] as const).flatMap((method) =>

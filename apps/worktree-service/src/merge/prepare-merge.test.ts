@@ -72,3 +72,28 @@ test('many landings chain', async () => {
     'feat(core): merge three\nfeat(core): merge two\nfeat(core): merge one\nchore: first commit',
   );
 });
+
+test('a new effect makes a new, clean folder', async () => {
+  await using f = await fixture();
+  const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
+  const first = source(await mergeOf(f, 'one', ready.taskCommit, { checkout: true, attempt: 2 }));
+  writeFileSync(join(first, 'made-by-verify'), '');
+  writeFileSync(join(first, 'b.txt'), 'changed by verify');
+  const second = source(await mergeOf(f, 'one', ready.taskCommit, { checkout: true, attempt: 3 }));
+  expect(second).not.toBe(first);
+  expect(existsSync(join(second, 'made-by-verify'))).toBe(false);
+  expect(readFileSync(join(second, 'b.txt'), 'utf8')).toBe('b\n');
+});
+
+test('protected is what landing changes, under the name that the target has given it', async () => {
+  const workflow = Array.from({ length: 20 }, (_, index) => `step ${index}\n`).join('');
+  await using f = await fixture({ files: { 'ci/build.yml': workflow, 'a.txt': 'a\n' } });
+  const ready = await readyTask(f, 'one', { 'ci/build.yml': `${workflow}step of the agent\n`, 'b.txt': 'b\n' });
+  await f.repository.git('mv', 'ci', '.github');
+  await f.repository.git('commit', '-qm', 'rename');
+  const protect = ['.github/**'];
+  const merged = await mergeOf(f, 'one', ready.taskCommit, { attempt: 2, protect });
+  expect(merged).toMatchObject({ status: 'merged-in-store', protectedPaths: ['.github/build.yml'] });
+  expect(await mergeOf(f, 'one', ready.taskCommit, { attempt: 2, protect })).toEqual(merged);
+  expect(await mergeOf(f, 'one', ready.taskCommit, { attempt: 3 })).toMatchObject({ protectedPaths: [] });
+});

@@ -13,6 +13,7 @@ import { openRepository, type Context } from '../context.ts';
 import { nulSeparated, operand } from '../git/git.ts';
 import { coppiceIdentity, formatMessage, gitDate, type Trailers } from '../import/message.ts';
 import { printable } from '../import/path-rules.ts';
+import { protectedAmong } from '../import/protected-paths.ts';
 import { safeName, sandboxPaths } from '../layout.ts';
 import { checkBranchName, commitId } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
@@ -26,7 +27,10 @@ const outputSchema = worktreeOperations.prepareMerge.output;
 export type PreparedMerge = z.infer<typeof outputSchema>;
 type Operation = z.infer<typeof worktreeOperations.prepareMerge.input>;
 export type PrepareMergeInput = Trailers &
-  Pick<Operation, 'repository' | 'targetBranch' | 'taskCommit' | 'method' | 'message' | 'checkout' | 'setup'>;
+  Pick<Operation, 'repository' | 'targetBranch' | 'taskCommit' | 'method' | 'message' | 'checkout' | 'setup'> & {
+    /** Patterns of paths that a person has to approve; default none. */
+    protect?: string[];
+  };
 
 /** The task's commit that a merge commit was made for. */
 export const candidateRef = (taskId: string): string => `refs/coppice/candidate/${taskId}`;
@@ -58,10 +62,24 @@ export async function prepareMerge(
         chmodSync(part, 0o711);
       }
       const { commit, tree } = merged;
+      const protectedPaths = await changedProtected(context, store, {
+        tip,
+        tree,
+        protect: input.protect ?? [],
+        signal,
+      });
       const checkout = isWanted(input.checkout, tree)
         ? await makeCheckout(context, store, { folder, tree, effectId, setup: input.setup, signal })
         : null;
-      const result: PreparedMerge = { status: 'merged-in-store', tip, commit, tree, checkout, node: context.node };
+      const result: PreparedMerge = {
+        status: 'merged-in-store',
+        tip,
+        commit,
+        tree,
+        protectedPaths,
+        checkout,
+        node: context.node,
+      };
       writeFileAtomically(answer, JSON.stringify(result));
       return result;
     },
@@ -71,6 +89,20 @@ export async function prepareMerge(
 
 const isWanted = (checkout: Operation['checkout'], tree: string): boolean =>
   checkout.when === 'always' || (checkout.when === 'tree-differs-from' && checkout.tree !== tree);
+
+/** By the merged result: where the target has renamed a folder, a task's change lands under the new name. */
+async function changedProtected(
+  context: Context,
+  store: Store,
+  parts: { tip: string; tree: string; protect: string[]; signal: AbortSignal | undefined },
+): Promise<string[]> {
+  if (parts.protect.length === 0) return [];
+  const { stdout } = await context.git.run(
+    ['diff-tree', '-r', '-z', '--name-only', '--no-renames', '--no-ext-diff', operand(parts.tip), operand(parts.tree)],
+    { ...store.tasks, signal: parts.signal },
+  );
+  return protectedAmong(nulSeparated(stdout), parts.protect);
+}
 
 type Merged =
   | { status: 'merged'; commit: string; tree: string }

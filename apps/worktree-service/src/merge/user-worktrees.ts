@@ -1,9 +1,10 @@
 /** The checkouts of the user's own repository. Only read here. */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { nulSeparated, type GitOptions } from '../git/git.ts';
 import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
+import { readPlainFile } from '../repository/plain-file.ts';
 
 /** Where a branch is checked out, and why that checkout can't be brought forward now (null: nothing known). */
 export type Checkout = { path: string; hindrance: string | null };
@@ -72,12 +73,8 @@ const gitDirsOf = (origin: LocalOrigin): string[] => {
 /** Branches whose checkout is detached while git works on them. */
 function headOfWork(gitDir: string): string[] {
   return ['rebase-merge/head-name', 'rebase-apply/head-name', 'BISECT_START'].flatMap((file) => {
-    try {
-      const name = readFileSync(join(gitDir, file), 'utf8').trim();
-      return [name, `refs/heads/${name}`];
-    } catch {
-      return [];
-    }
+    const name = readPlainFile(join(gitDir, file))?.trim();
+    return name === undefined ? [] : [name, `refs/heads/${name}`];
   });
 }
 

@@ -1,32 +1,53 @@
 import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CoppiceError } from '@coppice/contracts';
 
 /** How a repository is named: a folder of this machine, or a URL. */
 export type Address = { kind: 'local'; path: string } | { kind: 'remote'; url: string };
 
-const protocols = ['https:', 'http:', 'ssh:', 'git:', 'file:'];
-/** `user@host:path`, git's short form of ssh. The host may not start with a dash, which ssh would take for an option. */
-const shortSsh = /^(?:[\w.-]+@)?[a-zA-Z0-9][\w.-]*:(?!\/\/|:).+$/;
+const remoteProtocols = ['https:', 'http:', 'ssh:', 'git:'];
+/**
+ * `user@host:path`, git's short form of ssh. The host may not start with a dash, which ssh would take for an option; and no `@` follows
+ * it before the first slash: that would be a password.
+ */
+const shortSsh = /^(?:[\w.-]+@)?[a-zA-Z0-9][\w.-]*:(?!\/\/|:)[^/@]*(?:\/.*)?$/;
+const tokenParameters =
+  'private_token|access_token|auth_token|oauth_token|job_token|api_token|token|api_key|apikey|auth|key|password|passwd|secret|sig|signature|x-amz-signature';
+const tokenInQuery = new RegExp(`([?&](?:${tokenParameters})=)[^\\s&#'"]*`, 'gi');
+/** A scheme of bounded length: a text without one is searched in linear time. */
+const userInfo = /([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#\\]*@/gi;
+const control = /\p{Cc}/u;
 
 const refuse = (field: string, expected: string, received: string) =>
   new CoppiceError('invalid-request', `${field}: expected ${expected}, got ${received}`, {
     details: { issues: [{ field, expected, received }] },
   });
 
-/** Throws `invalid-request` for what is neither, and for an address that holds a password. */
+/** Throws `invalid-request` for what is neither, and for an address that holds a password or a token. */
 export function parseAddress(address: string): Address {
   const expected = 'an absolute path, or an https, ssh, git or file URL';
-  const shown = redactText(address.slice(0, 300));
-  if (/\p{Cc}/u.test(address) || address.startsWith('-')) throw refuse('repository', expected, JSON.stringify(shown));
+  // Cut last: a cut could take the @ away that tells where a password ends.
+  const shown = redactText(address.slice(0, 4_000))
+    .replace(/^[^\s/?#]*@/, '***@')
+    .slice(0, 300);
+  if (control.test(address) || address.startsWith('-')) throw refuse('repository', expected, JSON.stringify(shown));
   if (isAbsolute(address)) return { kind: 'local', path: address };
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(address)) {
     const url = URL.canParse(address) ? new URL(address) : undefined;
-    if (url === undefined || !protocols.includes(url.protocol) || url.hostname.startsWith('-')) {
+    if (url?.protocol === 'file:') return { kind: 'local', path: pathOf(url, shown) };
+    if (url === undefined || !remoteProtocols.includes(url.protocol) || url.hostname.startsWith('-')) {
       throw refuse('repository', expected, shown);
     }
     if (url.password !== '') {
       throw refuse('repository', 'an address without a password (use a credential helper of git)', shown);
+    }
+    if (url.username !== '' && url.protocol !== 'ssh:') {
+      const without = 'an address without a user name, which may be a token (use a credential helper of git)';
+      throw refuse('repository', without, shown);
+    }
+    if (redactText(url.search) !== url.search) {
+      throw refuse('repository', 'an address without a token (use a credential helper of git)', shown);
     }
     return { kind: 'remote', url: address };
   }
@@ -34,9 +55,23 @@ export function parseAddress(address: string): Address {
   throw refuse('repository', expected, shown);
 }
 
+/** A `file:` URL is a folder of this machine like any other, with the same checks. */
+function pathOf(url: URL, shown: string): string {
+  const expected = 'a file URL of this machine (file:///path)';
+  if (url.hostname !== '' || url.search !== '' || url.hash !== '') throw refuse('repository', expected, shown);
+  let path = '';
+  try {
+    path = fileURLToPath(url);
+  } catch {
+    // An encoded slash.
+  }
+  if (path === '' || control.test(path)) throw refuse('repository', expected, shown);
+  return path;
+}
+
 /** One repository has one id, however it was named; `canonical` is its canonical address. */
 export const repositoryIdOf = (canonical: string): string =>
   createHash('sha256').update(canonical).digest('hex').slice(0, 20);
 
-/** Takes user names and passwords out of the URLs in a text: a user name may be a token. */
-export const redactText = (text: string): string => text.replace(/\b(https?:\/\/)[^\s/@]+@/gi, '$1***@');
+/** Takes user names, passwords and tokens out of the URLs in a text, of whatever scheme: a user name may be a token. */
+export const redactText = (text: string): string => text.replace(userInfo, '$1***@').replace(tokenInQuery, '$1***');

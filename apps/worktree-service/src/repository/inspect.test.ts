@@ -1,10 +1,9 @@
-import { symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { fixture } from '../test-support/fixture.ts';
+import { fixture, shell } from '../test-support/fixture.ts';
 import { landOf, readyTask } from '../test-support/task.ts';
-import { writeFileSync } from 'node:fs';
 import { diff, inspect } from './inspect.ts';
 
 test('one repository has one id, however it is named', async () => {
@@ -18,6 +17,8 @@ test('one repository has one id, however it is named', async () => {
     join(folder.path, 'link'),
     join(f.repository.path, '.git'),
     join(f.repository.path, '../linked'),
+    `file://${f.repository.path}`,
+    `file://localhost${f.repository.path}/.git`,
   ];
   const answers = await Promise.all(names.map((repository) => inspect(f.context, { repository, baseBranch: 'main' })));
   expect(new Set(answers.map(({ repositoryId }) => repositoryId)).size).toBe(1);
@@ -37,13 +38,17 @@ test('a wrong branch is told with near ones', async () => {
 test('what is no repository is told as such: absent, a plain folder, a folder inside one, our own data', async () => {
   await using f = await fixture({ files: { 'src/a.txt': '' } });
   await using folder = await temporaryFolder('plain');
-  const { tree } = await f.prepared();
+  const { tree, mounts } = await f.prepared();
+  const agentGit = mounts[2]?.source ?? '';
   const wrong: [string, RegExp][] = [
     ['/nonexistent', /no such folder/],
-    [folder.path, /not a git repository/],
-    [join(f.repository.path, 'src'), /inside a repository/],
+    [folder.path, /not a git repository.* \(git says: fatal: not a git repository/],
+    [join(f.repository.path, 'src'), new RegExp(`inside a repository; .*folder, ${f.repository.path}$`)],
     [join(f.repository.path, '.git/refs'), /inside the git directory/],
     [tree, /data folder/],
+    // What an agent made a repository of, whose hooks would run on the host.
+    [`file://${agentGit}`, /data folder/],
+    [`file://${encodeURI(agentGit).replace('agent', '%61gent')}`, /data folder/],
   ];
   for (const [repository, text] of wrong) {
     await expect(inspect(f.context, { repository, baseBranch: 'main' })).rejects.toMatchObject({
@@ -80,4 +85,45 @@ test('a diff is a patch, cut where it is too long', async () => {
   await expect(diff(f.context, { ...input, commit: '--output=/tmp/x', bytesMax: 100 })).rejects.toMatchObject({
     code: 'invalid-request',
   });
+});
+
+test.each([false, true])('a repository without commits is told as such (remote: %s)', async (remote) => {
+  await using f = await fixture({ remote, bare: true });
+  await f.repository.git('update-ref', '-d', 'refs/heads/main');
+  await expect(inspect(f.context, { repository: f.address, baseBranch: 'main' })).rejects.toMatchObject({
+    code: 'branch-not-found',
+    message: expect.stringMatching(/has no commits yet/),
+  });
+});
+
+test('a configuration in pieces: a partial clone is found where the file includes it', async () => {
+  await using f = await fixture();
+  writeFileSync(join(f.repository.path, '.git/more'), '[remote "origin"]\n\tpromisor = true\n');
+  await f.repository.git('config', 'include.path', 'more');
+  await expect(inspect(f.context, { repository: f.address, baseBranch: 'main' })).rejects.toMatchObject({
+    code: 'repository-not-found',
+    message: expect.stringMatching(/partial clone/),
+  });
+});
+
+test("a store can't be entered by other users of the machine; one that was made open is closed", async () => {
+  await using f = await fixture();
+  await f.prepared();
+  const id = readdirSync(join(f.dataFolder, 'repositories'))[0] ?? '';
+  const folder = join(f.dataFolder, 'repositories', id);
+  const root = process.getuid?.() === 0;
+  const expected = root ? { mode: 0o40710, uid: 0, gid: 10_001 } : { mode: 0o40700 };
+  expect(lstatSync(folder)).toMatchObject(expected);
+  chmodSync(folder, 0o755);
+  if (root) chownSync(folder, 0, 0);
+  const prepared = await f.prepared('another');
+  expect(lstatSync(folder)).toMatchObject(expected);
+  if (!root) return;
+  const read = (account: string) =>
+    shell(
+      `exec setpriv --reuid ${account} --regid ${account} --clear-groups git -c safe.directory='*' --git-dir '${folder}/origin.git' cat-file -t ${prepared.baseCommit}`,
+      '/',
+    );
+  expect(await read('10001')).toBe('commit\n');
+  await expect(read('12345')).rejects.toThrow(/Command failed/);
 });

@@ -1,6 +1,6 @@
 /** The user's own repository: what it is, and where its branches stand. Everything here only reads. */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname, join, sep } from 'node:path';
+import { basename, dirname, sep } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { gitLimits, operand, type Account, type Git, type GitOptions } from '../git/git.ts';
 import { parseAddress, redactText, repositoryIdOf } from './address.ts';
@@ -53,7 +53,7 @@ export async function findOrigin(git: Git, address: string, dataFolder: string):
   const folder = existingFolder(parsed.path);
   refuseOwnData(folder, dataFolder);
   const account = accountOf(folder);
-  const { exitCode, stdout } = await git.run(
+  const { exitCode, stdout, stderr } = await git.run(
     [
       'rev-parse',
       '--path-format=absolute',
@@ -68,15 +68,18 @@ export async function findOrigin(git: Git, address: string, dataFolder: string):
   const [commonDir = '', objectFormat = '', bare = '', insideGitDir = '', prefix = ''] = stdout
     .toString('utf8')
     .split('\n');
-  if (exitCode !== 0) throw notFound(parsed.path, 'it is not a git repository, or git may not read it');
-  if (prefix !== '')
-    throw notFound(parsed.path, `it is a folder inside a repository; name the repository's own folder`);
+  if (exitCode !== 0)
+    throw notFound(parsed.path, `it is not a git repository, or git may not read it (git says: ${firstLine(stderr)})`);
+  if (prefix !== '') {
+    const root = `${folder}/`.slice(0, -prefix.length - 1);
+    throw notFound(parsed.path, `it is a folder inside a repository; name the repository's own folder, ${root}`);
+  }
   const gitDir = realpathSync(commonDir);
   if ((bare === 'true' || insideGitDir === 'true') && gitDir !== folder) {
     throw notFound(parsed.path, `it is a folder inside the git directory ${gitDir}`);
   }
   refuseOwnData(gitDir, dataFolder);
-  refusePartialClone(parsed.path, gitDir);
+  await refusePartialClone(git, parsed.path, gitDir);
   const hasOwnName = basename(gitDir) !== '.git';
   return {
     kind: 'local',
@@ -99,13 +102,29 @@ function existingFolder(path: string): string {
   throw notFound(path, 'it is not a folder');
 }
 
-/** What isn't there can't be copied, and fetching it runs commands that the repository names. */
-function refusePartialClone(path: string, gitDir: string): void {
-  const settings = readFileSync(join(gitDir, 'config'), 'utf8');
-  if (/^\s*(promisor|partialclone(filter)?)\s*=/im.test(settings)) {
+/**
+ * What isn't there can't be copied, and fetching it runs commands that the repository names. Git reads the configuration: it follows
+ * what that includes, and where the file is none, it is git that waits, up to its time limit.
+ */
+async function refusePartialClone(git: Git, path: string, gitDir: string): Promise<void> {
+  const pattern = String.raw`^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$`;
+  const partial = await git.test(['config', '--includes', '--get-regexp', pattern], {
+    gitDir,
+    as: 'user',
+    account: accountOf(gitDir),
+  });
+  if (partial) {
     throw notFound(path, 'it is a partial clone, which lacks objects; name the repository that it was cloned from');
   }
 }
+
+/** What git said, in one line that can be shown. */
+const firstLine = (stderr: string): string =>
+  redactText(stderr)
+    .split('\n')
+    .map((line) => line.trim())
+    .find((line) => line !== '')
+    ?.slice(0, 300) ?? 'nothing';
 
 function refuseOwnData(path: string, dataFolder: string): void {
   const own = realpathSync(dataFolder);
@@ -158,8 +177,10 @@ export async function branchState(
   if (origin.kind === 'remote') {
     const refs = await remoteBranches(git, origin, [`refs/heads/${branch}`], signal);
     const tip = refs.get(branch);
-    if (tip === undefined)
-      throw branchNotFound(branch, field, [...(await remoteBranches(git, origin, [], signal)).keys()]);
+    if (tip === undefined) {
+      const names = [...(await remoteBranches(git, origin, [], signal)).keys()];
+      throw branchNotFound(branch, field, names, names.length === 0);
+    }
     return { tip, branchTip: tip, pending: null };
   }
   const branchRef = `refs/heads/${branch}`;
@@ -167,11 +188,11 @@ export async function branchState(
   const branchTip = refs.get(branchRef);
   if (branchTip === undefined) {
     const all = [...(await localRefs(git, origin, ['refs/heads/'], signal)).keys()];
-    throw branchNotFound(
-      branch,
-      field,
-      all.map((ref) => ref.slice('refs/heads/'.length)),
-    );
+    const names = all.map((ref) => ref.slice('refs/heads/'.length));
+    // A detached HEAD may have commits where no branch has.
+    const options = { ...inOrigin(origin), signal };
+    const empty = names.length === 0 && !(await git.test(['rev-parse', '--quiet', '--verify', 'HEAD'], options));
+    throw branchNotFound(branch, field, names, empty);
   }
   const landed = refs.get(landedRef(branch));
   if (landed === undefined || landed === branchTip) return { tip: branchTip, branchTip, pending: null };
@@ -238,7 +259,7 @@ export async function remoteBranches(
   return branches;
 }
 
-function branchNotFound(branch: string, field: string, branches: string[]): CoppiceError {
+function branchNotFound(branch: string, field: string, branches: string[], empty: boolean): CoppiceError {
   const near = branches
     .map((name) => ({ name, distance: editDistance(name, branch) }))
     .toSorted((left, right) => left.distance - right.distance)
@@ -246,7 +267,9 @@ function branchNotFound(branch: string, field: string, branches: string[]): Copp
     .map(({ name }) => name);
   const known =
     near.length === 0
-      ? 'the repository has no branches'
+      ? empty
+        ? 'the repository has no commits yet'
+        : 'the repository has no branches'
       : `it has ${near.join(', ')}${branches.length > near.length ? ' …' : ''}`;
   return new CoppiceError(
     'branch-not-found',

@@ -8,12 +8,15 @@
  * 1. Both appear at once, by a rename: a half-made store is never found.
  * 2. Neither collects garbage: tasks and sandboxes borrow objects.
  * 3. No attribute of a repository changes bytes here: `info/attributes`, which wins over every .gitattributes, turns conversions off.
- * 4. Refs of one ref name move by compare-and-set. What touches worktree metadata or fetches holds the store's lock.
+ * 4. No other user of this machine gets into the folder of both: only the stack's, and where that is root, the sandboxes' group, which can
+ *    pass but not list.
+ * 5. Refs of one ref name move by compare-and-set. What touches worktree metadata or fetches holds the store's lock.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   renameSync,
@@ -68,8 +71,11 @@ export class Store {
   readonly #git: Git;
   readonly #locks: Locks;
   readonly #folder: string;
+  readonly #sandboxGid: number | null;
 
-  constructor(git: Git, locks: Locks, layout: Layout, repositoryId: string) {
+  /** `sandboxGid`: the group that may pass through to origin.git; null where sandboxes run as the stack's own user. */
+  constructor(git: Git, locks: Locks, layout: Layout, repositoryId: string, sandboxGid: number | null) {
+    this.#sandboxGid = sandboxGid;
     this.repositoryId = repositoryId;
     this.#git = git;
     this.#locks = locks;
@@ -93,12 +99,14 @@ export class Store {
   }
 
   async create(objectFormat: string, signal?: AbortSignal): Promise<void> {
-    if (this.exists) return;
+    // One that an earlier version made was open to all.
+    if (this.exists) return this.#close(this.#folder);
     await this.metadata(async () => {
       if (this.exists) return;
       const folder = `${this.#folder}.new-${randomUUID()}`;
-      mkdirSync(folder, { recursive: true, mode: 0o711 });
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
       try {
+        this.#close(folder);
         await this.#initialise(join(folder, 'origin.git'), objectFormat);
         await this.#initialise(join(folder, 'tasks.git'), objectFormat);
         // A shallow origin's history ends for both where it ends for the one.
@@ -109,6 +117,12 @@ export class Store {
         rmSync(folder, { recursive: true, force: true });
       }
     }, signal);
+  }
+
+  /** Other users of this machine must not read what may be a private repository; a sandbox's user may pass, not list. */
+  #close(folder: string): void {
+    if (this.#sandboxGid !== null) chownSync(folder, 0, this.#sandboxGid);
+    chmodSync(folder, this.#sandboxGid === null ? 0o700 : 0o710);
   }
 
   async #initialise(gitDir: string, objectFormat: string): Promise<void> {

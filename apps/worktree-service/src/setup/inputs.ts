@@ -4,9 +4,14 @@ import { openRepository, type Context } from '../context.ts';
 import { checkBranchName } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 
+const inputCharactersShown = 200;
+
 export type ResolveSetupInput = { repository: string; baseBranch: string; inputs: string[] };
 
-/** What a setup of the base branch's present tip would be made from. Throws `branch-not-found`. */
+/**
+ * What a setup of the base branch's present tip would be made from. Throws `branch-not-found`, and `invalid-request` where an input isn't in the
+ * base: a misspelt lock file would otherwise never make a setup anew.
+ */
 export async function resolveSetup(
   context: Context,
   input: ResolveSetupInput,
@@ -15,7 +20,17 @@ export async function resolveSetup(
   await checkBranchName(context.git, input.baseBranch, 'baseBranch');
   const { origin, store } = await openRepository(context, input.repository);
   const { tip } = await store.fetchTip(origin, input.baseBranch, 'baseBranch', signal);
-  return { baseCommit: tip, inputsHash: await hashInputs(context, store, tip, input.inputs, signal) };
+  const objects = await inputObjects(context, store, tip, input.inputs, signal);
+  const absent = [...objects].find(([, object]) => object === null)?.[0];
+  if (absent !== undefined) {
+    const field = 'setup.inputs';
+    const expected = `a file of the base branch ${input.baseBranch}`;
+    const received = absent.slice(0, inputCharactersShown);
+    throw new CoppiceError('invalid-request', `${field}: expected ${expected}, got ${JSON.stringify(received)}`, {
+      details: { issues: [{ field, expected, received }] },
+    });
+  }
+  return { baseCommit: tip, inputsHash: hashOf(objects) };
 }
 
 /** Over the inputs' paths and object ids in a tree (absent ones count as absent); over the whole tree where there are none. */
@@ -26,6 +41,23 @@ export async function hashInputs(
   inputs: string[],
   signal?: AbortSignal,
 ): Promise<string> {
+  return hashOf(await inputObjects(context, store, tree, inputs, signal));
+}
+
+const hashOf = (objects: Map<string, string | null>): string => {
+  const hash = createHash('sha256');
+  for (const entry of objects) hash.update(JSON.stringify(entry));
+  return hash.digest('hex');
+};
+
+/** The inputs' object ids in a tree, sorted by path; null for an absent one. */
+async function inputObjects(
+  context: Context,
+  store: Store,
+  tree: string,
+  inputs: string[],
+  signal?: AbortSignal,
+): Promise<Map<string, string | null>> {
   const paths = inputs.length === 0 ? [''] : [...new Set(inputs)].toSorted();
   const unusable = paths.find((path) => path.includes('\n') || path.includes('\0'));
   if (unusable !== undefined)
@@ -36,10 +68,10 @@ export async function hashInputs(
     signal,
   });
   const objects = stdout.toString('utf8').split('\n');
-  const hash = createHash('sha256');
-  for (const [index, path] of paths.entries()) {
-    const object = objects[index] ?? '';
-    hash.update(JSON.stringify([path, /^[0-9a-f]+$/.test(object) ? object : null]));
-  }
-  return hash.digest('hex');
+  return new Map(
+    paths.map((path, index) => {
+      const object = objects[index] ?? '';
+      return [path, /^[0-9a-f]+$/.test(object) ? object : null];
+    }),
+  );
 }

@@ -1,20 +1,38 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { commit } from '../import/import.ts';
 import { prepareMerge } from '../merge/prepare-merge.ts';
 import { fixture, message, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
+import { digDeep } from '../test-support/plants.ts';
 import { prepare } from '../worktree/prepare.ts';
 import { resolveSetup } from './inputs.ts';
-import { prepareSetup, sealSetup } from './setup.ts';
+import { discardSetup, prepareSetup, sealSetup } from './setup.ts';
 
-const files = { 'package.json': '{}', 'src/a.txt': 'a' };
+const files = { 'package.json': '{}', 'lock.json': '{}', 'src/a.txt': 'a' };
 const setupKey = 'key1';
-const inputs = ['package.json', 'absent.json'];
+const inputs = ['package.json', 'lock.json'];
+const attempt = 1;
 
-async function treeOf(f: Fixture, task = taskId, key = setupKey): Promise<string> {
+async function treeOf(f: Fixture, task = taskId, key = setupKey, number = attempt): Promise<string> {
   const { baseCommit } = await resolveSetup(f.context, { repository: f.address, baseBranch: 'main', inputs });
-  const prepared = await prepareSetup(f.context, { taskId: task, repository: f.address, baseCommit, setupKey: key });
+  const prepared = await prepareSetup(f.context, {
+    taskId: task,
+    repository: f.address,
+    baseCommit,
+    setupKey: key,
+    attempt: number,
+  });
   if (prepared.status !== 'prepared') throw new Error(prepared.status);
   return prepared.mounts[0]?.source ?? '';
 }
@@ -31,7 +49,7 @@ function install(tree: string): void {
 
 async function sealed(f: Fixture): Promise<void> {
   install(await treeOf(f));
-  expect(await sealSetup(f.context, { taskId, setupKey })).toEqual({ files: 4 });
+  expect(await sealSetup(f.context, { taskId, setupKey, attempt })).toEqual({ files: 4 });
 }
 
 const workTree = async (f: Fixture, task = taskId) => {
@@ -54,7 +72,7 @@ test('what setup left is copied into the worktree, and is not the work of the ta
   expect(readFileSync(join(tree, 'package.json'), 'utf8')).toBe('{}');
   expect(lstatSync(join(tree, 'node_modules')).uid).toBe(lstatSync(tree).uid);
   const input = { taskId, runId, message: message(), protect: [] };
-  expect(await commit(f.context, { ...input, effectId: 'one' })).toEqual({ status: 'no-changes' });
+  expect(await commit(f.context, { ...input, effectId: 'one' })).toEqual({ status: 'no-changes', ignored: 0 });
   write(tree, 'src/generated/b.txt', 'changed by the task');
   write(tree, 'src/a.txt', 'changed');
   expect(await commit(f.context, { ...input, effectId: 'two' })).toMatchObject({
@@ -71,13 +89,15 @@ test('the first seal wins, a repeat finds it, and each task has an attempt of it
   write(two, 'result.txt', 'of two');
   write(two, 'more.txt', 'x');
   const seals = await Promise.all([
-    sealSetup(f.context, { taskId: 'one', setupKey }),
-    sealSetup(f.context, { taskId: 'one', setupKey }),
+    sealSetup(f.context, { taskId: 'one', setupKey, attempt }),
+    sealSetup(f.context, { taskId: 'one', setupKey, attempt }),
   ]);
   expect(seals).toEqual([{ files: 1 }, { files: 1 }]);
-  expect(await sealSetup(f.context, { taskId: 'two', setupKey })).toEqual({ files: 1 });
+  expect(await sealSetup(f.context, { taskId: 'two', setupKey, attempt })).toEqual({ files: 1 });
   const { baseCommit } = await resolveSetup(f.context, { repository: f.address, baseBranch: 'main', inputs });
-  expect(await prepareSetup(f.context, { taskId: 'three', repository: f.address, baseCommit, setupKey })).toEqual({
+  expect(
+    await prepareSetup(f.context, { taskId: 'three', repository: f.address, baseCommit, setupKey, attempt }),
+  ).toEqual({
     status: 'sealed',
   });
   expect(readFileSync(join(await workTree(f), 'result.txt'), 'utf8')).toBe('of one');
@@ -86,8 +106,10 @@ test('the first seal wins, a repeat finds it, and each task has an attempt of it
 test('a setup that leaves nothing is one too, a setup that was never prepared is none', async () => {
   await using f = await fixture({ files });
   await treeOf(f);
-  expect(await sealSetup(f.context, { taskId, setupKey })).toEqual({ files: 0 });
-  await expect(sealSetup(f.context, { taskId, setupKey: 'other' })).rejects.toMatchObject({ code: 'not-found' });
+  expect(await sealSetup(f.context, { taskId, setupKey, attempt })).toEqual({ files: 0 });
+  await expect(sealSetup(f.context, { taskId, setupKey: 'other', attempt })).rejects.toMatchObject({
+    code: 'not-found',
+  });
 });
 
 test('links of the tree are neither followed nor overwritten', async () => {
@@ -95,7 +117,7 @@ test('links of the tree are neither followed nor overwritten', async () => {
   const tree = await treeOf(f);
   write(tree, 'linked/secret.txt', 'of setup');
   write(tree, 'file.txt', 'of setup');
-  await sealSetup(f.context, { taskId, setupKey });
+  await sealSetup(f.context, { taskId, setupKey, attempt });
   await f.repository.git('rm', '-q', '--cached', 'src/a.txt');
   symlinkSync('src', join(f.repository.path, 'linked'));
   symlinkSync('package.json', join(f.repository.path, 'file.txt'));
@@ -112,9 +134,12 @@ test("a merged tree gets what setup left, unless setup's inputs differ in it", a
   const { inputsHash } = await resolveSetup(f.context, { repository: f.address, baseBranch: 'main', inputs });
   await sealed(f);
   const setup = { setupKey, inputs, inputsHash };
-  const merge = async (task: string, changes: Record<string, string>) => {
+  const merge = async (task: string, changes: Record<string, string | null>) => {
     const tree = await workTree(f, task);
-    for (const [path, content] of Object.entries(changes)) write(tree, path, content);
+    for (const [path, content] of Object.entries(changes)) {
+      if (content === null) rmSync(join(tree, path));
+      else write(tree, path, content);
+    }
     const made = await commit(f.context, {
       taskId: task,
       runId,
@@ -141,7 +166,7 @@ test("a merged tree gets what setup left, unless setup's inputs differ in it", a
   expect(same.current).toBe(true);
   expect(readFileSync(join(same.tree, 'src/a.txt'), 'utf8')).toBe('changed');
   expect(existsSync(join(same.tree, 'node_modules/x/index.js'))).toBe(true);
-  for (const changes of [{ 'package.json': '{"x": 1}' }, { 'absent.json': 'now there' }]) {
+  for (const changes of [{ 'package.json': '{"x": 1}' }, { 'lock.json': null }]) {
     const differs = await merge(`differs${Object.keys(changes)[0]?.length}`, changes);
     expect(differs.current).toBe(false);
     expect(existsSync(join(differs.tree, 'node_modules'))).toBe(false);
@@ -159,4 +184,48 @@ test('the hash is of the inputs alone, and of the whole tree where there are non
   expect(await hash([])).not.toBe(before[1]);
   await f.repository.commit('input', { 'package.json': '{"b": 1}' });
   expect(await hash(inputs)).not.toBe(before[0]);
+});
+
+test('a new attempt never gets the tree of an old one, and what failed is removed on request', async () => {
+  await using f = await fixture({ files });
+  const first = await treeOf(f);
+  write(first, 'half-done.txt', 'x');
+  const second = await treeOf(f, taskId, setupKey, 2);
+  expect(existsSync(join(second, 'half-done.txt'))).toBe(false);
+  for (let times = 0; times < 2; times++)
+    expect(await discardSetup(f.context, { taskId, setupKey, attempt })).toEqual({});
+  expect(existsSync(first)).toBe(false);
+  await expect(sealSetup(f.context, { taskId, setupKey, attempt })).rejects.toMatchObject({ code: 'not-found' });
+  write(second, 'done.txt', 'x');
+  expect(await sealSetup(f.context, { taskId, setupKey, attempt: 2 })).toEqual({ files: 1 });
+  expect(readdirSync(join(f.context.layout.setup(setupKey), 'attempts'))).toEqual([]);
+  expect(await discardSetup(f.context, { taskId, setupKey, attempt: 2 })).toEqual({});
+  expect(readFileSync(join(await workTree(f), 'done.txt'), 'utf8')).toBe('x');
+});
+
+test('an input that is not in the base is refused by name', async () => {
+  await using f = await fixture({ files });
+  await expect(
+    resolveSetup(f.context, { repository: f.address, baseBranch: 'main', inputs: ['package.json', 'lokc.json'] }),
+  ).rejects.toMatchObject({
+    code: 'invalid-request',
+    message: expect.stringContaining('lokc.json'),
+    details: { issues: [{ field: 'setup.inputs', expected: 'a file of the base branch main', received: 'lokc.json' }] },
+  });
+});
+
+test('folders too deep to be copied are refused before anything is moved', async () => {
+  await using f = await fixture({ files });
+  const tree = await treeOf(f);
+  write(tree, 'aaa/first.txt', 'x');
+  await digDeep(tree, 60, 200);
+  await expect(sealSetup(f.context, { taskId, setupKey, attempt })).rejects.toMatchObject({
+    code: 'limit-exceeded',
+    retryable: false,
+    message: expect.stringContaining('its path is longer than 3000 bytes'),
+  });
+  expect(existsSync(join(tree, 'aaa/first.txt'))).toBe(true);
+  await discardSetup(f.context, { taskId, setupKey, attempt });
+  await f.context.trash.settle();
+  expect(readdirSync(f.context.layout.trash)).toEqual([]);
 });

@@ -3,32 +3,42 @@
  *
  * Invariants:
  * 1. A sealed result is complete (it appears by a rename), is mounted nowhere, and never changes.
- * 2. The first attempt that is sealed wins; others are thrown away. Each task has an attempt of its own.
+ * 2. The first attempt that is sealed wins; others are thrown away. Each try of each task has a folder of its own: what a failed or
+ *    half-done command left is never built upon.
+ * 3. What can't be kept is refused before anything of it is moved.
  */
-import { chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { CoppiceError, type Mount } from '@coppice/contracts';
 import { z } from 'zod';
 import { openRepository, storeOf, type Context } from '../context.ts';
-import { byteString, bytesOf, handOver } from '../folders.ts';
+import { handOver } from '../folders.ts';
 import { safeName, sandboxPaths } from '../layout.ts';
 import { commitId } from '../repository/origin.ts';
 import { checkOut, listTree, sealedFolder } from '../worktree/checkout.ts';
 import { writeFileAtomically } from '../worktree/snapshot.ts';
+import { requireKeepable } from './keepable.ts';
+import { moveUntracked } from './move-untracked.ts';
 
 const attemptSchema = z.object({ repositoryId: z.string(), baseCommit: z.string() });
 const sealSchema = z.object({ files: z.int() });
 
-export type PrepareSetupInput = { taskId: string; repository: string; baseCommit: string; setupKey: string };
+/** `attempt` counts a task's tries. */
+export type SetupAttempt = { taskId: string; setupKey: string; attempt: number };
+export type PrepareSetupInput = SetupAttempt & { repository: string; baseCommit: string };
 export type PreparedSetup = { status: 'sealed' } | { status: 'prepared'; mounts: Mount[]; node: string };
 
-function attemptFolders(context: Context, setupKey: string, taskId: string) {
-  const folder = join(context.layout.setup(setupKey), 'attempts', safeName(taskId, 'taskId'));
+function attemptFolders(context: Context, { taskId, setupKey, attempt }: SetupAttempt) {
+  const number = safeName(String(attempt), 'attempt');
+  const folder = join(context.layout.setup(setupKey), 'attempts', safeName(taskId, 'taskId'), number);
   return { folder, tree: join(folder, 'tree'), record: join(folder, 'record.json'), result: join(folder, 'result') };
 }
 
 const withSetup = <T>(context: Context, setupKey: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
   context.locks.hold(`setup-${safeName(setupKey, 'setupKey')}`, work, { signal });
+
+const withAttempt = <T>(context: Context, input: SetupAttempt, work: () => Promise<T>, signal?: AbortSignal) =>
+  context.locks.hold(`setup-${input.setupKey}-${input.taskId}-${input.attempt}`, work, { signal });
 
 /** A checkout of the base, on which the setup command is run. */
 export async function prepareSetup(
@@ -41,9 +51,10 @@ export async function prepareSetup(
   const { store } = await openRepository(context, input.repository);
   if (!store.exists || !(await store.has(baseCommit, signal)))
     throw new CoppiceError('not-found', `the commit ${baseCommit} is not in the stores of this repository`);
-  const attempt = attemptFolders(context, input.setupKey, input.taskId);
-  return context.locks.hold(
-    `setup-${input.setupKey}-${input.taskId}`,
+  const attempt = attemptFolders(context, input);
+  return withAttempt(
+    context,
+    input,
     async () => {
       if (!existsSync(attempt.record)) {
         context.trash.take(attempt.folder);
@@ -61,14 +72,17 @@ export async function prepareSetup(
       const mounts = [{ source: attempt.tree, target: sandboxPaths.workspace, readOnly: false }];
       return { status: 'prepared' as const, mounts, node: context.node };
     },
-    { signal },
+    signal,
   );
 }
 
-/** Keeps what isn't in the base tree. The caller's duty: the setup's sandbox is gone. Throws `not-found` where nothing was prepared. */
+/**
+ * Keeps what isn't in the base tree. The caller's duty: the setup's sandbox is gone. Throws `not-found` where nothing was prepared, `limit-exceeded`
+ * where folders are nested too deep to be copied.
+ */
 export async function sealSetup(
   context: Context,
-  input: { taskId: string; setupKey: string },
+  input: SetupAttempt,
   signal?: AbortSignal,
 ): Promise<{ files: number }> {
   return withSetup(
@@ -77,55 +91,39 @@ export async function sealSetup(
     async () => {
       const sealed = sealedFolder(context, input.setupKey);
       const seal = join(context.layout.setup(input.setupKey), 'sealed.json');
-      const attempt = attemptFolders(context, input.setupKey, input.taskId);
+      const attempt = attemptFolders(context, input);
       if (!existsSync(sealed)) {
         if (!existsSync(attempt.record))
           throw new CoppiceError('not-found', `setup ${input.setupKey} was not prepared by this task`);
         const record = attemptSchema.parse(JSON.parse(readFileSync(attempt.record, 'utf8')));
         const tracked = await listTree(context, storeOf(context, record.repositoryId), record.baseCommit, signal);
-        moveUntracked(context, attempt.tree, attempt.result, new Set(tracked.keys()));
+        await requireKeepable(attempt.tree, signal);
+        moveUntracked(context.sandboxOwner, attempt.tree, attempt.result, new Set(tracked.keys()));
         let files = 0;
         await handOver(attempt.result, null, { onFile: () => files++ });
         writeFileAtomically(seal, JSON.stringify({ files }));
         renameSync(attempt.result, sealed);
       }
-      context.trash.take(attempt.folder);
+      takeAttempt(context, attempt.folder);
       return sealSchema.parse(JSON.parse(readFileSync(seal, 'utf8')));
     },
     signal,
   );
 }
 
-/** Whole folders are moved at once; only those with tracked files in them are looked into. No link is followed. */
-function moveUntracked(context: Context, tree: string, result: string, tracked: Set<string>): void {
-  const trackedFolders = new Set<string>(['']);
-  for (const path of tracked)
-    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1))
-      trackedFolders.add(path.slice(0, end));
-  const [from, to] = [byteString(tree), byteString(result)];
-  const makeFolder = (folder: string) => {
-    const path = bytesOf(folder === '' ? to : `${to}/${folder}`);
-    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
-    mkdirSync(path, { recursive: true, mode: 0o755 });
-    if (context.sandboxOwner !== null) chownSync(path, context.sandboxOwner.uid, context.sandboxOwner.gid);
-  };
-  const visit = (folder: string) => {
-    for (const entry of readdirSync(bytesOf(folder === '' ? from : `${from}/${folder}`), {
-      encoding: 'buffer',
-      withFileTypes: true,
-    })) {
-      const name = entry.name.toString('latin1');
-      const path = folder === '' ? name : `${folder}/${name}`;
-      if (path === '.git' || tracked.has(path)) continue;
-      if (trackedFolders.has(path)) {
-        if (entry.isDirectory()) visit(path);
-        continue;
-      }
-      makeFolder('');
-      for (let end = path.indexOf('/'); end > 0; end = path.indexOf('/', end + 1)) makeFolder(path.slice(0, end));
-      renameSync(bytesOf(`${from}/${path}`), bytesOf(`${to}/${path}`));
-    }
-  };
-  makeFolder('');
-  visit('');
+/** Removes the folder of an attempt that failed. Absent: nothing happens. The caller's duty: its sandbox is gone. */
+export async function discardSetup(context: Context, input: SetupAttempt, signal?: AbortSignal): Promise<{}> {
+  const { folder } = attemptFolders(context, input);
+  const take = async () => takeAttempt(context, folder);
+  await withSetup(context, input.setupKey, () => withAttempt(context, input, take, signal), signal);
+  return {};
+}
+
+function takeAttempt(context: Context, folder: string): void {
+  context.trash.take(folder);
+  try {
+    rmdirSync(dirname(folder));
+  } catch {
+    // The task has other attempts, or none.
+  }
 }

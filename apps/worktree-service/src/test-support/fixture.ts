@@ -11,6 +11,7 @@ import { commit } from '../import/import.ts';
 import type { ImportLimits } from '../import/limits.ts';
 import { openContext } from '../open.ts';
 import { prepare, type Prepared } from '../worktree/prepare.ts';
+import { httpRemote } from './http-remote.ts';
 
 const run = promisify(execFile);
 
@@ -51,7 +52,8 @@ export async function fixture(
   chmodSync(folder.path, 0o711);
   const repository = await temporaryRepository(settings.remote === true ? { ...settings, bare: true } : settings);
   const derived = await settings.derive?.(repository.path, folder.path);
-  const address = derived ?? (settings.remote === true ? `file://${repository.path}` : repository.path);
+  const server = settings.remote === true ? await httpRemote(repository.path) : undefined;
+  const address = derived ?? server?.url ?? repository.path;
   const context = await openContext({
     dataFolder: join(folder.path, 'data'),
     node: 'node1',
@@ -84,6 +86,7 @@ export async function fixture(
     },
     async [Symbol.asyncDispose]() {
       await context.trash.settle();
+      await server?.[Symbol.asyncDispose]();
       await repository.remove();
       await folder.remove();
     },

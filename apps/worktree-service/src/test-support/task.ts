@@ -32,7 +32,7 @@ export const mergeOf = (
   f: Fixture,
   taskId: string,
   taskCommit: string,
-  options: { method?: Method; repository?: string; checkout?: boolean; attempt?: number } = {},
+  options: { method?: Method; repository?: string; checkout?: boolean; attempt?: number; protect?: string[] } = {},
 ): Promise<PreparedMerge> =>
   prepareMerge(f.context, {
     taskId,
@@ -43,6 +43,7 @@ export const mergeOf = (
     taskCommit,
     method: options.method ?? 'merge',
     message: message(`merge ${taskId}`),
+    protect: options.protect ?? [],
     checkout: { when: options.checkout === true ? 'always' : 'never' },
     setup: null,
   });

@@ -1,12 +1,26 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openContext } from '../open.ts';
-import { date, fixture, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
+import { date, fixture, message, runId, shell, taskId, write, type Fixture } from '../test-support/fixture.ts';
 import { landOf, readyTask } from '../test-support/task.ts';
+import { asUser, digDeep } from '../test-support/plants.ts';
+import { removeTree } from '@coppice/service';
+import { temporaryFolder } from '@coppice/testing';
 import { pushBranch } from '../merge/push-branch.ts';
-import { checkpoint } from '../import/import.ts';
+import { checkpoint, commit } from '../import/import.ts';
+import { keepFolder } from './kept-folder.ts';
+import { prepare } from './prepare.ts';
 import { remove } from './remove.ts';
 
 const removeInput = (f: Fixture, task = taskId, keepBranch = false) => ({
@@ -154,4 +168,105 @@ test('a repository that is gone does not hold removal up', async () => {
   expect(await removed(f)).toEqual({ rescue: null });
   expect(existsSync(tree)).toBe(false);
   expect(await removed(f)).toEqual({ rescue: null });
+});
+
+test('a kept folder gets the next free number, and holds no repository that would run what an agent wrote', async () => {
+  await using f = await fixture();
+  const rescue = join(f.dataFolder, 'rescue');
+  for (const number of [2, 3]) mkdirSync(join(rescue, `${taskId}.${number}`), { recursive: true });
+  const { tree } = await f.prepared();
+  symlinkSync('/etc/passwd', join(tree, 'link'));
+  const mark = join(f.dataFolder, '../ran');
+  await shell(
+    `mkdir -p a/nested && cd a/nested && git init -q . && git config core.fsmonitor 'touch ${mark}; false' && cp -r .git ../bare && git config --file ../bare/config core.bare true`,
+    tree,
+  );
+  await shell('git status', join(tree, 'a/nested'));
+  expect(existsSync(mark)).toBe(true);
+  rmSync(mark);
+  expect(await removed(f)).toEqual({ rescue: join(rescue, `${taskId}.1`) });
+  const kept = join(rescue, `${taskId}.1`);
+  expect(existsSync(join(kept, '.git'))).toBe(false);
+  expect(existsSync(join(kept, 'a/nested/.git.disabled/config'))).toBe(true);
+  for (const folder of ['.', 'a/nested', 'a/bare']) await shell('git status', join(kept, folder)).catch(() => {});
+  expect(existsSync(mark)).toBe(false);
+  await f.prepared();
+  symlinkSync('/etc/passwd', join(tree, 'link'));
+  expect(await removed(f)).toEqual({ rescue: join(rescue, `${taskId}.4`) });
+});
+
+test.each([
+  [60, 200, 'its path is longer than 4000 bytes'],
+  [120, 40, 'folders are nested deeper than 100'],
+])(
+  '%d folders of %d characters in each other: refused by rule, kept, repositories in the depth too',
+  async (levels, length, reason) => {
+    await using f = await fixture();
+    const { tree } = await f.prepared();
+    await digDeep(tree, levels, length);
+    await expect(f.committed()).rejects.toMatchObject({
+      code: 'import-refused',
+      retryable: false,
+      message: expect.stringContaining(reason),
+    });
+    await shell(
+      `perl -e 'my $name = "d" x ${length}; for (1..${levels}) { chdir $name or die } mkdir ".git" or die; open(F, ">", ".git/config") or die'`,
+      tree,
+    );
+    const { rescue } = await removed(f);
+    expect(rescue).toBe(join(f.dataFolder, 'rescue', `${taskId}.1`));
+    const listed = await shell('find . -name ".git*"', rescue ?? '');
+    expect(listed.split('\n').filter((line) => line.endsWith('.git'))).toEqual([]);
+    expect(listed.split('\n').filter((line) => line.endsWith('.git.disabled'))).toHaveLength(2);
+    await removeTree(rescue ?? '');
+  },
+);
+
+test('a worktree whose folders are read-only is kept, also where the stack is not root', async () => {
+  await using f = await fixture();
+  await using folder = await temporaryFolder('kept');
+  const tree = join(folder.path, 'tree');
+  await asUser(folder.path, async () => {
+    mkdirSync(join(tree, 'sub/.git'), { recursive: true });
+    writeFileSync(join(tree, 'sub/.git/config'), 'x');
+    for (const path of ['sub', '.']) chmodSync(join(tree, path), 0o555);
+    const layout = Object.assign(Object.create(f.context.layout) as typeof f.context.layout, {});
+    Object.defineProperty(layout, 'rescue', { value: join(folder.path, 'rescue') });
+    const kept = await keepFolder({ ...f.context, layout }, taskId, tree);
+    expect(readFileSync(join(kept, 'sub/.git.disabled/config'), 'utf8')).toBe('x');
+  });
+});
+
+test('a removal frees a full disk', async (context) => {
+  if (process.getuid?.() !== 0 || process.platform !== 'linux')
+    return context.skip('only root of a Linux can mount a small disk');
+  await using f = await fixture();
+  await using disk = await temporaryFolder('disk');
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m,mode=711', 'coppice-test', disk.path]);
+  try {
+    const small = await openContext({ dataFolder: join(disk.path, 'data'), node: 'node1' });
+    const trees: string[] = [];
+    for (const task of ['one', 'two']) {
+      const input = { taskId: task, repository: f.address, baseBranch: 'main', slug: 'slug', setupKey: null };
+      trees.push((await prepare(small, input)).mounts[0]?.source ?? '');
+    }
+    const [one = '', two = ''] = trees;
+    write(two, 'work.txt', 'not committed');
+    write(one, '.gitignore', 'filler\n');
+    await commit(small, { taskId: 'one', runId, effectId: 'commit', message: message(), protect: [] });
+    execFileSync('sh', ['-c', 'head -c 10000000 /dev/zero > filler 2>/dev/null || true'], { cwd: one });
+    expect(() => writeFileSync(join(disk.path, 'more'), 'x')).toThrow('ENOSPC');
+    // Uncommitted work of another task is kept by a rename.
+    const kept = await remove(small, removeInput(f, 'two'));
+    expect(readFileSync(join(kept.rescue ?? '', 'work.txt'), 'utf8')).toBe('not committed');
+    // The commit of this one must be kept under a ref, for which its own folder makes room.
+    expect(await remove(small, removeInput(f, 'one'))).toMatchObject({
+      rescue: expect.stringContaining('refs/coppice/rescue/one/1'),
+    });
+    await small.trash.settle();
+    writeFileSync(join(disk.path, 'more'), Buffer.alloc(1_000_000));
+    expect(readdirSync(small.layout.locks)).toEqual([]);
+  } finally {
+    execFileSync('umount', [disk.path]);
+  }
 });

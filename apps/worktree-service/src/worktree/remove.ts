@@ -4,17 +4,21 @@
  * Invariants:
  * 1. Work that is nowhere else is kept before anything is removed: under `refs/coppice/rescue/<taskId>/<n>` of tasks.git, or, where it
  *    can't be imported, as a folder.
- * 2. Each step can be repeated: a crash between two of them loses nothing, and the repeat ends the removal.
+ * 2. What is of no worth (folders to verify in, setup attempts) goes first, and is gone before anything is kept where the disk is full: a
+ *    removal must be able to free it.
+ * 3. Each step can be repeated: a crash between two of them loses nothing, and the repeat ends the removal.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { openRepository, storeOf, type Context } from '../context.ts';
+import { isDiskFull } from '../full-disk.ts';
 import { checkpointRef, importTree } from '../import/import.ts';
 import { formatMessage } from '../import/message.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
 import { isKeptElsewhere, keepUnderRescue } from '../rescue.ts';
+import { keepFolder } from './kept-folder.ts';
 import { readTaskRecord, taskFolders, withTask, worktreeMetadata, type TaskRecord } from './task-record.ts';
 
 export type RemoveInput = {
@@ -42,6 +46,8 @@ export async function remove(
       const record = readTaskRecord(context, taskId);
       const store =
         record === undefined ? await storeOfAddress(context, input.repository) : storeOf(context, record.repositoryId);
+      context.trash.take(context.layout.checkoutsOf(taskId));
+      removeSetupAttempts(context, taskId);
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
         rescue = await keepUncommitted(context, store, record, input, signal);
@@ -49,13 +55,16 @@ export async function remove(
       if (store !== undefined && store.exists && existsSync(folders.tree)) await dropCheckpoint(store, taskId, signal);
       context.reached('rescued');
       context.trash.take(folders.folder);
-      context.trash.take(context.layout.checkoutsOf(taskId));
-      removeSetupAttempts(context, taskId);
       context.reached('worktree-removed');
       if (store !== undefined && store.exists) {
         const metadata = worktreeMetadata(store.tasksGit, folders.tree);
         await store.metadata(async () => rmSync(metadata, { recursive: true, force: true }), signal);
-        const kept = await removeBranches(context, store, taskId, input.keepBranch, signal);
+        const branches = () => removeBranches(context, store, taskId, input.keepBranch, signal);
+        const kept = await branches().catch(async (error: unknown) => {
+          if (!isDiskFull(error)) throw error;
+          await context.trash.settle();
+          return branches();
+        });
         rescue ??= kept;
       }
       return { rescue };
@@ -105,13 +114,15 @@ async function keepUncommitted(
       date: input.date,
       signal,
     });
-    if (made === undefined) return null;
+    if (made.commit === null) return null;
     const ref = await keepUnderRescue(store, taskId, made.commit, signal);
     await store.updateRefs([`delete ${made.ref} ${made.commit}`], signal);
     return fetchable(store, ref);
   } catch (error) {
-    if (!(error instanceof CoppiceError) || (error.code !== 'import-refused' && error.code !== 'limit-exceeded'))
-      throw error;
+    const isRefused =
+      error instanceof CoppiceError && (error.code === 'import-refused' || error.code === 'limit-exceeded');
+    // A commit takes space; a rename takes none.
+    if (!isRefused && !isDiskFull(error)) throw error;
     return keepFolder(context, taskId, tree);
   }
 }
@@ -124,14 +135,6 @@ async function dropCheckpoint(store: Store, taskId: string, signal?: AbortSignal
 }
 
 const fetchable = (store: Store, ref: string): string => `${store.tasksGit} ${ref}`;
-
-function keepFolder(context: Context, taskId: string, tree: string): string {
-  mkdirSync(context.layout.rescue, { recursive: true, mode: 0o700 });
-  const number = readdirSync(context.layout.rescue).filter((name) => name.startsWith(`${taskId}.`)).length + 1;
-  const folder = join(context.layout.rescue, `${taskId}.${number}`);
-  renameSync(tree, folder);
-  return folder;
-}
 
 /** Deletes the task's branches, or keeps them on request; a tip that is merged nowhere is kept under a rescue ref. */
 async function removeBranches(

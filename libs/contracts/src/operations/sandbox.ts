@@ -91,11 +91,14 @@ export const sandboxOperations = {
     input: z.object({ owner: ownerSchema, sandboxId: z.string(), command: commandSchema }),
     output: commandResultSchema,
   }),
-  /** One command in a fresh sandbox of its own, removed afterwards. */
+  /**
+   * One command in a fresh sandbox of its own, removed afterwards. What it did to its mounts before its owner was lost is there, so whoever
+   * ordered it prepares fresh ones before it orders it anew.
+   */
   run: operation({
     service,
     name: 'run',
-    repeat: { kind: 'claimed', lostOwner: 'rerun' },
+    repeat: { kind: 'claimed', lostOwner: 'unknown' },
     timeLimitMs: 24 * hour,
     input: z.object({ specification: sandboxSpecificationSchema, command: commandSchema }),
     output: commandResultSchema,

@@ -23,6 +23,8 @@ export type CommitMessage = z.infer<typeof commitMessageSchema>;
 const repository = z.string();
 /** The sealed result of a setup, to be copied into the new folder; null for none. */
 const setupKey = z.string().nullable();
+/** Counts a task's tries of one setup. */
+const attempt = z.int();
 
 const service = 'worktree-service';
 const idempotent = { kind: 'idempotent' } as const;
@@ -59,7 +61,11 @@ export const worktreeOperations = {
     timeLimitMs: 10 * minute,
     input: z.object({ owner: ownerSchema, repository, message: commitMessageSchema, protect: z.array(z.string()) }),
     output: z.discriminatedUnion('status', [
-      z.object({ status: z.literal('no-changes') }),
+      z.object({
+        status: z.literal('no-changes'),
+        /** New files that were left out because ignore rules name them, counted up to a bound. */
+        ignored: z.int().nonnegative().default(0),
+      }),
       z.object({
         status: z.literal('committed'),
         commit: z.string(),
@@ -101,6 +107,8 @@ export const worktreeOperations = {
       taskCommit: z.string(),
       method: mergeMethodSchema,
       message: commitMessageSchema,
+      /** Patterns of paths that a person has to approve. Without a slash, a pattern matches at any depth. */
+      protect: z.array(z.string()).default([]),
       /** No folder where nothing is to be verified, or where this very tree has been. */
       checkout: z.discriminatedUnion('when', [
         z.object({ when: z.literal('always') }),
@@ -116,6 +124,8 @@ export const worktreeOperations = {
         tip: z.string(),
         commit: z.string(),
         tree: z.string(),
+        /** Paths that differ between the tip and the merged tree and that `protect` matches, at most 50 of them. */
+        protectedPaths: z.array(z.string()).default([]),
         /** Null where no checkout was asked for. Removed with the task. */
         checkout: z
           .object({
@@ -181,7 +191,7 @@ export const worktreeOperations = {
     /** What to give to `git fetch` to get the unmerged work that was kept (`<store> <ref>`), or a folder; null where there was none. */
     output: z.object({ rescue: z.string().nullable() }),
   }),
-  /** What a setup of the base branch's present tip would be made from. */
+  /** What a setup of the base branch's present tip would be made from. An input that isn't there is an `invalid-request`. */
   resolveSetup: operation({
     service,
     name: 'resolve-setup',
@@ -190,17 +200,17 @@ export const worktreeOperations = {
     input: z.object({ owner: ownerSchema, repository, baseBranch: z.string(), inputs: z.array(z.string()) }),
     output: z.object({
       baseCommit: z.string(),
-      /** Over paths and blob ids of the inputs in the base's tree (absent ones count as absent); of the whole tree where there are none. */
+      /** Over paths and object ids of the inputs in the base's tree; of the whole tree where there are no inputs. */
       inputsHash: z.string(),
     }),
   }),
-  /** A checkout of the base, on which the setup command runs. */
+  /** A checkout of the base, on which the setup command runs; a new one for each attempt of a task. */
   prepareSetup: operation({
     service,
     name: 'prepare-setup',
     repeat: idempotent,
     timeLimitMs: 10 * minute,
-    input: z.object({ owner: ownerSchema, repository, baseCommit: z.string(), setupKey: z.string() }),
+    input: z.object({ owner: ownerSchema, repository, baseCommit: z.string(), setupKey: z.string(), attempt }),
     output: z.discriminatedUnion('status', [
       z.object({ status: z.literal('sealed') }),
       z.object({ status: z.literal('prepared'), mounts: z.array(mountSchema), node: z.string() }),
@@ -212,8 +222,17 @@ export const worktreeOperations = {
     name: 'seal-setup',
     repeat: idempotent,
     timeLimitMs: 10 * minute,
-    input: z.object({ owner: ownerSchema, repository, setupKey: z.string() }),
+    input: z.object({ owner: ownerSchema, repository, setupKey: z.string(), attempt }),
     output: z.object({ files: z.int() }),
+  }),
+  /** Remove a failed attempt's folder. Its sandbox must be gone. */
+  discardSetup: operation({
+    service,
+    name: 'discard-setup',
+    repeat: idempotent,
+    timeLimitMs: 10 * minute,
+    input: z.object({ owner: ownerSchema, repository, setupKey: z.string(), attempt }),
+    output: z.object({}),
   }),
 } as const;
 

@@ -3,6 +3,11 @@ import * as orders from './task-orders.ts';
 import { taskSetup } from './task-setup.ts';
 import { cancelAfterStep, orFail } from './transitions.ts';
 
+const nothingChanged = (ignored: number): string =>
+  ignored === 0
+    ? 'the agent changed nothing'
+    : `the agent changed nothing but ${ignored} new file${ignored === 1 ? '' : 's'} that ignore rules leave out`;
+
 /** What the agent left becomes one commit. */
 export const committing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'committing' } },
@@ -31,7 +36,13 @@ export const committing = taskSetup.createStateConfig({
           {
             guard: ({ event }) => event.output.status === 'no-changes',
             target: '#task.cleaning',
-            actions: { type: 'decide', params: { end: 'no-changes', reason: 'the agent changed nothing' } },
+            actions: {
+              type: 'decide',
+              params: ({ event }) => ({
+                end: 'no-changes',
+                reason: nothingChanged(event.output.status === 'no-changes' ? event.output.ignored : 0),
+              }),
+            },
           },
           {
             target: '#task.verifying',

@@ -1,9 +1,9 @@
 import { assign } from 'xstate';
-import { mergePrepared, mergeRefusals } from './merges.ts';
+import { mergePrepared, mergeRefusals, reachesUnapproved } from './merges.ts';
 import { taskLimits } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import { shorten, taskSetup } from './task-setup.ts';
-import { cancelAfterStep, cancelNow, orFail } from './transitions.ts';
+import { cancelAfterStep, cancelNow, orFail, orVerifyAnew } from './transitions.ts';
 
 /** In turn: merged with the target's tip, verified again where that made another tree, then the target is moved. */
 export const landing = taskSetup.createStateConfig({
@@ -32,6 +32,12 @@ export const landing = taskSetup.createStateConfig({
           { guard: 'ending', target: '#task.cleaning' },
           ...mergeRefusals(),
           {
+            // The target moved so that this change now reaches what nobody has approved.
+            guard: ({ context, event }) => reachesUnapproved(context, event.output),
+            target: '#task.awaiting-approval',
+            actions: mergePrepared,
+          },
+          {
             guard: ({ event }) => event.output.status === 'merged-in-store' && event.output.checkout !== null,
             target: 'verifying',
             actions: mergePrepared,
@@ -54,7 +60,7 @@ export const landing = taskSetup.createStateConfig({
             actions: { type: 'verifyFailed', params: ({ event }) => ({ result: event.output }) },
           },
         ],
-        onError: orFail('verifying'),
+        onError: orVerifyAnew('merging'),
       },
     },
     moving: {

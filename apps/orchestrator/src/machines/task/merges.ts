@@ -34,5 +34,12 @@ export const mergeRefusals = () =>
 
 export const mergePrepared = {
   type: 'holdMerge',
-  params: ({ event }: MergeDone) => ({ merge: event.output.status === 'merged-in-store' ? event.output : null }),
+  params: ({ event }: MergeDone) =>
+    event.output.status === 'merged-in-store'
+      ? { merge: event.output, protectedPaths: event.output.protectedPaths }
+      : { merge: null, protectedPaths: [] },
 } as const;
+
+/** Whether a merge changes protected paths that no person has seen yet. */
+export const reachesUnapproved = (context: TaskContext, output: MergeDone['event']['output']): boolean =>
+  output.status === 'merged-in-store' && output.protectedPaths.some((path) => !context.approvedPaths.includes(path));

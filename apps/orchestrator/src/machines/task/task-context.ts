@@ -59,13 +59,17 @@ export type TaskContext = TaskInput & {
 
   commit: string | null;
   filesChanged: number | null;
+  /** Changed paths that need a person's approval: of the task's commit, and of what its merge changes on the target. */
   protectedPaths: string[];
-  approved: boolean;
+  /** Those that a person has seen and approved. */
+  approvedPaths: string[];
 
   merge: PreparedMerge | null;
   /** The exact merged tree that verify has passed on. */
   verifiedTree: string | null;
   verifications: number;
+  /** Verifications that came to no verdict, one after the other. */
+  verifyRetries: number;
   landingAttempts: number;
   /** Our turn at the target branch, while we hold it. */
   turn: string | null;
@@ -150,10 +154,11 @@ export function newTask(input: TaskInput, nowMs: number): TaskContext {
     commit: null,
     filesChanged: null,
     protectedPaths: [],
-    approved: false,
+    approvedPaths: [],
     merge: null,
     verifiedTree: null,
     verifications: 0,
+    verifyRetries: 0,
     landingAttempts: 0,
     turn: null,
     landedCommit: null,

@@ -40,7 +40,17 @@ export function setupRequest(context: TaskContext, resolved: { baseCommit: strin
   return {
     owner: context.owner,
     repository: context.repository,
-    setupKey: shortHash('setup', context.repositoryId, run, image, network.setup, resolved.inputsHash),
+    // A tenant, or a branch, must not decide what is installed for another.
+    setupKey: shortHash(
+      'setup',
+      context.owner.tenant,
+      context.repositoryId,
+      context.baseBranch,
+      run,
+      image,
+      network.setup,
+      resolved.inputsHash,
+    ),
     baseCommit: resolved.baseCommit,
     run,
     image,
@@ -136,6 +146,13 @@ export const writeFile = (context: TaskContext): SandboxInput<'write'> => ({
   content: context.content ?? { text: '' },
 });
 
+/** As it stands in a commit: no folder of the machine that a script lies in, and nothing that could pass for an address. */
+function shownModel(model: string): string {
+  const provider = model.split('/')[0] ?? '';
+  const name = model.includes('//') ? (model.split('/').at(-1) ?? '') : model.slice(provider.length + 1);
+  return `${provider}/${name}`.replaceAll(/[<>\p{Cc}]/gu, '');
+}
+
 function commitMessage(context: TaskContext): CommitMessage {
   const { commit, description, model } = context.specification;
   return {
@@ -143,7 +160,7 @@ function commitMessage(context: TaskContext): CommitMessage {
     scope: commit.scope,
     description,
     body: context.summary,
-    coAuthor: `${model} <noreply@coppice.invalid>`,
+    coAuthor: `${shownModel(model)} <noreply@coppice.invalid>`,
     date: rfc3339(context.enteredAtMs),
   };
 }
@@ -173,6 +190,7 @@ export function prepareMerge(context: TaskContext): WorktreeInput<'prepareMerge'
         : verifiedTree === null
           ? { when: 'always' }
           : { when: 'tree-differs-from', tree: verifiedTree },
+    protect: specification.protect,
     setup: specification.setup === null || setup === null ? null : { ...setup, inputs: specification.setup.inputs },
   };
 }

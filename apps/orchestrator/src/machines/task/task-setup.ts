@@ -67,6 +67,11 @@ export const taskSetup = setup({
     ending: ({ context }) => context.end !== null,
     mayRetry: ({ context, event }) =>
       (event as unknown as { error: WireError }).error.retryable && context.retries + 1 < taskLimits.stepTriesMax,
+    /** No verdict: the failure may pass, or the one who verified was lost. */
+    mayVerifyAgain: ({ context, event }) => {
+      const { retryable, code } = (event as unknown as { error: WireError }).error;
+      return (retryable || code === 'unknown') && context.verifyRetries + 1 < taskLimits.stepTriesMax;
+    },
     turnLost: ({ context, event }) =>
       (event as unknown as { error: WireError }).error.code === 'unknown' &&
       context.modelTurnsUnknown + 1 < taskLimits.modelTurnsUnknownMax,
@@ -93,7 +98,7 @@ export const taskSetup = setup({
     hasSetup: ({ context }) => context.specification.setup !== null,
     hasSandbox: ({ context }) => context.sandboxOpen,
     hasWorktree: ({ context }) => context.worktreeOpen,
-    needsApproval: ({ context }) => context.protectedPaths.length > 0 && !context.approved,
+    needsApproval: ({ context }) => context.protectedPaths.some((path) => !context.approvedPaths.includes(path)),
     mergesByHand: ({ context }) => context.specification.merge === 'manual',
     pushesBranch: ({ context }) => context.specification.merge === 'branch',
     nothingToVerify: ({ context }) => context.specification.verify === false,
@@ -173,11 +178,14 @@ export const taskSetup = setup({
       const end: TaskEnd = params.result.timedOut ? 'timed-out' : 'failed';
       return { end, reason, logTail: orders.logTail(params.result), logArtifact: params.result.logArtifact };
     }),
-    holdMerge: assign(({ context }, params: { merge: TaskContext['merge'] }) => ({
+    holdMerge: assign(({ context }, params: { merge: TaskContext['merge']; protectedPaths: string[] }) => ({
       merge: params.merge,
+      protectedPaths: [...new Set([...context.protectedPaths, ...params.protectedPaths])],
       verifications: context.verifications + 1,
       retries: 0,
     })),
+    approve: assign({ approvedPaths: ({ context }) => context.protectedPaths }),
+    countVerifyRetry: assign({ verifyRetries: ({ context }) => context.verifyRetries + 1 }),
     /** The task ends as decided all the same; what could not be removed is told. */
     cleaningFailed: assign(({ context, event }, params: { what: string }) => {
       const { message } = (event as unknown as { error: WireError }).error;
@@ -187,6 +195,10 @@ export const taskSetup = setup({
         ),
       };
     }),
-    treeVerified: assign({ verifiedTree: ({ context }) => context.merge?.tree ?? null, retries: 0 }),
+    treeVerified: assign({
+      verifiedTree: ({ context }) => context.merge?.tree ?? null,
+      retries: 0,
+      verifyRetries: 0,
+    }),
   },
 });

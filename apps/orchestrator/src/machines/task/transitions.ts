@@ -2,6 +2,16 @@ import type { TaskEvent } from './task-setup.ts';
 
 /** Transitions that several states share. */
 
+/**
+ * A verification without a verdict begins anew with a merge of its own: the command may have changed the tree that it ran on, and what it ran
+ * on a second time would prove nothing.
+ */
+export const orVerifyAnew = (merging: string) =>
+  [
+    { guard: 'mayVerifyAgain', target: merging, actions: 'countVerifyRetry' },
+    { target: '#task.cleaning', actions: 'fail' },
+  ] as const;
+
 /** A failure that may pass is tried again in the same step, another ends the task. */
 export const orFail = (step: string) =>
   [

@@ -1,7 +1,7 @@
 import { mergePrepared, mergeRefusals } from './merges.ts';
 import * as orders from './task-orders.ts';
 import { taskSetup } from './task-setup.ts';
-import { cancelAfterStep, cancelNow, orFail } from './transitions.ts';
+import { cancelAfterStep, cancelNow, orFail, orVerifyAnew } from './transitions.ts';
 
 /** The proof, on the tree that would land now. */
 export const verifying = taskSetup.createStateConfig({
@@ -36,7 +36,7 @@ export const verifying = taskSetup.createStateConfig({
             actions: { type: 'verifyFailed', params: ({ event }) => ({ result: event.output }) },
           },
         ],
-        onError: orFail('running'),
+        onError: orVerifyAnew('merging'),
       },
     },
     decided: {

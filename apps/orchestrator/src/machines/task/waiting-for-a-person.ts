@@ -6,15 +6,20 @@ import { cancelNow, discardNow } from './transitions.ts';
 export const awaitingApproval = taskSetup.createStateConfig({
   entry: [
     { type: 'enter', params: { state: 'awaiting-approval' } },
-    assign({ reason: ({ context }) => shorten(`changes protected paths: ${context.protectedPaths.join(', ')}`) }),
+    assign({
+      reason: ({ context }) =>
+        shorten(
+          `changes protected paths: ${context.protectedPaths.filter((path) => !context.approvedPaths.includes(path)).join(', ')}`,
+        ),
+    }),
     { type: 'tellRun', params: { event: 'task-idle' } },
   ],
   exit: assign({ reason: ({ context }) => (context.end === null ? null : context.reason) }),
   on: {
     approve: [
-      { guard: 'pushesBranch', target: 'pushing', actions: assign({ approved: true }) },
-      { guard: 'mergesByHand', target: 'ready', actions: assign({ approved: true }) },
-      { target: 'landing', actions: assign({ approved: true }) },
+      { guard: 'pushesBranch', target: 'pushing', actions: 'approve' },
+      { guard: 'mergesByHand', target: 'ready', actions: 'approve' },
+      { target: 'landing', actions: 'approve' },
     ],
     reject: {
       target: 'cleaning',

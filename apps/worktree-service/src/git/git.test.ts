@@ -1,0 +1,26 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { fixture } from '../test-support/fixture.ts';
+import { landOf, readyTask } from '../test-support/task.ts';
+
+test("a filter of the user's repository sees nothing of the stack's environment but what git needs", async () => {
+  await using f = await fixture();
+  const seen = join(f.repository.path, '../seen');
+  await f.repository.git('config', 'filter.spy.smudge', `env >> '${seen}'; cat`);
+  writeFileSync(join(f.repository.path, '.git/info/attributes'), '*.txt filter=spy\n');
+  const secrets = ['NATS_PASSWORD', 'ANTHROPIC_API_KEY', 'GIT_CONFIG_PARAMETERS_X', 'COPPICE_DATA', 'NODE_OPTIONS_X'];
+  for (const name of secrets) vi.stubEnv(name, 'planted-secret');
+  vi.stubEnv('https_proxy', 'http://proxy.invalid:3128');
+  vi.stubEnv('XDG_CONFIG_HOME', '/nonexistent/xdg');
+  try {
+    expect(await landOf(f, await readyTask(f, 'one', { 'one.txt': '1' }))).toMatchObject({ status: 'landed' });
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  const environment = readFileSync(seen, 'utf8');
+  expect(environment).not.toMatch(/planted-secret/);
+  expect(environment).toMatch(/^https_proxy=http:\/\/proxy\.invalid:3128$/m);
+  expect(environment).toMatch(/^XDG_CONFIG_HOME=\/nonexistent\/xdg$/m);
+  expect(environment).toMatch(/^PATH=/m);
+});

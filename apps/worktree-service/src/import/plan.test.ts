@@ -1,0 +1,74 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as turnOfOthers } from 'node:timers/promises';
+import { temporaryFolder } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { importLimitsDefault } from './limits.ts';
+import { planImport, turnsOf } from './plan.ts';
+
+/** As dear to match as an ignore file may be: every rule is tried against every name, and fails at its end. */
+async function hostile(rules: number, folders: number) {
+  const folder = await temporaryFolder('plan');
+  const rule = `${'*a'.repeat(25)}b`;
+  writeFileSync(join(folder.path, '.gitignore'), `${rule}\n`.repeat(rules));
+  for (let index = 0; index < folders; index++) mkdirSync(join(folder.path, `${'a'.repeat(240)}${index}`));
+  return folder;
+}
+
+test('a hostile ignore file is refused over its budget, and others get their turn meanwhile', async () => {
+  await using folder = await hostile(4_900, 300);
+  const limits = { ...importLimitsDefault, matchingStepsMax: 40_000_000, entriesMax: 1_000 };
+  const turns = turnsOf(limits);
+  let others = 0;
+  const ended = new AbortController();
+  const other = (async () => {
+    while (!ended.signal.aborted) {
+      await turnOfOthers();
+      others++;
+    }
+  })();
+  const planned = planImport(folder.path, new Map(), new Map(), limits, undefined, turns);
+  await expect(planned.finally(() => ended.abort())).rejects.toMatchObject({
+    code: 'limit-exceeded',
+    retryable: false,
+    message: expect.stringContaining('steps to match ignore rules (matchingStepsMax)'),
+  });
+  await other;
+  // One rule at one name is all that can come on top.
+  expect(turns.steps).toBeLessThan(40_000_000 + 1_000 * 100 + 52 * 250);
+  expect(turns.yields).toBeGreaterThan(3);
+  expect(others).toBeGreaterThanOrEqual(turns.yields);
+});
+
+test('it stops when it is cancelled', async () => {
+  await using folder = await hostile(4_900, 300);
+  const abort = new AbortController();
+  const turns = turnsOf(importLimitsDefault, abort.signal);
+  setImmediate(() => abort.abort());
+  await expect(
+    planImport(folder.path, new Map(), new Map(), importLimitsDefault, abort.signal, turns),
+  ).rejects.toMatchObject({ code: 'cancelled' });
+  expect(turns.yields).toBeLessThan(4);
+});
+
+test.each([
+  ['rules', '*.x\n'.repeat(5_001), /^\.gitignore: it has more than 5000 rules/],
+  ['long rules', `${'x'.repeat(1_025)}\n`, /^\.gitignore: it has a rule of more than 1024 bytes/],
+])('too many or too long: %s are refused by name', async (_name, content, message) => {
+  await using folder = await temporaryFolder('plan');
+  writeFileSync(join(folder.path, '.gitignore'), content);
+  await expect(planImport(folder.path, new Map(), new Map(), importLimitsDefault)).rejects.toMatchObject({
+    code: 'import-refused',
+    message: expect.stringMatching(message),
+  });
+});
+
+test('reading a class counts, too', async () => {
+  await using folder = await temporaryFolder('plan');
+  writeFileSync(join(folder.path, '.gitignore'), `*${'[[:'.repeat(300)}\n`.repeat(10));
+  for (let index = 0; index < 10; index++) writeFileSync(join(folder.path, `${'a'.repeat(240)}${index}`), '');
+  const turns = turnsOf(importLimitsDefault);
+  const { changes } = await planImport(folder.path, new Map(), new Map(), importLimitsDefault, undefined, turns);
+  expect(changes).toHaveLength(11);
+  expect(turns.steps).toBeGreaterThan(10 * 10 * 240 * 900);
+});

@@ -1,0 +1,187 @@
+/** What is the user's stays the user's while a landing comes into their checkout. */
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
+import { landOf, readyTask } from '../test-support/task.ts';
+
+const file = (f: Fixture, path: string) => join(f.repository.path, path);
+const read = (f: Fixture, path: string) => readFileSync(file(f, path), 'utf8');
+
+/** A git in front of git: the script runs once, just before a command that has these words, or just after. */
+function interfere(f: Fixture, words: string, script: string, when: 'before' | 'after' = 'before'): Disposable {
+  const folder = join(f.repository.path, '../interference');
+  const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
+  mkdirSync(folder);
+  chmodSync(join(folder, '..'), 0o755);
+  const clean = 'unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE';
+  const once = `if mkdir '${folder}/done' 2>/dev/null; then (${clean}; cd '${f.repository.path}'; ${script}) >/dev/null 2>'${folder}/errors' </dev/null; fi`;
+  const lines = when === 'before' ? `${once}; exec '${real}' "$@"` : `'${real}' "$@"; code=$?; ${once}; exit $code`;
+  const program = `#!/bin/sh\nPATH='${process.env['PATH'] ?? ''}'\ncase " $* " in *' ${words} '*) ${lines};; esac\nexec '${real}' "$@"\n`;
+  writeFileSync(join(folder, 'git'), program);
+  chmodSync(join(folder, 'git'), 0o755);
+  vi.stubEnv('PATH', `${folder}:${process.env['PATH'] ?? ''}`);
+  return {
+    [Symbol.dispose]: () => {
+      vi.unstubAllEnvs();
+      expect(existsSync(join(folder, 'done'))).toBe(true);
+      expect(readFileSync(join(folder, 'errors'), 'utf8')).toBe('');
+    },
+  };
+}
+
+const mergeWords = 'merge --quiet --ff-only';
+
+test.each(['before', 'after'] as const)(
+  'the user switches branches just %s the merge: theirs does not move',
+  async (when) => {
+    await using f = await fixture({ files: { 'README.md': 'x', 'same.txt': 'x' } });
+    await f.repository.git('branch', 'feature');
+    const tip = await f.repository.head('feature');
+    const ready = await readyTask(f, 'one', { 'one.txt': '1', 'README.md': 'changed' });
+    {
+      using _ = interfere(f, mergeWords, 'git switch -q feature', when);
+      expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+    }
+    expect(await f.repository.head('feature')).toBe(tip);
+    expect(await f.repository.head('main')).toBe(ready.commit);
+    expect(await f.repository.git('branch', '--show-current')).toBe('feature');
+    expect(await f.repository.git('status', '--porcelain')).toBe('');
+    expect(read(f, 'README.md')).toBe('x');
+    expect(existsSync(file(f, 'one.txt'))).toBe(false);
+  },
+);
+
+test('a branch with work of its own, some the same as the landing: it keeps all of it', async () => {
+  await using f = await fixture();
+  await f.repository.git('switch', '-qc', 'feature');
+  const tip = await f.repository.commit('its own', { 'one.txt': '1', 'own.txt': 'own' });
+  await f.repository.git('switch', '-q', 'main');
+  const ready = await readyTask(f, 'one', { 'one.txt': '1', 'two.txt': '2' });
+  {
+    using _ = interfere(f, mergeWords, 'git switch -q feature');
+    expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  }
+  expect(await f.repository.head('feature')).toBe(tip);
+  expect(await f.repository.git('status', '--porcelain')).toBe('');
+  expect(read(f, 'one.txt') + read(f, 'own.txt')).toBe('1own');
+  expect(existsSync(file(f, 'two.txt'))).toBe(false);
+});
+
+test('a branch whose files differ from the landing: git refuses, and the target moves without a checkout', async () => {
+  await using f = await fixture();
+  await f.repository.git('switch', '-qc', 'feature');
+  const tip = await f.repository.commit('its own', { 'README.md': 'its own' });
+  await f.repository.git('switch', '-q', 'main');
+  const ready = await readyTask(f, 'one', { 'README.md': 'landed' });
+  {
+    using _ = interfere(f, mergeWords, 'git switch -q feature');
+    expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  }
+  expect(await f.repository.head('feature')).toBe(tip);
+  expect(await f.repository.head('main')).toBe(ready.commit);
+  expect(await f.repository.git('status', '--porcelain')).toBe('');
+  expect(read(f, 'README.md')).toBe('its own');
+});
+
+test('what cannot be taken back from the other branch is told, with the command that does', async () => {
+  await using f = await fixture();
+  await f.repository.git('branch', 'feature');
+  const ready = await readyTask(f, 'one', { 'README.md': 'landed\n' });
+  const script = 'git symbolic-ref HEAD refs/heads/feature; echo mine >> README.md';
+  let landing;
+  {
+    using _ = interfere(f, mergeWords, script, 'after');
+    landing = await landOf(f, ready);
+  }
+  expect(landing).toMatchObject({
+    status: 'landed-pending',
+    commit: ready.commit,
+    reason: expect.stringMatching(/main has the work, but .* was switched to another branch .*README\.md/),
+  });
+  expect(read(f, 'README.md')).toBe('landed\nmine\n');
+  if (landing.status !== 'landed-pending') throw new Error(landing.status);
+  await shell(
+    `cd '${f.repository.path}' && git cat-file blob main:README.md > README.md && ${landing.finishCommand}`,
+    '/',
+  );
+  expect(await f.repository.git('status', '--porcelain')).toBe('');
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+});
+
+test('the reflogs tell of the landing, and ORIG_HEAD names what was before', async () => {
+  await using f = await fixture();
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  await landOf(f, ready);
+  for (const ref of ['main', 'HEAD']) {
+    expect(await f.repository.git('log', '-g', '-1', '--format=%H %gs', ref)).toBe(
+      `${ready.commit} merge ${ready.commit}: Fast-forward`,
+    );
+    expect(await f.repository.git('rev-parse', `${ref}@{1}`)).toBe(ready.tip);
+  }
+  expect(await f.repository.git('rev-parse', 'ORIG_HEAD')).toBe(ready.tip);
+});
+
+test.each(['merge', 'cherry-pick'])('a %s of the user that is not concluded is not disturbed', async (what) => {
+  await using f = await fixture();
+  await f.repository.git('branch', 'feature', await f.repository.git('commit-tree', '-m', 'x', 'main^{tree}'));
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  const tip = await f.repository.head();
+  if (what === 'merge') {
+    await f.repository.git('merge', '-q', '--allow-unrelated-histories', '--no-commit', 'feature');
+  } else await f.repository.git('update-ref', 'CHERRY_PICK_HEAD', tip);
+  expect(await landOf(f, ready)).toMatchObject({
+    status: 'landed-pending',
+    reason: expect.stringMatching(new RegExp(`${what} is not concluded`)),
+  });
+  expect(await f.repository.head()).toBe(tip);
+});
+
+test('a split index and a sparse checkout stay what they are', async () => {
+  await using f = await fixture({ files: { 'in/a.txt': 'a', 'out/b.txt': 'b' } });
+  await f.repository.git('sparse-checkout', 'set', 'in');
+  await f.repository.git('update-index', '--split-index');
+  const ready = await readyTask(f, 'one', { 'in/one.txt': '1', 'out/two.txt': '2' });
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(read(f, 'in/one.txt')).toBe('1');
+  expect(existsSync(file(f, 'out'))).toBe(false);
+  expect(await f.repository.git('status', '--porcelain')).toBe('');
+});
+
+test.each([
+  ["an ignored file of the user's", 'secret.env', 'secret.env'],
+  ["a whole ignored folder of the user's", 'build', 'build/kept.txt'],
+])('%s is not replaced, nor by the finish command', async (_what, landed, mine) => {
+  await using f = await fixture();
+  const ready = await readyTask(f, 'one', { [landed]: 'theirs' });
+  writeFileSync(file(f, '.gitignore'), 'secret.env\nbuild/\n');
+  mkdirSync(dirname(file(f, mine)), { recursive: true });
+  writeFileSync(file(f, mine), 'mine');
+  expect(await f.repository.git('status', '--porcelain')).toBe('?? .gitignore');
+  const landing = await landOf(f, ready);
+  expect(landing).toMatchObject({ status: 'landed-pending', reason: expect.stringMatching(landed) });
+  if (landing.status !== 'landed-pending') throw new Error(landing.status);
+  await expect(shell(landing.finishCommand, '/')).rejects.toThrow(landed);
+  expect(read(f, mine)).toBe('mine');
+});
+
+test('two pending landings with a commit of the user in between: each finish command brings its own', async () => {
+  await using f = await fixture();
+  const commands: string[] = [];
+  for (const [task, path] of [
+    ['one', 'one.txt'],
+    ['two', 'two.txt'],
+  ] as const) {
+    appendFileSync(file(f, 'README.md'), 'in progress\n');
+    const landing = await landOf(f, await readyTask(f, task, { [path]: task }));
+    if (landing.status !== 'landed-pending') throw new Error(landing.status);
+    commands.push(landing.finishCommand);
+    await f.repository.git('commit', '-qam', `my own before ${task} is finished`);
+  }
+  await shell(commands[0] ?? '', '/');
+  expect([existsSync(file(f, 'one.txt')), existsSync(file(f, 'two.txt'))]).toEqual([true, false]);
+  await shell(commands[1] ?? '', '/');
+  expect(read(f, 'one.txt') + read(f, 'two.txt')).toBe('onetwo');
+  expect(await f.repository.git('status', '--porcelain')).toBe('');
+});

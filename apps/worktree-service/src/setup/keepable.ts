@@ -1,0 +1,61 @@
+import { CoppiceError } from '@coppice/contracts';
+import { byteString } from '../folders.ts';
+import { FolderHandle } from '../import/folder-handle.ts';
+import { shortened } from '../import/path-rules.ts';
+import { Turns } from '../turns.ts';
+
+/** What a setup may leave. Its result is copied by path, and Linux takes paths of 4,096 bytes, those of the data folder included. */
+export const setupLimits = { depthMax: 200, pathBytesMax: 3_000, entriesMax: 3_000_000 } as const;
+
+const stepsPerEntry = 100;
+const ownerReads = 0o500;
+const ownerAll = 0o700n;
+
+/**
+ * Looks through what a setup command left, following no link. Folders that their owner can't look into are opened to the owner. Throws
+ * `limit-exceeded`, which names the path, where it can't be kept.
+ */
+export async function requireKeepable(tree: string, signal?: AbortSignal): Promise<void> {
+  const turns = new Turns({
+    stepsMax: setupLimits.entriesMax * stepsPerEntry,
+    what: 'steps to look through it',
+    signal,
+  });
+  const root = FolderHandle.open(byteString(tree));
+  try {
+    await look(root, '', 1, turns);
+  } finally {
+    root.close();
+  }
+}
+
+async function look(folder: FolderHandle, path: string, depth: number, turns: Turns): Promise<void> {
+  for (const name of folder.names()) {
+    turns.spend(stepsPerEntry);
+    if (turns.due) await turns.give();
+    const here = path === '' ? name : `${path}/${name}`;
+    if (here.length > setupLimits.pathBytesMax)
+      throw tooMuch(here, `its path is longer than ${setupLimits.pathBytesMax} bytes`);
+    const stat = folder.stat(name);
+    // Root reads everything; others must be able to copy it.
+    const unreadable = (Number(stat.mode) & ownerReads) !== ownerReads && process.geteuid?.() !== 0;
+    if (!stat.isDirectory()) {
+      if (unreadable && stat.isFile()) folder.setMode(name, Number((stat.mode & 0o7777n) | 0o400n));
+      continue;
+    }
+    if (depth > setupLimits.depthMax) throw tooMuch(here, `folders are nested deeper than ${setupLimits.depthMax}`);
+    if (unreadable) folder.setMode(name, Number((stat.mode & 0o7777n) | ownerAll));
+    const inner = folder.folder(name);
+    try {
+      await look(inner, here, depth + 1, turns);
+    } finally {
+      inner.close();
+    }
+  }
+}
+
+const tooMuch = (path: string, reason: string): CoppiceError =>
+  new CoppiceError('limit-exceeded', `what setup left can't be kept: ${shortened(path)}: ${reason}`, {
+    retryable: false,
+    details: { path: shortened(path), reason },
+  });

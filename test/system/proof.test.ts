@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { temporaryRepository } from '@coppice/testing';
+import type { TemporaryRepository } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { whyWithout } from '../support/engines.ts';
+import { Stack } from '../support/stack.ts';
+
+/** Nothing lands but what was proven, on exactly the tree that lands, and no protected path changes without a person. */
+
+const script = `
+rules:
+  - { when: { contains: slowly }, turns: [{ text: "run: make all\\n", latencyMs: 2500 }] }
+default: { turns: [{ text: "run: make all\\n" }] }
+`;
+
+const absent = await whyWithout('bubblewrap');
+
+describe.skipIf(absent !== null)(`proof${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await Stack.start({ engine: 'bubblewrap', script });
+  }, 180_000);
+  afterAll(() => stack?.stop());
+
+  const submitOne = (repository: TemporaryRepository, rest: object) =>
+    stack.submit({
+      repository: repository.path,
+      baseBranch: 'main',
+      tasks: [
+        {
+          name: 'one',
+          description: 'Write one',
+          prompt: 'write',
+          agent: { kind: 'prompt', file: 'one.txt' },
+          model: stack.model,
+          verify: 'true',
+          ...rest,
+        },
+      ],
+    });
+
+  test('a verification whose executor is lost begins anew, on a tree that the first did not touch', async () => {
+    await using repository = await temporaryRepository();
+    // Passes only where an earlier run of its own has left a mark.
+    const verify = 'if [ -e built ]; then exit 0; fi; touch built; sleep 3; exit 1';
+    const { runId, tasks } = await submitOne(repository, { verify });
+    await stack.reached(runId, tasks[0]?.taskId ?? '', 'verifying');
+    await sleep(1_500);
+    await stack.killAndRestart('container-service');
+    await stack.ended(runId);
+    const view = (await stack.tasks(runId)).get('one');
+    expect(view).toMatchObject({ state: 'failed', reason: 'verify ended with exit code 1' });
+    expect(await repository.show('one.txt')).toBeNull();
+  }, 120_000);
+
+  test('a home folder that can not be removed does not turn a failed verification into another try', async () => {
+    await using repository = await temporaryRepository({
+      files: {
+        'dig.mjs': `
+import { mkdirSync } from 'node:fs';
+process.chdir('/home/agent');
+for (let depth = 0; depth < 40; depth++) { mkdirSync('d'.repeat(200)); process.chdir('d'.repeat(200)); }
+mkdirSync(Buffer.from([0xff, 0x66]));
+`,
+      },
+    });
+    const verify = 'if [ -e built ]; then exit 0; fi; touch built; node dig.mjs; exit 1';
+    const { runId } = await submitOne(repository, { verify });
+    await stack.ended(runId);
+    expect((await stack.tasks(runId)).get('one')).toMatchObject({
+      state: 'failed',
+      reason: 'verify ended with exit code 1',
+    });
+    await stack.killAndRestart('container-service');
+  }, 120_000);
+
+  test('a merge that carries the change to a protected path waits for a person', async () => {
+    await using repository = await temporaryRepository({ files: { 'ci.yml': 'run: make test\n' } });
+    const { runId, tasks } = await submitOne(repository, {
+      prompt: 'slowly',
+      agent: { kind: 'prompt', file: 'ci.yml' },
+    });
+    const taskId = tasks[0]?.taskId ?? '';
+    await stack.reached(runId, taskId, 'working');
+    // Git follows the rename: the agent's change to ci.yml lands in the workflow.
+    await repository.git('rm', '--quiet', 'ci.yml');
+    await repository.commit('build: move the workflow', { '.github/workflows/ci.yml': 'run: make test\n' });
+    await stack.reached(runId, taskId, 'awaiting-approval');
+    expect(await stack.task(taskId)).toMatchObject({ protectedPaths: ['.github/workflows/ci.yml'] });
+    expect(await repository.show('.github/workflows/ci.yml')).toBe('run: make test\n');
+    await stack.tell('taskApprove', { taskId });
+    await stack.ended(runId);
+    expect(await repository.show('.github/workflows/ci.yml')).toBe('run: make all\n');
+  }, 60_000);
+
+  test('a setup that failed is tried again on a fresh tree, and does not serve another branch', async () => {
+    await using repository = await temporaryRepository({
+      files: { 'lock.txt': '1\n', 'install.sh': 'echo good > lib.txt\n' },
+    });
+    await repository.git('switch', '--quiet', '--create', 'evil');
+    await repository.commit('other install', { 'install.sh': 'echo evil > lib.txt\n' });
+    await repository.git('switch', '--quiet', 'main');
+    const setup = { run: 'if [ -e marker ]; then exit 0; fi; touch marker; exit 1', inputs: ['lock.txt'] };
+    for (const attempt of [1, 2]) {
+      const { runId } = await submitOne(repository, { setup, name: `try-${attempt}` });
+      await stack.ended(runId);
+      expect((await stack.tasks(runId)).get(`try-${attempt}`)).toMatchObject({
+        state: 'failed',
+        reason: 'setup ended with exit code 1',
+      });
+    }
+    const install = { setup: { run: 'sh install.sh', inputs: ['lock.txt'] }, verify: 'grep -q good lib.txt' };
+    const evil = await stack.submit({
+      repository: repository.path,
+      baseBranch: 'evil',
+      tasks: [
+        {
+          name: 'one',
+          description: 'd',
+          prompt: 'p',
+          agent: { kind: 'prompt', file: 'a.txt' },
+          model: stack.model,
+          ...install,
+          merge: 'manual',
+        },
+      ],
+    });
+    expect((await stack.ended(evil.runId)).state).toBe('failed');
+    const { runId } = await submitOne(repository, install);
+    expect((await stack.ended(runId)).state).toBe('succeeded');
+  }, 120_000);
+});
