@@ -13,7 +13,7 @@ export const optionalPrograms = words(`
   whoami yes dash egrep fgrep mawk gawk gunzip zcat bzip2 bunzip2 xz unxz lzma zstd unzip zip cmp diff3 sdiff patch make ps
   kill pgrep pkill top free uptime less more which hostname getent getopt flock setsid rev column hexdump curl wget jq rg ed
   tput clear ldd ldconfig iconv bc dc tree openssl git-upload-pack git-receive-pack git-upload-archive
-  run-parts sqlite3 getconf pidof prlimit taskset watch time zgrep xzcat bzcat hd xxd`);
+  run-parts sqlite3 fallocate getconf pidof prlimit taskset watch time zgrep xzcat bzcat hd xxd`);
 
 /** The id of the user that agents run as; the same in the Dockerfile. */
 const agentId = 10001;

@@ -42,10 +42,11 @@ test('it holds what an agent needs', { timeout: buildMsMax }, async (context) =>
     'node --eval "console.log(process.version.split(\'.\')[0])"; npm --version > /dev/null',
     'find . -name file | xargs grep -c text; echo a-b | sed s/-/+/; tar -cf - file | gzip | tar -tzf -',
     'awk "BEGIN { print 6 * 7 }"; if touch /usr/planted 2> /dev/null; then echo writable; fi',
+    'seq 3 | paste -sd+ - | tac | nl -w 1 -s :',
   ];
   const result = runInside(target, bwrap, work.join('\n'));
   expect(result.stderr).toBe('');
-  expect(result.stdout.trim().split('\n')).toEqual(['first', 'v24', '1', 'a+b', 'file', '42']);
+  expect(result.stdout.trim().split('\n')).toEqual(['first', 'v24', '1', 'a+b', 'file', '42', '1:1+2+3']);
 
   const everyProgram =
     'for file in /usr/bin/* /usr/sbin/*; do ldd "$file" 2> /dev/null | grep "not found" && echo "$file"; done; true';

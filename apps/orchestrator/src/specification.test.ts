@@ -87,6 +87,7 @@ describe('defaults', () => {
     ['sh -c "node tools/verify.mjs"', ['tools/verify.mjs']],
     ['cat ../secret.txt', []],
     ['true', []],
+    ['test -f one.txt && ! grep -q bad two.txt', []],
   ])('%s names %j', (command, files) => {
     expect(filesNamedBy(command)).toEqual(files);
   });

@@ -73,6 +73,13 @@ const runners = new Set([
   'sudo',
 ]);
 
+/** Programs whose files are looked at, not run: what a task is to make may be named there. */
+const lookers = new Set(
+  'test [ [[ ls cat grep egrep fgrep diff cmp head tail wc echo printf find stat cd mkdir touch true false sleep set exit'.split(
+    ' ',
+  ),
+);
+
 const looksLikePath = (word: string): boolean => /^[\w@.][\w@./+-]*$/.test(word) && !word.includes('..');
 const isTestSource = (path: string): boolean => /(^|[/._-])(tests?|specs?|__tests__)([/._-]|$)/i.test(path);
 
@@ -84,7 +91,8 @@ export function filesNamedBy(command: string): string[] {
   const files = new Set<string>();
   const add = (word: string) => files.add(word.replace(/^(\.\/)+/, ''));
   for (const simple of command.split(/&&|\|\||[;|&()\n]/)) {
-    const words = simple.split(/[\s<>"'`]+/).filter((word) => word !== '' && !/^\w+=/.test(word));
+    const words = simple.split(/[\s<>"'`]+/).filter((word) => word !== '' && word !== '!' && !/^\w+=/.test(word));
+    if (lookers.has(words[0] ?? '')) continue;
     let runs = true;
     for (const word of words) {
       const name = word.split('/').at(-1) ?? '';
