@@ -24,6 +24,14 @@ test('shows each task with its state and reason', () => {
   expect(lines[2]).toMatch(/^✘ second failed .*the verify command ended with exit code 1/);
 });
 
+test('of a task whose agent is at work, what it does now', () => {
+  const [task] = progress.tasks;
+  if (task === undefined) throw new Error('no task');
+  const busy = { ...progress, tasks: [{ ...task, doing: 'turn 2: edit \u001B[2Ja.js' }] };
+  const [, line] = runTable(busy, { columns: 100, rows: 24, colours: colours(false), now });
+  expect(line).toMatch(/^● first working .*turn 2: edit a\.js$/);
+});
+
 test.each([10, 25, 40, 59, 60, 80, 200])('no line is wider than %d columns', (columns) => {
   for (const line of runTable(progress, { columns, rows: 24, colours: colours(true), now })) {
     expect(displayWidth(line)).toBeLessThan(columns);
