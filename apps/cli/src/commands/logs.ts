@@ -41,7 +41,7 @@ async function showLogs(
   const log = new TaskLog(client, target);
   const show = printer(session, options.json);
   for await (const item of log.stored()) show.item(item);
-  const followed = options.follow ? await log.follow(session.interrupted, show.item) : null;
+  const followed = options.follow ? await log.follow(session.interrupted, (item) => show.item(item)) : null;
   show.end();
   if (followed === null) return exitCodes.done;
   if (followed.kind === 'detached') {
