@@ -72,7 +72,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     stop: async () => {
       await commands.stop();
       await calls.stop();
-      await Promise.all(providers.map((provider) => provider.close?.()));
+      await Promise.all(providers.map(async (provider) => provider.close?.()));
     },
   };
 }

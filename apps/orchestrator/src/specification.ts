@@ -120,7 +120,7 @@ export function filesNamedBy(command: string): string[] {
  * What is protected: CI configuration, what the verify command names, and what the run file adds. An entry of the run file that begins with `!` takes
  * exactly that pattern out again; `!**` takes out all that it didn't name itself.
  */
-export function protectedBy(verify: string | false, own: readonly string[]): string[] {
+function protectedBy(verify: string | false, own: readonly string[]): string[] {
   const excepted = new Set(own.filter((entry) => entry.startsWith('!')).map((entry) => entry.slice(1)));
   const added = own.filter((entry) => !entry.startsWith('!'));
   const standard = excepted.has('**')

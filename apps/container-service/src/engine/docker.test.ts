@@ -40,7 +40,7 @@ test('what an image declares as volumes is scratch of limited size, and no folde
       .poll(() => docker.listContainers({ filters: { label } }))
       .toHaveLength(1)
       .then(() => docker.listContainers({ filters: { label } }));
-    expect(info?.Mounts.filter(({ Type }) => String(Type) === 'volume')).toEqual([]);
+    expect(info?.Mounts.filter(({ Type }) => Type === 'volume')).toEqual([]);
     await fixture.engine.stop(sandbox.id);
     await running.catch(() => undefined);
   } finally {

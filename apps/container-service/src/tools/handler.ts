@@ -138,7 +138,7 @@ class Turn {
         return edit(this.#sandbox, call.input);
       case 'list':
         return list(this.#sandbox, call.input);
-      case 'search':
+      default:
         return search(this.#sandbox, call.input);
     }
   }
@@ -163,7 +163,7 @@ class Turn {
 }
 
 /** See invariant 2. */
-export function batches(calls: readonly ToolCall[]): ToolCall[][] {
+function batches(calls: readonly ToolCall[]): ToolCall[][] {
   const all: ToolCall[][] = [];
   let looks: ToolCall[] = [];
   for (const call of calls) {

@@ -64,7 +64,7 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
   });
   beforeEach(async (context) => {
     if (reason !== undefined && isRequired(engineName)) throw new Error(reason);
-    if (reason !== undefined) return context.skip(reason);
+    if (reason !== undefined) context.skip(reason);
     sandbox = await fixture.sandbox();
   });
 

@@ -13,7 +13,7 @@ const line = (text: string, charactersMax: number): string => {
 };
 
 /** The command, path or pattern that a call names; empty where it names none. */
-export function aboutCall(
+function aboutCall(
   { arguments: given }: ToolCall,
   charactersMax: number = agentLimits.eventAboutCharactersMax,
 ): string {

@@ -16,7 +16,7 @@ const system = `You are a software engineer at work on one task in a git reposit
 const text = (value: string): ContentPart => ({ type: 'text', text: value });
 const referenced = (reference: TextReference): ContentPart =>
   'text' in reference ? text(reference.text) : { type: 'text-artifact', artifact: reference.artifact };
-export const user = (value: string): ModelMessage => ({ role: 'user', content: [text(value)] });
+const user = (value: string): ModelMessage => ({ role: 'user', content: [text(value)] });
 
 const heading = { task: '# The task\n\n', instructions: "\n\n# The repository's own instructions, from " };
 const proof = '\n\nThe task counts as done when this command succeeds: ';
@@ -74,7 +74,7 @@ function resumption({ todo, steps }: LoopState, summary: string): string {
   return parts.join('\n\n');
 }
 
-export const todoText = (items: TodoItem[]): string =>
+const todoText = (items: TodoItem[]): string =>
   items.map(({ text: item, done }) => `- [${done ? 'x' : ' '}] ${item}`).join('\n');
 
 export const summaryRequest = user(

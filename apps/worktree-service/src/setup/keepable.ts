@@ -5,7 +5,7 @@ import { shortened } from '../import/path-rules.ts';
 import { Turns } from '../turns.ts';
 
 /** What a setup may leave. Its result is copied by path, and Linux takes paths of 4,096 bytes, those of the data folder included. */
-export const setupLimits = { depthMax: 200, pathBytesMax: 3_000, entriesMax: 3_000_000 } as const;
+const setupLimits = { depthMax: 200, pathBytesMax: 3_000, entriesMax: 3_000_000 } as const;
 
 const stepsPerEntry = 100;
 const ownerReads = 0o500;

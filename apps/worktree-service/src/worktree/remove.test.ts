@@ -65,8 +65,10 @@ test('a checkpoint goes with its worktree, whose last state is kept; without the
     expect(await f.tasks('for-each-ref', '--format=%(refname)', 'refs/coppice/checkpoint')).toBe(
       lost ? `refs/coppice/checkpoint/${taskId}` : '',
     );
-    if (lost) expect(await f.tasks('show', `refs/coppice/checkpoint/${taskId}:one.txt`)).toBe('saved');
-    else expect(await f.repository.show('one.txt', await fetched(f, rescue))).toBe('last');
+    const kept = lost
+      ? await f.tasks('show', `refs/coppice/checkpoint/${taskId}:one.txt`)
+      : await f.repository.show('one.txt', await fetched(f, rescue));
+    expect(kept).toBe(lost ? 'saved' : 'last');
   }
 });
 
@@ -238,8 +240,7 @@ test('a worktree whose folders are read-only is kept, also where the stack is no
 });
 
 test('a removal frees a full disk', async (context) => {
-  if (process.getuid?.() !== 0 || process.platform !== 'linux')
-    return context.skip('only root of a Linux can mount a small disk');
+  context.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'only root of a Linux can mount a small disk');
   await using f = await fixture();
   await using disk = await temporaryFolder('disk');
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m,mode=711', 'coppice-test', disk.path]);

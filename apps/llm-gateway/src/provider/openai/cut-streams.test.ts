@@ -46,7 +46,7 @@ test.each([
   ['ends within an event', (response: { end(text: string): void }) => response.end('data: {"choices":[{"del')],
   ['breaks', (response: { destroy(): void }) => response.destroy()],
 ])('a stream that %s before its finish reason is a failure', async (_, next) => {
-  server.play(after([begin, middle], next as Parameters<typeof after>[1]));
+  server.play(after([begin, middle], next));
   expect(await ask()).toMatchObject({
     status: 'failed',
     outputBegan: true,
