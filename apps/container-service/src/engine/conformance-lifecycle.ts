@@ -43,10 +43,11 @@ export function describeLifecycle(current: () => EngineFixture): void {
       await sandbox.exec('mkdir -p ~/locked/in && touch ~/locked/in/file && chmod 000 ~/locked');
       const deep = 'chdir; for (1 .. 60) { mkdir "d" x 200 or die $!; chdir "d" x 200 or die $! }';
       expect(await sandbox.exec(['perl', '-e', deep])).toMatchObject({ exitCode: 0, stderr: { text: '' } });
-      const running = sandbox.exec('sleep 30');
+      // Caught at once: it may end before the removal has.
+      const running = sandbox.exec('sleep 30').catch((error: unknown) => error);
       await new Promise((resolve) => setTimeout(resolve, 300));
       await current().engine.remove(sandbox.id);
-      const ended = await running.catch((error: unknown) => error);
+      const ended = await running;
       expect(ended instanceof Error || (ended as { exitCode: number }).exitCode !== 0).toBe(true);
       await current().engine.remove(sandbox.id);
       expect(await current().engine.list({ taskId: sandbox.spec.labels.taskId })).toEqual([]);

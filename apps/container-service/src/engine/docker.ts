@@ -257,7 +257,8 @@ class ContainerCommand implements RunningCommand {
       const { State } = await this.#container.inspect();
       return { exitCode, oomKilled: State.OOMKilled };
     } catch (error) {
-      const message = `the Docker daemon was lost while a command ran: ${reasonOf(error)}`;
+      const what = statusOf(error) === 404 ? 'the container was removed' : 'the Docker daemon was lost';
+      const message = `${what} while a command ran: ${reasonOf(error)}`;
       throw new CoppiceError('sandbox-failed', message, { cause: error });
     } finally {
       await removeContainer(this.#container).catch(() => undefined);
