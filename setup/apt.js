@@ -9,7 +9,6 @@ import { lastLines } from './report.js';
 import { findOnPath, run } from './run.js';
 
 const aptTimeoutMs = 5 * 60_000;
-const debianFallbackUri = 'http://deb.debian.org/debian';
 const keyringFiles = [
   '/usr/share/keyrings/debian-archive-keyring.gpg',
   '/usr/share/keyrings/debian-archive-keyring.pgp',
@@ -32,8 +31,10 @@ export function hasApt() {
  */
 export async function unpackPackages(request) {
   if (request.from === 'machine') return unpackFrom(request, undefined);
+  const uris = debianUris(readMachineSources());
+  if (uris.length === 0) return "this machine's apt knows no archive of Debian's";
   const failures = [];
-  for (const uri of debianUris(readMachineSources())) {
+  for (const uri of uris) {
     const failure = await unpackSid(request, uri);
     if (failure === undefined) return undefined;
     failures.push(failure);
@@ -46,17 +47,9 @@ export async function unpackPackages(request) {
  * @param {string} uri
  */
 async function unpackSid(request, uri) {
-  const installed = keyringFiles.find((file) => existsSync(file));
-  if (installed !== undefined) return unpackFrom(request, `deb [signed-by=${installed}] ${uri} sid main\n`);
-  // Ubuntu has Debian's keys as a package of its own, which is trusted by Ubuntu's keys.
-  return inTemporaryFolder(async (folder) => {
-    const target = join(folder, 'keyring');
-    const failure = await unpackFrom({ packages: ['debian-archive-keyring'], from: 'machine', target }, undefined);
-    const keyring = keyringFiles.map((file) => join(target, file)).find((file) => existsSync(file));
-    if (keyring === undefined)
-      return `Debian's keys are missing (package debian-archive-keyring: ${failure ?? 'holds no keyring'})`;
-    return unpackFrom(request, `deb [signed-by=${keyring}] ${uri} sid main\n`);
-  });
+  const keyring = keyringFiles.find((file) => existsSync(file));
+  if (keyring === undefined) return "Debian's keys are missing (package debian-archive-keyring)";
+  return unpackFrom(request, `deb [signed-by=${keyring}] ${uri} sid main\n`);
 }
 
 /**
@@ -148,14 +141,14 @@ function readMachineSources() {
 }
 
 /**
- * Where to look for Debian's packages: the mirror that this machine uses for its own, then Debian's public one.
+ * Where to look for Debian's packages: the mirrors that this machine uses for its own; none where it isn't Debian.
  * @param {readonly string[]} sourceTexts files in either of apt's two formats
  * @returns {string[]}
  */
 export function debianUris(sourceTexts) {
   const uris = sourceTexts.flatMap((text) => [...oneLineUris(text), ...deb822Uris(text)]);
   const debian = uris.map((uri) => uri.replace(/\/+$/, '')).filter((uri) => uri.endsWith('/debian'));
-  return [...new Set([...debian, debianFallbackUri])];
+  return [...new Set(debian)];
 }
 
 /** @param {string} text */

@@ -67,7 +67,7 @@ test('installed packages are stale when they are not those of the lockfile', () 
   expect(staleReason(wanted, extra)).toBe('left-pad is installed but not in the lockfile');
 });
 
-test("Debian's packages are looked for at this machine's own mirror first", () => {
+test("Debian's packages are looked for where this machine gets its own", () => {
   const deb822 = [
     'Types: deb',
     'URIs: http://mirror.example/debian/',
@@ -80,16 +80,12 @@ test("Debian's packages are looked for at this machine's own mirror first", () =
     'Suites: bookworm-security',
     'Components: main',
   ].join('\n');
-  expect(debianUris([deb822])).toEqual(['http://mirror.example/debian', 'http://deb.debian.org/debian']);
+  expect(debianUris([deb822])).toEqual(['http://mirror.example/debian']);
   const oneLine =
     'deb [arch=amd64 signed-by=/k.gpg] https://other.example/debian bookworm main contrib\n# deb http://off.example/debian sid main\n';
-  expect(debianUris([oneLine])).toEqual(['https://other.example/debian', 'http://deb.debian.org/debian']);
-  expect(debianUris([deb822.replace('Types: deb', 'Enabled: no\nTypes: deb')])).toEqual([
-    'http://deb.debian.org/debian',
-  ]);
-  expect(debianUris(['deb http://archive.ubuntu.com/ubuntu noble main universe'])).toEqual([
-    'http://deb.debian.org/debian',
-  ]);
+  expect(debianUris([oneLine])).toEqual(['https://other.example/debian']);
+  expect(debianUris([deb822.replace('Types: deb', 'Enabled: no\nTypes: deb')])).toEqual([]);
+  expect(debianUris(['deb http://archive.ubuntu.com/ubuntu noble main universe'])).toEqual([]);
 });
 
 test('DOCKER_HOST names the only socket that is tried', () => {
