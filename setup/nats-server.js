@@ -69,6 +69,7 @@ async function fromRelease(tried) {
     const failure =
       (await download(url, archive)) ?? checksumFailure(archive, release.sha256) ?? unpack(archive, folder);
     if (failure !== undefined) {
+      say(`the official release can't be had here: ${failure}`);
       tried.push(`${url}: ${failure}`);
       return undefined;
     }
