@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -146,7 +147,8 @@ export class ByHand {
       process.getuid?.() === 0
         ? ['setpriv', '--reuid', `${sandboxUid}`, '--regid', `${sandboxUid}`, '--clear-groups']
         : [];
-    const bwrap = process.env['COPPICE_BWRAP'] ?? 'bwrap';
+    const cached = path.resolve(import.meta.dirname, '../../.cache/bin/bwrap');
+    const bwrap = process.env['COPPICE_BWRAP'] ?? (existsSync(cached) ? cached : 'bwrap');
     const view = [
       '--unshare-all',
       '--die-with-parent',
