@@ -1,10 +1,9 @@
-import { integerVariable, runService } from '@coppice/service';
+import { integerVariable, runService, sandboxVariables } from '@coppice/service';
 import { z } from 'zod';
 import packageJson from '../package.json' with { type: 'json' };
 import { engineChoices } from './choose-engine.ts';
 import { serviceName, startContainerService } from './service.ts';
 
-const uidMax = 2 ** 31 - 1;
 const concurrencyMax = 64;
 
 await runService({
@@ -17,8 +16,7 @@ await runService({
     /** Left out: bwrap from PATH, or from the project's cache folder. */
     COPPICE_BWRAP: z.string().optional(),
     COPPICE_IMAGES: z.string().optional(),
-    /** Whom sandboxes run as where the service is root. */
-    COPPICE_SANDBOX_UID: integerVariable({ min: 1, max: uidMax }).optional(),
+    ...sandboxVariables,
     COPPICE_CONTAINER_CONCURRENCY: integerVariable({ min: 1, max: concurrencyMax }).optional(),
   },
   start: (context, configuration) =>

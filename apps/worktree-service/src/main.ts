@@ -1,17 +1,15 @@
 import path from 'node:path';
-import { integerVariable, runService } from '@coppice/service';
+import { integerVariable, runService, sandboxVariables } from '@coppice/service';
 import { serviceName } from './handlers.ts';
 import { startWorktreeService } from './service.ts';
 
-const uidMax = 2 ** 31;
 const concurrencyMax = 64;
 
 await runService({
   name: serviceName,
   version: '0.1.0',
   variables: {
-    /** Whom worktrees belong to where the service is root. */
-    COPPICE_SANDBOX_UID: integerVariable({ min: 1, max: uidMax }).optional(),
+    ...sandboxVariables,
     COPPICE_WORKTREE_CONCURRENCY: integerVariable({ min: 1, max: concurrencyMax }).optional(),
   },
   start: (context, configuration) =>

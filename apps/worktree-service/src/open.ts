@@ -1,15 +1,13 @@
 import { statSync } from 'node:fs';
 import { CoppiceError } from '@coppice/contracts';
+import { isRoot, sandboxUser } from '@coppice/service';
 import type { Context, CrashPoint } from './context.ts';
-import { Trash, type Owner } from './folders.ts';
+import { Trash } from './folders.ts';
 import { Git } from './git/git.ts';
 import { importLimitsDefault, type ImportLimits } from './import/limits.ts';
 import { Layout } from './layout.ts';
 import { Locks } from './lock.ts';
 import { join } from 'node:path';
-
-/** A user that owns nothing else on the host: the sandboxes of a stack that is root run as it. */
-const sandboxUidDefault = 10_001;
 
 export type OpenOptions = {
   /** Absolute. Made where it is missing. */
@@ -38,15 +36,10 @@ export async function openContext(options: OpenOptions): Promise<Context> {
     locks: new Locks(layout.locks),
     layout,
     trash,
-    sandboxOwner: sandboxOwnerOf(options.sandboxUid),
+    // Without rights everything is the stack's own anyway.
+    sandboxOwner: isRoot() ? sandboxUser(options.sandboxUid) : null,
     node: options.node,
     importLimits: { ...importLimitsDefault, ...options.importLimits },
     reached: options.reached ?? (() => {}),
   };
-}
-
-function sandboxOwnerOf(uid: number | undefined): Owner {
-  if (process.getuid?.() !== 0) return null;
-  const id = uid ?? sandboxUidDefault;
-  return { uid: id, gid: id };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
-import { runStateSchema, taskStateSchema, usageSchema } from './views.ts';
+import { runStateSchema, taskStateSchema, taskViewSchema, usageSchema } from './views.ts';
 
 /**
  * Events are CloudEvents 1.0 in the NATS binding's structured form. `sequence` counts an actor's own events from 1, so that a reader
@@ -58,20 +58,20 @@ const taskTurnData = z.object({
   /** Of the whole task so far. */
   usage: usageSchema,
 });
-const taskEndedData = z.object({
-  runId: z.string(),
-  taskId: z.string(),
-  name: z.string(),
-  state: taskStateSchema,
-  reason: z.string().nullable(),
-  failure: wireErrorSchema.nullable(),
-  branch: z.string().nullable(),
-  commit: z.string().nullable(),
-  landedCommit: z.string().nullable(),
-  finishCommand: z.string().nullable(),
-  rescue: z.string().nullable(),
-  logTail: z.string().nullable(),
-  usage: usageSchema,
+const taskEndedData = taskViewSchema.pick({
+  runId: true,
+  taskId: true,
+  name: true,
+  state: true,
+  reason: true,
+  failure: true,
+  branch: true,
+  commit: true,
+  landedCommit: true,
+  finishCommand: true,
+  rescue: true,
+  logTail: true,
+  usage: true,
 });
 
 /** Every event type: the last token of its subject, with the schema of the whole CloudEvent. */

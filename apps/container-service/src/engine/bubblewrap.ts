@@ -17,6 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { CoppiceError, shortHash } from '@coppice/contracts';
+import { isRoot, sandboxUser } from '@coppice/service';
 import { bubblewrapArguments, type RootEntry } from './bubblewrap-arguments.ts';
 import { firstProcess, resourceLimits, stage, staged } from './bubblewrap-stage.ts';
 import { createControlGroup, sweepControlGroups, type ControlGroup } from './cgroup.ts';
@@ -34,8 +35,6 @@ const run = promisify(execFile);
 const statusDescriptor = 3;
 const seccompDescriptor = 4;
 const pollMs = 5;
-/** Whom sandboxes run as when the stack is root. */
-const sandboxUidDefault = 10001;
 
 export interface BubblewrapOptions {
   stateFolder: string;
@@ -56,19 +55,17 @@ class BubblewrapLauncher implements Launcher {
   readonly #imagesFolder: string;
   readonly #running: RunningCommands;
   readonly #user: { uid: number; gid: number };
-  readonly #root = process.getuid?.() === 0;
+  readonly #root = isRoot();
   #program: string | undefined;
   #seccompFile: string | undefined;
   #rootEntries = new Map<string, readonly RootEntry[]>();
 
-  constructor({ stateFolder, imagesFolder, program, sandboxUid = sandboxUidDefault }: BubblewrapOptions) {
+  constructor({ stateFolder, imagesFolder, program, sandboxUid }: BubblewrapOptions) {
     this.#stateFolder = stateFolder;
     this.#imagesFolder = imagesFolder ?? join(stateFolder, 'images');
     this.#program = program;
     this.#running = new RunningCommands(stateFolder);
-    this.#user = this.#root
-      ? { uid: sandboxUid, gid: sandboxUid }
-      : { uid: process.getuid?.() ?? sandboxUid, gid: process.getgid?.() ?? sandboxUid };
+    this.#user = sandboxUser(sandboxUid);
   }
 
   defaultUser(): { uid: number; gid: number } {

@@ -10,6 +10,7 @@
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { CoppiceError, shortHash } from '@coppice/contracts';
+import { sandboxUser } from '@coppice/service';
 import { ensureDockerImage } from './docker-image.ts';
 import { OutputDemultiplexer } from './docker-stream.ts';
 import { scratchVolumes, volumesOf } from './docker-volumes.ts';
@@ -29,7 +30,6 @@ const labels = {
   sandbox: 'coppice.sandbox',
   exec: 'coppice.exec',
 } as const;
-const sandboxUidDefault = 10001;
 const cpuPeriodUs = 100_000;
 const apiVersionMin = [1, 41] as const;
 const connectMsMax = 5_000;
@@ -63,10 +63,7 @@ class DockerLauncher implements Launcher {
     this.#options = options;
     this.#imagesFolder = options.imagesFolder ?? join(options.stateFolder, 'images');
     this.#docker = new Docker(options.socketPath === undefined ? {} : { socketPath: options.socketPath });
-    const uid = options.sandboxUid ?? sandboxUidDefault;
-    // As another user the stack couldn't delete what a sandbox of a third uid made.
-    const caller = { uid: process.getuid?.() ?? uid, gid: process.getgid?.() ?? uid };
-    this.#user = caller.uid === 0 ? { uid, gid: uid } : caller;
+    this.#user = sandboxUser(options.sandboxUid);
   }
 
   defaultUser(): { uid: number; gid: number } {

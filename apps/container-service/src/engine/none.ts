@@ -12,7 +12,7 @@ import { chown, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
-import { removeTree } from '@coppice/service';
+import { isRoot, removeTree, sandboxUser } from '@coppice/service';
 import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
 import { endMarked, markName, markOf } from './marked-processes.ts';
 import type { ImageReport } from './port.ts';
@@ -31,14 +31,12 @@ class NoneLauncher implements Launcher {
   readonly #stateFolder: string;
   readonly #running: RunningCommands;
   readonly #user: { uid: number; gid: number };
-  readonly #root = process.getuid?.() === 0;
+  readonly #root = isRoot();
 
-  constructor({ stateFolder, sandboxUid = 10001 }: { stateFolder: string; sandboxUid?: number }) {
+  constructor({ stateFolder, sandboxUid }: { stateFolder: string; sandboxUid?: number }) {
     this.#stateFolder = stateFolder;
     this.#running = new RunningCommands(stateFolder);
-    this.#user = this.#root
-      ? { uid: sandboxUid, gid: sandboxUid }
-      : { uid: process.getuid?.() ?? sandboxUid, gid: process.getgid?.() ?? sandboxUid };
+    this.#user = sandboxUser(sandboxUid);
   }
 
   defaultUser(): { uid: number; gid: number } {
