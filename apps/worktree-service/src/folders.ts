@@ -15,8 +15,7 @@ import {
 } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree } from '@coppice/service';
-import { Turns } from './turns.ts';
+import { Turns, removeTree } from '@coppice/service';
 
 /** Who a sandbox runs as; its worktree belongs to it. Null where the stack isn't root: then it is the stack's own user. */
 export type Owner = { uid: number; gid: number } | null;

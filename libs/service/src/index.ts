@@ -24,3 +24,4 @@ export type { ServiceDefinition } from './run-service.ts';
 export { isRoot, sandboxUser, sandboxVariables } from './sandbox-user.ts';
 export { serviceLimits, startService } from './start-service.ts';
 export type { RunningWork, ServiceContext, ServiceSettings, StartedService } from './start-service.ts';
+export { Turns } from './turns.ts';

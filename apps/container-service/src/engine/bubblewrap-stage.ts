@@ -10,22 +10,26 @@ const dataBytesMin = 1024 * 1024 * 1024;
 const dataPerMemory = 2;
 
 /**
- * Run by root in a mount namespace of its own. Arguments: number of control group files, the files, uid, gid, bubblewrap,
- * rootfs, number of mounts, their sources, then bubblewrap's own arguments.
+ * Run by root in a mount namespace of its own. Arguments: number of control group files, the files, uid, gid, a table of mounts as fstab(5) has it,
+ * number of mounts, their sources, then bubblewrap's own arguments. One process makes all mount points, and one mounts them all: a process for
+ * each of the ten or so would be most of what the start of a sandbox takes.
  */
 const stageScript = `
 set -e
 stage=${stage}
 count=$1; shift
 while [ "$count" -gt 0 ]; do echo $$ > "$1"; shift; count=$((count-1)); done
-uid=$1; gid=$2; bwrap=$3; rootfs=$4; count=$5; shift 5
+uid=$1; gid=$2; table=$3; count=$4; shift 4
 mount -t tmpfs -o size=1m,mode=755,nosuid,nodev coppice "$stage"
-: > "$stage/bwrap"; mount --bind "$bwrap" "$stage/bwrap"
-mkdir "$stage/rootfs"; mount --bind "$rootfs" "$stage/rootfs"
+: > "$stage/bwrap"
+folders="$stage/rootfs"
 while [ "$count" -gt 0 ]; do
-  if [ -d "$1" ]; then mkdir "$stage/$count"; else : > "$stage/$count"; fi
-  mount --bind "$1" "$stage/$count"; shift; count=$((count-1))
+  if [ -d "$1" ]; then folders="$folders $stage/$count"; else : > "$stage/$count"; fi
+  shift; count=$((count-1))
 done
+mkdir $folders
+printf '%s\\n' "$table" > "$stage/table"
+mount --all --fstab "$stage/table"
 exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$stage/bwrap" "$@"
 `;
 
@@ -41,13 +45,24 @@ export interface Staging {
 /** To be followed by bubblewrap's arguments. */
 export function staged({ program, rootfs, mounts, user, group }: Staging): string[] {
   const files = group?.processFiles ?? [];
+  const binds = [
+    bind(program, 'bwrap'),
+    bind(rootfs, 'rootfs'),
+    ...mounts.map(({ source }, index) => bind(source, String(mounts.length - index))),
+  ];
   return [
     ['unshare', '--mount', '--propagation', 'private', '--', '/bin/sh', '-c', stageScript, 'sh'],
     [String(files.length), ...files],
-    [String(user.uid), String(user.gid), program, rootfs],
+    [String(user.uid), String(user.gid), binds.join('\n')],
     [String(mounts.length), ...mounts.map((mount) => mount.source)],
   ].flat();
 }
+
+/** A line of the table; what would end a field or begin a comment is written in octal. */
+const bind = (source: string, name: string): string =>
+  `${source.replaceAll(/[\s\\#]/g, octal)} ${stage}/${name} none bind 0 0`;
+
+const octal = (character: string): string => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`;
 
 export function resourceLimits(group: ControlGroup | undefined, { diskBytes, memoryBytes }: Limits): string[] {
   const limits = [`--fsize=${diskBytes}:${diskBytes}`, '--core=0:0'];

@@ -182,8 +182,9 @@ function describeEnding(current: () => EngineFixture): void {
 
     test('the same command id ends its leftover first', async () => {
       const sandbox = await current().sandbox();
-      const first = sandbox.exec('echo first; sleep 30', { execId: 'same' });
-      await new Promise((resolve) => setTimeout(resolve, 400));
+      const begun = Promise.withResolvers<void>();
+      const first = sandbox.exec('echo first; sleep 30', { execId: 'same', onOutput: () => begun.resolve() });
+      await begun.promise;
       const second = await sandbox.exec('echo second', { execId: 'same' });
       expect(second.stdout.text).toBe('second\n');
       const ended = await first.catch((error: unknown) => error);

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { shell } from '../test-support/fixture.ts';
-import { Turns } from '../turns.ts';
+import { Turns } from '@coppice/service';
 import { isIgnored, matchGlob, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 
 /** Untracked files that aren't ignored, as the import's walk finds them. */

@@ -5,7 +5,7 @@
  * backtracking one line such as `*a*a*a*a*a*a*a*b` can make as slow as it likes. Matching one rule here takes at most pattern × name steps; all steps
  * are counted, and between two rules others get their turn.
  */
-import type { Turns } from '../turns.ts';
+import type { Turns } from '@coppice/service';
 
 type Rule = { bytes: number; negated: boolean; directoryOnly: boolean; anchored: boolean; segments: Segment[] };
 /** `**` between slashes, or a glob that stays within one name. */

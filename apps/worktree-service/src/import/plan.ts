@@ -13,7 +13,7 @@ import { byteString, fingerprint } from '../folders.ts';
 import type { TreeEntry } from '../worktree/checkout.ts';
 import type { Snapshot } from '../worktree/snapshot.ts';
 import { FolderHandle } from './folder-handle.ts';
-import { Turns } from '../turns.ts';
+import { Turns } from '@coppice/service';
 import { isIgnored, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 import type { ImportLimits } from './limits.ts';
 import { nameProblem, shortened, symlinkProblem } from './path-rules.ts';

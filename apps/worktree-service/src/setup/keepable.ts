@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { byteString } from '../folders.ts';
 import { FolderHandle } from '../import/folder-handle.ts';
 import { shortened } from '../import/path-rules.ts';
-import { Turns } from '../turns.ts';
+import { Turns } from '@coppice/service';
 
 /** What a setup may leave. Its result is copied by path, and Linux takes paths of 4,096 bytes, those of the data folder included. */
 const setupLimits = { depthMax: 200, pathBytesMax: 3_000, entriesMax: 3_000_000 } as const;

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import { byteString, moveAway } from '../folders.ts';
 import { FolderHandle } from '../import/folder-handle.ts';
 import { isGitName } from '../import/path-rules.ts';
-import { Turns } from '../turns.ts';
+import { Turns } from '@coppice/service';
 
 const keptFoldersMax = 1_000;
 /** Each level holds a descriptor. */
