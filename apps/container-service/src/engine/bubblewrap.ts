@@ -9,6 +9,7 @@
  * 3. Limits are control groups where they can be written, else resource limits; the probe tells which of them hold.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, openSync, closeSync } from 'node:fs';
 import { mkdir, readdir, readlink, realpath, writeFile } from 'node:fs/promises';
 import { arch } from 'node:os';
@@ -16,7 +17,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { CoppiceError, shortHash } from '@coppice/contracts';
+import { CoppiceError } from '@coppice/contracts';
 import { isRoot, sandboxUser } from '@coppice/service';
 import { bubblewrapArguments, type RootEntry } from './bubblewrap-arguments.ts';
 import { firstProcess, resourceLimits, stage, staged } from './bubblewrap-stage.ts';
@@ -132,9 +133,8 @@ class BubblewrapLauncher implements Launcher {
       ...(record.network === 'full' ? await nameServiceMounts() : []),
       ...record.mounts,
     ];
-    const group = this.#root
-      ? await createControlGroup(shortHash(this.#stateFolder, record.id, execId), record.limits)
-      : undefined;
+    // Of its own each time: a command of the same id that has just been ended is still removing its group.
+    const group = this.#root ? await createControlGroup(randomUUID(), record.limits) : undefined;
     const argv = this.#commandLine(request, rootfs, entries, mounts, group);
     const seccomp = this.#seccompFile === undefined ? undefined : openSync(this.#seccompFile, 'r');
     let child: ChildProcess;
