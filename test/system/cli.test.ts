@@ -1,6 +1,7 @@
 /** The command line over the real whole: nats-server, four services in one process, sandboxes, git. Only the model plays a script. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
 import { coppiceEventSchema, runIdOf, taskViewSchema } from '@coppice/contracts';
 import { eventually } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -273,17 +274,44 @@ test.each([...new Set([engine, 'none'])])(
   },
 );
 
-test('whoever watches a stack that is gone is told, and not kept', { timeout: 120_000 }, async () => {
-  await using other = await CommandLine.create({ 'check.sh': check });
-  await other.write('script.yaml', script);
-  const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'slow', prompt: 'slowly' }]));
-  await using watching = other.start(['run', file, '--engine', 'none']);
-  await watching.waitForLine('slow: working');
-  process.kill(await other.stackProcess(), 'SIGKILL');
-  expect((await other.run(['down'])).exitCode).toBe(0);
-  expect(await watching.exited).toEqual({ code: 3, signal: null });
-  expect(watching.lines.at(-1)?.text).toMatch(/the stack no longer answers .* coppice up, then coppice watch r/);
-});
+const serverProcess = (home: string): number =>
+  (JSON.parse(readFileSync(path.join(home, 'stack', 'nats', 'process.json'), 'utf8')) as { pid: number }).pid;
+
+/** What ends a stack: in order, its process alone, and with its server. */
+const ends = {
+  down: async (of: CommandLine) => expect((await of.run(['down'])).exitCode).toBe(0),
+  'a killed process': async (of: CommandLine) => process.kill(await of.stackProcess(), 'SIGKILL'),
+  'a killed process and server': async (of: CommandLine) => {
+    for (const pid of [await of.stackProcess(), serverProcess(of.home)]) process.kill(pid, 'SIGKILL');
+  },
+};
+
+test.each(Object.entries(ends))(
+  'whoever watches is told of the end of the stack by %s, and not kept',
+  { timeout: 120_000 },
+  async (_name, end) => {
+    await using other = await CommandLine.create({ 'check.sh': check });
+    await other.write('script.yaml', script);
+    const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'slow', prompt: 'slowly' }]));
+    await using watching = other.start(['run', file, '--engine', 'none']);
+    await watching.waitForLine('slow: working');
+    const runId = idOnly(await other.run(['ls', '--json']));
+    await using logs = other.start(['logs', runId, '-f']);
+    await logs.waitForLine('working');
+    await using all = other.start(['watch']);
+    await using one = other.start(['watch', `${runId}/slow`]);
+    await one.waitForLine('slow: working');
+    await end(other);
+    for (const watcher of [watching, logs, all, one]) {
+      expect(await watcher.exited).toEqual({ code: 3, signal: null });
+      const sentence =
+        /^coppice: the stack (has ended|is being stopped); runs? .*kept\. Go on with: coppice up, then coppice watch/;
+      expect(watcher.lines.at(-1)?.text).toMatch(sentence);
+    }
+  },
+);
+
+const idOnly = ({ out }: { out: string }): string => (JSON.parse(out) as { runId: string }).runId;
 
 /** Whether a process of this machine has the text in its command line; a sandbox's processes are also the machine's. */
 function isRunning(text: string): boolean {

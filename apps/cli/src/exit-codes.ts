@@ -6,7 +6,7 @@ export const exitCodes = {
   taskFailed: 1,
   /** Wrong usage, or bad input: nothing was started. */
   badInput: 2,
-  /** The stack can't be started or reached, or it failed to answer. */
+  /** The stack can't be started or reached, failed to answer, or ended meanwhile. */
   stackUnavailable: 3,
   /** Nothing goes on until a person does something; what to type is said. */
   personAwaited: 4,
@@ -20,6 +20,6 @@ export const exitCodesHelp = `Exit codes:
   0    done; of a run: every task has landed, or had nothing to change
   1    a task failed, timed out, was cancelled or discarded
   2    wrong usage or bad input; nothing was started
-  3    the stack can't be started or reached, or failed to answer
+  3    the stack can't be started or reached, failed to answer, or ended meanwhile
   4    a person is waited for (approval, merge, or finishing a landing)
   130  detached by Ctrl-C; the run goes on`;

@@ -8,16 +8,16 @@
  * 2. An event that never comes delays by `checkIntervalMs` at most: the run is also asked for.
  * 3. What the stream told before the end is shown before the end is: the run's last event is waited for, at most `lastEventMsMax` (events are
  *    not kept for ever).
- * 4. A stack that doesn't answer ends the following after `failuresMax` questions in a row; never is waited for ever.
+ * 4. The end of the stack ends the following at once. One that doesn't answer ends it after `failuresMax` questions in a row, between which
+ *    only an answer, not the passing of time, counts as a sign of life; never is waited for ever.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, api, coppiceEventSchema, streams, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';
-import type { ApiClient } from './api-client.ts';
-import { CliError } from './errors.ts';
-import { exitCodes } from './exit-codes.ts';
+import type { ApiClient, StackClient } from './api-client.ts';
+import { pause } from './pause.ts';
 import { isEnd, progressFrom, waitsForPerson, withEvent, withView } from './progress.ts';
 import type { RunProgress } from './progress.ts';
+import { stackLost, untilStackEnds } from './stack-lost.ts';
 
 export type FollowOptions = {
   runId: string;
@@ -38,17 +38,16 @@ const settleMs = 1_200;
 const lastEventMsMax = 2_000;
 const failuresMax = 3;
 const answerMsMax = 3_000;
-/** The run and its tasks. */
-const askMsMax = 8_000;
 const questionsAtOnce = 16;
 
-export async function followRun(client: ApiClient, options: FollowOptions): Promise<Followed> {
+/** @throws CliError when the stack ends or no longer answers. */
+export async function followRun(client: StackClient, options: FollowOptions): Promise<Followed> {
   const follower = new Follower(client, options, await client.bus.call(api.runGet, client, { runId: options.runId }));
   return follower.run();
 }
 
 class Follower {
-  readonly #client: ApiClient;
+  readonly #client: StackClient;
   readonly #options: FollowOptions;
   readonly #ending = new AbortController();
   #progress: RunProgress;
@@ -56,24 +55,26 @@ class Follower {
   #wake = Promise.withResolvers<void>();
   readonly #lastEvent = Promise.withResolvers<void>();
 
-  constructor(client: ApiClient, options: FollowOptions, view: RunView) {
+  constructor(client: StackClient, options: FollowOptions, view: RunView) {
     this.#client = client;
     this.#options = options;
     this.#progress = progressFrom(view);
   }
 
   async run(): Promise<Followed> {
-    const stop = () => this.#ending.abort();
-    this.#options.signal.addEventListener('abort', stop, { once: true });
-    if (this.#options.signal.aborted) stop();
-    const reading = this.#readEvents();
-    reading.catch(() => {});
+    const { signal, runId } = this.#options;
+    const ending = this.#ending.signal;
     try {
       this.#options.onProgress(this.#progress);
-      return await Promise.race([this.#watchForEnd(), reading.then(() => new Promise<never>(() => {}))]);
+      // Whatever the connection does meanwhile, the caller can leave, and hears of the stack's end.
+      return await Promise.race([
+        aborted(signal, ending).then((): Followed => ({ kind: 'detached' })),
+        untilStackEnds(this.#client, ending, watchingAgain(runId)),
+        this.#readEvents().then(() => new Promise<never>(() => {})),
+        this.#watchForEnd(),
+      ]);
     } finally {
-      this.#options.signal.removeEventListener('abort', stop);
-      stop();
+      this.#ending.abort();
       this.#wake.resolve();
     }
   }
@@ -96,43 +97,24 @@ class Follower {
 
   async #watchForEnd(): Promise<Followed> {
     let failures = 0;
-    for (;;) {
-      if (this.#options.signal.aborted) return { kind: 'detached' };
-      try {
-        const answer = this.#looksOver() || this.#dueForCheck() ? await this.#askInTime() : null;
-        if (answer !== null) return answer;
-        failures = 0;
-      } catch (error) {
-        if (!(error instanceof CoppiceError && error.retryable)) throw error;
-        if (++failures >= failuresMax) throw lost(this.#options.runId, error);
+    while (!this.#ending.signal.aborted) {
+      if (this.#looksOver() || this.#dueForCheck()) {
+        try {
+          const answer = await this.#ask();
+          if (answer !== null) return answer;
+          failures = 0;
+        } catch (error) {
+          if (!(error instanceof CoppiceError && error.retryable)) throw error;
+          if (++failures >= failuresMax) throw stackLost(error, watchingAgain(this.#options.runId));
+        }
       }
       await this.#pause();
     }
-  }
-
-  /** Whatever the connection does meanwhile, the caller can leave, and a question that isn't answered ends. */
-  async #askInTime(): Promise<Followed | null> {
-    const timer = new AbortController();
-    const late = sleep(askMsMax, undefined, { signal: timer.signal }).then(
-      () => Promise.reject(new CoppiceError('deadline-exceeded', `no answer within ${askMsMax} ms`)),
-      () => null,
-    );
-    const left = aborted(this.#options.signal, timer.signal).then((): Followed => ({ kind: 'detached' }));
-    const asked = this.#ask();
-    asked.catch(() => {});
-    late.catch(() => {});
-    try {
-      return await Promise.race([asked, late, left]);
-    } finally {
-      timer.abort();
-    }
+    return { kind: 'detached' };
   }
 
   async #untilLastEvent(): Promise<void> {
-    const timer = new AbortController();
-    const late = sleep(lastEventMsMax, undefined, { signal: timer.signal }).catch(() => {});
-    await Promise.race([this.#lastEvent.promise, late, aborted(this.#options.signal, timer.signal)]);
-    timer.abort();
+    await this.#orAfter(lastEventMsMax, this.#lastEvent.promise);
   }
 
   #looksOver(): boolean {
@@ -160,14 +142,16 @@ class Follower {
   /** Until something moves, or it is time to look. */
   async #pause(): Promise<void> {
     const waitMs = this.#seemsToWait() ? settleMs : checkIntervalMs;
-    const timer = new AbortController();
-    await Promise.race([
-      this.#wake.promise,
-      sleep(waitMs, undefined, { signal: timer.signal }).catch(() => {}),
-      aborted(this.#options.signal, timer.signal),
-    ]);
-    timer.abort();
+    await this.#orAfter(waitMs, this.#wake.promise);
     this.#wake = Promise.withResolvers();
+  }
+
+  /** Until it happens, the time has passed, or the following ends. */
+  async #orAfter(milliseconds: number, happened: Promise<void>): Promise<void> {
+    const timer = new AbortController();
+    const stopped = AbortSignal.any([timer.signal, this.#ending.signal]);
+    await Promise.race([happened, pause(milliseconds, stopped)]);
+    timer.abort();
   }
 
   async #ask(): Promise<Followed | null> {
@@ -227,9 +211,4 @@ function aborted(signal: AbortSignal, until: AbortSignal): Promise<void> {
   });
 }
 
-const lost = (runId: string, cause: CoppiceError) =>
-  new CliError(
-    exitCodes.stackUnavailable,
-    `the stack no longer answers (${cause.message}); the run is kept. Go on with: coppice up, then coppice watch ${runId}`,
-    { cause },
-  );
+const watchingAgain = (runId: string) => ({ kept: `run ${runId} is`, command: `coppice watch ${runId}` });

@@ -3,6 +3,7 @@ import type { Method } from '@coppice/contracts';
 import { SpanKind, attributes, messagingSystemNats, withSpan } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
 import { errors } from './nats.ts';
+import { unreachable } from './unreachable.ts';
 import { parseJson, validate } from './validate.ts';
 
 /** Whose method: the public API's, as a tenant, or another service's. */
@@ -54,6 +55,6 @@ async function request(bus: Bus, subject: string, input: object, deadlineMs: num
     if (cause instanceof errors.PermissionViolationError) {
       throw new CoppiceError('permission-denied', `this user may not publish on ${subject}`, { cause });
     }
-    throw cause;
+    throw unreachable(cause, `no answer on ${subject}`);
   }
 }

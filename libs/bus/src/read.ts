@@ -1,6 +1,7 @@
 import { DeliverPolicy, JetStreamApiError } from './nats.ts';
 import type { JetStreamClient, JetStreamManager } from './nats.ts';
 import { headersOf } from './consume.ts';
+import { reaching } from './unreachable.ts';
 import { parseJson } from './validate.ts';
 
 export type ReadOptions = {
@@ -25,7 +26,10 @@ export type StoredMessage = {
   json(): unknown;
 };
 
-/** The messages of a subject (wildcards allowed), in order, without consuming them; a reconnect goes on where it was. */
+/**
+ * The messages of a subject (wildcards allowed), in order, without consuming them; a reconnect goes on where it was.
+ * @throws CoppiceError `unavailable` when the server doesn't answer.
+ */
 export async function* read(
   jetStream: JetStreamClient,
   manager: JetStreamManager,
@@ -39,13 +43,13 @@ export async function* read(
       : options.lastPerSubject === true
         ? DeliverPolicy.LastPerSubject
         : DeliverPolicy.All;
-  const consumer = await jetStream.consumers.get(stream, {
-    filter_subjects: [subject],
-    ...(options.startSequence === undefined
+  const position =
+    options.startSequence === undefined
       ? { deliver_policy: deliverPolicy }
-      : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: options.startSequence }),
-  });
-  let pending = (await consumer.info()).num_pending;
+      : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: options.startSequence };
+  const what = `${subject} can't be read`;
+  const consumer = await reaching(jetStream.consumers.get(stream, { filter_subjects: [subject], ...position }), what);
+  let pending = (await reaching(consumer.info(), what)).num_pending;
   if (pending === 0 && options.live !== true) return;
   const messages = await consumer.consume();
   const stop = () => messages.stop();

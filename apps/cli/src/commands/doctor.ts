@@ -6,7 +6,7 @@ import { findStack } from '../doctor/stack.ts';
 import { exitCodes } from '../exit-codes.ts';
 import type { Colours } from '../output/colours.ts';
 import { jsonLine, padEnd, plainLine } from '../output/text.ts';
-import { remoteFrom } from '../stack/connect.ts';
+import { disconnect, remoteFrom } from '../stack/connect.ts';
 import { homeFrom } from '../stack/home.ts';
 import { imagesFolder } from '../stack/programs.ts';
 import { runningStack } from '../stack/status.ts';
@@ -44,7 +44,7 @@ async function* examine({ environment, tenant, terminal }: Session): AsyncIterab
   try {
     yield* await checkProviders(client, environment);
   } finally {
-    await client?.bus.close().catch(() => {});
+    if (client !== null) await disconnect(client.bus);
   }
 }
 

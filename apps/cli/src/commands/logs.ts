@@ -9,7 +9,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { coppiceEventSchema, logChunkSchema, streams, subjects } from '@coppice/contracts';
-import type { ApiClient } from '../api-client.ts';
+import type { StackClient } from '../api-client.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { followRun } from '../follow.ts';
 import type { Followed } from '../follow.ts';
@@ -34,7 +34,7 @@ export function logsCommand(session: Session, id: string, options: { follow: boo
 
 async function showLogs(
   session: Session,
-  client: ApiClient,
+  client: StackClient,
   target: TaskTarget,
   options: { follow: boolean; json: boolean },
 ): CommandResult {
@@ -67,7 +67,7 @@ function printer({ terminal }: Session, json: boolean): { item(item: LogItem): v
 }
 
 class TaskLog {
-  readonly #client: ApiClient;
+  readonly #client: StackClient;
   readonly #target: TaskTarget;
   readonly #texts: Texts;
   /** The last of each that was shown. */
@@ -75,7 +75,7 @@ class TaskLog {
   #chunk = 0;
   #event = 0;
 
-  constructor(client: ApiClient, target: TaskTarget) {
+  constructor(client: StackClient, target: TaskTarget) {
     this.#client = client;
     this.#target = target;
     this.#texts = new Texts(client);
@@ -99,7 +99,6 @@ class TaskLog {
     const live = (after: number) => ({ startSequence: after + 1, live: true, signal: ending.signal });
     const reading = Promise.all([showAll(this.#turns(live(this.#turn))), showAll(this.#chunks(live(this.#chunk)))]);
     const failed = reading.then(() => new Promise<never>(() => {}));
-    failed.catch(() => {});
     try {
       const followed = await Promise.race([this.#untilOver(signal, show), failed]);
       const end = performance.now() + (followed.kind === 'detached' ? 0 : lateMsMax);
@@ -108,7 +107,6 @@ class TaskLog {
       return followed;
     } finally {
       ending.abort();
-      await reading.catch(() => {});
     }
   }
 

@@ -1,6 +1,6 @@
 import { api } from '@coppice/contracts';
 import type { RunRequest } from '@coppice/contracts';
-import type { ApiClient } from '../api-client.ts';
+import type { StackClient } from '../api-client.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { tryGit } from '../git.ts';
@@ -9,10 +9,10 @@ import type { LoadedRun } from '../run-file/complete.ts';
 import { loadPrompt } from '../run-file/from-prompt.ts';
 import type { PromptOptions } from '../run-file/from-prompt.ts';
 import { loadRunFile } from '../run-file/load.ts';
-import { embeddedConnection, remoteFrom } from '../stack/connect.ts';
+import { remoteFrom } from '../stack/connect.ts';
 import { setupResult } from '../stack/programs.ts';
 import type { EngineChoice } from '../stack/services.ts';
-import { startedStack, withConnection } from './session.ts';
+import { startedStack, withEmbedded, withRemote } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 import { watchToTheEnd } from './watching.ts';
 
@@ -30,7 +30,7 @@ export async function runCommand(session: Session, source: RunSource, options: R
     requestId: options.requestId,
     elsewhere: remote !== null,
   });
-  const submitAndWatch = async (client: ApiClient) => {
+  const submitAndWatch = async (client: StackClient) => {
     const submitted = await client.bus.call(api.runSubmit, client, request).catch((error: unknown) => {
       throw explain(error);
     });
@@ -46,10 +46,10 @@ export async function runCommand(session: Session, source: RunSource, options: R
         '--engine is for the embedded stack; NATS_URL names another, which has chosen its own',
       );
     }
-    return withConnection(session, remote, 'the stack that NATS_URL names', submitAndWatch);
+    return withRemote(session, remote, submitAndWatch);
   }
   const home = await stackFor(session, options.engine);
-  return withConnection(session, embeddedConnection(home), 'the stack', submitAndWatch);
+  return withEmbedded(session, home, submitAndWatch);
 }
 
 async function load(

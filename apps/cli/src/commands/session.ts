@@ -1,16 +1,17 @@
 /** What every command works with. */
 import path from 'node:path';
-import type { ApiClient } from '../api-client.ts';
+import type { StackClient } from '../api-client.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { Terminal } from '../output/terminal.ts';
-import { connectTo, embeddedConnection, remoteFrom } from '../stack/connect.ts';
+import { connectTo, disconnect, embeddedConnection, remoteFrom } from '../stack/connect.ts';
 import { describesProviders, providersIn } from '../stack/gateway-environment.ts';
 import { homeFrom } from '../stack/home.ts';
 import type { Home } from '../stack/home.ts';
 import { requirePassable } from '../stack/passable.ts';
 import type { EngineChoice } from '../stack/services.ts';
+import { watchStack } from '../stack/stack-end.ts';
 import { ensureStack } from '../stack/start-stack.ts';
 import { runningStack } from '../stack/status.ts';
 import type { StackStatus } from '../stack/status.ts';
@@ -24,34 +25,48 @@ export type Session = {
 };
 
 const mainFile = path.resolve(import.meta.dirname, '../main.ts');
-const what = 'the stack that NATS_URL names';
 
 /** Runs `work` with a stack that runs already. @throws CliError where none does. */
 export async function withClient<Result>(
   session: Session,
-  work: (client: ApiClient) => Promise<Result>,
+  work: (client: StackClient) => Promise<Result>,
 ): Promise<Result> {
   const remote = remoteFrom(session.environment);
-  if (remote !== null) return withConnection(session, remote, what, work);
+  if (remote !== null) return withRemote(session, remote, work);
   const home = homeFrom(session.environment);
   if (runningStack(home) === null) {
     throw new CliError(exitCodes.stackUnavailable, `no stack runs in ${home.root}: start one with "coppice up"`);
   }
-  return withConnection(session, embeddedConnection(home), 'the stack', work);
+  return withEmbedded(session, home, work);
 }
 
-export async function withConnection<Result>(
+export const withRemote = <Result>(
   session: Session,
-  connection: { servers: string; user?: string; password?: string },
-  name: string,
-  work: (client: ApiClient) => Promise<Result>,
+  connection: Connection,
+  work: (client: StackClient) => Promise<Result>,
+): Promise<Result> => withConnection(session, connection, { name: 'the stack that NATS_URL names', home: null }, work);
+
+export const withEmbedded = <Result>(
+  session: Session,
+  home: Home,
+  work: (client: StackClient) => Promise<Result>,
+): Promise<Result> => withConnection(session, embeddedConnection(home), { name: 'the stack', home }, work);
+
+type Connection = Parameters<typeof connectTo>[0];
+
+async function withConnection<Result>(
+  session: Session,
+  connection: Connection,
+  { name, home }: { name: string; home: Home | null },
+  work: (client: StackClient) => Promise<Result>,
 ): Promise<Result> {
   const bus = await connectTo(connection, name);
+  const watch = watchStack(bus, home);
   try {
-    return await work({ bus, tenant: session.tenant });
+    return await work({ bus, tenant: session.tenant, stackEnded: watch.ended });
   } finally {
-    // A server that is gone must not hide the answer.
-    await bus.close().catch(() => {});
+    watch.stop();
+    await disconnect(bus);
   }
 }
 

@@ -61,9 +61,14 @@ function addRun(name: string): RunSummary {
 function watch(settings: { interactive?: boolean; json?: boolean } = {}) {
   const terminal = fakeTerminal({ interactive: settings.interactive ?? false, columns: 140, rows: 12 });
   const interrupted = new AbortController();
+  const stackEnd = new AbortController();
   const session = { terminal, environment: {}, tenant: 'default', interrupted: interrupted.signal };
-  const exitCode = watchAll(session, { bus, tenant: 'default' }, { json: settings.json ?? false });
-  return { terminal, interrupted, exitCode, text: () => terminal.output.join('') };
+  const exitCode = watchAll(
+    session,
+    { bus, tenant: 'default', stackEnded: stackEnd.signal },
+    { json: settings.json ?? false },
+  );
+  return { terminal, interrupted, stackEnd, exitCode, text: () => terminal.output.join('') };
 }
 
 test('on a terminal runs come and go on in a table, which stays when Ctrl-C ends it', async () => {
@@ -126,4 +131,13 @@ test('a stack that no longer answers is given up on', { timeout: 30_000 }, async
   );
   service = await serve();
   expect(failure).toMatchObject({ exitCode: 3, message: expect.stringContaining('coppice up') });
+});
+
+test('the end of the stack ends it at once', async () => {
+  const { exitCode, stackEnd } = watch();
+  stackEnd.abort('the stack has ended');
+  await expect(exitCode).rejects.toMatchObject({
+    exitCode: 3,
+    message: 'the stack has ended; runs are kept. Go on with: coppice up, then coppice watch',
+  });
 });

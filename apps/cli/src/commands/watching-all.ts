@@ -5,18 +5,18 @@
  *
  * Invariants:
  * 1. The list is asked for at most every `askIntervalMsMin`, when something happened, and at least every `askIntervalMsMax`.
- * 2. A stack that doesn't answer ends the watching after `failuresMax` questions in a row.
+ * 2. The end of the stack ends the watching at once; one that doesn't answer, after `failuresMax` questions in a row.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, api, coppiceEventSchema, streams, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunSummary } from '@coppice/contracts';
-import type { ApiClient } from '../api-client.ts';
-import { CliError } from '../errors.ts';
+import type { ApiClient, StackClient } from '../api-client.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { eventLine } from '../output/event-line.ts';
 import { liveArea } from '../output/live-area.ts';
 import { runsTable } from '../output/runs-table.ts';
 import { jsonLine } from '../output/text.ts';
+import { pause } from '../pause.ts';
+import { stackLost, untilStackEnds } from '../stack-lost.ts';
 import type { CommandResult, Session } from './session.ts';
 
 const redrawMs = 200;
@@ -26,44 +26,48 @@ const answerMsMax = 5_000;
 const failuresMax = 3;
 const runsMax = 100;
 
-export async function watchAll(session: Session, client: ApiClient, options: { json: boolean }): CommandResult {
+export async function watchAll(session: Session, client: StackClient, options: { json: boolean }): CommandResult {
   const ending = new AbortController();
   const stop = () => ending.abort();
   session.interrupted.addEventListener('abort', stop, { once: true });
   if (session.interrupted.aborted) stop();
   const view = options.json ? jsonView(session) : session.terminal.interactive ? tableView(session) : lineView(session);
-  let happened = Promise.withResolvers<void>();
-  const reading = readEvents(client, ending.signal, (event, raw) => {
-    view.onEvent(event, raw);
-    happened.resolve();
-  });
-  const failed = reading.then(() => new Promise<never>(() => {}));
-  failed.catch(() => {});
   try {
-    for (let failures = 0; !ending.signal.aborted;) {
-      try {
-        view.onRuns(await Promise.race([listRuns(client), failed]));
-        failures = 0;
-      } catch (error) {
-        if (!(error instanceof CoppiceError && error.retryable)) throw error;
-        if (++failures >= failuresMax) throw lost(error);
-      }
-      await pause(askIntervalMsMin, ending.signal);
-      await Promise.race([happened.promise, pause(askIntervalMsMax, ending.signal), failed]);
-      happened = Promise.withResolvers();
-    }
+    await Promise.race([
+      untilStackEnds(client, ending.signal, goingOn),
+      keepShowing(client, ending.signal, view),
+      new Promise<void>((resolve) => ending.signal.addEventListener('abort', () => resolve(), { once: true })),
+    ]);
   } finally {
     session.interrupted.removeEventListener('abort', stop);
     stop();
     view.end();
-    await reading.catch(() => {});
   }
   session.terminal.err('Detached; runs go on. To see them again: coppice watch');
   return exitCodes.detached;
 }
 
-const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
-  sleep(milliseconds, undefined, { signal }).catch(() => {});
+/** Until the signal. @throws CliError when the stack no longer answers. */
+async function keepShowing(client: ApiClient, signal: AbortSignal, view: View): Promise<void> {
+  let happened = Promise.withResolvers<void>();
+  const reading = readEvents(client, signal, (event, raw) => {
+    view.onEvent(event, raw);
+    happened.resolve();
+  });
+  const failed = reading.then(() => new Promise<never>(() => {}));
+  for (let failures = 0; !signal.aborted;) {
+    try {
+      view.onRuns(await Promise.race([listRuns(client), failed]));
+      failures = 0;
+    } catch (error) {
+      if (!(error instanceof CoppiceError && error.retryable)) throw error;
+      if (++failures >= failuresMax) throw stackLost(error, goingOn);
+    }
+    await pause(askIntervalMsMin, signal);
+    await Promise.race([happened.promise, pause(askIntervalMsMax, signal), failed]);
+    happened = Promise.withResolvers();
+  }
+}
 
 async function listRuns(client: ApiClient): Promise<RunSummary[]> {
   const { runs } = await client.bus.call(api.runList, client, { limit: runsMax }, { deadlineMs: answerMsMax });
@@ -133,9 +137,4 @@ function tableView({ terminal }: Session): View {
   };
 }
 
-const lost = (cause: CoppiceError) =>
-  new CliError(
-    exitCodes.stackUnavailable,
-    `the stack no longer answers (${cause.message}); runs are kept. Go on with: coppice up, then coppice watch`,
-    { cause },
-  );
+const goingOn = { kept: 'runs are', command: 'coppice watch' };

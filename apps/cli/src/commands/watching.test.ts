@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus, apiEndpoint } from '@coppice/bus';
 import type { Service } from '@coppice/bus';
 import { CoppiceError, api, runIdOf, runItself, subjects, taskIdOf } from '@coppice/contracts';
@@ -99,14 +100,15 @@ afterAll(async () => {
 function watch(run: FakeRun, settings: { interactive?: boolean; json?: boolean; task?: string } = {}) {
   const terminal = fakeTerminal({ interactive: settings.interactive ?? false, columns: 70, rows: 12 });
   const interrupted = new AbortController();
+  const stackEnd = new AbortController();
   const session = { terminal, environment: {}, tenant: 'default', interrupted: interrupted.signal };
   const taskId = settings.task === undefined ? undefined : run.tasks.get(settings.task)?.taskId;
   const exitCode = watchToTheEnd(
     session,
-    { bus, tenant: 'default' },
+    { bus, tenant: 'default', stackEnded: stackEnd.signal },
     { runId: run.runId, taskId, json: settings.json ?? false },
   );
-  return { terminal, interrupted, exitCode, text: () => terminal.output.join('') };
+  return { terminal, interrupted, stackEnd, exitCode, text: () => terminal.output.join('') };
 }
 
 test('on a terminal a table is drawn over and over; in the end the report stands alone', async () => {
@@ -218,3 +220,43 @@ test('a stack that no longer answers is given up on, with what to do', { timeout
   expect(failure).toMatchObject({ exitCode: 3 });
   expect(failure?.message).toContain(`coppice up, then coppice watch ${run.runId}`);
 });
+
+test(
+  'events that still come are no answer: a stack that answers nothing is given up on all the same',
+  { timeout: 60_000 },
+  async () => {
+    const run = new FakeRun('chatty', ['first', 'second']);
+    await run.move('first', 'working');
+    const watching = watch(run);
+    await eventually(() => watching.text().includes('first: working'));
+    await service.stop();
+    const over = new AbortController();
+    const failure = watching.exitCode
+      .then(
+        () => null,
+        (error: unknown) => error as Error,
+      )
+      .finally(() => over.abort());
+    while (!over.signal.aborted) {
+      for (const state of ['preparing', 'working'] as const) await run.move('second', state);
+      await sleep(500);
+    }
+    service = await serve();
+    expect(await failure).toMatchObject({ exitCode: 3, message: expect.stringContaining('no longer answers') });
+  },
+);
+
+test.each([{}, { task: 'first' }])(
+  'the end of the stack ends it at once, whatever it waits for: %j',
+  async (settings) => {
+    const run = new FakeRun(`ended-${JSON.stringify(settings)}`, ['first']);
+    await run.move('first', 'working');
+    const watching = watch(run, settings);
+    await eventually(() => watching.text().includes('first: working'));
+    watching.stackEnd.abort('the stack is being stopped');
+    await expect(watching.exitCode).rejects.toMatchObject({
+      exitCode: 3,
+      message: `the stack is being stopped; run ${run.runId} is kept. Go on with: coppice up, then coppice watch ${run.runId}`,
+    });
+  },
+);

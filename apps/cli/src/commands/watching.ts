@@ -1,5 +1,5 @@
 /** Shows a run while it goes on: a table on a terminal, lines elsewhere, JSON lines on request; then what came of it. */
-import type { ApiClient } from '../api-client.ts';
+import type { StackClient } from '../api-client.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { followRun } from '../follow.ts';
 import type { Followed } from '../follow.ts';
@@ -16,7 +16,7 @@ export type WatchOptions = { runId: string; taskId?: string | undefined; json: b
 /** How often the table is drawn; the clocks in it tick by this, too. */
 const redrawMs = 120;
 
-export async function watchToTheEnd(session: Session, client: ApiClient, options: WatchOptions): CommandResult {
+export async function watchToTheEnd(session: Session, client: StackClient, options: WatchOptions): CommandResult {
   const { terminal } = session;
   const view = options.json
     ? jsonView(session)

@@ -1,7 +1,7 @@
 /** The stack: whether it runs, and whether it answers. */
 import { api } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
-import { connectTo, remoteFrom } from '../stack/connect.ts';
+import { connectTo, disconnect, remoteFrom } from '../stack/connect.ts';
 import { readConnection } from '../stack/credentials.ts';
 import type { Home } from '../stack/home.ts';
 import { readStatus } from '../stack/status.ts';
@@ -48,7 +48,7 @@ async function ask(
       await bus.call(api.runList, client, { limit: 1 }, { deadlineMs: answerMsMax });
       return { check: ok(name, `${what}, and answers`), client };
     } catch (error) {
-      await bus.close().catch(() => {});
+      await disconnect(bus);
       throw error;
     }
   } catch (error) {

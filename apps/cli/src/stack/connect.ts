@@ -1,10 +1,13 @@
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readConnection } from './credentials.ts';
 import type { Connection } from './credentials.ts';
 import type { Home } from './home.ts';
+
+const log = createLogger('cli');
 
 /** A stack that somebody else runs, named by the environment; null: the embedded one is meant. */
 export function remoteFrom(
@@ -25,6 +28,15 @@ export async function connectTo(
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
     throw new CliError(exitCodes.stackUnavailable, `${what}: ${error.message}`, { cause: error });
+  }
+}
+
+/** What was to be told is known by now: a server that can't be left in order must not take its place. */
+export async function disconnect(bus: Bus): Promise<void> {
+  try {
+    await bus.close();
+  } catch (error) {
+    log.debug({ err: error }, 'not disconnected in order');
   }
 }
 

@@ -1,0 +1,23 @@
+/** What a watcher says of a stack that is over: what ended, and how to go on. */
+import type { CoppiceError } from '@coppice/contracts';
+import type { StackClient } from './api-client.ts';
+import { CliError } from './errors.ts';
+import { exitCodes } from './exit-codes.ts';
+
+/** What stays ("run r5 is", "runs are"), and the command that shows it again. */
+export type GoingOn = { kept: string; command: string };
+
+/** Rejects when the stack ends; never settles otherwise, and lets go of it when `until` is aborted. */
+export function untilStackEnds({ stackEnded }: StackClient, until: AbortSignal, goingOn: GoingOn): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const end = () => reject(lost(String(stackEnded.reason), goingOn));
+    if (stackEnded.aborted) end();
+    stackEnded.addEventListener('abort', end, { once: true, signal: until });
+  });
+}
+
+export const stackLost = (cause: CoppiceError, goingOn: GoingOn): CliError =>
+  lost(`the stack no longer answers (${cause.message})`, goingOn, cause);
+
+const lost = (what: string, { kept, command }: GoingOn, cause?: CoppiceError) =>
+  new CliError(exitCodes.stackUnavailable, `${what}; ${kept} kept. Go on with: coppice up, then ${command}`, { cause });
