@@ -57,6 +57,11 @@ export class Stack implements AsyncDisposable {
     return path.join(this.#folder.path, 'data');
   }
 
+  /** Where the scripted model's scripts lie. */
+  get scriptsFolder(): string {
+    return this.#folder.path;
+  }
+
   static async start(settings: StackSettings): Promise<Stack> {
     const folder = await temporaryFolder('stack');
     // A sandbox's user finds its own folders below, and can list nothing.

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { CoppiceError, api, buckets, runIdOf, runLimits, streams, subjects } from '@coppice/contracts';
 import { eventually, temporaryRepository } from '@coppice/testing';
 import type { TemporaryRepository } from '@coppice/testing';
@@ -11,6 +13,7 @@ let repository: TemporaryRepository;
 beforeAll(async () => {
   // Nothing here gets as far as a sandbox.
   stack = await Stack.start({ engine: 'none', script: 'default: { turns: [{ text: ok }] }' });
+  await writeFile(path.join(stack.scriptsFolder, 'wrong.yaml'), 'default: { turns: [{ txt: ok }] }');
   repository = await temporaryRepository();
 }, 180_000);
 afterAll(async () => {
@@ -149,6 +152,38 @@ const cases: [what: string, payload: () => unknown, code: string, field: string,
       /nowhere/,
     ],
     [
+      'a model whose script is missing',
+      () => good({ tasks: [task({ model: 'scripted/absent.yaml' })] }),
+      'invalid-request',
+      'tasks[0].model',
+      /there is no script absent\.yaml; there are .*plan\.yaml/,
+      /scripted\/absent\.yaml/,
+    ],
+    [
+      'a model whose script is malformed, as a default',
+      () => good({ defaults: { model: 'scripted/wrong.yaml' }, tasks: [task({ model: undefined })] }),
+      'invalid-request',
+      'defaults.model',
+      /wrong\.yaml:1: .*expected/,
+      /scripted\/wrong\.yaml/,
+    ],
+    [
+      'a model of an unknown provider',
+      () => good({ tasks: [task(), task({ name: 'two', model: 'acme/large' })] }),
+      'invalid-request',
+      'tasks[1].model',
+      /one of the providers scripted, openai/,
+      /acme\/large/,
+    ],
+    [
+      'a model of a provider without its key',
+      () => good({ tasks: [task({ model: 'openai/large' })] }),
+      'invalid-request',
+      'tasks[0].model',
+      /openai needs a key: set OPENAI_API_KEY/,
+      /openai\/large/,
+    ],
+    [
       'a circle',
       () => good({ tasks: [task({ dependsOn: ['one'] })] }),
       'invalid-request',
@@ -211,6 +246,21 @@ describe('the durable intake', () => {
     await expect(stack.submit({ ...request, concurrency: 2 })).rejects.toMatchObject({
       code: 'already-exists',
       details: { issues: [{ field: 'requestId' }] },
+    });
+  });
+});
+
+describe('while no gateway answers', () => {
+  test('a run is accepted, and its model judged by the turn', async () => {
+    await stack.kill('llm-gateway');
+    const { runId } = await stack.submit(
+      good({ requestId: 'nobody', tasks: [task({ model: 'scripted/absent.yaml' })] }),
+    );
+    await stack.startService('llm-gateway');
+    await stack.ended(runId);
+    expect((await stack.tasks(runId)).get('one')).toMatchObject({
+      state: 'failed',
+      failure: { code: 'model-not-found', message: expect.stringContaining('there is no script absent.yaml') },
     });
   });
 });

@@ -1,5 +1,8 @@
 /** Every limit of the gateway. */
 export const gatewayLimits = {
+  /** What is told of models that can't be asked fits one message. */
+  modelProblemsMax: 50,
+  problemCharactersMax: 1_000,
   /** Turns in progress at once, in one process. */
   concurrency: 64,
   /** How often a provider is asked for one turn before its error is the turn's. */

@@ -5,6 +5,7 @@ import type { RunningWork, ServiceContext } from '@coppice/service';
 import { Artifacts } from './artifacts.ts';
 import { Conversations } from './conversations.ts';
 import { gatewayLimits } from './limits.ts';
+import { checkModels } from './models.ts';
 import type { OpenAiEndpoint } from './provider/openai/endpoint.ts';
 import { openAiProvider } from './provider/openai/provider.ts';
 import type { Provider } from './provider/port.ts';
@@ -59,7 +60,12 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     name: 'llm-gateway',
     version: context.version,
     description: 'What the gateway itself answers; its turns are commands.',
-    endpoints: [serviceEndpoint('llm-gateway', gatewayCalls.providers, () => describeProviders(providers))],
+    endpoints: [
+      serviceEndpoint('llm-gateway', gatewayCalls.providers, () => describeProviders(providers)),
+      serviceEndpoint('llm-gateway', gatewayCalls.checkModels, async ({ models }) => ({
+        problems: await checkModels(providers, models),
+      })),
+    ],
   });
   const commands = await serveCommands(bus, {
     service: 'llm-gateway',

@@ -24,6 +24,7 @@ import type { Answer, Attempt } from './collect.ts';
 import { answerMessage } from './conversations.ts';
 import type { Conversations } from './conversations.ts';
 import { gatewayLimits } from './limits.ts';
+import { resolveModel } from './models.ts';
 import type { ModelRequest, Provider } from './provider/port.ts';
 import { askPatiently } from './retry.ts';
 import type { Asked, RetrySettings } from './retry.ts';
@@ -77,7 +78,7 @@ class Turns {
   }
 
   async run(input: TurnInput, context: CommandContext): Promise<TurnOutput> {
-    const { provider, model } = this.#resolve(input.model);
+    const { provider, model } = resolveModel(this.#with.providers, input.model);
     const { effectId } = context;
     const { conversations, artifacts } = this.#with;
     const before = await conversations.upTo(input.owner, input.continues);
@@ -132,19 +133,6 @@ class Turns {
     const request = await artifacts.reference(JSON.stringify(messages), owner, inline);
     const time = clock.now().toISOString();
     return transcript.append({ effectId, owner, model, continues, request, output, time });
-  }
-
-  #resolve(name: string): { provider: Provider; model: string } {
-    const slash = name.indexOf('/');
-    const providerName = slash === -1 ? name : name.slice(0, slash);
-    const provider = this.#with.providers.find((known) => known.name === providerName);
-    const model = slash === -1 ? '' : name.slice(slash + 1);
-    if (provider !== undefined && model !== '') return { provider, model };
-    const known = this.#with.providers.map((each) => each.name).join(', ');
-    throw new CoppiceError(
-      'model-not-found',
-      `model ${JSON.stringify(name)}: expected provider/model with one of the providers ${known}`,
-    );
   }
 
   async #ask(provider: Provider, question: Question, input: TurnInput, context: CommandContext): Promise<Asked> {

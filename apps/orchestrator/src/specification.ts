@@ -139,13 +139,16 @@ export function specify(request: RunRequest): TaskSpecification[] {
     specifyTask(request.defaults, task, `tasks[${index}]`, issues),
   );
   checkDependencies(request.tasks, issues);
-  const [first] = issues;
-  if (first !== undefined) {
-    const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
-    const text = `run.submit: ${first.field}: expected ${first.expected}, received ${first.received}${more}`;
-    throw new CoppiceError('invalid-request', text, { details: { issues: issues.slice(0, 20) } });
-  }
+  if (issues.length > 0) throw refusal(issues);
   return specifications;
+}
+
+/** Names the first field; `details.issues` has all. */
+export function refusal(issues: readonly FieldIssue[]): CoppiceError {
+  const [first] = issues;
+  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
+  const text = `run.submit: ${first?.field}: expected ${first?.expected}, received ${first?.received}${more}`;
+  return new CoppiceError('invalid-request', text, { details: { issues: issues.slice(0, 20) } });
 }
 
 function specifyTask(common: TaskDefaults, task: TaskRequest, field: string, issues: FieldIssue[]): TaskSpecification {

@@ -4,6 +4,7 @@ import type { RunRequest, TaskSpecification } from '@coppice/contracts';
 import type { Bus } from '@coppice/bus';
 import { createActor, readActor } from '@coppice/durable-actor';
 import type { RunContext, RunInput } from './machines/run-machine.ts';
+import { requireModels } from './require-models.ts';
 import { checkSize, dependencyPositions, specify } from './specification.ts';
 import { runContextOf } from './views.ts';
 
@@ -44,6 +45,7 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
     return { runId, created: false, tasks };
   }
   const { repository, repositoryId } = await inspect(bus, request);
+  await requireModels(bus, request, specifications);
   const stored: StoredRun = {
     tenant,
     runId,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Method } from './api.ts';
+import { runLimits } from './run-request.ts';
 
 /** A model provider that the gateway knows, for a person who looks what can be used. Never holds a key, nor an address with its path. */
 export const modelProviderSchema = z.object({
@@ -25,5 +26,12 @@ export const gatewayCalls = {
     input: z.object({}),
     output: z.object({ providers: z.array(modelProviderSchema) }),
     deadlineMs: 10_000,
+  },
+  checkModels: {
+    name: 'check-models',
+    description: 'Which models a turn would surely fail with. Asks no provider, and costs nothing.',
+    input: z.object({ models: z.array(z.string().min(1).max(255)).max(runLimits.tasksMax) }),
+    output: z.object({ problems: z.array(z.object({ model: z.string(), problem: z.string() })) }),
+    deadlineMs: 3_000,
   },
 } as const satisfies Record<string, Method>;

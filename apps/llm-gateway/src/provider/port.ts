@@ -75,6 +75,11 @@ export type Provider = {
    * answer (a spend limit that is reached isn't). Anything else thrown is a defect.
    */
   stream(request: ModelRequest, context: RequestContext): AsyncIterable<ModelDelta>;
+  /**
+   * Throws what a turn of this model would surely fail with, as far as that is known without asking anybody: a key or a script that isn't there.
+   * Failure contract: as `stream`'s.
+   */
+  check(model: string): Promise<void>;
   /** Looks whether it can be used, without costs and within the signal's time. Never throws. */
   describe(signal: AbortSignal): Promise<Omit<ModelProvider, 'name'>>;
   /** Ends idle connections. */

@@ -20,6 +20,7 @@ export function openAiProvider(endpoint: OpenAiEndpoint, limits: Partial<Patienc
   const http = new HttpClient();
   return {
     name: endpoint.name,
+    check: async () => requireKey(endpoint),
     stream: (request, context) => stream(http, endpoint, { ...openAiLimits, ...limits }, request, context),
     describe: (signal) => describeEndpoint(http, endpoint, signal),
     close: () => http.close(),
@@ -33,10 +34,8 @@ async function* stream(
   request: ModelRequest,
   context: RequestContext,
 ): AsyncIterable<ModelDelta> {
-  const { name, key } = endpoint;
-  if (key === null && endpoint.keyRequired !== null) {
-    throw new CoppiceError('provider-failed', `${name} needs a key: set ${endpoint.keyRequired}`);
-  }
+  const { name } = endpoint;
+  requireKey(endpoint);
   using patience = new Patience(name, context.signal, limits);
   try {
     const answer = await http.send(urlOf(endpoint, 'chat/completions'), {
@@ -55,6 +54,11 @@ async function* stream(
     if (error instanceof EventTooLarge) throw new CoppiceError('limit-exceeded', `${name} sent ${error.message}`);
     throw error;
   }
+}
+
+function requireKey({ name, key, keyRequired }: OpenAiEndpoint): void {
+  if (key === null && keyRequired !== null)
+    throw new CoppiceError('provider-failed', `${name} needs a key: set ${keyRequired}`);
 }
 
 /** What a server answers that doesn't stream: an error after all, or the whole answer. */

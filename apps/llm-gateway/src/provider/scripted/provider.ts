@@ -28,12 +28,16 @@ const pieceCharactersMax = 4_096;
  */
 export function scriptedProvider(settings: { scripts: ScriptFolders; count: Count; clock: Clock }): Provider {
   const { scripts, count, clock } = settings;
+  const load = async (model: string) => {
+    const file = await findScript(model, scripts);
+    return { file, script: parseScript(await readScriptText(file), model) };
+  };
   return {
     name: 'scripted',
     describe: async () => ({ host: null, keyPresent: false, reachable: null, models: [], problem: null }),
+    check: async (model) => void (await load(model)),
     async *stream(request: ModelRequest, context: RequestContext): AsyncIterable<ModelDelta> {
-      const file = await findScript(request.model, scripts);
-      const script = parseScript(await readScriptText(file), request.model);
+      const { file, script } = await load(request.model);
       const cue = cueFor(
         script,
         promptOf(request.messages),
