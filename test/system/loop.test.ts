@@ -77,8 +77,13 @@ rules:
   - when: { contains: work-slowly }
     turns:
       - toolCalls: [{ name: write, arguments: { path: two.txt, content: "begun\\n" } }]
-      - toolCalls: [{ name: run, arguments: { command: "echo working >> two.txt; sleep 8; echo late >> two.txt" } }]
+      - toolCalls: [{ name: run, arguments: { command: "echo working >> two.txt; sleep 60; echo late >> two.txt" } }]
       - toolCalls: [{ name: run, arguments: { command: cat two.txt } }]
+      - toolCalls: [{ name: finish, arguments: { summary: Looked again. } }]
+  - when: { contains: work-endlessly }
+    turns:
+      - toolCalls: [{ name: run, arguments: { command: "echo begun > two.txt; while :; do date +%N > $HOME/beat; sleep 0.1; done" } }]
+      - toolCalls: [{ name: run, arguments: { command: "cp $HOME/beat $HOME/seen && sleep 1 && cmp $HOME/seen $HOME/beat && echo still" } }]
       - toolCalls: [{ name: finish, arguments: { summary: Looked again. } }]
 `;
 
@@ -292,6 +297,11 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         expect((await runFile('git', ['--git-dir', store, 'show', `${ref}:two.txt`])).stdout).not.toContain('late');
       }, 180_000);
 
+      const isInWorktree = async (taskId: string, path: string): Promise<boolean> => {
+        for await (const _ of glob(`${stack.dataFolder}/worktree-service/worktrees/${taskId}/**/${path}`)) return true;
+        return false;
+      };
+
       /** A file of a task's checkpoint, in whichever store of the stack it is. */
       const showSaved = async (taskId: string, path: string): Promise<string | undefined> => {
         for await (const store of glob(`${stack.dataFolder}/worktree-service/repositories/*/tasks.git`)) {
@@ -330,15 +340,18 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
 
       test('the container service dies during a call: the model is told that its outcome is not known', async () => {
         await using repository = await temporaryRepository({ files });
-        const { runId, taskId } = await submit(repository, 'work-slowly');
-        await turnTold(runId, 2);
-        await new Promise((resolve) => setTimeout(resolve, 2_000));
+        const { runId, taskId } = await submit(repository, 'work-endlessly');
+        await turnTold(runId, 1);
+        await eventually(() => isInWorktree(taskId, 'two.txt'), { timeoutMs: 60_000 });
         await stack.killAndRestart('container-service');
         const task = await ended(runId, taskId);
-        expect(task).toMatchObject({ state: 'merged', modelTurns: 4 });
+        expect(task).toMatchObject({ state: 'merged', modelTurns: 3 });
         const turns = await transcript(taskId);
-        expect((await told(turns))[1]).toMatch(/^run: it is not known whether this was done/);
-        expect(await repository.show('two.txt')).toBe('begun\nworking\n');
+        const [first, second] = await told(turns);
+        expect(first).toMatch(/^run: it is not known whether this was done/);
+        // What the lost service had begun was ended before the agent went on.
+        expect(second).toMatch(/still/);
+        expect(await repository.show('two.txt')).toBe('begun\n');
         expectReplays(task, turns);
       }, 240_000);
 

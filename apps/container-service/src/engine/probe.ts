@@ -19,7 +19,7 @@ import { supervise } from './supervise.ts';
 const mebibyte = 1024 * 1024;
 const probeLimits: Limits = {
   memoryBytes: 32 * mebibyte,
-  cpus: 0.15,
+  cpus: 0.05,
   pids: 32,
   diskBytes: 4 * mebibyte,
   scratchBytes: 2 * mebibyte,
@@ -27,7 +27,8 @@ const probeLimits: Limits = {
 const hogMebibytes = 24;
 const hogsTried = 4;
 const processesTried = 64;
-const cpuMsTried = 800;
+/** The longer ones only where the shorter told nothing: on a busy machine a group may get less than it is allowed. */
+const cpuMsTried = [800, 3_000, 9_000];
 const probeTimeoutMs = 20_000;
 
 type Run = (script: string, limits?: Partial<Limits>, timeoutMs?: number) => Promise<ExecResult>;
@@ -210,11 +211,16 @@ async function tryPids(run: Run): Promise<Enforcement> {
  * back; an engine that can't be asked for that shows it to its own processes.
  */
 async function tryCpu(run: Run): Promise<Enforcement> {
-  const loops = `(while :; do :; done) & a=$!; (while :; do :; done) & b=$!; sleep ${cpuMsTried / 1000}; kill $a $b`;
-  const script = `${loops}; cat /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat 2>/dev/null; true`;
-  const result = await run(script, { cpus: probeLimits.cpus });
-  const seen = /^nr_throttled (\d+)$/m.exec(result.stdout.text)?.[1];
-  const periods = result.throttledPeriods ?? Number(seen ?? 0);
+  let periods = 0;
+  for (const tryMs of cpuMsTried) {
+    const loops = `(while :; do :; done) & a=$!; (while :; do :; done) & b=$!; sleep ${tryMs / 1000}; kill $a $b`;
+    const script = `${loops}; cat /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat 2>/dev/null; true`;
+    const result = await run(script, { cpus: probeLimits.cpus });
+    const seen = /^nr_throttled (\d+)$/m.exec(result.stdout.text)?.[1];
+    periods = result.throttledPeriods ?? Number(seen ?? 0);
+    // Without a counter a longer try would tell no more.
+    if (periods > 0 || (result.throttledPeriods === undefined && seen === undefined)) break;
+  }
   const how = `under a limit of ${probeLimits.cpus} processors two busy loops were held back in ${periods} periods`;
   return { enforced: periods > 0, how };
 }

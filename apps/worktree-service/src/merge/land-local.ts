@@ -129,11 +129,13 @@ class LocalLanding {
   /** The branch has the work; the checkout was switched to another in that moment, and has changes of the work that couldn't be taken back. */
   #left(path: string, reason: string): Landing {
     const { branch, commit } = this.#request;
+    const git = `git -C ${shellQuote(path)}`;
     return {
       status: 'landed-pending',
       commit,
       reason: `${branch} has the work, but ${path} was switched to another branch meanwhile and holds changes of it: ${reason}`,
-      finishCommand: `git -C ${shellQuote(path)} read-tree -m -u ${commit} HEAD`,
+      // Git takes a file for changed that only has another time: it looks first, and says by its exit code what is changed.
+      finishCommand: `${git} update-index -q --refresh; ${git} read-tree -m -u ${commit} HEAD`,
     };
   }
 
