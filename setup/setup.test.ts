@@ -10,7 +10,7 @@ import { releases } from './nats-server.js';
 import { nodePackages } from './node.js';
 import { staleReason } from './node-modules.js';
 import { formatSetupError, SetupError } from './report.js';
-import { describeSkipped } from './skipped-tests-reporter.ts';
+import { describeNotRun, describeSkipped, sortSkipped } from './skipped-tests-reporter.ts';
 import { isAtLeast, parseVersion } from './versions.js';
 
 function temporaryFolder(): string {
@@ -135,4 +135,13 @@ test('skipped tests are named with their reason, and condemn a run that requires
   const lines = describeSkipped([{ name: 'a.test.ts > b', reason: 'no Docker' }], 'docker');
   expect(lines.join('\n')).toContain('Skipped, not passed (1) although docker is required here: this run has failed');
   expect(lines.join('\n')).toContain('a.test.ts > b: no Docker');
+});
+
+test('a test that lacks what the machine was said to lack is named as not run, and no other', () => {
+  const go = { name: 'a.test.ts > go', reason: 'no go here: go version: spawn go ENOENT' };
+  const docker = { name: 'a.test.ts > docker', reason: 'no docker here: no answer' };
+  expect(sortSkipped([go, docker], 'go,rust')).toEqual({ skipped: [docker], notRun: [go] });
+  expect(sortSkipped([go, docker], '')).toEqual({ skipped: [go, docker], notRun: [] });
+  expect(describeNotRun([go]).join('\n')).toMatch(/Not run.*\(1\):\n {2}a\.test\.ts > go: no go here/);
+  expect(describeNotRun([])).toEqual([]);
 });

@@ -1,12 +1,12 @@
 /**
  * Says at the end which tests were skipped, and why: a skipped test is no passed one. Where `COPPICE_TEST_REQUIRE` names
- * what the machine must have (as CI does), a skipped test fails the run. `COPPICE_TEST_SUMMARY` names a file that the
- * counts are written to.
+ * what the machine must have (as CI does), a skipped test fails the run; but not one that says `no NAME here` with a NAME which
+ * `COPPICE_TEST_WITHOUT` says that the machine lacks. `COPPICE_TEST_SUMMARY` names a file that the counts are written to.
  */
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
 
-export type TestCounts = { passed: number; failed: number; skipped: number };
+export type TestCounts = { passed: number; failed: number; skipped: number; notRun: number };
 
 export default class SkippedTestsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
@@ -15,13 +15,33 @@ export default class SkippedTestsReporter implements Reporter {
     const failedModules = modules.filter((module) => module.state() === 'failed' && !hasFailedTest(module)).length;
     const failed = tests.filter((test) => test.result().state === 'failed').length + failedModules;
     const required = process.env['COPPICE_TEST_REQUIRE'] ?? '';
-    for (const line of describeSkipped(skipped.map(toSkipped), required)) process.stdout.write(`${line}\n`);
-    if (required !== '' && skipped.length > 0) process.exitCode = 1;
-    writeSummary({ passed: tests.length - skipped.length - failed + failedModules, failed, skipped: skipped.length });
+    const sorted = sortSkipped(skipped.map(toSkipped), process.env['COPPICE_TEST_WITHOUT'] ?? '');
+    for (const line of describeNotRun(sorted.notRun)) process.stdout.write(`${line}\n`);
+    for (const line of describeSkipped(sorted.skipped, required)) process.stdout.write(`${line}\n`);
+    if (required !== '' && sorted.skipped.length > 0) process.exitCode = 1;
+    const passed = tests.length - skipped.length - failed + failedModules;
+    writeSummary({ passed, failed, skipped: sorted.skipped.length, notRun: sorted.notRun.length });
   }
 }
 
 export type SkippedTest = { name: string; reason: string };
+
+/** Apart are those for which the machine lacks what it was said to lack: names with commas between. */
+export function sortSkipped(
+  all: readonly SkippedTest[],
+  without: string,
+): { skipped: SkippedTest[]; notRun: SkippedTest[] } {
+  const lacking = without.split(',');
+  const isExpected = ({ reason }: SkippedTest) => lacking.includes(/^no (\S+) here/.exec(reason)?.[1] ?? '');
+  return { skipped: all.filter((test) => !isExpected(test)), notRun: all.filter(isExpected) };
+}
+
+/** One line each, under a heading; nothing when there are none. */
+export function describeNotRun(notRun: readonly SkippedTest[]): string[] {
+  if (notRun.length === 0) return [];
+  const lines = notRun.map(({ name, reason }) => `  ${name}: ${reason}`);
+  return ['', `Not run, since this machine lacks what they need (${notRun.length}):`, ...lines, ''];
+}
 
 /** One line each, under a heading; nothing when no test was skipped. */
 export function describeSkipped(skipped: readonly SkippedTest[], required: string): string[] {

@@ -28,7 +28,7 @@ import {
 } from '@coppice/contracts';
 import { startNatsServer, temporaryFolder } from '@coppice/testing';
 import { describe, expect, test } from 'vitest';
-import { whyWithoutPython } from '../support/python.ts';
+import { whyWithoutToolchain } from '../support/toolchains.ts';
 
 const projectFolder = path.resolve(import.meta.dirname, '../..');
 const text = readFileSync(path.join(projectFolder, 'docs/protocol.md'), 'utf8');
@@ -198,7 +198,7 @@ describe('tables', () => {
   });
 });
 
-const withoutPython = await whyWithoutPython();
+const withoutPython = await whyWithoutToolchain('python');
 
 function python(all: string[]): Promise<{ exitCode: number | null; out: string; err: string }> {
   const { promise, resolve } = Promise.withResolvers<{ exitCode: number | null; out: string; err: string }>();

@@ -6,7 +6,7 @@ import { eventually, temporaryFolder, temporaryRepository } from '@coppice/testi
 import type { TemporaryFolder, TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
-import { whyWithoutPython } from '../support/python.ts';
+import { whyWithoutToolchain } from '../support/toolchains.ts';
 import { Stack } from '../support/stack.ts';
 
 /** A publisher that has nothing of ours and nothing of NATS's: the example in Python, against the real whole. */
@@ -19,7 +19,7 @@ rules:
 default: { turns: [{ text: "good\\n" }] }
 `;
 
-const withoutPython = await whyWithoutPython();
+const withoutPython = await whyWithoutToolchain('python');
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 
 let stack: Stack | undefined;

@@ -19,6 +19,8 @@ export type StackSettings = {
   /** See the scripted provider. */
   script: string;
   environment?: Record<string, string>;
+  /** More users of the server, in its own format. */
+  users?: readonly string[];
 };
 
 const tenant = 'default';
@@ -66,7 +68,7 @@ export class Stack implements AsyncDisposable {
     const folder = await temporaryFolder('stack');
     // A sandbox's user finds its own folders below, and can list nothing.
     await chmod(folder.path, 0o711);
-    const nats = await startNatsServer({ auth: true });
+    const nats = await startNatsServer({ auth: true, users: settings.users ?? [] });
     const bus = await Bus.connect({ ...nats.connection, name: 'system-test' });
     await bus.ensureResources();
     const script = path.join(folder.path, 'plan.yaml');
@@ -105,13 +107,6 @@ export class Stack implements AsyncDisposable {
     const started = this.#processes.get(name);
     if (started === undefined) throw new Error(`${name} is not running`);
     return started.pid;
-  }
-
-  /** Of the port on which a service answers health probes and Prometheus. */
-  async healthUrl(name: ServiceName): Promise<string> {
-    const line = await this.#processes.get(name)?.waitForLine('"msg":"health endpoint"');
-    if (line === undefined) throw new Error(`${name} is not running`);
-    return `http://127.0.0.1:${(JSON.parse(line) as { port: number }).port}`;
   }
 
   /** SIGKILL: the process does nothing more. */

@@ -14,7 +14,6 @@ export {
 } from '@nats-io/jetstream';
 export type {
   Consumer,
-  ConsumerInfo,
   JetStreamClient,
   JetStreamManager,
   JetStreamPublishOptions,

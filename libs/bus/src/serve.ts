@@ -122,13 +122,7 @@ class RunningService implements Service {
     const start = process.hrtime.bigint();
     statistics.requests++;
     const parent = extractTrace(headersOf(message.headers));
-    const spanAttributes = {
-      [attributes.messagingSystemName]: messagingSystemNats,
-      [attributes.messagingOperationName]: 'serve',
-      [attributes.messagingOperationType]: 'process',
-      [attributes.messagingDestinationTemplate]: endpoint.subject,
-      [attributes.messagingDestinationName]: message.subject,
-    };
+    const spanAttributes = { [attributes.messagingSystem]: messagingSystemNats };
     await withSpan(
       `serve ${endpoint.subject}`,
       { kind: SpanKind.SERVER, parent, attributes: spanAttributes },

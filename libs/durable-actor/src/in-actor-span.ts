@@ -1,6 +1,14 @@
-import { inDeliverySpan } from '@coppice/bus';
+import { deliveryAttributes } from '@coppice/bus';
 import type { Delivery } from '@coppice/bus';
-import { contextFrom, currentTraceparent, extractTrace, isSameTrace, linkFrom } from '@coppice/telemetry';
+import {
+  SpanKind,
+  contextFrom,
+  currentTraceparent,
+  extractTrace,
+  isSameTrace,
+  linkFrom,
+  withSpan,
+} from '@coppice/telemetry';
 import type { Context } from '@coppice/telemetry';
 import type { ActorDefinition } from './definition.ts';
 import type { Incoming } from './receive.ts';
@@ -19,12 +27,10 @@ export function inActorSpan<Result>(
   fn: () => Promise<Result>,
 ): Promise<Result> {
   const { type } = incoming.message;
-  const place = {
-    ...placeOf(delivery, type, value?.traceparent ?? null),
-    template: `coppice.actor.${definition.kind}.*`,
-    operation: `process ${type}`,
-  };
-  return inDeliverySpan(delivery, place, fn);
+  const { parent, links } = placeOf(delivery, type, value?.traceparent ?? null);
+  const attributes = deliveryAttributes(delivery, `coppice.actor.${definition.kind}.*`);
+  const settings = { kind: SpanKind.CONSUMER, parent, links, attributes };
+  return withSpan(`process ${type} coppice.actor.${definition.kind}`, settings, fn);
 }
 
 function placeOf(

@@ -10,7 +10,6 @@ export {
   readConfiguration,
 } from './configuration.ts';
 export type { CommonConfiguration } from './configuration.ts';
-export { observeDisk } from './disk.ts';
 export { askDurability } from './durability.ts';
 export type { Durability } from './durability.ts';
 export { ConfigurationError, exitCodeFor } from './errors.ts';

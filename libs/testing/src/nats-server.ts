@@ -22,6 +22,8 @@ export type NatsServerSettings = {
   storeDir?: string;
   /** Whether clients need the credentials in `user` and `password`; default no. */
   auth?: boolean;
+  /** With `auth`: more users, in the server's own format, e.g. `{ user: acme, password: secret }`. */
+  users?: readonly string[];
   /** Default yes. */
   jetStream?: boolean;
   /** The server program to run; default: see `natsServerProgram`. */
@@ -158,8 +160,10 @@ function configuration(from: {
     `ports_file_dir: ${JSON.stringify(from.folder)}`,
   ];
   if (from.settings.jetStream !== false) lines.push(`jetstream { store_dir: ${JSON.stringify(from.storeDir)} }`);
-  if (from.user !== undefined)
-    lines.push(`authorization { user: ${from.user}, password: ${JSON.stringify(from.password)} }`);
+  if (from.user !== undefined) {
+    const first = `{ user: ${from.user}, password: ${JSON.stringify(from.password)} }`;
+    lines.push(`authorization { users: [${[first, ...(from.settings.users ?? [])].join('\n')}] }`);
+  }
   if (from.settings.config !== undefined) lines.push(from.settings.config);
   return `${lines.join('\n')}\n`;
 }

@@ -1,0 +1,93 @@
+//! Meets a refusal, submits a run and follows it, cancels another: with async-nats.
+//!
+//!     NATS_URL=nats://user:password@host:4222 COPPICE_TENANT=default cargo run -- REPOSITORY MODEL
+
+use std::{collections::HashSet, env, error::Error, time::Duration};
+
+use async_nats::{Client, ConnectOptions, ServerAddr, jetstream, jetstream::consumer::pull::OrderedConfig};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+struct Coppice {
+    nats: Client,
+    tenant: String,
+}
+
+impl Coppice {
+    /// The inner result is Coppice's own answer: the output, or an error of code, message, retryable and details.
+    async fn call(&self, method: &str, input: &Value) -> Result<Result<Value, Value>, Box<dyn Error>> {
+        let subject = format!("coppice.api.{}.{method}", self.tenant);
+        // Fails as RequestErrorKind::NoResponders when no service is up.
+        let answer = self.nats.request(subject, input.to_string().into()).await?;
+        let mut output: Value = serde_json::from_slice(&answer.payload)?;
+        let refused = answer.headers.is_some_and(|headers| headers.get("Nats-Service-Error-Code").is_some());
+        Ok(if refused { Err(output["error"].take()) } else { Ok(output) })
+    }
+
+    /// Submits a run and prints its events; `cancel_at` names a task's state at which the run is cancelled.
+    async fn watch(&self, request: &Value, cancel_at: Option<&str>) -> Result<(), Box<dyn Error>> {
+        let run = self.call("run.submit", request).await?.map_err(|error| error.to_string())?;
+        let run_id = run["runId"].as_str().ok_or("no run id")?;
+        println!("submitted {run_id}");
+        // An ordered consumer misses no event from the run's first on, however late it begins.
+        let stream = jetstream::new(self.nats.clone()).get_stream_no_info("coppice-events").await?;
+        let filter_subject = format!("coppice.event.{}.{run_id}.>", self.tenant);
+        // Named, so that the subject of the request that creates it tells what it filters: permissions look there.
+        let name = Some(format!("follow-{}", self.nats.new_inbox().rsplit('.').next().unwrap_or_default()));
+        let config = OrderedConfig { name, filter_subject, ..Default::default() };
+        let mut messages = stream.create_consumer(config).await?.messages().await?;
+        let mut seen = HashSet::new();
+        while let Some(message) = messages.next().await {
+            let event: Value = serde_json::from_slice(&message?.payload)?;
+            if !seen.insert(event["id"].to_string()) {
+                continue; // Told twice by a sender that died.
+            }
+            let data = &event["data"];
+            let kind = event["type"].as_str().unwrap_or_default().trim_start_matches("coppice.");
+            let words = ["name", "to", "state", "landedCommit", "reason"].iter().filter_map(|field| data[field].as_str());
+            println!("{}", std::iter::once(kind).chain(words).collect::<Vec<_>>().join(" "));
+            if cancel_at.is_some() && data["to"].as_str() == cancel_at {
+                self.call("run.cancel", &json!({ "runId": run_id })).await?.map_err(|error| error.to_string())?;
+            }
+            if kind == "run-ended" {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [repository, model] = arguments.as_slice() else { return Err("usage: REPOSITORY MODEL".into()) };
+    let tenant = env::var("COPPICE_TENANT").unwrap_or("default".into());
+    // The client takes no user from a URL by itself.
+    let server: ServerAddr = env::var("NATS_URL")?.parse()?;
+    let [user, password] = [server.username(), server.password()].map(|text| text.unwrap_or_default().to_string());
+    let options = ConnectOptions::with_user_and_password(user, password)
+        .custom_inbox_prefix(format!("_INBOX_{tenant}"))
+        .request_timeout(Some(Duration::from_secs(30)));
+    let coppice = Coppice { nats: options.connect(server).await?, tenant };
+    let request = |prompt: Value| {
+        json!({
+            // A request's id is yours to choose: sent again, it is the same run.
+            "requestId": format!("rust-{}", coppice.nats.new_inbox()),
+            "repository": repository,
+            "baseBranch": "main",
+            "tasks": [{
+                "name": "notes", "description": "Write the notes", "prompt": prompt, "model": model,
+                "agent": { "kind": "prompt", "file": "rust.md" }, "verify": "test -s rust.md",
+            }],
+        })
+    };
+    if let Err(error) = coppice.call("run.submit", &request(json!(7))).await? {
+        println!("refused {}", error["code"].as_str().unwrap_or_default());
+        for issue in error["details"]["issues"].as_array().into_iter().flatten() {
+            let [field, expected, received] = ["field", "expected", "received"].map(|name| issue[name].as_str().unwrap_or_default());
+            println!("  {field}: expected {expected}, received {received}");
+        }
+    }
+    coppice.watch(&request(json!("Write short notes.")), None).await?;
+    coppice.watch(&request(json!("Write a long book.")), Some("working")).await
+}

@@ -1,0 +1,151 @@
+/** The examples in every language, run by the commands of examples/README.md, as a user who may do what docs/protocol.md permits and no more. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { coppiceEventSchema, streams, subjects } from '@coppice/contracts';
+import type { CoppiceEvent } from '@coppice/contracts';
+import { temporaryRepository } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { whyWithout } from '../support/engines.ts';
+import { runShellLine } from '../support/shell-line.ts';
+import { Stack } from '../support/stack.ts';
+import { whyWithoutToolchain } from '../support/toolchains.ts';
+import type { Toolchain } from '../support/toolchains.ts';
+
+const projectFolder = path.resolve(import.meta.dirname, '../..');
+const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
+const tenant = 'acme';
+/** The first builds fetch and compile: minutes on two cores that others use as well. */
+const buildMsMax = 15 * 60_000;
+const runMsMax = 120_000;
+const script = `
+rules:
+  - { when: { contains: long book }, turns: [{ text: "never read\\n", latencyMs: 600000 }] }
+default: { turns: [{ text: "good\\n" }] }
+`;
+
+type Language = {
+  heading: string;
+  toolchain: Toolchain | null;
+  /** What its task writes. */
+  file: string;
+  /** How its client says that nobody answers. */
+  noService: RegExp;
+};
+const languages: readonly Language[] = [
+  { heading: 'Python', toolchain: 'nats-py', file: 'python.md', noService: /NoRespondersError/ },
+  { heading: 'Go', toolchain: 'go', file: 'go.md', noService: /no responders available/ },
+  { heading: 'Rust', toolchain: 'rust', file: 'rust.md', noService: /kind: NoResponders/ },
+  { heading: 'Java', toolchain: 'java', file: 'java.md', noService: /JetStreamStatusException: 503/ },
+  { heading: 'Shell', toolchain: 'shell', file: 'shell.md', noService: /No responders are available/ },
+  { heading: 'TypeScript', toolchain: null, file: 'typescript.md', noService: /cause: NoResponders/ },
+  { heading: 'TypeScript, the older package', toolchain: null, file: 'nats-package.md', noService: /NatsError: 503/ },
+];
+
+/** The commands under a heading: the last runs the program, those before it build it. */
+const commands = new Map(
+  [...read('examples/README.md').matchAll(/^## ([^\n]+)$.*?^```sh\n(.*?)\n```$/gms)].map(([, heading, block = '']) => {
+    const lines = block.split('\n');
+    return [heading, { build: lines.slice(0, -1).join(' && '), run: lines.at(-1) ?? '' }];
+  }),
+);
+const reasons = new Map(
+  await Promise.all(
+    languages.map(async ({ heading, toolchain }) => {
+      return [heading, toolchain === null ? null : await whyWithoutToolchain(toolchain)] as const;
+    }),
+  ),
+);
+const withNode = { PATH: `${path.join(projectFolder, '.cache/bin')}:${process.env['PATH'] ?? ''}` };
+const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
+
+/** The user of the tenant, as the protocol document has it. */
+const user = /^ {4}\{\n {6}user: acme, .*?^ {4}\}$/ms.exec(read('docs/protocol.md'))?.[0] ?? '';
+
+test('each example in the document is run here', () => {
+  expect([...commands.keys()]).toEqual(languages.map(({ heading }) => heading));
+});
+
+describe('against the whole', () => {
+  let stack: Stack;
+  const builds = new Map<string, Promise<unknown>>();
+  beforeAll(async () => {
+    // One after the other: each takes all processors.
+    let before: Promise<unknown> = Promise.resolve();
+    for (const [heading, { build }] of commands) {
+      if (build === '' || reasons.get(heading ?? '') !== null) continue;
+      before = before.then(() => runShellLine(build, { cwd: projectFolder, environment: {}, timeoutMs: buildMsMax }));
+      builds.set(heading ?? '', before);
+    }
+    stack = await Stack.start({ engine, script, users: [user] });
+  }, 180_000);
+  afterAll(async () => {
+    await stack?.stop();
+  });
+
+  function run(heading: string, repository: string) {
+    const { host } = new URL(stack.nats.url);
+    const environment = {
+      ...withNode,
+      NATS_URL: `nats://acme:for-acme@${host}`,
+      COPPICE_TENANT: tenant,
+      REPOSITORY: repository,
+      MODEL: stack.model,
+    };
+    return runShellLine(commands.get(heading)?.run ?? '', { cwd: projectFolder, environment, timeoutMs: runMsMax });
+  }
+
+  async function storedEvents(runId: string): Promise<CoppiceEvent[]> {
+    const all: CoppiceEvent[] = [];
+    for await (const message of stack.bus.read(streams.events, subjects.event(tenant, runId, '*', '*')))
+      all.push(coppiceEventSchema.parse(message.json()));
+    return all;
+  }
+
+  /** As the examples print an event. */
+  function told({ type, data }: CoppiceEvent): string {
+    const { name, to, state, landedCommit, reason } = data as Record<string, string | null | undefined>;
+    const words = [type.replace('coppice.', ''), name, to ?? state, landedCommit, reason];
+    return words.filter((word) => word !== undefined && word !== null && word !== '').join(' ');
+  }
+
+  test.for(languages)(
+    '$heading: a refusal, a merged commit, a cancelled run',
+    { timeout: buildMsMax },
+    async ({ heading, file }, context) => {
+      const reason = reasons.get(heading) ?? null;
+      if (reason !== null) context.skip(reason);
+      expect(await (builds.get(heading) ?? { exitCode: 0 })).toMatchObject({ exitCode: 0 });
+      await using repository = await temporaryRepository();
+      const { exitCode, out, err } = await run(heading, repository.path);
+      expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+      const [first = '', second = ''] = [...out.matchAll(/^submitted (\w+)$/gm)].map(([, runId]) => runId);
+      const [merged, cancelled] = [await storedEvents(first), await storedEvents(second)];
+      expect(out.trim().split('\n')).toEqual([
+        'refused invalid-request',
+        '  tasks[0].prompt: expected string, received 7',
+        `submitted ${first}`,
+        ...merged.map(told),
+        `submitted ${second}`,
+        ...cancelled.map(told),
+      ]);
+      expect(merged.map(told).slice(-2)).toEqual([
+        `task-ended notes merged ${await repository.head()}`,
+        'run-ended succeeded',
+      ]);
+      expect(await repository.show(file)).toBe('good\n');
+      expect(cancelled.map(told).at(-1)).toBe('run-ended cancelled');
+      expect(cancelled.map(told)).toContain('task-state notes working');
+    },
+  );
+
+  test('that no service is up is an error at once, which says so', { timeout: buildMsMax }, async () => {
+    await stack.kill('orchestrator');
+    for (const { heading, noService } of languages) {
+      if (reasons.get(heading) !== null) continue;
+      await builds.get(heading);
+      const { exitCode, out, err } = await run(heading, '/nowhere');
+      expect([heading, out, err]).toEqual([heading, '', expect.stringMatching(noService)]);
+      expect([heading, exitCode]).not.toEqual([heading, 0]);
+    }
+  });
+});

@@ -1,0 +1,53 @@
+/**
+ * What other languages' examples need on this machine.
+ *   node test/support/toolchains.ts [--missing]      names what is here, or what is missing, with commas between
+ */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { isAtLeast, parseVersion } from '../../setup/versions.js';
+
+const runFile = promisify(execFile);
+
+type Program = { command: readonly [string, ...string[]]; versionMin: string };
+const python: Program = { command: ['python3', '--version'], versionMin: '3.9.0' };
+const go: Program = { command: ['go', 'version'], versionMin: '1.26.0' };
+
+const toolchains = {
+  python: [python],
+  'nats-py': [python, { command: ['python3', '-m', 'pip', '--version'], versionMin: '21.0.0' }],
+  go: [go],
+  rust: [{ command: ['cargo', '--version'], versionMin: '1.89.0' }],
+  java: [
+    { command: ['java', '--version'], versionMin: '17.0.0' },
+    { command: ['mvn', '--version'], versionMin: '3.6.0' },
+  ],
+  shell: [go, { command: ['jq', '--version'], versionMin: '1.6.0' }],
+} as const satisfies Record<string, readonly Program[]>;
+export type Toolchain = keyof typeof toolchains;
+
+/** Why what needs a toolchain can't be run here; null where it can. Where COPPICE_TEST_REQUIRE names it, its absence is a failure. */
+export async function whyWithoutToolchain(name: Toolchain): Promise<string | null> {
+  const missing = (await Promise.all(toolchains[name].map(whyWithoutProgram))).find((reason) => reason !== null);
+  if (missing === undefined) return null;
+  const reason = `no ${name} here: ${missing}`;
+  if ((process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(name)) throw new Error(reason);
+  return reason;
+}
+
+async function whyWithoutProgram({ command: [program, ...options], versionMin }: Program): Promise<string | null> {
+  try {
+    const { stdout } = await runFile(program, options);
+    const version = parseVersion(stdout);
+    if (version !== undefined && isAtLeast(version, versionMin)) return null;
+    return `${program} is ${version ?? 'of no version that can be read'}, needed is ${versionMin} or newer`;
+  } catch (error) {
+    return `${[program, ...options].join(' ')}: ${(error as Error).message.split('\n')[0]}`;
+  }
+}
+
+if (import.meta.main) {
+  const names = Object.keys(toolchains) as Toolchain[];
+  const reasons = await Promise.all(names.map(whyWithoutToolchain));
+  const missing = process.argv.includes('--missing');
+  console.log(names.filter((_name, index) => (reasons[index] !== null) === missing).join(','));
+}
