@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { api } from '@coppice/contracts';
 import { temporaryRepository } from '@coppice/testing';
 import type { TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -215,6 +217,21 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(await repository.show('one.txt')).toBeNull();
       expect(await repository.show('two.txt', 'refs/coppice/landed/main')).toBe('good\n');
       expect(await repository.show('one.txt', 'refs/coppice/landed/main')).toBe('good\n');
+
+      const taskId = views.get('one')?.taskId ?? '';
+      await expect(stack.tell('taskMerge', { taskId })).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringContaining(`To finish: ${views.get('one')?.finishCommand}`),
+      });
+      await repository.git('stash');
+      execFileSync('sh', ['-c', views.get('one')?.finishCommand ?? 'false'], { stdio: 'ignore' });
+      const now = await stack.tasks(runId);
+      expect(now.get('one')).toMatchObject({ state: 'merged', reason: null, finishCommand: null });
+      expect(now.get('two')).toMatchObject({ state: 'landed-pending' });
+      expect(await stack.tell('taskMerge', { taskId })).toMatchObject({ state: 'merged' });
+      expect((await stack.run(runId)).tasks.map(({ state }) => state)).toEqual(['merged', 'landed-pending']);
+      const { runs } = await stack.bus.call(api.runList, { tenant: 'default' }, { limit: 500 });
+      expect(runs.find((run) => run.runId === runId)?.taskCounts).toEqual({ merged: 1, 'landed-pending': 1 });
     });
 
     test('setup runs once on the base tree; its result is there for agent and verify, and is not landed', async () => {

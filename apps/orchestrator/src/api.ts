@@ -5,14 +5,17 @@ import { CoppiceError, api, worktreeCalls } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import { listActors, readActor, sendEvent } from '@coppice/durable-actor';
 import type { ActorView } from '@coppice/durable-actor';
+import { taskViews } from './finished-landings.ts';
 import { submitRun } from './submit.ts';
-import { livingTasks, runContextOf, runListed, runView, taskContextOf, taskView } from './views.ts';
+import { livingTasks, pendingTasks, runContextOf, runListed, runView, taskContextOf, taskView } from './views.ts';
 
 /** The public API: reads actors, and sends them events. */
 
 /** How long a caller waits for an actor to take its event. */
 const awaitAnswerMs = 8_000;
 const readsAtOnce = 16;
+/** A list of runs looks at so many landings that wait for a person; older ones are told as they ended. */
+const pendingLookedAtMax = 200;
 const patchBytesMax = 512 * 1024;
 const listBytesMax = 800 * 1024;
 
@@ -20,19 +23,21 @@ export const endpoints = (bus: Bus): Endpoint[] => [
   apiEndpoint(api.runSubmit, (request, { tenant }) => submitRun(bus, tenant, request)),
   apiEndpoint(api.runGet, async ({ runId }, { tenant }) => {
     const run = await requireRun(bus, tenant, runId);
-    const living = await readTasks(bus, tenant, livingTasks(run));
+    const living = await readTasks(bus, tenant, [...livingTasks(run), ...pendingTasks(run)]);
     return runView(run, new Map(living.map((task) => [task.taskId, task])));
   }),
   apiEndpoint(api.runList, async ({ limit }, { tenant }) => {
     const { items, more } = await newest(listActors(bus, { kind: 'run', under: tenant }), limit);
-    return { runs: items.map(runListed), more };
+    const pending = await readTasks(bus, tenant, items.flatMap(pendingTasks).slice(0, pendingLookedAtMax));
+    const finished = new Set(pending.filter(({ state }) => state === 'merged').map(({ taskId }) => taskId));
+    return { runs: items.map((run) => runListed(run, finished)), more };
   }),
   apiEndpoint(api.runCancel, async ({ runId, reason }, { tenant }) => {
     await requireRun(bus, tenant, runId);
     await tell(bus, 'run', `${tenant}.${runId}`, { type: 'cancel', ...(reason === undefined ? {} : { reason }) });
     return { runId };
   }),
-  apiEndpoint(api.taskGet, async ({ taskId }, { tenant }) => taskView(await requireTask(bus, tenant, taskId))),
+  apiEndpoint(api.taskGet, async ({ taskId }, { tenant }) => look(bus, await requireTask(bus, tenant, taskId))),
   apiEndpoint(api.taskList, async ({ runId, limit }, { tenant }) => {
     if (runId !== undefined) {
       const run = await requireRun(bus, tenant, runId);
@@ -40,7 +45,7 @@ export const endpoints = (bus: Bus): Endpoint[] => [
       return fitting(await readTasks(bus, tenant, taskIds.slice(0, limit)), taskIds.length > limit);
     }
     const { items, more } = await newest(listActors(bus, { kind: 'task', under: tenant }), limit);
-    return fitting(items.map(taskView), more);
+    return fitting(await taskViews(bus, items), more);
   }),
   apiEndpoint(api.taskCancel, ({ taskId, reason }, { tenant }) =>
     tellTask(bus, tenant, taskId, { type: 'cancel', reason }),
@@ -49,7 +54,7 @@ export const endpoints = (bus: Bus): Endpoint[] => [
   apiEndpoint(api.taskReject, ({ taskId, reason }, { tenant }) =>
     tellTask(bus, tenant, taskId, { type: 'reject', reason }),
   ),
-  apiEndpoint(api.taskMerge, ({ taskId }, { tenant }) => tellTask(bus, tenant, taskId, { type: 'merge' })),
+  apiEndpoint(api.taskMerge, ({ taskId }, { tenant }) => mergeTask(bus, tenant, taskId)),
   apiEndpoint(api.taskDiscard, ({ taskId, keepBranch, reason }, { tenant }) =>
     tellTask(bus, tenant, taskId, { type: 'discard', keepBranch, reason }),
   ),
@@ -76,13 +81,13 @@ async function requireTask(bus: Bus, tenant: string, taskId: string): Promise<Ac
 
 /** Views of those that are there; a task of a run that is being created may not be yet. */
 async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<TaskView[]> {
-  const views: TaskView[] = [];
+  const found: ActorView[] = [];
   for (let start = 0; start < taskIds.length; start += readsAtOnce) {
     const some = taskIds.slice(start, start + readsAtOnce);
     const read = await Promise.all(some.map((taskId) => readActor(bus, 'task', `${tenant}.${taskId}`)));
-    for (const view of read) if (view !== null) views.push(taskView(view));
+    for (const view of read) if (view !== null) found.push(view);
   }
-  return views;
+  return taskViews(bus, found);
 }
 
 /** As many as one message carries; the rest is there to be asked for one by one. */
@@ -97,6 +102,18 @@ async function newest(actors: AsyncIterable<ActorView>, limit: number): Promise<
   for await (const view of actors) if (view.context !== null || view.summary !== null) all.push(view);
   all.sort((left, right) => right.createdAt.localeCompare(left.createdAt));
   return { items: all.slice(0, limit), more: all.length > limit };
+}
+
+const look = async (bus: Bus, actor: ActorView): Promise<TaskView> =>
+  (await taskViews(bus, [actor]))[0] ?? taskView(actor);
+
+/** A landing that waits for a person is theirs to finish; once it is, that is the answer. */
+async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<TaskView> {
+  const actor = await requireTask(bus, tenant, taskId);
+  if (taskContextOf(actor).state !== 'landed-pending') return tellTask(bus, tenant, taskId, { type: 'merge' });
+  const task = await look(bus, actor);
+  if (task.state === 'merged') return task;
+  throw new CoppiceError('conflict', `${task.name} has landed but for your checkout. To finish: ${task.finishCommand}`);
 }
 
 const tell = (bus: Bus, kind: string, id: string, event: { type: string } & Record<string, unknown>) =>

@@ -58,9 +58,13 @@ export function taskView(view: ActorView): TaskView {
   };
 }
 
-export function taskCounts(context: RunContext): Record<string, number> {
+/** @param finished ids of tasks whose landing a person has finished since they ended */
+export function taskCounts(context: RunContext, finished: ReadonlySet<string> = new Set()): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { state } of context.tasks) counts[state] = (counts[state] ?? 0) + 1;
+  for (const { taskId, state: ended } of context.tasks) {
+    const state = finished.has(taskId) ? 'merged' : ended;
+    counts[state] = (counts[state] ?? 0) + 1;
+  }
   return counts;
 }
 
@@ -79,12 +83,12 @@ function common(context: RunContext): Omit<RunView, 'tasks'> {
   };
 }
 
-export const runListed = (view: ActorView): RunSummary => {
+export const runListed = (view: ActorView, finished: ReadonlySet<string>): RunSummary => {
   const context = runContextOf(view);
-  return { ...common(context), taskCounts: taskCounts(context) };
+  return { ...common(context), taskCounts: taskCounts(context, finished) };
 };
 
-/** @param living views of the tasks that have begun and not ended, by id: the run itself knows only that they are at work. */
+/** @param living views of the tasks of which their own actors know more, by id: the run itself knows only that they are at work. */
 export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>): RunView {
   const context = runContextOf(view);
   const tasks = context.tasks.map(({ taskId, name, state, reason }) => {
@@ -101,4 +105,10 @@ export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>):
 export const livingTasks = (view: ActorView): string[] =>
   runContextOf(view)
     .tasks.filter(({ state }) => state === 'active' || state === 'idle' || state === 'skipped')
+    .map(({ taskId }) => taskId);
+
+/** Tasks that ended while a person had still to finish their landing. */
+export const pendingTasks = (view: ActorView): string[] =>
+  runContextOf(view)
+    .tasks.filter(({ state }) => state === 'landed-pending')
     .map(({ taskId }) => taskId);

@@ -2,6 +2,7 @@ import { handle, serviceEndpoint, type CommandContext, type CommandHandler, type
 import { CoppiceError, worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
 import type { Context } from './context.ts';
 import { checkpoint, commit } from './import/import.ts';
+import { finishedLandings } from './merge/finish-command.ts';
 import { land } from './merge/land.ts';
 import { prepareMerge } from './merge/prepare-merge.ts';
 import { pushBranch } from './merge/push-branch.ts';
@@ -54,6 +55,9 @@ async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Prom
 export const endpoints = (context: Context): Endpoint[] => [
   serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
     inTime(worktreeCalls.inspect.deadlineMs, (signal) => inspect(context, input, signal)),
+  ),
+  serviceEndpoint(serviceName, worktreeCalls.finishedLandings, (input) =>
+    inTime(worktreeCalls.finishedLandings.deadlineMs, (signal) => finishedLandings(context, input, signal)),
   ),
   serviceEndpoint(serviceName, worktreeCalls.diff, (input) =>
     inTime(worktreeCalls.diff.deadlineMs, (signal) => diff(context, input, signal)),

@@ -4,7 +4,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { tasksOf } from '../follow.ts';
 import { resolveTarget } from '../ids.ts';
 import { logTail, nextSteps, runReport } from '../output/report.ts';
-import { stateLooks } from '../output/states.ts';
+import { shownRunState, stateLooks } from '../output/states.ts';
 import { agoText, jsonLine, padEnd, plainLine } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
@@ -30,7 +30,7 @@ function runLine(run: RunSummary): string {
   const summary = counts.map(([state, count]) => `${count} ${state}`).join(', ');
   const age = agoText(Date.now() - Date.parse(run.createdAt));
   return plainLine(
-    `${run.runId}  ${padEnd(run.state, 9)}  ${padEnd(age, 10)}  ${run.repository} ${run.baseBranch}  ${summary}`,
+    `${run.runId}  ${padEnd(shownRunState(run.state, run.taskCounts['landed-pending'] ?? 0), 9)}  ${padEnd(age, 10)}  ${run.repository} ${run.baseBranch}  ${summary}`,
   );
 }
 
@@ -50,7 +50,8 @@ export function showCommand(session: Session, id: string, options: { json: boole
       return exitCodes.done;
     }
     const tasks = await tasksOf(client, run.tasks);
-    terminal.out(plainLine(`${run.repository} ${run.baseBranch}: ${run.state}, submitted ${run.createdAt}`));
+    const state = shownRunState(run.state, tasks.filter((task) => task.state === 'landed-pending').length);
+    terminal.out(plainLine(`${run.repository} ${run.baseBranch}: ${state}, submitted ${run.createdAt}`));
     for (const line of runReport(run, tasks, terminal.colours)) terminal.out(line);
     return exitCodes.done;
   });

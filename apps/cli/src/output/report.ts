@@ -23,7 +23,10 @@ export function runReport(run: RunView, tasks: readonly TaskView[], colours: Col
   const done = tasks.filter(landed).length;
   const time = run.endedAt === null ? '' : ` in ${clockText(Date.parse(run.endedAt) - Date.parse(run.createdAt))}`;
   const open = tasks.filter((task) => !isEnd(task.state)).length;
-  const waiting = open === 0 ? '' : `, ${open} not over yet`;
+  const pending = tasks.filter(({ state }) => state === 'landed-pending').length;
+  const waiting =
+    (open === 0 ? '' : `, ${open} not over yet`) +
+    (pending === 0 ? '' : `, ${pending} proven and kept for you to finish ${pending === 1 ? 'its' : 'their'} landing`);
   const lines = [colours.bold(`run ${run.runId}: ${done} of ${tasks.length} tasks done${time}${waiting}`), ''];
   const nameColumns = Math.max(...tasks.map((task) => task.name.length));
   for (const task of tasks) lines.push(...taskReport(task, nameColumns, colours));

@@ -29,6 +29,15 @@ test('running ones first, with what happened last; an ended one with where it ra
   expect(lines[2]).toBe('✘ rover failed        0:10  2 working, 1 merged  /a/repository main');
 });
 
+test('a run whose landing waits for a person has not just succeeded', () => {
+  const fields = {
+    state: 'succeeded',
+    endedAt: '2026-01-01T00:00:10.000Z',
+    taskCounts: { 'landed-pending': 1 },
+  } as const;
+  expect(runsTable([run('rwait', fields)], new Map(), size)[1]).toMatch(/^! rwait to finish /);
+});
+
 test.each([10, 25, 40, 80])('no line is wider than %d columns', (columns) => {
   for (const line of runsTable([over, run('rbusy')], new Map(), { ...size, columns }))
     expect(displayWidth(line)).toBeLessThan(columns);

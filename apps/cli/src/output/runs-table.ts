@@ -1,11 +1,13 @@
 /** The live table of all runs: lines for the terminal's present size. Pure. */
 import type { RunState, RunSummary } from '@coppice/contracts';
 import type { Colours } from './colours.ts';
+import { shownRunState } from './states.ts';
 import { clockText, padEnd, plainLine, truncate } from './text.ts';
 
-const looks: Record<RunState, { symbol: string; colour: keyof Colours }> = {
+const looks: Record<RunState | 'to finish', { symbol: string; colour: keyof Colours }> = {
   running: { symbol: '●', colour: 'cyan' },
   succeeded: { symbol: '✔', colour: 'green' },
+  'to finish': { symbol: '!', colour: 'yellow' },
   failed: { symbol: '✘', colour: 'red' },
   cancelled: { symbol: '-', colour: 'dim' },
 };
@@ -35,10 +37,11 @@ export function runsTable(
 
 function row(run: RunSummary, latest: string | undefined, options: Omit<Options, 'rows'>): string {
   const { columns, colours, now } = options;
-  const { symbol, colour } = looks[run.state];
+  const shown = shownRunState(run.state, run.taskCounts['landed-pending'] ?? 0);
+  const { symbol, colour } = looks[shown];
   const end = run.endedAt === null ? now : Date.parse(run.endedAt);
   const clock = clockText(end - Date.parse(run.createdAt)).padStart(clockColumns);
-  const left = `${symbol} ${run.runId} ${padEnd(run.state, stateColumns)} ${clock}`;
+  const left = `${symbol} ${run.runId} ${padEnd(shown, stateColumns)} ${clock}`;
   const counts = Object.entries(run.taskCounts).filter(([, count]) => count > 0);
   const summary = counts.map(([state, count]) => `${count} ${state}`).join(', ');
   const detail = latest === undefined || run.state !== 'running' ? `${run.repository} ${run.baseBranch}` : latest;

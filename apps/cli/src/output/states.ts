@@ -1,4 +1,4 @@
-import type { TaskState } from '@coppice/contracts';
+import type { RunState, TaskState } from '@coppice/contracts';
 import type { Colours } from './colours.ts';
 
 type Look = { symbol: string; paint: (colours: Colours, text: string) => string };
@@ -34,5 +34,9 @@ export const stateLooks: Record<TaskState, Look> = {
   cancelled: given,
   discarded: given,
 };
+
+/** A run's state as a person reads it: its tasks may all have succeeded, and the landing of some be left to that person. */
+export const shownRunState = (state: RunState, landingsPending: number): RunState | 'to finish' =>
+  state === 'succeeded' && landingsPending > 0 ? 'to finish' : state;
 
 export const stateColumns = Math.max(...Object.keys(stateLooks).map((state) => state.length));

@@ -18,6 +18,7 @@ import {
 } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 import { fastForward, headOf, settleCheckout } from './fast-forward.ts';
+import { mergeCommand, shellQuote } from './finish-command.ts';
 import type { Landing } from './land.ts';
 import { transfer } from './transfer.ts';
 import { checkoutOf } from './user-worktrees.ts';
@@ -156,9 +157,8 @@ class LocalLanding {
 
   #pending(path: string, reason: string): Landing {
     const { commit } = this.#request;
-    // The commit, not the ref: what is pending later may not contain it. It stays reachable under its done ref.
-    const finishCommand = `git -C ${shellQuote(path)} merge --no-overwrite-ignore ${commit}`;
-    return { status: 'landed-pending', commit, reason, finishCommand };
+    // The commit stays reachable under its done ref.
+    return { status: 'landed-pending', commit, reason, finishCommand: mergeCommand(path, commit) };
   }
 
   /** The commands that record the landing, and drop what was pending where the branch now has it. */
@@ -185,5 +185,3 @@ class LocalLanding {
     });
   }
 }
-
-const shellQuote = (text: string): string => (/^[\w./@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { startProcess } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import type { CrashPoint } from '../context.ts';
+import { finishedLandings } from './finish-command.ts';
 import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
 import { landInput, landOf, mergeOf, readyTask } from '../test-support/task.ts';
 
@@ -73,7 +74,19 @@ test('a dirty checkout is untouched; the work chains, and one command finishes i
   ]).toEqual(before);
   await f.repository.git('commit', '-qam', 'my own');
   if (pending.status !== 'landed-pending' || both.status !== 'landed-pending') throw new Error(both.status);
+  const repository = f.repository.path;
+  const landingOf = ({ commit, finishCommand }: typeof pending) => ({
+    repository,
+    branch: 'main',
+    commit,
+    finishCommand,
+  });
+  const landings = [landingOf(pending), landingOf(both), { ...landingOf(pending), repository: '/nowhere' }];
+  expect(await finishedLandings(f.context, { landings })).toEqual({ finished: [false, false, false] });
   await shell(pending.finishCommand, '/');
+  // Another command, which mends a checkout, isn't known to have been run by what the branch has.
+  landings.push({ ...landingOf(pending), finishCommand: `git -C / read-tree -m -u ${pending.commit} HEAD` });
+  expect(await finishedLandings(f.context, { landings })).toEqual({ finished: [true, false, false, false] });
   expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt');
   await shell(both.finishCommand, '/');
   expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt\ntwo.txt');

@@ -254,6 +254,18 @@ export const worktreeCalls = {
     }),
     deadlineMs: 20_000,
   },
+  finishedLandings: {
+    name: 'finished-landings',
+    description: 'Which landings that waited for a person are finished: the branch has the commit. Changes nothing.',
+    input: z.object({
+      landings: z
+        .array(z.object({ repository, branch: z.string(), commit: z.string(), finishCommand: z.string() }))
+        .max(500),
+    }),
+    /** One for each, in order. */
+    output: z.object({ finished: z.array(z.boolean()) }),
+    deadlineMs: 5_000,
+  },
   diff: {
     name: 'diff',
     description: "A task's change as a unified patch.",
