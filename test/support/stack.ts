@@ -109,6 +109,13 @@ export class Stack implements AsyncDisposable {
     return started.pid;
   }
 
+  /** Of the port on which a service answers health probes and Prometheus. */
+  async healthUrl(name: ServiceName): Promise<string> {
+    const line = await this.#processes.get(name)?.waitForLine('"msg":"health endpoint"');
+    if (line === undefined) throw new Error(`${name} is not running`);
+    return `http://127.0.0.1:${(JSON.parse(line) as { port: number }).port}`;
+  }
+
   /** SIGKILL: the process does nothing more. */
   async kill(name: ServiceName): Promise<void> {
     await this.#processes.get(name)?.kill('SIGKILL');

@@ -128,10 +128,10 @@ function missingParents(spans: readonly CollectedSpan[]): Map<string, string[]> 
 
 /** Every hop of a task, by the service that makes its span and the span's name. */
 const hops = [
-  ['orchestrator', 'process create coppice.actor.run'],
+  ['orchestrator', 'process create coppice.actor.run.*'],
   ['orchestrator', 'process coppice.cmd.orchestrator.*.create-tasks'],
-  ['orchestrator', 'process create coppice.actor.task'],
-  ['orchestrator', 'process event coppice.actor.task'],
+  ['orchestrator', 'process create coppice.actor.task.*'],
+  ['orchestrator', 'process event coppice.actor.task.*'],
   ['worktree-service', 'process coppice.cmd.worktree-service.*.prepare'],
   ['container-service', 'process coppice.cmd.container-service.*.create'],
   ['llm-gateway', 'process coppice.cmd.llm-gateway.*.turn'],
@@ -141,10 +141,10 @@ const hops = [
   ['worktree-service', 'process coppice.cmd.worktree-service.*.commit'],
   ['worktree-service', 'process coppice.cmd.worktree-service.*.prepare-merge'],
   ['container-service', 'process coppice.cmd.container-service.*.run'],
-  ['orchestrator', 'process result coppice.actor.task'],
+  ['orchestrator', 'process result coppice.actor.task.*'],
   ['worktree-service', 'process coppice.cmd.worktree-service.*.land'],
   ['worktree-service', 'process coppice.cmd.worktree-service.*.remove'],
-  ['orchestrator', 'process event coppice.actor.run'],
+  ['orchestrator', 'process event coppice.actor.run.*'],
 ] as const;
 const submitHops = [
   [publisher, 'submit'],

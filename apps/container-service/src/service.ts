@@ -2,9 +2,10 @@ import { realpath, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { serveCommands } from '@coppice/bus';
 import { anyPool, shortHash } from '@coppice/contracts';
-import type { RunningWork, ServiceContext } from '@coppice/service';
+import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
+import { observeGauge } from '@coppice/telemetry';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
-import { enforceable, type EngineReport } from './engine/port.ts';
+import { enforceable, type Engine, type EngineReport } from './engine/port.ts';
 import { commandHandlers } from './handlers.ts';
 import { keepRemovingLeftovers } from './leftovers.ts';
 
@@ -56,6 +57,7 @@ export async function startContainerService(
   );
   const stopping = new AbortController();
   const sweeping = keepRemovingLeftovers({ bus, engine, stackId, log, signal: stopping.signal });
+  const endMetrics = [observeDisk(dataFolder.real, node), observeSandboxes(engine, { stackId, node })];
   const logsFolder = join(stateFolder, 'logs');
   const commands = await serveCommands(bus, {
     service: serviceName,
@@ -68,11 +70,24 @@ export async function startContainerService(
     report,
     stop: async () => {
       stopping.abort();
+      for (const end of endMetrics) end();
       await commands.stop();
       await sweeping;
       await engine.close();
     },
   };
+}
+
+function observeSandboxes(engine: Engine, { stackId, node }: { stackId: string; node: string }): () => void {
+  return observeGauge('coppice.sandboxes', async () => {
+    const sandboxes = await engine.list({ stackId });
+    const running = sandboxes.filter((sandbox) => sandbox.running > 0).length;
+    const reading = (state: string, value: number) => ({
+      value,
+      labels: { 'container.runtime.name': engine.name, node, state },
+    });
+    return [reading('running', running), reading('idle', sandboxes.length - running)];
+  });
 }
 
 /** Where the stack of a data folder keeps what. The folder is made where it is missing. */

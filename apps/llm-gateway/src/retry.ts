@@ -24,13 +24,14 @@ export type Asked = {
  * output it never asks again: half an answer was paid for, and the actor is to decide.
  */
 export async function askPatiently(
-  ask: (attempt: number) => Promise<Attempt>,
+  ask: (attempt: number, before: CoppiceError | null) => Promise<Attempt>,
   settings: RetrySettings,
   limits: { endsAtMs: number; signal: AbortSignal },
 ): Promise<Asked> {
   let usage: UsageSoFar = {};
+  let before: CoppiceError | null = null;
   for (let attempt = 1; ; attempt++) {
-    const outcome = await ask(attempt);
+    const outcome = await ask(attempt, before);
     usage = sum(usage, outcome.usage);
     const asked = { outcome, attempts: attempt, usage };
     if (outcome.status === 'complete' || outcome.outputBegan || limits.signal.aborted) return asked;
@@ -39,6 +40,7 @@ export async function askPatiently(
     // An abort ends the pause; the error that there is then says less than the abort's reason, which the caller looks at.
     await sleep(pauseMs, undefined, { signal: limits.signal }).catch(() => {});
     if (limits.signal.aborted) return asked;
+    before = outcome.error;
   }
 }
 

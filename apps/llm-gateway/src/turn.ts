@@ -15,9 +15,10 @@ import type { CommandContext, CommandHandler } from '@coppice/bus';
 import { CoppiceError, modelOperations } from '@coppice/contracts';
 import type { Owner, ToolCall, TurnOutput, turnInputSchema } from '@coppice/contracts';
 import type { Clock } from '@coppice/service';
-import { SpanKind, attributes, createLogger, genAiOperations, recordError, withSpan } from '@coppice/telemetry';
+import { createLogger } from '@coppice/telemetry';
 import type { z } from 'zod';
 import type { Artifacts } from './artifacts.ts';
+import { inAttemptSpan } from './attempt-span.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { collect } from './collect.ts';
 import type { Answer, Attempt } from './collect.ts';
@@ -145,8 +146,9 @@ class Turns {
     const endsAtMs = Date.now() + timeLimitMs;
     try {
       await this.#with.onPoint('before-asking');
+      const { effectId } = context;
       const asked = await askPatiently(
-        (attempt) => this.#attempt(provider, question, input, { effectId: context.effectId, signal, attempt }),
+        (attempt, before) => this.#attempt(provider, question, input, { effectId, signal, attempt, before }),
         this.#with.retry,
         { endsAtMs, signal },
       );
@@ -160,46 +162,22 @@ class Turns {
   #attempt(
     provider: Provider,
     { request, bytes }: Question,
-    input: TurnInput,
-    context: { effectId: string; signal: AbortSignal; attempt: number },
+    { owner, model: asked }: TurnInput,
+    { effectId, signal, attempt, before }: AttemptContext,
   ): Promise<Attempt> {
-    const { owner } = input;
-    const { model } = request;
-    const { effectId, signal } = context;
-    const spanAttributes = {
-      [attributes.genAiOperationName]: genAiOperations.chat,
-      [attributes.genAiProviderName]: provider.name,
-      [attributes.genAiRequestModel]: model,
-      [attributes.coppiceTenant]: owner.tenant,
-      [attributes.coppiceRunId]: owner.runId,
-      [attributes.coppiceTaskId]: owner.taskId,
-      [attributes.coppiceEffectId]: effectId,
-    };
-    return withSpan(
-      `${genAiOperations.chat} ${model}`,
-      { kind: SpanKind.CLIENT, attributes: spanAttributes },
-      async (span) => {
-        const stream = provider.stream(request, { signal, effectId, owner });
-        const { textBytesMax } = gatewayLimits;
-        const collected = await collect(stream, { provider: provider.name, effectId, signal, textBytesMax });
-        const attempt = withEstimates(collected, bytes);
-        const { inputTokens, outputTokens, cachedInputTokens } = attempt.usage;
-        if (inputTokens !== undefined) span.setAttribute(attributes.genAiUsageInputTokens, inputTokens);
-        if (outputTokens !== undefined) span.setAttribute(attributes.genAiUsageOutputTokens, outputTokens);
-        if (cachedInputTokens !== undefined)
-          span.setAttribute(attributes.genAiUsageCacheReadInputTokens, cachedInputTokens);
-        if (attempt.status === 'complete') {
-          span.setAttribute(attributes.genAiResponseModel, attempt.responseModel ?? model);
-          span.setAttribute(attributes.genAiResponseFinishReasons, [attempt.finishReason]);
-          return attempt;
-        }
-        recordError(span, attempt.error);
-        this.#log.warn(
-          { err: attempt.error, effectId, owner, model: input.model, attempt: context.attempt },
-          'the provider failed',
-        );
-        return attempt;
-      },
-    );
+    const about = { provider: provider.name, model: request.model, owner, effectId, attempt, before };
+    return inAttemptSpan(about, async () => {
+      const stream = provider.stream(request, { signal, effectId, owner });
+      const { textBytesMax } = gatewayLimits;
+      const collected = await collect(stream, { provider: provider.name, effectId, signal, textBytesMax });
+      const outcome = withEstimates(collected, bytes);
+      if (outcome.status === 'failed') {
+        this.#log.warn({ err: outcome.error, effectId, owner, model: asked, attempt }, 'the provider failed');
+      }
+      return outcome;
+    });
   }
 }
+
+/** `before`: why the attempt before this one was given up; null for the first. */
+type AttemptContext = { effectId: string; signal: AbortSignal; attempt: number; before: CoppiceError | null };

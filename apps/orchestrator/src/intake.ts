@@ -39,7 +39,8 @@ export const consumeIntake = (bus: Bus): Promise<Consumption> =>
       ackWaitMs,
       concurrency,
     },
-    (delivery) => inDeliverySpan(delivery, subjects.intake('*'), (failed) => receive(bus, delivery, failed)),
+    (delivery) =>
+      inDeliverySpan(delivery, { template: subjects.intake('*') }, (failed) => receive(bus, delivery, failed)),
   );
 
 async function receive(bus: Bus, delivery: Delivery, failed: (error: unknown) => void): Promise<void> {

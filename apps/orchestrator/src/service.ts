@@ -6,6 +6,7 @@ import type { RunningWork, ServiceContext } from '@coppice/service';
 import { landingActor, runActor, setupActor, taskActor } from './actors.ts';
 import { endpoints } from './api.ts';
 import { consumeIntake } from './intake.ts';
+import { countTasks, observeOrchestrator } from './metrics.ts';
 import { runCommandHandlers } from './run-commands.ts';
 
 export type OrchestratorOptions = {
@@ -23,10 +24,13 @@ export async function startOrchestrator(
   options: OrchestratorOptions = {},
 ): Promise<RunningWork> {
   const { bus, member, version } = service;
+  const observed = observeOrchestrator(bus);
   const host = await startActorHost({
     bus,
     actors: [runActor, taskActor, landingActor, setupActor],
     clock: service.clock,
+    onStored: countTasks,
+    onCensus: observed.onCensus,
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
   });
@@ -46,6 +50,7 @@ export async function startOrchestrator(
   const intake = await consumeIntake(bus);
   return {
     stop: async () => {
+      observed.stop();
       await Promise.all([api.stop(), intake.stop()]);
       await Promise.all([commands.stop(), host.stop()]);
     },

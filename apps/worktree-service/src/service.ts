@@ -1,6 +1,6 @@
 import { serveCommands, type CommandServer, type Service } from '@coppice/bus';
 import { anyPool } from '@coppice/contracts';
-import type { RunningWork, ServiceContext } from '@coppice/service';
+import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
 import type { Context } from './context.ts';
 import { commandHandlers, endpoints, serviceName } from './handlers.ts';
 import { openContext } from './open.ts';
@@ -29,6 +29,7 @@ export async function startWorktreeService(
     sandboxUid: options.sandboxUid,
     onTrashError: (error) => log.warn({ err: error }, 'a removed folder could not be deleted'),
   });
+  const endDisk = observeDisk(options.dataFolder, node);
   const calls = await bus.serve({
     name: serviceName,
     version,
@@ -42,7 +43,12 @@ export async function startWorktreeService(
     member,
     handlers: commandHandlers(context),
   });
-  return { stop: () => stop(commands, calls, context) };
+  return {
+    stop: async () => {
+      endDisk();
+      await stop(commands, calls, context);
+    },
+  };
 }
 
 async function stop(commands: CommandServer, calls: Service, context: Context): Promise<void> {

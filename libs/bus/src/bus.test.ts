@@ -171,6 +171,13 @@ describe('streams', () => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(counts).toEqual([1, 2, 3]);
     expect(await bus.backlog(streams.intake, 'intake')).toEqual({ pending: 1, unacknowledged: 0 });
+    const [queue] = (await bus.queues()).filter(({ name }) => name === 'intake');
+    expect(queue).toMatchObject({ waiting: 1, inProgress: 0, redelivered: 0 });
+    // It has waited for as long as the pause above.
+    expect(queue?.oldestAgeMs).toBeGreaterThanOrEqual(250);
+    expect(await bus.purge(streams.intake, subjects.intake('default'))).toBe(1);
+    const [emptied] = (await bus.queues()).filter(({ name }) => name === 'intake');
+    expect(emptied).toMatchObject({ waiting: 0, oldestAgeMs: null });
   });
 
   test('a message over the limit is refused before it is sent', async () => {

@@ -12,6 +12,8 @@ import { busLimits } from './limits.ts';
 import { Objm, connect, headers, jetstream, jetstreamManager } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, JetStreamPublishOptions, MsgHdrs, NatsConnection } from './nats.ts';
 import { ObjectStore } from './object-store.ts';
+import { readQueues } from './queues.ts';
+import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
 import type { ReadOptions, StoredMessage } from './read.ts';
 import { ensureResources } from './resources.ts';
@@ -188,6 +190,16 @@ export class Bus {
   async backlog(stream: string, durable: string): Promise<{ pending: number; unacknowledged: number }> {
     const info = await this.#manager.consumers.info(stream, durable);
     return { pending: info.num_pending, unacknowledged: info.num_ack_pending };
+  }
+
+  /** See queues.ts. */
+  queues(): Promise<Queue[]> {
+    return readQueues(this.#manager);
+  }
+
+  /** Messages that a stream holds. */
+  async storedMessages(stream: string): Promise<number> {
+    return (await this.#manager.streams.info(stream)).state.messages;
   }
 
   /** At most once, to whoever listens now. */

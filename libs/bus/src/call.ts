@@ -29,7 +29,13 @@ export async function call(
     'tenant' in target ? subjects.api(target.tenant, method.name) : subjects.call(target.service, method.name);
   const destination = 'tenant' in target ? subjects.apiOfAnyTenant(method.name) : subject;
   validate(method.input, input, method.name);
-  const spanAttributes = { [attributes.messagingSystem]: messagingSystemNats };
+  const spanAttributes = {
+    [attributes.messagingSystemName]: messagingSystemNats,
+    [attributes.messagingOperationName]: 'call',
+    [attributes.messagingOperationType]: 'send',
+    [attributes.messagingDestinationTemplate]: destination,
+    [attributes.messagingDestinationName]: subject,
+  };
   return withSpan(`call ${destination}`, { kind: SpanKind.CLIENT, attributes: spanAttributes }, async () => {
     const reply = await request(bus, subject, input as object, options.deadlineMs ?? method.deadlineMs);
     const body = parseJson(reply.data, `the answer of ${method.name}`);

@@ -2,18 +2,18 @@ import {
   CoppiceError,
   commandAgeMsMax,
   commandMessageSchema,
+  ownerSchema,
   streams,
   subjects,
   toWireError,
 } from '@coppice/contracts';
 import type { CommandMessage, Operation, Outcome } from '@coppice/contracts';
-import { SpanKind, attributes, createLogger, extractTrace, linkFrom, recordError, withSpan } from '@coppice/telemetry';
-import type { Span } from '@coppice/telemetry';
+import { annotateSpan, attributes, createLogger, linkFrom } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
 import { Claims, cancelSubject, hashInput } from './claims.ts';
 import type { Consumption, Delivery } from './consume.ts';
 import { deadLetter } from './dead-letter.ts';
-import { deliveriesOf, deliveryAttributes, headersOfCopy } from './delivery-span.ts';
+import { deliveriesOf, headersOfCopy, inDeliverySpan } from './delivery-span.ts';
 import { Draining, RevisionConflict } from './errors.ts';
 import { busLimits } from './limits.ts';
 import type { Membership } from './members.ts';
@@ -154,19 +154,15 @@ class RunningCommandServer implements CommandServer {
     }
     const template = subjects.command(this.#options.service, '*', name);
     // Its sender is the actor that ordered it. A redelivery is a child of the same, with a link that says that it repeats.
-    const settings = {
-      kind: SpanKind.CONSUMER,
-      parent: extractTrace(delivery.headers),
-      links: deliveriesOf(delivery) > 1 ? linkFrom(delivery.headers['traceparent']) : [],
-      attributes: deliveryAttributes(delivery, template),
-    };
-    await withSpan(`process ${template}`, settings, async (span) => {
+    const links = deliveriesOf(delivery) > 1 ? linkFrom(delivery.headers['traceparent']) : [];
+    await inDeliverySpan(delivery, { template, links }, async (failed) => {
+      annotateSpan({ [attributes.coppiceEffectId]: command.effectId, ...ownerAttributes(command.input) });
       const outcome =
         handler.operation.repeat.kind === 'claimed'
-          ? await this.#runClaimed(delivery, command, handler, span)
+          ? await this.#runClaimed(delivery, command, handler)
           : await this.#runIdempotent(delivery, command, handler);
       if (outcome === null) return;
-      if (outcome.status === 'failed') recordError(span, CoppiceError.fromWire(outcome.error));
+      if (outcome.status === 'failed') failed(CoppiceError.fromWire(outcome.error));
       await this.#conclude(delivery, command, outcome);
     });
   }
@@ -177,12 +173,7 @@ class RunningCommandServer implements CommandServer {
     return this.#run(delivery, command, handler, false);
   }
 
-  async #runClaimed(
-    delivery: Delivery,
-    command: CommandMessage,
-    handler: CommandHandler,
-    span: Span,
-  ): Promise<Outcome | null> {
+  async #runClaimed(delivery: Delivery, command: CommandMessage, handler: CommandHandler): Promise<Outcome | null> {
     const { effectId } = command;
     const inputHash = hashInput(command.input);
     const attempt = await this.#claims.begin(effectId, this.#options.member.id, inputHash);
@@ -192,7 +183,7 @@ class RunningCommandServer implements CommandServer {
       await this.#lookAgainLater(delivery, command);
       return null;
     }
-    if (attempt.takenOver) span.setAttribute(attributes.coppiceTakenOver, true);
+    if (attempt.takenOver) annotateSpan({ [attributes.coppiceTakenOver]: true });
     const outcome = await this.#run(delivery, command, handler, attempt.takenOver);
     if (outcome === null) return null;
     try {
@@ -281,6 +272,18 @@ class RunningCommandServer implements CommandServer {
     }
     delivery.terminate('dead-lettered');
   }
+}
+
+/** Whose command it is; not every operation's input tells. */
+function ownerAttributes(input: unknown): Record<string, string> {
+  const owner = ownerSchema.safeParse((input as { owner?: unknown } | null)?.owner);
+  if (!owner.success) return {};
+  const { tenant, runId, taskId } = owner.data;
+  return {
+    [attributes.coppiceTenant]: tenant,
+    [attributes.coppiceRunId]: runId,
+    [attributes.coppiceTaskId]: taskId,
+  };
 }
 
 const cancelledOutcome: Outcome = {

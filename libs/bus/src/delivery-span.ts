@@ -1,4 +1,14 @@
-import { SpanKind, attributes, extractTrace, messagingSystemNats, recordError, withSpan } from '@coppice/telemetry';
+import {
+  SpanKind,
+  attributes,
+  errorType,
+  extractTrace,
+  messagingSystemNats,
+  recordError,
+  recordValue,
+  withSpan,
+} from '@coppice/telemetry';
+import type { Context, SpanSettings } from '@coppice/telemetry';
 import type { Delivery } from './consume.ts';
 
 /** On a copy that stands for a message which was looked at before: how often that was delivered. */
@@ -15,34 +25,55 @@ export function headersOfCopy(delivery: Delivery): Record<string, string> {
   return traceparent === undefined ? earlier : { ...earlier, traceparent };
 }
 
-/**
- * What the span of handling a delivery tells of it, its wait in the queue among it.
- * @param template the subject with `*` for each token that is an id.
- */
-export const deliveryAttributes = (delivery: Delivery, template: string): Record<string, string | number> => ({
-  [attributes.messagingSystem]: messagingSystemNats,
-  [attributes.messagingOperationType]: 'process',
-  [attributes.messagingDestinationTemplate]: template,
-  [attributes.messagingDestinationName]: delivery.subject,
-  [attributes.coppiceDeliveryCount]: deliveriesOf(delivery),
-  [attributes.coppiceQueueWaitMs]: Math.max(0, Date.now() - delivery.publishedAt.getTime()),
-});
+/** Where the span of a delivery belongs. */
+export type DeliveryPlace = {
+  /** The subject with `*` for each token that is an id. */
+  template: string;
+  /** What is done, where there is more than one thing: `process create`. Default `process`. */
+  operation?: string;
+  /** Default: the sender's. */
+  parent?: Context;
+  links?: SpanSettings['links'];
+};
 
 /**
- * Handles a delivery in a span of its own, in its sender's trace.
- * @param handler is given what marks the span as failed, for a failure that is told instead of thrown.
+ * Handles a delivery in a span of its own, by default in its sender's trace, and measures its wait in the queue and its handling.
+ * @param handler is given what marks it as failed, for a failure that is told instead of thrown.
  */
-export const inDeliverySpan = <Result>(
+export async function inDeliverySpan<Result>(
   delivery: Delivery,
-  template: string,
+  { template, operation = 'process', parent = extractTrace(delivery.headers), links = [] }: DeliveryPlace,
   handler: (failed: (error: unknown) => void) => Promise<Result>,
-): Promise<Result> =>
-  withSpan(
-    `process ${template}`,
-    {
-      kind: SpanKind.CONSUMER,
-      parent: extractTrace(delivery.headers),
-      attributes: deliveryAttributes(delivery, template),
-    },
-    (span) => handler((error) => recordError(span, error)),
-  );
+): Promise<Result> {
+  const waitMs = Math.max(0, Date.now() - delivery.publishedAt.getTime());
+  const labels = {
+    [attributes.messagingSystemName]: messagingSystemNats,
+    [attributes.messagingOperationName]: operation,
+    [attributes.messagingDestinationTemplate]: template,
+  };
+  recordValue('coppice.queue.wait.duration', waitMs / 1_000, { [attributes.messagingDestinationTemplate]: template });
+  const spanAttributes = {
+    ...labels,
+    [attributes.messagingOperationType]: 'process',
+    [attributes.messagingDestinationName]: delivery.subject,
+    [attributes.messagingMessageBodySize]: delivery.data.length,
+    [attributes.coppiceDeliveryCount]: deliveriesOf(delivery),
+    [attributes.coppiceQueueWaitMs]: waitMs,
+  };
+  const startedAtMs = performance.now();
+  let failure: { [attributes.errorType]?: string } = {};
+  const settings = { kind: SpanKind.CONSUMER, parent, links, attributes: spanAttributes };
+  try {
+    return await withSpan(`${operation} ${template}`, settings, (span) =>
+      handler((error) => {
+        failure = { [attributes.errorType]: errorType(error) };
+        recordError(span, error);
+      }),
+    );
+  } catch (error) {
+    failure = { [attributes.errorType]: errorType(error) };
+    throw error;
+  } finally {
+    recordValue('messaging.process.duration', (performance.now() - startedAtMs) / 1_000, { ...labels, ...failure });
+  }
+}

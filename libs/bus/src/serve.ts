@@ -122,7 +122,13 @@ class RunningService implements Service {
     const start = process.hrtime.bigint();
     statistics.requests++;
     const parent = extractTrace(headersOf(message.headers));
-    const spanAttributes = { [attributes.messagingSystem]: messagingSystemNats };
+    const spanAttributes = {
+      [attributes.messagingSystemName]: messagingSystemNats,
+      [attributes.messagingOperationName]: 'serve',
+      [attributes.messagingOperationType]: 'process',
+      [attributes.messagingDestinationTemplate]: endpoint.subject,
+      [attributes.messagingDestinationName]: message.subject,
+    };
     await withSpan(
       `serve ${endpoint.subject}`,
       { kind: SpanKind.SERVER, parent, attributes: spanAttributes },

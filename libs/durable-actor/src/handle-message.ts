@@ -9,7 +9,7 @@ import type { ActorDefinition } from './definition.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { TooLarge, TooMuchContention, Unrestorable } from './errors.ts';
 import { deliveryLimitError, giveUp, tellFailure } from './give-up.ts';
-import type { HostParts } from './host-parts.ts';
+import type { HostParts, StoredChange } from './host-parts.ts';
 import { contextToKeep, inActorSpan } from './in-actor-span.ts';
 import { actorLimits } from './limits.ts';
 import { headerNames, requestOf } from './message-headers.ts';
@@ -151,6 +151,7 @@ export class MessageHandler {
     value.cause = delivery.sequence;
     value.traceparent = contextToKeep(value);
     const revision = await this.#store.write(value, stored?.revision ?? null);
+    this.#parts.onStored(changeOf(stored?.value ?? null, value));
     await this.#parts.reach('state-stored');
     await this.#dispatcher.publish(value, revision);
     await this.#parts.reach('outbox-published');
@@ -251,6 +252,12 @@ const incomingOf = (message: ActorMessage, { headers }: Delivery): Incoming => (
   message,
   request: requestOf(headers),
   cancels: headers[headerNames.cancels] ?? null,
+});
+
+const changeOf = (before: ActorValue | null, after: ActorValue): StoredChange => ({
+  kind: after.kind,
+  before: before?.snapshot?.context ?? null,
+  events: after.outbox.flatMap((item) => (item.type === 'event' ? [item.data] : [])),
 });
 
 const failed = (error: WireError) => ({ status: 'failed' as const, error });

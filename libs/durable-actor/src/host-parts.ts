@@ -4,10 +4,23 @@ import type { Bus, KeyValue } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
 import type { Logger } from '@coppice/telemetry';
 import type { Reach } from './crash-points.ts';
+import type { Census } from './census.ts';
 import { hostLimits } from './limits.ts';
 import type { HostLimits } from './limits.ts';
 
 export type Clock = { now(): Date };
+
+/** One stored transition of an actor. */
+export type StoredChange = {
+  kind: string;
+  /** The machine's context before; null at its birth. */
+  before: unknown;
+  /** What it tells the world by this, in order. */
+  events: readonly unknown[];
+};
+
+/** Told of each transition once it is stored, and before it is dispatched: at most once, since the process may die in between. Never throws. */
+export type OnStored = (change: StoredChange) => void;
 
 /** What every part of a host works with. */
 export type HostParts = {
@@ -18,12 +31,21 @@ export type HostParts = {
   nowMs: () => number;
   limits: HostLimits;
   reach: Reach;
+  onStored: OnStored;
+  /** Told by the sweeper what it saw of all actors. */
+  onCensus: (census: Census) => void;
   log: Logger;
 };
 
 export function hostParts(
   bus: Bus,
-  options: { clock?: Clock; limits?: Partial<HostLimits>; reach?: Reach } = {},
+  options: {
+    clock?: Clock;
+    limits?: Partial<HostLimits>;
+    reach?: Reach;
+    onStored?: OnStored;
+    onCensus?: (census: Census) => void;
+  } = {},
 ): HostParts {
   return {
     bus,
@@ -33,6 +55,8 @@ export function hostParts(
     nowMs: () => options.clock?.now().getTime() ?? Date.now(),
     limits: { ...hostLimits, ackWaitMs: bus.lostAfterMs, ...options.limits },
     reach: options.reach ?? (() => {}),
+    onStored: options.onStored ?? (() => {}),
+    onCensus: options.onCensus ?? (() => {}),
     log: createLogger('durable-actor'),
   };
 }

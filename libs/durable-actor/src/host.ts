@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import type { Bus, Consumption, Delivery } from '@coppice/bus';
 import { streams, subjects } from '@coppice/contracts';
 import { ActorStore } from './actor-store.ts';
+import type { Census } from './census.ts';
 import type { Reach } from './crash-points.ts';
 import type { ActorDefinition } from './definition.ts';
 import { Dispatcher } from './dispatch.ts';
 import { TransitionFailed } from './errors.ts';
 import { MessageHandler } from './handle-message.ts';
 import { hostParts } from './host-parts.ts';
-import type { Clock, HostParts } from './host-parts.ts';
+import type { Clock, HostParts, OnStored } from './host-parts.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import type { HostLimits } from './limits.ts';
 import { Parking } from './park.ts';
@@ -22,6 +23,9 @@ export type ActorHostOptions = {
   clock?: Clock;
   limits?: Partial<HostLimits>;
   hooks?: { reach?: Reach };
+  onStored?: OnStored;
+  /** Told of the actors there are after each walk over them; one host of all walks at a time. */
+  onCensus?: (census: Census) => void;
 };
 
 export type ActorHost = {
@@ -42,6 +46,8 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
     ...(options.clock === undefined ? {} : { clock: options.clock }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.hooks?.reach === undefined ? {} : { reach: options.hooks.reach }),
+    ...(options.onStored === undefined ? {} : { onStored: options.onStored }),
+    ...(options.onCensus === undefined ? {} : { onCensus: options.onCensus }),
   });
   const definitions = new Map(options.actors.map((definition) => [definition.kind, definition]));
   const store = new ActorStore(parts);

@@ -1,14 +1,6 @@
-import { deliveryAttributes } from '@coppice/bus';
+import { inDeliverySpan } from '@coppice/bus';
 import type { Delivery } from '@coppice/bus';
-import {
-  SpanKind,
-  contextFrom,
-  currentTraceparent,
-  extractTrace,
-  isSameTrace,
-  linkFrom,
-  withSpan,
-} from '@coppice/telemetry';
+import { contextFrom, currentTraceparent, extractTrace, isSameTrace, linkFrom } from '@coppice/telemetry';
 import type { Context } from '@coppice/telemetry';
 import type { ActorDefinition } from './definition.ts';
 import type { Incoming } from './receive.ts';
@@ -27,10 +19,12 @@ export function inActorSpan<Result>(
   fn: () => Promise<Result>,
 ): Promise<Result> {
   const { type } = incoming.message;
-  const { parent, links } = placeOf(delivery, type, value?.traceparent ?? null);
-  const attributes = deliveryAttributes(delivery, `coppice.actor.${definition.kind}.*`);
-  const settings = { kind: SpanKind.CONSUMER, parent, links, attributes };
-  return withSpan(`process ${type} coppice.actor.${definition.kind}`, settings, fn);
+  const place = {
+    ...placeOf(delivery, type, value?.traceparent ?? null),
+    template: `coppice.actor.${definition.kind}.*`,
+    operation: `process ${type}`,
+  };
+  return inDeliverySpan(delivery, place, fn);
 }
 
 function placeOf(

@@ -22,5 +22,6 @@ export { TransitionFailed, Unrestorable, UnsupportedMachine } from './errors.ts'
 export type { ParkCode } from './errors.ts';
 export { actorLimits, hostLimits } from './limits.ts';
 export type { HostLimits } from './limits.ts';
-export type { Clock } from './host-parts.ts';
+export type { Clock, OnStored, StoredChange } from './host-parts.ts';
+export type { Census } from './census.ts';
 export type { CrashPoint, Reach } from './crash-points.ts';

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RevisionConflict } from '@coppice/bus';
 import { subjects } from '@coppice/contracts';
+import { CensusTaker } from './census.ts';
 import type { ActorDefinition } from './definition.ts';
 import type { HostParts } from './host-parts.ts';
 import { mayUnpark } from './park.ts';
 import { decodeStored } from './value.ts';
+import type { StoredActor } from './value.ts';
 
 /**
- * Walks over all actors and wakes those that should have been woken.
+ * Walks over all actors, wakes those that should have been woken, and counts them.
  *
  * Invariants:
  * 5. A timer that never arrives delays, never strands: the actor is woken soon after its stored time.
@@ -59,11 +61,12 @@ export class Sweeper {
     this.#forgetOldTombstones();
     const pauseMs = 1_000 / this.#parts.limits.sweepReadsPerSecond;
     let leasedUntilMs = Date.now() + this.#parts.limits.sweepLeaseMs / 2;
+    const census = new CensusTaker();
     for (const definition of this.#definitions.values()) {
       for await (const key of this.#parts.actors.keys(`${definition.kind}.>`)) {
         if (this.#stopping.signal.aborted) return;
         if (this.#done.has(key)) continue;
-        await this.#look(definition, key);
+        await this.#look(definition, key, census);
         await sleep(pauseMs);
         if (Date.now() > leasedUntilMs) {
           if (!(await this.#lease())) return;
@@ -71,6 +74,7 @@ export class Sweeper {
         }
       }
     }
+    this.#parts.onCensus(census.result());
   }
 
   #forgetOldTombstones(): void {
@@ -80,11 +84,13 @@ export class Sweeper {
     this.#doneSinceMs = Date.now();
   }
 
-  async #look(definition: ActorDefinition, key: string): Promise<void> {
+  async #look(definition: ActorDefinition, key: string, census: CensusTaker): Promise<void> {
     const { actors, bus, nowMs, limits, reach, log } = this.#parts;
     const entry = await actors.get(key);
     if (entry === null) return;
-    const look = lookAt(definition, entry.value, nowMs(), limits.sweepGraceMs);
+    const stored = readable(entry.value);
+    if (stored !== null) census.add(definition.kind, stored);
+    const look = lookAt(definition, stored, nowMs(), limits.sweepGraceMs);
     if (look === 'done') this.#done.add(key);
     if (look !== 'wake') return;
     const id = key.slice(definition.kind.length + 1);
@@ -126,16 +132,20 @@ const leaseKey = 'sweeper-lease';
 
 type Look = 'wake' | 'leave' | 'done';
 
-function lookAt(definition: ActorDefinition, bytes: Uint8Array, nowMs: number, graceMs: number): Look {
+/** @param stored null for what can't be read: its handling parks it. */
+function lookAt(definition: ActorDefinition, stored: StoredActor | null, nowMs: number, graceMs: number): Look {
+  if (stored === null) return 'wake';
+  if (stored.type === 'parked') return mayUnpark(definition, stored.parked) ? 'wake' : 'leave';
+  const { inFlight, status, unstash } = stored.value;
+  if (status === 'done') return 'done';
+  const overdue = Object.values(inFlight).some((effect) => effect.type === 'timer' && effect.atMs + graceMs < nowMs);
+  return overdue || unstash === true ? 'wake' : 'leave';
+}
+
+function readable(bytes: Uint8Array): StoredActor | null {
   try {
-    const stored = decodeStored(bytes);
-    if (stored.type === 'parked') return mayUnpark(definition, stored.parked) ? 'wake' : 'leave';
-    const { inFlight, status, unstash } = stored.value;
-    if (status === 'done') return 'done';
-    const overdue = Object.values(inFlight).some((effect) => effect.type === 'timer' && effect.atMs + graceMs < nowMs);
-    return overdue || unstash === true ? 'wake' : 'leave';
+    return decodeStored(bytes);
   } catch {
-    // Unreadable: its handling parks it.
-    return 'wake';
+    return null;
   }
 }

@@ -1,17 +1,21 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { MetricsHandler } from '@coppice/telemetry';
 
 export type HealthServer = { port: number; close(): Promise<void> };
 
 export type HealthProbes = {
   /** Null when ready, else why not. */
   whyNotReady(): Promise<string | null>;
+  /** Null where metrics are off: then there is no `/metrics`. */
+  metrics: MetricsHandler | null;
 };
 
 const probeMsMax = 2_000;
 
 /**
  * `/healthz`: the process answers. `/readyz`: it is started, isn't stopping, and its NATS server answers.
+ * `/metrics`: for Prometheus.
  * @throws when the port can't be had.
  */
 export async function startHealthServer(
@@ -25,6 +29,7 @@ export async function startHealthServer(
     };
     const path = request.url?.split('?')[0];
     if (path === '/healthz') return answer(200, { status: 'ok' });
+    if (path === '/metrics' && probes.metrics !== null) return probes.metrics(request, response);
     if (path !== '/readyz') return answer(404, { status: 'not found' });
     void probes.whyNotReady().then(
       (reason) => (reason === null ? answer(200, { status: 'ready' }) : answer(503, { status: 'not ready', reason })),

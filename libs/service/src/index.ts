@@ -10,6 +10,7 @@ export {
   readConfiguration,
 } from './configuration.ts';
 export type { CommonConfiguration } from './configuration.ts';
+export { observeDisk } from './disk.ts';
 export { askDurability } from './durability.ts';
 export type { Durability } from './durability.ts';
 export { ConfigurationError, exitCodeFor } from './errors.ts';

@@ -40,6 +40,13 @@ describe('with a server', () => {
   });
   afterAll(() => nats.stop());
 
+  test('metrics can be switched off; the probes are there all the same', async () => {
+    await using child = start({ ...nats.environment, COPPICE_HEALTH_PORT: '0', COPPICE_METRICS: 'off' });
+    const { port } = JSON.parse(await child.waitForLine('health endpoint')) as { port: number };
+    expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+    expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(404);
+  });
+
   test('it starts, is ready, and SIGTERM stops the work before the membership, then exits 0', async () => {
     await using child = start({
       ...nats.environment,
@@ -55,6 +62,7 @@ describe('with a server', () => {
     for (const [where, status] of [
       ['healthz', 200],
       ['readyz', 200],
+      ['metrics', 200],
       ['elsewhere', 404],
     ] as const) {
       expect((await fetch(`http://127.0.0.1:${port}/${where}`)).status).toBe(status);

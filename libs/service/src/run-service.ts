@@ -8,7 +8,7 @@
  */
 import { constants } from 'node:os';
 import { createLogger, startTelemetry } from '@coppice/telemetry';
-import type { Logger } from '@coppice/telemetry';
+import type { Logger, MetricsHandler } from '@coppice/telemetry';
 import { z } from 'zod';
 import { commonVariables, connectionFrom, readConfiguration } from './configuration.ts';
 import type { CommonConfiguration } from './configuration.ts';
@@ -49,9 +49,10 @@ export async function runService<Variables extends z.ZodRawShape>(
       serviceName: definition.name,
       instanceId: `${configuration.COPPICE_NODE}-${process.pid}`,
       version: definition.version,
+      prometheus: configuration.COPPICE_HEALTH_PORT !== undefined,
     });
     flush = telemetry.shutdown;
-    code = await serveUntilStopped(definition, configuration, stopping, log);
+    code = await serveUntilStopped(definition, configuration, { stopping, log, metrics: telemetry.metricsHandler });
   } catch (error) {
     if (!stopping.aborted) {
       code = exitCodeFor(error);
@@ -65,8 +66,7 @@ export async function runService<Variables extends z.ZodRawShape>(
 async function serveUntilStopped<Variables extends z.ZodRawShape>(
   definition: ServiceDefinition<Variables>,
   configuration: z.output<z.ZodObject<Variables>> & CommonConfiguration,
-  stopping: AbortSignal,
-  log: Logger,
+  { stopping, log, metrics }: { stopping: AbortSignal; log: Logger; metrics: MetricsHandler | null },
 ): Promise<number> {
   let service: StartedService | null = null;
   const common: CommonConfiguration = configuration;
@@ -75,7 +75,7 @@ async function serveUntilStopped<Variables extends z.ZodRawShape>(
       ? null
       : await startHealthServer(
           { host: common.COPPICE_HEALTH_HOST, port: common.COPPICE_HEALTH_PORT },
-          { whyNotReady: () => whyNotReady(service, stopping) },
+          { whyNotReady: () => whyNotReady(service, stopping), metrics },
         );
   if (health !== null) log.info({ port: health.port }, 'health endpoint');
   try {

@@ -3,13 +3,11 @@
  * A test holds them against the constants of @opentelemetry/semantic-conventions, which isn't loaded at run time.
  */
 export const attributes = {
-  messagingSystem: 'messaging.system',
+  messagingSystemName: 'messaging.system.name',
   messagingOperationName: 'messaging.operation.name',
   messagingOperationType: 'messaging.operation.type',
   messagingDestinationName: 'messaging.destination.name',
   messagingDestinationTemplate: 'messaging.destination.template',
-  messagingConsumerGroupName: 'messaging.consumer.group.name',
-  messagingMessageId: 'messaging.message.id',
   messagingMessageBodySize: 'messaging.message.body.size',
 
   genAiOperationName: 'gen_ai.operation.name',
@@ -21,6 +19,28 @@ export const attributes = {
   genAiUsageInputTokens: 'gen_ai.usage.input_tokens',
   genAiUsageOutputTokens: 'gen_ai.usage.output_tokens',
   genAiUsageCacheReadInputTokens: 'gen_ai.usage.cache_read.input_tokens',
+  /** Those of the output tokens that the model thought with. */
+  genAiUsageReasoningOutputTokens: 'gen_ai.usage.reasoning.output_tokens',
+  genAiTokenType: 'gen_ai.token.type',
+
+  /** The sandbox's id, which is the same on every repeat; the engine's own id is nobody else's business. */
+  containerName: 'container.name',
+  containerImageName: 'container.image.name',
+  containerRuntimeName: 'container.runtime.name',
+  /** Of the command that ran in the sandbox. */
+  processExitCode: 'process.exit.code',
+
+  /** Only of a repository with an address; without user or password. */
+  vcsRepositoryUrlFull: 'vcs.repository.url.full',
+  vcsRepositoryName: 'vcs.repository.name',
+  /** The branch on which the task lands. */
+  vcsRefBaseName: 'vcs.ref.base.name',
+  vcsRefBaseRevision: 'vcs.ref.base.revision',
+  /** The task's own branch, or what it has come to. */
+  vcsRefHeadName: 'vcs.ref.head.name',
+  vcsRefHeadRevision: 'vcs.ref.head.revision',
+
+  filesystemState: 'system.filesystem.state',
 
   serviceName: 'service.name',
   serviceInstanceId: 'service.instance.id',
@@ -35,11 +55,20 @@ export const attributes = {
   coppiceDeliveryCount: 'coppice.delivery.count',
   /** How long a message lay in its queue before this delivery, in milliseconds; both clocks count. */
   coppiceQueueWaitMs: 'coppice.queue.wait_ms',
+  /** Which attempt of one model turn this is, from 1; over all providers that are asked for it. */
+  coppiceModelAttempt: 'coppice.model.attempt',
+  /**
+   * From the second attempt on: the error code for which the one before it was given up. Where `gen_ai.provider.name` differs from that one's, this is why
+   * another provider was asked.
+   */
+  coppiceModelAttemptReason: 'coppice.model.attempt.reason',
+  /** US dollars; only where the price is known. */
+  coppiceModelCostUsd: 'coppice.model.cost_usd',
   /** Whether a claim was taken over from a lost owner. */
   coppiceTakenOver: 'coppice.claim.taken_over',
 } as const;
 
-/** The value of `messaging.system`. */
+/** The value of `messaging.system.name`. */
 export const messagingSystemNats = 'nats';
 
 /** Values of `gen_ai.operation.name` in use. */

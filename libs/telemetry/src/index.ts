@@ -1,10 +1,17 @@
 export { attributes, genAiOperations, messagingSystemNats } from './attributes.ts';
 export { startTelemetry } from './start.ts';
 export type { Telemetry, TelemetrySettings } from './start.ts';
+export type { MetricsHandler } from './start-metrics.ts';
+export { metricDefinitions, prometheusLabel, prometheusName } from './metric-definitions.ts';
+export type { MetricDefinition, MetricName } from './metric-definitions.ts';
+export { addToCounter, metricsAreOn, observeGauge, recordValue } from './metrics.ts';
+export { BoundedValues } from './bounded-values.ts';
 export { spanIdPrefix } from './span-ids.ts';
 export {
+  annotateSpan,
   contextFrom,
   currentTraceparent,
+  errorType,
   extractTrace,
   injectTrace,
   isSameTrace,

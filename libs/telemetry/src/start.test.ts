@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { eventually, startProcess, startTraceCollector } from '@coppice/testing';
-import { expect, test } from 'vitest';
+import { eventually, startBrokenCollector, startProcess, startTraceCollector } from '@coppice/testing';
+import { describe, expect, test } from 'vitest';
 import { spanIdPrefix } from './span-ids.ts';
 
 const program = path.join(import.meta.dirname, 'test-programs/hop.ts');
@@ -28,12 +28,6 @@ test('off, no SDK is loaded, and everything else works', async () => {
   expect(stdout).toContain('caught refused');
 });
 
-test('COPPICE_TRACES=off wins over an endpoint', async () => {
-  expect(
-    (await hop({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', COPPICE_TRACES: 'off' })).summary,
-  ).toMatchObject({ enabled: false });
-});
-
 test('on, the trace goes from sender to receiver and into the log', async () => {
   await using collector = await startTraceCollector();
   const { summary, logs } = await hop(collector.environment);
@@ -46,7 +40,7 @@ test('on, the trace goes from sender to receiver and into the log', async () => 
     service: 'hop',
     parentSpanId: undefined,
     status: 0,
-    attributes: { 'messaging.system': 'nats' },
+    attributes: { 'messaging.system.name': 'nats' },
   });
   expect(receive).toMatchObject({
     traceId: send?.traceId,
@@ -63,9 +57,53 @@ test('on, the trace goes from sender to receiver and into the log', async () => 
   expect(logs).toEqual([expect.objectContaining({ msg: 'sent', trace_id: send?.traceId, span_id: send?.spanId })]);
 });
 
-test('a collector that is not there stops and delays nothing', async () => {
-  const { summary, logs } = await hop({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' });
-  expect(summary).toMatchObject({ enabled: true });
-  expect(summary['shutdownMs']).toBeLessThan(4_000);
-  expect(logs.filter((line) => line['level'] === 'warn').length).toBeLessThanOrEqual(1);
+test.for(['refuses', 'answers-500', 'hangs'] as const)(
+  'a collector that %s stops and delays nothing, and is told of once',
+  async (fault) => {
+    await using collector = await startBrokenCollector(fault);
+    const { summary, logs, stdout } = await hop({
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_METRICS_EXPORTER: 'otlp',
+    });
+    expect(summary).toMatchObject({ enabled: true });
+    expect(stdout).toContain('caught refused');
+    // It has ended by itself while its requests are unanswered.
+    expect(logs.filter((line) => line['level'] === 'warn').length).toBeLessThanOrEqual(1);
+    const asked = fault === 'refuses' ? [] : ['/v1/metrics', '/v1/traces'];
+    expect([...new Set(collector.requests)].toSorted()).toEqual(asked);
+  },
+);
+
+test('metrics go by OTLP where they are asked for, with their resource', async () => {
+  await using collector = await startTraceCollector();
+  await hop({ ...collector.environment, COPPICE_TRACES: 'off', OTEL_METRICS_EXPORTER: 'otlp' });
+  expect(collector.spans).toEqual([]);
+  expect(collector.metrics).toContainEqual({ service: 'hop', name: 'coppice.task.ended' });
 });
+
+describe('which traces are kept is chosen by the standard variables', () => {
+  test.for([
+    ['always_off', undefined, '00'],
+    ['traceidratio', '0', '00'],
+    ['parentbased_traceidratio', '1', '01'],
+    ['always_on', undefined, '01'],
+  ] as const)('%s %s', async ([sampler, argument, flags]) => {
+    await using collector = await startTraceCollector();
+    const { summary } = await hop({
+      ...collector.environment,
+      OTEL_TRACES_SAMPLER: sampler,
+      OTEL_TRACES_SAMPLER_ARG: argument,
+    });
+    // The decision goes on with the message, so that a trace is there as a whole or not at all.
+    expect(summary['stored']).toMatch(new RegExp(`^00-[0-9a-f]{32}-[0-9a-f]{16}-${flags}$`));
+    expect(collector.spans.length > 0).toBe(flags === '01');
+  });
+});
+
+test.for([{ OTEL_SDK_DISABLED: 'true' }, { OTEL_TRACES_EXPORTER: 'none' }, { COPPICE_TRACES: 'off' }])(
+  '%o switches off what an endpoint has switched on, and no SDK is loaded',
+  async (environment) => {
+    const { summary } = await hop({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', ...environment });
+    expect(summary).toMatchObject({ enabled: false, sdkModules: 0 });
+  },
+);

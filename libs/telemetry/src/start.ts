@@ -1,11 +1,15 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
+import type { Resource } from '@opentelemetry/resources';
 import { attributes } from './attributes.ts';
 import { createLogger } from './logger.ts';
 import { idGenerator, spanIdPrefix } from './span-ids.ts';
+import type { MetricsHandler } from './start-metrics.ts';
 
 export type Telemetry = {
   /** Whether spans are recorded and exported. */
   enabled: boolean;
+  /** Answers a scrape of Prometheus; null where that wasn't asked for. */
+  metricsHandler: MetricsHandler | null;
   /** Sends what is still queued, for at most `shutdownMsMax`. Never throws. */
   shutdown: () => Promise<void>;
 };
@@ -15,6 +19,8 @@ export type TelemetrySettings = {
   /** Distinguishes processes of one service. */
   instanceId: string;
   version?: string;
+  /** Whether there is an endpoint for Prometheus to ask. Default false. */
+  prometheus?: boolean;
 };
 
 /** A collector that doesn't answer must not hold up a service that stops. */
@@ -23,70 +29,118 @@ const shutdownMsMax = 3_000;
 const exportMsMax = 5_000;
 const complaintIntervalMs = 60_000;
 
-const off: Telemetry = { enabled: false, shutdown: async () => {} };
+const off: Telemetry = { enabled: false, metricsHandler: null, shutdown: async () => {} };
 let running: Promise<Telemetry> | null = null;
 
 /**
- * Switches tracing on if the environment asks for it: `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, or
- * `COPPICE_TRACES=on` (then to the default, http://localhost:4318). `COPPICE_TRACES=off` wins over all. When off, no SDK is loaded.
+ * Switches on what the environment asks for, by OpenTelemetry's standard variables where there is one.
+ * - Traces: `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, or `COPPICE_TRACES=on` (then to the default,
+ *   http://localhost:4318). `COPPICE_TRACES=off` and `OTEL_TRACES_EXPORTER=none` win over that. `OTEL_TRACES_SAMPLER` and `_ARG` choose which.
+ * - Metrics by OTLP: `OTEL_METRICS_EXPORTER=otlp`, or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set. Not by the common endpoint alone: that is often a Jaeger,
+ *   which takes no metrics. `COPPICE_METRICS=off` wins, also over the endpoint for Prometheus.
+ * - `OTEL_SDK_DISABLED=true` wins over all. When all is off, no SDK is loaded.
  * Once a process: a second call (services embedded in one process) gets the first's. A failure to start is logged, not thrown.
  */
 export function startTelemetry(
   settings: TelemetrySettings,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Telemetry> {
-  if (!isAskedFor(environment)) return Promise.resolve(off);
-  running ??= start(settings).catch((error: unknown) => {
-    createLogger('telemetry').warn({ err: error }, 'tracing could not be started; going on without it');
+  const asked = whatIsAskedFor(settings, environment);
+  if (!asked.traces && !asked.prometheus && !asked.otlpMetrics) return Promise.resolve(off);
+  running ??= start(settings, asked, environment).catch((error: unknown) => {
+    createLogger('telemetry').warn({ err: error }, 'telemetry could not be started; going on without it');
     running = null;
     return off;
   });
   return running;
 }
 
-function isAskedFor(environment: NodeJS.ProcessEnv): boolean {
-  const asked = environment['COPPICE_TRACES']?.toLowerCase() ?? '';
-  if (['off', '0', 'false', 'no'].includes(asked)) return false;
-  if (asked !== '') return true;
-  return Boolean(environment['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? environment['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']);
+type Asked = { traces: boolean; prometheus: boolean; otlpMetrics: boolean };
+
+const isNo = (text: string | undefined): boolean => ['off', '0', 'false', 'no'].includes(text?.toLowerCase() ?? '');
+const lists = (text: string | undefined, word: string): boolean =>
+  (text?.split(',') ?? []).some((each) => each.trim().toLowerCase() === word);
+
+function whatIsAskedFor({ prometheus = false }: TelemetrySettings, environment: NodeJS.ProcessEnv): Asked {
+  const value = (name: string): string | undefined => environment[name] || undefined;
+  if (value('OTEL_SDK_DISABLED')?.toLowerCase() === 'true') {
+    return { traces: false, prometheus: false, otlpMetrics: false };
+  }
+  const endpoint = value('OTEL_EXPORTER_OTLP_ENDPOINT') ?? value('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT');
+  const wanted = value('COPPICE_TRACES') !== undefined || endpoint !== undefined;
+  const unwanted = isNo(value('COPPICE_TRACES')) || lists(value('OTEL_TRACES_EXPORTER'), 'none');
+  const exporter = value('OTEL_METRICS_EXPORTER');
+  const metrics = !isNo(value('COPPICE_METRICS'));
+  const otlp = lists(exporter, 'otlp') || value('OTEL_EXPORTER_OTLP_METRICS_ENDPOINT') !== undefined;
+  return {
+    traces: wanted && !unwanted,
+    prometheus: metrics && prometheus,
+    otlpMetrics: metrics && otlp && !lists(exporter, 'none'),
+  };
 }
 
-async function start(settings: TelemetrySettings): Promise<Telemetry> {
+async function start(settings: TelemetrySettings, asked: Asked, environment: NodeJS.ProcessEnv): Promise<Telemetry> {
   complainSeldom();
-  const [{ NodeSDK }, { OTLPTraceExporter }, { defaultResource, resourceFromAttributes }] = await Promise.all([
+  const resource = await resourceOf(settings);
+  const stopTraces = asked.traces ? await startTraces(settings, resource) : null;
+  const metrics = asked.prometheus || asked.otlpMetrics ? await startMetricsOf(resource, asked, environment) : null;
+  return {
+    enabled: asked.traces,
+    metricsHandler: metrics?.handler ?? null,
+    shutdown: async () => {
+      running = null;
+      const { promise: tooLong, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, shutdownMsMax);
+      // What can't be delivered at the end is lost: telemetry never decides how a service ends.
+      const stopped = Promise.allSettled([stopTraces?.(), metrics?.shutdown()]);
+      await Promise.race([stopped, tooLong]);
+      clearTimeout(timer);
+    },
+  };
+}
+
+async function resourceOf({ serviceName, instanceId, version }: TelemetrySettings): Promise<Resource> {
+  const { defaultResource, resourceFromAttributes } = await import('@opentelemetry/resources');
+  return defaultResource().merge(
+    resourceFromAttributes({
+      [attributes.serviceName]: serviceName,
+      [attributes.serviceInstanceId]: instanceId,
+      ...(version === undefined ? {} : { [attributes.serviceVersion]: version }),
+    }),
+  );
+}
+
+/** @returns ends it */
+async function startTraces(
+  { serviceName, instanceId }: TelemetrySettings,
+  resource: Resource,
+): Promise<() => Promise<void>> {
+  const [{ NodeSDK }, { OTLPTraceExporter }] = await Promise.all([
     import('@opentelemetry/sdk-node'),
     import('@opentelemetry/exporter-trace-otlp-http'),
-    import('@opentelemetry/resources'),
   ]);
   const sdk = new NodeSDK({
-    resource: defaultResource().merge(
-      resourceFromAttributes({
-        [attributes.serviceName]: settings.serviceName,
-        [attributes.serviceInstanceId]: settings.instanceId,
-        ...(settings.version === undefined ? {} : { [attributes.serviceVersion]: settings.version }),
-      }),
-    ),
+    resource,
     autoDetectResources: false,
-    idGenerator: idGenerator(spanIdPrefix(settings.serviceName, settings.instanceId)),
+    idGenerator: idGenerator(spanIdPrefix(serviceName, instanceId)),
     traceExporter: new OTLPTraceExporter({ timeoutMillis: exportMsMax }),
-    // Headers are written and read by trace.ts; logs go to stderr, metrics come with an issue of their own.
+    // Headers are written and read by trace.ts; logs go to stderr, metrics have a provider of their own.
     textMapPropagator: null,
     metricReaders: [],
     logRecordProcessors: [],
     instrumentations: [],
   });
   sdk.start();
-  return {
-    enabled: true,
-    shutdown: async () => {
-      running = null;
-      const { promise: tooLong, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, shutdownMsMax);
-      // What can't be delivered at the end is lost: traces never decide how a service ends.
-      await Promise.race([sdk.shutdown().catch(() => {}), tooLong]);
-      clearTimeout(timer);
-    },
-  };
+  return () => sdk.shutdown();
+}
+
+async function startMetricsOf(resource: Resource, asked: Asked, environment: NodeJS.ProcessEnv) {
+  const { startMetrics } = await import('./start-metrics.ts');
+  return startMetrics(
+    resource,
+    { prometheus: asked.prometheus, otlp: asked.otlpMetrics },
+    { exportMsMax, environment },
+  );
 }
 
 /** Tells of export failures at most once a minute; they'd come with every batch. */
@@ -96,7 +150,7 @@ function complainSeldom(): void {
   const complain = (message: string): void => {
     if (Date.now() < quietUntil) return;
     quietUntil = Date.now() + complaintIntervalMs;
-    logger.warn({ detail: message.slice(0, 500) }, 'traces are not being delivered');
+    logger.warn({ detail: message.slice(0, 500) }, 'telemetry is not being delivered');
   };
   const ignore = (): void => {};
   diag.setLogger(

@@ -94,6 +94,11 @@ export async function withSpan<Result>(
   }
 }
 
+/** Adds to the active span what only its work finds out; nothing where there is none. */
+export function annotateSpan(added: Attributes): void {
+  trace.getActiveSpan()?.setAttributes(added);
+}
+
 /** Marks a span as failed without ending it: for a failure that is answered instead of thrown. */
 export function recordError(span: Span, error: unknown): void {
   if (!span.isRecording()) return;
@@ -103,7 +108,8 @@ export function recordError(span: Span, error: unknown): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message });
 }
 
-function errorType(error: unknown): string {
+/** What `error.type` says of a failure: its code, else its name. */
+export function errorType(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }

@@ -12,3 +12,5 @@ export { isolatedGitEnvironment, temporaryRepository } from './temporary-reposit
 export type { FileContent, RepositorySettings, TemporaryRepository } from './temporary-repository.ts';
 export { startTraceCollector } from './trace-collector.ts';
 export type { CollectedSpan, TraceCollector } from './trace-collector.ts';
+export { startBrokenCollector } from './broken-collector.ts';
+export type { BrokenCollector, CollectorFault } from './broken-collector.ts';

@@ -16,22 +16,28 @@ export type CollectedSpan = {
   status: number;
 };
 
+export type CollectedMetric = { service: string; name: string };
+
 export type TraceCollector = AsyncDisposable & {
   url: string;
   /** What was received so far. */
   spans: readonly CollectedSpan[];
+  /** Each metric that was received so far, as often as it came. */
+  metrics: readonly CollectedMetric[];
   /** Switches tracing on in a process, and makes it export soon. */
   environment: Record<string, string>;
   stop(): Promise<void>;
 };
 
-/** A receiver of traces by OTLP/HTTP (JSON), in this process. */
+/** A receiver of traces and metrics by OTLP/HTTP (JSON), in this process. */
 export async function startTraceCollector(): Promise<TraceCollector> {
   const spans: CollectedSpan[] = [];
+  const metrics: CollectedMetric[] = [];
   const server = createServer((request, response) => {
     void (async () => {
       const body = await text(request);
       if (request.url === '/v1/traces') spans.push(...spansOf(JSON.parse(body) as OtlpTraces));
+      if (request.url === '/v1/metrics') metrics.push(...metricsOf(JSON.parse(body) as OtlpMetrics));
       response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
     })().catch(() => response.writeHead(400).end());
   });
@@ -44,6 +50,7 @@ export async function startTraceCollector(): Promise<TraceCollector> {
   return {
     url,
     spans,
+    metrics,
     environment: { OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_BSP_SCHEDULE_DELAY: '100' },
     stop,
     [Symbol.asyncDispose]: stop,
@@ -70,6 +77,21 @@ type OtlpSpan = {
 type OtlpTraces = {
   resourceSpans?: { resource?: { attributes?: OtlpAttributes }; scopeSpans?: { spans?: OtlpSpan[] }[] }[];
 };
+
+type OtlpMetrics = {
+  resourceMetrics?: {
+    resource?: { attributes?: OtlpAttributes };
+    scopeMetrics?: { metrics?: { name: string }[] }[];
+  }[];
+};
+
+function metricsOf(exported: OtlpMetrics): CollectedMetric[] {
+  return (exported.resourceMetrics ?? []).flatMap((ofResource) => {
+    const service = String(record(ofResource.resource?.attributes)['service.name']);
+    const names = (ofResource.scopeMetrics ?? []).flatMap((ofScope) => ofScope.metrics ?? []);
+    return names.map(({ name }) => ({ service, name }));
+  });
+}
 
 function spansOf(traces: OtlpTraces): CollectedSpan[] {
   return (traces.resourceSpans ?? []).flatMap((ofResource) => {

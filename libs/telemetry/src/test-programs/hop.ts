@@ -10,6 +10,7 @@ registerHooks({
 });
 const {
   SpanKind,
+  addToCounter,
   attributes,
   createLogger,
   currentTraceparent,
@@ -24,23 +25,26 @@ const telemetry = await startTelemetry({ serviceName: 'hop', instanceId: 'one', 
 const logger = createLogger('hop');
 const headers: Record<string, string> = {};
 let stored: string | null = null;
-await withSpan('send', { kind: SpanKind.PRODUCER, attributes: { [attributes.messagingSystem]: 'nats' } }, async () => {
-  await new Promise((resolve) => setTimeout(resolve, 5));
-  injectTrace(headers);
-  stored = currentTraceparent();
-  logger.info('sent');
-});
+await withSpan(
+  'send',
+  { kind: SpanKind.PRODUCER, attributes: { [attributes.messagingSystemName]: 'nats' } },
+  async () => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    injectTrace(headers);
+    stored = currentTraceparent();
+    logger.info('sent');
+  },
+);
 await withSpan('receive', { kind: SpanKind.CONSUMER, parent: extractTrace(headers), links: linkFrom(stored) }, () => {
   throw Object.assign(new Error('refused'), { code: 'conflict' });
 }).catch((error: Error) => console.log(`caught ${error.message}`));
-const startedAt = Date.now();
+addToCounter('coppice.task.ended', 1, { state: 'merged' });
 await telemetry.shutdown();
 console.log(
   JSON.stringify({
     enabled: telemetry.enabled,
     headers,
     stored,
-    shutdownMs: Date.now() - startedAt,
     sdkModules: loaded.filter((url) => /@opentelemetry\/(?!api\/)/.test(url)).length,
   }),
 );

@@ -1,0 +1,87 @@
+/**
+ * What the orchestrator reports as metrics: how tasks go, from each stored transition; which actors there are, from the sweeper's walks; what the queues hold, asked
+ * for at each collection.
+ *
+ * A transition is counted when it is stored, which happens once: a redelivery finds it stored and counts nothing. A process that is killed between storing and
+ * counting loses that count; it never counts twice.
+ */
+import type { Bus } from '@coppice/bus';
+import { coppiceEventSchema, streams, taskEnds } from '@coppice/contracts';
+import type { Census, OnStored } from '@coppice/durable-actor';
+import { addToCounter, metricsAreOn, observeGauge, recordValue } from '@coppice/telemetry';
+import type { TaskContext } from './machines/task/task-context.ts';
+
+/** A walk may take longer than the pause between two; what was seen before that is no longer told. */
+const censusAgeMsMax = 10 * 60_000;
+/** Whoever asks more often gets the same again: a scrape must cost the server little. */
+const queuesAgeMsMax = 5_000;
+
+const ends: ReadonlySet<string> = new Set(taskEnds);
+
+export const countTasks: OnStored = ({ kind, before, events }) => {
+  if (kind !== 'task' || !metricsAreOn()) return;
+  let enteredAtMs = (before as TaskContext | null)?.enteredAtMs ?? null;
+  for (const each of events) {
+    const event = coppiceEventSchema.safeParse(each).data;
+    if (event?.type !== 'coppice.task-state') continue;
+    const { from, to } = event.data;
+    const atMs = Date.parse(event.time);
+    if (from !== null && enteredAtMs !== null) {
+      recordValue('coppice.task.step.duration', Math.max(0, atMs - enteredAtMs) / 1_000, { state: from });
+    }
+    if (ends.has(to)) addToCounter('coppice.task.ended', 1, { state: to });
+    enteredAtMs = atMs;
+  }
+};
+
+export type ObservedOrchestrator = { onCensus: (census: Census) => void; stop(): void };
+
+export function observeOrchestrator(bus: Bus): ObservedOrchestrator {
+  let census: Census = [];
+  let takenAtMs = Number.NEGATIVE_INFINITY;
+  const queues = rememberedFor(queuesAgeMsMax, () => bus.queues());
+  const observed = [
+    observeGauge('coppice.actors', () =>
+      performance.now() - takenAtMs > censusAgeMsMax
+        ? []
+        : census.map(({ kind, state, count }) => ({ value: count, labels: { kind, state } })),
+    ),
+    observeGauge('coppice.queue.messages', async () =>
+      (await queues()).flatMap(({ name, waiting, inProgress, redelivered }) => [
+        { value: waiting, labels: { queue: name, state: 'waiting' } },
+        { value: inProgress, labels: { queue: name, state: 'in-progress' } },
+        { value: redelivered, labels: { queue: name, state: 'redelivered' } },
+      ]),
+    ),
+    observeGauge('coppice.queue.oldest.age', async () =>
+      (await queues()).map(({ name, oldestAgeMs }) => ({
+        value: (oldestAgeMs ?? 0) / 1_000,
+        labels: { queue: name },
+      })),
+    ),
+    observeGauge('coppice.dead.letters', async () => [
+      { value: await bus.storedMessages(streams.deadLetters), labels: {} },
+    ]),
+  ];
+  return {
+    onCensus: (taken) => {
+      census = taken;
+      takenAtMs = performance.now();
+    },
+    stop: () => {
+      for (const end of observed) end();
+    },
+  };
+}
+
+/** Asks once for all who ask at the same time or soon after. A failure isn't remembered. */
+function rememberedFor<Value>(ageMsMax: number, ask: () => Promise<Value>): () => Promise<Value> {
+  let asked: { value: Promise<Value>; atMs: number } | null = null;
+  return () => {
+    if (asked !== null && performance.now() - asked.atMs < ageMsMax) return asked.value;
+    const value = ask();
+    asked = { value, atMs: performance.now() };
+    value.catch(() => (asked = null));
+    return value;
+  };
+}

@@ -1,0 +1,52 @@
+import { streams } from '@coppice/contracts';
+import { JetStreamApiError } from './nats.ts';
+import type { ConsumerInfo, JetStreamManager } from './nats.ts';
+
+/** The state of one work queue: what a durable consumer has still to do. */
+export type Queue = {
+  /** The durable consumer's name. */
+  name: string;
+  /** Never delivered yet. */
+  waiting: number;
+  /** Delivered, and not acknowledged. */
+  inProgress: number;
+  /** Of those in progress, the ones that were delivered more than once. */
+  redelivered: number;
+  /** Of the oldest message that was never delivered; null where none waits. */
+  oldestAgeMs: number | null;
+};
+
+const workQueues = [streams.actors, streams.commands, streams.intake] as const;
+const noMessageFound = 10037;
+
+/** All work queues of the stack, whether or not anybody pulls from them now. */
+export async function readQueues(manager: JetStreamManager): Promise<Queue[]> {
+  const queues: Queue[] = [];
+  for (const stream of workQueues) {
+    for await (const info of manager.consumers.list(stream)) queues.push(await queueOf(manager, stream, info));
+  }
+  return queues;
+}
+
+async function queueOf(manager: JetStreamManager, stream: string, info: ConsumerInfo): Promise<Queue> {
+  return {
+    name: info.name,
+    waiting: info.num_pending,
+    inProgress: info.num_ack_pending,
+    redelivered: info.num_redelivered,
+    oldestAgeMs: info.num_pending === 0 ? null : await oldestAgeMs(manager, stream, info),
+  };
+}
+
+async function oldestAgeMs(manager: JetStreamManager, stream: string, info: ConsumerInfo): Promise<number | null> {
+  const [subject] = info.config.filter_subjects ?? [info.config.filter_subject ?? '>'];
+  // The server's API takes the two together; the client's type doesn't say so.
+  const next = { seq: info.delivered.stream_seq + 1, next_by_subj: subject } as { seq: number };
+  try {
+    const stored = await manager.streams.getMessage(stream, next);
+    return stored === null ? null : Math.max(0, Date.now() - stored.time.getTime());
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,25 @@
+import { stateText } from './value.ts';
+import type { StoredActor } from './value.ts';
+
+/** How many actors that have not ended are in which state, by kind; the innermost states are left out. */
+export type Census = readonly { kind: string; state: string; count: number }[];
+
+const parkedState = 'parked';
+
+/** Counts one walk over all actors. */
+export class CensusTaker {
+  readonly #counts = new Map<string, { kind: string; state: string; count: number }>();
+
+  add(kind: string, stored: StoredActor): void {
+    if (stored.type === 'value' && stored.value.status === 'done') return;
+    const state = stored.type === 'parked' ? parkedState : (stateText(stored.value.state).split(/[.|]/)[0] ?? '');
+    const key = `${kind} ${state}`;
+    const entry = this.#counts.get(key) ?? { kind, state, count: 0 };
+    entry.count += 1;
+    this.#counts.set(key, entry);
+  }
+
+  result(): Census {
+    return [...this.#counts.values()];
+  }
+}

@@ -1,0 +1,50 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { Census, CrashPoint, StoredChange } from './index.ts';
+import { Harness } from './test-support/harness.ts';
+
+/** What a host tells of its actors to whoever measures. */
+let harness: Harness;
+beforeAll(async () => {
+  harness = await Harness.start();
+});
+afterEach(() => harness.stopHosts());
+afterAll(() => harness.stop());
+
+const limits = { sweepIntervalMs: 600_000, outageDelayMsMin: 10, outageDelayMsMax: 10 };
+
+test.for(['state-stored', 'outbox-published', 'senders-answered'] as const)(
+  'a transition that is stored is told once, though its handling fails at %s and is repeated',
+  async (point) => {
+    const told: StoredChange[] = [];
+    const passed: CrashPoint[] = [];
+    const reach = (at: CrashPoint) => {
+      passed.push(at);
+      if (at === point && passed.filter((each) => each === point).length === 1) throw new Error('here');
+    };
+    await harness.host({ limits, hooks: { reach }, onStored: (change) => void told.push(change) });
+    await harness.create('job', `told-${point}`);
+    await harness.quiet('job', `told-${point}`);
+    expect(passed.filter((each) => each === 'message-received').length).toBeGreaterThan(1);
+    expect(told).toMatchObject([{ kind: 'job', before: null, events: [{ state: 'waiting' }] }]);
+    await harness.send('job', `told-${point}`, { type: 'start' });
+    expect(told).toHaveLength(2);
+    expect(told[1]).toMatchObject({ before: { id: `told-${point}` }, events: [{ state: 'preparing' }] });
+  },
+);
+
+test('a walk over all actors counts those that have not ended, by kind and state', async () => {
+  let census: Census = [];
+  const host = await harness.host({ limits, onCensus: (taken) => (census = taken) });
+  const count = async (state: string) => {
+    await host.sweep();
+    return census.filter((entry) => entry.kind === 'job' && entry.state === state).map((entry) => entry.count);
+  };
+  const [before] = await count('waiting');
+  for (const id of ['counted-1', 'counted-2']) {
+    await harness.create('job', id);
+    await harness.reaches('job', id, 'waiting');
+  }
+  expect(await count('waiting')).toEqual([(before ?? 0) + 2]);
+  await harness.send('job', 'counted-1', { type: 'stop' });
+  expect(await count('waiting')).toEqual([(before ?? 0) + 1]);
+});

@@ -1,0 +1,188 @@
+import { attributes } from './attributes.ts';
+
+/**
+ * Every metric of Coppice, in one place: what records them, the Prometheus endpoint, the alerts' test and docs/metrics.md read this.
+ *
+ * A label never holds an id, nor anything that a tenant may choose freely: who may submit a run must not be able to fill the memory of a service or of a
+ * Prometheus. So there is no tenant either; what each one spends is in its own events. A model's name is the one exception, and bounded: see bounded-values.ts.
+ */
+export type MetricKind = 'counter' | 'histogram' | 'gauge';
+
+export type MetricDefinition = {
+  kind: MetricKind;
+  /** In UCUM, as OpenTelemetry writes units: `s`, `By`, `{task}`. */
+  unit: string;
+  /** One sentence. */
+  description: string;
+  /** Each label with what its values are. */
+  labels: Readonly<Record<string, string>>;
+  /** Who reports it. */
+  reportedBy: string;
+  /** Upper bounds of a histogram's buckets. */
+  boundaries?: readonly number[];
+};
+
+const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800];
+const stepSeconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 14_400, 86_400];
+/** As the GenAI conventions advise. */
+const modelSeconds = [
+  0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 300, 1_800,
+];
+const tokens = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576];
+
+const destination = 'the subject with `*` for each id';
+const provider = 'as in `provider/model`';
+const model = 'as in `provider/model`; the first 100 that have answered, any other is `_OTHER`';
+const errorCode = 'only of what failed: the error code, as in docs/protocol.md';
+
+export const metricDefinitions = {
+  'coppice.task.ended': {
+    kind: 'counter',
+    unit: '{task}',
+    description: 'Tasks that have ended.',
+    labels: {
+      state: 'the end: merged, landed-pending, branch-pushed, no-changes, failed, timed-out, cancelled, discarded',
+    },
+    reportedBy: 'orchestrator',
+  },
+  'coppice.task.step.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'How long a task was in a state before it went on to the next.',
+    labels: { state: 'the state that it left: waiting, preparing, working, …' },
+    reportedBy: 'orchestrator',
+    boundaries: stepSeconds,
+  },
+  'coppice.actors': {
+    kind: 'gauge',
+    unit: '{actor}',
+    description:
+      'Durable actors that have not ended, as the last walk over all of them found them; only the orchestrator that walks reports it.',
+    labels: {
+      kind: 'run, task, landing or setup',
+      state: "the state, or `parked` for one that this version can't go on with",
+    },
+    reportedBy: 'orchestrator',
+  },
+  'coppice.queue.messages': {
+    kind: 'gauge',
+    unit: '{message}',
+    description: 'Messages of a work queue. Every orchestrator reports the same: take the max.',
+    labels: {
+      queue: 'the durable consumer: `actor-task`, `llm-gateway-any`, `container-service-<node>`, …',
+      state:
+        '`waiting`: never delivered yet; `in-progress`: delivered and not acknowledged; `redelivered`: of those, the ones delivered again',
+    },
+    reportedBy: 'orchestrator',
+  },
+  'coppice.queue.oldest.age': {
+    kind: 'gauge',
+    unit: 's',
+    description:
+      'Age of the oldest message of a work queue that was never delivered; 0 where none waits. Every orchestrator reports the same: take the max.',
+    labels: { queue: 'as above' },
+    reportedBy: 'orchestrator',
+  },
+  'coppice.dead.letters': {
+    kind: 'gauge',
+    unit: '{message}',
+    description: 'Dead letters that are stored. Every orchestrator reports the same: take the max.',
+    labels: {},
+    reportedBy: 'orchestrator',
+  },
+  'coppice.queue.wait.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'How long a message lay in its queue before a delivery.',
+    labels: { [attributes.messagingDestinationTemplate]: destination },
+    reportedBy: 'all services',
+    boundaries: seconds,
+  },
+  'messaging.process.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'How long the handling of a delivered message took: of a command, its work.',
+    labels: {
+      [attributes.messagingSystemName]: '`nats`',
+      [attributes.messagingOperationName]: '`process`, of an actor with the type of the message',
+      [attributes.messagingDestinationTemplate]: destination,
+      [attributes.errorType]: errorCode,
+    },
+    reportedBy: 'all services',
+    boundaries: stepSeconds,
+  },
+  'gen_ai.client.operation.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'How long a provider took for one attempt of a model turn, from request to the end of the answer.',
+    labels: {
+      [attributes.genAiOperationName]: '`chat`',
+      [attributes.genAiProviderName]: provider,
+      [attributes.genAiRequestModel]: model,
+      [attributes.errorType]: errorCode,
+    },
+    reportedBy: 'llm-gateway',
+    boundaries: modelSeconds,
+  },
+  'gen_ai.client.token.usage': {
+    kind: 'histogram',
+    unit: '{token}',
+    description: 'Tokens of one attempt, failed ones that cost something included; the sum is what was used.',
+    labels: {
+      [attributes.genAiOperationName]: '`chat`',
+      [attributes.genAiProviderName]: provider,
+      [attributes.genAiRequestModel]: model,
+      [attributes.genAiTokenType]: '`input` (cached ones included) or `output`',
+    },
+    reportedBy: 'llm-gateway',
+    boundaries: tokens,
+  },
+  'coppice.model.cost': {
+    kind: 'counter',
+    unit: '{USD}',
+    description: 'US dollars that attempts have cost, where the price is known.',
+    labels: { [attributes.genAiProviderName]: provider, [attributes.genAiRequestModel]: model },
+    reportedBy: 'llm-gateway',
+  },
+  'coppice.sandboxes': {
+    kind: 'gauge',
+    unit: '{sandbox}',
+    description:
+      'Sandboxes of this stack that are there. Every container-service of one engine reports the same: take the max by node.',
+    labels: {
+      [attributes.containerRuntimeName]: 'docker, bubblewrap or none',
+      node: 'the host, as COPPICE_NODE names it',
+      state: '`idle`, or `running` while a command runs in it',
+    },
+    reportedBy: 'container-service',
+  },
+  'system.filesystem.usage': {
+    kind: 'gauge',
+    unit: 'By',
+    description: 'Space of the file system that holds the data folder. Every service with one reports its own.',
+    labels: {
+      node: 'the host, as COPPICE_NODE names it',
+      [attributes.filesystemState]: '`used`, `free` (for whoever the service runs as) or `reserved`',
+    },
+    reportedBy: 'worktree-service, container-service',
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+export type MetricName = keyof typeof metricDefinitions;
+type NamesOf<Kind extends MetricKind> = {
+  [Name in MetricName]: (typeof metricDefinitions)[Name]['kind'] extends Kind ? Name : never;
+}[MetricName];
+export type CounterName = NamesOf<'counter'>;
+export type HistogramName = NamesOf<'histogram'>;
+export type GaugeName = NamesOf<'gauge'>;
+
+/** All labels of a metric; `error.type` is left out where nothing failed. */
+export type Labels<Name extends MetricName> = {
+  [Label in Exclude<keyof (typeof metricDefinitions)[Name]['labels'], 'error.type'>]: string;
+} & { [Label in Extract<keyof (typeof metricDefinitions)[Name]['labels'], 'error.type'>]?: string | undefined };
+
+/** A metric as the Prometheus endpoint names it: the exporter's own rule. A histogram has `_bucket`, `_sum` and `_count` of it. */
+export const prometheusName = (name: MetricName): string =>
+  `${name.replaceAll(/[^a-z0-9_]/gi, '_')}${metricDefinitions[name].kind === 'counter' ? '_total' : ''}`;
+
+export const prometheusLabel = (label: string): string => label.replaceAll(/[^a-z0-9_]/gi, '_');

@@ -1,0 +1,33 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** What a collector that is of no use does. */
+export type CollectorFault = 'hangs' | 'answers-500' | 'refuses';
+
+export type BrokenCollector = AsyncDisposable & {
+  url: string;
+  /** Paths that were posted to; none where it refuses. */
+  requests: readonly string[];
+};
+
+/** An endpoint for OTLP/HTTP that takes nothing: its requests are never answered, or all fail, or nobody listens. */
+export async function startBrokenCollector(fault: CollectorFault): Promise<BrokenCollector> {
+  const requests: string[] = [];
+  const server = createServer((request, response) => {
+    requests.push(request.url ?? '');
+    request.resume();
+    if (fault === 'answers-500') response.writeHead(500).end('no');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  if (fault === 'refuses') await close();
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    [Symbol.asyncDispose]: fault === 'refuses' ? async () => {} : close,
+  };
+}

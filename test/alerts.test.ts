@@ -1,0 +1,106 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { metricDefinitions, prometheusLabel, prometheusName } from '@coppice/telemetry';
+import type { MetricName } from '@coppice/telemetry';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { hasApt, unpackPackages } from '../setup/apt.js';
+import { cacheFolder } from '../setup/paths.js';
+import { findOnPath } from '../setup/run.js';
+
+/** The rules of deploy/prometheus: that Prometheus can read them, and that they ask for what there is. */
+
+const runFile = promisify(execFile);
+const file = path.resolve(import.meta.dirname, '../deploy/prometheus/alerts.yaml');
+const fetchMsMax = 300_000;
+
+const rule = z.strictObject({
+  alert: z.string().regex(/^Coppice[A-Z][A-Za-z]+$/),
+  expr: z.string(),
+  for: z
+    .string()
+    .regex(/^\d+[smh]$/)
+    .optional(),
+  labels: z.strictObject({ severity: z.enum(['warning', 'critical']) }),
+  annotations: z.strictObject({ summary: z.string(), description: z.string().optional() }),
+});
+const rulesFile = z.strictObject({
+  groups: z.array(z.strictObject({ name: z.string(), rules: z.array(rule).min(1) })).length(1),
+});
+const rules = rulesFile.parse(parse(readFileSync(file, 'utf8'))).groups.flatMap((group) => group.rules);
+
+const names = Object.keys(metricDefinitions) as MetricName[];
+/** Each name that a scrape can hold, with its labels. */
+const series = new Map<string, string[]>();
+for (const name of names) {
+  const labels = Object.keys(metricDefinitions[name].labels).map(prometheusLabel);
+  const base = prometheusName(name);
+  if (metricDefinitions[name].kind !== 'histogram') series.set(base, labels);
+  else
+    for (const part of ['bucket', 'sum', 'count'])
+      series.set(`${base}_${part}`, [...labels, ...(part === 'bucket' ? ['le'] : [])]);
+}
+series.set('up', ['job', 'instance']);
+
+/** Functions and words of PromQL that are in use; all other words are metrics or labels. */
+const words = new Set('sum max by rate increase delta absent scalar histogram_quantile and'.split(' '));
+
+/** What an expression names: metrics, with the labels that it asks them for, and labels that it groups by. */
+function namesIn(expression: string): { metrics: string[]; labels: string[] } {
+  const metrics: string[] = [];
+  const labels: string[] = [];
+  const bare = expression
+    .replaceAll(/"(?:[^"\\]|\\.)*"/g, '""')
+    .replaceAll(/\[\d+[smhd]\]/g, '')
+    .replaceAll(/by \(([^)]*)\)/g, (_, list: string) => (labels.push(...list.split(/,\s*/)), ''))
+    .replaceAll(/\{([^}]*)\}/g, (_, list: string) => {
+      labels.push(...[...list.matchAll(/([a-z_]+)\s*[=!]/g)].map(([, label = '']) => label));
+      return '';
+    });
+  for (const [word] of bare.matchAll(/[a-z_][a-z0-9_]*/g)) if (!words.has(word)) metrics.push(word);
+  return { metrics, labels };
+}
+
+test.for(rules.map((each) => [each.alert, each] as const))(
+  '%s asks for metrics and labels that exist',
+  ([, { expr }]) => {
+    const { metrics, labels } = namesIn(expr);
+    expect(metrics.length).toBeGreaterThan(0);
+    expect(metrics.filter((metric) => !series.has(metric))).toEqual([]);
+    const known = new Set(metrics.flatMap((metric) => series.get(metric) ?? []));
+    expect(labels.filter((label) => !known.has(label))).toEqual([]);
+  },
+);
+
+test('a summary names only labels that its expression leaves', () => {
+  for (const { expr, annotations } of rules) {
+    const used = [...`${annotations.summary}${annotations.description ?? ''}`.matchAll(/\$labels\.([a-z_]+)/g)];
+    const known = new Set([...namesIn(expr).labels, ...(/^up\b/.test(expr) ? ['instance'] : [])]);
+    expect(used.map(([, label = '']) => label).filter((label) => !known.has(label))).toEqual([]);
+  }
+});
+
+/** PATH's, the cache's, or this distribution's package, unpacked into the cache. */
+async function promtool(skip: (why: string) => never): Promise<string> {
+  const cached = path.join(cacheFolder, 'deb/prometheus/usr/bin/promtool');
+  const found = findOnPath('promtool') ?? (existsSync(cached) ? cached : undefined);
+  if (found !== undefined) return found;
+  if (!hasApt()) return skip('promtool is not on PATH, and there is no apt-get to fetch it with');
+  const target = path.join(cacheFolder, 'deb/prometheus');
+  const failure = await unpackPackages({ packages: ['prometheus'], from: 'machine', target });
+  return failure === undefined ? cached : skip(failure);
+}
+
+test(
+  "Prometheus's own checker accepts the rules, and refuses a broken one",
+  { timeout: fetchMsMax },
+  async (context) => {
+    const program = await promtool((why) => context.skip(why));
+    const { stdout } = await runFile(program, ['check', 'rules', '--lint=all', '--lint-fatal', file]);
+    expect(stdout).toContain(`SUCCESS: ${rules.length} rules found`);
+    await expect(runFile(program, ['check', 'rules', import.meta.filename])).rejects.toThrow('FAILED');
+  },
+);
