@@ -22,6 +22,18 @@ export async function keepUnderRescue(
   throw new CoppiceError('limit-exceeded', `more than ${rescueTriesMax} rescued states of task ${taskId}`);
 }
 
+/** The newest rescue ref of a task, if there is one. */
+export async function lastRescue(
+  context: Context,
+  store: Store,
+  taskId: string,
+  signal?: AbortSignal,
+): Promise<string | null> {
+  const newest = ['for-each-ref', '--count=1', '--sort=-version:refname', '--format=%(refname)'];
+  const ref = await context.git.text([...newest, `refs/coppice/rescue/${taskId}/`], { ...store.tasks, signal });
+  return ref === '' ? null : ref;
+}
+
 /** Whether a task's commit is safe without its branch: in the origin's history, landed or pushed, or rescued. */
 export async function isKeptElsewhere(
   context: Context,

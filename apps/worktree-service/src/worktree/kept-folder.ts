@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
@@ -30,6 +30,16 @@ export async function keepFolder(context: Context, taskId: string, tree: string)
     return folder;
   }
   throw new CoppiceError('limit-exceeded', `more than ${keptFoldersMax} kept folders of task ${taskId}`);
+}
+
+/** The newest folder that is kept of a task, if there is one. */
+export function lastKeptFolder(context: Context, taskId: string): string | null {
+  const { rescue } = context.layout;
+  const numbers = (existsSync(rescue) ? readdirSync(rescue) : [])
+    .filter((name) => name.startsWith(`${taskId}.`))
+    .map((name) => Number(name.slice(taskId.length + 1)))
+    .filter(Number.isSafeInteger);
+  return numbers.length === 0 ? null : join(rescue, `${taskId}.${Math.max(...numbers)}`);
 }
 
 async function disableRepositories(tree: string): Promise<void> {

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { CrashPoint } from '../context.ts';
 import { openContext } from '../open.ts';
 import { date, fixture, message, runId, shell, taskId, write, type Fixture } from '../test-support/fixture.ts';
 import { landOf, readyTask } from '../test-support/task.ts';
@@ -33,6 +34,15 @@ const removeInput = (f: Fixture, task = taskId, keepBranch = false) => ({
 });
 const removed = (f: Fixture, task = taskId, keepBranch = false) => remove(f.context, removeInput(f, task, keepBranch));
 const branches = (f: Fixture) => f.tasks('for-each-ref', '--format=%(refname:short)', 'refs/heads');
+
+const crashingAt = (f: Fixture, point: CrashPoint) =>
+  openContext({
+    dataFolder: f.dataFolder,
+    node: 'node1',
+    reached: (at) => {
+      if (at === point) throw new Error('crash');
+    },
+  });
 
 /** Gets what is kept in the way that the answer tells. */
 async function fetched(f: Fixture, rescue: string | null): Promise<string> {
@@ -133,20 +143,39 @@ test('work that can not be imported is kept as a folder', async () => {
   const { rescue } = await removed(f);
   expect(rescue).toBe(join(f.dataFolder, 'rescue', `${taskId}.1`));
   expect(readFileSync(join(rescue ?? '', 'one.txt'), 'utf8')).toBe('x');
-  expect(await removed(f)).toEqual({ rescue: null });
+});
+
+test.each([
+  { kept: 'a commit', link: false, work: 'uncommitted' },
+  { kept: 'a commit', link: false, work: 'committed' },
+  { kept: 'a folder', link: true, work: 'uncommitted' },
+])('a repeat tells what the first removal kept of $work work: $kept', async ({ link, work }) => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  write(tree, 'one.txt', 'x');
+  if (work === 'committed') await f.committed();
+  if (link) symlinkSync('/etc/passwd', join(tree, 'link'));
+  const first = await removed(f);
+  expect(first.rescue).not.toBeNull();
+  expect(await removed(f)).toEqual(first);
+  // Nor is it another with the id of another attempt.
+  expect(await remove(f.context, { ...removeInput(f), effectId: 'again' })).toEqual(first);
+});
+
+test('a crash after keeping a folder, then the repeat: it is told where', async () => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  symlinkSync('/etc/passwd', join(tree, 'link'));
+  const crashing = await crashingAt(f, 'rescued');
+  await expect(remove(crashing, removeInput(f))).rejects.toThrow('crash');
+  expect(await removed(f)).toEqual({ rescue: join(f.dataFolder, 'rescue', `${taskId}.1`) });
 });
 
 test('a crash after keeping, then the repeat: kept once, removed', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'one.txt', 'x');
-  const crashing = await openContext({
-    dataFolder: f.dataFolder,
-    node: 'node1',
-    reached: (at) => {
-      if (at === 'rescued') throw new Error('crash');
-    },
-  });
+  const crashing = await crashingAt(f, 'rescued');
   await expect(remove(crashing, removeInput(f))).rejects.toThrow('crash');
   expect(await removed(f)).toMatchObject({ rescue: expect.stringMatching(/rescue\/task1\/1$/) });
   expect((await f.tasks('for-each-ref', 'refs/coppice/rescue')).split('\n')).toHaveLength(1);

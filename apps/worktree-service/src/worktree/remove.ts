@@ -6,7 +6,7 @@
  *    can't be imported, as a folder.
  * 2. What is of no worth (folders to verify in, setup attempts) goes first, and is gone before anything is kept where the disk is full: a
  *    removal must be able to free it.
- * 3. Each step can be repeated: a crash between two of them loses nothing, and the repeat ends the removal.
+ * 3. Each step can be repeated: a crash between two of them loses nothing, and the repeat ends the removal and tells what was kept.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,8 +17,8 @@ import { checkpointRef, importTree } from '../import/import.ts';
 import { formatMessage } from '../import/message.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
-import { isKeptElsewhere, keepUnderRescue } from '../rescue.ts';
-import { keepFolder } from './kept-folder.ts';
+import { isKeptElsewhere, keepUnderRescue, lastRescue } from '../rescue.ts';
+import { keepFolder, lastKeptFolder } from './kept-folder.ts';
 import { readTaskRecord, taskFolders, withTask, worktreeMetadata, type TaskRecord } from './task-record.ts';
 
 export type RemoveInput = {
@@ -48,10 +48,11 @@ export async function remove(
         record === undefined ? await storeOfAddress(context, input.repository) : storeOf(context, record.repositoryId);
       context.trash.take(context.layout.checkoutsOf(taskId));
       removeSetupAttempts(context, taskId);
+      const folders = taskFolders(context, taskId);
+      const isRepeat = !existsSync(folders.tree);
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
         rescue = await keepUncommitted(context, store, record, input, signal);
-      const folders = taskFolders(context, taskId);
       if (store !== undefined && store.exists && existsSync(folders.tree)) await dropCheckpoint(store, taskId, signal);
       context.reached('rescued');
       context.trash.take(folders.folder);
@@ -67,6 +68,7 @@ export async function remove(
         });
         rescue ??= kept;
       }
+      if (rescue === null && isRepeat) rescue = await keptBefore(context, store, taskId, signal);
       return { rescue };
     },
     signal,
@@ -132,6 +134,19 @@ async function dropCheckpoint(store: Store, taskId: string, signal?: AbortSignal
   const ref = checkpointRef(taskId);
   const commit = await store.resolve(ref, signal);
   if (commit !== undefined) await store.updateRefs([`delete ${ref} ${commit}`], signal);
+}
+
+/** Whoever asked first may never have been answered. */
+async function keptBefore(
+  context: Context,
+  store: Store | undefined,
+  taskId: string,
+  signal?: AbortSignal,
+): Promise<string | null> {
+  const folder = lastKeptFolder(context, taskId);
+  if (folder !== null || store === undefined || !store.exists) return folder;
+  const ref = await lastRescue(context, store, taskId, signal);
+  return ref === null ? null : fetchable(store, ref);
 }
 
 const fetchable = (store: Store, ref: string): string => `${store.tasksGit} ${ref}`;
