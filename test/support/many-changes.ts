@@ -1,0 +1,250 @@
+/**
+ * Twenty changes of this repository's own code, as twenty developers would make them at once: small functions that are added, a constant that is changed,
+ * each with a check of its own. They touch only modules that import nothing but Node, so that the checks run where no package is installed.
+ */
+export type Change = {
+  name: string;
+  file: string;
+  /** Stands in the file exactly once, and is replaced. */
+  oldText: string;
+  newText: string;
+  /** What is written first, wrongly, in place of a part of `newText`; the check finds it. */
+  slip?: { wrong: string; right: string };
+  /** What the module must export for the check, and the assertion. */
+  uses: string;
+  assertion: string;
+};
+
+type Added = Pick<Change, 'name' | 'file' | 'uses' | 'assertion' | 'slip'> & { before: string; code: string };
+
+const added = ({ before, code, ...rest }: Added): Change => ({
+  ...rest,
+  oldText: before,
+  newText: `${code}\n\n${before}`,
+});
+
+/** Each in a file that no other changes. */
+const apart: Change[] = [
+  added({
+    name: 'bytes-text',
+    file: 'apps/cli/src/output/text.ts',
+    before: 'export const padEnd = ',
+    code: [
+      '/** `512 B`, `1.5 KiB`, `3.0 MiB`. */',
+      'export function bytesText(bytes: number): string {',
+      '  const power = Math.min(2, Math.floor(Math.log2(Math.max(1, bytes)) / 10));',
+      '  if (power === 0) return `${bytes} B`;',
+      "  return `${(bytes / 1024 ** power).toFixed(1)} ${power === 1 ? 'KiB' : 'MiB'}`;",
+      '}',
+    ].join('\n'),
+    slip: { wrong: 'bytes / 1000 ** power', right: 'bytes / 1024 ** power' },
+    uses: 'bytesText',
+    assertion: "assert.deepEqual([5, 1536, 3 * 1024 ** 2].map(bytesText), ['5 B', '1.5 KiB', '3.0 MiB'])",
+  }),
+  added({
+    name: 'holds-secret',
+    file: 'libs/telemetry/src/redaction.ts',
+    before: '/** The text without what looks like a key',
+    code: '/** Whether something in the text would be redacted. */\nexport const holdsSecret = (text: string): boolean => redact(text) !== text;',
+    uses: 'holdsSecret',
+    assertion: "assert.deepEqual(['plain words', 'nats://me:pass@host'].map(holdsSecret), [false, true])",
+  }),
+  added({
+    name: 'whole-seconds',
+    file: 'apps/llm-gateway/src/provider/openai/retry-after.ts',
+    before: 'const unitMs: Readonly',
+    code: '/** Seconds to wait, never too few; null stays null. */\nexport const wholeSeconds = (ms: number | null): number | null => (ms === null ? null : Math.ceil(ms / 1_000));',
+    slip: { wrong: 'Math.floor(ms / 1_000)', right: 'Math.ceil(ms / 1_000)' },
+    uses: 'durationOf, wholeSeconds',
+    assertion: "assert.deepEqual([wholeSeconds(durationOf('1m0.5s')), wholeSeconds(null)], [61, null])",
+  }),
+  added({
+    name: 'line-count',
+    file: 'apps/container-service/src/tools/bound.ts',
+    before: '/** The engine has cut the middle out',
+    code: "/** Lines of a text; one without an end counts. */\nexport const lineCount = (text: string): number => text.split('\\n').length - (text.endsWith('\\n') ? 1 : 0);",
+    uses: 'lineCount',
+    assertion: "assert.deepEqual(['a\\n', 'a\\nb'].map(lineCount), [1, 2])",
+  }),
+  added({
+    name: 'hidden-name',
+    file: 'apps/worktree-service/src/import/path-rules.ts',
+    before: '/** Why this name (one part of a path',
+    code: "/** Whether a listing leaves this name out by default. */\nexport const isHiddenName = (name: string): boolean => name.startsWith('.') && !/^\\.{1,2}$/.test(name);",
+    slip: { wrong: "name.startsWith('.');", right: "name.startsWith('.') && !/^\\.{1,2}$/.test(name);" },
+    uses: 'isHiddenName',
+    assertion: "assert.deepEqual(['.env', '..', 'a.b'].map(isHiddenName), [true, false, false])",
+  }),
+  added({
+    name: 'mean',
+    file: 'test/bench/report.ts',
+    before: 'export function median(',
+    code: 'export const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;',
+    uses: 'mean, median',
+    assertion: 'assert.deepEqual([mean([1, 2, 9]), median([1, 2, 9])], [4, 2])',
+  }),
+  added({
+    name: 'span-of-process',
+    file: 'libs/telemetry/src/span-ids.ts',
+    before: "/** OpenTelemetry's IdGenerator. */",
+    code: '/** Whether a span id was made by the process with this prefix. */\nexport const isSpanOf = (spanId: string, prefix: string): boolean => spanId.startsWith(prefix);',
+    uses: 'idGenerator, isSpanOf',
+    assertion: "assert.ok(isSpanOf(idGenerator('abcdef').generateSpanId(), 'abcdef'))",
+  }),
+  added({
+    name: 'path-below',
+    file: 'apps/container-service/src/engine/docker-paths.ts',
+    before: 'export function translationOf(',
+    code: '/** Whether a path is a folder or in it. */\nexport const isBelow = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);',
+    uses: 'isBelow',
+    assertion: "assert.deepEqual([isBelow('/a/b', '/a'), isBelow('/ab', '/a')], [true, false])",
+  }),
+  added({
+    name: 'failure-code',
+    file: 'apps/cli/src/exit-codes.ts',
+    before: '/** For `--help`. */',
+    code: '/** Whether a script should stop at this code. */\nexport const isFailure = (code: number): boolean => code !== exitCodes.done && code !== exitCodes.detached;',
+    uses: 'isFailure',
+    assertion: 'assert.deepEqual([0, 1, 130].map(isFailure), [false, true, false])',
+  }),
+  {
+    name: 'terminated-code',
+    file: 'libs/service/src/exit-codes.ts',
+    oldText: '  stopped: 0,\n',
+    newText: '  stopped: 0,\n  /** By SIGTERM, before it could stop by itself. */\n  terminated: 143,\n',
+    slip: { wrong: 'terminated: 134', right: 'terminated: 143' },
+    uses: 'exitCodes',
+    assertion: 'assert.equal(exitCodes.terminated, 128 + 15)',
+  },
+  added({
+    name: 'without-colours',
+    file: 'apps/cli/src/output/colours.ts',
+    before: '/** https://no-color.org',
+    code: "/** What `colours` painted, as it was. */\nexport const withoutColours = (text: string): string => text.replaceAll(/\\u001B\\[\\d+m/g, '');",
+    uses: 'colours, withoutColours',
+    assertion: "assert.equal(withoutColours(colours(true).red('alarm')), 'alarm')",
+  }),
+  added({
+    name: 'busy-states',
+    file: 'apps/cli/src/output/states.ts',
+    before: 'export const stateColumns = ',
+    code: '/** The states in which something is being done. */\nexport const busyStates = (): string[] =>\n  Object.entries(stateLooks).flatMap(([state, shown]) => (shown === busy ? [state] : []));',
+    uses: 'busyStates',
+    assertion: "assert.ok(busyStates().includes('landing') && !busyStates().includes('merged'))",
+  }),
+];
+
+/** Two to a file, at different places. */
+const sideBySide: Change[] = [
+  added({
+    name: 'comment-line',
+    file: 'apps/worktree-service/src/import/ignore-rules.ts',
+    before: 'export function parseIgnoreFile(',
+    code: "export const isCommentLine = (line: string): boolean => line.startsWith('#');",
+    uses: 'isCommentLine',
+    assertion: "assert.deepEqual(['# a', '\\\\# b'].map(isCommentLine), [true, false])",
+  }),
+  added({
+    name: 'glob-character',
+    file: 'apps/worktree-service/src/import/ignore-rules.ts',
+    before: '/** `**` stands for any number of names',
+    code: '/** Whether a name is more than itself as a pattern. */\nexport const isGlob = (name: string): boolean => /[*?[\\\\]/.test(name);',
+    slip: { wrong: '/[*?]/.test', right: '/[*?[\\\\]/.test' },
+    uses: 'isGlob',
+    assertion: "assert.deepEqual(['a[b]', '*.ts', 'plain'].map(isGlob), [true, true, false])",
+  }),
+  added({
+    name: 'refused-calls',
+    file: 'apps/container-service/src/engine/seccomp.ts',
+    before: '/** Answered with ENOSYS, upon which',
+    code: 'export const isRefusedCall = (name: string): boolean => Object.hasOwn(refused, name);',
+    uses: 'isRefusedCall',
+    assertion: "assert.deepEqual(['mount', 'read'].map(isRefusedCall), [true, false])",
+  }),
+  added({
+    name: 'filter-length',
+    file: 'apps/container-service/src/engine/seccomp.ts',
+    before: '/** An array of struct sock_filter',
+    code: '/** Instructions of a filter. */\nexport const filterLength = (filter: Buffer): number => filter.length / 8;',
+    slip: { wrong: 'filter.length / 4', right: 'filter.length / 8' },
+    uses: 'filterLength, seccompFilter',
+    assertion: "assert.equal(filterLength(seccompFilter('x64')) * 8, seccompFilter('x64').length)",
+  }),
+  added({
+    name: 'cut-text',
+    file: 'apps/cli/src/log-items.ts',
+    before: 'function bounded(',
+    code: '/** Whether a text is shown in part only. */\nexport const isTooLong = (text: string): boolean => text.length > charactersMax;',
+    uses: 'isTooLong',
+    assertion: "assert.deepEqual(['short', 'x'.repeat(100_000)].map(isTooLong), [false, true])",
+  }),
+  added({
+    name: 'output-item',
+    file: 'apps/cli/src/log-items.ts',
+    before: '/** Null for an event that tells nothing',
+    code: "export const isOutput = (item: LogItem): boolean => item.kind === 'output';",
+    uses: 'isOutput, itemOfChunk',
+    assertion: "assert.ok(isOutput(itemOfChunk({ sandboxId: 's', stream: 'stdout', text: 'x', time: '' })))",
+  }),
+];
+
+/** The same line, changed in two ways. */
+const rivals = ['played', 'recited'].map((word): Change => ({
+  name: `provider-${word}`,
+  file: 'apps/cli/src/run-file/addresses.ts',
+  oldText: "const scriptedProvider = 'scripted/';",
+  newText: `const scriptedProvider = '${word}/';`,
+  uses: 'resolveModel',
+  assertion: `assert.equal(resolveModel('${word}/plan.yaml', '/folder'), '${word}//folder/plan.yaml')`,
+}));
+
+export const manyChanges = { apart, sideBySide, rivals };
+
+/** Where a change's own check stands. */
+export const checkOf = ({ name }: Pick<Change, 'name'>): string => `checks/${name}.test.ts`;
+
+export const checkText = ({ name, file, uses, assertion }: Change): string =>
+  [
+    "import assert from 'node:assert/strict';",
+    "import { test } from 'node:test';",
+    `import { ${uses} } from '../${file}';`,
+    '',
+    `test('${name}', () => ${assertion});`,
+    '',
+  ].join('\n');
+
+/** What holds before and after all of them: a few of the project's own expectations of the same modules. */
+export const baseCheck = {
+  path: 'checks/base.test.ts',
+  text: `import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { itemOfEvent } from '../apps/cli/src/log-items.ts';
+import { agoText, clockText, displayWidth } from '../apps/cli/src/output/text.ts';
+import { resolveRepository } from '../apps/cli/src/run-file/addresses.ts';
+import { translationOf } from '../apps/container-service/src/engine/docker-paths.ts';
+import { seccompFilter } from '../apps/container-service/src/engine/seccomp.ts';
+import { boundOutput } from '../apps/container-service/src/tools/bound.ts';
+import { retryAfterMs } from '../apps/llm-gateway/src/provider/openai/retry-after.ts';
+import { parseIgnoreFile } from '../apps/worktree-service/src/import/ignore-rules.ts';
+import { isGitName, symlinkProblem } from '../apps/worktree-service/src/import/path-rules.ts';
+import { redact } from '../libs/telemetry/src/redaction.ts';
+
+test('texts for a terminal', () => {
+  assert.deepEqual([clockText(3_723_000), agoText(7_200_000), displayWidth('日本')], ['1:02:03', '2 h ago', 4]);
+  assert.equal(redact('nats://me:pass@host'), 'nats://me:[redacted]@host');
+  assert.equal(itemOfEvent({ type: 'coppice.task-turn' } as never), null);
+});
+test('what comes in is bounded and read as it is meant', async () => {
+  assert.match(boundOutput({ text: 'x'.repeat(100), totalBytes: 100, truncated: false }, 20).text, /80 bytes left out/);
+  assert.equal(retryAfterMs({ 'retry-after': '2' }, 0), 2_000);
+  assert.equal(await resolveRepository('https://host/path', '/', { elsewhere: false }), 'https://host/path');
+});
+test('what an agent must not get by', () => {
+  assert.deepEqual(['.git', 'GIT~1', 'git'].map(isGitName), [true, true, false]);
+  assert.match(symlinkProblem('a/b', '../../c') ?? '', /outside/);
+  assert.equal(parseIgnoreFile('', '# no\\n*.log\\n!keep.log\\n').rules.length, 2);
+  assert.equal(seccompFilter('x64').length % 8, 0);
+  assert.equal(translationOf([{ Source: '/host', Destination: '/in' }])('/in/a'), '/host/a');
+});
+`,
+};
