@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { request } from 'node:http';
-import { chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { isolatedGitEnvironment } from '@coppice/testing';
@@ -11,7 +11,7 @@ import { isolatedGitEnvironment } from '@coppice/testing';
  * as far as one line of the tool goes, and nothing is checked, stored, retried or told.
  */
 export type RawEngine = 'bubblewrap' | 'docker';
-export type ByHandSettings = {
+type ByHandSettings = {
   engine: RawEngine;
   folder: string;
   repository: string;
@@ -29,7 +29,19 @@ export class ByHand {
   readonly #tasks: string;
   #number = 0;
 
-  constructor(settings: ByHandSettings) {
+  /** With the images and the daemon that the system itself uses. */
+  static async in(folder: string, settings: Pick<ByHandSettings, 'engine' | 'repository'>): Promise<ByHand> {
+    // A sandbox's user finds its own folders below.
+    await chmod(folder, 0o711);
+    return new ByHand({
+      ...settings,
+      folder,
+      imagesFolder: path.resolve(import.meta.dirname, '../../.cache/images'),
+      dockerSocket: process.env['COPPICE_DOCKER_SOCKET'] ?? '/var/run/docker.sock',
+    });
+  }
+
+  private constructor(settings: ByHandSettings) {
     this.#settings = settings;
     this.#env = isolatedGitEnvironment(settings.folder);
     this.#origin = path.join(settings.folder, 'origin.git');
@@ -72,6 +84,15 @@ export class ByHand {
     await step('land', () => this.#land(merged));
     await step('clean', () => this.#clean(worktree, verify, branch));
     return { totalMs: performance.now() - started, steps };
+  }
+
+  /** What a turn of an agent can't do without: one sandboxed `true`. Answers its time in milliseconds. */
+  async turn(): Promise<number> {
+    const workspace = path.join(this.#settings.folder, 'turns');
+    await mkdir(workspace, { recursive: true });
+    const started = performance.now();
+    await this.#sandbox(workspace, 'true', '');
+    return performance.now() - started;
   }
 
   async #prepare(worktree: string, branch: string): Promise<string> {

@@ -1,42 +1,64 @@
 import { parseArgs } from 'node:util';
+import { benchAgent } from './agent.ts';
 import type { RawEngine } from './by-hand.ts';
-import { print, shares } from './report.ts';
-import { benchTask, writeResults } from './task.ts';
+import { print, shares, writeResults } from './report.ts';
+import { benchTask } from './task.ts';
 
-/** `npm run bench -- task [--engine docker] [--engine bubblewrap] [--rounds 10] [--files 200] [--json FILE]`. */
+/** `npm run bench -- task` and `npm run bench -- agent`; see the usage below. */
+const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
+       npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--json FILE]
+`;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     engine: { type: 'string', multiple: true, default: ['bubblewrap', 'docker'] },
-    rounds: { type: 'string', default: '10' },
+    rounds: { type: 'string' },
     files: { type: 'string', default: '200' },
+    turns: { type: 'string', default: '30' },
     json: { type: 'string' },
   },
 });
-
-if (positionals[0] !== 'task') {
-  process.stderr.write(
-    'usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]\n',
-  );
+const engines = values.engine as RawEngine[];
+const benches: Record<string, () => Promise<unknown>> = { task, agent };
+const bench = benches[positionals[0] ?? ''];
+if (bench === undefined) {
+  process.stderr.write(usage);
   process.exit(2);
 }
-
-const results = await benchTask({
-  engines: values.engine as RawEngine[],
-  rounds: Number(values.rounds),
-  files: Number(values.files),
-});
-for (const result of results) {
-  print('');
-  print(
-    `${result.engine}: ratio ${result.ratio.toFixed(2)} (aim: below 1.3); ${Math.round(result.coppiceMs)} ms against ${Math.round(result.byHandMs)} ms by hand, medians of ${result.rounds}`,
-  );
-  print(`  where it goes: ${shares(result.steps)}`);
-  print(`  by hand: ${shares(result.byHandSteps)}`);
-  print(
-    `  tasks a second: ${Object.entries(result.tasksPerSecond)
-      .map(([atOnce, value]) => `${atOnce} at once ${value.toFixed(2)}`)
-      .join(', ')}`,
-  );
-}
+const results = await bench();
 if (values.json !== undefined) await writeResults(values.json, results);
+
+async function task() {
+  const measured = await benchTask({ engines, rounds: Number(values.rounds ?? 10), files: Number(values.files) });
+  for (const result of measured) {
+    print('');
+    print(
+      `${result.engine}: ratio ${result.ratio.toFixed(2)} (aim: below 1.3); ${Math.round(result.coppiceMs)} ms against ${Math.round(result.byHandMs)} ms by hand, medians of ${result.rounds}`,
+    );
+    print(`  where it goes: ${shares(result.steps)}`);
+    print(`  by hand: ${shares(result.byHandSteps)}`);
+    print(
+      `  tasks a second: ${Object.entries(result.tasksPerSecond)
+        .map(([atOnce, value]) => `${atOnce} at once ${value.toFixed(2)}`)
+        .join(', ')}`,
+    );
+  }
+  return measured;
+}
+
+async function agent() {
+  const measured = await benchAgent({ engines, rounds: Number(values.rounds ?? 5), turns: Number(values.turns) });
+  for (const result of measured) {
+    print('');
+    print(
+      `${result.engine}: ${result.coppiceMs.toFixed(1)} ms a turn against ${result.byHandMs.toFixed(1)} ms by hand, ratio ${result.ratio.toFixed(2)}; medians of ${result.rounds} times ${result.turns} turns`,
+    );
+    print(`  where it goes, while traced: ${shares(result.steps)}`);
+    print(
+      `  by what went before: ${Object.entries(result.byTurn)
+        .map(([turn, value]) => `turn ${turn} ${value.toFixed(1)} ms`)
+        .join(', ')}`,
+    );
+  }
+  return measured;
+}

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+
 /** How benchmarks speak: lines for people on standard output, ratios before absolute figures. */
 export const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -16,4 +18,9 @@ export function shares(steps: Record<string, number>): string {
   return Object.entries(steps)
     .map(([name, value]) => `${name} ${Math.round(value)} ms (${Math.round((100 * value) / sum)} %)`)
     .join(', ');
+}
+
+/** For programs; what was in the file before is gone. */
+export async function writeResults(file: string, results: unknown): Promise<void> {
+  await writeFile(file, `${JSON.stringify(results, null, 2)}\n`);
 }

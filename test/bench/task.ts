@@ -1,5 +1,3 @@
-import { chmod, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { temporaryFolder, temporaryRepository } from '@coppice/testing';
 import { Stack } from '../support/stack.ts';
 import { ByHand } from './by-hand.ts';
@@ -12,7 +10,6 @@ import { median, print } from './report.ts';
  */
 export type TaskBenchSettings = { engines: RawEngine[]; rounds: number; files: number };
 
-const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 const script = 'default: { turns: [{ text: "good\\n" }] }';
 
 export type TaskBenchResult = {
@@ -37,15 +34,7 @@ async function benchEngine(engine: RawEngine, { rounds, files }: TaskBenchSettin
   await using ours = await temporaryRepository({ files: project(files) });
   await using theirs = await temporaryRepository({ files: project(files) });
   await using folder = await temporaryFolder('by-hand');
-  // A sandbox's user finds its own folders below.
-  await chmod(folder.path, 0o711);
-  const byHand = new ByHand({
-    engine,
-    folder: folder.path,
-    repository: theirs.path,
-    imagesFolder: path.join(repositoryRoot, '.cache/images'),
-    dockerSocket: process.env['COPPICE_DOCKER_SOCKET'] ?? '/var/run/docker.sock',
-  });
+  const byHand = await ByHand.in(folder.path, { engine, repository: theirs.path });
   await runTask(stack, ours.path, 'warm-up.txt');
   await byHand.setUp();
   await byHand.task('warm-up.txt', 'good\n');
@@ -130,9 +119,4 @@ async function throughput(stack: Stack, repository: string, atOnce: number): Pro
 function medians(samples: Record<string, number>[]): Record<string, number> {
   const names = [...new Set(samples.flatMap((sample) => Object.keys(sample)))];
   return Object.fromEntries(names.map((name) => [name, median(samples.map((sample) => sample[name] ?? 0))]));
-}
-
-export async function writeResults(file: string, results: unknown): Promise<void> {
-  await rm(file, { force: true });
-  await writeFile(file, `${JSON.stringify(results, null, 2)}\n`);
 }

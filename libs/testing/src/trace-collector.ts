@@ -11,6 +11,9 @@ export type CollectedSpan = {
   spanId: string;
   parentSpanId: string | undefined;
   links: { traceId: string; spanId: string }[];
+  /** Milliseconds since 1970, with fractions. */
+  startedAtMs: number;
+  durationMs: number;
   attributes: Record<string, unknown>;
   /** OTLP's numbers: 0 unset, 1 ok, 2 error. */
   status: number;
@@ -70,6 +73,8 @@ type OtlpSpan = {
   traceId: string;
   spanId: string;
   parentSpanId?: string;
+  startTimeUnixNano: string;
+  endTimeUnixNano: string;
   links?: { traceId: string; spanId: string }[];
   attributes?: OtlpAttributes;
   status?: { code?: number };
@@ -105,6 +110,8 @@ function spansOf(traces: OtlpTraces): CollectedSpan[] {
         traceId: span.traceId,
         spanId: span.spanId,
         parentSpanId: span.parentSpanId === '' ? undefined : span.parentSpanId,
+        startedAtMs: Number(span.startTimeUnixNano) / 1e6,
+        durationMs: Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)) / 1e6,
         links: (span.links ?? []).map(({ traceId, spanId }) => ({ traceId, spanId })),
         attributes: record(span.attributes),
         status: span.status?.code ?? 0,

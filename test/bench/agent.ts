@@ -1,0 +1,136 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startTraceCollector, temporaryFolder, temporaryRepository } from '@coppice/testing';
+import type { CollectedSpan, TemporaryRepository } from '@coppice/testing';
+import { Stack } from '../support/stack.ts';
+import { ByHand } from './by-hand.ts';
+import type { RawEngine } from './by-hand.ts';
+import { median, print } from './report.ts';
+
+/**
+ * What the coding agent's loop costs per turn: its model answers at once, and its one call in each turn runs `true`. Against what such a turn can't do
+ * without, a sandboxed `true`, started by hand in the same run; where the time goes, by the spans of a run of its own, since tracing isn't free; and
+ * what a turn costs when many went before it.
+ */
+export type AgentBenchSettings = { engines: RawEngine[]; rounds: number; turns: number };
+
+export type AgentBenchResult = {
+  engine: RawEngine;
+  turns: number;
+  rounds: number;
+  /** Medians over all turns. */
+  coppiceMs: number;
+  byHandMs: number;
+  ratio: number;
+  /** Milliseconds of a turn, while traced. */
+  steps: Record<string, number>;
+  /** Milliseconds of a turn by how many went before it. */
+  byTurn: Record<string, number>;
+};
+
+/** A turn and its neighbours to both sides, so that no single turn decides. */
+const longTurns = [10, 100, 200] as const;
+const neighbours = 8;
+const exportMs = 2_000;
+
+export async function benchAgent(settings: AgentBenchSettings): Promise<AgentBenchResult[]> {
+  const results: AgentBenchResult[] = [];
+  for (const engine of settings.engines) results.push(await benchEngine(engine, settings));
+  return results;
+}
+
+async function benchEngine(engine: RawEngine, { rounds, turns }: AgentBenchSettings): Promise<AgentBenchResult> {
+  const script = scriptOf({ short: turns, long: Math.max(...longTurns) + neighbours });
+  await using repository = await temporaryRepository();
+  await using folder = await temporaryFolder('by-hand');
+  const byHand = await ByHand.in(folder.path, { engine, repository: repository.path });
+  const [ours, theirs]: [number[], number[]] = [[], []];
+  let long: number[];
+  {
+    await using stack = await Stack.start({ engine, script, environment: { COPPICE_LOST_AFTER_MS: '15000' } });
+    await runAgent(stack, repository, 'short');
+    await byHand.turn();
+    for (let round = 0; round < rounds; round++) {
+      const inRound = await runAgent(stack, repository, 'short');
+      const byHandInRound: number[] = [];
+      for (let turn = 0; turn < turns; turn++) byHandInRound.push(await byHand.turn());
+      ours.push(...inRound);
+      theirs.push(...byHandInRound);
+      print(
+        `${engine}, round ${round + 1} of ${rounds}: ${median(inRound).toFixed(1)} ms a turn, by hand ${median(byHandInRound).toFixed(1)} ms`,
+      );
+    }
+    long = await runAgent(stack, repository, 'long');
+  }
+  const [coppiceMs, byHandMs] = [median(ours), median(theirs)];
+  const around = (turn: number) => median(long.slice(Math.max(0, turn - neighbours), turn + neighbours));
+  return {
+    engine,
+    turns,
+    rounds,
+    coppiceMs,
+    byHandMs,
+    ratio: coppiceMs / byHandMs,
+    steps: await stepsOf(engine, repository, script),
+    byTurn: Object.fromEntries(longTurns.map((turn) => [turn, around(turn)])),
+  };
+}
+
+/** Each call is another, or the agent would be told that it goes in circles. */
+function scriptOf(lengths: Record<string, number>): string {
+  const rules = Object.entries(lengths).map(([word, length]) => ({
+    when: { contains: `the ${word} task` },
+    turns: [
+      ...Array.from({ length }, (_, turn) => ({
+        toolCalls: [{ name: 'run', arguments: { command: `true ${turn}` } }],
+      })),
+      { toolCalls: [{ name: 'finish', arguments: { summary: 'Nothing was to be done.' } }] },
+    ],
+  }));
+  return JSON.stringify({ rules });
+}
+
+/** The time of each turn of one task: from an answer of the model's over its call to the next answer. */
+async function runAgent(stack: Stack, repository: TemporaryRepository, word: string): Promise<number[]> {
+  const { runId } = await stack.submit({
+    repository: repository.path,
+    baseBranch: 'main',
+    tasks: [
+      {
+        name: word,
+        description: 'Do nothing often',
+        prompt: `Do the ${word} task.`,
+        agent: { kind: 'loop', turns: 1_000 },
+        model: stack.model,
+        verify: false,
+      },
+    ],
+  });
+  const run = await stack.ended(runId, 600_000);
+  if (run.state !== 'succeeded') throw new Error(`the task failed: ${JSON.stringify(run.tasks)}`);
+  const answered = (await stack.events(runId))
+    .filter((event) => event.type === 'coppice.task-turn')
+    .map(({ time }) => Date.parse(time));
+  return answered.slice(1).map((at, index) => at - (answered[index] ?? Number.NaN));
+}
+
+/** What of a turn is the gateway's, what the sandbox's service's, and what is left: deciding, storing, and the way over the bus. */
+async function stepsOf(engine: RawEngine, repository: TemporaryRepository, script: string) {
+  await using collector = await startTraceCollector();
+  let turnMs: number;
+  {
+    const environment = { COPPICE_LOST_AFTER_MS: '15000', ...collector.environment };
+    await using stack = await Stack.start({ engine, script, environment });
+    await runAgent(stack, repository, 'short');
+    turnMs = median(await runAgent(stack, repository, 'short'));
+    await sleep(exportMs);
+  }
+  const ofLastTask = (name: string) => {
+    const spans = collector.spans.filter((span) => span.name === `process coppice.cmd.${name}`);
+    return spans.slice(spans.length / 2).toSorted((one, other) => one.startedAtMs - other.startedAtMs);
+  };
+  const middle = (spans: CollectedSpan[]) => median(spans.map(({ durationMs }) => durationMs));
+  const gateway = middle(ofLastTask('llm-gateway.*.turn'));
+  // The first of a task reads the repository's instructions.
+  const tool = middle(ofLastTask('container-service.*.tools').slice(1));
+  return { 'model turn': gateway, tool, orchestration: turnMs - gateway - tool };
+}
