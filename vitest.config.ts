@@ -5,6 +5,7 @@ export default defineConfig({
     include: [
       'libs/**/*.test.ts',
       'apps/**/*.test.ts',
+      'contract/**/*.test.ts',
       'deploy/**/*.test.ts',
       'setup/**/*.test.ts',
       'test/**/*.test.ts',

@@ -1,7 +1,15 @@
 import { execFile } from 'node:child_process';
 import { glob } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { buckets, modelMessageSchema, streams, subjects, toolLimits, transcriptEntrySchema } from '@coppice/contracts';
+import {
+  agentSchema,
+  buckets,
+  modelMessageSchema,
+  streams,
+  subjects,
+  toolLimits,
+  transcriptEntrySchema,
+} from '@coppice/contracts';
 import type { ContentPart, TaskView } from '@coppice/contracts';
 import { replay } from '@coppice/orchestrator';
 import type { RecordedTurn } from '@coppice/orchestrator';
@@ -157,8 +165,9 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       };
       /** The agent, run again offline against what was recorded, does the same. */
       const expectReplays = (task: TaskView, turns: RecordedTurn[]) => {
-        if (task.agent?.kind !== 'loop') throw new Error('not a loop');
-        const again = replay(task.agent, turns);
+        const agent = agentSchema.parse(task.agent);
+        if (agent.kind !== 'loop') throw new Error('not a loop');
+        const again = replay(agent, turns);
         expect(again.difference).toBeNull();
         return again;
       };

@@ -1,4 +1,4 @@
-import { api, CoppiceError, streams, subjects } from '@coppice/contracts';
+import { api, CoppiceError, streams, subjects, jsonSchemaOf } from '@coppice/contracts';
 import { startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -230,7 +230,18 @@ describe('request and reply', () => {
     expect(JSON.parse(new TextDecoder().decode(info.data))).toMatchObject({
       type: 'io.nats.micro.v1.info_response',
       version: '1.2.3',
-      endpoints: [{ name: 'run-cancel', subject: 'coppice.api.*.run.cancel', queue_group: 'q' }],
+      endpoints: [
+        {
+          name: 'run-cancel',
+          subject: 'coppice.api.*.run.cancel',
+          queue_group: 'q',
+          metadata: {
+            description: api.runCancel.description,
+            'schema.request': JSON.stringify(jsonSchemaOf(api.runCancel.input)),
+            'schema.response': JSON.stringify(jsonSchemaOf(api.runCancel.output)),
+          },
+        },
+      ],
     });
     const stats = await bus.request('$SRV.STATS.coppice-test', {}, { deadlineMs: 2_000 });
     expect(JSON.parse(new TextDecoder().decode(stats.data))).toMatchObject({

@@ -1,4 +1,4 @@
-import { CoppiceError, subjects, wireErrorSchema } from '@coppice/contracts';
+import { CoppiceError, messageHeaders, subjects, wireErrorSchema } from '@coppice/contracts';
 import type { Method } from '@coppice/contracts';
 import { SpanKind, attributes, messagingSystemNats, withSpan } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
@@ -8,10 +8,6 @@ import { parseJson, validate } from './validate.ts';
 
 /** Whose method: the public API's, as a tenant, or another service's. */
 export type CallTarget = { tenant: string } | { service: string };
-
-/** In a reply that is an error; its value is the code. The body is then `{"error": {code, message, retryable, details?}}`. */
-export const errorCodeHeader = 'Nats-Service-Error-Code';
-export const errorTextHeader = 'Nats-Service-Error';
 
 /**
  * Calls a method and waits for its answer.
@@ -39,7 +35,7 @@ export async function call(
   return withSpan(`call ${destination}`, { kind: SpanKind.CLIENT, attributes: spanAttributes }, async () => {
     const reply = await request(bus, subject, input as object, options.deadlineMs ?? method.deadlineMs);
     const body = parseJson(reply.data, `the answer of ${method.name}`);
-    if (reply.headers?.has(errorCodeHeader) === true) {
+    if (reply.headers?.has(messageHeaders.errorCode) === true) {
       throw CoppiceError.fromWire(
         validate(wireErrorSchema, (body as { error?: unknown }).error, `the error of ${method.name}`),
       );

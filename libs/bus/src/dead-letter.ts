@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { subjects, toWireError } from '@coppice/contracts';
+import type { DeadLetter } from '@coppice/contracts';
 import type { Bus } from './bus.ts';
 import type { Delivery } from './consume.ts';
 
@@ -13,7 +14,7 @@ const keptBytesMax = 512 * 1024;
 export async function deadLetter(bus: Bus, delivery: Delivery, source: string, reason: unknown): Promise<void> {
   const { data, subject } = delivery;
   const kept = data.subarray(0, keptBytesMax);
-  const letter = {
+  const letter: DeadLetter = {
     subject,
     reason: toWireError(reason),
     deliveryCount: delivery.deliveryCount,

@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { CoppiceError, subjects, tenantOf, tenantSchema, toWireError } from '@coppice/contracts';
+import {
+  CoppiceError,
+  jsonSchemaOf,
+  messageHeaders,
+  subjects,
+  tenantOf,
+  tenantSchema,
+  toWireError,
+} from '@coppice/contracts';
 import type { Method, WireError } from '@coppice/contracts';
 import {
   SpanKind,
@@ -10,7 +18,6 @@ import {
   recordError,
   withSpan,
 } from '@coppice/telemetry';
-import { errorCodeHeader, errorTextHeader } from './call.ts';
 import { headersOf } from './consume.ts';
 import { busLimits } from './limits.ts';
 import { headers } from './nats.ts';
@@ -74,6 +81,7 @@ class RunningService implements Service {
   readonly #id = randomBytes(11).toString('hex');
   readonly #started = new Date().toISOString();
   readonly #statistics = new Map<Endpoint, Statistics>();
+  readonly #metadata = new Map<Endpoint, Record<string, string>>();
   readonly #subscriptions: Subscription[] = [];
   readonly #inProgress = new Set<Promise<void>>();
   readonly #payloadBytesMax: number;
@@ -155,6 +163,21 @@ class RunningService implements Service {
     throw new CoppiceError('limit-exceeded', text);
   }
 
+  /**
+   * What an endpoint takes and answers, as JSON Schemas of draft 7. Values are text by the protocol, which leaves the keys to the service; a schema is
+   * JSON on one line.
+   */
+  #metadataOf(endpoint: Endpoint): Record<string, string> {
+    const { description, input, output } = endpoint.method;
+    const metadata = this.#metadata.get(endpoint) ?? {
+      description,
+      'schema.request': JSON.stringify(jsonSchemaOf(input)),
+      'schema.response': JSON.stringify(jsonSchemaOf(output)),
+    };
+    this.#metadata.set(endpoint, metadata);
+    return metadata;
+  }
+
   #describe(verb: 'PING' | 'INFO' | 'STATS'): object {
     const { name, version, description, endpoints } = this.#definition;
     const common = {
@@ -171,7 +194,7 @@ class RunningService implements Service {
         name: endpointName(endpoint),
         subject: endpoint.subject,
         queue_group: queueGroup,
-        metadata: { description: endpoint.method.description },
+        metadata: this.#metadataOf(endpoint),
       }));
       return { ...common, description, endpoints: advertised };
     }
@@ -204,8 +227,8 @@ async function handle(endpoint: Endpoint, message: Msg): Promise<unknown> {
 
 function respondError(message: Msg, error: WireError): void {
   const reply = headers();
-  reply.set(errorCodeHeader, error.code);
+  reply.set(messageHeaders.errorCode, error.code);
   // A header is one line.
-  reply.set(errorTextHeader, error.message.replaceAll(/[\r\n]+/g, ' '));
+  reply.set(messageHeaders.errorText, error.message.replaceAll(/[\r\n]+/g, ' '));
   message.respond(JSON.stringify({ error }), { headers: reply });
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { runIdSchema, taskIdSchema } from './identifiers.ts';
 import { runRequestSchema } from './run-request.ts';
+import { characters } from './text.ts';
 import { runSummarySchema, runViewSchema, taskViewSchema } from './views.ts';
 
 /** A request/reply method: of the public API (`coppice.api.<tenant>.<name>`), or between services (`coppice.call.<service>.<name>`). */
@@ -24,7 +25,7 @@ const method = <Input extends z.ZodType, Output extends z.ZodType>(
 
 const listLimit = z.int().min(1).max(500).default(100);
 const taskTarget = z.strictObject({ taskId: taskIdSchema });
-const reason = z.string().min(1).max(500).optional();
+const reason = characters(500).optional().describe('Why, for whoever looks at the task later.');
 
 /** The public API. Requests refuse fields that they don't know. */
 export const api = {

@@ -2,62 +2,62 @@ import { z } from 'zod';
 
 /**
  * Every error code that crosses the wire. `retryable` is the default for the code: the same request, sent again later, may succeed.
- * A code is never renamed or reused once published.
+ * A code is never renamed or reused once published. `meaning` is what the protocol's documents say of it.
  */
 export const errorCodes = {
-  /** The message isn't JSON, or doesn't match its schema. `details.issues` names each field. */
-  'invalid-request': { retryable: false },
-  /** What the request names doesn't exist. */
-  'not-found': { retryable: false },
-  /** The thing is in a state that doesn't allow this. */
-  conflict: { retryable: false },
-  /** The same identity was used before with other content. */
-  'already-exists': { retryable: false },
-  /** The caller may not do this. */
-  'permission-denied': { retryable: false },
-  /** A fixed limit was exceeded; the message names limit and value. */
-  'limit-exceeded': { retryable: false },
-  /** Nobody serves this right now. */
-  unavailable: { retryable: true },
-  /** The answer didn't come in time. It may still be at work. */
-  'deadline-exceeded': { retryable: true },
-  /** The work was cancelled before it ended. */
-  cancelled: { retryable: false },
-  /** It is not known whether the effect happened: its executor was lost in the middle. */
-  unknown: { retryable: false },
-  /** A defect, or a failure nobody foresaw. */
-  internal: { retryable: true },
-  /** Given up on after too many deliveries. */
-  'delivery-limit': { retryable: false },
-  /** Older than the age at which a message may still be acted on. */
-  expired: { retryable: false },
-
-  'repository-not-found': { retryable: false },
-  'branch-not-found': { retryable: false },
-  /** Git failed in a way that has no code of its own. */
-  'git-failed': { retryable: true },
-  /** Lost a race for a lock or a ref too often. */
-  'git-contention': { retryable: true },
-  /** The working tree holds something that may not be imported; the message names the path and why. */
-  'import-refused': { retryable: false },
-  /** The target can't be written by this stack (a rejected push, a missing right). */
-  'landing-refused': { retryable: false },
-
-  'image-not-found': { retryable: false },
-  /** No sandbox engine works here, or the working one doesn't enforce what the task requires. */
-  'engine-unavailable': { retryable: false },
-  'sandbox-not-found': { retryable: false },
-  'sandbox-refused': { retryable: false },
-  'sandbox-failed': { retryable: true },
-
-  'model-not-found': { retryable: false },
-  /** The provider answered with an error; `retryable` is set from the answer. */
-  'provider-failed': { retryable: false },
-  /** The conversation is longer than the model can hold. */
-  'context-exceeded': { retryable: false },
-  /** The provider asks to wait; `details.retryAfterMs` when it says how long. */
-  'provider-limited': { retryable: true },
-} as const satisfies Record<string, { retryable: boolean }>;
+  'invalid-request': {
+    retryable: false,
+    meaning: "the message isn't JSON, or doesn't fit its schema; `details.issues` names each field",
+  },
+  'not-found': { retryable: false, meaning: "what the request names doesn't exist" },
+  conflict: {
+    retryable: false,
+    meaning: "the thing is in a state that doesn't allow this; `details.state` tells which",
+  },
+  'already-exists': { retryable: false, meaning: 'the same identity was used before with other content' },
+  'permission-denied': { retryable: false, meaning: 'the caller may not do this' },
+  'limit-exceeded': { retryable: false, meaning: 'a fixed limit was exceeded; the message names limit and value' },
+  unavailable: { retryable: true, meaning: 'nobody serves this right now' },
+  'deadline-exceeded': { retryable: true, meaning: "the answer didn't come in time; it may still be at work" },
+  cancelled: { retryable: false, meaning: 'the work was cancelled before it ended' },
+  unknown: {
+    retryable: false,
+    meaning: 'it is not known whether the effect happened: its executor was lost in the middle',
+  },
+  internal: { retryable: true, meaning: 'a defect, or a failure that nobody foresaw' },
+  'delivery-limit': { retryable: false, meaning: 'given up on after too many deliveries' },
+  expired: { retryable: false, meaning: 'older than the age at which a message may still be acted on' },
+  'repository-not-found': { retryable: false, meaning: 'there is no git repository that can be read' },
+  'branch-not-found': { retryable: false, meaning: 'the repository has no such branch; the message offers a near one' },
+  'git-failed': { retryable: true, meaning: 'git failed in a way that has no code of its own' },
+  'git-contention': { retryable: true, meaning: 'lost a race for a lock or a ref too often' },
+  'import-refused': {
+    retryable: false,
+    meaning: 'the working tree holds something that may not be imported; the message names the path and why',
+  },
+  'landing-refused': {
+    retryable: false,
+    meaning: "the target can't be written by this stack (a rejected push, a missing right)",
+  },
+  'image-not-found': { retryable: false, meaning: 'there is no such image, and it could not be fetched' },
+  'engine-unavailable': {
+    retryable: false,
+    meaning: "no sandbox engine works here, or the one that works doesn't enforce what the task requires",
+  },
+  'sandbox-not-found': { retryable: false, meaning: 'the sandbox is gone' },
+  'sandbox-refused': { retryable: false, meaning: 'the sandbox would not be as safe as it has to be' },
+  'sandbox-failed': { retryable: true, meaning: 'the sandbox engine failed' },
+  'model-not-found': { retryable: false, meaning: 'no provider has this model' },
+  'provider-failed': {
+    retryable: false,
+    meaning: 'the provider answered with an error; `retryable` is set from its answer',
+  },
+  'context-exceeded': { retryable: false, meaning: 'the conversation is longer than the model can hold' },
+  'provider-limited': {
+    retryable: true,
+    meaning: 'the provider asks to wait; `details.retryAfterMs` where it says how long',
+  },
+} as const satisfies Record<string, { retryable: boolean; meaning: string }>;
 
 export type ErrorCode = keyof typeof errorCodes;
 
@@ -65,11 +65,17 @@ const codes = Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]];
 
 /** An error as it goes over the wire. An unknown code (a newer sender) reads as `internal`, its text kept. */
 export const wireErrorSchema = z.object({
-  code: z.enum(codes).catch('internal'),
-  /** One sentence for a person, without a full stop at its end being required. */
-  message: z.string(),
-  retryable: z.boolean(),
-  details: z.record(z.string(), z.unknown()).optional(),
+  code: z
+    .union([z.enum(codes), z.string().transform((): ErrorCode => 'internal')])
+    .describe("A code of the list; later versions add some. Read one that you don't know as `internal`."),
+  message: z.string().describe('One sentence for a person.'),
+  retryable: z.boolean().describe('The same request, sent again later, may succeed.'),
+  details: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe(
+      '`issues` names each wrong field: `field`, what was `expected` there, what was `received`. `state` and others by code.',
+    ),
 });
 export type WireError = z.infer<typeof wireErrorSchema>;
 

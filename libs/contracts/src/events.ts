@@ -6,20 +6,19 @@ import { runStateSchema, taskStateSchema, taskViewSchema, usageSchema } from './
  * Events are CloudEvents 1.0 in the NATS binding's structured form. `sequence` counts an actor's own events from 1, so that a reader
  * notices a gap; `id` is the same on every repeat.
  */
-const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, data: Data) =>
-  z.object({
-    specversion: z.literal('1.0'),
-    id: z.string(),
-    /** `/coppice/<actor kind>/<actor id>`. */
-    source: z.string(),
-    type: z.literal(`coppice.${type}` as const),
-    /** RFC 3339. */
-    time: z.string(),
-    datacontenttype: z.literal('application/json'),
-    /** CloudEvents' extension: an integer as text. */
-    sequence: z.string(),
-    data,
-  });
+const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, description: string, data: Data) =>
+  z
+    .object({
+      specversion: z.literal('1.0'),
+      id: z.string().describe('The same on every repeat of an event, and unique: dedupe by it.'),
+      source: z.string().describe('The actor that tells: `/coppice/<actor kind>/<actor id>`.'),
+      type: z.literal(`coppice.${type}` as const),
+      time: z.string().describe('When it happened, RFC 3339.'),
+      datacontenttype: z.literal('application/json'),
+      sequence: z.string().describe('Counts the events of one source from 1, without a gap: an integer as text.'),
+      data,
+    })
+    .describe(description);
 
 const runSubmittedData = z.object({
   runId: z.string(),
@@ -48,15 +47,13 @@ const taskTurnData = z.object({
   runId: z.string(),
   taskId: z.string(),
   name: z.string(),
-  /** From 1. */
-  turn: z.int(),
+  turn: z.int().describe('From 1.'),
   turnId: z.string(),
-  /** What the model says beside its calls. */
-  text: z.string(),
-  /** In order; `about` is the command, path or pattern that the call names. */
-  calls: z.array(z.object({ name: z.string(), about: z.string() })),
-  /** Of the whole task so far. */
-  usage: usageSchema,
+  text: z.string().describe('What the model says beside its calls.'),
+  calls: z
+    .array(z.object({ name: z.string(), about: z.string() }))
+    .describe('In order; `about` is the command, path or pattern that the call names.'),
+  usage: usageSchema.describe('Of the whole task so far.'),
 });
 const taskEndedData = taskViewSchema.pick({
   runId: true,
@@ -76,12 +73,28 @@ const taskEndedData = taskViewSchema.pick({
 
 /** Every event type: the last token of its subject, with the schema of the whole CloudEvent. */
 export const events = {
-  'run-submitted': cloudEvent('run-submitted', runSubmittedData),
-  'run-refused': cloudEvent('run-refused', runRefusedData),
-  'run-ended': cloudEvent('run-ended', runEndedData),
-  'task-state': cloudEvent('task-state', taskStateData),
-  'task-turn': cloudEvent('task-turn', taskTurnData),
-  'task-ended': cloudEvent('task-ended', taskEndedData),
+  'run-submitted': cloudEvent('run-submitted', 'a run was accepted', runSubmittedData),
+  'run-refused': cloudEvent(
+    'run-refused',
+    'a request in the intake was refused; `failure` is the error',
+    runRefusedData,
+  ),
+  'run-ended': cloudEvent('run-ended', 'every task of the run has ended', runEndedData),
+  'task-state': cloudEvent(
+    'task-state',
+    'a task went from one state to another; `from` is null at first; `reason` where there is one',
+    taskStateData,
+  ),
+  'task-turn': cloudEvent(
+    'task-turn',
+    'a `loop` agent took a turn: what the model said and which tools it calls, shortened',
+    taskTurnData,
+  ),
+  'task-ended': cloudEvent(
+    'task-ended',
+    'a task has ended: its state, commit, the commit that landed, where work is kept that did not land, usage',
+    taskEndedData,
+  ),
 } as const;
 export type EventType = keyof typeof events;
 

@@ -11,6 +11,11 @@ export {
   tenantSchema,
   tokenSchema,
 } from './identifiers.ts';
+export { deadLetterSchema } from './dead-letter.ts';
+export type { DeadLetter } from './dead-letter.ts';
+export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';
+export type { JsonSchema } from './json-schema.ts';
+export { messageHeaders } from './message-headers.ts';
 export { actorOf, anyPool, buckets, runItself, streams, subjects, tenantOf } from './subjects.ts';
 export { durationMs, durationSchema } from './duration.ts';
 export {

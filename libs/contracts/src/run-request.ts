@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { durationMs, durationSchema } from './duration.ts';
 import { tokenSchema } from './identifiers.ts';
+import { characters, line, text } from './text.ts';
 
 /** The largest run. What exceeds it is refused at submit, naming the limit. */
 export const runLimits = {
@@ -23,38 +24,17 @@ const limitTime = durationSchema.refine(
   { message: 'a duration between 1s and 24h' },
 );
 
-const text = (bytesMax: number) =>
-  z
-    .string()
-    .min(1)
-    .refine((value) => Buffer.byteLength(value) <= bytesMax, { message: `at most ${bytesMax} bytes` })
-    .refine((value) => !value.includes('\0'), { message: 'no NUL characters' });
-
-const line = (charactersMax: number) =>
-  z
-    .string()
-    .min(1)
-    .max(charactersMax)
-    // A line break here would let a description forge commit trailers.
-    .regex(/^[^\p{Cc}\u2028\u2029]*$/u, 'one line without control characters')
-    .refine((value) => value.trim() !== '', { message: 'not only spaces' });
-
 /** A path inside the repository: relative, forward slashes, no `.`/`..`/`.git` parts. */
 export const repositoryPathSchema = line(512)
   .regex(/^(?!\/)[^\\]*[^/\\]$/, 'a relative path with forward slashes')
-  .refine((value) => value.split('/').every((part) => part !== '' && part !== '.' && part !== '..'), {
-    message: 'a path inside the repository, without . or .. parts',
-  })
-  .refine((value) => !value.split('/').some((part) => part.toLowerCase().startsWith('.git') && part.length === 4), {
-    message: 'a path outside .git',
-  });
+  .regex(/^(?!(?:.*\/)?\.{0,2}(?:\/|$))/, 'a path inside the repository, without . or .. parts')
+  .regex(/^(?!(?:.*\/)?\.[gG][iI][tT](?:\/|$))/, 'a path outside .git');
 
 /** A branch's short name; git's own rules (git-check-ref-format) are checked by the worktree service. */
-export const branchSchema = z
-  .string()
-  .min(1)
-  .max(200)
-  .regex(/^(?![-/.])(?!.*(\.\.|@\{|\/\/|\.lock(\/|$)|\/\.))[^\s~^:?*[\\\p{Cc}]+(?<![./])$/u, 'a branch name');
+export const branchSchema = characters(200).regex(
+  /^(?![-/.])(?!.*(\.\.|@\{|\/\/|\.lock(\/|$)|\/\.))[^\s~^:?*\x5b\\\x00-\x1f\x7f-\x9f]+(?<![./])$/,
+  'a branch name',
+);
 
 export const networkSchema = z.enum(['none', 'full']);
 export type Network = z.infer<typeof networkSchema>;
@@ -66,10 +46,13 @@ const loopTurnsDefault = 60;
 const loopAgentSchema = z.strictObject({
   kind: z.literal('loop'),
   turns: z.int().min(1).max(1_000).default(loopTurnsDefault),
-  /** Of input and output together, over all turns. */
-  tokens: z.int().min(1_000).max(1_000_000_000).optional(),
-  /** What the model can hold; near it the conversation is compacted. */
-  contextTokens: z.int().min(2_000).max(10_000_000).default(128_000),
+  tokens: z.int().min(1_000).max(1_000_000_000).optional().describe('Of input and output together, over all turns.'),
+  contextTokens: z
+    .int()
+    .min(2_000)
+    .max(10_000_000)
+    .default(128_000)
+    .describe('What the model can hold; near it the conversation is compacted.'),
 });
 
 /** One completion, its text written to a file. `command` joins this union with an issue of its own. */
@@ -92,8 +75,10 @@ const commonShape = {
     .regex(/^[a-z0-9-]+\/.+$/, 'provider/model')
     .optional(),
   agent: agentSchema.optional(),
-  /** Runs on the base tree before the agent; `inputs` are the files on whose content its result depends. */
-  setup: z.strictObject({ run: command, inputs: z.array(repositoryPathSchema).max(50).default([]) }).optional(),
+  setup: z
+    .strictObject({ run: command, inputs: z.array(repositoryPathSchema).max(50).default([]) })
+    .optional()
+    .describe('Runs on the base tree before the agent; `inputs` are the files on whose content its result depends.'),
   network: z
     .strictObject({
       setup: networkSchema.optional(),
@@ -111,13 +96,21 @@ const commonShape = {
         .optional(),
     })
     .optional(),
-  /** Globs; a change to what they match waits for a person's approval. */
-  protect: z.array(line(255)).max(100).optional(),
+  protect: z
+    .array(line(255))
+    .max(100)
+    .optional()
+    .describe("Globs; a change to what they match waits for a person's approval."),
   limits: z.strictObject({ time: limitTime.optional() }).optional(),
-  /** A shell command whose exit code 0 proves the task. `false`: nothing is proven, said on purpose. */
-  verify: z.union([command, z.literal(false)], { error: 'a shell command, or false' }).optional(),
-  /** `auto`: lands when verified. `manual`: waits for task.merge. `branch`: the task's branch is pushed, for a pull request. */
-  merge: mergeModeSchema.optional(),
+  verify: z
+    .union([command, z.literal(false)], { error: 'a shell command, or false' })
+    .optional()
+    .describe('A shell command whose exit code 0 proves the task. `false`: nothing is proven, said on purpose.'),
+  merge: mergeModeSchema
+    .optional()
+    .describe(
+      "`auto`: lands when verified. `manual`: waits for task.merge. `branch`: the task's branch is pushed, for a pull request.",
+    ),
   method: mergeMethodSchema.optional(),
 };
 
@@ -125,13 +118,15 @@ export const taskDefaultsSchema = z.strictObject(commonShape);
 export type TaskDefaults = z.infer<typeof taskDefaultsSchema>;
 
 export const taskRequestSchema = z.strictObject({
-  /** Unique in the run; `run/name` names the task on the command line. */
-  name: tokenSchema,
+  name: tokenSchema.describe('Unique in the run; `run/name` names the task on the command line.'),
   /** One line; it becomes the commit's subject. */
   description: line(200),
   prompt: text(runLimits.promptBytesMax),
-  /** Names of tasks of this run that must have landed first. */
-  dependsOn: z.array(tokenSchema).max(runLimits.dependenciesMax).default([]),
+  dependsOn: z
+    .array(tokenSchema)
+    .max(runLimits.dependenciesMax)
+    .default([])
+    .describe('Names of tasks of this run that must have landed first.'),
   ...commonShape,
 });
 export type TaskRequest = z.infer<typeof taskRequestSchema>;
@@ -140,8 +135,7 @@ const runShape = {
   /** A path or a URL. In a message a path is absolute, on the machine of the worktree service; a run file's is relative to the file. */
   repository: line(2_000),
   baseBranch: branchSchema,
-  /** Tasks at work at once. */
-  concurrency: z.int().min(1).max(runLimits.concurrencyMax).default(4),
+  concurrency: z.int().min(1).max(runLimits.concurrencyMax).default(4).describe('Tasks at work at once.'),
   defaults: taskDefaultsSchema.default({}),
   tasks: z.array(taskRequestSchema).min(1).max(runLimits.tasksMax),
 };

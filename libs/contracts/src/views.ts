@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
-import { agentSchema } from './run-request.ts';
 
 /** The life of a task, in order; the last eight are ends. */
 export const taskStates = [
@@ -43,11 +42,9 @@ export const runStateSchema = z.enum(['running', 'succeeded', 'failed', 'cancell
 export type RunState = z.infer<typeof runStateSchema>;
 
 export const usageSchema = z.object({
-  /** Cached ones included. */
-  inputTokens: z.int().nonnegative(),
+  inputTokens: z.int().nonnegative().describe('Cached ones included.'),
   outputTokens: z.int().nonnegative(),
-  /** US dollars; null where the price isn't known. */
-  costUsd: z.number().nonnegative().nullable(),
+  costUsd: z.number().nonnegative().nullable().describe("US dollars; null where the price isn't known."),
 });
 export type Usage = z.infer<typeof usageSchema>;
 
@@ -58,35 +55,37 @@ export const taskViewSchema = z.object({
   name: z.string(),
   description: z.string(),
   state: taskStateSchema,
-  /** Why it is in this state, in one sentence: always there for an end that isn't a success, and where a person is waited for. */
-  reason: z.string().nullable(),
-  /** Not `error`: at the top of an answer that name marks a refusal. */
-  failure: wireErrorSchema.nullable(),
+  reason: z
+    .string()
+    .nullable()
+    .describe(
+      "Why it is in this state, in one sentence: always there for an end that isn't a success, and where a person is waited for.",
+    ),
+  failure: wireErrorSchema.nullable().describe('Not `error`: at the top of an answer that name marks a refusal.'),
   branch: z.string().nullable(),
-  /** The task's own commit. */
-  commit: z.string().nullable(),
-  /** The commit that landed. */
-  landedCommit: z.string().nullable(),
-  /** What to type where a person has to finish the landing. */
-  finishCommand: z.string().nullable(),
-  /** The ref (or folder) under which work that did not land is kept; null where nothing would have been lost. */
-  rescue: z.string().nullable(),
+  commit: z.string().nullable().describe("The task's own commit."),
+  landedCommit: z.string().nullable().describe('The commit that landed.'),
+  finishCommand: z.string().nullable().describe('What to type where a person has to finish the landing.'),
+  rescue: z
+    .string()
+    .nullable()
+    .describe(
+      'The ref (or folder) under which work that did not land is kept; null where nothing would have been lost.',
+    ),
   filesChanged: z.int().nonnegative().nullable(),
-  agent: agentSchema.optional(),
-  /** What the agent says it did. */
-  summary: z.string().nullable().optional(),
-  /** Changed paths that need approval. */
-  protectedPaths: z.array(z.string()),
+  // Open, so that a reader of today stands a kind of tomorrow.
+  agent: z.looseObject({ kind: z.string() }).optional().describe('The agent of the request, defaults filled in.'),
+  summary: z.string().nullable().optional().describe('What the agent says it did.'),
+  protectedPaths: z.array(z.string()).describe('Changed paths that need approval.'),
   usage: usageSchema,
   modelTurns: z.int().nonnegative(),
-  /** Model turns whose executor was lost: asked again, perhaps paid twice. */
-  modelTurnsUnknown: z.int().nonnegative(),
-  /** The last lines of what the failed command printed. */
-  logTail: z.string().nullable(),
-  /** Name in the object store of the full log. */
-  logArtifact: z.string().nullable(),
-  /** RFC 3339. */
-  createdAt: z.string(),
+  modelTurnsUnknown: z
+    .int()
+    .nonnegative()
+    .describe('Model turns whose executor was lost: asked again, perhaps paid twice.'),
+  logTail: z.string().nullable().describe('The last lines of what the failed command printed.'),
+  logArtifact: z.string().nullable().describe('Name in the object store of the full log.'),
+  createdAt: z.string().describe('RFC 3339.'),
   updatedAt: z.string(),
   endedAt: z.string().nullable(),
 });

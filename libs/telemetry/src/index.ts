@@ -21,6 +21,7 @@ export {
   withSpan,
 } from './trace.ts';
 export type { SpanSettings } from './trace.ts';
+export { traceParentHeader, traceStateHeader } from './trace-parent.ts';
 export { createLogger, logLevels } from './logger.ts';
 export type { LogDestination, Logger, LogLevel } from './logger.ts';
 export { redact } from './redaction.ts';

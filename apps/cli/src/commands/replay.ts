@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { api } from '@coppice/contracts';
+import { agentSchema, api } from '@coppice/contracts';
 import type { Difference, RecordedTurn, Replay } from '@coppice/orchestrator';
 import type { ApiClient } from '../api-client.ts';
 import { CliError } from '../errors.ts';
@@ -19,13 +19,14 @@ export function replayCommand(session: Session, id: string, options: { json: boo
   return withClient(session, async (client) => {
     const { taskId } = await resolveTask(client, id);
     const { agent, state, name } = await client.bus.call(api.taskGet, client, { taskId });
-    if (agent?.kind !== 'loop')
+    const known = agentSchema.safeParse(agent);
+    if (known.data?.kind !== 'loop')
       throw new CliError(exitCodes.badInput, `${name} has no loop agent: there are no decisions to run again`);
     const recorded = await recordOf(client, taskId);
     if (recorded.length === 0) throw new CliError(exitCodes.badInput, `${name}: no turn of its agent is recorded`);
     if (!isEnd(state)) terminal.err(`${name} is still at work: replaying the ${recorded.length} turns so far`);
     const { replay } = await import('@coppice/orchestrator');
-    const result = replay(agent, recorded);
+    const result = replay(known.data, recorded);
     if (options.json) terminal.out(jsonLine(result));
     else for (const line of replayLines(result)) terminal.out(line);
     return result.difference === null ? exitCodes.done : exitCodes.taskFailed;

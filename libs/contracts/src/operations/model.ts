@@ -23,8 +23,7 @@ export const contentPartSchema = z.discriminatedUnion('type', [
 export type ContentPart = z.infer<typeof contentPartSchema>;
 
 export const modelMessageSchema = z.object({
-  /** Tool results are messages of the role `tool`. */
-  role: z.enum(['system', 'user', 'assistant', 'tool']),
+  role: z.enum(['system', 'user', 'assistant', 'tool']).describe('Tool results are messages of the role `tool`.'),
   content: z.array(contentPartSchema),
 });
 export type ModelMessage = z.infer<typeof modelMessageSchema>;
@@ -41,8 +40,7 @@ export const finishReasonSchema = z.enum(['stop', 'length', 'tool-calls', 'refus
 
 export const turnInputSchema = z.object({
   owner: ownerSchema,
-  /** `provider/model`. */
-  model: z.string(),
+  model: z.string().describe('`provider/model`.'),
   /**
    * The turn of this task's transcript that this one continues: the gateway puts what was said up to then, and its answer, before `messages`, so that
    * a conversation isn't carried in every command. Null: `messages` are all.
@@ -53,15 +51,12 @@ export const turnInputSchema = z.object({
   timeLimitMs: z.int().positive(),
 });
 export const turnOutputSchema = z.object({
-  /** Names this turn for `continues`: the id of its effect. */
-  turnId: z.string(),
+  turnId: z.string().describe('Names this turn for `continues`: the id of its effect.'),
   text: textReferenceSchema,
-  /** In the order in which the model made them. */
-  toolCalls: z.array(toolCallSchema).default([]),
+  toolCalls: z.array(toolCallSchema).default([]).describe('In the order in which the model made them.'),
   finishReason: finishReasonSchema,
   usage: usageSchema,
-  /** As the provider names it. */
-  responseModel: z.string(),
+  responseModel: z.string().describe('As the provider names it.'),
   latencyMs: z.int().nonnegative(),
 });
 export type TurnOutput = z.infer<typeof turnOutputSchema>;
@@ -84,10 +79,8 @@ export const transcriptEntrySchema = z.object({
   owner: ownerSchema,
   model: z.string(),
   continues: z.string().nullable().default(null),
-  /** This turn's own messages, as JSON; by reference where they are large. */
-  request: textReferenceSchema,
+  request: textReferenceSchema.describe("This turn's own messages, as JSON; by reference where they are large."),
   output: turnOutputSchema,
-  /** RFC 3339. */
-  time: z.string(),
+  time: z.string().describe('RFC 3339.'),
 });
 export type TranscriptEntry = z.infer<typeof transcriptEntrySchema>;

@@ -1,0 +1,199 @@
+/**
+ * What of a contract would break those who keep to an earlier one. Both are AsyncAPI documents as document.ts makes them.
+ *
+ * What Coppice receives must still be taken, what it sends must still be read: whether one schema takes all that another took is jsoncompat's to say.
+ * Here is only which schemas to compare, in which direction, and where in them the difference lies.
+ */
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { check_compat, initSync } from 'jsoncompat';
+
+type Schema = Record<string, unknown>;
+type Reference = { $ref: string };
+type Operation = {
+  action: 'receive' | 'send';
+  channel: Reference;
+  messages: Reference[];
+  reply?: { messages: Reference[] };
+};
+type Channel = { address: string | null };
+export type Contract = {
+  info: { version: string };
+  operations: Record<string, Operation>;
+  'x-error-codes': Record<string, unknown>;
+};
+
+/** Who reads a message: Coppice, which must take what it took, or the publisher, who must not be sent what wasn't sent before. */
+type Reader = 'coppice' | 'publisher';
+
+/** @returns one sentence per change that breaks; none where `current` serves everybody whom `released` served */
+export function breakingChanges(released: Contract, current: Contract): string[] {
+  const changes = Object.entries(released.operations).flatMap(([name, before]) => {
+    const after = current.operations[name];
+    return after === undefined ? [`${name} is gone`] : ofOperation(name, before, after, released, current);
+  });
+  const codes = Object.keys(released['x-error-codes']).filter((code) => !(code in current['x-error-codes']));
+  return [...changes, ...codes.map((code) => `the error code ${code} is gone`)];
+}
+
+const did = { send: 'sent this, and now receives it', receive: 'received this, and now sends it' } as const;
+
+function ofOperation(
+  name: string,
+  before: Operation,
+  after: Operation,
+  released: Contract,
+  current: Contract,
+): string[] {
+  if (before.action !== after.action) return [`${name}: Coppice ${did[before.action]}`];
+  const [address, now] = [channelOf(released, before).address, channelOf(current, after).address];
+  const moved = address === now ? [] : [`${name}: the subject ${address} became ${now}`];
+  const payloadReader = before.action === 'receive' ? 'coppice' : 'publisher';
+  return [
+    ...moved,
+    ...ofMessages(name, payloadReader, [before.messages, after.messages], released, current),
+    ...ofMessages(name, 'publisher', [before.reply?.messages ?? [], after.reply?.messages ?? []], released, current),
+  ];
+}
+
+const channelOf = (contract: Contract, operation: Operation) => follow(contract, operation.channel) as Channel;
+
+function ofMessages(
+  operation: string,
+  reader: Reader,
+  [before, after]: readonly [Reference[], Reference[]],
+  released: Contract,
+  current: Contract,
+): string[] {
+  const [old, now] = [messagesOf(released, before), messagesOf(current, after)];
+  return [...old].flatMap(([name, schemas]) => {
+    const changed = now.get(name);
+    if (changed === undefined) return [`${operation}: the message ${name} is gone`];
+    return [
+      ...differences(schemas.payload, changed.payload, reader, name),
+      ...differences(schemas.headers, changed.headers, reader, `${name}, headers`),
+    ];
+  });
+}
+
+/** Payload and headers of messages by name, with nothing left to look up. */
+function messagesOf(
+  contract: Contract,
+  references: readonly Reference[],
+): Map<string, { payload: Schema; headers: Schema }> {
+  const whole = references.map(
+    (reference) => resolve(contract, reference) as { name: string; payload: Schema; traits?: { headers?: Schema }[] },
+  );
+  return new Map(whole.map(({ name, payload, traits }) => [name, { payload, headers: traits?.[0]?.headers ?? {} }]));
+}
+
+function follow(contract: Contract, { $ref }: Reference): unknown {
+  return $ref
+    .slice(2)
+    .split('/')
+    .reduce((node: unknown, key) => (node as Schema)[key], contract);
+}
+
+function resolve(contract: Contract, node: unknown): unknown {
+  if (Array.isArray(node)) return node.map((item) => resolve(contract, item));
+  if (typeof node !== 'object' || node === null) return node;
+  if (typeof (node as Reference).$ref === 'string') return resolve(contract, follow(contract, node as Reference));
+  // Descriptions bind nobody. A field may have that name, too: then it is a schema.
+  const binding = Object.entries(node).filter(([key, value]) => key !== 'description' || typeof value !== 'string');
+  return Object.fromEntries(binding.map(([key, value]) => [key, resolve(contract, value)]));
+}
+
+/** Where the two differ in a way that breaks the reader: the innermost places. */
+function differences(before: Schema, after: Schema, reader: Reader, path: string): string[] {
+  if (isCompatible(before, after, reader)) return [];
+  const inner: string[] = [];
+  let rest = after;
+  for (const { place, path: inside, schema } of partsOf(before)) {
+    const changed = inside.reduce((node: unknown, key) => (node as Schema | undefined)?.[key], after);
+    if (changed === undefined) continue;
+    const found = differences(schema, changed as Schema, reader, `${path}${place}`);
+    inner.push(...found);
+    // Put back, so that what else is wrong out here shows.
+    if (found.length > 0) rest = replaced(rest, inside, schema);
+  }
+  return inner.length > 0 && isCompatible(before, rest, reader)
+    ? inner
+    : [...inner, `${path}: ${describe(before, rest)}`];
+}
+
+type Part = { place: string; path: string[]; schema: Schema };
+
+function partsOf(schema: Schema): Part[] {
+  const fields = Object.entries((schema['properties'] ?? {}) as Record<string, Schema>);
+  const unions = ['oneOf', 'anyOf', 'allOf'].flatMap((keyword) =>
+    ((schema[keyword] ?? []) as Schema[]).map((option, index) => ({
+      place: '',
+      path: [keyword, String(index)],
+      schema: option,
+    })),
+  );
+  const values = (['items', 'additionalProperties'] as const).flatMap((keyword) => {
+    const inner = schema[keyword];
+    return typeof inner === 'object' && inner !== null
+      ? [{ place: '[]', path: [keyword], schema: inner as Schema }]
+      : [];
+  });
+  return [
+    ...fields.map(([name, inner]) => ({ place: `.${name}`, path: ['properties', name], schema: inner })),
+    ...values,
+    ...unions,
+  ];
+}
+
+function replaced(node: Schema, [key = '', ...more]: readonly string[], value: Schema): Schema {
+  const copy = (Array.isArray(node) ? [...(node as unknown[])] : { ...node }) as Schema;
+  copy[key] = more.length === 0 ? value : replaced(node[key] as Schema, more, value);
+  return copy;
+}
+
+/** Keywords that differ: of lists and fields what is gone and what is new, of others what they were and are. */
+function describe(before: Schema, after: Schema): string {
+  const keywords = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
+    (keyword) => !isDeepStrictEqual(before[keyword], after[keyword]),
+  );
+  return keywords.map((keyword) => `${keyword} ${change(before[keyword], after[keyword])}`).join(', ');
+}
+
+function change(before: unknown, after: unknown): string {
+  const [old, now] = [membersOf(before), membersOf(after)];
+  if (old === null || now === null)
+    return `${JSON.stringify(before) ?? 'nothing'} became ${JSON.stringify(after) ?? 'nothing'}`;
+  const gone = old.filter((member) => !now.includes(member)).map((member) => `without ${member}`);
+  const come = now.filter((member) => !old.includes(member)).map((member) => `with ${member}`);
+  return [...gone, ...come].join(' ') || 'differ';
+}
+
+/** Names of fields, or the items of a list. */
+function membersOf(value: unknown): string[] | null {
+  if (value === undefined) return [];
+  if (Array.isArray(value)) return value.map((item) => JSON.stringify(item));
+  return typeof value === 'object' && value !== null ? Object.keys(value) : null;
+}
+
+let isReady = false;
+/** Messages share schemas, and a comparison of large ones takes a second. */
+const compared = new Map<string, boolean>();
+
+function isCompatible(before: Schema, after: Schema, reader: Reader): boolean {
+  if (isDeepStrictEqual(before, after)) return true;
+  const question = [JSON.stringify(before), JSON.stringify(after), reader].join('\n');
+  const answer = compared.get(question) ?? ask(JSON.stringify(before), JSON.stringify(after), reader);
+  compared.set(question, answer);
+  return answer;
+}
+
+function ask(before: string, after: string, reader: Reader): boolean {
+  if (!isReady) initSync({ module: readFileSync(new URL(import.meta.resolve('jsoncompat/jsoncompat_wasm_bg.wasm'))) });
+  isReady = true;
+  try {
+    return check_compat(before, after, reader === 'coppice' ? 'deserializer' : 'serializer');
+  } catch (cause) {
+    // Where it can't tell, nobody is told that all is well.
+    throw new Error(`schemas that can't be compared: ${String(cause)}`, { cause });
+  }
+}

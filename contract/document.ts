@@ -1,0 +1,211 @@
+/** The contract as an AsyncAPI 3 document, made from libs/contracts: what Coppice receives and sends, seen from Coppice. */
+import {
+  agentSchema,
+  errorCodes,
+  events,
+  jsonSchemaOf,
+  jsonSchemasOf,
+  messageHeaders,
+  runSummarySchema,
+  runViewSchema,
+  streams,
+  subjects,
+  taskDefaultsSchema,
+  taskRequestSchema,
+  taskSummarySchema,
+  taskViewSchema,
+  usageSchema,
+  wireErrorSchema,
+} from '@coppice/contracts';
+import type { JsonSchema } from '@coppice/contracts';
+import { traceParentHeader, traceStateHeader } from '@coppice/telemetry';
+import type { z } from 'zod';
+import {
+  eventMessages,
+  intakeRequest,
+  intakeStored,
+  methods,
+  publishedMessages,
+  records,
+  refusal,
+} from './messages.ts';
+import type { PublishedMessage } from './messages.ts';
+
+/** Schemas that several messages hold, by the names that they have in the document. */
+const sharedSchemas = {
+  Agent: agentSchema,
+  Error: wireErrorSchema,
+  RunSummary: runSummarySchema,
+  RunView: runViewSchema,
+  TaskDefaults: taskDefaultsSchema,
+  TaskRequest: taskRequestSchema,
+  TaskSummary: taskSummarySchema,
+  TaskView: taskViewSchema,
+  Usage: usageSchema,
+};
+
+const parameters = {
+  tenant: {
+    description:
+      'Whose run it is: lower-case letters, digits and dashes, at most 63. `default` where nobody configured another.',
+  },
+  runId: { description: 'The id of a run.' },
+  taskId: { description: 'The id of a task; `run` in events of the run itself.' },
+  type: { description: 'The type of the event.', enum: Object.keys(events) },
+  source: { description: 'Whose queue the message was in: `intake`, `actor`, or the name of a service.' },
+};
+
+const text = (description: string): JsonSchema => ({ type: 'string', description });
+
+const messageTraits = {
+  traced: {
+    headers: {
+      type: 'object',
+      properties: {
+        [traceParentHeader]: text('W3C trace context: the run is part of this trace. Lower-case.'),
+        [traceStateHeader]: text('W3C trace context, kept with it.'),
+      },
+    },
+  },
+  refused: {
+    headers: {
+      type: 'object',
+      properties: {
+        [messageHeaders.errorCode]: text('The code of the error.'),
+        [messageHeaders.errorText]: text('Its message, on one line.'),
+      },
+      required: [messageHeaders.errorCode, messageHeaders.errorText],
+    },
+  },
+};
+
+const reference = (...path: string[]) => ({ $ref: `#/${path.join('/')}` });
+const messageReferences = (messages: readonly PublishedMessage[]) =>
+  Object.fromEntries(messages.map(({ name }) => [name, reference('components', 'messages', name)]));
+const inChannel = (key: string, messages: readonly PublishedMessage[]) =>
+  messages.map(({ name }) => reference('channels', key, 'messages', name));
+
+function channel(address: string | null, description: string, messages: readonly PublishedMessage[]) {
+  const names = [...(address ?? '').matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);
+  return {
+    address,
+    description,
+    messages: messageReferences(messages),
+    ...(names.length === 0
+      ? {}
+      : { parameters: Object.fromEntries(names.map((name) => [name, reference('components', 'parameters', name)])) }),
+  };
+}
+
+function channels() {
+  const made: Record<string, ReturnType<typeof channel>> = {};
+  for (const {
+    name,
+    description,
+    messages: [input, output],
+  } of methods) {
+    made[name] = channel(subjects.api('{tenant}', name), description, [input]);
+    made[`${name}.reply`] = channel(null, "The request's reply subject.", [output, refusal]);
+  }
+  made['intake'] = channel(subjects.intake('{tenant}'), `Stream ${streams.intake}, a work queue.`, [intakeRequest]);
+  made['intake.reply'] = channel(null, "The request's reply subject.", [intakeStored]);
+  made['events'] = channel(
+    subjects.event('{tenant}', '{runId}', '{taskId}', '{type}'),
+    `Stream ${streams.events}. CloudEvents 1.0.`,
+    eventMessages,
+  );
+  for (const { stream, address, message } of records)
+    made[message.name] = channel(address, `Stream ${stream}.`, [message]);
+  return made;
+}
+
+function operations() {
+  const received = (
+    name: string,
+    description: string,
+    input: PublishedMessage,
+    replies: PublishedMessage[],
+    more = {},
+  ) => ({
+    action: 'receive',
+    channel: reference('channels', name),
+    summary: description,
+    messages: inChannel(name, [input]),
+    reply: { channel: reference('channels', `${name}.reply`), messages: inChannel(`${name}.reply`, replies) },
+    ...more,
+  });
+  const sent = (name: string, description: string, messages: PublishedMessage[]) => ({
+    action: 'send',
+    channel: reference('channels', name),
+    summary: description,
+    messages: inChannel(name, messages),
+  });
+  return {
+    ...Object.fromEntries(
+      methods.map(({ name, description, deadlineMs, messages: [input, output] }) => [
+        name,
+        received(name, description, input, [output, refusal], { 'x-wait-seconds': deadlineMs / 1_000 }),
+      ]),
+    ),
+    intake: received('intake', intakeRequest.description, intakeRequest, [intakeStored]),
+    events: sent('events', 'What happens to runs and tasks.', eventMessages),
+    ...Object.fromEntries(
+      records.map(({ message }) => [message.name, sent(message.name, message.description, [message])]),
+    ),
+  };
+}
+
+/** @param version of the contract */
+export function asyncApiDocument(version: string): JsonSchema {
+  const schemas = {
+    ...sharedSchemas,
+    ...Object.fromEntries(publishedMessages.map(({ name, schema }) => [name, schema])),
+  };
+  // A schema that two messages share has one place in the document: under its first name.
+  const names = new Map<z.ZodType, string>();
+  for (const [name, schema] of Object.entries(schemas)) if (!names.has(schema)) names.set(schema, name);
+  const messages = publishedMessages.map(({ name, title, description, headers, schema, examples }) => [
+    name,
+    {
+      name,
+      title,
+      summary: description,
+      ...(headers === undefined ? {} : { traits: [reference('components', 'messageTraits', headers)] }),
+      payload: reference('components', 'schemas', names.get(schema) ?? name),
+      examples,
+    },
+  ]);
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      title: 'Coppice',
+      version,
+      description:
+        'Runs coding agents against a git repository and lands what is proven to work. The prose is in docs/protocol.md.',
+      license: { name: 'Apache-2.0' },
+    },
+    defaultContentType: 'application/json',
+    servers: { nats: { host: 'localhost:4222', protocol: 'nats', description: 'NATS 2.12 or newer, with JetStream.' } },
+    channels: channels(),
+    operations: operations(),
+    components: {
+      parameters,
+      messageTraits,
+      messages: Object.fromEntries(messages),
+      schemas: jsonSchemasOf(
+        Object.fromEntries([...names].map(([schema, name]) => [name, schema])),
+        (name) => `#/components/schemas/${name}`,
+      ),
+    },
+    'x-error-codes': errorCodes,
+  };
+}
+
+/** Each message's schema by its name, whole, for a validator that takes one file. */
+export const standaloneSchemas = (): Record<string, JsonSchema> =>
+  Object.fromEntries(
+    publishedMessages.map(({ name, title, description, schema }) => [
+      name,
+      { $schema: 'http://json-schema.org/draft-07/schema#', title, ...jsonSchemaOf(schema), description },
+    ]),
+  );

@@ -1,0 +1,24 @@
+/**
+ * The published contract: made from libs/contracts, and compared with what was released.
+ *   npm run contract              writes asyncapi.yaml and schemas/
+ *   npm run contract -- check     fails where they aren't current, or where a change breaks who keeps to the last release
+ *   npm run contract -- release   keeps asyncapi.yaml under released/, by the version in libs/contracts/package.json
+ */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { check, release, write } from './published.ts';
+
+const manifest = readFileSync(path.join(import.meta.dirname, '../libs/contracts/package.json'), 'utf8');
+const { version } = JSON.parse(manifest) as { version: string };
+
+function run(action: string): string[] {
+  if (action === 'check') return check(import.meta.dirname, version);
+  if (action === 'release') return release(import.meta.dirname, version);
+  if (action !== 'write') return [`expected nothing, check or release, received ${action}`];
+  write(import.meta.dirname, version);
+  return [];
+}
+
+const problems = run(process.argv[2] ?? 'write');
+for (const problem of problems) process.stderr.write(`${problem}\n`);
+if (problems.length > 0) process.exitCode = 1;

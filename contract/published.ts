@@ -1,0 +1,76 @@
+/** The contract as files: what it should be, whether it is, and what was released. A folder holds asyncapi.yaml, schemas/ and released/. */
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parse, stringify } from 'yaml';
+import { breakingChanges } from './breaking.ts';
+import type { Contract } from './breaking.ts';
+import { asyncApiDocument, standaloneSchemas } from './document.ts';
+import { isBreakAllowed, newest } from './versions.ts';
+
+const documentName = 'asyncapi.yaml';
+
+/** Contents by path in the folder. */
+function filesOf(version: string): Record<string, string> {
+  // Descriptions aren't wrapped, and there are no anchors: what is shared has a name.
+  const document = stringify(asyncApiDocument(version), { lineWidth: 0, aliasDuplicateObjects: false });
+  const schemas = Object.entries(standaloneSchemas()).map(([name, schema]) => [
+    `schemas/${name}.json`,
+    `${JSON.stringify(schema, null, 2)}\n`,
+  ]);
+  return { [documentName]: `# Made by \`npm run contract\`.\n${document}`, ...Object.fromEntries(schemas) };
+}
+
+function read(folder: string, name: string): string | null {
+  const file = path.join(folder, name);
+  return existsSync(file) ? readFileSync(file, 'utf8') : null;
+}
+
+const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
+
+/** Writes the document and the schemas. */
+export function write(folder: string, version: string): void {
+  rmSync(path.join(folder, 'schemas'), { recursive: true, force: true });
+  mkdirSync(path.join(folder, 'schemas'), { recursive: true });
+  for (const [name, content] of Object.entries(filesOf(version))) writeFileSync(path.join(folder, name), content);
+}
+
+/** @returns one sentence per file that isn't what libs/contracts says */
+function outdated(folder: string, version: string): string[] {
+  const files = filesOf(version);
+  const present = namesIn(path.join(folder, 'schemas')).map((name) => `schemas/${name}`);
+  const stale = Object.keys(files).filter((name) => read(folder, name) !== files[name]);
+  return [...stale, ...present.filter((name) => !(name in files))].map(
+    (name) => `contract/${name} isn't current: npm run contract`,
+  );
+}
+
+/** @returns one sentence per change that breaks those who keep to the last release, unless the version says that it does */
+function broken(folder: string, version: string): string[] {
+  const released = newest(namesIn(path.join(folder, 'released')));
+  if (released === null) return ['nothing is released: npm run contract -- release'];
+  if (isBreakAllowed(released, version)) return [];
+  const before = parse(read(folder, `released/${released}/${documentName}`) ?? '') as Contract;
+  const after = parse(read(folder, documentName) ?? '') as Contract;
+  return breakingChanges(before, after).map((change) => `breaks who keeps to ${released}: ${change}`);
+}
+
+/** @returns one sentence per fault */
+export function check(folder: string, version: string): string[] {
+  const stale = outdated(folder, version);
+  return stale.length > 0 ? stale : broken(folder, version);
+}
+
+/**
+ * Keeps the document under its version. A released version never changes.
+ * @returns one sentence per reason not to
+ */
+export function release(folder: string, version: string): string[] {
+  const name = `released/${version}/${documentName}`;
+  if (read(folder, name) !== null) return [`${version} is released: raise the version in libs/contracts/package.json`];
+  const isFirst = newest(namesIn(path.join(folder, 'released'))) === null;
+  const problems = isFirst ? outdated(folder, version) : check(folder, version);
+  if (problems.length > 0) return problems;
+  mkdirSync(path.join(folder, path.dirname(name)), { recursive: true });
+  writeFileSync(path.join(folder, name), read(folder, documentName) ?? '');
+  return [];
+}
