@@ -1,6 +1,7 @@
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runIdOf, subjects, taskIdOf } from '@coppice/contracts';
-import { eventually, startTraceCollector, temporaryRepository } from '@coppice/testing';
+import { eventually, startProcess, startTraceCollector, temporaryRepository } from '@coppice/testing';
 import type { CollectedSpan, TemporaryRepository, TraceCollector } from '@coppice/testing';
 import { spanIdPrefix, startTelemetry, withSpan } from '@coppice/telemetry';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -24,16 +25,22 @@ rules:
 default: { turns: [{ text: "good\\n", latencyMs: 200 }] }
 `;
 const publisher = 'publisher';
+/** Who is no service, and may begin a trace: the publisher, and the command line. */
+const outside = [publisher, 'coppice'];
 const foreign = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
 /** Spans are exported every 100 ms here: of one task, that many at most are begun or waiting to be sent. */
 const lostSpansMax = 40;
 const runMsMax = 120_000;
+const jaegerUrl = 'http://jaeger.invalid:16686';
 
 type Run = { runId: string; traceId: string; spans: CollectedSpan[] };
 let first: Run;
 let second: Run;
 let broken: Run;
 let all: readonly CollectedSpan[];
+/** What `coppice trace` says of `first`: the text, and the JSON. */
+let told: string[];
+let toldJson: unknown;
 const killed: { name: ServiceName; instance: string }[] = [];
 
 beforeAll(async () => {
@@ -84,6 +91,8 @@ async function submitAll(stack: Stack, repository: TemporaryRepository): Promise
   ]);
   second = { runId: runIdOf('default', 'second'), traceId: foreign.traceId, spans: [] };
   await succeeded(stack, first.runId);
+  told = await traceCommand(stack, first.runId);
+  toldJson = JSON.parse((await traceCommand(stack, first.runId, '--json')).join(''));
   await eventually(async () => stack.run(second.runId));
   await succeeded(stack, second.runId);
 
@@ -96,6 +105,19 @@ async function submitAll(stack: Stack, repository: TemporaryRepository): Promise
   await stack.reached(broken.runId, taskId, 'verifying');
   await killAndRestart(stack, 'orchestrator');
   await succeeded(stack, broken.runId);
+}
+
+async function traceCommand(stack: Stack, ...commandArguments: string[]): Promise<string[]> {
+  const main = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
+  await using command = startProcess(main, ['trace', ...commandArguments], {
+    ...stack.nats.environment,
+    COPPICE_JAEGER_URL: jaegerUrl,
+    NO_COLOR: '1',
+  });
+  const { code } = await command.exited;
+  const lines = command.lines.map(({ text }) => text);
+  if (code !== 0) throw new Error(lines.join('\n'));
+  return lines;
 }
 
 async function succeeded(stack: Stack, runId: string): Promise<void> {
@@ -186,7 +208,7 @@ test('what a span says of its run is what its trace is of', () => {
 });
 
 test('no service begins a trace: whatever it does, somebody asked for', () => {
-  const roots = all.filter((span) => span.parentSpanId === undefined && span.service !== publisher);
+  const roots = all.filter((span) => span.parentSpanId === undefined && !outside.includes(span.service));
   expect(roots.map(({ service, name }) => `${service}: ${name}`)).toEqual([]);
 });
 
@@ -240,4 +262,41 @@ test('what was done again is a child of whoever ordered it, and says that it rep
   const ordered = byId(all).get(again?.parentSpanId ?? '');
   expect(ordered).toMatchObject({ service: 'orchestrator', traceId: broken.traceId });
   expect(again?.links).toEqual([{ traceId: broken.traceId, spanId: ordered?.spanId }]);
+});
+
+test('spans of worktrees and sandboxes are told in the words of the conventions for version control and containers', () => {
+  const attributesOf = (operation: string) =>
+    first.spans.find((span) => span.name === `process coppice.cmd.${operation}`)?.attributes;
+  expect(attributesOf('worktree-service.*.land')).toMatchObject({
+    'vcs.ref.base.name': 'main',
+    'vcs.ref.base.revision': expect.stringMatching(/^[0-9a-f]{40}$/) as string,
+    'vcs.ref.head.revision': expect.stringMatching(/^[0-9a-f]{40}$/) as string,
+    'coppice.run.id': first.runId,
+  });
+  expect(attributesOf('container-service.*.run')).toMatchObject({
+    'container.runtime.name': expect.stringMatching(/^(bubblewrap|none)$/) as string,
+    'container.image.name': 'coppice/agent-runtime',
+    'process.exit.code': 0,
+  });
+});
+
+test('coppice trace tells the same run from its stored events, and where Jaeger has it', () => {
+  expect(toldJson).toMatchObject({
+    kind: 'run',
+    name: first.runId,
+    outcome: 'succeeded',
+    traceId: first.traceId,
+    link: `${jaegerUrl}/trace/${first.traceId}`,
+    children: [{ kind: 'task', name: 'first', outcome: 'merged' }],
+  });
+  const [task] = (toldJson as { children: { children: { name: string; children: object[] }[] }[] }).children;
+  const states = task?.children ?? [];
+  for (const name of ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing', 'cleaning'])
+    expect(states.map((state) => state.name)).toContain(name);
+  expect(states.find(({ name }) => name === 'working')?.children).toMatchObject([
+    { kind: 'turn', model: 'scripted/plan.yaml', attempts: 1, queuedMs: expect.any(Number) as number },
+  ]);
+  expect(told[0]).toMatch(new RegExp(`^${first.runId} .* succeeded`));
+  expect(told.find((line) => line.includes('turn 1'))).toMatch(/^ +│ {2}└─ turn 1 .* queued \d+ ms, \d+ tokens in/);
+  expect(told.at(-1)).toBe(`${jaegerUrl}/trace/${first.traceId}`);
 });

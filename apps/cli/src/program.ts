@@ -11,6 +11,7 @@ import { runCommand } from './commands/run.ts';
 import type { RunSource } from './commands/run.ts';
 import type { Session } from './commands/session.ts';
 import { downCommand, upCommand } from './commands/stack.ts';
+import { traceCommand } from './commands/trace.ts';
 import { watchCommand } from './commands/watch.ts';
 import { CliError, describeFailure } from './errors.ts';
 import { exitCodes, exitCodesHelp } from './exit-codes.ts';
@@ -26,6 +27,7 @@ const examples = `Examples:
   coppice watch r5xk                   watch it again; "r5xk" is a unique beginning of its id
   coppice show r5xk/changelog          a task of it: state, reason, commits, end of its log
   coppice logs r5xk/changelog -f       what its agent says and does
+  coppice trace r5xk                   where its time went, step by step
   coppice diff r5xk/changelog          what the task changed
   coppice pull r5xk/changelog          its commit as a branch of your repository
   coppice approve r5xk/changelog       let a change land that waits for approval
@@ -40,6 +42,7 @@ const environmentHelp = `Environment:
   OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
   COPPICE_OPENAI_PROVIDERS             more of them: ollama=http://127.0.0.1:11434/v1,…
                                        (their keys: COPPICE_OPENAI_KEY_<NAME>)
+  COPPICE_JAEGER_URL                   where coppice trace links to, such as http://127.0.0.1:16686
   NO_COLOR                             no colours`;
 
 const idHelp = 'ID is the id of a run (r…) or task (t…), a unique beginning of it, or run/name.';
@@ -199,6 +202,7 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
   for (const [name, description, command] of [
     ['show', 'a run with its tasks, or a task with everything that is known of it', showCommand],
     ['diff', "a task's change as a patch", diffCommand],
+    ['trace', 'where the time of a run or task went, and what its model turns took', traceCommand],
     [
       'replay',
       "run a task's agent again, offline, against its recorded turns: same, or the first difference",

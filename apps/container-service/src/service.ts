@@ -5,6 +5,7 @@ import { anyPool, shortHash } from '@coppice/contracts';
 import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
 import { observeGauge } from '@coppice/telemetry';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
+import { withContainerAttributes } from './container-attributes.ts';
 import { enforceable, type Engine, type EngineReport } from './engine/port.ts';
 import { commandHandlers } from './handlers.ts';
 import { keepRemovingLeftovers } from './leftovers.ts';
@@ -64,7 +65,9 @@ export async function startContainerService(
     pools: [anyPool, node],
     concurrency: options.concurrency ?? concurrencyDefault,
     member,
-    handlers: commandHandlers({ bus, engine, node, stackId, log, dataFolder, logsFolder }),
+    handlers: commandHandlers({ bus, engine, node, stackId, log, dataFolder, logsFolder }).map(
+      withContainerAttributes(engine.name),
+    ),
   });
   return {
     report,

@@ -100,6 +100,8 @@ class Turns {
       usage: toUsage(asked.usage),
       responseModel: outcome.responseModel ?? model,
       latencyMs,
+      queuedMs: context.queuedMs,
+      attempts: asked.attempts,
     };
     const sequence = await this.#record(input, effectId, output);
     const conversation = {

@@ -4,6 +4,7 @@ import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/ser
 import type { Context } from './context.ts';
 import { commandHandlers, endpoints, serviceName } from './handlers.ts';
 import { openContext } from './open.ts';
+import { withVcsAttributes } from './vcs-attributes.ts';
 
 export type WorktreeServiceOptions = {
   /** Absolute; everything that this service keeps lies in it. */
@@ -41,7 +42,7 @@ export async function startWorktreeService(
     pools: [anyPool, node],
     concurrency: options.concurrency ?? concurrencyDefault,
     member,
-    handlers: commandHandlers(context),
+    handlers: commandHandlers(context).map(withVcsAttributes),
   });
   return {
     stop: async () => {

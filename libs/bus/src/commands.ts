@@ -13,7 +13,7 @@ import type { Bus } from './bus.ts';
 import { Claims, cancelSubject, hashInput } from './claims.ts';
 import type { Consumption, Delivery } from './consume.ts';
 import { deadLetter } from './dead-letter.ts';
-import { deliveriesOf, headersOfCopy, inDeliverySpan } from './delivery-span.ts';
+import { deliveriesOf, headersOfCopy, inDeliverySpan, queueWaitMs } from './delivery-span.ts';
 import { Draining, RevisionConflict } from './errors.ts';
 import { busLimits } from './limits.ts';
 import type { Membership } from './members.ts';
@@ -35,6 +35,8 @@ export type CommandContext = {
   signal: AbortSignal;
   /** A lost process had begun it. */
   takenOver: boolean;
+  /** How long the command lay in its queue before this delivery, in milliseconds; both clocks count. */
+  queuedMs: number;
 };
 
 export type CommandHandler = {
@@ -205,7 +207,12 @@ class RunningCommandServer implements CommandServer {
     takenOver: boolean,
   ): Promise<Outcome | null> {
     const abort = new AbortController();
-    const context: CommandContext = { effectId: command.effectId, signal: abort.signal, takenOver };
+    const context: CommandContext = {
+      effectId: command.effectId,
+      signal: abort.signal,
+      takenOver,
+      queuedMs: queueWaitMs(delivery),
+    };
     const { operation } = handler;
     const timeLimit = setTimeout(() => {
       const text = `${operation.service} ${operation.name} took longer than ${operation.timeLimitMs} ms`;

@@ -25,6 +25,9 @@ export function headersOfCopy(delivery: Delivery): Record<string, string> {
   return traceparent === undefined ? earlier : { ...earlier, traceparent };
 }
 
+/** How long a message lay in its queue until now; not below 0, where the clocks differ. */
+export const queueWaitMs = ({ publishedAt }: Delivery): number => Math.max(0, Date.now() - publishedAt.getTime());
+
 /** Where the span of a delivery belongs. */
 export type DeliveryPlace = {
   /** The subject with `*` for each token that is an id. */
@@ -45,7 +48,7 @@ export async function inDeliverySpan<Result>(
   { template, operation = 'process', parent = extractTrace(delivery.headers), links = [] }: DeliveryPlace,
   handler: (failed: (error: unknown) => void) => Promise<Result>,
 ): Promise<Result> {
-  const waitMs = Math.max(0, Date.now() - delivery.publishedAt.getTime());
+  const waitMs = queueWaitMs(delivery);
   const labels = {
     [attributes.messagingSystemName]: messagingSystemNats,
     [attributes.messagingOperationName]: operation,

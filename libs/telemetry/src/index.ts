@@ -20,6 +20,7 @@ export {
   tracer,
   withSpan,
 } from './trace.ts';
+export { sampledTraceId } from './trace-parent.ts';
 export type { SpanSettings } from './trace.ts';
 export { traceParentHeader, traceStateHeader } from './trace-parent.ts';
 export { createLogger, logLevels } from './logger.ts';

@@ -16,6 +16,12 @@ export function formatTraceParent(spanContext: SpanContext): string | null {
   return `00-${spanContext.traceId}-${spanContext.spanId}-${flags}`;
 }
 
+/** The trace that a header names, if its spans are kept; null where there is none, or none of it was sampled. */
+export function sampledTraceId(traceParent: string | undefined): string | null {
+  const spanContext = parseTraceParent(traceParent);
+  return spanContext === null || (spanContext.traceFlags & 1) === 0 ? null : spanContext.traceId;
+}
+
 /** Null for anything that isn't a valid trace context: a broken header starts a new trace, it never fails a message. */
 export function parseTraceParent(traceParent: string | undefined | null, traceState?: string): SpanContext | null {
   const match = pattern.exec(traceParent?.trim() ?? '');

@@ -68,6 +68,12 @@ export function clockText(milliseconds: number): string {
   return hours > 0 ? `${hours}:${tail}` : tail;
 }
 
+/** `12 ms`, `1.2 s`, then as `clockText`. */
+export function durationText(milliseconds: number): string {
+  if (milliseconds < 1_000) return `${Math.max(0, Math.round(milliseconds))} ms`;
+  return milliseconds < 59_950 ? `${(milliseconds / 1_000).toFixed(1)} s` : clockText(milliseconds);
+}
+
 /** `just now`, `5 min ago`, `3 h ago`, `2 d ago`. */
 export function agoText(milliseconds: number): string {
   const minutes = Math.floor(milliseconds / 60_000);

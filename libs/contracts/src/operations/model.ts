@@ -58,6 +58,10 @@ export const turnOutputSchema = z.object({
   usage: usageSchema,
   responseModel: z.string().describe('As the provider names it.'),
   latencyMs: z.int().nonnegative(),
+  /** How long its command waited until a gateway took it; both clocks count. */
+  queuedMs: z.int().nonnegative().optional(),
+  /** How often a provider was asked. */
+  attempts: z.int().positive().optional(),
 });
 export type TurnOutput = z.infer<typeof turnOutputSchema>;
 

@@ -1,0 +1,27 @@
+import type { CommandHandler } from '@coppice/bus';
+import { annotateSpan, attributes } from '@coppice/telemetry';
+
+type Told = { sandboxId?: unknown; image?: unknown; exitCode?: unknown; specification?: Told };
+
+/** What an operation's input or output tells of a sandbox and of what ran in it. Pure. */
+function containerAttributes(told: Told): Record<string, string | number> {
+  const { sandboxId, image } = told.specification ?? told;
+  return {
+    ...(typeof sandboxId === 'string' ? { [attributes.containerName]: sandboxId } : {}),
+    ...(typeof image === 'string' ? { [attributes.containerImageName]: image } : {}),
+    ...(typeof told.exitCode === 'number' ? { [attributes.processExitCode]: told.exitCode } : {}),
+  };
+}
+
+/** The same handler, whose span tells which sandbox it was about and what came of it. */
+export const withContainerAttributes =
+  (engine: string) =>
+  (handler: CommandHandler): CommandHandler => ({
+    ...handler,
+    run: async (input, command) => {
+      annotateSpan({ [attributes.containerRuntimeName]: engine, ...containerAttributes(input as Told) });
+      const output = await handler.run(input, command);
+      annotateSpan(containerAttributes(output as Told));
+      return output;
+    },
+  });
