@@ -1,13 +1,14 @@
 /**
  * Sets up what Coppice needs and this machine lacks, inside this checkout: npm packages, Node, nats-server, bubblewrap.
  * Run by `npm run demo`, `npm test` and `./coppice`; starts under Node 20 or newer and needs no package. What it found is
- * written to `.cache/setup.json`; `--json` prints the same.
+ * written to `.cache/setup.json`; `--json` prints the same. With `--tests` also what only tests need.
  */
 import { realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findBubblewrap } from './bubblewrap.js';
 import { clearLeftovers, openCache } from './cache.js';
 import { findContainerEngine } from './container-engine.js';
+import { findDockerCompose } from './docker-compose.js';
 import { withLock } from './lock.js';
 import { ensureNatsServer } from './nats-server.js';
 import { ensureNode } from './node.js';
@@ -26,12 +27,16 @@ import { formatSetupError, say, SetupError } from './report.js';
  * @property {string | null} bwrapVersion
  * @property {string | null} dockerSocket of a Docker or Podman daemon whose API answered
  * @property {string | null} dockerVersion
+ * @property {string | null} dockerCompose
  * @property {'docker' | 'bubblewrap' | 'none'} engine the first of those that is here
  * @property {string[]} tried why an engine is missing, one line each
  */
 
-/** @returns {Promise<SetupResult>} */
-export async function setUp() {
+/**
+ * @param {{ tests: boolean }} options whether what only tests need is fetched, too
+ * @returns {Promise<SetupResult>}
+ */
+export async function setUp({ tests }) {
   openCache();
   return withLock(lockFile, async () => {
     clearLeftovers();
@@ -40,6 +45,7 @@ export async function setUp() {
     const natsServer = await ensureNatsServer();
     const docker = await findContainerEngine();
     const bubblewrap = await findBubblewrap();
+    const compose = await findDockerCompose({ fetch: tests && docker.found !== undefined });
     /** @type {SetupResult} */
     const result = {
       node: node.path,
@@ -50,6 +56,7 @@ export async function setUp() {
       bwrapVersion: bubblewrap.found?.version ?? null,
       dockerSocket: docker.found?.socket ?? null,
       dockerVersion: docker.found?.version ?? null,
+      dockerCompose: compose.found?.path ?? null,
       engine: docker.found !== undefined ? 'docker' : bubblewrap.found !== undefined ? 'bubblewrap' : 'none',
       tried: [
         ...(docker.found === undefined ? docker.tried : []),
@@ -85,7 +92,7 @@ function engineText(result) {
 
 async function main() {
   try {
-    const result = await setUp();
+    const result = await setUp({ tests: process.argv.includes('--tests') });
     if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     else summarise(result);
   } catch (error) {

@@ -12,6 +12,7 @@ export default function setUpTestEnvironment(): void {
   offer('COPPICE_NATS_SERVER', found.natsServer);
   offer('COPPICE_BWRAP', found.bwrap);
   offer('COPPICE_DOCKER_SOCKET', found.dockerSocket);
+  offer('COPPICE_DOCKER_COMPOSE', found.dockerCompose);
 }
 
 function offer(name: string, value: string | null): void {

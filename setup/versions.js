@@ -3,6 +3,8 @@
 /** The lowest versions that Coppice runs with. */
 export const nodeVersionMin = '24.0.0';
 export const natsServerVersionMin = '2.12.0';
+/** `env_file` with `required: false` came with it. */
+export const dockerComposeVersionMin = '2.24.0';
 
 /**
  * Finds the first version number in what a program prints for `--version`.

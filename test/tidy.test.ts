@@ -17,7 +17,7 @@ const findings: readonly Finding[] = [
   { what: 'leaves work undone', pattern: /\b(?:TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b/, files: textFile },
   {
     what: "names one machine's path",
-    pattern: /\/(?:wor[k]\/|home\/(?!agent|node)[a-z]|User[s]\/|root\/\.)/,
+    pattern: /\/(?:wor[k]\/|home\/(?!agent|node|coppice)[a-z]|User[s]\/|root\/\.)/,
     files: textFile,
   },
   {

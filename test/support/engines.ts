@@ -3,6 +3,15 @@ import { promisify } from 'node:util';
 
 const runFile = promisify(execFile);
 
+/** Why docker-compose.yml can't be tried here; null where it can. Where COPPICE_TEST_REQUIRE names `compose`, its absence is a failure. */
+export async function whyWithoutCompose(): Promise<string | null> {
+  const required = (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes('compose');
+  if (required) return null;
+  if ((process.env['COPPICE_DOCKER_COMPOSE'] ?? '') === '')
+    return 'no docker-compose here; "npm test" fetches it where it can';
+  return whyWithout('docker');
+}
+
 /** Why an engine can't be used here; null where it can. Where COPPICE_TEST_REQUIRE names it, its absence is a failure, not a skip. */
 export async function whyWithout(engine: 'docker' | 'bubblewrap'): Promise<string | null> {
   const required = (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(engine);

@@ -2,7 +2,7 @@ import { launcherOf } from './choose-engine.ts';
 import { createEngine } from './engine/engine.ts';
 import { defaultImage } from './engine/local-image.ts';
 import type { EngineName } from './engine/port.ts';
-import { placeOf } from './service.ts';
+import { placeOf } from './place.ts';
 import type { ContainerServiceOptions } from './service.ts';
 
 /**

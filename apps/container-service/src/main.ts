@@ -2,7 +2,8 @@ import { integerVariable, runService, sandboxVariables } from '@coppice/service'
 import { z } from 'zod';
 import packageJson from '../package.json' with { type: 'json' };
 import { engineChoices } from './choose-engine.ts';
-import { serviceName, startContainerService } from './service.ts';
+import { serviceName } from './place.ts';
+import { startContainerService } from './service.ts';
 
 const concurrencyMax = 64;
 

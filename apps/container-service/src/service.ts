@@ -1,7 +1,6 @@
-import { realpath, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { serveCommands } from '@coppice/bus';
-import { anyPool, shortHash } from '@coppice/contracts';
+import { anyPool } from '@coppice/contracts';
 import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
 import { observeGauge } from '@coppice/telemetry';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
@@ -9,8 +8,7 @@ import { withContainerAttributes } from './container-attributes.ts';
 import { enforceable, type Engine, type EngineReport } from './engine/port.ts';
 import { commandHandlers } from './handlers.ts';
 import { keepRemovingLeftovers } from './leftovers.ts';
-
-export const serviceName = 'container-service';
+import { placeOf, serviceName } from './place.ts';
 
 export type ContainerServiceOptions = {
   /** Absolute. The stack's: whatever is mounted into a sandbox lies in it; this service's own folder is in it, too. */
@@ -91,17 +89,6 @@ function observeSandboxes(engine: Engine, { stackId, node }: { stackId: string; 
     });
     return [reading('running', running), reading('idle', sandboxes.length - running)];
   });
-}
-
-/** Where the stack of a data folder keeps what. The folder is made where it is missing. */
-export async function placeOf(configured: string) {
-  await mkdir(configured, { recursive: true });
-  const dataFolder = { configured, real: await realpath(configured) };
-  return {
-    dataFolder,
-    stateFolder: join(dataFolder.real, serviceName),
-    stackId: shortHash('stack', dataFolder.real),
-  };
 }
 
 /** One line for people: the engine, and what it was found not to enforce here. */

@@ -204,7 +204,8 @@ function hostConfig(
       Source: translation(source),
       Target: target,
       ReadOnly: readOnly,
-      BindOptions: { Propagation: 'rprivate' as const },
+      // No propagation is named: it is private then, except for a source in the daemon's own folder (a volume of docker-compose), which
+      // the daemon refuses to mount so. There it takes the host's mounts over, and gives none back.
     })),
     Tmpfs: Object.fromEntries(scratch.map((path) => [path, `rw,nosuid,nodev,exec,mode=1777,size=${scratchBytes}`])),
     ShmSize: scratchBytes,

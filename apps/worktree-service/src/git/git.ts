@@ -12,8 +12,9 @@
  *    the stack's environment holds passwords and keys. Of GIT_*, it inherits only where certificates lie.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { CoppiceError } from '@coppice/contracts';
@@ -105,7 +106,10 @@ export class Git {
   async start(): Promise<string> {
     mkdirSync(dirname(this.#configFile), { recursive: true, mode: 0o711 });
     // Root reading a repository of another user is refused otherwise; `-c safe.directory` is not looked at.
-    writeFileSync(this.#configFile, '[safe]\n\tdirectory = *\n', { mode: 0o644 });
+    // Put in place whole: another process on the same data folder may be running git just now.
+    const draft = `${this.#configFile}.${randomUUID()}`;
+    writeFileSync(draft, '[safe]\n\tdirectory = *\n', { mode: 0o644 });
+    renameSync(draft, this.#configFile);
     const { stdout } = await this.run(['version']);
     const version = /(\d+)\.(\d+)[.\d]*/.exec(stdout.toString());
     const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)];

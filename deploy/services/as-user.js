@@ -1,0 +1,34 @@
+/**
+ * Starts container-service as the user of the other services, with the group of the Docker socket: `node as-user.js PROGRAM.ts`.
+ *
+ * The number of that group is known on the daemon's host alone. So the container starts as root with no capability but those to change
+ * user and group, looks whose the socket is, and gives both up for good before anything else is loaded.
+ */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const idMax = 2 ** 31 - 1;
+
+/** @param {'COPPICE_UID' | 'COPPICE_GID'} name */
+function idFrom(name) {
+  const text = process.env[name] ?? '';
+  const id = Number(text);
+  if (/^\d+$/.test(text) && id >= 1 && id <= idMax) return id;
+  process.stderr.write(`${name}: expected a number from 1 to ${idMax}, got ${JSON.stringify(text)}\n`);
+  return process.exit(2);
+}
+
+const program = process.argv[2];
+if (program === undefined) {
+  process.stderr.write('usage: node as-user.js PROGRAM.ts\n');
+  process.exit(2);
+}
+if (process.getuid?.() === 0) {
+  const [uid, gid] = [idFrom('COPPICE_UID'), idFrom('COPPICE_GID')];
+  process.setgroups?.([statSync(process.env['COPPICE_DOCKER_SOCKET'] ?? '/var/run/docker.sock').gid]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}
+process.argv.splice(1, 1);
+await import(pathToFileURL(resolve(program)).href);

@@ -1,0 +1,28 @@
+/**
+ * Copies the packages that the services need from this checkout's node_modules to .cache/image-dependencies, for an image that is built
+ * where the npm registry isn't reached: `node deploy/services/dependencies.js`, then build with COPPICE_DEPENDENCIES=given.
+ */
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const projectFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const target = join(projectFolder, '.cache/image-dependencies');
+
+// npm knows which packages are needed without development; what it complains of is looked at by `npm ci`.
+const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: projectFolder, encoding: 'utf8' });
+const folders = listed.stdout
+  .split('\n')
+  .map((folder) => relative(projectFolder, folder))
+  .filter((folder) => /(^|\/)node_modules\//.test(folder));
+if (folders.length === 0) throw new Error(`npm ls named no package: ${listed.stderr || listed.error?.message}`);
+
+const work = `${target}.${process.pid}`;
+// Packages of the workspace itself are links, and stay links.
+for (const folder of folders) {
+  fs.cpSync(join(projectFolder, folder), join(work, folder), { recursive: true, verbatimSymlinks: true });
+}
+fs.rmSync(target, { recursive: true, force: true });
+fs.renameSync(work, target);
+process.stdout.write(`${target}: ${folders.length} packages\n`);

@@ -1,0 +1,33 @@
+/**
+ * Stands in for Jaeger in the test of docker-compose.yml where its image can't be pulled and no program of it is here: takes OTLP in JSON,
+ * and answers Jaeger's API for the names of the services that it has spans of.
+ */
+import { createServer } from 'node:http';
+
+/** @type {Set<string>} */
+const services = new Set();
+
+/**
+ * @param {number} port
+ * @param {(body: string) => unknown} answer
+ */
+function serve(port, answer) {
+  createServer((request, response) => {
+    let body = '';
+    request.setEncoding('utf8').on('data', (/** @type {string} */ chunk) => (body += chunk));
+    request.on('end', () => {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify(answer(body)));
+    });
+  }).listen(port);
+}
+
+serve(13133, () => ({ status: 'StatusOK' }));
+serve(16686, () => ({ data: [...services], total: services.size }));
+serve(4318, (body) => {
+  for (const { resource } of JSON.parse(body).resourceSpans ?? []) {
+    for (const { key, value } of resource.attributes) if (key === 'service.name') services.add(value.stringValue);
+  }
+  return {};
+});
+process.on('SIGTERM', () => process.exit(0));

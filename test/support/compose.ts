@@ -1,0 +1,117 @@
+/** The stack of docker-compose.yml for tests: a project, a volume and images of its own, and ports that the system chooses. */
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { temporaryFolder } from '@coppice/testing';
+import type { TemporaryFolder } from '@coppice/testing';
+import { makeStandInImages, standInRegistry } from './stand-in-images.ts';
+
+const projectFolder = path.resolve(import.meta.dirname, '../..');
+const runFile = promisify(execFile);
+const commandMsMax = 240_000;
+
+export const scales = {
+  orchestrator: 3,
+  'llm-gateway': 3,
+  'worktree-service': 2,
+  'container-service': 2,
+} as const;
+export type ScaledService = keyof typeof scales;
+export const scaledServices = Object.keys(scales) as ScaledService[];
+
+export type InspectedContainer = {
+  Name: string;
+  RestartCount: number;
+  State: { Running: boolean };
+  HostConfig: { ReadonlyRootfs: boolean; CapDrop: string[] | null; Memory: number; PidsLimit: number };
+  Mounts: { Destination: string }[];
+};
+
+export class ComposeStack {
+  readonly project = `coppice-test-${process.pid}`;
+  /** Repositories and scripts lie in it, under the same path inside and outside. */
+  readonly folder: string;
+  readonly uid: number;
+  readonly #temporary: TemporaryFolder;
+
+  private constructor(temporary: TemporaryFolder, uid: number) {
+    this.#temporary = temporary;
+    this.folder = path.join(temporary.path, 'repositories');
+    this.uid = uid;
+  }
+
+  /** Nothing is started yet: `up` does. @param uid whom the services run as */
+  static async create(uid: number): Promise<ComposeStack> {
+    const stack = new ComposeStack(await temporaryFolder('compose'), uid);
+    for (const line of await makeStandInImages()) process.stdout.write(`stands in for an official image: ${line}\n`);
+    await mkdir(stack.folder);
+    const script = { environment: { COPPICE_SCRIPTS: stack.folder }, volumes: [`${stack.folder}:${stack.folder}:ro`] };
+    await writeFile(stack.#override, JSON.stringify({ services: { 'llm-gateway': script } }));
+    return stack;
+  }
+
+  /** YAML knows JSON. */
+  get #override(): string {
+    return path.join(this.#temporary.path, 'override.yaml');
+  }
+
+  get #environment(): NodeJS.ProcessEnv {
+    const kept = Object.entries(process.env).filter(([name]) => /^(PATH|HOME|DOCKER_.*|XDG_.*)$/.test(name));
+    return {
+      ...Object.fromEntries(kept),
+      COPPICE_REGISTRY: standInRegistry,
+      COPPICE_DEPENDENCIES: 'given',
+      COPPICE_VERSION: this.project,
+      COPPICE_UID: String(this.uid),
+      COPPICE_GID: String(this.uid),
+      COPPICE_DOCKER_SOCKET: process.env['COPPICE_DOCKER_SOCKET'],
+      COPPICE_REPOSITORIES: this.folder,
+      COPPICE_NATS_ADDRESS: '127.0.0.1:0',
+      COPPICE_JAEGER_ADDRESS: '127.0.0.1:0',
+      COPPICE_LOST_AFTER_MS: '3000',
+    };
+  }
+
+  async compose(...composeArguments: string[]): Promise<string> {
+    const program = process.env['COPPICE_DOCKER_COMPOSE'] ?? 'docker-compose';
+    const files = ['--file', path.join(projectFolder, 'docker-compose.yml'), '--file', this.#override];
+    const options = { env: this.#environment, timeout: commandMsMax, maxBuffer: 64 * 1024 * 1024 };
+    return (await runFile(program, ['--project-name', this.project, ...files, ...composeArguments], options)).stdout;
+  }
+
+  /** Builds, starts and scales; returns when all are healthy. */
+  async up(): Promise<void> {
+    const scaled = Object.entries(scales).flatMap(([name, count]) => ['--scale', `${name}=${count}`]);
+    await this.compose('up', '--detach', '--build', '--wait', ...scaled);
+  }
+
+  /** `127.0.0.1:PORT` */
+  async published(service: string, port: number): Promise<string> {
+    return (await this.compose('port', service, String(port))).trim();
+  }
+
+  async containers(service: string): Promise<InspectedContainer[]> {
+    const ids = (await this.compose('ps', '--all', '--quiet', service)).split('\n').filter((id) => id !== '');
+    return JSON.parse((await runFile('docker', ['inspect', ...ids])).stdout) as InspectedContainer[];
+  }
+
+  /** What a command in a running container prints. */
+  async read(container: InspectedContainer, script: string): Promise<string> {
+    const user = ['--user', String(this.uid)];
+    return (await runFile('docker', ['exec', ...user, container.Name.slice(1), 'sh', '-c', script])).stdout;
+  }
+
+  /** SIGKILL to the service's process: the container ends, and its restart policy begins it anew. */
+  async crash(container: InspectedContainer): Promise<void> {
+    await this.read(container, 'kill -9 $(cat /proc/1/task/1/children)');
+  }
+
+  async down(): Promise<void> {
+    await this.compose('down', '--volumes');
+    for (const name of ['service', 'service-with-git']) {
+      await runFile('docker', ['image', 'rm', `coppice/${name}:${this.project}`]);
+    }
+    await this.#temporary.remove();
+  }
+}

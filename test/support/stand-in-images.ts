@@ -1,0 +1,96 @@
+/**
+ * Images for the test of docker-compose.yml, made without a registry: the base and nats-server from this machine's own programs, under the
+ * official names at a registry that can't exist, so that no official image of this machine is replaced. What they lack against the official
+ * ones: Alpine and Debian below them. Jaeger is its own program where set-up's cache folder has one, else a stand-in.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, cp, mkdir, writeFile } from 'node:fs/promises';
+import { existsSync, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { temporaryFolder } from '@coppice/testing';
+import { buildRootfs, rootfsKey } from '../../deploy/agent-runtime/rootfs.js';
+
+export const standInRegistry = 'coppice.test';
+const projectFolder = path.resolve(import.meta.dirname, '../..');
+const names = {
+  node: `${standInRegistry}/library/node:24-bookworm-slim`,
+  nats: `${standInRegistry}/library/nats:2.14.2-alpine`,
+  jaeger: `${standInRegistry}/jaegertracing/jaeger:2.13.0`,
+};
+const run = promisify(execFile);
+
+/** Makes them, or finds those that a run before made. @returns what stands in for what, for people */
+export async function makeStandInImages(): Promise<string[]> {
+  const image = await agentRuntime();
+  await run('docker', ['tag', image, names.node]);
+  await run(process.execPath, [path.join(projectFolder, 'deploy/services/dependencies.js')]);
+  await using folder = await temporaryFolder('images');
+  await makeNats(path.join(folder.path, 'nats'));
+  const jaeger = await makeJaeger(path.join(folder.path, 'jaeger'));
+  return [
+    "node: this machine's Node, git and programs",
+    'nats: the nats-server that set-up found',
+    `jaeger: ${jaeger}`,
+  ];
+}
+
+/** The image that sandboxes use on this machine is a base with Node and git. */
+async function agentRuntime(): Promise<string> {
+  const name = `coppice/agent-runtime:${rootfsKey()}`;
+  if (
+    await run('docker', ['image', 'inspect', name]).then(
+      () => true,
+      () => false,
+    )
+  )
+    return name;
+  const { folder } = await buildRootfs(path.join(projectFolder, `.cache/images/agent-runtime-${rootfsKey()}`));
+  const tar = spawn('tar', ['--create', '--numeric-owner', '--owner=0', '--group=0', '--directory', folder, '.'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const imported = spawn('docker', ['import', '-', name], { stdio: [tar.stdout, 'ignore', 'inherit'] });
+  const codes = await Promise.all([once(tar, 'close'), once(imported, 'close')]);
+  if (codes.some(([code]) => code !== 0)) throw new Error(`${folder} could not be imported as ${name}`);
+  return name;
+}
+
+/** With the official entry point's behaviour: options alone are nats-server's. */
+async function makeNats(folder: string): Promise<void> {
+  await mkdir(folder);
+  await copyFile(realpathSync(process.env['COPPICE_NATS_SERVER'] ?? ''), path.join(folder, 'nats-server'));
+  const entryPoint = '#!/bin/sh\nset -e\ncase "$1" in -*) set -- nats-server "$@" ;; esac\nexec "$@"\n';
+  await writeFile(path.join(folder, 'docker-entrypoint.sh'), entryPoint, { mode: 0o755 });
+  await build(folder, names.nats, [
+    'COPY nats-server docker-entrypoint.sh /usr/local/bin/',
+    'ENTRYPOINT ["docker-entrypoint.sh"]',
+    'CMD ["nats-server", "--config", "/etc/nats/nats-server.conf"]',
+  ]);
+}
+
+async function makeJaeger(folder: string): Promise<string> {
+  await mkdir(folder);
+  const program = path.join(projectFolder, '.cache/bin/jaeger');
+  const isReal = existsSync(program);
+  if (isReal) await copyFile(realpathSync(program), path.join(folder, 'jaeger-linux'));
+  else await cp(path.join(projectFolder, 'test/stand-ins/jaeger.js'), path.join(folder, 'jaeger.js'));
+  await build(
+    folder,
+    names.jaeger,
+    isReal
+      ? [
+          'ENV JAEGER_LISTEN_HOST=0.0.0.0',
+          'COPY jaeger-linux /cmd/jaeger/',
+          'ENTRYPOINT ["/cmd/jaeger/jaeger-linux"]',
+          'USER 10001',
+        ]
+      : ['COPY jaeger.js /cmd/jaeger/', 'ENTRYPOINT ["node", "/cmd/jaeger/jaeger.js"]', 'USER 10001'],
+  );
+  return isReal ? 'its own program' : 'a receiver of traces of our own (test/stand-ins/jaeger.js)';
+}
+
+async function build(folder: string, name: string, lines: readonly string[]): Promise<void> {
+  await writeFile(path.join(folder, 'Dockerfile'), [`FROM ${names.node}`, ...lines, ''].join('\n'));
+  await run('docker', ['build', '--quiet', '--tag', name, folder]);
+}

@@ -1,0 +1,173 @@
+/** docker-compose.yml as a platform team has it: built, brought up, scaled, used from outside, and with containers that die. */
+import { execFile } from 'node:child_process';
+import { lchown, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { Bus } from '@coppice/bus';
+import { api, buckets, runIdOf } from '@coppice/contracts';
+import { eventually } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { checkRepository, checkTasks } from '../../apps/cli/src/demo/checks.ts';
+import { makeProject } from '../../apps/cli/src/demo/make-project.ts';
+import { ComposeStack, scaledServices, scales } from '../support/compose.ts';
+import { whyWithoutCompose } from '../support/engines.ts';
+
+const absent = await whyWithoutCompose();
+const program = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
+const startMsMax = 300_000;
+const runMsMax = 180_000;
+const tenant = 'default';
+/** An account like a user's on a machine where the tests are root; the caller's own elsewhere. */
+const uid = process.getuid?.() === 0 ? 12_345 : (process.getuid?.() ?? 0);
+
+describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
+  let stack: ComposeStack;
+  let bus: Bus;
+
+  beforeAll(async () => {
+    stack = await ComposeStack.create(uid);
+    await giveTo(stack.folder, uid);
+    await stack.up();
+    bus = await Bus.connect({ servers: `nats://${await stack.published('nats', 4222)}`, name: 'compose-test' });
+  }, startMsMax);
+
+  afterAll(async () => {
+    await bus?.close();
+    await stack?.down();
+  }, startMsMax);
+
+  test('each service runs as often as it is scaled, and replicas on one engine are one node', async () => {
+    const members: string[] = [];
+    for await (const id of bus.keyValue(buckets.members).keys()) members.push(id);
+    const counts = members.map((id) => id.replace(/-[0-9a-f]+$/, ''));
+    expect(counts.toSorted()).toEqual(
+      scaledServices.flatMap((name) => Array.from({ length: scales[name] }, () => `${name}-compose`)).toSorted(),
+    );
+  });
+
+  test('nobody is root, nothing but volumes can be written, and one service alone has the Docker socket', async () => {
+    for (const service of [...scaledServices, 'nats', 'jaeger']) {
+      for (const container of await stack.containers(service)) {
+        const { ReadonlyRootfs, CapDrop, Memory, PidsLimit } = container.HostConfig;
+        const settings = { ReadonlyRootfs, CapDrop, bounded: Memory > 0 && PidsLimit > 0 };
+        expect({ service, ...settings }).toEqual({ service, ReadonlyRootfs: true, CapDrop: ['ALL'], bounded: true });
+        const sockets = container.Mounts.filter(({ Destination }) => Destination.endsWith('docker.sock'));
+        expect([service, sockets.length]).toEqual([service, service === 'container-service' ? 1 : 0]);
+        if (service === 'nats' || service === 'jaeger') continue;
+        const status = await stack.read(container, 'cat "/proc/$(cat /proc/1/task/1/children | tr -d " ")/status"');
+        expect(status).toMatch(new RegExp(`^Uid:(\\s${uid}){4}$`, 'm'));
+        expect(status).toMatch(/^CapEff:\s0+$/m);
+        expect(status).toMatch(/^NoNewPrivs:\s1$/m);
+        await expect(stack.read(container, ': > /coppice/written')).rejects.toThrow(/[Rr]ead-only file system/);
+      }
+    }
+  });
+
+  test(
+    'the demo lands through the published port while a container of each service dies',
+    { timeout: runMsMax },
+    async () => {
+      onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
+      const project = makeProject(stack.folder, {
+        name: 'scripted/script.yaml',
+        isScripted: true,
+        environment: {},
+        where: null,
+      });
+      await giveTo(stack.folder, uid);
+      const environment = { ...process.env, NATS_URL: `nats://${await stack.published('nats', 4222)}` };
+      const submit = [program, 'run', project.runFile, '--request-id', 'compose', '--detach'];
+      await promisify(execFile)(process.execPath, submit, { env: environment });
+      const runId = runIdOf(tenant, 'compose');
+      const tasksOf = async () => (await bus.call(api.taskList, { tenant }, { runId, limit: 100 })).tasks;
+      const runNow = () => bus.call(api.runGet, { tenant }, { runId });
+
+      await eventually(async () => (await tasksOf()).some(({ state }) => state === 'working'), { timeoutMs: 60_000 });
+      const firsts = await Promise.all(scaledServices.map(async (name) => (await stack.containers(name))[0]));
+      const dying = firsts.filter((container) => container !== undefined);
+      await Promise.all(dying.map((container) => stack.crash(container)));
+      const diedAt = new Date().toISOString();
+      expect(dying).toHaveLength(scaledServices.length);
+      await eventually(async () => (await runNow()).state !== 'running', { timeoutMs: 120_000 });
+      // Else they would have died after it.
+      expect((await runNow()).endedAt?.localeCompare(diedAt)).toBe(1);
+      const tasks = new Map((await tasksOf()).map((task) => [task.name, task]));
+      // Whatever landed belongs to whose the repository is.
+      expect(await strangersIn(project.repository)).toEqual([]);
+      await giveTo(stack.folder, process.getuid?.() ?? uid);
+      const checks = [...checkTasks(tasks), ...checkRepository(project, tasks)];
+      expect(checks.filter(({ kept }) => !kept)).toEqual([]);
+      await expectBegunAnew(
+        stack,
+        dying.map(({ Name }) => Name),
+      );
+      await expectNoSandboxLeft(stack);
+      await expectTracesOfAll(await stack.published('jaeger', 16686));
+    },
+  );
+
+  test('a container-service that cannot find its paths on the host refuses to start', { timeout: 60_000 }, async () => {
+    // By another host name it doesn't find itself among the daemon's containers.
+    const service = await stack.compose('config', '--format', 'json');
+    const { image, environment } = (JSON.parse(service) as ComposeConfig).services['container-service'];
+    const settings = Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
+    const mounts = [
+      ['--volume', `${stack.project}_data:/var/lib/coppice`],
+      ['--volume', `${process.env['COPPICE_DOCKER_SOCKET']}:/var/run/docker.sock`],
+    ].flat();
+    const options = ['--rm', '--hostname', 'elsewhere', '--network', `${stack.project}_bus`, '--user', '0:0'];
+    const command = [image, 'deploy/services/as-user.js', 'apps/container-service/src/main.ts'];
+    const started = promisify(execFile)('docker', ['run', ...options, ...mounts, ...settings, ...command]);
+    await expect(started).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('engine-unavailable') as string,
+    });
+  });
+});
+
+type ComposeConfig = { services: Record<'container-service', { image: string; environment: Record<string, string> }> };
+
+/** Root's tests play a user whose folder it is; others can only be themselves. */
+async function giveTo(folder: string, owner: number): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  await lchown(folder, owner, owner);
+  for (const name of await readdir(folder, { recursive: true })) await lchown(path.join(folder, name), owner, owner);
+}
+
+async function strangersIn(folder: string): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('find', [folder, '!', '-uid', String(uid)]);
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+async function expectBegunAnew(stack: ComposeStack, names: readonly string[]): Promise<void> {
+  for (const service of scaledServices) {
+    const isAnew = async () => {
+      const [crashed] = (await stack.containers(service)).filter(({ Name }) => names.includes(Name));
+      return crashed?.State.Running === true && crashed.RestartCount === 1;
+    };
+    await eventually(isAnew, { timeoutMs: 30_000, description: `${service} begun anew` });
+  }
+}
+
+async function expectNoSandboxLeft(stack: ComposeStack): Promise<void> {
+  const [container] = await stack.containers('container-service');
+  if (container === undefined) throw new Error('container-service has no container');
+  const id = (await stack.read(container, 'cat /var/lib/coppice/container-service/stack-id')).trim();
+  const { stdout } = await promisify(execFile)('docker', [
+    'ps',
+    '--all',
+    '--quiet',
+    '--filter',
+    `label=coppice.stack=${id}`,
+  ]);
+  expect([id.length > 8, stdout]).toEqual([true, '']);
+}
+
+/** As Jaeger's own API tells it. */
+async function expectTracesOfAll(jaeger: string): Promise<void> {
+  const isThere = async () => {
+    const { data } = (await (await fetch(`http://${jaeger}/api/services`)).json()) as { data: string[] | null };
+    return scaledServices.every((name) => data?.includes(name) === true);
+  };
+  await eventually(isThere, { timeoutMs: 30_000, description: 'spans of all services' });
+}
