@@ -78,6 +78,7 @@ test('a wrong run file is answered with its place before anything is started', a
 
 test.each([
   [['frobnicate'], "unknown command 'frobnicate'"],
+  [['help', 'frobnicate'], "unknown command 'frobnicate'"],
   [['run'], "missing required argument 'file'"],
   [['run', 'x.yaml', '--engine', 'vm'], 'Allowed choices are auto, docker, bubblewrap, none'],
   [['ls', '--limit', 'many'], 'A number from 1 to 500'],
@@ -95,6 +96,14 @@ test('help has examples and tells the exit codes', async () => {
   expect(outcome.exitCode).toBe(0);
   expect(outcome.out).toContain('coppice run plan.yaml --detach');
   expect(outcome.out).toMatch(/130 +detached by Ctrl-C/);
+});
+
+test('help of a command is its own, and the version is told', async () => {
+  const help = await cli.run(['help', 'run']);
+  expect(help).toMatchObject({ exitCode: 0, err: '' });
+  expect(help.out).toMatch(/^Usage: coppice run /);
+  const version = await cli.run(['--version']);
+  expect(version).toMatchObject({ exitCode: 0, err: '', out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
 });
 
 test(
@@ -199,6 +208,22 @@ test('a protected path waits for approval; rejected, it stays out', { timeout: 9
   expect(await cli.repository.show('wanted.txt')).toBe('right\n');
   expect(await cli.repository.show('unwanted.txt')).toBeNull();
 });
+
+test(
+  'a branch that is kept of a discarded task is told of, and got by the command that is told',
+  { timeout: 90_000 },
+  async () => {
+    expect((await run('discarded', [{ name: 'kept', rest: 'merge: manual' }])).exitCode).toBe(4);
+    const discarded = await cli.run(['discard', `${idOf('discarded')}/kept`, '--keep-branch']);
+    expect(discarded.exitCode).toBe(0);
+    const [, branch = '', id = ''] =
+      /its branch (\S+) is kept by the stack, .*: coppice pull (\S+)$/m.exec(discarded.out) ?? [];
+    expect((await cli.run(['watch', idOf('discarded')])).exitCode).toBe(1);
+    expect((await cli.run(['pull', id], {}, cli.repository.path)).exitCode).toBe(0);
+    expect(await cli.repository.show('kept.txt', branch)).toBe('right\n');
+    expect(await cli.repository.show('kept.txt')).toBeNull();
+  },
+);
 
 test(
   'a stack that is killed during work is started again, and the run goes on to one merge',
@@ -344,7 +369,8 @@ test('where a stack isolates nothing, run refuses unless that is asked for', { t
   const nowhere = { COPPICE_DOCKER_SOCKET: '/nonexistent', COPPICE_BWRAP: '/nonexistent' };
   const unable = await other.run(['run', file], nowhere);
   expect(unable.exitCode).toBe(3);
-  expect(unable.err).toContain('To go on without any isolation, add: --engine none');
+  expect(unable.err.match(/--engine none/g)).toHaveLength(1);
+  expect(unable.err.match(/no sandbox engine works here/g)).toHaveLength(1);
   const up = await other.run(['up', '--engine', 'none']);
   expect(up.err).toContain('Nothing keeps them from your files');
   const refused = await other.run(['run', file]);

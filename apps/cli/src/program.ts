@@ -1,4 +1,5 @@
 /** The command line: what can be typed, and which function does it. The only importer of commander. */
+import { createRequire } from 'node:module';
 import { mergeModeSchema, tenantSchema } from '@coppice/contracts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { actCommand, cancelCommand, diffCommand } from './commands/acting.ts';
@@ -65,6 +66,8 @@ export async function runProgram(programArguments: readonly string[], session: S
 function build(session: Session, done: (exitCode: number) => void): Command {
   const program = new Command('coppice')
     .description('Runs many coding agents at once against one git repository and lands only what is proven to work.')
+    .version(version, '-V, --version', 'the version of Coppice')
+    .helpCommand(false)
     .option('--tenant <name>', 'act as this tenant', tenant, 'default')
     .exitOverride()
     .showHelpAfterError('(coppice --help, or coppice help COMMAND, tells more)')
@@ -78,7 +81,22 @@ function build(session: Session, done: (exitCode: number) => void): Command {
   addRunCommands(program, current, done);
   addLookingCommands(program, current, done);
   addTaskCommands(program, current, done);
+  addHelpCommand(program);
   return program;
+}
+
+/** Commander's own shows the whole help for a command that isn't there, as if nothing were wrong. */
+function addHelpCommand(program: Command): void {
+  program
+    .command('help')
+    .description('this help, or that of a command')
+    .argument('[command]')
+    .action((name: string | undefined) => {
+      if (name === undefined) program.help();
+      const command = program.commands.find((each) => each.name() === name);
+      if (command === undefined) program.error(`error: unknown command '${name}'`);
+      else command.help();
+    });
 }
 
 const json = () => new Option('--json', 'JSON lines instead of text');
@@ -270,6 +288,8 @@ function tenant(text: string): string {
   if (parsed.success) return parsed.data;
   throw new InvalidArgumentError('A tenant has lower-case letters, digits and dashes.');
 }
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 const listMax = 500;
 function count(text: string): number {

@@ -39,3 +39,19 @@ export function shortHash(...parts: string[]): string {
 /** The run that a tenant's request makes: the same request id always names the same run. */
 export const runIdOf = (tenant: string, requestId: string): string => `r${shortHash('run', tenant, requestId)}`;
 export const taskIdOf = (runId: string, taskName: string): string => `t${shortHash('task', runId, taskName)}`;
+
+/**
+ * A readable part of a name, made of a line of text: a-z, 0-9 and dashes, at most `charactersMax` of them; `task` where nothing is left.
+ * Letters lose their accents (`ünïcode` is `unicode`); what has no such letter is left out.
+ */
+export function slug(text: string, charactersMax: number): string {
+  const name = text
+    .normalize('NFKD')
+    .replaceAll(/\p{Mn}/gu, '')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replace(/^-/, '')
+    .slice(0, charactersMax)
+    .replace(/-$/, '');
+  return name === '' ? 'task' : name;
+}

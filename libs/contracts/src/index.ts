@@ -6,6 +6,7 @@ export {
   runIdOf,
   runIdSchema,
   shortHash,
+  slug,
   taskIdOf,
   taskIdSchema,
   tenantSchema,

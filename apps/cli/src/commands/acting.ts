@@ -15,7 +15,15 @@ export type ActionOptions = { json: boolean; reason?: string; keepBranch?: boole
 export function actCommand(session: Session, action: TaskAction, id: string, options: ActionOptions): CommandResult {
   return withClient(session, async (client) => {
     const { taskId } = await resolveTask(client, id);
-    tellTask(session, await act(client, action, taskId, options), options.json);
+    const task = await act(client, action, taskId, options);
+    tellTask(session, task, options.json);
+    if (options.keepBranch === true && !options.json && task.branch !== null)
+      // The checkout is the user's: nothing is made there but by their own command.
+      session.terminal.out(
+        plainLine(
+          `its branch ${task.branch} is kept by the stack, not in your repository; to have it there: coppice pull ${task.runId}/${task.name}`,
+        ),
+      );
     return exitCodes.done;
   });
 }

@@ -12,7 +12,6 @@ import { colours, wantsColours } from '../output/colours.ts';
 import { homeFrom } from '../stack/home.ts';
 import { projectFolder, setupResult } from '../stack/programs.ts';
 import { engineChoices } from '../stack/services.ts';
-import { noSandboxWorks } from '../stack/start-stack.ts';
 import { readStatus } from '../stack/status.ts';
 import { checkAnyOutcome, checkParallel, checkRepository, checkTasks, readTask } from './checks.ts';
 import type { Check } from './checks.ts';
@@ -107,6 +106,9 @@ function tellModel({ name, where }: DemoModel): void {
   );
   say('What is promised all the same: only what its verify command proves is merged, and whatever is not says why.');
 }
+
+/** What the container service says then. */
+const noSandboxWorks = 'no sandbox engine works';
 
 /** The engine that it runs with; null when it could not be started. */
 async function startStack(coppice: Coppice, engine: string): Promise<string | null> {

@@ -1,6 +1,7 @@
+import { slug } from '@coppice/contracts';
 import { temporaryFolder, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { descriptionOf, loadPrompt, nameOf } from './from-prompt.ts';
+import { descriptionOf, loadPrompt } from './from-prompt.ts';
 
 const options = { elsewhere: false };
 
@@ -13,7 +14,7 @@ test.each([
   [`${'x'.repeat(71)}😀 and more`, `${'x'.repeat(71)}…`, 'x'.repeat(40)],
 ])('%j is described and named', (prompt, description, name) => {
   expect(descriptionOf(prompt)).toBe(description);
-  expect(nameOf(description)).toBe(name);
+  expect(slug(description, 40)).toBe(name);
 });
 
 test('a prompt alone is a loop task on the branch that is checked out', async () => {

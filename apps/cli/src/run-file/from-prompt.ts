@@ -1,6 +1,6 @@
 /** A run of one task without a file: what is typed, in the repository and on the branch where it is typed. */
 import { fieldIssues } from '@coppice/bus';
-import { runFileSchema } from '@coppice/contracts';
+import { runFileSchema, slug } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -60,7 +60,7 @@ function taskOf(options: PromptOptions) {
   const { prompt, model, verify, merge, type, time, file } = options;
   const description = options.description ?? descriptionOf(prompt);
   return {
-    name: options.name ?? nameOf(description),
+    name: options.name ?? slug(description, nameCharactersMax),
     description,
     prompt,
     model,
@@ -83,17 +83,6 @@ export function descriptionOf(prompt: string): string {
   return space > descriptionCharactersMax / 2
     ? `${line.slice(0, space).trimEnd()} …`
     : truncate(line, descriptionCharactersMax);
-}
-
-export function nameOf(description: string): string {
-  const name = description
-    .normalize('NFKD')
-    .toLowerCase()
-    .replaceAll(/\p{Mn}/gu, '')
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .slice(0, nameCharactersMax)
-    .replaceAll(/^-+|-+$/g, '');
-  return name === '' ? 'task' : name;
 }
 
 /** Which option a field comes from. */

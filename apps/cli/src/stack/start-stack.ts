@@ -29,9 +29,6 @@ const logTailLines = 15;
 /** Between the end of a stack that stops and the start of a new one. */
 const startsMax = 3;
 
-/** What the container service says then. */
-export const noSandboxWorks = 'no sandbox engine works';
-
 export type EnsureOptions = {
   home: Home;
   /** Runs the stack in the foreground: program and arguments. */
@@ -40,7 +37,7 @@ export type EnsureOptions = {
   onLine: (line: string) => void;
 };
 
-/** @throws CliError (stack unavailable) with the end of the log. */
+/** @throws CliError (stack unavailable) with what the stack said of its failure, else the end of its log. */
 export async function ensureStack(options: EnsureOptions): Promise<{ status: StackStatus; started: boolean }> {
   const { home } = options;
   makeHome(home);
@@ -113,9 +110,9 @@ function failureOf(home: Home, child: ChildProcess): CliError {
   const status = readStatus(home);
   const own = status !== null && status.process.pid === child.pid ? status.failure : null;
   const how = child.signalCode ?? `exit code ${child.exitCode}`;
-  const reason = own ?? `its process ended with ${how}`;
-  const hint = reason.includes(noSandboxWorks) ? '\nTo go on without any isolation, add: --engine none' : '';
-  const text = `the stack could not be started: ${plainText(reason)}${hint}\n${logTail(home)}`;
+  // What it said itself is also the end of its log.
+  const reason = own === null ? `its process ended with ${how}\n${logTail(home)}` : `${own}\nIts log: ${home.logFile}`;
+  const text = `the stack could not be started: ${plainText(reason)}`;
   return new CliError(exitCodes.stackUnavailable, text);
 }
 

@@ -115,18 +115,7 @@ export const sandboxLimits: SandboxLimits = {
 };
 
 /** The task's branch is `coppice/<task id>/<slug>`. */
-const slugCharactersMax = 30;
-
-/** At most 30 characters of a-z, 0-9 and dashes: part of the task's branch name. */
-export function slugOf(description: string): string {
-  const slug = description
-    .normalize('NFKD')
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .slice(0, slugCharactersMax)
-    .replaceAll(/^-+|-+$/g, '');
-  return slug === '' ? 'task' : slug;
-}
+export const slugCharactersMax = 30;
 
 export function newTask(input: TaskInput, nowMs: number): TaskContext {
   return {

@@ -1,4 +1,4 @@
-import { shortHash, toolDefinitions } from '@coppice/contracts';
+import { shortHash, slug, toolDefinitions } from '@coppice/contracts';
 import type {
   CommandResult,
   CommitMessage,
@@ -14,7 +14,7 @@ import { instructionFiles, resultCharactersMax } from '../../agent/limits.ts';
 import { newLoop } from '../../agent/loop-state.ts';
 import type { Assignment, LoopState } from '../../agent/loop-state.ts';
 import { limitsOf } from '../../agent/replay.ts';
-import { sandboxLimits, slugOf, taskLimits } from './task-context.ts';
+import { sandboxLimits, slugCharactersMax, taskLimits } from './task-context.ts';
 import type { TaskContext } from './task-context.ts';
 import type { SetupRequest } from '../setup-machine.ts';
 import type { TurnRequest } from '../landing-machine.ts';
@@ -63,7 +63,7 @@ export const prepare = (context: TaskContext): WorktreeInput<'prepare'> => ({
   owner: context.owner,
   repository: context.repository,
   baseBranch: context.baseBranch,
-  slug: slugOf(context.specification.description),
+  slug: slug(context.specification.description, slugCharactersMax),
   setupKey: context.setup?.setupKey ?? null,
 });
 

@@ -1,0 +1,31 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { temporaryFolder } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { homeFrom, makeHome } from './home.ts';
+import { readJsonFile } from './private-file.ts';
+
+test('a home that can not be made is bad input, which names the variable, the folder and why', async () => {
+  await using folder = await temporaryFolder('home');
+  const file = path.join(folder.path, 'file');
+  await writeFile(file, '');
+  for (const [root, why] of [
+    [file, 'EEXIST'],
+    [path.join(file, 'below'), 'ENOTDIR'],
+  ] as const) {
+    const expected = `COPPICE_HOME: expected a folder that can be made and written, received ${root}: ${why}`;
+    expect(() => makeHome(homeFrom({ COPPICE_HOME: root }))).toThrow(
+      expect.objectContaining({ exitCode: 2, message: expect.stringContaining(expected) }),
+    );
+  }
+});
+
+test('a state file that is there and can not be read is bad input, not a stack that is not there', async () => {
+  await using folder = await temporaryFolder('home');
+  const file = path.join(folder.path, 'status.json');
+  expect(readJsonFile(file)).toBeNull();
+  await mkdir(file);
+  expect(() => readJsonFile(file)).toThrow(
+    expect.objectContaining({ exitCode: 2, message: expect.stringContaining(`${file} can't be read: EISDIR`) }),
+  );
+});
