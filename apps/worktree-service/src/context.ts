@@ -3,12 +3,14 @@ import type { Owner, Trash } from './folders.ts';
 import type { ImportLimits } from './import/limits.ts';
 import type { Layout } from './layout.ts';
 import type { Locks } from './lock.ts';
-import { findOrigin, type Origin } from './repository/origin.ts';
+import type { KnownOrigins } from './repository/known-origins.ts';
+import type { Origin } from './repository/origin.ts';
 import { Store } from './repository/store.ts';
 
 /** What every operation works with. */
 export type Context = {
   git: Git;
+  origins: KnownOrigins;
   locks: Locks;
   layout: Layout;
   trash: Trash;
@@ -37,7 +39,7 @@ export type CrashPoint = (typeof crashPoints)[number];
 
 /** The repository that an address names, with its stores (which may not exist yet). */
 export async function openRepository(context: Context, address: string): Promise<{ origin: Origin; store: Store }> {
-  const origin = await findOrigin(context.git, address, context.layout.root);
+  const origin = await context.origins.find(address);
   return { origin, store: storeOf(context, origin.repositoryId) };
 }
 

@@ -7,6 +7,7 @@ import { Git } from './git/git.ts';
 import { importLimitsDefault, type ImportLimits } from './import/limits.ts';
 import { Layout } from './layout.ts';
 import { Locks } from './lock.ts';
+import { KnownOrigins } from './repository/known-origins.ts';
 import { join } from 'node:path';
 
 export type OpenOptions = {
@@ -33,6 +34,7 @@ export async function openContext(options: OpenOptions): Promise<Context> {
   await trash.sweep();
   return {
     git,
+    origins: new KnownOrigins(git, layout.root),
     locks: new Locks(layout.locks),
     layout,
     trash,

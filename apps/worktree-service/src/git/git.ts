@@ -19,6 +19,7 @@ import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { CoppiceError } from '@coppice/contracts';
 import { redactText } from '../repository/address.ts';
+import { Remembered } from './remembered.ts';
 
 export const gitLimits = {
   timeMsDefault: 120_000,
@@ -28,6 +29,8 @@ export const gitLimits = {
   errorBytesMax: 16 * 1024,
   /** Between SIGTERM and SIGKILL. */
   graceMs: 5_000,
+  /** Answers of `holds` that are remembered. */
+  factsMax: 20_000,
 } as const;
 
 /** Merges without a working tree (`merge-tree --write-tree`) came with this version. */
@@ -96,6 +99,7 @@ export const nulSeparated = (output: Buffer): string[] => {
 
 export class Git {
   readonly #configFile: string;
+  readonly #facts = new Remembered<true>(gitLimits.factsMax);
 
   /** `configFile`: a file of Coppice's own, written here; read in place of the user's and the system's. */
   constructor(configFile: string) {
@@ -157,6 +161,19 @@ export class Git {
   /** Whether git answers 0 (yes) or 1 (no). */
   async test(args: readonly string[], options: GitOptions = {}): Promise<boolean> {
     return (await this.run(args, { ...options, answers: options.answers ?? [1] })).exitCode === 0;
+  }
+
+  /** Like `test`, of what stays true once it is, and is called `fact`: asked until the answer is yes. */
+  async holds(fact: string, args: readonly string[], options: GitOptions = {}): Promise<boolean> {
+    if (this.#facts.get(fact) === true) return true;
+    const answer = await this.test(args, options);
+    if (answer) this.learn(fact);
+    return answer;
+  }
+
+  /** Notes a fact that `holds` would otherwise ask for. */
+  learn(fact: string): void {
+    this.#facts.set(fact, true);
   }
 
   /** Starts git for a caller that feeds or reads it as it runs. */

@@ -47,10 +47,11 @@ export async function commit(
     async () => {
       const record = requireTaskRecord(context, taskId);
       const store = storeOf(context, record.repositoryId);
-      const done = await store.resolve(doneRef, signal);
-      if (done !== undefined) return describe(context, store, done, input.protect, signal);
       const branch = `refs/heads/${record.branch}`;
-      const parent = await store.resolve(branch, signal);
+      const refs = await store.refs([doneRef, branch], signal);
+      const done = refs.get(doneRef);
+      if (done !== undefined) return describe(await changesOf(context, store, done, signal), input.protect);
+      const parent = refs.get(branch);
       if (parent === undefined) throw new CoppiceError('not-found', `the branch ${record.branch} is gone`);
       const message = formatMessage(input.message, { ...input, taskId });
       const made = await importTree(context, store, {
@@ -61,25 +62,29 @@ export async function commit(
         date: input.message.date,
         signal,
       });
-      if (made.commit === null) return { status: 'no-changes', ignored: made.ignored };
+      if (made.changes === null) return { status: 'no-changes', ignored: made.ignored };
       context.reached('imported');
+      const { commit: madeCommit } = made.changes;
       await store.updateRefs(
         [
-          `update ${branch} ${made.commit} ${parent}`,
-          `create ${doneRef} ${made.commit}`,
-          `delete ${made.ref} ${made.commit}`,
+          `update ${branch} ${madeCommit} ${parent}`,
+          `create ${doneRef} ${madeCommit}`,
+          `delete ${made.ref} ${madeCommit}`,
         ],
         signal,
       );
       context.reached('commit-recorded');
-      return describe(context, store, made.commit, input.protect, signal);
+      return describe(made.changes, input.protect);
     },
     signal,
   );
 }
 
+/** What a commit changed, compared with its first parent. Paths one byte a character. */
+type Changes = { commit: string; tree: string; additions: number; deletions: number; paths: string[] };
+
 /**
- * The worktree as a commit under an import ref, which the caller moves or deletes; a null `commit` where nothing differs from `parent`, with how
+ * The worktree as a commit under an import ref, which the caller moves or deletes; null `changes` where nothing differs from `parent`, with how
  * many new files ignore rules left out. The caller holds the task's lock.
  */
 export async function importTree(
@@ -93,73 +98,52 @@ export async function importTree(
     date: string;
     signal: AbortSignal | undefined;
   },
-): Promise<{ ref: string; commit: string } | { commit: null; ignored: number }> {
+): Promise<{ ref: string; changes: Changes } | { changes: null; ignored: number }> {
   const { parent, signal } = parts;
   const folders = taskFolders(context, parts.taskId);
   const ref = `refs/coppice/import/${parts.effectId}`;
   const tracked = await listTree(context, store, parent, signal);
   const plan = await planImport(folders.tree, tracked, readSnapshot(folders.snapshot), context.importLimits, signal);
-  const unchanged = { commit: null, ignored: plan.ignored };
+  const unchanged = { changes: null, ignored: plan.ignored };
   const commitParts = { ref, parent, message: parts.message, date: parts.date };
   if (!(await writeCommit(context.git, store, { tree: folders.tree, plan, tracked, commit: commitParts, signal })))
     return unchanged;
-  const names = await context.git.text(['rev-parse', ref, `${ref}^{tree}`, `${parent}^{tree}`], {
-    ...store.tasks,
-    signal,
-  });
-  const [commitId = '', tree, parentTree] = names.split('\n');
-  if (tree !== parentTree) return { ref, commit: commitId };
-  await store.updateRefs([`delete ${ref} ${commitId}`], signal);
+  const changes = await changesOf(context, store, ref, signal);
+  store.learn(changes.commit);
+  if (changes.paths.length > 0) return { ref, changes };
+  await store.updateRefs([`delete ${ref} ${changes.commit}`], signal);
   return unchanged;
 }
 
-/** What a commit changed, compared with its first parent. */
-async function describe(
-  context: Context,
-  store: Store,
-  commitId: string,
-  protect: string[],
-  signal?: AbortSignal,
-): Promise<Committed> {
-  const [tree, { stdout }] = await Promise.all([
-    context.git.text(['rev-parse', `${commitId}^{tree}`], { ...store.tasks, signal }),
-    context.git.run(
-      [
-        'diff-tree',
-        '-r',
-        '-z',
-        '--no-commit-id',
-        '--numstat',
-        '--no-renames',
-        '--no-ext-diff',
-        '--no-textconv',
-        commitId,
-      ],
-      {
-        ...store.tasks,
-        signal,
-      },
-    ),
-  ]);
+async function changesOf(context: Context, store: Store, revision: string, signal?: AbortSignal): Promise<Changes> {
+  const { stdout } = await context.git.run(
+    ['show', '-z', '--format=%H %T', '--numstat', '--no-renames', '--no-ext-diff', '--no-textconv', revision, '--'],
+    { ...store.tasks, signal },
+  );
+  const [head = '', ...lines] = nulSeparated(stdout);
+  const [commitId = '', tree = ''] = head.split(' ');
   let [additions, deletions] = [0, 0];
-  const paths = nulSeparated(stdout).map((line) => {
-    const [added = '', deleted = '', ...path] = line.split('\t');
+  const paths = lines.map((line) => {
+    // A newline stands between the head and the first.
+    const [added = '', deleted = '', ...path] = line.trimStart().split('\t');
     // A dash stands for a binary file.
     additions += Number(added) || 0;
     deletions += Number(deleted) || 0;
     return path.join('\t');
   });
-  return {
-    status: 'committed',
-    commit: commitId,
-    tree,
-    filesChanged: paths.length,
-    additions,
-    deletions,
-    paths: paths.slice(0, pathsMax).map(printable),
-    protectedPaths: protectedAmong(paths, protect),
-  };
+  return { commit: commitId, tree, additions, deletions, paths };
 }
+
+const describe = ({ commit: commitId, tree, additions, deletions, paths }: Changes, protect: string[]): Committed => ({
+  status: 'committed',
+  commit: commitId,
+  tree,
+  filesChanged: paths.length,
+  additions,
+  deletions,
+  paths: paths.slice(0, pathsMax).map(printable),
+  protectedPaths: protectedAmong(paths, protect),
+});
 
 export const checkpointRef = (taskId: string): string => `refs/coppice/checkpoint/${taskId}`;
 
@@ -198,12 +182,10 @@ export async function checkpoint(
         date: input.date,
         signal,
       });
-      if (made.commit === null) return { commit: null };
-      await store.updateRefs(
-        [`update ${checkpointRef(taskId)} ${made.commit}`, `delete ${made.ref} ${made.commit}`],
-        signal,
-      );
-      return { commit: made.commit };
+      if (made.changes === null) return { commit: null };
+      const { commit: kept } = made.changes;
+      await store.updateRefs([`update ${checkpointRef(taskId)} ${kept}`, `delete ${made.ref} ${kept}`], signal);
+      return { commit: kept };
     },
     signal,
   );

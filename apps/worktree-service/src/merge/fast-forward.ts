@@ -27,9 +27,9 @@ import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { gitLimits, operand, type Account } from '../git/git.ts';
 import type { LocalOrigin } from '../repository/origin.ts';
-import { inCheckout } from './user-worktrees.ts';
+import { inCheckout, type CleanCheckout } from './user-worktrees.ts';
 
-export type Target = { path: string; branch: string; commit: string; signal: AbortSignal | undefined };
+export type Target = { checkout: CleanCheckout; branch: string; commit: string; signal: AbortSignal | undefined };
 
 /** What git would look for in the HEAD's own directory, and refuse. */
 const unfinished: [string, string][] = [
@@ -39,10 +39,9 @@ const unfinished: [string, string][] = [
 
 /** Null where git has done it, else its reason against it. */
 export async function fastForward(context: Context, origin: LocalOrigin, target: Target): Promise<string | null> {
-  const { path, commit, signal } = target;
+  const { commit, signal } = target;
+  const { path, gitDir, indexFile } = target.checkout;
   const options = { ...inCheckout(origin, path), signal };
-  const places = ['rev-parse', '--path-format=absolute', '--absolute-git-dir', '--git-path', 'index'];
-  const [gitDir = '', indexFile = ''] = (await context.git.text(places, options)).split('\n');
   for (const [file, reason] of unfinished) if (isThere(join(gitDir, file))) return reason;
   const own = ownHead(origin, gitDir, target.branch);
   try {
@@ -68,8 +67,8 @@ export async function fastForward(context: Context, origin: LocalOrigin, target:
 }
 
 /** The branch that the checkout is on; '' for none. */
-export const headOf = (context: Context, origin: LocalOrigin, { path, signal }: Target): Promise<string> =>
-  context.git.text(['symbolic-ref', '--quiet', 'HEAD'], { ...inCheckout(origin, path), answers: [1], signal });
+export const headOf = (context: Context, origin: LocalOrigin, { checkout, signal }: Target): Promise<string> =>
+  context.git.text(['symbolic-ref', '--quiet', 'HEAD'], { ...inCheckout(origin, checkout.path), answers: [1], signal });
 
 /**
  * After the target has moved: what git does for a checkout's own HEAD. Where the user is on another branch by now, files of the
@@ -81,8 +80,8 @@ export async function settleCheckout(
   target: Target,
   oldTip: string,
 ): Promise<string | null> {
-  const { path, commit, signal } = target;
-  const options = { ...inCheckout(origin, path), signal };
+  const { checkout, commit, signal } = target;
+  const options = { ...inCheckout(origin, checkout.path), signal };
   if ((await headOf(context, origin, target)) === `refs/heads/${target.branch}`) {
     // A help to the user, not part of the landing.
     await context.git.run(['update-ref', 'ORIG_HEAD', oldTip], { ...options, answers: [1, 128] });

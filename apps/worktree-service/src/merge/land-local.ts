@@ -9,10 +9,10 @@ import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
 import { operand } from '../git/git.ts';
 import {
-  branchState,
   inOrigin,
   landedRef,
   localRefs,
+  localState,
   type BranchState,
   type LocalOrigin,
 } from '../repository/origin.ts';
@@ -21,7 +21,7 @@ import { fastForward, headOf, settleCheckout } from './fast-forward.ts';
 import { mergeCommand, shellQuote } from './finish-command.ts';
 import type { Landing } from './land.ts';
 import { transfer } from './transfer.ts';
-import { checkoutOf } from './user-worktrees.ts';
+import { checkoutOf, type CleanCheckout } from './user-worktrees.ts';
 
 export type LandRequest = {
   branch: string;
@@ -69,8 +69,8 @@ class LocalLanding {
 
   async run(): Promise<Landing> {
     const { branch, commit, expectedTip, signal } = this.#request;
-    const state = await branchState(this.#context.git, this.#origin, branch, 'targetBranch', signal);
-    const earlier = await this.#earlier(state);
+    const { state, refs } = await this.#look();
+    const earlier = await this.#earlier(state, refs);
     if (earlier !== undefined) return earlier;
     if (state.tip !== expectedTip) return { status: 'moved', tip: state.tip };
     await transfer(this.#context, this.#store, this.#origin, { want: commit, have: expectedTip, signal });
@@ -79,20 +79,28 @@ class LocalLanding {
     if (checkout === null) {
       await this.#updateRefs([
         `update ${this.#branchRef} ${commit} ${state.branchTip}`,
-        ...(await this.#recordDone(state)),
+        ...(await this.#recordDone(state, refs)),
       ]);
       return { status: 'landed', commit };
     }
     if (checkout.hindrance !== null) return this.#keep(checkout.path, checkout.hindrance);
-    return this.#fastForward(checkout.path, state.branchTip);
+    return this.#fastForward(checkout, state.branchTip);
+  }
+
+  /** The refs of the user's that a landing turns on, and where the branch stands by them. */
+  async #look(): Promise<{ state: BranchState; refs: Map<string, string> }> {
+    const { git } = this.#context;
+    const { branch, doneRef, signal } = this.#request;
+    const refs = await localRefs(git, this.#origin, [this.#branchRef, this.#landedRef, doneRef], signal);
+    const state = await localState(git, this.#origin, { branch, field: 'targetBranch', refs, signal });
+    return { state, refs };
   }
 
   /** An earlier run of this landing that came to its end, or near it. */
-  async #earlier(state: BranchState): Promise<Landing | undefined> {
+  async #earlier(state: BranchState, refs: Map<string, string>): Promise<Landing | undefined> {
     const { commit, doneRef, signal } = this.#request;
-    const refs = await localRefs(this.#context.git, this.#origin, [doneRef, this.#landedRef], signal);
     if (await this.#contains(state.branchTip, commit)) {
-      if (!refs.has(doneRef)) await this.#updateRefs(await this.#recordDone(state));
+      if (!refs.has(doneRef)) await this.#updateRefs(await this.#recordDone(state, refs));
       return { status: 'landed', commit };
     }
     const landed = refs.get(this.#landedRef);
@@ -105,20 +113,26 @@ class LocalLanding {
   }
 
   /** Whether the user's repository has both and one is in the other's history. */
-  #contains(tip: string, commit: string): Promise<boolean> {
+  async #contains(tip: string, commit: string): Promise<boolean> {
+    if (tip === commit) return true;
+    // What was made on top of it is not in its history.
+    if (tip === this.#request.expectedTip && commit === this.#request.commit) return false;
     const options = { ...inOrigin(this.#origin), answers: [1, 128], signal: this.#request.signal };
     return this.#context.git.test(['merge-base', '--is-ancestor', operand(commit), tip], options);
   }
 
-  async #fastForward(path: string, oldTip: string): Promise<Landing> {
+  async #fastForward(checkout: CleanCheckout, oldTip: string): Promise<Landing> {
     const { commit, branch, signal } = this.#request;
-    const target = { path, branch, commit, signal };
+    const { path } = checkout;
+    const target = { checkout, branch, commit, signal };
     const refusal = await fastForward(this.#context, this.#origin, target);
-    const state = await branchState(this.#context.git, this.#origin, branch, 'targetBranch', signal);
+    const { state, refs } = await this.#look();
     if (await this.#contains(state.branchTip, commit)) {
       this.#context.reached('fast-forwarded');
-      const left = refusal === null ? await settleCheckout(this.#context, this.#origin, target, oldTip) : null;
-      await this.#updateRefs(await this.#recordDone(state));
+      const [left] = await Promise.all([
+        refusal === null ? settleCheckout(this.#context, this.#origin, target, oldTip) : null,
+        this.#recordDone(state, refs).then((commands) => this.#updateRefs(commands)),
+      ]);
       return left === null ? { status: 'landed', commit } : this.#left(path, left);
     }
     if (state.tip !== this.#request.expectedTip) return { status: 'moved', tip: state.tip };
@@ -162,10 +176,10 @@ class LocalLanding {
   }
 
   /** The commands that record the landing, and drop what was pending where the branch now has it. */
-  async #recordDone(state: BranchState): Promise<string[]> {
-    const { commit, doneRef, signal } = this.#request;
+  async #recordDone(state: BranchState, refs: Map<string, string>): Promise<string[]> {
+    const { commit, doneRef } = this.#request;
     const commands = [`update ${doneRef} ${commit}`];
-    const landed = (await localRefs(this.#context.git, this.#origin, [this.#landedRef], signal)).get(this.#landedRef);
+    const landed = refs.get(this.#landedRef);
     if (
       landed !== undefined &&
       ((await this.#contains(commit, landed)) || (await this.#contains(state.branchTip, landed)))

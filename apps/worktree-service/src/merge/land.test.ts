@@ -244,3 +244,16 @@ test.each(crashes)(
     });
   },
 );
+
+test('few objects arrive one by one, many as a pack', async () => {
+  await using f = await fixture();
+  const packs = () =>
+    readdirSync(join(f.repository.path, '.git/objects/pack')).filter((name) => name.endsWith('.pack')).length;
+  expect(await landOf(f, await readyTask(f, 'few', { 'few.txt': 'few' }))).toMatchObject({ status: 'landed' });
+  expect(packs()).toBe(0);
+  const many = Object.fromEntries(Array.from({ length: 120 }, (_, index) => [`many/${index}.txt`, `${index}`]));
+  expect(await landOf(f, await readyTask(f, 'many', many))).toMatchObject({ status: 'landed' });
+  expect(packs()).toBe(1);
+  expect(await f.repository.git('fsck', '--no-dangling')).toBe('');
+  expect(await f.repository.show('many/119.txt')).toBe('119');
+});

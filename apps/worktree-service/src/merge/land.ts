@@ -60,6 +60,11 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
 
 /** So that the task's removal knows that its branch isn't the only copy. */
 async function recordMerged(store: Store, taskId: string, signal: AbortSignal | undefined): Promise<void> {
-  const candidate = await store.resolve(candidateRef(taskId), signal);
-  if (candidate !== undefined) await store.updateRefs([`update ${mergedRef(taskId)} ${candidate}`], signal);
+  const candidate = candidateRef(taskId);
+  try {
+    await store.updateRefs([`update ${mergedRef(taskId)} ${candidate}`], signal);
+  } catch (error) {
+    // Where there is none, there is nothing to note.
+    if ((await store.resolve(candidate, signal)) !== undefined) throw error;
+  }
 }

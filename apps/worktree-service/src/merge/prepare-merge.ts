@@ -18,7 +18,7 @@ import { safeName, sandboxPaths } from '../layout.ts';
 import { checkBranchName, commitId } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 import { hashInputs } from '../setup/inputs.ts';
-import { checkOut, sealedFolder } from '../worktree/checkout.ts';
+import { checkOutFiles, sealedFolder } from '../worktree/checkout.ts';
 import { writeFileAtomically } from '../worktree/snapshot.ts';
 
 const conflictPathsMax = 200;
@@ -117,7 +117,6 @@ async function merge(
   signal?: AbortSignal,
 ): Promise<Merged> {
   const { taskCommit } = input;
-  if (await store.isAncestor(taskCommit, tip, signal)) return { status: 'already-merged', tip };
   const { exitCode, stdout } = await context.git.run(
     ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', operand(tip), operand(taskCommit)],
     { ...store.tasks, answers: [1], signal },
@@ -130,7 +129,7 @@ async function merge(
       .map(printable);
     return { status: 'conflict', tip, paths };
   }
-  // A squash that has landed leaves nothing to merge: without this it would land again, empty.
+  // It is in the target's history; or a squash of it is, which would land again, empty.
   if (tree === (await store.resolve(`${tip}^{tree}`, signal))) return { status: 'already-merged', tip };
   const commit = await commitTree(context, store, {
     tree,
@@ -138,6 +137,7 @@ async function merge(
     input,
     signal,
   });
+  store.learn(commit);
   await store.updateRefs(
     [`update refs/coppice/merge/${input.effectId} ${commit}`, `update ${candidateRef(input.taskId)} ${taskCommit}`],
     signal,
@@ -186,7 +186,7 @@ async function makeCheckout(
   const sealed = setup === null || !setupIsCurrent ? null : sealedFolder(context, setup.setupKey);
   if (sealed !== null && !existsSync(sealed))
     throw new CoppiceError('not-found', `setup ${setup?.setupKey} isn't sealed here`);
-  await checkOut(context, {
+  await checkOutFiles(context, {
     store,
     tree: parts.tree,
     folder,

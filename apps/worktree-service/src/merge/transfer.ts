@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Context } from '../context.ts';
 import { gitLimits } from '../git/git.ts';
@@ -18,20 +20,22 @@ export async function transfer(
   commits: { want: string; have: string; signal: AbortSignal | undefined },
 ): Promise<void> {
   const { want, have, signal } = commits;
-  const count = Number(
-    await context.git.text(['rev-list', '--count', '--objects', want, `^${have}`], { ...store.tasks, signal }),
-  );
-  if (count === 0) return;
   const limits = { timeLimitMs: gitLimits.timeMsLong, signal };
   const pack = context.git.process(['pack-objects', '--quiet', '--revs', '--thin', '--stdout', '--delta-base-offset'], {
     ...store.tasks,
     ...limits,
   });
+  pack.stdin.end(`${want}\n^${have}\n`);
+  const count = await countOf(pack.stdout);
+  if (count === undefined || count === 0) {
+    pack.stdout.resume();
+    await pack.ended;
+    return;
+  }
   const receiver =
     count < unpackLimit ? ['unpack-objects', '-q', '--strict'] : ['index-pack', '--stdin', '--fix-thin', '--strict'];
   const unpack = context.git.process(receiver, { ...inOrigin(origin), ...limits });
   unpack.stdout.resume();
-  pack.stdin.end(`${want}\n^${have}\n`);
   try {
     // The exit codes tell what went wrong; a broken pipe only tells that something did.
     await pipeline(pack.stdout, unpack.stdin).catch(() => {});
@@ -39,5 +43,22 @@ export async function transfer(
   } finally {
     pack.kill();
     unpack.kill();
+  }
+}
+
+const headBytes = 12;
+const countAt = 8;
+
+/** How many objects a pack says at its beginning that it has, which stays to be read; undefined where there is no pack. */
+async function countOf(pack: Readable): Promise<number | undefined> {
+  for (;;) {
+    const head = pack.read(headBytes) as Buffer | null;
+    if (head !== null) {
+      if (head.length < headBytes) return undefined;
+      pack.unshift(head);
+      return head.readUInt32BE(countAt);
+    }
+    if (pack.readableEnded || pack.destroyed) return undefined;
+    await Promise.race([once(pack, 'readable'), once(pack, 'end'), once(pack, 'close')]);
   }
 }

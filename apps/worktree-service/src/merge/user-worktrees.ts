@@ -6,8 +6,10 @@ import { nulSeparated, type GitOptions } from '../git/git.ts';
 import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
 import { readPlainFile } from '../repository/plain-file.ts';
 
-/** Where a branch is checked out, and why that checkout can't be brought forward now (null: nothing known). */
-export type Checkout = { path: string; hindrance: string | null };
+/** Where a branch is checked out, with nothing known that keeps it from being brought forward: the git directory and index of that checkout. */
+export type CleanCheckout = { path: string; hindrance: null; gitDir: string; indexFile: string };
+/** Or why it can't be brought forward now. */
+export type Checkout = CleanCheckout | { path: string; hindrance: string };
 
 /** How git is run in a checkout of the user's. */
 export const inCheckout = (origin: LocalOrigin, path: string): GitOptions => ({
@@ -39,27 +41,29 @@ export async function checkoutOf(
       if (!gone) paths.push(path);
     }
   }
-  if (found !== null) return { path: found, hindrance: await hindranceIn(context, origin, found, ref, signal) };
+  if (found !== null) return lookInto(context, origin, found, ref, signal);
   const busy = gitDirsOf(origin).some((gitDir) => headOfWork(gitDir).includes(ref));
   const somewhere = paths[0] ?? origin.address;
   return busy ? { path: somewhere, hindrance: `${branch} is being rebased or bisected in ${somewhere}` } : null;
 }
 
-async function hindranceIn(
+async function lookInto(
   context: Context,
   origin: LocalOrigin,
   path: string,
   ref: string,
   signal?: AbortSignal,
-): Promise<string | null> {
+): Promise<Checkout> {
   const options = { ...inCheckout(origin, path), answers: [1, 128], signal };
-  const inside = await context.git.text(
-    ['rev-parse', '--is-inside-work-tree', '--symbolic-full-name', 'HEAD'],
-    options,
-  );
-  if (inside !== `true\n${ref}`) return `the branch is checked out, but not in ${path}, where git says`;
-  const dirty = await isDirty(context, origin, path, signal);
-  return dirty ? `the branch is checked out in ${path}, with changes that aren't committed` : null;
+  const places = ['--path-format=absolute', '--absolute-git-dir', '--git-path', 'index'];
+  const [inside, head, gitDir = '', indexFile = ''] = (
+    await context.git.text(['rev-parse', '--is-inside-work-tree', '--symbolic-full-name', 'HEAD', ...places], options)
+  ).split('\n');
+  if (inside !== 'true' || head !== ref || indexFile === '')
+    return { path, hindrance: `the branch is checked out, but not in ${path}, where git says` };
+  if (await isDirty(context, origin, path, signal))
+    return { path, hindrance: `the branch is checked out in ${path}, with changes that aren't committed` };
+  return { path, hindrance: null, gitDir, indexFile };
 }
 
 /** Of a git directory that isn't called .git, git tells that itself as the main checkout. */

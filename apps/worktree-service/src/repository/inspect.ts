@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts';
 import { openRepository, storeOf } from '../context.ts';
-import { branchState, checkBranchName, commitId, findOrigin } from './origin.ts';
+import { branchState, checkBranchName, commitId } from './origin.ts';
 import { CoppiceError } from '@coppice/contracts';
 
 export type Inspection = { repositoryId: string; repository: string; baseCommit: string; store: string };
@@ -12,7 +12,7 @@ export async function inspect(
   signal?: AbortSignal,
 ): Promise<Inspection> {
   const [origin] = await Promise.all([
-    findOrigin(context.git, input.repository, context.layout.root),
+    context.origins.find(input.repository),
     checkBranchName(context.git, input.baseBranch, 'baseBranch'),
   ]);
   const { tip } = await branchState(context.git, origin, input.baseBranch, 'baseBranch', signal);

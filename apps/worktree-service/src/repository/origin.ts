@@ -3,6 +3,7 @@ import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, sep } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { gitLimits, operand, type Account, type Git, type GitOptions } from '../git/git.ts';
+import { readRefs } from '../git/refs.ts';
 import { parseAddress, redactText, repositoryIdOf } from './address.ts';
 
 export type LocalOrigin = {
@@ -157,7 +158,8 @@ function passwordEntries(): string[][] {
 
 /** Checks a branch's name by git's own rules. */
 export async function checkBranchName(git: Git, branch: string, field: string): Promise<void> {
-  const valid = !branch.startsWith('-') && (await git.test(['check-ref-format', `refs/heads/${branch}`]));
+  const ref = `refs/heads/${branch}`;
+  const valid = !branch.startsWith('-') && (await git.holds(`branch name ${branch}`, ['check-ref-format', ref]));
   if (!valid)
     throw new CoppiceError(
       'invalid-request',
@@ -183,9 +185,18 @@ export async function branchState(
     }
     return { tip, branchTip: tip, pending: null };
   }
-  const branchRef = `refs/heads/${branch}`;
-  const refs = await localRefs(git, origin, [branchRef, landedRef(branch)], signal);
-  const branchTip = refs.get(branchRef);
+  const refs = await localRefs(git, origin, [`refs/heads/${branch}`, landedRef(branch)], signal);
+  return localState(git, origin, { branch, field, refs, signal });
+}
+
+/** The same, of a local repository whose refs have been read: the branch's, and what is landed but pending. */
+export async function localState(
+  git: Git,
+  origin: LocalOrigin,
+  parts: { branch: string; field: string; refs: Map<string, string>; signal: AbortSignal | undefined },
+): Promise<BranchState> {
+  const { branch, field, refs, signal } = parts;
+  const branchTip = refs.get(`refs/heads/${branch}`);
   if (branchTip === undefined) {
     const all = [...(await localRefs(git, origin, ['refs/heads/'], signal)).keys()];
     const names = all.map((ref) => ref.slice('refs/heads/'.length));
@@ -200,24 +211,12 @@ export async function branchState(
   return chains ? { tip: landed, branchTip, pending: landed } : { tip: branchTip, branchTip, pending: null };
 }
 
-/** Full ref name → commit. A pattern is a whole ref name or a folder of refs. */
-export async function localRefs(
+export const localRefs = (
   git: Git,
   origin: LocalOrigin,
   patterns: string[],
   signal?: AbortSignal,
-): Promise<Map<string, string>> {
-  const output = await git.text(['for-each-ref', '--format=%(objectname) %(objecttype) %(refname)', ...patterns], {
-    ...inOrigin(origin),
-    signal,
-  });
-  const refs = new Map<string, string>();
-  for (const line of output.split('\n')) {
-    const [id, type, ref] = line.split(' ');
-    if (id !== undefined && ref !== undefined && type === 'commit') refs.set(ref, id);
-  }
-  return refs;
-}
+): Promise<Map<string, string>> => readRefs(git, { ...inOrigin(origin), signal }, patterns);
 
 /** Whether a remote said that it hasn't it, or hasn't it for this user. Ssh says "access rights" of any failure, so that isn't looked for. */
 const isDenied = (said: string): boolean =>

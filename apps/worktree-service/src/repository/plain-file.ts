@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 /** What is read of a file in a user's repository, in bytes: the files that are read there hold a name. */
-const plainFileBytesMax = 64 * 1024;
+export const plainFileBytesMax = 64 * 1024;
 
 /**
  * The first 64 KiB of a plain file that somebody else can write; undefined for anything else. A pipe or device in its place doesn't

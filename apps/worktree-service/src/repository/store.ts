@@ -10,7 +10,7 @@
  * 3. No attribute of a repository changes bytes here: `info/attributes`, which wins over every .gitattributes, turns conversions off.
  * 4. No other user of this machine gets into the folder of both: only the stack's, and where that is root, the sandboxes' group, which can
  *    pass but not list.
- * 5. Refs of one ref name move by compare-and-set. What touches worktree metadata or fetches holds the store's lock.
+ * 5. Refs of one ref name move by compare-and-set. One process at a time makes a store, and one fetches into it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import {
@@ -21,12 +21,14 @@ import {
   mkdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { gitLimits, type Git, type GitOptions } from '../git/git.ts';
+import { readRefs } from '../git/refs.ts';
 import type { Layout } from '../layout.ts';
 import type { Locks } from '../lock.ts';
 import { branchState, landedRef, type BranchState, type Origin } from './origin.ts';
@@ -93,15 +95,10 @@ export class Store {
     return existsSync(this.#folder);
   }
 
-  /** Guards what git itself doesn't: adding and pruning worktrees, and making the store. */
-  metadata<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#locks.hold(`repository-${this.repositoryId}`, work, { signal });
-  }
-
   async create(objectFormat: string, signal?: AbortSignal): Promise<void> {
     // One that an earlier version made was open to all.
     if (this.exists) return this.#close(this.#folder);
-    await this.metadata(async () => {
+    const make = async () => {
       if (this.exists) return;
       const folder = `${this.#folder}.new-${randomUUID()}`;
       mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -116,7 +113,8 @@ export class Store {
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
-    }, signal);
+    };
+    await this.#locks.hold(`repository-${this.repositoryId}`, make, { signal });
   }
 
   /** Other users of this machine must not read what may be a private repository; a sandbox's user may pass, not list. */
@@ -146,8 +144,30 @@ export class Store {
     if (shared.length === 0) chmodSync(gitDir, 0o700);
   }
 
+  /** Nothing is ever collected here (invariant 2), so a commit that was there once is there. */
   has(commit: string, signal?: AbortSignal): Promise<boolean> {
-    return this.#git.test(['cat-file', '-e', `${commit}^{commit}`], { ...this.tasks, answers: [1, 128], signal });
+    return this.#holds('tasks', this.tasksGit, commit, signal);
+  }
+
+  /** Tells `has` of a commit that was just made. */
+  learn(commit: string): void {
+    this.#git.learn(this.#fact('tasks', commit));
+  }
+
+  #holds(where: string, gitDir: string, commit: string, signal?: AbortSignal): Promise<boolean> {
+    const options = { gitDir, answers: [1, 128], signal };
+    return this.#git.holds(this.#fact(where, commit), ['cat-file', '-e', `${commit}^{commit}`], options);
+  }
+
+  /** Of this very store: one that was deleted by hand, and made again, has lost what the other had. */
+  #fact(where: string, commit: string): string {
+    const stat = statSync(this.#folder, { bigint: true, throwIfNoEntry: false });
+    return `${this.#folder} ${stat?.ino} ${stat?.birthtimeNs} ${where} ${commit}`;
+  }
+
+  /** Refs of tasks.git: see readRefs. */
+  refs(names: string[], signal?: AbortSignal): Promise<Map<string, string>> {
+    return readRefs(this.#git, { ...this.tasks, signal }, names);
   }
 
   isAncestor(ancestor: string, descendant: string, signal?: AbortSignal): Promise<boolean> {
@@ -187,11 +207,7 @@ export class Store {
   }
 
   #inOrigin(commit: string, signal?: AbortSignal): Promise<boolean> {
-    return this.#git.test(['cat-file', '-e', `${commit}^{commit}`], {
-      gitDir: this.originGit,
-      answers: [1, 128],
-      signal,
-    });
+    return this.#holds('origin', this.originGit, commit, signal);
   }
 
   async #fetch(origin: Origin, branch: string, state: BranchState, signal?: AbortSignal): Promise<void> {

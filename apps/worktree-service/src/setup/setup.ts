@@ -15,7 +15,7 @@ import { openRepository, storeOf, type Context } from '../context.ts';
 import { handOver } from '../folders.ts';
 import { safeName, sandboxPaths } from '../layout.ts';
 import { commitId } from '../repository/origin.ts';
-import { checkOut, listTree, sealedFolder } from '../worktree/checkout.ts';
+import { checkOutFiles, listTree, sealedFolder } from '../worktree/checkout.ts';
 import { writeFileAtomically } from '../worktree/snapshot.ts';
 import { requireKeepable } from './keepable.ts';
 import { moveUntracked } from './move-untracked.ts';
@@ -59,7 +59,7 @@ export async function prepareSetup(
       if (!existsSync(attempt.record)) {
         context.trash.take(attempt.folder);
         mkdirSync(attempt.tree, { recursive: true, mode: 0o711 });
-        await checkOut(context, {
+        await checkOutFiles(context, {
           store,
           tree: baseCommit,
           folder: attempt.tree,

@@ -28,40 +28,60 @@ export async function listTree(
   return entries;
 }
 
+type Checkout = {
+  store: Store;
+  tree: string;
+  /** New and empty. */
+  folder: string;
+  /** The git directory and index to use: host-owned both. */
+  gitOptions: GitOptions;
+  /** A sealed setup's folder, or null. */
+  setup: string | null;
+  signal?: AbortSignal | undefined;
+};
+
 /**
- * Fills a new, empty folder with a tree (bytes as stored, no conversion), adds what setup left, and hands it to the sandbox's user.
- * Returns how everything looked then. `gitOptions` names the git directory and index to use: host-owned both.
+ * Fills a folder with a tree (bytes as stored, no conversion), adds what setup left, and hands it to the sandbox's user. The index is left with
+ * times from before that.
  */
-export async function checkOut(
-  context: Context,
-  parts: {
-    store: Store;
-    tree: string;
-    folder: string;
-    gitOptions: GitOptions;
-    /** A sealed setup's folder, or null. */
-    setup: string | null;
-    signal?: AbortSignal | undefined;
-  },
-): Promise<Snapshot> {
-  const { store, tree, folder, gitOptions, signal } = parts;
-  const options = { ...gitOptions, workTree: folder, cwd: folder, signal };
+export async function checkOutFiles(context: Context, parts: Checkout): Promise<void> {
+  // Without a setup, every file is of the tree.
+  await fill(context, parts, parts.setup !== null);
+}
+
+/** The same, with an index that git finds fresh; answers how everything looked then. */
+export async function checkOut(context: Context, parts: Checkout): Promise<Snapshot> {
+  const snapshot = await fill(context, parts, true);
+  await context.git.run(['update-index', '-q', '--refresh'], { ...optionsOf(parts), answers: [1] });
+  return snapshot;
+}
+
+async function fill(context: Context, parts: Checkout, listed: boolean): Promise<Snapshot> {
+  const { store, tree, folder, signal } = parts;
   const [entries] = await Promise.all([
-    listTree(context, store, tree, signal),
-    context.git.run(['read-tree', '--reset', '-u', tree], { ...options, timeLimitMs: gitLimits.timeMsLong }),
+    listed ? listTree(context, store, tree, signal) : null,
+    context.git.run(['read-tree', '--reset', '-u', tree], { ...optionsOf(parts), timeLimitMs: gitLimits.timeMsLong }),
   ]);
   if (parts.setup !== null) await copyInto(parts.setup, folder, signal);
   const snapshot: Snapshot = new Map();
   await handOver(folder, context.sandboxOwner, {
-    oldFiles: { mtime: Math.floor(Date.now() / 1_000) - ageSeconds, isOld: (path) => entries.has(path) },
+    oldFiles: {
+      mtime: Math.floor(Date.now() / 1_000) - ageSeconds,
+      isOld: (path) => entries === null || entries.has(path),
+    },
     onFile: (path, stat) => {
-      snapshot.set(path, { fingerprint: fingerprint(stat), objectId: entries.get(path)?.objectId ?? null });
+      snapshot.set(path, { fingerprint: fingerprint(stat), objectId: entries?.get(path)?.objectId ?? null });
     },
   });
-  // The index has the times from before the hand-over.
-  await context.git.run(['update-index', '-q', '--refresh'], { ...options, answers: [1] });
   return snapshot;
 }
+
+const optionsOf = ({ gitOptions, folder, signal }: Checkout): GitOptions => ({
+  ...gitOptions,
+  workTree: folder,
+  cwd: folder,
+  signal,
+});
 
 /** The sealed result of a setup, to be copied; null for none. */
 export const sealedFolder = (context: Context, setupKey: string): string =>

@@ -4,14 +4,14 @@
  * Invariants:
  * 1. `record.json` is written last: with it the worktree is complete, and is never touched again by a repeat (an agent may be at work in
  *    it). Without it, whatever is there is from a crash, has never been seen by an agent, and is made anew.
- * 2. Only `git worktree add` holds the repository's lock; the checkout doesn't.
+ * 2. Nothing of this holds a lock of the whole repository, but for a fetch.
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, type Mount } from '@coppice/contracts';
 import { openRepository, type Context } from '../context.ts';
 import { handOver } from '../folders.ts';
-import { operand } from '../git/git.ts';
 import { safeName, sandboxPaths } from '../layout.ts';
 import { checkBranchName } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
@@ -102,18 +102,8 @@ async function make(
   mkdirSync(folders.folder, { recursive: true, mode: 0o711 });
   chmodSync(folders.folder, 0o711);
 
-  await keepOldBranch(context, store, taskId, record, signal);
-  await store.metadata(async () => {
-    rmSync(metadata, { recursive: true, force: true });
-    const branchExists = (await store.resolve(`refs/heads/${record.branch}`, signal)) !== undefined;
-    const target = branchExists
-      ? [folders.tree, operand(record.branch)]
-      : ['-b', operand(record.branch), folders.tree, record.baseCommit];
-    await context.git.run(
-      ['worktree', 'add', '--quiet', '--no-checkout', ...(branchExists ? [] : ['--no-track']), ...target],
-      { ...store.tasks, signal },
-    );
-  }, signal);
+  await makeBranch(context, store, taskId, record, signal);
+  linkWorktree(metadata, folders.tree, record.branch);
   context.reached('worktree-added');
 
   const snapshot = await checkOut(context, {
@@ -124,6 +114,7 @@ async function make(
     setup,
     signal,
   });
+  const settledAt = performance.now() + clockTickMs;
   const indexFile = `${metadata}/index`;
   writeAgentGit(folders.agentGit, {
     branch: record.branch,
@@ -139,12 +130,12 @@ async function make(
   if (context.sandboxOwner !== null) chownSync(folders.gitLink, context.sandboxOwner.uid, context.sandboxOwner.gid);
   writeSnapshot(folders.snapshot, snapshot);
   context.reached('checked-out');
-  await sleep(clockTickMs);
+  await sleep(Math.max(0, settledAt - performance.now()));
   writeTaskRecord(context, taskId, record);
 }
 
 /** A branch of this name that stands elsewhere is what an earlier worktree, lost since, was left with. */
-async function keepOldBranch(
+async function makeBranch(
   context: Context,
   store: Store,
   taskId: string,
@@ -152,8 +143,23 @@ async function keepOldBranch(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const ref = `refs/heads/${record.branch}`;
-  const old = await store.resolve(ref, signal);
-  if (old === undefined || old === record.baseCommit) return;
-  if (!(await isKeptElsewhere(context, store, taskId, old, signal))) await keepUnderRescue(store, taskId, old, signal);
-  await store.updateRefs([`delete ${ref} ${old}`], signal);
+  const old = (await store.refs([ref], signal)).get(ref);
+  if (old === record.baseCommit) return;
+  if (old !== undefined && !(await isKeptElsewhere(context, store, taskId, old, signal)))
+    await keepUnderRescue(store, taskId, old, signal);
+  await store.updateRefs([`update ${ref} ${record.baseCommit} ${old ?? '0'.repeat(record.baseCommit.length)}`], signal);
+}
+
+/**
+ * A linked worktree without its files, as gitrepository-layout(5) describes it. `git worktree add` does the same in ten times the time, and
+ * can't be run twice at once in one repository. Here each task has a name of its own, and its lock.
+ */
+function linkWorktree(metadata: string, tree: string, branch: string): void {
+  rmSync(metadata, { recursive: true, force: true });
+  mkdirSync(metadata, { recursive: true });
+  writeFileSync(join(metadata, 'HEAD'), `ref: refs/heads/${branch}\n`);
+  writeFileSync(join(metadata, 'commondir'), '../..\n');
+  writeFileSync(join(metadata, 'gitdir'), `${join(tree, '.git')}\n`);
+  mkdirSync(tree, { mode: 0o755 });
+  writeFileSync(join(tree, '.git'), `gitdir: ${metadata}\n`);
 }

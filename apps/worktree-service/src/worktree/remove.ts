@@ -17,7 +17,7 @@ import { checkpointRef, importTree } from '../import/import.ts';
 import { formatMessage } from '../import/message.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
-import { isKeptElsewhere, keepUnderRescue, lastRescue } from '../rescue.ts';
+import { isKeptElsewhere, keepUnderRescue, lastRescue, mergedRef } from '../rescue.ts';
 import { keepFolder, lastKeptFolder } from './kept-folder.ts';
 import { readTaskRecord, taskFolders, withTask, worktreeMetadata, type TaskRecord } from './task-record.ts';
 
@@ -50,21 +50,24 @@ export async function remove(
       removeSetupAttempts(context, taskId);
       const folders = taskFolders(context, taskId);
       const isRepeat = !existsSync(folders.tree);
+      // They move only under the task's lock, but for the note that it is merged, which comes before a removal is ordered.
+      const refs = store?.exists === true ? await refsOf(store, taskId, signal) : new Map<string, string>();
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
-        rescue = await keepUncommitted(context, store, record, input, signal);
-      if (store !== undefined && store.exists && existsSync(folders.tree)) await dropCheckpoint(store, taskId, signal);
+        rescue = await keepUncommitted(context, store, { record, refs, input, signal });
+      if (store !== undefined && existsSync(folders.tree)) await dropCheckpoint(store, taskId, refs, signal);
       context.reached('rescued');
       context.trash.take(folders.folder);
       context.reached('worktree-removed');
       if (store !== undefined && store.exists) {
         const metadata = worktreeMetadata(store.tasksGit, folders.tree);
-        await store.metadata(async () => rmSync(metadata, { recursive: true, force: true }), signal);
-        const branches = () => removeBranches(context, store, taskId, input.keepBranch, signal);
-        const kept = await branches().catch(async (error: unknown) => {
+        rmSync(metadata, { recursive: true, force: true });
+        const branches = (known: Map<string, string>) =>
+          removeBranches(context, store, { taskId, refs: known, keep: input.keepBranch, signal });
+        const kept = await branches(refs).catch(async (error: unknown) => {
           if (!isDiskFull(error)) throw error;
           await context.trash.settle();
-          return branches();
+          return branches(await refsOf(store, taskId, signal));
         });
         rescue ??= kept;
       }
@@ -88,14 +91,13 @@ async function storeOfAddress(context: Context, address: string): Promise<Store 
 async function keepUncommitted(
   context: Context,
   store: Store,
-  record: TaskRecord,
-  input: RemoveInput,
-  signal?: AbortSignal,
+  parts: { record: TaskRecord; refs: Map<string, string>; input: RemoveInput; signal: AbortSignal | undefined },
 ): Promise<string | null> {
+  const { record, refs, input, signal } = parts;
   const { taskId } = input;
   const { tree } = taskFolders(context, taskId);
   if (!existsSync(tree)) return null;
-  const parent = (await store.resolve(`refs/heads/${record.branch}`, signal)) ?? record.baseCommit;
+  const parent = refs.get(`refs/heads/${record.branch}`) ?? record.baseCommit;
   const message = formatMessage(
     {
       type: 'chore',
@@ -116,9 +118,9 @@ async function keepUncommitted(
       date: input.date,
       signal,
     });
-    if (made.commit === null) return null;
-    const ref = await keepUnderRescue(store, taskId, made.commit, signal);
-    await store.updateRefs([`delete ${made.ref} ${made.commit}`], signal);
+    if (made.changes === null) return null;
+    const ref = await keepUnderRescue(store, taskId, made.changes.commit, signal);
+    await store.updateRefs([`delete ${made.ref} ${made.changes.commit}`], signal);
     return fetchable(store, ref);
   } catch (error) {
     const isRefused =
@@ -130,9 +132,14 @@ async function keepUncommitted(
 }
 
 /** Only while the tree is there, whose state has just been kept: without it the checkpoint is the only copy. */
-async function dropCheckpoint(store: Store, taskId: string, signal?: AbortSignal): Promise<void> {
+async function dropCheckpoint(
+  store: Store,
+  taskId: string,
+  refs: Map<string, string>,
+  signal?: AbortSignal,
+): Promise<void> {
   const ref = checkpointRef(taskId);
-  const commit = await store.resolve(ref, signal);
+  const commit = refs.get(ref);
   if (commit !== undefined) await store.updateRefs([`delete ${ref} ${commit}`], signal);
 }
 
@@ -151,24 +158,23 @@ async function keptBefore(
 
 const fetchable = (store: Store, ref: string): string => `${store.tasksGit} ${ref}`;
 
+const branchesOf = (taskId: string): string => `refs/heads/coppice/${taskId}/`;
+
+const refsOf = (store: Store, taskId: string, signal?: AbortSignal): Promise<Map<string, string>> =>
+  store.refs([branchesOf(taskId), checkpointRef(taskId), mergedRef(taskId)], signal);
+
 /** Deletes the task's branches, or keeps them on request; a tip that is merged nowhere is kept under a rescue ref. */
 async function removeBranches(
   context: Context,
   store: Store,
-  taskId: string,
-  keep: boolean,
-  signal?: AbortSignal,
+  parts: { taskId: string; refs: Map<string, string>; keep: boolean; signal: AbortSignal | undefined },
 ): Promise<string | null> {
+  const { taskId, refs, keep, signal } = parts;
   if (keep) return null;
-  const list = await context.git.text(
-    ['for-each-ref', '--format=%(objectname) %(refname)', `refs/heads/coppice/${taskId}/`],
-    { ...store.tasks, signal },
-  );
   let rescue: string | null = null;
-  for (const line of list.split('\n')) {
-    const [tip, ref] = line.split(' ');
-    if (tip === undefined || ref === undefined) continue;
-    if (!(await isKeptElsewhere(context, store, taskId, tip, signal))) {
+  for (const [ref, tip] of refs) {
+    if (!ref.startsWith(branchesOf(taskId))) continue;
+    if (refs.get(mergedRef(taskId)) !== tip && !(await isKeptElsewhere(context, store, taskId, tip, signal))) {
       rescue = fetchable(store, await keepUnderRescue(store, taskId, tip, signal));
     }
     await store.updateRefs([`delete ${ref} ${tip}`], signal);

@@ -1,0 +1,39 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { fixture, shell } from '../test-support/fixture.ts';
+import { inspect } from './inspect.ts';
+
+const look = (f: Awaited<ReturnType<typeof fixture>>) =>
+  inspect(f.context, { repository: f.address, baseBranch: f.repository.branch });
+
+test('a repository that is known is looked at again when its configuration changes', async () => {
+  await using f = await fixture();
+  for (let times = 0; times < 3; times++) await look(f);
+  await f.repository.git('config', 'remote.origin.promisor', 'true');
+  await expect(look(f)).rejects.toMatchObject({ message: expect.stringMatching(/partial clone/) });
+  await f.repository.git('config', '--unset', 'remote.origin.promisor');
+  await look(f);
+});
+
+test('one whose configuration includes another file is looked at each time', async () => {
+  await using f = await fixture();
+  writeFileSync(join(f.repository.path, '.git/more'), '');
+  await f.repository.git('config', 'include.path', 'more');
+  for (let times = 0; times < 3; times++) await look(f);
+  writeFileSync(join(f.repository.path, '.git/more'), '[remote "origin"]\n\tpromisor = true\n');
+  await expect(look(f)).rejects.toMatchObject({ message: expect.stringMatching(/partial clone/) });
+});
+
+test('another repository in its place is another, and none is none', async () => {
+  await using f = await fixture();
+  for (let times = 0; times < 3; times++) await look(f);
+  const path = f.repository.path;
+  renameSync(join(path, '.git'), join(path, 'elsewhere'));
+  await expect(look(f)).rejects.toMatchObject({ code: 'repository-not-found' });
+  await shell(`git init -q --separate-git-dir=elsewhere .`, path);
+  const { repositoryId } = await look(f);
+  renameSync(join(path, 'elsewhere'), join(path, '.git2'));
+  writeFileSync(join(path, '.git'), 'gitdir: .git2\n');
+  expect((await look(f)).repositoryId).not.toBe(repositoryId);
+});
