@@ -100,7 +100,7 @@ export const runActor: ActorDefinition = defineActor({
 
 export const taskActor: ActorDefinition = defineActor({
   kind: 'task',
-  version: 1,
+  version: 2,
   machine: taskMachine,
   sources: {
     resolveSetup: command(worktreeOperations.resolveSetup),
@@ -142,6 +142,8 @@ export const taskActor: ActorDefinition = defineActor({
     discard: refuse('discarded'),
   },
   summary: ({ context }) => taskSummary(context),
+  // Version 1 always merged anew in its turn; its states are the same.
+  migrations: { 1: (snapshot) => snapshot },
 });
 
 export const landingActor: ActorDefinition = defineActor({

@@ -20,7 +20,10 @@ export type TurnRequest = {
   holdMs: number;
 };
 
-type Waiting = { effectId: string; replyTo: ReplyTo; taskId: string; holdMs: number };
+type Waiting = { effectId: string; replyTo: ReplyTo; taskId: string; holdMs: number; waited: boolean };
+
+/** A turn. `waited`: another had the one before it meanwhile, so the branch has most likely moved since it was asked for. */
+export type Turn = { turn: string; waited: boolean };
 
 export type LandingContext = { holder: Waiting | null; queue: Waiting[] };
 
@@ -56,7 +59,7 @@ export const landingMachine = setup({
         params: {
           to: next.replyTo,
           effectId: next.effectId,
-          outcome: { status: 'done', output: { turn: next.effectId } },
+          outcome: { status: 'done', output: { turn: next.effectId, waited: next.waited } satisfies Turn },
         },
       });
     }),
@@ -66,7 +69,9 @@ export const landingMachine = setup({
       if (context.queue.length >= landingQueueMax) {
         enqueue({ type: 'answer', params: { to: replyTo, effectId, outcome: full } });
       } else {
-        enqueue.assign({ queue: [...context.queue, { effectId, replyTo, taskId, holdMs }] });
+        enqueue.assign({
+          queue: [...context.queue, { effectId, replyTo, taskId, holdMs, waited: context.holder !== null }],
+        });
       }
     }),
     leave: assign({

@@ -1,9 +1,22 @@
 import { assign } from 'xstate';
+import type { Turn } from '../landing-machine.ts';
 import { mergePrepared, mergeRefusals, reachesUnapproved } from './merges.ts';
 import { taskLimits } from './task-context.ts';
+import type { TaskContext } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import { shorten, taskSetup } from './task-setup.ts';
 import { cancelAfterStep, cancelNow, orFail, orVerifyAnew } from './transitions.ts';
+
+const turnTaken = {
+  type: 'holdTurn',
+  params: ({ event }: { event: { output: Turn } }) => ({ turn: event.output.turn }),
+} as const;
+
+/** What was verified is a merge with the target's tip of then; if the target hasn't moved since, there is nothing else to make. */
+const mayStand = ({ context, event }: { context: TaskContext; event: { output: Turn } }): boolean =>
+  !event.output.waited &&
+  context.merge !== null &&
+  (context.specification.verify === false || context.merge.tree === context.verifiedTree);
 
 /** In turn: merged with the target's tip, verified again where that made another tree, then the target is moved. */
 export const landing = taskSetup.createStateConfig({
@@ -18,7 +31,10 @@ export const landing = taskSetup.createStateConfig({
         id: 'takeTurn',
         src: 'takeTurn',
         input: ({ context }) => orders.takeTurn(context),
-        onDone: { target: 'merging', actions: assign({ turn: ({ event }) => event.output.turn, retries: 0 }) },
+        onDone: [
+          { guard: mayStand, target: 'moving', actions: turnTaken },
+          { target: 'merging', actions: turnTaken },
+        ],
         onError: orFail('queueing'),
       },
     },

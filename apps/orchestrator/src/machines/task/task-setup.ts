@@ -9,7 +9,7 @@ import { addUsage, taskLimits } from './task-context.ts';
 import type { TaskContext, TaskInput } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import type { SetupRequest } from '../setup-machine.ts';
-import type { TurnRequest } from '../landing-machine.ts';
+import type { Turn, TurnRequest } from '../landing-machine.ts';
 
 export type TaskEvent = (
   | { type: 'start' }
@@ -55,7 +55,7 @@ export const taskSetup = setup({
     commit: effect(worktreeOperations.commit),
     prepareMerge: effect(worktreeOperations.prepareMerge),
     verify: effect(sandboxOperations.run),
-    takeTurn: effect<{ turn: string }, TurnRequest>(),
+    takeTurn: effect<Turn, TurnRequest>(),
     land: effect(worktreeOperations.land),
     pushBranch: effect(worktreeOperations.pushBranch),
     removeWorktree: effect(worktreeOperations.remove),
@@ -184,6 +184,7 @@ export const taskSetup = setup({
       verifications: context.verifications + 1,
       retries: 0,
     })),
+    holdTurn: assign((_, { turn }: { turn: string }) => ({ turn, retries: 0 })),
     approve: assign({ approvedPaths: ({ context }) => context.protectedPaths }),
     countVerifyRetry: assign({ verifyRetries: ({ context }) => context.verifyRetries + 1 }),
     /** The task ends as decided all the same; what could not be removed is told. */
