@@ -37,6 +37,7 @@ async function task() {
     );
     print(`  where it goes: ${shares(result.steps)}`);
     print(`  by hand: ${shares(result.byHandSteps)}`);
+    print(`  longer than by hand: ${shares(result.excess)}; ${Math.round(result.messagesPerTask)} messages a task`);
     print(
       `  tasks a second: ${Object.entries(result.tasksPerSecond)
         .map(([atOnce, value]) => `${atOnce} at once ${value.toFixed(2)}`)

@@ -20,6 +20,10 @@ export type TaskBenchResult = {
   ratio: number;
   steps: Record<string, number>;
   byHandSteps: Record<string, number>;
+  /** What each step of a task takes longer than the same by hand, in milliseconds: what stands in the way of a ratio of 1. */
+  excess: Record<string, number>;
+  /** Messages that the services send to the server for one task, acknowledgements and reads included. */
+  messagesPerTask: number;
   tasksPerSecond: Record<string, number>;
 };
 
@@ -39,9 +43,12 @@ async function benchEngine(engine: RawEngine, { rounds, files }: TaskBenchSettin
   await byHand.setUp();
   await byHand.task('warm-up.txt', 'good\n');
   const coppice: { totalMs: number; steps: Record<string, number> }[] = [];
+  const messages: number[] = [];
   const hand: { totalMs: number; steps: Record<string, number> }[] = [];
   for (let round = 0; round < rounds; round++) {
+    const before = await messagesIn(stack);
     coppice.push(await runTask(stack, ours.path, `file-${round}.txt`));
+    messages.push((await messagesIn(stack)) - before);
     hand.push(await byHand.task(`file-${round}.txt`, 'good\n'));
     print(
       `${engine}, round ${round + 1} of ${rounds}: ${Math.round(coppice.at(-1)?.totalMs ?? 0)} ms, by hand ${Math.round(hand.at(-1)?.totalMs ?? 0)} ms`,
@@ -49,6 +56,7 @@ async function benchEngine(engine: RawEngine, { rounds, files }: TaskBenchSettin
   }
   const tasksPerSecond: Record<string, number> = {};
   for (const atOnce of [1, 8, 32]) tasksPerSecond[String(atOnce)] = await throughput(stack, ours.path, atOnce);
+  const [steps, byHandSteps] = [coppice, hand].map((samples) => medians(samples.map((sample) => sample.steps)));
   const coppiceMs = median(coppice.map(({ totalMs }) => totalMs));
   const byHandMs = median(hand.map(({ totalMs }) => totalMs));
   return {
@@ -57,8 +65,10 @@ async function benchEngine(engine: RawEngine, { rounds, files }: TaskBenchSettin
     coppiceMs,
     byHandMs,
     ratio: median(coppice.map(({ totalMs }, index) => totalMs / (hand[index]?.totalMs ?? Number.NaN))),
-    steps: medians(coppice.map(({ steps }) => steps)),
-    byHandSteps: medians(hand.map(({ steps }) => steps)),
+    steps: steps ?? {},
+    byHandSteps: byHandSteps ?? {},
+    excess: excessOf(steps ?? {}, byHandSteps ?? {}),
+    messagesPerTask: median(messages),
     tasksPerSecond,
   };
 }
@@ -119,4 +129,28 @@ async function throughput(stack: Stack, repository: string, atOnce: number): Pro
 function medians(samples: Record<string, number>[]): Record<string, number> {
   const names = [...new Set(samples.flatMap((sample) => Object.keys(sample)))];
   return Object.fromEntries(names.map((name) => [name, median(samples.map((sample) => sample[name] ?? 0))]));
+}
+
+/** What a task's state has in common with the steps by hand. */
+const sameByHand: Record<string, string[]> = {
+  preparing: ['prepare'],
+  working: ['write'],
+  committing: ['commit'],
+  verifying: ['merge', 'verify'],
+  landing: ['land'],
+  cleaning: ['clean'],
+};
+
+const excessOf = (steps: Record<string, number>, byHand: Record<string, number>): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(steps).map(([state, ms]) => [
+      state,
+      ms - (sameByHand[state] ?? []).reduce((sum, step) => sum + (byHand[step] ?? 0), 0),
+    ]),
+  );
+
+/** Messages that the server has received from its clients so far. */
+async function messagesIn(stack: Stack): Promise<number> {
+  const response = await fetch(`${stack.nats.monitoringUrl}/varz`);
+  return ((await response.json()) as { in_msgs: number }).in_msgs;
 }
