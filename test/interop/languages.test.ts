@@ -58,9 +58,6 @@ const reasons = new Map(
 const withNode = { PATH: `${path.join(projectFolder, '.cache/bin')}:${process.env['PATH'] ?? ''}` };
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 
-/** The user of the tenant, as the protocol document has it. */
-const user = /^ {4}\{\n {6}user: acme, .*?^ {4}\}$/ms.exec(read('docs/protocol.md'))?.[0] ?? '';
-
 test('each example in the document is run here', () => {
   expect([...commands.keys()]).toEqual(languages.map(({ heading }) => heading));
 });
@@ -76,7 +73,7 @@ describe('against the whole', () => {
       before = before.then(() => runShellLine(build, { cwd: projectFolder, environment: {}, timeoutMs: buildMsMax }));
       builds.set(heading ?? '', before);
     }
-    stack = await Stack.start({ engine, script, users: [user] });
+    stack = await Stack.start({ engine, script, tenants: [tenant] });
   }, 180_000);
   afterAll(async () => {
     await stack?.stop();

@@ -127,7 +127,7 @@ test('a request with a message id, while a service is down: it waits in the inta
   // As clients of NATS add one: a copy of the message that kept it would be dropped as a repeat.
   await stack?.bus.publish(subjects.intake('default'), request('python-early'), { messageId: 'python-early' });
   const waiting = async () => {
-    for await (const message of stack?.bus.browse(streams.intake, subjects.intakeLater('default', '*')) ?? [])
+    for await (const message of stack?.bus.browse(streams.intakeLater, subjects.intakeLater('default', '*')) ?? [])
       return message.subject;
     return null;
   };

@@ -6,6 +6,8 @@ import { api, coppiceEventSchema, runItself, streams, subjects } from '@coppice/
 import type { CoppiceEvent, RunRequest, RunView, TaskView } from '@coppice/contracts';
 import { eventually, startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
 import type { NatsServer, StartedProcess } from '@coppice/testing';
+import { makeBusUsers } from './bus-users.ts';
+import type { BusUsers } from './bus-users.ts';
 
 /**
  * The whole system for tests: a real nats-server, and each service a process of its own, which a test may end by force and start again.
@@ -19,18 +21,21 @@ export type StackSettings = {
   /** See the scripted provider. */
   script: string;
   environment?: Record<string, string>;
-  /** More users of the server, in its own format. */
-  users?: readonly string[];
+  /** Tenants with a user of their own, see bus-users.ts. */
+  tenants?: string[];
 };
 
 const tenant = 'default';
+const node = 'node-1';
 const startedMsMax = 60_000;
 /** The stack's own folder lies in the checkout's cache, so that images made once serve every test. */
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 
 export class Stack implements AsyncDisposable {
   readonly nats: NatsServer;
+  /** May do everything. Each service has a user of its own. */
   readonly bus: Bus;
+  readonly users: BusUsers;
   /** The model's name that plays the script. */
   readonly model: string;
   readonly #folder: { path: string; remove(): Promise<void> };
@@ -41,6 +46,7 @@ export class Stack implements AsyncDisposable {
   private constructor(parts: {
     nats: NatsServer;
     bus: Bus;
+    users: BusUsers;
     folder: { path: string; remove(): Promise<void> };
     environment: Record<string, string>;
     countFile: string;
@@ -48,6 +54,7 @@ export class Stack implements AsyncDisposable {
   }) {
     this.nats = parts.nats;
     this.bus = parts.bus;
+    this.users = parts.users;
     this.model = parts.model;
     this.#folder = parts.folder;
     this.#environment = parts.environment;
@@ -68,7 +75,12 @@ export class Stack implements AsyncDisposable {
     const folder = await temporaryFolder('stack');
     // A sandbox's user finds its own folders below, and can list nothing.
     await chmod(folder.path, 0o711);
-    const nats = await startNatsServer({ auth: true, users: settings.users ?? [] });
+    const users = await makeBusUsers({
+      folder: path.join(folder.path, 'users'),
+      nodes: [node],
+      tenants: settings.tenants ?? [],
+    });
+    const nats = await startNatsServer({ config: users.configuration });
     const bus = await Bus.connect({ ...nats.connection, name: 'system-test' });
     await bus.ensureResources();
     const script = path.join(folder.path, 'plan.yaml');
@@ -76,8 +88,8 @@ export class Stack implements AsyncDisposable {
     await writeFile(script, settings.script);
     await writeFile(countFile, '');
     const environment = {
-      ...nats.environment,
-      COPPICE_NODE: 'node-1',
+      NATS_URL: nats.url,
+      COPPICE_NODE: node,
       COPPICE_DATA: path.join(folder.path, 'data'),
       COPPICE_ENGINE: settings.engine,
       COPPICE_IMAGES: path.join(repositoryRoot, '.cache/images'),
@@ -87,7 +99,7 @@ export class Stack implements AsyncDisposable {
       COPPICE_LOST_AFTER_MS: '3000',
       ...settings.environment,
     };
-    const stack = new Stack({ nats, bus, folder, environment, countFile, model: 'scripted/plan.yaml' });
+    const stack = new Stack({ nats, bus, users, folder, environment, countFile, model: 'scripted/plan.yaml' });
     await Promise.all(serviceNames.map((name) => stack.startService(name)));
     return stack;
   }
@@ -96,6 +108,7 @@ export class Stack implements AsyncDisposable {
     const script = path.join(repositoryRoot, 'apps', name, 'src/main.ts');
     const started = startProcess(script, [], {
       ...this.#environment,
+      NATS_CREDENTIALS_FILE: this.users.file(name),
       COPPICE_HEALTH_PORT: '0',
       COPPICE_LOG_LEVEL: 'info',
     });

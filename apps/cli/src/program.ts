@@ -1,5 +1,6 @@
 /** The command line: what can be typed, and which function does it. The only importer of commander. */
 import { createRequire } from 'node:module';
+import { busUsersCommand } from './commands/bus-users.ts';
 import { mergeModeSchema, tenantSchema } from '@coppice/contracts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { actCommand, cancelCommand, diffCommand } from './commands/acting.ts';
@@ -40,6 +41,8 @@ const environmentHelp = `Environment:
   COPPICE_HOME                         where the embedded stack keeps its state
                                        (else $XDG_STATE_HOME/coppice or ~/.local/state/coppice)
   NATS_URL, NATS_USER, NATS_PASSWORD   use the stack at that NATS server; none is started then
+  NATS_CREDENTIALS_FILE                the user's file, as bus-users writes it, in place of user and password
+  NATS_CA_FILE, NATS_CERT_FILE, NATS_KEY_FILE   PEM files for an encrypted connection
   OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
   COPPICE_OPENAI_PROVIDERS             more of them: ollama=http://127.0.0.1:11434/v1,…
                                        (their keys: COPPICE_OPENAI_KEY_<NAME>)
@@ -124,6 +127,15 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .command('down')
     .description('drain and stop the embedded stack; unfinished runs go on at the next start')
     .action(async () => done(await downCommand(current())));
+  program
+    .command('bus-users')
+    .description("make users of a NATS server: keys for each service and tenant, and the server's configuration")
+    .requiredOption('--folder <path>', 'where they lie; keys that are there stay as they are')
+    .option('--node <name...>', 'hosts of the services, as their COPPICE_NODE says', ['node-1'])
+    .option('--publisher <tenant...>', 'tenants that publish, beside those that are there')
+    .action((options: { folder: string; node: string[]; publisher?: string[] }) =>
+      done(busUsersCommand(current(), options)),
+    );
 }
 
 type RunOptions = {

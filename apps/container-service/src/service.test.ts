@@ -21,6 +21,7 @@ const startIt = () =>
     version: '0.0.0',
     node: 'here',
     connection: nats.connection,
+    makesResources: true,
     start: async (context) =>
       (work = await startContainerService(context, {
         dataFolder: folder.path,

@@ -65,6 +65,7 @@ async function startGateway(): Promise<StartedService> {
     version: '0.0.0',
     node: 'here',
     connection: nats.connection,
+    makesResources: true,
     start: (context) =>
       startLlmGateway(context, {
         scriptFolders: [folder.path],

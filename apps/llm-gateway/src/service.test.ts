@@ -47,6 +47,7 @@ default: { turns: [{ text: "done\\n", usage: { inputTokens: 10, outputTokens: 2,
     version: '0.0.0',
     node: 'here',
     connection: nats.connection,
+    makesResources: true,
     start: (context) =>
       startLlmGateway(context, {
         scriptFolders: [folder.path],

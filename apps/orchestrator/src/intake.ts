@@ -7,6 +7,8 @@ import {
   runItself,
   runRequestSchema,
   shortHash,
+  intakeConsumer,
+  intakeLaterConsumer,
   streams,
   subjects,
   tenantOf,
@@ -30,21 +32,25 @@ const triesHeader = 'Coppice-Tries';
 const publishedHeader = 'Coppice-Published';
 const source = 'intake';
 
-export const consumeIntake = (bus: Bus): Promise<Consumption> =>
-  bus.consume(
-    {
-      stream: streams.intake,
-      durable: 'orchestrator-intake',
-      filterSubjects: [subjects.intake('*')],
-      ackWaitMs,
-      concurrency,
+export async function consumeIntake(bus: Bus): Promise<Consumption> {
+  const consumptions = [
+    await consumeFrom(bus, streams.intake, intakeConsumer, subjects.intake('*')),
+    await consumeFrom(bus, streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),
+  ];
+  return {
+    stop: async () => {
+      await Promise.all(consumptions.map((consumption) => consumption.stop()));
     },
-    (delivery) =>
-      inDeliverySpan(delivery, { template: subjects.intake('*') }, (failed) => receive(bus, delivery, failed)),
+  };
+}
+
+const consumeFrom = (bus: Bus, stream: string, durable: string, filterSubject: string): Promise<Consumption> =>
+  bus.consume({ stream, durable, filterSubject, ackWaitMs, concurrency }, (delivery) =>
+    inDeliverySpan(delivery, { template: filterSubject }, (failed) => receive(bus, delivery, failed)),
   );
 
 async function receive(bus: Bus, delivery: Delivery, failed: (error: unknown) => void): Promise<void> {
-  const publishedAt = delivery.headers[publishedHeader] ?? delivery.publishedAt.toISOString();
+  const publishedAt = ownHeader(delivery, publishedHeader) ?? delivery.publishedAt.toISOString();
   try {
     if (Date.now() - Date.parse(publishedAt) > commandAgeMsMax)
       throw new CoppiceError('expired', 'the request is older than 7 days');
@@ -60,15 +66,19 @@ async function receive(bus: Bus, delivery: Delivery, failed: (error: unknown) =>
 }
 
 async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise<void> {
-  const tries = Number(delivery.headers[triesHeader] ?? 0) + 1;
+  const tries = Number(ownHeader(delivery, triesHeader) ?? 0) + 1;
   const waitMs = Math.min(retryMsMin * 2 ** Math.min(tries, 10), retryMsMax);
   const waiting = subjects.intakeLater(tenantOf(delivery.subject), shortHash(String(delivery.sequence), publishedAt));
   await bus.publish(waiting, delivery.data, {
-    schedule: { at: new Date(Date.now() + waitMs), target: delivery.subject },
+    schedule: { at: new Date(Date.now() + waitMs), target: subjects.intakeAgain(tenantOf(delivery.subject)) },
     headers: { ...headersToKeep(delivery), [triesHeader]: String(tries), [publishedHeader]: publishedAt },
   });
   await delivery.acknowledge();
 }
+
+/** Of a request that we have put back ourselves; what a publisher sends under the same name says nothing. */
+const ownHeader = ({ subject, headers }: Delivery, name: string): string | undefined =>
+  subject === subjects.intakeAgain(tenantOf(subject)) ? headers[name] : undefined;
 
 /** All but the server's own: with the publisher's message id the copy would be dropped as a repeat, and the request be lost. */
 const headersToKeep = ({ headers }: Delivery): Record<string, string> =>

@@ -6,5 +6,6 @@ await runService({
   name: 'orchestrator',
   version: packageJson.version,
   variables: {},
+  makesResources: true,
   start: (context) => startOrchestrator(context),
 });

@@ -20,6 +20,7 @@ beforeAll(async () => {
     version: '0.0.0',
     node: 'node1',
     connection: server.connection,
+    makesResources: true,
     start: (context) => startWorktreeService(context, { dataFolder: f.dataFolder }),
   });
 });

@@ -129,7 +129,7 @@ describe('streams', () => {
       {
         stream: streams.actors,
         durable: 'clock',
-        filterSubjects: ['coppice.actor.clock.>'],
+        filterSubject: 'coppice.actor.clock.>',
         ackWaitMs: 5_000,
         concurrency: 2,
       },
@@ -154,7 +154,7 @@ describe('streams', () => {
       {
         stream: streams.intake,
         durable: 'intake',
-        filterSubjects: ['coppice.intake.*.run'],
+        filterSubject: 'coppice.intake.*.run',
         ackWaitMs: 5_000,
         concurrency: 1,
       },

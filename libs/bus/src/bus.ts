@@ -9,14 +9,15 @@ import type { Service, ServiceDefinition } from './serve.ts';
 import { UnsuitableServer } from './errors.ts';
 import { KeyValue } from './key-value.ts';
 import { busLimits } from './limits.ts';
-import { Objm, connect, headers, jetstream, jetstreamManager } from './nats.ts';
+import { Objm, connect, createInbox, headers, jetstream, jetstreamManager, nkeyAuthenticator } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, JetStreamPublishOptions, MsgHdrs, NatsConnection } from './nats.ts';
 import { ObjectStore } from './object-store.ts';
 import { readQueues } from './queues.ts';
 import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
 import type { ReadOptions, StoredMessage } from './read.ts';
-import { ensureResources } from './resources.ts';
+import { tellRefusals } from './refusals.ts';
+import { awaitResources, ensureResources } from './resources.ts';
 import type { ResourceOptions } from './resources.ts';
 import type { Method } from '@coppice/contracts';
 
@@ -30,10 +31,22 @@ export type BusOptions = {
   name: string;
   user?: string;
   password?: string;
+  /** The seed (`SU…`) of an nkey, in place of user and password. */
+  nkeySeed?: string;
   /** Prefix of reply subjects, where the user may subscribe to just its own. */
   inboxPrefix?: string;
+  tls?: TlsFiles;
   /** A process that is silent for this long counts as lost, in milliseconds; the same for all of a stack. Default `busLimits.lostAfterMs`. */
   lostAfterMs?: number;
+};
+
+/** Paths of PEM files. With any of them, even none of the three, the connection is refused unless it is encrypted. */
+export type TlsFiles = {
+  /** Of the authorities that the server's certificate may come from; default: the system's. */
+  caFile?: string;
+  /** What the client shows, where the server asks for it. */
+  certFile?: string;
+  keyFile?: string;
 };
 
 export type PublishOptions = {
@@ -55,18 +68,20 @@ export class Bus {
   readonly #connection: NatsConnection;
   readonly #jetStream: JetStreamClient;
   readonly #manager: JetStreamManager;
+  readonly #inboxPrefix: string | undefined;
   readonly lostAfterMs: number;
 
   private constructor(
     connection: NatsConnection,
     jetStream: JetStreamClient,
     manager: JetStreamManager,
-    lostAfterMs: number,
+    options: BusOptions,
   ) {
     this.#connection = connection;
     this.#jetStream = jetStream;
     this.#manager = manager;
-    this.lostAfterMs = lostAfterMs;
+    this.lostAfterMs = options.lostAfterMs ?? busLimits.lostAfterMs;
+    this.#inboxPrefix = options.inboxPrefix;
   }
 
   /**
@@ -77,16 +92,17 @@ export class Bus {
     const connection = await open(options);
     try {
       requireVersion(connection.info?.version ?? '0.0.0');
-      const jetStream = jetstream(connection, { timeout: busLimits.publishTimeoutMs });
-      const manager = await jetstreamManager(connection, { timeout: busLimits.publishTimeoutMs }).catch(
-        (cause: unknown) => {
-          throw new UnsuitableServer(
-            `the NATS server at ${options.servers} has no JetStream for this user: start it with -js (or a jetstream block)`,
-            { cause },
-          );
-        },
-      );
-      return new Bus(connection, jetStream, manager, options.lostAfterMs ?? busLimits.lostAfterMs);
+      const settings = { timeout: busLimits.publishTimeoutMs };
+      const jetStream = jetstream(connection, settings);
+      const manager = await jetstreamManager(connection, settings).catch((cause: unknown) => {
+        // A tenant's user may not ask about the account.
+        if (isDenied(cause)) return jetstreamManager(connection, { ...settings, checkAPI: false });
+        throw new UnsuitableServer(
+          `the NATS server at ${options.servers} has no JetStream for this user: start it with -js (or a jetstream block)`,
+          { cause },
+        );
+      });
+      return new Bus(connection, jetStream, manager, options);
     } catch (error) {
       await connection.close();
       throw error;
@@ -120,6 +136,11 @@ export class Bus {
 
   ensureResources(options: ResourceOptions = {}): Promise<void> {
     return ensureResources(this.#jetStream, this.#manager, options);
+  }
+
+  /** See resources.ts. */
+  awaitResources(options: { waitMs: number; signal?: AbortSignal }): Promise<void> {
+    return awaitResources(this.#manager, options);
   }
 
   /** See call.ts. */
@@ -227,7 +248,7 @@ export class Bus {
 
   /** A fresh subject for one answer. */
   newInbox(): string {
-    return `_INBOX.${crypto.randomUUID()}`;
+    return createInbox(this.#inboxPrefix);
   }
 
   /** Request/reply without any schema: see `call` for what services use. */
@@ -263,19 +284,23 @@ export class Bus {
 }
 
 async function open(options: BusOptions): Promise<NatsConnection> {
-  const { servers, name, user, password, inboxPrefix } = options;
+  const { servers, name, user, password, nkeySeed, inboxPrefix, tls } = options;
   try {
-    return await connect({
+    const connection = await connect({
       servers: servers.split(',').map((server) => server.trim()),
       name,
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { pass: password }),
+      ...(nkeySeed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(nkeySeed)) }),
       ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
+      ...(tls === undefined ? {} : { tls }),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 500,
       // Two stack traces a request are 41 % of the client's time.
       noAsyncTraces: true,
     });
+    tellRefusals(connection);
+    return connection;
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     const refused = /authorization|authentication|permission/i.test(message);
@@ -283,6 +308,8 @@ async function open(options: BusOptions): Promise<NatsConnection> {
     throw new CoppiceError(refused ? 'permission-denied' : 'unavailable', text, { cause });
   }
 }
+
+const isDenied = (cause: unknown): boolean => cause instanceof CoppiceError && cause.code === 'permission-denied';
 
 /** @throws UnsuitableServer for a server older than `serverVersionMin`. */
 export function requireVersion(version: string): void {

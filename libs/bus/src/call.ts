@@ -54,9 +54,6 @@ async function request(bus: Bus, subject: string, input: object, deadlineMs: num
     if (cause instanceof errors.NoRespondersError || (cause instanceof errors.RequestError && cause.isNoResponders())) {
       throw new CoppiceError('unavailable', `nobody serves ${subject}: is the service running?`, { cause });
     }
-    if (cause instanceof errors.PermissionViolationError) {
-      throw new CoppiceError('permission-denied', `this user may not publish on ${subject}`, { cause });
-    }
     throw unreachable(cause, `no answer on ${subject}`);
   }
 }

@@ -1,6 +1,7 @@
 import {
   CoppiceError,
   commandAgeMsMax,
+  commandConsumer,
   commandMessageSchema,
   ownerSchema,
   streams,
@@ -107,8 +108,8 @@ class RunningCommandServer implements CommandServer {
       const consumption = await this.#bus.consume(
         {
           stream: streams.commands,
-          durable: `${service}-${pool}`,
-          filterSubjects: [subjects.command(service, pool, '*')],
+          durable: commandConsumer(service, pool),
+          filterSubject: subjects.command(service, pool, '*'),
           ackWaitMs: this.#bus.lostAfterMs,
           concurrency,
         },

@@ -15,7 +15,8 @@ export type ConsumeOptions = {
   stream: string;
   /** The durable consumer's name; processes that name the same one share its messages. */
   durable: string;
-  filterSubjects: string[];
+  /** One, so that it stands in the subject of the request that makes the consumer, where permissions see it. */
+  filterSubject: string;
   ackWaitMs: number;
   /** Handlers in progress at once in this process. */
   concurrency: number;
@@ -58,7 +59,7 @@ export async function consume(
     ack_wait: options.ackWaitMs * 1_000_000,
     max_ack_pending: busLimits.consumerAckPendingMax,
     max_deliver: -1,
-    filter_subjects: options.filterSubjects,
+    filter_subject: options.filterSubject,
   };
   try {
     await manager.consumers.add(options.stream, config);

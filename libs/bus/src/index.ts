@@ -1,5 +1,5 @@
 export { Bus, requireVersion, serverVersionMin } from './bus.ts';
-export type { BusOptions, PublishOptions, PublishResult } from './bus.ts';
+export type { BusOptions, PublishOptions, PublishResult, TlsFiles } from './bus.ts';
 export { Draining, RevisionConflict, UnsuitableServer } from './errors.ts';
 export { KeyValue } from './key-value.ts';
 export type { KeyValueEntry } from './key-value.ts';
@@ -21,3 +21,9 @@ export { joinMembers } from './members.ts';
 export type { Membership } from './members.ts';
 export { fieldIssues, parseJson, validate } from './validate.ts';
 export { busLimits } from './limits.ts';
+export { newUserKey, publicKeyOf } from './users/keys.ts';
+export type { UserKey } from './users/keys.ts';
+export { inboxPrefixOf, permissionsOf, roles, shareOf } from './users/permissions.ts';
+export type { Permissions, Role, TenantShare } from './users/permissions.ts';
+export { accountsConfiguration } from './users/server-configuration.ts';
+export type { UserKeys } from './users/server-configuration.ts';

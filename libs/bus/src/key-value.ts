@@ -1,8 +1,8 @@
-import { buckets } from '@coppice/contracts';
 import { RevisionConflict } from './errors.ts';
 import { busLimits } from './limits.ts';
 import { JetStreamApiError, Kvm, headers } from './nats.ts';
 import type { JetStreamClient, JetStreamManager } from './nats.ts';
+import { keyValueStream } from './resources.ts';
 
 export type KeyValueEntry = { value: Uint8Array; revision: number; created: Date };
 
@@ -72,7 +72,9 @@ export class KeyValue {
 
   async #last(key: string): Promise<(KeyValueEntry & { deleted: boolean }) | null> {
     try {
-      const stored = await this.#manager.streams.getMessage(`KV_${this.#bucket}`, { last_by_subj: this.#subject(key) });
+      const stored = await this.#manager.streams.getMessage(keyValueStream(this.#bucket), {
+        last_by_subj: this.#subject(key),
+      });
       if (stored === null) return null;
       const deleted = stored.header.has('KV-Operation') || stored.header.has('Nats-Marker-Reason');
       return { value: stored.data, revision: stored.seq, created: stored.time, deleted };
@@ -103,6 +105,3 @@ export class KeyValue {
     }
   }
 }
-
-/** Buckets whose keys carry a time to live need markers: claims, members, and the tombstones of actors. */
-export const bucketsWithTtl: readonly string[] = [buckets.actors, buckets.effects, buckets.members];

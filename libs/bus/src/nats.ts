@@ -1,6 +1,6 @@
 /** The only importer of the NATS client packages: what the rest of this library uses of them, and nothing else. */
 export { connect } from '@nats-io/transport-node';
-export { errors, headers } from '@nats-io/nats-core';
+export { createInbox, errors, headers, nkeyAuthenticator, nkeys } from '@nats-io/nats-core';
 export type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/nats-core';
 export {
   AckPolicy,

@@ -1,6 +1,6 @@
 import type { NatsObjectStore } from './nats.ts';
 
-/** Large things by name. A name is written once (its content never changes); writing it again replaces it with the same. */
+/** Large things by name. A name is written once: its content never changes, so that what is there stays. */
 export class ObjectStore {
   readonly #store: NatsObjectStore;
 
@@ -9,6 +9,9 @@ export class ObjectStore {
   }
 
   async put(name: string, data: Uint8Array): Promise<void> {
+    // Replacing it would take the right to empty the store's stream.
+    const there = await this.#store.info(name);
+    if (there !== null && !there.deleted) return;
     await this.#store.putBlob({ name }, data);
   }
 

@@ -16,7 +16,7 @@ export type Queue = {
   oldestAgeMs: number | null;
 };
 
-const workQueues = [streams.actors, streams.commands, streams.intake] as const;
+export const workQueues = [streams.actors, streams.commands, streams.intake, streams.intakeLater] as const;
 const noMessageFound = 10037;
 
 /** All work queues of the stack, whether or not anybody pulls from them now. */

@@ -1,5 +1,6 @@
-import { buckets, streams } from '@coppice/contracts';
-import { bucketsWithTtl } from './key-value.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CoppiceError, buckets, streams, subjectFamilies } from '@coppice/contracts';
+import { UnsuitableServer } from './errors.ts';
 import { DiscardPolicy, JetStreamApiError, Kvm, Objm, RetentionPolicy, StorageType } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, StreamConfig } from './nats.ts';
 
@@ -9,6 +10,7 @@ const nanoseconds = 1_000_000;
 const days = (count: number) => count * 24 * 3_600_000 * nanoseconds;
 const mebibytes = (count: number) => count * 1024 * 1024;
 const streamNotFound = 10059;
+const lookAgainMs = 200;
 const markerTtlMs = 3_600_000;
 /** Room for a value of 256 KiB with its headers. */
 const valueBytesMax = 300 * 1024;
@@ -38,14 +40,30 @@ const log = (
   ...rest,
 });
 
+const { actor, timer, stash, command, commandLater, intake, intakeLater, intakeAgain } = subjectFamilies;
+const { event, transcript, log: output, deadLetter } = subjectFamilies;
+
 const definitions: readonly (Partial<StreamConfig> & { name: string })[] = [
-  workQueue(streams.actors, ['coppice.actor.>', 'coppice.timer.>', 'coppice.stash.>']),
-  workQueue(streams.commands, ['coppice.cmd.>', 'coppice.cmd-later.>']),
-  workQueue(streams.intake, ['coppice.intake.*.run', 'coppice.intake-later.>']),
-  log(streams.events, ['coppice.event.>'], { max_age: days(90), max_bytes: mebibytes(2_048) }),
-  log(streams.transcripts, ['coppice.transcript.>'], { max_age: days(90), max_bytes: mebibytes(4_096) }),
-  log(streams.logs, ['coppice.log.>'], { max_age: days(7), max_bytes: mebibytes(512), max_msgs_per_subject: 20_000 }),
-  log(streams.deadLetters, ['coppice.deadletter.>'], { max_age: days(90), max_bytes: mebibytes(512) }),
+  workQueue(streams.actors, [actor, timer, stash]),
+  workQueue(streams.commands, [command, commandLater]),
+  { ...workQueue(streams.intake, [intake]), allow_msg_schedules: false },
+  workQueue(streams.intakeLater, [intakeLater, intakeAgain]),
+  log(streams.events, [event], { max_age: days(90), max_bytes: mebibytes(2_048) }),
+  log(streams.transcripts, [transcript], { max_age: days(90), max_bytes: mebibytes(4_096) }),
+  log(streams.logs, [output], { max_age: days(7), max_bytes: mebibytes(512), max_msgs_per_subject: 20_000 }),
+  log(streams.deadLetters, [deadLetter], { max_age: days(90), max_bytes: mebibytes(512) }),
+];
+
+const keyValueBuckets = [buckets.actors, buckets.effects, buckets.members];
+/** The stream that a bucket is. */
+export const keyValueStream = (bucket: string): string => `KV_${bucket}`;
+export const objectStream = (bucket: string): string => `OBJ_${bucket}`;
+
+/** Every stream, those of the buckets included. */
+export const streamNames = (): string[] => [
+  ...definitions.map(({ name }) => name),
+  ...keyValueBuckets.map(keyValueStream),
+  objectStream(buckets.artifacts),
 ];
 
 /** Creates or updates every stream and bucket. Harmless when several processes do it at once. */
@@ -55,20 +73,67 @@ export async function ensureResources(
   options: ResourceOptions = {},
 ): Promise<void> {
   const replicas = options.replicas ?? 1;
+  await retireScheduledIntake(manager);
   for (const definition of definitions) {
     await ensureStream(manager, { ...definition, num_replicas: replicas, storage: StorageType.File });
   }
   const keyValues = new Kvm(jetStream);
-  for (const bucket of [buckets.actors, buckets.effects, buckets.members]) {
+  for (const bucket of keyValueBuckets) {
     await keyValues.create(bucket, {
       history: 1,
       replicas,
       storage: StorageType.File,
       maxValueSize: valueBytesMax,
-      ...(bucketsWithTtl.includes(bucket) ? { markerTTL: markerTtlMs } : {}),
+      // Keys carry a time to live: claims, members, and the tombstones of actors.
+      markerTTL: markerTtlMs,
     });
   }
   await new Objm(jetStream).create(buckets.artifacts, { replicas, storage: StorageType.File });
+}
+
+/** Earlier versions made the intake with schedules, which no server switches off again: it is made anew, if nothing waits in it. */
+async function retireScheduledIntake(manager: JetStreamManager): Promise<void> {
+  try {
+    const { config, state } = await manager.streams.info(streams.intake);
+    if (config.allow_msg_schedules !== true) return;
+    if (state.messages > 0) {
+      const text = `the stream ${streams.intake} is an earlier version's and holds ${state.messages} messages: let that version finish them, then start this one`;
+      throw new UnsuitableServer(text);
+    }
+    await manager.streams.delete(streams.intake);
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError) || error.code !== streamNotFound) throw error;
+  }
+}
+
+/**
+ * Waits until another process has made every stream and bucket.
+ * @throws CoppiceError `unavailable` with what is missing when `waitMs` have passed; the signal's reason when aborted.
+ */
+export async function awaitResources(
+  manager: JetStreamManager,
+  options: { waitMs: number; signal?: AbortSignal },
+): Promise<void> {
+  const end = Date.now() + options.waitMs;
+  for (const name of streamNames()) {
+    while (!(await isThere(manager, name))) {
+      if (Date.now() + lookAgainMs > end) {
+        const text = `the stream ${name} is not there, ${options.waitMs} ms after the start: the orchestrator makes it; does one run?`;
+        throw new CoppiceError('unavailable', text);
+      }
+      await sleep(lookAgainMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
+    }
+  }
+}
+
+async function isThere(manager: JetStreamManager, name: string): Promise<boolean> {
+  try {
+    await manager.streams.info(name);
+    return true;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === streamNotFound) return false;
+    throw error;
+  }
 }
 
 async function ensureStream(

@@ -64,13 +64,28 @@ export const serviceEndpoint = <Input, Output>(
 ): Endpoint => ({ method, subject: subjects.call(service, method.name), handler });
 
 const payloadBytesDefault = 1024 * 1024;
+const protocolVerbs = ['PING', 'INFO', 'STATS'] as const;
+
+/** The three subjects of a verb of the services protocol (ADR-32): everybody, those of a name, one. */
+const servicesProtocolSubjects = (verb: (typeof protocolVerbs)[number], name: string, id: string): string[] => [
+  `$SRV.${verb}`,
+  `$SRV.${verb}.${name}`,
+  `$SRV.${verb}.${name}.${id}`,
+];
+
+/** What a service subscribes to by the protocol, whatever its id. */
+export const servicesProtocolFamily = (name: string): string[] =>
+  protocolVerbs.flatMap((verb) => servicesProtocolSubjects(verb, name, '*'));
+
 /** The protocol's own default. */
 const queueGroup = 'q';
 const log = createLogger('bus');
 
 export async function serve(connection: NatsConnection, definition: ServiceDefinition): Promise<Service> {
   const running = new RunningService(connection, definition);
+  // The server's refusals come before its answer to the flush.
   await connection.flush();
+  running.requireSubscribed();
   return running;
 }
 
@@ -85,6 +100,7 @@ class RunningService implements Service {
   readonly #subscriptions: Subscription[] = [];
   readonly #inProgress = new Set<Promise<void>>();
   readonly #payloadBytesMax: number;
+  readonly #refusals: CoppiceError[] = [];
 
   constructor(connection: NatsConnection, definition: ServiceDefinition) {
     this.#definition = definition;
@@ -95,23 +111,35 @@ class RunningService implements Service {
         connection.subscribe(endpoint.subject, {
           queue: queueGroup,
           callback: (error, message) => {
-            if (error !== null) log.error({ err: error, subject: endpoint.subject }, 'subscription failed');
+            if (error !== null) this.#refuse(error, endpoint.subject);
             else this.#track(this.#answer(endpoint, message));
           },
         }),
       );
     }
-    for (const verb of ['PING', 'INFO', 'STATS'] as const) {
-      for (const suffix of ['', `.${definition.name}`, `.${definition.name}.${this.#id}`]) {
+    for (const verb of protocolVerbs) {
+      for (const subject of servicesProtocolSubjects(verb, definition.name, this.#id)) {
         this.#subscriptions.push(
-          connection.subscribe(`$SRV.${verb}${suffix}`, {
+          connection.subscribe(subject, {
             callback: (error, message) => {
               if (error === null) message.respond(JSON.stringify(this.#describe(verb)));
+              else this.#refuse(error, subject);
             },
           }),
         );
       }
     }
+  }
+
+  /** @throws CoppiceError `permission-denied` where a subscription was refused. */
+  requireSubscribed(): void {
+    const [refusal] = this.#refusals;
+    if (refusal !== undefined) throw refusal;
+  }
+
+  #refuse(error: Error, subject: string): void {
+    log.error({ err: error, subject }, 'subscription failed');
+    this.#refusals.push(new CoppiceError('permission-denied', `this user may not serve ${subject}`, { cause: error }));
   }
 
   /** Takes no more requests, and returns when those in progress are answered. */

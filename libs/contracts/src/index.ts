@@ -17,7 +17,22 @@ export type { DeadLetter } from './dead-letter.ts';
 export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';
 export type { JsonSchema } from './json-schema.ts';
 export { messageHeaders } from './message-headers.ts';
-export { actorOf, anyPool, buckets, runItself, streams, subjects, tenantOf } from './subjects.ts';
+export {
+  actorConsumer,
+  actorKinds,
+  actorOf,
+  anyPool,
+  buckets,
+  commandConsumer,
+  intakeConsumer,
+  intakeLaterConsumer,
+  runItself,
+  streams,
+  subjectFamilies,
+  subjects,
+  tenantFamilies,
+  tenantOf,
+} from './subjects.ts';
 export { durationMs, durationSchema } from './duration.ts';
 export {
   agentSchema,

@@ -5,7 +5,10 @@ export const streams = {
   /** Inboxes, timers and stashes of actors: one stream, since a scheduled message must target its own stream. */
   actors: 'coppice-actors-inbox',
   commands: 'coppice-commands',
+  /** What publishers send. Without schedules: a schedule's source and target may be any subject of its stream, so that one tenant could read and write another's. */
   intake: 'coppice-intake',
+  /** Requests of the intake that are looked at again. */
+  intakeLater: 'coppice-intake-later',
   events: 'coppice-events',
   transcripts: 'coppice-transcripts',
   logs: 'coppice-logs',
@@ -27,6 +30,8 @@ export const subjects = {
   intake: (tenant: string) => `coppice.intake.${tenant}.run`,
   /** Where a request waits until the services that it needs answer; matched by no consumer. */
   intakeLater: (tenant: string, requestToken: string) => `coppice.intake-later.${tenant}.${requestToken}`,
+  /** Where it comes back. */
+  intakeAgain: (tenant: string) => `coppice.intake-again.${tenant}.run`,
   actor: (kind: string, id: string) => `coppice.actor.${kind}.${id}`,
   timer: (kind: string, id: string, effectId: string) => `coppice.timer.${kind}.${id}.${effectId}`,
   stash: (kind: string, id: string) => `coppice.stash.${kind}.${id}`,
@@ -39,6 +44,47 @@ export const subjects = {
   log: (tenant: string, taskId: string) => `coppice.log.${tenant}.${taskId}`,
   deadLetter: (source: string) => `coppice.deadletter.${source}`,
 } as const;
+
+/** Everything under one kind of subject, as streams and permissions name it. */
+export const subjectFamilies = {
+  api: 'coppice.api.>',
+  call: 'coppice.call.>',
+  intake: subjects.intake('*'),
+  intakeLater: subjects.intakeLater('*', '*'),
+  intakeAgain: subjects.intakeAgain('*'),
+  actor: 'coppice.actor.>',
+  timer: 'coppice.timer.>',
+  stash: 'coppice.stash.>',
+  command: 'coppice.cmd.>',
+  commandLater: 'coppice.cmd-later.>',
+  event: 'coppice.event.>',
+  transcript: 'coppice.transcript.>',
+  log: 'coppice.log.>',
+  deadLetter: 'coppice.deadletter.>',
+} as const;
+
+/** The same of one tenant. */
+export const tenantFamilies = (tenant: string) =>
+  ({
+    api: subjects.api(tenant, '>'),
+    intake: subjects.intake(tenant),
+    event: `coppice.event.${tenant}.>`,
+    transcript: `coppice.transcript.${tenant}.>`,
+    log: `coppice.log.${tenant}.>`,
+  }) as const;
+
+/** The durable consumers of the intake's streams. */
+export const intakeConsumer = 'orchestrator-intake';
+export const intakeLaterConsumer = 'orchestrator-intake-later';
+
+/** Of the inboxes of a kind of actor. */
+export const actorConsumer = (kind: string): string => `actor-${kind}`;
+
+/** Of the commands of a service's pool. */
+export const commandConsumer = (service: string, pool: string): string => `${service}-${pool}`;
+
+/** The kinds of actors that the orchestrator hosts: the second token of their subjects. */
+export const actorKinds = ['run', 'task', 'landing', 'setup'] as const;
 
 /** In an event's subject, the task of an event that concerns the run itself. */
 export const runItself = 'run';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Bus, Consumption, Delivery } from '@coppice/bus';
-import { streams, subjects } from '@coppice/contracts';
+import { actorConsumer, streams, subjects } from '@coppice/contracts';
 import { ActorStore } from './actor-store.ts';
 import type { Census } from './census.ts';
 import type { Reach } from './crash-points.ts';
@@ -61,8 +61,8 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
     const consumption = await parts.bus.consume(
       {
         stream: streams.actors,
-        durable: `actor-${definition.kind}`,
-        filterSubjects: [subjects.actor(definition.kind, '>')],
+        durable: actorConsumer(definition.kind),
+        filterSubject: subjects.actor(definition.kind, '>'),
         ackWaitMs: parts.limits.ackWaitMs,
         concurrency: options.concurrency ?? concurrencyDefault,
       },

@@ -3,14 +3,8 @@ import path from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import {
-  commonVariables,
-  connectionFrom,
-  flagVariable,
-  nodeNameOfHost,
-  pathListVariable,
-  readConfiguration,
-} from './configuration.ts';
+import { commonVariables, flagVariable, nodeNameOfHost, pathListVariable, readConfiguration } from './configuration.ts';
+import { connectionFrom } from './bus-connection.ts';
 import { ConfigurationError } from './errors.ts';
 
 const common = z.object(commonVariables);
@@ -24,7 +18,7 @@ test('every variable has a usable default', () => {
   });
   expect(path.isAbsolute(configuration.COPPICE_DATA)).toBe(true);
   expect(configuration.COPPICE_NODE).toMatch(/^[a-z0-9][a-z0-9-]*$/);
-  expect(connectionFrom(configuration)).toEqual({ servers: 'nats://127.0.0.1:4222', lostAfterMs: 15_000 });
+  expect(connectionFrom(configuration)).toEqual({ servers: 'nats://127.0.0.1:4222' });
 });
 
 test('an empty variable is an unset one', () => {

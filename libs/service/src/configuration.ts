@@ -1,10 +1,10 @@
 import { hostname, homedir } from 'node:os';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fieldIssues } from '@coppice/bus';
 import { tokenSchema } from '@coppice/contracts';
 import { logLevels, redact } from '@coppice/telemetry';
 import { z } from 'zod';
+import { busVariables } from './bus-connection.ts';
 import { ConfigurationError } from './errors.ts';
 
 /** Text of a variable as an integer within the bounds, which are included. */
@@ -31,12 +31,7 @@ export const pathListVariable = z.string().transform((text) =>
 
 /** The variables that every service reads. */
 export const commonVariables = {
-  /** One or more addresses, separated by commas. */
-  NATS_URL: z.string().default('nats://127.0.0.1:4222'),
-  NATS_USER: z.string().optional(),
-  NATS_PASSWORD: z.string().optional(),
-  /** A JSON file `{"user": …, "password": …}`, used instead of the two above: secrets in the environment are seen by child processes. */
-  NATS_CREDENTIALS_FILE: z.string().optional(),
+  ...busVariables,
   /** How to ask the server what its settings promise, e.g. http://127.0.0.1:8222. */
   NATS_MONITORING_URL: z.url('an address such as http://127.0.0.1:8222').optional(),
   /** Copies of every stream and bucket, in a cluster. */
@@ -83,40 +78,6 @@ const secretName = /PASSWORD|SECRET|TOKEN|KEY/;
 
 function receivedText(variable: string, received: string): string {
   return secretName.test(variable) && received !== 'nothing' ? '[redacted]' : redact(received);
-}
-
-const credentialsSchema = z.object({ user: z.string().min(1), password: z.string().min(1) });
-
-/** How to connect to NATS, from the common variables. @throws ConfigurationError for a credentials file that can't be used. */
-export function connectionFrom(configuration: CommonConfiguration): {
-  servers: string;
-  user?: string;
-  password?: string;
-  lostAfterMs: number;
-} {
-  const { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: password, NATS_CREDENTIALS_FILE: file } = configuration;
-  const lostAfterMs = configuration.COPPICE_LOST_AFTER_MS;
-  if (file !== undefined) return { servers, lostAfterMs, ...readCredentials(file) };
-  return {
-    servers,
-    lostAfterMs,
-    ...(user === undefined ? {} : { user }),
-    ...(password === undefined ? {} : { password }),
-  };
-}
-
-function readCredentials(file: string): { user: string; password: string } {
-  const expected = 'a readable JSON file with user and password';
-  let received: string;
-  try {
-    const parsed = credentialsSchema.safeParse(JSON.parse(readFileSync(file, 'utf8')));
-    if (parsed.success) return parsed.data;
-    received = `${file}, where ${parsed.error.issues.map((issue) => issue.path.join('.')).join(' and ')} is missing or wrong`;
-  } catch (error) {
-    // A parser's message quotes the text, which is a secret.
-    received = `${file}, ${error instanceof SyntaxError ? 'which is not JSON' : `which can not be read (${(error as Error).message})`}`;
-  }
-  throw new ConfigurationError([{ field: 'NATS_CREDENTIALS_FILE', expected, received }]);
 }
 
 /** The host's name as one token of a subject. */

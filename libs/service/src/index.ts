@@ -1,8 +1,9 @@
+export { busVariables, connectionFrom, nkeyCredentialsSchema } from './bus-connection.ts';
+export type { BusConnection, NkeyCredentials } from './bus-connection.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
 export {
   commonVariables,
-  connectionFrom,
   flagVariable,
   integerVariable,
   nodeNameOfHost,

@@ -10,7 +10,8 @@ import { constants } from 'node:os';
 import { createLogger, startTelemetry } from '@coppice/telemetry';
 import type { Logger, MetricsHandler } from '@coppice/telemetry';
 import { z } from 'zod';
-import { commonVariables, connectionFrom, readConfiguration } from './configuration.ts';
+import { connectionFrom } from './bus-connection.ts';
+import { commonVariables, readConfiguration } from './configuration.ts';
 import type { CommonConfiguration } from './configuration.ts';
 import { ConfigurationError, exitCodeFor } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -23,6 +24,8 @@ export type ServiceDefinition<Variables extends z.ZodRawShape> = {
   version: string;
   /** Environment variables that this service reads beside the common ones. */
   variables: Variables;
+  /** See ServiceSettings. */
+  makesResources?: boolean;
   start(
     context: ServiceContext,
     configuration: z.output<z.ZodObject<Variables>> & CommonConfiguration,
@@ -83,7 +86,8 @@ async function serveUntilStopped<Variables extends z.ZodRawShape>(
       name: definition.name,
       version: definition.version,
       node: common.COPPICE_NODE,
-      connection: connectionFrom(common),
+      connection: { ...connectionFrom(common), lostAfterMs: common.COPPICE_LOST_AFTER_MS },
+      makesResources: definition.makesResources ?? false,
       replicas: common.COPPICE_REPLICAS,
       startWaitMs: common.COPPICE_START_WAIT_MS,
       ...(common.NATS_MONITORING_URL === undefined ? {} : { monitoringUrl: common.NATS_MONITORING_URL }),

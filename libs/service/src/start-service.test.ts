@@ -22,6 +22,7 @@ const settings = (name: string, rest: Partial<ServiceSettings> = {}): ServiceSet
   version: '1.0.0',
   node: 'here',
   connection: nats.connection,
+  makesResources: true,
   start: async () => ({ stop: async () => {} }),
   ...rest,
 });

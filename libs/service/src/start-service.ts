@@ -12,6 +12,7 @@ import type { Bus, Membership } from '@coppice/bus';
 import { joinMembers } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
 import type { Logger } from '@coppice/telemetry';
+import type { BusConnection } from './bus-connection.ts';
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
 import { connectPatiently } from './connect.ts';
@@ -34,13 +35,15 @@ export type ServiceSettings = {
   name: string;
   version: string;
   node: string;
-  connection: { servers: string; user?: string; password?: string; lostAfterMs?: number };
+  connection: BusConnection;
   start(context: ServiceContext): Promise<RunningWork>;
+  /** Whether it makes the streams and buckets, or waits until they are there. */
+  makesResources?: boolean;
   /** Default 1. */
   replicas?: number;
   /** Where the server tells what its settings promise. */
   monitoringUrl?: string;
-  /** How long to wait for a NATS server; default 60 s. */
+  /** How long to wait for a NATS server, and then for the streams; default 60 s each. */
   startWaitMs?: number;
   /** Default `serviceLimits.stopMsMax`. */
   stopMsMax?: number;
@@ -73,7 +76,7 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
       { waitMs: settings.startWaitMs ?? serviceLimits.startWaitMs, signal, log },
     );
     undo.add('connection', () => bus.close());
-    await bus.ensureResources({ replicas });
+    await haveResources(bus, settings, signal);
     const durability = await askDurability(settings.monitoringUrl, replicas);
     log.info({ server: bus.serverVersion, durability }, `NATS ${bus.serverVersion}: ${durability.promise}`);
     const member = await joinMembers(bus, { service: name, node });
@@ -88,6 +91,12 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
     await undo.run();
     throw error;
   }
+}
+
+/** Who makes the streams is one service, so that no other needs the right to. */
+async function haveResources(bus: Bus, settings: ServiceSettings, signal: AbortSignal): Promise<void> {
+  if (settings.makesResources === true) return bus.ensureResources({ replicas: settings.replicas ?? 1 });
+  await bus.awaitResources({ waitMs: settings.startWaitMs ?? serviceLimits.startWaitMs, signal });
 }
 
 function lossOf(bus: Bus, undo: Undo): Promise<Error> {

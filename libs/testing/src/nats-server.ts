@@ -16,14 +16,12 @@ import { eventually } from './eventually.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export type NatsServerSettings = {
-  /** More of the server's configuration, in its own format, e.g. `max_payload: 64KB`. */
-  config?: string;
+  /** More of the server's configuration, in its own format, e.g. `max_payload: 64KB`. One that has users of its own is given those credentials to put among them. */
+  config?: string | ((credentials: { user: string; password: string }) => string);
   /** Where JetStream stores; kept at the end. Default: a temporary folder, removed at the end. */
   storeDir?: string;
   /** Whether clients need the credentials in `user` and `password`; default no. */
   auth?: boolean;
-  /** With `auth`: more users, in the server's own format, e.g. `{ user: acme, password: secret }`. */
-  users?: readonly string[];
   /** Default yes. */
   jetStream?: boolean;
   /** The server program to run; default: see `natsServerProgram`. */
@@ -92,8 +90,9 @@ export async function startNatsServer(settings: NatsServerSettings = {}): Promis
   const program = settings.program ?? natsServerProgram();
   const folder = await temporaryFolder('nats');
   const storeDir = settings.storeDir ?? path.join(folder.path, 'store');
-  const user = settings.auth === true ? 'coppice' : undefined;
-  const password = settings.auth === true ? randomBytes(18).toString('base64url') : undefined;
+  const hasUser = settings.auth === true || typeof settings.config === 'function';
+  const user = hasUser ? 'coppice' : undefined;
+  const password = hasUser ? randomBytes(18).toString('base64url') : undefined;
 
   const start = async (port: number, monitoringPort: number): Promise<Running> => {
     const file = path.join(folder.path, 'server.conf');
@@ -160,11 +159,11 @@ function configuration(from: {
     `ports_file_dir: ${JSON.stringify(from.folder)}`,
   ];
   if (from.settings.jetStream !== false) lines.push(`jetstream { store_dir: ${JSON.stringify(from.storeDir)} }`);
-  if (from.user !== undefined) {
-    const first = `{ user: ${from.user}, password: ${JSON.stringify(from.password)} }`;
-    lines.push(`authorization { users: [${[first, ...(from.settings.users ?? [])].join('\n')}] }`);
-  }
-  if (from.settings.config !== undefined) lines.push(from.settings.config);
+  const { config } = from.settings;
+  if (typeof config === 'function') lines.push(config({ user: from.user ?? '', password: from.password ?? '' }));
+  else if (from.user !== undefined)
+    lines.push(`authorization { user: ${from.user}, password: ${JSON.stringify(from.password)} }`);
+  if (typeof config === 'string') lines.push(config);
   return `${lines.join('\n')}\n`;
 }
 

@@ -1,5 +1,6 @@
 /** What every command works with. */
 import path from 'node:path';
+import type { BusConnection } from '@coppice/service';
 import type { StackClient } from '../api-client.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -42,7 +43,7 @@ export async function withClient<Result>(
 
 export const withRemote = <Result>(
   session: Session,
-  connection: Connection,
+  connection: BusConnection,
   work: (client: StackClient) => Promise<Result>,
 ): Promise<Result> => withConnection(session, connection, { name: 'the stack that NATS_URL names', home: null }, work);
 
@@ -52,11 +53,9 @@ export const withEmbedded = <Result>(
   work: (client: StackClient) => Promise<Result>,
 ): Promise<Result> => withConnection(session, embeddedConnection(home), { name: 'the stack', home }, work);
 
-type Connection = Parameters<typeof connectTo>[0];
-
 async function withConnection<Result>(
   session: Session,
-  connection: Connection,
+  connection: BusConnection,
   { name, home }: { name: string; home: Home | null },
   work: (client: StackClient) => Promise<Result>,
 ): Promise<Result> {

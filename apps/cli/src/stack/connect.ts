@@ -1,6 +1,9 @@
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
+import { ConfigurationError, busVariables, connectionFrom, readConfiguration } from '@coppice/service';
+import type { BusConnection } from '@coppice/service';
 import { createLogger } from '@coppice/telemetry';
+import { z } from 'zod';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readConnection } from './credentials.ts';
@@ -9,20 +12,22 @@ import type { Home } from './home.ts';
 
 const log = createLogger('cli');
 
-/** A stack that somebody else runs, named by the environment; null: the embedded one is meant. */
-export function remoteFrom(
-  environment: NodeJS.ProcessEnv,
-): { servers: string; user?: string; password?: string } | null {
-  const { NATS_URL: servers = '', NATS_USER: user = '', NATS_PASSWORD: password = '' } = environment;
-  if (servers === '') return null;
-  return { servers, ...(user === '' ? {} : { user }), ...(password === '' ? {} : { password }) };
+/**
+ * A stack that somebody else runs, named by the environment; null: the embedded one is meant.
+ * @throws CliError for a variable or a file of it that can't be used.
+ */
+export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null {
+  if ((environment['NATS_URL'] ?? '') === '') return null;
+  try {
+    return connectionFrom(readConfiguration(z.object(busVariables), environment));
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw new CliError(exitCodes.badInput, error.message, { cause: error });
+  }
 }
 
 /** @throws CliError (stack unavailable) that says what to do. */
-export async function connectTo(
-  connection: { servers: string; user?: string; password?: string },
-  what: string,
-): Promise<Bus> {
+export async function connectTo(connection: BusConnection, what: string): Promise<Bus> {
   try {
     return await Bus.connect({ ...connection, name: 'coppice-cli' });
   } catch (error) {

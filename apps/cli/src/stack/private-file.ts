@@ -3,11 +3,12 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 
 const ownerOnly = 0o600;
+const everybody = 0o644;
 
-/** Writes a file that only its user reads; whoever reads it sees the old content or the new, never a part. */
-export function writePrivateFile(file: string, text: string): void {
+/** Writes a file that only its user reads (unless it is `readable`); whoever reads it sees the old content or the new, never a part. */
+export function writePrivateFile(file: string, text: string, options: { readable?: boolean } = {}): void {
   const temporary = `${file}.${process.pid}`;
-  writeFileSync(temporary, text, { mode: ownerOnly });
+  writeFileSync(temporary, text, { mode: options.readable === true ? everybody : ownerOnly });
   renameSync(temporary, file);
 }
 

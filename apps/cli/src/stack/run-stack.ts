@@ -124,6 +124,7 @@ class Stack {
       version,
       node: nodeNameOfHost(),
       connection,
+      makesResources: service.makesResources ?? false,
       signal,
       start: async (context) => {
         const work = await service.start(context);

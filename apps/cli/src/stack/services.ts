@@ -14,7 +14,11 @@ export type EmbeddedWork = RunningWork & {
   engine?: string;
 };
 
-export type EmbeddedService = { name: string; start(context: ServiceContext): Promise<EmbeddedWork> };
+export type EmbeddedService = {
+  name: string;
+  makesResources?: boolean;
+  start(context: ServiceContext): Promise<EmbeddedWork>;
+};
 
 /**
  * Loaded when they start: most commands need none of them. One folder for all: what the worktree service keeps is mounted by the
@@ -57,6 +61,7 @@ export function embeddedServices(options: {
     },
     {
       name: 'orchestrator',
+      makesResources: true,
       start: async (context) => {
         const { startOrchestrator } = await import('@coppice/orchestrator');
         return startOrchestrator(context);

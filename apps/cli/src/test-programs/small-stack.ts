@@ -23,6 +23,7 @@ try {
     services: [
       {
         name: 'small-service',
+        makesResources: true,
         start: async ({ bus, name, version }) => {
           if (process.env['SMALL_STACK_FAILS'] === 'yes') throw new Error('this service never starts');
           const service = await bus.serve({ name, version, description: 'for tests', endpoints: [] });

@@ -38,7 +38,7 @@ export async function startOrchestrator(nats: NatsServer): Promise<Orchestrator>
   const settings = {
     stream: streams.actors,
     durable: 'test',
-    filterSubjects: [subjects.actor('test', '*')],
+    filterSubject: subjects.actor('test', '*'),
     ackWaitMs: 10_000,
     concurrency: 4,
   };

@@ -39,7 +39,7 @@ export async function startOrchestrator(nats: NatsServer): Promise<Orchestrator>
     {
       stream: streams.actors,
       durable: 'test',
-      filterSubjects: [subjects.actor('test', '*')],
+      filterSubject: subjects.actor('test', '*'),
       ackWaitMs: 10_000,
       concurrency: 4,
     },

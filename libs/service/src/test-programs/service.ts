@@ -5,6 +5,7 @@ import { z } from 'zod';
 await runService({
   name: 'tested-service',
   version: '1.0.0',
+  makesResources: true,
   variables: { TESTED_BEHAVIOUR: z.enum(['good', 'throws', 'rejects', 'fails-to-start', 'stops-slowly']) },
   start: async (context, configuration) => {
     const behaviour = configuration.TESTED_BEHAVIOUR;

@@ -1,0 +1,87 @@
+/**
+ * `coppice bus-users`: the users of a NATS server, as files in one folder.
+ *
+ * | file | what | who reads it |
+ * | --- | --- | --- |
+ * | `accounts.conf` | the server's accounts with their users' public keys and permissions | the server, by `include` |
+ * | `<role>.json`, `tenant-<name>.json` | seed, inbox prefix | that service, or that tenant's `coppice`, as NATS_CREDENTIALS_FILE |
+ * | `tenant-<name>.nk`, `operator.nk`, `administrator.nk` | the seed alone | any other client of NATS |
+ *
+ * Invariants:
+ * 1. A key that is there stays: run again, it only adds what is missing.
+ * 2. What holds a seed is readable by its owner alone, from the moment when it is there.
+ */
+import { mkdirSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { accountsConfiguration, inboxPrefixOf, newUserKey, publicKeyOf, roles } from '@coppice/bus';
+import type { Role } from '@coppice/bus';
+import { tenantSchema, tokenSchema } from '@coppice/contracts';
+import { nkeyCredentialsSchema } from '@coppice/service';
+import type { NkeyCredentials } from '@coppice/service';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import { readJsonFile, writePrivateFile } from '../stack/private-file.ts';
+import type { Session } from './session.ts';
+
+const tenantFile = /^tenant-(.+)\.json$/;
+const services: ReadonlySet<string> = new Set(['orchestrator', 'llm-gateway', 'worktree-service', 'container-service']);
+const folderMode = 0o755;
+
+export function busUsersCommand(
+  { terminal }: Session,
+  options: { folder: string; node: readonly string[]; publisher?: readonly string[] },
+): ExitCode {
+  const folder = path.resolve(options.folder);
+  const nodes = options.node.map((node) => requireName('--node', node, tokenSchema));
+  const asked = (options.publisher ?? []).map((tenant) => requireName('--publisher', tenant, tenantSchema));
+  mkdirSync(folder, { recursive: true, mode: folderMode });
+  const there = readdirSync(folder).flatMap((file) => tenantFile.exec(file)?.[1] ?? []);
+  const tenants = [...new Set([...there, ...asked])].toSorted();
+  const made: string[] = [];
+  const keyOf = (name: string, rest: Omit<NkeyCredentials, 'nkeySeed'>): string => {
+    const { publicKey, isNew } = userIn(folder, name, rest);
+    if (isNew) made.push(name);
+    return publicKey;
+  };
+  const keys = {
+    roles: Object.fromEntries(roles.map((role) => [role, keyOf(role, { inboxPrefix: inboxPrefixOf(role) })])) as Record<
+      Role,
+      string
+    >,
+    tenants: Object.fromEntries(tenants.map((tenant) => [tenant, keyOf(`tenant-${tenant}`, {})])),
+  };
+  writePrivateFile(path.join(folder, 'accounts.conf'), accountsConfiguration(keys, nodes), { readable: true });
+  terminal.out(made.length === 0 ? `no new user in ${folder}` : `new in ${folder}: ${made.join(', ')}`);
+  terminal.out('accounts.conf is written; a server that runs reads it again at SIGHUP');
+  return exitCodes.done;
+}
+
+function userIn(
+  folder: string,
+  name: string,
+  rest: Omit<NkeyCredentials, 'nkeySeed'>,
+): { publicKey: string; isNew: boolean } {
+  const file = path.join(folder, `${name}.json`);
+  const found = readJsonFile(file);
+  const isNew = found === null;
+  const credentials = isNew ? { nkeySeed: newUserKey().seed, ...rest } : requireSeed(file, found);
+  if (isNew) writePrivateFile(file, `${JSON.stringify(credentials)}\n`);
+  // Services have their file; for everybody else's clients the seed as they know it.
+  if (!services.has(name)) writePrivateFile(path.join(folder, `${name}.nk`), `${credentials.nkeySeed}\n`);
+  return { publicKey: publicKeyOf(credentials.nkeySeed), isNew };
+}
+
+function requireSeed(file: string, found: unknown): NkeyCredentials {
+  const parsed = nkeyCredentialsSchema.safeParse(found);
+  if (parsed.success) return parsed.data;
+  throw new CliError(exitCodes.badInput, `${file}: expected the seed of a user (nkeySeed), received something else`);
+}
+
+function requireName(option: string, name: string, schema: typeof tokenSchema): string {
+  if (schema.safeParse(name).success) return name;
+  throw new CliError(
+    exitCodes.badInput,
+    `${option}: expected lower-case letters, digits and dashes, at most 63, received ${JSON.stringify(name)}`,
+  );
+}

@@ -1,0 +1,54 @@
+import { CoppiceError } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
+import { errors } from './nats.ts';
+import type { NatsConnection } from './nats.ts';
+
+/**
+ * A server that refuses a publish or a subscription says so by itself, not in answer to anything.
+ *
+ * Invariants:
+ * 1. A request that the server refuses fails at once with CoppiceError `permission-denied`, which names the subject; stored messages and everything of
+ *    JetStream are requests, too.
+ * 2. What nobody waits for (a plain publish, a subscription) is logged.
+ */
+export function tellRefusals(connection: NatsConnection): void {
+  const waiting = new Map<string, number>();
+  const request = connection.request.bind(connection);
+  connection.request = async (subject, payload, options) => {
+    waiting.set(subject, (waiting.get(subject) ?? 0) + 1);
+    try {
+      return await request(subject, payload, options);
+    } catch (error) {
+      throw refusalOf(error) ?? error;
+    } finally {
+      // The refusal is told once more, as the connection's status, a little later.
+      setImmediate(() => {
+        const left = (waiting.get(subject) ?? 1) - 1;
+        if (left === 0) waiting.delete(subject);
+        else waiting.set(subject, left);
+      });
+    }
+  };
+  void logTheRest(connection, (subject) => waiting.has(subject));
+}
+
+/** The refusal that an error of the client tells of, else null. */
+function refusalOf(error: unknown): CoppiceError | null {
+  const cause = error instanceof errors.RequestError ? error.cause : error;
+  if (!(cause instanceof errors.PermissionViolationError)) return null;
+  const what = cause.operation === 'publish' ? 'publish on' : 'subscribe to';
+  return new CoppiceError('permission-denied', `this user of the bus may not ${what} ${cause.subject}`, { cause });
+}
+
+const log = createLogger('bus');
+
+/** Ends with the connection. */
+async function logTheRest(connection: NatsConnection, isWaitedFor: (subject: string) => boolean): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type !== 'error') continue;
+    const refusal = refusalOf(status.error);
+    if (refusal !== null && !isWaitedFor((status.error as { subject?: string }).subject ?? '')) {
+      log.error({ err: refusal }, 'the NATS server refuses what this process does');
+    }
+  }
+}

@@ -1,0 +1,234 @@
+import {
+  actorConsumer,
+  actorKinds,
+  anyPool,
+  api,
+  buckets,
+  commandConsumer,
+  gatewayCalls,
+  intakeConsumer,
+  intakeLaterConsumer,
+  streams,
+  subjectFamilies,
+  subjects,
+  tenantFamilies,
+  worktreeCalls,
+} from '@coppice/contracts';
+import { cancelSubject } from '../claims.ts';
+import { keyValueStream, objectStream, streamNames } from '../resources.ts';
+import { workQueues } from '../queues.ts';
+import { servicesProtocolFamily } from '../serve.ts';
+
+/**
+ * What each user of the bus may do, derived from the contract's names. `server-configuration.ts` writes it down for the server.
+ *
+ * Invariants:
+ * 1. A reply subject isn't checked by the server: whoever may publish on a stream's subject, or ask for anything, can have the *answer* published
+ *    anywhere in its account, over an actor's value too. So those who aren't services are users of accounts of their own.
+ * 2. A consumer is made by a request that names its filter in the subject (the server compares it with the request's body), and with its own name
+ *    where it is shared.
+ * 3. No user but the orchestrator makes, changes or empties a stream.
+ */
+const services = ['orchestrator', 'llm-gateway', 'worktree-service', 'container-service'] as const;
+type ServiceName = (typeof services)[number];
+/** `administrator` may do everything in the services' account: backup, restore, repair. Nothing that runs all the time is given it. */
+export const roles = [...services, 'operator', 'administrator'] as const;
+export type Role = (typeof roles)[number];
+
+export type Permissions = {
+  publish: string[];
+  subscribe: string[];
+  /** Whether it may answer whoever asked it something. */
+  answers: boolean;
+};
+
+/** Where replies to a role come in; nobody else may subscribe there. */
+export const inboxPrefixOf = (role: Role): string => `_INBOX_${role}`;
+
+/** @param nodes hosts whose commands the services take: a queue is shared under its name, so each is named. */
+export function permissionsOf(role: Role, nodes: readonly string[]): Permissions {
+  if (role === 'administrator') return { publish: ['>'], subscribe: ['>'], answers: false };
+  const parts = role === 'operator' ? operator : ofService[role](nodes);
+  return {
+    publish: unique([apiSubject('INFO'), ...parts.publish]),
+    subscribe: unique([`${inboxPrefixOf(role)}.>`, ...parts.subscribe]),
+    answers: role !== 'operator',
+  };
+}
+
+type Parts = { publish: readonly string[]; subscribe: readonly string[] };
+const apiSubject = (operation: string): string => `$JS.API.${operation}`;
+const unique = (all: readonly string[]): string[] => [...new Set(all)];
+const join = (...all: readonly Parts[]): Parts => ({
+  publish: all.flatMap(({ publish }) => publish),
+  subscribe: all.flatMap(({ subscribe }) => subscribe),
+});
+const publishing = (...publish: string[]): Parts => ({ publish, subscribe: [] });
+const subscribing = (...subscribe: string[]): Parts => ({ publish: [], subscribe });
+
+/** Reading a stream by consumers of one's own, with random names, that see what the filter lets through. */
+const reading = (stream: string, filter: string): Parts =>
+  publishing(
+    apiSubject(`STREAM.INFO.${stream}`),
+    ...['INFO', 'MSG.NEXT', 'DELETE'].map((operation) => apiSubject(`CONSUMER.${operation}.${stream}.*`)),
+    apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`),
+  );
+
+/** Taking messages off a work queue by a consumer that all processes of a service share. */
+const consuming = (stream: string, durable: string, filter: string): Parts =>
+  publishing(
+    apiSubject(`CONSUMER.CREATE.${stream}.${durable}.${filter}`),
+    ...['INFO', 'MSG.NEXT'].map((operation) => apiSubject(`CONSUMER.${operation}.${stream}.${durable}`)),
+    `$JS.ACK.${stream}.${durable}.>`,
+  );
+
+/** Values of a bucket, key by key. */
+const keyValue = (bucket: string, write = true): Parts =>
+  publishing(apiSubject(`STREAM.MSG.GET.${keyValueStream(bucket)}`), ...(write ? [`$KV.${bucket}.>`] : []));
+
+/** What the client's listing of keys and reading of objects need: an ordered push consumer with flow control. */
+const pushed = (stream: string, filter: string): Parts =>
+  join(reading(stream, filter), publishing(`$JS.FC.${stream}.>`));
+
+const readingObjects: Parts = join(
+  pushed(objectStream(buckets.artifacts), `$O.${buckets.artifacts}.C.*`),
+  publishing(apiSubject(`STREAM.MSG.GET.${objectStream(buckets.artifacts)}`)),
+);
+const objects: Parts = join(readingObjects, publishing(`$O.${buckets.artifacts}.C.*`, `$O.${buckets.artifacts}.M.*`));
+
+const lookingUp: Parts = publishing(...streamNames().map((stream) => apiSubject(`STREAM.INFO.${stream}`)));
+const making: Parts = publishing(
+  ...['CREATE', 'UPDATE'].flatMap((operation) =>
+    streamNames().map((stream) => apiSubject(`STREAM.${operation}.${stream}`)),
+  ),
+);
+
+const serving = (name: string, endpoints: string[]): Parts =>
+  subscribing(...endpoints, ...servicesProtocolFamily(name));
+
+/** What every service does: is a member, takes commands under claims, answers them into inboxes of actors. */
+function commands(name: ServiceName, pools: readonly string[]): Parts {
+  return join(
+    lookingUp,
+    keyValue(buckets.members),
+    keyValue(buckets.effects),
+    ...pools.map((pool) => consuming(streams.commands, commandConsumer(name, pool), subjects.command(name, pool, '*'))),
+    publishing(subjectFamilies.actor, subjects.commandLater(name, '*'), subjects.deadLetter(name)),
+    subscribing(cancelSubject('*')),
+  );
+}
+
+/** What each service does beside taking commands, and from which pools it takes them. */
+const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Parts>> = {
+  orchestrator: () => join(commands('orchestrator', [anyPool]), orchestrator),
+  'llm-gateway': () =>
+    join(
+      commands('llm-gateway', [anyPool]),
+      serving('llm-gateway', calls('llm-gateway', gatewayCalls)),
+      objects,
+      reading(streams.transcripts, subjectFamilies.transcript),
+      publishing(subjectFamilies.transcript),
+    ),
+  'worktree-service': (nodes) =>
+    join(
+      commands('worktree-service', [anyPool, ...nodes]),
+      serving('worktree-service', calls('worktree-service', worktreeCalls)),
+    ),
+  'container-service': (nodes) =>
+    join(
+      commands('container-service', [anyPool, ...nodes]),
+      objects,
+      publishing(subjectFamilies.log, subjects.api('*', api.taskGet.name)),
+    ),
+};
+
+const calls = (name: string, methods: Readonly<Record<string, { name: string }>>): string[] =>
+  Object.values(methods).map((method) => subjects.call(name, method.name));
+
+const orchestrator: Parts = join(
+  making,
+  objects,
+  keyValue(buckets.actors),
+  pushed(keyValueStream(buckets.actors), `$KV.${buckets.actors}.>`),
+  serving(
+    'orchestrator',
+    Object.values(api).map((method) => subjects.apiOfAnyTenant(method.name)),
+  ),
+  ...actorKinds.map((kind) => consuming(streams.actors, actorConsumer(kind), subjects.actor(kind, '>'))),
+  consuming(streams.intake, intakeConsumer, subjects.intake('*')),
+  consuming(streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),
+  publishing(apiSubject(`STREAM.DELETE.${streams.intake}`)),
+  publishing(
+    ...['PURGE', 'MSG.DELETE'].map((operation) => apiSubject(`STREAM.${operation}.${streams.actors}`)),
+    // What waits in the queues, and since when.
+    ...workQueues.flatMap((stream) => [apiSubject(`CONSUMER.LIST.${stream}`), apiSubject(`STREAM.MSG.GET.${stream}`)]),
+    subjectFamilies.timer,
+    subjectFamilies.stash,
+    subjectFamilies.command,
+    cancelSubject('*'),
+    subjectFamilies.event,
+    subjects.intakeLater('*', '*'),
+    subjects.deadLetter('*'),
+    ...calls('worktree-service', worktreeCalls),
+    ...calls('llm-gateway', gatewayCalls),
+    // To whoever waits for an actor's answer, which is another orchestrator or this one.
+    `${inboxPrefixOf('orchestrator')}.>`,
+  ),
+);
+
+/** A person who runs the stack: sees and does everything of every tenant that the public API can, and reads what is kept. */
+const operator: Parts = join(
+  publishing(subjectFamilies.api, subjectFamilies.intake, subjectFamilies.call, '$SRV.>'),
+  lookingUp,
+  reading(streams.events, subjectFamilies.event),
+  reading(streams.transcripts, subjectFamilies.transcript),
+  reading(streams.logs, subjectFamilies.log),
+  reading(streams.deadLetters, subjectFamilies.deadLetter),
+  readingObjects,
+  subscribing(subjectFamilies.event, subjectFamilies.transcript, subjectFamilies.log),
+);
+
+/**
+ * A tenant's account has no JetStream of its own, and there the server itself answers `$JS.API.…` by saying so. So what is asked there of the services'
+ * JetStream goes by another name; the account maps the usual one to it, so that clients needn't know.
+ */
+const importedApi = 'coppice.js.';
+
+/** What a tenant's account may ask of the services' one, and is told by it. */
+export type TenantShare = {
+  /** Requests, under their subject in the services' account, and the one by which the tenant's imports it. `many`: one is answered by several messages. */
+  services: { subject: string; as: string; many: boolean }[];
+  /** What its clients may subscribe to as it comes. */
+  streams: string[];
+};
+
+/**
+ * A publisher submits for its tenant, and reads what is its tenant's: by consumers whose filter stands in the subject, and by plain subscriptions. It
+ * may ask for no message by its number (MSG.GET, DIRECT.GET), since these requests name no subject.
+ */
+export function shareOf(tenant: string): TenantShare {
+  const own = tenantFamilies(tenant);
+  const plain = (subject: string) => ({ subject, as: subject, many: false });
+  const asked = (operation: string, many = false) => {
+    const subject = apiSubject(operation);
+    return { subject, as: subject.replace(apiSubject(''), importedApi), many };
+  };
+  const readable = [
+    [streams.events, own.event],
+    [streams.transcripts, own.transcript],
+    [streams.logs, own.log],
+  ] as const;
+  return {
+    services: [
+      plain(own.api),
+      plain(own.intake),
+      ...readable.flatMap(([stream, filter]) => [
+        asked(`CONSUMER.CREATE.${stream}.*.${filter}`),
+        asked(`CONSUMER.INFO.${stream}.*`),
+        asked(`CONSUMER.DELETE.${stream}.*`),
+        asked(`CONSUMER.MSG.NEXT.${stream}.*`, true),
+      ]),
+    ],
+    streams: readable.map(([, filter]) => filter),
+  };
+}

@@ -1,0 +1,91 @@
+import { permissionsOf, roles, shareOf } from './permissions.ts';
+import type { Permissions, Role } from './permissions.ts';
+
+/** The public keys (`U…`) of all users. */
+export type UserKeys = {
+  roles: Readonly<Record<Role, string>>;
+  /** By tenant. */
+  tenants: Readonly<Record<string, string>>;
+};
+
+const servicesAccount = 'COPPICE';
+const tenantAccount = (tenant: string): string => `TENANT_${tenant}`;
+
+/**
+ * The server's `accounts`: one for the services and the operator, which alone has JetStream, and one for each tenant, to which nothing but its own
+ * requests and events are exported. A request from there is answered into the tenant's account, whatever reply subject it names.
+ */
+export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]): string {
+  const tenants = Object.entries(keys.tenants);
+  const users = roles.map((role) => `      ${user(keys.roles[role], permissionsOf(role, nodes))}`);
+  const exports = exportsTo(Object.keys(keys.tenants)).map((line) => `      ${line}`);
+  return [
+    'accounts {',
+    `  ${servicesAccount} {`,
+    '    jetstream: enabled',
+    '    users: [',
+    ...users,
+    '    ]',
+    '    exports: [',
+    ...exports,
+    '    ]',
+    '  }',
+    ...tenants.flatMap(([tenant, key]) => account(tenant, key)),
+    '}',
+    '',
+  ].join('\n');
+}
+
+const text = (value: string): string => JSON.stringify(value);
+const list = (values: readonly string[]): string => `[${values.map(text).join(', ')}]`;
+
+function user(key: string, { publish, subscribe, answers }: Permissions): string {
+  const allowed = `publish: ${list(publish)}, subscribe: ${list(subscribe)}`;
+  return `{ nkey: ${key}, permissions: { ${allowed}${answers ? ', allow_responses: true' : ''} } }`;
+}
+
+/** Some requests have the same subject for all tenants: an export names all accounts that may import it. */
+function exportsTo(tenants: readonly string[]): string[] {
+  const accounts = new Map<string, string[]>();
+  for (const tenant of tenants) {
+    const { services, streams } = shareOf(tenant);
+    const heads = [
+      ...services.map(({ subject, many }) => `service: ${text(subject)}${many ? ', response_type: stream' : ''}`),
+      ...streams.map((subject) => `stream: ${text(subject)}`),
+    ];
+    for (const head of heads) accounts.set(head, [...(accounts.get(head) ?? []), tenantAccount(tenant)]);
+  }
+  return [...accounts].map(([head, names]) => `{ ${head}, accounts: ${list(names)} }`);
+}
+
+function account(tenant: string, key: string): string[] {
+  const { services, streams } = shareOf(tenant);
+  const permissions: Permissions = {
+    publish: services.map(({ as }) => as),
+    // The account is the tenant's alone, so that a client needs no prefix of its own.
+    subscribe: ['_INBOX.>', `_INBOX_${tenant}.>`, ...streams],
+    answers: false,
+  };
+  const mapped = services.filter(({ subject, as }) => as !== subject);
+  const from = (subject: string) => `{ account: ${servicesAccount}, subject: ${text(subject)} }`;
+  return [
+    `  ${text(tenantAccount(tenant))} {`,
+    `    users: [${user(key, permissions)}]`,
+    '    mappings: {',
+    ...mapped.map(({ subject, as }) => `      ${text(subject)}: ${text(numbered(as))}`),
+    '    }',
+    '    imports: [',
+    ...services.map(
+      ({ subject, as }) => `      { service: ${from(subject)}${as === subject ? '' : `, to: ${text(as)}`} }`,
+    ),
+    ...streams.map((subject) => `      { stream: ${from(subject)} }`),
+    '    ]',
+    '  }',
+  ];
+}
+
+/** A mapping's target names the wildcards of its source by number; all of ours stand for one token. */
+function numbered(subject: string): string {
+  let count = 0;
+  return subject.replaceAll('*', () => `$${++count}`);
+}

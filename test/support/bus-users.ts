@@ -1,0 +1,44 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import type { BusOptions, Role } from '@coppice/bus';
+
+/** The users that `coppice bus-users` makes, for a server of the test's own. */
+export type BusUsers = {
+  /**
+   * For startNatsServer. With them come users with a name and a password: one who may do everything in the services' account, and for each tenant one
+   * (`acme`, password `for-acme`) with its permissions.
+   */
+  configuration(everything: { user: string; password: string }): string;
+  /** What NATS_CREDENTIALS_FILE names. */
+  file(user: UserName): string;
+  /** What is in it. */
+  credentials(user: UserName): Partial<BusOptions>;
+};
+export type UserName = Role | `tenant-${string}`;
+
+const mainFile = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
+
+export async function makeBusUsers(options: { folder: string; nodes: string[]; tenants: string[] }): Promise<BusUsers> {
+  const { folder, nodes, tenants } = options;
+  const named = [...nodes.flatMap((node) => ['--node', node]), ...tenants.flatMap((tenant) => ['--publisher', tenant])];
+  await promisify(execFile)(process.execPath, [mainFile, 'bus-users', '--folder', folder, ...named]);
+  const file = (user: UserName): string => path.join(folder, `${user}.json`);
+  return {
+    configuration: ({ user, password }) =>
+      tenants.reduce(
+        (text, tenant) =>
+          text.replace(
+            new RegExp(`("TENANT_${tenant}" \\{\\n *users: \\[)(\\{ nkey: \\w+, (.*))\\]$`, 'm'),
+            `$1{ user: ${tenant}, password: for-${tenant}, $3, $2]`,
+          ),
+        readFileSync(path.join(folder, 'accounts.conf'), 'utf8').replace(
+          'users: [',
+          `users: [\n      { user: ${user}, password: ${JSON.stringify(password)} }`,
+        ),
+      ),
+    file,
+    credentials: (user) => JSON.parse(readFileSync(file(user), 'utf8')) as Partial<BusOptions>,
+  };
+}
