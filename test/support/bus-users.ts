@@ -10,7 +10,7 @@ export type BusUsers = {
    * For startNatsServer. With them come users with a name and a password: one who may do everything in the services' account, and for each tenant one
    * (`acme`, password `for-acme`) with its permissions.
    */
-  configuration(everything: { user: string; password: string }): string;
+  configuration: (everything: { user: string; password: string }) => string;
   /** What NATS_CREDENTIALS_FILE names. */
   file(user: UserName): string;
   /** What is in it. */
