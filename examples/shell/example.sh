@@ -25,11 +25,11 @@ follow() {
     \"name\": \"$name\", \"filter_subject\": \"$subject\", \"ack_policy\": \"none\", \"mem_storage\": true,
     \"inactive_threshold\": 60000000000}}" | jq -e 'has("error") | not' >/dev/null
   until [[ ${event:-} == *'"type":"coppice.run-ended"'* ]]; do
-    event=$(ask "\$JS.API.CONSUMER.MSG.NEXT.coppice-events.$name" '{"batch": 1, "expires": 10000000000}' 2>&1)
+    event=$(ask "\$JS.API.CONSUMER.MSG.NEXT.coppice-events.$name" '{"batch": 1, "expires": 10000000000}' 2>&1) || true
     case $event in
       '{'*) printf '%s\n' "$event" ;;
-      '') ;; # Nothing new.
-      *) printf '%s\n' "$event" >&2 && return 1 ;; # The consumer is gone: follow again from the start.
+      'nil body' | '') ;; # Nothing new.
+      *) printf '%s\n' "$event" >&2 && return 1 ;; # The server or the consumer is gone: follow again from the start.
     esac
   done
 }

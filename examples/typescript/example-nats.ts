@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { AckPolicy, connect, DeliverPolicy, nanos } from 'nats';
+import type { NatsError } from 'nats';
 
 type Issue = { field: string; expected: string; received: string };
 type WireError = { code: string; message: string; retryable: boolean; details?: { issues?: Issue[] } };
@@ -43,7 +44,7 @@ async function* follow(runId: string): AsyncGenerator<Event> {
   const manager = await nats.jetstreamManager({ checkAPI: false });
   for (let last = 0; ;) {
     // Nothing new for a while, or something missing: read on after the last one.
-    const info = await manager.consumers.add('coppice-events', {
+    const added = manager.consumers.add('coppice-events', {
       name: `follow-${randomUUID()}`,
       filter_subject: `coppice.event.${tenant}.${runId}.>`,
       ack_policy: AckPolicy.None,
@@ -52,6 +53,8 @@ async function* follow(runId: string): AsyncGenerator<Event> {
       mem_storage: true,
       inactive_threshold: nanos(60_000),
     });
+    const info = await added.catch((error: NatsError) => (error.code === 'TIMEOUT' ? null : Promise.reject(error)));
+    if (info === null) continue; // The server was away; the client connects again by itself.
     const consumer = nats.jetstream().consumers.getPullConsumerFor(info);
     for (let count = 1; ; count += 1) {
       const message = await consumer.next({ expires: 10_000 }).catch(() => null);

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, nanos } from '@nats-io/transport-node';
+import { connect, nanos, TimeoutError } from '@nats-io/transport-node';
 
 type Issue = { field: string; expected: string; received: string };
 type WireError = { code: string; message: string; retryable: boolean; details?: { issues?: Issue[] } };
@@ -44,7 +44,7 @@ async function* follow(runId: string): AsyncGenerator<Event> {
   const manager = await jetstreamManager(nats, { checkAPI: false });
   for (let last = 0; ;) {
     // Nothing new for a while, or something missing: read on after the last one.
-    const info = await manager.consumers.add('coppice-events', {
+    const added = manager.consumers.add('coppice-events', {
       name: `follow-${randomUUID()}`,
       filter_subject: `coppice.event.${tenant}.${runId}.>`,
       ack_policy: AckPolicy.None,
@@ -53,6 +53,8 @@ async function* follow(runId: string): AsyncGenerator<Event> {
       mem_storage: true,
       inactive_threshold: nanos(60_000),
     });
+    const info = await added.catch((error) => (error instanceof TimeoutError ? null : Promise.reject(error)));
+    if (info === null) continue; // The server was away; the client connects again by itself.
     const consumer = jetstream(nats, { checkAPI: false }).consumers.getConsumerFromInfo(info);
     for (let count = 1; ; count += 1) {
       const message = await consumer.next({ expires: 10_000 }).catch(() => null);

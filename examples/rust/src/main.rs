@@ -4,9 +4,12 @@
 
 use std::{collections::HashSet, env, error::Error, time::Duration};
 
-use async_nats::{Client, ConnectOptions, ServerAddr, jetstream, jetstream::consumer::pull::OrderedConfig};
+use async_nats::jetstream::{self, consumer::DeliverPolicy, consumer::pull::OrderedConfig};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+
+type Failure = Box<dyn Error + Send + Sync>;
 
 struct Coppice {
     nats: Client,
@@ -15,7 +18,7 @@ struct Coppice {
 
 impl Coppice {
     /// The inner result is Coppice's own answer: the output, or an error of code, message, retryable and details.
-    async fn call(&self, method: &str, input: &Value) -> Result<Result<Value, Value>, Box<dyn Error>> {
+    async fn call(&self, method: &str, input: &Value) -> Result<Result<Value, Value>, Failure> {
         let subject = format!("coppice.api.{}.{method}", self.tenant);
         // Fails as RequestErrorKind::NoResponders when no service is up.
         let answer = self.nats.request(subject, input.to_string().into()).await?;
@@ -24,41 +27,51 @@ impl Coppice {
         Ok(if refused { Err(output["error"].take()) } else { Ok(output) })
     }
 
+    fn unique(&self) -> String {
+        self.nats.new_inbox().rsplit('.').next().unwrap_or_default().to_string()
+    }
+
     /// Submits a run and prints its events; `cancel_at` names a task's state at which the run is cancelled.
-    async fn watch(&self, request: &Value, cancel_at: Option<&str>) -> Result<(), Box<dyn Error>> {
+    async fn watch(&self, request: &Value, cancel_at: Option<&str>) -> Result<(), Failure> {
         let run = self.call("run.submit", request).await?.map_err(|error| error.to_string())?;
         let run_id = run["runId"].as_str().ok_or("no run id")?;
         println!("submitted {run_id}");
-        // An ordered consumer misses no event from the run's first on, however late it begins.
         let stream = jetstream::new(self.nats.clone()).get_stream_no_info("coppice-events").await?;
-        let filter_subject = format!("coppice.event.{}.{run_id}.>", self.tenant);
-        // Named, so that the subject of the request that creates it tells what it filters: permissions look there.
-        let name = Some(format!("follow-{}", self.nats.new_inbox().rsplit('.').next().unwrap_or_default()));
-        let config = OrderedConfig { name, filter_subject, ..Default::default() };
-        let mut messages = stream.create_consumer(config).await?.messages().await?;
-        let mut seen = HashSet::new();
-        while let Some(message) = messages.next().await {
-            let event: Value = serde_json::from_slice(&message?.payload)?;
-            if !seen.insert(event["id"].to_string()) {
-                continue; // Told twice by a sender that died.
-            }
-            let data = &event["data"];
-            let kind = event["type"].as_str().unwrap_or_default().trim_start_matches("coppice.");
-            let words = ["name", "to", "state", "landedCommit", "reason"].iter().filter_map(|field| data[field].as_str());
-            println!("{}", std::iter::once(kind).chain(words).collect::<Vec<_>>().join(" "));
-            if cancel_at.is_some() && data["to"].as_str() == cancel_at {
-                self.call("run.cancel", &json!({ "runId": run_id })).await?.map_err(|error| error.to_string())?;
-            }
-            if kind == "run-ended" {
-                break;
+        let (mut last, mut seen) = (0, HashSet::new());
+        loop {
+            // An ordered consumer misses no event from the run's first on; but it ends where a server that was started again
+            // no longer has it: read on after the last one. A name of its own makes the subject of the request that creates it
+            // tell what it filters: permissions look there.
+            let config = OrderedConfig {
+                name: Some(format!("follow-{}", self.unique())),
+                filter_subject: format!("coppice.event.{}.{run_id}.>", self.tenant),
+                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+                ..Default::default()
+            };
+            let mut messages = stream.create_consumer(config).await?.messages().await?;
+            while let Some(Ok(message)) = messages.next().await {
+                last = message.info()?.stream_sequence;
+                let event: Value = serde_json::from_slice(&message.payload)?;
+                if !seen.insert(event["id"].to_string()) {
+                    continue; // Told twice by a sender that died.
+                }
+                let data = &event["data"];
+                let kind = event["type"].as_str().unwrap_or_default().trim_start_matches("coppice.");
+                let words = ["name", "to", "state", "landedCommit", "reason"].iter().filter_map(|field| data[field].as_str());
+                println!("{}", std::iter::once(kind).chain(words).collect::<Vec<_>>().join(" "));
+                if cancel_at.is_some() && data["to"].as_str() == cancel_at {
+                    self.call("run.cancel", &json!({ "runId": run_id })).await?.map_err(|error| error.to_string())?;
+                }
+                if kind == "run-ended" {
+                    return Ok(());
+                }
             }
         }
-        Ok(())
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [repository, model] = arguments.as_slice() else { return Err("usage: REPOSITORY MODEL".into()) };
     let tenant = env::var("COPPICE_TENANT").unwrap_or("default".into());
@@ -72,7 +85,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let request = |prompt: Value| {
         json!({
             // A request's id is yours to choose: sent again, it is the same run.
-            "requestId": format!("rust-{}", coppice.nats.new_inbox()),
+            "requestId": format!("rust-{}", coppice.unique()),
             "repository": repository,
             "baseBranch": "main",
             "tasks": [{
