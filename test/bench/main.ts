@@ -3,10 +3,12 @@ import { benchAgent } from './agent.ts';
 import type { RawEngine } from './by-hand.ts';
 import { print, shares, writeResults } from './report.ts';
 import { benchTask } from './task.ts';
+import { benchTelemetry } from './telemetry.ts';
 
-/** `npm run bench -- task` and `npm run bench -- agent`; see the usage below. */
+/** `npm run bench -- task`, `agent` and `telemetry`; see the usage below. */
 const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
        npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--json FILE]
+       npm run bench -- telemetry [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
 `;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -19,7 +21,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const engines = values.engine as RawEngine[];
-const benches: Record<string, () => Promise<unknown>> = { task, agent };
+const benches: Record<string, () => Promise<unknown>> = { task, agent, telemetry };
 const bench = benches[positionals[0] ?? ''];
 if (bench === undefined) {
   process.stderr.write(usage);
@@ -61,5 +63,23 @@ async function agent() {
         .join(', ')}`,
     );
   }
+  return measured;
+}
+
+async function telemetry() {
+  const [engine = 'bubblewrap'] = engines;
+  const measured = await benchTelemetry({
+    engine,
+    rounds: Number(values.rounds ?? 10),
+    files: Number(values.files),
+  });
+  print('');
+  for (const [variant, ratio] of Object.entries(measured.ratios)) {
+    const { taskMs, tasksPerSecond, cpuMsPerTask } = measured.figures[variant as keyof typeof measured.figures];
+    print(
+      `${variant}: time of a task ${ratio.taskMs.toFixed(2)} (${Math.round(taskMs)} ms), processor time of the services ${ratio.cpuMsPerTask.toFixed(2)} (${Math.round(cpuMsPerTask)} ms a task), tasks a second ${ratio.tasksPerSecond.toFixed(2)} (${tasksPerSecond.toFixed(2)})`,
+    );
+  }
+  print(`ratios to off, medians of ${measured.rounds} rounds on ${engine}; ${measured.spansPerTask} spans a task`);
   return measured;
 }

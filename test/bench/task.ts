@@ -10,7 +10,8 @@ import { median, print } from './report.ts';
  */
 export type TaskBenchSettings = { engines: RawEngine[]; rounds: number; files: number };
 
-const script = 'default: { turns: [{ text: "good\\n" }] }';
+/** A model that answers at once. */
+export const instantScript = 'default: { turns: [{ text: "good\\n" }] }';
 
 export type TaskBenchResult = {
   engine: RawEngine;
@@ -34,7 +35,11 @@ export async function benchTask(settings: TaskBenchSettings): Promise<TaskBenchR
 }
 
 async function benchEngine(engine: RawEngine, { rounds, files }: TaskBenchSettings): Promise<TaskBenchResult> {
-  await using stack = await Stack.start({ engine, script, environment: { COPPICE_LOST_AFTER_MS: '15000' } });
+  await using stack = await Stack.start({
+    engine,
+    script: instantScript,
+    environment: { COPPICE_LOST_AFTER_MS: '15000' },
+  });
   await using ours = await temporaryRepository({ files: project(files) });
   await using theirs = await temporaryRepository({ files: project(files) });
   await using folder = await temporaryFolder('by-hand');
@@ -55,7 +60,11 @@ async function benchEngine(engine: RawEngine, { rounds, files }: TaskBenchSettin
     );
   }
   const tasksPerSecond: Record<string, number> = {};
-  for (const atOnce of [1, 8, 32]) tasksPerSecond[String(atOnce)] = await throughput(stack, ours.path, atOnce);
+  for (const atOnce of [1, 8, 32]) {
+    const perSecond = await throughput(stack, ours.path, { atOnce, name: String(atOnce) });
+    print(`${atOnce} at once: ${perSecond.toFixed(2)} tasks a second`);
+    tasksPerSecond[String(atOnce)] = perSecond;
+  }
   const [steps, byHandSteps] = [coppice, hand].map((samples) => medians(samples.map((sample) => sample.steps)));
   const coppiceMs = median(coppice.map(({ totalMs }) => totalMs));
   const byHandMs = median(hand.map(({ totalMs }) => totalMs));
@@ -73,7 +82,7 @@ async function benchEngine(engine: RawEngine, { rounds, files }: TaskBenchSettin
   };
 }
 
-const project = (files: number): Record<string, string> =>
+export const project = (files: number): Record<string, string> =>
   Object.fromEntries(
     Array.from({ length: files }, (_, index) => [`src/${index % 50}/file-${index}.txt`, `line ${index}\n`.repeat(20)]),
   );
@@ -87,7 +96,7 @@ const task = (name: string, file: string, model: string) => ({
   verify: 'true',
 });
 
-async function runTask(
+export async function runTask(
   stack: Stack,
   repository: string,
   file: string,
@@ -111,19 +120,21 @@ async function runTask(
   return { totalMs: since - started, steps };
 }
 
-/** From the request to the last merge, with as many tasks as are at work at once, at least eight. */
-async function throughput(stack: Stack, repository: string, atOnce: number): Promise<number> {
+/** Tasks a second, from the request to the last merge, with as many tasks as are at work at once, at least eight. `name` is in those of the files. */
+export async function throughput(
+  stack: Stack,
+  repository: string,
+  { atOnce, name }: { atOnce: number; name: string },
+): Promise<number> {
   const count = Math.max(8, atOnce);
   const tasks = Array.from({ length: count }, (_, index) =>
-    task(`t${index}`, `many-${atOnce}-${index}.txt`, stack.model),
+    task(`t${index}`, `many-${name}-${index}.txt`, stack.model),
   );
   const started = performance.now();
   const { runId } = await stack.submit({ repository, baseBranch: 'main', concurrency: atOnce, tasks });
   const run = await stack.ended(runId, 600_000);
   if (run.state !== 'succeeded') throw new Error(`a task failed: ${JSON.stringify(run.tasks)}`);
-  const perSecond = (count * 1_000) / (performance.now() - started);
-  print(`${atOnce} at once: ${perSecond.toFixed(2)} tasks a second`);
-  return perSecond;
+  return (count * 1_000) / (performance.now() - started);
 }
 
 function medians(samples: Record<string, number>[]): Record<string, number> {

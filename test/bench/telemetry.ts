@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { temporaryRepository } from '@coppice/testing';
+import type { TemporaryRepository } from '@coppice/testing';
+import { Stack, serviceNames } from '../support/stack.ts';
+import type { RawEngine } from './by-hand.ts';
+import { median, print } from './report.ts';
+import { instantScript, project, runTask, throughput } from './task.ts';
+
+/**
+ * What traces and metrics cost a task: stacks that differ in nothing else do the same tasks in turns, in the same run. Told are ratios to the stack with all of it off: of
+ * one task's time from request to merged, of tasks a second with eight at once, and of the processor time that the four services use for a task (of the three, the one
+ * that other load on the machine moves least). Every span goes to a collector that takes it at once, in this process; its own work isn't counted.
+ */
+export const telemetryVariants = {
+  off: { COPPICE_TRACES: 'off', COPPICE_METRICS: 'off' },
+  /** As a service is by default, with nobody who asks. */
+  metrics: { COPPICE_TRACES: 'off' },
+  /** One run in ten. */
+  'metrics and sampled traces': { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.1' },
+  'metrics and traces': {},
+} as const satisfies Record<string, Record<string, string>>;
+export type TelemetryVariant = keyof typeof telemetryVariants;
+
+export type TelemetryBenchSettings = { engine: RawEngine; rounds: number; files: number };
+type Figures = { taskMs: number; tasksPerSecond: number; cpuMsPerTask: number };
+export type TelemetryBenchResult = {
+  engine: RawEngine;
+  rounds: number;
+  spansPerTask: number;
+  /** Medians. */
+  figures: Record<TelemetryVariant, Figures>;
+  /** Medians of each round's ratio to `off`. */
+  ratios: Record<TelemetryVariant, Figures>;
+};
+
+/** Not counted: code gets quicker with use, and the stack that is first would pay for it. */
+const warmUpRounds = 2;
+const atOnce = 8;
+/** Of USER_HZ, in which Linux counts processor time. */
+const tickMs = 10;
+
+type Bench = { variant: TelemetryVariant; stack: Stack; repository: TemporaryRepository; rounds: Figures[] };
+
+export async function benchTelemetry(settings: TelemetryBenchSettings): Promise<TelemetryBenchResult> {
+  await using collector = await startSink();
+  await using stacks = new AsyncDisposableStack();
+  const benches: Bench[] = [];
+  for (const variant of Object.keys(telemetryVariants) as TelemetryVariant[]) {
+    const environment = {
+      COPPICE_LOST_AFTER_MS: '15000',
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      ...telemetryVariants[variant],
+    };
+    const { engine } = settings;
+    const stack = stacks.use(await Stack.start({ engine, script: instantScript, environment }));
+    const repository = stacks.use(await temporaryRepository({ files: project(settings.files) }));
+    const bench = { variant, stack, repository, rounds: [] };
+    benches.push(bench);
+  }
+  for (let round = -warmUpRounds; round < settings.rounds; round++) {
+    // Each is first, second … equally often: what the one before leaves behind (caches, a disk that is written back) falls on all alike.
+    const order = benches.map((_, index) => benches[(index + round + warmUpRounds) % benches.length] as Bench);
+    for (const bench of order) {
+      const figures = await measure(bench, String(round + warmUpRounds));
+      if (round >= 0) bench.rounds.push(figures);
+    }
+    if (round < 0) continue;
+    const told = benches.map(({ variant, rounds }) => `${variant} ${Math.round(rounds.at(-1)?.taskMs ?? 0)} ms`);
+    print(`round ${round + 1} of ${settings.rounds}: ${told.join(', ')}`);
+  }
+  return { ...settings, ...resultOf(benches), spansPerTask: await spansPerTask(benches, collector) };
+}
+
+async function measure({ stack, repository }: Bench, name: string): Promise<Figures> {
+  const { totalMs: taskMs } = await runTask(stack, repository.path, `one-${name}.txt`);
+  const before = cpuMs(stack);
+  const tasksPerSecond = await throughput(stack, repository.path, { atOnce, name });
+  return { taskMs, tasksPerSecond, cpuMsPerTask: (cpuMs(stack) - before) / atOnce };
+}
+
+/** Processor time of the four services so far, without the programs that they start. */
+function cpuMs(stack: Stack): number {
+  return serviceNames.reduce((sum, name) => {
+    const stat = readFileSync(`/proc/${stack.processId(name)}/stat`, 'utf8');
+    // The program's name, in brackets, may hold anything; user and system time are the 14th and 15th field.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return sum + (Number(fields[11]) + Number(fields[12])) * tickMs;
+  }, 0);
+}
+
+function resultOf(benches: readonly Bench[]): Pick<TelemetryBenchResult, 'figures' | 'ratios'> {
+  const off = benches.find(({ variant }) => variant === 'off')?.rounds ?? [];
+  const medians = (rounds: readonly Figures[]): Figures => ({
+    taskMs: median(rounds.map(({ taskMs }) => taskMs)),
+    tasksPerSecond: median(rounds.map(({ tasksPerSecond }) => tasksPerSecond)),
+    cpuMsPerTask: median(rounds.map(({ cpuMsPerTask }) => cpuMsPerTask)),
+  });
+  const ratio = (figures: Figures, base: Figures | undefined): Figures => ({
+    taskMs: figures.taskMs / (base?.taskMs ?? Number.NaN),
+    tasksPerSecond: figures.tasksPerSecond / (base?.tasksPerSecond ?? Number.NaN),
+    cpuMsPerTask: figures.cpuMsPerTask / (base?.cpuMsPerTask ?? Number.NaN),
+  });
+  const each = (value: (bench: Bench) => Figures) =>
+    Object.fromEntries(benches.map((bench) => [bench.variant, value(bench)])) as Record<TelemetryVariant, Figures>;
+  return {
+    figures: each(({ rounds }) => medians(rounds)),
+    ratios: each(({ rounds }) => medians(rounds.map((figures, index) => ratio(figures, off[index])))),
+  };
+}
+
+type Sink = AsyncDisposable & { url: string; countSpans(): void; spans: number };
+
+/** Counted in one task of its own, after the measuring: to read what comes costs more than to take it. */
+async function spansPerTask(benches: readonly Bench[], collector: Sink): Promise<number> {
+  const traced = benches.find(({ variant }) => variant === 'metrics and traces');
+  if (traced === undefined) return Number.NaN;
+  // What the measuring has left to export is out when the stack has exported something younger.
+  await new Promise((resolve) => setTimeout(resolve, exportDelayMs));
+  collector.countSpans();
+  await runTask(traced.stack, traced.repository.path, 'counted.txt');
+  await new Promise((resolve) => setTimeout(resolve, exportDelayMs));
+  return collector.spans;
+}
+
+/** More than the batch processor waits by default. */
+const exportDelayMs = 8_000;
+
+async function startSink(): Promise<Sink> {
+  let counting = false;
+  const sink = { spans: 0 };
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    if (counting) request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    else request.resume();
+    request.on('end', () => {
+      sink.spans += Buffer.concat(chunks).toString().split('"startTimeUnixNano"').length - 1;
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    countSpans: () => (counting = true),
+    get spans() {
+      return sink.spans;
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
