@@ -56,7 +56,7 @@ describe('the document', () => {
     expect(lost).toEqual([]);
   });
 
-  test('describes every operation, message, parameter, header and error code', () => {
+  test('describes every operation, message, field, parameter, header and error code', () => {
     const long = expect.stringMatching(/^.{8,}$/);
     for (const operation of Object.values(document['operations'] as Described)) expect(operation.summary).toEqual(long);
     for (const message of Object.values(components['messages'] ?? {})) expect(message.summary).toEqual(long);
@@ -66,10 +66,25 @@ describe('the document', () => {
     }[];
     for (const { headers } of traits)
       for (const header of Object.values(headers.properties)) expect(header.description).toEqual(long);
+    const schemas = Object.entries((components['schemas'] ?? {}) as unknown as Record<string, Node>);
+    expect(schemas.flatMap(([name, schema]) => undescribed(schema, name))).toEqual([]);
     expect(document['x-error-codes']).toEqual(errorCodes);
     for (const { meaning } of Object.values(errorCodes)) expect(meaning).toEqual(long);
   });
 });
+
+/** Names of fields that nothing is said of. A constant speaks for itself, and what is referred to for its own place. */
+function undescribed(schema: Node, path: string): string[] {
+  const fields = Object.entries((schema['properties'] ?? {}) as Record<string, Node>);
+  const silent = fields.filter(([, field]) => !['description', '$ref', 'const'].some((keyword) => keyword in field));
+  const options = ['anyOf', 'oneOf', 'allOf'].flatMap((keyword) => (schema[keyword] ?? []) as Node[]);
+  const items = schema['items'] === undefined ? [] : [schema['items'] as Node];
+  return [
+    ...silent.map(([field]) => `${path}.${field}`),
+    ...fields.flatMap(([field, inner]) => undescribed(inner, `${path}.${field}`)),
+    ...[...items, ...options].flatMap((inner) => undescribed(inner, path)),
+  ];
+}
 
 // Lengths of text in bytes and ranges of durations are what no JSON Schema can say. Whatever else zod refuses, the schema must.
 const sayable = (issue: object): boolean => {

@@ -23,7 +23,8 @@ const method = <Input extends z.ZodType, Output extends z.ZodType>(
   deadlineMs = 10_000,
 ): Method<Input, Output> => ({ name, description, input, output, deadlineMs });
 
-const listLimit = z.int().min(1).max(500).default(100);
+const listLimit = z.int().min(1).max(500).default(100).describe('The most that is answered.');
+const more = z.boolean().describe('There are more than are answered.');
 const taskTarget = z.strictObject({ taskId: taskIdSchema });
 const reason = characters(500).optional().describe('Why, for whoever looks at the task later.');
 
@@ -34,9 +35,11 @@ export const api = {
     'Start a run. The same tenant and requestId are the same run, however often sent.',
     runRequestSchema,
     z.object({
-      runId: z.string(),
-      created: z.boolean(),
-      tasks: z.array(z.object({ name: z.string(), taskId: z.string() })),
+      runId: runViewSchema.shape.runId,
+      created: z.boolean().describe('False where the run was there already.'),
+      tasks: z
+        .array(taskViewSchema.pick({ name: true, taskId: true }))
+        .describe('Ids of the tasks, in the order of the request.'),
     }),
     30_000,
   ),
@@ -45,20 +48,23 @@ export const api = {
     'run.list',
     'Runs of the tenant, newest first.',
     z.strictObject({ limit: listLimit }),
-    z.object({ runs: z.array(runSummarySchema), more: z.boolean() }),
+    z.object({ runs: z.array(runSummarySchema).describe('Newest first.'), more }),
   ),
   runCancel: method(
     'run.cancel',
     'Cancel every task of a run that has not ended.',
     z.strictObject({ runId: runIdSchema, reason }),
-    z.object({ runId: z.string() }),
+    runViewSchema.pick({ runId: true }),
   ),
   taskGet: method('task.get', 'One task.', taskTarget, taskViewSchema),
   taskList: method(
     'task.list',
     'Tasks of the tenant, or of one run.',
-    z.strictObject({ runId: runIdSchema.optional(), limit: listLimit }),
-    z.object({ tasks: z.array(taskViewSchema), more: z.boolean() }),
+    z.strictObject({ runId: runIdSchema.optional().describe('Tasks of this run alone.'), limit: listLimit }),
+    z.object({
+      tasks: z.array(taskViewSchema).describe('Those of the tenant newest first, those of a run in its order.'),
+      more,
+    }),
   ),
   taskCancel: method(
     'task.cancel',
@@ -77,14 +83,19 @@ export const api = {
   taskDiscard: method(
     'task.discard',
     'Give up a task that is ready or waits for approval.',
-    taskTarget.extend({ keepBranch: z.boolean().default(false), reason }),
+    taskTarget.extend({ keepBranch: z.boolean().default(false).describe("The task's branch stays."), reason }),
     taskViewSchema,
   ),
   taskDiff: method(
     'task.diff',
     "The task's change as a unified patch, at most 512 KiB of it.",
     taskTarget,
-    z.object({ patch: z.string(), truncated: z.boolean(), commit: z.string(), baseCommit: z.string() }),
+    z.object({
+      patch: z.string().describe('As git writes it.'),
+      truncated: z.boolean().describe('It is longer than what is answered.'),
+      commit: z.string().describe("The task's own commit."),
+      baseCommit: z.string().describe('What it is compared with.'),
+    }),
     30_000,
   ),
 } as const;

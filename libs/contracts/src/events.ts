@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
-import { runStateSchema, taskStateSchema, taskViewSchema, usageSchema } from './views.ts';
+import { runSummarySchema, runViewSchema, taskStateSchema, taskViewSchema, usageSchema } from './views.ts';
 
 /**
  * Events are CloudEvents 1.0 in the NATS binding's structured form. `sequence` counts an actor's own events from 1, so that a reader
@@ -16,43 +16,35 @@ const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, des
       time: z.string().describe('When it happened, RFC 3339.'),
       datacontenttype: z.literal('application/json'),
       sequence: z.string().describe('Counts the events of one source from 1, without a gap: an integer as text.'),
-      data,
+      data: data.describe('What happened, by the type.'),
     })
     .describe(description);
 
-const runSubmittedData = z.object({
-  runId: z.string(),
-  requestId: z.string(),
-  repository: z.string(),
-  baseBranch: z.string(),
-  tasks: z.int(),
-});
+const runSubmittedData = runViewSchema
+  .pick({ runId: true, requestId: true, repository: true, baseBranch: true })
+  .extend({ tasks: z.int().describe('How many there are.') });
 /** A run that came through the durable intake, where nobody waits for an answer, and was refused. */
-const runRefusedData = z.object({ runId: z.string(), requestId: z.string(), failure: wireErrorSchema });
-const runEndedData = z.object({
-  runId: z.string(),
-  state: runStateSchema,
-  taskCounts: z.record(z.string(), z.int()),
-});
-const taskStateData = z.object({
-  runId: z.string(),
-  taskId: z.string(),
-  name: z.string(),
-  from: taskStateSchema.nullable(),
-  to: taskStateSchema,
-  reason: z.string().nullable(),
+const runRefusedData = runViewSchema.pick({ runId: true, requestId: true }).extend({ failure: wireErrorSchema });
+const runEndedData = runSummarySchema.pick({ runId: true, state: true, taskCounts: true });
+const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
+const taskStateData = ofTask.extend({
+  from: taskStateSchema.nullable().describe('Null at first.'),
+  to: taskStateSchema.describe('The state that it is in now.'),
+  reason: z.string().nullable().describe('Why, in one sentence, where there is a reason.'),
 });
 /** A turn of a `loop` agent, as the model answered it and before its calls are done. All texts are shortened. */
-const taskTurnData = z.object({
-  runId: z.string(),
-  taskId: z.string(),
-  name: z.string(),
+const taskTurnData = ofTask.extend({
   turn: z.int().describe('From 1.'),
-  turnId: z.string(),
+  turnId: z.string().describe('Its `turnId` in the transcript.'),
   text: z.string().describe('What the model says beside its calls.'),
   calls: z
-    .array(z.object({ name: z.string(), about: z.string() }))
-    .describe('In order; `about` is the command, path or pattern that the call names.'),
+    .array(
+      z.object({
+        name: z.string().describe('The tool.'),
+        about: z.string().describe('The command, path or pattern that the call names.'),
+      }),
+    )
+    .describe('In order.'),
   usage: usageSchema.describe('Of the whole task so far.'),
 });
 const taskEndedData = taskViewSchema.pick({

@@ -13,8 +13,14 @@ export const tokenSchema = z
 export const tenantSchema = z
   .string()
   .regex(tokenPattern, 'a tenant: lower-case letters, digits and dashes, at most 63');
-export const runIdSchema = z.string().regex(/^r[a-z2-7]{16}$/, 'a run id: r and 16 characters of a-z2-7');
-export const taskIdSchema = z.string().regex(/^t[a-z2-7]{16}$/, 'a task id: t and 16 characters of a-z2-7');
+export const runIdSchema = z
+  .string()
+  .regex(/^r[a-z2-7]{16}$/, 'a run id: r and 16 characters of a-z2-7')
+  .describe('The id of a run.');
+export const taskIdSchema = z
+  .string()
+  .regex(/^t[a-z2-7]{16}$/, 'a task id: t and 16 characters of a-z2-7')
+  .describe('The id of a task.');
 /** `<actor kind>_<actor id, dots as underscores>_<incarnation>_<counter>`: one token, valid in a subject, a KV key and a git ref. */
 export const effectIdSchema = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,250}$/, 'an effect id');
 /** The id of an actor: one or more tokens, joined by dots. */

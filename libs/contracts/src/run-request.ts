@@ -45,7 +45,7 @@ const loopTurnsDefault = 60;
 /** The built-in coding agent: works with tools in the task's sandbox, turn after turn. */
 const loopAgentSchema = z.strictObject({
   kind: z.literal('loop'),
-  turns: z.int().min(1).max(1_000).default(loopTurnsDefault),
+  turns: z.int().min(1).max(1_000).default(loopTurnsDefault).describe('The most that it may take.'),
   tokens: z.int().min(1_000).max(1_000_000_000).optional().describe('Of input and output together, over all turns.'),
   contextTokens: z
     .int()
@@ -56,7 +56,10 @@ const loopAgentSchema = z.strictObject({
 });
 
 /** One completion, its text written to a file. `command` joins this union with an issue of its own. */
-const promptAgentSchema = z.strictObject({ kind: z.literal('prompt'), file: repositoryPathSchema });
+const promptAgentSchema = z.strictObject({
+  kind: z.literal('prompt'),
+  file: repositoryPathSchema.describe('Where the completion is written.'),
+});
 export const agentSchema = z.discriminatedUnion('kind', [promptAgentSchema, loopAgentSchema]);
 export type Agent = z.infer<typeof agentSchema>;
 
@@ -69,39 +72,54 @@ const command = text(runLimits.commandBytesMax);
 const commonShape = {
   image: line(255)
     .regex(/^[a-z0-9][a-zA-Z0-9._/:@-]*$/, 'an image reference')
-    .optional(),
-  /** `provider/model`. */
+    .optional()
+    .describe('Image of the sandbox.'),
   model: line(255)
     .regex(/^[a-z0-9-]+\/.+$/, 'provider/model')
-    .optional(),
-  agent: agentSchema.optional(),
-  setup: z
-    .strictObject({ run: command, inputs: z.array(repositoryPathSchema).max(50).default([]) })
     .optional()
-    .describe('Runs on the base tree before the agent; `inputs` are the files on whose content its result depends.'),
+    .describe('`provider/model`. Required, here or in the defaults.'),
+  agent: agentSchema.optional().describe('What does the work. Required, here or in the defaults.'),
+  setup: z
+    .strictObject({
+      run: command.describe('The command.'),
+      inputs: z
+        .array(repositoryPathSchema)
+        .max(50)
+        .default([])
+        .describe('The files on whose content its result depends.'),
+    })
+    .optional()
+    .describe('Runs on the base tree before the agent.'),
   network: z
     .strictObject({
-      setup: networkSchema.optional(),
-      agent: networkSchema.optional(),
-      verify: networkSchema.optional(),
+      setup: networkSchema.optional().describe('While the setup runs.'),
+      agent: networkSchema.optional().describe('While the agent works.'),
+      verify: networkSchema.optional().describe('While the proof runs.'),
     })
-    .optional(),
+    .optional()
+    .describe('What the sandbox reaches; `none` where nothing is said.'),
   commit: z
     .strictObject({
       type: line(20)
         .regex(/^[a-z]+$/, 'a conventional commit type such as feat or fix')
-        .optional(),
+        .optional()
+        .describe('`feat` where nothing is said.'),
       scope: line(40)
         .regex(/^[a-zA-Z0-9._/-]+$/, 'a conventional commit scope')
-        .optional(),
+        .optional()
+        .describe('What the change is about; none where nothing is said.'),
     })
-    .optional(),
+    .optional()
+    .describe('Of the conventional commit.'),
   protect: z
     .array(line(255))
     .max(100)
     .optional()
     .describe("Globs; a change to what they match waits for a person's approval."),
-  limits: z.strictObject({ time: limitTime.optional() }).optional(),
+  limits: z
+    .strictObject({ time: limitTime.optional().describe('1s to 24h, as 90s, 10m, 2h; 30m where nothing is said.') })
+    .optional()
+    .describe('What the task may use.'),
   verify: z
     .union([command, z.literal(false)], { error: 'a shell command, or false' })
     .optional()
@@ -111,7 +129,7 @@ const commonShape = {
     .describe(
       "`auto`: lands when verified. `manual`: waits for task.merge. `branch`: the task's branch is pushed, for a pull request.",
     ),
-  method: mergeMethodSchema.optional(),
+  method: mergeMethodSchema.optional().describe('How it lands; `merge` where nothing is said.'),
 };
 
 export const taskDefaultsSchema = z.strictObject(commonShape);
@@ -119,9 +137,8 @@ export type TaskDefaults = z.infer<typeof taskDefaultsSchema>;
 
 export const taskRequestSchema = z.strictObject({
   name: tokenSchema.describe('Unique in the run; `run/name` names the task on the command line.'),
-  /** One line; it becomes the commit's subject. */
-  description: line(200),
-  prompt: text(runLimits.promptBytesMax),
+  description: line(200).describe("One line; it becomes the commit's subject."),
+  prompt: text(runLimits.promptBytesMax).describe('What the model is asked.'),
   dependsOn: z
     .array(tokenSchema)
     .max(runLimits.dependenciesMax)
@@ -133,11 +150,13 @@ export type TaskRequest = z.infer<typeof taskRequestSchema>;
 
 const runShape = {
   /** A path or a URL. In a message a path is absolute, on the machine of the worktree service; a run file's is relative to the file. */
-  repository: line(2_000),
-  baseBranch: branchSchema,
+  repository: line(2_000).describe(
+    'A path or a URL. In a message a path is absolute, on the machine of the worktree service.',
+  ),
+  baseBranch: branchSchema.describe('Tasks start from it and land on it.'),
   concurrency: z.int().min(1).max(runLimits.concurrencyMax).default(4).describe('Tasks at work at once.'),
-  defaults: taskDefaultsSchema.default({}),
-  tasks: z.array(taskRequestSchema).min(1).max(runLimits.tasksMax),
+  defaults: taskDefaultsSchema.default({}).describe("For every task; a task's own value wins, field by field."),
+  tasks: z.array(taskRequestSchema).min(1).max(runLimits.tasksMax).describe('In any order.'),
 };
 
 /** A run as a file, written by a person. */
@@ -145,7 +164,12 @@ export const runFileSchema = z.strictObject(runShape);
 export type RunFile = z.infer<typeof runFileSchema>;
 
 /** The payload of run.submit and of the durable intake. The same tenant and requestId are the same run, however often sent. */
-export const runRequestSchema = z.strictObject({ requestId: line(200), ...runShape });
+export const runRequestSchema = z.strictObject({
+  requestId: line(200).describe(
+    'Chosen by the sender. The same tenant and requestId are the same run, however often sent.',
+  ),
+  ...runShape,
+});
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
 /** A task's request with the run's defaults and Coppice's own filled in: what the orchestrator works from. */

@@ -43,18 +43,23 @@ export type RunState = z.infer<typeof runStateSchema>;
 
 export const usageSchema = z.object({
   inputTokens: z.int().nonnegative().describe('Cached ones included.'),
-  outputTokens: z.int().nonnegative(),
+  outputTokens: z.int().nonnegative().describe('What the model wrote.'),
   costUsd: z.number().nonnegative().nullable().describe("US dollars; null where the price isn't known."),
 });
 export type Usage = z.infer<typeof usageSchema>;
 
+const runId = z.string().describe('The id of the run.');
+const tenant = z.string().describe('Whose it is.');
+const createdAt = z.string().describe('RFC 3339.');
+const endedAt = z.string().nullable().describe('RFC 3339; null until it has ended.');
+
 export const taskViewSchema = z.object({
-  taskId: z.string(),
-  runId: z.string(),
-  tenant: z.string(),
-  name: z.string(),
-  description: z.string(),
-  state: taskStateSchema,
+  taskId: z.string().describe('The id of the task.'),
+  runId,
+  tenant,
+  name: z.string().describe('Unique in the run.'),
+  description: z.string().describe("The commit's subject."),
+  state: taskStateSchema.describe('Where the task is in its life.'),
   reason: z
     .string()
     .nullable()
@@ -62,7 +67,7 @@ export const taskViewSchema = z.object({
       "Why it is in this state, in one sentence: always there for an end that isn't a success, and where a person is waited for.",
     ),
   failure: wireErrorSchema.nullable().describe('Not `error`: at the top of an answer that name marks a refusal.'),
-  branch: z.string().nullable(),
+  branch: z.string().nullable().describe('The branch of the task; null until it is prepared.'),
   commit: z.string().nullable().describe("The task's own commit."),
   landedCommit: z.string().nullable().describe('The commit that landed.'),
   finishCommand: z.string().nullable().describe('What to type where a person has to finish the landing.'),
@@ -72,22 +77,25 @@ export const taskViewSchema = z.object({
     .describe(
       'The ref (or folder) under which work that did not land is kept; null where nothing would have been lost.',
     ),
-  filesChanged: z.int().nonnegative().nullable(),
+  filesChanged: z.int().nonnegative().nullable().describe('By the commit; null until there is one.'),
   // Open, so that a reader of today stands a kind of tomorrow.
-  agent: z.looseObject({ kind: z.string() }).optional().describe('The agent of the request, defaults filled in.'),
+  agent: z
+    .looseObject({ kind: z.string().describe('`prompt`, `loop`, or one of a later version.') })
+    .optional()
+    .describe('The agent of the request, defaults filled in.'),
   summary: z.string().nullable().optional().describe('What the agent says it did.'),
   protectedPaths: z.array(z.string()).describe('Changed paths that need approval.'),
-  usage: usageSchema,
-  modelTurns: z.int().nonnegative(),
+  usage: usageSchema.describe('Of all turns so far.'),
+  modelTurns: z.int().nonnegative().describe('Turns that a model has taken.'),
   modelTurnsUnknown: z
     .int()
     .nonnegative()
     .describe('Model turns whose executor was lost: asked again, perhaps paid twice.'),
   logTail: z.string().nullable().describe('The last lines of what the failed command printed.'),
   logArtifact: z.string().nullable().describe('Name in the object store of the full log.'),
-  createdAt: z.string().describe('RFC 3339.'),
-  updatedAt: z.string(),
-  endedAt: z.string().nullable(),
+  createdAt,
+  updatedAt: z.string().describe('RFC 3339.'),
+  endedAt,
 });
 export type TaskView = z.infer<typeof taskViewSchema>;
 
@@ -95,19 +103,19 @@ export const taskSummarySchema = taskViewSchema.pick({ taskId: true, name: true,
 export type TaskSummary = z.infer<typeof taskSummarySchema>;
 
 export const runViewSchema = z.object({
-  runId: z.string(),
-  tenant: z.string(),
-  requestId: z.string(),
-  repository: z.string(),
-  baseBranch: z.string(),
-  state: runStateSchema,
-  concurrency: z.int(),
-  tasks: z.array(taskSummarySchema),
-  createdAt: z.string(),
-  endedAt: z.string().nullable(),
+  runId,
+  tenant,
+  requestId: z.string().describe('As the request has it.'),
+  repository: z.string().describe('Its path or URL.'),
+  baseBranch: z.string().describe('Tasks start from it and land on it.'),
+  state: runStateSchema.describe('Running, or how it ended.'),
+  concurrency: z.int().describe('Tasks at work at once.'),
+  tasks: z.array(taskSummarySchema).describe('In the order of the request.'),
+  createdAt,
+  endedAt,
 });
 export type RunView = z.infer<typeof runViewSchema>;
 export const runSummarySchema = runViewSchema
   .omit({ tasks: true })
-  .extend({ taskCounts: z.record(z.string(), z.int()) });
+  .extend({ taskCounts: z.record(z.string(), z.int()).describe('How many tasks are in each state.') });
 export type RunSummary = z.infer<typeof runSummarySchema>;

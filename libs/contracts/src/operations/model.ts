@@ -3,7 +3,11 @@ import { usageSchema } from '../views.ts';
 import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
 
 /** A tool call as the model wrote it: its arguments are text that is meant to be JSON, and may not be. */
-export const toolCallSchema = z.object({ id: z.string(), name: z.string(), arguments: textReferenceSchema });
+export const toolCallSchema = z.object({
+  id: z.string().describe('As the model names the call.'),
+  name: z.string().describe('The tool.'),
+  arguments: textReferenceSchema.describe('Text that is meant to be JSON, and may not be.'),
+});
 export type ToolCall = z.infer<typeof toolCallSchema>;
 
 /** Parts of a message. */
@@ -52,16 +56,18 @@ export const turnInputSchema = z.object({
 });
 export const turnOutputSchema = z.object({
   turnId: z.string().describe('Names this turn for `continues`: the id of its effect.'),
-  text: textReferenceSchema,
+  text: textReferenceSchema.describe('What the model says beside its calls.'),
   toolCalls: z.array(toolCallSchema).default([]).describe('In the order in which the model made them.'),
-  finishReason: finishReasonSchema,
+  finishReason: finishReasonSchema.describe('Why the model stopped.'),
   usage: usageSchema,
   responseModel: z.string().describe('As the provider names it.'),
-  latencyMs: z.int().nonnegative(),
-  /** How long its command waited until a gateway took it; both clocks count. */
-  queuedMs: z.int().nonnegative().optional(),
-  /** How often a provider was asked. */
-  attempts: z.int().positive().optional(),
+  latencyMs: z.int().nonnegative().describe('From request to answer.'),
+  queuedMs: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe('How long its command waited until a gateway took it; both clocks count.'),
+  attempts: z.int().positive().optional().describe('How often a provider was asked.'),
 });
 export type TurnOutput = z.infer<typeof turnOutputSchema>;
 
@@ -79,12 +85,16 @@ export const modelOperations = {
 
 /** An entry of the transcript, `coppice.transcript.<tenant>.<taskId>`; its message id is the effect's, so that it is there once. */
 export const transcriptEntrySchema = z.object({
-  effectId: z.string(),
-  owner: ownerSchema,
-  model: z.string(),
-  continues: z.string().nullable().default(null),
+  effectId: z.string().describe('The turn: the same however often it is told.'),
+  owner: ownerSchema.describe('Whose turn it is.'),
+  model: z.string().describe('`provider/model`.'),
+  continues: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe('The turn before it in the conversation; null for the first.'),
   request: textReferenceSchema.describe("This turn's own messages, as JSON; by reference where they are large."),
-  output: turnOutputSchema,
+  output: turnOutputSchema.describe('What the model answered.'),
   time: z.string().describe('RFC 3339.'),
 });
 export type TranscriptEntry = z.infer<typeof transcriptEntrySchema>;

@@ -43,10 +43,17 @@ export type CommandMessage = z.infer<typeof commandMessageSchema>;
 export const commandAgeMsMax = 7 * 24 * 3_600_000;
 
 /** Who a task belongs to; part of every operation's input, for logs, events and labels. */
-export const ownerSchema = z.object({ tenant: z.string(), runId: z.string(), taskId: z.string() });
+export const ownerSchema = z.object({
+  tenant: z.string().describe('Whose run it is.'),
+  runId: z.string().describe('The id of the run.'),
+  taskId: z.string().describe('The id of the task.'),
+});
 export type Owner = z.infer<typeof ownerSchema>;
 
 /** Text by value where it is small, else the name of an object in `coppice-artifacts`. */
 export const inlineTextBytesMax = 64 * 1024;
-export const textReferenceSchema = z.union([z.object({ text: z.string() }), z.object({ artifact: z.string() })]);
+export const textReferenceSchema = z.union([
+  z.object({ text: z.string().describe('The text.') }),
+  z.object({ artifact: z.string().describe('Name of an object in `coppice-artifacts` that holds the text.') }),
+]);
 export type TextReference = z.infer<typeof textReferenceSchema>;

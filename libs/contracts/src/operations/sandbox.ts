@@ -134,10 +134,9 @@ export const sandboxOperations = {
 
 /** Live output of a command, on `coppice.log.<tenant>.<taskId>`. */
 export const logChunkSchema = z.object({
-  sandboxId: z.string(),
-  stream: z.enum(['stdout', 'stderr']),
-  text: z.string(),
-  /** RFC 3339. */
-  time: z.string(),
+  sandboxId: z.string().describe('Where the command ran.'),
+  stream: z.enum(['stdout', 'stderr']).describe('Where it was printed.'),
+  text: z.string().describe('What was printed.'),
+  time: z.string().describe('RFC 3339.'),
 });
 export type LogChunk = z.infer<typeof logChunkSchema>;
