@@ -271,6 +271,8 @@ export const transcriptExamples = one({
     usage,
     responseModel: 'plan.yaml',
     latencyMs: 10,
+    queuedMs: 2,
+    attempts: 1,
   },
   time: '2026-11-24T14:29:14.169Z',
 });
