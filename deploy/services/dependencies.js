@@ -1,7 +1,9 @@
 /**
  * Copies the packages that the services need from this checkout's node_modules to .cache/image-dependencies, for an image that is built
- * where the npm registry isn't reached: `node deploy/services/dependencies.js`, then build with COPPICE_DEPENDENCIES=given.
+ * where the npm registry isn't reached: `node deploy/services/dependencies.js`, then build with COPPICE_DEPENDENCIES=given. What was copied for
+ * the same lockfile stays.
  */
+import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -9,6 +11,15 @@ import { fileURLToPath } from 'node:url';
 
 const projectFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const target = join(projectFolder, '.cache/image-dependencies');
+const keyFile = `${target}.key`;
+const key = createHash('sha256')
+  .update(fs.readFileSync(join(projectFolder, 'package-lock.json')))
+  .update(fs.readFileSync(fileURLToPath(import.meta.url)))
+  .digest('hex');
+if (fs.existsSync(target) && fs.existsSync(keyFile) && fs.readFileSync(keyFile, 'utf8') === key) {
+  process.stdout.write(`${target}: as it was\n`);
+  process.exit(0);
+}
 
 // npm knows which packages are needed without development; what it complains of is looked at by `npm ci`.
 const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: projectFolder, encoding: 'utf8' });
@@ -23,6 +34,9 @@ const work = `${target}.${process.pid}`;
 for (const folder of folders) {
   fs.cpSync(join(projectFolder, folder), join(work, folder), { recursive: true, verbatimSymlinks: true });
 }
+// The key last: where this is interrupted, the next time begins anew.
+fs.rmSync(keyFile, { force: true });
 fs.rmSync(target, { recursive: true, force: true });
 fs.renameSync(work, target);
+fs.writeFileSync(keyFile, key);
 process.stdout.write(`${target}: ${folders.length} packages\n`);
