@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
+import { sandboxUser, userExists } from '@coppice/service';
 import { bubblewrapLauncher } from './engine/bubblewrap.ts';
 import { dockerLauncher } from './engine/docker.ts';
 import { createEngine } from './engine/engine.ts';
@@ -34,6 +35,13 @@ const automatic: readonly EngineName[] = ['docker', 'bubblewrap'];
  * @throws CoppiceError `engine-unavailable` with what was tried, why each failed, and what to do
  */
 export async function chooseEngine(settings: EngineSettings): Promise<{ engine: Engine; report: EngineReport }> {
+  const user = sandboxUser(settings.sandboxUid);
+  if (!userExists(user.uid)) {
+    throw new CoppiceError(
+      'engine-unavailable',
+      `sandboxes can't run here: this process is root, and their user ${user.uid} doesn't exist in its user namespace (/proc/self/uid_map). Run Coppice as a user that isn't root, or give this container more user ids`,
+    );
+  }
   const candidates = settings.choice === 'auto' ? automatic : [settings.choice];
   const failures: string[] = [];
   for (const name of candidates) {

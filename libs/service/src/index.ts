@@ -23,7 +23,7 @@ export type { HealthProbes, HealthServer } from './health.ts';
 export { removeTree } from './remove-tree.ts';
 export { runService } from './run-service.ts';
 export type { ServiceDefinition } from './run-service.ts';
-export { isRoot, sandboxUser, sandboxVariables } from './sandbox-user.ts';
+export { isRoot, sandboxUser, sandboxVariables, userExists } from './sandbox-user.ts';
 export { serviceLimits, startService } from './start-service.ts';
 export type { RunningWork, ServiceContext, ServiceSettings, StartedService } from './start-service.ts';
 export { Turns } from './turns.ts';

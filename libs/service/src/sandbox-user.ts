@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { integerVariable } from './configuration.ts';
 
 const sandboxUidDefault = 10_001;
@@ -16,4 +17,25 @@ export const isRoot = (): boolean => process.getuid?.() === 0;
 export function sandboxUser(uid: number = sandboxUidDefault): { uid: number; gid: number } {
   const own = { uid: process.getuid?.() ?? uid, gid: process.getgid?.() ?? uid };
   return isRoot() ? { uid, gid: uid } : own;
+}
+
+/**
+ * Whether a root process could become this user at all: in some containers root is the only user that there is (user_namespaces(7)).
+ * @param map of `/proc/self/uid_map`: lines of first id inside, first id outside, and how many
+ */
+export function userExists(uid: number, map: string = readUserMap()): boolean {
+  const ranges = map
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  return ranges.some(([first = 0, , count = 0]) => uid >= first && uid < first + count);
+}
+
+/** Where the kernel has no such file, every user exists. */
+function readUserMap(): string {
+  try {
+    return readFileSync('/proc/self/uid_map', 'utf8');
+  } catch {
+    return `0 0 ${2 ** 32 - 1}`;
+  }
 }
