@@ -74,6 +74,7 @@ const vendorRules: readonly VendorRule[] = [
     importers: {
       'apps/worktree-service/src/git/git.ts': 1,
       'apps/worktree-service/src/setup/copy-tree.ts': 1,
+      'apps/worktree-service/src/unrelated-folders.ts': 1,
       'apps/container-service/src/engine': 3,
       'apps/cli/src/stack': 4,
       'apps/cli/src/git.ts': 1,

@@ -9,6 +9,7 @@ import { Layout } from './layout.ts';
 import { Locks } from './lock.ts';
 import { KnownOrigins } from './repository/known-origins.ts';
 import { join } from 'node:path';
+import { markUnrelated } from './unrelated-folders.ts';
 
 export type OpenOptions = {
   /** Absolute. Made where it is missing. */
@@ -28,6 +29,7 @@ export async function openContext(options: OpenOptions): Promise<Context> {
   const layout = new Layout(options.dataFolder);
   layout.create();
   if (!statSync(layout.root).isDirectory()) throw new CoppiceError('unavailable', `${layout.root} is not a folder`);
+  await markUnrelated([layout.worktrees, layout.checkouts, layout.setups]);
   const git = new Git(join(layout.git, 'config'));
   await git.start();
   const trash = new Trash(layout.trash, options.onTrashError ?? (() => {}));
