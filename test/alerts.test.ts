@@ -95,12 +95,15 @@ async function promtool(skip: (why: string) => never): Promise<string> {
 }
 
 test(
-  "Prometheus's own checker accepts the rules, and refuses a broken one",
+  "Prometheus's own checker accepts the rules, refuses a broken one, and sees them fire",
   { timeout: fetchMsMax },
   async (context) => {
     const program = await promtool((why) => context.skip(why));
     const { stdout } = await runFile(program, ['check', 'rules', '--lint=all', '--lint-fatal', file]);
     expect(stdout).toContain(`SUCCESS: ${rules.length} rules found`);
     await expect(runFile(program, ['check', 'rules', import.meta.filename])).rejects.toThrow('FAILED');
+    // Which of them fire on a stack in trouble, and none on one at work.
+    const tested = await runFile(program, ['test', 'rules', file.replace(/yaml$/, 'test.yaml')]);
+    expect(tested.stdout).toContain('SUCCESS');
   },
 );
