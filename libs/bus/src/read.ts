@@ -48,7 +48,8 @@ export async function* read(
       ? { deliver_policy: deliverPolicy }
       : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: options.startSequence };
   const what = `${subject} can't be read`;
-  const consumer = await reaching(jetStream.consumers.get(stream, { filter_subjects: [subject], ...position }), what);
+  // As a text, not a list: only then the request to make the consumer names its filter, which is what users of the bus are permitted.
+  const consumer = await reaching(jetStream.consumers.get(stream, { filter_subjects: subject, ...position }), what);
   let pending = (await reaching(consumer.info(), what)).num_pending;
   if (pending === 0 && options.live !== true) return;
   const messages = await consumer.consume();
