@@ -1,0 +1,193 @@
+import path from 'node:path';
+import { Bus, inboxPrefixOf, roles } from '@coppice/bus';
+import type { Role } from '@coppice/bus';
+import { CoppiceError, api, buckets, streams, subjects } from '@coppice/contracts';
+import { startNatsServer, temporaryFolder } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeBusUsers } from '../support/bus-users.ts';
+import type { BusUsers, UserName } from '../support/bus-users.ts';
+
+/** Each user of the bus against each kind of subject, on a real server: who may is written here once more, by hand. */
+let folder: { path: string; remove(): Promise<void> };
+let users: BusUsers;
+let nats: NatsServer;
+const connections = new Map<UserName | 'everything', Bus>();
+const named = ['tenant-acme', 'tenant-other'] as const;
+const allUsers: readonly UserName[] = [...roles, ...named];
+
+beforeAll(async () => {
+  folder = await temporaryFolder('permissions');
+  users = await makeBusUsers({ folder: path.join(folder.path, 'users'), nodes: ['n1'], tenants: ['acme', 'other'] });
+  nats = await startNatsServer({ config: users.configuration });
+  const everything = await Bus.connect({ ...nats.connection, name: 'everything' });
+  await everything.ensureResources();
+  connections.set('everything', everything);
+  for (const user of allUsers)
+    connections.set(user, await Bus.connect({ servers: nats.url, ...users.credentials(user), name: user }));
+}, 60_000);
+afterAll(async () => {
+  await Promise.all([...connections.values()].map((bus) => bus.close()));
+  await nats?.stop();
+  await folder?.remove();
+});
+
+function as(user: UserName | 'everything'): Bus {
+  const bus = connections.get(user);
+  if (bus === undefined) throw new Error(`${user} is not connected`);
+  return bus;
+}
+
+/** Long enough for the server to refuse, which it does before it answers anything else. */
+const deadlineMs = 100;
+
+async function mayPublish(user: UserName, subject: string, payload: object = {}): Promise<boolean> {
+  try {
+    await as(user).request(subject, payload, { deadlineMs });
+  } catch (error) {
+    if (error instanceof CoppiceError && error.code === 'permission-denied') return false;
+  }
+  return true;
+}
+
+/** Whether what everybody's administrator publishes reaches a subscription of the user. */
+async function maySubscribe(user: UserName, subject: string): Promise<boolean> {
+  const received: string[] = [];
+  const subscription = as(user).subscribeCore(subject, (_data, on) => received.push(on));
+  await as(user).flush();
+  as('everything').publishCore(subject.replaceAll('*', 'x').replace('>', 'y'), {});
+  await as('everything').flush();
+  await as(user).flush();
+  subscription.unsubscribe();
+  return received.length > 0;
+}
+
+const workers = ['orchestrator', 'llm-gateway', 'worktree-service', 'container-service'] as const;
+const services: readonly Role[] = workers;
+const runId = 'raaaaaaaaaaaaaaaa';
+const taskId = 'taaaaaaaaaaaaaaaa';
+const readers = { events: ['operator'], transcripts: ['operator', 'llm-gateway'], logs: ['operator'] } as const;
+
+/** The administrator may everything; who else may publish there. */
+const publishing: readonly [subject: string, ...may: UserName[]][] = [
+  [subjects.api('acme', api.runSubmit.name), 'operator', 'tenant-acme'],
+  [subjects.api('other', api.runSubmit.name), 'operator', 'tenant-other'],
+  [subjects.api('acme', api.taskApprove.name), 'operator', 'tenant-acme'],
+  [subjects.api('acme', api.taskGet.name), 'operator', 'tenant-acme', 'container-service'],
+  [subjects.intake('acme'), 'operator', 'tenant-acme'],
+  [subjects.intake('other'), 'operator', 'tenant-other'],
+  [subjects.intakeLater('acme', 'x'), 'orchestrator'],
+  [subjects.intakeAgain('acme')],
+  [subjects.call('worktree-service', 'diff'), 'orchestrator', 'operator'],
+  [subjects.call('llm-gateway', 'providers'), 'orchestrator', 'operator'],
+  [subjects.actor('task', `acme.${taskId}`), ...services],
+  [subjects.timer('task', `acme.${taskId}`, 'e'), 'orchestrator'],
+  [subjects.stash('task', `acme.${taskId}`), 'orchestrator'],
+  ...workers.flatMap((name): [string, ...UserName[]][] => [
+    [subjects.command(name, 'any', 'x'), 'orchestrator'],
+    [subjects.commandLater(name, 'x'), name],
+  ]),
+  ['coppice.cancel.x', 'orchestrator'],
+  [subjects.event('acme', runId, taskId, 'task-state'), 'orchestrator'],
+  [subjects.transcript('acme', taskId), 'llm-gateway'],
+  [subjects.log('acme', taskId), 'container-service'],
+  ...workers.map((name): [string, ...UserName[]] => [
+    subjects.deadLetter(name),
+    ...new Set(['orchestrator', name] as const),
+  ]),
+  [`$KV.${buckets.actors}.task.acme.${taskId}`, 'orchestrator'],
+  [`$KV.${buckets.effects}.x`, ...services],
+  [`$KV.${buckets.members}.x`, ...services],
+  [`$O.${buckets.artifacts}.M.x`, 'orchestrator', 'llm-gateway', 'container-service'],
+  [`$JS.API.STREAM.MSG.GET.KV_${buckets.actors}`, 'orchestrator'],
+  [`$JS.API.STREAM.MSG.GET.KV_${buckets.effects}`, ...services],
+  [`$JS.API.STREAM.MSG.GET.OBJ_${buckets.artifacts}`, 'orchestrator', 'llm-gateway', 'container-service', 'operator'],
+  [`$JS.API.STREAM.MSG.GET.${streams.actors}`, 'orchestrator'],
+  [`$JS.API.STREAM.MSG.GET.${streams.events}`],
+  [`$JS.API.STREAM.MSG.GET.${streams.transcripts}`],
+  [`$JS.API.DIRECT.GET.OBJ_${buckets.artifacts}`],
+  [`$JS.API.DIRECT.GET.KV_${buckets.actors}.$KV.${buckets.actors}.task.acme.${taskId}`],
+  [`$JS.API.DIRECT.GET.${streams.events}`],
+  ['$JS.API.STREAM.NAMES'],
+  ['$JS.API.STREAM.LIST'],
+  [`$JS.API.CONSUMER.NAMES.${streams.events}`],
+  [`$JS.API.STREAM.SNAPSHOT.${streams.events}`],
+  [`$JS.API.STREAM.INFO.${streams.events}`, ...services, 'operator'],
+  [`$JS.API.STREAM.CREATE.${streams.events}`, 'orchestrator'],
+  [`$JS.API.STREAM.UPDATE.${streams.events}`, 'orchestrator'],
+  [`$JS.API.STREAM.DELETE.${streams.events}`],
+  [`$JS.API.STREAM.PURGE.${streams.events}`],
+  [`$JS.API.STREAM.PURGE.OBJ_${buckets.artifacts}`],
+  [`$JS.API.STREAM.PURGE.${streams.actors}`, 'orchestrator'],
+  [`$JS.API.STREAM.MSG.DELETE.${streams.events}`],
+  [`$JS.API.CONSUMER.CREATE.${streams.events}`],
+  [`$JS.API.CONSUMER.CREATE.${streams.events}.x`],
+  [`$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.>`, ...readers.events],
+  [`$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.acme.${runId}.>`, ...readers.events, 'tenant-acme'],
+  [`$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.other.>`, ...readers.events, 'tenant-other'],
+  [`$JS.API.CONSUMER.CREATE.${streams.transcripts}.x.coppice.transcript.acme.>`, ...readers.transcripts, 'tenant-acme'],
+  [`$JS.API.CONSUMER.CREATE.${streams.logs}.x.coppice.log.acme.>`, ...readers.logs, 'tenant-acme'],
+  [`$JS.API.CONSUMER.CREATE.${streams.deadLetters}.x.coppice.deadletter.>`, 'operator'],
+  [`$JS.API.CONSUMER.DURABLE.CREATE.${streams.events}.x`],
+  ...workers.flatMap((name): [string, ...UserName[]][] => [
+    [`$JS.API.CONSUMER.CREATE.${streams.commands}.${name}-any.coppice.cmd.${name}.any.*`, name],
+    [`$JS.API.CONSUMER.CREATE.${streams.commands}.${name}-any.coppice.cmd.>`],
+    [`$JS.API.CONSUMER.MSG.NEXT.${streams.commands}.${name}-any`, name],
+    [`$JS.ACK.${streams.commands}.${name}-any.1.1.1.1.0`, name],
+  ]),
+  [`$JS.API.CONSUMER.MSG.NEXT.${streams.commands}.container-service-n1`, 'container-service'],
+  [`$JS.API.CONSUMER.MSG.NEXT.${streams.commands}.container-service-n2`],
+  [`$JS.API.CONSUMER.MSG.NEXT.${streams.actors}.actor-task`, 'orchestrator'],
+  [`$JS.API.CONSUMER.MSG.NEXT.${streams.intake}.orchestrator-intake`, 'orchestrator'],
+  ['$SRV.PING', 'operator'],
+  ...roles.map((role): [string, ...UserName[]] => [
+    `${inboxPrefixOf(role)}.x`,
+    ...(role === 'orchestrator' ? (['orchestrator'] as const) : []),
+  ]),
+  ['$SYS.REQ.SERVER.PING'],
+];
+
+const subscribing: readonly [subject: string, ...may: UserName[]][] = [
+  ...roles.map((role): [string, ...UserName[]] => [`${inboxPrefixOf(role)}.x`, role]),
+  ['_INBOX.x'],
+  ['_INBOX.>'],
+  ['>'],
+  ['coppice.>'],
+  [subjects.apiOfAnyTenant(api.runSubmit.name), 'orchestrator'],
+  [subjects.api('acme', api.runSubmit.name), 'orchestrator'],
+  [subjects.call('worktree-service', 'diff'), 'worktree-service'],
+  [subjects.call('llm-gateway', 'providers'), 'llm-gateway'],
+  ['coppice.cancel.*', ...services],
+  [subjects.intake('acme')],
+  [subjects.actor('task', '>')],
+  [subjects.command('llm-gateway', 'any', '*')],
+  ['coppice.event.acme.>', 'operator', 'tenant-acme'],
+  ['coppice.event.>', 'operator'],
+  ['coppice.transcript.other.>', 'operator', 'tenant-other'],
+  ['coppice.log.acme.>', 'operator', 'tenant-acme'],
+  [`$KV.${buckets.actors}.>`],
+  [`$O.${buckets.artifacts}.>`],
+  ['$SRV.PING', 'orchestrator', 'llm-gateway', 'worktree-service'],
+  ['$SRV.PING.orchestrator', 'orchestrator'],
+  ['$JS.EVENT.ADVISORY.>'],
+];
+
+const othersThan = (may: readonly UserName[]): UserName[] => allUsers.filter((user) => !may.includes(user));
+
+describe('publishing', () => {
+  test.each(publishing)('%s', async (subject, ...may) => {
+    const allowed = await Promise.all(allUsers.map(async (user) => ((await mayPublish(user, subject)) ? user : null)));
+    expect(allowed.filter((user) => user !== null).toSorted()).toEqual(
+      [...new Set([...may, 'administrator'])].toSorted(),
+    );
+    expect(othersThan(may).length).toBeGreaterThan(0);
+  });
+});
+
+describe('subscribing', () => {
+  test.each(subscribing)('%s', async (subject, ...may) => {
+    const allowed: UserName[] = [];
+    for (const user of allUsers) if (await maySubscribe(user, subject)) allowed.push(user);
+    expect(allowed.toSorted()).toEqual([...new Set([...may, 'administrator'])].toSorted());
+  });
+});

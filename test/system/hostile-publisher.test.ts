@@ -1,0 +1,151 @@
+import path from 'node:path';
+import { Bus } from '@coppice/bus';
+import { buckets, streams, subjects } from '@coppice/contracts';
+import { eventually, startNatsServer, temporaryFolder } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { makeBusUsers } from '../support/bus-users.ts';
+import { RawClient } from '../support/raw-client.ts';
+
+/** What permissions don't see: replies, bodies and headers. The hostile one is tenant `acme`. */
+let folder: { path: string; remove(): Promise<void> };
+let nats: NatsServer;
+let everything: Bus;
+const actorKey = 'task.other.taaaaaaaaaaaaaaaa';
+const actorSubject = `$KV.${buckets.actors}.${actorKey}`;
+const actorValue = '{"version":1}';
+const otherRequest = '{"secret":"of the other tenant"}';
+
+beforeAll(async () => {
+  folder = await temporaryFolder('hostile');
+  const users = await makeBusUsers({
+    folder: path.join(folder.path, 'users'),
+    nodes: ['n1'],
+    tenants: ['acme', 'other'],
+  });
+  nats = await startNatsServer({ config: users.configuration });
+  everything = await Bus.connect({ ...nats.connection, name: 'everything' });
+  await everything.ensureResources();
+  for (const tenant of ['acme', 'other'])
+    await everything.publish(subjects.event(tenant, 'raaaaaaaaaaaaaaaa', 'run', 'run-ended'), { tenant });
+  await everything.publish(subjects.intake('other'), new TextEncoder().encode(otherRequest));
+}, 60_000);
+afterAll(async () => {
+  await everything?.close();
+  await nats?.stop();
+  await folder?.remove();
+});
+beforeEach(async () => {
+  await everything.keyValue(buckets.actors).put(actorKey, new TextEncoder().encode(actorValue));
+});
+
+const hostile = () => RawClient.connect(nats.url, 'acme', 'for-acme');
+const stored = async () => new TextDecoder().decode((await everything.keyValue(buckets.actors).get(actorKey))?.value);
+const answerSubject = '_INBOX.answer';
+
+/** Sends a request and gives what came back. */
+async function ask(
+  client: RawClient,
+  subject: string,
+  body: object,
+  headers: Record<string, string> = {},
+): Promise<string> {
+  client.subscribe(answerSubject);
+  client.publish(subject, answerSubject, JSON.stringify(body), headers);
+  return client.hear(/^H?MSG .*\r\n[^]*\r\n$|-ERR/m);
+}
+
+const createConsumer = (name: string, filter: string): string =>
+  `$JS.API.CONSUMER.CREATE.${streams.events}.${name}.${filter}`;
+const ownEvents = 'coppice.event.acme.>';
+const consumer = (name: string, config: object): object => ({
+  stream_name: streams.events,
+  config: { name, filter_subject: ownEvents, ack_policy: 'none', ...config },
+});
+
+describe('a reply subject that names something of the services', () => {
+  test('would have had the acknowledgement written over an actor, in their account', async () => {
+    const { user = '', password = '' } = nats;
+    await using insider = await RawClient.connect(nats.url, user, password);
+    insider.publish(subjects.intake('acme'), actorSubject, '{}');
+    await eventually(async () => expect(await stored()).toContain(streams.intake), { timeoutMs: 5_000 });
+  });
+
+  test.each([
+    ['the intake', subjects.intake('acme'), '{}'],
+    ['the API', subjects.api('acme', 'run.get'), '{}'],
+    ['a new consumer', createConsumer('reflected', ownEvents), JSON.stringify(consumer('reflected', {}))],
+  ])('names nothing there from a tenant (%s)', async (_what, subject, payload) => {
+    await using client = await hostile();
+    client.publish(subject, actorSubject, payload);
+    expect(await client.settle()).not.toContain('-ERR');
+    // What the server had to do for it is done when it has answered the same request with a reply of one's own.
+    await ask(client, subjects.intake('acme'), {});
+    expect(await stored()).toBe(actorValue);
+  });
+
+  test('nor by what a consumer delivers', async () => {
+    await using client = await hostile();
+    expect(await ask(client, createConsumer('pull', ownEvents), consumer('pull', {}))).toContain('"name":"pull"');
+    client.publish(`$JS.API.CONSUMER.MSG.NEXT.${streams.events}.pull`, actorSubject, '{"batch":1}');
+    await client.settle();
+    for (const [name, deliver_subject] of [
+      ['push-1', actorSubject],
+      ['push-2', `$JS.API.STREAM.PURGE.${streams.events}`],
+      ['push-3', subjects.command('worktree-service', 'any', 'land')],
+    ] as const) {
+      const body = consumer(name, { deliver_subject, idle_heartbeat: 100_000_000 });
+      await ask(client, createConsumer(name, ownEvents), body);
+    }
+    // One that somebody subscribes to, exactly so, is served: then the server is through with those before it.
+    const canary: string[] = [];
+    const subscription = everything.subscribeCore('canary', (_data, subject) => canary.push(subject));
+    await everything.flush();
+    await ask(client, createConsumer('push-4', ownEvents), consumer('push-4', { deliver_subject: 'canary' }));
+    await eventually(async () => expect(canary.length).toBe(1), { timeoutMs: 5_000 });
+    subscription.unsubscribe();
+    expect(await stored()).toBe(actorValue);
+    expect(await everything.storedMessages(streams.events)).toBe(2);
+    expect(await everything.storedMessages(streams.commands)).toBe(0);
+  });
+});
+
+describe('a consumer', () => {
+  test('of its own events is had', async () => {
+    await using client = await hostile();
+    await ask(client, createConsumer('own', ownEvents), consumer('own', {}));
+    client.publish(`$JS.API.CONSUMER.MSG.NEXT.${streams.events}.own`, answerSubject, '{"batch":2,"expires":300000000}');
+    const said = await client.hear(/408/);
+    expect(said).toContain('{"tenant":"acme"}');
+    expect(said).not.toContain('{"tenant":"other"}');
+  });
+
+  test.each([
+    ['another filter in its body', { filter_subject: 'coppice.event.other.>' }],
+    ['no filter in its body', { filter_subject: undefined }],
+    [
+      'one more filter in its body',
+      { filter_subject: undefined, filter_subjects: [ownEvents, 'coppice.event.other.>'] },
+    ],
+  ])('with %s is refused', async (_what, config) => {
+    await using client = await hostile();
+    expect(await ask(client, createConsumer('lies', ownEvents), consumer('lies', config))).toContain('"error"');
+  });
+});
+
+describe('a schedule', () => {
+  test.each([
+    ['to another tenant', { 'Nats-Schedule-Target': subjects.intake('other') }],
+    [
+      'of what another tenant sent',
+      { 'Nats-Schedule-Target': subjects.intakeLater('acme', 'x'), 'Nats-Schedule-Source': subjects.intake('other') },
+    ],
+  ])('%s does nothing', async (_what, headers) => {
+    const before = await everything.storedMessages(streams.intake);
+    await using client = await hostile();
+    const all = { 'Nats-Schedule': '@every 1s', ...headers };
+    expect(await ask(client, subjects.intake('acme'), {}, all)).toContain('"error"');
+    expect(await everything.storedMessages(streams.intake)).toBe(before);
+    expect(await everything.storedMessages(streams.intakeLater)).toBe(0);
+  });
+});
