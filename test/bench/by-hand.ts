@@ -17,6 +17,11 @@ type ByHandSettings = {
   repository: string;
   imagesFolder: string;
   dockerSocket: string;
+  /**
+   * Whether its folders get the mark that Coppice gives its own (see the worktree-service's unrelated-folders.ts): with it, checking files out costs
+   * both sides the same on ext4; without it, what a person would do.
+   */
+  marked?: boolean;
 };
 
 const runFile = promisify(execFile);
@@ -30,7 +35,7 @@ export class ByHand {
   #number = 0;
 
   /** With the images and the daemon that the system itself uses. */
-  static async in(folder: string, settings: Pick<ByHandSettings, 'engine' | 'repository'>): Promise<ByHand> {
+  static async in(folder: string, settings: Pick<ByHandSettings, 'engine' | 'repository' | 'marked'>): Promise<ByHand> {
     // A sandbox's user finds its own folders below.
     await chmod(folder, 0o711);
     return new ByHand({
@@ -49,6 +54,7 @@ export class ByHand {
   }
 
   async setUp(): Promise<void> {
+    if (this.#settings.marked === true) await runFile('chattr', ['+T', this.#settings.folder]).catch(() => undefined);
     await this.#git(
       this.#settings.folder,
       'clone',

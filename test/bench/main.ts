@@ -39,7 +39,10 @@ async function task() {
     );
     print(`  where it goes: ${shares(result.steps)}`);
     print(`  by hand: ${shares(result.byHandSteps)}`);
-    print(`  longer than by hand: ${shares(result.excess)}; ${Math.round(result.messagesPerTask)} messages a task`);
+    print(
+      `  by hand in folders marked as Coppice's: ${Math.round(result.markedByHandMs)} ms, ratio ${result.markedRatio.toFixed(2)}; longer than that: ${shares(result.excess, result.coppiceMs)}`,
+    );
+    print(`  messages to the server: ${Math.round(result.messagesPerTask)} a task`);
     print(
       `  tasks a second: ${Object.entries(result.tasksPerSecond)
         .map(([atOnce, value]) => `${atOnce} at once ${value.toFixed(2)}`)

@@ -12,9 +12,9 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
-/** Each name with its figure and its share of the sum. */
-export function shares(steps: Record<string, number>): string {
-  const sum = Object.values(steps).reduce((total, value) => total + value, 0);
+/** Each name with its figure and its share, of the sum unless told otherwise. */
+export function shares(steps: Record<string, number>, whole?: number): string {
+  const sum = whole ?? Object.values(steps).reduce((total, value) => total + value, 0);
   return Object.entries(steps)
     .map(([name, value]) => `${name} ${Math.round(value)} ms (${Math.round((100 * value) / sum)} %)`)
     .join(', ');
