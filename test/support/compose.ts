@@ -51,6 +51,11 @@ export class ComposeStack {
     return stack;
   }
 
+  /** Where a test puts the users of the bus. */
+  get users(): string {
+    return path.join(this.#temporary.path, 'users');
+  }
+
   /** YAML knows JSON. */
   get #override(): string {
     return path.join(this.#temporary.path, 'override.yaml');

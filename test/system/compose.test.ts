@@ -1,6 +1,6 @@
 /** docker-compose.yml as a platform team has it: built, brought up, scaled, used from outside, and with containers that die. */
 import { execFile } from 'node:child_process';
-import { lchown, readdir } from 'node:fs/promises';
+import { lchown, readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { Bus } from '@coppice/bus';
@@ -28,7 +28,12 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     stack = await ComposeStack.create(uid);
     await giveTo(stack.folder, uid);
     await stack.up();
-    bus = await Bus.connect({ servers: `nats://${await stack.published('nats', 4222)}`, name: 'compose-test' });
+    await stack.compose('cp', 'users:/volumes/users/.', stack.users);
+    const servers = `nats://${await stack.published('nats', 4222)}`;
+    const { nkeySeed, inboxPrefix } = JSON.parse(
+      await readFile(path.join(stack.users, 'administrator.json'), 'utf8'),
+    ) as { nkeySeed: string; inboxPrefix: string };
+    bus = await Bus.connect({ servers, nkeySeed, inboxPrefix, name: 'compose-test' });
   }, startMsMax);
 
   afterAll(async () => {
@@ -45,6 +50,11 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     );
   });
 
+  test('whoever has no key is refused', async () => {
+    const servers = `nats://${await stack.published('nats', 4222)}`;
+    await expect(Bus.connect({ servers, name: 'stranger' })).rejects.toMatchObject({ code: 'permission-denied' });
+  });
+
   test('nobody is root, nothing but volumes can be written, and one service alone has the Docker socket', async () => {
     for (const service of [...scaledServices, 'nats', 'jaeger']) {
       for (const container of await stack.containers(service)) {
@@ -58,6 +68,8 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
         expect(status).toMatch(new RegExp(`^Uid:(\\s${uid}){4}$`, 'm'));
         expect(status).toMatch(/^CapEff:\s0+$/m);
         expect(status).toMatch(/^NoNewPrivs:\s1$/m);
+        // Its own key, and nobody else's.
+        expect(await stack.read(container, 'ls /run/coppice')).toBe(`${service}.json\n`);
         await expect(stack.read(container, ': > /coppice/written')).rejects.toThrow(/[Rr]ead-only file system/);
       }
     }
@@ -75,7 +87,11 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
         where: null,
       });
       await giveTo(stack.folder, uid);
-      const environment = { ...process.env, NATS_URL: `nats://${await stack.published('nats', 4222)}` };
+      const environment = {
+        ...process.env,
+        NATS_URL: `nats://${await stack.published('nats', 4222)}`,
+        NATS_CREDENTIALS_FILE: path.join(stack.users, 'operator.json'),
+      };
       const submit = [program, 'run', project.runFile, '--request-id', 'compose', '--detach'];
       await promisify(execFile)(process.execPath, submit, { env: environment });
       const runId = runIdOf(tenant, 'compose');
@@ -112,6 +128,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     const { image, environment } = (JSON.parse(service) as ComposeConfig).services['container-service'];
     const settings = Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
     const mounts = [
+      ['--volume', `${stack.project}_user-container-service:/run/coppice:ro`],
       ['--volume', `${stack.project}_data:/var/lib/coppice`],
       ['--volume', `${process.env['COPPICE_DOCKER_SOCKET']}:/var/run/docker.sock`],
     ].flat();
@@ -122,6 +139,16 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       code: 1,
       stderr: expect.stringContaining('engine-unavailable') as string,
     });
+  });
+
+  test('a tenant that is added gets in with its own file', { timeout: 60_000 }, async () => {
+    await stack.compose('run', '--rm', '--no-TTY', 'users', '--publisher', tenant);
+    await stack.compose('restart', 'nats');
+    await stack.compose('cp', 'users:/volumes/users/.', stack.users);
+    const NATS_URL = `nats://${await stack.published('nats', 4222)}`;
+    const env = { ...process.env, NATS_URL, NATS_CREDENTIALS_FILE: path.join(stack.users, `tenant-${tenant}.json`) };
+    const list = async () => (await promisify(execFile)(process.execPath, [program, 'ls', '--json'], { env })).stdout;
+    expect(await eventually(list, { timeoutMs: 30_000 })).toContain(runIdOf(tenant, 'compose'));
   });
 });
 
