@@ -11,6 +11,8 @@ export default defineConfig({
       'test/**/*.test.ts',
     ],
     environment: 'node',
+    // Tests provoke warnings by the hundred; whoever looks for a cause asks for them.
+    env: { COPPICE_LOG_LEVEL: process.env['COPPICE_LOG_LEVEL'] ?? 'error' },
     // Tests start real servers, sandboxes and processes: a machine of two cores is the measure.
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -238,6 +238,7 @@ export class ByHand {
       Cmd: ['/bin/sh', '-c', command],
       User: `${sandboxUid}:${sandboxUid}`,
       WorkingDir: '/workspace',
+      NetworkDisabled: true,
       HostConfig: {
         Mounts: [{ Type: 'bind', Source: workspace, Target: '/workspace' }],
         NetworkMode: 'none',
@@ -247,6 +248,7 @@ export class ByHand {
         Tmpfs: { '/tmp': 'size=64m' },
         Memory: 2 * 1024 ** 3,
         PidsLimit: 512,
+        LogConfig: { Type: 'none', Config: {} },
       },
     });
     const id = String((created as { Id?: unknown }).Id);

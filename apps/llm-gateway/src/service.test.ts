@@ -98,6 +98,8 @@ test('a turn is answered with text, usage and finish reason, and stands in the t
     usage: { inputTokens: 10, outputTokens: 2, costUsd: 0.5 },
     responseModel: 'plan.yaml',
     latencyMs: expect.any(Number),
+    queuedMs: expect.any(Number),
+    attempts: 1,
   });
   expect(await orchestrator.transcript(ordered.taskId)).toEqual([
     {
