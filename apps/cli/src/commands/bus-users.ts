@@ -53,7 +53,7 @@ export function busUsersCommand(
   };
   writePrivateFile(path.join(folder, 'accounts.conf'), accountsConfiguration(keys, nodes), { readable: true });
   terminal.out(made.length === 0 ? `no new user in ${folder}` : `new in ${folder}: ${made.join(', ')}`);
-  terminal.out('accounts.conf is written; a server that runs reads it again at SIGHUP');
+  terminal.out('accounts.conf is written; a server that runs takes it over when it is restarted');
   return exitCodes.done;
 }
 
