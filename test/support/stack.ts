@@ -23,6 +23,8 @@ export type StackSettings = {
   environment?: Record<string, string>;
   /** Tenants with a user of their own, see bus-users.ts. */
   tenants?: string[];
+  /** Where the server keeps messages; default: a temporary folder. */
+  storeDir?: string;
 };
 
 const tenant = 'default';
@@ -80,7 +82,11 @@ export class Stack implements AsyncDisposable {
       nodes: [node],
       tenants: settings.tenants ?? [],
     });
-    const nats = await startNatsServer({ config: users.configuration });
+    const { storeDir } = settings;
+    const nats = await startNatsServer({
+      config: users.configuration,
+      ...(storeDir === undefined ? {} : { storeDir }),
+    });
     const bus = await Bus.connect({ ...nats.connection, name: 'system-test' });
     await bus.ensureResources();
     const script = path.join(folder.path, 'plan.yaml');
@@ -132,6 +138,12 @@ export class Stack implements AsyncDisposable {
   /** SIGKILL: the process does nothing more. */
   async kill(name: ServiceName): Promise<void> {
     await this.#processes.get(name)?.kill('SIGKILL');
+    this.#processes.delete(name);
+  }
+
+  /** In order, as its host would. */
+  async stopService(name: ServiceName): Promise<void> {
+    await this.#processes.get(name)?.kill('SIGTERM');
     this.#processes.delete(name);
   }
 
