@@ -30,6 +30,8 @@ test('a turn in progress is let end before the process does', async () => {
 
 test('the process starts, and ends in order', async () => {
   await using nats = await startNatsServer({ auth: true });
+  // Makes the streams, for which a gateway waits.
+  const orchestrator = await startOrchestrator(nats);
   await using child = startProcess(path.join(import.meta.dirname, 'main.ts'), [], {
     ...nats.environment,
     COPPICE_NODE: 'here',
@@ -38,6 +40,7 @@ test('the process starts, and ends in order', async () => {
   await child.waitForLine('"msg":"started"');
   child.signal('SIGTERM');
   expect(await child.exited).toEqual({ code: 0, signal: null });
+  await orchestrator.close();
 });
 
 test('a wrong variable of its own is named', async () => {

@@ -13,6 +13,8 @@ export type Context = {
   origins: KnownOrigins;
   locks: Locks;
   layout: Layout;
+  /** No repository is taken from in here: agents write there. */
+  refusedFolder: string;
   trash: Trash;
   sandboxOwner: Owner;
   /** The host's name in command subjects: worktrees can be used only there. */

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { integerVariable, runService, sandboxVariables } from '@coppice/service';
 import { serviceName } from './handlers.ts';
 import { startWorktreeService } from './service.ts';
@@ -14,7 +13,7 @@ await runService({
   },
   start: (context, configuration) =>
     startWorktreeService(context, {
-      dataFolder: path.join(configuration.COPPICE_DATA, serviceName),
+      dataFolder: configuration.COPPICE_DATA,
       sandboxUid: configuration.COPPICE_SANDBOX_UID,
       concurrency: configuration.COPPICE_WORKTREE_CONCURRENCY,
     }),

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { CoppiceError } from '@coppice/contracts';
 import { isRoot, sandboxUser } from '@coppice/service';
 import type { Context, CrashPoint } from './context.ts';
@@ -14,6 +14,8 @@ import { markUnrelated } from './unrelated-folders.ts';
 export type OpenOptions = {
   /** Absolute. Made where it is missing. */
   dataFolder: string;
+  /** Where all services of this host keep what agents may write: no repository is taken from there. Default: the data folder. */
+  stackFolder?: string;
   node: string;
   /** Only where the stack is root; else sandboxes run as the stack's own user. */
   sandboxUid?: number | undefined;
@@ -30,13 +32,15 @@ export async function openContext(options: OpenOptions): Promise<Context> {
   layout.create();
   if (!statSync(layout.root).isDirectory()) throw new CoppiceError('unavailable', `${layout.root} is not a folder`);
   await markUnrelated([layout.worktrees, layout.checkouts, layout.setups]);
+  const refusedFolder = realpathSync(options.stackFolder ?? layout.root);
   const git = new Git(join(layout.git, 'config'));
   await git.start();
   const trash = new Trash(layout.trash, options.onTrashError ?? (() => {}));
   await trash.sweep();
   return {
     git,
-    origins: new KnownOrigins(git, layout.root),
+    origins: new KnownOrigins(git, refusedFolder),
+    refusedFolder,
     locks: new Locks(layout.locks),
     layout,
     trash,

@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { mkdir, symlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { streams, subjects, worktreeCalls, type ActorMessage } from '@coppice/contracts';
 import { startService, type StartedService } from '@coppice/service';
 import { startNatsServer, startProcess, type NatsServer } from '@coppice/testing';
@@ -62,6 +64,28 @@ async function order(
   return first.outcome.output as Record<string, unknown>;
 }
 
+test('no repository is taken from where another service keeps what agents write', async () => {
+  const home = join(f.dataFolder, 'container-service/sandboxes/task1-verify-1/home');
+  await mkdir(home, { recursive: true });
+  const planted = join(home, 'repository');
+  const innocent = join(f.dataFolder, '../innocent');
+  for (const folder of [planted, innocent])
+    execFileSync('git', ['clone', '-q', '--no-hardlinks', f.repository.path, folder]);
+  await symlink(planted, join(f.dataFolder, '../link'));
+  const ask = (repository: string) =>
+    service.bus.call(
+      worktreeCalls.inspect,
+      { service: 'worktree-service' },
+      { repository: resolve(repository), baseBranch: 'main' },
+    );
+  for (const repository of [planted, join(f.dataFolder, '../link')])
+    await expect(ask(repository)).rejects.toMatchObject({
+      code: 'repository-not-found',
+      message: expect.stringContaining("it lies in Coppice's own data folder") as string,
+    });
+  expect(await ask(innocent)).toMatchObject({ repository: resolve(innocent) });
+});
+
 test('a task goes from a command to its landing', async () => {
   const repository = f.repository.path;
   const { inspect } = worktreeCalls;
@@ -115,6 +139,7 @@ test('the process starts, serves and stops in order', async () => {
   await using child = startProcess(join(import.meta.dirname, 'main.ts'), [], {
     ...server.environment,
     COPPICE_NODE: 'node2',
+    COPPICE_LOG_LEVEL: 'info',
     COPPICE_DATA: join(f.dataFolder, '../other'),
   });
   await child.waitForLine('started');

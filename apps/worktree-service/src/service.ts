@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { serveCommands, type CommandServer, type Service } from '@coppice/bus';
 import { anyPool } from '@coppice/contracts';
 import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
@@ -7,7 +8,7 @@ import { openContext } from './open.ts';
 import { withVcsAttributes } from './vcs-attributes.ts';
 
 export type WorktreeServiceOptions = {
-  /** Absolute; everything that this service keeps lies in it. */
+  /** Absolute: the stack's own. What this service keeps lies in a folder of its name there. */
   dataFolder: string;
   /** Whom worktrees belong to where the stack is root; default 10001. */
   sandboxUid?: number | undefined;
@@ -24,13 +25,15 @@ export async function startWorktreeService(
   options: WorktreeServiceOptions,
 ): Promise<RunningWork> {
   const { bus, member, node, version, log } = service;
+  const dataFolder = path.join(options.dataFolder, serviceName);
   const context = await openContext({
-    dataFolder: options.dataFolder,
+    dataFolder,
+    stackFolder: options.dataFolder,
     node,
     sandboxUid: options.sandboxUid,
     onTrashError: (error) => log.warn({ err: error }, 'a removed folder could not be deleted'),
   });
-  const endDisk = observeDisk(options.dataFolder, node);
+  const endDisk = observeDisk(dataFolder, node);
   const calls = await bus.serve({
     name: serviceName,
     version,

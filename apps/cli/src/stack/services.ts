@@ -1,5 +1,4 @@
 /** The services that an embedded stack is made of. */
-import path from 'node:path';
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import type { Home } from './home.ts';
 import { setupResult } from './programs.ts';
@@ -37,7 +36,7 @@ export function embeddedServices(options: {
       name: 'worktree-service',
       start: async (context) => {
         const { startWorktreeService } = await import('@coppice/worktree-service');
-        return startWorktreeService(context, { dataFolder: path.join(dataFolder, 'worktree-service') });
+        return startWorktreeService(context, { dataFolder });
       },
     },
     {

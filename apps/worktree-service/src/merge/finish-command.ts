@@ -41,7 +41,7 @@ async function isFinished(
   // Another command mends a checkout whose branch has the commit from the beginning.
   if (!finishCommand.endsWith(` ${mergeOf(commitId(commit, 'commit'))}`)) return false;
   const [origin] = await Promise.all([
-    findOrigin(context.git, repository, context.layout.root),
+    findOrigin(context.git, repository, context.refusedFolder),
     checkBranchName(context.git, branch, 'branch'),
   ]);
   if (origin.kind !== 'local') return false;

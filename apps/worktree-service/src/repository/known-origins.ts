@@ -15,12 +15,12 @@ const originsMax = 1_000;
  */
 export class KnownOrigins {
   readonly #git: Git;
-  readonly #dataFolder: string;
+  readonly #refusedFolder: string;
   readonly #known = new Remembered<{ origin: LocalOrigin; marks: string; isSure: boolean }>(originsMax);
 
-  constructor(git: Git, dataFolder: string) {
+  constructor(git: Git, refusedFolder: string) {
     this.#git = git;
-    this.#dataFolder = dataFolder;
+    this.#refusedFolder = refusedFolder;
   }
 
   /** Throws as `findOrigin` does. */
@@ -28,7 +28,7 @@ export class KnownOrigins {
     const known = this.#known.get(address);
     const before = known === undefined ? '' : marksOf(address, known.origin);
     if (known?.isSure === true && known.marks === before) return known.origin;
-    const origin = await findOrigin(this.#git, address, this.#dataFolder);
+    const origin = await findOrigin(this.#git, address, this.#refusedFolder);
     if (origin.kind === 'remote') return origin;
     const marks = marksOf(address, origin);
     this.#known.set(address, { origin, marks, isSure: marks !== '' && marks === before });

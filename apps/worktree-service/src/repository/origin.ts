@@ -45,14 +45,14 @@ export const inOrigin = (origin: LocalOrigin): GitOptions => ({
 });
 
 /**
- * Finds out what an address names. Throws `repository-not-found`. Nothing inside `dataFolder` is a repository: agents write there.
+ * Finds out what an address names. Throws `repository-not-found`. Nothing inside `refusedFolder` is a repository: agents write there.
  */
-export async function findOrigin(git: Git, address: string, dataFolder: string): Promise<Origin> {
+export async function findOrigin(git: Git, address: string, refusedFolder: string): Promise<Origin> {
   const parsed = parseAddress(address);
   if (parsed.kind === 'remote')
     return { kind: 'remote', repositoryId: repositoryIdOf(parsed.url), address: parsed.url };
   const folder = existingFolder(parsed.path);
-  refuseOwnData(folder, dataFolder);
+  refuseOwnData(folder, refusedFolder);
   const account = accountOf(folder);
   const { exitCode, stdout, stderr } = await git.run(
     [
@@ -79,7 +79,7 @@ export async function findOrigin(git: Git, address: string, dataFolder: string):
   if ((bare === 'true' || insideGitDir === 'true') && gitDir !== folder) {
     throw notFound(parsed.path, `it is a folder inside the git directory ${gitDir}`);
   }
-  refuseOwnData(gitDir, dataFolder);
+  refuseOwnData(gitDir, refusedFolder);
   await refusePartialClone(git, parsed.path, gitDir);
   const hasOwnName = basename(gitDir) !== '.git';
   return {
@@ -127,8 +127,7 @@ const firstLine = (stderr: string): string =>
     .find((line) => line !== '')
     ?.slice(0, 300) ?? 'nothing';
 
-function refuseOwnData(path: string, dataFolder: string): void {
-  const own = realpathSync(dataFolder);
+function refuseOwnData(path: string, own: string): void {
   if (path === own || path.startsWith(own + sep)) throw notFound(path, "it lies in Coppice's own data folder");
 }
 
