@@ -1,6 +1,10 @@
 import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { EngineFixture, isRequired, whyUntestable, type LauncherFactory } from './conformance-fixture.ts';
 import { describeConformance } from './conformance.ts';
 import { bubblewrapLauncher } from './bubblewrap.ts';
+import { markOf, markStandsFirst } from './marked-processes.ts';
 import { enforceable, type Enforceable } from './port.ts';
 
 const program = process.env['COPPICE_BWRAP'];
@@ -22,9 +26,27 @@ const missing: Enforceable[] = [
   ...(controlGroups ? [] : (['memory', 'swap', 'cpu'] as const)),
 ];
 
+const makeLauncher: LauncherFactory = ({ stateFolder, imagesFolder }) =>
+  bubblewrapLauncher({ stateFolder, imagesFolder, ...(program === undefined ? {} : { program }) });
+
 await describeConformance({
   engine: 'bubblewrap',
-  makeLauncher: ({ stateFolder, imagesFolder }) =>
-    bubblewrapLauncher({ stateFolder, imagesFolder, ...(program === undefined ? {} : { program }) }),
+  makeLauncher,
   mustEnforce: enforceable.filter((name) => !missing.includes(name)),
+});
+
+test('the mark of a namespace’s first process stands within what is looked at', async (context) => {
+  const reason = await whyUntestable(makeLauncher);
+  if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
+  const fixture = await EngineFixture.start(makeLauncher);
+  try {
+    const env = { A: 'x'.repeat(60_000), COPPICE_COMMAND: 'of another' };
+    const sandbox = await fixture.sandbox({ env });
+    const options = { env: { B: 'x'.repeat(60_000) }, execId: 'marked' };
+    const first = await sandbox.exec(['head', '-c', String(markStandsFirst), '/proc/1/environ'], options);
+    const mark = markOf(join(fixture.data, 'engine'), sandbox.id, options.execId);
+    expect(first.stdout.text.slice(0, 200)).toContain(`COPPICE_COMMAND=${mark}\0`);
+  } finally {
+    await fixture.stop();
+  }
 });

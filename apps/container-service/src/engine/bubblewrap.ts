@@ -25,7 +25,7 @@ import { createControlGroup, sweepControlGroups, type ControlGroup } from './cgr
 import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand } from './launcher.ts';
 import { killWaitMsMax } from './limits.ts';
 import { defaultImage, isDefaultImage, localRootfs } from './local-image.ts';
-import { endMarked, markName, markOf } from './marked-processes.ts';
+import { endMarked, marked, markOf, markStandsFirst } from './marked-processes.ts';
 import type { ImageReport, Mount } from './port.ts';
 import { reasonOf } from './reason.ts';
 import { RunningCommands, startTimeOf } from './running-commands.ts';
@@ -135,16 +135,14 @@ class BubblewrapLauncher implements Launcher {
     ];
     // Of its own each time: a command of the same id that has just been ended is still removing its group.
     const group = this.#root ? await createControlGroup(randomUUID(), record.limits) : undefined;
-    const argv = this.#commandLine(request, rootfs, entries, mounts, group);
+    const mark = markOf(this.#stateFolder, record.id, execId);
+    const argv = this.#commandLine(request, mark, rootfs, entries, mounts, group);
     const seccomp = this.#seccompFile === undefined ? undefined : openSync(this.#seccompFile, 'r');
     let child: ChildProcess;
     try {
       child = spawn(argv[0] ?? '', argv.slice(1), {
         stdio: ['pipe', 'pipe', 'pipe', 'pipe', seccomp ?? 'ignore'],
-        env: {
-          PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin',
-          [markName]: markOf(this.#stateFolder, record.id, execId),
-        },
+        env: marked(mark, { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin' }),
         cwd: '/',
       });
       await spawned(child);
@@ -166,6 +164,7 @@ class BubblewrapLauncher implements Launcher {
 
   #commandLine(
     request: LaunchRequest,
+    mark: string,
     rootfs: string,
     entries: readonly RootEntry[],
     mounts: readonly Mount[],
@@ -182,7 +181,7 @@ class BubblewrapLauncher implements Launcher {
       user: record.user,
       network: record.network,
       scratchBytes: record.limits.scratchBytes,
-      env: { ...request.env, [markName]: markOf(this.#stateFolder, record.id, request.execId) },
+      env: marked(mark, request.env),
       seccompDescriptor: this.#seccompFile === undefined ? undefined : seccompDescriptor,
       statusDescriptor,
     };
@@ -194,7 +193,7 @@ class BubblewrapLauncher implements Launcher {
   }
 
   async endAll(sandboxId: string, execId?: string): Promise<void> {
-    await endMarked(markOf(this.#stateFolder, sandboxId, execId));
+    await endMarked(markOf(this.#stateFolder, sandboxId, execId), markStandsFirst);
   }
 
   async running(): Promise<Map<string, number>> {

@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { isRoot, removeTree, sandboxUser } from '@coppice/service';
 import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
-import { endMarked, markName, markOf } from './marked-processes.ts';
+import { endMarked, marked, markOf, markStandsAnywhere } from './marked-processes.ts';
 import type { ImageReport } from './port.ts';
 import { reasonOf } from './reason.ts';
 import { RunningCommands } from './running-commands.ts';
@@ -57,13 +57,12 @@ class NoneLauncher implements Launcher {
     const translate = (text: string) => hostPath(record, text);
     // Beside the home folder, so that it goes with the sandbox even if this process is lost.
     const temporary = await mkdtemp(join(dirname(translate(homeTarget)), 'tmp-'));
-    const env = {
+    const env = marked(mark, {
       ...Object.fromEntries(Object.entries(request.env).map(([name, value]) => [name, translate(value)])),
       ...(await gitEnvironment(record)),
       PATH: process.env['PATH'] ?? request.env['PATH'] ?? '/usr/bin:/bin',
       TMPDIR: temporary,
-      [markName]: mark,
-    };
+    });
     const argv = request.argv.map((word, index) => (index === 0 ? word : translate(word)));
     // setpriv also drops the groups of root, which spawn's own uid and gid would keep.
     const { uid, gid } = record.user;
@@ -98,7 +97,7 @@ class NoneLauncher implements Launcher {
     for (const entry of await this.#running.list()) {
       if (entry.sandboxId === sandboxId && (execId === undefined || entry.execId === execId)) killGroup(entry.pid);
     }
-    await endMarked(markOf(this.#stateFolder, sandboxId, execId));
+    await endMarked(markOf(this.#stateFolder, sandboxId, execId), markStandsAnywhere);
   }
 
   async running(): Promise<Map<string, number>> {
@@ -160,7 +159,7 @@ class HostCommand implements RunningCommand {
     );
     // Whatever the command left behind still holds its output open.
     killGroup(this.#child.pid ?? 0);
-    await endMarked(mark);
+    await endMarked(mark, markStandsAnywhere);
     await closed;
     await clean();
     return {
