@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
-import { landOf, readyTask } from '../test-support/task.ts';
+import { landInput, landOf, readyTask } from '../test-support/task.ts';
+import { land } from './land.ts';
 
 const file = (f: Fixture, path: string) => join(f.repository.path, path);
 const read = (f: Fixture, path: string) => readFileSync(file(f, path), 'utf8');
@@ -108,6 +109,25 @@ test('what cannot be taken back from the other branch is told, with the command 
   );
   expect(await f.repository.git('status', '--porcelain')).toBe('');
   expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+});
+
+test('a landing that is aborted while the checkout changes comes to its end', async () => {
+  await using f = await fixture({ files: { '.gitattributes': '*.slow filter=slow\n' } });
+  const waiting = 'touch .git/filtering; while ! test -e .git/go-on; do sleep 0.01; done; cat';
+  await f.repository.git('config', 'filter.slow.smudge', waiting);
+  const ready = await readyTask(f, 'one', { 'before.txt': '1', 'in-between.slow': '2', 'later.txt': '3' });
+  const abort = new AbortController();
+  const landing = land(f.context, landInput(f, ready), abort.signal).then(
+    (answer) => answer,
+    (error: unknown) => error,
+  );
+  await vi.waitUntil(() => existsSync(file(f, '.git/filtering')), { timeout: 60_000 });
+  abort.abort();
+  writeFileSync(file(f, '.git/go-on'), '');
+  expect(await landing).toEqual({ status: 'landed', commit: ready.commit });
+  expect(await f.repository.head()).toBe(ready.commit);
+  expect(await f.repository.git('status', '--porcelain')).toBe('');
+  expect(['before.txt', 'in-between.slow', 'later.txt'].map((path) => read(f, path))).toEqual(['1', '2', '3']);
 });
 
 test('the reflogs tell of the landing, and ORIG_HEAD names what was before', async () => {

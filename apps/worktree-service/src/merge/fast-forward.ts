@@ -9,6 +9,8 @@
  * 2. The user's index is locked by git while it and the files change: a switch comes wholly before, or wholly after. Where it came
  *    before, git refuses files that differ from the target's; files that don't differ are given back by `settleCheckout`.
  * 3. The temporary directory holds nothing that can't be lost. A git that outlives this process ends as if it hadn't.
+ * 4. What changes the user's files is not aborted: half changed, they would look like the user's own changes to every repeat. So nothing here
+ *    takes a signal; git's own time limit only ends one that hangs.
  */
 import {
   chownSync,
@@ -29,7 +31,7 @@ import { gitLimits, operand, type Account } from '../git/git.ts';
 import type { LocalOrigin } from '../repository/origin.ts';
 import { inCheckout, type CleanCheckout } from './user-worktrees.ts';
 
-export type Target = { checkout: CleanCheckout; branch: string; commit: string; signal: AbortSignal | undefined };
+export type Target = { checkout: CleanCheckout; branch: string; commit: string };
 
 /** What git would look for in the HEAD's own directory, and refuse. */
 const unfinished: [string, string][] = [
@@ -39,9 +41,9 @@ const unfinished: [string, string][] = [
 
 /** Null where git has done it, else its reason against it. */
 export async function fastForward(context: Context, origin: LocalOrigin, target: Target): Promise<string | null> {
-  const { commit, signal } = target;
+  const { commit } = target;
   const { path, gitDir, indexFile } = target.checkout;
-  const options = { ...inCheckout(origin, path), signal };
+  const options = inCheckout(origin, path);
   for (const [file, reason] of unfinished) if (isThere(join(gitDir, file))) return reason;
   const own = ownHead(origin, gitDir, target.branch);
   try {
@@ -67,8 +69,8 @@ export async function fastForward(context: Context, origin: LocalOrigin, target:
 }
 
 /** The branch that the checkout is on; '' for none. */
-export const headOf = (context: Context, origin: LocalOrigin, { checkout, signal }: Target): Promise<string> =>
-  context.git.text(['symbolic-ref', '--quiet', 'HEAD'], { ...inCheckout(origin, checkout.path), answers: [1], signal });
+export const headOf = (context: Context, origin: LocalOrigin, { checkout }: Target): Promise<string> =>
+  context.git.text(['symbolic-ref', '--quiet', 'HEAD'], { ...inCheckout(origin, checkout.path), answers: [1] });
 
 /**
  * After the target has moved: what git does for a checkout's own HEAD. Where the user is on another branch by now, files of the
@@ -80,8 +82,8 @@ export async function settleCheckout(
   target: Target,
   oldTip: string,
 ): Promise<string | null> {
-  const { checkout, commit, signal } = target;
-  const options = { ...inCheckout(origin, checkout.path), signal };
+  const { checkout, commit } = target;
+  const options = inCheckout(origin, checkout.path);
   if ((await headOf(context, origin, target)) === `refs/heads/${target.branch}`) {
     // A help to the user, not part of the landing.
     await context.git.run(['update-ref', 'ORIG_HEAD', oldTip], { ...options, answers: [1, 128] });

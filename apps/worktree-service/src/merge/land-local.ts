@@ -84,7 +84,10 @@ class LocalLanding {
       return { status: 'landed', commit };
     }
     if (checkout.hindrance !== null) return this.#keep(checkout.path, checkout.hindrance);
-    return this.#fastForward(checkout, state.branchTip);
+    // From here on the user's files change, which comes to its end whoever stops waiting, and so does the record of it.
+    const unstoppable = { ...this.#request, signal: undefined };
+    const ending = new LocalLanding(this.#context, this.#store, this.#origin, unstoppable);
+    return ending.#fastForward(checkout, state.branchTip);
   }
 
   /** The refs of the user's that a landing turns on, and where the branch stands by them. */
@@ -122,9 +125,9 @@ class LocalLanding {
   }
 
   async #fastForward(checkout: CleanCheckout, oldTip: string): Promise<Landing> {
-    const { commit, branch, signal } = this.#request;
+    const { commit, branch } = this.#request;
     const { path } = checkout;
-    const target = { checkout, branch, commit, signal };
+    const target = { checkout, branch, commit };
     const refusal = await fastForward(this.#context, this.#origin, target);
     const { state, refs } = await this.#look();
     if (await this.#contains(state.branchTip, commit)) {

@@ -51,20 +51,20 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
           ? await landLocally(context, store, origin, request)
           : await landRemotely(context, store, origin, request);
       context.reached('landed');
-      if (landing.status !== 'moved') await recordMerged(store, taskId, signal);
+      if (landing.status !== 'moved') await recordMerged(store, taskId);
       return landing;
     },
     { signal },
   );
 }
 
-/** So that the task's removal knows that its branch isn't the only copy. */
-async function recordMerged(store: Store, taskId: string, signal: AbortSignal | undefined): Promise<void> {
+/** So that the task's removal knows that its branch isn't the only copy. Not aborted: what has landed is to be told, not that it took too long. */
+async function recordMerged(store: Store, taskId: string): Promise<void> {
   const candidate = candidateRef(taskId);
   try {
-    await store.updateRefs([`update ${mergedRef(taskId)} ${candidate}`], signal);
+    await store.updateRefs([`update ${mergedRef(taskId)} ${candidate}`]);
   } catch (error) {
     // Where there is none, there is nothing to note.
-    if ((await store.resolve(candidate, signal)) !== undefined) throw error;
+    if ((await store.resolve(candidate)) !== undefined) throw error;
   }
 }
