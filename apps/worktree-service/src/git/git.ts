@@ -74,6 +74,10 @@ const commonSettings = [
   'core.filesRefLockTimeout=15000',
   'submodule.recurse=false',
   'fetch.recurseSubmodules=false',
+  // What is fetched appears whole, as one pack, or not at all. Written one by one, a commit is there before its files. Which of both
+  // settings wins depends on git's version.
+  'fetch.unpackLimit=1',
+  'transfer.unpackLimit=1',
   'credential.interactive=false',
   'commit.gpgSign=false',
 ].flatMap((setting) => ['-c', setting]);

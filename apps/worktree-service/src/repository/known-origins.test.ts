@@ -1,4 +1,4 @@
-import { renameSync, writeFileSync } from 'node:fs';
+import { cpSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { fixture, shell } from '../test-support/fixture.ts';
@@ -36,4 +36,33 @@ test('another repository in its place is another, and none is none', async () =>
   renameSync(join(path, 'elsewhere'), join(path, '.git2'));
   writeFileSync(join(path, '.git'), 'gitdir: .git2\n');
   expect((await look(f)).repositoryId).not.toBe(repositoryId);
+});
+
+test('a folder whose git directory lies behind a link that is turned is another repository', async () => {
+  await using f = await fixture();
+  const path = f.repository.path;
+  const turn = (target: string) => {
+    rmSync(join(path, 'current'), { force: true });
+    symlinkSync(target, join(path, 'current'));
+  };
+  renameSync(join(path, '.git'), join(path, 'one'));
+  cpSync(join(path, 'one'), join(path, 'two'), { recursive: true });
+  turn('one');
+  writeFileSync(join(path, '.git'), 'gitdir: current\n');
+  for (let times = 0; times < 3; times++) await look(f);
+  const { repositoryId } = await look(f);
+  turn('two');
+  expect((await look(f)).repositoryId).not.toBe(repositoryId);
+});
+
+test('a linked worktree that is told of another repository belongs to that', async () => {
+  await using f = await fixture();
+  const path = f.repository.path;
+  await f.repository.git('worktree', 'add', '-q', 'linked', '-b', 'other');
+  const lookAtLinked = () => inspect(f.context, { repository: join(path, 'linked'), baseBranch: f.repository.branch });
+  for (let times = 0; times < 3; times++) await lookAtLinked();
+  const { repositoryId } = await lookAtLinked();
+  cpSync(join(path, '.git'), join(path, 'two'), { recursive: true });
+  writeFileSync(join(path, '.git/worktrees/linked/commondir'), `${join(path, 'two')}\n`);
+  expect((await lookAtLinked()).repositoryId).not.toBe(repositoryId);
 });

@@ -1,5 +1,5 @@
-import { realpathSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { Git } from '../git/git.ts';
 import { Remembered } from '../git/remembered.ts';
 import { parseAddress } from './address.ts';
@@ -38,7 +38,10 @@ export class KnownOrigins {
 
 const includes = /\[\s*include/i;
 
-/** '' for what can't be told from its own folder alone: it isn't there any more, or its configuration lies elsewhere, too. */
+/**
+ * '' for what can't be told from its own folder alone: it isn't there any more, the folder leads to another, or its configuration lies
+ * elsewhere, too.
+ */
 function marksOf(address: string, origin: LocalOrigin): string {
   const parsed = parseAddress(address);
   const config = readPlainFile(join(origin.gitDir, 'config'));
@@ -47,6 +50,7 @@ function marksOf(address: string, origin: LocalOrigin): string {
   if (Buffer.byteLength(config) >= plainFileBytesMax) return '';
   try {
     const folder = realpathSync(parsed.path);
+    if (sharedGitDirOf(folder) !== origin.gitDir) return '';
     const link = readPlainFile(join(folder, '.git')) ?? identityOf(join(folder, '.git'));
     const ofWorktree = readPlainFile(join(origin.gitDir, 'config.worktree'));
     return JSON.stringify([folder, identityOf(folder), identityOf(origin.gitDir), link, config, ofWorktree]);
@@ -54,6 +58,18 @@ function marksOf(address: string, origin: LocalOrigin): string {
     return '';
   }
 }
+
+/** Where git's own files lead to now, as gitrepository-layout(5) tells: a link on the way may have been turned. Throws where that isn't there. */
+function sharedGitDirOf(folder: string): string {
+  const entry = join(folder, '.git');
+  const link = lineOf(entry)?.replace(/^gitdir: /, '');
+  const own = link === undefined ? (existsSync(entry) ? entry : folder) : resolve(folder, link);
+  // A link in it is followed before its `..`, as git does.
+  const real = realpathSync(own);
+  return realpathSync(resolve(real, lineOf(join(real, 'commondir')) ?? ''));
+}
+
+const lineOf = (file: string): string | undefined => readPlainFile(file)?.replace(/[\r\n]+$/, '');
 
 /** Not its times: a folder changes with what is in it. */
 function identityOf(path: string): string {

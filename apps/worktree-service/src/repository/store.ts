@@ -10,7 +10,9 @@
  * 3. No attribute of a repository changes bytes here: `info/attributes`, which wins over every .gitattributes, turns conversions off.
  * 4. No other user of this machine gets into the folder of both: only the stack's, and where that is root, the sandboxes' group, which can
  *    pass but not list.
- * 5. Refs of one ref name move by compare-and-set. One process at a time makes a store, and one fetches into it.
+ * 5. A commit counts as fetched once a ref of origin.git has it in its history: git moves these last, when it has seen that all that they
+ *    reach is there. That an object is there says nothing of what it names: a fetch may be under way, or have been cut.
+ * 6. Refs of one ref name move by compare-and-set. One process at a time makes a store, and one fetches into it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import {
@@ -19,6 +21,7 @@ import {
   chownSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -37,6 +40,8 @@ import { branchState, landedRef, type BranchState, type Origin } from './origin.
 export const rawAttributes = '* -text -eol -crlf -filter -ident -working-tree-encoding\n';
 
 const fetchTriesMax = 3;
+/** So many packs more, and git gets a new index over all of them: each that it must look through alone slows every process down. */
+const packsPerIndex = 50;
 
 const settings = `[core]
 	autocrlf = false
@@ -51,8 +56,6 @@ const settings = `[core]
 	worktreePruneExpire = never
 [maintenance]
 	auto = false
-[transfer]
-	unpackLimit = 100
 `;
 
 /** Flat names: a branch `a/b` that replaces a deleted branch `a` would not fit beside it. */
@@ -146,17 +149,13 @@ export class Store {
 
   /** Nothing is ever collected here (invariant 2), so a commit that was there once is there. */
   has(commit: string, signal?: AbortSignal): Promise<boolean> {
-    return this.#holds('tasks', this.tasksGit, commit, signal);
+    const options = { ...this.tasks, answers: [1, 128], signal };
+    return this.#git.holds(this.#fact('tasks', commit), ['cat-file', '-e', `${commit}^{commit}`], options);
   }
 
   /** Tells `has` of a commit that was just made. */
   learn(commit: string): void {
     this.#git.learn(this.#fact('tasks', commit));
-  }
-
-  #holds(where: string, gitDir: string, commit: string, signal?: AbortSignal): Promise<boolean> {
-    const options = { gitDir, answers: [1, 128], signal };
-    return this.#git.holds(this.#fact(where, commit), ['cat-file', '-e', `${commit}^{commit}`], options);
   }
 
   /** Of this very store: one that was deleted by hand, and made again, has lost what the other had. */
@@ -198,16 +197,19 @@ export class Store {
     await this.create(origin.kind === 'local' ? origin.objectFormat : 'sha1', signal);
     for (let tries = 0; tries < fetchTriesMax; tries++) {
       const state = await branchState(this.#git, origin, branch, field, signal);
-      if (await this.#inOrigin(state.tip, signal)) return state;
+      if (await this.#isFetched(branch, state, signal)) return state;
       await this.#fetch(origin, branch, state, signal);
-      if (await this.#inOrigin(state.tip, signal)) return state;
+      if (await this.#isFetched(branch, state, signal)) return state;
       // The branch moved in between.
     }
     throw new CoppiceError('git-contention', `${field}: ${branch} moves faster than it can be fetched`);
   }
 
-  #inOrigin(commit: string, signal?: AbortSignal): Promise<boolean> {
-    return this.#holds('origin', this.originGit, commit, signal);
+  /** Invariant 5. Its history, since the branch may have gone on when it was fetched. */
+  #isFetched(branch: string, { tip, pending }: BranchState, signal?: AbortSignal): Promise<boolean> {
+    const ref = fetchedRef(pending === null ? `refs/heads/${branch}` : landedRef(branch));
+    const options = { gitDir: this.originGit, answers: [1, 128], signal };
+    return this.#git.holds(this.#fact('origin', tip), ['merge-base', '--is-ancestor', tip, ref], options);
   }
 
   async #fetch(origin: Origin, branch: string, state: BranchState, signal?: AbortSignal): Promise<void> {
@@ -216,7 +218,7 @@ export class Store {
     await this.#locks.hold(
       `fetch-${this.repositoryId}`,
       async () => {
-        if (await this.#inOrigin(state.tip, signal)) return;
+        if (await this.#isFetched(branch, state, signal)) return;
         const options = [
           '--quiet',
           '--no-tags',
@@ -233,8 +235,20 @@ export class Store {
           timeLimitMs: gitLimits.timeMsLong,
           signal,
         });
+        await this.#indexPacks(signal);
       },
       { signal, waitMsMax: gitLimits.timeMsLong },
     );
+  }
+
+  /** Each fetch leaves a pack, and none is ever taken away: others may have it open. */
+  async #indexPacks(signal?: AbortSignal): Promise<void> {
+    const packs = readdirSync(join(this.originGit, 'objects/pack')).filter((name) => name.endsWith('.idx'));
+    if (packs.length === 0 || packs.length % packsPerIndex !== 0) return;
+    await this.#git.run(['multi-pack-index', 'write', '--no-progress'], {
+      gitDir: this.originGit,
+      timeLimitMs: gitLimits.timeMsLong,
+      signal,
+    });
   }
 }

@@ -1,0 +1,70 @@
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openRepository } from '../context.ts';
+import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
+import type { Store } from './store.ts';
+
+async function storeOf(f: Fixture): Promise<Store> {
+  const { store } = await openRepository(f.context, f.address);
+  await store.create('sha1');
+  return store;
+}
+
+const fetchTip = async (f: Fixture) => {
+  const { origin, store } = await openRepository(f.context, f.address);
+  return (await store.fetchTip(origin, f.repository.branch, 'baseBranch')).tip;
+};
+
+/** As a fetch leaves it that writes object by object, and has written one: git writes the newest first. */
+const plantCommit = (f: Fixture, store: Store, commit: string) =>
+  shell(
+    `git cat-file commit ${commit} | git --git-dir='${store.originGit}' hash-object -t commit -w --stdin`,
+    f.repository.path,
+  );
+
+test.each(['first', 'later'])(
+  'a commit that lies in the store without its files, at the %s fetch, is fetched with them',
+  async (which) => {
+    await using f = await fixture();
+    if (which === 'later') await f.prepared('earlier');
+    const store = await storeOf(f);
+    const tip = await f.repository.commit('feat: more', { 'more.txt': 'more\n' });
+    await plantCommit(f, store, tip);
+    const { tree, baseCommit } = await f.prepared();
+    expect(baseCommit).toBe(tip);
+    expect(readFileSync(join(tree, 'more.txt'), 'utf8')).toBe('more\n');
+  },
+);
+
+test('a fetch that fails, at a commit that lies there already, is no fetch', async () => {
+  await using f = await fixture();
+  const store = await storeOf(f);
+  const tip = await f.repository.commit('feat: more', { 'more.txt': 'more\n' });
+  await plantCommit(f, store, tip);
+  const blob = await f.repository.git('rev-parse', `${tip}:more.txt`);
+  rmSync(join(f.repository.path, '.git/objects', blob.slice(0, 2), blob.slice(2)));
+  await expect(f.prepared()).rejects.toMatchObject({ code: 'git-failed' });
+  await f.repository.git('hash-object', '-w', 'more.txt');
+  expect(readFileSync(join((await f.prepared()).tree, 'more.txt'), 'utf8')).toBe('more\n');
+});
+
+test('what is fetched appears as a whole, whatever the store says that an earlier version made', async () => {
+  await using f = await fixture();
+  const store = await storeOf(f);
+  await shell('git config transfer.unpackLimit 100', store.originGit);
+  await f.prepared();
+  expect(readdirSync(join(store.originGit, 'objects')).toSorted()).toEqual(['info', 'pack']);
+});
+
+test('after many fetches, there is one index over all their packs', async () => {
+  await using f = await fixture();
+  const store = await storeOf(f);
+  for (let number = 0; number < 50; number++) {
+    await f.repository.git('commit', '--quiet', '--allow-empty', '--message', `chore: ${number}`);
+    await fetchTip(f);
+  }
+  expect(existsSync(join(store.originGit, 'objects/pack/multi-pack-index'))).toBe(true);
+  expect(await fetchTip(f)).toBe(await f.repository.head());
+  await shell('git fsck', store.originGit);
+});
