@@ -58,9 +58,9 @@ export function staged({ program, rootfs, mounts, user, group }: Staging): strin
   ].flat();
 }
 
-/** A line of the table; what would end a field or begin a comment is written in octal. */
+/** A line of the table; what would end a field or begin a comment is written in octal. That is of bytes: what isn't ASCII stays as it is. */
 const bind = (source: string, name: string): string =>
-  `${source.replaceAll(/[\s\\#]/g, octal)} ${stage}/${name} none bind 0 0`;
+  `${source.replaceAll(/[ \t\n\v\f\r\\#]/g, octal)} ${stage}/${name} none bind 0 0`;
 
 const octal = (character: string): string => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`;
 

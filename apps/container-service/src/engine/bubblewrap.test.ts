@@ -1,4 +1,5 @@
 import { accessSync, constants } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { EngineFixture, isRequired, whyUntestable, type LauncherFactory } from './conformance-fixture.ts';
@@ -46,6 +47,37 @@ test('the mark of a namespace’s first process stands within what is looked at'
     const first = await sandbox.exec(['head', '-c', String(markStandsFirst), '/proc/1/environ'], options);
     const mark = markOf(join(fixture.data, 'engine'), sandbox.id, options.execId);
     expect(first.stdout.text.slice(0, 200)).toContain(`COPPICE_COMMAND=${mark}\0`);
+  } finally {
+    await fixture.stop();
+  }
+});
+
+test('a folder of any name is mounted', async (context) => {
+  const reason = await whyUntestable(makeLauncher);
+  if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
+  const fixture = await EngineFixture.start(makeLauncher);
+  try {
+    // What fstab(5) has meanings for; then spaces and line ends beyond ASCII, which it has none for.
+    const names = [
+      'a b',
+      'a\tb',
+      'a\nb',
+      'a\vb\fc\rd',
+      '#a#b',
+      'a\\040b',
+      '\u00a0',
+      '\u2003\u3000',
+      '\u2028\ufeff',
+      'é',
+    ];
+    for (const name of names) {
+      const sandbox = await fixture.sandbox({ workspace: { source: await fixture.folder(name), readOnly: false } });
+      expect([name, await sandbox.exec('echo here > file')]).toMatchObject([
+        name,
+        { exitCode: 0, stderr: { text: '' } },
+      ]);
+      expect(await readFile(join(sandbox.workspace, 'file'), 'utf8')).toBe('here\n');
+    }
   } finally {
     await fixture.stop();
   }
