@@ -14,6 +14,26 @@ test.each(['merge', 'squash'] as const)('a %s is pushed with a lease, once', asy
   expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
 });
 
+test('a landing that was taken back is not pushed again', async () => {
+  await using f = await fixture({ remote: true });
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  await landOf(f, ready);
+  await f.repository.git('update-ref', 'refs/heads/main', ready.tip);
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(await f.repository.head()).toBe(ready.tip);
+});
+
+test('nor is one that only a repeat found', async () => {
+  await using f = await fixture({ remote: true });
+  const ready = await readyTask(f, 'one', { 'one.txt': '1' });
+  // As by a process that died before it noted so.
+  await f.tasks('push', '-q', f.address, `${ready.commit}:refs/heads/main`);
+  await landOf(f, ready);
+  await f.repository.git('update-ref', 'refs/heads/main', ready.tip);
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(await f.repository.head()).toBe(ready.tip);
+});
+
 test('a moved remote is told with its tip', async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });

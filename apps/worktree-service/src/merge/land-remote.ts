@@ -17,10 +17,16 @@ export async function landRemotely(
   origin: RemoteOrigin,
   request: LandRequest,
 ): Promise<Landing> {
-  const { branch, commit, expectedTip, signal } = request;
+  const { branch, commit, expectedTip, doneRef, signal } = request;
   const { tip } = await store.fetchTip(origin, branch, 'targetBranch', signal);
   const earlier = await findLanded(context, store, { commit, expectedTip, tip, signal });
-  if (earlier !== undefined) return { status: 'landed', commit: earlier };
+  const done = (await store.refs([doneRef], signal)).get(doneRef);
+  if (earlier !== undefined) {
+    if (done === undefined) await store.updateRefs([`update ${doneRef} ${earlier}`], signal);
+    return { status: 'landed', commit: earlier };
+  }
+  // Landed once, and taken back by the user since: it isn't for us to land it again.
+  if (done !== undefined) return { status: 'landed', commit: done };
   if (tip !== expectedTip) return { status: 'moved', tip };
   context.reached('landing-transferred');
   const pushed = await push(context, store, origin, {
@@ -29,7 +35,11 @@ export async function landRemotely(
     lease: expectedTip,
     signal,
   });
-  if (pushed === 'accepted') return { status: 'landed', commit };
+  if (pushed === 'accepted') {
+    // Not aborted: the remote has it.
+    await store.updateRefs([`update ${doneRef} ${commit}`]);
+    return { status: 'landed', commit };
+  }
   const now = await store.fetchTip(origin, branch, 'targetBranch', signal);
   if (now.tip === expectedTip)
     throw new CoppiceError('git-contention', `the push to ${branch} was rejected, but the branch has not moved`);

@@ -4,8 +4,9 @@
  * Invariants:
  * 1. The branch moves only from the tip that was verified, by compare-and-set (locally a ref transaction or `merge --ff-only`, at a
  *    remote a push with lease). A moved tip is an answer, not an error.
- * 2. Once: a repeat finds `refs/coppice/done/<effectId>`, set in the same transaction, or else the commit itself in the branch's history
- *    (an object is made once, for one landing), or at a remote whose history was rewritten its `Coppice-Effect:` trailer.
+ * 2. Once: a repeat finds `refs/coppice/done/<effectId>`, set in the same transaction (of a remote: in tasks.git, after the push), or else
+ *    the commit itself in the branch's history (an object is made once, for one landing), or at a remote whose history was rewritten its
+ *    `Coppice-Effect:` trailer.
  * 3. A user's checkout is never changed behind their back: see land-local.ts.
  */
 import { CoppiceError } from '@coppice/contracts';
