@@ -82,6 +82,18 @@ test('a checkpoint goes with its worktree, whose last state is kept; without the
   }
 });
 
+test('the checkpoint of a lost worktree is kept where making it anew was cut off', async () => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  write(tree, 'one.txt', 'saved');
+  await checkpoint(f.context, { taskId, runId, effectId: 'checkpoint', date });
+  rmSync(f.context.layout.worktree(taskId), { recursive: true });
+  const input = { taskId, repository: f.address, baseBranch: 'main', slug: 'slug', setupKey: null };
+  await expect(prepare(await crashingAt(f, 'checked-out'), input)).rejects.toThrow('crash');
+  const { rescue } = await removed(f);
+  expect(await f.repository.show('one.txt', await fetched(f, rescue))).toBe('saved');
+});
+
 test('uncommitted work is kept, with the commits below it', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();

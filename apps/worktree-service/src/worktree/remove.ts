@@ -55,6 +55,10 @@ export async function remove(
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
         rescue = await keepUncommitted(context, store, { record, refs, input, signal });
+      // A tree without a record was cut off while it was made, and has nothing: the checkpoint is of an earlier one, that was lost.
+      const checkpoint = refs.get(checkpointRef(taskId));
+      if (record === undefined && store !== undefined && checkpoint !== undefined && !isRepeat)
+        rescue = fetchable(store, await keepUnderRescue(store, taskId, checkpoint, signal));
       if (store !== undefined && existsSync(folders.tree)) await dropCheckpoint(store, taskId, refs, signal);
       context.reached('rescued');
       context.trash.take(folders.folder);
