@@ -13,8 +13,8 @@ export default defineConfig({
     environment: 'node',
     // Tests provoke warnings by the hundred; whoever looks for a cause asks for them.
     env: { COPPICE_LOG_LEVEL: process.env['COPPICE_LOG_LEVEL'] ?? 'error' },
-    // Tests start real servers, sandboxes and processes: a machine of two cores is the measure.
-    maxWorkers: 2,
+    // Tests start real servers, sandboxes and processes, and wait for them: on two cores a third one uses what the two leave idle.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 20_000,

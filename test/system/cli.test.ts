@@ -10,6 +10,9 @@ import { sandboxes } from '../support/sandboxes.ts';
 
 const script = `
 rules:
+  # Longer than all that is started beside it takes on a busy machine.
+  - when: { contains: very long }
+    turns: [{ text: "late\\n", latencyMs: 60000 }]
   - when: { contains: slowly }
     turns: [{ text: "slow\\n", latencyMs: 6000 }]
   - when: { contains: wrongly }
@@ -317,13 +320,17 @@ test.each(Object.entries(ends))(
   async (_name, end) => {
     await using other = await CommandLine.create({ 'check.sh': check });
     await other.write('script.yaml', script);
-    const file = await other.write('plan.yaml', runFile(other.repository.path, [{ name: 'slow', prompt: 'slowly' }]));
+    const file = await other.write(
+      'plan.yaml',
+      runFile(other.repository.path, [{ name: 'slow', prompt: 'very long' }]),
+    );
     await using watching = other.start(['run', file, '--engine', 'none']);
     await watching.waitForLine('slow: working');
     const runId = idOnly(await other.run(['ls', '--json']));
     await using logs = other.start(['logs', runId, '-f']);
     await logs.waitForLine('working');
     await using all = other.start(['watch']);
+    await all.waitForLine('Watching all runs: 1 running');
     await using one = other.start(['watch', `${runId}/slow`]);
     await one.waitForLine('slow: working');
     await end(other);

@@ -99,14 +99,23 @@ const jsonView = ({ terminal }: Session): View => ({
   end: () => {},
 });
 
-const lineView = ({ terminal }: Session): View => ({
-  onEvent: (event) => {
-    const line = event === null ? null : eventLine(event);
-    if (line !== null) terminal.out(`${event?.data.runId} ${line}`);
-  },
-  onRuns: () => {},
-  end: () => {},
-});
+function lineView({ terminal }: Session): View {
+  let told = false;
+  return {
+    onEvent: (event) => {
+      const line = event === null ? null : eventLine(event);
+      if (line !== null) terminal.out(`${event?.data.runId} ${line}`);
+    },
+    // Until something happens nothing else would be seen.
+    onRuns: (runs) => {
+      if (told) return;
+      told = true;
+      const running = runs.filter(({ state }) => state === 'running').length;
+      terminal.err(`Watching all runs: ${running} running. Ctrl-C ends it`);
+    },
+    end: () => {},
+  };
+}
 
 function tableView({ terminal }: Session): View {
   const area = liveArea(terminal.write, terminal.size);
