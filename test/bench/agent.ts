@@ -11,7 +11,13 @@ import { median, print } from './report.ts';
  * without, a sandboxed `true`, started by hand in the same run; where the time goes, by the spans of a run of its own, since tracing isn't free; and
  * what a turn costs when many went before it.
  */
-export type AgentBenchSettings = { engines: RawEngine[]; rounds: number; turns: number };
+export type AgentBenchSettings = {
+  engines: RawEngine[];
+  rounds: number;
+  turns: number;
+  /** Of the one long task that shows how a turn's cost grows; 0 leaves it out. */
+  growthTurns: number;
+};
 
 export type AgentBenchResult = {
   engine: RawEngine;
@@ -28,7 +34,7 @@ export type AgentBenchResult = {
 };
 
 /** A turn and its neighbours to both sides, so that no single turn decides. */
-const longTurns = [10, 100, 200] as const;
+const shownTurns = [10, 100] as const;
 const neighbours = 8;
 const exportMs = 2_000;
 
@@ -38,13 +44,15 @@ export async function benchAgent(settings: AgentBenchSettings): Promise<AgentBen
   return results;
 }
 
-async function benchEngine(engine: RawEngine, { rounds, turns }: AgentBenchSettings): Promise<AgentBenchResult> {
-  const script = scriptOf({ short: turns, long: Math.max(...longTurns) + neighbours });
+async function benchEngine(engine: RawEngine, settings: AgentBenchSettings): Promise<AgentBenchResult> {
+  const { rounds, turns, growthTurns } = settings;
+  const script = scriptOf({ short: turns, long: growthTurns + neighbours });
+  const longTurns = growthTurns === 0 ? [] : [...shownTurns.filter((turn) => turn < growthTurns), growthTurns];
   await using repository = await temporaryRepository();
   await using folder = await temporaryFolder('by-hand');
   const byHand = await ByHand.in(folder.path, { engine, repository: repository.path });
   const [ours, theirs]: [number[], number[]] = [[], []];
-  let long: number[];
+  let long: number[] = [];
   {
     await using stack = await Stack.start({ engine, script, environment: { COPPICE_LOST_AFTER_MS: '15000' } });
     await runAgent(stack, repository, 'short');
@@ -59,8 +67,12 @@ async function benchEngine(engine: RawEngine, { rounds, turns }: AgentBenchSetti
         `${engine}, round ${round + 1} of ${rounds}: ${median(inRound).toFixed(1)} ms a turn, by hand ${median(byHandInRound).toFixed(1)} ms`,
       );
     }
-    long = await runAgent(stack, repository, 'long');
+    if (growthTurns > 0) {
+      print(`${engine}: one task of ${growthTurns + neighbours} turns, for what a turn costs late in a task`);
+      long = await runAgent(stack, repository, 'long');
+    }
   }
+  print(`${engine}: two tasks of ${turns} turns while traced, for where the time goes`);
   const [coppiceMs, byHandMs] = [median(ours), median(theirs)];
   const around = (turn: number) => median(long.slice(Math.max(0, turn - neighbours), turn + neighbours));
   return {

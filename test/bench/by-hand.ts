@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { request } from 'node:http';
 import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -26,12 +26,14 @@ type ByHandSettings = {
 
 const runFile = promisify(execFile);
 const sandboxUid = 10_001;
+const asSandboxUser = ['--reuid', `${sandboxUid}`, '--regid', `${sandboxUid}`, '--clear-groups'];
 
 export class ByHand {
   readonly #settings: ByHandSettings;
   readonly #env: NodeJS.ProcessEnv;
   readonly #origin: string;
   readonly #tasks: string;
+  #programs: Promise<{ image: string; bwrap: string }> | null = null;
   #number = 0;
 
   /** With the images and the daemon that the system itself uses. */
@@ -169,13 +171,8 @@ export class ByHand {
   }
 
   async #bubblewrap(workspace: string, shell: string, input: string): Promise<void> {
-    const image = await this.#rootfs();
-    const uid =
-      process.getuid?.() === 0
-        ? ['setpriv', '--reuid', `${sandboxUid}`, '--regid', `${sandboxUid}`, '--clear-groups']
-        : [];
-    const cached = path.resolve(import.meta.dirname, '../../.cache/bin/bwrap');
-    const bwrap = process.env['COPPICE_BWRAP'] ?? (existsSync(cached) ? cached : 'bwrap');
+    const { image, bwrap } = await (this.#programs ??= this.#reachable());
+    const uid = process.getuid?.() === 0 ? ['setpriv', ...asSandboxUser] : [];
     const view = [
       '--unshare-all',
       '--die-with-parent',
@@ -216,6 +213,30 @@ export class ByHand {
       shell,
     ];
     await runProgram(words[0] ?? '', words.slice(1), { cwd: '/', env: process.env, input });
+  }
+
+  /** Found once, before anything is measured: image and program where the sandbox's user reaches them. A checkout in root's home is closed to it. */
+  async #reachable(): Promise<{ image: string; bwrap: string }> {
+    const cached = path.resolve(import.meta.dirname, '../../.cache/bin/bwrap');
+    const bwrap = process.env['COPPICE_BWRAP'] ?? (existsSync(cached) ? realpathSync(cached) : 'bwrap');
+    return { image: await this.#withinReach(await this.#rootfs()), bwrap: await this.#withinReach(bwrap) };
+  }
+
+  /** The path, or that of a copy in the folder for work by hand where the sandbox's user can't enter a folder above it. */
+  async #withinReach(source: string): Promise<string> {
+    if (process.getuid?.() !== 0 || !path.isAbsolute(source)) return source;
+    const isReached = (file: string) =>
+      runFile('setpriv', [...asSandboxUser, 'test', '-x', file], { cwd: '/' }).then(
+        () => true,
+        () => false,
+      );
+    if (await isReached(source)) return source;
+    const copy = path.join(this.#settings.folder, path.basename(source));
+    await runFile('cp', ['-a', source, copy]);
+    if (await isReached(copy)) return copy;
+    throw new Error(
+      `user ${sandboxUid}, as whom the work by hand is sandboxed, reaches neither ${source} nor ${copy}; set TMPDIR to a folder that every user can enter`,
+    );
   }
 
   async #rootfs(): Promise<string> {

@@ -7,31 +7,34 @@ import { benchTelemetry } from './telemetry.ts';
 
 /** `npm run bench -- task`, `agent` and `telemetry`; see the usage below. */
 const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
-       npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--json FILE]
+       npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--growth-turns 200] [--json FILE]
        npm run bench -- telemetry [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
+
+--growth-turns: length of the one task that shows what a turn costs late in it; 0 leaves it out
 `;
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    engine: { type: 'string', multiple: true, default: ['bubblewrap', 'docker'] },
-    rounds: { type: 'string' },
-    files: { type: 'string', default: '200' },
-    turns: { type: 'string', default: '30' },
-    json: { type: 'string' },
-  },
+/** The script of an agent holds 1,000 turns, some of which are spent beyond those that are measured. */
+const turnsMax = 900;
+const { values, positionals } = readArguments();
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+const rounds = values.rounds === undefined ? undefined : countOf('rounds', values.rounds, 1);
+const [files, turns] = [countOf('files', values.files, 1), countOf('turns', values.turns, 2, turnsMax)];
+const growthTurns = countOf('growth-turns', values['growth-turns'], 0, turnsMax);
+const engines = values.engine.map((name): RawEngine => {
+  if (name !== 'bubblewrap' && name !== 'docker') refuse(`--engine: expected bubblewrap or docker, got ${name}`);
+  return name;
 });
-const engines = values.engine as RawEngine[];
 const benches: Record<string, () => Promise<unknown>> = { task, agent, telemetry };
 const bench = benches[positionals[0] ?? ''];
-if (bench === undefined) {
-  process.stderr.write(usage);
-  process.exit(2);
-}
+if (bench === undefined || positionals.length > 1)
+  refuse(`expected one of ${Object.keys(benches).join(', ')}, got ${positionals.join(' ') || 'nothing'}`);
 const results = await bench();
 if (values.json !== undefined) await writeResults(values.json, results);
 
 async function task() {
-  const measured = await benchTask({ engines, rounds: Number(values.rounds ?? 10), files: Number(values.files) });
+  const measured = await benchTask({ engines, rounds: rounds ?? 10, files });
   for (const result of measured) {
     print('');
     print(
@@ -53,13 +56,14 @@ async function task() {
 }
 
 async function agent() {
-  const measured = await benchAgent({ engines, rounds: Number(values.rounds ?? 5), turns: Number(values.turns) });
+  const measured = await benchAgent({ engines, rounds: rounds ?? 5, turns, growthTurns });
   for (const result of measured) {
     print('');
     print(
       `${result.engine}: ${result.coppiceMs.toFixed(1)} ms a turn against ${result.byHandMs.toFixed(1)} ms by hand, ratio ${result.ratio.toFixed(2)}; medians of ${result.rounds} times ${result.turns} turns`,
     );
     print(`  where it goes, while traced: ${shares(result.steps)}`);
+    if (growthTurns === 0) continue;
     print(
       `  by what went before: ${Object.entries(result.byTurn)
         .map(([turn, value]) => `turn ${turn} ${value.toFixed(1)} ms`)
@@ -73,8 +77,8 @@ async function telemetry() {
   const [engine = 'bubblewrap'] = engines;
   const measured = await benchTelemetry({
     engine,
-    rounds: Number(values.rounds ?? 10),
-    files: Number(values.files),
+    rounds: rounds ?? 10,
+    files,
   });
   print('');
   for (const [variant, ratio] of Object.entries(measured.ratios)) {
@@ -85,4 +89,36 @@ async function telemetry() {
   }
   print(`ratios to off, medians of ${measured.rounds} rounds on ${engine}; ${measured.spansPerTask} spans a task`);
   return measured;
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        engine: { type: 'string', multiple: true, default: ['bubblewrap', 'docker'] },
+        rounds: { type: 'string' },
+        files: { type: 'string', default: '200' },
+        turns: { type: 'string', default: '30' },
+        'growth-turns': { type: 'string', default: '200' },
+        json: { type: 'string' },
+      },
+    });
+  } catch (error) {
+    // parseArgs tells a wrong option by a TypeError.
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function countOf(option: string, text: string, least: number, most = 100_000): number {
+  const value = Number(text);
+  if (text === '' || !Number.isInteger(value) || value < least || value > most)
+    refuse(`--${option}: expected a whole number from ${least} to ${most}, got ${JSON.stringify(text)}`);
+  return value;
+}
+
+function refuse(message: string): never {
+  process.stderr.write(`${message}\n${usage}`);
+  process.exit(2);
 }
