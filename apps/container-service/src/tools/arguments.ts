@@ -1,5 +1,5 @@
 import { parseJson, validate } from '@coppice/bus';
-import { CoppiceError, sandboxToolSchemas, type SandboxToolName } from '@coppice/contracts';
+import { CoppiceError, sandboxToolSchemas, toolDescriptions, type SandboxToolName } from '@coppice/contracts';
 import type { z } from 'zod';
 
 /** A call whose arguments are as its tool takes them. */
@@ -12,7 +12,8 @@ const isSandboxTool = (name: string): name is SandboxToolName => Object.hasOwn(s
 /** @throws CoppiceError `not-found` or `invalid-request`, whose message tells the model what is wrong with its call. */
 export function readCall(name: string, text: string): ReadCall {
   if (!isSandboxTool(name)) {
-    const known = Object.keys(sandboxToolSchemas).join(', ');
+    // All that the model was offered, the agent's own too: a list without `finish` would keep it from ending.
+    const known = Object.keys(toolDescriptions).join(', ');
     throw new CoppiceError('not-found', `there is no tool ${JSON.stringify(name.slice(0, 100))}; there are ${known}`);
   }
   const value = text.trim() === '' ? {} : parseJson(text, `the arguments of ${name}`);

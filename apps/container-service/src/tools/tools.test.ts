@@ -111,7 +111,7 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
       [['read', { path: '../secret' }], /path: expected a path inside the repository/],
       [['read', { path: '.git/config' }], /path outside \.git/],
       [['read', { path: 'a', fromLine: 0 }], /fromLine: expected/],
-      [['erase', {}], /there is no tool "erase"; there are run, read/],
+      [['erase', {}], /there is no tool "erase"; there are run, read, write, edit, list, search, todo, finish$/],
     ];
     const results = await call(cases.map(([each]) => each));
     for (const [index, [, message]] of cases.entries()) {
