@@ -32,7 +32,8 @@ export function ensureNodeModules(projectFolder) {
   say(`installing npm packages, because ${reason} (npm ci; takes a minute)`);
   const npm = npmCommand();
   // The development dependencies are needed to test and check, whatever NODE_ENV or npm's `omit` say here.
-  const args = [...npm.args, 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+  // No package needs its install scripts: nx's makes a folder ~/.nx, the others compile optional parts.
+  const args = [...npm.args, 'ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const result = run(npm.program, args, { cwd: projectFolder, timeoutMs: installTimeoutMs });
   if (!result.ok) {
     throw new SetupError('The npm packages could not be installed.', {
