@@ -60,7 +60,7 @@ export const endpoints = (bus: Bus): Endpoint[] => [
   ),
   apiEndpoint(api.taskDiff, async ({ taskId }, { tenant }) => {
     const { repository, baseCommit, commit } = taskContextOf(await requireTask(bus, tenant, taskId));
-    if (commit === null || baseCommit === null) throw new CoppiceError('conflict', `task ${taskId} has no commit yet`);
+    if (commit === null || baseCommit === null) throw new CoppiceError('conflict', `task ${taskId} has no commit`);
     const input = { repository, baseCommit, commit, bytesMax: patchBytesMax };
     const { patch, truncated } = await bus.call(worktreeCalls.diff, { service: 'worktree-service' }, input);
     return { patch, truncated, commit, baseCommit };

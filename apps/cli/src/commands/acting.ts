@@ -4,6 +4,7 @@ import type { TaskView } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTarget, resolveTask } from '../ids.ts';
+import { withoutCommit } from '../no-commit.ts';
 import { nextSteps } from '../output/report.ts';
 import { jsonLine, plainLine, plainText } from '../output/text.ts';
 import { withClient } from './session.ts';
@@ -87,6 +88,8 @@ export function diffCommand(session: Session, id: string, options: { json: boole
   const { terminal } = session;
   return withClient(session, async (client) => {
     const { taskId } = await resolveTask(client, id);
+    const task = await client.bus.call(api.taskGet, client, { taskId });
+    if (task.commit === null) throw withoutCommit(task);
     const diff = await client.bus.call(api.taskDiff, client, { taskId });
     if (options.json) terminal.out(jsonLine(diff));
     else if (!terminal.interactive) terminal.write(diff.patch);

@@ -8,6 +8,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { git, repositoryAt, tryGit } from '../git.ts';
 import { resolveTask } from '../ids.ts';
 import { jsonLine, plainLine, plainText } from '../output/text.ts';
+import { withoutCommit } from '../no-commit.ts';
 import { isEnd } from '../progress.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
@@ -123,10 +124,7 @@ async function workOf(client: ApiClient, run: RunView, task: TaskView): Promise<
     const commit = found.find(({ ref }) => ref === candidate.ref)?.commit;
     if (commit !== undefined) return { store, commit, ...candidate };
   }
-  throw new CliError(
-    exitCodes.badInput,
-    `${name} is ${task.state} and has no commit${isEnd(task.state) ? '' : ' yet'}`,
-  );
+  throw withoutCommit(task);
 }
 
 /** `<git directory> <ref>`, or a folder. */

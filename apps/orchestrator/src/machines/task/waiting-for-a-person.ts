@@ -41,7 +41,7 @@ export const awaitingApproval = taskSetup.createStateConfig({
 export const ready = taskSetup.createStateConfig({
   entry: [
     { type: 'enter', params: { state: 'ready' } },
-    assign({ reason: 'verified; lands on task.merge' }),
+    assign({ reason: 'verified; `coppice merge` lands it' }),
     { type: 'tellRun', params: { event: 'task-idle' } },
   ],
   exit: assign({ reason: ({ context }) => (context.end === null ? null : context.reason) }),
