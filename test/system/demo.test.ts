@@ -41,7 +41,7 @@ async function expectPromisesKept(engine: string, environment: NodeJS.ProcessEnv
   expect(out).toContain('verify ended with exit code 1');
   expect(out).toMatch(/^ +→ edit src\/truncate\.js\n[^]*← edit ok/m);
   expect(out.match(/^✔ .*replayed offline, decides the same$/gm)).toHaveLength(2);
-  expect(out).toContain('What next');
+  expect(out).toMatch(/What next[^]*^ +\/\S+\/coppice run \/\S+\/plan\.yaml  /m);
   expect(out).toContain('has stopped');
   // Its own home, not the user's.
   expect(await readdir(folder.path)).toEqual([expect.stringMatching(/^coppice-demo-/)]);
