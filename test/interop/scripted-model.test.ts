@@ -1,0 +1,31 @@
+/** docs/scripted-model.md against the code: its example is a script, and its tools are those that a model is offered. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { agentToolSchemas, sandboxToolSchemas, toolDefinitions, toolLimits } from '@coppice/contracts';
+import { expect, test } from 'vitest';
+import { parseScript } from '../../apps/llm-gateway/src/provider/scripted/script.ts';
+
+const text = readFileSync(path.resolve(import.meta.dirname, '../../docs/scripted-model.md'), 'utf8');
+
+test('the example is a script, whose calls are as their tools take them', () => {
+  const example = text.split('```yaml\n')[1]?.split('```')[0] ?? '';
+  const script = parseScript(example, 'docs/scripted-model.md');
+  const schemas = { ...sandboxToolSchemas, ...agentToolSchemas };
+  const calls = script.rules.flatMap(({ turns }) => turns.flatMap(({ toolCalls }) => toolCalls ?? []));
+  expect(calls.map(({ name }) => name)).toEqual(['read', 'edit', 'finish']);
+  for (const { name, arguments: input } of calls)
+    expect(schemas[name as keyof typeof schemas].safeParse(input)).toMatchObject({ success: true });
+  expect(text).toContain(`up to ${toolLimits.callsPerTurnMax} that`);
+});
+
+test('its table of tools is this', () => {
+  const rows = toolDefinitions().map(({ name, description, parameters }) => {
+    const { properties = {}, required = [] } = parameters as { properties?: object; required?: string[] };
+    const fields = Object.keys(properties).map((field) =>
+      required.includes(field) ? `\`${field}\`` : `[\`${field}\`]`,
+    );
+    return `| \`${name}\` | ${fields.join(', ')} | ${description} |`;
+  });
+  const table = ['| tool | arguments | what the model is told |', '| --- | --- | --- |', ...rows].join('\n');
+  expect(text.slice(text.indexOf('| tool |')).trimEnd()).toBe(table);
+});
