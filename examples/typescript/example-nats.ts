@@ -57,6 +57,7 @@ async function* follow(runId: string): AsyncGenerator<Event> {
     if (info === null) continue; // The server was away; the client connects again by itself.
     const consumer = nats.jetstream().consumers.getPullConsumerFor(info);
     for (let count = 1; ; count += 1) {
+      // Whatever went wrong, the reading begins anew above; what lasts fails there.
       const message = await consumer.next({ expires: 10_000 }).catch(() => null);
       if (message?.info.deliverySequence !== count) break;
       last = message.info.streamSequence;

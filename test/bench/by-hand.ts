@@ -56,6 +56,7 @@ export class ByHand {
   }
 
   async setUp(): Promise<void> {
+    // Where the file system has no such mark, Coppice has none either.
     if (this.#settings.marked === true) await runFile('chattr', ['+T', this.#settings.folder]).catch(() => undefined);
     await this.#git(
       this.#settings.folder,

@@ -31,6 +31,7 @@ export async function keepRemovingLeftovers(settings: LeftoverSettings, waitMs =
     await removeLeftovers(settings);
     if (signal.aborted) return;
     await engine.sweep().catch((error: unknown) => log.warn({ err: error }, 'remains can not be deleted'));
+    // An abort ends the wait; the loop sees it.
     await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
   }
 }

@@ -52,6 +52,7 @@ export class DiskMeter {
   async watch(signal: AbortSignal): Promise<boolean> {
     let waitMs = diskWatchIntervalMs;
     while (!signal.aborted) {
+      // An abort ends the wait; the loop sees it.
       await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
       const started = performance.now();
       if (await this.isExceeded(signal)) return true;
