@@ -51,7 +51,7 @@ const apart: Change[] = [
   }),
   added({
     name: 'whole-seconds',
-    file: 'apps/llm-gateway/src/provider/openai/retry-after.ts',
+    file: 'apps/llm-gateway/src/provider/http/retry-after.ts',
     before: 'const unitMs: Readonly',
     code: '/** Seconds to wait, never too few; null stays null. */\nexport const wholeSeconds = (ms: number | null): number | null => (ms === null ? null : Math.ceil(ms / 1_000));',
     slip: { wrong: 'Math.floor(ms / 1_000)', right: 'Math.ceil(ms / 1_000)' },
@@ -224,7 +224,7 @@ import { resolveRepository } from '../apps/cli/src/run-file/addresses.ts';
 import { translationOf } from '../apps/container-service/src/engine/docker-paths.ts';
 import { seccompFilter } from '../apps/container-service/src/engine/seccomp.ts';
 import { boundOutput } from '../apps/container-service/src/tools/bound.ts';
-import { retryAfterMs } from '../apps/llm-gateway/src/provider/openai/retry-after.ts';
+import { retryAfterMs } from '../apps/llm-gateway/src/provider/http/retry-after.ts';
 import { parseIgnoreFile } from '../apps/worktree-service/src/import/ignore-rules.ts';
 import { isGitName, symlinkProblem } from '../apps/worktree-service/src/import/path-rules.ts';
 import { redact } from '../libs/telemetry/src/redaction.ts';

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Bus, ObjectStore } from '@coppice/bus';
 import { CoppiceError, buckets, inlineTextBytesMax } from '@coppice/contracts';
-import type { ContentPart, ModelMessage, Owner, TextReference } from '@coppice/contracts';
+import type { ContentPart, imageSchema, ModelMessage, Owner, TextReference } from '@coppice/contracts';
+import type { z } from 'zod';
 import type { ByteBudget } from './byte-budget.ts';
-import type { ProviderMessage, ProviderPart } from './provider/port.ts';
+import type { ProviderImage, ProviderMessage, ProviderPart } from './provider/port.ts';
 
 /** Text by value where it is small, else by the name of an object. */
 export class Artifacts {
@@ -55,11 +56,25 @@ export class Artifacts {
   }
 
   async #readPart(part: ContentPart, budget: ByteBudget): Promise<ProviderPart> {
-    if (part.type === 'text') return { type: 'text', text: await this.text({ text: part.text }, budget) };
+    if (part.type === 'text') return { ...part, text: await this.text({ text: part.text }, budget) };
+    if (part.type === 'image') return { type: 'image', image: await this.#image(part, budget) };
+    if (part.type === 'thinking') return { ...part, text: await this.text(part.text, budget) };
     if (part.type === 'text-artifact')
       return { type: 'text', text: await this.text({ artifact: part.artifact }, budget) };
     if (part.type === 'tool-call') return { ...part, arguments: await this.text(part.arguments, budget) };
-    return { ...part, content: await this.text(part.content, budget) };
+    const { images, ...result } = part;
+    const content = await this.text(part.content, budget);
+    if (images === undefined) return { ...result, content };
+    const read: ProviderImage[] = [];
+    for (const image of images) read.push(await this.#image(image, budget));
+    return { ...result, content, images: read };
+  }
+
+  async #image({ mediaType, source }: z.output<typeof imageSchema>, budget: ByteBudget): Promise<ProviderImage> {
+    if ('url' in source) return { url: source.url, ...(mediaType === undefined ? {} : { mediaType }) };
+    if (mediaType === undefined) throw new CoppiceError('invalid-request', 'an image by value needs its mediaType');
+    const reference = 'base64' in source ? { text: source.base64 } : source;
+    return { mediaType, base64: await this.text(reference, budget) };
   }
 
   #open(): Promise<ObjectStore> {

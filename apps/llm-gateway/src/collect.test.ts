@@ -29,8 +29,11 @@ test('pieces become one text; of the usage the last values count', async () => {
     status: 'complete',
     text: 'ab',
     toolCalls: [],
+    thinking: [],
     finishReason: 'stop',
+    providerFinishReason: null,
     responseModel: 'acme-1',
+    responseId: null,
     usage: { inputTokens: 10, outputTokens: 2 },
   });
 });

@@ -1,15 +1,20 @@
 import { createHash } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
+import type { Signature } from '@coppice/contracts';
 import { ByteBudget } from './byte-budget.ts';
 import { gatewayLimits } from './limits.ts';
-import type { FinishReason, ModelDelta, ProviderToolCall, UsageSoFar } from './provider/port.ts';
+import type { FinishReason, ModelDelta, ProviderThinking, ProviderToolCall, UsageSoFar } from './provider/port.ts';
 
 export type Answer = {
   text: string;
   /** In the order in which the model made them. */
   toolCalls: ProviderToolCall[];
+  /** In the order in which it came; `callsBefore` counts the tool calls that precede it. */
+  thinking: (ProviderThinking & { callsBefore: number })[];
   finishReason: FinishReason;
+  providerFinishReason: string | null;
   responseModel: string | null;
+  responseId: string | null;
 };
 
 /** What one attempt came to. A failure tells how much had come by then: it is paid for all the same. */
@@ -26,6 +31,7 @@ export async function collect(stream: AsyncIterable<ModelDelta>, settings: Colle
   const aborted = whenAborted(signal);
   const output = new Output(settings);
   let responseModel: string | null = null;
+  let responseId: string | null = null;
   const usage: UsageSoFar = {};
   const fail = (error: unknown): Attempt => ({
     status: 'failed',
@@ -42,10 +48,13 @@ export async function collect(stream: AsyncIterable<ModelDelta>, settings: Colle
         return fail(new CoppiceError('provider-failed', `${provider} ended its answer ${where}`, { retryable: true }));
       }
       const delta = next.value;
-      if (delta.type === 'response-start') ({ responseModel } = delta);
-      else if (delta.type === 'usage') Object.assign(usage, delta.usage);
+      if (delta.type === 'raw') continue;
+      if (delta.type === 'response-start') {
+        responseModel = delta.responseModel ?? responseModel;
+        responseId = delta.responseId ?? responseId;
+      } else if (delta.type === 'usage') Object.assign(usage, delta.usage);
       else if (delta.type === 'response-end')
-        return { status: 'complete', ...output.finish(delta.finishReason), responseModel, usage };
+        return { status: 'complete', ...output.finish(delta), responseModel, responseId, usage };
       else output.add(delta);
     }
   } catch (error) {
@@ -57,14 +66,17 @@ export async function collect(stream: AsyncIterable<ModelDelta>, settings: Colle
   }
 }
 
-type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'tool-call-delta' }>;
+type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'thinking-delta' | 'tool-call-delta' }>;
+type EndDelta = Extract<ModelDelta, { type: 'response-end' }>;
+type Thought = ProviderThinking & { callsBefore: number };
 
 /** What has come of an answer so far. */
 class Output {
   readonly #settings: CollectSettings;
   readonly #budget: ByteBudget;
   readonly #text: string[] = [];
-  readonly #calls = new Map<number, { id: string; name: string; arguments: string[] }>();
+  readonly #thinking = new Map<number, { text: string[]; thought: Thought }>();
+  readonly #calls = new Map<number, { id: string; name: string; arguments: string[]; signature?: Signature }>();
 
   constructor(settings: CollectSettings) {
     this.#settings = settings;
@@ -72,7 +84,7 @@ class Output {
   }
 
   get began(): boolean {
-    return this.#text.length > 0 || this.#calls.size > 0;
+    return this.#text.length > 0 || this.#calls.size > 0 || this.#thinking.size > 0;
   }
 
   get bytes(): number {
@@ -86,25 +98,46 @@ class Output {
       this.#budget.take(Buffer.byteLength(delta.text));
       return;
     }
+    if (delta.type === 'thinking-delta') return this.#think(delta);
     const call = this.#calls.get(delta.call) ?? this.#open(delta.call);
     if (delta.id !== undefined) call.id = this.#checked(delta.id);
     if (delta.name !== undefined) call.name = this.#checked(delta.name);
+    if (delta.signature !== undefined) call.signature = this.#signed(delta.signature);
     call.arguments.push(delta.arguments);
     this.#budget.take(Buffer.byteLength(delta.arguments));
   }
 
-  finish(finishReason: FinishReason): Omit<Answer, 'responseModel'> {
+  #think({ block, text, redacted, signature }: Extract<OutputDelta, { type: 'thinking-delta' }>): void {
+    const open = this.#thinking.get(block) ?? {
+      text: [],
+      thought: { text: '', redacted: false, callsBefore: this.#calls.size },
+    };
+    this.#thinking.set(block, open);
+    open.text.push(text);
+    this.#budget.take(Buffer.byteLength(text));
+    if (redacted === true) open.thought.redacted = true;
+    if (signature !== undefined) open.thought.signature = this.#signed(signature);
+  }
+
+  #signed(signature: Signature): Signature {
+    this.#budget.take(Buffer.byteLength(signature.value));
+    return signature;
+  }
+
+  finish({ finishReason, providerFinishReason }: EndDelta): Omit<Answer, 'responseModel' | 'responseId'> {
     const used = new Set<string>();
     const calls = [...this.#calls.entries()].toSorted(([one], [other]) => one - other);
-    const toolCalls = calls.map(([position, { id, name, arguments: pieces }]) => {
+    const toolCalls = calls.map(([position, { id, name, arguments: pieces, signature }]) => {
       // The id names the call in its result: one that isn't the call's alone is as good as none.
       const unique = id === '' || used.has(id) ? madeCallId(this.#settings.effectId, position) : id;
       used.add(unique);
-      return { id: unique, name, arguments: pieces.join('') };
+      return { id: unique, name, arguments: pieces.join(''), ...(signature === undefined ? {} : { signature }) };
     });
     return {
       text: this.#text.join(''),
       toolCalls,
+      thinking: [...this.#thinking.values()].map(({ text, thought }) => ({ ...thought, text: text.join('') })),
+      providerFinishReason: providerFinishReason ?? null,
       // Many servers say `stop` all the same.
       finishReason: finishReason === 'stop' && toolCalls.length > 0 ? 'tool-calls' : finishReason,
     };
@@ -115,7 +148,11 @@ class Output {
       const text = `${this.#settings.provider}'s answer has more than ${gatewayLimits.toolCallsMax} tool calls`;
       throw new CoppiceError('limit-exceeded', text);
     }
-    const call = { id: '', name: '', arguments: [] as string[] };
+    const call: { id: string; name: string; arguments: string[]; signature?: Signature } = {
+      id: '',
+      name: '',
+      arguments: [],
+    };
     this.#calls.set(position, call);
     return call;
   }

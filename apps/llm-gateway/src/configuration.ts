@@ -2,7 +2,7 @@ import path from 'node:path';
 import { flagVariable, integerVariable, pathListVariable, readConfiguration } from '@coppice/service';
 import { z } from 'zod';
 import { gatewayLimits } from './limits.ts';
-import { openAiEndpoints, openAiVariables } from './provider/openai/endpoint.ts';
+import { endpointsOf, providerVariables } from './provider/environment.ts';
 import type { LlmGatewayOptions } from './service.ts';
 
 /** The variables that the gateway reads beside the common ones. */
@@ -16,7 +16,7 @@ export const gatewayVariables = {
     .transform((file) => path.resolve(file))
     .optional(),
   COPPICE_TURNS_MAX: integerVariable({ min: 1, max: 1_000 }).default(gatewayLimits.concurrency),
-  ...openAiVariables,
+  ...providerVariables,
 };
 
 /** The options of a whole environment, for a program that runs the gateway beside others. @throws ConfigurationError. */
@@ -34,7 +34,7 @@ export function gatewayOptions(
     scriptFolders: configuration.COPPICE_SCRIPTS,
     scriptsAnywhere: configuration.COPPICE_SCRIPTS_ANYWHERE,
     concurrency: configuration.COPPICE_TURNS_MAX,
-    openAi: openAiEndpoints(configuration, environment),
+    endpoints: endpointsOf(configuration, environment),
     ...(scriptedCountFile === undefined ? {} : { scriptedCountFile }),
   };
 }

@@ -8,6 +8,7 @@ import { startNatsServer, startProcess, startTraceCollector, temporaryFolder } f
 import type { NatsServer, TemporaryFolder } from '@coppice/testing';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startLlmGateway } from './index.ts';
+import { openAiChat } from './provider/openai-chat/wire.ts';
 import { playError, playStream, startModelServer, textStream } from './test-support/model-server.ts';
 import type { ModelServer } from './test-support/model-server.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
@@ -69,7 +70,7 @@ async function startGateway(): Promise<StartedService> {
     start: (context) =>
       startLlmGateway(context, {
         scriptFolders: [folder.path],
-        openAi: [{ name: 'acme', baseUrl: server.baseUrl, key: 'k', keyRequired: null }],
+        endpoints: [{ name: 'acme', wire: openAiChat, baseUrl: server.baseUrl, key: 'k', keyRequired: null }],
       }),
   });
   gateways.push(gateway);

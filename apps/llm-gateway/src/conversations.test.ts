@@ -67,7 +67,8 @@ const fresh = (limits: Partial<ConversationLimits> = {}) =>
 const told = (messages: readonly ProviderMessage[]) =>
   messages.map(({ role, content }) => {
     const parts = content.map((part) => {
-      if (part.type === 'text') return part.text;
+      if (part.type === 'text' || part.type === 'thinking') return part.text;
+      if (part.type === 'image') return 'an image';
       return part.type === 'tool-call' ? `${part.name}(${part.arguments})` : `${part.callId}=${part.content}`;
     });
     return `${role}: ${parts.join(' ')}`;
@@ -181,7 +182,7 @@ test('what is remembered is not read again, is the same as what is read, and is 
   const sequence = await store('kept', 'e2', 'e1', [user(text('second'))]);
   const asked: ProviderMessage = { role: 'user', content: [{ type: 'text', text: 'second' }] };
   const second = {
-    messages: [...first.messages, asked, answerMessage('answer to e2', [])],
+    messages: [...first.messages, asked, answerMessage({ text: 'answer to e2', toolCalls: [], thinking: [] })],
     bytes: first.bytes + 'secondanswer to e2'.length,
     turns: 2,
   };

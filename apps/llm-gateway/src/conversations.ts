@@ -17,7 +17,7 @@ import { z } from 'zod';
 import type { Artifacts } from './artifacts.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { gatewayLimits } from './limits.ts';
-import type { ProviderMessage, ProviderPart, ProviderToolCall } from './provider/port.ts';
+import type { ProviderMessage, ProviderPart, ProviderThinking, ProviderToolCall } from './provider/port.ts';
 import type { Transcript } from './transcript.ts';
 
 export type Conversation = {
@@ -130,7 +130,11 @@ export class Conversations {
     for (const call of entry.output.toolCalls) {
       toolCalls.push({ ...call, arguments: await this.#artifacts.text(call.arguments, budget) });
     }
-    return [...messages, answerMessage(text, toolCalls)];
+    const thinking: Answered['thinking'][number][] = [];
+    for (const thought of entry.output.thinking ?? []) {
+      thinking.push({ ...thought, text: await this.#artifacts.text(thought.text, budget) });
+    }
+    return [...messages, answerMessage({ text, toolCalls, thinking })];
   }
 
   #keep(key: string, remembered: Remembered): void {
@@ -151,13 +155,24 @@ export class Conversations {
 }
 
 /** An answer as the next turn's request holds it. An empty one is there too: the model is to see that it said nothing. */
-export function answerMessage(text: string, toolCalls: readonly ProviderToolCall[]): ProviderMessage {
+export function answerMessage({ text, toolCalls, thinking }: Answered): ProviderMessage {
   const said: ProviderPart[] = text === '' ? [] : [{ type: 'text', text }];
-  return {
-    role: 'assistant',
-    content: [...said, ...toolCalls.map((call) => ({ type: 'tool-call' as const, ...call }))],
-  };
+  const thoughtsBefore = (call: number): ProviderPart[] =>
+    thinking
+      .filter(({ callsBefore }) => callsBefore === call)
+      .map(({ callsBefore: _place, ...thought }) => ({ type: 'thinking', ...thought }));
+  const calls = toolCalls.flatMap((call, position): ProviderPart[] => [
+    ...(position === 0 ? [] : thoughtsBefore(position)),
+    { type: 'tool-call', ...call },
+  ]);
+  return { role: 'assistant', content: [...thoughtsBefore(0), ...said, ...calls] };
 }
+
+type Answered = {
+  text: string;
+  toolCalls: readonly ProviderToolCall[];
+  thinking: readonly (ProviderThinking & { callsBefore: number })[];
+};
 
 const keyOf = (owner: Owner): string => `${owner.tenant}/${owner.taskId}`;
 

@@ -5,7 +5,7 @@ export { turnPoints } from './turn.ts';
 export type { TurnPoint } from './turn.ts';
 export { readCount } from './provider/scripted/count.ts';
 export type { CountLine } from './provider/scripted/count.ts';
-export type { OpenAiEndpoint } from './provider/openai/endpoint.ts';
+export type { Endpoint } from './provider/http/endpoint.ts';
 export type {
   FinishReason,
   ModelDelta,

@@ -14,7 +14,10 @@ const complete: Attempt = {
   text: 'a',
   toolCalls: [],
   finishReason: 'stop',
+  thinking: [],
+  providerFinishReason: null,
   responseModel: null,
+  responseId: null,
   usage: { inputTokens: 5, outputTokens: 3 },
 };
 const failed = (error: CoppiceError, outputBegan = false): Attempt => ({

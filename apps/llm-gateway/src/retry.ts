@@ -58,9 +58,18 @@ export function pauseBeforeRetry(error: CoppiceError, attempt: number, settings:
   return Math.round(retryAfterMs + (backOffMs * settings.random()) / 2);
 }
 
+const usageCounts = [
+  'inputTokens',
+  'outputTokens',
+  'cachedInputTokens',
+  'cacheWriteInputTokens',
+  'reasoningTokens',
+  'costUsd',
+] as const;
+
 function sum(first: UsageSoFar, second: UsageSoFar): UsageSoFar {
   const total: UsageSoFar = { ...first };
-  for (const name of ['inputTokens', 'outputTokens', 'cachedInputTokens', 'reasoningTokens', 'costUsd'] as const) {
+  for (const name of usageCounts) {
     const added = second[name];
     if (added !== undefined) total[name] = (total[name] ?? 0) + added;
   }

@@ -97,6 +97,7 @@ test('a turn is answered with text, usage and finish reason, and stands in the t
     finishReason: 'stop',
     usage: { inputTokens: 10, outputTokens: 2, costUsd: 0.5 },
     responseModel: 'plan.yaml',
+    provider: 'scripted',
     latencyMs: expect.any(Number),
     queuedMs: expect.any(Number),
     attempts: 1,

@@ -6,8 +6,8 @@ import { Artifacts } from './artifacts.ts';
 import { Conversations } from './conversations.ts';
 import { gatewayLimits } from './limits.ts';
 import { checkModels } from './models.ts';
-import type { OpenAiEndpoint } from './provider/openai/endpoint.ts';
-import { openAiProvider } from './provider/openai/provider.ts';
+import type { Endpoint } from './provider/http/endpoint.ts';
+import { httpProvider } from './provider/http/provider.ts';
 import type { Provider } from './provider/port.ts';
 import { countInFile, countInMemory } from './provider/scripted/count.ts';
 import { scriptedProvider } from './provider/scripted/provider.ts';
@@ -25,8 +25,8 @@ export type LlmGatewayOptions = {
   scriptedCountFile?: string;
   /** Turns in progress at once; default `gatewayLimits.concurrency`. */
   concurrency?: number;
-  /** OpenAI-compatible providers. */
-  openAi?: readonly OpenAiEndpoint[];
+  /** Providers that are asked over HTTP. */
+  endpoints?: readonly Endpoint[];
   /** More providers. */
   providers?: readonly Provider[];
   retry?: Partial<RetrySettings>;
@@ -45,8 +45,8 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
   const transcript = new Transcript(bus);
   const artifacts = new Artifacts(bus);
-  const openAi = (options.openAi ?? []).map((endpoint) => openAiProvider(endpoint));
-  const providers = [scripted, ...openAi, ...(options.providers ?? [])];
+  const overHttp = (options.endpoints ?? []).map((endpoint) => httpProvider(endpoint));
+  const providers = [scripted, ...overHttp, ...(options.providers ?? [])];
   const turn = turnHandler({
     providers,
     transcript,

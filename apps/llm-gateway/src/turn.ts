@@ -86,7 +86,8 @@ class Turns {
     const budget = new ByteBudget('the prompt', gatewayLimits.promptBytesMax, before.bytes);
     const messages = [...before.messages, ...(await artifacts.read(input.messages, budget))];
     const startedAtMs = performance.now();
-    const question = { request: { model, messages, tools: input.tools }, bytes: budget.taken };
+    const { tools, settings } = input;
+    const question = { request: { model, messages, tools, settings }, bytes: budget.taken };
     const asked = await this.#ask(provider, question, input, context);
     const latencyMs = Math.round(performance.now() - startedAtMs);
     if (asked.outcome.status === 'failed') throw withUsage(asked.outcome.error, asked);
@@ -99,13 +100,16 @@ class Turns {
       finishReason: outcome.finishReason,
       usage: toUsage(asked.usage),
       responseModel: outcome.responseModel ?? model,
+      provider: provider.name,
+      ...(outcome.providerFinishReason === null ? {} : { providerFinishReason: outcome.providerFinishReason }),
+      ...(outcome.responseId === null ? {} : { responseId: outcome.responseId }),
       latencyMs,
       queuedMs: context.queuedMs,
       attempts: asked.attempts,
     };
     const sequence = await this.#record(input, effectId, output);
     const conversation = {
-      messages: [...messages, answerMessage(outcome.text, outcome.toolCalls)],
+      messages: [...messages, answerMessage(outcome)],
       bytes: budget.taken + bytesOfAnswer(outcome),
       turns: before.turns + 1,
     };
@@ -115,7 +119,7 @@ class Turns {
   }
 
   /** The answer's texts, those that are large by reference. */
-  async #byReference(answer: Answer, owner: Owner): Promise<Pick<TurnOutput, 'text' | 'toolCalls'>> {
+  async #byReference(answer: Answer, owner: Owner): Promise<Pick<TurnOutput, 'text' | 'toolCalls' | 'thinking'>> {
     const { artifacts } = this.#with;
     const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);
     const text = await artifacts.reference(answer.text, owner, inline);
@@ -123,7 +127,11 @@ class Turns {
     for (const call of answer.toolCalls) {
       toolCalls.push({ ...call, arguments: await artifacts.reference(call.arguments, owner, inline) });
     }
-    return { text, toolCalls };
+    const thinking: NonNullable<TurnOutput['thinking']> = [];
+    for (const thought of answer.thinking) {
+      thinking.push({ ...thought, text: await artifacts.reference(thought.text, owner, inline) });
+    }
+    return { text, toolCalls, ...(thinking.length === 0 ? {} : { thinking }) };
   }
 
   async #record(

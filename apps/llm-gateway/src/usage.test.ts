@@ -9,7 +9,10 @@ const complete = (usage: UsageSoFar): Attempt => ({
   text: 'x'.repeat(30),
   toolCalls: [{ id: 'a', name: 'run', arguments: 'x'.repeat(10) }],
   finishReason: 'stop',
+  thinking: [],
+  providerFinishReason: null,
   responseModel: null,
+  responseId: null,
   usage,
 });
 const failed = (outputBegan: boolean, usage: UsageSoFar): Attempt => ({

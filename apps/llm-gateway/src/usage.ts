@@ -1,6 +1,6 @@
 import { CoppiceError } from '@coppice/contracts';
-import type { Usage } from '@coppice/contracts';
-import type { Attempt } from './collect.ts';
+import type { ModelUsage } from '@coppice/contracts';
+import type { Answer, Attempt } from './collect.ts';
 import type { UsageSoFar } from './provider/port.ts';
 
 /** A rule of thumb, for providers that count nothing. */
@@ -19,16 +19,17 @@ export function withEstimates(attempt: Attempt, promptBytes: number): Attempt {
   return { ...attempt, usage: { ...estimates, ...attempt.usage } };
 }
 
-export const bytesOfAnswer = (answer: { text: string; toolCalls: readonly { arguments: string }[] }): number =>
-  [answer.text, ...answer.toolCalls.map((call) => call.arguments)].reduce(
+export const bytesOfAnswer = ({ text, toolCalls, thinking }: Pick<Answer, 'text' | 'toolCalls' | 'thinking'>): number =>
+  [text, ...toolCalls.map((call) => call.arguments), ...thinking.map((thought) => thought.text)].reduce(
     (sum, each) => sum + Buffer.byteLength(each),
     0,
   );
 
-export const toUsage = (usage: UsageSoFar): Usage => ({
-  inputTokens: usage.inputTokens ?? 0,
-  outputTokens: usage.outputTokens ?? 0,
-  costUsd: usage.costUsd ?? null,
+export const toUsage = ({ inputTokens, outputTokens, costUsd, ...parts }: UsageSoFar): ModelUsage => ({
+  inputTokens: inputTokens ?? 0,
+  outputTokens: outputTokens ?? 0,
+  costUsd: costUsd ?? null,
+  ...parts,
 });
 
 /** A failure with what it has cost, for the actor's budget. */

@@ -104,22 +104,26 @@ export type { CommandResult, LogChunk, SandboxLimits, SandboxSpecification, Tool
 export {
   contentPartSchema,
   finishReasonSchema,
+  imageSchema,
   modelMessageSchema,
+  modelSettingsSchema,
+  modelUsageSchema,
+  signatureSchema,
+  thinkingSchema,
   toolCallSchema,
   toolDefinitionSchema,
-  modelOperations,
-  transcriptEntrySchema,
-  turnInputSchema,
-  turnOutputSchema,
-} from './operations/model.ts';
+} from './model-messages.ts';
 export type {
   ContentPart,
   ModelMessage,
+  ModelSettings,
+  ModelUsage,
+  Signature,
   ToolCall,
   ToolDefinition,
-  TranscriptEntry,
-  TurnOutput,
-} from './operations/model.ts';
+} from './model-messages.ts';
+export { modelOperations, transcriptEntrySchema, turnInputSchema, turnOutputSchema } from './operations/model.ts';
+export type { TranscriptEntry, TurnOutput } from './operations/model.ts';
 export { runOperations } from './operations/run.ts';
 export { coppiceEventSchema, events } from './events.ts';
 export type { CoppiceEvent, EventType } from './events.ts';

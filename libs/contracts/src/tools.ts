@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { repositoryPathSchema } from './run-request.ts';
-import type { ToolDefinition } from './operations/model.ts';
+import type { ToolDefinition } from './model-messages.ts';
 
 /**
  * The tools of the built-in agent: what a model is offered, and what is done with its calls. The first six run in the task's sandbox; `todo` and

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '@coppice/service';
-import type { OpenAiEndpoint } from '@coppice/llm-gateway';
+import type { Endpoint } from '@coppice/llm-gateway';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 
@@ -20,10 +20,10 @@ export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.P
 }
 
 /** The model providers that an environment describes, their keys with them. @throws CliError (bad input) that names a wrong variable, and no key. */
-export async function providersIn(environment: NodeJS.ProcessEnv): Promise<readonly OpenAiEndpoint[]> {
+export async function providersIn(environment: NodeJS.ProcessEnv): Promise<readonly Endpoint[]> {
   const { gatewayOptionsFrom } = await import('@coppice/llm-gateway');
   try {
-    return gatewayOptionsFrom(takeGatewayEnvironment({ ...environment })).openAi ?? [];
+    return gatewayOptionsFrom(takeGatewayEnvironment({ ...environment })).endpoints ?? [];
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     throw new CliError(exitCodes.badInput, error.message, { cause: error });

@@ -4,21 +4,56 @@
  * A provider is a pure mapping to and from its wire plus one place that does I/O. It asks once, and neither retries nor falls back nor
  * stores: that is the gateway's, the same for all.
  */
-import type { finishReasonSchema, ModelMessage, ModelProvider, Owner, ToolDefinition } from '@coppice/contracts';
+import type {
+  finishReasonSchema,
+  ModelMessage,
+  ModelProvider,
+  ModelSettings,
+  Owner,
+  Signature,
+  ToolDefinition,
+} from '@coppice/contracts';
 import type { z } from 'zod';
+
+/** The formats in which providers are asked, and in which the gateway's own doors are. */
+export const wireNames = ['openai-chat', 'openai-responses', 'anthropic', 'gemini', 'ollama'] as const;
+export type WireName = (typeof wireNames)[number];
 
 export type FinishReason = z.output<typeof finishReasonSchema>;
 
 /** Arguments are text as the model wrote it: meant to be JSON, and not always. */
-export type ProviderToolCall = { id: string; name: string; arguments: string };
+export type ProviderToolCall = { id: string; name: string; arguments: string; signature?: Signature | undefined };
+
+/** `mediaType` is known where the image comes by value. */
+export type ProviderImage = { mediaType: string; base64: string } | { mediaType?: string; url: string };
+
+/** `redacted`: the provider hides the text, and the signature is all there is. */
+export type ProviderThinking = { text: string; redacted: boolean; signature?: Signature | undefined };
 
 /** A part of a message as providers see it: what the contract holds by reference is read by then. */
 export type ProviderPart =
-  | { type: 'text'; text: string }
+  | { type: 'text'; text: string; signature?: Signature | undefined }
+  | { type: 'image'; image: ProviderImage }
+  | ({ type: 'thinking' } & ProviderThinking)
   | ({ type: 'tool-call' } & ProviderToolCall)
-  | { type: 'tool-result'; callId: string; name: string; content: string; isError: boolean };
+  | {
+      type: 'tool-result';
+      callId: string;
+      name: string;
+      content: string;
+      images?: readonly ProviderImage[];
+      isError: boolean;
+    };
 
 export type ProviderMessage = { role: ModelMessage['role']; content: readonly ProviderPart[] };
+
+/** A request as it came in at a door, in that wire's own words. */
+export type OriginalRequest = {
+  wire: WireName;
+  body: Readonly<Record<string, unknown>>;
+  /** Those that the wire's vendor documents for clients to set, e.g. `anthropic-beta`; lower case, and never one with a key. */
+  headers: Readonly<Record<string, string>>;
+};
 
 export type ModelRequest = {
   /** The model as the provider names it: what follows the first slash of `provider/model`. */
@@ -26,6 +61,11 @@ export type ModelRequest = {
   /** The whole conversation. */
   messages: readonly ProviderMessage[];
   tools: readonly ToolDefinition[];
+  settings: ModelSettings;
+  /** Whether the provider is asked to tell the answer as it comes; default true. */
+  stream?: boolean;
+  /** A provider of the same wire sends this instead, its model replaced, so that fields that the gateway doesn't know get through. */
+  original?: OriginalRequest;
 };
 
 export type RequestContext = {
@@ -38,34 +78,52 @@ export type RequestContext = {
 
 /** Counts so far, not increments: of each, the last that came is valid. A missing one isn't known yet. */
 export type UsageSoFar = {
-  /** Cached ones included. */
+  /** Cached ones and those that were cached now included. */
   inputTokens?: number;
   /** Reasoning included. */
   outputTokens?: number;
   /** Those of `inputTokens` that the provider had cached. */
   cachedInputTokens?: number;
+  /** Those of `inputTokens` that the provider cached now. */
+  cacheWriteInputTokens?: number;
   /** Those of `outputTokens` that the model thought with. */
   reasoningTokens?: number;
+  /** As the provider itself tells it. */
   costUsd?: number;
 };
 
 /**
- * A piece of the answer. Semantic output, after which a turn is never asked for again by the gateway itself, is `text-delta` and `tool-call-delta`.
+ * A piece of the answer. Semantic output, after which no other provider is asked, is `text-delta`, `thinking-delta` and `tool-call-delta`.
  *
  * A tool call comes in one piece or many: `call` counts the answer's calls from 0; its id and name come with any one of its pieces (a call that gets no id
  * is given one by the gateway), and its arguments are what all its pieces hold, one after the other. It is whole at `response-end`, never before,
  * even where its arguments happen to be JSON already. Which piece belongs to which call is the wire's riddle, and the provider's to solve.
+ * `block` counts blocks of thinking in the same way. A signature is told whole, with any one piece of its part.
+ *
+ * `raw` is what came as it came, before the deltas that it was mapped to. It is told only for a request with `original` that the provider's wire is the
+ * same as: the door then passes it on. `whole`: `data` is the body of an answer that wasn't streamed.
  */
 export type ModelDelta =
-  | { type: 'response-start'; responseModel: string }
-  | { type: 'text-delta'; text: string }
-  | { type: 'tool-call-delta'; call: number; id?: string; name?: string; arguments: string }
+  | { type: 'raw'; whole: boolean; name: string | null; data: string }
+  | { type: 'response-start'; responseModel?: string; responseId?: string }
+  | { type: 'text-delta'; text: string; signature?: Signature | undefined }
+  | { type: 'thinking-delta'; block: number; text: string; redacted?: boolean; signature?: Signature | undefined }
+  | {
+      type: 'tool-call-delta';
+      call: number;
+      id?: string;
+      name?: string;
+      arguments: string;
+      signature?: Signature | undefined;
+    }
   | { type: 'usage'; usage: UsageSoFar }
-  | { type: 'response-end'; finishReason: FinishReason };
+  | { type: 'response-end'; finishReason: FinishReason; providerFinishReason?: string };
 
 export type Provider = {
   /** The part of `provider/model` before the first slash. */
   name: string;
+  /** The format in which it is asked; null for one that is asked in none. */
+  wire: WireName | null;
   /**
    * Asks for one turn. The stream ends after `response-end`; one that ends without it was cut, which the gateway treats as a failure.
    *

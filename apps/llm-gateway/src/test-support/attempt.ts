@@ -1,10 +1,12 @@
 import { collect } from '../collect.ts';
 import type { Attempt } from '../collect.ts';
-import type { OpenAiEndpoint } from '../provider/openai/endpoint.ts';
+import type { Endpoint } from '../provider/http/endpoint.ts';
+import { openAiChat } from '../provider/openai-chat/wire.ts';
 import type { ModelRequest, Provider } from '../provider/port.ts';
 
-export const endpointAt = (baseUrl: string): OpenAiEndpoint => ({
+export const endpointAt = (baseUrl: string): Endpoint => ({
   name: 'acme',
+  wire: openAiChat,
   baseUrl,
   key: 'key-that-must-not-be-told',
   keyRequired: null,
@@ -22,6 +24,7 @@ const request: ModelRequest = {
   model: 'acme-1',
   messages: [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }],
   tools: [{ name: 'list', description: 'Lists.', parameters: { type: 'object' } }],
+  settings: {},
 };
 
 /** One attempt, as the gateway makes it. */

@@ -1,46 +1,14 @@
 import { z } from 'zod';
-import { usageSchema } from '../views.ts';
+import {
+  finishReasonSchema,
+  modelMessageSchema,
+  modelSettingsSchema,
+  modelUsageSchema,
+  thinkingSchema,
+  toolCallSchema,
+  toolDefinitionSchema,
+} from '../model-messages.ts';
 import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
-
-/** A tool call as the model wrote it: its arguments are text that is meant to be JSON, and may not be. */
-export const toolCallSchema = z.object({
-  id: z.string().describe('As the model names the call.'),
-  name: z.string().describe('The tool.'),
-  arguments: textReferenceSchema.describe('Text that is meant to be JSON, and may not be.'),
-});
-export type ToolCall = z.infer<typeof toolCallSchema>;
-
-/** Parts of a message. */
-export const contentPartSchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('text'), text: z.string() }),
-  /** A large text, by its name in `coppice-artifacts`; the gateway reads it before it asks the provider. */
-  z.object({ type: z.literal('text-artifact'), artifact: z.string() }),
-  toolCallSchema.extend({ type: z.literal('tool-call') }),
-  z.object({
-    type: z.literal('tool-result'),
-    callId: z.string(),
-    name: z.string(),
-    content: textReferenceSchema,
-    isError: z.boolean(),
-  }),
-]);
-export type ContentPart = z.infer<typeof contentPartSchema>;
-
-export const modelMessageSchema = z.object({
-  role: z.enum(['system', 'user', 'assistant', 'tool']).describe('Tool results are messages of the role `tool`.'),
-  content: z.array(contentPartSchema),
-});
-export type ModelMessage = z.infer<typeof modelMessageSchema>;
-
-/** What a model may call. `parameters` is a JSON Schema of an object. */
-export const toolDefinitionSchema = z.object({
-  name: z.string(),
-  description: z.string(),
-  parameters: z.record(z.string(), z.unknown()),
-});
-export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
-
-export const finishReasonSchema = z.enum(['stop', 'length', 'tool-calls', 'refusal', 'other']);
 
 export const turnInputSchema = z.object({
   owner: ownerSchema,
@@ -52,14 +20,23 @@ export const turnInputSchema = z.object({
   continues: z.string().nullable().default(null),
   messages: z.array(modelMessageSchema),
   tools: z.array(toolDefinitionSchema).max(64).default([]),
+  settings: modelSettingsSchema.default({}),
   timeLimitMs: z.int().positive(),
 });
 export const turnOutputSchema = z.object({
   turnId: z.string().describe('Names this turn for `continues`: the id of its effect.'),
   text: textReferenceSchema.describe('What the model says beside its calls.'),
   toolCalls: z.array(toolCallSchema).default([]).describe('In the order in which the model made them.'),
+  thinking: z
+    .array(thinkingSchema.extend({ callsBefore: z.int().nonnegative().describe('Tool calls that precede it.') }))
+    .optional()
+    .describe('What the model thought, where its provider tells; goes back to the provider with the next turn.'),
   finishReason: finishReasonSchema.describe('Why the model stopped.'),
-  usage: usageSchema,
+  providerFinishReason: z.string().optional().describe('The same in the words of the provider.'),
+  usage: modelUsageSchema,
+  provider: z.string().optional().describe('Who answered: the part of `provider/model` before the slash.'),
+  responseId: z.string().optional().describe("The provider's id of its answer."),
+  cached: z.boolean().optional().describe("Whether the answer is an earlier one, of the gateway's cache."),
   responseModel: z.string().describe('As the provider names it.'),
   latencyMs: z.int().nonnegative().describe('From request to answer.'),
   queuedMs: z

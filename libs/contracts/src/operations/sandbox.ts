@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { networkSchema } from '../run-request.ts';
 import { toolLimits } from '../tools.ts';
 import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
-import { toolCallSchema } from './model.ts';
+import { toolCallSchema } from '../model-messages.ts';
 import { mountSchema } from './worktree.ts';
 
 export const sandboxLimitsSchema = z.object({

@@ -49,7 +49,7 @@ function ask(
 ) {
   const { taskId = 't1', signal = new AbortController().signal, history = [] } = settings;
   return from.stream(
-    { model: 'plan.yaml', messages: [message('user', prompt), ...history], tools: [] },
+    { model: 'plan.yaml', messages: [message('user', prompt), ...history], tools: [], settings: {} },
     { signal, effectId: `task_${taskId}_1_1`, owner: { tenant: 'default', runId: 'r1', taskId } },
   );
 }

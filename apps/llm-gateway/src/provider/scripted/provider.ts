@@ -34,6 +34,7 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
   };
   return {
     name: 'scripted',
+    wire: null,
     describe: async () => ({ host: null, keyPresent: false, reachable: null, models: [], problem: null }),
     check: async (model) => void (await load(model)),
     async *stream(request: ModelRequest, context: RequestContext): AsyncIterable<ModelDelta> {
@@ -142,7 +143,8 @@ function promptOf(messages: readonly ProviderMessage[]): string {
 const textOfMessage = (message: ProviderMessage): string => message.content.map(textOfPart).join('');
 
 function textOfPart(part: ProviderPart): string {
-  if (part.type === 'text') return part.text;
+  if (part.type === 'text' || part.type === 'thinking') return part.text;
+  if (part.type === 'image') return '';
   return part.type === 'tool-call' ? part.arguments : part.content;
 }
 

@@ -1,27 +1,29 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { ModelDelta, ModelRequest, Provider, RequestContext } from '../port.ts';
+import { HttpClient, HttpFailed, wholeText } from './client.ts';
+import type { HttpAnswer } from './client.ts';
 import { describeEndpoint } from './describe.ts';
-import type { OpenAiEndpoint } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
 import { headersOf, urlOf } from './endpoint.ts';
 import { providerError } from './errors.ts';
-import { HttpClient, HttpFailed, wholeText } from './http.ts';
-import type { HttpAnswer } from './http.ts';
-import { openAiLimits } from './limits.ts';
+import { EventReader, EventTooLarge } from './event-reader.ts';
+import type { StreamEvent } from './event-reader.ts';
+import { jsonOf } from './json.ts';
+import { httpLimits } from './limits.ts';
+import { LineReader } from './line-reader.ts';
 import { Patience } from './patience.ts';
 import type { PatienceLimits } from './patience.ts';
-import { requestBody } from './request.ts';
-import { AnswerReader, jsonOf } from './response.ts';
 import { one } from './retry-after.ts';
-import { EventReader, EventTooLarge } from './sse.ts';
-import type { StreamEvent } from './sse.ts';
+import type { AnswerReader } from './wire.ts';
 
-/** Any server of OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible doors of Ollama, LM Studio, vLLM, llama.cpp. */
-export function openAiProvider(endpoint: OpenAiEndpoint, limits: Partial<PatienceLimits> = {}): Provider {
+/** Any server that is asked over HTTP: its wire's mappings with the one place that does I/O. */
+export function httpProvider(endpoint: Endpoint, limits: Partial<PatienceLimits> = {}): Provider {
   const http = new HttpClient();
   return {
     name: endpoint.name,
+    wire: endpoint.wire.name,
     check: async () => requireKey(endpoint),
-    stream: (request, context) => stream(http, endpoint, { ...openAiLimits, ...limits }, request, context),
+    stream: (request, context) => stream(http, endpoint, { ...httpLimits, ...limits }, request, context),
     describe: (signal) => describeEndpoint(http, endpoint, signal),
     close: () => http.close(),
   };
@@ -29,26 +31,35 @@ export function openAiProvider(endpoint: OpenAiEndpoint, limits: Partial<Patienc
 
 async function* stream(
   http: HttpClient,
-  endpoint: OpenAiEndpoint,
+  endpoint: Endpoint,
   limits: PatienceLimits,
   request: ModelRequest,
   context: RequestContext,
 ): AsyncIterable<ModelDelta> {
-  const { name } = endpoint;
+  const { name, wire } = endpoint;
   requireKey(endpoint);
   using patience = new Patience(name, context.signal, limits);
+  const streamed = request.stream ?? true;
+  const original = request.original?.wire === wire.name ? request.original : null;
+  const body = original === null ? wire.body(request, streamed) : wire.passOn(original, request.model, streamed);
   try {
-    const answer = await http.send(urlOf(endpoint, 'chat/completions'), {
+    const answer = await http.send(urlOf(endpoint, wire.path(request.model, streamed)), {
       method: 'POST',
-      headers: { ...headersOf(endpoint), 'content-type': 'application/json', accept: 'text/event-stream' },
-      body: JSON.stringify(requestBody(request)),
+      headers: {
+        ...headersOf(endpoint, original),
+        'content-type': 'application/json',
+        accept: streamed ? accepted[wire.framing] : 'application/json',
+      },
+      body: JSON.stringify(body),
       signal: patience.signal,
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
     if (answer.status < 200 || answer.status >= 300) throw await refusal(endpoint, answer);
-    if (kind.endsWith('json')) yield* wholeAnswer(endpoint, answer);
+    const come = { answer, kind, raw: original !== null };
+    const json = kind.endsWith('json') && !kind.endsWith('ndjson');
+    if (json && (!streamed || wire.framing === 'server-sent-events')) yield* wholeAnswer(endpoint, come);
     else if (kind === 'text/html') throw notAStream(endpoint, kind);
-    else yield* streamedAnswer(endpoint, answer, kind, patience);
+    else yield* streamedAnswer(endpoint, come, patience);
   } catch (error) {
     if (error instanceof HttpFailed) throw connectionFailed(endpoint, error);
     if (error instanceof EventTooLarge) throw new CoppiceError('limit-exceeded', `${name} sent ${error.message}`);
@@ -56,48 +67,52 @@ async function* stream(
   }
 }
 
-function requireKey({ name, key, keyRequired }: OpenAiEndpoint): void {
+const accepted = { 'server-sent-events': 'text/event-stream', 'json-lines': 'application/x-ndjson' } as const;
+
+function requireKey({ name, key, keyRequired }: Endpoint): void {
   if (key === null && keyRequired !== null)
     throw new CoppiceError('provider-failed', `${name} needs a key: set ${keyRequired}`);
 }
 
+/** `raw`: whether what comes is told as it came, too. */
+type Come = { answer: HttpAnswer; kind: string; raw: boolean };
+
 /** What a server answers that doesn't stream: an error after all, or the whole answer. */
-async function* wholeAnswer(endpoint: OpenAiEndpoint, answer: HttpAnswer): AsyncIterable<ModelDelta> {
-  const text = await wholeText(answer.body, openAiLimits.wholeBodyBytesMax);
+async function* wholeAnswer(endpoint: Endpoint, { answer, raw }: Come): AsyncIterable<ModelDelta> {
+  const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax);
   if (text === null) throw new CoppiceError('limit-exceeded', `${endpoint.name}'s answer is too large`);
-  const reader = new AnswerReader(endpoint.name, endpoint.key);
-  yield* reader.read(text);
-  yield* reader.end();
+  const reader = readerOf(endpoint);
+  const deltas = [...reader.whole(jsonOf(text)), ...reader.end()];
+  if (raw) yield { type: 'raw', whole: true, name: null, data: text };
+  yield* deltas;
 }
 
 async function* streamedAnswer(
-  endpoint: OpenAiEndpoint,
-  answer: HttpAnswer,
-  kind: string,
+  endpoint: Endpoint,
+  { answer, kind, raw }: Come,
   patience: Patience,
 ): AsyncIterable<ModelDelta> {
-  const reader = new AnswerReader(endpoint.name, endpoint.key);
-  const events = new EventReader(openAiLimits.eventCharactersMax);
-  let ended = false;
+  const reader = readerOf(endpoint);
+  const events = new readers[endpoint.wire.framing](httpLimits.eventCharactersMax);
   let eventsSeen = 0;
   const take = function* (event: StreamEvent): Iterable<ModelDelta> {
     eventsSeen++;
     // What follows is read to the end all the same, since only then the connection can be used again.
-    if (ended) return;
-    if (event.data.trim() === '[DONE]') ended = true;
-    else if (event.name === 'error') throw reader.fail(jsonOf(event.data) ?? event.data);
+    if (reader.ended) return;
+    if (event.data.trim() === '' && event.name !== 'error') return;
     // The last event of a cut stream may be half of one: that it was cut is told by the missing end.
-    else if (event.data.trim() !== '' && (event.complete || jsonOf(event.data) !== undefined))
-      yield* reader.read(event.data);
-    if (ended || reader.finished) patience.sawEnd();
+    if (!event.complete && jsonOf(event.data) === undefined) return;
+    const deltas = reader.event(event);
+    if (raw) yield { type: 'raw', whole: false, name: event.name, data: event.data };
+    yield* deltas;
+    if (reader.ended || reader.finished) patience.sawEnd();
     else patience.sawEvent();
   };
   try {
     let bytes = 0;
     for await (const piece of answer.body) {
       bytes += piece.length;
-      if (bytes > openAiLimits.answerBytesMax)
-        throw new EventTooLarge(`more than ${openAiLimits.answerBytesMax} bytes`);
+      if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
       for (const event of events.read(piece)) yield* take(event);
     }
     for (const event of events.end()) yield* take(event);
@@ -110,7 +125,11 @@ async function* streamedAnswer(
   yield* reader.end();
 }
 
-async function refusal({ name, key }: OpenAiEndpoint, answer: HttpAnswer): Promise<CoppiceError> {
+const readers = { 'server-sent-events': EventReader, 'json-lines': LineReader } as const;
+
+const readerOf = ({ name, key, wire }: Endpoint): AnswerReader => wire.reader({ provider: name, secret: key });
+
+async function refusal({ name, key }: Endpoint, answer: HttpAnswer): Promise<CoppiceError> {
   const { status, headers } = answer;
   if (status >= 300 && status < 400) {
     return new CoppiceError(
@@ -118,17 +137,17 @@ async function refusal({ name, key }: OpenAiEndpoint, answer: HttpAnswer): Promi
       `${name} answered with a redirect (HTTP ${status}), which is not followed: set its base URL to where it leads`,
     );
   }
-  const text = await wholeText(answer.body, openAiLimits.errorBytesMax).catch(() => null);
+  const text = await wholeText(answer.body, httpLimits.errorBytesMax).catch(() => null);
   const body = text === null ? 'an error that is too long or broke off' : (jsonOf(text) ?? text);
   return providerError({ provider: name, status, headers, body, secret: key });
 }
 
-function notAStream({ name }: OpenAiEndpoint, kind: string): CoppiceError {
+function notAStream({ name }: Endpoint, kind: string): CoppiceError {
   const text = `${name} answered with ${kind === '' ? 'no content type' : kind} and no events where a stream of events was expected: is its base URL right?`;
   return new CoppiceError('provider-failed', text);
 }
 
-function connectionFailed(endpoint: OpenAiEndpoint, { code }: HttpFailed): CoppiceError {
+function connectionFailed(endpoint: Endpoint, { code }: HttpFailed): CoppiceError {
   // A certificate that isn't trusted won't be so in a second.
   const retryable = !/CERT|SELF_SIGNED|ISSUER|ALTNAME|^ERR_INVALID|^UND_ERR_INVALID/.test(code);
   const text = `${endpoint.name}: the connection to ${new URL(endpoint.baseUrl).host} failed (${code})`;

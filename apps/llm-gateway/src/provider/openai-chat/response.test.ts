@@ -1,13 +1,19 @@
 import { expect, test } from 'vitest';
 import { collect } from '../../collect.ts';
 import type { ModelDelta } from '../port.ts';
-import { AnswerReader } from './response.ts';
+import { ChatAnswerReader } from './response.ts';
 
 /** What the gateway makes of an answer's events. */
 async function answerOf(...events: (object | string)[]) {
   async function* play(): AsyncIterable<ModelDelta> {
-    const reader = new AnswerReader('acme');
-    for (const event of events) yield* reader.read(typeof event === 'string' ? event : JSON.stringify(event));
+    const reader = new ChatAnswerReader({ provider: 'acme', secret: null });
+    for (const event of events) {
+      yield* reader.event({
+        name: null,
+        data: typeof event === 'string' ? event : JSON.stringify(event),
+        complete: true,
+      });
+    }
     yield* reader.end();
   }
   return collect(play(), {
@@ -48,8 +54,11 @@ test('text, the finish reason, and the usage in a chunk without choices', async 
     status: 'complete',
     text: 'Hello',
     toolCalls: [],
+    thinking: [],
     finishReason: 'stop',
+    providerFinishReason: 'stop',
     responseModel: 'gpt-x-2026',
+    responseId: 'chatcmpl-1',
     // Cached is part of the prompt, reasoning part of the completion: nothing is counted twice.
     usage: { inputTokens: 100, outputTokens: 30, cachedInputTokens: 80, reasoningTokens: 20 },
   });

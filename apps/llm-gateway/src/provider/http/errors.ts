@@ -1,6 +1,6 @@
 import { CoppiceError } from '@coppice/contracts';
 import { redact } from '@coppice/telemetry';
-import { openAiLimits } from './limits.ts';
+import { httpLimits } from './limits.ts';
 import { one, retryAfterMs } from './retry-after.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
@@ -109,6 +109,6 @@ function withoutSecret(body: unknown, secret: string | null): unknown {
 
 function shortened(text: string): string {
   const line = redact(text).replaceAll(/\s+/g, ' ').trim();
-  const charactersMax = openAiLimits.errorTextCharactersMax;
+  const charactersMax = httpLimits.errorTextCharactersMax;
   return line.length <= charactersMax ? line : `${line.slice(0, charactersMax)}…`;
 }

@@ -9,7 +9,7 @@ import { askOnce, endpointAt, generous, hello } from '../../test-support/attempt
 import { playError, playStream, sse, startModelServer, textStream } from '../../test-support/model-server.ts';
 import type { ModelServer } from '../../test-support/model-server.ts';
 import type { Provider } from '../port.ts';
-import { openAiProvider } from './provider.ts';
+import { httpProvider } from './provider.ts';
 
 const { key } = endpointAt('http://127.0.0.1');
 
@@ -17,7 +17,7 @@ let server: ModelServer;
 let provider: Provider;
 beforeAll(async () => {
   server = await startModelServer();
-  provider = openAiProvider(endpointAt(server.baseUrl), generous);
+  provider = httpProvider(endpointAt(server.baseUrl), generous);
 });
 afterAll(async () => {
   await provider.close?.();
@@ -42,7 +42,7 @@ test('a turn over the wire: what is asked, and what comes', async () => {
 
 test('a connection is used again', async () => {
   server.play(playStream(textStream('hello')));
-  const own = openAiProvider(endpointAt(server.baseUrl));
+  const own = httpProvider(endpointAt(server.baseUrl));
   for (let asked = 0; asked < 3; asked++) {
     await ask(own);
     // The client takes a moment to see that the connection is free.
@@ -54,14 +54,14 @@ test('a connection is used again', async () => {
 
 test('without a key none is sent', async () => {
   server.play(playStream(textStream('hello')));
-  const open = openAiProvider({ ...endpointAt(server.baseUrl), key: null });
+  const open = httpProvider({ ...endpointAt(server.baseUrl), key: null });
   expect(await ask(open)).toMatchObject(hello);
   expect(server.requests[0]?.headers.authorization).toBeUndefined();
   await open.close?.();
 });
 
 test('where a key is needed and none is there, nothing is sent', async () => {
-  const keyless = openAiProvider({ ...endpointAt(server.baseUrl), key: null, keyRequired: 'OPENAI_API_KEY' });
+  const keyless = httpProvider({ ...endpointAt(server.baseUrl), key: null, keyRequired: 'OPENAI_API_KEY' });
   expect(await ask(keyless)).toMatchObject({
     error: { message: 'acme needs a key: set OPENAI_API_KEY', retryable: false },
   });
@@ -190,7 +190,7 @@ test('a server that is not there, or hangs up, is told by its address', async ()
   const { port } = nobody.address() as AddressInfo;
   nobody.close();
   await once(nobody, 'close');
-  const missing = openAiProvider(endpointAt(`http://127.0.0.1:${port}/v1`));
+  const missing = httpProvider(endpointAt(`http://127.0.0.1:${port}/v1`));
   expect(await ask(missing)).toMatchObject({
     outputBegan: false,
     error: { message: `acme: the connection to 127.0.0.1:${port} failed (ECONNREFUSED)`, retryable: true },
@@ -233,7 +233,7 @@ describe('who looks whether it can be used', () => {
   });
 
   test('causes no request where a key is missing', async () => {
-    const keyless = openAiProvider({ ...endpointAt(server.baseUrl), key: null, keyRequired: 'OPENAI_API_KEY' });
+    const keyless = httpProvider({ ...endpointAt(server.baseUrl), key: null, keyRequired: 'OPENAI_API_KEY' });
     expect(await keyless.describe(AbortSignal.timeout(200))).toMatchObject({ keyPresent: false, reachable: null });
     expect(server.requests).toEqual([]);
   });

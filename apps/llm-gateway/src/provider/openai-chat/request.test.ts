@@ -3,7 +3,7 @@ import type { ModelRequest, ProviderMessage } from '../port.ts';
 import { requestBody } from './request.ts';
 
 const bodyOf = (messages: ProviderMessage[], tools: ModelRequest['tools'] = []) =>
-  requestBody({ model: 'gpt-x', messages, tools }) as { messages: unknown[]; tools?: unknown[] };
+  requestBody({ model: 'gpt-x', messages, tools, settings: {} }, true) as { messages: unknown[]; tools?: unknown[] };
 const text = (value: string) => ({ type: 'text' as const, text: value });
 const call = (id: string, name: string, value: string) => ({ type: 'tool-call' as const, id, name, arguments: value });
 const result = (callId: string, content: string, isError = false) => ({

@@ -1,9 +1,12 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { FinishReason, ModelDelta, UsageSoFar } from '../port.ts';
-import { providerError } from './errors.ts';
+import { providerError } from '../http/errors.ts';
+import type { StreamEvent } from '../http/event-reader.ts';
+import { jsonOf } from '../http/json.ts';
+import type { AnswerReader } from '../http/wire.ts';
 import { ToolCallMerger } from './tool-calls.ts';
-import { chunkSchema } from './wire.ts';
-import type { Chunk, ChunkMessage } from './wire.ts';
+import { chunkSchema } from './schemas.ts';
+import type { Chunk, ChunkMessage } from './schemas.ts';
 
 const finishReasons: Readonly<Record<string, FinishReason>> = {
   stop: 'stop',
@@ -13,59 +16,73 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
   content_filter: 'refusal',
 };
 
-/**
- * The pure mapping of an answer's events to the port's deltas. It ends only at the stream's end: usage comes after the finish reason, and
- * pieces of tool calls may.
- */
-export class AnswerReader {
+/** Usage comes after the finish reason, and pieces of tool calls may. */
+export class ChatAnswerReader implements AnswerReader {
   readonly #provider: string;
   readonly #secret: string | null;
   readonly #calls = new ToolCallMerger();
   #begun = false;
   #refused = false;
-  #finishReason: FinishReason | null = null;
+  #finishReason: string | null = null;
+  #ended = false;
 
   /** `secret` is kept out of errors. */
-  constructor(provider: string, secret: string | null = null) {
+  constructor({ provider, secret }: { provider: string; secret: string | null }) {
     this.#provider = provider;
     this.#secret = secret;
   }
 
-  /** The finish reason is there: a stream that ends now is whole. */
   get finished(): boolean {
     return this.#finishReason !== null;
   }
 
-  /** @throws CoppiceError where the event says that the provider failed, or isn't what was agreed on. */
-  read(data: string): ModelDelta[] {
-    const parsed = chunkSchema.safeParse(jsonOf(data));
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  event({ name, data }: StreamEvent): ModelDelta[] {
+    if (data.trim() === '[DONE]') {
+      this.#ended = true;
+      return [];
+    }
+    if (name === 'error') throw this.#fail(jsonOf(data) ?? data);
+    return this.whole(jsonOf(data));
+  }
+
+  /** A whole answer has the form of an event but for its `message`. */
+  whole(body: unknown): ModelDelta[] {
+    const parsed = chunkSchema.safeParse(body);
     if (!parsed.success) {
       const text = `${this.#provider} sent what is no event of a chat completion`;
       throw new CoppiceError('provider-failed', text, { retryable: true });
     }
     const chunk = parsed.data;
     const error = chunk.error ?? chunk.choices?.find((choice) => isError(choice.error))?.error;
-    if (isError(error)) throw this.fail({ error });
+    if (isError(error)) throw this.#fail({ error });
     return this.#map(chunk);
   }
 
-  /** An error that the stream itself brings; retryable unless it says otherwise. */
-  fail(body: unknown): CoppiceError {
-    return providerError({ provider: this.#provider, secret: this.#secret, body });
-  }
-
-  /** What the stream's end completes; nothing where no finish reason came: then the answer was cut. */
   end(): ModelDelta[] {
     if (this.#finishReason === null) return [];
-    const finishReason = this.#refused ? 'refusal' : this.#finishReason;
-    return [...this.#calls.finish(), { type: 'response-end', finishReason }];
+    const finishReason = this.#refused ? 'refusal' : (finishReasons[this.#finishReason] ?? 'other');
+    return [...this.#calls.finish(), { type: 'response-end', finishReason, providerFinishReason: this.#finishReason }];
+  }
+
+  /** An error that the stream itself brings; retryable unless it says otherwise. */
+  #fail(body: unknown): CoppiceError {
+    return providerError({ provider: this.#provider, secret: this.#secret, body });
   }
 
   #map(chunk: Chunk): ModelDelta[] {
     const deltas: ModelDelta[] = [];
-    if (!this.#begun && typeof chunk.model === 'string' && chunk.model !== '') {
+    const { id, model } = chunk;
+    if (!this.#begun && (nonEmpty(model) || nonEmpty(id))) {
       this.#begun = true;
-      deltas.push({ type: 'response-start', responseModel: chunk.model });
+      deltas.push({
+        type: 'response-start',
+        ...(nonEmpty(model) ? { responseModel: model } : {}),
+        ...(nonEmpty(id) ? { responseId: id } : {}),
+      });
     }
     for (const choice of chunk.choices ?? []) {
       // One answer is asked for.
@@ -74,16 +91,19 @@ export class AnswerReader {
       if (message) deltas.push(...this.#mapMessage(message));
       const reason = choice.finish_reason;
       if (typeof reason !== 'string' || reason === '') continue;
-      if (reason === 'error') throw this.fail({ error: 'the answer ended with an error' });
-      this.#finishReason = finishReasons[reason] ?? 'other';
+      if (reason === 'error') throw this.#fail({ error: 'the answer ended with an error' });
+      this.#finishReason = reason;
     }
     const usage = usageOf(chunk);
     if (usage !== null) deltas.push({ type: 'usage', usage });
     return deltas;
   }
 
-  #mapMessage({ content, refusal, tool_calls: toolCalls }: ChunkMessage): ModelDelta[] {
+  #mapMessage(message: ChunkMessage): ModelDelta[] {
+    const { content, refusal, tool_calls: toolCalls } = message;
     const deltas: ModelDelta[] = [];
+    const thought = message.reasoning_content ?? message.reasoning;
+    if (nonEmpty(thought)) deltas.push({ type: 'thinking-delta', block: 0, text: thought });
     const said = textOf(content);
     if (said !== '') deltas.push({ type: 'text-delta', text: said });
     if (typeof refusal === 'string' && refusal !== '') {
@@ -128,16 +148,9 @@ function argumentsOf(value: unknown): string {
   return value === null || value === undefined ? '' : JSON.stringify(value);
 }
 
+const nonEmpty = (value: string | null | undefined): value is string => typeof value === 'string' && value !== '';
+
 const nullIfEmpty = (value: string | null | undefined): string | null =>
   value === undefined || value === '' ? null : value;
 
 const isError = (value: unknown): boolean => value !== undefined && value !== null && value !== false && value !== '';
-
-/** Undefined where it isn't JSON. */
-export function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

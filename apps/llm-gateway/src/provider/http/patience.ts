@@ -1,8 +1,8 @@
 import { CoppiceError } from '@coppice/contracts';
-import type { openAiLimits } from './limits.ts';
+import type { httpLimits } from './limits.ts';
 
 export type PatienceLimits = Record<
-  keyof Pick<typeof openAiLimits, 'firstEventMsMax' | 'idleMsMax' | 'totalMsMax' | 'afterFinishMsMax'>,
+  keyof Pick<typeof httpLimits, 'firstEventMsMax' | 'idleMsMax' | 'totalMsMax' | 'afterFinishMsMax'>,
   number
 >;
 

@@ -5,13 +5,13 @@ import { askOnce, endpointAt, generous, hello } from '../../test-support/attempt
 import { sse, startModelServer, textStream } from '../../test-support/model-server.ts';
 import type { ModelServer } from '../../test-support/model-server.ts';
 import type { Provider } from '../port.ts';
-import { openAiProvider } from './provider.ts';
+import { httpProvider } from './provider.ts';
 
 let server: ModelServer;
 let provider: Provider;
 beforeAll(async () => {
   server = await startModelServer();
-  provider = openAiProvider(endpointAt(server.baseUrl), generous);
+  provider = httpProvider(endpointAt(server.baseUrl), generous);
 });
 afterAll(async () => {
   await provider.close?.();
@@ -25,7 +25,7 @@ const ask = (from = provider, signal = new AbortController().signal): Promise<At
 
 /** Asks a provider that has one limit lower; its connection is closed when it gives up. */
 async function askWith(limits: Partial<typeof generous>): Promise<Attempt> {
-  const own = openAiProvider(endpointAt(server.baseUrl), { ...generous, ...limits });
+  const own = httpProvider(endpointAt(server.baseUrl), { ...generous, ...limits });
   const attempt = await ask(own);
   await server.requests[0]?.abandoned;
   await own.close?.();
@@ -119,7 +119,7 @@ test('an answer that takes its time, longer than one pause may last, is waited f
       }
     }, 400);
   });
-  const patient = openAiProvider(endpointAt(server.baseUrl), {
+  const patient = httpProvider(endpointAt(server.baseUrl), {
     ...generous,
     firstEventMsMax: 1_500,
     idleMsMax: 1_500,
@@ -134,7 +134,7 @@ test('the upstream connection is closed at once when the turn is aborted', async
     const abort = new AbortController();
     const { promise: playing, resolve } = Promise.withResolvers<void>();
     server.play(after(events, () => resolve()));
-    const asked = ask(openAiProvider(endpointAt(server.baseUrl)), abort.signal);
+    const asked = ask(httpProvider(endpointAt(server.baseUrl)), abort.signal);
     await playing;
     const abortedAt = performance.now();
     abort.abort(new Error('enough'));

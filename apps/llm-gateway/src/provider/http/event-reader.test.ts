@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EventReader, EventTooLarge } from './sse.ts';
-import type { StreamEvent } from './sse.ts';
+import { EventReader, EventTooLarge } from './event-reader.ts';
+import type { StreamEvent } from './event-reader.ts';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 

@@ -1,22 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { ConfigurationError } from '@coppice/service';
 import { z } from 'zod';
-
-export type OpenAiEndpoint = {
-  /** The part of `provider/model` before the first slash. */
-  name: string;
-  /** With its path, such as `/v1`. */
-  baseUrl: string;
-  key: string | null;
-  /** The variable to set, where it is known that nothing works without a key; else null. */
-  keyRequired: string | null;
-};
+import type { Endpoint } from './http/endpoint.ts';
+import { openAiChat } from './openai-chat/wire.ts';
 
 const baseUrlDefault = 'https://api.openai.com/v1';
 const namedMax = 32;
 
-/** Of the environment. Keys of named providers are read by their own variables, see `openAiEndpoints`. */
-export const openAiVariables = {
+/** Of the environment. Keys of named providers are read by their own variables, see `endpointsOf`. */
+export const providerVariables = {
   OPENAI_BASE_URL: z.string().default(baseUrlDefault),
   OPENAI_API_KEY: z.string().optional(),
   /** A file that holds the key alone, used instead: secrets in the environment are seen by child processes. */
@@ -29,13 +21,14 @@ export const openAiVariables = {
  * The provider `openai` and the named ones. `COPPICE_OPENAI_KEY_<NAME>` is the name in capitals with `_` for `-`.
  * @throws ConfigurationError which never holds a key.
  */
-export function openAiEndpoints(
-  configuration: z.output<z.ZodObject<typeof openAiVariables>>,
+export function endpointsOf(
+  configuration: z.output<z.ZodObject<typeof providerVariables>>,
   environment: NodeJS.ProcessEnv = process.env,
-): OpenAiEndpoint[] {
+): Endpoint[] {
   const baseUrl = checkedUrl(configuration.OPENAI_BASE_URL, 'OPENAI_BASE_URL');
-  const own: OpenAiEndpoint = {
+  const own: Endpoint = {
     name: 'openai',
+    wire: openAiChat,
     baseUrl,
     key: keyOf('OPENAI_API_KEY', {
       OPENAI_API_KEY: configuration.OPENAI_API_KEY,
@@ -46,7 +39,7 @@ export function openAiEndpoints(
   return [own, ...named(configuration.COPPICE_OPENAI_PROVIDERS, environment)];
 }
 
-function named(list: string, environment: NodeJS.ProcessEnv): OpenAiEndpoint[] {
+function named(list: string, environment: NodeJS.ProcessEnv): Endpoint[] {
   const variable = 'COPPICE_OPENAI_PROVIDERS';
   const entries = list
     .split(',')
@@ -62,7 +55,7 @@ function named(list: string, environment: NodeJS.ProcessEnv): OpenAiEndpoint[] {
     used.add(name);
     const baseUrl = checkedUrl(address, variable);
     const key = keyOf(`COPPICE_OPENAI_KEY_${name.toUpperCase().replaceAll('-', '_')}`, environment);
-    return { name, baseUrl, key, keyRequired: null };
+    return { name, wire: openAiChat, baseUrl, key, keyRequired: null };
   });
 }
 
@@ -92,18 +85,6 @@ function checkedUrl(text: string, variable: string): string {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw wrong(variable, expected, url.protocol);
   return url.href;
 }
-
-/** The address of a path below the base; a query of the base stays. */
-export function urlOf({ baseUrl }: OpenAiEndpoint, path: string): string {
-  const url = new URL(baseUrl);
-  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${path}`;
-  return url.href;
-}
-
-export const headersOf = ({ key }: OpenAiEndpoint): Record<string, string> => ({
-  'user-agent': 'coppice',
-  ...(key === null ? {} : { authorization: `Bearer ${key}` }),
-});
 
 const wrong = (field: string, expected: string, received: string): ConfigurationError =>
   new ConfigurationError([{ field, expected, received }]);

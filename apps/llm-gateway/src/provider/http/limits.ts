@@ -1,5 +1,5 @@
-/** Every limit of the OpenAI-compatible provider. The library's own time-outs are off: its 300 s end calls to models that think for long. */
-export const openAiLimits = {
+/** Every limit of asking a provider over HTTP. The library's own time-outs are off: its 300 s end calls to models that think for long. */
+export const httpLimits = {
   connectMsMax: 10_000,
   /** From the request to the first event: a local server may load its model, a large one thinks first. Comments that keep a connection alive don't count. */
   firstEventMsMax: 15 * 60_000,

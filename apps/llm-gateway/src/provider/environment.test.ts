@@ -3,17 +3,24 @@ import path from 'node:path';
 import { ConfigurationError } from '@coppice/service';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { gatewayOptionsFrom } from '../../configuration.ts';
-import { urlOf } from './endpoint.ts';
+import { gatewayOptionsFrom } from '../configuration.ts';
+import { urlOf } from './http/endpoint.ts';
+import { openAiChat } from './openai-chat/wire.ts';
 
-const endpoints = (environment: Record<string, string>) => gatewayOptionsFrom(environment).openAi;
+const endpoints = (environment: Record<string, string>) => gatewayOptionsFrom(environment).endpoints;
 
 test('OpenAI is there by default, and needs a key', () => {
   expect(endpoints({})).toEqual([
-    { name: 'openai', baseUrl: 'https://api.openai.com/v1', key: null, keyRequired: 'OPENAI_API_KEY' },
+    {
+      name: 'openai',
+      wire: openAiChat,
+      baseUrl: 'https://api.openai.com/v1',
+      key: null,
+      keyRequired: 'OPENAI_API_KEY',
+    },
   ]);
   expect(endpoints({ OPENAI_API_KEY: 'k1', OPENAI_BASE_URL: 'http://127.0.0.1:1234/v1/' })).toEqual([
-    { name: 'openai', baseUrl: 'http://127.0.0.1:1234/v1/', key: 'k1', keyRequired: null },
+    { name: 'openai', wire: openAiChat, baseUrl: 'http://127.0.0.1:1234/v1/', key: 'k1', keyRequired: null },
   ]);
 });
 
@@ -22,8 +29,8 @@ test('named ones have keys of their own', () => {
   expect(
     endpoints({ COPPICE_OPENAI_PROVIDERS: list, COPPICE_OPENAI_KEY_OPEN_ROUTER: 'k2', OPENAI_API_KEY: 'k1' })?.slice(1),
   ).toEqual([
-    { name: 'ollama', baseUrl: 'http://127.0.0.1:11434/v1', key: null, keyRequired: null },
-    { name: 'open-router', baseUrl: 'https://openrouter.ai/api/v1', key: 'k2', keyRequired: null },
+    { name: 'ollama', wire: openAiChat, baseUrl: 'http://127.0.0.1:11434/v1', key: null, keyRequired: null },
+    { name: 'open-router', wire: openAiChat, baseUrl: 'https://openrouter.ai/api/v1', key: 'k2', keyRequired: null },
   ]);
 });
 
@@ -62,5 +69,5 @@ test.each([
   ['http://h', 'http://h/models'],
   ['https://h/openai/v1?api-version=preview', 'https://h/openai/v1/models?api-version=preview'],
 ])('paths go below %s', (baseUrl, expected) => {
-  expect(urlOf({ name: 'x', baseUrl, key: null, keyRequired: null }, 'models')).toBe(expected);
+  expect(urlOf({ baseUrl }, 'models')).toBe(expected);
 });

@@ -1,5 +1,5 @@
 import { Agent, request } from 'undici';
-import { openAiLimits } from './limits.ts';
+import { httpLimits } from './limits.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
 export type HttpAnswer = {
@@ -30,7 +30,7 @@ export class HttpClient {
     allowH2: false,
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: openAiLimits.connectMsMax },
+    connect: { timeout: httpLimits.connectMsMax },
   });
 
   async send(

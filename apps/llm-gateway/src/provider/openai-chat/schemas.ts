@@ -16,6 +16,9 @@ const contentSchema = z.union([z.string(), z.array(z.looseObject({ type: text, t
 const messageSchema = z.object({
   content: contentSchema.catch(null),
   refusal: text,
+  /** What the model thought: DeepSeek's, vLLM's and llama.cpp's name, and OpenRouter's. */
+  reasoning_content: text,
+  reasoning: text,
   tool_calls: z.array(toolCallSchema).nullish().catch(null),
 });
 
@@ -29,6 +32,7 @@ const usageSchema = z.object({
 });
 
 export const chunkSchema = z.object({
+  id: text,
   model: text,
   choices: z
     .array(

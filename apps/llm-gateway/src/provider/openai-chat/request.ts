@@ -1,0 +1,131 @@
+import type { ModelSettings } from '@coppice/contracts';
+import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
+
+type WirePart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
+type WireMessage =
+  | { role: 'system' | 'user'; content: string | WirePart[] }
+  | { role: 'assistant'; content: string | null; tool_calls?: WireToolCall[] }
+  | { role: 'tool'; tool_call_id: string; content: string };
+type WireToolCall = { id: string; type: 'function'; function: { name: string; arguments: string } };
+
+/** The pure mapping of a request to the body of `POST /chat/completions`. */
+export function requestBody(request: ModelRequest, stream: boolean): object {
+  const tools = request.tools.map(({ name, description, parameters }) => ({
+    type: 'function',
+    function: { name, description, parameters },
+  }));
+  return {
+    model: request.model,
+    messages: request.messages.flatMap(toWire),
+    ...(stream ? streaming : {}),
+    // An empty list is refused by some.
+    ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
+    ...settingsOf(request.settings),
+  };
+}
+
+const streaming = { stream: true, stream_options: { include_usage: true } };
+
+/** A request that came in in this wire: another model, and the usage told. */
+export function passedOn({ body }: OriginalRequest, model: string, stream: boolean): object {
+  if (!stream) return { ...body, model };
+  return {
+    ...body,
+    model,
+    stream: true,
+    stream_options: { ...(body['stream_options'] as object), include_usage: true },
+  };
+}
+
+function settingsOf(settings: ModelSettings): object {
+  const { maxOutputTokens, temperature, topP, seed, stopSequences, responseFormat, thinking } = settings;
+  return {
+    // The newer `max_completion_tokens` is OpenAI's own; the compatible servers know this one.
+    ...(maxOutputTokens === undefined ? {} : { max_tokens: maxOutputTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(stopSequences === undefined ? {} : { stop: stopSequences }),
+    ...(responseFormat === undefined ? {} : { response_format: formatOf(responseFormat) }),
+    ...(thinking !== undefined && 'effort' in thinking ? { reasoning_effort: thinking.effort } : {}),
+  };
+}
+
+function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object {
+  const choice =
+    typeof toolChoice === 'object' ? { type: 'function', function: { name: toolChoice.tool } } : toolChoice;
+  return {
+    ...(choice === undefined ? {} : { tool_choice: choice }),
+    ...(parallelToolCalls === undefined ? {} : { parallel_tool_calls: parallelToolCalls }),
+  };
+}
+
+function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object {
+  if (format.type === 'text') return { type: 'text' };
+  if (format.type === 'json') return { type: 'json_object' };
+  const { type: _type, ...schema } = format;
+  return { type: 'json_schema', json_schema: schema };
+}
+
+function toWire({ role, content }: ProviderMessage): WireMessage[] {
+  const text = textOf(content);
+  if (role === 'assistant') return [assistantMessage(text, content)];
+  const results = content.filter((part) => part.type === 'tool-result').map(toolMessage);
+  // A tool's message has no place for an image: they follow in one of the user's.
+  const images = content.flatMap(imagesOf);
+  const said: WireMessage[] = [];
+  if (images.length > 0) {
+    const parts: WirePart[] = text === '' ? [] : [{ type: 'text', text }];
+    said.push({ role: 'user', content: [...parts, ...images.map(imagePart)] });
+  } else if (role !== 'tool' && !(results.length > 0 && text === '')) said.push({ role, content: text });
+  return [...results, ...said];
+}
+
+const textOf = (content: readonly ProviderPart[]): string =>
+  content.map((part) => (part.type === 'text' ? part.text : '')).join('');
+
+function imagesOf(part: ProviderPart): readonly ProviderImage[] {
+  if (part.type === 'image') return [part.image];
+  return part.type === 'tool-result' ? (part.images ?? []) : [];
+}
+
+function imagePart(image: ProviderImage): WirePart {
+  const url = 'url' in image ? image.url : `data:${image.mediaType};base64,${image.base64}`;
+  return { type: 'image_url', image_url: { url } };
+}
+
+function assistantMessage(text: string, content: readonly ProviderPart[]): WireMessage {
+  const calls = content
+    .filter((part) => part.type === 'tool-call')
+    .map((call) => ({
+      id: call.id,
+      type: 'function' as const,
+      function: { name: acceptable(call.name), arguments: wellFormed(call.arguments) },
+    }));
+  // An empty answer stays one: leaving it out would put two user messages in a row, which some chat templates refuse.
+  if (calls.length === 0) return { role: 'assistant', content: text };
+  return { role: 'assistant', content: text === '' ? null : text, tool_calls: calls };
+}
+
+function toolMessage(part: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage {
+  // The wire has no place for it elsewhere.
+  const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
+  return { role: 'tool', tool_call_id: part.callId, content: `${mark}${part.content}` };
+}
+
+/** A name that the model made up, so that a server which refuses its form doesn't refuse the conversation for ever. */
+const acceptable = (name: string): string => name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
+
+/**
+ * Arguments that aren't a JSON object, as the model wrote them, inside one: servers that render a chat template parse the arguments of earlier calls, and
+ * would refuse the conversation for ever (llama.cpp's does so with HTTP 500).
+ */
+function wellFormed(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return text;
+  } catch {
+    // Falls through: it is what this function is for.
+  }
+  return text.trim() === '' ? '{}' : JSON.stringify({ malformedArguments: text });
+}
