@@ -9,10 +9,12 @@ import { usageSchema } from './views.ts';
  */
 export const signatureSchema = z.object({
   wire: z.string().describe('The wire format of the provider that made it.'),
-  value: z.string(),
+  value: z.string().describe('Opaque.'),
 });
 export type Signature = z.infer<typeof signatureSchema>;
-const signature = signatureSchema.optional();
+const signature = signatureSchema
+  .optional()
+  .describe('By which its provider knows it again; to be given back unchanged.');
 
 /** A tool call as the model wrote it: its arguments are text that is meant to be JSON, and may not be. */
 export const toolCallSchema = z.object({
@@ -25,7 +27,7 @@ export type ToolCall = z.infer<typeof toolCallSchema>;
 
 /** What a model thought. `text` may be empty where the provider tells its signature alone. */
 export const thinkingSchema = z.object({
-  text: textReferenceSchema,
+  text: textReferenceSchema.describe('Empty where it is not told.'),
   redacted: z.boolean().default(false).describe('The provider hides the text: the signature is all there is.'),
   signature,
 });

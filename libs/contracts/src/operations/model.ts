@@ -33,7 +33,7 @@ export const turnOutputSchema = z.object({
     .describe('What the model thought, where its provider tells; goes back to the provider with the next turn.'),
   finishReason: finishReasonSchema.describe('Why the model stopped.'),
   providerFinishReason: z.string().optional().describe('The same in the words of the provider.'),
-  usage: modelUsageSchema,
+  usage: modelUsageSchema.describe('What the turn used.'),
   provider: z.string().optional().describe('Who answered: the part of `provider/model` before the slash.'),
   responseId: z.string().optional().describe("The provider's id of its answer."),
   cached: z.boolean().optional().describe("Whether the answer is an earlier one, of the gateway's cache."),
