@@ -8,7 +8,7 @@ import type { ContainerServiceOptions } from './service.ts';
 /**
  * Ends whatever the sandboxes of a stack that was killed still run. Their records and files stay, so that the next start goes on with
  * them. Nothing is probed: the engine has worked before.
- * @returns of how many sandboxes
+ * @returns of how many sandboxes it was known
  * @throws CoppiceError `engine-unavailable`
  */
 export async function endCommands(
@@ -20,9 +20,10 @@ export async function endCommands(
   const launcher = launcherOf(engineName, { ...options, ...place, choice: engineName });
   const engine = await createEngine({ ...place, launcher, probeImage: defaultImage });
   try {
-    const busy = (await engine.list({ stackId })).filter(({ running }) => running > 0);
-    for (const { id } of busy) await engine.stop(id);
-    return busy.length;
+    const sandboxes = await engine.list({ stackId });
+    // All of them: a stack that was killed just after it had started a command may have kept no record of it.
+    for (const { id } of sandboxes) await engine.stop(id);
+    return sandboxes.filter(({ running }) => running > 0).length;
   } finally {
     await engine.close();
   }
