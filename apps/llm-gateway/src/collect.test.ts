@@ -2,19 +2,9 @@ import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import { collect } from './collect.ts';
 import type { ModelDelta } from './provider/port.ts';
+import { end, says, text } from './test-support/says.ts';
 
-const settings = { provider: 'acme', effectId: 'task_t1_1_1', signal: new AbortController().signal, textBytesMax: 100 };
-const never = new Promise<never>(() => {});
-
-async function* says(...steps: (ModelDelta | Error | 'hang')[]): AsyncIterable<ModelDelta> {
-  for (const step of steps) {
-    if (step === 'hang') await never;
-    else if (step instanceof Error) throw step;
-    else yield step;
-  }
-}
-const text = (value: string): ModelDelta => ({ type: 'text-delta', text: value });
-const end: ModelDelta = { type: 'response-end', finishReason: 'stop' };
+const settings = { provider: 'acme', effectId: 'task_t1_1_1', textBytesMax: 100 };
 
 test('pieces become one text; of the usage the last values count', async () => {
   const stream = says(
@@ -61,16 +51,6 @@ test('an answer without end is not kept in memory', async () => {
   expect(await collect(says(text('x'.repeat(60)), text('y'.repeat(60)), 'hang'), settings)).toMatchObject({
     status: 'failed',
     error: { code: 'limit-exceeded' },
-  });
-});
-
-test('a provider that ignores its signal is left behind', async () => {
-  const abort = new AbortController();
-  setTimeout(() => abort.abort(new CoppiceError('cancelled', 'no longer wanted')), 10);
-  expect(await collect(says(text('half'), 'hang'), { ...settings, signal: abort.signal })).toMatchObject({
-    status: 'failed',
-    outputBegan: true,
-    error: { code: 'cancelled' },
   });
 });
 

@@ -22,13 +22,11 @@ export type Attempt =
   | ({ status: 'complete'; usage: UsageSoFar } & Answer)
   | { status: 'failed'; error: CoppiceError; outputBegan: boolean; outputBytes: number; usage: UsageSoFar };
 
-export type CollectSettings = { provider: string; effectId: string; signal: AbortSignal; textBytesMax: number };
+export type CollectSettings = { provider: string; effectId: string; signal?: AbortSignal; textBytesMax: number };
 
-/** Reads a provider's stream to its end; never throws. Doesn't wait for a provider that ignores its signal. */
+/** Reads a stream of deltas to its end; never throws. */
 export async function collect(stream: AsyncIterable<ModelDelta>, settings: CollectSettings): Promise<Attempt> {
-  const { provider, signal } = settings;
-  const iterator = stream[Symbol.asyncIterator]();
-  const aborted = whenAborted(signal);
+  const { provider } = settings;
   const output = new Output(settings);
   let responseModel: string | null = null;
   let responseId: string | null = null;
@@ -41,13 +39,7 @@ export async function collect(stream: AsyncIterable<ModelDelta>, settings: Colle
     usage,
   });
   try {
-    for (;;) {
-      const next = await Promise.race([iterator.next(), aborted.promise]);
-      if (next.done === true) {
-        const where = output.began ? 'in the middle' : 'before it began';
-        return fail(new CoppiceError('provider-failed', `${provider} ended its answer ${where}`, { retryable: true }));
-      }
-      const delta = next.value;
+    for await (const delta of stream) {
       if (delta.type === 'raw') continue;
       if (delta.type === 'response-start') {
         responseModel = delta.responseModel ?? responseModel;
@@ -59,11 +51,9 @@ export async function collect(stream: AsyncIterable<ModelDelta>, settings: Colle
     }
   } catch (error) {
     return fail(error);
-  } finally {
-    aborted.forget();
-    // Ends the upstream call. Not waited for: a generator that hangs would hang the turn with it.
-    iterator.return?.().catch(() => {});
   }
+  const where = output.began ? 'in the middle' : 'before it began';
+  return fail(new CoppiceError('provider-failed', `${provider} ended its answer ${where}`, { retryable: true }));
 }
 
 type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'thinking-delta' | 'tool-call-delta' }>;
@@ -169,15 +159,6 @@ class Output {
 function madeCallId(effectId: string, position: number): string {
   const hash = createHash('sha256').update(`${effectId}\n${position}`).digest('hex');
   return BigInt(`0x${hash}`).toString(36).slice(-9);
-}
-
-function whenAborted(signal: AbortSignal): { promise: Promise<never>; forget: () => void } {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason as Error);
-  if (signal.aborted) abort();
-  signal.addEventListener('abort', abort, { once: true });
-  promise.catch(() => {});
-  return { promise, forget: () => signal.removeEventListener('abort', abort) };
 }
 
 function asCoppiceError(error: unknown, provider: string): CoppiceError {

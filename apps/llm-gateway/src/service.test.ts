@@ -196,7 +196,10 @@ test.each([
 test('the time limit ends a turn', async () => {
   expect(await ask(turn('slow', { timeLimitMs: 100 }))).toMatchObject({
     status: 'failed',
-    error: { code: 'deadline-exceeded', message: 'scripted/plan.yaml did not answer within 100 ms' },
+    error: {
+      code: 'deadline-exceeded',
+      message: expect.stringMatching(/^scripted\/plan.yaml did not answer within \d+ ms$/),
+    },
   });
 });
 

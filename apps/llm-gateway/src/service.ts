@@ -4,6 +4,8 @@ import type { ModelProvider } from '@coppice/contracts';
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import { Artifacts } from './artifacts.ts';
 import { Conversations } from './conversations.ts';
+import { prepareExchanges } from './exchange/collaborators.ts';
+import type { RetrySettings } from './exchange/retry.ts';
 import { gatewayLimits } from './limits.ts';
 import { checkModels } from './models.ts';
 import type { Endpoint } from './provider/http/endpoint.ts';
@@ -11,7 +13,6 @@ import { httpProvider } from './provider/http/provider.ts';
 import type { Provider } from './provider/port.ts';
 import { countInFile, countInMemory } from './provider/scripted/count.ts';
 import { scriptedProvider } from './provider/scripted/provider.ts';
-import type { RetrySettings } from './retry.ts';
 import { Transcript } from './transcript.ts';
 import { turnHandler } from './turn.ts';
 import type { TurnPoint } from './turn.ts';
@@ -42,18 +43,17 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     count: options.scriptedCountFile === undefined ? countInMemory() : countInFile(options.scriptedCountFile),
     clock,
   });
-  const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
   const transcript = new Transcript(bus);
   const artifacts = new Artifacts(bus);
   const overHttp = (options.endpoints ?? []).map((endpoint) => httpProvider(endpoint));
   const providers = [scripted, ...overHttp, ...(options.providers ?? [])];
+  const exchange = prepareExchanges({ providers, ...(options.retry === undefined ? {} : { retry: options.retry }) });
   const turn = turnHandler({
-    providers,
+    exchange,
     transcript,
     conversations: new Conversations(transcript, artifacts),
     artifacts,
     clock,
-    retry: { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, random: Math.random, ...options.retry },
     onPoint: options.onPoint ?? (async () => {}),
   });
   const calls = await bus.serve({

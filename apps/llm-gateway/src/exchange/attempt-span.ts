@@ -8,10 +8,10 @@ import {
   genAiOperations,
   recordError,
   recordValue,
-  withSpan,
+  tracer,
 } from '@coppice/telemetry';
 import type { Span } from '@coppice/telemetry';
-import type { Attempt } from './collect.ts';
+import type { AttemptOutcome } from './attempt.ts';
 
 /** What an attempt of a turn is about. */
 export type AttemptAbout = {
@@ -30,31 +30,33 @@ export type AttemptAbout = {
 const modelLabelsMax = 100;
 const models = new BoundedValues(modelLabelsMax);
 
-/** Asks a provider once, in a span by the GenAI conventions, and measures it. */
-export function inAttemptSpan(about: AttemptAbout, ask: () => Promise<Attempt>): Promise<Attempt> {
+/** A span by the GenAI conventions, and the measures, of asking a provider once. It must be ended. */
+export function startAttemptSpan(about: AttemptAbout): { end(outcome: AttemptOutcome): void } {
   const { provider, model, owner, effectId, attempt, before } = about;
-  const spanAttributes = {
-    [attributes.genAiOperationName]: genAiOperations.chat,
-    [attributes.genAiProviderName]: provider,
-    [attributes.genAiRequestModel]: model,
-    [attributes.coppiceTenant]: owner.tenant,
-    [attributes.coppiceRunId]: owner.runId,
-    [attributes.coppiceTaskId]: owner.taskId,
-    [attributes.coppiceEffectId]: effectId,
-    [attributes.coppiceModelAttempt]: attempt,
-    ...(before === null ? {} : { [attributes.coppiceModelAttemptReason]: errorType(before) }),
-  };
-  const settings = { kind: SpanKind.CLIENT, attributes: spanAttributes };
-  return withSpan(`${genAiOperations.chat} ${model}`, settings, async (span) => {
-    const startedAtMs = performance.now();
-    const outcome = await ask();
-    measure(about, outcome, performance.now() - startedAtMs);
-    describe(span, about, outcome);
-    return outcome;
+  const span = tracer().startSpan(`${genAiOperations.chat} ${model}`, {
+    kind: SpanKind.CLIENT,
+    attributes: {
+      [attributes.genAiOperationName]: genAiOperations.chat,
+      [attributes.genAiProviderName]: provider,
+      [attributes.genAiRequestModel]: model,
+      [attributes.coppiceTenant]: owner.tenant,
+      [attributes.coppiceRunId]: owner.runId,
+      [attributes.coppiceTaskId]: owner.taskId,
+      [attributes.coppiceEffectId]: effectId,
+      [attributes.coppiceModelAttempt]: attempt,
+      ...(before === null ? {} : { [attributes.coppiceModelAttemptReason]: errorType(before) }),
+    },
   });
+  return {
+    end: (outcome) => {
+      measure(about, outcome);
+      describe(span, about, outcome);
+      span.end();
+    },
+  };
 }
 
-function describe(span: Span, { model }: AttemptAbout, outcome: Attempt): void {
+function describe(span: Span, { model }: AttemptAbout, outcome: AttemptOutcome): void {
   const { inputTokens, outputTokens, cachedInputTokens, reasoningTokens, costUsd } = outcome.usage;
   for (const [name, value] of [
     [attributes.genAiUsageInputTokens, inputTokens],
@@ -65,20 +67,20 @@ function describe(span: Span, { model }: AttemptAbout, outcome: Attempt): void {
   ] as const) {
     if (value !== undefined) span.setAttribute(name, value);
   }
-  if (outcome.status === 'failed') return recordError(span, outcome.error);
+  if (outcome.error !== null) return recordError(span, outcome.error);
   span.setAttribute(attributes.genAiResponseModel, outcome.responseModel ?? model);
-  span.setAttribute(attributes.genAiResponseFinishReasons, [outcome.finishReason]);
+  if (outcome.finishReason !== null) span.setAttribute(attributes.genAiResponseFinishReasons, [outcome.finishReason]);
 }
 
-function measure({ provider, model }: AttemptAbout, outcome: Attempt, durationMs: number): void {
-  const answered = outcome.status === 'complete';
+function measure({ provider, model }: AttemptAbout, outcome: AttemptOutcome): void {
+  const answered = outcome.error === null;
   const request = {
     [attributes.genAiProviderName]: provider,
     [attributes.genAiRequestModel]: answered ? models.admit(model) : models.known(model),
   };
   const labels = { [attributes.genAiOperationName]: genAiOperations.chat, ...request };
-  const failure = answered ? {} : { [attributes.errorType]: errorType(outcome.error) };
-  recordValue('gen_ai.client.operation.duration', durationMs / 1_000, { ...labels, ...failure });
+  const failure = outcome.error === null ? {} : { [attributes.errorType]: errorType(outcome.error) };
+  recordValue('gen_ai.client.operation.duration', outcome.latencyMs / 1_000, { ...labels, ...failure });
   const { inputTokens, outputTokens, costUsd } = outcome.usage;
   for (const [type, count] of [
     ['input', inputTokens],

@@ -1,0 +1,152 @@
+import { CoppiceError } from '@coppice/contracts';
+import { withEstimates } from '../usage.ts';
+import type { FinishReason, ModelDelta, ModelRequest, Provider, RequestContext, UsageSoFar } from '../provider/port.ts';
+import { exchangeLimits } from './limits.ts';
+
+/** What asking a provider once came to. */
+export type AttemptOutcome = {
+  /** Null where the answer is whole. */
+  error: CoppiceError | null;
+  /** What was counted, with estimates for what the provider left uncounted of an answer that began. */
+  usage: UsageSoFar;
+  responseModel: string | null;
+  finishReason: FinishReason | null;
+  latencyMs: number;
+};
+
+/** One provider asked once: its deltas as they come, and what it came to. Doesn't wait for a provider that ignores its signal. */
+export class Attempt {
+  readonly #provider: string;
+  readonly #request: ModelRequest;
+  readonly #signal: AbortSignal;
+  readonly #iterator: AsyncIterator<ModelDelta>;
+  readonly #onEnd: (outcome: AttemptOutcome) => void;
+  readonly #startedAtMs = performance.now();
+  #interrupt: (reason: unknown) => void = () => {};
+  #pulling = false;
+  #committed = false;
+  #over = false;
+  #outputBegan = false;
+  #outputBytes = 0;
+  #usage: UsageSoFar = {};
+  #responseModel: string | null = null;
+  #finishReason: FinishReason | null = null;
+
+  /** A caller that reads is told by what it waits for; of one that doesn't read on, the call is over all the same. */
+  readonly #onAbort = () => {
+    this.#interrupt(this.#signal.reason);
+    if (!this.#pulling) this.end(this.#asCoppiceError(this.#signal.reason));
+  };
+
+  /** `onEnd` is told once what it came to: before `response-end` is handed on, or when it is left. */
+  constructor(
+    provider: Provider,
+    request: ModelRequest,
+    context: RequestContext,
+    onEnd: (outcome: AttemptOutcome) => void,
+  ) {
+    this.#provider = provider.name;
+    this.#request = request;
+    this.#signal = context.signal;
+    this.#onEnd = onEnd;
+    this.#iterator = provider.stream(request, context)[Symbol.asyncIterator]();
+    this.#signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** Whether the caller was given something of this answer, after which nobody else is asked. */
+  get committed(): boolean {
+    return this.#committed;
+  }
+
+  get ended(): boolean {
+    return this.#finishReason !== null;
+  }
+
+  /** What comes up to the first semantic output, this included; or less, where too much comes before it. @throws as `next`; the caller then has nothing. */
+  async opening(): Promise<ModelDelta[]> {
+    const held: ModelDelta[] = [];
+    let bytes = 0;
+    while (
+      !this.#outputBegan &&
+      !this.ended &&
+      held.length < exchangeLimits.peekEventsMax &&
+      bytes < exchangeLimits.peekBytesMax
+    ) {
+      const delta = await this.next();
+      held.push(delta);
+      if (delta.type === 'raw') bytes += delta.data.length;
+    }
+    this.#committed = true;
+    return held;
+  }
+
+  /** The next delta, up to `response-end`. @throws CoppiceError, also where the answer ends without that. */
+  async next(): Promise<ModelDelta> {
+    this.#pulling = true;
+    try {
+      const next = await this.#pull();
+      if (next.done !== true) return this.#noted(next.value);
+    } catch (error) {
+      throw this.#asCoppiceError(error);
+    } finally {
+      this.#pulling = false;
+    }
+    const where = this.#outputBegan ? 'in the middle' : 'before it began';
+    const text = `${this.#provider} ended its answer ${where}`;
+    throw new CoppiceError('provider-failed', text, { retryable: true });
+  }
+
+  /** Ends the upstream call. Nothing happens where the answer has come to its end. */
+  end(failure: CoppiceError | null): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    // Not waited for: a provider that hangs would hang the caller with it.
+    this.#iterator.return?.().catch(() => {});
+    const paidFor = failure === null || this.#outputBegan;
+    this.#onEnd({
+      error: failure,
+      usage: paidFor ? withEstimates(this.#usage, this.#request, this.#outputBytes) : this.#usage,
+      responseModel: this.#responseModel,
+      finishReason: this.#finishReason,
+      latencyMs: Math.round(performance.now() - this.#startedAtMs),
+    });
+  }
+
+  #pull(): Promise<IteratorResult<ModelDelta>> {
+    return new Promise((resolve, reject) => {
+      if (this.#signal.aborted) return reject(this.#signal.reason as Error);
+      this.#interrupt = reject;
+      this.#iterator.next().then(resolve, reject);
+    });
+  }
+
+  #noted(delta: ModelDelta): ModelDelta {
+    switch (delta.type) {
+      case 'raw':
+        break;
+      case 'response-start':
+        this.#responseModel = delta.responseModel ?? this.#responseModel;
+        break;
+      case 'usage':
+        this.#usage = { ...this.#usage, ...delta.usage };
+        break;
+      case 'response-end':
+        this.#finishReason = delta.finishReason;
+        this.end(null);
+        break;
+      default:
+        this.#outputBegan = true;
+        this.#outputBytes += Buffer.byteLength(delta.type === 'tool-call-delta' ? delta.arguments : delta.text);
+    }
+    return delta;
+  }
+
+  #asCoppiceError(thrown: unknown): CoppiceError {
+    const error: unknown = this.#signal.aborted ? this.#signal.reason : thrown;
+    if (error instanceof CoppiceError) return error;
+    const message = error instanceof Error ? error.message : String(error);
+    if (this.#signal.aborted) return new CoppiceError('cancelled', message, { cause: error });
+    return new CoppiceError('provider-failed', `${this.#provider} failed: ${message}`, { cause: error });
+  }
+}

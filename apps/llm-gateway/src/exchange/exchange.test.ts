@@ -1,0 +1,190 @@
+import { CoppiceError } from '@coppice/contracts';
+import { expect, test } from 'vitest';
+import type { ModelDelta, Provider } from '../provider/port.ts';
+import { end, saying, text } from '../test-support/says.ts';
+import { prepareExchanges } from './collaborators.ts';
+import { startExchange } from './exchange.ts';
+import type { Call, Exchange } from './exchange.ts';
+import { exchangeLimits } from './limits.ts';
+
+const retry = { pauseMsMin: 1, pauseMsMax: 2, retryAfterMsMax: 60_000 };
+const owner = { tenant: 'default', runId: 'r1', taskId: 't1' };
+const passing = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
+const lasting = new CoppiceError('provider-failed', 'spend limit reached');
+const limited = (retryAfterMs: number) => new CoppiceError('provider-limited', 'wait', { details: { retryAfterMs } });
+const used = (inputTokens: number, outputTokens: number): ModelDelta => ({
+  type: 'usage',
+  usage: { inputTokens, outputTokens },
+});
+
+function ask(
+  provider: Provider,
+  { signal = new AbortController().signal, ...rest }: Partial<Call> & { signal?: AbortSignal } = {},
+): Exchange {
+  return startExchange(prepareExchanges({ providers: [provider], retry }), {
+    model: 'acme/one',
+    request: {
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(40) }] }],
+      tools: [],
+      settings: {},
+    },
+    context: { owner, effectId: 'task_t1_1_1', signal },
+    endsAtMs: Date.now() + 20_000,
+    ...rest,
+  });
+}
+
+/** What is handed on, and the error that it ends with. */
+async function read({ deltas }: Exchange): Promise<{ come: ModelDelta[]; error: unknown }> {
+  const come: ModelDelta[] = [];
+  try {
+    for await (const delta of deltas) come.push(delta);
+    return { come, error: null };
+  } catch (error) {
+    return { come, error };
+  }
+}
+
+test('the deltas of an answer are handed on; the result tells who gave it', async () => {
+  const acme = saying('acme', [{ type: 'response-start', responseModel: 'one-1' }, text('a'), used(7, 1), end]);
+  const exchange = ask(acme);
+  expect(await read(exchange)).toEqual({
+    come: [{ type: 'response-start', responseModel: 'one-1' }, text('a'), used(7, 1), end],
+    error: null,
+  });
+  expect(exchange.result).toMatchObject({
+    provider: 'acme',
+    model: 'one',
+    usage: { inputTokens: 7, outputTokens: 1 },
+    costUsd: null,
+    cached: false,
+  });
+  expect(exchange.result.attempts).toEqual([
+    { provider: 'acme', model: 'one', usage: { inputTokens: 7, outputTokens: 1 }, latencyMs: expect.any(Number) },
+  ]);
+  expect(acme.asked[0]?.request).toMatchObject({ model: 'one', tools: [] });
+});
+
+test('of an attempt that failed before its output nothing is handed on, and what it used is counted', async () => {
+  const acme = saying(
+    'acme',
+    [{ type: 'response-start', responseId: 'lost' }, used(5, 0), passing],
+    [passing],
+    [text('a'), used(7, 1), end],
+  );
+  const exchange = ask(acme);
+  expect((await read(exchange)).come).toEqual([text('a'), used(7, 1), end]);
+  expect(exchange.result.usage).toEqual({ inputTokens: 12, outputTokens: 1 });
+  expect(exchange.result.attempts.map(({ error }) => error?.message)).toEqual(['overloaded', 'overloaded', undefined]);
+});
+
+test('after output nobody is asked again: the caller sees the cut, and what came is paid for', async () => {
+  const acme = saying('acme', [text('half of it'), passing], [text('whole'), end]);
+  const exchange = ask(acme);
+  expect(await read(exchange)).toEqual({ come: [text('half of it')], error: passing });
+  expect(exchange.result.usage).toEqual({ inputTokens: 10, outputTokens: 3 });
+  expect(acme.asked).toHaveLength(1);
+});
+
+test.each([
+  ['in the middle', [text('half')], 1],
+  ['before it began', [], 4],
+])('a stream that just ends %s is an error', async (where, steps, attempts) => {
+  const exchange = ask(saying('acme', steps));
+  expect((await read(exchange)).error).toMatchObject({
+    code: 'provider-failed',
+    message: `acme ended its answer ${where}`,
+    retryable: true,
+  });
+  expect(exchange.result.attempts).toHaveLength(attempts);
+});
+
+test('what will not pass, or not within the time, is not tried again', async () => {
+  for (const error of [lasting, limited(60_001), limited(30_000)]) {
+    const acme = saying('acme', [error], [end]);
+    expect(await read(ask(acme))).toEqual({ come: [], error });
+    expect(acme.asked).toHaveLength(1);
+  }
+});
+
+test('a defect of a provider is an error that will not pass', async () => {
+  expect((await read(ask(saying('acme', [new TypeError('oops')])))).error).toMatchObject({
+    code: 'provider-failed',
+    message: 'acme failed: oops',
+    retryable: false,
+  });
+});
+
+test('what is held back before the output is bounded', async () => {
+  const raw = (data: string): ModelDelta => ({ type: 'raw', whole: false, name: null, data });
+  const many = Array.from({ length: exchangeLimits.peekEventsMax }, () => raw('ping'));
+  const large = raw('x'.repeat(exchangeLimits.peekBytesMax));
+  for (const opening of [many, [large]]) {
+    const acme = saying('acme', [...opening, passing], [end]);
+    expect(await read(ask(acme))).toEqual({ come: opening, error: passing });
+    expect(acme.asked).toHaveLength(1);
+  }
+});
+
+test('the time limit ends a call whose provider heeds no signal', async () => {
+  const exchange = ask(saying('acme', ['hang']), { endsAtMs: Date.now() + 20 });
+  expect((await read(exchange)).error).toMatchObject({
+    code: 'deadline-exceeded',
+    message: expect.stringMatching(/^acme\/one did not answer within \d+ ms$/),
+  });
+  expect(exchange.result.attempts).toHaveLength(1);
+});
+
+test.each(['before', 'after'])('the caller’s signal ends a call %s its output', async (when) => {
+  const abort = new AbortController();
+  const steps = when === 'before' ? [used(3, 0)] : [text('half')];
+  const exchange = ask(saying('acme', [...steps, 'hang']), { signal: abort.signal });
+  setTimeout(() => abort.abort(new CoppiceError('cancelled', 'no longer wanted')), 10);
+  expect((await read(exchange)).error).toMatchObject({ code: 'cancelled', message: 'no longer wanted' });
+  expect(exchange.result.usage).toEqual(
+    when === 'before' ? { inputTokens: 3, outputTokens: 0 } : { inputTokens: 10, outputTokens: 1 },
+  );
+});
+
+test('the signal ends the pause before another attempt', async () => {
+  const abort = new AbortController();
+  const acme = saying('acme', [limited(15_000)], [end]);
+  const reading = read(ask(acme, { signal: abort.signal }));
+  await expect.poll(() => acme.asked.length).toBe(1);
+  abort.abort(new CoppiceError('cancelled', 'no longer wanted'));
+  expect((await reading).error).toMatchObject({ code: 'cancelled' });
+  expect(acme.asked).toHaveLength(1);
+});
+
+test('a caller that leaves ends the upstream call, and what came is paid for', async () => {
+  const acme = saying('acme', [text('half'), text('rest'), end]);
+  const exchange = ask(acme);
+  for await (const delta of exchange.deltas) {
+    expect(delta).toEqual(text('half'));
+    break;
+  }
+  await expect.poll(() => acme.asked).toMatchObject([{ left: true }]);
+  expect(exchange.result).toMatchObject({
+    usage: { inputTokens: 10, outputTokens: 1 },
+    attempts: [{ error: { code: 'cancelled' } }],
+  });
+});
+
+test('the result is complete when the end is handed on', async () => {
+  const exchange = ask(saying('acme', [text('a'), used(7, 1), end]));
+  for await (const delta of exchange.deltas) {
+    expect(exchange.result.attempts).toHaveLength(delta.type === 'response-end' ? 1 : 0);
+  }
+});
+
+test('nobody is asked before the deltas are read, and no provider that is not there', async () => {
+  const acme = saying('acme', [end]);
+  ask(acme);
+  const exchange = ask(acme, { model: 'other/one' });
+  expect((await read(exchange)).error).toMatchObject({
+    code: 'model-not-found',
+    message: expect.stringContaining('"other/one"'),
+  });
+  expect(exchange.result).toMatchObject({ provider: null, model: null, attempts: [] });
+  expect(acme.asked).toEqual([]);
+});

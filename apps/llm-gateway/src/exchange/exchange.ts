@@ -1,0 +1,187 @@
+/**
+ * One question to a model, whoever asks it: a durable turn, a client on the bus, a client over HTTP.
+ *
+ * Collaborators: the providers; who asks, who reads the deltas at its own pace.
+ *
+ * Invariants:
+ * 1. What the caller is given is of one provider's answer alone, the last one's. Until its first semantic output nothing is handed on, and only until then
+ *    is anybody asked again.
+ * 2. The deltas end with `response-end`, or throw a CoppiceError: an answer that was cut is never told as a whole one.
+ * 3. The result is complete before `response-end` is handed on, before the error is thrown, and when the caller leaves; what failed attempts used is in it.
+ * 4. A caller that leaves, its signal and the time limit end the upstream call.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CoppiceError } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
+import { resolveModel } from '../models.ts';
+import type { ModelDelta, ModelRequest, Provider, RequestContext, UsageSoFar } from '../provider/port.ts';
+import { sumOfUsage } from '../usage.ts';
+import { Attempt } from './attempt.ts';
+import type { AttemptOutcome } from './attempt.ts';
+import { startAttemptSpan } from './attempt-span.ts';
+import type { AttemptAbout } from './attempt-span.ts';
+import type { ExchangeCollaborators } from './collaborators.ts';
+import { pauseBeforeRetry } from './retry.ts';
+
+export type Call = {
+  /** `provider/model`. */
+  model: string;
+  request: Omit<ModelRequest, 'model'>;
+  /** Of a call beside all tasks, `runId` and `taskId` are empty. */
+  context: RequestContext;
+  /** When it is given up, as `Date.now()` counts. */
+  endsAtMs: number;
+};
+
+export type AttemptReport = {
+  provider: string;
+  model: string;
+  /** Why it was given up; missing where it was answered. */
+  error?: CoppiceError;
+  usage: UsageSoFar;
+  latencyMs: number;
+};
+
+export type ExchangeResult = {
+  /** Who answered, or was asked last; null where nobody was asked. */
+  provider: string | null;
+  /** As that provider names it. */
+  model: string | null;
+  attempts: AttemptReport[];
+  /** Of all attempts together: a failed one is paid for, too. */
+  usage: UsageSoFar;
+  /** Null where the price isn't known. */
+  costUsd: number | null;
+  /** From the first delta that was asked for to the end of the last. */
+  latencyMs: number;
+  /** How long it waited for its turn at the providers. */
+  queuedMs: number;
+  /** Whether the answer is an earlier one. */
+  cached: boolean;
+};
+
+export type Exchange = {
+  /** To be read once. Nobody is asked before it is; who leaves it early ends the upstream call. @throws CoppiceError. */
+  deltas: AsyncIterable<ModelDelta>;
+  /** Filled in by then; see invariant 3. */
+  result: Readonly<ExchangeResult>;
+};
+
+export function startExchange(collaborators: ExchangeCollaborators, call: Call): Exchange {
+  const exchange = new RunningExchange(collaborators, call);
+  return { deltas: exchange.deltas(), result: exchange.result };
+}
+
+const log = createLogger('llm-gateway');
+
+class RunningExchange {
+  readonly #with: ExchangeCollaborators;
+  readonly #call: Call;
+  readonly #abort = new AbortController();
+  readonly result: ExchangeResult = {
+    provider: null,
+    model: null,
+    attempts: [],
+    usage: {},
+    costUsd: null,
+    latencyMs: 0,
+    queuedMs: 0,
+    cached: false,
+  };
+  #startedAtMs = 0;
+
+  constructor(collaborators: ExchangeCollaborators, call: Call) {
+    this.#with = collaborators;
+    this.#call = call;
+  }
+
+  async *deltas(): AsyncGenerator<ModelDelta, void, undefined> {
+    this.#startedAtMs = performance.now();
+    const release = this.#heedLimits();
+    try {
+      const { provider, model } = resolveModel(this.#with.providers, this.#call.model);
+      let before: CoppiceError | null = null;
+      for (;;) {
+        const attempt = this.#begin(provider, model, before);
+        let error: CoppiceError = leftEarly();
+        try {
+          for (const delta of await attempt.opening()) yield delta;
+          while (!attempt.ended) yield await attempt.next();
+          return;
+        } catch (thrown) {
+          error = thrown as CoppiceError;
+        } finally {
+          attempt.end(error);
+        }
+        if (attempt.committed || !(await this.#pause(error))) throw this.#reasonOf(error);
+        before = error;
+      }
+    } finally {
+      release();
+      this.result.latencyMs = this.#elapsedMs();
+    }
+  }
+
+  /** Gives a function that forgets them. */
+  #heedLimits(): () => void {
+    const { endsAtMs, model, context } = this.#call;
+    const timeLimitMs = Math.max(0, endsAtMs - Date.now());
+    const timer = setTimeout(() => {
+      const text = `${model} did not answer within ${timeLimitMs} ms`;
+      this.#abort.abort(new CoppiceError('deadline-exceeded', text));
+    }, timeLimitMs);
+    const onAbort = () => this.#abort.abort(context.signal.reason);
+    if (context.signal.aborted) onAbort();
+    else context.signal.addEventListener('abort', onAbort, { once: true });
+    return () => {
+      clearTimeout(timer);
+      context.signal.removeEventListener('abort', onAbort);
+    };
+  }
+
+  #begin(provider: Provider, model: string, before: CoppiceError | null): Attempt {
+    const { result } = this;
+    const { request, context } = this.#call;
+    result.provider = provider.name;
+    result.model = model;
+    const { owner, effectId } = context;
+    const about = { provider: provider.name, model, owner, effectId, attempt: result.attempts.length + 1, before };
+    const span = startAttemptSpan(about);
+    const asking = { ...context, signal: this.#abort.signal };
+    return new Attempt(provider, { ...request, model }, asking, (outcome) => {
+      span.end(outcome);
+      this.#report(about, outcome);
+    });
+  }
+
+  #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {
+    const { result } = this;
+    const { error, usage, latencyMs } = outcome;
+    result.attempts.push({ provider, model, usage, latencyMs, ...(error === null ? {} : { error }) });
+    result.usage = sumOfUsage(result.usage, usage);
+    result.costUsd = result.usage.costUsd ?? null;
+    result.latencyMs = this.#elapsedMs();
+    if (error !== null) log.warn({ err: error, effectId, owner, provider, model, attempt }, 'the provider failed');
+  }
+
+  /** Whether to ask again; waits until then. */
+  async #pause(failure: CoppiceError): Promise<boolean> {
+    if (this.#abort.signal.aborted) return false;
+    const pauseMs = pauseBeforeRetry(failure, this.result.attempts.length, this.#with.retry);
+    if (pauseMs === null || Date.now() + pauseMs >= this.#call.endsAtMs) return false;
+    await sleep(pauseMs, undefined, { signal: this.#abort.signal }).catch(() => {});
+    return !this.#abort.signal.aborted;
+  }
+
+  /** What ended the exchange from outside says more than what it did to the attempt. */
+  #reasonOf(error: CoppiceError): CoppiceError {
+    const { aborted, reason } = this.#abort.signal;
+    return aborted && reason instanceof CoppiceError ? reason : error;
+  }
+
+  #elapsedMs(): number {
+    return Math.round(performance.now() - this.#startedAtMs);
+  }
+}
+
+const leftEarly = (): CoppiceError => new CoppiceError('cancelled', 'the answer is no longer wanted');

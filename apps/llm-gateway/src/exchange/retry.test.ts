@@ -1,0 +1,33 @@
+import { CoppiceError } from '@coppice/contracts';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { pauseBeforeRetry } from './retry.ts';
+
+const settings = { attemptsMax: 4, pauseMsMin: 500, pauseMsMax: 3_000, retryAfterMsMax: 60_000, random: () => 0.5 };
+const failing = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
+const limited = (retryAfterMs: number) => new CoppiceError('provider-limited', 'wait', { details: { retryAfterMs } });
+
+test('pauses double up to a limit, with jitter', () => {
+  const pauses = [1, 2, 3].map((attempt) => pauseBeforeRetry(failing, attempt, settings));
+  expect(pauses).toEqual([375, 750, 1_500]);
+  expect(pauseBeforeRetry(failing, 4, settings)).toBeNull();
+});
+
+test('what the provider asks for is a minimum, unless it asks for too much', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 60_000 }),
+      fc.double({ min: 0, max: 0.999, noNaN: true }),
+      (retryAfterMs, random) => {
+        expect(
+          pauseBeforeRetry(limited(retryAfterMs), 1, { ...settings, random: () => random }),
+        ).toBeGreaterThanOrEqual(retryAfterMs);
+      },
+    ),
+  );
+  expect(pauseBeforeRetry(limited(60_001), 1, settings)).toBeNull();
+});
+
+test('what would not pass is not tried again', () => {
+  expect(pauseBeforeRetry(new CoppiceError('provider-failed', 'spend limit reached'), 1, settings)).toBeNull();
+});

@@ -1,0 +1,40 @@
+import type { ModelDelta, ModelRequest, Provider, RequestContext } from '../provider/port.ts';
+
+type Step = ModelDelta | Error | 'hang';
+
+const never = new Promise<never>(() => {});
+
+/** A stream that says this; `hang` heeds no signal. */
+export async function* says(...steps: Step[]): AsyncGenerator<ModelDelta, void, undefined> {
+  for (const step of steps) {
+    if (step === 'hang') await never;
+    else if (step instanceof Error) throw step;
+    else yield step;
+  }
+}
+
+export const text = (value: string): ModelDelta => ({ type: 'text-delta', text: value });
+export const end: ModelDelta = { type: 'response-end', finishReason: 'stop' };
+
+/** A provider that answers each time as the next of `answers` says, the last of them for ever; and what it was asked. */
+export function saying(name: string, ...answers: Step[][]) {
+  const asked: { request: ModelRequest; context: RequestContext; left: boolean }[] = [];
+  const provider: Provider = {
+    name,
+    wire: null,
+    async *stream(request, context) {
+      const entry = { request, context, left: true };
+      asked.push(entry);
+      try {
+        yield* says(...(answers[Math.min(asked.length, answers.length) - 1] ?? []));
+        entry.left = false;
+      } catch (error) {
+        entry.left = false;
+        throw error;
+      }
+    },
+    check: async () => {},
+    describe: async () => ({ host: null, keyPresent: false, reachable: null, models: [], problem: null }),
+  };
+  return Object.assign(provider, { asked });
+}
