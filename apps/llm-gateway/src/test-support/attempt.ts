@@ -1,12 +1,13 @@
 import { collect } from '../collect.ts';
 import type { Attempt } from '../collect.ts';
 import type { Endpoint } from '../provider/http/endpoint.ts';
+import type { Wire } from '../provider/http/wire.ts';
 import { openAiChat } from '../provider/openai-chat/wire.ts';
 import type { ModelRequest, Provider } from '../provider/port.ts';
 
-export const endpointAt = (baseUrl: string): Endpoint => ({
+export const endpointAt = (baseUrl: string, wire: Wire = openAiChat): Endpoint => ({
   name: 'acme',
-  wire: openAiChat,
+  wire,
   baseUrl,
   key: 'key-that-must-not-be-told',
   keyRequired: null,
@@ -20,7 +21,7 @@ export const generous = {
   afterFinishMsMax: 20_000,
 };
 
-const request: ModelRequest = {
+export const smallRequest: ModelRequest = {
   model: 'acme-1',
   messages: [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }],
   tools: [{ name: 'list', description: 'Lists.', parameters: { type: 'object' } }],
@@ -28,7 +29,11 @@ const request: ModelRequest = {
 };
 
 /** One attempt, as the gateway makes it. */
-export function askOnce(provider: Provider, signal = new AbortController().signal): Promise<Attempt> {
+export function askOnce(
+  provider: Provider,
+  signal = new AbortController().signal,
+  request = smallRequest,
+): Promise<Attempt> {
   const owner = { tenant: 'default', runId: 'r1', taskId: 't1' };
   const settings = { provider: 'acme', effectId: 'task_t1_1_1', signal, textBytesMax: 1_000_000 };
   return collect(provider.stream(request, { signal, effectId: settings.effectId, owner }), settings);

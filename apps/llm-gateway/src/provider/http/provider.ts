@@ -1,16 +1,15 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { ModelDelta, ModelRequest, Provider, RequestContext } from '../port.ts';
+import { AnswerStream } from './answer-stream.ts';
 import { HttpClient, HttpFailed, wholeText } from './client.ts';
 import type { HttpAnswer } from './client.ts';
 import { describeEndpoint } from './describe.ts';
 import type { Endpoint } from './endpoint.ts';
 import { headersOf, urlOf } from './endpoint.ts';
 import { providerError } from './errors.ts';
-import { EventReader, EventTooLarge } from './event-reader.ts';
-import type { StreamEvent } from './event-reader.ts';
+import { EventTooLarge } from './event-reader.ts';
 import { jsonOf } from './json.ts';
 import { httpLimits } from './limits.ts';
-import { LineReader } from './line-reader.ts';
 import { Patience } from './patience.ts';
 import type { PatienceLimits } from './patience.ts';
 import { one } from './retry-after.ts';
@@ -93,18 +92,11 @@ async function* streamedAnswer(
   patience: Patience,
 ): AsyncIterable<ModelDelta> {
   const reader = readerOf(endpoint);
-  const events = new readers[endpoint.wire.framing](httpLimits.eventCharactersMax);
-  let eventsSeen = 0;
-  const take = function* (event: StreamEvent): Iterable<ModelDelta> {
-    eventsSeen++;
-    // What follows is read to the end all the same, since only then the connection can be used again.
-    if (reader.ended) return;
-    if (event.data.trim() === '' && event.name !== 'error') return;
-    // The last event of a cut stream may be half of one: that it was cut is told by the missing end.
-    if (!event.complete && jsonOf(event.data) === undefined) return;
-    const deltas = reader.event(event);
-    if (raw) yield { type: 'raw', whole: false, name: event.name, data: event.data };
+  const answered = new AnswerStream(endpoint.wire.framing, reader, raw);
+  const take = function* (deltas: Iterable<ModelDelta>): Iterable<ModelDelta> {
+    const before = answered.eventsRead;
     yield* deltas;
+    if (answered.eventsRead === before) return;
     if (reader.ended || reader.finished) patience.sawEnd();
     else patience.sawEvent();
   };
@@ -113,19 +105,17 @@ async function* streamedAnswer(
     for await (const piece of answer.body) {
       bytes += piece.length;
       if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
-      for (const event of events.read(piece)) yield* take(event);
+      yield* take(answered.read(piece));
     }
-    for (const event of events.end()) yield* take(event);
+    yield* take(answered.end());
   } catch (error) {
     const broken = error instanceof HttpFailed || error === patience.ownReason;
     // Only the usage can be missing then.
     if (!broken || !reader.finished) throw error;
   }
-  if (eventsSeen === 0) throw notAStream(endpoint, kind);
+  if (answered.eventsSeen === 0) throw notAStream(endpoint, kind);
   yield* reader.end();
 }
-
-const readers = { 'server-sent-events': EventReader, 'json-lines': LineReader } as const;
 
 const readerOf = ({ name, key, wire }: Endpoint): AnswerReader => wire.reader({ provider: name, secret: key });
 

@@ -1,0 +1,137 @@
+/** What holds for every wire when a provider is asked over HTTP, as tests: a wire's own test gives it a recorded stream. */
+import type { ServerResponse } from 'node:http';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Attempt } from '../collect.ts';
+import { httpProvider } from '../provider/http/provider.ts';
+import type { Wire } from '../provider/http/wire.ts';
+import type { Provider } from '../provider/port.ts';
+import { askOnce, endpointAt, generous } from './attempt.ts';
+import { playError, startModelServer } from './model-server.ts';
+import type { ModelServer } from './model-server.ts';
+
+export type RecordedAnswer = {
+  wire: Wire;
+  bytes: Uint8Array;
+  /** Where a cut leaves some output, and no end. */
+  middle: number;
+  /** What the whole stream comes to, in part. */
+  answer: object;
+  /** A complaint as this wire's vendor writes it: that it is overloaded. */
+  overloaded: { status: number; body: object };
+};
+
+const contentTypes = { 'server-sent-events': 'text/event-stream; charset=utf-8', 'json-lines': 'application/x-ndjson' };
+
+/** Answers with these bytes, and then does what `next` does; default: ends. */
+export const playBytes =
+  (framing: Wire['framing'], bytes: Uint8Array, next = (response: ServerResponse): void => void response.end()) =>
+  (response: ServerResponse): void => {
+    response.writeHead(200, { 'content-type': contentTypes[framing] });
+    // Sent even where there are none yet.
+    response.flushHeaders();
+    if (bytes.length === 0) next(response);
+    else response.write(bytes, () => next(response));
+  };
+
+/** Registers the tests. `recording` is called before them. */
+export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
+  let server: ModelServer;
+  let provider: Provider;
+  let played: RecordedAnswer;
+  beforeAll(async () => {
+    played = await recording();
+    server = await startModelServer();
+    provider = httpProvider(at(), generous);
+  });
+  afterAll(async () => {
+    await provider.close?.();
+    await server.close();
+  });
+  beforeEach(() => {
+    server.requests.length = 0;
+  });
+
+  const at = () => endpointAt(new URL(server.baseUrl).origin, played.wire);
+  const play = (bytes: Uint8Array, next?: (response: ServerResponse) => void) =>
+    server.play(playBytes(played.wire.framing, bytes, next));
+  /** Asks a provider that has one limit lower; its connection is closed when it gives up. */
+  const askWith = async (limits: Partial<typeof generous>): Promise<Attempt> => {
+    const own = httpProvider(at(), { ...generous, ...limits });
+    const attempt = await askOnce(own);
+    await server.requests[0]?.abandoned;
+    await own.close?.();
+    return attempt;
+  };
+  const leavesOpen = (): void => {};
+
+  describe('over HTTP', () => {
+    test('a whole stream is an answer', async () => {
+      play(played.bytes);
+      expect(await askOnce(provider)).toMatchObject({ status: 'complete', ...played.answer });
+    });
+
+    test.each([
+      ['ends', (response: ServerResponse) => void response.end()],
+      ['breaks', (response: ServerResponse) => void response.destroy()],
+    ])('a stream that %s in the middle is a failure, and one that does so before it begins', async (_, next) => {
+      const error = { code: 'provider-failed', retryable: true };
+      play(played.bytes.subarray(0, played.middle), next);
+      expect(await askOnce(provider)).toMatchObject({ status: 'failed', outputBegan: true, error });
+      play(new Uint8Array(), next);
+      expect(await askOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false });
+    });
+
+    test('a stream that breaks or is left open after its end is an answer', async () => {
+      play(played.bytes, (response) => setTimeout(() => response.destroy(), 20));
+      expect(await askOnce(provider)).toMatchObject({ status: 'complete', ...played.answer });
+      server.requests.length = 0;
+      play(played.bytes, leavesOpen);
+      expect(await askWith({ afterFinishMsMax: 150 })).toMatchObject({ status: 'complete', ...played.answer });
+    });
+
+    test('a stream that falls silent is ended, and its connection closed', async () => {
+      play(played.bytes.subarray(0, played.middle), leavesOpen);
+      const silent = { message: expect.stringContaining('fell silent'), retryable: true };
+      expect(await askWith({ idleMsMax: 150 })).toMatchObject({ status: 'failed', outputBegan: true, error: silent });
+      server.requests.length = 0;
+      play(new Uint8Array(), leavesOpen);
+      const late = { message: expect.stringContaining('did not begin'), retryable: true };
+      expect(await askWith({ firstEventMsMax: 150 })).toMatchObject({
+        status: 'failed',
+        outputBegan: false,
+        error: late,
+      });
+    });
+
+    test('when the caller leaves, the connection is closed', async () => {
+      const abort = new AbortController();
+      play(played.bytes.subarray(0, played.middle), () => abort.abort(new Error('enough')));
+      expect(await askOnce(provider, abort.signal)).toMatchObject({
+        status: 'failed',
+        error: { message: expect.stringContaining('enough') },
+      });
+      await server.requests[0]?.abandoned;
+    });
+
+    test('a refused request is told as what it is, and so is an error after HTTP 200', async () => {
+      const { status, body } = played.overloaded;
+      const error = { code: 'provider-failed', retryable: true };
+      server.play(playError(status, body));
+      expect(await askOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false, error });
+      server.play(playError(200, body));
+      expect(await askOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false, error });
+      server.play(playError(429, { error: { message: 'slow down' } }, { 'retry-after': '2' }));
+      expect(await askOnce(provider)).toMatchObject({
+        error: { code: 'provider-limited', details: { retryAfterMs: 2_000 } },
+      });
+    });
+
+    test('a page or an empty answer is a failure that says so', async () => {
+      server.play(playError(200, '<html>Welcome</html>'));
+      expect(await askOnce(provider)).toMatchObject({
+        status: 'failed',
+        error: { message: expect.stringContaining('base URL'), retryable: false },
+      });
+    });
+  });
+}

@@ -1,0 +1,103 @@
+/** Recorded streams, played to a wire's reader as the network might bring them. */
+import { readFile } from 'node:fs/promises';
+import fc from 'fast-check';
+import { collect } from '../collect.ts';
+import type { Attempt } from '../collect.ts';
+import { AnswerStream } from '../provider/http/answer-stream.ts';
+import type { Wire } from '../provider/http/wire.ts';
+import type { ModelDelta } from '../provider/port.ts';
+
+/** The bytes of a fixture: `recorded(import.meta.url, 'text.sse')` reads it from the folder `fixtures` beside the test. */
+export const recorded = (testUrl: string, name: string): Promise<Uint8Array> =>
+  readFile(new URL(`fixtures/${name}`, testUrl));
+
+/** What the gateway makes of a stream whose bytes come in these pieces. */
+export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attempt> {
+  return collect(deltasOf(wire, pieces), {
+    provider: 'acme',
+    effectId: 'task_t1_1_1',
+    signal: new AbortController().signal,
+    textBytesMax: 1_000_000,
+  });
+}
+
+/** Likewise, but of an answer that came as a whole. */
+export function replayWhole(wire: Wire, body: unknown): Promise<Attempt> {
+  async function* play(): AsyncIterable<ModelDelta> {
+    const reader = wire.reader({ provider: 'acme', secret: null });
+    yield* reader.whole(body);
+    yield* reader.end();
+  }
+  return collect(play(), {
+    provider: 'acme',
+    effectId: 'task_t1_1_1',
+    signal: new AbortController().signal,
+    textBytesMax: 1_000_000,
+  });
+}
+
+async function* deltasOf(wire: Wire, pieces: readonly Uint8Array[]): AsyncIterable<ModelDelta> {
+  const reader = wire.reader({ provider: 'acme', secret: null });
+  const stream = new AnswerStream(wire.framing, reader, false);
+  for (const piece of pieces) yield* stream.read(piece);
+  yield* stream.end();
+  yield* reader.end();
+}
+
+function cutAt(bytes: Uint8Array, positions: readonly number[]): Uint8Array[] {
+  const ends = [...positions.toSorted((one, other) => one - other), bytes.length];
+  return ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end));
+}
+
+const byteByByte = (bytes: Uint8Array): Uint8Array[] => Array.from(bytes, (byte) => Uint8Array.of(byte));
+
+/** Where a cut lies within a character of several bytes. */
+const insideCharacters = (bytes: Uint8Array): number[] =>
+  [...bytes.keys()].filter((position) => ((bytes[position] ?? 0) & 0xc0) === 0x80);
+
+/** Any pieces that together are these bytes. */
+const anyCuts = (bytes: Uint8Array): fc.Arbitrary<Uint8Array[]> =>
+  fc
+    .uniqueArray(fc.integer({ min: 0, max: bytes.length }), { maxLength: 40 })
+    .map((positions) => cutAt(bytes, positions));
+
+const allOfTheLast = 300;
+const step = 5;
+
+/** Lengths: all that are near the end, where a cut is easily taken for it, and of the others every few bytes. */
+const beginnings = (bytes: Uint8Array): number[] =>
+  [...bytes.keys()].filter((length) => length % step === 0 || length > bytes.length - allOfTheLast);
+
+/**
+ * Plays a stream in all those ways, and its beginnings.
+ * @returns what it comes to as a whole
+ * @throws where another split of the same bytes comes to something else, or a beginning to a shorter success
+ */
+export async function replayEveryWay(wire: Wire, bytes: Uint8Array): Promise<Attempt> {
+  const whole = await replay(wire, [bytes]);
+  await expectSame(wire, byteByByte(bytes), whole);
+  await expectSame(wire, cutAt(bytes, insideCharacters(bytes)), whole);
+  await fc.assert(
+    fc.asyncProperty(anyCuts(bytes), (pieces) => expectSame(wire, pieces, whole)),
+    { numRuns: 50 },
+  );
+  for (const length of beginnings(bytes)) await expectNoTruncatedSuccess(wire, bytes.subarray(0, length), whole);
+  return whole;
+}
+
+async function expectSame(wire: Wire, pieces: readonly Uint8Array[], whole: Attempt): Promise<void> {
+  const attempt = await replay(wire, pieces);
+  if (textOf(attempt) === textOf(whole)) return;
+  throw new Error(`in ${pieces.length} pieces the stream comes to ${textOf(attempt)}, as a whole to ${textOf(whole)}`);
+}
+
+/** A cut stream is a failure, but for one that lacks nothing but what isn't the model's: usage, and the goodbye. */
+async function expectNoTruncatedSuccess(wire: Wire, beginning: Uint8Array, whole: Attempt): Promise<void> {
+  const attempt = await replay(wire, [beginning]);
+  if (attempt.status === 'failed') return;
+  if (textOf({ ...attempt, usage: {} }) === textOf({ ...whole, usage: {} })) return;
+  throw new Error(`cut after ${beginning.length} bytes the stream is taken for whole: ${textOf(attempt)}`);
+}
+
+const textOf = (attempt: Attempt): string =>
+  JSON.stringify(attempt.status === 'failed' ? { ...attempt, error: attempt.error.toWire() } : attempt);
