@@ -3,6 +3,11 @@ import { providerError } from './errors.ts';
 
 const complaint = (status: number, body: unknown, headers = {}) =>
   providerError({ provider: 'acme', status, body, headers });
+const anthropic = (type: string, message: string) => ({
+  type: 'error',
+  error: { type, message },
+  request_id: 'req_1',
+});
 const openAi = (message: string, code: string | null, type = 'x') => ({ error: { message, type, param: null, code } });
 
 test.each([
@@ -28,10 +33,59 @@ test.each([
   [408, '', 'provider-failed', true],
   [500, openAi('The server had an error', null, 'server_error'), 'provider-failed', true],
   [503, '<html>down</html>', 'provider-failed', true],
-  [529, { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } }, 'provider-failed', true],
+  [529, anthropic('overloaded_error', 'Overloaded'), 'provider-failed', true],
+  [500, anthropic('api_error', 'Internal server error'), 'provider-failed', true],
+  [504, anthropic('timeout_error', 'Request timed out'), 'provider-failed', true],
+  [429, anthropic('rate_limit_error', 'This would exceed your rate limit of 40,000'), 'provider-limited', true],
+  [429, anthropic('rate_limit_error', 'You have reached your monthly spend limit'), 'provider-failed', false],
+  [400, anthropic('invalid_request_error', 'Your credit balance is too low to access'), 'provider-failed', false],
+  [
+    400,
+    anthropic('invalid_request_error', 'You have reached your specified API usage limits. You will regain access on'),
+    'provider-failed',
+    false,
+  ],
+  [402, anthropic('billing_error', 'Check your payment details'), 'provider-failed', false],
+  [401, anthropic('authentication_error', 'invalid x-api-key'), 'provider-failed', false],
+  [403, anthropic('permission_error', 'Your key may not use this'), 'provider-failed', false],
+  [404, anthropic('not_found_error', 'model: claude-opus-9'), 'model-not-found', false],
+  [404, anthropic('not_found_error', 'Not Found'), 'provider-failed', false],
+  [400, anthropic('invalid_request_error', 'max_tokens: 999999 > 64000'), 'invalid-request', false],
+  [413, anthropic('request_too_large', 'Request exceeds the maximum size'), 'context-exceeded', false],
+  [400, anthropic('invalid_request_error', 'prompt is too long: 210000 tokens > 200000'), 'context-exceeded', false],
+  [
+    400,
+    anthropic('invalid_request_error', 'input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000'),
+    'context-exceeded',
+    false,
+  ],
+  // Ollama's.
+  [400, { error: '"llama3" does not support tools' }, 'invalid-request', false],
+  [400, { error: 'the input length exceeds the context length' }, 'context-exceeded', false],
+  [500, { error: 'llama runner process has terminated: signal: killed' }, 'provider-failed', true],
+  [503, { error: 'server busy, please try again. maximum pending requests exceeded' }, 'provider-failed', true],
   [501, 'not implemented', 'provider-failed', false],
 ])('HTTP %i %j is %s, retryable: %s', (status, body, code, retryable) => {
   expect(complaint(status, body)).toMatchObject({ code, retryable, details: { status } });
+});
+
+test.each([
+  ['overloaded_error', 'provider-failed', true, 529],
+  ['rate_limit_error', 'provider-limited', true, 429],
+  ['timeout_error', 'provider-failed', true, 504],
+  ['billing_error', 'provider-failed', false, 402],
+  ['permission_error', 'provider-failed', false, 403],
+  ['authentication_error', 'provider-failed', false, 401],
+  ['request_too_large', 'context-exceeded', false, 413],
+])('in a stream, whose status is 200, %s counts as its status', (type, code, retryable, status) => {
+  const body = anthropic(type, 'no');
+  expect(providerError({ provider: 'acme', body })).toMatchObject({ code, retryable, details: { status } });
+});
+
+test('limits that the headers tell of beside it make no spend limit pass', () => {
+  const headers = { 'anthropic-ratelimit-requests-reset': new Date(Date.now() + 1_000).toISOString() };
+  const spent = anthropic('rate_limit_error', 'You have reached your monthly spend limit');
+  expect(complaint(429, spent, headers)).toMatchObject({ code: 'provider-failed', retryable: false });
 });
 
 test('a spend limit is one even where a header asks to wait; a limit that passes may speak of billing', () => {

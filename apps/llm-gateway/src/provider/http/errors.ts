@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { redact } from '@coppice/telemetry';
 import { httpLimits } from './limits.ts';
-import { one, retryAfterMs } from './retry-after.ts';
+import { one, retryAfterMs, statedRetryAfterMs } from './retry-after.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
 /** What a provider complains of: by an HTTP status, or in the middle of a stream that began well. */
@@ -17,18 +17,29 @@ export type Complaint = {
   nowMs?: number;
 };
 
-/** As servers write it: OpenAI's `{error: {message, type, code}}`, Ollama's `{error: "text"}`, FastAPI's `{detail}`, and a list of any of these. */
+/** As servers write it: OpenAI's `{error: {message, type, code}}`, Anthropic's with `type: "error"` around it, Ollama's `{error: "text"}`, FastAPI's `{detail}`, and a list of any of these. */
 type Told = { message: string; codes: string[]; status: number | null };
 
 const contextPattern =
-  /context_length|exceed_context|context.{0,10}(length|window|size)|maximum context|prompt is too long|too many (input )?tokens/i;
+  /context_length|exceed_context|context.{0,10}(length|window|size|limit)|maximum context|prompt is too long|too many (input )?tokens/i;
 const spentCodePattern = /^(insufficient_(quota|credits|funds|balance)|billing_\w+)$/i;
 const spentPattern =
-  /insufficient (quota|credits?|funds|balance)|billing|spend(ing)?[_ ]limit|credit balance|out of credits|exceeded your current quota/i;
+  /insufficient (quota|credits?|funds|balance)|billing|spend(ing)?[_ ]limit|credit balance|out of credits|exceeded your current quota|reached your (specified )?(api |workspace )*usage limits/i;
 const missingModelPattern =
-  /model[_ ]not[_ ]found|model\b.*\b(not found|does not exist|not exist|unknown)|no such model|unknown model|try pulling/i;
+  /model[_ ]not[_ ]found|model\b.*\b(not found|does not exist|not exist|unknown)|no such model|unknown model|try pulling|not_found_error model/i;
 const limitedPattern = /rate[_ ]?limit|too many requests/i;
 const badRequestPattern = /invalid_request|invalid_prompt|bad request|content_policy|content_filter/i;
+/** What Anthropic's error types stand for where no status tells it: in a stream that began well. */
+const statusOfCode: Readonly<Record<string, number>> = {
+  authentication_error: 401,
+  billing_error: 402,
+  permission_error: 403,
+  not_found_error: 404,
+  request_too_large: 413,
+  rate_limit_error: 429,
+  timeout_error: 504,
+  overloaded_error: 529,
+};
 const refusedKeyPattern = /invalid_api_key|incorrect api key|authentication|unauthorized|permission_denied/i;
 
 /** The provider's complaint as an error of the port's failure contract. What the provider writes is passed on in part, without what looks like a key. */
@@ -56,11 +67,13 @@ export function providerError({
     retryable: boolean,
   ) => new CoppiceError(code, message, { details, retryable });
 
-  if (contextPattern.test(all)) {
+  // A request of too many bytes is mended by what mends one of too many tokens.
+  if (contextPattern.test(all) || effective === 413) {
     return new CoppiceError('context-exceeded', message, { details });
   }
   // Before the limits: a spend limit that is reached is told as 429, too, and no waiting helps. (Gemini speaks of billing in limits that pass, but says how long.)
-  const spent = told.codes.some((code) => spentCodePattern.test(code)) || (waitMs === null && spentPattern.test(all));
+  const saysHowLong = statedRetryAfterMs(headers, nowMs) !== null;
+  const spent = told.codes.some((code) => spentCodePattern.test(code)) || (!saysHowLong && spentPattern.test(all));
   if (effective === 402 || spent) return fail('provider-failed', false);
   if (effective === 401 || effective === 403) return fail('provider-failed', false);
   if (effective === 429) return fail('provider-limited', one(headers, 'x-should-retry') !== 'false');
@@ -98,7 +111,8 @@ function toldBy(body: unknown): Told {
   const codes = [type, code, status].filter((each) => typeof each === 'string').map(shortened);
   const number = [code, status].map(Number).find((each) => Number.isInteger(each) && each >= 400 && each < 600);
   const text = typeof message === 'string' ? message : (JSON.stringify(body) ?? '');
-  return { message: shortened(text), codes, status: number ?? null };
+  const byCode = codes.map((each) => statusOfCode[each]).find((each) => each !== undefined);
+  return { message: shortened(text), codes, status: number ?? byCode ?? null };
 }
 
 /** Before anything is cut: half a key is one too much. A key holds nothing that JSON escapes. */

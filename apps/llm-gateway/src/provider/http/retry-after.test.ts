@@ -19,6 +19,23 @@ test.each([
     { 'x-ratelimit-reset-requests': '12ms', 'x-ratelimit-reset-tokens': '6m0s', 'x-ratelimit-remaining-tokens': '0' },
     360_000,
   ],
+  [{ 'anthropic-ratelimit-requests-reset': '2026-10-21T07:28:20Z' }, 20_000],
+  [{ 'anthropic-ratelimit-tokens-reset': '2026-10-21T09:28:02.5+02:00' }, 2_500],
+  [{ 'anthropic-ratelimit-requests-reset': '2026-10-21T07:27:00Z' }, 0],
+  [
+    {
+      'anthropic-ratelimit-requests-reset': '2026-10-21T07:28:01Z',
+      'anthropic-ratelimit-requests-remaining': '7',
+      'anthropic-ratelimit-input-tokens-reset': '2026-10-21T07:28:30Z',
+      'anthropic-ratelimit-input-tokens-remaining': '0',
+      'anthropic-ratelimit-output-tokens-reset': '2026-10-21T07:29:00Z',
+      'anthropic-ratelimit-output-tokens-remaining': '100',
+    },
+    30_000,
+  ],
+  [{ 'retry-after': '3', 'anthropic-ratelimit-requests-reset': '2026-10-21T07:28:20Z' }, 3_000],
+  [{ 'anthropic-ratelimit-requests-reset': 'soon' }, null],
+  [{ 'anthropic-ratelimit-requests-reset': '20' }, null],
   [{}, null],
 ])('%j asks to wait %s ms', (headers, expected) => {
   expect(retryAfterMs(headers, now)).toBe(expected);

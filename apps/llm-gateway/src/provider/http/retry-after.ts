@@ -3,11 +3,12 @@
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 /** Milliseconds; null where it doesn't say. `retry-after-ms` over `retry-after` over the resets of the limits that are used up. */
-export function retryAfterMs(headers: ResponseHeaders, nowMs: number): number | null {
-  return (
-    milliseconds(one(headers, 'retry-after-ms')) ?? secondsOrDate(one(headers, 'retry-after'), nowMs) ?? resets(headers)
-  );
-}
+export const retryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
+  statedRetryAfterMs(headers, nowMs) ?? resets(headers, nowMs);
+
+/** Where it asks for it in so many words: an answer that is refused for good may tell of its limits' resets all the same. */
+export const statedRetryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
+  milliseconds(one(headers, 'retry-after-ms')) ?? secondsOrDate(one(headers, 'retry-after'), nowMs);
 
 /** `12ms`, `6m0s`, `1h2m3.5s`, `1d`; a bare number is seconds. Null where it is none of these. */
 export function durationOf(text: string): number | null {
@@ -29,15 +30,33 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 /** Of the limits that have nothing left, the one that lasts longest; where none is said to be used up, the shortest. */
-function resets(headers: ResponseHeaders): number | null {
-  const known = ['requests', 'tokens'].flatMap((limit) => {
+function resets(headers: ResponseHeaders, nowMs: number): number | null {
+  const known = [...durations(headers), ...dates(headers, nowMs)];
+  if (known.length === 0) return null;
+  const usedUp = known.filter((limit) => limit.usedUp).map(({ ms }) => ms);
+  return usedUp.length > 0 ? Math.max(...usedUp) : Math.min(...known.map(({ ms }) => ms));
+}
+
+type Reset = { ms: number; usedUp: boolean };
+
+/** OpenAI's, and of whoever takes after it: how long it lasts. */
+function durations(headers: ResponseHeaders): Reset[] {
+  return ['requests', 'tokens'].flatMap((limit) => {
     const text = one(headers, `x-ratelimit-reset-${limit}`);
     const ms = text === null ? null : durationOf(text.trim());
     return ms === null ? [] : [{ ms: Math.ceil(ms), usedUp: one(headers, `x-ratelimit-remaining-${limit}`) === '0' }];
   });
-  if (known.length === 0) return null;
-  const usedUp = known.filter((limit) => limit.usedUp).map(({ ms }) => ms);
-  return usedUp.length > 0 ? Math.max(...usedUp) : Math.min(...known.map(({ ms }) => ms));
+}
+
+/** Anthropic's: until when, in RFC 3339. */
+function dates(headers: ResponseHeaders, nowMs: number): Reset[] {
+  return ['requests', 'tokens', 'input-tokens', 'output-tokens'].flatMap((limit) => {
+    const text = one(headers, `anthropic-ratelimit-${limit}-reset`);
+    const at = text !== null && /^\d{4}-\d{2}-\d{2}[Tt]/.test(text) ? Date.parse(text) : Number.NaN;
+    if (Number.isNaN(at)) return [];
+    const usedUp = one(headers, `anthropic-ratelimit-${limit}-remaining`) === '0';
+    return [{ ms: Math.max(0, at - nowMs), usedUp }];
+  });
 }
 
 function milliseconds(text: string | null): number | null {
