@@ -1,0 +1,85 @@
+import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
+import type { ModelRequest, OriginalRequest } from '../port.ts';
+import { messagesOf, systemOf } from './messages.ts';
+import type { TextBlock, WireMessage } from './messages.ts';
+import { traitsOf } from './models.ts';
+import type { ModelTraits } from './models.ts';
+import { formatOf } from './response-format.ts';
+import { thinkingAndLength } from './thinking.ts';
+
+/** The pure mapping of a request to the body of `POST /v1/messages`. The wire has no word for `seed`. */
+export function requestBody({ model, messages, tools, settings }: ModelRequest, stream: boolean): object {
+  const traits = traitsOf(model);
+  const { schema, instruction } = formatOf(settings.responseFormat, traits);
+  const system = [
+    ...systemOf(messages),
+    ...(instruction === null ? [] : [{ type: 'text' as const, text: instruction }]),
+  ];
+  const conversation = messagesOf(messages);
+  if (tools.length > 0 || conversation.length > 1) markForCache(system, conversation);
+  const { maxOutputTokens, thinking, effort } = thinkingAndLength(settings, traits, conversation);
+  const outputConfig = {
+    ...(effort === undefined ? {} : { effort }),
+    ...(schema === null ? {} : { format: { type: 'json_schema', schema } }),
+  };
+  return {
+    model,
+    max_tokens: maxOutputTokens,
+    stream,
+    ...(system.length === 0 ? {} : { system }),
+    messages: conversation,
+    ...(tools.length === 0 ? {} : { tools: tools.map(toolOf), ...toolSettings(settings) }),
+    ...(thinking === undefined ? {} : { thinking }),
+    ...(Object.keys(outputConfig).length === 0 ? {} : { output_config: outputConfig }),
+    ...samplingOf(settings, traits, thinking?.type === 'enabled' || thinking?.type === 'adaptive'),
+  };
+}
+
+/** A request that came in in this wire, for another model. Its usage is told without being asked for. */
+export const passedOn = ({ body }: OriginalRequest, model: string, stream: boolean): object => ({
+  ...body,
+  model,
+  stream,
+});
+
+/**
+ * Marks what the next turn will repeat: this vendor caches nothing unless told. What tools and system say is kept for all conversations that begin with it, and
+ * the conversation up to here for its own next turn.
+ */
+function markForCache(system: readonly TextBlock[], conversation: readonly WireMessage[]): void {
+  const last = conversation.at(-1);
+  for (const block of [system.at(-1), last?.role === 'user' ? last.content.at(-1) : undefined]) {
+    if (block !== undefined) block.cache_control = { type: 'ephemeral' };
+  }
+}
+
+const toolOf = ({ name, description, parameters }: ToolDefinition): object => ({
+  name,
+  ...(description === '' ? {} : { description }),
+  input_schema: parameters,
+});
+
+function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object {
+  const single = parallelToolCalls === false ? { disable_parallel_tool_use: true } : {};
+  if (toolChoice === 'none') return { tool_choice: { type: 'none' } };
+  if (typeof toolChoice === 'object') return { tool_choice: { type: 'tool', name: toolChoice.tool, ...single } };
+  if (toolChoice === 'required') return { tool_choice: { type: 'any', ...single } };
+  if (toolChoice === undefined && parallelToolCalls === undefined) return {};
+  return { tool_choice: { type: 'auto', ...single } };
+}
+
+/** Newer models, and those that think, take no temperature and refuse the whole request for it. */
+function samplingOf(settings: ModelSettings, traits: ModelTraits, thinks: boolean): object {
+  const { temperature, topP, topK, stopSequences } = settings;
+  const stops = stopSequences?.filter((sequence) => sequence.trim() !== '') ?? [];
+  const stop = stops.length === 0 ? {} : { stop_sequences: stops };
+  if (!traits.sampling || thinks) return stop;
+  return {
+    ...stop,
+    // The contract's scale ends at 2, this wire's at 1.
+    ...(temperature === undefined ? {} : { temperature: Math.min(temperature, 1) }),
+    // Its models from 4.5 on refuse both together.
+    ...(topP === undefined || temperature !== undefined ? {} : { top_p: topP }),
+    ...(topK === undefined ? {} : { top_k: topK }),
+  };
+}

@@ -1,0 +1,67 @@
+/** How an answer of a given form is asked for: by its schema where the model takes one, else in words. */
+import type { ModelSettings } from '@coppice/contracts';
+import type { ModelTraits } from './models.ts';
+
+type ResponseFormat = NonNullable<ModelSettings['responseFormat']>;
+type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** `instruction` is a part of what the system says. */
+export function formatOf(
+  format: ResponseFormat | undefined,
+  { schema: takesSchema }: ModelTraits,
+): { schema: JsonSchema | null; instruction: string | null } {
+  if (format === undefined || format.type === 'text') return { schema: null, instruction: null };
+  if (format.type === 'json') return { schema: null, instruction: 'Answer with one JSON object and nothing else.' };
+  if (takesSchema) return { schema: acceptableSchema(format.schema), instruction: null };
+  const about = format.description === undefined ? '' : ` It is ${format.description}`;
+  const instruction = `Answer with one JSON value and nothing else.${about} It has to fit this JSON Schema: ${JSON.stringify(format.schema)}`;
+  return { schema: null, instruction };
+}
+
+/** Keywords that the wire refuses. The model is told of them in words, as the vendor's own libraries do it. */
+const refused: ReadonlySet<string> = new Set([
+  'minimum',
+  'maximum',
+  'exclusiveMinimum',
+  'exclusiveMaximum',
+  'multipleOf',
+  'minLength',
+  'maxLength',
+  'maxItems',
+  'uniqueItems',
+  'minProperties',
+  'maxProperties',
+]);
+const ofSchemas: ReadonlySet<string> = new Set(['anyOf', 'allOf', 'oneOf', 'prefixItems']);
+const ofNamedSchemas: ReadonlySet<string> = new Set(['properties', '$defs', 'definitions']);
+const deepest = 64;
+
+/** A schema as the wire takes it: every object closed, and without what it refuses. */
+function acceptableSchema(schema: JsonSchema, depth = 0): JsonSchema {
+  // The wire takes no such thing anyway, and says so.
+  if (depth > deepest) return schema;
+  const inner = (value: unknown): unknown => (isSchema(value) ? acceptableSchema(value, depth + 1) : value);
+  const kept: Record<string, unknown> = {};
+  const told: string[] = [];
+  for (const [keyword, value] of Object.entries(schema)) {
+    if (refused.has(keyword) || (keyword === 'minItems' && Number(value) > 1)) {
+      told.push(`${keyword}: ${JSON.stringify(value)}`);
+    } else if (ofSchemas.has(keyword) && Array.isArray(value)) kept[keyword] = value.map(inner);
+    else if (ofNamedSchemas.has(keyword) && isSchema(value)) kept[keyword] = mapped(value, inner);
+    else kept[keyword] = keyword === 'items' ? inner(value) : value;
+  }
+  if (told.length > 0) {
+    const own = typeof schema['description'] === 'string' ? `${schema['description']} ` : '';
+    kept['description'] = `${own}(${told.join(', ')})`;
+  }
+  const { additionalProperties } = schema;
+  const open = additionalProperties === undefined || additionalProperties === true;
+  if (open && (schema['type'] === 'object' || isSchema(schema['properties']))) kept['additionalProperties'] = false;
+  return kept;
+}
+
+const mapped = (schemas: JsonSchema, change: (schema: unknown) => unknown): JsonSchema =>
+  Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, change(schema)]));
+
+const isSchema = (value: unknown): value is JsonSchema =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
