@@ -1,0 +1,120 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
+import { argumentsObject } from '../given-back.ts';
+import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
+
+type WireMessage = {
+  role: 'system' | 'user' | 'assistant' | 'tool';
+  content: string;
+  thinking?: string;
+  images?: string[];
+  tool_calls?: { id: string; function: { name: string; arguments: object } }[];
+  tool_name?: string;
+  tool_call_id?: string;
+};
+
+/**
+ * The pure mapping of a request to the body of `POST /api/chat`. The wire has no word for a tool that has to be called, nor for how many may be.
+ * @throws CoppiceError `invalid-request` for an image by its address.
+ */
+export function requestBody({ model, messages, tools, settings }: ModelRequest, stream: boolean): object {
+  const options = optionsOf(settings);
+  const offered = offeredTools(tools, settings.toolChoice);
+  return {
+    model,
+    messages: messages.flatMap(toWire),
+    stream,
+    // A conversation that doesn't fit is an error: the server would else drop its beginning without a word. Older servers don't know this.
+    truncate: false,
+    shift: false,
+    ...(offered.length === 0 ? {} : { tools: offered.map((tool) => ({ type: 'function', function: tool })) }),
+    ...(settings.thinking === undefined ? {} : { think: thinkOf(settings.thinking) }),
+    ...formatOf(settings.responseFormat),
+    ...(Object.keys(options).length === 0 ? {} : { options }),
+  };
+}
+
+/** A request that came in in this wire, for another model. Its counts are told without being asked for. */
+export const passedOn = ({ body }: OriginalRequest, model: string, stream: boolean): object => ({
+  ...body,
+  model,
+  stream,
+});
+
+function offeredTools(
+  tools: readonly ToolDefinition[],
+  choice: ModelSettings['toolChoice'],
+): readonly ToolDefinition[] {
+  if (choice === 'none') return [];
+  return typeof choice === 'object' ? tools.filter(({ name }) => name === choice.tool) : tools;
+}
+
+function optionsOf({ maxOutputTokens, temperature, topP, topK, seed, stopSequences }: ModelSettings): object {
+  return {
+    ...(maxOutputTokens === undefined ? {} : { num_predict: maxOutputTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(topK === undefined ? {} : { top_k: topK }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(stopSequences === undefined ? {} : { stop: stopSequences }),
+  };
+}
+
+function formatOf(format: ModelSettings['responseFormat']): object {
+  if (format === undefined || format.type === 'text') return {};
+  return { format: format.type === 'json' ? 'json' : format.schema };
+}
+
+/** A level, where a model knows no levels, is as good as yes. */
+function thinkOf(thinking: NonNullable<ModelSettings['thinking']>): boolean | string {
+  if ('budgetTokens' in thinking) return thinking.budgetTokens > 0;
+  if (thinking.effort === 'none') return false;
+  return thinking.effort === 'minimal' ? 'low' : thinking.effort;
+}
+
+function toWire({ role, content }: ProviderMessage): WireMessage[] {
+  const text = content.map((part) => (part.type === 'text' ? part.text : '')).join('');
+  if (role === 'assistant') return [assistantMessage(text, content)];
+  const results = content.filter((part) => part.type === 'tool-result').map(toolMessage);
+  // A tool's message has no place for an image: they follow in one of the user's.
+  const images = content.flatMap(imagesOf).map(base64Of);
+  if (images.length > 0) return [...results, { role: 'user', content: text, images }];
+  return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
+}
+
+function assistantMessage(text: string, content: readonly ProviderPart[]): WireMessage {
+  const calls = content
+    .filter((part) => part.type === 'tool-call')
+    .map(({ id, name, arguments: written }) => ({ id, function: { name, arguments: argumentsObject(written) } }));
+  // What is signed is another wire's.
+  const thinking = content
+    .filter((part) => part.type === 'thinking')
+    .map((part) => (part.signature === undefined ? part.text : ''))
+    .join('');
+  return {
+    role: 'assistant',
+    content: text,
+    ...(thinking === '' ? {} : { thinking }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
+  };
+}
+
+/** Whose result it is is told twice: older servers know the tool's name alone. */
+function toolMessage({ callId, name, content, isError }: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage {
+  // The wire has no place for it elsewhere.
+  const mark = isError && !/^error/i.test(content) ? 'Error: ' : '';
+  return { role: 'tool', content: `${mark}${content}`, tool_name: name, tool_call_id: callId };
+}
+
+function imagesOf(part: ProviderPart): readonly ProviderImage[] {
+  if (part.type === 'image') return [part.image];
+  return part.type === 'tool-result' ? (part.images ?? []) : [];
+}
+
+function base64Of(image: ProviderImage): string {
+  if ('base64' in image) return image.base64;
+  throw new CoppiceError(
+    'invalid-request',
+    `an image in the messages: expected base64, since Ollama fetches none, and got the address ${image.url}`,
+  );
+}

@@ -1,0 +1,21 @@
+import type { Wire } from '../http/wire.ts';
+import { passedOn, requestBody } from './request.ts';
+import { LinesReader } from './response.ts';
+import { modelListSchema } from './schemas.ts';
+
+/** Ollama's own chat. */
+export const ollama: Wire = {
+  name: 'ollama',
+  framing: 'json-lines',
+  path: () => 'api/chat',
+  headers: () => ({}),
+  // Ollama's own servers in the cloud want one.
+  keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
+  body: requestBody,
+  passOn: passedOn,
+  reader: (about) => new LinesReader(about),
+  models: {
+    path: 'api/tags',
+    names: (body) => modelListSchema.safeParse(body).data?.models.map(({ name }) => name) ?? null,
+  },
+};
