@@ -44,7 +44,9 @@ const environmentHelp = `Environment:
   NATS_CREDENTIALS_FILE                the user's file, as bus-users writes it, in place of user and password
   NATS_CA_FILE, NATS_CERT_FILE, NATS_KEY_FILE   PEM files for an encrypted connection
   OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
-  COPPICE_OPENAI_PROVIDERS             more of them: ollama=http://127.0.0.1:11434/v1,…
+  ANTHROPIC_API_KEY                    the model provider "anthropic"
+  OLLAMA_HOST                          the model provider "ollama", such as 127.0.0.1:11434
+  COPPICE_OPENAI_PROVIDERS             more of them: router=https://openrouter.ai/api/v1,…
                                        (their keys: COPPICE_OPENAI_KEY_<NAME>)
   COPPICE_JAEGER_URL                   where coppice trace links to, such as http://127.0.0.1:16686
   NO_COLOR                             no colours`;

@@ -10,6 +10,8 @@ import { fault, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
 
 const modelsTold = 5;
+/** Of the vendors: what sets their key. */
+const keyVariables: Readonly<Record<string, string>> = { openai: 'OPENAI_API_KEY', anthropic: 'ANTHROPIC_API_KEY' };
 const restart = 'a stack reads keys and addresses only when it starts: coppice down, coppice up';
 
 /** @param client of the stack that answers; null where none does */
@@ -21,14 +23,11 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   if (known !== null && known.problem !== null)
     checks.push(warning('models', known.problem, 'coppice down, coppice up'));
   checks.push(...local.flatMap((server) => ofLocalServer(server, fromStack, environment)));
-  if (fromStack !== null && keyIsNews(fromStack, environment))
-    checks.push(
-      warning('model provider openai', 'OPENAI_API_KEY is set here, but the stack that runs has no key', restart),
-    );
+  if (fromStack !== null) checks.push(...keysThatAreNews(fromStack, environment));
   const found = here?.usable ?? fromStack?.some(({ name, problem }) => name !== 'scripted' && problem === null);
   if (found !== true && local.length === 0) {
     const fix =
-      'set OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI), or start Ollama, LM Studio or llama.cpp here';
+      'set ANTHROPIC_API_KEY, or OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI), or start Ollama, LM Studio or llama.cpp here';
     checks.push(warning('models', 'no model but the scripted one can be used', fix));
   }
   return checks;
@@ -50,7 +49,7 @@ function ofProvider({ name, host, models, problem, keyPresent }: ModelProvider):
   const listed = models.length === 0 ? '' : `: ${listOf(models)}`;
   if (problem === null) return ok(check, `can be used${where}${listed}`);
   // Nobody who works with another one misses it.
-  if (!keyPresent && name === 'openai') return ok(check, `not set up (${problem})`);
+  if (!keyPresent && name in keyVariables) return ok(check, `not set up (${problem})`);
   return warning(check, problem, `start that server, or correct its address or key; ${restart}`);
 }
 
@@ -78,9 +77,15 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
   }
 }
 
-function keyIsNews(providers: readonly ModelProvider[], environment: NodeJS.ProcessEnv): boolean {
-  const openai = providers.find(({ name }) => name === 'openai');
-  return (environment['OPENAI_API_KEY'] ?? '') !== '' && openai?.keyPresent !== true;
+function keysThatAreNews(providers: readonly ModelProvider[], environment: NodeJS.ProcessEnv): Check[] {
+  return Object.entries(keyVariables)
+    .filter(([vendor, variable]) => {
+      const known = providers.find(({ name }) => name === vendor);
+      return (environment[variable] ?? '') !== '' && known?.keyPresent !== true;
+    })
+    .map(([vendor, variable]) =>
+      warning(`model provider ${vendor}`, `${variable} is set here, but the stack that runs has no key`, restart),
+    );
 }
 
 function ofLocalServer(
@@ -91,12 +96,12 @@ function ofLocalServer(
   // Told above.
   if (known?.some((provider) => provider.host !== null && samePort(provider.host, host)) === true) return [];
   const found = `a model server answers at ${host}: ${models.length === 0 ? 'without a model' : listOf(models)}`;
-  const setUp = [environment['OPENAI_BASE_URL'], environment['COPPICE_OPENAI_PROVIDERS']].some((text) =>
-    text?.includes(host),
-  );
+  const addresses = ['OPENAI_BASE_URL', 'COPPICE_OPENAI_PROVIDERS', 'OLLAMA_HOST'];
+  const setUp = addresses.some((variable) => environment[variable]?.includes(host));
   if (setUp && known === null) return [ok(`model server ${name}`, found)];
   const model = models[0] ?? 'MODEL';
-  const fix = `to use it: export COPPICE_OPENAI_PROVIDERS=${name}=${baseUrl}, then --model ${name}/${model}; ${restart}`;
+  const setting = name === 'ollama' ? `OLLAMA_HOST=${host}` : `COPPICE_OPENAI_PROVIDERS=${name}=${baseUrl}`;
+  const fix = `to use it: export ${setting}, then --model ${name}/${model}; ${restart}`;
   return [{ ...ok(`model server ${name}`, found), fix }];
 }
 

@@ -8,6 +8,8 @@ test('the gateway gets the variables of model providers, and nobody else', () =>
     OPENAI_BASE_URL: 'http://127.0.0.1:1/v1',
     COPPICE_OPENAI_PROVIDERS: 'a=http://127.0.0.1:2/v1',
     COPPICE_OPENAI_KEY_A: 'k2',
+    ANTHROPIC_API_KEY: 'k5',
+    OLLAMA_HOST: '127.0.0.1',
     OTHER_API_KEY: 'k3',
     MY_OPENAI_API_KEY: 'k4',
   };
@@ -16,6 +18,8 @@ test('the gateway gets the variables of model providers, and nobody else', () =>
     'OPENAI_BASE_URL',
     'COPPICE_OPENAI_PROVIDERS',
     'COPPICE_OPENAI_KEY_A',
+    'ANTHROPIC_API_KEY',
+    'OLLAMA_HOST',
   ]);
   expect(environment).toEqual({ PATH: '/bin', OTHER_API_KEY: 'k3', MY_OPENAI_API_KEY: 'k4' });
 });

@@ -4,30 +4,71 @@ import { ConfigurationError } from '@coppice/service';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { gatewayOptionsFrom } from '../configuration.ts';
+import { anthropic } from './anthropic/wire.ts';
 import { urlOf } from './http/endpoint.ts';
+import { ollama } from './ollama/wire.ts';
 import { openAiChat } from './openai-chat/wire.ts';
 
 const endpoints = (environment: Record<string, string>) => gatewayOptionsFrom(environment).endpoints;
 
-test('OpenAI is there by default, and needs a key', () => {
-  expect(endpoints({})).toEqual([
-    {
-      name: 'openai',
-      wire: openAiChat,
-      baseUrl: 'https://api.openai.com/v1',
-      key: null,
-      keyRequired: 'OPENAI_API_KEY',
-    },
+const openAi = {
+  name: 'openai',
+  wire: openAiChat,
+  baseUrl: 'https://api.openai.com/v1',
+  key: null,
+  keyRequired: 'OPENAI_API_KEY',
+};
+const claude = {
+  name: 'anthropic',
+  wire: anthropic,
+  baseUrl: 'https://api.anthropic.com',
+  key: null,
+  keyRequired: 'ANTHROPIC_API_KEY',
+};
+
+test('the vendors are there by default, and need a key', () => {
+  expect(endpoints({})).toEqual([openAi, claude]);
+  const set = { OPENAI_API_KEY: 'k1', ANTHROPIC_API_KEY: 'k2' };
+  expect(endpoints(set)).toEqual([
+    { ...openAi, key: 'k1' },
+    { ...claude, key: 'k2' },
   ]);
-  expect(endpoints({ OPENAI_API_KEY: 'k1', OPENAI_BASE_URL: 'http://127.0.0.1:1234/v1/' })).toEqual([
-    { name: 'openai', wire: openAiChat, baseUrl: 'http://127.0.0.1:1234/v1/', key: 'k1', keyRequired: null },
+});
+
+test('at another address they may do without one', () => {
+  const set = { OPENAI_BASE_URL: 'http://127.0.0.1:1234/v1/', ANTHROPIC_BASE_URL: 'http://127.0.0.1:1235' };
+  expect(endpoints({ ...set, OPENAI_API_KEY: 'k1' })).toEqual([
+    { ...openAi, baseUrl: 'http://127.0.0.1:1234/v1/', key: 'k1', keyRequired: null },
+    { ...claude, baseUrl: 'http://127.0.0.1:1235/', keyRequired: null },
+  ]);
+});
+
+test.each([
+  ['127.0.0.1:11434', 'http://127.0.0.1:11434/'],
+  ['my-host', 'http://my-host:11434/'],
+  [':8000', 'http://127.0.0.1:8000/'],
+  ['0.0.0.0', 'http://127.0.0.1:11434/'],
+  ['0.0.0.0:80', 'http://127.0.0.1/'],
+  ['[::]:8000', 'http://[::1]:8000/'],
+  ['http://my-host', 'http://my-host/'],
+  ['https://my-host/below', 'https://my-host/below'],
+])('Ollama is there where OLLAMA_HOST is set: %s is asked at %s', (host, baseUrl) => {
+  expect(endpoints({ OLLAMA_HOST: host })?.slice(2)).toEqual([
+    { name: 'ollama', wire: ollama, baseUrl, key: null, keyRequired: null },
+  ]);
+});
+
+test('a named one stands in the place of the one that has its name', () => {
+  const set = { OLLAMA_HOST: '127.0.0.1', COPPICE_OPENAI_PROVIDERS: 'ollama=http://127.0.0.1:11434/v1' };
+  expect(endpoints(set)?.slice(2)).toEqual([
+    { name: 'ollama', wire: openAiChat, baseUrl: 'http://127.0.0.1:11434/v1', key: null, keyRequired: null },
   ]);
 });
 
 test('named ones have keys of their own', () => {
   const list = 'ollama=http://127.0.0.1:11434/v1, open-router=https://openrouter.ai/api/v1';
   expect(
-    endpoints({ COPPICE_OPENAI_PROVIDERS: list, COPPICE_OPENAI_KEY_OPEN_ROUTER: 'k2', OPENAI_API_KEY: 'k1' })?.slice(1),
+    endpoints({ COPPICE_OPENAI_PROVIDERS: list, COPPICE_OPENAI_KEY_OPEN_ROUTER: 'k2', OPENAI_API_KEY: 'k1' })?.slice(2),
   ).toEqual([
     { name: 'ollama', wire: openAiChat, baseUrl: 'http://127.0.0.1:11434/v1', key: null, keyRequired: null },
     { name: 'open-router', wire: openAiChat, baseUrl: 'https://openrouter.ai/api/v1', key: 'k2', keyRequired: null },
@@ -40,7 +81,8 @@ test('a key may lie in a file', async () => {
   await writeFile(file, 'k3\n');
   expect(endpoints({ OPENAI_API_KEY_FILE: file, OPENAI_API_KEY: 'k1' })?.[0]?.key).toBe('k3');
   const named = { COPPICE_OPENAI_PROVIDERS: 'local=http://127.0.0.1:1/v1', COPPICE_OPENAI_KEY_LOCAL_FILE: file };
-  expect(endpoints(named)?.[1]?.key).toBe('k3');
+  expect(endpoints(named)?.at(-1)?.key).toBe('k3');
+  expect(endpoints({ ANTHROPIC_API_KEY_FILE: file })?.[1]?.key).toBe('k3');
   expect(() => endpoints({ OPENAI_API_KEY_FILE: path.join(folder.path, 'none') })).toThrow('ENOENT');
 });
 
@@ -50,6 +92,10 @@ test.each([
   { OPENAI_BASE_URL: 'https://me:secret-1@acme.example/v1' },
   { OPENAI_API_KEY: 'secret-1 with a space' },
   { OPENAI_API_KEY: 'secret-1\nx-header: y' },
+  { ANTHROPIC_API_KEY: 'secret-1 with a space' },
+  { ANTHROPIC_BASE_URL: 'https://me:secret-1@acme.example' },
+  { OLLAMA_HOST: 'secret-1 and more' },
+  { OLLAMA_HOST: 'me:secret-1@acme.example' },
   { COPPICE_OPENAI_PROVIDERS: 'secret-1' },
   { COPPICE_OPENAI_PROVIDERS: 'openai=http://127.0.0.1:1/v1' },
   { COPPICE_OPENAI_PROVIDERS: 'a=http://127.0.0.1:1/v1,a=http://127.0.0.1:2/v1' },

@@ -1,42 +1,73 @@
 import { readFileSync } from 'node:fs';
 import { ConfigurationError } from '@coppice/service';
 import { z } from 'zod';
+import { anthropic } from './anthropic/wire.ts';
 import type { Endpoint } from './http/endpoint.ts';
+import { ollama } from './ollama/wire.ts';
 import { openAiChat } from './openai-chat/wire.ts';
 
-const baseUrlDefault = 'https://api.openai.com/v1';
+/** Those whose address is known. They are there even without a key, so that whoever asks is told which one to set. */
+const vendors = [
+  { name: 'openai', wire: openAiChat, variable: 'OPENAI', baseUrl: 'https://api.openai.com/v1' },
+  { name: 'anthropic', wire: anthropic, variable: 'ANTHROPIC', baseUrl: 'https://api.anthropic.com' },
+] as const;
+/** Names that no other provider may take. */
+const ownNames = ['openai', 'scripted'];
 const namedMax = 32;
+const ollamaPort = '11434';
+
+const optional = z.string().optional();
 
 /** Of the environment. Keys of named providers are read by their own variables, see `endpointsOf`. */
 export const providerVariables = {
-  OPENAI_BASE_URL: z.string().default(baseUrlDefault),
-  OPENAI_API_KEY: z.string().optional(),
+  OPENAI_BASE_URL: optional,
+  OPENAI_API_KEY: optional,
   /** A file that holds the key alone, used instead: secrets in the environment are seen by child processes. */
-  OPENAI_API_KEY_FILE: z.string().optional(),
-  /** More providers: `name=baseUrl,…`, e.g. `ollama=http://127.0.0.1:11434/v1`. Their keys: COPPICE_OPENAI_KEY_<NAME>, or …_FILE. */
+  OPENAI_API_KEY_FILE: optional,
+  ANTHROPIC_BASE_URL: optional,
+  ANTHROPIC_API_KEY: optional,
+  ANTHROPIC_API_KEY_FILE: optional,
+  /** As Ollama's own programs read it: `host`, `host:port` or an address. Provider `ollama` is there where it is set. */
+  OLLAMA_HOST: optional,
+  /** More providers: `name=baseUrl,…`, e.g. `router=https://openrouter.ai/api/v1`. Their keys: COPPICE_OPENAI_KEY_<NAME>, or …_FILE. */
   COPPICE_OPENAI_PROVIDERS: z.string().default(''),
 };
+type ProviderConfiguration = z.output<z.ZodObject<typeof providerVariables>>;
 
 /**
- * The provider `openai` and the named ones. `COPPICE_OPENAI_KEY_<NAME>` is the name in capitals with `_` for `-`.
+ * The providers of the vendors, Ollama's, and the named ones. `COPPICE_OPENAI_KEY_<NAME>` is the name in capitals with `_` for `-`. A named one stands in the place
+ * of the one that would have its name.
  * @throws ConfigurationError which never holds a key.
  */
 export function endpointsOf(
-  configuration: z.output<z.ZodObject<typeof providerVariables>>,
+  configuration: ProviderConfiguration,
   environment: NodeJS.ProcessEnv = process.env,
 ): Endpoint[] {
-  const baseUrl = checkedUrl(configuration.OPENAI_BASE_URL, 'OPENAI_BASE_URL');
-  const own: Endpoint = {
-    name: 'openai',
-    wire: openAiChat,
-    baseUrl,
-    key: keyOf('OPENAI_API_KEY', {
-      OPENAI_API_KEY: configuration.OPENAI_API_KEY,
-      OPENAI_API_KEY_FILE: configuration.OPENAI_API_KEY_FILE,
-    }),
-    keyRequired: new URL(baseUrl).host === new URL(baseUrlDefault).host ? 'OPENAI_API_KEY' : null,
-  };
-  return [own, ...named(configuration.COPPICE_OPENAI_PROVIDERS, environment)];
+  const others = named(configuration.COPPICE_OPENAI_PROVIDERS, environment);
+  const known = [...vendors.map((vendor) => ofVendor(vendor, configuration)), ...ollamaOf(configuration)];
+  return [...known.filter(({ name }) => !others.some((other) => other.name === name)), ...others];
+}
+
+function ofVendor(
+  { name, wire, variable, baseUrl: baseUrlDefault }: (typeof vendors)[number],
+  configuration: ProviderConfiguration,
+): Endpoint {
+  const address = configuration[`${variable}_BASE_URL`];
+  const baseUrl = address === undefined ? baseUrlDefault : checkedUrl(address, `${variable}_BASE_URL`);
+  const keyVariable = `${variable}_API_KEY` as const;
+  const keyRequired = new URL(baseUrl).host === new URL(baseUrlDefault).host ? keyVariable : null;
+  return { name, wire, baseUrl, key: keyOf(keyVariable, configuration), keyRequired };
+}
+
+function ollamaOf({ OLLAMA_HOST: host }: ProviderConfiguration): Endpoint[] {
+  if (host === undefined) return [];
+  const withScheme = /^[a-z]+:\/\//i.test(host);
+  const address = withScheme ? host : `http://${host.startsWith(':') ? '127.0.0.1' : ''}${host}`;
+  const url = new URL(checkedUrl(address, 'OLLAMA_HOST'));
+  if (!withScheme && !/:\d+$/.test(host)) url.port = ollamaPort;
+  // What its server listens on is said by the same variable: all interfaces are no address to ask at.
+  url.hostname = url.hostname.replace(/^0\.0\.0\.0$/, '127.0.0.1').replace(/^\[::\]$/, '[::1]');
+  return [{ name: 'ollama', wire: ollama, baseUrl: url.href, key: null, keyRequired: null }];
 }
 
 function named(list: string, environment: NodeJS.ProcessEnv): Endpoint[] {
@@ -46,7 +77,7 @@ function named(list: string, environment: NodeJS.ProcessEnv): Endpoint[] {
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '');
   if (entries.length > namedMax) throw wrong(variable, `at most ${namedMax} providers`, `${entries.length}`);
-  const used = new Set(['openai', 'scripted']);
+  const used = new Set(ownNames);
   return entries.map((entry) => {
     const [, name, address] = /^([a-z][a-z0-9-]{0,31})=(.+)$/.exec(entry) ?? [];
     if (name === undefined || address === undefined)
@@ -59,7 +90,7 @@ function named(list: string, environment: NodeJS.ProcessEnv): Endpoint[] {
   });
 }
 
-function keyOf(variable: string, environment: NodeJS.ProcessEnv): string | null {
+function keyOf(variable: string, environment: Readonly<Record<string, string | undefined>>): string | null {
   const file = environment[`${variable}_FILE`];
   const fromFile = file !== undefined && file !== '';
   const key = (fromFile ? fileText(file, `${variable}_FILE`) : (environment[variable] ?? '')).trim();
