@@ -101,6 +101,9 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [`$KV.${buckets.actors}.task.acme.${taskId}`, 'orchestrator'],
   [`$KV.${buckets.effects}.x`, ...services],
   [`$KV.${buckets.members}.x`, ...services],
+  [`$KV.${buckets.budgets}.tenant.acme`, 'llm-gateway'],
+  [`$JS.API.STREAM.MSG.GET.KV_${buckets.budgets}`, 'llm-gateway'],
+  [subjects.gatewayBudgetWanted, 'llm-gateway'],
   [`$O.${buckets.artifacts}.M.x`, 'orchestrator', 'llm-gateway', 'container-service'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.actors}`, 'orchestrator'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.effects}`, ...services],
@@ -173,6 +176,7 @@ const subscribing: readonly [subject: string, ...may: UserName[]][] = [
   ['$SRV.PING', 'orchestrator', 'llm-gateway', 'worktree-service'],
   ['$SRV.PING.orchestrator', 'orchestrator'],
   ['$JS.EVENT.ADVISORY.>'],
+  [subjects.gatewayBudgetWanted, 'llm-gateway'],
 ];
 
 const othersThan = (may: readonly UserName[]): UserName[] => allUsers.filter((user) => !may.includes(user));

@@ -20,6 +20,8 @@ export const buckets = {
   effects: 'coppice-effects',
   members: 'coppice-members',
   artifacts: 'coppice-artifacts',
+  /** What tasks, runs and tenants have used of models, and which gateway may use how much more. */
+  budgets: 'coppice-budgets',
 } as const;
 
 export const subjects = {
@@ -42,6 +44,8 @@ export const subjects = {
     `coppice.event.${tenant}.${runId}.${taskId}.${type}`,
   transcript: (tenant: string, taskId: string) => `coppice.transcript.${tenant}.${taskId}`,
   log: (tenant: string, taskId: string) => `coppice.log.${tenant}.${taskId}`,
+  /** One gateway asks the others to give back what they don't need of a budget. */
+  gatewayBudgetWanted: 'coppice.gateway.budget-wanted',
   deadLetter: (source: string) => `coppice.deadletter.${source}`,
 } as const;
 

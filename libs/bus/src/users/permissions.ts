@@ -127,7 +127,9 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       serving('llm-gateway', calls('llm-gateway', gatewayCalls)),
       objects,
       reading(streams.transcripts, subjectFamilies.transcript),
-      publishing(subjectFamilies.transcript),
+      publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted),
+      subscribing(subjects.gatewayBudgetWanted),
+      keyValue(buckets.budgets),
     ),
   'worktree-service': (nodes) =>
     join(

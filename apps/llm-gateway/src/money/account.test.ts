@@ -1,0 +1,105 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { emptyAccount, settle } from './account.ts';
+import type { Account, Turnover } from './account.ts';
+import { amountOf, nanoUsdOf, nothing, plus, sumOf } from './amount.ts';
+import type { Amount } from './amount.ts';
+
+const leaseMs = 1_000;
+const tokens = (count: number): Amount => ({ tokens: count, nanoUsd: 0 });
+const turnover = (rest: Partial<Turnover>): Turnover => ({
+  holder: 'a',
+  number: 1,
+  limit: amountOf({ tokens: 1_000 }),
+  used: nothing,
+  reserved: nothing,
+  wanted: null,
+  ahead: false,
+  nowMs: 0,
+  leaseMs,
+  ...rest,
+});
+
+test('what is wanted is leased, with some for the calls to come; what was used is spent', () => {
+  const first = settle(emptyAccount, turnover({ wanted: tokens(100), ahead: true }));
+  expect(first).toMatchObject({ granted: true, lease: tokens(131) });
+  const told = settle(first.account, turnover({ used: tokens(60), number: 2 }));
+  expect(told.account).toEqual({
+    spent: tokens(60),
+    leases: { a: { amount: nothing, reserved: nothing, endsAtMs: leaseMs, turnover: 2 } },
+  });
+  expect(settle(told.account, turnover({ number: 3 })).account.leases).toEqual({});
+});
+
+test('what is not there is refused; what is held for other calls is told apart', () => {
+  const held = settle(emptyAccount, turnover({ wanted: tokens(900), ahead: true })).account;
+  expect(held.leases['a']?.amount).toEqual(tokens(912));
+  const other = (wanted: number) => settle(held, turnover({ holder: 'b', wanted: tokens(wanted) }));
+  expect(other(88)).toMatchObject({ granted: true, lease: tokens(88) });
+  expect(other(100)).toMatchObject({ granted: false, elsewhere: true, lease: nothing });
+  expect(other(1_001)).toMatchObject({ granted: false, elsewhere: false });
+});
+
+test('a lease that ran out comes back, but for what was in flight', () => {
+  const held = settle(emptyAccount, turnover({ wanted: tokens(900), ahead: true })).account;
+  const later = settle(held, turnover({ holder: 'b', wanted: tokens(100), nowMs: leaseMs + 1 }));
+  expect(later).toMatchObject({ granted: true, account: { spent: tokens(900) } });
+  expect(Object.keys(later.account.leases)).toEqual(['b']);
+});
+
+test('money is counted beside tokens, and what is not limited is not leased', () => {
+  const limit = amountOf({ costUsd: 0.001 });
+  const wanted = { tokens: 5_000_000, nanoUsd: nanoUsdOf(0.0004) };
+  const first = settle(emptyAccount, turnover({ limit, wanted, ahead: true }));
+  expect(first).toMatchObject({ granted: true, lease: { tokens: 5_000_000 } });
+  expect(settle(first.account, turnover({ limit, wanted: { tokens: 1, nanoUsd: 700_000 }, holder: 'b' })).granted).toBe(
+    false,
+  );
+});
+
+test('a part of a billionth of a dollar is charged whole, and a whole one once', () => {
+  expect([0, 1e-9, 1.5e-9, 0.000003, 12.34].map(nanoUsdOf)).toEqual([0, 1, 2, 3_000, 12_340_000_000]);
+});
+
+/** Holders that reserve, settle, tell, and die, in any order: what is spent and leased never exceeds the limit. */
+test('whatever holders do, spent and leases stay below the limit', () => {
+  const step = fc.record({
+    holder: fc.constantFrom('a', 'b', 'c'),
+    act: fc.constantFrom('reserve', 'settle', 'tell', 'die', 'wait'),
+    amount: fc.integer({ min: 1, max: 400 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      let account: Account = emptyAccount;
+      let nowMs = 0;
+      const holders = new Map<string, { reserved: number[]; used: number; number: number }>();
+      for (const { holder, act, amount } of steps) {
+        const state = holders.get(holder) ?? { reserved: [], used: 0, number: 0 };
+        holders.set(holder, state);
+        if (act === 'die') holders.delete(holder);
+        if (act === 'wait') nowMs += leaseMs / 2 + 1;
+        if (act === 'settle') state.used += Math.min(state.reserved.shift() ?? 0, amount);
+        if (act !== 'reserve' && act !== 'tell') continue;
+        const outcome = settle(
+          account,
+          turnover({
+            holder,
+            number: ++state.number,
+            used: tokens(state.used),
+            reserved: tokens(state.reserved.reduce((sum, each) => sum + each, 0)),
+            wanted: act === 'reserve' ? tokens(amount) : null,
+            ahead: amount % 2 === 0,
+            nowMs,
+          }),
+        );
+        account = outcome.account;
+        state.used = 0;
+        if (act === 'reserve' && outcome.granted) state.reserved.push(amount);
+        const leased = sumOf(Object.values(account.leases).map((lease) => lease.amount));
+        // A holder that wrote too late has lost its lease: what it had in flight may come on top of it.
+        const late = [...holders.values()].reduce((sum, each) => sum + each.reserved.length * 400, 0);
+        expect(plus(account.spent, leased).tokens).toBeLessThanOrEqual(nowMs === 0 ? 1_000 : 1_000 + late);
+      }
+    }),
+  );
+});

@@ -1,0 +1,89 @@
+/**
+ * The stored account of one budget, and the one change that is made to it. Pure: `budgets.ts` reads and writes it by compare-and-set.
+ *
+ * Invariants:
+ * 1. `spent` and all leases together never exceed the limit, but by what calls used beyond what was reserved for them.
+ * 2. A holder's reservations and what it has not told yet fit its lease.
+ * 3. A lease that has run out comes back, but for what its holder had reserved when it last wrote: that counts as spent, since nobody can say any more.
+ */
+import { z } from 'zod';
+import { fits, isNothing, least, minus, nothing, plus, scaled, sumOf } from './amount.ts';
+import type { Amount } from './amount.ts';
+
+const amountSchema = z.object({ tokens: z.int().nonnegative(), nanoUsd: z.int().nonnegative() });
+
+export const accountSchema = z.object({
+  spent: amountSchema,
+  /** By holder: a gateway process. */
+  leases: z.record(
+    z.string(),
+    z.object({
+      amount: amountSchema,
+      /** Of the amount, what calls were in flight with. */
+      reserved: amountSchema,
+      /** Milliseconds since 1970, by the holder's clock: hosts' clocks agree within seconds. */
+      endsAtMs: z.int(),
+      /** The holder's last change, by its own count. */
+      turnover: z.int().nonnegative(),
+    }),
+  ),
+});
+export type Account = z.output<typeof accountSchema>;
+
+export const emptyAccount: Account = { spent: nothing, leases: {} };
+
+/** What a holder tells, and asks for. */
+export type Turnover = {
+  holder: string;
+  /** Counts the holder's changes. */
+  number: number;
+  limit: Amount;
+  /** Used since it last told. */
+  used: Amount;
+  /** In flight. */
+  reserved: Amount;
+  /** For one more call; null where it only tells. */
+  wanted: Amount | null;
+  /** Whether it may keep some for the calls to come. */
+  ahead: boolean;
+  nowMs: number;
+  leaseMs: number;
+};
+
+/** `lease`: what the holder may use from now on, reservations included. `elsewhere`: refused for what is held for other calls, which may not need it. */
+export type Outcome = { account: Account; lease: Amount; granted: boolean; elsewhere: boolean };
+
+/** A lease's part of the limit, and of what is free: the less there is, the smaller, so that the last of it is nobody's for long. */
+const partOfLimit = 1 / 32;
+const partOfFree = 1 / 8;
+
+export function settle(account: Account, turnover: Turnover): Outcome {
+  const { holder, number, limit, used, reserved, wanted, ahead, nowMs, leaseMs } = turnover;
+  const others = Object.entries(account.leases).filter(([name]) => name !== holder);
+  const ended = others.filter(([, { endsAtMs }]) => endsAtMs < nowMs);
+  const living = others.filter(([, { endsAtMs }]) => endsAtMs >= nowMs);
+  const lost = sumOf(ended.map(([, lease]) => lease.reserved));
+  const spent = sumOf([account.spent, used, lost]);
+  const held = sumOf(living.map(([, { amount }]) => amount));
+  const free = minus(minus(minus(limit, spent), held), reserved);
+  const granted = wanted === null || fits(wanted, free);
+  const committed = granted && wanted !== null ? plus(reserved, wanted) : reserved;
+  const spare = granted && ahead ? spareOf(limit, minus(free, wanted ?? nothing)) : nothing;
+  const amount = plus(committed, spare);
+  const leases = Object.fromEntries(living);
+  // Where something was told it stays for a while, so that a change whose confirmation got lost is known again.
+  if (!isNothing(amount) || !isNothing(used))
+    leases[holder] = { amount, reserved: committed, endsAtMs: nowMs + leaseMs, turnover: number };
+  // What is in flight may be settled for less, here and elsewhere.
+  const elsewhere = !granted && fits(wanted, sumOf([free, held, reserved]));
+  return { account: { spent, leases }, lease: amount, granted, elsewhere };
+}
+
+/** What isn't limited isn't leased. */
+function spareOf(limit: Amount, free: Amount): Amount {
+  const finite = (amount: Amount): Amount => ({
+    tokens: Number.isFinite(limit.tokens) ? amount.tokens : 0,
+    nanoUsd: Number.isFinite(limit.nanoUsd) ? amount.nanoUsd : 0,
+  });
+  return least(scaled(finite(limit), partOfLimit), scaled(finite(free), partOfFree));
+}

@@ -1,0 +1,113 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { Bus } from '@coppice/bus';
+import { buckets } from '@coppice/contracts';
+import { eventually, startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Budgets } from './budgets.ts';
+import type { Budget } from './budgets.ts';
+
+let nats: NatsServer;
+let bus: Bus;
+beforeAll(async () => {
+  nats = await startNatsServer();
+  bus = await Bus.connect({ ...nats.connection, name: 'budgets' });
+  await bus.ensureResources();
+});
+afterAll(async () => {
+  await bus?.close();
+  await nats?.stop();
+});
+
+const budgetOf = (key: string, limit: Budget['limit']): Budget => ({ key, name: key, limit, forgottenAfterMs: null });
+const tokens = (count: number) => ({ tokens: count, nanoUsd: 0 });
+async function stored(key: string): Promise<unknown> {
+  const entry = await bus.keyValue(buckets.budgets).get(key);
+  return entry === null ? null : JSON.parse(new TextDecoder().decode(entry.value));
+}
+
+test('200 calls of four processes at once never use more than one budget has, and settle exactly', async () => {
+  const limit = 9_000;
+  const program = path.resolve(import.meta.dirname, '../test-programs/budget-process.ts');
+  const run = async (holder: string) => {
+    const words = [program, JSON.stringify(nats.connection), holder, '50', String(limit)];
+    return JSON.parse((await promisify(execFile)(process.execPath, words)).stdout) as { used: number; refused: number };
+  };
+  const results = await Promise.all(['p1', 'p2', 'p3', 'p4'].map(run));
+  const used = results.reduce((sum, each) => sum + each.used, 0);
+  expect(used).toBeLessThanOrEqual(limit);
+  // Nothing is refused while what a call may need is left.
+  expect(limit - used).toBeLessThan(100);
+  expect(results.some(({ refused }) => refused > 0)).toBe(true);
+  expect(await stored('task.t1')).toMatchObject({ spent: tokens(used) });
+}, 60_000);
+
+test('all or nothing: a budget that is used up leaves the others as they were', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const wide = budgetOf('tenant.wide', { tokens: 1_000 });
+  const narrow = budgetOf('task.narrow', { tokens: 50, costUsd: 1 });
+  await expect(budgets.reserve([wide, narrow], tokens(100))).rejects.toMatchObject({
+    code: 'limit-exceeded',
+    message: 'the budget of task.narrow is used up: 50 tokens are left of 50, and 100 may be needed',
+    details: { budget: 'task.narrow', limit: { tokens: 50 } },
+  });
+  const whole = await budgets.reserve([wide], tokens(1_000));
+  whole.settle(tokens(1_100));
+  whole.settle(tokens(1_100));
+  await budgets.stop();
+  // What a call used beyond its reservation is charged all the same, once.
+  expect(await stored('tenant.wide')).toMatchObject({ spent: tokens(1_100) });
+});
+
+test('what one process holds and does not need goes to another that asks', async () => {
+  const [one, other] = [new Budgets(bus, 'g1'), new Budgets(bus, 'g2')];
+  const budget = budgetOf('task.shared', { tokens: 1_000 });
+  await bus.flush();
+  (await one.reserve([budget], tokens(100))).settle(tokens(10));
+  const rest = await other.reserve([budget], tokens(990));
+  rest.settle(tokens(990));
+  await Promise.all([one.stop(), other.stop()]);
+  expect(await stored('task.shared')).toMatchObject({ spent: tokens(1_000) });
+});
+
+test('money is counted to a billionth of a dollar', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const budget = budgetOf('task.money', { costUsd: 0.000001 });
+  (await budgets.reserve([budget], { tokens: 5, nanoUsd: 700 })).settle({ tokens: 5, nanoUsd: 401 });
+  await expect(budgets.reserve([budget], { tokens: 5, nanoUsd: 700 })).rejects.toThrow(
+    '0.000000599 US dollars are left of 0.000001, and 0.0000007 may be needed',
+  );
+  await budgets.stop();
+});
+
+test('what was settled is told without another call', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  (await budgets.reserve([budgetOf('task.told', { tokens: 100 })], tokens(100))).settle(tokens(30));
+  await eventually(async () => ((await stored('task.told')) as { spent: { tokens: number } }).spent.tokens === 30);
+  await budgets.stop();
+});
+
+test('a change whose confirmation got lost is not told twice', async () => {
+  const real = bus.keyValue(buckets.budgets);
+  let updates = 0;
+  const bucket = {
+    get: (key: string) => real.get(key),
+    create: (...create: Parameters<typeof real.create>) => real.create(...create),
+    update: async (...update: Parameters<typeof real.update>) => {
+      const revision = await real.update(...update);
+      if (updates++ === 0) throw new Error('no answer');
+      return revision;
+    },
+  };
+  const lossy = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {}, keyValue: () => bucket };
+  const budget = budgetOf('task.doubt', { tokens: 100 });
+  const budgets = new Budgets(lossy as unknown as Bus, 'g1');
+  (await budgets.reserve([budget], tokens(40))).settle(tokens(30));
+  // Told, but the confirmation gets lost; then asked again.
+  await expect(budgets.reserve([budget], tokens(50))).rejects.toMatchObject({ code: 'unavailable' });
+  (await budgets.reserve([budget], tokens(50))).settle(tokens(20));
+  await budgets.stop();
+  expect(await stored('task.doubt')).toMatchObject({ spent: tokens(50) });
+});

@@ -1,0 +1,284 @@
+/**
+ * Budgets that many gateway processes draw on: reserved before a call, settled after it.
+ *
+ * Collaborators: the bucket `coppice-budgets`, one value a budget (account.ts); the other gateways, which are asked on core NATS to give back what they don't need.
+ *
+ * Invariants:
+ * 1. A call begins only after all its budgets hold what it may use at most. A reservation is settled once, whatever became of the call.
+ * 2. What a process reserves without asking fits the lease that is stored for it. A lease that it can't renew in time it doesn't use.
+ * 3. The changes of one account in one process follow one another; between processes the compare-and-set decides.
+ * 4. What is settled is written within `tellMs`, and when the process stops. One that is killed loses that much of the count, see account.ts 3.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RevisionConflict } from '@coppice/bus';
+import type { Bus, KeyValueEntry } from '@coppice/bus';
+import { CoppiceError, buckets, subjects } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
+import { accountSchema, emptyAccount, settle } from './account.ts';
+import type { Account, Outcome } from './account.ts';
+import { amountOf, fits, isNothing, minus, nothing, plus } from './amount.ts';
+import type { Amount, AmountLimit } from './amount.ts';
+
+export type Budget = {
+  /** The key in the bucket; its first token tells whose it is. */
+  key: string;
+  /** For errors: `task t1`, `tenant acme in 2026-11`. */
+  name: string;
+  limit: AmountLimit;
+  /** After how long without a call it is forgotten; null for never. */
+  forgottenAfterMs: number | null;
+};
+
+export type Reservation = {
+  /** What the call used, or nothing. Only the first call counts. */
+  settle(used: Amount): void;
+};
+
+const budgetLimits = {
+  /** A lease that isn't renewed ends after this long. */
+  leaseMs: 30_000,
+  /** A lease of this age is renewed before more of it is used. */
+  renewMs: 10_000,
+  /** From settling to telling. */
+  tellMs: 1_000,
+  /** An account without calls for this long keeps no lease. */
+  idleMs: 5_000,
+  writesMax: 200,
+  /** How long a call waits for what others hold: they give back what they don't need, and what was in flight is settled. */
+  elsewhereMsMax: 3_000,
+  elsewherePauseMs: 50,
+} as const;
+
+/** An account as this process knows it. */
+type Known = {
+  budget: Budget;
+  /** May be used, reservations and what isn't told yet included. */
+  lease: Amount;
+  leasedAtMs: number;
+  reserved: Amount;
+  /** Settled and not told yet. */
+  used: Amount;
+  lastCallAtMs: number;
+  /** Counts the changes that were tried. */
+  turnovers: number;
+  /** A change of which it isn't known whether it was written: by its number, and what it told. */
+  doubtful: { number: number; used: Amount } | null;
+  /** Ends when the changes before are done. */
+  turn: Promise<unknown>;
+};
+
+export class Budgets {
+  readonly #bus: Bus;
+  readonly #holder: string;
+  readonly #known = new Map<string, Known>();
+  readonly #log = createLogger('llm-gateway');
+  readonly #wanted: { unsubscribe(): void };
+  readonly #timer: NodeJS.Timeout;
+
+  /** @param holder names this process, and no other */
+  constructor(bus: Bus, holder: string) {
+    this.#bus = bus;
+    this.#holder = holder;
+    this.#wanted = bus.subscribeCore(subjects.gatewayBudgetWanted, (data) => this.#giveBack(data));
+    this.#timer = setInterval(() => this.#tellAll(), budgetLimits.tellMs);
+    this.#timer.unref();
+  }
+
+  /**
+   * All or nothing.
+   * @throws CoppiceError `limit-exceeded` with `details.budget` where one of the budgets has too little left; `unavailable` where it can't be asked.
+   */
+  async reserve(budgets: readonly Budget[], wanted: Amount): Promise<Reservation> {
+    const taken: Known[] = [];
+    try {
+      for (const budget of budgets.toSorted((one, other) => one.key.localeCompare(other.key))) {
+        const known = this.#account(budget);
+        await this.#take(known, wanted);
+        taken.push(known);
+      }
+    } catch (error) {
+      for (const known of taken) release(known, wanted, nothing);
+      throw error;
+    }
+    let settled = false;
+    return {
+      settle: (used) => {
+        if (settled) return;
+        settled = true;
+        for (const known of taken) release(known, wanted, used);
+      },
+    };
+  }
+
+  /** Tells everything and gives back every lease; what is in flight stays reserved until its lease ends. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#wanted.unsubscribe();
+    await Promise.all([...this.#known.values()].map((known) => this.#inTurn(known, () => this.#tell(known, false))));
+  }
+
+  #account(budget: Budget): Known {
+    const known = this.#known.get(budget.key) ?? {
+      budget,
+      lease: nothing,
+      leasedAtMs: Number.NEGATIVE_INFINITY,
+      reserved: nothing,
+      used: nothing,
+      lastCallAtMs: 0,
+      turnovers: 0,
+      doubtful: null,
+      turn: Promise.resolve(),
+    };
+    // A limit may have been changed meanwhile.
+    known.budget = budget;
+    this.#known.set(budget.key, known);
+    return known;
+  }
+
+  #take(known: Known, wanted: Amount): Promise<void> {
+    const arrivedAtMs = performance.now();
+    return this.#inTurn(known, async () => {
+      known.lastCallAtMs = performance.now();
+      if (!this.#hasAtHand(known, wanted)) await this.#ask(known, wanted, arrivedAtMs);
+      known.reserved = plus(known.reserved, wanted);
+    });
+  }
+
+  #hasAtHand(known: Known, wanted: Amount): boolean {
+    if (performance.now() - known.leasedAtMs > budgetLimits.renewMs) return false;
+    const limit = amountOf(known.budget.limit);
+    const { lease, reserved, used } = known;
+    const atHand = minus(minus(lease, reserved), used);
+    return fits(wanted, {
+      tokens: Number.isFinite(limit.tokens) ? atHand.tokens : limit.tokens,
+      nanoUsd: Number.isFinite(limit.nanoUsd) ? atHand.nanoUsd : limit.nanoUsd,
+    });
+  }
+
+  async #ask(known: Known, wanted: Amount, arrivedAtMs: number): Promise<void> {
+    const end = arrivedAtMs + budgetLimits.elsewhereMsMax;
+    for (;;) {
+      const outcome = await this.#turnOver(known, wanted, true);
+      if (outcome.granted) return;
+      if (!outcome.elsewhere || performance.now() >= end) throw usedUp(known.budget, outcome.account, wanted);
+      this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: known.budget.key, holder: this.#holder });
+      await sleep(budgetLimits.elsewherePauseMs);
+    }
+  }
+
+  #giveBack(data: Uint8Array): void {
+    const { key, holder } = JSON.parse(new TextDecoder().decode(data)) as { key?: string; holder?: string };
+    const known = key === undefined ? undefined : this.#known.get(key);
+    if (known === undefined || holder === this.#holder) return;
+    void this.#inTurn(known, () => this.#tell(known, false));
+  }
+
+  #tellAll(): void {
+    for (const known of this.#known.values()) {
+      const idle = performance.now() - known.lastCallAtMs > budgetLimits.idleMs;
+      const old = performance.now() - known.leasedAtMs > budgetLimits.renewMs && !isNothing(known.lease);
+      if (isNothing(known.used) && !old && !(idle && !isNothing(known.lease))) {
+        if (idle && isNothing(known.reserved)) this.#known.delete(known.budget.key);
+        continue;
+      }
+      void this.#inTurn(known, () => this.#tell(known, !idle));
+    }
+  }
+
+  /** Never throws: what couldn't be told is told later. */
+  async #tell(known: Known, ahead: boolean): Promise<void> {
+    if (isNothing(known.used) && isNothing(known.lease)) return;
+    try {
+      await this.#turnOver(known, null, ahead);
+    } catch (error) {
+      this.#log.warn({ err: error, budget: known.budget.name }, 'what was used could not be written yet');
+    }
+  }
+
+  /** One compare-and-set of the account, as often as others are faster. */
+  async #turnOver(known: Known, wanted: Amount | null, ahead: boolean): Promise<Outcome> {
+    const { budget } = known;
+    const bucket = this.#bus.keyValue(buckets.budgets);
+    for (let write = 0; write < budgetLimits.writesMax; write++) {
+      const entry = await this.#read(budget);
+      const account = entry === null ? emptyAccount : parsed(entry.value, budget);
+      forgetDoubt(known, account.leases[this.#holder]?.turnover);
+      const { used, reserved } = known;
+      const number = ++known.turnovers;
+      const outcome = settle(account, {
+        holder: this.#holder,
+        number,
+        limit: amountOf(budget.limit),
+        used,
+        reserved,
+        wanted,
+        ahead,
+        nowMs: Date.now(),
+        leaseMs: budgetLimits.leaseMs,
+      });
+      const value = new TextEncoder().encode(JSON.stringify(outcome.account));
+      const ttl = budget.forgottenAfterMs === null ? {} : { ttlMs: budget.forgottenAfterMs };
+      try {
+        if (entry === null) await bucket.create(budget.key, value, ttl);
+        else await bucket.update(budget.key, value, entry.revision, ttl);
+      } catch (error) {
+        if (error instanceof RevisionConflict) continue;
+        known.doubtful = { number, used };
+        throw cannotAsk(budget, error);
+      }
+      // Calls may have been settled while it was written: those are told next time.
+      known.used = minus(known.used, used);
+      known.lease = outcome.lease;
+      known.leasedAtMs = performance.now();
+      return outcome;
+    }
+    throw new CoppiceError('unavailable', `the budget of ${budget.name} is asked for by too many at once`);
+  }
+
+  async #read(budget: Budget): Promise<KeyValueEntry | null> {
+    try {
+      return await this.#bus.keyValue(buckets.budgets).get(budget.key);
+    } catch (error) {
+      throw cannotAsk(budget, error);
+    }
+  }
+
+  async #inTurn<Result>(known: Known, work: () => Promise<Result>): Promise<Result> {
+    const before = known.turn;
+    const own = before.then(work, work);
+    known.turn = own.catch(() => {});
+    return own;
+  }
+}
+
+/** Whether a change was written whose confirmation got lost: what it told isn't told again. */
+function forgetDoubt(known: Known, written: number | undefined): void {
+  if (known.doubtful !== null && known.doubtful.number === written) known.used = minus(known.used, known.doubtful.used);
+  known.doubtful = null;
+}
+
+const cannotAsk = ({ name }: Budget, cause: unknown): CoppiceError =>
+  new CoppiceError('unavailable', `the budget of ${name} can't be asked`, { cause });
+
+function release(known: Known, reserved: Amount, used: Amount): void {
+  known.reserved = minus(known.reserved, reserved);
+  known.used = plus(known.used, used);
+}
+
+function parsed(value: Uint8Array, budget: Budget): Account {
+  const account = accountSchema.safeParse(JSON.parse(new TextDecoder().decode(value)));
+  if (account.success) return account.data;
+  throw new CoppiceError('internal', `the stored budget of ${budget.name} can't be read`, { retryable: false });
+}
+
+function usedUp({ name, limit }: Budget, { spent }: Account, wanted: Amount): CoppiceError {
+  const left = minus(amountOf(limit), spent);
+  const what =
+    wanted.tokens > left.tokens || !Number.isFinite(left.nanoUsd)
+      ? `${Math.max(0, left.tokens)} tokens are left of ${limit.tokens}, and ${wanted.tokens} may be needed`
+      : `${usd(left.nanoUsd)} US dollars are left of ${limit.costUsd}, and ${usd(wanted.nanoUsd)} may be needed`;
+  const details = { budget: name, limit, spent: { tokens: spent.tokens, costUsd: spent.nanoUsd / 1e9 } };
+  return new CoppiceError('limit-exceeded', `the budget of ${name} is used up: ${what}`, { details });
+}
+
+const usd = (nanoUsd: number): string => (Math.max(0, nanoUsd) / 1e9).toFixed(9).replace(/0+$/, '').replace(/\.$/, '');
