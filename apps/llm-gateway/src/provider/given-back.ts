@@ -1,13 +1,22 @@
 /** What a model wrote once, in a form in which servers take it back: what they refuse would refuse the conversation for ever. */
+import { createHash } from 'node:crypto';
 import { jsonOf } from './http/json.ts';
 
 /** A tool's name, which the model may have made up. */
 export const acceptableName = (name: string): string =>
   name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 
+/** The id of a call that another provider made, longer perhaps than this one's wire takes it. The same id gives the same. */
+export const acceptableCallId = (id: string, charactersMax: number): string =>
+  id.length <= charactersMax ? id : createHash('sha256').update(id).digest('hex').slice(0, charactersMax);
+
 /** A call's arguments. Those that aren't a JSON object stand inside one, as the model wrote them. */
 export const argumentsObject = (text: string): object =>
   objectIn(text) ?? (text.trim() === '' ? {} : { malformedArguments: text });
+
+/** The same as text: an object stays as it is written. */
+export const argumentsText = (text: string): string =>
+  objectIn(text) === null ? JSON.stringify(argumentsObject(text)) : text;
 
 function objectIn(text: string): object | null {
   const value = jsonOf(text);

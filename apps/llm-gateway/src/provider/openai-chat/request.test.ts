@@ -1,9 +1,10 @@
+import type { ModelSettings } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import type { ModelRequest, ProviderMessage } from '../port.ts';
-import { requestBody } from './request.ts';
+import { openAiChat, openAiChatAt } from './wire.ts';
 
-const bodyOf = (messages: ProviderMessage[], tools: ModelRequest['tools'] = []) =>
-  requestBody({ model: 'gpt-x', messages, tools, settings: {} }, true) as { messages: unknown[]; tools?: unknown[] };
+const bodyOf = (messages: ProviderMessage[], tools: ModelRequest['tools'] = [], settings: ModelSettings = {}) =>
+  openAiChat.body({ model: 'gpt-x', messages, tools, settings }, true) as { messages: unknown[]; tools?: unknown[] };
 const text = (value: string) => ({ type: 'text' as const, text: value });
 const call = (id: string, name: string, value: string) => ({ type: 'tool-call' as const, id, name, arguments: value });
 const result = (callId: string, content: string, isError = false) => ({
@@ -81,4 +82,115 @@ test.each([
 ])('arguments %j go back as %s: a server parses them again', (written, sent) => {
   const { messages } = bodyOf([{ role: 'assistant', content: [call('a', 'run', written)] }]);
   expect(messages).toMatchObject([{ tool_calls: [{ function: { arguments: sent } }] }]);
+});
+
+test('an id that is too long for OpenAI is shortened, the same in call and result', () => {
+  const long = `chatcmpl-tool-${'0123456789abcdef'.repeat(2)}`;
+  const { messages } = bodyOf([
+    { role: 'assistant', content: [call(long, 'run', '{}'), call('short', 'run', '{}')] },
+    { role: 'tool', content: [result(long, 'x'), result('short', 'y')] },
+  ]);
+  const [answer, first, second] = messages as [{ tool_calls: { id: string }[] }, object, object];
+  const [id, short] = answer.tool_calls.map((made) => made.id);
+  expect(id).toMatch(/^[0-9a-f]{40}$/);
+  expect(short).toBe('short');
+  expect(first).toMatchObject({ tool_call_id: id });
+  expect(second).toMatchObject({ tool_call_id: 'short' });
+});
+
+const image = { mediaType: 'image/png', base64: 'AAAA' };
+const picture = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } };
+
+test('images stand in what the user says, by value or by address', () => {
+  const content = [
+    text('What is this?'),
+    { type: 'image' as const, image },
+    { type: 'image' as const, image: { url: 'https://h/i.png' } },
+  ];
+  expect(bodyOf([{ role: 'user', content }]).messages).toEqual([
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: 'What is this?' },
+        picture,
+        { type: 'image_url', image_url: { url: 'https://h/i.png' } },
+      ],
+    },
+  ]);
+  expect(bodyOf([{ role: 'user', content: [{ type: 'image', image }] }]).messages).toEqual([
+    { role: 'user', content: [picture] },
+  ]);
+});
+
+test("a tool's images follow all results, as the user's", () => {
+  const content = [{ ...result('a', 'a picture'), images: [image] }, result('b', 'none')];
+  expect(bodyOf([{ role: 'tool', content }]).messages).toEqual([
+    { role: 'tool', tool_call_id: 'a', content: 'a picture' },
+    { role: 'tool', tool_call_id: 'b', content: 'none' },
+    { role: 'user', content: [picture] },
+  ]);
+});
+
+test('thoughts are left out: the wire has no place for them', () => {
+  const content = [{ type: 'thinking' as const, text: 'hm', redacted: false }, text('a')];
+  expect(bodyOf([{ role: 'assistant', content }]).messages).toEqual([{ role: 'assistant', content: 'a' }]);
+});
+
+const tools = [{ name: 'list', description: 'Lists.', parameters: { type: 'object' } }];
+const schema = { type: 'object' };
+test.each<[ModelSettings, object]>([
+  [{ maxOutputTokens: 9 }, { max_tokens: 9 }],
+  [{ temperature: 0 }, { temperature: 0 }],
+  [{ topP: 0.5 }, { top_p: 0.5 }],
+  [{ seed: 0 }, { seed: 0 }],
+  [{ stopSequences: ['x', 'y'] }, { stop: ['x', 'y'] }],
+  [{ thinking: { effort: 'low' } }, { reasoning_effort: 'low' }],
+  [{ toolChoice: 'auto' }, { tool_choice: 'auto' }],
+  [{ toolChoice: { tool: 'list' } }, { tool_choice: { type: 'function', function: { name: 'list' } } }],
+  [{ parallelToolCalls: false }, { parallel_tool_calls: false }],
+  [{ responseFormat: { type: 'text' } }, { response_format: { type: 'text' } }],
+  [{ responseFormat: { type: 'json' } }, { response_format: { type: 'json_object' } }],
+  [
+    { responseFormat: { type: 'json-schema', name: 'n', description: 'd', schema, strict: true } },
+    { response_format: { type: 'json_schema', json_schema: { name: 'n', description: 'd', schema, strict: true } } },
+  ],
+  [{ topK: 1, thinking: { budgetTokens: 9 } }, {}],
+])('the settings %j', (settings, expected) => {
+  const plain = bodyOf([], tools);
+  expect(bodyOf([], tools, settings)).toEqual({ ...plain, ...expected });
+});
+
+test('what is said of tools is left out where there are none', () => {
+  expect(bodyOf([], [], { toolChoice: 'required', parallelToolCalls: true })).toEqual(bodyOf([]));
+});
+
+test.each([
+  ['https://api.openai.com/v1', 'max_completion_tokens'],
+  ['https://eu.api.openai.com/v1', 'max_completion_tokens'],
+  ['https://mine.openai.azure.com/openai/v1', 'max_completion_tokens'],
+  ['https://notopenai.com/v1', 'max_tokens'],
+  ['http://127.0.0.1:11434/v1', 'max_tokens'],
+])('at %s the limit is %s', (baseUrl, field) => {
+  const request = { model: 'm', messages: [], tools: [], settings: { maxOutputTokens: 9 } };
+  const body = openAiChatAt(baseUrl).body(request, true);
+  expect(Object.keys(body).filter((name) => name.startsWith('max_'))).toEqual([field]);
+});
+
+test('an answer as a whole is asked for without a stream', () => {
+  const body = openAiChat.body({ model: 'm', messages: [], tools: [], settings: {} }, false);
+  expect(body).toEqual({ model: 'm', messages: [] });
+});
+
+test('a request of the same wire goes on as it came, but for its model, and tells its usage', () => {
+  const body = { model: 'coppice/x', messages: [], logit_bias: { 1: 2 }, stream: true, stream_options: { a: 1 } };
+  const original = { wire: 'openai-chat', body, headers: { 'x-own': 'y' } } as const;
+  const streamed = { ...body, model: 'm', stream_options: { a: 1, include_usage: true } };
+  expect(openAiChat.passOn(original, 'm', true)).toEqual(streamed);
+  const { stream: _stream, stream_options: _options, ...plain } = body;
+  expect(openAiChat.passOn({ ...original, body: plain }, 'm', false)).toEqual({ ...plain, model: 'm' });
+  expect(openAiChat.passOn({ ...original, body: plain }, 'm', true)).toMatchObject({
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  expect(openAiChat.headers(original)).toEqual({ 'x-own': 'y' });
 });

@@ -1,4 +1,5 @@
 import type { ModelSettings } from '@coppice/contracts';
+import { acceptableCallId, acceptableName, argumentsText } from '../given-back.ts';
 import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
 
 type WirePart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
@@ -8,8 +9,14 @@ type WireMessage =
   | { role: 'tool'; tool_call_id: string; content: string };
 type WireToolCall = { id: string; type: 'function'; function: { name: string; arguments: string } };
 
+/** OpenAI's newer models refuse the older name, and the compatible servers don't all know the newer. */
+export type LimitField = 'max_tokens' | 'max_completion_tokens';
+
+/** OpenAI refuses longer ones. */
+const callIdCharactersMax = 40;
+
 /** The pure mapping of a request to the body of `POST /chat/completions`. */
-export function requestBody(request: ModelRequest, stream: boolean): object {
+export function requestBody(request: ModelRequest, stream: boolean, limitField: LimitField): object {
   const tools = request.tools.map(({ name, description, parameters }) => ({
     type: 'function',
     function: { name, description, parameters },
@@ -20,7 +27,7 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
     ...(stream ? streaming : {}),
     // An empty list is refused by some.
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
-    ...settingsOf(request.settings),
+    ...settingsOf(request.settings, limitField),
   };
 }
 
@@ -37,11 +44,10 @@ export function passedOn({ body }: OriginalRequest, model: string, stream: boole
   };
 }
 
-function settingsOf(settings: ModelSettings): object {
+function settingsOf(settings: ModelSettings, limitField: LimitField): object {
   const { maxOutputTokens, temperature, topP, seed, stopSequences, responseFormat, thinking } = settings;
   return {
-    // The newer `max_completion_tokens` is OpenAI's own; the compatible servers know this one.
-    ...(maxOutputTokens === undefined ? {} : { max_tokens: maxOutputTokens }),
+    ...(maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),
     ...(seed === undefined ? {} : { seed }),
@@ -98,9 +104,9 @@ function assistantMessage(text: string, content: readonly ProviderPart[]): WireM
   const calls = content
     .filter((part) => part.type === 'tool-call')
     .map((call) => ({
-      id: call.id,
+      id: acceptableCallId(call.id, callIdCharactersMax),
       type: 'function' as const,
-      function: { name: acceptable(call.name), arguments: wellFormed(call.arguments) },
+      function: { name: acceptableName(call.name), arguments: argumentsText(call.arguments) },
     }));
   // An empty answer stays one: leaving it out would put two user messages in a row, which some chat templates refuse.
   if (calls.length === 0) return { role: 'assistant', content: text };
@@ -110,22 +116,9 @@ function assistantMessage(text: string, content: readonly ProviderPart[]): WireM
 function toolMessage(part: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage {
   // The wire has no place for it elsewhere.
   const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
-  return { role: 'tool', tool_call_id: part.callId, content: `${mark}${part.content}` };
-}
-
-/** A name that the model made up, so that a server which refuses its form doesn't refuse the conversation for ever. */
-const acceptable = (name: string): string => name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
-
-/**
- * Arguments that aren't a JSON object, as the model wrote them, inside one: servers that render a chat template parse the arguments of earlier calls, and
- * would refuse the conversation for ever (llama.cpp's does so with HTTP 500).
- */
-function wellFormed(text: string): string {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return text;
-  } catch {
-    // Falls through: it is what this function is for.
-  }
-  return text.trim() === '' ? '{}' : JSON.stringify({ malformedArguments: text });
+  return {
+    role: 'tool',
+    tool_call_id: acceptableCallId(part.callId, callIdCharactersMax),
+    content: `${mark}${part.content}`,
+  };
 }

@@ -174,7 +174,13 @@ test('reasoning is no text; content in parts is', async () => {
       }),
       finished('stop'),
     ),
-  ).toMatchObject({ text: 'a' });
+  ).toMatchObject({ text: 'a', thinking: [{ text: 'hmmhmm', redacted: false, callsBefore: 0 }] });
+});
+
+test('what is told under both names of reasoning is one thought', async () => {
+  expect(
+    await answerOf(chunk({ reasoning_content: 'hm', reasoning: 'hm' }), says('a'), finished('stop')),
+  ).toMatchObject({ thinking: [{ text: 'hm' }] });
 });
 
 test('a refusal is told as text, and as what it is', async () => {

@@ -10,7 +10,7 @@ export const openAiChat: Wire = {
   path: () => 'chat/completions',
   headers: (original) => original?.headers ?? {},
   keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
-  body: requestBody,
+  body: (request, stream) => requestBody(request, stream, 'max_tokens'),
   passOn: passedOn,
   reader: (about) => new ChatAnswerReader(about),
   models: {
@@ -18,3 +18,13 @@ export const openAiChat: Wire = {
     names: (body) => modelListSchema.safeParse(body).data?.data.map(({ id }) => id) ?? null,
   },
 };
+
+/** The same as OpenAI itself takes it. */
+const openAiOwnChat: Wire = {
+  ...openAiChat,
+  body: (request, stream) => requestBody(request, stream, 'max_completion_tokens'),
+};
+
+/** By whose address it is: OpenAI's own, there or at Azure, or that of a compatible server. */
+export const openAiChatAt = (baseUrl: string): Wire =>
+  /(^|\.)openai\.(com|azure\.com)$/.test(new URL(baseUrl).hostname) ? openAiOwnChat : openAiChat;
