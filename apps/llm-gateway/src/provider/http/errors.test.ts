@@ -147,3 +147,72 @@ test('the text is short, on one line, and holds no key', () => {
   expect(error.message.length).toBeLessThan(600);
   expect(error.message).toContain('Bad key [redacted]');
 });
+
+const google = (code: number, message: string, status: string, details: object[] = []) => [
+  { error: { code, message, status, details } },
+];
+const retryInfo = (retryDelay: string) => ({ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay });
+const quota = (quotaId: string) => ({
+  '@type': 'type.googleapis.com/google.rpc.QuotaFailure',
+  violations: [{ quotaMetric: 'requests', quotaId, quotaValue: '15' }],
+});
+const exhausted = 'You exceeded your current quota, please check your plan and billing details.';
+
+test('Google says in the body how long to wait, and a limit that passes is no spend limit', () => {
+  const details = [quota('GenerateRequestsPerMinutePerProjectPerModel'), retryInfo('34.4s')];
+  expect(complaint(429, google(429, exhausted, 'RESOURCE_EXHAUSTED', details))).toMatchObject({
+    code: 'provider-limited',
+    retryable: true,
+    details: { retryAfterMs: 34_400 },
+  });
+  // A header counts more.
+  const both = complaint(429, google(429, exhausted, 'RESOURCE_EXHAUSTED', details), { 'retry-after': '2' });
+  expect(both.details).toMatchObject({ retryAfterMs: 2_000 });
+  for (const odd of ['soon', '', '-1s']) {
+    const error = complaint(429, google(429, 'slow down', 'RESOURCE_EXHAUSTED', [retryInfo(odd), { x: 1 }]));
+    expect(error.details).not.toHaveProperty('retryAfterMs');
+  }
+});
+
+test("a day's limit is no matter of the seconds that it is told with", () => {
+  const details = [quota('GenerateRequestsPerDayPerProjectPerModel-FreeTier'), retryInfo('34s')];
+  const error = complaint(429, google(429, exhausted, 'RESOURCE_EXHAUSTED', details));
+  expect(error).toMatchObject({ code: 'provider-limited', retryable: false });
+  expect(error.details).not.toHaveProperty('retryAfterMs');
+});
+
+test.each([
+  ['Please try again in 11.054s. Visit …', 11_054],
+  ['Please try again in 28ms.', 28],
+  ['Please try again in 6m0s.', 360_000],
+  ['Please retry in 34.074824224s.', 34_075],
+  ['Try again in 35 seconds.', 35_000],
+  ['Please try again in 3 sheets', null],
+  ['Please try again in a minute', null],
+])('%j says how long to wait: %j', (message, expected) => {
+  const error = providerError({ provider: 'acme', body: { error: { code: 'rate_limit_exceeded', message } } });
+  expect(error).toMatchObject({ code: 'provider-limited', retryable: true });
+  expect(error.details?.['retryAfterMs'] ?? null).toBe(expected);
+});
+
+test.each([
+  [400, google(400, 'API key not valid. Please pass a valid API key.', 'INVALID_ARGUMENT'), 'provider-failed', false],
+  [400, google(400, 'API key expired. Please renew the API key.', 'INVALID_ARGUMENT'), 'provider-failed', false],
+  [400, google(400, 'Invalid value at contents[0]', 'INVALID_ARGUMENT'), 'invalid-request', false],
+  [403, google(403, 'The caller does not have permission', 'PERMISSION_DENIED'), 'provider-failed', false],
+  [404, google(404, 'models/gemini-9 is not found for API version v1beta', 'NOT_FOUND'), 'model-not-found', false],
+  [429, google(429, 'Resource has been exhausted (e.g. check quota).', 'RESOURCE_EXHAUSTED'), 'provider-limited', true],
+  [503, google(503, 'The model is overloaded.', 'UNAVAILABLE'), 'provider-failed', true],
+  [
+    400,
+    google(
+      400,
+      'The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).',
+      'INVALID_ARGUMENT',
+    ),
+    'context-exceeded',
+    false,
+  ],
+])("Google's HTTP %i %j is %s", (status, body, code, retryable) => {
+  expect(complaint(status, body)).toMatchObject({ code, retryable });
+});

@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { redact } from '@coppice/telemetry';
 import { httpLimits } from './limits.ts';
-import { one, retryAfterMs, statedRetryAfterMs } from './retry-after.ts';
+import { one, retryAfterMs, statedRetryAfterMs, toldWaitMs } from './retry-after.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
 /** What a provider complains of: by an HTTP status, or in the middle of a stream that began well. */
@@ -21,14 +21,18 @@ export type Complaint = {
 type Told = { message: string; codes: string[]; status: number | null };
 
 const contextPattern =
-  /context_length|exceed_context|context.{0,10}(length|window|size|limit)|maximum context|prompt is too long|too many (input )?tokens/i;
+  /context_length|exceed_context|context.{0,10}(length|window|size|limit)|maximum context|prompt is too long|input token count.{0,40}exceeds|too many (input )?tokens/i;
 const spentCodePattern = /^(insufficient_(quota|credits|funds|balance)|billing_\w+)$/i;
 const spentPattern =
   /insufficient (quota|credits?|funds|balance)|billing|spend(ing)?[_ ]limit|credit balance|out of credits|exceeded your current quota|reached your (specified )?(api |workspace )*usage limits/i;
 const missingModelPattern =
-  /model[_ ]not[_ ]found|model\b.*\b(not found|does not exist|not exist|unknown)|no such model|unknown model|try pulling|not_found_error model/i;
-const limitedPattern = /rate[_ ]?limit|too many requests/i;
-const badRequestPattern = /invalid_request|invalid_prompt|bad request|content_policy|content_filter/i;
+  /model[_ ]not[_ ]found|models?\b.*\b(not found|does not exist|not exist|unknown)|no such model|unknown model|try pulling|not_found_error model/i;
+const limitedPattern = /rate[_ ]?limit|too many requests|resource_exhausted/i;
+const badRequestPattern = /invalid_(request|prompt|image|base64)|bad request|content_policy|content_filter/i;
+/** Google refuses a key with HTTP 400. */
+const invalidKeyPattern = /api key (not valid|expired|not found)/i;
+/** Google's names of limits that no wait of seconds helps against, though it tells one. */
+const dailyPattern = /"quotaId":"[^"]*PerDay/;
 /** What Anthropic's error types stand for where no status tells it: in a stream that began well. */
 const statusOfCode: Readonly<Record<string, number>> = {
   authentication_error: 401,
@@ -51,12 +55,15 @@ export function providerError({
   secret,
   nowMs = Date.now(),
 }: Complaint): CoppiceError {
-  const told = toldBy(withoutSecret(body, secret ?? null));
+  const complaint = withoutSecret(body, secret ?? null);
+  const told = toldBy(complaint);
   const effective = status === undefined || (status >= 200 && status < 300) ? told.status : status;
   const all = [...told.codes, told.message].join(' ');
   const where = status === undefined ? 'in its answer' : `HTTP ${status}`;
   const message = `${provider}: ${told.message || 'an error without a text'} (${where})`;
-  const waitMs = retryAfterMs(headers, nowMs);
+  const isDaily = dailyPattern.test(JSON.stringify(complaint) ?? '');
+  const statedMs = statedRetryAfterMs(headers, nowMs) ?? toldWaitMs(complaint, told.message);
+  const waitMs = isDaily ? null : (statedMs ?? retryAfterMs(headers, nowMs));
   const details = {
     ...(effective === null ? {} : { status: effective }),
     ...(told.codes.length === 0 ? {} : { providerCodes: told.codes }),
@@ -72,17 +79,18 @@ export function providerError({
     return new CoppiceError('context-exceeded', message, { details });
   }
   // Before the limits: a spend limit that is reached is told as 429, too, and no waiting helps. (Gemini speaks of billing in limits that pass, but says how long.)
-  const saysHowLong = statedRetryAfterMs(headers, nowMs) !== null;
-  const spent = told.codes.some((code) => spentCodePattern.test(code)) || (!saysHowLong && spentPattern.test(all));
+  const passes = isDaily || statedMs !== null;
+  const spent = told.codes.some((code) => spentCodePattern.test(code)) || (!passes && spentPattern.test(all));
   if (effective === 402 || spent) return fail('provider-failed', false);
   if (effective === 401 || effective === 403) return fail('provider-failed', false);
-  if (effective === 429) return fail('provider-limited', one(headers, 'x-should-retry') !== 'false');
+  if (effective === 429) return fail('provider-limited', !isDaily && one(headers, 'x-should-retry') !== 'false');
   if (effective === 404) return fail(missingModelPattern.test(all) ? 'model-not-found' : 'provider-failed', false);
   if (effective === 408 || effective === 409 || effective === 425) return fail('provider-failed', true);
   if (effective !== null && effective >= 500) {
     return fail('provider-failed', effective !== 501 && one(headers, 'x-should-retry') !== 'false');
   }
   if (effective !== null && effective >= 400) {
+    if (invalidKeyPattern.test(all)) return fail('provider-failed', false);
     return fail(missingModelPattern.test(all) ? 'model-not-found' : 'invalid-request', false);
   }
   return fail(...byText(all, effective === null));

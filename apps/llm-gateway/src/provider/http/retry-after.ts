@@ -1,4 +1,5 @@
-/** How long a provider asks to wait, by the headers of its answer. */
+/** How long a provider asks to wait, by the headers of its answer or in its complaint. */
+import { z } from 'zod';
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -9,6 +10,23 @@ export const retryAfterMs = (headers: ResponseHeaders, nowMs: number): number | 
 /** Where it asks for it in so many words: an answer that is refused for good may tell of its limits' resets all the same. */
 export const statedRetryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   milliseconds(one(headers, 'retry-after-ms')) ?? secondsOrDate(one(headers, 'retry-after'), nowMs);
+
+const toldWaitPattern =
+  /\b(?:try again|retry) in (?:((?:\d+(?:\.\d+)?(?:ms|[dhms]))+)|(\d+(?:\.\d+)?) ?seconds?)(?![a-z0-9])/i;
+const retryInfoSchema = z.looseObject({ '@type': z.string().endsWith('RetryInfo'), retryDelay: z.string() });
+const detailedSchema = z.object({ error: z.object({ details: z.array(z.unknown()) }) });
+
+/** Milliseconds that a complaint's body names: Google's `RetryInfo`, or a text such as OpenAI's in a stream; null where it doesn't say. */
+export function toldWaitMs(body: unknown, message: string): number | null {
+  const detailed = detailedSchema.safeParse(Array.isArray(body) ? body[0] : body);
+  const delays = (detailed.data?.error.details ?? []).flatMap((detail) => {
+    const delay = durationOf(retryInfoSchema.safeParse(detail).data?.retryDelay ?? '');
+    return delay === null ? [] : [delay];
+  });
+  const [, duration, seconds] = toldWaitPattern.exec(message) ?? [];
+  const told = delays[0] ?? durationOf(duration ?? seconds ?? '');
+  return told === null ? null : Math.ceil(told);
+}
 
 /** `12ms`, `6m0s`, `1h2m3.5s`, `1d`; a bare number is seconds. Null where it is none of these. */
 export function durationOf(text: string): number | null {
