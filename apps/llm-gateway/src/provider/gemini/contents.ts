@@ -1,0 +1,90 @@
+import { acceptableName, argumentsObject } from '../given-back.ts';
+import type { ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
+
+type WirePart = {
+  text?: string;
+  thought?: true;
+  inlineData?: { mimeType: string; data: string };
+  fileData?: { mimeType?: string; fileUri: string };
+  functionCall?: { id: string; name: string; args: object };
+  functionResponse?: { id: string; name: string; response: object };
+  thoughtSignature?: string;
+};
+type WireContent = { role: 'user' | 'model'; parts: WirePart[] };
+
+/** Google's word for calls that carry no signature of its own, since another provider's model made them: newer models refuse those without. */
+const foreignSignature = 'skip_thought_signature_validator';
+
+/** `systemInstruction` is what the system says, wherever it does: the wire has no place for it in between. Null where it says nothing. */
+export function contentsOf(
+  messages: readonly ProviderMessage[],
+  { signed }: { signed: boolean },
+): { systemInstruction: { parts: WirePart[] } | null; contents: WireContent[] } {
+  const system = messages.filter(({ role }) => role === 'system').flatMap(({ content }) => textParts(content));
+  const contents: WireContent[] = [];
+  let lastRole: ProviderMessage['role'] | null = null;
+  for (const { role, content } of messages) {
+    if (role === 'system') continue;
+    const parts = role === 'assistant' ? answerParts(content, signed) : userParts(content);
+    // A content without parts is refused.
+    if (parts.length === 0) continue;
+    const last = contents.at(-1);
+    // The results of one answer's calls must stand in one content.
+    if (role === 'tool' && lastRole === 'tool' && last !== undefined) last.parts = resultsFirst(last.parts, parts);
+    else contents.push({ role: role === 'assistant' ? 'model' : 'user', parts });
+    lastRole = role;
+  }
+  return { systemInstruction: system.length === 0 ? null : { parts: system }, contents };
+}
+
+function answerParts(content: readonly ProviderPart[], signed: boolean): WirePart[] {
+  let calls = 0;
+  return content.flatMap((part): WirePart[] => {
+    if (part.type === 'tool-result' || part.type === 'image') return [];
+    const signature = part.signature?.wire === 'gemini' ? { thoughtSignature: part.signature.value } : {};
+    const isSigned = 'thoughtSignature' in signature;
+    if (part.type === 'text') return part.text === '' && !isSigned ? [] : [{ text: part.text, ...signature }];
+    // What was thought without a signature is of no use to the model.
+    if (part.type === 'thinking') return isSigned ? [{ text: part.text, thought: true, ...signature }] : [];
+    const functionCall = { id: part.id, name: nameOf(part.name), args: argumentsObject(part.arguments) };
+    // Of calls at once the first alone is signed.
+    const isFirst = calls++ === 0;
+    return [{ functionCall, ...(isFirst && signed && !isSigned ? { thoughtSignature: foreignSignature } : signature) }];
+  });
+}
+
+function userParts(content: readonly ProviderPart[]): WirePart[] {
+  const results = content.flatMap((part): WirePart[] => (part.type === 'tool-result' ? [resultPart(part)] : []));
+  // A result has no place for an image that all models know: they follow it.
+  const rest = content.flatMap((part): WirePart[] => {
+    if (part.type === 'image') return [imagePart(part.image)];
+    return part.type === 'tool-result' ? (part.images ?? []).map(imagePart) : textParts([part]);
+  });
+  return [...results, ...rest];
+}
+
+function resultsFirst(one: readonly WirePart[], other: readonly WirePart[]): WirePart[] {
+  const isResult = ({ functionResponse }: WirePart) => functionResponse !== undefined;
+  const all = [...one, ...other];
+  return [...all.filter(isResult), ...all.filter((part) => !isResult(part))];
+}
+
+function resultPart({ callId, name, content, isError }: Extract<ProviderPart, { type: 'tool-result' }>): WirePart {
+  const response = isError ? { error: content } : { output: content };
+  return { functionResponse: { id: callId, name: nameOf(name), response } };
+}
+
+const textParts = (content: readonly ProviderPart[]): WirePart[] =>
+  content.flatMap((part): WirePart[] => (part.type === 'text' && part.text !== '' ? [{ text: part.text }] : []));
+
+function imagePart(image: ProviderImage): WirePart {
+  if ('base64' in image) return { inlineData: { mimeType: image.mediaType, data: image.base64 } };
+  const { mediaType, url } = image;
+  return { fileData: { ...(mediaType === undefined ? {} : { mimeType: mediaType }), fileUri: url } };
+}
+
+/** No digit and no dash may come first. */
+const nameOf = (name: string): string => {
+  const acceptable = acceptableName(name);
+  return /^[a-zA-Z_]/.test(acceptable) ? acceptable : `_${acceptable}`.slice(0, 64);
+};

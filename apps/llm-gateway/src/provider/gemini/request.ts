@@ -1,0 +1,93 @@
+import type { ModelSettings } from '@coppice/contracts';
+import type { ModelRequest, OriginalRequest } from '../port.ts';
+import { contentsOf } from './contents.ts';
+
+/** The pure mapping of a request to the body of `generateContent`. Of the settings, the wire has no word for `parallelToolCalls`. */
+export function requestBody(request: ModelRequest): object {
+  const { model, settings } = request;
+  const { systemInstruction, contents } = contentsOf(request.messages, { signed: hasLevels(model) });
+  // JSON Schema goes here: what `parameters` takes is a part of OpenAPI's, and all else in it is refused.
+  const declarations = request.tools.map(({ name, description, parameters }) => ({
+    name,
+    description,
+    parametersJsonSchema: parameters,
+  }));
+  const generationConfig = generationConfigOf(model, settings);
+  return {
+    ...(systemInstruction === null ? {} : { systemInstruction }),
+    contents,
+    ...(declarations.length === 0
+      ? {}
+      : { tools: [{ functionDeclarations: declarations }], ...toolConfigOf(settings) }),
+    ...(Object.keys(generationConfig).length === 0 ? {} : { generationConfig }),
+  };
+}
+
+/** A request that came in in this wire. Its model stands in the path; usage is told without being asked for. */
+export const passedOn = ({ body }: OriginalRequest, model: string): object =>
+  'model' in body ? { ...body, model: modelPath(model) } : body;
+
+/** `models/NAME`; a tuned model's name says what it is. A name that isn't one leads to no other path. */
+export function modelPath(model: string): string {
+  const [, kind = 'models', name = model] = /^(models|tunedModels)\/(.+)$/.exec(model) ?? [];
+  return `${kind}/${encodeURIComponent(name)}`;
+}
+
+/** From Gemini 3 on, models take a level of thinking, and refuse calls without signatures. */
+function hasLevels(model: string): boolean {
+  const [, generation] = /gemini-(\d+)/.exec(model) ?? [];
+  return generation === undefined ? !/gemma|learnlm|tunedModels/.test(model) : Number(generation) >= 3;
+}
+
+function generationConfigOf(model: string, settings: ModelSettings): object {
+  const { maxOutputTokens, temperature, topP, topK, seed, stopSequences, responseFormat, thinking } = settings;
+  return {
+    ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { topP }),
+    ...(topK === undefined ? {} : { topK }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(stopSequences === undefined ? {} : { stopSequences }),
+    ...(responseFormat === undefined ? {} : formatOf(responseFormat)),
+    ...(thinking === undefined ? {} : { thinkingConfig: thinkingOf(model, thinking) }),
+  };
+}
+
+function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object {
+  if (format.type === 'text') return { responseMimeType: 'text/plain' };
+  const responseMimeType = 'application/json';
+  return format.type === 'json' ? { responseMimeType } : { responseMimeType, responseJsonSchema: format.schema };
+}
+
+type Thinking = NonNullable<ModelSettings['thinking']>;
+
+/** Google's own counts for models that take no level, in tokens. */
+const budgets = { none: 0, minimal: 1_024, low: 1_024, medium: 8_192, high: 24_576 } as const;
+/** The larger of them always think. */
+const proBudgetMin = 128;
+
+function thinkingOf(model: string, thinking: Thinking): object {
+  if ('budgetTokens' in thinking) {
+    return { thinkingBudget: thinking.budgetTokens, includeThoughts: thinking.budgetTokens > 0 };
+  }
+  const { effort } = thinking;
+  const includeThoughts = effort !== 'none';
+  if (!hasLevels(model)) {
+    const thinkingBudget = effort === 'none' && /pro/.test(model) ? proBudgetMin : budgets[effort];
+    return { thinkingBudget, includeThoughts };
+  }
+  // They can't be kept from thinking altogether, and the larger ones know no less than `low`.
+  const least = /flash/.test(model) ? 'minimal' : 'low';
+  return { thinkingLevel: effort === 'none' || effort === 'minimal' ? least : effort, includeThoughts };
+}
+
+function toolConfigOf({ toolChoice }: ModelSettings): object {
+  if (toolChoice === undefined) return {};
+  const functionCallingConfig =
+    typeof toolChoice === 'object'
+      ? { mode: 'ANY', allowedFunctionNames: [toolChoice.tool] }
+      : { mode: modes[toolChoice] };
+  return { toolConfig: { functionCallingConfig } };
+}
+
+const modes = { auto: 'AUTO', none: 'NONE', required: 'ANY' } as const;

@@ -1,0 +1,147 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { Signature } from '@coppice/contracts';
+import { providerError } from '../http/errors.ts';
+import type { StreamEvent } from '../http/event-reader.ts';
+import { jsonOf } from '../http/json.ts';
+import type { AnswerReader } from '../http/wire.ts';
+import type { FinishReason, ModelDelta, UsageSoFar } from '../port.ts';
+import { chunkSchema } from './schemas.ts';
+import type { AnswerPart, Chunk, UsageMetadata } from './schemas.ts';
+
+/** `STOP` is said even where calls were made. What isn't here, a call that Google couldn't read among it, is `other`. */
+const finishReasons: Readonly<Record<string, FinishReason>> = {
+  STOP: 'stop',
+  MAX_TOKENS: 'length',
+  SAFETY: 'refusal',
+  RECITATION: 'refusal',
+  BLOCKLIST: 'refusal',
+  PROHIBITED_CONTENT: 'refusal',
+  SPII: 'refusal',
+  IMAGE_SAFETY: 'refusal',
+  IMAGE_PROHIBITED_CONTENT: 'refusal',
+  IMAGE_RECITATION: 'refusal',
+  MODEL_ARMOR: 'refusal',
+};
+
+/** Each event is an answer of its own form, with what is new of it; the stream has no last word but its end. */
+export class GeminiReader implements AnswerReader {
+  readonly #provider: string;
+  readonly #secret: string | null;
+  readonly ended = false;
+  #begun = false;
+  #calls = 0;
+  #blocks = 0;
+  /** Whether the latest part was a thought: those in a row are one block, until one is signed. */
+  #isThinking = false;
+  #finish: { reason: FinishReason; told: string } | null = null;
+
+  /** `secret` is kept out of errors. */
+  constructor({ provider, secret }: { provider: string; secret: string | null }) {
+    this.#provider = provider;
+    this.#secret = secret;
+  }
+
+  get finished(): boolean {
+    return this.#finish !== null;
+  }
+
+  event({ name, data }: StreamEvent): ModelDelta[] {
+    const body = jsonOf(data);
+    if (name === 'error') throw this.#fail(body ?? data);
+    return this.whole(body);
+  }
+
+  /** A whole answer has the form of an event; a server that streams, but not as events, sends a list of them. */
+  whole(body: unknown): ModelDelta[] {
+    if (Array.isArray(body)) return body.flatMap((each) => this.whole(each));
+    const parsed = chunkSchema.safeParse(body);
+    if (!parsed.success) {
+      const text = `${this.#provider} sent what is no part of Gemini's answer`;
+      throw new CoppiceError('provider-failed', text, { retryable: true });
+    }
+    const { error } = parsed.data;
+    if (error !== undefined && error !== null) throw this.#fail({ error });
+    return this.#map(parsed.data);
+  }
+
+  end(): ModelDelta[] {
+    if (this.#finish === null) return [];
+    const { reason, told } = this.#finish;
+    const finishReason = reason === 'stop' && this.#calls > 0 ? 'tool-calls' : reason;
+    return [{ type: 'response-end', finishReason, providerFinishReason: told }];
+  }
+
+  /** An error that the stream itself brings; retryable unless it says otherwise. */
+  #fail(body: unknown): CoppiceError {
+    return providerError({ provider: this.#provider, secret: this.#secret, body });
+  }
+
+  #map(chunk: Chunk): ModelDelta[] {
+    const { modelVersion, responseId, usageMetadata } = chunk;
+    const deltas: ModelDelta[] = [];
+    if (!this.#begun && (modelVersion || responseId)) {
+      this.#begun = true;
+      deltas.push({
+        type: 'response-start',
+        ...(modelVersion ? { responseModel: modelVersion } : {}),
+        ...(responseId ? { responseId } : {}),
+      });
+    }
+    for (const candidate of chunk.candidates ?? []) {
+      // One answer is asked for.
+      if ((candidate.index ?? 0) !== 0) continue;
+      deltas.push(...(candidate.content?.parts ?? []).flatMap((part) => this.#mapPart(part)));
+      const told = candidate.finishReason;
+      if (told) this.#finish = { reason: finishReasons[told] ?? 'other', told };
+    }
+    // A prompt that is refused gets no candidate.
+    const blocked = chunk.promptFeedback?.blockReason;
+    if (blocked) this.#finish = { reason: 'refusal', told: blocked };
+    const usage = usageMetadata ? usageOf(usageMetadata) : null;
+    if (usage !== null) deltas.push({ type: 'usage', usage });
+    return deltas;
+  }
+
+  #mapPart({ text, thought, thoughtSignature, functionCall }: AnswerPart): ModelDelta[] {
+    const signature: { signature?: Signature } = thoughtSignature
+      ? { signature: { wire: 'gemini', value: thoughtSignature } }
+      : {};
+    if (thought === true && !functionCall) return this.#think(text ?? '', signature);
+    this.#isThinking = false;
+    if (functionCall) {
+      const { id, name, args } = functionCall;
+      return [
+        {
+          type: 'tool-call-delta',
+          call: this.#calls++,
+          ...(id ? { id } : {}),
+          ...(name ? { name } : {}),
+          arguments: JSON.stringify(args ?? {}),
+          ...signature,
+        },
+      ];
+    }
+    // The signature of a text may come in a part of its own, without text.
+    if (!text && signature.signature === undefined) return [];
+    return [{ type: 'text-delta', text: text ?? '', ...signature }];
+  }
+
+  #think(text: string, signature: { signature?: Signature }): ModelDelta[] {
+    if (!this.#isThinking) this.#blocks++;
+    this.#isThinking = signature.signature === undefined;
+    return [{ type: 'thinking-delta', block: this.#blocks - 1, text, ...signature }];
+  }
+}
+
+/** Each event tells all so far. What was thought isn't counted among the candidates' tokens; what is cached is among the prompt's. */
+function usageOf(metadata: UsageMetadata): UsageSoFar | null {
+  const { promptTokenCount: prompt, candidatesTokenCount: candidates, thoughtsTokenCount: thoughts } = metadata;
+  const { cachedContentTokenCount: cached, toolUsePromptTokenCount: toolUse } = metadata;
+  const usage: UsageSoFar = {};
+  if (typeof prompt === 'number') usage.inputTokens = prompt + (toolUse ?? 0);
+  if (typeof candidates === 'number' || typeof thoughts === 'number')
+    usage.outputTokens = (candidates ?? 0) + (thoughts ?? 0);
+  if (typeof cached === 'number') usage.cachedInputTokens = cached;
+  if (typeof thoughts === 'number') usage.reasoningTokens = thoughts;
+  return Object.keys(usage).length === 0 ? null : usage;
+}

@@ -1,0 +1,53 @@
+/** What is read of Gemini's answer. Tolerant: what isn't known, or isn't as documented, is ignored. */
+import { z } from 'zod';
+
+const text = z.string().nullish().catch(null);
+const count = z.number().int().nonnegative().nullish().catch(null);
+
+/** `thought`: the text is what the model thought. */
+const partSchema = z.looseObject({
+  text,
+  thought: z.boolean().nullish().catch(null),
+  thoughtSignature: text,
+  functionCall: z.object({ id: text, name: text, args: z.unknown().optional() }).nullish().catch(null),
+});
+export type AnswerPart = z.output<typeof partSchema>;
+
+const usageSchema = z.object({
+  promptTokenCount: count,
+  toolUsePromptTokenCount: count,
+  candidatesTokenCount: count,
+  thoughtsTokenCount: count,
+  cachedContentTokenCount: count,
+});
+export type UsageMetadata = z.output<typeof usageSchema>;
+
+export const chunkSchema = z.looseObject({
+  candidates: z
+    .array(
+      z.object({
+        index: count,
+        content: z
+          .object({ parts: z.array(partSchema).nullish().catch(null) })
+          .nullish()
+          .catch(null),
+        finishReason: text,
+      }),
+    )
+    .nullish(),
+  promptFeedback: z.object({ blockReason: text }).nullish().catch(null),
+  usageMetadata: usageSchema.nullish().catch(null),
+  modelVersion: text,
+  responseId: text,
+  error: z.unknown().optional(),
+});
+export type Chunk = z.output<typeof chunkSchema>;
+
+export const modelListSchema = z.object({
+  models: z.array(
+    z.object({
+      name: z.string(),
+      supportedGenerationMethods: z.array(z.string()).nullish().catch(null),
+    }),
+  ),
+});

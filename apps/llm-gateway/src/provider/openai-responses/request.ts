@@ -1,0 +1,53 @@
+import type { ModelSettings } from '@coppice/contracts';
+import type { ModelRequest, OriginalRequest } from '../port.ts';
+import { inputOf } from './input.ts';
+
+/** OpenAI's models that don't think, and refuse a request for what they thought. */
+const thoughtlessModels = /^(ft:)?(gpt-3\.5|gpt-4|chatgpt-4o|gpt-5-chat)/;
+
+/** The pure mapping of a request to the body of `POST /responses`. Of the settings, the wire has no word for `topK`, `seed`, `stopSequences` and a budget of thinking. */
+export function requestBody(request: ModelRequest, stream: boolean): object {
+  const { instructions, input } = inputOf(request.messages);
+  // Not strict: the server would else take a tool's optional parameters for required ones.
+  const tools = request.tools.map((tool) => ({ type: 'function', ...tool, strict: false }));
+  return {
+    model: request.model,
+    ...(instructions === null ? {} : { instructions }),
+    input,
+    stream,
+    // The conversation is the gateway's: the server keeps nothing, and gives what it thought away instead, encrypted.
+    store: false,
+    ...(thoughtlessModels.test(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
+    ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
+    ...settingsOf(request.settings),
+  };
+}
+
+/** A request that came in in this wire: another model. Usage is told without being asked for. */
+export const passedOn = ({ body }: OriginalRequest, model: string, stream: boolean): object =>
+  stream ? { ...body, model, stream } : { ...body, model };
+
+function settingsOf({ maxOutputTokens, temperature, topP, responseFormat, thinking }: ModelSettings): object {
+  return {
+    ...(maxOutputTokens === undefined ? {} : { max_output_tokens: maxOutputTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(responseFormat === undefined ? {} : { text: { format: formatOf(responseFormat) } }),
+    ...(thinking !== undefined && 'effort' in thinking ? { reasoning: { effort: thinking.effort } } : {}),
+  };
+}
+
+function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object {
+  const choice = typeof toolChoice === 'object' ? { type: 'function', name: toolChoice.tool } : toolChoice;
+  return {
+    ...(choice === undefined ? {} : { tool_choice: choice }),
+    ...(parallelToolCalls === undefined ? {} : { parallel_tool_calls: parallelToolCalls }),
+  };
+}
+
+function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object {
+  if (format.type === 'text') return { type: 'text' };
+  if (format.type === 'json') return { type: 'json_object' };
+  const { type: _type, ...schema } = format;
+  return { type: 'json_schema', ...schema };
+}
