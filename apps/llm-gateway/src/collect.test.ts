@@ -90,6 +90,14 @@ test('text and tool calls; an answer with calls does not end with stop', async (
   expect(await collect(cutShort, settings)).toMatchObject({ finishReason: 'length' });
 });
 
+test("a text's signature is kept, whichever piece it comes with", async () => {
+  const textSignature = { wire: 'gemini', value: 's1' };
+  const signed: ModelDelta = { type: 'text-delta', text: '', signature: textSignature };
+  expect(await collect(says(text('a'), signed, end), settings)).toMatchObject({ text: 'a', textSignature });
+  const large: ModelDelta = { ...signed, signature: { wire: 'gemini', value: 'x'.repeat(101) } };
+  expect(await collect(says(large, end), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
+});
+
 test('an empty answer is an answer', async () => {
   expect(await collect(says(end), settings)).toMatchObject({ status: 'complete', text: '', toolCalls: [] });
 });

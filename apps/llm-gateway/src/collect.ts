@@ -7,6 +7,7 @@ import type { FinishReason, ModelDelta, ProviderThinking, ProviderToolCall, Usag
 
 export type Answer = {
   text: string;
+  textSignature?: Signature;
   /** In the order in which the model made them. */
   toolCalls: ProviderToolCall[];
   /** In the order in which it came; `callsBefore` counts the tool calls that precede it. */
@@ -65,6 +66,7 @@ class Output {
   readonly #settings: CollectSettings;
   readonly #budget: ByteBudget;
   readonly #text: string[] = [];
+  #textSignature: Signature | null = null;
   readonly #thinking = new Map<number, { text: string[]; thought: Thought }>();
   readonly #calls = new Map<number, { id: string; name: string; arguments: string[]; signature?: Signature }>();
 
@@ -86,6 +88,7 @@ class Output {
     if (delta.type === 'text-delta') {
       this.#text.push(delta.text);
       this.#budget.take(Buffer.byteLength(delta.text));
+      if (delta.signature !== undefined) this.#textSignature = this.#signed(delta.signature);
       return;
     }
     if (delta.type === 'thinking-delta') return this.#think(delta);
@@ -125,6 +128,7 @@ class Output {
     });
     return {
       text: this.#text.join(''),
+      ...(this.#textSignature === null ? {} : { textSignature: this.#textSignature }),
       toolCalls,
       thinking: [...this.#thinking.values()].map(({ text, thought }) => ({ ...thought, text: text.join('') })),
       providerFinishReason: providerFinishReason ?? null,

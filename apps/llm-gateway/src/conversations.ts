@@ -12,7 +12,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, modelMessageSchema } from '@coppice/contracts';
-import type { Owner, TranscriptEntry } from '@coppice/contracts';
+import type { Owner, Signature, TranscriptEntry } from '@coppice/contracts';
 import { z } from 'zod';
 import type { Artifacts } from './artifacts.ts';
 import { ByteBudget } from './byte-budget.ts';
@@ -134,7 +134,8 @@ export class Conversations {
     for (const thought of entry.output.thinking ?? []) {
       thinking.push({ ...thought, text: await this.#artifacts.text(thought.text, budget) });
     }
-    return [...messages, answerMessage({ text, toolCalls, thinking })];
+    const { textSignature } = entry.output;
+    return [...messages, answerMessage({ text, textSignature, toolCalls, thinking })];
   }
 
   #keep(key: string, remembered: Remembered): void {
@@ -155,8 +156,9 @@ export class Conversations {
 }
 
 /** An answer as the next turn's request holds it. An empty one is there too: the model is to see that it said nothing. */
-export function answerMessage({ text, toolCalls, thinking }: Answered): ProviderMessage {
-  const said: ProviderPart[] = text === '' ? [] : [{ type: 'text', text }];
+export function answerMessage({ text, textSignature, toolCalls, thinking }: Answered): ProviderMessage {
+  const signature = textSignature === undefined ? {} : { signature: textSignature };
+  const said: ProviderPart[] = text === '' && textSignature === undefined ? [] : [{ type: 'text', text, ...signature }];
   const thoughtsBefore = (call: number): ProviderPart[] =>
     thinking
       .filter(({ callsBefore }) => callsBefore === call)
@@ -170,6 +172,7 @@ export function answerMessage({ text, toolCalls, thinking }: Answered): Provider
 
 type Answered = {
   text: string;
+  textSignature?: Signature | undefined;
   toolCalls: readonly ProviderToolCall[];
   thinking: readonly (ProviderThinking & { callsBefore: number })[];
 };

@@ -32,6 +32,7 @@ import type { Transcript } from './transcript.ts';
 import { bytesOfAnswer, toUsage, withUsage } from './usage.ts';
 
 export type TurnInput = z.output<typeof turnInputSchema>;
+type AnswerOutput = Pick<TurnOutput, 'text' | 'textSignature' | 'toolCalls' | 'thinking'>;
 
 /** Where a test may end the process, in this order. */
 export const turnPoints = ['before-asking', 'answered', 'in-transcript'] as const;
@@ -125,7 +126,7 @@ class Turns {
   }
 
   /** The answer's texts, those that are large by reference. */
-  async #byReference(answer: Answer, owner: Owner): Promise<Pick<TurnOutput, 'text' | 'toolCalls' | 'thinking'>> {
+  async #byReference(answer: Answer, owner: Owner): Promise<AnswerOutput> {
     const { artifacts } = this.#with;
     const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);
     const text = await artifacts.reference(answer.text, owner, inline);
@@ -137,7 +138,13 @@ class Turns {
     for (const thought of answer.thinking) {
       thinking.push({ ...thought, text: await artifacts.reference(thought.text, owner, inline) });
     }
-    return { text, toolCalls, ...(thinking.length === 0 ? {} : { thinking }) };
+    const { textSignature } = answer;
+    return {
+      text,
+      ...(textSignature === undefined ? {} : { textSignature }),
+      toolCalls,
+      ...(thinking.length === 0 ? {} : { thinking }),
+    };
   }
 
   async #record(

@@ -4,6 +4,7 @@ import {
   modelMessageSchema,
   modelSettingsSchema,
   modelUsageSchema,
+  signatureSchema,
   thinkingSchema,
   toolCallSchema,
   toolDefinitionSchema,
@@ -26,6 +27,9 @@ export const turnInputSchema = z.object({
 export const turnOutputSchema = z.object({
   turnId: z.string().describe('Names this turn for `continues`: the id of its effect.'),
   text: textReferenceSchema.describe('What the model says beside its calls.'),
+  textSignature: signatureSchema
+    .optional()
+    .describe('By which its provider knows the text again; goes back to the provider with the next turn.'),
   toolCalls: z.array(toolCallSchema).default([]).describe('In the order in which the model made them.'),
   thinking: z
     .array(thinkingSchema.extend({ callsBefore: z.int().nonnegative().describe('Tool calls that precede it.') }))
