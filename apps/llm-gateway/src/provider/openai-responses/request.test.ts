@@ -90,6 +90,7 @@ test('thoughts go back only where this wire signed them, and where something fol
       role: 'assistant',
       content: [
         thought('sig', 'anthropic'),
+        { ...encrypted('rs_0'), signature: { ...encrypted('rs_0').signature, wire: 'anthropic' } },
         { type: 'thinking', text: 'unsigned', redacted: false },
         thought('no JSON', 'openai-responses'),
         { ...encrypted('rs_1'), text: 'hm' },

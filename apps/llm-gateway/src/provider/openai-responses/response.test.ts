@@ -158,6 +158,14 @@ test('what comes as a whole counts where no pieces came, and only there', async 
   expect(await replayWhole(openAiResponses, whole)).toMatchObject({ ...expected, responseModel: 'gpt-x' });
 });
 
+test('what came item by item is not told again with the last event, even where it lists others or counts otherwise', async () => {
+  const item = { type: 'message', id: 'msg_1', content: [{ type: 'output_text', text: 'a' }] };
+  const last = { type: 'response.completed', response: { status: 'completed', output: [item] } };
+  for (const at of [{ item_id: 'msg_1' }, { output_index: 1, item_id: 'msg_1' }]) {
+    expect(await answerOf(created, says('a', at), last)).toMatchObject({ text: 'a', finishReason: 'stop' });
+  }
+});
+
 test.each([
   [{ status: 'in_progress', output: [] }, { retryable: true }],
   [{ status: 'failed', output: [], error: { code: 'insufficient_quota', message: 'no money' } }, { retryable: false }],
