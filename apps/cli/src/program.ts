@@ -44,7 +44,9 @@ const environmentHelp = `Environment:
   NATS_CREDENTIALS_FILE                the user's file, as bus-users writes it, in place of user and password
   NATS_CA_FILE, NATS_CERT_FILE, NATS_KEY_FILE   PEM files for an encrypted connection
   OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
+                                       (and "openai-responses", the same by OpenAI's other wire)
   ANTHROPIC_API_KEY                    the model provider "anthropic"
+  GEMINI_API_KEY, or GOOGLE_API_KEY    the model provider "gemini"
   OLLAMA_HOST                          the model provider "ollama", such as 127.0.0.1:11434
   COPPICE_OPENAI_PROVIDERS             more of them: router=https://openrouter.ai/api/v1,…
                                        (their keys: COPPICE_OPENAI_KEY_<NAME>)

@@ -11,7 +11,12 @@ import type { Check } from './check.ts';
 
 const modelsTold = 5;
 /** Of the vendors: what sets their key. */
-const keyVariables: Readonly<Record<string, string>> = { openai: 'OPENAI_API_KEY', anthropic: 'ANTHROPIC_API_KEY' };
+const keyVariables: Readonly<Record<string, string>> = {
+  openai: 'OPENAI_API_KEY',
+  'openai-responses': 'OPENAI_API_KEY',
+  anthropic: 'ANTHROPIC_API_KEY',
+  gemini: 'GEMINI_API_KEY',
+};
 const restart = 'a stack reads keys and addresses only when it starts: coppice down, coppice up';
 
 /** @param client of the stack that answers; null where none does */
@@ -27,7 +32,7 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   const found = here?.usable ?? fromStack?.some(({ name, problem }) => name !== 'scripted' && problem === null);
   if (found !== true && local.length === 0) {
     const fix =
-      'set ANTHROPIC_API_KEY, or OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI), or start Ollama, LM Studio or llama.cpp here';
+      'set ANTHROPIC_API_KEY, GEMINI_API_KEY, or OPENAI_API_KEY (and OPENAI_BASE_URL for another provider than OpenAI), or start Ollama, LM Studio or llama.cpp here';
     checks.push(warning('models', 'no model but the scripted one can be used', fix));
   }
   return checks;

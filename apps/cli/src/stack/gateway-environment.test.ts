@@ -9,6 +9,8 @@ test('the gateway gets the variables of model providers, and nobody else', () =>
     COPPICE_OPENAI_PROVIDERS: 'a=http://127.0.0.1:2/v1',
     COPPICE_OPENAI_KEY_A: 'k2',
     ANTHROPIC_API_KEY: 'k5',
+    GEMINI_API_KEY: 'k6',
+    GOOGLE_API_KEY: 'k7',
     OLLAMA_HOST: '127.0.0.1',
     OTHER_API_KEY: 'k3',
     MY_OPENAI_API_KEY: 'k4',
@@ -19,6 +21,8 @@ test('the gateway gets the variables of model providers, and nobody else', () =>
     'COPPICE_OPENAI_PROVIDERS',
     'COPPICE_OPENAI_KEY_A',
     'ANTHROPIC_API_KEY',
+    'GEMINI_API_KEY',
+    'GOOGLE_API_KEY',
     'OLLAMA_HOST',
   ]);
   expect(environment).toEqual({ PATH: '/bin', OTHER_API_KEY: 'k3', MY_OPENAI_API_KEY: 'k4' });

@@ -5,18 +5,28 @@ import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { gatewayOptionsFrom } from '../configuration.ts';
 import { anthropic } from './anthropic/wire.ts';
+import { gemini } from './gemini/wire.ts';
 import { urlOf } from './http/endpoint.ts';
 import { ollama } from './ollama/wire.ts';
-import { openAiChat } from './openai-chat/wire.ts';
+import { openAiChat, openAiChatAt } from './openai-chat/wire.ts';
+import { openAiResponses } from './openai-responses/wire.ts';
 
 const endpoints = (environment: Record<string, string>) => gatewayOptionsFrom(environment).endpoints;
 
 const openAi = {
   name: 'openai',
-  wire: openAiChat,
+  wire: openAiChatAt('https://api.openai.com/v1'),
   baseUrl: 'https://api.openai.com/v1',
   key: null,
   keyRequired: 'OPENAI_API_KEY',
+};
+const responses = { ...openAi, name: 'openai-responses', wire: openAiResponses };
+const google = {
+  name: 'gemini',
+  wire: gemini,
+  baseUrl: 'https://generativelanguage.googleapis.com',
+  key: null,
+  keyRequired: 'GEMINI_API_KEY',
 };
 const claude = {
   name: 'anthropic',
@@ -27,20 +37,36 @@ const claude = {
 };
 
 test('the vendors are there by default, and need a key', () => {
-  expect(endpoints({})).toEqual([openAi, claude]);
-  const set = { OPENAI_API_KEY: 'k1', ANTHROPIC_API_KEY: 'k2' };
+  expect(endpoints({})).toEqual([openAi, responses, claude, google]);
+  const set = { OPENAI_API_KEY: 'k1', ANTHROPIC_API_KEY: 'k2', GEMINI_API_KEY: 'k3' };
   expect(endpoints(set)).toEqual([
     { ...openAi, key: 'k1' },
+    { ...responses, key: 'k1' },
     { ...claude, key: 'k2' },
+    { ...google, key: 'k3' },
   ]);
 });
 
 test('at another address they may do without one', () => {
-  const set = { OPENAI_BASE_URL: 'http://127.0.0.1:1234/v1/', ANTHROPIC_BASE_URL: 'http://127.0.0.1:1235' };
+  const set = {
+    OPENAI_BASE_URL: 'http://127.0.0.1:1234/v1/',
+    ANTHROPIC_BASE_URL: 'http://127.0.0.1:1235',
+    GEMINI_BASE_URL: 'http://127.0.0.1:1236',
+  };
+  const compatible = { baseUrl: 'http://127.0.0.1:1234/v1/', key: 'k1', keyRequired: null };
   expect(endpoints({ ...set, OPENAI_API_KEY: 'k1' })).toEqual([
-    { ...openAi, baseUrl: 'http://127.0.0.1:1234/v1/', key: 'k1', keyRequired: null },
+    { ...openAi, ...compatible, wire: openAiChat },
+    { ...responses, ...compatible },
     { ...claude, baseUrl: 'http://127.0.0.1:1235/', keyRequired: null },
+    { ...google, baseUrl: 'http://127.0.0.1:1236/', keyRequired: null },
   ]);
+});
+
+test("Gemini's key has two names, of which its own counts first", () => {
+  const keyOf = (environment: Record<string, string>) =>
+    endpoints(environment)?.find(({ name }) => name === 'gemini')?.key;
+  expect(keyOf({ GOOGLE_API_KEY: 'k1' })).toBe('k1');
+  expect(keyOf({ GOOGLE_API_KEY: 'k1', GEMINI_API_KEY: 'k2' })).toBe('k2');
 });
 
 test.each([
@@ -53,14 +79,14 @@ test.each([
   ['http://my-host', 'http://my-host/'],
   ['https://my-host/below', 'https://my-host/below'],
 ])('Ollama is there where OLLAMA_HOST is set: %s is asked at %s', (host, baseUrl) => {
-  expect(endpoints({ OLLAMA_HOST: host })?.slice(2)).toEqual([
+  expect(endpoints({ OLLAMA_HOST: host })?.slice(4)).toEqual([
     { name: 'ollama', wire: ollama, baseUrl, key: null, keyRequired: null },
   ]);
 });
 
 test('a named one stands in the place of the one that has its name', () => {
   const set = { OLLAMA_HOST: '127.0.0.1', COPPICE_OPENAI_PROVIDERS: 'ollama=http://127.0.0.1:11434/v1' };
-  expect(endpoints(set)?.slice(2)).toEqual([
+  expect(endpoints(set)?.slice(4)).toEqual([
     { name: 'ollama', wire: openAiChat, baseUrl: 'http://127.0.0.1:11434/v1', key: null, keyRequired: null },
   ]);
 });
@@ -68,7 +94,7 @@ test('a named one stands in the place of the one that has its name', () => {
 test('named ones have keys of their own', () => {
   const list = 'ollama=http://127.0.0.1:11434/v1, open-router=https://openrouter.ai/api/v1';
   expect(
-    endpoints({ COPPICE_OPENAI_PROVIDERS: list, COPPICE_OPENAI_KEY_OPEN_ROUTER: 'k2', OPENAI_API_KEY: 'k1' })?.slice(2),
+    endpoints({ COPPICE_OPENAI_PROVIDERS: list, COPPICE_OPENAI_KEY_OPEN_ROUTER: 'k2', OPENAI_API_KEY: 'k1' })?.slice(4),
   ).toEqual([
     { name: 'ollama', wire: openAiChat, baseUrl: 'http://127.0.0.1:11434/v1', key: null, keyRequired: null },
     { name: 'open-router', wire: openAiChat, baseUrl: 'https://openrouter.ai/api/v1', key: 'k2', keyRequired: null },
@@ -82,7 +108,9 @@ test('a key may lie in a file', async () => {
   expect(endpoints({ OPENAI_API_KEY_FILE: file, OPENAI_API_KEY: 'k1' })?.[0]?.key).toBe('k3');
   const named = { COPPICE_OPENAI_PROVIDERS: 'local=http://127.0.0.1:1/v1', COPPICE_OPENAI_KEY_LOCAL_FILE: file };
   expect(endpoints(named)?.at(-1)?.key).toBe('k3');
-  expect(endpoints({ ANTHROPIC_API_KEY_FILE: file })?.[1]?.key).toBe('k3');
+  expect(endpoints({ ANTHROPIC_API_KEY_FILE: file })?.[2]?.key).toBe('k3');
+  for (const variable of ['GEMINI_API_KEY_FILE', 'GOOGLE_API_KEY_FILE'])
+    expect(endpoints({ [variable]: file })?.[3]?.key).toBe('k3');
   expect(() => endpoints({ OPENAI_API_KEY_FILE: path.join(folder.path, 'none') })).toThrow('ENOENT');
 });
 
@@ -94,6 +122,9 @@ test.each([
   { OPENAI_API_KEY: 'secret-1\nx-header: y' },
   { ANTHROPIC_API_KEY: 'secret-1 with a space' },
   { ANTHROPIC_BASE_URL: 'https://me:secret-1@acme.example' },
+  { GEMINI_API_KEY: 'secret-1 with a space' },
+  { GOOGLE_API_KEY: 'secret-1 with a space' },
+  { GEMINI_BASE_URL: 'https://me:secret-1@acme.example' },
   { OLLAMA_HOST: 'secret-1 and more' },
   { OLLAMA_HOST: 'me:secret-1@acme.example' },
   { COPPICE_OPENAI_PROVIDERS: 'secret-1' },

@@ -2,14 +2,21 @@ import { readFileSync } from 'node:fs';
 import { ConfigurationError } from '@coppice/service';
 import { z } from 'zod';
 import { anthropic } from './anthropic/wire.ts';
+import { gemini } from './gemini/wire.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import { ollama } from './ollama/wire.ts';
-import { openAiChat } from './openai-chat/wire.ts';
+import { openAiChat, openAiChatAt } from './openai-chat/wire.ts';
+import { openAiResponses } from './openai-responses/wire.ts';
 
-/** Those whose address is known. They are there even without a key, so that whoever asks is told which one to set. */
+/**
+ * Those whose address is known. They are there even without a key, so that whoever asks is told which one to set. OpenAI is there once for each of its wires: their
+ * models aren't all asked in both.
+ */
 const vendors = [
   { name: 'openai', wire: openAiChat, variable: 'OPENAI', baseUrl: 'https://api.openai.com/v1' },
+  { name: 'openai-responses', wire: openAiResponses, variable: 'OPENAI', baseUrl: 'https://api.openai.com/v1' },
   { name: 'anthropic', wire: anthropic, variable: 'ANTHROPIC', baseUrl: 'https://api.anthropic.com' },
+  { name: 'gemini', wire: gemini, variable: 'GEMINI', baseUrl: 'https://generativelanguage.googleapis.com' },
 ] as const;
 /** Names that no other provider may take. */
 const ownNames = ['openai', 'scripted'];
@@ -27,6 +34,12 @@ export const providerVariables = {
   ANTHROPIC_BASE_URL: optional,
   ANTHROPIC_API_KEY: optional,
   ANTHROPIC_API_KEY_FILE: optional,
+  GEMINI_BASE_URL: optional,
+  GEMINI_API_KEY: optional,
+  GEMINI_API_KEY_FILE: optional,
+  /** The same key by the other name that Google's own programs know; GEMINI_API_KEY counts first. */
+  GOOGLE_API_KEY: optional,
+  GOOGLE_API_KEY_FILE: optional,
   /** As Ollama's own programs read it: `host`, `host:port` or an address. Provider `ollama` is there where it is set. */
   OLLAMA_HOST: optional,
   /** More providers: `name=baseUrl,…`, e.g. `router=https://openrouter.ai/api/v1`. Their keys: COPPICE_OPENAI_KEY_<NAME>, or …_FILE. */
@@ -55,8 +68,9 @@ function ofVendor(
   const address = configuration[`${variable}_BASE_URL`];
   const baseUrl = address === undefined ? baseUrlDefault : checkedUrl(address, `${variable}_BASE_URL`);
   const keyVariable = `${variable}_API_KEY` as const;
+  const key = keyOf(keyVariable, configuration) ?? (wire === gemini ? keyOf('GOOGLE_API_KEY', configuration) : null);
   const keyRequired = new URL(baseUrl).host === new URL(baseUrlDefault).host ? keyVariable : null;
-  return { name, wire, baseUrl, key: keyOf(keyVariable, configuration), keyRequired };
+  return { name, wire: wire === openAiChat ? openAiChatAt(baseUrl) : wire, baseUrl, key, keyRequired };
 }
 
 function ollamaOf({ OLLAMA_HOST: host }: ProviderConfiguration): Endpoint[] {
@@ -86,7 +100,7 @@ function named(list: string, environment: NodeJS.ProcessEnv): Endpoint[] {
     used.add(name);
     const baseUrl = checkedUrl(address, variable);
     const key = keyOf(`COPPICE_OPENAI_KEY_${name.toUpperCase().replaceAll('-', '_')}`, environment);
-    return { name, wire: openAiChat, baseUrl, key, keyRequired: null };
+    return { name, wire: openAiChatAt(baseUrl), baseUrl, key, keyRequired: null };
   });
 }
 

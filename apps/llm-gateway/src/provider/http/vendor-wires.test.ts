@@ -36,7 +36,10 @@ describe.each([
       output: [{ type: 'message', content: [{ type: 'output_text', text: 'hello' }] }],
       usage: { input_tokens: 1, output_tokens: 2 },
     },
-    overloaded: { status: 503, body: { error: { type: 'server_error', message: 'The server is overloaded', code: null } } },
+    overloaded: {
+      status: 503,
+      body: { error: { type: 'server_error', message: 'The server is overloaded', code: null } },
+    },
   },
   {
     wire: gemini,
@@ -54,7 +57,10 @@ describe.each([
       candidates: [{ content: { parts: [{ text: 'hello' }] }, finishReason: 'STOP' }],
       usageMetadata: { promptTokenCount: 1, candidatesTokenCount: 2 },
     },
-    overloaded: { status: 503, body: [{ error: { code: 503, message: 'The model is overloaded.', status: 'UNAVAILABLE' } }] },
+    overloaded: {
+      status: 503,
+      body: [{ error: { code: 503, message: 'The model is overloaded.', status: 'UNAVAILABLE' } }],
+    },
   },
 ])('$folder', ({ wire, folder, base, path, pathWhole, keyHeader, models, whole, overloaded }) => {
   const fixture = (name: string) => recorded(new URL(`../${folder}/`, import.meta.url).href, name);
