@@ -84,7 +84,9 @@ export const taskViewSchema = z.object({
     .optional()
     .describe('The agent of the request, defaults filled in.'),
   summary: z.string().nullable().optional().describe('What the agent says it did.'),
-  protectedPaths: z.array(z.string()).describe('Changed paths that need approval.'),
+  protectedPaths: z
+    .array(z.string())
+    .describe('Changed paths that need approval. Of more than 50, the last entry says how many more.'),
   usage: usageSchema.describe('Of all turns so far.'),
   modelTurns: z.int().nonnegative().describe('Turns that a model has taken.'),
   modelTurnsUnknown: z

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { openContext } from '../open.ts';
 import { date, fixture, message, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
 import { checkpoint, commit } from './import.ts';
+import { protectedAmong } from './protected-paths.ts';
 
 const files = {
   'README.md': '# x\n',
@@ -159,6 +160,16 @@ test('a pattern without a slash protects a name at any depth, and what lies in a
   expect(await f.committed(taskId, 'protected', ['*.pem', 'terraform', 'docs/*'])).toMatchObject({
     protectedPaths: ['a/terraform/b/c.tf', 'docs/x.md', 'src/deep/Secret.PEM', 'top.pem'],
   });
+});
+
+test('of more than fifty protected paths the rest is told by one entry, which is another for others', async () => {
+  const paths = (from: number) => Array.from({ length: 60 }, (_, index) => `.github/${from + index}.yml`);
+  const [some, others] = [protectedAmong(paths(100), ['.github']), protectedAmong(paths(101), ['.github'])];
+  expect(some.slice(0, 50)).toEqual(paths(100).slice(0, 50));
+  expect(some.slice(50)).toEqual([expect.stringMatching(/^and 10 more \([0-9a-f]{16}\)$/)]);
+  expect(others.at(-1)).toMatch(/^and 10 more/);
+  expect(others.at(-1)).not.toBe(some.at(-1));
+  expect(protectedAmong(paths(100).slice(0, 50), ['.github'])).toHaveLength(50);
 });
 
 test('what ignore rules left out is counted where nothing else was made', async () => {

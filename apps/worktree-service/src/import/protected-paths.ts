@@ -1,11 +1,14 @@
+import { createHash } from 'node:crypto';
 import picomatch from 'picomatch';
 import { printable, textOf } from './path-rules.ts';
 
 const protectedPathsMax = 50;
+const digestCharacters = 16;
 const options = { dot: true, nocase: true } as const;
 
 /**
- * The paths (byte strings) that a pattern protects, printable, at most 50. As in .gitignore, a pattern without a slash stands for a name at
+ * The paths (byte strings) that a pattern protects, printable. Only 50 are named; the last entry then tells how many there are more, with a digest
+ * of them: whoever approved some has not approved others that are as many. As in .gitignore, a pattern without a slash stands for a name at
  * any depth, and so for all that lies in a folder of that name. Letters match in either case: some file systems know no other.
  */
 export function protectedAmong(paths: readonly string[], protect: readonly string[]): string[] {
@@ -18,11 +21,14 @@ export function protectedAmong(paths: readonly string[], protect: readonly strin
     protect.filter((pattern) => pattern.includes('/')),
     options,
   );
-  return paths
-    .filter((path) => {
-      const text = textOf(path) ?? path;
-      return whole(text) || text.split('/').some((name) => names(name));
-    })
-    .slice(0, protectedPathsMax)
-    .map(printable);
+  const found = paths.filter((path) => {
+    const text = textOf(path) ?? path;
+    return whole(text) || text.split('/').some((name) => names(name));
+  });
+  const rest = found.slice(protectedPathsMax);
+  const more = rest.length === 0 ? [] : [`and ${rest.length} more (${digestOf(rest)})`];
+  return [...found.slice(0, protectedPathsMax).map(printable), ...more];
 }
+
+const digestOf = (paths: readonly string[]): string =>
+  createHash('sha256').update(paths.join('\0'), 'latin1').digest('hex').slice(0, digestCharacters);

@@ -76,7 +76,7 @@ export const worktreeOperations = {
         deletions: z.int().optional(),
         /** Changed paths, at most 200 of them. */
         paths: z.array(z.string()),
-        /** Changed paths that `protect` matches, at most 50 of them. */
+        /** Changed paths that `protect` matches: 50 of them, and how many more, as one entry that no others have. */
         protectedPaths: z.array(z.string()),
       }),
     ]),
@@ -124,7 +124,7 @@ export const worktreeOperations = {
         tip: z.string(),
         commit: z.string(),
         tree: z.string(),
-        /** Paths that differ between the tip and the merged tree and that `protect` matches, at most 50 of them. */
+        /** Paths that differ between the tip and the merged tree and that `protect` matches, told in the same way. */
         protectedPaths: z.array(z.string()).default([]),
         /** Null where no checkout was asked for. Removed with the task. */
         checkout: z
@@ -157,7 +157,7 @@ export const worktreeOperations = {
     output: z.discriminatedUnion('status', [
       z.object({ status: z.literal('landed'), commit: z.string() }),
       z.object({ status: z.literal('moved'), tip: z.string() }),
-      /** Kept under refs/coppice/landed/<branch> of the user's repository; `finishCommand` completes it there. */
+      /** Kept under refs/coppice/landed/ of the user's repository; `finishCommand` completes it there. */
       z.object({
         status: z.literal('landed-pending'),
         commit: z.string(),

@@ -1,6 +1,20 @@
 import { assign } from 'xstate';
-import { shorten, taskSetup } from './task-setup.ts';
+import { taskSetup } from './task-setup.ts';
 import { cancelNow, discardNow } from './transitions.ts';
+
+const namedCharactersMax = 400;
+
+/** As many as a sentence has room for. */
+function named(paths: string[]): string {
+  let shown = 0;
+  for (let characters = 0; shown < paths.length; shown++) {
+    characters += (paths[shown]?.length ?? 0) + 2;
+    if (characters > namedCharactersMax) break;
+  }
+  const names = paths.slice(0, shown).join(', ');
+  if (shown === paths.length) return names;
+  return shown === 0 ? '`coppice show` names them' : `${names} and others; \`coppice show\` names them`;
+}
 
 /** A change to protected paths. */
 export const awaitingApproval = taskSetup.createStateConfig({
@@ -8,9 +22,7 @@ export const awaitingApproval = taskSetup.createStateConfig({
     { type: 'enter', params: { state: 'awaiting-approval' } },
     assign({
       reason: ({ context }) =>
-        shorten(
-          `changes protected paths: ${context.protectedPaths.filter((path) => !context.approvedPaths.includes(path)).join(', ')}`,
-        ),
+        `changes protected paths: ${named(context.protectedPaths.filter((path) => !context.approvedPaths.includes(path)))}`,
     }),
     { type: 'tellRun', params: { event: 'task-idle' } },
   ],
