@@ -1,5 +1,5 @@
 /** Step: the packages that the lockfile names, installed. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lastLines, say, SetupError } from './report.js';
 import { npmCommand, run } from './run.js';
@@ -27,6 +27,7 @@ export function ensureNodeModules(projectFolder) {
   const reason = staleReason(
     readJson(join(projectFolder, 'package-lock.json')),
     readJson(join(projectFolder, 'node_modules', '.package-lock.json')),
+    (path) => existsSync(join(projectFolder, path)),
   );
   if (reason === undefined) return;
   say(`installing npm packages, because ${reason} (npm ci; takes a minute)`);
@@ -46,12 +47,14 @@ export function ensureNodeModules(projectFolder) {
 
 /**
  * Why the installed packages are not those of the lockfile. npm writes what it installed into a lockfile of the same form
- * inside node_modules, as the last thing of an install; packages for other platforms are left out of it.
+ * inside node_modules, as the last thing of an install; packages for other platforms are left out of it. A checkout that was copied in part has
+ * that file without all that it tells of: a workspace's own node_modules lie beside it.
  * @param {Lockfile | undefined} wanted package-lock.json
  * @param {Lockfile | undefined} installed node_modules/.package-lock.json
+ * @param {(path: string) => boolean} isThere whether a package's folder is
  * @returns {string | undefined} undefined when nothing needs to be done
  */
-export function staleReason(wanted, installed) {
+export function staleReason(wanted, installed, isThere) {
   if (wanted?.packages === undefined) return undefined;
   if (installed?.packages === undefined) return 'node_modules is missing or incomplete';
   for (const [path, entry] of Object.entries(wanted.packages)) {
@@ -65,6 +68,7 @@ export function staleReason(wanted, installed) {
       return `${packageName(path)} is ${have.version}, the lockfile says ${entry.version}`;
     if (have.integrity !== entry.integrity) return `${packageName(path)} differs from the lockfile`;
     if (have.link !== entry.link) return `${packageName(path)} differs from the lockfile`;
+    if (!isThere(path)) return `${path} is missing`;
   }
   for (const path of Object.keys(installed.packages)) {
     if (wanted.packages[path] === undefined) return `${packageName(path)} is installed but not in the lockfile`;

@@ -30,6 +30,7 @@ import { formatSetupError, say, SetupError } from './report.js';
  * @property {string | null} dockerCompose
  * @property {'docker' | 'bubblewrap' | 'none'} engine the first of those that is here
  * @property {string[]} tried why an engine is missing, one line each
+ * @property {number | null} uid of the user who set up: what engines that user reaches says nothing of another's
  */
 
 /**
@@ -62,6 +63,7 @@ export async function setUp({ tests }) {
         ...(docker.found === undefined ? docker.tried : []),
         ...(bubblewrap.found === undefined ? bubblewrap.tried : []),
       ],
+      uid: process.getuid?.() ?? null,
     };
     const temporary = `${resultFile}.${process.pid}`;
     writeFileSync(temporary, `${JSON.stringify(result, null, 2)}\n`);

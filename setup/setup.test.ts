@@ -53,18 +53,29 @@ test('installed packages are stale when they are not those of the lockfile', () 
   };
   const { '': _root, 'node_modules/fsevents': _other, ...installed } = wanted.packages;
   const withZod = (zod: object) => ({ packages: { ...installed, 'node_modules/zod': zod } });
-  expect(staleReason(wanted, { packages: installed })).toBeUndefined();
-  expect(staleReason(wanted, undefined)).toBe('node_modules is missing or incomplete');
-  expect(staleReason(wanted, withZod({ version: '3.9.0', integrity: 'sha512-a' }))).toBe(
+  const everywhere = () => true;
+  expect(staleReason(wanted, { packages: installed }, everywhere)).toBeUndefined();
+  expect(staleReason(wanted, undefined, everywhere)).toBe('node_modules is missing or incomplete');
+  expect(staleReason(wanted, withZod({ version: '3.9.0', integrity: 'sha512-a' }), everywhere)).toBe(
     'zod is 3.9.0, the lockfile says 4.0.0',
   );
-  expect(staleReason(wanted, withZod({ version: '4.0.0', integrity: 'sha512-x' }))).toBe(
+  expect(staleReason(wanted, withZod({ version: '4.0.0', integrity: 'sha512-x' }), everywhere)).toBe(
     'zod differs from the lockfile',
   );
   const { 'node_modules/@coppice/bus': _bus, ...withoutBus } = installed;
-  expect(staleReason(wanted, { packages: withoutBus })).toBe('@coppice/bus is not installed');
+  expect(staleReason(wanted, { packages: withoutBus }, everywhere)).toBe('@coppice/bus is not installed');
   const extra = { packages: { ...installed, 'node_modules/left-pad': { version: '1.0.0' } } };
-  expect(staleReason(wanted, extra)).toBe('left-pad is installed but not in the lockfile');
+  expect(staleReason(wanted, extra, everywhere)).toBe('left-pad is installed but not in the lockfile');
+});
+
+test("a checkout that was copied without its workspaces' own packages has them installed anew", () => {
+  const nested = 'apps/llm-gateway/node_modules/undici';
+  const packages = {
+    'apps/llm-gateway': { version: '0.1.0' },
+    [nested]: { version: '8.0.0', integrity: 'sha512-a' },
+  };
+  const copied = (path: string) => path !== nested;
+  expect(staleReason({ packages }, { packages }, copied)).toBe(`${nested} is missing`);
 });
 
 test("Debian's packages are looked for where this machine gets its own", () => {

@@ -8,15 +8,31 @@ import { readJsonFile } from './private-file.ts';
 /** The checkout's top folder. */
 export const projectFolder = path.resolve(import.meta.dirname, '../../../..');
 
-/** What set-up found here; null where it has not run. */
-export function setupResult(): {
+export type SetupResult = {
   natsServer?: string;
   engine?: string;
   tried?: string[];
   dockerSocket?: string | null;
   bwrap?: string | null;
-} | null {
-  return readJsonFile(path.join(projectFolder, '.cache', 'setup.json')) as ReturnType<typeof setupResult>;
+  uid?: number | null;
+};
+
+/** What set-up found here; null where it has not run. */
+export const setupResult = (): SetupResult | null =>
+  readJsonFile(path.join(projectFolder, '.cache', 'setup.json')) as SetupResult | null;
+
+/**
+ * The container engine's socket that set-up found, where it still counts: users share a checkout, each reaches other sockets, and DOCKER_HOST may have
+ * been set since. Undefined where whoever asks must look for it.
+ */
+export function foundSocket(
+  setup: SetupResult | null,
+  user: { uid: number | null; environment: NodeJS.ProcessEnv },
+): string | undefined {
+  // An earlier set-up didn't tell whose it was.
+  const isTheirs = setup?.uid === undefined || setup.uid === user.uid;
+  const isNamed = (user.environment['DOCKER_HOST'] ?? '') !== '';
+  return isTheirs && !isNamed ? (setup?.dockerSocket ?? undefined) : undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The services that an embedded stack is made of. */
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import type { Home } from './home.ts';
-import { setupResult } from './programs.ts';
+import { foundSocket, setupResult } from './programs.ts';
 
 export type EngineChoice = 'auto' | 'docker' | 'bubblewrap' | 'none';
 export const engineChoices = ['auto', 'docker', 'bubblewrap', 'none'] as const satisfies EngineChoice[];
@@ -76,9 +76,10 @@ function containerOptions({ home, imagesFolder }: { home: Home; imagesFolder: st
 /** Where engines and their images are on this machine. */
 export function engineSettings(imagesFolder: string) {
   const setup = setupResult();
+  const user = { uid: process.getuid?.() ?? null, environment: process.env };
   return {
     imagesFolder,
-    ...fromSetup('dockerSocket', process.env['COPPICE_DOCKER_SOCKET'] ?? setup?.dockerSocket),
+    ...fromSetup('dockerSocket', process.env['COPPICE_DOCKER_SOCKET'] ?? foundSocket(setup, user)),
     ...fromSetup('bubblewrapProgram', process.env['COPPICE_BWRAP'] ?? setup?.bwrap),
   };
 }
