@@ -9,9 +9,12 @@ import type { LoadedRun } from '../run-file/complete.ts';
 import { loadPrompt } from '../run-file/from-prompt.ts';
 import type { PromptOptions } from '../run-file/from-prompt.ts';
 import { loadRunFile } from '../run-file/load.ts';
+import { requireBranch } from '../run-file/known-branch.ts';
 import { remoteFrom } from '../stack/connect.ts';
+import { homeFrom } from '../stack/home.ts';
 import { setupResult } from '../stack/programs.ts';
 import type { EngineChoice } from '../stack/services.ts';
+import { runningStack } from '../stack/status.ts';
 import { startedStack, withEmbedded, withRemote } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 import { watchToTheEnd } from './watching.ts';
@@ -48,6 +51,10 @@ export async function runCommand(session: Session, source: RunSource, options: R
     }
     return withRemote(session, remote, submitAndWatch);
   }
+  if (runningStack(homeFrom(session.environment)) === null)
+    await requireBranch(request.repository, request.baseBranch).catch((error: unknown) => {
+      throw explain(error);
+    });
   const home = await stackFor(session, options.engine);
   return withEmbedded(session, home, submitAndWatch);
 }

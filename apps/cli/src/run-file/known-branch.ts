@@ -1,0 +1,22 @@
+import { CoppiceError } from '@coppice/contracts';
+import { tryGit } from '../git.ts';
+
+const branchesToldMax = 5;
+
+/**
+ * Asks git for a branch of a repository of this machine, as the stack would: so that nothing is started for a misspelt one. What git can't tell is
+ * left to the stack, and so is a URL. @throws CoppiceError `branch-not-found`
+ */
+export async function requireBranch(repository: string, branch: string): Promise<void> {
+  if (!repository.startsWith('/')) return;
+  const newestFirst = ['for-each-ref', '--sort=-committerdate', '--format=%(refname:lstrip=2)', 'refs/heads/'];
+  const { exitCode, out } = await tryGit(repository, ...newestFirst);
+  if (exitCode !== 0) return;
+  const branches = out.split('\n').filter((name) => name !== '');
+  if (branches.includes(branch)) return;
+  const told = branches.slice(0, branchesToldMax).join(', ');
+  const expected = told === '' ? 'a branch, of which the repository has none' : `one of ${told}`;
+  throw new CoppiceError('branch-not-found', `baseBranch: no branch ${JSON.stringify(branch)} in the repository`, {
+    details: { issues: [{ field: 'baseBranch', expected, received: branch }] },
+  });
+}
