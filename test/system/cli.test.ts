@@ -79,12 +79,21 @@ test('a wrong run file is answered with its place before anything is started', a
   expect(existsSync(cli.home)).toBe(false);
 });
 
+test('a misspelt branch, too', async () => {
+  const file = await cli.write('misspelt.yaml', runFile(cli.repository.path, [{ name: 'a' }]).replace('main', 'mian'));
+  const outcome = await cli.run(['run', file, '--engine', engine]);
+  expect(outcome).toMatchObject({ exitCode: 2, out: '' });
+  expect(outcome.err).toBe(`${file}:3:1: baseBranch: expected one of main, received mian\n`);
+  expect(existsSync(cli.home)).toBe(false);
+});
+
 test.each([
   [['frobnicate'], "unknown command 'frobnicate'"],
   [['help', 'frobnicate'], "unknown command 'frobnicate'"],
   [['run'], "missing required argument 'file'"],
   [['run', 'x.yaml', '--engine', 'vm'], 'Allowed choices are auto, docker, bubblewrap, none'],
   [['ls', '--limit', 'many'], 'A number from 1 to 500'],
+  [['logs', 'x', '--tail', '0'], 'A number from 1 to 1000000'],
   [['ls', '--tenant', 'A B'], 'A tenant has lower-case letters'],
   [['--tenant', 'A B', 'ls'], 'A tenant has lower-case letters'],
   [['run', 'missing.yaml'], 'missing.yaml: there is no such file'],
@@ -159,6 +168,21 @@ test('--json writes events alone, one a line', { timeout: 60_000 }, async () => 
   expect(events.at(-1)).toMatchObject({ type: 'coppice.run-ended', data: { state: 'succeeded' } });
   const again = await cli.run(['watch', idOf('json'), '--json']);
   expect(again).toMatchObject({ exitCode: 0, out: outcome.out });
+});
+
+test('logs: only the last lines, of what there is in all', { timeout: 60_000 }, async () => {
+  const id = `${idOf('json')}/one`;
+  const all = await cli.run(['logs', id]);
+  expect(all).toMatchObject({ exitCode: 0, err: '' });
+  const lines = all.out.trimEnd().split('\n');
+  const tail = await cli.run(['logs', id, '--tail', '2']);
+  expect(tail.out.trimEnd().split('\n')).toEqual(lines.slice(-2));
+  expect(tail.err).toBe(`… ${lines.length - 2} earlier lines; without --tail all are shown\n`);
+  const entries = await cli.run(['logs', id, '--tail', '1', '--json']);
+  expect(JSON.parse(entries.out)).toMatchObject({ kind: 'state', state: 'merged' });
+  const listed = await cli.run(['ls']);
+  expect(listed.out).toContain('2 merged');
+  expect((await cli.run(['show', id])).out).not.toContain('USD');
 });
 
 test('what the orchestrator refuses has its place in the file, too', { timeout: 60_000 }, async () => {

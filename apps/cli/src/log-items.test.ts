@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { itemsOfTurn, mergeByTime } from './log-items.ts';
+import { itemsOfTurn, lostOutput, mergeByTime } from './log-items.ts';
 import type { LogItem } from './log-items.ts';
+import type { TranscriptEntry } from '@coppice/contracts';
 import type { Texts } from './transcript.ts';
 
 async function* at(...times: string[]): AsyncIterable<{ time: string; from: string }> {
@@ -30,27 +31,26 @@ const texts = {
   messagesOf: async () => JSON.parse(stored['request'] ?? '') as unknown,
 } as unknown as Texts;
 
+const entry: TranscriptEntry = {
+  effectId: 'e1',
+  owner: { tenant: 'default', runId: 'r', taskId: 't' },
+  model: 'a/b',
+  continues: 'e0',
+  request: { artifact: 'request' },
+  output: {
+    turnId: 'e1',
+    text: { artifact: 'lost' },
+    toolCalls: [{ id: 'c1', name: 'run', arguments: { text: '{"command":' } }],
+    finishReason: 'tool-calls',
+    usage: { inputTokens: 1, outputTokens: 1, costUsd: null },
+    responseModel: 'b',
+    latencyMs: 1_500,
+  },
+  time: '2026-01-01T00:00:10.000Z',
+};
+
 test('a turn is what was told since the last one, and what was answered; texts by reference are read, bounded or told as gone', async () => {
-  const items = await itemsOfTurn(
-    {
-      effectId: 'e1',
-      owner: { tenant: 'default', runId: 'r', taskId: 't' },
-      model: 'a/b',
-      continues: 'e0',
-      request: { artifact: 'request' },
-      output: {
-        turnId: 'e1',
-        text: { artifact: 'lost' },
-        toolCalls: [{ id: 'c1', name: 'run', arguments: { text: '{"command":' } }],
-        finishReason: 'tool-calls',
-        usage: { inputTokens: 1, outputTokens: 1, costUsd: null },
-        responseModel: 'b',
-        latencyMs: 1_500,
-      },
-      time: '2026-01-01T00:00:10.000Z',
-    },
-    texts,
-  );
+  const items = await itemsOfTurn(entry, texts);
   const asked = '2026-01-01T00:00:08.500Z';
   expect(items.map(({ kind, time }) => [kind, time])).toEqual([
     ['result', asked],
@@ -65,4 +65,14 @@ test('a turn is what was told since the last one, and what was answered; texts b
     text: expect.stringContaining('no longer'),
     calls: [{ arguments: '{"command":' }],
   });
+  const [whole] = await itemsOfTurn(entry, texts, true);
+  expect(whole).toMatchObject({ shortened: false, text: 'x'.repeat(20_000) });
+});
+
+test('output that may be gone is told: of very much, and of long ago', () => {
+  const [begun, dayMs] = ['2026-01-01T00:00:00.000Z', 24 * 3_600_000];
+  const after = (days: number, pieces: number) => lostOutput(pieces, begun, Date.parse(begun) + days * dayMs);
+  expect([after(6, 19_999), lostOutput(0, null, 0)]).toEqual([null, null]);
+  expect(after(1, 20_000)).toMatch(/only the last 20000 pieces/);
+  expect(after(8, 3)).toMatch(/for 7 days/);
 });

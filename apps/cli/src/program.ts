@@ -198,7 +198,7 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
   program
     .command('ls')
     .description('runs, newest first')
-    .option('--limit <count>', 'at most so many', count, 20)
+    .option('--limit <count>', 'at most so many', countTo(listMax), 20)
     .addOption(json())
     .action(async (options: { limit: number; json?: boolean }) =>
       done(await listCommand(current(), { limit: options.limit, json: options.json === true })),
@@ -257,9 +257,11 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
     .description("what a task's agent says and does, and what its commands print")
     .argument('<id>', idHelp)
     .option('-f, --follow', 'go on until the task is over or needs you', false)
+    .option('--tail <count>', 'of what is stored, only the last lines (with --json: entries)', countTo(tailMax))
+    .option('--full', 'shorten no text', false)
     .addOption(json())
-    .action(async (id: string, options: { follow: boolean; json?: boolean }) =>
-      done(await logsCommand(current(), id, { follow: options.follow, json: options.json === true })),
+    .action(async (id: string, options: { follow: boolean; tail?: number; full: boolean; json?: boolean }) =>
+      done(await logsCommand(current(), id, { ...options, tail: options.tail ?? null, json: options.json === true })),
     );
   program
     .command('pull')
@@ -308,8 +310,11 @@ function tenant(text: string): string {
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 const listMax = 500;
-function count(text: string): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= 1 && value <= listMax) return value;
-  throw new InvalidArgumentError(`A number from 1 to ${listMax}.`);
-}
+const tailMax = 1_000_000;
+const countTo =
+  (most: number) =>
+  (text: string): number => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= 1 && value <= most) return value;
+    throw new InvalidArgumentError(`A number from 1 to ${most}.`);
+  };

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CoppiceError, buckets, streams, subjectFamilies } from '@coppice/contracts';
+import { CoppiceError, buckets, outputKept, streams, subjectFamilies } from '@coppice/contracts';
 import { UnsuitableServer } from './errors.ts';
 import { DiscardPolicy, JetStreamApiError, Kvm, Objm, RetentionPolicy, StorageType } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, StreamConfig } from './nats.ts';
@@ -50,7 +50,11 @@ const definitions: readonly (Partial<StreamConfig> & { name: string })[] = [
   workQueue(streams.intakeLater, [intakeLater, intakeAgain]),
   log(streams.events, [event], { max_age: days(90), max_bytes: mebibytes(2_048) }),
   log(streams.transcripts, [transcript], { max_age: days(90), max_bytes: mebibytes(4_096) }),
-  log(streams.logs, [output], { max_age: days(7), max_bytes: mebibytes(512), max_msgs_per_subject: 20_000 }),
+  log(streams.logs, [output], {
+    max_age: days(outputKept.days),
+    max_bytes: mebibytes(512),
+    max_msgs_per_subject: outputKept.piecesMax,
+  }),
   log(streams.deadLetters, [deadLetter], { max_age: days(90), max_bytes: mebibytes(512) }),
 ];
 

@@ -4,8 +4,8 @@ import { exitCodes } from '../exit-codes.ts';
 import { tasksOf } from '../follow.ts';
 import { resolveTarget } from '../ids.ts';
 import { logTail, nextSteps, runReport } from '../output/report.ts';
-import { shownRunState, stateLooks } from '../output/states.ts';
-import { agoText, jsonLine, padEnd, plainLine } from '../output/text.ts';
+import { countsText, shownRunState, stateLooks } from '../output/states.ts';
+import { agoText, costText, jsonLine, padEnd, plainLine } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 
@@ -26,11 +26,9 @@ export function listCommand(session: Session, options: { limit: number; json: bo
 }
 
 function runLine(run: RunSummary): string {
-  const counts = Object.entries(run.taskCounts).filter(([, count]) => count > 0);
-  const summary = counts.map(([state, count]) => `${count} ${state}`).join(', ');
   const age = agoText(Date.now() - Date.parse(run.createdAt));
   return plainLine(
-    `${run.runId}  ${padEnd(shownRunState(run.state, run.taskCounts['landed-pending'] ?? 0), 9)}  ${padEnd(age, 10)}  ${run.repository} ${run.baseBranch}  ${summary}`,
+    `${run.runId}  ${padEnd(shownRunState(run.state, run.taskCounts['landed-pending'] ?? 0), 9)}  ${padEnd(age, 10)}  ${run.repository} ${run.baseBranch}  ${countsText(run.taskCounts)}`,
   );
 }
 
@@ -60,7 +58,7 @@ export function showCommand(session: Session, id: string, options: { json: boole
 function taskLines({ terminal }: Session, task: TaskView): string[] {
   const { colours } = terminal;
   const { inputTokens, outputTokens, costUsd } = task.usage;
-  const cost = costUsd === null ? '' : `, ${costUsd.toFixed(4)} USD`;
+  const cost = costText(costUsd) === null ? '' : `, ${costText(costUsd)}`;
   const unknown =
     task.modelTurnsUnknown === 0 ? '' : `, and ${task.modelTurnsUnknown} whose outcome is unknown (perhaps paid twice)`;
   const fields: [string, string | null][] = [

@@ -15,9 +15,10 @@ import { followRun } from '../follow.ts';
 import type { Followed } from '../follow.ts';
 import { resolveTask } from '../ids.ts';
 import type { TaskTarget } from '../ids.ts';
-import { itemOfChunk, itemOfEvent, itemsOfTurn, mergeByTime } from '../log-items.ts';
+import { itemOfChunk, itemOfEvent, itemsOfTurn, lostOutput, mergeByTime } from '../log-items.ts';
 import type { LogItem } from '../log-items.ts';
 import { LogLines } from '../output/log-lines.ts';
+import { Tail } from '../output/tail.ts';
 import { exitCodeOf, taskReport } from '../output/report.ts';
 import { jsonLine } from '../output/text.ts';
 import { Texts, turnsOf } from '../transcript.ts';
@@ -28,7 +29,10 @@ import type { CommandResult, Session } from './session.ts';
 const quietMs = 300;
 const lateMsMax = 3_000;
 
-export function logsCommand(session: Session, id: string, options: { follow: boolean; json: boolean }): CommandResult {
+/** `tail`: only the last lines of what is stored. `full`: no text is shortened. */
+export type LogsOptions = { follow: boolean; json: boolean; full: boolean; tail: number | null };
+
+export function logsCommand(session: Session, id: string, options: LogsOptions): CommandResult {
   return withClient(session, async (client) => showLogs(session, client, await resolveTask(client, id), options));
 }
 
@@ -36,13 +40,18 @@ async function showLogs(
   session: Session,
   client: StackClient,
   target: TaskTarget,
-  options: { follow: boolean; json: boolean },
+  options: LogsOptions,
 ): CommandResult {
-  const log = new TaskLog(client, target);
-  const show = printer(session, options.json);
-  for await (const item of log.stored()) show.item(item);
-  const followed = options.follow ? await log.follow(session.interrupted, (item) => show.item(item)) : null;
-  show.end();
+  const log = new TaskLog(client, target, options.full);
+  const print = new Printer(session, options);
+  for await (const item of log.stored()) print.item(item);
+  if (!options.follow) print.end();
+  print.release();
+  const followed = options.follow ? await log.follow(session.interrupted, (item) => print.item(item)) : null;
+  print.end();
+  if (log.lost !== null) session.terminal.err(log.lost);
+  if (print.leftOut)
+    session.terminal.err(`Long texts are shown in part: coppice logs ${target.runId}/${target.name} --full`);
   if (followed === null) return exitCodes.done;
   if (followed.kind === 'detached') {
     session.terminal.err(
@@ -57,33 +66,82 @@ async function showLogs(
   return exitCodeOf(followed.tasks);
 }
 
-function printer({ terminal }: Session, json: boolean): { item(item: LogItem): void; end(): void } {
-  if (json) return { item: (item) => terminal.out(jsonLine(item)), end: () => {} };
-  const lines = new LogLines(terminal.colours);
-  const print = (text: readonly string[]) => {
-    for (const line of text) terminal.out(line);
-  };
-  return { item: (item) => print(lines.add(item)), end: () => print(lines.end()) };
+/** Prints items; what is stored is held back where only its last lines are wanted. */
+class Printer {
+  readonly #session: Session;
+  readonly #json: boolean;
+  readonly #lines: LogLines;
+  #tail: Tail | null;
+
+  constructor(session: Session, { json, full, tail }: LogsOptions) {
+    this.#session = session;
+    this.#json = json;
+    this.#lines = new LogLines(session.terminal.colours, full);
+    this.#tail = tail === null ? null : new Tail(tail);
+  }
+
+  get leftOut(): boolean {
+    return this.#lines.leftOut;
+  }
+
+  item(item: LogItem): void {
+    this.#print(this.#json ? [jsonLine(item)] : this.#lines.add(item));
+  }
+
+  end(): void {
+    this.#print(this.#lines.end());
+  }
+
+  /** What was held back; from now on everything is printed as it comes. */
+  release(): void {
+    const held = this.#tail;
+    this.#tail = null;
+    if (held === null) return;
+    const { lines, earlier } = held.end();
+    if (earlier > 0) this.#session.terminal.err(`… ${earlier} earlier lines; without --tail all are shown`);
+    this.#print(lines);
+  }
+
+  #print(lines: readonly string[]): void {
+    if (this.#tail !== null) this.#tail.add(lines);
+    else for (const line of lines) this.#session.terminal.out(line);
+  }
 }
 
 class TaskLog {
   readonly #client: StackClient;
   readonly #target: TaskTarget;
   readonly #texts: Texts;
+  readonly #full: boolean;
+  /** Why some of it may be missing. */
+  #lost: string | null = null;
   /** The last of each that was shown. */
   #turn = 0;
   #chunk = 0;
   #event = 0;
 
-  constructor(client: StackClient, target: TaskTarget) {
+  constructor(client: StackClient, target: TaskTarget, full: boolean) {
     this.#client = client;
     this.#target = target;
     this.#texts = new Texts(client);
+    this.#full = full;
+  }
+
+  /** A sentence where some output is no longer stored; known when all that is stored has been read. */
+  get lost(): string | null {
+    return this.#lost;
   }
 
   /** Everything that is stored now, in order of time. */
-  stored(): AsyncIterable<LogItem> {
-    return mergeByTime([this.#turns({}), this.#chunks({}), this.#states()]);
+  async *stored(): AsyncIterable<LogItem> {
+    let pieces = 0;
+    let firstAt: string | null = null;
+    for await (const item of mergeByTime([this.#turns({}), this.#chunks({}), this.#states()])) {
+      firstAt ??= item.time;
+      if (item.kind === 'output') pieces++;
+      yield item;
+    }
+    this.#lost = lostOutput(pieces, firstAt, Date.now());
   }
 
   /** Shows what comes, until the task is over, waits for a person, or the signal. */
@@ -130,7 +188,7 @@ class TaskLog {
   async *#turns(options: TurnOptions): AsyncIterable<LogItem> {
     for await (const { entry, sequence } of turnsOf(this.#client, this.#target.taskId, options)) {
       this.#turn = sequence;
-      yield* await itemsOfTurn(entry, this.#texts);
+      yield* await itemsOfTurn(entry, this.#texts, this.#full);
     }
   }
 

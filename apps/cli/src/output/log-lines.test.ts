@@ -99,6 +99,26 @@ test('results: how much was read, why something failed', () => {
   ]);
 });
 
+test('what is left out is known, and shown where all is wanted', () => {
+  const long = JSON.stringify({ command: 'echo '.repeat(100) });
+  const text = Array.from({ length: 60 }, (_, index) => `line ${index}`).join('\n');
+  const items = [turn(text), turn('', [['run', long]]), result('read', 'a\nb')];
+  for (const item of items.slice(0, 2)) {
+    const lines = new LogLines(colours(false));
+    lines.add(item);
+    expect(lines.leftOut).toBe(true);
+  }
+  const short = new LogLines(colours(false));
+  short.add(turn('one\ntwo', [['read', '{"path":"a.txt"}']]));
+  expect(short.leftOut).toBe(false);
+  const full = new LogLines(colours(false), true);
+  const shown = items.flatMap((item) => full.add(item));
+  expect(full.leftOut).toBe(false);
+  expect(shown).toContain('         line 59');
+  expect(shown).toContain(`         → run ${long}`);
+  expect(shown.slice(-2)).toEqual(['         ← read ok: a', '           b']);
+});
+
 test('the task is not repeated; a reminder, and a conversation that begins anew, are told', () => {
   expect(show(told('# The task', true), turn('a'), told('hurry\nup'), told('# The task', true))).toEqual([
     '10:20:30 turn 1 a',

@@ -1,4 +1,5 @@
 /** Log items as lines for a person. */
+import { gone } from '../log-items.ts';
 import type { LogCall, LogItem } from '../log-items.ts';
 import type { Colours } from './colours.ts';
 import { timeOfDay } from './event-line.ts';
@@ -14,11 +15,20 @@ const lineCharactersMax = 8_000;
 /** Output comes in pieces that end anywhere; its lines are shown whole, as soon as they end or something else is shown. */
 export class LogLines {
   readonly #colours: Colours;
+  readonly #full: boolean;
   #turns = 0;
+  #leftOut = false;
   #open: { source: string; text: string } | null = null;
 
-  constructor(colours: Colours) {
+  /** @param full nothing is left out */
+  constructor(colours: Colours, full = false) {
     this.#colours = colours;
+    this.#full = full;
+  }
+
+  /** Whether a text was shown in part. */
+  get leftOut(): boolean {
+    return this.#leftOut;
   }
 
   /** @returns the lines that are complete now */
@@ -51,25 +61,46 @@ export class LogLines {
       case 'state':
         return [cyan(plainLine(`${time} ${item.state}${item.reason === null ? '' : `: ${item.reason}`}`))];
       case 'told':
+        this.#leftOut ||= item.shortened && !item.opening;
         if (item.opening) return this.#turns === 0 ? [] : [yellow(`${time} the conversation begins anew`)];
         return [yellow(`${time} told: ${plainLine(item.text)}`)];
       case 'result': {
         const lines = plainText(item.text).trimEnd().split('\n');
-        const text = `${indent}← ${plainLine(item.tool)} ${item.isError ? 'failed' : 'ok'}: ${resultText(item.tool, lines)}`;
+        const shown = this.#full ? (lines[0] ?? '') : resultText(item.tool, lines);
+        const text = `${indent}← ${plainLine(item.tool)} ${item.isError ? 'failed' : 'ok'}: ${shown}`;
+        const head = item.isError ? red(text) : dim(text);
+        const rest = lines.slice(1);
+        const below = (more: string[]) => more.map((line) => dim(`${indent}  ${line}`));
+        if (this.#full) return [head, ...below(rest)];
         // What a command printed was shown while it ran.
-        if (!item.isError || item.tool === 'run') return [item.isError ? red(text) : dim(text)];
-        return [red(text), ...first(lines.slice(1), errorLinesMax).map((line) => dim(`${indent}  ${line}`))];
+        if (!item.isError || item.tool === 'run') return [head];
+        return [head, ...below(this.#first(rest, errorLinesMax))];
       }
       default: {
+        this.#leftOut ||= item.shortened && item.text !== gone;
         const said = plainText(item.text).trim();
-        const [line = '', ...rest] = said === '' ? [] : first(said.split('\n'), textLinesMax);
+        const [line = '', ...rest] = said === '' ? [] : this.#first(said.split('\n'), textLinesMax);
         return [
           `${time} ${bold(`turn ${++this.#turns}`)}${line === '' ? '' : ` ${line}`}`,
           ...rest.map((more) => `${indent}${more}`.trimEnd()),
-          ...item.calls.map((call) => `${indent}→ ${callText(call)}`),
+          ...item.calls.map((call) => `${indent}→ ${this.#callText(call)}`),
         ];
       }
     }
+  }
+
+  #first(lines: readonly string[], count: number): string[] {
+    if (this.#full || lines.length <= count) return [...lines];
+    this.#leftOut = true;
+    return [...lines.slice(0, count), `… ${lines.length - count} more lines`];
+  }
+
+  /** A call by what it names, else by its arguments as they are. */
+  #callText({ name, arguments: given }: LogCall): string {
+    const line = plainLine(`${name} ${this.#full ? given : (namedBy(given) ?? given)}`);
+    if (this.#full || line.length <= aboutCharactersMax) return line;
+    this.#leftOut = true;
+    return `${line.slice(0, aboutCharactersMax - 1).toWellFormed()}…`;
   }
 }
 
@@ -79,16 +110,7 @@ const resultText = (tool: string, lines: readonly string[]): string =>
     ? (lines[0] ?? '')
     : `${lines.length} lines`;
 
-const first = (lines: readonly string[], count: number): string[] =>
-  lines.length <= count ? [...lines] : [...lines.slice(0, count), `… ${lines.length - count} more lines`];
-
 const namingFields = ['command', 'path', 'pattern', 'summary'] as const;
-
-/** A call by what it names, else by its arguments as they are. */
-function callText({ name, arguments: given }: LogCall): string {
-  const line = plainLine(`${name} ${namedBy(given) ?? given}`);
-  return line.length <= aboutCharactersMax ? line : `${line.slice(0, aboutCharactersMax - 1).toWellFormed()}…`;
-}
 
 function namedBy(given: string): string | null {
   try {

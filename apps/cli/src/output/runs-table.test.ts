@@ -29,6 +29,13 @@ test('running ones first, with what happened last; an ended one with where it ra
   expect(lines[2]).toBe('✘ rover failed        0:10  2 working, 1 merged  /a/repository main');
 });
 
+test('tasks are counted in words of a person', () => {
+  const taskCounts = { merged: 2, failed: 0, active: 1, idle: 1, waiting: 3 };
+  expect(runsTable([run('rbusy', { taskCounts })], new Map(), size)[1]).toContain(
+    '2 merged, 1 at work, 1 waiting for you, 3 waiting',
+  );
+});
+
 test('a run whose landing waits for a person has not just succeeded', () => {
   const fields = {
     state: 'succeeded',

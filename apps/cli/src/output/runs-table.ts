@@ -1,7 +1,7 @@
 /** The live table of all runs: lines for the terminal's present size. Pure. */
 import type { RunState, RunSummary } from '@coppice/contracts';
 import type { Colours } from './colours.ts';
-import { shownRunState } from './states.ts';
+import { countsText, shownRunState } from './states.ts';
 import { clockText, padEnd, plainLine, truncate } from './text.ts';
 
 const looks: Record<RunState | 'to finish', { symbol: string; colour: keyof Colours }> = {
@@ -42,10 +42,8 @@ function row(run: RunSummary, latest: string | undefined, options: Omit<Options,
   const end = run.endedAt === null ? now : Date.parse(run.endedAt);
   const clock = clockText(end - Date.parse(run.createdAt)).padStart(clockColumns);
   const left = `${symbol} ${run.runId} ${padEnd(shown, stateColumns)} ${clock}`;
-  const counts = Object.entries(run.taskCounts).filter(([, count]) => count > 0);
-  const summary = counts.map(([state, count]) => `${count} ${state}`).join(', ');
   const detail = latest === undefined || run.state !== 'running' ? `${run.repository} ${run.baseBranch}` : latest;
   if (columns <= left.length + 2) return colours[colour](truncate(left, columns - 1));
-  const right = truncate(plainLine(`${summary}  ${detail}`), columns - 3 - left.length);
+  const right = truncate(plainLine(`${countsText(run.taskCounts)}  ${detail}`), columns - 3 - left.length);
   return right === '' ? colours[colour](left) : `${colours[colour](left)}  ${right}`;
 }

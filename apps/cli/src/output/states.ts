@@ -39,4 +39,14 @@ export const stateLooks: Record<TaskState, Look> = {
 export const shownRunState = (state: RunState, landingsPending: number): RunState | 'to finish' =>
   state === 'succeeded' && landingsPending > 0 ? 'to finish' : state;
 
+/** What a run knows of tasks that have no end yet, as a person reads it. */
+const known: Record<string, string> = { active: 'at work', idle: 'waiting for you' };
+
+/** How many tasks are in each state: `2 merged, 1 waiting for you`. */
+export const countsText = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([state, count]) => `${count} ${known[state] ?? state}`)
+    .join(', ');
+
 export const stateColumns = Math.max(...Object.keys(stateLooks).map((state) => state.length));

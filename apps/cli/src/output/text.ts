@@ -74,6 +74,10 @@ export function durationText(milliseconds: number): string {
   return milliseconds < 59_950 ? `${(milliseconds / 1_000).toFixed(1)} s` : clockText(milliseconds);
 }
 
+/** What model turns cost; null for nothing, and where it isn't known. */
+export const costText = (costUsd: number | null): string | null =>
+  costUsd === null || costUsd === 0 ? null : `${costUsd.toFixed(4)} USD`;
+
 /** `just now`, `5 min ago`, `3 h ago`, `2 d ago`. */
 export function agoText(milliseconds: number): string {
   const minutes = Math.floor(milliseconds / 60_000);

@@ -1,7 +1,8 @@
 /** A tree of steps as lines for a person. */
+import { shownModel } from '@coppice/contracts';
 import type { Step } from '../trace-tree.ts';
 import type { Colours } from './colours.ts';
-import { displayWidth, durationText, padEnd, plainLine, truncate } from './text.ts';
+import { costText, displayWidth, durationText, padEnd, plainLine, truncate } from './text.ts';
 
 const nameColumnsMax = 40;
 const durationColumns = 7;
@@ -35,12 +36,12 @@ function detailsOf({ kind, outcome, reason, usage, queuedMs, attempts, model, ch
   const said = [
     outcome,
     reason,
-    model,
+    model === null ? null : shownModel(model),
     queuedMs === null ? null : `queued ${durationText(queuedMs)}`,
     attempts === null || attempts === 1 ? null : `${attempts} attempts`,
     turns === 0 ? null : `${turns} ${turns === 1 ? 'turn' : 'turns'}`,
     usage === null ? null : `${usage.inputTokens} tokens in, ${usage.outputTokens} out`,
-    usage === null || usage.costUsd === null ? null : `${usage.costUsd.toFixed(4)} USD`,
+    usage === null ? null : costText(usage.costUsd),
   ];
   return said.flatMap((text) => (text === null ? [] : [plainLine(text)]));
 }

@@ -40,3 +40,24 @@ test('a consumer that never answers holds up neither memory nor the end', async 
   await live.finish(50);
   expect(calls).toBe(1);
 });
+
+test('what was dropped at the end, and what a slow consumer did not get in time, is told', async () => {
+  const heard: { bytes: number; droppedBytes: number }[] = [];
+  let go = () => {};
+  const live = new LiveOutput(async ({ bytes, droppedBytes }) => {
+    heard.push({ bytes: bytes.length, droppedBytes });
+    if (heard.length === 1) await new Promise<void>((resolve) => (go = resolve));
+  });
+  live.push('stdout', Buffer.alloc(10));
+  await Promise.resolve().then(() => {});
+  live.push('stderr', Buffer.alloc(liveBufferBytesMax));
+  live.push('stdout', Buffer.alloc(30));
+  await live.finish(20);
+  expect(heard).toEqual([{ bytes: 10, droppedBytes: 0 }]);
+  go();
+  await live.finish(1_000);
+  expect(heard).toEqual([
+    { bytes: 10, droppedBytes: 0 },
+    { bytes: 0, droppedBytes: liveBufferBytesMax + 30 },
+  ]);
+});

@@ -69,17 +69,20 @@ export class LiveOutput {
   #waiting: { stream: 'stdout' | 'stderr'; parts: Buffer[]; bytes: number; droppedBytes: number }[] = [];
   #waitingBytes = 0;
   #droppedBytes = 0;
+  #droppedOf: 'stdout' | 'stderr' = 'stdout';
   #pumping: Promise<void> | undefined;
   #broken = false;
+  #ended = false;
 
   constructor(consumer: (chunk: OutputChunk) => void | Promise<void>) {
     this.#consumer = consumer;
   }
 
   push(stream: 'stdout' | 'stderr', chunk: Buffer): void {
-    if (this.#broken) return;
+    if (this.#broken || this.#ended) return;
     if (this.#waitingBytes + chunk.length > liveBufferBytesMax) {
       this.#droppedBytes += chunk.length;
+      this.#droppedOf = stream;
       return;
     }
     this.#waitingBytes += chunk.length;
@@ -110,20 +113,28 @@ export class LiveOutput {
           });
         }
       }
+      if (!this.#ended || this.#droppedBytes === 0) return;
+      const [stream, droppedBytes] = [this.#droppedOf, this.#droppedBytes];
+      this.#droppedBytes = 0;
+      await this.#consumer({ stream, bytes: Buffer.alloc(0), droppedBytes });
     } catch {
       this.#broken = true;
       this.#waiting = [];
     }
   }
 
-  /** Waits for the consumer, at most so long: live output is a courtesy and must not hold up a result. */
+  /**
+   * Waits for the consumer, at most so long: live output is a courtesy and must not hold up a result. What it doesn't get by then, and what was
+   * dropped before, it is told of when it can hear again.
+   */
   async finish(waitMs: number): Promise<void> {
-    if (this.#pumping === undefined) return;
+    this.#ended = true;
+    this.#pumping ??= this.#pump().finally(() => (this.#pumping = undefined));
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, waitMs)));
     await Promise.race([this.#pumping, timeout]);
     clearTimeout(timer);
-    this.#broken = true;
+    for (const next of this.#waiting) this.#droppedBytes += next.bytes + next.droppedBytes;
     this.#waiting = [];
   }
 }

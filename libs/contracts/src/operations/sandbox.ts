@@ -140,3 +140,6 @@ export const logChunkSchema = z.object({
   time: z.string().describe('RFC 3339.'),
 });
 export type LogChunk = z.infer<typeof logChunkSchema>;
+
+/** How much of it is kept: so many pieces a task, so long. */
+export const outputKept = { piecesMax: 20_000, days: 7 } as const;

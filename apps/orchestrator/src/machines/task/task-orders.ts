@@ -1,4 +1,4 @@
-import { shortHash, slug, toolDefinitions } from '@coppice/contracts';
+import { shortHash, shownModel, slug, toolDefinitions } from '@coppice/contracts';
 import type {
   CommandResult,
   CommitMessage,
@@ -146,13 +146,6 @@ export const writeFile = (context: TaskContext): SandboxInput<'write'> => ({
   content: context.content ?? { text: '' },
 });
 
-/** As it stands in a commit: no folder of the machine that a script lies in, and nothing that could pass for an address. */
-function shownModel(model: string): string {
-  const provider = model.split('/')[0] ?? '';
-  const name = model.includes('//') ? (model.split('/').at(-1) ?? '') : model.slice(provider.length + 1);
-  return `${provider}/${name}`.replaceAll(/[<>\p{Cc}]/gu, '');
-}
-
 function commitMessage(context: TaskContext): CommitMessage {
   const { commit, description, model } = context.specification;
   return {
@@ -160,7 +153,8 @@ function commitMessage(context: TaskContext): CommitMessage {
     scope: commit.scope,
     description,
     body: context.summary,
-    coAuthor: `${shownModel(model)} <noreply@coppice.invalid>`,
+    // Nothing in it may pass for an address.
+    coAuthor: `${shownModel(model).replaceAll(/[<>\p{Cc}]/gu, '')} <noreply@coppice.invalid>`,
     date: rfc3339(context.enteredAtMs),
   };
 }
