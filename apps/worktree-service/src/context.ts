@@ -6,6 +6,7 @@ import type { Locks } from './lock.ts';
 import type { KnownOrigins } from './repository/known-origins.ts';
 import type { Origin } from './repository/origin.ts';
 import { Store } from './repository/store.ts';
+import type { Upkeep } from './upkeep.ts';
 
 /** What every operation works with. */
 export type Context = {
@@ -16,6 +17,7 @@ export type Context = {
   /** No repository is taken from in here: agents write there. */
   refusedFolder: string;
   trash: Trash;
+  upkeep: Upkeep;
   sandboxOwner: Owner;
   /** The host's name in command subjects: worktrees can be used only there. */
   node: string;

@@ -38,7 +38,7 @@ export class Layout {
     for (const folder of [this.root, this.repositories, this.worktrees, this.checkouts, this.setups]) {
       mkdirSync(folder, { recursive: true, mode: 0o711 });
     }
-    for (const folder of [this.locks, this.trash, this.rescue, this.git])
+    for (const folder of [this.locks, this.trash, this.rescue, this.git, this.removed, this.landings])
       mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 
@@ -63,6 +63,14 @@ export class Layout {
   /** Folders whose content couldn't be imported and isn't anywhere else. */
   get rescue(): string {
     return join(this.root, 'rescue');
+  }
+  /** A note for each task that was removed. */
+  get removed(): string {
+    return join(this.root, 'removed');
+  }
+  /** A note for each repository whose checkout is being brought forward. */
+  get landings(): string {
+    return join(this.root, 'landings');
   }
   get git(): string {
     return join(this.root, 'git');

@@ -1,6 +1,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { CoppiceError } from '@coppice/contracts';
-import { isRoot, sandboxUser } from '@coppice/service';
+import { isRoot, sandboxUser, systemClock } from '@coppice/service';
+import type { Clock } from '@coppice/service';
 import type { Context, CrashPoint } from './context.ts';
 import { Trash } from './folders.ts';
 import { Git } from './git/git.ts';
@@ -10,6 +11,7 @@ import { Locks } from './lock.ts';
 import { KnownOrigins } from './repository/known-origins.ts';
 import { join } from 'node:path';
 import { markUnrelated } from './unrelated-folders.ts';
+import { Upkeep } from './upkeep.ts';
 
 export type OpenOptions = {
   /** Absolute. Made where it is missing. */
@@ -22,6 +24,9 @@ export type OpenOptions = {
   importLimits?: Partial<ImportLimits>;
   /** A folder that an earlier process left and that couldn't be removed. */
   onTrashError?: (error: unknown) => void;
+  /** What is too old and couldn't be removed. */
+  onUpkeepError?: (error: unknown) => void;
+  clock?: Clock;
   /** For tests, which end the process there. */
   reached?: (point: CrashPoint) => void;
 };
@@ -44,6 +49,7 @@ export async function openContext(options: OpenOptions): Promise<Context> {
     locks: new Locks(layout.locks),
     layout,
     trash,
+    upkeep: new Upkeep(options.clock ?? systemClock, options.onUpkeepError ?? (() => {})),
     // Without rights everything is the stack's own anyway.
     sandboxOwner: isRoot() ? sandboxUser(options.sandboxUid) : null,
     node: options.node,

@@ -4,6 +4,9 @@ import type { Store } from './repository/store.ts';
 
 const rescueTriesMax = 1_000;
 
+/** The folder of refs of what was kept of a task. */
+export const rescueRefs = (taskId: string): string => `refs/coppice/rescue/${taskId}/`;
+
 /** Keeps a commit under the next free `refs/coppice/rescue/<taskId>/<n>`, or finds where it is kept already. */
 export async function keepUnderRescue(
   store: Store,
@@ -12,7 +15,7 @@ export async function keepUnderRescue(
   signal?: AbortSignal,
 ): Promise<string> {
   for (let number = 1; number <= rescueTriesMax; number++) {
-    const ref = `refs/coppice/rescue/${taskId}/${number}`;
+    const ref = `${rescueRefs(taskId)}${number}`;
     const kept = await store.resolve(ref, signal);
     if (kept === commit) return ref;
     if (kept !== undefined) continue;
@@ -30,7 +33,7 @@ export async function lastRescue(
   signal?: AbortSignal,
 ): Promise<string | null> {
   const newest = ['for-each-ref', '--count=1', '--sort=-version:refname', '--format=%(refname)'];
-  const ref = await context.git.text([...newest, `refs/coppice/rescue/${taskId}/`], { ...store.tasks, signal });
+  const ref = await context.git.text([...newest, rescueRefs(taskId)], { ...store.tasks, signal });
   return ref === '' ? null : ref;
 }
 
@@ -53,7 +56,7 @@ export async function isKeptElsewhere(
   // origin.git may not have the commit at all, which is an error to it.
   const [inOrigin, inRescue] = [
     await containing(store.originGit, 'refs/fetched/'),
-    await containing(store.tasksGit, `refs/coppice/rescue/${taskId}/`),
+    await containing(store.tasksGit, rescueRefs(taskId)),
   ];
   return inOrigin !== '' || inRescue !== '';
 }

@@ -24,14 +24,16 @@ export async function startWorktreeService(
   service: ServiceContext,
   options: WorktreeServiceOptions,
 ): Promise<RunningWork> {
-  const { bus, member, node, version, log } = service;
+  const { bus, member, node, version, clock, log } = service;
   const dataFolder = path.join(options.dataFolder, serviceName);
   const context = await openContext({
     dataFolder,
     stackFolder: options.dataFolder,
     node,
     sandboxUid: options.sandboxUid,
+    clock,
     onTrashError: (error) => log.warn({ err: error }, 'a removed folder could not be deleted'),
+    onUpkeepError: (error) => log.warn({ err: error }, 'what is too old could not be removed'),
   });
   const endDisk = observeDisk(dataFolder, node);
   const calls = await bus.serve({

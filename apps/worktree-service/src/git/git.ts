@@ -14,7 +14,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { CoppiceError } from '@coppice/contracts';
@@ -233,8 +233,9 @@ export class Git {
 
   #spawn(args: readonly string[], options: GitOptions) {
     if (options.signal?.aborted) throw abortReason(args, options.signal);
+    const cwd = options.cwd ?? options.gitDir ?? '/';
     const child = spawn('git', [...commonSettings, ...args], {
-      cwd: options.cwd ?? options.gitDir ?? '/',
+      cwd,
       env: this.#environment(options),
       stdio: ['pipe', 'pipe', 'pipe'],
       // A group of its own, to be ended as a whole; and no terminal, on which ssh could ask for a password.
@@ -265,12 +266,16 @@ export class Git {
         options.signal?.removeEventListener('abort', onAbort);
         if (stop !== undefined) throw stop;
         const exitCode = typeof code === 'number' ? code : 128;
-        if (exitCode === 0 || options.answers?.includes(exitCode)) return { exitCode, stderr };
+        // One that was ended from outside has answered nothing.
+        const isAnswer = typeof signal !== 'string' && (exitCode === 0 || options.answers?.includes(exitCode) === true);
+        if (isAnswer) return { exitCode, stderr };
         throw gitFailure(args, exitCode, typeof signal === 'string' ? signal : null, stderr);
       },
       (error: unknown) => {
         clearTimeout(timer);
         options.signal?.removeEventListener('abort', onAbort);
+        if (options.as === 'user' && !existsSync(cwd))
+          throw new CoppiceError('repository-not-found', `repository: ${cwd} is not there any more`, { cause: error });
         throw new CoppiceError('unavailable', `git could not be started: ${String(error)}`, {
           cause: error,
           retryable: false,

@@ -9,8 +9,8 @@
  * 2. The user's index is locked by git while it and the files change: a switch comes wholly before, or wholly after. Where it came
  *    before, git refuses files that differ from the target's; files that don't differ are given back by `settleCheckout`.
  * 3. The temporary directory holds nothing that can't be lost. A git that outlives this process ends as if it hadn't.
- * 4. What changes the user's files is not aborted: half changed, they would look like the user's own changes to every repeat. So nothing here
- *    takes a signal; git's own time limit only ends one that hangs.
+ * 4. What changes the user's files is not aborted. So nothing here takes a signal; git's own time limit only ends one that hangs. Where git is
+ *    ended all the same, the next landing finds the note that it had begun, and takes back what is half changed: see repair-checkout.ts.
  */
 import {
   chownSync,
@@ -39,7 +39,7 @@ const unfinished: [string, string][] = [
   ['CHERRY_PICK_HEAD', 'a cherry-pick is not concluded'],
 ];
 
-/** Null where git has done it, else its reason against it. */
+/** Null where git has done it, else its reason against it. Throws `git-failed` or `deadline-exceeded` where git was ended. */
 export async function fastForward(context: Context, origin: LocalOrigin, target: Target): Promise<string | null> {
   const { commit } = target;
   const { path, gitDir, indexFile } = target.checkout;

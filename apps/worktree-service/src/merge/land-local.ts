@@ -3,23 +3,21 @@
  *
  * A branch that is checked out nowhere moves by a ref transaction. Where it is checked out, the user's own git does `merge --ff-only`
  * there (see fast-forward.ts), with their configuration, if the checkout is clean. Otherwise nothing of theirs is touched: the commit is kept under
- * `refs/coppice/landed/<branch>` of their repository, and they are told the one command that finishes it. The next landing builds on it.
+ * `refs/coppice/landed/` of their repository, and they are told the one command that finishes it. The next landing builds on it.
+ * Before any of that, what an earlier landing left half done in a checkout is taken back.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
+import { isDiskFull } from '../full-disk.ts';
 import { operand } from '../git/git.ts';
-import {
-  inOrigin,
-  landedRef,
-  localRefs,
-  localState,
-  type BranchState,
-  type LocalOrigin,
-} from '../repository/origin.ts';
+import { inOrigin, localRefs, localState, type BranchState, type LocalOrigin } from '../repository/origin.ts';
+import { flatten, landedFolder, landedRef } from '../repository/landed-refs.ts';
 import type { Store } from '../repository/store.ts';
+import { forgetBegun, noteBegun, readBegun } from './begun.ts';
 import { fastForward, headOf, settleCheckout } from './fast-forward.ts';
-import { mergeCommand, shellQuote } from './finish-command.ts';
+import { mergeCommand, shellQuote, stashAndMergeCommand } from './finish-command.ts';
 import type { Landing } from './land.ts';
+import { repairCheckout } from './repair-checkout.ts';
 import { transfer } from './transfer.ts';
 import { checkoutOf, type CleanCheckout } from './user-worktrees.ts';
 
@@ -57,6 +55,8 @@ class LocalLanding {
   readonly #request: LandRequest;
   readonly #branchRef: string;
   readonly #landedRef: string;
+  /** Why a checkout that git was stopped in couldn't be made what it was. */
+  #unrepaired: string | null = null;
 
   constructor(context: Context, store: Store, origin: LocalOrigin, request: LandRequest) {
     this.#context = context;
@@ -70,6 +70,7 @@ class LocalLanding {
   async run(): Promise<Landing> {
     const { branch, commit, expectedTip, signal } = this.#request;
     const { state, refs } = await this.#look();
+    await this.#repair();
     const earlier = await this.#earlier(state, refs);
     if (earlier !== undefined) return earlier;
     if (state.tip !== expectedTip) return { status: 'moved', tip: state.tip };
@@ -87,6 +88,7 @@ class LocalLanding {
     // From here on the user's files change, which comes to its end whoever stops waiting, and so does the record of it.
     const unstoppable = { ...this.#request, signal: undefined };
     const ending = new LocalLanding(this.#context, this.#store, this.#origin, unstoppable);
+    ending.#unrepaired = this.#unrepaired;
     return ending.#fastForward(checkout, state.branchTip);
   }
 
@@ -94,9 +96,30 @@ class LocalLanding {
   async #look(): Promise<{ state: BranchState; refs: Map<string, string> }> {
     const { git } = this.#context;
     const { branch, doneRef, signal } = this.#request;
-    const refs = await localRefs(git, this.#origin, [this.#branchRef, this.#landedRef, doneRef], signal);
+    const names = [this.#branchRef, landedFolder, doneRef];
+    let refs = await localRefs(git, this.#origin, names, signal);
+    const renamed = flatten(refs);
+    if (renamed.length > 0) {
+      await this.#updateRefs(renamed);
+      refs = await localRefs(git, this.#origin, names, signal);
+    }
     const state = await localState(git, this.#origin, { branch, field: 'targetBranch', refs, signal });
     return { state, refs };
+  }
+
+  /** Takes back what a git that was stopped has left in a checkout, by whichever landing. */
+  async #repair(): Promise<void> {
+    const { repositoryId } = this.#store;
+    const begun = readBegun(this.#context, repositoryId);
+    this.#unrepaired = null;
+    if (begun === undefined) return;
+    const { signal } = this.#request;
+    const ref = `refs/heads/${begun.branch}`;
+    const tip = (await localRefs(this.#context.git, this.#origin, [ref], signal)).get(ref);
+    // Moved, git had come to its end, or the user has gone on from there.
+    const left = tip === begun.from ? await repairCheckout(this.#context, this.#origin, begun, signal) : null;
+    if (left === null) forgetBegun(this.#context, repositoryId);
+    if (begun.branch === this.#request.branch) this.#unrepaired = left;
   }
 
   /** An earlier run of this landing that came to its end, or near it. */
@@ -128,8 +151,12 @@ class LocalLanding {
     const { commit, branch } = this.#request;
     const { path } = checkout;
     const target = { checkout, branch, commit };
+    noteBegun(this.#context, this.#store.repositoryId, { path, branch, from: oldTip, to: commit });
     const refusal = await fastForward(this.#context, this.#origin, target);
     const { state, refs } = await this.#look();
+    // A full disk stops git in the middle; otherwise it refuses before it changes anything.
+    const mayBeHalf = refusal !== null && isDiskFull(new CoppiceError('git-failed', refusal));
+    if (!mayBeHalf) forgetBegun(this.#context, this.#store.repositoryId);
     if (await this.#contains(state.branchTip, commit)) {
       this.#context.reached('fast-forwarded');
       const [left] = await Promise.all([
@@ -141,6 +168,7 @@ class LocalLanding {
     if (state.tip !== this.#request.expectedTip) return { status: 'moved', tip: state.tip };
     if ((await headOf(this.#context, this.#origin, target)) !== this.#branchRef)
       throw new CoppiceError('git-contention', `${path} was switched to another branch while ${branch} was landed on`);
+    await this.#repair();
     return this.#keep(path, `git refuses to update the checkout in ${path}: ${refusal ?? 'it has not moved'}`);
   }
 
@@ -169,13 +197,14 @@ class LocalLanding {
       commands.push(`update refs/coppice/superseded/${old} ${old}`);
     }
     await this.#updateRefs(commands);
-    return this.#pending(path, reason);
+    return this.#pending(path, this.#unrepaired ?? reason);
   }
 
   #pending(path: string, reason: string): Landing {
     const { commit } = this.#request;
     // The commit stays reachable under its done ref.
-    return { status: 'landed-pending', commit, reason, finishCommand: mergeCommand(path, commit) };
+    const finishCommand = this.#unrepaired === null ? mergeCommand(path, commit) : stashAndMergeCommand(path, commit);
+    return { status: 'landed-pending', commit, reason, finishCommand };
   }
 
   /** The commands that record the landing, and drop what was pending where the branch now has it. */

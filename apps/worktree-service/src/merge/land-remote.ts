@@ -1,4 +1,10 @@
-/** Landing at a remote, through git's own transport, with the user's credentials. */
+/**
+ * Landing at a remote, through git's own transport, with the user's credentials.
+ *
+ * A landing that was taken back there isn't pushed again, once it is noted that it was done. One case can't be told from a push that never came to
+ * the remote: this process is lost between the push and its note, and the branch is set back to where it was before the repeat looks. Then it is
+ * pushed once more.
+ */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
 import { gitLimits, operand } from '../git/git.ts';

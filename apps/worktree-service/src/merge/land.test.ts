@@ -19,6 +19,11 @@ import { finishedLandings } from './finish-command.ts';
 import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
 import { landInput, landOf, mergeOf, readyTask } from '../test-support/task.ts';
 
+async function renameBranch(f: Fixture, name: string): Promise<void> {
+  await f.repository.git('branch', '-m', f.repository.branch, name);
+  f.repository.branch = name;
+}
+
 const subjects = (f: Fixture, ref = 'main') => f.repository.git('log', '--first-parent', '--format=%s', ref);
 
 test('a clean checkout is fast-forwarded with its files', async () => {
@@ -93,6 +98,40 @@ test('a dirty checkout is untouched; the work chains, and one command finishes i
   const three = await readyTask(f, 'three', { 'three.txt': '3' });
   expect(await landOf(f, three)).toEqual({ status: 'landed', commit: three.commit });
   expect(await f.repository.git('for-each-ref', 'refs/coppice/landed')).toBe('');
+});
+
+test('what is left of a branch that is gone does not keep one below its name from landing, and the other way round', async () => {
+  await using f = await fixture();
+  await f.repository.git('update-ref', 'refs/coppice/landed/a', await f.repository.head());
+  await renameBranch(f, 'a/b');
+  appendFileSync(join(f.repository.path, 'README.md'), 'in progress');
+  const one = await readyTask(f, 'one', { 'one.txt': '1' });
+  expect(await landOf(f, one)).toMatchObject({ status: 'landed-pending', commit: one.commit });
+  expect(await f.repository.git('rev-parse', 'refs/coppice/landed/a%2Fb')).toBe(one.commit);
+  await renameBranch(f, 'a');
+  const two = await readyTask(f, 'two', { 'two.txt': '2' });
+  expect(await landOf(f, two)).toMatchObject({ status: 'landed-pending', commit: two.commit });
+});
+
+test('what an earlier version left pending is built on, and finished, under its new name', async () => {
+  await using f = await fixture();
+  await renameBranch(f, 'team/main');
+  appendFileSync(join(f.repository.path, 'README.md'), 'in progress');
+  const one = await readyTask(f, 'one', { 'one.txt': '1' });
+  await landOf(f, one);
+  const [flat, nested] = ['refs/coppice/landed/team%2Fmain', 'refs/coppice/landed/team/main'];
+  await f.repository.git('update-ref', '-d', flat);
+  await f.repository.git('update-ref', nested, one.commit);
+  const two = await readyTask(f, 'two', { 'two.txt': '2' });
+  expect(two.tip).toBe(one.commit);
+  const landing = await landOf(f, two);
+  expect(await f.repository.git('for-each-ref', '--format=%(refname) %(objectname)', 'refs/coppice/landed')).toBe(
+    `${flat} ${two.commit}`,
+  );
+  await f.repository.git('commit', '-qam', 'my own');
+  if (landing.status !== 'landed-pending') throw new Error(landing.status);
+  await shell(landing.finishCommand, '/');
+  expect(await f.repository.git('ls-tree', '--name-only', 'HEAD')).toBe('README.md\none.txt\ntwo.txt');
 });
 
 test('what was pending when the user went another way stays reachable', async () => {

@@ -12,9 +12,10 @@
 import { CoppiceError } from '@coppice/contracts';
 import { openRepository, type Context } from '../context.ts';
 import { safeName } from '../layout.ts';
-import { checkBranchName, commitId } from '../repository/origin.ts';
+import { checkBranchName, commitId, inOrigin } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 import { mergedRef } from '../rescue.ts';
+import { forgetDone } from '../upkeep.ts';
 import { landLocally } from './land-local.ts';
 import { landRemotely } from './land-remote.ts';
 import { candidateRef } from './prepare-merge.ts';
@@ -43,7 +44,7 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
   if (!store.exists || !(await store.has(commit, signal))) {
     throw new CoppiceError('not-found', `the commit ${commit} is not in the stores of this repository`);
   }
-  return context.locks.hold(
+  const landing = await context.locks.hold(
     `land-${store.repositoryId}`,
     async () => {
       const request = { branch: input.targetBranch, commit, expectedTip, doneRef, signal };
@@ -57,6 +58,11 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
     },
     { signal },
   );
+  if (origin.kind === 'local') {
+    const forgetOld = (nowMs: number) => forgetDone(context.git, inOrigin(origin), nowMs);
+    await context.upkeep.daily(`landings of ${store.repositoryId}`, forgetOld);
+  }
+  return landing;
 }
 
 /** So that the task's removal knows that its branch isn't the only copy. Not aborted: what has landed is to be told, not that it took too long. */

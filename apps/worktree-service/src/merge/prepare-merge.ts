@@ -4,6 +4,7 @@
  * Invariants:
  * 1. The answer is stored last: a repeat returns it, and never touches a folder in which a verification may be running.
  * 2. Message and dates come from the actor: on the same tip, a repeat makes the same commit.
+ * 3. For a task that was removed nothing is made, and nothing stays of what was being made then: nobody would remove it.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,6 +20,7 @@ import { checkBranchName, commitId } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 import { hashInputs } from '../setup/inputs.ts';
 import { checkOutFiles, sealedFolder } from '../worktree/checkout.ts';
+import { isRemoved, requireNotRemoved } from '../worktree/removed.ts';
 import { writeFileAtomically } from '../worktree/snapshot.ts';
 
 const conflictPathsMax = 200;
@@ -49,6 +51,7 @@ export async function prepareMerge(
   return context.locks.hold(
     `merge-${effectId}`,
     async () => {
+      requireNotRemoved(context, input.taskId);
       if (existsSync(answer)) return outputSchema.parse(JSON.parse(readFileSync(answer, 'utf8')));
       const { tip } = await store.fetchTip(origin, input.targetBranch, 'targetBranch', signal);
       if (!(await store.has(taskCommit, signal)))
@@ -81,10 +84,17 @@ export async function prepareMerge(
         node: context.node,
       };
       writeFileAtomically(answer, JSON.stringify(result));
+      requireStillThere(context, input.taskId);
       return result;
     },
     { signal },
   );
+}
+
+/** A removal takes the task's folders away after its note: one that the note comes before is ours to take, any other is the removal's. */
+function requireStillThere(context: Context, taskId: string): void {
+  if (isRemoved(context, taskId)) context.trash.take(context.layout.checkoutsOf(taskId));
+  requireNotRemoved(context, taskId);
 }
 
 const isWanted = (checkout: Operation['checkout'], tree: string): boolean =>

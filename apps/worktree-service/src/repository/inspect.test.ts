@@ -1,7 +1,8 @@
-import { chmodSync, chownSync, lstatSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
+import { Git } from '../git/git.ts';
 import { fixture, shell } from '../test-support/fixture.ts';
 import { landOf, readyTask } from '../test-support/task.ts';
 import { diff, inspect } from './inspect.ts';
@@ -104,6 +105,29 @@ test('a configuration in pieces: a partial clone is found where the file include
     code: 'repository-not-found',
     message: expect.stringMatching(/partial clone/),
   });
+});
+
+test.each([
+  { when: 'before', words: ['--git-common-dir', '--get-regexp', 'for-each-ref'] },
+  { when: 'after', words: ['--git-common-dir'] },
+])('a repository that is removed $when git looks at it is not found', async ({ when, words }) => {
+  for (const word of words) {
+    await using f = await fixture();
+    const { git } = f.context;
+    const remove = () => rmSync(f.repository.path, { recursive: true, force: true });
+    const run: typeof git.run = async (args, options) => {
+      const isMeant = args.includes(word);
+      if (isMeant && when === 'before') remove();
+      const result = await Git.prototype.run.call(git, args, options);
+      if (isMeant && when === 'after') remove();
+      return result;
+    };
+    git.run = run;
+    await expect(inspect(f.context, { repository: f.address, baseBranch: 'main' })).rejects.toMatchObject({
+      code: 'repository-not-found',
+      message: expect.stringContaining(f.repository.path),
+    });
+  }
 });
 
 test("a store can't be entered by other users of the machine; one that was made open is closed", async () => {

@@ -1,9 +1,10 @@
 /** The user's own repository: what it is, and where its branches stand. Everything here only reads. */
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, sep } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { gitLimits, operand, type Account, type Git, type GitOptions } from '../git/git.ts';
 import { readRefs } from '../git/refs.ts';
+import { landedRefs } from './landed-refs.ts';
 import { parseAddress, redactText, repositoryIdOf } from './address.ts';
 
 export type LocalOrigin = {
@@ -20,10 +21,11 @@ export type LocalOrigin = {
 export type RemoteOrigin = { kind: 'remote'; repositoryId: string; address: string };
 export type Origin = LocalOrigin | RemoteOrigin;
 
-/** Where a target stands. `tip` is what the next landing builds on: what is landed but pending counts, so that work chains. */
-export type BranchState = { tip: string; branchTip: string; pending: string | null };
-
-export const landedRef = (branch: string): string => `refs/coppice/landed/${branch}`;
+/**
+ * Where a target stands. `tip` is what the next landing builds on: what is landed but pending counts, so that work chains; `pendingRef` is then the
+ * ref that has it.
+ */
+export type BranchState = { tip: string; branchTip: string; pendingRef: string | null };
 
 const nearBranchesMax = 5;
 const objectId = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
@@ -52,6 +54,24 @@ export async function findOrigin(git: Git, address: string, refusedFolder: strin
   if (parsed.kind === 'remote')
     return { kind: 'remote', repositoryId: repositoryIdOf(parsed.url), address: parsed.url };
   const folder = existingFolder(parsed.path);
+  try {
+    return await findLocal(git, parsed, folder, refusedFolder);
+  } catch (error) {
+    // Each step looks again, and its owner may remove it at any moment.
+    const isGone = isAbsent(error) || !existsSync(folder);
+    throw isGone ? notFound(parsed.path, 'it was removed while it was looked at') : error;
+  }
+}
+
+const isAbsent = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+
+async function findLocal(
+  git: Git,
+  parsed: { path: string },
+  folder: string,
+  refusedFolder: string,
+): Promise<LocalOrigin> {
   refuseOwnData(folder, refusedFolder);
   const account = accountOf(folder);
   const { exitCode, stdout, stderr } = await git.run(
@@ -182,9 +202,9 @@ export async function branchState(
       const names = [...(await remoteBranches(git, origin, [], signal)).keys()];
       throw branchNotFound(branch, field, names, names.length === 0);
     }
-    return { tip, branchTip: tip, pending: null };
+    return { tip, branchTip: tip, pendingRef: null };
   }
-  const refs = await localRefs(git, origin, [`refs/heads/${branch}`, landedRef(branch)], signal);
+  const refs = await localRefs(git, origin, [`refs/heads/${branch}`, ...landedRefs(branch)], signal);
   return localState(git, origin, { branch, field, refs, signal });
 }
 
@@ -204,10 +224,11 @@ export async function localState(
     const empty = names.length === 0 && !(await git.test(['rev-parse', '--quiet', '--verify', 'HEAD'], options));
     throw branchNotFound(branch, field, names, empty);
   }
-  const landed = refs.get(landedRef(branch));
-  if (landed === undefined || landed === branchTip) return { tip: branchTip, branchTip, pending: null };
+  const pendingRef = landedRefs(branch).find((ref) => refs.has(ref)) ?? null;
+  const landed = pendingRef === null ? undefined : refs.get(pendingRef);
+  if (landed === undefined || landed === branchTip) return { tip: branchTip, branchTip, pendingRef: null };
   const chains = await git.test(['merge-base', '--is-ancestor', branchTip, landed], { ...inOrigin(origin), signal });
-  return chains ? { tip: landed, branchTip, pending: landed } : { tip: branchTip, branchTip, pending: null };
+  return chains ? { tip: landed, branchTip, pendingRef } : { tip: branchTip, branchTip, pendingRef: null };
 }
 
 export const localRefs = (

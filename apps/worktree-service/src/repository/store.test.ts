@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openRepository } from '../context.ts';
@@ -55,6 +55,26 @@ test('what is fetched appears as a whole, whatever the store says that an earlie
   await shell('git config transfer.unpackLimit 100', store.originGit);
   await f.prepared();
   expect(readdirSync(join(store.originGit, 'objects')).toSorted()).toEqual(['info', 'pack']);
+});
+
+test('what a fetch that was killed has left goes with the next one, and what is young stays', async () => {
+  await using f = await fixture();
+  const store = await storeOf(f);
+  await fetchTip(f);
+  const [fetched = ''] = readdirSync(join(store.originGit, 'refs/fetched'));
+  const plant = (path: string, ageMinutes: number) => {
+    const file = join(store.originGit, path);
+    writeFileSync(file, 'half');
+    const written = new Date(Date.now() - ageMinutes * 60_000);
+    utimesSync(file, written, written);
+    return file;
+  };
+  const old = ['objects/pack/tmp_pack_old', 'objects/pack/tmp_idx_old', `refs/fetched/${fetched}.lock`];
+  const left = old.map((path) => plant(path, 20));
+  const young = plant('objects/pack/tmp_pack_young', 5);
+  const tip = await f.repository.commit('feat: more', { 'more.txt': 'more\n' });
+  expect(await fetchTip(f)).toBe(tip);
+  expect([...left, young].filter((file) => existsSync(file))).toEqual([young]);
 });
 
 test('after many fetches, there is one index over all their packs', async () => {

@@ -34,7 +34,8 @@ import { gitLimits, type Git, type GitOptions } from '../git/git.ts';
 import { readRefs } from '../git/refs.ts';
 import type { Layout } from '../layout.ts';
 import type { Locks } from '../lock.ts';
-import { branchState, landedRef, type BranchState, type Origin } from './origin.ts';
+import { removeFetchLocks, removePartial, upkeepLimits } from '../upkeep.ts';
+import { branchState, type BranchState, type Origin } from './origin.ts';
 
 /** Bytes are checked out as they are stored, and stored as they are read. `diff` and `merge` attributes are left alone. */
 export const rawAttributes = '* -text -eol -crlf -filter -ident -working-tree-encoding\n';
@@ -206,19 +207,20 @@ export class Store {
   }
 
   /** Invariant 5. Its history, since the branch may have gone on when it was fetched. */
-  #isFetched(branch: string, { tip, pending }: BranchState, signal?: AbortSignal): Promise<boolean> {
-    const ref = fetchedRef(pending === null ? `refs/heads/${branch}` : landedRef(branch));
+  #isFetched(branch: string, { tip, pendingRef }: BranchState, signal?: AbortSignal): Promise<boolean> {
+    const ref = fetchedRef(pendingRef ?? `refs/heads/${branch}`);
     const options = { gitDir: this.originGit, answers: [1, 128], signal };
     return this.#git.holds(this.#fact('origin', tip), ['merge-base', '--is-ancestor', tip, ref], options);
   }
 
   async #fetch(origin: Origin, branch: string, state: BranchState, signal?: AbortSignal): Promise<void> {
-    const refs = [`refs/heads/${branch}`, ...(state.pending === null ? [] : [landedRef(branch)])];
+    const refs = [`refs/heads/${branch}`, ...(state.pendingRef === null ? [] : [state.pendingRef])];
     const source = origin.kind === 'local' ? origin.gitDir : origin.address;
     await this.#locks.hold(
       `fetch-${this.repositoryId}`,
       async () => {
         if (await this.#isFetched(branch, state, signal)) return;
+        this.#removeLeft();
         const options = [
           '--quiet',
           '--no-tags',
@@ -239,6 +241,13 @@ export class Store {
       },
       { signal, waitMsMax: gitLimits.timeMsLong },
     );
+  }
+
+  /** What fetches that were killed have left. The caller holds the fetch lock; a git may have outlived its process. */
+  #removeLeft(): void {
+    const nowMs = Date.now();
+    removePartial(this.originGit, nowMs, upkeepLimits.partialAgeMsLocked);
+    removeFetchLocks(this.originGit, nowMs);
   }
 
   /** Each fetch leaves a pack, and none is ever taken away: others may have it open. */

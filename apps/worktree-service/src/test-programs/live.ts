@@ -1,6 +1,6 @@
 /**
  * The whole life of a task, from worktree to removal, with the same effect ids every time. Ends itself by SIGKILL at the crash point named, as a
- * crash would; without one, prints the answers.
+ * crash would; without one, prints the answers. A task whose removal had begun is removed, and does nothing else.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { openContext } from '../open.ts';
 import { write } from '../test-support/fixture.ts';
 import { prepare } from '../worktree/prepare.ts';
 import { remove } from '../worktree/remove.ts';
+import { isRemoved } from '../worktree/removed.ts';
 
 const [dataFolder = '', repository = '', method = '', point = ''] = process.argv.slice(2);
 const context = await openContext({
@@ -25,6 +26,17 @@ const ids = (effectId: string) => ({ taskId: 'task1', runId: 'run1', effectId })
 const date = '2026-02-03T04:05:06Z';
 const message: CommitMessage = { type: 'feat', scope: null, description: 'live', body: null, coAuthor: null, date };
 
+const tell = (answers: unknown) => process.stdout.write(`answers ${JSON.stringify(answers)}\n`);
+const removeTask = async () => {
+  const removal = await remove(context, { ...ids('effect4'), repository, keepBranch: false, date });
+  await context.trash.settle();
+  return removal;
+};
+
+if (isRemoved(context, 'task1')) {
+  tell({ removal: await removeTask() });
+  process.exit();
+}
 const { mounts } = await prepare(context, {
   taskId: 'task1',
   repository,
@@ -47,7 +59,7 @@ const merged = await prepareMerge(context, {
   setup: null,
 });
 if (merged.status === 'conflict') throw new Error(merged.status);
-// Begun again after its worktree was removed, the merge finds that it has landed.
+// Begun again after it has landed, the merge finds so.
 const landing =
   merged.status === 'already-merged'
     ? { status: 'landed', commit: merged.tip }
@@ -58,6 +70,4 @@ const landing =
         expectedTip: merged.tip,
         commit: merged.commit,
       });
-const removal = await remove(context, { ...ids('effect4'), repository, keepBranch: false, date });
-await context.trash.settle();
-process.stdout.write(`answers ${JSON.stringify({ commit: committed.commit, landing, removal })}\n`);
+tell({ commit: committed.commit, landing, removal: await removeTask() });

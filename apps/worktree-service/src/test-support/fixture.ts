@@ -4,6 +4,7 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, writeFileSync } from 'node:
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { CommitMessage } from '@coppice/contracts';
+import type { Clock } from '@coppice/service';
 import { isolatedGitEnvironment, temporaryFolder, temporaryRepository } from '@coppice/testing';
 import type { RepositorySettings, TemporaryRepository } from '@coppice/testing';
 import type { Context } from '../context.ts';
@@ -45,6 +46,7 @@ export async function fixture(
     importLimits?: Partial<ImportLimits>;
     remote?: boolean;
     derive?: (source: string, folder: string) => Promise<string>;
+    clock?: Clock;
   } = {},
 ): Promise<Fixture> {
   const folder = await temporaryFolder('worktrees');
@@ -58,6 +60,7 @@ export async function fixture(
     dataFolder: join(folder.path, 'data'),
     node: 'node1',
     importLimits: settings.importLimits ?? {},
+    ...(settings.clock === undefined ? {} : { clock: settings.clock }),
   });
   let tasksGit = '';
   return {

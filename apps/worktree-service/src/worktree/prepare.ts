@@ -5,6 +5,8 @@
  * 1. `record.json` is written last: with it the worktree is complete, and is never touched again by a repeat (an agent may be at work in
  *    it). Without it, whatever is there is from a crash, has never been seen by an agent, and is made anew.
  * 2. Nothing of this holds a lock of the whole repository, but for a fetch.
+ * 3. What an earlier worktree of the task's, lost since, left in the stores is rescued before anything takes its place.
+ * 4. A task that was removed gets no worktree: the command is late, or a repeat, and nobody would remove what it made.
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,12 +14,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, type Mount } from '@coppice/contracts';
 import { openRepository, type Context } from '../context.ts';
 import { handOver } from '../folders.ts';
+import { checkpointRef } from '../import/import.ts';
 import { safeName, sandboxPaths } from '../layout.ts';
 import { checkBranchName } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 import { isKeptElsewhere, keepUnderRescue } from '../rescue.ts';
 import { writeAgentGit } from './agent-git.ts';
 import { checkOut, sealedFolder } from './checkout.ts';
+import { requireNotRemoved } from './removed.ts';
 import { writeSnapshot } from './snapshot.ts';
 import {
   readTaskRecord,
@@ -55,6 +59,7 @@ export async function prepare(context: Context, input: PrepareInput, signal?: Ab
     context,
     taskId,
     async () => {
+      requireNotRemoved(context, taskId);
       const branch = `coppice/${taskId}/${input.slug}`;
       let record = readTaskRecord(context, taskId);
       if (record === undefined) {
@@ -134,7 +139,7 @@ async function make(
   writeTaskRecord(context, taskId, record);
 }
 
-/** A branch of this name that stands elsewhere is what an earlier worktree, lost since, was left with. */
+/** A branch of this name that stands elsewhere, and a checkpoint, are what an earlier worktree was left with (invariant 3). */
 async function makeBranch(
   context: Context,
   store: Store,
@@ -143,7 +148,14 @@ async function makeBranch(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const ref = `refs/heads/${record.branch}`;
-  const old = (await store.refs([ref], signal)).get(ref);
+  const checkpoint = checkpointRef(taskId);
+  const refs = await store.refs([ref, checkpoint], signal);
+  const saved = refs.get(checkpoint);
+  if (saved !== undefined) {
+    await keepUnderRescue(store, taskId, saved, signal);
+    await store.updateRefs([`delete ${checkpoint} ${saved}`], signal);
+  }
+  const old = refs.get(ref);
   if (old === record.baseCommit) return;
   if (old !== undefined && !(await isKeptElsewhere(context, store, taskId, old, signal)))
     await keepUnderRescue(store, taskId, old, signal);

@@ -14,7 +14,7 @@ import { expect, test } from 'vitest';
 import type { CrashPoint } from '../context.ts';
 import { openContext } from '../open.ts';
 import { date, fixture, message, runId, shell, taskId, write, type Fixture } from '../test-support/fixture.ts';
-import { landOf, readyTask } from '../test-support/task.ts';
+import { landOf, mergeOf, readyTask } from '../test-support/task.ts';
 import { asUser, digDeep } from '../test-support/plants.ts';
 import { removeTree } from '@coppice/service';
 import { temporaryFolder } from '@coppice/testing';
@@ -23,6 +23,7 @@ import { checkpoint, commit } from '../import/import.ts';
 import { keepFolder } from './kept-folder.ts';
 import { prepare } from './prepare.ts';
 import { remove } from './remove.ts';
+import { noteRemoval } from './removed.ts';
 
 const removeInput = (f: Fixture, task = taskId, keepBranch = false) => ({
   taskId: task,
@@ -60,23 +61,54 @@ test('nothing is kept where nothing would be lost', async () => {
   await f.context.trash.settle();
   expect(readdirSync(join(f.dataFolder, 'trash'))).toEqual([]);
   expect(await removed(f)).toEqual({ rescue: null });
-  expect((await f.prepared()).tree).toBe(tree);
+});
+
+test('what a task ordered before its removal makes nothing after it: a worktree, a merge, or one that was cut off', async () => {
+  await using f = await fixture();
+  const ready = await readyTask(f, taskId, { 'x.txt': 'x' });
+  await expect(remove(await crashingAt(f, 'rescued'), removeInput(f))).rejects.toThrow('crash');
+  const refused = { code: 'conflict', retryable: false, message: expect.stringMatching(/task1 .* removed/) };
+  await expect(f.prepared()).rejects.toMatchObject(refused);
+  await removed(f);
+  await expect(f.prepared()).rejects.toMatchObject(refused);
+  await expect(mergeOf(f, taskId, ready.taskCommit, { checkout: true, attempt: 2 })).rejects.toMatchObject(refused);
+  const input = { taskId, repository: f.address, baseBranch: 'main', slug: 'another', setupKey: null };
+  await expect(prepare(f.context, input)).rejects.toMatchObject(refused);
+  for (const folder of ['worktrees', 'checkouts']) expect(readdirSync(join(f.dataFolder, folder))).toEqual([]);
+  expect(await branches(f)).toBe('');
+});
+
+test('a merge that is being prepared while its task is removed leaves nothing', async () => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  write(tree, 'x.txt', 'x');
+  const result = await f.committed();
+  const context = {
+    ...f.context,
+    reached: (point: CrashPoint) => {
+      if (point === 'merge-recorded') noteRemoval(f.context, taskId);
+    },
+  };
+  const merging = mergeOf({ ...f, context }, taskId, 'commit' in result ? result.commit : '', { checkout: true });
+  await expect(merging).rejects.toMatchObject({ code: 'conflict' });
+  expect(readdirSync(join(f.dataFolder, 'checkouts'))).toEqual([]);
 });
 
 test('a checkpoint goes with its worktree, whose last state is kept; without the worktree it stays', async () => {
   await using f = await fixture();
   for (const lost of [false, true]) {
-    const { tree } = await f.prepared();
+    const task = `lost-${lost}`;
+    const { tree } = await f.prepared(task);
     write(tree, 'one.txt', 'saved');
-    await checkpoint(f.context, { taskId, runId, effectId: `checkpoint-${lost}`, date });
+    await checkpoint(f.context, { taskId: task, runId, effectId: `checkpoint-${lost}`, date });
     write(tree, 'one.txt', 'last');
     if (lost) rmSync(tree, { recursive: true });
-    const { rescue } = await removed(f);
+    const { rescue } = await removed(f, task);
     expect(await f.tasks('for-each-ref', '--format=%(refname)', 'refs/coppice/checkpoint')).toBe(
-      lost ? `refs/coppice/checkpoint/${taskId}` : '',
+      lost ? `refs/coppice/checkpoint/${task}` : '',
     );
     const kept = lost
-      ? await f.tasks('show', `refs/coppice/checkpoint/${taskId}:one.txt`)
+      ? await f.tasks('show', `refs/coppice/checkpoint/${task}:one.txt`)
       : await f.repository.show('one.txt', await fetched(f, rescue));
     expect(kept).toBe(lost ? 'saved' : 'last');
   }
@@ -90,6 +122,21 @@ test('the checkpoint of a lost worktree is kept where making it anew was cut off
   rmSync(f.context.layout.worktree(taskId), { recursive: true });
   const input = { taskId, repository: f.address, baseBranch: 'main', slug: 'slug', setupKey: null };
   await expect(prepare(await crashingAt(f, 'checked-out'), input)).rejects.toThrow('crash');
+  const { rescue } = await removed(f);
+  expect(await f.repository.show('one.txt', await fetched(f, rescue))).toBe('saved');
+});
+
+test('the checkpoint of a lost worktree is kept when it is made anew, and the removal tells where', async () => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  write(tree, 'one.txt', 'saved');
+  await checkpoint(f.context, { taskId, runId, effectId: 'checkpoint', date });
+  rmSync(f.context.layout.worktree(taskId), { recursive: true });
+  await f.prepared();
+  expect(await f.tasks('show', `refs/coppice/rescue/${taskId}/1:one.txt`)).toBe('saved');
+  write(tree, 'two.txt', 'second try');
+  await checkpoint(f.context, { taskId, runId, effectId: 'checkpoint-2', date });
+  rmSync(join(tree, 'two.txt'));
   const { rescue } = await removed(f);
   expect(await f.repository.show('one.txt', await fetched(f, rescue))).toBe('saved');
 });
@@ -216,7 +263,7 @@ test('a repository that is gone does not hold removal up', async () => {
 test('a kept folder gets the next free number, and holds no repository that would run what an agent wrote', async () => {
   await using f = await fixture();
   const rescue = join(f.dataFolder, 'rescue');
-  for (const number of [2, 3]) mkdirSync(join(rescue, `${taskId}.${number}`), { recursive: true });
+  for (const number of [1, 2]) mkdirSync(join(rescue, `${taskId}.${number}`), { recursive: true });
   const { tree } = await f.prepared();
   symlinkSync('/etc/passwd', join(tree, 'link'));
   const mark = join(f.dataFolder, '../ran');
@@ -227,15 +274,12 @@ test('a kept folder gets the next free number, and holds no repository that woul
   await shell('git status', join(tree, 'a/nested'));
   expect(existsSync(mark)).toBe(true);
   rmSync(mark);
-  expect(await removed(f)).toEqual({ rescue: join(rescue, `${taskId}.1`) });
-  const kept = join(rescue, `${taskId}.1`);
+  expect(await removed(f)).toEqual({ rescue: join(rescue, `${taskId}.3`) });
+  const kept = join(rescue, `${taskId}.3`);
   expect(existsSync(join(kept, '.git'))).toBe(false);
   expect(existsSync(join(kept, 'a/nested/.git.disabled/config'))).toBe(true);
   for (const folder of ['.', 'a/nested', 'a/bare']) await shell('git status', join(kept, folder)).catch(() => {});
   expect(existsSync(mark)).toBe(false);
-  await f.prepared();
-  symlinkSync('/etc/passwd', join(tree, 'link'));
-  expect(await removed(f)).toEqual({ rescue: join(rescue, `${taskId}.4`) });
 });
 
 test.each([

@@ -7,6 +7,7 @@
  * 2. What is of no worth (folders to verify in, setup attempts) goes first, and is gone before anything is kept where the disk is full: a
  *    removal must be able to free it.
  * 3. Each step can be repeated: a crash between two of them loses nothing, and the repeat ends the removal and tells what was kept.
+ * 4. First of all it is noted that the task is removed: what it ordered before, and comes late, makes nothing any more.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,8 +18,10 @@ import { checkpointRef, importTree } from '../import/import.ts';
 import { formatMessage } from '../import/message.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
-import { isKeptElsewhere, keepUnderRescue, lastRescue, mergedRef } from '../rescue.ts';
+import { isKeptElsewhere, keepUnderRescue, lastRescue, mergedRef, rescueRefs } from '../rescue.ts';
+import { forgetNotes, forgetRemovals, removePartial, upkeepLimits } from '../upkeep.ts';
 import { keepFolder, lastKeptFolder } from './kept-folder.ts';
+import { noteRemoval } from './removed.ts';
 import { readTaskRecord, taskFolders, withTask, worktreeMetadata, type TaskRecord } from './task-record.ts';
 
 export type RemoveInput = {
@@ -43,6 +46,7 @@ export async function remove(
     context,
     taskId,
     async () => {
+      noteRemoval(context, taskId);
       const record = readTaskRecord(context, taskId);
       const store =
         record === undefined ? await storeOfAddress(context, input.repository) : storeOf(context, record.repositoryId);
@@ -55,10 +59,6 @@ export async function remove(
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
         rescue = await keepUncommitted(context, store, { record, refs, input, signal });
-      // A tree without a record was cut off while it was made, and has nothing: the checkpoint is of an earlier one, that was lost.
-      const checkpoint = refs.get(checkpointRef(taskId));
-      if (record === undefined && store !== undefined && checkpoint !== undefined && !isRepeat)
-        rescue = fetchable(store, await keepUnderRescue(store, taskId, checkpoint, signal));
       if (store !== undefined && existsSync(folders.tree)) await dropCheckpoint(store, taskId, refs, signal);
       context.reached('rescued');
       context.trash.take(folders.folder);
@@ -75,11 +75,23 @@ export async function remove(
         });
         rescue ??= kept;
       }
-      if (rescue === null && isRepeat) rescue = await keptBefore(context, store, taskId, signal);
+      // By a removal that was cut off, or when a worktree was made in place of one that was lost.
+      const mayBeKept = isRepeat || [...refs.keys()].some((ref) => ref.startsWith(rescueRefs(taskId)));
+      if (rescue === null && mayBeKept) rescue = await keptBefore(context, store, taskId, signal);
+      await forgetOld(context, store);
       return { rescue };
     },
     signal,
   );
+}
+
+async function forgetOld(context: Context, store: Store | undefined): Promise<void> {
+  await context.upkeep.daily('removals', async (nowMs) => forgetRemovals(context.layout, nowMs));
+  if (store === undefined || !store.exists) return;
+  await context.upkeep.daily(`notes of ${store.repositoryId}`, async (nowMs) => {
+    removePartial(store.tasksGit, nowMs, upkeepLimits.partialAgeMs);
+    await forgetNotes(context.git, store.tasks, nowMs);
+  });
 }
 
 /** The repository may have been removed by its owner meanwhile. */
@@ -165,7 +177,7 @@ const fetchable = (store: Store, ref: string): string => `${store.tasksGit} ${re
 const branchesOf = (taskId: string): string => `refs/heads/coppice/${taskId}/`;
 
 const refsOf = (store: Store, taskId: string, signal?: AbortSignal): Promise<Map<string, string>> =>
-  store.refs([branchesOf(taskId), checkpointRef(taskId), mergedRef(taskId)], signal);
+  store.refs([branchesOf(taskId), checkpointRef(taskId), mergedRef(taskId), rescueRefs(taskId)], signal);
 
 /** Deletes the task's branches, or keeps them on request; a tip that is merged nowhere is kept under a rescue ref. */
 async function removeBranches(
