@@ -175,6 +175,16 @@ test('pull makes a branch of what landed or was kept, and touches nothing else',
   expect((await cli.run(['pull', idOf('fix'), '--branch', 'mine'], {}, clone.path)).exitCode).toBe(0);
 });
 
+test('logs: only the last lines, with how many there are before', { timeout: 60_000 }, async () => {
+  const all = await cli.run(['logs', idOf('fix')]);
+  const lines = all.out.trimEnd().split('\n');
+  const tail = await cli.run(['logs', idOf('fix'), '--tail', '2']);
+  expect(tail.out.trimEnd().split('\n')).toEqual(lines.slice(-2));
+  expect(tail.err).toBe(`… ${lines.length - 2} earlier lines; without --tail all are shown\n`);
+  const entries = await cli.run(['logs', idOf('fix'), '--tail', '1', '--json']);
+  expect(JSON.parse(entries.out)).toMatchObject({ kind: 'state', state: 'merged' });
+});
+
 test('logs -f shows what comes until the task is over; watch shows all runs', { timeout: 90_000 }, async () => {
   await cli.repository.commit('chore: wrong again', { 'sum.txt': 'wrong\n' });
   await using watching = cli.start(['watch', '--json']);

@@ -170,21 +170,6 @@ test('--json writes events alone, one a line', { timeout: 60_000 }, async () => 
   expect(again).toMatchObject({ exitCode: 0, out: outcome.out });
 });
 
-test('logs: only the last lines, of what there is in all', { timeout: 60_000 }, async () => {
-  const id = `${idOf('json')}/one`;
-  const all = await cli.run(['logs', id]);
-  expect(all).toMatchObject({ exitCode: 0, err: '' });
-  const lines = all.out.trimEnd().split('\n');
-  const tail = await cli.run(['logs', id, '--tail', '2']);
-  expect(tail.out.trimEnd().split('\n')).toEqual(lines.slice(-2));
-  expect(tail.err).toBe(`… ${lines.length - 2} earlier lines; without --tail all are shown\n`);
-  const entries = await cli.run(['logs', id, '--tail', '1', '--json']);
-  expect(JSON.parse(entries.out)).toMatchObject({ kind: 'state', state: 'merged' });
-  const listed = await cli.run(['ls']);
-  expect(listed.out).toContain('2 merged');
-  expect((await cli.run(['show', id])).out).not.toContain('USD');
-});
-
 test('what the orchestrator refuses has its place in the file, too', { timeout: 60_000 }, async () => {
   const unknown = await run('unknown', [{ name: 'a', rest: 'dependsOn: [b]' }]);
   expect(unknown.exitCode).toBe(2);

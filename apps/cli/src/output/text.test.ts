@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { clockText, displayWidth, jsonLine, plainLine, plainText, truncate } from './text.ts';
+import { clockText, costText, displayWidth, jsonLine, plainLine, plainText, truncate } from './text.ts';
 
 test.each([
   ['colours', '\u001B[31mred\u001B[0m', 'red'],
@@ -47,4 +47,12 @@ test('truncates to columns, with a mark', () => {
 
 test('tells durations as a clock', () => {
   expect([0, 7_900, 754_000, 3_723_000].map(clockText)).toEqual(['0:00', '0:07', '12:34', '1:02:03']);
+});
+
+test.each([
+  [null, null],
+  [0, null],
+  [0.01234, '0.0123 USD'],
+])('a cost of %s is shown as %s', (cost, shown) => {
+  expect(costText(cost)).toBe(shown);
 });

@@ -44,7 +44,7 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
   if (!store.exists || !(await store.has(commit, signal))) {
     throw new CoppiceError('not-found', `the commit ${commit} is not in the stores of this repository`);
   }
-  const landing = await context.locks.hold(
+  const answer = await context.locks.hold(
     `land-${store.repositoryId}`,
     async () => {
       const request = { branch: input.targetBranch, commit, expectedTip, doneRef, signal };
@@ -62,7 +62,7 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
     const forgetOld = (nowMs: number) => forgetDone(context.git, inOrigin(origin), nowMs);
     await context.upkeep.daily(`landings of ${store.repositoryId}`, forgetOld);
   }
-  return landing;
+  return answer;
 }
 
 /** So that the task's removal knows that its branch isn't the only copy. Not aborted: what has landed is to be told, not that it took too long. */
