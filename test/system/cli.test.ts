@@ -83,7 +83,7 @@ test('a misspelt branch, too', async () => {
   const file = await cli.write('misspelt.yaml', runFile(cli.repository.path, [{ name: 'a' }]).replace('main', 'mian'));
   const outcome = await cli.run(['run', file, '--engine', engine]);
   expect(outcome).toMatchObject({ exitCode: 2, out: '' });
-  expect(outcome.err).toBe(`${file}:3:1: baseBranch: expected one of main, received mian\n`);
+  expect(outcome.err).toBe(`coppice: ${file}:3:1: baseBranch: expected one of main, received mian\n`);
   expect(existsSync(cli.home)).toBe(false);
 });
 
