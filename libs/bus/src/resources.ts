@@ -58,7 +58,7 @@ const definitions: readonly (Partial<StreamConfig> & { name: string })[] = [
   log(streams.deadLetters, [deadLetter], { max_age: days(90), max_bytes: mebibytes(512) }),
 ];
 
-const keyValueBuckets = [buckets.actors, buckets.effects, buckets.members, buckets.budgets];
+const keyValueBuckets = [buckets.actors, buckets.effects, buckets.members, buckets.budgets, buckets.gatewayKeys];
 /** The stream that a bucket is. */
 export const keyValueStream = (bucket: string): string => `KV_${bucket}`;
 export const objectStream = (bucket: string): string => `OBJ_${bucket}`;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Method } from './api.ts';
+import { runIdSchema, taskIdSchema, tenantSchema } from './identifiers.ts';
 import { runLimits } from './run-request.ts';
 
 /** A model provider that the gateway knows, for a person who looks what can be used. Never holds a key, nor an address with its path. */
@@ -18,6 +19,22 @@ export const modelProviderSchema = z.object({
 });
 export type ModelProvider = z.infer<typeof modelProviderSchema>;
 
+/** What a program may ask the gateway's HTTP doors, and on whose account. */
+export const tokenGrantSchema = z.object({
+  tenant: tenantSchema,
+  /** Both empty for calls beside all tasks. */
+  runId: z.union([runIdSchema, z.literal('')]),
+  taskId: z.union([taskIdSchema, z.literal('')]),
+  /** Models as `provider/model` or an alias; all where it is missing. */
+  models: z.array(z.string().min(1).max(255)).min(1).max(64).optional(),
+  /** Of all calls with this token together. */
+  budget: z.object({ tokens: z.int().positive().optional(), costUsd: z.number().positive().optional() }).optional(),
+});
+export type TokenGrant = z.infer<typeof tokenGrantSchema>;
+
+/** A task lasts a day at most. */
+export const tokenTtlMsMax = 25 * 3_600_000;
+
 /** Answered by the gateway itself, `coppice.call.llm-gateway.<name>`. */
 export const gatewayCalls = {
   providers: {
@@ -33,5 +50,18 @@ export const gatewayCalls = {
     input: z.object({ models: z.array(z.string().min(1).max(255)).max(runLimits.tasksMax) }),
     output: z.object({ problems: z.array(z.object({ model: z.string(), problem: z.string() })) }),
     deadlineMs: 3_000,
+  },
+  mintToken: {
+    name: 'mint-token',
+    description: 'A token for the HTTP doors of all gateways, for a task or for a person.',
+    input: z.object({ grant: tokenGrantSchema, ttlMs: z.int().min(1_000).max(tokenTtlMsMax) }),
+    output: z.object({
+      token: z.string(),
+      /** RFC 3339. */
+      expiresAt: z.string(),
+      /** Where this gateway listens, as base URLs or `unix:PATH`; none where its HTTP doors are off. */
+      addresses: z.array(z.string()),
+    }),
+    deadlineMs: 5_000,
   },
 } as const satisfies Record<string, Method>;

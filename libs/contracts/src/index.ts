@@ -131,5 +131,5 @@ export { coppiceEventSchema, events } from './events.ts';
 export type { CoppiceEvent, EventType } from './events.ts';
 export { agentToolSchemas, sandboxToolSchemas, toolDefinitions, toolDescriptions, toolLimits } from './tools.ts';
 export type { AgentToolName, SandboxToolName } from './tools.ts';
-export { gatewayCalls, modelProviderSchema } from './gateway-calls.ts';
-export type { ModelProvider } from './gateway-calls.ts';
+export { gatewayCalls, modelProviderSchema, tokenGrantSchema, tokenTtlMsMax } from './gateway-calls.ts';
+export type { ModelProvider, TokenGrant } from './gateway-calls.ts';

@@ -22,6 +22,8 @@ export const buckets = {
   artifacts: 'coppice-artifacts',
   /** What tasks, runs and tenants have used of models, and which gateway may use how much more. */
   budgets: 'coppice-budgets',
+  /** Public keys of the tokens that gateways mint, by their thumbprint. */
+  gatewayKeys: 'coppice-gateway-keys',
 } as const;
 
 export const subjects = {

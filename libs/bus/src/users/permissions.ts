@@ -126,6 +126,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       commands('llm-gateway', [anyPool]),
       serving('llm-gateway', calls('llm-gateway', gatewayCalls)),
       objects,
+      keyValue(buckets.gatewayKeys),
       reading(streams.transcripts, subjectFamilies.transcript),
       publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted),
       subscribing(subjects.gatewayBudgetWanted),
