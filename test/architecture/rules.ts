@@ -46,6 +46,7 @@ const vendorRules: readonly VendorRule[] = [
   { vendor: /^tar(-fs|-stream)?$/, importers: { 'apps/container-service': 1 } },
   { vendor: /^undici$/, importers: { 'apps/llm-gateway': 1 } },
   { vendor: /^eventsource-parser/, importers: { 'apps/llm-gateway': 1 } },
+  { vendor: /^jose$/, importers: { 'apps/llm-gateway': 1 } },
   { vendor: /^pino(-|$)/, importers: { 'libs/telemetry': 1 } },
   { vendor: /^@opentelemetry\//, importers: { 'libs/telemetry': any } },
   { vendor: /^xstate$/, importers: { 'libs/durable-actor': any, 'apps/orchestrator': any } },

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { flagVariable, integerVariable, pathListVariable, readConfiguration } from '@coppice/service';
 import { z } from 'zod';
+import { facadeAddresses, facadeVariables } from './doors/http/addresses.ts';
 import { gatewayLimits } from './limits.ts';
 import { endpointsOf, providerVariables } from './provider/environment.ts';
 import type { LlmGatewayOptions } from './service.ts';
@@ -16,6 +17,7 @@ export const gatewayVariables = {
     .transform((file) => path.resolve(file))
     .optional(),
   COPPICE_TURNS_MAX: integerVariable({ min: 1, max: 1_000 }).default(gatewayLimits.concurrency),
+  ...facadeVariables,
   ...providerVariables,
 };
 
@@ -35,6 +37,7 @@ export function gatewayOptions(
     scriptsAnywhere: configuration.COPPICE_SCRIPTS_ANYWHERE,
     concurrency: configuration.COPPICE_TURNS_MAX,
     endpoints: endpointsOf(configuration, environment),
+    httpAddresses: facadeAddresses(configuration),
     ...(scriptedCountFile === undefined ? {} : { scriptedCountFile }),
   };
 }

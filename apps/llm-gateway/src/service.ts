@@ -4,6 +4,8 @@ import type { ModelProvider } from '@coppice/contracts';
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import { Artifacts } from './artifacts.ts';
 import { Conversations } from './conversations.ts';
+import type { Address } from './doors/http/listen.ts';
+import { startHttpDoors } from './doors/http/start.ts';
 import { prepareExchanges } from './exchange/collaborators.ts';
 import type { RetrySettings } from './exchange/retry.ts';
 import { gatewayLimits } from './limits.ts';
@@ -31,6 +33,8 @@ export type LlmGatewayOptions = {
   /** More providers. */
   providers?: readonly Provider[];
   retry?: Partial<RetrySettings>;
+  /** Where the HTTP doors are; none by default. */
+  httpAddresses?: readonly Address[];
   /** See turn.ts. */
   onPoint?: (point: TurnPoint) => Promise<void>;
 };
@@ -56,6 +60,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     clock,
     onPoint: options.onPoint ?? (async () => {}),
   });
+  const doors = await startHttpDoors(context, exchange, options.httpAddresses ?? []);
   const calls = await bus.serve({
     name: 'llm-gateway',
     version: context.version,
@@ -65,6 +70,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
       serviceEndpoint('llm-gateway', gatewayCalls.checkModels, async ({ models }) => ({
         problems: await checkModels(providers, models),
       })),
+      serviceEndpoint('llm-gateway', gatewayCalls.mintToken, ({ grant, ttlMs }) => doors.mint(grant, ttlMs)),
     ],
   });
   const commands = await serveCommands(bus, {
@@ -76,7 +82,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   });
   return {
     stop: async () => {
-      await commands.stop();
+      await Promise.all([commands.stop(), doors.stop()]);
       await calls.stop();
       await Promise.all(providers.map(async (provider) => provider.close?.()));
     },

@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import { CoppiceError } from '@coppice/contracts';
+import type { Signature } from '@coppice/contracts';
+import { ByteBudget } from '../../byte-budget.ts';
+import { gatewayLimits } from '../../limits.ts';
+import type { FinishReason, UsageSoFar } from '../../provider/port.ts';
+import type { TranslatedDelta } from './door.ts';
+
+/** A part of an answer. `pieces` are its text, or a call's arguments, as they came. */
+export type AnswerBlock = {
+  type: 'text' | 'thinking' | 'tool-call';
+  /** A thinking block's or a call's own number; null for text. */
+  number: number | null;
+  pieces: string[];
+  /** Of a call; empty until it is known. */
+  id: string;
+  name: string;
+  redacted: boolean;
+  signature: Signature | undefined;
+};
+
+export const textOf = (block: AnswerBlock): string => block.pieces.join('');
+
+/** What has come of an answer, its parts in the order in which they began. */
+export class AnswerBlocks {
+  readonly blocks: AnswerBlock[] = [];
+  readonly usage: UsageSoFar = {};
+  readonly #budget = new ByteBudget('the answer', gatewayLimits.textBytesMax);
+  readonly #seed: string;
+  #calls = 0;
+  #finishReason: FinishReason | null = null;
+  responseModel: string | null = null;
+
+  /** `seed` makes the ids of calls that have none. */
+  constructor(seed: string) {
+    this.#seed = seed;
+  }
+
+  get calls(): AnswerBlock[] {
+    return this.blocks.filter(({ type }) => type === 'tool-call');
+  }
+
+  /** Many servers say `stop` although they call tools. */
+  get finishReason(): FinishReason {
+    const reason = this.#finishReason ?? 'other';
+    return reason === 'stop' && this.#calls > 0 ? 'tool-calls' : reason;
+  }
+
+  /** @throws CoppiceError `limit-exceeded`. */
+  add(delta: TranslatedDelta): void {
+    if (delta.type === 'response-start') this.responseModel = delta.responseModel ?? this.responseModel;
+    else if (delta.type === 'usage') Object.assign(this.usage, delta.usage);
+    else if (delta.type === 'response-end') this.#finish(delta.finishReason);
+    else {
+      if (delta.type === 'text-delta' && delta.text === '' && delta.signature === undefined) return;
+      const block = this.#blockOf(delta);
+      const text = delta.type === 'tool-call-delta' ? delta.arguments : delta.text;
+      this.#budget.take(Buffer.byteLength(text));
+      if (text !== '') block.pieces.push(text);
+      if (delta.signature !== undefined) block.signature = delta.signature;
+      if (delta.type === 'thinking-delta' && delta.redacted === true) block.redacted = true;
+      if (delta.type !== 'tool-call-delta') return;
+      if (delta.id !== undefined && block.id === '') block.id = this.#unique(delta.id, delta.call);
+      if (delta.name !== undefined) block.name = delta.name;
+    }
+  }
+
+  #blockOf(delta: Extract<TranslatedDelta, { signature?: unknown }>): AnswerBlock {
+    const last = this.blocks.at(-1);
+    if (delta.type === 'text-delta') return last?.type === 'text' ? last : this.#open('text', null);
+    if (delta.type === 'thinking-delta') {
+      const same = last?.type === 'thinking' && last.number === delta.block;
+      return same ? last : this.#open('thinking', delta.block);
+    }
+    const call = this.blocks.find(({ type, number }) => type === 'tool-call' && number === delta.call);
+    return call ?? this.#open('tool-call', delta.call);
+  }
+
+  #open(type: AnswerBlock['type'], number: number | null): AnswerBlock {
+    if (type === 'tool-call' && ++this.#calls > gatewayLimits.toolCallsMax)
+      throw new CoppiceError('limit-exceeded', `the answer has more than ${gatewayLimits.toolCallsMax} tool calls`);
+    const block: AnswerBlock = {
+      type,
+      number,
+      pieces: [],
+      id: '',
+      name: '',
+      redacted: false,
+      signature: undefined,
+    };
+    this.blocks.push(block);
+    return block;
+  }
+
+  #finish(reason: FinishReason): void {
+    this.#finishReason = reason;
+    for (const call of this.calls) {
+      if (call.id === '') call.id = this.#made(call.number ?? 0);
+      // Clients parse it.
+      if (call.pieces.length === 0) call.pieces.push('{}');
+    }
+  }
+
+  /** The id names the call in its result: one that isn't the call's alone is as good as none. */
+  #unique(id: string, position: number): string {
+    return id === '' || this.blocks.some((block) => block.id === id) ? this.#made(position) : id;
+  }
+
+  /** Nine letters and digits: Mistral takes no other ids, and the conversation may go there next. */
+  #made(position: number): string {
+    const hash = createHash('sha256').update(`${this.#seed}\n${position}`).digest('hex');
+    return BigInt(`0x${hash}`).toString(36).slice(-9);
+  }
+}

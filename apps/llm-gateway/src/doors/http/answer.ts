@@ -1,0 +1,95 @@
+/**
+ * One answer on its way to a client: what a provider of the same wire says is passed on as it came, another's is written anew.
+ *
+ * Invariants:
+ * 1. An error before the stream's status was told is an HTTP error; after it, it is told in the wire's own words, and the connection ends without the end of a
+ *    whole answer.
+ * 2. Nothing is asked of the provider while the client has yet to read what came before.
+ */
+import type { CoppiceError } from '@coppice/contracts';
+import type { ModelDelta } from '../../provider/port.ts';
+import type { AnswerWriter, Question } from './door.ts';
+import { FrameEncoder, contentTypes } from './framing.ts';
+import { facadeLimits } from './limits.ts';
+import type { Outlet } from './outlet.ts';
+
+export class AnswerSender {
+  readonly #question: Question;
+  readonly #encoder: FrameEncoder;
+  readonly #writer: AnswerWriter;
+  readonly #outlet: Outlet;
+  readonly #startedAtMs = performance.now();
+  /** Whether a provider of the same wire answers. */
+  #passing = false;
+
+  constructor(question: Question, writer: AnswerWriter, outlet: Outlet) {
+    this.#question = question;
+    this.#encoder = new FrameEncoder(question.framing);
+    this.#writer = writer;
+    this.#outlet = outlet;
+  }
+
+  /** @throws CoppiceError as `deltas`; a stream that was begun by then is to be broken off. */
+  async send(deltas: AsyncIterable<ModelDelta>): Promise<void> {
+    if (!this.#question.stream) return this.#sendWhole(deltas);
+    const timer = setInterval(() => this.#keepAlive(), facadeLimits.silenceMsMax);
+    try {
+      for await (const delta of deltas) {
+        const full = this.#tell(delta);
+        if (full !== null) await full;
+      }
+    } finally {
+      clearInterval(timer);
+    }
+    this.#begin();
+    const last = this.#passing ? this.#writer.passedOn() : this.#writer.end();
+    this.#outlet.end(`${this.#encoder.encode(last)}${this.#encoder.close()}`);
+  }
+
+  /** Tells of an error in the middle of a stream. */
+  breakOff(error: CoppiceError): Promise<void> {
+    return this.#outlet.breakOff(this.#encoder.encode(this.#writer.fail(error)));
+  }
+
+  async #sendWhole(deltas: AsyncIterable<ModelDelta>): Promise<void> {
+    let passed: string | null = null;
+    for await (const delta of deltas) {
+      if (delta.type !== 'raw') {
+        if (passed === null) this.#writer.delta(delta);
+      } else if (delta.whole) passed = delta.data;
+    }
+    const body = passed ?? JSON.stringify(this.#writer.whole());
+    this.#outlet.whole(200, { 'content-type': 'application/json; charset=utf-8' }, body);
+  }
+
+  #tell(delta: ModelDelta): Promise<void> | null {
+    if (delta.type !== 'raw')
+      return this.#passing ? null : this.#write(this.#encoder.encode(this.#writer.delta(delta)));
+    // A whole answer to a request for a stream is told anew, as a stream.
+    if (delta.whole) return null;
+    this.#passing = true;
+    const frame = this.#writer.passOn({ name: delta.name, data: delta.data });
+    return frame === null ? null : this.#write(this.#encoder.encode([frame]));
+  }
+
+  #write(text: string): Promise<void> | null {
+    if (text === '') return null;
+    this.#begin();
+    return this.#outlet.write(text);
+  }
+
+  #begin(): void {
+    if (!this.#outlet.begun) this.#outlet.begin(200, { 'content-type': contentTypes[this.#question.framing] });
+  }
+
+  #keepAlive(): void {
+    const waitedMs = performance.now() - this.#startedAtMs;
+    if (
+      this.#outlet.begun ? this.#outlet.silentMs < facadeLimits.silenceMsMax : waitedMs < facadeLimits.statusHeldMsMax
+    )
+      return;
+    this.#begin();
+    // What the client doesn't read now is waited for with the next delta.
+    void this.#outlet.write(this.#writer.keepAlive())?.catch(() => {});
+  }
+}

@@ -1,0 +1,46 @@
+/** What is read of a Messages request. What isn't named here is passed on to a provider of the same wire, and plays no part elsewhere. */
+import { z } from 'zod';
+
+/** Blocks are read one by one: those that no other wire knows are left to Anthropic. */
+const blockSchema = z.looseObject({ type: z.string() });
+export type Block = z.output<typeof blockSchema>;
+
+export const contentSchema = z.union([z.string(), z.array(blockSchema)]);
+export type Content = z.output<typeof contentSchema>;
+
+const messageSchema = z.looseObject({ role: z.string(), content: contentSchema });
+export type Message = z.output<typeof messageSchema>;
+
+const toolSchema = z.looseObject({
+  type: z.string().nullish(),
+  name: z.string(),
+  description: z.string().nullish(),
+  input_schema: z.record(z.string(), z.unknown()).optional(),
+});
+
+export const messagesRequestSchema = z.looseObject({
+  model: z.string().min(1),
+  max_tokens: z.int().positive(),
+  messages: z.array(messageSchema).min(1),
+  system: contentSchema.nullish(),
+  stream: z.boolean().nullish(),
+  tools: z.array(toolSchema).nullish(),
+  tool_choice: z
+    .looseObject({
+      type: z.string(),
+      name: z.string().optional(),
+      disable_parallel_tool_use: z.boolean().nullish(),
+    })
+    .nullish(),
+  thinking: z.looseObject({ type: z.string(), budget_tokens: z.int().nonnegative().optional() }).nullish(),
+  temperature: z.number().min(0).max(1).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  top_k: z.int().nonnegative().nullish(),
+  stop_sequences: z.array(z.string()).nullish(),
+  output_config: z
+    .looseObject({ effort: z.string().nullish(), format: z.looseObject({ type: z.string() }).nullish() })
+    .nullish(),
+});
+export type MessagesRequest = z.output<typeof messagesRequestSchema>;
+
+export const countRequestSchema = messagesRequestSchema.omit({ max_tokens: true });

@@ -1,0 +1,172 @@
+/**
+ * What happens to one HTTP request: who asks, what, of which model; and the answer.
+ *
+ * Collaborators: the tokens; whoever asks providers (`ask`); the doors, which know the wires.
+ *
+ * Invariants:
+ * 1. Nobody without a token is told or asked anything, beyond that somebody is there; nor is a body read.
+ * 2. A client that leaves, and the end of the façade, end the exchange, and with it the upstream call, at once.
+ * 3. Nothing of a request is logged but its path; neither its query nor its headers, where a token may be.
+ */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { CoppiceError } from '@coppice/contracts';
+import type { FieldIssue, TokenGrant } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
+import type { Call, Exchange } from '../../exchange/exchange.ts';
+import type { WireName } from '../../provider/port.ts';
+import { estimatedTokens } from '../../usage.ts';
+import { AnswerSender } from './answer.ts';
+import { refusal } from './complaint.ts';
+import type { Asked, Door, Question } from './door.ts';
+import { facadeLimits } from './limits.ts';
+import { Outlet } from './outlet.ts';
+import { BodyRoom, readJsonBody } from './request-body.ts';
+import { tokenOf } from './request-token.ts';
+import { doorOf, routeOf } from './routes.ts';
+import type { Route } from './routes.ts';
+import type { Tokens } from './tokens.ts';
+
+export type FacadeCollaborators = {
+  tokens: Pick<Tokens, 'verify'>;
+  ask(call: Call): Exchange;
+  /** The wires of the providers that may be asked for this model; null of one that is asked in none. @throws CoppiceError `model-not-found`. */
+  wiresOf(model: string): readonly (WireName | null)[];
+  /** Whether it is a model's full name, or an alias. */
+  isModel(name: string): boolean;
+  /** What can be named. */
+  models(signal: AbortSignal): Promise<readonly string[]>;
+};
+
+type Incoming = {
+  route: Route;
+  asked: Asked;
+  grant: TokenGrant;
+  request: IncomingMessage;
+  outlet: Outlet;
+  signal: AbortSignal;
+};
+
+export class Facade {
+  readonly #with: FacadeCollaborators;
+  readonly #room = new BodyRoom();
+  readonly #log = createLogger('llm-gateway');
+
+  constructor(collaborators: FacadeCollaborators) {
+    this.#with = collaborators;
+  }
+
+  /** Never throws. `signal` is aborted when the client leaves or the façade ends. */
+  async handle(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
+    const outlet = new Outlet(response, signal);
+    const { pathname: path, searchParams: query } = addressOf(request.url ?? '/');
+    const door = doorOf(path);
+    try {
+      signal.throwIfAborted();
+      const route = routeOf(request.method ?? '', path, request.headers);
+      if (route === null) throw refusal('not-found', 404, `there is nothing at ${path}`);
+      if (route.kind === 'method') throw refusal('invalid-request', 405, `${path} takes ${route.methods.join(', ')}`);
+      if (route.kind === 'alive') return outlet.whole(200, { 'content-type': 'text/plain' }, 'Coppice is running');
+      const grant = await this.#with.tokens.verify(tokenOf(request.headers, query));
+      const headers = headersFor(route.door, request);
+      await this.#answer({ route, asked: { path, query, headers }, grant, request, outlet, signal });
+    } catch (error) {
+      if (signal.aborted && response.destroyed) return;
+      this.#refuse(door, outlet, this.#told(error, path));
+    }
+  }
+
+  async #answer(incoming: Incoming): Promise<void> {
+    const { route, request, outlet } = incoming;
+    if (route.kind === 'models') return this.#listModels(route, incoming);
+    if (route.kind === 'alive') return;
+    const { body, bytes } = await readJsonBody(request, this.#room);
+    try {
+      if (route.kind === 'ask') await this.#ask(route.door, body, incoming);
+      else this.#sendJson(outlet, route.answer(estimatedTokens(bytes)));
+    } finally {
+      this.#room.giveBack(bytes);
+    }
+  }
+
+  async #ask(door: Door, body: unknown, { asked, grant, outlet, signal }: Incoming): Promise<void> {
+    const question = door.parse(body, asked);
+    const model = this.#modelOf(question.model, door, grant);
+    this.#requireTranslatable(question, door, model);
+    const id = randomBytes(12).toString('hex');
+    const { tenant, runId, taskId } = grant;
+    const exchange = this.#with.ask({
+      model,
+      request: question.request,
+      context: { owner: { tenant, runId, taskId }, effectId: `http_${id}`, signal },
+      endsAtMs: Date.now() + facadeLimits.answerMsMax,
+    });
+    const writer = question.writer({ id, model: question.model, nowMs: Date.now() });
+    const sender = new AnswerSender(question, writer, outlet);
+    try {
+      await sender.send(exchange.deltas);
+    } catch (error) {
+      if (!outlet.begun) throw error;
+      await sender.breakOff(this.#told(error, asked.path));
+    }
+  }
+
+  /** A bare name is the vendor's own, as its clients write it. @throws CoppiceError where the token isn't for it. */
+  #modelOf(name: string, door: Door, { models }: TokenGrant): string {
+    const own = `${door.provider}/${name}`;
+    const model = this.#with.isModel(name) || name.includes('/') ? name : own;
+    if (models === undefined || models.includes(model)) return model;
+    throw refusal('permission-denied', 403, `this token is not for the model ${JSON.stringify(model)}`);
+  }
+
+  /** @throws CoppiceError where the request says what a provider that may be asked has no words for. */
+  #requireTranslatable({ untranslatable }: Question, { wire }: Door, model: string): void {
+    const others = this.#with.wiresOf(model).some((each) => each !== wire);
+    if (!others || untranslatable.length === 0) return;
+    const issues: FieldIssue[] = [...untranslatable];
+    const [{ field, expected, received }] = issues as [FieldIssue, ...FieldIssue[]];
+    const message = `${field}: expected ${expected}, received ${received}: ${model} may be asked in another format than this one, which has no words for it`;
+    throw new CoppiceError('invalid-request', message, { details: { issues } });
+  }
+
+  async #listModels(
+    { listing, model }: Extract<Route, { kind: 'models' }>,
+    { grant, outlet, signal }: Incoming,
+  ): Promise<void> {
+    const at = { nowMs: Date.now() };
+    const all = grant.models ?? (await this.#with.models(signal));
+    if (model === null) return this.#sendJson(outlet, listing.list(all, at));
+    if (!all.includes(model) && (grant.models !== undefined || !this.#with.isModel(model)))
+      throw new CoppiceError('model-not-found', `there is no model ${JSON.stringify(model)}`);
+    this.#sendJson(outlet, listing.one(model, at));
+  }
+
+  #sendJson(outlet: Outlet, body: object): void {
+    outlet.whole(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify(body));
+  }
+
+  #refuse(door: Door, outlet: Outlet, error: CoppiceError): void {
+    if (outlet.begun) return void outlet.breakOff('');
+    const { status, headers, body } = door.error(error);
+    outlet.whole(status, { 'content-type': 'application/json; charset=utf-8', ...headers }, JSON.stringify(body));
+  }
+
+  /** What a client is told of a defect is that it is one. */
+  #told(error: unknown, path: string): CoppiceError {
+    if (error instanceof CoppiceError) return error;
+    this.#log.error({ err: error, path }, 'a request over HTTP failed');
+    return new CoppiceError('internal', 'a defect in the gateway; its log tells more');
+  }
+}
+
+function addressOf(target: string): URL {
+  return URL.canParse(target, 'http://gateway') ? new URL(target, 'http://gateway') : new URL('http://gateway/');
+}
+
+function headersFor(door: Door, request: IncomingMessage): Record<string, string> {
+  const told = door.headers.flatMap((name) => {
+    const value = request.headers[name];
+    return typeof value === 'string' ? [[name, value] as const] : [];
+  });
+  return Object.fromEntries(told);
+}

@@ -1,0 +1,111 @@
+import { validate } from '@coppice/bus';
+import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
+import type { ProviderMessage } from '../../../provider/port.ts';
+import type { Asked, Question } from '../door.ts';
+import { effortOf, said } from '../settings.ts';
+import { Untranslatable } from '../untranslatable.ts';
+import { camelCased } from './camel-case.ts';
+import { PartMapper } from './parts.ts';
+import { generateRequestSchema } from './schemas.ts';
+import type { GenerateRequest } from './schemas.ts';
+import { jsonSchemaOf } from './tool-schema.ts';
+import { GenerateAnswerWriter } from './write-answer.ts';
+
+/** The body of `POST /v1beta/models/MODEL:generateContent` and `…:streamGenerateContent`. @throws CoppiceError `invalid-request`. */
+export function parseGenerateRequest(body: unknown, { path, query, headers }: Asked): Question {
+  const request = validate(generateRequestSchema, camelCased(body), 'the request');
+  const untranslatable = new Untranslatable();
+  untranslatable.addPresent(request, ['cachedContent']);
+  const parts = new PartMapper(untranslatable);
+  const stream = path.endsWith(':streamGenerateContent');
+  return {
+    model: modelIn(path),
+    stream,
+    framing: query.get('alt') === 'sse' ? 'server-sent-events' : 'json-array',
+    request: {
+      messages: [
+        ...systemOf(request, parts),
+        ...request.contents.flatMap((content, index) => parts.messages(content, `contents[${index}]`)),
+      ],
+      tools: toolsOf(request),
+      settings: settingsOf(request, untranslatable),
+      stream,
+      original: { wire: 'gemini', body: body as Record<string, unknown>, headers },
+    },
+    untranslatable: untranslatable.issues,
+    writer: (about) => new GenerateAnswerWriter(about),
+  };
+}
+
+/** As the path names it: some clients write a slash in it as `%2F`. */
+function modelIn(path: string): string {
+  const name = path.replace(/^\/v1(?:beta|alpha)?\/models\//, '').replace(/:[a-zA-Z]+$/, '');
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
+function systemOf({ systemInstruction }: GenerateRequest, parts: PartMapper): ProviderMessage[] {
+  if (systemInstruction === undefined || systemInstruction === null) return [];
+  const given = typeof systemInstruction === 'string' ? [{ text: systemInstruction }] : (systemInstruction.parts ?? []);
+  return [{ role: 'system', content: parts.parts(given, 'systemInstruction.parts') }];
+}
+
+/** A tool that Gemini itself runs is an offer that other wires can't make: it is left out there. */
+const toolsOf = ({ tools }: GenerateRequest): ToolDefinition[] =>
+  (tools ?? [])
+    .flatMap(({ functionDeclarations }) => functionDeclarations ?? [])
+    .map(({ name, description, parameters, parametersJsonSchema }) => ({
+      name,
+      description: description ?? '',
+      parameters: parametersJsonSchema ?? (parameters ? jsonSchemaOf(parameters) : { type: 'object', properties: {} }),
+    }));
+
+function settingsOf(request: GenerateRequest, untranslatable: Untranslatable): ModelSettings {
+  const { generationConfig: generation } = request;
+  if ((generation?.candidateCount ?? 1) > 1)
+    untranslatable.add('generationConfig.candidateCount', '1', generation?.candidateCount);
+  const topK = generation?.topK;
+  return said({
+    maxOutputTokens: generation?.maxOutputTokens,
+    temperature: generation?.temperature,
+    topP: generation?.topP,
+    topK: typeof topK === 'number' ? Math.max(1, Math.round(topK)) : undefined,
+    seed: generation?.seed,
+    stopSequences: generation?.stopSequences?.length === 0 ? undefined : generation?.stopSequences,
+    toolChoice: choiceOf(request, untranslatable),
+    responseFormat: formatOf(request),
+    thinking: thinkingOf(request),
+  });
+}
+
+function choiceOf(
+  { toolConfig }: GenerateRequest,
+  untranslatable: Untranslatable,
+): ModelSettings['toolChoice'] | undefined {
+  const { mode, allowedFunctionNames: names } = toolConfig?.functionCallingConfig ?? {};
+  const [only, ...more] = names ?? [];
+  if (mode === 'NONE') return 'none';
+  if (mode === 'AUTO') return 'auto';
+  if (mode !== 'ANY') return undefined;
+  if (only === undefined) return 'required';
+  if (more.length > 0)
+    untranslatable.add('toolConfig.functionCallingConfig.allowedFunctionNames', 'one name at most', names);
+  return { tool: only };
+}
+
+function formatOf({ generationConfig: generation }: GenerateRequest): ModelSettings['responseFormat'] | undefined {
+  if (generation?.responseMimeType !== 'application/json') return undefined;
+  const { responseSchema, responseJsonSchema } = generation;
+  const schema = responseJsonSchema ?? (responseSchema ? jsonSchemaOf(responseSchema) : null);
+  return schema === null ? { type: 'json' } : { type: 'json-schema', name: 'answer', schema };
+}
+
+function thinkingOf({ generationConfig: generation }: GenerateRequest): ModelSettings['thinking'] | undefined {
+  const { thinkingBudget: budget, thinkingLevel: level } = generation?.thinkingConfig ?? {};
+  // A negative budget leaves it to the model.
+  if (typeof budget === 'number' && budget >= 0) return { budgetTokens: budget };
+  return typeof level === 'string' ? (effortOf(level.toLowerCase()) ?? undefined) : undefined;
+}

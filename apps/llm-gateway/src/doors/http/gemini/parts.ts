@@ -1,0 +1,87 @@
+import type { Signature } from '@coppice/contracts';
+import type { ProviderMessage, ProviderPart } from '../../../provider/port.ts';
+import { CallIds } from '../call-ids.ts';
+import { pack, unpack } from '../foreign-signature.ts';
+import { imageOf } from '../images.ts';
+import type { Untranslatable } from '../untranslatable.ts';
+import type { Content, Part } from './schemas.ts';
+
+/** A signature is bytes on this wire, in base64: another wire's is put into that. */
+export const signatureText = (signature: Signature): string =>
+  signature.wire === 'gemini' ? signature.value : Buffer.from(pack({ signature })).toString('base64');
+
+function signatureFrom(value: unknown): { signature?: Signature } {
+  if (typeof value !== 'string' || value === '') return {};
+  const packed = unpack(Buffer.from(value, 'base64').toString());
+  return { signature: packed?.signature ?? { wire: 'gemini', value } };
+}
+
+/** Contents to messages. */
+export class PartMapper {
+  readonly #untranslatable: Untranslatable;
+  readonly #ids = new CallIds();
+
+  constructor(untranslatable: Untranslatable) {
+    this.#untranslatable = untranslatable;
+  }
+
+  /** Results of functions come first, each a message of its own. */
+  messages({ role, parts }: Content, field: string): ProviderMessage[] {
+    const mapped = this.parts(parts ?? [], `${field}.parts`);
+    if (role === 'model') return [{ role: 'assistant', content: mapped }];
+    const results = mapped.filter(({ type }) => type === 'tool-result');
+    const said = mapped.filter(({ type }) => type !== 'tool-result');
+    return [
+      ...results.map((part): ProviderMessage => ({ role: 'tool', content: [part] })),
+      ...(said.length > 0 || results.length === 0 ? [{ role: 'user', content: said } as const] : []),
+    ];
+  }
+
+  parts(parts: readonly Part[], field: string): ProviderPart[] {
+    return parts.flatMap((part, index) => {
+      const mapped = this.#part(part);
+      if (mapped !== null) return [mapped];
+      const expected = 'a text, an image, a functionCall or a functionResponse';
+      this.#untranslatable.add(`${field}[${index}]`, expected, part);
+      return [];
+    });
+  }
+
+  #part(part: Part): ProviderPart | null {
+    const { text, thought, thoughtSignature, functionCall, functionResponse, inlineData, fileData } = part;
+    const signed = signatureFrom(thoughtSignature);
+    if (typeof text === 'string')
+      return thought === true
+        ? { type: 'thinking', text, redacted: false, ...signed }
+        : { type: 'text', text, ...signed };
+    if (functionCall !== undefined) {
+      const { id, name, args } = functionCall as Record<string, unknown>;
+      if (typeof name !== 'string') return null;
+      return {
+        type: 'tool-call',
+        id: this.#ids.call(name, id),
+        name,
+        arguments: JSON.stringify(args ?? {}),
+        ...signed,
+      };
+    }
+    if (functionResponse !== undefined) return this.#result(functionResponse as Record<string, unknown>);
+    const image = imageFrom(inlineData ?? fileData);
+    return image === null ? null : { type: 'image', image };
+  }
+
+  #result({ id, name, response }: Record<string, unknown>): ProviderPart {
+    const call = this.#ids.result(typeof name === 'string' ? name : '', id);
+    // The vendor's clients wrap what isn't an object so.
+    const { output, error, ...rest } = (response ?? {}) as Record<string, unknown>;
+    const alone = Object.keys(rest).length === 0 ? (error ?? output) : undefined;
+    const content = typeof alone === 'string' ? alone : JSON.stringify(alone ?? response ?? {});
+    return { type: 'tool-result', callId: call.id, name: call.name, content, isError: error !== undefined };
+  }
+}
+
+function imageFrom(source: unknown) {
+  const { mimeType, data, fileUri } = (source ?? {}) as Record<string, unknown>;
+  if (typeof mimeType === 'string' && typeof data === 'string') return imageOf(`data:${mimeType};base64,${data}`);
+  return typeof mimeType === 'string' && mimeType.startsWith('image/') ? imageOf(fileUri) : null;
+}

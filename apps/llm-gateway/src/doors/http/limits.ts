@@ -1,0 +1,43 @@
+/** Every limit of the HTTP façade. */
+export const facadeLimits = {
+  /** Of one request: images come by value. */
+  bodyBytesMax: 64 * 1024 * 1024,
+  /** Of all requests whose bodies are in memory. */
+  bodiesBytesMax: 512 * 1024 * 1024,
+  /** In progress at once; more are told to come again. */
+  requestsMax: 1_000,
+  connectionsMax: 4_000,
+  headerBytesMax: 32 * 1024,
+  /** How long a client may take for its headers, and for the whole request. */
+  headersMsMax: 15_000,
+  requestMsMax: 5 * 60_000,
+  /** How long a connection may wait for its next request. */
+  keepAliveMsMax: 75_000,
+  /** How long an answer waits for a client that doesn't read. */
+  stalledClientMsMax: 2 * 60_000,
+  /** How long a stream's status is held back, so that an error before any output can be told by it. Clients give up on servers that say nothing. */
+  statusHeldMsMax: 30_000,
+  /** Of a stream, after which its client is sent something to wait for. */
+  silenceMsMax: 15_000,
+  /** Of one question, as of a turn. */
+  answerMsMax: 60 * 60_000,
+  /** How long a stopping façade lets answers go on before it breaks them off, … */
+  drainMs: 20_000,
+  /** … and how long it then waits for its clients to be told. */
+  breakOffMs: 2_000,
+  /** How long the list of models is remembered. */
+  modelsMsMax: 60_000,
+} as const;
+
+export const tokenLimits = {
+  charactersMax: 8 * 1024,
+  /** How far clocks of machines may differ. */
+  clockToleranceMs: 10_000,
+  /** A published key outlives every token that it may have signed since it was published last. */
+  keyTtlMs: 30 * 3_600_000,
+  keyRefreshMs: 3_600_000,
+  /** How long another process's key is believed without looking again, and how long that there is none. */
+  keyKnownMsMax: 5 * 60_000,
+  keyMissingMsMax: 5_000,
+  keysMax: 1_000,
+} as const;

@@ -1,0 +1,64 @@
+/** The models that can be asked, in the words of each vendor's list. */
+
+/** When the list is made, since no provider tells when its models were. */
+type At = { nowMs: number };
+
+export type ModelListing = {
+  list(models: readonly string[], at: At): object;
+  one(model: string, at: At): object;
+};
+
+const openAiModel = (id: string, { nowMs }: At): object => ({
+  id,
+  object: 'model',
+  created: Math.floor(nowMs / 1_000),
+  owned_by: id.split('/')[0],
+});
+
+export const openAiModels: ModelListing = {
+  list: (models, at) => ({ object: 'list', data: models.map((id) => openAiModel(id, at)) }),
+  one: openAiModel,
+};
+
+const anthropicModel = (id: string, { nowMs }: At): object => ({
+  type: 'model',
+  id,
+  display_name: id,
+  created_at: new Date(nowMs).toISOString(),
+});
+
+export const anthropicModels: ModelListing = {
+  list: (models, at) => ({
+    data: models.map((id) => anthropicModel(id, at)),
+    has_more: false,
+    first_id: models[0] ?? null,
+    last_id: models.at(-1) ?? null,
+  }),
+  one: anthropicModel,
+};
+
+const geminiModel = (id: string): object => ({
+  name: `models/${id}`,
+  baseModelId: id,
+  displayName: id,
+  supportedGenerationMethods: ['generateContent', 'streamGenerateContent', 'countTokens'],
+});
+
+export const geminiModels: ModelListing = {
+  list: (models) => ({ models: models.map(geminiModel) }),
+  one: geminiModel,
+};
+
+const ollamaModel = (name: string, { nowMs }: At): object => ({
+  name,
+  model: name,
+  modified_at: new Date(nowMs).toISOString(),
+  size: 0,
+  digest: '',
+  details: { format: '', family: '', families: null, parameter_size: '', quantization_level: '' },
+});
+
+export const ollamaTags: ModelListing = {
+  list: (models, at) => ({ models: models.map((name) => ollamaModel(name, at)) }),
+  one: ollamaModel,
+};

@@ -1,0 +1,96 @@
+import { validate } from '@coppice/bus';
+import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
+import type { ProviderImage, ProviderMessage, ProviderPart } from '../../../provider/port.ts';
+import { CallIds } from '../call-ids.ts';
+import type { Asked, Question } from '../door.ts';
+import { effortOf, said } from '../settings.ts';
+import { ollamaRequestSchema } from './schemas.ts';
+import type { Message, OllamaRequest } from './schemas.ts';
+import { OllamaAnswerWriter } from './write-answer.ts';
+
+/** The body of `POST /api/chat`. @throws CoppiceError `invalid-request`. */
+export function parseOllamaRequest(body: unknown, { headers }: Asked): Question {
+  const request = validate(ollamaRequestSchema, body, 'the request');
+  const ids = new CallIds();
+  const stream = request.stream ?? true;
+  return {
+    model: request.model,
+    stream,
+    framing: 'json-lines',
+    request: {
+      messages: request.messages.map((message) => messageOf(message, ids)),
+      tools: toolsOf(request),
+      settings: settingsOf(request),
+      stream,
+      original: { wire: 'ollama', body: request, headers },
+    },
+    untranslatable: [],
+    writer: (about) => new OllamaAnswerWriter(about),
+  };
+}
+
+function messageOf(message: Message, ids: CallIds): ProviderMessage {
+  const { role, content, thinking, images, tool_calls: calls } = message;
+  if (role === 'tool') {
+    const call = ids.result(message.tool_name ?? '', message.tool_call_id);
+    return {
+      role,
+      content: [{ type: 'tool-result', callId: call.id, name: call.name, content: content ?? '', isError: false }],
+    };
+  }
+  const parts: ProviderPart[] = [];
+  if (thinking) parts.push({ type: 'thinking', text: thinking, redacted: false });
+  if (content) parts.push({ type: 'text', text: content });
+  for (const image of images ?? []) parts.push({ type: 'image', image: imageFrom(image) });
+  for (const { id, function: called } of calls ?? []) {
+    const { name, arguments: args } = called;
+    parts.push({ type: 'tool-call', id: ids.call(name, id), name, arguments: JSON.stringify(args ?? {}) });
+  }
+  return { role, content: parts };
+}
+
+const beginnings: readonly [RegExp, string][] = [
+  [/^\/9j/, 'image/jpeg'],
+  [/^iVBOR/, 'image/png'],
+  [/^R0lGOD/, 'image/gif'],
+  [/^UklGR/, 'image/webp'],
+];
+
+/** The kind is told by how the data begins. */
+function imageFrom(base64: string): ProviderImage {
+  const [, mediaType = 'image/png'] = beginnings.find(([pattern]) => pattern.test(base64)) ?? [];
+  return { mediaType, base64 };
+}
+
+const toolsOf = ({ tools }: OllamaRequest): ToolDefinition[] =>
+  (tools ?? []).flatMap((tool) => {
+    if (tool.function === undefined) return [];
+    const { name, description, parameters } = tool.function;
+    return [{ name, description: description ?? '', parameters: parameters ?? { type: 'object', properties: {} } }];
+  });
+
+function settingsOf({ options, format, think }: OllamaRequest): ModelSettings {
+  const stop = options?.stop;
+  const stops = typeof stop === 'string' ? [stop] : stop;
+  return said({
+    // Less than nothing is without a limit there.
+    maxOutputTokens: (options?.num_predict ?? 0) > 0 ? options?.num_predict : undefined,
+    temperature: options?.temperature,
+    topP: options?.top_p,
+    topK: options?.top_k === 0 ? undefined : options?.top_k,
+    seed: options?.seed,
+    stopSequences: stops?.length === 0 ? undefined : stops,
+    responseFormat: formatOf(format),
+    thinking: thinkingOf(think),
+  });
+}
+
+function formatOf(format: OllamaRequest['format']): ModelSettings['responseFormat'] | undefined {
+  if (typeof format === 'object' && format !== null) return { type: 'json-schema', name: 'answer', schema: format };
+  return format === 'json' ? { type: 'json' } : undefined;
+}
+
+function thinkingOf(think: OllamaRequest['think']): ModelSettings['thinking'] | undefined {
+  if (typeof think === 'string') return effortOf(think) ?? undefined;
+  return think === false ? { effort: 'none' } : undefined;
+}

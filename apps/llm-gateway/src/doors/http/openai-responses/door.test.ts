@@ -1,0 +1,187 @@
+import { CoppiceError } from '@coppice/contracts';
+import { describe, expect, test } from 'vitest';
+import { pack } from '../foreign-signature.ts';
+import { about, asked, eventsOf, richAnswer, textAnswer, wholeOf } from '../test-support/answers.ts';
+import { responsesDoor } from './door.ts';
+
+const hello = { model: 'acme/one', input: 'hello' };
+const parse = (body: object) => responsesDoor.parse(body, asked());
+const custom = { type: 'custom', name: 'apply_patch', description: 'Patches.' };
+
+describe('a request', () => {
+  test('is read with its items, tools and settings', () => {
+    const { request, untranslatable } = parse({
+      ...hello,
+      instructions: 'Be brief.',
+      input: [
+        { type: 'message', role: 'developer', content: [{ type: 'input_text', text: 'Rules.' }] },
+        { role: 'user', content: 'Read it.' },
+        { type: 'reasoning', id: 'rs_1', summary: [{ type: 'summary_text', text: 'hm' }], encrypted_content: 'own' },
+        { type: 'function_call', call_id: 'c1', name: 'read', arguments: '{"a":1}' },
+        { type: 'custom_tool_call', call_id: 'c2', name: 'apply_patch', input: '*** Begin' },
+        { type: 'function_call_output', call_id: 'c1', output: 'text' },
+        { type: 'custom_tool_call_output', call_id: 'c2', output: [{ type: 'input_text', text: 'done' }] },
+      ],
+      tools: [
+        { type: 'function', name: 'read', description: 'Reads.', parameters: { type: 'object' }, strict: false },
+        { ...custom, format: { type: 'grammar', syntax: 'lark', definition: 'start: x' } },
+        { type: 'web_search' },
+      ],
+      tool_choice: 'auto',
+      reasoning: { effort: 'high', summary: 'auto' },
+      text: { format: { type: 'json_schema', name: 'x', schema: { type: 'object' } } },
+      max_output_tokens: 50,
+      include: ['reasoning.encrypted_content'],
+    });
+    expect(untranslatable).toEqual([]);
+    expect(request.messages).toEqual([
+      { role: 'system', content: [{ type: 'text', text: 'Be brief.' }] },
+      { role: 'system', content: [{ type: 'text', text: 'Rules.' }] },
+      { role: 'user', content: [{ type: 'text', text: 'Read it.' }] },
+      {
+        role: 'assistant',
+        content: [
+          { type: 'thinking', text: 'hm', redacted: false, signature: { wire: 'openai-responses', value: 'own' } },
+          { type: 'tool-call', id: 'c1', name: 'read', arguments: '{"a":1}' },
+          { type: 'tool-call', id: 'c2', name: 'apply_patch', arguments: '{"input":"*** Begin"}' },
+        ],
+      },
+      {
+        role: 'tool',
+        content: [{ type: 'tool-result', callId: 'c1', name: 'read', content: 'text', isError: false }],
+      },
+      {
+        role: 'tool',
+        content: [{ type: 'tool-result', callId: 'c2', name: 'apply_patch', content: 'done', isError: false }],
+      },
+    ]);
+    expect(request.tools.map(({ name }) => name)).toEqual(['read', 'apply_patch']);
+    expect(request.tools[1]?.description).toContain('start: x');
+    expect(request.settings).toEqual({
+      maxOutputTokens: 50,
+      toolChoice: 'auto',
+      responseFormat: { type: 'json-schema', name: 'x', schema: { type: 'object' } },
+      thinking: { effort: 'high' },
+    });
+  });
+
+  test('what only OpenAI keeps, and items of its own, are told by their field', () => {
+    const { untranslatable } = parse({
+      ...hello,
+      input: [{ type: 'computer_call', call_id: 'c' }],
+      previous_response_id: 'resp_1',
+    });
+    expect(untranslatable.map(({ field }) => field)).toEqual(['previous_response_id', 'input[0]']);
+  });
+
+  test('that is wrong is refused, naming the field', () => {
+    let error: unknown;
+    try {
+      parse({ ...hello, input: undefined });
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(responsesDoor.error(error as CoppiceError)).toMatchObject({
+      status: 400,
+      body: { error: { param: 'input' } },
+    });
+  });
+});
+
+type Event = { type: string; sequence_number: number } & Record<string, unknown>;
+
+test('a stream tells item after item, numbered', () => {
+  const events = eventsOf(parse({ ...hello, stream: true }), richAnswer) as Event[];
+  expect(events.map(({ sequence_number }) => sequence_number)).toEqual(events.map((_, index) => index));
+  expect(events.map(({ type }) => type.replace('response.', ''))).toEqual([
+    'created',
+    'in_progress',
+    'output_item.added',
+    'reasoning_summary_part.added',
+    'reasoning_summary_text.delta',
+    'reasoning_summary_text.delta',
+    'reasoning_summary_text.done',
+    'reasoning_summary_part.done',
+    'output_item.done',
+    'output_item.added',
+    'content_part.added',
+    'output_text.delta',
+    'output_text.delta',
+    'output_text.done',
+    'content_part.done',
+    'output_item.done',
+    'output_item.added',
+    'function_call_arguments.delta',
+    'function_call_arguments.delta',
+    'function_call_arguments.done',
+    'output_item.done',
+    'output_item.added',
+    'function_call_arguments.delta',
+    'function_call_arguments.done',
+    'output_item.done',
+    'completed',
+  ]);
+  const done = events.filter(({ type }) => type === 'response.output_item.done').map(({ item }) => item);
+  expect(done).toMatchObject([
+    {
+      type: 'reasoning',
+      summary: [{ text: 'Let me see.' }],
+      encrypted_content: pack({ signature: { wire: 'gemini', value: 'c2ln' } }),
+    },
+    { type: 'message', content: [{ type: 'output_text', text: 'I look.' }] },
+    { type: 'function_call', call_id: 'c0', name: 'read', arguments: '{"path":"a.txt"}' },
+    { type: 'function_call', call_id: 'c1', name: 'list', arguments: '{}' },
+  ]);
+  expect(events.at(-1)).toMatchObject({
+    response: {
+      status: 'completed',
+      output: done,
+      usage: {
+        input_tokens: 100,
+        input_tokens_details: { cached_tokens: 60 },
+        output_tokens: 20,
+        output_tokens_details: { reasoning_tokens: 8 },
+        total_tokens: 120,
+      },
+    },
+  });
+  expect(wholeOf(parse(hello), richAnswer)).toEqual((events.at(-1) as Event)['response']);
+});
+
+test('a call of a custom tool has its text, not the JSON around it', () => {
+  const answer = [
+    { type: 'tool-call-delta', call: 0, id: 'c0', name: 'apply_patch', arguments: '{"input":"***' },
+    { type: 'tool-call-delta', call: 0, arguments: ' Begin"}' },
+    { type: 'response-end', finishReason: 'tool-calls' },
+  ] as const;
+  const events = eventsOf(parse({ ...hello, stream: true, tools: [custom] }), answer) as Event[];
+  const item = { type: 'custom_tool_call', call_id: 'c0', name: 'apply_patch', input: '*** Begin' };
+  expect(events.filter(({ type }) => type.includes('custom'))).toMatchObject([
+    { type: 'response.custom_tool_call_input.delta', delta: '*** Begin' },
+    { type: 'response.custom_tool_call_input.done', input: '*** Begin' },
+  ]);
+  expect(events.at(-1)).toMatchObject({ response: { output: [item] } });
+});
+
+test('an answer that ended at a limit is incomplete', () => {
+  const [start, text, usage] = textAnswer('hi');
+  const answer = [start, text, usage].filter((delta) => delta !== undefined);
+  const events = eventsOf(parse({ ...hello, stream: true }), [
+    ...answer,
+    { type: 'response-end', finishReason: 'length' },
+  ]) as Event[];
+  expect(events.at(-1)).toMatchObject({
+    type: 'response.incomplete',
+    response: { status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } },
+  });
+});
+
+test('an error in the middle is told, and no end', () => {
+  const writer = parse({ ...hello, stream: true }).writer(about);
+  writer.delta({ type: 'text-delta', text: 'half' });
+  const events = writer.fail(new CoppiceError('provider-failed', 'cut')).map(({ data }) => JSON.parse(data) as Event);
+  expect(events).toMatchObject([
+    { type: 'error', code: 'server_error', message: 'cut' },
+    { type: 'response.failed', response: { status: 'failed', error: { message: 'cut' } } },
+  ]);
+});

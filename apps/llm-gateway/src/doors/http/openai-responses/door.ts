@@ -1,0 +1,15 @@
+import type { Door } from '../door.ts';
+import { openAiError } from '../openai-error.ts';
+import { parseResponsesRequest } from './parse-request.ts';
+
+/** `POST /v1/responses`. */
+export const responsesDoor: Door = {
+  wire: 'openai-responses',
+  provider: 'openai',
+  headers: ['openai-beta'],
+  parse: parseResponsesRequest,
+  error: (error) => {
+    const { status, headers, body } = openAiError(error);
+    return { status, headers, body };
+  },
+};

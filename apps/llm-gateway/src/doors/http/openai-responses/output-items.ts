@@ -1,0 +1,113 @@
+/** The blocks of an answer as output items, and the events that tell of them. */
+import { textOf } from '../answer-blocks.ts';
+import type { AnswerBlock } from '../answer-blocks.ts';
+import type { BlockStep } from '../block-sequence.ts';
+import { pack } from '../foreign-signature.ts';
+import { customInput } from './custom-tools.ts';
+
+export type ItemAbout = { id: string; index: number; customTools: ReadonlySet<string> };
+type WireEvent = { type: string } & Record<string, unknown>;
+
+/** A call has no place for a signature: it goes in an item of its own before it. */
+export function carriersOf({ type, id, signature }: AnswerBlock): AnswerBlock[] {
+  if (type !== 'tool-call' || signature === undefined) return [];
+  const value = pack({ signature, callId: id });
+  const carried = { wire: 'openai-responses', value };
+  return [{ type: 'thinking', number: null, pieces: [], id: '', name: '', redacted: true, signature: carried }];
+}
+
+/** As it is told once it is whole. */
+export function itemOf(block: AnswerBlock, about: ItemAbout): object {
+  const text = textOf(block);
+  const empty = emptyItem(block, about);
+  if (block.type === 'text') return { ...empty, status: 'completed', content: [textPart(text)] };
+  if (block.type === 'thinking') {
+    const summary = text === '' ? [] : [{ type: 'summary_text', text }];
+    return { ...empty, summary, ...(block.signature === undefined ? {} : { encrypted_content: encrypted(block) }) };
+  }
+  if (isCustom(block, about)) return { ...empty, status: 'completed', input: customInput(text) };
+  return { ...empty, status: 'completed', arguments: text };
+}
+
+function emptyItem(block: AnswerBlock, about: ItemAbout): object {
+  const { id: callId, name } = block;
+  const id = idOf(block, about);
+  if (block.type === 'text') return { id, type: 'message', status: 'in_progress', role: 'assistant', content: [] };
+  if (block.type === 'thinking') return { id, type: 'reasoning', summary: [] };
+  const call = { id, status: 'in_progress', call_id: callId, name };
+  return isCustom(block, about)
+    ? { ...call, type: 'custom_tool_call', input: '' }
+    : { ...call, type: 'function_call', arguments: '' };
+}
+
+const isCustom = ({ name }: AnswerBlock, { customTools }: ItemAbout): boolean => customTools.has(name);
+
+const textPart = (text: string): object => ({ type: 'output_text', text, annotations: [], logprobs: [] });
+
+function encrypted({ signature }: AnswerBlock): string {
+  if (signature === undefined) return '';
+  return signature.wire === 'openai-responses' ? signature.value : pack({ signature });
+}
+
+function idOf(block: AnswerBlock, about: ItemAbout): string {
+  if (block.type === 'text') return `msg_${about.id}`;
+  if (block.type === 'thinking') return `rs_${about.id}`;
+  return isCustom(block, about) ? `ctc_${about.id}` : `fc_${about.id}`;
+}
+
+export function stepEvents(step: BlockStep, about: ItemAbout): WireEvent[] {
+  const place = { output_index: about.index, item_id: idOf(step.block, about) };
+  const events = eventsOf[step.block.type](step, place, about);
+  const item = (what: 'added' | 'done', told: object): WireEvent => ({
+    type: `response.output_item.${what}`,
+    output_index: about.index,
+    item: told,
+  });
+  if (step.type === 'open') return [item('added', emptyItem(step.block, about)), ...events];
+  return step.type === 'close' ? [...events, item('done', itemOf(step.block, about))] : events;
+}
+
+type Place = { output_index: number; item_id: string };
+type Teller = (step: BlockStep, place: Place, about: ItemAbout) => WireEvent[];
+
+const eventsOf: Readonly<Record<AnswerBlock['type'], Teller>> = {
+  text: (step, place) => {
+    const at = { ...place, content_index: 0 };
+    if (step.type === 'open') return [{ type: 'response.content_part.added', ...at, part: textPart('') }];
+    if (step.type === 'piece') return [{ type: 'response.output_text.delta', ...at, delta: step.text, logprobs: [] }];
+    const text = textOf(step.block);
+    return [
+      { type: 'response.output_text.done', ...at, text, logprobs: [] },
+      { type: 'response.content_part.done', ...at, part: textPart(text) },
+    ];
+  },
+  thinking: (step, place) => {
+    const at = { ...place, summary_index: 0 };
+    if (step.block.pieces.length === 0) return [];
+    const part = (text: string) => ({ type: 'summary_text', text });
+    if (step.type === 'open') return [{ type: 'response.reasoning_summary_part.added', ...at, part: part('') }];
+    if (step.type === 'piece') return [{ type: 'response.reasoning_summary_text.delta', ...at, delta: step.text }];
+    const text = textOf(step.block);
+    return [
+      { type: 'response.reasoning_summary_text.done', ...at, text },
+      { type: 'response.reasoning_summary_part.done', ...at, part: part(text) },
+    ];
+  },
+  'tool-call': (step, place, about) => {
+    if (isCustom(step.block, about)) return customCall(step, place);
+    if (step.type === 'open') return [];
+    if (step.type === 'piece') return [{ type: 'response.function_call_arguments.delta', ...place, delta: step.text }];
+    const { name } = step.block;
+    return [{ type: 'response.function_call_arguments.done', ...place, name, arguments: textOf(step.block) }];
+  },
+};
+
+/** Its text stands inside JSON until that is whole. */
+function customCall(step: BlockStep, place: Place): WireEvent[] {
+  if (step.type !== 'close') return [];
+  const input = customInput(textOf(step.block));
+  return [
+    { type: 'response.custom_tool_call_input.delta', ...place, delta: input },
+    { type: 'response.custom_tool_call_input.done', ...place, input },
+  ];
+}

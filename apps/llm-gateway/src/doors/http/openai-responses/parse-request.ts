@@ -1,0 +1,104 @@
+import { validate } from '@coppice/bus';
+import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
+import type { ProviderMessage } from '../../../provider/port.ts';
+import type { Asked, Question } from '../door.ts';
+import { effortOf, said, schemaName } from '../settings.ts';
+import { Untranslatable } from '../untranslatable.ts';
+import { customDescription, customNames, customParameters } from './custom-tools.ts';
+import { ItemMapper } from './items.ts';
+import { responsesRequestSchema } from './schemas.ts';
+import type { ResponsesRequest } from './schemas.ts';
+import { ResponsesAnswerWriter } from './write-answer.ts';
+
+/** Fields that name what OpenAI keeps, or that change what comes back. */
+const ownFields = ['previous_response_id', 'conversation', 'background', 'prompt'];
+
+/** The body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
+export function parseResponsesRequest(body: unknown, { headers }: Asked): Question {
+  const request = validate(responsesRequestSchema, body, 'the request');
+  const untranslatable = new Untranslatable();
+  untranslatable.addPresent(request, ownFields);
+  const stream = request.stream ?? false;
+  return {
+    model: request.model,
+    stream,
+    framing: 'server-sent-events',
+    request: {
+      messages: messagesOf(request, untranslatable),
+      tools: toolsOf(request),
+      settings: settingsOf(request, untranslatable),
+      stream,
+      original: { wire: 'openai-responses', body: request, headers },
+    },
+    untranslatable: untranslatable.issues,
+    writer: (about) => new ResponsesAnswerWriter(about, { customTools: customNames(request), request }),
+  };
+}
+
+function messagesOf({ instructions, input }: ResponsesRequest, untranslatable: Untranslatable): ProviderMessage[] {
+  const system: ProviderMessage[] = instructions
+    ? [{ role: 'system', content: [{ type: 'text', text: instructions }] }]
+    : [];
+  if (typeof input === 'string') return [...system, { role: 'user', content: [{ type: 'text', text: input }] }];
+  return [...system, ...new ItemMapper(untranslatable).messages(input)];
+}
+
+/** A tool that OpenAI itself runs is an offer that other wires can't make: it is left out there. */
+const toolsOf = ({ tools }: ResponsesRequest): ToolDefinition[] =>
+  (tools ?? []).flatMap((tool) => {
+    const { type, name, parameters } = tool;
+    const description = tool.description ?? '';
+    if (typeof name !== 'string') return [];
+    if (type === 'function')
+      return [{ name, description, parameters: parameters ?? { type: 'object', properties: {} } }];
+    if (type !== 'custom') return [];
+    return [{ name, description: customDescription(description, tool['format']), parameters: customParameters }];
+  });
+
+function settingsOf(request: ResponsesRequest, untranslatable: Untranslatable): ModelSettings {
+  const effort = request.reasoning?.effort;
+  const thinking = typeof effort === 'string' ? effortOf(effort) : undefined;
+  if (thinking === null) untranslatable.add('reasoning.effort', 'one of none, minimal, low, medium, high', effort);
+  return said({
+    maxOutputTokens: request.max_output_tokens,
+    temperature: request.temperature,
+    topP: request.top_p,
+    toolChoice: choiceOf(request.tool_choice, untranslatable),
+    parallelToolCalls: request.parallel_tool_calls,
+    responseFormat: formatOf(request, untranslatable),
+    thinking,
+  });
+}
+
+function choiceOf(
+  choice: ResponsesRequest['tool_choice'],
+  untranslatable: Untranslatable,
+): ModelSettings['toolChoice'] | undefined {
+  if (choice === undefined || choice === null) return undefined;
+  if (choice === 'auto' || choice === 'none' || choice === 'required') return choice;
+  if (typeof choice === 'object' && typeof choice.name === 'string' && /^(function|custom)$/.test(choice.type))
+    return { tool: choice.name };
+  untranslatable.add('tool_choice', 'auto, none, required, or a function', choice);
+  return undefined;
+}
+
+function formatOf(
+  { text }: ResponsesRequest,
+  untranslatable: Untranslatable,
+): ModelSettings['responseFormat'] | undefined {
+  const format = text?.format;
+  if (format === undefined || format === null) return undefined;
+  if (format.type === 'text') return { type: 'text' };
+  if (format.type === 'json_object') return { type: 'json' };
+  if (format.type === 'json_schema') {
+    const { name, schema, description, strict } = format;
+    return {
+      type: 'json-schema',
+      name: schemaName(name ?? 'answer'),
+      schema: schema ?? {},
+      ...said({ description, strict }),
+    };
+  }
+  untranslatable.add('text.format', 'text, json_object or json_schema', format);
+  return undefined;
+}

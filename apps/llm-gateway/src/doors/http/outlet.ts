@@ -1,0 +1,76 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { CoppiceError } from '@coppice/contracts';
+import { facadeLimits } from './limits.ts';
+
+/** A response that is written no faster than its client reads. */
+export class Outlet {
+  readonly #response: ServerResponse;
+  readonly #signal: AbortSignal;
+  #waiting = false;
+  #wroteAtMs = performance.now();
+
+  /** `signal` ends a wait for the client. */
+  constructor(response: ServerResponse, signal: AbortSignal) {
+    this.#response = response;
+    this.#signal = signal;
+  }
+
+  /** Whether its status was told. */
+  get begun(): boolean {
+    return this.#response.headersSent;
+  }
+
+  /** How long nothing was written; 0 while the client is waited for. */
+  get silentMs(): number {
+    return this.#waiting ? 0 : performance.now() - this.#wroteAtMs;
+  }
+
+  begin(status: number, headers: Record<string, string>): void {
+    this.#response.writeHead(status, { 'cache-control': 'no-store', ...headers });
+    this.#response.flushHeaders();
+  }
+
+  /** Null where more can be written at once; else it is to be waited for. @throws by the promise: the signal's reason, or that the client doesn't read. */
+  write(text: string): Promise<void> | null {
+    if (text === '') return null;
+    this.#wroteAtMs = performance.now();
+    return this.#response.write(text) ? null : this.#drained();
+  }
+
+  /** Everything at once, for an answer that isn't a stream. */
+  whole(status: number, headers: Record<string, string>, body: string): void {
+    this.begin(status, { 'content-length': String(Buffer.byteLength(body)), ...headers });
+    this.#response.end(body);
+  }
+
+  end(text: string): void {
+    this.#response.end(text);
+  }
+
+  /** Ends the connection without the end that a whole answer has, once this text is on its way. */
+  async breakOff(text: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, facadeLimits.breakOffMs);
+    this.#response.once('close', resolve);
+    this.#response.write(text, () => resolve());
+    await promise;
+    clearTimeout(timer);
+    this.#response.destroy();
+  }
+
+  async #drained(): Promise<void> {
+    this.#waiting = true;
+    const late = AbortSignal.timeout(facadeLimits.stalledClientMsMax);
+    try {
+      await once(this.#response, 'drain', { signal: AbortSignal.any([this.#signal, late]) });
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      if (!late.aborted) throw error;
+      throw new CoppiceError('cancelled', `the client read nothing for ${facadeLimits.stalledClientMsMax} ms`);
+    } finally {
+      this.#waiting = false;
+      this.#wroteAtMs = performance.now();
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import type { IncomingMessage } from 'node:http';
+import { parseJson } from '@coppice/bus';
+import { CoppiceError } from '@coppice/contracts';
+import { ByteBudget } from '../../byte-budget.ts';
+import { refusal } from './complaint.ts';
+import { facadeLimits } from './limits.ts';
+
+/** How many bytes the bodies of all requests may still have. */
+export class BodyRoom {
+  readonly #bytesMax: number;
+  #taken = 0;
+
+  constructor(bytesMax: number = facadeLimits.bodiesBytesMax) {
+    this.#bytesMax = bytesMax;
+  }
+
+  tryTake(bytes: number): boolean {
+    if (this.#taken + bytes > this.#bytesMax) return false;
+    this.#taken += bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#taken -= bytes;
+  }
+}
+
+/** The body as JSON with its size, for which there is room until `giveBack`. @throws CoppiceError. */
+export async function readJsonBody(
+  request: IncomingMessage,
+  room: BodyRoom,
+): Promise<{ body: unknown; bytes: number }> {
+  const encoding = request.headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity')
+    throw refusal('invalid-request', 415, `the body has the encoding ${encoding}; send it without`);
+  const budget = new ByteBudget('the body of the request', facadeLimits.bodyBytesMax);
+  // One that is announced as too large isn't waited for.
+  new ByteBudget('the body of the request', facadeLimits.bodyBytesMax).take(
+    Number(request.headers['content-length'] ?? 0),
+  );
+  const pieces: Buffer[] = [];
+  try {
+    // A refused request is still answered, so its connection stays.
+    for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      budget.take(piece.length);
+      if (!room.tryTake(piece.length)) throw refusal('unavailable', 503, 'too many large requests at once');
+      pieces.push(piece);
+    }
+    return { body: parseJson(Buffer.concat(pieces), 'the body'), bytes: budget.taken };
+  } catch (error) {
+    room.giveBack(pieces.reduce((sum, { length }) => sum + length, 0));
+    throw error instanceof CoppiceError ? error : new CoppiceError('cancelled', 'the request broke off');
+  }
+}

@@ -1,0 +1,100 @@
+import { messagesDoor } from './anthropic/door.ts';
+import type { Door } from './door.ts';
+import { geminiDoor } from './gemini/door.ts';
+import { ollamaDoor } from './ollama/door.ts';
+import { chatDoor } from './openai-chat/door.ts';
+import { responsesDoor } from './openai-responses/door.ts';
+import type { ModelListing } from './models.ts';
+import { anthropicModels, geminiModels, ollamaTags, openAiModels } from './models.ts';
+
+export type Route =
+  | { kind: 'ask'; door: Door }
+  | { kind: 'count'; door: Door; answer(tokens: number): object }
+  | { kind: 'models'; door: Door; listing: ModelListing; model: string | null }
+  | { kind: 'alive' };
+
+type RouteRule = {
+  methods: readonly string[];
+  path: RegExp;
+  route(match: RegExpExecArray, headers: Readonly<Record<string, unknown>>): Route;
+};
+
+const asking = (door: Door, path: RegExp): RouteRule => ({
+  methods: ['POST'],
+  path,
+  route: () => ({ kind: 'ask', door }),
+});
+
+const decoded = (text: string | undefined): string | null => {
+  if (text === undefined || text === '') return null;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+
+/** Gemini's model stands in the path, slashes and all. */
+export const geminiPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
+
+const rules: readonly RouteRule[] = [
+  asking(chatDoor, /^\/v1\/chat\/completions$/),
+  asking(responsesDoor, /^\/v1\/responses$/),
+  asking(messagesDoor, /^\/v1\/messages$/),
+  {
+    methods: ['POST'],
+    path: /^\/v1\/messages\/count_tokens$/,
+    route: () => ({ kind: 'count', door: messagesDoor, answer: (tokens) => ({ input_tokens: tokens }) }),
+  },
+  {
+    methods: ['POST'],
+    path: geminiPath,
+    route: ([, , verb]) =>
+      verb === 'countTokens'
+        ? { kind: 'count', door: geminiDoor, answer: (tokens) => ({ totalTokens: tokens }) }
+        : { kind: 'ask', door: geminiDoor },
+  },
+  asking(ollamaDoor, /^\/api\/chat$/),
+  {
+    methods: ['GET'],
+    path: /^\/v1\/models(?:\/(.+))?$/,
+    route: ([, model], headers) =>
+      headers['anthropic-version'] === undefined
+        ? { kind: 'models', door: chatDoor, listing: openAiModels, model: decoded(model) }
+        : { kind: 'models', door: messagesDoor, listing: anthropicModels, model: decoded(model) },
+  },
+  {
+    methods: ['GET'],
+    path: /^\/v1(?:beta|alpha)\/models(?:\/(.+))?$/,
+    route: ([, model]) => ({ kind: 'models', door: geminiDoor, listing: geminiModels, model: decoded(model) }),
+  },
+  {
+    methods: ['GET'],
+    path: /^\/api\/tags$/,
+    route: () => ({ kind: 'models', door: ollamaDoor, listing: ollamaTags, model: null }),
+  },
+  { methods: ['GET', 'HEAD'], path: /^\/$/, route: () => ({ kind: 'alive' }) },
+];
+
+/** Null where there is nothing; `methods` where there is, but not by this method. */
+export function routeOf(
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, unknown>>,
+): Route | { kind: 'method'; methods: readonly string[] } | null {
+  let methods: readonly string[] = [];
+  for (const rule of rules) {
+    const match = rule.path.exec(path);
+    if (match === null) continue;
+    if (rule.methods.includes(method)) return rule.route(match, headers);
+    methods = [...methods, ...rule.methods];
+  }
+  return methods.length === 0 ? null : { kind: 'method', methods };
+}
+
+/** Whose errors a request gets that was routed nowhere. */
+export function doorOf(path: string): Door {
+  if (path.startsWith('/v1/messages')) return messagesDoor;
+  if (path.startsWith('/v1beta/') || path.startsWith('/v1alpha/') || geminiPath.test(path)) return geminiDoor;
+  return path.startsWith('/api/') ? ollamaDoor : chatDoor;
+}

@@ -1,0 +1,132 @@
+/**
+ * The HTTP façade's servers: connections in, requests to the façade.
+ *
+ * Invariants:
+ * 1. What a client can make it hold is bounded: headers, bodies, requests at once, connections, and the time that each may take.
+ * 2. stop() takes no more requests, lets answers under way end, breaks off those that take too long with an error that says so, and leaves no connection.
+ */
+import { STATUS_CODES, createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { CoppiceError } from '@coppice/contracts';
+import { Facade } from './facade.ts';
+import type { FacadeCollaborators } from './facade.ts';
+import { facadeLimits } from './limits.ts';
+import { listen } from './listen.ts';
+import type { Address } from './listen.ts';
+
+export type RunningFacade = {
+  /** Base URLs, as a client takes them; of a socket its path. */
+  addresses: readonly string[];
+  stop(): Promise<void>;
+};
+
+/** @throws ConfigurationError where an address can't be had. */
+export async function startFacade(
+  collaborators: FacadeCollaborators,
+  addresses: readonly Address[],
+  { drainMs = facadeLimits.drainMs }: { drainMs?: number } = {},
+): Promise<RunningFacade> {
+  const requests = new Requests(new Facade(collaborators));
+  const servers: Server[] = [];
+  try {
+    for (const address of addresses) {
+      const server = makeServer(requests);
+      await listen(server, address);
+      servers.push(server);
+    }
+  } catch (error) {
+    for (const server of servers) server.close();
+    throw error;
+  }
+  return { addresses: servers.map(addressOf), stop: () => stopAll(servers, requests, drainMs) };
+}
+
+function addressOf(server: Server): string {
+  const address = server.address() as AddressInfo | string;
+  if (typeof address === 'string') return `unix:${address}`;
+  return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+}
+
+function makeServer(requests: Requests): Server {
+  const server = createServer(
+    {
+      headersTimeout: facadeLimits.headersMsMax,
+      requestTimeout: facadeLimits.requestMsMax,
+      keepAliveTimeout: facadeLimits.keepAliveMsMax,
+      maxHeaderSize: facadeLimits.headerBytesMax,
+      noDelay: true,
+    },
+    (request, response) => void requests.handle(request, response),
+  );
+  server.maxConnections = facadeLimits.connectionsMax;
+  // Codex tries a WebSocket first, and takes this for "not here".
+  server.on('upgrade', (_request, socket: Duplex) => refuseRaw(socket, 426));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    refuseRaw(socket, error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400);
+  });
+  return server;
+}
+
+function refuseRaw(socket: Duplex, status: number): void {
+  socket.on('error', () => {});
+  if (socket.destroyed || !socket.writable) return void socket.destroy();
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}
+
+async function stopAll(servers: readonly Server[], requests: Requests, drainMs: number): Promise<void> {
+  requests.close();
+  const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
+  for (const server of servers) server.closeIdleConnections();
+  await requests.drained(drainMs);
+  for (const server of servers) server.closeAllConnections();
+  await Promise.all(closed);
+}
+
+/** Those in progress. */
+class Requests {
+  readonly #facade: Facade;
+  readonly #running = new Map<Promise<void>, AbortController>();
+  #closing = false;
+
+  constructor(facade: Facade) {
+    this.#facade = facade;
+  }
+
+  close(): void {
+    this.#closing = true;
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const leaving = new AbortController();
+    if (this.#closing) {
+      response.setHeader('connection', 'close');
+      leaving.abort(new CoppiceError('unavailable', 'the gateway is stopping'));
+    } else if (this.#running.size >= facadeLimits.requestsMax)
+      leaving.abort(new CoppiceError('unavailable', 'too many requests at once'));
+    response.on('error', () => {});
+    response.once('close', () => leaving.abort(new CoppiceError('cancelled', 'the client left')));
+    const handled = this.#facade.handle(request, response, leaving.signal);
+    this.#running.set(handled, leaving);
+    await handled;
+    this.#running.delete(handled);
+    // What is left of a body that was refused: the connection is of use again behind it.
+    if (!request.complete) request.resume();
+  }
+
+  async drained(drainMs: number): Promise<void> {
+    if (await this.#endWithin(drainMs)) return;
+    for (const leaving of this.#running.values())
+      leaving.abort(new CoppiceError('unavailable', 'the gateway is stopping'));
+    await this.#endWithin(facadeLimits.breakOffMs);
+  }
+
+  async #endWithin(ms: number): Promise<boolean> {
+    const { promise: late, resolve } = Promise.withResolvers<false>();
+    const timer = setTimeout(resolve, ms, false);
+    const ended = await Promise.race([Promise.all(this.#running.keys()).then(() => true as const), late]);
+    clearTimeout(timer);
+    return ended;
+  }
+}

@@ -1,0 +1,22 @@
+/** Parts of a model's settings that more than one door reads. */
+import type { ModelSettings } from '@coppice/contracts';
+
+/** Without what wasn't said: null and undefined are the same on most wires. */
+export function said<Fields extends Record<string, unknown>>(
+  fields: Fields,
+): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } {
+  const some = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
+  return Object.fromEntries(some) as { [Name in keyof Fields]?: NonNullable<Fields[Name]> };
+}
+
+const efforts = ['none', 'minimal', 'low', 'medium', 'high'] as const;
+
+/** How hard to think. What is more than the contract's `high` is that; null where it is no such word. */
+export function effortOf(text: string): NonNullable<ModelSettings['thinking']> | null {
+  if (text === 'xhigh' || text === 'max') return { effort: 'high' };
+  const effort = efforts.find((each) => each === text);
+  return effort === undefined ? null : { effort };
+}
+
+/** A schema's name as the contract allows it. */
+export const schemaName = (name: string): string => name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'answer';

@@ -1,0 +1,83 @@
+import { buckets, CoppiceError } from '@coppice/contracts';
+import type { TokenGrant } from '@coppice/contracts';
+import type { ServiceContext } from '@coppice/service';
+import type { ExchangeCollaborators } from '../../exchange/collaborators.ts';
+import { startExchange } from '../../exchange/exchange.ts';
+import { gatewayLimits } from '../../limits.ts';
+import { resolveModel } from '../../models.ts';
+import type { Provider } from '../../provider/port.ts';
+import { facadeLimits } from './limits.ts';
+import type { Address } from './listen.ts';
+import { startFacade } from './server.ts';
+import { TokenKeys } from './token-keys.ts';
+import { Tokens } from './tokens.ts';
+
+export type HttpDoors = {
+  mint(grant: TokenGrant, ttlMs: number): Promise<{ token: string; expiresAt: string; addresses: string[] }>;
+  stop(): Promise<void>;
+};
+
+/** The HTTP doors, and the tokens for them; without an address only the tokens, which are good at other gateways. */
+export async function startHttpDoors(
+  { bus, log }: Pick<ServiceContext, 'bus' | 'log'>,
+  exchange: ExchangeCollaborators,
+  addresses: readonly Address[],
+): Promise<HttpDoors> {
+  const { providers } = exchange;
+  const keys = new TokenKeys(bus.keyValue(buckets.gatewayKeys));
+  const tokens = new Tokens(keys);
+  const models = new ModelList(providers);
+  const facade = await startFacade(
+    {
+      tokens,
+      ask: (call) => startExchange(exchange, call),
+      wiresOf: (model) => [resolveModel(providers, model).provider.wire],
+      isModel: (name) => isModel(providers, name),
+      models: () => models.read(),
+    },
+    addresses,
+  );
+  if (facade.addresses.length > 0) log.info({ addresses: facade.addresses }, 'HTTP doors');
+  return {
+    mint: async (grant, ttlMs) => ({ ...(await tokens.mint(grant, ttlMs)), addresses: [...facade.addresses] }),
+    stop: async () => {
+      await facade.stop();
+      keys.stop();
+    },
+  };
+}
+
+function isModel(providers: readonly Provider[], name: string): boolean {
+  try {
+    resolveModel(providers, name);
+    return true;
+  } catch (error) {
+    if (error instanceof CoppiceError) return false;
+    throw error;
+  }
+}
+
+/** What the providers tell of their models, remembered for a while. */
+class ModelList {
+  readonly #providers: readonly Provider[];
+  #list: Promise<string[]> | null = null;
+  #readAtMs = 0;
+
+  constructor(providers: readonly Provider[]) {
+    this.#providers = providers;
+  }
+
+  read(): Promise<string[]> {
+    if (this.#list === null || performance.now() - this.#readAtMs > facadeLimits.modelsMsMax) {
+      this.#readAtMs = performance.now();
+      this.#list = this.#ask();
+    }
+    return this.#list;
+  }
+
+  async #ask(): Promise<string[]> {
+    const signal = AbortSignal.timeout(gatewayLimits.describeMsMax);
+    const described = await Promise.all(this.#providers.map((provider) => provider.describe(signal)));
+    return described.flatMap(({ models }) => models);
+  }
+}

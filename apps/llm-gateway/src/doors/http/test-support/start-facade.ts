@@ -1,0 +1,69 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { TokenGrant } from '@coppice/contracts';
+import { startExchange } from '../../../exchange/exchange.ts';
+import { resolveModel } from '../../../models.ts';
+import { httpProvider } from '../../../provider/http/provider.ts';
+import type { Provider } from '../../../provider/port.ts';
+import { endpointAt, generous } from '../../../test-support/attempt.ts';
+import { startModelServer } from '../../../test-support/model-server.ts';
+import type { ModelServer } from '../../../test-support/model-server.ts';
+import { refusal } from '../complaint.ts';
+import type { Address } from '../listen.ts';
+import { startFacade } from '../server.ts';
+
+export const token = 'a-token-of-a-test';
+export const grant: TokenGrant = { tenant: 'default', runId: 'raaaaaaaaaaaaaaaa', taskId: 'taaaaaaaaaaaaaaaa' };
+
+/** A façade whose provider `acme` is a server on the loopback; `token` is the one token that it takes. */
+export type TestFacade = AsyncDisposable & {
+  url: string;
+  upstream: ModelServer;
+  addresses: readonly string[];
+  stop(): Promise<void>;
+};
+
+export async function startTestFacade(
+  settings: {
+    grant?: TokenGrant;
+    addresses?: readonly Address[];
+    providers?: readonly Provider[];
+    drainMs?: number;
+  } = {},
+): Promise<TestFacade> {
+  const upstream = await startModelServer();
+  const providers = [httpProvider(endpointAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
+  const retry = { attemptsMax: 1, pauseMsMin: 1, pauseMsMax: 1, retryAfterMsMax: 1, random: Math.random };
+  const facade = await startFacade(
+    {
+      tokens: {
+        verify: async (told) => {
+          if (told !== token) throw refusal('permission-denied', 401, 'the token is not valid');
+          return settings.grant ?? grant;
+        },
+      },
+      ask: (call) => startExchange({ providers, retry }, call),
+      wiresOf: (model) => [resolveModel(providers, model).provider.wire],
+      isModel: (name) => isModel(providers, name),
+      models: async () => ['acme/acme-1', 'acme/acme-2'],
+    },
+    settings.addresses ?? [{ host: '127.0.0.1', port: 0 }],
+    settings.drainMs === undefined ? {} : { drainMs: settings.drainMs },
+  );
+  const stop = async () => {
+    await facade.stop();
+    await upstream.close();
+    await Promise.all(providers.map(async (provider) => provider.close?.()));
+  };
+  const [url = ''] = facade.addresses;
+  return { url, upstream, addresses: facade.addresses, stop: () => facade.stop(), [Symbol.asyncDispose]: stop };
+}
+
+function isModel(providers: readonly Provider[], name: string): boolean {
+  try {
+    resolveModel(providers, name);
+    return true;
+  } catch (error) {
+    if (error instanceof CoppiceError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,190 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { Bus } from '@coppice/bus';
+import { CoppiceError, buckets } from '@coppice/contracts';
+import type { TokenGrant } from '@coppice/contracts';
+import { startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { SignJWT, calculateJwkThumbprint, exportJWK } from './jose.ts';
+import { TokenKeys } from './token-keys.ts';
+import { Tokens } from './tokens.ts';
+
+let nats: NatsServer;
+let bus: Bus;
+beforeAll(async () => {
+  nats = await startNatsServer();
+  bus = await Bus.connect({ ...nats.connection, name: 'test' });
+  await bus.ensureResources();
+});
+afterAll(async () => {
+  await bus.close();
+  await nats.stop();
+});
+
+const bucket = () => bus.keyValue(buckets.gatewayKeys);
+const grant: TokenGrant = {
+  tenant: 'default',
+  runId: 'raaaaaaaaaaaaaaaa',
+  taskId: 'taaaaaaaaaaaaaaaa',
+  models: ['acme/one'],
+  budget: { costUsd: 1 },
+};
+const minuteMs = 60_000;
+
+/** What the refusal says; null where there is none. */
+async function whyRefused(tokens: Tokens, token: string | null): Promise<string | null> {
+  try {
+    await tokens.verify(token);
+    return null;
+  } catch (error) {
+    if (!(error instanceof CoppiceError) || error.details?.['httpStatus'] !== 401) throw error;
+    return token === null ? error.message : error.message.replaceAll(token, 'IT HOLDS THE TOKEN');
+  }
+}
+
+test('a token of one process is good at another, and outlives its maker', async () => {
+  const maker = new TokenKeys(bucket());
+  const { token, expiresAt } = await new Tokens(maker).mint(grant, minuteMs);
+  expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now());
+  maker.stop();
+  const other = new TokenKeys(bucket());
+  expect(await new Tokens(other).verify(token)).toEqual(grant);
+  other.stop();
+});
+
+test('what is published is no secret', async () => {
+  const keys = new TokenKeys(bucket());
+  const { id } = await keys.signingKey(0);
+  const stored = await bucket().get(id);
+  expect(Object.keys(JSON.parse(new TextDecoder().decode(stored?.value)) as object)).toEqual(['kty', 'crv', 'x']);
+  keys.stop();
+});
+
+test('a token dies with its key, once the key is not believed any more', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  const maker = new TokenKeys(bucket());
+  const reader = new TokenKeys(bucket());
+  const { token } = await new Tokens(maker).mint(grant, 60 * minuteMs);
+  const tokens = new Tokens(reader);
+  expect(await whyRefused(tokens, token)).toBeNull();
+  await bucket().delete((await maker.signingKey(0)).id);
+  vi.setSystemTime(Date.now() + 10 * minuteMs);
+  expect(await whyRefused(tokens, token)).toBe('the token was signed with a key that is not known');
+  maker.stop();
+  reader.stop();
+  vi.useRealTimers();
+});
+
+describe('refused is', () => {
+  let keys: TokenKeys;
+  let tokens: Tokens;
+  let own: Awaited<ReturnType<TokenKeys['signingKey']>>;
+  beforeAll(async () => {
+    keys = new TokenKeys(bucket());
+    tokens = new Tokens(keys);
+    own = await keys.signingKey(0);
+  });
+  afterAll(() => keys.stop());
+
+  const header = () => ({ alg: 'EdDSA', kid: own.id, typ: 'coppice-token+jwt' });
+  const claims = () => ({ grant });
+  /** A token with the real key, but for what is changed. */
+  async function forged(change: (token: SignJWT) => SignJWT, protectedHeader: object = header()): Promise<string> {
+    const proper = new SignJWT(claims())
+      .setProtectedHeader(protectedHeader as { alg: string })
+      .setIssuer('coppice-llm-gateway')
+      .setAudience('coppice-llm-gateway')
+      .setIssuedAt()
+      .setExpirationTime('5m')
+      .setJti('1');
+    return change(proper).sign(own.key);
+  }
+  const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+  test('none of these, although the key is the real one', async () => {
+    expect(await whyRefused(tokens, await forged((token) => token))).toBeNull();
+  });
+
+  test('one that was not told, is no token, or is too long', async () => {
+    expect(await whyRefused(tokens, null)).toContain('there is no token');
+    expect(await whyRefused(tokens, 'sk-ant-something')).toBe('the token is not valid');
+    expect(await whyRefused(tokens, 'a'.repeat(10_000))).toBe('the token is too long');
+  });
+
+  test('one without a signature, or with another algorithm', async () => {
+    const token = await forged((each) => each);
+    const [, payload = ''] = token.split('.');
+    const none = `${encoded({ ...header(), alg: 'none' })}.${payload}.`;
+    expect(await whyRefused(tokens, none)).not.toBeNull();
+    const stored = await bucket().get(own.id);
+    const publicKey = stored?.value ?? new Uint8Array();
+    const withPublicKey = await new SignJWT(claims())
+      .setProtectedHeader({ ...header(), alg: 'HS256' })
+      .setIssuer('coppice-llm-gateway')
+      .setAudience('coppice-llm-gateway')
+      .setIssuedAt()
+      .setExpirationTime('5m')
+      .setJti('1')
+      .sign(publicKey);
+    expect(await whyRefused(tokens, withPublicKey)).toBe('the token is signed in another way than this gateway signs');
+  });
+
+  test('one that was changed', async () => {
+    const [head, , signature] = (await forged((each) => each)).split('.');
+    const payload = encoded({ grant: { ...grant, tenant: 'other' }, exp: 9_999_999_999 });
+    expect(await whyRefused(tokens, `${head}.${payload}.${signature}`)).toBe('the token is not valid');
+  });
+
+  test('one that is signed with a key of its own, whatever its name', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const kid = await calculateJwkThumbprint(await exportJWK(publicKey));
+    const sign = (name: string) =>
+      new SignJWT(claims())
+        .setProtectedHeader({ ...header(), kid: name, jwk: publicKey.export({ format: 'jwk' }) })
+        .setIssuer('coppice-llm-gateway')
+        .setAudience('coppice-llm-gateway')
+        .setIssuedAt()
+        .setExpirationTime('5m')
+        .setJti('1')
+        .sign(privateKey);
+    expect(await whyRefused(tokens, await sign(kid))).toBe('the token was signed with a key that is not known');
+    expect(await whyRefused(tokens, await sign(own.id))).toBe('the token is not valid');
+    for (const name of ['', '>', '*', '../x', `${own.id}.x`])
+      expect(await whyRefused(tokens, await sign(name))).toBe('the token was signed with a key that is not known');
+  });
+
+  test('one whose key lies in the bucket under a name that is not its own', async () => {
+    const { publicKey } = generateKeyPairSync('ed25519');
+    const name = 'x'.repeat(43);
+    await bucket().put(name, new TextEncoder().encode(JSON.stringify(publicKey.export({ format: 'jwk' }))));
+    const token = await forged((each) => each, { ...header(), kid: name });
+    expect(await whyRefused(tokens, token)).toBe('the token was signed with a key that is not known');
+  });
+
+  test('one that has expired, is for others, of others, of another kind, or older than any can be', async () => {
+    expect(await whyRefused(tokens, await forged((token) => token.setExpirationTime('-1m')))).toBe(
+      'the token has expired',
+    );
+    for (const change of [
+      (token: SignJWT) => token.setAudience('someone-else'),
+      (token: SignJWT) => token.setIssuer('someone-else'),
+    ])
+      expect(await whyRefused(tokens, await forged(change))).toContain("not one of this gateway's");
+    expect(await whyRefused(tokens, await forged((token) => token, { ...header(), typ: 'JWT' }))).not.toBeNull();
+    const old = await forged((token) => token.setIssuedAt('-2d').setExpirationTime('365d'));
+    expect(await whyRefused(tokens, old)).not.toBeNull();
+  });
+
+  test('one that grants what no token grants', async () => {
+    const { tenant: _tenant, ...rest } = grant;
+    const token = await new SignJWT({ grant: rest })
+      .setProtectedHeader(header())
+      .setIssuer('coppice-llm-gateway')
+      .setAudience('coppice-llm-gateway')
+      .setIssuedAt()
+      .setExpirationTime('5m')
+      .setJti('1')
+      .sign(own.key);
+    expect(await whyRefused(tokens, token)).toBe('the token is not valid');
+  });
+});

@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto';
+import { CoppiceError, tokenGrantSchema, tokenTtlMsMax } from '@coppice/contracts';
+import type { TokenGrant } from '@coppice/contracts';
+import { refusal } from './complaint.ts';
+import { SignJWT, errors, jwtVerify } from './jose.ts';
+import { tokenLimits } from './limits.ts';
+import { keyAlgorithm } from './token-keys.ts';
+import type { TokenKeys } from './token-keys.ts';
+
+const issuer = 'coppice-llm-gateway';
+const audience = 'coppice-llm-gateway';
+/** Tells these tokens from whatever else someone may sign one day. */
+const type = 'coppice-token+jwt';
+
+/** What a program may do at the façade, and on whose account. Signed, so that any gateway process knows it without asking. */
+export class Tokens {
+  readonly #keys: TokenKeys;
+
+  constructor(keys: TokenKeys) {
+    this.#keys = keys;
+  }
+
+  async mint(grant: TokenGrant, ttlMs: number): Promise<{ token: string; expiresAt: string }> {
+    const expiresAtSeconds = Math.floor((Date.now() + ttlMs) / 1_000);
+    const { id, key } = await this.#keys.signingKey(expiresAtSeconds * 1_000 + tokenLimits.clockToleranceMs);
+    const token = await new SignJWT({ grant })
+      .setProtectedHeader({ alg: keyAlgorithm, kid: id, typ: type })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setIssuedAt()
+      .setExpirationTime(expiresAtSeconds)
+      .setJti(randomUUID())
+      .sign(key);
+    return { token, expiresAt: new Date(expiresAtSeconds * 1_000).toISOString() };
+  }
+
+  /** @throws CoppiceError with HTTP status 401 that says what is wrong with it, and holds nothing of it. */
+  async verify(token: string | null): Promise<TokenGrant> {
+    if (token === null) throw unauthorized('there is no token: "coppice token" makes one');
+    if (token.length > tokenLimits.charactersMax) throw unauthorized('the token is too long');
+    try {
+      const { payload } = await jwtVerify(token, ({ kid }) => this.#keys.verificationKey(kid), {
+        algorithms: [keyAlgorithm],
+        issuer,
+        audience,
+        typ: type,
+        requiredClaims: ['exp', 'iat', 'jti'],
+        clockTolerance: tokenLimits.clockToleranceMs / 1_000,
+        // One that claims to be older than any can be was not made here, whatever its expiry.
+        maxTokenAge: tokenTtlMsMax / 1_000,
+      });
+      return tokenGrantSchema.parse(payload['grant']);
+    } catch (error) {
+      if (error instanceof CoppiceError && error.code !== 'permission-denied') throw error;
+      throw unauthorized(whyRefused(error));
+    }
+  }
+}
+
+const unauthorized = (message: string): CoppiceError => refusal('permission-denied', 401, message);
+
+function whyRefused(error: unknown): string {
+  if (error instanceof CoppiceError) return error.message;
+  if (error instanceof errors.JWTExpired) return 'the token has expired';
+  if (error instanceof errors.JWTClaimValidationFailed)
+    return `the token is not one of this gateway's (${error.claim})`;
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'the token is signed in another way than this gateway signs';
+  return 'the token is not valid';
+}
