@@ -1,5 +1,5 @@
 import type { CoppiceError } from '@coppice/contracts';
-import { jsonOf } from '../../../provider/http/json.ts';
+import { argumentsObject } from '../../../provider/given-back.ts';
 import type { FinishReason, UsageSoFar } from '../../../provider/port.ts';
 import { AnswerBlocks, textOf } from '../answer-blocks.ts';
 import type { AnswerBlock } from '../answer-blocks.ts';
@@ -150,16 +150,8 @@ function pieceOf({ type }: AnswerBlock, text: string): object {
 function wholeBlock(block: AnswerBlock): object {
   const empty = emptyBlock(block);
   if (block.type === 'text') return { ...empty, text: textOf(block) };
-  if (block.type === 'tool-call') return { ...empty, input: inputOf(textOf(block)) };
+  if (block.type === 'tool-call') return { ...empty, input: argumentsObject(textOf(block)) };
   return block.redacted ? empty : { ...empty, thinking: textOf(block), signature: signatureOf(block) };
-}
-
-/** A call's input is an object on this wire. What the model wrote amiss is told inside one, so that the client sees it. */
-function inputOf(text: string): object {
-  if (text.trim() === '') return {};
-  const value = jsonOf(text);
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isObject ? value : { malformedArguments: text };
 }
 
 /** The wire counts tokens read from and written to the cache apart from the others. */

@@ -1,5 +1,5 @@
 import type { CoppiceError } from '@coppice/contracts';
-import { jsonOf } from '../../../provider/http/json.ts';
+import { argumentsObject } from '../../../provider/given-back.ts';
 import type { FinishReason, UsageSoFar } from '../../../provider/port.ts';
 import { AnswerBlocks, textOf } from '../answer-blocks.ts';
 import type { AnswerBlock } from '../answer-blocks.ts';
@@ -87,15 +87,7 @@ export class GenerateAnswerWriter implements AnswerWriter {
 function callPart(block: AnswerBlock): object {
   const { id, name, signature } = block;
   const signed = signature === undefined ? {} : { thoughtSignature: signatureText(signature) };
-  return { functionCall: { id, name, args: argumentsOf(textOf(block)) }, ...signed };
-}
-
-/** Arguments are an object on this wire. What the model wrote amiss is told inside one, so that the client sees it. */
-function argumentsOf(text: string): object {
-  if (text.trim() === '') return {};
-  const value = jsonOf(text);
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isObject ? value : { malformedArguments: text };
+  return { functionCall: { id, name, args: argumentsObject(textOf(block)) }, ...signed };
 }
 
 function usageOf({ inputTokens = 0, outputTokens = 0, cachedInputTokens, reasoningTokens = 0 }: UsageSoFar): object {

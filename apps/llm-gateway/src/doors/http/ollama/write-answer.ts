@@ -1,5 +1,5 @@
 import type { CoppiceError } from '@coppice/contracts';
-import { jsonOf } from '../../../provider/http/json.ts';
+import { argumentsObject } from '../../../provider/given-back.ts';
 import { AnswerBlocks, textOf } from '../answer-blocks.ts';
 import type { AnswerBlock } from '../answer-blocks.ts';
 import type { AnswerAbout, AnswerWriter, Frame, TranslatedDelta } from '../door.ts';
@@ -90,11 +90,7 @@ export class OllamaAnswerWriter implements AnswerWriter {
 
 const frameOf = (value: object): Frame => ({ name: null, data: JSON.stringify(value) });
 
-/** Arguments are an object on this wire. What the model wrote amiss is told inside one, so that the client sees it. */
-function wireCall(block: AnswerBlock): object {
-  const text = textOf(block);
-  const value = text.trim() === '' ? {} : jsonOf(text);
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const args = isObject ? value : { malformedArguments: text };
-  return { id: block.id, function: { name: block.name, arguments: args } };
-}
+const wireCall = (block: AnswerBlock): object => ({
+  id: block.id,
+  function: { name: block.name, arguments: argumentsObject(textOf(block)) },
+});
