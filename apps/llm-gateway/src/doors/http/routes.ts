@@ -35,7 +35,7 @@ const decoded = (text: string | undefined): string | null => {
 };
 
 /** Gemini's model stands in the path, slashes and all. */
-export const geminiPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
+const geminiPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
 
 const rules: readonly RouteRule[] = [
   asking(chatDoor, /^\/v1\/chat\/completions$/),

@@ -42,5 +42,3 @@ export const messagesRequestSchema = z.looseObject({
     .nullish(),
 });
 export type MessagesRequest = z.output<typeof messagesRequestSchema>;
-
-export const countRequestSchema = messagesRequestSchema.omit({ max_tokens: true });
