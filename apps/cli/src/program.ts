@@ -13,6 +13,7 @@ import { runCommand } from './commands/run.ts';
 import type { RunSource } from './commands/run.ts';
 import type { Session } from './commands/session.ts';
 import { downCommand, upCommand } from './commands/stack.ts';
+import { tokenCommand } from './commands/token.ts';
 import { traceCommand } from './commands/trace.ts';
 import { watchCommand } from './commands/watch.ts';
 import { CliError, describeFailure } from './errors.ts';
@@ -50,6 +51,7 @@ const environmentHelp = `Environment:
   OLLAMA_HOST                          the model provider "ollama", such as 127.0.0.1:11434
   COPPICE_OPENAI_PROVIDERS             more of them: router=https://openrouter.ai/api/v1,…
                                        (their keys: COPPICE_OPENAI_KEY_<NAME>)
+  COPPICE_GATEWAY_HTTP                 host:port of the gateway's HTTP doors; read when the stack starts
   COPPICE_JAEGER_URL                   where coppice trace links to, such as http://127.0.0.1:16686
   NO_COLOR                             no colours`;
 
@@ -139,6 +141,16 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .option('--publisher <tenant...>', 'tenants that publish, beside those that are there')
     .action((options: { folder: string; node: string[]; publisher?: string[] }) =>
       done(busUsersCommand(current(), options)),
+    );
+  program
+    .command('token')
+    .description("make a token for the gateway's HTTP doors, on the account of a run or task, or of neither")
+    .argument('[id]', idHelp)
+    .option('--ttl <duration>', 'how long it is good, at most 25h', '1h')
+    .option('--model <name...>', 'models that it is for: provider/model or an alias (default: all)')
+    .addOption(json())
+    .action(async (id: string | undefined, options: { ttl: string; model?: string[]; json?: boolean }) =>
+      done(await tokenCommand(current(), id, { ...options, json: options.json === true })),
     );
 }
 

@@ -1,0 +1,62 @@
+import { startLlmGateway } from '@coppice/llm-gateway';
+import { startService } from '@coppice/service';
+import type { StartedService } from '@coppice/service';
+import { startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runProgram } from '../program.ts';
+import { fakeTerminal } from '../test-support/fake-terminal.ts';
+
+let nats: NatsServer;
+let gateway: StartedService;
+beforeAll(async () => {
+  nats = await startNatsServer({ auth: true });
+  gateway = await startService({
+    name: 'llm-gateway',
+    version: '1.0.0',
+    node: 'here',
+    connection: nats.connection,
+    makesResources: true,
+    start: (context) => startLlmGateway(context, { httpAddresses: [{ host: '127.0.0.1', port: 0 }] }),
+  });
+});
+afterAll(async () => {
+  await gateway.stop();
+  await nats.stop();
+});
+
+async function run(...typed: string[]): Promise<{ code: number; output: string; complaints: string }> {
+  const terminal = fakeTerminal({ interactive: false });
+  const session = {
+    terminal,
+    environment: { ...nats.environment },
+    tenant: 'default',
+    interrupted: new AbortController().signal,
+  };
+  const code = await runProgram(typed, session);
+  return { code, output: terminal.output.join(''), complaints: terminal.complaints.join('\n') };
+}
+
+test('a token is printed alone, and is good where it says', async () => {
+  const { code, output, complaints } = await run('token', '--ttl', '5m', '--model', 'acme/one');
+  expect(code).toBe(0);
+  const [address] = /http:\/\/127\.0\.0\.1:\d+/.exec(complaints) ?? [];
+  const response = await fetch(`${address}/v1/models`, { headers: { authorization: `Bearer ${output.trim()}` } });
+  expect(await response.json()).toMatchObject({ data: [{ id: 'acme/one' }] });
+});
+
+test('with --json its end and its addresses are told with it', async () => {
+  const { output } = await run('token', '--json');
+  expect(JSON.parse(output)).toEqual({
+    token: expect.any(String) as unknown,
+    expiresAt: expect.any(String) as unknown,
+    addresses: [expect.stringMatching(/^http:/) as unknown],
+  });
+});
+
+test('a life that is too long, or none, is refused', async () => {
+  for (const ttl of ['soon', '30h', '1ms']) {
+    const { code, complaints } = await run('token', '--ttl', ttl);
+    expect([code, complaints]).toEqual([2, expect.stringContaining('--ttl: expected a duration') as unknown]);
+  }
+});

@@ -1,0 +1,48 @@
+/** A token for the gateway's HTTP doors, so that a person can point a program at them. */
+import { durationMs, durationSchema, gatewayCalls, tokenTtlMsMax } from '@coppice/contracts';
+import type { TokenGrant } from '@coppice/contracts';
+import type { ApiClient } from '../api-client.ts';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { resolveTarget } from '../ids.ts';
+import { jsonLine, plainLine } from '../output/text.ts';
+import { withClient } from './session.ts';
+import type { CommandResult, Session } from './session.ts';
+
+export type TokenOptions = { ttl: string; model?: string[]; json: boolean };
+
+/** @param id of the task or run that is charged; none: a call beside all tasks. */
+export function tokenCommand(session: Session, id: string | undefined, options: TokenOptions): CommandResult {
+  const ttlMs = lifeOf(options.ttl);
+  return withClient(session, async (client) => {
+    const grant = { tenant: client.tenant, ...(await ownerOf(client, id)), ...modelsOf(options) };
+    const minted = await client.bus.call(gatewayCalls.mintToken, { service: 'llm-gateway' }, { grant, ttlMs });
+    if (options.json) {
+      session.terminal.out(jsonLine(minted));
+      return exitCodes.done;
+    }
+    // Alone, so that a script can take it.
+    session.terminal.out(minted.token);
+    const where = minted.addresses.length === 0 ? 'its HTTP doors are off: set COPPICE_GATEWAY_HTTP' : minted.addresses;
+    session.terminal.err(plainLine(`until ${minted.expiresAt}; the gateway: ${[where].flat().join(', ')}`));
+    return exitCodes.done;
+  });
+}
+
+function lifeOf(ttl: string): number {
+  const ms = durationSchema.safeParse(ttl).success ? durationMs(ttl) : Number.NaN;
+  if (ms >= 1_000 && ms <= tokenTtlMsMax) return ms;
+  throw new CliError(
+    exitCodes.badInput,
+    `--ttl: expected a duration from 1s to ${tokenTtlMsMax / 3_600_000}h, got ${ttl}`,
+  );
+}
+
+async function ownerOf(client: ApiClient, id: string | undefined): Promise<Pick<TokenGrant, 'runId' | 'taskId'>> {
+  if (id === undefined) return { runId: '', taskId: '' };
+  const target = await resolveTarget(client, id);
+  return { runId: target.runId, taskId: target.kind === 'task' ? target.taskId : '' };
+}
+
+const modelsOf = ({ model }: TokenOptions): Pick<TokenGrant, 'models'> =>
+  model === undefined ? {} : { models: model };
