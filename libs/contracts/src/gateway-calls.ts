@@ -27,8 +27,6 @@ export const tokenGrantSchema = z.object({
   taskId: z.union([taskIdSchema, z.literal('')]),
   /** Models as `provider/model` or an alias; all where it is missing. */
   models: z.array(z.string().min(1).max(255)).min(1).max(64).optional(),
-  /** Of all calls with this token together. */
-  budget: z.object({ tokens: z.int().positive().optional(), costUsd: z.number().positive().optional() }).optional(),
 });
 export type TokenGrant = z.infer<typeof tokenGrantSchema>;
 

@@ -92,12 +92,15 @@ export class Facade {
   async #ask(door: Door, body: unknown, { asked, grant, outlet, signal }: Incoming): Promise<void> {
     const question = door.parse(body, asked);
     const model = this.#modelOf(question.model, door, grant);
-    this.#requireTranslatable(question, door, model);
+    const { original: _original, ...translated } = question.request;
+    // What another wire's provider signed would be refused: the provider is told the conversation without it, in its own words.
+    const request = hasForeign(question, door) ? translated : question.request;
+    this.#requireTranslatable(question, door, model, 'original' in request);
     const id = randomBytes(12).toString('hex');
     const { tenant, runId, taskId } = grant;
     const exchange = this.#with.ask({
       model,
-      request: question.request,
+      request,
       context: { owner: { tenant, runId, taskId }, effectId: `http_${id}`, signal },
       endsAtMs: Date.now() + facadeLimits.answerMsMax,
     });
@@ -120,8 +123,8 @@ export class Facade {
   }
 
   /** @throws CoppiceError where the request says what a provider that may be asked has no words for. */
-  #requireTranslatable({ untranslatable }: Question, { wire }: Door, model: string): void {
-    const others = this.#with.wiresOf(model).some((each) => each !== wire);
+  #requireTranslatable({ untranslatable }: Question, { wire }: Door, model: string, passedOn: boolean): void {
+    const others = !passedOn || this.#with.wiresOf(model).some((each) => each !== wire);
     if (!others || untranslatable.length === 0) return;
     const issues: FieldIssue[] = [...untranslatable];
     const [{ field, expected, received }] = issues as [FieldIssue, ...FieldIssue[]];
@@ -170,3 +173,10 @@ function headersFor(door: Door, request: IncomingMessage): Record<string, string
   });
   return Object.fromEntries(told);
 }
+
+/** Whether parts of the conversation are signed by a provider of another wire. Chat Completions has no signatures of its own: there they are those of Google's door. */
+const hasForeign = ({ request }: Question, { wire }: Door): boolean =>
+  wire !== 'openai-chat' &&
+  request.messages.some(({ content }) =>
+    content.some((part) => 'signature' in part && part.signature !== undefined && part.signature.wire !== wire),
+  );

@@ -40,4 +40,7 @@ export const tokenLimits = {
   keyKnownMsMax: 5 * 60_000,
   keyMissingMsMax: 5_000,
   keysMax: 1_000,
+  /** How long a token that was checked isn't checked again, and how many of them are remembered. */
+  verifiedMsMax: 60_000,
+  verifiedMax: 10_000,
 } as const;

@@ -27,7 +27,6 @@ const grant: TokenGrant = {
   runId: 'raaaaaaaaaaaaaaaa',
   taskId: 'taaaaaaaaaaaaaaaa',
   models: ['acme/one'],
-  budget: { costUsd: 1 },
 };
 const minuteMs = 60_000;
 

@@ -15,6 +15,8 @@ const type = 'coppice-token+jwt';
 /** What a program may do at the façade, and on whose account. Signed, so that any gateway process knows it without asking. */
 export class Tokens {
   readonly #keys: TokenKeys;
+  /** A signature takes longer to check than all else that is done before a provider is asked. */
+  readonly #verified = new Map<string, { grant: TokenGrant; untilMs: number }>();
 
   constructor(keys: TokenKeys) {
     this.#keys = keys;
@@ -38,6 +40,15 @@ export class Tokens {
   async verify(token: string | null): Promise<TokenGrant> {
     if (token === null) throw unauthorized('there is no token: "coppice token" makes one');
     if (token.length > tokenLimits.charactersMax) throw unauthorized('the token is too long');
+    const known = this.#verified.get(token);
+    if (known !== undefined && Date.now() < known.untilMs) return known.grant;
+    const { grant, expiresAtMs } = await this.#check(token);
+    if (this.#verified.size >= tokenLimits.verifiedMax) this.#verified.clear();
+    this.#verified.set(token, { grant, untilMs: Math.min(expiresAtMs, Date.now() + tokenLimits.verifiedMsMax) });
+    return grant;
+  }
+
+  async #check(token: string): Promise<{ grant: TokenGrant; expiresAtMs: number }> {
     try {
       const { payload } = await jwtVerify(token, ({ kid }) => this.#keys.verificationKey(kid), {
         algorithms: [keyAlgorithm],
@@ -49,7 +60,7 @@ export class Tokens {
         // One that claims to be older than any can be was not made here, whatever its expiry.
         maxTokenAge: tokenTtlMsMax / 1_000,
       });
-      return tokenGrantSchema.parse(payload['grant']);
+      return { grant: tokenGrantSchema.parse(payload['grant']), expiresAtMs: (payload.exp ?? 0) * 1_000 };
     } catch (error) {
       if (error instanceof CoppiceError && error.code !== 'permission-denied') throw error;
       throw unauthorized(whyRefused(error));

@@ -87,7 +87,8 @@ export class ChatAnswerWriter implements AnswerWriter {
     const frames: Frame[] = [];
     for (const block of this.#answer.calls) {
       const known = this.#calls.get(block);
-      if (known === undefined && !complete && (block.id === '' || block.name === '')) continue;
+      // Those after it wait, too: clients keep calls in the order of their index.
+      if (known === undefined && !complete && (block.id === '' || block.name === '')) break;
       const call = known ?? { index: this.#calls.size, told: 0 };
       const text = block.pieces.slice(call.told).join('');
       call.told = block.pieces.length;

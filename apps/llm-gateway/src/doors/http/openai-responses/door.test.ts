@@ -1,5 +1,6 @@
 import { CoppiceError } from '@coppice/contracts';
 import { describe, expect, test } from 'vitest';
+import { signatureOf } from '../../../provider/openai-responses/reasoning.ts';
 import { pack } from '../foreign-signature.ts';
 import { about, asked, eventsOf, richAnswer, textAnswer, wholeOf } from '../test-support/answers.ts';
 import { responsesDoor } from './door.ts';
@@ -41,7 +42,7 @@ describe('a request', () => {
       {
         role: 'assistant',
         content: [
-          { type: 'thinking', text: 'hm', redacted: false, signature: { wire: 'openai-responses', value: 'own' } },
+          { type: 'thinking', text: 'hm', redacted: false, signature: signatureOf('rs_1', 'own') },
           { type: 'tool-call', id: 'c1', name: 'read', arguments: '{"a":1}' },
           { type: 'tool-call', id: 'c2', name: 'apply_patch', arguments: '{"input":"*** Begin"}' },
         ],

@@ -5,7 +5,7 @@ import { parseResponsesRequest } from './parse-request.ts';
 /** `POST /v1/responses`. */
 export const responsesDoor: Door = {
   wire: 'openai-responses',
-  provider: 'openai',
+  provider: 'openai-responses',
   headers: ['openai-beta'],
   parse: parseResponsesRequest,
   error: (error) => {

@@ -1,4 +1,5 @@
 import type { ProviderImage, ProviderMessage, ProviderPart } from '../../../provider/port.ts';
+import { signatureOf } from '../../../provider/openai-responses/reasoning.ts';
 import { unpack } from '../foreign-signature.ts';
 import { imageOf } from '../images.ts';
 import type { Untranslatable } from '../untranslatable.ts';
@@ -61,7 +62,7 @@ export class ItemMapper {
       this.#signatures.set(packed.callId, packed.signature);
       return;
     }
-    const own = typeof value === 'string' && value !== '' ? { wire: 'openai-responses', value } : undefined;
+    const own = typeof value === 'string' && value !== '' ? signatureOf(textOf(item['id']), value) : undefined;
     const signature = packed?.signature ?? own;
     if (text === '' && signature === undefined) return;
     const thinking: ProviderPart = { type: 'thinking', text, redacted: text === '' };

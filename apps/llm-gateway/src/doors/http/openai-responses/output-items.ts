@@ -2,6 +2,7 @@
 import { textOf } from '../answer-blocks.ts';
 import type { AnswerBlock } from '../answer-blocks.ts';
 import type { BlockStep } from '../block-sequence.ts';
+import { reasoningItem } from '../../../provider/openai-responses/reasoning.ts';
 import { pack } from '../foreign-signature.ts';
 import { customInput } from './custom-tools.ts';
 
@@ -11,9 +12,7 @@ type WireEvent = { type: string } & Record<string, unknown>;
 /** A call has no place for a signature: it goes in an item of its own before it. */
 export function carriersOf({ type, id, signature }: AnswerBlock): AnswerBlock[] {
   if (type !== 'tool-call' || signature === undefined) return [];
-  const value = pack({ signature, callId: id });
-  const carried = { wire: 'openai-responses', value };
-  return [{ type: 'thinking', number: null, pieces: [], id: '', name: '', redacted: true, signature: carried }];
+  return [{ type: 'thinking', number: null, pieces: [], id, name: '', redacted: true, signature }];
 }
 
 /** As it is told once it is whole. */
@@ -23,7 +22,7 @@ export function itemOf(block: AnswerBlock, about: ItemAbout): object {
   if (block.type === 'text') return { ...empty, status: 'completed', content: [textPart(text)] };
   if (block.type === 'thinking') {
     const summary = text === '' ? [] : [{ type: 'summary_text', text }];
-    return { ...empty, summary, ...(block.signature === undefined ? {} : { encrypted_content: encrypted(block) }) };
+    return { ...empty, summary, ...signedBy(block) };
   }
   if (isCustom(block, about)) return { ...empty, status: 'completed', input: customInput(text) };
   return { ...empty, status: 'completed', arguments: text };
@@ -44,9 +43,13 @@ const isCustom = ({ name }: AnswerBlock, { customTools }: ItemAbout): boolean =>
 
 const textPart = (text: string): object => ({ type: 'output_text', text, annotations: [], logprobs: [] });
 
-function encrypted({ signature }: AnswerBlock): string {
-  if (signature === undefined) return '';
-  return signature.wire === 'openai-responses' ? signature.value : pack({ signature });
+/** What OpenAI signed has its id, too; another wire's signature stands in the place of its encrypted text. */
+function signedBy({ id: callId, redacted, signature }: AnswerBlock): object {
+  if (signature === undefined) return {};
+  const own = callId === '' ? reasoningItem({ text: '', redacted, signature }) : null;
+  return own === null
+    ? { encrypted_content: pack({ signature, ...(callId === '' ? {} : { callId }) }) }
+    : { id: own.id, encrypted_content: own.encrypted_content };
 }
 
 function idOf(block: AnswerBlock, about: ItemAbout): string {

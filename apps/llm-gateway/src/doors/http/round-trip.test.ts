@@ -1,0 +1,114 @@
+/**
+ * Every recorded stream of every wire, written by every door and read by that wire's own reader: it must come to the same answer, whichever vendor's format a
+ * client sees it in.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { expect, describe, test } from 'vitest';
+import { collect } from '../../collect.ts';
+import type { Attempt } from '../../collect.ts';
+import { anthropic } from '../../provider/anthropic/wire.ts';
+import { gemini } from '../../provider/gemini/wire.ts';
+import { AnswerStream } from '../../provider/http/answer-stream.ts';
+import type { Wire } from '../../provider/http/wire.ts';
+import { argumentsObject } from '../../provider/given-back.ts';
+import { ollama } from '../../provider/ollama/wire.ts';
+import { openAiChat } from '../../provider/openai-chat/wire.ts';
+import { openAiResponses } from '../../provider/openai-responses/wire.ts';
+import type { ModelDelta } from '../../provider/port.ts';
+import { messagesDoor } from './anthropic/door.ts';
+import type { Door, Question, TranslatedDelta } from './door.ts';
+import { geminiDoor } from './gemini/door.ts';
+import { ollamaDoor } from './ollama/door.ts';
+import { chatDoor } from './openai-chat/door.ts';
+import { responsesDoor } from './openai-responses/door.ts';
+import { asked, streamOf, wholeOf } from './test-support/answers.ts';
+
+const messages = [{ role: 'user', content: 'hi' }];
+const doors: { name: string; door: Door; wire: Wire; question: Question; whole: Question }[] = [
+  { door: chatDoor, wire: openAiChat, body: { model: 'm', messages, stream_options: { include_usage: true } } },
+  { door: responsesDoor, wire: openAiResponses, body: { model: 'm', input: 'hi' } },
+  { door: messagesDoor, wire: anthropic, body: { model: 'm', max_tokens: 10, messages } },
+  { door: ollamaDoor, wire: ollama, body: { model: 'm', messages } },
+  { door: geminiDoor, wire: gemini, body: { contents: [{ parts: [{ text: 'hi' }] }] } },
+].map(({ door, wire, body }) => ({
+  name: wire.name,
+  door,
+  wire,
+  question: door.parse({ ...body, stream: true }, asked('/v1beta/models/m:streamGenerateContent', 'alt=sse')),
+  whole: door.parse({ ...body, stream: false }, asked('/v1beta/models/m:generateContent')),
+}));
+
+const fixturesOf = (name: string): string[] => {
+  const folder = new URL(`../../provider/${name}/fixtures/`, import.meta.url);
+  return readdirSync(folder).map((file) => new URL(file, folder).pathname);
+};
+const recordings = [anthropic, gemini, ollama, openAiResponses].flatMap((wire) =>
+  fixturesOf(wire.name).map((file) => ({ name: `${wire.name} ${file.split('/').at(-1)}`, wire, file })),
+);
+
+/** Null where the stream is an error's. */
+function deltasOf(wire: Wire, bytes: Uint8Array): TranslatedDelta[] | null {
+  const reader = wire.reader({ provider: 'acme', secret: null });
+  const stream = new AnswerStream(wire.framing, reader, false);
+  try {
+    const deltas = [...stream.read(bytes), ...stream.end(), ...reader.end()];
+    return deltas.at(-1)?.type === 'response-end' ? (deltas as TranslatedDelta[]) : null;
+  } catch {
+    return null;
+  }
+}
+
+async function answerOf(deltas: Iterable<ModelDelta>): Promise<Attempt> {
+  async function* play(): AsyncIterable<ModelDelta> {
+    yield* deltas;
+  }
+  const { signal } = new AbortController();
+  return collect(play(), { provider: 'acme', effectId: 'task_t1_1_1', signal, textBytesMax: 1_000_000 });
+}
+
+/** What is the same in all wires: of calls not their ids, of thoughts not those that are hidden, and arguments as an object, since some tell them so. */
+function meaningOf(attempt: Attempt, { name }: Wire): object {
+  if (attempt.status === 'failed') return { error: attempt.error.message };
+  const { text, toolCalls, thinking, finishReason, usage } = attempt;
+  const said = thinking.filter((thought) => thought.text !== '');
+  return {
+    text,
+    calls: toolCalls.map(({ name: tool, arguments: written }) => [tool, argumentsObject(written)]),
+    thought: said
+      .map((thought) => thought.text)
+      .join('')
+      .replaceAll('\n', ''),
+    finishReason: wordless[name]?.includes(finishReason) === true ? 'stop' : finishReason,
+    inputTokens: usage.inputTokens ?? 0,
+    outputTokens: usage.outputTokens ?? 0,
+  };
+}
+
+/** Reasons that a wire has no word for. */
+const wordless: Readonly<Record<string, readonly string[]>> = {
+  ollama: ['refusal', 'other'],
+  'openai-chat': ['other'],
+  'openai-responses': ['other'],
+  anthropic: ['other'],
+};
+
+const played = recordings.map(({ name, wire, file }) => ({ name, deltas: deltasOf(wire, readFileSync(file)) }));
+const answers = played.flatMap(({ name, deltas }) => (deltas === null ? [] : [{ name, deltas }]));
+
+test('nothing is left out but the errors', () => {
+  const left = played.filter(({ deltas }) => deltas === null).map(({ name }) => name);
+  expect(left.filter((name) => !/ (error|overloaded|limited|quota)/.test(name))).toEqual([]);
+});
+
+describe.each(answers)('$name', ({ deltas }) => {
+  test.each(doors)('as a stream of $name', async (to) => {
+    const read = deltasOf(to.wire, Buffer.from(streamOf(to.question, deltas))) ?? [];
+    expect(meaningOf(await answerOf(read), to.wire)).toEqual(meaningOf(await answerOf(deltas), to.wire));
+  });
+
+  test.each(doors)('as a whole answer of $name', async (to) => {
+    const reader = to.wire.reader({ provider: 'acme', secret: null });
+    const read = [...reader.whole(wholeOf(to.whole, deltas)), ...reader.end()];
+    expect(meaningOf(await answerOf(read), to.wire)).toEqual(meaningOf(await answerOf(deltas), to.wire));
+  });
+});

@@ -1,0 +1,126 @@
+/** A provider of the client's own wire: what it is asked and what it answers go through the gateway unchanged. */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { anthropic } from '../../provider/anthropic/wire.ts';
+import { gemini } from '../../provider/gemini/wire.ts';
+import { httpProvider } from '../../provider/http/provider.ts';
+import type { Wire } from '../../provider/http/wire.ts';
+import { ollama } from '../../provider/ollama/wire.ts';
+import { openAiResponses } from '../../provider/openai-responses/wire.ts';
+import { generous } from '../../test-support/attempt.ts';
+import { startModelServer } from '../../test-support/model-server.ts';
+import type { ModelServer } from '../../test-support/model-server.ts';
+import { pack } from './foreign-signature.ts';
+import { startTestFacade, token } from './test-support/start-facade.ts';
+import type { TestFacade } from './test-support/start-facade.ts';
+
+const wires = [anthropic, gemini, ollama, openAiResponses];
+let upstream: ModelServer;
+let facade: TestFacade;
+beforeAll(async () => {
+  upstream = await startModelServer();
+  const origin = new URL(upstream.baseUrl).origin;
+  const baseUrl = (wire: Wire) => (wire === openAiResponses ? `${origin}/v1` : origin);
+  facade = await startTestFacade({
+    providers: wires.map((wire) =>
+      httpProvider({ name: wire.name, wire, baseUrl: baseUrl(wire), key: 'a-key', keyRequired: null }, generous),
+    ),
+  });
+});
+afterAll(async () => {
+  await facade[Symbol.asyncDispose]();
+  await upstream.close();
+});
+
+const user = { role: 'user', content: 'hi' };
+const cases = [
+  {
+    wire: anthropic,
+    path: '/v1/messages?beta=true',
+    fixture: 'thinking.sse',
+    upstreamPath: '/v1/messages',
+    body: {
+      max_tokens: 10,
+      stream: true,
+      messages: [{ ...user, content: [{ type: 'document', source: { type: 'url', url: 'https://a.invalid/b.pdf' } }] }],
+      context_management: { edits: [{ type: 'clear_tool_uses_20250919' }] },
+    },
+    headers: { 'anthropic-version': '2023-06-01', 'anthropic-beta': 'context-management-2025-06-27' },
+  },
+  {
+    wire: openAiResponses,
+    path: '/v1/responses',
+    fixture: 'thinking-and-tool-calls.sse',
+    upstreamPath: '/v1/responses',
+    body: { stream: true, input: [{ type: 'computer_call_output', call_id: 'c' }], previous_response_id: 'resp_1' },
+    headers: {},
+  },
+  {
+    wire: gemini,
+    path: '/v1beta/models/gemini/one:streamGenerateContent?alt=sse',
+    fixture: 'thinking-and-tool-calls.sse',
+    upstreamPath: '/v1beta/models/one:streamGenerateContent?alt=sse',
+    body: { contents: [{ parts: [{ videoMetadata: {} }] }], safetySettings: [{ category: 'X' }] },
+    headers: {},
+  },
+  {
+    wire: ollama,
+    path: '/api/chat',
+    fixture: 'parallel-tools.ndjson',
+    upstreamPath: '/api/chat',
+    body: { messages: [user], keep_alive: '5m', options: { num_ctx: 4_096 } },
+    headers: {},
+  },
+];
+
+/** The data of each event or line, whatever stands between them. */
+const dataOf = (text: string): string[] =>
+  text
+    .split('\n')
+    .map((line) => line.replace(/^data: ?/, '').trim())
+    .filter((line) => line.startsWith('{'));
+
+test.each(cases)('$wire.name', async ({ wire, path, fixture, upstreamPath, body, headers }) => {
+  const recorded = readFileSync(new URL(`../../provider/${wire.name}/fixtures/${fixture}`, import.meta.url), 'utf8');
+  upstream.play((response) => {
+    const type = wire.framing === 'json-lines' ? 'application/x-ndjson' : 'text/event-stream';
+    response.writeHead(200, { 'content-type': type });
+    response.end(recorded);
+  });
+  const model = wire === gemini ? {} : { model: `${wire.name}/one` };
+  const response = await fetch(`${facade.url}${path}`, {
+    method: 'POST',
+    headers: { 'x-api-key': token, ...headers },
+    body: JSON.stringify({ ...model, ...body }),
+  });
+  expect(response.status).toBe(200);
+  expect(dataOf(await response.text())).toEqual(dataOf(recorded));
+  const served = upstream.requests.at(-1);
+  expect(served?.path).toBe(upstreamPath);
+  expect(served?.body).toEqual({ ...body, ...(wire === gemini ? {} : { model: 'one', stream: true }) });
+  expect(served?.headers).toMatchObject(headers);
+  expect(JSON.stringify(served?.headers)).not.toContain(token);
+});
+
+test("another wire's signature in the conversation: it is told anew, without what this provider doesn't know", async () => {
+  upstream.play((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.end(readFileSync(new URL('../../provider/anthropic/fixtures/text.sse', import.meta.url)));
+  });
+  const signature = { wire: 'gemini', value: 'c2ln' };
+  const thought = { type: 'thinking', thinking: 'hm', signature: pack({ signature }) };
+  const response = await fetch(`${facade.url}/v1/messages`, {
+    method: 'POST',
+    headers: { 'x-api-key': token },
+    body: JSON.stringify({
+      model: 'anthropic/one',
+      max_tokens: 10,
+      stream: true,
+      messages: [user, { role: 'assistant', content: [thought, { type: 'text', text: 'yes' }] }, user],
+    }),
+  });
+  expect(await response.text()).toContain('message_stop');
+  const asked = JSON.stringify(upstream.requests.at(-1)?.body);
+  expect(asked).toContain('yes');
+  expect(asked).not.toContain('coppice1.');
+});
