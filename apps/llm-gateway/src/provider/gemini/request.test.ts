@@ -162,6 +162,7 @@ test.each([
   ['models/gemini-3-pro', 'v1beta/models/gemini-3-pro:generateContent'],
   ['tunedModels/mine', 'v1beta/tunedModels/mine:generateContent'],
   ['../../files?x=', 'v1beta/models/..%2F..%2Ffiles%3Fx%3D:generateContent'],
+  ['half a pair \uD800', 'v1beta/models/half%20a%20pair%20%EF%BF%BD:generateContent'],
 ])('the model %s stands in the path', (model, path) => {
   expect(gemini.path(model, false)).toBe(path);
   expect(gemini.path(model, true)).toBe(path.replace(/generateContent$/, 'streamGenerateContent?alt=sse'));

@@ -30,7 +30,7 @@ export const passedOn = ({ body }: OriginalRequest, model: string): object =>
 /** `models/NAME`; a tuned model's name says what it is. A name that isn't one leads to no other path. */
 export function modelPath(model: string): string {
   const [, kind = 'models', name = model] = /^(models|tunedModels)\/(.+)$/.exec(model) ?? [];
-  return `${kind}/${encodeURIComponent(name)}`;
+  return `${kind}/${encodeURIComponent(name.toWellFormed())}`;
 }
 
 /** From Gemini 3 on, models take a level of thinking, and refuse calls without signatures. */

@@ -14,6 +14,7 @@ export class OutputItems {
   #calls = 0;
   #blocks = 0;
   #refused = false;
+  #said = false;
 
   get calls(): number {
     return this.#calls;
@@ -95,8 +96,11 @@ export class OutputItems {
     const { told } = this.#at(key);
     if (isRefusal) this.#refused = true;
     if (text === '') return [];
+    // Another message, not one that goes on.
+    const beginsParagraph = this.#said && told.size === 0;
     told.add(`content ${index}`);
-    return [{ type: 'text-delta', text }];
+    this.#said = true;
+    return [{ type: 'text-delta', text: beginsParagraph ? `\n\n${text}` : text }];
   }
 
   /** `part`: a summary has several, each a paragraph. */
