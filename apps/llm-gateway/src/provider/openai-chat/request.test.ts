@@ -131,10 +131,38 @@ test("a tool's images follow all results, as the user's", () => {
   ]);
 });
 
+const thought = { type: 'thinking' as const, text: 'hm', redacted: false };
+
 test('thoughts are left out: the wire has no place for them', () => {
-  const content = [{ type: 'thinking' as const, text: 'hm', redacted: false }, text('a')];
+  const content = [thought, text('a')];
   expect(bodyOf([{ role: 'assistant', content }]).messages).toEqual([{ role: 'assistant', content: 'a' }]);
+  expect(JSON.stringify(bodyOf([{ role: 'assistant', content: [thought, call('a', 'run', '{}')] }]))).not.toContain(
+    'hm',
+  );
 });
+
+test.each(['https://api.deepseek.com', 'https://api.moonshot.ai/v1'])(
+  '%s refuses calls without what was thought before them, be it nothing',
+  (baseUrl) => {
+    const messages: ProviderMessage[] = [
+      { role: 'assistant', content: [thought, text('I look.'), call('a', 'run', '{}')] },
+      { role: 'assistant', content: [call('b', 'run', '{}')] },
+      { role: 'assistant', content: [thought, text('Done.')] },
+    ];
+    const body = openAiChatAt(baseUrl).body(
+      { model: 'm', messages, tools: [], settings: { maxOutputTokens: 9 } },
+      true,
+    );
+    expect(body).toMatchObject({
+      max_tokens: 9,
+      messages: [
+        { content: 'I look.', tool_calls: [{ id: 'a' }], reasoning_content: 'hm' },
+        { content: null, tool_calls: [{ id: 'b' }], reasoning_content: '' },
+        { content: 'Done.' },
+      ],
+    });
+  },
+);
 
 const tools = [{ name: 'list', description: 'Lists.', parameters: { type: 'object' } }];
 const schema = { type: 'object' };

@@ -5,29 +5,34 @@ import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, Pro
 type WirePart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
 type WireMessage =
   | { role: 'system' | 'user'; content: string | WirePart[] }
-  | { role: 'assistant'; content: string | null; tool_calls?: WireToolCall[] }
+  | { role: 'assistant'; content: string | null; tool_calls?: WireToolCall[]; reasoning_content?: string }
   | { role: 'tool'; tool_call_id: string; content: string };
 type WireToolCall = { id: string; type: 'function'; function: { name: string; arguments: string } };
 
-/** OpenAI's newer models refuse the older name, and the compatible servers don't all know the newer. */
-export type LimitField = 'max_tokens' | 'max_completion_tokens';
+/** In what servers of this wire differ, and refuse each other's way. */
+export type Dialect = {
+  /** OpenAI's newer models refuse the older name, and the compatible servers don't all know the newer. */
+  limitField: 'max_tokens' | 'max_completion_tokens';
+  /** Whether calls are told with what was thought before them, be it nothing: DeepSeek and Moonshot refuse them without, OpenAI with it. */
+  givesThoughtsBack: boolean;
+};
 
 /** OpenAI refuses longer ones. */
 const callIdCharactersMax = 40;
 
 /** The pure mapping of a request to the body of `POST /chat/completions`. */
-export function requestBody(request: ModelRequest, stream: boolean, limitField: LimitField): object {
+export function requestBody(request: ModelRequest, stream: boolean, dialect: Dialect): object {
   const tools = request.tools.map(({ name, description, parameters }) => ({
     type: 'function',
     function: { name, description, parameters },
   }));
   return {
     model: request.model,
-    messages: request.messages.flatMap(toWire),
+    messages: request.messages.flatMap((message) => toWire(message, dialect)),
     ...(stream ? streaming : {}),
     // An empty list is refused by some.
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
-    ...settingsOf(request.settings, limitField),
+    ...settingsOf(request.settings, dialect),
   };
 }
 
@@ -44,7 +49,7 @@ export function passedOn({ body }: OriginalRequest, model: string, stream: boole
   };
 }
 
-function settingsOf(settings: ModelSettings, limitField: LimitField): object {
+function settingsOf(settings: ModelSettings, { limitField }: Dialect): object {
   const { maxOutputTokens, temperature, topP, seed, stopSequences, responseFormat, thinking } = settings;
   return {
     ...(maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens }),
@@ -73,9 +78,9 @@ function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object 
   return { type: 'json_schema', json_schema: schema };
 }
 
-function toWire({ role, content }: ProviderMessage): WireMessage[] {
+function toWire({ role, content }: ProviderMessage, dialect: Dialect): WireMessage[] {
   const text = textOf(content);
-  if (role === 'assistant') return [assistantMessage(text, content)];
+  if (role === 'assistant') return [assistantMessage(text, content, dialect)];
   const results = content.filter((part) => part.type === 'tool-result').map(toolMessage);
   // A tool's message has no place for an image: they follow in one of the user's.
   const images = content.flatMap(imagesOf);
@@ -100,7 +105,7 @@ function imagePart(image: ProviderImage): WirePart {
   return { type: 'image_url', image_url: { url } };
 }
 
-function assistantMessage(text: string, content: readonly ProviderPart[]): WireMessage {
+function assistantMessage(text: string, content: readonly ProviderPart[], { givesThoughtsBack }: Dialect): WireMessage {
   const calls = content
     .filter((part) => part.type === 'tool-call')
     .map((call) => ({
@@ -110,7 +115,13 @@ function assistantMessage(text: string, content: readonly ProviderPart[]): WireM
     }));
   // An empty answer stays one: leaving it out would put two user messages in a row, which some chat templates refuse.
   if (calls.length === 0) return { role: 'assistant', content: text };
-  return { role: 'assistant', content: text === '' ? null : text, tool_calls: calls };
+  const thoughts = content.map((part) => (part.type === 'thinking' ? part.text : '')).join('');
+  return {
+    role: 'assistant',
+    content: text === '' ? null : text,
+    tool_calls: calls,
+    ...(givesThoughtsBack ? { reasoning_content: thoughts } : {}),
+  };
 }
 
 function toolMessage(part: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage {

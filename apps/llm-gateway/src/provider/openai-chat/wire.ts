@@ -1,5 +1,6 @@
 import type { Wire } from '../http/wire.ts';
 import { passedOn, requestBody } from './request.ts';
+import type { Dialect } from './request.ts';
 import { ChatAnswerReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
@@ -10,7 +11,7 @@ export const openAiChat: Wire = {
   path: () => 'chat/completions',
   headers: (original) => original?.headers ?? {},
   keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
-  body: (request, stream) => requestBody(request, stream, 'max_tokens'),
+  body: (request, stream) => requestBody(request, stream, { limitField: 'max_tokens', givesThoughtsBack: false }),
   passOn: passedOn,
   reader: (about) => new ChatAnswerReader(about),
   models: {
@@ -19,12 +20,22 @@ export const openAiChat: Wire = {
   },
 };
 
-/** The same as OpenAI itself takes it. */
-const openAiOwnChat: Wire = {
+const speaking = (dialect: Dialect): Wire => ({
   ...openAiChat,
-  body: (request, stream) => requestBody(request, stream, 'max_completion_tokens'),
-};
+  body: (request, stream) => requestBody(request, stream, dialect),
+});
 
-/** By whose address it is: OpenAI's own, there or at Azure, or that of a compatible server. */
+const known: readonly { host: RegExp; wire: Wire }[] = [
+  {
+    host: /(^|\.)openai\.(com|azure\.com)$/,
+    wire: speaking({ limitField: 'max_completion_tokens', givesThoughtsBack: false }),
+  },
+  {
+    host: /(^|\.)(deepseek\.com|moonshot\.(ai|cn))$/,
+    wire: speaking({ limitField: 'max_tokens', givesThoughtsBack: true }),
+  },
+];
+
+/** As the server at this address takes it; those that aren't known get what most take. */
 export const openAiChatAt = (baseUrl: string): Wire =>
-  /(^|\.)openai\.(com|azure\.com)$/.test(new URL(baseUrl).hostname) ? openAiOwnChat : openAiChat;
+  known.find(({ host }) => host.test(new URL(baseUrl).hostname))?.wire ?? openAiChat;
