@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { collect } from '../collect.ts';
 import type { Attempt } from '../collect.ts';
 import type { Endpoint } from '../provider/http/endpoint.ts';
@@ -37,6 +38,37 @@ export function askOnce(
   const owner = { tenant: 'default', runId: 'r1', taskId: 't1' };
   const settings = { provider: 'acme', effectId: 'task_t1_1_1', signal, textBytesMax: 1_000_000 };
   return collect(provider.stream(request, { signal, effectId: settings.effectId, owner }), settings);
+}
+
+/** The same provider; `onDelta` is told how many deltas its caller has taken. */
+export const watched = (provider: Provider, onDelta: (taken: number) => void): Provider => ({
+  ...provider,
+  async *stream(request, context) {
+    let taken = 0;
+    for await (const delta of provider.stream(request, context)) {
+      yield delta;
+      onDelta(++taken);
+    }
+  },
+});
+
+/**
+ * Asks a server whose answer is played by `play`; what then `happens` to it does so when so many deltas were taken, and never before: a connection that breaks takes with
+ * it what nobody has read yet.
+ */
+export function askUntil(
+  provider: Provider,
+  count: number,
+  play: (written: (response: ServerResponse) => void) => void,
+  happens: (response: ServerResponse) => void,
+): Promise<Attempt> {
+  const { promise: answering, resolve } = Promise.withResolvers<ServerResponse>();
+  play(resolve);
+  return askOnce(
+    watched(provider, (taken) => {
+      if (taken === count) void answering.then((response) => happens(response));
+    }),
+  );
 }
 
 /** What `textStream('hello')` comes to. */

@@ -5,7 +5,7 @@ import type { Attempt } from '../collect.ts';
 import { httpProvider } from '../provider/http/provider.ts';
 import type { Wire } from '../provider/http/wire.ts';
 import type { Provider } from '../provider/port.ts';
-import { askOnce, endpointAt, generous } from './attempt.ts';
+import { askOnce, askUntil, endpointAt, generous, watched } from './attempt.ts';
 import { playError, startModelServer } from './model-server.ts';
 import type { ModelServer } from './model-server.ts';
 
@@ -63,6 +63,13 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
     return attempt;
   };
   const leavesOpen = (): void => {};
+  /** How many deltas a stream of these bytes has, but for one that tells its end. */
+  const takenOf = async (bytes: Uint8Array): Promise<number> => {
+    let all = 0;
+    play(bytes);
+    await askOnce(watched(provider, (taken) => (all = taken)));
+    return all;
+  };
 
   describe('over HTTP', () => {
     test('a whole stream is an answer', async () => {
@@ -75,15 +82,24 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
       ['breaks', (response: ServerResponse) => void response.destroy()],
     ])('a stream that %s in the middle is a failure, and one that does so before it begins', async (_, next) => {
       const error = { code: 'provider-failed', retryable: true };
-      play(played.bytes.subarray(0, played.middle), next);
-      expect(await askOnce(provider)).toMatchObject({ status: 'failed', outputBegan: true, error });
+      const beginning = played.bytes.subarray(0, played.middle);
+      const all = await takenOf(beginning);
+      expect(await askUntil(provider, all, (written) => play(beginning, written), next)).toMatchObject({
+        status: 'failed',
+        outputBegan: true,
+        error,
+      });
       play(new Uint8Array(), next);
       expect(await askOnce(provider)).toMatchObject({ status: 'failed', outputBegan: false });
     });
 
     test('a stream that breaks or is left open after its end is an answer', async () => {
-      play(played.bytes, (response) => setTimeout(() => response.destroy(), 20));
-      expect(await askOnce(provider)).toMatchObject({ status: 'complete', ...played.answer });
+      const all = await takenOf(played.bytes);
+      const breaks = (response: ServerResponse) => void response.destroy();
+      expect(await askUntil(provider, all, (written) => play(played.bytes, written), breaks)).toMatchObject({
+        status: 'complete',
+        ...played.answer,
+      });
       server.requests.length = 0;
       play(played.bytes, leavesOpen);
       expect(await askWith({ afterFinishMsMax: 150 })).toMatchObject({ status: 'complete', ...played.answer });
@@ -126,7 +142,21 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
       });
     });
 
-    test('a page or an empty answer is a failure that says so', async () => {
+    test('the key is in no error, even if the server repeats it', async () => {
+      const key = at().key ?? '';
+      const quoting = { error: { type: key, message: `no such key: ${key}` } };
+      for (const answer of [playError(401, quoting), playError(200, quoting), playError(500, `<p>${key}`)]) {
+        server.play(answer);
+        const attempt = await askOnce(provider);
+        expect(attempt.status).toBe('failed');
+        if (attempt.status !== 'failed') continue;
+        const { error } = attempt;
+        expect(JSON.stringify([error.toWire(), error.stack, String(error.cause)])).not.toContain(key);
+        expect(error.message).toContain('[redacted]');
+      }
+    });
+
+    test('a page is a failure that says what to look at', async () => {
       server.play(playError(200, '<html>Welcome</html>'));
       expect(await askOnce(provider)).toMatchObject({
         status: 'failed',

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Attempt } from '../../collect.ts';
-import { askOnce, endpointAt, generous, hello } from '../../test-support/attempt.ts';
+import { askOnce, askUntil, endpointAt, generous, hello } from '../../test-support/attempt.ts';
 import { sse, startModelServer, textStream } from '../../test-support/model-server.ts';
 import type { ModelServer } from '../../test-support/model-server.ts';
 import type { Provider } from '../port.ts';
@@ -42,21 +42,23 @@ const after = (events: object[], next: (response: ServerResponse) => void) => {
 };
 
 test.each([
-  ['ends', (response: { end(): void }) => response.end()],
-  ['ends within an event', (response: { end(text: string): void }) => response.end('data: {"choices":[{"del')],
-  ['breaks', (response: { destroy(): void }) => response.destroy()],
-])('a stream that %s before its finish reason is a failure', async (_, next) => {
-  server.play(after([begin, middle], next));
-  expect(await ask()).toMatchObject({
-    status: 'failed',
-    outputBegan: true,
-    error: { code: 'provider-failed', retryable: true },
-  });
+  ['ends', (response: ServerResponse) => void response.end()],
+  ['ends within an event', (response: ServerResponse) => void response.end('data: {"choices":[{"del')],
+  ['breaks', (response: ServerResponse) => void response.destroy()],
+])('a stream that %s before its finish reason is a failure', async (_, happens) => {
+  expect(await askUntil(provider, 2, (written) => server.play(after([begin, middle], written)), happens)).toMatchObject(
+    {
+      status: 'failed',
+      outputBegan: true,
+      error: { code: 'provider-failed', retryable: true },
+    },
+  );
 });
 
 test('a stream that breaks after its finish reason lacks but the usage', async () => {
-  server.play(after([begin, middle, end], (response) => setTimeout(() => response.destroy(), 20)));
-  expect(await ask()).toMatchObject({ ...hello, usage: {} });
+  const play = (written: (response: ServerResponse) => void) => server.play(after([begin, middle, end], written));
+  const breaks = (response: ServerResponse) => void response.destroy();
+  expect(await askUntil(provider, 2, play, breaks)).toMatchObject({ ...hello, usage: {} });
 });
 
 test('a stream that is left open after its finish reason is not waited for', async () => {
