@@ -213,7 +213,7 @@ test('doctor says what is found, what is missing, and the fix', { timeout: 90_00
     .split('\n')
     .map((line) => JSON.parse(line) as { name: string; level: string; fix: string });
   const levelOf = (name: string) => checks.find((each) => each.name === name)?.level;
-  for (const name of ['Node', 'git', 'nats-server', 'stack', 'model provider scripted'])
+  for (const name of ['Node', 'git', 'nats-server', 'stack', 'model provider scripted', 'model provider anthropic'])
     expect([name, levelOf(name)]).toEqual([name, 'ok']);
   expect(['ok', 'warning']).toContain(levelOf('sandboxes'));
   const news = checks.find(({ name, level }) => name === 'model provider openai' && level === 'warning');

@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { checkProviders } from './providers.ts';
+
+const found = async (environment: Record<string, string>) => {
+  const checks = await checkProviders(null, environment);
+  return (name: string) => checks.find((check) => check.name === `model provider ${name}`);
+};
+
+test('of a vendor that is not set up, doctor says which key is missing, and complains of nothing', async () => {
+  const ofProvider = await found({});
+  for (const [name, variable] of [
+    ['openai', 'OPENAI_API_KEY'],
+    ['anthropic', 'ANTHROPIC_API_KEY'],
+  ] as const) {
+    expect(ofProvider(name)).toMatchObject({ level: 'ok', found: expect.stringContaining(`set ${variable}`) });
+  }
+});
+
+test('a key is told of, and never told', async () => {
+  const anthropic = (await found({ ANTHROPIC_API_KEY: 'key-that-must-not-be-told' }))('anthropic');
+  expect(anthropic).toMatchObject({ level: 'ok', found: expect.stringContaining('api.anthropic.com, with a key') });
+  expect(JSON.stringify(anthropic)).not.toContain('must-not-be-told');
+});
+
+test('Ollama is a provider only where its address is set', async () => {
+  expect((await found({}))('ollama')).toBeUndefined();
+  expect((await found({ OLLAMA_HOST: 'gpu-box' }))('ollama')?.found).toContain('gpu-box:11434');
+});
