@@ -1,3 +1,6 @@
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { temporaryFolder } from '@coppice/testing';
 import Docker from 'dockerode';
 import { expect, test } from 'vitest';
 import { EngineFixture, isRequired, whyUntestable, type LauncherFactory } from './conformance-fixture.ts';
@@ -16,6 +19,47 @@ await describeConformance({
   makeLauncher,
   // A stack that isn't root runs its sandboxes as itself, so that it can delete what they made.
   mustEnforce: enforceable.filter((name) => name !== 'ownUid' || process.getuid?.() === 0),
+});
+
+/** An engine whose daemon is told another folder than the probe's workspace: what a wrong translation of paths comes to. */
+async function probedElsewhere(elsewhere: string) {
+  const fixture = await EngineFixture.start((options) =>
+    dockerLauncher({
+      ...options,
+      ...(socketPath === undefined ? {} : { socketPath }),
+      pathTranslation: (path) => (path.endsWith('/workspace') ? elsewhere : path),
+    }),
+  );
+  try {
+    return await fixture.engine.probe().catch((error: unknown) => error);
+  } finally {
+    await fixture.stop();
+  }
+}
+
+test('a translation of paths that leads to another folder is refused, though everything there can be read and written', async (context) => {
+  const reason = await whyUntestable(makeLauncher);
+  if (reason !== undefined && !isRequired('docker')) context.skip(reason);
+  await using folder = await temporaryFolder('elsewhere');
+  const elsewhere = join(folder.path, 'workspace');
+  await mkdir(elsewhere);
+  await writeFile(join(elsewhere, 'sentinel'), 'of another stack', { mode: 0o644 });
+  await chmod(elsewhere, 0o777);
+  expect(await probedElsewhere(elsewhere)).toMatchObject({
+    code: 'engine-unavailable',
+    message: expect.stringContaining('it mounts another folder than this process means by') as string,
+  });
+  // The command itself had nothing to complain about: only the comparison tells.
+  expect(await readFile(join(elsewhere, 'answer'), 'utf8')).toBe('written\n');
+});
+
+test('a translation of paths that leads nowhere is refused, and no folder is made there', async (context) => {
+  const reason = await whyUntestable(makeLauncher);
+  if (reason !== undefined && !isRequired('docker')) context.skip(reason);
+  await using folder = await temporaryFolder('elsewhere');
+  const missing = join(folder.path, 'missing');
+  expect(await probedElsewhere(missing)).toMatchObject({ message: expect.stringContaining(missing) as string });
+  expect(await readdir(folder.path)).toEqual([]);
 });
 
 test('what an image declares as volumes is scratch of limited size, and no folder of the host', async (context) => {

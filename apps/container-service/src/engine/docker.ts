@@ -43,6 +43,8 @@ export interface DockerOptions {
   /** Left out: DOCKER_HOST, else the usual sockets of Docker and Podman. */
   socketPath?: string;
   sandboxUid?: number;
+  /** Left out: found by inspecting the container that this process runs in, if it does. */
+  pathTranslation?: PathTranslation;
 }
 
 export function dockerLauncher(options: DockerOptions): Launcher {
@@ -80,7 +82,8 @@ class DockerLauncher implements Launcher {
       const message = `the Docker daemon serves API ${version.ApiVersion}, at least ${apiVersionMin.join('.')} is needed`;
       throw new CoppiceError('engine-unavailable', message);
     }
-    this.#translation = await findPathTranslation((id) => this.#docker.getContainer(id).inspect());
+    const inspect = (id: string) => this.#docker.getContainer(id).inspect();
+    this.#translation = this.#options.pathTranslation ?? (await findPathTranslation(inspect));
     return `Docker ${version.Version}, API ${version.ApiVersion}`;
   }
 

@@ -116,6 +116,13 @@ async function proveMount(run: Run, workspace: string, engine: string): Promise<
   const result = await run('cat sentinel && echo written > answer && : > "$HOME/probe"');
   const answer = await readFile(join(workspace, 'answer'), 'utf8').catch(() => '');
   if (result.exitCode === 0 && result.stdout.text === sentinel && answer === 'written\n') return;
+  if (result.exitCode === 0 && result.stdout.text !== sentinel) {
+    throw new CoppiceError(
+      'engine-unavailable',
+      `engine ${engine}: it mounts another folder than this process means by ${workspace}: what was read there isn't what was written here. ` +
+        'Are the paths of this process and of the engine of one machine, and the folder shared between them?',
+    );
+  }
   const what = `it exited with ${result.exitCode} and said ${JSON.stringify((result.stderr.text || result.stdout.text).slice(0, 400))}`;
   throw new CoppiceError(
     'engine-unavailable',
