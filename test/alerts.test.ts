@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { hasApt, unpackPackages } from '../setup/apt.js';
 import { cacheFolder } from '../setup/paths.js';
 import { findOnPath } from '../setup/run.js';
+import { isRequired } from './support/required.ts';
 
 /** The rules of deploy/prometheus: that Prometheus can read them, and that they ask for what there is. */
 
@@ -83,22 +84,25 @@ test('a summary names only labels that its expression leaves', () => {
   }
 });
 
-/** PATH's, the cache's, or this distribution's package, unpacked into the cache. */
-async function promtool(skip: (why: string) => never): Promise<string> {
+/** PATH's, the cache's, or this distribution's package, unpacked into the cache. `without` is told why there is none. */
+async function promtool(without: (why: string) => never): Promise<string> {
   const cached = path.join(cacheFolder, 'deb/prometheus/usr/bin/promtool');
   const found = findOnPath('promtool') ?? (existsSync(cached) ? cached : undefined);
   if (found !== undefined) return found;
-  if (!hasApt()) return skip('promtool is not on PATH, and there is no apt-get to fetch it with');
+  if (!hasApt()) return without('no promtool here: it is not on PATH, and there is no apt-get to fetch it with');
   const target = path.join(cacheFolder, 'deb/prometheus');
   const failure = await unpackPackages({ packages: ['prometheus'], from: 'machine', target });
-  return failure === undefined ? cached : skip(failure);
+  return failure === undefined ? cached : without(`no promtool here: ${failure}`);
 }
 
 test(
   "Prometheus's own checker accepts the rules, refuses a broken one, and sees them fire",
   { timeout: fetchMsMax },
   async (context) => {
-    const program = await promtool((why) => context.skip(why));
+    const program = await promtool((why) => {
+      if (isRequired('promtool')) throw new Error(why);
+      return context.skip(why);
+    });
     const { stdout } = await runFile(program, ['check', 'rules', '--lint=all', '--lint-fatal', file]);
     expect(stdout).toContain(`SUCCESS: ${rules.length} rules found`);
     await expect(runFile(program, ['check', 'rules', import.meta.filename])).rejects.toThrow('FAILED');

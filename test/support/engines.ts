@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { isRequired } from './required.ts';
 
 const runFile = promisify(execFile);
 
 /** Why docker-compose.yml can't be tried here; null where it can. Where COPPICE_TEST_REQUIRE names `compose`, its absence is a failure. */
 export async function whyWithoutCompose(): Promise<string | null> {
-  const required = (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes('compose');
-  if (required) return null;
+  if (isRequired('compose')) return null;
   if ((process.env['COPPICE_DOCKER_COMPOSE'] ?? '') === '')
     return 'no docker-compose here; "npm test" fetches it where it can';
   return whyWithout('docker');
@@ -14,8 +14,7 @@ export async function whyWithoutCompose(): Promise<string | null> {
 
 /** Why an engine can't be used here; null where it can. Where COPPICE_TEST_REQUIRE names it, its absence is a failure, not a skip. */
 export async function whyWithout(engine: 'docker' | 'bubblewrap'): Promise<string | null> {
-  const required = (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(engine);
-  if (required) return null;
+  if (isRequired(engine)) return null;
   try {
     if (engine === 'docker') await runFile('docker', ['version', '--format', '{{.Server.Version}}']);
     else await runFile(process.env['COPPICE_BWRAP'] ?? 'bwrap', ['--version']);

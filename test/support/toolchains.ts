@@ -5,6 +5,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { isAtLeast, parseVersion } from '../../setup/versions.js';
+import { isRequired } from './required.ts';
 
 const runFile = promisify(execFile);
 
@@ -30,7 +31,7 @@ export async function whyWithoutToolchain(name: Toolchain): Promise<string | nul
   const missing = (await Promise.all(toolchains[name].map(whyWithoutProgram))).find((reason) => reason !== null);
   if (missing === undefined) return null;
   const reason = `no ${name} here: ${missing}`;
-  if ((process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(name)) throw new Error(reason);
+  if (isRequired(name)) throw new Error(reason);
   return reason;
 }
 
