@@ -150,10 +150,13 @@ function missingParents(spans: readonly CollectedSpan[]): Map<string, string[]> 
 
 /** Every hop of a task, by the service that makes its span and the span's name. */
 const hops = [
+  ['orchestrator', 'publish coppice.actor.run.*'],
   ['orchestrator', 'process create coppice.actor.run.*'],
   ['orchestrator', 'process coppice.cmd.orchestrator.*.create-tasks'],
+  ['orchestrator', 'publish coppice.actor.task.*'],
   ['orchestrator', 'process create coppice.actor.task.*'],
   ['orchestrator', 'process event coppice.actor.task.*'],
+  ['orchestrator', 'publish coppice.cmd.worktree-service.*.prepare'],
   ['worktree-service', 'process coppice.cmd.worktree-service.*.prepare'],
   ['container-service', 'process coppice.cmd.container-service.*.create'],
   ['llm-gateway', 'process coppice.cmd.llm-gateway.*.turn'],
@@ -194,9 +197,27 @@ test('so is one by the intake, from a publisher of its own, though it lands in t
   expect([...missingParents(second.spans).keys()]).toEqual([foreign.spanId]);
   // Each landed once, in its own trace.
   for (const { spans } of [first, second]) {
-    const landings = spans.filter((span) => span.name.endsWith('worktree-service.*.land'));
+    const landings = spans.filter((span) => span.name === 'process coppice.cmd.worktree-service.*.land');
     expect(landings).toHaveLength(1);
   }
+});
+
+test('what is ordered has a span of its own, whose child is the handling; a result belongs to the work that it ends', () => {
+  const parents = byId(all);
+  const handled = first.spans.filter(({ name }) => name.startsWith('process '));
+  const parentOf = ({ parentSpanId }: CollectedSpan) => parents.get(parentSpanId ?? '');
+  for (const span of handled.filter(({ name }) => name.startsWith('process coppice.cmd.'))) {
+    expect(span.kind).toBe(5);
+    expect(parentOf(span)).toMatchObject({ kind: 4, name: span.name.replace('process', 'publish') });
+  }
+  const toldOnce = handled.filter(({ attributes }) => attributes['coppice.delivery.count'] === 1);
+  for (const span of toldOnce.filter(({ name }) => /^process (create|event) /.test(name))) {
+    expect(parentOf(span)).toMatchObject({ kind: 4, name: span.name.replace(/^process \w+/, 'publish') });
+  }
+  const results = handled.filter(({ name }) => name === 'process result coppice.actor.task.*').map(parentOf);
+  expect(results.length).toBeGreaterThan(5);
+  // Of commands, and of the turn that the landing actor gives.
+  expect(results.filter((parent) => parent?.kind !== 5)).toEqual([]);
 });
 
 test('what a span says of its run is what its trace is of', () => {
@@ -293,10 +314,20 @@ test('coppice trace tells the same run from its stored events, and where Jaeger 
   const states = task?.children ?? [];
   for (const name of ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing', 'cleaning'])
     expect(states.map((state) => state.name)).toContain(name);
+  const ofService = (name: string) => ({ kind: 'step', name, outcome: null, queuedMs: expect.any(Number) as number });
+  expect(states.find(({ name }) => name === 'preparing')?.children).toMatchObject([
+    ofService('worktree-service.prepare'),
+    ofService('container-service.create'),
+  ]);
   expect(states.find(({ name }) => name === 'working')?.children).toMatchObject([
     { kind: 'turn', model: 'scripted/plan.yaml', attempts: 1, queuedMs: expect.any(Number) as number },
+    ofService('container-service.write'),
   ]);
+  // Whoever came second waited for its turn as long as the first had it.
+  expect(states.find(({ name }) => name === 'landing')?.children).toContainEqual(
+    expect.objectContaining({ kind: 'wait', name: 'waits for its turn to land' }),
+  );
   expect(told[0]).toMatch(new RegExp(`^${first.runId} .* succeeded`));
-  expect(told.find((line) => line.includes('turn 1'))).toMatch(/^ +│ {2}└─ turn 1 .* queued \d+ ms, \d+ tokens in/);
+  expect(told.find((line) => line.includes('turn 1'))).toMatch(/^ +│ {2}[├└]─ turn 1 .* queued \d+ ms, \d+ tokens in/);
   expect(told.at(-1)).toBe(`${jaegerUrl}/trace/${first.traceId}`);
 });

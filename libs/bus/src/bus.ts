@@ -12,6 +12,7 @@ import { busLimits } from './limits.ts';
 import { Objm, connect, createInbox, headers, jetstream, jetstreamManager, nkeyAuthenticator } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, JetStreamPublishOptions, MsgHdrs, NatsConnection } from './nats.ts';
 import { ObjectStore } from './object-store.ts';
+import { inPublishSpan } from './publish-span.ts';
 import { readQueues } from './queues.ts';
 import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
@@ -57,6 +58,8 @@ export type PublishOptions = {
   schedule?: { at: Date; target: string };
   ttlMs?: number;
   headers?: Record<string, string>;
+  /** The subject with `*` for each token that is an id: then the publishing has a span of its own. See publish-span.ts. */
+  template?: string;
 };
 
 export type PublishResult = { sequence: number; duplicate: boolean };
@@ -160,6 +163,13 @@ export class Bus {
 
   /** Stores a message; resolves when the server has it. @throws CoppiceError `limit-exceeded` when it is too large. */
   async publish(subject: string, data: Uint8Array | object, options: PublishOptions = {}): Promise<PublishResult> {
+    const bytes = this.#encode(data, subject);
+    const { template } = options;
+    if (template === undefined) return this.#store(subject, bytes, options);
+    return inPublishSpan({ template, subject, bytes: bytes.length }, () => this.#store(subject, bytes, options));
+  }
+
+  async #store(subject: string, data: Uint8Array, options: PublishOptions): Promise<PublishResult> {
     const { messageId, expectedLastSubjectSequence, schedule, ttlMs } = options;
     const publishOptions: Partial<JetStreamPublishOptions> = {
       headers: headersFrom(injectTrace({ ...options.headers })),
@@ -171,7 +181,7 @@ export class Bus {
     if (ttlMs !== undefined) publishOptions.ttl = `${Math.max(1, Math.ceil(ttlMs / 1_000))}s`;
     if (schedule !== undefined)
       publishOptions.schedule = { specification: { at: schedule.at }, target: schedule.target };
-    const published = await this.#jetStream.publish(subject, this.#encode(data, subject), publishOptions);
+    const published = await this.#jetStream.publish(subject, data, publishOptions);
     return { sequence: published.seq, duplicate: published.duplicate };
   }
 

@@ -1,6 +1,6 @@
 import { CoppiceError, messageHeaders, subjects, wireErrorSchema } from '@coppice/contracts';
 import type { Method } from '@coppice/contracts';
-import { SpanKind, attributes, messagingSystemNats, withSpan } from '@coppice/telemetry';
+import { SpanKind, attributes, messagingOperations, messagingSystemNats, withSpan } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
 import { errors } from './nats.ts';
 import { unreachable } from './unreachable.ts';
@@ -27,12 +27,13 @@ export async function call(
   validate(method.input, input, method.name);
   const spanAttributes = {
     [attributes.messagingSystemName]: messagingSystemNats,
-    [attributes.messagingOperationName]: 'call',
+    [attributes.messagingOperationName]: messagingOperations.call,
     [attributes.messagingOperationType]: 'send',
     [attributes.messagingDestinationTemplate]: destination,
     [attributes.messagingDestinationName]: subject,
   };
-  return withSpan(`call ${destination}`, { kind: SpanKind.CLIENT, attributes: spanAttributes }, async () => {
+  const settings = { kind: SpanKind.CLIENT, attributes: spanAttributes };
+  return withSpan(`${messagingOperations.call} ${destination}`, settings, async () => {
     const reply = await request(bus, subject, input as object, options.deadlineMs ?? method.deadlineMs);
     const body = parseJson(reply.data, `the answer of ${method.name}`);
     if (reply.headers?.has(messageHeaders.errorCode) === true) {

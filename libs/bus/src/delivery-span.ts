@@ -3,6 +3,7 @@ import {
   attributes,
   errorType,
   extractTrace,
+  messagingOperations,
   messagingSystemNats,
   recordError,
   recordValue,
@@ -45,7 +46,12 @@ export type DeliveryPlace = {
  */
 export async function inDeliverySpan<Result>(
   delivery: Delivery,
-  { template, operation = 'process', parent = extractTrace(delivery.headers), links = [] }: DeliveryPlace,
+  {
+    template,
+    operation = messagingOperations.process,
+    parent = extractTrace(delivery.headers),
+    links = [],
+  }: DeliveryPlace,
   handler: (failed: (error: unknown) => void) => Promise<Result>,
 ): Promise<Result> {
   const waitMs = queueWaitMs(delivery);

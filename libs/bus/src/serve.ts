@@ -14,6 +14,7 @@ import {
   attributes,
   createLogger,
   extractTrace,
+  messagingOperations,
   messagingSystemNats,
   recordError,
   withSpan,
@@ -160,13 +161,13 @@ class RunningService implements Service {
     const parent = extractTrace(headersOf(message.headers));
     const spanAttributes = {
       [attributes.messagingSystemName]: messagingSystemNats,
-      [attributes.messagingOperationName]: 'serve',
+      [attributes.messagingOperationName]: messagingOperations.serve,
       [attributes.messagingOperationType]: 'process',
       [attributes.messagingDestinationTemplate]: endpoint.subject,
       [attributes.messagingDestinationName]: message.subject,
     };
     await withSpan(
-      `serve ${endpoint.subject}`,
+      `${messagingOperations.serve} ${endpoint.subject}`,
       { kind: SpanKind.SERVER, parent, attributes: spanAttributes },
       async (span) => {
         try {

@@ -25,6 +25,7 @@ export {
   anyPool,
   buckets,
   commandConsumer,
+  commandTemplateOf,
   intakeConsumer,
   intakeLaterConsumer,
   runItself,
@@ -128,7 +129,7 @@ export { modelOperations, transcriptEntrySchema, turnInputSchema, turnOutputSche
 export type { TranscriptEntry, TurnOutput } from './operations/model.ts';
 export { runOperations } from './operations/run.ts';
 export { coppiceEventSchema, events } from './events.ts';
-export type { CoppiceEvent, EventType } from './events.ts';
+export type { CoppiceEvent, EventType, TaskStep } from './events.ts';
 export { agentToolSchemas, sandboxToolSchemas, toolDefinitions, toolDescriptions, toolLimits } from './tools.ts';
 export type { AgentToolName, SandboxToolName } from './tools.ts';
 export { gatewayCalls, modelProviderSchema, tokenGrantSchema, tokenTtlMsMax } from './gateway-calls.ts';

@@ -105,6 +105,13 @@ export function tenantOf(subject: string): string {
   return tenant;
 }
 
+/** A command's subject with `*` in place of its pool, which may be a node's name. */
+export function commandTemplateOf(subject: string): string {
+  const [, , service, , operation] = subject.split('.');
+  if (service === undefined || operation === undefined) throw new Error(`no command in subject ${subject}`);
+  return subjects.command(service, '*', operation);
+}
+
 /** The actor of an inbox or stash subject. */
 export function actorOf(subject: string): { kind: string; id: string } {
   const [, , kind, ...id] = subject.split('.');

@@ -37,7 +37,7 @@ export async function sendEvent(
       ...(answerTo === undefined ? {} : { answerTo }),
     };
     // No message id for the server: its window would swallow a wanted repeat after a refusal. The actor dedupes what it applied.
-    await bus.publish(subjects.actor(kind, id), message);
+    await bus.publish(subjects.actor(kind, id), message, { template: subjects.actor(kind, '*') });
   };
   if (awaitAnswerMs === undefined) {
     await post();
@@ -86,7 +86,7 @@ export async function createActor(
     issuedAt,
     ...(event === undefined ? {} : { event }),
   };
-  await bus.publish(subjects.actor(kind, id), message);
+  await bus.publish(subjects.actor(kind, id), message, { template: subjects.actor(kind, '*') });
 }
 
 /** What can be seen of an actor. Times are RFC 3339. */

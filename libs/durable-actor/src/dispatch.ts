@@ -1,5 +1,5 @@
 import { cancelSubject } from '@coppice/bus';
-import { streams, subjects } from '@coppice/contracts';
+import { commandTemplateOf, streams, subjects } from '@coppice/contracts';
 import type { CommandMessage } from '@coppice/contracts';
 import type { CrashPoint } from './crash-points.ts';
 import type { HostParts } from './host-parts.ts';
@@ -73,7 +73,7 @@ export class Dispatcher {
       case 'command': {
         const { effectId, input, issuedAt } = item;
         const message: CommandMessage = { effectId, replyTo: { kind, id }, input, issuedAt };
-        await bus.publish(item.subject, message, { messageId: effectId });
+        await bus.publish(item.subject, message, { messageId: effectId, template: commandTemplateOf(item.subject) });
         return;
       }
       case 'timer': {
@@ -93,6 +93,7 @@ export class Dispatcher {
         await bus.publish(subjects.actor(item.to.kind, item.to.id), item.message, {
           messageId: item.messageId,
           headers: messageHeaders(item),
+          ...(item.message.type === 'result' ? {} : { template: subjects.actor(item.to.kind, '*') }),
         });
         return;
       case 'event':

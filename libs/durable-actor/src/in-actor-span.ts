@@ -1,6 +1,14 @@
 import { inDeliverySpan } from '@coppice/bus';
 import type { Delivery } from '@coppice/bus';
-import { contextFrom, currentTraceparent, extractTrace, isSameTrace, linkFrom } from '@coppice/telemetry';
+import { subjects } from '@coppice/contracts';
+import {
+  contextFrom,
+  currentTraceparent,
+  extractTrace,
+  isSameTrace,
+  linkFrom,
+  messagingOperations,
+} from '@coppice/telemetry';
 import type { Context } from '@coppice/telemetry';
 import type { ActorDefinition } from './definition.ts';
 import type { Incoming } from './receive.ts';
@@ -21,8 +29,8 @@ export function inActorSpan<Result>(
   const { type } = incoming.message;
   const place = {
     ...placeOf(delivery, type, value?.traceparent ?? null),
-    template: `coppice.actor.${definition.kind}.*`,
-    operation: `process ${type}`,
+    template: subjects.actor(definition.kind, '*'),
+    operation: `${messagingOperations.process} ${type}`,
   };
   return inDeliverySpan(delivery, place, fn);
 }

@@ -35,7 +35,7 @@ afterAll(async () => {
   vi.unstubAllEnvs();
 });
 
-test('a first delivery continues its sender; a timer is a child of the stored context, linked to what set it', async () => {
+test('what is sent has a span that is the parent of its handling; a timer is a child of the stored context, linked to what set it', async () => {
   let traceId = '';
   await withSpan('submit', {}, async (span) => {
     traceId = span.spanContext().traceId;
@@ -45,8 +45,15 @@ test('a first delivery continues its sender; a timer is a child of the stored co
   await harness.quiet('job', 'traced');
   const birth = await spanNamed('process create coppice.actor.job.*');
   const submit = await spanNamed('submit');
+  const sent = await sentIn(submit.spanId);
   const timer = await spanNamed('process timer coppice.actor.job.*');
-  expect(birth).toMatchObject({ traceId, parentSpanId: submit.spanId });
+  expect(sent).toMatchObject({
+    traceId,
+    name: 'publish coppice.actor.job.*',
+    kind: 4,
+    attributes: { 'messaging.operation.type': 'send', 'messaging.destination.name': 'coppice.actor.job.traced' },
+  });
+  expect(birth).toMatchObject({ traceId, parentSpanId: sent.spanId, kind: 5 });
   expect(timer).toMatchObject({ traceId, parentSpanId: birth.spanId });
   expect(timer.links).toMatchObject([{ traceId, spanId: birth.spanId }]);
   expect(birth.attributes).toMatchObject({ 'messaging.system.name': 'nats', 'coppice.delivery.count': 1 });
@@ -82,7 +89,8 @@ test('a person who comes later with a trace of their own keeps it; what they beg
   );
   await harness.reaches('job', 'later', 'asking');
   const order = await spanNamed('order');
-  const birth = await eventually(() => collector.spans.find((span) => span.parentSpanId === order.spanId));
+  const sent = await sentIn(order.spanId);
+  const birth = await eventually(() => collector.spans.find((span) => span.parentSpanId === sent.spanId));
   expect(await spanNamed('process result coppice.actor.job.*')).toMatchObject({
     traceId: bornIn,
     parentSpanId: birth.spanId,
@@ -102,17 +110,18 @@ test('a redelivery is a child of the stored context, linked to what it repeats',
   });
   await harness.reaches('job', 'again', 'waiting');
   const stored = (await harness.value('job', 'again')).traceparent;
-  let sender = '';
+  let poke = '';
   failAt = 'transition-computed';
   // Of the same trace, as what another actor of the run sends.
   await withSpan('poke', { parent: contextFrom(stored) }, async (span) => {
-    sender = span.spanContext().spanId;
+    poke = span.spanContext().spanId;
     await harness.send('job', 'again', { type: 'pad', text: 'x' });
   });
   const [once, again] = await eventually(() => {
     const spans = collector.spans.filter((span) => span.traceId === traceId && span.name.startsWith('process event'));
     return spans.length === 2 && spans;
   });
+  const { spanId: sender } = await sentIn(poke);
   expect(once).toMatchObject({ parentSpanId: sender, status: 2, attributes: { 'coppice.delivery.count': 1 } });
   expect(again).toMatchObject({ links: [{ traceId, spanId: sender }], attributes: { 'coppice.delivery.count': 2 } });
   expect(stored).toBe(`00-${traceId}-${again?.parentSpanId}-01`);
@@ -127,5 +136,8 @@ test('a message without a sender is part of the trace of its actor', async () =>
   expect(traceparent).toBe(`00-${wake.traceId}-${wake.parentSpanId}-01`);
 });
 
+/** The span of the one message that was sent in another. */
+const sentIn = (spanId: string) =>
+  eventually(() => collector.spans.find((span) => span.parentSpanId === spanId && span.name.startsWith('publish ')));
 const spanNamed = (name: string) =>
   eventually(() => collector.spans.find((span) => span.name === name), { description: `a span ${name}` });

@@ -71,5 +71,8 @@ export const attributes = {
 /** The value of `messaging.system.name`. */
 export const messagingSystemNats = 'nats';
 
+/** Values of `messaging.operation.name` in use; a span's name begins with it. */
+export const messagingOperations = { call: 'call', serve: 'serve', publish: 'publish', process: 'process' } as const;
+
 /** Values of `gen_ai.operation.name` in use. */
 export const genAiOperations = { chat: 'chat' } as const;

@@ -1,4 +1,4 @@
-export { attributes, genAiOperations, messagingSystemNats } from './attributes.ts';
+export { attributes, genAiOperations, messagingOperations, messagingSystemNats } from './attributes.ts';
 export { startTelemetry } from './start.ts';
 export type { Telemetry, TelemetrySettings } from './start.ts';
 export type { MetricsHandler } from './start-metrics.ts';

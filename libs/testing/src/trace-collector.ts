@@ -7,6 +7,8 @@ export type CollectedSpan = {
   /** The process: `service.instance.id`. */
   instance: string;
   name: string;
+  /** OTLP's numbers: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
+  kind: number;
   traceId: string;
   spanId: string;
   parentSpanId: string | undefined;
@@ -70,6 +72,7 @@ type OtlpValue = {
 type OtlpAttributes = { key: string; value: OtlpValue }[];
 type OtlpSpan = {
   name: string;
+  kind?: number;
   traceId: string;
   spanId: string;
   parentSpanId?: string;
@@ -107,6 +110,7 @@ function spansOf(traces: OtlpTraces): CollectedSpan[] {
         service,
         instance,
         name: span.name,
+        kind: span.kind ?? 0,
         traceId: span.traceId,
         spanId: span.spanId,
         parentSpanId: span.parentSpanId === '' ? undefined : span.parentSpanId,
