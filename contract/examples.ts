@@ -210,6 +210,15 @@ const ofTask = (type: string, counter: number, time: string, sequence: number, d
     ...data,
   });
 
+const step = (what: string, [orderedAt, endedAt]: [string, string], [queuedMs, workedMs]: [number, number]) => ({
+  what,
+  orderedAt,
+  endedAt,
+  queuedMs,
+  workedMs,
+  error: null,
+});
+
 /** By type, as the last token of the subject has it. */
 export const eventExamples: Record<string, Example[]> = {
   'run-submitted': ofRun('run-submitted', 1, '2026-11-24T14:29:13.966Z', 1, {
@@ -228,6 +237,10 @@ export const eventExamples: Record<string, Example[]> = {
     from: 'preparing',
     to: 'working',
     reason: null,
+    steps: [
+      step('worktree-service.prepare', ['2026-11-24T14:29:13.985Z', '2026-11-24T14:29:14.071Z'], [3, 79]),
+      step('container-service.create', ['2026-11-24T14:29:14.071Z', '2026-11-24T14:29:14.148Z'], [2, 71]),
+    ],
   }),
   'task-turn': ofTask('task-turn', 9, '2026-11-24T14:29:14.210Z', 4, {
     turn: 1,
@@ -235,6 +248,7 @@ export const eventExamples: Record<string, Example[]> = {
     text: 'First I look at what is there.',
     calls: [{ name: 'run', about: 'git log --oneline v41..' }],
     usage,
+    steps: [step('llm-gateway.turn', ['2026-11-24T14:29:14.148Z', '2026-11-24T14:29:14.210Z'], [2, 56])],
   }),
   'task-ended': ofTask('task-ended', 23, '2026-11-24T14:29:14.728Z', 9, {
     state: 'merged',

@@ -248,7 +248,7 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
   for (const [name, description, command] of [
     ['show', 'a run with its tasks, or a task with everything that is known of it', showCommand],
     ['diff', "a task's change as a patch", diffCommand],
-    ['trace', 'where the time of a run or task went, and what its model turns took', traceCommand],
+    ['trace', 'where the time of a run or task went: its steps, its model turns, and what it waited for', traceCommand],
     [
       'replay',
       "run a task's agent again, offline, against its recorded turns: same, or the first difference",

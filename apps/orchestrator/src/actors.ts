@@ -7,9 +7,9 @@ import {
   taskEnds,
   worktreeOperations,
 } from '@coppice/contracts';
-import type { CoppiceEvent, EventType, Operation, TaskState } from '@coppice/contracts';
+import type { CoppiceEvent, EventType, Operation, TaskState, TaskStep } from '@coppice/contracts';
 import { answer, command, defineActor, request, send } from '@coppice/durable-actor';
-import type { ActorDefinition, Emission } from '@coppice/durable-actor';
+import type { ActorDefinition, Emission, Step } from '@coppice/durable-actor';
 import { describeTurn } from './agent/describe-calls.ts';
 import { landingMachine } from './machines/landing-machine.ts';
 import type { TurnRequest } from './machines/landing-machine.ts';
@@ -61,15 +61,32 @@ function taskEvent(event: TaskEmitted, self: Emission): { subject: string; data:
   const subject = subjects.event(tenant, runId, taskId, event.type);
   if (event.type === 'task-turn') {
     const turn = { turn: context.loop?.turns ?? 0, ...describeTurn(event.output), usage: context.usage };
-    return { subject, data: cloudEvent(event.type, self, { ...identity, ...turn }) };
+    return { subject, data: cloudEvent(event.type, self, { ...identity, ...turn, ...told(self.steps) }) };
   }
   const { state, reason, failure, branch, commit, landedCommit, finishCommand, rescue, logTail, usage } = context;
   const data =
     event.type === 'task-state'
-      ? { ...identity, from: event.from, to: state, reason }
+      ? { ...identity, from: event.from, to: state, reason, ...waitsFor(event), ...told(self.steps) }
       : { ...identity, state, reason, failure, branch, commit, landedCommit, finishCommand, rescue, logTail, usage };
   return { subject, data: cloudEvent(event.type, self, data) };
 }
+
+/** Told once: it doesn't change. */
+function waitsFor({ from, context }: Extract<TaskEmitted, { type: 'task-state' }>): { dependsOn?: string[] } {
+  const { dependsOn } = context.specification;
+  return from !== null || dependsOn.length === 0 ? {} : { dependsOn };
+}
+
+const told = (steps: readonly Step[]): { steps?: TaskStep[] } =>
+  steps.length === 0
+    ? {}
+    : {
+        steps: steps.map(({ orderedAtMs, endedAtMs, ...step }) => ({
+          ...step,
+          orderedAt: new Date(orderedAtMs).toISOString(),
+          endedAt: new Date(endedAtMs).toISOString(),
+        })),
+      };
 
 /** The task's state of which a machine's state text (`working.prompt.asking`) is a part. */
 const outer = (state: string): TaskState => {

@@ -84,7 +84,13 @@ describe('a command', () => {
   test('is done, and its result is in the inbox', async () => {
     await serveWith(handle(sandboxOperations.remove, async () => ({})));
     const effectId = await order('remove', { owner, sandboxId: 's' });
-    expect(await result(effectId)).toEqual({ type: 'result', effectId, outcome: { status: 'done', output: {} } });
+    expect(await result(effectId)).toEqual({
+      type: 'result',
+      effectId,
+      outcome: { status: 'done', output: {} },
+      queuedMs: expect.any(Number) as number,
+      workedMs: expect.any(Number) as number,
+    });
   });
 
   test('with a wrong input, an unknown operation, or a failure: the actor is told which', async () => {

@@ -8,7 +8,7 @@ import {
   subjects,
   toWireError,
 } from '@coppice/contracts';
-import type { CommandMessage, Operation, Outcome } from '@coppice/contracts';
+import type { ActorMessage, CommandMessage, Operation, Outcome } from '@coppice/contracts';
 import { annotateSpan, attributes, createLogger, linkFrom } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
 import { Claims, cancelSubject, hashInput } from './claims.ts';
@@ -158,6 +158,8 @@ class RunningCommandServer implements CommandServer {
     const template = subjects.command(this.#options.service, '*', name);
     // Its sender is the actor that ordered it. A redelivery is a child of the same, with a link that says that it repeats.
     const links = deliveriesOf(delivery) > 1 ? linkFrom(delivery.headers['traceparent']) : [];
+    const queuedMs = queueWaitMs(delivery);
+    const startedAtMs = performance.now();
     await inDeliverySpan(delivery, { template, links }, async (failed) => {
       annotateSpan({ [attributes.coppiceEffectId]: command.effectId, ...ownerAttributes(command.input) });
       const outcome =
@@ -166,7 +168,8 @@ class RunningCommandServer implements CommandServer {
           : await this.#runIdempotent(delivery, command, handler);
       if (outcome === null) return;
       if (outcome.status === 'failed') failed(CoppiceError.fromWire(outcome.error));
-      await this.#conclude(delivery, command, outcome);
+      const workedMs = Math.round(performance.now() - startedAtMs);
+      await this.#conclude(delivery, command, outcome, { queuedMs, workedMs });
     });
   }
 
@@ -255,9 +258,14 @@ class RunningCommandServer implements CommandServer {
     return validate(operation.output, await handler.run(input, context), `output of ${operation.name}`);
   }
 
-  async #conclude(delivery: Delivery, command: CommandMessage, outcome: Outcome): Promise<void> {
+  async #conclude(
+    delivery: Delivery,
+    command: CommandMessage,
+    outcome: Outcome,
+    timing: { queuedMs?: number; workedMs?: number } = {},
+  ): Promise<void> {
     const { effectId, replyTo } = command;
-    const result = new TextEncoder().encode(JSON.stringify({ type: 'result', effectId, outcome: fitting(outcome) }));
+    const result: ActorMessage = { type: 'result', effectId, outcome: fitting(outcome), ...timing };
     await this.#bus.publish(subjects.actor(replyTo.kind, replyTo.id), result, { messageId: `${effectId}-result` });
     await delivery.acknowledge();
   }

@@ -35,7 +35,14 @@ export const actorMessageSchema = z.discriminatedUnion('type', [
     answerTo: z.string().max(250).optional(),
     issuedAt: z.string(),
   }),
-  z.object({ type: z.literal('result'), effectId: effectIdSchema, outcome: outcomeSchema }),
+  z.object({
+    type: z.literal('result'),
+    effectId: effectIdSchema,
+    outcome: outcomeSchema,
+    /** Of a command: how long it lay in its queue, and how long it was worked on, in milliseconds. Left out where nobody knows. */
+    queuedMs: z.number().nonnegative().optional(),
+    workedMs: z.number().nonnegative().optional(),
+  }),
   z.object({ type: z.literal('timer'), effectId: effectIdSchema }),
   /** From the sweeper: look whether a deadline has passed or the outbox isn't empty. */
   z.object({ type: z.literal('wake') }),

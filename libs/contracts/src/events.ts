@@ -27,10 +27,41 @@ const runSubmittedData = runViewSchema
 const runRefusedData = runViewSchema.pick({ runId: true, requestId: true }).extend({ failure: wireErrorSchema });
 const runEndedData = runSummarySchema.pick({ runId: true, state: true, taskCounts: true });
 const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
+/** What a task waited for: its time between two events is these. */
+const taskStepSchema = z.object({
+  what: z
+    .string()
+    .describe('`<service>.<operation>`; `landing`: its turn at the branch; `setup`: a setup that tasks share.'),
+  orderedAt: z.string().describe('RFC 3339.'),
+  endedAt: z.string().describe('When its result was handled. RFC 3339.'),
+  queuedMs: z
+    .number()
+    .nonnegative()
+    .nullable()
+    .describe("How long it lay in a queue until a service took it, in milliseconds; null where that isn't known."),
+  workedMs: z
+    .number()
+    .nonnegative()
+    .nullable()
+    .describe(
+      "How long the service took, in milliseconds; null where that isn't known. The rest was the way there and back.",
+    ),
+  error: z.string().nullable().describe("The error's code; null where it succeeded."),
+});
+export type TaskStep = z.infer<typeof taskStepSchema>;
+const steps = z
+  .array(taskStepSchema)
+  .optional()
+  .describe('What the task ordered and got since its event before this one, in the order in which it came back.');
 const taskStateData = ofTask.extend({
   from: taskStateSchema.nullable().describe('Null at first.'),
   to: taskStateSchema.describe('The state that it is in now.'),
   reason: z.string().nullable().describe('Why, in one sentence, where there is a reason.'),
+  dependsOn: z
+    .array(z.string())
+    .optional()
+    .describe('With the first state: the names of the tasks that must have landed before it starts.'),
+  steps,
 });
 /** A turn of a `loop` agent, as the model answered it and before its calls are done. All texts are shortened. */
 const taskTurnData = ofTask.extend({
@@ -46,6 +77,7 @@ const taskTurnData = ofTask.extend({
     )
     .describe('In order.'),
   usage: usageSchema.describe('Of the whole task so far.'),
+  steps,
 });
 const taskEndedData = taskViewSchema.pick({
   runId: true,

@@ -167,6 +167,7 @@ function persisted(definition: ActorDefinition, snapshot: AnyMachineSnapshot): P
 function finish(work: Work): void {
   const { definition, draft, snapshot } = work;
   for (const [effectId, effect] of Object.entries(draft.inFlight)) cancelEffect(draft, effectId, effect);
+  delete draft.steps;
   draft.status = 'done';
   draft.snapshot = null;
   draft.output = snapshot.output;

@@ -1,5 +1,6 @@
 import type { Operation, Outcome, ReplyTo } from '@coppice/contracts';
 import type { AnyMachineSnapshot, AnyStateMachine, EmittedFrom, EventObject, SnapshotFrom } from 'xstate';
+import type { Step } from './steps.ts';
 import type { PersistedMachine } from './value.ts';
 
 /** What a machine's `input` is at birth. Time comes in from outside: `now` is milliseconds since 1970. */
@@ -49,8 +50,18 @@ export type EventPolicy = {
  */
 export type StatePolicy = 'refuse' | 'defer' | { refuse: string };
 
-/** An emitted event's place in the actor's own sequence, which starts at 1. `time` is RFC 3339; `eventId` is the same on each repeat. */
-export type Emission = { kind: string; id: string; sequence: number; time: string; eventId: string };
+/**
+ * An emitted event's place in the actor's own sequence, which starts at 1. `time` is RFC 3339; `eventId` is the same on each repeat; `steps` is what the
+ * actor ordered and got since the event before.
+ */
+export type Emission = {
+  kind: string;
+  id: string;
+  sequence: number;
+  time: string;
+  eventId: string;
+  steps: readonly Step[];
+};
 
 export type ActorOptions<Machine extends AnyStateMachine> = {
   /** One token: part of subjects and keys. */

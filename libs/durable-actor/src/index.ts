@@ -18,6 +18,7 @@ export { startActorHost } from './host.ts';
 export type { ActorHost, ActorHostOptions } from './host.ts';
 export { createActor, listActors, readActor, sendEvent } from './client.ts';
 export type { ActorView, Address, Sent } from './client.ts';
+export type { Step } from './steps.ts';
 export { TransitionFailed, Unrestorable, UnsupportedMachine } from './errors.ts';
 export type { ParkCode } from './errors.ts';
 export { actorLimits, hostLimits } from './limits.ts';

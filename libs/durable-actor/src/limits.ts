@@ -10,6 +10,8 @@ export const actorLimits = {
   deferredMax: 64,
   /** Ids of events from outside that are recognised when they come again. A repeat after so many others is applied again. */
   recentMessagesMax: 128,
+  /** Ended effects that are kept for the next event to tell; an actor that emits nothing for so long tells the first of them. */
+  stepsMax: 32,
   /** Steps of a machine within one transition: a cycle of raised or eventless ones ends there, and fails the message. */
   microstepsMax: 1_000,
   /** The longest delay of a timer. */

@@ -4,6 +4,7 @@ import type { EventObject } from 'xstate';
 import type { ActorDefinition } from './definition.ts';
 import { TransitionFailed } from './errors.ts';
 import { actorLimits } from './limits.ts';
+import { noteStep, takeSteps } from './steps.ts';
 import { faultOfAddress } from './value.ts';
 import type { ActorValue, InFlight, OutboxItem, RequestOrigin } from './value.ts';
 
@@ -100,6 +101,7 @@ export function cancelEffect(draft: Draft, effectId: string, effect: InFlight): 
     draft.outbox.splice(ordered, 1);
     return;
   }
+  noteStep(draft, effect, draft.updatedAtMs, null);
   if (effect.type === 'timer') draft.outbox.push({ type: 'cancel-timer', effectId });
   else if (effect.type === 'command') draft.outbox.push({ type: 'cancel-command', effectId });
   else if (effect.cancel !== null) pushEvent(draft, effect.to, effect.cancel, draft.updatedAtMs, { cancels: effectId });
@@ -129,6 +131,8 @@ function startInvocation(
   const effectId = nextId(draft);
   const replyTo = { kind: draft.kind, id: draft.id };
   const issuedAt = new Date(nowMs).toISOString();
+  // Who emits nothing tells nobody.
+  const noted = (what: string) => (definition.emitted === null ? {} : { ordered: { what, atMs: nowMs } });
   if (source.type === 'command') {
     const { service, name, input: schema } = source.operation;
     const checked = schema.safeParse(input);
@@ -139,7 +143,7 @@ function startInvocation(
       requireToken(source.pool(input, context), `the pool of ${childId}`),
       name,
     );
-    draft.inFlight[effectId] = { type: 'command', childId, source: src };
+    draft.inFlight[effectId] = { type: 'command', childId, source: src, ...noted(`${service}.${name}`) };
     draft.outbox.push({ type: 'command', effectId, subject, input, issuedAt });
     return;
   }
@@ -151,7 +155,7 @@ function startInvocation(
     source.create === null
       ? { type: 'event', messageId: effectId, event, issuedAt }
       : { type: 'create', messageId: effectId, input: source.create(input), event, issuedAt };
-  draft.inFlight[effectId] = { type: 'request', childId, source: src, to, cancel };
+  draft.inFlight[effectId] = { type: 'request', childId, source: src, to, cancel, ...noted(source.kind) };
   draft.outbox.push({ type: 'message', messageId: effectId, to, message, request: effect });
 }
 
@@ -167,6 +171,7 @@ function emit(definition: ActorDefinition, draft: Draft, event: EventObject, now
     sequence,
     time: new Date(nowMs).toISOString(),
     eventId: messageId,
+    steps: takeSteps(draft),
   });
   if (!/^coppice\.event\.[^\s*>]+$/.test(subject))
     throw new TransitionFailed(`${event.type} is emitted on ${subject}, no event subject`);

@@ -6,6 +6,7 @@ import type { Work } from './apply-event.ts';
 import type { ActorDefinition } from './definition.ts';
 import { pushResult } from './map-actions.ts';
 import { actorLimits } from './limits.ts';
+import { noteStep } from './steps.ts';
 import { stateText } from './value.ts';
 import type { ActorValue, Answer, InFlight, RequestOrigin } from './value.ts';
 
@@ -58,6 +59,7 @@ export function receive(
     return dropped('the effect is not in flight');
   const work = resume(definition, stored, nowMs);
   delete work.draft.inFlight[message.effectId];
+  if (message.type === 'result') noteStep(work.draft, effect, work.nowMs, message);
   applyEvent(work, message.type === 'result' ? resultEvent(definition, effect, message.outcome) : timerEvent(effect));
   return changed(work);
 }

@@ -3,6 +3,7 @@ import type { ActorMessage, Outcome, ReplyTo } from '@coppice/contracts';
 import { Unrestorable } from './errors.ts';
 import type { ParkCode } from './errors.ts';
 import { actorLimits } from './limits.ts';
+import type { Step } from './steps.ts';
 
 /**
  * What an actor is while nobody works on it: one value in KV `coppice-actors`, key `<kind>.<id>`.
@@ -32,6 +33,8 @@ export type ActorValue = {
   summary?: unknown;
   outbox: OutboxItem[];
   inFlight: Record<string, InFlight>;
+  /** What was ordered and has ended since the last event; only of an actor that emits. */
+  steps?: Step[];
   recentMessages: string[];
   deferred: Deferred[];
   /** Sequence in the inbox stream of the message that this revision was written for. That message is acknowledged after the outbox is dispatched. */
@@ -63,11 +66,24 @@ export type OutboxItem =
     }
   | { type: 'event'; messageId: string; subject: string; data: unknown };
 
-/** An effect whose result is awaited. `childId` is the machine's name for the invocation, `sendId` for the timer. */
+/**
+ * An effect whose result is awaited. `childId` is the machine's name for the invocation, `sendId` for the timer. `ordered` is kept where the actor
+ * tells its steps: see steps.ts.
+ */
 export type InFlight =
-  | { type: 'command'; childId: string; source: string }
-  | { type: 'request'; childId: string; source: string; to: ReplyTo; cancel: { type: string } | null }
+  | { type: 'command'; childId: string; source: string; ordered?: Ordered }
+  | {
+      type: 'request';
+      childId: string;
+      source: string;
+      to: ReplyTo;
+      cancel: { type: string } | null;
+      ordered?: Ordered;
+    }
   | { type: 'timer'; sendId: string; atMs: number; event: { type: string } };
+
+/** What was ordered, and when by the actor's own clock, in milliseconds since 1970. */
+export type Ordered = { what: string; atMs: number };
 
 /** The effect of another actor that a message is to be answered for; travels in headers. */
 export type RequestOrigin = { effectId: string; replyTo: ReplyTo };

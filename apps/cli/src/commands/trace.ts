@@ -12,7 +12,7 @@ import { resolveTarget } from '../ids.ts';
 import type { Target } from '../ids.ts';
 import { jsonLine } from '../output/text.ts';
 import { traceLines } from '../output/trace-lines.ts';
-import { runTree, taskTree } from '../trace-tree.ts';
+import { runTree, taskTree } from '../trace/tree.ts';
 import { turnsOf } from '../transcript.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
@@ -58,21 +58,22 @@ function jaegerFrom(environment: NodeJS.ProcessEnv): string | null {
   );
 }
 
-/** In the order in which they were stored, with the trace that they belong to. */
+/**
+ * Of the whole run, since a task waits for others, each once and in the order in which they were stored; with the trace that they belong to: that of the
+ * first, since what a person did later has a trace of its own.
+ */
 async function eventsOf(
   { bus, tenant }: ApiClient,
-  target: Target,
+  { runId }: Target,
 ): Promise<{ events: CoppiceEvent[]; traceId: string | null }> {
-  const events: CoppiceEvent[] = [];
+  const events = new Map<string, CoppiceEvent>();
   let traceId: string | null = null;
-  const subject = subjects.event(tenant, target.runId, target.kind === 'task' ? target.taskId : '*', '*');
-  for await (const message of bus.read(streams.events, subject)) {
-    // Each belongs to what caused it, and the first to the run's submission; what a person did later has a trace of its own.
+  for await (const message of bus.read(streams.events, subjects.event(tenant, runId, '*', '*'))) {
     traceId ??= sampledTraceId(message.headers['traceparent']);
     const event = coppiceEventSchema.safeParse(message.json());
-    if (event.success) events.push(event.data);
+    if (event.success && !events.has(event.data.id)) events.set(event.data.id, event.data);
   }
-  return { events, traceId };
+  return { events: [...events.values()], traceId };
 }
 
 const tasksIn = (target: Target, events: readonly CoppiceEvent[]): string[] =>

@@ -1,17 +1,30 @@
 /** A tree of steps as lines for a person. */
 import { shownModel } from '@coppice/contracts';
-import type { Step } from '../trace-tree.ts';
+import { waitCauses } from '../trace/step.ts';
+import type { Step, WaitCause, Waits } from '../trace/step.ts';
 import type { Colours } from './colours.ts';
 import { costText, displayWidth, durationText, padEnd, plainLine, truncate } from './text.ts';
 
 const nameColumnsMax = 40;
 const durationColumns = 7;
+/** Shorter steps and waits say nothing about why a task was slow; the JSON has them. */
+const toldMsMin = 100;
+
+const causeTexts: Record<WaitCause, string> = {
+  dependency: 'for tasks it depends on',
+  place: 'for a place',
+  'landing-turn': 'for its turn to land',
+  approval: 'for approval',
+  merge: 'to be merged',
+  queue: 'in queues',
+  orchestrator: 'for the orchestrator',
+};
 
 type Row = { branches: string; step: Step };
 
 /** @param nowMs for what hasn't ended, in milliseconds since 1970 */
 export function traceLines(root: Step, nowMs: number, colours: Colours): string[] {
-  const rows = rowsOf(root, '', '');
+  const rows = rowsOf(root, nowMs);
   const nameOf = ({ branches, step }: Row) => branches + truncate(plainLine(step.name), nameColumnsMax);
   const columns = Math.max(...rows.map((row) => displayWidth(nameOf(row))));
   return rows.map((row) => {
@@ -23,25 +36,45 @@ export function traceLines(root: Step, nowMs: number, colours: Colours): string[
   });
 }
 
-function rowsOf(step: Step, branches: string, below: string): Row[] {
-  const children = step.children.flatMap((child, index) => {
-    const isLast = index === step.children.length - 1;
-    return rowsOf(child, `${below}${isLast ? '└─ ' : '├─ '}`, `${below}${isLast ? '   ' : '│  '}`);
+function rowsOf(step: Step, nowMs: number, branches = '', below = ''): Row[] {
+  const told = step.children.filter((child) => isTold(child, nowMs));
+  const children = told.flatMap((child, index) => {
+    const isLast = index === told.length - 1;
+    return rowsOf(child, nowMs, `${below}${isLast ? '└─ ' : '├─ '}`, `${below}${isLast ? '   ' : '│  '}`);
   });
   return [{ branches, step }, ...children];
 }
 
-function detailsOf({ kind, outcome, reason, usage, queuedMs, attempts, model, children }: Step): string[] {
-  const turns = kind === 'task' ? children.reduce((count, state) => count + state.children.length, 0) : 0;
+const isTold = ({ kind, startedAtMs, endedAtMs, queuedMs }: Step, nowMs: number): boolean =>
+  (kind !== 'step' && kind !== 'wait') || (endedAtMs ?? nowMs) - startedAtMs + (queuedMs ?? 0) >= toldMsMin;
+
+function detailsOf({ kind, outcome, reason, usage, queuedMs, attempts, model, waits, children }: Step): string[] {
+  const turns =
+    kind === 'task' ? children.flatMap((state) => state.children.filter((each) => each.kind === 'turn')) : [];
   const said = [
     outcome,
     reason,
     model === null ? null : shownModel(model),
     queuedMs === null ? null : `queued ${durationText(queuedMs)}`,
+    kind === 'step' ? backText(waits) : null,
     attempts === null || attempts === 1 ? null : `${attempts} attempts`,
-    turns === 0 ? null : `${turns} ${turns === 1 ? 'turn' : 'turns'}`,
+    turns.length === 0 ? null : `${turns.length} ${turns.length === 1 ? 'turn' : 'turns'}`,
     usage === null ? null : `${usage.inputTokens} tokens in, ${usage.outputTokens} out`,
     usage === null ? null : costText(usage.costUsd),
+    kind === 'task' ? waitsText(waits) : null,
   ];
   return said.flatMap((text) => (text === null ? [] : [plainLine(text)]));
+}
+
+/** The time of a step after its work. */
+function backText({ orchestrator = 0 }: Waits): string | null {
+  return orchestrator < toldMsMin ? null : `${durationText(orchestrator)} until the orchestrator took its result`;
+}
+
+function waitsText(waits: Waits): string | null {
+  const told = waitCauses.flatMap((cause) => {
+    const waitMs = waits[cause] ?? 0;
+    return waitMs < toldMsMin ? [] : [`${durationText(waitMs)} ${causeTexts[cause]}`];
+  });
+  return told.length === 0 ? null : `waited ${told.join(', ')}`;
 }

@@ -167,7 +167,13 @@ export const job = defineActor({
   internalEvents: ['reminded'],
   emitted: (event, self) => ({
     subject: `coppice.event.default.r1.${self.id}.${event.state}`,
-    data: { id: self.eventId, sequence: self.sequence, time: self.time, state: event.state },
+    data: {
+      id: self.eventId,
+      sequence: self.sequence,
+      time: self.time,
+      state: event.state,
+      ...(self.steps.length === 0 ? {} : { steps: self.steps }),
+    },
   }),
   summary: (snapshot) => ({ error: snapshot.context.error, pokes: snapshot.context.pokes }),
 });

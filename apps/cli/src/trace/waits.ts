@@ -1,0 +1,99 @@
+/** What a task waited for, from what its events tell. Pure. */
+import type { CoppiceEvent, TaskState, TaskStep } from '@coppice/contracts';
+import { isEnd } from '../progress.ts';
+import { step } from './step.ts';
+import type { Step, WaitCause, Waits } from './step.ts';
+
+export type TaskStateEvent = Extract<CoppiceEvent, { type: 'coppice.task-state' }>;
+
+export const isTaskState = (event: CoppiceEvent): event is TaskStateEvent => event.type === 'coppice.task-state';
+
+/** When a task was begun and when it ended, in milliseconds since 1970; null where that hasn't happened. */
+type Life = { startedAtMs: number | null; endedAtMs: number | null };
+const never = Number.POSITIVE_INFINITY;
+/** By the task's name. */
+export type Lives = ReadonlyMap<string, Life>;
+
+export function livesIn(events: readonly CoppiceEvent[]): Lives {
+  const lives = new Map<string, Life>();
+  for (const { data, time } of events.filter(isTaskState)) {
+    const life = lives.get(data.name) ?? { startedAtMs: null, endedAtMs: null };
+    if (data.from === 'waiting' && !isEnd(data.to)) life.startedAtMs = Date.parse(time);
+    if (isEnd(data.to)) life.endedAtMs = Date.parse(time);
+    lives.set(data.name, life);
+  }
+  return lives;
+}
+
+const wait = (name: string, cause: WaitCause, startedAtMs: number, endedAtMs: number | null): Step =>
+  step('wait', name, startedAtMs, {
+    endedAtMs,
+    waits: endedAtMs === null ? {} : { [cause]: endedAtMs - startedAtMs },
+  });
+
+/** What a task that isn't begun waits for: first the tasks that it depends on, then a place among those at work. */
+export function beforeStart(
+  { name, dependsOn = [] }: TaskStateEvent['data'],
+  startedAtMs: number,
+  endedAtMs: number | null,
+  lives: Lives,
+): Step[] {
+  const lands = (dependency: string) => lives.get(dependency)?.endedAtMs ?? never;
+  const [last] = dependsOn.toSorted((left, right) => lands(right) - lands(left));
+  const readyAtMs = last === undefined ? startedAtMs : Math.max(startedAtMs, Math.min(lands(last), endedAtMs ?? never));
+  const steps: Step[] = [];
+  if (last !== undefined && readyAtMs > startedAtMs) {
+    const until = readyAtMs === never ? null : readyAtMs;
+    steps.push(wait(`waits for ${last} to land`, 'dependency', startedAtMs, until));
+  }
+  if (readyAtMs === never || readyAtMs === endedAtMs) return steps;
+  const others = [...lives].flatMap(([other, life]) => (other === name ? [] : [life]));
+  return isCrowded(others, readyAtMs, endedAtMs)
+    ? [...steps, wait('waits for a place', 'place', readyAtMs, endedAtMs)]
+    : [...steps, wait('waits for the orchestrator', 'orchestrator', readyAtMs, endedAtMs)];
+}
+
+/** Whether others were at work for most of that time: else it was no lack of places. */
+function isCrowded(others: readonly Life[], fromMs: number, toMs: number | null): boolean {
+  const atWork = others.flatMap(({ startedAtMs, endedAtMs }) =>
+    startedAtMs === null ? [] : [{ startedAtMs, endedAtMs: endedAtMs ?? never }],
+  );
+  if (toMs === null) return atWork.some(({ endedAtMs }) => endedAtMs === never);
+  const overlaps = atWork.map((life) => Math.min(life.endedAtMs, toMs) - Math.max(life.startedAtMs, fromMs));
+  return overlaps.reduce((sum, overlapMs) => sum + Math.max(0, overlapMs), 0) > (toMs - fromMs) / 2;
+}
+
+/** States in which nothing is done until a person has decided. */
+const personCauses: Partial<Record<TaskState, WaitCause>> = { 'awaiting-approval': 'approval', ready: 'merge' };
+
+export function waitsForPerson(state: TaskState, startedAtMs: number, endedAtMs: number | null): Waits {
+  const cause = personCauses[state];
+  return cause === undefined || endedAtMs === null ? {} : { [cause]: endedAtMs - startedAtMs };
+}
+
+/** What `steps` calls the turn at a branch, and a model's turn. */
+const landingTurn = 'landing';
+const modelTurn = 'llm-gateway.turn';
+
+/** @returns null for a turn that its transcript tells better */
+export function orderedStep(told: TaskStep, transcriptIsThere: boolean): Step | null {
+  const { what, queuedMs, error } = told;
+  if (what === modelTurn && error === null && transcriptIsThere) return null;
+  const [orderedAtMs, endedAtMs] = [Date.parse(told.orderedAt), Date.parse(told.endedAt)];
+  if (what === landingTurn) return wait('waits for its turn to land', 'landing-turn', orderedAtMs, endedAtMs);
+  return step('step', what, Math.min(orderedAtMs + (queuedMs ?? 0), endedAtMs), {
+    endedAtMs,
+    outcome: error,
+    queuedMs,
+    waits: waitsOf(told),
+  });
+}
+
+export function waitsOf({ what, orderedAt, endedAt, queuedMs, workedMs }: TaskStep): Waits {
+  const tookMs = Date.parse(endedAt) - Date.parse(orderedAt);
+  if (what === landingTurn) return { 'landing-turn': tookMs };
+  if (queuedMs === null) return {};
+  // The clocks of several machines are in it.
+  const queue = Math.min(queuedMs, tookMs);
+  return workedMs === null ? { queue } : { queue, orchestrator: Math.max(0, tookMs - queue - workedMs) };
+}

@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import { actorLimits } from './index.ts';
+import { noteStep } from './steps.ts';
+import type { Step } from './steps.ts';
+import { born, create, effectOf, event, next, result, upTo } from './test-support/pure.ts';
+import { prepared } from './test-support/harness.ts';
+import type { ActorValue } from './value.ts';
+
+/** What the events in an outbox tell, one list an event. */
+const toldIn = ({ outbox }: ActorValue): (Step[] | undefined)[] =>
+  outbox.flatMap((item) => (item.type === 'event' ? [(item.data as { steps?: Step[] }).steps] : []));
+
+const preparing = () => next(next(null, create('c')), event('m', { type: 'start' }), born + 10);
+const done = (value: ActorValue) => result(effectOf(value, 'prepare'), { status: 'done', output: prepared });
+const prepare = { what: 'worktree-service.prepare', orderedAtMs: born + 10 };
+
+test('the event after a result tells what was ordered, when, how long it lay in its queue and was worked on; once', () => {
+  const before = preparing();
+  expect(toldIn(before)).toEqual([undefined]);
+  const incoming = done(before);
+  const asking = next(
+    before,
+    { ...incoming, message: { ...incoming.message, queuedMs: 40, workedMs: 300 } as never },
+    born + 400,
+  );
+  expect(toldIn(asking)).toEqual([[{ ...prepare, endedAtMs: born + 400, queuedMs: 40, workedMs: 300, error: null }]]);
+  const answered = next(
+    asking,
+    result(effectOf(asking, 'desk'), { status: 'done', output: { ticket: 1 } }),
+    born + 900,
+  );
+  // What another actor was asked is told by its kind, and nobody knows how long that lay in its inbox.
+  const asked = { what: 'desk', orderedAtMs: born + 400, endedAtMs: born + 900, queuedMs: null, workedMs: null };
+  expect(toldIn(answered)).toEqual([[{ ...asked, error: null }]]);
+});
+
+test('a failure is told with its code, and what is no longer wanted as cancelled', () => {
+  const error = { code: 'unavailable', message: 'away', retryable: true } as const;
+  const failed = next(preparing(), result(effectOf(preparing(), 'prepare'), { status: 'failed', error }), born + 20);
+  expect(toldIn(failed).flat()).toMatchObject([{ ...prepare, error: 'unavailable' }]);
+  const stopped = next(preparing(), event('m2', { type: 'stop' }), born + 30);
+  expect(toldIn(stopped).flat()).toMatchObject([{ ...prepare, endedAtMs: born + 30, error: 'cancelled' }]);
+  for (const ended of [failed, stopped]) expect(ended.steps).toBeUndefined();
+});
+
+test('what an earlier version ordered without a time is not told', () => {
+  const before = preparing();
+  for (const effect of Object.values(before.inFlight)) if (effect.type !== 'timer') delete effect.ordered;
+  expect(toldIn(next(before, done(before), born + 50))).toEqual([undefined]);
+});
+
+test('an actor that tells nothing for long keeps a bounded number', () => {
+  const draft = upTo('preparing');
+  const effect = draft.inFlight[effectOf(draft, 'prepare')];
+  if (effect === undefined) throw new Error('nothing in flight');
+  for (let count = 0; count < actorLimits.stepsMax + 5; count++) noteStep(draft, effect, born + count, null);
+  expect(draft.steps).toHaveLength(actorLimits.stepsMax);
+  expect(draft.steps?.[0]).toMatchObject({ endedAtMs: born });
+});
