@@ -209,7 +209,8 @@ export class Bus {
 
   /** See read.ts. */
   read(stream: string, subject: string, options: ReadOptions = {}): AsyncIterable<StoredMessage> {
-    return read(this.#jetStream, this.#manager, stream, subject, options);
+    const server = { connection: this.#connection, jetStream: this.#jetStream, manager: this.#manager };
+    return read(server, stream, subject, options);
   }
 
   /** See read.ts: for a work queue, where `read` isn't possible. */

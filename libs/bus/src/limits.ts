@@ -12,6 +12,15 @@ export const busLimits = {
   /** How long a pull request waits at the server before it is renewed. */
   pullExpiresMs: 20_000,
   consumerAckPendingMax: 20_000,
+  /** Messages that a reading asks for at once, and how long it waits for them before it looks whether one was lost. */
+  readBatch: 200,
+  readPullMs: 5_000,
+  /** A reader's consumer that is not used for so long is removed by the server. */
+  readerIdleMs: 60_000,
+  /** How long a reading waits before another consumer goes on. */
+  readAgainMs: 250,
+  /** Consumers of one reading that bring nothing, before a reading that isn't live gives up. */
+  readFailuresMax: 5,
   /** How long a stopping worker lets commands go on before it aborts them. */
   drainMs: 20_000,
   /** How long a closing connection waits for what it has sent to reach the server. */

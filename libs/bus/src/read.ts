@@ -1,7 +1,20 @@
-import { DeliverPolicy, JetStreamApiError } from './nats.ts';
-import type { JetStreamClient, JetStreamManager } from './nats.ts';
+/**
+ * Reads a stream without consuming it.
+ *
+ * Invariants:
+ * 1. Each message comes once and in order, whatever is lost on the way: what the server says that it has delivered is held against what came. Where that
+ *    differs, or the consumer is gone, another one begins behind the last message.
+ * 2. A consumer is made by a request that names its filter, under a name that nobody can guess: that is what users of the bus are permitted, and all that
+ *    keeps one tenant from another's consumer. The stream itself is asked nothing.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CoppiceError } from '@coppice/contracts';
 import { headersOf } from './consume.ts';
-import { reaching } from './unreachable.ts';
+import { busLimits } from './limits.ts';
+import { AckPolicy, DeliverPolicy, JetStreamApiError, errors } from './nats.ts';
+import type { ConsumerInfo, JetStreamClient, JetStreamManager, JsMsg, NatsConnection } from './nats.ts';
+import { reaching, unreachable } from './unreachable.ts';
 import { parseJson } from './validate.ts';
 
 export type ReadOptions = {
@@ -9,8 +22,6 @@ export type ReadOptions = {
   startSequence?: number;
   /** Only what is stored from now on; with `live`. */
   newOnly?: boolean;
-  /** Only the last message of each subject. */
-  lastPerSubject?: boolean;
   /** Go on with what comes; without it the reading ends when it has caught up. */
   live?: boolean;
   /** Ends a live reading. */
@@ -26,57 +37,153 @@ export type StoredMessage = {
   json(): unknown;
 };
 
+type Server = { connection: NatsConnection; jetStream: JetStreamClient; manager: JetStreamManager };
+
 /**
  * The messages of a subject (wildcards allowed), in order, without consuming them; a reconnect goes on where it was.
  * @throws CoppiceError `unavailable` when the server doesn't answer.
  */
 export async function* read(
-  jetStream: JetStreamClient,
-  manager: JetStreamManager,
+  { connection, jetStream, manager }: Server,
   stream: string,
   subject: string,
   options: ReadOptions,
 ): AsyncIterable<StoredMessage> {
-  const deliverPolicy =
-    options.newOnly === true
-      ? DeliverPolicy.New
-      : options.lastPerSubject === true
-        ? DeliverPolicy.LastPerSubject
-        : DeliverPolicy.All;
-  const position =
-    options.startSequence === undefined
-      ? { deliver_policy: deliverPolicy }
-      : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: options.startSequence };
+  const make = (start: Start) => makeConsumer(manager, { stream, subject, start });
   const what = `${subject} can't be read`;
-  // As a text, not a list: only then the request to make the consumer names its filter, which is what users of the bus are permitted.
-  const consumer = await reaching(jetStream.consumers.get(stream, { filter_subjects: subject, ...position }), what);
-  let pending = (await reaching(consumer.info(), what)).num_pending;
-  if (pending === 0 && options.live !== true) return;
-  const messages = await consumer.consume();
-  const stop = () => messages.stop();
-  options.signal?.addEventListener('abort', stop, { once: true });
-  if (options.signal?.aborted === true) stop();
+  let info = await reaching(make(startOf(options)), what);
+  let last = info.delivered.stream_seq;
   try {
-    for await (const message of messages) {
-      pending = message.info.pending;
-      yield {
-        subject: message.subject,
-        sequence: message.seq,
-        publishedAt: message.time,
-        headers: headersOf(message.headers),
-        data: message.data,
-        json: () => parseJson(message.data, `message on ${message.subject}`),
-      };
-      if (pending === 0 && options.live !== true) break;
+    for (let failures = 0; ;) {
+      try {
+        for await (const message of deliveries(jetStream, info, options)) {
+          failures = 0;
+          last = message.seq;
+          yield storedMessage(message);
+        }
+        return;
+      } catch (error) {
+        if (options.live === true && isClosed(error)) return;
+        if (isClosed(error) || isRefusal(error)) throw unreachable(error, what);
+        if (options.live !== true && ++failures > busLimits.readFailuresMax) throw unavailable(error, what);
+      }
+      deleteConsumer(manager, info);
+      const behind = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: last + 1 };
+      const next = await again(connection, () => make(behind), { ...options, what });
+      if (next === null) return;
+      info = next;
     }
   } finally {
-    options.signal?.removeEventListener('abort', stop);
-    messages.stop();
-    await manager.consumers.delete(stream, (await consumer.info(true).catch(() => null))?.name ?? '').catch(() => {
-      // An ordered consumer is ephemeral: the server removes it by itself when this comes too late.
-    });
+    deleteConsumer(manager, info);
   }
 }
+
+type Start = { deliver_policy: DeliverPolicy; opt_start_seq?: number };
+
+const startOf = ({ startSequence, newOnly }: ReadOptions): Start =>
+  startSequence === undefined
+    ? { deliver_policy: newOnly === true ? DeliverPolicy.New : DeliverPolicy.All }
+    : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: startSequence };
+
+const nameBytes = 16;
+const nanoseconds = 1_000_000;
+
+function makeConsumer(
+  manager: JetStreamManager,
+  { stream, subject, start }: { stream: string; subject: string; start: Start },
+): Promise<ConsumerInfo> {
+  return manager.consumers.add(stream, {
+    name: `read-${randomBytes(nameBytes).toString('hex')}`,
+    filter_subject: subject,
+    ack_policy: AckPolicy.None,
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: busLimits.readerIdleMs * nanoseconds,
+    ...start,
+  });
+}
+
+/** The server removes it by itself, too, when nobody has used it for a while. */
+function deleteConsumer(manager: JetStreamManager, { stream_name, name }: ConsumerInfo): void {
+  manager.consumers.delete(stream_name, name).catch(() => {});
+}
+
+/** What one consumer delivers, until the reading is caught up or ended. @throws where another consumer must go on. */
+async function* deliveries(
+  jetStream: JetStreamClient,
+  made: ConsumerInfo,
+  { live, signal }: ReadOptions,
+): AsyncIterable<JsMsg> {
+  const consumer = jetStream.consumers.getConsumerFromInfo(made);
+  const isEnded = () => signal?.aborted === true;
+  const isCaughtUp = (pending: number) => pending === 0 && live !== true;
+  let pending = made.num_pending;
+  let count = 0;
+  while (!isEnded() && !isCaughtUp(pending)) {
+    const messages = await consumer.fetch({ max_messages: busLimits.readBatch, expires: busLimits.readPullMs });
+    const stop = () => messages.stop();
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      for await (const message of messages) {
+        if (message.info.deliverySequence !== ++count) throw new Error('a message is missing');
+        pending = message.info.pending;
+        yield message;
+        if (isCaughtUp(pending)) return;
+      }
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      stop();
+    }
+    if (isEnded()) return;
+    const now = await consumer.info();
+    if (now.delivered.consumer_seq !== count) throw new Error('the last message is missing');
+    pending = now.num_pending;
+  }
+}
+
+/** Null where the reading is ended meanwhile. A live one waits for the server however long it is away, another as long as for an answer. */
+async function again(
+  connection: NatsConnection,
+  make: () => Promise<ConsumerInfo>,
+  { live, signal, what }: ReadOptions & { what: string },
+): Promise<ConsumerInfo | null> {
+  const end = Date.now() + busLimits.publishTimeoutMs;
+  for (;;) {
+    await sleep(busLimits.readAgainMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
+    if (signal?.aborted === true) return null;
+    try {
+      // Fails at once without a connection, where a request would wait for its answer.
+      await connection.rtt();
+      return await make();
+    } catch (error) {
+      if (live === true && isClosed(error)) return null;
+      const isLate = live !== true && Date.now() > end;
+      if (isLate || isClosed(error) || isRefusal(error)) throw unreachable(error, what);
+    }
+  }
+}
+
+const isClosed = (error: unknown): boolean =>
+  error instanceof errors.ClosedConnectionError || error instanceof errors.DrainingConnectionError;
+
+const consumerNotFound = 10014;
+const ownFault = 500;
+/** What asking again doesn't change. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof CoppiceError ||
+  (error instanceof JetStreamApiError && error.status < ownFault && error.code !== consumerNotFound);
+
+const unavailable = (cause: unknown, what: string): CoppiceError =>
+  new CoppiceError('unavailable', `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+
+const storedMessage = (message: JsMsg): StoredMessage => ({
+  subject: message.subject,
+  sequence: message.seq,
+  publishedAt: message.time,
+  headers: headersOf(message.headers),
+  data: message.data,
+  json: () => parseJson(message.data, `message on ${message.subject}`),
+});
 
 const noMessageFound = 10037;
 

@@ -1,0 +1,150 @@
+import { streams, subjects } from '@coppice/contracts';
+import { eventually, startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Bus } from './index.ts';
+import type { ReadOptions } from './index.ts';
+import { connect, jetstreamManager } from './nats.ts';
+import type { ConsumerInfo, JetStreamManager, NatsConnection } from './nats.ts';
+
+/** What is lost on the way of a reading. `insider` is a connection of the test's own, which sees the server's consumers. */
+let server: NatsServer;
+let bus: Bus;
+let insider: NatsConnection;
+let manager: JetStreamManager;
+let counter = 0;
+
+beforeAll(async () => {
+  server = await startNatsServer();
+  bus = await Bus.connect({ ...server.connection, name: 'read-test' });
+  await bus.ensureResources();
+  insider = await connect({ servers: server.url });
+  manager = await jetstreamManager(insider);
+});
+afterAll(async () => {
+  await insider.close();
+  await bus.close();
+  await server.stop();
+});
+
+const newSubject = () => subjects.event('default', `r${++counter}`, 'run', 'run-submitted');
+const publish = (subject: string, number: number) => bus.publish(subject, { number });
+const consumersOf = async (subject: string): Promise<ConsumerInfo[]> => {
+  const all: ConsumerInfo[] = [];
+  for await (const info of manager.consumers.list(streams.events)) all.push(info);
+  return all.filter(({ config }) => config.filter_subject === subject);
+};
+const theConsumer = (subject: string) =>
+  eventually(
+    async () => {
+      const [only] = await consumersOf(subject);
+      if (only === undefined) throw new Error('no consumer yet');
+      return only;
+    },
+    { timeoutMs: 10_000 },
+  );
+
+/** A live reading whose numbers are collected until it is ended. */
+function follow(subject: string, options: ReadOptions = {}) {
+  const ending = new AbortController();
+  const seen: number[] = [];
+  const done = (async () => {
+    for await (const message of bus.read(streams.events, subject, { live: true, signal: ending.signal, ...options }))
+      seen.push((message.json() as { number: number }).number);
+  })();
+  return {
+    seen,
+    reached: (numbers: number[]) => eventually(async () => expect(seen).toEqual(numbers), { timeoutMs: 30_000 }),
+    end: async () => {
+      ending.abort();
+      await done;
+    },
+  };
+}
+
+test('more than is asked for at once comes whole and in order', async () => {
+  const subject = newSubject();
+  const numbers = Array.from({ length: 450 }, (_, index) => index);
+  for (const number of numbers) await publish(subject, number);
+  const read = await Array.fromAsync(bus.read(streams.events, subject), (message) => message.json());
+  expect(read).toEqual(numbers.map((number) => ({ number })));
+});
+
+test('names are not to be guessed, and consumers go with their reading', async () => {
+  const subject = newSubject();
+  const [one, two] = [follow(subject), follow(subject)];
+  const names = await eventually(
+    async () => {
+      const all = (await consumersOf(subject)).map(({ name }) => name);
+      expect(all.length).toBe(2);
+      return all;
+    },
+    { timeoutMs: 10_000 },
+  );
+  for (const name of names) expect(name).toMatch(/^read-[0-9a-f]{32}$/);
+  expect(new Set(names.map((name) => name.slice(0, 21))).size).toBe(2);
+  await Promise.all([one.end(), two.end()]);
+  await eventually(async () => expect(await consumersOf(subject)).toEqual([]), { timeoutMs: 10_000 });
+});
+
+test.each([
+  ['with others behind it', 2],
+  ['the last', 0],
+])('a message that is lost on its way comes all the same: %s', { timeout: 60_000 }, async (_what, behind) => {
+  const subject = newSubject();
+  const reading = follow(subject);
+  const { name } = await theConsumer(subject);
+  // Delivered, and not to the reading.
+  const lost: string[] = [];
+  insider.subscribe(`_INBOX.lost-${counter}`, { callback: (_error, message) => void lost.push(message.subject) });
+  insider.publish(`$JS.API.CONSUMER.MSG.NEXT.${streams.events}.${name}`, JSON.stringify({ batch: 1 }), {
+    reply: `_INBOX.lost-${counter}`,
+  });
+  await insider.flush();
+  const numbers: number[] = [];
+  const next = async () => {
+    numbers.push(numbers.length);
+    await publish(subject, numbers.length - 1);
+  };
+  // The server gives each its turn.
+  while (lost.length === 0) {
+    await next();
+    await eventually(() => lost.length > 0 || reading.seen.length === numbers.length, { timeoutMs: 10_000 });
+  }
+  for (let count = 0; count < behind; count++) await next();
+  await reading.reached(numbers);
+  await reading.end();
+});
+
+test.each([
+  ['all', {}],
+  ['only new ones', { newOnly: true }],
+])('a consumer that is gone is made anew behind the last message (%s)', async (_what, options) => {
+  const subject = newSubject();
+  const reading = follow(subject, options);
+  const first = await theConsumer(subject);
+  await manager.consumers.delete(streams.events, first.name);
+  await publish(subject, 1);
+  await reading.reached([1]);
+  const second = await theConsumer(subject);
+  expect(second.name).not.toBe(first.name);
+  await manager.consumers.delete(streams.events, second.name);
+  await publish(subject, 2);
+  await reading.reached([1, 2]);
+  await reading.end();
+});
+
+test('a server that is restarted takes its consumers along, and no message', async () => {
+  const subject = newSubject();
+  await publish(subject, 1);
+  const reading = follow(subject);
+  await reading.reached([1]);
+  await server.restart();
+  await eventually(() => publish(subject, 2), { timeoutMs: 20_000 });
+  await reading.reached([1, 2]);
+  await reading.end();
+});
+
+test('what may not be read is refused at once', async () => {
+  await expect(Array.fromAsync(bus.read('no-such-stream', 'a.b'))).rejects.toThrow(/stream not found/);
+});
