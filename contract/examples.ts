@@ -2,7 +2,8 @@
  * Examples of every message: those of the AsyncAPI document, and those that docs/protocol.md shows. They are taken from a run of one task, and tested:
  * each fits its schema, and those of the protocol document are here.
  */
-import { messageHeaders } from '@coppice/contracts';
+import { createHash } from 'node:crypto';
+import { artifactNames, messageHeaders } from '@coppice/contracts';
 
 export type Example = { name: string; payload: unknown; headers?: Record<string, string> };
 
@@ -107,6 +108,17 @@ const going = { ...merged, landedCommit: null, endedAt: null };
 const reason = 'the release was called off';
 const leaving = { ...going, state: 'cleaning', reason };
 
+/** What the task's command printed. */
+const checkLog = 'NOTES.md has 3 lines\nok\n';
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+const logArtifact = artifactNames.log({ tenant: 'acme', taskId }, `${incarnation}_15`, sha256(checkLog).slice(0, 16));
+const artifact = (text: string) => ({
+  data: base64(text),
+  totalBytes: Buffer.byteLength(text),
+  sha256: sha256(text),
+});
+
 const submitted = (created: boolean) => ({ runId, created, tasks: [{ name: 'notes', taskId }] });
 
 /** By method, as the API names it. */
@@ -146,6 +158,16 @@ export const methodExamples: Record<string, { input: Example[]; output: Example[
       commit,
       baseCommit: '1f0c5b1d94a4c0dd4bd0f5b1d1a2f8f4f6f7a0c3',
     }),
+  },
+  'artifact.get': {
+    input: [
+      { name: 'whole', payload: { name: logArtifact } },
+      { name: 'part', payload: { name: logArtifact, offset: 0, length: 10 } },
+    ],
+    output: [
+      { name: 'whole', payload: { ...artifact(checkLog), nextOffset: null } },
+      { name: 'part', payload: { ...artifact(checkLog), data: base64(checkLog.slice(0, 10)), nextOffset: 10 } },
+    ],
   },
 };
 

@@ -7,6 +7,7 @@ import { Bus, apiEndpoint } from '@coppice/bus';
 import {
   agentSchema,
   api,
+  artifactPartBytesMax,
   buckets,
   errorCodes,
   events,
@@ -173,6 +174,7 @@ describe('tables', () => {
       concurrency: String(runLimits.concurrencyMax),
       'limits.time': `${runLimits.timeMsMin} to ${runLimits.timeMsMax} ms`,
       'a whole run request': `${runLimits.requestBytesMax} bytes`,
+      'a part of an artifact': `${artifactPartBytesMax} bytes`,
     });
   });
 

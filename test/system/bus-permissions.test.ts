@@ -107,7 +107,7 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [`$O.${buckets.artifacts}.M.x`, 'orchestrator', 'llm-gateway', 'container-service'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.actors}`, 'orchestrator'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.effects}`, ...services],
-  [`$JS.API.STREAM.MSG.GET.OBJ_${buckets.artifacts}`, 'orchestrator', 'llm-gateway', 'container-service', 'operator'],
+  [`$JS.API.STREAM.MSG.GET.OBJ_${buckets.artifacts}`, 'orchestrator', 'llm-gateway', 'container-service'],
   [`$JS.API.STREAM.MSG.GET.${streams.actors}`, 'orchestrator'],
   [`$JS.API.STREAM.MSG.GET.${streams.events}`],
   [`$JS.API.STREAM.MSG.GET.${streams.transcripts}`],

@@ -21,7 +21,7 @@ process.on('SIGINT', () => {
 });
 const terminal = processTerminal();
 const environment = { ...process.env, COPPICE_LOG_LEVEL: askedLevel };
-const session = { terminal, environment, tenant: 'default', interrupted: interrupted.signal };
+const session = { terminal, environment, interrupted: interrupted.signal };
 // A trace begins where somebody asked for something: here. Nothing is loaded while tracing is off.
 const telemetry = await startTelemetry({ serviceName: 'coppice', instanceId: `${process.pid}` });
 const exitCode = await runProgram(process.argv.slice(2), session);

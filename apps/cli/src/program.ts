@@ -4,6 +4,7 @@ import { busUsersCommand } from './commands/bus-users.ts';
 import { mergeModeSchema, tenantSchema } from '@coppice/contracts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { actCommand, cancelCommand, diffCommand } from './commands/acting.ts';
+import { artifactCommand } from './commands/artifact.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { listCommand, showCommand } from './commands/listing.ts';
 import { logsCommand } from './commands/logs.ts';
@@ -42,7 +43,8 @@ const environmentHelp = `Environment:
   COPPICE_HOME                         where the embedded stack keeps its state
                                        (else $XDG_STATE_HOME/coppice or ~/.local/state/coppice)
   NATS_URL, NATS_USER, NATS_PASSWORD   use the stack at that NATS server; none is started then
-  NATS_CREDENTIALS_FILE                the user's file, as bus-users writes it, in place of user and password
+  NATS_CREDENTIALS_FILE                the user's file, as bus-users writes it, in place of user and password;
+                                       a tenant's own file also says which tenant it is
   NATS_CA_FILE, NATS_CERT_FILE, NATS_KEY_FILE   PEM files for an encrypted connection
   OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
                                        (and "openai-responses", the same by OpenAI's other wire)
@@ -77,7 +79,7 @@ function build(session: Session, done: (exitCode: number) => void): Command {
     .description('Runs many coding agents at once against one git repository and lands only what is proven to work.')
     .version(version, '-V, --version', 'the version of Coppice')
     .helpCommand(false)
-    .option('--tenant <name>', 'act as this tenant', tenant, 'default')
+    .option('--tenant <name>', "act as this tenant (default: the credentials file's, else default)", tenant)
     .exitOverride()
     .showHelpAfterError('(coppice --help, or coppice help COMMAND, tells more)')
     .configureOutput({
@@ -85,7 +87,7 @@ function build(session: Session, done: (exitCode: number) => void): Command {
       writeErr: (text) => session.terminal.err(plainText(text).trimEnd()),
     })
     .addHelpText('after', `\n${idHelp}\n\n${examples}\n\n${exitCodesHelp}\n\n${environmentHelp}`);
-  const current = (): Session => ({ ...session, tenant: program.opts<{ tenant: string }>().tenant });
+  const current = (): Session => ({ ...session, tenant: program.opts<{ tenant?: string }>().tenant });
   addStackCommands(program, current, done);
   addRunCommands(program, current, done);
   addLookingCommands(program, current, done);
@@ -275,6 +277,11 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
     .action(async (id: string, options: { follow: boolean; tail?: number; full: boolean; json?: boolean }) =>
       done(await logsCommand(current(), id, { ...options, tail: options.tail ?? null, json: options.json === true })),
     );
+  program
+    .command('artifact')
+    .description('a whole log or large text by its name, as show or a transcript tells it')
+    .argument('<name>', 'log/… or text/…')
+    .action(async (name: string) => done(await artifactCommand(current(), name)));
   program
     .command('pull')
     .description("fetch a task's work as a branch of your repository; what is checked out stays as it is")

@@ -1,7 +1,8 @@
 /** What a task's agent was told and said, as the gateway recorded it. */
-import { buckets, modelMessageSchema, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
+import { modelMessageSchema, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { ModelMessage, TextReference, TranscriptEntry } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
+import { readArtifact } from './artifacts.ts';
 
 export type StoredTurn = { entry: TranscriptEntry; sequence: number };
 
@@ -24,7 +25,6 @@ export async function* turnsOf(
 /** Reads texts that are kept by reference. */
 export class Texts {
   readonly #client: ApiClient;
-  #store: ReturnType<ApiClient['bus']['objects']> | null = null;
 
   constructor(client: ApiClient) {
     this.#client = client;
@@ -33,8 +33,7 @@ export class Texts {
   /** Null for one that is no longer there. */
   async read(reference: TextReference): Promise<string | null> {
     if ('text' in reference) return reference.text;
-    this.#store ??= this.#client.bus.objects(buckets.artifacts);
-    const bytes = await (await this.#store).get(reference.artifact);
+    const bytes = await readArtifact(this.#client, reference.artifact);
     return bytes === null ? null : new TextDecoder().decode(bytes);
   }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Bus } from '@coppice/bus';
-import { buckets, CoppiceError, type Owner, type TextReference } from '@coppice/contracts';
+import { artifactNames, buckets, CoppiceError, type Owner, type TextReference } from '@coppice/contracts';
 
 /** @throws CoppiceError `not-found` */
 export async function bytesOf(bus: Bus, reference: TextReference): Promise<Uint8Array> {
@@ -11,9 +11,9 @@ export async function bytesOf(bus: Bus, reference: TextReference): Promise<Uint8
   return bytes;
 }
 
-/** The whole output of a command. Named by its content: of two that do the same effect none overwrites the other. */
+/** The whole output of a command. */
 export async function storeLog(bus: Bus, owner: Owner, effectId: string, bytes: Uint8Array): Promise<string> {
-  const artifact = `log/${owner.tenant}/${owner.taskId}/${effectId}/${hashOf(bytes).slice(0, 16)}`;
+  const artifact = artifactNames.log(owner, effectId, hashOf(bytes).slice(0, 16));
   await put(bus, artifact, bytes);
   return artifact;
 }
@@ -21,7 +21,7 @@ export async function storeLog(bus: Bus, owner: Owner, effectId: string, bytes: 
 /** A text of a task, named by its content. */
 export async function storeText(bus: Bus, owner: Owner, text: string): Promise<string> {
   const bytes = Buffer.from(text);
-  const artifact = `text/${owner.tenant}/${owner.taskId}/${hashOf(bytes)}`;
+  const artifact = artifactNames.text(owner, hashOf(bytes));
   await put(bus, artifact, bytes);
   return artifact;
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Bus, ObjectStore } from '@coppice/bus';
-import { CoppiceError, buckets, inlineTextBytesMax } from '@coppice/contracts';
+import { CoppiceError, artifactNames, buckets, inlineTextBytesMax } from '@coppice/contracts';
 import type { ContentPart, imageSchema, ModelMessage, Owner, TextReference } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { ByteBudget } from './byte-budget.ts';
@@ -24,7 +24,7 @@ export class Artifacts {
     // What counts in a message is the text as JSON: control characters take six bytes there.
     if (bytes.length <= inlineTextBytesMax && inline.tryTake(Buffer.byteLength(JSON.stringify(text)))) return { text };
     const hash = createHash('sha256').update(bytes).digest('hex');
-    const artifact = `text/${owner.tenant}/${owner.taskId}/${hash}`;
+    const artifact = artifactNames.text(owner, hash);
     const store = await this.#open();
     await store.put(artifact, bytes);
     return { artifact };

@@ -5,6 +5,7 @@ import { CoppiceError, api, worktreeCalls } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import { listActors, readActor, sendEvent } from '@coppice/durable-actor';
 import type { ActorView } from '@coppice/durable-actor';
+import { Artifacts } from './artifacts.ts';
 import { taskViews } from './finished-landings.ts';
 import { submitRun } from './submit.ts';
 import { livingTasks, pendingTasks, runContextOf, runListed, runView, taskContextOf, taskView } from './views.ts';
@@ -19,7 +20,7 @@ const pendingLookedAtMax = 200;
 const patchBytesMax = 512 * 1024;
 const listBytesMax = 800 * 1024;
 
-export const endpoints = (bus: Bus): Endpoint[] => [
+export const endpoints = (bus: Bus, artifacts = new Artifacts(bus)): Endpoint[] => [
   apiEndpoint(api.runSubmit, (request, { tenant }) => submitRun(bus, tenant, request)),
   apiEndpoint(api.runGet, async ({ runId }, { tenant }) => {
     const run = await requireRun(bus, tenant, runId);
@@ -37,7 +38,7 @@ export const endpoints = (bus: Bus): Endpoint[] => [
     await tell(bus, 'run', `${tenant}.${runId}`, { type: 'cancel', ...(reason === undefined ? {} : { reason }) });
     return { runId };
   }),
-  apiEndpoint(api.taskGet, async ({ taskId }, { tenant }) => look(bus, await requireTask(bus, tenant, taskId))),
+  apiEndpoint(api.taskGet, async ({ taskId }, { tenant }) => look(bus, tenant, await requireTask(bus, tenant, taskId))),
   apiEndpoint(api.taskList, async ({ runId, limit }, { tenant }) => {
     if (runId !== undefined) {
       const run = await requireRun(bus, tenant, runId);
@@ -45,7 +46,7 @@ export const endpoints = (bus: Bus): Endpoint[] => [
       return fitting(await readTasks(bus, tenant, taskIds.slice(0, limit)), taskIds.length > limit);
     }
     const { items, more } = await newest(listActors(bus, { kind: 'task', under: tenant }), limit);
-    return fitting(await taskViews(bus, items), more);
+    return fitting(await taskViews(bus, tenant, items), more);
   }),
   apiEndpoint(api.taskCancel, ({ taskId, reason }, { tenant }) =>
     tellTask(bus, tenant, taskId, { type: 'cancel', reason }),
@@ -61,10 +62,11 @@ export const endpoints = (bus: Bus): Endpoint[] => [
   apiEndpoint(api.taskDiff, async ({ taskId }, { tenant }) => {
     const { repository, baseCommit, commit } = taskContextOf(await requireTask(bus, tenant, taskId));
     if (commit === null || baseCommit === null) throw new CoppiceError('conflict', `task ${taskId} has no commit`);
-    const input = { repository, baseCommit, commit, bytesMax: patchBytesMax };
+    const input = { tenant, repository, baseCommit, commit, bytesMax: patchBytesMax };
     const { patch, truncated } = await bus.call(worktreeCalls.diff, { service: 'worktree-service' }, input);
     return { patch, truncated, commit, baseCommit };
   }),
+  apiEndpoint(api.artifactGet, (request, { tenant }) => artifacts.part(tenant, request)),
 ];
 
 async function requireRun(bus: Bus, tenant: string, runId: string): Promise<ActorView> {
@@ -87,7 +89,7 @@ async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<T
     const read = await Promise.all(some.map((taskId) => readActor(bus, 'task', `${tenant}.${taskId}`)));
     for (const view of read) if (view !== null) found.push(view);
   }
-  return taskViews(bus, found);
+  return taskViews(bus, tenant, found);
 }
 
 /** As many as one message carries; the rest is there to be asked for one by one. */
@@ -104,14 +106,14 @@ async function newest(actors: AsyncIterable<ActorView>, limit: number): Promise<
   return { items: all.slice(0, limit), more: all.length > limit };
 }
 
-const look = async (bus: Bus, actor: ActorView): Promise<TaskView> =>
-  (await taskViews(bus, [actor]))[0] ?? taskView(actor);
+const look = async (bus: Bus, tenant: string, actor: ActorView): Promise<TaskView> =>
+  (await taskViews(bus, tenant, [actor]))[0] ?? taskView(actor);
 
 /** A landing that waits for a person is theirs to finish; once it is, that is the answer. */
 async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<TaskView> {
   const actor = await requireTask(bus, tenant, taskId);
   if (taskContextOf(actor).state !== 'landed-pending') return tellTask(bus, tenant, taskId, { type: 'merge' });
-  const task = await look(bus, actor);
+  const task = await look(bus, tenant, actor);
   if (task.state === 'merged') return task;
   throw new CoppiceError('conflict', `${task.name} has landed but for your checkout. To finish: ${task.finishCommand}`);
 }

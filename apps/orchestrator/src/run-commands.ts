@@ -1,6 +1,6 @@
 import { handle } from '@coppice/bus';
 import type { Bus, CommandHandler } from '@coppice/bus';
-import { CoppiceError, buckets, runOperations } from '@coppice/contracts';
+import { CoppiceError, artifactNames, buckets, runOperations } from '@coppice/contracts';
 import type { TextReference } from '@coppice/contracts';
 import { createActor, sendEvent } from '@coppice/durable-actor';
 import type { TaskInput } from './machines/task/task-context.ts';
@@ -16,7 +16,7 @@ export const runCommandHandlers = (bus: Bus): CommandHandler[] => [
   handle(runOperations.createTasks, async ({ tenant, runId, specificationArtifact }) => {
     const run = await readStoredRun(bus, specificationArtifact);
     await eachTask(run, async ({ taskId, specification }) => {
-      const prompt = await reference(bus, specification.prompt, `run/${tenant}/${runId}/prompt/${taskId}`);
+      const prompt = await reference(bus, specification.prompt, artifactNames.prompt(tenant, runId, taskId));
       const input: TaskInput = {
         owner: { tenant, runId, taskId },
         repository: run.repository,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { artifactNameSchema, artifactPartBytesMax } from './artifacts.ts';
 import { runIdSchema, taskIdSchema } from './identifiers.ts';
 import { runRequestSchema } from './run-request.ts';
 import { characters } from './text.ts';
@@ -97,6 +98,30 @@ export const api = {
       baseCommit: z.string().describe('What it is compared with.'),
     }),
     30_000,
+  ),
+  artifactGet: method(
+    'artifact.get',
+    'A part of a large text or log that a message names. The same name always has the same content.',
+    z.strictObject({
+      name: artifactNameSchema.describe("As a transcript's `artifact` or a task's `logArtifact` has it."),
+      offset: z.int().min(0).default(0).describe('Where the part begins, in bytes.'),
+      length: z
+        .int()
+        .min(1)
+        .max(artifactPartBytesMax)
+        .default(artifactPartBytesMax)
+        .describe('At most so many bytes are answered.'),
+    }),
+    z.object({
+      data: z
+        .string()
+        .describe(
+          'The bytes from the offset on, in base64: a log may hold any, and a part may end within a character.',
+        ),
+      nextOffset: z.int().min(1).nullable().describe('Where the next part begins; null at the end.'),
+      totalBytes: z.int().min(0).describe('Of the whole.'),
+      sha256: z.string().describe('Of the whole, in lower-case hexadecimal.'),
+    }),
   ),
 } as const;
 export type Api = typeof api;

@@ -13,6 +13,7 @@ export {
   tenantSchema,
   tokenSchema,
 } from './identifiers.ts';
+export { artifactNameSchema, artifactNames, artifactPartBytesMax, tenantOfArtifact } from './artifacts.ts';
 export { deadLetterSchema } from './dead-letter.ts';
 export type { DeadLetter } from './dead-letter.ts';
 export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';

@@ -94,7 +94,10 @@ export const taskViewSchema = z.object({
     .nonnegative()
     .describe('Model turns whose executor was lost: asked again, perhaps paid twice.'),
   logTail: z.string().nullable().describe('The last lines of what the failed command printed.'),
-  logArtifact: z.string().nullable().describe('Name in the object store of the full log.'),
+  logArtifact: z
+    .string()
+    .nullable()
+    .describe('Name of all that it printed, for `artifact.get`; null where that is no more.'),
   createdAt,
   updatedAt: z.string().describe('RFC 3339.'),
   endedAt,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { BusOptions } from '@coppice/bus';
+import { tenantSchema } from '@coppice/contracts';
 import { z } from 'zod';
 import { ConfigurationError } from './errors.ts';
 
@@ -20,12 +21,17 @@ export const busVariables = {
 export type BusConfiguration = z.output<z.ZodObject<typeof busVariables>>;
 
 /** What a client needs to connect as somebody; see BusOptions. */
-export type BusConnection = Omit<BusOptions, 'name'>;
+export type BusConnection = Omit<BusOptions, 'name'> & {
+  /** Whose user that is, where its file tells. */
+  tenant?: string;
+};
 
 const passwordSchema = z.object({ user: z.string().min(1), password: z.string().min(1) });
 export const nkeyCredentialsSchema = z.object({
   nkeySeed: z.string().regex(/^SU[A-Z2-7]{56}$/),
   inboxPrefix: z.string().min(1).optional(),
+  /** The one for which it may act, of a tenant's user. */
+  tenant: tenantSchema.optional(),
 });
 export type NkeyCredentials = z.infer<typeof nkeyCredentialsSchema>;
 

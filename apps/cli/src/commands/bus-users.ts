@@ -4,7 +4,7 @@
  * | file | what | who reads it |
  * | --- | --- | --- |
  * | `accounts.conf` | the server's accounts with their users' public keys and permissions | the server, by `include` |
- * | `<role>.json`, `tenant-<name>.json` | seed, inbox prefix | that service, or that tenant's `coppice`, as NATS_CREDENTIALS_FILE |
+ * | `<role>.json`, `tenant-<name>.json` | seed, inbox prefix or tenant | that service, or that tenant's `coppice`, as NATS_CREDENTIALS_FILE |
  * | `tenant-<name>.nk`, `operator.nk`, `administrator.nk` | the seed alone | any other client of NATS |
  *
  * Invariants:
@@ -13,6 +13,7 @@
  */
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { accountsConfiguration, inboxPrefixOf, newUserKey, publicKeyOf, roles } from '@coppice/bus';
 import type { Role } from '@coppice/bus';
 import { tenantSchema, tokenSchema } from '@coppice/contracts';
@@ -49,11 +50,13 @@ export function busUsersCommand(
       Role,
       string
     >,
-    tenants: Object.fromEntries(tenants.map((tenant) => [tenant, keyOf(`tenant-${tenant}`, {})])),
+    tenants: Object.fromEntries(tenants.map((tenant) => [tenant, keyOf(`tenant-${tenant}`, { tenant })])),
   };
   writePrivateFile(path.join(folder, 'accounts.conf'), accountsConfiguration(keys, nodes), { readable: true });
   terminal.out(made.length === 0 ? `no new user in ${folder}` : `new in ${folder}: ${made.join(', ')}`);
-  terminal.out('accounts.conf is written; a server that runs takes it over when it is restarted');
+  terminal.out(
+    'accounts.conf is written; a server that runs takes it over when it is reloaded (SIGHUP), a new account with the second reload',
+  );
   return exitCodes.done;
 }
 
@@ -65,8 +68,8 @@ function userIn(
   const file = path.join(folder, `${name}.json`);
   const found = readJsonFile(file);
   const isNew = found === null;
-  const credentials = isNew ? { nkeySeed: newUserKey().seed, ...rest } : requireSeed(file, found);
-  if (isNew) writePrivateFile(file, `${JSON.stringify(credentials)}\n`);
+  const credentials = { ...(isNew ? { nkeySeed: newUserKey().seed } : requireSeed(file, found)), ...rest };
+  if (!isDeepStrictEqual(credentials, found)) writePrivateFile(file, `${JSON.stringify(credentials)}\n`);
   // Services have their file; for everybody else's clients the seed as they know it.
   if (!services.has(name)) writePrivateFile(path.join(folder, `${name}.nk`), `${credentials.nkeySeed}\n`);
   return { publicKey: publicKeyOf(credentials.nkeySeed), isNew };

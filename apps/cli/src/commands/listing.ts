@@ -88,5 +88,7 @@ function taskLines({ terminal }: Session, task: TaskView): string[] {
   for (const { label, command } of nextSteps(task))
     lines.push(`${padEnd(label, columns)}  ${colours.bold(plainLine(command))}`);
   if (task.logTail !== null) lines.push('log', ...logTail(task.logTail, colours));
+  if (task.logArtifact !== null)
+    lines.push(`${padEnd('whole log', columns)}  ${colours.bold(plainLine(`coppice artifact ${task.logArtifact}`))}`);
   return lines;
 }

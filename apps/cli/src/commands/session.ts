@@ -6,7 +6,7 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { Terminal } from '../output/terminal.ts';
-import { connectTo, disconnect, embeddedConnection, remoteFrom } from '../stack/connect.ts';
+import { connectTo, disconnect, embeddedConnection, remoteFrom, tenantFor } from '../stack/connect.ts';
 import { describesProviders, providersIn } from '../stack/gateway-environment.ts';
 import { homeFrom } from '../stack/home.ts';
 import type { Home } from '../stack/home.ts';
@@ -20,7 +20,8 @@ import type { StackStatus } from '../stack/status.ts';
 export type Session = {
   terminal: Terminal;
   environment: NodeJS.ProcessEnv;
-  tenant: string;
+  /** What `--tenant` says. */
+  tenant?: string | undefined;
   /** Ctrl-C. */
   interrupted: AbortSignal;
 };
@@ -62,7 +63,7 @@ async function withConnection<Result>(
   const bus = await connectTo(connection, name);
   const watch = watchStack(bus, home);
   try {
-    return await work({ bus, tenant: session.tenant, stackEnded: watch.ended });
+    return await work({ bus, tenant: tenantFor(session.tenant, connection), stackEnded: watch.ended });
   } finally {
     watch.stop();
     await disconnect(bus);

@@ -22,6 +22,7 @@ const restart = 'a stack reads keys and addresses only when it starts: coppice d
 /** @param client of the stack that answers; null where none does */
 export async function checkProviders(client: ApiClient | null, environment: NodeJS.ProcessEnv): Promise<Check[]> {
   const [known, local] = await Promise.all([client === null ? null : ofGateway(client), findLocalServers()]);
+  if (known?.isHidden === true) return [ok('models', "which there are is not told to a tenant's user")];
   const fromStack = known?.providers ?? null;
   const here = fromStack === null ? await fromEnvironment(environment) : null;
   const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
@@ -38,12 +39,15 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   return checks;
 }
 
-async function ofGateway(client: ApiClient): Promise<{ providers: ModelProvider[] | null; problem: string | null }> {
+type OfGateway = { providers: ModelProvider[] | null; problem: string | null; isHidden?: boolean };
+
+async function ofGateway(client: ApiClient): Promise<OfGateway> {
   try {
     const { providers } = await client.bus.call(gatewayCalls.providers, { service: 'llm-gateway' }, {});
     return { providers, problem: null };
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
+    if (error.code === 'permission-denied') return { providers: null, problem: null, isHidden: true };
     return { providers: null, problem: `the gateway doesn't tell its providers: ${error.message}` };
   }
 }

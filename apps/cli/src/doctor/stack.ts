@@ -1,7 +1,7 @@
 /** The stack: whether it runs, and whether it answers. */
 import { api } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
-import { connectTo, disconnect, remoteFrom } from '../stack/connect.ts';
+import { connectTo, disconnect, remoteFrom, tenantFor } from '../stack/connect.ts';
 import { readConnection } from '../stack/credentials.ts';
 import type { Home } from '../stack/home.ts';
 import { readStatus } from '../stack/status.ts';
@@ -17,7 +17,7 @@ export type FoundStack = { check: Check; client: ApiClient | null };
 /** Whoever gets a client closes its bus. @param running as its status tells; null where none runs */
 export async function findStack(
   environment: NodeJS.ProcessEnv,
-  tenant: string,
+  tenant: string | undefined,
   home: Home,
   running: StackStatus | null,
 ): Promise<FoundStack> {
@@ -37,13 +37,13 @@ export async function findStack(
 
 async function ask(
   connection: Parameters<typeof connectTo>[0],
-  tenant: string,
+  asked: string | undefined,
   what: string,
   fix: string,
 ): Promise<FoundStack> {
   try {
     const bus = await connectTo(connection, 'the stack');
-    const client = { bus, tenant };
+    const client = { bus, tenant: tenantFor(asked, connection) };
     try {
       await bus.call(api.runList, client, { limit: 1 }, { deadlineMs: answerMsMax });
       return { check: ok(name, `${what}, and answers`), client };

@@ -5,7 +5,7 @@ import type { Colours } from './colours.ts';
 /** Where a command writes: results to `out`, everything about the work to `err`. */
 export type Terminal = {
   /** As it is, to where results go. */
-  write: (text: string) => void;
+  write: (data: string | Uint8Array) => void;
   out(text: string): void;
   err(text: string): void;
   /** Whether results go to a terminal; then they may be drawn over. */
@@ -29,7 +29,7 @@ export function processTerminal(environment: NodeJS.ProcessEnv = process.env): T
     });
   }
   return {
-    write: (text) => void stdout.write(text),
+    write: (data) => void stdout.write(data),
     out: (text) => void stdout.write(`${text}\n`),
     err: (text) => void stderr.write(`${text}\n`),
     interactive: isatty(1) && environment['TERM'] !== 'dumb' && (environment['CI'] ?? '') === '',

@@ -26,6 +26,10 @@ export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null
   }
 }
 
+/** For which tenant a command acts. @param asked what `--tenant` says */
+export const tenantFor = (asked: string | undefined, connection: BusConnection): string =>
+  asked ?? connection.tenant ?? 'default';
+
 /** @throws CliError (stack unavailable) that says what to do. */
 export async function connectTo(connection: BusConnection, what: string): Promise<Bus> {
   try {

@@ -21,7 +21,8 @@ export function fakeTerminal(settings: { interactive: boolean; columns?: number;
     complaints,
     interactive: settings.interactive,
     colours: colours(false),
-    write: (text) => {
+    write: (data) => {
+      const text = typeof data === 'string' ? data : new TextDecoder().decode(data);
       output.push(text);
       screen.write(text);
     },

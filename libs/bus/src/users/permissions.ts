@@ -69,7 +69,6 @@ const subscribing = (...subscribe: string[]): Parts => ({ publish: [], subscribe
 /** Reading a stream by consumers of one's own, with random names, that see what the filter lets through. */
 const reading = (stream: string, filter: string): Parts =>
   publishing(
-    apiSubject(`STREAM.INFO.${stream}`),
     ...['INFO', 'MSG.NEXT', 'DELETE'].map((operation) => apiSubject(`CONSUMER.${operation}.${stream}.*`)),
     apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`),
   );
@@ -90,11 +89,14 @@ const keyValue = (bucket: string, write = true): Parts =>
 const pushed = (stream: string, filter: string): Parts =>
   join(reading(stream, filter), publishing(`$JS.FC.${stream}.>`));
 
-const readingObjects: Parts = join(
+const objects: Parts = join(
   pushed(objectStream(buckets.artifacts), `$O.${buckets.artifacts}.C.*`),
-  publishing(apiSubject(`STREAM.MSG.GET.${objectStream(buckets.artifacts)}`)),
+  publishing(
+    apiSubject(`STREAM.MSG.GET.${objectStream(buckets.artifacts)}`),
+    `$O.${buckets.artifacts}.C.*`,
+    `$O.${buckets.artifacts}.M.*`,
+  ),
 );
-const objects: Parts = join(readingObjects, publishing(`$O.${buckets.artifacts}.C.*`, `$O.${buckets.artifacts}.M.*`));
 
 const lookingUp: Parts = publishing(...streamNames().map((stream) => apiSubject(`STREAM.INFO.${stream}`)));
 const making: Parts = publishing(
@@ -187,7 +189,6 @@ const operator: Parts = join(
   reading(streams.transcripts, subjectFamilies.transcript),
   reading(streams.logs, subjectFamilies.log),
   reading(streams.deadLetters, subjectFamilies.deadLetter),
-  readingObjects,
   subscribing(subjectFamilies.event, subjectFamilies.transcript, subjectFamilies.log),
 );
 

@@ -50,10 +50,10 @@ export const ownerSchema = z.object({
 });
 export type Owner = z.infer<typeof ownerSchema>;
 
-/** Text by value where it is small, else the name of an object in `coppice-artifacts`. */
+/** Text by value where it is small, else the name of an object in `coppice-artifacts`: see artifacts.ts. */
 export const inlineTextBytesMax = 64 * 1024;
 export const textReferenceSchema = z.union([
   z.object({ text: z.string().describe('The text.') }),
-  z.object({ artifact: z.string().describe('Name of an object in `coppice-artifacts` that holds the text.') }),
+  z.object({ artifact: z.string().describe('Name of the text, for `artifact.get`.') }),
 ]);
 export type TextReference = z.infer<typeof textReferenceSchema>;

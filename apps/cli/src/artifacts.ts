@@ -1,0 +1,31 @@
+/** Large texts and whole logs, which messages hold by name. */
+import { createHash } from 'node:crypto';
+import { CoppiceError, api } from '@coppice/contracts';
+import type { ApiClient } from './api-client.ts';
+
+/** The whole, part by part; null where it isn't there any more. @throws CoppiceError `internal` where what came isn't what was stored. */
+export async function readArtifact(client: ApiClient, name: string): Promise<Uint8Array | null> {
+  const parts: Buffer[] = [];
+  const hash = createHash('sha256');
+  for (let offset = 0; ;) {
+    const part = await partOf(client, name, offset);
+    if (part === null) return null;
+    const bytes = Buffer.from(part.data, 'base64');
+    parts.push(bytes);
+    hash.update(bytes);
+    if (part.nextOffset === null) {
+      if (hash.digest('hex') === part.sha256) return Buffer.concat(parts);
+      throw new CoppiceError('internal', `${name} did not come as it was stored`);
+    }
+    offset = part.nextOffset;
+  }
+}
+
+async function partOf(client: ApiClient, name: string, offset: number) {
+  try {
+    return await client.bus.call(api.artifactGet, client, { name, offset });
+  } catch (error) {
+    if (error instanceof CoppiceError && error.code === 'not-found') return null;
+    throw error;
+  }
+}
