@@ -46,6 +46,8 @@ export type NatsServer = AsyncDisposable & {
   kill(): Promise<void>;
   /** Ends it (if it runs) and starts it again on the same port and store. */
   restart(): Promise<void>;
+  /** Gives it other configuration in place of the settings' `config`, which it takes over while it runs (SIGHUP). */
+  reload(config: NatsServerSettings['config']): Promise<void>;
 };
 
 const startMsMax = 20_000;
@@ -94,11 +96,18 @@ export async function startNatsServer(settings: NatsServerSettings = {}): Promis
   const user = hasUser ? 'coppice' : undefined;
   const password = hasUser ? randomBytes(18).toString('base64url') : undefined;
 
+  let { config } = settings;
+  const file = path.join(folder.path, 'server.conf');
+  let ports: [port: number, monitoringPort: number] = [-1, -1];
+  const configure = async (): Promise<void> => {
+    const [port, monitoringPort] = ports;
+    const from = { settings, config, port, monitoringPort, folder: folder.path, storeDir };
+    await writeFile(file, configuration({ ...from, user, password }), { mode: 0o600 });
+  };
   const start = async (port: number, monitoringPort: number): Promise<Running> => {
-    const file = path.join(folder.path, 'server.conf');
-    const text = configuration({ settings, port, monitoringPort, folder: folder.path, storeDir, user, password });
     await mkdir(storeDir, { recursive: true });
-    await writeFile(file, text, { mode: 0o600 });
+    ports = [port, monitoringPort];
+    await configure();
     return run(program, file, folder.path);
   };
 
@@ -137,14 +146,31 @@ export async function startNatsServer(settings: NatsServerSettings = {}): Promis
       await end('SIGTERM');
       running = await start(portOf(url), portOf(monitoringUrl));
     },
+    reload: async (next) => {
+      config = next;
+      await configure();
+      const before = await loadedAt(monitoringUrl);
+      running.signal('SIGHUP');
+      await eventually(async () => (await loadedAt(monitoringUrl)) !== before, {
+        timeoutMs: startMsMax,
+        description: 'the new configuration',
+      });
+    },
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** When the server took its configuration. */
+async function loadedAt(monitoringUrl: string): Promise<string> {
+  const answer = await fetch(new URL('/varz', monitoringUrl));
+  return ((await answer.json()) as { config_load_time: string }).config_load_time;
 }
 
 const portOf = (address: string): number => Number(new URL(address).port);
 
 function configuration(from: {
   settings: NatsServerSettings;
+  config: NatsServerSettings['config'];
   port: number;
   monitoringPort: number;
   folder: string;
@@ -159,7 +185,7 @@ function configuration(from: {
     `ports_file_dir: ${JSON.stringify(from.folder)}`,
   ];
   if (from.settings.jetStream !== false) lines.push(`jetstream { store_dir: ${JSON.stringify(from.storeDir)} }`);
-  const { config } = from.settings;
+  const { config } = from;
   if (typeof config === 'function') lines.push(config({ user: from.user ?? '', password: from.password ?? '' }));
   else if (from.user !== undefined)
     lines.push(`authorization { user: ${from.user}, password: ${JSON.stringify(from.password)} }`);

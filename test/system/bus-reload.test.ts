@@ -1,0 +1,108 @@
+/** Tenants come and go while the server runs: its configuration is made anew and reloaded (SIGHUP), and whoever else is connected stays so. */
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { Bus, apiEndpoint } from '@coppice/bus';
+import { api, streams, subjects } from '@coppice/contracts';
+import { eventually, startNatsServer, temporaryFolder } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeBusUsers } from '../support/bus-users.ts';
+import type { BusUsers, UserName } from '../support/bus-users.ts';
+
+const runId = 'raaaaaaaaaaaaaaaa';
+let folder: { path: string; remove(): Promise<void> };
+let nats: NatsServer;
+let users: BusUsers;
+let orchestrator: Bus;
+const connections: Bus[] = [];
+
+beforeAll(async () => {
+  folder = await temporaryFolder('reload');
+  users = await makeUsers('acme', 'leaving');
+  nats = await startNatsServer({ config: configuration() });
+  orchestrator = await connect('orchestrator');
+  await orchestrator.ensureResources();
+  await orchestrator.serve({
+    name: 'orchestrator',
+    version: '0.0.0',
+    description: 'answers',
+    endpoints: [apiEndpoint(api.runCancel, async (_input, { tenant }) => ({ runId: `${tenant}-${runId}` }))],
+  });
+}, 60_000);
+afterAll(async () => {
+  await Promise.all(connections.map((bus) => bus.close()));
+  await nats?.stop();
+  await folder?.remove();
+});
+
+const usersFolder = () => path.join(folder.path, 'users');
+const makeUsers = (...tenants: string[]) => makeBusUsers({ folder: usersFolder(), nodes: ['n1'], tenants });
+const configuration = () => readFileSync(path.join(usersFolder(), 'accounts.conf'), 'utf8');
+
+async function connect(user: UserName, credentials = users.credentials(user)): Promise<Bus> {
+  const bus = await Bus.connect({ servers: nats.url, ...credentials, name: user });
+  connections.push(bus);
+  return bus;
+}
+
+/** Name and number of each connection: another number is another connection. */
+async function connected(): Promise<string[]> {
+  const answer = (await (await fetch(`${nats.monitoringUrl}/connz`)).json()) as {
+    connections: { name: string; cid: number }[];
+  };
+  return answer.connections.map(({ name, cid }) => `${name} ${cid}`).toSorted();
+}
+
+const cancel = (bus: Bus, tenant: string) => bus.call(api.runCancel, { tenant }, { runId }, { deadlineMs: 5_000 });
+const events = (bus: Bus, tenant: string) =>
+  Array.fromAsync(bus.read(streams.events, `coppice.event.${tenant}.>`), (message) => message.json());
+
+test('a new tenant has all that is its own after two reloads, and nobody was disconnected', async () => {
+  const acme = await connect('tenant-acme');
+  const heard: unknown[] = [];
+  const ending = new AbortController();
+  const reading = (async () => {
+    const options = { live: true, signal: ending.signal };
+    for await (const message of acme.read(streams.events, 'coppice.event.acme.>', options)) heard.push(message.json());
+  })();
+  await orchestrator.publish(subjects.event('acme', runId, 'run', 'run-ended'), { number: 1 });
+  await eventually(() => heard.length === 1);
+  const before = await connected();
+
+  await makeUsers('late');
+  await nats.reload(configuration());
+  await nats.reload(configuration());
+  expect(await connected()).toEqual(before);
+
+  const late = await connect('tenant-late');
+  expect(await cancel(late, 'late')).toEqual({ runId: `late-${runId}` });
+  expect(await late.publish(subjects.intake('late'), {})).toMatchObject({ duplicate: false });
+  await orchestrator.publish(subjects.event('late', runId, 'run', 'run-ended'), { late: true });
+  expect(await events(late, 'late')).toEqual([{ late: true }]);
+  await expect(cancel(late, 'acme')).rejects.toMatchObject({ code: 'permission-denied' });
+  await expect(events(late, 'acme')).rejects.toMatchObject({ code: 'permission-denied' });
+
+  expect(await cancel(acme, 'acme')).toEqual({ runId: `acme-${runId}` });
+  await orchestrator.publish(subjects.event('acme', runId, 'run', 'run-ended'), { number: 2 });
+  await eventually(() => heard.length === 2);
+  ending.abort();
+  await reading;
+});
+
+test('a tenant whose files are deleted is out with the next reload, wherever it is connected', async () => {
+  const credentials = users.credentials('tenant-leaving');
+  const [one, two] = [await connect('tenant-leaving'), await connect('tenant-leaving')];
+  const acme = await connect('tenant-acme');
+  expect(await cancel(one, 'leaving')).toEqual({ runId: `leaving-${runId}` });
+  const others = (await connected()).filter((name) => !name.startsWith('tenant-leaving '));
+
+  for (const suffix of ['json', 'nk']) rmSync(path.join(usersFolder(), `tenant-leaving.${suffix}`));
+  await makeUsers();
+  await nats.reload(configuration());
+
+  for (const bus of [one, two]) expect(String(await bus.closed)).toContain('Authorization Violation');
+  await expect(cancel(one, 'leaving')).rejects.toMatchObject({ code: 'unavailable' });
+  await expect(connect('tenant-leaving', credentials)).rejects.toMatchObject({ code: 'permission-denied' });
+  expect(await connected()).toEqual(others);
+  expect(await cancel(acme, 'acme')).toEqual({ runId: `acme-${runId}` });
+});
