@@ -52,8 +52,8 @@ export class CommandLine implements AsyncDisposable {
     return promise;
   }
 
-  start(commandArguments: string[]): StartedProcess {
-    return startProcess(mainFile, commandArguments, this.#environment({}), { cwd: this.folder });
+  start(commandArguments: string[], environment: NodeJS.ProcessEnv = {}): StartedProcess {
+    return startProcess(mainFile, commandArguments, this.#environment(environment), { cwd: this.folder });
   }
 
   /** A file beside the run files. */

@@ -10,8 +10,8 @@ import { taskContextOf, taskView } from './views.ts';
 
 const landingsMax = 500;
 
-/** The views of tasks, a finished landing as `merged`. A repository that isn't reached leaves them as they ended. */
-export async function taskViews(bus: Bus, actors: readonly ActorView[]): Promise<TaskView[]> {
+/** The views of a tenant's tasks, a finished landing as `merged`. A repository that isn't reached leaves them as they ended. */
+export async function taskViews(bus: Bus, tenant: string, actors: readonly ActorView[]): Promise<TaskView[]> {
   const pending = actors.flatMap((actor) => {
     const { owner, repository, baseBranch: branch, landedCommit: commit, finishCommand, state } = taskContextOf(actor);
     if (state !== 'landed-pending' || commit === null || finishCommand === null) return [];
@@ -20,6 +20,7 @@ export async function taskViews(bus: Bus, actors: readonly ActorView[]): Promise
   const asked = pending.slice(0, landingsMax);
   const answers = await ask(
     bus,
+    tenant,
     asked.map(({ landing }) => landing),
   );
   const finished = new Set(asked.filter((_, index) => answers[index] === true).map(({ taskId }) => taskId));
@@ -31,10 +32,11 @@ export async function taskViews(bus: Bus, actors: readonly ActorView[]): Promise
 
 type Landing = { repository: string; branch: string; commit: string; finishCommand: string };
 
-async function ask(bus: Bus, landings: Landing[]): Promise<boolean[]> {
+async function ask(bus: Bus, tenant: string, landings: Landing[]): Promise<boolean[]> {
   if (landings.length === 0) return [];
   try {
-    return (await bus.call(worktreeCalls.finishedLandings, { service: 'worktree-service' }, { landings })).finished;
+    return (await bus.call(worktreeCalls.finishedLandings, { service: 'worktree-service' }, { tenant, landings }))
+      .finished;
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
     // What was stored is still an answer; the call's span tells of the failure.

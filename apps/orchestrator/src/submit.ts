@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { CoppiceError, buckets, runIdOf, taskIdOf, worktreeCalls } from '@coppice/contracts';
+import { CoppiceError, artifactNames, buckets, runIdOf, taskIdOf, worktreeCalls } from '@coppice/contracts';
 import type { RunRequest, TaskSpecification } from '@coppice/contracts';
 import type { Bus } from '@coppice/bus';
 import { createActor, readActor } from '@coppice/durable-actor';
@@ -44,7 +44,7 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
     requireSame(runContextOf(earlier), requestHash, request.requestId);
     return { runId, created: false, tasks };
   }
-  const { repository, repositoryId } = await inspect(bus, request);
+  const { repository, repositoryId } = await inspect(bus, tenant, request);
   await requireModels(bus, request, specifications);
   const stored: StoredRun = {
     tenant,
@@ -55,7 +55,7 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
     tasks: specifications.map((specification, index) => ({ taskId: tasks[index]?.taskId ?? '', specification })),
   };
   // Named after its content, so that of two requests with one id none overwrites what the other's run was made from.
-  const specificationArtifact = `run/${tenant}/${runId}/${requestHash}`;
+  const specificationArtifact = artifactNames.run(tenant, runId, requestHash);
   const objects = await bus.objects(buckets.artifacts);
   await objects.put(specificationArtifact, new TextEncoder().encode(JSON.stringify(stored)));
   const positions = dependencyPositions(specifications);
@@ -76,14 +76,17 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
   return { runId, created: true, tasks };
 }
 
-async function inspect(bus: Bus, request: RunRequest) {
+async function inspect(bus: Bus, tenant: string, request: RunRequest) {
   const { repository, baseBranch } = request;
   try {
-    return await bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, { repository, baseBranch });
+    return await bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, { tenant, repository, baseBranch });
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
     const field =
       error.code === 'branch-not-found' ? 'baseBranch' : error.code === 'repository-not-found' ? 'repository' : null;
+    // What the tenant may not name; a refusal of the bus itself names no field.
+    if (error.code === 'permission-denied' && error.details?.['issues'] !== undefined)
+      throw new CoppiceError(error.code, `run.submit: ${error.message}`, { cause: error, details: error.details });
     if (field === null) throw error;
     const expected = field === 'baseBranch' ? 'a branch of the repository' : 'a git repository that can be read';
     const issue = { field, expected, received: JSON.stringify(field === 'baseBranch' ? baseBranch : repository) };

@@ -3,7 +3,7 @@ import type { Owner, Trash } from './folders.ts';
 import type { ImportLimits } from './import/limits.ts';
 import type { Layout } from './layout.ts';
 import type { Locks } from './lock.ts';
-import type { KnownOrigins } from './repository/known-origins.ts';
+import type { Origins } from './repository/known-origins.ts';
 import type { Origin } from './repository/origin.ts';
 import { Store } from './repository/store.ts';
 import type { Upkeep } from './upkeep.ts';
@@ -11,11 +11,11 @@ import type { Upkeep } from './upkeep.ts';
 /** What every operation works with. */
 export type Context = {
   git: Git;
-  origins: KnownOrigins;
+  /** What the tenant of an operation may name; of nobody before `forTenant`. */
+  origins: Origins;
+  originsOf: (tenant: string) => Origins;
   locks: Locks;
   layout: Layout;
-  /** No repository is taken from in here: agents write there. */
-  refusedFolder: string;
   trash: Trash;
   upkeep: Upkeep;
   sandboxOwner: Owner;
@@ -40,6 +40,12 @@ export const crashPoints = [
   'worktree-removed',
 ] as const;
 export type CrashPoint = (typeof crashPoints)[number];
+
+/** The same for an operation of a tenant's. */
+export const forTenant = (context: Context, tenant: string): Context => ({
+  ...context,
+  origins: context.originsOf(tenant),
+});
 
 /** The repository that an address names, with its stores (which may not exist yet). */
 export async function openRepository(context: Context, address: string): Promise<{ origin: Origin; store: Store }> {

@@ -1,6 +1,6 @@
 import { handle, serviceEndpoint, type CommandContext, type CommandHandler, type Endpoint } from '@coppice/bus';
 import { CoppiceError, worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
-import type { Context } from './context.ts';
+import { forTenant, type Context } from './context.ts';
 import { checkpoint, commit } from './import/import.ts';
 import { finishedLandings } from './merge/finish-command.ts';
 import { land } from './merge/land.ts';
@@ -23,19 +23,22 @@ const flat = <Input extends { owner: Owner }>(input: Input, command: CommandCont
 });
 
 /** What the service does for actors. */
-export const commandHandlers = (context: Context): CommandHandler[] => [
-  handle(operations.prepare, (input, command) => prepare(context, flat(input, command), command.signal)),
-  handle(operations.commit, (input, command) => commit(context, flat(input, command), command.signal)),
-  handle(operations.checkpoint, (input, command) => checkpoint(context, flat(input, command), command.signal)),
-  handle(operations.prepareMerge, (input, command) => prepareMerge(context, flat(input, command), command.signal)),
-  handle(operations.land, (input, command) => land(context, flat(input, command), command.signal)),
-  handle(operations.pushBranch, (input, command) => pushBranch(context, flat(input, command), command.signal)),
-  handle(operations.remove, (input, command) => remove(context, flat(input, command), command.signal)),
-  handle(operations.resolveSetup, (input, command) => resolveSetup(context, input, command.signal)),
-  handle(operations.prepareSetup, (input, command) => prepareSetup(context, flat(input, command), command.signal)),
-  handle(operations.sealSetup, (input, command) => sealSetup(context, flat(input, command), command.signal)),
-  handle(operations.discardSetup, (input, command) => discardSetup(context, flat(input, command), command.signal)),
-];
+export function commandHandlers(context: Context): CommandHandler[] {
+  const of = ({ owner }: { owner: Owner }): Context => forTenant(context, owner.tenant);
+  return [
+    handle(operations.prepare, (input, command) => prepare(of(input), flat(input, command), command.signal)),
+    handle(operations.commit, (input, command) => commit(of(input), flat(input, command), command.signal)),
+    handle(operations.checkpoint, (input, command) => checkpoint(of(input), flat(input, command), command.signal)),
+    handle(operations.prepareMerge, (input, command) => prepareMerge(of(input), flat(input, command), command.signal)),
+    handle(operations.land, (input, command) => land(of(input), flat(input, command), command.signal)),
+    handle(operations.pushBranch, (input, command) => pushBranch(of(input), flat(input, command), command.signal)),
+    handle(operations.remove, (input, command) => remove(of(input), flat(input, command), command.signal)),
+    handle(operations.resolveSetup, (input, command) => resolveSetup(of(input), input, command.signal)),
+    handle(operations.prepareSetup, (input, command) => prepareSetup(of(input), flat(input, command), command.signal)),
+    handle(operations.sealSetup, (input, command) => sealSetup(of(input), flat(input, command), command.signal)),
+    handle(operations.discardSetup, (input, command) => discardSetup(of(input), flat(input, command), command.signal)),
+  ];
+}
 
 /** Before the caller stops waiting, so that it hears why. */
 const answerMarginMs = 1_000;
@@ -54,12 +57,14 @@ async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Prom
 /** What it answers to other services. */
 export const endpoints = (context: Context): Endpoint[] => [
   serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
-    inTime(worktreeCalls.inspect.deadlineMs, (signal) => inspect(context, input, signal)),
+    inTime(worktreeCalls.inspect.deadlineMs, (signal) => inspect(forTenant(context, input.tenant), input, signal)),
   ),
   serviceEndpoint(serviceName, worktreeCalls.finishedLandings, (input) =>
-    inTime(worktreeCalls.finishedLandings.deadlineMs, (signal) => finishedLandings(context, input, signal)),
+    inTime(worktreeCalls.finishedLandings.deadlineMs, (signal) =>
+      finishedLandings(forTenant(context, input.tenant), input, signal),
+    ),
   ),
   serviceEndpoint(serviceName, worktreeCalls.diff, (input) =>
-    inTime(worktreeCalls.diff.deadlineMs, (signal) => diff(context, input, signal)),
+    inTime(worktreeCalls.diff.deadlineMs, (signal) => diff(forTenant(context, input.tenant), input, signal)),
   ),
 ];

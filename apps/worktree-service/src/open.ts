@@ -8,6 +8,7 @@ import { Git } from './git/git.ts';
 import { importLimitsDefault, type ImportLimits } from './import/limits.ts';
 import { Layout } from './layout.ts';
 import { Locks } from './lock.ts';
+import { AllowedRepositories } from './repository/allowed-repositories.ts';
 import { KnownOrigins } from './repository/known-origins.ts';
 import { join } from 'node:path';
 import { markUnrelated } from './unrelated-folders.ts';
@@ -22,6 +23,8 @@ export type OpenOptions = {
   /** Only where the stack is root; else sandboxes run as the stack's own user. */
   sandboxUid?: number | undefined;
   importLimits?: Partial<ImportLimits>;
+  /** Which repositories each tenant may name; default: any. */
+  allowedRepositories?: AllowedRepositories;
   /** A folder that an earlier process left and that couldn't be removed. */
   onTrashError?: (error: unknown) => void;
   /** What is too old and couldn't be removed. */
@@ -31,6 +34,9 @@ export type OpenOptions = {
   reached?: (point: CrashPoint) => void;
 };
 
+/** No tenant has this name. */
+const nobody = '';
+
 /** Opens the data folder. Throws `unavailable` where git is absent or too old. */
 export async function openContext(options: OpenOptions): Promise<Context> {
   const layout = new Layout(options.dataFolder);
@@ -38,14 +44,18 @@ export async function openContext(options: OpenOptions): Promise<Context> {
   if (!statSync(layout.root).isDirectory()) throw new CoppiceError('unavailable', `${layout.root} is not a folder`);
   await markUnrelated([layout.worktrees, layout.checkouts, layout.setups]);
   const refusedFolder = realpathSync(options.stackFolder ?? layout.root);
-  const git = new Git(join(layout.git, 'config'));
+  const allowed = options.allowedRepositories ?? new AllowedRepositories(null);
+  // A server that a tenant may name must not send us, with our credentials, to one that it may not.
+  const git = new Git(join(layout.git, 'config'), allowed.areLimited ? ['http.followRedirects=false'] : []);
   await git.start();
   const trash = new Trash(layout.trash, options.onTrashError ?? (() => {}));
   await trash.sweep();
+  const known = new KnownOrigins(git, refusedFolder, allowed);
+  const originsOf = (tenant: string) => known.of(tenant);
   return {
     git,
-    origins: new KnownOrigins(git, refusedFolder),
-    refusedFolder,
+    origins: originsOf(nobody),
+    originsOf,
     locks: new Locks(layout.locks),
     layout,
     trash,

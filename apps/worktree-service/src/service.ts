@@ -5,6 +5,7 @@ import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/ser
 import type { Context } from './context.ts';
 import { commandHandlers, endpoints, serviceName } from './handlers.ts';
 import { openContext } from './open.ts';
+import type { AllowedRepositories } from './repository/allowed-repositories.ts';
 import { withVcsAttributes } from './vcs-attributes.ts';
 
 export type WorktreeServiceOptions = {
@@ -12,6 +13,8 @@ export type WorktreeServiceOptions = {
   dataFolder: string;
   /** Whom worktrees belong to where the stack is root; default 10001. */
   sandboxUid?: number | undefined;
+  /** Which repositories each tenant may name; default: any. */
+  allowedRepositories?: AllowedRepositories;
   /** Commands in progress at once; default 8. */
   concurrency?: number | undefined;
 };
@@ -32,6 +35,7 @@ export async function startWorktreeService(
     node,
     sandboxUid: options.sandboxUid,
     clock,
+    ...(options.allowedRepositories === undefined ? {} : { allowedRepositories: options.allowedRepositories }),
     onTrashError: (error) => log.warn({ err: error }, 'a removed folder could not be deleted'),
     onUpkeepError: (error) => log.warn({ err: error }, 'what is too old could not be removed'),
   });

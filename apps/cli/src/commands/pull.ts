@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
-import { api, branchSchema, worktreeCalls } from '@coppice/contracts';
+import { CoppiceError, api, branchSchema, worktreeCalls } from '@coppice/contracts';
 import type { RunView, TaskView } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { CliError } from '../errors.ts';
@@ -97,11 +97,7 @@ async function workOf(client: ApiClient, run: RunView, task: TaskView): Promise<
         what: `what ${name} did, which has not landed`,
       };
   }
-  const { store } = await client.bus.call(
-    worktreeCalls.inspect,
-    { service: 'worktree-service' },
-    { repository: run.repository, baseBranch: run.baseBranch },
-  );
+  const store = await storeOf(client, run);
   if (store === undefined)
     throw new CliError(exitCodes.stackUnavailable, 'the stack is older than this command: coppice down, coppice up');
   const own = branch ?? `coppice/${taskId}/${name}`;
@@ -125,6 +121,24 @@ async function workOf(client: ApiClient, run: RunView, task: TaskView): Promise<
     if (commit !== undefined) return { store, commit, ...candidate };
   }
   throw withoutCommit(task);
+}
+
+/** The git directory of the tasks' branches. */
+async function storeOf({ bus, tenant }: ApiClient, { repository, baseBranch }: RunView): Promise<string | undefined> {
+  try {
+    const question = { tenant, repository, baseBranch };
+    return (await bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, question)).store;
+  } catch (error) {
+    // The bus refuses the question; the service would name a field.
+    if (!(error instanceof CoppiceError) || error.code !== 'permission-denied' || error.details !== undefined)
+      throw error;
+    const instead =
+      'coppice diff tells the change, and with "merge: branch" the task pushes its branch to the repository';
+    throw new CliError(
+      exitCodes.badInput,
+      `a tenant's user can't reach the folder where the stack keeps branches; ${instead}`,
+    );
+  }
 }
 
 /** `<git directory> <ref>`, or a folder. */

@@ -63,7 +63,9 @@ export type GitResult = { exitCode: number; stdout: Buffer; stderr: string; trun
 /** A git process that is fed or read while it runs. `ended` rejects like `run`; the caller must await it. */
 export type GitProcess = { stdin: Writable; stdout: Readable; ended: Promise<GitResult>; kill: () => void };
 
-const commonSettings = [
+const asOptions = (settings: readonly string[]): string[] => settings.flatMap((setting) => ['-c', setting]);
+
+const commonSettings = asOptions([
   'core.hooksPath=/dev/null',
   'core.fsmonitor=false',
   'core.untrackedCache=false',
@@ -80,7 +82,7 @@ const commonSettings = [
   'transfer.unpackLimit=1',
   'credential.interactive=false',
   'commit.gpgSign=false',
-].flatMap((setting) => ['-c', setting]);
+]);
 
 /** What a git of the user's gets of our environment: who they are, and how the network is reached. */
 const handedOver =
@@ -103,11 +105,13 @@ export const nulSeparated = (output: Buffer): string[] => {
 
 export class Git {
   readonly #configFile: string;
+  readonly #settings: readonly string[];
   readonly #facts = new Remembered<true>(gitLimits.factsMax);
 
-  /** `configFile`: a file of Coppice's own, written here; read in place of the user's and the system's. */
-  constructor(configFile: string) {
+  /** `configFile`: a file of Coppice's own, written here; read in place of the user's and the system's. `settings`: more, over all others. */
+  constructor(configFile: string, settings: readonly string[] = []) {
     this.#configFile = configFile;
+    this.#settings = asOptions(settings);
   }
 
   /** Writes the private configuration and checks git's version. Throws `unavailable` where git is absent or too old. */
@@ -234,7 +238,7 @@ export class Git {
   #spawn(args: readonly string[], options: GitOptions) {
     if (options.signal?.aborted) throw abortReason(args, options.signal);
     const cwd = options.cwd ?? options.gitDir ?? '/';
-    const child = spawn('git', [...commonSettings, ...args], {
+    const child = spawn('git', [...commonSettings, ...this.#settings, ...args], {
       cwd,
       env: this.#environment(options),
       stdio: ['pipe', 'pipe', 'pipe'],

@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import type { worktreeCalls } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { Context } from '../context.ts';
-import { checkBranchName, commitId, findOrigin, inOrigin, localRefs } from '../repository/origin.ts';
+import { checkBranchName, commitId, inOrigin, localRefs } from '../repository/origin.ts';
 
 const mergeOf = (commit: string): string => `merge --no-overwrite-ignore ${commit}`;
 
@@ -16,7 +16,7 @@ export const stashAndMergeCommand = (path: string, commit: string): string =>
 export const shellQuote = (text: string): string =>
   /^[\w./@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
-type Input = z.output<typeof worktreeCalls.finishedLandings.input>;
+type Input = Pick<z.output<typeof worktreeCalls.finishedLandings.input>, 'landings'>;
 
 /** Of each, whether the user has finished it: the branch has the commit. What can't be found out isn't finished. Only reads. */
 export async function finishedLandings(
@@ -45,7 +45,7 @@ async function isFinished(
   // Another command mends a checkout whose branch has the commit from the beginning.
   if (!finishCommand.endsWith(` ${mergeOf(commitId(commit, 'commit'))}`)) return false;
   const [origin] = await Promise.all([
-    findOrigin(context.git, repository, context.refusedFolder),
+    context.origins.find(repository),
     checkBranchName(context.git, branch, 'branch'),
   ]);
   if (origin.kind !== 'local') return false;

@@ -3,10 +3,17 @@ import { join, resolve } from 'node:path';
 import type { Git } from '../git/git.ts';
 import { Remembered } from '../git/remembered.ts';
 import { parseAddress } from './address.ts';
+import type { AllowedRepositories, TenantRepositories } from './allowed-repositories.ts';
 import { findOrigin, type LocalOrigin, type Origin } from './origin.ts';
 import { plainFileBytesMax, readPlainFile } from './plain-file.ts';
 
 const originsMax = 1_000;
+
+/** Finds what addresses name. */
+export type Origins = {
+  /** Throws as `findOrigin` does. */
+  find(address: string): Promise<Origin>;
+};
 
 /**
  * Finds what addresses name, and remembers it while it is the same: each step of a task asks again, and git takes two processes to tell.
@@ -16,19 +23,31 @@ const originsMax = 1_000;
 export class KnownOrigins {
   readonly #git: Git;
   readonly #refusedFolder: string;
+  readonly #allowed: AllowedRepositories;
   readonly #known = new Remembered<{ origin: LocalOrigin; marks: string; isSure: boolean }>(originsMax);
 
-  constructor(git: Git, refusedFolder: string) {
+  constructor(git: Git, refusedFolder: string, allowed: AllowedRepositories) {
     this.#git = git;
     this.#refusedFolder = refusedFolder;
+    this.#allowed = allowed;
   }
 
-  /** Throws as `findOrigin` does. */
-  async find(address: string): Promise<Origin> {
+  /** Those that a tenant may name. */
+  of(tenant: string): Origins {
+    const allowed = this.#allowed.of(tenant);
+    return { find: (address) => this.#find(address, allowed) };
+  }
+
+  async #find(address: string, allowed: TenantRepositories): Promise<Origin> {
     const known = this.#known.get(address);
     const before = known === undefined ? '' : marksOf(address, known.origin);
-    if (known?.isSure === true && known.marks === before) return known.origin;
-    const origin = await findOrigin(this.#git, address, this.#refusedFolder);
+    if (known?.isSure === true && known.marks === before) {
+      // Another tenant may have asked before.
+      allowed.requireName(parseAddress(address), address);
+      for (const folder of [known.origin.address, known.origin.gitDir]) allowed.requireFolder(folder, address);
+      return known.origin;
+    }
+    const origin = await findOrigin(this.#git, address, { refusedFolder: this.#refusedFolder, allowed });
     if (origin.kind === 'remote') return origin;
     const marks = marksOf(address, origin);
     this.#known.set(address, { origin, marks, isSure: marks !== '' && marks === before });

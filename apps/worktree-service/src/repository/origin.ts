@@ -6,6 +6,7 @@ import { gitLimits, operand, type Account, type Git, type GitOptions } from '../
 import { readRefs } from '../git/refs.ts';
 import { landedRefs } from './landed-refs.ts';
 import { parseAddress, redactText, repositoryIdOf } from './address.ts';
+import type { TenantRepositories } from './allowed-repositories.ts';
 
 export type LocalOrigin = {
   kind: 'local';
@@ -46,16 +47,20 @@ export const inOrigin = (origin: LocalOrigin): GitOptions => ({
   account: origin.account,
 });
 
+type Rules = { refusedFolder: string; allowed: TenantRepositories };
+
 /**
- * Finds out what an address names. Throws `repository-not-found`. Nothing inside `refusedFolder` is a repository: agents write there.
+ * Finds out what an address names. Throws `repository-not-found`, `permission-denied` for what the tenant may not name. Nothing inside `refusedFolder` is a
+ * repository: agents write there.
  */
-export async function findOrigin(git: Git, address: string, refusedFolder: string): Promise<Origin> {
+export async function findOrigin(git: Git, address: string, rules: Rules): Promise<Origin> {
   const parsed = parseAddress(address);
+  rules.allowed.requireName(parsed, address);
   if (parsed.kind === 'remote')
     return { kind: 'remote', repositoryId: repositoryIdOf(parsed.url), address: parsed.url };
   const folder = existingFolder(parsed.path);
   try {
-    return await findLocal(git, parsed, folder, refusedFolder);
+    return await findLocal(git, { address, path: parsed.path, folder }, rules);
   } catch (error) {
     // Each step looks again, and its owner may remove it at any moment.
     const isGone = isAbsent(error) || !existsSync(folder);
@@ -68,10 +73,10 @@ const isAbsent = (error: unknown): boolean =>
 
 async function findLocal(
   git: Git,
-  parsed: { path: string },
-  folder: string,
-  refusedFolder: string,
+  { address, path, folder }: { address: string; path: string; folder: string },
+  { refusedFolder, allowed }: Rules,
 ): Promise<LocalOrigin> {
+  allowed.requireFolder(folder, address);
   refuseOwnData(folder, refusedFolder);
   const account = accountOf(folder);
   const { exitCode, stdout, stderr } = await git.run(
@@ -90,17 +95,19 @@ async function findLocal(
     .toString('utf8')
     .split('\n');
   if (exitCode !== 0)
-    throw notFound(parsed.path, `it is not a git repository, or git may not read it (git says: ${firstLine(stderr)})`);
+    throw notFound(path, `it is not a git repository, or git may not read it (git says: ${firstLine(stderr)})`);
   if (prefix !== '') {
     const root = `${folder}/`.slice(0, -prefix.length - 1);
-    throw notFound(parsed.path, `it is a folder inside a repository; name the repository's own folder, ${root}`);
+    allowed.requireFolder(root, address);
+    throw notFound(path, `it is a folder inside a repository; name the repository's own folder, ${root}`);
   }
   const gitDir = realpathSync(commonDir);
+  allowed.requireFolder(gitDir, address);
   if ((bare === 'true' || insideGitDir === 'true') && gitDir !== folder) {
-    throw notFound(parsed.path, `it is a folder inside the git directory ${gitDir}`);
+    throw notFound(path, `it is a folder inside the git directory ${gitDir}`);
   }
   refuseOwnData(gitDir, refusedFolder);
-  await refusePartialClone(git, parsed.path, gitDir);
+  await refusePartialClone(git, path, gitDir);
   const hasOwnName = basename(gitDir) !== '.git';
   return {
     kind: 'local',
@@ -238,9 +245,9 @@ export const localRefs = (
   signal?: AbortSignal,
 ): Promise<Map<string, string>> => readRefs(git, { ...inOrigin(origin), signal }, patterns);
 
-/** Whether a remote said that it hasn't it, or hasn't it for this user. Ssh says "access rights" of any failure, so that isn't looked for. */
+/** Whether a remote said that it hasn't it (or has it elsewhere, where that isn't followed), or hasn't it for this user. Ssh says "access rights" of any failure, so that isn't looked for. */
 const isDenied = (said: string): boolean =>
-  /not found|does not (exist|appear to be)|authentication failed|could not read (username|password)|permission denied|returned error: 40[134]/i.test(
+  /not found|does not (exist|appear to be)|authentication failed|could not read (username|password)|permission denied|returned error: (30\d|40[134])/i.test(
     said,
   );
 

@@ -11,7 +11,7 @@
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { CoppiceError } from '@coppice/contracts';
+import { CoppiceError, type ErrorCode } from '@coppice/contracts';
 import { openRepository, storeOf, type Context } from '../context.ts';
 import { isDiskFull } from '../full-disk.ts';
 import { checkpointRef, importTree } from '../import/import.ts';
@@ -94,15 +94,17 @@ async function forgetOld(context: Context, store: Store | undefined): Promise<vo
   });
 }
 
-/** The repository may have been removed by its owner meanwhile. */
+/** The repository may have been removed by its owner meanwhile, or be allowed to the tenant no longer. */
 async function storeOfAddress(context: Context, address: string): Promise<Store | undefined> {
   try {
     return (await openRepository(context, address)).store;
   } catch (error) {
-    if (error instanceof CoppiceError && error.code === 'repository-not-found') return undefined;
+    if (error instanceof CoppiceError && goneCodes.includes(error.code)) return undefined;
     throw error;
   }
 }
+
+const goneCodes: readonly ErrorCode[] = ['repository-not-found', 'permission-denied'];
 
 async function keepUncommitted(
   context: Context,

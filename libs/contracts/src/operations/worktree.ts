@@ -236,13 +236,16 @@ export const worktreeOperations = {
   }),
 } as const;
 
+/** Whose question it is. An asker of an earlier version doesn't say: then nothing is allowed to it where there are lists of what is. */
+const tenant = z.string().default('');
+
 /** Questions to the worktree service that change nothing. */
 export const worktreeCalls = {
-  /** Answers `repository-not-found` or `branch-not-found`, which names near branches. */
+  /** Answers `permission-denied` for what the tenant may not name, `repository-not-found`, or `branch-not-found`, which names near branches. */
   inspect: {
     name: 'inspect',
     description: 'Whether a repository and branch exist.',
-    input: z.object({ repository, baseBranch: z.string() }),
+    input: z.object({ tenant, repository, baseBranch: z.string() }),
     output: z.object({
       /** Stable for one repository however it was named. */
       repositoryId: z.string(),
@@ -258,6 +261,7 @@ export const worktreeCalls = {
     name: 'finished-landings',
     description: 'Which landings that waited for a person are finished: the branch has the commit. Changes nothing.',
     input: z.object({
+      tenant,
       landings: z
         .array(z.object({ repository, branch: z.string(), commit: z.string(), finishCommand: z.string() }))
         .max(500),
@@ -269,7 +273,13 @@ export const worktreeCalls = {
   diff: {
     name: 'diff',
     description: "A task's change as a unified patch.",
-    input: z.object({ repository, baseCommit: z.string(), commit: z.string(), bytesMax: z.int().positive() }),
+    input: z.object({
+      tenant,
+      repository,
+      baseCommit: z.string(),
+      commit: z.string(),
+      bytesMax: z.int().positive(),
+    }),
     output: z.object({ patch: z.string(), truncated: z.boolean() }),
     deadlineMs: 30_000,
   },

@@ -1,0 +1,136 @@
+/**
+ * Which repositories a tenant may name: a list of patterns for each tenant.
+ *
+ * Invariants:
+ * 1. A name is looked at before what it names: a refusal doesn't tell whether there is anything.
+ * 2. A folder is looked at once more when it is known where it lies, and so is its git directory: no link leads out of what is allowed.
+ * 3. Where there are lists, a tenant without one has nothing. Where there are none, nothing is refused.
+ */
+import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import { redactText, type Address } from './address.ts';
+import { plainFolder, plainUrl, type PlainName } from './plain-name.ts';
+
+/**
+ * Patterns by tenant: an absolute path or a URL, in which `*` stands for anything within a part of the path, and `/**` at the end for all below; or
+ * `**` for everything.
+ */
+export type AllowedLists = Readonly<Record<string, readonly string[]>>;
+
+/** `deep`: whatever lies below the parts; else just what they name. */
+type Pattern = { kind: PlainName['kind']; parts: readonly string[]; deep: boolean };
+type Allowed = { named: readonly Pattern[]; lying: readonly Pattern[] };
+
+const everything = '**';
+const allBelow = '/**';
+const shownCharactersMax = 300;
+
+export class AllowedRepositories {
+  /** Of a tenant that may name everything: null. */
+  readonly #lists: ReadonlyMap<string, Allowed | null> | null;
+
+  /** `lists`: null for no limits. @throws RangeError for what is no pattern. */
+  constructor(lists: AllowedLists | null) {
+    this.#lists = lists && new Map(Object.entries(lists).map(([tenant, patterns]) => [tenant, allowedBy(patterns)]));
+  }
+
+  get areLimited(): boolean {
+    return this.#lists !== null;
+  }
+
+  of(tenant: string): TenantRepositories {
+    const allowed = this.#lists === null ? null : this.#lists.get(tenant);
+    return new TenantRepositories(tenant, allowed === undefined ? { named: [], lying: [] } : allowed);
+  }
+}
+
+/** What one tenant may name. */
+export class TenantRepositories {
+  readonly #tenant: string;
+  readonly #allowed: Allowed | null;
+
+  constructor(tenant: string, allowed: Allowed | null) {
+    this.#tenant = tenant;
+    this.#allowed = allowed;
+  }
+
+  /** @throws CoppiceError `permission-denied`. `written`: as it stands in the request. */
+  requireName(address: Address, written: string): void {
+    if (this.#allowed === null) return;
+    const name = address.kind === 'local' ? plainFolder(address.path) : plainUrl(address.url);
+    if (name === null || !this.#allowed.named.some((pattern) => matches(pattern, name))) throw this.#refusal(written);
+  }
+
+  /** Of a folder without links in its path. @throws as `requireName`, for the name that led there. */
+  requireFolder(folder: string, written: string): void {
+    if (this.#allowed === null) return;
+    const name = plainFolder(folder);
+    if (!this.#allowed.lying.some((pattern) => matches(pattern, name))) throw this.#refusal(written);
+  }
+
+  #refusal(written: string): CoppiceError {
+    const list = 'as the list says that the operator of this stack keeps';
+    const expected =
+      this.#allowed?.named.length === 0
+        ? `no repository, since none is allowed to tenant "${this.#tenant}"`
+        : `a repository that tenant "${this.#tenant}" is allowed, ${list}`;
+    const received = JSON.stringify(redactText(written).slice(0, shownCharactersMax));
+    return new CoppiceError('permission-denied', `repository: expected ${expected}, got ${received}`, {
+      details: { issues: [{ field: 'repository', expected, received }] },
+    });
+  }
+}
+
+function matches({ kind, parts, deep }: Pattern, name: PlainName): boolean {
+  const isAsLong = deep ? name.parts.length > parts.length : name.parts.length === parts.length;
+  return kind === name.kind && isAsLong && parts.every((part, index) => matchesPart(part, name.parts[index] ?? ''));
+}
+
+/** A part has one star at most. */
+function matchesPart(pattern: string, part: string): boolean {
+  const [before = '', after] = pattern.split('*');
+  if (after === undefined) return pattern === part;
+  return part.length >= before.length + after.length && part.startsWith(before) && part.endsWith(after);
+}
+
+function allowedBy(patterns: readonly string[]): Allowed | null {
+  if (patterns.includes(everything)) return null;
+  const parsed = patterns.map(patternOf);
+  const lying = parsed.map(lyingAt);
+  return { named: [...parsed, ...lying], lying };
+}
+
+/** @throws RangeError */
+function patternOf(text: string): Pattern {
+  const deep = text.endsWith(allBelow);
+  const fixed = deep ? text.slice(0, -allBelow.length) : text;
+  const name = text.startsWith('/') ? plainFolder(fixed === '' ? '/' : fixed) : urlPattern(fixed, deep);
+  if (name === null) throw new RangeError(`${JSON.stringify(text)} is neither an absolute path nor a plain URL`);
+  if (name.parts.some((part) => part.split('*').length > 2))
+    throw new RangeError(`${JSON.stringify(text)} may have one * in each part of its path, and /** at its end`);
+  return { ...name, deep };
+}
+
+/** A whole server has no path of its own: `https://host/**`. */
+function urlPattern(fixed: string, deep: boolean): PlainName | null {
+  const name = plainUrl(fixed, true);
+  if (name !== null || !deep) return name;
+  const server = plainUrl(`${fixed}/x`, true);
+  return server && { ...server, parts: server.parts.slice(0, -1) };
+}
+
+/** The folders that a pattern of paths stands for now, where links lead on the way. */
+function lyingAt(pattern: Pattern): Pattern {
+  const { kind, parts } = pattern;
+  if (kind === 'remote') return pattern;
+  const star = parts.findIndex((part) => part.includes('*'));
+  const fixed = star === -1 ? parts : parts.slice(0, star);
+  try {
+    const real = plainFolder(realpathSync(join('/', ...fixed)));
+    return { ...pattern, parts: [...real.parts, ...parts.slice(fixed.length)] };
+  } catch {
+    // Not there yet: then nothing leads elsewhere.
+    return pattern;
+  }
+}

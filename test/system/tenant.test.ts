@@ -1,0 +1,233 @@
+/** What a tenant's user has of the command line, against the whole stack with its restricted users; and which repositories a tenant may name. */
+import path from 'node:path';
+import { Bus } from '@coppice/bus';
+import { CoppiceError, api, coppiceEventSchema, runIdOf, streams, subjects, taskViewSchema } from '@coppice/contracts';
+import type { CoppiceEvent } from '@coppice/contracts';
+import { temporaryRepository } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CommandLine } from '../support/command-line.ts';
+import { Stack } from '../support/stack.ts';
+
+const linesPrinted = 30_000;
+const script = `
+rules:
+  - when: { contains: Fix sum }
+    turns:
+      - text: I look.
+        toolCalls: [{ name: run, arguments: { command: "seq 1 ${linesPrinted}" } }]
+      - toolCalls: [{ name: edit, arguments: { path: sum.txt, oldText: wrong, newText: right } }]
+      - toolCalls: [{ name: finish, arguments: { summary: It is right now. } }]
+  # Longer than all that is started beside it takes.
+  - when: { contains: slowly }
+    turns: [{ text: "late\\n", latencyMs: 600000 }]
+  - when: { contains: spoil }
+    turns: [{ text: "bad\\n" }]
+default: { turns: [{ text: "good\\n" }] }
+`;
+const check = `if grep -h bad *.txt; then seq 1 ${linesPrinted}; exit 3; fi\n`;
+const printed = (): string => Array.from({ length: linesPrinted }, (_, index) => `${index + 1}\n`).join('');
+const tenant = 'acme';
+const runId = runIdOf(tenant, 'one');
+
+let cli: CommandLine;
+let stack: Stack;
+beforeAll(async () => {
+  cli = await CommandLine.create({ 'check.sh': check, 'sum.txt': 'wrong\n' });
+  stack = await Stack.start({
+    engine: 'none',
+    script,
+    tenants: [tenant, 'other'],
+    environment: { COPPICE_ALLOWED_REPOSITORIES: JSON.stringify({ [tenant]: [cli.repository.path] }) },
+  });
+  await cli.write('plan.yaml', plan(cli.repository.path));
+}, 180_000);
+afterAll(async () => {
+  await stack?.stop();
+  await cli?.[Symbol.asyncDispose]();
+}, 60_000);
+
+function plan(repository: string): string {
+  const one = (name: string, rest: object) => ({
+    name,
+    description: `Add ${name}`,
+    prompt: 'do it',
+    agent: { kind: 'prompt', file: `${name}.txt` },
+    ...rest,
+  });
+  const approval = { protect: ['*.txt'] };
+  // Longer than what stands in an event or a value: it lies in the object store.
+  const long = { prompt: `Fix sum.${' Please.'.repeat(1_000)}`, agent: { kind: 'loop' } };
+  // JSON is YAML.
+  return JSON.stringify({
+    repository,
+    baseBranch: 'main',
+    concurrency: 8,
+    defaults: { model: `scripted/${path.join(stack.scriptsFolder, 'plan.yaml')}`, verify: 'sh check.sh' },
+    tasks: [
+      one('fix', long),
+      one('spoilt', { prompt: 'spoil it' }),
+      one('slow', { prompt: 'slowly' }),
+      one('approved', approval),
+      one('rejected', approval),
+      one('merged', { merge: 'manual' }),
+      one('discarded', { merge: 'manual' }),
+    ],
+  });
+}
+
+const user = (name = tenant) => ({
+  NATS_URL: stack.nats.url,
+  NATS_CREDENTIALS_FILE: stack.users.file(`tenant-${name}`),
+});
+const coppice = (...words: string[]) => cli.run(words, user());
+/** What it printed. Fails with what it complained of. */
+async function told(exitCode: number, ...words: string[]): Promise<string> {
+  const outcome = await coppice(...words);
+  expect({ words, exitCode: outcome.exitCode, complaint: outcome.exitCode === exitCode ? '' : outcome.err }).toEqual({
+    words,
+    exitCode,
+    complaint: '',
+  });
+  return outcome.out;
+}
+const of = (name: string) => `${runId}/${name}`;
+const task = async (name: string) => taskViewSchema.parse(JSON.parse(await told(0, 'show', of(name), '--json')));
+
+describe("each command as a tenant's user, whose file says which tenant it is", () => {
+  test('run, cancel, watch until a person is awaited', { timeout: 180_000 }, async () => {
+    expect(await told(0, 'run', 'plan.yaml', '--request-id', 'one', '--detach')).toContain(`run ${runId} is submitted`);
+    await told(0, 'cancel', of('slow'), '--reason', 'too slow');
+    const out = await told(4, 'watch', runId);
+    expect(out).toMatch(/spoilt +failed/);
+    expect(out).toMatch(/fix +merged/);
+    expect(out).toMatch(/slow +cancelled/);
+  });
+
+  test('ls, show, trace', { timeout: 60_000 }, async () => {
+    expect(await told(0, 'ls')).toContain(runId);
+    expect(await told(0, 'show', runId)).toMatch(/approved +awaiting-approval/);
+    expect(await told(0, 'show', of('fix'))).toMatch(/state +merged/);
+    expect(await told(0, 'trace', runId)).toMatch(/fix/);
+  });
+
+  test('logs, with what lies in the object store, and replay', { timeout: 60_000 }, async () => {
+    const out = await told(0, 'logs', of('fix'));
+    expect(out).toContain('I look.');
+    expect(out).toMatch(/\| 1\n.*\| 2\n/s);
+    const items = (await told(0, 'logs', of('fix'), '--json')).trim().split('\n');
+    const opening = items
+      .map((line) => JSON.parse(line) as { kind: string; text: string })
+      .find(({ kind }) => kind === 'told');
+    expect(opening?.text).toContain(' Please.'.repeat(1_000));
+    expect(await told(0, 'logs', of('fix'), '-f')).toMatch(/fix +merged/);
+    expect(await told(0, 'replay', of('fix'))).toMatch(/^same: 3 turns/);
+  });
+
+  test('artifact: the whole log of what failed, by the name that show tells', { timeout: 60_000 }, async () => {
+    const shown = await told(0, 'show', of('spoilt'));
+    const [, name = ''] = /coppice artifact (log\/\S+)/.exec(shown) ?? [];
+    expect(await told(0, 'artifact', name)).toBe(`bad\n${printed()}`);
+    const others = await cli.run(['artifact', name], user('other'));
+    expect([others.exitCode, others.out]).toEqual([2, '']);
+    expect(others.err).toContain('there is no artifact');
+    expect((await coppice('artifact', 'log/acme')).err).toContain('expected the name of an artifact');
+  });
+
+  test('diff, approve, reject, merge, discard', { timeout: 120_000 }, async () => {
+    expect(await told(0, 'diff', of('approved'))).toContain('+good');
+    await told(0, 'approve', of('approved'));
+    await told(0, 'reject', of('rejected'), '--reason', 'no');
+    await told(0, 'merge', of('merged'));
+    await told(0, 'discard', of('discarded'));
+    // Over, with tasks that came to nothing.
+    expect(await told(1, 'watch', runId)).toMatch(/merged +merged/);
+    expect(await task('approved')).toMatchObject({ state: 'merged' });
+    expect(await task('rejected')).toMatchObject({ state: 'discarded', reason: 'no' });
+    expect(await cli.repository.show('merged.txt')).toBe('good\n');
+  });
+
+  test('watch of all runs', { timeout: 60_000 }, async () => {
+    await using watching = cli.start(['watch'], user());
+    await watching.waitForLine('Watching all runs: 0 running');
+    expect(await watching.kill('SIGINT')).toMatchObject({ code: 130 });
+    expect(watching.lines.map(({ text }) => text).join('\n')).not.toMatch(/ermission|coppice: /);
+  });
+
+  test('doctor says what a tenant is not told', { timeout: 60_000 }, async () => {
+    expect(await told(0, 'doctor')).toContain("which there are is not told to a tenant's user");
+  });
+
+  test('pull, which needs the folders of the stack, says what to do instead', { timeout: 60_000 }, async () => {
+    const outcome = await cli.run(['pull', of('fix')], user(), cli.repository.path);
+    expect(outcome).toMatchObject({ exitCode: 2, out: '' });
+    expect(outcome.err).toContain("a tenant's user can't reach the folder");
+  });
+
+  test('another tenant is refused by the server', { timeout: 60_000 }, async () => {
+    const outcome = await coppice('--tenant', 'other', 'ls');
+    expect(outcome).toMatchObject({ exitCode: 2, out: '' });
+    expect(outcome.err).toContain('may not publish on coppice.api.other.run.list');
+  });
+
+  test("the operator's user reads the same way", { timeout: 60_000 }, async () => {
+    const environment = { NATS_URL: stack.nats.url, NATS_CREDENTIALS_FILE: stack.users.file('operator') };
+    const outcome = await cli.run(['--tenant', tenant, 'logs', of('fix')], environment);
+    expect([outcome.exitCode, outcome.err]).toEqual([0, '']);
+    expect(outcome.out).toContain('I look.');
+  });
+});
+
+describe('a repository that the tenant is not allowed', () => {
+  const refusal = {
+    code: 'permission-denied',
+    retryable: false,
+    message: expect.stringMatching(
+      /^run\.submit: repository: expected a repository that tenant "acme" is allowed/,
+    ) as string,
+  };
+
+  test('is refused at once, with its place in the run file', { timeout: 60_000 }, async () => {
+    await using elsewhere = await temporaryRepository();
+    await cli.write('elsewhere.yaml', plan(elsewhere.path));
+    const outcome = await coppice('run', 'elsewhere.yaml');
+    expect(outcome).toMatchObject({ exitCode: 2, out: '' });
+    expect(outcome.err).toMatch(
+      /elsewhere\.yaml:1:\d+: repository: expected a repository that tenant "acme" is allowed/,
+    );
+  });
+
+  test('by the API, by the intake, and of whoever has no list', { timeout: 60_000 }, async () => {
+    await using elsewhere = await temporaryRepository();
+    const bus = await Bus.connect({
+      servers: stack.nats.url,
+      ...stack.users.credentials(`tenant-${tenant}`),
+      name: 'test',
+    });
+    const request = (requestId: string, repository: string) =>
+      ({ ...(JSON.parse(plan(repository)) as object), requestId }) as never;
+    try {
+      for (const repository of [elsewhere.path, `${cli.repository.path}/../../absent`, 'https://example.invalid/x']) {
+        const failure = await bus
+          .call(api.runSubmit, { tenant }, request('by-api', repository))
+          .catch((error: unknown) => error);
+        expect(failure).toBeInstanceOf(CoppiceError);
+        expect(failure).toMatchObject(refusal);
+      }
+      await bus.publish(subjects.intake(tenant), request('by-intake', elsewhere.path));
+      const events: CoppiceEvent[] = [];
+      const wanted = subjects.event(tenant, runIdOf(tenant, 'by-intake'), '*', '*');
+      for await (const message of bus.read(streams.events, wanted, { live: true })) {
+        events.push(coppiceEventSchema.parse(message.json()));
+        break;
+      }
+      expect(events).toMatchObject([{ type: 'coppice.run-refused', data: { failure: refusal } }]);
+      const unlisted = stack.bus.call(api.runSubmit, { tenant: 'other' }, request('unlisted', cli.repository.path));
+      await expect(unlisted).rejects.toMatchObject({
+        code: 'permission-denied',
+        message: expect.stringContaining('none is allowed to tenant "other"') as string,
+      });
+    } finally {
+      await bus.close();
+    }
+  });
+});
