@@ -1,6 +1,9 @@
-/** The message of whatever was thrown. */
+/** What dockerode puts before the daemon's own words. */
+const ofDockerode = /^\(HTTP code \d+\) [a-z ]+ - /;
+
+/** The message of whatever was thrown, as a person reads it. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return (error instanceof Error ? error.message : String(error)).replace(ofDockerode, '');
 }
 
 /** The operating system's code (`ENOENT` …) of whatever was thrown. */
