@@ -15,7 +15,7 @@ function age(file: string, days: number): void {
 }
 
 const removed = (f: Fixture, taskId: string) =>
-  remove(f.context, { taskId, runId, effectId: `remove_${taskId}`, repository: f.address, keepBranch: false, date });
+  remove(f.context, { taskId, runId, effectId: `${taskId}_remove`, repository: f.address, keepBranch: false, date });
 
 test("notes of landings leave the user's repository after 60 days, but for one that alone keeps a commit", async () => {
   const clock = manualClock(new Date());

@@ -51,7 +51,7 @@ export async function prepareMerge(
   return context.locks.hold(
     `merge-${effectId}`,
     async () => {
-      requireNotRemoved(context, input.taskId);
+      requireNotRemoved(context, input);
       if (existsSync(answer)) return outputSchema.parse(JSON.parse(readFileSync(answer, 'utf8')));
       const { tip } = await store.fetchTip(origin, input.targetBranch, 'targetBranch', signal);
       if (!(await store.has(taskCommit, signal)))
@@ -84,7 +84,7 @@ export async function prepareMerge(
         node: context.node,
       };
       writeFileAtomically(answer, JSON.stringify(result));
-      requireStillThere(context, input.taskId);
+      requireStillThere(context, input);
       return result;
     },
     { signal },
@@ -92,9 +92,9 @@ export async function prepareMerge(
 }
 
 /** A removal takes the task's folders away after its note: one that the note comes before is ours to take, any other is the removal's. */
-function requireStillThere(context: Context, taskId: string): void {
-  if (isRemoved(context, taskId)) context.trash.take(context.layout.checkoutsOf(taskId));
-  requireNotRemoved(context, taskId);
+function requireStillThere(context: Context, ids: { taskId: string; effectId: string }): void {
+  if (isRemoved(context, ids.effectId)) context.trash.take(context.layout.checkoutsOf(ids.taskId));
+  requireNotRemoved(context, ids);
 }
 
 const isWanted = (checkout: Operation['checkout'], tree: string): boolean =>

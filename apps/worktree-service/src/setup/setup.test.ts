@@ -54,6 +54,7 @@ async function sealed(f: Fixture): Promise<void> {
 
 const workTree = async (f: Fixture, task = taskId) => {
   const made = await prepare(f.context, {
+    effectId: 'life_1',
     taskId: task,
     repository: f.address,
     baseBranch: 'main',

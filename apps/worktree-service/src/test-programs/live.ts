@@ -28,17 +28,17 @@ const message: CommitMessage = { type: 'feat', scope: null, description: 'live',
 
 const tell = (answers: unknown) => process.stdout.write(`answers ${JSON.stringify(answers)}\n`);
 const removeTask = async () => {
-  const removal = await remove(context, { ...ids('effect4'), repository, keepBranch: false, date });
+  const removal = await remove(context, { ...ids('life_4'), repository, keepBranch: false, date });
   await context.trash.settle();
   return removal;
 };
 
-if (isRemoved(context, 'task1')) {
+if (isRemoved(context, 'life_0')) {
   tell({ removal: await removeTask() });
   process.exit();
 }
 const { mounts } = await prepare(context, {
-  taskId: 'task1',
+  ...ids('life_0'),
   repository,
   baseBranch: 'main',
   slug: 'live',
@@ -46,10 +46,10 @@ const { mounts } = await prepare(context, {
 });
 const tree = mounts[0]?.source ?? '';
 if (!existsSync(join(tree, 'work.txt'))) write(tree, 'work.txt', 'work\n');
-const committed = await commit(context, { ...ids('effect1'), message, protect: [] });
+const committed = await commit(context, { ...ids('life_1'), message, protect: [] });
 if (committed.status !== 'committed') throw new Error(committed.status);
 const merged = await prepareMerge(context, {
-  ...ids('effect2'),
+  ...ids('life_2'),
   repository,
   targetBranch: 'main',
   taskCommit: committed.commit,
@@ -64,7 +64,7 @@ const landing =
   merged.status === 'already-merged'
     ? { status: 'landed', commit: merged.tip }
     : await land(context, {
-        ...ids('effect3'),
+        ...ids('life_3'),
         repository,
         targetBranch: 'main',
         expectedTip: merged.tip,

@@ -71,6 +71,7 @@ export async function fixture(
     async prepared(task = taskId) {
       const made = await prepare(context, {
         taskId: task,
+        effectId: `${task}_prepare`,
         repository: address,
         baseBranch: repository.branch,
         slug: 'slug',

@@ -37,7 +37,7 @@ export const mergeOf = (
   prepareMerge(f.context, {
     taskId,
     runId,
-    effectId: `merge_${taskId}_${options.attempt ?? 1}`,
+    effectId: `${taskId}_merge-${options.attempt ?? 1}`,
     repository: options.repository ?? f.address,
     targetBranch: f.repository.branch,
     taskCommit,

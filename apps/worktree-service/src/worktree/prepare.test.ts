@@ -61,7 +61,14 @@ test('a repeat finds the worktree as it is, also at the same moment, and what an
 test('what a crash left half-made is made anew', async () => {
   await using f = await fixture();
   const { dataFolder } = f;
-  const options = { taskId, repository: f.repository.path, baseBranch: 'main', slug: 'slug', setupKey: null };
+  const options = {
+    taskId,
+    effectId: 'life_1',
+    repository: f.repository.path,
+    baseBranch: 'main',
+    slug: 'slug',
+    setupKey: null,
+  };
   for (const point of ['worktree-added', 'checked-out']) {
     const crashing = await openContext({
       dataFolder,
@@ -127,7 +134,14 @@ test.each([
   ['task id', { taskId: '../../x' }, 'invalid-request', /taskId/],
 ])('a wrong %s is told by name, and leaves nothing', async (_name, wrong, code, text) => {
   await using f = await fixture();
-  const right = { taskId, repository: f.repository.path, baseBranch: 'main', slug: 'slug', setupKey: null };
+  const right = {
+    taskId,
+    effectId: 'life_1',
+    repository: f.repository.path,
+    baseBranch: 'main',
+    slug: 'slug',
+    setupKey: null,
+  };
   const failure = prepare(f.context, { ...right, ...wrong });
   await expect(failure).rejects.toMatchObject({ code, message: expect.stringMatching(text) });
   await expect(failure).rejects.not.toThrow(/secret/);

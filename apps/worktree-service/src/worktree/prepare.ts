@@ -38,6 +38,7 @@ const clockTickMs = 20;
 
 export type PrepareInput = {
   taskId: string;
+  effectId: string;
   repository: string;
   baseBranch: string;
   slug: string;
@@ -59,7 +60,7 @@ export async function prepare(context: Context, input: PrepareInput, signal?: Ab
     context,
     taskId,
     async () => {
-      requireNotRemoved(context, taskId);
+      requireNotRemoved(context, input);
       const branch = `coppice/${taskId}/${input.slug}`;
       let record = readTaskRecord(context, taskId);
       if (record === undefined) {

@@ -28,10 +28,18 @@ import { noteRemoval } from './removed.ts';
 const removeInput = (f: Fixture, task = taskId, keepBranch = false) => ({
   taskId: task,
   runId,
-  effectId: `remove_${task}`,
+  effectId: `${task}_remove`,
   repository: f.address,
   keepBranch,
   date,
+});
+const prepareInput = (f: Fixture, task = taskId) => ({
+  taskId: task,
+  effectId: `${task}_prepare`,
+  repository: f.address,
+  baseBranch: 'main',
+  slug: 'slug',
+  setupKey: null,
 });
 const removed = (f: Fixture, task = taskId, keepBranch = false) => remove(f.context, removeInput(f, task, keepBranch));
 const branches = (f: Fixture) => f.tasks('for-each-ref', '--format=%(refname:short)', 'refs/heads');
@@ -72,10 +80,13 @@ test('what a task ordered before its removal makes nothing after it: a worktree,
   await removed(f);
   await expect(f.prepared()).rejects.toMatchObject(refused);
   await expect(mergeOf(f, taskId, ready.taskCommit, { checkout: true, attempt: 2 })).rejects.toMatchObject(refused);
-  const input = { taskId, repository: f.address, baseBranch: 'main', slug: 'another', setupKey: null };
+  const input = { ...prepareInput(f), slug: 'another' };
   await expect(prepare(f.context, input)).rejects.toMatchObject(refused);
+  await f.context.trash.settle();
   for (const folder of ['worktrees', 'checkouts']) expect(readdirSync(join(f.dataFolder, folder))).toEqual([]);
   expect(await branches(f)).toBe('');
+  // The same task in another life, of which the bus knows when the first is lost to it.
+  await expect(prepare(f.context, { ...input, effectId: 'another-life_1' })).resolves.toMatchObject({ node: 'node1' });
 });
 
 test('a merge that is being prepared while its task is removed leaves nothing', async () => {
@@ -86,7 +97,7 @@ test('a merge that is being prepared while its task is removed leaves nothing', 
   const context = {
     ...f.context,
     reached: (point: CrashPoint) => {
-      if (point === 'merge-recorded') noteRemoval(f.context, taskId);
+      if (point === 'merge-recorded') noteRemoval(f.context, removeInput(f).effectId);
     },
   };
   const merging = mergeOf({ ...f, context }, taskId, 'commit' in result ? result.commit : '', { checkout: true });
@@ -120,8 +131,7 @@ test('the checkpoint of a lost worktree is kept where making it anew was cut off
   write(tree, 'one.txt', 'saved');
   await checkpoint(f.context, { taskId, runId, effectId: 'checkpoint', date });
   rmSync(f.context.layout.worktree(taskId), { recursive: true });
-  const input = { taskId, repository: f.address, baseBranch: 'main', slug: 'slug', setupKey: null };
-  await expect(prepare(await crashingAt(f, 'checked-out'), input)).rejects.toThrow('crash');
+  await expect(prepare(await crashingAt(f, 'checked-out'), prepareInput(f))).rejects.toThrow('crash');
   const { rescue } = await removed(f);
   expect(await f.repository.show('one.txt', await fetched(f, rescue))).toBe('saved');
 });
@@ -333,8 +343,7 @@ test('a removal frees a full disk', async (context) => {
     const small = await openContext({ dataFolder: join(disk.path, 'data'), node: 'node1' });
     const trees: string[] = [];
     for (const task of ['one', 'two']) {
-      const input = { taskId: task, repository: f.address, baseBranch: 'main', slug: 'slug', setupKey: null };
-      trees.push((await prepare(small, input)).mounts[0]?.source ?? '');
+      trees.push((await prepare(small, prepareInput(f, task))).mounts[0]?.source ?? '');
     }
     const [one = '', two = ''] = trees;
     write(two, 'work.txt', 'not committed');

@@ -46,7 +46,7 @@ export async function remove(
     context,
     taskId,
     async () => {
-      noteRemoval(context, taskId);
+      noteRemoval(context, input.effectId);
       const record = readTaskRecord(context, taskId);
       const store =
         record === undefined ? await storeOfAddress(context, input.repository) : storeOf(context, record.repositoryId);
