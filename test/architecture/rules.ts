@@ -47,6 +47,7 @@ const vendorRules: readonly VendorRule[] = [
   { vendor: /^undici$/, importers: { 'apps/llm-gateway': 1 } },
   { vendor: /^eventsource-parser/, importers: { 'apps/llm-gateway': 1 } },
   { vendor: /^jose$/, importers: { 'apps/llm-gateway': 1 } },
+  { vendor: /^@pydantic\//, importers: { 'apps/llm-gateway': 1 } },
   { vendor: /^pino(-|$)/, importers: { 'libs/telemetry': 1 } },
   { vendor: /^@opentelemetry\//, importers: { 'libs/telemetry': any } },
   { vendor: /^xstate$/, importers: { 'libs/durable-actor': any, 'apps/orchestrator': any } },

@@ -1,38 +1,38 @@
-/** Whose a model is, by its name `provider/model`. */
 import { CoppiceError } from '@coppice/contracts';
+import type { Routes } from './exchange/routes.ts';
 import { gatewayLimits } from './limits.ts';
-import type { Provider } from './provider/port.ts';
-
-/** @throws CoppiceError `model-not-found`. */
-export function resolveModel(providers: readonly Provider[], name: string): { provider: Provider; model: string } {
-  const slash = name.indexOf('/');
-  const providerName = slash === -1 ? name : name.slice(0, slash);
-  const provider = providers.find((known) => known.name === providerName);
-  const model = slash === -1 ? '' : name.slice(slash + 1);
-  if (provider !== undefined && model !== '') return { provider, model };
-  const known = providers.map((each) => each.name).join(', ');
-  throw new CoppiceError(
-    'model-not-found',
-    `model ${JSON.stringify(name)}: expected provider/model with one of the providers ${known}`,
-  );
-}
 
 /** Those that a turn would surely fail with, each with why. What may only be a matter of time isn't among them. */
 export async function checkModels(
-  providers: readonly Provider[],
+  routes: Routes,
   names: readonly string[],
 ): Promise<{ model: string; problem: string }[]> {
   const problems: { model: string; problem: string }[] = [];
   for (const name of names) {
     if (problems.length === gatewayLimits.modelProblemsMax) break;
-    try {
-      const { provider, model } = resolveModel(providers, name);
-      await provider.check(model);
-    } catch (error) {
-      if (!(error instanceof CoppiceError)) throw error;
-      if (!error.retryable)
-        problems.push({ model: name, problem: error.message.slice(0, gatewayLimits.problemCharactersMax) });
-    }
+    const problem = await problemOf(routes, name);
+    if (problem !== null) problems.push({ model: name, problem: problem.slice(0, gatewayLimits.problemCharactersMax) });
   }
   return problems;
+}
+
+/** Null where some candidate may answer. */
+async function problemOf(routes: Routes, name: string): Promise<string | null> {
+  const problems: string[] = [];
+  try {
+    for (const { provider, model } of routes.of(name)) {
+      const problem = await provider.check(model).then(() => null, lasting);
+      if (problem === null) return null;
+      problems.push(problem);
+    }
+  } catch (error) {
+    return lasting(error);
+  }
+  return problems.join('; ');
+}
+
+/** The sentence of an error that will not pass, null of one that may. @throws what is none of Coppice's own. */
+function lasting(error: unknown): string | null {
+  if (!(error instanceof CoppiceError)) throw error;
+  return error.retryable ? null : error.message;
 }

@@ -6,12 +6,19 @@ import { Artifacts } from './artifacts.ts';
 import { Conversations } from './conversations.ts';
 import type { Address } from './doors/http/listen.ts';
 import { startHttpDoors } from './doors/http/start.ts';
+import type { CircuitSettings } from './exchange/circuit.ts';
 import { prepareExchanges } from './exchange/collaborators.ts';
+import { observeExchanges } from './exchange/gauges.ts';
+import { HealthSharing } from './exchange/health-sharing.ts';
 import type { RetrySettings } from './exchange/retry.ts';
+import type { Alias } from './exchange/routes.ts';
 import { gatewayLimits } from './limits.ts';
 import { checkModels } from './models.ts';
+import { pricesFrom } from './money/prices.ts';
+import type { OwnPrice } from './money/prices.ts';
 import type { Endpoint } from './provider/http/endpoint.ts';
 import { httpProvider } from './provider/http/provider.ts';
+import type { PatienceLimits } from './provider/http/patience.ts';
 import type { Provider } from './provider/port.ts';
 import { countInFile, countInMemory } from './provider/scripted/count.ts';
 import { scriptedProvider } from './provider/scripted/provider.ts';
@@ -32,9 +39,15 @@ export type LlmGatewayOptions = {
   endpoints?: readonly Endpoint[];
   /** More providers. */
   providers?: readonly Provider[];
+  aliases?: readonly Alias[];
+  /** They count more than those of the list. */
+  prices?: readonly OwnPrice[];
+  /** How long answers are waited for. */
+  patience?: Partial<PatienceLimits>;
   retry?: Partial<RetrySettings>;
   /** Where the HTTP doors are; none by default. */
   httpAddresses?: readonly Address[];
+  breaker?: Partial<CircuitSettings>;
   /** See turn.ts. */
   onPoint?: (point: TurnPoint) => Promise<void>;
 };
@@ -49,9 +62,18 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   });
   const transcript = new Transcript(bus);
   const artifacts = new Artifacts(bus);
-  const overHttp = (options.endpoints ?? []).map((endpoint) => httpProvider(endpoint));
+  const overHttp = (options.endpoints ?? []).map((endpoint) => httpProvider(endpoint, options.patience));
   const providers = [scripted, ...overHttp, ...(options.providers ?? [])];
-  const exchange = prepareExchanges({ providers, ...(options.retry === undefined ? {} : { retry: options.retry }) });
+  const endpointOf = (name: string) => options.endpoints?.find((endpoint) => endpoint.name === name);
+  const sharing = new HealthSharing(bus, context.member.id);
+  const exchange = prepareExchanges({
+    ...options,
+    providers,
+    prices: pricesFrom({ own: options.prices ?? [], baseUrlOf: (name) => endpointOf(name)?.baseUrl ?? null }),
+    concurrencyOf: (name) => endpointOf(name)?.concurrency ?? null,
+    tell: (news) => sharing.tell(news),
+  });
+  const endings = [sharing.hear((news) => exchange.health.learn(news)), observeExchanges(exchange)];
   const turn = turnHandler({
     exchange,
     transcript,
@@ -68,7 +90,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     endpoints: [
       serviceEndpoint('llm-gateway', gatewayCalls.providers, () => describeProviders(providers)),
       serviceEndpoint('llm-gateway', gatewayCalls.checkModels, async ({ models }) => ({
-        problems: await checkModels(providers, models),
+        problems: await checkModels(exchange.routes, models),
       })),
       serviceEndpoint('llm-gateway', gatewayCalls.mintToken, ({ grant, ttlMs }) => doors.mint(grant, ttlMs)),
     ],
@@ -84,6 +106,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     stop: async () => {
       await Promise.all([commands.stop(), doors.stop()]);
       await calls.stop();
+      for (const end of endings) end();
       await Promise.all(providers.map(async (provider) => provider.close?.()));
     },
   };

@@ -35,12 +35,16 @@ test.each<[string, UsageSoFar, UsageSoFar]>([
   expect(withEstimates(counted, { messages }, 40)).toEqual(usage);
 });
 
-test('of a sum nothing is known that is known of neither', () => {
-  expect(sumOfUsage({ inputTokens: 1, costUsd: 0.5 }, { inputTokens: 2, reasoningTokens: 3 })).toEqual({
-    inputTokens: 3,
-    reasoningTokens: 3,
-    costUsd: 0.5,
+test('a sum has a cost where all that used something has one', () => {
+  const one = { inputTokens: 1, costUsd: 0.5 };
+  expect(sumOfUsage(one, { inputTokens: 2, reasoningTokens: 3 })).toEqual({ inputTokens: 3, reasoningTokens: 3 });
+  expect(sumOfUsage(one, { outputTokens: 2, costUsd: 0.25 })).toEqual({
+    inputTokens: 1,
+    outputTokens: 2,
+    costUsd: 0.75,
   });
+  expect(sumOfUsage({}, one)).toEqual(one);
+  expect(sumOfUsage(one, { inputTokens: 0 })).toEqual(one);
 });
 
 test('a failure tells what it has cost, and stays what it is', () => {

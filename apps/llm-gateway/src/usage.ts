@@ -36,23 +36,29 @@ export const bytesOfAnswer = ({ text, toolCalls, thinking }: Pick<Answer, 'text'
     0,
   );
 
-const usageCounts = [
+const tokenCounts = [
   'inputTokens',
   'outputTokens',
   'cachedInputTokens',
   'cacheWriteInputTokens',
   'reasoningTokens',
-  'costUsd',
 ] as const;
 
+/** What it cost isn't known where that isn't known of all that used something: a part of it would be told as the whole. */
 export function sumOfUsage(first: UsageSoFar, second: UsageSoFar): UsageSoFar {
-  const total: UsageSoFar = { ...first };
-  for (const name of usageCounts) {
-    const added = second[name];
-    if (added !== undefined) total[name] = (total[name] ?? 0) + added;
+  if (isNothing(first)) return second;
+  if (isNothing(second)) return first;
+  const total: UsageSoFar = {};
+  for (const name of tokenCounts) {
+    const [one, other] = [first[name], second[name]];
+    if (one !== undefined || other !== undefined) total[name] = (one ?? 0) + (other ?? 0);
   }
+  if (first.costUsd !== undefined && second.costUsd !== undefined) total.costUsd = first.costUsd + second.costUsd;
   return total;
 }
+
+const isNothing = (usage: UsageSoFar): boolean =>
+  [...tokenCounts, 'costUsd' as const].every((name) => (usage[name] ?? 0) === 0);
 
 export const toUsage = ({ inputTokens, outputTokens, costUsd, ...parts }: UsageSoFar): ModelUsage => ({
   inputTokens: inputTokens ?? 0,

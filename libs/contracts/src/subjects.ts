@@ -48,6 +48,8 @@ export const subjects = {
   log: (tenant: string, taskId: string) => `coppice.log.${tenant}.${taskId}`,
   /** One gateway asks the others to give back what they don't need of a budget. */
   gatewayBudgetWanted: 'coppice.gateway.budget-wanted',
+  /** Where gateways tell each other which models aren't asked just now; plain messages, kept nowhere. */
+  gatewayHealth: 'coppice.gateway.health',
   deadLetter: (source: string) => `coppice.deadletter.${source}`,
 } as const;
 

@@ -62,6 +62,8 @@ export const attributes = {
    * another provider was asked.
    */
   coppiceModelAttemptReason: 'coppice.model.attempt.reason',
+  /** How long the attempt waited for a place at its provider, in milliseconds. */
+  coppiceModelQueueWaitMs: 'coppice.model.queue.wait_ms',
   /** US dollars; only where the price is known. */
   coppiceModelCostUsd: 'coppice.model.cost_usd',
   /** Whether a claim was taken over from a lost owner. */

@@ -144,6 +144,33 @@ export const metricDefinitions = {
     labels: { [attributes.genAiProviderName]: provider, [attributes.genAiRequestModel]: model },
     reportedBy: 'llm-gateway',
   },
+  'coppice.model.queue.wait.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'How long an attempt of a model turn waited for a place at its provider.',
+    labels: { [attributes.genAiProviderName]: provider },
+    reportedBy: 'llm-gateway',
+    boundaries: seconds,
+  },
+  'coppice.model.calls': {
+    kind: 'gauge',
+    unit: '{call}',
+    description: 'Calls at a provider, and those that wait for a place there. Every gateway reports its own.',
+    labels: { [attributes.genAiProviderName]: provider, state: '`running` or `waiting`' },
+    reportedBy: 'llm-gateway',
+  },
+  'coppice.models.unavailable': {
+    kind: 'gauge',
+    unit: '{model}',
+    description:
+      'Models that are not asked just now. Gateways tell each other, so all report nearly the same: take the max.',
+    labels: {
+      [attributes.genAiProviderName]: provider,
+      [attributes.genAiRequestModel]: model,
+      state: '`failing`: it failed again and again (its breaker is open); `cooling`: it asks to wait',
+    },
+    reportedBy: 'llm-gateway',
+  },
   'coppice.sandboxes': {
     kind: 'gauge',
     unit: '{sandbox}',

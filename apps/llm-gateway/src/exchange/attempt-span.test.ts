@@ -4,7 +4,7 @@ import { startTelemetry, withSpan } from '@coppice/telemetry';
 import { expect, test, vi } from 'vitest';
 import { startAttemptSpan } from './attempt-span.ts';
 
-const common = { owner: { tenant: 'default', runId: 'r1', taskId: 't1' }, effectId: 'task_t1_1_1' };
+const common = { owner: { tenant: 'default', runId: 'r1', taskId: 't1' }, effectId: 'task_t1_1_1', queuedMs: 3 };
 const limited = new CoppiceError('provider-limited', 'too many requests');
 const unanswered = {
   error: limited,
@@ -37,6 +37,7 @@ test('spans of one turn tell which provider was asked, which attempt it was, why
   expect(second).toMatchObject({ kind: 3, status: 0, traceId: turn?.traceId, parentSpanId: turn?.spanId });
   const ofTask = {
     'gen_ai.operation.name': 'chat',
+    'coppice.model.queue.wait_ms': 3,
     'coppice.tenant': 'default',
     'coppice.run.id': 'r1',
     'coppice.task.id': 't1',

@@ -24,15 +24,20 @@ export type AttemptAbout = {
   attempt: number;
   /** Why the attempt before this one was given up; null for the first. */
   before: CoppiceError | null;
+  /** How long it waited for a place at the provider. */
+  queuedMs: number;
 };
 
 /** Who submits a run chooses its models' names: only those that a provider has answered as get a label of their own. */
 const modelLabelsMax = 100;
 const models = new BoundedValues(modelLabelsMax);
 
+/** A model's name as a label. */
+export const modelLabel = (model: string): string => models.known(model);
+
 /** A span by the GenAI conventions, and the measures, of asking a provider once. It must be ended. */
 export function startAttemptSpan(about: AttemptAbout): { end(outcome: AttemptOutcome): void } {
-  const { provider, model, owner, effectId, attempt, before } = about;
+  const { provider, model, owner, effectId, attempt, before, queuedMs } = about;
   const span = tracer().startSpan(`${genAiOperations.chat} ${model}`, {
     kind: SpanKind.CLIENT,
     attributes: {
@@ -44,6 +49,7 @@ export function startAttemptSpan(about: AttemptAbout): { end(outcome: AttemptOut
       [attributes.coppiceTaskId]: owner.taskId,
       [attributes.coppiceEffectId]: effectId,
       [attributes.coppiceModelAttempt]: attempt,
+      [attributes.coppiceModelQueueWaitMs]: Math.round(queuedMs),
       ...(before === null ? {} : { [attributes.coppiceModelAttemptReason]: errorType(before) }),
     },
   });
@@ -72,14 +78,15 @@ function describe(span: Span, { model }: AttemptAbout, outcome: AttemptOutcome):
   if (outcome.finishReason !== null) span.setAttribute(attributes.genAiResponseFinishReasons, [outcome.finishReason]);
 }
 
-function measure({ provider, model }: AttemptAbout, outcome: AttemptOutcome): void {
+function measure({ provider, model, queuedMs }: AttemptAbout, outcome: AttemptOutcome): void {
   const answered = outcome.error === null;
   const request = {
     [attributes.genAiProviderName]: provider,
-    [attributes.genAiRequestModel]: answered ? models.admit(model) : models.known(model),
+    [attributes.genAiRequestModel]: answered ? models.admit(model) : modelLabel(model),
   };
   const labels = { [attributes.genAiOperationName]: genAiOperations.chat, ...request };
   const failure = outcome.error === null ? {} : { [attributes.errorType]: errorType(outcome.error) };
+  recordValue('coppice.model.queue.wait.duration', queuedMs / 1_000, { [attributes.genAiProviderName]: provider });
   recordValue('gen_ai.client.operation.duration', outcome.latencyMs / 1_000, { ...labels, ...failure });
   const { inputTokens, outputTokens, costUsd } = outcome.usage;
   for (const [type, count] of [

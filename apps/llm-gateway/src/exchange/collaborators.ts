@@ -1,16 +1,49 @@
+import type { GatewayHealthNews } from '@coppice/contracts';
 import { gatewayLimits } from '../limits.ts';
+import { noPrices } from '../money/prices.ts';
+import type { Prices } from '../money/prices.ts';
 import type { Provider } from '../provider/port.ts';
+import type { CircuitSettings } from './circuit.ts';
+import { Health } from './health.ts';
+import { exchangeLimits } from './limits.ts';
+import { Queues } from './queues.ts';
 import type { RetrySettings } from './retry.ts';
+import { Routes } from './routes.ts';
+import type { Alias } from './routes.ts';
 
 /** What all exchanges of a process share. */
-export type ExchangeCollaborators = { providers: readonly Provider[]; retry: RetrySettings };
+export type ExchangeCollaborators = {
+  routes: Routes;
+  health: Health;
+  queues: Queues;
+  prices: Prices;
+  retry: RetrySettings;
+};
 
-export type ExchangeSettings = { providers: readonly Provider[]; retry?: Partial<RetrySettings> };
+export type ExchangeSettings = {
+  providers: readonly Provider[];
+  aliases?: readonly Alias[];
+  prices?: Prices;
+  /** Calls at a provider at once; null for the default. */
+  concurrencyOf?: (provider: string) => number | null;
+  retry?: Partial<RetrySettings>;
+  breaker?: Partial<CircuitSettings>;
+  /** By which breakers and cool-downs count, in milliseconds; it never goes back. */
+  now?: () => number;
+  /** Tells the other instances. */
+  tell?: (news: GatewayHealthNews) => void;
+};
 
-export function prepareExchanges({ providers, retry }: ExchangeSettings): ExchangeCollaborators {
+export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborators {
+  const { providers, aliases = [], prices = noPrices, concurrencyOf = () => null, tell = () => {} } = settings;
+  const { now = () => performance.now() } = settings;
   const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
+  const { failuresMax, openMs } = exchangeLimits;
   return {
-    providers,
-    retry: { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, random: Math.random, ...retry },
+    routes: new Routes({ providers, aliases, prices }),
+    health: new Health({ failuresMax, openMs, ...settings.breaker, now, tell }),
+    queues: new Queues({ concurrencyOf }),
+    prices,
+    retry: { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, random: Math.random, ...settings.retry },
   };
 }

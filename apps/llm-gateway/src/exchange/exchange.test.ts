@@ -1,14 +1,14 @@
 import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import type { ModelDelta, Provider } from '../provider/port.ts';
+import { ask as askExchange, read } from '../test-support/ask-exchange.ts';
+import type { Asked } from '../test-support/ask-exchange.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { prepareExchanges } from './collaborators.ts';
-import { startExchange } from './exchange.ts';
-import type { Call, Exchange } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { exchangeLimits } from './limits.ts';
 
 const retry = { pauseMsMin: 1, pauseMsMax: 2, retryAfterMsMax: 60_000 };
-const owner = { tenant: 'default', runId: 'r1', taskId: 't1' };
 const passing = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
 const lasting = new CoppiceError('provider-failed', 'spend limit reached');
 const limited = (retryAfterMs: number) => new CoppiceError('provider-limited', 'wait', { details: { retryAfterMs } });
@@ -17,33 +17,8 @@ const used = (inputTokens: number, outputTokens: number): ModelDelta => ({
   usage: { inputTokens, outputTokens },
 });
 
-function ask(
-  provider: Provider,
-  { signal = new AbortController().signal, ...rest }: Partial<Call> & { signal?: AbortSignal } = {},
-): Exchange {
-  return startExchange(prepareExchanges({ providers: [provider], retry }), {
-    model: 'acme/one',
-    request: {
-      messages: [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(40) }] }],
-      tools: [],
-      settings: {},
-    },
-    context: { owner, effectId: 'task_t1_1_1', signal },
-    endsAtMs: Date.now() + 20_000,
-    ...rest,
-  });
-}
-
-/** What is handed on, and the error that it ends with. */
-async function read({ deltas }: Exchange): Promise<{ come: ModelDelta[]; error: unknown }> {
-  const come: ModelDelta[] = [];
-  try {
-    for await (const delta of deltas) come.push(delta);
-    return { come, error: null };
-  } catch (error) {
-    return { come, error };
-  }
-}
+const ask = (provider: Provider, call: Partial<Asked> = {}): Exchange =>
+  askExchange(prepareExchanges({ providers: [provider], retry }), { model: 'acme/one', ...call });
 
 test('the deltas of an answer are handed on; the result tells who gave it', async () => {
   const acme = saying('acme', [{ type: 'response-start', responseModel: 'one-1' }, text('a'), used(7, 1), end]);

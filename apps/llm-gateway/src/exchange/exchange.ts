@@ -1,7 +1,8 @@
 /**
  * One question to a model, whoever asks it: a durable turn, a client on the bus, a client over HTTP.
  *
- * Collaborators: the providers; who asks, who reads the deltas at its own pace.
+ * Collaborators: who may answer to the name (routes.ts), and who of them is asked next (choosing.ts); what an attempt comes to (attempt.ts); who asks, and
+ * reads the deltas at its own pace.
  *
  * Invariants:
  * 1. What the caller is given is of one provider's answer alone, the last one's. Until its first semantic output nothing is handed on, and only until then
@@ -10,27 +11,29 @@
  * 3. The result is complete before `response-end` is handed on, before the error is thrown, and when the caller leaves; what failed attempts used is in it.
  * 4. A caller that leaves, its signal and the time limit end the upstream call.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
-import { resolveModel } from '../models.ts';
-import type { ModelDelta, ModelRequest, Provider, RequestContext, UsageSoFar } from '../provider/port.ts';
+import type { ModelDelta, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
 import { sumOfUsage } from '../usage.ts';
 import { Attempt } from './attempt.ts';
 import type { AttemptOutcome } from './attempt.ts';
 import { startAttemptSpan } from './attempt-span.ts';
 import type { AttemptAbout } from './attempt-span.ts';
+import { Candidate, goesOn } from './candidate.ts';
+import { Choosing } from './choosing.ts';
+import type { Choice } from './choosing.ts';
 import type { ExchangeCollaborators } from './collaborators.ts';
-import { pauseBeforeRetry } from './retry.ts';
 
 export type Call = {
-  /** `provider/model`. */
+  /** `provider/model`, or an alias, see routes.ts. */
   model: string;
   request: Omit<ModelRequest, 'model'>;
   /** Of a call beside all tasks, `runId` and `taskId` are empty. */
   context: RequestContext;
   /** When it is given up, as `Date.now()` counts. */
   endsAtMs: number;
+  /** How long it is waited, each time, where nobody may be asked just now; default `retryAfterMsMax` of the retries. */
+  patienceMs?: number;
 };
 
 export type AttemptReport = {
@@ -97,15 +100,18 @@ class RunningExchange {
 
   async *deltas(): AsyncGenerator<ModelDelta, void, undefined> {
     this.#startedAtMs = performance.now();
-    const release = this.#heedLimits();
+    const forgetLimits = this.#heedLimits();
     try {
-      const { provider, model } = resolveModel(this.#with.providers, this.#call.model);
+      const choosing = this.#choosing();
       let before: CoppiceError | null = null;
       for (;;) {
-        const attempt = this.#begin(provider, model, before);
+        const choice = await choosing.next();
+        const attempt = this.#begin(choice, before);
         let error: CoppiceError = leftEarly();
         try {
-          for (const delta of await attempt.opening()) yield delta;
+          const opening = await attempt.opening();
+          choice.permit.began();
+          for (const delta of opening) yield delta;
           while (!attempt.ended) yield await attempt.next();
           return;
         } catch (thrown) {
@@ -113,13 +119,32 @@ class RunningExchange {
         } finally {
           attempt.end(error);
         }
-        if (attempt.committed || !(await this.#pause(error))) throw this.#reasonOf(error);
+        if (attempt.committed || !goesOn(error)) throw error;
+        choice.candidate.failed(error, performance.now());
         before = error;
       }
+    } catch (thrown) {
+      throw this.#reasonOf(thrown);
     } finally {
-      release();
+      forgetLimits();
       this.result.latencyMs = this.#elapsedMs();
     }
+  }
+
+  /** @throws CoppiceError `model-not-found`. */
+  #choosing(): Choosing {
+    const { routes, health, queues, retry } = this.#with;
+    const { model, context, endsAtMs, patienceMs = retry.retryAfterMsMax } = this.#call;
+    return new Choosing({
+      model,
+      candidates: routes.of(model).map((route) => new Candidate(route, health, retry)),
+      queues,
+      owner: context.owner,
+      signal: this.#abort.signal,
+      endsAtMs: performance.now() + (endsAtMs - Date.now()),
+      patienceMs,
+      random: retry.random,
+    });
   }
 
   /** Gives a function that forgets them. */
@@ -139,19 +164,36 @@ class RunningExchange {
     };
   }
 
-  #begin(provider: Provider, model: string, before: CoppiceError | null): Attempt {
+  #begin({ candidate, permit, release, queuedMs }: Choice, before: CoppiceError | null): Attempt {
     const { result } = this;
     const { request, context } = this.#call;
+    const { provider, model } = candidate.route;
+    const { owner, effectId } = context;
     result.provider = provider.name;
     result.model = model;
-    const { owner, effectId } = context;
-    const about = { provider: provider.name, model, owner, effectId, attempt: result.attempts.length + 1, before };
+    result.queuedMs += Math.round(queuedMs);
+    const attempt = result.attempts.length + 1;
+    const about = { provider: provider.name, model, owner, effectId, attempt, before, queuedMs };
     const span = startAttemptSpan(about);
-    const asking = { ...context, signal: this.#abort.signal };
-    return new Attempt(provider, { ...request, model }, asking, (outcome) => {
+    const asking = {
+      ...context,
+      signal: this.#abort.signal,
+      onUsedUp: (forMs: number) => candidate.coolDown(forMs),
+    };
+    return new Attempt(provider, { ...request, model }, asking, (counted) => {
+      release();
+      permit.ended(counted.error);
+      const outcome = { ...counted, usage: this.#priced(provider.name, model, counted.usage) };
       span.end(outcome);
       this.#report(about, outcome);
     });
+  }
+
+  /** What the provider itself says that it costs counts more than a price list. */
+  #priced(provider: string, model: string, usage: UsageSoFar): UsageSoFar {
+    if (usage.costUsd !== undefined) return usage;
+    const costUsd = this.#with.prices.costOf(provider, model, usage);
+    return costUsd === null ? usage : { ...usage, costUsd };
   }
 
   #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {
@@ -161,22 +203,17 @@ class RunningExchange {
     result.usage = sumOfUsage(result.usage, usage);
     result.costUsd = result.usage.costUsd ?? null;
     result.latencyMs = this.#elapsedMs();
-    if (error !== null) log.warn({ err: error, effectId, owner, provider, model, attempt }, 'the provider failed');
-  }
-
-  /** Whether to ask again; waits until then. */
-  async #pause(failure: CoppiceError): Promise<boolean> {
-    if (this.#abort.signal.aborted) return false;
-    const pauseMs = pauseBeforeRetry(failure, this.result.attempts.length, this.#with.retry);
-    if (pauseMs === null || Date.now() + pauseMs >= this.#call.endsAtMs) return false;
-    await sleep(pauseMs, undefined, { signal: this.#abort.signal }).catch(() => {});
-    return !this.#abort.signal.aborted;
+    // A caller that leaves is no failure.
+    if (error !== null && error.code !== 'cancelled')
+      log.warn({ err: error, effectId, owner, provider, model, attempt }, 'the provider failed');
   }
 
   /** What ended the exchange from outside says more than what it did to the attempt. */
-  #reasonOf(error: CoppiceError): CoppiceError {
+  #reasonOf(thrown: unknown): unknown {
     const { aborted, reason } = this.#abort.signal;
-    return aborted && reason instanceof CoppiceError ? reason : error;
+    if (!aborted || reason === thrown) return thrown;
+    if (reason instanceof CoppiceError) return reason;
+    return thrown instanceof CoppiceError ? thrown : new CoppiceError('cancelled', String(reason), { cause: reason });
   }
 
   #elapsedMs(): number {

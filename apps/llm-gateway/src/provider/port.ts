@@ -74,6 +74,8 @@ export type RequestContext = {
   /** The same each time this very turn is asked for: fit for a provider's idempotency key. */
   effectId: string;
   owner: Owner;
+  /** Told for how many milliseconds the provider will answer nothing more, where an answer says that its limits are used up with it. */
+  onUsedUp?: (forMs: number) => void;
 };
 
 /** Counts so far, not increments: of each, the last that came is valid. A missing one isn't known yet. */

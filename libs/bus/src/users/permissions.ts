@@ -130,8 +130,8 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       objects,
       keyValue(buckets.gatewayKeys),
       reading(streams.transcripts, subjectFamilies.transcript),
-      publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted),
-      subscribing(subjects.gatewayBudgetWanted),
+      publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted, subjects.gatewayHealth),
+      subscribing(subjects.gatewayBudgetWanted, subjects.gatewayHealth),
       keyValue(buckets.budgets),
     ),
   'worktree-service': (nodes) =>

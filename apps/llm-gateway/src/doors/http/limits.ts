@@ -1,5 +1,7 @@
 /** Every limit of the HTTP façade. */
 export const facadeLimits = {
+  /** Whose models all ask to wait for longer is told so at once: clients wait by themselves, and better know how long. */
+  patienceMs: 10_000,
   /** Of one request: images come by value. */
   bodyBytesMax: 64 * 1024 * 1024,
   /** Of all requests whose bodies are in memory. */

@@ -1,10 +1,9 @@
-import { buckets, CoppiceError } from '@coppice/contracts';
+import { buckets } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import type { ServiceContext } from '@coppice/service';
 import type { ExchangeCollaborators } from '../../exchange/collaborators.ts';
 import { startExchange } from '../../exchange/exchange.ts';
 import { gatewayLimits } from '../../limits.ts';
-import { resolveModel } from '../../models.ts';
 import type { Provider } from '../../provider/port.ts';
 import { facadeLimits } from './limits.ts';
 import type { Address } from './listen.ts';
@@ -23,17 +22,17 @@ export async function startHttpDoors(
   exchange: ExchangeCollaborators,
   addresses: readonly Address[],
 ): Promise<HttpDoors> {
-  const { providers } = exchange;
+  const { routes } = exchange;
   const keys = new TokenKeys(bus.keyValue(buckets.gatewayKeys));
   const tokens = new Tokens(keys);
-  const models = new ModelList(providers);
+  const models = new ModelList(routes.providers);
   const facade = await startFacade(
     {
       tokens,
-      ask: (call) => startExchange(exchange, call),
-      wiresOf: (model) => [resolveModel(providers, model).provider.wire],
-      isModel: (name) => isModel(providers, name),
-      models: () => models.read(),
+      ask: (call) => startExchange(exchange, { ...call, patienceMs: facadeLimits.patienceMs }),
+      wiresOf: (model) => routes.of(model).map(({ provider }) => provider.wire),
+      isModel: (name) => routes.knows(name),
+      models: async () => [...routes.aliases.map(({ name }) => name), ...(await models.read())],
     },
     addresses,
   );
@@ -45,16 +44,6 @@ export async function startHttpDoors(
       keys.stop();
     },
   };
-}
-
-function isModel(providers: readonly Provider[], name: string): boolean {
-  try {
-    resolveModel(providers, name);
-    return true;
-  } catch (error) {
-    if (error instanceof CoppiceError) return false;
-    throw error;
-  }
 }
 
 /** What the providers tell of their models, remembered for a while. */

@@ -11,6 +11,10 @@ export type Endpoint = {
   key: string | null;
   /** The variable to set, where it is known that nothing works without a key; else null. */
   keyRequired: string | null;
+  /** Sent with each request, e.g. an organisation's name; never a key. */
+  headers?: Readonly<Record<string, string>>;
+  /** Calls at once, of one process; default `exchangeLimits.concurrency`. */
+  concurrency?: number;
 };
 
 /** The address of a path below the base; a query of the base stays. */
@@ -23,10 +27,11 @@ export function urlOf({ baseUrl }: Pick<Endpoint, 'baseUrl'>, path: string): str
 }
 
 export const headersOf = (
-  { key, wire }: Endpoint,
+  { key, wire, headers }: Endpoint,
   original: OriginalRequest | null = null,
 ): Record<string, string> => ({
   'user-agent': 'coppice',
+  ...headers,
   ...wire.headers(original),
   ...(key === null ? {} : wire.keyHeaders(key)),
 });

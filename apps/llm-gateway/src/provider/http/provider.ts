@@ -13,6 +13,7 @@ import { httpLimits } from './limits.ts';
 import { Patience } from './patience.ts';
 import type { PatienceLimits } from './patience.ts';
 import { one } from './retry-after.ts';
+import { usedUpMs } from './used-up.ts';
 import type { AnswerReader } from './wire.ts';
 
 /** Any server that is asked over HTTP: its wire's mappings with the one place that does I/O. */
@@ -54,6 +55,8 @@ async function* stream(
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
     if (answer.status < 200 || answer.status >= 300) throw await refusal(endpoint, answer);
+    const forMs = usedUpMs(answer.headers, Date.now());
+    if (forMs !== null) context.onUsedUp?.(forMs);
     const come = { answer, kind, raw: original !== null };
     const json = kind.endsWith('json') && !kind.endsWith('ndjson');
     if (json && (!streamed || wire.framing === 'server-sent-events')) yield* wholeAnswer(endpoint, come);

@@ -1,7 +1,6 @@
-import { CoppiceError } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
+import { prepareExchanges } from '../../../exchange/collaborators.ts';
 import { startExchange } from '../../../exchange/exchange.ts';
-import { resolveModel } from '../../../models.ts';
 import { httpProvider } from '../../../provider/http/provider.ts';
 import type { Provider } from '../../../provider/port.ts';
 import { endpointAt, generous } from '../../../test-support/attempt.ts';
@@ -32,7 +31,8 @@ export async function startTestFacade(
 ): Promise<TestFacade> {
   const upstream = await startModelServer();
   const providers = [httpProvider(endpointAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
-  const retry = { attemptsMax: 1, pauseMsMin: 1, pauseMsMax: 1, retryAfterMsMax: 1, random: Math.random };
+  // What one call learns of the provider is forgotten for the next: a test is of the door.
+  const exchanges = () => prepareExchanges({ providers, retry: { attemptsMax: 1 } });
   const facade = await startFacade(
     {
       tokens: {
@@ -41,9 +41,12 @@ export async function startTestFacade(
           return settings.grant ?? grant;
         },
       },
-      ask: (call) => startExchange({ providers, retry }, call),
-      wiresOf: (model) => [resolveModel(providers, model).provider.wire],
-      isModel: (name) => isModel(providers, name),
+      ask: (call) => startExchange(exchanges(), call),
+      wiresOf: (model) =>
+        exchanges()
+          .routes.of(model)
+          .map(({ provider }) => provider.wire),
+      isModel: (name) => exchanges().routes.knows(name),
       models: async () => ['acme/acme-1', 'acme/acme-2'],
     },
     settings.addresses ?? [{ host: '127.0.0.1', port: 0 }],
@@ -56,14 +59,4 @@ export async function startTestFacade(
   };
   const [url = ''] = facade.addresses;
   return { url, upstream, addresses: facade.addresses, stop: () => facade.stop(), [Symbol.asyncDispose]: stop };
-}
-
-function isModel(providers: readonly Provider[], name: string): boolean {
-  try {
-    resolveModel(providers, name);
-    return true;
-  } catch (error) {
-    if (error instanceof CoppiceError) return false;
-    throw error;
-  }
 }

@@ -1,0 +1,126 @@
+import { CoppiceError } from '@coppice/contracts';
+import { statedWaitMs } from './health.ts';
+import type { Health, Permit } from './health.ts';
+import { pauseBeforeRetry } from './retry.ts';
+import type { RetrySettings } from './retry.ts';
+import type { Route } from './routes.ts';
+
+/** Errors after which somebody else is asked, if there is one: another provider may have the model, a larger context, or just work. */
+const goingOn: readonly CoppiceError['code'][] = [
+  'provider-failed',
+  'provider-limited',
+  'model-not-found',
+  'context-exceeded',
+];
+export const goesOn = ({ code }: CoppiceError): boolean => goingOn.includes(code);
+
+/** One that may answer a call, and what came of asking it for this call. */
+export class Candidate {
+  readonly route: Route;
+  /** Null for a provider that nothing is learnt of, such as one that plays a script. */
+  readonly #health: Health | null;
+  readonly #retry: RetrySettings;
+  #attempts = 0;
+  #notBeforeMs = 0;
+  #error: CoppiceError | null = null;
+  #dropped = false;
+
+  constructor(route: Route, health: Health, retry: RetrySettings) {
+    this.route = route;
+    this.#health = route.provider.wire === null ? null : health;
+    this.#retry = retry;
+  }
+
+  get name(): string {
+    return `${this.route.provider.name}/${this.route.model}`;
+  }
+
+  /** How often it was asked for this call, in vain. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
+  get isDropped(): boolean {
+    return this.#dropped;
+  }
+
+  /** Why it was given up the last time; null where it wasn't asked. */
+  get error(): CoppiceError | null {
+    return this.#error;
+  }
+
+  /** How long until it may be asked; at most 0 for now. */
+  waitMs(nowMs: number): number {
+    const admission = this.#look();
+    return Math.max(this.#notBeforeMs - nowMs, admission.admitted ? 0 : admission.forMs);
+  }
+
+  /** Null where it may not be asked now. */
+  admit(): Permit | null {
+    if (this.#health === null) return freePermit;
+    const admission = this.#health.admit({ provider: this.route.provider.name, model: this.route.model });
+    return 'permit' in admission ? admission.permit : null;
+  }
+
+  /** Its provider says that for so long it will answer nothing more. */
+  coolDown(forMs: number): void {
+    this.#health?.coolDown({ provider: this.route.provider.name, model: this.route.model }, forMs);
+  }
+
+  failed(error: CoppiceError, nowMs: number): void {
+    this.#attempts++;
+    this.#error = error;
+    const pauseMs = pauseBeforeRetry(error, this.#attempts, this.#retry);
+    if (pauseMs === null) this.#dropped = true;
+    else this.#notBeforeMs = nowMs + pauseMs;
+  }
+
+  /** It isn't asked for this call any more. */
+  drop(error: CoppiceError): void {
+    this.#error = error;
+    this.#dropped = true;
+  }
+
+  /** Why it didn't answer, with the time until it is worth a try again where that is known. */
+  complaint(nowMs: number): CoppiceError {
+    const waitMs = Math.max(0, Math.round(this.waitMs(nowMs)));
+    const error = this.#error ?? this.#unavailable(waitMs);
+    if (this.#dropped || statedWaitMs(error) !== null || waitMs === 0) return error;
+    const details = { ...error.details, retryAfterMs: waitMs };
+    return new CoppiceError(error.code, error.message, { cause: error, details, retryable: true });
+  }
+
+  #unavailable(waitMs: number): CoppiceError {
+    const admission = this.#look();
+    const failing = !admission.admitted && admission.why === 'failing';
+    const why = failing ? 'it failed again and again' : 'its limits are used up';
+    const text = `${this.name} is not asked for another ${Math.ceil(waitMs / 1_000)} s: ${why}`;
+    return new CoppiceError(failing ? 'provider-failed' : 'provider-limited', text, { retryable: true });
+  }
+
+  #look() {
+    const { provider, model } = this.route;
+    return this.#health?.look({ provider: provider.name, model }) ?? ({ admitted: true } as const);
+  }
+}
+
+const freePermit: Permit = { began: () => {}, ended: () => {} };
+
+/** What a call is told whose candidates have all failed, or can't be asked in time. */
+export function complaintOf(model: string, candidates: readonly Candidate[], nowMs: number): CoppiceError {
+  const complaints = candidates.map((candidate) => candidate.complaint(nowMs));
+  const [only] = complaints;
+  if (only !== undefined && complaints.length === 1) return only;
+  // A conversation that is too long for one can be made shorter; then what the others have is no matter.
+  const main = complaints.find(({ code }) => code === 'context-exceeded') ?? complaints.at(-1);
+  const waits = complaints.map(statedWaitMs).filter((each) => each !== null);
+  const texts = candidates.map(({ name }, index) => `${name}: ${complaints[index]?.message}`);
+  return new CoppiceError(main?.code ?? 'provider-failed', `${model}: nobody answered. ${texts.join('; ')}`, {
+    cause: main,
+    retryable: complaints.some(({ retryable }) => retryable),
+    details: {
+      ...(waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) }),
+      candidates: candidates.map(({ name }, index) => ({ model: name, error: complaints[index]?.code })),
+    },
+  });
+}

@@ -1,0 +1,33 @@
+import { attributes, observeGauge } from '@coppice/telemetry';
+import { modelLabel } from './attempt-span.ts';
+import type { ExchangeCollaborators } from './collaborators.ts';
+import type { Unavailable } from './health.ts';
+
+/** Shows who is at the providers, and which of their models aren't asked. @returns ends it. */
+export function observeExchanges({ queues, health }: Pick<ExchangeCollaborators, 'queues' | 'health'>): () => void {
+  const ends = [
+    observeGauge('coppice.model.calls', () =>
+      queues.all().flatMap(([provider, { taken, waiting }]) => [
+        { value: taken, labels: { [attributes.genAiProviderName]: provider, state: 'running' } },
+        { value: waiting, labels: { [attributes.genAiProviderName]: provider, state: 'waiting' } },
+      ]),
+    ),
+    observeGauge('coppice.models.unavailable', () =>
+      [...Map.groupBy(health.unavailable(), labelsKey).values()].flatMap((alike) => {
+        const [first] = alike;
+        return first === undefined ? [] : [{ value: alike.length, labels: labelsOf(first) }];
+      }),
+    ),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+const labelsOf = ({ provider, model, why }: Unavailable) => ({
+  [attributes.genAiProviderName]: provider,
+  [attributes.genAiRequestModel]: modelLabel(model),
+  state: why,
+});
+/** Models without a label of their own share one. */
+const labelsKey = (unavailable: Unavailable): string => JSON.stringify(labelsOf(unavailable));

@@ -1,0 +1,132 @@
+/**
+ * Which models of which providers are asked just now: what this instance learns by asking, and what the others tell it.
+ *
+ * Collaborators: a circuit for each model; `tell`, by which the others learn of it (health-sharing.ts).
+ *
+ * Invariants:
+ * 1. It is advice. Wrong or missing, it makes a call wait for a bounded time, or ask a provider in vain; no answer depends on it.
+ * 2. Who is admitted gives the permit back by exactly one of its ends; a probe whose caller leaves lets the next one try.
+ * 3. Nothing grows without bound: neither the circuits, whose models' names callers choose, nor the times that others tell.
+ */
+import type { CoppiceError, GatewayHealthNews } from '@coppice/contracts';
+import { Circuit } from './circuit.ts';
+import type { Admission, CircuitSettings } from './circuit.ts';
+import { exchangeLimits } from './limits.ts';
+
+export type Place = { provider: string; model: string };
+export type Unavailable = Place & { why: 'cooling' | 'failing' };
+
+/** Of a call that is at a provider. */
+export type Permit = {
+  /** The first output came. */
+  began(): void;
+  /** What became of the call; null: it was answered. */
+  ended(error: CoppiceError | null): void;
+};
+
+export type HealthSettings = CircuitSettings & {
+  /** Milliseconds of a clock that never goes back. */
+  now: () => number;
+  tell: (news: GatewayHealthNews) => void;
+};
+
+export class Health {
+  readonly #settings: HealthSettings;
+  /** By provider and model; the least recently used first. */
+  readonly #circuits = new Map<string, { place: Place; circuit: Circuit }>();
+
+  constructor(settings: HealthSettings) {
+    this.#settings = settings;
+  }
+
+  /** Whether it would be asked now, or when. */
+  look(place: Place): Admission {
+    return this.#circuits.get(keyOf(place))?.circuit.look(this.#settings.now()) ?? { admitted: true, probe: false };
+  }
+
+  /** The permit, or why there is none. */
+  admit(place: Place): { permit: Permit } | Extract<Admission, { admitted: false }> {
+    const circuit = this.#circuitOf(place);
+    const admission = circuit.admit(this.#settings.now());
+    if (!admission.admitted) return admission;
+    // The others leave the probe to this instance, for a while.
+    if (admission.probe) this.#tell(place, 'open', exchangeLimits.probeHoldMs);
+    return { permit: this.#permit(place, circuit, admission.probe) };
+  }
+
+  /** What another instance tells. */
+  learn({ provider, model, state, forMs }: GatewayHealthNews): void {
+    const place = { provider, model };
+    const nowMs = this.#settings.now();
+    if (state === 'closed') this.#circuits.get(keyOf(place))?.circuit.close();
+    else if (state === 'open') this.#circuitOf(place).open(Math.min(forMs, this.#settings.openMs), nowMs);
+    else this.#circuitOf(place).coolDown(Math.min(forMs, exchangeLimits.coolDownMsMax), nowMs);
+  }
+
+  /** Models that aren't asked just now. */
+  unavailable(): Unavailable[] {
+    const nowMs = this.#settings.now();
+    return [...this.#circuits.values()].flatMap(({ place, circuit }): Unavailable[] => {
+      if (circuit.isCooling(nowMs)) return [{ ...place, why: 'cooling' }];
+      return circuit.isOpen() ? [{ ...place, why: 'failing' }] : [];
+    });
+  }
+
+  /** A provider says that for so long it will answer nothing more. */
+  coolDown(place: Place, forMs: number): void {
+    const boundedMs = Math.min(Math.round(forMs), exchangeLimits.coolDownMsMax);
+    if (boundedMs <= 0) return;
+    this.#circuitOf(place).coolDown(boundedMs, this.#settings.now());
+    if (boundedMs >= exchangeLimits.toldCoolDownMsMin) this.#tell(place, 'cooling', boundedMs);
+  }
+
+  #permit(place: Place, circuit: Circuit, probe: boolean): Permit {
+    return {
+      began: () => {
+        if (circuit.began(probe)) this.#tell(place, 'closed', 0);
+      },
+      ended: (error) => {
+        const waitMs = error === null ? null : statedWaitMs(error);
+        if (waitMs !== null) this.coolDown(place, waitMs);
+        const meaning = error === null ? 'answered' : meaningOf(error, waitMs);
+        if (meaning === 'left') circuit.left(probe);
+        else if (meaning === 'failed') {
+          if (circuit.failed(probe, this.#settings.now())) this.#tell(place, 'open', this.#settings.openMs);
+        } else if (circuit.answered()) this.#tell(place, 'closed', 0);
+      },
+    };
+  }
+
+  #tell({ provider, model }: Place, state: GatewayHealthNews['state'], forMs: number): void {
+    this.#settings.tell({ provider, model, state, forMs });
+  }
+
+  #circuitOf(place: Place): Circuit {
+    const key = keyOf(place);
+    const entry = this.#circuits.get(key) ?? { place, circuit: new Circuit(this.#settings) };
+    this.#circuits.delete(key);
+    this.#circuits.set(key, entry);
+    if (this.#circuits.size > exchangeLimits.circuitsMax) {
+      const [oldest] = this.#circuits.keys();
+      if (oldest !== undefined) this.#circuits.delete(oldest);
+    }
+    return entry.circuit;
+  }
+}
+
+const keyOf = ({ provider, model }: Place): string => `${provider}/${model}`;
+
+/** Null where the error doesn't tell. */
+export function statedWaitMs({ details }: CoppiceError): number | null {
+  const stated = details?.['retryAfterMs'];
+  return typeof stated === 'number' && stated >= 0 ? stated : null;
+}
+
+/** What an error says of the provider. */
+function meaningOf({ code }: CoppiceError, waitMs: number | null): 'answered' | 'failed' | 'left' {
+  // It is there, and says when it will answer again. One that doesn't say so is asked ever less by the breaker.
+  if (code === 'provider-limited') return waitMs === null ? 'failed' : 'answered';
+  if (code === 'provider-failed') return 'failed';
+  const refused = code === 'model-not-found' || code === 'context-exceeded' || code === 'invalid-request';
+  return refused ? 'answered' : 'left';
+}

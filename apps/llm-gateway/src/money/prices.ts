@@ -1,0 +1,107 @@
+/** The only importer of the price list: what a call costs, where that is known. */
+import { calcPrice, findProvider } from '@pydantic/genai-prices';
+import type { Provider as ListedProvider } from '@pydantic/genai-prices';
+import type { UsageSoFar } from '../provider/port.ts';
+
+export type Prices = {
+  /** US dollars; null where the price isn't known. `provider` and `model` as in `provider/model`. */
+  costOf(provider: string, model: string, usage: UsageSoFar): number | null;
+};
+
+/** US dollars for a million tokens. */
+export type OwnPrice = {
+  /** `provider/model`; `*` stands for any text. */
+  model: string;
+  input: number;
+  output: number;
+  /** Default: as `input`. */
+  cachedInput?: number | undefined;
+  cacheWriteInput?: number | undefined;
+};
+
+export type PricesSettings = {
+  /** They count more than the list; of several that fit, the first. */
+  own: readonly OwnPrice[];
+  /** Where a provider is asked; null for one that isn't asked over HTTP. The list knows vendors by their address, so that a model of the same name that runs elsewhere isn't charged. */
+  baseUrlOf: (provider: string) => string | null;
+};
+
+export const noPrices: Prices = { costOf: () => null };
+
+/** Models whose entry in the list is remembered. */
+const rememberedMax = 1_000;
+const million = 1_000_000;
+
+export function pricesFrom({ own, baseUrlOf }: PricesSettings): Prices {
+  const ownPrices = own.map((price) => ({ price, pattern: patternOf(price.model) }));
+  const listed = new Map<string, ListedProvider | null>();
+  const find = (provider: string, model: string): ListedProvider | null => {
+    const key = `${provider}/${model}`;
+    const known = listed.get(key);
+    if (known !== undefined) return known;
+    if (listed.size >= rememberedMax) listed.clear();
+    const found = listedModel(baseUrlOf(provider), model);
+    listed.set(key, found);
+    return found;
+  };
+  return {
+    costOf: (provider, model, usage) => {
+      const ownPrice = ownPrices.find(({ pattern }) => pattern.test(`${provider}/${model}`))?.price;
+      const counted = tokensOf(usage);
+      if (ownPrice !== undefined) return ownCost(ownPrice, counted);
+      const entry = find(provider, model);
+      return entry === null ? null : listedCost(entry, model, counted);
+    },
+  };
+}
+
+const patternOf = (glob: string): RegExp =>
+  new RegExp(
+    `^${glob
+      .split('*')
+      .map((part) => RegExp.escape(part))
+      .join('.*')}$`,
+    's',
+  );
+
+type Tokens = { input: number; output: number; cached: number; written: number };
+
+/** Some servers count more tokens as cached than there were. */
+function tokensOf({
+  inputTokens = 0,
+  outputTokens = 0,
+  cachedInputTokens = 0,
+  cacheWriteInputTokens = 0,
+}: UsageSoFar): Tokens {
+  const cached = Math.min(cachedInputTokens, inputTokens);
+  const written = Math.min(cacheWriteInputTokens, inputTokens - cached);
+  return { input: inputTokens, output: outputTokens, cached, written };
+}
+
+function ownCost({ input, output, cachedInput, cacheWriteInput }: OwnPrice, tokens: Tokens): number {
+  const plain = tokens.input - tokens.cached - tokens.written;
+  const dear =
+    plain * input +
+    tokens.cached * (cachedInput ?? input) +
+    tokens.written * (cacheWriteInput ?? input) +
+    tokens.output * output;
+  return dear / million;
+}
+
+/** The vendor's entry with this model alone, since looking it up takes longer than reckoning with it. */
+function listedModel(baseUrl: string | null, model: string): ListedProvider | null {
+  const vendor = baseUrl === null ? undefined : findProvider({ providerApiUrl: baseUrl });
+  const entry = vendor === undefined ? null : calcPrice({}, model, { provider: vendor });
+  if (vendor === undefined || entry === null) return null;
+  return { ...vendor, models: [{ ...entry.model, match: { equals: model } }] };
+}
+
+function listedCost(provider: ListedProvider, model: string, tokens: Tokens): number | null {
+  const usage = {
+    input_tokens: tokens.input,
+    output_tokens: tokens.output,
+    cache_read_tokens: tokens.cached,
+    cache_write_tokens: tokens.written,
+  };
+  return calcPrice(usage, model, { provider })?.total_price ?? null;
+}

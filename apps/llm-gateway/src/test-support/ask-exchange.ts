@@ -1,0 +1,46 @@
+import type { ExchangeCollaborators } from '../exchange/collaborators.ts';
+import { startExchange } from '../exchange/exchange.ts';
+import type { Call, Exchange, ExchangeResult } from '../exchange/exchange.ts';
+import type { ModelDelta } from '../provider/port.ts';
+
+export type Asked = Partial<Call> & { model: string; signal?: AbortSignal };
+
+/** A question of 40 bytes. */
+export function ask(collaborators: ExchangeCollaborators, { signal, ...call }: Asked): Exchange {
+  return startExchange(collaborators, {
+    request: {
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(40) }] }],
+      tools: [],
+      settings: {},
+    },
+    context: {
+      owner: { tenant: 'default', runId: 'r1', taskId: 't1' },
+      effectId: 'task_t1_1_1',
+      signal: signal ?? new AbortController().signal,
+    },
+    endsAtMs: Date.now() + 20_000,
+    ...call,
+  });
+}
+
+/** What is handed on, and the error that it ends with; null for none. */
+export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come: ModelDelta[]; error: unknown }> {
+  const come: ModelDelta[] = [];
+  try {
+    for await (const delta of deltas) come.push(delta);
+    return { come, error: null };
+  } catch (error) {
+    return { come, error };
+  }
+}
+
+/** The text of an answer with all that there is to say of it. */
+export async function hear(
+  collaborators: ExchangeCollaborators,
+  asked: Asked,
+): Promise<{ text: string; error: unknown; result: Readonly<ExchangeResult> }> {
+  const exchange = ask(collaborators, asked);
+  const { come, error } = await read(exchange);
+  const text = come.map((delta) => (delta.type === 'text-delta' ? delta.text : '')).join('');
+  return { text, error, result: exchange.result };
+}
