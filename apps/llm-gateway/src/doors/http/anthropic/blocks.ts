@@ -1,4 +1,5 @@
 import type { ProviderImage, ProviderMessage, ProviderPart } from '../../../provider/port.ts';
+import { fieldsOf } from '../fields.ts';
 import { unpack } from '../foreign-signature.ts';
 import { imageOf } from '../images.ts';
 import type { Untranslatable } from '../untranslatable.ts';
@@ -39,7 +40,7 @@ export class BlockMapper {
   }
 
   #part(block: Block, field: string): ProviderPart | null {
-    const { type } = block;
+    const { type } = fieldsOf(block);
     const text = (name: string): string | null => (typeof block[name] === 'string' ? block[name] : null);
     if (type === 'text') return text('text') === null ? null : { type: 'text', text: text('text') ?? '' };
     if (type === 'image') {
@@ -114,7 +115,7 @@ function withSignatures(parts: readonly ProviderPart[]): ProviderPart[] {
 }
 
 function imageFrom(source: unknown): ProviderImage | null {
-  const { type, media_type: mediaType, data, url } = (source ?? {}) as Record<string, unknown>;
+  const { type, media_type: mediaType, data, url } = fieldsOf(source);
   if (type === 'base64' && typeof mediaType === 'string' && typeof data === 'string')
     return imageOf(`data:${mediaType};base64,${data}`);
   return type === 'url' ? imageOf(url) : null;

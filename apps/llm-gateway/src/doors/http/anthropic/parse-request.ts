@@ -51,7 +51,8 @@ const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
 function settingsOf(request: MessagesRequest, untranslatable: Untranslatable): ModelSettings {
   const { tool_choice: choice, top_k: topK, stop_sequences: stops } = request;
   return said({
-    maxOutputTokens: request.max_tokens,
+    // Nothing is to be said, but the cache filled.
+    maxOutputTokens: Math.max(1, request.max_tokens),
     temperature: request.temperature,
     topP: request.top_p,
     topK: topK === 0 ? undefined : topK,

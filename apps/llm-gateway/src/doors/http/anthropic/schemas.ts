@@ -20,7 +20,7 @@ const toolSchema = z.looseObject({
 
 export const messagesRequestSchema = z.looseObject({
   model: z.string().min(1),
-  max_tokens: z.int().positive(),
+  max_tokens: z.int().nonnegative(),
   messages: z.array(messageSchema).min(1),
   system: contentSchema.nullish(),
   stream: z.boolean().nullish(),

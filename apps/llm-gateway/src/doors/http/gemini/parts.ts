@@ -1,5 +1,6 @@
 import type { Signature } from '@coppice/contracts';
 import type { ProviderMessage, ProviderPart } from '../../../provider/port.ts';
+import { fieldsOf } from '../fields.ts';
 import { CallIds } from '../call-ids.ts';
 import { pack, unpack } from '../foreign-signature.ts';
 import { imageOf } from '../images.ts';
@@ -55,7 +56,7 @@ export class PartMapper {
         ? { type: 'thinking', text, redacted: false, ...signed }
         : { type: 'text', text, ...signed };
     if (functionCall !== undefined) {
-      const { id, name, args } = functionCall as Record<string, unknown>;
+      const { id, name, args } = fieldsOf(functionCall);
       if (typeof name !== 'string') return null;
       return {
         type: 'tool-call',
@@ -65,7 +66,7 @@ export class PartMapper {
         ...signed,
       };
     }
-    if (functionResponse !== undefined) return this.#result(functionResponse as Record<string, unknown>);
+    if (functionResponse !== undefined) return this.#result(fieldsOf(functionResponse));
     const image = imageFrom(inlineData ?? fileData);
     return image === null ? null : { type: 'image', image };
   }
@@ -73,7 +74,7 @@ export class PartMapper {
   #result({ id, name, response }: Record<string, unknown>): ProviderPart {
     const call = this.#ids.result(typeof name === 'string' ? name : '', id);
     // The vendor's clients wrap what isn't an object so.
-    const { output, error, ...rest } = (response ?? {}) as Record<string, unknown>;
+    const { output, error, ...rest } = fieldsOf(response);
     const alone = Object.keys(rest).length === 0 ? (error ?? output) : undefined;
     const content = typeof alone === 'string' ? alone : JSON.stringify(alone ?? response ?? {});
     return { type: 'tool-result', callId: call.id, name: call.name, content, isError: error !== undefined };
@@ -81,7 +82,7 @@ export class PartMapper {
 }
 
 function imageFrom(source: unknown) {
-  const { mimeType, data, fileUri } = (source ?? {}) as Record<string, unknown>;
+  const { mimeType, data, fileUri } = fieldsOf(source);
   if (typeof mimeType === 'string' && typeof data === 'string') return imageOf(`data:${mimeType};base64,${data}`);
   return typeof mimeType === 'string' && mimeType.startsWith('image/') ? imageOf(fileUri) : null;
 }

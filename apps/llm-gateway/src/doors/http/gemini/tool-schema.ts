@@ -1,8 +1,10 @@
+import { fieldsOf } from '../fields.ts';
+
 const numbers = new Set(['minItems', 'maxItems', 'minLength', 'maxLength', 'minProperties', 'maxProperties']);
 
 /** A schema in the vendor's dialect of OpenAPI as JSON Schema: types in capitals, `nullable`, whole numbers as text. */
 export function jsonSchemaOf(schema: unknown): Record<string, unknown> {
-  const { nullable, ...rest } = (schema ?? {}) as Record<string, unknown>;
+  const { nullable, ...rest } = fieldsOf(schema);
   const out: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(rest)) out[name] = keyword(name, value);
   if (nullable === true && typeof out['type'] === 'string') out['type'] = [out['type'], 'null'];
@@ -14,7 +16,7 @@ function keyword(name: string, value: unknown): unknown {
   if (name === 'items') return jsonSchemaOf(value);
   if (name === 'anyOf' && Array.isArray(value)) return value.map(jsonSchemaOf);
   if (name === 'properties') {
-    const properties = Object.entries((value ?? {}) as Record<string, unknown>);
+    const properties = Object.entries(fieldsOf(value));
     return Object.fromEntries(properties.map(([property, inner]) => [property, jsonSchemaOf(inner)]));
   }
   return numbers.has(name) && typeof value === 'string' ? Number(value) : value;

@@ -2,6 +2,7 @@ import { validate } from '@coppice/bus';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage, ProviderPart } from '../../../provider/port.ts';
 import type { Asked, Question } from '../door.ts';
+import { fieldsOf } from '../fields.ts';
 import { imageOf } from '../images.ts';
 import { effortOf, said, schemaName } from '../settings.ts';
 import { Untranslatable } from '../untranslatable.ts';
@@ -94,7 +95,7 @@ function partsOf(content: Content, field: string, untranslatable: Untranslatable
     const { type } = part;
     if (type === 'text' && typeof part['text'] === 'string') return [{ type: 'text', text: part['text'] }];
     if (type === 'refusal' && typeof part['refusal'] === 'string') return [{ type: 'text', text: part['refusal'] }];
-    const image = type === 'image_url' ? imageOf((part['image_url'] as { url?: unknown } | undefined)?.url) : null;
+    const image = type === 'image_url' ? imageOf(fieldsOf(part['image_url'])['url']) : null;
     if (image !== null) return [{ type: 'image', image }];
     untranslatable.add(`${field}[${index}]`, 'a text, or an image as a data: or https: address', part);
     return [];
@@ -132,7 +133,7 @@ function choiceOf(
 ): ModelSettings['toolChoice'] | undefined {
   if (choice === undefined || choice === null) return undefined;
   if (choice === 'auto' || choice === 'none' || choice === 'required') return choice;
-  const name = typeof choice === 'string' ? undefined : (choice['function'] as { name?: unknown } | undefined)?.name;
+  const name = typeof choice === 'string' ? undefined : fieldsOf(choice['function'])['name'];
   if (typeof name === 'string') return { tool: name };
   untranslatable.add('tool_choice', 'auto, none, required, or a function', choice);
   return undefined;

@@ -3,6 +3,7 @@ import type { FinishReason, UsageSoFar } from '../../../provider/port.ts';
 import { AnswerBlocks, textOf } from '../answer-blocks.ts';
 import type { AnswerBlock } from '../answer-blocks.ts';
 import type { AnswerAbout, AnswerWriter, Frame, TranslatedDelta } from '../door.ts';
+import { fieldsOf } from '../fields.ts';
 import { jsonOf } from '../../../provider/http/json.ts';
 import { openAiError } from '../openai-error.ts';
 
@@ -74,8 +75,8 @@ export class ChatAnswerWriter implements AnswerWriter {
   passOn(frame: Frame): Frame | null {
     if (frame.data.trim() === '[DONE]') this.#doneSeen = true;
     if (this.#usageWanted || !frame.data.includes('"usage"')) return frame;
-    const chunk = jsonOf(frame.data) as { choices?: unknown; usage?: unknown } | undefined;
-    const usageAlone = Array.isArray(chunk?.choices) && chunk.choices.length === 0 && Boolean(chunk.usage);
+    const { choices, usage } = fieldsOf(jsonOf(frame.data));
+    const usageAlone = Array.isArray(choices) && choices.length === 0 && Boolean(usage);
     return usageAlone ? null : frame;
   }
 

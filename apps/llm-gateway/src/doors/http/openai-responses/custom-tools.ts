@@ -1,5 +1,6 @@
 /** A custom tool's input is free text. Other wires know tools with arguments in JSON alone: there it is one with a single text. */
 import { jsonOf } from '../../../provider/http/json.ts';
+import { fieldsOf } from '../fields.ts';
 import type { ResponsesRequest } from './schemas.ts';
 
 export const customParameters = {
@@ -14,7 +15,7 @@ export const customNames = ({ tools }: ResponsesRequest): ReadonlySet<string> =>
 
 /** What its text must look like is told in its description, since nothing enforces it there. */
 export function customDescription(description: string, format: unknown): string {
-  const { type, syntax, definition } = (format ?? {}) as Record<string, unknown>;
+  const { type, syntax, definition } = fieldsOf(format);
   if (type !== 'grammar' || typeof definition !== 'string') return description;
   return `${description}\n\nThe input keeps to this grammar (${String(syntax)}):\n${definition}`.trim();
 }
@@ -23,6 +24,6 @@ export const customArguments = (input: string): string => JSON.stringify({ input
 
 /** What the model wrote where it left the form out. */
 export function customInput(text: string): string {
-  const value = jsonOf(text) as { input?: unknown } | undefined;
-  return typeof value?.input === 'string' ? value.input : text;
+  const { input } = fieldsOf(jsonOf(text));
+  return typeof input === 'string' ? input : text;
 }

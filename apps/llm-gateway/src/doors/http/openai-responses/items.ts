@@ -1,5 +1,6 @@
 import type { ProviderImage, ProviderMessage, ProviderPart } from '../../../provider/port.ts';
 import { signatureOf } from '../../../provider/openai-responses/reasoning.ts';
+import { fieldsOf } from '../fields.ts';
 import { unpack } from '../foreign-signature.ts';
 import { imageOf } from '../images.ts';
 import type { Untranslatable } from '../untranslatable.ts';
@@ -55,7 +56,7 @@ export class ItemMapper {
 
   #reasoning(item: Item): void {
     const texts = [item['summary'], item['content']].flatMap((list) => (Array.isArray(list) ? list : []));
-    const text = texts.map((part) => textOf((part as { text?: unknown } | null)?.text)).join('\n\n');
+    const text = texts.map((part) => textOf(fieldsOf(part)['text'])).join('\n\n');
     const value = item['encrypted_content'];
     const packed = typeof value === 'string' ? unpack(value) : null;
     if (packed?.callId !== undefined) {
@@ -97,7 +98,7 @@ export class ItemMapper {
       return [];
     }
     return content.flatMap((each: unknown, index): ProviderPart[] => {
-      const part = (each ?? {}) as Record<string, unknown>;
+      const part = fieldsOf(each);
       const text = part['text'] ?? part['refusal'];
       if (/^((input|output)_)?text$|^refusal$/.test(String(part['type'])) && typeof text === 'string')
         return [{ type: 'text', text }];
