@@ -2,7 +2,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Bus, inboxPrefixOf, roles } from '@coppice/bus';
 import type { Role } from '@coppice/bus';
-import { CoppiceError, api, buckets, streams, subjects } from '@coppice/contracts';
+import { CoppiceError, api, buckets, gatewayCalls, streams, subjects } from '@coppice/contracts';
 import { startNatsServer, temporaryFolder } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -104,6 +104,9 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [`$KV.${buckets.members}.x`, ...services],
   [`$KV.${buckets.budgets}.tenant.acme`, 'llm-gateway'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.budgets}`, 'llm-gateway'],
+  [`$KV.${buckets.gatewayKeys}.x`, 'llm-gateway'],
+  [`$JS.API.STREAM.MSG.GET.KV_${buckets.gatewayKeys}`, 'llm-gateway'],
+  [subjects.call('llm-gateway', gatewayCalls.mintToken.name), 'orchestrator', 'operator'],
   [subjects.gatewayBudgetWanted, 'llm-gateway'],
   [`$O.${buckets.artifacts}.M.x`, 'orchestrator', 'llm-gateway', 'container-service'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.actors}`, 'orchestrator'],

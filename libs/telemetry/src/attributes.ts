@@ -23,6 +23,10 @@ export const attributes = {
   genAiUsageReasoningOutputTokens: 'gen_ai.usage.reasoning.output_tokens',
   genAiTokenType: 'gen_ai.token.type',
 
+  httpRequestMethod: 'http.request.method',
+  /** The door that was asked; never a path as it came. */
+  httpRoute: 'http.route',
+
   /** The sandbox's id, which is the same on every repeat; the engine's own id is nobody else's business. */
   containerName: 'container.name',
   containerImageName: 'container.image.name',

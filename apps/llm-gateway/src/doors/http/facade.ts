@@ -22,6 +22,7 @@ import type { Asked, Door, Question } from './door.ts';
 import { facadeLimits } from './limits.ts';
 import { Outlet } from './outlet.ts';
 import { BodyRoom, readJsonBody } from './request-body.ts';
+import { inRequestSpan } from './request-span.ts';
 import { tokenOf } from './request-token.ts';
 import { doorOf, routeOf } from './routes.ts';
 import type { Route } from './routes.ts';
@@ -63,13 +64,16 @@ export class Facade {
     const door = doorOf(path);
     try {
       signal.throwIfAborted();
-      const route = routeOf(request.method ?? '', path, request.headers);
-      if (route === null) throw refusal('not-found', 404, `there is nothing at ${path}`);
-      if (route.kind === 'method') throw refusal('invalid-request', 405, `${path} takes ${route.methods.join(', ')}`);
+      const found = routeOf(request.method ?? '', path, request.headers);
+      if (found === null) throw refusal('not-found', 404, `there is nothing at ${path}`);
+      if (!('route' in found)) throw refusal('invalid-request', 405, `${path} takes ${found.methods.join(', ')}`);
+      const { route, name } = found;
       if (route.kind === 'alive') return outlet.whole(200, { 'content-type': 'text/plain' }, 'Coppice is running');
       const grant = await this.#with.tokens.verify(tokenOf(request.headers, query));
       const headers = headersFor(route.door, request);
-      await this.#answer({ route, asked: { path, query, headers }, grant, request, outlet, signal });
+      await inRequestSpan({ name, grant, request }, () =>
+        this.#answer({ route, asked: { path, query, headers }, grant, request, outlet, signal }),
+      );
     } catch (error) {
       if (signal.aborted && response.destroyed) return;
       this.#refuse(door, outlet, this.#told(error, path));

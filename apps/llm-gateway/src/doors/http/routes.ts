@@ -16,12 +16,15 @@ export type Route =
 type RouteRule = {
   methods: readonly string[];
   path: RegExp;
+  /** As traces name it. */
+  name: string;
   route(match: RegExpExecArray, headers: Readonly<Record<string, unknown>>): Route;
 };
 
-const asking = (door: Door, path: RegExp): RouteRule => ({
+const asking = (door: Door, name: string): RouteRule => ({
   methods: ['POST'],
-  path,
+  path: new RegExp(`^${name}$`),
+  name,
   route: () => ({ kind: 'ask', door }),
 });
 
@@ -38,26 +41,29 @@ const decoded = (text: string | undefined): string | null => {
 const geminiPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
 
 const rules: readonly RouteRule[] = [
-  asking(chatDoor, /^\/v1\/chat\/completions$/),
-  asking(responsesDoor, /^\/v1\/responses$/),
-  asking(messagesDoor, /^\/v1\/messages$/),
+  asking(chatDoor, '/v1/chat/completions'),
+  asking(responsesDoor, '/v1/responses'),
+  asking(messagesDoor, '/v1/messages'),
   {
     methods: ['POST'],
     path: /^\/v1\/messages\/count_tokens$/,
+    name: '/v1/messages/count_tokens',
     route: () => ({ kind: 'count', door: messagesDoor, answer: (tokens) => ({ input_tokens: tokens }) }),
   },
   {
     methods: ['POST'],
     path: geminiPath,
+    name: '/v1beta/models/{model}',
     route: ([, , verb]) =>
       verb === 'countTokens'
         ? { kind: 'count', door: geminiDoor, answer: (tokens) => ({ totalTokens: tokens }) }
         : { kind: 'ask', door: geminiDoor },
   },
-  asking(ollamaDoor, /^\/api\/chat$/),
+  asking(ollamaDoor, '/api/chat'),
   {
     methods: ['GET'],
     path: /^\/v1\/models(?:\/(.+))?$/,
+    name: '/v1/models',
     route: ([, model], headers) =>
       headers['anthropic-version'] === undefined
         ? { kind: 'models', door: chatDoor, listing: openAiModels, model: decoded(model) }
@@ -66,30 +72,32 @@ const rules: readonly RouteRule[] = [
   {
     methods: ['GET'],
     path: /^\/v1(?:beta|alpha)\/models(?:\/(.+))?$/,
+    name: '/v1beta/models',
     route: ([, model]) => ({ kind: 'models', door: geminiDoor, listing: geminiModels, model: decoded(model) }),
   },
   {
     methods: ['GET'],
     path: /^\/api\/tags$/,
+    name: '/api/tags',
     route: () => ({ kind: 'models', door: ollamaDoor, listing: ollamaTags, model: null }),
   },
-  { methods: ['GET', 'HEAD'], path: /^\/$/, route: () => ({ kind: 'alive' }) },
+  { methods: ['GET', 'HEAD'], path: /^\/$/, name: '/', route: () => ({ kind: 'alive' }) },
 ];
 
-/** Null where there is nothing; `methods` where there is, but not by this method. */
+/** Null where there is nothing; `methods` alone where there is, but not by this method. */
 export function routeOf(
   method: string,
   path: string,
   headers: Readonly<Record<string, unknown>>,
-): Route | { kind: 'method'; methods: readonly string[] } | null {
+): { name: string; route: Route } | { methods: readonly string[] } | null {
   let methods: readonly string[] = [];
   for (const rule of rules) {
     const match = rule.path.exec(path);
     if (match === null) continue;
-    if (rule.methods.includes(method)) return rule.route(match, headers);
+    if (rule.methods.includes(method)) return { name: rule.name, route: rule.route(match, headers) };
     methods = [...methods, ...rule.methods];
   }
-  return methods.length === 0 ? null : { kind: 'method', methods };
+  return methods.length === 0 ? null : { methods };
 }
 
 /** Whose errors a request gets that was routed nowhere. */
