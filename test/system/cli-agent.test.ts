@@ -54,7 +54,7 @@ test.each([
   [[], "missing required argument 'file', or --prompt TEXT"],
   [['--prompt', 'x'], '--model: say which'],
   [['--prompt', 'x', '--model', 'scripted/a'], '--verify: say which command proves the task, or --no-verify'],
-  [['--prompt', 'x', '--model', 'foo', '--no-verify'], '--model: expected provider/model, received "foo"'],
+  [['--prompt', 'x', '--model', 'Foo', '--no-verify'], '--model: expected provider/model, or an alias, received "Foo"'],
   [['--prompt', 'x', '--model', 'a/b', '--no-verify', '--name', 'A B'], '--name: expected lower-case letters'],
   [['--prompt', '', '--model', 'a/b', '--no-verify'], '--prompt: expected'],
   [['plan.yaml', '--prompt', 'x'], 'either a run file or --prompt, not both'],

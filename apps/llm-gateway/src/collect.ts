@@ -23,7 +23,7 @@ export type Attempt =
   | ({ status: 'complete'; usage: UsageSoFar } & Answer)
   | { status: 'failed'; error: CoppiceError; outputBegan: boolean; outputBytes: number; usage: UsageSoFar };
 
-export type CollectSettings = { provider: string; effectId: string; signal?: AbortSignal; textBytesMax: number };
+export type CollectSettings = { provider: string; effectId: string; textBytesMax: number };
 
 /** Reads a stream of deltas to its end; never throws. */
 export async function collect(stream: AsyncIterable<ModelDelta>, settings: CollectSettings): Promise<Attempt> {

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { flagVariable, integerVariable, pathListVariable, readConfiguration } from '@coppice/service';
 import { z } from 'zod';
+import { readGatewayFile } from './configuration/file.ts';
 import { facadeAddresses, facadeVariables } from './doors/http/addresses.ts';
 import { gatewayLimits } from './limits.ts';
 import { endpointsOf, providerVariables } from './provider/environment.ts';
@@ -13,6 +14,11 @@ export const gatewayVariables = {
   /** Scripts may be named by an absolute path. */
   COPPICE_SCRIPTS_ANYWHERE: flagVariable.default(false),
   COPPICE_SCRIPTED_COUNT_FILE: z
+    .string()
+    .transform((file) => path.resolve(file))
+    .optional(),
+  /** A file of providers, aliases, prices and limits: deploy/gateway.example.yaml. */
+  COPPICE_GATEWAY_CONFIG: z
     .string()
     .transform((file) => path.resolve(file))
     .optional(),
@@ -31,12 +37,14 @@ export function gatewayOptions(
   configuration: z.output<z.ZodObject<typeof gatewayVariables>>,
   environment: NodeJS.ProcessEnv = process.env,
 ): LlmGatewayOptions {
-  const { COPPICE_SCRIPTED_COUNT_FILE: scriptedCountFile } = configuration;
+  const { COPPICE_SCRIPTED_COUNT_FILE: scriptedCountFile, COPPICE_GATEWAY_CONFIG: file } = configuration;
+  const endpoints = endpointsOf(configuration, environment);
   return {
     scriptFolders: configuration.COPPICE_SCRIPTS,
     scriptsAnywhere: configuration.COPPICE_SCRIPTS_ANYWHERE,
     concurrency: configuration.COPPICE_TURNS_MAX,
-    endpoints: endpointsOf(configuration, environment),
+    endpoints,
+    ...(file === undefined ? {} : readGatewayFile(file, endpoints, environment)),
     httpAddresses: facadeAddresses(configuration),
     ...(scriptedCountFile === undefined ? {} : { scriptedCountFile }),
   };

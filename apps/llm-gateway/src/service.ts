@@ -88,7 +88,14 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     version: context.version,
     description: 'What the gateway itself answers; its turns are commands.',
     endpoints: [
-      serviceEndpoint('llm-gateway', gatewayCalls.providers, () => describeProviders(providers)),
+      serviceEndpoint('llm-gateway', gatewayCalls.providers, async () => ({
+        providers: await describeProviders(providers),
+        aliases: exchange.routes.aliases.map(({ name, candidates, strategy }) => ({
+          name,
+          candidates: [...candidates],
+          strategy,
+        })),
+      })),
       serviceEndpoint('llm-gateway', gatewayCalls.checkModels, async ({ models }) => ({
         problems: await checkModels(exchange.routes, models),
       })),
@@ -112,8 +119,8 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   };
 }
 
-async function describeProviders(providers: readonly Provider[]): Promise<{ providers: ModelProvider[] }> {
+async function describeProviders(providers: readonly Provider[]): Promise<ModelProvider[]> {
   const signal = AbortSignal.timeout(gatewayLimits.describeMsMax);
   const describe = async (provider: Provider) => ({ name: provider.name, ...(await provider.describe(signal)) });
-  return { providers: await Promise.all(providers.map(describe)) };
+  return Promise.all(providers.map(describe));
 }

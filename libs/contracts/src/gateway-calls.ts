@@ -37,9 +37,14 @@ export const tokenTtlMsMax = 25 * 3_600_000;
 export const gatewayCalls = {
   providers: {
     name: 'providers',
-    description: 'The model providers that can be named, and whether each answers.',
+    description: 'The model providers that can be named, and whether each answers; and the aliases.',
     input: z.object({}),
-    output: z.object({ providers: z.array(modelProviderSchema) }),
+    output: z.object({
+      providers: z.array(modelProviderSchema),
+      aliases: z
+        .array(z.object({ name: z.string(), candidates: z.array(z.string()), strategy: z.string() }))
+        .default([]),
+    }),
     deadlineMs: 10_000,
   },
   checkModels: {

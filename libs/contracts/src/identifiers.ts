@@ -64,6 +64,8 @@ export function slug(text: string, charactersMax: number): string {
 
 /** A task's `provider/model` as a person reads it: without the folder of the machine that a script lies in. */
 export function shownModel(model: string): string {
+  // An alias.
+  if (!model.includes('/')) return model;
   const provider = model.split('/')[0] ?? '';
   const name = model.includes('//') ? (model.split('/').at(-1) ?? '') : model.slice(provider.length + 1);
   return `${provider}/${name}`;

@@ -68,16 +68,20 @@ export const mergeMethodSchema = z.enum(['merge', 'squash']);
 
 const command = text(runLimits.commandBytesMax);
 
+/** `provider/model`, or an alias of the gateway, perhaps with the provider that is preferred. */
+const modelPattern = /^([a-z0-9-]+\/.+|[a-z][a-z0-9-]*(@[a-z][a-z0-9-]*)?)$/;
+
 /** What `defaults` and a task have in common; a task's own value wins, field by field. */
 const commonShape = {
   image: line(255)
     .regex(/^[a-z0-9][a-zA-Z0-9._/:@-]*$/, 'an image reference')
     .optional()
     .describe('Image of the sandbox.'),
+  // No pattern of the published schema, where a wider one could not be told from another one.
   model: line(255)
-    .regex(/^[a-z0-9-]+\/.+$/, 'provider/model')
+    .refine((model) => modelPattern.test(model), 'provider/model, or an alias')
     .optional()
-    .describe('`provider/model`. Required, here or in the defaults.'),
+    .describe('`provider/model`, or an alias of the gateway. Required, here or in the defaults.'),
   agent: agentSchema.optional().describe('What does the work. Required, here or in the defaults.'),
   setup: z
     .strictObject({

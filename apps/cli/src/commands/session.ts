@@ -7,7 +7,7 @@ import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { Terminal } from '../output/terminal.ts';
 import { connectTo, disconnect, embeddedConnection, remoteFrom, tenantFor } from '../stack/connect.ts';
-import { describesProviders, providersIn } from '../stack/gateway-environment.ts';
+import { describesProviders, modelsIn } from '../stack/gateway-environment.ts';
 import { homeFrom } from '../stack/home.ts';
 import type { Home } from '../stack/home.ts';
 import { requirePassable } from '../stack/passable.ts';
@@ -79,12 +79,13 @@ export async function startedStack(
   const home = homeFrom(session.environment);
   requirePassable(home, engine);
   // A wrong variable is told before anything is started; a stack that runs has read its own.
-  if (runningStack(home) === null && describesProviders(session.environment)) await providersIn(session.environment);
+  if (runningStack(home) === null && describesProviders(session.environment)) await modelsIn(session.environment);
   const { status, started } = await ensureStack({
     home,
     command: [process.execPath, mainFile, 'up', '--foreground', '--engine', engine],
     environment: {
       ...session.environment,
+      ...absolute(session.environment, 'COPPICE_GATEWAY_CONFIG'),
       COPPICE_LOG_LEVEL: session.environment['COPPICE_LOG_LEVEL'] ?? 'info',
     },
     onLine,
@@ -96,6 +97,12 @@ export async function startedStack(
     );
   }
   return { home, status, started };
+}
+
+/** The stack runs in a folder of its own. */
+function absolute(environment: NodeJS.ProcessEnv, variable: string): NodeJS.ProcessEnv {
+  const file = environment[variable];
+  return file === undefined || file === '' ? {} : { [variable]: path.resolve(file) };
 }
 
 export type CommandResult = Promise<ExitCode>;

@@ -5,7 +5,7 @@ import type { ApiClient } from '../api-client.ts';
 import { findLocalServers } from '../local-models.ts';
 import type { LocalServer } from '../local-models.ts';
 import { CliError } from '../errors.ts';
-import { providersIn } from '../stack/gateway-environment.ts';
+import { modelsIn } from '../stack/gateway-environment.ts';
 import { fault, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
 
@@ -26,6 +26,7 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   const fromStack = known?.providers ?? null;
   const here = fromStack === null ? await fromEnvironment(environment) : null;
   const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
+  checks.push(...(known?.aliases ?? []).map(ofAlias));
   if (known !== null && known.problem !== null)
     checks.push(warning('models', known.problem, 'coppice down, coppice up'));
   checks.push(...local.flatMap((server) => ofLocalServer(server, fromStack, environment)));
@@ -39,12 +40,16 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   return checks;
 }
 
-type OfGateway = { providers: ModelProvider[] | null; problem: string | null; isHidden?: boolean };
+type Alias = { name: string; candidates: readonly string[]; strategy: string };
+type OfGateway = { providers: ModelProvider[] | null; aliases?: Alias[]; problem: string | null; isHidden?: boolean };
+
+const ofAlias = ({ name, candidates, strategy }: Alias): Check =>
+  ok(`model alias ${name}`, `${candidates.join(', ')}${strategy === 'price' ? ', the cheapest first' : ''}`);
 
 async function ofGateway(client: ApiClient): Promise<OfGateway> {
   try {
-    const { providers } = await client.bus.call(gatewayCalls.providers, { service: 'llm-gateway' }, {});
-    return { providers, problem: null };
+    const { providers, aliases } = await client.bus.call(gatewayCalls.providers, { service: 'llm-gateway' }, {});
+    return { providers, aliases, problem: null };
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
     if (error.code === 'permission-denied') return { providers: null, problem: null, isHidden: true };
@@ -69,7 +74,7 @@ const listOf = (models: readonly string[]): string =>
 async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks: Check[]; usable: boolean }> {
   const checks = [ok('model provider scripted', 'plays a script; for demos and tests')];
   try {
-    const endpoints = await providersIn(environment);
+    const { endpoints = [], aliases = [] } = await modelsIn(environment);
     for (const { name, baseUrl, key, keyRequired } of endpoints) {
       const { host } = new URL(baseUrl);
       const found =
@@ -78,6 +83,7 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
           : `at ${host}, ${key === null ? 'without a key' : 'with a key'}; whether it answers is asked when a stack runs`;
       checks.push(ok(`model provider ${name}`, found));
     }
+    checks.push(...aliases.map(ofAlias));
     return { checks, usable: endpoints.some(({ key, keyRequired }) => key !== null || keyRequired === null) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;

@@ -84,7 +84,7 @@ test('each complaint names line, column, field, what was expected and what came,
 baseBranch: main
 taskz: 3
 defaults:
-  model: foo
+  model: Foo
   verify: 12
   limits: { time: 10y }
 tasks:
@@ -97,7 +97,7 @@ tasks:
 `),
   ).toEqual([
     'plan.yaml:3:1: taskz: there is no such field',
-    'plan.yaml:5:3: defaults.model: expected provider/model, received "foo"',
+    'plan.yaml:5:3: defaults.model: expected provider/model, or an alias, received "Foo"',
     'plan.yaml:6:3: defaults.verify: expected a shell command, or false, received 12',
     'plan.yaml:7:13: defaults.limits.time: expected a duration such as 90s, 10m or 2h, received "10y"',
     expect.stringMatching(/^plan\.yaml:9:5: tasks\[0\]\.name: expected lower-case letters, .* received "Notes"$/),

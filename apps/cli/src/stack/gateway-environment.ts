@@ -1,5 +1,5 @@
 import { ConfigurationError } from '@coppice/service';
-import type { Endpoint } from '@coppice/llm-gateway';
+import type { LlmGatewayOptions } from '@coppice/llm-gateway';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 
@@ -19,11 +19,13 @@ export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.P
   return taken;
 }
 
-/** The model providers that an environment describes, their keys with them. @throws CliError (bad input) that names a wrong variable, and no key. */
-export async function providersIn(environment: NodeJS.ProcessEnv): Promise<readonly Endpoint[]> {
+export type KnownModels = Pick<LlmGatewayOptions, 'endpoints' | 'aliases'>;
+
+/** The model providers and aliases that an environment describes, their keys with them. @throws CliError (bad input) that names a wrong variable, and no key. */
+export async function modelsIn(environment: NodeJS.ProcessEnv): Promise<KnownModels> {
   const { gatewayOptionsFrom } = await import('@coppice/llm-gateway');
   try {
-    return gatewayOptionsFrom(takeGatewayEnvironment({ ...environment })).endpoints ?? [];
+    return gatewayOptionsFrom(takeGatewayEnvironment({ ...environment }));
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     throw new CliError(exitCodes.badInput, error.message, { cause: error });

@@ -106,20 +106,30 @@ function named(list: string, environment: NodeJS.ProcessEnv): Endpoint[] {
 
 function keyOf(variable: string, environment: Readonly<Record<string, string | undefined>>): string | null {
   const file = environment[`${variable}_FILE`];
-  const fromFile = file !== undefined && file !== '';
-  const key = (fromFile ? fileText(file, `${variable}_FILE`) : (environment[variable] ?? '')).trim();
+  if (file !== undefined && file !== '') return keyInFile(file, `${variable}_FILE`);
+  return keyIn(variable, environment);
+}
+
+/** The key that a variable holds; null where it is not set. @throws ConfigurationError that doesn't hold it. */
+export const keyIn = (variable: string, environment: Readonly<Record<string, string | undefined>>): string | null =>
+  checkedKey(environment[variable] ?? '', variable);
+
+/** The key that a file holds; `field` is what names it. @throws ConfigurationError that doesn't hold it. */
+export function keyInFile(file: string, field: string): string | null {
+  try {
+    return checkedKey(readFileSync(file, 'utf8'), field);
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw error;
+    throw wrong(field, 'a readable file with the key', `${file} (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+function checkedKey(text: string, field: string): string | null {
+  const key = text.trim();
   if (key === '') return null;
   // What a header can hold, and nothing that JSON escapes: a key is looked for in errors, to keep it out of them.
   if (/^[!#-[\]-~]{1,4096}$/.test(key)) return key;
-  throw wrong(fromFile ? `${variable}_FILE` : variable, 'a key of printable characters without spaces', '[redacted]');
-}
-
-function fileText(file: string, variable: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw wrong(variable, 'a readable file with the key', `${file} (${(error as NodeJS.ErrnoException).code})`);
-  }
+  throw wrong(field, 'a key of printable characters without spaces', '[redacted]');
 }
 
 function checkedUrl(text: string, variable: string): string {

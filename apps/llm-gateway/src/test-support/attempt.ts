@@ -36,7 +36,7 @@ export function askOnce(
   request = smallRequest,
 ): Promise<Attempt> {
   const owner = { tenant: 'default', runId: 'r1', taskId: 't1' };
-  const settings = { provider: 'acme', effectId: 'task_t1_1_1', signal, textBytesMax: 1_000_000 };
+  const settings = { provider: 'acme', effectId: 'task_t1_1_1', textBytesMax: 1_000_000 };
   return collect(provider.stream(request, { signal, effectId: settings.effectId, owner }), settings);
 }
 

@@ -16,7 +16,6 @@ export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attem
   return collect(deltasOf(wire, pieces), {
     provider: 'acme',
     effectId: 'task_t1_1_1',
-    signal: new AbortController().signal,
     textBytesMax: 1_000_000,
   });
 }
@@ -31,7 +30,6 @@ export function replayWhole(wire: Wire, body: unknown): Promise<Attempt> {
   return collect(play(), {
     provider: 'acme',
     effectId: 'task_t1_1_1',
-    signal: new AbortController().signal,
     textBytesMax: 1_000_000,
   });
 }

@@ -13,7 +13,7 @@ import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
 
 export const turnInputSchema = z.object({
   owner: ownerSchema,
-  model: z.string().describe('`provider/model`.'),
+  model: z.string().describe('`provider/model`, or an alias of the gateway.'),
   /**
    * The turn of this task's transcript that this one continues: the gateway puts what was said up to then, and its answer, before `messages`, so that
    * a conversation isn't carried in every command. Null: `messages` are all.
@@ -68,7 +68,7 @@ export const modelOperations = {
 export const transcriptEntrySchema = z.object({
   effectId: z.string().describe('The turn: the same however often it is told.'),
   owner: ownerSchema.describe('Whose turn it is.'),
-  model: z.string().describe('`provider/model`.'),
+  model: z.string().describe('`provider/model`, or an alias of the gateway.'),
   continues: z
     .string()
     .nullable()

@@ -62,8 +62,7 @@ async function answerOf(deltas: Iterable<ModelDelta>): Promise<Attempt> {
   async function* play(): AsyncIterable<ModelDelta> {
     yield* deltas;
   }
-  const { signal } = new AbortController();
-  return collect(play(), { provider: 'acme', effectId: 'task_t1_1_1', signal, textBytesMax: 1_000_000 });
+  return collect(play(), { provider: 'acme', effectId: 'task_t1_1_1', textBytesMax: 1_000_000 });
 }
 
 /** What is the same in all wires: of calls not their ids, of thoughts not those that are hidden, and arguments as an object, since some tell them so. */

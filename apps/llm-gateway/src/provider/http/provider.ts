@@ -12,8 +12,7 @@ import { jsonOf } from './json.ts';
 import { httpLimits } from './limits.ts';
 import { Patience } from './patience.ts';
 import type { PatienceLimits } from './patience.ts';
-import { one } from './retry-after.ts';
-import { usedUpMs } from './used-up.ts';
+import { one, usedUpMs } from './retry-after.ts';
 import type { AnswerReader } from './wire.ts';
 
 /** Any server that is asked over HTTP: its wire's mappings with the one place that does I/O. */

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { durationOf, retryAfterMs } from './retry-after.ts';
+import { describe, expect, test } from 'vitest';
+import { durationOf, retryAfterMs, usedUpMs } from './retry-after.ts';
 
 const now = Date.parse('2026-10-21T07:28:00Z');
 
@@ -52,4 +52,45 @@ test.each([
   ['5s!', null],
 ])('the duration %j is %s ms', (text, expected) => {
   expect(durationOf(text)).toBe(expected);
+});
+
+describe('limits that an answer says are used up', () => {
+  test.each([
+    ['nothing is told', {}, null],
+    ['something is left', { 'x-ratelimit-remaining-requests': '1', 'x-ratelimit-reset-requests': '6m0s' }, null],
+    [
+      'the requests are used up',
+      { 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '6m0s' },
+      360_000,
+    ],
+    [
+      'both are used up',
+      {
+        'x-ratelimit-remaining-requests': '0',
+        'x-ratelimit-reset-requests': '1s',
+        'x-ratelimit-remaining-tokens': '0',
+        'x-ratelimit-reset-tokens': '12ms',
+      },
+      1_000,
+    ],
+    ['it does not say until when', { 'x-ratelimit-remaining-requests': '0' }, null],
+    ['its form is another', { 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': 'soon' }, null],
+    [
+      'Anthropic tells until when',
+      {
+        'anthropic-ratelimit-output-tokens-remaining': '0',
+        'anthropic-ratelimit-output-tokens-reset': '2026-06-01T12:00:30Z',
+        'anthropic-ratelimit-requests-remaining': '9',
+        'anthropic-ratelimit-requests-reset': '2026-06-01T13:00:00Z',
+      },
+      30_000,
+    ],
+    [
+      'that time is over',
+      { 'anthropic-ratelimit-requests-remaining': '0', 'anthropic-ratelimit-requests-reset': '2026-06-01T11:00:00Z' },
+      null,
+    ],
+  ])('where %s', (_, headers, expected) => {
+    expect(usedUpMs(headers, Date.parse('2026-06-01T12:00:00Z'))).toBe(expected);
+  });
 });

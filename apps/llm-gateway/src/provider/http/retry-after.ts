@@ -47,12 +47,19 @@ const unitMs: Readonly<Record<string, number>> = {
   ns: 0.000_001,
 };
 
+/**
+ * For how many milliseconds a provider will answer nothing more, as an answer that it gave tells: the longest of the limits that have nothing left with it. Null
+ * where something is left of all, or where it doesn't tell.
+ */
+export function usedUpMs(headers: ResponseHeaders, nowMs: number): number | null {
+  const usedUp = [...durations(headers), ...dates(headers, nowMs)].filter((limit) => limit.usedUp && limit.ms > 0);
+  return usedUp.length === 0 ? null : Math.max(...usedUp.map(({ ms }) => ms));
+}
+
 /** Of the limits that have nothing left, the one that lasts longest; where none is said to be used up, the shortest. */
 function resets(headers: ResponseHeaders, nowMs: number): number | null {
   const known = [...durations(headers), ...dates(headers, nowMs)];
-  if (known.length === 0) return null;
-  const usedUp = known.filter((limit) => limit.usedUp).map(({ ms }) => ms);
-  return usedUp.length > 0 ? Math.max(...usedUp) : Math.min(...known.map(({ ms }) => ms));
+  return known.length === 0 ? null : (usedUpMs(headers, nowMs) ?? Math.min(...known.map(({ ms }) => ms)));
 }
 
 type Reset = { ms: number; usedUp: boolean };

@@ -19,7 +19,6 @@ async function answerOf(...events: (object | string)[]) {
   return collect(play(), {
     provider: 'acme',
     effectId: 'task_t1_1_1',
-    signal: new AbortController().signal,
     textBytesMax: 10_000,
   });
 }

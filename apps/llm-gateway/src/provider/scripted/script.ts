@@ -1,8 +1,7 @@
 import { CoppiceError, finishReasonSchema } from '@coppice/contracts';
 import { fieldIssues } from '@coppice/bus';
-import { LineCounter, isNode, parseDocument } from 'yaml';
-import type { Document } from 'yaml';
 import { z } from 'zod';
+import { parseYaml } from '../../yaml.ts';
 
 /**
  * A script, in YAML:
@@ -119,39 +118,21 @@ export type Cue = { rule: string; position: number; turn: ScriptedTurn };
  * @throws CoppiceError `invalid-request` whose message names line, field, what was expected and what came.
  */
 export function parseScript(text: string, name: string): Script {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const [syntaxError] = document.errors;
-  if (syntaxError !== undefined) {
-    const { line } = lines.linePos(syntaxError.pos[0]);
-    throw new CoppiceError('invalid-request', `${name}:${line}: not YAML: ${syntaxError.message}`);
-  }
-  // Aliases may be expanded this often: a small file must not become a large value.
-  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  const yaml = parseYaml(text);
+  if ('problem' in yaml)
+    throw new CoppiceError('invalid-request', `${name}:${yaml.place.line}: not YAML: ${yaml.problem}`);
+  const { value, placeOf } = yaml;
   const result = scriptSchema.safeParse(value);
   if (result.success) return result.data;
   const issues = fieldIssues(result.error.issues, value).map((issue) => ({
     ...issue,
-    line: lineOf(document, issue.field, lines),
+    line: placeOf(issue.field).line,
   }));
   const complaints = issues.map(
     ({ line, field, expected, received }) =>
       `${name}:${line}: ${field || 'the whole'}: expected ${expected}, received ${received}`,
   );
   throw new CoppiceError('invalid-request', complaints.join('\n'), { details: { issues } });
-}
-
-/** The line of a field, or of the nearest of its parents that is there. */
-function lineOf(document: Document, field: string, lines: LineCounter): number {
-  const path = field
-    .split(/[.[\]]+/)
-    .filter((part) => part !== '')
-    .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
-  for (let length = path.length; length >= 0; length--) {
-    const node = document.getIn(path.slice(0, length), true);
-    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
-  }
-  return 1;
 }
 
 function isRegularExpression(source: string): boolean {

@@ -1,0 +1,144 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { gatewayOptionsFrom } from '../index.ts';
+
+let folder: string;
+let files = 0;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'coppice-gateway-file-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function optionsOf(text: string, environment: NodeJS.ProcessEnv = {}) {
+  const file = path.join(folder, `gateway-${++files}.yaml`);
+  await writeFile(file, text);
+  return gatewayOptionsFrom({ ...environment, COPPICE_GATEWAY_CONFIG: file });
+}
+async function complaintOf(text: string, environment: NodeJS.ProcessEnv = {}): Promise<string> {
+  const error: unknown = await optionsOf(text, environment).then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toMatchObject({ code: 'configuration' });
+  return (error as Error).message.replaceAll(path.join(folder, `gateway-${files}.yaml`), 'FILE');
+}
+const endpoint = (options: Awaited<ReturnType<typeof optionsOf>>, name: string) =>
+  options.endpoints?.find((each) => each.name === name);
+
+test('the example is read as it says', () => {
+  const example = path.resolve(import.meta.dirname, '../../../../deploy/gateway.example.yaml');
+  const options = gatewayOptionsFrom({
+    COPPICE_GATEWAY_CONFIG: example,
+    COPPICE_GATEWAY_KEY_GROQ: 'groq-key',
+    OPENAI_API_KEY: 'openai-key',
+  });
+  expect(options).toMatchObject({
+    aliases: [
+      { name: 'fast', candidates: expect.arrayContaining(['openai/gpt-5-mini']), strategy: 'order' },
+      { name: 'strong', strategy: 'price' },
+    ],
+    prices: [{ model: 'local/*', input: 0, output: 0 }, { cachedInput: 0.59 }],
+    patience: { firstEventMsMax: 300_000, idleMsMax: 120_000, totalMsMax: 3_600_000 },
+    retry: { attemptsMax: 4 },
+  });
+  expect(options.endpoints?.map(({ name }) => name).slice(0, 3)).toEqual(['openai', 'groq', 'local']);
+  expect(endpoint(options, 'openai')).toMatchObject({
+    key: 'openai-key',
+    concurrency: 32,
+    wire: { name: 'openai-chat' },
+  });
+  expect(endpoint(options, 'groq')).toMatchObject({ key: 'groq-key', headers: { 'x-team': 'coppice' } });
+  expect(endpoint(options, 'local')).toMatchObject({ key: null, keyRequired: null, wire: { name: 'ollama' } });
+  // What the file doesn't name is there all the same.
+  expect(endpoint(options, 'anthropic')).toBeDefined();
+});
+
+test('without a file the environment is enough; an empty one changes nothing', async () => {
+  const environment = { OPENAI_API_KEY: 'k' };
+  const without = gatewayOptionsFrom(environment);
+  expect(endpoint(without, 'openai')).toMatchObject({ key: 'k' });
+  expect(endpoint(await optionsOf('', environment), 'openai')).toMatchObject({ key: 'k' });
+});
+
+test('a key comes from a file beside it, or by the name of a variable; where it is missing the complaint says where', async () => {
+  await writeFile(path.join(folder, 'acme.key'), 'from-file\n');
+  const provider = (key: string) =>
+    `providers: { acme: { wire: anthropic, baseUrl: http://127.0.0.1:9, key: ${key} } }`;
+  expect(endpoint(await optionsOf(provider('{ file: acme.key }')), 'acme')?.key).toBe('from-file');
+  const variable = provider('{ variable: COPPICE_GATEWAY_KEY_ACME }');
+  expect(endpoint(await optionsOf(variable, { COPPICE_GATEWAY_KEY_ACME: 'k' }), 'acme')?.key).toBe('k');
+  expect(endpoint(await optionsOf(variable), 'acme')).toMatchObject({
+    key: null,
+    keyRequired: 'COPPICE_GATEWAY_KEY_ACME',
+  });
+  expect(await complaintOf(provider('{ file: none.key }'))).toMatch(
+    /^FILE:1:\d+: providers\.acme\.key: expected a readable file/,
+  );
+});
+
+test('a key of the environment is not sent to another address', async () => {
+  const options = await optionsOf('providers: { openai: { baseUrl: http://127.0.0.1:9/v1 } }', { OPENAI_API_KEY: 'k' });
+  expect(endpoint(options, 'openai')).toMatchObject({ key: null, keyRequired: null });
+});
+
+describe('what is refused, with its place', () => {
+  test.each([
+    ['aliases: {}\nfallbacks: []', 'FILE:2:1: fallbacks: expected no such field, received []'],
+    [
+      'aliases:\n  fast:\n    candidates: [none/x]',
+      'FILE:3:18: aliases.fast.candidates[0]: expected a model of one of the providers scripted, ',
+    ],
+    [
+      'aliases:\n  fast:\n    candidates: [gpt]',
+      'FILE:3:18: aliases.fast.candidates[0]: expected provider/model, received "gpt"',
+    ],
+    ['aliases:\n  fast:\n    candidates: []', 'FILE:3:5: aliases.fast.candidates: expected'],
+    [
+      'aliases: { fast: { candidates: [openai/x], strategy: best } }',
+      'aliases.fast.strategy: expected one of order, price, received "best"',
+    ],
+    ['aliases: { a/b: { candidates: [openai/x] } }', 'aliases.a/b: expected'],
+    [
+      'providers:\n  acme:\n    wire: soap',
+      'FILE:3:5: providers.acme.wire: expected one of openai-chat, openai-responses, anthropic, gemini, ollama, received "soap"',
+    ],
+    [
+      'providers:\n  acme:\n    wire: ollama',
+      'FILE:2:3: providers.acme.baseUrl: expected one, since no vendor has this name, received nothing',
+    ],
+    [
+      'providers:\n  acme: { wire: ollama, baseUrl: "ftp://x" }',
+      'FILE:2:25: providers.acme.baseUrl: expected an address such as',
+    ],
+    [
+      'prices:\n  - { model: gpt, input: 1, output: 2 }',
+      'FILE:2:7: prices[0].model: expected provider/model, where * stands for any text, received "gpt"',
+    ],
+    ['prices:\n  - { model: a/b, input: -1, output: 2 }', 'FILE:2:19: prices[0].input: expected'],
+    ['limits: { idle: 5 }', 'FILE:1:11: limits.idle: expected string, received 5'],
+    ['limits: { idle: soon }', 'limits.idle: expected a duration such as 90s, 10m or 2h, received "soon"'],
+    ['aliases: [\n', 'FILE:2:1: expected YAML, received'],
+  ])('%j', async (text, complaint) => {
+    expect(await complaintOf(text)).toContain(complaint);
+  });
+
+  test.each([
+    'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, key: sk-secret } }',
+    'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, key: { value: sk-secret } } }',
+    'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, key: { variable: sk-secret } } }',
+    'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, headers: { authorization: sk-secret } } }',
+    'providers: { acme: { wire: ollama, baseUrl: http://me:sk-secret@127.0.0.1:9 } }',
+  ])('a key itself is refused, and not repeated: %j', async (text) => {
+    const complaint = await complaintOf(text);
+    expect(complaint).toMatch(/^FILE:1:\d+: providers\.acme\./);
+    expect(complaint).not.toContain('secret');
+  });
+
+  test('a file that is not there', () => {
+    expect(() => gatewayOptionsFrom({ COPPICE_GATEWAY_CONFIG: path.join(folder, 'none.yaml') })).toThrow(
+      /^COPPICE_GATEWAY_CONFIG: expected a readable file .* \(ENOENT\)$/,
+    );
+  });
+});

@@ -1,0 +1,150 @@
+import { readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { fieldIssues } from '@coppice/bus';
+import type { FieldIssue } from '@coppice/contracts';
+import { ConfigurationError } from '@coppice/service';
+import { redact } from '@coppice/telemetry';
+import { keyIn, keyInFile } from '../provider/environment.ts';
+import type { Endpoint } from '../provider/http/endpoint.ts';
+import { wireOf } from '../provider/wires.ts';
+import type { LlmGatewayOptions } from '../service.ts';
+import { parseYaml } from '../yaml.ts';
+import type { YamlText } from '../yaml.ts';
+import { gatewayFileSchema } from './schema.ts';
+import type { GatewayFile } from './schema.ts';
+
+type FileOptions = Pick<LlmGatewayOptions, 'endpoints' | 'aliases' | 'prices' | 'patience' | 'retry'>;
+
+const fileBytesMax = 1024 * 1024;
+
+/**
+ * What a file says of providers, aliases, prices and limits, over what the environment says.
+ * @throws ConfigurationError that names file, line, column and field, what was expected and what came, and never a key.
+ */
+export function readGatewayFile(
+  file: string,
+  known: readonly Endpoint[],
+  environment: NodeJS.ProcessEnv = process.env,
+): FileOptions {
+  const yaml = parseYaml(textOf(file));
+  if ('problem' in yaml) {
+    const { line, column } = yaml.place;
+    throw wrong(`${file}:${line}:${column}`, 'YAML', yaml.problem);
+  }
+  const complain = (issues: readonly FieldIssue[]) => placed(file, yaml, issues);
+  const parsed = gatewayFileSchema.safeParse(yaml.value ?? {});
+  if (!parsed.success) throw complain(fieldIssues(parsed.error.issues, yaml.value));
+  const { aliases, prices, limits } = parsed.data;
+  const endpoints = endpointsOf(parsed.data, { file, known, environment, complain });
+  const missing = missingProviders(parsed.data, endpoints);
+  if (missing.length > 0) throw complain(missing);
+  const { firstToken: firstEventMsMax, idle: idleMsMax, total: totalMsMax, attempts: attemptsMax } = limits;
+  return {
+    endpoints,
+    aliases: Object.entries(aliases).map(([name, alias]) => ({ name, ...alias })),
+    prices,
+    patience: withoutUndefined({ firstEventMsMax, idleMsMax, totalMsMax }),
+    retry: withoutUndefined({ attemptsMax }),
+  };
+}
+
+type Reading = {
+  file: string;
+  known: readonly Endpoint[];
+  environment: NodeJS.ProcessEnv;
+  complain: (issues: readonly FieldIssue[]) => ConfigurationError;
+};
+
+/** The file's own first, then those of the environment that it doesn't name. */
+function endpointsOf({ providers }: GatewayFile, { file, known, environment, complain }: Reading): Endpoint[] {
+  const own = Object.entries(providers).map(([name, { wire, baseUrl, key, headers, concurrency }]): Endpoint => {
+    const field = `providers.${name}`;
+    const before = known.find((endpoint) => endpoint.name === name);
+    if (name === 'scripted')
+      throw complain([{ field, expected: 'another name: the scripted model has no server', received: '"scripted"' }]);
+    const address = baseUrl === undefined ? before?.baseUrl : new URL(baseUrl).href;
+    const asked = wire ?? before?.wire.name;
+    if (address === undefined || asked === undefined) {
+      const missing = address === undefined ? 'baseUrl' : 'wire';
+      throw complain([
+        { field: `${field}.${missing}`, expected: 'one, since no vendor has this name', received: 'nothing' },
+      ]);
+    }
+    try {
+      // A key of the environment goes to the address that it was set for, and nowhere else.
+      const ownKey = baseUrl === undefined || baseUrl === before?.baseUrl ? (before?.key ?? null) : null;
+      const found = key === undefined ? ownKey : keyOf(key, file, environment);
+      const needed = key?.variable ?? key?.file ?? (baseUrl === undefined ? (before?.keyRequired ?? null) : null);
+      return {
+        name,
+        wire: wireOf(asked, address),
+        baseUrl: address,
+        key: found,
+        keyRequired: needed,
+        headers,
+        ...(concurrency === undefined ? {} : { concurrency }),
+      };
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      throw complain(error.issues.map((issue) => ({ ...issue, field: `${field}.key` })));
+    }
+  });
+  return [...own, ...known.filter(({ name }) => !(name in providers))];
+}
+
+function keyOf(
+  { variable, file }: { variable?: string | undefined; file?: string | undefined },
+  configurationFile: string,
+  environment: NodeJS.ProcessEnv,
+): string | null {
+  if (file !== undefined) return keyInFile(path.resolve(path.dirname(configurationFile), file), 'key');
+  return variable === undefined ? null : keyIn(variable, environment);
+}
+
+function missingProviders({ aliases }: GatewayFile, endpoints: readonly Endpoint[]): FieldIssue[] {
+  const names = ['scripted', ...endpoints.map(({ name }) => name)];
+  return Object.entries(aliases).flatMap(([alias, { candidates }]) =>
+    candidates.flatMap((candidate, index) =>
+      names.includes(candidate.slice(0, candidate.indexOf('/')))
+        ? []
+        : [
+            {
+              field: `aliases.${alias}.candidates[${index}]`,
+              expected: `a model of one of the providers ${names.join(', ')}`,
+              received: JSON.stringify(candidate),
+            },
+          ],
+    ),
+  );
+}
+
+function textOf(file: string): string {
+  const expected = `a readable file of at most ${fileBytesMax} bytes`;
+  try {
+    const { size } = statSync(file);
+    if (size <= fileBytesMax) return readFileSync(file, 'utf8');
+    throw wrong('COPPICE_GATEWAY_CONFIG', expected, `${file} of ${size} bytes`);
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw error;
+    throw wrong('COPPICE_GATEWAY_CONFIG', expected, `${file} (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+/** Whoever writes a key itself into the file must not find it in a log. */
+const mayHoldKey = /\.(key|headers|baseUrl)\b/;
+
+function placed(file: string, { placeOf }: YamlText, issues: readonly FieldIssue[]): ConfigurationError {
+  return new ConfigurationError(
+    issues.map(({ field, expected, received }) => {
+      const { line, column } = placeOf(field);
+      const told = mayHoldKey.test(field) && received !== 'nothing' ? '[redacted]' : redact(received);
+      return { field: `${file}:${line}:${column}: ${field === '' ? 'the file' : field}`, expected, received: told };
+    }),
+  );
+}
+
+const wrong = (field: string, expected: string, received: string): ConfigurationError =>
+  new ConfigurationError([{ field, expected, received }]);
+
+const withoutUndefined = <Value>(fields: Record<string, Value | undefined>): Record<string, Value> =>
+  Object.fromEntries(Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));

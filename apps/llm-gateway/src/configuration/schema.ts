@@ -1,0 +1,96 @@
+import { durationMs, durationSchema } from '@coppice/contracts';
+import { z } from 'zod';
+import { exchangeLimits } from '../exchange/limits.ts';
+import { wireNames } from '../provider/port.ts';
+
+/** The file that COPPICE_GATEWAY_CONFIG names. deploy/gateway.example.yaml shows all of it. */
+
+/** Those that the embedded stack gives to the gateway, and to nobody else that it starts. */
+const keyVariable = /^(COPPICE_GATEWAY_KEY_|COPPICE_OPENAI_KEY_|OPENAI_|ANTHROPIC_|GEMINI_|GOOGLE_API_)[A-Z0-9_]*$/;
+const keyHeader = /^(authorization|proxy-authorization|cookie|x-api-key|api-key|x-goog-api-key)$/i;
+
+const providerName = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'a name of a-z, 0-9 and -, at most 32');
+const aliasName = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'a name of a-z, 0-9 and -, at most 64');
+const candidate = z
+  .string()
+  .max(255)
+  .regex(/^[a-z][a-z0-9-]*\/.+$/, 'provider/model');
+const dollars = z.number().nonnegative();
+const duration = durationSchema.transform(durationMs);
+
+const addressExpected = 'an address such as http://127.0.0.1:11434/v1, without user or password';
+const address = z.string().refine((text) => {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
+}, addressExpected);
+
+const key = z
+  .strictObject({
+    variable: z
+      .string()
+      .regex(keyVariable, "the name of a variable: COPPICE_GATEWAY_KEY_…, or a vendor's own such as OPENAI_API_KEY")
+      .optional(),
+    file: z.string().min(1).optional(),
+  })
+  .refine(({ variable, file }) => (variable === undefined) !== (file === undefined), 'one of variable and file');
+
+const headers = z
+  .record(
+    z
+      .string()
+      .regex(/^[a-zA-Z0-9-]{1,64}$/, 'a name of letters, digits and -')
+      .refine((name) => !keyHeader.test(name), 'no header that holds a key: that is what `key` is for'),
+    z.string().regex(/^[\t\x20-\x7e]{0,1024}$/, 'one line of printable characters'),
+  )
+  .default({});
+
+export const gatewayFileSchema = z.strictObject({
+  /** What is left out of one that the environment describes too is as it is there. */
+  providers: z
+    .record(
+      providerName,
+      z.strictObject({
+        wire: z.enum(wireNames, `one of ${wireNames.join(', ')}`).optional(),
+        baseUrl: address.optional(),
+        key: key.optional(),
+        headers,
+        concurrency: z.int().min(1).max(10_000).optional(),
+      }),
+    )
+    .default({}),
+  aliases: z
+    .record(
+      aliasName,
+      z.strictObject({
+        candidates: z.array(candidate).min(1).max(exchangeLimits.candidatesMax),
+        strategy: z.enum(['order', 'price'], 'one of order, price').default('order'),
+      }),
+    )
+    .default({}),
+  /** US dollars for a million tokens. */
+  prices: z
+    .array(
+      z.strictObject({
+        model: z.string().max(255).regex(/\//, 'provider/model, where * stands for any text'),
+        input: dollars,
+        output: dollars,
+        cachedInput: dollars.optional(),
+        cacheWriteInput: dollars.optional(),
+      }),
+    )
+    .max(1_000)
+    .default([]),
+  limits: z
+    .strictObject({
+      /** From the request to the first event of the answer. */
+      firstToken: duration.optional(),
+      /** From one event to the next. */
+      idle: duration.optional(),
+      /** Of the whole answer. */
+      total: duration.optional(),
+      /** How often one candidate is asked for one call. */
+      attempts: z.int().min(1).max(20).optional(),
+    })
+    .default({}),
+});
+export type GatewayFile = z.output<typeof gatewayFileSchema>;
