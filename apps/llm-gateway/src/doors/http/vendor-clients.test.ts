@@ -61,6 +61,7 @@ describe('openai', () => {
     const whole = await client().chat.completions.create({ model, messages });
     expect(whole.choices[0]?.message.content).toBe('hello');
     expect(whole.usage?.total_tokens).toBe(14);
+    expect(whole).toMatchObject({ _request_id: expect.stringMatching(/^req_/) as unknown });
     const stream = client().chat.completions.stream({ model, messages, stream_options: { include_usage: true } });
     const final = await stream.finalChatCompletion();
     expect(final.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'hello' } });
@@ -151,7 +152,9 @@ describe('anthropic', () => {
       stop_reason: 'end_turn',
       usage: { input_tokens: 11, output_tokens: 3 },
     };
-    expect(await client().messages.create(question)).toMatchObject(expected);
+    const whole = await client().messages.create(question);
+    expect(whole).toMatchObject(expected);
+    expect(whole).toMatchObject({ _request_id: expect.stringMatching(/^req_/) as unknown });
     expect(await client().messages.stream(question).finalMessage()).toMatchObject(expected);
   });
 
