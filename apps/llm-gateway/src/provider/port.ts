@@ -140,8 +140,8 @@ export type Provider = {
    * Failure contract: as `stream`'s.
    */
   check(model: string): Promise<void>;
-  /** Looks whether it can be used, without costs and within the signal's time. Never throws. */
-  describe(signal: AbortSignal): Promise<Omit<ModelProvider, 'name'>>;
+  /** Looks whether it can be used, without costs and within the signal's time. `modelsMax` of its models are told, by default some few. Never throws. */
+  describe(signal: AbortSignal, modelsMax?: number): Promise<Omit<ModelProvider, 'name'>>;
   /** Ends idle connections. */
   close?(): Promise<void>;
 };

@@ -27,6 +27,8 @@ export const facadeLimits = {
   drainMs: 20_000,
   /** … and how long it then waits for its clients to be told. */
   breakOffMs: 2_000,
+  /** Of a provider that are listed. */
+  modelsMax: 1_000,
   /** How long the list of models is remembered. */
   modelsMsMax: 60_000,
 } as const;

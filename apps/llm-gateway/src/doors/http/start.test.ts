@@ -70,15 +70,16 @@ test('a token that one gateway mints is good at another, also when its maker is 
   expect((await ask(second, `${token}x`)).status).toBe(401);
 });
 
-test('models are listed as the providers tell them', async () => {
+test('models are listed as the providers tell them, all of them', async () => {
+  const names = Array.from({ length: 40 }, (_, index) => `acme-${index}`);
   await startGateway();
   upstream.play((response) => {
     response.writeHead(200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ object: 'list', data: [{ id: 'acme-1' }] }));
+    response.end(JSON.stringify({ object: 'list', data: names.map((id) => ({ id })) }));
   });
   const { token, addresses } = await mint();
   const response = await fetch(`${addresses[0]}/v1/models`, { headers: { authorization: `Bearer ${token}` } });
-  expect(await response.json()).toMatchObject({ data: [{ id: 'acme/acme-1', object: 'model' }] });
+  expect(await response.json()).toMatchObject({ data: names.map((name) => ({ id: `acme/${name}`, object: 'model' })) });
 });
 
 test('a token for longer than a day is not minted', async () => {

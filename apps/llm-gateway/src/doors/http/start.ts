@@ -66,7 +66,9 @@ class ModelList {
 
   async #ask(): Promise<string[]> {
     const signal = AbortSignal.timeout(gatewayLimits.describeMsMax);
-    const described = await Promise.all(this.#providers.map((provider) => provider.describe(signal)));
+    const described = await Promise.all(
+      this.#providers.map((provider) => provider.describe(signal, facadeLimits.modelsMax)),
+    );
     return described.flatMap(({ models }) => models);
   }
 }

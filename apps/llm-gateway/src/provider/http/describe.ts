@@ -15,6 +15,7 @@ export async function describeEndpoint(
   http: HttpClient,
   endpoint: Endpoint,
   signal: AbortSignal,
+  modelsMax: number = gatewayLimits.describedModelsMax,
 ): Promise<Description> {
   const { name, wire, key, keyRequired, baseUrl } = endpoint;
   const known = { host: new URL(baseUrl).host, keyPresent: key !== null };
@@ -33,7 +34,7 @@ export async function describeEndpoint(
     const models = wire.models.names(body);
     if (models === null)
       return unusable(true, `${name} answered with what is no list of models: is its base URL right?`);
-    const some = models.slice(0, gatewayLimits.describedModelsMax).map((model) => `${name}/${model}`);
+    const some = models.slice(0, modelsMax).map((model) => `${name}/${model}`);
     return { ...known, reachable: true, models: some, problem: null };
   } catch (error) {
     const why = error instanceof HttpFailed ? error.code : 'it did not answer in time';

@@ -23,7 +23,7 @@ export function httpProvider(endpoint: Endpoint, limits: Partial<PatienceLimits>
     wire: endpoint.wire.name,
     check: async () => requireKey(endpoint),
     stream: (request, context) => stream(http, endpoint, { ...httpLimits, ...limits }, request, context),
-    describe: (signal) => describeEndpoint(http, endpoint, signal),
+    describe: (signal, modelsMax) => describeEndpoint(http, endpoint, signal, modelsMax),
     close: () => http.close(),
   };
 }
