@@ -15,6 +15,8 @@ import type { BusUsers } from './bus-users.ts';
  */
 export const serviceNames = ['orchestrator', 'llm-gateway', 'worktree-service', 'container-service'] as const;
 export type ServiceName = (typeof serviceNames)[number];
+/** Those that each host has of its own. */
+const servicesOfNodes = ['worktree-service', 'container-service'] as const satisfies ServiceName[];
 
 export type StackSettings = {
   engine: 'docker' | 'bubblewrap' | 'none';
@@ -25,13 +27,16 @@ export type StackSettings = {
   tenants?: string[];
   /** Where the server keeps messages; default: a temporary folder. */
   storeDir?: string;
+  /** Hosts, each with a data folder of its own; the first also has the services that any host may have. Default: one. */
+  nodes?: string[];
 };
 
 const tenant = 'default';
-const node = 'node-1';
 const startedMsMax = 60_000;
 /** The stack's own folder lies in the checkout's cache, so that images made once serve every test. */
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
+
+const keyOf = (name: ServiceName, node: string): string => `${name}@${node}`;
 
 export class Stack implements AsyncDisposable {
   readonly nats: NatsServer;
@@ -40,9 +45,11 @@ export class Stack implements AsyncDisposable {
   readonly users: BusUsers;
   /** The model's name that plays the script. */
   readonly model: string;
+  readonly nodes: readonly [string, ...string[]];
   readonly #folder: { path: string; remove(): Promise<void> };
   readonly #environment: Record<string, string>;
-  readonly #processes = new Map<ServiceName, StartedProcess>();
+  /** By service and node. */
+  readonly #processes = new Map<string, StartedProcess>();
   readonly #countFile: string;
 
   private constructor(parts: {
@@ -53,19 +60,25 @@ export class Stack implements AsyncDisposable {
     environment: Record<string, string>;
     countFile: string;
     model: string;
+    nodes: readonly [string, ...string[]];
   }) {
     this.nats = parts.nats;
     this.bus = parts.bus;
     this.users = parts.users;
     this.model = parts.model;
+    this.nodes = parts.nodes;
     this.#folder = parts.folder;
     this.#environment = parts.environment;
     this.#countFile = parts.countFile;
   }
 
-  /** Where the services keep what they own. */
+  /** Where the services of the first node keep what they own. */
   get dataFolder(): string {
-    return path.join(this.#folder.path, 'data');
+    return this.dataFolderOf(this.nodes[0]);
+  }
+
+  dataFolderOf(node: string): string {
+    return path.join(this.#folder.path, `data-${node}`);
   }
 
   /** Where the scripted model's scripts lie. */
@@ -74,12 +87,14 @@ export class Stack implements AsyncDisposable {
   }
 
   static async start(settings: StackSettings): Promise<Stack> {
+    const [first = 'node-1', ...others] = settings.nodes ?? [];
+    const nodes: [string, ...string[]] = [first, ...others];
     const folder = await temporaryFolder('stack');
     // A sandbox's user finds its own folders below, and can list nothing.
     await chmod(folder.path, 0o711);
     const users = await makeBusUsers({
       folder: path.join(folder.path, 'users'),
-      nodes: [node],
+      nodes,
       tenants: settings.tenants ?? [],
     });
     const { storeDir } = settings;
@@ -95,8 +110,6 @@ export class Stack implements AsyncDisposable {
     await writeFile(countFile, '');
     const environment = {
       NATS_URL: nats.url,
-      COPPICE_NODE: node,
-      COPPICE_DATA: path.join(folder.path, 'data'),
       COPPICE_ENGINE: settings.engine,
       COPPICE_IMAGES: path.join(repositoryRoot, '.cache/images'),
       COPPICE_SCRIPTS: folder.path,
@@ -105,46 +118,78 @@ export class Stack implements AsyncDisposable {
       COPPICE_LOST_AFTER_MS: '3000',
       ...settings.environment,
     };
-    const stack = new Stack({ nats, bus, users, folder, environment, countFile, model: 'scripted/plan.yaml' });
-    await Promise.all(serviceNames.map((name) => stack.startService(name)));
+    const stack = new Stack({ nats, bus, users, folder, environment, countFile, model: 'scripted/plan.yaml', nodes });
+    await Promise.all([
+      ...serviceNames.map((name) => stack.startService(name)),
+      ...others.map((node) => stack.startNode(node)),
+    ]);
     return stack;
   }
 
-  async startService(name: ServiceName): Promise<void> {
+  /** What a host has of its own. */
+  async startNode(node: string): Promise<void> {
+    await Promise.all(servicesOfNodes.map((name) => this.startService(name, node)));
+  }
+
+  /** SIGKILL to all that a host has. */
+  async killNode(node: string): Promise<void> {
+    await Promise.all(servicesOfNodes.map((name) => this.kill(name, node)));
+  }
+
+  /** One that runs already is to be ended by whoever calls this: see `replace`. */
+  async startService(name: ServiceName, node = this.nodes[0]): Promise<StartedProcess> {
     const script = path.join(repositoryRoot, 'apps', name, 'src/main.ts');
     const started = startProcess(script, [], {
       ...this.#environment,
       NATS_CREDENTIALS_FILE: this.users.file(name),
+      COPPICE_NODE: node,
+      COPPICE_DATA: this.dataFolderOf(node),
       COPPICE_HEALTH_PORT: '0',
       COPPICE_LOG_LEVEL: 'info',
     });
-    this.#processes.set(name, started);
+    this.#processes.set(keyOf(name, node), started);
     await started.waitForLine('"msg":"started"', { timeoutMs: startedMsMax });
+    return started;
   }
 
   processId(name: ServiceName): number {
-    const started = this.#processes.get(name);
-    if (started === undefined) throw new Error(`${name} is not running`);
-    return started.pid;
+    return this.#running(name).pid;
+  }
+
+  #running(name: ServiceName, node = this.nodes[0]): StartedProcess {
+    const started = this.#processes.get(keyOf(name, node));
+    if (started === undefined) throw new Error(`${name} is not running on ${node}`);
+    return started;
   }
 
   /** Of the port on which a service answers health probes and Prometheus. */
   async healthUrl(name: ServiceName): Promise<string> {
-    const line = await this.#processes.get(name)?.waitForLine('"msg":"health endpoint"');
-    if (line === undefined) throw new Error(`${name} is not running`);
+    const line = await this.#running(name).waitForLine('"msg":"health endpoint"');
     return `http://127.0.0.1:${(JSON.parse(line) as { port: number }).port}`;
   }
 
   /** SIGKILL: the process does nothing more. */
-  async kill(name: ServiceName): Promise<void> {
-    await this.#processes.get(name)?.kill('SIGKILL');
-    this.#processes.delete(name);
+  async kill(name: ServiceName, node = this.nodes[0]): Promise<void> {
+    await this.#end(name, node, 'SIGKILL');
   }
 
   /** In order, as its host would. */
-  async stopService(name: ServiceName): Promise<void> {
-    await this.#processes.get(name)?.kill('SIGTERM');
-    this.#processes.delete(name);
+  async stopService(name: ServiceName, node = this.nodes[0]): Promise<void> {
+    await this.#end(name, node, 'SIGTERM');
+  }
+
+  async #end(name: ServiceName, node: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    await this.#processes.get(keyOf(name, node))?.kill(signal);
+    this.#processes.delete(keyOf(name, node));
+  }
+
+  /** Another process of a service in the place of the one that runs: as an upgrade does it, in one of two orders. @returns how the old one ended */
+  async replace(name: ServiceName, order: 'stop-first' | 'start-first') {
+    const old = this.#running(name);
+    if (order === 'stop-first') await old.kill('SIGTERM');
+    await this.startService(name);
+    if (order === 'start-first') await old.kill('SIGTERM');
+    return old.exited;
   }
 
   async killAndRestart(name: ServiceName): Promise<void> {
@@ -165,7 +210,7 @@ export class Stack implements AsyncDisposable {
 
   /** What the services said, for a failing test's message. */
   logs(name: ServiceName): string {
-    return (this.#processes.get(name)?.lines ?? []).map((line) => line.text).join('\n');
+    return (this.#processes.get(keyOf(name, this.nodes[0]))?.lines ?? []).map((line) => line.text).join('\n');
   }
 
   async submit(

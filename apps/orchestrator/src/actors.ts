@@ -25,7 +25,7 @@ import { runSummary, taskCounts, taskSummary } from './views.ts';
 
 /** The four durable actors of the orchestrator: what their invocations order, what they tell, and what they do with an event at a wrong time. */
 
-/** What belongs to a task lies on its node. */
+/** What belongs to a task lies on its node: that of its setup, else whichever prepares its worktree. */
 const onNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });
 const onMergeNode = (operation: Operation) =>
@@ -127,7 +127,7 @@ export const taskActor: ActorDefinition = defineActor({
       event: (_input, effect) => ({ type: 'want', ...effect }),
       cancel: (_input, { effectId }) => ({ type: 'unwant', effectId }),
     }),
-    prepare: command(worktreeOperations.prepare),
+    prepare: onNode(worktreeOperations.prepare),
     createSandbox: onNode(sandboxOperations.create),
     turn: command(modelOperations.turn),
     write: onNode(sandboxOperations.write),
@@ -176,7 +176,7 @@ export const setupActor: ActorDefinition = defineActor({
   version: 1,
   machine: setupMachine,
   sources: {
-    prepareSetup: command(worktreeOperations.prepareSetup),
+    prepareSetup: onSetupNode(worktreeOperations.prepareSetup),
     run: onSetupNode(sandboxOperations.run),
     sealSetup: onSetupNode(worktreeOperations.sealSetup),
     discardSetup: onSetupNode(worktreeOperations.discardSetup),

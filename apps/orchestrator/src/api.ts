@@ -60,10 +60,11 @@ export const endpoints = (bus: Bus, artifacts = new Artifacts(bus)): Endpoint[] 
     tellTask(bus, tenant, taskId, { type: 'discard', keepBranch, reason }),
   ),
   apiEndpoint(api.taskDiff, async ({ taskId }, { tenant }) => {
-    const { repository, baseCommit, commit } = taskContextOf(await requireTask(bus, tenant, taskId));
+    const { repository, baseCommit, commit, node } = taskContextOf(await requireTask(bus, tenant, taskId));
     if (commit === null || baseCommit === null) throw new CoppiceError('conflict', `task ${taskId} has no commit`);
     const input = { tenant, repository, baseCommit, commit, bytesMax: patchBytesMax };
-    const { patch, truncated } = await bus.call(worktreeCalls.diff, { service: 'worktree-service' }, input);
+    const target = { service: 'worktree-service', ...(node === null ? {} : { node }) };
+    const { patch, truncated } = await bus.call(worktreeCalls.diff, target, input);
     return { patch, truncated, commit, baseCommit };
   }),
   apiEndpoint(api.artifactGet, (request, { tenant }) => artifacts.part(tenant, request)),

@@ -1,11 +1,20 @@
-import { runService } from '@coppice/service';
+import { integerVariable, runService } from '@coppice/service';
 import packageJson from '../package.json' with { type: 'json' };
-import { startOrchestrator } from './service.ts';
+import { nodeLostAfterMs, startOrchestrator } from './service.ts';
+
+const nodeLostAfterMsMin = 5_000;
+const nodeLostAfterMsMax = 7 * 24 * 3_600_000;
 
 await runService({
   name: 'orchestrator',
   version: packageJson.version,
-  variables: {},
+  variables: {
+    /** A host whose services have been absent for so long is given up on: what waits for it fails. The same for all orchestrators. */
+    COPPICE_NODE_LOST_AFTER_MS: integerVariable({ min: nodeLostAfterMsMin, max: nodeLostAfterMsMax }).default(
+      nodeLostAfterMs,
+    ),
+  },
   makesResources: true,
-  start: (context) => startOrchestrator(context),
+  start: (context, configuration) =>
+    startOrchestrator(context, { nodeLostAfterMs: configuration.COPPICE_NODE_LOST_AFTER_MS }),
 });

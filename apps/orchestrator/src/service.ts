@@ -6,17 +6,22 @@ import type { RunningWork, ServiceContext } from '@coppice/service';
 import { landingActor, runActor, setupActor, taskActor } from './actors.ts';
 import { endpoints } from './api.ts';
 import { consumeIntake } from './intake.ts';
+import { watchForLostNodes } from './lost-nodes.ts';
 import { countTasks, observeOrchestrator } from './metrics.ts';
 import { runCommandHandlers } from './run-commands.ts';
 
 export type OrchestratorOptions = {
   /** Messages of one kind of actor in handling at once. */
   concurrency?: number;
+  /** A host whose services have been absent for so long is given up on. Default `nodeLostAfterMs`. */
+  nodeLostAfterMs?: number;
   /** See the durable actor's host. */
   hooks?: ActorHostOptions['hooks'];
 };
 
 const commandConcurrency = 4;
+/** A host that is started again, or mended, is back within it. */
+export const nodeLostAfterMs = 3_600_000;
 
 /** The orchestrator's work: the actors, the public API, and the durable intake. */
 export async function startOrchestrator(
@@ -48,10 +53,11 @@ export async function startOrchestrator(
     endpoints: endpoints(bus),
   });
   const intake = await consumeIntake(bus);
+  const lostNodes = watchForLostNodes(bus, { lostAfterMs: options.nodeLostAfterMs ?? nodeLostAfterMs });
   return {
     stop: async () => {
       observed.stop();
-      await Promise.all([api.stop(), intake.stop()]);
+      await Promise.all([api.stop(), intake.stop(), lostNodes.stop()]);
       await Promise.all([commands.stop(), host.stop()]);
     },
   };

@@ -64,7 +64,10 @@ export const endpoints = (context: Context): Endpoint[] => [
       finishedLandings(forTenant(context, input.tenant), input, signal),
     ),
   ),
-  serviceEndpoint(serviceName, worktreeCalls.diff, (input) =>
-    inTime(worktreeCalls.diff.deadlineMs, (signal) => diff(forTenant(context, input.tenant), input, signal)),
+  serviceEndpoint(
+    serviceName,
+    worktreeCalls.diff,
+    (input) => inTime(worktreeCalls.diff.deadlineMs, (signal) => diff(forTenant(context, input.tenant), input, signal)),
+    context.node,
   ),
 ];

@@ -6,8 +6,8 @@ import { errors } from './nats.ts';
 import { unreachable } from './unreachable.ts';
 import { parseJson, validate } from './validate.ts';
 
-/** Whose method: the public API's, as a tenant, or another service's. */
-export type CallTarget = { tenant: string } | { service: string };
+/** Whose method: the public API's, as a tenant, or another service's, of any of its processes or of those of one node. */
+export type CallTarget = { tenant: string } | { service: string; node?: string };
 
 /**
  * Calls a method and waits for its answer.
@@ -21,9 +21,7 @@ export async function call(
   input: unknown,
   options: { deadlineMs?: number },
 ): Promise<unknown> {
-  const subject =
-    'tenant' in target ? subjects.api(target.tenant, method.name) : subjects.call(target.service, method.name);
-  const destination = 'tenant' in target ? subjects.apiOfAnyTenant(method.name) : subject;
+  const { subject, template: destination } = addressOf(method, target);
   validate(method.input, input, method.name);
   const spanAttributes = {
     [attributes.messagingSystemName]: messagingSystemNats,
@@ -43,6 +41,14 @@ export async function call(
     }
     return validate(method.output, body, `the answer of ${method.name}`);
   });
+}
+
+function addressOf({ name }: Method, target: CallTarget): { subject: string; template: string } {
+  if ('tenant' in target)
+    return { subject: subjects.api(target.tenant, name), template: subjects.apiOfAnyTenant(name) };
+  const { service, node } = target;
+  if (node === undefined) return { subject: subjects.call(service, name), template: subjects.call(service, name) };
+  return { subject: subjects.callOnNode(service, name, node), template: subjects.callOnNode(service, name, '*') };
 }
 
 async function request(bus: Bus, subject: string, input: object, deadlineMs: number) {

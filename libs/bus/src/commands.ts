@@ -258,15 +258,8 @@ class RunningCommandServer implements CommandServer {
     return validate(operation.output, await handler.run(input, context), `output of ${operation.name}`);
   }
 
-  async #conclude(
-    delivery: Delivery,
-    command: CommandMessage,
-    outcome: Outcome,
-    timing: { queuedMs?: number; workedMs?: number } = {},
-  ): Promise<void> {
-    const { effectId, replyTo } = command;
-    const result: ActorMessage = { type: 'result', effectId, outcome: fitting(outcome), ...timing };
-    await this.#bus.publish(subjects.actor(replyTo.kind, replyTo.id), result, { messageId: `${effectId}-result` });
+  async #conclude(delivery: Delivery, command: CommandMessage, outcome: Outcome, timing: Timing = {}): Promise<void> {
+    await tellOutcome(this.#bus, command, outcome, timing);
     await delivery.acknowledge();
   }
 
@@ -288,6 +281,30 @@ class RunningCommandServer implements CommandServer {
     }
     delivery.terminate('dead-lettered');
   }
+}
+
+type Timing = { queuedMs?: number; workedMs?: number };
+
+async function tellOutcome(bus: Bus, command: CommandMessage, outcome: Outcome, timing: Timing = {}): Promise<void> {
+  const { effectId, replyTo } = command;
+  const result: ActorMessage = { type: 'result', effectId, outcome: fitting(outcome), ...timing };
+  await bus.publish(subjects.actor(replyTo.kind, replyTo.id), result, { messageId: `${effectId}-result` });
+}
+
+/** Answers each command of a pool as failed with the same error, in the place of processes that are gone for good. */
+export function refuseCommands(
+  bus: Bus,
+  { service, pool, error }: { service: Operation['service']; pool: string; error: CoppiceError },
+): Promise<Consumption> {
+  const outcome: Outcome = { status: 'failed', error: toWireError(error) };
+  const consumer = { stream: streams.commands, durable: commandConsumer(service, pool) };
+  const filterSubject = subjects.command(service, pool, '*');
+  return bus.consume({ ...consumer, filterSubject, ackWaitMs: bus.lostAfterMs, concurrency: 1 }, async (delivery) => {
+    const command = commandMessageSchema.safeParse(looseJson(delivery.data));
+    if (command.success) await tellOutcome(bus, command.data, outcome);
+    else await deadLetter(bus, delivery, service, error);
+    await delivery.acknowledge();
+  });
 }
 
 /** Whose command it is; not every operation's input tells. */

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { buckets } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
+import { z } from 'zod';
 import type { Bus } from './bus.ts';
+import { keyValueStream } from './resources.ts';
 
 /**
  * Which processes are running: each has a key in KV `coppice-members` that lives 15 s unless refreshed, which happens every 5 s.
@@ -16,6 +18,9 @@ export type Membership = {
   isMember(id: string): Promise<boolean>;
   leave(): Promise<void>;
 };
+
+const memberSchema = z.object({ service: z.string(), node: z.string() });
+export type Member = z.infer<typeof memberSchema>;
 
 const log = createLogger('bus');
 
@@ -43,4 +48,15 @@ export async function joinMembers(bus: Bus, options: { service: string; node: st
       await members.delete(id);
     },
   };
+}
+
+/** Every process that is running now. */
+export async function listMembers(bus: Bus): Promise<Member[]> {
+  const members: Member[] = [];
+  for await (const message of bus.browse(keyValueStream(buckets.members), `$KV.${buckets.members}.>`)) {
+    // What is left of one that is gone.
+    if ('KV-Operation' in message.headers || 'Nats-Marker-Reason' in message.headers) continue;
+    members.push(memberSchema.parse(message.json()));
+  }
+  return members;
 }

@@ -57,12 +57,17 @@ export const apiEndpoint = <Input, Output>(
   handler,
 });
 
-/** A method for other services with its handler. */
+/** A method for other services with its handler; with `node`, one that is asked of that node. */
 export const serviceEndpoint = <Input, Output>(
   service: string,
   method: Typed<Input, Output>,
   handler: (input: Input, context: RequestContext) => Promise<Output>,
-): Endpoint => ({ method, subject: subjects.call(service, method.name), handler });
+  node?: string,
+): Endpoint => {
+  const subject =
+    node === undefined ? subjects.call(service, method.name) : subjects.callOnNode(service, method.name, node);
+  return { method, subject, handler };
+};
 
 const payloadBytesDefault = 1024 * 1024;
 const protocolVerbs = ['PING', 'INFO', 'STATS'] as const;

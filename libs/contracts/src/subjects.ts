@@ -31,6 +31,8 @@ export const subjects = {
   apiOfAnyTenant: (method: string) => `coppice.api.*.${method}`,
   /** Request/reply between services; never for effects. */
   call: (service: string, operation: string) => `coppice.call.${service}.${operation}`,
+  /** The same, to the processes of one node. */
+  callOnNode: (service: string, operation: string, node: string) => `coppice.call.${service}.${operation}.${node}`,
   intake: (tenant: string) => `coppice.intake.${tenant}.run`,
   /** Where a request waits until the services that it needs answer; matched by no consumer. */
   intakeLater: (tenant: string, requestToken: string) => `coppice.intake-later.${tenant}.${requestToken}`,

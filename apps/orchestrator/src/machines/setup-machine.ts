@@ -28,6 +28,8 @@ export type SetupRequest = {
   owner: Owner;
   repository: string;
   setupKey: string;
+  /** Where it is made; null for any. Those that an earlier version stored lack it. */
+  node?: string | null;
   baseCommit: string;
   run: string;
   image: string;
@@ -160,7 +162,7 @@ export const setupMachine = setup({
       attempt: 0,
       retries: 0,
       outcome: null,
-      node: null,
+      node: input.input.node ?? null,
       mounts: [],
     }),
     initial: 'idle',

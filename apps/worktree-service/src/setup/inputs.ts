@@ -16,7 +16,7 @@ export async function resolveSetup(
   context: Context,
   input: ResolveSetupInput,
   signal?: AbortSignal,
-): Promise<{ baseCommit: string; inputsHash: string }> {
+): Promise<{ baseCommit: string; inputsHash: string; node: string }> {
   await checkBranchName(context.git, input.baseBranch, 'baseBranch');
   const { origin, store } = await openRepository(context, input.repository);
   const { tip } = await store.fetchTip(origin, input.baseBranch, 'baseBranch', signal);
@@ -30,7 +30,7 @@ export async function resolveSetup(
       details: { issues: [{ field, expected, received }] },
     });
   }
-  return { baseCommit: tip, inputsHash: hashOf(objects) };
+  return { baseCommit: tip, inputsHash: hashOf(objects), node: context.node };
 }
 
 /** Over the inputs' paths and object ids in a tree (absent ones count as absent); over the whole tree where there are none. */

@@ -108,13 +108,16 @@ const making: Parts = publishing(
 const serving = (name: string, endpoints: string[]): Parts =>
   subscribing(...endpoints, ...servicesProtocolFamily(name));
 
+const taking = (name: ServiceName, pool: string): Parts =>
+  consuming(streams.commands, commandConsumer(name, pool), subjects.command(name, pool, '*'));
+
 /** What every service does: is a member, takes commands under claims, answers them into inboxes of actors. */
 function commands(name: ServiceName, pools: readonly string[]): Parts {
   return join(
     lookingUp,
     keyValue(buckets.members),
     keyValue(buckets.effects),
-    ...pools.map((pool) => consuming(streams.commands, commandConsumer(name, pool), subjects.command(name, pool, '*'))),
+    ...pools.map((pool) => taking(name, pool)),
     publishing(subjectFamilies.actor, subjects.commandLater(name, '*'), subjects.deadLetter(name)),
     subscribing(cancelSubject('*')),
   );
@@ -122,7 +125,13 @@ function commands(name: ServiceName, pools: readonly string[]): Parts {
 
 /** What each service does beside taking commands, and from which pools it takes them. */
 const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Parts>> = {
-  orchestrator: () => join(commands('orchestrator', [anyPool]), orchestrator),
+  orchestrator: (nodes) =>
+    join(
+      commands('orchestrator', [anyPool]),
+      orchestrator,
+      // In the place of a host that is gone.
+      ...nodes.flatMap((node) => [taking('worktree-service', node), taking('container-service', node)]),
+    ),
   'llm-gateway': () =>
     join(
       commands('llm-gateway', [anyPool]),
@@ -137,7 +146,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
   'worktree-service': (nodes) =>
     join(
       commands('worktree-service', [anyPool, ...nodes]),
-      serving('worktree-service', calls('worktree-service', worktreeCalls)),
+      serving('worktree-service', [...worktreesOfAny, ...nodes.map(diffOn)]),
     ),
   'container-service': (nodes) =>
     join(
@@ -149,6 +158,10 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
 
 const calls = (name: string, methods: Readonly<Record<string, { name: string }>>): string[] =>
   Object.values(methods).map((method) => subjects.call(name, method.name));
+
+const { diff, ...askedOfAny } = worktreeCalls;
+const worktreesOfAny = calls('worktree-service', askedOfAny);
+const diffOn = (node: string): string => subjects.callOnNode('worktree-service', diff.name, node);
 
 const orchestrator: Parts = join(
   making,
@@ -162,7 +175,8 @@ const orchestrator: Parts = join(
   ...actorKinds.map((kind) => consuming(streams.actors, actorConsumer(kind), subjects.actor(kind, '>'))),
   consuming(streams.intake, intakeConsumer, subjects.intake('*')),
   consuming(streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),
-  publishing(apiSubject(`STREAM.DELETE.${streams.intake}`)),
+  // An earlier version's is made anew, see retire-intake.ts.
+  publishing(apiSubject(`STREAM.DELETE.${streams.intake}`), apiSubject(`STREAM.MSG.DELETE.${streams.intake}`)),
   publishing(
     ...['PURGE', 'MSG.DELETE'].map((operation) => apiSubject(`STREAM.${operation}.${streams.actors}`)),
     // What waits in the queues, and since when.
@@ -174,7 +188,8 @@ const orchestrator: Parts = join(
     subjectFamilies.event,
     subjects.intakeLater('*', '*'),
     subjects.deadLetter('*'),
-    ...calls('worktree-service', worktreeCalls),
+    ...worktreesOfAny,
+    diffOn('*'),
     ...calls('llm-gateway', gatewayCalls),
     // To whoever waits for an actor's answer, which is another orchestrator or this one.
     `${inboxPrefixOf('orchestrator')}.>`,

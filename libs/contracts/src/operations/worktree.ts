@@ -202,6 +202,8 @@ export const worktreeOperations = {
       baseCommit: z.string(),
       /** Over paths and object ids of the inputs in the base's tree; of the whole tree where there are no inputs. */
       inputsHash: z.string(),
+      /** Where the setup is to be made, and the task to be done: its result lies on one host. An earlier version doesn't tell. */
+      node: z.string().optional(),
     }),
   }),
   /** A checkout of the base, on which the setup command runs; a new one for each attempt of a task. */
@@ -270,6 +272,7 @@ export const worktreeCalls = {
     output: z.object({ finished: z.array(z.boolean()) }),
     deadlineMs: 5_000,
   },
+  /** Asked of the task's node, which alone has its commits. */
   diff: {
     name: 'diff',
     description: "A task's change as a unified patch.",

@@ -20,6 +20,8 @@ export const preparing = taskSetup.createStateConfig({
           {
             target: 'setup',
             actions: assign(({ context, event }) => ({
+              // The sealed result can be copied on its own node alone.
+              node: event.output.node ?? null,
               baseCommit: event.output.baseCommit,
               setup: {
                 setupKey: orders.setupRequest(context, event.output).setupKey,
@@ -41,6 +43,7 @@ export const preparing = taskSetup.createStateConfig({
           orders.setupRequest(context, {
             baseCommit: context.baseCommit ?? '',
             inputsHash: context.setup?.inputsHash ?? '',
+            node: context.node ?? undefined,
           }),
         onDone: { target: 'worktree', actions: 'stepDone' },
         onError: orFail('setup'),

@@ -33,8 +33,11 @@ export const resolveSetup = (context: TaskContext): WorktreeInput<'resolveSetup'
   inputs: context.specification.setup?.inputs ?? [],
 });
 
-/** Tasks that need the same result from the same inputs share one setup. */
-export function setupRequest(context: TaskContext, resolved: { baseCommit: string; inputsHash: string }): SetupRequest {
+/** Tasks that need the same result from the same inputs on the same node share one setup. */
+export function setupRequest(
+  context: TaskContext,
+  resolved: { baseCommit: string; inputsHash: string; node?: string | undefined },
+): SetupRequest {
   const { setup, image, network, timeLimitMs } = context.specification;
   const run = setup?.run ?? '';
   return {
@@ -50,7 +53,9 @@ export function setupRequest(context: TaskContext, resolved: { baseCommit: strin
       image,
       network.setup,
       resolved.inputsHash,
+      resolved.node ?? '',
     ),
+    node: resolved.node ?? null,
     baseCommit: resolved.baseCommit,
     run,
     image,

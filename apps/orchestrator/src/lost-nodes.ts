@@ -1,0 +1,92 @@
+import { listMembers, refuseCommands } from '@coppice/bus';
+import type { Bus, Consumption } from '@coppice/bus';
+import { CoppiceError, anyPool, commandConsumer } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
+
+/**
+ * Hosts that don't come back. What belongs to a task lies on its node, so its commands wait for that node's services. Where none has been there for
+ * `lostAfterMs`, each of its commands is answered as failed: its tasks end with a reason, and give their turn at the branch back.
+ *
+ * Invariants:
+ * 1. A node is lost only when this process has seen it absent for the whole time: that a server or an orchestrator was away proves nothing.
+ * 2. A node that comes back takes its own commands again. What it had in hand counts no more, since its actors wait for it no longer; its folders stay.
+ */
+export type LostNodes = { stop(): Promise<void> };
+
+const log = createLogger('lost-nodes');
+/** The services that take commands for their node. */
+const servicesOfNodes = ['worktree-service', 'container-service'] as const;
+type ServiceOfNode = (typeof servicesOfNodes)[number];
+const looksMin = 10;
+const lookEveryMsMax = 30_000;
+
+type Absent = { service: ServiceOfNode; node: string; sinceMs: number; refusing: Consumption | null };
+
+export function watchForLostNodes(bus: Bus, options: { lostAfterMs: number }): LostNodes {
+  const watch = new Watch(bus, options.lostAfterMs);
+  let looking = Promise.resolve();
+  const timer = setInterval(
+    () => {
+      looking = looking
+        .then(() => watch.look())
+        .catch((error: unknown) => log.warn({ err: error }, 'could not find out which hosts are there'));
+    },
+    Math.min(options.lostAfterMs / looksMin, lookEveryMsMax),
+  );
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await looking;
+      await watch.end();
+    },
+  };
+}
+
+class Watch {
+  readonly #bus: Bus;
+  readonly #lostAfterMs: number;
+  /** By the name of the queue. */
+  readonly #absent = new Map<string, Absent>();
+
+  constructor(bus: Bus, lostAfterMs: number) {
+    this.#bus = bus;
+    this.#lostAfterMs = lostAfterMs;
+  }
+
+  async look(): Promise<void> {
+    const waitedFor = (await this.#bus.queues()).filter(({ waiting, inProgress }) => waiting + inProgress > 0);
+    const members = await listMembers(this.#bus);
+    const there = new Set(members.map(({ service, node }) => `${service}-${node}`));
+    for (const [queue, { refusing }] of this.#absent) {
+      if (!there.has(queue)) continue;
+      this.#absent.delete(queue);
+      await refusing?.stop();
+    }
+    for (const { name } of waitedFor) {
+      const queue = there.has(name) ? null : ofNode(name);
+      if (queue !== null) await this.#miss(name, queue);
+    }
+  }
+
+  async #miss(name: string, queue: { service: ServiceOfNode; node: string }): Promise<void> {
+    const absent = this.#absent.get(name) ?? { ...queue, sinceMs: performance.now(), refusing: null };
+    this.#absent.set(name, absent);
+    if (absent.refusing !== null || performance.now() - absent.sinceMs < this.#lostAfterMs) return;
+    const { service, node } = absent;
+    const text = `its host ${node} is gone: no ${service} has been there for ${Math.round(this.#lostAfterMs / 1_000)} s`;
+    log.error({ node, service }, `${text}; what waits for it is answered as failed`);
+    const error = new CoppiceError('unavailable', text, { retryable: false });
+    absent.refusing = await refuseCommands(this.#bus, { service, pool: node, error });
+  }
+
+  async end(): Promise<void> {
+    for (const { refusing } of this.#absent.values()) await refusing?.stop();
+  }
+}
+
+function ofNode(queue: string): { service: ServiceOfNode; node: string } | null {
+  const service = servicesOfNodes.find((each) => queue.startsWith(commandConsumer(each, '')));
+  if (service === undefined) return null;
+  const node = queue.slice(commandConsumer(service, '').length);
+  return node === anyPool ? null : { service, node };
+}
