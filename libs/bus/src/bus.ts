@@ -1,4 +1,4 @@
-import { CoppiceError } from '@coppice/contracts';
+import { CoppiceError, buckets } from '@coppice/contracts';
 import { createLogger, injectTrace } from '@coppice/telemetry';
 import { call } from './call.ts';
 import type { CallTarget } from './call.ts';
@@ -138,7 +138,7 @@ export class Bus {
   }
 
   ensureResources(options: ResourceOptions = {}): Promise<void> {
-    return ensureResources(this.#jetStream, this.#manager, options);
+    return ensureResources(this.#jetStream, this.#manager, this.keyValue(buckets.effects), options);
   }
 
   /** See resources.ts. */

@@ -66,7 +66,9 @@ export async function consume(
   } catch (error) {
     // There with other settings, from another version of the software: the newest process's count.
     if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
-    await manager.consumers.update(options.stream, options.durable, config);
+    // An earlier version named its filter in a list. The client keeps beside ours what isn't given, and with any list asks on another subject.
+    const withoutList = { ...config, filter_subjects: undefined as unknown as string[] };
+    await manager.consumers.update(options.stream, options.durable, withoutList);
   }
   const consumer = await jetStream.consumers.get(options.stream, options.durable);
   const slots = Array.from({ length: options.concurrency }, () => new Slot(consumer, handler, onError));

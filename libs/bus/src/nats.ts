@@ -19,7 +19,9 @@ export type {
   JetStreamManager,
   JetStreamPublishOptions,
   JsMsg,
+  StoredMsg,
   StreamConfig,
+  StreamInfo,
 } from '@nats-io/jetstream';
 export { Kvm } from '@nats-io/kv';
 export { Objm } from '@nats-io/obj';

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, buckets, outputKept, streams, subjectFamilies } from '@coppice/contracts';
-import { UnsuitableServer } from './errors.ts';
+import type { KeyValue } from './key-value.ts';
 import { DiscardPolicy, JetStreamApiError, Kvm, Objm, RetentionPolicy, StorageType } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, StreamConfig } from './nats.ts';
+import { retireScheduledIntake } from './retire-intake.ts';
 
 export type ResourceOptions = { replicas?: number };
+type Definition = Partial<StreamConfig> & { name: string };
 
 const nanoseconds = 1_000_000;
 const days = (count: number) => count * 24 * 3_600_000 * nanoseconds;
@@ -18,7 +20,7 @@ const valueBytesMax = 300 * 1024;
 const dedupeWindow = 120_000 * nanoseconds;
 
 /** Work queues have no limit on age, count or size: it would silently delete timers and waiting work. (A stream with schedules can't refuse new messages instead.) */
-const workQueue = (name: string, subjects: string[]): Partial<StreamConfig> & { name: string } => ({
+const workQueue = (name: string, subjects: string[]): Definition => ({
   name,
   subjects,
   retention: RetentionPolicy.Workqueue,
@@ -27,11 +29,7 @@ const workQueue = (name: string, subjects: string[]): Partial<StreamConfig> & { 
   allow_msg_ttl: true,
 });
 
-const log = (
-  name: string,
-  subjects: string[],
-  rest: Partial<StreamConfig>,
-): Partial<StreamConfig> & { name: string } => ({
+const log = (name: string, subjects: string[], rest: Partial<StreamConfig>): Definition => ({
   name,
   subjects,
   retention: RetentionPolicy.Limits,
@@ -43,11 +41,12 @@ const log = (
 const { actor, timer, stash, command, commandLater, intake, intakeLater, intakeAgain } = subjectFamilies;
 const { event, transcript, log: output, deadLetter } = subjectFamilies;
 
-const definitions: readonly (Partial<StreamConfig> & { name: string })[] = [
+const intakeLaterDefinition = workQueue(streams.intakeLater, [intakeLater, intakeAgain]);
+const definitions: readonly Definition[] = [
   workQueue(streams.actors, [actor, timer, stash]),
   workQueue(streams.commands, [command, commandLater]),
   { ...workQueue(streams.intake, [intake]), allow_msg_schedules: false },
-  workQueue(streams.intakeLater, [intakeLater, intakeAgain]),
+  intakeLaterDefinition,
   log(streams.events, [event], { max_age: days(90), max_bytes: mebibytes(2_048) }),
   log(streams.transcripts, [transcript], { max_age: days(90), max_bytes: mebibytes(4_096) }),
   log(streams.logs, [output], {
@@ -70,17 +69,14 @@ export const streamNames = (): string[] => [
   objectStream(buckets.artifacts),
 ];
 
-/** Creates or updates every stream and bucket. Harmless when several processes do it at once. */
+/** Creates or updates every stream and bucket. Harmless when several processes do it at once. @param locks of the bucket of effects */
 export async function ensureResources(
   jetStream: JetStreamClient,
   manager: JetStreamManager,
+  locks: KeyValue,
   options: ResourceOptions = {},
 ): Promise<void> {
   const replicas = options.replicas ?? 1;
-  await retireScheduledIntake(manager);
-  for (const definition of definitions) {
-    await ensureStream(manager, { ...definition, num_replicas: replicas, storage: StorageType.File });
-  }
   const keyValues = new Kvm(jetStream);
   for (const bucket of keyValueBuckets) {
     await keyValues.create(bucket, {
@@ -92,22 +88,11 @@ export async function ensureResources(
       markerTTL: markerTtlMs,
     });
   }
+  const ensure = (definition: Definition): Promise<void> =>
+    ensureStream(manager, { ...definition, num_replicas: replicas, storage: StorageType.File });
+  await retireScheduledIntake({ jetStream, manager, locks, makeIntakeLater: () => ensure(intakeLaterDefinition) });
+  for (const definition of definitions) await ensure(definition);
   await new Objm(jetStream).create(buckets.artifacts, { replicas, storage: StorageType.File });
-}
-
-/** Earlier versions made the intake with schedules, which no server switches off again: it is made anew, if nothing waits in it. */
-async function retireScheduledIntake(manager: JetStreamManager): Promise<void> {
-  try {
-    const { config, state } = await manager.streams.info(streams.intake);
-    if (config.allow_msg_schedules !== true) return;
-    if (state.messages > 0) {
-      const text = `the stream ${streams.intake} is an earlier version's and holds ${state.messages} messages: let that version finish them, then start this one`;
-      throw new UnsuitableServer(text);
-    }
-    await manager.streams.delete(streams.intake);
-  } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== streamNotFound) throw error;
-  }
 }
 
 /**
@@ -140,10 +125,7 @@ async function isThere(manager: JetStreamManager, name: string): Promise<boolean
   }
 }
 
-async function ensureStream(
-  manager: JetStreamManager,
-  config: Partial<StreamConfig> & { name: string },
-): Promise<void> {
+async function ensureStream(manager: JetStreamManager, config: Definition): Promise<void> {
   try {
     await manager.streams.update(config.name, config);
   } catch (error) {

@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { streams, subjects, tenantOf } from '@coppice/contracts';
+import { headersOf } from './consume.ts';
+import { RevisionConflict } from './errors.ts';
+import type { KeyValue } from './key-value.ts';
+import { JetStreamApiError, headers } from './nats.ts';
+import type { JetStreamClient, JetStreamManager, StoredMsg, StreamInfo } from './nats.ts';
+
+/**
+ * An earlier version made the intake with schedules, which no server switches off again. It is made anew, and what waits in it is moved to the
+ * stream of those that are looked at again.
+ *
+ * Invariants:
+ * 1. The old stream is closed to publishers before it is emptied, and deleted only when it is empty. Until the new one is there, a publisher gets no
+ *    acknowledgement, and knows that nothing is stored.
+ * 2. A message is deleted when its copy is stored. A crash between the two makes a second copy, which is the same request of the same run.
+ * 3. One process at a time does this: another's deletion could hit the new stream.
+ */
+const lock = 'retire-intake';
+const lockMs = 30_000;
+const lookAgainMs = 200;
+const streamNotFound = 10059;
+const noMessageFound = 10037;
+/** No publisher knows it. */
+const closedSubject = 'coppice.intake-retired';
+
+type Parts = {
+  jetStream: JetStreamClient;
+  manager: JetStreamManager;
+  /** Where the lock is kept. */
+  locks: KeyValue;
+  /** Makes the stream of those that are looked at again, whose subjects the old intake holds until it is closed. */
+  makeIntakeLater: () => Promise<void>;
+};
+
+export async function retireScheduledIntake(parts: Parts): Promise<void> {
+  const { manager, locks } = parts;
+  const owner = new TextEncoder().encode(randomBytes(6).toString('hex'));
+  while ((await findScheduled(manager)) !== null) {
+    try {
+      let revision = await locks.create(lock, owner, { ttlMs: lockMs });
+      const renew = async () => {
+        revision = await locks.update(lock, owner, revision, { ttlMs: lockMs });
+      };
+      await retire(parts, renew);
+      await locks.delete(lock);
+    } catch (error) {
+      if (!(error instanceof RevisionConflict)) throw error;
+      await sleep(lookAgainMs);
+    }
+  }
+}
+
+async function findScheduled(manager: JetStreamManager): Promise<StreamInfo | null> {
+  try {
+    const info = await manager.streams.info(streams.intake);
+    return info.config.allow_msg_schedules === true ? info : null;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === streamNotFound) return null;
+    throw error;
+  }
+}
+
+/** @param renew fails when another process has taken the work over. */
+async function retire({ jetStream, manager, makeIntakeLater }: Parts, renew: () => Promise<void>): Promise<void> {
+  if ((await findScheduled(manager)) === null) return;
+  await manager.streams.update(streams.intake, { subjects: [closedSubject] });
+  await makeIntakeLater();
+  for (;;) {
+    const stored = await first(manager);
+    if (stored === null) break;
+    await renew();
+    await moveOn(jetStream, stored);
+    await manager.streams.deleteMessage(streams.intake, stored.seq, false);
+  }
+  await renew();
+  await manager.streams.delete(streams.intake);
+}
+
+async function first(manager: JetStreamManager): Promise<StoredMsg | null> {
+  try {
+    // The server's API takes the two together; the client's type doesn't say so.
+    return await manager.streams.getMessage(streams.intake, { seq: 1, next_by_subj: '>' } as { seq: number });
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;
+    throw error;
+  }
+}
+
+/** As a schedule whose time has come. */
+async function moveOn(jetStream: JetStreamClient, stored: StoredMsg): Promise<void> {
+  const tenant = tenantOf(stored.subject);
+  const kept = headers();
+  // The server's own headers would make a repeat of it, or a schedule to where nothing is any more.
+  for (const [name, value] of Object.entries(headersOf(stored.header))) {
+    if (!name.startsWith('Nats-')) kept.set(name, value);
+  }
+  await jetStream.publish(subjects.intakeLater(tenant, `retired-${stored.seq}`), stored.data, {
+    headers: kept,
+    schedule: { specification: { at: new Date() }, target: subjects.intakeAgain(tenant) },
+  });
+}
