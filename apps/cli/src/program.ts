@@ -6,6 +6,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { actCommand, cancelCommand, diffCommand } from './commands/acting.ts';
 import { artifactCommand } from './commands/artifact.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { faultyUpstreamCommand } from './commands/faulty-upstream.ts';
+import type { FaultyUpstreamOptions } from './commands/faulty-upstream.ts';
 import { listCommand, showCommand } from './commands/listing.ts';
 import { logsCommand } from './commands/logs.ts';
 import { pullCommand } from './commands/pull.ts';
@@ -154,6 +156,15 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .action(async (id: string | undefined, options: { ttl: string; model?: string[]; json?: boolean }) =>
       done(await tokenCommand(current(), id, { ...options, json: options.json === true })),
     );
+  program
+    .command('faulty-upstream')
+    .description("a model's server that misbehaves as it is told, in every wire, for drills; until Ctrl-C")
+    .option('--host <address>', 'where it listens', '127.0.0.1')
+    .option('--port <number>', '0 takes a free one', countFrom(0, 65_535), 8799)
+    .option('--fault <name>', "what goes wrong where the model's name is no fault, such as latency@500")
+    .option('--every <count>', 'every so many-th request goes wrong, the others go well', countTo(everyMax), 1)
+    .option('--list', 'only tell what can go wrong', false)
+    .action(async (options: FaultyUpstreamOptions) => done(await faultyUpstreamCommand(current(), options)));
 }
 
 type RunOptions = {
@@ -330,10 +341,12 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 
 const listMax = 500;
 const tailMax = 1_000_000;
-const countTo =
-  (most: number) =>
+const everyMax = 1_000_000;
+const countFrom =
+  (least: number, most: number) =>
   (text: string): number => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= 1 && value <= most) return value;
-    throw new InvalidArgumentError(`A number from 1 to ${most}.`);
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`A number from ${least} to ${most}.`);
   };
+const countTo = (most: number) => countFrom(1, most);

@@ -1,0 +1,50 @@
+/** A model's server that misbehaves as it is told, so that people can see what their gateway, and their agents, make of it. */
+import { CoppiceError } from '@coppice/contracts';
+import type { FaultyRequest } from '@coppice/llm-gateway';
+import { CliError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { plainLine } from '../output/text.ts';
+import type { CommandResult, Session } from './session.ts';
+
+export type FaultyUpstreamOptions = { host: string; port: number; fault?: string; every: number; list: boolean };
+
+/** Until Ctrl-C. A line tells of each request how it ended. */
+export async function faultyUpstreamCommand(session: Session, options: FaultyUpstreamOptions): CommandResult {
+  const { terminal, interrupted } = session;
+  const { faultsHelp, startFaultyUpstream } = await import('@coppice/llm-gateway');
+  if (options.list) {
+    terminal.out(faultsHelp());
+    return exitCodes.done;
+  }
+  const onRequest = (request: FaultyRequest) => {
+    const { wire, model, stream, scenario, ended } = request;
+    const asked = `${wire} ${model}${stream ? '' : ' (no stream)'}: ${scenario.fault}`;
+    void ended.then((how) => terminal.out(plainLine(`${asked}, ${howEnded[how]}`)));
+  };
+  const { list: _list, ...settings } = options;
+  const upstream = await startFaultyUpstream({ ...settings, onRequest }).catch((error: unknown) => {
+    throw startFailure(error, options);
+  });
+  terminal.err(`${upstream.url} (every wire below it; OpenAI's at /v1); ${upstream.tlsUrl} fails each TLS handshake`);
+  await stopped(interrupted);
+  await upstream.close();
+  return exitCodes.done;
+}
+
+const howEnded = { whole: 'sent to its end', cut: 'cut', left: 'the client left' } as const;
+
+function startFailure(error: unknown, { host, port, fault }: FaultyUpstreamOptions): unknown {
+  if (error instanceof CoppiceError)
+    return new CliError(exitCodes.badInput, `--fault ${fault}: ${error.message}`, { cause: error });
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  if (!/^E(ADDR|ACCES)/.test(code)) return error;
+  return new CliError(exitCodes.badInput, `${host}:${port} can't be listened on (${code})`, { cause: error });
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  process.once('SIGTERM', () => resolve());
+  if (signal.aborted) resolve();
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  return promise;
+}

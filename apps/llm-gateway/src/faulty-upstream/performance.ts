@@ -1,0 +1,94 @@
+/** What each fault does with an answer, once it is known that it isn't refused outright. */
+import type { FaultName } from './faults.ts';
+import type { AnswerScript } from './script.ts';
+
+/** Where an answer is performed. Nothing throws when the client has left: then nothing more is heard. */
+export type Stage = {
+  /** Status and headers. */
+  begin(): void;
+  say(text: string | Uint8Array): Promise<void>;
+  /** In good order. */
+  end(): void;
+  /** Breaks the connection; what was said by then is on its way. */
+  cut(): Promise<void>;
+  wait(ms: number): Promise<void>;
+  /** Until the client leaves. */
+  stall(): Promise<void>;
+};
+
+type Performance = (stage: Stage, script: AnswerScript, amount: number) => Promise<void>;
+
+const answer: Performance = async (stage, { preamble, pieces, ending }) => {
+  stage.begin();
+  for (const text of [preamble, ...pieces, ending]) await stage.say(text);
+  stage.end();
+};
+
+/** The preamble, and then this. */
+const opening =
+  (then: Performance): Performance =>
+  async (stage, script, amount) => {
+    stage.begin();
+    await stage.say(script.preamble);
+    await then(stage, script, amount);
+  };
+
+/** Half of the answer, and then this. */
+const half = (then: Performance): Performance =>
+  opening(async (stage, script, amount) => {
+    for (const piece of script.pieces.slice(0, Math.ceil(script.pieces.length / 2))) await stage.say(piece);
+    await then(stage, script, amount);
+  });
+
+const saying =
+  (textOf: (script: AnswerScript) => string): Performance =>
+  async (stage, script) => {
+    await stage.say(textOf(script));
+    stage.end();
+  };
+
+const bytewise: Performance = async (stage, { preamble, pieces, ending }) => {
+  stage.begin();
+  for (const byte of Buffer.from([preamble, ...pieces, ending].join(''))) {
+    await stage.say(Uint8Array.of(byte));
+    await new Promise(setImmediate);
+  }
+  stage.end();
+};
+
+const performances: Readonly<Partial<Record<FaultName, Performance>>> = {
+  latency: async (stage, script, ms) => {
+    await stage.wait(ms);
+    await answer(stage, script, 0);
+  },
+  paced: async (stage, { preamble, pieces, ending }, ms) => {
+    stage.begin();
+    await stage.say(preamble);
+    for (const text of [...pieces, ending]) {
+      await stage.wait(ms);
+      await stage.say(text);
+    }
+    stage.end();
+  },
+  'slow-drip': bytewise,
+  'no-answer': (stage) => stage.cut(),
+  'cut-before-output': opening((stage) => stage.cut()),
+  'end-before-output': opening(async (stage) => stage.end()),
+  'stall-before-output': opening((stage) => stage.stall()),
+  'overloaded-before-output': opening(saying(({ overloaded }) => overloaded)),
+  'malformed-before-output': opening(saying(({ malformed }) => malformed)),
+  'huge-chunk': opening(async (stage, { huge }, characters) => {
+    for (const text of huge(characters)) await stage.say(text);
+    stage.end();
+  }),
+  'cut-after-output': half(async (stage, _script, ms) => {
+    await stage.wait(ms);
+    await stage.cut();
+  }),
+  'end-after-output': half(async (stage) => stage.end()),
+  'stall-after-output': half((stage) => stage.stall()),
+  'overloaded-after-output': half(saying(({ overloaded }) => overloaded)),
+  'malformed-after-output': half(saying(({ malformed }) => malformed)),
+};
+
+export const performanceOf = (fault: FaultName): Performance => performances[fault] ?? answer;

@@ -1,0 +1,110 @@
+/** Refusals as the vendors write them, in every style in which they tell how long to wait. */
+import { CoppiceError } from '@coppice/contracts';
+import { refusal } from '../doors/http/complaint.ts';
+import type { Door } from '../doors/http/door.ts';
+import type { WireName } from '../provider/port.ts';
+import type { FaultName, Scenario } from './faults.ts';
+
+export type Refusal = { status: number; headers: Record<string, string>; body: object | string };
+type Refuse = (door: Door, amount: number) => Refusal;
+
+const json = { 'content-type': 'application/json' };
+const failed = (status: number, message: string): CoppiceError =>
+  new CoppiceError('provider-failed', message, { details: { status }, retryable: true });
+const slowDown = new CoppiceError('provider-limited', 'Too many requests: slow down.', { retryable: true });
+
+/** In the vendor's form with this very status, where the door would make another of it. */
+function told(door: Door, error: CoppiceError, status: number, headers: Record<string, string> = {}): Refusal {
+  return { status, headers: { ...json, ...headers }, body: door.error(error).body };
+}
+
+const limited = (headersOf: (amount: number) => Record<string, string>): Refuse => {
+  return (door, amount) => told(door, slowDown, 429, headersOf(amount));
+};
+
+const atSeconds = (seconds: number): Date => new Date(Date.now() + seconds * 1_000);
+
+/** What vendors say of an account without money; nothing in it tells of a wait. */
+const spentWords: Readonly<Record<WireName, { status: number; body: object }>> = {
+  'openai-chat': { status: 429, body: openAiSpent() },
+  'openai-responses': { status: 429, body: openAiSpent() },
+  anthropic: {
+    status: 400,
+    body: {
+      type: 'error',
+      error: {
+        type: 'invalid_request_error',
+        message: 'Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.',
+      },
+    },
+  },
+  gemini: {
+    status: 429,
+    body: {
+      error: {
+        code: 429,
+        message: 'You exceeded your current quota, please check your plan and billing details.',
+        status: 'RESOURCE_EXHAUSTED',
+        details: [
+          {
+            '@type': 'type.googleapis.com/google.rpc.QuotaFailure',
+            violations: [{ quotaId: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier' }],
+          },
+          // It tells a wait all the same, and the day is not over by then.
+          { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '20s' },
+        ],
+      },
+    },
+  },
+  ollama: { status: 402, body: { error: 'this account has insufficient credits' } },
+};
+
+function openAiSpent(): object {
+  const message = 'You exceeded your current quota, please check your plan and billing details.';
+  return { error: { message, type: 'insufficient_quota', param: null, code: 'insufficient_quota' } };
+}
+
+const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
+  limited: limited(() => ({})),
+  'limited-retry-after': limited((seconds) => ({ 'retry-after': String(seconds) })),
+  'limited-retry-after-date': limited((seconds) => ({ 'retry-after': atSeconds(seconds).toUTCString() })),
+  // The older header stays beside it, as vendors do it: it is the coarser one.
+  'limited-retry-after-ms': limited((ms) => ({ 'retry-after-ms': String(ms), 'retry-after': '60' })),
+  'limited-reset': limited((seconds) => ({
+    'x-ratelimit-remaining-requests': '0',
+    'x-ratelimit-reset-requests': `${seconds}s`,
+    'x-ratelimit-remaining-tokens': '149984',
+    'x-ratelimit-reset-tokens': '6m0s',
+  })),
+  'limited-reset-date': limited((seconds) => ({
+    'anthropic-ratelimit-requests-remaining': '0',
+    'anthropic-ratelimit-requests-reset': atSeconds(seconds).toISOString(),
+  })),
+  'limited-retry-info': (_door, seconds) => ({
+    status: 429,
+    headers: json,
+    body: {
+      error: {
+        code: 429,
+        message: 'Resource has been exhausted.',
+        status: 'RESOURCE_EXHAUSTED',
+        details: [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: `${seconds}s` }],
+      },
+    },
+  }),
+  'spend-limit': ({ wire }) => ({ headers: json, ...spentWords[wire] }),
+  'refused-key': (door) =>
+    door.wire === 'gemini'
+      ? told(door, new CoppiceError('invalid-request', 'API key not valid. Please pass a valid API key.'), 400)
+      : told(door, refusal('permission-denied', 401, 'Incorrect API key provided.'), 401),
+  'http-500': (door) => told(door, failed(500, 'The server had an error.'), 500),
+  'http-502': () => ({ status: 502, headers: { 'content-type': 'text/html' }, body: '<h1>502 Bad Gateway</h1>' }),
+  'http-503': (door) => told(door, failed(503, 'The service is unavailable.'), 503),
+  'http-529': (door) => told(door, failed(529, 'Overloaded'), 529),
+  'wrong-content-type': () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: '<h1>Welcome</h1>' }),
+  redirect: () => ({ status: 307, headers: { location: 'https://example.com/' }, body: '' }),
+};
+
+/** Null of a fault that is no refusal. */
+export const refusalOf = ({ fault, amount }: Scenario, door: Door): Refusal | null =>
+  refusals[fault]?.(door, amount ?? 0) ?? null;

@@ -1,0 +1,94 @@
+/** An answer in a wire's own words, cut into what can be told, or kept back, one after the other. */
+import { CoppiceError } from '@coppice/contracts';
+import type { AnswerAbout, AnswerWriter, Frame, Question, TranslatedDelta } from '../doors/http/door.ts';
+import { FrameEncoder, contentTypes } from '../doors/http/framing.ts';
+
+export type AnswerScript = {
+  contentType: string;
+  /** What comes before any output. */
+  preamble: string;
+  /** The output. */
+  pieces: readonly string[];
+  /** What makes it a whole answer. */
+  ending: string;
+  /** In the place of what is to come: the wire's word for an error. */
+  overloaded: string;
+  /** In the place of what is to come: no JSON. */
+  malformed: string;
+  /** Output and ending, with so many characters more in the first event. */
+  huge(characters: number): readonly string[];
+};
+
+export const answerText = 'The upstream answers, in some pieces.';
+export const answerUsage = { inputTokens: 12, outputTokens: 9 };
+
+const overloaded = new CoppiceError('provider-failed', 'Overloaded', { details: { status: 529 }, retryable: true });
+
+export const scriptOf = (question: Question, about: AnswerAbout): AnswerScript =>
+  question.stream ? streamScript(question, about) : wholeScript(question, about);
+
+function streamScript(question: Question, about: AnswerAbout): AnswerScript {
+  const writer = question.writer(about);
+  const encoder = new FrameEncoder(question.framing);
+  const [first = [], ...others] = outputDeltas().map((delta) => writer.delta(delta));
+  // What opens a stream is told together with its first output; that is its last frame.
+  const opening = first.slice(0, -1);
+  const preamble = `${writer.keepAlive()}${encoder.encode(opening)}`;
+  const pieces = [first.slice(-1), ...others].map((frames) => encoder.encode(frames));
+  const ending = `${encoder.encode(endOf(writer))}${encoder.close()}`;
+  return {
+    contentType: contentTypes[question.framing],
+    preamble,
+    pieces,
+    ending,
+    overloaded: encodedBy(question, errorOf(question, about)),
+    malformed: encodedBy(question, [{ name: first.at(-1)?.name ?? null, data: '{"choices": [{"delta' }]),
+    huge: (characters) => [encodedBy(question, padded(first.at(-1), characters)), ...pieces.slice(1), ending],
+  };
+}
+
+/** Only the error itself: what a writer says of its own beginning stands in the preamble. */
+const errorOf = (question: Question, about: AnswerAbout): Frame[] =>
+  question
+    .writer(about)
+    .fail(overloaded)
+    .filter(({ name }) => name !== 'response.created' && name !== 'response.in_progress');
+
+const encodedBy = ({ framing }: Question, frames: readonly Frame[]): string =>
+  new FrameEncoder(framing === 'json-array' ? 'json-lines' : framing).encode(frames);
+
+/** Fields that aren't known are to be tolerated. */
+function padded(frame: Frame | undefined, characters: number): Frame[] {
+  const fields = JSON.parse(frame?.data ?? '{}') as object;
+  return [{ name: frame?.name ?? null, data: JSON.stringify({ ...fields, padding: 'x'.repeat(characters) }) }];
+}
+
+/** Half of it counts as output, though nobody can read it. */
+function wholeScript(question: Question, about: AnswerAbout): AnswerScript {
+  const writer = question.writer(about);
+  for (const delta of outputDeltas()) writer.delta(delta);
+  endOf(writer);
+  const text = JSON.stringify(writer.whole());
+  const middle = Math.floor(text.length / 2);
+  const error = errorOf({ ...question, framing: 'json-lines' }, about).at(-1)?.data ?? '{}';
+  return {
+    contentType: 'application/json',
+    preamble: '',
+    pieces: [text.slice(0, middle)],
+    ending: text.slice(middle),
+    overloaded: error,
+    malformed: '{"choices": [{"message',
+    huge: (characters) => [JSON.stringify({ ...writer.whole(), padding: 'x'.repeat(characters) })],
+  };
+}
+
+const outputDeltas = (): TranslatedDelta[] =>
+  (answerText.match(/\S+\s*/g) ?? []).map((text) => ({ type: 'text-delta', text }));
+
+function endOf(writer: AnswerWriter): Frame[] {
+  const last: TranslatedDelta[] = [
+    { type: 'usage', usage: answerUsage },
+    { type: 'response-end', finishReason: 'stop' },
+  ];
+  return [...last.flatMap((delta) => writer.delta(delta)), ...writer.end()];
+}

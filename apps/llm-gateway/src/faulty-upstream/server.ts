@@ -1,0 +1,207 @@
+/**
+ * A model's server that misbehaves as it is told, in every wire: by the model's name, or for all models alike.
+ *
+ * Collaborators: the gateway's own doors, whose readers and writers make it right where it isn't to be wrong.
+ *
+ * Invariants:
+ * 1. What a request is told to go wrong in goes wrong in that alone: all else of the answer is as the vendor's.
+ * 2. Nothing is kept of a request beyond its answer, and none outlives the server.
+ */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createServer as createTlsServer } from 'node:tls';
+import { CoppiceError } from '@coppice/contracts';
+import { refusal } from '../doors/http/complaint.ts';
+import type { Door } from '../doors/http/door.ts';
+import { BodyRoom, readJsonBody } from '../doors/http/request-body.ts';
+import { doorOf, routeOf } from '../doors/http/routes.ts';
+import type { Route } from '../doors/http/routes.ts';
+import type { WireName } from '../provider/port.ts';
+import { faultNames, scenarioOf } from './faults.ts';
+import type { Scenario } from './faults.ts';
+import { performanceOf } from './performance.ts';
+import type { Stage } from './performance.ts';
+import { refusalOf } from './refusals.ts';
+import type { Refusal } from './refusals.ts';
+import { scriptOf } from './script.ts';
+
+export type FaultyRequest = {
+  wire: WireName;
+  model: string;
+  stream: boolean;
+  scenario: Scenario;
+  /** Resolves with `whole` where the answer was sent to its end, with `cut` where the server broke off, with `left` where the client did. */
+  ended: Promise<'whole' | 'cut' | 'left'>;
+};
+
+export type FaultyUpstreamSettings = {
+  host?: string;
+  /** 0 takes a free one. */
+  port?: number;
+  /** For models whose names tell none, as `scenarioOf` reads it; without it they aren't there. */
+  fault?: string;
+  /** Of all requests every so many-th goes wrong, the others go well; default 1. */
+  every?: number;
+  onRequest?: (request: FaultyRequest) => void;
+  /** Waited for before an answer that began is cut: what the client's side has but not read yet goes with the connection. */
+  beforeCut?: (request: FaultyRequest) => Promise<void>;
+};
+
+export type FaultyUpstream = AsyncDisposable & {
+  /** Without a path, which the wires have. */
+  url: string;
+  /** Where TLS is spoken, and every handshake fails. */
+  tlsUrl: string;
+  close(): Promise<void>;
+};
+
+/** @throws CoppiceError `model-not-found` for a fault that isn't one; the system's error where the port is taken. */
+export async function startFaultyUpstream(settings: FaultyUpstreamSettings = {}): Promise<FaultyUpstream> {
+  if (settings.fault !== undefined) scenarioOf(settings.fault);
+  const { host = '127.0.0.1', port = 0 } = settings;
+  const requests = new Requests(settings);
+  const server = createServer({ noDelay: true }, (request, response) => void requests.handle(request, response));
+  server.listen(port, host);
+  await once(server, 'listening');
+  // Without a certificate no handshake succeeds.
+  const secured = createTlsServer({});
+  secured.on('tlsClientError', (_error, socket) => socket.destroy());
+  secured.listen(0, host);
+  await once(secured, 'listening');
+  const close = async () => {
+    server.closeAllConnections();
+    const closed = [server, secured].map((each) => new Promise((resolve) => each.close(resolve)));
+    await Promise.all(closed);
+  };
+  return {
+    url: `http://${addressOf(server)}`,
+    tlsUrl: `https://${addressOf(secured)}`,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function addressOf(server: Pick<Server, 'address'>): string {
+  const { address, family, port } = server.address() as AddressInfo;
+  return `${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+class Requests {
+  readonly #settings: FaultyUpstreamSettings;
+  readonly #room = new BodyRoom();
+  #count = 0;
+
+  constructor(settings: FaultyUpstreamSettings) {
+    this.#settings = settings;
+  }
+
+  /** Never throws. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => {});
+    const url = new URL(request.url ?? '/', 'http://upstream');
+    const door = doorOf(url.pathname);
+    try {
+      const found = routeOf(request.method ?? '', url.pathname, request.headers);
+      if (found === null || !('route' in found))
+        throw refusal('not-found', 404, `there is nothing at ${url.pathname} by ${request.method}`);
+      const { route } = found;
+      if (route.kind === 'ask') await this.#ask(route.door, url, request, response);
+      else send(response, whole(route));
+    } catch (error) {
+      const told = error instanceof CoppiceError ? error : new CoppiceError('internal', String(error));
+      const { status, headers, body } = door.error(told);
+      send(response, { status, headers: { 'content-type': 'application/json', ...headers }, body });
+    }
+  }
+
+  async #ask(door: Door, url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { body, bytes } = await readJsonBody(request, this.#room);
+    this.#room.giveBack(bytes);
+    const question = door.parse(body, { path: url.pathname, query: url.searchParams, headers: {} });
+    const { model, stream } = question;
+    const { scenario, ended, stage } = this.#prepared(door, { model, stream }, response);
+    const refused = refusalOf(scenario, door);
+    if (refused !== null) {
+      send(response, refused);
+    } else {
+      const script = scriptOf(question, { id: randomBytes(8).toString('hex'), model, nowMs: Date.now() });
+      await performanceOf(scenario.fault)(stage(script.contentType), script, scenario.amount ?? 0);
+    }
+    await ended;
+  }
+
+  #prepared(door: Door, { model, stream }: { model: string; stream: boolean }, response: ServerResponse) {
+    const scenario = this.#scenario(model);
+    const { onRequest, beforeCut } = this.#settings;
+    let wasCut = false;
+    const { promise: ended, resolve } = Promise.withResolvers<'whole' | 'cut' | 'left'>();
+    const notWhole = () => (wasCut ? 'cut' : 'left');
+    response.once('close', () => resolve(response.writableFinished ? 'whole' : notWhole()));
+    const told = { wire: door.wire, model, stream, scenario, ended };
+    onRequest?.(told);
+    const cut = async () => {
+      if (response.headersSent) await beforeCut?.(told);
+      wasCut = true;
+      response.destroy();
+    };
+    return { scenario, ended, stage: (contentType: string) => stageOn(response, { contentType, ended, cut }) };
+  }
+
+  /** @throws CoppiceError `model-not-found`. */
+  #scenario(model: string): Scenario {
+    const { fault, every = 1 } = this.#settings;
+    const scenario = fault === undefined ? scenarioOf(model) : (told(model) ?? scenarioOf(fault));
+    return this.#count++ % every === every - 1 ? scenario : { fault: 'healthy', amount: null };
+  }
+}
+
+/** Null where the model's name is no fault's. */
+function told(model: string): Scenario | null {
+  try {
+    return scenarioOf(model);
+  } catch {
+    return null;
+  }
+}
+
+type StageSettings = { contentType: string; ended: Promise<unknown>; cut: () => Promise<void> };
+
+function stageOn(response: ServerResponse, { contentType, ended, cut }: StageSettings): Stage {
+  const left = new AbortController();
+  void ended.then(() => left.abort());
+  return {
+    begin() {
+      response.writeHead(200, { 'content-type': contentType });
+      response.flushHeaders();
+    },
+    // What can't be written any more isn't waited for.
+    say: (text) =>
+      text.length === 0
+        ? Promise.resolve()
+        : Promise.race([new Promise<void>((resolve) => response.write(text, () => resolve())), ended.then(() => {})]),
+    end: () => void response.end(),
+    cut,
+    wait: (ms) => sleep(ms, undefined, { signal: left.signal }).catch(() => {}),
+    stall: () => ended.then(() => {}),
+  };
+}
+
+function send(response: ServerResponse, { status, headers, body }: Refusal): void {
+  if (response.headersSent) return void response.destroy();
+  response.writeHead(status, headers);
+  response.end(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+/** What is no question: that it is there, what models it has, and a count of tokens. */
+function whole(route: Exclude<Route, { kind: 'ask' }>): Refusal {
+  const headers = { 'content-type': 'application/json' };
+  if (route.kind === 'alive') return { status: 200, headers: {}, body: 'The faulty upstream is running' };
+  if (route.kind === 'count') return { status: 200, headers, body: route.answer(1) };
+  const at = { nowMs: Date.now() };
+  const { listing, model } = route;
+  return { status: 200, headers, body: model === null ? listing.list(faultNames, at) : listing.one(model, at) };
+}
