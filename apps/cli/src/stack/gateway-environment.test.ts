@@ -12,6 +12,8 @@ test('the gateway gets the variables of model providers, and nobody else', () =>
     GEMINI_API_KEY: 'k6',
     GOOGLE_API_KEY: 'k7',
     OLLAMA_HOST: '127.0.0.1',
+    COPPICE_GATEWAY_CONFIG: 'gateway.yaml',
+    COPPICE_GATEWAY_KEY_GROQ: 'k8',
     OTHER_API_KEY: 'k3',
     MY_OPENAI_API_KEY: 'k4',
   };
@@ -24,6 +26,8 @@ test('the gateway gets the variables of model providers, and nobody else', () =>
     'GEMINI_API_KEY',
     'GOOGLE_API_KEY',
     'OLLAMA_HOST',
+    'COPPICE_GATEWAY_CONFIG',
+    'COPPICE_GATEWAY_KEY_GROQ',
   ]);
   expect(environment).toEqual({ PATH: '/bin', OTHER_API_KEY: 'k3', MY_OPENAI_API_KEY: 'k4' });
 });

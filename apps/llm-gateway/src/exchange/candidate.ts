@@ -114,7 +114,10 @@ export function complaintOf(model: string, candidates: readonly Candidate[], now
   // A conversation that is too long for one can be made shorter; then what the others have is no matter.
   const main = complaints.find(({ code }) => code === 'context-exceeded') ?? complaints.at(-1);
   const waits = complaints.map(statedWaitMs).filter((each) => each !== null);
-  const texts = candidates.map(({ name }, index) => `${name}: ${complaints[index]?.message}`);
+  const texts = candidates.map(({ name }, index) => {
+    const message = complaints[index]?.message ?? '';
+    return message.startsWith(name) ? message : `${name}: ${message}`;
+  });
   return new CoppiceError(main?.code ?? 'provider-failed', `${model}: nobody answered. ${texts.join('; ')}`, {
     cause: main,
     retryable: complaints.some(({ retryable }) => retryable),

@@ -42,7 +42,11 @@ export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborat
   return {
     routes: new Routes({ providers, aliases, prices }),
     health: new Health({ failuresMax, openMs, ...settings.breaker, now, tell }),
-    queues: new Queues({ concurrencyOf }),
+    queues: new Queues({
+      // One that is asked over no network has no limit that calls could meet there.
+      concurrencyOf: (name) =>
+        providers.find((each) => each.name === name)?.wire === null ? Number.POSITIVE_INFINITY : concurrencyOf(name),
+    }),
     prices,
     retry: { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, random: Math.random, ...settings.retry },
   };

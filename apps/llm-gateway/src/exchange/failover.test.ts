@@ -178,7 +178,7 @@ test('when nobody may be asked, the first who may be is waited for, within the p
   expect((await hear(shared, { model: 'fast', patienceMs: 1_000 })).error).toMatchObject({
     code: 'provider-limited',
     retryable: true,
-    message: expect.stringContaining('first/one: first/one is not asked for another'),
+    message: expect.stringContaining('nobody answered. first/one is not asked for another'),
     details: { retryAfterMs: expect.any(Number) },
   });
   expect(asked()).toEqual([1, 3]);

@@ -1,0 +1,50 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { CoppiceError } from '@coppice/contracts';
+import { startTelemetry } from '@coppice/telemetry';
+import { expect, test } from 'vitest';
+import { hear } from '../test-support/ask-exchange.ts';
+import { end, saying, text } from '../test-support/says.ts';
+import { prepareExchanges } from './collaborators.ts';
+import { observeExchanges } from './gauges.ts';
+
+const overloaded = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
+const overHttp = { wire: 'openai-chat' as const };
+
+/** What Prometheus would be told. */
+async function scrape(handler: Parameters<typeof createServer>[1] & object): Promise<string[]> {
+  const server = createServer(handler).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`);
+  const told = await answer.text();
+  server.close();
+  return told.split('\n').filter((line) => line.startsWith('coppice_model'));
+}
+
+test('metrics tell which models are not asked, who is at a provider, and how long it was waited for', async () => {
+  const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one', prometheus: true });
+  const acme = { ...saying('acme', [text('hi'), end], [overloaded]), ...overHttp };
+  const other = { ...saying('other', [text('hi'), end]), ...overHttp };
+  const aliases = [{ name: 'fast', candidates: ['acme/one', 'other/two'], strategy: 'order' as const }];
+  const exchanges = prepareExchanges({ providers: [acme, other], aliases, retry: { pauseMsMin: 1, pauseMsMax: 2 } });
+  const stop = observeExchanges(exchanges);
+  for (let calls = 0; calls < 5; calls++) await hear(exchanges, { model: 'fast' });
+  // A model that nobody has answered as yet has no label of its own.
+  exchanges.health.coolDown({ provider: 'other', model: 'never-heard-of' }, 60_000);
+  const lines = await scrape((request, response) => telemetry.metricsHandler?.(request, response));
+  stop();
+  await telemetry.shutdown();
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(
+        /^coppice_models_unavailable\{gen_ai_provider_name="acme",gen_ai_request_model="one",state="failing"\} 1/,
+      ),
+      expect.stringMatching(
+        /^coppice_models_unavailable\{gen_ai_provider_name="other",gen_ai_request_model="_OTHER",state="cooling"\} 1/,
+      ),
+      expect.stringMatching(/^coppice_model_calls\{gen_ai_provider_name="acme",state="running"\} 0/),
+      expect.stringMatching(/^coppice_model_queue_wait_duration_count\{gen_ai_provider_name="acme"\} 4/),
+    ]),
+  );
+});
