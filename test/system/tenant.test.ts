@@ -163,6 +163,12 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect(outcome.err).toContain("a tenant's user can't reach the folder");
   });
 
+  test('token, which the operator makes, is refused', { timeout: 60_000 }, async () => {
+    const outcome = await coppice('token');
+    expect(outcome).toMatchObject({ exitCode: 2, out: '' });
+    expect(outcome.err).toContain('may not publish on coppice.call.llm-gateway');
+  });
+
   test('another tenant is refused by the server', { timeout: 60_000 }, async () => {
     const outcome = await coppice('--tenant', 'other', 'ls');
     expect(outcome).toMatchObject({ exitCode: 2, out: '' });
