@@ -14,8 +14,10 @@ import type { RetrySettings } from './exchange/retry.ts';
 import type { Alias } from './exchange/routes.ts';
 import { gatewayLimits } from './limits.ts';
 import { checkModels } from './models.ts';
+import { Budgets } from './money/budgets.ts';
 import { pricesFrom } from './money/prices.ts';
 import type { OwnPrice } from './money/prices.ts';
+import type { TenantLimit } from './money/whose-budgets.ts';
 import type { Endpoint } from './provider/http/endpoint.ts';
 import { httpProvider } from './provider/http/provider.ts';
 import type { PatienceLimits } from './provider/http/patience.ts';
@@ -42,6 +44,8 @@ export type LlmGatewayOptions = {
   aliases?: readonly Alias[];
   /** They count more than those of the list. */
   prices?: readonly OwnPrice[];
+  /** What tenants may use of models. */
+  tenantLimits?: readonly TenantLimit[];
   /** How long answers are waited for. */
   patience?: Partial<PatienceLimits>;
   retry?: Partial<RetrySettings>;
@@ -66,9 +70,12 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   const providers = [scripted, ...overHttp, ...(options.providers ?? [])];
   const endpointOf = (name: string) => options.endpoints?.find((endpoint) => endpoint.name === name);
   const sharing = new HealthSharing(bus, context.member.id);
+  const budgets = new Budgets(bus, context.member.id);
+  const tenantLimits = options.tenantLimits ?? [];
   const exchange = prepareExchanges({
     ...options,
     providers,
+    budgets,
     prices: pricesFrom({ own: options.prices ?? [], baseUrlOf: (name) => endpointOf(name)?.baseUrl ?? null }),
     concurrencyOf: (name) => endpointOf(name)?.concurrency ?? null,
     tell: (news) => sharing.tell(news),
@@ -80,9 +87,10 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     conversations: new Conversations(transcript, artifacts),
     artifacts,
     clock,
+    tenantLimits,
     onPoint: options.onPoint ?? (async () => {}),
   });
-  const doors = await startHttpDoors(context, exchange, options.httpAddresses ?? []);
+  const doors = await startHttpDoors(context, { exchange, tenantLimits, clock }, options.httpAddresses ?? []);
   const calls = await bus.serve({
     name: 'llm-gateway',
     version: context.version,
@@ -114,6 +122,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
       await Promise.all([commands.stop(), doors.stop()]);
       await calls.stop();
       for (const end of endings) end();
+      await budgets.stop();
       await Promise.all(providers.map(async (provider) => provider.close?.()));
     },
   };

@@ -27,6 +27,8 @@ import type { ExchangeCollaborators } from './exchange/collaborators.ts';
 import { startExchange } from './exchange/exchange.ts';
 import type { ExchangeResult } from './exchange/exchange.ts';
 import { gatewayLimits } from './limits.ts';
+import { budgetsOf } from './money/whose-budgets.ts';
+import type { TenantLimit } from './money/whose-budgets.ts';
 import type { ProviderMessage } from './provider/port.ts';
 import type { Transcript } from './transcript.ts';
 import { bytesOfAnswer, toUsage, withUsage } from './usage.ts';
@@ -44,6 +46,7 @@ export type TurnCollaborators = {
   conversations: Conversations;
   artifacts: Artifacts;
   clock: Clock;
+  tenantLimits: readonly TenantLimit[];
   /** Told of each point as it is reached, and waited for. */
   onPoint: (point: TurnPoint) => Promise<void>;
 };
@@ -111,13 +114,14 @@ class Turns {
   /** @throws CoppiceError with what was used. */
   async #ask(
     messages: readonly ProviderMessage[],
-    { owner, model, tools, settings, timeLimitMs }: TurnInput,
+    { owner, model, tools, settings, timeLimitMs, limits }: TurnInput,
     { effectId, signal }: CommandContext,
   ): Promise<{ answer: Answer; result: ExchangeResult }> {
     const { deltas, result } = startExchange(this.#with.exchange, {
       model,
       request: { messages, tools, settings },
       context: { owner, effectId, signal },
+      budgets: budgetsOf({ owner, limits }, this.#with.tenantLimits, this.#with.clock.now()),
       endsAtMs: Date.now() + Math.min(timeLimitMs, modelOperations.turn.timeLimitMs),
     });
     const collected = await collect(deltas, { provider: model, effectId, textBytesMax: gatewayLimits.textBytesMax });

@@ -17,6 +17,10 @@ export function withEstimates(usage: UsageSoFar, { messages }: Pick<ModelRequest
   return { ...usage, inputTokens, outputTokens: usage.outputTokens ?? estimatedTokens(outputBytes) };
 }
 
+/** Of the texts, of images that come by value, and of the tools. */
+export const bytesOfRequest = ({ messages, tools }: Pick<ModelRequest, 'messages' | 'tools'>): number =>
+  bytesOfMessages(messages) + (tools.length === 0 ? 0 : Buffer.byteLength(JSON.stringify(tools)));
+
 /** Of the texts, and of images that come by value. */
 const bytesOfMessages = (messages: readonly ProviderMessage[]): number =>
   messages.flatMap(({ content }) => content.map(bytesOfPart)).reduce((sum, each) => sum + each, 0);

@@ -1,5 +1,12 @@
 import { CoppiceError, durationMs, runLimits } from '@coppice/contracts';
-import type { FieldIssue, RunRequest, TaskDefaults, TaskRequest, TaskSpecification } from '@coppice/contracts';
+import type {
+  FieldIssue,
+  ModelLimits,
+  RunRequest,
+  TaskDefaults,
+  TaskRequest,
+  TaskSpecification,
+} from '@coppice/contracts';
 
 /** Coppice's own defaults, under the run's. */
 const defaults = {
@@ -135,9 +142,7 @@ function protectedBy(verify: string | false, own: readonly string[]): string[] {
  */
 export function specify(request: RunRequest): TaskSpecification[] {
   const issues: FieldIssue[] = [];
-  const specifications = request.tasks.map((task, index) =>
-    specifyTask(request.defaults, task, `tasks[${index}]`, issues),
-  );
+  const specifications = request.tasks.map((task, index) => specifyTask(request, task, `tasks[${index}]`, issues));
   checkDependencies(request.tasks, issues);
   if (issues.length > 0) throw refusal(issues);
   return specifications;
@@ -151,7 +156,8 @@ export function refusal(issues: readonly FieldIssue[]): CoppiceError {
   return new CoppiceError('invalid-request', text, { details: { issues: issues.slice(0, 20) } });
 }
 
-function specifyTask(common: TaskDefaults, task: TaskRequest, field: string, issues: FieldIssue[]): TaskSpecification {
+function specifyTask(request: RunRequest, task: TaskRequest, field: string, issues: FieldIssue[]): TaskSpecification {
+  const { defaults: common, limits: ofRun = {} } = request;
   const missing = (name: string, expected: string) => {
     issues.push({ field: `${field}.${name}`, expected: `${expected}, here or in defaults`, received: 'nothing' });
   };
@@ -180,10 +186,17 @@ function specifyTask(common: TaskDefaults, task: TaskRequest, field: string, iss
     },
     protect: protectedBy(verify ?? false, task.protect ?? common.protect ?? []),
     timeLimitMs: durationMs(task.limits?.time ?? common.limits?.time ?? defaults.timeLimit),
+    modelLimits: { task: modelLimitsOf(task, common), run: ofRun },
     verify: verify ?? false,
     merge: task.merge ?? common.merge ?? 'auto',
     method: task.method ?? common.method ?? 'merge',
   };
+}
+
+function modelLimitsOf(task: TaskRequest, common: TaskDefaults): ModelLimits {
+  const tokens = task.limits?.tokens ?? common.limits?.tokens;
+  const costUsd = task.limits?.costUsd ?? common.limits?.costUsd;
+  return { ...(tokens === undefined ? {} : { tokens }), ...(costUsd === undefined ? {} : { costUsd }) };
 }
 
 function checkDependencies(tasks: TaskRequest[], issues: FieldIssue[]): void {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Method } from './api.ts';
 import { runIdSchema, taskIdSchema, tenantSchema } from './identifiers.ts';
-import { runLimits } from './run-request.ts';
+import { modelLimitsSchema, runLimits } from './run-request.ts';
 
 /** A model provider that the gateway knows, for a person who looks what can be used. Never holds a key, nor an address with its path. */
 export const modelProviderSchema = z.object({
@@ -27,6 +27,8 @@ export const tokenGrantSchema = z.object({
   taskId: z.union([taskIdSchema, z.literal('')]),
   /** Models as `provider/model` or an alias; all where it is missing. */
   models: z.array(z.string().min(1).max(255)).min(1).max(64).optional(),
+  /** What all calls with the token together may use. */
+  limits: modelLimitsSchema.optional(),
 });
 export type TokenGrant = z.infer<typeof tokenGrantSchema>;
 

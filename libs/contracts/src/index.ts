@@ -42,6 +42,7 @@ export {
   branchSchema,
   mergeMethodSchema,
   mergeModeSchema,
+  modelLimitsSchema,
   networkSchema,
   repositoryPathSchema,
   runFileSchema,
@@ -52,6 +53,7 @@ export {
 } from './run-request.ts';
 export type {
   Agent,
+  ModelLimits,
   Network,
   RunFile,
   RunRequest,

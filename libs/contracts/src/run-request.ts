@@ -71,6 +71,18 @@ const command = text(runLimits.commandBytesMax);
 /** `provider/model`, or an alias of the gateway, perhaps with the provider that is preferred. */
 const modelPattern = /^([a-z0-9-]+\/.+|[a-z][a-z0-9-]*(@[a-z][a-z0-9-]*)?)$/;
 
+/** What may be used of models; a missing one is unlimited. A turn that could exceed it isn't begun. */
+export const modelLimitsSchema = z.strictObject({
+  tokens: z.int().min(1).max(1e12).optional().describe('Tokens of input and output, cached ones included.'),
+  costUsd: z
+    .number()
+    .positive()
+    .max(1e6)
+    .optional()
+    .describe("US dollars, by the gateway's prices; what has no known price costs nothing."),
+});
+export type ModelLimits = z.infer<typeof modelLimitsSchema>;
+
 /** What `defaults` and a task have in common; a task's own value wins, field by field. */
 const commonShape = {
   image: line(255)
@@ -120,8 +132,8 @@ const commonShape = {
     .max(100)
     .optional()
     .describe("Globs; a change to what they match waits for a person's approval."),
-  limits: z
-    .strictObject({ time: limitTime.optional().describe('1s to 24h, as 90s, 10m, 2h; 30m where nothing is said.') })
+  limits: modelLimitsSchema
+    .extend({ time: limitTime.optional().describe('1s to 24h, as 90s, 10m, 2h; 30m where nothing is said.') })
     .optional()
     .describe('What the task may use.'),
   verify: z
@@ -159,6 +171,7 @@ const runShape = {
   ),
   baseBranch: branchSchema.describe('Tasks start from it and land on it.'),
   concurrency: z.int().min(1).max(runLimits.concurrencyMax).default(4).describe('Tasks at work at once.'),
+  limits: modelLimitsSchema.optional().describe('What all tasks together may use of models.'),
   defaults: taskDefaultsSchema.default({}).describe("For every task; a task's own value wins, field by field."),
   tasks: z.array(taskRequestSchema).min(1).max(runLimits.tasksMax).describe('In any order.'),
 };
@@ -190,6 +203,8 @@ export type TaskSpecification = {
   commit: { type: string; scope: string | null };
   protect: string[];
   timeLimitMs: number;
+  /** What the task, and all of its run together, may use of models. Missing in tasks of versions before this was known. */
+  modelLimits?: { task: ModelLimits; run: ModelLimits };
   verify: string | false;
   merge: z.infer<typeof mergeModeSchema>;
   method: z.infer<typeof mergeMethodSchema>;

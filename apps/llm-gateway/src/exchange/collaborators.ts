@@ -1,5 +1,6 @@
 import type { GatewayHealthNews } from '@coppice/contracts';
 import { gatewayLimits } from '../limits.ts';
+import type { Budgets } from '../money/budgets.ts';
 import { noPrices } from '../money/prices.ts';
 import type { Prices } from '../money/prices.ts';
 import type { Provider } from '../provider/port.ts';
@@ -17,6 +18,8 @@ export type ExchangeCollaborators = {
   health: Health;
   queues: Queues;
   prices: Prices;
+  /** Null where nobody counts. */
+  budgets: Budgets | null;
   retry: RetrySettings;
 };
 
@@ -24,6 +27,7 @@ export type ExchangeSettings = {
   providers: readonly Provider[];
   aliases?: readonly Alias[];
   prices?: Prices;
+  budgets?: Budgets;
   /** Calls at a provider at once; null for the default. */
   concurrencyOf?: (provider: string) => number | null;
   retry?: Partial<RetrySettings>;
@@ -48,6 +52,7 @@ export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborat
         providers.find((each) => each.name === name)?.wire === null ? Number.POSITIVE_INFINITY : concurrencyOf(name),
     }),
     prices,
+    budgets: settings.budgets ?? null,
     retry: { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, random: Math.random, ...settings.retry },
   };
 }

@@ -13,6 +13,8 @@
  */
 import { CoppiceError } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
+import type { Budget, Reservation } from '../money/budgets.ts';
+import { mostOf, usedOf } from '../money/most-of.ts';
 import type { ModelDelta, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
 import { sumOfUsage } from '../usage.ts';
 import { Attempt } from './attempt.ts';
@@ -32,6 +34,8 @@ export type Call = {
   context: RequestContext;
   /** When it is given up, as `Date.now()` counts. */
   endsAtMs: number;
+  /** What each attempt must fit. Before it, what it may use at most is reserved in all of them; after it, what it used is settled. */
+  budgets?: readonly Budget[];
   /** How long it is waited, each time, where nobody may be asked just now; default `retryAfterMsMax` of the retries. */
   patienceMs?: number;
 };
@@ -106,7 +110,7 @@ class RunningExchange {
       let before: CoppiceError | null = null;
       for (;;) {
         const choice = await choosing.next();
-        const attempt = this.#begin(choice, before);
+        const attempt = this.#begin(choice, before, await this.#reserve(choice));
         let error: CoppiceError = leftEarly();
         try {
           const opening = await attempt.opening();
@@ -147,6 +151,21 @@ class RunningExchange {
     });
   }
 
+  /** @throws CoppiceError where a budget has too little left; the place at the provider is then another's. */
+  async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | null> {
+    const { budgets, prices } = this.#with;
+    const { budgets: own = [], request } = this.#call;
+    if (budgets === null || own.length === 0) return null;
+    try {
+      const { provider, model } = candidate.route;
+      return await budgets.reserve(own, mostOf({ provider: provider.name, model, request }, prices));
+    } catch (error) {
+      release();
+      permit.ended(leftEarly());
+      throw error;
+    }
+  }
+
   /** Gives a function that forgets them. */
   #heedLimits(): () => void {
     const { endsAtMs, model, context } = this.#call;
@@ -164,7 +183,11 @@ class RunningExchange {
     };
   }
 
-  #begin({ candidate, permit, release, queuedMs }: Choice, before: CoppiceError | null): Attempt {
+  #begin(
+    { candidate, permit, release, queuedMs }: Choice,
+    before: CoppiceError | null,
+    reservation: Reservation | null,
+  ): Attempt {
     const { result } = this;
     const { request, context } = this.#call;
     const { provider, model } = candidate.route;
@@ -184,6 +207,7 @@ class RunningExchange {
       release();
       permit.ended(counted.error);
       const outcome = { ...counted, usage: this.#priced(provider.name, model, counted.usage) };
+      reservation?.settle(usedOf(outcome.usage));
       span.end(outcome);
       this.#report(about, outcome);
     });

@@ -9,6 +9,7 @@ import {
   toolCallSchema,
   toolDefinitionSchema,
 } from '../model-messages.ts';
+import { modelLimitsSchema } from '../run-request.ts';
 import { operation, ownerSchema, textReferenceSchema } from './operation.ts';
 
 export const turnInputSchema = z.object({
@@ -22,6 +23,10 @@ export const turnInputSchema = z.object({
   messages: z.array(modelMessageSchema),
   tools: z.array(toolDefinitionSchema).max(64).default([]),
   settings: modelSettingsSchema.default({}),
+  limits: z
+    .object({ task: modelLimitsSchema, run: modelLimitsSchema })
+    .default({ task: {}, run: {} })
+    .describe('What the task, and its run, may use of models from their beginning on.'),
   timeLimitMs: z.int().positive(),
 });
 export const turnOutputSchema = z.object({

@@ -26,11 +26,11 @@ import { inRequestSpan } from './request-span.ts';
 import { tokenOf } from './request-token.ts';
 import { doorOf, routeOf } from './routes.ts';
 import type { Route } from './routes.ts';
-import type { Tokens } from './tokens.ts';
+import type { Granted, Tokens } from './tokens.ts';
 
 export type FacadeCollaborators = {
   tokens: Pick<Tokens, 'verify'>;
-  ask(call: Call): Exchange;
+  ask(call: Call, grant: Granted): Exchange;
   /** The wires of the providers that may be asked for this model; null of one that is asked in none. @throws CoppiceError `model-not-found`. */
   wiresOf(model: string): readonly (WireName | null)[];
   /** Whether it is a model's full name, or an alias. */
@@ -42,7 +42,7 @@ export type FacadeCollaborators = {
 type Incoming = {
   route: Route;
   asked: Asked;
-  grant: TokenGrant;
+  grant: Granted;
   request: IncomingMessage;
   outlet: Outlet;
   signal: AbortSignal;
@@ -102,12 +102,13 @@ export class Facade {
     this.#requireTranslatable(question, door, model, 'original' in request);
     const id = randomBytes(12).toString('hex');
     const { tenant, runId, taskId } = grant;
-    const exchange = this.#with.ask({
+    const call = {
       model,
       request,
       context: { owner: { tenant, runId, taskId }, effectId: `http_${id}`, signal },
       endsAtMs: Date.now() + facadeLimits.answerMsMax,
-    });
+    };
+    const exchange = this.#with.ask(call, grant);
     const writer = question.writer({ id, model: question.model, nowMs: Date.now() });
     const sender = new AnswerSender(question, writer, outlet);
     try {

@@ -1,9 +1,11 @@
 import { buckets } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
-import type { ServiceContext } from '@coppice/service';
+import type { Clock, ServiceContext } from '@coppice/service';
 import type { ExchangeCollaborators } from '../../exchange/collaborators.ts';
 import { startExchange } from '../../exchange/exchange.ts';
 import { gatewayLimits } from '../../limits.ts';
+import { budgetsOf } from '../../money/whose-budgets.ts';
+import type { TenantLimit } from '../../money/whose-budgets.ts';
 import type { Provider } from '../../provider/port.ts';
 import { facadeLimits } from './limits.ts';
 import type { Address } from './listen.ts';
@@ -16,10 +18,12 @@ export type HttpDoors = {
   stop(): Promise<void>;
 };
 
+type DoorCollaborators = { exchange: ExchangeCollaborators; tenantLimits: readonly TenantLimit[]; clock: Clock };
+
 /** The HTTP doors, and the tokens for them; without an address only the tokens, which are good at other gateways. */
 export async function startHttpDoors(
   { bus, log }: Pick<ServiceContext, 'bus' | 'log'>,
-  exchange: ExchangeCollaborators,
+  { exchange, tenantLimits, clock }: DoorCollaborators,
   addresses: readonly Address[],
 ): Promise<HttpDoors> {
   const { routes } = exchange;
@@ -29,7 +33,11 @@ export async function startHttpDoors(
   const facade = await startFacade(
     {
       tokens,
-      ask: (call) => startExchange(exchange, { ...call, patienceMs: facadeLimits.patienceMs }),
+      ask: (call, { tokenId, limits }) => {
+        const token = { id: tokenId, limits: limits ?? {} };
+        const budgets = budgetsOf({ owner: call.context.owner, token }, tenantLimits, clock.now());
+        return startExchange(exchange, { ...call, budgets, patienceMs: facadeLimits.patienceMs });
+      },
       wiresOf: (model) => routes.of(model).map(({ provider }) => provider.wire),
       isModel: (name) => routes.knows(name),
       models: async () => [...routes.aliases.map(({ name }) => name), ...(await models.read())],

@@ -12,11 +12,13 @@ const audience = 'coppice-llm-gateway';
 /** Tells these tokens from whatever else someone may sign one day. */
 const type = 'coppice-token+jwt';
 
+export type Granted = TokenGrant & { tokenId: string };
+
 /** What a program may do at the façade, and on whose account. Signed, so that any gateway process knows it without asking. */
 export class Tokens {
   readonly #keys: TokenKeys;
   /** A signature takes longer to check than all else that is done before a provider is asked. */
-  readonly #verified = new Map<string, { grant: TokenGrant; untilMs: number }>();
+  readonly #verified = new Map<string, { granted: Granted; untilMs: number }>();
 
   constructor(keys: TokenKeys) {
     this.#keys = keys;
@@ -37,18 +39,18 @@ export class Tokens {
   }
 
   /** @throws CoppiceError with HTTP status 401 that says what is wrong with it, and holds nothing of it. */
-  async verify(token: string | null): Promise<TokenGrant> {
+  async verify(token: string | null): Promise<Granted> {
     if (token === null) throw unauthorized('there is no token: "coppice token" makes one');
     if (token.length > tokenLimits.charactersMax) throw unauthorized('the token is too long');
     const known = this.#verified.get(token);
-    if (known !== undefined && Date.now() < known.untilMs) return known.grant;
-    const { grant, expiresAtMs } = await this.#check(token);
+    if (known !== undefined && Date.now() < known.untilMs) return known.granted;
+    const { granted, expiresAtMs } = await this.#check(token);
     if (this.#verified.size >= tokenLimits.verifiedMax) this.#verified.clear();
-    this.#verified.set(token, { grant, untilMs: Math.min(expiresAtMs, Date.now() + tokenLimits.verifiedMsMax) });
-    return grant;
+    this.#verified.set(token, { granted, untilMs: Math.min(expiresAtMs, Date.now() + tokenLimits.verifiedMsMax) });
+    return granted;
   }
 
-  async #check(token: string): Promise<{ grant: TokenGrant; expiresAtMs: number }> {
+  async #check(token: string): Promise<{ granted: Granted; expiresAtMs: number }> {
     try {
       const { payload } = await jwtVerify(token, ({ kid }) => this.#keys.verificationKey(kid), {
         algorithms: [keyAlgorithm],
@@ -60,7 +62,8 @@ export class Tokens {
         // One that claims to be older than any can be was not made here, whatever its expiry.
         maxTokenAge: tokenTtlMsMax / 1_000,
       });
-      return { grant: tokenGrantSchema.parse(payload['grant']), expiresAtMs: (payload.exp ?? 0) * 1_000 };
+      const granted = { ...tokenGrantSchema.parse(payload['grant']), tokenId: payload.jti ?? '' };
+      return { granted, expiresAtMs: (payload.exp ?? 0) * 1_000 };
     } catch (error) {
       if (error instanceof CoppiceError && error.code !== 'permission-denied') throw error;
       throw unauthorized(whyRefused(error));

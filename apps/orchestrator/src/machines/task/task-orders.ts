@@ -93,7 +93,8 @@ export function promptTurn(context: TaskContext): z.input<typeof modelOperations
   const { prompt, model, timeLimitMs } = context.specification;
   const part: ContentPart =
     'text' in prompt ? { type: 'text', text: prompt.text } : { type: 'text-artifact', artifact: prompt.artifact };
-  return { owner: context.owner, model, messages: [{ role: 'user', content: [part] }], timeLimitMs };
+  const messages = [{ role: 'user' as const, content: [part] }];
+  return { owner: context.owner, model, messages, timeLimitMs, limits: modelLimitsOf(context) };
 }
 
 export const loopOf = (context: TaskContext): LoopState => context.loop ?? newLoop();
@@ -114,8 +115,11 @@ export function loopTurn(context: TaskContext): z.input<typeof modelOperations.t
   const { model, timeLimitMs } = context.specification;
   const { next, turnId, messages } = loopOf(context);
   const tools = next.do === 'ask' && next.for === 'summary' ? [] : toolDefinitions();
-  return { owner: context.owner, model, continues: turnId, messages, tools, timeLimitMs };
+  const limits = modelLimitsOf(context);
+  return { owner: context.owner, model, continues: turnId, messages, tools, timeLimitMs, limits };
 }
+
+const modelLimitsOf = ({ specification }: TaskContext) => specification.modelLimits ?? { task: {}, run: {} };
 
 /** The calls are those of the tools, so the sandbox reads the files as the agent would. */
 export const readInstructions = (context: TaskContext): SandboxInput<'tools'> => ({

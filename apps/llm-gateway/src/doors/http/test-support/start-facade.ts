@@ -38,7 +38,7 @@ export async function startTestFacade(
       tokens: {
         verify: async (told) => {
           if (told !== token) throw refusal('permission-denied', 401, 'the token is not valid');
-          return settings.grant ?? grant;
+          return { ...(settings.grant ?? grant), tokenId: 'token-1' };
         },
       },
       ask: (call) => startExchange(exchanges(), call),

@@ -1,0 +1,103 @@
+import { Bus } from '@coppice/bus';
+import { CoppiceError, buckets } from '@coppice/contracts';
+import { startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { prepareExchanges } from '../exchange/collaborators.ts';
+import { startExchange } from '../exchange/exchange.ts';
+import type { Call } from '../exchange/exchange.ts';
+import type { ModelDelta, Provider } from '../provider/port.ts';
+import { end, saying, text } from '../test-support/says.ts';
+import { Budgets } from './budgets.ts';
+import { pricesFrom } from './prices.ts';
+import { budgetsOf } from './whose-budgets.ts';
+
+/** Calls through the exchange against budgets in a real bucket. */
+let nats: NatsServer;
+let bus: Bus;
+beforeAll(async () => {
+  nats = await startNatsServer();
+  bus = await Bus.connect({ ...nats.connection, name: 'charged' });
+  await bus.ensureResources();
+});
+afterAll(async () => {
+  await bus?.close();
+  await nats?.stop();
+});
+
+const used = (inputTokens: number, outputTokens: number): ModelDelta => ({
+  type: 'usage',
+  usage: { inputTokens, outputTokens },
+});
+/** A dollar for a thousand tokens. */
+const prices = pricesFrom({ own: [{ model: 'acme/*', input: 1_000, output: 1_000 }], baseUrlOf: () => null });
+const passing = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
+
+async function call(provider: Provider, taskId: string, limits: object, rest: Partial<Call> = {}) {
+  const budgets = new Budgets(bus, `g-${taskId}`);
+  const owner = { tenant: 'acme', runId: 'r1', taskId };
+  const exchange = startExchange(
+    prepareExchanges({ providers: [provider], prices, budgets, retry: { pauseMsMin: 1, pauseMsMax: 2 } }),
+    {
+      model: 'acme/one',
+      request: {
+        messages: [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(30) }] }],
+        tools: [],
+        settings: { maxOutputTokens: 90 },
+      },
+      context: { owner, effectId: `task_${taskId}_1_1`, signal: new AbortController().signal },
+      endsAtMs: Date.now() + 20_000,
+      budgets: budgetsOf({ owner, limits: { task: limits, run: {} } }, [], new Date()),
+      ...rest,
+    },
+  );
+  let error: unknown = null;
+  try {
+    for await (const delta of exchange.deltas) void delta;
+  } catch (thrown) {
+    error = thrown;
+  }
+  await budgets.stop();
+  const entry = await bus.keyValue(buckets.budgets).get(`task.acme.${taskId}`);
+  const spent: unknown =
+    entry === null ? null : (JSON.parse(new TextDecoder().decode(entry.value)) as { spent: unknown }).spent;
+  return { error, spent };
+}
+
+test('a call that could exceed its budget is not made', async () => {
+  const acme = saying('acme', [text('a'), end]);
+  const { error } = await call(acme, 't1', { tokens: 99 });
+  expect(error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'task t1', limit: { tokens: 99 } } });
+  expect(acme.asked).toHaveLength(0);
+});
+
+test('what was used is settled, by tokens and by price', async () => {
+  const outcome = await call(saying('acme', [text('a'), used(12, 8), end]), 't2', { tokens: 100, costUsd: 0.1 });
+  expect(outcome).toEqual({ error: null, spent: { tokens: 20, nanoUsd: 20_000_000 } });
+  const dear = await call(saying('acme', [text('a'), used(12, 8), end]), 't3', { costUsd: 0.099 });
+  expect(dear.error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'task t3' } });
+});
+
+test('each attempt is reserved for on its own, and a cut answer is charged what came', async () => {
+  const retried = await call(saying('acme', [used(12, 0), passing], [text('a'), used(12, 8), end]), 't4', {
+    tokens: 130,
+  });
+  expect(retried).toEqual({ error: null, spent: { tokens: 32, nanoUsd: 32_000_000 } });
+  const cut = await call(saying('acme', [text('abcd'), used(12, 3)]), 't5', { tokens: 130 });
+  expect(cut).toMatchObject({ error: { code: 'provider-failed' }, spent: { tokens: 15 } });
+});
+
+test("a tenant has its limit of the month, whoever isn't named has the one of all", () => {
+  const tenants = [
+    { tenant: 'acme', per: 'month' as const, costUsd: 5 },
+    { tenant: '*', per: 'day' as const, tokens: 1_000 },
+  ];
+  const keys = (tenant: string) =>
+    budgetsOf({ owner: { tenant, runId: '', taskId: '' } }, tenants, new Date('2026-11-30T23:59:59Z')).map(
+      ({ key, name, limit }) => ({ key, name, limit }),
+    );
+  expect(keys('acme')).toEqual([{ key: 'tenant.acme.2026-11', name: 'tenant acme in 2026-11', limit: { costUsd: 5 } }]);
+  expect(keys('other')).toEqual([
+    { key: 'tenant.other.2026-11-30', name: 'tenant other in 2026-11-30', limit: { tokens: 1_000 } },
+  ]);
+});

@@ -1,0 +1,52 @@
+import type { ModelLimits, Owner } from '@coppice/contracts';
+import type { Budget } from './budgets.ts';
+
+/** What a tenant may use of models, in each day or month of UTC, or in all. */
+export type TenantLimit = ModelLimits & {
+  /** `*`: each tenant that isn't named, on its own. */
+  tenant: string;
+  per: 'day' | 'month' | 'ever';
+};
+
+/** On whose account a call is made. */
+export type Account = {
+  owner: Owner;
+  limits?: { task: ModelLimits; run: ModelLimits } | undefined;
+  /** Of a program at an HTTP door. */
+  token?: { id: string; limits: ModelLimits } | undefined;
+};
+
+const days = (count: number): number => count * 24 * 3_600_000;
+/** Longer than a task can wait for its next turn. */
+const taskForgottenMs = days(60);
+const tokenForgottenMs = days(3);
+
+/** All budgets that a call of this account must fit, those without a limit left out. */
+export function budgetsOf({ owner, limits, token }: Account, tenants: readonly TenantLimit[], now: Date): Budget[] {
+  const { tenant, runId, taskId } = owner;
+  const all: (Budget | null)[] = [
+    limits === undefined || taskId === ''
+      ? null
+      : budget(`task.${tenant}.${taskId}`, `task ${taskId}`, limits.task, taskForgottenMs),
+    limits === undefined || runId === ''
+      ? null
+      : budget(`run.${tenant}.${runId}`, `run ${runId}`, limits.run, taskForgottenMs),
+    token === undefined ? null : budget(`token.${tenant}.${token.id}`, `this token`, token.limits, tokenForgottenMs),
+    tenantBudget(tenant, tenants, now),
+  ];
+  return all.filter((each) => each !== null);
+}
+
+function tenantBudget(tenant: string, tenants: readonly TenantLimit[], now: Date): Budget | null {
+  const found = tenants.find((each) => each.tenant === tenant) ?? tenants.find((each) => each.tenant === '*');
+  if (found === undefined) return null;
+  const { per, tokens, costUsd } = found;
+  const period = { day: now.toISOString().slice(0, 10), month: now.toISOString().slice(0, 7), ever: '' }[per];
+  const forgottenAfterMs = { day: days(3), month: days(70), ever: null }[per];
+  const name = per === 'ever' ? `tenant ${tenant}` : `tenant ${tenant} in ${period}`;
+  return budget(`tenant.${tenant}${period === '' ? '' : `.${period}`}`, name, { tokens, costUsd }, forgottenAfterMs);
+}
+
+function budget(key: string, name: string, limit: ModelLimits, forgottenAfterMs: number | null): Budget | null {
+  return limit.tokens === undefined && limit.costUsd === undefined ? null : { key, name, limit, forgottenAfterMs };
+}
