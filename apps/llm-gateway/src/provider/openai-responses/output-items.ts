@@ -14,7 +14,6 @@ export class OutputItems {
   #calls = 0;
   #blocks = 0;
   #refused = false;
-  #said = false;
 
   get calls(): number {
     return this.#calls;
@@ -96,11 +95,8 @@ export class OutputItems {
     const { told } = this.#at(key);
     if (isRefusal) this.#refused = true;
     if (text === '') return [];
-    // Another message, not one that goes on.
-    const beginsParagraph = this.#said && told.size === 0;
     told.add(`content ${index}`);
-    this.#said = true;
-    return [{ type: 'text-delta', text: beginsParagraph ? `\n\n${text}` : text }];
+    return [{ type: 'text-delta', text }];
   }
 
   /** `part`: a summary has several, each a paragraph. */

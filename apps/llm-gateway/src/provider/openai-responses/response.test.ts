@@ -166,18 +166,6 @@ test('what came item by item is not told again with the last event, even where i
   }
 });
 
-test('messages are paragraphs; the pieces of one are not', async () => {
-  const second = { output_index: 2 };
-  const pieces = [
-    says('I '),
-    says('look.'),
-    { ...says('.'), content_index: 1 },
-    says('It ', second),
-    says('works.', second),
-  ];
-  expect(await answerOf(created, ...pieces, completed)).toMatchObject({ text: 'I look..\n\nIt works.' });
-});
-
 test.each([
   [{ status: 'in_progress', output: [] }, { retryable: true }],
   [{ status: 'failed', output: [], error: { code: 'insufficient_quota', message: 'no money' } }, { retryable: false }],
