@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -20,16 +19,16 @@ import (
 
 type object = map[string]any
 
-// Refused is Coppice's own refusal of a request.
-type Refused struct {
-	Code, Message string
-	Retryable     bool
-	Details       struct {
-		Issues []struct{ Field, Expected, Received string }
+// Answer is a method's output, or Error.
+type Answer struct {
+	RunID string
+	Error *struct {
+		Code    string
+		Details struct {
+			Issues []struct{ Field, Expected, Received string }
+		}
 	}
 }
-
-func (refused *Refused) Error() string { return refused.Code + ": " + refused.Message }
 
 type Event struct {
 	ID, Type string
@@ -38,100 +37,60 @@ type Event struct {
 
 var tenant = cmp.Or(os.Getenv("COPPICE_TENANT"), "default")
 
-func call(nc *nats.Conn, method string, input, output any) error {
-	payload, err := json.Marshal(input)
-	if err != nil {
-		return err
-	}
-	answer, err := nc.Request("coppice.api."+tenant+"."+method, payload, 30*time.Second)
+func must[Value any](value Value, err error) Value {
 	if err != nil { // nats.ErrNoResponders: no service is up.
-		return err
-	}
-	if answer.Header.Get("Nats-Service-Error-Code") != "" {
-		var refusal struct{ Error *Refused }
-		return cmp.Or[error](json.Unmarshal(answer.Data, &refusal), refusal.Error)
-	}
-	return json.Unmarshal(answer.Data, output)
-}
-
-// follow tells each event of a run once, from its first, however late it is called: an ordered consumer misses none.
-func follow(nc *nats.Conn, runID string, tell func(Event) error) error {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
-	consumer, err := js.OrderedConsumer(context.Background(), "coppice-events",
-		jetstream.OrderedConsumerConfig{FilterSubjects: []string{"coppice.event." + tenant + "." + runID + ".>"}})
-	if err != nil {
-		return err
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for seen := map[string]bool{}; ; {
-		message, err := messages.Next()
-		if err != nil {
-			return err
-		}
-		var event Event
-		if err := json.Unmarshal(message.Data(), &event); err != nil {
-			return err
-		}
-		if seen[event.ID] { // Told twice by a sender that died.
-			continue
-		}
-		seen[event.ID] = true
-		if err := tell(event); err != nil || event.Type == "coppice.run-ended" {
-			return err
-		}
-	}
-}
-
-// watch submits a run and prints its events; cancelAt names a task's state at which the run is cancelled.
-func watch(nc *nats.Conn, request object, cancelAt string) error {
-	var run struct{ RunID string }
-	if err := call(nc, "run.submit", request, &run); err != nil {
-		return err
-	}
-	fmt.Println("submitted", run.RunID)
-	return follow(nc, run.RunID, func(event Event) error {
-		data := event.Data
-		words := []string{strings.TrimPrefix(event.Type, "coppice."), data.Name, cmp.Or(data.To, data.State), data.LandedCommit, data.Reason}
-		fmt.Println(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
-		if cancelAt != "" && data.To == cancelAt {
-			return call(nc, "run.cancel", object{"runId": run.RunID}, &object{})
-		}
-		return nil
-	})
-}
-
-func main() {
-	nc, err := nats.Connect(os.Getenv("NATS_URL"), nats.CustomInboxPrefix("_INBOX_"+tenant))
-	if err != nil {
 		log.Fatal(err)
 	}
-	defer nc.Close()
-	request := func(prompt any) object {
-		task := object{"name": "notes", "description": "Write the notes", "prompt": prompt, "model": os.Args[2],
-			"agent": object{"kind": "prompt", "file": "go.md"}, "verify": "test -s go.md"}
-		// A request's id is yours to choose: sent again, it is the same run.
-		return object{"requestId": "go-" + nats.NewInbox(), "repository": os.Args[1], "baseBranch": "main", "tasks": []object{task}}
-	}
-	var refused *Refused
-	if err := call(nc, "run.submit", request(7), &object{}); errors.As(err, &refused) {
+	return value
+}
+
+func call(nc *nats.Conn, method string, input object) (answer Answer) {
+	message := must(nc.Request("coppice.api."+tenant+"."+method, must(json.Marshal(input)), 30*time.Second))
+	must(0, json.Unmarshal(message.Data, &answer))
+	return answer
+}
+
+// run submits a run and prints its events; cancelAt names a task's state at which it is cancelled.
+func run(nc *nats.Conn, prompt any, cancelAt string) {
+	task := object{"name": "notes", "description": "Write the notes", "prompt": prompt, "model": os.Args[2],
+		"agent": object{"kind": "prompt", "file": "go.md"}, "verify": "test -s go.md"}
+	// A request's id is yours to choose: sent again, it is the same run.
+	answer := call(nc, "run.submit", object{"requestId": nats.NewInbox(), "repository": os.Args[1], "baseBranch": "main", "tasks": []object{task}})
+	if refused := answer.Error; refused != nil {
 		fmt.Println("refused", refused.Code)
 		for _, issue := range refused.Details.Issues {
 			fmt.Printf("  %s: expected %s, received %s\n", issue.Field, issue.Expected, issue.Received)
 		}
-	} else if err != nil {
-		log.Fatal(err)
+		return
 	}
-	if err := watch(nc, request("Write short notes."), ""); err != nil {
-		log.Fatal(err)
+	fmt.Println("submitted", answer.RunID)
+	// An ordered consumer misses no event, from the run's first on, however late it is made.
+	events := jetstream.OrderedConsumerConfig{FilterSubjects: []string{"coppice.event." + tenant + "." + answer.RunID + ".>"}}
+	messages := must(must(must(jetstream.New(nc)).OrderedConsumer(context.Background(), "coppice-events", events)).Messages())
+	defer messages.Stop()
+	for seen := map[string]bool{}; ; {
+		var event Event
+		must(0, json.Unmarshal(must(messages.Next()).Data(), &event))
+		if seen[event.ID] { // Told twice by a sender that died.
+			continue
+		}
+		seen[event.ID] = true
+		data := event.Data
+		words := []string{strings.TrimPrefix(event.Type, "coppice."), data.Name, cmp.Or(data.To, data.State), data.LandedCommit, data.Reason}
+		fmt.Println(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
+		if cancelAt != "" && data.To == cancelAt {
+			call(nc, "run.cancel", object{"runId": answer.RunID})
+		}
+		if event.Type == "coppice.run-ended" {
+			return
+		}
 	}
-	if err := watch(nc, request("Write a long book."), "working"); err != nil {
-		log.Fatal(err)
-	}
+}
+
+func main() {
+	nc := must(nats.Connect(os.Getenv("NATS_URL"), nats.CustomInboxPrefix("_INBOX_"+tenant)))
+	defer nc.Close()
+	run(nc, 7, "") // A prompt is text.
+	run(nc, "Write short notes.", "")
+	run(nc, "Write a long book.", "working")
 }

@@ -15,31 +15,14 @@ class Example {
   static final String TENANT = System.getenv().getOrDefault("COPPICE_TENANT", "default");
   static final ObjectMapper JSON = new ObjectMapper();
 
-  /** Coppice's own refusal: code, message, retryable, details. */
-  static class Refused extends Exception {
-    final JsonNode error;
-
-    Refused(JsonNode error) {
-      super(error.path("code").asText() + ": " + error.path("message").asText());
-      this.error = error;
-    }
-  }
-
+  /** The method's output, or {"error": {code, message, retryable, details}}. Fails with the status 503 when no service is up. */
   static JsonNode call(Connection nats, String method, Object input) throws Exception {
     var subject = "coppice.api." + TENANT + "." + method;
-    // Fails with the status 503 when no service is up; without reportNoResponders it would say nothing of the cause.
-    var answer = nats.requestWithTimeout(subject, JSON.writeValueAsBytes(input), Duration.ofSeconds(30)).get();
-    var output = JSON.readTree(answer.getData());
-    if (answer.hasHeaders() && answer.getHeaders().containsKey("Nats-Service-Error-Code")) throw new Refused(output.get("error"));
-    return output;
+    return JSON.readTree(nats.requestWithTimeout(subject, JSON.writeValueAsBytes(input), Duration.ofSeconds(30)).get().getData());
   }
 
-  interface Listener {
-    void event(JsonNode event) throws Exception;
-  }
-
-  /** Tells each event of a run once, from its first, however late it is called and whatever was lost on the way. */
-  static void follow(Connection nats, String runId, Listener listener) throws Exception {
+  /** Prints each event of a run once, from its first, however late it is called; cancelAt names a task's state at which the run is cancelled. */
+  static void follow(Connection nats, String runId, String cancelAt) throws Exception {
     var last = 0L;
     var seen = new HashSet<String>();
     while (true) { // Nothing new for a while, or something missing: read on after the last one.
@@ -54,45 +37,41 @@ class Example {
         if (messages.isEmpty() || messages.get(0).metaData().consumerSequence() != count) break;
         last = messages.get(0).metaData().streamSequence();
         var event = JSON.readTree(messages.get(0).getData());
-        if (seen.add(event.path("id").asText())) listener.event(event);
+        var data = event.path("data");
+        if (seen.add(event.path("id").asText())) {
+          var words = Stream.of("name", "to", "state", "landedCommit", "reason").map(data::path).filter(JsonNode::isTextual);
+          System.out.println(event.path("type").asText().replace("coppice.", "") + words.map(word -> " " + word.asText()).collect(Collectors.joining()));
+          if (data.path("to").asText().equals(cancelAt)) call(nats, "run.cancel", Map.of("runId", runId));
+        }
         if (event.path("type").asText().equals("coppice.run-ended")) return;
       }
       subscription.unsubscribe();
     }
   }
 
-  /** Submits a run and prints its events; cancelAt names a task's state at which the run is cancelled. */
-  static void watch(Connection nats, Map<String, ?> request, String cancelAt) throws Exception {
-    var runId = call(nats, "run.submit", request).path("runId").asText();
-    System.out.println("submitted " + runId);
-    follow(nats, runId, event -> {
-      var data = event.path("data");
-      var words = Stream.of("name", "to", "state", "landedCommit", "reason").map(data::path).filter(JsonNode::isTextual).map(JsonNode::asText);
-      System.out.println(event.path("type").asText().replace("coppice.", "") + words.map(" "::concat).collect(Collectors.joining()));
-      if (data.path("to").asText().equals(cancelAt)) call(nats, "run.cancel", Map.of("runId", runId));
-    });
-  }
-
-  static Map<String, ?> request(String repository, String model, Object prompt) {
+  static void run(Connection nats, String repository, String model, Object prompt, String cancelAt) throws Exception {
     var task = Map.of("name", "notes", "description", "Write the notes", "prompt", prompt, "model", model,
         "agent", Map.of("kind", "prompt", "file", "java.md"), "verify", "test -s java.md");
     // A request's id is yours to choose: sent again, it is the same run.
-    return Map.of("requestId", "java-" + UUID.randomUUID(), "repository", repository, "baseBranch", "main", "tasks", List.of(task));
+    var request = Map.of("requestId", UUID.randomUUID(), "repository", repository, "baseBranch", "main", "tasks", List.of(task));
+    var answer = call(nats, "run.submit", request);
+    if (answer.has("error")) {
+      System.out.println("refused " + answer.at("/error/code").asText());
+      for (var issue : answer.at("/error/details/issues"))
+        System.out.printf("  %s: expected %s, received %s%n", issue.path("field").asText(), issue.path("expected").asText(), issue.path("received").asText());
+      return;
+    }
+    System.out.println("submitted " + answer.path("runId").asText());
+    follow(nats, answer.path("runId").asText(), cancelAt);
   }
 
   public static void main(String[] arguments) throws Exception {
+    // Without reportNoResponders a request that nobody answers would say nothing of the cause.
     var options = Options.builder().server(System.getenv("NATS_URL")).inboxPrefix("_INBOX_" + TENANT + ".").reportNoResponders().build();
     try (var nats = Nats.connect(options)) {
-      try {
-        call(nats, "run.submit", request(arguments[0], arguments[1], 7));
-      } catch (Refused refused) {
-        System.out.println("refused " + refused.error.path("code").asText());
-        for (var issue : refused.error.path("details").path("issues")) {
-          System.out.printf("  %s: expected %s, received %s%n", issue.path("field").asText(), issue.path("expected").asText(), issue.path("received").asText());
-        }
-      }
-      watch(nats, request(arguments[0], arguments[1], "Write short notes."), null);
-      watch(nats, request(arguments[0], arguments[1], "Write a long book."), "working");
+      run(nats, arguments[0], arguments[1], 7, null); // A prompt is text.
+      run(nats, arguments[0], arguments[1], "Write short notes.", null);
+      run(nats, arguments[0], arguments[1], "Write a long book.", "working");
     }
   }
 }

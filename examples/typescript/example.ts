@@ -1,28 +1,15 @@
 /**
- * Meets a refusal, submits a run and follows it, cancels another: with the current client, `@nats-io/transport-node` and `@nats-io/jetstream`.
+ * Calls Coppice and follows a run with the current client, `@nats-io/transport-node` and `@nats-io/jetstream`; story.ts has what is done with that.
  *
  *     NATS_URL=nats://user:password@host:4222 COPPICE_TENANT=default node example.ts REPOSITORY MODEL
  */
 import { randomUUID } from 'node:crypto';
 import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, nanos, TimeoutError } from '@nats-io/transport-node';
-
-type Issue = { field: string; expected: string; received: string };
-type WireError = { code: string; message: string; retryable: boolean; details?: { issues?: Issue[] } };
-type Data = { name?: string; to?: string; state?: string; landedCommit?: string | null; reason?: string | null };
-type Event = { id: string; type: string; data: Data };
-
-/** Coppice's own refusal. */
-class Refused extends Error {
-  readonly error: WireError;
-  constructor(error: WireError) {
-    super(`${error.code}: ${error.message}`);
-    this.error = error;
-  }
-}
+import { play } from './story.ts';
+import type { Answer, Event } from './story.ts';
 
 const tenant = process.env['COPPICE_TENANT'] ?? 'default';
-const [repository, model] = process.argv.slice(2);
 const server = new URL(process.env['NATS_URL'] ?? 'nats://127.0.0.1:4222'); // The client reads no password from a URL.
 const nats = await connect({
   servers: server.host,
@@ -31,11 +18,10 @@ const nats = await connect({
   inboxPrefix: `_INBOX_${tenant}`,
 });
 
-async function call<Output>(method: string, input: object): Promise<Output> {
-  // Fails with a NoRespondersError as its cause when no service is up.
+/** Fails with a NoRespondersError as its cause when no service is up. */
+async function call(method: string, input: object): Promise<Answer> {
   const answer = await nats.request(`coppice.api.${tenant}.${method}`, JSON.stringify(input), { timeout: 30_000 });
-  if (answer.headers?.has('Nats-Service-Error-Code')) throw new Refused(answer.json<{ error: WireError }>().error);
-  return answer.json<Output>();
+  return answer.json<Answer>();
 }
 
 /** Each event of a run once, from its first, however late it is called and whatever was lost on the way. */
@@ -69,41 +55,5 @@ async function* follow(runId: string): AsyncGenerator<Event> {
   }
 }
 
-/** Submits a run and prints its events; `cancelAt` names a task's state at which the run is cancelled. */
-async function watch(request: object, cancelAt?: string): Promise<void> {
-  const { runId } = await call<{ runId: string }>('run.submit', request);
-  console.log(`submitted ${runId}`);
-  for await (const { type, data } of follow(runId)) {
-    const words = [type.replace('coppice.', ''), data.name, data.to ?? data.state, data.landedCommit, data.reason];
-    console.log(words.filter(Boolean).join(' '));
-    if (cancelAt !== undefined && data.to === cancelAt) await call('run.cancel', { runId });
-  }
-}
-
-const request = (prompt: unknown) => ({
-  requestId: `typescript-${randomUUID()}`, // Yours to choose: sent again, it is the same run.
-  repository,
-  baseBranch: 'main',
-  tasks: [
-    {
-      name: 'notes',
-      description: 'Write the notes',
-      prompt,
-      model,
-      agent: { kind: 'prompt', file: 'typescript.md' },
-      verify: 'test -s typescript.md',
-    },
-  ],
-});
-
-try {
-  await call('run.submit', request(7));
-} catch (refused) {
-  if (!(refused instanceof Refused)) throw refused;
-  console.log(`refused ${refused.error.code}`);
-  for (const { field, expected, received } of refused.error.details?.issues ?? [])
-    console.log(`  ${field}: expected ${expected}, received ${received}`);
-}
-await watch(request('Write short notes.'));
-await watch(request('Write a long book.'), 'working');
+await play({ call, follow }, 'typescript.md');
 await nats.close();

@@ -131,6 +131,14 @@ describe('tables', () => {
     expect(table('method')).toEqual(expected);
   });
 
+  test('no output has a field named as that of an error', () => {
+    for (const { name, output } of Object.values(api)) {
+      const { properties } = jsonSchemaOf(output) as { properties?: object };
+      expect([name, Object.keys(properties ?? {})]).not.toEqual([name, expect.arrayContaining(['error'])]);
+      expect([name, Object.keys(properties ?? {}).length]).not.toEqual([name, 0]);
+    }
+  });
+
   test('every type of event', () => {
     expect(table('type')).toEqual(Object.entries(events).map(([type, { description }]) => [type, description]));
   });
