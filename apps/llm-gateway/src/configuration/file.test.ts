@@ -42,6 +42,10 @@ test('the example is read as it says', () => {
     prices: [{ model: 'local/*', input: 0, output: 0 }, { cachedInput: 0.59 }],
     patience: { firstEventMsMax: 300_000, idleMsMax: 120_000, totalMsMax: 3_600_000 },
     retry: { attemptsMax: 4 },
+    tenantLimits: [
+      { tenant: 'acme', costUsd: 50, per: 'month' },
+      { tenant: '*', tokens: 5_000_000, per: 'day' },
+    ],
   });
   expect(options.endpoints?.map(({ name }) => name).slice(0, 3)).toEqual(['openai', 'groq', 'local']);
   expect(endpoint(options, 'openai')).toMatchObject({

@@ -13,7 +13,7 @@ import type { YamlText } from '../yaml.ts';
 import { gatewayFileSchema } from './schema.ts';
 import type { GatewayFile } from './schema.ts';
 
-type FileOptions = Pick<LlmGatewayOptions, 'endpoints' | 'aliases' | 'prices' | 'patience' | 'retry'>;
+type FileOptions = Pick<LlmGatewayOptions, 'endpoints' | 'aliases' | 'prices' | 'tenantLimits' | 'patience' | 'retry'>;
 
 const fileBytesMax = 1024 * 1024;
 
@@ -43,6 +43,7 @@ export function readGatewayFile(
     endpoints,
     aliases: Object.entries(aliases).map(([name, alias]) => ({ name, ...alias })),
     prices,
+    tenantLimits: Object.entries(limits.tenants).map(([tenant, limit]) => ({ tenant, ...limit })),
     patience: withoutUndefined({ firstEventMsMax, idleMsMax, totalMsMax }),
     retry: withoutUndefined({ attemptsMax }),
   };

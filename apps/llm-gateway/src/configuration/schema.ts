@@ -1,4 +1,4 @@
-import { durationMs, durationSchema } from '@coppice/contracts';
+import { durationMs, durationSchema, modelLimitsSchema, tenantSchema } from '@coppice/contracts';
 import { z } from 'zod';
 import { exchangeLimits } from '../exchange/limits.ts';
 import { wireNames } from '../provider/port.ts';
@@ -90,7 +90,14 @@ export const gatewayFileSchema = z.strictObject({
       total: duration.optional(),
       /** How often one candidate is asked for one call. */
       attempts: z.int().min(1).max(20).optional(),
+      /** What each may use of models; `*`: each that isn't named, on its own. */
+      tenants: z
+        .record(
+          z.union([tenantSchema, z.literal('*')]),
+          modelLimitsSchema.extend({ per: z.enum(['day', 'month', 'ever'], 'one of day, month, ever') }),
+        )
+        .default({}),
     })
-    .default({}),
+    .prefault({}),
 });
 export type GatewayFile = z.output<typeof gatewayFileSchema>;
