@@ -17,6 +17,7 @@ import type { RunSource } from './commands/run.ts';
 import type { Session } from './commands/session.ts';
 import { downCommand, upCommand } from './commands/stack.ts';
 import { tokenCommand } from './commands/token.ts';
+import type { TokenOptions } from './commands/token.ts';
 import { traceCommand } from './commands/trace.ts';
 import { watchCommand } from './commands/watch.ts';
 import { CliError, describeFailure } from './errors.ts';
@@ -152,9 +153,12 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .argument('[id]', idHelp)
     .option('--ttl <duration>', 'how long it is good, at most 25h', '1h')
     .option('--model <name...>', 'models that it is for: provider/model or an alias (default: all)')
+    .option('--tokens <count>', 'what all calls with it may use together, in tokens of input and output', positive)
+    .option('--cost-usd <dollars>', 'the same in US dollars', positive)
     .addOption(json())
-    .action(async (id: string | undefined, options: { ttl: string; model?: string[]; json?: boolean }) =>
-      done(await tokenCommand(current(), id, { ...options, json: options.json === true })),
+    .action(
+      async (id: string | undefined, { json: asJson, ...options }: Omit<TokenOptions, 'json'> & { json?: boolean }) =>
+        done(await tokenCommand(current(), id, { ...options, json: asJson === true })),
     );
   program
     .command('faulty-upstream')
@@ -338,6 +342,12 @@ function tenant(text: string): string {
 }
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value > 0 && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('A number above 0.');
+}
 
 const listMax = 500;
 const tailMax = 1_000_000;

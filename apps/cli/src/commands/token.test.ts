@@ -54,6 +54,19 @@ test('with --json its end and its addresses are told with it', async () => {
   });
 });
 
+test('what all calls with it may use is in it', async () => {
+  const { output } = await run('token', '--tokens', '1000', '--cost-usd', '0.5');
+  const [, payload = ''] = output.split('.');
+  const { grant } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { grant: object };
+  expect(grant).toMatchObject({ tenant: 'default', runId: '', taskId: '', limits: { tokens: 1_000, costUsd: 0.5 } });
+  for (const wrong of [
+    ['--tokens', 'many'],
+    ['--tokens', '1.5'],
+    ['--cost-usd', '0'],
+  ])
+    expect((await run('token', ...wrong)).code).toBe(2);
+});
+
 test('a life that is too long, or none, is refused', async () => {
   for (const ttl of ['soon', '30h', '1ms']) {
     const { code, complaints } = await run('token', '--ttl', ttl);

@@ -9,13 +9,13 @@ import { jsonLine, plainLine } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 
-export type TokenOptions = { ttl: string; model?: string[]; json: boolean };
+export type TokenOptions = { ttl: string; model?: string[]; tokens?: number; costUsd?: number; json: boolean };
 
 /** @param id of the task or run that is charged; none: a call beside all tasks. */
 export function tokenCommand(session: Session, id: string | undefined, options: TokenOptions): CommandResult {
   const ttlMs = lifeOf(options.ttl);
   return withClient(session, async (client) => {
-    const grant = { tenant: client.tenant, ...(await ownerOf(client, id)), ...modelsOf(options) };
+    const grant = { tenant: client.tenant, ...(await ownerOf(client, id)), ...restrictionsOf(options) };
     const minted = await client.bus.call(gatewayCalls.mintToken, { service: 'llm-gateway' }, { grant, ttlMs });
     if (options.json) {
       session.terminal.out(jsonLine(minted));
@@ -44,5 +44,10 @@ async function ownerOf(client: ApiClient, id: string | undefined): Promise<Pick<
   return { runId: target.runId, taskId: target.kind === 'task' ? target.taskId : '' };
 }
 
-const modelsOf = ({ model }: TokenOptions): Pick<TokenGrant, 'models'> =>
-  model === undefined ? {} : { models: model };
+function restrictionsOf({ model, tokens, costUsd }: TokenOptions): Pick<TokenGrant, 'models' | 'limits'> {
+  const limits = { ...(tokens === undefined ? {} : { tokens }), ...(costUsd === undefined ? {} : { costUsd }) };
+  return {
+    ...(model === undefined ? {} : { models: model }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
+  };
+}

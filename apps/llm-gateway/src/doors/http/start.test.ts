@@ -70,6 +70,22 @@ test('a token that one gateway mints is good at another, also when its maker is 
   expect((await ask(second, `${token}x`)).status).toBe(401);
 });
 
+test('a token whose limit is used up is told so, in the words of the vendor, and nobody is asked', async () => {
+  await startGateway();
+  upstream.play(playStream(textStream('hello')));
+  const before = upstream.requests.length;
+  const limited = { ...grant, limits: { tokens: 1 } };
+  const { token, addresses } = await bus.call(
+    gatewayCalls.mintToken,
+    { service: 'llm-gateway' },
+    { grant: limited, ttlMs: 60_000 },
+  );
+  const response = await ask(addresses[0], token);
+  expect([response.status, response.headers.get('x-should-retry')]).toEqual([429, 'false']);
+  expect(await response.json()).toMatchObject({ type: 'error', error: { type: 'rate_limit_error' } });
+  expect(upstream.requests).toHaveLength(before);
+});
+
 test('models are listed as the providers tell them, all of them', async () => {
   const names = Array.from({ length: 40 }, (_, index) => `acme-${index}`);
   await startGateway();
