@@ -2,18 +2,22 @@ import { parseArgs } from 'node:util';
 import { benchAgent } from './agent.ts';
 import type { RawEngine } from './by-hand.ts';
 import { print, shares, writeResults } from './report.ts';
+import { benchSizing, printSizing } from './sizing.ts';
 import { benchTask } from './task.ts';
 import { benchTelemetry } from './telemetry.ts';
 
-/** `npm run bench -- task`, `agent` and `telemetry`; see the usage below. */
+/** `npm run bench -- task`, `agent`, `telemetry` and `sizing`; see the usage below. */
 const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
        npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--growth-turns 200] [--json FILE]
        npm run bench -- telemetry [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
+       npm run bench -- sizing [--engine bubblewrap|docker] [--tasks 32] [--files 200] [--json FILE]
 
 --growth-turns: length of the one task that shows what a turn costs late in it; 0 leaves it out
 `;
 /** The script of an agent holds 1,000 turns, some of which are spent beyond those that are measured. */
 const turnsMax = 900;
+/** As many as a run has at work at once. */
+const tasksMax = 64;
 const { values, positionals } = readArguments();
 if (values.help) {
   process.stdout.write(usage);
@@ -26,7 +30,7 @@ const engines = values.engine.map((name): RawEngine => {
   if (name !== 'bubblewrap' && name !== 'docker') refuse(`--engine: expected bubblewrap or docker, got ${name}`);
   return name;
 });
-const benches: Record<string, () => Promise<unknown>> = { task, agent, telemetry };
+const benches: Record<string, () => Promise<unknown>> = { task, agent, telemetry, sizing };
 const bench = benches[positionals[0] ?? ''];
 if (bench === undefined || positionals.length > 1)
   refuse(`expected one of ${Object.keys(benches).join(', ')}, got ${positionals.join(' ') || 'nothing'}`);
@@ -91,6 +95,13 @@ async function telemetry() {
   return measured;
 }
 
+async function sizing() {
+  const [engine = 'bubblewrap'] = engines;
+  const measured = await benchSizing({ engine, files, tasks: countOf('tasks', values.tasks, 1, tasksMax) });
+  printSizing(measured);
+  return measured;
+}
+
 function readArguments() {
   try {
     return parseArgs({
@@ -101,6 +112,7 @@ function readArguments() {
         rounds: { type: 'string' },
         files: { type: 'string', default: '200' },
         turns: { type: 'string', default: '30' },
+        tasks: { type: 'string', default: '32' },
         'growth-turns': { type: 'string', default: '200' },
         json: { type: 'string' },
       },
