@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { metricDefinitions, prometheusLabel, prometheusName } from '@coppice/telemetry';
@@ -7,9 +7,7 @@ import type { MetricName } from '@coppice/telemetry';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { hasApt, unpackPackages } from '../setup/apt.js';
-import { cacheFolder } from '../setup/paths.js';
-import { findOnPath } from '../setup/run.js';
+import { prometheusProgram } from './support/prometheus-program.ts';
 import { isRequired } from './support/required.ts';
 
 /** The rules of deploy/prometheus: that Prometheus can read them, and that they ask for what there is. */
@@ -84,28 +82,19 @@ test('a summary names only labels that its expression leaves', () => {
   }
 });
 
-/** PATH's, the cache's, or this distribution's package, unpacked into the cache. `without` is told why there is none. */
-async function promtool(without: (why: string) => never): Promise<string> {
-  const cached = path.join(cacheFolder, 'deb/prometheus/usr/bin/promtool');
-  const found = findOnPath('promtool') ?? (existsSync(cached) ? cached : undefined);
-  if (found !== undefined) return found;
-  if (!hasApt()) return without('no promtool here: it is not on PATH, and there is no apt-get to fetch it with');
-  const target = path.join(cacheFolder, 'deb/prometheus');
-  const failure = await unpackPackages({ packages: ['prometheus'], from: 'machine', target });
-  return failure === undefined ? cached : without(`no promtool here: ${failure}`);
-}
-
 test(
   "Prometheus's own checker accepts the rules, refuses a broken one, and sees them fire",
   { timeout: fetchMsMax },
   async (context) => {
-    const program = await promtool((why) => {
-      if (isRequired('promtool')) throw new Error(why);
-      return context.skip(why);
-    });
+    const found = await prometheusProgram('promtool');
+    if ('absent' in found && isRequired('promtool')) throw new Error(found.absent);
+    const program = 'program' in found ? found.program : context.skip(found.absent);
     const { stdout } = await runFile(program, ['check', 'rules', '--lint=all', '--lint-fatal', file]);
     expect(stdout).toContain(`SUCCESS: ${rules.length} rules found`);
     await expect(runFile(program, ['check', 'rules', import.meta.filename])).rejects.toThrow('FAILED');
+    // The configuration of docker-compose.yml's profile, with the rules that it names.
+    const configuration = file.replace(/alerts.yaml$/, 'prometheus.yaml');
+    expect((await runFile(program, ['check', 'config', '--lint=all', configuration])).stdout).toContain('SUCCESS');
     // Which of them fire on a stack in trouble, and none on one at work.
     const tested = await runFile(program, ['test', 'rules', file.replace(/yaml$/, 'test.yaml')]);
     expect(tested.stdout).toContain('SUCCESS');

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { temporaryFolder } from '@coppice/testing';
 import type { TemporaryFolder } from '@coppice/testing';
 import { makeStandInImages, standInRegistry } from './stand-in-images.ts';
+import type { StandIns } from './stand-in-images.ts';
 
 const projectFolder = path.resolve(import.meta.dirname, '../..');
 const runFile = promisify(execFile);
@@ -33,18 +34,22 @@ export class ComposeStack {
   /** Repositories and scripts lie in it, under the same path inside and outside. */
   readonly folder: string;
   readonly uid: number;
+  /** What it is made of. With Prometheus the profile `metrics` is brought up, too. */
+  readonly images: StandIns;
   readonly #temporary: TemporaryFolder;
 
-  private constructor(temporary: TemporaryFolder, uid: number) {
+  private constructor(temporary: TemporaryFolder, uid: number, images: StandIns) {
     this.#temporary = temporary;
+    this.images = images;
     this.folder = path.join(temporary.path, 'repositories');
     this.uid = uid;
   }
 
   /** Nothing is started yet: `up` does. @param uid whom the services run as */
   static async create(uid: number): Promise<ComposeStack> {
-    const stack = new ComposeStack(await temporaryFolder('compose'), uid);
-    for (const line of await makeStandInImages()) process.stdout.write(`stands in for an official image: ${line}\n`);
+    const images = await makeStandInImages();
+    for (const line of images.told) process.stdout.write(`stands in for an official image: ${line}\n`);
+    const stack = new ComposeStack(await temporaryFolder('compose'), uid, images);
     await mkdir(stack.folder);
     const script = { environment: { COPPICE_SCRIPTS: stack.folder }, volumes: [`${stack.folder}:${stack.folder}:ro`] };
     await writeFile(stack.#override, JSON.stringify({ services: { 'llm-gateway': script } }));
@@ -74,21 +79,46 @@ export class ComposeStack {
       COPPICE_REPOSITORIES: this.folder,
       COPPICE_NATS_ADDRESS: '127.0.0.1:0',
       COPPICE_JAEGER_ADDRESS: '127.0.0.1:0',
+      COPPICE_PROMETHEUS_ADDRESS: '127.0.0.1:0',
+      COMPOSE_PROFILES: this.images.hasPrometheus ? 'metrics' : '',
       COPPICE_LOST_AFTER_MS: '3000',
     };
   }
 
-  async compose(...composeArguments: string[]): Promise<string> {
+  get #command(): [string, ...string[]] {
     const program = process.env['COPPICE_DOCKER_COMPOSE'] ?? 'docker-compose';
     const files = ['--file', path.join(projectFolder, 'docker-compose.yml'), '--file', this.#override];
-    const options = { env: this.#environment, timeout: commandMsMax, maxBuffer: 64 * 1024 * 1024 };
-    return (await runFile(program, ['--project-name', this.project, ...files, ...composeArguments], options)).stdout;
+    return [program, '--project-name', this.project, ...files];
+  }
+
+  async compose(...composeArguments: string[]): Promise<string> {
+    const [program, ...options] = this.#command;
+    return this.#run(program, [...options, ...composeArguments]);
+  }
+
+  /** What a document tells to type: its `docker compose` is this stack's. In a folder of its own, which stays. */
+  async type(commands: string): Promise<void> {
+    const folder = path.join(this.#temporary.path, 'typed');
+    await mkdir(folder, { recursive: true });
+    const quoted = this.#command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+    const docker = `docker() { if [ "$1" = compose ]; then shift; ${quoted} "$@"; else command docker "$@"; fi; }`;
+    await this.#run('bash', ['-euo', 'pipefail', '-c', `${docker}\n${commands}`], folder);
+  }
+
+  async #run(program: string, options: string[], folder = projectFolder): Promise<string> {
+    const settings = { cwd: folder, env: this.#environment, timeout: commandMsMax, maxBuffer: 64 * 1024 * 1024 };
+    return (await runFile(program, options, settings)).stdout;
   }
 
   /** Builds, starts and scales; returns when all are healthy. */
   async up(): Promise<void> {
     const scaled = Object.entries(scales).flatMap(([name, count]) => ['--scale', `${name}=${count}`]);
-    await this.compose('up', '--detach', '--build', '--wait', ...scaled);
+    try {
+      await this.compose('up', '--detach', '--build', '--wait', ...scaled);
+    } catch (error) {
+      console.error((await this.compose('logs', '--tail', '20')).slice(-20_000));
+      throw error;
+    }
   }
 
   /** `127.0.0.1:PORT` */

@@ -1,7 +1,7 @@
 /**
  * Images for the test of docker-compose.yml, made without a registry: the base and nats-server from this machine's own programs, under the
  * official names at a registry that can't exist, so that no official image of this machine is replaced. What they lack against the official
- * ones: Alpine and Debian below them. Jaeger is its own program where set-up's cache folder has one, else a stand-in.
+ * ones: Alpine and Debian below them. Jaeger is its own program where `npm run jaeger` has built it, else a stand-in. Prometheus is Debian's, which is older.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,6 +11,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { temporaryFolder } from '@coppice/testing';
 import { buildRootfs, rootfsKey } from '../../deploy/agent-runtime/rootfs.js';
+import { prometheusProgram } from './prometheus-program.ts';
 
 export const standInRegistry = 'coppice.test';
 const projectFolder = path.resolve(import.meta.dirname, '../..');
@@ -18,22 +19,38 @@ const names = {
   node: `${standInRegistry}/library/node:24-bookworm-slim`,
   nats: `${standInRegistry}/library/nats:2.14.2-alpine`,
   jaeger: `${standInRegistry}/jaegertracing/jaeger:2.13.0`,
+  prometheus: `${standInRegistry}/prom/prometheus:v3.5.0`,
 };
 const run = promisify(execFile);
 
-/** Makes them, or finds those that a run before made. @returns what stands in for what, for people */
-export async function makeStandInImages(): Promise<string[]> {
+export type StandIns = {
+  /** What stands in for what, for people. */
+  told: string[];
+  /** Jaeger is itself, and no stand-in. */
+  hasJaeger: boolean;
+  /** There is an image of Prometheus. */
+  hasPrometheus: boolean;
+};
+
+/** Makes them, or finds those that a run before made. */
+export async function makeStandInImages(): Promise<StandIns> {
   const image = await agentRuntime();
   await run('docker', ['tag', image, names.node]);
   await run(process.execPath, [path.join(projectFolder, 'deploy/services/dependencies.js')]);
   await using folder = await temporaryFolder('images');
   await makeNats(path.join(folder.path, 'nats'));
-  const jaeger = await makeJaeger(path.join(folder.path, 'jaeger'));
-  return [
-    "node: this machine's Node, git and programs",
-    'nats: the nats-server that set-up found',
-    `jaeger: ${jaeger}`,
-  ];
+  const hasJaeger = await makeJaeger(path.join(folder.path, 'jaeger'));
+  const prometheus = await makePrometheus(path.join(folder.path, 'prometheus'));
+  return {
+    told: [
+      "node: this machine's Node, git and programs",
+      'nats: the nats-server that set-up found',
+      `jaeger: ${hasJaeger ? 'its own program' : 'a receiver of traces of our own, test/stand-ins/jaeger.js; "npm run jaeger" builds the real one'}`,
+      `prometheus: ${prometheus ?? "Debian's"}`,
+    ],
+    hasJaeger,
+    hasPrometheus: prometheus === null,
+  };
 }
 
 /** The image that sandboxes use on this machine is a base with Node and git. */
@@ -69,7 +86,8 @@ async function makeNats(folder: string): Promise<void> {
   ]);
 }
 
-async function makeJaeger(folder: string): Promise<string> {
+/** @returns whether it is the real one */
+async function makeJaeger(folder: string): Promise<boolean> {
   await mkdir(folder);
   const program = path.join(projectFolder, '.cache/bin/jaeger');
   const isReal = existsSync(program);
@@ -87,7 +105,18 @@ async function makeJaeger(folder: string): Promise<string> {
         ]
       : ['COPY jaeger.js /cmd/jaeger/', 'ENTRYPOINT ["node", "/cmd/jaeger/jaeger.js"]', 'USER 10001'],
   );
-  return isReal ? 'its own program' : 'a receiver of traces of our own (test/stand-ins/jaeger.js)';
+  return isReal;
+}
+
+/** @returns why there is none, and the stack goes without; null where it is made */
+async function makePrometheus(folder: string): Promise<string | null> {
+  const found = await prometheusProgram('prometheus');
+  if ('absent' in found) return `none, so that it is not tried (${found.absent})`;
+  await mkdir(folder);
+  await copyFile(realpathSync(found.program), path.join(folder, 'prometheus'));
+  const lines = ['COPY prometheus /bin/', 'ENTRYPOINT ["/bin/prometheus"]', 'USER 65534'];
+  await build(folder, names.prometheus, lines);
+  return null;
 }
 
 async function build(folder: string, name: string, lines: readonly string[]): Promise<void> {

@@ -1,11 +1,11 @@
 /** docker-compose.yml as a platform team has it: built, brought up, scaled, used from outside, and with containers that die. */
 import { execFile } from 'node:child_process';
-import { lchown, readFile, readdir } from 'node:fs/promises';
+import { lchown, readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { Bus } from '@coppice/bus';
 import { api, buckets, runIdOf } from '@coppice/contracts';
-import { eventually } from '@coppice/testing';
+import { eventually, temporaryFolder } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { checkRepository, checkTasks } from '../../apps/cli/src/demo/checks.ts';
 import { makeProject } from '../../apps/cli/src/demo/make-project.ts';
@@ -14,6 +14,7 @@ import { whyWithoutCompose } from '../support/engines.ts';
 
 const absent = await whyWithoutCompose();
 const program = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
+const guide = path.resolve(import.meta.dirname, '../../docs/operations.md');
 const startMsMax = 300_000;
 const runMsMax = 180_000;
 const tenant = 'default';
@@ -29,12 +30,19 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     await giveTo(stack.folder, uid);
     await stack.up();
     await stack.compose('cp', 'users:/volumes/users/.', stack.users);
-    const servers = `nats://${await stack.published('nats', 4222)}`;
-    const { nkeySeed, inboxPrefix } = JSON.parse(
-      await readFile(path.join(stack.users, 'administrator.json'), 'utf8'),
-    ) as { nkeySeed: string; inboxPrefix: string };
-    bus = await Bus.connect({ servers, nkeySeed, inboxPrefix, name: 'compose-test' });
+    bus = await connect();
   }, startMsMax);
+
+  /** The port is another one after each start of the server. */
+  async function connect(): Promise<Bus> {
+    const servers = `nats://${await stack.published('nats', 4222)}`;
+    const file = path.join(stack.users, 'administrator.json');
+    const { nkeySeed, inboxPrefix } = JSON.parse(await readFile(file, 'utf8')) as Record<
+      'nkeySeed' | 'inboxPrefix',
+      string
+    >;
+    return Bus.connect({ servers, nkeySeed, inboxPrefix, name: 'compose-test' });
+  }
 
   afterAll(async () => {
     await bus?.close();
@@ -56,14 +64,15 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
   });
 
   test('nobody is root, nothing but volumes can be written, and one service alone has the Docker socket', async () => {
-    for (const service of [...scaledServices, 'nats', 'jaeger']) {
+    const others = ['nats', 'jaeger', ...(stack.images.hasPrometheus ? ['prometheus'] : [])];
+    for (const service of [...scaledServices, ...others]) {
       for (const container of await stack.containers(service)) {
         const { ReadonlyRootfs, CapDrop, Memory, PidsLimit } = container.HostConfig;
         const settings = { ReadonlyRootfs, CapDrop, bounded: Memory > 0 && PidsLimit > 0 };
         expect({ service, ...settings }).toEqual({ service, ReadonlyRootfs: true, CapDrop: ['ALL'], bounded: true });
         const sockets = container.Mounts.filter(({ Destination }) => Destination.endsWith('docker.sock'));
         expect([service, sockets.length]).toEqual([service, service === 'container-service' ? 1 : 0]);
-        if (service === 'nats' || service === 'jaeger') continue;
+        if (others.includes(service)) continue;
         const status = await stack.read(container, 'cat "/proc/$(cat /proc/1/task/1/children | tr -d " ")/status"');
         expect(status).toMatch(new RegExp(`^Uid:(\\s${uid}){4}$`, 'm'));
         expect(status).toMatch(/^CapEff:\s0+$/m);
@@ -118,9 +127,26 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
         dying.map(({ Name }) => Name),
       );
       await expectNoSandboxLeft(stack);
-      await expectTracesOfAll(await stack.published('jaeger', 16686));
+      await expectTracesOfAll(await stack.published('jaeger', 16686), stack.images.hasJaeger ? runId : null);
     },
   );
+
+  test('with the profile `metrics`, Prometheus asks each replica, and has the rules', async (context) => {
+    context.skip(!stack.images.hasPrometheus, 'there is no image of Prometheus');
+    const prometheus = `http://${await stack.published('prometheus', 9090)}/api/v1`;
+    const ask = async (what: string) => ((await (await fetch(`${prometheus}/${what}`)).json()) as { data: never }).data;
+    const isUp = async () => {
+      const { activeTargets } = (await ask('targets?state=active')) as { activeTargets: PrometheusTarget[] };
+      const up = activeTargets.filter(({ health }) => health === 'up').map(({ labels }) => labels.job);
+      expect(up.toSorted()).toEqual(
+        scaledServices.flatMap((name) => Array.from({ length: scales[name] }, () => `coppice-${name}`)).toSorted(),
+      );
+      return true;
+    };
+    await eventually(isUp, { timeoutMs: 60_000 });
+    const { groups } = (await ask('rules')) as { groups: { name: string; rules: unknown[] }[] };
+    expect(groups.map(({ name, rules }) => [name, rules.length > 0])).toEqual([['coppice', true]]);
+  });
 
   test('a container-service that cannot find its paths on the host refuses to start', { timeout: 60_000 }, async () => {
     // By another host name it doesn't find itself among the daemon's containers.
@@ -150,9 +176,76 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     const list = async () => (await promisify(execFile)(process.execPath, [program, 'ls', '--json'], { env })).stdout;
     expect(await eventually(list, { timeoutMs: 30_000 })).toContain(runIdOf(tenant, 'compose'));
   });
+
+  test('what the guide tells to type makes a backup, and restores it', { timeout: 2 * startMsMax }, async () => {
+    onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
+    const section = (await readFile(guide, 'utf8')).split('\n### Backup and restore\n')[1]?.split('\n### ')[0] ?? '';
+    const [backUp = '', restore = ''] = [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text]) => text);
+    const runs = async () =>
+      (await bus.call(api.runList, { tenant }, { limit: 10 })).runs.map(({ requestId }) => requestId);
+    const type = async (commands: string) => {
+      await bus.close();
+      await stack.type(commands);
+      bus = await eventually(connect, { timeoutMs: startMsMax });
+      return eventually(runs, { timeoutMs: startMsMax });
+    };
+    const folder = path.join(stack.folder, 'kept');
+    const model = { name: 'scripted/script.yaml', isScripted: true, environment: {}, where: null };
+    const { repository } = makeProject(folder, model);
+    await writeFile(path.join(stack.folder, 'later.yaml'), 'default: { turns: [{ text: "later\\n" }] }\n');
+    await giveTo(stack.folder, uid);
+    const land = async (requestId: string) => {
+      const agent = { kind: 'prompt', file: `${requestId}.txt` } as const;
+      const task = { name: requestId, description: `Write ${requestId}`, prompt: 'write', agent, verify: 'true' };
+      const tasks = [{ ...task, model: 'scripted/later.yaml' }];
+      await bus.call(api.runSubmit, { tenant }, { requestId, repository, baseBranch: 'main', tasks });
+      const runId = runIdOf(tenant, requestId);
+      const state = async () => (await bus.call(api.runGet, { tenant }, { runId })).state;
+      await eventually(async () => (await state()) === 'succeeded', { timeoutMs: 60_000 });
+    };
+
+    await land('kept');
+    const before = await type(backUp);
+    await land('lost');
+    expect(await runs()).toEqual(['lost', ...before]);
+    expect(await type(restore)).toEqual(before);
+    await land('later');
+  });
 });
 
-type ComposeConfig = { services: Record<'container-service', { image: string; environment: Record<string, string> }> };
+test.skipIf(absent !== null)(
+  'the override that the guide has for a further host is one that compose reads',
+  async () => {
+    const [, text = ''] =
+      /^```yaml\n(# docker-compose.override.yml\nservices:\n  worktree-service:\n    depends_on[\s\S]*?)^```$/m.exec(
+        await readFile(guide, 'utf8'),
+      ) ?? [];
+    await using folder = await temporaryFolder('override');
+    const override = path.join(folder.path, 'override.yaml');
+    await writeFile(override, text);
+    const files = ['--file', path.resolve(guide, '../../docker-compose.yml'), '--file', override];
+    const compose = process.env['COPPICE_DOCKER_COMPOSE'] ?? 'docker-compose';
+    const { stdout } = await promisify(execFile)(compose, [...files, 'config', '--format', 'json']);
+    const { services } = JSON.parse(stdout) as ComposeConfig;
+    for (const name of ['worktree-service', 'container-service'] as const) {
+      const { environment, depends_on: dependsOn, networks } = services[name];
+      expect(Object.keys(dependsOn)).toEqual(['volumes']);
+      expect(Object.keys(networks).toSorted()).toEqual(['bus', 'outside']);
+      expect(environment['NATS_URL']).toBe('nats://nats.example:4222');
+      expect(environment['NATS_CREDENTIALS_FILE']).toBe(`/run/keys/${name}.json`);
+    }
+  },
+);
+
+type PrometheusTarget = { health: string; labels: { job: string } };
+
+type ComposeService = {
+  image: string;
+  environment: Record<string, string>;
+  depends_on: Record<string, unknown>;
+  networks: Record<string, unknown>;
+};
+type ComposeConfig = { services: Record<'worktree-service' | 'container-service', ComposeService> };
 
 /** Root's tests play a user whose folder it is; others can only be themselves. */
 async function giveTo(folder: string, owner: number): Promise<void> {
@@ -190,11 +283,30 @@ async function expectNoSandboxLeft(stack: ComposeStack): Promise<void> {
   expect([id.length > 8, stdout]).toEqual([true, '']);
 }
 
-/** As Jaeger's own API tells it. */
-async function expectTracesOfAll(jaeger: string): Promise<void> {
+/** As Jaeger's own API tells it. Of a run, which the stand-in knows nothing of: one trace with all services, and what its models were asked. */
+async function expectTracesOfAll(jaeger: string, runId: string | null): Promise<void> {
   const isThere = async () => {
     const { data } = (await (await fetch(`http://${jaeger}/api/services`)).json()) as { data: string[] | null };
     return scaledServices.every((name) => data?.includes(name) === true);
   };
   await eventually(isThere, { timeoutMs: 30_000, description: 'spans of all services' });
+  if (runId === null) return;
+  const tags = encodeURIComponent(JSON.stringify({ 'coppice.run.id': runId }));
+  const hasOneTrace = async () => {
+    const found = await fetch(`http://${jaeger}/api/traces?service=orchestrator&limit=100&tags=${tags}`);
+    const { data } = (await found.json()) as { data: JaegerTrace[] };
+    expect(data).toHaveLength(1);
+    const [trace] = data;
+    const services = new Set(Object.values(trace?.processes ?? {}).map(({ serviceName }) => serviceName));
+    expect([...services]).toEqual(expect.arrayContaining(scaledServices));
+    const keys = new Set(trace?.spans.flatMap((span) => span.tags.map(({ key }) => key)));
+    expect([...keys]).toEqual(expect.arrayContaining(['gen_ai.request.model', 'gen_ai.usage.output_tokens']));
+    return true;
+  };
+  await eventually(hasOneTrace, { timeoutMs: 30_000, description: 'one trace of the run' });
 }
+
+type JaegerTrace = {
+  processes: Record<string, { serviceName: string }>;
+  spans: { tags: { key: string }[] }[];
+};

@@ -1,0 +1,39 @@
+/**
+ * `npm run jaeger`: builds Jaeger from its sources, which Go's module proxy has, for the test of docker-compose.yml where the official image can't be pulled.
+ * That takes some minutes of processor time, so neither set-up nor CI does it by itself; without it the test has a stand-in, and says so.
+ */
+import { execFileSync } from 'node:child_process';
+import type { StdioOptions } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { linkProgram, moveIntoPlace, openCache } from '../../setup/cache.js';
+import { cacheFolder } from '../../setup/paths.js';
+import { whyWithoutToolchain } from './toolchains.ts';
+
+/** The Go module's version of the release whose image docker-compose.yml names: Jaeger counts both. */
+const moduleVersion = 'v1.76.0';
+const imageVersion = '2.13.0';
+const buildMsMax = 60 * 60_000;
+const target = join(cacheFolder, 'jaeger', imageVersion);
+
+async function build(): Promise<void> {
+  const missing = await whyWithoutToolchain('go');
+  if (missing !== null) throw new Error(missing);
+  console.log(`building Jaeger ${imageVersion} from its sources: some minutes of processor time`);
+  // From the folder of its own module: what its go.mod replaces would be refused, or ignored, anywhere else.
+  const environment = { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly -trimpath' };
+  // Go tells by itself what is wrong.
+  const stdio: StdioOptions = ['ignore', 'pipe', 'inherit'];
+  const settings = { env: environment, timeout: buildMsMax, stdio };
+  const module = ['mod', 'download', '-json', `github.com/jaegertracing/jaeger@${moduleVersion}`];
+  const { Dir: source } = JSON.parse(execFileSync('go', module, { ...settings, cwd: cacheFolder }).toString()) as {
+    Dir: string;
+  };
+  const folder = `${target}.${process.pid}`;
+  execFileSync('nice', ['go', 'build', '-o', join(folder, 'jaeger'), './cmd/jaeger'], { ...settings, cwd: source });
+  moveIntoPlace(folder, target);
+}
+
+openCache();
+if (!existsSync(join(target, 'jaeger'))) await build();
+console.log(`Jaeger ${imageVersion} is ${linkProgram('jaeger', join(target, 'jaeger'))}`);
