@@ -98,7 +98,7 @@ describe('what is no stream of events', () => {
     [
       'an empty answer',
       playError(200, '', { 'content-type': 'text/event-stream' }),
-      { message: expect.stringContaining('no events') },
+      { message: expect.stringContaining('before it began'), retryable: true },
     ],
     [
       'plain text',

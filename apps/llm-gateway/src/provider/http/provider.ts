@@ -63,7 +63,8 @@ async function* stream(
     else yield* streamedAnswer(endpoint, come, patience);
   } catch (error) {
     if (error instanceof HttpFailed) throw connectionFailed(endpoint, error);
-    if (error instanceof EventTooLarge) throw new CoppiceError('limit-exceeded', `${name} sent ${error.message}`);
+    // Its fault, not the caller's: another may answer better, the same won't.
+    if (error instanceof EventTooLarge) throw new CoppiceError('provider-failed', `${name} sent ${error.message}`);
     throw error;
   }
 }
@@ -81,7 +82,7 @@ type Come = { answer: HttpAnswer; kind: string; raw: boolean };
 /** What a server answers that doesn't stream: an error after all, or the whole answer. */
 async function* wholeAnswer(endpoint: Endpoint, { answer, raw }: Come): AsyncIterable<ModelDelta> {
   const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax);
-  if (text === null) throw new CoppiceError('limit-exceeded', `${endpoint.name}'s answer is too large`);
+  if (text === null) throw new CoppiceError('provider-failed', `${endpoint.name}'s answer is too large`);
   const reader = readerOf(endpoint);
   const deltas = [...reader.whole(jsonOf(text)), ...reader.end()];
   if (raw) yield { type: 'raw', whole: true, name: null, data: text };
@@ -115,7 +116,8 @@ async function* streamedAnswer(
     // Only the usage can be missing then.
     if (!broken || !reader.finished) throw error;
   }
-  if (answered.eventsSeen === 0) throw notAStream(endpoint, kind);
+  // A stream that is one and says nothing was cut: the missing end tells so.
+  if (answered.eventsSeen === 0 && kind !== accepted[endpoint.wire.framing]) throw notAStream(endpoint, kind);
   yield* reader.end();
 }
 
