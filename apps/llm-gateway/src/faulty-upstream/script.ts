@@ -30,6 +30,8 @@ export const scriptOf = (question: Question, about: AnswerAbout): AnswerScript =
 function streamScript(question: Question, about: AnswerAbout): AnswerScript {
   const writer = question.writer(about);
   const encoder = new FrameEncoder(question.framing);
+  // Wires that count the question where they begin do so here, too.
+  writer.delta({ type: 'usage', usage: { inputTokens: answerUsage.inputTokens } });
   const [first = [], ...others] = outputDeltas().map((delta) => writer.delta(delta));
   // What opens a stream is told together with its first output; that is its last frame.
   const opening = first.slice(0, -1);

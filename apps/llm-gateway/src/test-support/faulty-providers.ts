@@ -1,0 +1,75 @@
+/** Providers of every wire at a faulty upstream, and what the tests need to know of their calls. */
+import type { FaultyRequest, FaultyUpstream } from '../faulty-upstream/server.ts';
+import { httpProvider } from '../provider/http/provider.ts';
+import type { PatienceLimits } from '../provider/http/patience.ts';
+import { wireNames } from '../provider/port.ts';
+import type { Provider, WireName } from '../provider/port.ts';
+import { wireOf } from '../provider/wires.ts';
+import { generous } from './attempt.ts';
+
+/** Long for an answer that is there, short for a test. */
+const shortMs = 500;
+
+export class FaultyProviders {
+  readonly #made: Provider[] = [];
+  readonly #taken = new Map<string, { promise: Promise<void>; resolve: () => void }>();
+  readonly #patient = new Set<string>();
+  /** One for each wire, by its name, and `healthy`. */
+  readonly all: readonly Provider[];
+
+  constructor({ url, tlsUrl }: Pick<FaultyUpstream, 'url' | 'tlsUrl'>) {
+    this.all = [...wireNames.map((wire) => this.#faulty(wire, url, tlsUrl)), this.#at('healthy', 'openai-chat', url)];
+  }
+
+  /** What came is taken, before the connection goes with what isn't. Of a whole answer nothing can be. */
+  async outputTaken({ model, stream, scenario }: FaultyRequest): Promise<void> {
+    if (stream && scenario.fault === 'cut-after-output') await this.#takenOf(model).promise;
+  }
+
+  /** A stall isn't given up for this model. Resolves when the first output was taken. */
+  patientFor(name: string): Promise<void> {
+    const model = name.slice(name.indexOf('/') + 1);
+    this.#patient.add(model);
+    return this.#takenOf(model).promise;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#made.map(async (provider) => provider.close?.()));
+  }
+
+  #takenOf(model: string) {
+    const known = this.#taken.get(model) ?? Promise.withResolvers<void>();
+    this.#taken.set(model, known);
+    return known;
+  }
+
+  #at(name: string, wire: WireName, url: string, limits: Partial<PatienceLimits> = {}): Provider {
+    const baseUrl = wire.startsWith('openai') ? `${url}/v1` : url;
+    const endpoint = { name, wire: wireOf(wire, baseUrl), baseUrl, key: 'key-1', keyRequired: null };
+    const provider = httpProvider(endpoint, { ...generous, ...limits });
+    this.#made.push(provider);
+    return provider;
+  }
+
+  #faulty(wire: WireName, url: string, tlsUrl: string): Provider {
+    const patient = this.#at(wire, wire, url);
+    const insecure = this.#at(wire, wire, tlsUrl);
+    const notBegun = this.#at(wire, wire, url, { firstEventMsMax: shortMs, idleMsMax: shortMs });
+    const silent = this.#at(wire, wire, url, { idleMsMax: shortMs });
+    const of = (model: string, stream: boolean): Provider => {
+      if (model.endsWith('/tls-error')) return insecure;
+      if (this.#patient.has(model) || !model.includes('/stall-')) return patient;
+      return stream && model.endsWith('/stall-after-output') ? silent : notBegun;
+    };
+    const taken = (model: string) => this.#takenOf(model).resolve();
+    return {
+      ...patient,
+      async *stream(request, context) {
+        for await (const delta of of(request.model, request.stream ?? true).stream(request, context)) {
+          yield delta;
+          if (delta.type.endsWith('-delta')) taken(request.model);
+        }
+      },
+    };
+  }
+}
