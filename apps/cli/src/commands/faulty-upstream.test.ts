@@ -43,7 +43,7 @@ test('what is wrong is told before anything is started', async () => {
     [['--host', '203.0.113.1'], "203.0.113.1:8799 can't be listened on"],
   ] as const) {
     const { terminal, code } = start(...typed);
-    expect(await code, typed.join(' ')).toBe(2);
+    expect({ typed, code: await code }).toEqual({ typed, code: 2 });
     expect(terminal.complaints.join('\n')).toContain(complaint);
   }
 });

@@ -77,8 +77,8 @@ const performances: Readonly<Partial<Record<FaultName, Performance>>> = {
   'stall-before-output': opening((stage) => stage.stall()),
   'overloaded-before-output': opening(saying(({ overloaded }) => overloaded)),
   'malformed-before-output': opening(saying(({ malformed }) => malformed)),
-  'huge-chunk': opening(async (stage, { huge }, characters) => {
-    for (const text of huge(characters)) await stage.say(text);
+  'huge-chunk': opening(async (stage, script, characters) => {
+    for (const text of script.huge(characters)) await stage.say(text);
     stage.end();
   }),
   'cut-after-output': half(async (stage, _script, ms) => {

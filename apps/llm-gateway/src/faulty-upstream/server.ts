@@ -154,13 +154,13 @@ class Requests {
   /** @throws CoppiceError `model-not-found`. */
   #scenario(model: string): Scenario {
     const { fault, every = 1 } = this.#settings;
-    const scenario = fault === undefined ? scenarioOf(model) : (told(model) ?? scenarioOf(fault));
+    const scenario = fault === undefined ? scenarioOf(model) : (scenarioNamed(model) ?? scenarioOf(fault));
     return this.#count++ % every === every - 1 ? scenario : { fault: 'healthy', amount: null };
   }
 }
 
 /** Null where the model's name is no fault's. */
-function told(model: string): Scenario | null {
+function scenarioNamed(model: string): Scenario | null {
   try {
     return scenarioOf(model);
   } catch {
