@@ -96,6 +96,15 @@ export class ComposeStack {
     return this.#run(program, [...options, ...composeArguments]);
   }
 
+  /** What a document tells to type: its `docker compose` is this stack's. In a folder of its own, which stays. */
+  async type(commands: string): Promise<void> {
+    const folder = path.join(this.#temporary.path, 'typed');
+    await mkdir(folder, { recursive: true });
+    const quoted = this.#command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+    const docker = `docker() { if [ "$1" = compose ]; then shift; ${quoted} "$@"; else command docker "$@"; fi; }`;
+    await this.#run('bash', ['-euo', 'pipefail', '-c', `${docker}\n${commands}`], folder);
+  }
+
   async #run(program: string, options: string[], folder = projectFolder): Promise<string> {
     const settings = { cwd: folder, env: this.#environment, timeout: commandMsMax, maxBuffer: 64 * 1024 * 1024 };
     return (await runFile(program, options, settings)).stdout;

@@ -176,6 +176,41 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     const list = async () => (await promisify(execFile)(process.execPath, [program, 'ls', '--json'], { env })).stdout;
     expect(await eventually(list, { timeoutMs: 30_000 })).toContain(runIdOf(tenant, 'compose'));
   });
+
+  test('what the guide tells to type makes a backup, and restores it', { timeout: 2 * startMsMax }, async () => {
+    onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
+    const section = (await readFile(guide, 'utf8')).split('\n### Backup and restore\n')[1]?.split('\n### ')[0] ?? '';
+    const [backUp = '', restore = ''] = [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text]) => text);
+    const runs = async () =>
+      (await bus.call(api.runList, { tenant }, { limit: 10 })).runs.map(({ requestId }) => requestId);
+    const type = async (commands: string) => {
+      await bus.close();
+      await stack.type(commands);
+      bus = await eventually(connect, { timeoutMs: startMsMax });
+      return eventually(runs, { timeoutMs: startMsMax });
+    };
+    const folder = path.join(stack.folder, 'kept');
+    const model = { name: 'scripted/script.yaml', isScripted: true, environment: {}, where: null };
+    const { repository } = makeProject(folder, model);
+    await writeFile(path.join(stack.folder, 'later.yaml'), 'default: { turns: [{ text: "later\\n" }] }\n');
+    await giveTo(stack.folder, uid);
+    const land = async (requestId: string) => {
+      const agent = { kind: 'prompt', file: `${requestId}.txt` } as const;
+      const task = { name: requestId, description: `Write ${requestId}`, prompt: 'write', agent, verify: 'true' };
+      const tasks = [{ ...task, model: 'scripted/later.yaml' }];
+      await bus.call(api.runSubmit, { tenant }, { requestId, repository, baseBranch: 'main', tasks });
+      const runId = runIdOf(tenant, requestId);
+      const state = async () => (await bus.call(api.runGet, { tenant }, { runId })).state;
+      await eventually(async () => (await state()) === 'succeeded', { timeoutMs: 60_000 });
+    };
+
+    await land('kept');
+    const before = await type(backUp);
+    await land('lost');
+    expect(await runs()).toEqual(['lost', ...before]);
+    expect(await type(restore)).toEqual(before);
+    await land('later');
+  });
 });
 
 test.skipIf(absent !== null)(
