@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { benchAgent } from './agent.ts';
 import type { RawEngine } from './by-hand.ts';
+import { benchGateway, gatewayReport } from './gateway.ts';
 import { print, shares, writeResults } from './report.ts';
 import { benchSizing, printSizing } from './sizing.ts';
 import { benchTask } from './task.ts';
@@ -10,9 +11,11 @@ import { benchTelemetry } from './telemetry.ts';
 const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
        npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--growth-turns 200] [--json FILE]
        npm run bench -- telemetry [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
+       npm run bench -- gateway [--rounds 5] [--streams 20000] [--json FILE]
        npm run bench -- sizing [--engine bubblewrap|docker] [--tasks 32] [--files 200] [--json FILE]
 
 --growth-turns: length of the one task that shows what a turn costs late in it; 0 leaves it out
+--streams: how many the gateway answers while its memory is watched; 0 leaves it out
 `;
 /** The script of an agent holds 1,000 turns, some of which are spent beyond those that are measured. */
 const turnsMax = 900;
@@ -30,7 +33,8 @@ const engines = values.engine.map((name): RawEngine => {
   if (name !== 'bubblewrap' && name !== 'docker') refuse(`--engine: expected bubblewrap or docker, got ${name}`);
   return name;
 });
-const benches: Record<string, () => Promise<unknown>> = { task, agent, telemetry, sizing };
+const streams = countOf('streams', values.streams, 0);
+const benches: Record<string, () => Promise<unknown>> = { task, agent, telemetry, gateway, sizing };
 const bench = benches[positionals[0] ?? ''];
 if (bench === undefined || positionals.length > 1)
   refuse(`expected one of ${Object.keys(benches).join(', ')}, got ${positionals.join(' ') || 'nothing'}`);
@@ -102,6 +106,13 @@ async function sizing() {
   return measured;
 }
 
+async function gateway() {
+  const measured = await benchGateway({ rounds: rounds ?? 5, streams });
+  print('');
+  for (const line of gatewayReport(measured)) print(line);
+  return measured;
+}
+
 function readArguments() {
   try {
     return parseArgs({
@@ -114,6 +125,7 @@ function readArguments() {
         turns: { type: 'string', default: '30' },
         tasks: { type: 'string', default: '32' },
         'growth-turns': { type: 'string', default: '200' },
+        streams: { type: 'string', default: '20000' },
         json: { type: 'string' },
       },
     });

@@ -1,0 +1,179 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { chunksPerStream } from './gateway/load-plan.ts';
+import type { Kind, Load, LoadResult } from './gateway/load-plan.ts';
+import { cpuMsOf, ended, residentBytesOf, startTargets } from './gateway/targets.ts';
+import type { Target, Targets } from './gateway/targets.ts';
+import { median, print } from './report.ts';
+
+/**
+ * What the gateway's HTTP doors add to asking a model's server directly, beside what a bare proxy adds (the floor) and what other gateways do, in turns in the same run. Load, upstream
+ * and each gateway are processes of their own. On a machine with few processors they take time from each other: ratios, and processor time a request, hold better than milliseconds.
+ */
+export type GatewayBenchSettings = { rounds: number; streams: number };
+
+const loads = {
+  'whole, 1 at once': { kind: 'whole', atOnce: 1, count: 400 },
+  'whole, 32 at once': { kind: 'whole', atOnce: 32, count: 3_000 },
+  'whole, 256 at once': { kind: 'whole', atOnce: 256, count: 3_000 },
+  'stream, 1 at once': { kind: 'stream', atOnce: 1, count: 100 },
+  'stream, 32 at once': { kind: 'stream', atOnce: 32, count: 640 },
+  'paced stream, 1 at once': { kind: 'paced', atOnce: 1, count: 8 },
+  'paced stream, 32 at once': { kind: 'paced', atOnce: 32, count: 160 },
+} as const satisfies Record<string, { kind: Kind; atOnce: number; count: number }>;
+export type LoadName = keyof typeof loads;
+const loadNames = Object.keys(loads) as LoadName[];
+
+/** Milliseconds, but for those that say otherwise; `added` to what the upstream takes itself in the same round. */
+export type GatewayFigures = {
+  addedP50: number;
+  addedP99: number;
+  /** To the answer's first piece. */
+  addedFirstChunkP50: number;
+  perSecond: number;
+  cpuMicrosecondsPerRequest: number;
+};
+type Rounds = Record<LoadName, GatewayFigures[]>;
+
+export type GatewayBenchResult = GatewayBenchSettings & {
+  /** Medians of the rounds, by gateway. */
+  figures: Record<string, Record<LoadName, GatewayFigures>>;
+  memory: { streams: number; heapGrowthBytes: number; residentGrowthBytes: number };
+};
+
+/** Not counted: code gets quicker with use. */
+const warmUpRounds = 1;
+const memoryAtOnce = 32;
+/** By then caches and pools have the size that they keep. */
+const memoryWarmUpStreams = 3_000;
+
+export async function benchGateway(settings: GatewayBenchSettings): Promise<GatewayBenchResult> {
+  await using targets = await startTargets();
+  const rounds = new Map<string, Rounds>();
+  for (const { name } of targets.others)
+    rounds.set(name, Object.fromEntries(loadNames.map((load) => [load, []])) as unknown as Rounds);
+  for (let round = -warmUpRounds; round < settings.rounds; round++) {
+    await measureRound(targets, round + warmUpRounds, (name, load, figures) => {
+      if (round >= 0) rounds.get(name)?.[load].push(figures);
+    });
+    if (round >= 0) print(`round ${round + 1} of ${settings.rounds}`);
+  }
+  const figures = Object.fromEntries([...rounds].map(([name, own]) => [name, mediansOf(own)]));
+  return { ...settings, figures, memory: await measureMemory(targets, settings.streams) };
+}
+
+type Tell = (target: string, load: LoadName, figures: GatewayFigures) => void;
+
+async function measureRound({ direct, others }: Targets, round: number, tell: Tell): Promise<void> {
+  for (const name of loadNames) {
+    const base = (await measure(direct, loads[name])).result;
+    // Each is first, second … equally often.
+    for (const index of others.keys()) {
+      const target = others[(index + round) % others.length] as Target;
+      const { result, cpuMs } = await measure(target, loads[name]);
+      tell(target.name, name, {
+        addedP50: quantile(result.totalMs, 0.5) - quantile(base.totalMs, 0.5),
+        addedP99: quantile(result.totalMs, 0.99) - quantile(base.totalMs, 0.99),
+        addedFirstChunkP50: quantile(result.firstChunkMs, 0.5) - quantile(base.firstChunkMs, 0.5),
+        perSecond: (1_000 * loads[name].count) / result.tookMs,
+        cpuMicrosecondsPerRequest: (1_000 * cpuMs) / loads[name].count,
+      });
+    }
+  }
+}
+
+async function measure(target: Target, { kind, atOnce, count }: Pick<Load, 'kind' | 'atOnce' | 'count'>) {
+  const { url, headers } = target;
+  const before = cpuMsOf(target.processId);
+  const result = await give({ url, headers, model: target.modelFor(kind), kind, atOnce, count });
+  return { result, cpuMs: cpuMsOf(target.processId) - before };
+}
+
+async function give(load: Load): Promise<LoadResult> {
+  const generator = fork(path.join(import.meta.dirname, 'gateway/load.ts'));
+  try {
+    await once(generator, 'message');
+    generator.send(load);
+    const [result] = (await once(generator, 'message')) as [LoadResult | { error: string }];
+    if ('error' in result) throw new Error(`${load.url}, ${load.kind}, ${load.atOnce} at once: ${result.error}`);
+    return result;
+  } finally {
+    await ended(generator);
+  }
+}
+
+const quantile = (sorted: readonly number[], part: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
+
+const mediansOf = (rounds: Rounds): Record<LoadName, GatewayFigures> =>
+  Object.fromEntries(
+    loadNames.map((load) => {
+      const of = (name: keyof GatewayFigures) => median(rounds[load].map((figures) => figures[name]));
+      const medians: GatewayFigures = {
+        addedP50: of('addedP50'),
+        addedP99: of('addedP99'),
+        addedFirstChunkP50: of('addedFirstChunkP50'),
+        perSecond: of('perSecond'),
+        cpuMicrosecondsPerRequest: of('cpuMicrosecondsPerRequest'),
+      };
+      return [load, medians];
+    }),
+  ) as Record<LoadName, GatewayFigures>;
+
+async function measureMemory({ others }: Targets, streams: number): Promise<GatewayBenchResult['memory']> {
+  const coppice = others.find(({ name }) => name === 'coppice');
+  if (coppice === undefined || coppice.heapBytes === null || streams === 0)
+    return { streams: 0, heapGrowthBytes: Number.NaN, residentGrowthBytes: Number.NaN };
+  const stream = { kind: 'stream', atOnce: memoryAtOnce } as const;
+  await measure(coppice, { ...stream, count: memoryWarmUpStreams });
+  const [heap, resident] = [await coppice.heapBytes(), residentBytesOf(coppice.processId)];
+  await measure(coppice, { ...stream, count: streams });
+  const heapGrowthBytes = (await coppice.heapBytes()) - heap;
+  return { streams, heapGrowthBytes, residentGrowthBytes: residentBytesOf(coppice.processId) - resident };
+}
+
+/** Lines for people. */
+export function gatewayReport({ figures, memory, rounds }: GatewayBenchResult): string[] {
+  const lines = Object.entries(figures).flatMap(([name, byLoad]) => [
+    `${name}:`,
+    ...loadNames.map((load) => `  ${load}: ${told(byLoad[load], loads[load].kind)}`),
+  ]);
+  const coppice = figures['coppice'];
+  const bare = figures['bare proxy'];
+  if (coppice === undefined || bare === undefined) return lines;
+  const [one, many] = ['whole, 1 at once', 'whole, 32 at once'] as const;
+  const stream = 'stream, 1 at once';
+  const cpu = (of: typeof coppice) => of[many].cpuMicrosecondsPerRequest;
+  lines.push(
+    `added at 1: ${ms(coppice[one].addedP50)} (aim: at most 0.5 ms); the bare proxy ${ms(bare[one].addedP50)}`,
+    `added at 32, against the bare proxy: ${(coppice[many].addedP50 / bare[many].addedP50).toFixed(2)} (aim: at most 1.5); processor time ${(cpu(coppice) / cpu(bare)).toFixed(2)}`,
+    `first chunk: ${ms(coppice[stream].addedFirstChunkP50)} added (aim: at most 1 ms); the bare proxy ${ms(bare[stream].addedFirstChunkP50)}`,
+  );
+  for (const [peer, aim] of [
+    ['@portkey-ai/gateway', 3],
+    ['@musistudio/llms', 2],
+  ] as const) {
+    const other = figures[peer];
+    if (other === undefined) lines.push(`${peer}: not run`);
+    else
+      lines.push(
+        `throughput at 32 against ${peer}: ${(coppice[many].perSecond / other[many].perSecond).toFixed(2)} (aim: ${aim}); processor time ${(cpu(coppice) / cpu(other)).toFixed(2)}`,
+      );
+  }
+  if (memory.streams > 0)
+    lines.push(
+      `after ${memory.streams} streams: ${mebibytes(memory.heapGrowthBytes)} more on the heap, ${mebibytes(memory.residentGrowthBytes)} more in all (aim: no growth)`,
+    );
+  return [...lines, `medians of ${rounds} rounds`];
+}
+
+function told(figures: GatewayFigures, kind: Kind): string {
+  const { addedP50, addedP99, addedFirstChunkP50, perSecond, cpuMicrosecondsPerRequest: cpu } = figures;
+  const first = kind === 'whole' ? '' : `, first chunk ${ms(addedFirstChunkP50)}`;
+  const chunk = kind === 'whole' ? '' : `, ${(cpu / chunksPerStream).toFixed(1)} µs a chunk`;
+  return `added p50 ${ms(addedP50)}, p99 ${ms(addedP99)}${first}; ${Math.round(perSecond)} a second; processor time ${Math.round(cpu)} µs a request${chunk}`;
+}
+
+const ms = (value: number): string => `${value.toFixed(2)} ms`;
+const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;

@@ -1,0 +1,34 @@
+/** The gateway as it runs by itself, with its bus, its claims on nothing, and its HTTP doors; `heap` asks what it holds. */
+import { gatewayCalls } from '@coppice/contracts';
+import { gatewayOptionsFrom, startLlmGateway } from '@coppice/llm-gateway';
+import { startService } from '@coppice/service';
+import { Bus } from '@coppice/bus';
+import { tellReady } from './ready.ts';
+
+const [, , upstream = '', server = ''] = process.argv;
+const connection = { servers: server };
+await startService({
+  name: 'llm-gateway',
+  version: '1.0.0',
+  node: 'here',
+  connection,
+  makesResources: true,
+  start: (context) =>
+    startLlmGateway(context, {
+      ...gatewayOptionsFrom({ COPPICE_OPENAI_PROVIDERS: `bench=${upstream}/v1` }),
+      httpAddresses: [{ host: '127.0.0.1', port: 0 }],
+    }),
+});
+const bus = await Bus.connect({ ...connection, name: 'bench' });
+const grant = { tenant: 'default', runId: '', taskId: '' };
+const { token, addresses } = await bus.call(
+  gatewayCalls.mintToken,
+  { service: 'llm-gateway' },
+  { grant, ttlMs: 8 * 3_600_000 },
+);
+await bus.close();
+process.on('message', () => {
+  globalThis.gc?.();
+  process.send?.(process.memoryUsage().heapUsed);
+});
+tellReady({ url: addresses[0] ?? '', token });

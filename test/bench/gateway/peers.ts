@@ -1,0 +1,44 @@
+/** Other gateways of the same kind, from npm: no part of the project, so fetched, pinned, at the first use of the benchmark. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { print } from '../report.ts';
+
+export const peersFolder = path.resolve(import.meta.dirname, '../../../.cache/bench-peers');
+
+const manifest = JSON.stringify({
+  private: true,
+  dependencies: { '@portkey-ai/gateway': '1.15.2', '@musistudio/llms': '1.0.53' },
+  // With what its range takes today, Portkey's streams fail.
+  overrides: { '@hono/node-server': '1.13.8', hono: '4.9.7' },
+});
+const installMsMax = 5 * 60_000;
+
+/** Whether they are there. */
+export function installPeers(): boolean {
+  const installed = path.join(peersFolder, 'installed.json');
+  if (read(installed) === manifest) return true;
+  print(`fetching the gateways to compare with into ${peersFolder}`);
+  mkdirSync(peersFolder, { recursive: true });
+  writeFileSync(path.join(peersFolder, 'package.json'), manifest);
+  const options = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock'];
+  // The npm that runs this, where one does.
+  const npm = process.env['npm_execpath'];
+  const [program, ...first] = npm === undefined ? ['npm'] : [process.execPath, npm];
+  const { status, stderr } = spawnSync(program, [...first, ...options], {
+    cwd: peersFolder,
+    encoding: 'utf8',
+    timeout: installMsMax,
+  });
+  if (status === 0) writeFileSync(installed, manifest);
+  else print(`they could not be fetched, and are not run: ${stderr.trim().split('\n').at(-1) ?? ''}`);
+  return status === 0;
+}
+
+function read(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}

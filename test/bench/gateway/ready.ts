@@ -1,0 +1,14 @@
+/** What a program of the benchmark tells the one that started it, once it can be used. */
+import type { AddressInfo, Server } from 'node:net';
+
+export type Ready = { url: string; token?: string };
+
+export function tellReady(ready: Ready): void {
+  process.send?.(ready);
+}
+
+export function listenAndTell(server: Server): void {
+  server.listen(0, '127.0.0.1', () => {
+    tellReady({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  });
+}

@@ -1,0 +1,138 @@
+/** Whom the load is given to: the upstream itself, what is measured, and what it is compared with; each in a process of its own. */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startNatsServer } from '@coppice/testing';
+import { print } from '../report.ts';
+import type { Kind } from './load-plan.ts';
+import { freePort } from './free-port.ts';
+import { installPeers, peersFolder } from './peers.ts';
+import type { Ready } from './ready.ts';
+
+export type Target = {
+  name: string;
+  url: string;
+  headers: Record<string, string>;
+  modelFor(kind: Kind): string;
+  processId: number;
+  /** Bytes that it holds once what is garbage is gone; null of one that can't be asked. */
+  heapBytes: (() => Promise<number>) | null;
+};
+
+export type Targets = AsyncDisposable & { direct: Target; others: readonly Target[] };
+
+const readyMsMax = 60_000;
+const plainModel = (kind: Kind): string => (kind === 'paced' ? 'paced' : 'bench-1');
+
+export async function startTargets(): Promise<Targets> {
+  await using stack = new AsyncDisposableStack();
+  const start = async (program: string, ...given: string[]) => {
+    const child = fork(path.join(import.meta.dirname, program), given, {
+      execArgv: ['--expose-gc'],
+      env: { COPPICE_LOG_LEVEL: 'warn', ...process.env },
+      stdio,
+    });
+    stack.defer(() => ended(child));
+    const [ready] = (await once(child, 'message', { signal: AbortSignal.timeout(readyMsMax) })) as [Ready];
+    return { child, ready };
+  };
+  const upstream = await start('upstream.ts');
+  const at = upstream.ready.url;
+  const plain = (name: string, { child, ready }: typeof upstream): Target => ({
+    name,
+    url: `${ready.url}/v1/chat/completions`,
+    headers: {},
+    modelFor: plainModel,
+    processId: child.pid ?? 0,
+    heapBytes: null,
+  });
+  const direct = plain('direct', upstream);
+  const others = [plain('bare proxy', await start('bare-proxy.ts', at))];
+
+  const nats = stack.use(await startNats());
+  const coppice = await start('coppice.ts', at, nats.servers);
+  others.push({
+    ...plain('coppice', coppice),
+    headers: { authorization: `Bearer ${coppice.ready.token}` },
+    modelFor: (kind) => `bench/${plainModel(kind)}`,
+    heapBytes: () => heapOf(coppice.child),
+  });
+  if (installPeers()) {
+    const musistudio = plain('@musistudio/llms', await start('musistudio.ts', at, peersFolder));
+    others.push({ ...musistudio, modelFor: (kind) => `bench,${plainModel(kind)}` }, await portkey(at, stack));
+  } else print('not run: @portkey-ai/gateway, @musistudio/llms');
+  const running = stack.move();
+  return { direct, others, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+const stdio: ['ignore', 'ignore', 'inherit', 'ipc'] = ['ignore', 'ignore', 'inherit', 'ipc'];
+
+/** By its own program, which tells nobody when it is ready. */
+async function portkey(upstream: string, stack: AsyncDisposableStack): Promise<Target> {
+  const port = await freePort();
+  const program = path.join(peersFolder, 'node_modules/@portkey-ai/gateway/build/start-server.js');
+  const environment = { ...process.env, TRUSTED_CUSTOM_HOSTS: '127.0.0.1' };
+  const child = fork(program, ['--headless', `--port=${port}`], { env: environment, stdio, execArgv: [] });
+  stack.defer(() => ended(child));
+  const url = `http://127.0.0.1:${port}`;
+  const untilMs = performance.now() + readyMsMax;
+  while (
+    !(await fetch(url).then(
+      () => true,
+      () => false,
+    ))
+  ) {
+    if (performance.now() > untilMs) throw new Error('@portkey-ai/gateway did not start');
+    await sleep(100);
+  }
+  return {
+    name: '@portkey-ai/gateway',
+    url: `${url}/v1/chat/completions`,
+    headers: {
+      'x-portkey-provider': 'openai',
+      'x-portkey-custom-host': `${upstream}/v1`,
+      authorization: 'Bearer none',
+    },
+    modelFor: plainModel,
+    processId: child.pid ?? 0,
+    heapBytes: null,
+  };
+}
+
+async function startNats() {
+  const nats = await startNatsServer();
+  return { servers: nats.connection.servers, [Symbol.asyncDispose]: () => nats.stop() };
+}
+
+async function heapOf(child: ChildProcess): Promise<number> {
+  child.send('heap');
+  const [bytes] = (await once(child, 'message')) as [number];
+  return bytes;
+}
+
+export async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exit;
+}
+
+/** Of USER_HZ, in which Linux counts processor time. */
+const tickMs = 10;
+
+/** Processor time of a process so far. */
+export function cpuMsOf(processId: number): number {
+  const stat = readFileSync(`/proc/${processId}/stat`, 'utf8');
+  // The program's name, in brackets, may hold anything; user and system time are the 14th and 15th field.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * tickMs;
+}
+
+/** Memory that a process has, in bytes. */
+export function residentBytesOf(processId: number): number {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8')) ?? [];
+  return Number(kilobytes) * 1024;
+}

@@ -1,0 +1,13 @@
+/** The HTTP client of the gateway itself, for the programs that it is compared with: another version would be another measurement. */
+import { createRequire } from 'node:module';
+
+type Body = AsyncIterable<Uint8Array> & { text(): Promise<string>; dump(): Promise<void> };
+type Options = { method: 'POST'; headers: Record<string, string>; body: string | Uint8Array; dispatcher?: object };
+export type Undici = {
+  Agent: new (options: { connections?: number; headersTimeout?: number; bodyTimeout?: number }) => object;
+  request(url: string, options: Options): Promise<{ statusCode: number; headers: Record<string, string>; body: Body }>;
+};
+
+const requireOfGateway = createRequire(new URL('../../../apps/llm-gateway/package.json', import.meta.url));
+
+export const undici = requireOfGateway('undici') as Undici;

@@ -1,0 +1,46 @@
+/** A model's server that costs next to nothing: Chat Completions, at once, or paced as a real model is. */
+import { createServer } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { chunksPerStream, pacedChunkMs, pacedFirstChunkMs } from './load-plan.ts';
+import { listenAndTell } from './ready.ts';
+
+const usage = { prompt_tokens: 20, completion_tokens: 100, total_tokens: 120 };
+const about = { id: 'chatcmpl-bench', created: 1_760_000_000, model: 'bench-1' };
+const text = 'word '.repeat(100);
+const whole = JSON.stringify({
+  ...about,
+  object: 'chat.completion',
+  choices: [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: 'stop' }],
+  usage,
+});
+const event = (delta: object, finishReason: string | null = null, rest: object = {}): string =>
+  `data: ${JSON.stringify({ ...about, object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason: finishReason }], ...rest })}\n\n`;
+const chunk = event({ content: 'word ' });
+const ending = `${event({}, 'stop')}${event({}, null, { choices: [], usage })}data: [DONE]\n\n`;
+
+listenAndTell(
+  createServer({ noDelay: true }, (request, response) => {
+    let body = '';
+    request.setEncoding('utf8');
+    request.on('data', (piece: string) => (body += piece));
+    request.on('end', () => {
+      if (!body.includes('"stream":true')) {
+        response.writeHead(200, { 'content-type': 'application/json', 'content-length': whole.length });
+        response.end(whole);
+        return;
+      }
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      if (body.includes('paced')) setTimeout(tell, pacedFirstChunkMs, response, chunksPerStream, pacedChunkMs);
+      else tell(response, chunksPerStream, 0);
+    });
+  }),
+);
+
+/** Each chunk is written by itself; without a pause all in a row. */
+function tell(response: ServerResponse, left: number, pauseMs: number): void {
+  for (let rest = left; rest > 0; rest--) {
+    response.write(chunk);
+    if (pauseMs > 0) return void setTimeout(tell, pauseMs, response, rest - 1, pauseMs);
+  }
+  response.end(ending);
+}
