@@ -9,16 +9,14 @@ import type { StartedService } from '@coppice/service';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { answerText, answerUsage } from './faulty-upstream/script.ts';
 import { startFaultyUpstream } from './faulty-upstream/server.ts';
 import type { FaultyRequest, FaultyUpstream } from './faulty-upstream/server.ts';
 import { startLlmGateway } from './index.ts';
 import type { WireName } from './provider/port.ts';
 import { wireNames } from './provider/port.ts';
 import { expectationOf, isOdd, matrixFaults } from './test-support/fault-expectations.ts';
-import type { Expectation } from './test-support/fault-expectations.ts';
+import { answerProblems, askedProblems, turnProblems } from './test-support/fault-problems.ts';
 import { askDoor } from './test-support/door-client.ts';
-import type { DoorAnswer } from './test-support/door-client.ts';
 import { FaultyProviders } from './test-support/faulty-providers.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
 import type { Orchestrator } from './test-support/orchestrator.ts';
@@ -57,7 +55,6 @@ let orchestrator: Orchestrator;
 let gateway: StartedService;
 let facade: { url: string; token: string };
 const requests: FaultyRequest[] = [];
-const requestsOf = ({ id }: Case) => requests.filter(({ model }) => model.includes(`${id}/`));
 
 beforeAll(async () => {
   nats = await startNatsServer({ auth: true });
@@ -118,7 +115,7 @@ const doorOf = ({ wire, way }: Case): WireName => (way.door === 'other wire' ? o
 describe.each(wireNames)('%s', (wire) => {
   test.concurrent.each(matrixFaults)('%s', { timeout: 60_000 }, async (fault) => {
     const own = cases.filter((each) => each.wire === wire && each.fault === fault);
-    await Promise.all(own.map((each) => (each.way.door === 'turn' ? expectTurn(each) : expectAnswer(each))));
+    expect((await Promise.all(own.map(problemsOf))).flat()).toEqual([]);
   });
 
   test('a client that leaves ends the upstream call before its next piece', async () => {
@@ -153,87 +150,16 @@ const requestFor = (model: string): Promise<FaultyRequest> =>
     description: `a request for ${model}`,
   });
 
-async function expectTurn(each: Case): Promise<void> {
-  const outcome = await takeTurn(each.model);
-  const expected = expectationOf(each.wire, each.fault, { stream: true, rescued: each.way.rescued });
-  const failed = expected.kind === 'error' || expected.rescued;
-  if (expected.kind === 'answer') {
-    expect(outcome, each.id).toMatchObject({
-      status: 'done',
-      output: {
-        text: { text: answerText },
-        finishReason: 'stop',
-        provider: expected.rescued ? 'healthy' : each.wire,
-        attempts: expected.rescued ? 2 : 1,
-      },
-    });
-    const { usage } = (outcome as { output: { usage: Record<string, number> } }).output;
-    // What failed before any output may still have counted the question.
-    const [least, most] = [answerUsage.inputTokens, answerUsage.inputTokens * (failed ? 2 : 1)];
-    expect(usage['inputTokens'], each.id).toBeGreaterThanOrEqual(least);
-    expect(usage['inputTokens'], each.id).toBeLessThanOrEqual(most);
-    expect(usage['outputTokens'], each.id).toBe(answerUsage.outputTokens);
-  } else {
-    const { code, retryable } = expected;
-    expect(outcome, each.id).toMatchObject({ status: 'failed', error: { code, retryable, details: { attempts: 1 } } });
-    const { details } = (outcome as { error: { details: Record<string, unknown> } }).error;
-    expectWait(details['retryAfterMs'], expected, each.id);
-    const usage = details['usage'] as Record<string, number>;
-    // What came of an answer is paid for, by the question's 40 bytes or the provider's count, and by what was said; of one that never began nothing is.
-    if (expected.when === 'after') {
-      expect([10, answerUsage.inputTokens], each.id).toContain(usage['inputTokens']);
-      expect(usage['outputTokens'], each.id).toBeGreaterThan(0);
-      expect(usage['outputTokens'], each.id).toBeLessThanOrEqual(answerUsage.outputTokens);
-    } else expect(usage['outputTokens'], each.id).toBe(0);
-  }
-  await expectAsked(each, expected);
-}
-
-async function expectAnswer(each: Case): Promise<void> {
-  const stream = streams(each.way);
+/** What is wrong with what came of it; nothing, if all is right. */
+async function problemsOf(each: Case): Promise<string[]> {
+  const { wire, fault, way, model, id } = each;
+  const stream = streams(way);
+  const expected = expectationOf(wire, fault, { stream, rescued: way.rescued });
   const door = doorOf(each);
-  const answer = await askDoor({ ...facade, wire: door, model: each.model, stream });
-  const expected = expectationOf(each.wire, each.fault, { stream, rescued: each.way.rescued });
-  if (expected.kind === 'answer')
-    expect(answer, each.id).toMatchObject({ status: 200, broke: false, text: answerText, whole: true, error: null });
-  else if (expected.when === 'before' || !stream) expectRefusal(answer, each, expected);
-  else {
-    // Told as an error, and so that nobody takes it for a whole answer.
-    expect(answer, each.id).toMatchObject({ status: 200, broke: true, whole: false });
-    expect(answer.error, each.id).not.toBeNull();
-    expect(answerText.startsWith(answer.text), each.id).toBe(true);
-  }
-  await expectAsked(each, expected);
-}
-
-type ExpectedError = Extract<Expectation, { kind: 'error' }>;
-
-function expectRefusal(answer: DoorAnswer, each: Case, expected: ExpectedError): void {
-  const door = doorOf(each);
-  expect(answer, each.id).toMatchObject({ status: expected.statusAt(door), broke: false, whole: false });
-  expect(answer.error, each.id).not.toBeNull();
-  const wait = answer.headers.get('retry-after-ms');
-  expectWait(wait === null ? undefined : Number(wait), expected, each.id);
-  const comesAgain = answer.headers.get('x-should-retry') !== 'false';
-  expect(comesAgain, each.id).toBe(expected.retryable || answer.status < 408);
-}
-
-/** Dates have whole seconds, and time passes. */
-function expectWait(waitMs: unknown, { retryAfterMs }: ExpectedError, id: string): void {
-  if (retryAfterMs === null) return expect(waitMs, id).toBeUndefined();
-  expect(waitMs, id).toBeLessThanOrEqual(retryAfterMs);
-  expect(waitMs, id).toBeGreaterThan(retryAfterMs - 60_000);
-}
-
-/** Who was asked: the healthy one only where it is to answer, nobody twice; and the call that was given up is closed. */
-async function expectAsked(each: Case, expected: Expectation): Promise<void> {
-  const asked = requestsOf(each);
-  const healthy = asked.filter(({ model }) => model === `${each.id}/healthy` && each.fault !== 'healthy');
-  const rescues = expected.kind === 'answer' && expected.rescued;
-  expect(healthy.length, each.id).toBe(rescues ? 1 : 0);
-  const [first, ...others] = asked.filter((request) => !healthy.includes(request));
-  expect(others, each.id).toEqual([]);
-  // Who waits for so short a time may give up before the request is there.
-  if (each.fault.startsWith('stall-')) expect([undefined, 'left'], each.id).toContain(await first?.ended);
-  else expect(first === undefined, each.id).toBe(each.fault === 'tls-error');
+  const problems =
+    way.door === 'turn'
+      ? turnProblems(await takeTurn(model), expected, wire)
+      : answerProblems(await askDoor({ ...facade, wire: door, model, stream }), expected, { door, stream });
+  const asked = requests.filter((request) => request.model.startsWith(`${id}/`));
+  return [...problems, ...(await askedProblems(asked, expected, fault))].map((problem) => `${id}: ${problem}`);
 }

@@ -1,0 +1,117 @@
+/** Holds what came of a fault against what is right to make of it; each function tells what is wrong. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Outcome, TurnOutput } from '@coppice/contracts';
+import { answerText, answerUsage } from '../faulty-upstream/script.ts';
+import type { FaultyRequest } from '../faulty-upstream/server.ts';
+import type { WireName } from '../provider/port.ts';
+import type { DoorAnswer } from './door-client.ts';
+import type { Expectation } from './fault-expectations.ts';
+
+type ExpectedError = Extract<Expectation, { kind: 'error' }>;
+type Check = [what: string, got: unknown, right: unknown];
+
+function problemsIn(checks: readonly Check[]): string[] {
+  return checks.flatMap(([what, got, right]) => {
+    const isRight =
+      typeof right === 'function' ? (right as (value: unknown) => boolean)(got) : isDeepStrictEqual(got, right);
+    return isRight
+      ? []
+      : [`${what} is ${JSON.stringify(got)}${typeof right === 'function' ? '' : `, not ${JSON.stringify(right)}`}`];
+  });
+}
+
+const isWithin =
+  (least: number, most: number) =>
+  (value: unknown): boolean =>
+    typeof value === 'number' && value >= least && value <= most;
+
+/** Dates have whole seconds, and time passes. */
+const isWait = ({ retryAfterMs }: ExpectedError) =>
+  retryAfterMs === null ? (value: unknown) => value === undefined : isWithin(retryAfterMs - 60_000, retryAfterMs);
+
+/** The 40 bytes of the question, where no provider has counted it. */
+const estimatedInput = 10;
+
+export function turnProblems(outcome: Outcome, expected: Expectation, wire: WireName): string[] {
+  if (expected.kind === 'answer') {
+    if (outcome.status !== 'done') return [`the turn failed: ${JSON.stringify(outcome)}`];
+    const { text, finishReason, provider, attempts, usage } = outcome.output as TurnOutput;
+    const asked = expected.rescued ? 2 : 1;
+    return problemsIn([
+      ['text', text, { text: answerText }],
+      ['finishReason', finishReason, 'stop'],
+      ['provider', provider, expected.rescued ? 'healthy' : wire],
+      ['attempts', attempts, asked],
+      // What failed before any output may have counted the question by then.
+      ['inputTokens', usage.inputTokens, isWithin(answerUsage.inputTokens, answerUsage.inputTokens * asked)],
+      ['outputTokens', usage.outputTokens, answerUsage.outputTokens],
+    ]);
+  }
+  if (outcome.status !== 'failed') return [`the turn did not fail: ${JSON.stringify(outcome)}`];
+  const { code, retryable, details = {} } = outcome.error;
+  const { inputTokens, outputTokens } = details['usage'] as { inputTokens: number; outputTokens: number };
+  const began = expected.when === 'after';
+  return problemsIn([
+    ['code', code, expected.code],
+    ['retryable', retryable, expected.retryable],
+    ['attempts', details['attempts'], 1],
+    ['retryAfterMs', details['retryAfterMs'], isWait(expected)],
+    // What came of an answer is paid for; of one that never began only what the provider itself has counted.
+    [
+      'inputTokens',
+      inputTokens,
+      (value: unknown) => [began ? estimatedInput : 0, answerUsage.inputTokens].includes(Number(value)),
+    ],
+    ['outputTokens', outputTokens, isWithin(began ? 1 : 0, began ? answerUsage.outputTokens : 0)],
+  ]);
+}
+
+export function answerProblems(
+  answer: DoorAnswer,
+  expected: Expectation,
+  { door, stream }: { door: WireName; stream: boolean },
+): string[] {
+  const { status, headers, broke, text, whole, error } = answer;
+  const told: Check = ['error', error, (value: unknown) => value !== null];
+  if (expected.kind === 'answer')
+    return problemsIn([
+      ['status', status, 200],
+      ['broke', broke, false],
+      ['text', text, answerText],
+      ['whole', whole, true],
+      ['error', error, null],
+    ]);
+  // Told as an error, and so that nobody takes it for a whole answer.
+  if (expected.when === 'after' && stream)
+    return problemsIn([['status', status, 200], ['broke', broke, true], ['whole', whole, false], told]);
+  const wait = headers.get('retry-after-ms');
+  return problemsIn([
+    ['status', status, expected.statusAt(door)],
+    ['broke', broke, false],
+    ['whole', whole, false],
+    told,
+    ['retry-after-ms', wait === null ? undefined : Number(wait), isWait(expected)],
+    // Clients ask again by themselves after these, unless told not to.
+    ['x-should-retry', headers.get('x-should-retry'), expected.retryable || status < 408 ? null : 'false'],
+  ]);
+}
+
+/** Who was asked: the healthy one only where it is to answer, nobody twice; and the call that was given up is closed. */
+export async function askedProblems(
+  asked: readonly FaultyRequest[],
+  expected: Expectation,
+  fault: string,
+): Promise<string[]> {
+  const rescued = expected.kind === 'answer' && expected.rescued;
+  const healthy = asked.filter(({ model }) => fault !== 'healthy' && model.endsWith('/healthy'));
+  const [first, ...others] = asked.filter((request) => !healthy.includes(request));
+  const ended = await first?.ended;
+  return problemsIn([
+    ['times the healthy one was asked', healthy.length, rescued ? 1 : 0],
+    ['times it was asked again', others.length, 0],
+    fault.startsWith('stall-')
+      ? // Who waits for so short a time may give up before the request is there.
+        ['end of the call', ended ?? 'left', 'left']
+      : ['whether it was asked', first !== undefined, fault !== 'tls-error'],
+  ]);
+}
