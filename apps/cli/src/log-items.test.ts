@@ -43,7 +43,8 @@ const entry: TranscriptEntry = {
     toolCalls: [{ id: 'c1', name: 'run', arguments: { text: '{"command":' } }],
     finishReason: 'tool-calls',
     usage: { inputTokens: 1, outputTokens: 1, costUsd: null },
-    responseModel: 'b',
+    provider: 'a',
+    responseModel: 'b-2026',
     latencyMs: 1_500,
   },
   time: '2026-01-01T00:00:10.000Z',
@@ -61,6 +62,7 @@ test('a turn is what was told since the last one, and what was answered; texts b
   expect(result).toMatchObject({ isError: true, shortened: true });
   expect(result.text.length).toBe(16_000);
   expect(turn).toMatchObject({
+    answeredBy: 'a/b-2026',
     shortened: true,
     text: expect.stringContaining('no longer'),
     calls: [{ arguments: '{"command":' }],

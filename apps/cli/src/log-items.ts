@@ -1,6 +1,7 @@
 /** What `coppice logs` shows, as one sequence made of three: the agent's turns, the output of commands, and the task's states. */
 import { outputKept } from '@coppice/contracts';
 import type { CoppiceEvent, LogChunk, ModelMessage, TranscriptEntry, Usage } from '@coppice/contracts';
+import { answeredBy } from './transcript.ts';
 import type { Texts } from './transcript.ts';
 
 /** `time` is RFC 3339. Texts are bounded: `shortened` tells where something is left out. */
@@ -9,7 +10,17 @@ export type LogItem = { time: string } & (
   /** What the agent's program says to the model beside results: the task at the beginning, later a reminder. */
   | { kind: 'told'; text: string; shortened: boolean; opening: boolean }
   | { kind: 'result'; callId: string; tool: string; isError: boolean; text: string; shortened: boolean }
-  | { kind: 'turn'; turnId: string; model: string; text: string; shortened: boolean; calls: LogCall[]; usage: Usage }
+  /** `model` is what was asked for, or an alias; `answeredBy` who answered, as `provider/model`, null where that was not recorded. */
+  | {
+      kind: 'turn';
+      turnId: string;
+      model: string;
+      answeredBy: string | null;
+      text: string;
+      shortened: boolean;
+      calls: LogCall[];
+      usage: Usage;
+    }
   | { kind: 'output'; sandboxId: string; stream: 'stdout' | 'stderr'; text: string }
 );
 export type LogCall = { id: string; name: string; arguments: string; shortened: boolean };
@@ -40,7 +51,10 @@ export async function itemsOfTurn(entry: TranscriptEntry, texts: Texts, full = f
   const told: LogItem[] = [];
   const opening = continues === null;
   for (const message of messages) told.push(...(await itemsOfMessage(message, texts, { asked, opening, full })));
-  return [...told, { kind: 'turn', time: entry.time, turnId, model, ...said, calls, usage }];
+  return [
+    ...told,
+    { kind: 'turn', time: entry.time, turnId, model, answeredBy: answeredBy(output), ...said, calls, usage },
+  ];
 }
 
 async function itemsOfMessage(

@@ -1,5 +1,5 @@
 /** What a task's agent was told and said, as the gateway recorded it. */
-import { modelMessageSchema, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
+import { modelMessageSchema, shownModel, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { ModelMessage, TextReference, TranscriptEntry } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
 import { readArtifact } from './artifacts.ts';
@@ -20,6 +20,17 @@ export async function* turnsOf(
     const entry = transcriptEntrySchema.safeParse(message.json());
     if (entry.success) yield { entry: entry.data, sequence: message.sequence };
   }
+}
+
+/** Who answered a turn, as `provider/model` in the provider's words; null where that was not recorded. */
+export function answeredBy({ provider, responseModel }: TranscriptEntry['output']): string | null {
+  return provider === undefined ? null : `${provider}/${responseModel}`;
+}
+
+/** Its name for a person where it isn't the one that was asked for, as behind an alias; else null. */
+export function otherAnswerer(model: string, answerer: string | null): string | null {
+  const shown = answerer === null ? null : shownModel(answerer);
+  return shown === shownModel(model) ? null : shown;
 }
 
 /** Reads texts that are kept by reference. */

@@ -11,11 +11,12 @@ const output = (text: string, stream: 'stdout' | 'stderr' = 'stdout', sandboxId 
   stream,
   text,
 });
-const turn = (text: string, calls: [string, string][] = []): LogItem => ({
+const turn = (text: string, calls: [string, string][] = []): LogItem & { kind: 'turn' } => ({
   kind: 'turn',
   time,
   turnId: 'e',
   model: 'a/b',
+  answeredBy: 'a/b',
   text,
   shortened: false,
   calls: calls.map(([name, given]) => ({ id: name, name, arguments: given, shortened: false })),
@@ -124,5 +125,18 @@ test('the task is not repeated; a reminder, and a conversation that begins anew,
     '10:20:30 turn 1 a',
     '10:20:30 told: hurry up',
     '10:20:30 the conversation begins anew',
+  ]);
+});
+
+test('who answered in place of an alias is told once, and when it is another', () => {
+  const by = (answeredBy: string | null) => ({ ...turn('Well.'), model: 'fast', answeredBy });
+  const file = { ...turn('Well.'), model: 'scripted//home/me/plan.yaml', answeredBy: 'scripted//home/me/plan.yaml' };
+  expect(show(by('one/m'), by('one/m'), by('two/m'), by(null), turn('Well.'), file)).toEqual([
+    '10:20:30 turn 1 (one/m) Well.',
+    '10:20:30 turn 2 Well.',
+    '10:20:30 turn 3 (two/m) Well.',
+    '10:20:30 turn 4 Well.',
+    '10:20:30 turn 5 Well.',
+    '10:20:30 turn 6 Well.',
   ]);
 });

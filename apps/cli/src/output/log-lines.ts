@@ -1,6 +1,7 @@
 /** Log items as lines for a person. */
 import { gone } from '../log-items.ts';
 import type { LogCall, LogItem } from '../log-items.ts';
+import { otherAnswerer } from '../transcript.ts';
 import type { Colours } from './colours.ts';
 import { timeOfDay } from './event-line.ts';
 import { plainLine, plainText } from './text.ts';
@@ -18,6 +19,7 @@ export class LogLines {
   readonly #full: boolean;
   #turns = 0;
   #leftOut = false;
+  #answerer: string | null = null;
   #open: { source: string; text: string } | null = null;
 
   /** @param full nothing is left out */
@@ -81,12 +83,20 @@ export class LogLines {
         const said = plainText(item.text).trim();
         const [line = '', ...rest] = said === '' ? [] : this.#first(said.split('\n'), textLinesMax);
         return [
-          `${time} ${bold(`turn ${++this.#turns}`)}${line === '' ? '' : ` ${line}`}`,
+          `${time} ${bold(`turn ${++this.#turns}`)}${this.#answererText(item)}${line === '' ? '' : ` ${line}`}`,
           ...rest.map((more) => `${indent}${more}`.trimEnd()),
           ...item.calls.map((call) => `${indent}→ ${this.#callText(call)}`),
         ];
       }
     }
+  }
+
+  /** Who answered, where that isn't who was asked: at the first turn, and when it is another. */
+  #answererText({ model, answeredBy }: LogItem & { kind: 'turn' }): string {
+    const other = otherAnswerer(model, answeredBy);
+    const isNew = (other ?? model) !== this.#answerer;
+    this.#answerer = other ?? model;
+    return other === null || !isNew ? '' : this.#colours.dim(` (${plainLine(other)})`);
   }
 
   #first(lines: readonly string[], count: number): string[] {

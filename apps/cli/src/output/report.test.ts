@@ -39,7 +39,7 @@ test('the report of a run tells of each task what came of it, and why', () => {
   ];
   const run = runViewOf(tasks, { state: 'failed', endedAt: '2026-01-01T00:00:12.000Z' });
   expect(runReport(run, tasks, plain)).toEqual([
-    'run raaaaaaaaaaaaaaaa: 1 of 3 tasks done in 0:12, 1 proven and kept for you to finish its landing',
+    'run raaaaaaaaaaaaaaaa: 1 of 3 tasks done in 0:12, 1 done and kept for you to finish its landing',
     '',
     '✔ good     merged             0123456789  Do good',
     '✘ broken   failed             the verify command ended with exit code 1',

@@ -26,7 +26,7 @@ export function runReport(run: RunView, tasks: readonly TaskView[], colours: Col
   const pending = tasks.filter(({ state }) => state === 'landed-pending').length;
   const waiting =
     (open === 0 ? '' : `, ${open} not over yet`) +
-    (pending === 0 ? '' : `, ${pending} proven and kept for you to finish ${pending === 1 ? 'its' : 'their'} landing`);
+    (pending === 0 ? '' : `, ${pending} done and kept for you to finish ${pending === 1 ? 'its' : 'their'} landing`);
   const lines = [colours.bold(`run ${run.runId}: ${done} of ${tasks.length} tasks done${time}${waiting}`), ''];
   const nameColumns = Math.max(...tasks.map((task) => task.name.length));
   for (const task of tasks) lines.push(...taskReport(task, nameColumns, colours));

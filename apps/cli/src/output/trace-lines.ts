@@ -1,5 +1,6 @@
 /** A tree of steps as lines for a person. */
 import { shownModel } from '@coppice/contracts';
+import { otherAnswerer } from '../transcript.ts';
 import { waitCauses } from '../trace/step.ts';
 import type { Step, WaitCause, Waits } from '../trace/step.ts';
 import type { Colours } from './colours.ts';
@@ -48,13 +49,24 @@ function rowsOf(step: Step, nowMs: number, branches = '', below = ''): Row[] {
 const isTold = ({ kind, startedAtMs, endedAtMs, queuedMs }: Step, nowMs: number): boolean =>
   (kind !== 'step' && kind !== 'wait') || (endedAtMs ?? nowMs) - startedAtMs + (queuedMs ?? 0) >= toldMsMin;
 
-function detailsOf({ kind, outcome, reason, usage, queuedMs, attempts, model, waits, children }: Step): string[] {
+function detailsOf({
+  kind,
+  outcome,
+  reason,
+  usage,
+  queuedMs,
+  attempts,
+  model,
+  answeredBy,
+  waits,
+  children,
+}: Step): string[] {
   const turns =
     kind === 'task' ? children.flatMap((state) => state.children.filter((each) => each.kind === 'turn')) : [];
   const said = [
     outcome,
     reason,
-    model === null ? null : shownModel(model),
+    model === null ? null : modelText(model, answeredBy),
     queuedMs === null ? null : `queued ${durationText(queuedMs)}`,
     kind === 'step' ? backText(waits) : null,
     attempts === null || attempts === 1 ? null : `${attempts} attempts`,
@@ -64,6 +76,12 @@ function detailsOf({ kind, outcome, reason, usage, queuedMs, attempts, model, wa
     kind === 'task' ? waitsText(waits) : null,
   ];
   return said.flatMap((text) => (text === null ? [] : [plainLine(text)]));
+}
+
+/** With who answered, where that isn't who was asked. */
+function modelText(model: string, answeredBy: string | null): string {
+  const other = otherAnswerer(model, answeredBy);
+  return other === null ? shownModel(model) : `${shownModel(model)} answered by ${other}`;
 }
 
 /** The time of a step after its work. */

@@ -31,8 +31,10 @@ export type Step = {
   queuedMs: number | null;
   /** Of a turn: how often a provider was asked, where that was recorded. */
   attempts: number | null;
-  /** Of a turn, as `provider/model`. */
+  /** Of a turn, as asked for: `provider/model`, or an alias. */
   model: string | null;
+  /** Of a turn: who answered, as `provider/model` in the provider's words; null where that was not recorded. */
+  answeredBy: string | null;
   /** Of a step, and all there were in a state or task. None of a run, whose tasks wait at the same time. */
   waits: Waits;
   children: Step[];
@@ -49,6 +51,7 @@ export const step = (kind: Step['kind'], name: string, startedAtMs: number, rest
   queuedMs: null,
   attempts: null,
   model: null,
+  answeredBy: null,
   waits: {},
   children: [],
   ...rest,

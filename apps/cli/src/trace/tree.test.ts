@@ -186,3 +186,12 @@ test('of what is no longer stored there is no tree', () => {
   expect(runTree('r1', { events: [], turns })).toBeNull();
   expect(taskTree('t-three', { events, turns })).toBeNull();
 });
+
+test('of a turn by an alias it is told who answered', () => {
+  const answered = { ...turn(1_500, 900, { attempts: 2, provider: 'local', responseModel: 'qwen3' }), model: 'fast' };
+  const tree = taskTree('t-one', { events, turns: new Map([['t-one', [answered]]]) });
+  if (tree === null) throw new Error('no tree');
+  const [line] = traceLines(tree, startMs, colours(false)).filter((each) => each.includes('turn 1'));
+  expect(line).toContain('fast answered by local/qwen3, 2 attempts, ');
+  expect(JSON.stringify(tree)).toContain('"model":"fast","answeredBy":"local/qwen3"');
+});

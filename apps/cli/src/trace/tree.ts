@@ -1,6 +1,7 @@
 /** Where the time of a run went, from its stored events and its tasks' transcripts. Pure. */
 import type { CoppiceEvent, TaskState, TranscriptEntry, Usage } from '@coppice/contracts';
 import { isEnd } from '../progress.ts';
+import { answeredBy } from '../transcript.ts';
 import { step, sumOfWaits } from './step.ts';
 import type { Step } from './step.ts';
 import { beforeStart, isTaskState, livesIn, orderedStep, waitsForPerson, waitsOf } from './waits.ts';
@@ -87,6 +88,7 @@ function turnStep({ time, model, output }: TranscriptEntry, index: number): Step
     queuedMs: output.queuedMs ?? null,
     attempts: output.attempts ?? null,
     model,
+    answeredBy: answeredBy(output),
   });
 }
 

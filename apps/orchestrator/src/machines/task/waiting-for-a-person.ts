@@ -49,11 +49,14 @@ export const awaitingApproval = taskSetup.createStateConfig({
   },
 });
 
-/** Verified, and to be landed by hand. */
+/** Verified, unless nothing was to be, and to be landed by hand. */
 export const ready = taskSetup.createStateConfig({
   entry: [
     { type: 'enter', params: { state: 'ready' } },
-    assign({ reason: 'verified; `coppice merge` lands it' }),
+    assign({
+      reason: ({ context }) =>
+        `${context.specification.verify === false ? 'not verified' : 'verified'}; \`coppice merge\` lands it`,
+    }),
     { type: 'tellRun', params: { event: 'task-idle' } },
   ],
   exit: assign({ reason: ({ context }) => (context.end === null ? null : context.reason) }),
