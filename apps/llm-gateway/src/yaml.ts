@@ -14,7 +14,8 @@ export type YamlText = {
 /** A small file must not become a large value. */
 const aliasCountMax = 100;
 
-export function parseYaml(text: string): YamlText | { problem: string; place: YamlPlace } {
+/** `problem` may quote the text; `code` doesn't. */
+export function parseYaml(text: string): YamlText | { problem: string; code: string; place: YamlPlace } {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   const placeAt = (offset: number): YamlPlace => {
@@ -23,13 +24,14 @@ export function parseYaml(text: string): YamlText | { problem: string; place: Ya
   };
   const [syntaxError] = document.errors;
   if (syntaxError !== undefined) {
-    return { problem: syntaxError.message.split('\n')[0] ?? '', place: placeAt(syntaxError.pos[0]) };
+    const { code, message } = syntaxError;
+    return { problem: message.split('\n')[0] ?? '', code, place: placeAt(syntaxError.pos[0]) };
   }
   try {
     const value: unknown = document.toJS({ maxAliasCount: aliasCountMax });
     return { value, placeOf: (field) => placeAt(offsetOf(document, field)) };
   } catch (error) {
-    return { problem: (error as Error).message, place: { line: 1, column: 1 } };
+    return { problem: (error as Error).message, code: 'TOO_LARGE', place: { line: 1, column: 1 } };
   }
 }
 

@@ -4,8 +4,12 @@ import type { IncomingMessage, RequestOptions } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
+import type { TokenGrant } from '@coppice/contracts';
+import type { Clock } from '@coppice/service';
 import { eventually, temporaryFolder } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { countInMemory } from '../../provider/scripted/count.ts';
+import { scriptedProvider } from '../../provider/scripted/provider.ts';
 import { playError, playStream, sse, textStream } from '../../test-support/model-server.ts';
 import { facadeLimits } from './limits.ts';
 import { grant, startTestFacade, token } from './test-support/start-facade.ts';
@@ -142,6 +146,23 @@ describe('who may ask', () => {
       data: { id: string }[];
     };
     expect(listed.data.map(({ id }) => id)).toEqual(['acme/acme-1']);
+  });
+
+  test.each([
+    ['a script without being named', undefined, 'scripted/plan.yaml', 403],
+    ['a file of the machine', undefined, 'scripted//etc/hostname', 403],
+    ['a file of the machine by a token that names it', ['scripted//etc/hostname'], 'scripted//etc/hostname', 403],
+    ['a script by a token that names it', ['scripted/plan.yaml'], 'scripted/plan.yaml', 404],
+  ])('%s', async (_, models, asked, status) => {
+    const clock = { now: () => new Date() } as Clock;
+    const scripted = scriptedProvider({ scripts: { folders: [], anywhere: true }, count: countInMemory(), clock });
+    const named: TokenGrant = { ...grant, ...(models === undefined ? {} : { models }) };
+    await using scripts = await startTestFacade({ grant: named, providers: [scripted] });
+    const inPath = encodeURIComponent(asked);
+    const said = [{ parts: [{ text: 'hi' }] }];
+    expect((await chat({ model: asked }, scripts)).status).toBe(status);
+    const gemini = await post(`/v1beta/models/${inPath}:generateContent`, { contents: said }, authorized, scripts);
+    expect(gemini.status).toBe(status);
   });
 
   test('a bare name is a model of the vendor whose wire it is', async () => {

@@ -123,7 +123,9 @@ export class Facade {
   #modelOf(name: string, door: Door, { models }: TokenGrant): string {
     const own = `${door.provider}/${name}`;
     const model = this.#with.isModel(name) || name.includes('/') ? name : own;
-    if (models === undefined || models.includes(model)) return model;
+    // Scripts are files of this machine, for whoever owns it: what a token doesn't name is none of its holder's business.
+    const granted = models?.includes(model) ?? !model.startsWith('scripted/');
+    if (granted && !model.startsWith('scripted//')) return model;
     throw refusal('permission-denied', 403, `this token is not for the model ${JSON.stringify(model)}`);
   }
 

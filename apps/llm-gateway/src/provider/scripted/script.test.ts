@@ -50,9 +50,12 @@ test.each([
   ['rules:\n  - turns: [{ text: a }\n', 'plan.yaml:3: not YAML'],
   [
     'default:\n  turns:\n    - text: a\n      latencyMs: soon\n',
-    'plan.yaml:4: default.turns[0].latencyMs: expected number, received "soon"',
+    'plan.yaml:4: default.turns[0].latencyMs: expected number, received a text',
   ],
-  ['rules:\n  - turns:\n      - txt: a\n', 'rules[0].turns[0].txt: expected no such field, received "a"'],
+  [
+    'rules:\n  - turns:\n      - txt: a\n',
+    'plan.yaml:3: rules[0].turns[0]: expected no field of another name, received fields',
+  ],
   [
     'default:\n  turns: [{ text: a, textFile: b }]\n',
     'plan.yaml:2: default.turns[0]: expected one of text and textFile, not both',
@@ -64,7 +67,7 @@ test.each([
   ['default:\n  turns:\n    - fault: { kind: explode }\n', 'plan.yaml:3: default.turns[0].fault.kind'],
   [
     'rules:\n  - when: { matches: "(" }\n    turns: [{ text: a }]\n',
-    'plan.yaml:2: rules[0].when.matches: expected a regular expression, received "("',
+    'plan.yaml:2: rules[0].when.matches: expected a regular expression, received a text',
   ],
   ['default: { turns: [{ toolCalls: [] }] }', 'default.turns[0].toolCalls'],
   ['default: { turns: [{ toolCalls: [{ arguments: {} }] }] }', 'default.turns[0].toolCalls[0].name'],
@@ -75,4 +78,34 @@ test.each([
   const parse = () => parseScript(text, 'plan.yaml');
   expect(parse).toThrow(CoppiceError);
   expect(parse).toThrow(complaint);
+});
+
+test.each([
+  'root:$6$secret:19000:0:99999:7:::\ndaemon:*:19000\n',
+  'secret: value-secret\n',
+  'KEY=secret\nOTHER=secret\n',
+  '- secret\n',
+  'a: *secret\n',
+  'secret: 1\nsecret: 2\n',
+  'a: [secret\n',
+  'rules: secret\n',
+  'rules: [{ turns: [{ secret: secret }] }]\n',
+  'default: { turns: [{ fault: { kind: secret } }] }\n',
+  '%secret\n---\n!secret a\n',
+])('what is no script is not told: %j', (text) => {
+  let thrown: unknown;
+  try {
+    parseScript(text, 'a');
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toBeInstanceOf(CoppiceError);
+  const { message, details } = thrown as CoppiceError;
+  expect(JSON.stringify({ message, details })).not.toContain('secret');
+});
+
+test('an expression that would run for ever is stopped', () => {
+  const slow = parseScript('rules: [{ when: { matches: "(a+)+$" }, turns: [{ text: x }] }]', 'slow.yaml');
+  expect(cueFor(slow, 'aaa', 0)).toMatchObject({ rule: 'rules[0]' });
+  expect(() => cueFor(slow, `${'a'.repeat(60)}!`, 0)).toThrow('regular expressions take more than');
 });

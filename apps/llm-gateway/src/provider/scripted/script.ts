@@ -1,4 +1,6 @@
+import { createContext, runInContext } from 'node:vm';
 import { CoppiceError, finishReasonSchema } from '@coppice/contracts';
+import type { FieldIssue } from '@coppice/contracts';
 import { fieldIssues } from '@coppice/bus';
 import { z } from 'zod';
 import { parseYaml } from '../../yaml.ts';
@@ -110,29 +112,46 @@ const scriptSchema = z
   .refine((script) => script.rules.length > 0 || script.default !== undefined, 'rules, or a default');
 export type Script = z.output<typeof scriptSchema>;
 
+const issuesMax = 20;
+/** Of all expressions of a script for one prompt. */
+const matchingMsMax = 500;
+
 /** What plays for a request: the rule's name (its position where it has none), the position of the turn, and the turn. */
 export type Cue = { rule: string; position: number; turn: ScriptedTurn };
 
 /**
- * Reads a script.
- * @throws CoppiceError `invalid-request` whose message names line, field, what was expected and what came.
+ * Reads a script. What is no script may be any file, with secrets in it: of its content the error tells the place and the kind alone.
+ * @throws CoppiceError `invalid-request` whose message names line, field, what was expected and the kind of what came.
  */
 export function parseScript(text: string, name: string): Script {
   const yaml = parseYaml(text);
   if ('problem' in yaml)
-    throw new CoppiceError('invalid-request', `${name}:${yaml.place.line}: not YAML: ${yaml.problem}`);
+    throw new CoppiceError('invalid-request', `${name}:${yaml.place.line}: not YAML (${yaml.code})`);
   const { value, placeOf } = yaml;
   const result = scriptSchema.safeParse(value);
   if (result.success) return result.data;
-  const issues = fieldIssues(result.error.issues, value).map((issue) => ({
-    ...issue,
-    line: placeOf(issue.field).line,
-  }));
+  const issues = result.error.issues.slice(0, issuesMax).map((issue) => {
+    const unknown = issue.code === 'unrecognized_keys' ? (issue.keys[0] ?? '') : null;
+    const told = unknown === null ? issue : { path: issue.path, message: 'no field of another name' };
+    const [{ field, expected }] = fieldIssues([told], undefined) as [FieldIssue];
+    const at = placeOf(unknown === null ? field : `${field}.${unknown}`);
+    return { field, expected, received: kindOf(valueAt(value, issue.path)), line: at.line };
+  });
   const complaints = issues.map(
     ({ line, field, expected, received }) =>
       `${name}:${line}: ${field || 'the whole'}: expected ${expected}, received ${received}`,
   );
   throw new CoppiceError('invalid-request', complaints.join('\n'), { details: { issues } });
+}
+
+const valueAt = (value: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((within, key) => (within as Record<PropertyKey, unknown> | null | undefined)?.[key], value);
+
+function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return 'nothing';
+  if (typeof value === 'string') return 'a text';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'fields' : `a ${typeof value}`;
 }
 
 function isRegularExpression(source: string): boolean {
@@ -149,7 +168,7 @@ function isRegularExpression(source: string): boolean {
  * @throws CoppiceError `provider-failed` where the script has nothing to say.
  */
 export function cueFor(script: Script, prompt: string, answersSoFar: number): Cue {
-  const index = script.rules.findIndex(({ when }) => when === undefined || holds(when, prompt));
+  const index = ruleFor(script, prompt);
   const rule = script.rules[index];
   const turns = rule?.turns ?? script.default?.turns;
   const name = rule === undefined ? 'default' : (rule.name ?? `rules[${index}]`);
@@ -165,8 +184,32 @@ export function cueFor(script: Script, prompt: string, answersSoFar: number): Cu
   return { rule: name, position: answersSoFar, turn };
 }
 
-function holds(when: z.output<typeof whenSchema>, prompt: string): boolean {
-  const texts = typeof when.contains === 'string' ? [when.contains] : (when.contains ?? []);
-  if (!texts.every((text) => prompt.includes(text))) return false;
-  return when.matches === undefined || new RegExp(when.matches, 'm').test(prompt);
+/** The position of the first rule that holds; -1 where none does. */
+function ruleFor({ rules }: Script, prompt: string): number {
+  const candidates = [...rules.entries()].filter(([, { when }]) => hasTexts(when?.contains, prompt));
+  const first = firstMatch(
+    candidates.map(([, { when }]) => when?.matches ?? null),
+    prompt,
+  );
+  return candidates[first]?.[0] ?? -1;
+}
+
+function hasTexts(contains: string | string[] | undefined, prompt: string): boolean {
+  const texts = typeof contains === 'string' ? [contains] : (contains ?? []);
+  return texts.every((text) => prompt.includes(text));
+}
+
+/** Null holds always. An expression may take for ever for a text that it nearly fits, and nothing else runs meanwhile: only there can it be stopped. */
+function firstMatch(patterns: readonly (string | null)[], text: string): number {
+  const [first] = patterns;
+  if (first === undefined) return -1;
+  if (first === null) return 0;
+  const search = 'patterns.findIndex((pattern) => pattern === null || new RegExp(pattern, "m").test(text))';
+  try {
+    return runInContext(search, createContext({ patterns, text }), { timeout: matchingMsMax }) as number;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw cause;
+    const told = `the script's regular expressions take more than ${matchingMsMax} ms for this prompt`;
+    throw new CoppiceError('provider-failed', told, { cause });
+  }
 }
