@@ -75,16 +75,11 @@ export async function probeEngine(
   try {
     await proveMount(run, workspace, launcher.name);
     // At once, so that a start waits for the slowest only: none of them measures time.
-    const [facts, memory, pids, cpu, tmpfs, disk, networkNone] = await Promise.all([
+    const [facts, limits] = await Promise.all([
       staticFacts(run, user.uid),
-      tryMemory(run),
-      tryPids(run),
-      tryCpu(run),
-      tryScratch(run),
-      tryDisk(run, workspace),
-      tryNetwork(run),
+      launcher.name === 'none' ? nothingLimited : tryLimits(run, workspace),
     ]);
-    const findings = { ...facts, memory, swap: swapFinding(memory), pids, cpu, tmpfs, disk, networkNone };
+    const findings = { ...facts, ...limits, swap: swapFinding(limits.memory) };
     return {
       engine: launcher.name,
       version,
@@ -97,6 +92,31 @@ export async function probeEngine(
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+type Limit = Exclude<Enforceable, StaticFact | 'swap'>;
+
+async function tryLimits(run: Run, workspace: string): Promise<Record<Limit, Enforcement>> {
+  const [memory, pids, cpu, tmpfs, disk, networkNone] = await Promise.all([
+    tryMemory(run),
+    tryPids(run),
+    tryCpu(run),
+    tryScratch(run),
+    tryDisk(run, workspace),
+    tryNetwork(run),
+  ]);
+  return { memory, pids, cpu, tmpfs, disk, networkNone };
+}
+
+/** Engine none has nothing to limit by: trying it would hog the host itself for seconds, to learn what is known. */
+const notLimited: Enforcement = { enforced: false, how: 'not tried: engine none limits nothing' };
+const nothingLimited: Record<Limit, Enforcement> = {
+  memory: notLimited,
+  pids: notLimited,
+  cpu: notLimited,
+  tmpfs: notLimited,
+  disk: notLimited,
+  networkNone: notLimited,
+};
 
 const unwatched = new DiskMeter([]);
 
