@@ -3,7 +3,9 @@ import type { AddressInfo, Server } from 'node:net';
 
 export type Ready = { url: string; token?: string };
 
+/** And ends with it. */
 export function tellReady(ready: Ready): void {
+  process.once('disconnect', () => process.exit(0));
   process.send?.(ready);
 }
 

@@ -111,7 +111,7 @@ class RunningExchange {
       for (;;) {
         const choice = await choosing.next();
         const attempt = this.#begin(choice, before, await this.#reserve(choice));
-        let error: CoppiceError = leftEarly();
+        let error: CoppiceError | null = null;
         try {
           const opening = await attempt.opening();
           choice.permit.began();
@@ -121,7 +121,7 @@ class RunningExchange {
         } catch (thrown) {
           error = thrown as CoppiceError;
         } finally {
-          attempt.end(error);
+          if (!attempt.ended) attempt.end(error ?? leftEarly());
         }
         if (attempt.committed || !goesOn(error)) throw error;
         choice.candidate.failed(error, performance.now());

@@ -8,7 +8,7 @@
  * 2. A client that leaves, and the end of the façade, end the exchange, and with it the upstream call, at once.
  * 3. Nothing of a request is logged but its path; neither its query nor its headers, where a token may be.
  */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CoppiceError } from '@coppice/contracts';
 import type { FieldIssue, TokenGrant } from '@coppice/contracts';
@@ -100,7 +100,7 @@ export class Facade {
     // What another wire's provider signed would be refused: the provider is told the conversation without it, in its own words.
     const request = hasForeign(question, door) ? translated : question.request;
     this.#requireTranslatable(question, door, model, 'original' in request);
-    const id = randomBytes(12).toString('hex');
+    const id = randomUUID().replaceAll('-', '');
     const { tenant, runId, taskId } = grant;
     const call = {
       model,

@@ -26,9 +26,9 @@ export class Outlet {
     return this.#waiting ? 0 : performance.now() - this.#wroteAtMs;
   }
 
+  /** Sent with what is written next. */
   begin(status: number, headers: Record<string, string>): void {
     this.#response.writeHead(status, { 'cache-control': 'no-store', ...headers });
-    this.#response.flushHeaders();
   }
 
   /** Null where more can be written at once; else it is to be waited for. @throws by the promise: the signal's reason, or that the client doesn't read. */

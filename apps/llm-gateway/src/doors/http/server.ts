@@ -5,7 +5,7 @@
  * 1. What a client can make it hold is bounded: headers, bodies, requests at once, connections, and the time that each may take.
  * 2. stop() takes no more requests, lets answers under way end, breaks off those that take too long with an error that says so, and leaves no connection.
  */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { STATUS_CODES, createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -108,9 +108,11 @@ class Requests {
       leaving.abort(new CoppiceError('unavailable', 'too many requests at once'));
     response.on('error', () => {});
     // By which the vendors' clients name a request to their user.
-    const id = `req_${randomBytes(12).toString('hex')}`;
+    const id = `req_${randomUUID().replaceAll('-', '')}`;
     for (const name of ['x-request-id', 'request-id']) response.setHeader(name, id);
-    response.once('close', () => leaving.abort(new CoppiceError('cancelled', 'the client left')));
+    response.once('close', () => {
+      if (!response.writableFinished) leaving.abort(new CoppiceError('cancelled', 'the client left'));
+    });
     const handled = this.#facade.handle(request, response, leaving.signal);
     this.#running.set(handled, leaving);
     await handled;

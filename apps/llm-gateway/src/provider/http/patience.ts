@@ -6,6 +6,9 @@ export type PatienceLimits = Record<
   number
 >;
 
+/** Once for all, since each call ends by it: to make an error takes longer than much else that is done for a call. */
+const noLongerWanted = new CoppiceError('cancelled', 'the answer is no longer wanted');
+
 /**
  * How long an answer is waited for: until its first event, from event to event, in total, and for what follows its end. `signal` is aborted, with an error that
  * says what took too long, by the first of these or by the caller's own signal.
@@ -45,7 +48,7 @@ export class Patience {
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#total);
-    this.#abort.abort(new CoppiceError('cancelled', 'the answer is no longer wanted'));
+    this.#abort.abort(noLongerWanted);
   }
 
   #wait(ms: number, what: string): void {

@@ -108,7 +108,8 @@ async function* streamedAnswer(
     for await (const piece of answer.body) {
       bytes += piece.length;
       if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
-      yield* take(answered.read(piece));
+      // Not by yield*, which takes two turns of the queue more for each.
+      for (const delta of take(answered.read(piece))) yield delta;
     }
     yield* take(answered.end());
   } catch (error) {
