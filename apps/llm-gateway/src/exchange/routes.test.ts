@@ -29,6 +29,13 @@ test('the preferred provider comes first', () => {
   expect(of('cheap@acme')).toEqual(['acme/small', 'acme/large', 'other/small', 'new/unknown', 'new/other']);
 });
 
+test('where no alias is configured, that is said', () => {
+  const without = new Routes({ providers: [saying('acme')], aliases: [], prices });
+  expect(() => without.of('fast')).toThrow(
+    'no alias is configured: the file that COPPICE_GATEWAY_CONFIG names has them',
+  );
+});
+
 test.each([
   ['acme', 'expected provider/model with one of the providers acme, other, new, or one of the aliases strong, cheap'],
   ['acme/', 'model "acme/": expected provider/model'],

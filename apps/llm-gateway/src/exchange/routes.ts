@@ -80,7 +80,9 @@ export class Routes {
     if (provider !== undefined && model !== '') return { provider, model };
     const known = providers.map((each) => each.name).join(', ');
     const orAlias =
-      aliases.length === 0 ? '' : `, or one of the aliases ${aliases.map((each) => each.name).join(', ')}`;
+      aliases.length === 0
+        ? ' (no alias is configured: the file that COPPICE_GATEWAY_CONFIG names has them)'
+        : `, or one of the aliases ${aliases.map((each) => each.name).join(', ')}`;
     throw notFound(name, `provider/model with one of the providers ${known}${orAlias}`);
   }
 }

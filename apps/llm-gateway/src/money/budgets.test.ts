@@ -50,7 +50,8 @@ test('all or nothing: a budget that is used up leaves the others as they were', 
   const narrow = budgetOf('task.narrow', { tokens: 50, costUsd: 1 });
   await expect(budgets.reserve([wide, narrow], tokens(100))).rejects.toMatchObject({
     code: 'limit-exceeded',
-    message: 'the budget of task.narrow is used up: 50 tokens are left of 50, and 100 may be needed',
+    message:
+      'the limit of task.narrow on what models may use is too low to go on: it has 50 of 50 tokens left, and the next turn may need 100',
     details: { budget: 'task.narrow', limit: { tokens: 50 } },
   });
   const whole = await budgets.reserve([wide], tokens(1_000));
@@ -77,7 +78,7 @@ test('money is counted to a billionth of a dollar', async () => {
   const budget = budgetOf('task.money', { costUsd: 0.000001 });
   (await budgets.reserve([budget], { tokens: 5, nanoUsd: 700 })).settle({ tokens: 5, nanoUsd: 401 });
   await expect(budgets.reserve([budget], { tokens: 5, nanoUsd: 700 })).rejects.toThrow(
-    '0.000000599 US dollars are left of 0.000001, and 0.0000007 may be needed',
+    'it has 0.000000599 of 0.000001 US dollars left, and the next turn may need 0.0000007',
   );
   await budgets.stop();
 });

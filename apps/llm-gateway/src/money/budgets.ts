@@ -275,10 +275,11 @@ function usedUp({ name, limit }: Budget, { spent }: Account, wanted: Amount): Co
   const left = minus(amountOf(limit), spent);
   const what =
     wanted.tokens > left.tokens || !Number.isFinite(left.nanoUsd)
-      ? `${Math.max(0, left.tokens)} tokens are left of ${limit.tokens}, and ${wanted.tokens} may be needed`
-      : `${usd(left.nanoUsd)} US dollars are left of ${limit.costUsd}, and ${usd(wanted.nanoUsd)} may be needed`;
+      ? `it has ${Math.max(0, left.tokens)} of ${limit.tokens} tokens left, and the next turn may need ${wanted.tokens}`
+      : `it has ${usd(left.nanoUsd)} of ${limit.costUsd} US dollars left, and the next turn may need ${usd(wanted.nanoUsd)}`;
   const details = { budget: name, limit, spent: { tokens: spent.tokens, costUsd: spent.nanoUsd / 1e9 } };
-  return new CoppiceError('limit-exceeded', `the budget of ${name} is used up: ${what}`, { details });
+  const text = `the limit of ${name} on what models may use is too low to go on: ${what}`;
+  return new CoppiceError('limit-exceeded', text, { details });
 }
 
 const usd = (nanoUsd: number): string => (Math.max(0, nanoUsd) / 1e9).toFixed(9).replace(/0+$/, '').replace(/\.$/, '');
