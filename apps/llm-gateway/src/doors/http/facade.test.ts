@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
@@ -215,6 +216,31 @@ test('that somebody is there is told to anybody; a WebSocket is not', async () =
     'sec-websocket-version': '13',
   };
   expect((await bare({ path: '/v1/responses', headers })).statusCode).toBe(426);
+});
+
+test.each([
+  ['sends no request', '', '408'],
+  ['sends half a request', 'GET / HT', '408'],
+  ['sends no HTTP', 'nonsense\r\n\r\n', '400'],
+])('a connection that %s and never closes is closed', async (_, sent, status) => {
+  await using strict = await startTestFacade({ headersMs: 300 });
+  const socket = connect({ port: Number(new URL(strict.url).port), host: '127.0.0.1', allowHalfOpen: true });
+  socket.write(sent);
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  expect(answer.toString()).toContain(`HTTP/1.1 ${status} `);
+  const broken = once(socket, 'error');
+  const knocking = setInterval(() => socket.write('x'), 20);
+  const [error] = (await broken) as [NodeJS.ErrnoException];
+  clearInterval(knocking);
+  expect(error.code).toMatch(/ECONNRESET|EPIPE/);
+});
+
+test('a body of very many small values is refused before it is read', async () => {
+  for (const values of ['{},'.repeat(facadeLimits.bodyValuesMax), '['.repeat(facadeLimits.bodyDepthMax + 1)]) {
+    const body = `{"model":"${model}","max_tokens":1,"messages":[{"role":"user","content":[${values}{}]}]}`;
+    const response = await fetch(`${facade.url}/v1/messages`, { method: 'POST', headers: authorized, body });
+    expect(response.status).toBe(413);
+  }
 });
 
 test('it listens on a socket, too, and takes the place of one that is left over', async () => {

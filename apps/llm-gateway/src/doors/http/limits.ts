@@ -2,16 +2,21 @@
 export const facadeLimits = {
   /** Whose models all ask to wait for longer is told so at once: clients wait by themselves, and better know how long. */
   patienceMs: 10_000,
-  /** Of one request: images come by value. */
-  bodyBytesMax: 64 * 1024 * 1024,
-  /** Of all requests whose bodies are in memory. */
-  bodiesBytesMax: 512 * 1024 * 1024,
+  /** Of one request: images come by value. It takes some eight times as much while it is read, translated and sent. */
+  bodyBytesMax: 20 * 1024 * 1024,
+  /** Of all requests whose bodies are in memory: this part of what the process may have, but one of the largest always fits. */
+  bodiesOfHeapMax: 1 / 8,
+  /** Of one body: a long conversation with many tools has some ten thousand. */
+  bodyValuesMax: 100_000,
+  bodyDepthMax: 128,
   /** In progress at once; more are told to come again. */
   requestsMax: 1_000,
   connectionsMax: 4_000,
   headerBytesMax: 32 * 1024,
   /** How long a client may take for its headers, and for the whole request. */
   headersMsMax: 15_000,
+  /** How long a connection without a proper request may take to read that it is refused. */
+  refusedMsMax: 1_000,
   requestMsMax: 5 * 60_000,
   /** How long a connection may wait for its next request. */
   keepAliveMsMax: 75_000,

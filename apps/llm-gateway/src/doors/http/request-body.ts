@@ -1,16 +1,21 @@
 import type { IncomingMessage } from 'node:http';
+import { getHeapStatistics } from 'node:v8';
 import { parseJson } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { ByteBudget } from '../../byte-budget.ts';
 import { refusal } from './complaint.ts';
+import { requireSmallJson } from './json-size.ts';
 import { facadeLimits } from './limits.ts';
+
+const roomOfHeap = (): number =>
+  Math.max(facadeLimits.bodyBytesMax, getHeapStatistics().heap_size_limit * facadeLimits.bodiesOfHeapMax);
 
 /** How many bytes the bodies of all requests may still have. */
 export class BodyRoom {
   readonly #bytesMax: number;
   #taken = 0;
 
-  constructor(bytesMax: number = facadeLimits.bodiesBytesMax) {
+  constructor(bytesMax: number = roomOfHeap()) {
     this.#bytesMax = bytesMax;
   }
 
@@ -46,7 +51,10 @@ export async function readJsonBody(
       if (!room.tryTake(piece.length)) throw refusal('unavailable', 503, 'too many large requests at once');
       pieces.push(piece);
     }
-    return { body: parseJson(Buffer.concat(pieces), 'the body'), bytes: budget.taken };
+    const whole = Buffer.concat(pieces);
+    const { bodyValuesMax: valuesMax, bodyDepthMax: depthMax } = facadeLimits;
+    requireSmallJson(whole, 'the body', { valuesMax, depthMax });
+    return { body: parseJson(whole, 'the body'), bytes: budget.taken };
   } catch (error) {
     room.giveBack(pieces.reduce((sum, { length }) => sum + length, 0));
     throw error instanceof CoppiceError ? error : new CoppiceError('cancelled', 'the request broke off');

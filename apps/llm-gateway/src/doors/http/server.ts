@@ -27,13 +27,16 @@ export type RunningFacade = {
 export async function startFacade(
   collaborators: FacadeCollaborators,
   addresses: readonly Address[],
-  { drainMs = facadeLimits.drainMs }: { drainMs?: number } = {},
+  {
+    drainMs = facadeLimits.drainMs,
+    headersMs = facadeLimits.headersMsMax,
+  }: { drainMs?: number; headersMs?: number } = {},
 ): Promise<RunningFacade> {
   const requests = new Requests(new Facade(collaborators));
   const servers: Server[] = [];
   try {
     for (const address of addresses) {
-      const server = makeServer(requests);
+      const server = makeServer(requests, headersMs);
       await listen(server, address);
       servers.push(server);
     }
@@ -50,10 +53,11 @@ function addressOf(server: Server): string {
   return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
 }
 
-function makeServer(requests: Requests): Server {
+function makeServer(requests: Requests, headersMs: number): Server {
   const server = createServer(
     {
-      headersTimeout: facadeLimits.headersMsMax,
+      headersTimeout: headersMs,
+      connectionsCheckingInterval: headersMs / 3,
       requestTimeout: facadeLimits.requestMsMax,
       keepAliveTimeout: facadeLimits.keepAliveMsMax,
       maxHeaderSize: facadeLimits.headerBytesMax,
@@ -65,15 +69,23 @@ function makeServer(requests: Requests): Server {
   // Codex tries a WebSocket first, and takes this for "not here".
   server.on('upgrade', (_request, socket: Duplex) => refuseRaw(socket, 426));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    refuseRaw(socket, error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400);
+    refuseRaw(socket, statusOfParserError[error.code ?? ''] ?? 400);
   });
   return server;
 }
 
+const statusOfParserError: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+/** One that neither reads nor closes its end would hold its place for ever. */
 function refuseRaw(socket: Duplex, status: number): void {
   socket.on('error', () => {});
   if (socket.destroyed || !socket.writable) return void socket.destroy();
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  const timer = setTimeout(() => socket.destroy(), facadeLimits.refusedMsMax);
+  socket.once('close', () => clearTimeout(timer));
 }
 
 async function stopAll(servers: readonly Server[], requests: Requests, drainMs: number): Promise<void> {

@@ -7,7 +7,8 @@
  * Invariants:
  * 1. What a token is checked with was read from the bucket under the token's own key id, and has that thumbprint.
  * 2. A key is published before a token is signed with it, for longer than the token lives. So the tokens of a process that is gone are good until they expire.
- * 3. What is remembered of other keys is bounded, in number and time.
+ * 3. Who deletes a key from the bucket calls its tokens back, for good: a key that was published is never published anew, and its maker makes another.
+ * 4. What is remembered of other keys is bounded, in number and time.
  */
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -23,15 +24,15 @@ export const keyAlgorithm = 'EdDSA';
 const keyIdPattern = /^[A-Za-z0-9_-]{43}$/;
 
 type Known = { key: SigningKey | null; untilMs: number };
+type OwnKey = { pair: Promise<Pair>; publishedUntilMs: number };
 type Pair = { id: string; privateKey: SigningKey; publicKey: JWK };
 
 export class TokenKeys {
   readonly #bucket: KeyValue;
   readonly #known = new Map<string, Known>();
   readonly #log = createLogger('llm-gateway');
-  /** Made when the first token is asked for. */
-  #pair: Promise<Pair> | null = null;
-  #publishedUntilMs = 0;
+  /** Made when the first token is asked for, and anew when it was called back. */
+  #current: OwnKey | null = null;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(bucket: KeyValue) {
@@ -44,10 +45,12 @@ export class TokenKeys {
 
   /** The key to sign with a token that lives until then. */
   async signingKey(expiresAtMs: number): Promise<{ id: string; key: SigningKey }> {
-    this.#pair ??= makePair();
-    const pair = await this.#pair;
-    this.#timer ??= setInterval(() => void this.#refresh(pair), tokenLimits.keyRefreshMs).unref();
-    if (expiresAtMs >= this.#publishedUntilMs) await this.#publish(pair);
+    this.#timer ??= setInterval(() => void this.#refresh(), tokenLimits.keyRefreshMs).unref();
+    await this.#retireCalledBack();
+    this.#current ??= newKey();
+    const current = this.#current;
+    const pair = await current.pair;
+    if (expiresAtMs >= current.publishedUntilMs) await this.#publish(current);
     return { id: pair.id, key: pair.privateKey };
   }
 
@@ -89,20 +92,38 @@ export class TokenKeys {
     this.#known.set(id, { key, untilMs: Date.now() + forMs });
   }
 
-  async #publish({ id, publicKey }: Pair): Promise<void> {
+  async #publish(own: OwnKey): Promise<void> {
+    const { id, publicKey } = await own.pair;
     const untilMs = Date.now() + tokenLimits.keyTtlMs;
-    await this.#bucket.put(id, new TextEncoder().encode(JSON.stringify(publicKey)), { ttlMs: tokenLimits.keyTtlMs });
-    this.#publishedUntilMs = untilMs;
+    const value = new TextEncoder().encode(JSON.stringify(publicKey));
+    const options = { ttlMs: tokenLimits.keyTtlMs };
+    const stored = own.publishedUntilMs === 0 ? null : await this.#bucket.get(id);
+    if (own.publishedUntilMs === 0) await this.#bucket.put(id, value, options);
+    // By its revision: what is called back just now stays so.
+    else if (stored !== null) await this.#bucket.update(id, value, stored.revision, options);
+    else throw new CoppiceError('unavailable', 'the key of tokens was called back');
+    own.publishedUntilMs = untilMs;
   }
 
-  async #refresh(pair: Pair): Promise<void> {
+  /** A key that was published and is no longer there was called back: with all of its tokens, so it signs no more. */
+  async #retireCalledBack(): Promise<void> {
+    const current = this.#current;
+    if (current === null || current.publishedUntilMs === 0) return;
+    const { id } = await current.pair;
+    if ((await this.#bucket.get(id)) === null && this.#current === current) this.#current = null;
+  }
+
+  async #refresh(): Promise<void> {
     try {
-      await this.#publish(pair);
+      await this.#retireCalledBack();
+      if (this.#current !== null) await this.#publish(this.#current);
     } catch (err) {
       this.#log.warn({ err }, 'the public key of tokens could not be published again; no token outlives it');
     }
   }
 }
+
+const newKey = (): OwnKey => ({ pair: makePair(), publishedUntilMs: 0 });
 
 async function makePair(): Promise<Pair> {
   const pair = await generateKeyPair(keyAlgorithm, { crv: 'Ed25519' });

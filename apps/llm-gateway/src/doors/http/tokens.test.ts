@@ -74,6 +74,24 @@ test('a token dies with its key, once the key is not believed any more', async (
   vi.useRealTimers();
 });
 
+test('a token that was called back stays so, and its maker signs the next with another key', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const maker = new TokenKeys(bucket());
+  const own = new Tokens(maker);
+  const { token } = await own.mint(grant, 60 * minuteMs);
+  const { id } = await maker.signingKey(0);
+  await bucket().delete(id);
+  vi.advanceTimersByTime(60 * minuteMs);
+  vi.useRealTimers();
+  const next = await own.mint(grant, 60 * minuteMs);
+  expect(await bucket().get(id)).toBeNull();
+  const reader = new TokenKeys(bucket());
+  expect(await whyRefused(new Tokens(reader), token)).toBe('the token was signed with a key that is not known');
+  expect(await whyRefused(new Tokens(reader), next.token)).toBeNull();
+  maker.stop();
+  reader.stop();
+});
+
 describe('refused is', () => {
   let keys: TokenKeys;
   let tokens: Tokens;

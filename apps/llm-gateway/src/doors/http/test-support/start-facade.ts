@@ -27,8 +27,10 @@ export async function startTestFacade(
     addresses?: readonly Address[];
     providers?: readonly Provider[];
     drainMs?: number;
+    headersMs?: number;
   } = {},
 ): Promise<TestFacade> {
+  const { drainMs, headersMs } = settings;
   const upstream = await startModelServer();
   const providers = [httpProvider(endpointAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
   // What one call learns of the provider is forgotten for the next: a test is of the door.
@@ -50,7 +52,7 @@ export async function startTestFacade(
       models: async () => ['acme/acme-1', 'acme/acme-2'],
     },
     settings.addresses ?? [{ host: '127.0.0.1', port: 0 }],
-    settings.drainMs === undefined ? {} : { drainMs: settings.drainMs },
+    { ...(drainMs === undefined ? {} : { drainMs }), ...(headersMs === undefined ? {} : { headersMs }) },
   );
   const stop = async () => {
     await facade.stop();
