@@ -223,6 +223,11 @@ describe('request and reply', () => {
         details: { issues: [{ field: 'colour', expected: 'no such field', received: '"red"' }] },
       },
     });
+    const misspelt = {
+      error: { details: { issues: [{ field: 'runid', expected: 'no such field (did you mean runId?)' }] } },
+    };
+    const other = await bus.request(subjects.api('acme', 'run.cancel'), { runId, runid: 'r' }, { deadlineMs: 2_000 });
+    expect(JSON.parse(new TextDecoder().decode(other.data))).toMatchObject(misspelt);
     const notJson = await bus.request(subjects.api('acme', 'run.cancel'), text('{nope'), { deadlineMs: 2_000 });
     expect(JSON.parse(new TextDecoder().decode(notJson.data))).toMatchObject({ error: { code: 'invalid-request' } });
 
@@ -245,7 +250,7 @@ describe('request and reply', () => {
     });
     const stats = await bus.request('$SRV.STATS.coppice-test', {}, { deadlineMs: 2_000 });
     expect(JSON.parse(new TextDecoder().decode(stats.data))).toMatchObject({
-      endpoints: [{ num_requests: 5, num_errors: 4 }],
+      endpoints: [{ num_requests: 6, num_errors: 5 }],
     });
     await service.stop();
     await expect(bus.call(api.runCancel, { tenant: 'acme' }, { runId })).rejects.toMatchObject({ code: 'unavailable' });

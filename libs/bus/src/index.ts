@@ -19,7 +19,7 @@ export { inDeliverySpan } from './delivery-span.ts';
 export { deadLetter } from './dead-letter.ts';
 export { joinMembers, listMembers } from './members.ts';
 export type { Member, Membership } from './members.ts';
-export { fieldIssues, parseJson, validate } from './validate.ts';
+export { fieldIssues, parseJson, readFields, validate } from './validate.ts';
 export { busLimits } from './limits.ts';
 export { newUserKey, publicKeyOf } from './users/keys.ts';
 export type { UserKey } from './users/keys.ts';

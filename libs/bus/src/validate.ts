@@ -1,10 +1,11 @@
-import { CoppiceError } from '@coppice/contracts';
+import { CoppiceError, meantBy } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 
 /** The part of a zod schema that this library needs; so only contracts knows zod. */
 type Schema<Output> = {
   safeParse(
     value: unknown,
+    context?: { error: (issue: RawIssue) => undefined },
   ): { success: true; data: Output } | { success: false; error: { issues: readonly SchemaIssue[] } };
 };
 type SchemaIssue = {
@@ -16,6 +17,9 @@ type SchemaIssue = {
   expected?: unknown;
   errors?: readonly (readonly SchemaIssue[])[];
 };
+
+/** A complaint before it is a sentence, when its schema can still be asked. */
+type RawIssue = { code?: string; keys?: string[]; inst?: { _zod: { def: object } } };
 
 const issuesMax = 20;
 const receivedCharactersMax = 80;
@@ -40,9 +44,9 @@ export function parseJson(data: Uint8Array | string, what: string): unknown {
  * @throws CoppiceError `invalid-request` whose message names the first wrong field, what was expected and what came; `details.issues` has all.
  */
 export function validate<Output>(schema: Schema<Output>, value: unknown, what: string): Output {
-  const result = schema.safeParse(value);
+  const result = readFields(schema, value);
   if (result.success) return result.data;
-  const issues = fieldIssues(result.error.issues, value);
+  const { issues } = result;
   const [first] = issues;
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
   const text = first === undefined ? 'does not match its schema' : describe(first);
@@ -52,23 +56,52 @@ export function validate<Output>(schema: Schema<Output>, value: unknown, what: s
 const describe = (issue: FieldIssue): string =>
   `${issue.field === '' ? 'the whole' : issue.field}: expected ${issue.expected}, received ${issue.received}`;
 
-/** A schema's complaints as fields: `tasks[2].agent.kind`, what was expected there, and what came. */
-export function fieldIssues(issues: readonly SchemaIssue[], value: unknown): FieldIssue[] {
-  const found: FieldIssue[] = [];
-  for (const issue of issues.flatMap((each) => spread(each, value))) {
-    if (found.length === issuesMax) break;
-    found.push(issue);
-  }
-  return found;
+/** The value as the schema reads it, or what is wrong with it; for a misspelt field with the one that may have been meant. */
+export function readFields<Output>(
+  schema: Schema<Output>,
+  value: unknown,
+): { success: true; data: Output } | { success: false; issues: FieldIssue[] } {
+  // By the list of unknown fields in a complaint, which is the same object before and after.
+  const fieldsBeside = new Map<readonly string[], string[]>();
+  const error = ({ keys, inst }: RawIssue) => {
+    const { shape } = (inst?._zod.def ?? {}) as { shape?: object };
+    if (keys !== undefined && shape !== undefined) fieldsBeside.set(keys, Object.keys(shape));
+    return undefined;
+  };
+  const result = schema.safeParse(value, { error });
+  if (result.success) return result;
+  return { success: false, issues: fieldIssues(result.error.issues, value, fieldsBeside) };
 }
 
-function spread(issue: SchemaIssue, value: unknown): FieldIssue[] {
+/** A schema's complaints as fields: `tasks[2].agent.kind`, what was expected there, and what came. */
+export function fieldIssues(
+  issues: readonly SchemaIssue[],
+  value: unknown,
+  fieldsBeside: ReadonlyMap<readonly string[], string[]> = new Map(),
+): FieldIssue[] {
+  const found: FieldIssue[] = [];
+  for (const issue of issues) {
+    found.push(...spread(issue, value, fieldsBeside));
+    if (found.length >= issuesMax) break;
+  }
+  return found.slice(0, issuesMax);
+}
+
+function spread(
+  issue: SchemaIssue,
+  value: unknown,
+  fieldsBeside: ReadonlyMap<readonly string[], string[]>,
+): FieldIssue[] {
   if (issue.code === 'unrecognized_keys' && issue.keys !== undefined) {
-    return issue.keys.map((key) => ({
-      field: fieldName([...issue.path, key]),
-      expected: 'no such field',
-      received: shorten(at(value, [...issue.path, key])),
-    }));
+    const fields = fieldsBeside.get(issue.keys) ?? [];
+    return issue.keys.slice(0, issuesMax).map((key) => {
+      const meant = meantBy(key, fields);
+      return {
+        field: fieldName([...issue.path, key]),
+        expected: meant === null ? 'no such field' : `no such field (did you mean ${meant}?)`,
+        received: shorten(at(value, [...issue.path, key])),
+      };
+    });
   }
   const received = at(value, issue.path);
   return [{ field: fieldName(issue.path), expected: expectation(issue), received: shorten(received) }];

@@ -18,6 +18,7 @@ export { deadLetterSchema } from './dead-letter.ts';
 export type { DeadLetter } from './dead-letter.ts';
 export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';
 export type { JsonSchema } from './json-schema.ts';
+export { meantBy, nearestFirst } from './near.ts';
 export { messageHeaders } from './message-headers.ts';
 export {
   actorConsumer,

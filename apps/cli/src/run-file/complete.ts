@@ -4,6 +4,7 @@ import { CoppiceError, runLimits } from '@coppice/contracts';
 import type { FieldIssue, RunFile, RunRequest } from '@coppice/contracts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { plainLine } from '../output/text.ts';
 import { resolveModel, resolveRepository } from './addresses.ts';
 
 /** Whatever a run was written in, which knows where each of its fields stands. */
@@ -53,11 +54,22 @@ export async function completeRun(
 function explain(error: unknown, source: Complainer): unknown {
   if (!(error instanceof CoppiceError)) return error;
   const issues = error.details?.['issues'];
-  if (Array.isArray(issues) && issues.length > 0 && issues.every(isFieldIssue)) return source.complain(issues);
+  if (Array.isArray(issues) && issues.length > 0 && issues.every(isFieldIssue)) {
+    // It stands in no file.
+    const ofId = issues.find(({ field }) => field === 'requestId');
+    return ofId === undefined ? source.complain(issues) : complainOfId(ofId, error);
+  }
   const field = { 'repository-not-found': 'repository', 'branch-not-found': 'baseBranch' }[error.code as string];
   if (field === undefined) return error;
   const place = source.complain([{ field, expected: '', received: '' }]).message.split(': ')[0];
   return new CliError(exitCodes.badInput, `${place}: ${field}: ${error.message}`, { cause: error });
+}
+
+function complainOfId({ expected, received }: FieldIssue, cause: CoppiceError): CliError {
+  const runId = cause.details?.['runId'];
+  const known = typeof runId === 'string' ? `, the id of ${runId}` : '';
+  const text = plainLine(`--request-id: expected ${expected}, received ${received}${known}`);
+  return new CliError(exitCodes.badInput, text, { cause });
 }
 
 const isFieldIssue = (issue: unknown): issue is FieldIssue =>

@@ -37,6 +37,7 @@ test('a prompt alone is a loop task on the branch that is checked out', async ()
       },
     ],
   });
+  await expect(loadPrompt({ ...prompt, file: '../x.yml' }, repository.path, options)).rejects.toThrow(/^--write: /);
   await repository.git('checkout', '--quiet', '--detach');
   await expect(loadPrompt(prompt, repository.path, options)).rejects.toThrow('--base: no branch is checked out');
   const based = await loadPrompt({ ...prompt, base: 'main', verify: false, file: 'b.md' }, repository.path, options);

@@ -1,5 +1,5 @@
 /** A run of one task without a file: what is typed, in the repository and on the branch where it is typed. */
-import { fieldIssues } from '@coppice/bus';
+import { readFields } from '@coppice/bus';
 import { runFileSchema, slug } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 import { CliError } from '../errors.ts';
@@ -43,8 +43,8 @@ export async function loadPrompt(prompt: PromptOptions, folder: string, options:
   }
   requireModelAndProof(prompt);
   const value = { repository, baseBranch, tasks: [taskOf(prompt)] };
-  const parsed = runFileSchema.safeParse(value);
-  if (!parsed.success) throw source.complain(fieldIssues(parsed.error.issues, value));
+  const parsed = readFields(runFileSchema, value);
+  if (!parsed.success) throw source.complain(parsed.issues);
   return completeRun(parsed.data, folder, source, options);
 }
 
@@ -96,7 +96,7 @@ const optionNames: Record<string, string> = {
   'tasks[0].merge': '--merge',
   'tasks[0].commit.type': '--type',
   'tasks[0].limits.time': '--time',
-  'tasks[0].agent.file': '--file',
+  'tasks[0].agent.file': '--write',
 };
 
 const source: Complainer = {

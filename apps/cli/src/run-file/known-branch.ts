@@ -1,4 +1,4 @@
-import { CoppiceError } from '@coppice/contracts';
+import { CoppiceError, nearestFirst } from '@coppice/contracts';
 import { tryGit } from '../git.ts';
 
 const branchesToldMax = 5;
@@ -14,7 +14,7 @@ export async function requireBranch(repository: string, branch: string): Promise
   if (exitCode !== 0) return;
   const branches = out.split('\n').filter((name) => name !== '');
   if (branches.includes(branch)) return;
-  const told = branches.slice(0, branchesToldMax).join(', ');
+  const told = nearestFirst(branch, branches).slice(0, branchesToldMax).join(', ');
   const expected = told === '' ? 'a branch, of which the repository has none' : `one of ${told}`;
   throw new CoppiceError('branch-not-found', `baseBranch: no branch ${JSON.stringify(branch)} in the repository`, {
     details: { issues: [{ field: 'baseBranch', expected, received: branch }] },

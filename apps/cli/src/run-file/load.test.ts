@@ -83,6 +83,7 @@ test('each complaint names line, column, field, what was expected and what came,
     await complaint(`repository: .
 baseBranch: main
 taskz: 3
+colour: red
 defaults:
   model: Foo
   verify: 12
@@ -93,18 +94,21 @@ tasks:
       two
       lines
     agent: { kind: magic }
+    verfy: make test
     dependsOn: [one, two three]
 `),
   ).toEqual([
-    'plan.yaml:3:1: taskz: there is no such field',
-    'plan.yaml:5:3: defaults.model: expected provider/model, or an alias, received "Foo"',
-    'plan.yaml:6:3: defaults.verify: expected a shell command, or false, received 12',
-    'plan.yaml:7:13: defaults.limits.time: expected a duration such as 90s, 10m or 2h, received "10y"',
-    expect.stringMatching(/^plan\.yaml:9:5: tasks\[0\]\.name: expected lower-case letters, .* received "Notes"$/),
-    'plan.yaml:9:5: tasks[0].prompt: expected string, received nothing',
-    'plan.yaml:10:5: tasks[0].description: expected one line without control characters, received "two\\nlines\\n"',
-    expect.stringMatching(/^plan\.yaml:13:14: tasks\[0\]\.agent\.kind: expected .*prompt.*loop.*, received "magic"$/),
-    expect.stringMatching(/^plan\.yaml:14:22: tasks\[0\]\.dependsOn\[1\]: expected lower-case letters/),
+    'plan.yaml:3:1: taskz: there is no such field (did you mean tasks?)',
+    'plan.yaml:4:1: colour: there is no such field',
+    'plan.yaml:6:3: defaults.model: expected provider/model, or an alias, received "Foo"',
+    'plan.yaml:7:3: defaults.verify: expected a shell command, or false, received 12',
+    'plan.yaml:8:13: defaults.limits.time: expected a duration such as 90s, 10m or 2h, received "10y"',
+    expect.stringMatching(/^plan\.yaml:10:5: tasks\[0\]\.name: expected lower-case letters, .* received "Notes"$/),
+    'plan.yaml:10:5: tasks[0].prompt: expected string, received nothing',
+    'plan.yaml:11:5: tasks[0].description: expected one line without control characters, received "two\\nlines\\n"',
+    expect.stringMatching(/^plan\.yaml:14:14: tasks\[0\]\.agent\.kind: expected .*prompt.*loop.*, received "magic"$/),
+    'plan.yaml:15:5: tasks[0].verfy: there is no such field (did you mean verify?)',
+    expect.stringMatching(/^plan\.yaml:16:22: tasks\[0\]\.dependsOn\[1\]: expected lower-case letters/),
   ]);
 });
 
@@ -157,6 +161,11 @@ test('what the orchestrator refuses gets its place in the file, too', async () =
   const refusal = new CoppiceError('invalid-request', 'run.submit: …', { details: { issues: [issue] } });
   expect((explain(refusal) as Error).message.replace(folder, '')).toBe(
     '/plan.yaml:6:5: tasks[0].name: expected a name of its own, received "notes"',
+  );
+  const used = { field: 'requestId', expected: 'an id that names no other run', received: '"fixed"' };
+  const repeated = new CoppiceError('already-exists', 'run.submit: …', { details: { issues: [used], runId: 'r1' } });
+  expect((explain(repeated) as Error).message).toBe(
+    '--request-id: expected an id that names no other run, received "fixed", the id of r1',
   );
   const other = new CoppiceError('unavailable', 'nobody serves this');
   expect(explain(other)).toBe(other);

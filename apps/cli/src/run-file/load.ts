@@ -1,6 +1,6 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { fieldIssues } from '@coppice/bus';
+import { readFields } from '@coppice/bus';
 import { runFileSchema, runLimits } from '@coppice/contracts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -14,8 +14,8 @@ const fileBytesMax = 4 * runLimits.requestBytesMax;
 /** Reads, checks and completes a run file. @throws CliError that names file, line, column, field, what was expected and what came. */
 export async function loadRunFile(file: string, options: LoadOptions): Promise<LoadedRun> {
   const source = readSource(await readText(file), file);
-  const parsed = runFileSchema.safeParse(source.value);
-  if (!parsed.success) throw source.complain(fieldIssues(parsed.error.issues, source.value));
+  const parsed = readFields(runFileSchema, source.value);
+  if (!parsed.success) throw source.complain(parsed.issues);
   return completeRun(parsed.data, path.dirname(await realpath(file)), source, options);
 }
 

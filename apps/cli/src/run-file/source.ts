@@ -43,7 +43,7 @@ const place = (file: string, { line, column }: Position) => `${file}:${line}:${c
 
 function sentence({ field, expected, received }: FieldIssue): string {
   const name = field === '' ? 'the file' : field;
-  if (expected === 'no such field') return `${name}: there is no such field`;
+  if (expected.startsWith('no such field')) return plainLine(`${name}: there is ${expected}`);
   return plainLine(`${name}: expected ${expected}, received ${received}`);
 }
 

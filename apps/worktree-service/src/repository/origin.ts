@@ -1,7 +1,7 @@
 /** The user's own repository: what it is, and where its branches stand. Everything here only reads. */
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, sep } from 'node:path';
-import { CoppiceError } from '@coppice/contracts';
+import { CoppiceError, nearestFirst } from '@coppice/contracts';
 import { gitLimits, operand, type Account, type Git, type GitOptions } from '../git/git.ts';
 import { readRefs } from '../git/refs.ts';
 import { landedRefs } from './landed-refs.ts';
@@ -286,11 +286,8 @@ export async function remoteBranches(
 }
 
 function branchNotFound(branch: string, field: string, branches: string[], empty: boolean): CoppiceError {
-  const near = branches
-    .map((name) => ({ name, distance: editDistance(name, branch) }))
-    .toSorted((left, right) => left.distance - right.distance)
-    .slice(0, nearBranchesMax)
-    .map(({ name }) => name);
+  // A branch's name has at most some 200 characters.
+  const near = nearestFirst(branch, branches).slice(0, nearBranchesMax);
   const known =
     near.length === 0
       ? empty
@@ -307,18 +304,4 @@ function branchNotFound(branch: string, field: string, branches: string[], empty
       },
     },
   );
-}
-
-/** Levenshtein distance. Branch names are at most some 200 characters. */
-function editDistance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= left.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= right.length; j++) {
-      const substitute = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
-      next.push(Math.min(substitute, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[right.length] ?? 0;
 }
