@@ -8,8 +8,9 @@ import { imagesFolder, natsServerProgram } from '../stack/programs.ts';
 import { StackRuns, runStack } from '../stack/run-stack.ts';
 import { embeddedServices, endLeftCommands } from '../stack/services.ts';
 import type { EngineChoice } from '../stack/services.ts';
+import { runningStack } from '../stack/status.ts';
 import { stackRunsExitCode } from '../stack/start-stack.ts';
-import { stopStack } from '../stack/stop-stack.ts';
+import { drainMsMax, stopStack } from '../stack/stop-stack.ts';
 import { engineNoneMeans } from './run.ts';
 import { startedStack } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
@@ -73,6 +74,12 @@ export async function downCommand(session: Session): CommandResult {
   const { terminal, environment } = session;
   const home = homeFrom(environment);
   const options = { home, imagesFolder: imagesFolder(environment, home) };
+  if (runningStack(home) !== null)
+    terminal.err(
+      terminal.colours.dim(
+        `stopping: what is in hand, such as a model's turn, has up to ${drainMsMax / 1_000} s to end`,
+      ),
+    );
   const { stopped, left } = await stopStack(home, (engine) => endLeftCommands(engine, options));
   if (stopped) terminal.out(`the stack in ${home.root} has stopped; its runs go on at the next start`);
   const parts = [

@@ -66,7 +66,10 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
 
     heading('2. The stack: nats-server and four services, for this demo alone');
     const chosen = await startStack(coppice, engine);
-    if (chosen === null) return exitCodes.stackUnavailable;
+    if (chosen === null) {
+      say(`Its log and what else was made so far lie in ${folder}; rm -rf ${folder} removes them.`);
+      return exitCodes.stackUnavailable;
+    }
 
     heading('3. Seven tasks, six of which can start at once; two are done by agents that work with tools');
     say(paint.dim(`coppice run ${project.runFile}`));

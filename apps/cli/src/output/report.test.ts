@@ -52,12 +52,14 @@ test('the report of a run tells of each task what came of it, and why', () => {
   ]);
 });
 
-test('of a long log only the end is told', () => {
+test('of a long log only the end is told, and where all of it is', () => {
   const logTail = Array.from({ length: 50 }, (_, index) => `line ${index}`).join('\n');
   const lines = taskReport(taskView({ name: 'a', state: 'failed', logTail }), 1, plain);
-  expect(lines).toHaveLength(22);
+  expect(lines).toHaveLength(23);
   expect(lines[1]).toBe('    | …');
-  expect(lines.at(-1)).toBe('    | line 49');
+  expect(lines.slice(-2)).toEqual(['    | line 49', '    whole log: coppice logs raaaaaaaaaaaaaaaa/a']);
+  const kept = taskView({ name: 'a', state: 'failed', logTail: 'one', logArtifact: 'log/default/x' });
+  expect(taskReport(kept, 1, plain).slice(1)).toEqual(['    | one', '    whole log: coppice artifact log/default/x']);
 });
 
 test('what waits for a person says what to type', () => {

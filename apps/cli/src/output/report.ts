@@ -39,7 +39,8 @@ export function taskReport(task: TaskView, nameColumns: number, colours: Colours
   const lines = [`${paint(colours, left)}  ${plainLine(detailOf(task))}`.trimEnd()];
   for (const { label, command } of nextSteps(task)) lines.push(`    ${label}: ${colours.bold(plainLine(command))}`);
   if (gone(task) && task.rescue !== null) lines.push(...kept(task, task.rescue, colours));
-  if (gone(task) && task.logTail !== null) lines.push(...logTail(task.logTail, colours));
+  if (gone(task) && task.logTail !== null)
+    lines.push(...logTail(task.logTail, colours), ...wholeLog(task, task.logTail, colours));
   return lines;
 }
 
@@ -48,6 +49,13 @@ function kept({ runId, name }: TaskView, rescue: string, colours: Colours): stri
   const lines = [`    what it did is kept: ${plainLine(rescue)}`];
   const command = colours.bold(`coppice pull ${runId}/${plainLine(name)}`);
   return rescue.includes(' refs/') ? [...lines, `    as a branch: ${command}`] : lines;
+}
+
+/** A log that is kept as a whole may be longer than the lines that came with the task. */
+function wholeLog({ runId, name, logArtifact }: TaskView, tail: string, colours: Colours): string[] {
+  if (logArtifact === null && tail.trimEnd().split('\n').length <= logTailLinesMax) return [];
+  const command = logArtifact === null ? `coppice logs ${runId}/${name}` : `coppice artifact ${logArtifact}`;
+  return [`    whole log: ${colours.bold(plainLine(command))}`];
 }
 
 function detailOf(task: TaskView): string {

@@ -17,7 +17,7 @@ export type StopResult = {
 type EndSandboxes = (engine: string) => Promise<number>;
 
 /** The services stop at once, each within its time; then the server. */
-const drainMsMax = serviceLimits.stopMsMax + 15_000;
+export const drainMsMax = serviceLimits.stopMsMax + 15_000;
 const nothing = { server: false, sandboxes: 0 };
 
 /** Drains and stops the stack of this home; what a killed one left is ended, too. @throws what `endSandboxes` does; a repeat tries that again. */
