@@ -1,6 +1,8 @@
 /** Tenants come and go while the server runs: its configuration is made anew and reloaded (SIGHUP), and whoever else is connected stays so. */
+import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { Bus, apiEndpoint } from '@coppice/bus';
 import { api, streams, subjects } from '@coppice/contracts';
 import { eventually, startNatsServer, temporaryFolder } from '@coppice/testing';
@@ -9,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { makeBusUsers } from '../support/bus-users.ts';
 import type { BusUsers, UserName } from '../support/bus-users.ts';
 
+const program = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
 const runId = 'raaaaaaaaaaaaaaaa';
 let folder: { path: string; remove(): Promise<void> };
 let nats: NatsServer;
@@ -105,4 +108,25 @@ test('a tenant whose files are deleted is out with the next reload, wherever it 
   await expect(connect('tenant-leaving', credentials)).rejects.toMatchObject({ code: 'permission-denied' });
   expect(await connected()).toEqual(others);
   expect(await cancel(acme, 'acme')).toEqual({ runId: `acme-${runId}` });
+});
+
+test('a node that is added or taken out is so after one reload, for a service that stays connected', async () => {
+  const service = await connect('worktree-service');
+  const before = await connected();
+  const consumer = '$JS.API.CONSUMER.INFO.coppice-commands.worktree-service-n2';
+  const ask = () => service.request(consumer, {}, { deadlineMs: 5_000 });
+  const change = async (...typed: string[]) => {
+    await promisify(execFile)(process.execPath, [program, 'bus-users', '--folder', usersFolder(), ...typed]);
+    await nats.reload(configuration());
+  };
+  await expect(ask()).rejects.toMatchObject({ code: 'permission-denied' });
+
+  await change('--node', 'n2');
+  await makeUsers();
+  await nats.reload(configuration());
+  expect(Buffer.from((await ask()).data).toString()).toContain('consumer not found');
+
+  await change('--remove-node', 'n2');
+  await expect(ask()).rejects.toMatchObject({ code: 'permission-denied' });
+  expect(await connected()).toEqual(before);
 });

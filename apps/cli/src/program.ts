@@ -1,6 +1,7 @@
 /** The command line: what can be typed, and which function does it. The only importer of commander. */
 import { createRequire } from 'node:module';
 import { busUsersCommand } from './commands/bus-users.ts';
+import type { BusUsersOptions } from './commands/bus-users.ts';
 import { mergeModeSchema, tenantSchema } from '@coppice/contracts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { actCommand, cancelCommand, diffCommand } from './commands/acting.ts';
@@ -142,11 +143,13 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .command('bus-users')
     .description("make users of a NATS server: keys for each service and tenant, and the server's configuration")
     .requiredOption('--folder <path>', 'where they lie; keys that are there stay as they are')
-    .option('--node <name...>', 'hosts of the services, as their COPPICE_NODE says', ['node-1'])
+    .option(
+      '--node <name...>',
+      'hosts of the services, as their COPPICE_NODE says, beside those that are there (the first: node-1)',
+    )
+    .option('--remove-node <name...>', 'hosts that are no longer there')
     .option('--publisher <tenant...>', 'tenants that publish, beside those that are there')
-    .action((options: { folder: string; node: string[]; publisher?: string[] }) =>
-      done(busUsersCommand(current(), options)),
-    );
+    .action((options: BusUsersOptions) => done(busUsersCommand(current(), options)));
   program
     .command('token')
     .description("make a token for the gateway's HTTP doors, on the account of a run or task, or of neither")

@@ -25,5 +25,5 @@ export { newUserKey, publicKeyOf } from './users/keys.ts';
 export type { UserKey } from './users/keys.ts';
 export { inboxPrefixOf, permissionsOf, roles, shareOf } from './users/permissions.ts';
 export type { Permissions, Role, TenantShare } from './users/permissions.ts';
-export { accountsConfiguration } from './users/server-configuration.ts';
+export { accountsConfiguration, nodesIn } from './users/server-configuration.ts';
 export type { UserKeys } from './users/server-configuration.ts';

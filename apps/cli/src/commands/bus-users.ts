@@ -8,13 +8,13 @@
  * | `tenant-<name>.nk`, `operator.nk`, `administrator.nk` | the seed alone | any other client of NATS |
  *
  * Invariants:
- * 1. A key that is there stays: run again, it only adds what is missing.
+ * 1. A key that is there stays, and so does a node that accounts.conf names: run again, it only adds what is missing. A node goes when it is said to.
  * 2. What holds a seed is readable by its owner alone, from the moment when it is there.
  */
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { accountsConfiguration, inboxPrefixOf, newUserKey, publicKeyOf, roles } from '@coppice/bus';
+import { accountsConfiguration, inboxPrefixOf, newUserKey, nodesIn, publicKeyOf, roles } from '@coppice/bus';
 import type { Role } from '@coppice/bus';
 import { tenantSchema, tokenSchema } from '@coppice/contracts';
 import { nkeyCredentialsSchema } from '@coppice/service';
@@ -22,19 +22,26 @@ import type { NkeyCredentials } from '@coppice/service';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
-import { readJsonFile, writePrivateFile } from '../stack/private-file.ts';
+import { readJsonFile, readTextFile, writePrivateFile } from '../stack/private-file.ts';
 import type { Session } from './session.ts';
 
 const tenantFile = /^tenant-(.+)\.json$/;
 const services: ReadonlySet<string> = new Set(['orchestrator', 'llm-gateway', 'worktree-service', 'container-service']);
 const folderMode = 0o755;
+const accountsFile = 'accounts.conf';
+const nodeDefault = 'node-1';
 
-export function busUsersCommand(
-  { terminal }: Session,
-  options: { folder: string; node: readonly string[]; publisher?: readonly string[] },
-): ExitCode {
+export type BusUsersOptions = {
+  folder: string;
+  node?: readonly string[];
+  removeNode?: readonly string[];
+  publisher?: readonly string[];
+};
+
+/** @throws CliError (bad input) that names the option; nothing is written then. */
+export function busUsersCommand({ terminal }: Session, options: BusUsersOptions): ExitCode {
   const folder = path.resolve(options.folder);
-  const nodes = options.node.map((node) => requireName('--node', node, tokenSchema));
+  const nodes = nodesFor(path.join(folder, accountsFile), options);
   const asked = (options.publisher ?? []).map((tenant) => requireName('--publisher', tenant, tenantSchema));
   mkdirSync(folder, { recursive: true, mode: folderMode });
   const there = readdirSync(folder).flatMap((file) => tenantFile.exec(file)?.[1] ?? []);
@@ -52,12 +59,39 @@ export function busUsersCommand(
     >,
     tenants: Object.fromEntries(tenants.map((tenant) => [tenant, keyOf(`tenant-${tenant}`, { tenant })])),
   };
-  writePrivateFile(path.join(folder, 'accounts.conf'), accountsConfiguration(keys, nodes), { readable: true });
+  writePrivateFile(path.join(folder, accountsFile), accountsConfiguration(keys, nodes), { readable: true });
   terminal.out(made.length === 0 ? `no new user in ${folder}` : `new in ${folder}: ${made.join(', ')}`);
+  terminal.out(`nodes: ${nodes.join(', ')}`);
   terminal.out(
     'accounts.conf is written; a server that runs takes it over when it is reloaded (SIGHUP), a new account with the second reload',
   );
   return exitCodes.done;
+}
+
+/** Those that are known and those that are asked for, without those that are taken out. */
+function nodesFor(file: string, { node, removeNode = [] }: BusUsersOptions): string[] {
+  const known = nodesIn(readTextFile(file) ?? '');
+  const asked = (node ?? []).map((name) => requireName('--node', name, tokenSchema));
+  const named = new Set([...known, ...asked]);
+  const nodes = named.size === 0 ? [nodeDefault] : [...named];
+  for (const name of removeNode) requireRemovable(name, { known, asked });
+  const kept = nodes.filter((name) => !removeNode.includes(name));
+  if (kept.length > 0) return kept.toSorted();
+  throw new CliError(exitCodes.badInput, '--remove-node: expected that a node is left, received the names of all');
+}
+
+function requireRemovable(name: string, { known, asked }: { known: string[]; asked: string[] }): void {
+  const received = JSON.stringify(name);
+  if (asked.includes(name))
+    throw new CliError(
+      exitCodes.badInput,
+      `--remove-node: expected another node than --node names, received ${received}`,
+    );
+  if (!known.includes(name))
+    throw new CliError(
+      exitCodes.badInput,
+      `--remove-node: expected one of ${known.join(', ') || 'none'}, received ${received}`,
+    );
 }
 
 function userIn(

@@ -14,11 +14,22 @@ export function writePrivateFile(file: string, text: string, options: { readable
 
 /** The parsed content, or null where the file is missing or isn't JSON. @throws CliError where it may not be read. */
 export function readJsonFile(file: string): unknown {
+  const text = readTextFile(file);
+  if (text === null) return null;
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** The content, or null where the file is missing. @throws CliError where it may not be read. */
+export function readTextFile(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (error instanceof SyntaxError || code === 'ENOENT' || code === 'ENOTDIR') return null;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     throw new CliError(exitCodes.badInput, `${file} can't be read: ${message}`, { cause: error });
   }
 }

@@ -1,3 +1,4 @@
+import { anyPool, subjects } from '@coppice/contracts';
 import { permissionsOf, roles, shareOf } from './permissions.ts';
 import type { Permissions, Role } from './permissions.ts';
 
@@ -34,6 +35,16 @@ export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]):
     '}',
     '',
   ].join('\n');
+}
+
+const nodeCommands = (node: string): string => subjects.command('worktree-service', node, '*');
+
+/** The nodes that an earlier `accountsConfiguration` was given, as its text tells. */
+export function nodesIn(configuration: string): string[] {
+  const [before = '', after = ''] = nodeCommands('NODE').split('NODE');
+  const pattern = new RegExp(`${RegExp.escape(before)}([a-z0-9-]+)${RegExp.escape(after)}`, 'g');
+  const found = [...configuration.matchAll(pattern)].flatMap(([, node]) => node ?? []);
+  return [...new Set(found)].filter((node) => node !== anyPool);
 }
 
 const text = (value: string): string => JSON.stringify(value);
