@@ -36,7 +36,12 @@ export async function connectTo(connection: BusConnection, what: string): Promis
     return await Bus.connect({ ...connection, name: 'coppice-cli' });
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    throw new CliError(exitCodes.stackUnavailable, `${what}: ${error.message}`, { cause: error });
+    const isAnonymous = connection.nkeySeed === undefined && connection.user === undefined;
+    const advice =
+      error.code === 'permission-denied' && isAnonymous
+        ? '; NATS_CREDENTIALS_FILE (or NATS_USER and NATS_PASSWORD) is not set: name your file there'
+        : '';
+    throw new CliError(exitCodes.stackUnavailable, `${what}: ${error.message}${advice}`, { cause: error });
   }
 }
 
