@@ -127,9 +127,18 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
 
     test('a merge by hand waits for it; a squash is one commit', async () => {
       await using repository = await temporaryRepository({ files });
-      const { runId, tasks } = await submit(repository, [task('one', { merge: 'manual', method: 'squash' })]);
-      const taskId = tasks[0]?.taskId ?? '';
+      const { runId, tasks } = await submit(repository, [
+        task('one', { merge: 'manual', method: 'squash' }),
+        task('unproven', { merge: 'manual', verify: false }),
+      ]);
+      const [taskId, unproven] = tasks.map((each) => each.taskId) as [string, string];
       await stack.reached(runId, taskId, 'ready');
+      await stack.reached(runId, unproven, 'ready');
+      expect([...(await stack.tasks(runId)).values()].map(({ reason }) => reason)).toEqual([
+        'verified; `coppice merge` lands it',
+        'not verified; `coppice merge` lands it',
+      ]);
+      await stack.tell('taskDiscard', { taskId: unproven });
       await expect(stack.tell('taskApprove', { taskId })).rejects.toMatchObject({
         code: 'conflict',
         message: "a task that is ready can't be approved",
