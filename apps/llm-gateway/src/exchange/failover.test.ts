@@ -238,3 +238,19 @@ test('what an answer costs is reckoned where a price is known, and that of faile
   first.play(answers('hello'));
   expect((await hear(exchanges({ prices }), { model: 'fast' })).result.costUsd).toBeNull();
 });
+
+test.each([
+  [403, 'hello'],
+  [404, 'hello'],
+  [401, ''],
+])(
+  'requests that a provider refuses with HTTP %i switch it off only where that is no fault of theirs',
+  async (status, after) => {
+    const settings = exchanges({ breaker: { failuresMax: 3, openMs: 60_000 } });
+    first.play(playError(status, { error: { message: 'CachedContent not found (or permission denied)' } }));
+    for (let count = 0; count < 3; count++) await hear(settings, { model: 'first/one', patienceMs: 0 });
+    first.play(answers('hello'));
+    const { text } = await hear(settings, { model: 'first/one', patienceMs: 0 });
+    expect(text).toBe(after);
+  },
+);

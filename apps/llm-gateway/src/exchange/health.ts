@@ -123,10 +123,19 @@ export function statedWaitMs({ details }: CoppiceError): number | null {
 }
 
 /** What an error says of the provider. */
-function meaningOf({ code }: CoppiceError, waitMs: number | null): 'answered' | 'failed' | 'left' {
+function meaningOf(error: CoppiceError, waitMs: number | null): 'answered' | 'failed' | 'left' {
+  const { code } = error;
   // It is there, and says when it will answer again. One that doesn't say so is asked ever less by the breaker.
   if (code === 'provider-limited') return waitMs === null ? 'failed' : 'answered';
-  if (code === 'provider-failed') return 'failed';
+  if (code === 'provider-failed') return isOfTheRequest(error) ? 'answered' : 'failed';
   const refused = code === 'model-not-found' || code === 'context-exceeded' || code === 'invalid-request';
   return refused ? 'answered' : 'left';
 }
+
+/** Of a 4xx that nobody's key, account or limit is the reason of, the next request knows nothing: whoever sends such would switch the model off for all. */
+function isOfTheRequest({ details, retryable }: CoppiceError): boolean {
+  const status = Number(details?.['status']);
+  return status >= 400 && status < 500 && !retryable && !ofTheAccount.includes(status);
+}
+
+const ofTheAccount = [401, 402, 429];

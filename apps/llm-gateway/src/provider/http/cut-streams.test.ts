@@ -33,6 +33,9 @@ async function askWith(limits: Partial<typeof generous>): Promise<Attempt> {
 }
 
 const [begin, middle, end, usage] = textStream('hello') as [object, object, object, object];
+const call = (text: string) => ({
+  choices: [{ index: 0, delta: { tool_calls: [{ index: 0, id: 'c', function: { name: 'write', arguments: text } }] } }],
+});
 /** Some events, and then what `next` does. */
 const after = (events: object[], next: (response: ServerResponse) => void) => {
   return (response: ServerResponse) => {
@@ -59,6 +62,21 @@ test('a stream that breaks after its finish reason lacks but the usage', async (
   const play = (written: (response: ServerResponse) => void) => server.play(after([begin, middle, end], written));
   const breaks = (response: ServerResponse) => void response.destroy();
   expect(await askUntil(provider, 2, play, breaks)).toMatchObject({ ...hello, usage: {} });
+});
+
+test.each([
+  ['before its arguments', [call('')], []],
+  ['within its arguments', [call('{"path":')], []],
+  ['within arguments that come after the finish reason', [call('')], [call('{"path":')]],
+])('a stream that breaks after its finish reason, %s of a tool call, is a failure', async (_, before, behind) => {
+  const finish = { choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' }] };
+  const events = [begin, ...before, finish, ...behind];
+  const play = (written: (response: ServerResponse) => void) => server.play(after(events, written));
+  const breaks = (response: ServerResponse) => void response.destroy();
+  expect(await askUntil(provider, before.length + behind.length + 1, play, breaks)).toMatchObject({
+    status: 'failed',
+    error: { code: 'provider-failed' },
+  });
 });
 
 test('a stream that is left open after its finish reason is not waited for', async () => {

@@ -33,7 +33,7 @@ export class ChatAnswerReader implements AnswerReader {
   }
 
   get finished(): boolean {
-    return this.#finishReason !== null;
+    return this.#finishReason !== null && this.#calls.areWhole();
   }
 
   get ended(): boolean {

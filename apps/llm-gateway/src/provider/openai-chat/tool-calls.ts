@@ -36,6 +36,11 @@ export class ToolCallMerger {
       .map((call) => ({ type: 'tool-call-delta', call: call.position, arguments: '{}' }));
   }
 
+  /** Whether nothing of them can be missing. */
+  areWhole(): boolean {
+    return this.#calls.every((call) => isObject(call.arguments));
+  }
+
   #find({ id, index, name, arguments: text }: ToolCallPiece): Call | null {
     if (id !== null) {
       const known = this.#calls.findLast((call) => call.id === id);

@@ -173,3 +173,10 @@ test('errors have the form and the status of Google', () => {
     },
   });
 });
+
+test.each([{ generationConfig: { candidateCount: 2 } }, { generation_config: { candidate_count: 2 } }])(
+  'more than one answer is refused, whoever is asked: %j',
+  (more) => {
+    expect(() => parse({ ...hello, ...more })).toThrow('generationConfig.candidateCount: expected 1, received 2');
+  },
+);

@@ -65,8 +65,6 @@ const toolsOf = ({ tools }: GenerateRequest): ToolDefinition[] =>
 
 function settingsOf(request: GenerateRequest, untranslatable: Untranslatable): ModelSettings {
   const { generationConfig: generation } = request;
-  if ((generation?.candidateCount ?? 1) > 1)
-    untranslatable.add('generationConfig.candidateCount', '1', generation?.candidateCount);
   const topK = generation?.topK;
   return said({
     maxOutputTokens: generation?.maxOutputTokens,

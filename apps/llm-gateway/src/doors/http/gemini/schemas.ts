@@ -24,7 +24,8 @@ const generationSchema = z.looseObject({
   topK: z.number().positive().nullish(),
   seed: z.int().nullish(),
   stopSequences: z.array(z.string()).nullish(),
-  candidateCount: z.int().positive().nullish(),
+  /** Of several answers all but the first could be cut without anybody seeing it. */
+  candidateCount: z.literal(1).nullish(),
   responseMimeType: z.string().nullish(),
   responseSchema: schema,
   responseJsonSchema: schema,

@@ -99,14 +99,22 @@ describe('a request', () => {
     });
   });
 
+  test('for more than one answer is refused, whoever is asked', () => {
+    expect(() => parse({ ...hello, n: 2 })).toThrow('n: expected 1, received 2');
+  });
+
+  test('with both of its maximums may use the larger', () => {
+    const { request } = parse({ ...hello, max_completion_tokens: 1, max_tokens: 100_000 });
+    expect(request.settings.maxOutputTokens).toBe(100_000);
+  });
+
   test('what only this wire knows is told by its field', () => {
     const { untranslatable } = parse({
       ...hello,
-      n: 2,
       logprobs: true,
       messages: [{ role: 'user', content: [{ type: 'input_audio', input_audio: {} }] }],
     });
-    expect(untranslatable.map(({ field }) => field)).toEqual(['logprobs', 'n', 'messages[0].content[0]']);
+    expect(untranslatable.map(({ field }) => field)).toEqual(['logprobs', 'messages[0].content[0]']);
   });
 });
 

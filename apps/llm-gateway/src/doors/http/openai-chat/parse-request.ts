@@ -18,7 +18,6 @@ export function parseChatRequest(body: unknown, { headers }: Asked): Question {
   const request = validate(chatRequestSchema, body, 'the request');
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
-  if ((request.n ?? 1) > 1) untranslatable.add('n', '1', request.n);
   const stream = request.stream ?? false;
   const usageWanted = request.stream_options?.include_usage === true;
   return {
@@ -115,7 +114,7 @@ function settingsOf(request: ChatRequest, untranslatable: Untranslatable): Model
   const thinking = typeof effort === 'string' ? effortOf(effort) : undefined;
   if (thinking === null) untranslatable.add('reasoning_effort', 'one of none, minimal, low, medium, high', effort);
   return said({
-    maxOutputTokens: request.max_completion_tokens ?? request.max_tokens,
+    maxOutputTokens: largest(request.max_completion_tokens, request.max_tokens),
     temperature: request.temperature,
     topP: request.top_p,
     seed: request.seed,
@@ -126,6 +125,10 @@ function settingsOf(request: ChatRequest, untranslatable: Untranslatable): Model
     thinking,
   });
 }
+
+/** Which of the two a provider heeds differs: so much is reserved as both allow. */
+const largest = (one: number | null | undefined, other: number | null | undefined): number | undefined =>
+  Math.max(one ?? 0, other ?? 0) || undefined;
 
 function choiceOf(
   choice: ChatRequest['tool_choice'],

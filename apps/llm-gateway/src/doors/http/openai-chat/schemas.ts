@@ -62,6 +62,7 @@ export const chatRequestSchema = z.looseObject({
   seed: z.int().nullish(),
   stop: z.union([z.string(), z.array(z.string())]).nullish(),
   reasoning_effort: z.string().nullish(),
-  n: z.int().positive().nullish(),
+  /** Of several answers all but the first could be cut without anybody seeing it. */
+  n: z.literal(1).nullish(),
 });
 export type ChatRequest = z.output<typeof chatRequestSchema>;

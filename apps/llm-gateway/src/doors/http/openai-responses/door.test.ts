@@ -186,3 +186,7 @@ test('an error in the middle is told, and no end', () => {
     { type: 'response.failed', response: { status: 'failed', error: { message: 'cut' } } },
   ]);
 });
+
+test.each([true, 'yes'])('an answer in the background is refused: %j', (background) => {
+  expect(() => parse({ ...hello, background })).toThrow('background: expected false');
+});

@@ -11,7 +11,7 @@ import type { ResponsesRequest } from './schemas.ts';
 import { ResponsesAnswerWriter } from './write-answer.ts';
 
 /** Fields that name what OpenAI keeps, or that change what comes back. */
-const ownFields = ['previous_response_id', 'conversation', 'background', 'prompt'];
+const ownFields = ['previous_response_id', 'conversation', 'prompt'];
 
 /** The body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
 export function parseResponsesRequest(body: unknown, { headers }: Asked): Question {
