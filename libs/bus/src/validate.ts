@@ -19,7 +19,7 @@ type SchemaIssue = {
 };
 
 /** A complaint before it is a sentence, when its schema can still be asked. */
-type RawIssue = { code?: string; keys?: string[]; inst?: { _zod: { def: object } } };
+type RawIssue = { code?: string; keys?: string[]; inst?: object };
 
 const issuesMax = 20;
 const receivedCharactersMax = 80;
@@ -64,7 +64,7 @@ export function readFields<Output>(
   // By the list of unknown fields in a complaint, which is the same object before and after.
   const fieldsBeside = new Map<readonly string[], string[]>();
   const error = ({ keys, inst }: RawIssue) => {
-    const { shape } = (inst?._zod.def ?? {}) as { shape?: object };
+    const { shape } = (inst ?? {}) as { shape?: object };
     if (keys !== undefined && shape !== undefined) fieldsBeside.set(keys, Object.keys(shape));
     return undefined;
   };
