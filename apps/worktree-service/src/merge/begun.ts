@@ -1,8 +1,9 @@
 /**
- * The note that a checkout of the user's is being brought forward: one for a repository, since its landings take turns. It is written
- * before git changes a file there, and taken away when git has ended by itself. One that is found tells that git, or the machine, was stopped in
- * between: what is changed in the checkout may be ours.
+ * The note that a checkout of the user's is being brought forward: one for a branch of a repository, since its landings take turns. It is
+ * written before git changes a file there, and taken away when git has ended by itself. One that is found tells that git, or the machine, was
+ * stopped in between: what is changed in the checkout may be of that landing.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -20,16 +21,24 @@ const begunSchema = z.object({
 });
 export type Begun = z.infer<typeof begunSchema>;
 
-const noteOf = (context: Context, repositoryId: string): string =>
-  join(context.layout.landings, `${safeName(repositoryId, 'repository id')}.json`);
+function noteOf(context: Context, repositoryId: string, branch: string): string {
+  const name = createHash('sha256').update(branch).digest('hex').slice(0, 40);
+  return join(context.layout.landings, `${safeName(repositoryId, 'repository id')}-${name}.json`);
+}
 
 export const noteBegun = (context: Context, repositoryId: string, begun: Begun): void =>
-  writeFileAtomically(noteOf(context, repositoryId), JSON.stringify(begun));
+  writeFileAtomically(noteOf(context, repositoryId, begun.branch), JSON.stringify(begun));
 
-export const forgetBegun = (context: Context, repositoryId: string): void =>
-  rmSync(noteOf(context, repositoryId), { force: true });
+export const forgetBegun = (context: Context, repositoryId: string, branch: string): void =>
+  rmSync(noteOf(context, repositoryId, branch), { force: true });
 
-export function readBegun(context: Context, repositoryId: string): Begun | undefined {
-  const note = noteOf(context, repositoryId);
-  return existsSync(note) ? begunSchema.parse(JSON.parse(readFileSync(note, 'utf8'))) : undefined;
+/** Undefined, too, for a note that can't be understood: it only explains, and must not be in the way. */
+export function readBegun(context: Context, repositoryId: string, branch: string): Begun | undefined {
+  const note = noteOf(context, repositoryId, branch);
+  if (!existsSync(note)) return undefined;
+  try {
+    return begunSchema.parse(JSON.parse(readFileSync(note, 'utf8')));
+  } catch {
+    return undefined;
+  }
 }

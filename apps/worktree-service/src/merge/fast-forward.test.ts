@@ -1,47 +1,14 @@
 /** What is the user's stays the user's while a landing comes into their checkout. */
-import {
-  appendFileSync,
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { execFileSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
-import { landInput, landOf, readyTask, type Ready } from '../test-support/task.ts';
+import { interfere, mergeWords } from '../test-support/interfere.ts';
+import { landInput, landOf, readyTask } from '../test-support/task.ts';
 import { land } from './land.ts';
 
 const file = (f: Fixture, path: string) => join(f.repository.path, path);
 const read = (f: Fixture, path: string) => readFileSync(file(f, path), 'utf8');
-
-/** A git in front of git: the script runs once, just before a command that has these words, or just after. */
-function interfere(f: Fixture, words: string, script: string, when: 'before' | 'after' = 'before'): Disposable {
-  const folder = join(f.repository.path, '../interference');
-  const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
-  mkdirSync(folder);
-  chmodSync(join(folder, '..'), 0o755);
-  const clean = 'unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE';
-  const once = `if mkdir '${folder}/done' 2>/dev/null; then (${clean}; cd '${f.repository.path}'; ${script}) >/dev/null 2>'${folder}/errors' </dev/null; fi`;
-  const lines = when === 'before' ? `${once}; exec '${real}' "$@"` : `'${real}' "$@"; code=$?; ${once}; exit $code`;
-  const program = `#!/bin/sh\nPATH='${process.env['PATH'] ?? ''}'\ncase " $* " in *' ${words} '*) ${lines};; esac\nexec '${real}' "$@"\n`;
-  writeFileSync(join(folder, 'git'), program);
-  chmodSync(join(folder, 'git'), 0o755);
-  vi.stubEnv('PATH', `${folder}:${process.env['PATH'] ?? ''}`);
-  return {
-    [Symbol.dispose]: () => {
-      vi.unstubAllEnvs();
-      expect(existsSync(join(folder, 'done'))).toBe(true);
-      expect(readFileSync(join(folder, 'errors'), 'utf8')).toBe('');
-    },
-  };
-}
-
-const mergeWords = 'merge --quiet --ff-only';
 
 test.each(['before', 'after'] as const)(
   'the user switches branches just %s the merge: theirs does not move',
@@ -137,97 +104,6 @@ test('a landing that is aborted while the checkout changes comes to its end', as
   expect(await f.repository.head()).toBe(ready.commit);
   expect(await f.repository.git('status', '--porcelain')).toBe('');
   expect(['before.txt', 'in-between.slow', 'later.txt'].map((path) => read(f, path))).toEqual(['1', '2', '3']);
-});
-
-/** A landing of three files whose git waits in a filter at the second of them, until it is told to go on or ended. */
-async function landingCutOff(f: Fixture, signal: NodeJS.Signals): Promise<Ready> {
-  const waiting =
-    'echo $PPID > .git/filtering.new; mv .git/filtering.new .git/filtering; while test -e .git/stop; do sleep 0.01; done; cat';
-  await f.repository.git('config', 'filter.slow.smudge', waiting);
-  writeFileSync(file(f, '.git/stop'), '');
-  const files = { 'README.md': 'landed', 'before.txt': '1', 'in-between.slow': '2', 'later.txt': '3' };
-  const ready = await readyTask(f, 'one', files);
-  const landing = landOf(f, ready).catch((error: unknown) => error);
-  await vi.waitUntil(() => existsSync(file(f, '.git/filtering')), { timeout: 60_000 });
-  process.kill(Number(read(f, '.git/filtering')), signal);
-  rmSync(file(f, '.git/stop'));
-  expect(await landing).toMatchObject({ code: 'git-failed', retryable: true, message: expect.stringMatching(signal) });
-  expect([read(f, 'README.md'), read(f, 'before.txt'), existsSync(file(f, 'later.txt'))]).toEqual([
-    'landed',
-    '1',
-    false,
-  ]);
-  return ready;
-}
-
-const slowFiles = { 'README.md': 'first', '.gitattributes': '*.slow filter=slow\n' };
-
-test('what a git that was ended has left half changed is taken back, and the landing comes to its end', async () => {
-  await using f = await fixture({ files: slowFiles });
-  const ready = await landingCutOff(f, 'SIGTERM');
-  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
-  expect(await f.repository.git('status', '--porcelain')).toBe('');
-  expect([read(f, 'README.md'), read(f, 'later.txt')]).toEqual(['landed', '3']);
-  expect(readdirSync(join(f.dataFolder, 'landings'))).toEqual([]);
-});
-
-test('another landing takes it back, too; a file that is cut off is known by its beginning', async () => {
-  await using f = await fixture({ files: slowFiles });
-  await landingCutOff(f, 'SIGTERM');
-  writeFileSync(file(f, 'before.txt'), '');
-  const other = await readyTask(f, 'two', { 'two.txt': '2' });
-  expect(await landOf(f, other)).toEqual({ status: 'landed', commit: other.commit });
-  expect(await f.repository.git('status', '--porcelain')).toBe('');
-  expect([read(f, 'README.md'), existsSync(file(f, 'before.txt'))]).toEqual(['first', false]);
-});
-
-test('what the user has changed meanwhile stays, among what was half changed and beside it', async () => {
-  await using f = await fixture({ files: { ...slowFiles, 'mine.txt': 'first' } });
-  const ready = await landingCutOff(f, 'SIGTERM');
-  writeFileSync(file(f, 'README.md'), 'my own');
-  writeFileSync(file(f, 'mine.txt'), 'my own');
-  const landing = await landOf(f, ready);
-  expect(landing).toMatchObject({
-    status: 'landed-pending',
-    reason: expect.stringMatching(/was stopped .* of that, or yours/),
-  });
-  expect([read(f, 'README.md'), read(f, 'mine.txt')]).toEqual(['my own', 'my own']);
-  expect(existsSync(file(f, 'before.txt'))).toBe(false);
-  if (landing.status !== 'landed-pending') throw new Error(landing.status);
-  await shell(landing.finishCommand, '/');
-  expect(await f.repository.head()).toBe(ready.commit);
-  expect(await f.repository.git('status', '--porcelain')).toBe('');
-  expect(await f.repository.git('show', 'stash@{0}:README.md')).toBe('my own');
-  expect(await f.repository.git('show', 'stash@{0}:mine.txt')).toBe('my own');
-});
-
-test('a lock that a git ended by SIGKILL has left is told; without it, the next landing mends the rest', async () => {
-  await using f = await fixture({ files: slowFiles });
-  const ready = await landingCutOff(f, 'SIGKILL');
-  const lock = file(f, '.git/index.lock');
-  expect(existsSync(lock)).toBe(true);
-  const landing = await landOf(f, ready);
-  expect(landing).toMatchObject({ status: 'landed-pending', reason: expect.stringContaining(`${lock} is there`) });
-  expect(existsSync(lock)).toBe(true);
-  if (landing.status !== 'landed-pending') throw new Error(landing.status);
-  rmSync(lock);
-  const two = await readyTask(f, 'two', { 'two.txt': '2' });
-  expect(await landOf(f, two)).toEqual({ status: 'landed', commit: two.commit });
-  expect(await f.repository.git('status', '--porcelain')).toBe('');
-  expect([read(f, 'README.md'), read(f, 'later.txt'), read(f, 'two.txt')]).toEqual(['landed', '3', '2']);
-});
-
-test('a git that was ended between the index and the branch: taken back, and landed', async () => {
-  await using f = await fixture({ files: { 'README.md': 'first' } });
-  const ready = await readyTask(f, 'one', { 'README.md': 'landed', 'one.txt': '1' });
-  {
-    // As git leaves it that has come so far.
-    using _ = interfere(f, mergeWords, `git read-tree -m -u HEAD ${ready.commit}; kill -KILL $$`);
-    await expect(landOf(f, ready)).rejects.toMatchObject({ code: 'git-failed' });
-  }
-  expect(await f.repository.git('status', '--porcelain')).toBe('M  README.md\nA  one.txt');
-  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
-  expect(await f.repository.git('status', '--porcelain')).toBe('');
 });
 
 test('the reflogs tell of the landing, and ORIG_HEAD names what was before', async () => {

@@ -10,7 +10,7 @@
  *    before, git refuses files that differ from the target's; files that don't differ are given back by `settleCheckout`.
  * 3. The temporary directory holds nothing that can't be lost. A git that outlives this process ends as if it hadn't.
  * 4. What changes the user's files is not aborted. So nothing here takes a signal; git's own time limit only ends one that hangs. Where git is
- *    ended all the same, the next landing finds the note that it had begun, and takes back what is half changed: see repair-checkout.ts.
+ *    ended all the same, the next landing finds the note that it had begun, and tells the user: see interruption.ts.
  */
 import {
   chownSync,

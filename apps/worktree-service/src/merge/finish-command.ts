@@ -9,9 +9,12 @@ const mergeOf = (commit: string): string => `merge --no-overwrite-ignore ${commi
 /** What finishes a landing that waits in a user's repository. The commit, not the ref: what is pending later may not contain it. */
 export const mergeCommand = (path: string, commit: string): string => `git -C ${shellQuote(path)} ${mergeOf(commit)}`;
 
+/** Puts all that is changed in a checkout where it can be got back from. */
+export const stashCommand = (path: string): string => `git -C ${shellQuote(path)} stash push --include-untracked`;
+
 /** The same for a checkout in which nobody can tell what of the changes is the user's: all of them are stashed first. */
 export const stashAndMergeCommand = (path: string, commit: string): string =>
-  `git -C ${shellQuote(path)} stash push --quiet --include-untracked && ${mergeCommand(path, commit)}`;
+  `${stashCommand(path)} && ${mergeCommand(path, commit)}`;
 
 export const shellQuote = (text: string): string =>
   /^[\w./@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

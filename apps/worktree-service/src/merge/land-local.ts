@@ -4,7 +4,7 @@
  * A branch that is checked out nowhere moves by a ref transaction. Where it is checked out, the user's own git does `merge --ff-only`
  * there (see fast-forward.ts), with their configuration, if the checkout is clean. Otherwise nothing of theirs is touched: the commit is kept under
  * `refs/coppice/landed/` of their repository, and they are told the one command that finishes it. The next landing builds on it.
- * Before any of that, what an earlier landing left half done in a checkout is taken back.
+ * What an earlier landing that was stopped has left in the checkout is told them, too, and stays as it is: see interruption.ts.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
@@ -13,11 +13,11 @@ import { operand } from '../git/git.ts';
 import { inOrigin, localRefs, localState, type BranchState, type LocalOrigin } from '../repository/origin.ts';
 import { flatten, landedFolder, landedRef } from '../repository/landed-refs.ts';
 import type { Store } from '../repository/store.ts';
-import { forgetBegun, noteBegun, readBegun } from './begun.ts';
+import { forgetBegun, noteBegun } from './begun.ts';
 import { fastForward, headOf, settleCheckout } from './fast-forward.ts';
 import { mergeCommand, shellQuote, stashAndMergeCommand } from './finish-command.ts';
+import { interruptionOf, type Interruption } from './interruption.ts';
 import type { Landing } from './land.ts';
-import { repairCheckout } from './repair-checkout.ts';
 import { transfer } from './transfer.ts';
 import { checkoutOf, type CleanCheckout } from './user-worktrees.ts';
 
@@ -55,8 +55,8 @@ class LocalLanding {
   readonly #request: LandRequest;
   readonly #branchRef: string;
   readonly #landedRef: string;
-  /** Why a checkout that git was stopped in couldn't be made what it was. */
-  #unrepaired: string | null = null;
+  /** What an earlier landing that was stopped has left in the checkout. */
+  #interruption: Interruption | null = null;
 
   constructor(context: Context, store: Store, origin: LocalOrigin, request: LandRequest) {
     this.#context = context;
@@ -69,13 +69,15 @@ class LocalLanding {
 
   async run(): Promise<Landing> {
     const { branch, commit, expectedTip, signal } = this.#request;
+    // First: it waits for a git that is still at work there.
+    this.#interruption = await this.#interrupted();
     const { state, refs } = await this.#look();
-    await this.#repair();
     const earlier = await this.#earlier(state, refs);
     if (earlier !== undefined) return earlier;
     if (state.tip !== expectedTip) return { status: 'moved', tip: state.tip };
     await transfer(this.#context, this.#store, this.#origin, { want: commit, have: expectedTip, signal });
     this.#context.reached('landing-transferred');
+    if (this.#interruption !== null) return this.#keep(this.#interruption.path, this.#interruption.reason);
     const checkout = await checkoutOf(this.#context, this.#origin, branch, signal);
     if (checkout === null) {
       await this.#updateRefs([
@@ -88,7 +90,6 @@ class LocalLanding {
     // From here on the user's files change, which comes to its end whoever stops waiting, and so does the record of it.
     const unstoppable = { ...this.#request, signal: undefined };
     const ending = new LocalLanding(this.#context, this.#store, this.#origin, unstoppable);
-    ending.#unrepaired = this.#unrepaired;
     return ending.#fastForward(checkout, state.branchTip);
   }
 
@@ -107,19 +108,10 @@ class LocalLanding {
     return { state, refs };
   }
 
-  /** Takes back what a git that was stopped has left in a checkout, by whichever landing. */
-  async #repair(): Promise<void> {
+  #interrupted(): Promise<Interruption | null> {
+    const { branch, signal } = this.#request;
     const { repositoryId } = this.#store;
-    const begun = readBegun(this.#context, repositoryId);
-    this.#unrepaired = null;
-    if (begun === undefined) return;
-    const { signal } = this.#request;
-    const ref = `refs/heads/${begun.branch}`;
-    const tip = (await localRefs(this.#context.git, this.#origin, [ref], signal)).get(ref);
-    // Moved, git had come to its end, or the user has gone on from there.
-    const left = tip === begun.from ? await repairCheckout(this.#context, this.#origin, begun, signal) : null;
-    if (left === null) forgetBegun(this.#context, repositoryId);
-    if (begun.branch === this.#request.branch) this.#unrepaired = left;
+    return interruptionOf(this.#context, { origin: this.#origin, repositoryId, branch, signal });
   }
 
   /** An earlier run of this landing that came to its end, or near it. */
@@ -131,6 +123,7 @@ class LocalLanding {
     }
     const landed = refs.get(this.#landedRef);
     if (landed !== undefined && (await this.#contains(landed, commit))) {
+      if (this.#interruption !== null) return this.#pending(this.#interruption.path, this.#interruption.reason);
       const checkout = await checkoutOf(this.#context, this.#origin, this.#request.branch, signal);
       return this.#pending(checkout?.path ?? this.#origin.address, 'it waits to be merged into the checkout');
     }
@@ -156,7 +149,7 @@ class LocalLanding {
     const { state, refs } = await this.#look();
     // A full disk stops git in the middle; otherwise it refuses before it changes anything.
     const mayBeHalf = refusal !== null && isDiskFull(new CoppiceError('git-failed', refusal));
-    if (!mayBeHalf) forgetBegun(this.#context, this.#store.repositoryId);
+    if (!mayBeHalf) forgetBegun(this.#context, this.#store.repositoryId, branch);
     if (await this.#contains(state.branchTip, commit)) {
       this.#context.reached('fast-forwarded');
       const [left] = await Promise.all([
@@ -168,8 +161,9 @@ class LocalLanding {
     if (state.tip !== this.#request.expectedTip) return { status: 'moved', tip: state.tip };
     if ((await headOf(this.#context, this.#origin, target)) !== this.#branchRef)
       throw new CoppiceError('git-contention', `${path} was switched to another branch while ${branch} was landed on`);
-    await this.#repair();
-    return this.#keep(path, `git refuses to update the checkout in ${path}: ${refusal ?? 'it has not moved'}`);
+    const reason = `git refuses to update the checkout in ${path}: ${refusal ?? 'it has not moved'}`;
+    this.#interruption = mayBeHalf ? await this.#interrupted() : null;
+    return this.#keep(path, this.#interruption === null ? reason : `${reason}; ${this.#interruption.reason}`);
   }
 
   /** The branch has the work; the checkout was switched to another in that moment, and has changes of the work that couldn't be taken back. */
@@ -197,13 +191,13 @@ class LocalLanding {
       commands.push(`update refs/coppice/superseded/${old} ${old}`);
     }
     await this.#updateRefs(commands);
-    return this.#pending(path, this.#unrepaired ?? reason);
+    return this.#pending(path, reason);
   }
 
   #pending(path: string, reason: string): Landing {
     const { commit } = this.#request;
     // The commit stays reachable under its done ref.
-    const finishCommand = this.#unrepaired === null ? mergeCommand(path, commit) : stashAndMergeCommand(path, commit);
+    const finishCommand = this.#interruption === null ? mergeCommand(path, commit) : stashAndMergeCommand(path, commit);
     return { status: 'landed-pending', commit, reason, finishCommand };
   }
 

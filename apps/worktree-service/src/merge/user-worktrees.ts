@@ -1,5 +1,5 @@
 /** The checkouts of the user's own repository. Only read here. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
 import { nulSeparated, type GitOptions } from '../git/git.ts';
@@ -54,16 +54,39 @@ async function lookInto(
   ref: string,
   signal?: AbortSignal,
 ): Promise<Checkout> {
-  const options = { ...inCheckout(origin, path), answers: [1, 128], signal };
-  const places = ['--path-format=absolute', '--absolute-git-dir', '--git-path', 'index'];
-  const [inside, head, gitDir = '', indexFile = ''] = (
-    await context.git.text(['rev-parse', '--is-inside-work-tree', '--symbolic-full-name', 'HEAD', ...places], options)
-  ).split('\n');
-  if (inside !== 'true' || head !== ref || indexFile === '')
-    return { path, hindrance: `the branch is checked out, but not in ${path}, where git says` };
+  const facts = await checkoutFacts(context, origin, path, signal);
+  if (facts?.head !== ref) return { path, hindrance: `the branch is checked out, but not in ${path}, where git says` };
   if (await isDirty(context, origin, path, signal))
     return { path, hindrance: `the branch is checked out in ${path}, with changes that aren't committed` };
-  return { path, hindrance: null, gitDir, indexFile };
+  return { path, hindrance: null, gitDir: facts.gitDir, indexFile: facts.indexFile };
+}
+
+/** `head`: the branch's ref. `isWhole`: the folder is the working tree's own, not one inside it. */
+type CheckoutFacts = { head: string; gitDir: string; indexFile: string; isWhole: boolean };
+
+/** Null for a folder that is in no working tree of this very repository: what git notes of a linked one may have become another's. */
+export async function checkoutFacts(
+  context: Context,
+  origin: LocalOrigin,
+  path: string,
+  signal?: AbortSignal,
+): Promise<CheckoutFacts | null> {
+  const options = { ...inCheckout(origin, path), answers: [1, 128], signal };
+  const own = ['--is-inside-work-tree', '--show-prefix', '--symbolic-full-name', 'HEAD'];
+  const places = ['--path-format=absolute', '--git-common-dir', '--absolute-git-dir', '--git-path', 'index'];
+  const [inside, prefix, head = '', shared = '', gitDir = '', indexFile = ''] = (
+    await context.git.text(['rev-parse', ...own, ...places], options)
+  ).split('\n');
+  if (inside !== 'true' || indexFile === '' || !isFolder(shared, origin.gitDir)) return null;
+  return { head, gitDir, indexFile, isWhole: prefix === '' };
+}
+
+function isFolder(path: string, real: string): boolean {
+  try {
+    return realpathSync(path) === real;
+  } catch {
+    return false;
+  }
 }
 
 /** Of a git directory that isn't called .git, git tells that itself as the main checkout. */

@@ -1,0 +1,224 @@
+/** A git that was stopped in a user's checkout: they are told, and nothing there is changed. */
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
+import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
+import { interfere, mergeWords } from '../test-support/interfere.ts';
+import { landOf, readyTask, type Ready } from '../test-support/task.ts';
+import type { Landing } from './land.ts';
+
+const file = (f: Fixture, path: string) => join(f.repository.path, path);
+const read = (f: Fixture, path: string) => readFileSync(file(f, path), 'utf8');
+const status = (f: Fixture) => f.repository.git('status', '--porcelain', '--untracked-files=all');
+const notes = (f: Fixture) => readdirSync(join(f.dataFolder, 'landings'));
+
+/** A landing of three files whose git waits in a filter at the second of them, until it is told to go on or ended. */
+async function landingCutOff(f: Fixture, signal: NodeJS.Signals): Promise<Ready> {
+  const waiting =
+    'echo $PPID > .git/filtering.new; mv .git/filtering.new .git/filtering; while test -e .git/stop; do sleep 0.01; done; cat';
+  await f.repository.git('config', 'filter.slow.smudge', waiting);
+  writeFileSync(file(f, '.git/stop'), '');
+  const files = { 'README.md': 'landed', 'before.txt': '1', 'in-between.slow': '2', 'later.txt': '3' };
+  const ready = await readyTask(f, 'one', files);
+  const landing = landOf(f, ready).catch((error: unknown) => error);
+  await vi.waitUntil(() => existsSync(file(f, '.git/filtering')), { timeout: 60_000 });
+  process.kill(Number(read(f, '.git/filtering')), signal);
+  rmSync(file(f, '.git/stop'));
+  expect(await landing).toMatchObject({ code: 'git-failed', retryable: true, message: expect.stringMatching(signal) });
+  expect([read(f, 'README.md'), read(f, 'before.txt'), existsSync(file(f, 'later.txt'))]).toEqual([
+    'landed',
+    '1',
+    false,
+  ]);
+  return ready;
+}
+
+const slowFiles = { 'README.md': 'first', '.gitattributes': '*.slow filter=slow\n' };
+
+function pending(landing: Landing): Extract<Landing, { status: 'landed-pending' }> {
+  if (landing.status !== 'landed-pending') throw new Error(landing.status);
+  return landing;
+}
+
+/** A landing whose git is ended by SIGKILL at its start, after a script. */
+async function endedAtStart(f: Fixture, landed: Record<string, string>, script = 'true'): Promise<Ready> {
+  const ready = await readyTask(f, 'one', landed);
+  using _ = interfere(f, mergeWords, `${script}; kill -KILL $$`);
+  await expect(landOf(f, ready)).rejects.toMatchObject({ code: 'git-failed' });
+  return ready;
+}
+
+test('what a git that was ended has left stays; what it is of and how it is finished or taken back is told', async () => {
+  await using f = await fixture({ files: slowFiles });
+  const ready = await landingCutOff(f, 'SIGTERM');
+  const left = await status(f);
+  const landing = pending(await landOf(f, ready));
+  expect(landing.reason).toContain(`git was stopped while it brought main from ${ready.tip} to ${ready.commit}`);
+  expect(landing.reason).toContain('is of that, or yours: README.md, before.txt');
+  expect(landing.reason).not.toContain('later.txt');
+  expect(landing.reason).toContain(`git -C ${f.repository.path} stash push --include-untracked`);
+  expect(await status(f)).toBe(left);
+  await shell(landing.finishCommand, '/');
+  expect(await status(f)).toBe('');
+  expect([read(f, 'README.md'), read(f, 'later.txt')]).toEqual(['landed', '3']);
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(notes(f)).toEqual([]);
+});
+
+test('another landing stays away, too, until it is taken back as was told', async () => {
+  await using f = await fixture({ files: slowFiles });
+  const ready = await landingCutOff(f, 'SIGTERM');
+  const two = await readyTask(f, 'two', { 'two.txt': '2' });
+  const { reason } = pending(await landOf(f, two));
+  expect(existsSync(file(f, 'two.txt'))).toBe(false);
+  await shell(reason.slice(reason.lastIndexOf('git -C')), '/');
+  const three = await readyTask(f, 'three', { 'three.txt': '3' });
+  expect(await landOf(f, three)).toEqual({ status: 'landed', commit: three.commit });
+  expect(await status(f)).toBe('');
+  expect([read(f, 'README.md'), read(f, 'two.txt'), read(f, 'three.txt')]).toEqual(['first', '2', '3']);
+  expect(await landOf(f, ready)).toMatchObject({ status: 'moved' });
+});
+
+test('what the user has changed meanwhile is in the stash once the landing is finished', async () => {
+  await using f = await fixture({ files: { ...slowFiles, 'mine.txt': 'first' } });
+  const ready = await landingCutOff(f, 'SIGTERM');
+  writeFileSync(file(f, 'README.md'), 'my own');
+  writeFileSync(file(f, 'mine.txt'), 'my own');
+  writeFileSync(file(f, 'before.txt'), '');
+  const { finishCommand } = pending(await landOf(f, ready));
+  expect(['README.md', 'mine.txt', 'before.txt'].map((path) => read(f, path))).toEqual(['my own', 'my own', '']);
+  await shell(finishCommand, '/');
+  expect(await f.repository.head()).toBe(ready.commit);
+  expect(await status(f)).toBe('');
+  expect(await f.repository.git('show', 'stash@{0}:README.md')).toBe('my own');
+  expect(await f.repository.git('show', 'stash@{0}:mine.txt')).toBe('my own');
+  expect(await f.repository.git('show', 'stash@{0}^3:before.txt')).toBe('');
+});
+
+test('a lock that a git ended by SIGKILL has left is told, and stays', async () => {
+  await using f = await fixture({ files: slowFiles });
+  const ready = await landingCutOff(f, 'SIGKILL');
+  const lock = file(f, '.git/index.lock');
+  const { reason, finishCommand } = pending(await landOf(f, ready));
+  expect(reason).toContain(`${lock} is there`);
+  expect(existsSync(lock)).toBe(true);
+  await expect(shell(finishCommand, '/')).rejects.toThrow('Command failed');
+  rmSync(lock);
+  await shell(finishCommand, '/');
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(await status(f)).toBe('');
+});
+
+test('a git that was ended between the index and the branch: told, and finished by the command', async () => {
+  await using f = await fixture({ files: { 'README.md': 'first' } });
+  const ready = await readyTask(f, 'one', { 'README.md': 'landed', 'one.txt': '1' });
+  {
+    // As git leaves it that has come so far.
+    using _ = interfere(f, mergeWords, `git read-tree -m -u HEAD ${ready.commit}; kill -KILL $$`);
+    await expect(landOf(f, ready)).rejects.toMatchObject({ code: 'git-failed' });
+  }
+  const left = 'M  README.md\nA  one.txt';
+  expect(await status(f)).toBe(left);
+  const landing = pending(await landOf(f, ready));
+  expect(landing.reason).toContain('README.md, one.txt');
+  expect(await status(f)).toBe(left);
+  await shell(landing.finishCommand, '/');
+  expect([await f.repository.head(), await status(f)]).toEqual([ready.commit, '']);
+});
+
+test('a git that was ended before it changed anything: landed, and forgotten', async () => {
+  await using f = await fixture();
+  const ready = await endedAtStart(f, { 'one.txt': '1' });
+  expect(notes(f)).toHaveLength(1);
+  expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+  expect(notes(f)).toEqual([]);
+});
+
+describe('nothing of the user’s is taken for the landing’s', () => {
+  const begun = { 'config.txt': 'a\n', 'other.txt': 'a\n' };
+  const landed = { 'config.txt': 'a\nb\nc\n', 'new.txt': '# New\n\n- by the agent\n', 'pkg/empty.txt': '' };
+  const makes: [string, Record<string, string | null>][] = [
+    ['an untracked file that is a beginning of the landing’s', { 'new.txt': '# New\n' }],
+    ['an untracked file that is empty', { 'new.txt': '' }],
+    ['an untracked file that is the landing’s', { 'new.txt': landed['new.txt'], 'pkg/empty.txt': '' }],
+    ['a tracked file that is deleted', { 'config.txt': null }],
+    ['a tracked file that is emptied', { 'config.txt': '' }],
+    ['a tracked file that is a beginning of the landing’s', { 'config.txt': 'a\nb\n' }],
+    ['a tracked file that is the landing’s', { 'config.txt': landed['config.txt'] }],
+  ];
+  test.each(makes)('%s', async (_what, changes) => {
+    await using f = await fixture({ files: begun });
+    await endedAtStart(f, landed);
+    for (const [path, content] of Object.entries(changes)) {
+      mkdirSync(dirname(file(f, path)), { recursive: true });
+      if (content === null) rmSync(file(f, path));
+      else writeFileSync(file(f, path), content);
+    }
+    const before = await status(f);
+    const two = await readyTask(f, 'two', { 'two.txt': '2' });
+    for (const landing of [pending(await landOf(f, two)), pending(await landOf(f, two))])
+      expect(landing.reason).toContain(`or yours: ${Object.keys(changes).join(', ')}.`);
+    expect(await status(f)).toBe(before);
+    for (const [path, content] of Object.entries(changes))
+      expect(existsSync(file(f, path)) ? read(f, path) : null).toBe(content);
+  });
+
+  test('a landing that was staged by hand', async () => {
+    await using f = await fixture({ files: begun });
+    const ready = await endedAtStart(f, landed);
+    await f.repository.git('checkout', '-q', ready.commit, '--', '.');
+    const before = await status(f);
+    pending(await landOf(f, await readyTask(f, 'two', { 'two.txt': '2' })));
+    expect(await status(f)).toBe(before);
+    expect(read(f, 'config.txt')).toBe(landed['config.txt']);
+    // Committed, it is no question any more whose it is.
+    await f.repository.git('commit', '-qm', 'by hand');
+    const three = await readyTask(f, 'three', { 'three.txt': '3' });
+    expect(await landOf(f, three)).toMatchObject({ status: 'landed' });
+    expect(notes(f)).toEqual([]);
+  });
+});
+
+describe('a note that is left over is in no landing’s way', () => {
+  test('its commit was collected', async () => {
+    await using f = await fixture();
+    const one = await endedAtStart(f, { 'README.md': 'landed' });
+    writeFileSync(file(f, 'README.md'), 'mine');
+    await f.repository.git('gc', '-q', '--prune=now');
+    await expect(f.repository.git('cat-file', '-e', one.commit)).rejects.toThrow('cat-file');
+    expect(pending(await landOf(f, await readyTask(f, 'two', { 'two.txt': '2' }))).reason).toMatch(/with changes/);
+    expect([read(f, 'README.md'), ...notes(f)]).toEqual(['mine']);
+  });
+
+  test('it is no JSON', async () => {
+    await using f = await fixture();
+    const ready = await endedAtStart(f, { 'one.txt': '1' });
+    writeFileSync(join(f.dataFolder, 'landings', notes(f)[0] ?? ''), '');
+    expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: ready.commit });
+    expect(notes(f)).toEqual([]);
+  });
+
+  const becoming: [string, string, string][] = [
+    ['gone', 'true', 'landed'],
+    ['a plain folder', 'mkdir linked', 'landed'],
+    ['a file', 'touch linked', 'landed'],
+    ['another repository', 'git init -q -b main linked; echo mine > linked/two.txt', 'landed-pending'],
+    ['a clone', 'git clone -q . linked', 'landed-pending'],
+  ];
+  test.each(becoming)('its checkout is now %s', async (_what, script, expected) => {
+    await using f = await fixture();
+    await f.repository.git('switch', '-q', '--detach');
+    await f.repository.git('worktree', 'add', '-q', 'linked', 'main');
+    await endedAtStart(f, { 'README.md': 'landed' });
+    rmSync(file(f, 'linked'), { recursive: true });
+    await shell(script, f.repository.path);
+    const seen = await shell('git -C linked status --porcelain; ls -A linked || true', f.repository.path).catch(String);
+    const two = await readyTask(f, 'two', { 'two.txt': '2' });
+    expect(await landOf(f, two)).toMatchObject({ status: expected });
+    expect(notes(f)).toEqual([]);
+    // Nothing was written into what is not a checkout of this repository.
+    expect(await shell('git -C linked status --porcelain; ls -A linked || true', f.repository.path).catch(String)).toBe(
+      seen,
+    );
+  });
+});

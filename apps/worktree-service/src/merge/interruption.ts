@@ -1,0 +1,106 @@
+/**
+ * What a git that was stopped while it brought a branch forward has left in a checkout of the user's, told to them.
+ *
+ * Invariants:
+ * 1. Nothing in the checkout is changed, removed or staged here. A file that is empty, cut off, missing, or the landing's own may be so by the
+ *    user's hand as well: nobody else can tell.
+ * 2. Nothing here stops a landing. A note whose commits or checkout are gone, or that explains nothing any more, is forgotten; what can't be found
+ *    out is left to git, which overwrites nothing of the user's either.
+ */
+import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from '../context.ts';
+import { nulSeparated } from '../git/git.ts';
+import { localRefs, type LocalOrigin } from '../repository/origin.ts';
+import { forgetBegun, readBegun, type Begun } from './begun.ts';
+import { shellQuote, stashCommand } from './finish-command.ts';
+import { checkoutFacts, inCheckout } from './user-worktrees.ts';
+
+export type Interruption = { path: string; reason: string };
+
+/** A git that outlived this service's process ends by itself; how long is waited for it. */
+const lockWaitMsMax = 5_000;
+const lockPollMs = 100;
+const filesShownMax = 20;
+
+type Branch = { origin: LocalOrigin; repositoryId: string; branch: string; signal: AbortSignal | undefined };
+
+/** Null where no landing on the branch was interrupted, or nothing is left of it. The caller holds the repository's landing lock. */
+export async function interruptionOf(context: Context, branch: Branch): Promise<Interruption | null> {
+  const begun = readBegun(context, branch.repositoryId, branch.branch);
+  let reason: string | null = null;
+  try {
+    if (begun !== undefined) reason = await whatIsLeft(context, begun, branch);
+  } catch (error) {
+    if (branch.signal?.aborted === true) throw error;
+    // The note stays: the next landing may find out.
+    return null;
+  }
+  if (begun !== undefined && reason !== null) return { path: begun.path, reason };
+  forgetBegun(context, branch.repositoryId, branch.branch);
+  return null;
+}
+
+async function whatIsLeft(context: Context, begun: Begun, { origin, signal }: Branch): Promise<string | null> {
+  const { path, branch, from, to } = begun;
+  const ref = `refs/heads/${branch}`;
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
+  const facts = await checkoutFacts(context, origin, path, signal);
+  // Another folder by now, or the user is on another branch.
+  if (facts?.isWhole !== true || facts.head !== ref) return null;
+  const lock = `${facts.indexFile}.lock`;
+  const isFree = await isGoneSoon(lock, signal);
+  // Moved, git had come to its end, or the user has gone on from there.
+  if ((await localRefs(context.git, origin, [ref], signal)).get(ref) !== from) return null;
+  const changed = await changedFiles(context, origin, begun, signal);
+  if (changed === null || changed.length === 0) return null;
+  const shown = changed.slice(0, filesShownMax).map((file) => shellQuote(file));
+  const more = changed.length - shown.length;
+  const files = `${shown.join(', ')}${more === 0 ? '' : ` and ${more} more`}`;
+  const hint = isFree ? '' : `; ${lock} is there: once no git runs, remove it`;
+  return `git was stopped while it brought ${branch} from ${from} to ${to} in ${path}, or another is at work there. What is changed of the files that this changes is of that, or yours: ${files}${hint}. Nothing of it was touched. To take it back, look through it, and commit what is yours, or put all into the stash: ${stashCommand(path)}`;
+}
+
+async function isGoneSoon(lock: string, signal: AbortSignal | undefined): Promise<boolean> {
+  const isThere = () => lstatSync(lock, { throwIfNoEntry: false }) !== undefined;
+  for (let waitedMs = 0; waitedMs < lockWaitMsMax && isThere(); waitedMs += lockPollMs)
+    await sleep(lockPollMs, undefined, { signal });
+  return !isThere();
+}
+
+/** Of the files that the landing changes, those that aren't what they are in the commit it began from. Null where a commit is gone. */
+async function changedFiles(
+  context: Context,
+  origin: LocalOrigin,
+  { path, from, to }: Begun,
+  signal: AbortSignal | undefined,
+): Promise<string[] | null> {
+  const options = { ...inCheckout(origin, path), signal };
+  const compare = ['diff-tree', '-r', '-z', '--name-status', '--no-renames', '--no-ext-diff', from, to, '--'];
+  const [compared, status] = await Promise.all([
+    context.git.run(compare, { ...options, answers: [128] }),
+    context.git.run(['status', '--porcelain=v1', '-z', '--untracked-files=no', '--no-renames'], options),
+  ]);
+  if (compared.exitCode !== 0) return null;
+  const ofUser = new Set(nulSeparated(status.stdout).map((line) => line.slice('XY '.length)));
+  const fields = nulSeparated(compared.stdout);
+  const changed: string[] = [];
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const file = fields[index + 1] ?? '';
+    if (ofUser.has(file) || (fields[index] === 'A' && isFileThere(path, file)))
+      changed.push(Buffer.from(file, 'latin1').toString('utf8'));
+  }
+  return changed;
+}
+
+/** `file`: one byte a character. */
+function isFileThere(path: string, file: string): boolean {
+  try {
+    const name = Buffer.concat([Buffer.from(join(path, '/')), Buffer.from(file, 'latin1')]);
+    return lstatSync(name, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    // A file stands where a folder would have to.
+    return false;
+  }
+}
