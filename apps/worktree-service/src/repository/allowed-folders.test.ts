@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -131,6 +131,110 @@ describe('folders', () => {
     await using f = await twoTenants();
     await shell('git init -q -b main . && mkdir acme/plain', f.folder);
     await expect(f.look('acme', f.at('acme/plain'))).rejects.toMatchObject(denied);
+  });
+});
+
+describe('a git directory that leads git elsewhere', () => {
+  type At = (...parts: string[]) => string;
+  const link = (at: At, part: string) => {
+    rmSync(at('acme/shop/.git', part), { recursive: true, force: true });
+    symlinkSync(at('other/secret/.git', part), at('acme/shop/.git', part));
+  };
+  const borrow = (at: At, line: string) => writeFileSync(at('acme/shop/.git/objects/info/alternates'), `${line}\n`);
+  const include = (at: At, file: string, section: string) =>
+    appendFileSync(at('acme/shop/.git', file), `[${section}]\n\tpath = ${at('other/secret/.git/config')}\n`);
+
+  const ways: [string, RegExp, (at: At) => Promise<unknown> | void][] = [
+    ...['objects', 'refs', 'packed-refs', 'HEAD', 'config', 'logs', 'index', 'worktrees'].map(
+      (part): [string, RegExp, (at: At) => void] => [
+        `a link for its ${part}`,
+        new RegExp(`its ${part} is a symbolic link`),
+        (at) => link(at, part),
+      ],
+    ),
+    ['a link among its objects', /its objects\/pack is a symbolic link/, (at) => link(at, 'objects/pack')],
+    ['a link among its refs', /its refs\/heads is a symbolic link/, (at) => link(at, 'refs/heads')],
+    ['a link for a ref', /its refs\/heads\/main is a symbolic link/, (at) => link(at, 'refs/heads/main')],
+    [
+      'a link among its logs',
+      /its logs\/refs\/heads\/main is a symbolic link/,
+      (at) => link(at, 'logs/refs/heads/main'),
+    ],
+    ['objects that it borrows', /alternates leads out/, (at) => borrow(at, at('other/secret/.git/objects'))],
+    ['by a relative path', /alternates leads out/, (at) => borrow(at, '../../../../other/secret/.git/objects')],
+    ['from nowhere', /alternates leads out/, (at) => borrow(at, at('other/absent/.git/objects'))],
+    ['behind quotes', /alternates leads out/, (at) => borrow(at, `"${at('other/secret/.git/objects')}"`)],
+    [
+      'from one of its own that borrows from there',
+      /alternates leads out/,
+      async (at) => {
+        await shell(`git init -q between`, at('acme'));
+        writeFileSync(at('acme/between/.git/objects/info/alternates'), `${at('other/secret/.git/objects')}\n`);
+        borrow(at, at('acme/between/.git/objects'));
+      },
+    ],
+    [
+      'from one of its own that is linked to there',
+      /alternates leads out/,
+      (at) => {
+        mkdirSync(at('acme/between'));
+        symlinkSync(at('other/secret/.git/objects'), at('acme/between/objects'));
+        borrow(at, at('acme/between/objects'));
+      },
+    ],
+    ['a configuration that is included', /its config includes/, (at) => include(at, 'config', 'include')],
+    ['one under a condition', /its config includes/, (at) => include(at, 'config', 'IncludeIf "gitdir:**"')],
+    ['one of worktrees', /its config.worktree includes/, (at) => include(at, 'config.worktree', 'include')],
+  ];
+  test.each(ways)('is refused, at first and once it is known: %s', async (_what, reason, lead) => {
+    for (const timesBefore of [0, 3]) {
+      await using f = await twoTenants();
+      const name = f.at('acme/shop');
+      for (let times = 0; times < timesBefore; times++) await f.look('acme', name);
+      await lead(f.at);
+      await expect(f.look('acme', name)).rejects.toMatchObject({
+        ...denied,
+        message: expect.stringMatching(reason) as string,
+      });
+      await expect(f.look('acme', name)).rejects.not.toThrow(f.at('other'));
+    }
+  });
+
+  test('is not read by way of a folder in it, either', async () => {
+    await using f = await twoTenants();
+    mkdirSync(f.at('acme/shop/inner'));
+    include(f.at, 'config', 'include');
+    writeFileSync(f.at('other/secret/.git/config'), 'a line that git can not read\n');
+    await expect(f.look('acme', f.at('acme/shop'))).rejects.toMatchObject(denied);
+    await expect(f.look('acme', f.at('acme/shop/inner'))).rejects.not.toThrow(/other/);
+  });
+
+  test('is refused before anything lands in it', async () => {
+    await using f = await twoTenants();
+    const repository = f.at('acme/shop');
+    const acme = forTenant(f.context, 'acme');
+    const input = { taskId, repository, baseBranch: 'main', slug: 'slug', setupKey: null };
+    const { mounts } = await prepare(acme, { ...input, effectId: 'prepare' });
+    write(mounts[0]?.source ?? '', 'planted.txt', 'by acme');
+    const committed = await commit(acme, { taskId, runId, effectId: 'commit', message: message(), protect: [] });
+    if (committed.status !== 'committed') throw new Error(committed.status);
+    const tip = (await shell('git rev-parse main', repository)).trim();
+    link(f.at, 'refs');
+    link(f.at, 'objects');
+    const landing = { effectId: 'land', taskId, repository, targetBranch: 'main' };
+    const before = await shell('git for-each-ref', f.at('other/secret'));
+    await expect(land(acme, { ...landing, expectedTip: tip, commit: committed.commit })).rejects.toMatchObject(denied);
+    expect(await shell('git for-each-ref', f.at('other/secret'))).toBe(before);
+  });
+
+  test('what leads to what is allowed, or to hooks, is not refused; nor anything without a list', async () => {
+    await using f = await twoTenants();
+    await shell('git clone -q --shared shop borrowing && ln -s ../../x borrowing/.git/hooks/pre-commit', f.at('acme'));
+    expect(await f.look('acme', f.at('acme/borrowing'))).toMatchObject({ repository: f.at('acme/borrowing') });
+    include(f.at, 'config', 'include');
+    const unlimited = await openContext({ dataFolder: f.at('data'), node: 'node1' });
+    const request = { repository: f.at('acme/shop'), baseBranch: 'main' };
+    expect(await inspect(forTenant(unlimited, 'acme'), request)).toMatchObject({ repository: request.repository });
   });
 });
 

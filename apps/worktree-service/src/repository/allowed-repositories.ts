@@ -4,12 +4,14 @@
  * Invariants:
  * 1. A name is looked at before what it names: a refusal doesn't tell whether there is anything.
  * 2. A folder is looked at once more when it is known where it lies, and so is its git directory: no link leads out of what is allowed.
- * 3. Where there are lists, a tenant without one has nothing. Where there are none, nothing is refused.
+ * 3. So is what lies in that git directory: nothing in it leads git out, as far as a look can tell (own-parts.ts).
+ * 4. Where there are lists, a tenant without one has nothing. Where there are none, nothing is refused.
  */
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { redactText, type Address } from './address.ts';
+import { foreignPart } from './own-parts.ts';
 import { plainFolder, plainUrl, type PlainName } from './plain-name.ts';
 
 /**
@@ -55,6 +57,10 @@ export class TenantRepositories {
     this.#allowed = allowed;
   }
 
+  get areLimited(): boolean {
+    return this.#allowed !== null;
+  }
+
   /** @throws CoppiceError `permission-denied`. `written`: as it stands in the request. */
   requireName(address: Address, written: string): void {
     if (this.#allowed === null) return;
@@ -64,9 +70,22 @@ export class TenantRepositories {
 
   /** Of a folder without links in its path. @throws as `requireName`, for the name that led there. */
   requireFolder(folder: string, written: string): void {
+    if (!this.#mayLie(folder)) throw this.#refusal(written);
+  }
+
+  /** Of a git directory without links in its path, that it and all that git reads in it is allowed. @throws as `requireName` */
+  requireGitDir(gitDir: string, written: string): void {
+    this.requireFolder(gitDir, written);
     if (this.#allowed === null) return;
+    const reason = foreignPart(gitDir, (other) => this.#mayLie(other));
+    if (reason === null) return;
+    const expected = 'a repository whose git directory leads nowhere else';
+    throw denied(expected, `${shown(written)}: ${reason}`);
+  }
+
+  #mayLie(folder: string): boolean {
     const name = plainFolder(folder);
-    if (!this.#allowed.lying.some((pattern) => matches(pattern, name))) throw this.#refusal(written);
+    return this.#allowed?.lying.some((pattern) => matches(pattern, name)) ?? true;
   }
 
   #refusal(written: string): CoppiceError {
@@ -75,12 +94,16 @@ export class TenantRepositories {
       this.#allowed?.named.length === 0
         ? `no repository, since none is allowed to tenant "${this.#tenant}"`
         : `a repository that tenant "${this.#tenant}" is allowed, ${list}`;
-    const received = JSON.stringify(redactText(written).slice(0, shownCharactersMax));
-    return new CoppiceError('permission-denied', `repository: expected ${expected}, got ${received}`, {
-      details: { issues: [{ field: 'repository', expected, received }] },
-    });
+    return denied(expected, shown(written));
   }
 }
+
+const shown = (written: string): string => JSON.stringify(redactText(written).slice(0, shownCharactersMax));
+
+const denied = (expected: string, received: string): CoppiceError =>
+  new CoppiceError('permission-denied', `repository: expected ${expected}, got ${received}`, {
+    details: { issues: [{ field: 'repository', expected, received }] },
+  });
 
 function matches({ kind, parts, deep }: Pattern, name: PlainName): boolean {
   const isAsLong = deep ? name.parts.length > parts.length : name.parts.length === parts.length;

@@ -1,9 +1,10 @@
-import { existsSync, realpathSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Git } from '../git/git.ts';
 import { Remembered } from '../git/remembered.ts';
 import { parseAddress } from './address.ts';
 import type { AllowedRepositories, TenantRepositories } from './allowed-repositories.ts';
+import { sharedGitDirOf } from './git-folder.ts';
 import { findOrigin, type LocalOrigin, type Origin } from './origin.ts';
 import { plainFileBytesMax, readPlainFile } from './plain-file.ts';
 
@@ -44,7 +45,9 @@ export class KnownOrigins {
     if (known?.isSure === true && known.marks === before) {
       // Another tenant may have asked before.
       allowed.requireName(parseAddress(address), address);
-      for (const folder of [known.origin.address, known.origin.gitDir]) allowed.requireFolder(folder, address);
+      allowed.requireFolder(known.origin.address, address);
+      // Its owner may have changed what is in it since.
+      allowed.requireGitDir(known.origin.gitDir, address);
       return known.origin;
     }
     const origin = await findOrigin(this.#git, address, { refusedFolder: this.#refusedFolder, allowed });
@@ -77,18 +80,6 @@ function marksOf(address: string, origin: LocalOrigin): string {
     return '';
   }
 }
-
-/** Where git's own files lead to now, as gitrepository-layout(5) tells: a link on the way may have been turned. Throws where that isn't there. */
-function sharedGitDirOf(folder: string): string {
-  const entry = join(folder, '.git');
-  const link = lineOf(entry)?.replace(/^gitdir: /, '');
-  const own = link === undefined ? (existsSync(entry) ? entry : folder) : resolve(folder, link);
-  // A link in it is followed before its `..`, as git does.
-  const real = realpathSync(own);
-  return realpathSync(resolve(real, lineOf(join(real, 'commondir')) ?? ''));
-}
-
-const lineOf = (file: string): string | undefined => readPlainFile(file)?.replace(/[\r\n]+$/, '');
 
 /** Not its times: a folder changes with what is in it. */
 function identityOf(path: string): string {

@@ -1,9 +1,10 @@
 /** The user's own repository: what it is, and where its branches stand. Everything here only reads. */
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname, sep } from 'node:path';
+import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, sep } from 'node:path';
 import { CoppiceError, nearestFirst } from '@coppice/contracts';
 import { gitLimits, operand, type Account, type Git, type GitOptions } from '../git/git.ts';
 import { readRefs } from '../git/refs.ts';
+import { sharedGitDirOf } from './git-folder.ts';
 import { landedRefs } from './landed-refs.ts';
 import { parseAddress, redactText, repositoryIdOf } from './address.ts';
 import type { TenantRepositories } from './allowed-repositories.ts';
@@ -78,6 +79,7 @@ async function findLocal(
 ): Promise<LocalOrigin> {
   allowed.requireFolder(folder, address);
   refuseOwnData(folder, refusedFolder);
+  refuseLeadingOut(folder, address, allowed);
   const account = accountOf(folder);
   const { exitCode, stdout, stderr } = await git.run(
     [
@@ -94,15 +96,18 @@ async function findLocal(
   const [commonDir = '', objectFormat = '', bare = '', insideGitDir = '', prefix = ''] = stdout
     .toString('utf8')
     .split('\n');
-  if (exitCode !== 0)
-    throw notFound(path, `it is not a git repository, or git may not read it (git says: ${firstLine(stderr)})`);
+  if (exitCode !== 0) {
+    // Its configuration may have named a file of another tenant's, of which git tells.
+    const said = allowed.areLimited ? '' : ` (git says: ${firstLine(stderr)})`;
+    throw notFound(path, `it is not a git repository, or git may not read it${said}`);
+  }
   if (prefix !== '') {
     const root = `${folder}/`.slice(0, -prefix.length - 1);
     allowed.requireFolder(root, address);
     throw notFound(path, `it is a folder inside a repository; name the repository's own folder, ${root}`);
   }
   const gitDir = realpathSync(commonDir);
-  allowed.requireFolder(gitDir, address);
+  allowed.requireGitDir(gitDir, address);
   if ((bare === 'true' || insideGitDir === 'true') && gitDir !== folder) {
     throw notFound(path, `it is a folder inside the git directory ${gitDir}`);
   }
@@ -118,6 +123,19 @@ async function findLocal(
     objectFormat,
     account: accountOf(gitDir),
   };
+}
+
+/** Before git reads anything of it. */
+function refuseLeadingOut(folder: string, address: string, allowed: TenantRepositories): void {
+  let gitDir: string;
+  try {
+    gitDir = sharedGitDirOf(folder);
+    lstatSync(join(gitDir, 'HEAD'));
+  } catch {
+    // Git will say that it is none.
+    return;
+  }
+  allowed.requireGitDir(gitDir, address);
 }
 
 function existingFolder(path: string): string {
