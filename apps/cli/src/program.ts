@@ -152,7 +152,9 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .action((options: BusUsersOptions) => done(busUsersCommand(current(), options)));
   program
     .command('token')
-    .description("make a token for the gateway's HTTP doors, on the account of a run or task, or of neither")
+    .description(
+      "make a token for the gateway's HTTP doors, in the name of a run or task, or of neither; charged to its own limits and the tenant's",
+    )
     .argument('[id]', idHelp)
     .option('--ttl <duration>', 'how long it is good, at most 25h', '1h')
     .option('--model <name...>', 'models that it is for: provider/model or an alias (default: all)')

@@ -32,7 +32,7 @@ test.each<[string, UsageSoFar, UsageSoFar]>([
   ['all was counted', { inputTokens: 7, outputTokens: 0 }, { inputTokens: 7, outputTokens: 0 }],
   ['a part was counted', { inputTokens: 7, costUsd: 1 }, { inputTokens: 7, outputTokens: 10, costUsd: 1 }],
 ])('where %s', (_, counted, usage) => {
-  expect(withEstimates(counted, { messages }, 40)).toEqual(usage);
+  expect(withEstimates(counted, { messages, tools: [] }, 40)).toEqual(usage);
 });
 
 test('a sum has a cost where all that used something has one', () => {

@@ -12,14 +12,20 @@ export const estimatedTokens = (bytes: number): number => Math.ceil(bytes / byte
  * What an answer that began has cost, with what its provider left uncounted estimated: a cut stream has no usage, and some servers never tell it, but
  * budgets and the compaction of a conversation go by it.
  */
-export function withEstimates(usage: UsageSoFar, { messages }: Pick<ModelRequest, 'messages'>, outputBytes: number) {
-  const inputTokens = usage.inputTokens ?? estimatedTokens(bytesOfMessages(messages));
+export function withEstimates(usage: UsageSoFar, request: Asked, outputBytes: number) {
+  const inputTokens = usage.inputTokens ?? estimatedTokens(bytesOfRequest(request));
   return { ...usage, inputTokens, outputTokens: usage.outputTokens ?? estimatedTokens(outputBytes) };
 }
 
-/** Of the texts, of images that come by value, and of the tools. */
-export const bytesOfRequest = ({ messages, tools }: Pick<ModelRequest, 'messages' | 'tools'>): number =>
-  bytesOfMessages(messages) + (tools.length === 0 ? 0 : Buffer.byteLength(JSON.stringify(tools)));
+type Asked = Pick<ModelRequest, 'messages' | 'tools' | 'original'>;
+
+/** Of the texts, of images that come by value, and of the tools; of a request that is passed on as it came, no less than that. */
+export function bytesOfRequest({ messages, tools, original }: Asked): number {
+  const translated = bytesOfMessages(messages) + bytesOfJson(tools.length === 0 ? undefined : tools);
+  return Math.max(translated, bytesOfJson(original?.body));
+}
+
+const bytesOfJson = (value: unknown): number => (value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value)));
 
 /** Of the texts, and of images that come by value. */
 const bytesOfMessages = (messages: readonly ProviderMessage[]): number =>

@@ -26,6 +26,7 @@ export class Attempt {
   #pulling = false;
   #committed = false;
   #over = false;
+  #accepted = false;
   #outputBegan = false;
   #outputBytes = 0;
   #usage: UsageSoFar = {};
@@ -49,7 +50,9 @@ export class Attempt {
     this.#request = request;
     this.#signal = context.signal;
     this.#onEnd = onEnd;
-    this.#iterator = provider.stream(request, context)[Symbol.asyncIterator]();
+    this.#iterator = provider
+      .stream(request, { ...context, onAccepted: () => void (this.#accepted = true) })
+      [Symbol.asyncIterator]();
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
@@ -103,7 +106,7 @@ export class Attempt {
     this.#signal.removeEventListener('abort', this.#onAbort);
     // Not waited for: a provider that hangs would hang the caller with it.
     this.#iterator.return?.().catch(() => {});
-    const paidFor = failure === null || this.#outputBegan;
+    const paidFor = failure === null || this.#accepted || this.#outputBegan;
     this.#onEnd({
       error: failure,
       usage: paidFor ? withEstimates(this.#usage, this.#request, this.#outputBytes) : this.#usage,

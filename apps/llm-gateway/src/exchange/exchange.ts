@@ -158,6 +158,7 @@ class RunningExchange {
     if (budgets === null || own.length === 0) return null;
     try {
       const { provider, model } = candidate.route;
+      if (provider.wire !== null) requirePrice(candidate.name, prices.costOf(provider.name, model, {}), own);
       return await budgets.reserve(own, mostOf({ provider: provider.name, model, request }, prices));
     } catch (error) {
       release();
@@ -243,6 +244,15 @@ class RunningExchange {
   #elapsedMs(): number {
     return Math.round(performance.now() - this.#startedAtMs);
   }
+}
+
+/** A provider of our own that plays a script tells what it costs. @throws CoppiceError `limit-exceeded`. */
+function requirePrice(model: string, cost: number | null, budgets: readonly Budget[]): void {
+  const inDollars = budgets.find(({ limit }) => limit.costUsd !== undefined);
+  if (cost !== null || inDollars === undefined) return;
+  const { name: budget, limit } = inDollars;
+  const text = `${budget} has a limit in US dollars, and what ${model} costs is not known: give it a price in the gateway's configuration`;
+  throw new CoppiceError('limit-exceeded', text, { details: { budget, limit } });
 }
 
 const leftEarly = (): CoppiceError => new CoppiceError('cancelled', 'the answer is no longer wanted');

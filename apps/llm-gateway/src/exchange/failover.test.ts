@@ -76,6 +76,13 @@ describe('before the first output the next candidate is asked', () => {
   });
 });
 
+test('an attempt that was taken counts with its estimate, one that was refused with nothing', async () => {
+  first.play(playStream(textStream('').slice(0, 1)));
+  second.play(overloaded);
+  const { result } = await hear(exchanges({ retry: { attemptsMax: 1 } }), { model: 'fast' });
+  expect(result.attempts.map(({ usage }) => usage)).toEqual([{ inputTokens: 10, outputTokens: 0 }, {}]);
+});
+
 test('what is wrong with the request itself, nobody else is asked', async () => {
   first.play(playError(400, { error: { message: 'bad schema', type: 'invalid_request_error' } }));
   second.play(answers('hello'));

@@ -9,7 +9,7 @@ import type { Call } from '../exchange/exchange.ts';
 import type { ModelDelta, Provider } from '../provider/port.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { Budgets } from './budgets.ts';
-import { pricesFrom } from './prices.ts';
+import { noPrices, pricesFrom } from './prices.ts';
 import { budgetsOf } from './whose-budgets.ts';
 
 /** Calls through the exchange against budgets in a real bucket. */
@@ -33,11 +33,11 @@ const used = (inputTokens: number, outputTokens: number): ModelDelta => ({
 const prices = pricesFrom({ own: [{ model: 'acme/*', input: 1_000, output: 1_000 }], baseUrlOf: () => null });
 const passing = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
 
-async function call(provider: Provider, taskId: string, limits: object, rest: Partial<Call> = {}) {
+async function call(provider: Provider, taskId: string, limits: object, rest: Partial<Call> = {}, known = prices) {
   const budgets = new Budgets(bus, `g-${taskId}`);
   const owner = { tenant: 'acme', runId: 'r1', taskId };
   const exchange = startExchange(
-    prepareExchanges({ providers: [provider], prices, budgets, retry: { pauseMsMin: 1, pauseMsMax: 2 } }),
+    prepareExchanges({ providers: [provider], prices: known, budgets, retry: { pauseMsMin: 1, pauseMsMax: 2 } }),
     {
       model: 'acme/one',
       request: {
@@ -85,6 +85,46 @@ test('each attempt is reserved for on its own, and a cut answer is charged what 
   expect(retried).toEqual({ error: null, spent: { tokens: 32, nanoUsd: 32_000_000 } });
   const cut = await call(saying('acme', [text('abcd'), used(12, 3)]), 't5', { tokens: 130 });
   expect(cut).toMatchObject({ error: { code: 'provider-failed' }, spent: { tokens: 15 } });
+});
+
+test('a model without a known price is not asked under a limit in dollars', async () => {
+  const acme: Provider = Object.assign(saying('acme', [text('a'), used(12, 8), end]), { wire: 'openai-chat' as const });
+  const { error } = await call(acme, 't6', { costUsd: 5 }, { model: 'acme/one' }, noPrices);
+  expect(error).toMatchObject({
+    code: 'limit-exceeded',
+    message: expect.stringContaining('what acme/one costs is not known'),
+    details: { budget: 'task t6', limit: { costUsd: 5 } },
+  });
+  expect(acme).toMatchObject({ asked: [] });
+  expect(await call(acme, 't7', { tokens: 500 }, {}, noPrices)).toMatchObject({ error: null, spent: { tokens: 20 } });
+});
+
+test('a request that its provider took is charged at its estimate, also when its caller leaves before any output', async () => {
+  const silent: Provider = {
+    ...saying('acme'),
+    async *stream(_request, context) {
+      context.onAccepted?.();
+      yield { type: 'response-start' };
+      leaving.abort(new CoppiceError('cancelled', 'the client left'));
+      await new Promise(() => {});
+    },
+  };
+  const leaving = new AbortController();
+  const owner = { tenant: 'acme', runId: 'r1', taskId: 't8' };
+  const tools = [{ name: 'f', description: 'x'.repeat(400), parameters: {} }];
+  const original = { wire: 'openai-chat' as const, body: { file: 'x'.repeat(4_000) }, headers: {} };
+  const request = { messages: [], tools, settings: { maxOutputTokens: 10 }, original };
+  const { error, spent } = await call(
+    silent,
+    't8',
+    { tokens: 10_000 },
+    {
+      request,
+      context: { owner, effectId: 'e', signal: leaving.signal },
+    },
+  );
+  expect(error).toMatchObject({ code: 'cancelled' });
+  expect(spent).toMatchObject({ tokens: Math.ceil(JSON.stringify(original.body).length / 4) });
 });
 
 test("a tenant has its limit of the month, whoever isn't named has the one of all", () => {

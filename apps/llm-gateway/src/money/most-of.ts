@@ -11,7 +11,7 @@ const outputTokensDefault = 8_192;
 
 type Asked = { provider: string; model: string; request: Omit<ModelRequest, 'model'> };
 
-/** What asking a provider once may use at most, as far as that can be told before. What has no known price costs nothing. */
+/** What asking a provider once may use at most, as far as that can be told before. What has no known price costs nothing: a limit in dollars isn't for it. */
 export function mostOf({ provider, model, request }: Asked, prices: Prices): Amount {
   const inputTokens = Math.ceil(bytesOfRequest(request) / bytesPerTokenMin);
   const outputTokens = request.settings.maxOutputTokens ?? outputTokensDefault;

@@ -74,6 +74,8 @@ export type RequestContext = {
   /** The same each time this very turn is asked for: fit for a provider's idempotency key. */
   effectId: string;
   owner: Owner;
+  /** Told when the provider has taken the request, though it has yet to answer: from then on it may be paid for. */
+  onAccepted?: () => void;
   /** Told for how many milliseconds the provider will answer nothing more, where an answer says that its limits are used up with it. */
   onUsedUp?: (forMs: number) => void;
 };

@@ -56,11 +56,13 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
     ['retryable', retryable, expected.retryable],
     ['attempts', details['attempts'], 1],
     ['retryAfterMs', details['retryAfterMs'], isWait(expected)],
-    // What came of an answer is paid for; of one that never began only what the provider itself has counted.
+    // What came of an answer is paid for; of one that never began the question, once the provider took it: whether it did isn't told by every fault.
     [
       'inputTokens',
       inputTokens,
-      (value: unknown) => [began ? estimatedInput : 0, answerUsage.inputTokens].includes(Number(value)),
+      (value: unknown) =>
+        [estimatedInput, answerUsage.inputTokens, ...(began ? [] : [0])].includes(Number(value)) &&
+        (code !== 'provider-limited' || value === 0),
     ],
     ['outputTokens', outputTokens, isWithin(began ? 1 : 0, began ? answerUsage.outputTokens : 0)],
   ]);

@@ -54,12 +54,13 @@ async function* stream(
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
     if (answer.status < 200 || answer.status >= 300) throw await refusal(endpoint, answer);
+    if (kind === 'text/html') throw notAStream(endpoint, kind);
+    context.onAccepted?.();
     const forMs = usedUpMs(answer.headers, Date.now());
     if (forMs !== null) context.onUsedUp?.(forMs);
     const come = { answer, kind, raw: original !== null };
     const json = kind.endsWith('json') && !kind.endsWith('ndjson');
     if (json && (!streamed || wire.framing === 'server-sent-events')) yield* wholeAnswer(endpoint, come);
-    else if (kind === 'text/html') throw notAStream(endpoint, kind);
     else yield* streamedAnswer(endpoint, come, patience);
   } catch (error) {
     if (error instanceof HttpFailed) throw connectionFailed(endpoint, error);
