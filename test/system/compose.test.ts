@@ -175,6 +175,9 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     const env = { ...process.env, NATS_URL, NATS_CREDENTIALS_FILE: path.join(stack.users, `tenant-${tenant}.json`) };
     const list = async () => (await promisify(execFile)(process.execPath, [program, 'ls', '--json'], { env })).stdout;
     expect(await eventually(list, { timeoutMs: 30_000 })).toContain(runIdOf(tenant, 'compose'));
+    // A restart may publish another port.
+    await bus.close();
+    bus = await eventually(connect, { timeoutMs: 30_000 });
   });
 
   test('what the guide tells to type makes a backup, and restores it', { timeout: 2 * startMsMax }, async () => {
@@ -198,7 +201,9 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       const agent = { kind: 'prompt', file: `${requestId}.txt` } as const;
       const task = { name: requestId, description: `Write ${requestId}`, prompt: 'write', agent, verify: 'true' };
       const tasks = [{ ...task, model: 'scripted/later.yaml' }];
-      await bus.call(api.runSubmit, { tenant }, { requestId, repository, baseBranch: 'main', tasks });
+      const request = { requestId, repository, baseBranch: 'main', tasks };
+      // Services that were just started may take a moment: the same request again is the same run.
+      await eventually(() => bus.call(api.runSubmit, { tenant }, request), { timeoutMs: 60_000 });
       const runId = runIdOf(tenant, requestId);
       const state = async () => (await bus.call(api.runGet, { tenant }, { runId })).state;
       await eventually(async () => (await state()) === 'succeeded', { timeoutMs: 60_000 });
@@ -292,8 +297,9 @@ async function expectTracesOfAll(jaeger: string, runId: string | null): Promise<
   await eventually(isThere, { timeoutMs: 30_000, description: 'spans of all services' });
   if (runId === null) return;
   const tags = encodeURIComponent(JSON.stringify({ 'coppice.run.id': runId }));
+  // Looked for by a service whose spans name the run; the trace that is found has all of them.
   const hasOneTrace = async () => {
-    const found = await fetch(`http://${jaeger}/api/traces?service=orchestrator&limit=100&tags=${tags}`);
+    const found = await fetch(`http://${jaeger}/api/traces?service=worktree-service&limit=100&tags=${tags}`);
     const { data } = (await found.json()) as { data: JaegerTrace[] };
     expect(data).toHaveLength(1);
     const [trace] = data;
