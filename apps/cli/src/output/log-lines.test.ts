@@ -130,7 +130,11 @@ test('the task is not repeated; a reminder, and a conversation that begins anew,
 
 test('who answered in place of an alias is told once, and when it is another', () => {
   const by = (answeredBy: string | null) => ({ ...turn('Well.'), model: 'fast', answeredBy });
-  const file = { ...turn('Well.'), model: 'scripted//home/me/plan.yaml', answeredBy: 'scripted//home/me/plan.yaml' };
+  const file = {
+    ...turn('Well.'),
+    model: 'scripted//srv/plans/plan.yaml',
+    answeredBy: 'scripted//srv/plans/plan.yaml',
+  };
   expect(show(by('one/m'), by('one/m'), by('two/m'), by(null), turn('Well.'), file)).toEqual([
     '10:20:30 turn 1 (one/m) Well.',
     '10:20:30 turn 2 Well.',

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
-import type { Clock } from '@coppice/service';
 import { eventually, temporaryFolder } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { countInMemory } from '../../provider/scripted/count.ts';
@@ -155,7 +154,7 @@ describe('who may ask', () => {
     ['a file of the machine by a token that names it', ['scripted//etc/hostname'], 'scripted//etc/hostname', 403],
     ['a script by a token that names it', ['scripted/plan.yaml'], 'scripted/plan.yaml', 404],
   ])('%s', async (_, models, asked, status) => {
-    const clock = { now: () => new Date() } as Clock;
+    const clock = { now: () => new Date() };
     const scripted = scriptedProvider({ scripts: { folders: [], anywhere: true }, count: countInMemory(), clock });
     const named: TokenGrant = { ...grant, ...(models === undefined ? {} : { models }) };
     await using scripts = await startTestFacade({ grant: named, providers: [scripted] });
