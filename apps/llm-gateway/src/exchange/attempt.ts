@@ -50,8 +50,8 @@ export class Attempt {
     this.#request = request;
     this.#signal = context.signal;
     this.#onEnd = onEnd;
-    const heard = { ...context, onAccepted: () => void (this.#accepted = true) };
-    this.#iterator = provider.stream(request, heard)[Symbol.asyncIterator]();
+    const deltas = provider.stream(request, { ...context, onAccepted: () => void (this.#accepted = true) });
+    this.#iterator = deltas[Symbol.asyncIterator]();
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
