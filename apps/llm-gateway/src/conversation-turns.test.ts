@@ -217,7 +217,8 @@ test('a turn whose provider counts nothing is estimated, so that budgets and com
   server.play(playStream([{ model: 'm', choices: [{ delta: { content: 'x'.repeat(40) }, finish_reason: 'stop' }] }]));
   const task = newTask('acme/m');
   expect((await task.answer([user('y'.repeat(400))])).usage).toEqual({
-    inputTokens: 100,
+    // Four bytes each, of what was said and of the tools.
+    inputTokens: Math.ceil((400 + JSON.stringify(tools).length) / 4),
     outputTokens: 10,
     costUsd: null,
   });
