@@ -154,7 +154,7 @@ test('the same request id is the same run', { timeout: 60_000 }, async () => {
   expect(await cli.repository.head()).toBe(head);
   const other = await run('mixed', [{ name: 'else' }]);
   expect(other.exitCode).toBe(2);
-  expect(other.err).toContain('requestId: expected an id that names no other run');
+  expect(other.err).toContain('--request-id: expected an id that names no other run');
 });
 
 test('--json writes events alone, one a line', { timeout: 60_000 }, async () => {
