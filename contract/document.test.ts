@@ -92,7 +92,7 @@ const sayable = (issue: object): boolean => {
   return (
     code !== 'custom' ||
     params?.keyword !== undefined ||
-    !/^(at most \d+ bytes|a duration between 1s and 24h)$/.test(message ?? '')
+    !/^(at most \d+ bytes|a duration between 1s and 24h|provider\/model, or an alias)$/.test(message ?? '')
   );
 };
 
