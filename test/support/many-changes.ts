@@ -51,12 +51,12 @@ const apart: Change[] = [
   }),
   added({
     name: 'whole-seconds',
-    file: 'apps/llm-gateway/src/provider/http/retry-after.ts',
-    before: 'const unitMs: Readonly',
+    file: 'apps/llm-gateway/src/provider/http/json.ts',
+    before: "/** Undefined where it isn't JSON. */",
     code: '/** Seconds to wait, never too few; null stays null. */\nexport const wholeSeconds = (ms: number | null): number | null => (ms === null ? null : Math.ceil(ms / 1_000));',
     slip: { wrong: 'Math.floor(ms / 1_000)', right: 'Math.ceil(ms / 1_000)' },
-    uses: 'durationOf, wholeSeconds',
-    assertion: "assert.deepEqual([wholeSeconds(durationOf('1m0.5s')), wholeSeconds(null)], [61, null])",
+    uses: 'jsonOf, wholeSeconds',
+    assertion: "assert.deepEqual([wholeSeconds(60_500), wholeSeconds(null), jsonOf('1')], [61, null, 1])",
   }),
   added({
     name: 'line-count',
@@ -171,20 +171,20 @@ const sideBySide: Change[] = [
     assertion: "assert.equal(filterLength(seccompFilter('x64')) * 8, seccompFilter('x64').length)",
   }),
   added({
-    name: 'cut-text',
-    file: 'apps/cli/src/log-items.ts',
-    before: 'function bounded(',
-    code: '/** Whether a text is shown in part only. */\nexport const isTooLong = (text: string): boolean => text.length > charactersMax;',
+    name: 'long-word',
+    file: 'libs/contracts/src/near.ts',
+    before: '/** What somebody may have meant',
+    code: '/** Whether a word is too long for a near one. */\nexport const isTooLong = (word: string): boolean => word.length > wordCharactersMax;',
     uses: 'isTooLong',
-    assertion: "assert.deepEqual(['short', 'x'.repeat(100_000)].map(isTooLong), [false, true])",
+    assertion: "assert.deepEqual(['short', 'x'.repeat(41)].map(isTooLong), [false, true])",
   }),
   added({
-    name: 'output-item',
-    file: 'apps/cli/src/log-items.ts',
-    before: '/** Null for an event that tells nothing',
-    code: "export const isOutput = (item: LogItem): boolean => item.kind === 'output';",
-    uses: 'isOutput, itemOfChunk',
-    assertion: "assert.ok(isOutput(itemOfChunk({ sandboxId: 's', stream: 'stdout', text: 'x', time: '' })))",
+    name: 'same-word',
+    file: 'libs/contracts/src/near.ts',
+    before: "/** Levenshtein's. */",
+    code: '/** Whether no letter differs. */\nexport const isSame = (left: string, right: string): boolean => editDistance(left, right) === 0;',
+    uses: 'isSame',
+    assertion: "assert.deepEqual([isSame('abc', 'abc'), isSame('abc', 'abd')], [true, false])",
   }),
 ];
 
@@ -218,25 +218,25 @@ export const baseCheck = {
   path: 'checks/base.test.ts',
   text: `import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { itemOfEvent } from '../apps/cli/src/log-items.ts';
 import { agoText, clockText, displayWidth } from '../apps/cli/src/output/text.ts';
 import { resolveRepository } from '../apps/cli/src/run-file/addresses.ts';
 import { translationOf } from '../apps/container-service/src/engine/docker-paths.ts';
 import { seccompFilter } from '../apps/container-service/src/engine/seccomp.ts';
 import { boundOutput } from '../apps/container-service/src/tools/bound.ts';
-import { retryAfterMs } from '../apps/llm-gateway/src/provider/http/retry-after.ts';
+import { jsonOf } from '../apps/llm-gateway/src/provider/http/json.ts';
 import { parseIgnoreFile } from '../apps/worktree-service/src/import/ignore-rules.ts';
 import { isGitName, symlinkProblem } from '../apps/worktree-service/src/import/path-rules.ts';
+import { meantBy } from '../libs/contracts/src/near.ts';
 import { redact } from '../libs/telemetry/src/redaction.ts';
 
 test('texts for a terminal', () => {
   assert.deepEqual([clockText(3_723_000), agoText(7_200_000), displayWidth('日本')], ['1:02:03', '2 h ago', 4]);
   assert.equal(redact('nats://me:pass@host'), 'nats://me:[redacted]@host');
-  assert.equal(itemOfEvent({ type: 'coppice.task-turn' } as never), null);
+  assert.equal(meantBy('verfy', ['model', 'verify']), 'verify');
 });
 test('what comes in is bounded and read as it is meant', async () => {
   assert.match(boundOutput({ text: 'x'.repeat(100), totalBytes: 100, truncated: false }, 20).text, /80 bytes left out/);
-  assert.equal(retryAfterMs({ 'retry-after': '2' }, 0), 2_000);
+  assert.equal(jsonOf('{'), undefined);
   assert.equal(await resolveRepository('https://host/path', '/', { elsewhere: false }), 'https://host/path');
 });
 test('what an agent must not get by', () => {
