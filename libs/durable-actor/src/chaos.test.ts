@@ -110,6 +110,7 @@ test(
       async () => {
         await press();
         expect(await states()).toEqual(jobs.map(() => 'finished'));
+        return true;
       },
       { timeoutMs: 25_000, intervalMs: 1_000 },
     );
