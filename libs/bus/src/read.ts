@@ -149,6 +149,7 @@ async function again(
 ): Promise<ConsumerInfo | null> {
   const end = Date.now() + busLimits.publishTimeoutMs;
   for (;;) {
+    // An abort ends the pause, and is looked at next.
     await sleep(busLimits.readAgainMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
     if (signal?.aborted === true) return null;
     try {

@@ -92,6 +92,7 @@ export class Choosing {
   async #wait(waitMs: number): Promise<void> {
     const { signal, random } = this.#settings;
     const jitterMs = Math.min(waitMs * exchangeLimits.jitterPart, exchangeLimits.jitterMsMax) * random();
+    // An abort ends the wait; who chooses next looks at the signal.
     await sleep(waitMs + jitterMs, undefined, { signal }).catch(() => {});
   }
 }

@@ -185,6 +185,7 @@ function stageOn(response: ServerResponse, { contentType, ended, cut }: StageSet
         : Promise.race([new Promise<void>((resolve) => response.write(text, () => resolve())), ended.then(() => {})]),
     end: () => void response.end(),
     cut,
+    // A client that leaves ends the wait; what is said to it then goes nowhere.
     wait: (ms) => sleep(ms, undefined, { signal: left.signal }).catch(() => {}),
     stall: () => ended.then(() => {}),
   };

@@ -246,6 +246,7 @@ export class Budgets {
   async #inTurn<Result>(known: Known, work: () => Promise<Result>): Promise<Result> {
     const before = known.turn;
     const own = before.then(work, work);
+    // The next turn only waits for this one; what became of it is told to whoever asked.
     known.turn = own.catch(() => {});
     return own;
   }

@@ -27,6 +27,7 @@ export async function listen(server: Server, address: Address): Promise<void> {
 
 /** What a gateway that was killed has left. Nothing else is removed. */
 async function removeStale(socket: string): Promise<void> {
+  // Where it can't be looked at, listening fails and says why.
   const found = await lstat(socket).catch(() => null);
   if (found === null) return;
   if (!found.isSocket()) throw wrong('COPPICE_GATEWAY_SOCKET', 'a path where nothing is, or a socket', socket);

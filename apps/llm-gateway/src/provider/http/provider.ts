@@ -133,6 +133,7 @@ async function refusal({ name, key }: Endpoint, answer: HttpAnswer): Promise<Cop
       `${name} answered with a redirect (HTTP ${status}), which is not followed: set its base URL to where it leads`,
     );
   }
+  // The status says enough where the words of the refusal are lost.
   const text = await wholeText(answer.body, httpLimits.errorBytesMax).catch(() => null);
   const body = text === null ? 'an error that is too long or broke off' : (jsonOf(text) ?? text);
   return providerError({ provider: name, status, headers, body, secret: key });
