@@ -6,21 +6,28 @@
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
 
-export type TestCounts = { passed: number; failed: number; skipped: number; notRun: number };
+/** `failures`: one line for each failed test, its name and what it failed with, so that the end of a long log has the cause. */
+export type TestCounts = { passed: number; failed: number; skipped: number; notRun: number; failures: string[] };
 
 export default class SkippedTestsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const skipped = tests.filter((test) => test.result().state === 'skipped');
-    const failedModules = modules.filter((module) => module.state() === 'failed' && !hasFailedTest(module)).length;
-    const failed = tests.filter((test) => test.result().state === 'failed').length + failedModules;
+    const failedTests = tests.filter((test) => test.result().state === 'failed');
+    const failedModules = modules.filter((module) => module.state() === 'failed' && !hasFailedTest(module));
+    const failed = failedTests.length + failedModules.length;
     const required = process.env['COPPICE_TEST_REQUIRE'] ?? '';
     const sorted = sortSkipped(skipped.map(toSkipped), process.env['COPPICE_TEST_WITHOUT'] ?? '');
     for (const line of describeNotRun(sorted.notRun)) process.stdout.write(`${line}\n`);
     for (const line of describeSkipped(sorted.skipped, required)) process.stdout.write(`${line}\n`);
     if (required !== '' && sorted.skipped.length > 0) process.exitCode = 1;
-    const passed = tests.length - skipped.length - failed + failedModules;
-    writeSummary({ passed, failed, skipped: sorted.skipped.length, notRun: sorted.notRun.length });
+    const passed = tests.length - skipped.length - failedTests.length;
+    const failures = [
+      ...failedTests.map((test) => describeFailure(test.fullName, test.module, test.result().errors)),
+      ...failedModules.map((module) => describeFailure('(the file)', module, module.errors())),
+      ...sorted.skipped.map(({ name, reason }) => `${name}: skipped: ${reason}`),
+    ];
+    writeSummary({ passed, failed, skipped: sorted.skipped.length, notRun: sorted.notRun.length, failures });
   }
 }
 
@@ -61,6 +68,11 @@ function toSkipped(test: TestCase): SkippedTest {
   // A whole suite that is skipped says why in its title.
   const titled = /\(skipped: (.*)\)/.exec(test.fullName)?.[1];
   return { name: `${test.module.relativeModuleId} > ${test.fullName}`, reason: note ?? titled ?? 'no reason given' };
+}
+
+function describeFailure(name: string, module: TestModule, errors: readonly { message: string }[] | undefined): string {
+  const why = errors?.[0]?.message.split('\n')[0] ?? 'no error was told';
+  return `${module.relativeModuleId} > ${name}: ${why}`;
 }
 
 function hasFailedTest(module: TestModule): boolean {
