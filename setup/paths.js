@@ -7,6 +7,8 @@ export const projectFolder = dirname(dirname(fileURLToPath(import.meta.url)));
 
 export const cacheFolder = join(projectFolder, '.cache');
 export const binFolder = join(cacheFolder, 'bin');
+/** What Node has compiled, for the next process: without it the types are stripped from every source at every start. */
+export const compiledFolder = join(cacheFolder, 'compiled');
 export const temporaryFolder = join(cacheFolder, 'tmp');
 export const resultFile = join(cacheFolder, 'setup.json');
 export const lockFile = join(cacheFolder, 'setup.lock');

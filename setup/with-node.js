@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { binFolder } from './paths.js';
+import { binFolder, compiledFolder } from './paths.js';
 import { isExecutable } from './run.js';
 import { isAtLeast, nodeVersionMin, parseVersion } from './versions.js';
 
@@ -19,7 +19,8 @@ if (node === undefined) {
   );
   process.exit(1);
 }
-const child = spawn(node, process.argv.slice(2), { stdio: 'inherit' });
+const env = { NODE_COMPILE_CACHE: compiledFolder, ...process.env };
+const child = spawn(node, process.argv.slice(2), { stdio: 'inherit', env });
 for (const signal of signals) {
   process.on(signal, () => {
     // A terminal sends Ctrl-C to the whole group, so the child has it already; a second one could cut its clean end short.
