@@ -15,8 +15,9 @@ export default defineConfig({
     env: { COPPICE_LOG_LEVEL: process.env['COPPICE_LOG_LEVEL'] ?? 'error' },
     // Tests start real servers, sandboxes and processes, and wait for them: on two cores a third one uses what the two leave idle.
     maxWorkers: 3,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // What hangs is ended by then. Not a measure: beside two others that build images, a test may get a tenth of the machine.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     teardownTimeout: 20_000,
     // A flake is a fault: nothing is tried again.
     retry: 0,
