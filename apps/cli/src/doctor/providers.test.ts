@@ -1,3 +1,6 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { checkProviders } from './providers.ts';
 
@@ -25,4 +28,19 @@ test('a key is told of, and never told', async () => {
 test('Ollama is a provider only where its address is set', async () => {
   expect((await found({}))('ollama')).toBeUndefined();
   expect((await found({ OLLAMA_HOST: 'gpu-box' }))('ollama')?.found).toContain('gpu-box:11434');
+});
+
+test('an alias tells which of its candidates can be asked, and warns where none can', async () => {
+  await using folder = await temporaryFolder('doctor');
+  const file = path.join(folder.path, 'gateway.yaml');
+  const aliases =
+    'aliases:\n  fast:\n    candidates: [openai/small, anthropic/small]\n  strong: { candidates: [gemini/large] }\n';
+  await writeFile(file, aliases);
+  const checks = await checkProviders(null, { COPPICE_GATEWAY_CONFIG: file, ANTHROPIC_API_KEY: 'a-key' });
+  const ofAlias = (name: string) => checks.find((check) => check.name === `model alias ${name}`);
+  expect(ofAlias('fast')).toMatchObject({
+    level: 'ok',
+    found: expect.stringMatching(/can be asked now: anthropic\/small$/),
+  });
+  expect(ofAlias('strong')).toMatchObject({ level: 'warning', found: expect.stringContaining('none of them') });
 });

@@ -26,7 +26,8 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   const fromStack = known?.providers ?? null;
   const here = fromStack === null ? await fromEnvironment(environment) : null;
   const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
-  checks.push(...(known?.aliases ?? []).map(ofAlias));
+  const cannotBeAsked = new Set(fromStack?.filter(({ problem }) => problem !== null).map(({ name }) => name));
+  checks.push(...(known?.aliases ?? []).map((alias) => ofAlias(alias, cannotBeAsked)));
   if (known !== null && known.problem !== null)
     checks.push(warning('models', known.problem, 'coppice down, coppice up'));
   checks.push(...local.flatMap((server) => ofLocalServer(server, fromStack, environment)));
@@ -43,8 +44,15 @@ export async function checkProviders(client: ApiClient | null, environment: Node
 type Alias = { name: string; candidates: readonly string[]; strategy: string };
 type OfGateway = { providers: ModelProvider[] | null; aliases?: Alias[]; problem: string | null; isHidden?: boolean };
 
-const ofAlias = ({ name, candidates, strategy }: Alias): Check =>
-  ok(`model alias ${name}`, `${candidates.join(', ')}${strategy === 'price' ? ', the cheapest first' : ''}`);
+/** @param cannotBeAsked names of providers */
+function ofAlias({ name, candidates, strategy }: Alias, cannotBeAsked: ReadonlySet<string>): Check {
+  const check = `model alias ${name}`;
+  const listed = `${candidates.join(', ')}${strategy === 'price' ? ', the cheapest first' : ''}`;
+  const left = candidates.filter((candidate) => !cannotBeAsked.has(candidate.split('/')[0] ?? ''));
+  if (left.length === candidates.length) return ok(check, listed);
+  if (left.length > 0) return ok(check, `${listed}; of these can be asked now: ${left.join(', ')}`);
+  return warning(check, `${listed}: none of them can be asked`, `set up one of these providers; ${restart}`);
+}
 
 async function ofGateway(client: ApiClient): Promise<OfGateway> {
   try {
@@ -83,7 +91,9 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
           : `at ${host}, ${key === null ? 'without a key' : 'with a key'}; whether it answers is asked when a stack runs`;
       checks.push(ok(`model provider ${name}`, found));
     }
-    checks.push(...aliases.map(ofAlias));
+    const keyless = endpoints.filter(({ key, keyRequired }) => key === null && keyRequired !== null);
+    const cannotBeAsked = new Set(keyless.map(({ name }) => name));
+    checks.push(...aliases.map((alias) => ofAlias(alias, cannotBeAsked)));
     return { checks, usable: endpoints.some(({ key, keyRequired }) => key !== null || keyRequired === null) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
