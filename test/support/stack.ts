@@ -6,6 +6,7 @@ import { api, coppiceEventSchema, runItself, streams, subjects } from '@coppice/
 import type { CoppiceEvent, RunRequest, RunView, TaskView } from '@coppice/contracts';
 import { eventually, startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
 import type { NatsServer, StartedProcess } from '@coppice/testing';
+import { startNatsCluster } from './nats-cluster.ts';
 import { makeBusUsers } from './bus-users.ts';
 import type { BusUsers } from './bus-users.ts';
 
@@ -25,8 +26,10 @@ export type StackSettings = {
   environment?: Record<string, string>;
   /** Tenants with a user of their own, see bus-users.ts. */
   tenants?: string[];
-  /** Where the server keeps messages; default: a temporary folder. */
+  /** Where the server keeps messages; default: a temporary folder. Not with `servers`. */
   storeDir?: string;
+  /** How many servers the bus has, as a cluster that keeps as many copies of everything; default 1. */
+  servers?: number;
   /** Hosts, each with a data folder of its own; the first also has the services that any host may have. Default: one. */
   nodes?: string[];
 };
@@ -39,7 +42,9 @@ const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 const keyOf = (name: ServiceName, node: string): string => `${name}@${node}`;
 
 export class Stack implements AsyncDisposable {
+  /** The first of `servers`. */
   readonly nats: NatsServer;
+  readonly servers: readonly NatsServer[];
   /** May do everything. Each service has a user of its own. */
   readonly bus: Bus;
   readonly users: BusUsers;
@@ -53,7 +58,7 @@ export class Stack implements AsyncDisposable {
   readonly #countFile: string;
 
   private constructor(parts: {
-    nats: NatsServer;
+    servers: readonly [NatsServer, ...NatsServer[]];
     bus: Bus;
     users: BusUsers;
     folder: { path: string; remove(): Promise<void> };
@@ -62,7 +67,8 @@ export class Stack implements AsyncDisposable {
     model: string;
     nodes: readonly [string, ...string[]];
   }) {
-    this.nats = parts.nats;
+    [this.nats] = parts.servers;
+    this.servers = parts.servers;
     this.bus = parts.bus;
     this.users = parts.users;
     this.model = parts.model;
@@ -97,19 +103,21 @@ export class Stack implements AsyncDisposable {
       nodes,
       tenants: settings.tenants ?? [],
     });
-    const { storeDir } = settings;
-    const nats = await startNatsServer({
-      config: users.configuration,
-      ...(storeDir === undefined ? {} : { storeDir }),
-    });
-    const bus = await Bus.connect({ ...nats.connection, name: 'system-test' });
-    await bus.ensureResources();
+    const { storeDir, servers: replicas = 1 } = settings;
+    const alone = { config: users.configuration, ...(storeDir === undefined ? {} : { storeDir }) };
+    const servers = await (replicas === 1
+      ? startNatsServer(alone).then((server): [NatsServer] => [server])
+      : startNatsCluster(replicas, users.configuration));
+    const url = servers.map((server) => server.url).join(',');
+    const bus = await Bus.connect({ ...servers[0].connection, servers: url, name: 'system-test' });
+    await bus.ensureResources({ replicas });
     const script = path.join(folder.path, 'plan.yaml');
     const countFile = path.join(folder.path, 'asked.jsonl');
     await writeFile(script, settings.script);
     await writeFile(countFile, '');
     const environment = {
-      NATS_URL: nats.url,
+      NATS_URL: url,
+      COPPICE_REPLICAS: String(replicas),
       COPPICE_ENGINE: settings.engine,
       COPPICE_IMAGES: path.join(repositoryRoot, '.cache/images'),
       COPPICE_SCRIPTS: folder.path,
@@ -118,7 +126,16 @@ export class Stack implements AsyncDisposable {
       COPPICE_LOST_AFTER_MS: '3000',
       ...settings.environment,
     };
-    const stack = new Stack({ nats, bus, users, folder, environment, countFile, model: 'scripted/plan.yaml', nodes });
+    const stack = new Stack({
+      servers,
+      bus,
+      users,
+      folder,
+      environment,
+      countFile,
+      model: 'scripted/plan.yaml',
+      nodes,
+    });
     await Promise.all([
       ...serviceNames.map((name) => stack.startService(name)),
       ...others.map((node) => stack.startNode(node)),
@@ -200,7 +217,7 @@ export class Stack implements AsyncDisposable {
   async stop(): Promise<void> {
     await Promise.all([...this.#processes.values()].map((started) => started.kill('SIGTERM')));
     await this.bus.close();
-    await this.nats.stop();
+    await Promise.all(this.servers.map((server) => server.stop()));
     await this.#folder.remove();
   }
 

@@ -1,0 +1,42 @@
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { eventually, startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+
+/**
+ * Servers that are one bus, on loopback; `config` is given the first one's credentials, which are those of all. Returns when they have a leader: before that,
+ * nothing can be stored.
+ */
+export async function startNatsCluster(
+  count: number,
+  config: (credentials: { user: string; password: string }) => string,
+): Promise<[NatsServer, ...NatsServer[]]> {
+  const ports = await freePorts(count);
+  const routes = ports.map((port) => `"nats://127.0.0.1:${port}"`).join(', ');
+  const member = (index: number) =>
+    `server_name: server-${index + 1}\ncluster { name: coppice, listen: "127.0.0.1:${ports[index]}", routes: [${routes}] }\n`;
+  const first = await startNatsServer({ config: (credentials) => `${member(0)}${config(credentials)}` });
+  const { user = '', password = '' } = first;
+  const others = await Promise.all(
+    ports.slice(1).map((_port, index) => {
+      return startNatsServer({ config: `${member(index + 1)}${config({ user, password })}` });
+    }),
+  );
+  await eventually(async () => hasLeader(first), { timeoutMs: 60_000, description: 'a leader of the cluster' });
+  return [first, ...others];
+}
+
+async function hasLeader({ monitoringUrl }: NatsServer): Promise<boolean> {
+  const answer = await fetch(new URL('/jsz', monitoringUrl));
+  const { meta_cluster: cluster } = (await answer.json()) as { meta_cluster?: { leader?: string } };
+  return (cluster?.leader ?? '') !== '';
+}
+
+/** They must be told each other's before they start. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

@@ -1,0 +1,44 @@
+/** A bus of three servers, with three copies of everything: one of them dies while tasks are at work. */
+import { temporaryRepository } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { whyWithout } from '../support/engines.ts';
+import { Stack } from '../support/stack.ts';
+
+const absent = await whyWithout('bubblewrap');
+const script = 'default: { turns: [{ text: "good\\n", latencyMs: 2000 }] }\n';
+/** While the servers choose a new leader nobody can say that he is there. */
+const environment = { COPPICE_LOST_AFTER_MS: '15000' };
+const testMsMax = 300_000;
+
+test.skipIf(absent !== null)(
+  `each server of three dies and comes back in turn, and every task lands${absent === null ? '' : ` (skipped: ${absent})`}`,
+  { timeout: testMsMax },
+  async () => {
+    await using stack = await Stack.start({ engine: 'bubblewrap', script, servers: 3, environment });
+    await using repository = await temporaryRepository({ files: { 'README.md': '# A repository\n' } });
+    for (const [index, server] of stack.servers.entries()) {
+      const names = Array.from({ length: 4 }, (_, task) => `task-${index}-${task}`);
+      const { runId, tasks } = await stack.submit({
+        repository: repository.path,
+        baseBranch: 'main',
+        concurrency: 2,
+        defaults: { model: stack.model, verify: 'true' },
+        tasks: names.map((name) => ({
+          name,
+          description: `Write ${name}`,
+          prompt: 'write',
+          agent: { kind: 'prompt', file: `${name}.txt` },
+        })),
+      });
+      await stack.reached(runId, tasks[0]?.taskId ?? '', 'working');
+      await server.kill();
+      const run = await stack.ended(runId);
+      expect([run.state, run.tasks.map(({ state }) => state)]).toEqual(['succeeded', names.map(() => 'merged')]);
+      await server.restart();
+      for (const name of names) expect(await repository.show(`${name}.txt`)).toBe('good\n');
+    }
+    // Nobody was asked twice.
+    const asked = (await stack.asked()).filter(({ event }) => event === 'asked');
+    expect(asked).toHaveLength(12);
+  },
+);
