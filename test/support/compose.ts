@@ -22,6 +22,7 @@ export type ScaledService = keyof typeof scales;
 export const scaledServices = Object.keys(scales) as ScaledService[];
 
 export type InspectedContainer = {
+  Id: string;
   Name: string;
   RestartCount: number;
   State: { Running: boolean };
@@ -37,6 +38,8 @@ export class ComposeStack {
   /** What it is made of. With Prometheus the profile `metrics` is brought up, too. */
   readonly images: StandIns;
   readonly #temporary: TemporaryFolder;
+  /** The images' tags: a later one is an upgrade. */
+  readonly #versions: [string, ...string[]] = [this.project];
 
   private constructor(temporary: TemporaryFolder, uid: number, images: StandIns) {
     this.#temporary = temporary;
@@ -72,7 +75,7 @@ export class ComposeStack {
       ...Object.fromEntries(kept),
       COPPICE_REGISTRY: standInRegistry,
       COPPICE_DEPENDENCIES: 'given',
-      COPPICE_VERSION: this.project,
+      COPPICE_VERSION: this.#versions.at(-1),
       COPPICE_UID: String(this.uid),
       COPPICE_GID: String(this.uid),
       COPPICE_DOCKER_SOCKET: process.env['COPPICE_DOCKER_SOCKET'],
@@ -103,6 +106,11 @@ export class ComposeStack {
     const quoted = this.#command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
     const docker = `docker() { if [ "$1" = compose ]; then shift; ${quoted} "$@"; else command docker "$@"; fi; }`;
     await this.#run('bash', ['-euo', 'pipefail', '-c', `${docker}\n${commands}`], folder);
+  }
+
+  /** What is built and started from now on has another tag, as that of a later version has. */
+  becomeLater(): void {
+    this.#versions.push(`${this.project}-later-${this.#versions.length}`);
   }
 
   async #run(program: string, options: string[], folder = projectFolder): Promise<string> {
@@ -144,8 +152,9 @@ export class ComposeStack {
 
   async down(): Promise<void> {
     await this.compose('down', '--volumes');
-    for (const name of ['service', 'service-with-git']) {
-      await runFile('docker', ['image', 'rm', `coppice/${name}:${this.project}`]);
+    for (const version of this.#versions) {
+      const tags = ['service', 'service-with-git'].map((name) => `coppice/${name}:${version}`);
+      await runFile('docker', ['image', 'rm', ...tags]);
     }
     await this.#temporary.remove();
   }

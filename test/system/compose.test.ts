@@ -180,10 +180,55 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     bus = await eventually(connect, { timeoutMs: 30_000 });
   });
 
+  test('what the guide tells to type upgrades all services, while tasks run', { timeout: 2 * startMsMax }, async () => {
+    onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
+    const [upgrade = ''] = await typedIn('Upgrading');
+    expect(upgrade).toMatch(/^git pull\n/);
+    const folder = path.join(stack.folder, 'upgraded');
+    const { repository } = makeProject(folder, {
+      name: 'scripted/script.yaml',
+      isScripted: true,
+      environment: {},
+      where: null,
+    });
+    await writeFile(
+      path.join(stack.folder, 'slow.yaml'),
+      'default: { turns: [{ text: "slow\\n", latencyMs: 4000 }] }\n',
+    );
+    await giveTo(stack.folder, uid);
+    // More than the upgrade takes, which is to end before them.
+    const tasks = Array.from({ length: 30 }, (_, index) => ({
+      name: `task-${index}`,
+      description: `Write ${index}`,
+      prompt: 'write',
+      agent: { kind: 'prompt', file: `${index}.txt` } as const,
+      verify: 'true',
+      model: 'scripted/slow.yaml',
+    }));
+    const request = { requestId: 'upgrade', repository, baseBranch: 'main', concurrency: 2, tasks };
+    await bus.call(api.runSubmit, { tenant }, request);
+    const runId = runIdOf(tenant, 'upgrade');
+    const run = () => bus.call(api.runGet, { tenant }, { runId });
+    const before = await Promise.all(scaledServices.map((name) => stack.containers(name)));
+    await bus.close();
+    stack.becomeLater();
+    await stack.type(upgrade.replace('git pull\n', ''));
+    const upgradedAt = new Date().toISOString();
+    bus = await eventually(connect, { timeoutMs: startMsMax });
+    for (const [index, name] of scaledServices.entries()) {
+      const earlier = before[index]?.map(({ Name, Id }) => [Name, Id]);
+      const now = (await stack.containers(name)).map(({ Name, Id }) => [Name, Id]);
+      expect(now.filter(([, id]) => earlier?.some(([, other]) => other === id))).toEqual([]);
+      expect(now.length).toBeGreaterThan(0);
+    }
+    await eventually(async () => (await run()).state !== 'running', { timeoutMs: startMsMax });
+    const { state, endedAt } = await run();
+    expect({ state, ended: endedAt !== null && endedAt > upgradedAt }).toEqual({ state: 'succeeded', ended: true });
+  });
+
   test('what the guide tells to type makes a backup, and restores it', { timeout: 2 * startMsMax }, async () => {
     onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
-    const section = (await readFile(guide, 'utf8')).split('\n### Backup and restore\n')[1]?.split('\n### ')[0] ?? '';
-    const [backUp = '', restore = ''] = [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text]) => text);
+    const [backUp = '', restore = ''] = await typedIn('Backup and restore');
     const runs = async () =>
       (await bus.call(api.runList, { tenant }, { limit: 10 })).runs.map(({ requestId }) => requestId);
     const type = async (commands: string) => {
@@ -241,6 +286,12 @@ test.skipIf(absent !== null)(
     }
   },
 );
+
+/** The commands that a section of the guide tells to type, block by block. */
+async function typedIn(heading: string): Promise<string[]> {
+  const section = (await readFile(guide, 'utf8')).split(`\n### ${heading}\n`)[1]?.split('\n### ')[0] ?? '';
+  return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+}
 
 type PrometheusTarget = { health: string; labels: { job: string } };
 
