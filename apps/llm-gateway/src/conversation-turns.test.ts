@@ -111,6 +111,24 @@ const results = (...all: [callId: string, text: string][]): ModelMessage => ({
   })),
 });
 
+test('an answer that is cut because the task has no more left is an error, and paid for', async () => {
+  await startGateway();
+  server.play(playStream(textStream('half of it', 'length')));
+  const outcome = await newTask('acme/one').ask([user('hi')], { limits: { task: { tokens: 600 }, run: {} } });
+  const told = (server.requests[0]?.body as { max_tokens?: number } | undefined)?.max_tokens;
+  expect(told).toBeGreaterThan(256);
+  expect(told).toBeLessThan(600);
+  expect(outcome).toMatchObject({
+    status: 'failed',
+    error: {
+      code: 'limit-exceeded',
+      message: expect.stringContaining(`acme/one's answer was cut after ${told} tokens: the limit of task t`),
+      retryable: false,
+      details: { limit: { tokens: 600 }, usage: { inputTokens: 11, outputTokens: 3 } },
+    },
+  });
+});
+
 test('an agent of the scripted model: calls, malformed ones, a summary, a new conversation, an empty answer', async () => {
   await startGateway();
   const { taskId, answer } = newTask('scripted/agent.yaml');

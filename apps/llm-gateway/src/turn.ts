@@ -9,10 +9,11 @@
  *    Not found: whether it was paid for isn't known, and the actor is told `unknown`.
  * 3. What failed attempts have used is in the result, or in the error.
  * 4. What the time limit, a cancellation or a stop interrupts ends with that reason, and its upstream call is ended.
+ * 5. An answer that was cut because a budget had no more left is no answer: whoever ordered the turn named no maximum, and would take it for the whole.
  */
 import { handle } from '@coppice/bus';
 import type { CommandContext, CommandHandler } from '@coppice/bus';
-import { modelOperations } from '@coppice/contracts';
+import { CoppiceError, modelOperations } from '@coppice/contracts';
 import type { Owner, ToolCall, TurnOutput, turnInputSchema } from '@coppice/contracts';
 import type { Clock } from '@coppice/service';
 import { createLogger } from '@coppice/telemetry';
@@ -25,7 +26,7 @@ import { answerMessage } from './conversations.ts';
 import type { Conversations } from './conversations.ts';
 import type { ExchangeCollaborators } from './exchange/collaborators.ts';
 import { startExchange } from './exchange/exchange.ts';
-import type { ExchangeResult } from './exchange/exchange.ts';
+import type { ExchangeResult, OutputCap } from './exchange/exchange.ts';
 import { gatewayLimits } from './limits.ts';
 import { budgetsOf } from './money/whose-budgets.ts';
 import type { TenantLimit } from './money/whose-budgets.ts';
@@ -126,6 +127,7 @@ class Turns {
     });
     const collected = await collect(deltas, { provider: model, effectId, textBytesMax: gatewayLimits.textBytesMax });
     if (collected.status === 'failed') throw withUsage(collected.error, result);
+    if (collected.finishReason === 'length' && result.cap !== null) throw withUsage(cutBy(result.cap, model), result);
     return { answer: collected, result };
   }
 
@@ -162,4 +164,9 @@ class Turns {
     const time = clock.now().toISOString();
     return transcript.append({ effectId, owner, model, continues, request, output, time });
   }
+}
+
+function cutBy({ outputTokens, why }: OutputCap, model: string): CoppiceError {
+  const text = `${model}'s answer was cut after ${outputTokens} tokens: ${why.message}`;
+  return new CoppiceError('limit-exceeded', text, { cause: why, details: why.details ?? {} });
 }

@@ -14,7 +14,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import type { Budget, Reservation } from '../money/budgets.ts';
-import { mostOf, usedOf } from '../money/most-of.ts';
+import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../money/most-of.ts';
 import type { ModelDelta, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
 import { sumOfUsage } from '../usage.ts';
 import { Attempt } from './attempt.ts';
@@ -63,9 +63,14 @@ export type ExchangeResult = {
   latencyMs: number;
   /** How long it waited for its turn at the providers. */
   queuedMs: number;
+  /** To how many tokens the answer was limited, since its budgets had no more left; null where they had. */
+  cap: OutputCap | null;
   /** Whether the answer is an earlier one. */
   cached: boolean;
 };
+
+/** `why`: what was refused in its place. */
+export type OutputCap = { outputTokens: number; why: CoppiceError };
 
 export type Exchange = {
   /** To be read once. Nobody is asked before it is; who leaves it early ends the upstream call. @throws CoppiceError. */
@@ -93,6 +98,7 @@ class RunningExchange {
     costUsd: null,
     latencyMs: 0,
     queuedMs: 0,
+    cap: null,
     cached: false,
   };
   #startedAtMs = 0;
@@ -110,7 +116,8 @@ class RunningExchange {
       let before: CoppiceError | null = null;
       for (;;) {
         const choice = await choosing.next();
-        const attempt = this.#begin(choice, before, await this.#reserve(choice));
+        const reservation = await this.#reserve(choice);
+        const attempt = this.#begin(choice, before, reservation);
         let error: CoppiceError | null = null;
         try {
           const opening = await attempt.opening();
@@ -151,15 +158,29 @@ class RunningExchange {
     });
   }
 
-  /** @throws CoppiceError where a budget has too little left; the place at the provider is then another's. */
+  /**
+   * Where the request names no maximum of output, an answer makes do with what is left.
+   * @throws CoppiceError where a budget has too little left; the place at the provider is then another's.
+   */
   async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | null> {
     const { budgets, prices } = this.#with;
     const { budgets: own = [], request } = this.#call;
+    this.result.cap = null;
     if (budgets === null || own.length === 0) return null;
     try {
       const { provider, model } = candidate.route;
       if (provider.wire !== null) requirePrice(candidate.name, prices.costOf(provider.name, model, {}), own);
-      return await budgets.reserve(own, mostOf({ provider: provider.name, model, request }, prices));
+      const most = mostOf({ provider: provider.name, model, request }, prices);
+      const { maxOutputTokens } = request.settings;
+      if (maxOutputTokens !== undefined) return await budgets.reserve(own, most(maxOutputTokens));
+      return await budgets.reserve(own, most(outputTokensDefault), {
+        least: most(outputTokensMin),
+        within: (free, why) => {
+          const outputTokens = longestWithin(most, free);
+          this.result.cap = { outputTokens, why };
+          return most(outputTokens);
+        },
+      });
     } catch (error) {
       release();
       permit.ended(leftEarly());
@@ -204,7 +225,7 @@ class RunningExchange {
       signal: this.#abort.signal,
       onUsedUp: (forMs: number) => candidate.coolDown(forMs),
     };
-    return new Attempt(provider, { ...request, model }, asking, (counted) => {
+    return new Attempt(provider, { ...capped(request, result.cap), model }, asking, (counted) => {
       release();
       permit.ended(counted.error);
       const outcome = { ...counted, usage: this.#priced(provider.name, model, counted.usage) };
@@ -253,6 +274,18 @@ function requirePrice(model: string, cost: number | null, budgets: readonly Budg
   const { name: budget, limit } = inDollars;
   const text = `${budget} has a limit in US dollars, and what ${model} costs is not known: give it a price in the gateway's configuration`;
   throw new CoppiceError('limit-exceeded', text, { details: { budget, limit } });
+}
+
+/** The provider is told, so that what is reserved is enough. */
+function capped(request: Call['request'], cap: OutputCap | null): Call['request'] {
+  if (cap === null) return request;
+  const { settings, original } = request;
+  const maxOutputTokens = cap.outputTokens;
+  return {
+    ...request,
+    settings: { ...settings, maxOutputTokens },
+    ...(original === undefined ? {} : { original: { ...original, maxOutputTokens } }),
+  };
 }
 
 const leftEarly = (): CoppiceError => new CoppiceError('cancelled', 'the answer is no longer wanted');

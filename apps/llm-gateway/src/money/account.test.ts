@@ -31,13 +31,12 @@ test('what is wanted is leased, with some for the calls to come; what was used i
   expect(settle(told.account, turnover({ number: 3 })).account.leases).toEqual({});
 });
 
-test('what is not there is refused; what is held for other calls is told apart', () => {
+test('what is not free is refused, with what is', () => {
   const held = settle(emptyAccount, turnover({ wanted: tokens(900), ahead: true })).account;
   expect(held.leases['a']?.amount).toEqual(tokens(912));
   const other = (wanted: number) => settle(held, turnover({ holder: 'b', wanted: tokens(wanted) }));
   expect(other(88)).toMatchObject({ granted: true, lease: tokens(88) });
-  expect(other(100)).toMatchObject({ granted: false, elsewhere: true, lease: nothing });
-  expect(other(1_001)).toMatchObject({ granted: false, elsewhere: false });
+  expect(other(100)).toMatchObject({ granted: false, free: { tokens: 88 }, lease: nothing });
 });
 
 test('a lease that ran out comes back, but for what was in flight', () => {

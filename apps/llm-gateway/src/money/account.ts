@@ -50,8 +50,8 @@ export type Turnover = {
   leaseMs: number;
 };
 
-/** `lease`: what the holder may use from now on, reservations included. `elsewhere`: refused for what is held for other calls, which may not need it. */
-export type Outcome = { account: Account; lease: Amount; granted: boolean; elsewhere: boolean };
+/** `lease`: what the holder may use from now on, reservations included. `free`: what could be granted; less than nothing where more was used than was reserved. */
+export type Outcome = { account: Account; lease: Amount; free: Amount; granted: boolean };
 
 /** A lease's part of the limit, and of what is free: the less there is, the smaller, so that the last of it is nobody's for long. */
 const partOfLimit = 1 / 32;
@@ -74,9 +74,7 @@ export function settle(account: Account, turnover: Turnover): Outcome {
   // Where something was told it stays for a while, so that a change whose confirmation got lost is known again.
   if (!isNothing(amount) || !isNothing(used))
     leases[holder] = { amount, reserved: committed, endsAtMs: nowMs + leaseMs, turnover: number };
-  // What is in flight may be settled for less, here and elsewhere.
-  const elsewhere = !granted && fits(wanted, sumOf([free, held, reserved]));
-  return { account: { spent, leases }, lease: amount, granted, elsewhere };
+  return { account: { spent, leases }, lease: amount, free, granted };
 }
 
 /** What isn't limited isn't leased. */

@@ -3,9 +3,11 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
+import type { CoppiceError } from '@coppice/contracts';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Amount } from './amount.ts';
 import { Budgets } from './budgets.ts';
 import type { Budget } from './budgets.ts';
 
@@ -60,6 +62,29 @@ test('all or nothing: a budget that is used up leaves the others as they were', 
   await budgets.stop();
   // What a call used beyond its reservation is charged all the same, once.
   expect(await stored('tenant.wide')).toMatchObject({ spent: tokens(1_100) });
+});
+
+test('who makes do with less is told what is free, and gets it in all of its budgets', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const [wide, narrow] = [budgetOf('task.less', { tokens: 80 }), budgetOf('tenant.less', { tokens: 50 })];
+  const told: [number, unknown][] = [];
+  const less = {
+    least: tokens(10),
+    within: (free: Amount, why: CoppiceError) => {
+      told.push([free.tokens, why.details?.['budget']]);
+      return tokens(free.tokens - 1);
+    },
+  };
+  const reservation = await budgets.reserve([wide, narrow], tokens(100), less);
+  expect(told).toEqual([
+    [80, 'task.less'],
+    [50, 'tenant.less'],
+  ]);
+  reservation.settle(tokens(20));
+  (await budgets.reserve([wide, narrow], tokens(25))).settle(tokens(25));
+  await expect(budgets.reserve([narrow], tokens(100), less)).rejects.toMatchObject({ code: 'limit-exceeded' });
+  await budgets.stop();
+  expect(await stored('tenant.less')).toMatchObject({ spent: tokens(45) });
 });
 
 test('what one process holds and does not need goes to another that asks', async () => {

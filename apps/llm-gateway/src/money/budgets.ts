@@ -18,6 +18,7 @@ import { accountSchema, emptyAccount, settle } from './account.ts';
 import type { Account, Outcome } from './account.ts';
 import { amountOf, fits, isNothing, minus, nothing, plus } from './amount.ts';
 import type { Amount, AmountLimit } from './amount.ts';
+import { usedUp } from './used-up.ts';
 
 export type Budget = {
   /** The key in the bucket; its first token tells whose it is. */
@@ -34,6 +35,20 @@ export type Reservation = {
   settle(used: Amount): void;
 };
 
+/** Why one of the budgets has too little, and what could be reserved in it. */
+type Refusal = { error: CoppiceError; free: Amount };
+
+/** How a call makes do with less than it wants. */
+type Less = {
+  /** No smaller amount would do. */
+  least: Amount;
+  /** What would do where so much is free, and why that is less than was wanted. */
+  within(free: Amount, why: CoppiceError): Amount;
+};
+
+/** For what it is waited at least, and until when, as `performance.now()` counts. */
+type Waiting = { least: Amount; endsAtMs: number };
+
 const budgetLimits = {
   /** A lease that isn't renewed ends after this long. */
   leaseMs: 30_000,
@@ -47,6 +62,8 @@ const budgetLimits = {
   /** How long a call waits for what others hold: they give back what they don't need, and what was in flight is settled. */
   elsewhereMsMax: 3_000,
   elsewherePauseMs: 50,
+  /** How often a call makes do with less: others may be faster. */
+  lessMax: 3,
 } as const;
 
 /** An account as this process knows it. */
@@ -85,29 +102,20 @@ export class Budgets {
   }
 
   /**
-   * All or nothing.
+   * In all of them or in none: what is wanted, or what `less` makes of it.
    * @throws CoppiceError `limit-exceeded` with `details.budget` where one of the budgets has too little left; `unavailable` where it can't be asked.
    */
-  async reserve(budgets: readonly Budget[], wanted: Amount): Promise<Reservation> {
-    const taken: Known[] = [];
-    try {
-      for (const budget of budgets.toSorted((one, other) => one.key.localeCompare(other.key))) {
-        const known = this.#account(budget);
-        await this.#take(known, wanted);
-        taken.push(known);
-      }
-    } catch (error) {
-      for (const known of taken) release(known, wanted, nothing);
-      throw error;
+  async reserve(budgets: readonly Budget[], wanted: Amount, less: Less | null = null): Promise<Reservation> {
+    const endsAtMs = performance.now() + budgetLimits.elsewhereMsMax;
+    const sorted = budgets.toSorted((one, other) => one.key.localeCompare(other.key));
+    let amount = wanted;
+    for (let tries = 0; ; tries++) {
+      const taken = await this.#takeAll(sorted, amount, { least: less?.least ?? amount, endsAtMs });
+      if (Array.isArray(taken)) return reservationOf(taken, amount);
+      const { free, error } = taken;
+      if (less === null || tries === budgetLimits.lessMax || !fits(less.least, free)) throw error;
+      amount = less.within(free, error);
     }
-    let settled = false;
-    return {
-      settle: (used) => {
-        if (settled) return;
-        settled = true;
-        for (const known of taken) release(known, wanted, used);
-      },
-    };
   }
 
   /** Tells everything and gives back every lease; what is in flight stays reserved until its lease ends. */
@@ -135,12 +143,31 @@ export class Budgets {
     return known;
   }
 
-  #take(known: Known, wanted: Amount): Promise<void> {
-    const arrivedAtMs = performance.now();
+  async #takeAll(budgets: readonly Budget[], wanted: Amount, waiting: Waiting): Promise<Known[] | Refusal> {
+    const taken: Known[] = [];
+    let refusal: Refusal | null = null;
+    try {
+      for (const budget of budgets) {
+        const known = this.#account(budget);
+        refusal = await this.#take(known, wanted, waiting);
+        if (refusal !== null) break;
+        taken.push(known);
+      }
+    } catch (error) {
+      for (const known of taken) release(known, wanted, nothing);
+      throw error;
+    }
+    if (refusal === null) return taken;
+    for (const known of taken) release(known, wanted, nothing);
+    return refusal;
+  }
+
+  #take(known: Known, wanted: Amount, waiting: Waiting): Promise<Refusal | null> {
     return this.#inTurn(known, async () => {
       known.lastCallAtMs = performance.now();
-      if (!this.#hasAtHand(known, wanted)) await this.#ask(known, wanted, arrivedAtMs);
-      known.reserved = plus(known.reserved, wanted);
+      const refusal = this.#hasAtHand(known, wanted) ? null : await this.#ask(known, wanted, waiting);
+      if (refusal === null) known.reserved = plus(known.reserved, wanted);
+      return refusal;
     });
   }
 
@@ -155,12 +182,14 @@ export class Budgets {
     });
   }
 
-  async #ask(known: Known, wanted: Amount, arrivedAtMs: number): Promise<void> {
-    const end = arrivedAtMs + budgetLimits.elsewhereMsMax;
+  async #ask(known: Known, wanted: Amount, { least, endsAtMs }: Waiting): Promise<Refusal | null> {
     for (;;) {
-      const outcome = await this.#turnOver(known, wanted, true);
-      if (outcome.granted) return;
-      if (!outcome.elsewhere || performance.now() >= end) throw usedUp(known.budget, outcome.account, wanted);
+      const { granted, free, account } = await this.#turnOver(known, wanted, true);
+      if (granted) return null;
+      // What others hold they may not need, and what is in flight may be settled for less.
+      const left = minus(amountOf(known.budget.limit), account.spent);
+      const maySuffice = fits(wanted, left) || (fits(least, left) && !fits(least, free));
+      if (!maySuffice || performance.now() >= endsAtMs) return { error: usedUp(known.budget, account, wanted), free };
       this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: known.budget.key, holder: this.#holder });
       await sleep(budgetLimits.elsewherePauseMs);
     }
@@ -261,6 +290,17 @@ function forgetDoubt(known: Known, written: number | undefined): void {
 const cannotAsk = ({ name }: Budget, cause: unknown): CoppiceError =>
   new CoppiceError('unavailable', `the budget of ${name} can't be asked`, { cause });
 
+function reservationOf(taken: readonly Known[], reserved: Amount): Reservation {
+  let settled = false;
+  return {
+    settle: (used) => {
+      if (settled) return;
+      settled = true;
+      for (const known of taken) release(known, reserved, used);
+    },
+  };
+}
+
 function release(known: Known, reserved: Amount, used: Amount): void {
   known.reserved = minus(known.reserved, reserved);
   known.used = plus(known.used, used);
@@ -271,16 +311,3 @@ function parsed(value: Uint8Array, budget: Budget): Account {
   if (account.success) return account.data;
   throw new CoppiceError('internal', `the stored budget of ${budget.name} can't be read`, { retryable: false });
 }
-
-function usedUp({ name, limit }: Budget, { spent }: Account, wanted: Amount): CoppiceError {
-  const left = minus(amountOf(limit), spent);
-  const what =
-    wanted.tokens > left.tokens || !Number.isFinite(left.nanoUsd)
-      ? `it has ${Math.max(0, left.tokens)} of ${limit.tokens} tokens left, and the next turn may need ${wanted.tokens}`
-      : `it has ${usd(left.nanoUsd)} of ${limit.costUsd} US dollars left, and the next turn may need ${usd(wanted.nanoUsd)}`;
-  const details = { budget: name, limit, spent: { tokens: spent.tokens, costUsd: spent.nanoUsd / 1e9 } };
-  const text = `the limit of ${name} on what models may use is too low to go on: ${what}`;
-  return new CoppiceError('limit-exceeded', text, { details });
-}
-
-const usd = (nanoUsd: number): string => (Math.max(0, nanoUsd) / 1e9).toFixed(9).replace(/0+$/, '').replace(/\.$/, '');

@@ -2,7 +2,7 @@ import { Bus } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
 import { startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { prepareExchanges } from '../exchange/collaborators.ts';
 import { startExchange } from '../exchange/exchange.ts';
 import type { Call } from '../exchange/exchange.ts';
@@ -33,8 +33,9 @@ const used = (inputTokens: number, outputTokens: number): ModelDelta => ({
 const prices = pricesFrom({ own: [{ model: 'acme/*', input: 1_000, output: 1_000 }], baseUrlOf: () => null });
 const passing = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
 
+let gateways = 0;
 async function call(provider: Provider, taskId: string, limits: object, rest: Partial<Call> = {}, known = prices) {
-  const budgets = new Budgets(bus, `g-${taskId}`);
+  const budgets = new Budgets(bus, `g-${taskId}-${++gateways}`);
   const owner = { tenant: 'acme', runId: 'r1', taskId };
   const exchange = startExchange(
     prepareExchanges({ providers: [provider], prices: known, budgets, retry: { pauseMsMin: 1, pauseMsMax: 2 } }),
@@ -78,6 +79,17 @@ test('what was used is settled, by tokens and by price', async () => {
   expect(dear.error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'task t3' } });
 });
 
+test('tokens that the provider read from its own cache, or wrote to it, are charged at their prices', async () => {
+  const price = { model: 'acme/*', input: 1_000, output: 1_000, cachedInput: 100, cacheWriteInput: 1_250 };
+  const cached: ModelDelta = {
+    type: 'usage',
+    usage: { inputTokens: 100, outputTokens: 8, cachedInputTokens: 60, cacheWriteInputTokens: 20 },
+  };
+  const known = pricesFrom({ own: [price], baseUrlOf: () => null });
+  const { spent } = await call(saying('acme', [text('a'), cached, end]), 't11', { costUsd: 1 }, {}, known);
+  expect(spent).toEqual({ tokens: 108, nanoUsd: 20_000_000 + 6_000_000 + 25_000_000 + 8_000_000 });
+});
+
 test('each attempt is reserved for on its own, and a cut answer is charged what came', async () => {
   const retried = await call(saying('acme', [used(12, 0), passing], [text('a'), used(12, 8), end]), 't4', {
     tokens: 130,
@@ -85,6 +97,81 @@ test('each attempt is reserved for on its own, and a cut answer is charged what 
   expect(retried).toEqual({ error: null, spent: { tokens: 32, nanoUsd: 32_000_000 } });
   const cut = await call(saying('acme', [text('abcd'), used(12, 3)]), 't5', { tokens: 130 });
   expect(cut).toMatchObject({ error: { code: 'provider-failed' }, spent: { tokens: 15 } });
+});
+
+describe('a request that names no maximum of output', () => {
+  const message = { role: 'user' as const, content: [{ type: 'text' as const, text: 'x'.repeat(30) }] };
+  const original = { wire: 'openai-chat' as const, body: {}, headers: {} };
+  const request = { messages: [message], tools: [], settings: {}, original };
+  const answering = () => saying('acme', [text('a'), used(10, 8), end]);
+  const asked = { settings: {}, original };
+
+  test.each([
+    ['tokens', { tokens: 1_000 }, 990],
+    ['dollars', { costUsd: 0.5 }, 490],
+    ['tokens and dollars', { tokens: 1_000, costUsd: 0.5 }, 490],
+    ['the least that is of use', { tokens: 266 }, 256],
+  ])('makes do with the %s that are left, and its model is told', async (name, limits, maxOutputTokens) => {
+    const acme = answering();
+    const { error, spent } = await call(acme, `small-${name.replaceAll(' ', '-')}`, limits, { request });
+    expect([error, spent]).toMatchObject([null, { tokens: 18 }]);
+    expect(acme.asked).toMatchObject([
+      { request: { settings: { maxOutputTokens }, original: { ...original, maxOutputTokens } } },
+    ]);
+  });
+
+  test('makes do with what is left in each of its budgets', async () => {
+    const acme = answering();
+    const owner = { tenant: 'acme', runId: 'r-small', taskId: 'small-both' };
+    const limits = { task: { tokens: 2_000 }, run: { tokens: 1_000 } };
+    const { error } = await call(
+      acme,
+      owner.taskId,
+      {},
+      { request, budgets: budgetsOf({ owner, limits }, [], new Date()) },
+    );
+    expect(error).toBeNull();
+    expect(acme.asked).toMatchObject([{ request: { settings: { maxOutputTokens: 990 } } }]);
+  });
+
+  test('is refused where the answer would be too short to be of use', async () => {
+    const acme = answering();
+    const { error } = await call(acme, 'small-none', { tokens: 265 }, { request });
+    expect(error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'task small-none' } });
+    expect(acme.asked).toEqual([]);
+  });
+
+  test('is passed on as it is where enough is left', async () => {
+    const acme = answering();
+    await call(acme, 'small-enough', { tokens: 10_000 }, { request });
+    expect(acme.asked).toMatchObject([{ request: asked }]);
+    expect(acme.asked[0]?.request.settings).toEqual({});
+  });
+
+  test('never uses more than the budget has, however many are made at once by however many gateways', async () => {
+    /** Takes half of what it may have. */
+    const greedy: Provider = {
+      ...saying('acme'),
+      async *stream({ settings }) {
+        yield text('a');
+        yield used(10, Math.floor((settings.maxOutputTokens ?? Number.NaN) / 2));
+        yield end;
+      },
+    };
+    const limit = 3_000;
+    const outcomes = await Promise.all(
+      Array.from({ length: 12 }, () => call(greedy, 'small-race', { tokens: limit }, { request })),
+    );
+    const answered = outcomes.filter(({ error }) => error === null);
+    expect(answered.length).toBeGreaterThan(1);
+    const errors = outcomes.flatMap(({ error }) => (error === null ? [] : [error]));
+    expect(errors.filter((error) => (error as CoppiceError).code !== 'limit-exceeded')).toEqual([]);
+    const entry = await bus.keyValue(buckets.budgets).get('task.acme.small-race');
+    const { spent } = JSON.parse(new TextDecoder().decode(entry?.value)) as { spent: { tokens: number } };
+    expect(spent.tokens).toBeLessThanOrEqual(limit);
+    // Only what is of no use is left.
+    expect(limit - spent.tokens).toBeLessThan(266);
+  }, 30_000);
 });
 
 test('a model without a known price is not asked under a limit in dollars', async () => {

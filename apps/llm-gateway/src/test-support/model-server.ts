@@ -94,10 +94,10 @@ const chunk = (delta: object, finishReason: string | null = null) => ({
 });
 
 /** An answer of a text, as OpenAI streams it. */
-export const textStream = (text: string): (object | string)[] => [
+export const textStream = (text: string, finishReason = 'stop'): (object | string)[] => [
   chunk({ role: 'assistant', content: '' }),
   chunk({ content: text }),
-  chunk({}, 'stop'),
+  chunk({}, finishReason),
   { ...chunk({}), choices: [], usage: { prompt_tokens: 11, completion_tokens: 3, total_tokens: 14 } },
   '[DONE]',
 ];

@@ -1,6 +1,6 @@
 import { Bus } from '@coppice/bus';
 import { actorMessageSchema, anyPool, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
-import type { ModelMessage, Outcome, ToolDefinition, TranscriptEntry } from '@coppice/contracts';
+import type { ModelLimits, ModelMessage, Outcome, ToolDefinition, TranscriptEntry } from '@coppice/contracts';
 import { eventually } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 
@@ -17,6 +17,7 @@ export type Turn = {
   continues?: string;
   tools?: ToolDefinition[];
   timeLimitMs?: number;
+  limits?: { task: ModelLimits; run: ModelLimits };
 };
 
 /** What the gateway sees of an orchestrator: someone who publishes commands and has an inbox. */

@@ -35,7 +35,7 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
   };
 }
 
-/** A request that came in in this wire, for another model. Its usage is told without being asked for. */
+/** A request that came in in this wire, for another model. Its usage is told without being asked for, and it names a maximum of its own, since it has to. */
 export const passedOn = ({ body }: OriginalRequest, model: string, stream: boolean): object => ({
   ...body,
   model,

@@ -175,6 +175,13 @@ test('a request of the same wire goes on as it came', () => {
   const named = { ...original, body: { ...body, model: 'models/fast' } };
   expect(gemini.passOn(named, 'gemini-3-pro', true)).toEqual({ ...body, model: 'models/gemini-3-pro' });
   expect(gemini.headers(original)).toEqual({ 'x-goog-api-client': 'x' });
+  const limited = (fields: object) =>
+    gemini.passOn({ ...original, body: { ...body, ...fields }, maxOutputTokens: 300 }, 'gemini-3-pro', true);
+  expect(limited({})).toEqual({ ...body, generationConfig: { maxOutputTokens: 300 } });
+  expect(limited({ generation_config: { top_k: 4 } })).toEqual({
+    ...body,
+    generation_config: { top_k: 4, maxOutputTokens: 300 },
+  });
 });
 
 test('of the models that are listed, those that answer', () => {

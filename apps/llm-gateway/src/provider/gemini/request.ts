@@ -24,8 +24,13 @@ export function requestBody(request: ModelRequest): object {
 }
 
 /** A request that came in in this wire. Its model stands in the path; usage is told without being asked for. */
-export const passedOn = ({ body }: OriginalRequest, model: string): object =>
-  'model' in body ? { ...body, model: modelPath(model) } : body;
+export function passedOn({ body, maxOutputTokens }: OriginalRequest, model: string): object {
+  const named = 'model' in body ? { ...body, model: modelPath(model) } : body;
+  if (maxOutputTokens === undefined) return named;
+  // Google takes either spelling, but not both.
+  const field = 'generation_config' in body ? 'generation_config' : 'generationConfig';
+  return { ...named, [field]: { ...(body[field] as object | null | undefined), maxOutputTokens } };
+}
 
 /** `models/NAME`; a tuned model's name says what it is. A name that isn't one leads to no other path. */
 export function modelPath(model: string): string {

@@ -14,7 +14,7 @@ export type Wire = {
   headers(original: OriginalRequest | null): Record<string, string>;
   keyHeaders(key: string): Record<string, string>;
   body(request: ModelRequest, stream: boolean): object;
-  /** A request that came in in this very wire, for another model; what the gateway needs to be told is asked for too. */
+  /** A request that came in in this very wire, for another model and perhaps with a maximum; what the gateway needs to be told is asked for too. */
   passOn(original: OriginalRequest, model: string, stream: boolean): object;
   reader(about: { provider: string; secret: string | null }): AnswerReader;
   /** Where models are listed, and their names in the list; null where the answer is no such list. */

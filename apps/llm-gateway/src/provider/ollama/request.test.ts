@@ -114,4 +114,6 @@ test('a request of this very wire keeps all that it has but the model', () => {
   const original = { wire: 'ollama' as const, body, headers: {} };
   expect(passedOn(original, 'qwen3', true)).toEqual({ ...body, model: 'qwen3', stream: true });
   expect(passedOn(original, 'qwen3', false)).toEqual({ ...body, model: 'qwen3', stream: false });
+  const limited = passedOn({ ...original, maxOutputTokens: 300 }, 'qwen3', true);
+  expect(limited).toMatchObject({ options: { num_ctx: 9, num_predict: 300 }, keep_alive: '1h' });
 });

@@ -35,10 +35,13 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
 }
 
 /** A request that came in in this wire, for another model. Its counts are told without being asked for. */
-export const passedOn = ({ body }: OriginalRequest, model: string, stream: boolean): object => ({
+export const passedOn = ({ body, maxOutputTokens }: OriginalRequest, model: string, stream: boolean): object => ({
   ...body,
   model,
   stream,
+  ...(maxOutputTokens === undefined
+    ? {}
+    : { options: { ...(body['options'] as object | null | undefined), num_predict: maxOutputTokens } }),
 });
 
 function offeredTools(

@@ -221,4 +221,9 @@ test('a request of the same wire goes on as it came, but for its model, and tell
     stream_options: { include_usage: true },
   });
   expect(openAiChat.headers(original)).toEqual({ 'x-own': 'y' });
+  const limited = { ...original, body: plain, maxOutputTokens: 300 };
+  expect(openAiChat.passOn(limited, 'm', false)).toEqual({ ...plain, model: 'm', max_tokens: 300 });
+  const atOpenAi = openAiChatAt('https://api.openai.com/v1').passOn(limited, 'm', true);
+  expect(atOpenAi).toMatchObject({ max_completion_tokens: 300, stream: true });
+  expect(atOpenAi).not.toHaveProperty('max_tokens');
 });

@@ -39,11 +39,18 @@ export function requestBody(request: ModelRequest, stream: boolean, dialect: Dia
 const streaming = { stream: true, stream_options: { include_usage: true } };
 
 /** A request that came in in this wire: another model, and the usage told. */
-export function passedOn({ body }: OriginalRequest, model: string, stream: boolean): object {
-  if (!stream) return { ...body, model };
+export function passedOn(
+  { body, maxOutputTokens }: OriginalRequest,
+  model: string,
+  stream: boolean,
+  { limitField }: Dialect,
+): object {
+  const limit = maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens };
+  if (!stream) return { ...body, model, ...limit };
   return {
     ...body,
     model,
+    ...limit,
     stream: true,
     stream_options: { ...(body['stream_options'] as object), include_usage: true },
   };

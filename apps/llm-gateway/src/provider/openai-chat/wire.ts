@@ -4,26 +4,23 @@ import type { Dialect } from './request.ts';
 import { ChatAnswerReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
-/** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible doors of Ollama, LM Studio, vLLM, llama.cpp. */
-export const openAiChat: Wire = {
+const speaking = (dialect: Dialect): Wire => ({
   name: 'openai-chat',
   framing: 'server-sent-events',
   path: () => 'chat/completions',
   headers: (original) => original?.headers ?? {},
   keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
-  body: (request, stream) => requestBody(request, stream, { limitField: 'max_tokens', givesThoughtsBack: false }),
-  passOn: passedOn,
+  body: (request, stream) => requestBody(request, stream, dialect),
+  passOn: (original, model, stream) => passedOn(original, model, stream, dialect),
   reader: (about) => new ChatAnswerReader(about),
   models: {
     path: 'models',
     names: (body) => modelListSchema.safeParse(body).data?.data.map(({ id }) => id) ?? null,
   },
-};
-
-const speaking = (dialect: Dialect): Wire => ({
-  ...openAiChat,
-  body: (request, stream) => requestBody(request, stream, dialect),
 });
+
+/** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible doors of Ollama, LM Studio, vLLM, llama.cpp. */
+export const openAiChat: Wire = speaking({ limitField: 'max_tokens', givesThoughtsBack: false });
 
 const known: readonly { host: RegExp; wire: Wire }[] = [
   {

@@ -158,5 +158,7 @@ test('a request of the same wire goes on as it came but for its model', () => {
   const body = { model: 'coppice/x', input: 'hi', store: true, tools: [{ type: 'custom', name: 'p' }], stream: true };
   const original = { wire: 'openai-responses', body, headers: { 'openai-beta': 'x' } } as const;
   expect(openAiResponses.passOn(original, 'gpt-5', true)).toEqual({ ...body, model: 'gpt-5' });
+  const limited = openAiResponses.passOn({ ...original, maxOutputTokens: 300 }, 'gpt-5', true);
+  expect(limited).toEqual({ ...body, model: 'gpt-5', max_output_tokens: 300 });
   expect(openAiResponses.headers(original)).toEqual({ 'openai-beta': 'x' });
 });

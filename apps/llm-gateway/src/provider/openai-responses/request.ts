@@ -24,8 +24,12 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
 }
 
 /** A request that came in in this wire: another model. Usage is told without being asked for. */
-export const passedOn = ({ body }: OriginalRequest, model: string, stream: boolean): object =>
-  stream ? { ...body, model, stream } : { ...body, model };
+export const passedOn = ({ body, maxOutputTokens }: OriginalRequest, model: string, stream: boolean): object => ({
+  ...body,
+  model,
+  ...(stream ? { stream } : {}),
+  ...(maxOutputTokens === undefined ? {} : { max_output_tokens: maxOutputTokens }),
+});
 
 function settingsOf({ maxOutputTokens, temperature, topP, responseFormat, thinking }: ModelSettings): object {
   return {
