@@ -67,6 +67,7 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
     repository,
     baseBranch: request.baseBranch,
     concurrency: request.concurrency,
+    modelLimits: request.limits ?? {},
     specificationArtifact,
     tasks: tasks.map((task, index) => ({ ...task, dependsOn: positions[index] ?? [] })),
   };

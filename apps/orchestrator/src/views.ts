@@ -48,6 +48,7 @@ export function taskView(view: ActorView): TaskView {
     summary: context.summary,
     protectedPaths: context.protectedPaths,
     usage: context.usage,
+    modelLimits: context.specification.modelLimits ?? { task: {}, run: {} },
     modelTurns: context.modelTurns,
     modelTurnsUnknown: context.modelTurnsUnknown,
     logTail: context.logTail,
@@ -69,7 +70,8 @@ export function taskCounts(context: RunContext, finished: ReadonlySet<string> = 
 }
 
 function common(context: RunContext): Omit<RunView, 'tasks'> {
-  const { tenant, runId, requestId, repository, baseBranch, concurrency, createdAtMs, endedAtMs } = context;
+  const { tenant, runId, requestId, repository, baseBranch, concurrency, modelLimits, createdAtMs, endedAtMs } =
+    context;
   return {
     runId,
     tenant,
@@ -78,6 +80,7 @@ function common(context: RunContext): Omit<RunView, 'tasks'> {
     baseBranch,
     state: runStateOf(context),
     concurrency,
+    ...(modelLimits === undefined ? {} : { modelLimits }),
     createdAt: rfc3339(createdAtMs),
     endedAt: endedAtMs === null ? null : rfc3339(endedAtMs),
   };

@@ -27,7 +27,7 @@ export const tokenGrantSchema = z.object({
   taskId: z.union([taskIdSchema, z.literal('')]),
   /** Models as `provider/model` or an alias; all where it is missing. */
   models: z.array(z.string().min(1).max(255)).min(1).max(64).optional(),
-  /** What all calls with the token together may use. */
+  /** What all calls with the token together may use, beside what its task and run may. */
   limits: modelLimitsSchema.optional(),
 });
 export type TokenGrant = z.infer<typeof tokenGrantSchema>;
@@ -58,7 +58,8 @@ export const gatewayCalls = {
   },
   mintToken: {
     name: 'mint-token',
-    description: 'A token for the HTTP doors of all gateways, for a task or for a person.',
+    description:
+      'A token for the HTTP doors of all gateways, for a task, a run or a person. What the run file lets its task and run use of models binds it.',
     input: z.object({ grant: tokenGrantSchema, ttlMs: z.int().min(1_000).max(tokenTtlMsMax) }),
     output: z.object({
       token: z.string(),

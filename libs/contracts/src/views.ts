@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
+import { modelLimitsSchema } from './run-request.ts';
 
 /** The life of a task, in order; the last eight are ends. */
 export const taskStates = [
@@ -48,6 +49,8 @@ export const usageSchema = z.object({
 });
 export type Usage = z.infer<typeof usageSchema>;
 
+// Open, so that a reader of today stands a limit of tomorrow.
+const modelLimits = z.object(modelLimitsSchema.shape);
 const runId = z.string().describe('The id of the run.');
 const tenant = z.string().describe('Whose it is.');
 const createdAt = z.string().describe('RFC 3339.');
@@ -88,6 +91,10 @@ export const taskViewSchema = z.object({
     .array(z.string())
     .describe('Changed paths that need approval. Of more than 50, the last entry says how many more.'),
   usage: usageSchema.describe('Of all turns so far.'),
+  modelLimits: z
+    .object({ task: modelLimits.describe('The task.'), run: modelLimits.describe('All tasks of its run together.') })
+    .optional()
+    .describe('What the run file lets models use; a missing one is unlimited.'),
   modelTurns: z.int().nonnegative().describe('Turns that a model has taken.'),
   modelTurnsUnknown: z
     .int()
@@ -115,6 +122,9 @@ export const runViewSchema = z.object({
   baseBranch: z.string().describe('Tasks start from it and land on it.'),
   state: runStateSchema.describe('Running, or how it ended.'),
   concurrency: z.int().describe('Tasks at work at once.'),
+  modelLimits: modelLimits
+    .optional()
+    .describe('What the run file lets all tasks together use of models; not told of a run of an earlier version.'),
   tasks: z.array(taskSummarySchema).describe('In the order of the request.'),
   createdAt,
   endedAt,

@@ -11,7 +11,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type TokenOptions = { ttl: string; model?: string[]; tokens?: number; costUsd?: number; json: boolean };
 
-/** @param id of the task or run in whose name it asks; none: a call beside all tasks. The limits of their run file don't bind it. */
+/** @param id of the task or run in whose name it asks, and whose limits bind it; none: a call beside all tasks. */
 export function tokenCommand(session: Session, id: string | undefined, options: TokenOptions): CommandResult {
   const ttlMs = lifeOf(options.ttl);
   return withClient(session, async (client) => {

@@ -11,6 +11,7 @@ export type TenantLimit = ModelLimits & {
 /** On whose account a call is made. */
 export type Account = {
   owner: Owner;
+  /** Of the run file; those of one task are the same in all that is charged to it. */
   limits?: { task: ModelLimits; run: ModelLimits } | undefined;
   /** Of a program at an HTTP door. */
   token?: { id: string; limits: ModelLimits } | undefined;

@@ -1,6 +1,6 @@
 import { assign, emit, enqueueActions, setup } from 'xstate';
 import { runOperations, taskEnds, taskSuccesses } from '@coppice/contracts';
-import type { RunState, TaskEnd, WireError } from '@coppice/contracts';
+import type { ModelLimits, RunState, TaskEnd, WireError } from '@coppice/contracts';
 import { effect, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
 
@@ -30,6 +30,8 @@ export type RunInput = {
   repository: string;
   baseBranch: string;
   concurrency: number;
+  /** What all tasks together may use of models. Missing in runs of versions before this was kept. */
+  modelLimits?: ModelLimits;
   /** In the object store: every task's specification. */
   specificationArtifact: string;
   tasks: { taskId: string; name: string; dependsOn: number[] }[];

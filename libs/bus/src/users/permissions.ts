@@ -140,6 +140,8 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       keyValue(buckets.gatewayKeys),
       reading(streams.transcripts, subjectFamilies.transcript),
       publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted, subjects.gatewayHealth),
+      // Whose limits bind a token.
+      publishing(subjects.api('*', api.taskGet.name), subjects.api('*', api.runGet.name)),
       subscribing(subjects.gatewayBudgetWanted, subjects.gatewayHealth),
       keyValue(buckets.budgets),
     ),

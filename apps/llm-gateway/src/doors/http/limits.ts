@@ -40,6 +40,8 @@ export const facadeLimits = {
 
 export const tokenLimits = {
   charactersMax: 8 * 1024,
+  /** How long the orchestrator is waited for; whoever wants the token waits a little longer. */
+  ownerAskedMsMax: 4_000,
   /** How far clocks of machines may differ. */
   clockToleranceMs: 10_000,
   /** A published key outlives every token that it may have signed since it was published last. */

@@ -44,7 +44,7 @@ async function startGateway(): Promise<StartedService> {
   return gateway;
 }
 
-const grant: TokenGrant = { tenant: 'default', runId: 'raaaaaaaaaaaaaaaa', taskId: 'taaaaaaaaaaaaaaaa' };
+const grant: TokenGrant = { tenant: 'default', runId: '', taskId: '' };
 const mint = () => bus.call(gatewayCalls.mintToken, { service: 'llm-gateway' }, { grant, ttlMs: 60_000 });
 
 function ask(address: string | undefined, token: string): Promise<Response> {

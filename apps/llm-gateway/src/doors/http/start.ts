@@ -7,6 +7,7 @@ import { gatewayLimits } from '../../limits.ts';
 import { budgetsOf } from '../../money/whose-budgets.ts';
 import type { TenantLimit } from '../../money/whose-budgets.ts';
 import type { Provider } from '../../provider/port.ts';
+import { limitsOfOwner } from './limits-of-owner.ts';
 import { facadeLimits } from './limits.ts';
 import type { Address } from './listen.ts';
 import { startFacade } from './server.ts';
@@ -33,9 +34,10 @@ export async function startHttpDoors(
   const facade = await startFacade(
     {
       tokens,
-      ask: (call, { tokenId, limits }) => {
+      ask: (call, { tokenId, limits, ownerLimits }) => {
         const token = { id: tokenId, limits: limits ?? {} };
-        const budgets = budgetsOf({ owner: call.context.owner, token }, tenantLimits, clock.now());
+        const account = { owner: call.context.owner, limits: ownerLimits, token };
+        const budgets = budgetsOf(account, tenantLimits, clock.now());
         return startExchange(exchange, { ...call, budgets, patienceMs: facadeLimits.patienceMs });
       },
       wiresOf: (model) => routes.of(model).map(({ provider }) => provider.wire),
@@ -46,7 +48,10 @@ export async function startHttpDoors(
   );
   if (facade.addresses.length > 0) log.info({ addresses: facade.addresses }, 'HTTP doors');
   return {
-    mint: async (grant, ttlMs) => ({ ...(await tokens.mint(grant, ttlMs)), addresses: [...facade.addresses] }),
+    mint: async (grant, ttlMs) => {
+      const ownerLimits = await limitsOfOwner(bus, grant);
+      return { ...(await tokens.mint({ grant, ownerLimits }, ttlMs)), addresses: [...facade.addresses] };
+    },
     stop: async () => {
       await facade.stop();
       keys.stop();

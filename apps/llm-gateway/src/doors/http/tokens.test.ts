@@ -28,6 +28,8 @@ const grant: TokenGrant = {
   taskId: 'taaaaaaaaaaaaaaaa',
   models: ['acme/one'],
 };
+const ownerLimits = { task: { tokens: 500 }, run: {} };
+const claims = { grant, ownerLimits };
 const minuteMs = 60_000;
 
 /** What the refusal says; null where there is none. */
@@ -43,11 +45,11 @@ async function whyRefused(tokens: Tokens, token: string | null): Promise<string 
 
 test('a token of one process is good at another, and outlives its maker', async () => {
   const maker = new TokenKeys(bucket());
-  const { token, expiresAt } = await new Tokens(maker).mint(grant, minuteMs);
+  const { token, expiresAt } = await new Tokens(maker).mint(claims, minuteMs);
   expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now());
   maker.stop();
   const other = new TokenKeys(bucket());
-  expect(await new Tokens(other).verify(token)).toMatchObject(grant);
+  expect(await new Tokens(other).verify(token)).toMatchObject({ ...grant, ownerLimits });
   other.stop();
 });
 
@@ -63,7 +65,7 @@ test('a token dies with its key, once the key is not believed any more', async (
   vi.useFakeTimers({ toFake: ['Date'] });
   const maker = new TokenKeys(bucket());
   const reader = new TokenKeys(bucket());
-  const { token } = await new Tokens(maker).mint(grant, 60 * minuteMs);
+  const { token } = await new Tokens(maker).mint(claims, 60 * minuteMs);
   const tokens = new Tokens(reader);
   expect(await whyRefused(tokens, token)).toBeNull();
   await bucket().delete((await maker.signingKey(0)).id);
@@ -78,12 +80,12 @@ test('a token that was called back stays so, and its maker signs the next with a
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   const maker = new TokenKeys(bucket());
   const own = new Tokens(maker);
-  const { token } = await own.mint(grant, 60 * minuteMs);
+  const { token } = await own.mint(claims, 60 * minuteMs);
   const { id } = await maker.signingKey(0);
   await bucket().delete(id);
   vi.advanceTimersByTime(60 * minuteMs);
   vi.useRealTimers();
-  const next = await own.mint(grant, 60 * minuteMs);
+  const next = await own.mint(claims, 60 * minuteMs);
   expect(await bucket().get(id)).toBeNull();
   const reader = new TokenKeys(bucket());
   expect(await whyRefused(new Tokens(reader), token)).toBe('the token was signed with a key that is not known');
@@ -104,10 +106,9 @@ describe('refused is', () => {
   afterAll(() => keys.stop());
 
   const header = () => ({ alg: 'EdDSA', kid: own.id, typ: 'coppice-token+jwt' });
-  const claims = () => ({ grant });
   /** A token with the real key, but for what is changed. */
   async function forged(change: (token: SignJWT) => SignJWT, protectedHeader: object = header()): Promise<string> {
-    const proper = new SignJWT(claims())
+    const proper = new SignJWT(claims)
       .setProtectedHeader(protectedHeader as { alg: string })
       .setIssuer('coppice-llm-gateway')
       .setAudience('coppice-llm-gateway')
@@ -135,7 +136,7 @@ describe('refused is', () => {
     expect(await whyRefused(tokens, none)).not.toBeNull();
     const stored = await bucket().get(own.id);
     const publicKey = stored?.value ?? new Uint8Array();
-    const withPublicKey = await new SignJWT(claims())
+    const withPublicKey = await new SignJWT(claims)
       .setProtectedHeader({ ...header(), alg: 'HS256' })
       .setIssuer('coppice-llm-gateway')
       .setAudience('coppice-llm-gateway')
@@ -148,7 +149,7 @@ describe('refused is', () => {
 
   test('one that was changed', async () => {
     const [head, , signature] = (await forged((each) => each)).split('.');
-    const payload = encoded({ grant: { ...grant, tenant: 'other' }, exp: 9_999_999_999 });
+    const payload = encoded({ ...claims, grant: { ...grant, tenant: 'other' }, exp: 9_999_999_999 });
     expect(await whyRefused(tokens, `${head}.${payload}.${signature}`)).toBe('the token is not valid');
   });
 
@@ -156,7 +157,7 @@ describe('refused is', () => {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     const kid = await calculateJwkThumbprint(await exportJWK(publicKey));
     const sign = (name: string) =>
-      new SignJWT(claims())
+      new SignJWT(claims)
         .setProtectedHeader({ ...header(), kid: name, jwk: publicKey.export({ format: 'jwk' }) })
         .setIssuer('coppice-llm-gateway')
         .setAudience('coppice-llm-gateway')
@@ -192,16 +193,18 @@ describe('refused is', () => {
     expect(await whyRefused(tokens, old)).not.toBeNull();
   });
 
-  test('one that grants what no token grants', async () => {
+  test('one that grants what no token grants, or does not say what its task may use', async () => {
     const { tenant: _tenant, ...rest } = grant;
-    const token = await new SignJWT({ grant: rest })
-      .setProtectedHeader(header())
-      .setIssuer('coppice-llm-gateway')
-      .setAudience('coppice-llm-gateway')
-      .setIssuedAt()
-      .setExpirationTime('5m')
-      .setJti('1')
-      .sign(own.key);
-    expect(await whyRefused(tokens, token)).toBe('the token is not valid');
+    for (const wrong of [{ grant: rest, ownerLimits }, { grant }, { grant: { ...grant, ownerLimits } }]) {
+      const token = await new SignJWT(wrong)
+        .setProtectedHeader(header())
+        .setIssuer('coppice-llm-gateway')
+        .setAudience('coppice-llm-gateway')
+        .setIssuedAt()
+        .setExpirationTime('5m')
+        .setJti('1')
+        .sign(own.key);
+      expect(await whyRefused(tokens, token)).toBe('the token is not valid');
+    }
   });
 });

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { CoppiceError, tokenGrantSchema, tokenTtlMsMax } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import { refusal } from './complaint.ts';
+import { ownerLimitsSchema } from './limits-of-owner.ts';
+import type { OwnerLimits } from './limits-of-owner.ts';
 import { SignJWT, errors, jwtVerify } from './jose.ts';
 import { tokenLimits } from './limits.ts';
 import { keyAlgorithm } from './token-keys.ts';
@@ -12,7 +14,10 @@ const audience = 'coppice-llm-gateway';
 /** Tells these tokens from whatever else someone may sign one day. */
 const type = 'coppice-token+jwt';
 
-export type Granted = TokenGrant & { tokenId: string };
+/** `ownerLimits` are no part of the grant: nobody asks for them. */
+type Claims = { grant: TokenGrant; ownerLimits: OwnerLimits };
+
+export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string };
 
 /** What a program may do at the façade, and on whose account. Signed, so that any gateway process knows it without asking. */
 export class Tokens {
@@ -24,10 +29,10 @@ export class Tokens {
     this.#keys = keys;
   }
 
-  async mint(grant: TokenGrant, ttlMs: number): Promise<{ token: string; expiresAt: string }> {
+  async mint(claims: Claims, ttlMs: number): Promise<{ token: string; expiresAt: string }> {
     const expiresAtSeconds = Math.floor((Date.now() + ttlMs) / 1_000);
     const { id, key } = await this.#keys.signingKey(expiresAtSeconds * 1_000 + tokenLimits.clockToleranceMs);
-    const token = await new SignJWT({ grant })
+    const token = await new SignJWT(claims)
       .setProtectedHeader({ alg: keyAlgorithm, kid: id, typ: type })
       .setIssuer(issuer)
       .setAudience(audience)
@@ -62,7 +67,9 @@ export class Tokens {
         // One that claims to be older than any can be was not made here, whatever its expiry.
         maxTokenAge: tokenTtlMsMax / 1_000,
       });
-      const granted = { ...tokenGrantSchema.parse(payload['grant']), tokenId: payload.jti ?? '' };
+      const grant = tokenGrantSchema.parse(payload['grant']);
+      const ownerLimits = ownerLimitsSchema.parse(payload['ownerLimits']);
+      const granted = { ...grant, ownerLimits, tokenId: payload.jti ?? '' };
       return { granted, expiresAtMs: (payload.exp ?? 0) * 1_000 };
     } catch (error) {
       if (error instanceof CoppiceError && error.code !== 'permission-denied') throw error;

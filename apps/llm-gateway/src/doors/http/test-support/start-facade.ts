@@ -40,7 +40,7 @@ export async function startTestFacade(
       tokens: {
         verify: async (told) => {
           if (told !== token) throw refusal('permission-denied', 401, 'the token is not valid');
-          return { ...(settings.grant ?? grant), tokenId: 'token-1' };
+          return { ...(settings.grant ?? grant), ownerLimits: { task: {}, run: {} }, tokenId: 'token-1' };
         },
       },
       ask: (call) => startExchange(exchanges(), call),

@@ -1,0 +1,48 @@
+import type { Bus } from '@coppice/bus';
+import { CoppiceError, api, modelLimitsSchema, taskEnds } from '@coppice/contracts';
+import type { TokenGrant } from '@coppice/contracts';
+import { z } from 'zod';
+import { tokenLimits } from './limits.ts';
+
+/** What the run file lets a token's task, and its run, use of models; empty where the token names none. */
+export const ownerLimitsSchema = z.object({ task: modelLimitsSchema, run: modelLimitsSchema });
+export type OwnerLimits = z.output<typeof ownerLimitsSchema>;
+
+type Named = Pick<TokenGrant, 'tenant' | 'runId' | 'taskId'>;
+
+/**
+ * Asked of the orchestrator, since whoever wants a token may say anything.
+ * @throws CoppiceError `not-found`; `invalid-request` where the task is another run's; `conflict` where it has ended; `unavailable` where nobody answers.
+ */
+export async function limitsOfOwner(bus: Bus, { tenant, runId, taskId }: Named): Promise<OwnerLimits> {
+  const options = { deadlineMs: tokenLimits.ownerAskedMsMax };
+  if (taskId !== '') {
+    const task = await bus.call(api.taskGet, { tenant }, { taskId }, options);
+    if (task.runId !== runId) throw otherRun(taskId, task.runId, runId);
+    if (ends.has(task.state)) throw ended(`task ${taskId}`, task.state);
+    return known(task.modelLimits, `task ${taskId}`);
+  }
+  if (runId === '') return { task: {}, run: {} };
+  const run = await bus.call(api.runGet, { tenant }, { runId }, options);
+  if (run.state !== 'running') throw ended(`run ${runId}`, run.state);
+  return { task: {}, run: known(run.modelLimits, `run ${runId}`) };
+}
+
+const ends: ReadonlySet<string> = new Set(taskEnds);
+
+function otherRun(taskId: string, expected: string, received: string): CoppiceError {
+  const issues = [{ field: 'grant.runId', expected, received: JSON.stringify(received) }];
+  const text = `mint-token: grant.runId: expected ${expected}, the run of task ${taskId}, received ${JSON.stringify(received)}`;
+  return new CoppiceError('invalid-request', text, { details: { issues } });
+}
+
+const ended = (whose: string, state: string): CoppiceError =>
+  new CoppiceError('conflict', `${whose} has ended (${state}): a token is made for one that is at work`);
+
+function known<Limits>(limits: Limits | undefined, whose: string): Limits {
+  if (limits !== undefined) return limits;
+  throw new CoppiceError(
+    'conflict',
+    `what the run file lets ${whose} use of models is not known, since an earlier version began it: no token is made for it`,
+  );
+}

@@ -1,0 +1,66 @@
+import { buckets, gatewayCalls } from '@coppice/contracts';
+import { eventually, temporaryRepository } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { Stack } from '../support/stack.ts';
+
+/** What a program may use of models by a token of a task that is at work is charged to the limits of the run file, on the real whole. */
+
+const script = `
+rules:
+  - { when: { contains: slowly }, turns: [{ text: "late\\n", latencyMs: 60000 }] }
+default: { turns: [{ text: "good\\n", usage: { inputTokens: 70, outputTokens: 30, costUsd: 0.01 } }] }
+`;
+
+test('a token of a task is bound by the limits of its run file, and none is made when it has ended', async () => {
+  await using stack = await Stack.start({
+    engine: 'none',
+    script,
+    environment: { COPPICE_GATEWAY_HTTP: '127.0.0.1:0' },
+  });
+  await using repository = await temporaryRepository({ files: { 'check.sh': 'true\n' } });
+  const { runId, tasks } = await stack.submit({
+    repository: repository.path,
+    baseBranch: 'main',
+    limits: { tokens: 100_000 },
+    defaults: { model: stack.model, verify: false, agent: { kind: 'prompt', file: 'NOTES.md' } },
+    tasks: [{ name: 'notes', description: 'Write', prompt: 'write slowly', limits: { tokens: 10_000, time: '5m' } }],
+  });
+  const taskId = tasks[0]?.taskId ?? '';
+  await stack.reached(runId, taskId, 'working');
+  expect((await stack.task(taskId)).modelLimits).toEqual({ task: { tokens: 10_000 }, run: { tokens: 100_000 } });
+  expect((await stack.run(runId)).modelLimits).toEqual({ tokens: 100_000 });
+
+  const mint = () =>
+    stack.bus.call(
+      gatewayCalls.mintToken,
+      { service: 'llm-gateway' },
+      { grant: { tenant: 'default', runId, taskId, models: [stack.model] }, ttlMs: 60_000 },
+    );
+  const { token, addresses } = await mint();
+  const ask = (mostTokens: number) =>
+    fetch(`${addresses[0]}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify({
+        model: stack.model,
+        messages: [{ role: 'user', content: 'hi' }],
+        max_tokens: mostTokens,
+      }),
+    });
+  const answer = await ask(100);
+  expect([answer.status, await answer.json()]).toMatchObject([200, { usage: { total_tokens: 100 } }]);
+  const tooMuch = await ask(10_000);
+  expect([tooMuch.status, await tooMuch.text()]).toEqual([429, expect.stringContaining(`the limit of task ${taskId}`)]);
+  await eventually(async () => {
+    const entry = await stack.bus.keyValue(buckets.budgets).get(`task.default.${taskId}`);
+    const { spent } = JSON.parse(new TextDecoder().decode(entry?.value)) as { spent: { tokens: number } };
+    return spent.tokens === 100;
+  });
+
+  await stack.tell('taskCancel', { taskId });
+  await stack.ended(runId);
+  await expect(mint()).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('has ended (cancelled)') as unknown,
+  });
+}, 180_000);
