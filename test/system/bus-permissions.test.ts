@@ -108,6 +108,8 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.budgets}`, 'llm-gateway'],
   [`$KV.${buckets.gatewayKeys}.x`, 'llm-gateway'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.gatewayKeys}`, 'llm-gateway'],
+  [`$KV.${buckets.llmCache}.acme.x`, 'llm-gateway'],
+  [`$JS.API.STREAM.MSG.GET.KV_${buckets.llmCache}`, 'llm-gateway'],
   [subjects.call('llm-gateway', gatewayCalls.mintToken.name), 'orchestrator', 'operator'],
   [subjects.gatewayBudgetWanted, 'llm-gateway'],
   [`$O.${buckets.artifacts}.M.x`, 'orchestrator', 'llm-gateway', 'container-service'],

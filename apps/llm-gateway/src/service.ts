@@ -1,8 +1,10 @@
 import { serveCommands, serviceEndpoint } from '@coppice/bus';
-import { anyPool, gatewayCalls } from '@coppice/contracts';
+import { anyPool, buckets, gatewayCalls } from '@coppice/contracts';
 import type { ModelProvider } from '@coppice/contracts';
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import { Artifacts } from './artifacts.ts';
+import { AnswerCache } from './cache/answer-cache.ts';
+import type { CacheSettings } from './cache/answer-cache.ts';
 import { Conversations } from './conversations.ts';
 import type { Address } from './doors/http/listen.ts';
 import { startHttpDoors } from './doors/http/start.ts';
@@ -46,6 +48,8 @@ export type LlmGatewayOptions = {
   prices?: readonly OwnPrice[];
   /** What tenants may use of models. */
   tenantLimits?: readonly TenantLimit[];
+  /** Whether answers are kept for the same request again; by default none is. */
+  cache?: CacheSettings;
   /** How long answers are waited for. */
   patience?: Partial<PatienceLimits>;
   retry?: Partial<RetrySettings>;
@@ -71,11 +75,13 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   const endpointOf = (name: string) => options.endpoints?.find((endpoint) => endpoint.name === name);
   const sharing = new HealthSharing(bus, context.member.id);
   const budgets = new Budgets(bus, context.member.id);
+  const cache = options.cache === undefined ? null : new AnswerCache(bus.keyValue(buckets.llmCache), options.cache);
   const tenantLimits = options.tenantLimits ?? [];
   const exchange = prepareExchanges({
     ...options,
     providers,
     budgets,
+    cache,
     prices: pricesFrom({ own: options.prices ?? [], baseUrlOf: (name) => endpointOf(name)?.baseUrl ?? null }),
     concurrencyOf: (name) => endpointOf(name)?.concurrency ?? null,
     tell: (news) => sharing.tell(news),
@@ -122,7 +128,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
       await Promise.all([commands.stop(), doors.stop()]);
       await calls.stop();
       for (const end of endings) end();
-      await budgets.stop();
+      await Promise.all([budgets.stop(), cache?.stop()]);
       await Promise.all(providers.map(async (provider) => provider.close?.()));
     },
   };

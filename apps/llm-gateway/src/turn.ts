@@ -99,7 +99,7 @@ class Turns {
       ...(answer.responseId === null ? {} : { responseId: answer.responseId }),
       latencyMs: result.latencyMs,
       queuedMs: context.queuedMs,
-      attempts: result.attempts.length,
+      ...(result.cached ? { cached: true } : { attempts: result.attempts.length }),
     };
     const sequence = await this.#record(input, effectId, output);
     const conversation = {

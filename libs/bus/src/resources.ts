@@ -57,7 +57,16 @@ const definitions: readonly Definition[] = [
   log(streams.deadLetters, [deadLetter], { max_age: days(90), max_bytes: mebibytes(512) }),
 ];
 
-const keyValueBuckets = [buckets.actors, buckets.effects, buckets.members, buckets.budgets, buckets.gatewayKeys];
+/** All that may lie in a bucket; none for those of which nothing may be refused. What a cache has no room for isn't kept. */
+const bucketBytesMax: Readonly<Record<string, number>> = { [buckets.llmCache]: mebibytes(512) };
+const keyValueBuckets = [
+  buckets.actors,
+  buckets.effects,
+  buckets.members,
+  buckets.budgets,
+  buckets.gatewayKeys,
+  buckets.llmCache,
+];
 /** The stream that a bucket is. */
 export const keyValueStream = (bucket: string): string => `KV_${bucket}`;
 export const objectStream = (bucket: string): string => `OBJ_${bucket}`;
@@ -84,6 +93,7 @@ export async function ensureResources(
       replicas,
       storage: StorageType.File,
       maxValueSize: valueBytesMax,
+      ...(bucketBytesMax[bucket] === undefined ? {} : { max_bytes: bucketBytesMax[bucket] }),
       // Keys carry a time to live: claims, members, and the tombstones of actors.
       markerTTL: markerTtlMs,
     });

@@ -76,6 +76,7 @@ const taskTurnData = ofTask.extend({
       }),
     )
     .describe('In order.'),
+  cached: z.boolean().optional().describe("Whether the answer is an earlier one, of the gateway's cache."),
   usage: usageSchema.describe('Of the whole task so far.'),
   steps,
 });

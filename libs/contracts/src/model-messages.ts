@@ -110,6 +110,12 @@ export const modelSettingsSchema = z.object({
       z.object({ budgetTokens: z.int().nonnegative() }),
     ])
     .optional(),
+  cache: z
+    .boolean()
+    .optional()
+    .describe(
+      "`false`: the answer is neither taken from the gateway's cache nor kept there, where that is switched on.",
+    ),
 });
 export type ModelSettings = z.infer<typeof modelSettingsSchema>;
 

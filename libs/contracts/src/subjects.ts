@@ -24,6 +24,8 @@ export const buckets = {
   budgets: 'coppice-budgets',
   /** Public keys of the tokens that gateways mint, by their thumbprint. */
   gatewayKeys: 'coppice-gateway-keys',
+  /** Answers of models, for the same request again. */
+  llmCache: 'coppice-llm-cache',
 } as const;
 
 export const subjects = {

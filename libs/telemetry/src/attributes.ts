@@ -19,6 +19,7 @@ export const attributes = {
   genAiUsageInputTokens: 'gen_ai.usage.input_tokens',
   genAiUsageOutputTokens: 'gen_ai.usage.output_tokens',
   genAiUsageCacheReadInputTokens: 'gen_ai.usage.cache_read.input_tokens',
+  genAiUsageCacheCreationInputTokens: 'gen_ai.usage.cache_creation.input_tokens',
   /** Those of the output tokens that the model thought with. */
   genAiUsageReasoningOutputTokens: 'gen_ai.usage.reasoning.output_tokens',
   genAiTokenType: 'gen_ai.token.type',
@@ -68,6 +69,8 @@ export const attributes = {
   coppiceModelAttemptReason: 'coppice.model.attempt.reason',
   /** How long the attempt waited for a place at its provider, in milliseconds. */
   coppiceModelQueueWaitMs: 'coppice.model.queue.wait_ms',
+  /** True on the span of who asked, where the answer is an earlier one and no provider was asked. */
+  coppiceModelCached: 'coppice.model.cached',
   /** US dollars; only where the price is known. */
   coppiceModelCostUsd: 'coppice.model.cost_usd',
   /** Whether a claim was taken over from a lost owner. */

@@ -144,6 +144,13 @@ export const metricDefinitions = {
     labels: { [attributes.genAiProviderName]: provider, [attributes.genAiRequestModel]: model },
     reportedBy: 'llm-gateway',
   },
+  'coppice.model.cache.lookups': {
+    kind: 'counter',
+    unit: '{request}',
+    description: 'Requests for which an earlier answer was looked for, where the cache of answers is switched on.',
+    labels: { result: '`hit`: it was answered with that, and no provider was asked; `miss`' },
+    reportedBy: 'llm-gateway',
+  },
   'coppice.model.queue.wait.duration': {
     kind: 'histogram',
     unit: 's',

@@ -42,6 +42,7 @@ test('the example is read as it says', () => {
     prices: [{ model: 'local/*', input: 0, output: 0 }, { cachedInput: 0.59 }],
     patience: { firstEventMsMax: 300_000, idleMsMax: 120_000, totalMsMax: 3_600_000 },
     retry: { attemptsMax: 4 },
+    cache: { ttlMs: 600_000, entryBytesMax: 65_536 },
     tenantLimits: [
       { tenant: 'acme', costUsd: 50, per: 'month' },
       { tenant: '*', tokens: 5_000_000, per: 'day' },
@@ -57,6 +58,18 @@ test('the example is read as it says', () => {
   expect(endpoint(options, 'local')).toMatchObject({ key: null, keyRequired: null, wire: { name: 'ollama' } });
   // What the file doesn't name is there all the same.
   expect(endpoint(options, 'anthropic')).toBeDefined();
+});
+
+test('no answer is kept unless the file says for how long', async () => {
+  expect(await optionsOf('')).not.toHaveProperty('cache');
+  expect(await optionsOf('cache: { ttl: 1h }')).toMatchObject({ cache: { ttlMs: 3_600_000, entryBytesMax: 262_144 } });
+  expect(await complaintOf('cache: {}')).toContain('FILE:1:1: cache.ttl: expected');
+  for (const ttl of ['10', '999ms', '31d', '0s']) {
+    const complaint = await complaintOf(`cache:\n  ttl: ${ttl}`);
+    expect(complaint).toContain('FILE:2:3: cache.ttl: expected');
+    expect(complaint).toContain(ttl);
+  }
+  expect(await complaintOf('cache: { ttl: 1h, entryBytes: 300000 }')).toContain('cache.entryBytes: expected');
 });
 
 test('without a file the environment is enough; an empty one changes nothing', async () => {

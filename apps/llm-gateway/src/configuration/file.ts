@@ -13,7 +13,10 @@ import type { YamlText } from '../yaml.ts';
 import { gatewayFileSchema } from './schema.ts';
 import type { GatewayFile } from './schema.ts';
 
-type FileOptions = Pick<LlmGatewayOptions, 'endpoints' | 'aliases' | 'prices' | 'tenantLimits' | 'patience' | 'retry'>;
+type FileOptions = Pick<
+  LlmGatewayOptions,
+  'endpoints' | 'aliases' | 'prices' | 'tenantLimits' | 'cache' | 'patience' | 'retry'
+>;
 
 const fileBytesMax = 1024 * 1024;
 
@@ -34,7 +37,7 @@ export function readGatewayFile(
   const complain = (issues: readonly FieldIssue[]) => placed(file, yaml, issues);
   const parsed = gatewayFileSchema.safeParse(yaml.value ?? {});
   if (!parsed.success) throw complain(fieldIssues(parsed.error.issues, yaml.value));
-  const { aliases, prices, limits } = parsed.data;
+  const { aliases, prices, cache, limits } = parsed.data;
   const endpoints = endpointsOf(parsed.data, { file, known, environment, complain });
   const missing = missingProviders(parsed.data, endpoints);
   if (missing.length > 0) throw complain(missing);
@@ -44,6 +47,7 @@ export function readGatewayFile(
     aliases: Object.entries(aliases).map(([name, alias]) => ({ name, ...alias })),
     prices,
     tenantLimits: Object.entries(limits.tenants).map(([tenant, limit]) => ({ tenant, ...limit })),
+    ...(cache === undefined ? {} : { cache: { ttlMs: cache.ttl, entryBytesMax: cache.entryBytes } }),
     patience: withoutUndefined({ firstEventMsMax, idleMsMax, totalMsMax }),
     retry: withoutUndefined({ attemptsMax }),
   };

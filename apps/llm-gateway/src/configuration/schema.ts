@@ -1,5 +1,6 @@
 import { durationMs, durationSchema, modelLimitsSchema, tenantSchema } from '@coppice/contracts';
 import { z } from 'zod';
+import { cacheLimits } from '../cache/limits.ts';
 import { exchangeLimits } from '../exchange/limits.ts';
 import { wireNames } from '../provider/port.ts';
 
@@ -17,6 +18,10 @@ const candidate = z
   .regex(/^[a-z][a-z0-9-]*\/.+$/, 'provider/model');
 const dollars = z.number().nonnegative();
 const duration = durationSchema.transform(durationMs);
+const keptFor = duration.refine(
+  (ms) => ms >= cacheLimits.ttlMsMin && ms <= cacheLimits.ttlMsMax,
+  'a duration between 1s and 30d',
+);
 
 const addressExpected = 'an address such as http://127.0.0.1:11434/v1, without user or password';
 const address = z.string().refine((text) => {
@@ -80,6 +85,17 @@ export const gatewayFileSchema = z.strictObject({
     )
     .max(1_000)
     .default([]),
+  /** Answers are kept for the same request again; where it is left out, none is. */
+  cache: z
+    .strictObject({
+      ttl: keptFor,
+      entryBytes: z
+        .int()
+        .min(cacheLimits.entryBytesMin)
+        .max(cacheLimits.entryBytesMax)
+        .default(cacheLimits.entryBytesMax),
+    })
+    .optional(),
   limits: z
     .strictObject({
       /** From the request to the first event of the answer. */

@@ -13,7 +13,14 @@ const unanswered = {
   finishReason: null,
   latencyMs: 20,
 };
-const usage = { inputTokens: 50, cachedInputTokens: 30, outputTokens: 8, reasoningTokens: 6, costUsd: 0.25 };
+const usage = {
+  inputTokens: 50,
+  cachedInputTokens: 30,
+  cacheWriteInputTokens: 9,
+  outputTokens: 8,
+  reasoningTokens: 6,
+  costUsd: 0.25,
+};
 const answered = { error: null, usage, responseModel: 'small-2026', finishReason: 'stop', latencyMs: 300 } as const;
 
 test('spans of one turn tell which provider was asked, which attempt it was, why another was made, tokens and cost', async () => {
@@ -62,6 +69,7 @@ test('spans of one turn tell which provider was asked, which attempt it was, why
     'coppice.model.attempt.reason': 'provider-limited',
     'gen_ai.usage.input_tokens': 50,
     'gen_ai.usage.cache_read.input_tokens': 30,
+    'gen_ai.usage.cache_creation.input_tokens': 9,
     'gen_ai.usage.output_tokens': 8,
     'gen_ai.usage.reasoning.output_tokens': 6,
     'coppice.model.cost_usd': 0.25,

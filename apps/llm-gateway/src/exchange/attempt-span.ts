@@ -63,11 +63,13 @@ export function startAttemptSpan(about: AttemptAbout): { end(outcome: AttemptOut
 }
 
 function describe(span: Span, { model }: AttemptAbout, outcome: AttemptOutcome): void {
-  const { inputTokens, outputTokens, cachedInputTokens, reasoningTokens, costUsd } = outcome.usage;
+  const { inputTokens, outputTokens, cachedInputTokens, cacheWriteInputTokens, reasoningTokens, costUsd } =
+    outcome.usage;
   for (const [name, value] of [
     [attributes.genAiUsageInputTokens, inputTokens],
     [attributes.genAiUsageOutputTokens, outputTokens],
     [attributes.genAiUsageCacheReadInputTokens, cachedInputTokens],
+    [attributes.genAiUsageCacheCreationInputTokens, cacheWriteInputTokens],
     [attributes.genAiUsageReasoningOutputTokens, reasoningTokens],
     [attributes.coppiceModelCostUsd, costUsd],
   ] as const) {

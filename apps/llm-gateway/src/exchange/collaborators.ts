@@ -1,4 +1,5 @@
 import type { GatewayHealthNews } from '@coppice/contracts';
+import type { AnswerCache } from '../cache/answer-cache.ts';
 import { gatewayLimits } from '../limits.ts';
 import type { Budgets } from '../money/budgets.ts';
 import { noPrices } from '../money/prices.ts';
@@ -20,6 +21,8 @@ export type ExchangeCollaborators = {
   prices: Prices;
   /** Null where nobody counts. */
   budgets: Budgets | null;
+  /** Null where no answer is kept. */
+  cache: AnswerCache | null;
   retry: RetrySettings;
 };
 
@@ -28,6 +31,7 @@ export type ExchangeSettings = {
   aliases?: readonly Alias[];
   prices?: Prices;
   budgets?: Budgets;
+  cache?: AnswerCache | null;
   /** Calls at a provider at once; null for the default. */
   concurrencyOf?: (provider: string) => number | null;
   retry?: Partial<RetrySettings>;
@@ -53,6 +57,7 @@ export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborat
     }),
     prices,
     budgets: settings.budgets ?? null,
+    cache: settings.cache ?? null,
     retry: { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax, random: Math.random, ...settings.retry },
   };
 }

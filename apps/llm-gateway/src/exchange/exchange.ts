@@ -1,8 +1,8 @@
 /**
  * One question to a model, whoever asks it: a durable turn, a client on the bus, a client over HTTP.
  *
- * Collaborators: who may answer to the name (routes.ts), and who of them is asked next (choosing.ts); what an attempt comes to (attempt.ts); who asks, and
- * reads the deltas at its own pace.
+ * Collaborators: who may answer to the name (routes.ts), and who of them is asked next (choosing.ts); what an attempt comes to (attempt.ts); where it is
+ * switched on, the cache of answers, which is looked into before anybody is asked; who asks, and reads the deltas at its own pace.
  *
  * Invariants:
  * 1. What the caller is given is of one provider's answer alone, the last one's. Until its first semantic output nothing is handed on, and only until then
@@ -13,6 +13,7 @@
  */
 import { CoppiceError } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
+import { throughCache } from '../cache/cached-exchange.ts';
 import type { Budget, Reservation } from '../money/budgets.ts';
 import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../money/most-of.ts';
 import type { ModelDelta, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
@@ -65,7 +66,7 @@ export type ExchangeResult = {
   queuedMs: number;
   /** To how many tokens the answer was limited, since its budgets had no more left; null where they had. */
   cap: OutputCap | null;
-  /** Whether the answer is an earlier one. */
+  /** Whether the answer is an earlier one: `usage` is then what that one used, and it cost nothing. */
   cached: boolean;
 };
 
@@ -80,8 +81,12 @@ export type Exchange = {
 };
 
 export function startExchange(collaborators: ExchangeCollaborators, call: Call): Exchange {
+  const { cache } = collaborators;
   const exchange = new RunningExchange(collaborators, call);
-  return { deltas: exchange.deltas(), result: exchange.result };
+  const running = { deltas: exchange.deltas(), result: exchange.result };
+  return cache === null || call.request.settings.cache === false
+    ? running
+    : throughCache(running, cache, collaborators, call);
 }
 
 const log = createLogger('llm-gateway');

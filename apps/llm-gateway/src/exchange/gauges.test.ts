@@ -1,26 +1,14 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { CoppiceError } from '@coppice/contracts';
 import { startTelemetry } from '@coppice/telemetry';
 import { expect, test } from 'vitest';
 import { hear } from '../test-support/ask-exchange.ts';
 import { end, saying, text } from '../test-support/says.ts';
+import { scrape } from '../test-support/scrape.ts';
 import { prepareExchanges } from './collaborators.ts';
 import { observeExchanges } from './gauges.ts';
 
 const overloaded = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
 const overHttp = { wire: 'openai-chat' as const };
-
-/** What Prometheus would be told. */
-async function scrape(handler: Parameters<typeof createServer>[1] & object): Promise<string[]> {
-  const server = createServer(handler).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`);
-  const told = await answer.text();
-  server.close();
-  return told.split('\n').filter((line) => line.startsWith('coppice_model'));
-}
 
 test('metrics tell which models are not asked, who is at a provider, and how long it was waited for', async () => {
   const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one', prometheus: true });
@@ -32,7 +20,7 @@ test('metrics tell which models are not asked, who is at a provider, and how lon
   for (let calls = 0; calls < 5; calls++) await hear(exchanges, { model: 'fast' });
   // A model that nobody has answered as yet has no label of its own.
   exchanges.health.coolDown({ provider: 'other', model: 'never-heard-of' }, 60_000);
-  const lines = await scrape((request, response) => telemetry.metricsHandler?.(request, response));
+  const lines = await scrape(telemetry, 'coppice_model');
   stop();
   await telemetry.shutdown();
   expect(lines).toEqual(

@@ -39,10 +39,11 @@ export const stepOf = (call: ToolCall, failed: boolean): string =>
   `${describeCall(call)} → ${failed ? 'failed' : 'ok'}`;
 
 /** For the event of a turn: bounded, whatever the model says. */
-export const describeTurn = ({ turnId, text, toolCalls }: TurnOutput) => ({
+export const describeTurn = ({ turnId, text, toolCalls, cached }: TurnOutput) => ({
   turnId,
   text: 'artifact' in text ? '' : line(text.text, agentLimits.eventTextCharactersMax),
   calls: toolCalls
     .slice(0, toolLimits.callsPerTurnMax)
     .map((call) => ({ name: line(call.name, nameCharactersMax), about: aboutCall(call) })),
+  ...(cached === true ? { cached } : {}),
 });

@@ -138,6 +138,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       serving('llm-gateway', calls('llm-gateway', gatewayCalls)),
       objects,
       keyValue(buckets.gatewayKeys),
+      keyValue(buckets.llmCache),
       reading(streams.transcripts, subjectFamilies.transcript),
       publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted, subjects.gatewayHealth),
       // Whose limits bind a token.

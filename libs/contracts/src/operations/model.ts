@@ -42,7 +42,7 @@ export const turnOutputSchema = z.object({
     .describe('What the model thought, where its provider tells; goes back to the provider with the next turn.'),
   finishReason: finishReasonSchema.describe('Why the model stopped.'),
   providerFinishReason: z.string().optional().describe('The same in the words of the provider.'),
-  usage: modelUsageSchema.describe('What the turn used.'),
+  usage: modelUsageSchema.describe('What the turn used; of a cached answer, what that once used, at a cost of 0.'),
   provider: z.string().optional().describe('Who answered: the part of `provider/model` before the slash.'),
   responseId: z.string().optional().describe("The provider's id of its answer."),
   cached: z.boolean().optional().describe("Whether the answer is an earlier one, of the gateway's cache."),
@@ -53,7 +53,7 @@ export const turnOutputSchema = z.object({
     .nonnegative()
     .optional()
     .describe('How long its command waited until a gateway took it; both clocks count.'),
-  attempts: z.int().positive().optional().describe('How often a provider was asked.'),
+  attempts: z.int().positive().optional().describe('How often a provider was asked; not told of a cached answer.'),
 });
 export type TurnOutput = z.infer<typeof turnOutputSchema>;
 

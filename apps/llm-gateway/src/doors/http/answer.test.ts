@@ -47,7 +47,7 @@ async function* after(ms: number, deltas: readonly ModelDelta[]): AsyncIterable<
 async function sent(ms: number): Promise<[number, string][]> {
   const { written, outlet } = rememberingOutlet();
   const sender = new AnswerSender(question, question.writer(about), outlet);
-  const done = sender.send(after(ms, textAnswer('hi')));
+  const done = sender.send({ deltas: after(ms, textAnswer('hi')), result: { cached: false } });
   await vi.advanceTimersByTimeAsync(ms + 1);
   await done;
   return written;

@@ -7,11 +7,18 @@
  * 2. Nothing is asked of the provider while the client has yet to read what came before.
  */
 import type { CoppiceError } from '@coppice/contracts';
+import type { Exchange } from '../../exchange/exchange.ts';
 import type { ModelDelta } from '../../provider/port.ts';
 import type { AnswerWriter, Question } from './door.ts';
 import { FrameEncoder, contentTypes } from './framing.ts';
 import { facadeLimits } from './limits.ts';
 import type { Outlet } from './outlet.ts';
+
+/** `hit` on an answer that is an earlier one; `off` on a request that wants none. */
+export const cacheHeader = 'x-coppice-cache';
+
+/** Whether it is an earlier one is told by its first delta. */
+type Answer = Pick<Exchange, 'deltas'> & { result: Pick<Exchange['result'], 'cached'> };
 
 export class AnswerSender {
   readonly #question: Question;
@@ -21,6 +28,7 @@ export class AnswerSender {
   readonly #startedAtMs = performance.now();
   /** Whether a provider of the same wire answers. */
   #passing = false;
+  #cached = (): boolean => false;
 
   constructor(question: Question, writer: AnswerWriter, outlet: Outlet) {
     this.#question = question;
@@ -30,7 +38,8 @@ export class AnswerSender {
   }
 
   /** @throws CoppiceError as `deltas`; a stream that was begun by then is to be broken off. */
-  async send(deltas: AsyncIterable<ModelDelta>): Promise<void> {
+  async send({ deltas, result }: Answer): Promise<void> {
+    this.#cached = () => result.cached;
     if (!this.#question.stream) return this.#sendWhole(deltas);
     const timer = setInterval(() => this.#keepAlive(), facadeLimits.silenceMsMax);
     try {
@@ -59,7 +68,7 @@ export class AnswerSender {
       } else if (delta.whole) passed = delta.data;
     }
     const body = passed ?? JSON.stringify(this.#writer.whole());
-    this.#outlet.whole(200, { 'content-type': 'application/json; charset=utf-8' }, body);
+    this.#outlet.whole(200, this.#headers('application/json; charset=utf-8'), body);
   }
 
   #tell(delta: ModelDelta): Promise<void> | null {
@@ -79,7 +88,11 @@ export class AnswerSender {
   }
 
   #begin(): void {
-    if (!this.#outlet.begun) this.#outlet.begin(200, { 'content-type': contentTypes[this.#question.framing] });
+    if (!this.#outlet.begun) this.#outlet.begin(200, this.#headers(contentTypes[this.#question.framing]));
+  }
+
+  #headers(contentType: string): Record<string, string> {
+    return { 'content-type': contentType, ...(this.#cached() ? { [cacheHeader]: 'hit' } : {}) };
   }
 
   #keepAlive(): void {

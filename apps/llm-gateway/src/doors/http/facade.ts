@@ -16,7 +16,7 @@ import { createLogger } from '@coppice/telemetry';
 import type { Call, Exchange } from '../../exchange/exchange.ts';
 import type { WireName } from '../../provider/port.ts';
 import { estimatedTokens } from '../../usage.ts';
-import { AnswerSender } from './answer.ts';
+import { AnswerSender, cacheHeader } from './answer.ts';
 import { refusal } from './complaint.ts';
 import type { Asked, Door, Question } from './door.ts';
 import { facadeLimits } from './limits.ts';
@@ -93,12 +93,14 @@ export class Facade {
     }
   }
 
-  async #ask(door: Door, body: unknown, { asked, grant, outlet, signal }: Incoming): Promise<void> {
+  async #ask(door: Door, body: unknown, incoming: Incoming): Promise<void> {
+    const { asked, grant, request: httpRequest, outlet, signal } = incoming;
     const question = door.parse(body, asked);
     const model = this.#modelOf(question.model, door, grant);
     const { original: _original, ...translated } = question.request;
     // What another wire's provider signed would be refused: the provider is told the conversation without it, in its own words.
-    const request = hasForeign(question, door) ? translated : question.request;
+    const chosen = hasForeign(question, door) ? translated : question.request;
+    const request = mayBeCached(question, httpRequest) ? chosen : uncached(chosen);
     this.#requireTranslatable(question, door, model, 'original' in request);
     const id = randomUUID().replaceAll('-', '');
     const { tenant, runId, taskId } = grant;
@@ -112,7 +114,7 @@ export class Facade {
     const writer = question.writer({ id, model: question.model, nowMs: Date.now() });
     const sender = new AnswerSender(question, writer, outlet);
     try {
-      await sender.send(exchange.deltas);
+      await sender.send(exchange);
     } catch (error) {
       if (!outlet.begun) throw error;
       await sender.breakOff(this.#told(error, asked.path));
@@ -187,3 +189,19 @@ const hasForeign = ({ request }: Question, { wire }: Door): boolean =>
   request.messages.some(({ content }) =>
     content.some((part) => 'signature' in part && part.signature !== undefined && part.signature.wire !== wire),
   );
+
+/** What a vendor keeps for a client, and the request only names, may be another thing the next time. @throws CoppiceError where the client's wish isn't one. */
+function mayBeCached({ untranslatable }: Question, { headers }: IncomingMessage): boolean {
+  const wish = headers[cacheHeader];
+  if (wish === undefined) return untranslatable.length === 0;
+  if (wish === 'off') return false;
+  const received = JSON.stringify(wish);
+  const issues: FieldIssue[] = [{ field: cacheHeader, expected: 'off', received }];
+  const message = `the header ${cacheHeader}: expected off, received ${received}`;
+  throw new CoppiceError('invalid-request', message, { details: { issues } });
+}
+
+const uncached = <Request extends Question['request']>(request: Request): Request => ({
+  ...request,
+  settings: { ...request.settings, cache: false },
+});

@@ -1,4 +1,5 @@
 import type { TokenGrant } from '@coppice/contracts';
+import type { AnswerCache } from '../../../cache/answer-cache.ts';
 import { prepareExchanges } from '../../../exchange/collaborators.ts';
 import { startExchange } from '../../../exchange/exchange.ts';
 import { httpProvider } from '../../../provider/http/provider.ts';
@@ -26,6 +27,7 @@ export async function startTestFacade(
     grant?: TokenGrant;
     addresses?: readonly Address[];
     providers?: readonly Provider[];
+    cache?: AnswerCache;
     drainMs?: number;
     headersMs?: number;
   } = {},
@@ -34,7 +36,7 @@ export async function startTestFacade(
   const upstream = await startModelServer();
   const providers = [httpProvider(endpointAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
   // What one call learns of the provider is forgotten for the next: a test is of the door.
-  const exchanges = () => prepareExchanges({ providers, retry: { attemptsMax: 1 } });
+  const exchanges = () => prepareExchanges({ providers, retry: { attemptsMax: 1 }, cache: settings.cache ?? null });
   const facade = await startFacade(
     {
       tokens: {

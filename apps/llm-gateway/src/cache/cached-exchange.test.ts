@@ -1,0 +1,354 @@
+/** Calls through the exchange with answers kept in a real bucket. */
+import { gzipSync } from 'node:zlib';
+import { Bus } from '@coppice/bus';
+import { CoppiceError, buckets } from '@coppice/contracts';
+import { startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { prepareExchanges } from '../exchange/collaborators.ts';
+import type { ExchangeSettings } from '../exchange/collaborators.ts';
+import { startExchange } from '../exchange/exchange.ts';
+import type { Call, ExchangeResult } from '../exchange/exchange.ts';
+import { Budgets } from '../money/budgets.ts';
+import type { FinishReason, ModelDelta, Provider } from '../provider/port.ts';
+import { read } from '../test-support/ask-exchange.ts';
+import { end, saying, text } from '../test-support/says.ts';
+import { AnswerCache } from './answer-cache.ts';
+import type { CacheSettings } from './answer-cache.ts';
+import { keyOf } from './key.ts';
+import { cacheLimits } from './limits.ts';
+
+let nats: NatsServer;
+let bus: Bus;
+beforeAll(async () => {
+  nats = await startNatsServer();
+  bus = await Bus.connect({ ...nats.connection, name: 'cache' });
+  await bus.ensureResources();
+});
+afterAll(async () => {
+  await bus?.close();
+  await nats?.stop();
+});
+
+const bucket = () => bus.keyValue(buckets.llmCache);
+const generous = { ttlMs: 600_000, entryBytesMax: cacheLimits.entryBytesMax };
+const signed = { wire: 'anthropic', value: 'c2ln' };
+/** All that an answer can hold. */
+const rich: readonly ModelDelta[] = [
+  { type: 'response-start', responseModel: 'one-2026', responseId: 'r1' },
+  { type: 'thinking-delta', block: 0, text: 'Let me ' },
+  { type: 'thinking-delta', block: 0, text: 'see.', signature: signed },
+  { type: 'thinking-delta', block: 1, text: '', redacted: true, signature: signed },
+  { type: 'text-delta', text: 'I look.', signature: signed },
+  { type: 'tool-call-delta', call: 0, id: 'c0', name: 'read', arguments: '{"path":' },
+  { type: 'tool-call-delta', call: 1, id: 'c1', name: 'list', arguments: '', signature: signed },
+  { type: 'tool-call-delta', call: 0, arguments: '"a.txt"}' },
+  { type: 'usage', usage: { inputTokens: 100, outputTokens: 20, cachedInputTokens: 60, cacheWriteInputTokens: 9 } },
+  { type: 'response-end', finishReason: 'tool-calls', providerFinishReason: 'tool_use' },
+];
+
+type Request = Call['request'];
+const request: Request = {
+  messages: [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }],
+  tools: [{ name: 'list', description: 'Lists.', parameters: { type: 'object', properties: { a: {}, b: {} } } }],
+  settings: { maxOutputTokens: 90, temperature: 0.5 },
+};
+
+type Asked = Partial<Call> & { tenant?: string };
+type Heard = { come: ModelDelta[]; error: unknown; result: Readonly<ExchangeResult> };
+
+/** A gateway that keeps answers. What it does for one call is done when the call is. */
+function gatewayWith(
+  provider: Provider | readonly Provider[],
+  { cache: settings = generous, ...rest }: { cache?: CacheSettings } & Partial<Omit<ExchangeSettings, 'cache'>> = {},
+) {
+  const ask = async ({ tenant = 'acme', ...call }: Asked = {}): Promise<Heard> => {
+    const cache = new AnswerCache(bucket(), settings);
+    const retry = { pauseMsMin: 1, pauseMsMax: 2 };
+    const collaborators = prepareExchanges({ providers: [provider].flat(), retry, ...rest, cache });
+    const { deltas, result } = startExchange(collaborators, {
+      model: 'acme/one',
+      request,
+      context: {
+        owner: { tenant, runId: 'r1', taskId: 't1' },
+        effectId: 'task_t1_1_1',
+        signal: new AbortController().signal,
+      },
+      endsAtMs: Date.now() + 20_000,
+      ...call,
+    });
+    const heard = await read({ deltas });
+    await cache.stop();
+    return { ...heard, result };
+  };
+  return { ask };
+}
+
+let tenants = 0;
+/** Whose cache is empty. */
+const newTenant = (): string => `tenant-${++tenants}`;
+/** Answers each time with another text. */
+const counting = () => saying('acme', [text('first'), end], [text('second'), end], [text('third'), end]);
+
+test('the same request again is answered with the same answer, and nobody is asked, nothing charged', async () => {
+  const tenant = newTenant();
+  const acme = saying('acme', [...rich]);
+  const budgets = new Budgets(bus, 'cache-test');
+  const limited = { key: `task.${tenant}.t1`, name: 'task t1', limit: { tokens: 200 }, forgottenAfterMs: null };
+  const { ask } = gatewayWith(acme, { budgets });
+  const first = await ask({ tenant, budgets: [limited] });
+  expect(first).toMatchObject({ come: rich, error: null, result: { cached: false } });
+  // A second one of the same size would not fit the budget.
+  const second = await ask({ tenant, budgets: [limited] });
+  expect(second).toMatchObject({ come: rich, error: null });
+  expect(second.result).toMatchObject({
+    provider: 'acme',
+    model: 'one',
+    attempts: [],
+    usage: { inputTokens: 100, outputTokens: 20, cachedInputTokens: 60, cacheWriteInputTokens: 9, costUsd: 0 },
+    costUsd: 0,
+    cached: true,
+  });
+  expect(acme.asked).toHaveLength(1);
+  await budgets.stop();
+  const entry = await bus.keyValue(buckets.budgets).get(limited.key);
+  expect(JSON.parse(new TextDecoder().decode(entry?.value))).toMatchObject({ spent: { tokens: 120 } });
+});
+
+test('what a provider said that it cost is not told again', async () => {
+  const tenant = newTenant();
+  const dear: ModelDelta = { type: 'usage', usage: { inputTokens: 5, outputTokens: 1, costUsd: 0.25 } };
+  const { ask } = gatewayWith(saying('acme', [text('a'), dear, end]));
+  expect((await ask({ tenant })).result.costUsd).toBe(0.25);
+  const again = await ask({ tenant });
+  expect(again.result).toMatchObject({ cached: true, costUsd: 0 });
+  expect(again.come).toContainEqual({ type: 'usage', usage: { inputTokens: 5, outputTokens: 1 } });
+});
+
+test('the order of fields makes no difference', async () => {
+  const tenant = newTenant();
+  const { ask } = gatewayWith(counting());
+  await ask({ tenant });
+  const turned: Request = {
+    settings: { temperature: 0.5, cache: true, maxOutputTokens: 90 },
+    tools: [{ parameters: { properties: { b: {}, a: {} }, type: 'object' }, description: 'Lists.', name: 'list' }],
+    messages: [{ content: [{ text: 'hello', type: 'text' }], role: 'user' }],
+  };
+  expect(await ask({ tenant, request: turned })).toMatchObject({
+    come: [text('first'), end],
+    result: { cached: true },
+  });
+});
+
+describe('asked anew is what differs in', () => {
+  const message = (role: 'user' | 'system', said: string) => ({
+    ...request,
+    messages: [{ role, content: [{ type: 'text' as const, text: said }] }],
+  });
+  const tool = (changed: object) => ({ ...request, tools: [{ ...request.tools[0], ...changed }] }) as Request;
+  const setting = (settings: object) => ({ ...request, settings: { ...request.settings, ...settings } }) as Request;
+  const original = { wire: 'openai-chat' as const, body: { messages: [], n: 1 }, headers: { a: 'b' } };
+  test.each<[string, Asked]>([
+    ['a text', { request: message('user', 'hello!') }],
+    ['a role', { request: message('system', 'hello') }],
+    ['one message more', { request: { ...request, messages: [...request.messages, ...request.messages] } }],
+    ['a tool that is missing', { request: { ...request, tools: [] } }],
+    ["a tool's name", { request: tool({ name: 'tree' }) }],
+    ["a tool's description", { request: tool({ description: '' }) }],
+    ["a tool's parameters", { request: tool({ parameters: { type: 'object' } }) }],
+    ['the maximum', { request: setting({ maxOutputTokens: 91 }) }],
+    ['the temperature', { request: setting({ temperature: 0 }) }],
+    ['a setting that was not said', { request: setting({ seed: 1 }) }],
+    ['how it is to think', { request: setting({ thinking: { effort: 'low' } }) }],
+    ['the format', { request: setting({ responseFormat: { type: 'json' } }) }],
+    ['the choice of tools', { request: setting({ toolChoice: 'required' }) }],
+    ['the model', { model: 'acme/two' }],
+    ['the provider', { model: 'other/one' }],
+    ['the tenant', { tenant: 'tenant-of-nobody' }],
+    ["the client's own words", { request: { ...request, original } }],
+  ])('%s', async (_, changed) => {
+    const tenant = newTenant();
+    const providers = [counting(), counting()].map((provider, index) =>
+      Object.assign(provider, { name: ['acme', 'other'][index], wire: 'openai-chat' as const }),
+    );
+    const { ask } = gatewayWith(providers);
+    await ask({ tenant });
+    expect((await ask({ tenant, ...changed })).result.cached).toBe(false);
+    // And what was kept is still there.
+    expect((await ask({ tenant })).come).toEqual([text('first'), end]);
+    expect(providers.flatMap(({ asked }) => asked)).toHaveLength(2);
+  });
+
+  test("a field of the client's own words, a header, or whether it streams, where a provider of its wire is sent them", async () => {
+    const tenant = newTenant();
+    const acme = Object.assign(counting(), { wire: 'openai-chat' as const });
+    const { ask } = gatewayWith(acme);
+    const asked = (body: object, rest: Partial<Request> = {}, headers: Record<string, string> = {}) =>
+      ask({
+        tenant,
+        request: { ...request, original: { wire: 'openai-chat', body: { ...body }, headers }, ...rest },
+      });
+    await asked({ model: 'x', unknown: { a: 1, b: [1, 2] } });
+    expect((await asked({ unknown: { b: [1, 2], a: 1 }, model: 'y', stream: true })).result.cached).toBe(true);
+    for (const different of [
+      asked({ unknown: { a: 1, b: [2, 1] } }),
+      asked({ unknown: { a: 1, b: [1, 2] } }, {}, { 'openai-beta': 'x' }),
+      asked({ unknown: { a: 1, b: [1, 2] } }, { stream: false }),
+    ])
+      expect((await different).result.cached).toBe(false);
+    expect(acme.asked).toHaveLength(4);
+  });
+});
+
+describe('not kept is', () => {
+  const ending = (finishReason: FinishReason): ModelDelta => ({ type: 'response-end', finishReason });
+  test.each<[string, Parameters<typeof saying>[1]]>([
+    ['an answer that reached its maximum', [text('half'), ending('length')]],
+    ['a refusal, or what a filter held back', [text('no'), ending('refusal')]],
+    ['an answer that ended for an unknown reason', [text('half'), ending('other')]],
+    ['an answer that was cut', [text('half')]],
+    ['an answer that an error ended', [text('half'), new CoppiceError('provider-failed', 'overloaded')]],
+    ['an answer that says nothing', [{ type: 'thinking-delta', block: 0, text: 'hm' }, end]],
+    ['an answer that is too large', [text('x'.repeat(cacheLimits.answerBytesMax + 1)), end]],
+    ['one of too many pieces', [...Array.from({ length: cacheLimits.answerDeltasMax }, () => text('')), end]],
+  ])('%s', async (_, steps) => {
+    const tenant = newTenant();
+    const acme = saying('acme', steps, [text('anew'), end]);
+    const { ask } = gatewayWith(acme);
+    await ask({ tenant });
+    expect(await ask({ tenant })).toMatchObject({ come: [text('anew'), end], result: { cached: false } });
+  });
+
+  test('one that is larger, as it is kept, than the configuration allows', async () => {
+    const tenant = newTenant();
+    // Numbers don't compress as well as one letter again and again.
+    const long = Array.from({ length: 2_000 }, (_, index) => (index * 7_919) % 10_007).join(' ');
+    const acme = saying('acme', [text(long), end]);
+    const small = gatewayWith(acme, { cache: { ...generous, entryBytesMax: 1_024 } });
+    await small.ask({ tenant });
+    expect((await small.ask({ tenant })).result.cached).toBe(false);
+    await gatewayWith(acme).ask({ tenant });
+    expect((await gatewayWith(acme).ask({ tenant })).result.cached).toBe(true);
+  });
+
+  test('that of a call which wants no cache; nor is it told what is there', async () => {
+    const tenant = newTenant();
+    const { ask } = gatewayWith(counting());
+    const apart = { ...request, settings: { ...request.settings, cache: false } };
+    expect((await ask({ tenant, request: apart })).come).toEqual([text('first'), end]);
+    expect((await ask({ tenant })).come).toEqual([text('second'), end]);
+    expect((await ask({ tenant, request: apart })).come).toEqual([text('third'), end]);
+    expect((await ask({ tenant })).come).toEqual([text('second'), end]);
+  });
+
+  test('that of a caller who leaves before its end', async () => {
+    const tenant = newTenant();
+    const acme = counting();
+    const cache = new AnswerCache(bucket(), generous);
+    const owner = { tenant, runId: 'r1', taskId: 't1' };
+    const { deltas } = startExchange(prepareExchanges({ providers: [acme], cache }), {
+      model: 'acme/one',
+      request,
+      context: { owner, effectId: 'e', signal: new AbortController().signal },
+      endsAtMs: Date.now() + 20_000,
+    });
+    for await (const delta of deltas) {
+      expect(delta).toEqual(text('first'));
+      break;
+    }
+    await cache.stop();
+    await expect.poll(() => acme.asked).toMatchObject([{ left: true }]);
+    expect((await gatewayWith(acme).ask({ tenant })).result.cached).toBe(false);
+  });
+});
+
+test('an answer is forgotten when its time is over', async () => {
+  const tenant = newTenant();
+  const acme = counting();
+  const { ask } = gatewayWith(acme, { cache: { ...generous, ttlMs: 1_000 } });
+  await ask({ tenant });
+  const key = keyOf(tenant, { provider: acme, model: 'one' }, request);
+  expect(await bucket().get(key)).not.toBeNull();
+  await expect.poll(async () => bucket().get(key), { timeout: 20_000 }).toBeNull();
+  expect(await ask({ tenant })).toMatchObject({ come: [text('second'), end], result: { cached: false } });
+}, 30_000);
+
+describe('what is no whole answer counts for nothing, and is replaced:', () => {
+  const entry = (deltas: unknown) => gzipSync(JSON.stringify({ deltas }));
+  test.each<[string, Uint8Array]>([
+    ['nothing', new Uint8Array()],
+    ['no compressed text', new TextEncoder().encode('{"deltas":[]}')],
+    ['no JSON', gzipSync('deltas')],
+    ['no deltas', entry([])],
+    ['a cut answer', entry([text('half')])],
+    ['an answer that was cut short', entry([text('half'), { type: 'response-end', finishReason: 'length' }])],
+    ['two answers', entry([text('a'), end, text('b'), end])],
+    ['something after the end', entry([text('a'), end, text('b')])],
+    ['an unknown delta', entry([{ type: 'text', text: 'a' }, end])],
+    ['a count below nothing', entry([text('a'), { type: 'usage', usage: { inputTokens: -5 } }, end])],
+    ['a text that is none', entry([{ type: 'text-delta', text: { toString: 'a' } }, end])],
+    ['what would fill the memory', gzipSync(Buffer.alloc(cacheLimits.answerBytesMax * 4))],
+  ])('%s', async (_, value) => {
+    const tenant = newTenant();
+    const acme = counting();
+    const key = keyOf(tenant, { provider: acme, model: 'one' }, request);
+    await bucket().put(key, value);
+    const { ask } = gatewayWith(acme);
+    expect(await ask({ tenant })).toMatchObject({ come: [text('first'), end], result: { cached: false } });
+    expect(await ask({ tenant })).toMatchObject({ come: [text('first'), end], result: { cached: true } });
+  });
+});
+
+test('of an alias the answer of whichever candidate gave it is found; who failed is not asked for it', async () => {
+  const tenant = newTenant();
+  const first = saying('first', [new CoppiceError('provider-failed', 'spend limit reached')]);
+  const second = counting();
+  second.name = 'second';
+  const aliases = [{ name: 'fast', candidates: ['first/one', 'second/two'], strategy: 'order' as const }];
+  const { ask } = gatewayWith([first, second], { aliases });
+  await ask({ tenant, model: 'fast' });
+  expect(await ask({ tenant, model: 'fast' })).toMatchObject({
+    come: [text('first'), end],
+    result: { provider: 'second', model: 'two', cached: true },
+  });
+  expect((await ask({ tenant, model: 'second/two' })).result.cached).toBe(true);
+  expect([first.asked.length, second.asked.length]).toEqual([1, 1]);
+});
+
+test('two that ask the same at once both ask', async () => {
+  const tenant = newTenant();
+  const acme = counting();
+  const { ask } = gatewayWith(acme);
+  await Promise.all([ask({ tenant }), ask({ tenant })]);
+  expect(acme.asked).toHaveLength(2);
+});
+
+describe('a bucket that', () => {
+  const failing = new Error('no responders');
+  test.each([
+    ['can not be read', { get: () => Promise.reject(failing), put: async () => 1 }],
+    ['does not answer', { get: () => new Promise<never>(() => {}), put: async () => 1 }],
+    ['takes nothing', { get: async () => null, put: () => Promise.reject(failing) }],
+  ])('%s fails no call', async (_, broken) => {
+    const cache = new AnswerCache(broken, generous);
+    const acme = saying('acme', [text('a'), end]);
+    const exchanges = prepareExchanges({ providers: [acme], cache });
+    const owner = { tenant: 'acme', runId: 'r1', taskId: 't1' };
+    for (let calls = 0; calls < 2; calls++) {
+      const { deltas, result } = startExchange(exchanges, {
+        model: 'acme/one',
+        request,
+        context: { owner, effectId: 'e', signal: new AbortController().signal },
+        endsAtMs: Date.now() + 20_000,
+      });
+      expect(await read({ deltas })).toEqual({ come: [text('a'), end], error: null });
+      expect(result.cached).toBe(false);
+    }
+    await cache.stop();
+    expect(acme.asked).toHaveLength(2);
+  });
+});
+
+test('who names a model that is not there is told so', async () => {
+  expect((await gatewayWith(counting()).ask({ model: 'other/one' })).error).toMatchObject({ code: 'model-not-found' });
+});

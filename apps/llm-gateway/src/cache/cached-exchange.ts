@@ -1,0 +1,93 @@
+import { addToCounter, annotateSpan, attributes } from '@coppice/telemetry';
+import type { ExchangeCollaborators } from '../exchange/collaborators.ts';
+import type { Call, Exchange, ExchangeResult } from '../exchange/exchange.ts';
+import type { ModelDelta, UsageSoFar } from '../provider/port.ts';
+import type { AnswerCache } from './answer-cache.ts';
+import { keyOf } from './key.ts';
+import { cacheLimits } from './limits.ts';
+
+type Running = { deltas: AsyncIterable<ModelDelta>; result: ExchangeResult };
+
+/**
+ * The same exchange, answered with what one of its candidates answered to the very request before, where that is kept: then nobody is asked or waited for, and nothing charged.
+ * Else its own answer is kept, if it is whole.
+ */
+export function throughCache(
+  running: Running,
+  cache: AnswerCache,
+  { routes }: Pick<ExchangeCollaborators, 'routes'>,
+  call: Call,
+): Exchange {
+  return { deltas: deltasOf(running, cache, routes, call), result: running.result };
+}
+
+async function* deltasOf(
+  { deltas, result }: Running,
+  cache: AnswerCache,
+  routes: ExchangeCollaborators['routes'],
+  { model, request, context }: Call,
+): AsyncGenerator<ModelDelta, void, undefined> {
+  const startedAtMs = performance.now();
+  const candidates = routes.of(model);
+  const keys = candidates.map((route) => keyOf(context.owner.tenant, route, request));
+  const found = await cache.find(keys);
+  addToCounter('coppice.model.cache.lookups', 1, { result: found === null ? 'miss' : 'hit' });
+  const route = found === null ? undefined : candidates[found.index];
+  if (found !== null && route !== undefined) {
+    Object.assign(result, {
+      provider: route.provider.name,
+      model: route.model,
+      usage: { ...usageOf(found.deltas), costUsd: 0 },
+      costUsd: 0,
+      latencyMs: Math.round(performance.now() - startedAtMs),
+      cached: true,
+    } satisfies Partial<ExchangeResult>);
+    annotateSpan({ [attributes.coppiceModelCached]: true });
+    yield* found.deltas;
+    return;
+  }
+  const recording = new Recording();
+  for await (const delta of deltas) {
+    recording.add(delta);
+    if (delta.type === 'response-end') {
+      const answered = candidates.findIndex(
+        ({ provider, model: name }) => provider.name === result.provider && name === result.model,
+      );
+      const key = keys[answered];
+      if (key !== undefined && recording.deltas !== null) cache.keep(key, recording.deltas);
+    }
+    yield delta;
+  }
+}
+
+function usageOf(deltas: readonly ModelDelta[]): UsageSoFar {
+  const usage: UsageSoFar = {};
+  for (const delta of deltas) if (delta.type === 'usage') Object.assign(usage, delta.usage);
+  return usage;
+}
+
+/** What has come of an answer, for as long as it may be kept. */
+class Recording {
+  #deltas: ModelDelta[] | null = [];
+  #characters = 0;
+
+  /** Null once it is too much. */
+  get deltas(): readonly ModelDelta[] | null {
+    return this.#deltas;
+  }
+
+  add(delta: ModelDelta): void {
+    if (this.#deltas === null) return;
+    this.#deltas.push(delta);
+    this.#characters += charactersOf(delta);
+    if (this.#characters > cacheLimits.answerBytesMax || this.#deltas.length > cacheLimits.answerDeltasMax)
+      this.#deltas = null;
+  }
+}
+
+function charactersOf(delta: ModelDelta): number {
+  const signature = 'signature' in delta ? (delta.signature?.value.length ?? 0) : 0;
+  if (delta.type === 'raw') return delta.data.length;
+  if (delta.type === 'tool-call-delta') return delta.arguments.length + signature;
+  return 'text' in delta ? delta.text.length + signature : 0;
+}

@@ -1,0 +1,87 @@
+/** An answer as it is kept: its deltas as they came, compressed. Whatever else is found in its place is none. */
+import { promisify } from 'node:util';
+import { gunzip, gzip } from 'node:zlib';
+import { finishReasonSchema, signatureSchema } from '@coppice/contracts';
+import { z } from 'zod';
+import type { FinishReason, ModelDelta } from '../provider/port.ts';
+import { cacheLimits } from './limits.ts';
+
+const count = z.int().nonnegative();
+const signature = signatureSchema.optional();
+
+const deltaSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('raw'), whole: z.boolean(), name: z.string().nullable(), data: z.string() }),
+  z.object({
+    type: z.literal('response-start'),
+    responseModel: z.string().optional(),
+    responseId: z.string().optional(),
+  }),
+  z.object({ type: z.literal('text-delta'), text: z.string(), signature }),
+  z.object({
+    type: z.literal('thinking-delta'),
+    block: count,
+    text: z.string(),
+    redacted: z.boolean().optional(),
+    signature,
+  }),
+  z.object({
+    type: z.literal('tool-call-delta'),
+    call: count,
+    id: z.string().optional(),
+    name: z.string().optional(),
+    arguments: z.string(),
+    signature,
+  }),
+  z.object({
+    type: z.literal('usage'),
+    usage: z.object({
+      inputTokens: count.optional(),
+      outputTokens: count.optional(),
+      cachedInputTokens: count.optional(),
+      cacheWriteInputTokens: count.optional(),
+      reasoningTokens: count.optional(),
+    }),
+  }),
+  z.object({
+    type: z.literal('response-end'),
+    finishReason: finishReasonSchema,
+    providerFinishReason: z.string().optional(),
+  }),
+]);
+const entrySchema = z.object({ deltas: z.array(deltaSchema).min(1).max(cacheLimits.answerDeltasMax) });
+
+/** One that was cut, refused or filtered may come out better the next time. */
+const wholeReasons: readonly FinishReason[] = ['stop', 'tool-calls'];
+
+/** Whether this is all of an answer that the model ended by itself, and that says something. */
+function isWhole(deltas: readonly ModelDelta[]): boolean {
+  const last = deltas.at(-1);
+  if (last?.type !== 'response-end' || !wholeReasons.includes(last.finishReason)) return false;
+  const ends = deltas.filter(({ type }) => type === 'response-end').length;
+  return ends === 1 && deltas.some(({ type }) => type === 'text-delta' || type === 'tool-call-delta');
+}
+
+/** Null for one that isn't kept: it isn't whole, or too large. */
+export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: number): Promise<Uint8Array | null> {
+  if (!isWhole(deltas)) return null;
+  const value = await promisify(gzip)(JSON.stringify({ deltas: deltas.map(withoutCost) }));
+  return value.length > bytesMax ? null : value;
+}
+
+/** Null for what is no whole answer. */
+export async function decodeEntry(value: Uint8Array): Promise<readonly ModelDelta[] | null> {
+  try {
+    const text = await promisify(gunzip)(value, { maxOutputLength: cacheLimits.answerBytesMax });
+    const { deltas } = entrySchema.parse(JSON.parse(text.toString())) as { deltas: ModelDelta[] };
+    return isWhole(deltas) ? deltas : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Told again it costs nothing. */
+function withoutCost(delta: ModelDelta): ModelDelta {
+  if (delta.type !== 'usage') return delta;
+  const { costUsd: _cost, ...usage } = delta.usage;
+  return { ...delta, usage };
+}
