@@ -216,6 +216,7 @@ describe('not kept is', () => {
     const acme = saying('acme', steps, [text('anew'), end]);
     const { ask } = gatewayWith(acme);
     await ask({ tenant });
+    expect(await bucket().get(keyOf(tenant, { provider: acme, model: 'one' }, request))).toBeNull();
     expect(await ask({ tenant })).toMatchObject({ come: [text('anew'), end], result: { cached: false } });
   });
 
@@ -287,7 +288,7 @@ describe('what is no whole answer counts for nothing, and is replaced:', () => {
     ['an unknown delta', entry([{ type: 'text', text: 'a' }, end])],
     ['a count below nothing', entry([text('a'), { type: 'usage', usage: { inputTokens: -5 } }, end])],
     ['a text that is none', entry([{ type: 'text-delta', text: { toString: 'a' } }, end])],
-    ['what would fill the memory', gzipSync(Buffer.alloc(cacheLimits.answerBytesMax * 4))],
+    ['an answer that is larger than any that is kept', entry([text('x'.repeat(cacheLimits.answerBytesMax)), end])],
   ])('%s', async (_, value) => {
     const tenant = newTenant();
     const acme = counting();
