@@ -31,6 +31,8 @@ export type Step = {
   queuedMs: number | null;
   /** Of a turn: how often a provider was asked, where that was recorded. */
   attempts: number | null;
+  /** Of a turn: whether its answer is an earlier one, and no provider was asked. */
+  cached: boolean;
   /** Of a turn, as asked for: `provider/model`, or an alias. */
   model: string | null;
   /** Of a turn: who answered, as `provider/model` in the provider's words; null where that was not recorded. */
@@ -50,6 +52,7 @@ export const step = (kind: Step['kind'], name: string, startedAtMs: number, rest
   usage: null,
   queuedMs: null,
   attempts: null,
+  cached: false,
   model: null,
   answeredBy: null,
   waits: {},

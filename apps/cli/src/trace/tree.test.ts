@@ -195,3 +195,12 @@ test('of a turn by an alias it is told who answered', () => {
   expect(line).toContain('fast answered by local/qwen3, 2 attempts, ');
   expect(JSON.stringify(tree)).toContain('"model":"fast","answeredBy":"local/qwen3"');
 });
+
+test('of a turn that the cache answered it is told so', () => {
+  const { output, ...rest } = turn(1_500, 900, { cached: true });
+  const { attempts: _attempts, ...cached } = output;
+  const tree = taskTree('t-one', { events, turns: new Map([['t-one', [{ ...rest, output: cached }]]]) });
+  if (tree === null) throw new Error('no tree');
+  const [line] = traceLines(tree, startMs, colours(false)).filter((each) => each.includes('turn 1'));
+  expect(line).toContain('scripted/plan.yaml, from the cache, ');
+});

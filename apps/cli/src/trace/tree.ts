@@ -87,6 +87,7 @@ function turnStep({ time, model, output }: TranscriptEntry, index: number): Step
     usage: output.usage,
     queuedMs: output.queuedMs ?? null,
     attempts: output.attempts ?? null,
+    cached: output.cached === true,
     model,
     answeredBy: answeredBy(output),
   });
