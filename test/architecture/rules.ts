@@ -54,7 +54,7 @@ const vendorRules: readonly VendorRule[] = [
   { vendor: /^isomorphic-git$/, importers: { 'apps/worktree-service': 1 } },
   { vendor: /^(ignore|picomatch)$/, importers: { 'apps/worktree-service': 2, 'apps/orchestrator': 1 } },
   { vendor: /^commander$/, importers: { 'apps/cli': 1 } },
-  { vendor: /^yaml$/, importers: { 'apps/cli': 1, 'apps/llm-gateway': 1 } },
+  { vendor: /^yaml$/, importers: { 'libs/service': 1 } },
   // Schemas are what contracts is made of; the others read files or settings of their own.
   {
     vendor: /^zod(\/|$)/,

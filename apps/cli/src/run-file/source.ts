@@ -1,9 +1,9 @@
 import type { FieldIssue } from '@coppice/contracts';
+import { parseYaml } from '@coppice/service/yaml';
+import type { YamlPlace } from '@coppice/service/yaml';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { plainLine } from '../output/text.ts';
-import { parseYaml } from './yaml.ts';
-import type { Path, Position } from './yaml.ts';
 
 /** The first ones tell; later ones follow from them. */
 const problemsToldMax = 3;
@@ -17,39 +17,30 @@ export type Source = {
 
 /** @throws CliError when it isn't YAML. `file` is what complaints call it. */
 export function readSource(text: string, file: string): Source {
-  const result = parseYaml(text);
-  if ('problems' in result) {
-    const lines = result.problems
+  const yaml = parseYaml(text);
+  if ('problems' in yaml) {
+    const lines = yaml.problems
       .slice(0, problemsToldMax)
-      .map((problem) => `${place(file, problem)}: not YAML: ${plainLine(problem.message)}`);
+      .map((problem) => `${placeIn(file, problem.place)}: not YAML: ${plainLine(problem.message)}`);
     throw new CliError(exitCodes.badInput, lines.join('\n'));
   }
-  const { value, positionOf } = result.parsed;
+  const { value, placeOf } = yaml;
   return {
     file,
     value,
     complain: (issues) => {
-      const placed = issues.map((issue) => ({ issue, position: positionOf(pathOf(issue.field)) }));
-      const inOrder = placed.toSorted(
-        (a, b) => a.position.line - b.position.line || a.position.column - b.position.column,
-      );
-      const lines = inOrder.map(({ issue, position }) => `${place(file, position)}: ${sentence(issue)}`);
+      const placed = issues.map((issue) => ({ issue, place: placeOf(issue.field) }));
+      const inOrder = placed.toSorted((a, b) => a.place.line - b.place.line || a.place.column - b.place.column);
+      const lines = inOrder.map(({ issue, place }) => `${placeIn(file, place)}: ${sentence(issue)}`);
       return new CliError(exitCodes.badInput, lines.join('\n'));
     },
   };
 }
 
-const place = (file: string, { line, column }: Position) => `${file}:${line}:${column}`;
+const placeIn = (file: string, { line, column }: YamlPlace) => `${file}:${line}:${column}`;
 
 function sentence({ field, expected, received }: FieldIssue): string {
   const name = field === '' ? 'the file' : field;
   if (expected.startsWith('no such field')) return plainLine(`${name}: there is ${expected}`);
   return plainLine(`${name}: expected ${expected}, received ${received}`);
-}
-
-/** `tasks[2].agent.kind` → tasks, 2, agent, kind. */
-function pathOf(field: string): Path {
-  return [...field.matchAll(/\[(\d+)\]|([^.[\]]+)/g)].map(([, index, name]) =>
-    index === undefined ? (name ?? '') : Number(index),
-  );
 }

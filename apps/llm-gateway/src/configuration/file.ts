@@ -3,13 +3,13 @@ import path from 'node:path';
 import { fieldIssues } from '@coppice/bus';
 import type { FieldIssue } from '@coppice/contracts';
 import { ConfigurationError } from '@coppice/service';
+import { parseYaml } from '@coppice/service/yaml';
+import type { YamlText } from '@coppice/service/yaml';
 import { redact } from '@coppice/telemetry';
 import { keyIn, keyInFile } from '../provider/environment.ts';
 import type { Endpoint } from '../provider/http/endpoint.ts';
 import { wireOf } from '../provider/wires.ts';
 import type { LlmGatewayOptions } from '../service.ts';
-import { parseYaml } from '../yaml.ts';
-import type { YamlText } from '../yaml.ts';
 import { gatewayFileSchema } from './schema.ts';
 import type { GatewayFile } from './schema.ts';
 
@@ -30,9 +30,9 @@ export function readGatewayFile(
   environment: NodeJS.ProcessEnv = process.env,
 ): FileOptions {
   const yaml = parseYaml(textOf(file));
-  if ('problem' in yaml) {
-    const { line, column } = yaml.place;
-    throw wrong(`${file}:${line}:${column}`, 'YAML', yaml.problem);
+  if ('problems' in yaml) {
+    const [{ message, place }] = yaml.problems;
+    throw wrong(`${file}:${place.line}:${place.column}`, 'YAML', message);
   }
   const complain = (issues: readonly FieldIssue[]) => placed(file, yaml, issues);
   const parsed = gatewayFileSchema.safeParse(yaml.value ?? {});

@@ -2,8 +2,8 @@ import { createContext, runInContext } from 'node:vm';
 import { CoppiceError, finishReasonSchema } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 import { fieldIssues } from '@coppice/bus';
+import { parseYaml } from '@coppice/service/yaml';
 import { z } from 'zod';
-import { parseYaml } from '../../yaml.ts';
 
 /**
  * A script, in YAML:
@@ -125,8 +125,10 @@ export type Cue = { rule: string; position: number; turn: ScriptedTurn };
  */
 export function parseScript(text: string, name: string): Script {
   const yaml = parseYaml(text);
-  if ('problem' in yaml)
-    throw new CoppiceError('invalid-request', `${name}:${yaml.place.line}: not YAML (${yaml.code})`);
+  if ('problems' in yaml) {
+    const [{ code, place }] = yaml.problems;
+    throw new CoppiceError('invalid-request', `${name}:${place.line}: not YAML (${code})`);
+  }
   const { value, placeOf } = yaml;
   const result = scriptSchema.safeParse(value);
   if (result.success) return result.data;

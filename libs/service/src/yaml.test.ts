@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import { parseYaml } from './yaml.ts';
+
+const text = `# a comment
+tasks:
+  - name: one
+    agent: { kind: loop }
+  -
+limits:
+  12: x
+`;
+
+function parsed(yaml: string) {
+  const result = parseYaml(yaml);
+  if ('problems' in result) throw new Error(result.problems[0].message);
+  return result;
+}
+
+test.each([
+  ['', [2, 1]],
+  ['tasks', [2, 1]],
+  ['tasks[0]', [3, 5]],
+  ['tasks[0].agent.kind', [4, 14]],
+  // What isn't there is told where it would be.
+  ['tasks[0].agent.turns', [4, 5]],
+  ['tasks[7].name', [2, 1]],
+  ['tasks.name', [2, 1]],
+  ['limits.12', [7, 3]],
+  ['none.at.all', [2, 1]],
+])('the field %j stands at %j', (field, [line, column]) => {
+  expect(parsed(text).placeOf(field)).toEqual({ line, column });
+});
+
+test('every problem is told with its place, in one sentence, and with a code that quotes nothing', () => {
+  const result = parseYaml('a: 1\na: 2\nb: {');
+  expect(result).toEqual({
+    problems: [
+      { message: expect.stringMatching(/^[^\n]+$/) as unknown, code: 'DUPLICATE_KEY', place: { line: 2, column: 1 } },
+      { message: expect.any(String) as unknown, code: expect.any(String) as unknown, place: { line: 3, column: 5 } },
+    ],
+  });
+});
+
+test('a small text that would become a large value is refused', () => {
+  const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x]'];
+  for (let depth = 1; depth < 9; depth++) {
+    lines.push(`a${depth}: &a${depth} [${Array.from({ length: 9 }, () => `*a${depth - 1}`).join(', ')}]`);
+  }
+  expect(parseYaml(lines.join('\n'))).toMatchObject({ problems: [{ code: 'TOO_LARGE' }] });
+});
+
+test('an empty text is nothing, and stands at its beginning', () => {
+  const { value, placeOf } = parsed('');
+  expect([value, placeOf('a.b')]).toEqual([null, { line: 1, column: 1 }]);
+});
