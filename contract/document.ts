@@ -97,15 +97,22 @@ function channel(address: string | null, description: string, messages: readonly
   };
 }
 
+const repliesOf = (output: PublishedMessage, streamed: PublishedMessage | null): PublishedMessage[] => [
+  output,
+  ...(streamed === null ? [] : [streamed]),
+  refusal,
+];
+
 function channels() {
   const made: Record<string, ReturnType<typeof channel>> = {};
   for (const {
     name,
     description,
     messages: [input, output],
+    streamed,
   } of methods) {
     made[name] = channel(subjects.api('{tenant}', name), description, [input]);
-    made[`${name}.reply`] = channel(null, "The request's reply subject.", [output, refusal]);
+    made[`${name}.reply`] = channel(null, "The request's reply subject.", repliesOf(output, streamed));
   }
   made['intake'] = channel(subjects.intake('{tenant}'), `Stream ${streams.intake}, a work queue.`, [intakeRequest]);
   made['intake.reply'] = channel(null, "The request's reply subject.", [intakeStored]);
@@ -142,9 +149,9 @@ function operations() {
   });
   return {
     ...Object.fromEntries(
-      methods.map(({ name, description, deadlineMs, messages: [input, output] }) => [
+      methods.map(({ name, description, deadlineMs, messages: [input, output], streamed }) => [
         name,
-        received(name, description, input, [output, refusal], { 'x-wait-seconds': deadlineMs / 1_000 }),
+        received(name, description, input, repliesOf(output, streamed), { 'x-wait-seconds': deadlineMs / 1_000 }),
       ]),
     ),
     intake: received('intake', intakeRequest.description, intakeRequest, [intakeStored]),

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { artifactNames, messageHeaders } from '@coppice/contracts';
+import { chatExamples } from './chat-examples.ts';
 
 export type Example = { name: string; payload: unknown; headers?: Record<string, string> };
 
@@ -169,6 +170,7 @@ export const methodExamples: Record<string, { input: Example[]; output: Example[
       { name: 'part', payload: { ...artifact(checkLog), data: base64(checkLog.slice(0, 10)), nextOffset: 10 } },
     ],
   },
+  ...chatExamples,
 };
 
 const issue = (field: string, expected: string, received: string) => ({ field, expected, received });

@@ -1,6 +1,8 @@
 /** Every kind of message of the contract, with its schema and examples. */
 import {
   api,
+  chatApi,
+  chatMessageSchema,
   deadLetterSchema,
   events,
   logChunkSchema,
@@ -10,6 +12,7 @@ import {
   wireErrorSchema,
 } from '@coppice/contracts';
 import { z } from 'zod';
+import { chatMessageExamples } from './chat-examples.ts';
 import {
   deadLetterExamples,
   errorExamples,
@@ -35,32 +38,47 @@ export type PublishedMessage = {
 const sentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
-/** Every method of the API, with its request and its answer. */
-export const methods = Object.values(api).map(({ name, description, deadlineMs, input, output }) => {
-  const { input: inputExamples = [], output: outputExamples = [] } = methodExamples[name] ?? {};
-  return {
-    name,
-    description,
-    deadlineMs,
-    messages: [
-      {
-        name: `${name}.input`,
-        title: `Request of ${name}`,
-        description,
-        schema: input,
-        headers: 'traced',
-        examples: inputExamples,
-      },
-      {
-        name: `${name}.output`,
-        title: `Answer of ${name}`,
-        description: `What ${name} answers when it isn't refused.`,
-        schema: output,
-        examples: outputExamples,
-      },
-    ] satisfies [PublishedMessage, PublishedMessage],
-  };
-});
+/** One message of an answer that comes in several. */
+const chatMessage: PublishedMessage = {
+  name: `${chatApi.chat.name}.message`,
+  title: `Message of an answer of ${chatApi.chat.name}`,
+  description: 'An answer that is told as it comes is several of these: `started` first, `result` or `error` last.',
+  schema: chatMessageSchema,
+  examples: chatMessageExamples,
+};
+
+/** By the name of a method that is answered by several messages. */
+const streamedAnswers: Readonly<Record<string, PublishedMessage>> = { [chatApi.chat.name]: chatMessage };
+
+/** Every method of the API, with its request and its answer. `streamed`: what that is where it comes in several messages. */
+export const methods = [...Object.values(api), ...Object.values(chatApi)].map(
+  ({ name, description, deadlineMs, input, output }) => {
+    const { input: inputExamples = [], output: outputExamples = [] } = methodExamples[name] ?? {};
+    return {
+      name,
+      description,
+      deadlineMs,
+      messages: [
+        {
+          name: `${name}.input`,
+          title: `Request of ${name}`,
+          description,
+          schema: input,
+          headers: 'traced',
+          examples: inputExamples,
+        },
+        {
+          name: `${name}.output`,
+          title: `Answer of ${name}`,
+          description: `What ${name} answers when it isn't refused.`,
+          schema: output,
+          examples: outputExamples,
+        },
+      ] satisfies [PublishedMessage, PublishedMessage],
+      streamed: streamedAnswers[name] ?? null,
+    };
+  },
+);
 
 export const refusal: PublishedMessage = {
   name: 'error',
@@ -140,7 +158,7 @@ export const records: { stream: string; address: string; message: PublishedMessa
 
 /** Every message of the contract. */
 export const publishedMessages: PublishedMessage[] = [
-  ...methods.flatMap(({ messages }) => messages),
+  ...methods.flatMap(({ messages, streamed }) => [...messages, ...(streamed === null ? [] : [streamed])]),
   refusal,
   intakeRequest,
   intakeStored,

@@ -77,6 +77,8 @@ export {
 export type { RunState, RunSummary, RunView, TaskEnd, TaskState, TaskSummary, TaskView, Usage } from './views.ts';
 export { api } from './api.ts';
 export type { Api, Method } from './api.ts';
+export { chatApi, chatLimits, chatMessageSchema, chatServiceName } from './chat.ts';
+export type { ChatAnswer, ChatMessage, ChatRequest } from './chat.ts';
 export { actorMessageSchema, outcomeSchema, replyToSchema } from './actor-messages.ts';
 export type { ActorMessage, Outcome, ReplyTo } from './actor-messages.ts';
 export {

@@ -37,79 +37,114 @@ export const imageSchema = z.object({
   mediaType: z
     .string()
     .regex(/^image\/[a-z0-9.+-]{1,64}$/, 'a media type such as image/png')
-    .optional(),
-  source: z.union([
-    z.object({ base64: z.string() }),
-    z.object({ artifact: z.string() }),
-    z.object({ url: z.url({ protocol: /^https?$/ }) }),
-  ]),
+    .optional()
+    .describe('Such as `image/png`. Required, but of an image by its address.'),
+  source: z
+    .union(
+      [
+        z.object({ base64: z.string().describe('The image itself.') }),
+        z.object({ artifact: z.string().describe('Name of its base64 text, as for `artifact.get`.') }),
+        z.object({
+          url: z
+            .string()
+            .regex(/^https?:\/\/[^\s/]\S*$/, 'an address that begins with http:// or https://')
+            .describe('Where the provider itself fetches it.'),
+        }),
+      ],
+      'an object with base64, artifact or url',
+    )
+    .describe('The image, or where it is.'),
 });
 
 /** Parts of a message. */
-export const contentPartSchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('text'), text: z.string(), signature }),
-  /** A large text, by its name in `coppice-artifacts`; the gateway reads it before it asks the provider. */
-  z.object({ type: z.literal('text-artifact'), artifact: z.string() }),
-  imageSchema.extend({ type: z.literal('image') }),
-  thinkingSchema.extend({ type: z.literal('thinking') }),
-  toolCallSchema.extend({ type: z.literal('tool-call') }),
-  z.object({
-    type: z.literal('tool-result'),
-    callId: z.string(),
-    name: z.string(),
-    content: textReferenceSchema,
-    images: z.array(imageSchema).optional(),
-    isError: z.boolean(),
-  }),
-]);
+export const contentPartSchema = z.discriminatedUnion(
+  'type',
+  [
+    z.object({ type: z.literal('text'), text: z.string().describe('The text.'), signature }),
+    /** A large text, by its name in `coppice-artifacts`; the gateway reads it before it asks the provider. */
+    z.object({
+      type: z.literal('text-artifact'),
+      artifact: z.string().describe('Name of the text, as for `artifact.get`.'),
+    }),
+    imageSchema.extend({ type: z.literal('image') }),
+    thinkingSchema.extend({ type: z.literal('thinking') }),
+    toolCallSchema.extend({ type: z.literal('tool-call') }),
+    z.object({
+      type: z.literal('tool-result'),
+      callId: z.string().describe('The `id` of the call that it answers.'),
+      name: z.string().describe('The tool.'),
+      content: textReferenceSchema.describe('What the tool told.'),
+      images: z.array(imageSchema).optional().describe('What it showed.'),
+      isError: z.boolean().describe('Whether the call failed.'),
+    }),
+  ],
+  'one of text, text-artifact, image, thinking, tool-call, tool-result',
+);
 export type ContentPart = z.infer<typeof contentPartSchema>;
 
 export const modelMessageSchema = z.object({
   role: z.enum(['system', 'user', 'assistant', 'tool']).describe('Tool results are messages of the role `tool`.'),
-  content: z.array(contentPartSchema),
+  content: z.array(contentPartSchema).describe('What is said, in order.'),
 });
 export type ModelMessage = z.infer<typeof modelMessageSchema>;
 
 /** What a model may call. `parameters` is a JSON Schema of an object. */
 export const toolDefinitionSchema = z.object({
-  name: z.string(),
-  description: z.string(),
-  parameters: z.record(z.string(), z.unknown()),
+  name: z.string().describe('As the model calls it.'),
+  description: z.string().describe('What the model is told of it.'),
+  parameters: z.record(z.string(), z.unknown()).describe('JSON Schema of an object: its arguments.'),
 });
 export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
 
 /** How a model is to answer. What is left out is the provider's default; what a provider's wire has no word for is left out of its request. */
 export const modelSettingsSchema = z.object({
-  maxOutputTokens: z.int().positive().optional(),
-  temperature: z.number().min(0).max(2).optional(),
-  topP: z.number().min(0).max(1).optional(),
-  topK: z.int().positive().optional(),
-  seed: z.int().optional(),
-  stopSequences: z.array(z.string().min(1)).max(16).optional(),
+  maxOutputTokens: z.int().positive().optional().describe('Of the answer, what the model thinks included.'),
+  temperature: z.number().min(0).max(2).optional().describe('How freely it chooses its words.'),
+  topP: z.number().min(0).max(1).optional().describe('It chooses among words of this much probability together.'),
+  topK: z.int().positive().optional().describe('It chooses among so many words.'),
+  seed: z.int().optional().describe('The same seed makes the same choices, where the provider can.'),
+  stopSequences: z.array(z.string().min(1)).max(16).optional().describe('Texts at which the answer ends.'),
   toolChoice: z
-    .union([z.enum(['auto', 'none', 'required']), z.object({ tool: z.string() })])
+    .union(
+      [z.enum(['auto', 'none', 'required']), z.object({ tool: z.string().describe('The name of the tool.') })],
+      'auto, none, required, or an object with tool',
+    )
     .optional()
     .describe('`required`: some tool; `{tool}`: this one.'),
-  parallelToolCalls: z.boolean().optional(),
+  parallelToolCalls: z.boolean().optional().describe('Whether it may call several tools in one answer.'),
   responseFormat: z
-    .discriminatedUnion('type', [
-      z.object({ type: z.literal('text') }),
-      z.object({ type: z.literal('json') }),
-      z.object({
-        type: z.literal('json-schema'),
-        name: z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/, 'up to 64 letters, digits, _ and -'),
-        description: z.string().optional(),
-        schema: z.record(z.string(), z.unknown()).describe('JSON Schema of the answer.'),
-        strict: z.boolean().optional(),
-      }),
-    ])
-    .optional(),
+    .discriminatedUnion(
+      'type',
+      [
+        z.object({ type: z.literal('text') }),
+        z.object({ type: z.literal('json') }),
+        z.object({
+          type: z.literal('json-schema'),
+          name: z
+            .string()
+            .regex(/^[a-zA-Z0-9_-]{1,64}$/, 'up to 64 letters, digits, _ and -')
+            .describe('What the model is told that it is.'),
+          description: z.string().optional().describe('What the model is told of it.'),
+          schema: z.record(z.string(), z.unknown()).describe('JSON Schema of the answer.'),
+          strict: z.boolean().optional().describe('Whether the provider is to enforce it.'),
+        }),
+      ],
+      'one of text, json, json-schema',
+    )
+    .optional()
+    .describe('The form of the answer.'),
   thinking: z
-    .union([
-      z.object({ effort: z.enum(['none', 'minimal', 'low', 'medium', 'high']) }),
-      z.object({ budgetTokens: z.int().nonnegative() }),
-    ])
-    .optional(),
+    .union(
+      [
+        z.object({
+          effort: z.enum(['none', 'minimal', 'low', 'medium', 'high']).describe('How much, in words.'),
+        }),
+        z.object({ budgetTokens: z.int().nonnegative().describe('How much, in tokens.') }),
+      ],
+      'an object with effort or budgetTokens',
+    )
+    .optional()
+    .describe('How much it thinks before it answers.'),
   cache: z
     .boolean()
     .optional()

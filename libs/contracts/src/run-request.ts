@@ -71,6 +71,9 @@ const command = text(runLimits.commandBytesMax);
 /** `provider/model`, or an alias of the gateway, perhaps with the provider that is preferred. */
 const modelPattern = /^([a-z0-9-]+\/.+|[a-z][a-z0-9-]*(@[a-z][a-z0-9-]*)?)$/;
 
+/** No pattern of the published schema, where a wider one could not be told from another one. */
+export const modelNameSchema = line(255).refine((model) => modelPattern.test(model), 'provider/model, or an alias');
+
 /** What may be used of models; a missing one is unlimited. A turn that could exceed it isn't begun. */
 export const modelLimitsSchema = z.strictObject({
   tokens: z.int().min(1).max(1e12).optional().describe('Tokens of input and output, cached ones included.'),
@@ -89,9 +92,7 @@ const commonShape = {
     .regex(/^[a-z0-9][a-zA-Z0-9._/:@-]*$/, 'an image reference')
     .optional()
     .describe('Image of the sandbox.'),
-  // No pattern of the published schema, where a wider one could not be told from another one.
-  model: line(255)
-    .refine((model) => modelPattern.test(model), 'provider/model, or an alias')
+  model: modelNameSchema
     .optional()
     .describe('`provider/model`, or an alias of the gateway. Required, here or in the defaults.'),
   agent: agentSchema.optional().describe('What does the work. Required, here or in the defaults.'),

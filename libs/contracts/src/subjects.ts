@@ -78,7 +78,6 @@ export const subjectFamilies = {
 /** The same of one tenant. */
 export const tenantFamilies = (tenant: string) =>
   ({
-    api: subjects.api(tenant, '>'),
     intake: subjects.intake(tenant),
     event: `coppice.event.${tenant}.>`,
     transcript: `coppice.transcript.${tenant}.>`,

@@ -52,8 +52,11 @@ export type Owner = z.infer<typeof ownerSchema>;
 
 /** Text by value where it is small, else the name of an object in `coppice-artifacts`: see artifacts.ts. */
 export const inlineTextBytesMax = 64 * 1024;
-export const textReferenceSchema = z.union([
-  z.object({ text: z.string().describe('The text.') }),
-  z.object({ artifact: z.string().describe('Name of the text, for `artifact.get`.') }),
-]);
+export const textReferenceSchema = z.union(
+  [
+    z.object({ text: z.string().describe('The text.') }),
+    z.object({ artifact: z.string().describe('Name of the text, for `artifact.get`.') }),
+  ],
+  'an object with text or artifact',
+);
 export type TextReference = z.infer<typeof textReferenceSchema>;

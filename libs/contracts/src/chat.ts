@@ -1,0 +1,150 @@
+/** Chats: any client of the bus asks a model, and hears the answer as it comes. docs/protocol.md tells how. */
+import { z } from 'zod';
+import type { Method } from './api.ts';
+import { wireErrorSchema } from './errors.ts';
+import {
+  modelMessageSchema,
+  modelSettingsSchema,
+  signatureSchema,
+  thinkingSchema,
+  toolCallSchema,
+  toolDefinitionSchema,
+} from './model-messages.ts';
+import { turnOutputSchema } from './operations/model.ts';
+import { modelLimitsSchema, modelNameSchema } from './run-request.ts';
+import { strictly } from './strict.ts';
+
+/** As `nats micro ls` tells it. */
+export const chatServiceName = 'llm-chat';
+
+export const chatLimits = {
+  timeLimitMsMin: 1_000,
+  timeLimitMsMax: 3_600_000,
+  /** Of an answer that comes in one message. Between accounts the NATS server forgets who asked after two minutes in which nothing is said. */
+  wholeTimeLimitMsMax: 100_000,
+  /** How often a client says at least that it is there, … */
+  keepMsMax: 30_000,
+  /** … and how long it is waited for. */
+  unkeptMsMax: 45_000,
+  /** Something is said at least so often, … */
+  silenceMsMax: 20_000,
+  /** … so that a client that hears nothing for so long knows that the gateway is gone. */
+  lostAfterMs: 30_000,
+  messagesMax: 10_000,
+  toolsMax: 128,
+} as const;
+
+const chatId = z
+  .string()
+  .regex(/^c[0-9a-f]{32}$/, 'a chat id: c and 32 hexadecimal digits')
+  .describe('As `started` tells it.');
+const chatTarget = z.strictObject({ chatId });
+
+const chatRequestSchema = z.strictObject({
+  model: modelNameSchema.describe('`provider/model`, or an alias of the gateway.'),
+  messages: z
+    .array(strictly(modelMessageSchema))
+    .min(1)
+    .max(chatLimits.messagesMax)
+    .describe('The whole conversation: a chat remembers nothing.'),
+  tools: z
+    .array(strictly(toolDefinitionSchema))
+    .max(chatLimits.toolsMax)
+    .default([])
+    .describe('What the model may call. Whoever asks does what it calls, and tells the result in the next request.'),
+  settings: strictly(modelSettingsSchema)
+    .default({})
+    .describe("How it is to answer; what is left out is the provider's default."),
+  stream: z
+    .boolean()
+    .default(true)
+    .describe('Whether the answer is told as it comes, in several messages, or whole, in one.'),
+  timeLimitMs: z
+    .int()
+    .min(chatLimits.timeLimitMsMin)
+    .max(chatLimits.timeLimitMsMax)
+    .optional()
+    .describe('When it is given up. Default: an hour; of an answer in one message 100 s, which is also the most.'),
+  limits: modelLimitsSchema
+    .optional()
+    .describe('What this chat may use of models, all attempts together; beside what the tenant may.'),
+});
+
+/** What is told at the end of an answer, in one message or several. */
+const chatEnd = turnOutputSchema
+  .pick({ finishReason: true, providerFinishReason: true, responseModel: true, responseId: true })
+  .extend({
+    usage: turnOutputSchema.shape.usage.describe('Of all attempts together: a failed one is paid for, too.'),
+    provider: z.string().describe('Who answered: the part of `provider/model` before the slash.'),
+    model: z.string().describe('As that provider is asked for it: the part after the slash.'),
+    attempts: z.int().positive().describe('How often a provider was asked.'),
+    latencyMs: z.int().nonnegative().describe('From the first attempt to the end of the answer.'),
+    queuedMs: z.int().nonnegative().describe('How much of that it waited for a place at a provider.'),
+    cached: z.boolean().describe("Whether the answer is an earlier one, of the gateway's cache."),
+  });
+
+const chatAnswerSchema = z.object({
+  message: modelMessageSchema.describe('What the model says, as the next request is to hold it.'),
+  ...chatEnd.shape,
+});
+
+const numbered = <Shape extends z.ZodRawShape>(shape: Shape) =>
+  z.object({
+    sequence: z.int().nonnegative().describe('Counts the messages of one answer from 0: a gap is a loss.'),
+    ...shape,
+  });
+const signature = signatureSchema.optional().describe('Of its part; told once, whole, and to be given back unchanged.');
+
+/** One message of an answer that is told as it comes. */
+export const chatMessageSchema = z.discriminatedUnion('type', [
+  numbered({ type: z.literal('started'), chatId: chatId.describe('Names this chat for `llm.keep` and `llm.cancel`.') }),
+  numbered({ type: z.literal('text-delta'), text: z.string().describe('More of the text.'), signature }),
+  numbered({
+    type: z.literal('thinking-delta'),
+    block: z.int().nonnegative().describe('Counts the thoughts of an answer from 0.'),
+    text: z.string().describe('More of the thought.'),
+    redacted: thinkingSchema.shape.redacted.unwrap().optional().describe('The text is hidden.'),
+    signature,
+  }),
+  numbered({
+    type: z.literal('tool-call-delta'),
+    call: z.int().nonnegative().describe('Counts the calls of an answer from 0.'),
+    id: toolCallSchema.shape.id.optional().describe('Comes with any message of the call; the last one counts.'),
+    name: toolCallSchema.shape.name.optional().describe('Comes with any message of the call; the last one counts.'),
+    arguments: z.string().describe('More of its arguments, which are whole at `result`, not before.'),
+    signature,
+  }),
+  numbered({ type: z.literal('waiting') }),
+  numbered({ type: z.literal('result'), ...chatEnd.shape }),
+  numbered({ type: z.literal('error'), error: wireErrorSchema.describe('Why no more comes.') }),
+]);
+export type ChatMessage = z.infer<typeof chatMessageSchema>;
+
+/** A part of the public API, served by the gateways. */
+export const chatApi = {
+  /** Answered by one message, or by many that `chatMessageSchema` describes. */
+  chat: {
+    name: 'llm.chat',
+    description: 'Ask a model. The answer comes as it is made, in several messages, or in one.',
+    input: chatRequestSchema,
+    output: chatAnswerSchema,
+    deadlineMs: 110_000,
+  },
+  keep: {
+    name: 'llm.keep',
+    description:
+      'Say that the answer of a chat is still wanted. Answered where the chat is in progress, else not at all.',
+    input: chatTarget,
+    output: chatTarget,
+    deadlineMs: 5_000,
+  },
+  cancel: {
+    name: 'llm.cancel',
+    description: 'End a chat at once. Answered where the chat is in progress, else not at all.',
+    input: chatTarget,
+    output: chatTarget,
+    deadlineMs: 5_000,
+  },
+} as const satisfies Record<string, Method>;
+export type ChatRequest = z.output<typeof chatRequestSchema>;
+export type ChatAnswer = z.infer<typeof chatAnswerSchema>;

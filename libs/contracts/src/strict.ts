@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+type AnySchema = z.core.$ZodType;
+
+/**
+ * The same schema, but that no object in it takes a field that it doesn't know. Between services unknown fields are ignored, since they are upgraded one by
+ * one; in a request of the public API a misspelt field would be lost.
+ */
+export const strictly = <Schema extends z.ZodType>(schema: Schema): Schema => strict(schema) as Schema;
+
+function strict(schema: AnySchema): AnySchema {
+  if (schema instanceof z.ZodObject) {
+    const fields = Object.entries<AnySchema>(schema.shape).map(([name, field]) => [name, strict(field)]);
+    return changed(schema, { shape: Object.fromEntries(fields), catchall: z.never() });
+  }
+  if (schema instanceof z.ZodArray) return changed(schema, { element: strict(schema.element) });
+  if (schema instanceof z.ZodUnion) return changed(schema, { options: schema.options.map(strict) });
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault)
+    return changed(schema, { innerType: strict(schema.unwrap()) });
+  return schema;
+}
+
+/** What is said of it (its description, its checks) stays. */
+const changed = (schema: z.ZodType, by: object): AnySchema =>
+  z.clone(schema, z.util.mergeDefs(schema.def, by) as typeof schema.def, { parent: true });
