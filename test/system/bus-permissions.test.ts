@@ -2,7 +2,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Bus, inboxPrefixOf, roles } from '@coppice/bus';
 import type { Role } from '@coppice/bus';
-import { CoppiceError, api, buckets, gatewayCalls, streams, subjects } from '@coppice/contracts';
+import { CoppiceError, api, buckets, chatApi, gatewayCalls, streams, subjects } from '@coppice/contracts';
 import { startNatsServer, temporaryFolder } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -78,6 +78,12 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [subjects.api('acme', api.taskApprove.name), 'operator', 'tenant-acme'],
   [subjects.api('acme', api.taskGet.name), 'operator', 'tenant-acme', 'container-service', 'llm-gateway'],
   [subjects.api('acme', api.runGet.name), 'operator', 'tenant-acme', 'llm-gateway'],
+  ...Object.values(chatApi).flatMap(({ name }): [string, ...UserName[]][] => [
+    [subjects.api('acme', name), 'operator', 'tenant-acme'],
+    [subjects.api('other', name), 'operator', 'tenant-other'],
+  ]),
+  [subjects.api('acme', 'llm.other'), 'operator'],
+  [subjects.api('acme', 'other.get'), 'operator'],
   [subjects.intake('acme'), 'operator', 'tenant-acme'],
   [subjects.intake('other'), 'operator', 'tenant-other'],
   [subjects.intakeLater('acme', 'x'), 'orchestrator'],
@@ -170,6 +176,7 @@ const subscribing: readonly [subject: string, ...may: UserName[]][] = [
   ['coppice.>'],
   [subjects.apiOfAnyTenant(api.runSubmit.name), 'orchestrator'],
   [subjects.api('acme', api.runSubmit.name), 'orchestrator'],
+  ...Object.values(chatApi).map(({ name }): [string, ...UserName[]] => [subjects.apiOfAnyTenant(name), 'llm-gateway']),
   [subjects.call('worktree-service', 'inspect'), 'worktree-service'],
   [subjects.callOnNode('worktree-service', 'diff', 'n1'), 'worktree-service'],
   [subjects.callOnNode('worktree-service', 'diff', 'n2')],

@@ -2,6 +2,8 @@ import { CoppiceError, buckets } from '@coppice/contracts';
 import { createLogger, injectTrace } from '@coppice/telemetry';
 import { call } from './call.ts';
 import type { CallTarget } from './call.ts';
+import { callStreamed } from './call-streamed.ts';
+import type { StreamedCall } from './call-streamed.ts';
 import { consume } from './consume.ts';
 import type { ConsumeOptions, Consumption, Delivery } from './consume.ts';
 import { serve } from './serve.ts';
@@ -154,6 +156,11 @@ export class Bus {
     options: { deadlineMs?: number } = {},
   ): Promise<Output> {
     return call(this, method, target, input, options) as Promise<Output>;
+  }
+
+  /** See call-streamed.ts. */
+  callStreamed<Message>(about: Omit<StreamedCall<Message>, 'inbox'>): AsyncGenerator<Message, void, undefined> {
+    return callStreamed(this.#connection, { ...about, inbox: this.newInbox() });
   }
 
   /** See serve.ts. */

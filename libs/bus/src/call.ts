@@ -43,7 +43,7 @@ export async function call(
   });
 }
 
-function addressOf({ name }: Method, target: CallTarget): { subject: string; template: string } {
+export function addressOf({ name }: Method, target: CallTarget): { subject: string; template: string } {
   if ('tenant' in target)
     return { subject: subjects.api(target.tenant, name), template: subjects.apiOfAnyTenant(name) };
   const { service, node } = target;
@@ -59,8 +59,11 @@ async function request(bus: Bus, subject: string, input: object, deadlineMs: num
       throw new CoppiceError('deadline-exceeded', `no answer on ${subject} within ${deadlineMs} ms`, { cause });
     }
     if (cause instanceof errors.NoRespondersError || (cause instanceof errors.RequestError && cause.isNoResponders())) {
-      throw new CoppiceError('unavailable', `nobody serves ${subject}: is the service running?`, { cause });
+      throw nobodyServes(subject, cause);
     }
     throw unreachable(cause, `no answer on ${subject}`);
   }
 }
+
+export const nobodyServes = (subject: string, cause?: unknown): CoppiceError =>
+  new CoppiceError('unavailable', `nobody serves ${subject}: is the service running?`, { cause });

@@ -32,4 +32,9 @@ export const busLimits = {
   resultBytesMax: 900 * 1024,
   /** A message leaves this much of the server's max_payload to headers. */
   payloadReserveBytes: 16 * 1024,
+  /** Of an error's message in a header, and of that of one that is too large for a message. */
+  errorTextCharactersMax: 2_000,
+  /** Of one request: a few bytes of JSON become a hundred times as many in memory. The largest run has some ten thousand values. */
+  requestValuesMax: 100_000,
+  requestDepthMax: 128,
 } as const;

@@ -1,14 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import {
-  CoppiceError,
-  jsonSchemaOf,
-  messageHeaders,
-  subjects,
-  tenantOf,
-  tenantSchema,
-  toWireError,
-} from '@coppice/contracts';
-import type { Method, WireError } from '@coppice/contracts';
+import { CoppiceError, jsonSchemaOf, subjects, tenantOf, tenantSchema, toWireError } from '@coppice/contracts';
+import type { Method } from '@coppice/contracts';
 import {
   SpanKind,
   attributes,
@@ -19,9 +11,10 @@ import {
   recordError,
   withSpan,
 } from '@coppice/telemetry';
+import { Answer } from './answer.ts';
 import { headersOf } from './consume.ts';
+import { requireSmallJson } from './json-size.ts';
 import { busLimits } from './limits.ts';
-import { headers } from './nats.ts';
 import type { Msg, NatsConnection, Subscription } from './nats.ts';
 import { parseJson, validate } from './validate.ts';
 
@@ -33,7 +26,10 @@ export type Endpoint = {
   method: Method;
   /** With a wildcard in place of the tenant. */
   subject: string;
-  handler(input: unknown, context: RequestContext): Promise<unknown>;
+  /** Whether each process hears every request, also while it stops; else one of them is given it. */
+  heardByAll: boolean;
+  /** Nothing is answered where it gives `undefined`: it has answered by itself, or what is asked for is another process's business. */
+  handler(input: unknown, context: RequestContext, answer: Answer): Promise<unknown>;
 };
 
 export type RequestContext = {
@@ -54,8 +50,39 @@ export const apiEndpoint = <Input, Output>(
 ): Endpoint => ({
   method,
   subject: subjects.apiOfAnyTenant(method.name),
-  handler,
+  heardByAll: false,
+  handler: (input, context) => handler(input as Input, ofTenant(context)),
 });
+
+/** One that is answered by as many messages as its handler sends. A request that nobody awaits an answer of is refused. */
+export const streamedApiEndpoint = <Input, Output>(
+  method: Typed<Input, Output>,
+  handler: (input: Input, context: { tenant: string; subject: string; answer: Answer }) => Promise<Output | undefined>,
+): Endpoint => ({
+  method,
+  subject: subjects.apiOfAnyTenant(method.name),
+  heardByAll: false,
+  handler: async (input, context, answer) => {
+    if (!answer.isAwaited) throw new CoppiceError('invalid-request', `${method.name}: no reply subject`);
+    return handler(input as Input, { ...ofTenant(context), answer });
+  },
+});
+
+/** One that every process hears: whose business it isn't gives `undefined`, and answers nothing. */
+export const sharedApiEndpoint = <Input, Output>(
+  method: Typed<Input, Output>,
+  handler: (input: Input, context: { tenant: string; subject: string }) => Output | undefined,
+): Endpoint => ({
+  method,
+  subject: subjects.apiOfAnyTenant(method.name),
+  heardByAll: true,
+  handler: async (input, context) => handler(input as Input, ofTenant(context)),
+});
+
+function ofTenant({ tenant, subject }: RequestContext): { tenant: string; subject: string } {
+  if (tenant === null) throw new Error(`no tenant in subject ${subject}`);
+  return { tenant, subject };
+}
 
 /** A method for other services with its handler; with `node`, one that is asked of that node. */
 export const serviceEndpoint = <Input, Output>(
@@ -66,10 +93,9 @@ export const serviceEndpoint = <Input, Output>(
 ): Endpoint => {
   const subject =
     node === undefined ? subjects.call(service, method.name) : subjects.callOnNode(service, method.name, node);
-  return { method, subject, handler };
+  return { method, subject, heardByAll: false, handler: (input, context) => handler(input as Input, context) };
 };
 
-const payloadBytesDefault = 1024 * 1024;
 const protocolVerbs = ['PING', 'INFO', 'STATS'] as const;
 
 /** The three subjects of a verb of the services protocol (ADR-32): everybody, those of a name, one. */
@@ -98,41 +124,40 @@ export async function serve(connection: NatsConnection, definition: ServiceDefin
 type Statistics = { requests: number; errors: number; lastError: string; processingNanoseconds: number };
 
 class RunningService implements Service {
+  readonly #connection: NatsConnection;
   readonly #definition: ServiceDefinition;
   readonly #id = randomBytes(11).toString('hex');
   readonly #started = new Date().toISOString();
   readonly #statistics = new Map<Endpoint, Statistics>();
   readonly #metadata = new Map<Endpoint, Record<string, string>>();
-  readonly #subscriptions: Subscription[] = [];
+  readonly #subscriptions: { heardByAll: boolean; subscription: Subscription }[] = [];
   readonly #inProgress = new Set<Promise<void>>();
-  readonly #payloadBytesMax: number;
   readonly #refusals: CoppiceError[] = [];
 
   constructor(connection: NatsConnection, definition: ServiceDefinition) {
+    this.#connection = connection;
     this.#definition = definition;
-    this.#payloadBytesMax = (connection.info?.max_payload ?? payloadBytesDefault) - busLimits.payloadReserveBytes;
     for (const endpoint of definition.endpoints) {
       this.#statistics.set(endpoint, { requests: 0, errors: 0, lastError: '', processingNanoseconds: 0 });
-      this.#subscriptions.push(
-        connection.subscribe(endpoint.subject, {
-          queue: queueGroup,
-          callback: (error, message) => {
-            if (error !== null) this.#refuse(error, endpoint.subject);
-            else this.#track(this.#answer(endpoint, message));
-          },
-        }),
-      );
+      const { subject, heardByAll } = endpoint;
+      const subscription = connection.subscribe(subject, {
+        ...(heardByAll ? {} : { queue: queueGroup }),
+        callback: (error, message) => {
+          if (error !== null) this.#refuse(error, subject);
+          else this.#track(this.#answer(endpoint, message));
+        },
+      });
+      this.#subscriptions.push({ heardByAll, subscription });
     }
     for (const verb of protocolVerbs) {
       for (const subject of servicesProtocolSubjects(verb, definition.name, this.#id)) {
-        this.#subscriptions.push(
-          connection.subscribe(subject, {
-            callback: (error, message) => {
-              if (error === null) message.respond(JSON.stringify(this.#describe(verb)));
-              else this.#refuse(error, subject);
-            },
-          }),
-        );
+        const subscription = connection.subscribe(subject, {
+          callback: (error, message) => {
+            if (error === null) message.respond(JSON.stringify(this.#describe(verb)));
+            else this.#refuse(error, subject);
+          },
+        });
+        this.#subscriptions.push({ heardByAll: false, subscription });
       }
     }
   }
@@ -148,13 +173,21 @@ class RunningService implements Service {
     this.#refusals.push(new CoppiceError('permission-denied', `this user may not serve ${subject}`, { cause: error }));
   }
 
-  /** Takes no more requests, and returns when those in progress are answered. */
+  /** Takes no more requests, and returns when those in progress are answered. What all processes hear may be about those: it is heard until then. */
   async stop(): Promise<void> {
-    await Promise.all(this.#subscriptions.map((subscription) => subscription.drain()));
+    await this.#drain(false);
+    await this.#drain(true);
+  }
+
+  async #drain(heardByAll: boolean): Promise<void> {
+    const those = this.#subscriptions.filter((each) => each.heardByAll === heardByAll);
+    await Promise.all(those.map(({ subscription }) => subscription.drain()));
     await Promise.all(this.#inProgress);
   }
 
-  #track(work: Promise<void>): void {
+  #track(answering: Promise<void>): void {
+    // A connection that is closed takes no answer.
+    const work = answering.catch((error: unknown) => log.error({ err: error }, 'request not answered'));
     this.#inProgress.add(work);
     void work.finally(() => this.#inProgress.delete(work));
   }
@@ -170,31 +203,27 @@ class RunningService implements Service {
       [attributes.messagingOperationType]: 'process',
       [attributes.messagingDestinationTemplate]: endpoint.subject,
       [attributes.messagingDestinationName]: message.subject,
+      ...(isOfApi(endpoint) ? { [attributes.coppiceTenant]: tenantOf(message.subject) } : {}),
     };
     await withSpan(
       `${messagingOperations.serve} ${endpoint.subject}`,
       { kind: SpanKind.SERVER, parent, attributes: spanAttributes },
       async (span) => {
+        const answer = new Answer(this.#connection, message, endpoint.method.name);
         try {
-          message.respond(this.#encode(await handle(endpoint, message), endpoint));
+          const output = await handle(endpoint, message, answer);
+          if (output !== undefined) answer.send(output);
         } catch (error) {
           recordError(span, error);
           const wire = toWireError(error);
           statistics.errors++;
           statistics.lastError = `${wire.code}: ${wire.message}`;
           if (!(error instanceof CoppiceError)) log.error({ err: error, subject: message.subject }, 'request failed');
-          respondError(message, wire);
+          answer.fail(wire);
         }
       },
     );
     statistics.processingNanoseconds += Number(process.hrtime.bigint() - start);
-  }
-
-  #encode(output: unknown, endpoint: Endpoint): Uint8Array {
-    const bytes = new TextEncoder().encode(JSON.stringify(output));
-    if (bytes.length <= this.#payloadBytesMax) return bytes;
-    const text = `the answer of ${endpoint.method.name} has ${bytes.length} bytes, over the limit of ${this.#payloadBytesMax}`;
-    throw new CoppiceError('limit-exceeded', text);
   }
 
   /**
@@ -227,7 +256,7 @@ class RunningService implements Service {
       const advertised = endpoints.map((endpoint) => ({
         name: endpointName(endpoint),
         subject: endpoint.subject,
-        queue_group: queueGroup,
+        queue_group: queueGroupOf(endpoint),
         metadata: this.#metadataOf(endpoint),
       }));
       return { ...common, description, endpoints: advertised };
@@ -237,7 +266,7 @@ class RunningService implements Service {
       return {
         name: endpointName(endpoint),
         subject: endpoint.subject,
-        queue_group: queueGroup,
+        queue_group: queueGroupOf(endpoint),
         num_requests: statistics.requests,
         num_errors: statistics.errors,
         last_error: statistics.lastError,
@@ -250,19 +279,18 @@ class RunningService implements Service {
   }
 }
 
-async function handle(endpoint: Endpoint, message: Msg): Promise<unknown> {
-  const { method, subject } = endpoint;
+const isOfApi = ({ subject }: Endpoint): boolean => subject.startsWith('coppice.api.');
+
+/** By the protocol an empty one is none. */
+const queueGroupOf = ({ heardByAll }: Endpoint): string => (heardByAll ? '' : queueGroup);
+
+async function handle(endpoint: Endpoint, message: Msg, answer: Answer): Promise<unknown> {
+  const { method } = endpoint;
+  const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
+  requireSmallJson(message.data, method.name, { valuesMax, depthMax });
   const input = validate(method.input, parseJson(message.data, method.name), method.name);
-  const tenant = subject.startsWith('coppice.api.')
+  const tenant = isOfApi(endpoint)
     ? validate(tenantSchema, tenantOf(message.subject), 'the tenant in the subject')
     : null;
-  return endpoint.handler(input, { tenant, subject: message.subject });
-}
-
-function respondError(message: Msg, error: WireError): void {
-  const reply = headers();
-  reply.set(messageHeaders.errorCode, error.code);
-  // A header is one line.
-  reply.set(messageHeaders.errorText, error.message.replaceAll(/[\r\n]+/g, ' '));
-  message.respond(JSON.stringify({ error }), { headers: reply });
+  return endpoint.handler(input, { tenant, subject: message.subject }, answer);
 }

@@ -23,6 +23,8 @@ type RawIssue = { code?: string; keys?: string[]; inst?: object };
 
 const issuesMax = 20;
 const receivedCharactersMax = 80;
+/** Whoever sends an unknown field chooses its name. */
+const fieldCharactersMax = 1_000;
 
 /**
  * Parses JSON.
@@ -128,7 +130,7 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
 function fieldName(path: readonly PropertyKey[]): string {
   let name = '';
   for (const key of path) name += typeof key === 'number' ? `[${key}]` : name === '' ? String(key) : `.${String(key)}`;
-  return name;
+  return name.length <= fieldCharactersMax ? name : `${name.slice(0, fieldCharactersMax)}…`;
 }
 
 function shorten(value: unknown): string {

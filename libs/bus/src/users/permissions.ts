@@ -4,6 +4,9 @@ import {
   anyPool,
   api,
   buckets,
+  chatApi,
+  chatLimits,
+  chatServiceName,
   commandConsumer,
   gatewayCalls,
   intakeConsumer,
@@ -38,22 +41,33 @@ export type Role = (typeof roles)[number];
 export type Permissions = {
   publish: string[];
   subscribe: string[];
-  /** Whether it may answer whoever asked it something. */
-  answers: boolean;
+  /** Null where it may answer nobody; else how it may answer whoever asked it something. */
+  answers: Answers | null;
 };
+
+/** `once`: by one message, soon. Else by as many as it likes, for so long after the request. */
+export type Answers = 'once' | { forMs: number };
 
 /** Where replies to a role come in; nobody else may subscribe there. */
 export const inboxPrefixOf = (role: Role): string => `_INBOX_${role}`;
 
 /** @param nodes hosts whose commands the services take: a queue is shared under its name, so each is named. */
 export function permissionsOf(role: Role, nodes: readonly string[]): Permissions {
-  if (role === 'administrator') return { publish: ['>'], subscribe: ['>'], answers: false };
+  if (role === 'administrator') return { publish: ['>'], subscribe: ['>'], answers: null };
   const parts = role === 'operator' ? operator : ofService[role](nodes);
   return {
     publish: unique([apiSubject('INFO'), ...parts.publish]),
     subscribe: unique([`${inboxPrefixOf(role)}.>`, ...parts.subscribe]),
-    answers: role !== 'operator',
+    answers: answersOf(role),
   };
+}
+
+/** What a request may take beyond its own time limit, until its end is told. */
+const answeredLateMs = 60_000;
+
+function answersOf(role: Role): Answers | null {
+  if (role === 'operator') return null;
+  return role === 'llm-gateway' ? { forMs: chatLimits.timeLimitMsMax + answeredLateMs } : 'once';
 }
 
 type Parts = { publish: readonly string[]; subscribe: readonly string[] };
@@ -136,6 +150,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
     join(
       commands('llm-gateway', [anyPool]),
       serving('llm-gateway', calls('llm-gateway', gatewayCalls)),
+      serving(chatServiceName, served(chatApi)),
       objects,
       keyValue(buckets.gatewayKeys),
       keyValue(buckets.llmCache),
@@ -159,6 +174,10 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
     ),
 };
 
+/** The public API's methods for every tenant. */
+const served = (methods: Readonly<Record<string, { name: string }>>): string[] =>
+  Object.values(methods).map((method) => subjects.apiOfAnyTenant(method.name));
+
 const calls = (name: string, methods: Readonly<Record<string, { name: string }>>): string[] =>
   Object.values(methods).map((method) => subjects.call(name, method.name));
 
@@ -171,10 +190,7 @@ const orchestrator: Parts = join(
   objects,
   keyValue(buckets.actors),
   pushed(keyValueStream(buckets.actors), `$KV.${buckets.actors}.>`),
-  serving(
-    'orchestrator',
-    Object.values(api).map((method) => subjects.apiOfAnyTenant(method.name)),
-  ),
+  serving('orchestrator', served(api)),
   ...actorKinds.map((kind) => consuming(streams.actors, actorConsumer(kind), subjects.actor(kind, '>'))),
   consuming(streams.intake, intakeConsumer, subjects.intake('*')),
   consuming(streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),
@@ -224,13 +240,20 @@ export type TenantShare = {
   streams: string[];
 };
 
+/** By its nouns: a request that two imports match is delivered twice, so that what is answered by several messages can't be told beside a wildcard over all. */
+const answeredOnce: readonly string[] = [
+  ...new Set(Object.values(api).map(({ name }) => `${name.split('.')[0]}.*`)),
+  chatApi.keep.name,
+  chatApi.cancel.name,
+];
+
 /**
- * A publisher submits for its tenant, and reads what is its tenant's: by consumers whose filter stands in the subject, and by plain subscriptions. It
- * may ask for no message by its number (MSG.GET, DIRECT.GET), since these requests name no subject.
+ * A publisher asks the API for its tenant, submits, and reads what is its tenant's: by consumers whose filter stands in the subject, and by plain
+ * subscriptions. It may ask for no message by its number (MSG.GET, DIRECT.GET), since these requests name no subject.
  */
 export function shareOf(tenant: string): TenantShare {
   const own = tenantFamilies(tenant);
-  const plain = (subject: string) => ({ subject, as: subject, many: false });
+  const plain = (subject: string, many = false) => ({ subject, as: subject, many });
   const asked = (operation: string, many = false) => {
     const subject = apiSubject(operation);
     return { subject, as: subject.replace(apiSubject(''), importedApi), many };
@@ -242,7 +265,8 @@ export function shareOf(tenant: string): TenantShare {
   ] as const;
   return {
     services: [
-      plain(own.api),
+      ...answeredOnce.map((methods) => plain(subjects.api(tenant, methods))),
+      plain(subjects.api(tenant, chatApi.chat.name), true),
       plain(own.intake),
       ...readable.flatMap(([stream, filter]) => [
         asked(`CONSUMER.CREATE.${stream}.*.${filter}`),

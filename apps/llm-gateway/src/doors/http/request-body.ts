@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { getHeapStatistics } from 'node:v8';
-import { parseJson } from '@coppice/bus';
+import { parseJson, requireSmallJson } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { ByteBudget } from '../../byte-budget.ts';
 import { refusal } from './complaint.ts';
-import { requireSmallJson } from './json-size.ts';
 import { facadeLimits } from './limits.ts';
 
 const roomOfHeap = (): number =>

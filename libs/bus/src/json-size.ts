@@ -10,10 +10,12 @@ const [openList, closeList, openObject, closeObject, comma] = [0x5b, 0x5d, 0x7b,
  * @throws CoppiceError `limit-exceeded`.
  */
 export function requireSmallJson(
-  text: Buffer,
+  data: Uint8Array,
   what: string,
   { valuesMax, depthMax }: { valuesMax: number; depthMax: number },
 ): void {
+  // Whose search is quicker.
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   let values = 1;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
