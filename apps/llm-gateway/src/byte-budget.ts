@@ -29,4 +29,8 @@ export class ByteBudget {
     this.#taken += bytes;
     return true;
   }
+
+  giveBack(bytes: number): void {
+    this.#taken -= bytes;
+  }
 }

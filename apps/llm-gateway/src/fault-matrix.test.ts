@@ -3,7 +3,8 @@
  *
  * Either the right answer, or one explicit error with the right code and status; never a shortened answer that looks whole.
  */
-import { gatewayCalls } from '@coppice/contracts';
+import { chatApi, gatewayCalls, toWireError } from '@coppice/contracts';
+import type { Outcome } from '@coppice/contracts';
 import { startService } from '@coppice/service';
 import type { StartedService } from '@coppice/service';
 import { eventually, startNatsServer } from '@coppice/testing';
@@ -15,23 +16,26 @@ import { startLlmGateway } from './index.ts';
 import type { WireName } from './provider/port.ts';
 import { wireNames } from './provider/port.ts';
 import { expectationOf, isOdd, matrixFaults } from './test-support/fault-expectations.ts';
-import { answerProblems, askedProblems, turnProblems } from './test-support/fault-problems.ts';
+import { answerProblems, askedProblems, chatProblems, turnProblems } from './test-support/fault-problems.ts';
+import { askChat, askWhole } from './test-support/chat-client.ts';
 import { askDoor } from './test-support/door-client.ts';
 import { FaultyProviders } from './test-support/faulty-providers.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
 import type { Orchestrator } from './test-support/orchestrator.ts';
 
 type Way = {
-  door: 'turn' | 'same wire' | 'same wire, whole' | 'other wire';
+  door: 'turn' | 'bus' | 'bus, whole' | 'same wire' | 'same wire, whole' | 'other wire';
   /** Whether another provider can be asked. */
   rescued: boolean;
 };
-const ways: readonly Way[] = (['turn', 'same wire', 'same wire, whole', 'other wire'] as const).flatMap((door) => [
+const doors = ['turn', 'bus', 'bus, whole', 'same wire', 'same wire, whole', 'other wire'] as const;
+const ways: readonly Way[] = doors.flatMap((door) => [
   { door, rescued: false },
   { door, rescued: true },
 ]);
 const otherWire = (wire: WireName): WireName =>
   wireNames[(wireNames.indexOf(wire) + 1) % wireNames.length] ?? 'anthropic';
+/** Whether the provider is asked to. On the bus it is, however the answer is told then. */
 const streams = ({ door }: Way): boolean => door !== 'same wire, whole';
 
 /** One question: its model, with nobody or somebody healthy to turn to. Nobody else asks this model, so that no question learns from another. */
@@ -42,7 +46,8 @@ const cases: readonly Case[] = wireNames.flatMap((wire) =>
       // What is answered well needs no other provider.
       .filter(({ rescued }) => !rescued || !isOdd(fault))
       .map((way) => {
-        const id = [wire, fault.replaceAll('@', '-'), way.door, way.rescued ? 'rescued' : 'alone'].join(' ');
+        // As an alias is named.
+        const id = [wire, fault, way.door, way.rescued ? 'rescued' : 'alone'].join('-').replaceAll(/[ ,@]+/g, '-');
         return { id, wire, fault, way, model: way.rescued ? id : `${wire}/${id}/${fault}` };
       }),
   ),
@@ -110,6 +115,17 @@ async function takeTurn(model: string, timeLimitMs = 60_000) {
   return orchestrator.resultOf(effectId, { timeoutMs: 20_000 });
 }
 
+/** As a turn's outcome. */
+async function askForWhole(model: string): Promise<Outcome> {
+  try {
+    const { message, ...rest } = await askWhole(orchestrator.bus, { model });
+    const text = message.content.map((part) => (part.type === 'text' ? part.text : '')).join('');
+    return { status: 'done', output: { text: { text }, ...rest } };
+  } catch (error) {
+    return { status: 'failed', error: toWireError(error) };
+  }
+}
+
 const doorOf = ({ wire, way }: Case): WireName => (way.door === 'other wire' ? otherWire(wire) : wire);
 
 describe.each(wireNames)('%s', (wire) => {
@@ -135,6 +151,28 @@ describe.each(wireNames)('%s', (wire) => {
     await Promise.all([leave(wire, true), leave(wire, false), leave(otherWire(wire), true)]);
   });
 
+  test('so does one on the bus that cancels its chat', async () => {
+    const model = `${wire}/leaving-bus/stall-after-output`;
+    void providers.patientFor(model);
+    let chatId = '';
+    const { error } = await askChat(
+      orchestrator.bus,
+      { model },
+      {
+        onMessage: async (message) => {
+          if (message.type === 'started') ({ chatId } = message);
+          if (message.type !== 'text-delta' || message.text === '' || chatId === '') return;
+          await orchestrator.bus.call(chatApi.cancel, { tenant: 'default' }, { chatId });
+          chatId = '';
+        },
+      },
+    );
+    // What came is paid for.
+    const outputTokens = expect.toSatisfy((count: number) => count > 0);
+    expect(error).toMatchObject({ code: 'cancelled', details: { attempts: 1, usage: { outputTokens } } });
+    expect(await (await requestFor(model)).ended).toBe('left');
+  });
+
   test('so does a turn whose time is over', async () => {
     const model = `${wire}/late/stall-after-output`;
     void providers.patientFor(model);
@@ -156,10 +194,13 @@ async function problemsOf(each: Case): Promise<string[]> {
   const stream = streams(way);
   const expected = expectationOf(wire, fault, { stream, rescued: way.rescued });
   const door = doorOf(each);
-  const problems =
-    way.door === 'turn'
-      ? turnProblems(await takeTurn(model), expected, wire)
-      : answerProblems(await askDoor({ ...facade, wire: door, model, stream }), expected, { door, stream });
+  const asking = async () => {
+    if (way.door === 'turn') return turnProblems(await takeTurn(model), expected, wire);
+    if (way.door === 'bus') return chatProblems(await askChat(orchestrator.bus, { model }), expected, wire);
+    if (way.door === 'bus, whole') return turnProblems(await askForWhole(model), expected, wire);
+    return answerProblems(await askDoor({ ...facade, wire: door, model, stream }), expected, { door, stream });
+  };
+  const problems = await asking();
   const asked = requests.filter((request) => request.model.startsWith(`${id}/`));
   return [...problems, ...(await askedProblems(asked, expected, fault))].map((problem) => `${id}: ${problem}`);
 }

@@ -6,6 +6,8 @@ import { Artifacts } from './artifacts.ts';
 import { AnswerCache } from './cache/answer-cache.ts';
 import type { CacheSettings } from './cache/answer-cache.ts';
 import { Conversations } from './conversations.ts';
+import { startBusDoor } from './doors/bus/start.ts';
+import type { BusDoorSettings } from './doors/bus/start.ts';
 import type { Address } from './doors/http/listen.ts';
 import { startHttpDoors } from './doors/http/start.ts';
 import type { CircuitSettings } from './exchange/circuit.ts';
@@ -55,6 +57,7 @@ export type LlmGatewayOptions = {
   retry?: Partial<RetrySettings>;
   /** Where the HTTP doors are; none by default. */
   httpAddresses?: readonly Address[];
+  chats?: BusDoorSettings;
   breaker?: Partial<CircuitSettings>;
   /** See turn.ts. */
   onPoint?: (point: TurnPoint) => Promise<void>;
@@ -97,6 +100,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     onPoint: options.onPoint ?? (async () => {}),
   });
   const doors = await startHttpDoors(context, { exchange, tenantLimits, clock }, options.httpAddresses ?? []);
+  const chats = await startBusDoor(context, { exchange, artifacts, tenantLimits, clock }, options.chats);
   const calls = await bus.serve({
     name: 'llm-gateway',
     version: context.version,
@@ -125,7 +129,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   });
   return {
     stop: async () => {
-      await Promise.all([commands.stop(), doors.stop()]);
+      await Promise.all([commands.stop(), doors.stop(), chats.stop()]);
       await calls.stop();
       for (const end of endings) end();
       await Promise.all([budgets.stop(), cache?.stop()]);

@@ -15,15 +15,22 @@ export type Account = {
   limits?: { task: ModelLimits; run: ModelLimits } | undefined;
   /** Of a program at an HTTP door. */
   token?: { id: string; limits: ModelLimits } | undefined;
+  /** Of this call alone, all its attempts together. */
+  call?: { id: string; limits: ModelLimits } | undefined;
 };
 
 const days = (count: number): number => count * 24 * 3_600_000;
 /** Longer than a task can wait for its next turn. */
 const taskForgottenMs = days(60);
 const tokenForgottenMs = days(3);
+const callForgottenMs = days(1);
 
 /** All budgets that a call of this account must fit, those without a limit left out. */
-export function budgetsOf({ owner, limits, token }: Account, tenants: readonly TenantLimit[], now: Date): Budget[] {
+export function budgetsOf(
+  { owner, limits, token, call }: Account,
+  tenants: readonly TenantLimit[],
+  now: Date,
+): Budget[] {
   const { tenant, runId, taskId } = owner;
   const all: (Budget | null)[] = [
     limits === undefined || taskId === ''
@@ -33,6 +40,7 @@ export function budgetsOf({ owner, limits, token }: Account, tenants: readonly T
       ? null
       : budget(`run.${tenant}.${runId}`, `run ${runId}`, limits.run, taskForgottenMs),
     token === undefined ? null : budget(`token.${tenant}.${token.id}`, `this token`, token.limits, tokenForgottenMs),
+    call === undefined ? null : budget(`call.${tenant}.${call.id}`, 'this call', call.limits, callForgottenMs),
     tenantBudget(tenant, tenants, now),
   ];
   return all.filter((each) => each !== null);

@@ -1,9 +1,11 @@
 /** Holds what came of a fault against what is right to make of it; each function tells what is wrong. */
 import { isDeepStrictEqual } from 'node:util';
+import { toWireError } from '@coppice/contracts';
 import type { Outcome, TurnOutput } from '@coppice/contracts';
 import { answerText, answerUsage } from '../faulty-upstream/script.ts';
 import type { FaultyRequest } from '../faulty-upstream/server.ts';
 import type { WireName } from '../provider/port.ts';
+import type { HeardChat } from './chat-client.ts';
 import type { DoorAnswer } from './door-client.ts';
 import type { Expectation } from './fault-expectations.ts';
 
@@ -66,6 +68,32 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
     ],
     ['outputTokens', outputTokens, isWithin(began ? 1 : 0, began ? answerUsage.outputTokens : 0)],
   ]);
+}
+
+/** What was heard on the bus, held against the same. A gap in it the client tells itself. */
+export function chatProblems(
+  { messages, text, result, error }: HeardChat,
+  expected: Expectation,
+  wire: WireName,
+): string[] {
+  const outcome: Outcome =
+    result === null
+      ? { status: 'failed', error: toWireError(error) }
+      : { status: 'done', output: { ...result, text: { text } } };
+  const right = expected.kind === 'error' ? text === '' || answerText.startsWith(text) : text === answerText;
+  return [
+    ...turnProblems(outcome, expected, wire),
+    ...problemsIn([
+      ['first message', messages[0]?.type, 'started'],
+      ['whether it is a beginning of the answer', right, true],
+      [
+        'whether it has one end',
+        messages.filter(({ type }) => type === 'result').length,
+        expected.kind === 'error' ? 0 : 1,
+      ],
+      ['whether any of it was told', text === '', expected.kind === 'error' && expected.when === 'before'],
+    ]),
+  ];
 }
 
 export function answerProblems(

@@ -1,0 +1,111 @@
+/** A chat's request as the exchange takes it; refused where it asks for what its tenant may not have. */
+import { getHeapStatistics } from 'node:v8';
+import { CoppiceError, chatLimits, tenantOfArtifact } from '@coppice/contracts';
+import type { ChatRequest } from '@coppice/contracts';
+import type { Artifacts } from '../../artifacts.ts';
+import { ByteBudget } from '../../byte-budget.ts';
+import type { Routes } from '../../exchange/routes.ts';
+import type { ModelRequest } from '../../provider/port.ts';
+import type { BusDoorLimits } from './limits.ts';
+
+export type Question = {
+  request: Omit<ModelRequest, 'model'>;
+  timeLimitMs: number;
+  /** Gives the room of its prompt back. */
+  forget(): void;
+};
+
+type Settings = { artifacts: Artifacts; routes: Routes; limits: BusDoorLimits; scripts: boolean };
+
+export class Questions {
+  readonly #settings: Settings;
+  /** Of the prompts of all chats. */
+  readonly #room: ByteBudget;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    const { promptBytesMax, promptsOfHeapMax } = settings.limits;
+    const bytesMax = Math.max(promptBytesMax, getHeapStatistics().heap_size_limit * promptsOfHeapMax);
+    this.#room = new ByteBudget('all prompts together', bytesMax);
+  }
+
+  /** @throws CoppiceError `invalid-request`, `permission-denied`, `model-not-found`, `not-found`, `limit-exceeded`, `unavailable`. */
+  async read(request: ChatRequest, tenant: string): Promise<Question> {
+    const { model, messages, tools, settings } = request;
+    const timeLimitMs = timeLimitOf(request);
+    this.#requireModel(model);
+    requireOwnArtifacts(messages, tenant);
+    const budget = new PromptBytes(this.#settings.limits.promptBytesMax, this.#room);
+    const forget = () => this.#room.giveBack(budget.taken);
+    try {
+      budget.take(Buffer.byteLength(JSON.stringify(tools)));
+      return {
+        request: { messages: await this.#settings.artifacts.read(messages, budget), tools, settings },
+        timeLimitMs,
+        forget,
+      };
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+
+  #requireModel(model: string): void {
+    const { routes, scripts } = this.#settings;
+    // Scripts are files of the gateway's machine, for whoever owns it.
+    if (model.startsWith('scripted/') && (!scripts || model.startsWith('scripted//')))
+      throw refusal('permission-denied', 'model', 'a model that is not a script of this machine', model);
+    routes.of(model);
+  }
+}
+
+/** Takes from the room of all prompts what it takes for its own. */
+class PromptBytes extends ByteBudget {
+  readonly #room: ByteBudget;
+
+  constructor(bytesMax: number, room: ByteBudget) {
+    super('the prompt', bytesMax);
+    this.#room = room;
+  }
+
+  override tryTake(bytes: number): boolean {
+    if (!super.tryTake(bytes)) return false;
+    if (this.#room.tryTake(bytes)) return true;
+    this.giveBack(bytes);
+    throw new CoppiceError('unavailable', 'too many large chats at once');
+  }
+}
+
+function timeLimitOf({ stream, timeLimitMs }: ChatRequest): number {
+  if (stream) return timeLimitMs ?? chatLimits.timeLimitMsMax;
+  const { wholeTimeLimitMsMax } = chatLimits;
+  if (timeLimitMs !== undefined && timeLimitMs > wholeTimeLimitMsMax)
+    throw refusal('invalid-request', 'timeLimitMs', `at most ${wholeTimeLimitMsMax} with stream: false`, timeLimitMs);
+  return timeLimitMs ?? wholeTimeLimitMsMax;
+}
+
+/** Another tenant's is answered as one that isn't there. */
+function requireOwnArtifacts(messages: ChatRequest['messages'], tenant: string): void {
+  for (const { field, name } of artifactsIn(messages, 'messages')) {
+    if (tenantOfArtifact(name) !== tenant) throw refusal('not-found', field, 'the name of an artifact', name);
+  }
+}
+
+function* artifactsIn(value: object, path: string): Generator<{ field: string; name: string }> {
+  for (const [key, inner] of Object.entries(value) as [string, unknown][]) {
+    const field = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`;
+    if (key === 'artifact' && typeof inner === 'string') yield { field, name: inner };
+    else if (typeof inner === 'object' && inner !== null) yield* artifactsIn(inner, field);
+  }
+}
+
+function refusal(
+  code: 'invalid-request' | 'permission-denied' | 'not-found',
+  field: string,
+  expected: string,
+  value: unknown,
+): CoppiceError {
+  const received = JSON.stringify(value);
+  const details = { issues: [{ field, expected, received }] };
+  return new CoppiceError(code, `llm.chat: ${field}: expected ${expected}, received ${received}`, { details });
+}
