@@ -9,6 +9,9 @@ import {
   api,
   artifactPartBytesMax,
   buckets,
+  chatApi,
+  chatLimits,
+  chatMessageSchema,
   errorCodes,
   events,
   jsonSchemaOf,
@@ -55,6 +58,8 @@ function table(head: string): string[][] {
   );
 }
 
+const methods = [...Object.values(api), ...Object.values(chatApi)];
+
 /** The published examples of messages whose name begins so; docs/protocol.md shows some of them. */
 const published = (name: string): unknown[] =>
   publishedMessages
@@ -71,8 +76,9 @@ const checks: Record<string, (value: unknown) => void> = {
   log: expectPublished('log'),
   'intake stored': expectPublished('intake.stored'),
   'dead letter': expectPublished('dead-letter'),
+  'llm.chat.message': expectPublished('llm.chat.message'),
   ...Object.fromEntries(
-    Object.values(api).flatMap(({ name }) => [
+    methods.flatMap(({ name }) => [
       [`${name} input`, expectPublished(`${name}.input`)],
       [`${name} output`, expectPublished(`${name}.output`)],
     ]),
@@ -123,7 +129,7 @@ describe('tables', () => {
   });
 
   test('every method of the API, and how long to wait', () => {
-    const expected = Object.values(api).map((method) => [
+    const expected = methods.map((method) => [
       method.name,
       method.description.replace(/\.$/, ''),
       String(method.deadlineMs / 1_000),
@@ -132,7 +138,7 @@ describe('tables', () => {
   });
 
   test('no output has a field named as that of an error', () => {
-    for (const { name, output } of Object.values(api)) {
+    for (const { name, output } of methods) {
       const { properties } = jsonSchemaOf(output) as { properties?: object };
       expect([name, Object.keys(properties ?? {})]).not.toEqual([name, expect.arrayContaining(['error'])]);
       expect([name, Object.keys(properties ?? {}).length]).not.toEqual([name, 0]);
@@ -183,6 +189,8 @@ describe('tables', () => {
       'limits.time': `${runLimits.timeMsMin} to ${runLimits.timeMsMax} ms`,
       'a whole run request': `${runLimits.requestBytesMax} bytes`,
       'a part of an artifact': `${artifactPartBytesMax} bytes`,
+      '`timeLimitMs` of a chat': `${chatLimits.timeLimitMsMin} to ${chatLimits.timeLimitMsMax} ms; with \`"stream": false\` at most ${chatLimits.wholeTimeLimitMsMax}`,
+      'messages, and tools, of a chat': `${chatLimits.messagesMax}, and ${chatLimits.toolsMax}`,
     });
   });
 
@@ -199,6 +207,19 @@ describe('tables', () => {
     for (const stream of [streams.intake, streams.events, streams.transcripts, streams.logs, streams.deadLetters]) {
       expect(text).toContain(`stream \`${stream}\``);
     }
+  });
+
+  test('every type of a message of a chat, and how long each side waits for the other', () => {
+    const told = table('`type`').map(([type]) => type);
+    expect(told).toEqual(chatMessageSchema.options.map(({ shape }) => shape.type.value));
+    for (const [limitMs, sentence] of [
+      [chatLimits.wholeTimeLimitMsMax, 'within %s'],
+      [chatLimits.silenceMsMax, 'Something comes every %s at least'],
+      [chatLimits.lostAfterMs, 'After %s without a message the gateway is gone'],
+      [chatLimits.keepMsMax, 'at least every %s, until the last message came'],
+      [chatLimits.unkeptMsMax, '%s after the last one'],
+    ] as const)
+      expect(text).toContain(sentence.replace('%s', `${limitMs / 1_000} s`));
   });
 
   test('how ids are derived', () => {
