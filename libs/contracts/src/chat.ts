@@ -77,7 +77,7 @@ const chatEnd = turnOutputSchema
     usage: turnOutputSchema.shape.usage.describe('Of all attempts together: a failed one is paid for, too.'),
     provider: z.string().describe('Who answered: the part of `provider/model` before the slash.'),
     model: z.string().describe('As that provider is asked for it: the part after the slash.'),
-    attempts: z.int().positive().describe('How often a provider was asked.'),
+    attempts: z.int().nonnegative().describe('How often a provider was asked; 0 for an answer of the cache.'),
     latencyMs: z.int().nonnegative().describe('From the first attempt to the end of the answer.'),
     queuedMs: z.int().nonnegative().describe('How much of that it waited for a place at a provider.'),
     cached: z.boolean().describe("Whether the answer is an earlier one, of the gateway's cache."),

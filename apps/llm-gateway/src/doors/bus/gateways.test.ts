@@ -27,7 +27,7 @@ afterEach(async () => {
 });
 
 /** One whose model says a word, and the rest when it is let. */
-async function startGateway(limits: Partial<BusDoorLimits> = {}) {
+async function startGateway(limits: Partial<BusDoorLimits> = {}, cache?: { ttlMs: number; entryBytesMax: number }) {
   const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
   const asked = { now: 0, left: 0 };
   const acme: Provider = {
@@ -50,7 +50,12 @@ async function startGateway(limits: Partial<BusDoorLimits> = {}) {
     version: '1.0.0',
     node: 'here',
     connection: nats.connection,
-    start: (context) => startLlmGateway(context, { providers: [acme], chats: { limits } }),
+    start: (context) =>
+      startLlmGateway(context, {
+        providers: [acme],
+        chats: { limits },
+        ...(cache === undefined ? {} : { cache }),
+      }),
   });
   stops.push(() => gateway.stop());
   return { goOn, asked, stop: () => gateway.stop() };
@@ -126,4 +131,17 @@ test('what does not end in time is told that it is over', async () => {
   await stop();
   expect((await ended).error).toMatchObject({ code: 'unavailable', retryable: true });
   expect(asked.left).toBe(1);
+});
+
+test('an answer of the cache is told as one, and nobody is asked for it', async () => {
+  const { goOn, asked } = await startGateway({}, { ttlMs: 600_000, entryBytesMax: 100_000 });
+  goOn();
+  expect((await askChat(bus, { model: 'acme/one' })).result).toMatchObject({ cached: false, attempts: 1 });
+  await eventually(async () => (await askChat(bus, { model: 'acme/one' })).result?.cached === true);
+  const now = asked.now;
+  const { text: heard, result, messages } = await askChat(bus, { model: 'acme/one' });
+  expect(heard).toBe('one two');
+  expect(messages.map(({ type }) => type)).toEqual(['started', 'text-delta', 'text-delta', 'result']);
+  expect(result).toMatchObject({ cached: true, attempts: 0, provider: 'acme', usage: { costUsd: 0 } });
+  expect(asked.now).toBe(now);
 });
