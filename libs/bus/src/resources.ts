@@ -58,7 +58,7 @@ const definitions: readonly Definition[] = [
 ];
 
 /** All that may lie in a bucket; none for those of which nothing may be refused. What a cache has no room for isn't kept. */
-const bucketBytesMax: Readonly<Record<string, number>> = { [buckets.llmCache]: mebibytes(512) };
+const bucketBytesMax: Readonly<Record<string, number>> = { [buckets.llmCache]: mebibytes(256) };
 const keyValueBuckets = [
   buckets.actors,
   buckets.effects,
