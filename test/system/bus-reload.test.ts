@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { Bus, apiEndpoint } from '@coppice/bus';
-import { api, streams, subjects } from '@coppice/contracts';
+import { Bus, apiEndpoint, streamedApiEndpoint } from '@coppice/bus';
+import { api, chatApi, chatMessageSchema, chatServiceName, streams, subjects } from '@coppice/contracts';
 import { eventually, startNatsServer, temporaryFolder } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -90,6 +90,55 @@ test('a new tenant has all that is its own after two reloads, and nobody was dis
   await eventually(() => heard.length === 2);
   ending.abort();
   await reading;
+});
+
+/** As an earlier version wrote it: the tenant's whole API by one import, and one message in answer. */
+const asBefore = (text: string): string =>
+  text
+    .replaceAll('coppice.api.acme.run.*', 'coppice.api.acme.>')
+    .split('\n')
+    .filter((line) => !/^ *\{ service: .*coppice\.api\.acme\.[a-z]/.test(line))
+    .join('\n')
+    .replaceAll(/, "coppice\.api\.acme\.[a-z][^"]*"/g, '');
+
+test('a tenant whose account an earlier version made hears answers of several messages after a reload', async () => {
+  await using earlier = await startNatsServer({ config: asBefore(configuration()) });
+  const connectTo = (user: UserName) => Bus.connect({ servers: earlier.url, ...users.credentials(user), name: user });
+  const [administrator, gateway, acme] = await Promise.all(
+    (['administrator', 'llm-gateway', 'tenant-acme'] as const).map(connectTo),
+  );
+  await administrator?.ensureResources();
+  const service = await gateway?.serve({
+    name: chatServiceName,
+    version: '0.0.0',
+    description: 'answers',
+    endpoints: [
+      streamedApiEndpoint(chatApi.chat, async (_input, { answer }) => {
+        for (let sequence = 0; sequence < 3; sequence++) answer.send({ sequence, type: 'waiting' });
+        return undefined;
+      }),
+    ],
+  });
+  const hear = async () => {
+    const heard: number[] = [];
+    const answers = acme?.callStreamed({
+      method: chatApi.chat,
+      target: { tenant: 'acme' },
+      input: { model: 'a/b', messages: [{ role: 'user', content: [] }] },
+      message: chatMessageSchema,
+      silenceMsMax: 3_000,
+    });
+    const hearing = async () => {
+      for await (const { sequence } of answers ?? []) heard.push(sequence);
+    };
+    await expect(hearing()).rejects.toMatchObject({ code: 'unavailable' });
+    return heard;
+  };
+  expect(await hear()).toEqual([0]);
+  await earlier.reload(configuration());
+  expect(await hear()).toEqual([0, 1, 2]);
+  await service?.stop();
+  await Promise.all([administrator, gateway, acme].map((bus) => bus?.close()));
 });
 
 test('a tenant whose files are deleted is out with the next reload, wherever it is connected', async () => {

@@ -133,6 +133,16 @@ test('what does not end in time is told that it is over', async () => {
   expect(asked.left).toBe(1);
 });
 
+test('a NATS server that is restarted takes no chat along of which nothing was said meanwhile', async () => {
+  const { goOn, asked } = await startGateway();
+  const { chatId, ended } = await begun();
+  await nats.restart();
+  await eventually(() => bus.call(chatApi.keep, { tenant: 'default' }, { chatId }, { deadlineMs: 1_000 }));
+  goOn();
+  expect(await ended).toMatchObject({ text: 'one two', error: null });
+  expect(asked).toEqual({ now: 1, left: 0 });
+});
+
 test('an answer of the cache is told as one, and nobody is asked for it', async () => {
   const { goOn, asked } = await startGateway({}, { ttlMs: 600_000, entryBytesMax: 100_000 });
   goOn();
