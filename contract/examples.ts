@@ -72,6 +72,7 @@ const runSummary = {
   baseBranch: 'main',
   state: 'succeeded',
   concurrency: 4,
+  modelLimits: { tokens: 2_000_000 },
   createdAt: '2026-11-24T14:29:13.966Z',
   endedAt: '2026-11-24T14:29:14.732Z',
 };
@@ -95,6 +96,7 @@ const merged = {
   summary: null,
   protectedPaths: [],
   usage,
+  modelLimits: { task: { tokens: 500_000, costUsd: 2 }, run: { tokens: 2_000_000 } },
   modelTurns: 1,
   modelTurnsUnknown: 0,
   logTail: null,
