@@ -92,6 +92,8 @@ test('a new tenant has all that is its own after two reloads, and nobody was dis
   await reading;
 });
 
+const closing = (bus: Bus) => ({ bus, [Symbol.asyncDispose]: () => bus.close() });
+
 /** As an earlier version wrote it: the tenant's whole API by one import, and one message in answer. */
 const asBefore = (text: string): string =>
   text
@@ -104,11 +106,11 @@ const asBefore = (text: string): string =>
 test('a tenant whose account an earlier version made hears answers of several messages after a reload', async () => {
   await using earlier = await startNatsServer({ config: asBefore(configuration()) });
   const connectTo = (user: UserName) => Bus.connect({ servers: earlier.url, ...users.credentials(user), name: user });
-  const [administrator, gateway, acme] = await Promise.all(
-    (['administrator', 'llm-gateway', 'tenant-acme'] as const).map(connectTo),
-  );
-  await administrator?.ensureResources();
-  const service = await gateway?.serve({
+  await using administrator = closing(await connectTo('administrator'));
+  await using gateway = closing(await connectTo('llm-gateway'));
+  await using acme = closing(await connectTo('tenant-acme'));
+  await administrator.bus.ensureResources();
+  const service = await gateway.bus.serve({
     name: chatServiceName,
     version: '0.0.0',
     description: 'answers',
@@ -121,7 +123,7 @@ test('a tenant whose account an earlier version made hears answers of several me
   });
   const hear = async () => {
     const heard: number[] = [];
-    const answers = acme?.callStreamed({
+    const answers = acme.bus.callStreamed({
       method: chatApi.chat,
       target: { tenant: 'acme' },
       input: { model: 'a/b', messages: [{ role: 'user', content: [] }] },
@@ -129,7 +131,7 @@ test('a tenant whose account an earlier version made hears answers of several me
       silenceMsMax: 3_000,
     });
     const hearing = async () => {
-      for await (const { sequence } of answers ?? []) heard.push(sequence);
+      for await (const { sequence } of answers) heard.push(sequence);
     };
     await expect(hearing()).rejects.toMatchObject({ code: 'unavailable' });
     return heard;
@@ -137,8 +139,7 @@ test('a tenant whose account an earlier version made hears answers of several me
   expect(await hear()).toEqual([0]);
   await earlier.reload(configuration());
   expect(await hear()).toEqual([0, 1, 2]);
-  await service?.stop();
-  await Promise.all([administrator, gateway, acme].map((bus) => bus?.close()));
+  await service.stop();
 });
 
 test('a tenant whose files are deleted is out with the next reload, wherever it is connected', async () => {
