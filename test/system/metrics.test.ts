@@ -79,7 +79,13 @@ beforeAll(async () => {
   beforeKill = await scrape(stack);
   await stack.killAndRestart('orchestrator');
   endOfKilled = (await stack.ended(killed.runId, runMsMax)).state;
-  last = await scrape(stack);
+  // A run is over while its task still gives back its turn to land.
+  last = await eventually(async () => {
+    const scraped = await scrape(stack);
+    const waiting = sumOf(scraped.orchestrator, 'coppice_queue_messages', { state: 'waiting' });
+    if (waiting > 0) throw new Error(`${waiting} messages wait`);
+    return scraped;
+  });
   deadTraces = [...collector.requests];
   tenants = (await Array.fromAsync(stack.bus.keyValue(buckets.actors).keys('>'))).flatMap((key) => key.split('.'));
 }, 300_000);
@@ -153,7 +159,7 @@ test('the queues are there by name, with nothing left in them, and no dead lette
   const queues = new Set(orchestrator.flatMap(({ labels }) => labels['queue'] ?? []));
   for (const name of ['actor-task', 'actor-run', 'orchestrator-intake', 'llm-gateway-any', 'container-service-node-1'])
     expect(queues).toContain(name);
-  expect(sumOf(orchestrator, 'coppice_queue_messages', { state: 'waiting' })).toBe(0);
+  expect(samplesOf('coppice.queue.messages', orchestrator).length).toBeGreaterThan(queues.size);
   expect(samplesOf('coppice.queue.oldest.age', orchestrator)).toHaveLength(queues.size);
   expect(samplesOf('coppice.dead.letters', orchestrator)).toEqual([
     { name: 'coppice_dead_letters', labels: {}, value: 0 },
