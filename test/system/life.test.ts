@@ -16,6 +16,8 @@ rules:
   - { when: { contains: write-same }, turns: [{ text: "# A repository\\n" }] }
   - { when: { contains: write-slowly }, turns: [{ text: "late\\n", latencyMs: 60000 }] }
   - { when: { contains: write-ci }, turns: [{ text: "on: push\\n" }] }
+  - { when: { contains: write-half }, turns: [{ text: "go", finishReason: length, usage: { inputTokens: 7, outputTokens: 1 } }] }
+  - { when: { contains: refuse }, turns: [{ text: "I won't.", finishReason: refusal }] }
   - { when: { contains: no-model }, turns: [{ fault: { kind: error, message: the model is on strike, retryable: false } }] }
 default: { turns: [{ text: "good\\n", usage: { inputTokens: 7, outputTokens: 3, costUsd: 0.01 } }] }
 `;
@@ -122,6 +124,23 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         state: 'no-changes',
         reason: 'the agent changed nothing',
       });
+      expect((await repository.git('log', '--format=%H')).split('\n')).toHaveLength(1);
+    });
+
+    test('an answer that was cut or refused is no file: it would pass a check that is too weak', async () => {
+      await using repository = await temporaryRepository({ files });
+      const { runId } = await submit(repository, [
+        task('half', { prompt: 'write-half' }),
+        task('refused', { prompt: 'refuse' }),
+      ]);
+      expect((await stack.ended(runId)).state).toBe('failed');
+      const tasks = await stack.tasks(runId);
+      expect(tasks.get('half')).toMatchObject({
+        state: 'failed',
+        reason: "the model's answer was cut at its limit of output, so the file would be incomplete",
+        usage: { inputTokens: 7, outputTokens: 1 },
+      });
+      expect(tasks.get('refused')).toMatchObject({ state: 'failed', reason: 'the model refused' });
       expect((await repository.git('log', '--format=%H')).split('\n')).toHaveLength(1);
     });
 

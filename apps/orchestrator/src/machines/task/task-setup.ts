@@ -75,6 +75,8 @@ export const taskSetup = setup({
     turnLost: ({ context, event }) =>
       (event as unknown as { error: WireError }).error.code === 'unknown' &&
       context.modelTurnsUnknown + 1 < taskLimits.modelTurnsUnknownMax,
+    answerIsPart: ({ event }) =>
+      ['length', 'refusal'].includes((event as unknown as { output: TurnOutput }).output.finishReason),
     isLoop: ({ context }) => context.specification.agent.kind === 'loop',
     executorLost: ({ event }) => (event as unknown as { error: WireError }).error.code === 'unknown',
     mayReadAgain: ({ context, event }) =>

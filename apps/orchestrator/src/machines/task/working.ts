@@ -5,6 +5,12 @@ import * as orders from './task-orders.ts';
 import { taskSetup } from './task-setup.ts';
 import { cancelNow, orFail } from './transitions.ts';
 
+/** Half a file may pass a verification that a whole one was meant for. */
+const reasonOfPart = (finishReason: string): string =>
+  finishReason === 'refusal'
+    ? 'the model refused'
+    : "the model's answer was cut at its limit of output, so the file would be incomplete";
+
 /** The agent at work, within its time limit. */
 export const working = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'working' } },
@@ -34,15 +40,31 @@ export const working = taskSetup.createStateConfig({
             id: 'turn',
             src: 'turn',
             input: ({ context }) => orders.promptTurn(context),
-            onDone: {
-              target: 'writing',
-              actions: assign(({ context, event }) => ({
-                content: event.output.text,
-                usage: addUsage(context.usage, event.output.usage),
-                modelTurns: context.modelTurns + 1,
-                retries: 0,
-              })),
-            },
+            onDone: [
+              {
+                guard: 'answerIsPart',
+                target: '#task.cleaning',
+                actions: [
+                  assign(({ context, event }) => ({
+                    usage: addUsage(context.usage, event.output.usage),
+                    modelTurns: context.modelTurns + 1,
+                  })),
+                  {
+                    type: 'decide',
+                    params: ({ event }) => ({ end: 'failed', reason: reasonOfPart(event.output.finishReason) }),
+                  },
+                ],
+              },
+              {
+                target: 'writing',
+                actions: assign(({ context, event }) => ({
+                  content: event.output.text,
+                  usage: addUsage(context.usage, event.output.usage),
+                  modelTurns: context.modelTurns + 1,
+                  retries: 0,
+                })),
+              },
+            ],
             onError: [
               {
                 guard: 'turnLost',
