@@ -6,9 +6,12 @@ import { jsonOf } from './http/json.ts';
 export const acceptableName = (name: string): string =>
   name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 
-/** The id of a call that another provider made, longer perhaps than this one's wire takes it. The same id gives the same. */
-export const acceptableCallId = (id: string, charactersMax: number): string =>
-  id.length <= charactersMax ? id : createHash('sha256').update(id).digest('hex').slice(0, charactersMax);
+/** `pattern`: those that are taken as they are; of the others a digest of so many characters is. */
+export type CallIds = { pattern: RegExp; characters: number };
+
+/** The id of a call that another provider made, of a form perhaps that this one refuses. The same id gives the same. */
+export const acceptableCallId = (id: string, { pattern, characters }: CallIds): string =>
+  pattern.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, characters);
 
 /** A call's arguments. Those that aren't a JSON object stand inside one, as the model wrote them. */
 export const argumentsObject = (text: string): object =>

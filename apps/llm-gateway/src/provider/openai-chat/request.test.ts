@@ -164,6 +164,27 @@ test.each(['https://api.deepseek.com', 'https://api.moonshot.ai/v1'])(
   },
 );
 
+test('Mistral is not asked for the usage, which it tells anyway, and takes no ids of calls but such as its own', () => {
+  const messages: ProviderMessage[] = [
+    { role: 'assistant', content: [call('call_of_another', 'run', '{}'), call('aBcDeFgH1', 'run', '{}')] },
+    { role: 'tool', content: [result('call_of_another', 'one'), result('aBcDeFgH1', 'two')] },
+  ];
+  const wire = openAiChatAt('https://api.mistral.ai/v1');
+  const body = wire.body({ model: 'm', messages, tools: [], settings: { seed: 7 } }, true) as Record<string, unknown>;
+  expect(body).toMatchObject({ stream: true, random_seed: 7 });
+  expect(Object.keys(body).filter((name) => ['stream_options', 'seed'].includes(name))).toEqual([]);
+  const [said, ...results] = body['messages'] as [{ tool_calls: { id: string }[] }, ...{ tool_call_id: string }[]];
+  const ids = said.tool_calls.map(({ id }) => id);
+  expect(ids).toEqual([expect.stringMatching(/^[a-zA-Z0-9]{9}$/), 'aBcDeFgH1']);
+  expect(results.map((each) => each.tool_call_id)).toEqual(ids);
+  const original = {
+    wire: 'openai-chat',
+    body: { stream_options: { include_usage: true }, top_k: 3 },
+    headers: {},
+  } as const;
+  expect(wire.passOn(original, 'm', true)).toEqual({ model: 'm', stream: true, top_k: 3 });
+});
+
 const tools = [{ name: 'list', description: 'Lists.', parameters: { type: 'object' } }];
 const schema = { type: 'object' };
 test.each<[ModelSettings, object]>([

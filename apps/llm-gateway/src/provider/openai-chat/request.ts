@@ -1,5 +1,6 @@
 import type { ModelSettings } from '@coppice/contracts';
 import { acceptableCallId, acceptableName, argumentsText } from '../given-back.ts';
+import type { CallIds } from '../given-back.ts';
 import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
 
 type WirePart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
@@ -15,10 +16,12 @@ export type Dialect = {
   limitField: 'max_tokens' | 'max_completion_tokens';
   /** Whether calls are told with what was thought before them, be it nothing: DeepSeek and Moonshot refuse them without, OpenAI with it. */
   givesThoughtsBack: boolean;
+  /** Whether the usage is told only where it is asked for. Mistral always tells it, and refuses the question. */
+  asksForUsage: boolean;
+  seedField: 'seed' | 'random_seed';
+  /** The ids of calls that it takes, also of calls that another provider made. */
+  callIds: CallIds;
 };
-
-/** OpenAI refuses longer ones. */
-const callIdCharactersMax = 40;
 
 /** The pure mapping of a request to the body of `POST /chat/completions`. */
 export function requestBody(request: ModelRequest, stream: boolean, dialect: Dialect): object {
@@ -29,40 +32,39 @@ export function requestBody(request: ModelRequest, stream: boolean, dialect: Dia
   return {
     model: request.model,
     messages: request.messages.flatMap((message) => toWire(message, dialect)),
-    ...(stream ? streaming : {}),
+    ...(stream ? streaming(dialect) : {}),
     // An empty list is refused by some.
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
     ...settingsOf(request.settings, dialect),
   };
 }
 
-const streaming = { stream: true, stream_options: { include_usage: true } };
+const streaming = ({ asksForUsage }: Dialect, options: object = {}): object => ({
+  stream: true,
+  ...(asksForUsage ? { stream_options: { ...options, include_usage: true } } : {}),
+});
 
 /** A request that came in in this wire: another model, and the usage told. */
 export function passedOn(
   { body, maxOutputTokens }: OriginalRequest,
   model: string,
   stream: boolean,
-  { limitField }: Dialect,
+  dialect: Dialect,
 ): object {
+  const { limitField } = dialect;
   const limit = maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens };
   if (!stream) return { ...body, model, ...limit };
-  return {
-    ...body,
-    model,
-    ...limit,
-    stream: true,
-    stream_options: { ...(body['stream_options'] as object), include_usage: true },
-  };
+  const { stream_options: options, ...rest } = body;
+  return { ...rest, model, ...limit, ...streaming(dialect, options as object | undefined) };
 }
 
-function settingsOf(settings: ModelSettings, { limitField }: Dialect): object {
+function settingsOf(settings: ModelSettings, { limitField, seedField }: Dialect): object {
   const { maxOutputTokens, temperature, topP, seed, stopSequences, responseFormat, thinking } = settings;
   return {
     ...(maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),
-    ...(seed === undefined ? {} : { seed }),
+    ...(seed === undefined ? {} : { [seedField]: seed }),
     ...(stopSequences === undefined ? {} : { stop: stopSequences }),
     ...(responseFormat === undefined ? {} : { response_format: formatOf(responseFormat) }),
     ...(thinking !== undefined && 'effort' in thinking ? { reasoning_effort: thinking.effort } : {}),
@@ -88,7 +90,7 @@ function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object 
 function toWire({ role, content }: ProviderMessage, dialect: Dialect): WireMessage[] {
   const text = textOf(content);
   if (role === 'assistant') return [assistantMessage(text, content, dialect)];
-  const results = content.filter((part) => part.type === 'tool-result').map(toolMessage);
+  const results = content.filter((part) => part.type === 'tool-result').map((part) => toolMessage(part, dialect));
   // A tool's message has no place for an image: they follow in one of the user's.
   const images = content.flatMap(imagesOf);
   const said: WireMessage[] = [];
@@ -112,11 +114,15 @@ function imagePart(image: ProviderImage): WirePart {
   return { type: 'image_url', image_url: { url } };
 }
 
-function assistantMessage(text: string, content: readonly ProviderPart[], { givesThoughtsBack }: Dialect): WireMessage {
+function assistantMessage(
+  text: string,
+  content: readonly ProviderPart[],
+  { givesThoughtsBack, callIds }: Dialect,
+): WireMessage {
   const calls = content
     .filter((part) => part.type === 'tool-call')
     .map((call) => ({
-      id: acceptableCallId(call.id, callIdCharactersMax),
+      id: acceptableCallId(call.id, callIds),
       type: 'function' as const,
       function: { name: acceptableName(call.name), arguments: argumentsText(call.arguments) },
     }));
@@ -131,12 +137,12 @@ function assistantMessage(text: string, content: readonly ProviderPart[], { give
   };
 }
 
-function toolMessage(part: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage {
+function toolMessage(part: Extract<ProviderPart, { type: 'tool-result' }>, { callIds }: Dialect): WireMessage {
   // The wire has no place for it elsewhere.
   const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
   return {
     role: 'tool',
-    tool_call_id: acceptableCallId(part.callId, callIdCharactersMax),
+    tool_call_id: acceptableCallId(part.callId, callIds),
     content: `${mark}${part.content}`,
   };
 }

@@ -19,17 +19,35 @@ const speaking = (dialect: Dialect): Wire => ({
   },
 });
 
+const usual: Dialect = {
+  limitField: 'max_tokens',
+  givesThoughtsBack: false,
+  asksForUsage: true,
+  seedField: 'seed',
+  // OpenAI refuses longer ones.
+  callIds: { pattern: /^.{0,40}$/s, characters: 40 },
+};
+
 /** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible doors of Ollama, LM Studio, vLLM, llama.cpp. */
-export const openAiChat: Wire = speaking({ limitField: 'max_tokens', givesThoughtsBack: false });
+export const openAiChat: Wire = speaking(usual);
 
 const known: readonly { host: RegExp; wire: Wire }[] = [
   {
     host: /(^|\.)openai\.(com|azure\.com)$/,
-    wire: speaking({ limitField: 'max_completion_tokens', givesThoughtsBack: false }),
+    wire: speaking({ ...usual, limitField: 'max_completion_tokens' }),
   },
   {
     host: /(^|\.)(deepseek\.com|moonshot\.(ai|cn))$/,
-    wire: speaking({ limitField: 'max_tokens', givesThoughtsBack: true }),
+    wire: speaking({ ...usual, givesThoughtsBack: true }),
+  },
+  {
+    host: /(^|\.)mistral\.ai$/,
+    wire: speaking({
+      ...usual,
+      asksForUsage: false,
+      seedField: 'random_seed',
+      callIds: { pattern: /^[a-zA-Z0-9]{9}$/, characters: 9 },
+    }),
   },
 ];
 

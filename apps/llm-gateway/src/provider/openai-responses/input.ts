@@ -13,7 +13,7 @@ type InputItem =
   | { type: 'function_call_output'; call_id: string; output: string | InputPart[] }
   | ReasoningItem;
 
-const callIdCharactersMax = 64;
+const callIds = { pattern: /^.{0,64}$/s, characters: 64 };
 
 /** `instructions` are what the system says before anybody else does; null where it says nothing. */
 export function inputOf(messages: readonly ProviderMessage[]): { instructions: string | null; input: InputItem[] } {
@@ -49,7 +49,7 @@ function answerItems(content: readonly ProviderPart[]): InputItem[] {
     } else if (part.type === 'tool-call') {
       add({
         type: 'function_call',
-        call_id: acceptableCallId(part.id, callIdCharactersMax),
+        call_id: acceptableCallId(part.id, callIds),
         name: acceptableName(part.name),
         arguments: argumentsText(part.arguments),
       });
@@ -67,7 +67,7 @@ function resultItem(part: Extract<ProviderPart, { type: 'tool-result' }>): Input
   const images = (part.images ?? []).map(imagePart);
   return {
     type: 'function_call_output',
-    call_id: acceptableCallId(part.callId, callIdCharactersMax),
+    call_id: acceptableCallId(part.callId, callIds),
     output: images.length === 0 ? text : [{ type: 'input_text', text }, ...images],
   };
 }
