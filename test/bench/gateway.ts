@@ -8,7 +8,7 @@ import type { Target, Targets } from './gateway/targets.ts';
 import { median, print } from './report.ts';
 
 /**
- * What the gateway's HTTP doors add to asking a model's server directly, beside what a bare proxy adds (the floor) and what other gateways do, in turns in the same run. Load, upstream
+ * What the gateway's doors, over HTTP and on the bus, with budgets on, add to asking a model's server directly, beside what a bare proxy adds (the floor) and what other gateways do, in turns in the same run. Load, upstream
  * and each gateway are processes of their own. On a machine with few processors they take time from each other: ratios, and processor time a request, hold better than milliseconds.
  */
 export type GatewayBenchSettings = { rounds: number; streams: number };
@@ -84,9 +84,9 @@ async function measureRound({ direct, others }: Targets, round: number, tell: Te
 }
 
 async function measure(target: Target, { kind, atOnce, count }: Pick<Load, 'kind' | 'atOnce' | 'count'>) {
-  const { url, headers } = target;
+  const { url, headers, bus } = target;
   const before = cpuMsOf(target.processId);
-  const result = await give({ url, headers, model: target.modelFor(kind), kind, atOnce, count });
+  const result = await give({ url, headers, bus, model: target.modelFor(kind), kind, atOnce, count });
   return { result, cpuMs: cpuMsOf(target.processId) - before };
 }
 

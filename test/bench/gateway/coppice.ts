@@ -1,4 +1,4 @@
-/** The gateway as it runs by itself, with its bus, its claims on nothing, and its HTTP doors; `heap` asks what it holds. */
+/** The gateway as it runs by itself, with its bus, its HTTP doors, and budgets of the tenant and of the token; `heap` asks what it holds. */
 import { gatewayCalls } from '@coppice/contracts';
 import { gatewayOptionsFrom, startLlmGateway } from '@coppice/llm-gateway';
 import { startService } from '@coppice/service';
@@ -7,6 +7,8 @@ import { tellReady } from './ready.ts';
 
 const [, , upstream = '', server = ''] = process.argv;
 const connection = { servers: server };
+/** Never reached, and counted all the same. */
+const limits = { tokens: 1_000_000_000 };
 await startService({
   name: 'llm-gateway',
   version: '1.0.0',
@@ -16,11 +18,12 @@ await startService({
   start: (context) =>
     startLlmGateway(context, {
       ...gatewayOptionsFrom({ COPPICE_OPENAI_PROVIDERS: `bench=${upstream}/v1` }),
+      tenantLimits: [{ tenant: 'default', per: 'day', ...limits }],
       httpAddresses: [{ host: '127.0.0.1', port: 0 }],
     }),
 });
 const bus = await Bus.connect({ ...connection, name: 'bench' });
-const grant = { tenant: 'default', runId: '', taskId: '' };
+const grant = { tenant: 'default', runId: '', taskId: '', limits };
 const { token, addresses } = await bus.call(
   gatewayCalls.mintToken,
   { service: 'llm-gateway' },

@@ -9,6 +9,8 @@ export type Kind = 'whole' | 'stream' | 'paced';
 export type Load = {
   url: string;
   headers: Record<string, string>;
+  /** Addresses of a NATS server, of one that is asked on the bus and not at the URL; else null. */
+  bus: string | null;
   /** As the target names it; `paced` is in it where the upstream is to be slow. */
   model: string;
   kind: Kind;

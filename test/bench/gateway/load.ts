@@ -1,4 +1,6 @@
 /** Asks, so many at once, as often as it is told; in a process of its own, so that what it takes is nobody else's. */
+import { Bus } from '@coppice/bus';
+import { chatApi, chatLimits, chatMessageSchema } from '@coppice/contracts';
 import type { Load, LoadResult } from './load-plan.ts';
 import { undici } from './undici.ts';
 
@@ -11,13 +13,39 @@ process.on('message', (load: Load) => {
 process.on('disconnect', () => process.exit(0));
 process.send?.('ready');
 
+/** Asks once; tells when the first piece of the answer came, as `performance.now()` counts. */
+type Ask = () => Promise<number>;
+
+const prompt = 'Say something of a hundred words. '.repeat(8);
+const outputTokensMax = 200;
+
 async function run(load: Load): Promise<LoadResult> {
-  const { url, headers, model, kind, atOnce, count } = load;
+  const { atOnce, count } = load;
+  const ask = load.bus === null ? overHttp(load) : await overBus(load, load.bus);
+  const totalMs: number[] = [];
+  const firstChunkMs: number[] = [];
+  const startedAt = performance.now();
+  let left = count;
+  const worker = async () => {
+    while (left-- > 0) {
+      const askedAt = performance.now();
+      const first = await ask();
+      totalMs.push(performance.now() - askedAt);
+      firstChunkMs.push(first - askedAt);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  const tookMs = performance.now() - startedAt;
+  const sorted = (values: number[]) => values.toSorted((one, other) => one - other);
+  return { totalMs: sorted(totalMs), firstChunkMs: sorted(firstChunkMs), tookMs };
+}
+
+function overHttp({ url, headers, model, kind, atOnce }: Load): Ask {
   const dispatcher = new undici.Agent({ connections: atOnce, headersTimeout: 0, bodyTimeout: 0 });
   const body = JSON.stringify({
     model,
-    messages: [{ role: 'user', content: 'Say something of a hundred words. '.repeat(8) }],
-    max_tokens: 200,
+    messages: [{ role: 'user', content: prompt }],
+    max_tokens: outputTokensMax,
     ...(kind === 'whole' ? {} : { stream: true, stream_options: { include_usage: true } }),
   });
   const options = {
@@ -26,10 +54,7 @@ async function run(load: Load): Promise<LoadResult> {
     body,
     dispatcher,
   };
-  const totalMs: number[] = [];
-  const firstChunkMs: number[] = [];
-  const askOnce = async () => {
-    const startedAt = performance.now();
+  return async () => {
     const answer = await undici.request(url, options);
     let first = 0;
     let last: Uint8Array = new Uint8Array();
@@ -37,20 +62,35 @@ async function run(load: Load): Promise<LoadResult> {
       if (first === 0) first = performance.now();
       last = piece;
     }
-    const endedAt = performance.now();
     requireWhole(answer.statusCode, kind, last);
-    totalMs.push(endedAt - startedAt);
-    firstChunkMs.push(first - startedAt);
+    return first;
   };
-  const startedAt = performance.now();
-  let left = count;
-  const worker = async () => {
-    while (left-- > 0) await askOnce();
+}
+
+async function overBus({ model, kind }: Load, servers: string): Promise<Ask> {
+  const bus = await Bus.connect({ servers, name: 'bench-load' });
+  const target = { tenant: 'default' };
+  const input = {
+    model,
+    messages: [{ role: 'user' as const, content: [{ type: 'text' as const, text: prompt }] }],
+    settings: { maxOutputTokens: outputTokensMax },
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-  const tookMs = performance.now() - startedAt;
-  const sorted = (values: number[]) => values.toSorted((one, other) => one - other);
-  return { totalMs: sorted(totalMs), firstChunkMs: sorted(firstChunkMs), tookMs };
+  if (kind === 'whole') {
+    return async () => {
+      await bus.call(chatApi.chat, target, { ...input, stream: false });
+      return performance.now();
+    };
+  }
+  return async () => {
+    let first = 0;
+    const about = { method: chatApi.chat, target, input, message: chatMessageSchema };
+    for await (const message of bus.callStreamed({ ...about, silenceMsMax: chatLimits.lostAfterMs })) {
+      if (first === 0 && message.type === 'text-delta') first = performance.now();
+      if (message.type === 'error') throw new Error(message.error.message);
+      if (message.type === 'result') return first;
+    }
+    throw new Error('a chat without an end');
+  };
 }
 
 /** A target that fails fast would look fast. */

@@ -16,6 +16,8 @@ export type Target = {
   name: string;
   url: string;
   headers: Record<string, string>;
+  /** See `Load`. */
+  bus: string | null;
   modelFor(kind: Kind): string;
   processId: number;
   /** Bytes that it holds once what is garbage is gone; null of one that can't be asked. */
@@ -45,6 +47,7 @@ export async function startTargets(): Promise<Targets> {
     name,
     url: `${ready.url}/v1/chat/completions`,
     headers: {},
+    bus: null,
     modelFor: plainModel,
     processId: child.pid ?? 0,
     heapBytes: null,
@@ -54,12 +57,16 @@ export async function startTargets(): Promise<Targets> {
 
   const nats = stack.use(await startNats());
   const coppice = await start('coppice.ts', at, nats.servers);
-  others.push({
-    ...plain('coppice', coppice),
-    headers: { authorization: `Bearer ${coppice.ready.token}` },
-    modelFor: (kind) => `bench/${plainModel(kind)}`,
-    heapBytes: () => heapOf(coppice.child),
-  });
+  const modelFor = (kind: Kind) => `bench/${plainModel(kind)}`;
+  others.push(
+    {
+      ...plain('coppice', coppice),
+      headers: { authorization: `Bearer ${coppice.ready.token}` },
+      modelFor,
+      heapBytes: () => heapOf(coppice.child),
+    },
+    { ...plain('coppice on the bus', coppice), bus: nats.servers, modelFor },
+  );
   if (installPeers()) {
     const musistudio = plain('@musistudio/llms', await start('musistudio.ts', at, peersFolder));
     others.push({ ...musistudio, modelFor: (kind) => `bench,${plainModel(kind)}` }, await portkey(at, stack));
@@ -96,6 +103,7 @@ async function portkey(upstream: string, stack: AsyncDisposableStack): Promise<T
       'x-portkey-custom-host': `${upstream}/v1`,
       authorization: 'Bearer none',
     },
+    bus: null,
     modelFor: plainModel,
     processId: child.pid ?? 0,
     heapBytes: null,
