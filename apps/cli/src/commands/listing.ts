@@ -58,7 +58,6 @@ export function showCommand(session: Session, id: string, options: { json: boole
 function taskLines({ terminal }: Session, task: TaskView): string[] {
   const { colours } = terminal;
   const { inputTokens, outputTokens, costUsd } = task.usage;
-  const cost = costText(costUsd) === null ? '' : `, ${costText(costUsd)}`;
   const unknown =
     task.modelTurnsUnknown === 0 ? '' : `, and ${task.modelTurnsUnknown} whose outcome is unknown (perhaps paid twice)`;
   const fields: [string, string | null][] = [
@@ -74,7 +73,7 @@ function taskLines({ terminal }: Session, task: TaskView): string[] {
     ['files changed', task.filesChanged === null ? null : String(task.filesChanged)],
     [
       'model',
-      `${task.modelTurns} ${task.modelTurns === 1 ? 'turn' : 'turns'}${unknown}; ${inputTokens} tokens in, ${outputTokens} out${cost}`,
+      `${task.modelTurns} ${task.modelTurns === 1 ? 'turn' : 'turns'}${unknown}; ${inputTokens} tokens in, ${outputTokens} out, ${costText(costUsd)}`,
     ],
     ['created', task.createdAt],
     ['ended', task.endedAt],

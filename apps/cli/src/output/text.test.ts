@@ -50,9 +50,14 @@ test('tells durations as a clock', () => {
 });
 
 test.each([
-  [null, null],
-  [0, null],
+  // Free, and not known, are two things.
+  [null, 'cost unknown'],
+  [0, '0 USD'],
+  [12.34567, '12.3457 USD'],
   [0.01234, '0.0123 USD'],
+  [0.00048, '0.00048 USD'],
+  [0.0000123, '0.000012 USD'],
+  [1e-9, '0.0000000010 USD'],
 ])('a cost of %s is shown as %s', (cost, shown) => {
   expect(costText(cost)).toBe(shown);
 });

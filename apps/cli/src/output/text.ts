@@ -74,9 +74,13 @@ export function durationText(milliseconds: number): string {
   return milliseconds < 59_950 ? `${(milliseconds / 1_000).toFixed(1)} s` : clockText(milliseconds);
 }
 
-/** What model turns cost; null for nothing, and where it isn't known. */
-export const costText = (costUsd: number | null): string | null =>
-  costUsd === null || costUsd === 0 ? null : `${costUsd.toFixed(4)} USD`;
+/** What model turns cost: `0.2500 USD`, and of less as many digits as say something: `0.000048 USD`. Null is what isn't known. */
+export function costText(costUsd: number | null): string {
+  if (costUsd === null) return 'cost unknown';
+  if (costUsd === 0) return '0 USD';
+  const decimalsOfTwoDigits = 1 - Math.floor(Math.log10(costUsd));
+  return `${costUsd.toFixed(Math.min(100, Math.max(4, decimalsOfTwoDigits)))} USD`;
+}
 
 /** `just now`, `5 min ago`, `3 h ago`, `2 d ago`. */
 export function agoText(milliseconds: number): string {

@@ -53,7 +53,7 @@ test('a run is a tree of its tasks, their states, and the turns in them', () => 
   const tree = runTree('r1', { events, turns });
   if (tree === null) throw new Error('no tree');
   expect(traceLines(tree, startMs + 99_000, colours(false))).toEqual([
-    'r1                                      1:05  failed, 300 tokens in, 30 out',
+    'r1                                      1:05  failed, 300 tokens in, 30 out, cost unknown',
     '├─ one                                 5.0 s  merged, 2 turns, 200 tokens in, 20 out, 0.5000 USD, ' +
       'waited 500 ms for the orchestrator',
     '│  ├─ waiting                         500 ms',
@@ -62,12 +62,12 @@ test('a run is a tree of its tasks, their states, and the turns in them', () => 
     '│  │  ├─ turn 1                       900 ms  scripted/plan.yaml, queued 40 ms, 2 attempts, 100 tokens in, 10 out, 0.2500 USD',
     '│  │  └─ turn 2                        1.0 s  scripted/plan.yaml, queued 5 ms, 100 tokens in, 10 out, 0.2500 USD',
     '│  └─ verifying                       990 ms',
-    '└─ two                                  1:04  failed, exit code 1 of sh, 1 turn, 100 tokens in, 10 out, ' +
+    '└─ two                                  1:04  failed, exit code 1 of sh, 1 turn, 100 tokens in, 10 out, cost unknown, ' +
       'waited 500 ms for the orchestrator',
     '   ├─ waiting                         500 ms',
     '   │  └─ waits for the orchestrator   500 ms',
     '   ├─ working                          3.5 s',
-    '   │  └─ turn 1                       900 ms  scripted/plan.yaml, 100 tokens in, 10 out',
+    '   │  └─ turn 1                       900 ms  scripted/plan.yaml, 100 tokens in, 10 out, cost unknown',
     '   └─ verifying                         1:00',
   ]);
 });
