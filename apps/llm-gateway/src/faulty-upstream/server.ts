@@ -103,9 +103,10 @@ class Requests {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => {});
     const url = new URL(request.url ?? '/', 'http://upstream');
-    const door = doorOf(url.pathname);
+    const marks = { headers: request.headers, query: url.searchParams };
+    const door = doorOf(url.pathname, marks);
     try {
-      const found = routeOf(request.method ?? '', url.pathname, request.headers);
+      const found = routeOf(request.method ?? '', url.pathname, marks);
       if (found === null || !('route' in found))
         throw refusal('not-found', 404, `there is nothing at ${url.pathname} by ${request.method}`);
       const { route } = found;

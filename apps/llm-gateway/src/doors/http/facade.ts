@@ -61,10 +61,11 @@ export class Facade {
   async handle(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const outlet = new Outlet(response, signal);
     const { pathname: path, searchParams: query } = addressOf(request.url ?? '/');
-    const door = doorOf(path);
+    const marks = { headers: request.headers, query };
+    const door = doorOf(path, marks);
     try {
       signal.throwIfAborted();
-      const found = routeOf(request.method ?? '', path, request.headers);
+      const found = routeOf(request.method ?? '', path, marks);
       if (found === null) throw refusal('not-found', 404, `there is nothing at ${path}`);
       if (!('route' in found)) throw refusal('invalid-request', 405, `${path} takes ${found.methods.join(', ')}`);
       const { route, name } = found;

@@ -13,12 +13,15 @@ export type Route =
   | { kind: 'models'; door: Door; listing: ModelListing; model: string | null }
   | { kind: 'alive' };
 
+/** What tells whose client asks, where the path alone doesn't. */
+type Marks = { headers: Readonly<Record<string, unknown>>; query: URLSearchParams };
+
 type RouteRule = {
   methods: readonly string[];
   path: RegExp;
   /** As traces name it. */
   name: string;
-  route(match: RegExpExecArray, headers: Readonly<Record<string, unknown>>): Route;
+  route(match: RegExpExecArray, marks: Marks): Route;
 };
 
 const asking = (door: Door, name: string): RouteRule => ({
@@ -39,6 +42,15 @@ const decoded = (text: string | undefined): string | null => {
 
 /** Gemini's model stands in the path, slashes and all. */
 const geminiPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
+
+/** `GET /v1/models` is both OpenAI's and Anthropic's, and Google's where a client takes the stable version. */
+function modelsDoorOf({ headers, query }: Marks): { door: Door; listing: ModelListing } {
+  if (headers['anthropic-version'] !== undefined) return { door: messagesDoor, listing: anthropicModels };
+  const google = headers['x-goog-api-key'] ?? headers['x-goog-api-client'] ?? query.get('key') ?? undefined;
+  return google === undefined ? { door: chatDoor, listing: openAiModels } : { door: geminiDoor, listing: geminiModels };
+}
+
+const verbOfModel = /^\/v1(?:beta|alpha)?\/models\/.+:[a-zA-Z]+$/;
 
 const rules: readonly RouteRule[] = [
   asking(chatDoor, '/v1/chat/completions'),
@@ -64,10 +76,7 @@ const rules: readonly RouteRule[] = [
     methods: ['GET'],
     path: /^\/v1\/models(?:\/(.+))?$/,
     name: '/v1/models',
-    route: ([, model], headers) =>
-      headers['anthropic-version'] === undefined
-        ? { kind: 'models', door: chatDoor, listing: openAiModels, model: decoded(model) }
-        : { kind: 'models', door: messagesDoor, listing: anthropicModels, model: decoded(model) },
+    route: ([, model], marks) => ({ kind: 'models', ...modelsDoorOf(marks), model: decoded(model) }),
   },
   {
     methods: ['GET'],
@@ -88,21 +97,23 @@ const rules: readonly RouteRule[] = [
 export function routeOf(
   method: string,
   path: string,
-  headers: Readonly<Record<string, unknown>>,
+  marks: Marks,
 ): { name: string; route: Route } | { methods: readonly string[] } | null {
   let methods: readonly string[] = [];
   for (const rule of rules) {
     const match = rule.path.exec(path);
     if (match === null) continue;
-    if (rule.methods.includes(method)) return { name: rule.name, route: rule.route(match, headers) };
-    methods = [...methods, ...rule.methods];
+    if (rule.methods.includes(method)) return { name: rule.name, route: rule.route(match, marks) };
+    // A verb of Google's that isn't here (`:embedContent`) is no model that could be looked at.
+    if (!verbOfModel.test(path)) methods = [...methods, ...rule.methods];
   }
   return methods.length === 0 ? null : { methods };
 }
 
-/** Whose errors a request gets that was routed nowhere. */
-export function doorOf(path: string): Door {
+/** Whose errors a request gets that was not answered. */
+export function doorOf(path: string, marks: Marks): Door {
   if (path.startsWith('/v1/messages')) return messagesDoor;
   if (path.startsWith('/v1beta/') || path.startsWith('/v1alpha/') || geminiPath.test(path)) return geminiDoor;
+  if (/^\/v1\/models(?:\/|$)/.test(path)) return modelsDoorOf(marks).door;
   return path.startsWith('/api/') ? ollamaDoor : chatDoor;
 }

@@ -242,6 +242,25 @@ describe('google', () => {
     expect((await client().models.countTokens(question)).totalTokens).toBeGreaterThan(0);
   });
 
+  test.each(['v1', 'v1beta'])('lists models, and finds one, by %s', async (apiVersion) => {
+    const of = (apiKey = token) => new GoogleGenAI({ apiKey, httpOptions: { baseUrl: facade.url, apiVersion } });
+    const listed = await Array.fromAsync(await of().models.list());
+    expect(listed.map(({ name }) => name)).toEqual(['models/acme/acme-1', 'models/acme/acme-2']);
+    expect(await of().models.get({ model: 'acme/acme-2' })).toMatchObject({ name: 'models/acme/acme-2' });
+    const refused = await errorOf(() => of('wrong').models.list());
+    expect(refused).toMatchObject({ status: 401, message: expect.stringContaining('UNAUTHENTICATED') as unknown });
+  });
+
+  test('lists models by the version that it takes by itself', async () => {
+    const listed = await Array.fromAsync(await client().models.list());
+    expect(listed).toHaveLength(2);
+  });
+
+  test('is told that there are no embeddings', async () => {
+    const error = await errorOf(() => client().models.embedContent(question));
+    expect(error).toMatchObject({ status: 404, message: expect.stringContaining('NOT_FOUND') as unknown });
+  });
+
   test('is told errors as Google tells them', async () => {
     const statusOf = async (work: () => Promise<unknown>) => ((await errorOf(work)) as ApiError).status;
     expect(await statusOf(() => client('wrong').models.generateContent(question))).toBe(401);
