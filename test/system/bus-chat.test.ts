@@ -3,7 +3,7 @@ import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import { buckets, chatApi, chatLimits, chatMessageSchema, subjects } from '@coppice/contracts';
 import type { ChatMessage } from '@coppice/contracts';
-import { startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
+import { eventually, startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
 import type { NatsServer, StartedProcess } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startFaultyUpstream } from '../../apps/llm-gateway/src/faulty-upstream/server.ts';
@@ -132,6 +132,24 @@ test('a reply subject that names something of the services names nothing there',
   expect(textOf(heard)).toBe(answerText);
   expect(requests.length - asked).toBe(3);
   expect(new TextDecoder().decode((await actors.get(actorKey))?.value)).toBe('{"version":1}');
+});
+
+test('a server that is restarted ends the chats that nobody hears any more: their models are left', async () => {
+  const client = await Bus.connect({ servers: nats.url, ...users.credentials('tenant-acme'), name: 'before' });
+  const { promise: said, resolve } = Promise.withResolvers<void>();
+  const hear = async () => {
+    for await (const { type } of ask(client, 'acme', 'drill/stall-after-output')) if (type === 'text-delta') resolve();
+  };
+  const heard = hear().catch(() => null);
+  await said;
+  await nats.restart();
+  expect(await requests.at(-1)?.ended).toBe('left');
+  await client.close();
+  await heard;
+  const acme = await as('tenant-acme');
+  // Once they are connected again.
+  const again = { model: 'drill/healthy', messages, stream: false };
+  await eventually(() => acme.call(chatApi.chat, { tenant: 'acme' }, again, { deadlineMs: 1_000 }));
 });
 
 test('the gateways were refused nothing', () => {

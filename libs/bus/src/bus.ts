@@ -264,6 +264,14 @@ export class Bus {
     return this.#connection.flush();
   }
 
+  /**
+   * Tells each loss of the connection, also of one that is made again: what was sent last may be lost, and a server that was restarted takes no answers across accounts any more.
+   * Ends with the connection.
+   */
+  onLoss(handler: () => void): void {
+    void tellLosses(this.#connection, handler);
+  }
+
   /** A fresh subject for one answer. */
   newInbox(): string {
     return createInbox(this.#inboxPrefix);
@@ -299,6 +307,10 @@ export class Bus {
       `a message of ${bytes.length} bytes on ${subject} is over the server's limit of ${bytesMax}`,
     );
   }
+}
+
+async function tellLosses(connection: NatsConnection, handler: () => void): Promise<void> {
+  for await (const { type } of connection.status()) if (type === 'disconnect') handler();
 }
 
 async function open(options: BusOptions): Promise<NatsConnection> {

@@ -62,6 +62,17 @@ test('there are no more than the limit, and a place that is given back is free',
   expect(chats.begin('other', true).signal.aborted).toBe(false);
 });
 
+test('a lost connection ends all that are in progress, and others begin', () => {
+  const { chats } = chatsAt();
+  const open = [chats.begin('acme', true), chats.begin('other', false)];
+  chats.lost();
+  for (const { signal, close } of open) {
+    expect(signal.reason).toMatchObject({ code: 'unavailable', retryable: true });
+    close();
+  }
+  expect(chats.begin('acme', true).signal.aborted).toBe(false);
+});
+
 test('a stop lets chats end, and none begins', async () => {
   const { chats, pass } = chatsAt();
   const chat = chats.begin('acme', true);

@@ -9,7 +9,8 @@
  * 2. A chat whose client said nothing for `unkeptMsMax` ends. One that is answered in one message needn't be kept: its client doesn't know its id, and its time is
  *    short.
  * 3. Only the tenant that began a chat keeps or cancels it; to another it is as if it weren't there.
- * 4. stop() lets chats end within `drainMs`; those that don't are told `unavailable`. Meanwhile none ends for silence.
+ * 4. A lost connection ends them all: across accounts a server that was restarted has forgotten where they are heard, and tells neither side.
+ * 5. stop() lets chats end within `drainMs`; those that don't are told `unavailable`. Meanwhile none ends for silence.
  */
 import { randomBytes } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
@@ -79,6 +80,12 @@ export class Chats {
       if (kept && this.#now() - keptAtMs > unkeptMsMax)
         abort.abort(new CoppiceError('cancelled', `no llm.keep came for ${unkeptMsMax} ms`));
     }
+  }
+
+  /** The connection to the NATS server was lost. */
+  lost(): void {
+    for (const { abort } of this.#open.values())
+      abort.abort(new CoppiceError('unavailable', "the gateway's connection to the NATS server was lost"));
   }
 
   /** Returns when none is in progress any more, or all that are were told to end. */

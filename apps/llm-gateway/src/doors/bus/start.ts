@@ -37,6 +37,7 @@ export async function startBusDoor(
 ): Promise<{ stop(): Promise<void> }> {
   const limits = { ...busDoorLimits, ...settings.limits };
   const chats = new Chats(limits);
+  bus.onLoss(() => chats.lost());
   const door = new BusDoor(collaborators, chats, { limits, scripts: settings.scripts ?? false });
   const service = await bus.serve({
     name: chatServiceName,
