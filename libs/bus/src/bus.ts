@@ -20,7 +20,7 @@ import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
 import type { ReadOptions, StoredMessage } from './read.ts';
 import { tellRefusals } from './refusals.ts';
-import { awaitResources, ensureResources } from './resources.ts';
+import { awaitResources, ensureResources, objectStream } from './resources.ts';
 import type { ResourceOptions } from './resources.ts';
 import type { Method } from '@coppice/contracts';
 
@@ -295,7 +295,8 @@ export class Bus {
   }
 
   async objects(bucket: string): Promise<ObjectStore> {
-    return new ObjectStore(await new Objm(this.#jetStream).open(bucket));
+    const store = await new Objm(this.#jetStream).open(bucket);
+    return new ObjectStore(bucket, store, (subject, options) => this.read(objectStream(bucket), subject, options));
   }
 
   #encode(data: Uint8Array | object, subject: string): Uint8Array {

@@ -15,6 +15,8 @@ export const busLimits = {
   /** Messages that a reading asks for at once, and how long it waits for them before it looks whether one was lost. */
   readBatch: 200,
   readPullMs: 5_000,
+  /** Of one object, on their way at once; a chunk has 128 KiB. */
+  objectChunksAtOnce: 16,
   /** A reader's consumer that is not used for so long is removed by the server. */
   readerIdleMs: 60_000,
   /** How long a reading waits before another consumer goes on. */

@@ -24,8 +24,10 @@ export type ReadOptions = {
   newOnly?: boolean;
   /** Go on with what comes; without it the reading ends when it has caught up. */
   live?: boolean;
-  /** Ends a live reading. */
+  /** Ends the reading; one that isn't live may not have caught up then. */
   signal?: AbortSignal;
+  /** Messages that are asked for at once; default `busLimits.readBatch`. */
+  batch?: number;
 };
 
 export type StoredMessage = {
@@ -112,7 +114,7 @@ function deleteConsumer(manager: JetStreamManager, { stream_name, name }: Consum
 async function* deliveries(
   jetStream: JetStreamClient,
   made: ConsumerInfo,
-  { live, signal }: ReadOptions,
+  { live, signal, batch = busLimits.readBatch }: ReadOptions,
 ): AsyncIterable<JsMsg> {
   const consumer = jetStream.consumers.getConsumerFromInfo(made);
   const isEnded = () => signal?.aborted === true;
@@ -120,7 +122,7 @@ async function* deliveries(
   let pending = made.num_pending;
   let count = 0;
   while (!isEnded() && !isCaughtUp(pending)) {
-    const messages = await consumer.fetch({ max_messages: busLimits.readBatch, expires: busLimits.readPullMs });
+    const messages = await consumer.fetch({ max_messages: batch, expires: busLimits.readPullMs });
     const stop = () => messages.stop();
     signal?.addEventListener('abort', stop, { once: true });
     try {

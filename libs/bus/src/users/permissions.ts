@@ -99,12 +99,12 @@ const consuming = (stream: string, durable: string, filter: string): Parts =>
 const keyValue = (bucket: string, write = true): Parts =>
   publishing(apiSubject(`STREAM.MSG.GET.${keyValueStream(bucket)}`), ...(write ? [`$KV.${bucket}.>`] : []));
 
-/** What the client's listing of keys and reading of objects need: an ordered push consumer with flow control. */
+/** What the client's listing of keys needs: an ordered push consumer with flow control. */
 const pushed = (stream: string, filter: string): Parts =>
   join(reading(stream, filter), publishing(`$JS.FC.${stream}.>`));
 
 const objects: Parts = join(
-  pushed(objectStream(buckets.artifacts), `$O.${buckets.artifacts}.C.*`),
+  reading(objectStream(buckets.artifacts), `$O.${buckets.artifacts}.C.*`),
   publishing(
     apiSubject(`STREAM.MSG.GET.${objectStream(buckets.artifacts)}`),
     `$O.${buckets.artifacts}.C.*`,
