@@ -41,6 +41,8 @@ export type LlmGatewayOptions = {
   scriptedCountFile?: string;
   /** Turns in progress at once; default `gatewayLimits.concurrency`. */
   concurrency?: number;
+  /** Where of this was read from a file: told to who looks whether it is still the same. */
+  file?: { path: string; sha256: string };
   /** Providers that are asked over HTTP. */
   endpoints?: readonly Endpoint[];
   /** More providers. */
@@ -63,8 +65,11 @@ export type LlmGatewayOptions = {
   onPoint?: (point: TurnPoint) => Promise<void>;
 };
 
+/** `httpAddresses`: base URLs of the HTTP doors, or `unix:PATH`. */
+export type LlmGateway = RunningWork & { httpAddresses: readonly string[] };
+
 /** The gateway's work: model turns for actors. Started by `runService` or `startService`, which hand it its context. */
-export async function startLlmGateway(context: ServiceContext, options: LlmGatewayOptions = {}): Promise<RunningWork> {
+export async function startLlmGateway(context: ServiceContext, options: LlmGatewayOptions = {}): Promise<LlmGateway> {
   const { bus, clock } = context;
   const scripted = scriptedProvider({
     scripts: { folders: options.scriptFolders ?? [], anywhere: options.scriptsAnywhere ?? false },
@@ -113,6 +118,8 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
           candidates: [...candidates],
           strategy,
         })),
+        httpAddresses: [...doors.addresses],
+        file: options.file ?? null,
       })),
       serviceEndpoint('llm-gateway', gatewayCalls.checkModels, async ({ models }) => ({
         problems: await checkModels(exchange.routes, models),
@@ -128,6 +135,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     handlers: [turn],
   });
   return {
+    httpAddresses: doors.addresses,
     stop: async () => {
       await Promise.all([commands.stop(), doors.stop(), chats.stop()]);
       await calls.stop();

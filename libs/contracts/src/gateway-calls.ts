@@ -39,13 +39,18 @@ export const tokenTtlMsMax = 25 * 3_600_000;
 export const gatewayCalls = {
   providers: {
     name: 'providers',
-    description: 'The model providers that can be named, and whether each answers; and the aliases.',
+    description:
+      'The model providers that can be named, and whether each answers; the aliases; and how the gateway that answers is set up.',
     input: z.object({}),
     output: z.object({
       providers: z.array(modelProviderSchema),
       aliases: z
         .array(z.object({ name: z.string(), candidates: z.array(z.string()), strategy: z.string() }))
         .default([]),
+      /** Where the one that answers listens, as base URLs or `unix:PATH`; none where its HTTP doors are off. Earlier versions don't tell it, nor `file`. */
+      httpAddresses: z.array(z.string()).optional(),
+      /** The file that it read when it started, and the SHA-256 of its text then; null where there is none. */
+      file: z.object({ path: z.string(), sha256: z.string() }).nullable().optional(),
     }),
     deadlineMs: 10_000,
   },

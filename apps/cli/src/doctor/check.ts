@@ -8,6 +8,9 @@ export type Check = {
   fix: string | null;
 };
 
+/** What mends a stack that has read something else than what is there now. */
+export const restart = 'a stack reads keys, addresses and its file only when it starts: coppice down, coppice up';
+
 export const ok = (name: string, found: string): Check => ({ name, level: 'ok', found, fix: null });
 export const warning = (name: string, found: string, fix: string): Check => ({ name, level: 'warning', found, fix });
 export const fault = (name: string, found: string, fix: string): Check => ({ name, level: 'fault', found, fix });

@@ -6,8 +6,10 @@ import { findLocalServers } from '../local-models.ts';
 import type { LocalServer } from '../local-models.ts';
 import { CliError } from '../errors.ts';
 import { modelsIn } from '../stack/gateway-environment.ts';
-import { fault, ok, warning } from './check.ts';
+import { fault, ok, restart, warning } from './check.ts';
 import type { Check } from './check.ts';
+import { checkDoors, checkFile, doorsToOpen, fileToRead } from './gateway.ts';
+import type { GatewaySettings } from './gateway.ts';
 
 const modelsTold = 5;
 /** Of the vendors: what sets their key. */
@@ -17,7 +19,6 @@ const keyVariables: Readonly<Record<string, string>> = {
   anthropic: 'ANTHROPIC_API_KEY',
   gemini: 'GEMINI_API_KEY',
 };
-const restart = 'a stack reads keys and addresses only when it starts: coppice down, coppice up';
 
 /** @param client of the stack that answers; null where none does */
 export async function checkProviders(client: ApiClient | null, environment: NodeJS.ProcessEnv): Promise<Check[]> {
@@ -26,6 +27,8 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   const fromStack = known?.providers ?? null;
   const here = fromStack === null ? await fromEnvironment(environment) : null;
   const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
+  if (known?.settings !== undefined)
+    checks.unshift(...(await checkFile(known.settings, environment)), ...checkDoors(known.settings, environment));
   const cannotBeAsked = new Set(fromStack?.filter(({ problem }) => problem !== null).map(({ name }) => name));
   checks.push(...(known?.aliases ?? []).map((alias) => ofAlias(alias, cannotBeAsked)));
   if (known !== null && known.problem !== null)
@@ -42,7 +45,13 @@ export async function checkProviders(client: ApiClient | null, environment: Node
 }
 
 type Alias = { name: string; candidates: readonly string[]; strategy: string };
-type OfGateway = { providers: ModelProvider[] | null; aliases?: Alias[]; problem: string | null; isHidden?: boolean };
+type OfGateway = {
+  providers: ModelProvider[] | null;
+  aliases?: Alias[];
+  settings?: GatewaySettings;
+  problem: string | null;
+  isHidden?: boolean;
+};
 
 /** @param cannotBeAsked names of providers */
 function ofAlias({ name, candidates, strategy }: Alias, cannotBeAsked: ReadonlySet<string>): Check {
@@ -56,8 +65,12 @@ function ofAlias({ name, candidates, strategy }: Alias, cannotBeAsked: ReadonlyS
 
 async function ofGateway(client: ApiClient): Promise<OfGateway> {
   try {
-    const { providers, aliases } = await client.bus.call(gatewayCalls.providers, { service: 'llm-gateway' }, {});
-    return { providers, aliases, problem: null };
+    const { providers, aliases, ...settings } = await client.bus.call(
+      gatewayCalls.providers,
+      { service: 'llm-gateway' },
+      {},
+    );
+    return { providers, aliases, settings, problem: null };
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
     if (error.code === 'permission-denied') return { providers: null, problem: null, isHidden: true };
@@ -71,9 +84,13 @@ function ofProvider({ name, host, models, problem, keyPresent }: ModelProvider):
   const listed = models.length === 0 ? '' : `: ${listOf(models)}`;
   if (problem === null) return ok(check, `can be used${where}${listed}`);
   // Nobody who works with another one misses it.
-  if (!keyPresent && name in keyVariables) return ok(check, `not set up (${problem})`);
+  if (!keyPresent && missesOwnKey(name, problem)) return ok(check, `not set up (${problem})`);
   return warning(check, problem, `start that server, or correct its address or key; ${restart}`);
 }
+
+/** Rather than one that the gateway's file gives it. */
+const missesOwnKey = (provider: string, problem: string): boolean =>
+  problem.endsWith(`: set ${keyVariables[provider]}`);
 
 const listOf = (models: readonly string[]): string =>
   models.slice(0, modelsTold).join(', ') + (models.length > modelsTold ? ', …' : '');
@@ -82,14 +99,17 @@ const listOf = (models: readonly string[]): string =>
 async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks: Check[]; usable: boolean }> {
   const checks = [ok('model provider scripted', 'plays a script; for demos and tests')];
   try {
-    const { endpoints = [], aliases = [] } = await modelsIn(environment);
+    const { endpoints = [], aliases = [], file } = await modelsIn(environment);
+    checks.unshift(...fileToRead(file), ...doorsToOpen(environment));
     for (const { name, baseUrl, key, keyRequired } of endpoints) {
       const { host } = new URL(baseUrl);
-      const found =
-        key === null && keyRequired !== null
-          ? `not set up (there is no key: set ${keyRequired})`
-          : `at ${host}, ${key === null ? 'without a key' : 'with a key'}; whether it answers is asked when a stack runs`;
-      checks.push(ok(`model provider ${name}`, found));
+      const check = `model provider ${name}`;
+      const missing = key === null && keyRequired !== null ? `there is no key: set ${keyRequired}` : null;
+      const withKey = key === null ? 'without a key' : 'with a key';
+      if (missing === null)
+        checks.push(ok(check, `at ${host}, ${withKey}; whether it answers is asked when a stack runs`));
+      else if (missesOwnKey(name, missing)) checks.push(ok(check, `not set up (${missing})`));
+      else checks.push(warning(check, missing, "set it, or take the provider out of the gateway's file"));
     }
     const keyless = endpoints.filter(({ key, keyRequired }) => key === null && keyRequired !== null);
     const cannotBeAsked = new Set(keyless.map(({ name }) => name));
@@ -97,7 +117,7 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
     return { checks, usable: endpoints.some(({ key, keyRequired }) => key !== null || keyRequired === null) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    checks.push(fault('model providers', error.message, 'correct or unset that variable: no stack starts with it'));
+    checks.push(fault('model providers', error.message, 'correct it, or unset the variable: no stack starts with it'));
     return { checks, usable: false };
   }
 }

@@ -19,7 +19,7 @@ export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.P
   return taken;
 }
 
-export type KnownModels = Pick<LlmGatewayOptions, 'endpoints' | 'aliases'>;
+export type KnownModels = Pick<LlmGatewayOptions, 'endpoints' | 'aliases' | 'file'>;
 
 /** The model providers and aliases that an environment describes, their keys with them. @throws CliError (bad input) that names a wrong variable, and no key. */
 export async function modelsIn(environment: NodeJS.ProcessEnv): Promise<KnownModels> {

@@ -55,7 +55,10 @@ export function embeddedServices(options: {
       start: async (context) => {
         const { gatewayOptionsFrom, startLlmGateway } = await import('@coppice/llm-gateway');
         // Whoever submits to an embedded stack owns the machine.
-        return startLlmGateway(context, { ...gatewayOptionsFrom(options.gatewayEnvironment), scriptsAnywhere: true });
+        const settings = { ...gatewayOptionsFrom(options.gatewayEnvironment), scriptsAnywhere: true };
+        const work = await startLlmGateway(context, settings);
+        const doors = work.httpAddresses.join(', ');
+        return { stop: () => work.stop(), ...(doors === '' ? {} : { line: `HTTP doors at ${doors}` }) };
       },
     },
     {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fieldIssues } from '@coppice/bus';
@@ -15,7 +16,7 @@ import type { GatewayFile } from './schema.ts';
 
 type FileOptions = Pick<
   LlmGatewayOptions,
-  'endpoints' | 'aliases' | 'prices' | 'tenantLimits' | 'cache' | 'patience' | 'retry'
+  'file' | 'endpoints' | 'aliases' | 'prices' | 'tenantLimits' | 'cache' | 'patience' | 'retry'
 >;
 
 const fileBytesMax = 1024 * 1024;
@@ -29,7 +30,8 @@ export function readGatewayFile(
   known: readonly Endpoint[],
   environment: NodeJS.ProcessEnv = process.env,
 ): FileOptions {
-  const yaml = parseYaml(textOf(file));
+  const text = textOf(file);
+  const yaml = parseYaml(text);
   if ('problems' in yaml) {
     const [{ message, place }] = yaml.problems;
     throw wrong(`${file}:${place.line}:${place.column}`, 'YAML', message);
@@ -43,6 +45,7 @@ export function readGatewayFile(
   if (missing.length > 0) throw complain(missing);
   const { firstToken: firstEventMsMax, idle: idleMsMax, total: totalMsMax, attempts: attemptsMax } = limits;
   return {
+    file: { path: file, sha256: createHash('sha256').update(text).digest('hex') },
     endpoints,
     aliases: Object.entries(aliases).map(([name, alias]) => ({ name, ...alias })),
     prices,

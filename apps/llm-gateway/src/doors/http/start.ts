@@ -15,6 +15,8 @@ import { TokenKeys } from './token-keys.ts';
 import { Tokens } from './tokens.ts';
 
 export type HttpDoors = {
+  /** As a client takes them. */
+  addresses: readonly string[];
   mint(grant: TokenGrant, ttlMs: number): Promise<{ token: string; expiresAt: string; addresses: string[] }>;
   stop(): Promise<void>;
 };
@@ -48,6 +50,7 @@ export async function startHttpDoors(
   );
   if (facade.addresses.length > 0) log.info({ addresses: facade.addresses }, 'HTTP doors');
   return {
+    addresses: facade.addresses,
     mint: async (grant, ttlMs) => {
       const ownerLimits = await limitsOfOwner(bus, grant);
       return { ...(await tokens.mint({ grant, ownerLimits }, ttlMs)), addresses: [...facade.addresses] };

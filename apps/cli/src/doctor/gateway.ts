@@ -1,0 +1,80 @@
+/** How the gateway is set up: its file, and its HTTP doors. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { CliError } from '../errors.ts';
+import { remoteFrom } from '../stack/connect.ts';
+import { modelsIn } from '../stack/gateway-environment.ts';
+import type { KnownModels } from '../stack/gateway-environment.ts';
+import { fault, ok, restart, warning } from './check.ts';
+import type { Check } from './check.ts';
+
+/** As a gateway that runs tells it; one of an earlier version tells nothing. */
+export type GatewaySettings = {
+  httpAddresses?: readonly string[] | undefined;
+  file?: { path: string; sha256: string } | null | undefined;
+};
+
+const fileCheck = "gateway's file";
+const doorsCheck = "gateway's HTTP doors";
+const noFile = 'none; COPPICE_GATEWAY_CONFIG names one';
+const doorsOff = 'off; COPPICE_GATEWAY_HTTP, such as 127.0.0.1:8790, opens them';
+
+/** Of a stack that is started here. */
+export const fileToRead = (file: KnownModels['file']): Check[] => [ok(fileCheck, file?.path ?? noFile)];
+
+/** Of a stack that is started here. */
+export function doorsToOpen(environment: NodeJS.ProcessEnv): Check[] {
+  const asked = doorsIn(environment);
+  return [ok(doorsCheck, asked.length === 0 ? doorsOff : `at ${asked.join(', ')} when a stack runs`)];
+}
+
+/** Of the stack that runs. */
+export function checkDoors({ httpAddresses }: GatewaySettings, environment: NodeJS.ProcessEnv): Check[] {
+  if (httpAddresses === undefined) return [];
+  if (httpAddresses.length > 0) return [ok(doorsCheck, `at ${httpAddresses.join(', ')}`)];
+  const asked = doorsIn(environment);
+  if (asked.length === 0 || remoteFrom(environment) !== null) return [ok(doorsCheck, doorsOff)];
+  return [warning(doorsCheck, `to be at ${asked.join(', ')}, but those of the stack that runs are off`, restart)];
+}
+
+function doorsIn({
+  COPPICE_GATEWAY_HTTP: http = '',
+  COPPICE_GATEWAY_SOCKET: socket = '',
+}: NodeJS.ProcessEnv): string[] {
+  return [...(http === '' ? [] : [`http://${http}`]), ...(socket === '' ? [] : [`unix:${socket}`])];
+}
+
+/** Of the stack that runs: whether its file still says what was read, and whether the next stack would start with it. */
+export async function checkFile({ file }: GatewaySettings, environment: NodeJS.ProcessEnv): Promise<Check[]> {
+  if (file === undefined) return [];
+  if (remoteFrom(environment) !== null)
+    return file === null ? [] : [ok(fileCheck, `${file.path}, where the gateway runs`)];
+  const named = environment['COPPICE_GATEWAY_CONFIG'] ?? '';
+  const next = named === '' ? file?.path : path.resolve(named);
+  if (next === undefined) return [ok(fileCheck, noFile)];
+  if (next === file?.path && (await sha256Of(next)) === file.sha256) return [ok(fileCheck, next)];
+  const problem = await problemOf({ ...environment, COPPICE_GATEWAY_CONFIG: next });
+  if (problem !== null) return [fault(fileCheck, problem, 'correct it: no stack starts with it')];
+  const found =
+    next === file?.path
+      ? `${next} has changed since the stack that runs read it`
+      : `${next} is named here, but the stack that runs has read ${file?.path ?? 'none'}`;
+  return [warning(fileCheck, found, restart)];
+}
+
+/** Null where it can't be read, which the gateway's own complaint tells better. */
+async function sha256Of(file: string): Promise<string | null> {
+  const text = await readFile(file, 'utf8').catch(() => null);
+  return text === null ? null : createHash('sha256').update(text).digest('hex');
+}
+
+async function problemOf(environment: NodeJS.ProcessEnv): Promise<string | null> {
+  try {
+    await modelsIn(environment);
+    return null;
+  } catch (error) {
+    if (error instanceof CliError) return error.message;
+    throw error;
+  }
+}
