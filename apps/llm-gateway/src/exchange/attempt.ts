@@ -1,13 +1,22 @@
 import { CoppiceError } from '@coppice/contracts';
 import { withEstimates } from '../usage.ts';
-import type { FinishReason, ModelDelta, ModelRequest, Provider, RequestContext, UsageSoFar } from '../provider/port.ts';
+import { outputTokensDefault } from '../money/most-of.ts';
+import type {
+  FinishReason,
+  ModelDelta,
+  ModelRequest,
+  Provider,
+  RequestContext,
+  RequestState,
+  UsageSoFar,
+} from '../provider/port.ts';
 import { exchangeLimits } from './limits.ts';
 
 /** What asking a provider once came to. */
 export type AttemptOutcome = {
   /** Null where the answer is whole. */
   error: CoppiceError | null;
-  /** What was counted, with estimates for what the provider left uncounted of an answer that began. */
+  /** What was counted, with estimates for what the provider left uncounted of a request that it may be paid for. */
   usage: UsageSoFar;
   responseModel: string | null;
   finishReason: FinishReason | null;
@@ -26,7 +35,7 @@ export class Attempt {
   #pulling = false;
   #committed = false;
   #over = false;
-  #accepted = false;
+  #state: RequestState | null = null;
   #outputBegan = false;
   #outputBytes = 0;
   #usage: UsageSoFar = {};
@@ -50,7 +59,7 @@ export class Attempt {
     this.#request = request;
     this.#signal = context.signal;
     this.#onEnd = onEnd;
-    const deltas = provider.stream(request, { ...context, onAccepted: () => void (this.#accepted = true) });
+    const deltas = provider.stream(request, { ...context, onState: (state) => this.#noteState(state) });
     this.#iterator = deltas[Symbol.asyncIterator]();
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
   }
@@ -105,14 +114,29 @@ export class Attempt {
     this.#signal.removeEventListener('abort', this.#onAbort);
     // Not waited for: a provider that hangs would hang the caller with it.
     this.#iterator.return?.().catch(() => {});
-    const paidFor = failure === null || this.#accepted || this.#outputBegan;
     this.#onEnd({
       error: failure,
-      usage: paidFor ? withEstimates(this.#usage, this.#request, this.#outputBytes) : this.#usage,
+      usage: this.#paidFor(failure),
       responseModel: this.#responseModel,
       finishReason: this.#finishReason,
       latencyMs: Math.round(performance.now() - this.#startedAtMs),
     });
+  }
+
+  #noteState(state: RequestState): void {
+    // Before it is sent there is nothing that could be over; and what is refused early may still be on its way.
+    if (this.#state === 'refused' || (state === 'over' && this.#state === null)) return;
+    this.#state = state;
+  }
+
+  #paidFor(failure: CoppiceError | null): UsageSoFar {
+    const isSent = this.#state === 'sent' || this.#state === 'over';
+    if (failure !== null && !isSent && !this.#outputBegan) return this.#usage;
+    // How long a whole answer became that wasn't waited for nobody learns, and a vendor makes it to its end all the same: it may be as long as was allowed.
+    const isUnseen = this.#request.stream === false && this.#state === 'sent' && !this.#outputBegan;
+    const { maxOutputTokens = outputTokensDefault } = this.#request.settings;
+    const counted = isUnseen && failure !== null ? { outputTokens: maxOutputTokens, ...this.#usage } : this.#usage;
+    return withEstimates(counted, this.#request, this.#outputBytes);
   }
 
   #pull(): Promise<IteratorResult<ModelDelta>> {

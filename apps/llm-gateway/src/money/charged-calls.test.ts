@@ -190,7 +190,7 @@ test('a request that its provider took is charged at its estimate, also when its
   const silent: Provider = {
     ...saying('acme'),
     async *stream(_request, context) {
-      context.onAccepted?.();
+      context.onState?.('sent');
       yield { type: 'response-start' };
       leaving.abort(new CoppiceError('cancelled', 'the client left'));
       await new Promise(() => {});

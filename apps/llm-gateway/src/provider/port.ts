@@ -70,14 +70,21 @@ export type ModelRequest = {
   original?: OriginalRequest;
 };
 
+/**
+ * How far a request has come, as far as it tells what it costs. `sent`: the provider has it, and may be paid for it though it has yet to say a word; vendors answer
+ * nothing, not even a status, before a whole answer is made. `refused`: it answers with an error, or isn't a model's server. `over`: a whole answer is there, or the connection
+ * broke: the provider makes no more of it.
+ */
+export type RequestState = 'sent' | 'refused' | 'over';
+
 export type RequestContext = {
   /** Aborted by the time limit, by cancellation, or when the process stops. The upstream call is then to be ended. */
   signal: AbortSignal;
   /** The same each time this very turn is asked for: fit for a provider's idempotency key. */
   effectId: string;
   owner: Owner;
-  /** Told when the provider has taken the request, though it has yet to answer: from then on it may be paid for. */
-  onAccepted?: () => void;
+  /** Told as the request gets on. */
+  onState?: (state: RequestState) => void;
   /** Told for how many milliseconds the provider will answer nothing more, where an answer says that its limits are used up with it. */
   onUsedUp?: (forMs: number) => void;
 };

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { Agent, request } from 'undici';
 import { httpLimits } from './limits.ts';
 import type { ResponseHeaders } from './retry-after.ts';
@@ -40,15 +41,22 @@ export class HttpClient {
       headers,
       body,
       signal,
-    }: { method: 'GET' | 'POST'; headers: Record<string, string>; body?: string; signal: AbortSignal },
+      onSent = () => {},
+    }: {
+      method: 'GET' | 'POST';
+      headers: Record<string, string>;
+      body?: string;
+      signal: AbortSignal;
+      /** Told when the system has taken the whole body for a server that is there. */
+      onSent?: () => void;
+    },
   ): Promise<HttpAnswer> {
     try {
       const answer = await request(url, {
         method,
-        headers,
         signal,
         dispatcher: this.#agent,
-        ...(body === undefined ? {} : { body }),
+        ...(body === undefined ? { headers } : sending(body, headers, onSent)),
       });
       return { status: answer.statusCode, headers: answer.headers, body: piecesOf(answer.body, signal) };
     } catch (error) {
@@ -60,6 +68,13 @@ export class HttpClient {
   close(): Promise<void> {
     return this.#agent.destroy();
   }
+}
+
+/** As a stream, whose end tells when all is sent. Its length is told all the same: not every server takes a body in chunks. */
+function sending(text: string, headers: Record<string, string>, onSent: () => void) {
+  const bytes = Buffer.from(text);
+  const body = Readable.from([bytes], { objectMode: false }).once('end', onSent);
+  return { headers: { ...headers, 'content-length': `${bytes.length}` }, body };
 }
 
 async function* piecesOf(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {

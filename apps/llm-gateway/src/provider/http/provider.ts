@@ -51,19 +51,26 @@ async function* stream(
       },
       body: JSON.stringify(body),
       signal: patience.signal,
+      onSent: () => context.onState?.('sent'),
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
-    if (answer.status < 200 || answer.status >= 300) throw await refusal(endpoint, answer);
+    const refused = answer.status < 200 || answer.status >= 300;
+    if (refused || kind === 'text/html') context.onState?.('refused');
+    if (refused) throw await refusal(endpoint, answer);
     if (kind === 'text/html') throw notAStream(endpoint, kind);
-    context.onAccepted?.();
+    // Who answers before all is there takes it, too.
+    context.onState?.('sent');
     const forMs = usedUpMs(answer.headers, Date.now());
     if (forMs !== null) context.onUsedUp?.(forMs);
     const come = { answer, kind, raw: original !== null };
     const json = kind.endsWith('json') && !kind.endsWith('ndjson');
-    if (json && (!streamed || wire.framing === 'server-sent-events')) yield* wholeAnswer(endpoint, come);
+    if (json && (!streamed || wire.framing === 'server-sent-events')) yield* wholeAnswer(endpoint, come, context);
     else yield* streamedAnswer(endpoint, come, patience);
   } catch (error) {
-    if (error instanceof HttpFailed) throw connectionFailed(endpoint, error);
+    if (error instanceof HttpFailed) {
+      context.onState?.('over');
+      throw connectionFailed(endpoint, error);
+    }
     // Its fault, not the caller's: another may answer better, the same won't.
     if (error instanceof EventTooLarge) throw new CoppiceError('provider-failed', `${name} sent ${error.message}`);
     throw error;
@@ -81,8 +88,13 @@ function requireKey({ name, key, keyRequired }: Endpoint): void {
 type Come = { answer: HttpAnswer; kind: string; raw: boolean };
 
 /** What a server answers that doesn't stream: an error after all, or the whole answer. */
-async function* wholeAnswer(endpoint: Endpoint, { answer, raw }: Come): AsyncIterable<ModelDelta> {
+async function* wholeAnswer(
+  endpoint: Endpoint,
+  { answer, raw }: Come,
+  { onState }: RequestContext,
+): AsyncIterable<ModelDelta> {
   const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax);
+  if (text !== null) onState?.('over');
   if (text === null) throw new CoppiceError('provider-failed', `${endpoint.name}'s answer is too large`);
   const reader = readerOf(endpoint);
   const deltas = [...reader.whole(jsonOf(text)), ...reader.end()];
