@@ -4,11 +4,13 @@ import type { Answer } from '@coppice/bus';
 import { chatApi, chatServiceName } from '@coppice/contracts';
 import type { ChatAnswer, ChatRequest } from '@coppice/contracts';
 import type { Clock, ServiceContext } from '@coppice/service';
+import type { Logger } from '@coppice/telemetry';
 import type { Artifacts } from '../../artifacts.ts';
 import type { ExchangeCollaborators } from '../../exchange/collaborators.ts';
 import { startExchange } from '../../exchange/exchange.ts';
 import { budgetsOf } from '../../money/whose-budgets.ts';
 import type { TenantLimit } from '../../money/whose-budgets.ts';
+import { loggedCall } from '../call-log.ts';
 import { tellAnswer, wholeAnswer } from './answering.ts';
 import { Chats } from './chats.ts';
 import type { Chat } from './chats.ts';
@@ -23,6 +25,7 @@ export type BusDoorSettings = {
 };
 
 type DoorCollaborators = {
+  log: Pick<Logger, 'info'>;
   exchange: ExchangeCollaborators;
   artifacts: Artifacts;
   tenantLimits: readonly TenantLimit[];
@@ -31,14 +34,14 @@ type DoorCollaborators = {
 
 /** `llm.chat` of the public API: any client of the bus asks a model. */
 export async function startBusDoor(
-  { bus, version }: Pick<ServiceContext, 'bus' | 'version'>,
-  collaborators: DoorCollaborators,
+  { bus, version, log }: Pick<ServiceContext, 'bus' | 'version' | 'log'>,
+  collaborators: Omit<DoorCollaborators, 'log'>,
   settings: BusDoorSettings = {},
 ): Promise<{ stop(): Promise<void> }> {
   const limits = { ...busDoorLimits, ...settings.limits };
   const chats = new Chats(limits);
   bus.onLoss(() => chats.lost());
-  const door = new BusDoor(collaborators, chats, { limits, scripts: settings.scripts ?? false });
+  const door = new BusDoor({ ...collaborators, log }, chats, { limits, scripts: settings.scripts ?? false });
   const service = await bus.serve({
     name: chatServiceName,
     version,
@@ -96,7 +99,7 @@ class BusDoor {
     const { model, stream, limits = {} } = request;
     const question = await this.#questions.read(request, tenant);
     try {
-      const { exchange: collaborators, tenantLimits, clock } = this.#with;
+      const { exchange: collaborators, tenantLimits, clock, log } = this.#with;
       // Not the chat's own id, which is nobody's but its client's.
       const effectId = `chat_${randomUUID().replaceAll('-', '')}`;
       const owner = { tenant, runId: '', taskId: '' };
@@ -109,9 +112,11 @@ class BusDoor {
         patienceMs: this.#limits.patienceMs,
       });
       const about = { model, effectId };
-      if (!stream) return await wholeAnswer(exchange, about, answer.bytesMax);
-      await tellAnswer(exchange, about, { answer, chat, limits: this.#limits });
-      return undefined;
+      return await loggedCall(log, { door: 'bus', asked: model, owner, effectId }, exchange.result, async () => {
+        if (!stream) return wholeAnswer(exchange, about, answer.bytesMax);
+        await tellAnswer(exchange, about, { answer, chat, limits: this.#limits });
+        return undefined;
+      });
     } finally {
       question.forget();
     }

@@ -44,10 +44,12 @@ async function* after(ms: number, deltas: readonly ModelDelta[]): AsyncIterable<
   yield* deltas;
 }
 
+const result = { provider: 'acme', model: 'one', costUsd: null, attempts: [], cached: false };
+
 async function sent(ms: number): Promise<[number, string][]> {
   const { written, outlet } = rememberingOutlet();
   const sender = new AnswerSender(question, question.writer(about), outlet);
-  const done = sender.send({ deltas: after(ms, textAnswer('hi')), result: { cached: false } });
+  const done = sender.send({ deltas: after(ms, textAnswer('hi')), result });
   await vi.advanceTimersByTimeAsync(ms + 1);
   await done;
   return written;

@@ -9,6 +9,7 @@
 import type { CoppiceError } from '@coppice/contracts';
 import type { Exchange } from '../../exchange/exchange.ts';
 import type { ModelDelta } from '../../provider/port.ts';
+import { modelOf } from '../call-log.ts';
 import type { AnswerWriter, Question } from './door.ts';
 import { FrameEncoder, contentTypes } from './framing.ts';
 import { facadeLimits } from './limits.ts';
@@ -17,8 +18,15 @@ import type { Outlet } from './outlet.ts';
 /** `hit` on an answer that is an earlier one; `off` on a request that wants none. */
 export const cacheHeader = 'x-coppice-cache';
 
-/** Whether it is an earlier one is told by its first delta. */
-type Answer = Pick<Exchange, 'deltas'> & { result: Pick<Exchange['result'], 'cached'> };
+/** Of an answer: who gave it, and of a whole one what it cost, where that is known, and how often a provider was asked. */
+const modelHeader = 'x-coppice-model';
+const costHeader = 'x-coppice-cost-usd';
+const attemptsHeader = 'x-coppice-attempts';
+
+/** Who answers, and whether it is an earlier one, is known with its first delta; the rest with its last. */
+type Answer = Pick<Exchange, 'deltas'> & {
+  result: Pick<Exchange['result'], 'provider' | 'model' | 'costUsd' | 'attempts' | 'cached'>;
+};
 
 export class AnswerSender {
   readonly #question: Question;
@@ -28,7 +36,7 @@ export class AnswerSender {
   readonly #startedAtMs = performance.now();
   /** Whether a provider of the same wire answers. */
   #passing = false;
-  #cached = (): boolean => false;
+  #result: Answer['result'] | null = null;
 
   constructor(question: Question, writer: AnswerWriter, outlet: Outlet) {
     this.#question = question;
@@ -39,8 +47,8 @@ export class AnswerSender {
 
   /** @throws CoppiceError as `deltas`; a stream that was begun by then is to be broken off. */
   async send({ deltas, result }: Answer): Promise<void> {
-    this.#cached = () => result.cached;
-    if (!this.#question.stream) return this.#sendWhole(deltas);
+    this.#result = result;
+    if (!this.#question.stream) return this.#sendWhole(deltas, result);
     const timer = setInterval(() => this.#keepAlive(), facadeLimits.silenceMsMax);
     try {
       for await (const delta of deltas) {
@@ -50,7 +58,7 @@ export class AnswerSender {
     } finally {
       clearInterval(timer);
     }
-    this.#begin();
+    this.#begin(answerHeaders(result));
     const last = this.#passing ? this.#writer.passedOn() : this.#writer.end();
     this.#outlet.end(`${this.#encoder.encode(last)}${this.#encoder.close()}`);
   }
@@ -60,7 +68,7 @@ export class AnswerSender {
     return this.#outlet.breakOff(this.#encoder.encode(this.#writer.fail(error)));
   }
 
-  async #sendWhole(deltas: AsyncIterable<ModelDelta>): Promise<void> {
+  async #sendWhole(deltas: AsyncIterable<ModelDelta>, result: Answer['result']): Promise<void> {
     let passed: string | null = null;
     for await (const delta of deltas) {
       if (delta.type !== 'raw') {
@@ -68,7 +76,14 @@ export class AnswerSender {
       } else if (delta.whole) passed = delta.data;
     }
     const body = passed ?? JSON.stringify(this.#writer.whole());
-    this.#outlet.whole(200, this.#headers('application/json; charset=utf-8'), body);
+    const { costUsd, attempts } = result;
+    const headers = {
+      'content-type': 'application/json; charset=utf-8',
+      ...answerHeaders(result),
+      ...(costUsd === null ? {} : { [costHeader]: String(costUsd) }),
+      [attemptsHeader]: String(attempts.length),
+    };
+    this.#outlet.whole(200, headers, body);
   }
 
   #tell(delta: ModelDelta): Promise<void> | null {
@@ -83,16 +98,13 @@ export class AnswerSender {
 
   #write(text: string): Promise<void> | null {
     if (text === '') return null;
-    this.#begin();
+    this.#begin(this.#result === null ? {} : answerHeaders(this.#result));
     return this.#outlet.write(text);
   }
 
-  #begin(): void {
-    if (!this.#outlet.begun) this.#outlet.begin(200, this.#headers(contentTypes[this.#question.framing]));
-  }
-
-  #headers(contentType: string): Record<string, string> {
-    return { 'content-type': contentType, ...(this.#cached() ? { [cacheHeader]: 'hit' } : {}) };
+  #begin(about: Record<string, string>): void {
+    if (this.#outlet.begun) return;
+    this.#outlet.begin(200, { 'content-type': contentTypes[this.#question.framing], ...about });
   }
 
   #keepAlive(): void {
@@ -101,8 +113,21 @@ export class AnswerSender {
       this.#outlet.begun ? this.#outlet.silentMs < facadeLimits.silenceMsMax : waitedMs < facadeLimits.statusHeldMsMax
     )
       return;
-    this.#begin();
+    // Who is asked now may not be who answers.
+    this.#begin({});
     // What the client doesn't read now is waited for with the next delta.
     void this.#outlet.write(this.#writer.keepAlive())?.catch(() => {});
   }
 }
+
+function answerHeaders(result: Answer['result']): Record<string, string> {
+  const model = modelOf(result);
+  return {
+    ...(model === null ? {} : { [modelHeader]: inHeader(model) }),
+    ...(result.cached ? { [cacheHeader]: 'hit' } : {}),
+  };
+}
+
+/** A header takes no more than these characters as they are. */
+const inHeader = (text: string): string =>
+  text.replaceAll(/[^\x21-\x7e]+/g, (others) => encodeURIComponent(others.toWellFormed()));

@@ -6,16 +6,17 @@
  * Invariants:
  * 1. Nobody without a token is told or asked anything, beyond that somebody is there; nor is a body read.
  * 2. A client that leaves, and the end of the façade, end the exchange, and with it the upstream call, at once.
- * 3. Nothing of a request is logged but its path; neither its query nor its headers, where a token may be.
+ * 3. Nothing of a request is logged but its path and its model; neither its query nor its headers, where a token may be.
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CoppiceError } from '@coppice/contracts';
 import type { FieldIssue, TokenGrant } from '@coppice/contracts';
-import { createLogger } from '@coppice/telemetry';
+import type { Logger } from '@coppice/telemetry';
 import type { Call, Exchange } from '../../exchange/exchange.ts';
 import type { WireName } from '../../provider/port.ts';
 import { estimatedTokens } from '../../usage.ts';
+import { loggedCall } from '../call-log.ts';
 import { AnswerSender, cacheHeader } from './answer.ts';
 import { refusal } from './complaint.ts';
 import type { Asked, Door, Question } from './door.ts';
@@ -30,6 +31,7 @@ import type { Granted, Tokens } from './tokens.ts';
 
 export type FacadeCollaborators = {
   tokens: Pick<Tokens, 'verify'>;
+  log: Pick<Logger, 'info' | 'error'>;
   ask(call: Call, grant: Granted): Exchange;
   /** The wires of the providers that may be asked for this model; null of one that is asked in none. @throws CoppiceError `model-not-found`. */
   wiresOf(model: string): readonly (WireName | null)[];
@@ -51,7 +53,6 @@ type Incoming = {
 export class Facade {
   readonly #with: FacadeCollaborators;
   readonly #room = new BodyRoom();
-  readonly #log = createLogger('llm-gateway');
 
   constructor(collaborators: FacadeCollaborators) {
     this.#with = collaborators;
@@ -114,8 +115,14 @@ export class Facade {
     const exchange = this.#with.ask(call, grant);
     const writer = question.writer({ id, model: question.model, nowMs: Date.now() });
     const sender = new AnswerSender(question, writer, outlet);
+    const about = {
+      door: 'http' as const,
+      asked: question.model,
+      owner: call.context.owner,
+      effectId: call.context.effectId,
+    };
     try {
-      await sender.send(exchange);
+      await loggedCall(this.#with.log, about, exchange.result, () => sender.send(exchange));
     } catch (error) {
       if (!outlet.begun) throw error;
       await sender.breakOff(this.#told(error, asked.path));
@@ -167,7 +174,7 @@ export class Facade {
   /** What a client is told of a defect is that it is one. */
   #told(error: unknown, path: string): CoppiceError {
     if (error instanceof CoppiceError) return error;
-    this.#log.error({ err: error, path }, 'a request over HTTP failed');
+    this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
     return new CoppiceError('internal', 'a defect in the gateway; its log tells more');
   }
 }

@@ -36,6 +36,7 @@ export async function startHttpDoors(
   const facade = await startFacade(
     {
       tokens,
+      log,
       ask: (call, { tokenId, limits, ownerLimits }) => {
         const token = { id: tokenId, limits: limits ?? {} };
         const account = { owner: call.context.owner, limits: ownerLimits, token };

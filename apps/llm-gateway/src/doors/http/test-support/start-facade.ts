@@ -1,4 +1,5 @@
 import type { TokenGrant } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
 import type { AnswerCache } from '../../../cache/answer-cache.ts';
 import { prepareExchanges } from '../../../exchange/collaborators.ts';
 import { startExchange } from '../../../exchange/exchange.ts';
@@ -19,6 +20,8 @@ export type TestFacade = AsyncDisposable & {
   url: string;
   upstream: ModelServer;
   addresses: readonly string[];
+  /** Lines of its log, as they were written. */
+  logged: readonly string[];
   stop(): Promise<void>;
 };
 
@@ -37,8 +40,10 @@ export async function startTestFacade(
   const providers = [httpProvider(endpointAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
   // What one call learns of the provider is forgotten for the next: a test is of the door.
   const exchanges = () => prepareExchanges({ providers, retry: { attemptsMax: 1 }, cache: settings.cache ?? null });
+  const logged: string[] = [];
   const facade = await startFacade(
     {
+      log: createLogger('test', { level: 'info', destination: { write: (line) => void logged.push(line) } }),
       tokens: {
         verify: async (told) => {
           if (told !== token) throw refusal('permission-denied', 401, 'the token is not valid');
@@ -62,5 +67,5 @@ export async function startTestFacade(
     await Promise.all(providers.map(async (provider) => provider.close?.()));
   };
   const [url = ''] = facade.addresses;
-  return { url, upstream, addresses: facade.addresses, stop: () => facade.stop(), [Symbol.asyncDispose]: stop };
+  return { url, upstream, addresses: facade.addresses, logged, stop: () => facade.stop(), [Symbol.asyncDispose]: stop };
 }

@@ -1,0 +1,81 @@
+/** What a call cost, and who answered it: told to its client in headers, and in the gateway's log. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { playError } from '../../test-support/model-server.ts';
+import { end, saying, text } from '../../test-support/says.ts';
+import { grant, startTestFacade, token } from './test-support/start-facade.ts';
+import type { TestFacade } from './test-support/start-facade.ts';
+import { playBeginning } from './test-support/upstream.ts';
+
+const usage = { inputTokens: 11, outputTokens: 3, costUsd: 0.00048 };
+const own = saying('own', [text('the answer'), { type: 'usage', usage }, end]);
+let facade: TestFacade;
+beforeAll(async () => {
+  facade = await startTestFacade({ providers: [own] });
+});
+afterAll(() => facade[Symbol.asyncDispose]());
+
+const messages = [{ role: 'user', content: 'the question' }];
+const ask = (body: object, signal: AbortSignal | null = null) =>
+  fetch(`${facade.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+    body: JSON.stringify({ messages, ...body }),
+    signal,
+  });
+const told = ({ headers }: Response) =>
+  ['x-coppice-model', 'x-coppice-cost-usd', 'x-coppice-attempts'].map((name) => headers.get(name));
+
+/** The line of the call that this work makes, once it is written. */
+async function lineOf(work: () => Promise<unknown>): Promise<Record<string, unknown>> {
+  const before = facade.logged.length;
+  await work();
+  const calls = () => facade.logged.slice(before).filter((line) => line.includes('"door"'));
+  await expect.poll(calls).toHaveLength(1);
+  const [line = ''] = calls();
+  expect(line).not.toMatch(/the question|the answer|a-token-of-a-test/);
+  return JSON.parse(line) as Record<string, unknown>;
+}
+
+test('a whole answer tells who gave it, what it cost and how often somebody was asked; so does the log', async () => {
+  let response: Response | undefined;
+  const line = await lineOf(async () => {
+    response = await ask({ model: 'own/one' });
+    await response.text();
+  });
+  expect(response && told(response)).toEqual(['own/one', '0.00048', '1']);
+  const { tenant, runId, taskId } = grant;
+  const owner = { tenant, runId, taskId };
+  const about = { door: 'http', level: 'info', asked: 'own/one', model: 'own/one', owner };
+  expect(line).toMatchObject({ ...about, usage, attempts: 1, cached: false });
+  expect(line).toMatchObject({ effectId: expect.stringMatching(/^http_/), latencyMs: expect.any(Number) });
+  expect(line).not.toHaveProperty('error');
+});
+
+test('a stream tells who gives it, and the log the rest', async () => {
+  let response: Response | undefined;
+  const line = await lineOf(async () => {
+    response = await ask({ model: 'own/one', stream: true });
+    await response.text();
+  });
+  expect(response && told(response)).toEqual(['own/one', null, null]);
+  expect(line).toMatchObject({ usage, attempts: 1 });
+});
+
+test('a model whose name no header takes is told all the same', async () => {
+  const response = await ask({ model: 'own/é ü\n\ud800' });
+  expect(response.status).toBe(200);
+  expect(told(response)[0]).toBe('own/%C3%A9%20%C3%BC%0A%EF%BF%BD');
+});
+
+test('a call that fails, and one that is left, are in the log with the reason, without its words', async () => {
+  facade.upstream.play(playError(400, { error: { message: 'not like the question' } }));
+  const failed = await lineOf(() => ask({ model: 'acme/acme-1' }));
+  expect(failed).toMatchObject({ model: 'acme/acme-1', attempts: 1, error: 'invalid-request' });
+  facade.upstream.play(playBeginning('the answer'));
+  const leaving = new AbortController();
+  const left = await lineOf(async () => {
+    await ask({ model: 'acme/acme-1', stream: true }, leaving.signal);
+    leaving.abort();
+  });
+  expect(left).toMatchObject({ model: 'acme/acme-1', attempts: 1, error: 'cancelled' });
+});
