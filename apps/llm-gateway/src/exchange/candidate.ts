@@ -14,6 +14,9 @@ const goingOn: readonly CoppiceError['code'][] = [
 ];
 export const goesOn = ({ code }: CoppiceError): boolean => goingOn.includes(code);
 
+/** Whether a budget has too little left for it, or nothing to count it by. */
+export const isOfBudget = ({ code }: CoppiceError): boolean => code === 'limit-exceeded';
+
 /** One that may answer a call, and what came of asking it for this call. */
 export class Candidate {
   readonly route: Route;
@@ -111,8 +114,12 @@ export function complaintOf(model: string, candidates: readonly Candidate[], now
   const complaints = candidates.map((candidate) => candidate.complaint(nowMs));
   const [only] = complaints;
   if (only !== undefined && complaints.length === 1) return only;
+  // What a budget has nothing against may work another time, or where it is asked for less.
+  const [refused] = complaints.filter(isOfBudget);
+  const failed = complaints.filter((complaint) => !isOfBudget(complaint));
+  if (refused !== undefined && failed.length === 0) return refused;
   // A conversation that is too long for one can be made shorter; then what the others have is no matter.
-  const main = complaints.find(({ code }) => code === 'context-exceeded') ?? complaints.at(-1);
+  const main = failed.find(({ code }) => code === 'context-exceeded') ?? failed.at(-1);
   const waits = complaints.map(statedWaitMs).filter((each) => each !== null);
   const texts = candidates.map(({ name }, index) => {
     const message = complaints[index]?.message ?? '';

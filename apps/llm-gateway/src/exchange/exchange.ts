@@ -22,7 +22,7 @@ import { Attempt } from './attempt.ts';
 import type { AttemptOutcome } from './attempt.ts';
 import { startAttemptSpan } from './attempt-span.ts';
 import type { AttemptAbout } from './attempt-span.ts';
-import { Candidate, goesOn } from './candidate.ts';
+import { Candidate, goesOn, isOfBudget } from './candidate.ts';
 import { Choosing } from './choosing.ts';
 import type { Choice } from './choosing.ts';
 import type { ExchangeCollaborators } from './collaborators.ts';
@@ -122,6 +122,11 @@ class RunningExchange {
       for (;;) {
         const choice = await choosing.next();
         const reservation = await this.#reserve(choice);
+        // Another may have a price, or a lower one.
+        if (reservation instanceof CoppiceError) {
+          choice.candidate.drop(reservation);
+          continue;
+        }
         const attempt = this.#begin(choice, before, reservation);
         let error: CoppiceError | null = null;
         try {
@@ -165,9 +170,9 @@ class RunningExchange {
 
   /**
    * Where the request names no maximum of output, an answer makes do with what is left.
-   * @throws CoppiceError where a budget has too little left; the place at the provider is then another's.
+   * @returns why, where a budget is too small for this candidate; the place at the provider is then another's. @throws CoppiceError where a budget can't be asked.
    */
-  async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | null> {
+  async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | CoppiceError | null> {
     const { budgets, prices } = this.#with;
     const { budgets: own = [], request } = this.#call;
     this.result.cap = null;
@@ -189,6 +194,7 @@ class RunningExchange {
     } catch (error) {
       release();
       permit.ended(leftEarly());
+      if (error instanceof CoppiceError && isOfBudget(error)) return error;
       throw error;
     }
   }

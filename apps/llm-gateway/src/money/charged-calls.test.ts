@@ -34,11 +34,23 @@ const prices = pricesFrom({ own: [{ model: 'acme/*', input: 1_000, output: 1_000
 const passing = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
 
 let gateways = 0;
-async function call(provider: Provider, taskId: string, limits: object, rest: Partial<Call> = {}, known = prices) {
+async function call(
+  provider: Provider | readonly Provider[],
+  taskId: string,
+  limits: object,
+  rest: Partial<Call> = {},
+  known = prices,
+) {
   const budgets = new Budgets(bus, `g-${taskId}-${++gateways}`);
   const owner = { tenant: 'acme', runId: 'r1', taskId };
   const exchange = startExchange(
-    prepareExchanges({ providers: [provider], prices: known, budgets, retry: { pauseMsMin: 1, pauseMsMax: 2 } }),
+    prepareExchanges({
+      providers: [provider].flat(),
+      aliases: [{ name: 'fast', candidates: ['dear/one', 'acme/one'], strategy: 'order' }],
+      prices: known,
+      budgets,
+      retry: { pauseMsMin: 1, pauseMsMax: 2 },
+    }),
     {
       model: 'acme/one',
       request: {
@@ -184,6 +196,58 @@ test('a model without a known price is not asked under a limit in dollars', asyn
   });
   expect(acme).toMatchObject({ asked: [] });
   expect(await call(acme, 't7', { tokens: 500 }, {}, noPrices)).toMatchObject({ error: null, spent: { tokens: 20 } });
+});
+
+describe('under a limit in dollars, of an alias', () => {
+  const overHttp = { wire: 'openai-chat' as const };
+  const own = { model: 'acme/*', input: 1_000, output: 1_000 };
+  const pricesWith = (...more: (typeof own)[]) => pricesFrom({ own: [own, ...more], baseUrlOf: () => null });
+  const dearer = { model: 'dear/*', input: 100_000, output: 100_000 };
+  const answering = (name: string) => Object.assign(saying(name, [text('a'), used(12, 8), end]), overHttp);
+
+  test.each([
+    ['without a price', pricesWith()],
+    ['that is too dear', pricesWith(dearer)],
+  ])('a candidate %s gives way to the next', async (what, known) => {
+    const [dear, acme] = [answering('dear'), answering('acme')];
+    const outcome = await call(
+      [dear, acme],
+      `next-${what.replaceAll(' ', '-')}`,
+      { costUsd: 1 },
+      { model: 'fast' },
+      known,
+    );
+    expect(outcome).toEqual({ error: null, spent: { tokens: 20, nanoUsd: 20_000_000 } });
+    expect([dear.asked.length, acme.asked.length]).toEqual([0, 1]);
+  });
+
+  test('the first is told as the reason where nobody is left', async () => {
+    const [dear, acme] = [answering('dear'), answering('acme')];
+    const { error } = await call([dear, acme], 'next-nobody', { costUsd: 0.01 }, { model: 'fast' }, pricesWith(dearer));
+    expect(error).toMatchObject({
+      code: 'limit-exceeded',
+      message: expect.stringMatching(/the next turn may need 10$/),
+      details: { budget: 'task next-nobody' },
+    });
+    expect([dear.asked, acme.asked]).toEqual([[], []]);
+  });
+
+  test('what the others failed with is told where they were asked', async () => {
+    const acme = Object.assign(saying('acme', [new CoppiceError('provider-failed', 'spend limit reached')]), overHttp);
+    const { error } = await call(
+      [answering('dear'), acme],
+      'next-failed',
+      { costUsd: 1 },
+      { model: 'fast' },
+      pricesWith(),
+    );
+    expect(error).toMatchObject({
+      code: 'provider-failed',
+      message: expect.stringMatching(
+        /^fast: nobody answered\. .*what dear\/one costs is not known.*spend limit reached$/,
+      ),
+    });
+  });
 });
 
 test('a request that its provider took is charged at its estimate, also when its caller leaves before any output', async () => {
