@@ -12,9 +12,12 @@ import {
   chatApi,
   chatLimits,
   chatMessageSchema,
+  contentPartSchema,
   errorCodes,
   events,
+  gatewayCalls,
   jsonSchemaOf,
+  modelSettingsSchema,
   runIdOf,
   runItself,
   runLimits,
@@ -29,6 +32,7 @@ import {
 } from '@coppice/contracts';
 import { startNatsServer, temporaryFolder } from '@coppice/testing';
 import { describe, expect, test } from 'vitest';
+import type { z } from 'zod';
 import { publishedMessages } from '../../contract/messages.ts';
 import { whyWithoutToolchain } from '../support/toolchains.ts';
 
@@ -118,6 +122,17 @@ describe('examples', () => {
       expect(answer.tasks[0]?.taskId).toBe(taskIdOf(runId, request.tasks[0]?.name ?? ''));
     }
   });
+});
+
+test("what makes a token of the gateway's doors, as docs/gateway.md tells it", () => {
+  const gateway = readFileSync(path.join(projectFolder, 'docs/gateway.md'), 'utf8');
+  const [, told = ''] = /^```json mint-token input\n(.*?)^```$/ms.exec(gateway) ?? [];
+  const input: unknown = JSON.parse(told);
+  const { shape } = gatewayCalls.mintToken.input;
+  expect(gatewayCalls.mintToken.input.parse(input)).toEqual(input);
+  expect(input).toMatchObject(Object.fromEntries(Object.keys(shape).map((name) => [name, expect.anything()])));
+  for (const name of Object.keys(shape.grant.shape)) expect(input).toHaveProperty(`grant.${name}`);
+  for (const name of Object.keys(gatewayCalls.mintToken.output.shape)) expect(gateway).toContain(`\`${name}\``);
 });
 
 describe('tables', () => {
@@ -220,6 +235,35 @@ describe('tables', () => {
       [chatLimits.unkeptMsMax, '%s after the last one'],
     ] as const)
       expect(text).toContain(sentence.replace('%s', `${limitMs / 1_000} s`));
+  });
+
+  test('every part of a message to a model, with its fields', () => {
+    const told = table('part').map(([part, fields]) => [part, fields?.replaceAll('`', '')]);
+    const expected = contentPartSchema.options.map(({ shape: { type, ...fields } }) => [
+      type.value,
+      Object.entries(fields)
+        .map(([name, schema]) => (schema.safeParse(undefined).success ? `${name}?` : name))
+        .join(', '),
+    ]);
+    expect(told).toEqual(expected);
+  });
+
+  test('every setting of a chat, and values that it takes', () => {
+    const rows = table('setting');
+    const shape: Record<string, z.ZodType> = modelSettingsSchema.shape;
+    expect(rows.map(([name, , meaning]) => [name, meaning])).toEqual(
+      Object.entries(shape).map(([name, { description }]) => [name, description?.replace(/\.$/, '')]),
+    );
+    const [question] = example('llm.chat input') as object[];
+    for (const [name = '', values = ''] of rows) {
+      const code = values.includes('`') ? [...values.matchAll(/`([^`]+)`/g)].map(([, value = '']) => value) : [values];
+      const whole = code.filter((value) => /^[[{"\d]|^(?:true|false)$/.test(value));
+      expect([name, whole]).not.toEqual([name, []]);
+      for (const value of whole) {
+        const settings = { [name]: JSON.parse(value) as unknown };
+        expect(chatApi.chat.input.parse({ ...question, settings }).settings).toEqual(settings);
+      }
+    }
   });
 
   test('how ids are derived', () => {
