@@ -33,6 +33,8 @@ export type TaskContext = TaskInput & {
   enteredAtMs: number;
   /** Tries of the present step that failed. */
   retries: number;
+  /** Why the last of them failed. Missing in tasks of versions before this was kept. */
+  retryReason?: string;
   /** How it will end, once that is decided. */
   end: TaskEnd | null;
   reason: string | null;

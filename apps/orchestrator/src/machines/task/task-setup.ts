@@ -145,7 +145,10 @@ export const taskSetup = setup({
       const event = { type: params.event, taskId: owner.taskId, state: end, reason };
       enqueue(told({ kind: 'run', id: `${owner.tenant}.${owner.runId}`, event }));
     }),
-    countRetry: assign({ retries: ({ context }) => context.retries + 1 }),
+    countRetry: assign(({ context, event }) => ({
+      retries: context.retries + 1,
+      retryReason: shorten((event as unknown as { error: WireError }).error.message),
+    })),
     stepDone: assign({ retries: 0 }),
     /** The first reason to end counts. */
     decide: assign(

@@ -1,6 +1,7 @@
 import { assign } from 'xstate';
 import { looping } from './looping.ts';
 import { addUsage } from './task-context.ts';
+import type { TaskContext } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import { taskSetup } from './task-setup.ts';
 import { cancelNow, orFail } from './transitions.ts';
@@ -11,6 +12,12 @@ const reasonOfPart = (finishReason: string): string =>
     ? 'the model refused'
     : "the model's answer was cut at its limit of output, so the file would be incomplete";
 
+/** With what the step in hand is tried again for: of a model that can't be asked just now, the provider's own words. */
+function reasonOfTimeout({ specification, retries, retryReason }: TaskContext): string {
+  const reason = `the agent took longer than ${Math.round(specification.timeLimitMs / 1_000)} s`;
+  return retries === 0 || retryReason === undefined ? reason : `${reason}; the last failure: ${retryReason}`;
+}
+
 /** The agent at work, within its time limit. */
 export const working = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'working' } },
@@ -20,10 +27,7 @@ export const working = taskSetup.createStateConfig({
       target: 'cleaning',
       actions: {
         type: 'decide',
-        params: ({ context }) => ({
-          end: 'timed-out',
-          reason: `the agent took longer than ${Math.round(context.specification.timeLimitMs / 1_000)} s`,
-        }),
+        params: ({ context }) => ({ end: 'timed-out', reason: reasonOfTimeout(context) }),
       },
     },
   },

@@ -1,0 +1,37 @@
+import { transition } from 'xstate';
+import { expect, test } from 'vitest';
+import { newTask } from './task-context.ts';
+import type { TaskInput } from './task-context.ts';
+import { taskMachine } from './task-machine.ts';
+
+/** A task whose agent asks its model, with as much of its specification as that needs. */
+function asking() {
+  const specification = {
+    agent: { kind: 'prompt', file: 'x' },
+    prompt: { text: 'x' },
+    model: 'acme/x',
+    timeLimitMs: 20_000,
+  };
+  const context = newTask({ owner: {}, specification } as unknown as TaskInput, 0);
+  return taskMachine.resolveState({ value: { working: { prompt: 'asking' } }, context });
+}
+
+type Snapshot = ReturnType<typeof asking>;
+const after = (snapshot: Snapshot, event: object): Snapshot =>
+  transition(taskMachine, snapshot, { now: 1, ...event } as never)[0] as Snapshot;
+const timeOut = (snapshot: Snapshot) =>
+  after(snapshot, { type: 'xstate.after.agentTimeLimit.task.working' }).context.reason;
+
+test('a time-out tells why the model was asked again, and nothing where it was not', () => {
+  const limited = {
+    type: 'xstate.error.actor.turn',
+    error: { code: 'provider-limited', message: 'acme answered 429: too many requests', retryable: true },
+  };
+  expect(timeOut(asking())).toBe('the agent took longer than 20 s');
+  expect(timeOut(after(asking(), limited))).toBe(
+    'the agent took longer than 20 s; the last failure: acme answered 429: too many requests',
+  );
+  const output = { finishReason: 'stop', text: { text: 'x' }, usage: { inputTokens: 1, outputTokens: 1, costUsd: 0 } };
+  const answered = after(after(asking(), limited), { type: 'xstate.done.actor.turn', output });
+  expect(timeOut(answered)).toBe('the agent took longer than 20 s');
+});
