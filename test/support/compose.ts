@@ -10,7 +10,7 @@ import type { StandIns } from './stand-in-images.ts';
 
 const projectFolder = path.resolve(import.meta.dirname, '../..');
 const runFile = promisify(execFile);
-const commandMsMax = 240_000;
+const commandMsMax = 480_000;
 
 export const scales = {
   orchestrator: 3,

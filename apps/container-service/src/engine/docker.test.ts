@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { EngineFixture, isRequired, whyUntestable, type LauncherFactory } from './conformance-fixture.ts';
 import { describeConformance } from './conformance.ts';
 import { dockerLauncher } from './docker.ts';
-import { defaultImage } from './local-image.ts';
+import { defaultImage, localRootfsKey } from './local-image.ts';
 import { enforceable } from './port.ts';
 
 const socketPath = process.env['COPPICE_DOCKER_SOCKET'];
@@ -69,7 +69,9 @@ test('what an image declares as volumes is scratch of limited size, and no folde
   const repo = `coppice-test-volumes-${process.pid}`;
   const fixture = await EngineFixture.start(makeLauncher);
   await fixture.engine.ensureImage(defaultImage);
-  const container = await docker.createContainer({ Image: defaultImage, Cmd: ['true'] });
+  // By the tag that is there as soon as the image is; whoever made it may not have called it the latest yet.
+  const image = `${defaultImage}:${await localRootfsKey()}`;
+  const container = await docker.createContainer({ Image: image, Cmd: ['true'] });
   try {
     await container.commit({ repo, tag: '1', changes: 'VOLUME ["/vol","/tmp"]' });
     const sandbox = await fixture.sandbox({ image: `${repo}:1`, limits: { scratchBytes: 1024 * 1024 } });
