@@ -7,12 +7,14 @@
  * 1. Nobody is given another tenant's answer: the tenant is a part of every key.
  * 2. Only whole answers are kept, and only whole ones are found: see entry.ts.
  * 3. A bucket that is full, slow or away fails no call, and nobody waits for a write.
- * 4. Two calls that ask the same at once both ask: nobody waits for another's answer.
+ * 4. At most `lookUpsMax` look at once, and what is read and not told yet has at most `heldBytesMax`: beyond that nothing is found.
+ * 5. Two calls that ask the same at once both ask: nobody waits for another's answer.
  */
 import type { KeyValue } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
+import { ByteBudget } from '../byte-budget.ts';
 import type { ModelDelta } from '../provider/port.ts';
-import { decodeEntry, encodeEntry } from './entry.ts';
+import { decodeEntry, decodedBytesOf, encodeEntry } from './entry.ts';
 import { cacheLimits } from './limits.ts';
 
 export type CacheSettings = {
@@ -22,12 +24,19 @@ export type CacheSettings = {
   entryBytesMax: number;
 };
 
-type Found = { index: number; deltas: readonly ModelDelta[] };
+type Kept = {
+  deltas: readonly ModelDelta[];
+  /** Once they are told: gives their room back. */
+  forget(): void;
+};
+type Found = Kept & { index: number };
 
 export class AnswerCache {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #settings: CacheSettings;
   readonly #writing = new Set<Promise<void>>();
+  readonly #room = new ByteBudget('all answers of the cache together', cacheLimits.heldBytesMax);
+  #lookUps = 0;
   readonly #log = createLogger('llm-gateway');
   #failing = false;
 
@@ -38,15 +47,20 @@ export class AnswerCache {
 
   /** The answer under the first of these keys that has one; null where none has. Never throws. */
   async find(keys: readonly string[]): Promise<Found | null> {
-    const { promise: late, resolve } = Promise.withResolvers<null>();
-    const timer = setTimeout(resolve, cacheLimits.lookUpMsMax, null);
+    if (this.#lookUps === cacheLimits.lookUpsMax) return null;
+    this.#lookUps++;
+    const late = new AbortController();
+    const { promise: tooLate, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      late.abort();
+      reject(new Error(`no answer within ${cacheLimits.lookUpMsMax} ms`));
+    }, cacheLimits.lookUpMsMax);
+    // One that is late is one of those at once until it ends.
+    const looking = this.#look(keys, late.signal).finally(() => this.#lookUps--);
     try {
-      const answers = await Promise.race([Promise.all(keys.map((key) => this.#read(key))), late]);
-      if (answers === null) throw new Error(`no answer within ${cacheLimits.lookUpMsMax} ms`);
+      const found = await Promise.race([looking, tooLate]);
       this.#failing = false;
-      const index = answers.findIndex((deltas) => deltas !== null);
-      const deltas = answers[index];
-      return deltas === undefined || deltas === null ? null : { index, deltas };
+      return found;
     } catch (error) {
       this.#failed(error);
       return null;
@@ -67,9 +81,25 @@ export class AnswerCache {
     await Promise.all(this.#writing);
   }
 
-  async #read(key: string): Promise<readonly ModelDelta[] | null> {
-    const entry = await this.#bucket.get(key);
-    return entry === null ? null : decodeEntry(entry.value);
+  async #look(keys: readonly string[], late: AbortSignal): Promise<Found | null> {
+    const entries = await Promise.all(keys.map((key) => this.#bucket.get(key)));
+    for (const [index, entry] of entries.entries()) {
+      const kept = entry === null || late.aborted ? null : await this.#read(entry.value);
+      if (kept === null) continue;
+      if (!late.aborted) return { ...kept, index };
+      kept.forget();
+    }
+    return null;
+  }
+
+  async #read(value: Uint8Array): Promise<Kept | null> {
+    const bytes = decodedBytesOf(value);
+    if (bytes === null || !this.#room.tryTake(bytes)) return null;
+    const deltas = await decodeEntry(value, bytes);
+    const forget = () => this.#room.giveBack(bytes);
+    if (deltas !== null) return { deltas, forget };
+    forget();
+    return null;
   }
 
   async #write(key: string, deltas: readonly ModelDelta[]): Promise<void> {

@@ -34,16 +34,20 @@ async function* deltasOf(
   addToCounter('coppice.model.cache.lookups', 1, { result: found === null ? 'miss' : 'hit' });
   const route = found === null ? undefined : candidates[found.index];
   if (found !== null && route !== undefined) {
-    Object.assign(result, {
-      provider: route.provider.name,
-      model: route.model,
-      usage: { ...usageOf(found.deltas), costUsd: 0 },
-      costUsd: 0,
-      latencyMs: Math.round(performance.now() - startedAtMs),
-      cached: true,
-    } satisfies Partial<ExchangeResult>);
-    annotateSpan({ [attributes.coppiceModelCached]: true });
-    yield* found.deltas;
+    try {
+      Object.assign(result, {
+        provider: route.provider.name,
+        model: route.model,
+        usage: { ...usageOf(found.deltas), costUsd: 0 },
+        costUsd: 0,
+        latencyMs: Math.round(performance.now() - startedAtMs),
+        cached: true,
+      } satisfies Partial<ExchangeResult>);
+      annotateSpan({ [attributes.coppiceModelCached]: true });
+      yield* found.deltas;
+    } finally {
+      found.forget();
+    }
     return;
   }
   const recording = new Recording();

@@ -64,14 +64,23 @@ function isWhole(deltas: readonly ModelDelta[]): boolean {
 /** Null for one that isn't kept: it isn't whole, or too large. */
 export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: number): Promise<Uint8Array | null> {
   if (!isWhole(deltas)) return null;
-  const value = await promisify(gzip)(JSON.stringify({ deltas: deltas.map(withoutCost) }));
+  const text = Buffer.from(JSON.stringify({ deltas: deltas.map(withoutCost) }));
+  if (text.length > cacheLimits.answerBytesMax) return null;
+  const value = await promisify(gzip)(text);
   return value.length > bytesMax ? null : value;
 }
 
-/** Null for what is no whole answer. */
-export async function decodeEntry(value: Uint8Array): Promise<readonly ModelDelta[] | null> {
+/** How many bytes it has once it is decompressed, by its last four (RFC 1952); null where that is more than any that is kept. */
+export function decodedBytesOf(value: Uint8Array): number | null {
+  if (value.length < 4) return null;
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.length).readUInt32LE(value.length - 4);
+  return bytes === 0 || bytes > cacheLimits.answerBytesMax ? null : bytes;
+}
+
+/** Null for what is no whole answer, or has more than `bytesMax`. */
+export async function decodeEntry(value: Uint8Array, bytesMax: number): Promise<readonly ModelDelta[] | null> {
   try {
-    const text = await promisify(gunzip)(value, { maxOutputLength: cacheLimits.answerBytesMax });
+    const text = await promisify(gunzip)(value, { maxOutputLength: bytesMax });
     const { deltas } = entrySchema.parse(JSON.parse(text.toString())) as { deltas: ModelDelta[] };
     return isWhole(deltas) ? deltas : null;
   } catch {

@@ -1,0 +1,114 @@
+/** What looking for answers may cost, over a bucket in memory. */
+import { expect, test } from 'vitest';
+import { prepareExchanges } from '../exchange/collaborators.ts';
+import { startExchange } from '../exchange/exchange.ts';
+import type { ModelDelta } from '../provider/port.ts';
+import { end, saying, text } from '../test-support/says.ts';
+import { AnswerCache } from './answer-cache.ts';
+import { encodeEntry } from './entry.ts';
+import { cacheLimits } from './limits.ts';
+
+const settings = { ttlMs: 600_000, entryBytesMax: cacheLimits.entryBytesMax };
+
+/** Some hundred bytes less than the largest, in two pieces. */
+async function largest(): Promise<Uint8Array> {
+  const half = text('x'.repeat(cacheLimits.answerBytesMax / 2 - 100));
+  const value = await encodeEntry([half, half, end], settings.entryBytesMax);
+  if (value === null) throw new Error('the largest answer is too large');
+  return value;
+}
+const bucketWith = (value: Uint8Array) => ({
+  get: async () => ({ value, revision: 1, created: new Date() }),
+  put: async () => 1,
+});
+const heldMax = cacheLimits.heldBytesMax / cacheLimits.answerBytesMax;
+
+test('answers that nobody has read yet have a bound together; beyond it nothing is found', async () => {
+  const cache = new AnswerCache(bucketWith(await largest()), settings);
+  const held = [];
+  for (let count = 0; count < heldMax; count++) held.push(await cache.find(['acme.a']));
+  expect(held).not.toContain(null);
+  expect(await cache.find(['acme.a'])).toBeNull();
+  held[0]?.forget();
+  expect(await cache.find(['acme.a'])).toMatchObject({ index: 0, deltas: { length: 3 } });
+});
+
+test('who has read an answer, or leaves before its end, makes room for others', async () => {
+  const acme = saying('acme', [text('asked'), end]);
+  const exchanges = prepareExchanges({
+    providers: [acme],
+    cache: new AnswerCache(bucketWith(await largest()), settings),
+  });
+  for (let count = 0; count < heldMax * 2; count++) {
+    const { deltas, result } = startExchange(exchanges, {
+      model: 'acme/one',
+      request: { messages: [], tools: [], settings: {} },
+      context: { owner: { tenant: 'acme', runId: '', taskId: '' }, effectId: 'e', signal: AbortSignal.timeout(60_000) },
+      endsAtMs: Date.now() + 60_000,
+    });
+    for await (const _delta of deltas) if (count % 2 === 0) break;
+    expect(result.cached).toBe(true);
+  }
+  expect(acme.asked).toEqual([]);
+});
+
+test('a value that is none gives its room back', async () => {
+  const cut = Uint8Array.from(await largest());
+  cut.fill(0, 20, cut.length - 8);
+  const values = [...Array.from({ length: heldMax }, () => cut), await largest()];
+  const cache = new AnswerCache(
+    { ...bucketWith(cut), get: async () => bucketWith(values.shift() ?? cut).get() },
+    settings,
+  );
+  for (let count = 0; count < heldMax; count++) expect(await cache.find(['acme.a'])).toBeNull();
+  expect(await cache.find(['acme.a'])).not.toBeNull();
+});
+
+test('only so many look at once: who comes then is not waited for, and the bucket is not asked', async () => {
+  const waiting: ((entry: null) => void)[] = [];
+  const bucket = { get: () => new Promise<null>((resolve) => waiting.push(resolve)), put: async () => 1 };
+  const cache = new AnswerCache(bucket, settings);
+  const looking = Array.from({ length: cacheLimits.lookUpsMax }, () => cache.find(['acme.a']));
+  expect(await cache.find(['acme.a'])).toBeNull();
+  expect(waiting).toHaveLength(cacheLimits.lookUpsMax);
+  for (const resolve of waiting.splice(0)) resolve(null);
+  await Promise.all(looking);
+  const next = cache.find(['acme.a']);
+  expect(waiting).toHaveLength(1);
+  waiting[0]?.(null);
+  expect(await next).toBeNull();
+});
+
+test('what comes too late is not read', async () => {
+  const { promise, resolve } = Promise.withResolvers<{ value: Uint8Array; revision: number; created: Date }>();
+  const cache = new AnswerCache({ get: () => promise, put: async () => 1 }, settings);
+  expect(await cache.find(['acme.a'])).toBeNull();
+  let reads = 0;
+  const entry = Object.defineProperty({ revision: 1, created: new Date() }, 'value', {
+    get: () => {
+      reads++;
+      return new Uint8Array();
+    },
+  });
+  resolve(entry as never);
+  await promise;
+  await new Promise(setImmediate);
+  expect(reads).toBe(0);
+});
+
+test('of several candidates only the first answer that is there is read', async () => {
+  const value = await largest();
+  const cache = new AnswerCache(bucketWith(value), settings);
+  for (let count = 0; count < heldMax; count++)
+    expect(await cache.find(['acme.a', 'acme.b', 'acme.c'])).toMatchObject({ index: 0 });
+});
+
+test('an answer of many small pieces counts with all that is written around them', async () => {
+  const pieces: ModelDelta[] = Array.from({ length: cacheLimits.answerDeltasMax - 1 }, (_, index) => ({
+    type: 'tool-call-delta',
+    call: 0,
+    id: 'x'.repeat(90),
+    arguments: String(index % 10),
+  }));
+  expect(await encodeEntry([...pieces, end], settings.entryBytesMax)).toBeNull();
+});
