@@ -246,9 +246,7 @@ class RunningExchange {
     });
   }
 
-  /** What the provider itself says that it costs counts more than a price list. */
   #priced(provider: string, model: string, usage: UsageSoFar): UsageSoFar {
-    if (usage.costUsd !== undefined) return usage;
     const costUsd = this.#with.prices.costOf(provider, model, usage);
     return costUsd === null ? usage : { ...usage, costUsd };
   }

@@ -102,6 +102,15 @@ test('tokens that the provider read from its own cache, or wrote to it, are char
   expect(spent).toEqual({ tokens: 108, nanoUsd: 20_000_000 + 6_000_000 + 25_000_000 + 8_000_000 });
 });
 
+test('an own price counts more than what the provider says that it cost', async () => {
+  const told: ModelDelta = { type: 'usage', usage: { inputTokens: 12, outputTokens: 8, costUsd: 0.5 } };
+  const answering = () => saying('acme', [text('a'), told, end]);
+  expect(await call(answering(), 't12', { costUsd: 1 })).toMatchObject({ spent: { nanoUsd: 20_000_000 } });
+  expect(await call(answering(), 't13', { costUsd: 1 }, {}, noPrices)).toMatchObject({
+    spent: { nanoUsd: 500_000_000 },
+  });
+});
+
 test('each attempt is reserved for on its own, and a cut answer is charged what came', async () => {
   const retried = await call(saying('acme', [used(12, 0), passing], [text('a'), used(12, 8), end]), 't4', {
     tokens: 130,

@@ -44,6 +44,13 @@ test('counts that contradict each other cost what the whole may cost', () => {
     expect(prices.costOf('openai', 'gpt-5-mini', usage)).toBe(prices.costOf('openai', 'gpt-5-mini', all));
 });
 
+test('what a provider says that it cost counts more than the list, and less than an own price', () => {
+  const usage = { inputTokens: million, costUsd: 0.123 };
+  expect(pricesWith().costOf('openai', 'gpt-5-mini', usage)).toBe(0.123);
+  expect(pricesWith().costOf('local', 'no-such-model', usage)).toBe(0.123);
+  expect(pricesWith({ model: 'openai/*', input: 7, output: 7 }).costOf('openai', 'gpt-5-mini', usage)).toBe(7);
+});
+
 test('own prices count more than the list, the first that fits', () => {
   const prices = pricesWith(
     { model: 'openai/gpt-5-*', input: 1, output: 4, cachedInput: 0.5, cacheWriteInput: 2 },

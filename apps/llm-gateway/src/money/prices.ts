@@ -4,7 +4,7 @@ import type { Provider as ListedProvider } from '@pydantic/genai-prices';
 import type { UsageSoFar } from '../provider/port.ts';
 
 export type Prices = {
-  /** US dollars; null where the price isn't known. `provider` and `model` as in `provider/model`. */
+  /** US dollars: by an own price, else what the usage itself says, else by the list; null where none knows. `provider` and `model` as in `provider/model`. */
   costOf(provider: string, model: string, usage: UsageSoFar): number | null;
 };
 
@@ -20,13 +20,13 @@ export type OwnPrice = {
 };
 
 export type PricesSettings = {
-  /** They count more than the list; of several that fit, the first. */
+  /** They count most; of several that fit, the first. */
   own: readonly OwnPrice[];
   /** Where a provider is asked; null for one that isn't asked over HTTP. The list knows vendors by their address, so that a model of the same name that runs elsewhere isn't charged. */
   baseUrlOf: (provider: string) => string | null;
 };
 
-export const noPrices: Prices = { costOf: () => null };
+export const noPrices: Prices = { costOf: (_provider, _model, { costUsd }) => costUsd ?? null };
 
 /** Models whose entry in the list is remembered. */
 const rememberedMax = 1_000;
@@ -49,6 +49,7 @@ export function pricesFrom({ own, baseUrlOf }: PricesSettings): Prices {
       const ownPrice = ownPrices.find(({ pattern }) => pattern.test(`${provider}/${model}`))?.price;
       const counted = tokensOf(usage);
       if (ownPrice !== undefined) return ownCost(ownPrice, counted);
+      if (usage.costUsd !== undefined) return usage.costUsd;
       const entry = find(provider, model);
       return entry === null ? null : listedCost(entry, model, counted);
     },
