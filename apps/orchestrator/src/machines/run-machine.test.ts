@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { plan, runStateOf } from './run-machine.ts';
+import { transition } from 'xstate';
+import { plan, runMachine, runStateOf } from './run-machine.ts';
 import type { RunContext, RunTask } from './run-machine.ts';
 
 const run = (concurrency: number, ...tasks: [state: RunTask['state'], ...dependsOn: number[]][]): RunContext => ({
@@ -65,4 +66,14 @@ describe('how a run ends', () => {
     expect(runStateOf(run(1, ['merged'], ['active']))).toBe('running');
     expect(runStateOf({ ...run(1, ['merged'], ['cancelled']), cancelReason: 'x' })).toBe('cancelled');
   });
+});
+
+test('of a reason that is long a run keeps the beginning, marked as cut', () => {
+  const running = runMachine.resolveState({ value: 'running', context: run(1, ['active'], ['active']) });
+  const reasonAfter = (reason: string) => {
+    const event = { type: 'task-ended', taskId: 't0', state: 'failed', reason, now: 1 } as const;
+    return transition(runMachine, running, event)[0].context.tasks[0]?.reason;
+  };
+  expect(reasonAfter('x'.repeat(100))).toBe('x'.repeat(100));
+  expect(reasonAfter('x'.repeat(101))).toBe(`${'x'.repeat(99)}…`);
 });

@@ -3,6 +3,7 @@ import { runOperations, taskEnds, taskSuccesses } from '@coppice/contracts';
 import type { ModelLimits, RunState, TaskEnd, WireError } from '@coppice/contracts';
 import { effect, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
+import { shorten } from './shorten.ts';
 
 /**
  * A run: starts tasks as soon as those they depend on have landed and a place is free, and ends when all have ended.
@@ -146,7 +147,7 @@ const base = setup({
           return {
             ...task,
             state: event.state,
-            reason: event.reason?.slice(0, runMachineLimits.reasonCharactersMax) ?? null,
+            reason: event.reason === null ? null : shorten(event.reason, runMachineLimits.reasonCharactersMax),
           };
         });
       },

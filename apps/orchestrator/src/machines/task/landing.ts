@@ -4,7 +4,7 @@ import { mergePrepared, mergeRefusals, reachesUnapproved } from './merges.ts';
 import { taskLimits } from './task-context.ts';
 import type { TaskContext } from './task-context.ts';
 import * as orders from './task-orders.ts';
-import { shorten, taskSetup } from './task-setup.ts';
+import { shortened, taskSetup } from './task-setup.ts';
 import { cancelAfterStep, cancelNow, orFail, orVerifyAnew } from './transitions.ts';
 
 const turnTaken = {
@@ -101,7 +101,7 @@ export const landing = taskSetup.createStateConfig({
               event.output.status === 'landed-pending'
                 ? {
                     end: 'landed-pending' as const,
-                    reason: shorten(event.output.reason),
+                    reason: shortened(event.output.reason),
                     landedCommit: event.output.commit,
                     finishCommand: event.output.finishCommand,
                   }

@@ -8,6 +8,7 @@ import * as agent from '../../agent/decide-next-step.ts';
 import { addUsage, taskLimits } from './task-context.ts';
 import type { TaskContext, TaskInput } from './task-context.ts';
 import * as orders from './task-orders.ts';
+import { shorten } from '../shorten.ts';
 import type { SetupRequest } from '../setup-machine.ts';
 import type { Turn, TurnRequest } from '../landing-machine.ts';
 
@@ -28,7 +29,7 @@ export type TaskEmitted =
   | { type: 'task-ended'; context: TaskContext };
 
 export const timeOf = (event: unknown): number => (event as Timed).now;
-export const shorten = (text: string): string => text.slice(0, taskLimits.reasonCharactersMax);
+export const shortened = (reason: string): string => shorten(reason, taskLimits.reasonCharactersMax);
 
 /** XState can't infer the names of actions inside one that enqueues them. */
 const told = (params: { kind: string; id: string; event: { type: string; [field: string]: unknown } }) =>
@@ -147,7 +148,7 @@ export const taskSetup = setup({
     }),
     countRetry: assign(({ context, event }) => ({
       retries: context.retries + 1,
-      retryReason: shorten((event as unknown as { error: WireError }).error.message),
+      retryReason: shortened((event as unknown as { error: WireError }).error.message),
     })),
     stepDone: assign({ retries: 0 }),
     /** The first reason to end counts. */
@@ -160,7 +161,7 @@ export const taskSetup = setup({
         const { end, reason, failure, keepBranch } = params;
         return {
           end,
-          reason: reason === undefined ? null : shorten(reason),
+          reason: reason === undefined ? null : shortened(reason),
           failure: failure ?? null,
           keepBranch: keepBranch ?? false,
         };
@@ -172,7 +173,7 @@ export const taskSetup = setup({
       const details = (failure.details ?? {}) as { logTail?: string | null; logArtifact?: string | null };
       return {
         end: 'failed' as const,
-        reason: shorten(failure.message),
+        reason: shortened(failure.message),
         failure,
         logTail: details.logTail ?? context.logTail,
         logArtifact: details.logArtifact ?? context.logArtifact,
@@ -196,7 +197,7 @@ export const taskSetup = setup({
     cleaningFailed: assign(({ context, event }, params: { what: string }) => {
       const { message } = (event as unknown as { error: WireError }).error;
       return {
-        reason: shorten(
+        reason: shortened(
           `${context.reason === null ? '' : `${context.reason}; `}its ${params.what} could not be removed: ${message}`,
         ),
       };
