@@ -52,12 +52,14 @@ const environmentHelp = `Environment:
   NATS_CA_FILE, NATS_CERT_FILE, NATS_KEY_FILE   PEM files for an encrypted connection
   OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
                                        (and "openai-responses", the same by OpenAI's other wire)
-  ANTHROPIC_API_KEY                    the model provider "anthropic"
-  GEMINI_API_KEY, or GOOGLE_API_KEY    the model provider "gemini"
+  ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL   the model provider "anthropic"
+  GEMINI_API_KEY (or GOOGLE_API_KEY), GEMINI_BASE_URL   the model provider "gemini"
   OLLAMA_HOST                          the model provider "ollama", such as 127.0.0.1:11434
   COPPICE_OPENAI_PROVIDERS             more of them: router=https://openrouter.ai/api/v1,…
                                        (their keys: COPPICE_OPENAI_KEY_<NAME>)
+  COPPICE_GATEWAY_CONFIG               the gateway's file: providers, aliases, prices, limits; read when the stack starts
   COPPICE_GATEWAY_HTTP                 host:port of the gateway's HTTP doors; read when the stack starts
+  COPPICE_GATEWAY_SOCKET               a unix socket for them, beside the port or in its place
   COPPICE_JAEGER_URL                   where coppice trace links to, such as http://127.0.0.1:16686
   NO_COLOR                             no colours`;
 

@@ -3,7 +3,7 @@ import type { LlmGatewayOptions } from '@coppice/llm-gateway';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 
-const ofTheGateway = /^(COPPICE_)?OPENAI_|^(ANTHROPIC|GEMINI|GOOGLE_API)_|^OLLAMA_HOST$|^COPPICE_GATEWAY_/;
+export const ofTheGateway = /^(COPPICE_)?OPENAI_|^(ANTHROPIC|GEMINI|GOOGLE_API)_|^OLLAMA_HOST$|^COPPICE_GATEWAY_/;
 
 /**
  * Takes the variables of model providers, keys among them, out of an environment: the gateway alone is to know them, not the programs that the
