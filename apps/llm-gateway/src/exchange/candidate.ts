@@ -15,7 +15,7 @@ const goingOn: readonly CoppiceError['code'][] = [
 export const goesOn = ({ code }: CoppiceError): boolean => goingOn.includes(code);
 
 /** Whether a budget has too little left for it, or nothing to count it by. */
-export const isOfBudget = ({ code }: CoppiceError): boolean => code === 'limit-exceeded';
+export const isOfBudget = ({ details }: CoppiceError): boolean => details?.['budget'] !== undefined;
 
 /** One that may answer a call, and what came of asking it for this call. */
 export class Candidate {

@@ -16,6 +16,7 @@ import { createLogger } from '@coppice/telemetry';
 import { throughCache } from '../cache/cached-exchange.ts';
 import type { Budget, Reservation } from '../money/budgets.ts';
 import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../money/most-of.ts';
+import type { Prices } from '../money/prices.ts';
 import type { ModelDelta, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
 import { sumOfUsage } from '../usage.ts';
 import { Attempt } from './attempt.ts';
@@ -179,7 +180,7 @@ class RunningExchange {
     if (budgets === null || own.length === 0) return null;
     try {
       const { provider, model } = candidate.route;
-      if (provider.wire !== null) requirePrice(candidate.name, prices.costOf(provider.name, model, {}), own);
+      if (provider.wire !== null) requirePrice(candidate, prices, own);
       const most = mostOf({ provider: provider.name, model, request }, prices);
       const { maxOutputTokens } = request.settings;
       if (maxOutputTokens !== undefined) return await budgets.reserve(own, most(maxOutputTokens));
@@ -276,13 +277,18 @@ class RunningExchange {
   }
 }
 
-/** A provider of our own that plays a script tells what it costs. @throws CoppiceError `limit-exceeded`. */
-function requirePrice(model: string, cost: number | null, budgets: readonly Budget[]): void {
+/**
+ * A provider of our own that plays a script tells what it costs.
+ * @throws CoppiceError `permission-denied`: nothing is used up, and no waiting helps, until whoever runs the gateway gives it a price.
+ */
+function requirePrice({ name, route }: Candidate, prices: Prices, budgets: readonly Budget[]): void {
   const inDollars = budgets.find(({ limit }) => limit.costUsd !== undefined);
-  if (cost !== null || inDollars === undefined) return;
+  if (inDollars === undefined || prices.costOf(route.provider.name, route.model, {}) !== null) return;
   const { name: budget, limit } = inDollars;
-  const text = `${budget} has a limit in US dollars, and what ${model} costs is not known: give it a price in the gateway's configuration`;
-  throw new CoppiceError('limit-exceeded', text, { details: { budget, limit } });
+  const why = prices.whyUnknown(route.provider.name, route.model);
+  const because = why === '' ? '' : `, ${why}`;
+  const text = `${budget} has a limit in US dollars, and what ${name} costs is not known${because}: give it a price in the gateway's file`;
+  throw new CoppiceError('permission-denied', text, { details: { budget, limit } });
 }
 
 /** The provider is told, so that what is reserved is enough. */

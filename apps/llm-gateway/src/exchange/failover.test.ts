@@ -1,6 +1,7 @@
 /** Over real connections: which providers are asked for an alias, and which aren't. */
 import { CoppiceError } from '@coppice/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { noPrices } from '../money/prices.ts';
 import { httpProvider } from '../provider/http/provider.ts';
 import { openAiChat } from '../provider/openai-chat/wire.ts';
 import { hear } from '../test-support/ask-exchange.ts';
@@ -235,7 +236,7 @@ test('a call that is left gives its place free, and its upstream connection is c
 });
 
 test('what an answer costs is reckoned where a price is known, and that of failed attempts is in it', async () => {
-  const prices = { costOf: (provider: string) => (provider === 'second' ? 0.5 : null) };
+  const prices = { ...noPrices, costOf: (provider: string) => (provider === 'second' ? 0.5 : null) };
   first.play(overloaded);
   second.play(answers('hello'));
   expect((await hear(exchanges({ prices }), { model: 'fast' })).result).toMatchObject({

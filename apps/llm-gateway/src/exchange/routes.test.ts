@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
+import { noPrices } from '../money/prices.ts';
 import type { Prices } from '../money/prices.ts';
 import { saying } from '../test-support/says.ts';
 import { Routes } from './routes.ts';
 import type { Alias } from './routes.ts';
 
 const costs: Readonly<Record<string, number>> = { 'acme/large': 10, 'acme/small': 1, 'other/small': 2 };
-const prices: Prices = { costOf: (provider, model) => costs[`${provider}/${model}`] ?? null };
+const prices: Prices = { ...noPrices, costOf: (provider, model) => costs[`${provider}/${model}`] ?? null };
 const candidates = ['acme/large', 'new/unknown', 'other/small', 'new/other', 'acme/small'];
 const aliases: Alias[] = [
   { name: 'strong', candidates, strategy: 'order' },

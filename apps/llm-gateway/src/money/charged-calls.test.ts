@@ -197,10 +197,12 @@ describe('a request that names no maximum of output', () => {
 
 test('a model without a known price is not asked under a limit in dollars', async () => {
   const acme: Provider = Object.assign(saying('acme', [text('a'), used(12, 8), end]), { wire: 'openai-chat' as const });
-  const { error } = await call(acme, 't6', { costUsd: 5 }, { model: 'acme/one' }, noPrices);
+  const elsewhere = pricesFrom({ own: [], baseUrlOf: () => 'http://127.0.0.1:8801' });
+  const { error } = await call(acme, 't6', { costUsd: 5 }, { model: 'acme/one' }, elsewhere);
   expect(error).toMatchObject({
-    code: 'limit-exceeded',
-    message: expect.stringContaining('what acme/one costs is not known'),
+    code: 'permission-denied',
+    message:
+      "task t6 has a limit in US dollars, and what acme/one costs is not known, since it is asked at 127.0.0.1:8801, not at a vendor of the price list: give it a price in the gateway's file",
     details: { budget: 'task t6', limit: { costUsd: 5 } },
   });
   expect(acme).toMatchObject({ asked: [] });

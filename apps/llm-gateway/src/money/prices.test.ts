@@ -24,6 +24,14 @@ test.each([
   expect(pricesWith().costOf(provider, model, { inputTokens: 5 })).toBeNull();
 });
 
+test.each([
+  ['local', 'gpt-5-mini', 'since it is asked at 127.0.0.1:11434, not at a vendor of the price list'],
+  ['openai', 'no-such-model', "since its vendor's price list doesn't name it"],
+  ['scripted', 'gpt-5-mini', ''],
+])('why the price of %s/%s is not known is told', (provider, model, why) => {
+  expect(pricesWith().whyUnknown(provider, model)).toBe(why);
+});
+
 test('cached tokens, read and written, have prices of their own, and are counted once', () => {
   const cost = (usage: object) => pricesWith().costOf('claude', 'claude-haiku-4-5', usage) ?? Number.NaN;
   const plain = cost({ inputTokens: 1_000 });

@@ -6,6 +6,8 @@ import type { UsageSoFar } from '../provider/port.ts';
 export type Prices = {
   /** US dollars: by an own price, else what the usage itself says, else by the list; null where none knows. `provider` and `model` as in `provider/model`. */
   costOf(provider: string, model: string, usage: UsageSoFar): number | null;
+  /** Why a price isn't known, to go on with after a comma; empty where there is nothing to say. */
+  whyUnknown(provider: string, model: string): string;
 };
 
 /** US dollars for a million tokens. */
@@ -26,7 +28,7 @@ export type PricesSettings = {
   baseUrlOf: (provider: string) => string | null;
 };
 
-export const noPrices: Prices = { costOf: (_provider, _model, { costUsd }) => costUsd ?? null };
+export const noPrices: Prices = { costOf: (_provider, _model, { costUsd }) => costUsd ?? null, whyUnknown: () => '' };
 
 /** Models whose entry in the list is remembered. */
 const rememberedMax = 1_000;
@@ -53,8 +55,16 @@ export function pricesFrom({ own, baseUrlOf }: PricesSettings): Prices {
       const entry = find(provider, model);
       return entry === null ? null : listedCost(entry, model, counted);
     },
+    whyUnknown: (provider) => {
+      const baseUrl = baseUrlOf(provider);
+      if (baseUrl === null) return '';
+      if (vendorAt(baseUrl) !== undefined) return "since its vendor's price list doesn't name it";
+      return `since it is asked at ${new URL(baseUrl).host}, not at a vendor of the price list`;
+    },
   };
 }
+
+const vendorAt = (baseUrl: string) => findProvider({ providerApiUrl: baseUrl });
 
 const patternOf = (glob: string): RegExp =>
   new RegExp(
@@ -91,7 +101,7 @@ function ownCost({ input, output, cachedInput, cacheWriteInput }: OwnPrice, toke
 
 /** The vendor's entry with this model alone, since looking it up takes longer than reckoning with it. */
 function listedModel(baseUrl: string | null, model: string): ListedProvider | null {
-  const vendor = baseUrl === null ? undefined : findProvider({ providerApiUrl: baseUrl });
+  const vendor = baseUrl === null ? undefined : vendorAt(baseUrl);
   const entry = vendor === undefined ? null : calcPrice({}, model, { provider: vendor });
   if (vendor === undefined || entry === null) return null;
   return { ...vendor, models: [{ ...entry.model, match: { equals: model } }] };

@@ -25,6 +25,7 @@ const limits = { task: { tokens: limit }, run: {} };
 const tasks = {
   [taskId('a')]: { runId, state: 'working', modelLimits: limits },
   [taskId('b')]: { runId, state: 'working', modelLimits: { task: {}, run: { tokens: 100 } } },
+  [taskId('d')]: { runId, state: 'working', modelLimits: { task: { costUsd: 5 }, run: {} } },
   [taskId('e')]: { runId, state: 'merged', modelLimits: limits },
   [taskId('o')]: { runId, state: 'working' },
 } as const;
@@ -136,6 +137,16 @@ describe('who asks too much is told whose limit it is:', () => {
     expect(await response.text()).toContain(`the limit of run ${runId}`);
     expect(upstream.requests).toHaveLength(before);
   });
+});
+
+test('a model without a known price, under a limit in dollars, is no limit that passes: its operator is to give one', async () => {
+  await startGateway();
+  const before = upstream.requests.length;
+  const response = await ask(await mint({ runId, taskId: taskId('d') }), { max_tokens: 5 });
+  expect([response.status, response.headers.get('retry-after')]).toEqual([403, null]);
+  const { host } = new URL(upstream.baseUrl);
+  expect(await response.text()).toContain(`since it is asked at ${host}, not at a vendor of the price list`);
+  expect(upstream.requests).toHaveLength(before);
 });
 
 test('a call of a task or run is charged to it', async () => {
