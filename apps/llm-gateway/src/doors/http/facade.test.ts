@@ -149,11 +149,17 @@ describe('who may ask', () => {
   });
 
   test.each([
-    ['a script without being named', undefined, 'scripted/plan.yaml', 403],
-    ['a file of the machine', undefined, 'scripted//etc/hostname', 403],
-    ['a file of the machine by a token that names it', ['scripted//etc/hostname'], 'scripted//etc/hostname', 403],
-    ['a script by a token that names it', ['scripted/plan.yaml'], 'scripted/plan.yaml', 404],
-  ])('%s', async (_, models, asked, status) => {
+    ['a script without being named', undefined, 'scripted/plan.yaml', 403, true],
+    ['a file of the machine', undefined, 'scripted//etc/hostname', 403, false],
+    [
+      'a file of the machine by a token that names it',
+      ['scripted//etc/hostname'],
+      'scripted//etc/hostname',
+      403,
+      false,
+    ],
+    ['a script by a token that names it', ['scripted/plan.yaml'], 'scripted/plan.yaml', 404, false],
+  ])('%s', async (_, models, asked, status, advised) => {
     const clock = { now: () => new Date() };
     const scripted = scriptedProvider({ scripts: { folders: [], anywhere: true }, count: countInMemory(), clock });
     const named: TokenGrant = { ...grant, ...(models === undefined ? {} : { models }) };
@@ -163,6 +169,8 @@ describe('who may ask', () => {
     expect((await chat({ model: asked }, scripts)).status).toBe(status);
     const gemini = await post(`/v1beta/models/${inPath}:generateContent`, { contents: said }, authorized, scripts);
     expect(gemini.status).toBe(status);
+    const { error } = (await gemini.json()) as { error: { message: string } };
+    expect(error.message.includes('coppice token --model scripted/plan.yaml')).toBe(advised);
   });
 
   test('a bare name is a model of the vendor whose wire it is', async () => {
@@ -240,6 +248,12 @@ test('a body of very many small values is refused before it is read', async () =
     const response = await fetch(`${facade.url}/v1/messages`, { method: 'POST', headers: authorized, body });
     expect(response.status).toBe(413);
   }
+});
+
+test('a socket in a folder that is missing is refused by that', async () => {
+  await using folder = await temporaryFolder();
+  const addresses = [{ socket: join(folder.path, 'missing', 'gateway.sock') }];
+  await expect(startTestFacade({ addresses })).rejects.toThrow('expected a path in a folder that is there');
 });
 
 test('it listens on a socket, too, and takes the place of one that is left over', async () => {

@@ -136,7 +136,9 @@ export class Facade {
     // Scripts are files of this machine, for whoever owns it: what a token doesn't name is none of its holder's business.
     const granted = models?.includes(model) ?? !model.startsWith('scripted/');
     if (granted && !model.startsWith('scripted//')) return model;
-    throw refusal('permission-denied', 403, `this token is not for the model ${JSON.stringify(model)}`);
+    const named = models === undefined && !model.startsWith('scripted//');
+    const why = named ? `: a script is only for tokens that name it ("coppice token --model ${model}")` : '';
+    throw refusal('permission-denied', 403, `this token is not for the model ${JSON.stringify(model)}${why}`);
   }
 
   /** @throws CoppiceError where the request says what a provider that may be asked has no words for. */

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { chmod, lstat, rm } from 'node:fs/promises';
+import { access, chmod, lstat, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { createConnection } from 'node:net';
+import { dirname } from 'node:path';
 import { ConfigurationError } from '@coppice/service';
 
 /** Where the façade listens. */
@@ -12,7 +13,10 @@ const socketMode = 0o666;
 
 /** @throws ConfigurationError where it can't be had. */
 export async function listen(server: Server, address: Address): Promise<void> {
-  if ('socket' in address) await removeStale(address.socket);
+  if ('socket' in address) {
+    await requireFolder(address.socket);
+    await removeStale(address.socket);
+  }
   server.listen('socket' in address ? { path: address.socket } : address);
   try {
     await once(server, 'listening');
@@ -23,6 +27,15 @@ export async function listen(server: Server, address: Address): Promise<void> {
       : wrong('COPPICE_GATEWAY_HTTP', 'an address that is free', `${address.host}:${address.port} (${code})`);
   }
   if ('socket' in address) await chmod(address.socket, socketMode);
+}
+
+/** Listening would tell of a missing one that it may not be used. */
+async function requireFolder(socket: string): Promise<void> {
+  const missing = await access(dirname(socket)).then(
+    () => false,
+    ({ code }: NodeJS.ErrnoException) => code === 'ENOENT',
+  );
+  if (missing) throw wrong('COPPICE_GATEWAY_SOCKET', 'a path in a folder that is there', socket);
 }
 
 /** What a gateway that was killed has left. Nothing else is removed. */

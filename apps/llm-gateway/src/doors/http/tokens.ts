@@ -86,5 +86,6 @@ function whyRefused(error: unknown): string {
   if (error instanceof errors.JWTClaimValidationFailed)
     return `the token is not one of this gateway's (${error.claim})`;
   if (error instanceof errors.JOSEAlgNotAllowed) return 'the token is signed in another way than this gateway signs';
-  return 'the token is not valid';
+  // Most often a vendor's key.
+  return 'the token is not valid: "coppice token" makes one that is';
 }
