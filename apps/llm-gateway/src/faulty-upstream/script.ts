@@ -35,7 +35,8 @@ function streamScript(question: Question, about: AnswerAbout): AnswerScript {
   const [first = [], ...others] = outputDeltas().map((delta) => writer.delta(delta));
   // What opens a stream is told together with its first output; that is its last frame.
   const opening = first.slice(0, -1);
-  const preamble = `${writer.keepAlive()}${encoder.encode(opening)}`;
+  // As Anthropic says its `ping`: what a stream begins with comes before it.
+  const preamble = `${encoder.encode(opening)}${writer.keepAlive()}`;
   const pieces = [first.slice(-1), ...others].map((frames) => encoder.encode(frames));
   const ending = `${encoder.encode(endOf(writer))}${encoder.close()}`;
   return {

@@ -82,6 +82,13 @@ test('a client that leaves is told apart from a connection that was cut', async 
   expect(await Promise.all(requests.map(({ ended }) => ended))).toEqual(['cut', 'left']);
 });
 
+test("a stream of Anthropic's begins as the vendor's own, with its ping behind that", async () => {
+  const body = { model: 'healthy', max_tokens: 10, stream: true, messages: [{ role: 'user', content: 'hi' }] };
+  const response = await fetch(`${upstream.url}/v1/messages`, { method: 'POST', body: JSON.stringify(body) });
+  const names = [...(await response.text()).matchAll(/^event: (\w+)$/gm)].map(([, name]) => name);
+  expect(names.slice(0, 4)).toEqual(['message_start', 'content_block_start', 'ping', 'content_block_delta']);
+});
+
 test('a handshake fails where TLS is spoken', async () => {
   expect(await ask(anthropic, 'healthy', { url: upstream.tlsUrl })).toMatchObject({
     status: 'failed',
