@@ -56,7 +56,7 @@ export function validate<Output>(schema: Schema<Output>, value: unknown, what: s
 }
 
 const describe = (issue: FieldIssue): string =>
-  `${issue.field === '' ? 'the whole' : issue.field}: expected ${issue.expected}, received ${issue.received}`;
+  `${issue.field === '' ? '' : `${issue.field}: `}expected ${issue.expected}, received ${issue.received}`;
 
 /** The value as the schema reads it, or what is wrong with it; for a misspelt field with the one that may have been meant. */
 export function readFields<Output>(

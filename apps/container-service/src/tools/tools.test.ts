@@ -104,7 +104,7 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
   test('a call that is not what a tool takes is answered with what is wrong', async () => {
     const cases: [Call, RegExp][] = [
       [['run', '{"command": "ls"'], /arguments of run is not JSON/],
-      [['run', '["ls"]'], /arguments of run: the whole: expected (object|record), received \["ls"\]/],
+      [['run', '["ls"]'], /arguments of run: expected (object|record), received \["ls"\]/],
       [['run', {}], /arguments of run: command: expected string, received nothing/],
       [['run', { command: 'ls', timeout: 3 }], /timeout: expected no such field, received 3/],
       [['read', { path: 7 }], /path: expected string, received 7/],
