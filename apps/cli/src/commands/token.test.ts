@@ -45,6 +45,12 @@ test('a token is printed alone, and is good where it says', async () => {
   expect(await response.json()).toMatchObject({ data: [{ id: 'acme/one' }] });
 });
 
+test('a model that the gateway does not know is told, and the token made all the same', async () => {
+  const { code, output, complaints } = await run('token', '--model', 'fastt');
+  expect([code, output]).toEqual([0, expect.stringMatching(/^ey/) as unknown]);
+  expect(complaints).toContain('warning: model "fastt": expected provider/model');
+});
+
 test('with --json its end and its addresses are told with it', async () => {
   const { output } = await run('token', '--json');
   expect(JSON.parse(output)).toEqual({

@@ -1,5 +1,5 @@
 /** A token for the gateway's HTTP doors, so that a person can point a program at them. */
-import { durationMs, durationSchema, gatewayCalls, tokenTtlMsMax } from '@coppice/contracts';
+import { CoppiceError, durationMs, durationSchema, gatewayCalls, tokenTtlMsMax } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { CliError } from '../errors.ts';
@@ -16,6 +16,7 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
   const ttlMs = lifeOf(options.ttl);
   return withClient(session, async (client) => {
     const grant = { tenant: client.tenant, ...(await ownerOf(client, id)), ...restrictionsOf(options) };
+    await warnOfModels(session, client, grant.models ?? []);
     const minted = await client.bus.call(gatewayCalls.mintToken, { service: 'llm-gateway' }, { grant, ttlMs });
     if (options.json) {
       session.terminal.out(jsonLine(minted));
@@ -27,6 +28,18 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
     session.terminal.err(plainLine(`until ${minted.expiresAt}; the gateway: ${[where].flat().join(', ')}`));
     return exitCodes.done;
   });
+}
+
+/** A gateway that starts with another configuration may know them, so the token is made. */
+async function warnOfModels(session: Session, client: ApiClient, models: string[]): Promise<void> {
+  if (models.length === 0) return;
+  try {
+    const { problems } = await client.bus.call(gatewayCalls.checkModels, { service: 'llm-gateway' }, { models });
+    for (const { problem } of problems) session.terminal.err(plainLine(`warning: ${problem}`));
+  } catch (error) {
+    // Whether it answers, the token itself will tell.
+    if (!(error instanceof CoppiceError)) throw error;
+  }
 }
 
 function lifeOf(ttl: string): number {
