@@ -31,6 +31,7 @@ export const accountSchema = z.object({
 export type Account = z.output<typeof accountSchema>;
 
 export const emptyAccount: Account = { spent: nothing, leases: {} };
+export const isEmpty = ({ spent, leases }: Account): boolean => isNothing(spent) && Object.keys(leases).length === 0;
 
 /** What a holder tells, and asks for. */
 export type Turnover = {

@@ -64,6 +64,33 @@ test('all or nothing: a budget that is used up leaves the others as they were', 
   expect(await stored('tenant.wide')).toMatchObject({ spent: tokens(1_100) });
 });
 
+test('who is refused leaves nothing behind', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const [poor, rich] = [budgetOf('token.poor', { tokens: 1 }), budgetOf('tenant.poor', { tokens: 1_000 })];
+  await expect(budgets.reserve([poor], tokens(100))).rejects.toMatchObject({ code: 'limit-exceeded' });
+  await expect(budgets.reserve([poor, rich], tokens(2_000))).rejects.toMatchObject({ code: 'limit-exceeded' });
+  await budgets.stop();
+  expect([await stored('token.poor'), await stored('tenant.poor')]).toEqual([null, null]);
+});
+
+test('a budget of one call is counted in memory, each call for itself', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const ofCall = (): Budget => ({ ...budgetOf('call.one', { tokens: 100 }), ofOneCall: true });
+  const one = ofCall();
+  (await budgets.reserve([one], tokens(80))).settle(tokens(30));
+  const more = await budgets.reserve([one], tokens(70));
+  await expect(budgets.reserve([one], tokens(1))).rejects.toMatchObject({
+    code: 'limit-exceeded',
+    details: { budget: 'call.one', spent: { tokens: 30 } },
+  });
+  more.settle(tokens(60));
+  (await budgets.reserve([one], tokens(10))).settle(tokens(10));
+  await expect(budgets.reserve([one], tokens(1))).rejects.toThrow('it has 0 of 100 tokens left');
+  (await budgets.reserve([ofCall()], tokens(100))).settle(tokens(100));
+  await budgets.stop();
+  expect(await stored('call.one')).toBeNull();
+});
+
 test('who makes do with less is told what is free, and gets it in all of its budgets', async () => {
   const budgets = new Budgets(bus, 'g1');
   const [wide, narrow] = [budgetOf('task.less', { tokens: 80 }), budgetOf('tenant.less', { tokens: 50 })];

@@ -7,14 +7,15 @@
  * 1. A call begins only after all its budgets hold what it may use at most. A reservation is settled once, whatever became of the call.
  * 2. What a process reserves without asking fits the lease that is stored for it. A lease that it can't renew in time it doesn't use.
  * 3. The changes of one account in one process follow one another; between processes the compare-and-set decides.
- * 4. What is settled is written within `tellMs`, and when the process stops. One that is killed loses that much of the count, see account.ts 3.
+ * 4. Nothing is written of an account with which nothing happened, nor of a budget of one call, which one process has: whoever is refused leaves nothing behind.
+ * 5. What is settled is written within `tellMs`, and when the process stops. One that is killed loses that much of the count, see account.ts 3.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RevisionConflict } from '@coppice/bus';
 import type { Bus, KeyValueEntry } from '@coppice/bus';
 import { CoppiceError, buckets, subjects } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
-import { accountSchema, emptyAccount, settle } from './account.ts';
+import { accountSchema, emptyAccount, isEmpty, settle } from './account.ts';
 import type { Account, Outcome } from './account.ts';
 import { amountOf, fits, isNothing, minus, nothing, plus } from './amount.ts';
 import type { Amount, AmountLimit } from './amount.ts';
@@ -28,6 +29,8 @@ export type Budget = {
   limit: AmountLimit;
   /** After how long without a call it is forgotten; null for never. */
   forgottenAfterMs: number | null;
+  /** Whether just one call draws on it, by this very object: then it is counted in memory, and gone with it. */
+  ofOneCall?: boolean;
 };
 
 export type Reservation = {
@@ -88,6 +91,7 @@ export class Budgets {
   readonly #bus: Bus;
   readonly #holder: string;
   readonly #known = new Map<string, Known>();
+  readonly #ofOneCall = new WeakMap<Budget, Known>();
   readonly #log = createLogger('llm-gateway');
   readonly #wanted: { unsubscribe(): void };
   readonly #timer: NodeJS.Timeout;
@@ -126,17 +130,12 @@ export class Budgets {
   }
 
   #account(budget: Budget): Known {
-    const known = this.#known.get(budget.key) ?? {
-      budget,
-      lease: nothing,
-      leasedAtMs: Number.NEGATIVE_INFINITY,
-      reserved: nothing,
-      used: nothing,
-      lastCallAtMs: 0,
-      turnovers: 0,
-      doubtful: null,
-      turn: Promise.resolve(),
-    };
+    if (budget.ofOneCall === true) {
+      const own = this.#ofOneCall.get(budget) ?? unknown(budget);
+      this.#ofOneCall.set(budget, own);
+      return own;
+    }
+    const known = this.#known.get(budget.key) ?? unknown(budget);
     // A limit may have been changed meanwhile.
     known.budget = budget;
     this.#known.set(budget.key, known);
@@ -165,6 +164,7 @@ export class Budgets {
   #take(known: Known, wanted: Amount, waiting: Waiting): Promise<Refusal | null> {
     return this.#inTurn(known, async () => {
       known.lastCallAtMs = performance.now();
+      if (known.budget.ofOneCall === true) return takeAlone(known, wanted);
       const refusal = this.#hasAtHand(known, wanted) ? null : await this.#ask(known, wanted, waiting);
       if (refusal === null) known.reserved = plus(known.reserved, wanted);
       return refusal;
@@ -245,6 +245,7 @@ export class Budgets {
         nowMs: Date.now(),
         leaseMs: budgetLimits.leaseMs,
       });
+      if (entry === null && isEmpty(outcome.account)) return outcome;
       const value = new TextEncoder().encode(JSON.stringify(outcome.account));
       const ttl = budget.forgottenAfterMs === null ? {} : { ttlMs: budget.forgottenAfterMs };
       try {
@@ -279,6 +280,27 @@ export class Budgets {
     known.turn = own.catch(() => {});
     return own;
   }
+}
+
+const unknown = (budget: Budget): Known => ({
+  budget,
+  lease: nothing,
+  leasedAtMs: Number.NEGATIVE_INFINITY,
+  reserved: nothing,
+  used: nothing,
+  lastCallAtMs: 0,
+  turnovers: 0,
+  doubtful: null,
+  turn: Promise.resolve(),
+});
+
+/** From a budget that nobody else draws on: what was used stays here. */
+function takeAlone(known: Known, wanted: Amount): Refusal | null {
+  const { budget, used, reserved } = known;
+  const free = minus(minus(amountOf(budget.limit), used), reserved);
+  if (!fits(wanted, free)) return { error: usedUp(budget, { spent: used, leases: {} }, wanted), free };
+  known.reserved = plus(reserved, wanted);
+  return null;
 }
 
 /** Whether a change was written whose confirmation got lost: what it told isn't told again. */

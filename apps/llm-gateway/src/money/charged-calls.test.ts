@@ -120,6 +120,21 @@ test('each attempt is reserved for on its own, and a cut answer is charged what 
   expect(cut).toMatchObject({ error: { code: 'provider-failed' }, spent: { tokens: 15 } });
 });
 
+test("a call's own limit binds all its attempts together, and nothing of it is stored", async () => {
+  const asking = async (id: string, limit: number) => {
+    const account = { owner: { tenant: 'acme', runId: '', taskId: '' }, call: { id, limits: { tokens: limit } } };
+    const budgets = budgetsOf(account, [], new Date());
+    const { error } = await call(saying('acme', [used(12, 0), passing], [text('a'), end]), id, {}, { budgets });
+    const key = budgets[0]?.key ?? '';
+    return { error, stored: await bus.keyValue(buckets.budgets).get(key) };
+  };
+  // Each attempt may need 100 tokens, and the first used 12.
+  expect(await asking('enough', 112)).toEqual({ error: null, stored: null });
+  const { error, stored } = await asking('less', 111);
+  expect(error).toMatchObject({ code: 'limit-exceeded', details: { budget: 'this call', spent: { tokens: 12 } } });
+  expect(stored).toBeNull();
+});
+
 describe('a request that names no maximum of output', () => {
   const message = { role: 'user' as const, content: [{ type: 'text' as const, text: 'x'.repeat(30) }] };
   const original = { wire: 'openai-chat' as const, body: {}, headers: {} };

@@ -23,7 +23,6 @@ const days = (count: number): number => count * 24 * 3_600_000;
 /** Longer than a task can wait for its next turn. */
 const taskForgottenMs = days(60);
 const tokenForgottenMs = days(3);
-const callForgottenMs = days(1);
 
 /** All budgets that a call of this account must fit, those without a limit left out. */
 export function budgetsOf(
@@ -40,11 +39,13 @@ export function budgetsOf(
       ? null
       : budget(`run.${tenant}.${runId}`, `run ${runId}`, limits.run, taskForgottenMs),
     token === undefined ? null : budget(`token.${tenant}.${token.id}`, `this token`, token.limits, tokenForgottenMs),
-    call === undefined ? null : budget(`call.${tenant}.${call.id}`, 'this call', call.limits, callForgottenMs),
+    call === undefined ? null : ofOneCall(budget(`call.${tenant}.${call.id}`, 'this call', call.limits, null)),
     tenantBudget(tenant, tenants, now),
   ];
   return all.filter((each) => each !== null);
 }
+
+const ofOneCall = (budget: Budget | null): Budget | null => (budget === null ? null : { ...budget, ofOneCall: true });
 
 function tenantBudget(tenant: string, tenants: readonly TenantLimit[], now: Date): Budget | null {
   const found = tenants.find((each) => each.tenant === tenant) ?? tenants.find((each) => each.tenant === '*');
