@@ -1,14 +1,39 @@
+/**
+ * Text by value where it is small, else by the name of an object.
+ *
+ * Invariants:
+ * 1. No more than `artifactReadsAtOnce` objects are on their way into this process, whoever asks: what comes faster than it is taken costs the whole connection.
+ *    Tenants, and of each its tasks, take turns.
+ * 2. An object is read only if the budget has room for all of it.
+ * 3. What one request names is read once, however often it is named; it counts each time.
+ */
 import { createHash } from 'node:crypto';
 import type { Bus, ObjectStore } from '@coppice/bus';
 import { CoppiceError, artifactNames, buckets, inlineTextBytesMax } from '@coppice/contracts';
 import type { ContentPart, imageSchema, ModelMessage, Owner, TextReference } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { ByteBudget } from './byte-budget.ts';
+import { FairQueue } from './exchange/fair-queue.ts';
+import { gatewayLimits } from './limits.ts';
 import type { ProviderImage, ProviderMessage, ProviderPart } from './provider/port.ts';
 
-/** Text by value where it is small, else by the name of an object. */
+/** For whom is read, how much it may be, and what ends it. */
+export type Reading = {
+  owner: Pick<Owner, 'tenant' | 'taskId'>;
+  budget: ByteBudget;
+  signal: AbortSignal;
+};
+
+/** What was read of it, by name. */
+type Found = Map<string, { text: string; bytes: number }>;
+
 export class Artifacts {
   readonly #bus: Bus;
+  readonly #places = new FairQueue({
+    name: 'the artifacts',
+    concurrency: gatewayLimits.artifactReadsAtOnce,
+    waitingMax: gatewayLimits.artifactReadsWaitingMax,
+  });
   #store: Promise<ObjectStore> | null = null;
 
   constructor(bus: Bus) {
@@ -30,55 +55,77 @@ export class Artifacts {
     return { artifact };
   }
 
-  /** @throws CoppiceError `not-found`, `limit-exceeded` when the budget is used up. */
-  async text(reference: TextReference, budget: ByteBudget): Promise<string> {
-    if ('text' in reference) {
-      budget.take(Buffer.byteLength(reference.text));
-      return reference.text;
-    }
-    const store = await this.#open();
-    const bytes = await store.get(reference.artifact);
-    if (bytes === null)
-      throw new CoppiceError('not-found', `the prompt names ${reference.artifact}, which does not exist`);
-    budget.take(bytes.length);
-    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+  /** @throws CoppiceError `not-found`, `limit-exceeded` when the budget is used up, `unavailable`, `provider-limited` where too many wait; the signal's reason. */
+  async text(reference: TextReference, reading: Reading): Promise<string> {
+    return this.#text(reference, reading, new Map());
   }
 
   /** The messages with the texts that they hold by reference. @throws as `text`. */
-  async read(messages: readonly ModelMessage[], budget: ByteBudget): Promise<ProviderMessage[]> {
+  async read(messages: readonly ModelMessage[], reading: Reading): Promise<ProviderMessage[]> {
+    const found: Found = new Map();
+    const text = (reference: TextReference) => this.#text(reference, reading, found);
     const read: ProviderMessage[] = [];
     for (const { role, content } of messages) {
       const parts: ProviderPart[] = [];
-      for (const part of content) parts.push(await this.#readPart(part, budget));
+      for (const part of content) parts.push(await readPart(part, text));
       read.push({ role, content: parts });
     }
     return read;
   }
 
-  async #readPart(part: ContentPart, budget: ByteBudget): Promise<ProviderPart> {
-    if (part.type === 'text') return { ...part, text: await this.text({ text: part.text }, budget) };
-    if (part.type === 'image') return { type: 'image', image: await this.#image(part, budget) };
-    if (part.type === 'thinking') return { ...part, text: await this.text(part.text, budget) };
-    if (part.type === 'text-artifact')
-      return { type: 'text', text: await this.text({ artifact: part.artifact }, budget) };
-    if (part.type === 'tool-call') return { ...part, arguments: await this.text(part.arguments, budget) };
-    const { images, ...result } = part;
-    const content = await this.text(part.content, budget);
-    if (images === undefined) return { ...result, content };
-    const read: ProviderImage[] = [];
-    for (const image of images) read.push(await this.#image(image, budget));
-    return { ...result, content, images: read };
+  async #text(reference: TextReference, reading: Reading, found: Found): Promise<string> {
+    if ('text' in reference) {
+      reading.budget.take(Buffer.byteLength(reference.text));
+      return reference.text;
+    }
+    const { artifact } = reference;
+    const before = found.get(artifact);
+    if (before !== undefined) {
+      reading.budget.take(before.bytes);
+      return before.text;
+    }
+    const bytes = await this.#object(artifact, reading);
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+    found.set(artifact, { text, bytes: bytes.length });
+    return text;
   }
 
-  async #image({ mediaType, source }: z.output<typeof imageSchema>, budget: ByteBudget): Promise<ProviderImage> {
-    if ('url' in source) return { url: source.url, ...(mediaType === undefined ? {} : { mediaType }) };
-    if (mediaType === undefined) throw new CoppiceError('invalid-request', 'an image by value needs its mediaType');
-    const reference = 'base64' in source ? { text: source.base64 } : source;
-    return { mediaType, base64: await this.text(reference, budget) };
+  async #object(name: string, { owner, budget, signal }: Reading): Promise<Uint8Array> {
+    const release = await this.#places.enter(owner, signal);
+    try {
+      const object = await (await this.#open()).find(name);
+      if (object === null) throw new CoppiceError('not-found', `the prompt names ${name}, which does not exist`);
+      budget.take(object.size);
+      return await object.read(signal);
+    } finally {
+      release();
+    }
   }
 
   #open(): Promise<ObjectStore> {
     this.#store ??= this.#bus.objects(buckets.artifacts);
     return this.#store;
   }
+}
+
+type ReadText = (reference: TextReference) => Promise<string>;
+
+async function readPart(part: ContentPart, text: ReadText): Promise<ProviderPart> {
+  if (part.type === 'text') return { ...part, text: await text({ text: part.text }) };
+  if (part.type === 'image') return { type: 'image', image: await readImage(part, text) };
+  if (part.type === 'thinking') return { ...part, text: await text(part.text) };
+  if (part.type === 'text-artifact') return { type: 'text', text: await text({ artifact: part.artifact }) };
+  if (part.type === 'tool-call') return { ...part, arguments: await text(part.arguments) };
+  const { images, ...result } = part;
+  const content = await text(part.content);
+  if (images === undefined) return { ...result, content };
+  const read: ProviderImage[] = [];
+  for (const image of images) read.push(await readImage(image, text));
+  return { ...result, content, images: read };
+}
+
+async function readImage({ mediaType, source }: z.output<typeof imageSchema>, text: ReadText): Promise<ProviderImage> {
+  if ('url' in source) return { url: source.url, ...(mediaType === undefined ? {} : { mediaType }) };
+  if (mediaType === undefined) throw new CoppiceError('invalid-request', 'an image by value needs its mediaType');
+  return { mediaType, base64: await text('base64' in source ? { text: source.base64 } : source) };
 }

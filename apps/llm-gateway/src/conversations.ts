@@ -14,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, modelMessageSchema } from '@coppice/contracts';
 import type { Owner, Signature, TranscriptEntry } from '@coppice/contracts';
 import { z } from 'zod';
-import type { Artifacts } from './artifacts.ts';
+import type { Artifacts, Reading } from './artifacts.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { gatewayLimits } from './limits.ts';
 import type { ProviderMessage, ProviderPart, ProviderThinking, ProviderToolCall } from './provider/port.ts';
@@ -59,12 +59,20 @@ export class Conversations {
 
   /**
    * What was said up to and with the answer of a turn; nothing for null.
-   * @throws CoppiceError `not-found` where a turn of the chain isn't in the task's transcript, `limit-exceeded`.
+   * @param signal ends the reading of what it holds by reference
+   * @throws CoppiceError `not-found` where a turn of the chain isn't in the task's transcript, `limit-exceeded`; the signal's reason.
    */
-  async upTo(owner: Owner, turnId: string | null): Promise<Conversation> {
+  async upTo(
+    owner: Owner,
+    turnId: string | null,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<Conversation> {
     if (turnId === null) return emptyConversation;
     const remembered = this.#cache.get(keyOf(owner));
-    const found = remembered?.turnId === turnId ? remembered : await this.#read(owner, turnId, remembered ?? null);
+    const found =
+      remembered?.turnId === turnId
+        ? remembered
+        : await this.#read(owner, { turnId, remembered: remembered ?? null, signal });
     this.#keep(keyOf(owner), found);
     if (found.conversation.turns < this.#limits.conversationTurnsMax) return found.conversation;
     throw tooManyTurns(turnId, this.#limits.conversationTurnsMax);
@@ -79,7 +87,10 @@ export class Conversations {
     return { conversations: this.#cache.size, bytes: this.#cachedBytes };
   }
 
-  async #read(owner: Owner, turnId: string, remembered: Remembered | null): Promise<Remembered> {
+  async #read(
+    owner: Owner,
+    { turnId, remembered, signal }: { turnId: string; remembered: Remembered | null; signal: AbortSignal },
+  ): Promise<Remembered> {
     const chain = await this.#chainTo(owner, turnId, remembered);
     const before = chain.from === null ? emptyConversation : chain.from.conversation;
     const budget = new ByteBudget('the conversation', this.#limits.promptBytesMax, before.bytes);
@@ -88,7 +99,7 @@ export class Conversations {
     // A second reading, so that a long transcript of many conversations is never in memory as a whole.
     for await (const { entry, sequence } of this.#transcript.entries(owner, chain.firstSequence)) {
       if (!chain.turnIds.has(entry.effectId)) continue;
-      messages.push(...(await this.#messagesOf(entry, budget)));
+      messages.push(...(await this.#messagesOf(entry, { owner, budget, signal })));
       turns++;
       if (entry.effectId !== turnId || turns < chain.turnIds.size) continue;
       return { turnId, sequence, conversation: { messages, bytes: budget.taken, turns: before.turns + turns } };
@@ -120,19 +131,19 @@ export class Conversations {
     return chainOf(links, turnId, from, this.#limits.conversationTurnsMax);
   }
 
-  async #messagesOf(entry: TranscriptEntry, budget: ByteBudget): Promise<ProviderMessage[]> {
+  async #messagesOf(entry: TranscriptEntry, reading: Reading): Promise<ProviderMessage[]> {
     // What counts of it are its texts, below.
     const unread = new ByteBudget(`the request of turn ${entry.effectId}`, gatewayLimits.requestBytesMax);
-    const request: unknown = JSON.parse(await this.#artifacts.text(entry.request, unread));
-    const messages = await this.#artifacts.read(requestSchema.parse(request), budget);
-    const text = await this.#artifacts.text(entry.output.text, budget);
+    const request: unknown = JSON.parse(await this.#artifacts.text(entry.request, { ...reading, budget: unread }));
+    const messages = await this.#artifacts.read(requestSchema.parse(request), reading);
+    const text = await this.#artifacts.text(entry.output.text, reading);
     const toolCalls: ProviderToolCall[] = [];
     for (const call of entry.output.toolCalls) {
-      toolCalls.push({ ...call, arguments: await this.#artifacts.text(call.arguments, budget) });
+      toolCalls.push({ ...call, arguments: await this.#artifacts.text(call.arguments, reading) });
     }
     const thinking: Answered['thinking'][number][] = [];
     for (const thought of entry.output.thinking ?? []) {
-      thinking.push({ ...thought, text: await this.#artifacts.text(thought.text, budget) });
+      thinking.push({ ...thought, text: await this.#artifacts.text(thought.text, reading) });
     }
     const { textSignature } = entry.output;
     return [...messages, answerMessage({ text, textSignature, toolCalls, thinking })];

@@ -17,6 +17,10 @@ export const gatewayLimits = {
   promptBytesMax: 64 * 1024 * 1024,
   /** Of the messages of one turn as JSON, what they hold by reference not counted: they came in one message of the bus. */
   requestBytesMax: 8 * 1024 * 1024,
+  /** Artifacts that come at once; each of them at most some MiB at a time, see the bus's limits. */
+  artifactReadsAtOnce: 2,
+  /** More than all that a process has in progress, each of which reads one after the other: their own limits tell who is to come again. */
+  artifactReadsWaitingMax: 2_000,
   /** Of one conversation. */
   conversationTurnsMax: 2_000,
   /** Conversations in memory, so that a turn needn't read all turns before it; the least recently used go first. */

@@ -79,11 +79,12 @@ class Turns {
   }
 
   async run(input: TurnInput, context: CommandContext): Promise<TurnOutput> {
-    const { effectId } = context;
+    const { effectId, signal } = context;
     const { conversations, artifacts } = this.#with;
-    const before = await conversations.upTo(input.owner, input.continues);
+    const { owner } = input;
+    const before = await conversations.upTo(owner, input.continues, signal);
     const budget = new ByteBudget('the prompt', gatewayLimits.promptBytesMax, before.bytes);
-    const messages = [...before.messages, ...(await artifacts.read(input.messages, budget))];
+    const messages = [...before.messages, ...(await artifacts.read(input.messages, { owner, budget, signal }))];
     await this.#with.onPoint('before-asking');
     const { answer, result } = await this.#ask(messages, input, context);
     await this.#with.onPoint('answered');

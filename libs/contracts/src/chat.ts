@@ -31,6 +31,8 @@ export const chatLimits = {
   /** … so that a client that hears nothing for so long knows that the gateway is gone. */
   lostAfterMs: 30_000,
   messagesMax: 10_000,
+  /** Different ones, by name: each is read from the store. */
+  artifactsMax: 64,
   toolsMax: 128,
 } as const;
 
@@ -46,7 +48,9 @@ const chatRequestSchema = z.strictObject({
     .array(strictly(modelMessageSchema))
     .min(1)
     .max(chatLimits.messagesMax)
-    .describe('The whole conversation: a chat remembers nothing.'),
+    .describe(
+      `The whole conversation: a chat remembers nothing. It may name up to ${chatLimits.artifactsMax} artifacts.`,
+    ),
   tools: z
     .array(strictly(toolDefinitionSchema))
     .max(chatLimits.toolsMax)

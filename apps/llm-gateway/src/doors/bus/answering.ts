@@ -26,29 +26,29 @@ export async function wholeAnswer(exchange: Exchange, about: AnswerAbout, bytesM
 
 type Telling = { answer: BusAnswer; chat: Chat; limits: BusDoorLimits };
 
-/** @throws CoppiceError with what was used; it is told as the last message. */
-export async function tellAnswer(
-  { deltas, result }: Exchange,
-  about: AnswerAbout,
-  { answer, chat, limits }: Telling,
-): Promise<void> {
+/** From the first message, which tells the chat's id, to the last. */
+export function startTelling({ answer, chat, limits }: Telling) {
   const teller = new Teller(answer, { limits, signal: chat.signal });
   teller.tell({ type: 'started', chatId: chat.id });
   answer.tellErrorsAs((error) => teller.numbered({ type: 'error', error }));
   const silence = setInterval(() => teller.tellIfSilent(), chatLimits.silenceMsMax / 2);
-  try {
-    const ids = new Map<number, string>();
-    const attempt = await collect(told(deltas, teller, ids), {
-      ...about,
-      provider: about.model,
-      textBytesMax: gatewayLimits.textBytesMax,
-    });
-    if (attempt.status === 'failed') throw withUsage(attempt.error, result);
-    tellMadeIds(attempt, teller, ids);
-    teller.tell({ type: 'result', ...endOf(attempt, result, about) });
-  } finally {
-    clearInterval(silence);
-  }
+  return {
+    /** @throws CoppiceError with what was used; it is told as the last message. */
+    tell: (exchange: Exchange, about: AnswerAbout) => tellAnswer(exchange, about, teller),
+    end: () => clearInterval(silence),
+  };
+}
+
+async function tellAnswer({ deltas, result }: Exchange, about: AnswerAbout, teller: Teller): Promise<void> {
+  const ids = new Map<number, string>();
+  const attempt = await collect(told(deltas, teller, ids), {
+    ...about,
+    provider: about.model,
+    textBytesMax: gatewayLimits.textBytesMax,
+  });
+  if (attempt.status === 'failed') throw withUsage(attempt.error, result);
+  tellMadeIds(attempt, teller, ids);
+  teller.tell({ type: 'result', ...endOf(attempt, result, about) });
 }
 
 /** The deltas, each once it is told. `ids` are those that were told, by call. */

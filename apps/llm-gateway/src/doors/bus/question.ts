@@ -1,4 +1,7 @@
-/** A chat's request as the exchange takes it; refused where it asks for what its tenant may not have. */
+/**
+ * A chat's request as the exchange takes it. What is wrong with it by itself is told at once; what it names by reference is read after that, for as long as
+ * the chat is wanted.
+ */
 import { getHeapStatistics } from 'node:v8';
 import { CoppiceError, chatLimits, tenantOfArtifact } from '@coppice/contracts';
 import type { ChatRequest } from '@coppice/contracts';
@@ -9,8 +12,9 @@ import type { ModelRequest } from '../../provider/port.ts';
 import type { BusDoorLimits } from './limits.ts';
 
 export type Question = {
-  request: Omit<ModelRequest, 'model'>;
   timeLimitMs: number;
+  /** @throws CoppiceError `not-found`, `limit-exceeded`, `unavailable`; the signal's reason. */
+  read(signal: AbortSignal): Promise<Omit<ModelRequest, 'model'>>;
   /** Gives the room of its prompt back. */
   forget(): void;
 };
@@ -29,25 +33,22 @@ export class Questions {
     this.#room = new ByteBudget('all prompts together', bytesMax);
   }
 
-  /** @throws CoppiceError `invalid-request`, `permission-denied`, `model-not-found`, `not-found`, `limit-exceeded`, `unavailable`. */
-  async read(request: ChatRequest, tenant: string): Promise<Question> {
+  /** @throws CoppiceError `invalid-request`, `permission-denied`, `model-not-found`, `not-found`. */
+  take(request: ChatRequest, tenant: string): Question {
     const { model, messages, tools, settings } = request;
     const timeLimitMs = timeLimitOf(request);
     this.#requireModel(model);
     requireOwnArtifacts(messages, tenant);
     const budget = new PromptBytes(this.#settings.limits.promptBytesMax, this.#room);
-    const forget = () => this.#room.giveBack(budget.taken);
-    try {
-      budget.take(Buffer.byteLength(JSON.stringify(tools)));
-      return {
-        request: { messages: await this.#settings.artifacts.read(messages, budget), tools, settings },
-        timeLimitMs,
-        forget,
-      };
-    } catch (error) {
-      forget();
-      throw error;
-    }
+    return {
+      timeLimitMs,
+      read: async (signal) => {
+        budget.take(Buffer.byteLength(JSON.stringify(tools)));
+        const owner = { tenant, taskId: '' };
+        return { messages: await this.#settings.artifacts.read(messages, { owner, budget, signal }), tools, settings };
+      },
+      forget: () => this.#room.giveBack(budget.taken),
+    };
   }
 
   #requireModel(model: string): void {
@@ -84,10 +85,13 @@ function timeLimitOf({ stream, timeLimitMs }: ChatRequest): number {
   return timeLimitMs ?? wholeTimeLimitMsMax;
 }
 
-/** Another tenant's is answered as one that isn't there. */
+/** No more than may be, each of the tenant's own: another's is answered as one that isn't there. */
 function requireOwnArtifacts(messages: ChatRequest['messages'], tenant: string): void {
+  const names = new Set<string>();
   for (const { field, name } of artifactsIn(messages, 'messages')) {
     if (tenantOfArtifact(name) !== tenant) throw refusal('not-found', field, 'the name of an artifact', name);
+    if (names.add(name).size > chatLimits.artifactsMax)
+      throw refusal('invalid-request', field, `no more than ${chatLimits.artifactsMax} artifacts`, name);
   }
 }
 

@@ -1,6 +1,6 @@
 /** `llm.chat` on a real bus: what clients hear, and who may end what. */
 import { Bus, busLimits } from '@coppice/bus';
-import { artifactNames, buckets, chatApi, subjects } from '@coppice/contracts';
+import { artifactNames, buckets, chatApi, chatLimits, subjects } from '@coppice/contracts';
 import { startService } from '@coppice/service';
 import type { StartedService } from '@coppice/service';
 import { eventually, startNatsServer } from '@coppice/testing';
@@ -146,6 +146,30 @@ describe('an answer', () => {
       message: `llm.chat: ${field}: expected the name of an artifact, received "${name}"`,
       details: { issues: [{ field }] },
     });
+  });
+
+  test('holds no more different ones than may be', async () => {
+    const nameOf = (index: number) =>
+      artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, `b${index}`);
+    await (await bus.objects(buckets.artifacts)).put(nameOf(0), new TextEncoder().encode('by reference'));
+    const naming = (indexes: number[]) => [
+      { role: 'user', content: indexes.map((index) => ({ type: 'text-artifact', artifact: nameOf(index) })) },
+    ];
+    const same = Array.from({ length: 1_500 }, () => 0);
+    expect((await askWhole(bus, { model: 'acme/hello', messages: naming(same) })).finishReason).toBe('stop');
+    const different = Array.from({ length: chatLimits.artifactsMax + 1 }, (_, index) => index);
+    await expect(askWhole(bus, { model: 'acme/hello', messages: naming(different) })).rejects.toMatchObject({
+      code: 'invalid-request',
+      details: { issues: [{ field: 'messages[0].content[64].artifact', expected: 'no more than 64 artifacts' }] },
+    });
+  });
+
+  test('is told to have started before what the request names is looked for', async () => {
+    const missing = artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, 'missing');
+    const messages = [{ role: 'user', content: [{ type: 'text-artifact', artifact: missing }] }];
+    const heard = await askChat(bus, { model: 'acme/echo', messages });
+    expect(heard.messages.map(({ type }) => type)).toEqual(['started']);
+    expect(heard.error).toMatchObject({ code: 'not-found', message: expect.stringContaining(missing) });
   });
 });
 

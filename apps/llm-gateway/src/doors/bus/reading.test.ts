@@ -1,0 +1,70 @@
+/** What a chat names by reference, on a NATS server that doesn't give it: the chat can be ended, and others aren't held up. */
+import { Bus } from '@coppice/bus';
+import { artifactNames, buckets, chatApi } from '@coppice/contracts';
+import { startService } from '@coppice/service';
+import type { StartedService } from '@coppice/service';
+import { eventually, startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { gatewayLimits } from '../../limits.ts';
+import { startLlmGateway } from '../../service.ts';
+import { askChat, askWhole } from '../../test-support/chat-client.ts';
+import { end, saying, text } from '../../test-support/says.ts';
+
+let nats: NatsServer;
+let bus: Bus;
+let gateway: StartedService;
+/** Consumers by which something is read. */
+const asking = new Set<string>();
+const names = Array.from({ length: 6 }, (_, index) =>
+  artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, `a${index}`),
+);
+const naming = (artifact: string | undefined) => ({
+  model: 'acme/hello',
+  messages: [{ role: 'user', content: [{ type: 'text-artifact', artifact }] }],
+});
+
+beforeAll(async () => {
+  // Who asks for an object's chunks is heard here, and never answered.
+  const held = `mappings: { "$JS.API.CONSUMER.MSG.NEXT.OBJ_${buckets.artifacts}.*": "held.$1" }`;
+  nats = await startNatsServer({ config: held });
+  bus = await Bus.connect({ ...nats.connection, name: 'test' });
+  await bus.ensureResources();
+  const store = await bus.objects(buckets.artifacts);
+  for (const name of names) await store.put(name, Buffer.from('never read'));
+  bus.subscribeCore('held.*', (_request, subject) => asking.add(subject));
+  gateway = await startService({
+    name: 'llm-gateway',
+    version: '1.0.0',
+    node: 'here',
+    connection: nats.connection,
+    start: (context) => startLlmGateway(context, { providers: [saying('acme', [text('hello'), end])] }),
+  });
+});
+afterAll(async () => {
+  await gateway?.stop();
+  await bus?.close();
+  await nats?.stop();
+});
+
+test('all are told their ids before it is read, a few are read at once, and each ends when it is cancelled', async () => {
+  const ids: string[] = [];
+  const chats = names.map((name) =>
+    askChat(bus, naming(name), { onMessage: (message) => message.type === 'started' && ids.push(message.chatId) }),
+  );
+  await eventually(() => ids.length === names.length && asking.size === gatewayLimits.artifactReadsAtOnce);
+  // Who names nothing isn't held up.
+  expect((await askChat(bus, { model: 'acme/hello' })).error).toBeNull();
+  expect(asking.size).toBe(gatewayLimits.artifactReadsAtOnce);
+  for (const chatId of ids) await bus.call(chatApi.cancel, { tenant: 'default' }, { chatId });
+  for (const { messages, error } of await Promise.all(chats)) {
+    expect(messages.map(({ type }) => type)).toEqual(['started']);
+    expect(error).toMatchObject({ code: 'cancelled' });
+  }
+});
+
+test('its time ends it, told as it comes or whole', async () => {
+  const limited = { ...naming(names[0]), timeLimitMs: 1_000 };
+  expect((await askChat(bus, limited)).error).toMatchObject({ code: 'deadline-exceeded' });
+  await expect(askWhole(bus, limited)).rejects.toMatchObject({ code: 'deadline-exceeded' });
+});
