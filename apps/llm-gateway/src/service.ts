@@ -91,6 +91,7 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     budgets,
     cache,
     prices: pricesFrom({ own: options.prices ?? [], baseUrlOf: (name) => endpointOf(name)?.baseUrl ?? null }),
+    namedModels: (options.prices ?? []).map(({ model }) => model).filter((model) => !model.includes('*')),
     concurrencyOf: (name) => endpointOf(name)?.concurrency ?? null,
     tell: (news) => sharing.tell(news),
   });

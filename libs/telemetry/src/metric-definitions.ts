@@ -32,7 +32,8 @@ const tokens = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_
 
 const destination = 'the subject with `*` for each id';
 const provider = 'as in `provider/model`';
-const model = 'as in `provider/model`; the first 100 that have answered, any other is `_OTHER`';
+const model =
+  'as in `provider/model`; those that the file of the gateway names in aliases or prices, then the first that have answered, 100 in all; any other is `_OTHER`';
 const errorCode = 'only of what failed: the error code, as in docs/protocol.md';
 
 export const metricDefinitions = {

@@ -16,7 +16,7 @@ Each service answers Prometheus under \`/metrics\` on its health port, \`COPPICE
 - **Deliveries and attempts are counted each time**: a message that is delivered twice is handled twice in \`messaging.process.duration\`, and a model that is asked again
   is paid again.
 - **What is in JetStream is told as it is there** (queues, dead letters): nothing is lost or doubled, and each orchestrator tells the same, so take the \`max\`.
-- **No label can be chosen freely by who submits runs**: no ids, no tenant, and of models only the first 100 that have answered. What a tenant's tasks have used is in
+- **No label can be chosen freely by who submits runs**: no ids, no tenant, and of models only 100, those of the file of the gateway and the first that have answered. What a tenant's tasks have used is in
   its own events (\`task-ended\`); calls at the gateway's doors are in the gateway's log, a line each.
 `;
 

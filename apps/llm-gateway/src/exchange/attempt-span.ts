@@ -28,9 +28,14 @@ export type AttemptAbout = {
   queuedMs: number;
 };
 
-/** Who submits a run chooses its models' names: only those that a provider has answered as get a label of their own. */
+/** Who submits a run chooses its models' names: only those that the configuration names, or that a provider has answered as, get a label of their own. */
 const modelLabelsMax = 100;
 const models = new BoundedValues(modelLabelsMax);
+
+/** Keeps labels for models, each `provider/model`, that one wants to see before they have ever answered. */
+export function reserveModelLabels(names: readonly string[]): void {
+  for (const name of names) models.admit(name.slice(name.indexOf('/') + 1));
+}
 
 /** A model's name as a label. */
 export const modelLabel = (model: string): string => models.known(model);

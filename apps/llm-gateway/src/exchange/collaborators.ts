@@ -5,6 +5,7 @@ import type { Budgets } from '../money/budgets.ts';
 import { noPrices } from '../money/prices.ts';
 import type { Prices } from '../money/prices.ts';
 import type { Provider } from '../provider/port.ts';
+import { reserveModelLabels } from './attempt-span.ts';
 import type { CircuitSettings } from './circuit.ts';
 import { Health } from './health.ts';
 import { exchangeLimits } from './limits.ts';
@@ -30,6 +31,8 @@ export type ExchangeSettings = {
   providers: readonly Provider[];
   aliases?: readonly Alias[];
   prices?: Prices;
+  /** Models that the configuration names beside the candidates of aliases, each `provider/model`: metrics name them, too. */
+  namedModels?: readonly string[];
   budgets?: Budgets;
   cache?: AnswerCache | null;
   /** Calls at a provider at once; null for the default. */
@@ -47,6 +50,7 @@ export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborat
   const { now = () => performance.now() } = settings;
   const { attemptsMax, pauseMsMin, pauseMsMax, retryAfterMsMax } = gatewayLimits;
   const { failuresMax, openMs } = exchangeLimits;
+  reserveModelLabels([...aliases.flatMap(({ candidates }) => candidates), ...(settings.namedModels ?? [])]);
   return {
     routes: new Routes({ providers, aliases, prices }),
     health: new Health({ failuresMax, openMs, ...settings.breaker, now, tell }),

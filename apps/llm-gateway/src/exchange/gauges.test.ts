@@ -18,7 +18,7 @@ test('metrics tell which models are not asked, who is at a provider, and how lon
   const exchanges = prepareExchanges({ providers: [acme, other], aliases, retry: { pauseMsMin: 1, pauseMsMax: 2 } });
   const stop = observeExchanges(exchanges);
   for (let calls = 0; calls < 5; calls++) await hear(exchanges, { model: 'fast' });
-  // A model that nobody has answered as yet has no label of its own.
+  // A model that nobody has named or answered as yet has no label of its own.
   exchanges.health.coolDown({ provider: 'other', model: 'never-heard-of' }, 60_000);
   const lines = await scrape(telemetry, 'coppice_model');
   stop();
@@ -35,4 +35,25 @@ test('metrics tell which models are not asked, who is at a provider, and how lon
       expect.stringMatching(/^coppice_model_queue_wait_duration_count\{gen_ai_provider_name="acme"\} 4/),
     ]),
   );
+});
+
+test('a model that the configuration names is named though it has never answered', async () => {
+  const telemetry = await startTelemetry({ serviceName: 'gateway', instanceId: 'one', prometheus: true });
+  const lost = { ...saying('lost', [overloaded]), ...overHttp };
+  const exchanges = prepareExchanges({
+    providers: [lost],
+    aliases: [{ name: 'slow', candidates: ['lost/meta/never-answers'], strategy: 'order' }],
+    namedModels: ['lost/priced'],
+    retry: { pauseMsMin: 1, pauseMsMax: 2 },
+  });
+  const stop = observeExchanges(exchanges);
+  await hear(exchanges, { model: 'slow' });
+  exchanges.health.coolDown({ provider: 'lost', model: 'priced' }, 60_000);
+  const lines = await scrape(telemetry, 'coppice_models_unavailable{gen_ai_provider_name="lost"');
+  stop();
+  await telemetry.shutdown();
+  expect(lines).toEqual([
+    expect.stringMatching(/gen_ai_request_model="meta\/never-answers",state="failing"\} 1/),
+    expect.stringMatching(/gen_ai_request_model="priced",state="cooling"\} 1/),
+  ]);
 });
