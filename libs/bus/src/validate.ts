@@ -16,6 +16,8 @@ type SchemaIssue = {
   keys?: string[];
   expected?: unknown;
   errors?: readonly (readonly SchemaIssue[])[];
+  /** Of a name in a record. */
+  issues?: readonly SchemaIssue[];
 };
 
 /** A complaint before it is a sentence, when its schema can still be asked. */
@@ -105,6 +107,9 @@ function spread(
       };
     });
   }
+  const [ofName] = issue.code === 'invalid_key' ? (issue.issues ?? []) : [];
+  if (ofName !== undefined)
+    return [{ field: fieldName(issue.path), expected: expectation(ofName), received: shorten(issue.path.at(-1)) }];
   const received = at(value, issue.path);
   return [{ field: fieldName(issue.path), expected: expectation(issue), received: shorten(received) }];
 }

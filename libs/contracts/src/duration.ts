@@ -1,12 +1,11 @@
 import { z } from 'zod';
 
 const unitsMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const expected = 'a duration such as 90s, 10m or 2h';
 const durationPattern = /^(\d{1,9})(ms|s|m|h|d)$/;
 
 /** A duration as written in a run file: `90s`, `10m`, `2h`. Later checks don't run on what isn't one. */
-export const durationSchema = z
-  .string()
-  .regex(durationPattern, { message: 'a duration such as 90s, 10m or 2h', abort: true });
+export const durationSchema = z.string(expected).regex(durationPattern, { message: expected, abort: true });
 
 /** Milliseconds of a duration that `durationSchema` accepted. */
 export function durationMs(duration: string): number {

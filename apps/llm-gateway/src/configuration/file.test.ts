@@ -90,9 +90,9 @@ test('a key comes from a file beside it, or by the name of a variable; where it 
     key: null,
     keyRequired: 'COPPICE_GATEWAY_KEY_ACME',
   });
-  expect(await complaintOf(provider('{ file: none.key }'))).toMatch(
-    /^FILE:1:\d+: providers\.acme\.key: expected a readable file/,
-  );
+  const complaint = await complaintOf(provider('{ file: none.key }'));
+  expect(complaint).toMatch(/^FILE:1:\d+: providers\.acme\.key: expected a readable file/);
+  expect(complaint).toMatch(new RegExp(`received the name of one that is not there in ${folder}$`));
 });
 
 test('a key of the environment is not sent to another address', async () => {
@@ -116,7 +116,24 @@ describe('what is refused, with its place', () => {
       'aliases: { fast: { candidates: [openai/x], strategy: best } }',
       'aliases.fast.strategy: expected one of order, price, received "best"',
     ],
-    ['aliases: { a/b: { candidates: [openai/x] } }', 'aliases.a/b: expected'],
+    [
+      'aliases: { Bad Name: { candidates: [openai/x] } }',
+      'FILE:1:12: aliases.Bad Name: expected a name of a-z, 0-9 and -, at most 64, received "Bad Name"',
+    ],
+    [
+      'limits: { tenants: { B A: { tokens: 1, per: day } } }',
+      'limits.tenants.B A: expected a tenant: lower-case letters, digits and dashes, at most 63, received "B A"',
+    ],
+    [
+      'limits: { tenants: { acme: { per: day } } }',
+      'limits.tenants.acme: expected an amount: tokens, costUsd or both, received {"per":"day"}',
+    ],
+    ['cache: { ttl: 10 }', 'cache.ttl: expected a duration such as 90s, 10m or 2h, received 10'],
+    ['aliases: {}\naliases: {}', 'FILE:2:1: expected YAML, received what is none: Map keys must be unique'],
+    [
+      'providers:\n  acme: { wire: ollama, baseUrl: "http://h", key: { variable: ACME_KEY } }',
+      'providers.acme.key.variable: expected the name of a variable: COPPICE_GATEWAY_KEY_…, or a vendor\'s own such as OPENAI_API_KEY, received "ACME_KEY"',
+    ],
     [
       'providers:\n  acme:\n    wire: soap',
       'FILE:3:5: providers.acme.wire: expected one of openai-chat, openai-responses, anthropic, gemini, ollama, received "soap"',
@@ -127,14 +144,18 @@ describe('what is refused, with its place', () => {
     ],
     [
       'providers:\n  acme: { wire: ollama, baseUrl: "ftp://x" }',
-      'FILE:2:25: providers.acme.baseUrl: expected an address such as',
+      'FILE:2:25: providers.acme.baseUrl: expected an address such as http://127.0.0.1:11434/v1, without user or password, received "ftp://x"',
+    ],
+    [
+      'prices:\n  - { model: acme/x, input: 1, output: 2 }',
+      'FILE:2:7: prices[0].model: expected a model of one of the providers scripted, ',
     ],
     [
       'prices:\n  - { model: gpt, input: 1, output: 2 }',
       'FILE:2:7: prices[0].model: expected provider/model, where * stands for any text, received "gpt"',
     ],
     ['prices:\n  - { model: a/b, input: -1, output: 2 }', 'FILE:2:19: prices[0].input: expected'],
-    ['limits: { idle: 5 }', 'FILE:1:11: limits.idle: expected string, received 5'],
+    ['limits: { idle: 5 }', 'FILE:1:11: limits.idle: expected a duration such as 90s, 10m or 2h, received 5'],
     ['limits: { idle: soon }', 'limits.idle: expected a duration such as 90s, 10m or 2h, received "soon"'],
     ['aliases: [\n', 'FILE:2:1: expected YAML, received'],
   ])('%j', async (text, complaint) => {
@@ -145,6 +166,9 @@ describe('what is refused, with its place', () => {
     'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, key: sk-secret } }',
     'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, key: { value: sk-secret } } }',
     'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, key: { variable: sk-secret } } }',
+    'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, key: { file: sk-secret } } }',
+    'providers: { acme: { wire: ollama, baseUrl: "ftp://127.0.0.1:9/sk-secret" } }',
+    'providers: { acme: { wire: ollama, baseUrl: sk-secret } }',
     'providers: { acme: { wire: ollama, baseUrl: http://127.0.0.1:9, headers: { authorization: sk-secret } } }',
     'providers: { acme: { wire: ollama, baseUrl: http://me:sk-secret@127.0.0.1:9 } }',
   ])('a key itself is refused, and not repeated: %j', async (text) => {

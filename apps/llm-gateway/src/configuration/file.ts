@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fieldIssues } from '@coppice/bus';
 import type { FieldIssue } from '@coppice/contracts';
@@ -7,7 +7,7 @@ import { ConfigurationError } from '@coppice/service';
 import { parseYaml } from '@coppice/service/yaml';
 import type { YamlText } from '@coppice/service/yaml';
 import { redact } from '@coppice/telemetry';
-import { keyIn, keyInFile } from '../provider/environment.ts';
+import { keyIn, keyInFile, tellableAddress } from '../provider/environment.ts';
 import type { Endpoint } from '../provider/http/endpoint.ts';
 import { wireOf } from '../provider/wires.ts';
 import type { LlmGatewayOptions } from '../service.ts';
@@ -34,13 +34,14 @@ export function readGatewayFile(
   const yaml = parseYaml(text);
   if ('problems' in yaml) {
     const [{ message, place }] = yaml.problems;
-    throw wrong(`${file}:${place.line}:${place.column}`, 'YAML', message);
+    throw wrong(`${file}:${place.line}:${place.column}`, 'YAML', `what is none: ${message}`);
   }
-  const complain = (issues: readonly FieldIssue[]) => placed(file, yaml, issues);
+  const place = (issues: readonly FieldIssue[]) => placed(file, yaml, issues);
+  const complain = (issues: readonly FieldIssue[]) => place(issues.map(withoutKey));
   const parsed = gatewayFileSchema.safeParse(yaml.value ?? {});
   if (!parsed.success) throw complain(fieldIssues(parsed.error.issues, yaml.value));
   const { aliases, prices, cache, limits } = parsed.data;
-  const endpoints = endpointsOf(parsed.data, { file, known, environment, complain });
+  const endpoints = endpointsOf(parsed.data, { file, known, environment, place });
   const missing = missingProviders(parsed.data, endpoints);
   if (missing.length > 0) throw complain(missing);
   const { firstToken: firstEventMsMax, idle: idleMsMax, total: totalMsMax, attempts: attemptsMax } = limits;
@@ -60,21 +61,22 @@ type Reading = {
   file: string;
   known: readonly Endpoint[];
   environment: NodeJS.ProcessEnv;
-  complain: (issues: readonly FieldIssue[]) => ConfigurationError;
+  /** For complaints that hold no key. */
+  place: (issues: readonly FieldIssue[]) => ConfigurationError;
 };
 
 /** The file's own first, then those of the environment that it doesn't name. */
-function endpointsOf({ providers }: GatewayFile, { file, known, environment, complain }: Reading): Endpoint[] {
+function endpointsOf({ providers }: GatewayFile, { file, known, environment, place }: Reading): Endpoint[] {
   const own = Object.entries(providers).map(([name, { wire, baseUrl, key, headers, concurrency }]): Endpoint => {
     const field = `providers.${name}`;
     const before = known.find((endpoint) => endpoint.name === name);
     if (name === 'scripted')
-      throw complain([{ field, expected: 'another name: the scripted model has no server', received: '"scripted"' }]);
+      throw place([{ field, expected: 'another name: the scripted model has no server', received: '"scripted"' }]);
     const address = baseUrl === undefined ? before?.baseUrl : new URL(baseUrl).href;
     const asked = wire ?? before?.wire.name;
     if (address === undefined || asked === undefined) {
       const missing = address === undefined ? 'baseUrl' : 'wire';
-      throw complain([
+      throw place([
         { field: `${field}.${missing}`, expected: 'one, since no vendor has this name', received: 'nothing' },
       ]);
     }
@@ -94,7 +96,7 @@ function endpointsOf({ providers }: GatewayFile, { file, known, environment, com
       };
     } catch (error) {
       if (!(error instanceof ConfigurationError)) throw error;
-      throw complain(error.issues.map((issue) => ({ ...issue, field: `${field}.key` })));
+      throw place(error.issues.map((issue) => ({ ...issue, field: `${field}.key` })));
     }
   });
   return [...own, ...known.filter(({ name }) => !(name in providers))];
@@ -105,25 +107,31 @@ function keyOf(
   configurationFile: string,
   environment: NodeJS.ProcessEnv,
 ): string | null {
-  if (file !== undefined) return keyInFile(path.resolve(path.dirname(configurationFile), file), 'key');
+  if (file !== undefined) return keyOfFile(file, path.dirname(configurationFile));
   return variable === undefined ? null : keyIn(variable, environment);
 }
 
-function missingProviders({ aliases }: GatewayFile, endpoints: readonly Endpoint[]): FieldIssue[] {
+/** The name of a file that isn't there may be the key itself, so only where it was looked for is told. */
+function keyOfFile(file: string, folder: string): string | null {
+  const found = path.resolve(folder, file);
+  if (existsSync(found)) return keyInFile(found, 'key');
+  const where = path.isAbsolute(file) ? '' : ` in ${folder}`;
+  throw wrong('key', 'a readable file with the key', `the name of one that is not there${where}`);
+}
+
+function missingProviders({ aliases, prices }: GatewayFile, endpoints: readonly Endpoint[]): FieldIssue[] {
   const names = ['scripted', ...endpoints.map(({ name }) => name)];
-  return Object.entries(aliases).flatMap(([alias, { candidates }]) =>
-    candidates.flatMap((candidate, index) =>
-      names.includes(candidate.slice(0, candidate.indexOf('/')))
-        ? []
-        : [
-            {
-              field: `aliases.${alias}.candidates[${index}]`,
-              expected: `a model of one of the providers ${names.join(', ')}`,
-              received: JSON.stringify(candidate),
-            },
-          ],
-    ),
+  const isKnown = (model: string) => names.includes(model.slice(0, model.indexOf('/')));
+  const models = Object.entries(aliases).flatMap(([alias, { candidates }]) =>
+    candidates.map((model, index) => ({ field: `aliases.${alias}.candidates[${index}]`, model })),
   );
+  const priced = prices.flatMap(({ model }, index) =>
+    model.slice(0, model.indexOf('/')).includes('*') ? [] : [{ field: `prices[${index}].model`, model }],
+  );
+  return [...models, ...priced].flatMap(({ field, model }) => {
+    const expected = `a model of one of the providers ${names.join(', ')}`;
+    return isKnown(model) ? [] : [{ field, expected, received: JSON.stringify(model) }];
+  });
 }
 
 function textOf(file: string): string {
@@ -140,13 +148,20 @@ function textOf(file: string): string {
 
 /** Whoever writes a key itself into the file must not find it in a log. */
 const mayHoldKey = /\.(key|headers|baseUrl)\b/;
+const variableName = /^"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"$/;
+
+function withoutKey({ field, expected, received }: FieldIssue): FieldIssue {
+  if (!mayHoldKey.test(field) || received === 'nothing') return { field, expected, received: redact(received) };
+  const address = field.endsWith('.baseUrl') ? tellableAddress(received.slice(1, -1)) : null;
+  const isVariable = field.endsWith('.key.variable') && variableName.test(received);
+  return { field, expected, received: isVariable ? received : (address ?? '[redacted]') };
+}
 
 function placed(file: string, { placeOf }: YamlText, issues: readonly FieldIssue[]): ConfigurationError {
   return new ConfigurationError(
     issues.map(({ field, expected, received }) => {
       const { line, column } = placeOf(field);
-      const told = mayHoldKey.test(field) && received !== 'nothing' ? '[redacted]' : redact(received);
-      return { field: `${file}:${line}:${column}: ${field === '' ? 'the file' : field}`, expected, received: told };
+      return { field: `${file}:${line}:${column}: ${field === '' ? 'the file' : field}`, expected, received };
     }),
   );
 }

@@ -110,7 +110,9 @@ export const gatewayFileSchema = z.strictObject({
       tenants: z
         .record(
           z.union([tenantSchema, z.literal('*')]),
-          modelLimitsSchema.extend({ per: z.enum(['day', 'month', 'ever'], 'one of day, month, ever') }),
+          modelLimitsSchema
+            .extend({ per: z.enum(['day', 'month', 'ever'], 'one of day, month, ever') })
+            .refine(({ tokens, costUsd }) => (tokens ?? costUsd) !== undefined, 'an amount: tokens, costUsd or both'),
         )
         .default({}),
     })

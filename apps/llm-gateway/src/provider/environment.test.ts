@@ -141,6 +141,18 @@ test.each([
 });
 
 test.each([
+  ['localhost:8799', '"localhost:8799"'],
+  ['localhost:8799/v1', '"localhost:8799…"'],
+  ['ftp://acme.example', '"ftp://acme.example"'],
+  ['me:12345@acme.example', 'something else'],
+])('of %j, which is no address, is told what holds no secret: %s', (address, told) => {
+  const expected = 'an address such as http://127.0.0.1:11434/v1, without user or password';
+  expect(() => endpoints({ OPENAI_BASE_URL: address })).toThrow(
+    `OPENAI_BASE_URL: expected ${expected}, received ${told}`,
+  );
+});
+
+test.each([
   ['http://h/v1', 'http://h/v1/models'],
   ['http://h/v1/', 'http://h/v1/models'],
   ['http://h', 'http://h/models'],

@@ -135,10 +135,16 @@ function checkedKey(text: string, field: string): string | null {
 function checkedUrl(text: string, variable: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   const expected = 'an address such as http://127.0.0.1:11434/v1, without user or password';
-  // What came may hold a password: only a well-formed address without one is repeated.
-  if (url === null || url.username !== '' || url.password !== '') throw wrong(variable, expected, 'something else');
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw wrong(variable, expected, url.protocol);
-  return url.href;
+  const isHttp = url !== null && /^https?:$/.test(url.protocol);
+  if (isHttp && url.username === '' && url.password === '') return url.href;
+  throw wrong(variable, expected, tellableAddress(text) ?? 'something else');
+}
+
+/** Of what is no address, as much as surely holds no password and no key: a scheme with a host, or a host with its port. Null where that isn't how it begins. */
+export function tellableAddress(text: string): string | null {
+  const start = /^(?:[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(?::\d{1,5})?|[a-z0-9.-]+:\d{1,5})(?=$|[/?#])/i.exec(text)?.[0];
+  if (start === undefined) return null;
+  return JSON.stringify(start === text ? start : `${start}…`);
 }
 
 const wrong = (field: string, expected: string, received: string): ConfigurationError =>
