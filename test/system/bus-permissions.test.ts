@@ -164,7 +164,10 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   ...roles.map((role): [string, ...UserName[]] => [
     `${inboxPrefixOf(role)}.x`,
     ...(role === 'orchestrator' ? (['orchestrator'] as const) : []),
+    ...(role === 'operator' ? (['llm-gateway'] as const) : []),
   ]),
+  // To other accounts, whose reply subjects nobody but who is asked knows.
+  ['_R_.x.y', 'llm-gateway'],
   ['$SYS.REQ.SERVER.PING'],
 ];
 
@@ -172,6 +175,7 @@ const subscribing: readonly [subject: string, ...may: UserName[]][] = [
   ...roles.map((role): [string, ...UserName[]] => [`${inboxPrefixOf(role)}.x`, role]),
   ['_INBOX.x'],
   ['_INBOX.>'],
+  ['_R_.x.y'],
   ['>'],
   ['coppice.>'],
   [subjects.apiOfAnyTenant(api.runSubmit.name), 'orchestrator'],

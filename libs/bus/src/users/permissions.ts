@@ -5,7 +5,6 @@ import {
   api,
   buckets,
   chatApi,
-  chatLimits,
   chatServiceName,
   commandConsumer,
   gatewayCalls,
@@ -41,33 +40,22 @@ export type Role = (typeof roles)[number];
 export type Permissions = {
   publish: string[];
   subscribe: string[];
-  /** Null where it may answer nobody; else how it may answer whoever asked it something. */
-  answers: Answers | null;
+  /** Whether it may answer whoever asked it something, by one message within two minutes: so long the server remembers each reply subject. */
+  answers: boolean;
 };
-
-/** `once`: by one message, soon. Else by as many as it likes, for so long after the request. */
-export type Answers = 'once' | { forMs: number };
 
 /** Where replies to a role come in; nobody else may subscribe there. */
 export const inboxPrefixOf = (role: Role): string => `_INBOX_${role}`;
 
 /** @param nodes hosts whose commands the services take: a queue is shared under its name, so each is named. */
 export function permissionsOf(role: Role, nodes: readonly string[]): Permissions {
-  if (role === 'administrator') return { publish: ['>'], subscribe: ['>'], answers: null };
+  if (role === 'administrator') return { publish: ['>'], subscribe: ['>'], answers: false };
   const parts = role === 'operator' ? operator : ofService[role](nodes);
   return {
     publish: unique([apiSubject('INFO'), ...parts.publish]),
     subscribe: unique([`${inboxPrefixOf(role)}.>`, ...parts.subscribe]),
-    answers: answersOf(role),
+    answers: role !== 'operator',
   };
-}
-
-/** What a request may take beyond its own time limit, until its end is told. */
-const answeredLateMs = 60_000;
-
-function answersOf(role: Role): Answers | null {
-  if (role === 'operator') return null;
-  return role === 'llm-gateway' ? { forMs: chatLimits.timeLimitMsMax + answeredLateMs } : 'once';
 }
 
 type Parts = { publish: readonly string[]; subscribe: readonly string[] };
@@ -137,6 +125,9 @@ function commands(name: ServiceName, pools: readonly string[]): Parts {
   );
 }
 
+/** Reply subjects of requests from other accounts, whoever is asked: the server makes each anew, and tells it to who is asked alone. */
+const repliesToOtherAccounts = '_R_.>';
+
 /** What each service does beside taking commands, and from which pools it takes them. */
 const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Parts>> = {
   orchestrator: (nodes) =>
@@ -151,6 +142,8 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       commands('llm-gateway', [anyPool]),
       serving('llm-gateway', calls('llm-gateway', gatewayCalls)),
       serving(chatServiceName, served(chatApi)),
+      // A chat is answered by many messages, for as long as it takes: a server that was to remember so long who asked would remember each request.
+      publishing(repliesToOtherAccounts, `${inboxPrefixOf('operator')}.>`),
       objects,
       keyValue(buckets.gatewayKeys),
       keyValue(buckets.llmCache),

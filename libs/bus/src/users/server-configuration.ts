@@ -1,6 +1,6 @@
 import { anyPool, subjects } from '@coppice/contracts';
 import { permissionsOf, roles, shareOf } from './permissions.ts';
-import type { Answers, Permissions, Role } from './permissions.ts';
+import type { Permissions, Role } from './permissions.ts';
 
 /** The public keys (`U…`) of all users. */
 export type UserKeys = {
@@ -52,12 +52,8 @@ const list = (values: readonly string[]): string => `[${values.map(text).join(',
 
 function user(key: string, { publish, subscribe, answers }: Permissions): string {
   const allowed = `publish: ${list(publish)}, subscribe: ${list(subscribe)}`;
-  return `{ nkey: ${key}, permissions: { ${allowed}${answers === null ? '' : `, allow_responses: ${responses(answers)}`} } }`;
+  return `{ nkey: ${key}, permissions: { ${allowed}${answers ? ', allow_responses: true' : ''} } }`;
 }
-
-/** A negative number of messages is any number. */
-const responses = (answers: Answers): string =>
-  answers === 'once' ? 'true' : `{ max: -1, expires: "${Math.ceil(answers.forMs / 1_000)}s" }`;
 
 /** Some requests have the same subject for all tenants: an export names all accounts that may import it. */
 function exportsTo(tenants: readonly string[]): string[] {
@@ -79,7 +75,7 @@ function account(tenant: string, key: string): string[] {
     publish: services.map(({ as }) => as),
     // The account is the tenant's alone, so that a client needs no prefix of its own.
     subscribe: ['_INBOX.>', `_INBOX_${tenant}.>`, ...streams],
-    answers: null,
+    answers: false,
   };
   const mapped = services.filter(({ subject, as }) => as !== subject);
   const from = (subject: string) => `{ account: ${servicesAccount}, subject: ${text(subject)} }`;
