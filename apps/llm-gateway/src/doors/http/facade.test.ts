@@ -9,7 +9,9 @@ import type { TokenGrant } from '@coppice/contracts';
 import { eventually, temporaryFolder } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { countInMemory } from '../../provider/scripted/count.ts';
+import { httpProvider } from '../../provider/http/provider.ts';
 import { scriptedProvider } from '../../provider/scripted/provider.ts';
+import { endpointAt } from '../../test-support/attempt.ts';
 import { playError, playStream, sse, textStream } from '../../test-support/model-server.ts';
 import { facadeLimits } from './limits.ts';
 import { grant, startTestFacade, token } from './test-support/start-facade.ts';
@@ -351,4 +353,25 @@ test('a defect is told as one, without its text', async () => {
   };
   await using odd = await startTestFacade({ providers: [provider] });
   expect((await chat({ model: 'odd/one' }, odd)).status).toBe(500);
+});
+
+test('a misspelt alias, which is taken for a model of the vendor, is told as such; so is a provider that the alias has not', async () => {
+  const openai = httpProvider({ ...endpointAt('http://127.0.0.1:9'), name: 'openai', key: null, keyRequired: 'A_KEY' });
+  await using own = await startTestFacade({
+    providers: [openai],
+    aliases: [{ name: 'fast', candidates: ['acme/acme-1'], strategy: 'order' }],
+  });
+  const told = async (named: string) => {
+    const response = await chat({ model: named }, own);
+    const { error } = (await response.json()) as { error: { message: string } };
+    return [response.status, error.message];
+  };
+  expect(await told('fats')).toEqual([
+    502,
+    'openai needs a key: set A_KEY ("fats" is no alias here, and was taken as openai/fats)',
+  ]);
+  expect(await told('fast@nobody')).toEqual([
+    404,
+    'model "fast@nobody": expected fast@ with one of the alias\'s providers acme',
+  ]);
 });

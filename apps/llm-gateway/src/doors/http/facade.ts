@@ -124,7 +124,7 @@ export class Facade {
     try {
       await loggedCall(this.#with.log, about, exchange.result, () => sender.send(exchange));
     } catch (error) {
-      if (!outlet.begun) throw error;
+      if (!outlet.begun) throw takenFor(error, question.model, model);
       await sender.breakOff(this.#told(error, asked.path));
     }
   }
@@ -132,7 +132,9 @@ export class Facade {
   /** A bare name is the vendor's own, as its clients write it. @throws CoppiceError where the token isn't for it. */
   #modelOf(name: string, door: Door, { models }: TokenGrant): string {
     const own = `${door.provider}/${name}`;
-    const model = this.#with.isModel(name) || name.includes('/') ? name : own;
+    // Who wrote `fast@acme` meant the alias, also where it has no such provider.
+    const isAlias = this.#with.isModel(name) || this.#with.isModel(name.split('@')[0] ?? '');
+    const model = isAlias || name.includes('/') ? name : own;
     // Scripts are files of this machine, for whoever owns it: what a token doesn't name is none of its holder's business.
     const granted = models?.includes(model) ?? !model.startsWith('scripted/');
     if (granted && !model.startsWith('scripted//')) return model;
@@ -179,6 +181,16 @@ export class Facade {
     this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
     return new CoppiceError('internal', 'a defect in the gateway; its log tells more');
   }
+}
+
+/** A misspelt alias was taken for a model of the door's vendor: who can't be asked for that is told so. */
+function takenFor(error: unknown, asked: string, model: string): unknown {
+  if (!(error instanceof CoppiceError) || asked === model) return error;
+  const [provider = ''] = model.split('/');
+  if (error.code !== 'model-not-found' && !error.message.startsWith(`${provider} needs a key`)) return error;
+  const { code, retryable, details } = error;
+  const text = `${error.message} (${JSON.stringify(asked)} is no alias here, and was taken as ${model})`;
+  return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });
 }
 
 function addressOf(target: string): URL {

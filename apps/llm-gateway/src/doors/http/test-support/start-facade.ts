@@ -3,6 +3,7 @@ import { createLogger } from '@coppice/telemetry';
 import type { AnswerCache } from '../../../cache/answer-cache.ts';
 import { prepareExchanges } from '../../../exchange/collaborators.ts';
 import { startExchange } from '../../../exchange/exchange.ts';
+import type { Alias } from '../../../exchange/routes.ts';
 import { httpProvider } from '../../../provider/http/provider.ts';
 import type { Provider } from '../../../provider/port.ts';
 import { endpointAt, generous } from '../../../test-support/attempt.ts';
@@ -30,6 +31,7 @@ export async function startTestFacade(
     grant?: TokenGrant;
     addresses?: readonly Address[];
     providers?: readonly Provider[];
+    aliases?: readonly Alias[];
     cache?: AnswerCache;
     drainMs?: number;
     headersMs?: number;
@@ -39,7 +41,13 @@ export async function startTestFacade(
   const upstream = await startModelServer();
   const providers = [httpProvider(endpointAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
   // What one call learns of the provider is forgotten for the next: a test is of the door.
-  const exchanges = () => prepareExchanges({ providers, retry: { attemptsMax: 1 }, cache: settings.cache ?? null });
+  const exchanges = () =>
+    prepareExchanges({
+      providers,
+      aliases: settings.aliases ?? [],
+      retry: { attemptsMax: 1 },
+      cache: settings.cache ?? null,
+    });
   const logged: string[] = [];
   const facade = await startFacade(
     {
