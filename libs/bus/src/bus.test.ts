@@ -2,7 +2,7 @@ import { api, CoppiceError, streams, subjects, jsonSchemaOf } from '@coppice/con
 import { startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Bus, RevisionConflict, UnsuitableServer, apiEndpoint, requireVersion } from './index.ts';
+import { Bus, RevisionConflict, UnsuitableServer, apiEndpoint, busLimits, requireVersion } from './index.ts';
 import type { Delivery } from './index.ts';
 
 let server: NatsServer;
@@ -24,6 +24,14 @@ const collect = async <Item>(items: AsyncIterable<Item>): Promise<Item[]> => {
   for await (const item of items) all.push(item);
   return all;
 };
+
+/** How many consumers a stream has, as the server tells. */
+async function consumersOf(stream: string): Promise<number | undefined> {
+  type Told = { account_details: { stream_detail: { name: string; state: { consumer_count: number } }[] }[] };
+  const told = (await (await fetch(`${server.monitoringUrl}/jsz?streams=true`)).json()) as Told;
+  const all = told.account_details.flatMap((account) => account.stream_detail);
+  return all.find(({ name }) => name === stream)?.state.consumer_count;
+}
 
 describe('connecting', () => {
   test('a server that is too old is refused with what is needed', () => {
@@ -89,6 +97,25 @@ describe('key-value', () => {
     await values.create('list.other.b', text('1'));
     expect(await collect(values.keys('list.default.*'))).toEqual(['list.default.a']);
     expect(await collect(values.keys('list.nobody.*'))).toEqual([]);
+  });
+
+  test('keys are listed once each, without those that are gone, and a listing leaves nothing at the server', async () => {
+    const values = bus.keyValue('coppice-actors');
+    const revision = await values.create('listed.a', text('1'));
+    await values.create('listed.b', text('1'));
+    await values.update('listed.a', text('2'), revision);
+    await values.create('listed.c', text('1'));
+    await values.delete('listed.c');
+    for (let count = 0; count < 5; count++)
+      expect((await collect(values.keys('listed.*'))).toSorted()).toEqual(['listed.a', 'listed.b']);
+    await expect.poll(() => consumersOf('KV_coppice-actors'), { timeout: 10_000 }).toBe(0);
+  });
+
+  test('more keys than a listing asks for at once are all listed', async () => {
+    const values = bus.keyValue('coppice-actors');
+    const keys = Array.from({ length: busLimits.keyBatch + 10 }, (_, index) => `many.k${index}`);
+    await Promise.all(keys.map((key) => values.put(key, text('1'))));
+    expect((await collect(values.keys('many.*'))).toSorted()).toEqual(keys.toSorted());
   });
 });
 

@@ -20,7 +20,7 @@ import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
 import type { ReadOptions, StoredMessage } from './read.ts';
 import { tellRefusals } from './refusals.ts';
-import { awaitResources, ensureResources, objectStream } from './resources.ts';
+import { awaitResources, ensureResources, keyValueStream, objectStream } from './resources.ts';
 import type { ResourceOptions } from './resources.ts';
 import type { Method } from '@coppice/contracts';
 
@@ -291,7 +291,9 @@ export class Bus {
   }
 
   keyValue(bucket: string): KeyValue {
-    return new KeyValue(bucket, this.#jetStream, this.#manager);
+    return new KeyValue(bucket, this.#jetStream, this.#manager, (subject, options) =>
+      this.read(keyValueStream(bucket), subject, options),
+    );
   }
 
   async objects(bucket: string): Promise<ObjectStore> {

@@ -1,7 +1,8 @@
 import { RevisionConflict } from './errors.ts';
 import { busLimits } from './limits.ts';
-import { JetStreamApiError, Kvm, headers } from './nats.ts';
+import { JetStreamApiError, headers } from './nats.ts';
 import type { JetStreamClient, JetStreamManager } from './nats.ts';
+import type { ReadSubject } from './read.ts';
 import { keyValueStream } from './resources.ts';
 
 export type KeyValueEntry = { value: Uint8Array; revision: number; created: Date };
@@ -9,6 +10,8 @@ export type KeyValueEntry = { value: Uint8Array; revision: number; created: Date
 /** JetStream's error code for an unmet expectation of the last sequence. */
 const wrongLastSequence = 10071;
 const noMessageFound = 10037;
+/** Of a message that says that the key is gone: it was deleted, or has expired. */
+const deletionHeaders = ['KV-Operation', 'Nats-Marker-Reason'];
 
 /**
  * A JetStream key-value bucket. Unlike the client's own, every read comes from the stream's leader (a compare-and-set that is decided on a
@@ -18,11 +21,14 @@ export class KeyValue {
   readonly #bucket: string;
   readonly #jetStream: JetStreamClient;
   readonly #manager: JetStreamManager;
+  readonly #read: ReadSubject;
 
-  constructor(bucket: string, jetStream: JetStreamClient, manager: JetStreamManager) {
+  /** @param read of the bucket's stream */
+  constructor(bucket: string, jetStream: JetStreamClient, manager: JetStreamManager, read: ReadSubject) {
     this.#bucket = bucket;
     this.#jetStream = jetStream;
     this.#manager = manager;
+    this.#read = read;
   }
 
   /** The value, or null where the key is absent, deleted or expired. */
@@ -60,10 +66,19 @@ export class KeyValue {
     await this.#jetStream.publish(this.#subject(key), new Uint8Array(), { headers: marker });
   }
 
-  /** Keys that match (`task.default.*`), in no promised order; keys written meanwhile may be missing. */
+  /**
+   * Keys that match (`task.default.*`), each once, in no promised order; keys written meanwhile may be missing. All are in memory before the first is given:
+   * who takes them slowly holds no consumer. The client's own listing leaves its consumer for five minutes.
+   */
   async *keys(filter = '>'): AsyncIterable<string> {
-    const bucket = await new Kvm(this.#jetStream).open(this.#bucket);
-    for await (const key of await bucket.keys(filter)) yield key;
+    const keys = new Set<string>();
+    const options = { headersOnly: true, batch: busLimits.keyBatch };
+    for await (const { subject, headers: told } of this.#read(this.#subject(filter), options)) {
+      const key = subject.slice(this.#subject('').length);
+      if (deletionHeaders.some((name) => name in told)) keys.delete(key);
+      else keys.add(key);
+    }
+    yield* keys;
   }
 
   #subject(key: string): string {
@@ -76,7 +91,7 @@ export class KeyValue {
         last_by_subj: this.#subject(key),
       });
       if (stored === null) return null;
-      const deleted = stored.header.has('KV-Operation') || stored.header.has('Nats-Marker-Reason');
+      const deleted = deletionHeaders.some((name) => stored.header.has(name));
       return { value: stored.data, revision: stored.seq, created: stored.time, deleted };
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;

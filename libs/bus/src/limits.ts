@@ -15,6 +15,8 @@ export const busLimits = {
   /** Messages that a reading asks for at once, and how long it waits for them before it looks whether one was lost. */
   readBatch: 200,
   readPullMs: 5_000,
+  /** Keys of a bucket that a listing asks for at once. */
+  keyBatch: 1_000,
   /** Of one object, on their way at once; a chunk has 128 KiB. */
   objectChunksAtOnce: 16,
   /** A reader's consumer that is not used for so long is removed by the server. */

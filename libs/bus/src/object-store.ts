@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
 import { busLimits } from './limits.ts';
 import type { NatsObjectStore } from './nats.ts';
-import type { ReadOptions, StoredMessage } from './read.ts';
+import type { ReadSubject } from './read.ts';
 
 type StoredObject = {
   /** In bytes. */
@@ -19,15 +19,13 @@ type StoredObject = {
   read(signal?: AbortSignal): Promise<Uint8Array>;
 };
 
-/** The chunks of one object, under their subject. */
-type ReadChunks = (subject: string, options: ReadOptions) => AsyncIterable<StoredMessage>;
-
 export class ObjectStore {
   readonly #bucket: string;
   readonly #store: NatsObjectStore;
-  readonly #readChunks: ReadChunks;
+  readonly #readChunks: ReadSubject;
 
-  constructor(bucket: string, store: NatsObjectStore, readChunks: ReadChunks) {
+  /** @param readChunks of the bucket's stream */
+  constructor(bucket: string, store: NatsObjectStore, readChunks: ReadSubject) {
     this.#bucket = bucket;
     this.#store = store;
     this.#readChunks = readChunks;

@@ -28,7 +28,12 @@ export type ReadOptions = {
   signal?: AbortSignal;
   /** Messages that are asked for at once; default `busLimits.readBatch`. */
   batch?: number;
+  /** Messages come without their data. */
+  headersOnly?: boolean;
 };
+
+/** The messages of a subject of one stream. */
+export type ReadSubject = (subject: string, options: ReadOptions) => AsyncIterable<StoredMessage>;
 
 export type StoredMessage = {
   subject: string;
@@ -51,7 +56,8 @@ export async function* read(
   subject: string,
   options: ReadOptions,
 ): AsyncIterable<StoredMessage> {
-  const make = (start: Start) => makeConsumer(manager, { stream, subject, start });
+  const { headersOnly = false } = options;
+  const make = (start: Start) => makeConsumer(manager, { stream, subject, headersOnly, start });
   const what = `${subject} can't be read`;
   let info = await reaching(make(startOf(options)), what);
   let last = info.delivered.stream_seq;
@@ -92,11 +98,12 @@ const nanoseconds = 1_000_000;
 
 function makeConsumer(
   manager: JetStreamManager,
-  { stream, subject, start }: { stream: string; subject: string; start: Start },
+  { stream, subject, headersOnly, start }: { stream: string; subject: string; headersOnly: boolean; start: Start },
 ): Promise<ConsumerInfo> {
   return manager.consumers.add(stream, {
     name: `read-${randomBytes(nameBytes).toString('hex')}`,
     filter_subject: subject,
+    headers_only: headersOnly,
     ack_policy: AckPolicy.None,
     mem_storage: true,
     num_replicas: 1,

@@ -87,10 +87,6 @@ const consuming = (stream: string, durable: string, filter: string): Parts =>
 const keyValue = (bucket: string, write = true): Parts =>
   publishing(apiSubject(`STREAM.MSG.GET.${keyValueStream(bucket)}`), ...(write ? [`$KV.${bucket}.>`] : []));
 
-/** What the client's listing of keys needs: an ordered push consumer with flow control. */
-const pushed = (stream: string, filter: string): Parts =>
-  join(reading(stream, filter), publishing(`$JS.FC.${stream}.>`));
-
 const objects: Parts = join(
   reading(objectStream(buckets.artifacts), `$O.${buckets.artifacts}.C.*`),
   publishing(
@@ -182,7 +178,7 @@ const orchestrator: Parts = join(
   making,
   objects,
   keyValue(buckets.actors),
-  pushed(keyValueStream(buckets.actors), `$KV.${buckets.actors}.>`),
+  reading(keyValueStream(buckets.actors), `$KV.${buckets.actors}.>`),
   serving('orchestrator', served(api)),
   ...actorKinds.map((kind) => consuming(streams.actors, actorConsumer(kind), subjects.actor(kind, '>'))),
   consuming(streams.intake, intakeConsumer, subjects.intake('*')),
