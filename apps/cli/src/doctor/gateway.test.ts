@@ -11,13 +11,12 @@ import { checkProviders } from './providers.ts';
 
 const named = (checks: Check[], name: string) => checks.find((check) => check.name === name);
 
-async function gatewayFile(): Promise<{ folder: string; file: string; write(text: string): Promise<void> }> {
+async function gatewayFile(): Promise<{ folder: string; file: string }> {
   const folder = await temporaryFolder('doctor');
   onTestFinished(() => folder.remove());
   const file = path.join(folder.path, 'gateway.yaml');
-  const write = (text: string) => writeFile(file, text);
-  await write('{}');
-  return { folder: folder.path, file, write };
+  await writeFile(file, '{}');
+  return { folder: folder.path, file };
 }
 
 /** The gateway as an embedded stack starts it, with these variables. */
@@ -58,7 +57,7 @@ test('without a stack, the file and the doors that one would have are told', asy
 });
 
 test('a stack tells its doors when it starts and to doctor, and whether its file is still as it was read', async () => {
-  const { folder, file, write } = await gatewayFile();
+  const { folder, file } = await gatewayFile();
   const environment = { COPPICE_GATEWAY_CONFIG: file, COPPICE_GATEWAY_HTTP: '127.0.0.1:0' };
   const { line, check } = await runningGateway(folder, environment);
   expect(line).toMatch(/^HTTP doors at http:\/\/127\.0\.0\.1:\d+$/);
@@ -67,9 +66,9 @@ test('a stack tells its doors when it starts and to doctor, and whether its file
 
   expect(named(await check({}), "gateway's HTTP doors")).toMatchObject({ level: 'ok', found: `at ${address}` });
   expect(await ofFile({})).toMatchObject({ level: 'ok', found: file });
-  await write('aliases: { fast: { candidates: [scripted/x] } }');
+  await writeFile(file, 'aliases: { fast: { candidates: [scripted/x] } }');
   expect(await ofFile({})).toMatchObject({ level: 'warning', found: expect.stringContaining('has changed') });
-  await write('aliasses: {}');
+  await writeFile(file, 'aliasses: {}');
   expect(await ofFile(environment)).toMatchObject({ level: 'fault', found: expect.stringContaining(`${file}:1:1`) });
 });
 
@@ -89,8 +88,9 @@ test('a file or door that is set here, but that the stack that runs has not read
 });
 
 test('a provider of the file whose key is missing is a warning, whether a stack runs or not', async () => {
-  const { folder, file, write } = await gatewayFile();
-  await write(
+  const { folder, file } = await gatewayFile();
+  await writeFile(
+    file,
     'providers:\n' +
       '  groq: { wire: openai-chat, baseUrl: http://127.0.0.1:9, key: { variable: COPPICE_GATEWAY_KEY_GROQ } }\n' +
       '  anthropic: { baseUrl: http://127.0.0.1:9, key: { variable: COPPICE_GATEWAY_KEY_OWN } }\n',

@@ -45,7 +45,7 @@ export function budgetsOf(
   return all.filter((each) => each !== null);
 }
 
-const ofOneCall = (budget: Budget | null): Budget | null => (budget === null ? null : { ...budget, ofOneCall: true });
+const ofOneCall = (own: Budget | null): Budget | null => (own === null ? null : { ...own, ofOneCall: true });
 
 function tenantBudget(tenant: string, tenants: readonly TenantLimit[], now: Date): Budget | null {
   const found = tenants.find((each) => each.tenant === tenant) ?? tenants.find((each) => each.tenant === '*');

@@ -66,9 +66,9 @@ test('a lost connection ends all that are in progress, and others begin', () => 
   const { chats } = chatsAt();
   const open = [chats.begin('acme', true), chats.begin('other', false)];
   chats.lost();
-  for (const { signal, close } of open) {
-    expect(signal.reason).toMatchObject({ code: 'unavailable', retryable: true });
-    close();
+  for (const chat of open) {
+    expect(chat.signal.reason).toMatchObject({ code: 'unavailable', retryable: true });
+    chat.close();
   }
   expect(chats.begin('acme', true).signal.aborted).toBe(false);
 });

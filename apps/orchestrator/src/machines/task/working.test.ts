@@ -18,7 +18,7 @@ function asking() {
 
 type Snapshot = ReturnType<typeof asking>;
 const after = (snapshot: Snapshot, event: object): Snapshot =>
-  transition(taskMachine, snapshot, { now: 1, ...event } as never)[0] as Snapshot;
+  transition(taskMachine, snapshot, { now: 1, ...event } as never)[0];
 const timeOut = (snapshot: Snapshot) =>
   after(snapshot, { type: 'xstate.after.agentTimeLimit.task.working' }).context.reason;
 
