@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
-import { Agent, request } from 'undici';
+import { Agent, DecoratorHandler, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { httpLimits } from './limits.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
@@ -32,7 +33,10 @@ export class HttpClient {
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: { timeout: httpLimits.connectMsMax },
-  });
+  }).compose(
+    (dispatch) => (options, handler) =>
+      dispatch(options, new NoticingHandler(handler, options as { opaque?: unknown })),
+  );
 
   async send(
     url: string,
@@ -56,7 +60,9 @@ export class HttpClient {
         method,
         signal,
         dispatcher: this.#agent,
-        ...(body === undefined ? { headers } : sending(body, headers, onSent)),
+        // Where the agent's handler finds it.
+        opaque: onSent,
+        ...(body === undefined ? { headers } : sending(body, headers)),
       });
       return { status: answer.statusCode, headers: answer.headers, body: piecesOf(answer.body, signal) };
     } catch (error) {
@@ -70,11 +76,29 @@ export class HttpClient {
   }
 }
 
-/** As a stream, whose end tells when all is sent. Its length is told all the same: not every server takes a body in chunks. */
-function sending(text: string, headers: Record<string, string>, onSent: () => void) {
+/** What a socket takes at once. */
+const atOnceBytesMax = 64 * 1024;
+
+/** A large body as a stream, since only that tells when all of it is sent. Its length is told all the same: not every server takes a body in chunks. */
+function sending(text: string, headers: Record<string, string>) {
   const bytes = Buffer.from(text);
-  const body = Readable.from([bytes], { objectMode: false }).once('end', onSent);
+  if (bytes.length <= atOnceBytesMax) return { headers, body: bytes };
+  const body = Readable.from([bytes], { objectMode: false });
   return { headers: { ...headers, 'content-length': `${bytes.length}` }, body };
+}
+
+/** Tells when a request is sent, which the library's promise doesn't. */
+class NoticingHandler extends DecoratorHandler {
+  readonly #onSent: unknown;
+
+  constructor(handler: Dispatcher.DispatchHandler, { opaque }: { opaque?: unknown }) {
+    super(handler);
+    this.#onSent = opaque;
+  }
+
+  onRequestSent(): void {
+    if (typeof this.#onSent === 'function') this.#onSent();
+  }
 }
 
 async function* piecesOf(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
