@@ -8,6 +8,8 @@ export class Outlet {
   readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
   #waiting = false;
+  /** Told and not yet written: what one piece of the provider's stream brings is one write, and so one chunk and one call of the system. */
+  #held = '';
   #wroteAtMs = performance.now();
 
   /** `signal` ends a wait for the client. */
@@ -35,7 +37,10 @@ export class Outlet {
   write(text: string): Promise<void> | null {
     if (text === '') return null;
     this.#wroteAtMs = performance.now();
-    return this.#response.write(text) ? null : this.#drained();
+    // By then all has been told that came together.
+    if (this.#held === '') process.nextTick(() => this.#writeHeld());
+    this.#held += text;
+    return this.#response.writableNeedDrain ? this.#drained() : null;
   }
 
   /** Everything at once, for an answer that isn't a stream. */
@@ -45,7 +50,7 @@ export class Outlet {
   }
 
   end(text: string): void {
-    this.#response.end(text);
+    this.#response.end(this.#takeHeld() + text);
   }
 
   /** Ends the connection without the end that a whole answer has, once this text is on its way. */
@@ -53,10 +58,21 @@ export class Outlet {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, facadeLimits.breakOffMs);
     this.#response.once('close', resolve);
-    this.#response.write(text, () => resolve());
+    this.#response.write(this.#takeHeld() + text, () => resolve());
     await promise;
     clearTimeout(timer);
     this.#response.destroy();
+  }
+
+  #takeHeld(): string {
+    const held = this.#held;
+    this.#held = '';
+    return held;
+  }
+
+  #writeHeld(): void {
+    const held = this.#takeHeld();
+    if (held !== '' && !this.#response.destroyed) this.#response.write(held);
   }
 
   async #drained(): Promise<void> {
