@@ -68,7 +68,8 @@ async function agentRuntime(): Promise<string> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const imported = spawn('docker', ['import', '-', name], { stdio: [tar.stdout, 'ignore', 'inherit'] });
-  const codes = await Promise.all([once(tar, 'close'), once(imported, 'close')]);
+  // Whose output another process has, its `close` never comes.
+  const codes = await Promise.all([once(tar, 'exit'), once(imported, 'close')]);
   if (codes.some(([code]) => code !== 0)) throw new Error(`${folder} could not be imported as ${name}`);
   return name;
 }
