@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
 import { streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
@@ -17,7 +18,8 @@ export class Transcript {
 
   /**
    * Stores an entry once, and gives its place. Where the server's answer got lost, what it stored is looked for before it is asked again, since its own
-   * memory of message ids is short.
+   * memory of message ids is short. A stream that is away for a moment, as while the servers of a cluster choose its next leader, is waited for: the answer was
+   * paid for, and without its entry it would be asked for again.
    */
   async append(entry: TranscriptEntry): Promise<number> {
     const { tenant, taskId } = entry.owner;
@@ -32,7 +34,7 @@ export class Transcript {
           'transcript entry not confirmed; looking whether it is there',
         );
       }
-      const stored = await this.#find(entry.owner, entry.effectId);
+      const stored = await this.#findPatiently(entry);
       if (stored !== null) return stored.sequence;
     }
   }
@@ -40,6 +42,17 @@ export class Transcript {
   /** The entry of a turn that was finished, else null. */
   async find(owner: Owner, effectId: string): Promise<TranscriptEntry | null> {
     return (await this.#find(owner, effectId))?.entry ?? null;
+  }
+
+  async #findPatiently({ owner, effectId }: TranscriptEntry): Promise<StoredEntry | null> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#find(owner, effectId);
+      } catch (error) {
+        if (attempt === gatewayLimits.transcriptReadsMax) throw error;
+        await sleep(gatewayLimits.transcriptPauseMs);
+      }
+    }
   }
 
   async #find(owner: Owner, effectId: string): Promise<StoredEntry | null> {
