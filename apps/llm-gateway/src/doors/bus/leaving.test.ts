@@ -48,6 +48,7 @@ test.each(wireNames)('%s', async (wire) => {
   const model = `${wire}/gone/stall-after-output`;
   const begun = providers.patientFor(model);
   const client = await Bus.connect({ ...nats.connection, name: 'client' });
+  // Its own connection is closed under it, which it may tell in any words.
   const heard = askChat(client, { model }).catch(() => null);
   await begun;
   // Its connection is gone, and with it whoever could be told.

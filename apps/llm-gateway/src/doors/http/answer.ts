@@ -98,7 +98,8 @@ export class AnswerSender {
 
   #write(text: string): Promise<void> | null {
     if (text === '') return null;
-    this.#begin(this.#result === null ? {} : answerHeaders(this.#result));
+    // Once: most pieces of a stream come after its headers.
+    if (!this.#outlet.begun) this.#begin(this.#result === null ? {} : answerHeaders(this.#result));
     return this.#outlet.write(text);
   }
 
