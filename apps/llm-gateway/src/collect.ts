@@ -3,7 +3,14 @@ import { CoppiceError } from '@coppice/contracts';
 import type { Signature } from '@coppice/contracts';
 import { ByteBudget } from './byte-budget.ts';
 import { gatewayLimits } from './limits.ts';
-import type { FinishReason, ModelDelta, ProviderThinking, ProviderToolCall, UsageSoFar } from './provider/port.ts';
+import type {
+  FinishReason,
+  ModelDelta,
+  ModelDeltas,
+  ProviderThinking,
+  ProviderToolCall,
+  UsageSoFar,
+} from './provider/port.ts';
 
 export type Answer = {
   text: string;
@@ -26,7 +33,7 @@ export type Attempt =
 export type CollectSettings = { provider: string; effectId: string; textBytesMax: number };
 
 /** Reads a stream of deltas to its end; never throws. */
-export async function collect(stream: AsyncIterable<ModelDelta>, settings: CollectSettings): Promise<Attempt> {
+export async function collect(stream: ModelDeltas, settings: CollectSettings): Promise<Attempt> {
   const { provider } = settings;
   const output = new Output(settings);
   let responseModel: string | null = null;
@@ -40,15 +47,17 @@ export async function collect(stream: AsyncIterable<ModelDelta>, settings: Colle
     usage,
   });
   try {
-    for await (const delta of stream) {
-      if (delta.type === 'raw') continue;
-      if (delta.type === 'response-start') {
-        responseModel = delta.responseModel ?? responseModel;
-        responseId = delta.responseId ?? responseId;
-      } else if (delta.type === 'usage') Object.assign(usage, delta.usage);
-      else if (delta.type === 'response-end')
-        return { status: 'complete', ...output.finish(delta), responseModel, responseId, usage };
-      else output.add(delta);
+    for await (const deltas of stream) {
+      for (const delta of deltas) {
+        if (delta.type === 'raw') continue;
+        if (delta.type === 'response-start') {
+          responseModel = delta.responseModel ?? responseModel;
+          responseId = delta.responseId ?? responseId;
+        } else if (delta.type === 'usage') Object.assign(usage, delta.usage);
+        else if (delta.type === 'response-end')
+          return { status: 'complete', ...output.finish(delta), responseModel, responseId, usage };
+        else output.add(delta);
+      }
     }
   } catch (error) {
     return fail(error);

@@ -253,8 +253,8 @@ describe('not kept is', () => {
       context: { owner, effectId: 'e', signal: new AbortController().signal },
       endsAtMs: Date.now() + 20_000,
     });
-    for await (const delta of deltas) {
-      expect(delta).toEqual(text('first'));
+    for await (const together of deltas) {
+      expect(together).toEqual([text('first')]);
       break;
     }
     await cache.stop();

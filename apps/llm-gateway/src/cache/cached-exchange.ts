@@ -1,12 +1,12 @@
 import { addToCounter, annotateSpan, attributes } from '@coppice/telemetry';
 import type { ExchangeCollaborators } from '../exchange/collaborators.ts';
 import type { Call, Exchange, ExchangeResult } from '../exchange/exchange.ts';
-import type { ModelDelta, UsageSoFar } from '../provider/port.ts';
+import type { ModelDelta, ModelDeltas, UsageSoFar } from '../provider/port.ts';
 import type { AnswerCache } from './answer-cache.ts';
 import { keyOf } from './key.ts';
 import { cacheLimits } from './limits.ts';
 
-type Running = { deltas: AsyncIterable<ModelDelta>; result: ExchangeResult };
+type Running = { deltas: ModelDeltas; result: ExchangeResult };
 
 /**
  * The same exchange, answered with what one of its candidates answered to the very request before, where that is kept: then nobody is asked or waited for, and nothing charged.
@@ -26,7 +26,7 @@ async function* deltasOf(
   cache: AnswerCache,
   routes: ExchangeCollaborators['routes'],
   { model, request, context }: Call,
-): AsyncGenerator<ModelDelta, void, undefined> {
+): AsyncGenerator<readonly ModelDelta[], void, undefined> {
   const startedAtMs = performance.now();
   const candidates = routes.of(model);
   const keys = candidates.map((route) => keyOf(context.owner.tenant, route, request));
@@ -44,23 +44,23 @@ async function* deltasOf(
         cached: true,
       } satisfies Partial<ExchangeResult>);
       annotateSpan({ [attributes.coppiceModelCached]: true });
-      yield* found.deltas;
+      yield found.deltas;
     } finally {
       found.forget();
     }
     return;
   }
   const recording = new Recording();
-  for await (const delta of deltas) {
-    recording.add(delta);
-    if (delta.type === 'response-end') {
+  for await (const together of deltas) {
+    for (const delta of together) recording.add(delta);
+    if (together.at(-1)?.type === 'response-end') {
       const answered = candidates.findIndex(
         ({ provider, model: name }) => provider.name === result.provider && name === result.model,
       );
       const key = keys[answered];
       if (key !== undefined && recording.deltas !== null) cache.keep(key, recording.deltas);
     }
-    yield delta;
+    yield together;
   }
 }
 

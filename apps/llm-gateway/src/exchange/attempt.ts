@@ -28,7 +28,7 @@ export class Attempt {
   readonly #provider: string;
   readonly #request: ModelRequest;
   readonly #signal: AbortSignal;
-  readonly #iterator: AsyncIterator<ModelDelta>;
+  readonly #iterator: AsyncIterator<readonly ModelDelta[]>;
   readonly #onEnd: (outcome: AttemptOutcome) => void;
   readonly #startedAtMs = performance.now();
   #interrupt: (reason: unknown) => void = () => {};
@@ -74,7 +74,7 @@ export class Attempt {
   }
 
   /** What comes up to the first semantic output, this included; or less, where too much comes before it. @throws as `next`; the caller then has nothing. */
-  async opening(): Promise<ModelDelta[]> {
+  async opening(): Promise<readonly ModelDelta[]> {
     const held: ModelDelta[] = [];
     let bytes = 0;
     while (
@@ -83,20 +83,24 @@ export class Attempt {
       held.length < exchangeLimits.peekEventsMax &&
       bytes < exchangeLimits.peekBytesMax
     ) {
-      const delta = await this.next();
-      held.push(delta);
-      if (delta.type === 'raw') bytes += delta.data.length;
+      for (const delta of await this.next()) {
+        held.push(delta);
+        if (delta.type === 'raw') bytes += delta.data.length;
+      }
     }
     this.#committed = true;
     return held;
   }
 
-  /** The next delta, up to `response-end`. @throws CoppiceError, also where the answer ends without that. */
-  async next(): Promise<ModelDelta> {
+  /** The next deltas, up to `response-end`. @throws CoppiceError, also where the answer ends without that. */
+  async next(): Promise<readonly ModelDelta[]> {
     this.#pulling = true;
     try {
       const next = await this.#pull();
-      if (next.done !== true) return this.#noted(next.value);
+      if (next.done !== true) {
+        for (const delta of next.value) this.#note(delta);
+        return next.value;
+      }
     } catch (error) {
       throw this.#asCoppiceError(error);
     } finally {
@@ -139,7 +143,7 @@ export class Attempt {
     return withEstimates(counted, this.#request, this.#outputBytes);
   }
 
-  #pull(): Promise<IteratorResult<ModelDelta>> {
+  #pull(): Promise<IteratorResult<readonly ModelDelta[]>> {
     return new Promise((resolve, reject) => {
       if (this.#signal.aborted) return reject(this.#signal.reason as Error);
       this.#interrupt = reject;
@@ -147,7 +151,7 @@ export class Attempt {
     });
   }
 
-  #noted(delta: ModelDelta): ModelDelta {
+  #note(delta: ModelDelta): void {
     switch (delta.type) {
       case 'raw':
         break;
@@ -165,7 +169,6 @@ export class Attempt {
         this.#outputBegan = true;
         this.#outputBytes += Buffer.byteLength(delta.type === 'tool-call-delta' ? delta.arguments : delta.text);
     }
-    return delta;
   }
 
   #asCoppiceError(thrown: unknown): CoppiceError {

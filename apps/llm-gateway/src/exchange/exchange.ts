@@ -17,7 +17,7 @@ import { throughCache } from '../cache/cached-exchange.ts';
 import type { Budget, Reservation } from '../money/budgets.ts';
 import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../money/most-of.ts';
 import type { Prices } from '../money/prices.ts';
-import type { ModelDelta, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
+import type { ModelDelta, ModelDeltas, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
 import { sumOfUsage } from '../usage.ts';
 import { Attempt } from './attempt.ts';
 import type { AttemptOutcome } from './attempt.ts';
@@ -76,7 +76,7 @@ export type OutputCap = { outputTokens: number; why: CoppiceError };
 
 export type Exchange = {
   /** To be read once. Nobody is asked before it is; who leaves it early ends the upstream call. @throws CoppiceError. */
-  deltas: AsyncIterable<ModelDelta>;
+  deltas: ModelDeltas;
   /** Filled in by then; see invariant 3. */
   result: Readonly<ExchangeResult>;
 };
@@ -114,7 +114,7 @@ class RunningExchange {
     this.#call = call;
   }
 
-  async *deltas(): AsyncGenerator<ModelDelta, void, undefined> {
+  async *deltas(): AsyncGenerator<readonly ModelDelta[], void, undefined> {
     this.#startedAtMs = performance.now();
     const forgetLimits = this.#heedLimits();
     try {
@@ -133,7 +133,7 @@ class RunningExchange {
         try {
           const opening = await attempt.opening();
           choice.permit.began();
-          for (const delta of opening) yield delta;
+          yield opening;
           while (!attempt.ended) yield await attempt.next();
           return;
         } catch (thrown) {

@@ -66,7 +66,7 @@ async function call(
   );
   let error: unknown = null;
   try {
-    for await (const delta of exchange.deltas) void delta;
+    for await (const deltas of exchange.deltas) void deltas;
   } catch (thrown) {
     error = thrown;
   }
@@ -189,9 +189,9 @@ describe('a request that names no maximum of output', () => {
     const greedy: Provider = {
       ...saying('acme'),
       async *stream({ settings }) {
-        yield text('a');
-        yield used(10, Math.floor((settings.maxOutputTokens ?? Number.NaN) / 2));
-        yield end;
+        yield [text('a')];
+        yield [used(10, Math.floor((settings.maxOutputTokens ?? Number.NaN) / 2))];
+        yield [end];
       },
     };
     const limit = 3_000;
@@ -281,7 +281,7 @@ test('a request that its provider took is charged at its estimate, also when its
     ...saying('acme'),
     async *stream(_request, context) {
       context.onState?.('sent');
-      yield { type: 'response-start' };
+      yield [{ type: 'response-start' }];
       leaving.abort(new CoppiceError('cancelled', 'the client left'));
       await new Promise(() => {});
     },

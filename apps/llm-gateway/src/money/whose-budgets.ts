@@ -51,7 +51,7 @@ function tenantBudget(tenant: string, tenants: readonly TenantLimit[], now: Date
   const found = tenants.find((each) => each.tenant === tenant) ?? tenants.find((each) => each.tenant === '*');
   if (found === undefined) return null;
   const { per, tokens, costUsd } = found;
-  const period = { day: now.toISOString().slice(0, 10), month: now.toISOString().slice(0, 7), ever: '' }[per];
+  const period = now.toISOString().slice(0, { day: 'yyyy-mm-dd'.length, month: 'yyyy-mm'.length, ever: 0 }[per]);
   const forgottenAfterMs = { day: days(3), month: days(70), ever: null }[per];
   const name = per === 'ever' ? `tenant ${tenant}` : `tenant ${tenant} in ${period}`;
   return budget(`tenant.${tenant}${period === '' ? '' : `.${period}`}`, name, { tokens, costUsd }, forgottenAfterMs);

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { gatewayOptionsFrom } from '../configuration.ts';
 import { anthropic } from './anthropic/wire.ts';
 import { gemini } from './gemini/wire.ts';
-import { urlOf } from './http/endpoint.ts';
+import { Addresses } from './http/endpoint.ts';
 import { ollama } from './ollama/wire.ts';
 import { openAiChat, openAiChatAt } from './openai-chat/wire.ts';
 import { openAiResponses } from './openai-responses/wire.ts';
@@ -158,5 +158,6 @@ test.each([
   ['http://h', 'http://h/models'],
   ['https://h/openai/v1?api-version=preview', 'https://h/openai/v1/models?api-version=preview'],
 ])('paths go below %s', (baseUrl, expected) => {
-  expect(urlOf({ baseUrl }, 'models')).toBe(expected);
+  const { origin, path } = new Addresses({ baseUrl }).of('models');
+  expect(`${origin}${path}`).toBe(expected);
 });

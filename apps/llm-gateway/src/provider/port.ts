@@ -132,6 +132,9 @@ export type ModelDelta =
   | { type: 'usage'; usage: UsageSoFar }
   | { type: 'response-end'; finishReason: FinishReason; providerFinishReason?: string };
 
+/** What comes together is handed on together: each step of a stream takes its time, whatever it carries. */
+export type ModelDeltas = AsyncIterable<readonly ModelDelta[]>;
+
 export type Provider = {
   /** The part of `provider/model` before the first slash. */
   name: string;
@@ -145,7 +148,7 @@ export type Provider = {
    * `provider-limited` with `details.retryAfterMs` where it says how long to wait; `provider-failed` otherwise, with `retryable` set from the
    * answer (a spend limit that is reached isn't). Anything else thrown is a defect.
    */
-  stream(request: ModelRequest, context: RequestContext): AsyncIterable<ModelDelta>;
+  stream(request: ModelRequest, context: RequestContext): ModelDeltas;
   /**
    * Throws what a turn of this model would surely fail with, as far as that is known without asking anybody: a key or a script that isn't there.
    * Failure contract: as `stream`'s.

@@ -27,7 +27,7 @@ export function ask(collaborators: ExchangeCollaborators, { signal, ...call }: A
 export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come: ModelDelta[]; error: unknown }> {
   const come: ModelDelta[] = [];
   try {
-    for await (const delta of deltas) come.push(delta);
+    for await (const together of deltas) come.push(...together);
     return { come, error: null };
   } catch (error) {
     return { come, error };

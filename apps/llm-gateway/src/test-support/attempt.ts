@@ -45,9 +45,9 @@ export const watched = (provider: Provider, onDelta: (taken: number) => void): P
   ...provider,
   async *stream(request, context) {
     let taken = 0;
-    for await (const delta of provider.stream(request, context)) {
-      yield delta;
-      onDelta(++taken);
+    for await (const deltas of provider.stream(request, context)) {
+      yield deltas;
+      for (const _delta of deltas) onDelta(++taken);
     }
   },
 });

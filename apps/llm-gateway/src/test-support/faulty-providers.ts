@@ -65,9 +65,9 @@ export class FaultyProviders {
     return {
       ...patient,
       async *stream(request, context) {
-        for await (const delta of of(request.model, request.stream ?? true).stream(request, context)) {
-          yield delta;
-          if (delta.type.endsWith('-delta')) taken(request.model);
+        for await (const deltas of of(request.model, request.stream ?? true).stream(request, context)) {
+          yield deltas;
+          if (deltas.some(({ type }) => type.endsWith('-delta'))) taken(request.model);
         }
       },
     };

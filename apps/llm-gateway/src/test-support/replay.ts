@@ -5,7 +5,7 @@ import { collect } from '../collect.ts';
 import type { Attempt } from '../collect.ts';
 import { AnswerStream } from '../provider/http/answer-stream.ts';
 import type { Wire } from '../provider/http/wire.ts';
-import type { ModelDelta } from '../provider/port.ts';
+import type { ModelDeltas } from '../provider/port.ts';
 
 /** The bytes of a fixture: `recorded(import.meta.url, 'text.sse')` reads it from the folder `fixtures` beside the test. */
 export const recorded = (testUrl: string, name: string): Promise<Uint8Array> =>
@@ -22,10 +22,9 @@ export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attem
 
 /** Likewise, but of an answer that came as a whole. */
 export function replayWhole(wire: Wire, body: unknown): Promise<Attempt> {
-  async function* play(): AsyncIterable<ModelDelta> {
+  async function* play(): ModelDeltas {
     const reader = wire.reader({ provider: 'acme', secret: null });
-    yield* reader.whole(body);
-    yield* reader.end();
+    yield [...reader.whole(body), ...reader.end()];
   }
   return collect(play(), {
     provider: 'acme',
@@ -34,12 +33,12 @@ export function replayWhole(wire: Wire, body: unknown): Promise<Attempt> {
   });
 }
 
-async function* deltasOf(wire: Wire, pieces: readonly Uint8Array[]): AsyncIterable<ModelDelta> {
+async function* deltasOf(wire: Wire, pieces: readonly Uint8Array[]): ModelDeltas {
   const reader = wire.reader({ provider: 'acme', secret: null });
   const stream = new AnswerStream(wire.framing, reader, false);
-  for (const piece of pieces) yield* stream.read(piece);
-  yield* stream.end();
-  yield* reader.end();
+  for (const piece of pieces) for (const delta of stream.read(piece)) yield [delta];
+  for (const delta of stream.end()) yield [delta];
+  yield [...reader.end()];
 }
 
 function cutAt(bytes: Uint8Array, positions: readonly number[]): Uint8Array[] {

@@ -5,11 +5,11 @@ type Step = ModelDelta | Error | 'hang';
 const never = new Promise<never>(() => {});
 
 /** A stream that says this; `hang` heeds no signal. */
-export async function* says(...steps: Step[]): AsyncGenerator<ModelDelta, void, undefined> {
+export async function* says(...steps: Step[]): AsyncGenerator<ModelDelta[], void, undefined> {
   for (const step of steps) {
     if (step === 'hang') await never;
     else if (step instanceof Error) throw step;
-    else yield step;
+    else yield [step];
   }
 }
 

@@ -7,7 +7,7 @@ import type { Answer } from '../../collect.ts';
 import { answerMessage } from '../../conversations.ts';
 import type { Exchange, ExchangeResult } from '../../exchange/exchange.ts';
 import { gatewayLimits } from '../../limits.ts';
-import type { ModelDelta, ProviderPart } from '../../provider/port.ts';
+import type { ModelDelta, ModelDeltas, ProviderPart } from '../../provider/port.ts';
 import { toUsage, withUsage } from '../../usage.ts';
 import type { Chat } from './chats.ts';
 import type { BusDoorLimits } from './limits.ts';
@@ -53,15 +53,17 @@ async function tellAnswer({ deltas, result }: Exchange, about: AnswerAbout, tell
 
 /** The deltas, each once it is told. `ids` are those that were told, by call. */
 async function* told(
-  deltas: AsyncIterable<ModelDelta>,
+  deltas: ModelDeltas,
   teller: Teller,
   ids: Map<number, string>,
-): AsyncGenerator<ModelDelta, void, undefined> {
-  for await (const delta of deltas) {
-    if (delta.type === 'tool-call-delta') ids.set(delta.call, delta.id ?? ids.get(delta.call) ?? '');
-    if (delta.type === 'text-delta' || delta.type === 'thinking-delta' || delta.type === 'tool-call-delta')
-      await teller.tellDelta(delta);
-    yield delta;
+): AsyncGenerator<readonly ModelDelta[], void, undefined> {
+  for await (const together of deltas) {
+    for (const delta of together) {
+      if (delta.type === 'tool-call-delta') ids.set(delta.call, delta.id ?? ids.get(delta.call) ?? '');
+      if (delta.type === 'text-delta' || delta.type === 'thinking-delta' || delta.type === 'tool-call-delta')
+        await teller.tellDelta(delta);
+    }
+    yield together;
   }
 }
 

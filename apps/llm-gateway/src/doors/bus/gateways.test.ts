@@ -34,15 +34,14 @@ async function startGateway(limits: Partial<BusDoorLimits> = {}, cache?: { ttlMs
     ...saying('acme'),
     async *stream(_request, { signal }) {
       asked.now++;
-      yield text('one');
+      yield [text('one')];
       const { promise: aborted, reject } = Promise.withResolvers<never>();
       signal.addEventListener('abort', () => {
         asked.left++;
         reject(signal.reason);
       });
       await Promise.race([going, aborted]);
-      yield text(' two');
-      yield end;
+      yield [text(' two'), end];
     },
   };
   const gateway = await startService({

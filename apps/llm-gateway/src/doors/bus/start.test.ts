@@ -38,13 +38,13 @@ const silent = (context: RequestContext) =>
 const acme: Provider = {
   ...saying('acme'),
   async *stream({ model, messages }, context) {
-    if (model === 'echo') yield text(JSON.stringify(messages));
-    else if (!model.startsWith('silent')) yield* said[model] ?? [];
+    if (model === 'echo') yield [text(JSON.stringify(messages))];
+    else if (!model.startsWith('silent')) for (const delta of said[model] ?? []) yield [delta];
     else {
-      yield text('wait');
+      yield [text('wait')];
       await silent(context).finally(() => left.push(model));
     }
-    yield end;
+    yield [end];
   },
 };
 

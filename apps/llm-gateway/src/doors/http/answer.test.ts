@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { ModelDelta } from '../../provider/port.ts';
+import type { ModelDelta, ModelDeltas } from '../../provider/port.ts';
 import { AnswerSender } from './answer.ts';
 import { messagesDoor } from './anthropic/door.ts';
 import { facadeLimits } from './limits.ts';
@@ -39,9 +39,9 @@ const question = messagesDoor.parse(
   asked(),
 );
 
-async function* after(ms: number, deltas: readonly ModelDelta[]): AsyncIterable<ModelDelta> {
+async function* after(ms: number, deltas: readonly ModelDelta[]): ModelDeltas {
   await new Promise((resolve) => setTimeout(resolve, ms));
-  yield* deltas;
+  yield deltas;
 }
 
 const result = { provider: 'acme', model: 'one', costUsd: null, attempts: [], cached: false };

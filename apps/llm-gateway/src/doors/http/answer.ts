@@ -8,7 +8,7 @@
  */
 import type { CoppiceError } from '@coppice/contracts';
 import type { Exchange } from '../../exchange/exchange.ts';
-import type { ModelDelta } from '../../provider/port.ts';
+import type { ModelDelta, ModelDeltas } from '../../provider/port.ts';
 import { modelOf } from '../call-log.ts';
 import type { AnswerWriter, Question } from './door.ts';
 import { FrameEncoder, contentTypes } from './framing.ts';
@@ -51,8 +51,8 @@ export class AnswerSender {
     if (!this.#question.stream) return this.#sendWhole(deltas, result);
     const timer = setInterval(() => this.#keepAlive(), facadeLimits.silenceMsMax);
     try {
-      for await (const delta of deltas) {
-        const full = this.#tell(delta);
+      for await (const together of deltas) {
+        const full = this.#write(together.map((delta) => this.#told(delta)).join(''));
         if (full !== null) await full;
       }
     } finally {
@@ -68,12 +68,14 @@ export class AnswerSender {
     return this.#outlet.breakOff(this.#encoder.encode(this.#writer.fail(error)));
   }
 
-  async #sendWhole(deltas: AsyncIterable<ModelDelta>, result: Answer['result']): Promise<void> {
+  async #sendWhole(deltas: ModelDeltas, result: Answer['result']): Promise<void> {
     let passed: string | null = null;
-    for await (const delta of deltas) {
-      if (delta.type !== 'raw') {
-        if (passed === null) this.#writer.delta(delta);
-      } else if (delta.whole) passed = delta.data;
+    for await (const together of deltas) {
+      for (const delta of together) {
+        if (delta.type !== 'raw') {
+          if (passed === null) this.#writer.delta(delta);
+        } else if (delta.whole) passed = delta.data;
+      }
     }
     const body = passed ?? JSON.stringify(this.#writer.whole());
     const { costUsd, attempts } = result;
@@ -86,14 +88,14 @@ export class AnswerSender {
     this.#outlet.whole(200, headers, body);
   }
 
-  #tell(delta: ModelDelta): Promise<void> | null {
-    if (delta.type !== 'raw')
-      return this.#passing ? null : this.#write(this.#encoder.encode(this.#writer.delta(delta)));
+  /** As the client reads it; empty for what it isn't told. */
+  #told(delta: ModelDelta): string {
+    if (delta.type !== 'raw') return this.#passing ? '' : this.#encoder.encode(this.#writer.delta(delta));
     // A whole answer to a request for a stream is told anew, as a stream.
-    if (delta.whole) return null;
+    if (delta.whole) return '';
     this.#passing = true;
     const frame = this.#writer.passOn({ name: delta.name, data: delta.data });
-    return frame === null ? null : this.#write(this.#encoder.encode([frame]));
+    return frame === null ? '' : this.#encoder.encode([frame]);
   }
 
   #write(text: string): Promise<void> | null {

@@ -194,7 +194,7 @@ function takenFor(error: unknown, asked: string, model: string): unknown {
 }
 
 function addressOf(target: string): URL {
-  return URL.canParse(target, 'http://gateway') ? new URL(target, 'http://gateway') : new URL('http://gateway/');
+  return URL.parse(target, 'http://gateway') ?? new URL('http://gateway/');
 }
 
 function headersFor(door: Door, request: IncomingMessage): Record<string, string> {

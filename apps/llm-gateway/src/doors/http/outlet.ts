@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { CoppiceError } from '@coppice/contracts';
@@ -30,7 +31,10 @@ export class Outlet {
 
   /** Sent with what is written next. */
   begin(status: number, headers: Record<string, string>): void {
-    this.#response.writeHead(status, { 'cache-control': 'no-store', ...headers });
+    // By which the vendors' clients name a request to their user.
+    const id = `req_${randomUUID().replaceAll('-', '')}`;
+    const own = { 'cache-control': 'no-store', 'x-request-id': id, 'request-id': id };
+    this.#response.writeHead(status, { ...own, ...headers });
   }
 
   /** Null where more can be written at once; else it is to be waited for. @throws by the promise: the signal's reason, or that the client doesn't read. */

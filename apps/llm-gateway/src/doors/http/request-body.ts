@@ -29,6 +29,9 @@ export class BodyRoom {
   }
 }
 
+/** Made once: each request is closed some day, most of them when they are over. */
+const brokeOff = new CoppiceError('cancelled', 'the request broke off');
+
 /** The body as JSON with its size, for which there is room until `giveBack`. @throws CoppiceError. */
 export async function readJsonBody(
   request: IncomingMessage,
@@ -44,18 +47,35 @@ export async function readJsonBody(
   );
   const pieces: Buffer[] = [];
   try {
-    // A refused request is still answered, so its connection stays.
-    for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    await read(request, (piece) => {
       budget.take(piece.length);
       if (!room.tryTake(piece.length)) throw refusal('unavailable', 503, 'too many large requests at once');
       pieces.push(piece);
-    }
+    });
     const whole = Buffer.concat(pieces);
     const { bodyValuesMax: valuesMax, bodyDepthMax: depthMax } = facadeLimits;
     requireSmallJson(whole, 'the body', { valuesMax, depthMax });
     return { body: parseJson(whole, 'the body'), bytes: budget.taken };
   } catch (error) {
     room.giveBack(pieces.reduce((sum, { length }) => sum + length, 0));
-    throw error instanceof CoppiceError ? error : new CoppiceError('cancelled', 'the request broke off');
+    throw error;
   }
+}
+
+/** Not by its iterator, which takes as long as reading the JSON. A request that is refused is still answered, so its connection stays. @throws what `take` throws. */
+function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  if (request.destroyed) reject(brokeOff);
+  const onClose = () => reject(brokeOff);
+  const onData = (piece: Buffer) => {
+    try {
+      take(piece);
+    } catch (error) {
+      request.off('data', onData).off('close', onClose).pause();
+      reject(error as Error);
+    }
+  };
+  // Its end comes before it is closed; what is told after the first is heard by nobody.
+  request.on('data', onData).once('end', resolve).once('close', onClose);
+  return promise;
 }

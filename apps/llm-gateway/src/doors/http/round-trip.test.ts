@@ -14,7 +14,7 @@ import { argumentsObject } from '../../provider/given-back.ts';
 import { ollama } from '../../provider/ollama/wire.ts';
 import { openAiChat } from '../../provider/openai-chat/wire.ts';
 import { openAiResponses } from '../../provider/openai-responses/wire.ts';
-import type { ModelDelta } from '../../provider/port.ts';
+import type { ModelDelta, ModelDeltas } from '../../provider/port.ts';
 import { messagesDoor } from './anthropic/door.ts';
 import type { Door, Question, TranslatedDelta } from './door.ts';
 import { geminiDoor } from './gemini/door.ts';
@@ -59,8 +59,8 @@ function deltasOf(wire: Wire, bytes: Uint8Array): TranslatedDelta[] | null {
 }
 
 async function answerOf(deltas: Iterable<ModelDelta>): Promise<Attempt> {
-  async function* play(): AsyncIterable<ModelDelta> {
-    yield* deltas;
+  async function* play(): ModelDeltas {
+    yield [...deltas];
   }
   return collect(play(), { provider: 'acme', effectId: 'task_t1_1_1', textBytesMax: 1_000_000 });
 }

@@ -5,7 +5,6 @@
  * 1. What a client can make it hold is bounded: headers, bodies, requests at once, connections, and the time that each may take.
  * 2. stop() takes no more requests, lets answers under way end, breaks off those that take too long with an error that says so, and leaves no connection.
  */
-import { randomUUID } from 'node:crypto';
 import { STATUS_CODES, createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -119,9 +118,6 @@ class Requests {
     } else if (this.#running.size >= facadeLimits.requestsMax)
       leaving.abort(new CoppiceError('unavailable', 'too many requests at once'));
     response.on('error', () => {});
-    // By which the vendors' clients name a request to their user.
-    const id = `req_${randomUUID().replaceAll('-', '')}`;
-    for (const name of ['x-request-id', 'request-id']) response.setHeader(name, id);
     response.once('close', () => {
       if (!response.writableFinished) leaving.abort(new CoppiceError('cancelled', 'the client left'));
     });

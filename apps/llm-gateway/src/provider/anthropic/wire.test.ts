@@ -55,8 +55,8 @@ test('the request of a client of this wire gets through as it is, and the answer
     owner: { tenant: 'default', runId: 'r1', taskId: 't1' },
   };
   const deltas: ModelDelta[] = [];
-  for await (const delta of provider.stream({ ...smallRequest, model: 'claude-x', original }, context))
-    deltas.push(delta);
+  for await (const together of provider.stream({ ...smallRequest, model: 'claude-x', original }, context))
+    deltas.push(...together);
   await provider.close?.();
   expect(server.requests.at(-1)).toMatchObject({
     headers: { 'anthropic-beta': 'context-management-2025-06-27', 'anthropic-version': '2023-01-01' },

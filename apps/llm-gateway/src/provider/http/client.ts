@@ -1,14 +1,19 @@
 import { Readable } from 'node:stream';
-import { Agent, DecoratorHandler, request } from 'undici';
+import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
 import { httpLimits } from './limits.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
+/** `path` with the query. */
+export type HttpAddress = { origin: string; path: string };
+
 export type HttpAnswer = {
   status: number;
   headers: ResponseHeaders;
-  /** Pieces as they come. Ending the iteration early, or the signal, closes the connection at once. @throws HttpFailed, or the signal's reason. */
+  /** Pieces as they come, to be read once. Ending the iteration early, or the signal, closes the connection at once. @throws HttpFailed, or the signal's reason. */
   body: AsyncIterable<Uint8Array>;
+  /** Closes the connection where the answer isn't over. */
+  leave(): void;
 };
 
 /** The connection was not there or broke. `code` is the system's or the library's, e.g. ECONNREFUSED. */
@@ -33,13 +38,11 @@ export class HttpClient {
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: { timeout: httpLimits.connectMsMax },
-  }).compose(
-    (dispatch) => (options, handler) =>
-      dispatch(options, new NoticingHandler(handler, options as { opaque?: unknown })),
-  );
+  });
 
+  /** @throws HttpFailed, or the signal's reason. */
   async send(
-    url: string,
+    { origin, path }: HttpAddress,
     {
       method,
       headers,
@@ -55,19 +58,13 @@ export class HttpClient {
       onSent?: () => void;
     },
   ): Promise<HttpAnswer> {
-    try {
-      const answer = await request(url, {
-        method,
-        signal,
-        dispatcher: this.#agent,
-        // Where the agent's handler finds it.
-        opaque: onSent,
-        ...(body === undefined ? { headers } : sending(body, headers)),
-      });
-      return { status: answer.statusCode, headers: answer.headers, body: piecesOf(answer.body, signal) };
-    } catch (error) {
-      throw failureOf(error, signal);
-    }
+    signal.throwIfAborted();
+    const handler = new AnswerHandler(signal, onSent);
+    this.#agent.dispatch(
+      { origin, path, method, ...(body === undefined ? { headers } : sending(body, headers)) },
+      handler,
+    );
+    return handler.answer;
   }
 
   /** Ends all connections. */
@@ -78,42 +75,136 @@ export class HttpClient {
 
 /** What a socket takes at once. */
 const atOnceBytesMax = 64 * 1024;
+/** So much of an answer is taken from its connection before it is read. */
+const heldBytesMax = 64 * 1024;
 
 /** A large body as a stream, since only that tells when all of it is sent. Its length is told all the same: not every server takes a body in chunks. */
 function sending(text: string, headers: Record<string, string>) {
   const bytes = Buffer.from(text);
   if (bytes.length <= atOnceBytesMax) return { headers, body: bytes };
   const body = Readable.from([bytes], { objectMode: false });
+  // A request that ends early ends its body with an error, which its answer tells.
+  body.on('error', () => {});
   return { headers: { ...headers, 'content-length': `${bytes.length}` }, body };
 }
 
-/** Tells when a request is sent, which the library's promise doesn't. */
-class NoticingHandler extends DecoratorHandler {
-  readonly #onSent: unknown;
+/**
+ * One answer as the library tells it, for a reader that takes its time. Its own `request` makes a stream and watches the signal in a way that take as long as all
+ * else that is done for a short answer.
+ */
+class AnswerHandler implements Dispatcher.DispatchHandler {
+  readonly answer: Promise<HttpAnswer>;
+  /** Null where it is too late to end the request by it, or too early. */
+  #controller: Dispatcher.DispatchController | null = null;
+  readonly #signal: AbortSignal;
+  readonly #onSent: () => void;
+  readonly #resolve: (answer: HttpAnswer) => void;
+  readonly #reject: (reason: unknown) => void;
+  /** Come and not read yet. */
+  #pieces: Buffer[] = [];
+  #heldBytes = 0;
+  #over = false;
+  #failure: { reason: unknown } | null = null;
+  /** Who waits for the next piece is told to look again. */
+  #wake: () => void = () => {};
 
-  constructor(handler: Dispatcher.DispatchHandler, { opaque }: { opaque?: unknown }) {
-    super(handler);
-    this.#onSent = opaque;
+  readonly #onAbort = () => {
+    // What came before isn't wanted either.
+    this.#pieces = [];
+    this.#end({ reason: this.#signal.reason });
+  };
+
+  constructor(signal: AbortSignal, onSent: () => void) {
+    this.#signal = signal;
+    this.#onSent = onSent;
+    const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+    this.answer = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Given up while it waited for a connection, which then is another's.
+    if (this.#over) return controller.abort(leftEarly);
+    this.#controller = controller;
   }
 
   onRequestSent(): void {
-    if (typeof this.#onSent === 'function') this.#onSent();
+    this.#onSent();
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+    // What a server says in between is of no use here.
+    if (status >= 200) this.#resolve({ status, headers, body: this.#read(), leave: () => this.#leave() });
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
+    if (this.#over) return;
+    this.#pieces.push(piece);
+    this.#heldBytes += piece.length;
+    if (this.#heldBytes > heldBytesMax) controller.pause();
+    this.#wake();
+  }
+
+  onResponseEnd(): void {
+    this.#controller = null;
+    this.#end(null);
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    this.#controller = null;
+    this.#end({ reason: new HttpFailed(codeOf(error)) });
+  }
+
+  /** Ends the request where it isn't over, and tells whoever waits. */
+  #end(failure: { reason: unknown } | null): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#failure = failure;
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#controller?.abort(leftEarly);
+    if (failure !== null) this.#reject(failure.reason);
+    this.#wake();
+  }
+
+  /** What has come since it was asked for the last time is one piece. */
+  async *#read(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      for (;;) {
+        if (this.#pieces.length > 0) yield this.#take();
+        else if (this.#failure !== null) throw this.#failure.reason;
+        else if (this.#over) return;
+        else {
+          const { promise, resolve } = Promise.withResolvers<void>();
+          this.#wake = resolve;
+          await promise;
+        }
+      }
+    } finally {
+      this.#leave();
+    }
+  }
+
+  #leave(): void {
+    this.#pieces = [];
+    this.#end(null);
+  }
+
+  #take(): Buffer {
+    const [only = Buffer.alloc(0), ...others] = this.#pieces;
+    const piece = others.length === 0 ? only : Buffer.concat(this.#pieces);
+    this.#pieces = [];
+    this.#heldBytes = 0;
+    this.#controller?.resume();
+    return piece;
   }
 }
 
-async function* piecesOf(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw failureOf(error, signal);
-  }
-}
+/** Once for all: to make an error takes longer than much else, and nobody sees it. */
+const leftEarly = new Error('the answer is no longer wanted');
 
-function failureOf(error: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted) return signal.reason;
-  const code = (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.name : 'unknown');
-  return new HttpFailed(code);
-}
+const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.name;
 
 /** The whole body as text; null where it is larger than allowed. */
 export async function wholeText(body: AsyncIterable<Uint8Array>, bytesMax: number): Promise<string | null> {

@@ -2,7 +2,7 @@ import { gatewayLimits } from '../../limits.ts';
 import type { Provider } from '../port.ts';
 import { HttpFailed, wholeText } from './client.ts';
 import type { HttpClient } from './client.ts';
-import { headersOf, urlOf } from './endpoint.ts';
+import { Addresses, headersOf } from './endpoint.ts';
 import type { Endpoint } from './endpoint.ts';
 import { providerError } from './errors.ts';
 import { jsonOf } from './json.ts';
@@ -24,8 +24,8 @@ export async function describeEndpoint(
   }
   const unusable = (reachable: boolean, problem: string) => ({ ...known, reachable, models: [], problem });
   try {
-    const url = urlOf(endpoint, wire.models.path);
-    const answer = await http.send(url, { method: 'GET', headers: headersOf(endpoint), signal });
+    const address = new Addresses(endpoint).of(wire.models.path);
+    const answer = await http.send(address, { method: 'GET', headers: headersOf(endpoint), signal });
     const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax);
     const { status, headers } = answer;
     const body = text === null ? 'an answer that is too long' : (jsonOf(text) ?? text);

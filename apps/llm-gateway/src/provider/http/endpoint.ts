@@ -1,4 +1,5 @@
 import type { OriginalRequest } from '../port.ts';
+import type { HttpAddress } from './client.ts';
 import type { Wire } from './wire.ts';
 
 /** A server that is asked in one of the wires. */
@@ -17,13 +18,31 @@ export type Endpoint = {
   concurrency?: number;
 };
 
-/** The address of a path below the base; a query of the base stays. */
-export function urlOf({ baseUrl }: Pick<Endpoint, 'baseUrl'>, path: string): string {
-  const url = new URL(baseUrl);
-  const [below = '', query] = path.split('?', 2);
-  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${below}`;
-  for (const [name, value] of new URLSearchParams(query)) url.searchParams.set(name, value);
-  return url.href;
+/** Most servers have one, some one for each model. */
+const addressesMax = 1_000;
+
+/** Addresses of paths below a base; a query of the base stays. */
+export class Addresses {
+  readonly #baseUrl: string;
+  /** To make one takes longer than to ask for it. */
+  readonly #made = new Map<string, HttpAddress>();
+
+  constructor({ baseUrl }: Pick<Endpoint, 'baseUrl'>) {
+    this.#baseUrl = baseUrl;
+  }
+
+  of(path: string): HttpAddress {
+    const known = this.#made.get(path);
+    if (known !== undefined) return known;
+    const url = new URL(this.#baseUrl);
+    const [below = '', query] = path.split('?', 2);
+    url.pathname = `${url.pathname.replace(/\/+$/, '')}/${below}`;
+    for (const [name, value] of new URLSearchParams(query)) url.searchParams.set(name, value);
+    const address = { origin: url.origin, path: `${url.pathname}${url.search}` };
+    if (this.#made.size >= addressesMax) this.#made.clear();
+    this.#made.set(path, address);
+    return address;
+  }
 }
 
 export const headersOf = (

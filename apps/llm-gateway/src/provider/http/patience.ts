@@ -6,9 +6,6 @@ export type PatienceLimits = Record<
   number
 >;
 
-/** Once for all, since each call ends by it: to make an error takes longer than much else that is done for a call. */
-const noLongerWanted = new CoppiceError('cancelled', 'the answer is no longer wanted');
-
 /**
  * How long an answer is waited for: until its first event, from event to event, in total, and for what follows its end. `signal` is aborted, with an error that
  * says what took too long, by the first of these or by the caller's own signal.
@@ -16,22 +13,30 @@ const noLongerWanted = new CoppiceError('cancelled', 'the answer is no longer wa
 export class Patience {
   readonly #provider: string;
   readonly #limits: PatienceLimits;
+  readonly #callerSignal: AbortSignal;
   readonly #abort = new AbortController();
+  #ownReason: CoppiceError | undefined;
   readonly #total: NodeJS.Timeout;
   #timer: NodeJS.Timeout;
   readonly signal: AbortSignal;
 
+  readonly #onCallerAbort = () => this.#abort.abort(this.#callerSignal.reason);
+
   constructor(provider: string, callerSignal: AbortSignal, limits: PatienceLimits) {
     this.#provider = provider;
     this.#limits = limits;
-    this.signal = AbortSignal.any([callerSignal, this.#abort.signal]);
+    // Not by AbortSignal.any, which takes as long as asking a server that is near.
+    this.#callerSignal = callerSignal;
+    this.signal = this.#abort.signal;
+    if (callerSignal.aborted) this.#onCallerAbort();
+    else callerSignal.addEventListener('abort', this.#onCallerAbort, { once: true });
     this.#total = this.#endAfter(limits.totalMsMax, 'did not end its answer');
     this.#timer = this.#endAfter(limits.firstEventMsMax, 'did not begin its answer');
   }
 
   /** The error of a limit that was reached; undefined where none was. */
   get ownReason(): unknown {
-    return this.#abort.signal.aborted ? this.#abort.signal.reason : undefined;
+    return this.#ownReason;
   }
 
   /** An event came. */
@@ -44,11 +49,10 @@ export class Patience {
     this.#wait(this.#limits.afterFinishMsMax, 'did not close its stream');
   }
 
-  /** Closes a connection that still is in use: an answer that nobody reads on would hold it. */
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#total);
-    this.#abort.abort(noLongerWanted);
+    this.#callerSignal.removeEventListener('abort', this.#onCallerAbort);
   }
 
   #wait(ms: number, what: string): void {
@@ -59,7 +63,8 @@ export class Patience {
   #endAfter(ms: number, what: string): NodeJS.Timeout {
     return setTimeout(() => {
       const text = `${this.#provider} ${what} within ${ms} ms`;
-      this.#abort.abort(new CoppiceError('provider-failed', text, { retryable: true }));
+      this.#ownReason ??= new CoppiceError('provider-failed', text, { retryable: true });
+      this.#abort.abort(this.#ownReason);
     }, ms);
   }
 }

@@ -1,11 +1,11 @@
 import { CoppiceError } from '@coppice/contracts';
-import type { ModelDelta, ModelRequest, Provider, RequestContext } from '../port.ts';
+import type { ModelDelta, ModelDeltas, ModelRequest, Provider, RequestContext } from '../port.ts';
 import { AnswerStream } from './answer-stream.ts';
 import { HttpClient, HttpFailed, wholeText } from './client.ts';
 import type { HttpAnswer } from './client.ts';
 import { describeEndpoint } from './describe.ts';
 import type { Endpoint } from './endpoint.ts';
-import { headersOf, urlOf } from './endpoint.ts';
+import { Addresses, headersOf } from './endpoint.ts';
 import { providerError } from './errors.ts';
 import { EventTooLarge } from './event-reader.ts';
 import { jsonOf } from './json.ts';
@@ -18,31 +18,33 @@ import type { AnswerReader } from './wire.ts';
 /** Any server that is asked over HTTP: its wire's mappings with the one place that does I/O. */
 export function httpProvider(endpoint: Endpoint, limits: Partial<PatienceLimits> = {}): Provider {
   const http = new HttpClient();
+  const addresses = new Addresses(endpoint);
   return {
     name: endpoint.name,
     wire: endpoint.wire.name,
     check: async () => requireKey(endpoint),
-    stream: (request, context) => stream(http, endpoint, { ...httpLimits, ...limits }, request, context),
+    stream: (request, context) => stream({ http, endpoint, addresses, limits: { ...httpLimits, ...limits } }, request, context),
     describe: (signal, modelsMax) => describeEndpoint(http, endpoint, signal, modelsMax),
     close: () => http.close(),
   };
 }
 
+type Asking = { http: HttpClient; endpoint: Endpoint; addresses: Addresses; limits: PatienceLimits };
+
 async function* stream(
-  http: HttpClient,
-  endpoint: Endpoint,
-  limits: PatienceLimits,
+  { http, endpoint, addresses, limits }: Asking,
   request: ModelRequest,
   context: RequestContext,
-): AsyncIterable<ModelDelta> {
+): ModelDeltas {
   const { name, wire } = endpoint;
   requireKey(endpoint);
   using patience = new Patience(name, context.signal, limits);
   const streamed = request.stream ?? true;
   const original = request.original?.wire === wire.name ? request.original : null;
   const body = original === null ? wire.body(request, streamed) : wire.passOn(original, request.model, streamed);
+  let answer: HttpAnswer | null = null;
   try {
-    const answer = await http.send(urlOf(endpoint, wire.path(request.model, streamed)), {
+    answer = await http.send(addresses.of(wire.path(request.model, streamed)), {
       method: 'POST',
       headers: {
         ...headersOf(endpoint, original),
@@ -64,7 +66,7 @@ async function* stream(
     if (forMs !== null) context.onUsedUp?.(forMs);
     const come = { answer, kind, raw: original !== null };
     const json = kind.endsWith('json') && !kind.endsWith('ndjson');
-    if (json && (!streamed || wire.framing === 'server-sent-events')) yield* wholeAnswer(endpoint, come, context);
+    if (json && (!streamed || wire.framing === 'server-sent-events')) yield await wholeAnswer(endpoint, come, context);
     else yield* streamedAnswer(endpoint, come, patience);
   } catch (error) {
     if (error instanceof HttpFailed) {
@@ -74,6 +76,9 @@ async function* stream(
     // Its fault, not the caller's: another may answer better, the same won't.
     if (error instanceof EventTooLarge) throw new CoppiceError('provider-failed', `${name} sent ${error.message}`);
     throw error;
+  } finally {
+    // One that nobody reads on would hold its connection.
+    answer?.leave();
   }
 }
 
@@ -88,31 +93,30 @@ function requireKey({ name, key, keyRequired }: Endpoint): void {
 type Come = { answer: HttpAnswer; kind: string; raw: boolean };
 
 /** What a server answers that doesn't stream: an error after all, or the whole answer. */
-async function* wholeAnswer(
+async function wholeAnswer(
   endpoint: Endpoint,
   { answer, raw }: Come,
   { onState }: RequestContext,
-): AsyncIterable<ModelDelta> {
+): Promise<ModelDelta[]> {
   const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax);
   if (text !== null) onState?.('over');
   if (text === null) throw new CoppiceError('provider-failed', `${endpoint.name}'s answer is too large`);
   const reader = readerOf(endpoint);
   const deltas = [...reader.whole(jsonOf(text)), ...reader.end()];
-  if (raw) yield { type: 'raw', whole: true, name: null, data: text };
-  yield* deltas;
+  return raw ? [{ type: 'raw', whole: true, name: null, data: text }, ...deltas] : deltas;
 }
 
 async function* streamedAnswer(
   endpoint: Endpoint,
   { answer, kind, raw }: Come,
   patience: Patience,
-): AsyncIterable<ModelDelta> {
+): ModelDeltas {
   const reader = readerOf(endpoint);
   const answered = new AnswerStream(endpoint.wire.framing, reader, raw);
-  const take = function* (deltas: Iterable<ModelDelta>): Iterable<ModelDelta> {
-    const before = answered.eventsRead;
-    yield* deltas;
-    if (answered.eventsRead === before) return;
+  let eventsRead = 0;
+  const noteEvents = () => {
+    if (answered.eventsRead === eventsRead) return;
+    eventsRead = answered.eventsRead;
     if (reader.ended || reader.finished) patience.sawEnd();
     else patience.sawEvent();
   };
@@ -121,10 +125,15 @@ async function* streamedAnswer(
     for await (const piece of answer.body) {
       bytes += piece.length;
       if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
-      // Not by yield*, which takes two turns of the queue more for each.
-      for (const delta of take(answered.read(piece))) yield delta;
+      const { deltas, failure } = toFailure(answered.read(piece));
+      if (deltas.length > 0) yield deltas;
+      if (failure !== null) throw failure.reason;
+      noteEvents();
     }
-    yield* take(answered.end());
+    const { deltas, failure } = toFailure(answered.end());
+    if (deltas.length > 0) yield deltas;
+    if (failure !== null) throw failure.reason;
+    noteEvents();
   } catch (error) {
     const broken = error instanceof HttpFailed || error === patience.ownReason;
     // Only the usage can be missing then.
@@ -132,7 +141,18 @@ async function* streamedAnswer(
   }
   // A stream that is one and says nothing was cut: the missing end tells so.
   if (answered.eventsSeen === 0 && kind !== accepted[endpoint.wire.framing]) throw notAStream(endpoint, kind);
-  yield* reader.end();
+  yield [...reader.end()];
+}
+
+/** What comes before the iteration fails isn't lost with it. */
+function toFailure(all: Iterable<ModelDelta>): { deltas: ModelDelta[]; failure: { reason: unknown } | null } {
+  const deltas: ModelDelta[] = [];
+  try {
+    for (const delta of all) deltas.push(delta);
+    return { deltas, failure: null };
+  } catch (reason) {
+    return { deltas, failure: { reason } };
+  }
 }
 
 const readerOf = ({ name, key, wire }: Endpoint): AnswerReader => wire.reader({ provider: name, secret: key });

@@ -107,8 +107,8 @@ describe.each([
     const original = { wire: wire.name, body: { model: 'acme-1', unknown: { field: 1 } }, headers: { 'x-own': 'y' } };
     const raw: ModelDelta[] = [];
     const signal = new AbortController().signal;
-    for await (const delta of provider.stream({ ...smallRequest, original }, { signal, effectId: 'e1', owner })) {
-      if (delta.type === 'raw') raw.push(delta);
+    for await (const deltas of provider.stream({ ...smallRequest, original }, { signal, effectId: 'e1', owner })) {
+      raw.push(...deltas.filter(({ type }) => type === 'raw'));
     }
     expect(server.requests[0]).toMatchObject({ headers: { 'x-own': 'y' }, body: { unknown: { field: 1 } } });
     const lines = new TextDecoder().decode(bytes).split(/\r?\n/);

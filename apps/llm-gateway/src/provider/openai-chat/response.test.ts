@@ -1,20 +1,17 @@
 import { expect, test } from 'vitest';
 import { collect } from '../../collect.ts';
-import type { ModelDelta } from '../port.ts';
+import type { ModelDeltas } from '../port.ts';
 import { ChatAnswerReader } from './response.ts';
 
 /** What the gateway makes of an answer's events. */
 async function answerOf(...events: (object | string)[]) {
-  async function* play(): AsyncIterable<ModelDelta> {
+  async function* play(): ModelDeltas {
     const reader = new ChatAnswerReader({ provider: 'acme', secret: null });
     for (const event of events) {
-      yield* reader.event({
-        name: null,
-        data: typeof event === 'string' ? event : JSON.stringify(event),
-        complete: true,
-      });
+      const data = typeof event === 'string' ? event : JSON.stringify(event);
+      yield [...reader.event({ name: null, data, complete: true })];
     }
-    yield* reader.end();
+    yield [...reader.end()];
   }
   return collect(play(), {
     provider: 'acme',

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { manualClock, temporaryFolder } from '@coppice/testing';
 import type { TemporaryFolder } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ModelDelta, ProviderMessage } from '../port.ts';
+import type { ModelDeltas, ProviderMessage } from '../port.ts';
 import { countInFile, countInMemory, readCount } from './count.ts';
 import { scriptedProvider } from './provider.ts';
 
@@ -53,8 +53,8 @@ function ask(
     { signal, effectId: `task_${taskId}_1_1`, owner: { tenant: 'default', runId: 'r1', taskId } },
   );
 }
-const deltas = (stream: AsyncIterable<ModelDelta>) => Array.fromAsync(stream);
-const textOf = async (stream: AsyncIterable<ModelDelta>) =>
+const deltas = async (stream: ModelDeltas) => (await Array.fromAsync(stream)).flat();
+const textOf = async (stream: ModelDeltas) =>
   (await deltas(stream)).map((delta) => (delta.type === 'text-delta' ? delta.text : '')).join('');
 
 test('a turn is told in the order of the port', async () => {

@@ -6,6 +6,7 @@ import type { Clock } from '@coppice/service';
 import { estimatedTokens } from '../../usage.ts';
 import type {
   ModelDelta,
+  ModelDeltas,
   ModelRequest,
   Provider,
   ProviderMessage,
@@ -37,7 +38,7 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
     wire: null,
     describe: async () => ({ host: null, keyPresent: false, reachable: null, models: [], problem: null }),
     check: async (model) => void (await load(model)),
-    async *stream(request: ModelRequest, context: RequestContext): AsyncIterable<ModelDelta> {
+    async *stream(request: ModelRequest, context: RequestContext): ModelDeltas {
       const { file, script } = await load(request.model);
       const cue = cueFor(
         script,
@@ -58,21 +59,24 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
       if (fault !== null) await act(fault, context.signal);
 
       const text = await textOf(cue.turn, file);
-      yield { type: 'response-start', responseModel: request.model };
+      yield [{ type: 'response-start', responseModel: request.model }];
       const calls = callsOf(cue.turn);
       const cut = fault?.kind === 'cut';
       const spoken = cut && calls.length === 0 ? firstHalf(text) : text;
-      yield* inPieces(spoken, (piece) => ({ type: 'text-delta', text: piece }));
+      yield [...inPieces(spoken, (piece) => ({ type: 'text-delta', text: piece }))];
       for (const [call, { name, id, arguments: whole }] of calls.entries()) {
         const written = cut ? firstHalf(whole) : whole;
-        yield { type: 'tool-call-delta', call, name, arguments: '', ...(id === undefined ? {} : { id }) };
-        yield* inPieces(written, (piece) => ({ type: 'tool-call-delta', call, arguments: piece }));
+        yield [
+          { type: 'tool-call-delta', call, name, arguments: '', ...(id === undefined ? {} : { id }) },
+          ...inPieces(written, (piece) => ({ type: 'tool-call-delta', call, arguments: piece })),
+        ];
         if (cut) break;
       }
-      yield { type: 'usage', usage: usageOf(cue.turn, request.messages, [spoken, ...calls.map(argumentsOf)].join('')) };
+      const usage = usageOf(cue.turn, request.messages, [spoken, ...calls.map(argumentsOf)].join(''));
+      yield [{ type: 'usage', usage }];
       if (fault?.kind === 'cut') return;
       await count.add({ event: 'answered', ...line, time: clock.now().toISOString() });
-      yield { type: 'response-end', finishReason: cue.turn.finishReason };
+      yield [{ type: 'response-end', finishReason: cue.turn.finishReason }];
     },
   };
 }
