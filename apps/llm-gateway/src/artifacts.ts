@@ -15,6 +15,7 @@ import type { z } from 'zod';
 import type { ByteBudget } from './byte-budget.ts';
 import { FairQueue } from './exchange/fair-queue.ts';
 import { gatewayLimits } from './limits.ts';
+import { patiently } from './patiently.ts';
 import type { ProviderImage, ProviderMessage, ProviderPart } from './provider/port.ts';
 
 /** For whom is read, how much it may be, and what ends it. */
@@ -50,8 +51,7 @@ export class Artifacts {
     if (bytes.length <= inlineTextBytesMax && inline.tryTake(Buffer.byteLength(JSON.stringify(text)))) return { text };
     const hash = createHash('sha256').update(bytes).digest('hex');
     const artifact = artifactNames.text(owner, hash);
-    const store = await this.#open();
-    await store.put(artifact, bytes);
+    await patiently(async () => (await this.#open()).put(artifact, bytes));
     return { artifact };
   }
 
@@ -103,7 +103,11 @@ export class Artifacts {
   }
 
   #open(): Promise<ObjectStore> {
-    this.#store ??= this.#bus.objects(buckets.artifacts);
+    this.#store ??= this.#bus.objects(buckets.artifacts).catch((error: unknown) => {
+      // One failure isn't all that follow.
+      this.#store = null;
+      throw error;
+    });
     return this.#store;
   }
 }

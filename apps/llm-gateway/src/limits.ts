@@ -31,9 +31,9 @@ export const gatewayLimits = {
   linkReadPauseMs: 200,
   /** How often the transcript's server is asked to store one entry. */
   transcriptWritesMax: 3,
-  /** How often it is looked for then, where the stream can't be read, and with which pause. */
-  transcriptReadsMax: 10,
-  transcriptPauseMs: 1_000,
+  /** How often it is tried to find or store what was paid for, where the bus fails, and with which pause. */
+  patientTriesMax: 10,
+  patientPauseMs: 1_000,
 
   /** Of one answer: its text and the arguments of its tool calls. */
   textBytesMax: 16 * 1024 * 1024,

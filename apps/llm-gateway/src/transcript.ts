@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
 import { streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { Owner, TranscriptEntry } from '@coppice/contracts';
 import { gatewayLimits } from './limits.ts';
+import { patiently } from './patiently.ts';
 
 type StoredEntry = { entry: TranscriptEntry; sequence: number };
 
@@ -34,7 +34,7 @@ export class Transcript {
           'transcript entry not confirmed; looking whether it is there',
         );
       }
-      const stored = await this.#findPatiently(entry);
+      const stored = await patiently(() => this.#find(entry.owner, entry.effectId));
       if (stored !== null) return stored.sequence;
     }
   }
@@ -42,17 +42,6 @@ export class Transcript {
   /** The entry of a turn that was finished, else null. */
   async find(owner: Owner, effectId: string): Promise<TranscriptEntry | null> {
     return (await this.#find(owner, effectId))?.entry ?? null;
-  }
-
-  async #findPatiently({ owner, effectId }: TranscriptEntry): Promise<StoredEntry | null> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#find(owner, effectId);
-      } catch (error) {
-        if (attempt === gatewayLimits.transcriptReadsMax) throw error;
-        await sleep(gatewayLimits.transcriptPauseMs);
-      }
-    }
   }
 
   async #find(owner: Owner, effectId: string): Promise<StoredEntry | null> {

@@ -9,7 +9,8 @@
  *    Not found: whether it was paid for isn't known, and the actor is told `unknown`.
  * 3. What failed attempts have used is in the result, or in the error.
  * 4. What the time limit, a cancellation or a stop interrupts ends with that reason, and its upstream call is ended.
- * 5. An answer that was cut because a budget had no more left is no answer: whoever ordered the turn named no maximum, and would take it for the whole.
+ * 5. An answer that can't be stored, however often that is tried, is `unknown` like one whose process was lost: it is paid for, and nobody will find it.
+ * 6. An answer that was cut because a budget had no more left is no answer: whoever ordered the turn named no maximum, and would take it for the whole.
  */
 import { handle } from '@coppice/bus';
 import type { CommandContext, CommandHandler } from '@coppice/bus';
@@ -23,7 +24,7 @@ import { ByteBudget } from './byte-budget.ts';
 import { collect } from './collect.ts';
 import type { Answer } from './collect.ts';
 import { answerMessage } from './conversations.ts';
-import type { Conversations } from './conversations.ts';
+import type { Conversation, Conversations } from './conversations.ts';
 import type { ExchangeCollaborators } from './exchange/collaborators.ts';
 import { startExchange } from './exchange/exchange.ts';
 import type { ExchangeResult, OutputCap } from './exchange/exchange.ts';
@@ -35,6 +36,14 @@ import type { Transcript } from './transcript.ts';
 import { bytesOfAnswer, toUsage, withUsage } from './usage.ts';
 
 export type TurnInput = z.output<typeof turnInputSchema>;
+type Answered = {
+  answer: Answer;
+  result: ExchangeResult;
+  /** What was asked, with what came before it. */
+  messages: readonly ProviderMessage[];
+  before: Conversation;
+  budget: ByteBudget;
+};
 type AnswerOutput = Pick<TurnOutput, 'text' | 'textSignature' | 'toolCalls' | 'thinking'>;
 
 /** Where a test may end the process, in this order. */
@@ -79,7 +88,7 @@ class Turns {
   }
 
   async run(input: TurnInput, context: CommandContext): Promise<TurnOutput> {
-    const { effectId, signal } = context;
+    const { signal } = context;
     const { conversations, artifacts } = this.#with;
     const { owner } = input;
     const before = await conversations.upTo(owner, input.continues, signal);
@@ -89,6 +98,20 @@ class Turns {
     const { answer, result } = await this.#ask(messages, input, context);
     await this.#with.onPoint('answered');
 
+    try {
+      return await this.#store({ answer, result, messages, before, budget }, input, context);
+    } catch (error) {
+      const text = `the model answered, and its answer could not be stored: ${error instanceof Error ? error.message : String(error)}`;
+      throw withUsage(new CoppiceError('unknown', text, { cause: error }), result);
+    }
+  }
+
+  async #store(
+    { answer, result, messages, before, budget }: Answered,
+    input: TurnInput,
+    { effectId, queuedMs }: CommandContext,
+  ): Promise<TurnOutput> {
+    const { conversations } = this.#with;
     const output: TurnOutput = {
       turnId: effectId,
       ...(await this.#byReference(answer, input.owner)),
@@ -99,7 +122,7 @@ class Turns {
       ...(answer.providerFinishReason === null ? {} : { providerFinishReason: answer.providerFinishReason }),
       ...(answer.responseId === null ? {} : { responseId: answer.responseId }),
       latencyMs: result.latencyMs,
-      queuedMs: context.queuedMs,
+      queuedMs,
       ...(result.cached ? { cached: true } : { attempts: result.attempts.length }),
     };
     const sequence = await this.#record(input, effectId, output);

@@ -226,6 +226,25 @@ describe('a claimed operation', () => {
     expect(await result(found)).toMatchObject({ outcome: { status: 'done', output: { exitCode: 7 } } });
   });
 
+  test('that can’t be looked for at once is looked for again, and no failure', async () => {
+    let looks = 0;
+    await serveWith(
+      handle(
+        sandboxOperations.exec,
+        async () => execOutput,
+        async () => {
+          if (++looks < 3) throw new CoppiceError('unavailable', 'the servers choose a leader');
+          return { ...execOutput, exitCode: 7 };
+        },
+      ),
+    );
+    const found = `test_lost_0_${counter++}`;
+    await claims().begin(found, 'nobody', hashInput(execInput));
+    await order('exec', execInput, { effectId: found });
+    expect(await result(found)).toMatchObject({ outcome: { status: 'done', output: { exitCode: 7 } } });
+    expect(looks).toBe(3);
+  });
+
   test('with the policy rerun is done again by the one who takes it over', async () => {
     const specification = {
       owner,

@@ -29,6 +29,7 @@ import { validate } from './validate.ts';
  * 3. What was cancelled before it began doesn't begin. What is cancelled later is aborted, best effort; its result is dropped by the actor.
  * 4. A command never runs longer than its time limit. While it runs its ack wait is renewed at a third.
  * 5. Work that a stopping process aborts is given back without a result.
+ * 6. Whether a lost owner had finished is looked for until that is known: where it can't be looked for now, the command is given back.
  */
 export type CommandContext = {
   effectId: string;
@@ -43,7 +44,7 @@ export type CommandContext = {
 export type CommandHandler = {
   operation: Operation;
   run(input: unknown, context: CommandContext): Promise<unknown>;
-  /** Asked before the lost-owner policy when a claim is taken over: the output, if the lost owner had got that far, else null. */
+  /** Asked before the lost-owner policy when a claim is taken over: the output, if the lost owner had got that far, else null. One that throws is asked again later. */
   recover: ((input: unknown, context: CommandContext) => Promise<unknown>) | undefined;
 };
 
@@ -228,6 +229,7 @@ class RunningCommandServer implements CommandServer {
       return { status: 'done', output: await this.#perform(command, handler, context) };
     } catch (thrown) {
       const error: unknown = abort.signal.aborted ? abort.signal.reason : thrown;
+      if (error instanceof NotKnownYet) throw error;
       if (error instanceof Draining) {
         delivery.retry();
         return null;
@@ -246,7 +248,10 @@ class RunningCommandServer implements CommandServer {
     const { operation } = handler;
     const input = validate(operation.input, command.input, `input of ${operation.name}`);
     if (context.takenOver) {
-      const recovered = await handler.recover?.(input, context);
+      const recovered = await handler.recover?.(input, context).catch((cause: unknown) => {
+        const text = `whether a lost process had done ${operation.name} can't be looked for now`;
+        throw new NotKnownYet(text, { cause });
+      });
       if (recovered !== undefined && recovered !== null) return recovered;
       if (operation.repeat.kind === 'claimed' && operation.repeat.lostOwner === 'unknown') {
         throw new CoppiceError(
@@ -281,6 +286,11 @@ class RunningCommandServer implements CommandServer {
     }
     delivery.terminate('dead-lettered');
   }
+}
+
+/** Told as a failure, the work would be ordered again though it may be done. */
+class NotKnownYet extends Error {
+  override readonly name = 'NotKnownYet';
 }
 
 type Timing = { queuedMs?: number; workedMs?: number };
