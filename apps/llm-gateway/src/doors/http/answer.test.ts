@@ -48,8 +48,8 @@ const result = { provider: 'acme', model: 'one', costUsd: null, attempts: [], ca
 
 async function sent(ms: number): Promise<[number, string][]> {
   const { written, outlet } = rememberingOutlet();
-  const sender = new AnswerSender(question, question.writer(about), outlet);
-  const done = sender.send({ deltas: after(ms, textAnswer('hi')), result });
+  const exchange = { deltas: after(ms, textAnswer('hi')), result };
+  const done = new AnswerSender(question, question.writer(about), { outlet, exchange }).send();
   await vi.advanceTimersByTimeAsync(ms + 1);
   await done;
   return written;

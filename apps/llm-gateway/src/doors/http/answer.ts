@@ -9,45 +9,36 @@
 import type { CoppiceError } from '@coppice/contracts';
 import type { Exchange } from '../../exchange/exchange.ts';
 import type { ModelDelta, ModelDeltas } from '../../provider/port.ts';
-import { modelOf } from '../call-log.ts';
+import { streamHeaders, wholeAnswerHeaders } from './answer-headers.ts';
+import type { CallResult } from './answer-headers.ts';
 import type { AnswerWriter, Question } from './door.ts';
 import { FrameEncoder, contentTypes } from './framing.ts';
 import { facadeLimits } from './limits.ts';
 import type { Outlet } from './outlet.ts';
 
-/** `hit` on an answer that is an earlier one; `off` on a request that wants none. */
-export const cacheHeader = 'x-coppice-cache';
-
-/** Of an answer: who gave it, and of a whole one what it cost, where that is known, and how often a provider was asked. */
-const modelHeader = 'x-coppice-model';
-const costHeader = 'x-coppice-cost-usd';
-const attemptsHeader = 'x-coppice-attempts';
-
-/** Who answers, and whether it is an earlier one, is known with its first delta; the rest with its last. */
-type Answer = Pick<Exchange, 'deltas'> & {
-  result: Pick<Exchange['result'], 'provider' | 'model' | 'costUsd' | 'attempts' | 'cached'>;
-};
+type Sending = { outlet: Outlet; exchange: Pick<Exchange, 'deltas'> & { result: CallResult } };
 
 export class AnswerSender {
   readonly #question: Question;
   readonly #encoder: FrameEncoder;
   readonly #writer: AnswerWriter;
   readonly #outlet: Outlet;
+  readonly #exchange: Sending['exchange'];
   readonly #startedAtMs = performance.now();
   /** Whether a provider of the same wire answers. */
   #passing = false;
-  #result: Answer['result'] | null = null;
 
-  constructor(question: Question, writer: AnswerWriter, outlet: Outlet) {
+  constructor(question: Question, writer: AnswerWriter, { outlet, exchange }: Sending) {
     this.#question = question;
+    this.#exchange = exchange;
     this.#encoder = new FrameEncoder(question.framing);
     this.#writer = writer;
     this.#outlet = outlet;
   }
 
-  /** @throws CoppiceError as `deltas`; a stream that was begun by then is to be broken off. */
-  async send({ deltas, result }: Answer): Promise<void> {
-    this.#result = result;
+  /** @throws CoppiceError as the exchange's deltas; a stream that was begun by then is to be broken off. */
+  async send(): Promise<void> {
+    const { deltas, result } = this.#exchange;
     if (!this.#question.stream) return this.#sendWhole(deltas, result);
     const timer = setInterval(() => this.#keepAlive(), facadeLimits.silenceMsMax);
     try {
@@ -58,7 +49,7 @@ export class AnswerSender {
     } finally {
       clearInterval(timer);
     }
-    this.#begin(answerHeaders(result));
+    this.#begin(streamHeaders(result));
     const last = this.#passing ? this.#writer.passedOn() : this.#writer.end();
     this.#outlet.end(`${this.#encoder.encode(last)}${this.#encoder.close()}`);
   }
@@ -68,7 +59,7 @@ export class AnswerSender {
     return this.#outlet.breakOff(this.#encoder.encode(this.#writer.fail(error)));
   }
 
-  async #sendWhole(deltas: ModelDeltas, result: Answer['result']): Promise<void> {
+  async #sendWhole(deltas: ModelDeltas, result: CallResult): Promise<void> {
     let passed: string | null = null;
     for await (const together of deltas) {
       for (const delta of together) {
@@ -78,13 +69,7 @@ export class AnswerSender {
       }
     }
     const body = passed ?? JSON.stringify(this.#writer.whole());
-    const { costUsd, attempts } = result;
-    const headers = {
-      'content-type': 'application/json; charset=utf-8',
-      ...answerHeaders(result),
-      ...(costUsd === null ? {} : { [costHeader]: String(costUsd) }),
-      [attemptsHeader]: String(attempts.length),
-    };
+    const headers = { 'content-type': 'application/json; charset=utf-8', ...wholeAnswerHeaders(result) };
     this.#outlet.whole(200, headers, body);
   }
 
@@ -101,7 +86,7 @@ export class AnswerSender {
   #write(text: string): Promise<void> | null {
     if (text === '') return null;
     // Once: most pieces of a stream come after its headers.
-    if (!this.#outlet.begun) this.#begin(this.#result === null ? {} : answerHeaders(this.#result));
+    if (!this.#outlet.begun) this.#begin(streamHeaders(this.#exchange.result));
     return this.#outlet.write(text);
   }
 
@@ -122,15 +107,3 @@ export class AnswerSender {
     void this.#outlet.write(this.#writer.keepAlive())?.catch(() => {});
   }
 }
-
-function answerHeaders(result: Answer['result']): Record<string, string> {
-  const model = modelOf(result);
-  return {
-    ...(model === null ? {} : { [modelHeader]: inHeader(model) }),
-    ...(result.cached ? { [cacheHeader]: 'hit' } : {}),
-  };
-}
-
-/** A header takes no more than these characters as they are. */
-const inHeader = (text: string): string =>
-  text.replaceAll(/[^\x21-\x7e]+/g, (others) => encodeURIComponent(others.toWellFormed()));

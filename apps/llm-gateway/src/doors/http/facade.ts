@@ -17,7 +17,8 @@ import type { Call, Exchange } from '../../exchange/exchange.ts';
 import type { WireName } from '../../provider/port.ts';
 import { estimatedTokens } from '../../usage.ts';
 import { loggedCall } from '../call-log.ts';
-import { AnswerSender, cacheHeader } from './answer.ts';
+import { AnswerSender } from './answer.ts';
+import { cacheHeader, wholeAnswerHeaders } from './answer-headers.ts';
 import { refusal } from './complaint.ts';
 import type { Asked, Door, Question } from './door.ts';
 import { facadeLimits } from './limits.ts';
@@ -114,7 +115,7 @@ export class Facade {
     };
     const exchange = this.#with.ask(call, grant);
     const writer = question.writer({ id, model: question.model, nowMs: Date.now() });
-    const sender = new AnswerSender(question, writer, outlet);
+    const sender = new AnswerSender(question, writer, { outlet, exchange });
     const about = {
       door: 'http' as const,
       asked: question.model,
@@ -122,9 +123,12 @@ export class Facade {
       effectId: call.context.effectId,
     };
     try {
-      await loggedCall(this.#with.log, about, exchange.result, () => sender.send(exchange));
+      await loggedCall(this.#with.log, about, exchange.result, () => sender.send());
     } catch (error) {
-      if (!outlet.begun) throw takenFor(error, question.model, model);
+      if (!outlet.begun) {
+        outlet.addHeaders(wholeAnswerHeaders(exchange.result));
+        throw takenFor(error, question.model, model);
+      }
       await sender.breakOff(this.#told(error, asked.path));
     }
   }
@@ -186,8 +190,7 @@ export class Facade {
 /** A misspelt alias was taken for a model of the door's vendor: who can't be asked for that is told so. */
 function takenFor(error: unknown, asked: string, model: string): unknown {
   if (!(error instanceof CoppiceError) || asked === model) return error;
-  const [provider = ''] = model.split('/');
-  if (error.code !== 'model-not-found' && !error.message.startsWith(`${provider} needs a key`)) return error;
+  if (error.code !== 'model-not-found' && error.details?.['keyRequired'] === undefined) return error;
   const { code, retryable, details } = error;
   const text = `${error.message} (${JSON.stringify(asked)} is no alias here, and was taken as ${model})`;
   return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });

@@ -8,6 +8,8 @@ import { facadeLimits } from './limits.ts';
 export class Outlet {
   readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
+  /** Beside those that the response begins with. */
+  #headers: Record<string, string> = {};
   #waiting = false;
   /** Told and not yet written: what one piece of the provider's stream brings is one write, and so one chunk and one call of the system. */
   #held = '';
@@ -29,12 +31,16 @@ export class Outlet {
     return this.#waiting ? 0 : performance.now() - this.#wroteAtMs;
   }
 
+  addHeaders(headers: Record<string, string>): void {
+    this.#headers = { ...this.#headers, ...headers };
+  }
+
   /** Sent with what is written next. */
   begin(status: number, headers: Record<string, string>): void {
     // By which the vendors' clients name a request to their user.
     const id = `req_${randomUUID().replaceAll('-', '')}`;
     const own = { 'cache-control': 'no-store', 'x-request-id': id, 'request-id': id };
-    this.#response.writeHead(status, { ...own, ...headers });
+    this.#response.writeHead(status, { ...own, ...this.#headers, ...headers });
   }
 
   /** Null where more can be written at once; else it is to be waited for. @throws by the promise: the signal's reason, or that the client doesn't read. */

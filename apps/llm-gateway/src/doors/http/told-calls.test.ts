@@ -69,7 +69,11 @@ test('a model whose name no header takes is told all the same', async () => {
 
 test('a call that fails, and one that is left, are in the log with the reason, without its words', async () => {
   facade.upstream.play(playError(400, { error: { message: 'not like the question' } }));
-  const failed = await lineOf(() => ask({ model: 'acme/acme-1' }));
+  let refused: Response | undefined;
+  const failed = await lineOf(async () => {
+    refused = await ask({ model: 'acme/acme-1' });
+  });
+  expect(refused && told(refused)).toEqual(['acme/acme-1', null, '1']);
   expect(failed).toMatchObject({ model: 'acme/acme-1', attempts: 1, error: 'invalid-request' });
   facade.upstream.play(playBeginning('the answer'));
   const leaving = new AbortController();

@@ -86,7 +86,7 @@ const accepted = { 'server-sent-events': 'text/event-stream', 'json-lines': 'app
 
 function requireKey({ name, key, keyRequired }: Endpoint): void {
   if (key === null && keyRequired !== null)
-    throw new CoppiceError('provider-failed', `${name} needs a key: set ${keyRequired}`);
+    throw new CoppiceError('provider-failed', `${name} needs a key: set ${keyRequired}`, { details: { keyRequired } });
 }
 
 /** `raw`: whether what comes is told as it came, too. */
