@@ -1,4 +1,5 @@
-import { buckets, gatewayCalls } from '@coppice/contracts';
+import { isDeepStrictEqual } from 'node:util';
+import { gatewayCalls } from '@coppice/contracts';
 import { eventually, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
@@ -51,10 +52,15 @@ test('a token of a task is bound by the limits of its run file, and none is made
   expect([answer.status, await answer.json()]).toMatchObject([200, { usage: { total_tokens: 100 } }]);
   const tooMuch = await ask(10_000);
   expect([tooMuch.status, await tooMuch.text()]).toEqual([429, expect.stringContaining(`the limit of task ${taskId}`)]);
+  const owner = { tenant: 'default', runId, taskId };
+  const limits = { task: { tokens: 10_000 }, run: { tokens: 100_000 } };
   await eventually(async () => {
-    const entry = await stack.bus.keyValue(buckets.budgets).get(`task.default.${taskId}`);
-    const { spent } = JSON.parse(new TextDecoder().decode(entry?.value)) as { spent: { tokens: number } };
-    return spent.tokens === 100;
+    const { budgets } = await stack.bus.call(gatewayCalls.budgets, { service: 'llm-gateway' }, { owner, limits });
+    const charged = budgets.map(({ name, limit, used }) => [name, limit.tokens, used.tokens]);
+    return isDeepStrictEqual(charged, [
+      [`task ${taskId}`, 10_000, 100],
+      [`run ${runId}`, 100_000, 100],
+    ]);
   });
 
   await stack.tell('taskCancel', { taskId });

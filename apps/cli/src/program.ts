@@ -1,5 +1,6 @@
 /** The command line: what can be typed, and which function does it. The only importer of commander. */
 import { createRequire } from 'node:module';
+import { budgetsCommand } from './commands/budgets.ts';
 import { busUsersCommand } from './commands/bus-users.ts';
 import type { BusUsersOptions } from './commands/bus-users.ts';
 import { mergeModeSchema, tenantSchema } from '@coppice/contracts';
@@ -166,6 +167,14 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .action(
       async (id: string | undefined, { json: asJson, ...options }: Omit<TokenOptions, 'json'> & { json?: boolean }) =>
         done(await tokenCommand(current(), id, { ...options, json: asJson === true })),
+    );
+  program
+    .command('budgets')
+    .description('what is left of what your tenant may use of models, and of what a run or task may')
+    .argument('[id]', idHelp)
+    .addOption(json())
+    .action(async (id: string | undefined, { json: asJson }: { json?: boolean }) =>
+      done(await budgetsCommand(current(), id, { json: asJson === true })),
     );
   program
     .command('faulty-upstream')

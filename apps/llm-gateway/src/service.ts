@@ -18,9 +18,11 @@ import type { RetrySettings } from './exchange/retry.ts';
 import type { Alias } from './exchange/routes.ts';
 import { gatewayLimits } from './limits.ts';
 import { checkModels } from './models.ts';
+import { inUsd } from './money/amount.ts';
 import { Budgets } from './money/budgets.ts';
 import { pricesFrom } from './money/prices.ts';
 import type { OwnPrice } from './money/prices.ts';
+import { budgetsOf } from './money/whose-budgets.ts';
 import type { TenantLimit } from './money/whose-budgets.ts';
 import type { Endpoint } from './provider/http/endpoint.ts';
 import { httpProvider } from './provider/http/provider.ts';
@@ -126,6 +128,17 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
         problems: await checkModels(exchange.routes, models),
       })),
       serviceEndpoint('llm-gateway', gatewayCalls.mintToken, ({ grant, ttlMs }) => doors.mint(grant, ttlMs)),
+      serviceEndpoint('llm-gateway', gatewayCalls.budgets, async (account) => {
+        const found = await budgets.look(budgetsOf(account, tenantLimits, clock.now()));
+        return {
+          budgets: found.map(({ budget: { name, limit }, used, reserved }) => ({
+            name,
+            limit,
+            used: inUsd(used),
+            reserved: inUsd(reserved),
+          })),
+        };
+      }),
     ],
   });
   const commands = await serveCommands(bus, {

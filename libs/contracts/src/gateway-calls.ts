@@ -35,6 +35,8 @@ export type TokenGrant = z.infer<typeof tokenGrantSchema>;
 /** A task lasts a day at most. */
 export const tokenTtlMsMax = 25 * 3_600_000;
 
+const amountSchema = z.object({ tokens: z.int().nonnegative(), costUsd: z.number().nonnegative() });
+
 /** Answered by the gateway itself, `coppice.call.llm-gateway.<name>`. */
 export const gatewayCalls = {
   providers: {
@@ -72,6 +74,29 @@ export const gatewayCalls = {
       expiresAt: z.string(),
       /** Where this gateway listens, as base URLs or `unix:PATH`; none where its HTTP doors are off. */
       addresses: z.array(z.string()),
+    }),
+    deadlineMs: 5_000,
+  },
+  budgets: {
+    name: 'budgets',
+    description: 'What is used of the budgets that bind calls of a tenant, a run or a task.',
+    input: z.object({
+      owner: tokenGrantSchema.pick({ tenant: true, runId: true, taskId: true }),
+      /** Of its run file; those of a run without a task have none for it. */
+      limits: z.object({ task: modelLimitsSchema, run: modelLimitsSchema }).optional(),
+    }),
+    output: z.object({
+      budgets: z.array(
+        z.object({
+          /** Whose it is, and since when: `tenant acme in 2026-11`. */
+          name: z.string(),
+          limit: modelLimitsSchema,
+          /** Told by the gateways each second. */
+          used: amountSchema,
+          /** What calls in flight may use at most. */
+          reserved: amountSchema,
+        }),
+      ),
     }),
     deadlineMs: 5_000,
   },

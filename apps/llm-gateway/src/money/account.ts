@@ -58,6 +58,16 @@ export type Outcome = { account: Account; lease: Amount; free: Amount; granted: 
 const partOfLimit = 1 / 32;
 const partOfFree = 1 / 8;
 
+/** What is used, and what calls in flight have reserved. */
+export function standOf({ spent, leases }: Account, nowMs: number): { used: Amount; reserved: Amount } {
+  const all = Object.values(leases);
+  const reservedOf = (some: typeof all) => sumOf(some.map(({ reserved }) => reserved));
+  return {
+    used: plus(spent, reservedOf(all.filter(({ endsAtMs }) => endsAtMs < nowMs))),
+    reserved: reservedOf(all.filter(({ endsAtMs }) => endsAtMs >= nowMs)),
+  };
+}
+
 export function settle(account: Account, turnover: Turnover): Outcome {
   const { holder, number, limit, used, reserved, wanted, ahead, nowMs, leaseMs } = turnover;
   const others = Object.entries(account.leases).filter(([name]) => name !== holder);

@@ -9,6 +9,11 @@ export const nothing: Amount = { tokens: 0, nanoUsd: 0 };
 /** Rounded up: whoever is charged a part of a billionth is charged it whole. */
 export const nanoUsdOf = (usd: number): number => Math.max(0, Math.ceil(usd * 1e9 - 1e-6));
 
+export const inUsd = ({ tokens, nanoUsd }: Amount): { tokens: number; costUsd: number } => ({
+  tokens,
+  costUsd: nanoUsd / 1e9,
+});
+
 /** The limit as an amount, with Infinity for what isn't limited. */
 export const amountOf = ({ tokens, costUsd }: AmountLimit): Amount => ({
   tokens: tokens ?? Number.POSITIVE_INFINITY,

@@ -15,7 +15,7 @@ import { RevisionConflict } from '@coppice/bus';
 import type { Bus, KeyValueEntry } from '@coppice/bus';
 import { CoppiceError, buckets, subjects } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
-import { accountSchema, emptyAccount, isEmpty, settle } from './account.ts';
+import { accountSchema, emptyAccount, isEmpty, settle, standOf } from './account.ts';
 import type { Account, Outcome } from './account.ts';
 import { amountOf, fits, isNothing, minus, nothing, plus } from './amount.ts';
 import type { Amount, AmountLimit } from './amount.ts';
@@ -120,6 +120,17 @@ export class Budgets {
       if (less === null || tries === budgetLimits.lessMax || !fits(less.least, free)) throw error;
       amount = less.within(free, error);
     }
+  }
+
+  /** What is used of each, and reserved by calls in flight. @throws CoppiceError `unavailable`. */
+  async look(budgets: readonly Budget[]): Promise<{ budget: Budget; used: Amount; reserved: Amount }[]> {
+    return Promise.all(
+      budgets.map(async (budget) => {
+        const entry = await this.#read(budget);
+        const account = entry === null ? emptyAccount : parsed(entry.value, budget);
+        return { budget, ...standOf(account, Date.now()) };
+      }),
+    );
   }
 
   /** Tells everything and gives back every lease; what is in flight stays reserved until its lease ends. */

@@ -1,6 +1,6 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { Account } from './account.ts';
-import { amountOf, minus } from './amount.ts';
+import { amountOf, inUsd, minus } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Budget } from './budgets.ts';
 
@@ -11,7 +11,7 @@ export function usedUp({ name, limit }: Budget, { spent }: Account, wanted: Amou
     wanted.tokens > left.tokens || !Number.isFinite(left.nanoUsd)
       ? `it has ${Math.max(0, left.tokens)} of ${limit.tokens} tokens left, and the next turn may need ${wanted.tokens}`
       : `it has ${usd(left.nanoUsd)} of ${limit.costUsd} US dollars left, and the next turn may need ${usd(wanted.nanoUsd)}`;
-  const details = { budget: name, limit, spent: { tokens: spent.tokens, costUsd: spent.nanoUsd / 1e9 } };
+  const details = { budget: name, limit, spent: inUsd(spent) };
   const text = `the limit of ${name} on what models may use is too low to go on: ${what}`;
   return new CoppiceError('limit-exceeded', text, { details });
 }

@@ -158,6 +158,6 @@ test.each([
   ['http://h', 'http://h/models'],
   ['https://h/openai/v1?api-version=preview', 'https://h/openai/v1/models?api-version=preview'],
 ])('paths go below %s', (baseUrl, expected) => {
-  const { origin, path } = new Addresses({ baseUrl }).of('models');
-  expect(`${origin}${path}`).toBe(expected);
+  const address = new Addresses({ baseUrl }).of('models');
+  expect(`${address.origin}${address.path}`).toBe(expected);
 });

@@ -47,7 +47,8 @@ export const watched = (provider: Provider, onDelta: (taken: number) => void): P
     let taken = 0;
     for await (const deltas of provider.stream(request, context)) {
       yield deltas;
-      for (const _delta of deltas) onDelta(++taken);
+      // One by one, so that what happens after the second does so before the third.
+      for (let count = 0; count < deltas.length; count++) onDelta(++taken);
     }
   },
 });

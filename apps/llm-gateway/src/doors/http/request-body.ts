@@ -72,7 +72,7 @@ function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<
       take(piece);
     } catch (error) {
       request.off('data', onData).off('close', onClose).pause();
-      reject(error as Error);
+      reject(error);
     }
   };
   // Its end comes before it is closed; what is told after the first is heard by nobody.

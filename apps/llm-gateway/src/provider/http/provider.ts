@@ -23,7 +23,8 @@ export function httpProvider(endpoint: Endpoint, limits: Partial<PatienceLimits>
     name: endpoint.name,
     wire: endpoint.wire.name,
     check: async () => requireKey(endpoint),
-    stream: (request, context) => stream({ http, endpoint, addresses, limits: { ...httpLimits, ...limits } }, request, context),
+    stream: (request, context) =>
+      stream({ http, endpoint, addresses, limits: { ...httpLimits, ...limits } }, request, context),
     describe: (signal, modelsMax) => describeEndpoint(http, endpoint, signal, modelsMax),
     close: () => http.close(),
   };
@@ -106,11 +107,7 @@ async function wholeAnswer(
   return raw ? [{ type: 'raw', whole: true, name: null, data: text }, ...deltas] : deltas;
 }
 
-async function* streamedAnswer(
-  endpoint: Endpoint,
-  { answer, kind, raw }: Come,
-  patience: Patience,
-): ModelDeltas {
+async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw }: Come, patience: Patience): ModelDeltas {
   const reader = readerOf(endpoint);
   const answered = new AnswerStream(endpoint.wire.framing, reader, raw);
   let eventsRead = 0;
