@@ -11,6 +11,7 @@ import type { ModelDelta, ModelDeltas, ProviderPart } from '../../provider/port.
 import { toUsage, withUsage } from '../../usage.ts';
 import type { Chat } from './chats.ts';
 import type { BusDoorLimits } from './limits.ts';
+import { joined } from './joined.ts';
 import { Teller } from './teller.ts';
 
 /** As the client names the model, and what makes the ids of calls that have none. */
@@ -58,7 +59,7 @@ async function* told(
   ids: Map<number, string>,
 ): AsyncGenerator<readonly ModelDelta[], void, undefined> {
   for await (const together of deltas) {
-    for (const delta of together) {
+    for (const delta of joined(together)) {
       if (delta.type === 'tool-call-delta') ids.set(delta.call, delta.id ?? ids.get(delta.call) ?? '');
       if (delta.type === 'text-delta' || delta.type === 'thinking-delta' || delta.type === 'tool-call-delta')
         await teller.tellDelta(delta);
