@@ -22,8 +22,12 @@ export async function startNatsCluster(
       return startNatsServer({ config: `${member(index + 1)}${config({ user, password })}` });
     }),
   );
-  await eventually(async () => hasLeader(first), { timeoutMs: 60_000, description: 'a leader of the cluster' });
-  return [first, ...others];
+  const all = [first, ...others] as const;
+  await eventually(async () => (await Promise.all(all.map(hasLeader))).every(Boolean), {
+    timeoutMs: 60_000,
+    description: 'a leader that all servers of the cluster know',
+  });
+  return [...all];
 }
 
 async function hasLeader({ monitoringUrl }: NatsServer): Promise<boolean> {

@@ -46,6 +46,19 @@ describe('connecting', () => {
     await expect(attempt).rejects.toMatchObject({ code: 'permission-denied' });
   });
 
+  test('a server of a cluster that has no leader yet is unavailable, so that whoever starts waits for it', async () => {
+    const routes = 'routes: ["nats://127.0.0.1:9"]';
+    const alone = await startNatsServer({
+      config: () => `server_name: alone\ncluster { name: lonely, listen: "127.0.0.1:-1", ${routes} }\n`,
+    });
+    const attempt = Bus.connect({ ...alone.connection, name: 'early' });
+    await expect(attempt).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/^JetStream at .* does not answer/),
+    });
+    await alone.stop();
+  });
+
   test('making the resources again, even twice at once, keeps what is in them', async () => {
     const subject = subjects.event('default', 'r0', 'run', 'run-submitted');
     await bus.publish(subject, { kept: true });

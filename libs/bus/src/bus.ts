@@ -102,10 +102,14 @@ export class Bus {
       const manager = await jetstreamManager(connection, settings).catch((cause: unknown) => {
         // A tenant's user may not ask about the account.
         if (isDenied(cause)) return jetstreamManager(connection, { ...settings, checkAPI: false });
-        throw new UnsuitableServer(
-          `the NATS server at ${options.servers} has no JetStream for this user: start it with -js (or a jetstream block)`,
-          { cause },
-        );
+        if (hasNoJetStream(cause))
+          throw new UnsuitableServer(
+            `the NATS server at ${options.servers} has no JetStream for this user: start it with -js (or a jetstream block)`,
+            { cause },
+          );
+        // As while the servers of a cluster choose their first leader.
+        const text = `JetStream at ${options.servers} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`;
+        throw new CoppiceError('unavailable', text, { cause });
       });
       return new Bus(connection, jetStream, manager, options);
     } catch (error) {
@@ -341,6 +345,9 @@ async function open(options: BusOptions): Promise<NatsConnection> {
     throw new CoppiceError(refused ? 'permission-denied' : 'unavailable', text, { cause });
   }
 }
+
+/** The client exports no class for it. */
+const hasNoJetStream = (cause: unknown): boolean => cause instanceof Error && cause.name === 'JetStreamNotEnabled';
 
 const isDenied = (cause: unknown): boolean => cause instanceof CoppiceError && cause.code === 'permission-denied';
 
