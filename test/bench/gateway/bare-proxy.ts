@@ -1,9 +1,9 @@
-/** The floor: passes on what comes, and knows nothing of it. */
+/** The floor: passes on what comes, and knows nothing of it. Asks by undici's `request`, or with `handler` by a handler of its own, as the gateway does. */
 import { createServer } from 'node:http';
 import { listenAndTell } from './ready.ts';
 import { undici } from './undici.ts';
 
-const upstream = process.argv[2] ?? '';
+const [, , upstream = '', way = 'request'] = process.argv;
 const dispatcher = new undici.Agent({ headersTimeout: 0, bodyTimeout: 0 });
 
 listenAndTell(
@@ -11,7 +11,9 @@ listenAndTell(
     const pieces: Buffer[] = [];
     request.on('data', (piece: Buffer) => pieces.push(piece));
     request.on('end', () => {
-      void pass(request.url ?? '/', Buffer.concat(pieces)).catch(() => response.destroy());
+      const [path, body] = [request.url ?? '/', Buffer.concat(pieces)];
+      if (way === 'handler') passByHandler(path, body);
+      else void pass(path, body).catch(() => response.destroy());
     });
     async function pass(path: string, body: Buffer): Promise<void> {
       const headers = { 'content-type': 'application/json' };
@@ -19,6 +21,20 @@ listenAndTell(
       response.writeHead(answer.statusCode, { 'content-type': answer.headers['content-type'] ?? '' });
       for await (const piece of answer.body) response.write(piece);
       response.end();
+    }
+    function passByHandler(path: string, body: Buffer): void {
+      const headers = { 'content-type': 'application/json' };
+      dispatcher.dispatch(
+        { origin: upstream, path, method: 'POST', headers, body },
+        {
+          onRequestStart: () => {},
+          onResponseStart: (_controller, status, told) =>
+            void response.writeHead(status, { 'content-type': told['content-type'] ?? '' }),
+          onResponseData: (_controller, piece) => void response.write(piece),
+          onResponseEnd: () => void response.end(),
+          onResponseError: () => void response.destroy(),
+        },
+      );
     }
   }),
 );

@@ -53,7 +53,10 @@ export async function startTargets(): Promise<Targets> {
     heapBytes: null,
   });
   const direct = plain('direct', upstream);
-  const others = [plain('bare proxy', await start('bare-proxy.ts', at))];
+  const others = [
+    plain('bare proxy', await start('bare-proxy.ts', at)),
+    plain('bare proxy, by a handler', await start('bare-proxy.ts', at, 'handler')),
+  ];
 
   const nats = stack.use(await startNats());
   const coppice = await start('coppice.ts', at, nats.servers);

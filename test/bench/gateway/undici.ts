@@ -2,9 +2,18 @@
 import { createRequire } from 'node:module';
 
 type Body = AsyncIterable<Uint8Array> & { text(): Promise<string>; dump(): Promise<void> };
+type Handler = {
+  onRequestStart(): void;
+  onResponseStart(controller: unknown, status: number, headers: Record<string, string>): void;
+  onResponseData(controller: unknown, piece: Uint8Array): void;
+  onResponseEnd(): void;
+  onResponseError(): void;
+};
+type Dispatched = { origin: string; path: string; method: 'POST'; headers: Record<string, string>; body: Uint8Array };
+type Agent = { dispatch(request: Dispatched, handler: Handler): void };
 type Options = { method: 'POST'; headers: Record<string, string>; body: string | Uint8Array; dispatcher?: object };
 export type Undici = {
-  Agent: new (options: { connections?: number; headersTimeout?: number; bodyTimeout?: number }) => object;
+  Agent: new (options: { connections?: number; headersTimeout?: number; bodyTimeout?: number }) => Agent;
   request(url: string, options: Options): Promise<{ statusCode: number; headers: Record<string, string>; body: Body }>;
 };
 
