@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Attempt } from '../../collect.ts';
-import { askOnce, endpointAt, generous, hello } from '../../test-support/attempt.ts';
+import { askOnce, endpointAt, generous, hello, smallRequest } from '../../test-support/attempt.ts';
 import { playError, playStream, sse, startModelServer, textStream } from '../../test-support/model-server.ts';
 import type { ModelServer } from '../../test-support/model-server.ts';
 import type { Provider } from '../port.ts';
@@ -50,6 +50,17 @@ test('a connection is used again', async () => {
   }
   expect(new Set(server.requests.map(({ port }) => port)).size).toBe(1);
   await own.close?.();
+});
+
+test('what comes together is told together, but the first output by itself, so that it needn’t wait for the rest', async () => {
+  const all = textStream('hello');
+  const chunk = (text: string) => ({ choices: [{ index: 0, delta: { content: text } }] });
+  server.play(playStream([...all.slice(0, -3), chunk(' and'), chunk(' more'), ...all.slice(-3)]));
+  const owner = { tenant: 'default', runId: 'r1', taskId: 't1' };
+  const context = { signal: new AbortController().signal, effectId: 'e1', owner };
+  const bundles = await Array.fromAsync(provider.stream(smallRequest, context));
+  const texts = bundles.map((deltas) => deltas.flatMap((delta) => (delta.type === 'text-delta' ? [delta.text] : [])));
+  expect(texts.filter((each) => each.length > 0)).toEqual([['hello'], [' and', ' more']]);
 });
 
 test('without a key none is sent', async () => {

@@ -1,3 +1,4 @@
+import { setImmediate as sent } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 import type { ModelDelta, ModelDeltas, ModelRequest, Provider, RequestContext } from '../port.ts';
 import { AnswerStream } from './answer-stream.ts';
@@ -110,6 +111,7 @@ async function wholeAnswer(
 async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw }: Come, patience: Patience): ModelDeltas {
   const reader = readerOf(endpoint);
   const answered = new AnswerStream(endpoint.wire.framing, reader, raw);
+  const bundles = new Bundles();
   let eventsRead = 0;
   const noteEvents = () => {
     if (answered.eventsRead === eventsRead) return;
@@ -122,14 +124,10 @@ async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw }: Come, 
     for await (const piece of answer.body) {
       bytes += piece.length;
       if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
-      const { deltas, failure } = toFailure(answered.read(piece));
-      if (deltas.length > 0) yield deltas;
-      if (failure !== null) throw failure.reason;
+      yield* bundles.of(answered.read(piece));
       noteEvents();
     }
-    const { deltas, failure } = toFailure(answered.end());
-    if (deltas.length > 0) yield deltas;
-    if (failure !== null) throw failure.reason;
+    yield* bundles.of(answered.end());
     noteEvents();
   } catch (error) {
     const broken = error instanceof HttpFailed || error === patience.ownReason;
@@ -141,16 +139,31 @@ async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw }: Come, 
   yield [...reader.end()];
 }
 
-/** What comes before the iteration fails isn't lost with it. */
-function toFailure(all: Iterable<ModelDelta>): { deltas: ModelDelta[]; failure: { reason: unknown } | null } {
-  const deltas: ModelDelta[] = [];
-  try {
-    for (const delta of all) deltas.push(delta);
-    return { deltas, failure: null };
-  } catch (reason) {
-    return { deltas, failure: { reason } };
+/** What comes together; but the answer's first output is on its way before the rest of what came with it is read. */
+class Bundles {
+  #begun = false;
+
+  /** @throws what the iteration does, after what came before that. */
+  async *of(all: Iterable<ModelDelta>): ModelDeltas {
+    let deltas: ModelDelta[] = [];
+    try {
+      for (const delta of all) {
+        deltas.push(delta);
+        if (this.#begun || !isOutput(delta)) continue;
+        this.#begun = true;
+        yield deltas;
+        deltas = [];
+        await sent();
+      }
+    } catch (error) {
+      if (deltas.length > 0) yield deltas;
+      throw error;
+    }
+    if (deltas.length > 0) yield deltas;
   }
 }
+
+const isOutput = ({ type }: ModelDelta): boolean => type.endsWith('-delta');
 
 const readerOf = ({ name, key, wire }: Endpoint): AnswerReader => wire.reader({ provider: name, secret: key });
 
