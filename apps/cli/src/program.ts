@@ -160,7 +160,11 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     )
     .argument('[id]', idHelp)
     .option('--ttl <duration>', 'how long it is good, at most 25h', '1h')
-    .option('--model <name...>', 'models that it is for: provider/model or an alias (default: all)')
+    .option(
+      '--model <name>',
+      'a model that it is for: provider/model or an alias; again for more (default: all)',
+      gathered,
+    )
     .option('--tokens <count>', 'what all calls with it may use together, in tokens of input and output', positive)
     .option('--cost-usd <dollars>', 'the same in US dollars', positive)
     .addOption(json())
@@ -350,6 +354,9 @@ function addTaskCommands(program: Command, current: Current, done: Done): void {
     .addOption(reason())
     .action(async (id: string, options: Options) => done(await cancelCommand(current(), id, withJson(options))));
 }
+
+/** One at each mention: a list would take what follows it for a model, too. */
+const gathered = (name: string, before: string[] = []): string[] => [...before, name];
 
 function tenant(text: string): string {
   const parsed = tenantSchema.safeParse(text);

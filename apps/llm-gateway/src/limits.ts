@@ -29,8 +29,6 @@ export const gatewayLimits = {
   /** How often a turn that is continued is looked for in the transcript, and the pause in between. */
   linkReadsMax: 3,
   linkReadPauseMs: 200,
-  /** How often the transcript's server is asked to store one entry. */
-  transcriptWritesMax: 3,
   /** How often it is tried to find or store what was paid for, where the bus fails, and with which pause. */
   patientTriesMax: 10,
   patientPauseMs: 1_000,

@@ -1,4 +1,4 @@
-/** A turn whose server dies when the model has answered. */
+/** Turns whose answer can't be stored: not now, or not at all. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { inlineTextBytesMax } from '@coppice/contracts';
@@ -7,6 +7,7 @@ import { eventually, startNatsServer, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { readCount, startLlmGateway } from './index.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
+import { end, saying, text } from './test-support/says.ts';
 
 const awayMs = 2_000;
 const taskId = 'taaaaaaaaaaaaaaaa';
@@ -48,6 +49,31 @@ test('an answer is stored once the server is back, by reference too, and the mod
   });
   expect(await orchestrator.transcript(taskId)).toMatchObject([{ effectId }]);
   expect((await readCount(countFile)).filter(({ event }) => event === 'asked')).toHaveLength(1);
+  await gateway.stop();
+  await orchestrator.close();
+  await nats.stop();
+});
+
+test('an answer that no try can store is a failure of its own, with what it has cost, and is asked for once', async () => {
+  await using folder = await temporaryFolder('large-signature');
+  const signature = { wire: 'anthropic' as const, value: 's'.repeat(400_000) };
+  const thought = { type: 'thinking-delta' as const, block: 0, text: 'hm', signature };
+  const acme = saying('acme', [thought, text('x'), { type: 'usage', usage: { inputTokens: 7, outputTokens: 3 } }, end]);
+  const nats = await startNatsServer({ auth: true });
+  const orchestrator = await startOrchestrator(nats);
+  const gateway = await startService({
+    name: 'llm-gateway',
+    version: '0.0.0',
+    node: 'here',
+    connection: nats.connection,
+    start: (context) => startLlmGateway(context, { scriptFolders: [folder.path], providers: [acme] }),
+  });
+  await orchestrator.order({ effectId, taskId, model: 'acme/one', prompt: 'go' });
+  expect(await orchestrator.resultOf(effectId)).toMatchObject({
+    status: 'failed',
+    error: { code: 'limit-exceeded', retryable: false, details: { usage: { inputTokens: 7, outputTokens: 3 } } },
+  });
+  expect(acme.asked).toHaveLength(1);
   await gateway.stop();
   await orchestrator.close();
   await nats.stop();

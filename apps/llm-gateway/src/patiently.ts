@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CoppiceError } from '@coppice/contracts';
 import { gatewayLimits } from './limits.ts';
 
 /**
@@ -10,7 +11,8 @@ export async function patiently<Outcome>(work: () => Promise<Outcome>): Promise<
     try {
       return await work();
     } catch (error) {
-      if (attempt === gatewayLimits.patientTriesMax) throw error;
+      const isFinal = error instanceof CoppiceError && !error.retryable;
+      if (isFinal || attempt === gatewayLimits.patientTriesMax) throw error;
       await sleep(gatewayLimits.patientPauseMs);
     }
   }

@@ -2,7 +2,6 @@ import type { Bus } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
 import { streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { Owner, TranscriptEntry } from '@coppice/contracts';
-import { gatewayLimits } from './limits.ts';
 import { patiently } from './patiently.ts';
 
 type StoredEntry = { entry: TranscriptEntry; sequence: number };
@@ -22,21 +21,20 @@ export class Transcript {
    * paid for, and without its entry it would be asked for again.
    */
   async append(entry: TranscriptEntry): Promise<number> {
-    const { tenant, taskId } = entry.owner;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const subject = subjects.transcript(tenant, taskId);
-        return (await this.#bus.publish(subject, entry, { messageId: entry.effectId })).sequence;
-      } catch (error) {
-        if (attempt === gatewayLimits.transcriptWritesMax) throw error;
-        this.#log.warn(
-          { err: error, effectId: entry.effectId },
-          'transcript entry not confirmed; looking whether it is there',
-        );
-      }
-      const stored = await patiently(() => this.#find(entry.owner, entry.effectId));
+    const { owner, effectId } = entry;
+    let isFirst = true;
+    return patiently(async () => {
+      const stored = isFirst ? null : await this.#find(owner, effectId);
       if (stored !== null) return stored.sequence;
-    }
+      isFirst = false;
+      try {
+        const subject = subjects.transcript(owner.tenant, owner.taskId);
+        return (await this.#bus.publish(subject, entry, { messageId: effectId })).sequence;
+      } catch (error) {
+        this.#log.warn({ err: error, effectId }, 'transcript entry not confirmed; looking whether it is there');
+        throw error;
+      }
+    });
   }
 
   /** The entry of a turn that was finished, else null. */

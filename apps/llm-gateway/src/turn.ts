@@ -101,6 +101,8 @@ class Turns {
     try {
       return await this.#store({ answer, result, messages, before, budget }, input, context);
     } catch (error) {
+      // What storing again doesn't change, asking again doesn't either.
+      if (error instanceof CoppiceError && !error.retryable) throw withUsage(error, result);
       const text = `the model answered, and its answer could not be stored: ${error instanceof Error ? error.message : String(error)}`;
       throw withUsage(new CoppiceError('unknown', text, { cause: error }), result);
     }
@@ -159,6 +161,9 @@ class Turns {
   async #byReference(answer: Answer, owner: Owner): Promise<AnswerOutput> {
     const { artifacts } = this.#with;
     const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);
+    // First: they have no other place.
+    for (const { signature } of [{ signature: answer.textSignature }, ...answer.toolCalls, ...answer.thinking])
+      if (signature !== undefined) inline.take(Buffer.byteLength(signature.value));
     const text = await artifacts.reference(answer.text, owner, inline);
     const toolCalls: ToolCall[] = [];
     for (const call of answer.toolCalls) {

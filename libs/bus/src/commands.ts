@@ -191,8 +191,9 @@ class RunningCommandServer implements CommandServer {
       return null;
     }
     if (attempt.takenOver) annotateSpan({ [attributes.coppiceTakenOver]: true });
-    const outcome = await this.#run(delivery, command, handler, attempt.takenOver);
-    if (outcome === null) return null;
+    const result = await this.#run(delivery, command, handler, attempt.takenOver);
+    if (result === null) return null;
+    const outcome = fitting(result, busLimits.claimedResultBytesMax);
     try {
       await this.#claims.finish(effectId, attempt.revision, inputHash, outcome);
     } catch (error) {
@@ -229,7 +230,11 @@ class RunningCommandServer implements CommandServer {
       return { status: 'done', output: await this.#perform(command, handler, context) };
     } catch (thrown) {
       const error: unknown = abort.signal.aborted ? abort.signal.reason : thrown;
-      if (error instanceof NotKnownYet) throw error;
+      if (error instanceof NotKnownYet) {
+        log.warn({ err: error, effectId: command.effectId }, 'looking again later');
+        await this.#lookAgainLater(delivery, command);
+        return null;
+      }
       if (error instanceof Draining) {
         delivery.retry();
         return null;
@@ -268,7 +273,7 @@ class RunningCommandServer implements CommandServer {
     await delivery.acknowledge();
   }
 
-  /** The owner is alive, so this is a redelivery that came too early. A delayed nak would count towards the delivery limit. */
+  /** The owner is alive, so this is a redelivery that came too early; or what became of it can't be looked for now. A delayed nak would count towards the delivery limit. */
   async #lookAgainLater(delivery: Delivery, command: CommandMessage): Promise<void> {
     await this.#bus.publish(subjects.commandLater(this.#options.service, command.effectId), delivery.data, {
       schedule: { at: new Date(Date.now() + busLimits.commandOwnerAliveRetryMs), target: delivery.subject },
@@ -297,7 +302,12 @@ type Timing = { queuedMs?: number; workedMs?: number };
 
 async function tellOutcome(bus: Bus, command: CommandMessage, outcome: Outcome, timing: Timing = {}): Promise<void> {
   const { effectId, replyTo } = command;
-  const result: ActorMessage = { type: 'result', effectId, outcome: fitting(outcome), ...timing };
+  const result: ActorMessage = {
+    type: 'result',
+    effectId,
+    outcome: fitting(outcome, busLimits.resultBytesMax),
+    ...timing,
+  };
   await bus.publish(subjects.actor(replyTo.kind, replyTo.id), result, { messageId: `${effectId}-result` });
 }
 
@@ -334,11 +344,12 @@ const cancelledOutcome: Outcome = {
   error: { code: 'cancelled', message: 'cancelled before it began', retryable: false },
 };
 
-function fitting(outcome: Outcome): Outcome {
+/** What no try can tell is a failure that says so. */
+function fitting(outcome: Outcome, bytesMax: number): Outcome {
   if (outcome.status === 'failed') return outcome;
   const bytes = Buffer.byteLength(JSON.stringify(outcome.output) ?? '');
-  if (bytes <= busLimits.resultBytesMax) return outcome;
-  const text = `a result of ${bytes} bytes is over the limit of ${busLimits.resultBytesMax}`;
+  if (bytes <= bytesMax) return outcome;
+  const text = `a result of ${bytes} bytes is over the limit of ${bytesMax}`;
   return { status: 'failed', error: toWireError(new CoppiceError('limit-exceeded', text)) };
 }
 

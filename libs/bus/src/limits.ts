@@ -32,8 +32,11 @@ export const busLimits = {
   /** Claims outlive every message that could bring their command back (7 days) by far. */
   claimTtlMs: 60 * 24 * 3_600_000,
   claimWritesMax: 5,
-  /** A result that would not fit a message is a failure that says so. */
+  /** A result that would not fit a message is a failure that says so; that of a claimed operation stands in its claim, too. */
   resultBytesMax: 900 * 1024,
+  claimedResultBytesMax: 296 * 1024,
+  /** Of a bucket: room for 256 KiB with what stands around them. */
+  valueBytesMax: 300 * 1024,
   /** A message leaves this much of the server's max_payload to headers. */
   payloadReserveBytes: 16 * 1024,
   /** Of an error's message in a header, and of that of one that is too large for a message. */

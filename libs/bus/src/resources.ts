@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, buckets, outputKept, streams, subjectFamilies } from '@coppice/contracts';
 import type { KeyValue } from './key-value.ts';
+import { busLimits } from './limits.ts';
 import { DiscardPolicy, JetStreamApiError, Kvm, Objm, RetentionPolicy, StorageType } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, StreamConfig } from './nats.ts';
 import { retireScheduledIntake } from './retire-intake.ts';
@@ -14,8 +15,6 @@ const mebibytes = (count: number) => count * 1024 * 1024;
 const streamNotFound = 10059;
 const lookAgainMs = 200;
 const markerTtlMs = 3_600_000;
-/** Room for a value of 256 KiB with its headers. */
-const valueBytesMax = 300 * 1024;
 
 const dedupeWindow = 120_000 * nanoseconds;
 
@@ -92,7 +91,7 @@ export async function ensureResources(
       history: 1,
       replicas,
       storage: StorageType.File,
-      maxValueSize: valueBytesMax,
+      maxValueSize: busLimits.valueBytesMax,
       ...(bucketBytesMax[bucket] === undefined ? {} : { max_bytes: bucketBytesMax[bucket] }),
       // Keys carry a time to live: claims, members, and the tombstones of actors.
       markerTTL: markerTtlMs,

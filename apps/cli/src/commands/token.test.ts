@@ -60,6 +60,15 @@ test('with --json its end and its addresses are told with it', async () => {
   });
 });
 
+test('a model is what follows its option, and no more: an id after it is an id', async () => {
+  const { code, complaints } = await run('token', '--model', 'acme/one', 'r-no-such');
+  expect([code, complaints]).toEqual([2, expect.stringContaining('r-no-such: expected the id of a run') as unknown]);
+  const { output } = await run('token', '--model', 'acme/one', '--model', 'acme/two');
+  const payload = output.split('.')[1] ?? '';
+  const { grant } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { grant: object };
+  expect(grant).toMatchObject({ models: ['acme/one', 'acme/two'] });
+});
+
 test('what all calls with it may use is in it', async () => {
   const { output } = await run('token', '--tokens', '1000', '--cost-usd', '0.5');
   const [, payload = ''] = output.split('.');

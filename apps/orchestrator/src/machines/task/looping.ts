@@ -75,18 +75,24 @@ export const looping = taskSetup.createStateConfig({
               {
                 guard: 'executorLost',
                 target: 'deciding',
-                actions: assign(({ context }) => ({
-                  modelTurnsUnknown: context.modelTurnsUnknown + 1,
-                  loop: agent.afterTurnLost(orders.loopOf(context)),
-                })),
+                actions: [
+                  'countFailure',
+                  assign(({ context }) => ({
+                    modelTurnsUnknown: context.modelTurnsUnknown + 1,
+                    loop: agent.afterTurnLost(orders.loopOf(context)),
+                  })),
+                ],
               },
               {
                 guard: 'conversationFailed',
                 target: 'deciding',
-                actions: assign(({ context }) => ({
-                  loop: agent.withoutSummary(orders.loopOf(context), orders.assignmentOf(context)),
-                  retries: 0,
-                })),
+                actions: [
+                  'countFailure',
+                  assign(({ context }) => ({
+                    loop: agent.withoutSummary(orders.loopOf(context), orders.assignmentOf(context)),
+                    retries: 0,
+                  })),
+                ],
               },
               ...orFail('asking'),
             ],

@@ -1,3 +1,4 @@
+import { usageSchema } from '@coppice/contracts';
 import type {
   Mount,
   Owner,
@@ -161,6 +162,12 @@ export function newTask(input: TaskInput, nowMs: number): TaskContext {
     logTail: null,
     logArtifact: null,
   };
+}
+
+/** What a failed turn has cost is told in its error; a failure that used nothing changes nothing, whether its price is known or not. */
+export function withFailure(usage: Usage, { details }: WireError): Usage {
+  const used = usageSchema.safeParse(details?.['usage']).data;
+  return used === undefined || (used.inputTokens === 0 && used.outputTokens === 0) ? usage : addUsage(usage, used);
 }
 
 export function addUsage(left: Usage, right: Usage): Usage {

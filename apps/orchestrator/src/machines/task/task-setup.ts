@@ -5,7 +5,7 @@ import type { CommandResult, TaskEnd, TaskState, ToolResult, TurnOutput, WireErr
 import { effect, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
 import * as agent from '../../agent/decide-next-step.ts';
-import { addUsage, taskLimits } from './task-context.ts';
+import { addUsage, taskLimits, withFailure } from './task-context.ts';
 import type { TaskContext, TaskInput } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import { shorten } from '../shorten.ts';
@@ -146,9 +146,16 @@ export const taskSetup = setup({
       const event = { type: params.event, taskId: owner.taskId, state: end, reason };
       enqueue(told({ kind: 'run', id: `${owner.tenant}.${owner.runId}`, event }));
     }),
-    countRetry: assign(({ context, event }) => ({
-      retries: context.retries + 1,
-      retryReason: shortened((event as unknown as { error: WireError }).error.message),
+    countRetry: assign(({ context, event }) => {
+      const { error } = event as unknown as { error: WireError };
+      return {
+        retries: context.retries + 1,
+        retryReason: shortened(error.message),
+        usage: withFailure(context.usage, error),
+      };
+    }),
+    countFailure: assign(({ context, event }) => ({
+      usage: withFailure(context.usage, (event as unknown as { error: WireError }).error),
     })),
     stepDone: assign({ retries: 0 }),
     /** The first reason to end counts. */
@@ -168,13 +175,15 @@ export const taskSetup = setup({
       },
     ),
     fail: assign(({ context, event }) => {
-      if (context.end !== null) return {};
       const failure = (event as unknown as { error: WireError }).error;
+      const usage = withFailure(context.usage, failure);
+      if (context.end !== null) return { usage };
       const details = (failure.details ?? {}) as { logTail?: string | null; logArtifact?: string | null };
       return {
         end: 'failed' as const,
         reason: shortened(failure.message),
         failure,
+        usage,
         logTail: details.logTail ?? context.logTail,
         logArtifact: details.logArtifact ?? context.logArtifact,
       };

@@ -35,3 +35,20 @@ test('a time-out tells why the model was asked again, and nothing where it was n
   const answered = after(after(asking(), limited), { type: 'xstate.done.actor.turn', output });
   expect(timeOut(answered)).toBe('the agent took longer than 20 s');
 });
+
+test('what failed turns have cost is the task’s, whether it goes on or fails; one that nobody was asked for changes nothing', () => {
+  const failed = (rest: object, usage: object | null) => ({
+    type: 'xstate.error.actor.turn',
+    error: { code: 'provider-failed', message: 'no', ...rest, ...(usage === null ? {} : { details: { usage } }) },
+  });
+  const used = { inputTokens: 10, outputTokens: 5, costUsd: 0.5 };
+  const retried = after(asking(), failed({ retryable: true }, { ...used, cachedInputTokens: 3 }));
+  expect(retried.context.usage).toEqual(used);
+  const lost = after(retried, failed({ code: 'unknown', retryable: false }, used));
+  expect(lost.context).toMatchObject({ modelTurnsUnknown: 1, usage: { inputTokens: 20, costUsd: 1 } });
+  const nobody = after(lost, failed({ retryable: true }, { inputTokens: 0, outputTokens: 0, costUsd: null }));
+  expect(nobody.context.usage).toEqual(lost.context.usage);
+  const over = after(nobody, failed({ retryable: false }, used));
+  expect(over.context).toMatchObject({ end: 'failed', usage: { inputTokens: 30, outputTokens: 15, costUsd: 1.5 } });
+  expect(after(nobody, failed({ retryable: false }, null)).context.usage).toEqual(lost.context.usage);
+});

@@ -74,7 +74,10 @@ export const working = taskSetup.createStateConfig({
                 guard: 'turnLost',
                 target: 'asking',
                 reenter: true,
-                actions: assign({ modelTurnsUnknown: ({ context }) => context.modelTurnsUnknown + 1 }),
+                actions: [
+                  'countFailure',
+                  assign({ modelTurnsUnknown: ({ context }) => context.modelTurnsUnknown + 1 }),
+                ],
               },
               ...orFail('asking'),
             ],
