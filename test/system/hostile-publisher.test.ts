@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
-import { buckets, streams, subjects } from '@coppice/contracts';
+import { buckets, chatApi, streams, subjects } from '@coppice/contracts';
 import { eventually, startNatsServer, temporaryFolder } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -149,3 +149,21 @@ describe('a schedule', () => {
     expect(await everything.storedMessages(streams.intakeLater)).toBe(0);
   });
 });
+
+test('requests that nobody answers are forgotten by the server, whoever sends how many', async () => {
+  const subject = subjects.api('acme', chatApi.keep.name);
+  const deaf = everything.subscribeCore(subject, () => {});
+  await everything.flush();
+  await using client = await hostile();
+  client.subscribe('_INBOX.flood.>');
+  for (let count = 0; count < 5_000; count++) client.publish(subject, `_INBOX.flood.${count}`, '{}');
+  await client.settle();
+  const remembered = async () => {
+    const url = new URL('/accountz?acc=COPPICE', nats.monitoringUrl);
+    const { account_detail: account } = (await (await fetch(url)).json()) as { account_detail: { responses?: object } };
+    return Object.keys(account.responses ?? {}).length;
+  };
+  expect(await remembered()).toBeGreaterThan(1_000);
+  await eventually(async () => (await remembered()) === 0, { timeoutMs: 60_000 });
+  deaf.unsubscribe();
+}, 120_000);

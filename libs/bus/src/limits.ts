@@ -9,6 +9,8 @@ export const busLimits = {
   lostAfterMs: 15_000,
   /** A command whose claim a living owner holds is looked at again after this long. */
   commandOwnerAliveRetryMs: 5_000,
+  /** Of a request between accounts that has one answer: later than any of its deadlines. */
+  answeredWithinMs: 15_000,
   /** How long a pull request waits at the server before it is renewed. */
   pullExpiresMs: 20_000,
   consumerAckPendingMax: 20_000,

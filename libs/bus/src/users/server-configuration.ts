@@ -1,4 +1,5 @@
 import { anyPool, subjects } from '@coppice/contracts';
+import { busLimits } from '../limits.ts';
 import { permissionsOf, roles, shareOf } from './permissions.ts';
 import type { Permissions, Role } from './permissions.ts';
 
@@ -55,13 +56,17 @@ function user(key: string, { publish, subscribe, answers }: Permissions): string
   return `{ nkey: ${key}, permissions: { ${allowed}${answers ? ', allow_responses: true' : ''} } }`;
 }
 
+const severalAnswers = 'response_type: stream';
+/** The server remembers each request until then, or two minutes, so that a flood of those that nobody answers would fill its memory. */
+const oneAnswer = `threshold: "${busLimits.answeredWithinMs / 1_000}s"`;
+
 /** Some requests have the same subject for all tenants: an export names all accounts that may import it. */
 function exportsTo(tenants: readonly string[]): string[] {
   const accounts = new Map<string, string[]>();
   for (const tenant of tenants) {
     const { services, streams } = shareOf(tenant);
     const heads = [
-      ...services.map(({ subject, many }) => `service: ${text(subject)}${many ? ', response_type: stream' : ''}`),
+      ...services.map(({ subject, many }) => `service: ${text(subject)}, ${many ? severalAnswers : oneAnswer}`),
       ...streams.map((subject) => `stream: ${text(subject)}`),
     ];
     for (const head of heads) accounts.set(head, [...(accounts.get(head) ?? []), tenantAccount(tenant)]);
