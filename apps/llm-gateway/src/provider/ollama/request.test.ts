@@ -24,7 +24,7 @@ test('a request: what does not fit is to be an error, and not to be cut in silen
     stream: true,
     truncate: false,
     shift: false,
-    messages: [{ role: 'user', content: 'ab' }],
+    messages: [{ role: 'user', content: 'a\n\nb' }],
   });
   expect(bodyOf([])).toMatchObject({ tools: [{ type: 'function', function: list }, { function: run }] });
   expect(requestBody({ model: 'm', messages: [], tools: [], settings: {} }, false)).toMatchObject({ stream: false });
@@ -64,6 +64,17 @@ test('a conversation with tool calls and their results, by id and by name', () =
     { role: 'tool', content: 'x.txt', tool_name: 'run', tool_call_id: 'a' },
     { role: 'tool', content: 'Error: no such folder', tool_name: 'run', tool_call_id: 'b' },
     { role: 'assistant', content: '' },
+  ]);
+});
+
+test('texts are kept apart by a blank line; what a model said is one text', () => {
+  const { messages } = bodyOf([
+    { role: 'system', content: [text('You are A.'), text('Be B.')] },
+    { role: 'assistant', content: [{ ...text('one '), signature: { wire: 'gemini', value: 's' } }, text('text')] },
+  ]);
+  expect(messages).toEqual([
+    { role: 'system', content: 'You are A.\n\nBe B.' },
+    { role: 'assistant', content: 'one text' },
   ]);
 });
 

@@ -2,6 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import { argumentsObject } from '../given-back.ts';
 import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
+import { answerText, textsApart } from '../texts.ts';
 
 type WireMessage = {
   role: 'system' | 'user' | 'assistant' | 'tool';
@@ -76,8 +77,8 @@ function thinkOf(thinking: NonNullable<ModelSettings['thinking']>): boolean | st
 }
 
 function toWire({ role, content }: ProviderMessage): WireMessage[] {
-  const text = content.map((part) => (part.type === 'text' ? part.text : '')).join('');
-  if (role === 'assistant') return [assistantMessage(text, content)];
+  if (role === 'assistant') return [assistantMessage(content)];
+  const text = textsApart(content);
   const results = content.filter((part) => part.type === 'tool-result').map(toolMessage);
   // A tool's message has no place for an image: they follow in one of the user's.
   const images = content.flatMap(imagesOf).map(base64Of);
@@ -85,7 +86,7 @@ function toWire({ role, content }: ProviderMessage): WireMessage[] {
   return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
 }
 
-function assistantMessage(text: string, content: readonly ProviderPart[]): WireMessage {
+function assistantMessage(content: readonly ProviderPart[]): WireMessage {
   const calls = content
     .filter((part) => part.type === 'tool-call')
     .map(({ id, name, arguments: written }) => ({ id, function: { name, arguments: argumentsObject(written) } }));
@@ -96,7 +97,7 @@ function assistantMessage(text: string, content: readonly ProviderPart[]): WireM
     .join('');
   return {
     role: 'assistant',
-    content: text,
+    content: answerText(content),
     ...(thinking === '' ? {} : { thinking }),
     ...(calls.length === 0 ? {} : { tool_calls: calls }),
   };

@@ -16,11 +16,11 @@ const result = (callId: string, content: string, isError = false) => ({
 });
 
 test('a request streams, asks for usage, and names tools only where there are some', () => {
-  expect(bodyOf([{ role: 'user', content: [text('a'), text('b')] }])).toEqual({
+  expect(bodyOf([{ role: 'user', content: [text('a')] }])).toEqual({
     model: 'gpt-x',
     stream: true,
     stream_options: { include_usage: true },
-    messages: [{ role: 'user', content: 'ab' }],
+    messages: [{ role: 'user', content: 'a' }],
   });
   const parameters = { type: 'object', properties: {} };
   expect(bodyOf([], [{ name: 'list', description: 'Lists.', parameters }]).tools).toEqual([
@@ -119,6 +119,31 @@ test('images stand in what the user says, by value or by address', () => {
   ]);
   expect(bodyOf([{ role: 'user', content: [{ type: 'image', image }] }]).messages).toEqual([
     { role: 'user', content: [picture] },
+  ]);
+});
+
+test('texts and images stand in the order in which they were said', () => {
+  const shown = { type: 'image' as const, image };
+  const content = [text('Image 1:'), shown, text(''), text('Image 2:'), shown, text('Compare.'), text('Be brief.')];
+  const said = (value: string) => ({ type: 'text', text: value });
+  expect(bodyOf([{ role: 'user', content }]).messages).toEqual([
+    {
+      role: 'user',
+      content: [said('Image 1:'), picture, said('Image 2:'), picture, said('Compare.'), said('Be brief.')],
+    },
+  ]);
+});
+
+test('texts alone are one string, which all servers take, with a blank line between; what a model said is one text', () => {
+  const { messages } = bodyOf([
+    { role: 'system', content: [text('You are A.'), text('Be B.')] },
+    { role: 'user', content: [text('a'), text(''), text('b')] },
+    { role: 'assistant', content: [{ ...text('one '), signature: { wire: 'gemini', value: 's' } }, text('text')] },
+  ]);
+  expect(messages).toEqual([
+    { role: 'system', content: 'You are A.\n\nBe B.' },
+    { role: 'user', content: 'a\n\nb' },
+    { role: 'assistant', content: 'one text' },
   ]);
 });
 

@@ -2,6 +2,7 @@ import type { ModelSettings } from '@coppice/contracts';
 import { acceptableCallId, acceptableName, argumentsText } from '../given-back.ts';
 import type { CallIds } from '../given-back.ts';
 import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
+import { answerText, textsApart } from '../texts.ts';
 
 type WirePart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
 type WireMessage =
@@ -88,25 +89,20 @@ function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object 
 }
 
 function toWire({ role, content }: ProviderMessage, dialect: Dialect): WireMessage[] {
-  const text = textOf(content);
-  if (role === 'assistant') return [assistantMessage(text, content, dialect)];
+  if (role === 'assistant') return [assistantMessage(content, dialect)];
   const results = content.filter((part) => part.type === 'tool-result').map((part) => toolMessage(part, dialect));
+  const parts = content.flatMap(saidParts);
   // A tool's message has no place for an image: they follow in one of the user's.
-  const images = content.flatMap(imagesOf);
-  const said: WireMessage[] = [];
-  if (images.length > 0) {
-    const parts: WirePart[] = text === '' ? [] : [{ type: 'text', text }];
-    said.push({ role: 'user', content: [...parts, ...images.map(imagePart)] });
-  } else if (role !== 'tool' && !(results.length > 0 && text === '')) said.push({ role, content: text });
-  return [...results, ...said];
+  if (parts.some(({ type }) => type === 'image_url')) return [...results, { role: 'user', content: parts }];
+  // DeepSeek and others take nothing but a string, where there are no images.
+  const text = textsApart(content);
+  return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
 }
 
-const textOf = (content: readonly ProviderPart[]): string =>
-  content.map((part) => (part.type === 'text' ? part.text : '')).join('');
-
-function imagesOf(part: ProviderPart): readonly ProviderImage[] {
-  if (part.type === 'image') return [part.image];
-  return part.type === 'tool-result' ? (part.images ?? []) : [];
+function saidParts(part: ProviderPart): WirePart[] {
+  if (part.type === 'text') return part.text === '' ? [] : [{ type: 'text', text: part.text }];
+  if (part.type === 'image') return [imagePart(part.image)];
+  return part.type === 'tool-result' ? (part.images ?? []).map(imagePart) : [];
 }
 
 function imagePart(image: ProviderImage): WirePart {
@@ -114,11 +110,8 @@ function imagePart(image: ProviderImage): WirePart {
   return { type: 'image_url', image_url: { url } };
 }
 
-function assistantMessage(
-  text: string,
-  content: readonly ProviderPart[],
-  { givesThoughtsBack, callIds }: Dialect,
-): WireMessage {
+function assistantMessage(content: readonly ProviderPart[], { givesThoughtsBack, callIds }: Dialect): WireMessage {
+  const text = answerText(content);
   const calls = content
     .filter((part) => part.type === 'tool-call')
     .map((call) => ({

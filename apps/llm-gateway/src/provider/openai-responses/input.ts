@@ -1,5 +1,6 @@
 import { acceptableCallId, acceptableName, argumentsText } from '../given-back.ts';
 import type { ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
+import { textsApart } from '../texts.ts';
 import { reasoningItem } from './reasoning.ts';
 import type { ReasoningItem } from './reasoning.ts';
 
@@ -21,7 +22,7 @@ export function inputOf(messages: readonly ProviderMessage[]): { instructions: s
   const leading = spoken === -1 ? messages.length : spoken;
   const instructions = messages
     .slice(0, leading)
-    .map(({ content }) => textOf(content))
+    .map(({ content }) => textsApart(content))
     .join('\n\n');
   return { instructions: instructions === '' ? null : instructions, input: messages.slice(leading).flatMap(itemsOf) };
 }
@@ -76,6 +77,3 @@ function imagePart(image: ProviderImage): InputPart {
   const url = 'url' in image ? image.url : `data:${image.mediaType};base64,${image.base64}`;
   return { type: 'input_image', image_url: url, detail: 'auto' };
 }
-
-const textOf = (content: readonly ProviderPart[]): string =>
-  content.map((part) => (part.type === 'text' ? part.text : '')).join('');

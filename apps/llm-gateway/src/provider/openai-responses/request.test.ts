@@ -41,6 +41,17 @@ test('a request keeps nothing at the server, and asks for what the model thinks'
     expect(bodyOf([], { model })).not.toHaveProperty('include');
 });
 
+test('what the system and the user say stays apart, in its order', () => {
+  const shown = { type: 'image' as const, image: { url: 'https://h/i' } };
+  const { instructions, input } = bodyOf([
+    { role: 'system', content: [text('You are A.'), text('Be B.')] },
+    { role: 'user', content: [text('Image 1:'), shown, text('Image 2:'), shown] },
+  ]);
+  expect(instructions).toBe('You are A.\n\nBe B.');
+  const picture = { type: 'input_image', image_url: 'https://h/i', detail: 'auto' };
+  expect(input).toMatchObject([{ content: [{ text: 'Image 1:' }, picture, { text: 'Image 2:' }, picture] }]);
+});
+
 test('a conversation: thoughts before what they led to, calls, results', () => {
   const image = { mediaType: 'image/png', base64: 'AAAA' };
   const { input, instructions } = bodyOf([

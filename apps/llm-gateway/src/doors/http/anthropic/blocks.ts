@@ -1,4 +1,5 @@
 import type { ProviderImage, ProviderMessage, ProviderPart } from '../../../provider/port.ts';
+import { textsApart } from '../../../provider/texts.ts';
 import { fieldsOf } from '../fields.ts';
 import { unpack } from '../foreign-signature.ts';
 import { imageOf } from '../images.ts';
@@ -77,7 +78,7 @@ export class BlockMapper {
       type: 'tool-result',
       callId,
       name: this.#names.get(callId) ?? '',
-      content: parts.map((part) => (part.type === 'text' ? part.text : '')).join(''),
+      content: textsApart(parts),
       ...(images.length === 0 ? {} : { images }),
       isError: block['is_error'] === true,
     };

@@ -87,6 +87,15 @@ describe('a request', () => {
     expect(request.original?.body).toMatchObject({ context_management: { edits: [] } });
   });
 
+  test("the texts of a tool's result stay apart", () => {
+    const texts = ['bad', 'worse'].map((text) => ({ type: 'text', text }));
+    const { request } = parse({
+      ...hello,
+      messages: [{ role: 'user', content: [{ type: 'tool_result', tool_use_id: 't', content: texts }] }],
+    });
+    expect(request.messages[0]?.content).toMatchObject([{ content: 'bad\n\nworse' }]);
+  });
+
   test('gives the signatures of other wires back to what they belong to', () => {
     const ofThought = { wire: 'openai-responses', value: 'encrypted' };
     const ofCall = { wire: 'gemini', value: 'c2ln' };

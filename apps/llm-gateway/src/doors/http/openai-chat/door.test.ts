@@ -77,6 +77,12 @@ describe('a request', () => {
     expect(request.original?.body).toMatchObject({ metadata: { unknown: 'here' }, temperature: 0.5 });
   });
 
+  test("the texts of a tool's result stay apart", () => {
+    const texts = ['bad', 'worse'].map((text) => ({ type: 'text', text }));
+    const { request } = parse({ ...hello, messages: [{ role: 'tool', tool_call_id: 'c', content: texts }] });
+    expect(request.messages[0]?.content).toMatchObject([{ content: 'bad\n\nworse' }]);
+  });
+
   test('that is wrong is refused in the words of OpenAI, naming the field', () => {
     const refused = (body: object) => {
       try {

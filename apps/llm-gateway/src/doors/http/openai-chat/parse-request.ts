@@ -1,6 +1,7 @@
 import { validate } from '@coppice/bus';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage, ProviderPart } from '../../../provider/port.ts';
+import { textsApart } from '../../../provider/texts.ts';
 import type { Asked, Question } from '../door.ts';
 import { fieldsOf } from '../fields.ts';
 import { imageOf } from '../images.ts';
@@ -77,12 +78,11 @@ function signatureOf({ extra_content: extra }: ToolCall) {
 function toolMessage(message: Message, field: string, { names, untranslatable }: Reading): ProviderMessage {
   const callId = message.tool_call_id ?? '';
   const parts = partsOf(message.content, `${field}.content`, untranslatable);
-  const text = parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
   const result: ProviderPart = {
     type: 'tool-result',
     callId,
     name: names.get(callId) ?? '',
-    content: text,
+    content: textsApart(parts),
     isError: false,
   };
   return { role: 'tool', content: [result] };

@@ -66,6 +66,12 @@ describe('a request', () => {
     });
   });
 
+  test("the texts of a tool's output stay apart", () => {
+    const output = ['bad', 'worse'].map((text) => ({ type: 'input_text', text }));
+    const { request } = parse({ ...hello, input: [{ type: 'function_call_output', call_id: 'c', output }] });
+    expect(request.messages[0]?.content).toMatchObject([{ content: 'bad\n\nworse' }]);
+  });
+
   test('what only OpenAI keeps, and items of its own, are told by their field', () => {
     const { untranslatable } = parse({
       ...hello,

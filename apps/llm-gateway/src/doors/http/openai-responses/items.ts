@@ -1,5 +1,6 @@
 import type { ProviderImage, ProviderMessage, ProviderPart } from '../../../provider/port.ts';
 import { signatureOf } from '../../../provider/openai-responses/reasoning.ts';
+import { textsApart } from '../../../provider/texts.ts';
 import { fieldsOf } from '../fields.ts';
 import { unpack } from '../foreign-signature.ts';
 import { imageOf } from '../images.ts';
@@ -84,7 +85,7 @@ export class ItemMapper {
       type: 'tool-result',
       callId,
       name: this.#names.get(callId) ?? '',
-      content: parts.map((part) => (part.type === 'text' ? part.text : '')).join(''),
+      content: textsApart(parts),
       ...(images.length === 0 ? {} : { images }),
       isError: false,
     };
