@@ -1,5 +1,6 @@
 /** How a model is told to think, and what it answers beside. */
 import type { ModelSettings } from '@coppice/contracts';
+import { effortBudgets, effortOf } from '../effort.ts';
 import type { WireMessage } from './messages.ts';
 import type { ModelTraits } from './models.ts';
 
@@ -11,7 +12,6 @@ export type WireThinking = {
   effort?: Effort;
 };
 
-const budgets = { minimal: 1_024, low: 2_048, medium: 8_192, high: 16_384 } as const;
 /** The least that the wire takes. */
 const budgetTokensMin = 1_024;
 /** What is left for the answer where only the budget is known. */
@@ -44,24 +44,13 @@ export function thinkingAndLength(
 function byEffort(asked: AskedThinking, { thinking }: ModelTraits): WireThinking {
   if (thinking === 'never') return {};
   const effort = effortOf(asked);
-  if (effort !== null) return { thinking: { type: 'adaptive' }, effort };
+  if (effort !== 'none') return { thinking: { type: 'adaptive' }, effort: effort === 'minimal' ? 'low' : effort };
   return thinking === 'always' ? { effort: 'low' } : { thinking: { type: 'disabled' } };
-}
-
-/** Null: not at all. A budget stands for the effort that it suffices for. */
-function effortOf(asked: AskedThinking): Effort | null {
-  if ('effort' in asked) {
-    if (asked.effort === 'none') return null;
-    return asked.effort === 'minimal' ? 'low' : asked.effort;
-  }
-  if (asked.budgetTokens === 0) return null;
-  if (asked.budgetTokens <= budgets.low) return 'low';
-  return asked.budgetTokens <= budgets.medium ? 'medium' : 'high';
 }
 
 function budgetOf(asked: AskedThinking): number {
   if ('budgetTokens' in asked) return asked.budgetTokens === 0 ? 0 : Math.max(asked.budgetTokens, budgetTokensMin);
-  return asked.effort === 'none' ? 0 : budgets[asked.effort];
+  return asked.effort === 'none' ? 0 : effortBudgets[asked.effort];
 }
 
 /**

@@ -228,7 +228,9 @@ test.each<[ModelSettings, object]>([
     { responseFormat: { type: 'json-schema', name: 'n', description: 'd', schema, strict: true } },
     { response_format: { type: 'json_schema', json_schema: { name: 'n', description: 'd', schema, strict: true } } },
   ],
-  [{ topK: 1, thinking: { budgetTokens: 9 } }, {}],
+  [{ thinking: { budgetTokens: 9 } }, { reasoning_effort: 'low' }],
+  [{ thinking: { budgetTokens: 0 } }, { reasoning_effort: 'none' }],
+  [{ topK: 1 }, {}],
 ])('the settings %j', (settings, expected) => {
   const plain = bodyOf([], tools);
   expect(bodyOf([], tools, settings)).toEqual({ ...plain, ...expected });

@@ -1,4 +1,5 @@
 import type { ModelSettings } from '@coppice/contracts';
+import { openAiEffort } from '../effort.ts';
 import { acceptableCallId, acceptableName, argumentsText } from '../given-back.ts';
 import type { CallIds } from '../given-back.ts';
 import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
@@ -24,7 +25,7 @@ export type Dialect = {
   callIds: CallIds;
 };
 
-/** The pure mapping of a request to the body of `POST /chat/completions`. */
+/** The pure mapping of a request to the body of `POST /chat/completions`. Of the settings, the wire has no word for `topK`, and for a budget of thinking only levels. */
 export function requestBody(request: ModelRequest, stream: boolean, dialect: Dialect): object {
   const tools = request.tools.map(({ name, description, parameters }) => ({
     type: 'function',
@@ -36,7 +37,7 @@ export function requestBody(request: ModelRequest, stream: boolean, dialect: Dia
     ...(stream ? streaming(dialect) : {}),
     // An empty list is refused by some.
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
-    ...settingsOf(request.settings, dialect),
+    ...settingsOf(request, dialect),
   };
 }
 
@@ -59,8 +60,9 @@ export function passedOn(
   return { ...rest, model, ...limit, ...streaming(dialect, options as object | undefined) };
 }
 
-function settingsOf(settings: ModelSettings, { limitField, seedField }: Dialect): object {
+function settingsOf({ model, settings }: ModelRequest, { limitField, seedField }: Dialect): object {
   const { maxOutputTokens, temperature, topP, seed, stopSequences, responseFormat, thinking } = settings;
+  const effort = openAiEffort(model, thinking);
   return {
     ...(maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens }),
     ...(temperature === undefined ? {} : { temperature }),
@@ -68,7 +70,7 @@ function settingsOf(settings: ModelSettings, { limitField, seedField }: Dialect)
     ...(seed === undefined ? {} : { [seedField]: seed }),
     ...(stopSequences === undefined ? {} : { stop: stopSequences }),
     ...(responseFormat === undefined ? {} : { response_format: formatOf(responseFormat) }),
-    ...(thinking !== undefined && 'effort' in thinking ? { reasoning_effort: thinking.effort } : {}),
+    ...(effort === null ? {} : { reasoning_effort: effort }),
   };
 }
 

@@ -147,7 +147,9 @@ test.each<[ModelSettings, object]>([
     { responseFormat: { type: 'json-schema', name: 'n', schema, strict: true, description: 'd' } },
     { text: { format: { type: 'json_schema', name: 'n', schema, strict: true, description: 'd' } } },
   ],
-  [{ topK: 1, seed: 1, stopSequences: ['x'], thinking: { budgetTokens: 9 } }, {}],
+  [{ thinking: { budgetTokens: 5_000 } }, { reasoning: { effort: 'medium' } }],
+  [{ thinking: { budgetTokens: 0 } }, { reasoning: { effort: 'minimal' } }],
+  [{ topK: 1, seed: 1, stopSequences: ['x'] }, {}],
 ])('the settings %j', (settings, expected) => {
   const {
     tools: _tools,

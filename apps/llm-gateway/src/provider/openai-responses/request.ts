@@ -1,11 +1,9 @@
 import type { ModelSettings } from '@coppice/contracts';
+import { isThoughtless, openAiEffort } from '../effort.ts';
 import type { ModelRequest, OriginalRequest } from '../port.ts';
 import { inputOf } from './input.ts';
 
-/** OpenAI's models that don't think, and refuse a request for what they thought. */
-const thoughtlessModels = /^(ft:)?(gpt-3\.5|gpt-4|chatgpt-4o|gpt-5-chat)/;
-
-/** The pure mapping of a request to the body of `POST /responses`. Of the settings, the wire has no word for `topK`, `seed`, `stopSequences` and a budget of thinking. */
+/** The pure mapping of a request to the body of `POST /responses`. Of the settings, the wire has no word for `topK`, `seed` and `stopSequences`, and for a budget of thinking only levels. */
 export function requestBody(request: ModelRequest, stream: boolean): object {
   const { instructions, input } = inputOf(request.messages);
   // Not strict: the server would else take a tool's optional parameters for required ones.
@@ -17,9 +15,9 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
     stream,
     // The conversation is the gateway's: the server keeps nothing, and gives what it thought away instead, encrypted.
     store: false,
-    ...(thoughtlessModels.test(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
+    ...(isThoughtless(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
-    ...settingsOf(request.settings),
+    ...settingsOf(request),
   };
 }
 
@@ -31,13 +29,15 @@ export const passedOn = ({ body, maxOutputTokens }: OriginalRequest, model: stri
   ...(maxOutputTokens === undefined ? {} : { max_output_tokens: maxOutputTokens }),
 });
 
-function settingsOf({ maxOutputTokens, temperature, topP, responseFormat, thinking }: ModelSettings): object {
+function settingsOf({ model, settings }: ModelRequest): object {
+  const { maxOutputTokens, temperature, topP, responseFormat, thinking } = settings;
+  const effort = openAiEffort(model, thinking);
   return {
     ...(maxOutputTokens === undefined ? {} : { max_output_tokens: maxOutputTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),
     ...(responseFormat === undefined ? {} : { text: { format: formatOf(responseFormat) } }),
-    ...(thinking !== undefined && 'effort' in thinking ? { reasoning: { effort: thinking.effort } } : {}),
+    ...(effort === null ? {} : { reasoning: { effort } }),
   };
 }
 

@@ -50,6 +50,14 @@ test('a request is read with its conversation, tools and settings', () => {
   });
 });
 
+test.each([
+  [true, { effort: 'medium' }],
+  [false, { effort: 'none' }],
+  ['high', { effort: 'high' }],
+])('think: %j is %j', (think, thinking) => {
+  expect(parse({ ...hello, think }).request.settings).toEqual({ thinking });
+});
+
 test('a stream is a line for each piece, whole calls, and a last line with the counts', () => {
   const events = eventsOf(parse(hello), richAnswer);
   expect(events).toMatchObject([

@@ -92,5 +92,6 @@ function formatOf(format: OllamaRequest['format']): ModelSettings['responseForma
 
 function thinkingOf(think: OllamaRequest['think']): ModelSettings['thinking'] | undefined {
   if (typeof think === 'string') return effortOf(think) ?? undefined;
+  if (think === true) return { effort: 'medium' };
   return think === false ? { effort: 'none' } : undefined;
 }
