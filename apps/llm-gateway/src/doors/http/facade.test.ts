@@ -199,6 +199,27 @@ describe('a request that can not be answered', () => {
     expect(facade.upstream.requests).toHaveLength(before);
   });
 
+  test('is told with what the provider names, to a client of the same wire', async () => {
+    const complaint = {
+      message: 'no, key-that-must-not-be-told',
+      type: 'invalid_request_error',
+      param: 'temperature',
+      code: 'unsupported_value',
+    };
+    facade.upstream.play(playError(400, { error: complaint }));
+    const response = await chat({ temperature: 2 });
+    const text = await response.text();
+    expect([response.status, JSON.parse(text)]).toMatchObject([
+      400,
+      { error: { type: 'invalid_request_error', param: 'temperature', code: 'unsupported_value' } },
+    ]);
+    expect(text).not.toContain('key-that-must-not-be-told');
+    const other = await (await post('/v1/responses', { model, input: 'hi' })).json();
+    expect(other).toMatchObject({ error: { param: null, code: null } });
+    facade.upstream.play(playError(401, { error: { ...complaint, param: 'key', code: 'invalid_api_key' } }));
+    expect(await (await chat()).json()).toMatchObject({ error: { param: null, code: 'server_error' } });
+  });
+
   test('that is no JSON, or too large, is refused', async () => {
     const broken = await fetch(`${facade.url}/v1/messages`, { method: 'POST', headers: authorized, body: '{"model"' });
     expect(broken.status).toBe(400);

@@ -1,16 +1,28 @@
 import type { CoppiceError } from '@coppice/contracts';
+import type { ProviderNames } from '../../provider/http/errors.ts';
+import type { WireName } from '../../provider/port.ts';
 import { complaintOf, retryHeaders } from './complaint.ts';
 import type { Complaint } from './complaint.ts';
 import type { ErrorAnswer } from './door.ts';
 
-/** An error as OpenAI tells it, the same at both of its doors. */
-export function openAiError(error: CoppiceError): ErrorAnswer & { type: string; code: string | null } {
+type OpenAiError = ErrorAnswer & { type: string; code: string | null };
+
+/** An error as OpenAI tells it, the same at both of its doors. What a provider of the door's own wire names is the client's to mend. */
+export function openAiError(error: CoppiceError, wire: WireName): OpenAiError {
   const complaint = complaintOf(error);
   const { status, message, issue } = complaint;
   const type = typeOf(complaint);
-  const code = codeOf(complaint);
-  const body = { error: { message, type, param: issue?.field ?? null, code } };
+  const named = namedBy(error, wire);
+  const code = codeOf(complaint) ?? named?.code ?? null;
+  const body = { error: { message, type, param: issue?.field ?? named?.param ?? null, code } };
   return { status, headers: retryHeaders(complaint), body, type, code };
+}
+
+/** Null for what isn't said of the client's request: a provider that refuses the gateway's key names nothing of the client's. */
+function namedBy({ code, details }: CoppiceError, wire: WireName): ProviderNames | null {
+  const ofTheRequest = code === 'invalid-request' || code === 'context-exceeded' || code === 'model-not-found';
+  const names = details?.['providerNames'] as ProviderNames | undefined;
+  return ofTheRequest && names?.wire === wire ? names : null;
 }
 
 function typeOf({ status, spent }: Complaint): string {

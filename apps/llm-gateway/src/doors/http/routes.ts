@@ -113,6 +113,7 @@ export function routeOf(
 /** Whose errors a request gets that was not answered. */
 export function doorOf(path: string, marks: Marks): Door {
   if (path.startsWith('/v1/messages')) return messagesDoor;
+  if (path.startsWith('/v1/responses')) return responsesDoor;
   if (path.startsWith('/v1beta/') || path.startsWith('/v1alpha/') || geminiPath.test(path)) return geminiDoor;
   if (/^\/v1\/models(?:\/|$)/.test(path)) return modelsDoorOf(marks).door;
   return path.startsWith('/api/') ? ollamaDoor : chatDoor;

@@ -148,6 +148,20 @@ test('the text is short, on one line, and holds no key', () => {
   expect(error.message).toContain('Bad key [redacted]');
 });
 
+test('what it names beside its text is kept in the words of its wire, short and without a key', () => {
+  const key = 'my-own-key-without-a-known-form';
+  const wire = 'openai-chat';
+  const about = { provider: 'acme', status: 400, secret: key, wire } as const;
+  const named = (param: unknown, code: unknown) =>
+    providerError({ ...about, body: { error: { message: 'no', param, code } } }).details?.['providerNames'];
+  expect(named('temperature', 'unsupported_value')).toEqual({ wire, param: 'temperature', code: 'unsupported_value' });
+  expect(named('temperature', 400)).toEqual({ wire, param: 'temperature', code: null });
+  expect(named(null, null)).toBeUndefined();
+  const odd = JSON.stringify(named(`${key} sk-abcdefghijklmnopqrstuvwx`, 'x'.repeat(10_000)));
+  expect(odd).not.toMatch(/my-own|sk-abc/);
+  expect(odd.length).toBeLessThan(700);
+});
+
 const google = (code: number, message: string, status: string, details: object[] = []) => [
   { error: { code, message, status, details } },
 ];

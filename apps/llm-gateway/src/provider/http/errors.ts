@@ -1,5 +1,6 @@
 import { CoppiceError } from '@coppice/contracts';
 import { redact } from '@coppice/telemetry';
+import type { WireName } from '../port.ts';
 import { httpLimits } from './limits.ts';
 import { one, retryAfterMs, statedRetryAfterMs, toldWaitMs } from './retry-after.ts';
 import type { ResponseHeaders } from './retry-after.ts';
@@ -14,11 +15,16 @@ export type Complaint = {
   body: unknown;
   /** A key that some servers quote in their complaint. */
   secret?: string | null;
+  /** Whose `param` and `code` these are, for a client that speaks the same. */
+  wire?: WireName;
   nowMs?: number;
 };
 
 /** As servers write it: OpenAI's `{error: {message, type, code}}`, Anthropic's with `type: "error"` around it, Ollama's `{error: "text"}`, FastAPI's `{detail}`, and a list of any of these. */
-type Told = { message: string; codes: string[]; status: number | null };
+type Told = { message: string; codes: string[]; status: number | null; param?: string; code?: string };
+
+/** What a complaint names beside its text, in the words of its wire: in an error's details as `providerNames`. */
+export type ProviderNames = { wire: WireName; param: string | null; code: string | null };
 
 const contextPattern =
   /context_length|exceed_context|context.{0,10}(length|window|size|limit)|maximum context|prompt is too long|input token count.{0,40}exceeds|too many (input )?tokens/i;
@@ -53,6 +59,7 @@ export function providerError({
   headers = {},
   body,
   secret,
+  wire,
   nowMs = Date.now(),
 }: Complaint): CoppiceError {
   const complaint = withoutSecret(body, secret ?? null);
@@ -67,6 +74,7 @@ export function providerError({
   const details = {
     ...(effective === null ? {} : { status: effective }),
     ...(told.codes.length === 0 ? {} : { providerCodes: told.codes }),
+    ...(wire === undefined ? {} : namesOf(wire, told)),
     ...(waitMs === null ? {} : { retryAfterMs: waitMs }),
   };
   const fail = (
@@ -108,19 +116,30 @@ function byText(
   return ['provider-failed', inStream];
 }
 
+function namesOf(wire: WireName, { param, code }: Told): { providerNames?: ProviderNames } {
+  if (param === undefined && code === undefined) return {};
+  return { providerNames: { wire, param: param ?? null, code: code ?? null } };
+}
+
 function toldBy(body: unknown): Told {
   if (typeof body === 'string') return { message: shortened(body), codes: [], status: null };
   if (Array.isArray(body)) return toldBy(body[0]);
   if (typeof body !== 'object' || body === null) return { message: '', codes: [], status: null };
   const fields = body as Record<string, unknown>;
   const inner = fields['error'] ?? fields['detail'];
-  const { message, type, code, status } = fields;
+  const { message, type, param, code, status } = fields;
   if (inner !== undefined && inner !== null && message === undefined) return toldBy(inner);
   const codes = [type, code, status].filter((each) => typeof each === 'string').map(shortened);
   const number = [code, status].map(Number).find((each) => Number.isInteger(each) && each >= 400 && each < 600);
   const text = typeof message === 'string' ? message : (JSON.stringify(body) ?? '');
   const byCode = codes.map((each) => statusOfCode[each]).find((each) => each !== undefined);
-  return { message: shortened(text), codes, status: number ?? byCode ?? null };
+  return {
+    message: shortened(text),
+    codes,
+    status: number ?? byCode ?? null,
+    ...(typeof param === 'string' ? { param: shortened(param) } : {}),
+    ...(typeof code === 'string' ? { code: shortened(code) } : {}),
+  };
 }
 
 /** Before anything is cut: half a key is one too much. A key holds nothing that JSON escapes. */

@@ -167,7 +167,7 @@ const isOutput = ({ type }: ModelDelta): boolean => type.endsWith('-delta');
 
 const readerOf = ({ name, key, wire }: Endpoint): AnswerReader => wire.reader({ provider: name, secret: key });
 
-async function refusal({ name, key }: Endpoint, answer: HttpAnswer): Promise<CoppiceError> {
+async function refusal({ name, key, wire }: Endpoint, answer: HttpAnswer): Promise<CoppiceError> {
   const { status, headers } = answer;
   if (status >= 300 && status < 400) {
     return new CoppiceError(
@@ -178,7 +178,7 @@ async function refusal({ name, key }: Endpoint, answer: HttpAnswer): Promise<Cop
   // The status says enough where the words of the refusal are lost.
   const text = await wholeText(answer.body, httpLimits.errorBytesMax).catch(() => null);
   const body = text === null ? 'an error that is too long or broke off' : (jsonOf(text) ?? text);
-  return providerError({ provider: name, status, headers, body, secret: key });
+  return providerError({ provider: name, status, headers, body, secret: key, wire: wire.name });
 }
 
 function notAStream({ name }: Endpoint, kind: string): CoppiceError {

@@ -70,7 +70,7 @@ export class ChatAnswerReader implements AnswerReader {
 
   /** An error that the stream itself brings; retryable unless it says otherwise. */
   #fail(body: unknown): CoppiceError {
-    return providerError({ provider: this.#provider, secret: this.#secret, body });
+    return providerError({ provider: this.#provider, secret: this.#secret, body, wire: 'openai-chat' });
   }
 
   #map(chunk: Chunk): ModelDelta[] {

@@ -117,7 +117,7 @@ export class ResponsesReader implements AnswerReader {
 
   /** An error that the answer itself brings; retryable unless it says otherwise. */
   #fail(body: unknown): CoppiceError {
-    return providerError({ provider: this.#provider, secret: this.#secret, body });
+    return providerError({ provider: this.#provider, secret: this.#secret, body, wire: 'openai-responses' });
   }
 
   #unknown(): CoppiceError {

@@ -9,7 +9,7 @@ export const chatDoor: Door = {
   headers: ['openai-beta'],
   parse: parseChatRequest,
   error: (error) => {
-    const { status, headers, body } = openAiError(error);
+    const { status, headers, body } = openAiError(error, 'openai-chat');
     return { status, headers, body };
   },
 };

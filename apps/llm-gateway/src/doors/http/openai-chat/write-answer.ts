@@ -48,7 +48,7 @@ export class ChatAnswerWriter implements AnswerWriter {
   }
 
   fail(error: CoppiceError): Frame[] {
-    return [frameOf(openAiError(error).body)];
+    return [frameOf(openAiError(error, 'openai-chat').body)];
   }
 
   keepAlive(): string {

@@ -95,6 +95,15 @@ describe('a request', () => {
   });
 });
 
+test('what a provider of this wire names of the request is told, and nothing of another wire', () => {
+  const told = (wire: string) => {
+    const providerNames = { wire, param: 'text.format', code: 'unsupported_value' };
+    return responsesDoor.error(new CoppiceError('invalid-request', 'no', { details: { providerNames } })).body;
+  };
+  expect(told('openai-responses')).toMatchObject({ error: { param: 'text.format', code: 'unsupported_value' } });
+  expect(told('openai-chat')).toMatchObject({ error: { param: null, code: null } });
+});
+
 type Event = { type: string; sequence_number: number } & Record<string, unknown>;
 
 test('a stream tells item after item, numbered', () => {

@@ -9,7 +9,7 @@ export const responsesDoor: Door = {
   headers: ['openai-beta'],
   parse: parseResponsesRequest,
   error: (error) => {
-    const { status, headers, body } = openAiError(error);
+    const { status, headers, body } = openAiError(error, 'openai-responses');
     return { status, headers, body };
   },
 };

@@ -43,7 +43,7 @@ export class ResponsesAnswerWriter implements AnswerWriter {
   }
 
   fail(error: CoppiceError): Frame[] {
-    const { body, code } = openAiError(error);
+    const { body, code } = openAiError(error, 'openai-responses');
     const { message, param } = (body as { error: { message: string; param: string | null } }).error;
     const told = { code: code ?? 'server_error', message };
     const response = { ...this.#response(this.#output), status: 'failed', error: told, usage: null };
