@@ -113,7 +113,7 @@ export function answerProblems(
     ]);
   // Told as an error, and so that nobody takes it for a whole answer.
   if (expected.when === 'after' && stream)
-    return problemsIn([['status', status, 200], ['broke', broke, true], ['whole', whole, false], told]);
+    return problemsIn([['status', status, 200], ['broke', broke, false], ['whole', whole, false], told]);
   const wait = headers.get('retry-after-ms');
   return problemsIn([
     ['status', status, expected.statusAt(door)],

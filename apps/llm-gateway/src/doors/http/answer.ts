@@ -2,8 +2,9 @@
  * One answer on its way to a client: what a provider of the same wire says is passed on as it came, another's is written anew.
  *
  * Invariants:
- * 1. An error before the stream's status was told is an HTTP error; after it, it is told in the wire's own words, and the connection ends without the end of a
- *    whole answer.
+ * 1. An error before the stream's status was told is an HTTP error; after it, it is told in the wire's own words, and what then is missing is the end of a whole
+ *    answer. The body ends after such words, as the vendors' does: clients that see the connection break take that for the error. Without them, and in an array, whose
+ *    elements are no place for an error, the connection breaks.
  * 2. Nothing is asked of the provider while the client has yet to read what came before.
  */
 import type { CoppiceError } from '@coppice/contracts';
@@ -36,7 +37,7 @@ export class AnswerSender {
     this.#outlet = outlet;
   }
 
-  /** @throws CoppiceError as the exchange's deltas; a stream that was begun by then is to be broken off. */
+  /** @throws CoppiceError as the exchange's deltas; a stream that was begun by then is to be ended early. */
   async send(): Promise<void> {
     const { deltas, result } = this.#exchange;
     if (!this.#question.stream) return this.#sendWhole(deltas, result);
@@ -55,8 +56,10 @@ export class AnswerSender {
   }
 
   /** Tells of an error in the middle of a stream. */
-  breakOff(error: CoppiceError): Promise<void> {
-    return this.#outlet.breakOff(this.#encoder.encode(this.#writer.fail(error)));
+  endEarly(error: CoppiceError): Promise<void> {
+    const told = this.#encoder.encode(this.#writer.fail(error));
+    const isHeard = told !== '' && this.#question.framing !== 'json-array';
+    return isHeard ? this.#outlet.endEarly(told) : this.#outlet.breakOff(told);
   }
 
   async #sendWhole(deltas: ModelDeltas, result: CallResult): Promise<void> {

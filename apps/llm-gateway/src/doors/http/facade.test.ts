@@ -110,7 +110,9 @@ describe('a stream that is cut', () => {
     const read = async () => {
       for await (const piece of response.body ?? []) pieces.push(decoder.decode(piece as Uint8Array, { stream: true }));
     };
-    await expect(read()).rejects.toBeInstanceOf(Error);
+    const [ended] = await Promise.allSettled([read()]);
+    // An array has no place for an error that its clients would look for.
+    expect(ended.status).toBe(path.endsWith(':streamGenerateContent') ? 'rejected' : 'fulfilled');
     const text = pieces.join('');
     expect(text).toContain('hel');
     expect(text).toContain('"error"');
@@ -325,8 +327,9 @@ describe('a façade that stops', () => {
       for await (const piece of response.body ?? []) pieces.push(Buffer.from(piece as Uint8Array).toString());
     };
     const [ended] = await Promise.allSettled([read(), stopping.stop()]);
-    expect(ended.status).toBe('rejected');
+    expect(ended.status).toBe('fulfilled');
     expect(pieces.join('')).toContain('the gateway is stopping');
+    expect(pieces.join('')).not.toContain('[DONE]');
     await stopping.upstream.requests[0]?.abandoned;
     await stopping[Symbol.asyncDispose]();
   });

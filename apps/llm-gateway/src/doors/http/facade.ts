@@ -129,7 +129,7 @@ export class Facade {
         outlet.addHeaders(wholeAnswerHeaders(exchange.result));
         throw takenFor(error, question.model, model);
       }
-      await sender.breakOff(this.#told(error, asked.path));
+      await sender.endEarly(this.#told(error, asked.path));
     }
   }
 

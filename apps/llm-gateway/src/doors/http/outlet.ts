@@ -63,15 +63,26 @@ export class Outlet {
     this.#response.end(this.#takeHeld() + text);
   }
 
-  /** Ends the connection without the end that a whole answer has, once this text is on its way. */
+  /** Ends the body with this text, which says that the answer isn't whole; the connection only where the client doesn't read so far. */
+  async endEarly(text: string): Promise<void> {
+    await this.#sent((sent) => this.#response.end(this.#takeHeld() + text, sent));
+    if (!this.#response.writableFinished) this.#response.destroy();
+  }
+
+  /** Ends the connection in the middle of the body, once this text is on its way. */
   async breakOff(text: string): Promise<void> {
+    await this.#sent((sent) => this.#response.write(this.#takeHeld() + text, sent));
+    this.#response.destroy();
+  }
+
+  /** Waits for what is sent, but not for long. */
+  async #sent(send: (sent: () => void) => void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, facadeLimits.breakOffMs);
     this.#response.once('close', resolve);
-    this.#response.write(this.#takeHeld() + text, () => resolve());
+    send(resolve);
     await promise;
     clearTimeout(timer);
-    this.#response.destroy();
   }
 
   #takeHeld(): string {

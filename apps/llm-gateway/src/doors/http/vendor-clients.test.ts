@@ -358,6 +358,17 @@ describe('the AI SDK', () => {
     expect(await streamText({ model: door(), prompt, tools }).toolCalls).toMatchObject(expected);
   });
 
+  test.each(doors)('is told of a cut by %s, as an error in the stream and nothing besides', async (_, door) => {
+    facade.upstream.play(playCut('hel'));
+    const { fullStream } = streamText({ model: door(), prompt: 'hi', onError: () => {} });
+    const parts = await Array.fromAsync(fullStream);
+    const texts = parts.flatMap((part) => (part.type === 'text-delta' ? [part.text] : []));
+    expect(texts.join('')).toBe('hel');
+    const errors = parts.flatMap((part) => (part.type === 'error' ? [part.error] : []));
+    const words = errors.map((error) => (error instanceof Error ? error.message : JSON.stringify(error)));
+    expect(words).toEqual([expect.stringMatching(/acme.*(ended|failed)/)]);
+  });
+
   test.each(doors)('is told of a limit by %s', async (_, door) => {
     limited();
     const error = await errorOf(() => generateText({ model: door(), prompt: 'hi', maxRetries: 0 }));
