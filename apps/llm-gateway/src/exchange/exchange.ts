@@ -226,8 +226,7 @@ class RunningExchange {
     const { request, context } = this.#call;
     const { provider, model } = candidate.route;
     const { owner, effectId } = context;
-    result.provider = provider.name;
-    result.model = model;
+    this.#askedLast({ provider: provider.name, model });
     result.queuedMs += Math.round(queuedMs);
     const attempt = result.attempts.length + 1;
     const about = { provider: provider.name, model, owner, effectId, attempt, before, queuedMs };
@@ -247,6 +246,11 @@ class RunningExchange {
     });
   }
 
+  #askedLast(who: Pick<AttemptReport, 'provider' | 'model'> | null): void {
+    this.result.provider = who?.provider ?? null;
+    this.result.model = who?.model ?? null;
+  }
+
   #priced(provider: string, model: string, usage: UsageSoFar): UsageSoFar {
     const costUsd = this.#with.prices.costOf(provider, model, usage);
     return costUsd === null ? usage : { ...usage, costUsd };
@@ -255,7 +259,10 @@ class RunningExchange {
   #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {
     const { result } = this;
     const { error, usage, latencyMs } = outcome;
-    result.attempts.push({ provider, model, usage, latencyMs, ...(error === null ? {} : { error }) });
+    // Without a key nobody was asked.
+    if (error?.details?.['keyRequired'] === undefined)
+      result.attempts.push({ provider, model, usage, latencyMs, ...(error === null ? {} : { error }) });
+    else this.#askedLast(result.attempts.at(-1) ?? null);
     result.usage = sumOfUsage(result.usage, usage);
     result.costUsd = result.usage.costUsd ?? null;
     result.latencyMs = this.#elapsedMs();

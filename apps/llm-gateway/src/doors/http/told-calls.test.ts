@@ -1,5 +1,7 @@
 /** What a call cost, and who answered it: told to its client in headers, and in the gateway's log. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { httpProvider } from '../../provider/http/provider.ts';
+import { endpointAt } from '../../test-support/attempt.ts';
 import { playError } from '../../test-support/model-server.ts';
 import { end, saying, text } from '../../test-support/says.ts';
 import { grant, startTestFacade, token } from './test-support/start-facade.ts';
@@ -10,7 +12,8 @@ const usage = { inputTokens: 11, outputTokens: 3, costUsd: 0.00048 };
 const own = saying('own', [text('the answer'), { type: 'usage', usage }, end]);
 let facade: TestFacade;
 beforeAll(async () => {
-  facade = await startTestFacade({ providers: [own] });
+  const keyless = { ...endpointAt('http://127.0.0.1:9'), name: 'keyless', key: null, keyRequired: 'A_KEY' };
+  facade = await startTestFacade({ providers: [own, httpProvider(keyless)] });
 });
 afterAll(() => facade[Symbol.asyncDispose]());
 
@@ -65,6 +68,11 @@ test('a model whose name no header takes is told all the same', async () => {
   const response = await ask({ model: 'own/é ü\n\ud800' });
   expect(response.status).toBe(200);
   expect(told(response)[0]).toBe('own/%C3%A9%20%C3%BC%0A%EF%BF%BD');
+});
+
+test('where nobody could be asked, nobody is told to have been', async () => {
+  const response = await ask({ model: 'keyless/one' });
+  expect([response.status, ...told(response)]).toEqual([502, null, null, '0']);
 });
 
 test('a call that fails, and one that is left, are in the log with the reason, without its words', async () => {
