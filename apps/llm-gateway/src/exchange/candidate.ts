@@ -1,4 +1,5 @@
 import { CoppiceError } from '@coppice/contracts';
+import type { LastFailure } from './circuit.ts';
 import { statedWaitMs } from './health.ts';
 import type { Health, Permit } from './health.ts';
 import { pauseBeforeRetry } from './retry.ts';
@@ -17,19 +18,25 @@ export const goesOn = ({ code }: CoppiceError): boolean => goingOn.includes(code
 /** Whether a budget has too little left for it, or nothing to count it by. */
 export const isOfBudget = ({ details }: CoppiceError): boolean => details?.['budget'] !== undefined;
 
+/** Whether it was asked again as often as makes sense: who asks once more is told the same. */
+export const isFailing = ({ details }: CoppiceError): boolean => details?.['failing'] === true;
+
 /** One that may answer a call, and what came of asking it for this call. */
 export class Candidate {
   readonly route: Route;
   /** Null for a provider that nothing is learnt of, such as one that plays a script. */
   readonly #health: Health | null;
   readonly #retry: RetrySettings;
+  readonly #tenant: string;
   #attempts = 0;
   #notBeforeMs = 0;
   #error: CoppiceError | null = null;
   #dropped = false;
 
-  constructor(route: Route, health: Health, retry: RetrySettings) {
+  /** `tenant`: whose call it is. */
+  constructor(route: Route, { health, retry }: { health: Health; retry: RetrySettings }, tenant: string) {
     this.route = route;
+    this.#tenant = tenant;
     this.#health = route.provider.wire === null ? null : health;
     this.#retry = retry;
   }
@@ -61,7 +68,8 @@ export class Candidate {
   /** Null where it may not be asked now. */
   admit(): Permit | null {
     if (this.#health === null) return freePermit;
-    const admission = this.#health.admit({ provider: this.route.provider.name, model: this.route.model });
+    const place = { provider: this.route.provider.name, model: this.route.model };
+    const admission = this.#health.admit(place, this.#tenant);
     return 'permit' in admission ? admission.permit : null;
   }
 
@@ -89,16 +97,24 @@ export class Candidate {
     const waitMs = Math.max(0, Math.round(this.waitMs(nowMs)));
     const error = this.#error ?? this.#unavailable(waitMs);
     if (this.#dropped || statedWaitMs(error) !== null || waitMs === 0) return error;
-    const details = { ...error.details, retryAfterMs: waitMs };
+    const admission = this.#look();
+    const failing = error.code === 'provider-failed' && !admission.admitted && admission.why === 'failing';
+    const details = { ...error.details, retryAfterMs: waitMs, ...(failing ? { failing } : {}) };
     return new CoppiceError(error.code, error.message, { cause: error, details, retryable: true });
   }
 
   #unavailable(waitMs: number): CoppiceError {
     const admission = this.#look();
     const failing = !admission.admitted && admission.why === 'failing';
-    const why = failing ? 'it failed again and again' : 'its limits are used up';
+    const why = failing ? `it failed again and again${this.#lastWith(admission.last)}` : 'its limits are used up';
     const text = `${this.name} is not asked for another ${Math.ceil(waitMs / 1_000)} s: ${why}`;
     return new CoppiceError(failing ? 'provider-failed' : 'provider-limited', text, { retryable: true });
+  }
+
+  #lastWith(last: LastFailure | null): string {
+    if (last === null) return '';
+    if (last.tenant === this.#tenant) return `, last with: ${last.message}`;
+    return last.status === null ? '' : `, last with: HTTP ${last.status}`;
   }
 
   #look() {
@@ -121,14 +137,16 @@ export function complaintOf(model: string, candidates: readonly Candidate[], now
   // A conversation that is too long for one can be made shorter; then what the others have is no matter.
   const main = failed.find(({ code }) => code === 'context-exceeded') ?? failed.at(-1);
   const waits = complaints.map(statedWaitMs).filter((each) => each !== null);
+  const mayAnswer = complaints.filter(({ retryable }) => retryable);
   const texts = candidates.map(({ name }, index) => {
     const message = complaints[index]?.message ?? '';
     return message.startsWith(name) ? message : `${name}: ${message}`;
   });
   return new CoppiceError(main?.code ?? 'provider-failed', `${model}: nobody answered. ${texts.join('; ')}`, {
     cause: main,
-    retryable: complaints.some(({ retryable }) => retryable),
+    retryable: mayAnswer.length > 0,
     details: {
+      ...(mayAnswer.length > 0 && mayAnswer.every(isFailing) ? { failing: true } : {}),
       ...(waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) }),
       candidates: candidates.map(({ name }, index) => ({ model: name, error: complaints[index]?.code })),
     },

@@ -19,7 +19,7 @@ test('it opens after so many failures in a row, and an answer in between begins 
   expect([circuit.failed(false, 0), circuit.failed(false, 0)]).toEqual([false, false]);
   expect(circuit.admit(0)).toEqual(admitted);
   expect(circuit.failed(false, 0)).toBe(true);
-  expect(circuit.admit(400)).toEqual({ admitted: false, forMs: 600, why: 'failing' });
+  expect(circuit.admit(400)).toEqual({ admitted: false, forMs: 600, why: 'failing', last: null });
 });
 
 test('failures of calls that were on their way when it opened neither count nor prolong it', () => {
@@ -49,6 +49,19 @@ test('one that began and was cut is open again at once; one that is answered beg
     if (!cut) circuit.answered();
     expect(circuit.failed(true, 1_100)).toBe(cut);
   }
+});
+
+test('an open one tells why it failed the last time, until it is answered; what another opened doesn’t know', () => {
+  const circuit = new Circuit(settings);
+  const why = (message: string) => ({ tenant: 'default', message, status: 503 });
+  for (const message of ['one', 'two', 'three']) circuit.failed(false, 0, why(message));
+  expect(circuit.look(0)).toMatchObject({ why: 'failing', last: why('three') });
+  circuit.admit(1_000);
+  circuit.failed(true, 1_000, why('four'));
+  expect(circuit.look(1_000)).toMatchObject({ why: 'failing', last: why('four') });
+  circuit.answered();
+  circuit.open(1_000, 1_000);
+  expect(circuit.look(1_000)).toMatchObject({ why: 'failing', last: null });
 });
 
 test('a probe that is left lets the next one try', () => {

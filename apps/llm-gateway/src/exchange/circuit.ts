@@ -7,11 +7,22 @@ export type CircuitSettings = {
   openMs: number;
 };
 
+/** Why it failed the last time. */
+export type LastFailure = {
+  /** Whose call it was: a provider's words may quote what it was asked, and are told to nobody else. */
+  tenant: string;
+  message: string;
+  /** Of HTTP; null where there was none. */
+  status: number | null;
+};
+
 /** What a call is told that wants to ask. */
 export type Admission =
   | { admitted: true; probe: boolean }
   /** `forMs`: until it may be tried again; of a probe that is under way, how soon to look again. */
-  | { admitted: false; forMs: number; why: 'cooling' | 'failing' };
+  | { admitted: false; forMs: number; why: 'cooling' }
+  /** `last` is null where that is another instance's to know. */
+  | { admitted: false; forMs: number; why: 'failing'; last: LastFailure | null };
 
 /** How often to look whether a probe has come to something. */
 const probeLookMs = 250;
@@ -27,6 +38,7 @@ const probeLookMs = 250;
 export class Circuit {
   readonly #settings: CircuitSettings;
   #failures = 0;
+  #last: LastFailure | null = null;
   /** Null where the breaker is closed. */
   #openUntilMs: number | null = null;
   #probing = false;
@@ -48,8 +60,9 @@ export class Circuit {
   look(nowMs: number): Admission {
     if (nowMs < this.#coolUntilMs) return { admitted: false, forMs: this.#coolUntilMs - nowMs, why: 'cooling' };
     if (this.#openUntilMs === null) return { admitted: true, probe: false };
-    if (nowMs < this.#openUntilMs) return { admitted: false, forMs: this.#openUntilMs - nowMs, why: 'failing' };
-    return this.#probing ? { admitted: false, forMs: probeLookMs, why: 'failing' } : { admitted: true, probe: true };
+    const waiting = { admitted: false, why: 'failing', last: this.#last } as const;
+    if (nowMs < this.#openUntilMs) return { ...waiting, forMs: this.#openUntilMs - nowMs };
+    return this.#probing ? { ...waiting, forMs: probeLookMs } : { admitted: true, probe: true };
   }
 
   /** Whoever is admitted tells what came of it: `began`, then `answered` or `failed`; or `left`. */
@@ -77,8 +90,9 @@ export class Circuit {
   }
 
   /** @returns whether that opened the breaker, or opened it anew. */
-  failed(probe: boolean, nowMs: number): boolean {
-    // Of those that were on their way when it opened nothing new is learnt.
+  failed(probe: boolean, nowMs: number, why: LastFailure | null = null): boolean {
+    this.#last = why;
+    // Of those that were on their way when it opened nothing more is learnt.
     if (this.#openUntilMs !== null && !probe) return false;
     this.#failures++;
     if (probe) this.#probing = false;
@@ -104,6 +118,7 @@ export class Circuit {
 
   close(): void {
     this.#failures = 0;
+    this.#last = null;
     this.#openUntilMs = null;
     this.#probing = false;
   }

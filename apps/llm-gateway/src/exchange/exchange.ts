@@ -155,11 +155,11 @@ class RunningExchange {
 
   /** @throws CoppiceError `model-not-found`. */
   #choosing(): Choosing {
-    const { routes, health, queues, retry } = this.#with;
+    const { routes, queues, retry } = this.#with;
     const { model, context, endsAtMs, patienceMs = retry.retryAfterMsMax } = this.#call;
     return new Choosing({
       model,
-      candidates: routes.of(model).map((route) => new Candidate(route, health, retry)),
+      candidates: routes.of(model).map((route) => new Candidate(route, this.#with, context.owner.tenant)),
       queues,
       owner: context.owner,
       signal: this.#abort.signal,

@@ -6,11 +6,11 @@
  * Invariants:
  * 1. It is advice. Wrong or missing, it makes a call wait for a bounded time, or ask a provider in vain; no answer depends on it.
  * 2. Who is admitted gives the permit back by exactly one of its ends; a probe whose caller leaves lets the next one try.
- * 3. Nothing grows without bound: neither the circuits, whose models' names callers choose, nor the times that others tell.
+ * 3. Nothing grows without bound: neither the circuits, whose models' names callers choose, nor what each keeps of its last failure, nor the times that others tell.
  */
 import type { CoppiceError, GatewayHealthNews } from '@coppice/contracts';
 import { Circuit } from './circuit.ts';
-import type { Admission, CircuitSettings } from './circuit.ts';
+import type { Admission, CircuitSettings, LastFailure } from './circuit.ts';
 import { exchangeLimits } from './limits.ts';
 
 export type Place = { provider: string; model: string };
@@ -23,6 +23,8 @@ export type Permit = {
   /** What became of the call; null: it was answered. */
   ended(error: CoppiceError | null): void;
 };
+
+type Admitted = { place: Place; circuit: Circuit; probe: boolean; tenant: string };
 
 export type HealthSettings = CircuitSettings & {
   /** Milliseconds of a clock that never goes back. */
@@ -44,14 +46,14 @@ export class Health {
     return this.#circuits.get(keyOf(place))?.circuit.look(this.#settings.now()) ?? { admitted: true, probe: false };
   }
 
-  /** The permit, or why there is none. */
-  admit(place: Place): { permit: Permit } | Extract<Admission, { admitted: false }> {
+  /** The permit, or why there is none; `tenant`: whose call it is. */
+  admit(place: Place, tenant: string): { permit: Permit } | Extract<Admission, { admitted: false }> {
     const circuit = this.#circuitOf(place);
     const admission = circuit.admit(this.#settings.now());
     if (!admission.admitted) return admission;
     // The others leave the probe to this instance, for a while.
     if (admission.probe) this.#tell(place, 'open', exchangeLimits.probeHoldMs);
-    return { permit: this.#permit(place, circuit, admission.probe) };
+    return { permit: this.#permit({ place, circuit, probe: admission.probe, tenant }) };
   }
 
   /** What another instance tells. */
@@ -80,7 +82,7 @@ export class Health {
     if (boundedMs >= exchangeLimits.toldCoolDownMsMin) this.#tell(place, 'cooling', boundedMs);
   }
 
-  #permit(place: Place, circuit: Circuit, probe: boolean): Permit {
+  #permit({ place, circuit, probe, tenant }: Admitted): Permit {
     return {
       began: () => {
         if (circuit.began(probe)) this.#tell(place, 'closed', 0);
@@ -91,7 +93,8 @@ export class Health {
         const meaning = error === null ? 'answered' : meaningOf(error, waitMs);
         if (meaning === 'left') circuit.left(probe);
         else if (meaning === 'failed') {
-          if (circuit.failed(probe, this.#settings.now())) this.#tell(place, 'open', this.#settings.openMs);
+          const why = error === null ? null : failureOf(error, tenant);
+          if (circuit.failed(probe, this.#settings.now(), why)) this.#tell(place, 'open', this.#settings.openMs);
         } else if (circuit.answered()) this.#tell(place, 'closed', 0);
       },
     };
@@ -115,6 +118,12 @@ export class Health {
 }
 
 const keyOf = ({ provider, model }: Place): string => `${provider}/${model}`;
+
+function failureOf({ message, details }: CoppiceError, tenant: string): LastFailure {
+  const status = details?.['status'];
+  const told = message.slice(0, exchangeLimits.lastFailureCharactersMax).toWellFormed();
+  return { tenant, message: told, status: typeof status === 'number' ? status : null };
+}
 
 /** Null where the error doesn't tell. */
 export function statedWaitMs({ details }: CoppiceError): number | null {

@@ -19,6 +19,8 @@ export const exchangeLimits = {
   toldCoolDownMsMin: 500,
   /** Models whose state is kept in memory; the least recently asked is forgotten first. */
   circuitsMax: 1_000,
+  /** Of what each keeps of its last failure. */
+  lastFailureCharactersMax: 500,
   /** Waits for a time that many calls wait for end up to this much later, each at another time: in parts of the wait, … */
   jitterPart: 0.1,
   /** … and at most. */

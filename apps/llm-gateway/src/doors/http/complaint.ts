@@ -1,6 +1,7 @@
 /** An error of the gateway in HTTP's words. What each vendor makes of it is its door's. */
 import { CoppiceError } from '@coppice/contracts';
 import type { ErrorCode, FieldIssue } from '@coppice/contracts';
+import { isFailing } from '../../exchange/candidate.ts';
 
 export type Complaint = {
   status: number;
@@ -8,8 +9,9 @@ export type Complaint = {
   code: ErrorCode;
   /** The first field that is wrong; null where it isn't about one. */
   issue: FieldIssue | null;
+  /** Whether its client is to ask again by itself. */
   retryable: boolean;
-  /** How long to wait, where it is known. */
+  /** How long it then is to wait, where that is known. */
   retryAfterMs: number | null;
   /** A budget or quota is used up: waiting doesn't help. */
   spent: boolean;
@@ -43,14 +45,16 @@ export function complaintOf(error: CoppiceError): Complaint {
   const { code, message, retryable, details = {} } = error;
   const spent = code === 'limit-exceeded' && details['budget'] !== undefined;
   const [issue] = Array.isArray(details['issues']) ? (details['issues'] as FieldIssue[]) : [];
+  // The gateway has tried it again and again: a client that did so, too, would keep its user waiting for the same error.
+  const failing = isFailing(error);
   const retryAfterMs = Number(details['retryAfterMs'] ?? Number.NaN);
   return {
     status: statusOf(error, spent),
     message,
     code,
     issue: issue ?? null,
-    retryable,
-    retryAfterMs: Number.isFinite(retryAfterMs) && retryAfterMs >= 0 ? retryAfterMs : null,
+    retryable: retryable && !failing,
+    retryAfterMs: !failing && Number.isFinite(retryAfterMs) && retryAfterMs >= 0 ? retryAfterMs : null,
     spent,
   };
 }

@@ -332,6 +332,42 @@ describe('ollama', () => {
   });
 });
 
+describe('a provider that failed again and again', () => {
+  const openai = (url: string) =>
+    new OpenAI({ apiKey: token, baseURL: `${url}/v1` }).responses.create({ model, input: 'hi' });
+  const anthropic = (url: string) =>
+    new Anthropic({ apiKey: token, baseURL: url }).messages.create({
+      model,
+      max_tokens: 100,
+      messages: [{ role: 'user', content: 'hi' }],
+    });
+  const clients: [string, (url: string) => Promise<unknown>][] = [
+    ['openai', openai],
+    ['anthropic', anthropic],
+  ];
+
+  test.each(clients)('is not asked again by %s, which tells its user at once', async (_, ask) => {
+    await using broken = await startTestFacade({ learns: true });
+    broken.upstream.play(playError(503, { error: { message: 'overloaded' } }));
+    const told = ({ headers }: { headers: Headers }) =>
+      ['x-should-retry', 'retry-after', 'retry-after-ms'].map((name) => headers.get(name));
+    // By hand first: a client that asked again would do so for minutes.
+    const refused = await fetch(`${broken.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }] }),
+    });
+    expect([refused.status, ...told(refused)]).toEqual([503, 'false', null, null]);
+    const error = (await errorOf(() => ask(broken.url))) as { status: number; headers: Headers };
+    expect(error).toMatchObject({
+      status: 502,
+      message: expect.stringContaining('last with: acme: overloaded') as unknown,
+    });
+    expect(told(error)).toEqual(['false', null, null]);
+    expect(broken.upstream.requests).toHaveLength(3);
+  });
+});
+
 describe('the AI SDK', () => {
   const openai = () => createOpenAI({ apiKey: token, baseURL: `${facade.url}/v1` });
   const anthropic = () => createAnthropic({ apiKey: token, baseURL: `${facade.url}/v1` });

@@ -10,6 +10,7 @@ import { endpointAt, generous } from '../../../test-support/attempt.ts';
 import { startModelServer } from '../../../test-support/model-server.ts';
 import type { ModelServer } from '../../../test-support/model-server.ts';
 import { refusal } from '../complaint.ts';
+import { facadeLimits } from '../limits.ts';
 import type { Address } from '../listen.ts';
 import { startFacade } from '../server.ts';
 
@@ -35,19 +36,23 @@ export async function startTestFacade(
     cache?: AnswerCache;
     drainMs?: number;
     headersMs?: number;
+    /** As a gateway does, which asks again, and remembers what it learns of its providers. */
+    learns?: boolean;
   } = {},
 ): Promise<TestFacade> {
-  const { drainMs, headersMs } = settings;
+  const { drainMs, headersMs, learns = false } = settings;
   const upstream = await startModelServer();
   const providers = [httpProvider(endpointAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
   // What one call learns of the provider is forgotten for the next: a test is of the door.
-  const exchanges = () =>
+  const prepare = () =>
     prepareExchanges({
       providers,
       aliases: settings.aliases ?? [],
-      retry: { attemptsMax: 1 },
+      retry: learns ? { pauseMsMin: 1, pauseMsMax: 2 } : { attemptsMax: 1 },
       cache: settings.cache ?? null,
     });
+  const shared = prepare();
+  const exchanges = () => (learns ? shared : prepare());
   const logged: string[] = [];
   const facade = await startFacade(
     {
@@ -58,7 +63,7 @@ export async function startTestFacade(
           return { ...(settings.grant ?? grant), ownerLimits: { task: {}, run: {} }, tokenId: 'token-1' };
         },
       },
-      ask: (call) => startExchange(exchanges(), call),
+      ask: (call) => startExchange(exchanges(), { ...call, patienceMs: facadeLimits.patienceMs }),
       wiresOf: (model) =>
         exchanges()
           .routes.of(model)
