@@ -17,6 +17,18 @@ export function withEstimates(usage: UsageSoFar, request: Asked, outputBytes: nu
   return { ...usage, inputTokens, outputTokens: usage.outputTokens ?? estimatedTokens(outputBytes) };
 }
 
+/** What one call can't use, whatever its provider says. */
+const plausible = { tokensMax: 1e9, costUsdMax: 1e5 } as const;
+
+/** Without the counts that can't be: of those the provider has told nothing. */
+export function plausibleOf(usage: UsageSoFar): UsageSoFar {
+  const isPlausible = ([name, count]: [string, number]) =>
+    name === 'costUsd'
+      ? count >= 0 && count <= plausible.costUsdMax
+      : Number.isInteger(count) && count >= 0 && count <= plausible.tokensMax;
+  return Object.fromEntries(Object.entries(usage).filter(isPlausible));
+}
+
 type Asked = Pick<ModelRequest, 'messages' | 'tools' | 'original'>;
 
 /** Of the texts, of images that come by value, and of the tools; of a request that is passed on as it came, no less than that. */

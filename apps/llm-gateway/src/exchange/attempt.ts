@@ -1,5 +1,5 @@
 import { CoppiceError } from '@coppice/contracts';
-import { withEstimates } from '../usage.ts';
+import { plausibleOf, withEstimates } from '../usage.ts';
 import { outputTokensDefault } from '../money/most-of.ts';
 import type {
   FinishReason,
@@ -159,7 +159,7 @@ export class Attempt {
         this.#responseModel = delta.responseModel ?? this.#responseModel;
         break;
       case 'usage':
-        this.#usage = { ...this.#usage, ...delta.usage };
+        this.#usage = { ...this.#usage, ...plausibleOf(delta.usage) };
         break;
       case 'response-end':
         this.#finishReason = delta.finishReason;

@@ -30,6 +30,8 @@ export class Candidate {
   readonly #tenant: string;
   #attempts = 0;
   #notBeforeMs = 0;
+  /** By a budget, the first time. */
+  #refusedAtMs: number | null = null;
   #error: CoppiceError | null = null;
   #dropped = false;
 
@@ -86,6 +88,15 @@ export class Candidate {
     else this.#notBeforeMs = nowMs + pauseMs;
   }
 
+  /** A budget has too little for it: until it says to come again, while the patience lasts; else it isn't asked for this call any more. */
+  refused(error: CoppiceError, nowMs: number, patienceMs: number): void {
+    this.#refusedAtMs ??= nowMs;
+    const waitMs = statedWaitMs(error);
+    if (waitMs === null || nowMs - this.#refusedAtMs >= patienceMs) return this.drop(error);
+    this.#error = error;
+    this.#notBeforeMs = nowMs + waitMs;
+  }
+
   /** It isn't asked for this call any more. */
   drop(error: CoppiceError): void {
     this.#error = error;
@@ -131,9 +142,7 @@ export function complaintOf(model: string, candidates: readonly Candidate[], now
   const [only] = complaints;
   if (only !== undefined && complaints.length === 1) return only;
   // What a budget has nothing against may work another time, or where it is asked for less.
-  const [refused] = complaints.filter(isOfBudget);
   const failed = complaints.filter((complaint) => !isOfBudget(complaint));
-  if (refused !== undefined && failed.length === 0) return refused;
   // A conversation that is too long for one can be made shorter; then what the others have is no matter.
   const main = failed.find(({ code }) => code === 'context-exceeded') ?? failed.at(-1);
   const waits = complaints.map(statedWaitMs).filter((each) => each !== null);
@@ -142,13 +151,19 @@ export function complaintOf(model: string, candidates: readonly Candidate[], now
     const message = complaints[index]?.message ?? '';
     return message.startsWith(name) ? message : `${name}: ${message}`;
   });
+  const told = candidates.map(({ name }, index) => ({ model: name, error: complaints[index]?.code }));
+  if (only !== undefined && failed.length === 0) {
+    const { code, retryable, details } = complaints.find((complaint) => complaint.retryable) ?? only;
+    const text = `${model}: nobody may be asked. ${texts.join('; ')}`;
+    return new CoppiceError(code, text, { cause: only, retryable, details: { ...details, candidates: told } });
+  }
   return new CoppiceError(main?.code ?? 'provider-failed', `${model}: nobody answered. ${texts.join('; ')}`, {
     cause: main,
     retryable: mayAnswer.length > 0,
     details: {
       ...(mayAnswer.length > 0 && mayAnswer.every(isFailing) ? { failing: true } : {}),
       ...(waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) }),
-      candidates: candidates.map(({ name }, index) => ({ model: name, error: complaints[index]?.code })),
+      candidates: told,
     },
   });
 }

@@ -38,7 +38,10 @@ export type Call = {
   endsAtMs: number;
   /** What each attempt must fit. Before it, what it may use at most is reserved in all of them; after it, what it used is settled. */
   budgets?: readonly Budget[];
-  /** How long it is waited, each time, where nobody may be asked just now; default `retryAfterMsMax` of the retries. */
+  /**
+   * How long it is waited, each time, where nobody may be asked just now; default `retryAfterMsMax` of the retries. And how long in all for budgets that calls in
+   * flight have reserved; default to the call's end.
+   */
   patienceMs?: number;
 };
 
@@ -108,6 +111,8 @@ class RunningExchange {
     cached: false,
   };
   #startedAtMs = 0;
+  /** By a budget that calls in flight take up, since somebody was asked: what the time limit then is to tell. */
+  #refused: CoppiceError | null = null;
 
   constructor(collaborators: ExchangeCollaborators, call: Call) {
     this.#with = collaborators;
@@ -125,9 +130,11 @@ class RunningExchange {
         const reservation = await this.#reserve(choice);
         // Another may have a price, or a lower one.
         if (reservation instanceof CoppiceError) {
-          choice.candidate.drop(reservation);
+          this.#refused = reservation.retryable ? reservation : null;
+          choice.candidate.refused(reservation, performance.now(), this.#budgetPatienceMs);
           continue;
         }
+        this.#refused = null;
         const attempt = this.#begin(choice, before, reservation);
         let error: CoppiceError | null = null;
         try {
@@ -153,6 +160,11 @@ class RunningExchange {
     }
   }
 
+  /** A durable turn waits for calls in flight as long as it may take: its failure would be its task's. */
+  get #budgetPatienceMs(): number {
+    return this.#call.patienceMs ?? Number.POSITIVE_INFINITY;
+  }
+
   /** @throws CoppiceError `model-not-found`. */
   #choosing(): Choosing {
     const { routes, queues, retry } = this.#with;
@@ -170,7 +182,7 @@ class RunningExchange {
   }
 
   /**
-   * Where the request names no maximum of output, an answer makes do with what is left.
+   * Where the request names no maximum of output, an answer makes do with what is left; that of a durable turn only where no more can come back, since it fails when it is cut.
    * @returns why, where a budget is too small for this candidate; the place at the provider is then another's. @throws CoppiceError where a budget can't be asked.
    */
   async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | CoppiceError | null> {
@@ -186,6 +198,7 @@ class RunningExchange {
       if (maxOutputTokens !== undefined) return await budgets.reserve(own, most(maxOutputTokens));
       return await budgets.reserve(own, most(outputTokensDefault), {
         least: most(outputTokensMin),
+        patient: this.#budgetPatienceMs === Number.POSITIVE_INFINITY,
         within: (free, why) => {
           const outputTokens = longestWithin(most, free);
           this.result.cap = { outputTokens, why };
@@ -206,7 +219,7 @@ class RunningExchange {
     const timeLimitMs = Math.max(0, endsAtMs - Date.now());
     const timer = setTimeout(() => {
       const text = `${model} did not answer within ${timeLimitMs} ms`;
-      this.#abort.abort(new CoppiceError('deadline-exceeded', text));
+      this.#abort.abort(this.#refused ?? new CoppiceError('deadline-exceeded', text));
     }, timeLimitMs);
     const onAbort = () => this.#abort.abort(context.signal.reason);
     if (context.signal.aborted) onAbort();
@@ -295,7 +308,7 @@ function requirePrice({ name, route }: Candidate, prices: Prices, budgets: reado
   const why = prices.whyUnknown(route.provider.name, route.model);
   const because = why === '' ? '' : `, ${why}`;
   const text = `${budget} has a limit in US dollars, and what ${name} costs is not known${because}: give it a price in the gateway's file`;
-  throw new CoppiceError('permission-denied', text, { details: { budget, limit } });
+  throw new CoppiceError('permission-denied', text, { details: { budget, limit, priceUnknown: true } });
 }
 
 /** The provider is told, so that what is reserved is enough. */

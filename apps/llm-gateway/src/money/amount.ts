@@ -20,7 +20,9 @@ export const amountOf = ({ tokens, costUsd }: AmountLimit): Amount => ({
   nanoUsd: costUsd === undefined ? Number.POSITIVE_INFINITY : nanoUsdOf(costUsd),
 });
 
-export const plus = (one: Amount, other: Amount): Amount => combined(one, other, (a, b) => a + b);
+/** No more than what can be written, and read again. */
+export const plus = (one: Amount, other: Amount): Amount =>
+  combined(one, other, (a, b) => Math.min(a + b, Number.MAX_SAFE_INTEGER));
 export const minus = (one: Amount, other: Amount): Amount => combined(one, other, (a, b) => a - b);
 export const least = (one: Amount, other: Amount): Amount => combined(one, other, Math.min);
 export const sumOf = (all: readonly Amount[]): Amount => all.reduce(plus, nothing);

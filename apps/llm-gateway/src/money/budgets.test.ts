@@ -7,6 +7,7 @@ import type { CoppiceError } from '@coppice/contracts';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { nothing } from './amount.ts';
 import type { Amount } from './amount.ts';
 import { Budgets } from './budgets.ts';
 import type { Budget } from './budgets.ts';
@@ -64,6 +65,85 @@ test('all or nothing: a budget that is used up leaves the others as they were', 
   expect(await stored('tenant.wide')).toMatchObject({ spent: tokens(1_100) });
 });
 
+test('what only calls in flight have reserved is not used up: it is waited for, and nobody else waits with it', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const budget = budgetOf('task.flight', { tokens: 100 });
+  const first = await budgets.reserve([budget], tokens(80));
+  await expect(budgets.reserve([budget], tokens(50))).rejects.toMatchObject({
+    code: 'provider-limited',
+    retryable: true,
+    message:
+      'the limit of task.flight on what models may use is taken up by calls in flight: it has 20 of 100 tokens left, 80 more are reserved by calls in flight, and the next turn may need 50',
+    details: { budget: 'task.flight', retryAfterMs: expect.any(Number) },
+  });
+  await expect(budgets.reserve([budget], tokens(101))).rejects.toMatchObject({ code: 'limit-exceeded' });
+  const done: string[] = [];
+  const large = budgets.reserve([budget], tokens(50)).then(() => done.push('large'));
+  await budgets.reserve([budget], tokens(20)).then(() => done.push('small'));
+  first.settle(tokens(10));
+  await large;
+  expect(done).toEqual(['small', 'large']);
+  await budgets.stop();
+  expect(await stored('task.flight')).toMatchObject({ spent: tokens(10) });
+});
+
+test('who is patient makes do with less only when nothing can come back', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const budget = budgetOf('task.patient', { tokens: 100 });
+  const first = await budgets.reserve([budget], tokens(80));
+  const asked = (patient: boolean) => {
+    const less = { least: tokens(10), within: (free: Amount) => free, patient };
+    return budgets.reserve([budget], tokens(150), less);
+  };
+  await expect(asked(true)).rejects.toMatchObject({ code: 'provider-limited' });
+  (await asked(false)).settle(tokens(20));
+  first.settle(nothing);
+  (await asked(true)).settle(tokens(80));
+  await expect(asked(true)).rejects.toThrow('it has 0 of 100 tokens left, and the next turn may need 10');
+  await budgets.stop();
+});
+
+test('the money that is short is told where tokens are not', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const budget = budgetOf('task.dollars', { tokens: 1_000, costUsd: 1 });
+  await budgets.reserve([budget], { tokens: 10, nanoUsd: 800_000_000 });
+  await expect(budgets.reserve([budget], { tokens: 10, nanoUsd: 300_000_000 })).rejects.toThrow(
+    'it has 0.2 of 1 US dollars left, 0.8 more are reserved by calls in flight, and the next turn may need 0.3',
+  );
+  await budgets.stop();
+});
+
+test('however much a call is said to have used, the budget can be read again', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const budget = budgetOf('tenant.absurd', { costUsd: 1 });
+  const all = { tokens: Number.MAX_SAFE_INTEGER, nanoUsd: Number.MAX_SAFE_INTEGER };
+  const [one, other] = [await budgets.reserve([budget], tokens(1)), await budgets.reserve([budget], tokens(1))];
+  one.settle(all);
+  other.settle(all);
+  await budgets.stop();
+  expect(await budgets.look([budget])).toMatchObject([{ used: all, reserved: nothing }]);
+  const cheap = { tokens: 0, nanoUsd: 1 };
+  await expect(budgets.reserve([budget], cheap)).rejects.toMatchObject({ code: 'limit-exceeded' });
+});
+
+test('a call that is over and used nothing is told as over', async () => {
+  const budgets = new Budgets(bus, 'g1');
+  const budget = budgetOf('task.over', { tokens: 100 });
+  const reserved = async () => (await budgets.look([budget]))[0]?.reserved;
+  const reservation = await budgets.reserve([budget], tokens(30));
+  expect(await reserved()).toEqual(tokens(30));
+  reservation.settle(nothing);
+  await eventually(
+    async () => {
+      // Other calls go on: it isn't told for lack of them.
+      (await budgets.reserve([budget], tokens(1))).settle(nothing);
+      return (await reserved())?.tokens === 0;
+    },
+    { timeoutMs: 8_000 },
+  );
+  await budgets.stop();
+});
+
 test('who is refused leaves nothing behind', async () => {
   const budgets = new Budgets(bus, 'g1');
   const [poor, rich] = [budgetOf('token.poor', { tokens: 1 }), budgetOf('tenant.poor', { tokens: 1_000 })];
@@ -101,6 +181,7 @@ test('who makes do with less is told what is free, and gets it in all of its bud
       told.push([free.tokens, why.details?.['budget']]);
       return tokens(free.tokens - 1);
     },
+    patient: true,
   };
   const reservation = await budgets.reserve([wide, narrow], tokens(100), less);
   expect(told).toEqual([

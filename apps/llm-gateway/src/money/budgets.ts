@@ -6,7 +6,7 @@
  * Invariants:
  * 1. A call begins only after all its budgets hold what it may use at most. A reservation is settled once, whatever became of the call.
  * 2. What a process reserves without asking fits the lease that is stored for it. A lease that it can't renew in time it doesn't use.
- * 3. The changes of one account in one process follow one another; between processes the compare-and-set decides.
+ * 3. The changes of one account in one process follow one another; between processes the compare-and-set decides. No call waits for another between them.
  * 4. Nothing is written of an account with which nothing happened, nor of a budget of one call, which one process has: whoever is refused leaves nothing behind.
  * 5. What is settled is written within `tellMs`, and when the process stops. One that is killed loses that much of the count, see account.ts 3.
  */
@@ -17,9 +17,10 @@ import { CoppiceError, buckets, subjects } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import { accountSchema, emptyAccount, isEmpty, settle, standOf } from './account.ts';
 import type { Account, Outcome } from './account.ts';
-import { amountOf, fits, isNothing, minus, nothing, plus } from './amount.ts';
+import { amountOf, fits, isNothing, minus, nothing, plus, scaled } from './amount.ts';
 import type { Amount, AmountLimit } from './amount.ts';
-import { usedUp } from './used-up.ts';
+import { shortageAlone, usedUp } from './used-up.ts';
+import type { Shortage } from './used-up.ts';
 
 export type Budget = {
   /** The key in the bucket; its first token tells whose it is. */
@@ -38,19 +39,15 @@ export type Reservation = {
   settle(used: Amount): void;
 };
 
-/** Why one of the budgets has too little, and what could be reserved in it. */
-type Refusal = { error: CoppiceError; free: Amount };
-
 /** How a call makes do with less than it wants. */
 type Less = {
   /** No smaller amount would do. */
   least: Amount;
   /** What would do where so much is free, and why that is less than was wanted. */
   within(free: Amount, why: CoppiceError): Amount;
+  /** Whether it makes do only where nothing is in flight that could be given back. */
+  patient: boolean;
 };
-
-/** For what it is waited at least, and until when, as `performance.now()` counts. */
-type Waiting = { least: Amount; endsAtMs: number };
 
 const budgetLimits = {
   /** A lease that isn't renewed ends after this long. */
@@ -62,8 +59,9 @@ const budgetLimits = {
   /** An account without calls for this long keeps no lease. */
   idleMs: 5_000,
   writesMax: 200,
-  /** How long a call waits for what others hold: they give back what they don't need, and what was in flight is settled. */
-  elsewhereMsMax: 3_000,
+  /** How long a call waits here for what others hold: they give back what they don't need. It has its place at the provider meanwhile, so who waits for calls in flight comes again. */
+  elsewhereMsMax: 1_000,
+  /** The first pause; each that follows is twice as long. */
   elsewherePauseMs: 50,
   /** How often a call makes do with less: others may be faster. */
   lessMax: 3,
@@ -76,6 +74,8 @@ type Known = {
   lease: Amount;
   leasedAtMs: number;
   reserved: Amount;
+  /** Of `reserved`, what was written last. */
+  toldReserved: Amount;
   /** Settled and not told yet. */
   used: Amount;
   lastCallAtMs: number;
@@ -107,18 +107,32 @@ export class Budgets {
 
   /**
    * In all of them or in none: what is wanted, or what `less` makes of it.
-   * @throws CoppiceError `limit-exceeded` with `details.budget` where one of the budgets has too little left; `unavailable` where it can't be asked.
+   * @throws CoppiceError with `details.budget` where one of the budgets has too little left: `limit-exceeded`, or `provider-limited` with `details.retryAfterMs`
+   *   where it may have enough once calls in flight are over; `unavailable` where it can't be asked.
    */
   async reserve(budgets: readonly Budget[], wanted: Amount, less: Less | null = null): Promise<Reservation> {
     const endsAtMs = performance.now() + budgetLimits.elsewhereMsMax;
     const sorted = budgets.toSorted((one, other) => one.key.localeCompare(other.key));
     let amount = wanted;
-    for (let tries = 0; ; tries++) {
-      const taken = await this.#takeAll(sorted, amount, { least: less?.least ?? amount, endsAtMs });
+    let tries = 0;
+    for (let pauseMs: number = budgetLimits.elsewherePauseMs; ; pauseMs *= 2) {
+      const taken = await this.#takeAll(sorted, amount);
       if (Array.isArray(taken)) return reservationOf(taken, amount);
-      const { free, error } = taken;
-      if (less === null || tries === budgetLimits.lessMax || !fits(less.least, free)) throw error;
-      amount = less.within(free, error);
+      const { budget, free, left } = taken;
+      const least = less?.least ?? amount;
+      const isLate = performance.now() >= endsAtMs;
+      const wouldFit = fits(amount, left);
+      const makesDo = less?.patient === true ? !wouldFit && fits(left, free) : !wouldFit || isLate;
+      if (less !== null && makesDo && fits(least, free) && tries++ < budgetLimits.lessMax) {
+        amount = less.within(free, usedUp(taken, amount, false));
+        continue;
+      }
+      const forNow = fits(least, left);
+      if (isLate || !forNow) throw usedUp(taken, fits(least, free) ? amount : least, forNow);
+      // What others hold they may not need, and what is in flight may be settled for less.
+      this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: budget.key, holder: this.#holder });
+      await sleep(Math.max(1, Math.min(pauseMs, endsAtMs - performance.now())));
+      amount = wanted;
     }
   }
 
@@ -153,37 +167,37 @@ export class Budgets {
     return known;
   }
 
-  async #takeAll(budgets: readonly Budget[], wanted: Amount, waiting: Waiting): Promise<Known[] | Refusal> {
+  async #takeAll(budgets: readonly Budget[], wanted: Amount): Promise<Known[] | Shortage> {
     const taken: Known[] = [];
-    let refusal: Refusal | null = null;
+    let shortage: Shortage | null = null;
     try {
       for (const budget of budgets) {
         const known = this.#account(budget);
-        refusal = await this.#take(known, wanted, waiting);
-        if (refusal !== null) break;
+        shortage = await this.#take(known, wanted);
+        if (shortage !== null) break;
         taken.push(known);
       }
     } catch (error) {
       for (const known of taken) release(known, wanted, nothing);
       throw error;
     }
-    if (refusal === null) return taken;
+    if (shortage === null) return taken;
     for (const known of taken) release(known, wanted, nothing);
-    return refusal;
+    return shortage;
   }
 
-  #take(known: Known, wanted: Amount, waiting: Waiting): Promise<Refusal | null> {
+  #take(known: Known, wanted: Amount): Promise<Shortage | null> {
     return this.#inTurn(known, async () => {
       known.lastCallAtMs = performance.now();
       if (known.budget.ofOneCall === true) return takeAlone(known, wanted);
-      const refusal = this.#hasAtHand(known, wanted) ? null : await this.#ask(known, wanted, waiting);
-      if (refusal === null) known.reserved = plus(known.reserved, wanted);
-      return refusal;
+      const shortage = this.#hasAtHand(known, wanted) ? null : await this.#ask(known, wanted);
+      if (shortage === null) known.reserved = plus(known.reserved, wanted);
+      return shortage;
     });
   }
 
   #hasAtHand(known: Known, wanted: Amount): boolean {
-    if (performance.now() - known.leasedAtMs > budgetLimits.renewMs) return false;
+    if (isDue(known)) return false;
     const limit = amountOf(known.budget.limit);
     const { lease, reserved, used } = known;
     const atHand = minus(minus(lease, reserved), used);
@@ -193,17 +207,11 @@ export class Budgets {
     });
   }
 
-  async #ask(known: Known, wanted: Amount, { least, endsAtMs }: Waiting): Promise<Refusal | null> {
-    for (;;) {
-      const { granted, free, account } = await this.#turnOver(known, wanted, true);
-      if (granted) return null;
-      // What others hold they may not need, and what is in flight may be settled for less.
-      const left = minus(amountOf(known.budget.limit), account.spent);
-      const maySuffice = fits(wanted, left) || (fits(least, left) && !fits(least, free));
-      if (!maySuffice || performance.now() >= endsAtMs) return { error: usedUp(known.budget, account, wanted), free };
-      this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: known.budget.key, holder: this.#holder });
-      await sleep(budgetLimits.elsewherePauseMs);
-    }
+  async #ask(known: Known, wanted: Amount): Promise<Shortage | null> {
+    const { budget } = known;
+    const { granted, free, account } = await this.#turnOver(known, wanted, true);
+    const { spent } = account;
+    return granted ? null : { budget, spent, free, left: minus(amountOf(budget.limit), spent) };
   }
 
   #giveBack(data: Uint8Array): void {
@@ -216,8 +224,9 @@ export class Budgets {
   #tellAll(): void {
     for (const known of this.#known.values()) {
       const idle = performance.now() - known.lastCallAtMs > budgetLimits.idleMs;
-      const old = performance.now() - known.leasedAtMs > budgetLimits.renewMs && !isNothing(known.lease);
-      if (isNothing(known.used) && !old && !(idle && !isNothing(known.lease))) {
+      const old = isDue(known) && !isNothing(known.lease);
+      const isTold = isNothing(known.used) && isNothing(minus(known.reserved, known.toldReserved));
+      if (isTold && !old && !(idle && !isNothing(known.lease))) {
         if (idle && isNothing(known.reserved)) this.#known.delete(known.budget.key);
         continue;
       }
@@ -257,6 +266,12 @@ export class Budgets {
         leaseMs: budgetLimits.leaseMs,
       });
       if (entry === null && isEmpty(outcome.account)) return outcome;
+      // Those who wait ask again and again.
+      const isRenewed = isDue(known) && !isNothing(outcome.lease);
+      if (isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
+        known.lease = outcome.lease;
+        return outcome;
+      }
       const value = new TextEncoder().encode(JSON.stringify(outcome.account));
       const ttl = budget.forgottenAfterMs === null ? {} : { ttlMs: budget.forgottenAfterMs };
       try {
@@ -269,6 +284,7 @@ export class Budgets {
       }
       // Calls may have been settled while it was written: those are told next time.
       known.used = minus(known.used, used);
+      known.toldReserved = outcome.account.leases[this.#holder]?.reserved ?? nothing;
       known.lease = outcome.lease;
       known.leasedAtMs = performance.now();
       return outcome;
@@ -298,6 +314,7 @@ const unknown = (budget: Budget): Known => ({
   lease: nothing,
   leasedAtMs: Number.NEGATIVE_INFINITY,
   reserved: nothing,
+  toldReserved: nothing,
   used: nothing,
   lastCallAtMs: 0,
   turnovers: 0,
@@ -305,11 +322,21 @@ const unknown = (budget: Budget): Known => ({
   turn: Promise.resolve(),
 });
 
+/** Whether the lease is to be renewed. */
+const isDue = ({ leasedAtMs }: Known): boolean => performance.now() - leasedAtMs > budgetLimits.renewMs;
+
+/** Whether a change leaves what its holder has as it was. */
+function isSame(before: Account, after: Account, holder: string): boolean {
+  const [one, other] = [before.leases[holder], after.leases[holder]];
+  if (one === undefined || other === undefined) return one === other;
+  return isNothing(minus(one.amount, other.amount)) && isNothing(minus(one.reserved, other.reserved));
+}
+
 /** From a budget that nobody else draws on: what was used stays here. */
-function takeAlone(known: Known, wanted: Amount): Refusal | null {
+function takeAlone(known: Known, wanted: Amount): Shortage | null {
   const { budget, used, reserved } = known;
-  const free = minus(minus(amountOf(budget.limit), used), reserved);
-  if (!fits(wanted, free)) return { error: usedUp(budget, { spent: used, leases: {} }, wanted), free };
+  const shortage = shortageAlone(budget, used, reserved);
+  if (!fits(wanted, shortage.free)) return shortage;
   known.reserved = plus(reserved, wanted);
   return null;
 }
@@ -335,7 +362,7 @@ function reservationOf(taken: readonly Known[], reserved: Amount): Reservation {
 }
 
 function release(known: Known, reserved: Amount, used: Amount): void {
-  known.reserved = minus(known.reserved, reserved);
+  known.reserved = scaled(minus(known.reserved, reserved), 1);
   known.used = plus(known.used, used);
 }
 

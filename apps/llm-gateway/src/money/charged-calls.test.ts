@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
 import { startNatsServer } from '@coppice/testing';
@@ -120,6 +121,104 @@ test('each attempt is reserved for on its own, and a cut answer is charged what 
   expect(cut).toMatchObject({ error: { code: 'provider-failed' }, spent: { tokens: 15 } });
 });
 
+describe('where a call in flight has reserved the rest of a budget', () => {
+  async function inFlight(taskId: string) {
+    const { promise: isAsked, resolve: asked } = Promise.withResolvers<void>();
+    const { promise: mayEnd, resolve: letEnd } = Promise.withResolvers<void>();
+    const slow: Provider = {
+      ...saying('acme'),
+      async *stream() {
+        asked();
+        await mayEnd;
+        yield [text('a'), used(12, 8), end];
+      },
+    };
+    const first = call(slow, taskId, { tokens: 150 });
+    await isAsked;
+    return { first, letEnd };
+  }
+
+  test('a durable turn waits for it', async () => {
+    const { first, letEnd } = await inFlight('wait');
+    const second = call(saying('acme', [text('a'), used(12, 8), end]), 'wait', { tokens: 150 });
+    // Longer than a budget is waited for at once.
+    await sleep(4_000);
+    letEnd();
+    expect(await first).toMatchObject({ error: null });
+    expect(await second).toEqual({ error: null, spent: { tokens: 40, nanoUsd: 40_000_000 } });
+  }, 20_000);
+
+  test('its place at the provider is meanwhile for others', async () => {
+    const { first, letEnd } = await inFlight('place');
+    const budgets = new Budgets(bus, 'g-place-waiting');
+    const exchanges = prepareExchanges({
+      providers: [Object.assign(saying('acme', [text('a'), end], [text('a'), end]), { wire: 'openai-chat' as const })],
+      concurrencyOf: () => 1,
+      prices,
+      budgets,
+    });
+    const done: string[] = [];
+    const ask = async (taskId: string, limits: { tokens?: number }) => {
+      const owner = { tenant: 'acme', runId: 'r1', taskId };
+      const { deltas } = startExchange(exchanges, {
+        model: 'acme/one',
+        request: { messages: [], tools: [], settings: { maxOutputTokens: 90 } },
+        context: { owner, effectId: taskId, signal: new AbortController().signal },
+        endsAtMs: Date.now() + 15_000,
+        budgets: budgetsOf({ owner, limits: { task: limits, run: {} } }, [], new Date()),
+      });
+      for await (const some of deltas) void some;
+      done.push(taskId);
+    };
+    const waiting = ask('place', { tokens: 150 });
+    await ask('other', {});
+    letEnd();
+    await Promise.all([first, waiting]);
+    expect(done).toEqual(['other', 'place']);
+    await budgets.stop();
+  }, 20_000);
+
+  test('its signal and its time end the wait', async () => {
+    const { first, letEnd } = await inFlight('end');
+    const acme = saying('acme', [text('a'), end]);
+    const leaving = new AbortController();
+    const context = { owner: { tenant: 'acme', runId: 'r1', taskId: 'end' }, effectId: 'e', signal: leaving.signal };
+    const left = call(acme, 'end', { tokens: 150 }, { context });
+    const late = call(acme, 'end', { tokens: 150 }, { endsAtMs: Date.now() + 1_500 });
+    expect(await late).toMatchObject({ error: { retryable: true, details: { budget: 'task end' } } });
+    leaving.abort(new CoppiceError('cancelled', 'stopped'));
+    expect(await left).toMatchObject({ error: { code: 'cancelled', message: 'stopped' } });
+    letEnd();
+    await first;
+    expect(acme.asked).toEqual([]);
+  }, 20_000);
+
+  test('a door waits as long as its patience lasts, and then says when to come again', async () => {
+    const { first, letEnd } = await inFlight('door');
+    const acme = saying('acme', [text('a'), end]);
+    const refused = await call(acme, 'door', { tokens: 150 }, { patienceMs: 1_200 });
+    expect(refused.error).toMatchObject({
+      code: 'provider-limited',
+      retryable: true,
+      message: expect.stringContaining('it has 50 of 150 tokens left, 100 more are reserved by calls in flight'),
+      details: { budget: 'task door', retryAfterMs: expect.any(Number) },
+    });
+    expect(acme.asked).toEqual([]);
+    letEnd();
+    await first;
+  }, 20_000);
+});
+
+test('a count that cannot be counts as none', async () => {
+  const absurd = saying('acme', [text('abcd'), used(Number.MAX_SAFE_INTEGER, 8), end]);
+  const { spent } = await call(absurd, 'absurd', { tokens: 1_000 });
+  // Thirty bytes of input, estimated.
+  expect(spent).toEqual({ tokens: 16, nanoUsd: 16_000_000 });
+  const dear: ModelDelta = { type: 'usage', usage: { inputTokens: 12, outputTokens: 8, costUsd: 1e7 } };
+  const told = await call(saying('acme', [text('a'), dear, end]), 'absurd-cost', { tokens: 1_000 }, {}, noPrices);
+  expect(told).toEqual({ error: null, spent: { tokens: 20, nanoUsd: 0 } });
+});
+
 test("a call's own limit binds all its attempts together, and nothing of it is stored", async () => {
   const asking = async (id: string, limit: number) => {
     const account = { owner: { tenant: 'acme', runId: '', taskId: '' }, call: { id, limits: { tokens: limit } } };
@@ -218,7 +317,7 @@ test('a model without a known price is not asked under a limit in dollars', asyn
     code: 'permission-denied',
     message:
       "task t6 has a limit in US dollars, and what acme/one costs is not known, since it is asked at 127.0.0.1:8801, not at a vendor of the price list: give it a price in the gateway's file",
-    details: { budget: 'task t6', limit: { costUsd: 5 } },
+    details: { budget: 'task t6', limit: { costUsd: 5 }, priceUnknown: true },
   });
   expect(acme).toMatchObject({ asked: [] });
   expect(await call(acme, 't7', { tokens: 500 }, {}, noPrices)).toMatchObject({ error: null, spent: { tokens: 20 } });
@@ -247,13 +346,15 @@ describe('under a limit in dollars, of an alias', () => {
     expect([dear.asked.length, acme.asked.length]).toEqual([0, 1]);
   });
 
-  test('the first is told as the reason where nobody is left', async () => {
+  test('each is told with its reason where nobody is left', async () => {
     const [dear, acme] = [answering('dear'), answering('acme')];
     const { error } = await call([dear, acme], 'next-nobody', { costUsd: 0.01 }, { model: 'fast' }, pricesWith(dearer));
     expect(error).toMatchObject({
       code: 'limit-exceeded',
-      message: expect.stringMatching(/the next turn may need 10$/),
-      details: { budget: 'task next-nobody' },
+      message: expect.stringMatching(
+        /^fast: nobody may be asked\. dear\/one: .*the next turn may need 10; acme\/one: .*the next turn may need 0\.1$/,
+      ),
+      details: { budget: 'task next-nobody', candidates: [{ model: 'dear/one' }, { model: 'acme/one' }] },
     });
     expect([dear.asked, acme.asked]).toEqual([[], []]);
   });

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { Budgets } from '../money/budgets.ts';
+import type { Reservation } from '../money/budgets.ts';
 
 const [servers = '', holder = '', calls = '0', tokens = '0'] = process.argv.slice(2);
 const bus = await Bus.connect({ ...(JSON.parse(servers) as { servers: string }), name: holder });
@@ -10,9 +11,20 @@ const budgets = new Budgets(bus, holder);
 const budget = { key: 'task.t1', name: 'task t1', limit: { tokens: Number(tokens) }, forgottenAfterMs: null };
 const wanted = 100;
 
+/** As often as only calls in flight have reserved what is left. */
+async function reserve(): Promise<Reservation> {
+  for (;;) {
+    try {
+      return await budgets.reserve([budget], { tokens: wanted, nanoUsd: 0 });
+    } catch (error) {
+      if (!(error instanceof CoppiceError && error.code === 'provider-limited')) throw error;
+    }
+  }
+}
+
 const one = async (call: number): Promise<number> => {
   try {
-    const reservation = await budgets.reserve([budget], { tokens: wanted, nanoUsd: 0 });
+    const reservation = await reserve();
     await sleep((call * 7) % 30);
     // No two alike, and never more than was reserved.
     const used = 40 + ((call * 13) % 60);

@@ -13,7 +13,7 @@ export type Complaint = {
   retryable: boolean;
   /** How long it then is to wait, where that is known. */
   retryAfterMs: number | null;
-  /** A budget or quota is used up: waiting doesn't help. */
+  /** A budget is used up: waiting doesn't help, as it does where calls in flight have reserved what is left. */
   spent: boolean;
 };
 

@@ -12,6 +12,7 @@ import { countInMemory } from '../../provider/scripted/count.ts';
 import { httpProvider } from '../../provider/http/provider.ts';
 import { scriptedProvider } from '../../provider/scripted/provider.ts';
 import { endpointAt } from '../../test-support/attempt.ts';
+import { saying } from '../../test-support/says.ts';
 import { playError, playStream, sse, textStream } from '../../test-support/model-server.ts';
 import { facadeLimits } from './limits.ts';
 import { grant, startTestFacade, token } from './test-support/start-facade.ts';
@@ -394,6 +395,12 @@ test('a misspelt alias, which is taken for a model of the vendor, is told as suc
     502,
     'openai needs a key: set A_KEY ("fats" is no alias here, and was taken as openai/fats)',
   ]);
+  const error = new CoppiceError('permission-denied', 'it has no price', { details: { priceUnknown: true } });
+  await using priceless = await startTestFacade({ providers: [saying('openai', [error])] });
+  const answered = await chat({ model: 'fats' }, priceless);
+  expect(await answered.json()).toMatchObject({
+    error: { message: 'it has no price ("fats" is no alias here, and was taken as openai/fats)' },
+  });
   expect(await told('fast@nobody')).toEqual([
     404,
     'model "fast@nobody": expected fast@ with one of the alias\'s providers acme',

@@ -190,8 +190,9 @@ export class Facade {
 /** A misspelt alias was taken for a model of the door's vendor: who can't be asked for that is told so. */
 function takenFor(error: unknown, asked: string, model: string): unknown {
   if (!(error instanceof CoppiceError) || asked === model) return error;
-  if (error.code !== 'model-not-found' && error.details?.['keyRequired'] === undefined) return error;
   const { code, retryable, details } = error;
+  const isUnknown = code === 'model-not-found' || details?.['priceUnknown'] === true;
+  if (!isUnknown && details?.['keyRequired'] === undefined) return error;
   const text = `${error.message} (${JSON.stringify(asked)} is no alias here, and was taken as ${model})`;
   return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });
 }
