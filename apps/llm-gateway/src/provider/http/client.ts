@@ -59,12 +59,11 @@ export class HttpClient {
     },
   ): Promise<HttpAnswer> {
     signal.throwIfAborted();
-    const handler = new AnswerHandler(signal, onSent);
-    this.#agent.dispatch(
-      { origin, path, method, ...(body === undefined ? { headers } : sending(body, headers)) },
-      handler,
-    );
-    return handler.answer;
+    const held: Held = { bytes: body === undefined ? null : Buffer.from(body), answer: null };
+    const answer = new Answer(signal, onSent, held);
+    held.answer = answer;
+    this.#agent.dispatch({ origin, path, method, ...sending(held, headers) }, new AnswerHandler(held));
+    return answer.begun;
   }
 
   /** Ends all connections. */
@@ -78,26 +77,74 @@ const atOnceBytesMax = 64 * 1024;
 /** So much of an answer is taken from its connection before it is read. */
 const heldBytesMax = 64 * 1024;
 
+/**
+ * What a request needs until it ends, and then nothing: the library keeps one that was given up for as long as it waits for its connection, and with it all that it
+ * was given, which is why it is given this.
+ */
+type Held = { bytes: Buffer | null; answer: Answer | null };
+
 /** A large body as a stream, since only that tells when all of it is sent. Its length is told all the same: not every server takes a body in chunks. */
-function sending(text: string, headers: Record<string, string>) {
-  const bytes = Buffer.from(text);
+function sending(held: Held, headers: Record<string, string>) {
+  const { bytes } = held;
+  if (bytes === null) return { headers };
   if (bytes.length <= atOnceBytesMax) return { headers, body: bytes };
-  const body = Readable.from([bytes], { objectMode: false });
+  const body = Readable.from(piecesOf(held), { objectMode: false });
   // A request that ends early ends its body with an error, which its answer tells.
   body.on('error', () => {});
   return { headers: { ...headers, 'content-length': `${bytes.length}` }, body };
 }
 
+function* piecesOf(held: Held): Iterable<Buffer> {
+  if (held.bytes !== null) yield held.bytes;
+}
+
+/** Tells an answer what the library tells of it, until it is over. */
+class AnswerHandler implements Dispatcher.DispatchHandler {
+  readonly #held: Held;
+
+  constructor(held: Held) {
+    this.#held = held;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Given up while it waited for a connection, which then is another's.
+    if (this.#held.answer === null) controller.abort(leftEarly);
+    else this.#held.answer.start(controller);
+  }
+
+  onRequestSent(): void {
+    this.#held.answer?.sent();
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+    // What a server says in between is of no use here.
+    if (status >= 200) this.#held.answer?.begin(status, headers);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#held.answer?.add(piece);
+  }
+
+  onResponseEnd(): void {
+    this.#held.answer?.end(null);
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    this.#held.answer?.end({ reason: new HttpFailed(codeOf(error)) });
+  }
+}
+
 /**
- * One answer as the library tells it, for a reader that takes its time. Its own `request` makes a stream and watches the signal in a way that take as long as all
+ * One answer, for a reader that takes its time. The library's own `request` makes a stream and watches the signal in a way that take as long as all
  * else that is done for a short answer.
  */
-class AnswerHandler implements Dispatcher.DispatchHandler {
-  readonly answer: Promise<HttpAnswer>;
+class Answer {
+  readonly begun: Promise<HttpAnswer>;
   /** Null where it is too late to end the request by it, or too early. */
   #controller: Dispatcher.DispatchController | null = null;
   readonly #signal: AbortSignal;
   readonly #onSent: () => void;
+  readonly #held: Held;
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (reason: unknown) => void;
   /** Come and not read yet. */
@@ -114,47 +161,40 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     this.#end({ reason: this.#signal.reason });
   };
 
-  constructor(signal: AbortSignal, onSent: () => void) {
+  constructor(signal: AbortSignal, onSent: () => void, held: Held) {
     this.#signal = signal;
     this.#onSent = onSent;
+    this.#held = held;
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
-    this.answer = promise;
+    this.begun = promise;
     this.#resolve = resolve;
     this.#reject = reject;
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    // Given up while it waited for a connection, which then is another's.
-    if (this.#over) return controller.abort(leftEarly);
+  start(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
   }
 
-  onRequestSent(): void {
+  sent(): void {
     this.#onSent();
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
-    // What a server says in between is of no use here.
-    if (status >= 200) this.#resolve({ status, headers, body: this.#read(), leave: () => this.#leave() });
+  begin(status: number, headers: ResponseHeaders): void {
+    this.#resolve({ status, headers, body: this.#read(), leave: () => this.#leave() });
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
-    if (this.#over) return;
+  add(piece: Buffer): void {
     this.#pieces.push(piece);
     this.#heldBytes += piece.length;
-    if (this.#heldBytes > heldBytesMax) controller.pause();
+    if (this.#heldBytes > heldBytesMax) this.#controller?.pause();
     this.#wake();
   }
 
-  onResponseEnd(): void {
+  /** The library has ended it. */
+  end(failure: { reason: HttpFailed } | null): void {
     this.#controller = null;
-    this.#end(null);
-  }
-
-  onResponseError(_controller: unknown, error: Error): void {
-    this.#controller = null;
-    this.#end({ reason: new HttpFailed(codeOf(error)) });
+    this.#end(failure);
   }
 
   /** Ends the request where it isn't over, and tells whoever waits. */
@@ -163,6 +203,8 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     this.#over = true;
     this.#failure = failure;
     this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#held.answer = null;
+    this.#held.bytes = null;
     this.#controller?.abort(leftEarly);
     if (failure !== null) this.#reject(failure.reason);
     this.#wake();
