@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Attempt } from '../../collect.ts';
 import { askOnce, askUntil, endpointAt, generous, hello } from '../../test-support/attempt.ts';
@@ -145,6 +146,29 @@ test('an answer that takes its time, longer than one pause may last, is waited f
     idleMsMax: 1_500,
   });
   expect(await ask(patient)).toMatchObject(hello);
+  await patient.close?.();
+});
+
+test('a caller that takes its time, longer than one pause may last, is no fault of the provider’s', async () => {
+  const { promise: answering, resolve } = Promise.withResolvers<ServerResponse>();
+  server.play(after([begin], resolve));
+  const patient = httpProvider(endpointAt(server.baseUrl), { ...generous, idleMsMax: 150 });
+  const follows = [
+    (response: ServerResponse) => response.write(sse([middle])),
+    (response: ServerResponse) => response.end(sse([end, usage])),
+  ];
+  const slowlyRead: Provider = {
+    ...patient,
+    async *stream(request, context) {
+      for await (const deltas of patient.stream(request, context)) {
+        yield deltas;
+        await sleep(500);
+        follows.shift()?.(await answering);
+      }
+    },
+  };
+  expect(await ask(slowlyRead)).toMatchObject({ ...hello, usage: { inputTokens: 11 } });
+  expect(follows).toEqual([]);
   await patient.close?.();
 });
 

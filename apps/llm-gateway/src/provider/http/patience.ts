@@ -49,6 +49,11 @@ export class Patience {
     this.#wait(this.#limits.afterFinishMsMax, 'did not close its stream');
   }
 
+  /** The provider isn't waited for, until the next event: only the total goes on. */
+  rest(): void {
+    clearTimeout(this.#timer);
+  }
+
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#total);

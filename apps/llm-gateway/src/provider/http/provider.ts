@@ -111,7 +111,7 @@ async function wholeAnswer(
 async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw }: Come, patience: Patience): ModelDeltas {
   const reader = readerOf(endpoint);
   const answered = new AnswerStream(endpoint.wire.framing, reader, raw);
-  const bundles = new Bundles();
+  let begun = false;
   let eventsRead = 0;
   const noteEvents = () => {
     if (answered.eventsRead === eventsRead) return;
@@ -124,11 +124,18 @@ async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw }: Come, 
     for await (const piece of answer.body) {
       bytes += piece.length;
       if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
-      yield* bundles.of(answered.read(piece));
+      for (const deltas of bundlesOf(answered.read(piece), begun)) {
+        // How long the caller takes is not the provider's fault: what is read is noted after that, and the provider waited for anew.
+        patience.rest();
+        yield deltas;
+        if (begun || !deltas.some(isOutput)) continue;
+        begun = true;
+        await sent();
+      }
       noteEvents();
     }
-    yield* bundles.of(answered.end());
-    noteEvents();
+    patience.rest();
+    yield* bundlesOf(answered.end(), begun);
   } catch (error) {
     const broken = error instanceof HttpFailed || error === patience.ownReason;
     // Only the usage can be missing then.
@@ -139,28 +146,26 @@ async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw }: Come, 
   yield [...reader.end()];
 }
 
-/** What comes together; but the answer's first output is on its way before the rest of what came with it is read. */
-class Bundles {
-  #begun = false;
-
-  /** @throws what the iteration does, after what came before that. */
-  async *of(all: Iterable<ModelDelta>): ModelDeltas {
-    let deltas: ModelDelta[] = [];
-    try {
-      for (const delta of all) {
-        deltas.push(delta);
-        if (this.#begun || !isOutput(delta)) continue;
-        this.#begun = true;
-        yield deltas;
-        deltas = [];
-        await sent();
-      }
-    } catch (error) {
-      if (deltas.length > 0) yield deltas;
-      throw error;
+/**
+ * What comes together; but the first output of an answer that hasn't `begun` is on its way before the rest of what came with it is read.
+ * @throws what the iteration does, after what came before that.
+ */
+function* bundlesOf(all: Iterable<ModelDelta>, begun: boolean): Iterable<ModelDelta[]> {
+  let deltas: ModelDelta[] = [];
+  let split = begun;
+  try {
+    for (const delta of all) {
+      deltas.push(delta);
+      if (split || !isOutput(delta)) continue;
+      split = true;
+      yield deltas;
+      deltas = [];
     }
+  } catch (error) {
     if (deltas.length > 0) yield deltas;
+    throw error;
   }
+  if (deltas.length > 0) yield deltas;
 }
 
 const isOutput = ({ type }: ModelDelta): boolean => type.endsWith('-delta');
