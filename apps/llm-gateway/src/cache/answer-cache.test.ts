@@ -33,6 +33,36 @@ test('answers that nobody has read yet have a bound together; beyond it nothing 
   expect(await cache.find(['acme.a'])).toMatchObject({ index: 0, deltas: { length: 3 } });
 });
 
+test('who finds no room waits for it, in turn', async () => {
+  const cache = new AnswerCache(bucketWith(await largest()), settings);
+  const held = await Promise.all(Array.from({ length: heldMax }, () => cache.find(['acme.a'])));
+  const told: string[] = [];
+  const ask = async (name: string) => {
+    const found = await cache.find(['acme.a']);
+    told.push(`${name} ${found === null ? 'missed' : 'found'}`);
+  };
+  const asked = [ask('first'), ask('second')];
+  // By then both have seen that there is none.
+  await new Promise(setImmediate);
+  held[0]?.forget();
+  await asked[0];
+  held[1]?.forget();
+  await asked[1];
+  expect(told).toEqual(['first found', 'second found']);
+});
+
+test('only the bucket is waited for with a limit, not what it takes to read its answer', async () => {
+  const value = await largest();
+  const entry = Object.defineProperty({ revision: 1, created: new Date() }, 'value', {
+    get: () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, cacheLimits.lookUpMsMax + 100);
+      return value;
+    },
+  });
+  const cache = new AnswerCache({ get: async () => entry as never, put: async () => 1 }, settings);
+  expect(await cache.find(['acme.a'])).toMatchObject({ index: 0 });
+});
+
 test('who has read an answer, or leaves before its end, makes room for others', async () => {
   const acme = saying('acme', [text('asked'), end]);
   const exchanges = prepareExchanges({

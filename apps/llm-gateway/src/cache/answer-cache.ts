@@ -7,15 +7,16 @@
  * 1. Nobody is given another tenant's answer: the tenant is a part of every key.
  * 2. Only whole answers are kept, and only whole ones are found: see entry.ts.
  * 3. A bucket that is full, slow or away fails no call, and nobody waits for a write.
- * 4. At most `lookUpsMax` look at once, and what is read and not told yet has at most `heldBytesMax`: beyond that nothing is found.
+ * 4. At most `lookUpsMax` look at once, and what is read and not told yet has at most `heldBytesMax`: who finds no room waits for some, `roomMsMax` at most, and then
+ *    finds nothing.
  * 5. Two calls that ask the same at once both ask: nobody waits for another's answer.
  */
 import type { KeyValue } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
-import { ByteBudget } from '../byte-budget.ts';
 import type { ModelDelta } from '../provider/port.ts';
 import { decodeEntry, decodedBytesOf, encodeEntry } from './entry.ts';
 import { cacheLimits } from './limits.ts';
+import { Room } from './room.ts';
 
 export type CacheSettings = {
   /** How long an answer is kept. */
@@ -30,12 +31,13 @@ type Kept = {
   forget(): void;
 };
 type Found = Kept & { index: number };
+type Entry = Awaited<ReturnType<KeyValue['get']>>;
 
 export class AnswerCache {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #settings: CacheSettings;
   readonly #writing = new Set<Promise<void>>();
-  readonly #room = new ByteBudget('all answers of the cache together', cacheLimits.heldBytesMax);
+  readonly #room = new Room('all answers of the cache together', cacheLimits.heldBytesMax, cacheLimits.roomMsMax);
   #lookUps = 0;
   readonly #log = createLogger('llm-gateway');
   #failing = false;
@@ -49,23 +51,13 @@ export class AnswerCache {
   async find(keys: readonly string[]): Promise<Found | null> {
     if (this.#lookUps === cacheLimits.lookUpsMax) return null;
     this.#lookUps++;
-    const late = new AbortController();
-    const { promise: tooLate, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      late.abort();
-      reject(new Error(`no answer within ${cacheLimits.lookUpMsMax} ms`));
-    }, cacheLimits.lookUpMsMax);
-    // One that is late is one of those at once until it ends.
-    const looking = this.#look(keys, late.signal).finally(() => this.#lookUps--);
+    const asked = this.#ask(keys);
+    const entries = await this.#inTime(asked);
     try {
-      const found = await Promise.race([looking, tooLate]);
-      this.#failing = false;
-      return found;
-    } catch (error) {
-      this.#failed(error);
-      return null;
+      return entries === null ? null : await this.#firstOf(entries);
     } finally {
-      clearTimeout(timer);
+      // One that is late is one of those at once until it ends.
+      void asked.catch(() => {}).finally(() => this.#lookUps--);
     }
   }
 
@@ -81,20 +73,38 @@ export class AnswerCache {
     await Promise.all(this.#writing);
   }
 
-  async #look(keys: readonly string[], late: AbortSignal): Promise<Found | null> {
-    const entries = await Promise.all(keys.map((key) => this.#bucket.get(key)));
+  #ask(keys: readonly string[]): Promise<Entry[]> {
+    return Promise.all(keys.map(async (key) => this.#bucket.get(key)));
+  }
+
+  /** Null where the bucket fails or is slow: how long it then takes to read what it has is not its fault. */
+  async #inTime(asked: Promise<Entry[]>): Promise<Entry[] | null> {
+    const { promise: tooLate, reject } = Promise.withResolvers<never>();
+    const late = () => reject(new Error(`no answer within ${cacheLimits.lookUpMsMax} ms`));
+    const timer = setTimeout(late, cacheLimits.lookUpMsMax);
+    try {
+      const entries = await Promise.race([asked, tooLate]);
+      this.#failing = false;
+      return entries;
+    } catch (error) {
+      this.#failed(error);
+      return null;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #firstOf(entries: Entry[]): Promise<Found | null> {
     for (const [index, entry] of entries.entries()) {
-      const kept = entry === null || late.aborted ? null : await this.#read(entry.value);
-      if (kept === null) continue;
-      if (!late.aborted) return { ...kept, index };
-      kept.forget();
+      const kept = entry === null ? null : await this.#read(entry.value);
+      if (kept !== null) return { ...kept, index };
     }
     return null;
   }
 
   async #read(value: Uint8Array): Promise<Kept | null> {
     const bytes = decodedBytesOf(value);
-    if (bytes === null || !this.#room.tryTake(bytes)) return null;
+    if (bytes === null || !(await this.#room.take(bytes))) return null;
     const deltas = await decodeEntry(value, bytes);
     const forget = () => this.#room.giveBack(bytes);
     if (deltas !== null) return { deltas, forget };

@@ -12,8 +12,10 @@ export const cacheLimits = {
   heldBytesMax: 16 * 1024 * 1024,
   /** At once; who comes then is answered as if nothing were kept. */
   lookUpsMax: 128,
-  /** A cache that doesn't answer by then has no answer. */
+  /** A bucket that doesn't answer by then has no answer. */
   lookUpMsMax: 500,
+  /** For room among those that are read at once: to ask a provider takes longer, and costs. */
+  roomMsMax: 1_000,
   /** Answers that are being written at once; more aren't kept. */
   writesMax: 64,
 } as const;
