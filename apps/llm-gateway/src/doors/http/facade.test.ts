@@ -17,7 +17,7 @@ import { playError, playStream, sse, textStream } from '../../test-support/model
 import { facadeLimits } from './limits.ts';
 import { grant, startTestFacade, token } from './test-support/start-facade.ts';
 import type { TestFacade } from './test-support/start-facade.ts';
-import { chunk, playBeginning, playCut, wholeCompletion } from './test-support/upstream.ts';
+import { chunk, playCut, wholeCompletion } from './test-support/upstream.ts';
 
 let facade: TestFacade;
 beforeAll(async () => {
@@ -300,40 +300,6 @@ test('it listens on a socket, too, and takes the place of one that is left over'
   request.end(JSON.stringify({ model, messages, stream: true }));
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   expect(Buffer.concat((await response.toArray()) as Buffer[]).toString()).toContain('hello');
-});
-
-describe('a façade that stops', () => {
-  test('lets an answer under way end, and takes no more', async () => {
-    const stopping = await startTestFacade();
-    let finish = () => {};
-    stopping.upstream.play((response) => {
-      playBeginning('hel')(response);
-      finish = () => response.end(sse(textStream('lo')));
-    });
-    const response = await chat({ stream: true }, stopping);
-    const stopped = stopping.stop();
-    await expect(chat({}, stopping)).rejects.toBeInstanceOf(Error);
-    finish();
-    expect(await response.text()).toContain('[DONE]');
-    await stopped;
-    await stopping[Symbol.asyncDispose]();
-  });
-
-  test('breaks off what takes too long, with an error that says so', async () => {
-    const stopping = await startTestFacade({ drainMs: 1 });
-    stopping.upstream.play(playBeginning('hel'));
-    const response = await chat({ stream: true }, stopping);
-    const pieces: string[] = [];
-    const read = async () => {
-      for await (const piece of response.body ?? []) pieces.push(Buffer.from(piece as Uint8Array).toString());
-    };
-    const [ended] = await Promise.allSettled([read(), stopping.stop()]);
-    expect(ended.status).toBe('fulfilled');
-    expect(pieces.join('')).toContain('the gateway is stopping');
-    expect(pieces.join('')).not.toContain('[DONE]');
-    await stopping.upstream.requests[0]?.abandoned;
-    await stopping[Symbol.asyncDispose]();
-  });
 });
 
 test('a client that does not read stops the provider, and gets everything when it reads', async () => {

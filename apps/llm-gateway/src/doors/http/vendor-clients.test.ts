@@ -1,11 +1,7 @@
 /** The vendors' own clients, each against the façade: they are to notice no difference. Behind it is a server that speaks Chat Completions. */
-import { createAnthropic } from '@ai-sdk/anthropic';
-import { createOpenAI } from '@ai-sdk/openai';
 import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import type { ApiError } from '@google/genai';
-import { generateText, jsonSchema, streamText, tool } from 'ai';
-import type { LanguageModel, ToolSet } from 'ai';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -365,49 +361,5 @@ describe('a provider that failed again and again', () => {
     });
     expect(told(error)).toEqual(['false', null, null]);
     expect(broken.upstream.requests).toHaveLength(3);
-  });
-});
-
-describe('the AI SDK', () => {
-  const openai = () => createOpenAI({ apiKey: token, baseURL: `${facade.url}/v1` });
-  const anthropic = () => createAnthropic({ apiKey: token, baseURL: `${facade.url}/v1` });
-  const doors: [string, () => LanguageModel][] = [
-    ['chat completions', () => openai().chat(model)],
-    ['responses', () => openai().responses(model)],
-    ['messages', () => anthropic()(model)],
-  ];
-  const described = tool({ description: 'Works with files.', inputSchema: jsonSchema(schema) });
-  // Its types don't go with exactOptionalPropertyTypes.
-  const tools = { read: described, list: described } as unknown as ToolSet;
-
-  test.each(doors)('chats and calls tools by %s', async (_, door) => {
-    const prompt = 'hi';
-    sayHello();
-    expect((await generateText({ model: door(), prompt })).text).toBe('hello');
-    expect(await streamText({ model: door(), prompt }).text).toBe('hello');
-    callTools();
-    const expected = [
-      { toolCallId: 'c0', toolName: 'read', input: { path: 'a.txt' } },
-      { toolCallId: 'c1', toolName: 'list', input: {} },
-    ];
-    expect((await generateText({ model: door(), prompt, tools })).toolCalls).toMatchObject(expected);
-    expect(await streamText({ model: door(), prompt, tools }).toolCalls).toMatchObject(expected);
-  });
-
-  test.each(doors)('is told of a cut by %s, as an error in the stream and nothing besides', async (_, door) => {
-    facade.upstream.play(playCut('hel'));
-    const { fullStream } = streamText({ model: door(), prompt: 'hi', onError: () => {} });
-    const parts = await Array.fromAsync(fullStream);
-    const texts = parts.flatMap((part) => (part.type === 'text-delta' ? [part.text] : []));
-    expect(texts.join('')).toBe('hel');
-    const errors = parts.flatMap((part) => (part.type === 'error' ? [part.error] : []));
-    const words = errors.map((error) => (error instanceof Error ? error.message : JSON.stringify(error)));
-    expect(words).toEqual([expect.stringMatching(/acme.*(ended|failed)/)]);
-  });
-
-  test.each(doors)('is told of a limit by %s', async (_, door) => {
-    limited();
-    const error = await errorOf(() => generateText({ model: door(), prompt: 'hi', maxRetries: 0 }));
-    expect(error).toMatchObject({ statusCode: 429 });
   });
 });
