@@ -1,19 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
 import { startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { prepareExchanges } from '../exchange/collaborators.ts';
-import { startExchange } from '../exchange/exchange.ts';
-import type { Call } from '../exchange/exchange.ts';
 import type { ModelDelta, Provider } from '../provider/port.ts';
+import { chargedCall, used } from '../test-support/charged-call.ts';
 import { end, saying, text } from '../test-support/says.ts';
-import { Budgets } from './budgets.ts';
 import { noPrices, pricesFrom } from './prices.ts';
 import { budgetsOf } from './whose-budgets.ts';
 
-/** Calls through the exchange against budgets in a real bucket. */
 let nats: NatsServer;
 let bus: Bus;
 beforeAll(async () => {
@@ -26,57 +21,10 @@ afterAll(async () => {
   await nats?.stop();
 });
 
-const used = (inputTokens: number, outputTokens: number): ModelDelta => ({
-  type: 'usage',
-  usage: { inputTokens, outputTokens },
-});
-/** A dollar for a thousand tokens. */
-const prices = pricesFrom({ own: [{ model: 'acme/*', input: 1_000, output: 1_000 }], baseUrlOf: () => null });
 const passing = new CoppiceError('provider-failed', 'overloaded', { retryable: true });
 
-let gateways = 0;
-async function call(
-  provider: Provider | readonly Provider[],
-  taskId: string,
-  limits: object,
-  rest: Partial<Call> = {},
-  known = prices,
-) {
-  const budgets = new Budgets(bus, `g-${taskId}-${++gateways}`);
-  const owner = { tenant: 'acme', runId: 'r1', taskId };
-  const exchange = startExchange(
-    prepareExchanges({
-      providers: [provider].flat(),
-      aliases: [{ name: 'fast', candidates: ['dear/one', 'acme/one'], strategy: 'order' }],
-      prices: known,
-      budgets,
-      retry: { pauseMsMin: 1, pauseMsMax: 2 },
-    }),
-    {
-      model: 'acme/one',
-      request: {
-        messages: [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(30) }] }],
-        tools: [],
-        settings: { maxOutputTokens: 90 },
-      },
-      context: { owner, effectId: `task_${taskId}_1_1`, signal: new AbortController().signal },
-      endsAtMs: Date.now() + 20_000,
-      budgets: budgetsOf({ owner, limits: { task: limits, run: {} } }, [], new Date()),
-      ...rest,
-    },
-  );
-  let error: unknown = null;
-  try {
-    for await (const deltas of exchange.deltas) void deltas;
-  } catch (thrown) {
-    error = thrown;
-  }
-  await budgets.stop();
-  const entry = await bus.keyValue(buckets.budgets).get(`task.acme.${taskId}`);
-  const spent: unknown =
-    entry === null ? null : (JSON.parse(new TextDecoder().decode(entry.value)) as { spent: unknown }).spent;
-  return { error, spent };
-}
+const call = (...about: Parameters<typeof chargedCall> extends [Bus, ...infer Rest] ? Rest : never) =>
+  chargedCall(bus, ...about);
 
 test('a call that could exceed its budget is not made', async () => {
   const acme = saying('acme', [text('a'), end]);
@@ -119,94 +67,6 @@ test('each attempt is reserved for on its own, and a cut answer is charged what 
   expect(retried).toEqual({ error: null, spent: { tokens: 32, nanoUsd: 32_000_000 } });
   const cut = await call(saying('acme', [text('abcd'), used(12, 3)]), 't5', { tokens: 130 });
   expect(cut).toMatchObject({ error: { code: 'provider-failed' }, spent: { tokens: 15 } });
-});
-
-describe('where a call in flight has reserved the rest of a budget', () => {
-  async function inFlight(taskId: string) {
-    const { promise: isAsked, resolve: asked } = Promise.withResolvers<void>();
-    const { promise: mayEnd, resolve: letEnd } = Promise.withResolvers<void>();
-    const slow: Provider = {
-      ...saying('acme'),
-      async *stream() {
-        asked();
-        await mayEnd;
-        yield [text('a'), used(12, 8), end];
-      },
-    };
-    const first = call(slow, taskId, { tokens: 150 });
-    await isAsked;
-    return { first, letEnd };
-  }
-
-  test('a durable turn waits for it', async () => {
-    const { first, letEnd } = await inFlight('wait');
-    const second = call(saying('acme', [text('a'), used(12, 8), end]), 'wait', { tokens: 150 });
-    // Longer than a budget is waited for at once.
-    await sleep(4_000);
-    letEnd();
-    expect(await first).toMatchObject({ error: null });
-    expect(await second).toEqual({ error: null, spent: { tokens: 40, nanoUsd: 40_000_000 } });
-  }, 20_000);
-
-  test('its place at the provider is meanwhile for others', async () => {
-    const { first, letEnd } = await inFlight('place');
-    const budgets = new Budgets(bus, 'g-place-waiting');
-    const exchanges = prepareExchanges({
-      providers: [Object.assign(saying('acme', [text('a'), end], [text('a'), end]), { wire: 'openai-chat' as const })],
-      concurrencyOf: () => 1,
-      prices,
-      budgets,
-    });
-    const done: string[] = [];
-    const ask = async (taskId: string, limits: { tokens?: number }) => {
-      const owner = { tenant: 'acme', runId: 'r1', taskId };
-      const { deltas } = startExchange(exchanges, {
-        model: 'acme/one',
-        request: { messages: [], tools: [], settings: { maxOutputTokens: 90 } },
-        context: { owner, effectId: taskId, signal: new AbortController().signal },
-        endsAtMs: Date.now() + 15_000,
-        budgets: budgetsOf({ owner, limits: { task: limits, run: {} } }, [], new Date()),
-      });
-      for await (const some of deltas) void some;
-      done.push(taskId);
-    };
-    const waiting = ask('place', { tokens: 150 });
-    await ask('other', {});
-    letEnd();
-    await Promise.all([first, waiting]);
-    expect(done).toEqual(['other', 'place']);
-    await budgets.stop();
-  }, 20_000);
-
-  test('its signal and its time end the wait', async () => {
-    const { first, letEnd } = await inFlight('end');
-    const acme = saying('acme', [text('a'), end]);
-    const leaving = new AbortController();
-    const context = { owner: { tenant: 'acme', runId: 'r1', taskId: 'end' }, effectId: 'e', signal: leaving.signal };
-    const left = call(acme, 'end', { tokens: 150 }, { context });
-    const late = call(acme, 'end', { tokens: 150 }, { endsAtMs: Date.now() + 1_500 });
-    expect(await late).toMatchObject({ error: { retryable: true, details: { budget: 'task end' } } });
-    leaving.abort(new CoppiceError('cancelled', 'stopped'));
-    expect(await left).toMatchObject({ error: { code: 'cancelled', message: 'stopped' } });
-    letEnd();
-    await first;
-    expect(acme.asked).toEqual([]);
-  }, 20_000);
-
-  test('a door waits as long as its patience lasts, and then says when to come again', async () => {
-    const { first, letEnd } = await inFlight('door');
-    const acme = saying('acme', [text('a'), end]);
-    const refused = await call(acme, 'door', { tokens: 150 }, { patienceMs: 1_200 });
-    expect(refused.error).toMatchObject({
-      code: 'provider-limited',
-      retryable: true,
-      message: expect.stringContaining('it has 50 of 150 tokens left, 100 more are reserved by calls in flight'),
-      details: { budget: 'task door', retryAfterMs: expect.any(Number) },
-    });
-    expect(acme.asked).toEqual([]);
-    letEnd();
-    await first;
-  }, 20_000);
 });
 
 test('a count that cannot be counts as none', async () => {

@@ -1,0 +1,62 @@
+/** Calls through the exchange against budgets in a real bucket. */
+import type { Bus } from '@coppice/bus';
+import { buckets } from '@coppice/contracts';
+import { prepareExchanges } from '../exchange/collaborators.ts';
+import { startExchange } from '../exchange/exchange.ts';
+import type { Call } from '../exchange/exchange.ts';
+import { Budgets } from '../money/budgets.ts';
+import { pricesFrom } from '../money/prices.ts';
+import { budgetsOf } from '../money/whose-budgets.ts';
+import type { ModelDelta, Provider } from '../provider/port.ts';
+
+export const used = (inputTokens: number, outputTokens: number): ModelDelta => ({
+  type: 'usage',
+  usage: { inputTokens, outputTokens },
+});
+/** A dollar for a thousand tokens. */
+export const prices = pricesFrom({ own: [{ model: 'acme/*', input: 1_000, output: 1_000 }], baseUrlOf: () => null });
+let gateways = 0;
+/** A call by a gateway of its own, of a task with these limits; what it ended with, and what the task's budget then says was spent. */
+export async function chargedCall(
+  bus: Bus,
+  provider: Provider | readonly Provider[],
+  taskId: string,
+  limits: object,
+  rest: Partial<Call> = {},
+  known = prices,
+) {
+  const budgets = new Budgets(bus, `g-${taskId}-${++gateways}`);
+  const owner = { tenant: 'acme', runId: 'r1', taskId };
+  const exchange = startExchange(
+    prepareExchanges({
+      providers: [provider].flat(),
+      aliases: [{ name: 'fast', candidates: ['dear/one', 'acme/one'], strategy: 'order' }],
+      prices: known,
+      budgets,
+      retry: { pauseMsMin: 1, pauseMsMax: 2 },
+    }),
+    {
+      model: 'acme/one',
+      request: {
+        messages: [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(30) }] }],
+        tools: [],
+        settings: { maxOutputTokens: 90 },
+      },
+      context: { owner, effectId: `task_${taskId}_1_1`, signal: new AbortController().signal },
+      endsAtMs: Date.now() + 20_000,
+      budgets: budgetsOf({ owner, limits: { task: limits, run: {} } }, [], new Date()),
+      ...rest,
+    },
+  );
+  let error: unknown = null;
+  try {
+    for await (const deltas of exchange.deltas) void deltas;
+  } catch (thrown) {
+    error = thrown;
+  }
+  await budgets.stop();
+  const entry = await bus.keyValue(buckets.budgets).get(`task.acme.${taskId}`);
+  const spent: unknown =
+    entry === null ? null : (JSON.parse(new TextDecoder().decode(entry.value)) as { spent: unknown }).spent;
+  return { error, spent };
+}
