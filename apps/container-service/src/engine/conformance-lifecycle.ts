@@ -30,10 +30,11 @@ export function describeLifecycle(current: () => EngineFixture): void {
       const info = { id: sandbox.id, labels: sandbox.spec.labels, createdAt, running: 0 };
       expect(await current().engine.list({ stackId, taskId })).toEqual([info]);
       expect(await current().engine.list({ stackId: 'another', taskId })).toEqual([]);
-      const running = sandbox.exec('sleep 30');
+      // Caught at once: it may end before the stop has.
+      const running = sandbox.exec('sleep 30').catch(() => undefined);
       await expect.poll(() => current().engine.list({ taskId })).toEqual([{ ...info, running: 1 }]);
       await current().engine.stop(sandbox.id);
-      await running.catch(() => undefined);
+      await running;
       await expect.poll(() => current().engine.list({ taskId })).toEqual([info]);
     });
 

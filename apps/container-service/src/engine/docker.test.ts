@@ -80,7 +80,8 @@ test('what an image declares as volumes is scratch of limited size, and no folde
     );
     expect(result.stdout.text).toBe('1\n1048576\n');
     expect((await sandbox.exec('ls -A /vol; grep -c " /tmp tmpfs " /proc/mounts')).stdout.text).toBe('1\n');
-    const running = sandbox.exec('sleep 30');
+    // Caught at once: it may end before the stop has.
+    const running = sandbox.exec('sleep 30').catch(() => undefined);
     const label = [`coppice.sandbox=${sandbox.id}`];
     const [info] = await expect
       .poll(() => docker.listContainers({ filters: { label } }))
@@ -88,7 +89,7 @@ test('what an image declares as volumes is scratch of limited size, and no folde
       .then(() => docker.listContainers({ filters: { label } }));
     expect(info?.Mounts.filter(({ Type }) => Type === 'volume')).toEqual([]);
     await fixture.engine.stop(sandbox.id);
-    await running.catch(() => undefined);
+    await running;
   } finally {
     await container.remove({ force: true, v: true });
     await docker
