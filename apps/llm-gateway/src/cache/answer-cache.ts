@@ -56,7 +56,7 @@ export class AnswerCache {
     try {
       return entries === null ? null : await this.#firstOf(entries);
     } finally {
-      // One that is late is one of those at once until it ends.
+      // One that is late is one of those at once until it ends; that it failed was told where it was waited for.
       void asked.catch(() => {}).finally(() => this.#lookUps--);
     }
   }

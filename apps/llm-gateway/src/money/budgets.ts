@@ -362,6 +362,7 @@ function reservationOf(taken: readonly Known[], reserved: Amount): Reservation {
 }
 
 function release(known: Known, reserved: Amount, used: Amount): void {
+  // Sums are capped, so that what is given back may be more than what they hold.
   known.reserved = scaled(minus(known.reserved, reserved), 1);
   known.used = plus(known.used, used);
 }
