@@ -1,4 +1,5 @@
 import { gatewayVariables } from '@coppice/llm-gateway';
+import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { runProgram } from './program.ts';
 import { ofTheGateway } from './stack/gateway-environment.ts';
@@ -12,4 +13,15 @@ test('--help tells every variable of the gateway that an embedded stack hands on
   const variables = Object.keys(gatewayVariables).filter((name) => ofTheGateway.test(name) && !name.endsWith('_FILE'));
   expect(variables).toContain('COPPICE_GATEWAY_SOCKET');
   expect(variables.filter((name) => !help.includes(name))).toEqual([]);
+});
+
+test.each(['up', 'down'])('"%s" is refused where NATS_URL names a stack elsewhere', async (command) => {
+  const terminal = fakeTerminal({ interactive: false });
+  await using folder = await temporaryFolder('home');
+  const environment = { NATS_URL: 'nats://elsewhere.invalid:4222', COPPICE_HOME: folder.path };
+  const session = { terminal, environment, interrupted: new AbortController().signal };
+  expect(await runProgram([command], session)).toBe(2);
+  expect(terminal.complaints.join('\n')).toMatch(
+    /NATS_URL is set, which names a stack that runs elsewhere: unset it to/,
+  );
 });

@@ -21,12 +21,7 @@ export async function upCommand(
   options: { foreground: boolean; engine: EngineChoice },
 ): CommandResult {
   const { terminal, environment } = session;
-  if (remoteFrom(environment) !== null) {
-    throw new CliError(
-      exitCodes.badInput,
-      'NATS_URL is set, which names a stack that runs elsewhere: unset it to start one here',
-    );
-  }
+  refuseElsewhere(environment, 'to start one here');
   if (options.engine === 'none' && !options.foreground)
     terminal.err(terminal.colours.yellow(`WARNING: ${engineNoneMeans}`));
   if (options.foreground) return inForeground(session, options.engine);
@@ -36,6 +31,15 @@ export async function upCommand(
       `a stack runs already in ${home.root} (process ${status.process.pid}, engine ${status.engine ?? 'unknown'})`,
     );
   return exitCodes.done;
+}
+
+/** A stack of this machine is not the one that the environment names. */
+function refuseElsewhere(environment: NodeJS.ProcessEnv, purpose: string): void {
+  if (remoteFrom(environment) === null) return;
+  throw new CliError(
+    exitCodes.badInput,
+    `NATS_URL is set, which names a stack that runs elsewhere: unset it ${purpose}`,
+  );
 }
 
 async function inForeground(session: Session, engine: EngineChoice): CommandResult {
@@ -72,6 +76,7 @@ async function inForeground(session: Session, engine: EngineChoice): CommandResu
 /** `coppice down`. */
 export async function downCommand(session: Session): CommandResult {
   const { terminal, environment } = session;
+  refuseElsewhere(environment, 'to stop the one of this machine');
   const home = homeFrom(environment);
   const options = { home, imagesFolder: imagesFolder(environment, home) };
   if (runningStack(home) !== null)
