@@ -7,6 +7,7 @@
  *    elements are no place for an error, the connection breaks.
  * 2. Nothing is asked of the provider while the client has yet to read what came before.
  */
+import { setImmediate as othersAreReady } from 'node:timers/promises';
 import type { CoppiceError } from '@coppice/contracts';
 import type { Exchange } from '../../exchange/exchange.ts';
 import type { ModelDelta, ModelDeltas } from '../../provider/port.ts';
@@ -73,6 +74,8 @@ export class AnswerSender {
     }
     const body = passed ?? JSON.stringify(this.#writer.whole());
     const headers = { 'content-type': 'application/json; charset=utf-8', ...wholeAnswerHeaders(result) };
+    // To wake a process that sleeps takes longer than to write: what is ready in the same turn of the event loop is written in a row.
+    await othersAreReady();
     this.#outlet.whole(200, headers, body);
   }
 

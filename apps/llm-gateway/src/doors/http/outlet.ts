@@ -47,8 +47,8 @@ export class Outlet {
   write(text: string): Promise<void> | null {
     if (text === '') return null;
     this.#wroteAtMs = performance.now();
-    // By then all has been told that came together.
-    if (this.#held === '') process.nextTick(() => this.#writeHeld());
+    // By then all has been told that came together, and the writes of all answers follow one another: see AnswerSender.
+    if (this.#held === '') setImmediate(() => this.#writeHeld());
     this.#held += text;
     return this.#response.writableNeedDrain ? this.#drained() : null;
   }

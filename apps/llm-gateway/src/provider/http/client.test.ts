@@ -32,7 +32,8 @@ test('a request that is left while its connection hangs keeps neither its body n
       { method: 'POST', headers: {}, body, signal: abort.signal, onSent },
     );
     const reason = new Error('left');
-    abort.abort(reason);
+    // By then it has been handed to the library.
+    setImmediate(() => abort.abort(reason));
     expect(await sent.catch((error: unknown) => error)).toBe(reason);
     return [new WeakRef(caller), new WeakRef(reason)];
   };
