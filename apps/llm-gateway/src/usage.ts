@@ -26,15 +26,16 @@ export function plausibleOf(usage: UsageSoFar): UsageSoFar {
     name === 'costUsd'
       ? count >= 0 && count <= plausible.costUsdMax
       : Number.isInteger(count) && count >= 0 && count <= plausible.tokensMax;
-  return Object.fromEntries(Object.entries(usage).filter(isPlausible));
+  const counts = Object.entries(usage);
+  return counts.every(isPlausible) ? usage : Object.fromEntries(counts.filter(isPlausible));
 }
 
-type Asked = Pick<ModelRequest, 'messages' | 'tools' | 'original'>;
+type Asked = Pick<ModelRequest, 'messages' | 'tools' | 'bytes'>;
 
-/** Of the texts, of images that come by value, and of the tools; of a request that is passed on as it came, no less than that. */
-export function bytesOfRequest({ messages, tools, original }: Asked): number {
+/** Of the texts, of images that come by value, and of the tools; of a request that came in at a door no less than its body. */
+export function bytesOfRequest({ messages, tools, bytes = 0 }: Asked): number {
   const translated = bytesOfMessages(messages) + bytesOfJson(tools.length === 0 ? undefined : tools);
-  return Math.max(translated, bytesOfJson(original?.body));
+  return Math.max(translated, bytes);
 }
 
 const bytesOfJson = (value: unknown): number => (value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value)));

@@ -28,12 +28,14 @@ const receivedCharactersMax = 80;
 /** Whoever sends an unknown field chooses its name. */
 const fieldCharactersMax = 1_000;
 
+const decoder = new TextDecoder();
+
 /**
  * Parses JSON.
  * @throws CoppiceError `invalid-request` that tells where the text stops being JSON.
  */
 export function parseJson(data: Uint8Array | string, what: string): unknown {
-  const text = typeof data === 'string' ? data : new TextDecoder().decode(data);
+  const text = typeof data === 'string' ? data : decoder.decode(data);
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -122,7 +122,7 @@ class Requests {
   async #ask(door: Door, url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { body, bytes } = await readJsonBody(request, this.#room);
     this.#room.giveBack(bytes);
-    const question = door.parse(body, { path: url.pathname, query: url.searchParams, headers: {} });
+    const question = door.parse(body, { path: url.pathname, query: url.searchParams, headers: {}, bytes });
     const { model, stream } = question;
     const { scenario, ended, stage } = this.#prepared(door, { model, stream }, response);
     const refused = refusalOf(scenario, door);

@@ -68,6 +68,8 @@ export type ModelRequest = {
   stream?: boolean;
   /** A provider of the same wire sends this instead, its model replaced, so that fields that the gateway doesn't know get through. */
   original?: OriginalRequest;
+  /** Of the body in which it came in at a door. */
+  bytes?: number;
 };
 
 /**

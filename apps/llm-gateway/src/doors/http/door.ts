@@ -17,6 +17,8 @@ export type Asked = {
   query: URLSearchParams;
   /** Those that the wire's vendor documents for clients to set; lower case, never one with a key. */
   headers: Readonly<Record<string, string>>;
+  /** Of the body. */
+  bytes: number;
 };
 
 /** A request as a door read it. */

@@ -24,6 +24,7 @@ import type { Asked, Door, Question } from './door.ts';
 import { facadeLimits } from './limits.ts';
 import { Outlet } from './outlet.ts';
 import { BodyRoom, readJsonBody } from './request-body.ts';
+import type { JsonBody } from './request-body.ts';
 import { inRequestSpan } from './request-span.ts';
 import { tokenOf } from './request-token.ts';
 import { doorOf, routeOf } from './routes.ts';
@@ -44,7 +45,7 @@ export type FacadeCollaborators = {
 
 type Incoming = {
   route: Route;
-  asked: Asked;
+  asked: Omit<Asked, 'bytes'>;
   grant: Granted;
   request: IncomingMessage;
   outlet: Outlet;
@@ -89,16 +90,16 @@ export class Facade {
     if (route.kind === 'alive') return;
     const { body, bytes } = await readJsonBody(request, this.#room);
     try {
-      if (route.kind === 'ask') await this.#ask(route.door, body, incoming);
+      if (route.kind === 'ask') await this.#ask(route.door, { body, bytes }, incoming);
       else this.#sendJson(outlet, route.answer(estimatedTokens(bytes)));
     } finally {
       this.#room.giveBack(bytes);
     }
   }
 
-  async #ask(door: Door, body: unknown, incoming: Incoming): Promise<void> {
+  async #ask(door: Door, { body, bytes }: JsonBody, incoming: Incoming): Promise<void> {
     const { asked, grant, request: httpRequest, outlet, signal } = incoming;
-    const question = door.parse(body, asked);
+    const question = door.parse(body, { ...asked, bytes });
     const model = this.#modelOf(question.model, door, grant);
     const { original: _original, ...translated } = question.request;
     // What another wire's provider signed would be refused: the provider is told the conversation without it, in its own words.
@@ -197,7 +198,11 @@ function takenFor(error: unknown, asked: string, model: string): unknown {
   return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });
 }
 
-function addressOf(target: string): URL {
+const nothingAsked = new URLSearchParams();
+
+function addressOf(target: string): Pick<URL, 'pathname' | 'searchParams'> {
+  // Of most nothing is to be decoded, nor resolved.
+  if (/^(?:\/[a-z0-9_]+)+$/.test(target)) return { pathname: target, searchParams: nothingAsked };
   return URL.parse(target, 'http://gateway') ?? new URL('http://gateway/');
 }
 

@@ -32,11 +32,10 @@ export class BodyRoom {
 /** Made once: each request is closed some day, most of them when they are over. */
 const brokeOff = new CoppiceError('cancelled', 'the request broke off');
 
+export type JsonBody = { body: unknown; bytes: number };
+
 /** The body as JSON with its size, for which there is room until `giveBack`. @throws CoppiceError. */
-export async function readJsonBody(
-  request: IncomingMessage,
-  room: BodyRoom,
-): Promise<{ body: unknown; bytes: number }> {
+export async function readJsonBody(request: IncomingMessage, room: BodyRoom): Promise<JsonBody> {
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity')
     throw refusal('invalid-request', 415, `the body has the encoding ${encoding}; send it without`);

@@ -252,6 +252,8 @@ const leftEarly = new Error('the answer is no longer wanted');
 
 const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.name;
 
+const decoder = new TextDecoder();
+
 /** The whole body as text; null where it is larger than allowed. */
 export async function wholeText(body: AsyncIterable<Uint8Array>, bytesMax: number): Promise<string | null> {
   const pieces: Uint8Array[] = [];
@@ -261,5 +263,5 @@ export async function wholeText(body: AsyncIterable<Uint8Array>, bytesMax: numbe
     if (bytes > bytesMax) return null;
     pieces.push(piece);
   }
-  return new TextDecoder().decode(Buffer.concat(pieces));
+  return decoder.decode(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));
 }

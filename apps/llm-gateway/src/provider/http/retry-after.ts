@@ -62,24 +62,33 @@ function resets(headers: ResponseHeaders, nowMs: number): number | null {
   return known.length === 0 ? null : (usedUpMs(headers, nowMs) ?? Math.min(...known.map(({ ms }) => ms)));
 }
 
+const openAiLimits = ['requests', 'tokens'].map((limit) => ({
+  reset: `x-ratelimit-reset-${limit}`,
+  remaining: `x-ratelimit-remaining-${limit}`,
+}));
+const anthropicLimits = ['requests', 'tokens', 'input-tokens', 'output-tokens'].map((limit) => ({
+  reset: `anthropic-ratelimit-${limit}-reset`,
+  remaining: `anthropic-ratelimit-${limit}-remaining`,
+}));
+
 type Reset = { ms: number; usedUp: boolean };
 
 /** OpenAI's, and of whoever takes after it: how long it lasts. */
 function durations(headers: ResponseHeaders): Reset[] {
-  return ['requests', 'tokens'].flatMap((limit) => {
-    const text = one(headers, `x-ratelimit-reset-${limit}`);
+  return openAiLimits.flatMap(({ reset, remaining }) => {
+    const text = one(headers, reset);
     const ms = text === null ? null : durationOf(text.trim());
-    return ms === null ? [] : [{ ms: Math.ceil(ms), usedUp: one(headers, `x-ratelimit-remaining-${limit}`) === '0' }];
+    return ms === null ? [] : [{ ms: Math.ceil(ms), usedUp: one(headers, remaining) === '0' }];
   });
 }
 
 /** Anthropic's: until when, in RFC 3339. */
 function dates(headers: ResponseHeaders, nowMs: number): Reset[] {
-  return ['requests', 'tokens', 'input-tokens', 'output-tokens'].flatMap((limit) => {
-    const text = one(headers, `anthropic-ratelimit-${limit}-reset`);
+  return anthropicLimits.flatMap(({ reset, remaining }) => {
+    const text = one(headers, reset);
     const at = text !== null && /^\d{4}-\d{2}-\d{2}[Tt]/.test(text) ? Date.parse(text) : Number.NaN;
     if (Number.isNaN(at)) return [];
-    const usedUp = one(headers, `anthropic-ratelimit-${limit}-remaining`) === '0';
+    const usedUp = one(headers, remaining) === '0';
     return [{ ms: Math.max(0, at - nowMs), usedUp }];
   });
 }

@@ -13,7 +13,7 @@ import { MessagesAnswerWriter } from './write-answer.ts';
 const ownFields = ['mcp_servers', 'container'];
 
 /** The body of `POST /v1/messages`. @throws CoppiceError `invalid-request`. */
-export function parseMessagesRequest(body: unknown, { headers }: Asked): Question {
+export function parseMessagesRequest(body: unknown, { headers, bytes }: Asked): Question {
   const request = validate(messagesRequestSchema, body, 'the request');
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
@@ -34,6 +34,7 @@ export function parseMessagesRequest(body: unknown, { headers }: Asked): Questio
       settings: settingsOf(request, untranslatable),
       stream,
       original: { wire: 'anthropic', body: request, headers },
+      bytes,
     },
     untranslatable: untranslatable.issues,
     writer: (about) => new MessagesAnswerWriter(about),

@@ -12,7 +12,7 @@ import { jsonSchemaOf } from './tool-schema.ts';
 import { GenerateAnswerWriter } from './write-answer.ts';
 
 /** The body of `POST /v1beta/models/MODEL:generateContent` and `…:streamGenerateContent`. @throws CoppiceError `invalid-request`. */
-export function parseGenerateRequest(body: unknown, { path, query, headers }: Asked): Question {
+export function parseGenerateRequest(body: unknown, { path, query, headers, bytes }: Asked): Question {
   const request = validate(generateRequestSchema, camelCased(body), 'the request');
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ['cachedContent']);
@@ -31,6 +31,7 @@ export function parseGenerateRequest(body: unknown, { path, query, headers }: As
       settings: settingsOf(request, untranslatable),
       stream,
       original: { wire: 'gemini', body: body as Record<string, unknown>, headers },
+      bytes,
     },
     untranslatable: untranslatable.issues,
     writer: (about) => new GenerateAnswerWriter(about),

@@ -9,7 +9,7 @@ import type { Message, OllamaRequest } from './schemas.ts';
 import { OllamaAnswerWriter } from './write-answer.ts';
 
 /** The body of `POST /api/chat`. @throws CoppiceError `invalid-request`. */
-export function parseOllamaRequest(body: unknown, { headers }: Asked): Question {
+export function parseOllamaRequest(body: unknown, { headers, bytes }: Asked): Question {
   const request = validate(ollamaRequestSchema, body, 'the request');
   const ids = new CallIds();
   const stream = request.stream ?? true;
@@ -23,6 +23,7 @@ export function parseOllamaRequest(body: unknown, { headers }: Asked): Question 
       settings: settingsOf(request),
       stream,
       original: { wire: 'ollama', body: request, headers },
+      bytes,
     },
     untranslatable: [],
     writer: (about) => new OllamaAnswerWriter(about),

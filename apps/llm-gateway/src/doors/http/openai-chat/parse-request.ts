@@ -15,7 +15,7 @@ import { ChatAnswerWriter } from './write-answer.ts';
 const ownFields = ['logprobs', 'audio', 'functions', 'function_call', 'web_search_options'];
 
 /** The body of `POST /v1/chat/completions`. @throws CoppiceError `invalid-request`. */
-export function parseChatRequest(body: unknown, { headers }: Asked): Question {
+export function parseChatRequest(body: unknown, { headers, bytes }: Asked): Question {
   const request = validate(chatRequestSchema, body, 'the request');
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
@@ -31,6 +31,7 @@ export function parseChatRequest(body: unknown, { headers }: Asked): Question {
       settings: settingsOf(request, untranslatable),
       stream,
       original: { wire: 'openai-chat', body: request, headers },
+      bytes,
     },
     untranslatable: untranslatable.issues,
     writer: (about) => new ChatAnswerWriter(about, { usageWanted }),

@@ -14,7 +14,7 @@ import { ResponsesAnswerWriter } from './write-answer.ts';
 const ownFields = ['previous_response_id', 'conversation', 'prompt'];
 
 /** The body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
-export function parseResponsesRequest(body: unknown, { headers }: Asked): Question {
+export function parseResponsesRequest(body: unknown, { headers, bytes }: Asked): Question {
   const request = validate(responsesRequestSchema, body, 'the request');
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
@@ -29,6 +29,7 @@ export function parseResponsesRequest(body: unknown, { headers }: Asked): Questi
       settings: settingsOf(request, untranslatable),
       stream,
       original: { wire: 'openai-responses', body: request, headers },
+      bytes,
     },
     untranslatable: untranslatable.issues,
     writer: (about) => new ResponsesAnswerWriter(about, { customTools: customNames(request), request }),

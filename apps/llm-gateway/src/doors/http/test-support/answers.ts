@@ -46,4 +46,4 @@ export function wholeOf(question: Question, deltas: readonly TranslatedDelta[]):
   return writer.whole();
 }
 
-export const asked = (path = '', query = '') => ({ path, query: new URLSearchParams(query), headers: {} });
+export const asked = (path = '', query = '') => ({ path, query: new URLSearchParams(query), headers: {}, bytes: 0 });
