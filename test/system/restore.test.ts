@@ -45,11 +45,12 @@ test.skipIf(absent !== null)(
         verify: `test -f ${name}.txt`,
         ...rest,
       });
+      const setup = { run: 'mkdir deps && echo 1 > deps/a.js && echo SECRET=of-this-machine > .env' };
       const { runId, tasks } = await stack.submit({
         repository: repository.path,
         baseBranch: 'main',
         defaults: { model: stack.model },
-        tasks: [task('quick'), task('slow'), task('after', { dependsOn: ['slow'] })],
+        tasks: [task('quick'), task('slow', { setup }), task('after', { dependsOn: ['slow'] })],
       });
       const idOf = (name: string) => tasks.find((each) => each.name === name)?.taskId ?? '';
       await stack.reached(runId, idOf('quick'), 'merged');
@@ -77,6 +78,9 @@ test.skipIf(absent !== null)(
         { name: 'after', state: 'no-changes', reason: 'the agent changed nothing' },
       ]);
       expect(await repository.head('main')).toBe(landed);
+      // Not even in a commit that didn't land is what setup had left in the restored worktree.
+      const files = await repository.git('log', '--all', '--format=', '--name-only');
+      expect(files.split('\n').filter((file) => file !== '' && !/^(README.md|\w+\.txt)$/.test(file))).toEqual([]);
       for (const { taskId } of tasks) {
         const commits = await repository.git('log', '--format=%H', '--grep', `Coppice-Task: ${taskId}`, '--no-merges');
         expect(commits.split('\n')).toHaveLength(1);

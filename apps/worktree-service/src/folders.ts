@@ -32,7 +32,9 @@ const ownerWrites = 0o300;
 
 /** What tells that a file wasn't written to: nobody inside a sandbox can set a ctime. */
 export const fingerprint = (stat: BigIntStats): string =>
-  `${stat.mode} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino}`;
+  `${modeAndSize(stat)}${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino}`;
+/** What a fingerprint begins with. */
+export const modeAndSize = (stat: BigIntStats): string => `${stat.mode} ${stat.size} `;
 
 /**
  * Gives a folder that was just made, and that no agent has seen, to its owner; calls `onFile` with each file's path relative to it.

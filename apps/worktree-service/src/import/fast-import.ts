@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import { once } from 'node:events';
 import type { Git, GitProcess } from '../git/git.ts';
 import { byteString, bytesOf, fingerprint } from '../folders.ts';
 import type { Store } from '../repository/store.ts';
 import type { TreeEntry } from '../worktree/checkout.ts';
-import { FolderHandle } from './folder-handle.ts';
+import { blobHash } from './blob-hash.ts';
+import { beneath } from './folder-handle.ts';
 import { coppiceIdentity, gitDate } from './message.ts';
 import { openNamed, refused, type FileChange, type Plan } from './plan.ts';
 
@@ -111,7 +111,9 @@ class Feed {
 }
 
 async function writeFile(feed: Feed, tree: string, change: FileChange, tracked: TreeEntry | undefined): Promise<void> {
-  const { descriptor, stat } = openBeneath(tree, change.path);
+  const { descriptor, stat } = openNamed(change.path, () =>
+    beneath(byteString(tree), change.path, (folder, name) => folder.file(name)),
+  );
   try {
     if (fingerprint(stat) !== fingerprint(change.stat)) throw refused(change.path, 'it changed while it was read');
     if (stat.size <= BigInt(wholeBytesMax)) {
@@ -156,31 +158,8 @@ function readExactly(descriptor: number, bytes: number, path: string): Buffer {
   return buffer;
 }
 
-/** Opens each folder on the way by its own handle, so that none can be a link. */
-function openBeneath(tree: string, path: string): { descriptor: number; stat: BigIntStats } {
-  const names = path.split('/');
-  const last = names.pop() ?? '';
-  return openNamed(path, () => {
-    let folder = FolderHandle.open(byteString(tree));
-    try {
-      for (const name of names) {
-        const next = folder.folder(name);
-        folder.close();
-        folder = next;
-      }
-      return folder.file(last);
-    } finally {
-      folder.close();
-    }
-  });
-}
-
-const sha256Digits = 64;
 const blobId = (content: Buffer, digits: number): string =>
-  createHash(digits === sha256Digits ? 'sha256' : 'sha1')
-    .update(`blob ${content.length}\0`)
-    .update(content)
-    .digest('hex');
+  blobHash(content.length, digits).update(content).digest('hex');
 
 /** A path as fast-import reads it: always quoted, everything unusual as octal. */
 const quote = (path: string): string =>

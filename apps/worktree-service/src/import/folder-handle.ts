@@ -75,3 +75,20 @@ export class FolderHandle {
     closeSync(this.#descriptor);
   }
 }
+
+/** Looks at an entry far below `root`. Each folder on the way is opened by its own handle, so that none can be a link. Byte strings both. */
+export function beneath<T>(root: string, path: string, look: (folder: FolderHandle, name: string) => T): T {
+  const names = path.split('/');
+  const last = names.pop() ?? '';
+  let folder = FolderHandle.open(root);
+  try {
+    for (const name of names) {
+      const next = folder.folder(name);
+      folder.close();
+      folder = next;
+    }
+    return look(folder, last);
+  } finally {
+    folder.close();
+  }
+}

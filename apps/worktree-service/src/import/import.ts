@@ -10,7 +10,7 @@ import { storeOf, type Context } from '../context.ts';
 import { nulSeparated } from '../git/git.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
-import { listTree } from '../worktree/checkout.ts';
+import { listTree, sealedFolder } from '../worktree/checkout.ts';
 import { readSnapshot } from '../worktree/snapshot.ts';
 import { requireTaskRecord, taskFolders, withTask } from '../worktree/task-record.ts';
 import { writeCommit } from './fast-import.ts';
@@ -103,7 +103,12 @@ export async function importTree(
   const folders = taskFolders(context, parts.taskId);
   const ref = `refs/coppice/import/${parts.effectId}`;
   const tracked = await listTree(context, store, parent, signal);
-  const plan = await planImport(folders.tree, tracked, readSnapshot(folders.snapshot), context.importLimits, signal);
+  const { setupKey } = requireTaskRecord(context, parts.taskId);
+  const given = {
+    snapshot: readSnapshot(folders.snapshot),
+    sealed: setupKey === null ? null : sealedFolder(context, setupKey),
+  };
+  const plan = await planImport(folders.tree, tracked, given, context.importLimits, signal);
   const unchanged = { changes: null, ignored: plan.ignored };
   const commitParts = { ref, parent, message: parts.message, date: parts.date };
   if (!(await writeCommit(context.git, store, { tree: folders.tree, plan, tracked, commit: commitParts, signal })))

@@ -6,6 +6,8 @@ import { expect, test } from 'vitest';
 import { importLimitsDefault } from './limits.ts';
 import { planImport, turnsOf } from './plan.ts';
 
+const nothing = { snapshot: new Map(), sealed: null };
+
 /** As dear to match as an ignore file may be: every rule is tried against every name, and fails at its end. */
 async function hostile(rules: number, folders: number) {
   const folder = await temporaryFolder('plan');
@@ -27,7 +29,7 @@ test('a hostile ignore file is refused over its budget, and others get their tur
       others++;
     }
   })();
-  const planned = planImport(folder.path, new Map(), new Map(), limits, undefined, turns);
+  const planned = planImport(folder.path, new Map(), nothing, limits, undefined, turns);
   await expect(planned.finally(() => ended.abort())).rejects.toMatchObject({
     code: 'limit-exceeded',
     retryable: false,
@@ -46,7 +48,7 @@ test('it stops when it is cancelled', async () => {
   const turns = turnsOf(importLimitsDefault, abort.signal);
   setImmediate(() => abort.abort());
   await expect(
-    planImport(folder.path, new Map(), new Map(), importLimitsDefault, abort.signal, turns),
+    planImport(folder.path, new Map(), nothing, importLimitsDefault, abort.signal, turns),
   ).rejects.toMatchObject({ code: 'cancelled' });
   expect(turns.yields).toBeLessThan(4);
 });
@@ -57,7 +59,7 @@ test.each([
 ])('too many or too long: %s are refused by name', async (_name, content, message) => {
   await using folder = await temporaryFolder('plan');
   writeFileSync(join(folder.path, '.gitignore'), content);
-  await expect(planImport(folder.path, new Map(), new Map(), importLimitsDefault)).rejects.toMatchObject({
+  await expect(planImport(folder.path, new Map(), nothing, importLimitsDefault)).rejects.toMatchObject({
     code: 'import-refused',
     message: expect.stringMatching(message),
   });
@@ -68,7 +70,7 @@ test('reading a class counts, too', async () => {
   writeFileSync(join(folder.path, '.gitignore'), `*${'[[:'.repeat(300)}\n`.repeat(10));
   for (let index = 0; index < 10; index++) writeFileSync(join(folder.path, `${'a'.repeat(240)}${index}`), '');
   const turns = turnsOf(importLimitsDefault);
-  const { changes } = await planImport(folder.path, new Map(), new Map(), importLimitsDefault, undefined, turns);
+  const { changes } = await planImport(folder.path, new Map(), nothing, importLimitsDefault, undefined, turns);
   expect(changes).toHaveLength(11);
   expect(turns.steps).toBeGreaterThan(10 * 10 * 240 * 900);
 });

@@ -2,20 +2,23 @@
  * What an agent left in its worktree, compared with what it was given: the working tree is plain data here, nothing of it is trusted.
  *
  * Invariants:
- * 1. No link is followed, no file is opened but .gitignore files, which are read with a limit.
+ * 1. No link is followed. Of files, only .gitignore files are opened, which are read with a limit, and those that are still as large as they
+ *    were at checkout.
  * 2. Everything that would be imported passes the path rules; the first that doesn't refuses the whole import, named.
  * 3. Others get their turn every few milliseconds, whatever the ignore files say; matching has a budget.
- * 4. A file with the fingerprint that it had at checkout has the content it had then: nobody in a sandbox can set a ctime.
+ * 4. A file with the fingerprint that it had at checkout has the content it had then: nobody in a sandbox can set a ctime. Where the
+ *    fingerprint is another, its content tells: a restored backup gives each file a new one.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import { CoppiceError } from '@coppice/contracts';
 import { byteString, fingerprint } from '../folders.ts';
 import type { TreeEntry } from '../worktree/checkout.ts';
-import type { Snapshot } from '../worktree/snapshot.ts';
+import type { SnapshotEntry } from '../worktree/snapshot.ts';
 import { FolderHandle } from './folder-handle.ts';
 import { Turns } from '@coppice/service';
 import { isIgnored, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 import type { ImportLimits } from './limits.ts';
+import { isAsGiven, type Found, type Given } from './given.ts';
 import { nameProblem, shortened, symlinkProblem } from './path-rules.ts';
 
 export type FileChange = { kind: 'file'; path: string; mode: '100644' | '100755'; stat: BigIntStats };
@@ -39,16 +42,16 @@ type Level = {
   inGitlink: boolean;
 };
 
-/** `tree`: the worktree's folder. `tracked`: the tree that the import builds on. Throws `import-refused` or `limit-exceeded`. */
+/** `tree`: the worktree's folder. `tracked`: the tree that the import builds on. `given`: what the agent found. Throws `import-refused` or `limit-exceeded`. */
 export async function planImport(
   tree: string,
   tracked: Map<string, TreeEntry>,
-  snapshot: Snapshot,
+  given: Given,
   limits: ImportLimits,
   signal?: AbortSignal,
   turns: Turns = turnsOf(limits, signal),
 ): Promise<Plan> {
-  return new Planner(tracked, snapshot, limits, turns).run(tree);
+  return new Planner(tracked, given, limits, turns).run(tree);
 }
 
 /** The import's budget of matching. */
@@ -62,7 +65,7 @@ export const turnsOf = (limits: ImportLimits, signal?: AbortSignal): Turns =>
 class Planner {
   readonly #turns: Turns;
   readonly #tracked: Map<string, TreeEntry>;
-  readonly #snapshot: Snapshot;
+  readonly #given: Given;
   readonly #limits: ImportLimits;
   /** Folders with tracked files below: entered even where ignored. */
   readonly #trackedFolders: Set<string>;
@@ -73,13 +76,13 @@ class Planner {
   #ignored = 0;
   #bytes = 0n;
 
-  constructor(tracked: Map<string, TreeEntry>, snapshot: Snapshot, limits: ImportLimits, turns: Turns) {
+  constructor(tracked: Map<string, TreeEntry>, given: Given, limits: ImportLimits, turns: Turns) {
     this.#turns = turns;
     this.#tracked = tracked;
-    this.#snapshot = snapshot;
+    this.#given = given;
     this.#limits = limits;
     this.#trackedFolders = foldersOf(tracked.keys());
-    this.#knownFolders = foldersOf(snapshot.keys());
+    this.#knownFolders = foldersOf(given.snapshot.keys());
   }
 
   async run(tree: string): Promise<Plan> {
@@ -132,12 +135,11 @@ class Planner {
       await this.#enter({ ...level, ignored, inGitlink: gitlink, path, depth: level.depth + 1 }, level.folder, name);
       return;
     }
-    const known = this.#snapshot.get(path);
-    const unchanged = known?.fingerprint === fingerprint(stat);
+    const known = this.#given.snapshot.get(path);
     // What setup left is nobody's work.
-    if (unchanged && known.objectId === null && tracked === undefined) return;
-    if (unchanged && tracked !== undefined && known.objectId === tracked.objectId) {
-      this.#seen.add(path);
+    const wasGiven = known !== undefined && known.objectId === (tracked?.objectId ?? null);
+    if (wasGiven && (await this.#isUnchanged(known, { folder: level.folder, name, path, stat }))) {
+      if (tracked !== undefined) this.#seen.add(path);
       return;
     }
     if (level.inGitlink || tracked?.mode === '160000') throw refused(path, "submodules can't be changed");
@@ -146,6 +148,11 @@ class Planner {
       return;
     }
     this.#change(level.folder, name, path, stat);
+  }
+
+  async #isUnchanged(known: SnapshotEntry, found: Found): Promise<boolean> {
+    if (known.fingerprint === fingerprint(found.stat)) return true;
+    return isAsGiven(known, found, this.#given.sealed, this.#turns);
   }
 
   async #enter(level: Level, parent: FolderHandle, name: string): Promise<void> {

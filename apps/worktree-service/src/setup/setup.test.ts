@@ -9,7 +9,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { commit } from '../import/import.ts';
 import { prepareMerge } from '../merge/prepare-merge.ts';
@@ -19,6 +21,7 @@ import { prepare } from '../worktree/prepare.ts';
 import { resolveSetup } from './inputs.ts';
 import { discardSetup, prepareSetup, sealSetup } from './setup.ts';
 
+const run = promisify(execFile);
 const files = { 'package.json': '{}', 'lock.json': '{}', 'src/a.txt': 'a' };
 const setupKey = 'key1';
 const inputs = ['package.json', 'lock.json'];
@@ -76,6 +79,30 @@ test('what setup left is copied into the worktree, and is not the work of the ta
   expect(await commit(f.context, { ...input, effectId: 'one' })).toEqual({ status: 'no-changes', ignored: 0 });
   write(tree, 'src/generated/b.txt', 'changed by the task');
   write(tree, 'src/a.txt', 'changed');
+  expect(await commit(f.context, { ...input, effectId: 'two' })).toMatchObject({
+    paths: ['src/a.txt', 'src/generated/b.txt'],
+  });
+});
+
+/** As a backup is restored: every file gets another inode and ctime, and with tar's own format a time in whole seconds. */
+async function restore(folder: string): Promise<void> {
+  await run('sh', ['-ec', 'tar -cf ../backup.tar . && find . -mindepth 1 -delete && tar -xpf ../backup.tar'], {
+    cwd: folder,
+  });
+}
+
+test('what setup left is not the work of the task in a restored data folder either', async () => {
+  await using f = await fixture({ files, importLimits: { changedPathsMax: 2 } });
+  const first = await treeOf(f);
+  write(first, '.env', 'SECRET=of the setup');
+  install(first);
+  await sealSetup(f.context, { taskId, setupKey, attempt });
+  const tree = await workTree(f);
+  const input = { taskId, runId, message: message(), protect: [] };
+  await restore(f.dataFolder);
+  expect(await commit(f.context, { ...input, effectId: 'one' })).toEqual({ status: 'no-changes', ignored: 0 });
+  write(tree, 'src/generated/b.txt', 'c');
+  write(tree, 'src/a.txt', 'b');
   expect(await commit(f.context, { ...input, effectId: 'two' })).toMatchObject({
     paths: ['src/a.txt', 'src/generated/b.txt'],
   });

@@ -65,9 +65,9 @@ export async function prepare(context: Context, input: PrepareInput, signal?: Ab
       let record = readTaskRecord(context, taskId);
       if (record === undefined) {
         const { tip } = await store.fetchTip(origin, input.baseBranch, 'baseBranch', signal);
-        record = { repositoryId: store.repositoryId, branch, baseCommit: tip };
+        record = { repositoryId: store.repositoryId, branch, baseCommit: tip, setupKey: input.setupKey };
         const objectFormat = origin.kind === 'local' ? origin.objectFormat : 'sha1';
-        await make(context, store, { taskId, record, objectFormat, setupKey: input.setupKey, signal });
+        await make(context, store, { taskId, record, objectFormat, signal });
       } else if (record.repositoryId !== store.repositoryId || record.branch !== branch) {
         throw new CoppiceError('conflict', `task ${taskId} has a worktree of another repository or branch`);
       }
@@ -94,14 +94,13 @@ async function make(
     taskId: string;
     record: TaskRecord;
     objectFormat: string;
-    setupKey: string | null;
     signal: AbortSignal | undefined;
   },
 ): Promise<void> {
   const { taskId, record, signal } = parts;
-  const setup = parts.setupKey === null ? null : sealedFolder(context, parts.setupKey);
+  const setup = record.setupKey === null ? null : sealedFolder(context, record.setupKey);
   if (setup !== null && !existsSync(setup))
-    throw new CoppiceError('not-found', `setup ${parts.setupKey} isn't sealed here`);
+    throw new CoppiceError('not-found', `setup ${record.setupKey} isn't sealed here`);
   const folders = taskFolders(context, taskId);
   const metadata = worktreeMetadata(store.tasksGit, folders.tree);
   context.trash.take(folders.folder);

@@ -9,6 +9,8 @@ const recordSchema = z.object({
   repositoryId: z.string(),
   branch: z.string(),
   baseCommit: z.string(),
+  /** Whose sealed result was copied into the worktree. Earlier versions didn't note it. */
+  setupKey: z.string().nullable().default(null),
 });
 /** What is known of a prepared worktree; written last, so that it stands for a complete one. */
 export type TaskRecord = z.infer<typeof recordSchema>;
