@@ -216,6 +216,7 @@ test('doctor says what is found, what is missing, and the fix', { timeout: 90_00
   for (const name of ['Node', 'git', 'nats-server', 'stack', 'model provider scripted', 'model provider anthropic'])
     expect([name, levelOf(name)]).toEqual([name, 'ok']);
   expect(['ok', 'warning']).toContain(levelOf('sandboxes'));
+  expect(running.out).toContain("plays any script of the stack's machine, by its path");
   const news = checks.find(({ name, level }) => name === 'model provider openai' && level === 'warning');
   expect(news?.fix).toContain('only when it starts: coppice down, coppice up');
   expect(running.out).not.toContain(key);

@@ -259,7 +259,15 @@ test('the gateway tells which providers there are', async () => {
   server.play(playError(200, { data: [{ id: 'small' }] }));
   const { providers } = await orchestrator.bus.call(gatewayCalls.providers, { service: 'llm-gateway' }, {});
   expect(providers).toEqual([
-    { name: 'scripted', host: null, keyPresent: false, reachable: null, models: [], problem: null },
+    {
+      name: 'scripted',
+      host: null,
+      keyPresent: false,
+      reachable: null,
+      models: [],
+      problem: null,
+      scriptFolders: [folder.path],
+    },
     {
       name: 'acme',
       host: new URL(server.baseUrl).host,

@@ -16,6 +16,8 @@ export const modelProviderSchema = z.object({
   models: z.array(z.string()),
   /** Why it can't be used, in one sentence; null where nothing is known to be wrong. */
   problem: z.string().nullable(),
+  /** Of `scripted`: the folders on the gateway's machine whose scripts it plays; missing where it plays any, by its absolute path. */
+  scriptFolders: z.array(z.string()).optional(),
 });
 export type ModelProvider = z.infer<typeof modelProviderSchema>;
 

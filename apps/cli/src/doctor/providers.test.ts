@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { checkProviders } from './providers.ts';
+import { checkProviders, ofProvider } from './providers.ts';
 
 const found = async (environment: Record<string, string>) => {
   const checks = await checkProviders(null, environment);
@@ -10,12 +10,12 @@ const found = async (environment: Record<string, string>) => {
 };
 
 test('of a vendor that is not set up, doctor says which key is missing, and complains of nothing', async () => {
-  const ofProvider = await found({});
+  const provider = await found({});
   for (const [name, variable] of [
     ['openai', 'OPENAI_API_KEY'],
     ['anthropic', 'ANTHROPIC_API_KEY'],
   ] as const) {
-    expect(ofProvider(name)).toMatchObject({ level: 'ok', found: expect.stringContaining(`set ${variable}`) });
+    expect(provider(name)).toMatchObject({ level: 'ok', found: expect.stringContaining(`set ${variable}`) });
   }
 });
 
@@ -43,4 +43,14 @@ test('an alias tells which of its candidates can be asked, and warns where none 
     found: expect.stringMatching(/can be asked now: anthropic\/small$/),
   });
   expect(ofAlias('strong')).toMatchObject({ level: 'warning', found: expect.stringContaining('none of them') });
+});
+
+test.each([
+  [{ scriptFolders: ['/srv/scripts', '/more'] }, 'plays the scripts in /srv/scripts, /more on'],
+  [{ scriptFolders: [], problem: 'no folder of scripts is configured (COPPICE_SCRIPTS)' }, 'not set up (no folder of'],
+  [{}, "plays any script of the stack's machine"],
+])('of the scripted model it tells what scripts it plays: %j', (told, expected) => {
+  const scripted = { name: 'scripted', host: null, keyPresent: false, reachable: null, models: [], problem: null };
+  const check = ofProvider({ ...scripted, ...told });
+  expect([check.level, check.found]).toEqual(['ok', expect.stringContaining(expected)]);
 });

@@ -78,14 +78,23 @@ async function ofGateway(client: ApiClient): Promise<OfGateway> {
   }
 }
 
-function ofProvider({ name, host, models, problem, keyPresent }: ModelProvider): Check {
+export function ofProvider(provider: ModelProvider): Check {
+  const { name, host, models, problem, keyPresent } = provider;
   const check = `model provider ${name}`;
+  if (name === 'scripted') return ok(check, ofScripts(provider));
   const where = host === null ? '' : ` at ${host}`;
   const listed = models.length === 0 ? '' : `: ${listOf(models)}`;
   if (problem === null) return ok(check, `can be used${where}${listed}`);
   // Nobody who works with another one misses it.
   if (!keyPresent && missesOwnKey(name, problem)) return ok(check, `not set up (${problem})`);
   return warning(check, problem, `start that server, or correct its address or key; ${restart}`);
+}
+
+/** Nobody misses it who doesn't try or test something. */
+function ofScripts({ problem, scriptFolders }: ModelProvider): string {
+  if (problem !== null) return `not set up (${problem})`;
+  if (scriptFolders === undefined) return "plays any script of the stack's machine, by its path";
+  return `plays the scripts in ${scriptFolders.join(', ')} on the gateway's machine`;
 }
 
 /** Rather than one that the gateway's file gives it. */

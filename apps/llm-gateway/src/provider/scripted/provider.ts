@@ -17,7 +17,7 @@ import type {
 import type { Count } from './count.ts';
 import { cueFor, parseScript } from './script.ts';
 import type { Fault, ScriptedTurn } from './script.ts';
-import { findScript, readBeside, readScriptText } from './script-files.ts';
+import { findScript, readBeside, readScriptText, whyWithoutScripts } from './script-files.ts';
 import type { ScriptFile, ScriptFolders } from './script-files.ts';
 
 /** Pieces of an answer are at most this long. */
@@ -36,7 +36,14 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
   return {
     name: 'scripted',
     wire: null,
-    describe: async () => ({ host: null, keyPresent: false, reachable: null, models: [], problem: null }),
+    describe: async () => ({
+      host: null,
+      keyPresent: false,
+      reachable: null,
+      models: [],
+      problem: whyWithoutScripts(scripts),
+      ...(scripts.anywhere ? {} : { scriptFolders: [...scripts.folders] }),
+    }),
     check: async (model) => void (await load(model)),
     async *stream(request: ModelRequest, context: RequestContext): ModelDeltas {
       const { file, script } = await load(request.model);

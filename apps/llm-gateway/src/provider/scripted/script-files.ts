@@ -84,8 +84,13 @@ function isInside(file: string, folder: string): boolean {
   return relative !== '' && relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
 }
 
+/** In one sentence; null where there may be some. */
+export const whyWithoutScripts = ({ folders, anywhere }: ScriptFolders): string | null =>
+  folders.length === 0 && !anywhere ? 'no folder of scripts is configured (COPPICE_SCRIPTS)' : null;
+
 async function suggestions(folders: readonly string[]): Promise<string> {
-  if (folders.length === 0) return 'no folder of scripts is configured (COPPICE_SCRIPTS)';
+  const none = whyWithoutScripts({ folders, anywhere: false });
+  if (none !== null) return none;
   const names: string[] = [];
   for (const folder of folders) {
     const entries = await readdir(folder).catch(() => []);
