@@ -1,8 +1,14 @@
-/** What can be set in docker-compose.yml is written down for whoever runs it. */
+/** What can be set in docker-compose.yml is written down for whoever runs it, and has the effect that is told. */
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
+import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
+import { whyWithoutCompose } from './support/engines.ts';
 
+const absent = await whyWithoutCompose();
 const projectFolder = path.resolve(import.meta.dirname, '..');
 const read = (name: string) => readFileSync(path.join(projectFolder, name), 'utf8');
 
@@ -19,3 +25,30 @@ test('each variable of docker-compose.yml is in the guide, with its default, and
   const wrong = [...used].filter(([name, text]) => rowOf(name).split('|')[2]?.includes(text) !== true);
   expect(wrong).toEqual([]);
 });
+
+test.skipIf(absent !== null)(
+  'a file .env with what the guide tells scales the services and adds Prometheus',
+  async () => {
+    const guide = read('docs/operations.md');
+    const [scaling = ''] = /lasts until the next `up`.*/.exec(guide) ?? [];
+    const lines = [...scaling.matchAll(/`(COPPICE_\w+=\d)`/g)].map(([, line = '']) => line);
+    const [, profile = ''] = /^echo (COMPOSE_PROFILES=\S+) >> \.env$/m.exec(guide) ?? [];
+    await using folder = await temporaryFolder('compose-settings');
+    const file = path.join(folder.path, '.env');
+    await writeFile(file, [...lines, profile, ''].join('\n'));
+    const program = process.env['COPPICE_DOCKER_COMPOSE'] ?? 'docker-compose';
+    const options = ['--env-file', file, '--file', path.join(projectFolder, 'docker-compose.yml')];
+    const { stdout } = await promisify(execFile)(program, [...options, 'config', '--format', 'json']);
+    const { services } = JSON.parse(stdout) as { services: Record<string, { scale?: number }> };
+    const scales = Object.entries(services).flatMap(([name, { scale }]) =>
+      scale === undefined ? [] : [[name, scale]],
+    );
+    expect(Object.fromEntries(scales)).toEqual({
+      orchestrator: 3,
+      'llm-gateway': 3,
+      'worktree-service': 2,
+      'container-service': 2,
+    });
+    expect(Object.keys(services)).toContain('prometheus');
+  },
+);

@@ -1,6 +1,6 @@
 /** The stack of docker-compose.yml for tests: a project, a volume and images of its own, and ports that the system chooses. */
 import { execFile } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { temporaryFolder } from '@coppice/testing';
@@ -18,6 +18,8 @@ export const scales = {
   'worktree-service': 2,
   'container-service': 2,
 } as const;
+/** Another number than the flags' of most services. */
+export const scaleBySettings = 2;
 export type ScaledService = keyof typeof scales;
 export const scaledServices = Object.keys(scales) as ScaledService[];
 
@@ -54,19 +56,12 @@ export class ComposeStack {
     for (const line of images.told) process.stdout.write(`stands in for an official image: ${line}\n`);
     const stack = new ComposeStack(await temporaryFolder('compose'), uid, images);
     await mkdir(stack.folder);
-    const script = { environment: { COPPICE_SCRIPTS: stack.folder }, volumes: [`${stack.folder}:${stack.folder}:ro`] };
-    await writeFile(stack.#override, JSON.stringify({ services: { 'llm-gateway': script } }));
     return stack;
   }
 
   /** Where a test puts the users of the bus. */
   get users(): string {
     return path.join(this.#temporary.path, 'users');
-  }
-
-  /** YAML knows JSON. */
-  get #override(): string {
-    return path.join(this.#temporary.path, 'override.yaml');
   }
 
   get #environment(): NodeJS.ProcessEnv {
@@ -80,6 +75,12 @@ export class ComposeStack {
       COPPICE_GID: String(this.uid),
       COPPICE_DOCKER_SOCKET: process.env['COPPICE_DOCKER_SOCKET'],
       COPPICE_REPOSITORIES: this.folder,
+      COPPICE_SCRIPTS: this.folder,
+      // What an "up" without flags gives.
+      COPPICE_ORCHESTRATORS: String(scaleBySettings),
+      COPPICE_LLM_GATEWAYS: String(scaleBySettings),
+      COPPICE_WORKTREE_SERVICES: String(scaleBySettings),
+      COPPICE_CONTAINER_SERVICES: String(scaleBySettings),
       COPPICE_NATS_ADDRESS: '127.0.0.1:0',
       COPPICE_JAEGER_ADDRESS: '127.0.0.1:0',
       COPPICE_PROMETHEUS_ADDRESS: '127.0.0.1:0',
@@ -90,8 +91,7 @@ export class ComposeStack {
 
   get #command(): [string, ...string[]] {
     const program = process.env['COPPICE_DOCKER_COMPOSE'] ?? 'docker-compose';
-    const files = ['--file', path.join(projectFolder, 'docker-compose.yml'), '--file', this.#override];
-    return [program, '--project-name', this.project, ...files];
+    return [program, '--project-name', this.project, '--file', path.join(projectFolder, 'docker-compose.yml')];
   }
 
   async compose(...composeArguments: string[]): Promise<string> {

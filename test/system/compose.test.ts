@@ -9,7 +9,7 @@ import { eventually, temporaryFolder } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { checkRepository, checkTasks } from '../../apps/cli/src/demo/checks.ts';
 import { makeProject } from '../../apps/cli/src/demo/make-project.ts';
-import { ComposeStack, scaledServices, scales } from '../support/compose.ts';
+import { ComposeStack, scaleBySettings, scaledServices, scales } from '../support/compose.ts';
 import { whyWithoutCompose } from '../support/engines.ts';
 
 const absent = await whyWithoutCompose();
@@ -168,6 +168,18 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     });
   });
 
+  test('root is refused before anything starts, with what was expected', { timeout: 60_000 }, async () => {
+    for (const owner of ['0:0', `${uid}:0`]) {
+      const run = stack.compose('run', '--rm', '--no-TTY', '--no-deps', '--env', `OWNER=${owner}`, 'volumes');
+      await expect(run).rejects.toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(
+          new RegExp(`COPPICE_UID and COPPICE_GID .*can't be root.*got ${owner}`),
+        ) as string,
+      });
+    }
+  });
+
   test('a tenant that is added gets in with its own file', { timeout: 60_000 }, async () => {
     await stack.compose('run', '--rm', '--no-TTY', 'users', '--publisher', tenant);
     await stack.compose('restart', 'nats');
@@ -176,6 +188,13 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     const env = { ...process.env, NATS_URL, NATS_CREDENTIALS_FILE: path.join(stack.users, `tenant-${tenant}.json`) };
     const list = async () => (await promisify(execFile)(process.execPath, [program, 'ls', '--json'], { env })).stdout;
     expect(await eventually(list, { timeoutMs: 30_000 })).toContain(runIdOf(tenant, 'compose'));
+    const takeBack = (await typedIn('docker-compose', '## ')).find((block) => block.includes('--entrypoint rm'));
+    await stack.type((takeBack ?? '').replaceAll('NAME', tenant));
+    const isRefused = async () => {
+      await expect(list()).rejects.toMatchObject({ stderr: expect.stringContaining('refuses this user') as string });
+      return true;
+    };
+    await eventually(isRefused, { timeoutMs: 30_000 });
     // A restart may publish another port.
     await bus.close();
     bus = await eventually(connect, { timeoutMs: 30_000 });
@@ -211,16 +230,19 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     const runId = runIdOf(tenant, 'upgrade');
     const run = () => bus.call(api.runGet, { tenant }, { runId });
     const before = await Promise.all(scaledServices.map((name) => stack.containers(name)));
+    const [natsBefore] = await stack.containers('nats');
     await bus.close();
     stack.becomeLater();
     await stack.type(upgrade.replace('git pull\n', ''));
     const upgradedAt = new Date().toISOString();
+    // Else it would keep the image and the settings that it was made with.
+    expect((await stack.containers('nats'))[0]?.Id).not.toBe(natsBefore?.Id);
     bus = await eventually(connect, { timeoutMs: startMsMax });
     for (const [index, name] of scaledServices.entries()) {
       const earlier = before[index]?.map(({ Name, Id }) => [Name, Id]);
       const now = (await stack.containers(name)).map(({ Name, Id }) => [Name, Id]);
       expect(now.filter(([, id]) => earlier?.some(([, other]) => other === id))).toEqual([]);
-      expect(now.length).toBeGreaterThan(0);
+      expect([name, now.length]).toEqual([name, scaleBySettings]);
     }
     await eventually(async () => (await run()).state !== 'running', { timeoutMs: startMsMax });
     const { state, endedAt } = await run();
@@ -289,8 +311,8 @@ test.skipIf(absent !== null)(
 );
 
 /** The commands that a section of the guide tells to type, block by block. */
-async function typedIn(heading: string): Promise<string[]> {
-  const section = (await readFile(guide, 'utf8')).split(`\n### ${heading}\n`)[1]?.split('\n### ')[0] ?? '';
+async function typedIn(heading: string, level = '### '): Promise<string[]> {
+  const section = (await readFile(guide, 'utf8')).split(`\n${level}${heading}\n`)[1]?.split(/\n##+ /)[0] ?? '';
   return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
 }
 
