@@ -90,9 +90,11 @@ async function tellRefusal(bus: Bus, delivery: Delivery, error: unknown): Promis
   const requestId = requestIdOf(delivery);
   if (requestId === null || !tenantSchema.safeParse(tenant).success) return;
   const runId = runIdOf(tenant, requestId);
+  // The two streams that requests come from count each for itself.
+  const isFirst = delivery.subject === subjects.intake(tenant);
   const event = {
     specversion: '1.0',
-    id: `intake_${delivery.sequence}`,
+    id: `intake_${isFirst ? '' : 'later_'}${delivery.sequence}`,
     source: '/coppice/intake',
     type: 'coppice.run-refused',
     time: new Date().toISOString(),
