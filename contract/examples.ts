@@ -162,6 +162,19 @@ export const methodExamples: Record<string, { input: Example[]; output: Example[
       baseCommit: '1f0c5b1d94a4c0dd4bd0f5b1d1a2f8f4f6f7a0c3',
     }),
   },
+  'task.bundle': {
+    input: [
+      { name: 'thin', payload: { taskId } },
+      { name: 'whole', payload: { taskId, whole: true } },
+    ],
+    output: one({
+      bundle: `bundle/${tenant}/${taskId}/2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae`,
+      ref: `refs/coppice/merged/${taskId}`,
+      commit,
+      baseCommit: '1f0c5b1d94a4c0dd4bd0f5b1d1a2f8f4f6f7a0c3',
+      work: 'landed',
+    }),
+  },
   'artifact.get': {
     input: [
       { name: 'whole', payload: { name: logArtifact } },

@@ -110,6 +110,8 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     for (const { taskId, name } of tasks) {
       const { patch } = await stack.bus.call(api.taskDiff, { tenant }, { taskId });
       expect(patch).toContain(`+++ b/${name}.txt`);
+      const { bundle, work } = await stack.bus.call(api.taskBundle, { tenant }, { taskId });
+      expect([work, bundle]).toEqual(['landed', expect.stringMatching(`^bundle/${tenant}/${taskId}/`)]);
     }
   }, 180_000);
 

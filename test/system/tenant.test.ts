@@ -157,10 +157,25 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect(await told(0, 'doctor')).toContain("which there are is not told to a tenant's user");
   });
 
-  test('pull, which needs the folders of the stack, says what to do instead', { timeout: 60_000 }, async () => {
-    const outcome = await cli.run(['pull', of('fix')], user(), cli.repository.path);
-    expect(outcome).toMatchObject({ exitCode: 2, out: '' });
-    expect(outcome.err).toContain("a tenant's user can't reach the folder");
+  test('pull: what has landed, and what was kept, as branches of its repository', { timeout: 60_000 }, async () => {
+    const pull = async (name: string, branch: string, into = cli.repository.path) => {
+      const outcome = await cli.run(['pull', of(name), '--branch', branch, '--into', into], user());
+      expect([outcome.exitCode, outcome.err]).toEqual([0, '']);
+      return outcome.out;
+    };
+    expect(await pull('merged', 'pulled')).toMatch(/ is \w{10}: the commit of merged, which has landed$/m);
+    expect(await cli.repository.show('merged.txt', 'pulled')).toBe('good\n');
+    expect(await pull('rejected', 'kept')).toMatch(/which has not landed$/m);
+    expect(await cli.repository.show('rejected.txt', 'kept')).toContain('good');
+    // Of another repository, which lacks what it builds on.
+    await using other = await temporaryRepository();
+    await pull('merged', 'whole', other.path);
+    expect(await other.show('merged.txt', 'whole')).toBe('good\n');
+  });
+
+  test("another tenant's work is no bundle of one's own", { timeout: 60_000 }, async () => {
+    const outcome = await cli.run(['pull', of('merged'), '--branch', 'x'], user('other'), cli.repository.path);
+    expect([outcome.exitCode, outcome.out]).toEqual([2, '']);
   });
 
   test('token, which the operator makes, is refused', { timeout: 60_000 }, async () => {

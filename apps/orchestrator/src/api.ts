@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { apiEndpoint } from '@coppice/bus';
 import type { Bus, Endpoint } from '@coppice/bus';
-import { CoppiceError, api, worktreeCalls } from '@coppice/contracts';
+import { CoppiceError, api, taskEnds, worktreeCalls } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import { listActors, readActor, sendEvent } from '@coppice/durable-actor';
 import type { ActorView } from '@coppice/durable-actor';
@@ -66,6 +66,19 @@ export const endpoints = (bus: Bus, artifacts = new Artifacts(bus)): Endpoint[] 
     const target = { service: 'worktree-service', ...(node === null ? {} : { node }) };
     const { patch, truncated } = await bus.call(worktreeCalls.diff, target, input);
     return { patch, truncated, commit, baseCommit };
+  }),
+  apiEndpoint(api.taskBundle, async ({ taskId, whole }, { tenant }) => {
+    const task = taskContextOf(await requireTask(bus, tenant, taskId));
+    const { repository, baseCommit, commit, node, branch } = task;
+    if (baseCommit === null) throw new CoppiceError('not-found', `task ${taskId} has no commit`);
+    const input = { tenant, taskId, repository, baseCommit, whole };
+    const target = { service: 'worktree-service', ...(node === null ? {} : { node }) };
+    const found = await bus.call(worktreeCalls.bundle, target, {
+      ...input,
+      branch: commit === null ? null : branch,
+      isOver: (taskEnds as readonly string[]).includes(task.state),
+    });
+    return { ...found, baseCommit };
   }),
   apiEndpoint(api.artifactGet, (request, { tenant }) => artifacts.part(tenant, request)),
 ];

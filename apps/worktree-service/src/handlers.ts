@@ -1,4 +1,11 @@
-import { handle, serviceEndpoint, type CommandContext, type CommandHandler, type Endpoint } from '@coppice/bus';
+import {
+  handle,
+  serviceEndpoint,
+  type Bus,
+  type CommandContext,
+  type CommandHandler,
+  type Endpoint,
+} from '@coppice/bus';
 import { CoppiceError, worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
 import { forTenant, type Context } from './context.ts';
 import { checkpoint, commit } from './import/import.ts';
@@ -6,6 +13,7 @@ import { finishedLandings } from './merge/finish-command.ts';
 import { land } from './merge/land.ts';
 import { prepareMerge } from './merge/prepare-merge.ts';
 import { pushBranch } from './merge/push-branch.ts';
+import { bundle } from './repository/bundle.ts';
 import { diff, inspect } from './repository/inspect.ts';
 import { resolveSetup } from './setup/inputs.ts';
 import { discardSetup, prepareSetup, sealSetup } from './setup/setup.ts';
@@ -55,7 +63,7 @@ async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Prom
 }
 
 /** What it answers to other services. */
-export const endpoints = (context: Context): Endpoint[] => [
+export const endpoints = (context: Context, bus: Bus): Endpoint[] => [
   serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
     inTime(worktreeCalls.inspect.deadlineMs, (signal) => inspect(forTenant(context, input.tenant), input, signal)),
   ),
@@ -68,6 +76,13 @@ export const endpoints = (context: Context): Endpoint[] => [
     serviceName,
     worktreeCalls.diff,
     (input) => inTime(worktreeCalls.diff.deadlineMs, (signal) => diff(forTenant(context, input.tenant), input, signal)),
+    context.node,
+  ),
+  serviceEndpoint(
+    serviceName,
+    worktreeCalls.bundle,
+    (input) =>
+      inTime(worktreeCalls.bundle.deadlineMs, (signal) => bundle(forTenant(context, input.tenant), bus, input, signal)),
     context.node,
   ),
 ];

@@ -44,7 +44,7 @@ export async function startWorktreeService(
     name: serviceName,
     version,
     description: 'Repositories, worktrees, commits and merges',
-    endpoints: endpoints(context),
+    endpoints: endpoints(context, bus),
   });
   const commands = await serveCommands(bus, {
     service: serviceName,

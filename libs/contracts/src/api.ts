@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { workKindSchema } from './task-work.ts';
 import { artifactNameSchema, artifactPartBytesMax } from './artifacts.ts';
 import { runIdSchema, taskIdSchema } from './identifiers.ts';
 import { runRequestSchema } from './run-request.ts';
@@ -98,6 +99,26 @@ export const api = {
       baseCommit: z.string().describe('What it is compared with.'),
     }),
     30_000,
+  ),
+  taskBundle: method(
+    'task.bundle',
+    "The task's work as a git bundle of at most 32 MiB, to be read by `artifact.get` and given to `git fetch`.",
+    taskTarget.extend({
+      whole: z
+        .boolean()
+        .default(false)
+        .describe('With all of its history, for a repository that lacks the base commit.'),
+    }),
+    z.object({
+      bundle: z.string().describe('Its name, for `artifact.get`.'),
+      ref: z.string().describe('The one ref in the bundle.'),
+      commit: z.string().describe('What the ref names.'),
+      baseCommit: z.string().describe('What the bundle builds on, unless it is whole.'),
+      work: workKindSchema.describe(
+        'What it is: `rescued`, what was kept of a task that is over and has not landed; `branch`, its commit; `landed`, its commit, which has landed; `checkpoint`, what its agent had done last.',
+      ),
+    }),
+    60_000,
   ),
   artifactGet: method(
     'artifact.get',

@@ -16,6 +16,9 @@ export const artifactNames = {
   /** Everything that a command printed. Named by its content, too: of two that do the same effect none takes the other's name. */
   log: ({ tenant, taskId }: { tenant: string; taskId: string }, effectId: string, hash: string) =>
     `log/${tenant}/${taskId}/${effectId}/${hash}`,
+  /** A task's work as a git bundle, named by its content. */
+  bundle: ({ tenant, taskId }: { tenant: string; taskId: string }, hash: string) =>
+    `bundle/${tenant}/${taskId}/${hash}`,
 } as const;
 
 const artifactPattern = /^[a-z]{1,20}\/[a-z0-9][a-z0-9-]{0,62}(\/[a-z0-9][a-z0-9_-]{0,250}){1,4}$/;

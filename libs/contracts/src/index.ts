@@ -75,6 +75,8 @@ export {
   usageSchema,
 } from './views.ts';
 export type { RunState, RunSummary, RunView, TaskEnd, TaskState, TaskSummary, TaskView, Usage } from './views.ts';
+export { bundleBytesMax } from './task-work.ts';
+export type { WorkKind } from './task-work.ts';
 export { api } from './api.ts';
 export type { Api, Method } from './api.ts';
 export { chatApi, chatLimits, chatMessageSchema, chatServiceName } from './chat.ts';

@@ -1,11 +1,14 @@
 import { existsSync, realpathSync } from 'node:fs';
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CoppiceError, api, branchSchema, worktreeCalls } from '@coppice/contracts';
-import type { RunView, TaskView } from '@coppice/contracts';
+import { CoppiceError, api, branchSchema } from '@coppice/contracts';
+import type { RunView, TaskView, WorkKind } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
+import { readArtifact } from '../artifacts.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { git, repositoryAt, tryGit } from '../git.ts';
+import { repositoryAt, tryGit } from '../git.ts';
 import { resolveTask } from '../ids.ts';
 import { jsonLine, plainLine, plainText } from '../output/text.ts';
 import { withoutCommit } from '../no-commit.ts';
@@ -15,8 +18,8 @@ import type { CommandResult, Session } from './session.ts';
 
 export type PullOptions = { branch?: string; into?: string; json: boolean };
 
-/** Where a task's work is: a ref of a git directory, and what a branch of it is called if nothing else is said. */
-type Work = { store: string; ref: string; commit: string; branch: string; what: string };
+/** A task's work: the one ref of a bundle, and what a branch of it is called if nothing else is said. */
+type Work = { file: string; ref: string; commit: string; branch: string; what: string };
 
 /** `coppice pull ID`: a task's work as a branch of one's own repository. Only that branch is written, and never over other commits. */
 export function pullCommand(session: Session, id: string, options: PullOptions): CommandResult {
@@ -26,7 +29,8 @@ export function pullCommand(session: Session, id: string, options: PullOptions):
     const task = await client.bus.call(api.taskGet, client, { taskId });
     const run = await client.bus.call(api.runGet, client, { runId });
     const repository = await targetOf(run, options.into);
-    const work = await workOf(client, run, task);
+    await using folder = await mkdtempDisposable(path.join(tmpdir(), 'coppice-pull-'));
+    const work = await workOf(client, task, repository, folder.path);
     const branch = branchName(options.branch ?? work.branch);
     const made = await fetchInto(repository, work, branch);
     if (options.json)
@@ -77,92 +81,54 @@ async function commonFolder(repository: string): Promise<string | null> {
   return exitCode === 0 ? realpathSync(out) : null;
 }
 
-/** What was kept of a task that isn't to land, else its branch, else what has landed, else the last checkpoint of its worktree. */
-async function workOf(client: ApiClient, run: RunView, task: TaskView): Promise<Work> {
-  const { taskId, branch, name } = task;
-  if (task.rescue !== null && isEnd(task.state)) {
-    const [store, ref] = splitRescue(task.rescue);
-    if (ref === null)
-      throw new CliError(
-        exitCodes.badInput,
-        `what ${name} did could not be made a commit; it is kept as the folder ${store}`,
-      );
-    const number = ref.split('/').at(-1) ?? '1';
-    const [found] = await refsOf(store, [ref]);
-    if (found !== undefined)
-      return {
-        store,
-        ...found,
-        branch: `coppice/${taskId}/rescue-${number}`,
-        what: `what ${name} did, which has not landed`,
-      };
-  }
-  const store = await storeOf(client, run);
-  if (store === undefined)
-    throw new CliError(exitCodes.stackUnavailable, 'the stack is older than this command: coppice down, coppice up');
-  const own = branch ?? `coppice/${taskId}/${name}`;
-  const candidates = [
-    ...(task.commit === null || branch === null
-      ? []
-      : [{ ref: `refs/heads/${branch}`, branch: own, what: `the commit of ${name}` }]),
-    { ref: `refs/coppice/merged/${taskId}`, branch: own, what: `the commit of ${name}, which has landed` },
-    {
-      ref: `refs/coppice/checkpoint/${taskId}`,
+/** As the stack answers it, from wherever it keeps it; a bundle in a file of the folder. */
+async function workOf(client: ApiClient, task: TaskView, repository: string, folder: string): Promise<Work> {
+  const { taskId, name, rescue } = task;
+  // A folder, rather than `<git directory> <ref>`.
+  if (rescue !== null && isEnd(task.state) && !rescue.includes(' refs/'))
+    throw new CliError(
+      exitCodes.badInput,
+      `what ${name} did could not be made a commit; it is kept as the folder ${rescue}`,
+    );
+  const found = await bundleOf(client, task, repository);
+  const bytes = await readArtifact(client, found.bundle);
+  if (bytes === null)
+    throw new CliError(exitCodes.badInput, `the stack no longer has what it made of ${name}: try again`);
+  const file = path.join(folder, 'work.bundle');
+  await writeFile(file, bytes);
+  const own = task.branch ?? `coppice/${taskId}/${name}`;
+  const told: Record<WorkKind, { branch: string; what: string }> = {
+    rescued: {
+      branch: `coppice/${taskId}/rescue-${found.ref.split('/').at(-1)}`,
+      what: `what ${name} did, which has not landed`,
+    },
+    branch: { branch: own, what: `the commit of ${name}` },
+    landed: { branch: own, what: `the commit of ${name}, which has landed` },
+    checkpoint: {
       branch: `coppice/${taskId}/checkpoint`,
       what: `what the agent of ${name} had done at its last checkpoint`,
     },
-  ];
-  const found = await refsOf(
-    store,
-    candidates.map(({ ref }) => ref),
-  );
-  for (const candidate of candidates) {
-    const commit = found.find(({ ref }) => ref === candidate.ref)?.commit;
-    if (commit !== undefined) return { store, commit, ...candidate };
-  }
-  throw withoutCommit(task);
+  };
+  return { file, ref: found.ref, commit: found.commit, ...told[found.work] };
 }
 
-/** The git directory of the tasks' branches. */
-async function storeOf({ bus, tenant }: ApiClient, { repository, baseBranch }: RunView): Promise<string | undefined> {
+async function bundleOf(client: ApiClient, task: TaskView, repository: string) {
+  const { taskId } = task;
   try {
-    const question = { tenant, repository, baseBranch };
-    return (await bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, question)).store;
+    const found = await client.bus.call(api.taskBundle, client, { taskId });
+    if (await hasCommit(repository, found.baseCommit)) return found;
+    return await client.bus.call(api.taskBundle, client, { taskId, whole: true });
   } catch (error) {
-    // The bus refuses the question; the service would name a field.
-    if (!(error instanceof CoppiceError) || error.code !== 'permission-denied' || error.details !== undefined)
-      throw error;
-    const instead =
-      'coppice diff tells the change, and with "merge: branch" the task pushes its branch to the repository';
-    throw new CliError(
-      exitCodes.badInput,
-      `a tenant's user can't reach the folder where the stack keeps branches; ${instead}`,
-    );
+    if (error instanceof CoppiceError && error.code === 'not-found') throw withoutCommit(task);
+    throw error;
   }
 }
 
-/** `<git directory> <ref>`, or a folder. */
-function splitRescue(rescue: string): [string, string | null] {
-  const at = rescue.lastIndexOf(' refs/');
-  return at === -1 ? [rescue, null] : [rescue.slice(0, at), rescue.slice(at + 1)];
-}
-
-async function refsOf(store: string, refs: readonly string[]): Promise<{ ref: string; commit: string }[]> {
-  if (!existsSync(store)) {
-    throw new CliError(
-      exitCodes.badInput,
-      `${store} can't be reached from here: where the stack runs on another machine, or as another user, fetch it there`,
-    );
-  }
-  const listed = await git(store, 'for-each-ref', '--format=%(objectname) %(refname)', ...refs);
-  return listed
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => ({ commit: line.slice(0, line.indexOf(' ')), ref: line.slice(line.indexOf(' ') + 1) }));
-}
+const hasCommit = async (repository: string, commit: string): Promise<boolean> =>
+  (await tryGit(repository, 'cat-file', '-e', `${commit}^{commit}`)).exitCode === 0;
 
 /** Gives false where the branch was there already, just so. */
-async function fetchInto(repository: string, { store, ref, commit }: Work, branch: string): Promise<boolean> {
+async function fetchInto(repository: string, { file, ref, commit }: Work, branch: string): Promise<boolean> {
   const target = `refs/heads/${branch}`;
   const before = await tryGit(repository, 'rev-parse', '--verify', '--quiet', `${target}^{commit}`);
   if (before.exitCode === 0 && before.out === commit) return false;
@@ -174,7 +140,7 @@ async function fetchInto(repository: string, { store, ref, commit }: Work, branc
     '--no-auto-maintenance',
     '--no-recurse-submodules',
   ];
-  const { exitCode, err } = await tryGit(repository, 'fetch', ...quietly, '--', store, `${ref}:${target}`);
+  const { exitCode, err } = await tryGit(repository, 'fetch', ...quietly, '--', file, `${ref}:${target}`);
   if (exitCode === 0) return true;
   const why = /non-fast-forward/.test(err)
     ? `the branch ${branch} is there with other commits: choose another name with --branch`

@@ -153,7 +153,8 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
   'worktree-service': (nodes) =>
     join(
       commands('worktree-service', [anyPool, ...nodes]),
-      serving('worktree-service', [...worktreesOfAny, ...nodes.map(diffOn)]),
+      serving('worktree-service', [...worktreesOfAny, ...nodes.flatMap(worktreesOf)]),
+      objects,
     ),
   'container-service': (nodes) =>
     join(
@@ -170,9 +171,11 @@ const served = (methods: Readonly<Record<string, { name: string }>>): string[] =
 const calls = (name: string, methods: Readonly<Record<string, { name: string }>>): string[] =>
   Object.values(methods).map((method) => subjects.call(name, method.name));
 
-const { diff, ...askedOfAny } = worktreeCalls;
+const { diff, bundle, ...askedOfAny } = worktreeCalls;
 const worktreesOfAny = calls('worktree-service', askedOfAny);
-const diffOn = (node: string): string => subjects.callOnNode('worktree-service', diff.name, node);
+/** What only the task's host can tell. */
+const worktreesOf = (node: string): string[] =>
+  [diff, bundle].map(({ name }) => subjects.callOnNode('worktree-service', name, node));
 
 const orchestrator: Parts = join(
   making,
@@ -197,7 +200,7 @@ const orchestrator: Parts = join(
     subjects.intakeLater('*', '*'),
     subjects.deadLetter('*'),
     ...worktreesOfAny,
-    diffOn('*'),
+    ...worktreesOf('*'),
     ...calls('llm-gateway', gatewayCalls),
     // To whoever waits for an actor's answer, which is another orchestrator or this one.
     `${inboxPrefixOf('orchestrator')}.>`,

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { mergeMethodSchema } from '../run-request.ts';
+import { taskIdSchema } from '../identifiers.ts';
+import { workKindSchema } from '../task-work.ts';
 import { operation, ownerSchema } from './operation.ts';
 
 /** A folder or file of the host, and where a sandbox shows it. */
@@ -285,5 +287,24 @@ export const worktreeCalls = {
     }),
     output: z.object({ patch: z.string(), truncated: z.boolean() }),
     deadlineMs: 30_000,
+  },
+  /** Asked of the task's node, which alone has its commits. `not-found` where nothing of the task is a commit; `limit-exceeded`. */
+  bundle: {
+    name: 'bundle',
+    description: "A task's work as a git bundle, stored as an artifact.",
+    input: z.object({
+      tenant,
+      taskId: taskIdSchema,
+      repository,
+      baseCommit: z.string(),
+      /** Null where it has no commit of the task. */
+      branch: z.string().nullable(),
+      /** What was kept of it comes first then. */
+      isOver: z.boolean(),
+      /** With all of its history, for a repository that lacks the base commit. */
+      whole: z.boolean(),
+    }),
+    output: z.object({ bundle: z.string(), ref: z.string(), commit: z.string(), work: workKindSchema }),
+    deadlineMs: 55_000,
   },
 } as const;
