@@ -168,7 +168,7 @@ export const methodExamples: Record<string, { input: Example[]; output: Example[
       { name: 'whole', payload: { taskId, whole: true } },
     ],
     output: one({
-      bundle: `bundle/${tenant}/${taskId}/2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae`,
+      bundle: artifactNames.bundle({ tenant: 'acme', taskId }, createHash('sha256').update(commit).digest('hex')),
       ref: `refs/coppice/merged/${taskId}`,
       commit,
       baseCommit: '1f0c5b1d94a4c0dd4bd0f5b1d1a2f8f4f6f7a0c3',

@@ -119,10 +119,15 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.llmCache}`, 'llm-gateway'],
   [subjects.call('llm-gateway', gatewayCalls.mintToken.name), 'orchestrator', 'operator'],
   [subjects.gatewayBudgetWanted, 'llm-gateway'],
-  [`$O.${buckets.artifacts}.M.x`, 'orchestrator', 'llm-gateway', 'container-service'],
+  [`$O.${buckets.artifacts}.M.x`, ...services],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.actors}`, 'orchestrator'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.effects}`, ...services],
-  [`$JS.API.STREAM.MSG.GET.OBJ_${buckets.artifacts}`, 'orchestrator', 'llm-gateway', 'container-service'],
+  [`$JS.API.STREAM.MSG.GET.OBJ_${buckets.artifacts}`, ...services],
+  // Bundles are stored there, and nothing read.
+  [
+    `$JS.API.CONSUMER.CREATE.OBJ_${buckets.artifacts}.x.$O.${buckets.artifacts}.C.*`,
+    ...services.filter((name) => name !== 'worktree-service'),
+  ],
   [`$JS.API.STREAM.MSG.GET.${streams.actors}`, 'orchestrator'],
   [`$JS.API.STREAM.MSG.GET.${streams.events}`],
   [`$JS.API.STREAM.MSG.GET.${streams.transcripts}`],

@@ -87,14 +87,12 @@ const consuming = (stream: string, durable: string, filter: string): Parts =>
 const keyValue = (bucket: string, write = true): Parts =>
   publishing(apiSubject(`STREAM.MSG.GET.${keyValueStream(bucket)}`), ...(write ? [`$KV.${bucket}.>`] : []));
 
-const objects: Parts = join(
-  reading(objectStream(buckets.artifacts), `$O.${buckets.artifacts}.C.*`),
-  publishing(
-    apiSubject(`STREAM.MSG.GET.${objectStream(buckets.artifacts)}`),
-    `$O.${buckets.artifacts}.C.*`,
-    `$O.${buckets.artifacts}.M.*`,
-  ),
+const storingObjects: Parts = publishing(
+  apiSubject(`STREAM.MSG.GET.${objectStream(buckets.artifacts)}`),
+  `$O.${buckets.artifacts}.C.*`,
+  `$O.${buckets.artifacts}.M.*`,
 );
+const objects: Parts = join(reading(objectStream(buckets.artifacts), `$O.${buckets.artifacts}.C.*`), storingObjects);
 
 const lookingUp: Parts = publishing(...streamNames().map((stream) => apiSubject(`STREAM.INFO.${stream}`)));
 const making: Parts = publishing(
@@ -154,7 +152,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
     join(
       commands('worktree-service', [anyPool, ...nodes]),
       serving('worktree-service', [...worktreesOfAny, ...nodes.flatMap(worktreesOf)]),
-      objects,
+      storingObjects,
     ),
   'container-service': (nodes) =>
     join(
