@@ -192,7 +192,15 @@ export function asyncApiDocument(version: string): JsonSchema {
       license: { name: 'Apache-2.0' },
     },
     defaultContentType: 'application/json',
-    servers: { nats: { host: 'localhost:4222', protocol: 'nats', description: 'NATS 2.12 or newer, with JetStream.' } },
+    servers: {
+      nats: {
+        host: 'localhost:4222',
+        protocol: 'nats',
+        // AsyncAPI knows no kind of security that is one of keys that sign.
+        description:
+          'NATS 2.12 or newer, with JetStream. A client shows a user and a password, or signs the nonce by an nkey: docs/protocol.md, section 1.',
+      },
+    },
     channels: channels(),
     operations: operations(),
     components: {

@@ -1,6 +1,6 @@
 // Meets a refusal, submits a run and follows it, cancels another: with nats.go.
 //
-//	NATS_URL=nats://user:password@host:4222 COPPICE_TENANT=default go run . REPOSITORY MODEL
+//	NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme go run . REPOSITORY MODEL
 package main
 
 import (
@@ -88,7 +88,11 @@ func run(nc *nats.Conn, prompt any, cancelAt string) {
 }
 
 func main() {
-	nc := must(nats.Connect(os.Getenv("NATS_URL"), nats.CustomInboxPrefix("_INBOX_"+tenant)))
+	options := []nats.Option{nats.CustomInboxPrefix("_INBOX_" + tenant)}
+	if key := os.Getenv("NATS_NKEY"); key != "" {
+		options = append(options, must(nats.NkeyOptionFromSeed(key)))
+	}
+	nc := must(nats.Connect(os.Getenv("NATS_URL"), options...))
 	defer nc.Close()
 	run(nc, 7, "") // A prompt is text.
 	run(nc, "Write short notes.", "")

@@ -2,6 +2,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.nats.client.*;
 import io.nats.client.api.*;
+import java.nio.file.*;
 import java.time.Duration;
 import java.util.*;
 import java.util.stream.*;
@@ -9,7 +10,7 @@ import java.util.stream.*;
 /**
  * Meets a refusal, submits a run and follows it, cancels another: with jnats.
  *
- * <p>NATS_URL=nats://user:password@host:4222 COPPICE_TENANT=default java -cp 'lib/*' Example.java REPOSITORY MODEL
+ * <p>NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme java -cp 'lib/*' Example.java REPOSITORY MODEL
  */
 class Example {
   static final String TENANT = System.getenv().getOrDefault("COPPICE_TENANT", "default");
@@ -67,8 +68,10 @@ class Example {
 
   public static void main(String[] arguments) throws Exception {
     // Without reportNoResponders a request that nobody answers would say nothing of the cause.
-    var options = Options.builder().server(System.getenv("NATS_URL")).inboxPrefix("_INBOX_" + TENANT + ".").reportNoResponders().build();
-    try (var nats = Nats.connect(options)) {
+    var options = Options.builder().server(System.getenv("NATS_URL")).inboxPrefix("_INBOX_" + TENANT + ".").reportNoResponders();
+    var key = System.getenv("NATS_NKEY");
+    if (key != null) options.authHandler(Nats.staticCredentials(null, Files.readString(Path.of(key)).trim().toCharArray()));
+    try (var nats = Nats.connect(options.build())) {
       run(nats, arguments[0], arguments[1], 7, null); // A prompt is text.
       run(nats, arguments[0], arguments[1], "Write short notes.", null);
       run(nats, arguments[0], arguments[1], "Write a long book.", "working");

@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
-"""Submits a run to Coppice and follows it to its end: Python's standard library alone, a socket and JSON.
+"""Submits a run to Coppice and follows it to its end: Python's standard library alone, a socket and JSON; and openssl where a key signs.
 
-    submit_and_follow.py [--tenant NAME] [--intake] [--bad] SERVER USER PASSWORD_FILE REQUEST_FILE
+    submit_and_follow.py [--tenant NAME] [--intake] [--bad] SERVER CREDENTIALS_FILE REQUEST_FILE
 
-SERVER is nats://host:port, without TLS; REQUEST_FILE holds the payload of run.submit. --intake leaves the request in the durable intake and
+SERVER is nats://host:port, without TLS. CREDENTIALS_FILE is JSON: a tenant's file (nkeySeed, tenant), or one with user and password.
+REQUEST_FILE holds the payload of run.submit. --intake leaves the request in the durable intake and
 doesn't wait for an answer. --bad spoils the request, to show what a refusal looks like. One line an event on stdout.
 Exit code: 0 all tasks succeeded, 1 the run did not succeed, 2 the request was refused, 3 the server can't be talked to.
 """
 import argparse
 import base64
+import binascii
 import hashlib
 import json
 import secrets
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 
@@ -31,14 +35,14 @@ class NatsError(Exception):
 class Nats:
     """As much of the NATS protocol as is needed here: one thing at a time, a message is sent and its answer awaited."""
 
-    def __init__(self, server, user, password, tenant):
+    def __init__(self, server, credentials, tenant):
         address = urllib.parse.urlsplit(server)
         self.socket = socket.create_connection((address.hostname, address.port or 4222), SILENCE_SECONDS_MAX)
         self.input = self.socket.makefile("rb")
         self.inbox = f"_INBOX_{tenant}.{secrets.token_hex(11)}"
         self.requests = 0
-        self.input.readline()  # INFO {…}: what the server is and can.
-        options = {"user": user, "pass": password, "verbose": False, "pedantic": False, "lang": "python", "version": "1",
+        info = json.loads(self.input.readline().removeprefix(b"INFO "))  # What the server is and can.
+        options = {**proof_of(credentials, info), "verbose": False, "pedantic": False, "lang": "python", "version": "1",
                    "protocol": 1, "headers": True, "no_responders": True}
         self.send(f"CONNECT {json.dumps(options)}\r\nPING")
         self.receive("PONG")
@@ -83,6 +87,30 @@ class Nats:
     def close(self):
         self.input.close()
         self.socket.close()
+
+
+def proof_of(credentials, info):
+    """Who we are, for CONNECT: a user and password, or a key and what it makes of the server's nonce (Ed25519)."""
+    if "nkeySeed" not in credentials:
+        return {"user": credentials["user"], "pass": credentials["password"]}
+    seed = base64.b32decode(credentials["nkeySeed"] + "======")[2:34]  # Behind two bytes that say what it is, before a checksum.
+    private = bytes.fromhex("302e020100300506032b657004220420") + seed  # As PKCS 8.
+    with tempfile.NamedTemporaryFile() as nonce:
+        nonce.write(info["nonce"].encode())
+        nonce.flush()
+        public = openssl(private, "pkey", "-in", "/dev/stdin", "-pubout", "-outform", "DER")[-32:]
+        signature = openssl(private, "pkeyutl", "-sign", "-rawin", "-inkey", "/dev/stdin", "-in", nonce.name)
+    key = bytes([20 << 3]) + public  # U…
+    key += binascii.crc_hqx(key, 0).to_bytes(2, "little")
+    return {"nkey": base64.b32encode(key).decode(), "sig": base64.urlsafe_b64encode(signature).decode().rstrip("=")}
+
+
+def openssl(private, *arguments):
+    pem = b"-----BEGIN PRIVATE KEY-----\n" + base64.b64encode(private) + b"\n-----END PRIVATE KEY-----\n"
+    try:
+        return subprocess.run(["openssl", *arguments], input=pem, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as problem:
+        raise NatsError(f"no signature: {problem}") from problem
 
 
 def parse_headers(text):
@@ -191,19 +219,20 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].strip())
     for name in ("--intake", "--bad"):
         parser.add_argument(name, action="store_true")
-    parser.add_argument("--tenant", default="default")
-    for name in ("server", "user", "password_file", "request_file"):
+    parser.add_argument("--tenant")
+    for name in ("server", "credentials_file", "request_file"):
         parser.add_argument(name)
     options = parser.parse_args()
-    with open(options.password_file, encoding="utf-8") as file:
-        password = file.read().strip()
+    with open(options.credentials_file, encoding="utf-8") as file:
+        credentials = json.load(file)
+    tenant = options.tenant or credentials.get("tenant", "default")
     with open(options.request_file, encoding="utf-8") as file:
         request = json.load(file)
     if options.bad:
         request["tasks"][0].update(prompt=7, colour="red")
     try:
-        connect = lambda: Nats(options.server, options.user, password, options.tenant)
-        return follow_to_the_end(connect, options.tenant, request, options.intake)
+        connect = lambda: Nats(options.server, credentials, tenant)
+        return follow_to_the_end(connect, tenant, request, options.intake)
     except Refused as refused:
         print(f"refused: {refused.error['code']}: {refused}", file=sys.stderr)
         for issue in refused.error.get("details", {}).get("issues", []):

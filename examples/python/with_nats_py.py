@@ -1,6 +1,6 @@
 """Meets a refusal, submits a run and follows it, cancels another: with nats-py.
 
-    NATS_URL=nats://user:password@host:4222 COPPICE_TENANT=default python3 with_nats_py.py REPOSITORY MODEL
+    NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme python3 with_nats_py.py REPOSITORY MODEL
 """
 import asyncio, json, os, secrets, sys
 import nats
@@ -58,7 +58,8 @@ async def run(nc, repository, model, prompt, cancel_at=None):
 
 
 async def main(repository, model):
-    async with await nats.connect(os.environ["NATS_URL"], inbox_prefix=f"_INBOX_{TENANT}") as nc:
+    key = os.environ.get("NATS_NKEY")  # A file.
+    async with await nats.connect(os.environ["NATS_URL"], nkeys_seed=key, inbox_prefix=f"_INBOX_{TENANT}") as nc:
         await run(nc, repository, model, 7)  # A prompt is text.
         await run(nc, repository, model, "Write short notes.")
         await run(nc, repository, model, "Write a long book.", cancel_at="working")

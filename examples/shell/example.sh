@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Meets a refusal, submits a run and follows it, cancels another: with the nats command and jq.
-#   NATS_URL=nats://user:password@host:4222 COPPICE_TENANT=default bash example.sh REPOSITORY MODEL
+#   NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme bash example.sh REPOSITORY MODEL
 set -euo pipefail
 tenant=${COPPICE_TENANT:-default}
 

@@ -1,20 +1,24 @@
 /**
  * Calls Coppice and follows a run with the older package `nats` (2.x); story.ts has what is done with that.
  *
- *     NATS_URL=nats://user:password@host:4222 COPPICE_TENANT=default node example-nats.ts REPOSITORY MODEL
+ *     NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme node example-nats.ts REPOSITORY MODEL
  */
 import { randomUUID } from 'node:crypto';
-import { AckPolicy, connect, DeliverPolicy, nanos } from 'nats';
+import { readFileSync } from 'node:fs';
+import { AckPolicy, connect, DeliverPolicy, nanos, nkeyAuthenticator, usernamePasswordAuthenticator } from 'nats';
 import type { NatsError } from 'nats';
 import { play } from './story.ts';
 import type { Answer, Event } from './story.ts';
 
 const tenant = process.env['COPPICE_TENANT'] ?? 'default';
-const server = new URL(process.env['NATS_URL'] ?? 'nats://127.0.0.1:4222'); // The client reads no password from a URL.
+const { host, username, password } = new URL(process.env['NATS_URL'] ?? 'nats://127.0.0.1:4222');
+const key = process.env['NATS_NKEY'];
 const nats = await connect({
-  servers: server.host,
-  user: decodeURIComponent(server.username),
-  pass: decodeURIComponent(server.password),
+  servers: host,
+  authenticator:
+    key === undefined // The client reads no password from a URL.
+      ? usernamePasswordAuthenticator(decodeURIComponent(username), decodeURIComponent(password))
+      : nkeyAuthenticator(Buffer.from(readFileSync(key, 'utf8').trim())),
   inboxPrefix: `_INBOX_${tenant}`,
 });
 

@@ -1,4 +1,4 @@
-/** The examples in every language, run by the commands of examples/README.md, as a user who may do what docs/protocol.md permits and no more. */
+/** The examples in every language, run by the commands of examples/README.md, as a tenant's user: by its key, and by a password. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { coppiceEventSchema, streams, subjects } from '@coppice/contracts';
@@ -97,11 +97,14 @@ describe('against the whole', () => {
     await stack?.stop();
   });
 
-  function run(heading: string, repository: string) {
-    const { host } = new URL(stack.nats.url);
+  const address = (user = '') => `nats://${user}${new URL(stack.nats.url).host}`;
+  const byKey = () => ({ NATS_URL: address(), NATS_NKEY: stack.users.file(`tenant-${tenant}`).replace(/json$/, 'nk') });
+  const byPassword = () => ({ NATS_URL: address('acme:for-acme@') });
+
+  function run(heading: string, repository: string, user: Record<string, string>) {
     const environment = {
       ...withNode,
-      NATS_URL: `nats://acme:for-acme@${host}`,
+      ...user,
       COPPICE_TENANT: tenant,
       REPOSITORY: repository,
       MODEL: stack.model,
@@ -124,7 +127,7 @@ describe('against the whole', () => {
   }
 
   test.concurrent.for(languages)(
-    '$heading: a refusal, a merged commit, a cancelled run',
+    '$heading: by a key, a refusal, a merged commit, a cancelled run',
     { timeout: buildMsMax },
     async ({ heading, file }, { skip }) => {
       const reason = reasons.get(heading) ?? null;
@@ -132,7 +135,7 @@ describe('against the whole', () => {
       const needsBuild = commands.get(heading)?.build !== '';
       expect(needsBuild ? await builds.get(heading) : { exitCode: 0 }).toMatchObject({ exitCode: 0 });
       await using repository = await temporaryRepository();
-      const { exitCode, out, err } = await run(heading, repository.path);
+      const { exitCode, out, err } = await run(heading, repository.path, byKey());
       expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
       const [first = '', second = ''] = [...out.matchAll(/^submitted (\w+)$/gm)].map(([, runId]) => runId);
       const [merged, cancelled] = [await storedEvents(first), await storedEvents(second)];
@@ -154,13 +157,13 @@ describe('against the whole', () => {
     },
   );
 
-  test('that no service is up is an error at once, which says so', { timeout: buildMsMax }, async () => {
+  test('by a password, that no service is up is an error at once, which says so', { timeout: buildMsMax }, async () => {
     await stack.kill('orchestrator');
     const here = languages.filter(({ heading }) => reasons.get(heading) === null);
     const outcomes = await Promise.all(
       here.map(async ({ heading }) => {
         await builds.get(heading);
-        return run(heading, '/nowhere');
+        return run(heading, '/nowhere', byPassword());
       }),
     );
     for (const [index, { heading, noService }] of here.entries()) {

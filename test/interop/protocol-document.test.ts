@@ -1,14 +1,10 @@
-/** docs/protocol.md says what the code does: its examples fit the schemas, its tables are complete, its permissions are enough and no more. */
-import { execFile } from 'node:child_process';
+/** docs/protocol.md says what the code does: its examples fit the schemas, its tables are complete. */
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Bus, apiEndpoint } from '@coppice/bus';
 import {
   agentSchema,
   api,
   artifactPartBytesMax,
-  buckets,
   chatApi,
   chatLimits,
   chatMessageSchema,
@@ -19,7 +15,6 @@ import {
   jsonSchemaOf,
   modelSettingsSchema,
   runIdOf,
-  runItself,
   runLimits,
   runRequestSchema,
   streams,
@@ -30,37 +25,11 @@ import {
   taskRequestSchema,
   taskStates,
 } from '@coppice/contracts';
-import { startNatsServer, temporaryFolder } from '@coppice/testing';
+import { nkeyCredentialsSchema } from '@coppice/service';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { publishedMessages } from '../../contract/messages.ts';
-import { whyWithoutToolchain } from '../support/toolchains.ts';
-
-const projectFolder = path.resolve(import.meta.dirname, '../..');
-const text = readFileSync(path.join(projectFolder, 'docs/protocol.md'), 'utf8');
-
-type Block = { label: string; content: string };
-const blocks: Block[] = [...text.matchAll(/^```(\w+)(?: ([^\n]+))?\n(.*?)^```$/gms)].map(
-  ([, language, label, content]) => ({
-    label: label ?? language ?? '',
-    content: content ?? '',
-  }),
-);
-const example = (label: string): unknown[] =>
-  blocks.filter((block) => block.label === label).map(({ content }) => JSON.parse(content));
-
-/** Rows of the table whose head begins with this cell; each cell without its backticks. */
-function table(head: string): string[][] {
-  const after = text.split(`\n| ${head} |`)[1];
-  if (after === undefined) throw new Error(`no table that begins with ${head}`);
-  const rows = (after.split('\n\n')[0] ?? '').split('\n').slice(2);
-  return rows.map((row) =>
-    row
-      .split(/(?<!\\)\|/)
-      .slice(1, -1)
-      .map((cell) => cell.trim().replace(/^`([^`]*)`$/, '$1')),
-  );
-}
+import { blocks, example, projectFolder, table, text } from '../support/protocol-document.ts';
 
 const methods = [...Object.values(api), ...Object.values(chatApi)];
 
@@ -87,6 +56,7 @@ const checks: Record<string, (value: unknown) => void> = {
       [`${name} output`, expectPublished(`${name}.output`)],
     ]),
   ),
+  credentials: (value) => expect(nkeyCredentialsSchema.strict().parse(value)).toEqual(value),
   consumer: (value) => expect(value).toMatchObject({ stream_name: streams.events }),
   'service info': (value) =>
     expect(value).toMatchObject({
@@ -278,99 +248,20 @@ describe('tables', () => {
   });
 });
 
-const withoutPython = await whyWithoutToolchain('python');
-
-function python(all: string[]): Promise<{ exitCode: number | null; out: string; err: string }> {
-  const { promise, resolve } = Promise.withResolvers<{ exitCode: number | null; out: string; err: string }>();
-  const child = execFile('python3', all, { timeout: 30_000 }, (_error, out, err) =>
-    resolve({ exitCode: child.exitCode, out, err }),
-  );
-  return promise;
-}
-
-/** Sends one request as the user `acme`, and prints the answer. */
-const oneRequest = `
-import json, sys
-sys.path.insert(0, sys.argv[1])
-sys.dont_write_bytecode = True
-from submit_and_follow import Nats
-nats = Nats(sys.argv[2], 'acme', 'for-acme', 'acme')
-print(nats.request(sys.argv[3], json.loads(sys.argv[4]))[2].decode())
-`;
-const beyond = [
-  subjects.api('other', 'run.submit'),
-  subjects.intake('other'),
-  subjects.command('worktree-service', 'any', 'prepare'),
-  subjects.actor('run', 'acme.raaaaaaaaaaaaaaaa'),
-  subjects.event('acme', 'raaaaaaaaaaaaaaaa', 'run', 'run-ended'),
-  `$JS.API.CONSUMER.CREATE.${streams.events}.x.${subjects.event('other', 'raaaaaaaaaaaaaaaa', '*', '*')}`,
-  `$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.>`,
-  `$JS.API.CONSUMER.CREATE.${streams.transcripts}.x.coppice.transcript.other.>`,
-  `$JS.API.STREAM.PURGE.${streams.events}`,
-  `$JS.API.DIRECT.GET.OBJ_${buckets.artifacts}`,
-  `$JS.API.DIRECT.GET.${streams.events}`,
-];
-
-/** The server as in the document, and behind it the least that answers: who may do what is the server's business. */
-test('the permissions are enough to submit and follow, and end at the tenant', { timeout: 60_000 }, async (context) => {
-  if (withoutPython !== null) context.skip(withoutPython);
-  const config = blocks.find(({ label }) => label === 'conf')?.content ?? '';
-  await using server = await startNatsServer({ config });
-  const bus = await Bus.connect({ servers: server.url, user: 'coppice', password: 'for-the-services', name: 'test' });
-  await bus.ensureResources();
-  await using folder = await temporaryFolder('permissions');
-  const [request] = example('run.submit input');
-  const files = { password: 'for-acme\n', 'request.json': JSON.stringify(request) };
-  for (const [name, content] of Object.entries(files)) await writeFile(path.join(folder.path, name), content);
-  const [ended] = (example('event') as { type: string }[]).filter(({ type }) => type === 'coppice.run-ended');
-  const service = await bus.serve({
-    name: 'orchestrator',
-    version: '0.0.0',
-    description: 'answers as in the document',
-    endpoints: [
-      apiEndpoint(api.runSubmit, async ({ requestId }, { tenant }) => {
-        const runId = runIdOf(tenant, requestId);
-        await bus.publish(subjects.event(tenant, runId, runItself, 'run-ended'), ended ?? {});
-        return { runId, created: true, tasks: [] };
-      }),
-    ],
-  });
-  const program = path.join(projectFolder, 'examples/python/submit_and_follow.py');
-  const run = async (...options: string[]) => {
-    const [password = '', requestFile = ''] = Object.keys(files).map((name) => path.join(folder.path, name));
-    const { exitCode, err } = await python(['-I', program, ...options, server.url, 'acme', password, requestFile]);
-    return { exitCode, err };
-  };
-  try {
-    expect(await run('--tenant', 'acme')).toEqual({ exitCode: 0, err: '' });
-    expect(await run('--tenant', 'acme', '--intake')).toEqual({ exitCode: 0, err: '' });
-    expect(await run('--tenant', 'other')).toMatchObject({ exitCode: 3, err: expect.stringContaining('Permissions') });
-    const asAcme = (subject: string, payload: object) =>
-      python(['-I', '-c', oneRequest, path.dirname(program), server.url, subject, JSON.stringify(payload)]);
-    for (const subject of beyond) {
-      expect([subject, await asAcme(subject, {})]).toEqual([
-        subject,
-        { exitCode: 1, out: '', err: expect.stringContaining('Permissions Violation for Publish') },
-      ]);
-    }
-    for (const [stream, filter] of [
-      [streams.transcripts, 'coppice.transcript.acme.>'],
-      [streams.logs, 'coppice.log.acme.>'],
-    ] as const) {
-      const configuration = { name: 'mine', filter_subject: filter, ack_policy: 'none' };
-      const made = await asAcme(`$JS.API.CONSUMER.CREATE.${stream}.mine.${filter}`, {
-        stream_name: stream,
-        config: configuration,
-      });
-      expect(JSON.parse(made.out)).toMatchObject({ name: 'mine', config: configuration });
-    }
-    // Nor by a consumer whose subject says one thing and whose configuration another.
-    const configuration = { name: 'x', filter_subject: 'coppice.event.other.>', ack_policy: 'none' };
-    const create = `$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.acme.>`;
-    const { out } = await asAcme(create, { stream_name: streams.events, config: configuration });
-    expect(JSON.parse(out)).toMatchObject({ error: { code: 400 } });
-  } finally {
-    await service.stop();
-    await bus.close();
+test("each client's words are those of its example", () => {
+  const files = [
+    'python/with_nats_py.py',
+    'go/main.go',
+    'rust/src/main.rs',
+    'java/Example.java',
+    'README.md',
+    'typescript/example.ts',
+    'typescript/example-nats.ts',
+  ].map((file) => readFileSync(path.join(projectFolder, 'examples', file), 'utf8'));
+  const rows = table('client');
+  expect(rows).toHaveLength(files.length);
+  for (const [index, [client, key = '']] of rows.entries()) {
+    const [name = 'none'] = /\w+/.exec(key) ?? [];
+    expect([client, name, files[index]?.includes(name)]).toEqual([client, name, true]);
   }
 });

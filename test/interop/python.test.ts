@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { runIdOf, streams, subjects } from '@coppice/contracts';
+import { api, runIdOf, streams, subjects } from '@coppice/contracts';
 import { eventually, temporaryFolder, temporaryRepository } from '@coppice/testing';
 import type { TemporaryFolder, TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -19,7 +19,9 @@ rules:
 default: { turns: [{ text: "good\\n" }] }
 `;
 
+const tenant = 'acme';
 const withoutPython = await whyWithoutToolchain('python');
+const withoutOpenssl = await whyWithoutToolchain('openssl');
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 
 let stack: Stack | undefined;
@@ -27,7 +29,7 @@ let repository: TemporaryRepository | undefined;
 let folder: TemporaryFolder | undefined;
 beforeAll(async () => {
   if (withoutPython !== null) return;
-  stack = await Stack.start({ engine, script });
+  stack = await Stack.start({ engine, script, tenants: [tenant] });
   repository = await temporaryRepository();
   folder = await temporaryFolder('python');
 }, 180_000);
@@ -42,19 +44,20 @@ beforeEach((context) => {
 
 type Outcome = { exitCode: number | null; out: string[]; err: string[] };
 
-/** Runs the example; `onLine` sees each line of its stdout as it comes. */
+/** Runs the example; `onLine` sees each line of its stdout as it comes. By default as one who may do everything, with a password. */
 async function run(
   request: unknown,
   options: string[] = [],
   onLine: (line: string) => void = () => {},
-  password?: string,
+  credentialsFile?: string,
 ) {
   if (stack === undefined || folder === undefined) throw new Error('the stack is not up');
-  const { nats } = stack;
-  const [passwordFile, requestFile] = ['password', 'request.json'].map((name) => path.join(folder?.path ?? '', name));
-  await writeFile(passwordFile ?? '', `${password ?? nats.password}\n`, { mode: 0o600 });
-  await writeFile(requestFile ?? '', JSON.stringify(request));
-  const positional = [nats.url, nats.user ?? '', passwordFile ?? '', requestFile ?? ''];
+  const { url, user, password } = stack.nats;
+  const everything = path.join(folder.path, 'everything.json');
+  const requestFile = path.join(folder.path, 'request.json');
+  await writeFile(everything, JSON.stringify({ user, password }), { mode: 0o600 });
+  await writeFile(requestFile, JSON.stringify(request));
+  const positional = [url, credentialsFile ?? everything, requestFile];
   const child = spawn('python3', ['-I', program, ...options, ...positional], { timeout: runMsMax });
   const said: { out: string; err: string } = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -116,6 +119,15 @@ test('submits a run and follows it to the merge', { timeout: 120_000 }, async ()
   expect(await run(request('python-one'))).toEqual(outcome);
 });
 
+test("a tenant's user, by its key", { timeout: 120_000 }, async (context) => {
+  if (withoutOpenssl !== null) context.skip(withoutOpenssl);
+  const outcome = await run(request('python-key'), [], undefined, stack?.users.file(`tenant-${tenant}`));
+  expect(outcome).toMatchObject({ exitCode: 0, err: [] });
+  expect(told(outcome.out).map((line) => line.replace(/^(run-\w+) .*/, '$1'))).toEqual(wholeLife('python-key'));
+  const runId = runIdOf(tenant, 'python-key');
+  await expect(stack?.bus.call(api.runGet, { tenant }, { runId })).resolves.toMatchObject({ state: 'succeeded' });
+});
+
 test('by the durable intake, which gives no answer', { timeout: 120_000 }, async () => {
   const outcome = await run(request('python-intake'), ['--intake']);
   expect(outcome).toMatchObject({ exitCode: 0, err: [] });
@@ -166,6 +178,8 @@ test.each([[[]], [['--intake']]])('a bad request is told by field (%j)', { timeo
 });
 
 test('who may not connect is told at once', { timeout: 60_000 }, async () => {
-  const outcome = await run(request('python-nobody'), [], undefined, 'not the password');
+  const file = path.join(folder?.path ?? '', 'wrong.json');
+  await writeFile(file, JSON.stringify({ user: stack?.nats.user, password: 'not the password' }));
+  const outcome = await run(request('python-nobody'), [], undefined, file);
   expect(outcome).toEqual({ exitCode: 3, out: [], err: ["NATS: 'Authorization Violation'"] });
 });

@@ -15,6 +15,7 @@ const go: Program = { command: ['go', 'version'], versionMin: '1.26.0' };
 
 const toolchains = {
   python: [python],
+  openssl: [{ command: ['openssl', 'version'], versionMin: '3.0.0' }],
   'nats-py': [python, { command: ['python3', '-m', 'pip', '--version'], versionMin: '21.0.0' }],
   'llama-cpp': [
     { ...python, versionMin: '3.10.0' },

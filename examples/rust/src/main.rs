@@ -1,8 +1,8 @@
 //! Meets a refusal, submits a run and follows it, cancels another: with async-nats.
 //!
-//!     NATS_URL=nats://user:password@host:4222 COPPICE_TENANT=default cargo run -- REPOSITORY MODEL
+//!     NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme cargo run -- REPOSITORY MODEL
 
-use std::{collections::HashSet, env, error::Error, time::Duration};
+use std::{collections::HashSet, env, error::Error, fs, time::Duration};
 
 use async_nats::jetstream::{self, consumer::DeliverPolicy, consumer::pull::OrderedConfig};
 use async_nats::{Client, ConnectOptions, ServerAddr};
@@ -75,10 +75,14 @@ async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [repository, model] = arguments.as_slice() else { return Err("usage: REPOSITORY MODEL".into()) };
     let tenant = env::var("COPPICE_TENANT").unwrap_or("default".into());
-    // The client takes no user from a URL by itself.
     let server: ServerAddr = env::var("NATS_URL")?.parse()?;
+    // The client takes no user from a URL by itself.
     let [user, password] = [server.username(), server.password()].map(|text| text.unwrap_or_default().to_string());
-    let options = ConnectOptions::with_user_and_password(user, password)
+    let options = match env::var("NATS_NKEY") {
+        Ok(file) => ConnectOptions::with_nkey(fs::read_to_string(file)?.trim().to_string()),
+        Err(_) => ConnectOptions::with_user_and_password(user, password),
+    };
+    let options = options
         .custom_inbox_prefix(format!("_INBOX_{tenant}"))
         .request_timeout(Some(Duration::from_secs(30)));
     let coppice = Coppice { nats: options.connect(server).await?, tenant };
