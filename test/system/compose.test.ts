@@ -19,6 +19,7 @@ const guide = path.resolve(import.meta.dirname, '../../docs/operations.md');
 const startMsMax = 600_000;
 const runMsMax = 180_000;
 const tenant = 'default';
+const scripted = { name: 'scripted/script.yaml', isScripted: true, environment: {}, where: null };
 /** An account like a user's on a machine where the tests are root; the caller's own elsewhere. */
 const uid = process.getuid?.() === 0 ? 12_345 : (process.getuid?.() ?? 0);
 
@@ -90,12 +91,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     { timeout: runMsMax },
     async () => {
       onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
-      const project = makeProject(stack.folder, {
-        name: 'scripted/script.yaml',
-        isScripted: true,
-        environment: {},
-        where: null,
-      });
+      const project = makeProject(stack.folder, scripted);
       await giveTo(stack.folder, uid);
       const environment = {
         ...process.env,
@@ -180,37 +176,38 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     }
   });
 
-  test('a tenant that is added gets in with its own file', { timeout: 60_000 }, async () => {
-    await stack.compose('run', '--rm', '--no-TTY', 'users', '--publisher', tenant);
-    await stack.compose('restart', 'nats');
-    await stack.compose('cp', 'users:/volumes/users/.', stack.users);
-    const NATS_URL = `nats://${await stack.published('nats', 4222)}`;
-    const env = { ...process.env, NATS_URL, NATS_CREDENTIALS_FILE: path.join(stack.users, `tenant-${tenant}.json`) };
-    const list = async () => (await promisify(execFile)(process.execPath, [program, 'ls', '--json'], { env })).stdout;
-    expect(await eventually(list, { timeoutMs: 30_000 })).toContain(runIdOf(tenant, 'compose'));
-    const takeBack = (await typedIn('docker-compose', '## ')).find((block) => block.includes('--entrypoint rm'));
-    await stack.type((takeBack ?? '').replaceAll('NAME', tenant));
-    const isRefused = async () => {
-      await expect(list()).rejects.toMatchObject({ stderr: expect.stringContaining('refuses this user') as string });
-      return true;
-    };
-    await eventually(isRefused, { timeoutMs: 30_000 });
-    // A restart may publish another port.
-    await bus.close();
-    bus = await eventually(connect, { timeoutMs: 30_000 });
-  });
+  test(
+    'a tenant that is added gets in with its own files, and so does an example',
+    { timeout: 2 * runMsMax },
+    async () => {
+      await stack.compose('run', '--rm', '--no-TTY', 'users', '--publisher', tenant);
+      await stack.compose('restart', 'nats');
+      await stack.compose('cp', 'users:/volumes/users/.', stack.users);
+      const NATS_URL = `nats://${await stack.published('nats', 4222)}`;
+      const env = { ...process.env, NATS_URL, NATS_CREDENTIALS_FILE: path.join(stack.users, `tenant-${tenant}.json`) };
+      const list = async () => (await promisify(execFile)(process.execPath, [program, 'ls', '--json'], { env })).stdout;
+      expect(await eventually(list, { timeoutMs: 30_000 })).toContain(runIdOf(tenant, 'compose'));
+      const ofExample = { NATS_URL, NATS_NKEY: path.join(stack.users, `tenant-${tenant}.nk`), COPPICE_TENANT: tenant };
+      expect(await playExample(stack, ofExample)).toMatch(/^run-ended succeeded$[\s\S]*^run-ended cancelled$/m);
+      const takeBack = (await typedIn('docker-compose', '## ')).find((block) => block.includes('--entrypoint rm'));
+      await stack.type((takeBack ?? '').replaceAll('NAME', tenant));
+      const isRefused = async () => {
+        await expect(list()).rejects.toMatchObject({ stderr: expect.stringContaining('refuses this user') as string });
+        return true;
+      };
+      await eventually(isRefused, { timeoutMs: 30_000 });
+      // A restart may publish another port.
+      await bus.close();
+      bus = await eventually(connect, { timeoutMs: 30_000 });
+    },
+  );
 
   test('what the guide tells to type upgrades all services, while tasks run', { timeout: 2 * startMsMax }, async () => {
     onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
     const [upgrade = ''] = await typedIn('Upgrading');
     expect(upgrade).toMatch(/^git pull\n/);
     const folder = path.join(stack.folder, 'upgraded');
-    const { repository } = makeProject(folder, {
-      name: 'scripted/script.yaml',
-      isScripted: true,
-      environment: {},
-      where: null,
-    });
+    const { repository } = makeProject(folder, scripted);
     await writeFile(
       path.join(stack.folder, 'slow.yaml'),
       'default: { turns: [{ text: "slow\\n", latencyMs: 4000 }] }\n',
@@ -261,8 +258,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       return eventually(runs, { timeoutMs: startMsMax });
     };
     const folder = path.join(stack.folder, 'kept');
-    const model = { name: 'scripted/script.yaml', isScripted: true, environment: {}, where: null };
-    const { repository } = makeProject(folder, model);
+    const { repository } = makeProject(folder, scripted);
     await writeFile(path.join(stack.folder, 'later.yaml'), 'default: { turns: [{ text: "later\\n" }] }\n');
     await giveTo(stack.folder, uid);
     const land = async (requestId: string) => {
@@ -314,6 +310,20 @@ test.skipIf(absent !== null)(
 async function typedIn(heading: string, level = '### '): Promise<string[]> {
   const section = (await readFile(guide, 'utf8')).split(`\n${level}${heading}\n`)[1]?.split(/\n##+ /)[0] ?? '';
   return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+}
+
+/** A program as a tenant writes it, by its key alone. @returns what it printed */
+async function playExample(stack: ComposeStack, environment: Record<string, string>): Promise<string> {
+  const { repository } = makeProject(path.join(stack.folder, 'example'), scripted);
+  // So long that it is cancelled before.
+  const slow = '{ when: { contains: long book }, turns: [{ text: "book\\n", latencyMs: 600000 }] }';
+  const rest = 'default: { turns: [{ text: "short\\n" }] }';
+  await writeFile(path.join(stack.folder, 'example.yaml'), `rules:\n  - ${slow}\n${rest}\n`);
+  await giveTo(stack.folder, uid);
+  const settings = { env: { ...process.env, ...environment }, timeout: runMsMax };
+  const example = path.resolve(import.meta.dirname, '../../examples/typescript/example.ts');
+  const words = [example, repository, 'scripted/example.yaml'];
+  return (await promisify(execFile)(process.execPath, words, settings)).stdout;
 }
 
 type PrometheusTarget = { health: string; labels: { job: string } };
