@@ -203,7 +203,7 @@ const refusals = {
     code: 'conflict',
     message: "the task has ended and can't be merged",
     retryable: false,
-    details: { state: 'ended' },
+    details: { state: 'merged' },
   },
   'already-exists': {
     code: 'already-exists',

@@ -113,9 +113,19 @@ describe('tables', () => {
     );
   });
 
-  test('every method of the API, and how long to wait', () => {
+  test('every method of the API, what it takes, and how long to wait', () => {
+    const fieldsOf = ({ input }: (typeof methods)[number]) =>
+      Object.entries<z.ZodType>(input.shape)
+        .map(([name, schema]) => (schema.safeParse(undefined).success ? `\`${name}?\`` : `\`${name}\``))
+        .join(', ')
+        .replace(/^`([^`]*)`$/, '$1');
+    const elsewhere: Record<string, string> = {
+      'run.submit': '[section 4](#4-a-run-request)',
+      'llm.chat': '[section 15](#15-asking-a-model)',
+    };
     const expected = methods.map((method) => [
       method.name,
+      elsewhere[method.name] ?? fieldsOf(method),
       method.description.replace(/\.$/, ''),
       String(method.deadlineMs / 1_000),
     ]);

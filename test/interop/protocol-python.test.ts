@@ -45,7 +45,8 @@ sys.path.insert(0, sys.argv[1])
 sys.dont_write_bytecode = True
 from submit_and_follow import Nats
 nats = Nats(sys.argv[2], {'user': 'acme', 'password': 'for-acme'}, 'acme')
-print(nats.request(sys.argv[3], json.loads(sys.argv[4]))[2].decode())
+headers, _, body = nats.request(sys.argv[3], json.loads(sys.argv[4]))
+print(headers.get('Status') or body.decode())
 `;
 const beyond = [
   subjects.api('other', 'run.submit'),
@@ -98,6 +99,7 @@ test('the permissions are enough to submit and follow, and end at the tenant', {
     expect(await run('--tenant', 'other')).toMatchObject({ exitCode: 3, err: expect.stringContaining('Permissions') });
     const asAcme = (subject: string, payload: object) =>
       python(['-I', '-c', oneRequest, examplesInPython, server.url, subject, JSON.stringify(payload)]);
+    expect(await asAcme(subjects.api('acme', 'run.start'), {})).toEqual({ exitCode: 0, out: '503\n', err: '' });
     for (const subject of beyond) {
       expect([subject, await asAcme(subject, {})]).toEqual([
         subject,

@@ -133,6 +133,24 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect((await coppice('artifact', 'log/acme')).err).toContain('expected the name of an artifact');
   });
 
+  test('what is refused for its state tells which, by the name that a view has', { timeout: 60_000 }, async () => {
+    const views = await stack.bus.call(api.taskList, { tenant }, { runId, limit: 100 });
+    const asked = [
+      ['fix', api.taskMerge, 'merged'],
+      ['spoilt', api.taskApprove, 'failed'],
+      ['approved', api.taskMerge, 'awaiting-approval'],
+      ['merged', api.taskReject, 'ready'],
+      ['slow', api.taskDiff, 'cancelled'],
+    ] as const;
+    for (const [name, method, state] of asked) {
+      const { taskId = '' } = views.tasks.find((each) => each.name === name) ?? {};
+      const failure: unknown = await stack.bus
+        .call<{ taskId: string }, unknown>(method, { tenant }, { taskId })
+        .catch((error: unknown) => error);
+      expect([name, failure]).toMatchObject([name, { code: 'conflict', details: { state } }]);
+    }
+  });
+
   test('diff, approve, reject, merge, discard', { timeout: 120_000 }, async () => {
     expect(await told(0, 'diff', of('approved'))).toContain('+good');
     await told(0, 'approve', of('approved'));
@@ -141,6 +159,8 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     await told(0, 'discard', of('discarded'));
     // Over, with tasks that came to nothing.
     expect(await told(1, 'watch', runId)).toMatch(/merged +merged/);
+    const again = stack.bus.call(api.runCancel, { tenant }, { runId });
+    await expect(again).rejects.toMatchObject({ code: 'conflict', details: { state: 'failed' } });
     expect(await task('approved')).toMatchObject({ state: 'merged' });
     expect(await task('rejected')).toMatchObject({ state: 'discarded', reason: 'no' });
     expect(await cli.repository.show('merged.txt')).toBe('good\n');

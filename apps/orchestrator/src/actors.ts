@@ -13,8 +13,8 @@ import type { ActorDefinition, Emission, Step } from '@coppice/durable-actor';
 import { describeTurn } from './agent/describe-calls.ts';
 import { landingMachine } from './machines/landing-machine.ts';
 import type { TurnRequest } from './machines/landing-machine.ts';
-import { runMachine } from './machines/run-machine.ts';
-import type { RunEmitted } from './machines/run-machine.ts';
+import { runMachine, runStateOf } from './machines/run-machine.ts';
+import type { RunContext, RunEmitted } from './machines/run-machine.ts';
 import { setupMachine } from './machines/setup-machine.ts';
 import type { SetupContext, SetupRequest } from './machines/setup-machine.ts';
 import { taskMachine } from './machines/task/task-machine.ts';
@@ -113,6 +113,7 @@ export const runActor: ActorDefinition = defineActor({
     cancel: { otherwise: 'refuse', refusal: () => "the run has ended and can't be cancelled" },
   },
   summary: ({ context }) => runSummary(context),
+  stateTold: (context: RunContext) => runStateOf(context),
 });
 
 export const taskActor: ActorDefinition = defineActor({
@@ -159,6 +160,7 @@ export const taskActor: ActorDefinition = defineActor({
     discard: refuse('discarded'),
   },
   summary: ({ context }) => taskSummary(context),
+  stateTold: ({ state }: TaskContext) => state,
   // Version 1 always merged anew in its turn; its states are the same.
   migrations: { 1: (snapshot) => snapshot },
 });

@@ -60,8 +60,9 @@ export const endpoints = (bus: Bus, artifacts = new Artifacts(bus)): Endpoint[] 
     tellTask(bus, tenant, taskId, { type: 'discard', keepBranch, reason }),
   ),
   apiEndpoint(api.taskDiff, async ({ taskId }, { tenant }) => {
-    const { repository, baseCommit, commit, node } = taskContextOf(await requireTask(bus, tenant, taskId));
-    if (commit === null || baseCommit === null) throw new CoppiceError('conflict', `task ${taskId} has no commit`);
+    const { repository, baseCommit, commit, node, state } = taskContextOf(await requireTask(bus, tenant, taskId));
+    if (commit === null || baseCommit === null)
+      throw new CoppiceError('conflict', `task ${taskId} has no commit`, { details: { state } });
     const input = { tenant, repository, baseCommit, commit, bytesMax: patchBytesMax };
     const target = { service: 'worktree-service', ...(node === null ? {} : { node }) };
     const { patch, truncated } = await bus.call(worktreeCalls.diff, target, input);
@@ -129,7 +130,8 @@ async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<Task
   if (taskContextOf(actor).state !== 'landed-pending') return tellTask(bus, tenant, taskId, { type: 'merge' });
   const task = await look(bus, tenant, actor);
   if (task.state === 'merged') return task;
-  throw new CoppiceError('conflict', `${task.name} has landed but for your checkout. To finish: ${task.finishCommand}`);
+  const text = `${task.name} has landed but for your checkout. To finish: ${task.finishCommand}`;
+  throw new CoppiceError('conflict', text, { details: { state: task.state } });
 }
 
 const tell = (bus: Bus, kind: string, id: string, event: { type: string } & Record<string, unknown>) =>

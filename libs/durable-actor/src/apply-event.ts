@@ -182,7 +182,13 @@ export function endedError(definition: ActorDefinition, value: ActorValue, event
   const state = stateText(value.state);
   const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
   const text = policy?.refusal?.(state) ?? `${value.kind} ${value.id} has ended as ${state}`;
-  return toWireError(new CoppiceError('conflict', text, { details: { state } }));
+  return conflict(definition, text, state, value.summary);
+}
+
+function conflict(definition: ActorDefinition, text: string, state: string, summary: unknown): WireError {
+  // The tombstone of an earlier version may have kept nothing.
+  const told = summary === undefined ? state : (definition.stateTold?.(summary) ?? state);
+  return toWireError(new CoppiceError('conflict', text, { details: { state: told } }));
 }
 
 export type Disposition = { type: 'handle' } | { type: 'defer' } | { type: 'refuse'; error: WireError };
@@ -205,7 +211,7 @@ export function dispositionOf(work: Pick<Work, 'definition' | 'snapshot' | 'nowM
     typeof own === 'object'
       ? own.refuse
       : (policy.refusal?.(state) ?? `${event.type} is not possible while ${definition.kind} is ${state}`);
-  return { type: 'refuse', error: toWireError(new CoppiceError('conflict', text, { details: { state } })) };
+  return { type: 'refuse', error: conflict(definition, text, state, definition.summary?.(snapshot)) };
 }
 
 function transitionsFor(definition: ActorDefinition, snapshot: AnyMachineSnapshot, event: EventObject): number {

@@ -31,6 +31,7 @@ export function defineActor<Machine extends AnyStateMachine>(options: ActorOptio
     events: options.events,
     emitted: (options.emitted as ActorDefinition['emitted'] | undefined) ?? null,
     summary: (options.summary as ActorDefinition['summary'] | undefined) ?? null,
+    stateTold: (options.stateTold as ActorDefinition['stateTold'] | undefined) ?? null,
     migrations: options.migrations ?? {},
   };
 }

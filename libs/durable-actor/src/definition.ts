@@ -79,6 +79,8 @@ export type ActorOptions<Machine extends AnyStateMachine> = {
   internalEvents?: readonly string[];
   /** What a finished actor's tombstone keeps beside its state and output. */
   summary?: (snapshot: SnapshotFrom<Machine>) => unknown;
+  /** Of what `summary` keeps: the state by the name that whoever is refused knows it by. By default the machine's own. */
+  stateTold?: (summary: never) => string;
   /** By the version that they start from: the snapshot that the next version can restore. */
   migrations?: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;
 };
@@ -97,5 +99,6 @@ export type ActorDefinition = {
   events: Record<string, EventPolicy>;
   emitted: ((event: EventObject, self: Emission) => { subject: string; data: unknown }) | null;
   summary: ((snapshot: AnyMachineSnapshot) => unknown) | null;
+  stateTold: ((summary: unknown) => string) | null;
   migrations: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;
 };
