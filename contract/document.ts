@@ -6,6 +6,8 @@ import {
   jsonSchemaOf,
   jsonSchemasOf,
   messageHeaders,
+  noRun,
+  runItself,
   runSummarySchema,
   runViewSchema,
   streams,
@@ -49,8 +51,10 @@ const parameters = {
     description:
       'Whose run it is: lower-case letters, digits and dashes, at most 63. `default` where nobody configured another.',
   },
-  runId: { description: 'The id of a run.' },
-  taskId: { description: 'The id of a task; `run` in events of the run itself.' },
+  runId: { description: `The id of a run; \`${noRun}\` in events of a request that names none.` },
+  taskId: {
+    description: `The id of a task; \`${runItself}\` in events of the run itself; of a request that names no run the number that the intake gave it.`,
+  },
   type: { description: 'The type of the event.', enum: Object.keys(events) },
   source: { description: 'Whose queue the message was in: `intake`, `actor`, or the name of a service.' },
 };

@@ -271,6 +271,14 @@ export const eventExamples: Record<string, Example[]> = {
     requestId: 'by-intake',
     failure: refusedByIntake,
   }),
+  'intake-refused': event('intake-refused', 'intake_2', 'intake', '2026-11-24T14:29:15.102Z', 1, {
+    intakeSequence: 2,
+    failure: {
+      ...refusedByIntake,
+      message: 'run.submit: requestId: expected string, received nothing',
+      details: { issues: [issue('requestId', 'string', 'nothing')] },
+    },
+  }),
   'run-ended': ofRun('run-ended', 4, '2026-11-24T14:29:14.732Z', 2, { state: 'succeeded', taskCounts: { merged: 1 } }),
   'task-state': ofTask('task-state', 5, '2026-11-24T14:29:14.148Z', 3, {
     from: 'preparing',

@@ -1,7 +1,16 @@
 /** What a tenant's user has of the command line, against the whole stack with its restricted users; and which repositories a tenant may name. */
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
-import { CoppiceError, api, coppiceEventSchema, runIdOf, streams, subjects, taskViewSchema } from '@coppice/contracts';
+import {
+  CoppiceError,
+  api,
+  coppiceEventSchema,
+  runIdOf,
+  noRun,
+  streams,
+  subjects,
+  taskViewSchema,
+} from '@coppice/contracts';
 import type { CoppiceEvent } from '@coppice/contracts';
 import { temporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -215,6 +224,27 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     const outcome = await cli.run(['--tenant', tenant, 'logs', of('fix')], environment);
     expect([outcome.exitCode, outcome.err]).toEqual([0, '']);
     expect(outcome.out).toContain('I look.');
+  });
+});
+
+describe('a request in the intake that names no run', () => {
+  test('is refused, and its sender is told by the number that it got', { timeout: 60_000 }, async () => {
+    const bus = await Bus.connect({
+      servers: stack.nats.url,
+      ...stack.users.credentials(`tenant-${tenant}`),
+      name: 'test',
+    });
+    try {
+      const { sequence } = await bus.publish(subjects.intake(tenant), { foo: 1 });
+      const wanted = subjects.event(tenant, noRun, String(sequence), '*');
+      const { value } = await bus.read(streams.events, wanted, { live: true })[Symbol.asyncIterator]().next();
+      expect(coppiceEventSchema.parse(value?.json())).toMatchObject({
+        type: 'coppice.intake-refused',
+        data: { intakeSequence: sequence, failure: { code: 'invalid-request' } },
+      });
+    } finally {
+      await bus.close();
+    }
   });
 });
 

@@ -1,14 +1,17 @@
 import { deadLetter, inDeliverySpan, validate } from '@coppice/bus';
 import type { Bus, Consumption, Delivery } from '@coppice/bus';
+import type { EventType } from '@coppice/contracts';
 import {
   CoppiceError,
   commandAgeMsMax,
   runIdOf,
   runItself,
+  runLimits,
   runRequestSchema,
   shortHash,
   intakeConsumer,
   intakeLaterConsumer,
+  noRun,
   streams,
   subjects,
   tenantOf,
@@ -84,31 +87,52 @@ const ownHeader = ({ subject, headers }: Delivery, name: string): string | undef
 const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('Nats-')));
 
-/** Who followed the run's events, whose id follows from tenant and requestId, learns why there are none. */
+/**
+ * Who followed the run's events, whose id follows from tenant and requestId, learns why there are none. Of a request that names none its sender knows
+ * the number that the intake gave it: such a one is refused at its first delivery, which has that number.
+ */
 async function tellRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   const tenant = tenantOf(delivery.subject);
+  if (!tenantSchema.safeParse(tenant).success) return;
+  const failure = toWireError(error);
   const requestId = requestIdOf(delivery);
-  if (requestId === null || !tenantSchema.safeParse(tenant).success) return;
+  if (requestId === null) {
+    const { sequence: intakeSequence } = delivery;
+    const subject = subjects.event(tenant, noRun, String(intakeSequence), 'intake-refused');
+    return tell(bus, delivery, subject, { type: 'intake-refused', data: { intakeSequence, failure } });
+  }
   const runId = runIdOf(tenant, requestId);
+  const subject = subjects.event(tenant, runId, runItself, 'run-refused');
+  return tell(bus, delivery, subject, { type: 'run-refused', data: { runId, requestId, failure } });
+}
+
+async function tell(
+  bus: Bus,
+  delivery: Delivery,
+  subject: string,
+  { type, data }: { type: EventType; data: object },
+): Promise<void> {
   // The two streams that requests come from count each for itself.
-  const isFirst = delivery.subject === subjects.intake(tenant);
+  const isFirst = delivery.subject === subjects.intake(tenantOf(delivery.subject));
   const event = {
     specversion: '1.0',
     id: `intake_${isFirst ? '' : 'later_'}${delivery.sequence}`,
     source: '/coppice/intake',
-    type: 'coppice.run-refused',
+    type: `coppice.${type}`,
     time: new Date().toISOString(),
     datacontenttype: 'application/json',
     sequence: '1',
-    data: { runId, requestId, failure: toWireError(error) },
+    data,
   };
-  await bus.publish(subjects.event(tenant, runId, runItself, 'run-refused'), event, { messageId: event.id });
+  await bus.publish(subject, event, { messageId: event.id });
 }
 
 function requestIdOf(delivery: Delivery): string | null {
   try {
     const { requestId } = delivery.json() as { requestId?: unknown };
-    return typeof requestId === 'string' && requestId.length <= 200 ? requestId : null;
+    return typeof requestId === 'string' && [...requestId].length <= runLimits.requestIdCharactersMax
+      ? requestId
+      : null;
   } catch {
     // Not JSON: then no run is named.
     return null;

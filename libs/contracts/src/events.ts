@@ -25,6 +25,11 @@ const runSubmittedData = runViewSchema
   .extend({ tasks: z.int().describe('How many there are.') });
 /** A run that came through the durable intake, where nobody waits for an answer, and was refused. */
 const runRefusedData = runViewSchema.pick({ runId: true, requestId: true }).extend({ failure: wireErrorSchema });
+/** What came through it and names no run that its sender could know. */
+const intakeRefusedData = z.object({
+  intakeSequence: z.int().describe("The request's `seq`, as its sender was told when it was stored."),
+  failure: wireErrorSchema,
+});
 const runEndedData = runSummarySchema.pick({ runId: true, state: true, taskCounts: true });
 const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
 /** What a task waited for: its time between two events is these. */
@@ -104,6 +109,11 @@ export const events = {
     'a request in the intake was refused; `failure` is the error',
     runRefusedData,
   ),
+  'intake-refused': cloudEvent(
+    'intake-refused',
+    'the same of one without a `requestId` that names a run; `intakeSequence` is the `seq` that its sender was told',
+    intakeRefusedData,
+  ),
   'run-ended': cloudEvent('run-ended', 'every task of the run has ended', runEndedData),
   'task-state': cloudEvent(
     'task-state',
@@ -126,6 +136,7 @@ export type EventType = keyof typeof events;
 export const coppiceEventSchema = z.discriminatedUnion('type', [
   events['run-submitted'],
   events['run-refused'],
+  events['intake-refused'],
   events['run-ended'],
   events['task-state'],
   events['task-turn'],

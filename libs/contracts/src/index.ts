@@ -30,6 +30,7 @@ export {
   commandTemplateOf,
   intakeConsumer,
   intakeLaterConsumer,
+  noRun,
   runItself,
   streams,
   subjectFamilies,

@@ -5,6 +5,7 @@ import { characters, line, text } from './text.ts';
 
 /** The largest run. What exceeds it is refused at submit, naming the limit. */
 export const runLimits = {
+  requestIdCharactersMax: 200,
   tasksMax: 500,
   dependenciesMax: 50,
   promptBytesMax: 64 * 1024,
@@ -183,7 +184,7 @@ export type RunFile = z.infer<typeof runFileSchema>;
 
 /** The payload of run.submit and of the durable intake. The same tenant and requestId are the same run, however often sent. */
 export const runRequestSchema = z.strictObject({
-  requestId: line(200).describe(
+  requestId: line(runLimits.requestIdCharactersMax).describe(
     'Chosen by the sender. The same tenant and requestId are the same run, however often sent.',
   ),
   ...runShape,

@@ -97,6 +97,9 @@ export const commandConsumer = (service: string, pool: string): string => `${ser
 /** The kinds of actors that the orchestrator hosts: the second token of their subjects. */
 export const actorKinds = ['run', 'task', 'landing', 'setup'] as const;
 
+/** In an event's subject, in the place of a run that nobody can name; the task is then the number that the intake gave to the request. */
+export const noRun = 'intake';
+
 /** In an event's subject, the task of an event that concerns the run itself. */
 export const runItself = 'run';
 

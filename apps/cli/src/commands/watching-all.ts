@@ -11,7 +11,7 @@ import { CoppiceError, api, coppiceEventSchema, streams, subjects } from '@coppi
 import type { CoppiceEvent, RunSummary } from '@coppice/contracts';
 import type { ApiClient, StackClient } from '../api-client.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { eventLine } from '../output/event-line.ts';
+import { eventLine, runOf } from '../output/event-line.ts';
 import { liveArea } from '../output/live-area.ts';
 import { runsTable } from '../output/runs-table.ts';
 import { jsonLine } from '../output/text.ts';
@@ -104,7 +104,7 @@ function lineView({ terminal }: Session): View {
   return {
     onEvent: (event) => {
       const line = event === null ? null : eventLine(event);
-      if (line !== null) terminal.out(`${event?.data.runId} ${line}`);
+      if (event !== null && line !== null) terminal.out(`${runOf(event)} ${line}`);
     },
     // Until something happens nothing else would be seen.
     onRuns: (runs) => {
@@ -130,7 +130,7 @@ function tableView({ terminal }: Session): View {
   return {
     onEvent: (event) => {
       const line = event === null ? null : eventLine(event);
-      if (event !== null && line !== null) latest.set(event.data.runId, line);
+      if (event !== null && line !== null) latest.set(runOf(event), line);
     },
     onRuns: (next) => {
       runs = next;

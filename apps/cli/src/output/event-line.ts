@@ -1,3 +1,4 @@
+import { noRun } from '@coppice/contracts';
 import type { CoppiceEvent } from '@coppice/contracts';
 import { turnText } from '../progress.ts';
 import { plainLine } from './text.ts';
@@ -14,6 +15,8 @@ export function eventLine(event: CoppiceEvent): string | null {
     }
     case 'coppice.run-refused':
       return plainLine(`${time} run ${event.data.runId}: refused: ${event.data.failure.message}`);
+    case 'coppice.intake-refused':
+      return plainLine(`${time} request ${event.data.intakeSequence}: refused: ${event.data.failure.message}`);
     case 'coppice.run-ended':
       return `${time} run ${event.data.runId}: ${event.data.state}`;
     case 'coppice.task-state': {
@@ -31,6 +34,9 @@ export function eventLine(event: CoppiceEvent): string | null {
     }
   }
 }
+
+/** Where a line of its own says whose it is: the run, or that it is a request which names none. */
+export const runOf = ({ data }: CoppiceEvent): string => ('runId' in data ? data.runId : noRun);
 
 /** In the local time zone. */
 export const timeOfDay = (date: Date): string =>
