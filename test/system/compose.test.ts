@@ -176,31 +176,27 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     }
   });
 
-  test(
-    'a tenant that is added gets in with its own files, and so does an example',
-    { timeout: 2 * runMsMax },
-    async () => {
-      await stack.compose('run', '--rm', '--no-TTY', 'users', '--publisher', tenant);
-      await stack.compose('restart', 'nats');
-      await stack.compose('cp', 'users:/volumes/users/.', stack.users);
-      const NATS_URL = `nats://${await stack.published('nats', 4222)}`;
-      const env = { ...process.env, NATS_URL, NATS_CREDENTIALS_FILE: path.join(stack.users, `tenant-${tenant}.json`) };
-      const list = async () => (await promisify(execFile)(process.execPath, [program, 'ls', '--json'], { env })).stdout;
-      expect(await eventually(list, { timeoutMs: 30_000 })).toContain(runIdOf(tenant, 'compose'));
-      const ofExample = { NATS_URL, NATS_NKEY: path.join(stack.users, `tenant-${tenant}.nk`), COPPICE_TENANT: tenant };
-      expect(await playExample(stack, ofExample)).toMatch(/^run-ended succeeded$[\s\S]*^run-ended cancelled$/m);
-      const takeBack = (await typedIn('docker-compose', '## ')).find((block) => block.includes('--entrypoint rm'));
-      await stack.type((takeBack ?? '').replaceAll('NAME', tenant));
-      const isRefused = async () => {
-        await expect(list()).rejects.toMatchObject({ stderr: expect.stringContaining('refuses this user') as string });
-        return true;
-      };
-      await eventually(isRefused, { timeoutMs: 30_000 });
-      // A restart may publish another port.
-      await bus.close();
-      bus = await eventually(connect, { timeoutMs: 30_000 });
-    },
-  );
+  test('a tenant that is added gets in, and so does an example', { timeout: 2 * runMsMax }, async () => {
+    await stack.compose('run', '--rm', '--no-TTY', 'users', '--publisher', tenant);
+    await stack.compose('restart', 'nats');
+    await stack.compose('cp', 'users:/volumes/users/.', stack.users);
+    const NATS_URL = `nats://${await stack.published('nats', 4222)}`;
+    const env = { ...process.env, NATS_URL, NATS_CREDENTIALS_FILE: path.join(stack.users, `tenant-${tenant}.json`) };
+    const list = async () => (await promisify(execFile)(process.execPath, [program, 'ls', '--json'], { env })).stdout;
+    expect(await eventually(list, { timeoutMs: 30_000 })).toContain(runIdOf(tenant, 'compose'));
+    const ofExample = { NATS_URL, NATS_NKEY: path.join(stack.users, `tenant-${tenant}.nk`), COPPICE_TENANT: tenant };
+    expect(await playExample(stack, ofExample)).toMatch(/^run-ended succeeded$[\s\S]*^run-ended cancelled$/m);
+    const takeBack = (await typedIn('docker-compose', '## ')).find((block) => block.includes('--entrypoint rm'));
+    await stack.type((takeBack ?? '').replaceAll('NAME', tenant));
+    const isRefused = async () => {
+      await expect(list()).rejects.toMatchObject({ stderr: expect.stringContaining('refuses this user') as string });
+      return true;
+    };
+    await eventually(isRefused, { timeoutMs: 30_000 });
+    // A restart may publish another port.
+    await bus.close();
+    bus = await eventually(connect, { timeoutMs: 30_000 });
+  });
 
   test('what the guide tells to type upgrades all services, while tasks run', { timeout: 2 * startMsMax }, async () => {
     onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
