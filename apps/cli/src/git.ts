@@ -37,17 +37,14 @@ export function tryGit(folder: string, ...gitArguments: string[]): Promise<GitAn
   });
 }
 
-/** What git prints. @throws CliError with its complaint. */
-export async function git(folder: string, ...gitArguments: string[]): Promise<string> {
-  const { exitCode, out, err } = await tryGit(folder, ...gitArguments);
-  if (exitCode === 0) return out;
-  throw new CliError(exitCodes.badInput, `git ${gitArguments[0]} in ${folder}: ${plainText(err).trim()}`);
-}
-
-/** The repository that a folder lies in: the top of its working tree, or a bare repository's own folder; null where there is none. */
+/** The repository that a folder lies in: the top of its working tree, or a bare repository's own folder; null where there is none. @throws CliError where it is another user's. */
 export async function repositoryAt(folder: string): Promise<string | null> {
   const top = await tryGit(folder, 'rev-parse', '--show-toplevel');
   if (top.exitCode === 0) return top.out;
+  if (/dubious ownership/.test(top.err)) {
+    const text = `git refuses ${folder}, which belongs to another user ("dubious ownership"): work as its owner, or trust it: git config --global --add safe.directory PATH`;
+    throw new CliError(exitCodes.badInput, text);
+  }
   const bare = await tryGit(folder, 'rev-parse', '--is-bare-repository', '--absolute-git-dir');
   const [isBare, gitFolder] = bare.out.split('\n');
   return bare.exitCode === 0 && isBare === 'true' ? (gitFolder ?? null) : null;

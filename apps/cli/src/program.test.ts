@@ -25,3 +25,13 @@ test.each(['up', 'down'])('"%s" is refused where NATS_URL names a stack elsewher
     /NATS_URL is set, which names a stack that runs elsewhere: unset it to/,
   );
 });
+
+test('doctor says how a stack elsewhere that does not answer is named, and tells no model providers of this machine', async () => {
+  const terminal = fakeTerminal({ interactive: false });
+  const environment = { NATS_URL: 'nats://127.0.0.1:1', OPENAI_API_KEY: 'k' };
+  const session = { terminal, environment, interrupted: new AbortController().signal };
+  expect(await runProgram(['doctor'], session)).toBe(3);
+  const told = terminal.output.join('');
+  expect(told).toMatch(/fix: see what NATS_URL and NATS_CREDENTIALS_FILE .* say/);
+  expect(told).not.toContain('model');
+});

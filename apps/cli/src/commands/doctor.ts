@@ -41,6 +41,8 @@ async function* examine({ environment, tenant, terminal }: Session): AsyncIterab
   }
   const { check, client } = await findStack(environment, tenant, home, running);
   yield check;
+  // What this machine has is no matter for a stack elsewhere, which alone can tell what it has.
+  if (isRemote && client === null) return;
   try {
     yield* await checkProviders(client, environment);
   } finally {

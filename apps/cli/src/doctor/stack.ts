@@ -23,7 +23,8 @@ export async function findStack(
 ): Promise<FoundStack> {
   const remote = remoteFrom(environment);
   if (remote !== null) {
-    const fix = 'see what NATS_URL, NATS_USER and NATS_PASSWORD say, and whether the services run there';
+    const fix =
+      'see what NATS_URL and NATS_CREDENTIALS_FILE (or NATS_USER and NATS_PASSWORD) say, and whether the services run there';
     return ask(remote, tenant, `the one at ${remote.servers}`, fix);
   }
   if (running === null) return { check: notRunning(home), client: null };

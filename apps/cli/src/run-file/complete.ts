@@ -48,22 +48,35 @@ export async function completeRun(
     const expected = `at most ${runLimits.requestBytesMax} bytes of tasks`;
     throw source.complain([{ field: 'tasks', expected, received: `${bytes}` }]);
   }
-  return { request, explain: (error) => explain(error, source) };
+  return { request, explain: (error) => explain(error, source, options) };
 }
 
-function explain(error: unknown, source: Complainer): unknown {
+function explain(error: unknown, source: Complainer, { elsewhere }: LoadOptions): unknown {
   if (!(error instanceof CoppiceError)) return error;
   const issues = error.details?.['issues'];
   if (Array.isArray(issues) && issues.length > 0 && issues.every(isFieldIssue)) {
     // It stands in no file.
     const ofId = issues.find(({ field }) => field === 'requestId');
-    return ofId === undefined ? source.complain(issues) : complainOfId(ofId, error);
+    if (ofId !== undefined) return complainOfId(ofId, error);
+    return source.complain(elsewhere && error.code === 'repository-not-found' ? issues.map(lookedForThere) : issues);
   }
   const field = { 'repository-not-found': 'repository', 'branch-not-found': 'baseBranch' }[error.code as string];
   if (field === undefined) return error;
   const place = source.complain([{ field, expected: '', received: '' }]).message.split(': ')[0];
   return new CliError(exitCodes.badInput, `${place}: ${field}: ${error.message}`, { cause: error });
 }
+
+/** A folder may be plainly here, and not where it is looked for. */
+const lookedForThere = (issue: FieldIssue): FieldIssue =>
+  issue.field === 'repository' && path.isAbsolute(pathIn(issue.received))
+    ? {
+        ...issue,
+        expected: `${issue.expected} on the machine of the stack that NATS_URL names (with docker-compose, one in the folder that COPPICE_REPOSITORIES mounts)`,
+      }
+    : issue;
+
+/** As JSON. */
+const pathIn = (received: string): string => received.replace(/^"/, '');
 
 function complainOfId({ expected, received }: FieldIssue, cause: CoppiceError): CliError {
   const runId = cause.details?.['runId'];

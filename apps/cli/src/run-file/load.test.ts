@@ -13,7 +13,7 @@ async function write(text: string): Promise<{ file: string; folder: string }> {
   return { file, folder: folder.path };
 }
 
-const load = (file: string) => loadRunFile(file, { requestId: 'fixed', elsewhere: false });
+const load = (file: string, elsewhere = false) => loadRunFile(file, { requestId: 'fixed', elsewhere });
 
 async function complaint(text: string): Promise<string[]> {
   const { file, folder } = await write(text);
@@ -169,4 +169,19 @@ test('what the orchestrator refuses gets its place in the file, too', async () =
   );
   const other = new CoppiceError('unavailable', 'nobody serves this');
   expect(explain(other)).toBe(other);
+});
+
+test('of a stack elsewhere, a repository that is not found is said to be looked for there', async () => {
+  const { file, folder } = await write(good);
+  const issue = {
+    field: 'repository',
+    expected: 'a git repository that can be read',
+    received: JSON.stringify(folder),
+  };
+  const refusal = new CoppiceError('repository-not-found', 'x', { details: { issues: [issue] } });
+  const told = async (elsewhere: boolean) => ((await load(file, elsewhere)).explain(refusal) as Error).message;
+  expect(await told(true)).toMatch(
+    /on the machine of the stack that NATS_URL names .*COPPICE_REPOSITORIES.*, received "/,
+  );
+  expect(await told(false)).not.toContain('NATS_URL');
 });

@@ -1,0 +1,15 @@
+import { temporaryRepository } from '@coppice/testing';
+import { afterEach, expect, test, vi } from 'vitest';
+import { repositoryAt } from './git.ts';
+
+afterEach(() => vi.unstubAllEnvs());
+
+test("another user's repository is told as such, rather than as none", async () => {
+  await using repository = await temporaryRepository();
+  expect(await repositoryAt(repository.path)).toBe(repository.path);
+  vi.stubEnv('GIT_CONFIG_GLOBAL', '/dev/null');
+  vi.stubEnv('GIT_CONFIG_NOSYSTEM', '1');
+  // Git's own, for tests.
+  vi.stubEnv('GIT_TEST_ASSUME_DIFFERENT_OWNER', '1');
+  await expect(repositoryAt(repository.path)).rejects.toThrow(/dubious ownership.*safe\.directory/);
+});
