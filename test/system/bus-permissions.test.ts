@@ -69,7 +69,11 @@ const workers = ['orchestrator', 'llm-gateway', 'worktree-service', 'container-s
 const services: readonly Role[] = workers;
 const runId = 'raaaaaaaaaaaaaaaa';
 const taskId = 'taaaaaaaaaaaaaaaa';
-const readers = { events: ['operator'], transcripts: ['operator', 'llm-gateway'], logs: ['operator'] } as const;
+const readers = {
+  events: ['operator', 'orchestrator'],
+  transcripts: ['operator', 'orchestrator', 'llm-gateway'],
+  logs: ['operator', 'orchestrator'],
+} as const;
 
 /** The administrator may everything; who else may publish there. */
 const publishing: readonly [subject: string, ...may: UserName[]][] = [
@@ -149,7 +153,8 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [`$JS.API.STREAM.MSG.DELETE.${streams.intake}`, 'orchestrator'],
   [`$JS.API.CONSUMER.CREATE.${streams.events}`],
   [`$JS.API.CONSUMER.CREATE.${streams.events}.x`],
-  [`$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.>`, ...readers.events],
+  [`$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.>`, 'operator'],
+  [`coppice.consumer.acme.${streams.events}.x.coppice.event.acme.>`],
   [`$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.acme.${runId}.>`, ...readers.events, 'tenant-acme'],
   [`$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.other.>`, ...readers.events, 'tenant-other'],
   [`$JS.API.CONSUMER.CREATE.${streams.transcripts}.x.coppice.transcript.acme.>`, ...readers.transcripts, 'tenant-acme'],
@@ -194,6 +199,7 @@ const subscribing: readonly [subject: string, ...may: UserName[]][] = [
   [subjects.call('llm-gateway', 'providers'), 'llm-gateway'],
   ['coppice.cancel.*', ...services],
   [subjects.gatewayHealth, 'llm-gateway'],
+  ['coppice.consumer.>', 'orchestrator'],
   [subjects.intake('acme')],
   [subjects.actor('task', '>')],
   [subjects.command('llm-gateway', 'any', '*')],

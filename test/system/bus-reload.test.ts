@@ -31,6 +31,7 @@ beforeAll(async () => {
     description: 'answers',
     endpoints: [apiEndpoint(api.runCancel, async (_input, { tenant }) => ({ runId: `${tenant}-${runId}` }))],
   });
+  await orchestrator.makeTenantConsumers();
 }, 60_000);
 afterAll(async () => {
   await Promise.all(connections.map((bus) => bus.close()));
@@ -94,9 +95,10 @@ test('a new tenant has all that is its own after two reloads, and nobody was dis
 
 const closing = (bus: Bus) => ({ bus, [Symbol.asyncDispose]: () => bus.close() });
 
-/** As an earlier version wrote it: the tenant's whole API by one import, and one message in answer. */
+/** As an earlier version wrote it: the tenant's whole API by one import, one message in answer, and consumers from the server. */
 const asBefore = (text: string): string =>
   text
+    .replaceAll(/"coppice\.consumer\.acme\.(coppice-\w+)\./g, '"$JS.API.CONSUMER.CREATE.$1.')
     .replaceAll('coppice.api.acme.run.*', 'coppice.api.acme.>')
     .split('\n')
     .filter((line) => !/^ *\{ service: .*coppice\.api\.acme\.[a-z]/.test(line))
@@ -140,6 +142,26 @@ test('a tenant whose account an earlier version made hears answers of several me
   await earlier.reload(configuration());
   expect(await hear()).toEqual([0, 1, 2]);
   await service.stop();
+});
+
+test('a tenant whose account an earlier version made gets consumers from the orchestrator alone after a reload', async () => {
+  await using earlier = await startNatsServer({ config: asBefore(configuration()) });
+  const connectTo = (user: UserName) => Bus.connect({ servers: earlier.url, ...users.credentials(user), name: user });
+  await using orchestrating = closing(await connectTo('orchestrator'));
+  await using acme = closing(await connectTo('tenant-acme'));
+  await orchestrating.bus.ensureResources();
+  const consumers = await orchestrating.bus.makeTenantConsumers();
+  const filter = 'coppice.event.acme.>';
+  const ask = async (name: string) => {
+    const config = { name, filter_subject: filter, ack_policy: 'none', deliver_subject: 'anywhere' };
+    const subject = `$JS.API.CONSUMER.CREATE.${streams.events}.${name}.${filter}`;
+    const { data } = await acme.bus.request(subject, { stream_name: streams.events, config }, { deadlineMs: 5_000 });
+    return new TextDecoder().decode(data);
+  };
+  expect(await ask('before')).toContain('"name":"before"');
+  await earlier.reload(configuration());
+  expect(await ask('after')).toContain('config.deliver_subject: expected');
+  await consumers.stop();
 });
 
 test('a tenant whose files are deleted is out with the next reload, wherever it is connected', async () => {

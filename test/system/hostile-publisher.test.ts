@@ -11,6 +11,8 @@ import { RawClient } from '../support/raw-client.ts';
 let folder: { path: string; remove(): Promise<void> };
 let nats: NatsServer;
 let everything: Bus;
+let orchestrator: Bus;
+let consumers: { stop(): Promise<void> };
 const actorKey = 'task.other.taaaaaaaaaaaaaaaa';
 const actorSubject = `$KV.${buckets.actors}.${actorKey}`;
 const actorValue = '{"version":1}';
@@ -26,11 +28,16 @@ beforeAll(async () => {
   nats = await startNatsServer({ config: users.configuration });
   everything = await Bus.connect({ ...nats.connection, name: 'everything' });
   await everything.ensureResources();
+  const credentials = users.credentials('orchestrator');
+  orchestrator = await Bus.connect({ servers: nats.url, ...credentials, name: 'orchestrator' });
+  consumers = await orchestrator.makeTenantConsumers();
   for (const tenant of ['acme', 'other'])
     await everything.publish(subjects.event(tenant, 'raaaaaaaaaaaaaaaa', 'run', 'run-ended'), { tenant });
   await everything.publish(subjects.intake('other'), new TextEncoder().encode(otherRequest));
 }, 60_000);
 afterAll(async () => {
+  await consumers?.stop();
+  await orchestrator?.close();
   await everything?.close();
   await nats?.stop();
   await folder?.remove();
@@ -89,24 +96,8 @@ describe('a reply subject that names something of the services', () => {
     expect(await ask(client, createConsumer('pull', ownEvents), consumer('pull', {}))).toContain('"name":"pull"');
     client.publish(`$JS.API.CONSUMER.MSG.NEXT.${streams.events}.pull`, actorSubject, '{"batch":1}');
     await client.settle();
-    for (const [name, deliver_subject] of [
-      ['push-1', actorSubject],
-      ['push-2', `$JS.API.STREAM.PURGE.${streams.events}`],
-      ['push-3', subjects.command('worktree-service', 'any', 'land')],
-    ] as const) {
-      const body = consumer(name, { deliver_subject, idle_heartbeat: 100_000_000 });
-      await ask(client, createConsumer(name, ownEvents), body);
-    }
-    // One that somebody subscribes to, exactly so, is served: then the server is through with those before it.
-    const canary: string[] = [];
-    const subscription = everything.subscribeCore('canary', (_data, subject) => canary.push(subject));
-    await everything.flush();
-    await ask(client, createConsumer('push-4', ownEvents), consumer('push-4', { deliver_subject: 'canary' }));
-    await eventually(async () => expect(canary.length).toBe(1), { timeoutMs: 5_000 });
-    subscription.unsubscribe();
     expect(await stored()).toBe(actorValue);
     expect(await everything.storedMessages(streams.events)).toBe(2);
-    expect(await everything.storedMessages(streams.commands)).toBe(0);
   });
 });
 
@@ -132,6 +123,93 @@ describe('a consumer', () => {
     expect(await ask(client, createConsumer('lies', ownEvents), consumer('lies', config))).toContain('"error"');
   });
 });
+
+describe('a consumer that would deliver by itself', () => {
+  test.each([
+    ['over an actor', { deliver_subject: actorSubject }],
+    ['as an order to the server', { deliver_subject: `$JS.API.STREAM.PURGE.${streams.events}` }],
+    ['as a command', { deliver_subject: subjects.command('worktree-service', 'any', 'land') }],
+    ['as an event of another tenant', { deliver_subject: subjects.event('other', 'r', 't', 'task-state') }],
+    ['to services', { deliver_subject: '$SRV.INFO', deliver_group: 'q' }],
+    ['without end', { deliver_subject: '$SRV.INFO', idle_heartbeat: 100_000_000, flow_control: true }],
+  ])('%s is refused, and nobody hears of it', async (_what, config) => {
+    const heard: string[] = [];
+    const { deliver_subject: subject } = config;
+    const subscription = everything.subscribeCore(subject, (_data, on) => heard.push(on));
+    await everything.flush();
+    await using client = await hostile();
+    const said = await ask(client, createConsumer('push', ownEvents), consumer('push', config));
+    expect(said).toMatch(/"code":400.*config\.(deliver_subject|deliver_group|flow_control|idle_heartbeat): expected/);
+    const pulled = await ask(client, `$JS.API.CONSUMER.MSG.NEXT.${streams.events}.push`, { batch: 1, no_wait: true });
+    expect(pulled).not.toContain('{"tenant"');
+    await everything.flush();
+    subscription.unsubscribe();
+    expect(heard).toEqual([]);
+    expect(await everything.storedMessages(streams.events)).toBe(2);
+  });
+
+  test.each([
+    ['a lasting name', { durable_name: 'stays' }, 'config.durable_name: expected'],
+    ['acknowledgements', { ack_policy: 'explicit' }, 'config.ack_policy: expected'],
+    ['a field of a later server', { deliver_to_all: true }, 'deliver_to_all'],
+    ['another name', { name: 'other' }, 'config.name: expected told, received other'],
+  ])('nor is one with %s made', async (_what, config, why) => {
+    await using client = await hostile();
+    expect(await ask(client, createConsumer('told', ownEvents), consumer('told', config))).toContain(why);
+  });
+
+  test('a name that is taken keeps its filter', async () => {
+    await using client = await hostile();
+    await ask(client, createConsumer('taken', ownEvents), consumer('taken', {}));
+    expect(await ask(client, createConsumer('taken', ownEvents), consumer('taken', {}))).toContain('"name":"taken"');
+    const filter_subject = 'coppice.event.other.>';
+    const body = { stream_name: streams.events, config: { name: 'taken', filter_subject, ack_policy: 'none' } };
+    await using other = await RawClient.connect(nats.url, 'other', 'for-other');
+    expect(await ask(other, createConsumer('taken', filter_subject), body)).toContain('"err_code":10148');
+  });
+
+  test('it lives in memory, and ends some minutes after its last use, whatever was asked', async () => {
+    await using client = await hostile();
+    const asked = { mem_storage: false, num_replicas: 3, inactive_threshold: 3_600_000_000_000 };
+    const said = await ask(client, createConsumer('short', ownEvents), consumer('short', asked));
+    expect(said).toContain('"inactive_threshold":300000000000');
+    expect(said).toContain('"mem_storage":true');
+    expect(said).toContain('"num_replicas":1');
+  });
+});
+
+test('a tenant that makes consumers without end has as many as one may have, and others go on', async () => {
+  await using client = await hostile();
+  client.subscribe('_INBOX.many.>');
+  const many = 1_200;
+  for (let count = 0; count < many; count++) {
+    const [name, reply] = [`many-${count}`, `_INBOX.many.${count}`];
+    client.publish(createConsumer(name, ownEvents), reply, JSON.stringify(consumer(name, {})));
+  }
+  let refused = 0;
+  await eventually(async () => {
+    refused += (await client.settle()).split('"err_code":').length - 1;
+    return refused > many - 200;
+  });
+  await using other = await RawClient.connect(nats.url, 'other', 'for-other');
+  const filter_subject = 'coppice.event.other.>';
+  const body = { stream_name: streams.events, config: { name: 'free', filter_subject, ack_policy: 'none' } };
+  expect(await ask(other, createConsumer('free', filter_subject), body)).toContain('"name":"free"');
+  const { data } = await everything.request(`$JS.API.STREAM.INFO.${streams.events}`, {}, { deadlineMs: 5_000 });
+  const { state } = JSON.parse(new TextDecoder().decode(data)) as { state: { consumer_count: number } };
+  expect(state.consumer_count).toBeLessThan(100);
+  // Those that it gives up make room for others.
+  for (let count = 0; count < many; count++)
+    client.publish(`$JS.API.CONSUMER.DELETE.${streams.events}.many-${count}`, '_INBOX.many.x', '');
+  await using later = await hostile();
+  await eventually(
+    async () => {
+      const name = `again-${Math.random()}`.replace('.', '');
+      return (await ask(later, createConsumer(name, ownEvents), consumer(name, {}))).includes(`"name":"${name}"`);
+    },
+    { timeoutMs: 30_000 },
+  );
+}, 120_000);
 
 describe('a schedule', () => {
   test.each([

@@ -52,12 +52,13 @@ export async function startOrchestrator(
     description: 'Runs and tasks',
     endpoints: endpoints(bus),
   });
+  const consumers = await bus.makeTenantConsumers();
   const intake = await consumeIntake(bus);
   const lostNodes = watchForLostNodes(bus, { lostAfterMs: options.nodeLostAfterMs ?? nodeLostAfterMs });
   return {
     stop: async () => {
       observed.stop();
-      await Promise.all([api.stop(), intake.stop(), lostNodes.stop()]);
+      await Promise.all([api.stop(), consumers.stop(), intake.stop(), lostNodes.stop()]);
       await Promise.all([commands.stop(), host.stop()]);
     },
   };

@@ -15,6 +15,7 @@ import { Objm, connect, createInbox, headers, jetstream, jetstreamManager, nkeyA
 import type { JetStreamClient, JetStreamManager, JetStreamPublishOptions, MsgHdrs, NatsConnection } from './nats.ts';
 import { ObjectStore } from './object-store.ts';
 import { inPublishSpan } from './publish-span.ts';
+import { makeTenantConsumers } from './tenant-consumers.ts';
 import { readQueues } from './queues.ts';
 import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
@@ -170,6 +171,11 @@ export class Bus {
   /** See serve.ts. */
   serve(definition: ServiceDefinition): Promise<Service> {
     return serve(this.#connection, definition);
+  }
+
+  /** See tenant-consumers.ts. */
+  makeTenantConsumers(): Promise<Service> {
+    return makeTenantConsumers(this.#connection, this.#manager);
   }
 
   /** Stores a message; resolves when the server has it. @throws CoppiceError `limit-exceeded` when it is too large. */

@@ -23,6 +23,13 @@ export const busLimits = {
   objectChunksAtOnce: 16,
   /** A reader's consumer that is not used for so long is removed by the server. */
   readerIdleMs: 60_000,
+  /** Of a tenant at once, made by one process, and requests for them that wait. */
+  tenantConsumersMax: 64,
+  consumersWaitingMax: 64,
+  /** Of all on one stream; the server takes 1,000, and the services need some. */
+  streamConsumersMax: 800,
+  /** How long it isn't looked again which of a tenant's are gone, where most weren't. */
+  consumersLookedAtMs: 5_000,
   /** How long a reading waits before another consumer goes on. */
   readAgainMs: 250,
   /** Consumers of one reading that bring nothing, before a reading that isn't live gives up. */

@@ -59,7 +59,12 @@ export async function* read(
   const { headersOnly = false } = options;
   const make = (start: Start) => makeConsumer(manager, { stream, subject, headersOnly, start });
   const what = `${subject} can't be read`;
-  let info = await reaching(make(startOf(options)), what);
+  const made = await reaching(make(startOf(options)), what).catch((error: unknown) => {
+    if (!isFull(error)) throw error;
+    return again(connection, () => make(startOf(options)), { ...options, what });
+  });
+  if (made === null) return;
+  let info = made;
   let last = info.delivered.stream_seq;
   try {
     for (let failures = 0; ;) {
@@ -168,6 +173,7 @@ async function again(
     } catch (error) {
       if (live === true && isClosed(error)) return null;
       const isLate = live !== true && Date.now() > end;
+      if (isLate && isFull(error)) throw unavailable(error, what);
       if (isLate || isClosed(error) || isRefusal(error)) throw unreachable(error, what);
     }
   }
@@ -177,11 +183,14 @@ const isClosed = (error: unknown): boolean =>
   error instanceof errors.ClosedConnectionError || error instanceof errors.DrainingConnectionError;
 
 const consumerNotFound = 10014;
+/** Others' readings end. */
+const consumersAtMost = 10026;
 const ownFault = 500;
 /** What asking again doesn't change. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof CoppiceError ||
-  (error instanceof JetStreamApiError && error.status < ownFault && error.code !== consumerNotFound);
+  (error instanceof JetStreamApiError && error.status < ownFault && error.code !== consumerNotFound && !isFull(error));
+const isFull = (error: unknown): boolean => error instanceof JetStreamApiError && error.code === consumersAtMost;
 
 const unavailable = (cause: unknown, what: string): CoppiceError =>
   new CoppiceError('unavailable', `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });

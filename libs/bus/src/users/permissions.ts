@@ -20,6 +20,7 @@ import { cancelSubject } from '../claims.ts';
 import { keyValueStream, objectStream, streamNames } from '../resources.ts';
 import { workQueues } from '../queues.ts';
 import { servicesProtocolFamily } from '../serve.ts';
+import { tenantConsumerSubject, tenantConsumerSubjects, tenantStreams } from '../tenant-consumers.ts';
 
 /**
  * What each user of the bus may do, derived from the contract's names. `server-configuration.ts` writes it down for the server.
@@ -177,6 +178,11 @@ const worktreesOf = (node: string): string[] =>
 
 const orchestrator: Parts = join(
   making,
+  subscribing(tenantConsumerSubjects),
+  // For tenants, who read by them.
+  ...tenantStreams('*').map(({ stream, filter }) =>
+    publishing(apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`), apiSubject(`CONSUMER.INFO.${stream}.*`)),
+  ),
   objects,
   keyValue(buckets.actors),
   reading(keyValueStream(buckets.actors), `$KV.${buckets.actors}.>`),
@@ -224,8 +230,11 @@ const importedApi = 'coppice.js.';
 
 /** What a tenant's account may ask of the services' one, and is told by it. */
 export type TenantShare = {
-  /** Requests, under their subject in the services' account, and the one by which the tenant's imports it. `many`: one is answered by several messages. */
-  services: { subject: string; as: string; many: boolean }[];
+  /**
+   * Requests: under the subject by which a client asks, the one by which the tenant's account imports it, and the one that it has in the services' account.
+   * `many`: one is answered by several messages.
+   */
+  services: { asked: string; as: string; subject: string; many: boolean }[];
   /** What its clients may subscribe to as it comes. */
   streams: string[];
 };
@@ -243,28 +252,28 @@ const answeredOnce: readonly string[] = [
  */
 export function shareOf(tenant: string): TenantShare {
   const own = tenantFamilies(tenant);
-  const plain = (subject: string, many = false) => ({ subject, as: subject, many });
+  const plain = (subject: string, many = false) => ({ asked: subject, as: subject, subject, many });
   const asked = (operation: string, many = false) => {
     const subject = apiSubject(operation);
-    return { subject, as: subject.replace(apiSubject(''), importedApi), many };
+    return { asked: subject, as: subject.replace(apiSubject(''), importedApi), subject, many };
   };
-  const readable = [
-    [streams.events, own.event],
-    [streams.transcripts, own.transcript],
-    [streams.logs, own.log],
-  ] as const;
+  const readable = tenantStreams(tenant);
   return {
     services: [
       ...answeredOnce.map((methods) => plain(subjects.api(tenant, methods))),
       plain(subjects.api(tenant, chatApi.chat.name), true),
       plain(own.intake),
-      ...readable.flatMap(([stream, filter]) => [
-        asked(`CONSUMER.CREATE.${stream}.*.${filter}`),
+      ...readable.flatMap(({ stream, filter }) => [
+        // Not the server's own: see tenant-consumers.ts.
+        {
+          ...asked(`CONSUMER.CREATE.${stream}.*.${filter}`),
+          subject: tenantConsumerSubject(tenant, { stream, filter }),
+        },
         asked(`CONSUMER.INFO.${stream}.*`),
         asked(`CONSUMER.DELETE.${stream}.*`),
         asked(`CONSUMER.MSG.NEXT.${stream}.*`, true),
       ]),
     ],
-    streams: readable.map(([, filter]) => filter),
+    streams: readable.map(({ filter }) => filter),
   };
 }

@@ -82,13 +82,13 @@ function account(tenant: string, key: string): string[] {
     subscribe: ['_INBOX.>', `_INBOX_${tenant}.>`, ...streams],
     answers: false,
   };
-  const mapped = services.filter(({ subject, as }) => as !== subject);
+  const mapped = services.filter(({ asked, as }) => as !== asked);
   const from = (subject: string) => `{ account: ${servicesAccount}, subject: ${text(subject)} }`;
   return [
     `  ${text(tenantAccount(tenant))} {`,
     `    users: [${user(key, permissions)}]`,
     '    mappings: {',
-    ...mapped.map(({ subject, as }) => `      ${text(subject)}: ${text(numbered(as))}`),
+    ...mapped.map(({ asked, as }) => `      ${text(asked)}: ${text(numbered(as))}`),
     '    }',
     '    imports: [',
     ...services.map(
