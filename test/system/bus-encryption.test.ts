@@ -1,9 +1,13 @@
 import { execFile } from 'node:child_process';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { startNatsServer, temporaryFolder } from '@coppice/testing';
+import { natsServerProgram, startNatsServer, temporaryFolder } from '@coppice/testing';
 import { Bus } from '@coppice/bus';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+
+type Overridden = { command?: string[]; environment?: Record<string, string>; volumes: string[] };
 
 /** Connections to a server that has a certificate, and asks its clients for one. */
 const run = promisify(execFile);
@@ -76,6 +80,58 @@ describe.skipIf(whyWithoutOpenssl !== null)(
       await using nats = await server(false, 'misnamed');
       const connected = connect(nats.url, { caFile: file('authority.crt') });
       await expect(connected).rejects.toMatchObject({ code: 'unavailable' });
+    });
+
+    test('is named by its name: an IP address is refused, and the error tells what to set', async () => {
+      await using nats = await server(false);
+      const byAddress = (tls?: { caFile: string }) =>
+        Bus.connect({ servers: nats.url, name: 'test', ...(tls === undefined ? {} : { tls }) });
+      expect(nats.url).toContain('127.0.0.1');
+      await expect(byAddress({ caFile: file('authority.crt') })).rejects.toMatchObject({
+        code: 'invalid-request',
+        message: expect.stringMatching(
+          /127\.0\.0\.1:\d+ .*expected a host name .*NATS_URL.*received an IP address/,
+        ) as string,
+      });
+      await expect(connect(nats.url, undefined)).rejects.toThrow(/; NATS_CA_FILE names the authority/);
+      await using misnamed = await server(false, 'misnamed');
+      const connected = connect(misnamed.url, { caFile: file('authority.crt') });
+      await expect(connected).rejects.toThrow(/NATS_URL has to name the server as its certificate does/);
+    });
+
+    test('a server that asks for encryption by itself is named by its name, too', async () => {
+      await using nats = await server(false);
+      const script = `const { Bus } = await import('@coppice/bus'); await Bus.connect({ servers: process.argv[1], name: 'test' })`;
+      // What Node trusts is read when it starts.
+      const env = { ...process.env, NODE_EXTRA_CA_CERTS: file('authority.crt') };
+      const options = { env, cwd: path.resolve(import.meta.dirname, '../../apps/cli') };
+      const connected = run(process.execPath, ['--input-type=module', '--eval', script, nats.url], options);
+      await expect(connected).rejects.toThrow(/received an IP address/);
+    });
+
+    test('what the guide tells for docker-compose encrypts, and the services trust its authority', async () => {
+      const guide = path.resolve(import.meta.dirname, '../../docs/operations.md');
+      const blocks = (await readFile(guide, 'utf8')).matchAll(/^```yaml\n([\s\S]*?)^```$/gm);
+      const override = [...blocks].map(([, text = '']) => text).find((text) => text.includes('--tlscert')) ?? '';
+      const { services } = parse(override) as { services: Record<string, Overridden> };
+      const { nats: natsService, ...others } = services;
+      expect(Object.keys(others).toSorted()).toEqual([
+        'container-service',
+        'llm-gateway',
+        'orchestrator',
+        'worktree-service',
+      ]);
+      for (const { environment, volumes } of Object.values(others))
+        expect(volumes).toEqual([`./tls/authority.crt:${environment?.['NATS_CA_FILE']}:ro`]);
+      const [program, config, configFile, ...options] = natsService?.command ?? [];
+      expect([program, config, configFile]).toEqual(['nats-server', '--config', '/etc/nats/nats-server.conf']);
+      const flags = options.map((option) => option.replace('/etc/nats/tls', folder.path));
+      await writeFile(file('nats-server'), `#!/bin/sh\nexec '${natsServerProgram()}' "$@" ${flags.join(' ')}\n`);
+      await chmod(file('nats-server'), 0o755);
+      await using nats = await startNatsServer({ program: file('nats-server') });
+      const bus = await connect(nats.url, { caFile: file('authority.crt') });
+      await bus.close();
+      await expect(connect(nats.url, undefined)).rejects.toMatchObject({ code: 'unavailable' });
     });
 
     test('asks for a certificate of the client, where it is told to', async () => {

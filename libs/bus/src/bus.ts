@@ -1,5 +1,6 @@
 import { CoppiceError, buckets } from '@coppice/contracts';
 import { createLogger, injectTrace } from '@coppice/telemetry';
+import { requireNames, requireNamesOf, withAdvice } from './server-names.ts';
 import { call } from './call.ts';
 import type { CallTarget } from './call.ts';
 import { callStreamed } from './call-streamed.ts';
@@ -328,6 +329,7 @@ async function tellLosses(connection: NatsConnection, handler: () => void): Prom
 
 async function open(options: BusOptions): Promise<NatsConnection> {
   const { servers, name, user, password, nkeySeed, inboxPrefix, tls } = options;
+  if (tls !== undefined) requireNames(servers);
   try {
     const connection = await connect({
       servers: servers.split(',').map((server) => server.trim()),
@@ -342,12 +344,14 @@ async function open(options: BusOptions): Promise<NatsConnection> {
       // Two stack traces a request are 41 % of the client's time.
       noAsyncTraces: true,
     });
+    if (connection.info?.tls_required === true) await requireNamesOf(connection, servers);
     tellRefusals(connection);
     return connection;
   } catch (cause) {
+    if (cause instanceof CoppiceError) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     const refused = /authorization|authentication|permission/i.test(message);
-    const text = `the NATS server at ${servers} ${refused ? 'refuses this user' : 'can not be reached'}: ${message}`;
+    const text = `the NATS server at ${servers} ${refused ? 'refuses this user' : 'can not be reached'}: ${withAdvice(message)}`;
     throw new CoppiceError(refused ? 'permission-denied' : 'unavailable', text, { cause });
   }
 }
