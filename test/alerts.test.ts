@@ -45,7 +45,9 @@ for (const name of names) {
 series.set('up', ['job', 'instance']);
 
 /** Functions and words of PromQL that are in use; all other words are metrics or labels. */
-const words = new Set('sum max by rate increase delta absent scalar histogram_quantile and'.split(' '));
+const words = new Set(
+  'sum max by rate increase delta absent scalar histogram_quantile and or label_replace max_over_time'.split(' '),
+);
 
 /** What an expression names: metrics, with the labels that it asks them for, and labels that it groups by. */
 function namesIn(expression: string): { metrics: string[]; labels: string[] } {
