@@ -56,7 +56,9 @@ const parameters = {
     description: `The id of a task; \`${runItself}\` in events of the run itself; of a request that names no run the number that the intake gave it.`,
   },
   type: { description: 'The type of the event.', enum: Object.keys(events) },
-  source: { description: 'Whose queue the message was in: `intake`, `actor`, or the name of a service.' },
+  source: {
+    description: 'Whose queue the message was in: `actor`, the name of a service, or `intake.` and the tenant.',
+  },
 };
 
 const text = (description: string): JsonSchema => ({ type: 'string', description });

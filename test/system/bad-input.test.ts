@@ -230,7 +230,7 @@ describe('the durable intake', () => {
       { type: 'coppice.run-refused', data: { requestId, failure: { code: 'invalid-request' } } },
     ]);
     const letters: unknown[] = [];
-    for await (const letter of stack.bus.read(streams.deadLetters, subjects.deadLetter('intake')))
+    for await (const letter of stack.bus.read(streams.deadLetters, subjects.deadLetter('intake', 'default')))
       letters.push(letter.json());
     expect(letters).toMatchObject([
       { reason: { code: 'invalid-request', message: expect.stringContaining('colour') } },

@@ -164,6 +164,9 @@ test('the queues are there by name, with nothing left in them, and no dead lette
   expect(samplesOf('coppice.dead.letters', orchestrator)).toEqual([
     { name: 'coppice_dead_letters', labels: {}, value: 0 },
   ]);
+  expect(samplesOf('coppice.dead.letters.last', orchestrator)).toEqual([
+    { name: 'coppice_dead_letters_last', labels: {}, value: 0 },
+  ]);
 });
 
 test('sandboxes and the disk are told by who has them', () => {

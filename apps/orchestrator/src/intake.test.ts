@@ -1,5 +1,7 @@
+import { connect } from 'node:net';
 import { Bus } from '@coppice/bus';
 import type { Consumption } from '@coppice/bus';
+import type { DeadLetter } from '@coppice/contracts';
 import { coppiceEventSchema, noRun, runIdOf, runItself, streams, subjects } from '@coppice/contracts';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
@@ -22,6 +24,54 @@ afterEach(async () => {
   await bus?.close();
   await nats?.stop();
 }, 30_000);
+
+const letters = async (tenant: string): Promise<DeadLetter[]> =>
+  (await Array.fromAsync(bus.read(streams.deadLetters, subjects.deadLetter('intake', tenant)))).map(
+    (message) => message.json() as DeadLetter,
+  );
+
+test('a request of any body and headers becomes a dead letter of its tenant, by its first part', async () => {
+  const body = { requestId: 'large', more: 'a'.repeat(900_000) };
+  const junk = '\u0001'.repeat(64_000);
+  await bus.publish(subjects.intake('acme'), body, { headers: { junk, small: 'kept' } });
+  await bus.publish(subjects.intake('other'), { requestId: 'small' });
+  await eventually(async () => expect(await bus.storedMessages(streams.intake)).toBe(0));
+  const [letter, ...others] = await letters('acme');
+  expect(others).toEqual([]);
+  expect(letter).toMatchObject({
+    reason: { code: 'invalid-request' },
+    headers: { small: 'kept' },
+    headersLeftOut: 1,
+    bytes: JSON.stringify(body).length,
+    data: Buffer.from(JSON.stringify(body).slice(0, 16 * 1024)).toString('base64'),
+  });
+  expect(await letters('other')).toMatchObject([{ reason: { code: 'invalid-request' } }]);
+});
+
+test('a request that would be looked at again, and is too large to be stored again, is refused', async () => {
+  const request = JSON.stringify({
+    requestId: 'padded',
+    repository: 'https://example.invalid/x.git',
+    baseBranch: 'main',
+    defaults: { model: 'scripted/x' },
+    tasks: [{ name: 'a', description: 'a', prompt: 'a', agent: { kind: 'prompt', file: 'a' }, verify: false }],
+  });
+  // Nobody answers whether there is such a repository, so it has to wait; and it is as large as the server lets a message be.
+  await publishRaw(subjects.intake('acme'), request.padEnd(bus.payloadBytesMax));
+  await eventually(async () => expect(await letters('acme')).toHaveLength(1));
+  expect(await letters('acme')).toMatchObject([{ reason: { code: 'limit-exceeded' }, bytes: bus.payloadBytesMax }]);
+  await eventually(async () => expect(await bus.storedMessages(streams.intake)).toBe(0));
+});
+
+/** As large as the server takes it, which our own client doesn't send. */
+async function publishRaw(subject: string, payload: string): Promise<void> {
+  const { hostname, port } = new URL(nats.url);
+  const { user = '', password = '' } = nats.connection;
+  const socket = connect(Number(port), hostname).setEncoding('utf8');
+  const options = JSON.stringify({ user, pass: password, verbose: false, pedantic: false });
+  socket.write(`CONNECT ${options}\r\nPUB ${subject} ${payload.length}\r\n${payload}\r\nPING\r\n`);
+  for await (const said of socket) if (String(said).includes('PONG')) break;
+}
 
 test('two refusals are two events, though their requests have the same number in two streams', async () => {
   const requestId = 'refused';

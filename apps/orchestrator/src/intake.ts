@@ -34,6 +34,9 @@ const retryMsMax = 60_000;
 const triesHeader = 'Coppice-Tries';
 const publishedHeader = 'Coppice-Published';
 const source = 'intake';
+const keptBytesMax = 16 * 1024;
+/** Of W3C trace context, which asks for no more. */
+const traceCharactersMax = 512;
 
 export async function consumeIntake(bus: Bus): Promise<Consumption> {
   const consumptions = [
@@ -61,31 +64,47 @@ async function receive(bus: Bus, delivery: Delivery, failed: (error: unknown) =>
     await submitRun(bus, tenant, validate(runRequestSchema, delivery.json(), 'run.submit'));
   } catch (error) {
     failed(error);
-    if (toWireError(error).retryable) return later(bus, delivery, publishedAt);
-    await deadLetter(bus, delivery, source, error);
-    await tellRefusal(bus, delivery, error);
+    const refusal = toWireError(error).retryable ? await later(bus, delivery, publishedAt) : error;
+    if (refusal !== null) await refuse(bus, delivery, refusal);
   }
   await delivery.acknowledge();
 }
 
-async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise<void> {
+/** Of a refused request its sender has the whole; how it begins is enough to tell which it was. */
+async function refuse(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
+  await deadLetter(bus, delivery, source, error, { tenant: tenantOf(delivery.subject), keptBytesMax });
+  await tellRefusal(bus, delivery, error);
+}
+
+/** Null, or why it can't be looked at again: with what is noted on it, it would be too large for a message. */
+async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise<CoppiceError | null> {
   const tries = Number(ownHeader(delivery, triesHeader) ?? 0) + 1;
   const waitMs = Math.min(retryMsMin * 2 ** Math.min(tries, 10), retryMsMax);
   const waiting = subjects.intakeLater(tenantOf(delivery.subject), shortHash(String(delivery.sequence), publishedAt));
-  await bus.publish(waiting, delivery.data, {
-    schedule: { at: new Date(Date.now() + waitMs), target: subjects.intakeAgain(tenantOf(delivery.subject)) },
-    headers: { ...headersToKeep(delivery), [triesHeader]: String(tries), [publishedHeader]: publishedAt },
-  });
-  await delivery.acknowledge();
+  try {
+    await bus.publish(waiting, delivery.data, {
+      schedule: { at: new Date(Date.now() + waitMs), target: subjects.intakeAgain(tenantOf(delivery.subject)) },
+      headers: { ...headersToKeep(delivery), [triesHeader]: String(tries), [publishedHeader]: publishedAt },
+    });
+  } catch (error) {
+    if (error instanceof CoppiceError && error.code === 'limit-exceeded') return error;
+    throw error;
+  }
+  return null;
 }
 
 /** Of a request that we have put back ourselves; what a publisher sends under the same name says nothing. */
 const ownHeader = ({ subject, headers }: Delivery, name: string): string | undefined =>
   subject === subjects.intakeAgain(tenantOf(subject)) ? headers[name] : undefined;
 
-/** All but the server's own: with the publisher's message id the copy would be dropped as a repeat, and the request be lost. */
+/** Whose trace it belongs to. Nothing else: with the publisher's message id the copy would be dropped as a repeat, and others may be of any size. */
 const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('Nats-')));
+  Object.fromEntries(
+    ['traceparent', 'tracestate'].flatMap((name) => {
+      const value = headers[name];
+      return value === undefined || value.length > traceCharactersMax ? [] : [[name, value]];
+    }),
+  );
 
 /**
  * Who followed the run's events, whose id follows from tenant and requestId, learns why there are none. Of a request that names none its sender knows

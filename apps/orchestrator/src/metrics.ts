@@ -62,6 +62,9 @@ export function observeOrchestrator(bus: Bus): ObservedOrchestrator {
     observeGauge('coppice.dead.letters', async () => [
       { value: await bus.storedMessages(streams.deadLetters), labels: {} },
     ]),
+    observeGauge('coppice.dead.letters.last', async () => [
+      { value: await bus.lastSequence(streams.deadLetters), labels: {} },
+    ]),
   ];
   return {
     onCensus: (taken) => {

@@ -1,4 +1,4 @@
-import { api, CoppiceError, streams, subjects, jsonSchemaOf } from '@coppice/contracts';
+import { api, CoppiceError, deadLettersKept, streams, subjects, jsonSchemaOf } from '@coppice/contracts';
 import { startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -225,6 +225,19 @@ describe('streams', () => {
       code: 'limit-exceeded',
     });
   });
+});
+
+test('dead letters of one source, or one tenant, push out none of another', async () => {
+  const { perSubjectMax } = deadLettersKept;
+  await bus.publish(subjects.deadLetter('intake', 'other'), { reason: 'the only one' });
+  const flood = Array.from({ length: perSubjectMax + 100 }, (_, index) =>
+    bus.publish(subjects.deadLetter('intake', 'acme'), { index }),
+  );
+  await Promise.all(flood);
+  expect(await collect(bus.read(streams.deadLetters, subjects.deadLetter('intake', 'other')))).toHaveLength(1);
+  expect(await bus.storedMessages(streams.deadLetters)).toBe(perSubjectMax + 1);
+  // That more came in is still seen.
+  expect(await bus.lastSequence(streams.deadLetters)).toBe(perSubjectMax + 101);
 });
 
 describe('request and reply', () => {

@@ -252,6 +252,11 @@ export class Bus {
     return (await this.#manager.streams.info(stream)).state.messages;
   }
 
+  /** The number of the last message that a stream was given; 0 where there was none. It never falls, whatever is deleted. */
+  async lastSequence(stream: string): Promise<number> {
+    return (await this.#manager.streams.info(stream)).state.last_seq;
+  }
+
   /** At most once, to whoever listens now. */
   publishCore(subject: string, data: Uint8Array | object, extraHeaders: Record<string, string> = {}): void {
     this.#connection.publish(subject, this.#encode(data, subject), {

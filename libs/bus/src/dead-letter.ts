@@ -1,29 +1,70 @@
 import { createHash } from 'node:crypto';
 import { subjects, toWireError } from '@coppice/contracts';
-import type { DeadLetter } from '@coppice/contracts';
+import type { DeadLetter, WireError } from '@coppice/contracts';
 import type { Bus } from './bus.ts';
 import type { Delivery } from './consume.ts';
+import { busLimits } from './limits.ts';
 
-/** Larger messages are dead-lettered by their first part; what was lost is told. */
-const keptBytesMax = 512 * 1024;
+const { letterDataBytesMax, letterHeadersBytesMax, letterReasonBytesMax, errorTextCharactersMax } = busLimits;
+
+export type DeadLetterOptions = {
+  /** Who sent the message, where that is a tenant itself. */
+  tenant?: string;
+  /** Of its data; default, and at most, `busLimits.letterDataBytesMax`. */
+  keptBytesMax?: number;
+};
 
 /**
- * Stores what was given up on, with the reason, before it is removed from its queue. Resolves when the server has it.
+ * Stores what was given up on, with the reason, before it is removed from its queue. Resolves when the server has it. Whatever the message is, the
+ * letter fits: of one that is too large the first part is kept, and what was lost is told.
  * @param source one token that tells whose queue it was in.
  */
-export async function deadLetter(bus: Bus, delivery: Delivery, source: string, reason: unknown): Promise<void> {
+export async function deadLetter(
+  bus: Bus,
+  delivery: Delivery,
+  source: string,
+  reason: unknown,
+  { tenant, keptBytesMax = letterDataBytesMax }: DeadLetterOptions = {},
+): Promise<void> {
   const { data, subject } = delivery;
-  const kept = data.subarray(0, keptBytesMax);
   const letter: DeadLetter = {
     subject,
-    reason: toWireError(reason),
+    reason: fittingReason(toWireError(reason)),
     deliveryCount: delivery.deliveryCount,
     publishedAt: delivery.publishedAt.toISOString(),
     deadAt: new Date().toISOString(),
-    headers: delivery.headers,
+    ...fittingHeaders(delivery.headers),
     bytes: data.length,
-    data: Buffer.from(kept).toString('base64'),
+    data: '',
   };
+  const roomBytes = bus.payloadBytesMax - busLimits.payloadReserveBytes - bytesOf(letter);
+  // Three bytes are four characters of base64.
+  const kept = data.subarray(0, Math.max(0, Math.min(keptBytesMax, letterDataBytesMax, Math.floor(roomBytes / 4) * 3)));
+  letter.data = Buffer.from(kept).toString('base64');
   const identity = createHash('sha256').update(subject).update(String(delivery.sequence)).update(data).digest('hex');
-  await bus.publish(subjects.deadLetter(source), letter, { messageId: identity });
+  await bus.publish(subjects.deadLetter(source, tenant), letter, { messageId: identity });
+}
+
+/** As they stand in the letter: a control character takes six. */
+const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
+
+function fittingHeaders(headers: Record<string, string>): Pick<DeadLetter, 'headers' | 'headersLeftOut'> {
+  const kept: [string, string][] = [];
+  let bytes = 0;
+  let leftOut = 0;
+  for (const header of Object.entries(headers)) {
+    const more = bytesOf(header);
+    if (bytes + more > letterHeadersBytesMax) leftOut++;
+    else {
+      bytes += more;
+      kept.push(header);
+    }
+  }
+  return { headers: Object.fromEntries(kept), ...(leftOut === 0 ? {} : { headersLeftOut: leftOut }) };
+}
+
+function fittingReason(reason: WireError): WireError {
+  if (bytesOf(reason) <= letterReasonBytesMax) return reason;
+  const { code, message, retryable } = reason;
+  return { code, message: message.slice(0, errorTextCharactersMax), retryable };
 }

@@ -50,6 +50,10 @@ export const busLimits = {
   payloadReserveBytes: 16 * 1024,
   /** Of an error's message in a header, and of that of one that is too large for a message. */
   errorTextCharactersMax: 2_000,
+  /** What a dead letter holds of its message's data; and of its headers and of the reason, as they stand in it. */
+  letterDataBytesMax: 512 * 1024,
+  letterHeadersBytesMax: 8 * 1024,
+  letterReasonBytesMax: 16 * 1024,
   /** Of one request: a few bytes of JSON become a hundred times as many in memory. The largest run has some ten thousand values. */
   requestValuesMax: 100_000,
   requestDepthMax: 128,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CoppiceError, buckets, outputKept, streams, subjectFamilies } from '@coppice/contracts';
+import { CoppiceError, buckets, deadLettersKept, outputKept, streams, subjectFamilies } from '@coppice/contracts';
 import type { KeyValue } from './key-value.ts';
 import { busLimits } from './limits.ts';
 import { DiscardPolicy, JetStreamApiError, Kvm, Objm, RetentionPolicy, StorageType } from './nats.ts';
@@ -53,7 +53,12 @@ const definitions: readonly Definition[] = [
     max_bytes: mebibytes(512),
     max_msgs_per_subject: outputKept.piecesMax,
   }),
-  log(streams.deadLetters, [deadLetter], { max_age: days(90), max_bytes: mebibytes(512) }),
+  // One source, and one tenant of the intake, pushes out its own oldest letters before those of others.
+  log(streams.deadLetters, [deadLetter], {
+    max_age: days(deadLettersKept.days),
+    max_bytes: mebibytes(deadLettersKept.mebibytes),
+    max_msgs_per_subject: deadLettersKept.perSubjectMax,
+  }),
 ];
 
 /** All that may lie in a bucket; none for those of which nothing may be refused. What a cache has no room for isn't kept. */

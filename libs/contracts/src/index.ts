@@ -14,7 +14,7 @@ export {
   tokenSchema,
 } from './identifiers.ts';
 export { artifactNameSchema, artifactNames, artifactPartBytesMax, tenantOfArtifact } from './artifacts.ts';
-export { deadLetterSchema } from './dead-letter.ts';
+export { deadLetterSchema, deadLettersKept } from './dead-letter.ts';
 export type { DeadLetter } from './dead-letter.ts';
 export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';
 export type { JsonSchema } from './json-schema.ts';

@@ -54,7 +54,9 @@ export const subjects = {
   gatewayBudgetWanted: 'coppice.gateway.budget-wanted',
   /** Where gateways tell each other which models aren't asked just now; plain messages, kept nowhere. */
   gatewayHealth: 'coppice.gateway.health',
-  deadLetter: (source: string) => `coppice.deadletter.${source}`,
+  /** With a tenant what came from it itself, so that one can't push out what others sent. */
+  deadLetter: (source: string, tenant?: string) =>
+    tenant === undefined ? `coppice.deadletter.${source}` : `coppice.deadletter.${source}.${tenant}`,
 } as const;
 
 /** Everything under one kind of subject, as streams and permissions name it. */

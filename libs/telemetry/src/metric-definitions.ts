@@ -91,6 +91,14 @@ export const metricDefinitions = {
     labels: {},
     reportedBy: 'orchestrator',
   },
+  'coppice.dead.letters.last': {
+    kind: 'gauge',
+    unit: '{message}',
+    description:
+      'Number of the newest dead letter: it grows with each, also while old ones make room. Every orchestrator reports the same: take the max.',
+    labels: {},
+    reportedBy: 'orchestrator',
+  },
   'coppice.queue.wait.duration': {
     kind: 'histogram',
     unit: 's',

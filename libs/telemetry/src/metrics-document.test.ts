@@ -4,7 +4,7 @@ import type { MetricDefinition, MetricName } from './metric-definitions.ts';
 
 const introduction = `# Metrics
 
-Made from \`libs/telemetry/src/metric-definitions.ts\`; after a change there, \`npm test -- -u libs/telemetry/src/metrics-document.test.ts\` writes it anew.
+Made from \`libs/telemetry/src/metric-definitions.ts\`; after a change there, \`npm test -- libs/telemetry/src/metrics-document.test.ts -u\` writes it anew.
 
 Each service answers Prometheus under \`/metrics\` on its health port, \`COPPICE_HEALTH_PORT\`; \`COPPICE_METRICS=off\` switches that off. By OTLP they go where
 \`OTEL_METRICS_EXPORTER=otlp\` and OpenTelemetry's other standard variables say. Alerts as rules: [deploy/prometheus/alerts.yaml](../deploy/prometheus/alerts.yaml).

@@ -203,6 +203,7 @@ const orchestrator: Parts = join(
     subjectFamilies.event,
     subjects.intakeLater('*', '*'),
     subjects.deadLetter('*'),
+    subjects.deadLetter('intake', '*'),
     ...worktreesOfAny,
     ...worktreesOf('*'),
     ...calls('llm-gateway', gatewayCalls),
