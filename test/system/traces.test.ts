@@ -1,152 +1,48 @@
-import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { runIdOf, subjects, taskIdOf } from '@coppice/contracts';
-import { eventually, startProcess, startTraceCollector, temporaryRepository } from '@coppice/testing';
-import type { CollectedSpan, TemporaryRepository, TraceCollector } from '@coppice/testing';
-import { spanIdPrefix, startTelemetry, withSpan } from '@coppice/telemetry';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { whyWithout } from '../support/engines.ts';
-import { Stack, serviceNames } from '../support/stack.ts';
-import type { ServiceName } from '../support/stack.ts';
+import { taskIdOf } from '@coppice/contracts';
+import type { CollectedSpan } from '@coppice/testing';
+import { spanIdPrefix, storedSpanIdPrefix } from '@coppice/telemetry';
+import { beforeAll, expect, test } from 'vitest';
+import { serviceNames } from '../support/stack.ts';
+import {
+  byId,
+  foreign,
+  jaegerUrl,
+  missingParents,
+  orderOfTurn,
+  publisher,
+  traceRuns,
+  turns,
+} from '../support/traced-runs.ts';
+import type { Run } from '../support/traced-runs.ts';
 
 /**
- * One trace for a run, every hop in it: read from the spans that the services export while three runs go.
+ * One trace for a run, every hop in it, as a tree that can be read: from the spans that everybody exports while four runs go, see traced-runs.ts.
  *
- * `first` is submitted by this process, which exports spans too; `second`, at the same time and onto the same branch, by the durable intake from
- * a publisher that exports none, in a trace of its own; `broken` lives through a SIGKILL of the gateway and of the orchestrator.
- * What is asserted of spans that are missing: every process that was not killed is ended by SIGTERM, which flushes; a span id tells its
- * process; so each parent that nobody exported must be of a killed process, by its id, and there are no more of them than can be under
- * way or not yet exported at one moment.
+ * What is asserted of spans that are missing: a span id tells its process; so each parent that nobody exported must be of a killed process, by its id,
+ * and there are no more of them than can be under way or not yet exported at one moment. The spans of runs, tasks and states have ids that no process has
+ * drawn; they come when they are over, so until then their children name a parent that isn't there yet.
  */
 
-const script = `
-rules:
-  - { when: { contains: slowly }, turns: [{ text: "good\\n", latencyMs: 2500 }] }
-default: { turns: [{ text: "good\\n", latencyMs: 200 }] }
-`;
-const publisher = 'publisher';
 /** Who is no service, and may begin a trace: the publisher, and the command line. */
 const outside = [publisher, 'coppice'];
-const foreign = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
 /** Spans are exported every 100 ms here: of one task, that many at most are begun or waiting to be sent. */
 const lostSpansMax = 40;
-const runMsMax = 120_000;
-const jaegerUrl = 'http://jaeger.invalid:16686';
+/** And that many of its states have ended. */
+const lostStatesMax = 3;
+/** Of a task's span, itself included. */
+const depthMax = 6;
+const waitMsMax = 120_000;
 
-type Run = { runId: string; traceId: string; spans: CollectedSpan[] };
+let runs: Awaited<ReturnType<typeof traceRuns>>;
 let first: Run;
 let second: Run;
+let loops: Run;
 let broken: Run;
 let all: readonly CollectedSpan[];
-/** What `coppice trace` says of `first`: the text, and the JSON. */
-let told: string[];
-let toldJson: unknown;
-const killed: { name: ServiceName; instance: string }[] = [];
-
 beforeAll(async () => {
-  const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
-  await using collector = await startTraceCollector();
-  for (const [name, value] of Object.entries(collector.environment)) vi.stubEnv(name, value);
-  const telemetry = await startTelemetry({ serviceName: publisher, instanceId: 'test' });
-  const stack = await Stack.start({ engine, script, environment: collector.environment });
-  try {
-    await using repository = await temporaryRepository({ files: { 'check.sh': 'sleep 0.3; ls *.txt\n' } });
-    await submitAll(stack, repository);
-  } finally {
-    await stack.stop();
-    await telemetry.shutdown();
-  }
-  all = await settled(collector);
-  for (const run of [first, second, broken]) run.spans = all.filter((span) => span.traceId === run.traceId);
+  runs = await traceRuns();
+  ({ first, second, loops, broken, all } = runs);
 }, 400_000);
-afterAll(() => void vi.unstubAllEnvs());
-
-async function submitAll(stack: Stack, repository: TemporaryRepository): Promise<void> {
-  const request = (name: string, prompt = 'write') => ({
-    requestId: name,
-    repository: repository.path,
-    baseBranch: 'main',
-    defaults: { model: stack.model },
-    tasks: [
-      {
-        name,
-        description: `Write ${name}`,
-        prompt,
-        agent: { kind: 'prompt', file: `${name}.txt` },
-        verify: 'sh check.sh',
-        limits: { time: '10m' },
-      },
-    ],
-  });
-  const submit = (name: string, prompt?: string) =>
-    withSpan('submit', {}, async (span) => {
-      const { runId } = await stack.submit(request(name, prompt));
-      return { runId, traceId: span.spanContext().traceId, spans: [] };
-    });
-
-  const traceparent = `00-${foreign.traceId}-${foreign.spanId}-01`;
-  [first] = await Promise.all([
-    submit('first'),
-    stack.bus.publish(subjects.intake('default'), request('second'), { headers: { traceparent } }),
-  ]);
-  second = { runId: runIdOf('default', 'second'), traceId: foreign.traceId, spans: [] };
-  await succeeded(stack, first.runId);
-  told = await traceCommand(stack, first.runId);
-  toldJson = JSON.parse((await traceCommand(stack, first.runId, '--json')).join(''));
-  await eventually(async () => stack.run(second.runId));
-  await succeeded(stack, second.runId);
-
-  broken = await submit('broken', 'slowly');
-  const taskId = taskIdOf(broken.runId, 'broken');
-  await eventually(async () => (await stack.asked()).some((line) => line.taskId === taskId));
-  // Long enough for the span of ordering the turn to be exported, so that what is missing is what was under way.
-  await sleep(500);
-  await killAndRestart(stack, 'llm-gateway');
-  await stack.reached(broken.runId, taskId, 'verifying');
-  await killAndRestart(stack, 'orchestrator');
-  await succeeded(stack, broken.runId);
-}
-
-async function traceCommand(stack: Stack, ...commandArguments: string[]): Promise<string[]> {
-  const main = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
-  await using command = startProcess(main, ['trace', ...commandArguments], {
-    ...stack.nats.environment,
-    COPPICE_JAEGER_URL: jaegerUrl,
-    NO_COLOR: '1',
-  });
-  const { code } = await command.exited;
-  const lines = command.lines.map(({ text }) => text);
-  if (code !== 0) throw new Error(lines.join('\n'));
-  return lines;
-}
-
-async function succeeded(stack: Stack, runId: string): Promise<void> {
-  expect((await stack.ended(runId, runMsMax)).state).toBe('succeeded');
-}
-
-async function killAndRestart(stack: Stack, name: ServiceName): Promise<void> {
-  killed.push({ name, instance: `node-1-${stack.processId(name)}` });
-  await stack.killAndRestart(name);
-}
-
-/** Everybody has exported; what is still on its way into the collector's list comes within a moment. */
-async function settled(collector: TraceCollector): Promise<readonly CollectedSpan[]> {
-  for (let before = -1; before !== collector.spans.length; await sleep(300)) before = collector.spans.length;
-  return collector.spans;
-}
-
-const byId = (spans: readonly CollectedSpan[]) => new Map(spans.map((span) => [span.spanId, span]));
-
-/** Parents that nobody exported, with the names of the spans that name them. */
-function missingParents(spans: readonly CollectedSpan[]): Map<string, string[]> {
-  const known = byId(spans);
-  const missing = new Map<string, string[]>();
-  for (const { parentSpanId, name } of spans) {
-    if (parentSpanId === undefined || known.has(parentSpanId)) continue;
-    missing.set(parentSpanId, [...(missing.get(parentSpanId) ?? []), name]);
-  }
-  return missing;
-}
 
 /** Every hop of a task, by the service that makes its span and the span's name. */
 const hops = [
@@ -202,7 +98,7 @@ test('so is one by the intake, from a publisher of its own, though it lands in t
   }
 });
 
-test('what is ordered has a span of its own, whose child is the handling; a result belongs to the work that it ends', () => {
+test('what is ordered has a span of its own, whose child is the handling; a result is linked to the work that it ends', () => {
   const parents = byId(all);
   const handled = first.spans.filter(({ name }) => name.startsWith('process '));
   const parentOf = ({ parentSpanId }: CollectedSpan) => parents.get(parentSpanId ?? '');
@@ -214,14 +110,106 @@ test('what is ordered has a span of its own, whose child is the handling; a resu
   for (const span of toldOnce.filter(({ name }) => /^process (create|event) /.test(name))) {
     expect(parentOf(span)).toMatchObject({ kind: 4, name: span.name.replace(/^process \w+/, 'publish') });
   }
-  const results = handled.filter(({ name }) => name === 'process result coppice.actor.task.*').map(parentOf);
+  const results = handled.filter(({ name }) => name === 'process result coppice.actor.task.*');
   expect(results.length).toBeGreaterThan(5);
   // Of commands, and of the turn that the landing actor gives.
-  expect(results.filter((parent) => parent?.kind !== 5)).toEqual([]);
+  const works = results.map(({ links }) => parents.get(links[0]?.spanId ?? ''));
+  expect(works.filter((work) => work?.kind !== 5)).toEqual([]);
+});
+
+/** The spans of one task and its states, and what is directly below each; by name. */
+function taskTree({ spans }: Run, name: string) {
+  const task = spans.find((span) => span.name === 'task' && span.attributes['coppice.task.name'] === name);
+  const childrenOf = (parent: CollectedSpan | undefined) =>
+    spans
+      .filter(({ parentSpanId }) => parentSpanId === parent?.spanId)
+      .toSorted((left, right) => left.startedAtMs - right.startedAtMs);
+  const states = childrenOf(task).filter((span) => span.name.startsWith('task '));
+  const depthOf = (span: CollectedSpan | undefined): number =>
+    1 + Math.max(0, ...childrenOf(span).map((child) => depthOf(child)));
+  return { task, states, childrenOf, depth: depthOf(task) };
+}
+const endOf = ({ startedAtMs, durationMs }: CollectedSpan) => Math.round(startedAtMs + durationMs);
+const inTime = (spans: readonly CollectedSpan[]) => spans.map(({ name }) => name);
+
+test('a run is a span, its tasks are spans below it, and the states of a task below that, one after the other', () => {
+  for (const [run, name] of [
+    [first, 'first'],
+    [second, 'second'],
+  ] as const) {
+    const [whole, ...others] = run.spans.filter((span) => span.name === 'run');
+    expect(others).toEqual([]);
+    expect(whole).toMatchObject({
+      service: 'orchestrator',
+      status: 0,
+      attributes: { 'coppice.run.id': run.runId, 'coppice.state': 'succeeded' },
+    });
+    const { task, states } = taskTree(run, name);
+    expect(task).toMatchObject({
+      parentSpanId: whole?.spanId,
+      status: 0,
+      attributes: { 'coppice.task.id': taskIdOf(run.runId, name), 'coppice.state': 'merged' },
+    });
+    // A verified tree that others have moved is verified again.
+    expect(inTime(states).slice(0, 6)).toEqual(
+      ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing'].map((state) => `task ${state}`),
+    );
+    expect(states.at(-1)?.name).toBe('task cleaning');
+    if (whole === undefined || task === undefined) throw new Error('no run or no task');
+    expect(states.map(({ startedAtMs }) => startedAtMs)).toEqual([task.startedAtMs, ...states.slice(0, -1).map(endOf)]);
+    expect(endOf(states.at(-1) as CollectedSpan)).toBe(endOf(task));
+    expect(whole.startedAtMs).toBeLessThanOrEqual(task.startedAtMs);
+    expect(endOf(whole)).toBeGreaterThanOrEqual(endOf(task));
+  }
+});
+
+test('what a state orders are siblings below it', () => {
+  const { states, childrenOf } = taskTree(first, 'first');
+  const orders = (state: string) =>
+    inTime(childrenOf(states.find(({ name }) => name === `task ${state}`)))
+      .filter((name) => name.startsWith('publish coppice.cmd.'))
+      .map((name) => name.split('.').at(-1));
+  expect(['preparing', 'working', 'committing', 'cleaning'].map(orders)).toEqual([
+    ['prepare', 'create'],
+    ['turn', 'write'],
+    ['remove', 'commit'],
+    ['remove'],
+  ]);
+  // What led there is linked to.
+  const spans = byId(all);
+  for (const order of first.spans.filter(({ name }) => name.startsWith('publish coppice.cmd.'))) {
+    expect(spans.get(order.parentSpanId ?? '')?.name).toMatch(/^(run|task .*)$/);
+    expect(spans.get(order.links[0]?.spanId ?? '')?.name).toMatch(/^process (create|event|result) /);
+  }
+});
+
+test('the tree of a task is as deep after many turns as after few', () => {
+  const [few, many] = [taskTree(loops, 'few'), taskTree(loops, 'many')];
+  for (const [name, { states, childrenOf }] of [
+    ['few', few],
+    ['many', many],
+  ] as const) {
+    // The first call of the sandbox, before any turn, reads the repository's instructions.
+    const below = inTime(childrenOf(states.find((state) => state.name === 'task working')));
+    expect(below.filter((child) => child === orderOfTurn)).toHaveLength(turns[name]);
+    expect(below.filter((child) => child === 'publish coppice.cmd.container-service.*.tools')).toHaveLength(
+      turns[name],
+    );
+  }
+  expect(many.depth).toBe(few.depth);
+  // Task, state, order, its handling, and what that does.
+  expect(many.depth).toBeLessThanOrEqual(depthMax);
+});
+
+test('while a run goes on its own spans, those of its tasks and of their present states are missing, and no others', () => {
+  const spans = byId(broken.spans);
+  const names = [...runs.missingMeanwhile.keys()].map((spanId) => spans.get(spanId)?.name);
+  expect(new Set(names)).toEqual(new Set(['run', 'task', 'task working']));
+  expect(names).toHaveLength(3);
 });
 
 test('what a span says of its run is what its trace is of', () => {
-  for (const run of [first, second, broken]) {
+  for (const run of [first, second, loops, broken]) {
     const saying = all.filter((span) => span.attributes['coppice.run.id'] === run.runId);
     expect(saying.length).toBeGreaterThan(0);
     expect(saying.filter((span) => span.traceId !== run.traceId)).toEqual([]);
@@ -237,7 +225,7 @@ test('the wait in the queue is on every span of a message', () => {
   const consumed = all.filter((span) => span.name.startsWith('process '));
   expect(consumed.length).toBeGreaterThan(50);
   const waits = consumed.map((span) => span.attributes['coppice.queue.wait_ms']);
-  expect(waits.filter((wait) => typeof wait !== 'number' || wait < 0 || wait > runMsMax)).toEqual([]);
+  expect(waits.filter((wait) => typeof wait !== 'number' || wait < 0 || wait > waitMsMax)).toEqual([]);
 });
 
 test('the call of the model is told in the words of the GenAI conventions', () => {
@@ -254,7 +242,7 @@ test('a name of a span holds no id', () => {
   const names = [...new Set(all.map((span) => span.name))];
   const ids = /[rt][a-z2-7]{16}|_[a-z0-9]+_|[0-9a-f]{8}|node-1|default|\d{3}/;
   expect(names.filter((name) => ids.test(name))).toEqual([]);
-  expect(names.length).toBeLessThan(50);
+  expect(names.length).toBeLessThan(65);
 });
 
 test('all four services took part', () => {
@@ -265,20 +253,26 @@ test('a run in which processes were killed is one trace; each missing parent is 
   annotate,
 }) => {
   expectHops(broken, [...submitHops, ...hops]);
+  const { killed } = runs;
   const prefixes = killed.map(({ name, instance }) => spanIdPrefix(name, instance));
   // The ones that were killed are known by what they had exported.
   for (const { instance } of killed) expect(all.filter((span) => span.instance === instance).length).toBeGreaterThan(0);
   const missing = missingParents(broken.spans);
   await annotate(`missing parents after two kills: ${missing.size}, of ${JSON.stringify([...missing.values()])}`);
+  // States that the orchestrator had ended just before, and not yet exported.
+  const lostStates = [...missing.keys()].filter((spanId) => spanId.startsWith(storedSpanIdPrefix));
+  expect(lostStates.length).toBeLessThanOrEqual(lostStatesMax);
+  prefixes.push(storedSpanIdPrefix);
   expect([...missing].filter(([spanId]) => !prefixes.includes(spanId.slice(0, prefixes[0]?.length)))).toEqual([]);
+  for (const name of ['run', 'task']) expect(broken.spans.filter((span) => span.name === name)).toHaveLength(1);
   expect(missing.size).toBeLessThanOrEqual(lostSpansMax);
   const roots = broken.spans.filter((span) => span.parentSpanId === undefined);
   expect(roots.map(({ service, name }) => [service, name])).toEqual([[publisher, 'submit']]);
 });
 
 test('what was done again is a child of whoever ordered it, and says that it repeats', () => {
-  const turns = broken.spans.filter((span) => span.name === 'process coppice.cmd.llm-gateway.*.turn');
-  const again = turns.find((span) => span.attributes['coppice.claim.taken_over'] === true);
+  const handled = broken.spans.filter((span) => span.name === 'process coppice.cmd.llm-gateway.*.turn');
+  const again = handled.find((span) => span.attributes['coppice.claim.taken_over'] === true);
   expect(again?.attributes['coppice.delivery.count']).toBeGreaterThan(1);
   const ordered = byId(all).get(again?.parentSpanId ?? '');
   expect(ordered).toMatchObject({ service: 'orchestrator', traceId: broken.traceId });
@@ -302,6 +296,7 @@ test('spans of worktrees and sandboxes are told in the words of the conventions 
 });
 
 test('coppice trace tells the same run from its stored events, and where Jaeger has it', () => {
+  const { told, toldJson } = runs;
   expect(toldJson).toMatchObject({
     kind: 'run',
     name: first.runId,

@@ -9,7 +9,8 @@ import {
 } from '@coppice/contracts';
 import type { CoppiceEvent, EventType, Operation, TaskState, TaskStep } from '@coppice/contracts';
 import { answer, command, defineActor, request, send } from '@coppice/durable-actor';
-import type { ActorDefinition, Emission, Step } from '@coppice/durable-actor';
+import type { ActorDefinition, Emission, SpanDescription, Step } from '@coppice/durable-actor';
+import { attributes } from '@coppice/telemetry';
 import { describeTurn } from './agent/describe-calls.ts';
 import { landingMachine } from './machines/landing-machine.ts';
 import type { TurnRequest } from './machines/landing-machine.ts';
@@ -71,6 +72,39 @@ function taskEvent(event: TaskEmitted, self: Emission): { subject: string; data:
   return { subject, data: cloudEvent(event.type, self, data) };
 }
 
+const failedAs = (state: string, message: string | null) =>
+  failures.has(state) ? { type: state, message: message ?? '' } : null;
+const failures: ReadonlySet<string> = new Set(['failed', 'timed-out'] satisfies TaskState[]);
+
+/** A run's tasks are its children; what it does itself is short. */
+function runSpans(context: RunContext): SpanDescription {
+  const { tenant, runId, failure } = context;
+  const end = runStateOf(context);
+  return {
+    within: null,
+    state: null,
+    attributes: { [attributes.coppiceTenant]: tenant, [attributes.coppiceRunId]: runId },
+    end,
+    failure: failedAs(end, failure?.message ?? null),
+  };
+}
+
+function taskSpans({ owner, specification, state, reason }: TaskContext): SpanDescription {
+  const { tenant, runId, taskId } = owner;
+  return {
+    within: { kind: 'run', id: `${tenant}.${runId}` },
+    state,
+    attributes: {
+      [attributes.coppiceTenant]: tenant,
+      [attributes.coppiceRunId]: runId,
+      [attributes.coppiceTaskId]: taskId,
+      [attributes.coppiceTaskName]: specification.name,
+    },
+    end: state,
+    failure: failedAs(state, reason),
+  };
+}
+
 /** Told once: it doesn't change. */
 function waitsFor({ from, context }: Extract<TaskEmitted, { type: 'task-state' }>): { dependsOn?: string[] } {
   const { dependsOn } = context.specification;
@@ -107,6 +141,7 @@ export const runActor: ActorDefinition = defineActor({
   sources: { createTasks: command(runOperations.createTasks), cancelTasks: command(runOperations.cancelTasks) },
   actions: { tell: send() },
   emitted: runEvent,
+  spans: ({ context }) => runSpans(context),
   events: {
     'task-idle': { otherwise: 'refuse' },
     'task-ended': { otherwise: 'refuse' },
@@ -150,6 +185,7 @@ export const taskActor: ActorDefinition = defineActor({
   },
   actions: { tell: send() },
   emitted: taskEvent,
+  spans: ({ context }) => taskSpans(context),
   events: {
     start: refuse('started'),
     skip: refuse('skipped'),

@@ -1,5 +1,6 @@
 import { CoppiceError, buckets } from '@coppice/contracts';
 import { createLogger, injectTrace } from '@coppice/telemetry';
+import type { StoredContext } from '@coppice/telemetry';
 import { requireNames, requireNamesOf, withAdvice } from './server-names.ts';
 import { call } from './call.ts';
 import type { CallTarget } from './call.ts';
@@ -64,6 +65,8 @@ export type PublishOptions = {
   headers?: Record<string, string>;
   /** The subject with `*` for each token that is an id: then the publishing has a span of its own. See publish-span.ts. */
   template?: string;
+  /** With `template`: the trace context that this span belongs to, in place of what goes on now; that is linked to. */
+  parent?: StoredContext;
 };
 
 export type PublishResult = { sequence: number; duplicate: boolean };
@@ -182,9 +185,10 @@ export class Bus {
   /** Stores a message; resolves when the server has it. @throws CoppiceError `limit-exceeded` when it is too large. */
   async publish(subject: string, data: Uint8Array | object, options: PublishOptions = {}): Promise<PublishResult> {
     const bytes = this.#encode(data, subject);
-    const { template } = options;
+    const { template, parent } = options;
     if (template === undefined) return this.#store(subject, bytes, options);
-    return inPublishSpan({ template, subject, bytes: bytes.length }, () => this.#store(subject, bytes, options));
+    const place = { template, subject, bytes: bytes.length, parent };
+    return inPublishSpan(place, () => this.#store(subject, bytes, options));
   }
 
   async #store(subject: string, data: Uint8Array, options: PublishOptions): Promise<PublishResult> {

@@ -30,6 +30,7 @@ export function defineActor<Machine extends AnyStateMachine>(options: ActorOptio
     actions,
     events: options.events,
     emitted: (options.emitted as ActorDefinition['emitted'] | undefined) ?? null,
+    spans: (options.spans as ActorDefinition['spans'] | undefined) ?? null,
     summary: (options.summary as ActorDefinition['summary'] | undefined) ?? null,
     stateTold: (options.stateTold as ActorDefinition['stateTold'] | undefined) ?? null,
     migrations: options.migrations ?? {},

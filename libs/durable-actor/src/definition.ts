@@ -63,6 +63,20 @@ export type Emission = {
   steps: readonly Step[];
 };
 
+/** What the spans of an actor tell: see spans.ts. */
+export type SpanDescription = {
+  /** The actor of whose life this one's is a part, in the same trace; null for whoever had it made. */
+  within: { kind: string; id: string } | null;
+  /** The present state as a name of few; null for an actor whose states have no spans. */
+  state: string | null;
+  /** On each of its spans. */
+  attributes: Record<string, string>;
+  /** What it has ended as, told on its life's span. */
+  end: string;
+  /** How it has failed, once it has ended so. */
+  failure: { type: string; message: string } | null;
+};
+
 export type ActorOptions<Machine extends AnyStateMachine> = {
   /** One token: part of subjects and keys. */
   kind: string;
@@ -73,6 +87,8 @@ export type ActorOptions<Machine extends AnyStateMachine> = {
   actions?: Record<string, OrderingAction>;
   /** The subject and CloudEvent of an event that the machine emits. Pure. */
   emitted?: (event: EmittedFrom<Machine>, self: Emission) => { subject: string; data: unknown };
+  /** For an actor that belongs to one trace alone: its life and its states become spans. Pure. */
+  spans?: (snapshot: SnapshotFrom<Machine>) => SpanDescription;
   /** Every event that comes from outside. */
   events: Record<string, EventPolicy>;
   /** Event types that only the machine raises itself (delayed ones too). */
@@ -98,6 +114,7 @@ export type ActorDefinition = {
   actions: Record<string, OrderingAction>;
   events: Record<string, EventPolicy>;
   emitted: ((event: EventObject, self: Emission) => { subject: string; data: unknown }) | null;
+  spans: ((snapshot: AnyMachineSnapshot) => SpanDescription) | null;
   summary: ((snapshot: AnyMachineSnapshot) => unknown) | null;
   stateTold: ((summary: unknown) => string) | null;
   migrations: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;

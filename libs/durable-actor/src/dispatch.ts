@@ -1,10 +1,12 @@
 import { cancelSubject } from '@coppice/bus';
 import { commandTemplateOf, streams, subjects } from '@coppice/contracts';
 import type { CommandMessage } from '@coppice/contracts';
+import type { StoredContext } from '@coppice/telemetry';
 import type { CrashPoint } from './crash-points.ts';
 import type { HostParts } from './host-parts.ts';
 import { orders } from './map-actions.ts';
 import { messageHeaders } from './message-headers.ts';
+import { contextOf } from './spans.ts';
 import { actorKey } from './value.ts';
 import type { ActorValue, OutboxItem } from './value.ts';
 
@@ -73,7 +75,8 @@ export class Dispatcher {
       case 'command': {
         const { effectId, input, issuedAt } = item;
         const message: CommandMessage = { effectId, replyTo: { kind, id }, input, issuedAt };
-        await bus.publish(item.subject, message, { messageId: effectId, template: commandTemplateOf(item.subject) });
+        const template = commandTemplateOf(item.subject);
+        await bus.publish(item.subject, message, { messageId: effectId, template, ...placeOf(value) });
         return;
       }
       case 'timer': {
@@ -93,11 +96,17 @@ export class Dispatcher {
         await bus.publish(subjects.actor(item.to.kind, item.to.id), item.message, {
           messageId: item.messageId,
           headers: messageHeaders(item),
-          ...(item.message.type === 'result' ? {} : { template: subjects.actor(item.to.kind, '*') }),
+          ...(item.message.type === 'result' ? {} : { template: subjects.actor(item.to.kind, '*'), ...placeOf(value) }),
         });
         return;
       case 'event':
         await bus.publish(item.subject, item.data as object, { messageId: item.messageId });
     }
   }
+}
+
+/** What an actor with spans of its own orders belongs to the state that it has come to; another's to what it handles. */
+function placeOf(value: ActorValue): { parent?: StoredContext } {
+  const context = value.spans === undefined ? null : contextOf(value);
+  return context === null ? {} : { parent: context };
 }

@@ -3,6 +3,7 @@ import { RevisionConflict } from '@coppice/bus';
 import type { Delivery } from '@coppice/bus';
 import { CoppiceError, actorMessageSchema, actorOf, toWireError } from '@coppice/contracts';
 import type { ActorMessage, Outcome, WireError } from '@coppice/contracts';
+import { injectTrace } from '@coppice/telemetry';
 import { tryAgainLater } from './absent-actor.ts';
 import type { ActorStore } from './actor-store.ts';
 import type { ActorDefinition } from './definition.ts';
@@ -10,13 +11,14 @@ import type { Dispatcher } from './dispatch.ts';
 import { TooLarge, TooMuchContention, Unrestorable } from './errors.ts';
 import { deliveryLimitError, giveUp, tellFailure } from './give-up.ts';
 import type { HostParts, StoredChange } from './host-parts.ts';
-import { contextToKeep, inActorSpan } from './in-actor-span.ts';
+import { inActorSpan } from './in-actor-span.ts';
 import { actorLimits } from './limits.ts';
 import { headerNames, requestOf } from './message-headers.ts';
 import { mayUnpark } from './park.ts';
 import type { Parking } from './park.ts';
 import { receive } from './receive.ts';
 import type { Decision, Incoming } from './receive.ts';
+import { exportEnded, trackSpans } from './spans.ts';
 import type { ActorValue, Answer } from './value.ts';
 
 /**
@@ -128,7 +130,11 @@ export class MessageHandler {
     const decision = this.#decide(attempt, stored);
     await this.#parts.reach('transition-computed');
     if (decision.type === 'absent') return this.#notYet(attempt);
-    if (decision.type === 'drop') return this.#drop(attempt, decision);
+    if (decision.type === 'drop') {
+      // Whoever had stored it didn't come to acknowledge it.
+      if (stored?.value.cause === attempt.delivery.sequence) exportEnded(stored.value);
+      return this.#drop(attempt, decision);
+    }
     try {
       await this.#conclude(attempt, stored, decision);
     } catch (error) {
@@ -149,12 +155,13 @@ export class MessageHandler {
     const { delivery } = attempt;
     const { value, answers } = decision;
     value.cause = delivery.sequence;
-    value.traceparent = contextToKeep(value);
+    trackSpans(value, decision.spans, { handling: injectTrace({}), sender: delivery.headers['traceparent'] });
     const revision = await this.#store.write(value, stored?.revision ?? null);
     this.#parts.onStored(changeOf(stored?.value ?? null, value));
     await this.#parts.reach('state-stored');
     await this.#dispatcher.publish(value, revision);
     await this.#parts.reach('outbox-published');
+    exportEnded(value);
     await this.#answerAndAcknowledge(delivery, answers);
   }
 
@@ -216,6 +223,7 @@ export class MessageHandler {
     const value = entry === null ? null : this.#parking.readable(entry.bytes);
     if (entry === null || value === null || value.cause !== delivery.sequence) return false;
     await this.#dispatcher.settle(value, entry.revision, null);
+    exportEnded(value);
     return true;
   }
 

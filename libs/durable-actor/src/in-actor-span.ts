@@ -1,25 +1,20 @@
 import { inDeliverySpan } from '@coppice/bus';
 import type { Delivery } from '@coppice/bus';
 import { subjects } from '@coppice/contracts';
-import {
-  contextFrom,
-  currentTraceparent,
-  extractTrace,
-  isSameTrace,
-  linkFrom,
-  messagingOperations,
-} from '@coppice/telemetry';
-import type { Context } from '@coppice/telemetry';
+import { extractTrace, isSameTrace, linkFrom, messagingOperations } from '@coppice/telemetry';
+import type { Context, StoredContext } from '@coppice/telemetry';
 import type { ActorDefinition } from './definition.ts';
 import type { Incoming } from './receive.ts';
+import { contextOf } from './spans.ts';
 import type { ActorValue } from './value.ts';
 
 /**
- * The span of handling one message, so that what an actor lives through is one trace, whoever takes part and dies meanwhile:
- * 1. The first delivery of a message continues its sender's trace.
- * 2. A redelivery, a timer and a wake-up are children of the actor's stored context, with a link to what they repeat; so is what has no sender.
- * 3. Where the sender is in another trace, an event stays in it: a person who comes later has their own, and an actor that many runs use (landing,
- *    setup) works in that of each. A result belongs to the trace of the actor that ordered it, with a link to the other.
+ * The span of handling one message, so that what an actor lives through is one trace, whoever takes part and dies meanwhile, and a tree whose depth doesn't grow with
+ * what it lives through:
+ * 1. What an actor is born by or told is a child of its sender's span.
+ * 2. Everything else is a child of the actor's own context (spans.ts), with a link to where it came from: a result, a timer, a wake-up, what has no sender, and a redelivery.
+ * 3. Where the sender is in another trace, what is told stays in it: a person who comes later has their own, and an actor that many runs use (landing,
+ *    setup) works in that of each.
  */
 export function inActorSpan<Result>(
   { definition, delivery, incoming }: { definition: ActorDefinition; delivery: Delivery; incoming: Incoming },
@@ -28,7 +23,7 @@ export function inActorSpan<Result>(
 ): Promise<Result> {
   const { type } = incoming.message;
   const place = {
-    ...placeOf(delivery, type, value?.traceparent ?? null),
+    ...placeOf(delivery, type, value === null ? null : contextOf(value)),
     template: subjects.actor(definition.kind, '*'),
     operation: `${messagingOperations.process} ${type}`,
   };
@@ -38,16 +33,12 @@ export function inActorSpan<Result>(
 function placeOf(
   { headers, deliveryCount }: Delivery,
   type: Incoming['message']['type'],
-  stored: string | null,
+  own: StoredContext | null,
 ): { parent: Context; links: ReturnType<typeof linkFrom> } {
-  const sender = linkFrom(headers['traceparent']);
-  if (stored === null) return { parent: extractTrace(headers), links: [] };
-  const repeats = deliveryCount > 1 || type === 'timer' || type === 'wake';
-  const hasSender = sender.length > 0;
-  const isOwnTrace = isSameTrace(headers['traceparent'], stored);
-  const own = !hasSender || (isOwnTrace ? repeats : type === 'result');
-  return own ? { parent: contextFrom(stored), links: sender } : { parent: extractTrace(headers), links: [] };
+  const { traceparent } = headers;
+  const sender = linkFrom(traceparent);
+  const isTold = type === 'event' || type === 'create';
+  const isSenders = isTold && sender.length > 0 && (deliveryCount === 1 || !isSameTrace(traceparent, own?.traceparent));
+  if (own === null || isSenders) return { parent: extractTrace(headers), links: [] };
+  return { parent: extractTrace(own), links: sender };
 }
-
-/** The context that an actor keeps: that of its birth. */
-export const contextToKeep = (value: ActorValue): string | null => value.traceparent ?? currentTraceparent();

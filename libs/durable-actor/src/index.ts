@@ -8,6 +8,7 @@ export type {
   Emission,
   EventPolicy,
   SendParams,
+  SpanDescription,
   StatePolicy,
   Timed,
 } from './definition.ts';

@@ -3,7 +3,7 @@ import type { ActorMessage, Outcome, WireError } from '@coppice/contracts';
 import type { EventObject } from 'xstate';
 import { applyEvent, begin, dispositionOf, endedError, resume } from './apply-event.ts';
 import type { Work } from './apply-event.ts';
-import type { ActorDefinition } from './definition.ts';
+import type { ActorDefinition, SpanDescription } from './definition.ts';
 import { pushResult } from './map-actions.ts';
 import { actorLimits } from './limits.ts';
 import { noteStep } from './steps.ts';
@@ -30,7 +30,8 @@ export type Incoming = {
 export type Refusal = { request: RequestOrigin; error: WireError };
 
 export type Decision =
-  | { type: 'store'; value: ActorValue; answers: Answer[] }
+  /** `spans` tells of the new state; null where its definition tells nothing. */
+  | { type: 'store'; value: ActorValue; answers: Answer[]; spans: SpanDescription | null }
   /** Nothing changes. `refused` is told to the actor that asked before the message is acknowledged. */
   | { type: 'drop'; reason: string; answers: Answer[]; refused: Refusal | null }
   /** There is no such actor yet: look again later. */
@@ -186,7 +187,12 @@ function remember(work: Work, messageId: string): void {
   if (recentMessages.length > actorLimits.recentMessagesMax) recentMessages.shift();
 }
 
-const changed = (work: Work): Decision => ({ type: 'store', value: work.draft, answers: work.answers });
+const changed = ({ definition, draft, snapshot, answers }: Work): Decision => ({
+  type: 'store',
+  value: draft,
+  answers,
+  spans: definition.spans?.(snapshot) ?? null,
+});
 const dropped = (reason: string): Decision => ({ type: 'drop', reason, answers: [], refused: null });
 
 const refusal = ({ request }: Incoming, answerTo: string | undefined, error: WireError): Decision => ({

@@ -1,8 +1,8 @@
 import { streams } from '@coppice/contracts';
 import type { CommandMessage } from '@coppice/contracts';
 import { eventually, startTraceCollector } from '@coppice/testing';
-import type { TraceCollector } from '@coppice/testing';
-import { contextFrom, startTelemetry, withSpan } from '@coppice/telemetry';
+import type { CollectedSpan, TraceCollector } from '@coppice/testing';
+import { extractTrace, startTelemetry, storedSpanIdPrefix, withSpan } from '@coppice/telemetry';
 import type { Telemetry } from '@coppice/telemetry';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { CrashPoint } from './crash-points.ts';
@@ -35,7 +35,7 @@ afterAll(async () => {
   vi.unstubAllEnvs();
 });
 
-test('what is sent has a span that is the parent of its handling; a timer is a child of the stored context, linked to what set it', async () => {
+test('what is sent has a span that is the parent of its handling; a timer is a child of the state that it is for, linked to what set it', async () => {
   let traceId = '';
   await withSpan('submit', {}, async (span) => {
     traceId = span.spanContext().traceId;
@@ -54,12 +54,121 @@ test('what is sent has a span that is the parent of its handling; a timer is a c
     attributes: { 'messaging.operation.type': 'send', 'messaging.destination.name': 'coppice.actor.job.traced' },
   });
   expect(birth).toMatchObject({ traceId, parentSpanId: sent.spanId, kind: 5 });
-  expect(timer).toMatchObject({ traceId, parentSpanId: birth.spanId });
+  const preparing = await ofJob('traced', 'job preparing');
+  expect(timer).toMatchObject({ traceId, parentSpanId: preparing.spanId });
   expect(timer.links).toMatchObject([{ traceId, spanId: birth.spanId }]);
   expect(birth.attributes).toMatchObject({ 'messaging.system.name': 'nats', 'coppice.delivery.count': 1 });
 });
 
-test('a person who comes later with a trace of their own keeps it; what they began goes on in the trace of the actor', async () => {
+test('the life of an actor is a span, its states are spans below it, and what belongs to a state is a child of it', async () => {
+  let submit = '';
+  await withSpan('live', {}, async (span) => {
+    submit = span.spanContext().spanId;
+    await harness.create('job', 'lives', {});
+  });
+  await harness.reaches('job', 'lives', 'waiting');
+  await harness.send('job', 'lives', { type: 'start' });
+  const effectId = await harness.effectOf('job', 'lives', 'prepare');
+  // No sender: then only its stored context tells where it belongs.
+  await harness.result('job', 'lives', effectId, { status: 'done', output: prepared });
+  await harness.reaches('job', 'lives', 'asking');
+  // Somebody else's trace: what it orders by that is its own.
+  await withSpan('come by', {}, () => harness.send('job', 'lives', { type: 'stop' }));
+  await harness.reaches('job', 'lives', 'stopped');
+  const life = await ofJob('lives', 'job');
+  const { createdAtMs, updatedAtMs, traceparent } = await harness.value('job', 'lives');
+  expect(traceparent).toBe(`00-${life.traceId}-${life.spanId}-01`);
+  expect(life).toMatchObject({
+    parentSpanId: (await sentIn(submit)).spanId,
+    kind: 1,
+    status: 0,
+    startedAtMs: createdAtMs,
+    attributes: { 'coppice.state': 'stopped' },
+  });
+  expect(life.startedAtMs + life.durationMs).toBeCloseTo(updatedAtMs, 3);
+  const states = await Promise.all(
+    ['waiting', 'preparing', 'asking'].map(async (state) => {
+      const span = await ofJob('lives', `job ${state}`);
+      expect(span).toMatchObject({
+        traceId: life.traceId,
+        parentSpanId: life.spanId,
+        attributes: { 'coppice.state': state },
+      });
+      return span;
+    }),
+  );
+  // One begins when the one before it ends.
+  const ends = states.map(({ startedAtMs, durationMs }) => Math.round(startedAtMs + durationMs));
+  expect(states.map(({ startedAtMs }) => startedAtMs)).toEqual([createdAtMs, ...ends.slice(0, -1)]);
+  expect(ends.at(-1)).toBe(updatedAtMs);
+  for (const { spanId } of [life, ...states]) expect(spanId.startsWith(storedSpanIdPrefix)).toBe(true);
+  const [, preparing, asking] = states;
+  const childrenOf = (span: CollectedSpan | undefined) =>
+    collector.spans.filter(({ parentSpanId }) => parentSpanId === span?.spanId).map(({ name }) => name);
+  await eventually(() => childrenOf(asking).length === 1 && childrenOf(preparing).length === 2);
+  expect(childrenOf(preparing)).toEqual([
+    'publish coppice.cmd.worktree-service.*.prepare',
+    'process result coppice.actor.job.*',
+  ]);
+  expect(childrenOf(asking)).toEqual(['publish coppice.actor.desk.*']);
+  const [asked] = collector.spans.filter(({ parentSpanId }) => parentSpanId === asking?.spanId);
+  const answered = collector.spans.find(({ spanId }) => spanId === asked?.links[0]?.spanId);
+  expect(answered).toMatchObject({ name: 'process result coppice.actor.job.*', parentSpanId: preparing?.spanId });
+  // The last order, to forget the question, was made in the other trace, and is part of this one.
+  const forgets = collector.spans.find(
+    ({ parentSpanId, name }) => parentSpanId === life.spanId && name === 'publish coppice.actor.desk.*',
+  );
+  expect(forgets?.links).toHaveLength(1);
+  expect(forgets?.links[0]?.traceId).not.toBe(life.traceId);
+});
+
+test('one that is part of another is below it, and a failure is told on its span', async () => {
+  await withSpan('family', {}, async () => {
+    await harness.create('job', 'parent', {});
+    await harness.create('job', 'child', { parent: 'parent' });
+  });
+  for (const id of ['child', 'parent']) {
+    await harness.reaches('job', id, 'waiting');
+    await harness.send('job', id, { type: 'start' });
+    const error = { code: 'unavailable', message: 'away', retryable: true } as const;
+    const effectId = await harness.effectOf('job', id, 'prepare');
+    await harness.result('job', id, effectId, { status: 'failed', error });
+    await harness.reaches('job', id, 'failed');
+  }
+  const [child, parent] = [await ofJob('child', 'job'), await ofJob('parent', 'job')];
+  expect(child).toMatchObject({ traceId: parent.traceId, parentSpanId: parent.spanId });
+  expect(child).toMatchObject({ status: 2, attributes: { 'error.type': 'unavailable' } });
+});
+
+test.for([
+  ['state-stored', 1],
+  ['outbox-published', 1],
+  ['senders-answered', 2],
+] as const)(
+  'a handling that fails at %s leaves the same spans as one that does not',
+  async ([point, exports], { task }) => {
+    const id = `fails-at-${point}`;
+    await withSpan(task.name, {}, () => harness.create('job', id, {}));
+    // Its birth passes the same points.
+    await harness.quiet('job', id);
+    failAt = point;
+    await harness.send('job', id, { type: 'stop' });
+    await harness.quiet('job', id);
+    const spans = await eventually(() => {
+      const found = collector.spans.filter((span) => span.attributes['coppice.task.id'] === id);
+      return found.length >= 2 * exports && found;
+    });
+    // What was exported before it failed comes again, and is the same.
+    const same = ({ name, spanId, parentSpanId, startedAtMs, durationMs }: CollectedSpan) =>
+      [name, spanId, parentSpanId, startedAtMs, durationMs].join(' ');
+    expect(spans.map(({ name }) => name).toSorted()).toEqual(
+      ['job', 'job waiting'].flatMap((name) => Array.from({ length: exports }, () => name)),
+    );
+    expect(new Set(spans.map(same)).size).toBe(2);
+  },
+);
+
+test('a person who comes later with a trace of their own keeps it; what they began is part of the trace of the actor', async () => {
   let bornIn = '';
   await withSpan('order', {}, async (span) => {
     bornIn = span.spanContext().traceId;
@@ -72,12 +181,14 @@ test('a person who comes later with a trace of their own keeps it; what they beg
     await harness.send('job', 'later', { type: 'start' });
   });
   await harness.reaches('job', 'later', 'preparing');
-  expect(await spanNamed('process event coppice.actor.job.*')).toMatchObject({ traceId });
+  await eventually(() =>
+    collector.spans.some((span) => span.name === 'process event coppice.actor.job.*' && span.traceId === traceId),
+  );
   const commands = await harness.stored(streams.commands, 'coppice.cmd.>');
   const command = commands.find((message) => (message.json() as CommandMessage).replyTo.id === 'later');
-  expect(command?.headers['traceparent']).toContain(traceId);
+  expect(command?.headers['traceparent']).toContain(bornIn);
 
-  // An executor answers in the trace in which it was ordered; from then on the actor is in its own again.
+  // Whoever answers in another trace, the actor is in its own.
   const click = await spanNamed('click');
   const effectId = await harness.effectOf('job', 'later', 'prepare');
   const headers = { traceparent: `00-${traceId}-${click.spanId}-01` };
@@ -88,21 +199,19 @@ test('a person who comes later with a trace of their own keeps it; what they beg
     headers,
   );
   await harness.reaches('job', 'later', 'asking');
-  const order = await spanNamed('order');
-  const sent = await sentIn(order.spanId);
-  const birth = await eventually(() => collector.spans.find((span) => span.parentSpanId === sent.spanId));
-  expect(await spanNamed('process result coppice.actor.job.*')).toMatchObject({
-    traceId: bornIn,
-    parentSpanId: birth.spanId,
-    links: [{ traceId, spanId: click.spanId }],
-  });
+  const preparing = await ofJob('later', 'job preparing');
+  expect(preparing.traceId).toBe(bornIn);
+  const result = await eventually(() =>
+    collector.spans.find((span) => span.parentSpanId === preparing.spanId && span.name.startsWith('process result ')),
+  );
+  expect(result.links).toEqual([{ traceId, spanId: click.spanId }]);
   // What it ordered then goes on there, through the other actor.
   await eventually(() =>
     collector.spans.find((span) => span.name === 'process create coppice.actor.desk.*' && span.traceId === bornIn),
   );
 });
 
-test('a redelivery is a child of the stored context, linked to what it repeats', async () => {
+test('a redelivery is a child of the state in which it comes, linked to what it repeats', async () => {
   let traceId = '';
   await withSpan('order twice', {}, async (span) => {
     traceId = span.spanContext().traceId;
@@ -113,7 +222,7 @@ test('a redelivery is a child of the stored context, linked to what it repeats',
   let poke = '';
   failAt = 'transition-computed';
   // Of the same trace, as what another actor of the run sends.
-  await withSpan('poke', { parent: contextFrom(stored) }, async (span) => {
+  await withSpan('poke', { parent: extractTrace({ traceparent: stored ?? undefined }) }, async (span) => {
     poke = span.spanContext().spanId;
     await harness.send('job', 'again', { type: 'pad', text: 'x' });
   });
@@ -124,7 +233,8 @@ test('a redelivery is a child of the stored context, linked to what it repeats',
   const { spanId: sender } = await sentIn(poke);
   expect(once).toMatchObject({ parentSpanId: sender, status: 2, attributes: { 'coppice.delivery.count': 1 } });
   expect(again).toMatchObject({ links: [{ traceId, spanId: sender }], attributes: { 'coppice.delivery.count': 2 } });
-  expect(stored).toBe(`00-${traceId}-${again?.parentSpanId}-01`);
+  await harness.send('job', 'again', { type: 'stop' });
+  expect(again?.parentSpanId).toBe((await ofJob('again', 'job waiting')).spanId);
 });
 
 test('a message without a sender is part of the trace of its actor', async () => {
@@ -132,8 +242,8 @@ test('a message without a sender is part of the trace of its actor', async () =>
   await harness.reaches('job', 'woken', 'waiting');
   await harness.post('job', 'woken', { type: 'wake' });
   const wake = await spanNamed('process wake coppice.actor.job.*');
-  const { traceparent } = await harness.value('job', 'woken');
-  expect(traceparent).toBe(`00-${wake.traceId}-${wake.parentSpanId}-01`);
+  await harness.send('job', 'woken', { type: 'stop' });
+  expect(await ofJob('woken', 'job waiting')).toMatchObject({ traceId: wake.traceId, spanId: wake.parentSpanId });
 });
 
 /** The span of the one message that was sent in another. */
@@ -141,3 +251,8 @@ const sentIn = (spanId: string) =>
   eventually(() => collector.spans.find((span) => span.parentSpanId === spanId && span.name.startsWith('publish ')));
 const spanNamed = (name: string) =>
   eventually(() => collector.spans.find((span) => span.name === name), { description: `a span ${name}` });
+/** The span of a job's own, once it is over. */
+const ofJob = (id: string, name: string) =>
+  eventually(() => collector.spans.find((span) => span.name === name && span.attributes['coppice.task.id'] === id), {
+    description: `the span ${name} of ${id}`,
+  });

@@ -3,6 +3,7 @@ import type { ActorMessage, Outcome, ReplyTo } from '@coppice/contracts';
 import { Unrestorable } from './errors.ts';
 import type { ParkCode } from './errors.ts';
 import { actorLimits } from './limits.ts';
+import type { ActorSpans } from './spans.ts';
 import type { Step } from './steps.ts';
 
 /**
@@ -41,7 +42,10 @@ export type ActorValue = {
   cause: number;
   /** It was parked: before anything else, its stash goes back into the inbox. */
   unstash?: true;
+  /** The context to which what it lives through belongs: see spans.ts. Null without traces. */
   traceparent: string | null;
+  /** Only of an actor that has spans of its own. */
+  spans?: ActorSpans;
   createdAtMs: number;
   updatedAtMs: number;
 };

@@ -55,6 +55,10 @@ export const attributes = {
   coppiceTenant: 'coppice.tenant',
   coppiceRunId: 'coppice.run.id',
   coppiceTaskId: 'coppice.task.id',
+  /** As the plan names it. */
+  coppiceTaskName: 'coppice.task.name',
+  /** On the span of a run or task what it ended as, on that of a task's state which it is. */
+  coppiceState: 'coppice.state',
   coppiceEffectId: 'coppice.effect.id',
   /** How often this message was delivered; 1 is the first time. */
   coppiceDeliveryCount: 'coppice.delivery.count',

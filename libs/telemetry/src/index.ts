@@ -6,10 +6,11 @@ export { metricDefinitions, prometheusLabel, prometheusName } from './metric-def
 export type { MetricDefinition, MetricName } from './metric-definitions.ts';
 export { addToCounter, metricsAreOn, observeGauge, recordValue } from './metrics.ts';
 export { BoundedValues } from './bounded-values.ts';
-export { spanIdPrefix } from './span-ids.ts';
+export { spanIdPrefix, storedSpanIdPrefix } from './span-ids.ts';
+export { exportStoredSpan, spanIdOf, storedSpanContext } from './stored-span.ts';
+export type { StoredContext, StoredSpan } from './stored-span.ts';
 export {
   annotateSpan,
-  contextFrom,
   currentTraceparent,
   errorType,
   extractTrace,

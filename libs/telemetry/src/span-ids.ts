@@ -11,10 +11,33 @@ const bytesOfTrace = 16;
 export const spanIdPrefix = (serviceName: string, instanceId: string): string =>
   createHash('sha256').update(`${serviceName}/${instanceId}`).digest('hex').slice(0, prefixLength);
 
+/** Of the spans whose ids no process has drawn: see stored-span.ts. */
+export const storedSpanIdPrefix = spanIdPrefix('stored', '');
+
+/** The same for the same trace and text, whoever asks. */
+export const storedSpanIdOf = (traceId: string, what: string): string =>
+  storedSpanIdPrefix +
+  createHash('sha256')
+    .update(`${traceId}/${what}`)
+    .digest('hex')
+    .slice(0, 2 * randomBytesOfSpan);
+
+let given: string | null = null;
+
+/** The span that `start` starts gets this id: OpenTelemetry asks nobody but the generator for one, and starts a span in one go. */
+export function withSpanId<Result>(spanId: string, start: () => Result): Result {
+  given = spanId;
+  try {
+    return start();
+  } finally {
+    given = null;
+  }
+}
+
 /** OpenTelemetry's IdGenerator. */
 export function idGenerator(prefix: string): { generateTraceId(): string; generateSpanId(): string } {
   return {
     generateTraceId: () => randomBytes(bytesOfTrace).toString('hex'),
-    generateSpanId: () => prefix + randomBytes(randomBytesOfSpan).toString('hex'),
+    generateSpanId: () => given ?? prefix + randomBytes(randomBytesOfSpan).toString('hex'),
   };
 }

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
-import { contextFrom, injectTrace, isSameTrace } from './trace.ts';
+import { extractTrace, injectTrace, isSameTrace } from './trace.ts';
 
 const [traceId, otherTraceId, spanId] = ['4bf92f3577b34da6a3ce929d0e0e4736', 'a'.repeat(32), '00f067aa0ba902b7'];
 const traceparent = `00-${traceId}-${spanId}-01`;
 const other = `00-${otherTraceId}-${spanId}-01`;
 
 test('a message gets the context of its sender; a copy keeps the one that it has', () => {
-  expect(injectTrace({}, contextFrom(traceparent))).toEqual({ traceparent });
-  expect(injectTrace({ traceparent: other }, contextFrom(traceparent))).toEqual({ traceparent: other });
-  expect(injectTrace({}, contextFrom('nonsense'))).toEqual({});
+  expect(injectTrace({}, extractTrace({ traceparent }))).toEqual({ traceparent });
+  expect(injectTrace({ traceparent: other }, extractTrace({ traceparent }))).toEqual({ traceparent: other });
+  expect(injectTrace({}, extractTrace({ traceparent: 'nonsense' }))).toEqual({});
 });
 
 test('two contexts are of one trace by their trace id alone, if both are valid', () => {

@@ -33,10 +33,6 @@ export function currentTraceparent(): string | null {
   return spanContext === undefined ? null : formatTraceParent(spanContext);
 }
 
-/** A context to be the parent of spans, from stored text. */
-export const contextFrom = (traceparent: string | null | undefined): Context =>
-  extractTrace(traceparent === null || traceparent === undefined ? {} : { [traceParentHeader]: traceparent });
-
 /** A link to the span that `traceparent` names: none when there isn't one, so that it can be spread into `links`. */
 export function linkFrom(traceparent: string | null | undefined): Link[] {
   const spanContext = parseTraceParent(traceparent);

@@ -13,7 +13,7 @@ export type CollectedSpan = {
   spanId: string;
   parentSpanId: string | undefined;
   links: { traceId: string; spanId: string }[];
-  /** Milliseconds since 1970, with fractions. */
+  /** Milliseconds since 1970, to the microsecond: a number holds no nanoseconds of today. */
   startedAtMs: number;
   durationMs: number;
   attributes: Record<string, unknown>;
@@ -114,7 +114,7 @@ function spansOf(traces: OtlpTraces): CollectedSpan[] {
         traceId: span.traceId,
         spanId: span.spanId,
         parentSpanId: span.parentSpanId === '' ? undefined : span.parentSpanId,
-        startedAtMs: Number(span.startTimeUnixNano) / 1e6,
+        startedAtMs: Number(BigInt(span.startTimeUnixNano) / 1_000n) / 1e3,
         durationMs: Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)) / 1e6,
         links: (span.links ?? []).map(({ traceId, spanId }) => ({ traceId, spanId })),
         attributes: record(span.attributes),

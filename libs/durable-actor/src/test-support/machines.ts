@@ -165,6 +165,13 @@ export const job = defineActor({
     stop: { otherwise: 'refuse' },
   },
   internalEvents: ['reminded'],
+  spans: ({ value, context }) => ({
+    within: context.parent === null ? null : { kind: 'job', id: context.parent },
+    state: value,
+    attributes: { 'coppice.task.id': context.id },
+    end: value,
+    failure: value === 'failed' ? { type: context.error ?? 'failed', message: 'the job failed' } : null,
+  }),
   emitted: (event, self) => ({
     subject: `coppice.event.default.r1.${self.id}.${event.state}`,
     data: {
