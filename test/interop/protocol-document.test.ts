@@ -1,6 +1,7 @@
 /** docs/protocol.md says what the code does: its examples fit the schemas, its tables are complete. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { retention } from '@coppice/bus';
 import {
   agentSchema,
   api,
@@ -187,6 +188,12 @@ describe('tables', () => {
       '`timeLimitMs` of a chat': `${chatLimits.timeLimitMsMin} to ${chatLimits.timeLimitMsMax} ms; with \`"stream": false\` at most ${chatLimits.wholeTimeLimitMsMax}`,
       'messages, and tools, of a chat': `${chatLimits.messagesMax}, and ${chatLimits.toolsMax}`,
     });
+  });
+
+  test('how long things are kept', () => {
+    const told = table('stream');
+    const expected = Object.entries(retention);
+    expect(told).toEqual(expected.map(([stream, kept]) => [stream, `${kept.days}`, `${kept.mebibytesMax} MiB`]));
   });
 
   test('the subjects', () => {

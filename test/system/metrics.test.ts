@@ -1,4 +1,5 @@
-import { buckets } from '@coppice/contracts';
+import { retention } from '@coppice/bus';
+import { buckets, streams } from '@coppice/contracts';
 import { metricDefinitions, prometheusLabel, prometheusName } from '@coppice/telemetry';
 import type { MetricName } from '@coppice/telemetry';
 import { eventually, startBrokenCollector, temporaryRepository } from '@coppice/testing';
@@ -167,6 +168,10 @@ test('the queues are there by name, with nothing left in them, and no dead lette
   expect(samplesOf('coppice.dead.letters.last', orchestrator)).toEqual([
     { name: 'coppice_dead_letters_last', labels: {}, value: 0 },
   ]);
+  for (const stream of Object.keys(retention)) {
+    const used = sumOf(orchestrator, 'coppice_stream_used', { stream });
+    expect([stream, used < 0.01, used > 0]).toEqual([stream, true, stream !== streams.deadLetters]);
+  }
 });
 
 test('sandboxes and the disk are told by who has them', () => {

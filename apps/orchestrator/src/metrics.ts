@@ -65,6 +65,9 @@ export function observeOrchestrator(bus: Bus): ObservedOrchestrator {
     observeGauge('coppice.dead.letters.last', async () => [
       { value: await bus.lastSequence(streams.deadLetters), labels: {} },
     ]),
+    observeGauge('coppice.stream.used', async () =>
+      (await bus.fullness()).map(({ stream, share }) => ({ value: share, labels: { stream } })),
+    ),
   ];
   return {
     onCensus: (taken) => {

@@ -23,7 +23,7 @@ import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
 import type { ReadOptions, StoredMessage } from './read.ts';
 import { tellRefusals } from './refusals.ts';
-import { awaitResources, ensureResources, keyValueStream, objectStream } from './resources.ts';
+import { awaitResources, ensureResources, readFullness, keyValueStream, objectStream } from './resources.ts';
 import type { ResourceOptions } from './resources.ts';
 import type { Method } from '@coppice/contracts';
 
@@ -249,6 +249,11 @@ export class Bus {
   /** See queues.ts. */
   queues(): Promise<Queue[]> {
     return readQueues(this.#manager);
+  }
+
+  /** See resources.ts. */
+  fullness(): Promise<{ stream: string; share: number }[]> {
+    return readFullness(this.#manager);
   }
 
   /** Messages that a stream holds. */

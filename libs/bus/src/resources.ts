@@ -28,13 +28,23 @@ const workQueue = (name: string, subjects: string[]): Definition => ({
   allow_msg_ttl: true,
 });
 
-const log = (name: string, subjects: string[], rest: Partial<StreamConfig>): Definition => ({
+/** What is told and not taken away: for how long, and how much of all tenants together. What is oldest makes room. */
+export const retention = {
+  [streams.events]: { days: 90, mebibytesMax: 2_048 },
+  [streams.transcripts]: { days: 90, mebibytesMax: 4_096 },
+  [streams.logs]: { days: outputKept.days, mebibytesMax: 512 },
+  [streams.deadLetters]: { days: deadLettersKept.days, mebibytesMax: deadLettersKept.mebibytes },
+} as const;
+type KeptStream = keyof typeof retention;
+
+const kept = (name: KeptStream, subjects: string[]): Definition => ({
   name,
   subjects,
   retention: RetentionPolicy.Limits,
   discard: DiscardPolicy.Old,
   duplicate_window: dedupeWindow,
-  ...rest,
+  max_age: days(retention[name].days),
+  max_bytes: mebibytes(retention[name].mebibytesMax),
 });
 
 const { actor, timer, stash, command, commandLater, intake, intakeLater, intakeAgain } = subjectFamilies;
@@ -46,19 +56,11 @@ const definitions: readonly Definition[] = [
   workQueue(streams.commands, [command, commandLater]),
   { ...workQueue(streams.intake, [intake]), allow_msg_schedules: false },
   intakeLaterDefinition,
-  log(streams.events, [event], { max_age: days(90), max_bytes: mebibytes(2_048) }),
-  log(streams.transcripts, [transcript], { max_age: days(90), max_bytes: mebibytes(4_096) }),
-  log(streams.logs, [output], {
-    max_age: days(outputKept.days),
-    max_bytes: mebibytes(512),
-    max_msgs_per_subject: outputKept.piecesMax,
-  }),
+  kept(streams.events, [event]),
+  kept(streams.transcripts, [transcript]),
+  { ...kept(streams.logs, [output]), max_msgs_per_subject: outputKept.piecesMax },
   // One source, and one tenant of the intake, pushes out its own oldest letters before those of others.
-  log(streams.deadLetters, [deadLetter], {
-    max_age: days(deadLettersKept.days),
-    max_bytes: mebibytes(deadLettersKept.mebibytes),
-    max_msgs_per_subject: deadLettersKept.perSubjectMax,
-  }),
+  { ...kept(streams.deadLetters, [deadLetter]), max_msgs_per_subject: deadLettersKept.perSubjectMax },
 ];
 
 /** All that may lie in a bucket; none for those of which nothing may be refused. What a cache has no room for isn't kept. */
@@ -127,6 +129,16 @@ export async function awaitResources(
       await sleep(lookAgainMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
     }
   }
+}
+
+/** How full each stream is that has a limit of size, by the limit that the server has: 0 to 1. */
+export async function readFullness(manager: JetStreamManager): Promise<{ stream: string; share: number }[]> {
+  return Promise.all(
+    Object.keys(retention).map(async (stream) => {
+      const { config, state } = await manager.streams.info(stream);
+      return { stream, share: config.max_bytes > 0 ? state.bytes / config.max_bytes : 0 };
+    }),
+  );
 }
 
 async function isThere(manager: JetStreamManager, name: string): Promise<boolean> {

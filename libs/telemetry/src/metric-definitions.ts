@@ -99,6 +99,14 @@ export const metricDefinitions = {
     labels: {},
     reportedBy: 'orchestrator',
   },
+  'coppice.stream.used': {
+    kind: 'gauge',
+    unit: '1',
+    description:
+      'Which part of its size a stream has that keeps things for a time, all tenants together. A full one lets go of the oldest before that time. Every orchestrator reports the same: take the max.',
+    labels: { stream: '`coppice-events`, `coppice-transcripts`, `coppice-logs` or `coppice-deadletters`' },
+    reportedBy: 'orchestrator',
+  },
   'coppice.queue.wait.duration': {
     kind: 'histogram',
     unit: 's',
