@@ -1,5 +1,6 @@
 /** Parts of a model's settings that more than one door reads. */
 import type { ModelSettings } from '@coppice/contracts';
+import type { Untranslatable } from './untranslatable.ts';
 
 /** Without what wasn't said: null and undefined are the same on most wires. */
 export function said<Fields extends Record<string, unknown>>(
@@ -11,11 +12,16 @@ export function said<Fields extends Record<string, unknown>>(
 
 const efforts = ['none', 'minimal', 'low', 'medium', 'high'] as const;
 
-/** How hard to think. What is more than the contract's `high` is that; null where it is no such word. */
-export function effortOf(text: string): NonNullable<ModelSettings['thinking']> | null {
+/** How hard to think. What is more than the contract's `high` is that; what is no such word has none in another wire. */
+export function effortOf(
+  text: string,
+  field: string,
+  untranslatable: Untranslatable,
+): NonNullable<ModelSettings['thinking']> | undefined {
   if (text === 'xhigh' || text === 'max') return { effort: 'high' };
   const effort = efforts.find((each) => each === text);
-  return effort === undefined ? null : { effort };
+  if (effort === undefined) untranslatable.add(field, `one of ${efforts.join(', ')}`, text);
+  return effort === undefined ? undefined : { effort };
 }
 
 /** A schema's name as the contract allows it. */

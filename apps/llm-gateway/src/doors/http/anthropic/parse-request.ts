@@ -61,7 +61,7 @@ function settingsOf(request: MessagesRequest, untranslatable: Untranslatable): M
     toolChoice: choiceOf(choice, untranslatable),
     parallelToolCalls: choice?.disable_parallel_tool_use === true ? false : undefined,
     responseFormat: formatOf(request),
-    thinking: thinkingOf(request),
+    thinking: thinkingOf(request, untranslatable),
   });
 }
 
@@ -77,12 +77,15 @@ function choiceOf(
   return undefined;
 }
 
-function thinkingOf({ thinking, output_config: output }: MessagesRequest): ModelSettings['thinking'] | undefined {
+function thinkingOf(
+  { thinking, output_config: output }: MessagesRequest,
+  untranslatable: Untranslatable,
+): ModelSettings['thinking'] | undefined {
   if (thinking?.type === 'enabled' && thinking.budget_tokens !== undefined)
     return { budgetTokens: thinking.budget_tokens };
   if (thinking?.type === 'disabled') return { effort: 'none' };
-  const effort = typeof output?.effort === 'string' ? effortOf(output.effort) : null;
-  return effort ?? undefined;
+  if (typeof output?.effort !== 'string') return undefined;
+  return effortOf(output.effort, 'output_config.effort', untranslatable);
 }
 
 function formatOf({ output_config: output }: MessagesRequest): ModelSettings['responseFormat'] | undefined {

@@ -76,7 +76,7 @@ function settingsOf(request: GenerateRequest, untranslatable: Untranslatable): M
     stopSequences: generation?.stopSequences?.length === 0 ? undefined : generation?.stopSequences,
     toolChoice: choiceOf(request, untranslatable),
     responseFormat: formatOf(request),
-    thinking: thinkingOf(request),
+    thinking: thinkingOf(request, untranslatable),
   });
 }
 
@@ -102,9 +102,13 @@ function formatOf({ generationConfig: generation }: GenerateRequest): ModelSetti
   return schema === null ? { type: 'json' } : { type: 'json-schema', name: 'answer', schema };
 }
 
-function thinkingOf({ generationConfig: generation }: GenerateRequest): ModelSettings['thinking'] | undefined {
+function thinkingOf(
+  { generationConfig: generation }: GenerateRequest,
+  untranslatable: Untranslatable,
+): ModelSettings['thinking'] | undefined {
   const { thinkingBudget: budget, thinkingLevel: level } = generation?.thinkingConfig ?? {};
   // A negative budget leaves it to the model.
   if (typeof budget === 'number' && budget >= 0) return { budgetTokens: budget };
-  return typeof level === 'string' ? (effortOf(level.toLowerCase()) ?? undefined) : undefined;
+  if (typeof level !== 'string' || level === 'THINKING_LEVEL_UNSPECIFIED') return undefined;
+  return effortOf(level.toLowerCase(), 'generationConfig.thinkingConfig.thinkingLevel', untranslatable);
 }

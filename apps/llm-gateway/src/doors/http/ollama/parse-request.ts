@@ -4,6 +4,7 @@ import type { ProviderImage, ProviderMessage, ProviderPart } from '../../../prov
 import { CallIds } from '../call-ids.ts';
 import type { Asked, Question } from '../door.ts';
 import { effortOf, said } from '../settings.ts';
+import { Untranslatable } from '../untranslatable.ts';
 import { ollamaRequestSchema } from './schemas.ts';
 import type { Message, OllamaRequest } from './schemas.ts';
 import { OllamaAnswerWriter } from './write-answer.ts';
@@ -11,6 +12,7 @@ import { OllamaAnswerWriter } from './write-answer.ts';
 /** The body of `POST /api/chat`. @throws CoppiceError `invalid-request`. */
 export function parseOllamaRequest(body: unknown, { headers, bytes }: Asked): Question {
   const request = validate(ollamaRequestSchema, body, 'the request');
+  const untranslatable = new Untranslatable();
   const ids = new CallIds();
   const stream = request.stream ?? true;
   return {
@@ -20,12 +22,12 @@ export function parseOllamaRequest(body: unknown, { headers, bytes }: Asked): Qu
     request: {
       messages: request.messages.map((message) => messageOf(message, ids)),
       tools: toolsOf(request),
-      settings: settingsOf(request),
+      settings: settingsOf(request, untranslatable),
       stream,
       original: { wire: 'ollama', body: request, headers },
       bytes,
     },
-    untranslatable: [],
+    untranslatable: untranslatable.issues,
     writer: (about) => new OllamaAnswerWriter(about),
   };
 }
@@ -70,7 +72,7 @@ const toolsOf = ({ tools }: OllamaRequest): ToolDefinition[] =>
     return [{ name, description: description ?? '', parameters: parameters ?? { type: 'object', properties: {} } }];
   });
 
-function settingsOf({ options, format, think }: OllamaRequest): ModelSettings {
+function settingsOf({ options, format, think }: OllamaRequest, untranslatable: Untranslatable): ModelSettings {
   const stop = options?.stop;
   const stops = typeof stop === 'string' ? [stop] : stop;
   return said({
@@ -82,7 +84,7 @@ function settingsOf({ options, format, think }: OllamaRequest): ModelSettings {
     seed: options?.seed,
     stopSequences: stops?.length === 0 ? undefined : stops,
     responseFormat: formatOf(format),
-    thinking: thinkingOf(think),
+    thinking: thinkingOf(think, untranslatable),
   });
 }
 
@@ -91,8 +93,11 @@ function formatOf(format: OllamaRequest['format']): ModelSettings['responseForma
   return format === 'json' ? { type: 'json' } : undefined;
 }
 
-function thinkingOf(think: OllamaRequest['think']): ModelSettings['thinking'] | undefined {
-  if (typeof think === 'string') return effortOf(think) ?? undefined;
+function thinkingOf(
+  think: OllamaRequest['think'],
+  untranslatable: Untranslatable,
+): ModelSettings['thinking'] | undefined {
+  if (typeof think === 'string') return effortOf(think, 'think', untranslatable);
   if (think === true) return { effort: 'medium' };
   return think === false ? { effort: 'none' } : undefined;
 }

@@ -83,6 +83,16 @@ describe('a request', () => {
     expect(request.messages[0]?.content).toMatchObject([{ content: 'bad\n\nworse' }]);
   });
 
+  test("a tool's result keeps its images, which servers of this wire take", () => {
+    const content = [
+      { type: 'text', text: 'seen' },
+      { type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0KGgo=' } },
+    ];
+    const { request } = parse({ ...hello, messages: [{ role: 'tool', tool_call_id: 'c', content }] });
+    const image = { mediaType: 'image/png', base64: 'iVBORw0KGgo=' };
+    expect(request.messages[0]?.content).toMatchObject([{ content: 'seen', images: [image] }]);
+  });
+
   test('that is wrong is refused in the words of OpenAI, naming the field', () => {
     const refused = (body: object) => {
       try {

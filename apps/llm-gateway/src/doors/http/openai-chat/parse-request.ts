@@ -79,11 +79,14 @@ function signatureOf({ extra_content: extra }: ToolCall) {
 function toolMessage(message: Message, field: string, { names, untranslatable }: Reading): ProviderMessage {
   const callId = message.tool_call_id ?? '';
   const parts = partsOf(message.content, `${field}.content`, untranslatable);
+  // The vendor takes none there, but servers of its wire do.
+  const images = parts.flatMap((part) => (part.type === 'image' ? [part.image] : []));
   const result: ProviderPart = {
     type: 'tool-result',
     callId,
     name: names.get(callId) ?? '',
     content: textsApart(parts),
+    ...(images.length === 0 ? {} : { images }),
     isError: false,
   };
   return { role: 'tool', content: [result] };
@@ -112,8 +115,7 @@ const toolsOf = ({ tools }: ChatRequest): ToolDefinition[] =>
 
 function settingsOf(request: ChatRequest, untranslatable: Untranslatable): ModelSettings {
   const { stop, reasoning_effort: effort } = request;
-  const thinking = typeof effort === 'string' ? effortOf(effort) : undefined;
-  if (thinking === null) untranslatable.add('reasoning_effort', 'one of none, minimal, low, medium, high', effort);
+  const thinking = typeof effort === 'string' ? effortOf(effort, 'reasoning_effort', untranslatable) : undefined;
   return said({
     maxOutputTokens: largest(request.max_completion_tokens, request.max_tokens),
     temperature: request.temperature,

@@ -58,8 +58,7 @@ const toolsOf = ({ tools }: ResponsesRequest): ToolDefinition[] =>
 
 function settingsOf(request: ResponsesRequest, untranslatable: Untranslatable): ModelSettings {
   const effort = request.reasoning?.effort;
-  const thinking = typeof effort === 'string' ? effortOf(effort) : undefined;
-  if (thinking === null) untranslatable.add('reasoning.effort', 'one of none, minimal, low, medium, high', effort);
+  const thinking = typeof effort === 'string' ? effortOf(effort, 'reasoning.effort', untranslatable) : undefined;
   return said({
     maxOutputTokens: request.max_output_tokens,
     temperature: request.temperature,
