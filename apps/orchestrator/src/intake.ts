@@ -149,7 +149,7 @@ async function tell(
 function requestIdOf(delivery: Delivery): string | null {
   try {
     const { requestId } = delivery.json() as { requestId?: unknown };
-    return typeof requestId === 'string' && [...requestId].length <= runLimits.requestIdCharactersMax
+    return typeof requestId === 'string' && Array.from(requestId).length <= runLimits.requestIdCharactersMax
       ? requestId
       : null;
   } catch {
