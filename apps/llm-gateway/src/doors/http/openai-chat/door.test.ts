@@ -89,8 +89,8 @@ describe('a request', () => {
       { type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0KGgo=' } },
     ];
     const { request } = parse({ ...hello, messages: [{ role: 'tool', tool_call_id: 'c', content }] });
-    const image = { mediaType: 'image/png', base64: 'iVBORw0KGgo=' };
-    expect(request.messages[0]?.content).toMatchObject([{ content: 'seen', images: [image] }]);
+    const shown = { mediaType: 'image/png', base64: 'iVBORw0KGgo=' };
+    expect(request.messages[0]?.content).toMatchObject([{ content: 'seen', images: [shown] }]);
   });
 
   test('that is wrong is refused in the words of OpenAI, naming the field', () => {
