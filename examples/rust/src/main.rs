@@ -39,9 +39,8 @@ impl Coppice {
         let stream = jetstream::new(self.nats.clone()).get_stream_no_info("coppice-events").await?;
         let (mut last, mut seen) = (0, HashSet::new());
         loop {
-            // An ordered consumer misses no event from the run's first on; but it ends where a server that was started again
-            // no longer has it: read on after the last one. A name of its own makes the subject of the request that creates it
-            // tell what it filters: permissions look there.
+            // An ordered consumer misses no event from the run's first on, but it ends where a restarted server lost it: read on after
+            // the last one. With a name of its own the subject that creates it tells what it filters: permissions look there.
             let config = OrderedConfig {
                 name: Some(format!("follow-{}", self.unique())),
                 filter_subject: format!("coppice.event.{}.{run_id}.>", self.tenant),
@@ -52,9 +51,8 @@ impl Coppice {
             while let Some(Ok(message)) = messages.next().await {
                 last = message.info()?.stream_sequence;
                 let event: Value = serde_json::from_slice(&message.payload)?;
-                if !seen.insert(event["id"].to_string()) {
-                    continue; // Told twice by a sender that died.
-                }
+                // Told twice by a sender that died.
+                if !seen.insert(event["id"].to_string()) { continue }
                 let data = &event["data"];
                 let kind = event["type"].as_str().unwrap_or_default().trim_start_matches("coppice.");
                 let words = ["name", "to", "state", "landedCommit", "reason"].iter().filter_map(|field| data[field].as_str());
@@ -76,28 +74,25 @@ async fn main() -> Result<(), Failure> {
     let [repository, model] = arguments.as_slice() else { return Err("usage: REPOSITORY MODEL".into()) };
     let tenant = env::var("COPPICE_TENANT").unwrap_or("default".into());
     let server: ServerAddr = env::var("NATS_URL")?.parse()?;
-    // The client takes no user from a URL by itself.
-    let [user, password] = [server.username(), server.password()].map(|text| text.unwrap_or_default().to_string());
+    let (user, password) = (server.username().unwrap_or_default(), server.password().unwrap_or_default());
     let options = match env::var("NATS_NKEY") {
-        Ok(file) => ConnectOptions::with_nkey(fs::read_to_string(file)?.trim().to_string()),
-        Err(_) => ConnectOptions::with_user_and_password(user, password),
-    };
-    let options = options
-        .custom_inbox_prefix(format!("_INBOX_{tenant}"))
-        .request_timeout(Some(Duration::from_secs(30)));
+        Ok(file) => ConnectOptions::with_nkey(fs::read_to_string(file)?.trim().into()),
+        // The client takes no user from a URL by itself.
+        Err(_) => ConnectOptions::with_user_and_password(user.into(), password.into()),
+    }
+    .custom_inbox_prefix(format!("_INBOX_{tenant}"))
+    .request_timeout(Some(Duration::from_secs(30)));
     let coppice = Coppice { nats: options.connect(server).await?, tenant };
-    let request = |prompt: Value| {
-        json!({
-            // A request's id is yours to choose: sent again, it is the same run.
-            "requestId": format!("rust-{}", coppice.unique()),
-            "repository": repository,
-            "baseBranch": "main",
-            "tasks": [{
-                "name": "notes", "description": "Write the notes", "prompt": prompt, "model": model,
-                "agent": { "kind": "prompt", "file": "rust.md" }, "verify": "test -s rust.md",
-            }],
-        })
-    };
+    let request = |prompt: Value| json!({
+        // A request's id is yours to choose: sent again, it is the same run.
+        "requestId": format!("rust-{}", coppice.unique()),
+        "repository": repository,
+        "baseBranch": "main",
+        "tasks": [{
+            "name": "notes", "description": "Write the notes", "prompt": prompt, "model": model,
+            "agent": { "kind": "prompt", "file": "rust.md" }, "verify": "test -s rust.md",
+        }],
+    });
     if let Err(error) = coppice.call("run.submit", &request(json!(7))).await? {
         println!("refused {}", error["code"].as_str().unwrap_or_default());
         for issue in error["details"]["issues"].as_array().into_iter().flatten() {
