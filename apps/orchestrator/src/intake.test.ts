@@ -1,8 +1,17 @@
 import { connect } from 'node:net';
-import { Bus } from '@coppice/bus';
+import { Bus, serviceEndpoint } from '@coppice/bus';
 import type { Consumption } from '@coppice/bus';
 import type { DeadLetter } from '@coppice/contracts';
-import { coppiceEventSchema, noRun, runIdOf, runItself, streams, subjects } from '@coppice/contracts';
+import {
+  CoppiceError,
+  coppiceEventSchema,
+  noRun,
+  runIdOf,
+  runItself,
+  streams,
+  subjects,
+  worktreeCalls,
+} from '@coppice/contracts';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -72,6 +81,36 @@ async function publishRaw(subject: string, payload: string): Promise<void> {
   socket.write(`CONNECT ${options}\r\nPUB ${subject} ${payload.length}\r\n${payload}\r\nPING\r\n`);
   for await (const said of socket) if (String(said).includes('PONG')) break;
 }
+
+test('requests of one tenant whose repositories never answer keep no other tenant waiting', async () => {
+  const request = (requestId: string) => ({
+    requestId,
+    repository: 'https://example.invalid/x.git',
+    baseBranch: 'main',
+    defaults: { model: 'scripted/x' },
+    tasks: [{ name: 'a', description: 'a', prompt: 'a', agent: { kind: 'prompt', file: 'a' }, verify: false }],
+  });
+  // In the place of a worktree service whose git waits for a server that doesn't answer.
+  const asked: string[] = [];
+  const silence = Promise.withResolvers<void>();
+  const inspect = serviceEndpoint('worktree-service', worktreeCalls.inspect, async ({ tenant }) => {
+    asked.push(tenant);
+    await silence.promise;
+    throw new CoppiceError('repository-not-found', 'there is none');
+  });
+  const service = await bus.serve({
+    name: 'worktree-service',
+    version: '0.0.0',
+    description: 'silent',
+    endpoints: [inspect],
+  });
+  for (let number = 0; number < 60; number++) await bus.publish(subjects.intake('acme'), request(`silent-${number}`));
+  await bus.publish(subjects.intake('other'), request('mine'));
+  await eventually(async () => expect(asked).toContain('other'));
+  expect(asked.filter((tenant) => tenant === 'acme')).toHaveLength(4);
+  silence.resolve();
+  await service.stop();
+});
 
 test('two refusals are two events, though their requests have the same number in two streams', async () => {
   const requestId = 'refused';

@@ -18,6 +18,7 @@ import {
   tenantSchema,
   toWireError,
 } from '@coppice/contracts';
+import { Places } from '@coppice/service';
 import { submitRun } from './submit.ts';
 
 /**
@@ -25,10 +26,13 @@ import { submitRun } from './submit.ts';
  *
  * Invariants:
  * 1. A request is acknowledged when its run is there, or when it is stored as a dead letter and its refusal is told as an event.
- * 2. One that fails for a reason that passes is looked at again later, for up to 7 days from when it was published.
+ * 2. Requests of one tenant whose repositories don't answer hold a few places, and never all.
+ * 3. One that fails for a reason that passes is looked at again later, for up to 7 days from when it was published.
  */
 const ackWaitMs = 60_000;
-const concurrency = 4;
+const concurrency = 16;
+/** Of both streams together, in this process. Who finds none, and sees none become free, is put off. */
+const placesOfIntake = { total: 32, perTenant: 4, waitingPerTenantMax: concurrency, stuckAfterMs: 1_000 };
 const retryMsMin = 1_000;
 const retryMsMax = 60_000;
 const triesHeader = 'Coppice-Tries';
@@ -39,9 +43,10 @@ const keptBytesMax = 16 * 1024;
 const traceCharactersMax = 512;
 
 export async function consumeIntake(bus: Bus): Promise<Consumption> {
+  const places = new Places(placesOfIntake);
   const consumptions = [
-    await consumeFrom(bus, streams.intake, intakeConsumer, subjects.intake('*')),
-    await consumeFrom(bus, streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),
+    await consumeFrom(bus, places, streams.intake, intakeConsumer, subjects.intake('*')),
+    await consumeFrom(bus, places, streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),
   ];
   return {
     stop: async () => {
@@ -50,18 +55,25 @@ export async function consumeIntake(bus: Bus): Promise<Consumption> {
   };
 }
 
-const consumeFrom = (bus: Bus, stream: string, durable: string, filterSubject: string): Promise<Consumption> =>
+const consumeFrom = (
+  bus: Bus,
+  places: Places,
+  stream: string,
+  durable: string,
+  filterSubject: string,
+): Promise<Consumption> =>
   bus.consume({ stream, durable, filterSubject, ackWaitMs, concurrency }, (delivery) =>
-    inDeliverySpan(delivery, { template: filterSubject }, (failed) => receive(bus, delivery, failed)),
+    inDeliverySpan(delivery, { template: filterSubject }, (failed) => receive(bus, places, delivery, failed)),
   );
 
-async function receive(bus: Bus, delivery: Delivery, failed: (error: unknown) => void): Promise<void> {
+async function receive(bus: Bus, places: Places, delivery: Delivery, failed: (error: unknown) => void): Promise<void> {
   const publishedAt = ownHeader(delivery, publishedHeader) ?? delivery.publishedAt.toISOString();
   try {
     if (Date.now() - Date.parse(publishedAt) > commandAgeMsMax)
       throw new CoppiceError('expired', 'the request is older than 7 days');
     const tenant = validate(tenantSchema, tenantOf(delivery.subject), 'the tenant in the subject');
-    await submitRun(bus, tenant, validate(runRequestSchema, delivery.json(), 'run.submit'));
+    const request = validate(runRequestSchema, delivery.json(), 'run.submit');
+    await places.within(tenant, () => submitRun(bus, tenant, request));
   } catch (error) {
     failed(error);
     const refusal = toWireError(error).retryable ? await later(bus, delivery, publishedAt) : error;

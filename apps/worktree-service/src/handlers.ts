@@ -7,6 +7,7 @@ import {
   type Endpoint,
 } from '@coppice/bus';
 import { CoppiceError, worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
+import { Places } from '@coppice/service';
 import { forTenant, type Context } from './context.ts';
 import { checkpoint, commit } from './import/import.ts';
 import { finishedLandings } from './merge/finish-command.ts';
@@ -51,6 +52,9 @@ export function commandHandlers(context: Context): CommandHandler[] {
 /** Before the caller stops waiting, so that it hears why. */
 const answerMarginMs = 1_000;
 
+/** Each is a process of git or more, and may wait for a server that never answers. */
+export const inspectsAtOnce = { total: 32, perTenant: 8, waitingPerTenantMax: 200, stuckAfterMs: 10_000 } as const;
+
 async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
   const late = new CoppiceError('deadline-exceeded', `the repository did not answer within ${deadlineMs} ms`);
@@ -63,9 +67,11 @@ async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Prom
 }
 
 /** What it answers to other services. */
-export const endpoints = (context: Context, bus: Bus): Endpoint[] => [
+export const endpoints = (context: Context, bus: Bus, inspects = new Places(inspectsAtOnce)): Endpoint[] => [
   serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
-    inTime(worktreeCalls.inspect.deadlineMs, (signal) => inspect(forTenant(context, input.tenant), input, signal)),
+    inTime(worktreeCalls.inspect.deadlineMs, (signal) =>
+      inspects.within(input.tenant, () => inspect(forTenant(context, input.tenant), input, signal)),
+    ),
   ),
   serviceEndpoint(serviceName, worktreeCalls.finishedLandings, (input) =>
     inTime(worktreeCalls.finishedLandings.deadlineMs, (signal) =>

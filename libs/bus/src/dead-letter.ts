@@ -7,7 +7,7 @@ import { busLimits } from './limits.ts';
 
 const { letterDataBytesMax, letterHeadersBytesMax, letterReasonBytesMax, errorTextCharactersMax } = busLimits;
 
-export type DeadLetterOptions = {
+type DeadLetterOptions = {
   /** Who sent the message, where that is a tenant itself. */
   tenant?: string;
   /** Of its data; default, and at most, `busLimits.letterDataBytesMax`. */

@@ -26,4 +26,5 @@ export type { ServiceDefinition } from './run-service.ts';
 export { isRoot, sandboxUser, sandboxVariables, userExists } from './sandbox-user.ts';
 export { serviceLimits, startService } from './start-service.ts';
 export type { RunningWork, ServiceContext, ServiceSettings, StartedService } from './start-service.ts';
+export { Places } from './places.ts';
 export { Turns } from './turns.ts';

@@ -1,7 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '@coppice/testing';
 import { expect, test, vi } from 'vitest';
 import { fixture } from '../test-support/fixture.ts';
+import { Git, notStarted } from './git.ts';
 import { landOf, readyTask } from '../test-support/task.ts';
 
 test("a filter of the user's repository sees nothing of the stack's environment but what git needs", async () => {
@@ -23,4 +25,25 @@ test("a filter of the user's repository sees nothing of the stack's environment 
   expect(environment).toMatch(/^https_proxy=http:\/\/proxy\.invalid:3128$/m);
   expect(environment).toMatch(/^XDG_CONFIG_HOME=\/nonexistent\/xdg$/m);
   expect(environment).toMatch(/^PATH=/m);
+});
+
+test.each([
+  ['EAGAIN', true],
+  ['ENOMEM', true],
+  ['ENOENT', false],
+])('a git that could not be started since %s is worth another try: %s', (code, retryable) => {
+  expect(notStarted(Object.assign(new Error(`spawn git ${code}`), { code }))).toMatchObject({
+    code: 'unavailable',
+    retryable,
+  });
+});
+
+test('a server that sends nothing is given up on', async () => {
+  await using folder = await temporaryFolder('git');
+  const git = new Git(join(folder.path, 'config'));
+  await git.start();
+  for (const as of ['service', 'user'] as const) {
+    expect(await git.text(['config', '--get', 'http.lowSpeedLimit'], { as })).toBe('1');
+    expect(await git.text(['config', '--get', 'http.lowSpeedTime'], { as })).toBe('60');
+  }
 });

@@ -63,6 +63,9 @@ export type GitResult = { exitCode: number; stdout: Buffer; stderr: string; trun
 /** A git process that is fed or read while it runs. `ended` rejects like `run`; the caller must await it. */
 export type GitProcess = { stdin: Writable; stdout: Readable; ended: Promise<GitResult>; kill: () => void };
 
+/** What the system says where it has no processes, memory or descriptors left just now. */
+const passing = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE']);
+
 const asOptions = (settings: readonly string[]): string[] => settings.flatMap((setting) => ['-c', setting]);
 
 const commonSettings = asOptions([
@@ -81,6 +84,9 @@ const commonSettings = asOptions([
   'fetch.unpackLimit=1',
   'transfer.unpackLimit=1',
   'credential.interactive=false',
+  // A server that sends nothing holds a place. One that is still counting objects sends something every 5 s.
+  'http.lowSpeedLimit=1',
+  'http.lowSpeedTime=60',
   'commit.gpgSign=false',
 ]);
 
@@ -246,6 +252,8 @@ export class Git {
       detached: true,
       ...(options.account ? { uid: options.account.uid, gid: options.account.gid } : {}),
     });
+    // Told below, too; but where no descriptor is left there is no pipe to go on with.
+    child.on('error', () => {});
     // A git that ends early breaks the pipe; its exit code tells why.
     child.stdin.on('error', () => {});
     let stop: CoppiceError | undefined;
@@ -280,16 +288,21 @@ export class Git {
         options.signal?.removeEventListener('abort', onAbort);
         if (options.as === 'user' && !existsSync(cwd))
           throw new CoppiceError('repository-not-found', `repository: ${cwd} is not there any more`, { cause: error });
-        throw new CoppiceError('unavailable', `git could not be started: ${String(error)}`, {
-          cause: error,
-          retryable: false,
-        });
+        throw notStarted(error);
       },
     );
     // Whoever awaits it sees the failure; nobody's lateness may end the process.
     ended.catch(() => {});
     return { process: child, ended, kill: () => killGroup(child) };
   }
+}
+
+export function notStarted(error: unknown): CoppiceError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return new CoppiceError('unavailable', `git could not be started: ${String(error)}`, {
+    cause: error,
+    retryable: passing.has(code),
+  });
 }
 
 const abortReason = (args: readonly string[], signal: AbortSignal | undefined): CoppiceError =>

@@ -1,0 +1,103 @@
+import { CoppiceError } from '@coppice/contracts';
+
+type PlacesOptions = {
+  /** Of all tenants together, and of one. */
+  total: number;
+  perTenant: number;
+  /** How many of one tenant may wait for a place. */
+  waitingPerTenantMax: number;
+  /** Nobody waits, in milliseconds, where none of the tenant's places has become free for so long. */
+  stuckAfterMs: number;
+};
+
+type Waiter = { start: () => void; refuse: () => void };
+type Tenant = { held: number; waiting: Set<Waiter>; freedAtMs: number };
+
+/**
+ * So much at once, of all and of each tenant: what one tenant asks for may take long, and others need their places meanwhile.
+ *
+ * Invariants:
+ * 1. Of those who wait, the tenant that holds fewest places is next.
+ * 2. Who is refused held no place, and has begun nothing.
+ */
+export class Places {
+  readonly #options: PlacesOptions;
+  readonly #tenants = new Map<string, Tenant>();
+  #held = 0;
+
+  constructor(options: PlacesOptions) {
+    this.#options = options;
+  }
+
+  /** Works in a place. Throws `unavailable` where there is none to be had. */
+  async within<T>(name: string, work: () => Promise<T>): Promise<T> {
+    await this.#take(name);
+    try {
+      return await work();
+    } finally {
+      this.#free(name);
+    }
+  }
+
+  #take(name: string): Promise<void> {
+    const tenant = this.#tenants.get(name) ?? { held: 0, waiting: new Set(), freedAtMs: performance.now() };
+    this.#tenants.set(name, tenant);
+    if (this.#mayStart(tenant)) {
+      this.#start(tenant);
+      return Promise.resolve();
+    }
+    return this.#wait(tenant, name);
+  }
+
+  #mayStart(tenant: Tenant): boolean {
+    return this.#held < this.#options.total && tenant.held < this.#options.perTenant;
+  }
+
+  #start(tenant: Tenant): void {
+    if (tenant.held === 0) tenant.freedAtMs = performance.now();
+    tenant.held++;
+    this.#held++;
+  }
+
+  #wait(tenant: Tenant, name: string): Promise<void> {
+    const { waitingPerTenantMax, stuckAfterMs } = this.#options;
+    const busy = new CoppiceError('unavailable', `too much of tenant ${name} is under way here: try again later`);
+    const leftMs = () => stuckAfterMs - (performance.now() - tenant.freedAtMs);
+    if (tenant.waiting.size >= waitingPerTenantMax || leftMs() <= 0) return Promise.reject(busy);
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout;
+      const waiter: Waiter = {
+        start: () => {
+          clearTimeout(timer);
+          tenant.waiting.delete(waiter);
+          this.#start(tenant);
+          resolve();
+        },
+        refuse: () => {
+          if (leftMs() > 0) {
+            timer = setTimeout(waiter.refuse, leftMs());
+            return;
+          }
+          tenant.waiting.delete(waiter);
+          reject(busy);
+        },
+      };
+      tenant.waiting.add(waiter);
+      timer = setTimeout(waiter.refuse, leftMs());
+    });
+  }
+
+  #free(name: string): void {
+    const tenant = this.#tenants.get(name);
+    if (tenant === undefined) return;
+    tenant.held--;
+    this.#held--;
+    tenant.freedAtMs = performance.now();
+    if (tenant.held === 0 && tenant.waiting.size === 0) this.#tenants.delete(name);
+    const next = [...this.#tenants.values()]
+      .filter((each) => each.waiting.size > 0 && this.#mayStart(each))
+      .toSorted((one, other) => one.held - other.held)[0];
+    const [first] = next?.waiting ?? [];
+    first?.start();
+  }
+}
