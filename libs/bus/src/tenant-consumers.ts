@@ -9,9 +9,9 @@
  * 2. A tenant has so many at once and no more, in each process that makes them, and leaves room on the stream for the services and for others.
  * 3. A name that is taken is given no other filter.
  */
-import { streams, tenantFamilies } from '@coppice/contracts';
+import { consumerRequestSchema, streams, tenantFamilies } from '@coppice/contracts';
+import type { ConsumerRequest } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
-import { z } from 'zod';
 import type { Service } from './serve.ts';
 import { requireSmallJson } from './json-size.ts';
 import { busLimits } from './limits.ts';
@@ -39,46 +39,6 @@ export const tenantConsumerSubject = (tenant: string, { stream, filter }: { stre
 export const tenantConsumerSubjects = `${prefix}.>`;
 
 const nanosecondsPerMs = 1_000_000;
-const unset = z.union([z.null(), z.literal(''), z.literal(0), z.literal(false), z.array(z.never()).max(0)]).optional();
-
-/** What JetStream's clients say of a consumer that is pulled from, and what may be said of nothing else. What isn't taken over makes no difference to one without acknowledgements. */
-const configSchema = z.strictObject({
-  name: z.string().optional(),
-  description: z.string().optional(),
-  metadata: z.record(z.string(), z.string()).nullish(),
-  durable_name: unset.describe('nothing'),
-  deliver_subject: unset.describe('nothing: messages are pulled'),
-  deliver_group: unset.describe('nothing: messages are pulled'),
-  flow_control: unset,
-  idle_heartbeat: unset,
-  pause_until: z.union([unset, z.literal('0001-01-01T00:00:00Z')]),
-  priority_groups: unset,
-  priority_policy: z.union([unset, z.literal('none')]),
-  backoff: unset,
-  rate_limit_bps: unset,
-  sample_freq: z.union([unset, z.literal('0%'), z.literal('0')]),
-  ack_policy: z.literal('none').optional(),
-  ack_wait: z.number().nullish(),
-  max_ack_pending: z.number().nullish(),
-  max_deliver: z.number().nullish(),
-  num_replicas: z.number().nullish(),
-  mem_storage: z.boolean().nullish(),
-  filter_subject: z.string().optional(),
-  filter_subjects: z.array(z.string()).max(1).nullish(),
-  deliver_policy: z.enum(['all', 'last', 'new', 'by_start_sequence', 'by_start_time', 'last_per_subject']).optional(),
-  opt_start_seq: z.int().nonnegative().optional(),
-  opt_start_time: z.string().nullish(),
-  replay_policy: z.literal('instant').optional(),
-  headers_only: z.boolean().optional(),
-  inactive_threshold: z.number().nonnegative().optional(),
-  max_waiting: z.int().optional(),
-  max_batch: z.int().optional(),
-  max_expires: z.number().optional(),
-  max_bytes: z.int().optional(),
-});
-const requestSchema = z.looseObject({ stream_name: z.string(), config: configSchema });
-type Config = z.infer<typeof configSchema>;
-
 type Wanted = { tenant: string; stream: string; name: string; filter: string };
 
 /** As the server's own, which clients know: the HTTP-like status and its number for the kind of error. */
@@ -246,22 +206,25 @@ function configOf(data: Uint8Array, { stream, name, filter }: Wanted): object {
 
 const idleMax = 5 * busLimits.readerIdleMs * nanosecondsPerMs;
 
-function askedFor(data: Uint8Array): z.infer<typeof requestSchema> {
+function askedFor(data: Uint8Array): ConsumerRequest {
   try {
     requireSmallJson(data, 'the request', { valuesMax: 200, depthMax: 5 });
-    return validate(requestSchema, parseJson(data, 'the request'), 'the request');
+    return validate(consumerRequestSchema, parseJson(data, 'the request'), 'the request');
   } catch (error) {
     throw badRequest((error as Error).message);
   }
 }
 
-function requireFilter({ filter_subject: one, filter_subjects: several }: Config, filter: string): void {
+function requireFilter(
+  { filter_subject: one, filter_subjects: several }: ConsumerRequest['config'],
+  filter: string,
+): void {
   const said = several?.[0] ?? one;
   if (said !== filter || (one !== undefined && one !== '' && one !== filter))
     throw badRequest(`config.filter_subject: expected ${filter}, as in the subject, received ${said ?? 'none'}`);
 }
 
-function taken(config: Config): object {
+function taken(config: ConsumerRequest['config']): object {
   const { deliver_policy, opt_start_seq, opt_start_time, replay_policy, headers_only } = config;
   const { max_waiting, max_batch, max_expires, max_bytes } = config;
   const all = { deliver_policy, opt_start_seq, opt_start_time, replay_policy, headers_only };

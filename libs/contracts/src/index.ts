@@ -1,3 +1,5 @@
+export { consumerRequestSchema } from './consumer-request.ts';
+export type { ConsumerRequest } from './consumer-request.ts';
 export { CoppiceError, errorCodes, toWireError, wireErrorSchema } from './errors.ts';
 export type { ErrorCode, FieldIssue, WireError } from './errors.ts';
 export {
