@@ -1,4 +1,5 @@
 import {
+  NotNow,
   handle,
   serviceEndpoint,
   type Bus,
@@ -31,18 +32,44 @@ const flat = <Input extends { owner: Owner }>(input: Input, command: CommandCont
   effectId: command.effectId,
 });
 
+/**
+ * What fetches takes long where a server or a repository makes it so: of the places that there are, others than the tenant find some free. Commands that
+ * don't fit are put off, so that they hold none either.
+ */
+export function placesOfFetches(concurrency: number): Places {
+  const perTenant = Math.max(1, Math.floor((concurrency * 3) / 4));
+  return new Places({ total: concurrency, perTenant, waitingPerTenantMax: concurrency, stuckAfterMs: 2_000 });
+}
+
+async function inPlace<T>(places: Places, tenant: string, work: () => Promise<T>): Promise<T> {
+  let hasBegun = false;
+  const begin = () => {
+    hasBegun = true;
+    return work();
+  };
+  return places.within(tenant, begin).catch((error: unknown) => {
+    throw hasBegun ? error : new NotNow('too much of the tenant is under way', { cause: error });
+  });
+}
+
 /** What the service does for actors. */
-export function commandHandlers(context: Context): CommandHandler[] {
+export function commandHandlers(context: Context, places: Places): CommandHandler[] {
   const of = ({ owner }: { owner: Owner }): Context => forTenant(context, owner.tenant);
   return [
-    handle(operations.prepare, (input, command) => prepare(of(input), flat(input, command), command.signal)),
+    handle(operations.prepare, (input, command) =>
+      inPlace(places, input.owner.tenant, () => prepare(of(input), flat(input, command), command.signal)),
+    ),
     handle(operations.commit, (input, command) => commit(of(input), flat(input, command), command.signal)),
     handle(operations.checkpoint, (input, command) => checkpoint(of(input), flat(input, command), command.signal)),
-    handle(operations.prepareMerge, (input, command) => prepareMerge(of(input), flat(input, command), command.signal)),
+    handle(operations.prepareMerge, (input, command) =>
+      inPlace(places, input.owner.tenant, () => prepareMerge(of(input), flat(input, command), command.signal)),
+    ),
     handle(operations.land, (input, command) => land(of(input), flat(input, command), command.signal)),
     handle(operations.pushBranch, (input, command) => pushBranch(of(input), flat(input, command), command.signal)),
     handle(operations.remove, (input, command) => remove(of(input), flat(input, command), command.signal)),
-    handle(operations.resolveSetup, (input, command) => resolveSetup(of(input), input, command.signal)),
+    handle(operations.resolveSetup, (input, command) =>
+      inPlace(places, input.owner.tenant, () => resolveSetup(of(input), input, command.signal)),
+    ),
     handle(operations.prepareSetup, (input, command) => prepareSetup(of(input), flat(input, command), command.signal)),
     handle(operations.sealSetup, (input, command) => sealSetup(of(input), flat(input, command), command.signal)),
     handle(operations.discardSetup, (input, command) => discardSetup(of(input), flat(input, command), command.signal)),

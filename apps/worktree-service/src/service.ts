@@ -3,7 +3,7 @@ import { serveCommands, type CommandServer, type Service } from '@coppice/bus';
 import { anyPool } from '@coppice/contracts';
 import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
 import type { Context } from './context.ts';
-import { commandHandlers, endpoints, serviceName } from './handlers.ts';
+import { commandHandlers, placesOfFetches, endpoints, serviceName } from './handlers.ts';
 import { openContext } from './open.ts';
 import type { AllowedRepositories } from './repository/allowed-repositories.ts';
 import { withVcsAttributes } from './vcs-attributes.ts';
@@ -46,12 +46,13 @@ export async function startWorktreeService(
     description: 'Repositories, worktrees, commits and merges',
     endpoints: endpoints(context, bus),
   });
+  const concurrency = options.concurrency ?? concurrencyDefault;
   const commands = await serveCommands(bus, {
     service: serviceName,
     pools: [anyPool, node],
-    concurrency: options.concurrency ?? concurrencyDefault,
+    concurrency,
     member,
-    handlers: commandHandlers(context).map(withVcsAttributes),
+    handlers: commandHandlers(context, placesOfFetches(concurrency)).map(withVcsAttributes),
   });
   return {
     stop: async () => {

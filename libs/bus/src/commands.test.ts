@@ -3,7 +3,7 @@ import type { ActorMessage, CommandMessage } from '@coppice/contracts';
 import { startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { Bus, Claims, cancelSubject, handle, hashInput, joinMembers, serveCommands } from './index.ts';
+import { Bus, Claims, NotNow, cancelSubject, handle, hashInput, joinMembers, serveCommands } from './index.ts';
 import type { CommandHandler, CommandServer, Membership } from './index.ts';
 
 let server: NatsServer;
@@ -322,4 +322,17 @@ describe('a claimed operation', () => {
       .toBe(0);
     expect(await results(effectId)).toEqual([]);
   });
+});
+
+test('a command whose handler has no place for it now is done later', async () => {
+  let tries = 0;
+  await serveWith(
+    handle(sandboxOperations.remove, async () => {
+      tries++;
+      if (tries === 1) throw new NotNow('no place');
+      return {};
+    }),
+  );
+  expect(await result(await order('remove', { owner, sandboxId: 's' }))).toMatchObject({ outcome: { status: 'done' } });
+  expect(tries).toBe(2);
 });

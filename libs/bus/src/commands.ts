@@ -15,7 +15,7 @@ import { Claims, cancelSubject, hashInput } from './claims.ts';
 import type { Consumption, Delivery } from './consume.ts';
 import { deadLetter } from './dead-letter.ts';
 import { deliveriesOf, headersOfCopy, inDeliverySpan, queueWaitMs } from './delivery-span.ts';
-import { Draining, RevisionConflict } from './errors.ts';
+import { Draining, NotNow, RevisionConflict } from './errors.ts';
 import { busLimits } from './limits.ts';
 import type { Membership } from './members.ts';
 import { validate } from './validate.ts';
@@ -232,6 +232,10 @@ class RunningCommandServer implements CommandServer {
       const error: unknown = abort.signal.aborted ? abort.signal.reason : thrown;
       if (error instanceof NotKnownYet) {
         log.warn({ err: error, effectId: command.effectId }, 'looking again later');
+        await this.#lookAgainLater(delivery, command);
+        return null;
+      }
+      if (error instanceof NotNow) {
         await this.#lookAgainLater(delivery, command);
         return null;
       }

@@ -15,6 +15,16 @@ export class UnsuitableServer extends Error {
   readonly retryable = false;
 }
 
+/**
+ * What the handler of an idempotent command throws that has begun nothing, and can't just now: the command is looked at again a little later, and
+ * nobody is told a result. (One of a claimed command holds its claim already.)
+ */
+export class NotNow extends Error {
+  override readonly name = 'NotNow';
+  readonly code = 'not-now';
+  readonly retryable = true;
+}
+
 /** The work was interrupted since this process stops. Another process takes it over; nobody is told a result. */
 export class Draining extends Error {
   override readonly name = 'Draining';

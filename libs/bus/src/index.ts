@@ -1,6 +1,6 @@
 export { Bus, requireVersion, serverVersionMin } from './bus.ts';
 export type { BusOptions, PublishOptions, PublishResult, TlsFiles } from './bus.ts';
-export { Draining, RevisionConflict, UnsuitableServer } from './errors.ts';
+export { Draining, NotNow, RevisionConflict, UnsuitableServer } from './errors.ts';
 export { KeyValue } from './key-value.ts';
 export type { KeyValueEntry } from './key-value.ts';
 export { ObjectStore } from './object-store.ts';
