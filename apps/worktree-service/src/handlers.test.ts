@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { NotNow } from '@coppice/bus';
-import { CoppiceError } from '@coppice/contracts';
+import type { CoppiceError } from '@coppice/contracts';
 import { eventually } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { commandHandlers, endpoints, inspectsAtOnce, placesOfFetches } from './handlers.ts';
