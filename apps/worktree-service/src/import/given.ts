@@ -19,14 +19,17 @@ const chunkBytes = 256 * 1024;
 const bytesPerStep = 64;
 const sha1Digits = 40;
 
-/** Whether a file or link has the mode and the content that it was given with. Reads it only where mode and size are the same. */
+/** Whether a file or link may have the content that it was given with; unread. */
+export const mayBeAsGiven = (known: SnapshotEntry, stat: BigIntStats): boolean =>
+  known.fingerprint.startsWith(modeAndSize(stat));
+
+/** Whether a file or link that `mayBeAsGiven` has the content that it was given with. Reads all of it, and of what was given. */
 export async function isAsGiven(
   known: SnapshotEntry,
   found: Found,
   sealed: string | null,
   turns: Turns,
 ): Promise<boolean> {
-  if (!known.fingerprint.startsWith(modeAndSize(found.stat))) return false;
   const digits = known.objectId?.length ?? sha1Digits;
   const wanted = known.objectId ?? (sealed === null ? null : await sealedBlob(sealed, found.path, digits, turns));
   return wanted !== null && wanted === (await blobOf(found, digits, turns));

@@ -13,6 +13,10 @@ export type ImportLimits = {
   depthMax: number;
   pathBytesMax: number;
   ignoreFileBytesMax: number;
+  /** Of files that were written to since they were given, with mode and size as they were: read to be compared with what was given. */
+  comparedBytesMax: number;
+  /** Of these, in files larger than `fileBytesMax`: beyond it, such a file is taken for changed unread. */
+  comparedLargeBytesMax: number;
 };
 
 export const importLimitsDefault: ImportLimits = {
@@ -26,4 +30,6 @@ export const importLimitsDefault: ImportLimits = {
   ignoreRulesMax: 5_000,
   ignoreRuleBytesMax: 1_024,
   matchingStepsMax: 1_000_000_000,
+  comparedBytesMax: 4 * 1024 * 1024 * 1024,
+  comparedLargeBytesMax: 512 * 1024 * 1024,
 };

@@ -7,7 +7,8 @@
  * 2. Everything that would be imported passes the path rules; the first that doesn't refuses the whole import, named.
  * 3. Others get their turn every few milliseconds, whatever the ignore files say; matching has a budget.
  * 4. A file with the fingerprint that it had at checkout has the content it had then: nobody in a sandbox can set a ctime. Where the
- *    fingerprint is another, its content tells: a restored backup gives each file a new one.
+ *    fingerprint is another, its content tells: a restored backup gives each file a new one. How much is read for it is limited by size beforehand:
+ *    a file without content on the disk may be of any size.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import { CoppiceError } from '@coppice/contracts';
@@ -18,7 +19,7 @@ import { FolderHandle } from './folder-handle.ts';
 import { Turns } from '@coppice/service';
 import { isIgnored, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 import type { ImportLimits } from './limits.ts';
-import { isAsGiven, type Found, type Given } from './given.ts';
+import { isAsGiven, mayBeAsGiven, type Found, type Given } from './given.ts';
 import { nameProblem, shortened, symlinkProblem } from './path-rules.ts';
 
 export type FileChange = { kind: 'file'; path: string; mode: '100644' | '100755'; stat: BigIntStats };
@@ -75,6 +76,8 @@ class Planner {
   #entries = 0;
   #ignored = 0;
   #bytes = 0n;
+  #comparedBytes = 0n;
+  #comparedLargeBytes = 0n;
 
   constructor(tracked: Map<string, TreeEntry>, given: Given, limits: ImportLimits, turns: Turns) {
     this.#turns = turns;
@@ -152,6 +155,15 @@ class Planner {
 
   async #isUnchanged(known: SnapshotEntry, found: Found): Promise<boolean> {
     if (known.fingerprint === fingerprint(found.stat)) return true;
+    if (!mayBeAsGiven(known, found.stat)) return false;
+    const { size } = found.stat;
+    const { fileBytesMax, comparedBytesMax, comparedLargeBytesMax } = this.#limits;
+    if (size > BigInt(fileBytesMax)) {
+      if (this.#comparedLargeBytes + size > BigInt(comparedLargeBytesMax)) return false;
+      this.#comparedLargeBytes += size;
+    }
+    this.#comparedBytes += size;
+    this.#limit(Number(this.#comparedBytes), comparedBytesMax, 'bytes in files that were written to and look as given');
     return isAsGiven(known, found, this.#given.sealed, this.#turns);
   }
 

@@ -7,6 +7,8 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
+  truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { execFile } from 'node:child_process';
@@ -14,6 +16,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { commit } from '../import/import.ts';
+import type { ImportLimits } from '../import/limits.ts';
 import { prepareMerge } from '../merge/prepare-merge.ts';
 import { fixture, message, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
 import { digDeep } from '../test-support/plants.ts';
@@ -105,6 +108,50 @@ test('what setup left is not the work of the task in a restored data folder eith
   write(tree, 'src/a.txt', 'b');
   expect(await commit(f.context, { ...input, effectId: 'two' })).toMatchObject({
     paths: ['src/a.txt', 'src/generated/b.txt'],
+  });
+});
+
+/** Four files of a setup, of 2,000 bytes each, of which the agent touches some without a change. */
+async function touched(limits: Partial<ImportLimits>, names: readonly string[]) {
+  const f = await fixture({ files, importLimits: limits });
+  const first = await treeOf(f);
+  for (const name of ['one', 'two', 'three', 'four']) write(first, `${name}.bin`, 'x'.repeat(2_000));
+  await sealSetup(f.context, { taskId, setupKey, attempt });
+  const tree = await workTree(f);
+  for (const name of names) utimesSync(join(tree, `${name}.bin`), 5, 5);
+  const committed = commit(f.context, { taskId, runId, effectId: 'one', message: message(), protect: [] });
+  return { committed: committed.finally(() => f[Symbol.asyncDispose]()) };
+}
+
+test('what setup left is read again only as far as there is a budget, and a file too large to land only as far as its own', async () => {
+  const unchanged = { status: 'no-changes', ignored: 0 };
+  const large = { fileBytesMax: 1_000, comparedLargeBytesMax: 3_000 };
+  expect(await (await touched(large, ['one'])).committed).toEqual(unchanged);
+  await expect((await touched(large, ['one', 'two'])).committed).rejects.toMatchObject({
+    code: 'import-refused',
+    message: expect.stringMatching(/^(one|two)\.bin: it has 2000 bytes, more than the limit of 1000/),
+  });
+  const small = { comparedBytesMax: 5_000 };
+  expect(await (await touched(small, ['one', 'two'])).committed).toEqual(unchanged);
+  await expect((await touched(small, ['one', 'two', 'three'])).committed).rejects.toMatchObject({
+    code: 'limit-exceeded',
+    message: 'the import has more than 5000 bytes in files that were written to and look as given',
+  });
+});
+
+test('a file of any size that setup left without content is not read to refuse it', async () => {
+  await using f = await fixture({ files });
+  const first = await treeOf(f);
+  write(first, 'disk.img', '');
+  truncateSync(join(first, 'disk.img'), 1024 ** 3);
+  await sealSetup(f.context, { taskId, setupKey, attempt });
+  const tree = await workTree(f);
+  const input = { taskId, runId, message: message(), protect: [] };
+  expect(await commit(f.context, { ...input, effectId: 'one' })).toEqual({ status: 'no-changes', ignored: 0 });
+  utimesSync(join(tree, 'disk.img'), 5, 5);
+  await expect(commit(f.context, { ...input, effectId: 'two' })).rejects.toMatchObject({
+    code: 'import-refused',
+    message: expect.stringContaining('disk.img: it has 1073741824 bytes, more than the limit of 67108864'),
   });
 });
 
