@@ -46,3 +46,16 @@ test('nobody waits for places that do not become free', async () => {
   again.end();
   await again.ended;
 });
+
+test('who was refused while others held all places waits as long the next time', async () => {
+  const places = new Places({ ...options, total: 2, stuckAfterMs: 50 });
+  const begun: string[] = [];
+  const held = work(places, 'acme', begun);
+  work(places, 'acme', begun);
+  await expect(work(places, 'other', begun).ended).rejects.toMatchObject({ code: 'unavailable' });
+  const again = work(places, 'other', begun);
+  held.end();
+  again.end();
+  await again.ended;
+  expect(begun).toEqual(['acme', 'acme', 'other']);
+});

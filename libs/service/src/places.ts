@@ -63,7 +63,10 @@ export class Places {
     const { waitingPerTenantMax, stuckAfterMs } = this.#options;
     const busy = new CoppiceError('unavailable', `too much of tenant ${name} is under way here: try again later`);
     const leftMs = () => stuckAfterMs - (performance.now() - tenant.freedAtMs);
-    if (tenant.waiting.size >= waitingPerTenantMax || leftMs() <= 0) return Promise.reject(busy);
+    if (tenant.waiting.size >= waitingPerTenantMax || leftMs() <= 0) {
+      this.#forgetIdle(name, tenant);
+      return Promise.reject(busy);
+    }
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout;
       const waiter: Waiter = {
@@ -79,6 +82,7 @@ export class Places {
             return;
           }
           tenant.waiting.delete(waiter);
+          this.#forgetIdle(name, tenant);
           reject(busy);
         },
       };
@@ -93,11 +97,16 @@ export class Places {
     tenant.held--;
     this.#held--;
     tenant.freedAtMs = performance.now();
-    if (tenant.held === 0 && tenant.waiting.size === 0) this.#tenants.delete(name);
+    this.#forgetIdle(name, tenant);
     const next = [...this.#tenants.values()]
       .filter((each) => each.waiting.size > 0 && this.#mayStart(each))
       .toSorted((one, other) => one.held - other.held)[0];
     const [first] = next?.waiting ?? [];
     first?.start();
+  }
+
+  /** Who comes again with nothing under way waits as long as who comes first: that others kept it from places before says nothing of now. */
+  #forgetIdle(name: string, tenant: Tenant): void {
+    if (tenant.held === 0 && tenant.waiting.size === 0) this.#tenants.delete(name);
   }
 }
