@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { Bus, serviceEndpoint } from '@coppice/bus';
 import type { Consumption } from '@coppice/bus';
 import type { DeadLetter } from '@coppice/contracts';
@@ -39,6 +40,14 @@ const letters = async (tenant: string): Promise<DeadLetter[]> =>
     (message) => message.json() as DeadLetter,
   );
 
+const request = (requestId: string) => ({
+  requestId,
+  repository: 'https://example.invalid/x.git',
+  baseBranch: 'main',
+  defaults: { model: 'scripted/x' },
+  tasks: [{ name: 'a', description: 'a', prompt: 'a', agent: { kind: 'prompt', file: 'a' }, verify: false }],
+});
+
 test('a request of any body and headers becomes a dead letter of its tenant, by its first part', async () => {
   const body = { requestId: 'large', more: 'a'.repeat(900_000) };
   const junk = '\u0001'.repeat(64_000);
@@ -58,15 +67,8 @@ test('a request of any body and headers becomes a dead letter of its tenant, by 
 });
 
 test('a request that would be looked at again, and is too large to be stored again, is refused', async () => {
-  const request = JSON.stringify({
-    requestId: 'padded',
-    repository: 'https://example.invalid/x.git',
-    baseBranch: 'main',
-    defaults: { model: 'scripted/x' },
-    tasks: [{ name: 'a', description: 'a', prompt: 'a', agent: { kind: 'prompt', file: 'a' }, verify: false }],
-  });
   // Nobody answers whether there is such a repository, so it has to wait; and it is as large as the server lets a message be.
-  await publishRaw(subjects.intake('acme'), request.padEnd(bus.payloadBytesMax));
+  await publishRaw(subjects.intake('acme'), JSON.stringify(request('padded')).padEnd(bus.payloadBytesMax));
   await eventually(async () => expect(await letters('acme')).toHaveLength(1));
   expect(await letters('acme')).toMatchObject([{ reason: { code: 'limit-exceeded' }, bytes: bus.payloadBytesMax }]);
   await eventually(async () => expect(await bus.storedMessages(streams.intake)).toBe(0));
@@ -83,13 +85,6 @@ async function publishRaw(subject: string, payload: string): Promise<void> {
 }
 
 test('requests of one tenant whose repositories never answer keep no other tenant waiting', async () => {
-  const request = (requestId: string) => ({
-    requestId,
-    repository: 'https://example.invalid/x.git',
-    baseBranch: 'main',
-    defaults: { model: 'scripted/x' },
-    tasks: [{ name: 'a', description: 'a', prompt: 'a', agent: { kind: 'prompt', file: 'a' }, verify: false }],
-  });
   // In the place of a worktree service whose git waits for a server that doesn't answer.
   const asked: string[] = [];
   const silence = Promise.withResolvers<void>();
@@ -111,6 +106,27 @@ test('requests of one tenant whose repositories never answer keep no other tenan
   silence.resolve();
   await service.stop();
 });
+
+test('requests of one tenant whose repositories are slow keep no other tenant waiting for all of them', async () => {
+  // Each answer frees a place, so that those of the tenant that wait for one are never refused for want of any.
+  const asked: string[] = [];
+  const inspect = serviceEndpoint('worktree-service', worktreeCalls.inspect, async ({ tenant }) => {
+    asked.push(tenant);
+    await setTimeout(700);
+    throw new CoppiceError('repository-not-found', 'there is none');
+  });
+  const service = await bus.serve({
+    name: 'worktree-service',
+    version: '0.0.0',
+    description: 'slow',
+    endpoints: [inspect],
+  });
+  for (let number = 0; number < 60; number++) await bus.publish(subjects.intake('acme'), request(`slow-${number}`));
+  await bus.publish(subjects.intake('other'), request('mine'));
+  await eventually(async () => expect(asked).toContain('other'), { timeoutMs: 30_000 });
+  expect(asked.indexOf('other')).toBeLessThan(30);
+  await service.stop();
+}, 60_000);
 
 test('two refusals are two events, though their requests have the same number in two streams', async () => {
   const requestId = 'refused';

@@ -26,13 +26,16 @@ import { submitRun } from './submit.ts';
  *
  * Invariants:
  * 1. A request is acknowledged when its run is there, or when it is stored as a dead letter and its refusal is told as an event.
- * 2. Requests of one tenant whose repositories don't answer hold a few places, and never all.
+ * 2. Requests of one tenant whose repositories are slow, or never answer, hold a few places, and never all.
  * 3. One that fails for a reason that passes is looked at again later, for up to 7 days from when it was published.
  */
 const ackWaitMs = 60_000;
 const concurrency = 16;
-/** Of both streams together, in this process. Who finds none, and sees none become free, is put off. */
-const placesOfIntake = { total: 32, perTenant: 4, waitingPerTenantMax: concurrency, stuckAfterMs: 1_000 };
+/**
+ * Of both streams together, in this process. Who finds none, and sees none become free, is put off. Those who wait fill slots of the consumption as well as
+ * those who hold a place: of one tenant both together are half of the slots, so that the others' requests are looked at however slow its repositories are.
+ */
+const placesOfIntake = { total: 32, perTenant: 4, waitingPerTenantMax: 4, stuckAfterMs: 1_000 };
 const retryMsMin = 1_000;
 const retryMsMax = 60_000;
 const triesHeader = 'Coppice-Tries';
@@ -91,7 +94,9 @@ async function refuse(bus: Bus, delivery: Delivery, error: unknown): Promise<voi
 /** Null, or why it can't be looked at again: with what is noted on it, it would be too large for a message. */
 async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise<CoppiceError | null> {
   const tries = Number(ownHeader(delivery, triesHeader) ?? 0) + 1;
-  const waitMs = Math.min(retryMsMin * 2 ** Math.min(tries, 10), retryMsMax);
+  const waitMsMax = Math.min(retryMsMin * 2 ** Math.min(tries, 10), retryMsMax);
+  // Those that were put off together would find the same few places if they came back together.
+  const waitMs = retryMsMin + Math.random() * (waitMsMax - retryMsMin);
   const waiting = subjects.intakeLater(tenantOf(delivery.subject), shortHash(String(delivery.sequence), publishedAt));
   try {
     await bus.publish(waiting, delivery.data, {
