@@ -165,3 +165,11 @@ test('a requestId of 200 characters names a run, whatever they are', async () =>
   const wanted = subjects.event('acme', runIdOf('acme', requestId), runItself, 'run-refused');
   await eventually(async () => expect(await Array.fromAsync(bus.read(streams.events, wanted))).toHaveLength(1));
 });
+
+test('the number of a request that the intake never had is told to nobody', async () => {
+  await bus.publish(subjects.intakeAgain('acme'), { foo: 1 });
+  await eventually(async () => expect(await letters('acme')).toHaveLength(1));
+  // It is acknowledged after all that is told.
+  await eventually(async () => expect(await bus.storedMessages(streams.intakeLater)).toBe(0));
+  expect(await bus.storedMessages(streams.events)).toBe(0);
+});

@@ -133,6 +133,8 @@ async function tellRefusal(bus: Bus, delivery: Delivery, error: unknown): Promis
   const failure = toWireError(error);
   const requestId = requestIdOf(delivery);
   if (requestId === null) {
+    // In the other stream it has a number that says nothing to a publisher, or another request's.
+    if (!isFromPublisher(delivery)) return;
     const { sequence: intakeSequence } = delivery;
     const subject = subjects.event(tenant, noRun, String(intakeSequence), 'intake-refused');
     return tell(bus, delivery, subject, { type: 'intake-refused', data: { intakeSequence, failure } });
@@ -148,11 +150,10 @@ async function tell(
   subject: string,
   { type, data }: { type: EventType; data: object },
 ): Promise<void> {
-  // The two streams that requests come from count each for itself.
-  const isFirst = delivery.subject === subjects.intake(tenantOf(delivery.subject));
   const event = {
     specversion: '1.0',
-    id: `intake_${isFirst ? '' : 'later_'}${delivery.sequence}`,
+    // The two streams that requests come from count each for itself.
+    id: `intake_${isFromPublisher(delivery) ? '' : 'later_'}${delivery.sequence}`,
     source: '/coppice/intake',
     type: `coppice.${type}`,
     time: new Date().toISOString(),
@@ -162,6 +163,9 @@ async function tell(
   };
   await bus.publish(subject, event, { messageId: event.id });
 }
+
+/** By the intake's own stream, rather than by that of those which are looked at again. */
+const isFromPublisher = ({ subject }: Delivery): boolean => subject === subjects.intake(tenantOf(subject));
 
 function requestIdOf(delivery: Delivery): string | null {
   try {
