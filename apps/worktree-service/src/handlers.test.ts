@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { NotNow } from '@coppice/bus';
+import { Bus, NotNow } from '@coppice/bus';
 import type { CoppiceError } from '@coppice/contracts';
-import { eventually } from '@coppice/testing';
+import { eventually, startNatsServer } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { commandHandlers, endpoints, inspectsAtOnce, placesOfFetches } from './handlers.ts';
-import { fixture } from './test-support/fixture.ts';
+import { bundlesAtOnce, commandHandlers, endpoints, inspectsAtOnce, placesOfFetches, readsAtOnce } from './handlers.ts';
+import { fixture, taskId, write } from './test-support/fixture.ts';
+import type { Fixture } from './test-support/fixture.ts';
 
 test('who asks for many repositories that never answer has a few processes, and others are answered', async () => {
   await using f = await fixture();
@@ -65,3 +66,59 @@ test('who prepares from servers that never answer leaves places to others', asyn
   for (const socket of sockets) socket.destroy();
   await Promise.all(asked);
 }, 60_000);
+
+test.each([
+  ['diff', readsAtOnce],
+  // Each looks at a repository and at a branch's name, both at once.
+  ['finished-landings', { ...readsAtOnce, perTenant: 2 * readsAtOnce.perTenant }],
+  ['bundle', bundlesAtOnce],
+])(
+  'who asks for many a %s at once has a few processes',
+  async (name, { perTenant, waitingPerTenantMax }) => {
+    await using nats = await startNatsServer({ auth: true });
+    await using cleanups = new AsyncDisposableStack();
+    const bus = cleanups.adopt(await Bus.connect({ ...nats.connection, name: 'test' }), (each) => each.close());
+    await bus.ensureResources();
+    await using f = await fixture({ files: { 'a.txt': 'a\n' } });
+    const baseCommit = await f.repository.head();
+    const { tree, branch } = await f.prepared();
+    write(tree, 'new.txt', 'new\n');
+    const { commit } = (await f.committed()) as { commit: string };
+    const landing = {
+      repository: f.address,
+      branch: f.repository.branch,
+      commit,
+      finishCommand: `git merge --no-overwrite-ignore ${commit}`,
+    };
+    const question = {
+      tenant: 'acme',
+      ...{ taskId, repository: f.address, baseCommit, commit, branch, bytesMax: 1_000 },
+      ...{ isOver: true, whole: false, landings: [landing] },
+    };
+    const endpoint = endpoints(f.context, bus).find((each) => each.method.name === name);
+    const ask = async () => endpoint?.handler(question, { tenant: null, subject: '' }, undefined as never);
+    const processes = countedProcesses(f);
+    const refusedMin = 5;
+    const answers = await Promise.allSettled(Array.from({ length: waitingPerTenantMax + perTenant + refusedMin }, ask));
+    const refused = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason as CoppiceError] : []));
+    expect(refused.length).toBeGreaterThanOrEqual(refusedMin);
+    for (const each of refused) expect(each).toMatchObject({ code: 'unavailable' });
+    expect(refused.length).toBeLessThan(answers.length);
+    expect(processes.peak).toBeGreaterThan(0);
+    expect(processes.peak).toBeLessThanOrEqual(perTenant);
+  },
+  60_000,
+);
+
+/** How many gits were there at once, at most, from now on. */
+function countedProcesses({ context }: Fixture): { peak: number } {
+  const { git } = context;
+  const run = git.run.bind(git);
+  const counted = { now: 0, peak: 0 };
+  git.run = async (...given) => {
+    counted.now++;
+    counted.peak = Math.max(counted.peak, counted.now);
+    return run(...given).finally(() => counted.now--);
+  };
+  return counted;
+}

@@ -81,6 +81,10 @@ const answerMarginMs = 1_000;
 
 /** Each is a process of git or more, and may wait for a server that never answers. */
 export const inspectsAtOnce = { total: 32, perTenant: 8, waitingPerTenantMax: 200, stuckAfterMs: 10_000 } as const;
+/** Each is a process of git or two in stores and repositories of this machine: a server that never answers keeps nobody from them. */
+export const readsAtOnce = { total: 16, perTenant: 4, waitingPerTenantMax: 100, stuckAfterMs: 4_000 } as const;
+/** Each lies in memory, too, of up to `bundleBytesMax`. */
+export const bundlesAtOnce = { total: 8, perTenant: 1, waitingPerTenantMax: 50, stuckAfterMs: 30_000 } as const;
 
 async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
@@ -94,28 +98,36 @@ async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Prom
 }
 
 /** What it answers to other services. */
-export const endpoints = (context: Context, bus: Bus, inspects = new Places(inspectsAtOnce)): Endpoint[] => [
-  serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
-    inTime(worktreeCalls.inspect.deadlineMs, (signal) =>
-      inspects.within(input.tenant, () => inspect(forTenant(context, input.tenant), input, signal)),
+export function endpoints(context: Context, bus: Bus): Endpoint[] {
+  const [inspects, reads, bundles] = [new Places(inspectsAtOnce), new Places(readsAtOnce), new Places(bundlesAtOnce)];
+  return [
+    serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
+      inTime(worktreeCalls.inspect.deadlineMs, (signal) =>
+        inspects.within(input.tenant, () => inspect(forTenant(context, input.tenant), input, signal)),
+      ),
     ),
-  ),
-  serviceEndpoint(serviceName, worktreeCalls.finishedLandings, (input) =>
-    inTime(worktreeCalls.finishedLandings.deadlineMs, (signal) =>
-      finishedLandings(forTenant(context, input.tenant), input, signal),
+    serviceEndpoint(serviceName, worktreeCalls.finishedLandings, (input) =>
+      inTime(worktreeCalls.finishedLandings.deadlineMs, (signal) =>
+        reads.within(input.tenant, () => finishedLandings(forTenant(context, input.tenant), input, signal)),
+      ),
     ),
-  ),
-  serviceEndpoint(
-    serviceName,
-    worktreeCalls.diff,
-    (input) => inTime(worktreeCalls.diff.deadlineMs, (signal) => diff(forTenant(context, input.tenant), input, signal)),
-    context.node,
-  ),
-  serviceEndpoint(
-    serviceName,
-    worktreeCalls.bundle,
-    (input) =>
-      inTime(worktreeCalls.bundle.deadlineMs, (signal) => bundle(forTenant(context, input.tenant), bus, input, signal)),
-    context.node,
-  ),
-];
+    serviceEndpoint(
+      serviceName,
+      worktreeCalls.diff,
+      (input) =>
+        inTime(worktreeCalls.diff.deadlineMs, (signal) =>
+          reads.within(input.tenant, () => diff(forTenant(context, input.tenant), input, signal)),
+        ),
+      context.node,
+    ),
+    serviceEndpoint(
+      serviceName,
+      worktreeCalls.bundle,
+      (input) =>
+        inTime(worktreeCalls.bundle.deadlineMs, (signal) =>
+          bundles.within(input.tenant, () => bundle(forTenant(context, input.tenant), bus, input, signal)),
+        ),
+      context.node,
+    ),
+  ];
+}

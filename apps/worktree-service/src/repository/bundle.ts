@@ -31,18 +31,11 @@ export async function bundle(
   const { store } = await openRepository(context, input.repository);
   const work = store.exists ? await workOf(context, store, input, signal) : null;
   if (work === null) throw new CoppiceError('not-found', `task ${input.taskId} has no commit`);
-  // One at a time, of a tenant: each lies in memory.
-  return context.locks.hold(
-    `bundle-${input.tenant}`,
-    async () => {
-      const bytes = await written(context, store, { ref: work.ref, without: input.whole ? null : base }, signal);
-      const name = artifactNames.bundle(input, createHash('sha256').update(bytes).digest('hex'));
-      const objects = await bus.objects(buckets.artifacts);
-      await objects.put(name, bytes);
-      return { ...work, commit: commitIn(bytes, work.ref), bundle: name };
-    },
-    { signal },
-  );
+  const bytes = await written(context, store, { ref: work.ref, without: input.whole ? null : base }, signal);
+  const name = artifactNames.bundle(input, createHash('sha256').update(bytes).digest('hex'));
+  const objects = await bus.objects(buckets.artifacts);
+  await objects.put(name, bytes);
+  return { ...work, commit: commitIn(bytes, work.ref), bundle: name };
 }
 
 /** What the bundle's own header names: the ref may have moved since it was looked up. */
