@@ -168,7 +168,11 @@ export const methodExamples: Record<string, { input: Example[]; output: Example[
       { name: 'whole', payload: { taskId, whole: true } },
     ],
     output: one({
-      bundle: artifactNames.bundle({ tenant: 'acme', taskId }, createHash('sha256').update(commit).digest('hex')),
+      bundle: artifactNames.bundle(
+        { tenant: 'acme', taskId },
+        createHash('sha256').update(commit).digest('hex'),
+        new Date('2026-11-24T14:29:14Z'),
+      ),
       ref: `refs/coppice/merged/${taskId}`,
       commit,
       baseCommit: '1f0c5b1d94a4c0dd4bd0f5b1d1a2f8f4f6f7a0c3',

@@ -1,12 +1,13 @@
 /** docs/protocol.md says what the code does: its examples fit the schemas, its tables are complete. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { retention } from '@coppice/bus';
+import { bundlesKept, retention } from '@coppice/bus';
 import {
   agentSchema,
   api,
   artifactPartBytesMax,
   chatApi,
+  buckets,
   chatLimits,
   chatMessageSchema,
   contentPartSchema,
@@ -191,9 +192,12 @@ describe('tables', () => {
   });
 
   test('how long things are kept', () => {
-    const told = table('stream');
-    const expected = Object.entries(retention);
-    expect(told).toEqual(expected.map(([stream, kept]) => [stream, `${kept.days}`, `${kept.mebibytesMax} MiB`]));
+    const told = table('stream or object store');
+    const expected = Object.entries({ ...retention, [buckets.bundles]: bundlesKept });
+    expect(told).toEqual([
+      ...expected.map(([stream, kept]) => [stream, `${kept.days}`, `${kept.mebibytesMax} MiB`]),
+      [buckets.artifacts, 'no end', 'no limit'],
+    ]);
   });
 
   test('the subjects', () => {

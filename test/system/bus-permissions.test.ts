@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Bus, inboxPrefixOf, roles } from '@coppice/bus';
@@ -123,11 +124,14 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.llmCache}`, 'llm-gateway'],
   [subjects.call('llm-gateway', gatewayCalls.mintToken.name), 'orchestrator', 'operator'],
   [subjects.gatewayBudgetWanted, 'llm-gateway'],
-  [`$O.${buckets.artifacts}.M.x`, ...services],
+  [`$O.${buckets.artifacts}.M.x`, ...services.filter((name) => name !== 'worktree-service')],
+  [`$O.${buckets.bundles}.C.x`, 'worktree-service'],
+  [`$O.${buckets.bundles}.M.x`, 'worktree-service'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.actors}`, 'orchestrator'],
   [`$JS.API.STREAM.MSG.GET.KV_${buckets.effects}`, ...services],
-  [`$JS.API.STREAM.MSG.GET.OBJ_${buckets.artifacts}`, ...services],
-  // Bundles are stored there, and nothing read.
+  [`$JS.API.STREAM.MSG.GET.OBJ_${buckets.artifacts}`, ...services.filter((name) => name !== 'worktree-service')],
+  [`$JS.API.STREAM.MSG.GET.OBJ_${buckets.bundles}`, 'orchestrator', 'worktree-service'],
+  [`$JS.API.CONSUMER.CREATE.OBJ_${buckets.bundles}.x.$O.${buckets.bundles}.C.*`, 'orchestrator'],
   [
     `$JS.API.CONSUMER.CREATE.OBJ_${buckets.artifacts}.x.$O.${buckets.artifacts}.C.*`,
     ...services.filter((name) => name !== 'worktree-service'),
@@ -148,6 +152,8 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [`$JS.API.STREAM.DELETE.${streams.events}`],
   [`$JS.API.STREAM.PURGE.${streams.events}`],
   [`$JS.API.STREAM.PURGE.OBJ_${buckets.artifacts}`],
+  [`$JS.API.STREAM.PURGE.OBJ_${buckets.bundles}`],
+  [`$JS.API.DIRECT.GET.OBJ_${buckets.bundles}`],
   [`$JS.API.STREAM.PURGE.${streams.actors}`, 'orchestrator'],
   [`$JS.API.STREAM.MSG.DELETE.${streams.events}`],
   [`$JS.API.STREAM.MSG.DELETE.${streams.intake}`, 'orchestrator'],
@@ -225,6 +231,18 @@ describe('publishing', () => {
     );
     expect(othersThan(may).length).toBeGreaterThan(0);
   });
+});
+
+test('what the worktree-service stores as a bundle the orchestrator reads; what was pushed out in part is stored again', async () => {
+  const content = randomBytes(300_000);
+  const stored = await as('worktree-service').objects(buckets.bundles);
+  const read = await as('orchestrator').objects(buckets.bundles);
+  await stored.put('bundle', content);
+  const purge = `$JS.API.STREAM.PURGE.OBJ_${buckets.bundles}`;
+  await as('everything').request(purge, { keep: 1 }, { deadlineMs });
+  await expect(read.get('bundle')).rejects.toMatchObject({ code: 'not-found' });
+  await stored.put('bundle', content);
+  expect(content.equals((await read.get('bundle')) as Uint8Array)).toBe(true);
 });
 
 describe('subscribing', () => {

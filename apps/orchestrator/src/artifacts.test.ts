@@ -125,6 +125,19 @@ test('every name that is made tells its tenant, as those that lie in stores alre
   ]);
 });
 
+test('a bundle is read from where bundles lie, and nothing else is', async () => {
+  const bundle = artifactNames.bundle(owner, 'c'.repeat(64), new Date());
+  expect(tenantOfArtifact(bundle)).toBe('acme');
+  await (await bus.objects(buckets.artifacts)).put(bundle, Buffer.from('of an earlier version'));
+  await expect(ask('acme', { name: bundle })).rejects.toMatchObject({ code: 'not-found' });
+  const bundles = await bus.objects(buckets.bundles);
+  await bundles.put(bundle, Buffer.from('bundle'));
+  expect(await ask('acme', { name: bundle })).toMatchObject({ data: Buffer.from('bundle').toString('base64') });
+  const log = artifactNames.log(owner, 'task_acme_taaaaaaaaaaaaaaaa_0_8', 'cafe');
+  await bundles.put(log, Buffer.from('no bundle'));
+  await expect(ask('acme', { name: log })).rejects.toMatchObject({ code: 'not-found' });
+});
+
 test('many at once are answered, and too many told to come again; what is asked for again was not forgotten', async () => {
   const artifacts = new Artifacts(bus);
   const names = Array.from({ length: 20 }, (_, index) => artifactNames.text(owner, `many-${index}`));

@@ -7,8 +7,8 @@
  *    from its beginning alone, and whoever asks for a part asks for the next.
  */
 import { createHash } from 'node:crypto';
-import type { Bus, ObjectStore } from '@coppice/bus';
-import { CoppiceError, api, buckets, tenantOfArtifact } from '@coppice/contracts';
+import type { Bus } from '@coppice/bus';
+import { CoppiceError, api, bucketOfArtifact, tenantOfArtifact } from '@coppice/contracts';
 import type { z } from 'zod';
 
 type Request = z.output<typeof api.artifactGet.input>;
@@ -29,7 +29,6 @@ export class Artifacts {
   readonly #reading = new Map<string, Promise<Held | null>>();
   readonly #waiting: (() => void)[] = [];
   #readers = 0;
-  #store: Promise<ObjectStore> | null = null;
 
   constructor(bus: Bus) {
     this.#bus = bus;
@@ -66,8 +65,8 @@ export class Artifacts {
   }
 
   async #read(name: string): Promise<Held | null> {
-    this.#store ??= this.#bus.objects(buckets.artifacts);
-    const bytes = await (await this.#store).get(name);
+    const store = await this.#bus.objects(bucketOfArtifact(name));
+    const bytes = await store.get(name);
     if (bytes === null) return null;
     const read = { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
     this.#hold(name, read);

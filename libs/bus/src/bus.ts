@@ -13,7 +13,7 @@ import type { Service, ServiceDefinition } from './serve.ts';
 import { UnsuitableServer } from './errors.ts';
 import { KeyValue } from './key-value.ts';
 import { busLimits } from './limits.ts';
-import { Objm, connect, createInbox, headers, jetstream, jetstreamManager, nkeyAuthenticator } from './nats.ts';
+import { connect, createInbox, headers, jetstream, jetstreamManager, nkeyAuthenticator } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, JetStreamPublishOptions, MsgHdrs, NatsConnection } from './nats.ts';
 import { ObjectStore } from './object-store.ts';
 import { inPublishSpan } from './publish-span.ts';
@@ -23,7 +23,7 @@ import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
 import type { ReadOptions, StoredMessage } from './read.ts';
 import { tellRefusals } from './refusals.ts';
-import { awaitResources, ensureResources, readFullness, keyValueStream, objectStream } from './resources.ts';
+import { awaitResources, ensureResources, keyValueStream, objectStream, openStore, readFullness } from './resources.ts';
 import type { ResourceOptions } from './resources.ts';
 import type { Method } from '@coppice/contracts';
 
@@ -321,8 +321,9 @@ export class Bus {
     );
   }
 
+  /** @throws CoppiceError `unavailable` where there is no such bucket yet. */
   async objects(bucket: string): Promise<ObjectStore> {
-    const store = await new Objm(this.#jetStream).open(bucket);
+    const store = await openStore(this.#jetStream, this.#manager, bucket);
     return new ObjectStore(bucket, store, (subject, options) => this.read(objectStream(bucket), subject, options));
   }
 

@@ -7,7 +7,7 @@ import { Bus, busLimits } from './index.ts';
 import type { ObjectStore } from './index.ts';
 import { connect, jetstreamManager } from './nats.ts';
 import type { JetStreamManager, NatsConnection } from './nats.ts';
-import { objectStream } from './resources.ts';
+import { bundlesKept, objectStream } from './resources.ts';
 
 /** `insider` is a connection of the test's own, which sees the store's stream. */
 let server: NatsServer;
@@ -16,6 +16,7 @@ let store: ObjectStore;
 let insider: NatsConnection;
 let manager: JetStreamManager;
 const stream = objectStream(buckets.artifacts);
+const bundleStream = objectStream(buckets.bundles);
 
 beforeAll(async () => {
   server = await startNatsServer();
@@ -73,6 +74,51 @@ test('what is not what was stored is an error', async () => {
   await insider.request(subject, randomBytes(10));
   await expect(store.get('another')).rejects.toMatchObject({ code: 'internal' });
   await noneIsLeft();
+});
+
+test('bundles have an age and a size; where they are full, the oldest make room, and those alone', async () => {
+  const { config } = await manager.streams.info(bundleStream);
+  expect(config).toMatchObject({
+    max_age: bundlesKept.days * 24 * 3_600 * 1e9,
+    max_bytes: bundlesKept.mebibytesMax * 1024 ** 2,
+    discard: 'old',
+  });
+  await store.put('kept', randomBytes(10));
+  const bundles = await bus.objects(buckets.bundles);
+  const contents = Array.from({ length: 5 }, () => randomBytes(400_000));
+  await manager.streams.update(bundleStream, { ...config, max_bytes: 1_000_000 });
+  try {
+    const [oldest, ...others] = contents;
+    await bundles.put('oldest', oldest as Buffer);
+    const found = await bundles.find('oldest');
+    await bundles.put('other-0', others[0] as Buffer);
+    await bundles.put('other-1', others[1] as Buffer);
+    // Its name is still there, some of its chunks are not.
+    await expect(bundles.get('oldest').then((read) => read ?? 'gone')).rejects.toMatchObject({ code: 'not-found' });
+    await expect(found?.read()).rejects.toMatchObject({ code: 'not-found' });
+    await bundles.put('oldest', oldest as Buffer);
+    expect(oldest?.equals((await bundles.get('oldest')) as Uint8Array)).toBe(true);
+    await bundles.put('other-2', others[2] as Buffer);
+    await bundles.put('other-3', others[3] as Buffer);
+    expect(await bundles.find('other-0')).toBeNull();
+    expect(others[3]?.equals((await bundles.get('other-3')) as Uint8Array)).toBe(true);
+    expect((await manager.streams.info(bundleStream)).state.bytes).toBeLessThanOrEqual(1_000_000);
+    expect(await store.find('kept')).toMatchObject({ size: 10 });
+  } finally {
+    await manager.streams.update(bundleStream, config);
+  }
+});
+
+test('a service starts without the bundles, which an upgrade brings last, and says so when it is asked for one', async () => {
+  await manager.streams.delete(bundleStream);
+  await bus.awaitResources({ waitMs: 0 });
+  await expect(bus.objects(buckets.bundles)).rejects.toMatchObject({
+    code: 'unavailable',
+    retryable: true,
+    message: expect.stringContaining('coppice-bundles is not there'),
+  });
+  await bus.ensureResources();
+  expect(await (await bus.objects(buckets.bundles)).find('none')).toBeNull();
 });
 
 test('a reading that is not wanted any more ends with the reason, and leaves nothing', async () => {

@@ -1,5 +1,6 @@
 /**
- * Large things by name. A name is written once: its content never changes, so that what is there stays.
+ * Large things by name. A name is written once: its content never changes, so that what is there stays, unless the bucket's limits push it out, chunk by
+ * chunk.
  *
  * Invariants:
  * 1. A reading leaves nothing at the server: the client's own `getBlob` leaves its consumer for five minutes, and a stream takes a thousand of them.
@@ -7,7 +8,7 @@
  * 3. What is given is whole: its digest is that which was stored with it.
  */
 import { createHash } from 'node:crypto';
-import { CoppiceError } from '@coppice/contracts';
+import { CoppiceError, buckets } from '@coppice/contracts';
 import { busLimits } from './limits.ts';
 import type { NatsObjectStore } from './nats.ts';
 import type { ReadSubject } from './read.ts';
@@ -34,8 +35,19 @@ export class ObjectStore {
   async put(name: string, data: Uint8Array): Promise<void> {
     // Replacing it would take the right to empty the store's stream.
     const there = await this.#store.info(name);
-    if (there !== null && !there.deleted) return;
+    if (there !== null && !there.deleted && (await this.#isWhole(there))) return;
     await this.#store.putBlob({ name }, data);
+  }
+
+  /** Its first chunks are pushed out before its name is. */
+  async #isWhole({ nuid, chunks }: { nuid: string; chunks: number }): Promise<boolean> {
+    const subject = this.#chunksOf(nuid);
+    const { streamInfo } = await this.#store.status({ subjects_filter: subject });
+    return (streamInfo.state.subjects?.[subject] ?? 0) === chunks;
+  }
+
+  #chunksOf(nuid: string): string {
+    return `$O.${this.#bucket}.C.${nuid}`;
   }
 
   /** Null where no object has this name. */
@@ -67,7 +79,7 @@ export class ObjectStore {
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     const options = { batch: busLimits.objectChunksAtOnce, ...(signal === undefined ? {} : { signal }) };
-    for await (const { data } of this.#readChunks(`$O.${this.#bucket}.C.${nuid}`, options)) {
+    for await (const { data } of this.#readChunks(this.#chunksOf(nuid), options)) {
       hash.update(data);
       chunks.push(data);
       bytes += data.length;
@@ -77,7 +89,9 @@ export class ObjectStore {
     // As its writers write it: base64 for addresses, padded.
     const isWhole = bytes === size && hash.digest('base64url') === digest.replace(/^SHA-256=/, '').replace(/=+$/, '');
     if (isWhole) return Buffer.concat(chunks, size);
-    if ((await this.find(name)) === null) throw new CoppiceError('not-found', `${name} was deleted while it was read`);
+    const left = await this.#store.info(name);
+    if (left === null || left.deleted || (bytes < size && this.#bucket === buckets.bundles))
+      throw new CoppiceError('not-found', `${name} was deleted, or pushed out, while it was read`);
     throw new CoppiceError('internal', `${name} is not what was stored: ${bytes} of ${size} bytes, or another digest`);
   }
 }

@@ -3,7 +3,7 @@ import { CoppiceError, buckets, deadLettersKept, outputKept, streams, subjectFam
 import type { KeyValue } from './key-value.ts';
 import { busLimits } from './limits.ts';
 import { DiscardPolicy, JetStreamApiError, Kvm, Objm, RetentionPolicy, StorageType } from './nats.ts';
-import type { JetStreamClient, JetStreamManager, StreamConfig } from './nats.ts';
+import type { JetStreamClient, JetStreamManager, NatsObjectStore, StreamConfig } from './nats.ts';
 import { retireScheduledIntake } from './retire-intake.ts';
 
 export type ResourceOptions = { replicas?: number };
@@ -35,6 +35,8 @@ export const retention = {
   [streams.logs]: { days: outputKept.days, mebibytesMax: 512 },
   [streams.deadLetters]: { days: deadLettersKept.days, mebibytesMax: deadLettersKept.mebibytes },
 } as const;
+/** What can be made again is kept for a shorter time; here, too, what is oldest makes room. */
+export const bundlesKept = { days: 1, mebibytesMax: 512 } as const;
 type KeptStream = keyof typeof retention;
 
 const kept = (name: KeptStream, subjects: string[]): Definition => ({
@@ -77,11 +79,23 @@ const keyValueBuckets = [
 export const keyValueStream = (bucket: string): string => `KV_${bucket}`;
 export const objectStream = (bucket: string): string => `OBJ_${bucket}`;
 
+/** As an object store is, but for what happens when it is full: a store by the client refuses what is new, and one tenant could fill it for all. */
+const bundles: Definition = {
+  name: objectStream(buckets.bundles),
+  subjects: [`$O.${buckets.bundles}.C.>`, `$O.${buckets.bundles}.M.>`],
+  retention: RetentionPolicy.Limits,
+  discard: DiscardPolicy.Old,
+  allow_rollup_hdrs: true,
+  max_age: days(bundlesKept.days),
+  max_bytes: mebibytes(bundlesKept.mebibytesMax),
+};
+
 /** Every stream, those of the buckets included. */
 export const streamNames = (): string[] => [
   ...definitions.map(({ name }) => name),
   ...keyValueBuckets.map(keyValueStream),
   objectStream(buckets.artifacts),
+  bundles.name,
 ];
 
 /** Creates or updates every stream and bucket. Harmless when several processes do it at once. @param locks of the bucket of effects */
@@ -108,11 +122,13 @@ export async function ensureResources(
     ensureStream(manager, { ...definition, num_replicas: replicas, storage: StorageType.File });
   await retireScheduledIntake({ jetStream, manager, locks, makeIntakeLater: () => ensure(intakeLaterDefinition) });
   for (const definition of definitions) await ensure(definition);
+  await ensure(bundles);
   await new Objm(jetStream).create(buckets.artifacts, { replicas, storage: StorageType.File });
 }
 
 /**
- * Waits until another process has made every stream and bucket.
+ * Waits until another process has made every stream and bucket that a service can't be without. An upgrade brings those of newer versions last, with the
+ * orchestrator: bundles can wait for it.
  * @throws CoppiceError `unavailable` with what is missing when `waitMs` have passed; the signal's reason when aborted.
  */
 export async function awaitResources(
@@ -120,7 +136,7 @@ export async function awaitResources(
   options: { waitMs: number; signal?: AbortSignal },
 ): Promise<void> {
   const end = Date.now() + options.waitMs;
-  for (const name of streamNames()) {
+  for (const name of streamNames().filter((each) => each !== bundles.name)) {
     while (!(await isThere(manager, name))) {
       if (Date.now() + lookAgainMs > end) {
         const text = `the stream ${name} is not there, ${options.waitMs} ms after the start: the orchestrator makes it; does one run?`;
@@ -129,6 +145,17 @@ export async function awaitResources(
       await sleep(lookAgainMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
     }
   }
+}
+
+/** @throws CoppiceError `unavailable` where there is no such bucket yet. */
+export async function openStore(
+  jetStream: JetStreamClient,
+  manager: JetStreamManager,
+  bucket: string,
+): Promise<NatsObjectStore> {
+  if (await isThere(manager, objectStream(bucket))) return new Objm(jetStream).open(bucket, false);
+  const text = `the object store ${bucket} is not there: an orchestrator of this version makes it`;
+  throw new CoppiceError('unavailable', text);
 }
 
 /** How full each stream is that has a limit of size, by the limit that the server has: 0 to 1. */

@@ -15,7 +15,13 @@ export {
   tenantSchema,
   tokenSchema,
 } from './identifiers.ts';
-export { artifactNameSchema, artifactNames, artifactPartBytesMax, tenantOfArtifact } from './artifacts.ts';
+export {
+  artifactNameSchema,
+  artifactNames,
+  artifactPartBytesMax,
+  bucketOfArtifact,
+  tenantOfArtifact,
+} from './artifacts.ts';
 export { deadLetterSchema, deadLettersKept } from './dead-letter.ts';
 export type { DeadLetter } from './dead-letter.ts';
 export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';

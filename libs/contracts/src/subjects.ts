@@ -20,6 +20,8 @@ export const buckets = {
   effects: 'coppice-effects',
   members: 'coppice-members',
   artifacts: 'coppice-artifacts',
+  /** Artifacts that can be made again, kept for a while. */
+  bundles: 'coppice-bundles',
   /** What tasks, runs and tenants have used of models, and which gateway may use how much more. */
   budgets: 'coppice-budgets',
   /** Public keys of the tokens that gateways mint, by their thumbprint. */

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
-import { startNatsServer, temporaryFolder, temporaryRepository } from '@coppice/testing';
+import { manualClock, startNatsServer, temporaryFolder, temporaryRepository } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { remove } from '../worktree/remove.ts';
@@ -11,9 +11,11 @@ import { date, fixture, runId, taskId, write } from '../test-support/fixture.ts'
 import type { Fixture } from '../test-support/fixture.ts';
 import { bundle } from './bundle.ts';
 
+const hourMs = 3_600_000;
 const tenant = 'acme';
 let server: NatsServer;
 let bus: Bus;
+const clock = manualClock(new Date('2026-02-03T04:00:00Z'));
 beforeAll(async () => {
   server = await startNatsServer({ auth: true });
   bus = await Bus.connect({ ...server.connection, name: 'test' });
@@ -25,17 +27,23 @@ afterAll(async () => {
 });
 
 const bundleOf = (f: Fixture, branch: string | null, rest: { isOver?: boolean; whole?: boolean; baseCommit: string }) =>
-  bundle(f.context, bus, { tenant, taskId, repository: f.address, branch, isOver: false, whole: false, ...rest });
+  bundle(
+    f.context,
+    bus,
+    { tenant, taskId, repository: f.address, branch, isOver: false, whole: false, ...rest },
+    undefined,
+    clock,
+  );
 
 /** What git makes of the stored bundle in a repository. */
 async function fetched(into: { git(...words: string[]): Promise<string> }, name: string, ref: string): Promise<void> {
   await using folder = await temporaryFolder('bundle');
   const file = join(folder.path, 'work.bundle');
-  writeFileSync(file, (await (await bus.objects(buckets.artifacts)).get(name)) ?? '');
+  writeFileSync(file, (await (await bus.objects(buckets.bundles)).get(name)) ?? '');
   await into.git('fetch', '--quiet', file, `${ref}:refs/heads/fetched`);
 }
 
-test('the same work is one artifact; with its history it fits any repository', async () => {
+test('the same work is one artifact for an hour, and none of those that are kept; with its history it fits any repository', async () => {
   await using f = await fixture({ files: { 'a.txt': 'a\n' } });
   const baseCommit = await f.repository.head();
   await expect(bundleOf(f, null, { baseCommit })).rejects.toMatchObject({ code: 'not-found' });
@@ -46,7 +54,12 @@ test('the same work is one artifact; with its history it fits any repository', a
   const made = await bundleOf(f, branch, { baseCommit });
   expect(made).toMatchObject({ ref: `refs/heads/${branch}`, work: 'branch' });
   expect(committed).toMatchObject({ commit: made.commit });
+  clock.advance(hourMs - 1);
   expect(await bundleOf(f, branch, { baseCommit })).toEqual(made);
+  clock.advance(1);
+  const anew = await bundleOf(f, branch, { baseCommit });
+  expect(anew).toEqual({ ...made, bundle: expect.not.stringMatching(`^${made.bundle}$`) });
+  expect(await (await bus.objects(buckets.artifacts)).find(made.bundle)).toBeNull();
   await fetched(f.repository, made.bundle, made.ref);
   expect(await f.repository.head('fetched')).toBe(made.commit);
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Bus } from '@coppice/bus';
-import { CoppiceError, artifactNames, buckets, bundleBytesMax } from '@coppice/contracts';
+import { CoppiceError, artifactNames, bucketOfArtifact, bundleBytesMax } from '@coppice/contracts';
 import type { WorkKind } from '@coppice/contracts';
+import { systemClock, type Clock } from '@coppice/service';
 import { openRepository, type Context } from '../context.ts';
 import { checkpointRef } from '../import/import.ts';
 import { lastRescue, mergedRef } from '../rescue.ts';
@@ -20,20 +21,21 @@ export type BundleInput = {
 
 type Work = { ref: string; work: WorkKind };
 
-/** Stores a task's work as a bundle, under a name that its content gives it. Throws `not-found`, `limit-exceeded`. */
+/** Stores a task's work as a bundle, under a name that its content and the hour give it. Throws `not-found`, `limit-exceeded`. */
 export async function bundle(
   context: Context,
   bus: Bus,
   input: BundleInput,
   signal?: AbortSignal,
+  clock: Clock = systemClock,
 ): Promise<Work & { commit: string; bundle: string }> {
   const base = commitId(input.baseCommit, 'baseCommit');
   const { store } = await openRepository(context, input.repository);
   const work = store.exists ? await workOf(context, store, input, signal) : null;
   if (work === null) throw new CoppiceError('not-found', `task ${input.taskId} has no commit`);
   const bytes = await written(context, store, { ref: work.ref, without: input.whole ? null : base }, signal);
-  const name = artifactNames.bundle(input, createHash('sha256').update(bytes).digest('hex'));
-  const objects = await bus.objects(buckets.artifacts);
+  const name = artifactNames.bundle(input, createHash('sha256').update(bytes).digest('hex'), clock.now());
+  const objects = await bus.objects(bucketOfArtifact(name));
   await objects.put(name, bytes);
   return { ...work, commit: commitIn(bytes, work.ref), bundle: name };
 }

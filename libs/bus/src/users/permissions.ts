@@ -88,12 +88,12 @@ const consuming = (stream: string, durable: string, filter: string): Parts =>
 const keyValue = (bucket: string, write = true): Parts =>
   publishing(apiSubject(`STREAM.MSG.GET.${keyValueStream(bucket)}`), ...(write ? [`$KV.${bucket}.>`] : []));
 
-const storingObjects: Parts = publishing(
-  apiSubject(`STREAM.MSG.GET.${objectStream(buckets.artifacts)}`),
-  `$O.${buckets.artifacts}.C.*`,
-  `$O.${buckets.artifacts}.M.*`,
-);
-const objects: Parts = join(reading(objectStream(buckets.artifacts), `$O.${buckets.artifacts}.C.*`), storingObjects);
+const findingObjects = (bucket: string): Parts => publishing(apiSubject(`STREAM.MSG.GET.${objectStream(bucket)}`));
+const storingObjects = (bucket: string): Parts =>
+  join(findingObjects(bucket), publishing(`$O.${bucket}.C.*`, `$O.${bucket}.M.*`));
+const readingObjects = (bucket: string): Parts =>
+  join(findingObjects(bucket), reading(objectStream(bucket), `$O.${bucket}.C.*`));
+const artifacts: Parts = join(readingObjects(buckets.artifacts), storingObjects(buckets.artifacts));
 
 const lookingUp: Parts = publishing(...streamNames().map((stream) => apiSubject(`STREAM.INFO.${stream}`)));
 const making: Parts = publishing(
@@ -139,7 +139,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       serving(chatServiceName, served(chatApi)),
       // A chat is answered by many messages, for as long as it takes: a server that was to remember so long who asked would remember each request.
       publishing(repliesToOtherAccounts, `${inboxPrefixOf('operator')}.>`),
-      objects,
+      artifacts,
       keyValue(buckets.gatewayKeys),
       keyValue(buckets.llmCache),
       reading(streams.transcripts, subjectFamilies.transcript),
@@ -153,12 +153,12 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
     join(
       commands('worktree-service', [anyPool, ...nodes]),
       serving('worktree-service', [...worktreesOfAny, ...nodes.flatMap(worktreesOf)]),
-      storingObjects,
+      storingObjects(buckets.bundles),
     ),
   'container-service': (nodes) =>
     join(
       commands('container-service', [anyPool, ...nodes]),
-      objects,
+      artifacts,
       publishing(subjectFamilies.log, subjects.api('*', api.taskGet.name)),
     ),
 };
@@ -183,7 +183,8 @@ const orchestrator: Parts = join(
   ...tenantStreams('*').map(({ stream, filter }) =>
     publishing(apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`), apiSubject(`CONSUMER.INFO.${stream}.*`)),
   ),
-  objects,
+  artifacts,
+  readingObjects(buckets.bundles),
   keyValue(buckets.actors),
   reading(keyValueStream(buckets.actors), `$KV.${buckets.actors}.>`),
   serving('orchestrator', served(api)),
