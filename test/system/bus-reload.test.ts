@@ -31,7 +31,7 @@ beforeAll(async () => {
     description: 'answers',
     endpoints: [apiEndpoint(api.runCancel, async (_input, { tenant }) => ({ runId: `${tenant}-${runId}` }))],
   });
-  await orchestrator.makeTenantConsumers();
+  await orchestrator.serveTenantConsumers();
 }, 60_000);
 afterAll(async () => {
   await Promise.all(connections.map((bus) => bus.close()));
@@ -150,7 +150,7 @@ test('a tenant whose account an earlier version made gets consumers from the orc
   await using orchestrating = closing(await connectTo('orchestrator'));
   await using acme = closing(await connectTo('tenant-acme'));
   await orchestrating.bus.ensureResources();
-  const consumers = await orchestrating.bus.makeTenantConsumers();
+  const consumers = await orchestrating.bus.serveTenantConsumers();
   const filter = 'coppice.event.acme.>';
   const ask = async (name: string) => {
     const config = { name, filter_subject: filter, ack_policy: 'none', deliver_subject: 'anywhere' };

@@ -30,7 +30,7 @@ beforeAll(async () => {
   await everything.ensureResources();
   const credentials = users.credentials('orchestrator');
   orchestrator = await Bus.connect({ servers: nats.url, ...credentials, name: 'orchestrator' });
-  consumers = await orchestrator.makeTenantConsumers();
+  consumers = await orchestrator.serveTenantConsumers();
   for (const tenant of ['acme', 'other'])
     await everything.publish(subjects.event(tenant, 'raaaaaaaaaaaaaaaa', 'run', 'run-ended'), { tenant });
   await everything.publish(subjects.intake('other'), new TextEncoder().encode(otherRequest));
@@ -152,7 +152,7 @@ describe('a consumer that would deliver by itself', () => {
     ['a lasting name', { durable_name: 'stays' }, 'config.durable_name: expected'],
     ['acknowledgements', { ack_policy: 'explicit' }, 'config.ack_policy: expected'],
     ['a field of a later server', { deliver_to_all: true }, 'deliver_to_all'],
-    ['another name', { name: 'other' }, 'config.name: expected told, received other'],
+    ['another name', { name: 'other' }, 'config.name: expected told, as in the subject, received other'],
   ])('nor is one with %s made', async (_what, config, why) => {
     await using client = await hostile();
     expect(await ask(client, createConsumer('told', ownEvents), consumer('told', config))).toContain(why);
@@ -175,6 +175,26 @@ describe('a consumer that would deliver by itself', () => {
     expect(said).toContain('"inactive_threshold":300000000000');
     expect(said).toContain('"mem_storage":true');
     expect(said).toContain('"num_replicas":1');
+  });
+});
+
+describe('a request for a consumer, of any size and kind', () => {
+  const huge = 'x'.repeat(1_000_000);
+  const create = createConsumer('huge', ownEvents);
+  test.each([
+    ['a stream name of a megabyte', create, JSON.stringify({ stream_name: huge, config: {} })],
+    ['a name of some kilobytes', create, JSON.stringify(consumer('y'.repeat(15_000), {}))],
+    ['what is no text', create, '\xff'.repeat(10_000)],
+    ['nothing', create, ''],
+    ['a list', create, '[]'],
+  ])('%s is refused, shortly, and the next is answered', async (_what, subject, payload) => {
+    await using client = await hostile();
+    client.subscribe(answerSubject);
+    client.publish(subject, answerSubject, payload);
+    const said = await client.hear(/^H?MSG .*\r\n[^]*\r\n$|-ERR/m);
+    expect(said).toContain('"code":400');
+    expect(said.length).toBeLessThan(2_000);
+    expect(await ask(client, createConsumer(`after-${Date.now()}`, ownEvents), consumer('wrong', {}))).toContain('400');
   });
 });
 

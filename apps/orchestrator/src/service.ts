@@ -52,7 +52,7 @@ export async function startOrchestrator(
     description: 'Runs and tasks',
     endpoints: endpoints(bus),
   });
-  const consumers = await bus.makeTenantConsumers();
+  const consumers = await bus.serveTenantConsumers();
   const intake = await consumeIntake(bus);
   const lostNodes = watchForLostNodes(bus, { lostAfterMs: options.nodeLostAfterMs ?? nodeLostAfterMs });
   return {

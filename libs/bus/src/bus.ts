@@ -17,7 +17,7 @@ import { connect, createInbox, headers, jetstream, jetstreamManager, nkeyAuthent
 import type { JetStreamClient, JetStreamManager, JetStreamPublishOptions, MsgHdrs, NatsConnection } from './nats.ts';
 import { ObjectStore } from './object-store.ts';
 import { inPublishSpan } from './publish-span.ts';
-import { makeTenantConsumers } from './tenant-consumers.ts';
+import { serveTenantConsumers } from './tenant-consumers/serve.ts';
 import { readQueues } from './queues.ts';
 import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
@@ -177,9 +177,9 @@ export class Bus {
     return serve(this.#connection, definition);
   }
 
-  /** See tenant-consumers.ts. */
-  makeTenantConsumers(): Promise<Service> {
-    return makeTenantConsumers(this.#connection, this.#manager);
+  /** See tenant-consumers/serve.ts. */
+  serveTenantConsumers(): Promise<Service> {
+    return serveTenantConsumers(this.#connection, this.#manager);
   }
 
   /** Stores a message; resolves when the server has it. @throws CoppiceError `limit-exceeded` when it is too large. */

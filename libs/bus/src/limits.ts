@@ -26,6 +26,10 @@ export const busLimits = {
   /** Of a tenant at once, made by one process, and requests for them that wait. */
   tenantConsumersMax: 64,
   consumersWaitingMax: 64,
+  /** Of a request for one, how long it may be unused, and how many pulls from it may wait. */
+  consumerRequestBytesMax: 16 * 1024,
+  consumerIdleMsMax: 300_000,
+  pullsWaitingMax: 32,
   /** Of all on one stream; the server takes 1,000, and the services need some. */
   streamConsumersMax: 800,
   /** How long it isn't looked again which of a tenant's are gone, where most weren't. */

@@ -20,7 +20,7 @@ import { cancelSubject } from '../claims.ts';
 import { keyValueStream, objectStream, streamNames } from '../resources.ts';
 import { workQueues } from '../queues.ts';
 import { servicesProtocolFamily } from '../serve.ts';
-import { tenantConsumerSubject, tenantConsumerSubjects, tenantStreams } from '../tenant-consumers.ts';
+import { tenantConsumerSubject, tenantConsumerSubjects, tenantStreams } from '../tenant-consumers/subjects.ts';
 
 /**
  * What each user of the bus may do, derived from the contract's names. `server-configuration.ts` writes it down for the server.
@@ -266,7 +266,7 @@ export function shareOf(tenant: string): TenantShare {
       plain(subjects.api(tenant, chatApi.chat.name), true),
       plain(own.intake),
       ...readable.flatMap(({ stream, filter }) => [
-        // Not the server's own: see tenant-consumers.ts.
+        // Not the server's own: see tenant-consumers/serve.ts.
         {
           ...asked(`CONSUMER.CREATE.${stream}.*.${filter}`),
           subject: tenantConsumerSubject(tenant, { stream, filter }),

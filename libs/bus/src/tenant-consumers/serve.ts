@@ -1,0 +1,156 @@
+/**
+ * Makes the consumers by which tenants read what is theirs. A tenant's request to JetStream for a consumer comes here, and not to the server: the
+ * server would take from its body what no permission sees, such as any subject at all that messages are to be delivered to.
+ *
+ * Collaborators: the accounts of the bus (users/server-configuration.ts), which lead such requests here under a subject that names the tenant; JetStream.
+ *
+ * Invariants:
+ * 1. A consumer is pulled from, keeps nothing on the disk, waits for no acknowledgement, sees its tenant's subjects alone, and is gone some minutes after its last use.
+ * 2. A tenant has so many at once and no more, in each process that makes them, and leaves room on the stream for the services and for others.
+ * 3. A name that is taken is given no other filter.
+ * 4. No request, whatever it is, ends the process.
+ */
+import { createLogger } from '@coppice/telemetry';
+import { busLimits } from '../limits.ts';
+import { JetStreamApiError } from '../nats.ts';
+import type { JetStreamManager, Msg, NatsConnection } from '../nats.ts';
+import type { Service } from '../serve.ts';
+import { Refused, tooMany, unavailable } from './refusals.ts';
+import { configOf } from './requests.ts';
+import { askedBy, tenantConsumerSubjects } from './subjects.ts';
+import type { ConsumerAsked } from './subjects.ts';
+
+const log = createLogger('bus');
+
+export async function serveTenantConsumers(connection: NatsConnection, manager: JetStreamManager): Promise<Service> {
+  const consumers = new TenantConsumers(connection, manager);
+  const subscription = connection.subscribe(tenantConsumerSubjects, {
+    queue: 'q',
+    callback: (error, message) => {
+      if (error === null) consumers.take(message);
+      else log.error({ err: error }, 'tenants get no consumers');
+    },
+  });
+  await connection.flush();
+  return {
+    stop: async () => {
+      await subscription.drain();
+      await consumers.idle();
+    },
+  };
+}
+
+class TenantConsumers {
+  readonly #connection: NatsConnection;
+  readonly #manager: JetStreamManager;
+  readonly #rooms = new Map<string, Room>();
+  readonly #inProgress = new Set<Promise<void>>();
+
+  constructor(connection: NatsConnection, manager: JetStreamManager) {
+    this.#connection = connection;
+    this.#manager = manager;
+  }
+
+  take(message: Msg): void {
+    const work = this.#answer(message).catch((error: unknown) => {
+      log.error({ err: error, subject: message.subject }, 'a request for a consumer was not answered');
+    });
+    this.#inProgress.add(work);
+    void work.then(() => this.#inProgress.delete(work));
+  }
+
+  async idle(): Promise<void> {
+    await Promise.all(this.#inProgress);
+  }
+
+  async #answer(message: Msg): Promise<void> {
+    const asked = askedBy(message.subject);
+    if (asked === null) return;
+    try {
+      message.respond(await this.#make(asked, message.data));
+    } catch (error) {
+      if (!(error instanceof Refused))
+        log.warn({ err: error, subject: message.subject }, 'a consumer is not to be had');
+      const { error: told } = error instanceof Refused ? error : unavailable('no consumer is to be had just now');
+      message.respond(JSON.stringify({ type: answerType, error: told }));
+    }
+  }
+
+  async #make(asked: ConsumerAsked, data: Uint8Array): Promise<Uint8Array> {
+    const { tenant, stream, name, filter } = asked;
+    const config = configOf(data, asked);
+    const room = this.#rooms.get(tenant) ?? new Room();
+    this.#rooms.set(tenant, room);
+    return room.within(async () => {
+      await this.#requireRoom(asked, room);
+      const subject = `$JS.API.CONSUMER.CREATE.${stream}.${name}.${filter}`;
+      // `create`: one of this name and with other settings isn't changed.
+      const request = JSON.stringify({ stream_name: stream, config, action: 'create' });
+      const { data: answer } = await this.#connection.request(subject, request, {
+        timeout: busLimits.publishTimeoutMs,
+      });
+      const isMade = (JSON.parse(new TextDecoder().decode(answer)) as { error?: unknown }).error === undefined;
+      if (isMade) room.consumers.add(keyOf(asked));
+      return answer;
+    });
+  }
+
+  async #infoOf(stream: string, name: string) {
+    try {
+      return await this.#manager.consumers.info(stream, name);
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === notFound) return null;
+      throw error;
+    }
+  }
+
+  async #requireRoom({ tenant, stream }: ConsumerAsked, room: Room): Promise<void> {
+    const { tenantConsumersMax, streamConsumersMax } = busLimits;
+    if (room.consumers.size >= tenantConsumersMax) await this.#forgetGone(room);
+    if (room.consumers.size >= tenantConsumersMax)
+      throw tooMany(`${tenant} has ${tenantConsumersMax}, each until a while after it was last used`);
+    const { state } = await this.#manager.streams.info(stream);
+    if (state.consumer_count >= streamConsumersMax) throw tooMany(`${stream} has ${state.consumer_count}`);
+  }
+
+  /** Those that the server has no more. Not looked for again at once where that found next to none. */
+  async #forgetGone(room: Room): Promise<void> {
+    const nowMs = performance.now();
+    if (nowMs < room.lookAgainAtMs) return;
+    const before = room.consumers.size;
+    for (const key of room.consumers) {
+      const [stream = '', name = ''] = key.split(' ');
+      if ((await this.#infoOf(stream, name)) === null) room.consumers.delete(key);
+    }
+    const found = before - room.consumers.size;
+    room.lookAgainAtMs = found * 2 > before ? nowMs : nowMs + busLimits.consumersLookedAtMs;
+  }
+}
+
+/** One tenant's. */
+class Room {
+  /** That were made here and may be there still. */
+  readonly consumers = new Set<string>();
+  lookAgainAtMs = 0;
+  #waiting = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** One after the other, so that none is made beyond the limit; not more wait than could be answered in time. */
+  async within<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#waiting >= busLimits.consumersWaitingMax) throw unavailable('too many requests for consumers at once');
+    this.#waiting++;
+    const mine = this.#last.then(work, work);
+    this.#last = mine.catch(() => {
+      // Whoever asked is told; the next one's turn comes all the same.
+    });
+    try {
+      return await mine;
+    } finally {
+      this.#waiting--;
+    }
+  }
+}
+
+const answerType = 'io.nats.jetstream.api.v1.consumer_create_response';
+const notFound = 10_014;
+const keyOf = ({ stream, name }: ConsumerAsked): string => `${stream} ${name}`;
