@@ -111,29 +111,28 @@ test('what setup left is not the work of the task in a restored data folder eith
   });
 });
 
-/** Four files of a setup, of 2,000 bytes each, of which the agent touches some without a change. */
+/** The commit after an agent has touched some of a setup's four files, of 2,000 bytes each, without a change. */
 async function touched(limits: Partial<ImportLimits>, names: readonly string[]) {
-  const f = await fixture({ files, importLimits: limits });
+  await using f = await fixture({ files, importLimits: limits });
   const first = await treeOf(f);
   for (const name of ['one', 'two', 'three', 'four']) write(first, `${name}.bin`, 'x'.repeat(2_000));
   await sealSetup(f.context, { taskId, setupKey, attempt });
   const tree = await workTree(f);
   for (const name of names) utimesSync(join(tree, `${name}.bin`), 5, 5);
-  const committed = commit(f.context, { taskId, runId, effectId: 'one', message: message(), protect: [] });
-  return { committed: committed.finally(() => f[Symbol.asyncDispose]()) };
+  return await commit(f.context, { taskId, runId, effectId: 'one', message: message(), protect: [] });
 }
 
 test('what setup left is read again only as far as there is a budget, and a file too large to land only as far as its own', async () => {
   const unchanged = { status: 'no-changes', ignored: 0 };
   const large = { fileBytesMax: 1_000, comparedLargeBytesMax: 3_000 };
-  expect(await (await touched(large, ['one'])).committed).toEqual(unchanged);
-  await expect((await touched(large, ['one', 'two'])).committed).rejects.toMatchObject({
+  expect(await touched(large, ['one'])).toEqual(unchanged);
+  await expect(touched(large, ['one', 'two'])).rejects.toMatchObject({
     code: 'import-refused',
     message: expect.stringMatching(/^(one|two)\.bin: it has 2000 bytes, more than the limit of 1000/),
   });
   const small = { comparedBytesMax: 5_000 };
-  expect(await (await touched(small, ['one', 'two'])).committed).toEqual(unchanged);
-  await expect((await touched(small, ['one', 'two', 'three'])).committed).rejects.toMatchObject({
+  expect(await touched(small, ['one', 'two'])).toEqual(unchanged);
+  await expect(touched(small, ['one', 'two', 'three'])).rejects.toMatchObject({
     code: 'limit-exceeded',
     message: 'the import has more than 5000 bytes in files that were written to and look as given',
   });
