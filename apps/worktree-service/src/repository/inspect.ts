@@ -1,9 +1,9 @@
 import type { Context } from '../context.ts';
-import { openRepository, storeOf } from '../context.ts';
+import { openRepository } from '../context.ts';
 import { branchState, checkBranchName, commitId } from './origin.ts';
 import { CoppiceError } from '@coppice/contracts';
 
-export type Inspection = { repositoryId: string; repository: string; baseCommit: string; store: string };
+export type Inspection = { repositoryId: string; repository: string; baseCommit: string };
 
 /** Whether a repository and its branch exist, without copying anything. Throws `repository-not-found`, `branch-not-found`. */
 export async function inspect(
@@ -17,7 +17,7 @@ export async function inspect(
   ]);
   const { tip } = await branchState(context.git, origin, input.baseBranch, 'baseBranch', signal);
   const { repositoryId, address } = origin;
-  return { repositoryId, repository: address, baseCommit: tip, store: storeOf(context, repositoryId).tasksGit };
+  return { repositoryId, repository: address, baseCommit: tip };
 }
 
 /** A unified patch between two commits of the stores, cut at `bytesMax`. */

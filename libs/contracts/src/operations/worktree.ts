@@ -256,8 +256,6 @@ export const worktreeCalls = {
       /** The canonical address. */
       repository: z.string(),
       baseCommit: z.string(),
-      /** The git directory of the tasks' branches, on the service's machine; it is there once a task of the repository has begun. */
-      store: z.string().optional(),
     }),
     deadlineMs: 20_000,
   },
