@@ -8,13 +8,23 @@ import { bundlesAtOnce, commandHandlers, endpoints, inspectsAtOnce, placesOfFetc
 import { fixture, taskId, write } from './test-support/fixture.ts';
 import type { Fixture } from './test-support/fixture.ts';
 
+/** Takes connections, and says nothing until its end, which ends them all. */
+async function silentServer() {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => sockets.add(socket.on('error', () => {})));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const end = () => {
+    server.close();
+    server.on('connection', (socket: Socket) => socket.destroy());
+    for (const socket of sockets) socket.destroy();
+  };
+  return { sockets, port: (server.address() as AddressInfo).port, end };
+}
+
 test('who asks for many repositories that never answer has a few processes, and others are answered', async () => {
   await using f = await fixture();
-  const sockets = new Set<Socket>();
-  const silent = createServer((socket) => sockets.add(socket.on('error', () => {})));
-  silent.listen(0, '127.0.0.1');
-  await once(silent, 'listening');
-  const { port } = silent.address() as AddressInfo;
+  const { sockets, port, end } = await silentServer();
   const [inspect] = endpoints(f.context, undefined as never);
   const ask = async (tenant: string, repository: string) =>
     inspect?.handler(
@@ -33,19 +43,13 @@ test('who asks for many repositories that never answer has a few processes, and 
   expect(refused[0]).toMatchObject({ code: 'unavailable', retryable: true });
   expect(await ask('other', f.address)).toMatchObject({ baseCommit: await f.repository.head(f.repository.branch) });
   expect(sockets.size).toBe(perTenant);
-  silent.close();
-  silent.on('connection', (socket: Socket) => socket.destroy());
-  for (const socket of sockets) socket.destroy();
+  end();
   await Promise.all(asked);
 }, 60_000);
 
 test('who prepares from servers that never answer leaves places to others', async () => {
   await using f = await fixture();
-  const sockets = new Set<Socket>();
-  const silent = createServer((socket) => sockets.add(socket.on('error', () => {})));
-  silent.listen(0, '127.0.0.1');
-  await once(silent, 'listening');
-  const { port } = silent.address() as AddressInfo;
+  const { sockets, port, end } = await silentServer();
   const [handler] = commandHandlers(f.context, placesOfFetches(8));
   const prepare = async (tenant: string, task: string, repository: string) =>
     handler?.run(
@@ -67,9 +71,7 @@ test('who prepares from servers that never answer leaves places to others', asyn
   await eventually(async () => expect(putOff).toHaveLength(2));
   expect(sockets.size).toBe(6);
   expect(await prepare('other', 'b', f.address)).toMatchObject({ baseCommit: expect.any(String) });
-  silent.close();
-  silent.on('connection', (socket: Socket) => socket.destroy());
-  for (const socket of sockets) socket.destroy();
+  end();
   await Promise.all(asked);
 }, 60_000);
 

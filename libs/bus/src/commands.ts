@@ -230,12 +230,8 @@ class RunningCommandServer implements CommandServer {
       return { status: 'done', output: await this.#perform(command, handler, context) };
     } catch (thrown) {
       const error: unknown = abort.signal.aborted ? abort.signal.reason : thrown;
-      if (error instanceof NotKnownYet) {
-        log.warn({ err: error, effectId: command.effectId }, 'looking again later');
-        await this.#lookAgainLater(delivery, command);
-        return null;
-      }
-      if (error instanceof NotNow) {
+      if (error instanceof NotKnownYet || error instanceof NotNow) {
+        if (error instanceof NotKnownYet) log.warn({ err: error, effectId: command.effectId }, 'looking again later');
         await this.#lookAgainLater(delivery, command);
         return null;
       }

@@ -10,6 +10,7 @@ function work(places: Places, tenant: string, begun: string[]) {
     begun.push(tenant);
     await promise;
   });
+  // Whoever is refused is told so where it is waited for, which may be later.
   ended.catch(() => {});
   return { end: resolve, ended };
 }
