@@ -124,6 +124,10 @@ async function submitAll(stack: Stack, repository: TemporaryRepository, collecto
   });
   const killed = [await killAndRestart(stack, 'llm-gateway')];
   await stack.reached(broken.runId, taskId, 'verifying');
+  // A span that is over goes with the killed process until it is exported, and what was missing meanwhile is known by its name later.
+  await eventually(() =>
+    collector.spans.some(({ traceId, name }) => traceId === broken.traceId && name === 'task working'),
+  );
   killed.push(await killAndRestart(stack, 'orchestrator'));
   await succeeded(stack, broken.runId);
   return { first, second, loops, broken, missingMeanwhile, killed, told, toldJson };
