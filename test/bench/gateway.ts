@@ -53,22 +53,33 @@ const memoryWarmUpStreams = 3_000;
 
 export async function benchGateway(settings: GatewayBenchSettings): Promise<GatewayBenchResult> {
   await using targets = await startTargets();
+  await using generator = await startGenerator();
+  const measure: Measure = async (target, { kind, atOnce, count }) => {
+    const { url, headers, bus } = target;
+    const before = cpuMsOf(target.processId);
+    const result = await generator.give({ url, headers, bus, model: target.modelFor(kind), kind, atOnce, count });
+    return { result, cpuMs: cpuMsOf(target.processId) - before };
+  };
   const rounds = new Map<string, Rounds>();
   for (const { name } of targets.others)
     rounds.set(name, Object.fromEntries(loadNames.map((load) => [load, []])) as unknown as Rounds);
   for (const target of [targets.direct, ...targets.others]) for (const load of warmUp) await measure(target, load);
   print('warm');
   for (let round = 0; round < settings.rounds; round++) {
-    await measureRound(targets, round, (name, load, figures) => rounds.get(name)?.[load].push(figures));
+    await measureRound(targets, measure, round, (name, load, figures) => rounds.get(name)?.[load].push(figures));
     print(`round ${round + 1} of ${settings.rounds}`);
   }
   const figures = Object.fromEntries([...rounds].map(([name, own]) => [name, mediansOf(own)]));
-  return { ...settings, figures, memory: await measureMemory(targets, settings.streams) };
+  return { ...settings, figures, memory: await measureMemory(targets, measure, settings.streams) };
 }
 
+type Measure = (
+  target: Target,
+  load: Pick<Load, 'kind' | 'atOnce' | 'count'>,
+) => Promise<{ result: LoadResult; cpuMs: number }>;
 type Tell = (target: string, load: LoadName, figures: GatewayFigures) => void;
 
-async function measureRound({ direct, others }: Targets, round: number, tell: Tell): Promise<void> {
+async function measureRound({ direct, others }: Targets, measure: Measure, round: number, tell: Tell): Promise<void> {
   for (const name of loadNames) {
     const base = (await measure(direct, loads[name])).result;
     // Each is first, second … equally often.
@@ -86,24 +97,19 @@ async function measureRound({ direct, others }: Targets, round: number, tell: Te
   }
 }
 
-async function measure(target: Target, { kind, atOnce, count }: Pick<Load, 'kind' | 'atOnce' | 'count'>) {
-  const { url, headers, bus } = target;
-  const before = cpuMsOf(target.processId);
-  const result = await give({ url, headers, bus, model: target.modelFor(kind), kind, atOnce, count });
-  return { result, cpuMs: cpuMsOf(target.processId) - before };
-}
-
-async function give(load: Load): Promise<LoadResult> {
+/** One process gives all loads, so that it is warm, and the same, for every target. */
+async function startGenerator() {
   const generator = fork(path.join(import.meta.dirname, 'gateway/load.ts'));
-  try {
-    await once(generator, 'message');
-    generator.send(load);
-    const [result] = (await once(generator, 'message')) as [LoadResult | { error: string }];
-    if ('error' in result) throw new Error(`${load.url}, ${load.kind}, ${load.atOnce} at once: ${result.error}`);
-    return result;
-  } finally {
-    await ended(generator);
-  }
+  await once(generator, 'message');
+  return {
+    async give(load: Load): Promise<LoadResult> {
+      generator.send(load);
+      const [result] = (await once(generator, 'message')) as [LoadResult | { error: string }];
+      if ('error' in result) throw new Error(`${load.url}, ${load.kind}, ${load.atOnce} at once: ${result.error}`);
+      return result;
+    },
+    [Symbol.asyncDispose]: () => ended(generator),
+  };
 }
 
 const quantile = (sorted: readonly number[], part: number): number =>
@@ -124,7 +130,7 @@ const mediansOf = (rounds: Rounds): Record<LoadName, GatewayFigures> =>
     }),
   ) as Record<LoadName, GatewayFigures>;
 
-async function measureMemory({ others }: Targets, streams: number): Promise<GatewayBenchResult['memory']> {
+async function measureMemory({ others }: Targets, measure: Measure, streams: number): Promise<GatewayBenchResult['memory']> {
   const coppice = others.find(({ name }) => name === 'coppice');
   if (coppice === undefined || coppice.heapBytes === null || streams === 0)
     return { streams: 0, heapGrowthBytes: Number.NaN, residentGrowthBytes: Number.NaN };

@@ -13,15 +13,18 @@ process.on('message', (load: Load) => {
 process.on('disconnect', () => process.exit(0));
 process.send?.('ready');
 
-/** Asks once; tells when the first piece of the answer came, as `performance.now()` counts. */
-type Ask = () => Promise<number>;
+type Asking = {
+  /** Once; tells when the first piece of the answer came, as `performance.now()` counts. */
+  ask(): Promise<number>;
+  close(): Promise<void>;
+};
 
 const prompt = 'Say something of a hundred words. '.repeat(8);
 const outputTokensMax = 200;
 
 async function run(load: Load): Promise<LoadResult> {
   const { atOnce, count } = load;
-  const ask = load.bus === null ? overHttp(load) : await overBus(load, load.bus);
+  const asking = load.bus === null ? overHttp(load) : await overBus(load, load.bus);
   const totalMs: number[] = [];
   const firstChunkMs: number[] = [];
   const startedAt = performance.now();
@@ -29,18 +32,19 @@ async function run(load: Load): Promise<LoadResult> {
   const worker = async () => {
     while (left-- > 0) {
       const askedAt = performance.now();
-      const first = await ask();
+      const first = await asking.ask();
       totalMs.push(performance.now() - askedAt);
       firstChunkMs.push(first - askedAt);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
   const tookMs = performance.now() - startedAt;
+  await asking.close();
   const sorted = (values: number[]) => values.toSorted((one, other) => one - other);
   return { totalMs: sorted(totalMs), firstChunkMs: sorted(firstChunkMs), tookMs };
 }
 
-function overHttp({ url, headers, model, kind, atOnce }: Load): Ask {
+function overHttp({ url, headers, model, kind, atOnce }: Load): Asking {
   const dispatcher = new undici.Agent({ connections: atOnce, headersTimeout: 0, bodyTimeout: 0 });
   const body = JSON.stringify({
     model,
@@ -54,7 +58,7 @@ function overHttp({ url, headers, model, kind, atOnce }: Load): Ask {
     body,
     dispatcher,
   };
-  return async () => {
+  const ask = async () => {
     const answer = await undici.request(url, options);
     let first = 0;
     let last: Uint8Array = new Uint8Array();
@@ -65,9 +69,10 @@ function overHttp({ url, headers, model, kind, atOnce }: Load): Ask {
     requireWhole(answer.statusCode, kind, last);
     return first;
   };
+  return { ask, close: () => dispatcher.close() };
 }
 
-async function overBus({ model, kind }: Load, servers: string): Promise<Ask> {
+async function overBus({ model, kind }: Load, servers: string): Promise<Asking> {
   const bus = await Bus.connect({ servers, name: 'bench-load' });
   const target = { tenant: 'default' };
   const input = {
@@ -75,13 +80,11 @@ async function overBus({ model, kind }: Load, servers: string): Promise<Ask> {
     messages: [{ role: 'user' as const, content: [{ type: 'text' as const, text: prompt }] }],
     settings: { maxOutputTokens: outputTokensMax },
   };
-  if (kind === 'whole') {
-    return async () => {
-      await bus.call(chatApi.chat, target, { ...input, stream: false });
-      return performance.now();
-    };
-  }
-  return async () => {
+  const askWhole = async () => {
+    await bus.call(chatApi.chat, target, { ...input, stream: false });
+    return performance.now();
+  };
+  const askStreamed = async () => {
     let first = 0;
     const about = { method: chatApi.chat, target, input, message: chatMessageSchema };
     for await (const message of bus.callStreamed({ ...about, silenceMsMax: chatLimits.lostAfterMs })) {
@@ -91,6 +94,7 @@ async function overBus({ model, kind }: Load, servers: string): Promise<Ask> {
     }
     throw new Error('a chat without an end');
   };
+  return { ask: kind === 'whole' ? askWhole : askStreamed, close: () => bus.close() };
 }
 
 /** A target that fails fast would look fast. */

@@ -10,7 +10,7 @@ type Handler = {
   onResponseError(): void;
 };
 type Dispatched = { origin: string; path: string; method: 'POST'; headers: Record<string, string>; body: Uint8Array };
-type Agent = { dispatch(request: Dispatched, handler: Handler): void };
+type Agent = { dispatch(request: Dispatched, handler: Handler): void; close(): Promise<void> };
 type Options = { method: 'POST'; headers: Record<string, string>; body: string | Uint8Array; dispatcher?: object };
 export type Undici = {
   Agent: new (options: { connections?: number; headersTimeout?: number; bodyTimeout?: number }) => Agent;
