@@ -138,7 +138,7 @@ export const methodExamples: Record<string, { input: Example[]; output: Example[
   },
   'run.get': {
     input: one({ runId }),
-    output: one({ ...runSummary, tasks: [{ taskId, name: 'notes', state: 'merged', reason: null }] }),
+    output: one({ ...runSummary, usage, tasks: [{ taskId, name: 'notes', state: 'merged', reason: null }] }),
   },
   'run.list': {
     input: one({ limit: 1 }),
@@ -283,7 +283,11 @@ export const eventExamples: Record<string, Example[]> = {
       details: { issues: [issue('requestId', 'string', 'nothing')] },
     },
   }),
-  'run-ended': ofRun('run-ended', 4, '2026-11-24T14:29:14.732Z', 2, { state: 'succeeded', taskCounts: { merged: 1 } }),
+  'run-ended': ofRun('run-ended', 4, '2026-11-24T14:29:14.732Z', 2, {
+    state: 'succeeded',
+    taskCounts: { merged: 1 },
+    usage,
+  }),
   'task-state': ofTask('task-state', 5, '2026-11-24T14:29:14.148Z', 3, {
     from: 'preparing',
     to: 'working',

@@ -130,7 +130,11 @@ const mediansOf = (rounds: Rounds): Record<LoadName, GatewayFigures> =>
     }),
   ) as Record<LoadName, GatewayFigures>;
 
-async function measureMemory({ others }: Targets, measure: Measure, streams: number): Promise<GatewayBenchResult['memory']> {
+async function measureMemory(
+  { others }: Targets,
+  measure: Measure,
+  streams: number,
+): Promise<GatewayBenchResult['memory']> {
   const coppice = others.find(({ name }) => name === 'coppice');
   if (coppice === undefined || coppice.heapBytes === null || streams === 0)
     return { streams: 0, heapGrowthBytes: Number.NaN, residentGrowthBytes: Number.NaN };

@@ -47,11 +47,11 @@ const cloudEvent = (type: EventType, self: Emission, data: unknown) =>
   }) as CoppiceEvent;
 
 function runEvent(event: RunEmitted, self: Emission): { subject: string; data: CoppiceEvent } {
-  const { tenant, runId, requestId, repository, baseBranch, tasks } = event.context;
+  const { tenant, runId, requestId, repository, baseBranch, tasks, usage } = event.context;
   const data =
     event.type === 'run-submitted'
       ? { runId, requestId, repository, baseBranch, tasks: tasks.length }
-      : { runId, state: event.state, taskCounts: taskCounts(event.context) };
+      : { runId, state: event.state, taskCounts: taskCounts(event.context), ...(usage === undefined ? {} : { usage }) };
   return { subject: subjects.event(tenant, runId, runItself, event.type), data: cloudEvent(event.type, self, data) };
 }
 

@@ -1,7 +1,8 @@
-import type { RunSummary, RunView, TaskView } from '@coppice/contracts';
+import type { RunSummary, RunView, TaskView, Usage } from '@coppice/contracts';
 import type { ActorView } from '@coppice/durable-actor';
 import { runStateOf } from './machines/run-machine.ts';
 import type { RunContext } from './machines/run-machine.ts';
+import { addUsage } from './machines/usage.ts';
 import type { TaskContext } from './machines/task/task-context.ts';
 
 /** What is told of actors: pure mappings from what they know. */
@@ -101,7 +102,16 @@ export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>):
     const known = state === 'active' || state === 'idle' || state === 'skipped' ? 'waiting' : state;
     return { taskId, name, state: known, reason };
   });
-  return { ...common(context), tasks };
+  const usage = usageOf(view, living);
+  return { ...common(context), ...(usage === undefined ? {} : { usage }), tasks };
+}
+
+/** Of the tasks that the run knows to have ended, and of the others as they tell themselves. */
+function usageOf(view: ActorView, living: ReadonlyMap<string, TaskView>): Usage | undefined {
+  const { usage } = runContextOf(view);
+  if (usage === undefined) return undefined;
+  const others = livingTasks(view).flatMap((taskId) => living.get(taskId) ?? []);
+  return others.reduce((sum, task) => addUsage(sum, task.usage), usage);
 }
 
 /** Tasks whose own actors know more than the run. */

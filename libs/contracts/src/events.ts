@@ -30,7 +30,9 @@ const intakeRefusedData = z.object({
   intakeSequence: z.int().describe("The request's `seq`, as its sender was told when it was stored."),
   failure: wireErrorSchema,
 });
-const runEndedData = runSummarySchema.pick({ runId: true, state: true, taskCounts: true });
+const runEndedData = runSummarySchema
+  .pick({ runId: true, state: true, taskCounts: true })
+  .extend(runViewSchema.pick({ usage: true }).shape);
 const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
 /** What a task waited for: its time between two events is these. */
 const taskStepSchema = z.object({

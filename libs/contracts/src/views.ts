@@ -125,12 +125,15 @@ export const runViewSchema = z.object({
   modelLimits: modelLimits
     .optional()
     .describe('What the run file lets all tasks together use of models; not told of a run of an earlier version.'),
+  usage: usageSchema
+    .optional()
+    .describe('Of all its tasks together, so far; not told where a task of an earlier version was among them.'),
   tasks: z.array(taskSummarySchema).describe('In the order of the request.'),
   createdAt,
   endedAt,
 });
 export type RunView = z.infer<typeof runViewSchema>;
 export const runSummarySchema = runViewSchema
-  .omit({ tasks: true })
+  .omit({ tasks: true, usage: true })
   .extend({ taskCounts: z.record(z.string(), z.int()).describe('How many tasks are in each state.') });
 export type RunSummary = z.infer<typeof runSummarySchema>;

@@ -5,7 +5,7 @@ import { tasksOf } from '../follow.ts';
 import { resolveTarget } from '../ids.ts';
 import { logTail, nextSteps, runReport } from '../output/report.ts';
 import { countsText, shownRunState, stateLooks } from '../output/states.ts';
-import { agoText, costText, jsonLine, padEnd, plainLine } from '../output/text.ts';
+import { agoText, jsonLine, padEnd, plainLine, usageText } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 
@@ -57,7 +57,6 @@ export function showCommand(session: Session, id: string, options: { json: boole
 
 function taskLines({ terminal }: Session, task: TaskView): string[] {
   const { colours } = terminal;
-  const { inputTokens, outputTokens, costUsd } = task.usage;
   const unknown =
     task.modelTurnsUnknown === 0 ? '' : `, and ${task.modelTurnsUnknown} whose outcome is unknown (perhaps paid twice)`;
   const fields: [string, string | null][] = [
@@ -71,10 +70,7 @@ function taskLines({ terminal }: Session, task: TaskView): string[] {
     ['rescue', task.rescue],
     ['protected', task.protectedPaths.length === 0 ? null : task.protectedPaths.join(', ')],
     ['files changed', task.filesChanged === null ? null : String(task.filesChanged)],
-    [
-      'model',
-      `${task.modelTurns} ${task.modelTurns === 1 ? 'turn' : 'turns'}${unknown}; ${inputTokens} tokens in, ${outputTokens} out, ${costText(costUsd)}`,
-    ],
+    ['model', `${task.modelTurns} ${task.modelTurns === 1 ? 'turn' : 'turns'}${unknown}; ${usageText(task.usage)}`],
     ['created', task.createdAt],
     ['ended', task.endedAt],
   ];

@@ -52,6 +52,15 @@ test('the report of a run tells of each task what came of it, and why', () => {
   ]);
 });
 
+test('what a run used of models is told where it used any', () => {
+  const tasks = [taskView({ name: 'one', state: 'merged' })];
+  const head = (run: Parameters<typeof runViewOf>[1]) => runReport(runViewOf(tasks, run), tasks, plain)[0];
+  const usage = { inputTokens: 812, outputTokens: 64, costUsd: 0.003 };
+  expect(head({ usage })).toMatch(/; 812 tokens in, 64 out, 0\.0030 USD$/);
+  for (const none of [{}, { usage: { inputTokens: 0, outputTokens: 0, costUsd: 0 } }])
+    expect(head(none)).not.toContain('tokens in');
+});
+
 test('of a long log only the end is told, and where all of it is', () => {
   const logTail = Array.from({ length: 50 }, (_, index) => `line ${index}`).join('\n');
   const lines = taskReport(taskView({ name: 'a', state: 'failed', logTail }), 1, plain);

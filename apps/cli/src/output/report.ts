@@ -5,7 +5,7 @@ import type { ExitCode } from '../exit-codes.ts';
 import { isEnd } from '../progress.ts';
 import type { Colours } from './colours.ts';
 import { stateColumns, stateLooks } from './states.ts';
-import { clockText, padEnd, plainLine, plainText } from './text.ts';
+import { clockText, padEnd, plainLine, plainText, usageText } from './text.ts';
 
 const logTailLinesMax = 20;
 const shortCommit = (commit: string) => commit.slice(0, 10);
@@ -22,12 +22,13 @@ export function exitCodeOf(tasks: readonly TaskView[]): ExitCode {
 export function runReport(run: RunView, tasks: readonly TaskView[], colours: Colours): string[] {
   const done = tasks.filter(landed).length;
   const time = run.endedAt === null ? '' : ` in ${clockText(Date.parse(run.endedAt) - Date.parse(run.createdAt))}`;
+  const used = run.usage === undefined || run.usage.inputTokens === 0 ? '' : `; ${usageText(run.usage)}`;
   const open = tasks.filter((task) => !isEnd(task.state)).length;
   const pending = tasks.filter(({ state }) => state === 'landed-pending').length;
   const waiting =
     (open === 0 ? '' : `, ${open} not over yet`) +
     (pending === 0 ? '' : `, ${pending} done and kept for you to finish ${pending === 1 ? 'its' : 'their'} landing`);
-  const lines = [colours.bold(`run ${run.runId}: ${done} of ${tasks.length} tasks done${time}${waiting}`), ''];
+  const lines = [colours.bold(`run ${run.runId}: ${done} of ${tasks.length} tasks done${time}${waiting}${used}`), ''];
   const nameColumns = Math.max(...tasks.map((task) => task.name.length));
   for (const task of tasks) lines.push(...taskReport(task, nameColumns, colours));
   return lines;

@@ -1,4 +1,5 @@
 /** Text that others wrote (agents, models, commands) made fit for a terminal. Pure. */
+import type { Usage } from '@coppice/contracts';
 
 /**
  * Escape sequences: CSI; strings (OSC, DCS, SOS, PM, APC) with their end; two-character ones. In 7-bit and 8-bit form.
@@ -81,6 +82,10 @@ export function costText(costUsd: number | null): string {
   const decimalsOfTwoDigits = 1 - Math.floor(Math.log10(costUsd));
   return `${costUsd.toFixed(Math.min(100, Math.max(4, decimalsOfTwoDigits)))} USD`;
 }
+
+/** `812 tokens in, 64 out, 0.0030 USD`. */
+export const usageText = ({ inputTokens, outputTokens, costUsd }: Usage): string =>
+  `${inputTokens} tokens in, ${outputTokens} out, ${costText(costUsd)}`;
 
 /** `just now`, `5 min ago`, `3 h ago`, `2 d ago`. */
 export function agoText(milliseconds: number): string {

@@ -68,6 +68,22 @@ describe('how a run ends', () => {
   });
 });
 
+test('a run counts what each of its tasks used, once; where one of an earlier version told nothing, it is not known', () => {
+  const usage = { inputTokens: 10, outputTokens: 2, costUsd: 0.5 };
+  const ended = (taskId: string, told?: object) =>
+    ({ type: 'task-ended', taskId, state: 'merged', reason: null, now: 1, ...told }) as const;
+  const begun = {
+    ...run(2, ['active'], ['active'], ['active']),
+    usage: { inputTokens: 0, outputTokens: 0, costUsd: 0 },
+  };
+  let snapshot = runMachine.resolveState({ value: 'running', context: begun });
+  for (const event of [ended('t0', { usage }), ended('t0', { usage }), ended('t1', { usage })])
+    [snapshot] = transition(runMachine, snapshot, event);
+  expect(snapshot.context.usage).toEqual({ inputTokens: 20, outputTokens: 4, costUsd: 1 });
+  [snapshot] = transition(runMachine, snapshot, ended('t2'));
+  expect(snapshot.context.usage).toBeUndefined();
+});
+
 test('of a reason that is long a run keeps the beginning, marked as cut', () => {
   const running = runMachine.resolveState({ value: 'running', context: run(1, ['active'], ['active']) });
   const reasonAfter = (reason: string) => {

@@ -1,9 +1,10 @@
 import { assign, emit, enqueueActions, setup } from 'xstate';
 import { runOperations, taskEnds, taskSuccesses } from '@coppice/contracts';
-import type { ModelLimits, RunState, TaskEnd, WireError } from '@coppice/contracts';
+import type { ModelLimits, RunState, TaskEnd, Usage, WireError } from '@coppice/contracts';
 import { effect, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
 import { shorten } from './shorten.ts';
+import { addUsage, noUsage } from './usage.ts';
 
 /**
  * A run: starts tasks as soon as those they depend on have landed and a place is free, and ends when all have ended.
@@ -40,6 +41,8 @@ export type RunInput = {
 
 export type RunContext = Omit<RunInput, 'tasks'> & {
   tasks: RunTask[];
+  /** Of the tasks that have ended; missing where one of them, or the run itself, was of a version before this was told. */
+  usage?: Usage | undefined;
   createdAtMs: number;
   endedAtMs: number | null;
   cancelReason: string | null;
@@ -49,7 +52,7 @@ export type RunContext = Omit<RunInput, 'tasks'> & {
 
 export type RunEvent = (
   | { type: 'task-idle'; taskId: string }
-  | { type: 'task-ended'; taskId: string; state: TaskEnd; reason: string | null }
+  | { type: 'task-ended'; taskId: string; state: TaskEnd; reason: string | null; usage?: Usage }
   | { type: 'cancel'; reason?: string }
 ) &
   Timed;
@@ -68,6 +71,9 @@ const runMachineLimits = {
 
 const isEnd = (state: RunTask['state']): state is TaskEnd => (taskEnds as readonly string[]).includes(state);
 const allEnded = (tasks: RunTask[]): boolean => tasks.every((task) => isEnd(task.state));
+
+const sumOf = (before: Usage | undefined, usage: Usage | undefined): Usage | undefined =>
+  before === undefined || usage === undefined ? undefined : addUsage(before, usage);
 
 /** Ends that make a run fail; a task that a person discarded doesn't. */
 const badEnds: readonly string[] = ['failed', 'timed-out', 'cancelled'] satisfies TaskEnd[];
@@ -138,19 +144,15 @@ const base = setup({
       }
       enqueue.assign({ tasks });
     }),
-    record: assign({
-      tasks: ({ context, event }) => {
-        if (event.type !== 'task-ended' && event.type !== 'task-idle') return context.tasks;
-        return context.tasks.map((task) => {
-          if (task.taskId !== event.taskId || isEnd(task.state)) return task;
-          if (event.type === 'task-idle') return { ...task, state: 'idle' as const };
-          return {
-            ...task,
-            state: event.state,
-            reason: event.reason === null ? null : shorten(event.reason, runMachineLimits.reasonCharactersMax),
-          };
-        });
-      },
+    record: assign(({ context, event }) => {
+      if (event.type !== 'task-ended' && event.type !== 'task-idle') return {};
+      const index = context.tasks.findIndex(({ taskId }) => taskId === event.taskId);
+      const task = context.tasks[index];
+      if (task === undefined || isEnd(task.state)) return {};
+      if (event.type === 'task-idle') return { tasks: context.tasks.with(index, { ...task, state: 'idle' }) };
+      const reason = event.reason === null ? null : shorten(event.reason, runMachineLimits.reasonCharactersMax);
+      const ended = { ...task, state: event.state, reason };
+      return { tasks: context.tasks.with(index, ended), usage: sumOf(context.usage, event.usage) };
     }),
     wantCancel: assign({
       cancelReason: ({ context, event }) =>
@@ -176,6 +178,7 @@ export const runMachine = base.createMachine({
   context: ({ input: { input, now } }) => ({
     ...input,
     tasks: input.tasks.map((task) => ({ ...task, state: 'waiting' as const, reason: null })),
+    usage: noUsage,
     createdAtMs: now,
     endedAtMs: null,
     cancelReason: null,

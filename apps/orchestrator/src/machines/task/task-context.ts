@@ -1,4 +1,5 @@
 import { usageSchema } from '@coppice/contracts';
+import { addUsage, noUsage } from '../usage.ts';
 import type {
   Mount,
   Owner,
@@ -156,7 +157,7 @@ export function newTask(input: TaskInput, nowMs: number): TaskContext {
     landedCommit: null,
     finishCommand: null,
     rescue: null,
-    usage: { inputTokens: 0, outputTokens: 0, costUsd: 0 },
+    usage: noUsage,
     modelTurns: 0,
     modelTurnsUnknown: 0,
     logTail: null,
@@ -168,12 +169,4 @@ export function newTask(input: TaskInput, nowMs: number): TaskContext {
 export function withFailure(usage: Usage, { details }: WireError): Usage {
   const used = usageSchema.safeParse(details?.['usage']).data;
   return used === undefined || (used.inputTokens === 0 && used.outputTokens === 0) ? usage : addUsage(usage, used);
-}
-
-export function addUsage(left: Usage, right: Usage): Usage {
-  return {
-    inputTokens: left.inputTokens + right.inputTokens,
-    outputTokens: left.outputTokens + right.outputTokens,
-    costUsd: left.costUsd === null || right.costUsd === null ? null : left.costUsd + right.costUsd,
-  };
 }

@@ -5,10 +5,11 @@ import type { CommandResult, TaskEnd, TaskState, ToolResult, TurnOutput, WireErr
 import { effect, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
 import * as agent from '../../agent/decide-next-step.ts';
-import { addUsage, taskLimits, withFailure } from './task-context.ts';
+import { taskLimits, withFailure } from './task-context.ts';
 import type { TaskContext, TaskInput } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import { shorten } from '../shorten.ts';
+import { addUsage } from '../usage.ts';
 import type { SetupRequest } from '../setup-machine.ts';
 import type { Turn, TurnRequest } from '../landing-machine.ts';
 
@@ -142,8 +143,8 @@ export const taskSetup = setup({
     })),
     /** The run counts who is at work: a task that waits for a person isn't. */
     tellRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
-      const { owner, end, reason } = context;
-      const event = { type: params.event, taskId: owner.taskId, state: end, reason };
+      const { owner, end, reason, usage } = context;
+      const event = { type: params.event, taskId: owner.taskId, state: end, reason, usage };
       enqueue(told({ kind: 'run', id: `${owner.tenant}.${owner.runId}`, event }));
     }),
     countRetry: assign(({ context, event }) => {

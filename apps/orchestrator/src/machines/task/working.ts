@@ -1,10 +1,10 @@
 import { assign } from 'xstate';
 import { looping } from './looping.ts';
-import { addUsage } from './task-context.ts';
 import type { TaskContext } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import { taskSetup } from './task-setup.ts';
 import { cancelNow, orFail } from './transitions.ts';
+import { addUsage } from '../usage.ts';
 
 /** Half a file may pass a verification that a whole one was meant for. */
 const reasonOfPart = (finishReason: string): string =>

@@ -1,0 +1,12 @@
+import type { Usage } from '@coppice/contracts';
+
+export const noUsage: Usage = { inputTokens: 0, outputTokens: 0, costUsd: 0 };
+
+/** What one of them cost not being known, neither is the sum. */
+export function addUsage(left: Usage, right: Usage): Usage {
+  return {
+    inputTokens: left.inputTokens + right.inputTokens,
+    outputTokens: left.outputTokens + right.outputTokens,
+    costUsd: left.costUsd === null || right.costUsd === null ? null : left.costUsd + right.costUsd,
+  };
+}
