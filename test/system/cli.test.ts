@@ -165,14 +165,7 @@ test('--json writes events alone, one a line', { timeout: 60_000 }, async () => 
     .split('\n')
     .map((line) => coppiceEventSchema.parse(JSON.parse(line)));
   expect(events[0]?.type).toBe('coppice.run-submitted');
-  const ofTasks = events.flatMap((event) => (event.type === 'coppice.task-ended' ? [event.data.usage] : []));
-  expect(ofTasks).toHaveLength(2);
-  const sum = (name: 'inputTokens' | 'outputTokens') => ofTasks.reduce((total, usage) => total + usage[name], 0);
-  const usage = { inputTokens: sum('inputTokens'), outputTokens: sum('outputTokens'), costUsd: 0 };
-  expect(usage.inputTokens).toBeGreaterThan(0);
-  expect(events.at(-1)).toMatchObject({ type: 'coppice.run-ended', data: { state: 'succeeded', usage } });
-  const shown = await cli.run(['show', idOf('json'), '--json']);
-  expect(JSON.parse(shown.out)).toMatchObject({ usage });
+  expect(events.at(-1)).toMatchObject({ type: 'coppice.run-ended', data: { state: 'succeeded' } });
   const again = await cli.run(['watch', idOf('json'), '--json']);
   expect(again).toMatchObject({ exitCode: 0, out: outcome.out });
 });

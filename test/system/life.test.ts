@@ -108,10 +108,21 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         'cleaning',
         'merged',
       ]);
-      expect((await stack.runEvents(runId)).map((event) => event.type)).toEqual([
-        'coppice.run-submitted',
-        'coppice.run-ended',
-      ]);
+      const [submitted, ended, ...more] = await stack.runEvents(runId);
+      expect(submitted?.type).toBe('coppice.run-submitted');
+      expect(more).toEqual([]);
+      const used = [...tasks.values()].map(({ usage }) => usage);
+      const usage = {
+        inputTokens: used.reduce((sum, { inputTokens }) => sum + inputTokens, 0),
+        outputTokens: used.reduce((sum, { outputTokens }) => sum + outputTokens, 0),
+        costUsd: expect.closeTo(
+          used.reduce((sum, { costUsd }) => sum + (costUsd ?? Number.NaN), 0),
+          9,
+        ) as number,
+      };
+      expect(usage.inputTokens).toBeGreaterThan(7);
+      expect(run.usage).toEqual(usage);
+      expect(ended).toMatchObject({ type: 'coppice.run-ended', data: { usage } });
     });
 
     test('a task that changes nothing lands nothing, and says so', async () => {
