@@ -1,3 +1,6 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { FieldIssue } from '@coppice/contracts';
+
 /** Fields whose content is the client's own, names and all. */
 const opaque = new Set([
   'args',
@@ -9,13 +12,27 @@ const opaque = new Set([
   '_responseJsonSchema',
 ]);
 
-/** Names of fields as the vendor's documents write them: it takes `system_instruction` for `systemInstruction`, too. */
-export function camelCased(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(camelCased);
+/**
+ * Names of fields as the vendor's documents write them: it takes `system_instruction` for `systemInstruction`, too. `field`: where the value stands.
+ * @throws CoppiceError `invalid-request` where both are there: what is checked and reserved could be the one, and what the vendor heeds the other.
+ */
+export function camelCased(value: unknown, field = ''): unknown {
+  if (Array.isArray(value)) return value.map((inner, index) => camelCased(inner, `${field}[${index}]`));
   if (typeof value !== 'object' || value === null) return value;
+  const spellings = new Map<string, string>();
   const entries = Object.entries(value).map(([name, inner]) => {
     const camel = name.replaceAll(/(?<=[a-zA-Z0-9])_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    return [camel, opaque.has(camel) ? inner : camelCased(inner)] as const;
+    const at = field === '' ? camel : `${field}.${camel}`;
+    const other = spellings.get(camel);
+    if (other !== undefined) throw saidTwice(at, [other, name]);
+    spellings.set(camel, name);
+    return [camel, opaque.has(camel) ? inner : camelCased(inner, at)] as const;
   });
   return Object.fromEntries(entries);
+}
+
+function saidTwice(field: string, names: readonly string[]): CoppiceError {
+  const issue: FieldIssue = { field, expected: 'one spelling', received: names.join(' and ') };
+  const message = `the request: ${field}: expected ${issue.expected}, received ${issue.received}`;
+  return new CoppiceError('invalid-request', message, { details: { issues: [issue] } });
 }

@@ -180,3 +180,17 @@ test.each([{ generationConfig: { candidateCount: 2 } }, { generation_config: { c
     expect(() => parse({ ...hello, ...more })).toThrow('generationConfig.candidateCount: expected 1, received 2');
   },
 );
+
+test.each([
+  [{ generationConfig: { maxOutputTokens: 60_000 }, generation_config: { maxOutputTokens: 1 } }, 'generationConfig'],
+  [{ generation_config: { maxOutputTokens: 60_000, max_output_tokens: 1 } }, 'generationConfig.maxOutputTokens'],
+  [{ contents: [{ parts: [{ inlineData: {}, inline_data: {} }] }] }, 'contents[0].parts[0].inlineData'],
+])('two spellings of one field are refused, since the vendor may heed the other: %j', (more, field) => {
+  expect(() => parse({ ...hello, ...more })).toThrow(`the request: ${field}: expected one spelling, received `);
+});
+
+test("in what is the client's own, names are what they are", () => {
+  const args = { file_name: 'a', fileName: 'b' };
+  const { request } = parse({ contents: [{ role: 'model', parts: [{ functionCall: { name: 'read', args } }] }] });
+  expect(request.messages[0]?.content).toMatchObject([{ arguments: JSON.stringify(args) }]);
+});
