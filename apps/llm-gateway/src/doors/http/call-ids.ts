@@ -3,22 +3,52 @@
  * that has none yet. The same conversation gets the same ids. Nine digits: Mistral takes no ids of another length.
  */
 export class CallIds {
-  readonly #open: { id: string; name: string }[] = [];
+  readonly #all = new OpenCalls();
+  readonly #byName = new Map<string, OpenCalls>();
+  readonly #byId = new Map<string, OpenCalls>();
   #made = 0;
 
   /** `id`: where the client tells one. */
   call(name: string, id: unknown): string {
-    const own = typeof id === 'string' && id !== '' ? id : String(++this.#made).padStart(9, '0');
-    this.#open.push({ id: own, name });
+    const own = typeof id === 'string' && id !== '' ? id : this.#make();
+    const call = { id: own, name, answered: false };
+    for (const calls of [this.#all, callsOf(this.#byName, name), callsOf(this.#byId, own)]) calls.add(call);
     return own;
   }
 
   result(name: string, id: unknown): { id: string; name: string } {
     const told = typeof id === 'string' && id !== '' ? id : null;
-    const index = this.#open.findIndex((call) =>
-      told === null ? call.name === name || name === '' : call.id === told,
-    );
-    const [call] = index === -1 ? [] : this.#open.splice(index, 1);
-    return call ?? { id: told ?? String(++this.#made).padStart(9, '0'), name };
+    const ofName = name === '' ? this.#all : this.#byName.get(name);
+    const call = (told === null ? ofName : this.#byId.get(told))?.first();
+    if (call === undefined) return { id: told ?? this.#make(), name };
+    call.answered = true;
+    return { id: call.id, name: call.name };
   }
+
+  #make(): string {
+    return String(++this.#made).padStart(9, '0');
+  }
+}
+
+type Call = { id: string; name: string; answered: boolean };
+
+/** The first that has no result is found without looking at all before it again: a hostile conversation has tens of thousands. */
+class OpenCalls {
+  readonly #calls: Call[] = [];
+  #answered = 0;
+
+  add(call: Call): void {
+    this.#calls.push(call);
+  }
+
+  first(): Call | undefined {
+    while (this.#calls[this.#answered]?.answered === true) this.#answered++;
+    return this.#calls[this.#answered];
+  }
+}
+
+function callsOf(calls: Map<string, OpenCalls>, key: string): OpenCalls {
+  const known = calls.get(key) ?? new OpenCalls();
+  calls.set(key, known);
+  return known;
 }

@@ -29,11 +29,12 @@ export function contentsOf(
     // A content without parts is refused.
     if (parts.length === 0) continue;
     const last = contents.at(-1);
-    // The results of one answer's calls must stand in one content.
-    if (role === 'tool' && lastRole === 'tool' && last !== undefined) last.parts = resultsFirst(last.parts, parts);
+    // The results of one answer's calls must stand in one content, before all else.
+    if (role === 'tool' && lastRole === 'tool' && last !== undefined) for (const part of parts) last.parts.push(part);
     else contents.push({ role: role === 'assistant' ? 'model' : 'user', parts });
     lastRole = role;
   }
+  for (const content of contents) content.parts = resultsFirst(content.parts);
   return { systemInstruction: system.length === 0 ? null : { parts: system }, contents };
 }
 
@@ -54,19 +55,16 @@ function answerParts(content: readonly ProviderPart[], signed: boolean): WirePar
 }
 
 function userParts(content: readonly ProviderPart[]): WirePart[] {
-  const results = content.flatMap((part): WirePart[] => (part.type === 'tool-result' ? [resultPart(part)] : []));
-  // A result has no place for an image that all models know: they follow it.
-  const rest = content.flatMap((part): WirePart[] => {
+  return content.flatMap((part): WirePart[] => {
     if (part.type === 'image') return [imagePart(part.image)];
-    return part.type === 'tool-result' ? (part.images ?? []).map(imagePart) : textParts([part]);
+    // A result has no place for an image that all models know: they follow it.
+    return part.type === 'tool-result' ? [resultPart(part), ...(part.images ?? []).map(imagePart)] : textParts([part]);
   });
-  return [...results, ...rest];
 }
 
-function resultsFirst(one: readonly WirePart[], other: readonly WirePart[]): WirePart[] {
+function resultsFirst(parts: readonly WirePart[]): WirePart[] {
   const isResult = ({ functionResponse }: WirePart) => functionResponse !== undefined;
-  const all = [...one, ...other];
-  return [...all.filter(isResult), ...all.filter((part) => !isResult(part))];
+  return [...parts.filter(isResult), ...parts.filter((part) => !isResult(part))];
 }
 
 function resultPart({ callId, name, content, isError }: Extract<ProviderPart, { type: 'tool-result' }>): WirePart {

@@ -70,6 +70,16 @@ test("a conversation: the system's word apart, and all results of an answer's ca
   ]);
 });
 
+test('a great many results in a row are put together in one go, not all anew for each', () => {
+  const count = 150_000;
+  const messages = Array.from({ length: count }, (): ProviderMessage => ({
+    role: 'tool',
+    content: [result('a', 'run', 'x')],
+  }));
+  const { contents } = bodyOf(messages);
+  expect((contents as { parts: object[] }[]).map(({ parts }) => parts.length)).toEqual([count]);
+});
+
 test('signatures go back unchanged, each in its part; those of others do not', () => {
   const { contents } = bodyOf([
     {
