@@ -50,6 +50,8 @@ test.each([
   ['6 minutes', null],
   ['', null],
   ['5s!', null],
+  [`${'1'.repeat(60)}.000`, Number('1'.repeat(60)) * 1_000],
+  ['1'.repeat(65), null],
 ])('the duration %j is %s ms', (text, expected) => {
   expect(durationOf(text)).toBe(expected);
 });

@@ -28,8 +28,12 @@ export function toldWaitMs(body: unknown, message: string): number | null {
   return told === null ? null : Math.ceil(told);
 }
 
+/** Longer than any duration is written: a pattern that looks for one in a longer text may take the square of its length. */
+const durationCharactersMax = 64;
+
 /** `12ms`, `6m0s`, `1h2m3.5s`, `1d`; a bare number is seconds. Null where it is none of these. */
 export function durationOf(text: string): number | null {
+  if (text.length > durationCharactersMax) return null;
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1_000;
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)/g)];
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) return null;
