@@ -77,6 +77,25 @@ test.each([
   expect(redact(`a ${text} b`)).toBe('a [redacted] b');
 });
 
+test.each([
+  ['x-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.', 'x-[redacted]'],
+  ['eyJ-eyJ-eyJhbGci.eyJzdWIiOiIxIn0.c2ln', '[redacted]'],
+  ['a.eyJzdWIi.eyJhbGciOiJI.eyJzdWIiOiIx.c2ln b', 'a.eyJzdWIi.[redacted] b'],
+  ['1http://me:hunter2@host', '1http://me:[redacted]@host'],
+])('%s is no place to hide a secret in', (text, expected) => {
+  expect(redact(text)).toBe(expected);
+});
+
+// A time that grows with the square of the length would be minutes.
+test.each(
+  ['a', '1', 'eyJ-', 'eyJaaaaaaaa.', 'a+-.', '://a:', 'sk-', 'SU', 'xoxb-', 'bearer ', 'BASIC', '-----BEGIN ', ' '].map(
+    (part) => ({ part }),
+  ),
+)('a long text of "$part" is looked through once', ({ part }) => {
+  const text = part.repeat(300_000 / part.length);
+  expect(redact(text).length).toBeGreaterThan(0);
+});
+
 test('ordinary text stays as it is', () => {
   const text =
     'merged 00-4bf92f3577b34da6a3ce929d0e0e4736 at http://localhost:4222/path, task tabcdefghijklmnop, risk-averse sk-short, basic authentication';

@@ -1,4 +1,7 @@
-/** Texts that are secrets whatever field they stand in. Each pattern keeps no part of the secret itself. */
+/**
+ * Texts that are secrets whatever field they stand in. Each pattern keeps no part of the secret itself, and takes time in proportion to the text, whatever it is:
+ * others write what is redacted.
+ */
 const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
   // Provider keys (sk-…, sk-ant-…), GitHub, GitLab, Slack, Google and AWS keys.
   { pattern: /\bsk-[A-Za-z0-9_-]{16,}/g, replacement: '[redacted]' },
@@ -8,8 +11,12 @@ const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
   },
   { pattern: /\bAIza[\w-]{30,}/g, replacement: '[redacted]' },
   { pattern: /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, replacement: '[redacted]' },
-  // Tokens of the form header.payload.signature, NATS seeds, PEM private keys.
-  { pattern: /\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, replacement: '[redacted]' },
+  // Tokens of the form header.payload.signature. Of a word that no two others follow so, not every "eyJ" is tried.
+  {
+    pattern: /(?<![\w-])(?=[\w-]+\.[\w-]{8,}\.)([\w-]*?)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g,
+    replacement: '$1[redacted]',
+  },
+  // NATS seeds, PEM private keys.
   { pattern: /\bS[UAONCX][A-Z2-7]{54,}\b/g, replacement: '[redacted]' },
   {
     pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
@@ -17,8 +24,8 @@ const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
   },
   // With a digit in it, so that "basic authentication" stays.
   { pattern: /\b(bearer|basic)\s+(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}/gi, replacement: '$1 [redacted]' },
-  // The password of an address: scheme://user:password@host.
-  { pattern: /([a-z][a-z0-9+.-]*:\/\/[^\s:@/"]*):[^\s@/"]+@/gi, replacement: '$1:[redacted]@' },
+  // The password of an address: scheme://user:password@host, whatever the scheme.
+  { pattern: /(:\/\/[^\s:@/"]*):[^\s@/"]+@/g, replacement: '$1:[redacted]@' },
 ];
 
 const secretNames = [

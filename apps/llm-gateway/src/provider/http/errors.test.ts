@@ -148,6 +148,16 @@ test('the text is short, on one line, and holds no key', () => {
   expect(error.message).toContain('Bad key [redacted]');
 });
 
+test('of a text without end the beginning is told, and no part of a key that stands where it is cut', () => {
+  const told = (text: string) => providerError({ provider: 'acme', status: 400, body: openAi(text, null) }).message;
+  expect(told(`It is ${'a'.repeat(300_000)}`)).toMatch(/^acme: It is a{494}… \(HTTP 400\)$/);
+  // What stands before it is short once it is redacted.
+  for (let length = 3_200; length < 6_300; length += 100) {
+    const token = `eyJ${'a'.repeat(10_000)}.${'b'.repeat(length)}.c `;
+    expect(told(token.repeat(5))).not.toMatch(/eyJ|aa|bb/);
+  }
+});
+
 test('what it names beside its text is kept in the words of its wire, short and without a key', () => {
   const key = 'my-own-key-without-a-known-form';
   const wire = 'openai-chat';
@@ -182,7 +192,7 @@ test('Google says in the body how long to wait, and a limit that passes is no sp
   // A header counts more.
   const both = complaint(429, google(429, exhausted, 'RESOURCE_EXHAUSTED', details), { 'retry-after': '2' });
   expect(both.details).toMatchObject({ retryAfterMs: 2_000 });
-  for (const odd of ['soon', '', '-1s']) {
+  for (const odd of ['soon', '', '-1s', `${'1'.repeat(300_000)}x`, `${'1'.repeat(60)}.5000s`]) {
     const error = complaint(429, google(429, 'slow down', 'RESOURCE_EXHAUSTED', [retryInfo(odd), { x: 1 }]));
     expect(error.details).not.toHaveProperty('retryAfterMs');
   }

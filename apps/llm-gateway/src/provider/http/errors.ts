@@ -149,7 +149,9 @@ function withoutSecret(body: unknown, secret: string | null): unknown {
 }
 
 function shortened(text: string): string {
-  const line = redact(text).replaceAll(/\s+/g, ' ').trim();
-  const charactersMax = httpLimits.errorTextCharactersMax;
-  return line.length <= charactersMax ? line : `${line.slice(0, charactersMax)}…`;
+  const { errorTextCharactersRead: read, errorTextCharactersMax: charactersMax, keyCharactersMax } = httpLimits;
+  const whole = text.length <= read;
+  const safe = whole ? redact(text) : redact(text.slice(0, read)).slice(0, -keyCharactersMax);
+  const line = safe.replaceAll(/\s+/g, ' ').trim();
+  return whole && line.length <= charactersMax ? line : `${line.slice(0, charactersMax)}…`;
 }

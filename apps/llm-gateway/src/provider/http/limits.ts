@@ -15,6 +15,10 @@ export const httpLimits = {
   answerBytesMax: 1024 * 1024 * 1024,
   /** What is read of the answer to a refused request. */
   errorBytesMax: 64 * 1024,
+  /** Of an error's text that is looked through for keys, … */
+  errorTextCharactersRead: 64 * 1024,
+  /** … and how long one may be: where that text ends, one may have been cut in two. */
+  keyCharactersMax: 16 * 1024,
   /** Of an error's text that is passed on. */
   errorTextCharactersMax: 500,
   /** An answer that came as a whole, and the list of models. */
