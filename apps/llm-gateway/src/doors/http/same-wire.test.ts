@@ -8,7 +8,7 @@ import type { Wire } from '../../provider/http/wire.ts';
 import { ollama } from '../../provider/ollama/wire.ts';
 import { openAiResponses } from '../../provider/openai-responses/wire.ts';
 import { generous } from '../../test-support/attempt.ts';
-import { startModelServer } from '../../test-support/model-server.ts';
+import { playError, startModelServer } from '../../test-support/model-server.ts';
 import type { ModelServer } from '../../test-support/model-server.ts';
 import { pack } from './foreign-signature.ts';
 import { startTestFacade, token } from './test-support/start-facade.ts';
@@ -22,6 +22,9 @@ beforeAll(async () => {
   const origin = new URL(upstream.baseUrl).origin;
   const baseUrl = (wire: Wire) => (wire === openAiResponses ? `${origin}/v1` : origin);
   facade = await startTestFacade({
+    aliases: [
+      { name: 'fast', candidates: ['openai-responses/limited', 'openai-responses/gpt-5-mini'], strategy: 'order' },
+    ],
     providers: wires.map((wire) =>
       httpProvider({ name: wire.name, wire, baseUrl: baseUrl(wire), key: 'a-key', keyRequired: null }, generous),
     ),
@@ -123,4 +126,22 @@ test("another wire's signature in the conversation: it is told anew, without wha
   const asked = JSON.stringify(upstream.requests.at(-1)?.body);
   expect(asked).toContain('yes');
   expect(asked).not.toContain('coppice1.');
+});
+
+test('the second candidate of an alias is not asked for what it refuses', async () => {
+  upstream.play(playError(429, { error: { message: 'slow down' } }), (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.end(readFileSync(new URL('../../provider/openai-responses/fixtures/text.sse', import.meta.url)));
+  });
+  const said = { input: 'hi', stream: true, metadata: { a: 'b' } };
+  const response = await fetch(`${facade.url}/v1/responses`, {
+    method: 'POST',
+    headers: { 'x-api-key': token },
+    body: JSON.stringify({ ...said, model: 'fast', temperature: 0.2 }),
+  });
+  expect(await response.text()).toContain('response.completed');
+  expect(upstream.requests.slice(-2).map(({ body }) => body)).toEqual([
+    { ...said, model: 'limited', temperature: 0.2 },
+    { ...said, model: 'gpt-5-mini' },
+  ]);
 });

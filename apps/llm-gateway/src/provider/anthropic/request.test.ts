@@ -353,3 +353,16 @@ test('a request of this very wire keeps all that it has but the model', () => {
   expect(passedOn(original, 'claude-x', true)).toEqual({ ...body, model: 'claude-x', stream: true });
   expect(passedOn(original, 'claude-x', false)).toEqual({ ...body, model: 'claude-x', stream: false });
 });
+
+test('of an alias the candidates that choose their words themselves are passed on no sampling', () => {
+  const sampling = { temperature: 0.2, top_p: 0.9, top_k: 40 };
+  const passedTo = (model: string, asked: string) =>
+    passedOn(
+      { wire: 'anthropic', body: { ...sampling, model: asked, stop_sequences: ['X'] }, headers: {} },
+      model,
+      true,
+    );
+  expect(passedTo('claude-opus-5', 'strong')).toEqual({ model: 'claude-opus-5', stop_sequences: ['X'], stream: true });
+  expect(passedTo('claude-sonnet-4-5', 'strong')).toMatchObject(sampling);
+  expect(passedTo('claude-opus-5', 'anthropic/claude-opus-5')).toMatchObject(sampling);
+});

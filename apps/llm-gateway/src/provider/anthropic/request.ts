@@ -1,4 +1,5 @@
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
+import { isNamed } from '../named-model.ts';
 import type { ModelRequest, OriginalRequest } from '../port.ts';
 import { messagesOf, systemOf } from './messages.ts';
 import type { TextBlock, WireMessage } from './messages.ts';
@@ -36,11 +37,12 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
 }
 
 /** A request that came in in this wire, for another model. Its usage is told without being asked for, and it names a maximum of its own, since it has to. */
-export const passedOn = ({ body }: OriginalRequest, model: string, stream: boolean): object => ({
-  ...body,
-  model,
-  stream,
-});
+export function passedOn(original: OriginalRequest, model: string, stream: boolean): object {
+  const { body } = original;
+  const { temperature: _temperature, top_p: _topP, top_k: _topK, ...unsampled } = body;
+  const taken = isNamed(model, original) || traitsOf(model).sampling ? body : unsampled;
+  return { ...taken, model, stream };
+}
 
 /**
  * Marks what the next turn will repeat: this vendor caches nothing unless told. What tools and system say is kept for all conversations that begin with it, and

@@ -2,6 +2,7 @@ import type { ModelSettings } from '@coppice/contracts';
 import { openAiEffort } from '../effort.ts';
 import { acceptableCallId, acceptableName, argumentsText } from '../given-back.ts';
 import type { CallIds } from '../given-back.ts';
+import { bodyFor, withoutRefused } from '../openai-models.ts';
 import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
 import { answerText, textsApart } from '../texts.ts';
 
@@ -47,13 +48,10 @@ const streaming = ({ asksForUsage }: Dialect, options: object = {}): object => (
 });
 
 /** A request that came in in this wire: another model, and the usage told. */
-export function passedOn(
-  { body, maxOutputTokens }: OriginalRequest,
-  model: string,
-  stream: boolean,
-  dialect: Dialect,
-): object {
+export function passedOn(original: OriginalRequest, model: string, stream: boolean, dialect: Dialect): object {
+  const { maxOutputTokens } = original;
   const { limitField } = dialect;
+  const body = bodyFor(model, original);
   const limit = maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens };
   if (!stream) return { ...body, model, ...limit };
   const { stream_options: options, ...rest } = body;
@@ -63,7 +61,7 @@ export function passedOn(
 function settingsOf({ model, settings }: ModelRequest, { limitField, seedField }: Dialect): object {
   const { maxOutputTokens, temperature, topP, seed, stopSequences, responseFormat, thinking } = settings;
   const effort = openAiEffort(model, thinking);
-  return {
+  return withoutRefused(model, {
     ...(maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),
@@ -71,7 +69,7 @@ function settingsOf({ model, settings }: ModelRequest, { limitField, seedField }
     ...(stopSequences === undefined ? {} : { stop: stopSequences }),
     ...(responseFormat === undefined ? {} : { response_format: formatOf(responseFormat) }),
     ...(effort === null ? {} : { reasoning_effort: effort }),
-  };
+  });
 }
 
 function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object {

@@ -135,8 +135,7 @@ test('tools keep their optional parameters', () => {
 const schema = { type: 'object' };
 test.each<[ModelSettings, object]>([
   [{ maxOutputTokens: 9 }, { max_output_tokens: 9 }],
-  [{ temperature: 0 }, { temperature: 0 }],
-  [{ topP: 0.5 }, { top_p: 0.5 }],
+  [{ temperature: 0, topP: 0.5 }, {}],
   [{ thinking: { effort: 'minimal' } }, { reasoning: { effort: 'minimal' } }],
   [{ toolChoice: 'required' }, { tool_choice: 'required' }],
   [{ toolChoice: { tool: 'list' } }, { tool_choice: { type: 'function', name: 'list' } }],

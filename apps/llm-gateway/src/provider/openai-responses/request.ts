@@ -1,5 +1,6 @@
 import type { ModelSettings } from '@coppice/contracts';
 import { isThoughtless, openAiEffort } from '../effort.ts';
+import { bodyFor, withoutRefused } from '../openai-models.ts';
 import type { ModelRequest, OriginalRequest } from '../port.ts';
 import { inputOf } from './input.ts';
 
@@ -22,23 +23,23 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
 }
 
 /** A request that came in in this wire: another model. Usage is told without being asked for. */
-export const passedOn = ({ body, maxOutputTokens }: OriginalRequest, model: string, stream: boolean): object => ({
-  ...body,
+export const passedOn = (original: OriginalRequest, model: string, stream: boolean): object => ({
+  ...bodyFor(model, original),
   model,
   ...(stream ? { stream } : {}),
-  ...(maxOutputTokens === undefined ? {} : { max_output_tokens: maxOutputTokens }),
+  ...(original.maxOutputTokens === undefined ? {} : { max_output_tokens: original.maxOutputTokens }),
 });
 
 function settingsOf({ model, settings }: ModelRequest): object {
   const { maxOutputTokens, temperature, topP, responseFormat, thinking } = settings;
   const effort = openAiEffort(model, thinking);
-  return {
+  return withoutRefused(model, {
     ...(maxOutputTokens === undefined ? {} : { max_output_tokens: maxOutputTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),
     ...(responseFormat === undefined ? {} : { text: { format: formatOf(responseFormat) } }),
     ...(effort === null ? {} : { reasoning: { effort } }),
-  };
+  });
 }
 
 function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object {

@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest';
+import { openAiChat } from './openai-chat/wire.ts';
+import { openAiResponses } from './openai-responses/wire.ts';
+
+const wires = [openAiChat, openAiResponses];
+const ofOpenAi = ['stop', 'temperature', 'top_p', 'frequency_penalty', 'logit_bias', 'logprobs'];
+const fieldsOf = (body: object) => Object.keys(body).filter((name) => ofOpenAi.includes(name));
+
+describe.each(wires)('$name: a request of another wire', (wire) => {
+  const fieldsTo = (model: string, thinking?: { effort: 'none' | 'low' }) => {
+    const settings = { temperature: 0, topP: 0.95, stopSequences: ['X'], ...(thinking ? { thinking } : {}) };
+    return fieldsOf(wire.body({ model, messages: [], tools: [], settings }, true));
+  };
+
+  test.each([
+    'gpt-5',
+    'gpt-5-mini-2025-08-07',
+    'ft:gpt-5-mini',
+    'gpt-5-codex',
+    'gpt-5.4',
+    'gpt-5.2-chat-latest',
+    'o4-mini',
+  ])('%s, which thinks, is told nothing of what it refuses', (model) => {
+    expect(fieldsTo(model)).toEqual([]);
+  });
+
+  test.each(['gpt-4.1', 'ft:gpt-4o', 'gpt-5-chat-latest', 'gpt-oss-120b', 'qwen3', 'openai-o1-like'])(
+    '%s is told all',
+    (model) => {
+      expect(fieldsTo(model)).toEqual(['temperature', 'top_p', ...(wire.name === 'openai-chat' ? ['stop'] : [])]);
+    },
+  );
+
+  test('one that is not to think is told how to choose its words, if it can do without', () => {
+    expect(fieldsTo('gpt-5.2', { effort: 'none' })).toEqual(['temperature', 'top_p']);
+    expect(fieldsTo('gpt-5.2', { effort: 'low' })).toEqual([]);
+    expect(fieldsTo('gpt-5-mini', { effort: 'none' })).toEqual([]);
+  });
+});
+
+describe.each(wires)('$name: a request of its own wire', (wire) => {
+  const said = { temperature: 0.2, top_p: 0.9, stop: ['X'], frequency_penalty: 1, logit_bias: {}, logprobs: true };
+  const effort = wire.name === 'openai-chat' ? { reasoning_effort: 'none' } : { reasoning: { effort: 'none' } };
+  const fieldsTo = (model: string, body: object) =>
+    fieldsOf(wire.passOn({ wire: wire.name, body: { ...said, ...body }, headers: {} }, model, true)).toSorted();
+
+  test('for an alias goes on without what its candidate refuses', () => {
+    expect(fieldsTo('gpt-5-mini', { model: 'fast@openai' })).toEqual([]);
+    expect(fieldsTo('gpt-5.1', { model: 'fast', ...effort })).toEqual(['logprobs', 'temperature', 'top_p']);
+    expect(fieldsTo('gpt-4.1', { model: 'fast' })).toEqual(ofOpenAi.toSorted());
+  });
+
+  test.each(['gpt-5-mini', 'openai/gpt-5-mini'])(
+    'for %s goes on as it came: the client is told what it refuses',
+    (model) => {
+      expect(fieldsTo('gpt-5-mini', { model })).toEqual(ofOpenAi.toSorted());
+    },
+  );
+});
