@@ -2,11 +2,12 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { Bus } from '@coppice/bus';
+import type { KeyValue } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
 import type { CoppiceError } from '@coppice/contracts';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { nothing } from './amount.ts';
 import type { Amount } from './amount.ts';
 import { Budgets } from './budgets.ts';
@@ -223,25 +224,120 @@ test('what was settled is told without another call', async () => {
   await budgets.stop();
 });
 
+/** Budgets of their own on the real bucket, with something between. */
+function budgetsThrough(between: Partial<KeyValue>): Budgets {
+  const real = bus.keyValue(buckets.budgets);
+  const bucket = {
+    get: (...get: Parameters<KeyValue['get']>) => real.get(...get),
+    create: (...create: Parameters<KeyValue['create']>) => real.create(...create),
+    update: (...update: Parameters<KeyValue['update']>) => real.update(...update),
+    ...between,
+  };
+  const lossy = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {}, keyValue: () => bucket };
+  return new Budgets(lossy as unknown as Bus, 'g1');
+}
+
 test('a change whose confirmation got lost is not told twice', async () => {
   const real = bus.keyValue(buckets.budgets);
   let updates = 0;
-  const bucket = {
-    get: (key: string) => real.get(key),
-    create: (...create: Parameters<typeof real.create>) => real.create(...create),
-    update: async (...update: Parameters<typeof real.update>) => {
+  const budgets = budgetsThrough({
+    update: async (...update) => {
       const revision = await real.update(...update);
       if (updates++ === 0) throw new Error('no answer');
       return revision;
     },
-  };
-  const lossy = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {}, keyValue: () => bucket };
+  });
   const budget = budgetOf('task.doubt', { tokens: 100 });
-  const budgets = new Budgets(lossy as unknown as Bus, 'g1');
   (await budgets.reserve([budget], tokens(40))).settle(tokens(30));
   // Told, but the confirmation gets lost; then asked again.
   await expect(budgets.reserve([budget], tokens(50))).rejects.toMatchObject({ code: 'unavailable' });
   (await budgets.reserve([budget], tokens(50))).settle(tokens(20));
   await budgets.stop();
   expect(await stored('task.doubt')).toMatchObject({ spent: tokens(50) });
+});
+
+test('nor one that is written after it was looked for', async () => {
+  const real = bus.keyValue(buckets.budgets);
+  let late: (() => Promise<unknown>) | null = null;
+  let updates = 0;
+  const budgets = budgetsThrough({
+    get: async (key) => {
+      const entry = await real.get(key);
+      await late?.();
+      late = null;
+      return entry;
+    },
+    update: async (...update) => {
+      if (updates++ > 0) return real.update(...update);
+      late = () => real.update(...update);
+      throw new Error('no answer');
+    },
+  });
+  const budget = budgetOf('task.late', { tokens: 100 });
+  (await budgets.reserve([budget], tokens(40))).settle(tokens(30));
+  await expect(budgets.reserve([budget], tokens(50))).rejects.toMatchObject({ code: 'unavailable' });
+  (await budgets.reserve([budget], tokens(50))).settle(tokens(20));
+  await budgets.stop();
+  expect(await stored('task.late')).toMatchObject({ spent: tokens(50) });
+});
+
+test('what a call was refused that could not ask is given back, though the asking was written', async () => {
+  const real = bus.keyValue(buckets.budgets);
+  const budgets = budgetsThrough({
+    create: async (...create) => {
+      await real.create(...create);
+      throw new Error('no answer');
+    },
+  });
+  const budget = budgetOf('task.unasked', { tokens: 100 });
+  await expect(budgets.reserve([budget], tokens(90))).rejects.toMatchObject({ code: 'unavailable' });
+  expect(await budgets.look([budget])).toMatchObject([{ reserved: tokens(90) }]);
+  await budgets.stop();
+  expect(await budgets.look([budget])).toMatchObject([{ used: nothing, reserved: nothing }]);
+});
+
+test('a bucket that takes longer than an idle account is kept loses no call', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  const real = bus.keyValue(buckets.budgets);
+  const [asked, slow] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const budgets = budgetsThrough({
+    create: async (...create) => {
+      asked.resolve();
+      await slow.promise;
+      return real.create(...create);
+    },
+  });
+  try {
+    const budget = budgetOf('task.slow', { tokens: 10_000 });
+    const reserving = budgets.reserve([budget], tokens(4_000));
+    await asked.promise;
+    vi.advanceTimersByTime(8_000);
+    slow.resolve();
+    (await reserving).settle(tokens(4_000));
+    await expect(budgets.reserve([budget], tokens(9_000))).rejects.toMatchObject({ code: 'limit-exceeded' });
+  } finally {
+    vi.useRealTimers();
+    await budgets.stop();
+  }
+  expect(await stored('task.slow')).toMatchObject({ spent: tokens(4_000) });
+});
+
+test('a call whose reservation cannot be told from none is charged, however long it takes', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  const budgets = budgetsThrough({});
+  try {
+    const budget = budgetOf('task.free', { tokens: 100 });
+    const reservation = await budgets.reserve([budget], nothing);
+    // Its lease is given back, then it is idle.
+    for (let seconds = 0; seconds < 10; seconds++) {
+      vi.advanceTimersByTime(1_000);
+      await budgets.look([budget]);
+    }
+    reservation.settle(tokens(7));
+    await budgets.reserve([budget], nothing);
+  } finally {
+    vi.useRealTimers();
+    await budgets.stop();
+  }
+  expect(await stored('task.free')).toMatchObject({ spent: tokens(7) });
 });

@@ -9,6 +9,7 @@
  * 3. The changes of one account in one process follow one another; between processes the compare-and-set decides. No call waits for another between them.
  * 4. Nothing is written of an account with which nothing happened, nor of a budget of one call, which one process has: whoever is refused leaves nothing behind.
  * 5. What is settled is written within `tellMs`, and when the process stops. One that is killed loses that much of the count, see account.ts 3.
+ * 6. An account is forgotten only when nothing of it is under way and all is told: nobody settles on one that isn't known any more.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RevisionConflict } from '@coppice/bus';
@@ -59,6 +60,8 @@ const budgetLimits = {
   /** An account without calls for this long keeps no lease. */
   idleMs: 5_000,
   writesMax: 200,
+  /** Of one account, while its writes fail. */
+  doubtsMax: 100,
   /** How long a call waits here for what others hold: they give back what they don't need. It has its place at the provider meanwhile, so who waits for calls in flight comes again. */
   elsewhereMsMax: 1_000,
   /** The first pause; each that follows is twice as long. */
@@ -78,13 +81,15 @@ type Known = {
   toldReserved: Amount;
   /** Settled and not told yet. */
   used: Amount;
+  /** Calls that aren't settled. */
+  calls: number;
   lastCallAtMs: number;
-  /** Counts the changes that were tried. */
-  turnovers: number;
-  /** A change of which it isn't known whether it was written: by its number, and what it told. */
-  doubtful: { number: number; used: Amount } | null;
+  /** By number, what the changes told of which it isn't known whether they were written, or will be yet. At most one was: each rules out those before it. */
+  doubts: Map<number, Amount>;
   /** Ends when the changes before are done. */
   turn: Promise<unknown>;
+  /** Changes that aren't done. */
+  turns: number;
 };
 
 export class Budgets {
@@ -95,6 +100,8 @@ export class Budgets {
   readonly #log = createLogger('llm-gateway');
   readonly #wanted: { unsubscribe(): void };
   readonly #timer: NodeJS.Timeout;
+  /** Counts the changes that were tried, of all accounts: of one that was forgotten no number comes again. */
+  #turnovers = 0;
 
   /** @param holder names this process, and no other */
   constructor(bus: Bus, holder: string) {
@@ -188,12 +195,18 @@ export class Budgets {
 
   #take(known: Known, wanted: Amount): Promise<Shortage | null> {
     return this.#inTurn(known, async () => {
+      const shortage = await this.#shortage(known, wanted);
       known.lastCallAtMs = performance.now();
-      if (known.budget.ofOneCall === true) return takeAlone(known, wanted);
-      const shortage = this.#hasAtHand(known, wanted) ? null : await this.#ask(known, wanted);
-      if (shortage === null) known.reserved = plus(known.reserved, wanted);
-      return shortage;
+      if (shortage !== null) return shortage;
+      known.reserved = plus(known.reserved, wanted);
+      known.calls++;
+      return null;
     });
+  }
+
+  async #shortage(known: Known, wanted: Amount): Promise<Shortage | null> {
+    if (known.budget.ofOneCall === true) return shortOfAlone(known, wanted);
+    return this.#hasAtHand(known, wanted) ? null : this.#ask(known, wanted);
   }
 
   #hasAtHand(known: Known, wanted: Amount): boolean {
@@ -223,11 +236,14 @@ export class Budgets {
 
   #tellAll(): void {
     for (const known of this.#known.values()) {
+      // What is under way tells, too; what it leaves comes next time.
+      if (known.turns > 0) continue;
       const idle = performance.now() - known.lastCallAtMs > budgetLimits.idleMs;
       const old = isDue(known) && !isNothing(known.lease);
-      const isTold = isNothing(known.used) && isNothing(minus(known.reserved, known.toldReserved));
+      const isTold =
+        isNothing(known.used) && isNothing(minus(known.reserved, known.toldReserved)) && known.doubts.size === 0;
       if (isTold && !old && !(idle && !isNothing(known.lease))) {
-        if (idle && isNothing(known.reserved)) this.#known.delete(known.budget.key);
+        if (idle && known.calls === 0) this.#known.delete(known.budget.key);
         continue;
       }
       void this.#inTurn(known, () => this.#tell(known, !idle));
@@ -236,7 +252,7 @@ export class Budgets {
 
   /** Never throws: what couldn't be told is told later. */
   async #tell(known: Known, ahead: boolean): Promise<void> {
-    if (isNothing(known.used) && isNothing(known.lease)) return;
+    if (isNothing(known.used) && isNothing(known.lease) && known.doubts.size === 0) return;
     try {
       await this.#turnOver(known, null, ahead);
     } catch (error) {
@@ -251,9 +267,9 @@ export class Budgets {
     for (let write = 0; write < budgetLimits.writesMax; write++) {
       const entry = await this.#read(budget);
       const account = entry === null ? emptyAccount : parsed(entry.value, budget);
-      forgetDoubt(known, account.leases[this.#holder]?.turnover);
-      const { used, reserved } = known;
-      const number = ++known.turnovers;
+      resolveDoubts(known, account.leases[this.#holder]?.turnover);
+      const { used, reserved, doubts } = known;
+      const number = ++this.#turnovers;
       const outcome = settle(account, {
         holder: this.#holder,
         number,
@@ -265,10 +281,12 @@ export class Budgets {
         nowMs: Date.now(),
         leaseMs: budgetLimits.leaseMs,
       });
-      if (entry === null && isEmpty(outcome.account)) return outcome;
+      // A write that is in doubt could still come: only the next one rules that out.
+      const isCertain = doubts.size === 0;
+      if (isCertain && entry === null && isEmpty(outcome.account)) return outcome;
       // Those who wait ask again and again.
       const isRenewed = isDue(known) && !isNothing(outcome.lease);
-      if (isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
+      if (isCertain && isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
         known.lease = outcome.lease;
         return outcome;
       }
@@ -279,11 +297,14 @@ export class Budgets {
         else await bucket.update(budget.key, value, entry.revision, ttl);
       } catch (error) {
         if (error instanceof RevisionConflict) continue;
-        known.doubtful = { number, used };
+        doubts.set(number, used);
+        const [oldest = number] = doubts.keys();
+        if (doubts.size > budgetLimits.doubtsMax) doubts.delete(oldest);
         throw cannotAsk(budget, error);
       }
       // Calls may have been settled while it was written: those are told next time.
       known.used = minus(known.used, used);
+      doubts.clear();
       known.toldReserved = outcome.account.leases[this.#holder]?.reserved ?? nothing;
       known.lease = outcome.lease;
       known.leasedAtMs = performance.now();
@@ -302,7 +323,8 @@ export class Budgets {
 
   async #inTurn<Result>(known: Known, work: () => Promise<Result>): Promise<Result> {
     const before = known.turn;
-    const own = before.then(work, work);
+    known.turns++;
+    const own = before.then(work, work).finally(() => known.turns--);
     // The next turn only waits for this one; what became of it is told to whoever asked.
     known.turn = own.catch(() => {});
     return own;
@@ -316,10 +338,11 @@ const unknown = (budget: Budget): Known => ({
   reserved: nothing,
   toldReserved: nothing,
   used: nothing,
+  calls: 0,
   lastCallAtMs: 0,
-  turnovers: 0,
-  doubtful: null,
+  doubts: new Map(),
   turn: Promise.resolve(),
+  turns: 0,
 });
 
 /** Whether the lease is to be renewed. */
@@ -333,18 +356,17 @@ function isSame(before: Account, after: Account, holder: string): boolean {
 }
 
 /** From a budget that nobody else draws on: what was used stays here. */
-function takeAlone(known: Known, wanted: Amount): Shortage | null {
-  const { budget, used, reserved } = known;
+function shortOfAlone({ budget, used, reserved }: Known, wanted: Amount): Shortage | null {
   const shortage = shortageAlone(budget, used, reserved);
-  if (!fits(wanted, shortage.free)) return shortage;
-  known.reserved = plus(reserved, wanted);
-  return null;
+  return fits(wanted, shortage.free) ? null : shortage;
 }
 
-/** Whether a change was written whose confirmation got lost: what it told isn't told again. */
-function forgetDoubt(known: Known, written: number | undefined): void {
-  if (known.doubtful !== null && known.doubtful.number === written) known.used = minus(known.used, known.doubtful.used);
-  known.doubtful = null;
+/** Where a change was written whose confirmation got lost, what it told isn't told again. */
+function resolveDoubts(known: Known, written: number | undefined): void {
+  const told = written === undefined ? undefined : known.doubts.get(written);
+  if (told === undefined) return;
+  known.used = minus(known.used, told);
+  known.doubts.clear();
 }
 
 const cannotAsk = ({ name }: Budget, cause: unknown): CoppiceError =>
@@ -364,6 +386,7 @@ function reservationOf(taken: readonly Known[], reserved: Amount): Reservation {
 function release(known: Known, reserved: Amount, used: Amount): void {
   // Sums are capped, so that what is given back may be more than what they hold.
   known.reserved = scaled(minus(known.reserved, reserved), 1);
+  known.calls--;
   known.used = plus(known.used, used);
 }
 
