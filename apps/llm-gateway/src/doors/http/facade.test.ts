@@ -192,6 +192,24 @@ describe('a request that can not be answered', () => {
     expect(await anthropic.json()).toMatchObject({ type: 'error' });
   });
 
+  test.each([
+    ['/v1/chat/completions', { messages }],
+    ['/v1/responses', { input: 'hi' }],
+    ['/v1/messages', { messages, max_tokens: 10 }],
+    ['/api/chat', { messages }],
+    ['/v1beta/models/MODEL:generateContent', { contents: [{ parts: [{ text: 'hi' }] }] }],
+  ])('is refused at %s by a model with a longer name than any has', async (path, body) => {
+    const before = facade.upstream.requests.length;
+    const asking = (named: string) => post(path.replace('MODEL', named), { model: named, ...body });
+    const refused = await asking(`acme/${'a'.repeat(251)}`);
+    expect(refused.status).toBe(400);
+    expect(await refused.text()).toMatch(/model: [^"]*at most 255 characters/);
+    expect(facade.upstream.requests).toHaveLength(before);
+    facade.upstream.play(playError(404, {}));
+    await asking(`acme/${'a'.repeat(250)}`);
+    expect(facade.upstream.requests).toHaveLength(before + 1);
+  });
+
   test('is refused by what it says that the provider has no words for, before anybody is asked', async () => {
     const before = facade.upstream.requests.length;
     const content = [{ type: 'document', source: { type: 'url', url: 'https://example.invalid/a.pdf' } }];

@@ -134,8 +134,9 @@ export class Facade {
     }
   }
 
-  /** A bare name is the vendor's own, as its clients write it. @throws CoppiceError where the token isn't for it. */
+  /** A bare name is the vendor's own, as its clients write it. @throws CoppiceError where the token isn't for it, or no model has so long a name. */
   #modelOf(name: string, door: Door, { models }: TokenGrant): string {
+    requireShort(name);
     const own = `${door.provider}/${name}`;
     // Who wrote `fast@acme` meant the alias, also where it has no such provider.
     const isAlias = this.#with.isModel(name) || this.#with.isModel(name.split('@')[0] ?? '');
@@ -186,6 +187,16 @@ export class Facade {
     this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
     return new CoppiceError('internal', 'a defect in the gateway; its log tells more');
   }
+}
+
+/** @throws CoppiceError */
+function requireShort(model: string): void {
+  const { modelCharactersMax } = facadeLimits;
+  if (model.length <= modelCharactersMax) return;
+  const expected = `at most ${modelCharactersMax} characters`;
+  const issues: FieldIssue[] = [{ field: 'model', expected, received: String(model.length) }];
+  const message = `the request: model: expected ${expected}, received ${model.length}`;
+  throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
 /** A misspelt alias was taken for a model of the door's vendor: who can't be asked for that is told so. */

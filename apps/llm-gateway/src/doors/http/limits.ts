@@ -9,6 +9,8 @@ export const facadeLimits = {
   /** Of one body: a long conversation with many tools has some ten thousand. */
   bodyValuesMax: 100_000,
   bodyDepthMax: 128,
+  /** As in runs and on the bus: what is learnt of models is remembered by their names. */
+  modelCharactersMax: 255,
   /** In progress at once; more are told to come again. */
   requestsMax: 1_000,
   connectionsMax: 4_000,
