@@ -117,11 +117,20 @@ describe('a request', () => {
 
   test('for more than one answer is refused, whoever is asked', () => {
     expect(() => parse({ ...hello, n: 2 })).toThrow('n: expected 1, received 2');
+    expect(() => parse({ ...hello, n: 1, n_cmpl: 2 })).toThrow('n_cmpl: expected 1, received 2');
   });
 
-  test('with both of its maximums may use the larger', () => {
-    const { request } = parse({ ...hello, max_completion_tokens: 1, max_tokens: 100_000 });
+  test.each([
+    { max_completion_tokens: 1, max_tokens: 100_000 },
+    { max_tokens: 1, n_predict: 100_000 },
+    { n_predict: 100_000 },
+  ])('with several maximums may use the largest: %j', (maximums) => {
+    const { request } = parse({ ...hello, ...maximums });
     expect(request.settings.maxOutputTokens).toBe(100_000);
+  });
+
+  test('for an answer without a maximum is refused: what is reserved is one', () => {
+    expect(() => parse({ ...hello, max_tokens: 1, n_predict: -1 })).toThrow('n_predict: expected >0, received -1');
   });
 
   test('what only this wire knows is told by its field', () => {

@@ -117,7 +117,7 @@ function settingsOf(request: ChatRequest, untranslatable: Untranslatable): Model
   const { stop, reasoning_effort: effort } = request;
   const thinking = typeof effort === 'string' ? effortOf(effort, 'reasoning_effort', untranslatable) : undefined;
   return said({
-    maxOutputTokens: largest(request.max_completion_tokens, request.max_tokens),
+    maxOutputTokens: largest(request.max_completion_tokens, request.max_tokens, request.n_predict),
     temperature: request.temperature,
     topP: request.top_p,
     seed: request.seed,
@@ -129,9 +129,9 @@ function settingsOf(request: ChatRequest, untranslatable: Untranslatable): Model
   });
 }
 
-/** Which of the two a provider heeds differs: so much is reserved as both allow. */
-const largest = (one: number | null | undefined, other: number | null | undefined): number | undefined =>
-  Math.max(one ?? 0, other ?? 0) || undefined;
+/** Which of them a provider heeds differs: so much is reserved as each allows. */
+const largest = (...limits: readonly (number | null | undefined)[]): number | undefined =>
+  Math.max(...limits.map((limit) => limit ?? 0)) || undefined;
 
 function choiceOf(
   choice: ChatRequest['tool_choice'],

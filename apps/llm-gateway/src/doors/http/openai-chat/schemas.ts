@@ -57,6 +57,8 @@ export const chatRequestSchema = z.looseObject({
   response_format: formatSchema.nullish(),
   max_completion_tokens: z.int().positive().nullish(),
   max_tokens: z.int().positive().nullish(),
+  /** llama.cpp's own name, which it heeds before the others. */
+  n_predict: z.int().positive().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   seed: z.int().nullish(),
@@ -64,5 +66,7 @@ export const chatRequestSchema = z.looseObject({
   reasoning_effort: z.string().nullish(),
   /** Of several answers all but the first could be cut without anybody seeing it. */
   n: z.literal(1).nullish(),
+  /** llama.cpp's own name of `n`, which it heeds before that. */
+  n_cmpl: z.literal(1).nullish(),
 });
 export type ChatRequest = z.output<typeof chatRequestSchema>;
