@@ -2,6 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import { collect } from './collect.ts';
 import type { ModelDelta } from './provider/port.ts';
+import { gatewayLimits } from './limits.ts';
 import { end, says, text } from './test-support/says.ts';
 
 const settings = { provider: 'acme', effectId: 'task_t1_1_1', textBytesMax: 100 };
@@ -136,4 +137,10 @@ test('calls without end are not kept in memory', async () => {
   expect(await collect(says(...large, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
   const named = piece(0, { name: 'x'.repeat(1_000) });
   expect(await collect(says(named, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
+});
+
+test('thoughts without end are not kept in memory', async () => {
+  const thought = (block: number): ModelDelta => ({ type: 'thinking-delta', block, text: '' });
+  const many = Array.from({ length: gatewayLimits.answerPartsMax + 1 }, (_, block) => thought(block));
+  expect(await collect(says(...many, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });
 });

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
 import type { Signature } from '@coppice/contracts';
-import { ByteBudget } from './byte-budget.ts';
-import { gatewayLimits } from './limits.ts';
+import { AnswerBounds } from './answer-bounds.ts';
 import type {
   FinishReason,
   ModelDelta,
@@ -73,7 +72,7 @@ type Thought = ProviderThinking & { callsBefore: number };
 /** What has come of an answer so far. */
 class Output {
   readonly #settings: CollectSettings;
-  readonly #budget: ByteBudget;
+  readonly #bounds: AnswerBounds;
   readonly #text: string[] = [];
   #textSignature: Signature | null = null;
   readonly #thinking = new Map<number, { text: string[]; thought: Thought }>();
@@ -81,7 +80,7 @@ class Output {
 
   constructor(settings: CollectSettings) {
     this.#settings = settings;
-    this.#budget = new ByteBudget(`${settings.provider}'s answer`, settings.textBytesMax);
+    this.#bounds = new AnswerBounds(`${settings.provider}'s answer`, settings.textBytesMax);
   }
 
   get began(): boolean {
@@ -89,40 +88,36 @@ class Output {
   }
 
   get bytes(): number {
-    return this.#budget.taken;
+    return this.#bounds.bytes;
   }
 
   /** @throws CoppiceError `limit-exceeded`. */
   add(delta: OutputDelta): void {
     if (delta.type === 'text-delta') {
       this.#text.push(delta.text);
-      this.#budget.take(Buffer.byteLength(delta.text));
+      this.#bounds.take(delta.text);
       if (delta.signature !== undefined) this.#textSignature = this.#signed(delta.signature);
       return;
     }
     if (delta.type === 'thinking-delta') return this.#think(delta);
     const call = this.#calls.get(delta.call) ?? this.#open(delta.call);
-    if (delta.id !== undefined) call.id = this.#checked(delta.id);
-    if (delta.name !== undefined) call.name = this.#checked(delta.name);
+    if (delta.id !== undefined) call.id = this.#bounds.checkedName(delta.id);
+    if (delta.name !== undefined) call.name = this.#bounds.checkedName(delta.name);
     if (delta.signature !== undefined) call.signature = this.#signed(delta.signature);
     call.arguments.push(delta.arguments);
-    this.#budget.take(Buffer.byteLength(delta.arguments));
+    this.#bounds.take(delta.arguments);
   }
 
   #think({ block, text, redacted, signature }: Extract<OutputDelta, { type: 'thinking-delta' }>): void {
-    const open = this.#thinking.get(block) ?? {
-      text: [],
-      thought: { text: '', redacted: false, callsBefore: this.#calls.size },
-    };
-    this.#thinking.set(block, open);
+    const open = this.#thinking.get(block) ?? this.#openThought(block);
     open.text.push(text);
-    this.#budget.take(Buffer.byteLength(text));
+    this.#bounds.take(text);
     if (redacted === true) open.thought.redacted = true;
     if (signature !== undefined) open.thought.signature = this.#signed(signature);
   }
 
   #signed(signature: Signature): Signature {
-    this.#budget.take(Buffer.byteLength(signature.value));
+    this.#bounds.take(signature.value);
     return signature;
   }
 
@@ -146,11 +141,18 @@ class Output {
     };
   }
 
+  #openThought(block: number) {
+    this.#bounds.openPart();
+    const open: { text: string[]; thought: Thought } = {
+      text: [],
+      thought: { text: '', redacted: false, callsBefore: this.#calls.size },
+    };
+    this.#thinking.set(block, open);
+    return open;
+  }
+
   #open(position: number) {
-    if (this.#calls.size >= gatewayLimits.toolCallsMax) {
-      const text = `${this.#settings.provider}'s answer has more than ${gatewayLimits.toolCallsMax} tool calls`;
-      throw new CoppiceError('limit-exceeded', text);
-    }
+    this.#bounds.openCall();
     const call: { id: string; name: string; arguments: string[]; signature?: Signature } = {
       id: '',
       name: '',
@@ -158,13 +160,6 @@ class Output {
     };
     this.#calls.set(position, call);
     return call;
-  }
-
-  #checked(text: string): string {
-    const charactersMax = gatewayLimits.toolCallNameCharactersMax;
-    if (text.length <= charactersMax) return text;
-    const complaint = `a tool call's id or name in ${this.#settings.provider}'s answer has ${text.length} characters, over the limit of ${charactersMax}`;
-    throw new CoppiceError('limit-exceeded', complaint);
   }
 }
 

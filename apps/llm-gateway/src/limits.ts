@@ -33,12 +33,14 @@ export const gatewayLimits = {
   patientTriesMax: 10,
   patientPauseMs: 1_000,
 
-  /** Of one answer: its text and the arguments of its tool calls. */
+  /** Of one answer: its texts, the arguments of its tool calls, and its signatures. */
   textBytesMax: 16 * 1024 * 1024,
   /** In one answer. */
   toolCallsMax: 128,
-  /** Of the ids and names of an answer's tool calls, each. */
-  toolCallNameCharactersMax: 512,
+  /** In one answer: its texts and thoughts, and what they consist of where that is told apart. */
+  answerPartsMax: 10_000,
+  /** Of the ids and names in an answer, each. */
+  answerNameCharactersMax: 512,
   /** Of an answer, and of a request, that travel by value, as JSON: command, result and transcript entry must fit a message. */
   inlineBytesMax: 256 * 1024,
 

@@ -20,7 +20,7 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
 export class ChatAnswerReader implements AnswerReader {
   readonly #provider: string;
   readonly #secret: string | null;
-  readonly #calls = new ToolCallMerger();
+  readonly #calls: ToolCallMerger;
   #begun = false;
   #refused = false;
   #finishReason: string | null = null;
@@ -30,6 +30,7 @@ export class ChatAnswerReader implements AnswerReader {
   constructor({ provider, secret }: { provider: string; secret: string | null }) {
     this.#provider = provider;
     this.#secret = secret;
+    this.#calls = new ToolCallMerger(provider);
   }
 
   get finished(): boolean {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { gatewayLimits } from '../../limits.ts';
 import { ToolCallMerger } from './tool-calls.ts';
 import type { ToolCallPiece } from './tool-calls.ts';
 
@@ -12,7 +13,7 @@ const piece = (rest: Partial<ToolCallPiece>): ToolCallPiece => ({
 
 /** The calls that come of pieces, as `name(arguments)`. */
 function merged(...pieces: Partial<ToolCallPiece>[]): string[] {
-  const merger = new ToolCallMerger();
+  const merger = new ToolCallMerger('acme');
   const calls: { name: string; arguments: string }[] = [];
   for (const delta of [...pieces.map((each) => merger.add(piece(each))), ...merger.finish()]) {
     const call = (calls[delta.call] ??= { name: '', arguments: '' });
@@ -103,4 +104,27 @@ test('no arguments at all are an empty object', () => {
     'list({})',
     'todo( {})',
   ]);
+});
+
+test.each<[string, Partial<ToolCallPiece>[]]>([
+  [
+    'more calls than an answer may have',
+    Array.from({ length: gatewayLimits.toolCallsMax + 1 }, (_, index) => ({ index, name: 'x' })),
+  ],
+  ['arguments without end', Array(17).fill({ index: 0, name: 'x', arguments: 'x'.repeat(1024 * 1024) })],
+  ['an id without end', [{ id: 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1), name: 'x' }]],
+  ['a name without end', [{ id: 'x', name: 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1) }]],
+])('%s: an error, before it is kept', (_, pieces) => {
+  expect(() => merged(...pieces)).toThrow(expect.objectContaining({ code: 'limit-exceeded' }));
+});
+
+test('long arguments are not read anew with each piece that names the call', () => {
+  const merger = new ToolCallMerger('acme');
+  merger.add(piece({ index: 0, name: 'write', arguments: `{"text":"${'x'.repeat(10_000_000)}` }));
+  for (let pieces = 0; pieces < 20_000; pieces++) {
+    merger.add(piece({ index: 0, name: 'write', arguments: '}' }));
+    expect(merger.areWhole()).toBe(false);
+  }
+  merger.add(piece({ index: 0, name: 'write', arguments: '"}' }));
+  expect(merger.areWhole()).toBe(true);
 });

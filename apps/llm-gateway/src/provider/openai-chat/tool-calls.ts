@@ -1,9 +1,17 @@
+import { AnswerBounds } from '../../answer-bounds.ts';
 import type { ModelDelta } from '../port.ts';
+import { ArgumentsText } from './arguments-text.ts';
 
 /** A piece of a tool call as it comes: what belongs together is told by its id, or else its index, or else nothing at all. */
 export type ToolCallPiece = { id: string | null; index: number | null; name: string | null; arguments: string };
 
-type Call = { position: number; id: string | null; index: number | null; name: string | null; arguments: string };
+type Call = {
+  position: number;
+  id: string | null;
+  index: number | null;
+  name: string | null;
+  readonly arguments: ArgumentsText;
+};
 type ToolCallDelta = Extract<ModelDelta, { type: 'tool-call-delta' }>;
 
 /**
@@ -17,28 +25,34 @@ type ToolCallDelta = Extract<ModelDelta, { type: 'tool-call-delta' }>;
  */
 export class ToolCallMerger {
   readonly #calls: Call[] = [];
+  readonly #bounds: AnswerBounds;
 
-  /** The piece as the port has it; an id and a name are told once. */
+  constructor(provider: string) {
+    this.#bounds = new AnswerBounds(`${provider}'s answer`);
+  }
+
+  /** The piece as the port has it; an id and a name are told once. @throws CoppiceError `limit-exceeded`. */
   add(piece: ToolCallPiece): ToolCallDelta {
     const call = this.#find(piece) ?? this.#open(piece);
     const delta: ToolCallDelta = { type: 'tool-call-delta', call: call.position, arguments: piece.arguments };
-    if (call.id === null && piece.id !== null) delta.id = call.id = piece.id;
-    if (call.name === null && piece.name !== null) delta.name = call.name = piece.name;
+    if (call.id === null && piece.id !== null) delta.id = call.id = this.#bounds.checkedName(piece.id);
+    if (call.name === null && piece.name !== null) delta.name = call.name = this.#bounds.checkedName(piece.name);
     call.index ??= piece.index;
-    call.arguments += piece.arguments;
+    this.#bounds.take(piece.arguments);
+    call.arguments.add(piece.arguments);
     return delta;
   }
 
   /** Calls without arguments get an empty object, which is what their model meant; other servers refuse an empty text in a request. */
   finish(): ToolCallDelta[] {
     return this.#calls
-      .filter((call) => call.arguments.trim() === '')
+      .filter((call) => call.arguments.isBlank)
       .map((call) => ({ type: 'tool-call-delta', call: call.position, arguments: '{}' }));
   }
 
   /** Whether nothing of them can be missing. */
   areWhole(): boolean {
-    return this.#calls.every((call) => isObject(call.arguments));
+    return this.#calls.every((call) => call.arguments.areWhole);
   }
 
   #find({ id, index, name, arguments: text }: ToolCallPiece): Call | null {
@@ -54,7 +68,7 @@ export class ToolCallMerger {
       id === null &&
       name !== null &&
       candidate.name !== null &&
-      (isObject(candidate.arguments) ? text.trimStart().startsWith('{') : index === null && candidate.name !== name);
+      (candidate.arguments.areWhole ? text.trimStart().startsWith('{') : index === null && candidate.name !== name);
     return beginsAnother ? null : candidate;
   }
 
@@ -65,17 +79,9 @@ export class ToolCallMerger {
   }
 
   #open({ index }: ToolCallPiece): Call {
-    const call: Call = { position: this.#calls.length, id: null, index, name: null, arguments: '' };
+    this.#bounds.openCall();
+    const call: Call = { position: this.#calls.length, id: null, index, name: null, arguments: new ArgumentsText() };
     this.#calls.push(call);
     return call;
-  }
-}
-
-function isObject(text: string): boolean {
-  if (!text.trimEnd().endsWith('}')) return false;
-  try {
-    return typeof JSON.parse(text) === 'object';
-  } catch {
-    return false;
   }
 }

@@ -1,0 +1,46 @@
+import { CoppiceError } from '@coppice/contracts';
+import { ByteBudget } from './byte-budget.ts';
+import { gatewayLimits } from './limits.ts';
+
+/** What one answer may hold, for each who holds something of it: a hostile server's has no end. All that adds to it throws CoppiceError `limit-exceeded`. */
+export class AnswerBounds {
+  readonly #name: string;
+  readonly #budget: ByteBudget;
+  #parts = 0;
+  #calls = 0;
+
+  /** `name` says whose answer it is, for the error's text. */
+  constructor(name: string, textBytesMax: number = gatewayLimits.textBytesMax) {
+    this.#name = name;
+    this.#budget = new ByteBudget(name, textBytesMax);
+  }
+
+  get bytes(): number {
+    return this.#budget.taken;
+  }
+
+  /** Its texts, arguments and signatures. */
+  take(text: string): void {
+    this.#budget.take(Buffer.byteLength(text));
+  }
+
+  /** A text, a thought, or a piece of either that is told apart. */
+  openPart(): void {
+    if (++this.#parts > gatewayLimits.answerPartsMax) throw this.#tooMany(`${gatewayLimits.answerPartsMax} parts`);
+  }
+
+  openCall(): void {
+    if (++this.#calls > gatewayLimits.toolCallsMax) throw this.#tooMany(`${gatewayLimits.toolCallsMax} tool calls`);
+  }
+
+  checkedName(text: string): string {
+    const charactersMax = gatewayLimits.answerNameCharactersMax;
+    if (text.length <= charactersMax) return text;
+    const complaint = `an id or a name in ${this.#name} has ${text.length} characters, over the limit of ${charactersMax}`;
+    throw new CoppiceError('limit-exceeded', complaint);
+  }
+
+  #tooMany(what: string): CoppiceError {
+    return new CoppiceError('limit-exceeded', `${this.#name} has more than ${what}`);
+  }
+}
