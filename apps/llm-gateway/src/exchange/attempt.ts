@@ -1,4 +1,5 @@
 import { CoppiceError } from '@coppice/contracts';
+import { AnswerBounds } from '../answer-bounds.ts';
 import { plausibleOf, withEstimates } from '../usage.ts';
 import { outputTokensDefault } from '../money/most-of.ts';
 import type {
@@ -26,6 +27,7 @@ export type AttemptOutcome = {
 /** One provider asked once: its deltas as they come, and what it came to. Doesn't wait for a provider that ignores its signal. */
 export class Attempt {
   readonly #provider: string;
+  readonly #bounds: AnswerBounds;
   readonly #request: ModelRequest;
   readonly #signal: AbortSignal;
   readonly #iterator: AsyncIterator<readonly ModelDelta[]>;
@@ -56,6 +58,7 @@ export class Attempt {
     onEnd: (outcome: AttemptOutcome) => void,
   ) {
     this.#provider = provider.name;
+    this.#bounds = new AnswerBounds(`${provider.name}'s answer`);
     this.#request = request;
     this.#signal = context.signal;
     this.#onEnd = onEnd;
@@ -156,7 +159,9 @@ export class Attempt {
       case 'raw':
         break;
       case 'response-start':
-        this.#responseModel = delta.responseModel ?? this.#responseModel;
+        // Each piece that a client is told may repeat them.
+        this.#bounds.checkedName(delta.responseId ?? '');
+        this.#responseModel = this.#bounds.checkedName(delta.responseModel ?? this.#responseModel ?? '') || null;
         break;
       case 'usage':
         this.#usage = { ...this.#usage, ...plausibleOf(delta.usage) };

@@ -101,6 +101,12 @@ test('what is held back before the output is bounded', async () => {
   }
 });
 
+test.each(['responseModel', 'responseId'])('a %s that is no name is not repeated with each piece', async (name) => {
+  const start = { type: 'response-start', [name]: 'x'.repeat(513) } as ModelDelta;
+  const exchange = ask(saying('acme', [start, text('a'), end]));
+  expect(await read(exchange)).toMatchObject({ come: [], error: { code: 'limit-exceeded' } });
+});
+
 test('the time limit ends a call whose provider heeds no signal', async () => {
   const exchange = ask(saying('acme', ['hang']), { endsAtMs: Date.now() + 20 });
   expect((await read(exchange)).error).toMatchObject({

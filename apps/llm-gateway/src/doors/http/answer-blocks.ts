@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import { CoppiceError } from '@coppice/contracts';
 import type { Signature } from '@coppice/contracts';
-import { ByteBudget } from '../../byte-budget.ts';
-import { gatewayLimits } from '../../limits.ts';
+import { AnswerBounds } from '../../answer-bounds.ts';
 import type { FinishReason, UsageSoFar } from '../../provider/port.ts';
 import type { TranslatedDelta } from './door.ts';
 
@@ -24,10 +22,11 @@ export const textOf = (block: AnswerBlock): string => block.pieces.join('');
 /** What has come of an answer, its parts in the order in which they began. */
 export class AnswerBlocks {
   readonly blocks: AnswerBlock[] = [];
+  /** Those of the blocks that are. */
+  readonly calls: AnswerBlock[] = [];
   readonly usage: UsageSoFar = {};
-  readonly #budget = new ByteBudget('the answer', gatewayLimits.textBytesMax);
+  readonly #bounds = new AnswerBounds('the answer');
   readonly #seed: string;
-  #calls = 0;
   #finishReason: FinishReason | null = null;
   responseModel: string | null = null;
 
@@ -36,14 +35,10 @@ export class AnswerBlocks {
     this.#seed = seed;
   }
 
-  get calls(): AnswerBlock[] {
-    return this.blocks.filter(({ type }) => type === 'tool-call');
-  }
-
   /** Many servers say `stop` although they call tools. */
   get finishReason(): FinishReason {
     const reason = this.#finishReason ?? 'other';
-    return reason === 'stop' && this.#calls > 0 ? 'tool-calls' : reason;
+    return reason === 'stop' && this.calls.length > 0 ? 'tool-calls' : reason;
   }
 
   /** @throws CoppiceError `limit-exceeded`. */
@@ -55,13 +50,14 @@ export class AnswerBlocks {
       if (delta.type === 'text-delta' && delta.text === '' && delta.signature === undefined) return;
       const block = this.#blockOf(delta);
       const text = delta.type === 'tool-call-delta' ? delta.arguments : delta.text;
-      this.#budget.take(Buffer.byteLength(text));
+      this.#bounds.take(text);
       if (text !== '') block.pieces.push(text);
-      if (delta.signature !== undefined) block.signature = delta.signature;
+      if (delta.signature !== undefined) block.signature = this.#signed(delta.signature);
       if (delta.type === 'thinking-delta' && delta.redacted === true) block.redacted = true;
       if (delta.type !== 'tool-call-delta') return;
-      if (delta.id !== undefined && block.id === '') block.id = this.#unique(delta.id, delta.call);
-      if (delta.name !== undefined) block.name = delta.name;
+      if (delta.id !== undefined && block.id === '')
+        block.id = this.#unique(this.#bounds.checkedName(delta.id), delta.call);
+      if (delta.name !== undefined) block.name = this.#bounds.checkedName(delta.name);
     }
   }
 
@@ -72,13 +68,13 @@ export class AnswerBlocks {
       const same = last?.type === 'thinking' && last.number === delta.block;
       return same ? last : this.#open('thinking', delta.block);
     }
-    const call = this.blocks.find(({ type, number }) => type === 'tool-call' && number === delta.call);
+    const call = this.calls.find(({ number }) => number === delta.call);
     return call ?? this.#open('tool-call', delta.call);
   }
 
   #open(type: AnswerBlock['type'], number: number | null): AnswerBlock {
-    if (type === 'tool-call' && ++this.#calls > gatewayLimits.toolCallsMax)
-      throw new CoppiceError('limit-exceeded', `the answer has more than ${gatewayLimits.toolCallsMax} tool calls`);
+    if (type === 'tool-call') this.#bounds.openCall();
+    else this.#bounds.openPart();
     const block: AnswerBlock = {
       type,
       number,
@@ -89,7 +85,13 @@ export class AnswerBlocks {
       signature: undefined,
     };
     this.blocks.push(block);
+    if (type === 'tool-call') this.calls.push(block);
     return block;
+  }
+
+  #signed(signature: Signature): Signature {
+    this.#bounds.take(signature.value);
+    return signature;
   }
 
   #finish(reason: FinishReason): void {
@@ -103,7 +105,7 @@ export class AnswerBlocks {
 
   /** The id names the call in its result: one that isn't the call's alone is as good as none. */
   #unique(id: string, position: number): string {
-    return id === '' || this.blocks.some((block) => block.id === id) ? this.#made(position) : id;
+    return id === '' || this.calls.some((call) => call.id === id) ? this.#made(position) : id;
   }
 
   /** Nine letters and digits: Mistral takes no other ids, and the conversation may go there next. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { recorded, replay, replayEveryWay, replayWhole } from '../../test-support/replay.ts';
+import { gatewayLimits } from '../../limits.ts';
 import { anthropic } from './wire.ts';
 
 const fixture = async (name: string) => replayEveryWay(anthropic, await recorded(import.meta.url, `${name}.sse`));
@@ -205,4 +206,17 @@ test.each([
     outputBegan: true,
     error: { code: 'provider-failed', retryable: true },
   });
+});
+
+test.each<[string, number, object]>([
+  ['blocks', gatewayLimits.answerPartsMax + 1, { type: 'thinking', thinking: '' }],
+  ['what calls begin with', 16, { type: 'tool_use', id: 'a', name: 'x', input: { text: 'x'.repeat(1024 * 1024) } }],
+])('%s without end are not kept in memory', (_, count, block) => {
+  const reader = anthropic.reader({ provider: 'acme', secret: null });
+  const add = (index: number) => {
+    const data = JSON.stringify({ type: 'content_block_start', index, content_block: block });
+    reader.event({ name: 'content_block_start', data, complete: true });
+  };
+  for (let index = 0; index < count - 1; index++) add(index);
+  expect(() => add(count)).toThrow(expect.objectContaining({ code: 'limit-exceeded' }));
 });

@@ -1,4 +1,5 @@
 import { CoppiceError } from '@coppice/contracts';
+import { AnswerBounds } from '../../answer-bounds.ts';
 import type { FinishReason, ModelDelta, UsageSoFar } from '../port.ts';
 import { providerError } from '../http/errors.ts';
 import type { StreamEvent } from '../http/event-reader.ts';
@@ -16,11 +17,11 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
   refusal: 'refusal',
 };
 
-/** A block that pieces may still come for. `input`: what the call began with, which counts where no piece says anything. */
+/** A block that pieces may still come for. `input`: what the call began with, as JSON, which counts where no piece says anything. */
 type OpenBlock =
   | { kind: 'text' }
   | { kind: 'thinking'; block: number }
-  | { kind: 'call'; call: number; input: unknown; said: boolean };
+  | { kind: 'call'; call: number; input: string; said: boolean };
 
 /**
  * The answer comes in blocks, each with an index by which its pieces name it; kinds of blocks, pieces and events that aren't known are passed over. The stop reason
@@ -29,6 +30,7 @@ type OpenBlock =
 export class MessageReader implements AnswerReader {
   readonly #provider: string;
   readonly #secret: string | null;
+  readonly #bounds: AnswerBounds;
   readonly #blocks = new Map<number, OpenBlock>();
   readonly #usage: WireUsage = {};
   #thoughts = 0;
@@ -41,6 +43,7 @@ export class MessageReader implements AnswerReader {
   constructor({ provider, secret }: { provider: string; secret: string | null }) {
     this.#provider = provider;
     this.#secret = secret;
+    this.#bounds = new AnswerBounds(`${provider}'s answer`);
   }
 
   get finished(): boolean {
@@ -76,7 +79,7 @@ export class MessageReader implements AnswerReader {
     const deltas: ModelDelta[] = [];
     for (const block of this.#blocks.values()) {
       if (block.kind !== 'call' || block.said) continue;
-      deltas.push({ type: 'tool-call-delta', call: block.call, arguments: JSON.stringify(block.input ?? {}) });
+      deltas.push({ type: 'tool-call-delta', call: block.call, arguments: block.input });
     }
     const { stop_reason: reason, stop_details: details } = this.#end;
     const finishReason = finishReasons[reason ?? ''] ?? 'other';
@@ -113,6 +116,7 @@ export class MessageReader implements AnswerReader {
   }
 
   #open(index: number, { type, text, thinking, signature, data, id, name, input }: Block): ModelDelta[] {
+    this.#bounds.openPart();
     switch (type) {
       case 'text':
         this.#blocks.set(index, { kind: 'text' });
@@ -123,7 +127,9 @@ export class MessageReader implements AnswerReader {
         return [{ type: 'thinking-delta', block: this.#think(index), text: '', redacted: true, ...signed(data) }];
       case 'tool_use': {
         const call = this.#calls++;
-        this.#blocks.set(index, { kind: 'call', call, input, said: false });
+        const begun = JSON.stringify(input ?? {});
+        this.#bounds.take(begun);
+        this.#blocks.set(index, { kind: 'call', call, input: begun, said: false });
         return [
           {
             type: 'tool-call-delta',

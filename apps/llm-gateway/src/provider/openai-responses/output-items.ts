@@ -1,3 +1,4 @@
+import type { AnswerBounds } from '../../answer-bounds.ts';
 import type { ModelDelta } from '../port.ts';
 import { signatureOf } from './reasoning.ts';
 import type { Item, ItemPart, ResponsesEvent } from './schemas.ts';
@@ -10,10 +11,16 @@ type Open = { call: number | null; block: number | null; idTold: boolean; nameTo
  * item of its index, since there are servers that name an item by another id each time; without an index its id counts.
  */
 export class OutputItems {
+  readonly #bounds: AnswerBounds;
   readonly #open = new Map<string, Open>();
   #calls = 0;
   #blocks = 0;
   #refused = false;
+
+  /** What is remembered of the items is among `bounds`: all that tells of one throws what they throw. */
+  constructor(bounds: AnswerBounds) {
+    this.#bounds = bounds;
+  }
 
   get calls(): number {
     return this.#calls;
@@ -92,19 +99,18 @@ export class OutputItems {
   }
 
   #say(key: string, index: number, text: string, { isRefusal }: { isRefusal: boolean }): ModelDelta[] {
-    const { told } = this.#at(key);
     if (isRefusal) this.#refused = true;
     if (text === '') return [];
-    told.add(`content ${index}`);
+    this.#tell(this.#at(key), `content ${index}`);
     return [{ type: 'text-delta', text }];
   }
 
   /** `part`: a summary has several, each a paragraph. */
   #think(key: string, part: string, text: string): ModelDelta[] {
     if (text === '') return [];
-    const { told } = this.#at(key);
-    const beginsParagraph = told.size > 0 && !told.has(part);
-    told.add(part);
+    const open = this.#at(key);
+    const beginsParagraph = open.told.size > 0 && !open.told.has(part);
+    this.#tell(open, part);
     return [{ type: 'thinking-delta', block: this.#blockOf(key), text: beginsParagraph ? `\n\n${text}` : text }];
   }
 
@@ -122,7 +128,7 @@ export class OutputItems {
     if (text === '') return [];
     const call = this.#callOf(key);
     // Blanks alone are none yet.
-    if (text.trim() !== '') this.#at(key).told.add('arguments');
+    if (text.trim() !== '') this.#tell(this.#at(key), 'arguments');
     return [{ type: 'tool-call-delta', call, arguments: text }];
   }
 
@@ -130,15 +136,18 @@ export class OutputItems {
     return this.#at(key).told.has('arguments') ? [] : this.#argue(key, text);
   }
 
+  #tell({ told }: Open, part: string): void {
+    if (told.has(part)) return;
+    this.#bounds.openPart();
+    told.add(part);
+  }
+
   #at(key: string): Open {
-    const open = this.#open.get(key) ?? {
-      call: null,
-      block: null,
-      idTold: false,
-      nameTold: false,
-      told: new Set<string>(),
-    };
-    this.#open.set(key, open);
+    const known = this.#open.get(key);
+    if (known !== undefined) return known;
+    this.#bounds.openPart();
+    const open = { call: null, block: null, idTold: false, nameTold: false, told: new Set<string>() };
+    this.#open.set(this.#bounds.checkedName(key), open);
     return open;
   }
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { recorded, replay, replayEveryWay, replayWhole } from '../../test-support/replay.ts';
+import { gatewayLimits } from '../../limits.ts';
 import { openAiResponses } from './wire.ts';
 
 const play = async (name: string) => replayEveryWay(openAiResponses, await recorded(import.meta.url, name));
@@ -235,4 +236,19 @@ test("open models' thoughts come as they are; a custom tool's input is what its 
     thinking: [{ text: 'hm' }],
     toolCalls: [{ id: 'c1', name: 'apply_patch', arguments: '*** Begin Patch' }],
   });
+});
+
+test.each<[string, number, (index: number) => object]>([
+  [
+    'items',
+    gatewayLimits.answerPartsMax + 1,
+    (index) => ({ type: 'response.output_item.done', output_index: index, item: { type: 'reasoning' } }),
+  ],
+  ['parts of an item', gatewayLimits.answerPartsMax, (index) => says('x', { output_index: 0, content_index: index })],
+  ['an id', 1, () => says('x', { item_id: 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1) })],
+])('%s without end are not kept in memory', (_, count, event) => {
+  const reader = openAiResponses.reader({ provider: 'acme', secret: null });
+  const add = (index: number) => reader.event({ name: null, data: JSON.stringify(event(index)), complete: true });
+  for (let index = 0; index < count - 1; index++) add(index);
+  expect(() => add(count)).toThrow(expect.objectContaining({ code: 'limit-exceeded' }));
 });

@@ -1,4 +1,5 @@
 import { CoppiceError } from '@coppice/contracts';
+import { AnswerBounds } from '../../answer-bounds.ts';
 import { providerError } from '../http/errors.ts';
 import type { StreamEvent } from '../http/event-reader.ts';
 import { jsonOf } from '../http/json.ts';
@@ -14,7 +15,7 @@ const cutReasons: Readonly<Record<string, FinishReason>> = { max_output_tokens: 
 export class ResponsesReader implements AnswerReader {
   readonly #provider: string;
   readonly #secret: string | null;
-  readonly #items = new OutputItems();
+  readonly #items: OutputItems;
   #begun = false;
   /** Of the last event: the answer's status, or why it is incomplete. */
   #end: { status: string; reason: string | null } | null = null;
@@ -23,6 +24,7 @@ export class ResponsesReader implements AnswerReader {
   constructor({ provider, secret }: { provider: string; secret: string | null }) {
     this.#provider = provider;
     this.#secret = secret;
+    this.#items = new OutputItems(new AnswerBounds(`${provider}'s answer`));
   }
 
   get finished(): boolean {
