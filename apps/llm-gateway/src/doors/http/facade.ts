@@ -101,11 +101,8 @@ export class Facade {
     const { asked, grant, request: httpRequest, outlet, signal } = incoming;
     const question = door.parse(body, { ...asked, bytes });
     const model = this.#modelOf(question.model, door, grant);
-    const { original: _original, ...translated } = question.request;
-    // What another wire's provider signed would be refused: the provider is told the conversation without it, in its own words.
-    const chosen = hasForeign(question, door) ? translated : question.request;
-    const request = mayBeCached(question, httpRequest) ? chosen : uncached(chosen);
-    this.#requireTranslatable(question, door, model, 'original' in request);
+    const request = mayBeCached(question, httpRequest) ? question.request : uncached(question.request);
+    this.#requireTranslatable(question, door, model);
     const id = randomUUID().replaceAll('-', '');
     const { tenant, runId, taskId } = grant;
     const call = {
@@ -150,8 +147,8 @@ export class Facade {
   }
 
   /** @throws CoppiceError where the request says what a provider that may be asked has no words for. */
-  #requireTranslatable({ untranslatable }: Question, { wire }: Door, model: string, passedOn: boolean): void {
-    const others = !passedOn || this.#with.wiresOf(model).some((each) => each !== wire);
+  #requireTranslatable({ untranslatable }: Question, { wire }: Door, model: string): void {
+    const others = this.#with.wiresOf(model).some((each) => each !== wire);
     if (!others || untranslatable.length === 0) return;
     const issues: FieldIssue[] = [...untranslatable];
     const [{ field, expected, received }] = issues as [FieldIssue, ...FieldIssue[]];
@@ -224,13 +221,6 @@ function headersFor(door: Door, request: IncomingMessage): Record<string, string
   });
   return Object.fromEntries(told);
 }
-
-/** Whether parts of the conversation are signed by a provider of another wire. Chat Completions has no signatures of its own: there they are those of Google's door. */
-const hasForeign = ({ request }: Question, { wire }: Door): boolean =>
-  wire !== 'openai-chat' &&
-  request.messages.some(({ content }) =>
-    content.some((part) => 'signature' in part && part.signature !== undefined && part.signature.wire !== wire),
-  );
 
 /** What a vendor keeps for a client, and the request only names, may be another thing the next time. @throws CoppiceError where the client's wish isn't one. */
 function mayBeCached({ untranslatable }: Question, { headers }: IncomingMessage): boolean {

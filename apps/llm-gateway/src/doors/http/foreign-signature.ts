@@ -6,11 +6,17 @@ import type { Signature } from '@coppice/contracts';
 import { z } from 'zod';
 import { jsonOf } from '../../provider/http/json.ts';
 
-/** `callId`: of the tool call that it belongs to, where the wire's calls have no place for one. */
-export type Packed = { signature: Signature; callId?: string | undefined };
+/**
+ * Without a `signature` it says no more than that the part is another provider's: the wire's own would refuse it for having none.
+ * `callId`: of the tool call that it belongs to, where the wire's calls have no place for one.
+ */
+export type Packed = { signature?: Signature | undefined; callId?: string | undefined };
 
 const prefix = 'coppice1.';
-const packedSchema = z.object({ wire: z.string(), value: z.string(), callId: z.string().optional() });
+const packedSchema = z
+  .object({ wire: z.string(), value: z.string() })
+  .partial()
+  .extend({ callId: z.string().optional() });
 
 export function pack({ signature, callId }: Packed): string {
   const text = JSON.stringify({ ...signature, ...(callId === undefined ? {} : { callId }) });
@@ -23,5 +29,6 @@ export function unpack(text: string): Packed | null {
   const parsed = packedSchema.safeParse(jsonOf(Buffer.from(text.slice(prefix.length), 'base64url').toString()));
   if (!parsed.success) return null;
   const { wire, value, callId } = parsed.data;
-  return { signature: { wire, value }, ...(callId === undefined ? {} : { callId }) };
+  const signature = wire === undefined || value === undefined ? {} : { signature: { wire, value } };
+  return { ...signature, ...(callId === undefined ? {} : { callId }) };
 }

@@ -105,27 +105,132 @@ test.each(cases)('$wire.name', async ({ wire, path, fixture, upstreamPath, body,
   expect(JSON.stringify(served?.headers)).not.toContain(token);
 });
 
-test("another wire's signature in the conversation: it is told anew, without what this provider doesn't know", async () => {
-  upstream.play((response) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.end(readFileSync(new URL('../../provider/anthropic/fixtures/text.sse', import.meta.url)));
-  });
-  const signature = { wire: 'gemini', value: 'c2ln' };
-  const thought = { type: 'thinking', thinking: 'hm', signature: pack({ signature }) };
-  const response = await fetch(`${facade.url}/v1/messages`, {
+const base64 = (text: string) => Buffer.from(text).toString('base64');
+const foreign = pack({ signature: { wire: 'ollama', value: 'c2ln' } });
+const unsigned = pack({});
+const call = { type: 'tool_use', id: 'c', name: 'read', input: {} };
+const result = { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c', content: 'a' }] };
+const document = { type: 'document', source: { type: 'url', url: 'https://a.invalid/b.pdf' } };
+const question = { ...user, content: [document] };
+const own = { type: 'thinking', thinking: 'mine', signature: 'sig' };
+const webSearch = { type: 'web_search_20250305', name: 'web_search', cache_control: { type: 'ephemeral', ttl: '1h' } };
+const asksClaude = { max_tokens: 10, tools: [webSearch], output_config: { effort: 'max' }, metadata: { user_id: 'u' } };
+const reasoning = { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAA' };
+const said = { type: 'function_call', call_id: 'c', name: 'read', arguments: '{}' };
+const asksGpt = { store: true, tools: [{ type: 'web_search' }], text: { verbosity: 'low' }, metadata: { a: 'b' } };
+const geminiCall = { functionCall: { name: 'read', args: {} } };
+const safety = { safetySettings: [{ category: 'X' }] };
+
+test.each([
+  {
+    what: 'Anthropic',
+    path: '/v1/messages',
+    body: {
+      model: 'anthropic/one',
+      ...asksClaude,
+      messages: [
+        question,
+        {
+          role: 'assistant',
+          content: [
+            { type: 'thinking', thinking: 'hm', signature: foreign },
+            { type: 'thinking', thinking: 'hm', signature: unsigned },
+            { type: 'redacted_thinking', data: foreign },
+            own,
+            { type: 'text', text: '' },
+            { type: 'text', text: 'yes' },
+          ],
+        },
+        user,
+        { role: 'assistant', content: [{ type: 'redacted_thinking', data: unsigned }] },
+        user,
+      ],
+    },
+    sent: {
+      ...asksClaude,
+      messages: [question, { role: 'assistant', content: [own, { type: 'text', text: 'yes' }] }, user, user],
+    },
+  },
+  {
+    what: 'Anthropic, which lets nobody think who began without',
+    path: '/v1/messages',
+    body: {
+      model: 'anthropic/one',
+      ...asksClaude,
+      thinking: { type: 'enabled', budget_tokens: 2_000 },
+      messages: [
+        question,
+        { role: 'assistant', content: [{ type: 'redacted_thinking', data: foreign }, call] },
+        result,
+      ],
+    },
+    sent: { ...asksClaude, messages: [question, { role: 'assistant', content: [call] }, result] },
+  },
+  {
+    what: 'Responses',
+    path: '/v1/responses',
+    body: {
+      model: 'openai-responses/one',
+      ...asksGpt,
+      input: [
+        user,
+        { type: 'reasoning', id: 'rs_0', summary: [], encrypted_content: foreign },
+        { type: 'reasoning', id: 'rs_0', summary: [{ type: 'summary_text', text: 'hm' }], encrypted_content: unsigned },
+        reasoning,
+        said,
+        { type: 'computer_call_output', call_id: 'd' },
+      ],
+    },
+    sent: { ...asksGpt, input: [user, reasoning, said, { type: 'computer_call_output', call_id: 'd' }] },
+  },
+  {
+    what: 'Gemini',
+    path: '/v1beta/models/gemini/gemini-3-pro:generateContent',
+    body: {
+      ...safety,
+      contents: [
+        { role: 'user', parts: [{ videoMetadata: {} }] },
+        { role: 'model', parts: [{ text: 'hm', thought: true, thoughtSignature: base64(foreign) }] },
+        {
+          role: 'model',
+          parts: [
+            { text: 'hm', thought: true, thought_signature: base64(foreign) },
+            { text: 'yes', thoughtSignature: base64(foreign) },
+            geminiCall,
+            geminiCall,
+          ],
+        },
+        { role: 'user', parts: [{ text: 'hi' }] },
+        { role: 'model', parts: [{ ...geminiCall, thoughtSignature: 'b3du' }] },
+      ],
+    },
+    sent: {
+      ...safety,
+      contents: [
+        { role: 'user', parts: [{ videoMetadata: {} }] },
+        {
+          role: 'model',
+          parts: [{ text: 'yes' }, { ...geminiCall, thoughtSignature: 'skip_thought_signature_validator' }, geminiCall],
+        },
+        { role: 'user', parts: [{ text: 'hi' }] },
+        { role: 'model', parts: [{ ...geminiCall, thoughtSignature: 'b3du' }] },
+      ],
+    },
+  },
+])('what other providers thought is taken out, and nothing else: $what', async ({ path, body, sent }) => {
+  upstream.play(playError(400, { error: { message: 'enough' } }));
+  const response = await fetch(`${facade.url}${path}`, {
     method: 'POST',
     headers: { 'x-api-key': token },
-    body: JSON.stringify({
-      model: 'anthropic/one',
-      max_tokens: 10,
-      stream: true,
-      messages: [user, { role: 'assistant', content: [thought, { type: 'text', text: 'yes' }] }, user],
-    }),
+    body: JSON.stringify(body),
   });
-  expect(await response.text()).toContain('message_stop');
-  const asked = JSON.stringify(upstream.requests.at(-1)?.body);
-  expect(asked).toContain('yes');
-  expect(asked).not.toContain('coppice1.');
+  expect(await response.text()).toContain('enough');
+  const {
+    model: _model,
+    stream: _stream,
+    ...asked
+  } = (upstream.requests.at(-1)?.body ?? {}) as Record<string, unknown>;
+  expect(asked).toEqual(sent);
 });
 
 test('the second candidate of an alias is not asked for what it refuses', async () => {

@@ -1,11 +1,13 @@
 /** How a model is told to think, and what it answers beside. */
 import type { ModelSettings } from '@coppice/contracts';
 import { effortBudgets, effortOf } from '../effort.ts';
-import type { WireMessage } from './messages.ts';
 import type { ModelTraits } from './models.ts';
 
 type Effort = 'low' | 'medium' | 'high';
 type AskedThinking = NonNullable<ModelSettings['thinking']>;
+
+/** A message as far as it is looked at here; a client of this wire may have written it. */
+export type Said = { role: string; content: string | readonly { type: string }[] };
 
 export type WireThinking = {
   thinking?: { type: 'disabled' } | { type: 'adaptive' } | { type: 'enabled'; budget_tokens: number };
@@ -21,7 +23,7 @@ const answerTokens = 8_192;
 export function thinkingAndLength(
   { maxOutputTokens, thinking, toolChoice }: ModelSettings,
   traits: ModelTraits,
-  messages: readonly WireMessage[],
+  messages: readonly Said[],
 ): WireThinking & { maxOutputTokens: number } {
   const lengthDefault = traits.maxOutputTokens;
   // Whoever has to call a tool doesn't think: the wire refuses both together.
@@ -57,8 +59,11 @@ function budgetOf(asked: AskedThinking): number {
  * Whether the answer that goes on began without a thought, as another provider's does: a model that thinks by budget has to have thought from the
  * turn's beginning.
  */
-function answersUnthought(messages: readonly WireMessage[]): boolean {
-  const last = messages.findLast(({ role }) => role === 'assistant');
-  const goesOn = messages.at(-1)?.content.some(({ type }) => type === 'tool_result') ?? false;
-  return goesOn && last?.content[0]?.type.endsWith('thinking') === false;
+export function answersUnthought(messages: readonly Said[]): boolean {
+  const last = blocksOf(messages.findLast(({ role }) => role === 'assistant'));
+  const goesOn = blocksOf(messages.at(-1)).some(({ type }) => type === 'tool_result');
+  return goesOn && last[0]?.type.endsWith('thinking') === false;
 }
+
+const blocksOf = (message: Said | undefined): readonly { type: string }[] =>
+  typeof message?.content === 'object' ? message.content : [];

@@ -12,6 +12,9 @@ type WirePart = {
 };
 type WireContent = { role: 'user' | 'model'; parts: WirePart[] };
 
+/** As a client wrote it, in either spelling. */
+export type OwnContent = { role?: unknown; parts?: readonly object[] | null | undefined };
+
 /** Google's word for calls that carry no signature of its own, since another provider's model made them: newer models refuse those without. */
 const foreignSignature = 'skip_thought_signature_validator';
 
@@ -51,6 +54,21 @@ function answerParts(content: readonly ProviderPart[], signed: boolean): WirePar
     // Of calls at once the first alone is signed.
     const isFirst = calls++ === 0;
     return [{ functionCall, ...(isFirst && signed && !isSigned ? { thoughtSignature: foreignSignature } : signature) }];
+  });
+}
+
+/** Contents in this wire's own words, the first of each answer's calls signed. */
+export function signedContents(contents: readonly OwnContent[]): OwnContent[] {
+  let called = false;
+  return contents.map((content) => {
+    if (content.role !== 'model') called = false;
+    const parts = content.role === 'model' && !called ? content.parts : null;
+    const first = (parts ?? []).findIndex((part) => 'functionCall' in part || 'function_call' in part);
+    const call = parts?.[first];
+    if (call === undefined) return content;
+    called = true;
+    if ('thoughtSignature' in call || 'thought_signature' in call) return content;
+    return { ...content, parts: parts?.with(first, { ...call, thoughtSignature: foreignSignature }) };
   });
 }
 

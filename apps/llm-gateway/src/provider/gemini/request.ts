@@ -1,6 +1,7 @@
 import type { ModelSettings } from '@coppice/contracts';
 import type { ModelRequest, OriginalRequest } from '../port.ts';
-import { contentsOf } from './contents.ts';
+import { contentsOf, signedContents } from './contents.ts';
+import type { OwnContent } from './contents.ts';
 
 /** The pure mapping of a request to the body of `generateContent`. Of the settings, the wire has no word for `parallelToolCalls`. */
 export function requestBody(request: ModelRequest): object {
@@ -25,7 +26,12 @@ export function requestBody(request: ModelRequest): object {
 
 /** A request that came in in this wire. Its model stands in the path; usage is told without being asked for. */
 export function passedOn({ body, maxOutputTokens }: OriginalRequest, model: string): object {
-  const named = 'model' in body ? { ...body, model: modelPath(model) } : body;
+  const { contents } = body;
+  const said =
+    hasLevels(model) && Array.isArray(contents)
+      ? { ...body, contents: signedContents(contents as OwnContent[]) }
+      : body;
+  const named = 'model' in body ? { ...said, model: modelPath(model) } : said;
   if (maxOutputTokens === undefined) return named;
   // Google takes either spelling, but not both.
   const field = 'generation_config' in body ? 'generation_config' : 'generationConfig';

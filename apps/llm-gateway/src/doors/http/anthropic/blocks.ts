@@ -2,6 +2,7 @@ import type { ProviderImage, ProviderMessage, ProviderPart } from '../../../prov
 import { textsApart } from '../../../provider/texts.ts';
 import { fieldsOf } from '../fields.ts';
 import { unpack } from '../foreign-signature.ts';
+import type { Packed } from '../foreign-signature.ts';
 import { imageOf } from '../images.ts';
 import type { Untranslatable } from '../untranslatable.ts';
 import type { Block, Content, Message } from './schemas.ts';
@@ -52,7 +53,7 @@ export class BlockMapper {
       const value = text('signature');
       const thought = { type: 'thinking', text: text('thinking') ?? '', redacted: false } as const;
       if (value === null || value === '') return thought;
-      return { ...thought, signature: unpack(value)?.signature ?? { wire: 'anthropic', value } };
+      return { ...thought, ...signatureIn(unpack(value) ?? { signature: { wire: 'anthropic', value } }) };
     }
     if (type === 'redacted_thinking') return redacted(text('data') ?? '');
     if (type === 'tool_use') return this.#call(block);
@@ -88,16 +89,12 @@ export class BlockMapper {
 type Carried = Extract<ProviderPart, { type: 'thinking' }> & { callId?: string | undefined };
 
 function redacted(data: string): Carried {
-  const packed = unpack(data);
-  const signature = packed?.signature ?? { wire: 'anthropic', value: data };
-  return {
-    type: 'thinking',
-    text: '',
-    redacted: true,
-    signature,
-    ...(packed?.callId === undefined ? {} : { callId: packed.callId }),
-  };
+  const packed = unpack(data) ?? { signature: { wire: 'anthropic', value: data } };
+  return { type: 'thinking', text: '', redacted: true, ...packed };
 }
+
+const signatureIn = ({ signature }: Packed): Pick<Packed, 'signature'> =>
+  signature === undefined ? {} : { signature };
 
 /** A block that only carried the signature of a call gives it back to the call. */
 function withSignatures(parts: readonly ProviderPart[]): ProviderPart[] {

@@ -187,6 +187,20 @@ test('a stream tells block after block, with signatures, usage and the reason', 
   ]);
 });
 
+test("a thought without a signature is marked as another provider's, which Anthropic would refuse", () => {
+  const answer = [
+    { type: 'thinking-delta', block: 0, text: 'hm' },
+    { type: 'response-end', finishReason: 'stop' },
+  ] as const;
+  const thought = { type: 'thinking', thinking: 'hm', signature: pack({}) };
+  expect(wholeOf(parse(hello), answer)).toMatchObject({ content: [thought] });
+  expect(eventsOf(parse({ ...hello, stream: true }), answer)).toContainEqual(
+    expect.objectContaining({ delta: { type: 'signature_delta', signature: pack({}) } }),
+  );
+  const { request } = parse({ ...hello, messages: [{ role: 'assistant', content: [thought] }] });
+  expect(request.messages[0]?.content).toEqual([{ type: 'thinking', text: 'hm', redacted: false }]);
+});
+
 test('the signature of a call goes in a hidden block before it', () => {
   const signature = { wire: 'gemini', value: 'c2ln' };
   const answer = [

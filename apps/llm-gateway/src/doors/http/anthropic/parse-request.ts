@@ -7,6 +7,7 @@ import { Untranslatable } from '../untranslatable.ts';
 import { BlockMapper } from './blocks.ts';
 import { messagesRequestSchema } from './schemas.ts';
 import type { MessagesRequest } from './schemas.ts';
+import { withoutForeign } from './without-foreign.ts';
 import { MessagesAnswerWriter } from './write-answer.ts';
 
 /** Fields that change what comes back, and that no other wire knows. */
@@ -33,7 +34,7 @@ export function parseMessagesRequest(body: unknown, { headers, bytes }: Asked): 
       tools: toolsOf(request),
       settings: settingsOf(request, untranslatable),
       stream,
-      original: { wire: 'anthropic', body: request, headers },
+      original: { wire: 'anthropic', body: withoutForeign(request), headers },
       bytes,
     },
     untranslatable: untranslatable.issues,

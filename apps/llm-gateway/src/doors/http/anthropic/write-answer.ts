@@ -102,7 +102,7 @@ export class MessagesAnswerWriter implements AnswerWriter {
       return [...carriers, event('content_block_start', { index: this.#blocks, content_block: emptyBlock(block) })];
     }
     if (step.type === 'piece') return block.redacted ? [] : [this.#delta(pieceOf(block, step.text))];
-    const signed = block.type === 'thinking' && !block.redacted && block.signature !== undefined;
+    const signed = block.type === 'thinking' && !block.redacted;
     const frames = [
       ...(signed ? [this.#delta({ type: 'signature_delta', signature: signatureOf(block) })] : []),
       event('content_block_stop', { index: this.#blocks }),
@@ -129,10 +129,8 @@ function carrierOf({ type, id, signature }: AnswerBlock): object[] {
   return [{ type: 'redacted_thinking', data: pack({ signature, callId: id }) }];
 }
 
-function signatureOf({ signature }: AnswerBlock): string {
-  if (signature === undefined) return '';
-  return signature.wire === 'anthropic' ? signature.value : pack({ signature });
-}
+const signatureOf = ({ signature }: AnswerBlock): string =>
+  signature?.wire === 'anthropic' ? signature.value : pack({ signature });
 
 function emptyBlock(block: AnswerBlock): object {
   if (block.type === 'text') return { type: 'text', text: '' };

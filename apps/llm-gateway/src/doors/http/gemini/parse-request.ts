@@ -9,6 +9,7 @@ import { PartMapper } from './parts.ts';
 import { generateRequestSchema } from './schemas.ts';
 import type { GenerateRequest } from './schemas.ts';
 import { jsonSchemaOf } from './tool-schema.ts';
+import { withoutForeign } from './without-foreign.ts';
 import { GenerateAnswerWriter } from './write-answer.ts';
 
 /** The body of `POST /v1beta/models/MODEL:generateContent` and `…:streamGenerateContent`. @throws CoppiceError `invalid-request`. */
@@ -30,7 +31,7 @@ export function parseGenerateRequest(body: unknown, { path, query, headers, byte
       tools: toolsOf(request),
       settings: settingsOf(request, untranslatable),
       stream,
-      original: { wire: 'gemini', body: body as Record<string, unknown>, headers },
+      original: { wire: 'gemini', body: withoutForeign(body as Record<string, unknown>), headers },
       bytes,
     },
     untranslatable: untranslatable.issues,

@@ -11,7 +11,7 @@ import type { Content, Part } from './schemas.ts';
 export const signatureText = (signature: Signature): string =>
   signature.wire === 'gemini' ? signature.value : Buffer.from(pack({ signature })).toString('base64');
 
-function signatureFrom(value: unknown): { signature?: Signature } {
+export function signatureFrom(value: unknown): { signature?: Signature } {
   if (typeof value !== 'string' || value === '') return {};
   const packed = unpack(Buffer.from(value, 'base64').toString());
   return { signature: packed?.signature ?? { wire: 'gemini', value } };

@@ -164,6 +164,17 @@ test('a stream tells item after item, numbered', () => {
   expect(wholeOf(parse(hello), richAnswer)).toEqual((events.at(-1) as Event)['response']);
 });
 
+test("a thought without a signature is marked as another provider's, which OpenAI would look for", () => {
+  const answer = [
+    { type: 'thinking-delta', block: 0, text: 'hm' },
+    { type: 'response-end', finishReason: 'stop' },
+  ] as const;
+  const thought = { type: 'reasoning', summary: [{ type: 'summary_text', text: 'hm' }], encrypted_content: pack({}) };
+  expect(wholeOf(parse(hello), answer)).toMatchObject({ output: [thought] });
+  const { request } = parse({ ...hello, input: [thought] });
+  expect(request.messages[0]?.content).toEqual([{ type: 'thinking', text: 'hm', redacted: false }]);
+});
+
 test('a call of a custom tool has its text, not the JSON around it', () => {
   const answer = [
     { type: 'tool-call-delta', call: 0, id: 'c0', name: 'apply_patch', arguments: '{"input":"***' },

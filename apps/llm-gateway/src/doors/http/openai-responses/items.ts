@@ -61,11 +61,11 @@ export class ItemMapper {
     const value = item['encrypted_content'];
     const packed = typeof value === 'string' ? unpack(value) : null;
     if (packed?.callId !== undefined) {
-      this.#signatures.set(packed.callId, packed.signature);
+      if (packed.signature !== undefined) this.#signatures.set(packed.callId, packed.signature);
       return;
     }
     const own = typeof value === 'string' && value !== '' ? signatureOf(textOf(item['id']), value) : undefined;
-    const signature = packed?.signature ?? own;
+    const signature = packed === null ? own : packed.signature;
     if (text === '' && signature === undefined) return;
     const thinking: ProviderPart = { type: 'thinking', text, redacted: text === '' };
     this.#assistant().push(signature === undefined ? thinking : { ...thinking, signature });

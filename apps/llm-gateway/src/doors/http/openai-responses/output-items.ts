@@ -45,7 +45,6 @@ const textPart = (text: string): object => ({ type: 'output_text', text, annotat
 
 /** What OpenAI signed has its id, too; another wire's signature stands in the place of its encrypted text. */
 function signedBy({ id: callId, redacted, signature }: AnswerBlock): object {
-  if (signature === undefined) return {};
   const own = callId === '' ? reasoningItem({ text: '', redacted, signature }) : null;
   return own === null
     ? { encrypted_content: pack({ signature, ...(callId === '' ? {} : { callId }) }) }

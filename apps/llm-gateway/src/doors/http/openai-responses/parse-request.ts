@@ -8,6 +8,7 @@ import { customDescription, customNames, customParameters } from './custom-tools
 import { ItemMapper } from './items.ts';
 import { responsesRequestSchema } from './schemas.ts';
 import type { ResponsesRequest } from './schemas.ts';
+import { withoutForeign } from './without-foreign.ts';
 import { ResponsesAnswerWriter } from './write-answer.ts';
 
 /** Fields that name what OpenAI keeps, or that change what comes back. */
@@ -28,7 +29,7 @@ export function parseResponsesRequest(body: unknown, { headers, bytes }: Asked):
       tools: toolsOf(request),
       settings: settingsOf(request, untranslatable),
       stream,
-      original: { wire: 'openai-responses', body: request, headers },
+      original: { wire: 'openai-responses', body: withoutForeign(request), headers },
       bytes,
     },
     untranslatable: untranslatable.issues,

@@ -1,0 +1,26 @@
+import { fieldsOf } from '../fields.ts';
+import { signatureFrom } from './parts.ts';
+
+type Fields = Record<string, unknown>;
+
+/** The request's body without what other providers thought in this conversation, and else as it came, in either spelling. */
+export function withoutForeign(body: Fields): Fields {
+  const { contents } = body;
+  // One that stands alone is the user's.
+  return Array.isArray(contents) ? { ...body, contents: (contents as Fields[]).flatMap(ownPart) } : body;
+}
+
+function ownPart(content: Fields): Fields[] {
+  const { parts } = content;
+  if (!Array.isArray(parts)) return [content];
+  const own = parts.flatMap(withoutSignature);
+  // A content without parts is refused.
+  return own.length === 0 && parts.length > 0 ? [] : [{ ...content, parts: own }];
+}
+
+function withoutSignature(part: unknown): unknown[] {
+  const { thoughtSignature, thought_signature: spelled = thoughtSignature, ...rest } = fieldsOf(part);
+  const { signature } = signatureFrom(spelled);
+  if (signature === undefined || signature.wire === 'gemini') return [part];
+  return rest['thought'] === true ? [] : [rest];
+}
