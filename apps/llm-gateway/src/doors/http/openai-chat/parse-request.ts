@@ -2,6 +2,7 @@ import { validate } from '@coppice/bus';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage, ProviderPart } from '../../../provider/port.ts';
 import { textsApart } from '../../../provider/texts.ts';
+import { largestOf } from '../answer-limits.ts';
 import type { Asked, Question } from '../door.ts';
 import { fieldsOf } from '../fields.ts';
 import { imageOf } from '../images.ts';
@@ -117,7 +118,7 @@ function settingsOf(request: ChatRequest, untranslatable: Untranslatable): Model
   const { stop, reasoning_effort: effort } = request;
   const thinking = typeof effort === 'string' ? effortOf(effort, 'reasoning_effort', untranslatable) : undefined;
   return said({
-    maxOutputTokens: largest(request.max_completion_tokens, request.max_tokens, request.n_predict),
+    maxOutputTokens: largestOf(request),
     temperature: request.temperature,
     topP: request.top_p,
     seed: request.seed,
@@ -128,10 +129,6 @@ function settingsOf(request: ChatRequest, untranslatable: Untranslatable): Model
     thinking,
   });
 }
-
-/** Which of them a provider heeds differs: so much is reserved as each allows. */
-const largest = (...limits: readonly (number | null | undefined)[]): number | undefined =>
-  Math.max(...limits.map((limit) => limit ?? 0)) || undefined;
 
 function choiceOf(
   choice: ChatRequest['tool_choice'],

@@ -1,5 +1,6 @@
 /** What is read of a Chat Completions request. What isn't named here is passed on to a provider of the same wire, and plays no part elsewhere. */
 import { z } from 'zod';
+import { answerLimits } from '../answer-limits.ts';
 
 const text = z.string().nullish();
 
@@ -55,18 +56,11 @@ export const chatRequestSchema = z.looseObject({
   tool_choice: z.union([z.string(), z.looseObject({ type: z.string() })]).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   response_format: formatSchema.nullish(),
-  max_completion_tokens: z.int().positive().nullish(),
-  max_tokens: z.int().positive().nullish(),
-  /** llama.cpp's own name, which it heeds before the others. */
-  n_predict: z.int().positive().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   seed: z.int().nullish(),
   stop: z.union([z.string(), z.array(z.string())]).nullish(),
   reasoning_effort: z.string().nullish(),
-  /** Of several answers all but the first could be cut without anybody seeing it. */
-  n: z.literal(1).nullish(),
-  /** llama.cpp's own name of `n`, which it heeds before that. */
-  n_cmpl: z.literal(1).nullish(),
+  ...answerLimits,
 });
 export type ChatRequest = z.output<typeof chatRequestSchema>;

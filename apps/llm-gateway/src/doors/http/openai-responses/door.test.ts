@@ -72,6 +72,18 @@ describe('a request', () => {
     expect(request.messages[0]?.content).toMatchObject([{ content: 'bad\n\nworse' }]);
   });
 
+  test.each(['max_completion_tokens', 'max_tokens', 'n_predict'])(
+    'may use what its %s allows, which llama.cpp heeds',
+    (name) => {
+      const { request } = parse({ ...hello, max_output_tokens: 1, [name]: 100_000 });
+      expect(request.settings.maxOutputTokens).toBe(100_000);
+    },
+  );
+
+  test.each(['n', 'n_cmpl'])('for more than one answer by %s is refused, whoever is asked', (name) => {
+    expect(() => parse({ ...hello, [name]: 2 })).toThrow(`${name}: expected 1, received 2`);
+  });
+
   test('what only OpenAI keeps, and items of its own, are told by their field', () => {
     const { untranslatable } = parse({
       ...hello,

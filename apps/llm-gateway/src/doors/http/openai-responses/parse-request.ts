@@ -1,6 +1,7 @@
 import { validate } from '@coppice/bus';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage } from '../../../provider/port.ts';
+import { largestOf } from '../answer-limits.ts';
 import type { Asked, Question } from '../door.ts';
 import { effortOf, said, schemaName } from '../settings.ts';
 import { Untranslatable } from '../untranslatable.ts';
@@ -61,7 +62,7 @@ function settingsOf(request: ResponsesRequest, untranslatable: Untranslatable): 
   const effort = request.reasoning?.effort;
   const thinking = typeof effort === 'string' ? effortOf(effort, 'reasoning.effort', untranslatable) : undefined;
   return said({
-    maxOutputTokens: request.max_output_tokens,
+    maxOutputTokens: largestOf(request, request.max_output_tokens),
     temperature: request.temperature,
     topP: request.top_p,
     toolChoice: choiceOf(request.tool_choice, untranslatable),

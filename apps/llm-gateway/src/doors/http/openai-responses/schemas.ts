@@ -1,5 +1,6 @@
 /** What is read of a Responses request. What isn't named here is passed on to a provider of the same wire, and plays no part elsewhere. */
 import { z } from 'zod';
+import { answerLimits } from '../answer-limits.ts';
 
 const text = z.string().nullish();
 
@@ -34,6 +35,7 @@ export const responsesRequestSchema = z.looseObject({
   reasoning: z.looseObject({ effort: text }).nullish(),
   /** What is answered later can't be charged. */
   background: z.literal(false).nullish(),
+  ...answerLimits,
   max_output_tokens: z.int().positive().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
