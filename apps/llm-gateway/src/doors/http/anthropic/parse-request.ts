@@ -1,7 +1,7 @@
-import { validate } from '@coppice/bus';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage } from '../../../provider/port.ts';
 import type { Asked, Question } from '../door.ts';
+import { readRequest } from '../read-request.ts';
 import { effortOf, said } from '../settings.ts';
 import { Untranslatable } from '../untranslatable.ts';
 import { BlockMapper } from './blocks.ts';
@@ -15,7 +15,7 @@ const ownFields = ['mcp_servers', 'container'];
 
 /** The body of `POST /v1/messages`. @throws CoppiceError `invalid-request`. */
 export function parseMessagesRequest(body: unknown, { headers, bytes }: Asked): Question {
-  const request = validate(messagesRequestSchema, body, 'the request');
+  const request = readRequest(messagesRequestSchema, body);
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
   const blocks = new BlockMapper(untranslatable);

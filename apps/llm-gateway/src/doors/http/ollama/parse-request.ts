@@ -1,8 +1,8 @@
-import { validate } from '@coppice/bus';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderImage, ProviderMessage, ProviderPart } from '../../../provider/port.ts';
 import { CallIds } from '../call-ids.ts';
 import type { Asked, Question } from '../door.ts';
+import { readRequest } from '../read-request.ts';
 import { effortOf, said } from '../settings.ts';
 import { Untranslatable } from '../untranslatable.ts';
 import { ollamaRequestSchema } from './schemas.ts';
@@ -11,7 +11,7 @@ import { OllamaAnswerWriter } from './write-answer.ts';
 
 /** The body of `POST /api/chat`. @throws CoppiceError `invalid-request`. */
 export function parseOllamaRequest(body: unknown, { headers, bytes }: Asked): Question {
-  const request = validate(ollamaRequestSchema, body, 'the request');
+  const request = readRequest(ollamaRequestSchema, body);
   const untranslatable = new Untranslatable();
   const ids = new CallIds();
   const stream = request.stream ?? true;

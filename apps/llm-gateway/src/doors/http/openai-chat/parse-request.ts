@@ -1,4 +1,3 @@
-import { validate } from '@coppice/bus';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage, ProviderPart } from '../../../provider/port.ts';
 import { textsApart } from '../../../provider/texts.ts';
@@ -6,6 +5,7 @@ import { largestOf } from '../answer-limits.ts';
 import type { Asked, Question } from '../door.ts';
 import { fieldsOf } from '../fields.ts';
 import { imageOf } from '../images.ts';
+import { readRequest } from '../read-request.ts';
 import { effortOf, said, schemaName } from '../settings.ts';
 import { Untranslatable } from '../untranslatable.ts';
 import { chatRequestSchema } from './schemas.ts';
@@ -17,7 +17,7 @@ const ownFields = ['logprobs', 'audio', 'functions', 'function_call', 'web_searc
 
 /** The body of `POST /v1/chat/completions`. @throws CoppiceError `invalid-request`. */
 export function parseChatRequest(body: unknown, { headers, bytes }: Asked): Question {
-  const request = validate(chatRequestSchema, body, 'the request');
+  const request = readRequest(chatRequestSchema, body);
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
   const stream = request.stream ?? false;

@@ -1,8 +1,8 @@
-import { validate } from '@coppice/bus';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import type { ProviderMessage } from '../../../provider/port.ts';
 import { largestOf } from '../answer-limits.ts';
 import type { Asked, Question } from '../door.ts';
+import { readRequest } from '../read-request.ts';
 import { effortOf, said, schemaName } from '../settings.ts';
 import { Untranslatable } from '../untranslatable.ts';
 import { customDescription, customNames, customParameters } from './custom-tools.ts';
@@ -17,7 +17,7 @@ const ownFields = ['previous_response_id', 'conversation', 'prompt'];
 
 /** The body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
 export function parseResponsesRequest(body: unknown, { headers, bytes }: Asked): Question {
-  const request = validate(responsesRequestSchema, body, 'the request');
+  const request = readRequest(responsesRequestSchema, body);
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
   const stream = request.stream ?? false;
