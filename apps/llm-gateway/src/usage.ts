@@ -67,6 +67,12 @@ const tokenCounts = [
   'reasoningTokens',
 ] as const;
 
+/** What is told of it: without the counts that only have prices of their own. */
+export function toldOf(usage: UsageSoFar): UsageSoFar {
+  const told: readonly string[] = [...tokenCounts, 'costUsd'];
+  return Object.fromEntries(Object.entries(usage).filter(([name]) => told.includes(name)));
+}
+
 /** What it cost isn't known where that isn't known of all that used something: a part of it would be told as the whole. */
 export function sumOfUsage(first: UsageSoFar, second: UsageSoFar): UsageSoFar {
   if (isNothing(first)) return second;

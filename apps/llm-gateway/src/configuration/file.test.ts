@@ -39,7 +39,12 @@ test('the example is read as it says', () => {
       { name: 'fast', candidates: expect.arrayContaining(['openai/gpt-5-mini']), strategy: 'order' },
       { name: 'strong', strategy: 'price' },
     ],
-    prices: [{ model: 'local/*', input: 0, output: 0 }, { cachedInput: 0.59 }],
+    prices: [
+      { model: 'local/*', input: 0, output: 0 },
+      { cachedInput: 0.59 },
+      { cacheWriteHourInput: 2 },
+      { audioInput: 1 },
+    ],
     patience: { firstEventMsMax: 300_000, idleMsMax: 120_000, totalMsMax: 3_600_000 },
     retry: { attemptsMax: 4 },
     cache: { ttlMs: 600_000, entryBytesMax: 65_536 },

@@ -81,6 +81,8 @@ export const gatewayFileSchema = z.strictObject({
         output: dollars,
         cachedInput: dollars.optional(),
         cacheWriteInput: dollars.optional(),
+        cacheWriteHourInput: dollars.optional(),
+        audioInput: dollars.optional(),
       }),
     )
     .max(1_000)

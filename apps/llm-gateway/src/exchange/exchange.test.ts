@@ -40,6 +40,15 @@ test('the deltas of an answer are handed on; the result tells who gave it', asyn
   expect(acme.asked[0]?.request).toMatchObject({ model: 'one', tools: [] });
 });
 
+test('counts that only have prices of their own are told to nobody', async () => {
+  const usage = { inputTokens: 7, outputTokens: 1, cacheWriteInputTokens: 3 };
+  const told: ModelDelta = { type: 'usage', usage: { ...usage, cacheWriteHourInputTokens: 2, audioInputTokens: 1 } };
+  const exchange = ask(saying('acme', [text('a'), told, end]));
+  await read(exchange);
+  expect(exchange.result.usage).toEqual(usage);
+  expect(exchange.result.attempts).toMatchObject([{ usage }]);
+});
+
 test('of an attempt that failed before its output nothing is handed on, and what it used is counted', async () => {
   const acme = saying(
     'acme',

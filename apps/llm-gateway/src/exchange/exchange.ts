@@ -18,7 +18,7 @@ import type { Budget, Reservation } from '../money/budgets.ts';
 import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../money/most-of.ts';
 import type { Prices } from '../money/prices.ts';
 import type { ModelDelta, ModelDeltas, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
-import { sumOfUsage } from '../usage.ts';
+import { sumOfUsage, toldOf } from '../usage.ts';
 import { Attempt } from './attempt.ts';
 import type { AttemptOutcome } from './attempt.ts';
 import { startAttemptSpan } from './attempt-span.ts';
@@ -266,7 +266,7 @@ class RunningExchange {
 
   #priced(provider: string, model: string, usage: UsageSoFar): UsageSoFar {
     const costUsd = this.#with.prices.costOf(provider, model, usage);
-    return costUsd === null ? usage : { ...usage, costUsd };
+    return { ...toldOf(usage), ...(costUsd === null ? {} : { costUsd }) };
   }
 
   #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {

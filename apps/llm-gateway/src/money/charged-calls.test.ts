@@ -51,6 +51,28 @@ test('tokens that the provider read from its own cache, or wrote to it, are char
   expect(spent).toEqual({ tokens: 108, nanoUsd: 20_000_000 + 6_000_000 + 25_000_000 + 8_000_000 });
 });
 
+test('what the provider caches for an hour is reserved and charged at its price', async () => {
+  const price = { model: 'acme/*', input: 1_000, output: 1_000, cacheWriteInput: 1_250, cacheWriteHourInput: 2_000 };
+  const known = pricesFrom({ own: [price], baseUrlOf: () => null });
+  const counts = { inputTokens: 30, outputTokens: 8, cacheWriteInputTokens: 30 };
+  const written: ModelDelta = { type: 'usage', usage: { ...counts, cacheWriteHourInputTokens: 20 } };
+  const asking = (id: string, ttl: string, costUsd: number) => {
+    const mark = { cache_control: { type: 'ephemeral', ttl } };
+    const body = { system: [{ type: 'text', text: 'Say "ttl":"1h".', ...mark }] };
+    const request = { messages: [], tools: [], settings: { maxOutputTokens: 8 }, bytes: 90 };
+    const original = { wire: 'anthropic' as const, body, headers: {} };
+    const acme = saying('acme', [text('a'), written, end]);
+    return call(acme, id, { costUsd }, { request: { ...request, original } }, known);
+  };
+  // Thirty tokens of input, and eight of output.
+  expect(await asking('hour', '1h', 0.068)).toEqual({
+    error: null,
+    spent: { tokens: 38, nanoUsd: 40_000_000 + 12_500_000 + 8_000_000 },
+  });
+  expect(await asking('hour-short', '1h', 0.067)).toMatchObject({ error: { code: 'limit-exceeded' } });
+  expect(await asking('minutes', '5m', 0.067)).toMatchObject({ error: null });
+});
+
 test('an own price counts more than what the provider says that it cost', async () => {
   const told: ModelDelta = { type: 'usage', usage: { inputTokens: 12, outputTokens: 8, costUsd: 0.5 } };
   const answering = () => saying('acme', [text('a'), told, end]);

@@ -19,13 +19,21 @@ type Most = (outputTokens: number) => Amount;
 /** What asking a provider once may use at most, as far as that can be told before. What has no known price costs nothing: a limit in dollars isn't for it. */
 export function mostOf({ provider, model, request }: Asked, prices: Prices): Most {
   const inputTokens = Math.ceil(bytesOfRequest(request) / bytesPerTokenMin);
+  const written = {
+    cacheWriteInputTokens: inputTokens,
+    ...(asksForAnHour(request) ? { cacheWriteHourInputTokens: inputTokens } : {}),
+  };
   return (outputTokens) => {
-    // Writing to a cache is what input costs most for.
-    const usage = { inputTokens, outputTokens, cacheWriteInputTokens: inputTokens };
-    const dear = [prices.costOf(provider, model, usage), prices.costOf(provider, model, { inputTokens, outputTokens })];
+    // Writing to a cache is what input costs most for, and pictures what output does.
+    const plain = { inputTokens, outputTokens, imageOutputTokens: outputTokens };
+    const dear = [{ ...plain, ...written }, plain].map((usage) => prices.costOf(provider, model, usage));
     return { tokens: inputTokens + outputTokens, nanoUsd: nanoUsdOf(Math.max(...dear.map((cost) => cost ?? 0))) };
   };
 }
+
+/** Whether something of it is to be cached for an hour. What a client only quotes has other quotation marks in JSON. */
+const asksForAnHour = ({ original }: Asked['request']): boolean =>
+  original?.wire === 'anthropic' && JSON.stringify(original.body).includes('"ttl":"1h"');
 
 /** The longest answer for which enough is free, in tokens; it is for the shortest that is of use. */
 export function longestWithin(most: Most, free: Amount): number {

@@ -1,10 +1,13 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { UsageSoFar } from '../provider/port.ts';
 import { pricesFrom } from './prices.ts';
-import type { OwnPrice } from './prices.ts';
+import type { OwnPrice, Prices } from './prices.ts';
 
 const addresses: Readonly<Record<string, string>> = {
   openai: 'https://api.openai.com/v1',
   claude: 'https://api.anthropic.com',
+  gemini: 'https://generativelanguage.googleapis.com',
   local: 'http://127.0.0.1:11434/v1',
 };
 const pricesWith = (...own: OwnPrice[]) => pricesFrom({ own, baseUrlOf: (provider) => addresses[provider] ?? null });
@@ -38,6 +41,62 @@ test('cached tokens, read and written, have prices of their own, and are counted
   expect(cost({ inputTokens: 1_000, cachedInputTokens: 1_000 })).toBeCloseTo(plain / 10, 10);
   expect(cost({ inputTokens: 1_000, cacheWriteInputTokens: 1_000 })).toBeCloseTo(plain * 1.25, 10);
   expect(cost({ inputTokens: 1_000, cachedInputTokens: 500 })).toBeCloseTo(plain * 0.55, 10);
+});
+
+test('what is cached for an hour costs more than what is for five minutes', () => {
+  const usage = { inputTokens: million, cacheWriteInputTokens: 100_000, cacheWriteHourInputTokens: 60_000 };
+  const plain = { inputTokens: million - 100_000 };
+  const costs = (prices: Prices, more: object) => prices.costOf('claude', 'claude-haiku-4-5', more) ?? Number.NaN;
+  const listed = pricesWith();
+  expect(costs(listed, usage) - costs(listed, plain)).toBeCloseTo(0.04 * 1.25 + 0.06 * 2, 10);
+  const own = { model: 'claude/*', input: 3, output: 15, cacheWriteInput: 4 };
+  expect(costs(pricesWith({ ...own, cacheWriteHourInput: 6 }), usage)).toBeCloseTo(2.7 + 0.16 + 0.36, 10);
+  expect(costs(pricesWith(own), usage)).toBeCloseTo(2.7 + 0.4, 10);
+});
+
+test('sound and pictures have prices of their own', () => {
+  const cost = (model: string, usage: object) => pricesWith().costOf('gemini', model, usage);
+  const sound = { inputTokens: 100_000, audioInputTokens: 80_000 };
+  expect(cost('gemini-2.5-flash', sound)).toBeCloseTo(0.08 + 0.006, 10);
+  // Of what was cached at least these were sound.
+  const cached = { ...sound, cachedInputTokens: 50_000 };
+  expect(cost('gemini-2.5-flash', cached)).toBeCloseTo(0.05 + 0.003 + 0.0006, 10);
+  expect(cost('gemini-2.5-flash', { ...cached, cachedAudioInputTokens: 50_000 })).toBeCloseTo(0.03 + 0.005 + 0.006, 10);
+  expect(cost('gemini-2.5-flash-image', { outputTokens: 1_300, imageOutputTokens: 1_290 })).toBeCloseTo(0.038725, 10);
+  expect(pricesWith().costOf('openai', 'gpt-audio', { outputTokens: million, audioOutputTokens: million })).toBe(64);
+  const own = pricesWith({ model: '*', input: 1, output: 2, audioInput: 10, cachedInput: 0.1 });
+  expect(own.costOf('local', 'm', cached)).toBeCloseTo(0.5 + 0.005, 10);
+});
+
+test.each([
+  ['claude', 'claude-haiku-4-5'],
+  ['gemini', 'gemini-2.5-flash'],
+  ['gemini', 'gemini-2.5-flash-image'],
+  ['openai', 'gpt-audio'],
+  ['openai', 'gpt-5-mini'],
+])('whatever is counted of %s/%s has a price', (provider, model) => {
+  const count = fc.option(fc.nat(100), { nil: undefined });
+  const counts = fc.record({
+    inputTokens: fc.nat(100),
+    outputTokens: fc.nat(100),
+    cachedInputTokens: count,
+    cacheWriteInputTokens: count,
+    cacheWriteHourInputTokens: count,
+    audioInputTokens: count,
+    cachedAudioInputTokens: count,
+    audioOutputTokens: count,
+    imageOutputTokens: count,
+  });
+  const prices = pricesWith();
+  const own = pricesWith({ model: '*', input: 1, output: 1 });
+  fc.assert(
+    fc.property(counts, (usage) => {
+      const known = usage as UsageSoFar;
+      expect(prices.costOf(provider, model, known)).toBeGreaterThanOrEqual(0);
+      const all = (usage.inputTokens + usage.outputTokens) / million;
+      expect(own.costOf(provider, model, known)).toBeCloseTo(all, 10);
+    }),
+  );
 });
 
 test('reasoning is a part of the output', () => {

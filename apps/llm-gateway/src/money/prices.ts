@@ -19,6 +19,10 @@ export type OwnPrice = {
   /** Default: as `input`. */
   cachedInput?: number | undefined;
   cacheWriteInput?: number | undefined;
+  /** Of what is kept for an hour; default: as `cacheWriteInput`. */
+  cacheWriteHourInput?: number | undefined;
+  /** Of sound that wasn't cached; default: as `input`. */
+  audioInput?: number | undefined;
 };
 
 export type PricesSettings = {
@@ -75,26 +79,50 @@ const patternOf = (glob: string): RegExp =>
     's',
   );
 
-type Tokens = { input: number; output: number; cached: number; written: number };
+type Tokens = {
+  input: number;
+  cached: number;
+  written: number;
+  writtenForHour: number;
+  audio: number;
+  cachedAudio: number;
+  output: number;
+  audioOutput: number;
+  imageOutput: number;
+};
 
-/** Some servers count more tokens as cached than there were. */
-function tokensOf({
-  inputTokens = 0,
-  outputTokens = 0,
-  cachedInputTokens = 0,
-  cacheWriteInputTokens = 0,
-}: UsageSoFar): Tokens {
-  const cached = Math.min(cachedInputTokens, inputTokens);
-  const written = Math.min(cacheWriteInputTokens, inputTokens - cached);
-  return { input: inputTokens, output: outputTokens, cached, written };
+/** Some servers count more tokens as cached than there were. Of sound as little was cached as can be, where nobody says how much. */
+function tokensOf(usage: UsageSoFar): Tokens {
+  const { inputTokens: input = 0, outputTokens: output = 0 } = usage;
+  const cached = Math.min(usage.cachedInputTokens ?? 0, input);
+  const written = Math.min(usage.cacheWriteInputTokens ?? 0, input - cached);
+  const audio = Math.min(usage.audioInputTokens ?? 0, input - written);
+  const cachedAudioMin = Math.max(0, audio + cached + written - input);
+  const audioOutput = Math.min(usage.audioOutputTokens ?? 0, output);
+  return {
+    input,
+    cached,
+    written,
+    writtenForHour: Math.min(usage.cacheWriteHourInputTokens ?? 0, written),
+    audio,
+    cachedAudio: Math.min(Math.max(usage.cachedAudioInputTokens ?? 0, cachedAudioMin), audio, cached),
+    output,
+    audioOutput,
+    imageOutput: Math.min(usage.imageOutputTokens ?? 0, output - audioOutput),
+  };
 }
 
-function ownCost({ input, output, cachedInput, cacheWriteInput }: OwnPrice, tokens: Tokens): number {
-  const plain = tokens.input - tokens.cached - tokens.written;
+function ownCost(price: OwnPrice, tokens: Tokens): number {
+  const { input, output, cachedInput = input, cacheWriteInput = input, audioInput = input } = price;
+  const { cacheWriteHourInput = cacheWriteInput } = price;
+  const audio = tokens.audio - tokens.cachedAudio;
+  const plain = tokens.input - tokens.cached - tokens.written - audio;
   const dear =
     plain * input +
-    tokens.cached * (cachedInput ?? input) +
-    tokens.written * (cacheWriteInput ?? input) +
+    audio * audioInput +
+    tokens.cached * cachedInput +
+    (tokens.written - tokens.writtenForHour) * cacheWriteInput +
+    tokens.writtenForHour * cacheWriteHourInput +
     tokens.output * output;
   return dear / million;
 }
@@ -113,6 +141,11 @@ function listedCost(provider: ListedProvider, model: string, tokens: Tokens): nu
     output_tokens: tokens.output,
     cache_read_tokens: tokens.cached,
     cache_write_tokens: tokens.written,
+    cache_write_1h_tokens: tokens.writtenForHour,
+    input_audio_tokens: tokens.audio,
+    cache_audio_read_tokens: tokens.cachedAudio,
+    output_audio_tokens: tokens.audioOutput,
+    output_image_tokens: tokens.imageOutput,
   };
   return calcPrice(usage, model, { provider })?.total_price ?? null;
 }

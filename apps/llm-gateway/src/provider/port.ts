@@ -101,6 +101,13 @@ export type UsageSoFar = {
   cachedInputTokens?: number;
   /** Those of `inputTokens` that the provider cached now. */
   cacheWriteInputTokens?: number;
+  /** Those of `cacheWriteInputTokens` that it keeps for an hour. This and what is sound or a picture has prices of its own, and is told to nobody. */
+  cacheWriteHourInputTokens?: number;
+  audioInputTokens?: number;
+  /** Those of `audioInputTokens` that the provider had cached. */
+  cachedAudioInputTokens?: number;
+  audioOutputTokens?: number;
+  imageOutputTokens?: number;
   /** Those of `outputTokens` that the model thought with. */
   reasoningTokens?: number;
   /** As the provider itself tells it. */

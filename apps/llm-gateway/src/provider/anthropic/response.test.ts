@@ -62,6 +62,7 @@ test('usage is revised: the last count is valid, and what the cache took or gave
   expect(usage).toEqual({
     inputTokens: 160 + 2_000 + 31_000,
     cacheWriteInputTokens: 2_000,
+    cacheWriteHourInputTokens: 0,
     cachedInputTokens: 31_000,
     outputTokens: 20,
     reasoningTokens: 0,
@@ -167,7 +168,13 @@ test('an answer that came as a whole', async () => {
       { type: 'tool_use', id: 't2', name: 'list', input: {} },
     ],
     stop_reason: 'tool_use',
-    usage: { input_tokens: 1, cache_read_input_tokens: 2, cache_creation_input_tokens: 3, output_tokens: 4 },
+    usage: {
+      input_tokens: 1,
+      cache_read_input_tokens: 2,
+      cache_creation_input_tokens: 3,
+      cache_creation: { ephemeral_5m_input_tokens: 1, ephemeral_1h_input_tokens: 2 },
+      output_tokens: 4,
+    },
   };
   expect(await replayWhole(anthropic, body)).toEqual({
     status: 'complete',
@@ -184,7 +191,13 @@ test('an answer that came as a whole', async () => {
     providerFinishReason: 'tool_use',
     responseModel: 'claude-x',
     responseId: 'msg_1',
-    usage: { inputTokens: 6, cachedInputTokens: 2, cacheWriteInputTokens: 3, outputTokens: 4 },
+    usage: {
+      inputTokens: 6,
+      cachedInputTokens: 2,
+      cacheWriteInputTokens: 3,
+      cacheWriteHourInputTokens: 2,
+      outputTokens: 4,
+    },
   });
   expect(await replayWhole(anthropic, { type: 'error', error: { type: 'overloaded_error' } })).toMatchObject({
     status: 'failed',

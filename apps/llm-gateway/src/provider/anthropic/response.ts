@@ -213,6 +213,7 @@ function usageOf(usage: WireUsage): UsageSoFar {
     ['outputTokens', usage.output_tokens],
     ['cachedInputTokens', read],
     ['cacheWriteInputTokens', written],
+    ['cacheWriteHourInputTokens', usage.cache_creation?.ephemeral_1h_input_tokens],
     ['reasoningTokens', usage.output_tokens_details?.thinking_tokens],
   ];
   const known: UsageSoFar = {};

@@ -10,6 +10,8 @@ export const usageSchema = z.object({
   input_tokens: count,
   cache_read_input_tokens: count,
   cache_creation_input_tokens: count,
+  /** How long the ones written are kept: five minutes the others. */
+  cache_creation: z.object({ ephemeral_1h_input_tokens: count }).nullish().catch(null),
   output_tokens: count,
   output_tokens_details: z.object({ thinking_tokens: count }).nullish().catch(null),
 });

@@ -143,6 +143,22 @@ test('usage: what was thought is added, what tools read is input, what is cached
   expect(answer.usage).toEqual({ inputTokens: 110, outputTokens: 25, cachedInputTokens: 60, reasoningTokens: 20 });
 });
 
+test('usage: sound that was heard, and pictures that were made, are counted apart', async () => {
+  const usageMetadata = {
+    promptTokenCount: 100,
+    promptTokensDetails: [
+      { modality: 'TEXT', tokenCount: 30 },
+      { modality: 'AUDIO', tokenCount: 70 },
+    ],
+    cachedContentTokenCount: 60,
+    cacheTokensDetails: [{ modality: 'AUDIO', tokenCount: 40 }],
+    candidatesTokenCount: 1_300,
+    candidatesTokensDetails: [{ modality: 'IMAGE', tokenCount: 1_290 }],
+  };
+  const { usage } = await answerOf(chunk([{ text: 'a' }], { usageMetadata }, 'STOP'));
+  expect(usage).toMatchObject({ audioInputTokens: 70, cachedAudioInputTokens: 40, imageOutputTokens: 1_290 });
+});
+
 test('candidates, parts and fields that were not asked for are left out', async () => {
   expect(
     await answerOf(

@@ -143,5 +143,13 @@ function usageOf(metadata: UsageMetadata): UsageSoFar | null {
     usage.outputTokens = (candidates ?? 0) + (thoughts ?? 0);
   if (typeof cached === 'number') usage.cachedInputTokens = cached;
   if (typeof thoughts === 'number') usage.reasoningTokens = thoughts;
+  for (const [name, details, modality] of [
+    ['audioInputTokens', metadata.promptTokensDetails, 'AUDIO'],
+    ['cachedAudioInputTokens', metadata.cacheTokensDetails, 'AUDIO'],
+    ['imageOutputTokens', metadata.candidatesTokensDetails, 'IMAGE'],
+  ] as const) {
+    const tokens = details?.find((each) => each.modality === modality)?.tokenCount;
+    if (typeof tokens === 'number') usage[name] = tokens;
+  }
   return Object.keys(usage).length === 0 ? null : usage;
 }

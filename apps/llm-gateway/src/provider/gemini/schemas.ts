@@ -13,12 +13,20 @@ const partSchema = z.looseObject({
 });
 export type AnswerPart = z.output<typeof partSchema>;
 
+const details = z
+  .array(z.object({ modality: text, tokenCount: count }))
+  .nullish()
+  .catch(null);
+
 const usageSchema = z.object({
   promptTokenCount: count,
   toolUsePromptTokenCount: count,
   candidatesTokenCount: count,
   thoughtsTokenCount: count,
   cachedContentTokenCount: count,
+  promptTokensDetails: details,
+  cacheTokensDetails: details,
+  candidatesTokensDetails: details,
 });
 export type UsageMetadata = z.output<typeof usageSchema>;
 

@@ -35,8 +35,8 @@ test('text, the finish reason, and the usage in a chunk without choices', async 
     prompt_tokens: 100,
     completion_tokens: 30,
     total_tokens: 130,
-    prompt_tokens_details: { cached_tokens: 80, audio_tokens: 0 },
-    completion_tokens_details: { reasoning_tokens: 20 },
+    prompt_tokens_details: { cached_tokens: 80, audio_tokens: 10 },
+    completion_tokens_details: { reasoning_tokens: 20, audio_tokens: 5 },
   };
   expect(
     await answerOf(
@@ -55,8 +55,15 @@ test('text, the finish reason, and the usage in a chunk without choices', async 
     providerFinishReason: 'stop',
     responseModel: 'gpt-x-2026',
     responseId: 'chatcmpl-1',
-    // Cached is part of the prompt, reasoning part of the completion: nothing is counted twice.
-    usage: { inputTokens: 100, outputTokens: 30, cachedInputTokens: 80, reasoningTokens: 20 },
+    // Cached is part of the prompt, reasoning part of the completion, sound of either: nothing is counted twice.
+    usage: {
+      inputTokens: 100,
+      outputTokens: 30,
+      cachedInputTokens: 80,
+      reasoningTokens: 20,
+      audioInputTokens: 10,
+      audioOutputTokens: 5,
+    },
   });
 });
 

@@ -131,6 +131,8 @@ function usageOf({ usage }: Chunk): UsageSoFar | null {
     ['inputTokens', usage.prompt_tokens],
     ['outputTokens', usage.completion_tokens],
     ['cachedInputTokens', usage.prompt_tokens_details?.cached_tokens],
+    ['audioInputTokens', usage.prompt_tokens_details?.audio_tokens],
+    ['audioOutputTokens', usage.completion_tokens_details?.audio_tokens],
     ['reasoningTokens', usage.completion_tokens_details?.reasoning_tokens],
     ['costUsd', usage.cost],
   ];

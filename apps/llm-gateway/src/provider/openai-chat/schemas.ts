@@ -25,8 +25,8 @@ const messageSchema = z.object({
 const usageSchema = z.object({
   prompt_tokens: count,
   completion_tokens: count,
-  prompt_tokens_details: z.object({ cached_tokens: count }).nullish().catch(null),
-  completion_tokens_details: z.object({ reasoning_tokens: count }).nullish().catch(null),
+  prompt_tokens_details: z.object({ cached_tokens: count, audio_tokens: count }).nullish().catch(null),
+  completion_tokens_details: z.object({ reasoning_tokens: count, audio_tokens: count }).nullish().catch(null),
   /** OpenRouter's, in US dollars. */
   cost: z.number().nonnegative().nullish().catch(null),
 });
