@@ -50,6 +50,15 @@ describe.each(wires)('$name: a request of its own wire', (wire) => {
     expect(fieldsTo('gpt-4.1', { model: 'fast' })).toEqual(ofOpenAi.toSorted());
   });
 
+  test('for an alias says nothing of thinking to a candidate that does not think', () => {
+    const told = { reasoning: { effort: 'low' }, reasoning_effort: 'low', verbosity: 'low', user: 'u' };
+    const include = ['reasoning.encrypted_content', 'file_search_call.results'];
+    const passedTo = (model: string) =>
+      wire.passOn({ wire: wire.name, body: { ...told, include, model: 'fast' }, headers: {} }, model, false);
+    expect(passedTo('gpt-4.1')).toEqual({ model: 'gpt-4.1', user: 'u', include: ['file_search_call.results'] });
+    expect(passedTo('gpt-5')).toEqual({ ...told, include, model: 'gpt-5' });
+  });
+
   test.each(['gpt-5-mini', 'openai/gpt-5-mini'])(
     'for %s goes on as it came: the client is told what it refuses',
     (model) => {

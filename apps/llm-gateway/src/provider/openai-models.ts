@@ -5,20 +5,31 @@ import type { OriginalRequest } from './port.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
-const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(model) && !isThoughtless(model);
+const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(model);
 
 /** Those since 5.1 can be told not to think. */
 const canBeCalmed = /^(ft:)?gpt-5\.\d/;
 
 const refusedByThinking = ['stop', 'presence_penalty', 'frequency_penalty', 'logit_bias'];
 const refusedWhileThinking = ['temperature', 'top_p', 'logprobs', 'top_logprobs'];
+const refusedByThoughtless = ['reasoning_effort', 'reasoning', 'verbosity'];
+/** Of what is to be told beside the answer. */
+const thoughtToTell = 'reasoning.encrypted_content';
 
-/** A body of either of OpenAI's wires, or a part of it with all settings, without those that a model that thinks refuses. Of another vendor's model nothing is known. */
+/** A body of either of OpenAI's wires, or a part of it with all settings, without those that the model refuses. Of another vendor's model nothing is known. */
 export function withoutRefused(model: string, settings: Body): Body {
-  if (!thinks(model)) return settings;
-  const takesSampling = effortIn(settings) === 'none' && canBeCalmed.test(model);
-  const refused = takesSampling ? refusedByThinking : [...refusedByThinking, ...refusedWhileThinking];
-  return Object.fromEntries(Object.entries(settings).filter(([name]) => !refused.includes(name)));
+  const refused = refusedBy(model, effortIn(settings));
+  const taken = Object.fromEntries(Object.entries(settings).filter(([name]) => !refused.includes(name)));
+  const { include } = taken;
+  if (!isThoughtless(model) || !Array.isArray(include)) return taken;
+  return { ...taken, include: include.filter((each) => each !== thoughtToTell) };
+}
+
+function refusedBy(model: string, effort: unknown): string[] {
+  if (isThoughtless(model)) return refusedByThoughtless;
+  if (!thinks(model)) return [];
+  const takesSampling = effort === 'none' && canBeCalmed.test(model);
+  return takesSampling ? refusedByThinking : [...refusedByThinking, ...refusedWhileThinking];
 }
 
 /** The body to pass on. */
