@@ -25,6 +25,7 @@ import type { OwnPrice } from './money/prices.ts';
 import { budgetsOf } from './money/whose-budgets.ts';
 import type { TenantLimit } from './money/whose-budgets.ts';
 import type { Endpoint } from './provider/http/endpoint.ts';
+import { HalfReadRoom } from './provider/http/half-read.ts';
 import { httpProvider } from './provider/http/provider.ts';
 import type { PatienceLimits } from './provider/http/patience.ts';
 import type { Provider } from './provider/port.ts';
@@ -80,7 +81,8 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   });
   const transcript = new Transcript(bus);
   const artifacts = new Artifacts(bus);
-  const overHttp = (options.endpoints ?? []).map((endpoint) => httpProvider(endpoint, options.patience));
+  const halfRead = new HalfReadRoom();
+  const overHttp = (options.endpoints ?? []).map((endpoint) => httpProvider(endpoint, options.patience, halfRead));
   const providers = [scripted, ...overHttp, ...(options.providers ?? [])];
   const endpointOf = (name: string) => options.endpoints?.find((endpoint) => endpoint.name === name);
   const sharing = new HealthSharing(bus, context.member.id);

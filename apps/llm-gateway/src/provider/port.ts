@@ -155,7 +155,7 @@ export type Provider = {
    * Failure contract: throws CoppiceError `model-not-found`; `invalid-request` where the provider refuses the request as such;
    * `context-exceeded` where the conversation is too long for the model;
    * `provider-limited` with `details.retryAfterMs` where it says how long to wait; `provider-failed` otherwise, with `retryable` set from the
-   * answer (a spend limit that is reached isn't). Anything else thrown is a defect.
+   * answer (a spend limit that is reached isn't); `unavailable` where the gateway itself has no room for the answer; `limit-exceeded` where that has no end. Anything else thrown is a defect.
    */
   stream(request: ModelRequest, context: RequestContext): ModelDeltas;
   /**

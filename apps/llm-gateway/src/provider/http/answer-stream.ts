@@ -36,6 +36,11 @@ export class AnswerStream {
     return this.#eventsRead;
   }
 
+  /** Of the event that isn't complete; nearly so, and never too few. */
+  get halfReadCharacters(): number {
+    return this.#events.halfReadCharacters;
+  }
+
   /** What these bytes complete. @throws EventTooLarge, CoppiceError. */
   *read(bytes: Uint8Array): Iterable<ModelDelta> {
     for (const event of this.#events.read(bytes)) yield* this.#take(event);

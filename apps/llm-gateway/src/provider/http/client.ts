@@ -254,13 +254,18 @@ const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?
 
 const decoder = new TextDecoder();
 
-/** The whole body as text; null where it is larger than allowed. */
-export async function wholeText(body: AsyncIterable<Uint8Array>, bytesMax: number): Promise<string | null> {
+/** The whole body as text; null where it is larger than allowed. `onRead` is told how much there is so far. @throws what it throws. */
+export async function wholeText(
+  body: AsyncIterable<Uint8Array>,
+  bytesMax: number,
+  onRead: (bytes: number) => void = () => {},
+): Promise<string | null> {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   for await (const piece of body) {
     bytes += piece.length;
     if (bytes > bytesMax) return null;
+    onRead(bytes);
     pieces.push(piece);
   }
   return decoder.decode(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));

@@ -1,11 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Attempt } from '../../collect.ts';
 import { askOnce, askUntil, endpointAt, generous, hello } from '../../test-support/attempt.ts';
 import { sse, startModelServer, textStream } from '../../test-support/model-server.ts';
 import type { ModelServer } from '../../test-support/model-server.ts';
 import type { Provider } from '../port.ts';
+import { HalfReadRoom } from './half-read.ts';
 import { httpProvider } from './provider.ts';
 
 let server: ModelServer;
@@ -198,3 +199,34 @@ test('the upstream connection is closed when the answer grows too large', async 
   expect(await ask()).toMatchObject({ error: { code: 'limit-exceeded' } });
   await server.requests[0]?.abandoned;
 });
+
+test.each(['text/event-stream', 'application/json'])(
+  'what is read by half of large answers has a room for all together, and small ones need none (%s)',
+  async (kind) => {
+    const room = new HalfReadRoom(1_000_000);
+    const [one, other] = [0, 1].map(() => httpProvider(endpointAt(server.baseUrl), generous, room)) as [
+      Provider,
+      Provider,
+    ];
+    const beginning = kind === 'application/json' ? '' : 'data: ';
+    const large = `${beginning}${' '.repeat(800_000)}`;
+    const begun = (response: ServerResponse) => response.writeHead(200, { 'content-type': kind }).write(large);
+    const abort = new AbortController();
+    server.play(begun);
+    const held = ask(one, abort.signal);
+    await vi.waitFor(() => expect(room.taken).toBeGreaterThan(700_000));
+    server.play((response) => {
+      begun(response);
+      response.end(`${JSON.stringify(begin)}\n\n`);
+    });
+    expect(await ask(other)).toMatchObject({ status: 'failed', error: { code: 'unavailable', retryable: true } });
+    server.play((response) =>
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sse([begin, middle, end, usage])),
+    );
+    expect(await ask(other)).toMatchObject(hello);
+    abort.abort();
+    await held;
+    await vi.waitFor(() => expect(room.taken).toBe(0));
+    await Promise.all([one.close?.(), other.close?.()]);
+  },
+);

@@ -68,6 +68,18 @@ test('any texts in any line ends come back, however split', () => {
   );
 });
 
+test('what is read by half is told: never less, and nothing after a whole event', () => {
+  const reader = new EventReader(10_000);
+  const halfReadAfter = (text: string) => {
+    reader.read(bytesOf(text));
+    return reader.halfReadCharacters;
+  };
+  expect(['data: one\n', 'data: two', 'more', '\n\n'].map(halfReadAfter)).toEqual([10, 19, 23, 0]);
+  expect(halfReadAfter('data: one\n\ndata: two\nda')).toBeGreaterThanOrEqual('data: two\nda'.length);
+  expect(halfReadAfter('ta: three\r\n\r\n')).toBe(0);
+  for (let sent = 0; sent < 1_000; sent++) expect(halfReadAfter(': keep-alive\n\n')).toBe(0);
+});
+
 test.each([
   ['a line without end', 'data: '.padEnd(200, 'x')],
   ['an event of many lines', 'data: x\n'.repeat(200)],

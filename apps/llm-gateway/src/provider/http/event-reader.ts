@@ -19,6 +19,8 @@ export class EventReader {
   #line: string[] = [];
   #lineCharacters = 0;
   #heldReturn = '';
+  /** Of the lines that the parser may hold of an event. */
+  #parsedCharacters = 0;
   #events: StreamEvent[] = [];
   #complete = true;
   #tooLarge = false;
@@ -34,6 +36,10 @@ export class EventReader {
         else if (field === 'error') this.#events.push({ name: 'error', data: value ?? '', complete: true });
       },
     });
+  }
+
+  get halfReadCharacters(): number {
+    return this.#lineCharacters + this.#parsedCharacters;
   }
 
   /** The events that these bytes complete. @throws EventTooLarge. */
@@ -52,13 +58,20 @@ export class EventReader {
 
   #feed(text: string): StreamEvent[] {
     const lines = this.#wholeLines(text);
-    if (lines !== '') this.#parser.feed(lines);
+    if (lines !== '') this.#parse(lines);
     if (this.#tooLarge || this.#lineCharacters > this.#charactersMax) {
       throw new EventTooLarge(`an event of more than ${this.#charactersMax} characters`);
     }
     const events = this.#events;
     this.#events = [];
     return events;
+  }
+
+  #parse(lines: string): void {
+    this.#parser.feed(lines);
+    if (eventEnds.some((end) => lines.endsWith(end)) || lines.trim() === '') this.#parsedCharacters = 0;
+    // An event that ended in between took with it what was before it.
+    else this.#parsedCharacters = lines.length + (this.#events.length > 0 ? 0 : this.#parsedCharacters);
   }
 
   #wholeLines(added: string): string {
@@ -82,3 +95,6 @@ export class EventReader {
     return lines;
   }
 }
+
+/** A line's end, and a blank line. */
+const eventEnds = ['\n\n', '\r\r', '\r\n\r\n'];

@@ -11,6 +11,10 @@ export const httpLimits = {
   afterFinishMsMax: 5_000,
   /** Of one event, and of one line. An event may hold a whole tool call. */
   eventCharactersMax: 16 * 1024 * 1024,
+  /** Of what is read by half of all answers, events and whole ones: this part of what the process may have, … */
+  halfReadOfHeapMax: 1 / 8,
+  /** … beside so much of each. */
+  halfReadFreeBytes: 64 * 1024,
   /** Of one answer as it came: each token is wrapped in some hundred bytes. */
   answerBytesMax: 1024 * 1024 * 1024,
   /** What is read of the answer to a refused request. */

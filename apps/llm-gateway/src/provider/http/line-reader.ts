@@ -12,6 +12,10 @@ export class LineReader {
     this.#charactersMax = charactersMax;
   }
 
+  get halfReadCharacters(): number {
+    return this.#lineCharacters;
+  }
+
   /** The lines that these bytes complete. @throws EventTooLarge. */
   read(bytes: Uint8Array): StreamEvent[] {
     return this.#feed(this.#decoder.decode(bytes, { stream: true }));

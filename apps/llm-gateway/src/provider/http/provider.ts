@@ -9,6 +9,7 @@ import type { Endpoint } from './endpoint.ts';
 import { Addresses, headersOf } from './endpoint.ts';
 import { providerError } from './errors.ts';
 import { EventTooLarge } from './event-reader.ts';
+import { HalfReadRoom } from './half-read.ts';
 import { jsonOf } from './json.ts';
 import { httpLimits } from './limits.ts';
 import { Patience } from './patience.ts';
@@ -16,8 +17,12 @@ import type { PatienceLimits } from './patience.ts';
 import { one, usedUpMs } from './retry-after.ts';
 import type { AnswerReader } from './wire.ts';
 
-/** Any server that is asked over HTTP: its wire's mappings with the one place that does I/O. */
-export function httpProvider(endpoint: Endpoint, limits: Partial<PatienceLimits> = {}): Provider {
+/** Any server that is asked over HTTP: its wire's mappings with the one place that does I/O. `room` is that of all providers. */
+export function httpProvider(
+  endpoint: Endpoint,
+  limits: Partial<PatienceLimits> = {},
+  room = new HalfReadRoom(),
+): Provider {
   const http = new HttpClient();
   const addresses = new Addresses(endpoint);
   return {
@@ -25,16 +30,22 @@ export function httpProvider(endpoint: Endpoint, limits: Partial<PatienceLimits>
     wire: endpoint.wire.name,
     check: async () => requireKey(endpoint),
     stream: (request, context) =>
-      stream({ http, endpoint, addresses, limits: { ...httpLimits, ...limits } }, request, context),
+      stream({ http, endpoint, addresses, room, limits: { ...httpLimits, ...limits } }, request, context),
     describe: (signal, modelsMax) => describeEndpoint(http, endpoint, signal, modelsMax),
     close: () => http.close(),
   };
 }
 
-type Asking = { http: HttpClient; endpoint: Endpoint; addresses: Addresses; limits: PatienceLimits };
+type Asking = {
+  http: HttpClient;
+  endpoint: Endpoint;
+  addresses: Addresses;
+  room: HalfReadRoom;
+  limits: PatienceLimits;
+};
 
 async function* stream(
-  { http, endpoint, addresses, limits }: Asking,
+  { http, endpoint, addresses, room, limits }: Asking,
   request: ModelRequest,
   context: RequestContext,
 ): ModelDeltas {
@@ -66,7 +77,7 @@ async function* stream(
     context.onState?.('sent');
     const forMs = usedUpMs(answer.headers, Date.now());
     if (forMs !== null) context.onUsedUp?.(forMs);
-    const come = { answer, kind, raw: original !== null };
+    const come = { answer, kind, raw: original !== null, room };
     const json = kind.endsWith('json') && !kind.endsWith('ndjson');
     if (json && (!streamed || wire.framing === 'server-sent-events')) yield await wholeAnswer(endpoint, come, context);
     else yield* streamedAnswer(endpoint, come, patience);
@@ -92,15 +103,16 @@ function requireKey({ name, key, keyRequired }: Endpoint): void {
 }
 
 /** `raw`: whether what comes is told as it came, too. */
-type Come = { answer: HttpAnswer; kind: string; raw: boolean };
+type Come = { answer: HttpAnswer; kind: string; raw: boolean; room: HalfReadRoom };
 
 /** What a server answers that doesn't stream: an error after all, or the whole answer. */
 async function wholeAnswer(
   endpoint: Endpoint,
-  { answer, raw }: Come,
+  { answer, raw, room }: Come,
   { onState }: RequestContext,
 ): Promise<ModelDelta[]> {
-  const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax);
+  using halfRead = room.hold(endpoint.name);
+  const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax, (bytes) => halfRead.keep(bytes));
   if (text !== null) onState?.('over');
   if (text === null) throw new CoppiceError('provider-failed', `${endpoint.name}'s answer is too large`);
   const reader = readerOf(endpoint);
@@ -108,7 +120,8 @@ async function wholeAnswer(
   return raw ? [{ type: 'raw', whole: true, name: null, data: text }, ...deltas] : deltas;
 }
 
-async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw }: Come, patience: Patience): ModelDeltas {
+async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw, room }: Come, patience: Patience): ModelDeltas {
+  using halfRead = room.hold(endpoint.name);
   const reader = readerOf(endpoint);
   const answered = new AnswerStream(endpoint.wire.framing, reader, raw);
   let begun = false;
@@ -132,6 +145,7 @@ async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw }: Come, 
         begun = true;
         await sent();
       }
+      halfRead.keep(answered.halfReadCharacters);
       noteEvents();
     }
     patience.rest();
