@@ -5,6 +5,9 @@ import type { OriginalRequest } from './port.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
+/** By its own name, wherever it is asked. */
+export const isOpenAiModel = (model: string): boolean => /^(ft:)?(gpt-\d|o\d|chatgpt-|codex-)/.test(model);
+
 const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(model);
 
 /** Those since 5.1 can be told not to think. */

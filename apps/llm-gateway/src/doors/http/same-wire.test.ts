@@ -116,7 +116,7 @@ const own = { type: 'thinking', thinking: 'mine', signature: 'sig' };
 const webSearch = { type: 'web_search_20250305', name: 'web_search', cache_control: { type: 'ephemeral', ttl: '1h' } };
 const asksClaude = { max_tokens: 10, tools: [webSearch], output_config: { effort: 'max' }, metadata: { user_id: 'u' } };
 const reasoning = { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAA' };
-const said = { type: 'function_call', call_id: 'c', name: 'read', arguments: '{}' };
+const madeCall = { type: 'function_call', call_id: 'c', name: 'read', arguments: '{}' };
 const asksGpt = { store: true, tools: [{ type: 'web_search' }], text: { verbosity: 'low' }, metadata: { a: 'b' } };
 const geminiCall = { functionCall: { name: 'read', args: {} } };
 const safety = { safetySettings: [{ category: 'X' }] };
@@ -177,11 +177,11 @@ test.each([
         { type: 'reasoning', id: 'rs_0', summary: [], encrypted_content: foreign },
         { type: 'reasoning', id: 'rs_0', summary: [{ type: 'summary_text', text: 'hm' }], encrypted_content: unsigned },
         reasoning,
-        said,
+        madeCall,
         { type: 'computer_call_output', call_id: 'd' },
       ],
     },
-    sent: { ...asksGpt, input: [user, reasoning, said, { type: 'computer_call_output', call_id: 'd' }] },
+    sent: { ...asksGpt, input: [user, reasoning, madeCall, { type: 'computer_call_output', call_id: 'd' }] },
   },
   {
     what: 'Gemini',

@@ -5,6 +5,7 @@ import type { CallIds } from '../given-back.ts';
 import { bodyFor, withoutRefused } from '../openai-models.ts';
 import type { ModelRequest, OriginalRequest, ProviderImage, ProviderMessage, ProviderPart } from '../port.ts';
 import { answerText, textsApart } from '../texts.ts';
+import { fitted } from './fitted.ts';
 
 type WirePart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
 type WireMessage =
@@ -22,6 +23,8 @@ export type Dialect = {
   /** Whether the usage is told only where it is asked for. Mistral always tells it, and refuses the question. */
   asksForUsage: boolean;
   seedField: 'seed' | 'random_seed';
+  /** What other servers tell beside an answer, and this one refuses where a client gives it back. */
+  refusedInAnswers: readonly string[];
   /** The ids of calls that it takes, also of calls that another provider made. */
   callIds: CallIds;
 };
@@ -47,11 +50,11 @@ const streaming = ({ asksForUsage }: Dialect, options: object = {}): object => (
   ...(asksForUsage ? { stream_options: { ...options, include_usage: true } } : {}),
 });
 
-/** A request that came in in this wire: another model, and the usage told. */
+/** A request that came in in this wire: another model, the dialect's words for what servers of the wire name differently, and the usage told. */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean, dialect: Dialect): object {
   const { maxOutputTokens } = original;
   const { limitField } = dialect;
-  const body = bodyFor(model, original);
+  const body = fitted(bodyFor(model, original), original, model, dialect);
   const limit = maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens };
   if (!stream) return { ...body, model, ...limit };
   const { stream_options: options, ...rest } = body;

@@ -1,4 +1,5 @@
 import type { Wire } from '../http/wire.ts';
+import { besideAnswers } from './fitted.ts';
 import { passedOn, requestBody } from './request.ts';
 import type { Dialect } from './request.ts';
 import { ChatAnswerReader } from './response.ts';
@@ -24,6 +25,7 @@ const usual: Dialect = {
   givesThoughtsBack: false,
   asksForUsage: true,
   seedField: 'seed',
+  refusedInAnswers: [],
   // OpenAI refuses longer ones.
   callIds: { pattern: /^.{0,40}$/s, characters: 40 },
 };
@@ -34,11 +36,16 @@ export const openAiChat: Wire = speaking(usual);
 const known: readonly { host: RegExp; wire: Wire }[] = [
   {
     host: /(^|\.)openai\.(com|azure\.com)$/,
-    wire: speaking({ ...usual, limitField: 'max_completion_tokens' }),
+    wire: speaking({ ...usual, limitField: 'max_completion_tokens', refusedInAnswers: besideAnswers }),
   },
   {
     host: /(^|\.)(deepseek\.com|moonshot\.(ai|cn))$/,
     wire: speaking({ ...usual, givesThoughtsBack: true }),
+  },
+  {
+    host: /(^|\.)groq\.com$/,
+    // It tells what was thought as `reasoning`, and takes that back.
+    wire: speaking({ ...usual, refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning') }),
   },
   {
     host: /(^|\.)mistral\.ai$/,
@@ -46,6 +53,7 @@ const known: readonly { host: RegExp; wire: Wire }[] = [
       ...usual,
       asksForUsage: false,
       seedField: 'random_seed',
+      refusedInAnswers: besideAnswers,
       callIds: { pattern: /^[a-zA-Z0-9]{9}$/, characters: 9 },
     }),
   },

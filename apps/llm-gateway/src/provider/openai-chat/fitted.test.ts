@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { openAiChatAt } from './wire.ts';
+
+const longId = 'call_'.padEnd(60, 'x');
+const call = { id: longId, type: 'function', function: { name: 'read', arguments: '{}' } };
+const google = { google: { thought_signature: 'c2ln' } };
+const user = { role: 'user', content: 'go' };
+const answer = {
+  role: 'assistant',
+  content: null,
+  reasoning_content: 'Hmm.',
+  reasoning_details: [],
+  tool_calls: [{ ...call, extra_content: google }],
+};
+const unthought = { role: 'assistant', content: null, tool_calls: [{ ...call, id: 'c' }] };
+const result = { role: 'tool', tool_call_id: longId, content: 'a' };
+const plain = { model: 'fast', messages: [user, answer, result, unthought] };
+
+type Sent = { messages: [object, Record<string, unknown>, Record<string, unknown>, Record<string, unknown>] };
+const sentTo = (baseUrl: string, body: object = plain, model = 'm') =>
+  openAiChatAt(baseUrl).passOn({ wire: 'openai-chat', body: { ...body }, headers: {} }, model, false) as Sent;
+
+test.each([
+  ['https://api.openai.com/v1', 'm', []],
+  ['https://api.mistral.ai/v1', 'm', []],
+  ['http://127.0.0.1/v1', 'gpt-5-mini', []],
+  ['https://api.deepseek.com/v1', 'm', ['reasoning_content', 'reasoning_details']],
+])("at %s %s gets of another server's answer what it takes", (baseUrl, model, beside) => {
+  const { messages } = sentTo(baseUrl, plain, model);
+  const [first, said, told] = messages;
+  expect(first).toEqual(user);
+  expect(Object.keys(said).toSorted()).toEqual(['content', ...beside, 'role', 'tool_calls']);
+  const [{ id, extra_content: extra }] = said['tool_calls'] as [{ id: string; extra_content?: object }];
+  expect(extra).toEqual(beside.length === 0 ? undefined : google);
+  expect(id.length).toBeLessThanOrEqual(40);
+  expect(told['tool_call_id']).toBe(id);
+});
+
+test('Groq takes no reasoning_content, but its own reasoning', () => {
+  const { messages } = sentTo('https://api.groq.com/openai/v1', { messages: [user, { ...answer, reasoning: 'Hmm.' }] });
+  expect(Object.keys(messages[1]).toSorted()).toEqual(['content', 'reasoning', 'role', 'tool_calls']);
+});
+
+test('DeepSeek gets a thought with each call, be it none', () => {
+  expect(sentTo('https://api.deepseek.com/v1').messages[3]).toMatchObject({ reasoning_content: '' });
+});
+
+test('a server that nothing is known of gets the conversation as it came', () => {
+  expect(sentTo('http://127.0.0.1/v1').messages).toEqual(plain.messages);
+  expect(sentTo('http://127.0.0.1/v1', plain, 'gpt-oss-20b').messages).toEqual(plain.messages);
+});
+
+test.each([
+  ['https://api.openai.com/v1', { max_tokens: 5, random_seed: 1 }, { max_completion_tokens: 5, seed: 1 }],
+  ['https://api.mistral.ai/v1', { max_completion_tokens: 5, seed: 1 }, { max_tokens: 5, random_seed: 1 }],
+  ['http://127.0.0.1/v1', { max_tokens: 5, max_completion_tokens: 6, seed: 1 }, { max_tokens: 5, seed: 1 }],
+])('%s is told the limit and the seed in its words, unless the client named its model', (baseUrl, said, told) => {
+  expect(sentTo(baseUrl, { model: 'fast', ...said })).toEqual({ model: 'm', ...told });
+  expect(sentTo(baseUrl, { model: 'acme/m', ...said })).toEqual({ model: 'm', ...said });
+});

@@ -1,0 +1,54 @@
+/** What a client wrote in this wire for one server, as another of it takes it. */
+import { acceptableCallId } from '../given-back.ts';
+import { isNamed } from '../named-model.ts';
+import { isOpenAiModel } from '../openai-models.ts';
+import type { OriginalRequest } from '../port.ts';
+import type { Dialect } from './request.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** What servers tell beside an answer, and clients give back with it. OpenAI and some others refuse a field that they don't know. */
+export const besideAnswers = ['reasoning_content', 'reasoning', 'reasoning_details', 'extra_content'] as const;
+
+/** `body` is what is left of the original's by now. */
+export function fitted(body: Fields, original: OriginalRequest, model: string, dialect: Dialect): Fields {
+  // Who named this very model wrote the settings for it, but the answers before may be another's.
+  const settings = isNamed(model, original) ? body : renamed(body, dialect);
+  const { messages } = body;
+  const refused = isOpenAiModel(model) ? besideAnswers : dialect.refusedInAnswers;
+  // Of a server that isn't known, ids may tell it more than which call is meant.
+  if (!Array.isArray(messages) || (refused.length === 0 && !dialect.givesThoughtsBack)) return settings;
+  return { ...settings, messages: messages.map((message: Fields) => fittedMessage(message, refused, dialect)) };
+}
+
+function renamed(body: Fields, { limitField, seedField }: Dialect): Fields {
+  const { max_tokens: older, max_completion_tokens: newer, seed, random_seed: mistrals, ...rest } = body;
+  const limit = (limitField === 'max_tokens' ? (older ?? newer) : (newer ?? older)) ?? null;
+  const told = seed ?? mistrals ?? null;
+  return {
+    ...rest,
+    ...(limit === null ? {} : { [limitField]: limit }),
+    ...(told === null ? {} : { [seedField]: told }),
+  };
+}
+
+function fittedMessage(message: Fields, refused: readonly string[], dialect: Dialect): Fields {
+  const { givesThoughtsBack, callIds } = dialect;
+  const { tool_calls: calls, tool_call_id: callId } = message;
+  const isCalling = Array.isArray(calls) && calls.length > 0;
+  const without = (fields: Fields): Fields =>
+    Object.fromEntries(Object.entries(fields).filter(([name]) => !refused.includes(name)));
+  return {
+    ...without(message),
+    ...(isCalling && givesThoughtsBack ? { reasoning_content: message['reasoning_content'] ?? '' } : {}),
+    ...(isCalling
+      ? {
+          tool_calls: calls.map((call: Fields) => ({
+            ...without(call),
+            id: acceptableCallId(String(call['id']), callIds),
+          })),
+        }
+      : {}),
+    ...(typeof callId === 'string' ? { tool_call_id: acceptableCallId(callId, callIds) } : {}),
+  };
+}
