@@ -118,6 +118,11 @@ function spread(
 
 /** Turns the library's sentence (`Invalid input: expected string, received undefined`) into what follows "expected". */
 function expectation(issue: SchemaIssue): string {
+  // Of alternatives that have no sentence of their own it is told what each wanted.
+  if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
+    const all = (issue.errors ?? []).flatMap(([first]) => (first === undefined ? [] : [expectation(first)]));
+    if (all.length > 0) return [...new Set(all)].join(' or ');
+  }
   return issue.message
     .replace(/^Invalid (input|option|string|discriminator value)[:.]?\s*/i, '')
     .replace(/^expected\s+/i, '')

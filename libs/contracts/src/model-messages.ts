@@ -93,6 +93,12 @@ export const toolDefinitionSchema = z.object({
   name: z.string().describe('As the model calls it.'),
   description: z.string().describe('What the model is told of it.'),
   parameters: z.record(z.string(), z.unknown()).describe('JSON Schema of an object: its arguments.'),
+  strict: z
+    .boolean()
+    .optional()
+    .describe(
+      "Whether arguments keep to it to the letter, where the provider's wire is one of OpenAI's; it then refuses schemas that it can't hold a model to.",
+    ),
 });
 export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
 

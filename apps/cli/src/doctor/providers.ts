@@ -29,7 +29,9 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
   if (known?.settings !== undefined)
     checks.unshift(...(await checkFile(known.settings, environment)), ...checkDoors(known.settings, environment));
-  const cannotBeAsked = new Set(fromStack?.filter(({ problem }) => problem !== null).map(({ name }) => name));
+  // One that is there and tells no models may answer chats all the same.
+  const unreachable = fromStack?.filter(({ problem, reachable }) => problem !== null && reachable !== true) ?? [];
+  const cannotBeAsked = new Set(unreachable.map(({ name }) => name));
   checks.push(...(known?.aliases ?? []).map((alias) => ofAlias(alias, cannotBeAsked)));
   if (known !== null && known.problem !== null)
     checks.push(warning('models', known.problem, 'coppice down, coppice up'));

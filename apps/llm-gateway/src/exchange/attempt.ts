@@ -24,6 +24,8 @@ export type AttemptOutcome = {
   latencyMs: number;
 };
 
+type ResponseEnd = Extract<ModelDelta, { type: 'response-end' }>;
+
 /** One provider asked once: its deltas as they come, and what it came to. Doesn't wait for a provider that ignores its signal. */
 export class Attempt {
   readonly #provider: string;
@@ -39,6 +41,8 @@ export class Attempt {
   #over = false;
   #state: RequestState | null = null;
   #outputBegan = false;
+  /** The caller reads the provider's own words, and judges them itself. */
+  #isPassedOn = false;
   #outputBytes = 0;
   #usage: UsageSoFar = {};
   #responseModel: string | null = null;
@@ -157,6 +161,7 @@ export class Attempt {
   #note(delta: ModelDelta): void {
     switch (delta.type) {
       case 'raw':
+        this.#isPassedOn = true;
         break;
       case 'response-start':
         // Each piece that a client is told may repeat them.
@@ -167,6 +172,7 @@ export class Attempt {
         this.#usage = { ...this.#usage, ...plausibleOf(delta.usage) };
         break;
       case 'response-end':
+        if (!this.#isPassedOn) this.#requireAnswer(delta);
         this.#finishReason = delta.finishReason;
         this.end(null);
         break;
@@ -174,6 +180,15 @@ export class Attempt {
         this.#outputBegan = true;
         this.#outputBytes += Buffer.byteLength(delta.type === 'tool-call-delta' ? delta.arguments : delta.text);
     }
+  }
+
+  /** An answer that went wrong without an error, e.g. by a call that the model wrote badly, would be told as an empty one. */
+  #requireAnswer({ finishReason, providerFinishReason = 'no reason', lost }: ResponseEnd): void {
+    const fail = (what: string, retryable: boolean) =>
+      new CoppiceError('provider-failed', `${this.#provider} ${what}`, { retryable });
+    if (lost !== undefined) throw fail(`answered with ${lost}, for which there are no words here`, false);
+    if (finishReason === 'other' && !this.#outputBegan)
+      throw fail(`ended its answer with nothing in it (${providerFinishReason})`, true);
   }
 
   #asCoppiceError(thrown: unknown): CoppiceError {

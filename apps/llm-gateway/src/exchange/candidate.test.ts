@@ -53,6 +53,18 @@ test('of one that failed again and again each is told why; in its words whoever 
   expect(acme.asked).toHaveLength(3);
 });
 
+test('a limit that says nothing of a wait is one for the next caller, too, with the time until it is asked again', async () => {
+  const error = new CoppiceError('provider-limited', 'slow down', { retryable: true, details: { status: 429 } });
+  const { ask } = prepare([failing('acme', error)]);
+  await ask('acme/one');
+  expect((await ask('acme/one')).error).toMatchObject({
+    code: 'provider-limited',
+    retryable: true,
+    message: expect.stringMatching(/last with: slow down$/) as unknown,
+    details: { retryAfterMs: expect.any(Number) as unknown },
+  });
+});
+
 test('what another gateway told of is told without a reason', async () => {
   const { exchanges, ask } = prepare([failing('acme', overloaded)]);
   exchanges.health.learn({ provider: 'acme', model: 'one', state: 'open', forMs: 60_000 });

@@ -119,7 +119,9 @@ export class Candidate {
     const failing = !admission.admitted && admission.why === 'failing';
     const why = failing ? `it failed again and again${this.#lastWith(admission.last)}` : 'its limits are used up';
     const text = `${this.name} is not asked for another ${Math.ceil(waitMs / 1_000)} s: ${why}`;
-    return new CoppiceError(failing ? 'provider-failed' : 'provider-limited', text, { retryable: true });
+    // A limit that says nothing of a wait is one all the same.
+    const isLimited = !failing || admission.last?.status === 429;
+    return new CoppiceError(isLimited ? 'provider-limited' : 'provider-failed', text, { retryable: true });
   }
 
   #lastWith(last: LastFailure | null): string {

@@ -62,6 +62,30 @@ test('of an attempt that failed before its output nothing is handed on, and what
   expect(exchange.result.attempts.map(({ error }) => error?.message)).toEqual(['overloaded', 'overloaded', undefined]);
 });
 
+const ended = (fields: object): ModelDelta => ({ type: 'response-end', finishReason: 'stop', ...fields });
+
+test('an answer that went wrong without an error is none: it is asked for again', async () => {
+  const odd = ended({ finishReason: 'other', providerFinishReason: 'MALFORMED_FUNCTION_CALL' });
+  const acme = saying('acme', [used(7, 1), odd], [text('a'), end]);
+  const exchange = ask(acme);
+  expect((await read(exchange)).come).toEqual([text('a'), end]);
+  expect(exchange.result.attempts[0]?.error).toMatchObject({
+    message: 'acme ended its answer with nothing in it (MALFORMED_FUNCTION_CALL)',
+  });
+  // With a text it is what the model said; and who is told the provider's own words judges them.
+  expect((await read(ask(saying('acme', [text('a'), odd])))).error).toBeNull();
+  const raw: ModelDelta = { type: 'raw', whole: true, name: null, data: '{}' };
+  expect((await read(ask(saying('acme', [raw, odd])))).error).toBeNull();
+});
+
+test('a picture that nobody here can be told is no empty answer; another would cost as much', async () => {
+  const acme = saying('acme', [text('Here it is:'), ended({ lost: 'image/png' })]);
+  const { error } = await read(ask(acme));
+  const message = 'acme answered with image/png, for which there are no words here';
+  expect(error).toMatchObject({ code: 'provider-failed', retryable: false, message });
+  expect(acme.asked).toHaveLength(1);
+});
+
 test('after output nobody is asked again: the caller sees the cut, and what came is paid for', async () => {
   const acme = saying('acme', [text('half of it'), passing], [text('whole'), end]);
   const exchange = ask(acme);

@@ -21,8 +21,7 @@ const thoughtToTell = 'reasoning.encrypted_content';
 
 /** A body of either of OpenAI's wires, or a part of it with all settings, without those that the model refuses. Of another vendor's model nothing is known. */
 export function withoutRefused(model: string, settings: Body): Body {
-  const refused = refusedBy(model, effortIn(settings));
-  const taken = Object.fromEntries(Object.entries(settings).filter(([name]) => !refused.includes(name)));
+  const taken = without(settings, refusedBy(model, effortIn(settings)));
   const { include } = taken;
   if (!isThoughtless(model) || !Array.isArray(include)) return taken;
   return { ...taken, include: include.filter((each) => each !== thoughtToTell) };
@@ -35,9 +34,16 @@ function refusedBy(model: string, effort: unknown): string[] {
   return takesSampling ? refusedByThinking : [...refusedByThinking, ...refusedWhileThinking];
 }
 
-/** The body to pass on. */
-export const bodyFor = (model: string, original: OriginalRequest): Body =>
-  isNamed(model, original) ? original.body : withoutRefused(model, original.body);
+const limitFields = ['max_completion_tokens', 'max_tokens', 'n_predict', 'max_output_tokens'];
+
+/** The body to pass on; where the gateway limits the answer, without what may say otherwise. */
+export function bodyFor(model: string, original: OriginalRequest): Body {
+  const body = original.maxOutputTokens === undefined ? original.body : without(original.body, limitFields);
+  return isNamed(model, original) ? body : withoutRefused(model, body);
+}
+
+const without = (body: Body, fields: readonly string[]): Body =>
+  Object.fromEntries(Object.entries(body).filter(([name]) => !fields.includes(name)));
 
 /** Chat Completions has a field for it, Responses an object. */
 const effortIn = ({ reasoning_effort: effort, reasoning }: Body): unknown =>

@@ -122,6 +122,8 @@ export type UsageSoFar = {
  * even where its arguments happen to be JSON already. Which piece belongs to which call is the wire's riddle, and the provider's to solve.
  * `block` counts blocks of thinking in the same way. A signature is told whole, with any one piece of its part.
  *
+ * `lost` names what the answer holds that no delta can tell.
+ *
  * `raw` is what came as it came, before the deltas that it was mapped to. It is told only for a request with `original` that the provider's wire is the
  * same as: the door then passes it on. `whole`: `data` is the body of an answer that wasn't streamed.
  */
@@ -139,7 +141,7 @@ export type ModelDelta =
       signature?: Signature | undefined;
     }
   | { type: 'usage'; usage: UsageSoFar }
-  | { type: 'response-end'; finishReason: FinishReason; providerFinishReason?: string };
+  | { type: 'response-end'; finishReason: FinishReason; providerFinishReason?: string; lost?: string };
 
 /** What comes together is handed on together: each step of a stream takes its time, whatever it carries. */
 export type ModelDeltas = AsyncIterable<readonly ModelDelta[]>;

@@ -1,6 +1,19 @@
 import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
+import { providerError } from '../../provider/http/errors.ts';
 import { openAiError } from './openai-error.ts';
+
+test.each([
+  ["that isn't there is told so to a client of the provider's own wire", 404, "Item 'rs_1' not found", 404],
+  ['may be forbidden it by the vendor', 403, 'CachedContent not found (or permission denied)', 403],
+  ["learns nothing of the gateway's key", 403, 'This API key may not use that model', 502],
+  ['nor of its account', 401, 'who are you', 502],
+])('what a client names of the vendor %s', (_what, status, message, told) => {
+  const wire = 'openai-responses';
+  const error = providerError({ provider: 'openai', status, body: { error: { message } }, wire });
+  expect(openAiError(error, wire).status).toBe(told);
+  expect(openAiError(error, 'openai-chat').status).toBe(502);
+});
 
 test.each([
   ['that is used up', 'limit-exceeded', {}, { 'x-should-retry': 'false' }, 'insufficient_quota'],

@@ -2,6 +2,8 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { ErrorCode, FieldIssue } from '@coppice/contracts';
 import { isFailing } from '../../exchange/candidate.ts';
+import type { ProviderNames } from '../../provider/http/errors.ts';
+import type { WireName } from '../../provider/port.ts';
 
 export type Complaint = {
   status: number;
@@ -30,8 +32,11 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
   'deadline-exceeded': 504,
 };
 
-/** What a client would take for a fault of its own: of a provider it is the gateway's fault, or that of whoever set it up. */
+/** Others a client would take for a fault of its own: of a provider it is the gateway's fault, or that of whoever set it up. */
 const passedStatuses = [500, 502, 503, 504, 529];
+/** Of the gateway's key or account, and not of what the client asked for. */
+const accountPattern =
+  /\b(api[ _-]?keys?|credentials?|authentication|account|organi[sz]ation|project|billing|region|country)\b/i;
 
 /** The façade's own refusals, with the status that they have beyond their code's. */
 export const refusal = (
@@ -41,7 +46,8 @@ export const refusal = (
   details: Record<string, unknown> = {},
 ): CoppiceError => new CoppiceError(code, message, { details: { ...details, httpStatus } });
 
-export function complaintOf(error: CoppiceError): Complaint {
+/** @param wire of the client */
+export function complaintOf(error: CoppiceError, wire: WireName): Complaint {
   const { code, message, retryable, details = {} } = error;
   const spent = code === 'limit-exceeded' && details['budget'] !== undefined;
   const [issue] = Array.isArray(details['issues']) ? (details['issues'] as FieldIssue[]) : [];
@@ -49,7 +55,7 @@ export function complaintOf(error: CoppiceError): Complaint {
   const failing = isFailing(error);
   const retryAfterMs = Number(details['retryAfterMs'] ?? Number.NaN);
   return {
-    status: statusOf(error, spent),
+    status: statusOf(error, wire, spent),
     message,
     code,
     issue: issue ?? null,
@@ -59,12 +65,20 @@ export function complaintOf(error: CoppiceError): Complaint {
   };
 }
 
-function statusOf({ code, details = {} }: CoppiceError, spent: boolean): number {
+function statusOf(error: CoppiceError, wire: WireName, spent: boolean): number {
+  const { code, details = {} } = error;
   if (typeof details['httpStatus'] === 'number') return details['httpStatus'];
   if (spent) return 429;
   if (code !== 'provider-failed') return statusOfCode[code] ?? 500;
   const upstream = Number(details['status']);
-  return passedStatuses.includes(upstream) ? upstream : 502;
+  return passedStatuses.includes(upstream) || isOfTheClient(error, upstream, wire) ? upstream : 502;
+}
+
+/** What its vendor keeps for it, a client names in the vendor's own words: a response before this one, a file, a cached prompt. That it isn't there is the client's to know. */
+function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: WireName): boolean {
+  const names = details?.['providerNames'] as ProviderNames | undefined;
+  if (names?.wire !== wire) return false;
+  return upstream === 404 || (upstream === 403 && !accountPattern.test(message));
 }
 
 /** What says when to come again, as the vendors' own clients read it. */

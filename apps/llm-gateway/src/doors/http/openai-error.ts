@@ -9,7 +9,7 @@ type OpenAiError = ErrorAnswer & { type: string; code: string | null };
 
 /** An error as OpenAI tells it, the same at both of its doors. What a provider of the door's own wire names is the client's to mend. */
 export function openAiError(error: CoppiceError, wire: WireName): OpenAiError {
-  const complaint = complaintOf(error);
+  const complaint = complaintOf(error, wire);
   const { status, message, issue } = complaint;
   const type = typeOf(complaint);
   const named = namedBy(error, wire);

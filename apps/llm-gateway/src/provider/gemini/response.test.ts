@@ -91,6 +91,14 @@ test('a prompt that is blocked is a refusal, and so is an answer that is broken 
   });
 });
 
+test('a picture is told as lost, beside the text that came with it', async () => {
+  const picture = { inlineData: { mimeType: 'image/png', data: 'iVBORw0KGgo=' } };
+  const reader = gemini.reader({ provider: 'acme', secret: null });
+  const deltas = [...reader.whole(chunk([{ text: 'Here: ' }, picture], {}, 'STOP')), ...reader.end()];
+  expect(deltas[0]).toMatchObject({ type: 'text-delta', text: 'Here: ' });
+  expect(deltas.at(-1)).toMatchObject({ type: 'response-end', finishReason: 'stop', lost: 'image/png' });
+});
+
 test("a call that Google can't read is told as neither a call nor a stop", async () => {
   expect(await play('malformed-call.sse')).toMatchObject({
     status: 'complete',

@@ -32,6 +32,8 @@ export class GeminiReader implements AnswerReader {
   #calls = 0;
   #blocks = 0;
   /** Whether the latest part was a thought: those in a row are one block, until one is signed. */
+  /** What it brought that can't be told. */
+  #lost: string | null = null;
   #isThinking = false;
   #finish: { reason: FinishReason; told: string } | null = null;
 
@@ -68,7 +70,8 @@ export class GeminiReader implements AnswerReader {
     if (this.#finish === null) return [];
     const { reason, told } = this.#finish;
     const finishReason = reason === 'stop' && this.#calls > 0 ? 'tool-calls' : reason;
-    return [{ type: 'response-end', finishReason, providerFinishReason: told }];
+    const lost = this.#lost === null ? {} : { lost: this.#lost };
+    return [{ type: 'response-end', finishReason, providerFinishReason: told, ...lost }];
   }
 
   /** An error that the stream itself brings; retryable unless it says otherwise. */
@@ -102,12 +105,13 @@ export class GeminiReader implements AnswerReader {
     return deltas;
   }
 
-  #mapPart({ text, thought, thoughtSignature, functionCall }: AnswerPart): ModelDelta[] {
+  #mapPart({ text, thought, thoughtSignature, functionCall, inlineData }: AnswerPart): ModelDelta[] {
     const signature: { signature?: Signature } = thoughtSignature
       ? { signature: { wire: 'gemini', value: thoughtSignature } }
       : {};
     if (thought === true && !functionCall) return this.#think(text ?? '', signature);
     this.#isThinking = false;
+    if (inlineData) this.#lost = inlineData.mimeType ?? 'a file';
     if (functionCall) {
       const { id, name, args } = functionCall;
       return [

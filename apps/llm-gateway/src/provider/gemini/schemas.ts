@@ -10,6 +10,8 @@ const partSchema = z.looseObject({
   thought: z.boolean().nullish().catch(null),
   thoughtSignature: text,
   functionCall: z.object({ id: text, name: text, args: z.unknown().optional() }).nullish().catch(null),
+  /** A picture or a sound that the model made. */
+  inlineData: z.looseObject({ mimeType: text }).nullish().catch(null),
 });
 export type AnswerPart = z.output<typeof partSchema>;
 

@@ -166,7 +166,7 @@ test('what it names beside its text is kept in the words of its wire, short and 
     providerError({ ...about, body: { error: { message: 'no', param, code } } }).details?.['providerNames'];
   expect(named('temperature', 'unsupported_value')).toEqual({ wire, param: 'temperature', code: 'unsupported_value' });
   expect(named('temperature', 400)).toEqual({ wire, param: 'temperature', code: null });
-  expect(named(null, null)).toBeUndefined();
+  expect(named(null, null)).toEqual({ wire, param: null, code: null });
   const odd = JSON.stringify(named(`${key} sk-abcdefghijklmnopqrstuvwx`, 'x'.repeat(10_000)));
   expect(odd).not.toMatch(/my-own|sk-abc/);
   expect(odd.length).toBeLessThan(700);

@@ -23,7 +23,7 @@ export type Complaint = {
 /** As servers write it: OpenAI's `{error: {message, type, code}}`, Anthropic's with `type: "error"` around it, Ollama's `{error: "text"}`, FastAPI's `{detail}`, and a list of any of these. */
 type Told = { message: string; codes: string[]; status: number | null; param?: string; code?: string };
 
-/** What a complaint names beside its text, in the words of its wire: in an error's details as `providerNames`. */
+/** Whose complaint it is, and what it names beside its text, in the words of its wire: in an error's details as `providerNames`. */
 export type ProviderNames = { wire: WireName; param: string | null; code: string | null };
 
 const contextPattern =
@@ -74,7 +74,7 @@ export function providerError({
   const details = {
     ...(effective === null ? {} : { status: effective }),
     ...(told.codes.length === 0 ? {} : { providerCodes: told.codes }),
-    ...(wire === undefined ? {} : namesOf(wire, told)),
+    ...(wire === undefined ? {} : { providerNames: namesOf(wire, told) }),
     ...(waitMs === null ? {} : { retryAfterMs: waitMs }),
   };
   const fail = (
@@ -116,10 +116,11 @@ function byText(
   return ['provider-failed', inStream];
 }
 
-function namesOf(wire: WireName, { param, code }: Told): { providerNames?: ProviderNames } {
-  if (param === undefined && code === undefined) return {};
-  return { providerNames: { wire, param: param ?? null, code: code ?? null } };
-}
+const namesOf = (wire: WireName, { param, code }: Told): ProviderNames => ({
+  wire,
+  param: param ?? null,
+  code: code ?? null,
+});
 
 function toldBy(body: unknown): Told {
   if (typeof body === 'string') return { message: shortened(body), codes: [], status: null };

@@ -28,7 +28,9 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
     // A conversation that doesn't fit is an error: the server would else drop its beginning without a word. Older servers don't know this.
     truncate: false,
     shift: false,
-    ...(offered.length === 0 ? {} : { tools: offered.map((tool) => ({ type: 'function', function: tool })) }),
+    ...(offered.length === 0
+      ? {}
+      : { tools: offered.map(({ strict: _strict, ...tool }) => ({ type: 'function', function: tool })) }),
     ...(settings.thinking === undefined ? {} : { think: thinkOf(settings.thinking) }),
     ...formatOf(settings.responseFormat),
     ...(Object.keys(options).length === 0 ? {} : { options }),

@@ -274,4 +274,10 @@ test('a request of the same wire goes on as it came, but for its model, and tell
   const atOpenAi = openAiChatAt('https://api.openai.com/v1').passOn(limited, 'm', true);
   expect(atOpenAi).toMatchObject({ max_completion_tokens: 300, stream: true });
   expect(atOpenAi).not.toHaveProperty('max_tokens');
+  const unlimited = { ...plain, max_tokens: -1, max_completion_tokens: -1, n_predict: -1 };
+  expect(openAiChat.passOn({ ...limited, body: unlimited }, 'm', false)).toEqual({
+    ...plain,
+    model: 'm',
+    max_tokens: 300,
+  });
 });

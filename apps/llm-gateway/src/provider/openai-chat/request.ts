@@ -31,10 +31,7 @@ export type Dialect = {
 
 /** The pure mapping of a request to the body of `POST /chat/completions`. Of the settings, the wire has no word for `topK`, and for a budget of thinking only levels. */
 export function requestBody(request: ModelRequest, stream: boolean, dialect: Dialect): object {
-  const tools = request.tools.map(({ name, description, parameters }) => ({
-    type: 'function',
-    function: { name, description, parameters },
-  }));
+  const tools = request.tools.map((tool) => ({ type: 'function', function: tool }));
   return {
     model: request.model,
     messages: request.messages.flatMap((message) => toWire(message, dialect)),

@@ -8,7 +8,7 @@ import { inputOf } from './input.ts';
 export function requestBody(request: ModelRequest, stream: boolean): object {
   const { instructions, input } = inputOf(request.messages);
   // Not strict: the server would else take a tool's optional parameters for required ones.
-  const tools = request.tools.map((tool) => ({ type: 'function', ...tool, strict: false }));
+  const tools = request.tools.map((tool) => ({ type: 'function', strict: false, ...tool }));
   return {
     model: request.model,
     ...(instructions === null ? {} : { instructions }),

@@ -139,6 +139,12 @@ describe('a request', () => {
     });
   });
 
+  test('a tool without a name stands for those of a server, which only Anthropic asks', () => {
+    const { request, untranslatable } = parse({ ...hello, tools: [{ type: 'mcp_toolset', mcp_server_name: 'x' }] });
+    expect(request.tools).toEqual([]);
+    expect(untranslatable).toEqual([]);
+  });
+
   test('what only this wire knows is told by its field', () => {
     const { untranslatable } = parse({
       ...hello,

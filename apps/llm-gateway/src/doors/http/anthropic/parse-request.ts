@@ -45,7 +45,7 @@ export function parseMessagesRequest(body: unknown, { headers, bytes }: Asked): 
 /** A tool that Anthropic itself defines is an offer that other wires can't make: it is left out there. */
 const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
   (tools ?? []).flatMap(({ type, name, description, input_schema: parameters }) =>
-    (type ?? 'custom') === 'custom' && parameters !== undefined
+    (type ?? 'custom') === 'custom' && name !== undefined && parameters !== undefined
       ? [{ name, description: description ?? '', parameters }]
       : [],
   );

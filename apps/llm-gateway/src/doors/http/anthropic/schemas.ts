@@ -13,7 +13,8 @@ export type Message = z.output<typeof messageSchema>;
 
 const toolSchema = z.looseObject({
   type: z.string().nullish(),
-  name: z.string(),
+  /** What stands for several tools has none. */
+  name: z.string().optional(),
   description: z.string().nullish(),
   input_schema: z.record(z.string(), z.unknown()).optional(),
 });

@@ -17,7 +17,7 @@ const typeOfStatus: Readonly<Record<number, string>> = {
 
 /** An error as Anthropic tells it. */
 export function messagesError(error: CoppiceError): ErrorAnswer {
-  const complaint = complaintOf(error);
+  const complaint = complaintOf(error, 'anthropic');
   // The vendor's word for "come again".
   const status = complaint.status === 503 ? 529 : complaint.status;
   const type = typeOfStatus[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');

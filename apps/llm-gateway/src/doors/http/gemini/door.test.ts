@@ -99,6 +99,32 @@ describe('a request', () => {
     });
   });
 
+  test('pictures that a function gave come with its result', () => {
+    const png = { mimeType: 'image/png', data: 'iVBORw0KGgo=' };
+    const response = { name: 'look', response: { output: 'seen' }, parts: [{ inlineData: png }] };
+    const read = (parts: object[]) =>
+      parse({ contents: [{ role: 'user', parts: [{ functionResponse: { ...response, parts } }] }] });
+    const { request, untranslatable } = read([{ inlineData: png }]);
+    expect(untranslatable).toEqual([]);
+    expect(request.messages[0]?.content).toMatchObject([
+      { type: 'tool-result', name: 'look', content: 'seen', images: [{ mediaType: 'image/png' }] },
+    ]);
+    const sound = read([{ inlineData: { mimeType: 'audio/wav', data: 'UklGRg==' } }]);
+    expect(sound.untranslatable.map(({ field }) => field)).toEqual(['contents[0].parts[0]']);
+  });
+
+  test.each([
+    { responseModalities: ['TEXT', 'IMAGE'] },
+    { responseLogprobs: true },
+    { responseMimeType: 'text/x.enum' },
+  ])('what changes the answer and no other wire knows is told by its field: %j', (generationConfig) => {
+    const contents = [{ role: 'user', parts: [{ text: 'hello' }] }];
+    const fields = parse({ contents, generationConfig }).untranslatable.map(({ field }) => field);
+    expect(fields).toEqual([`generationConfig.${Object.keys(generationConfig)[0]}`]);
+    const usual = { responseModalities: ['TEXT'], responseLogprobs: false, responseMimeType: 'text/plain' };
+    expect(parse({ contents, generationConfig: usual }).untranslatable).toEqual([]);
+  });
+
   test('that is wrong is refused in the words of Google, naming the field', () => {
     let error: unknown;
     try {

@@ -67,6 +67,11 @@ const toolsOf = ({ tools }: GenerateRequest): ToolDefinition[] =>
 
 function settingsOf(request: GenerateRequest, untranslatable: Untranslatable): ModelSettings {
   const { generationConfig: generation } = request;
+  if (generation?.responseLogprobs === true)
+    untranslatable.add('generationConfig.responseLogprobs', 'no such field', true);
+  const modalities = generation?.responseModalities ?? [];
+  if (modalities.some((modality) => modality.toUpperCase() !== 'TEXT'))
+    untranslatable.add('generationConfig.responseModalities', 'TEXT alone', modalities);
   const topK = generation?.topK;
   return said({
     maxOutputTokens: generation?.maxOutputTokens,
@@ -76,7 +81,7 @@ function settingsOf(request: GenerateRequest, untranslatable: Untranslatable): M
     seed: generation?.seed,
     stopSequences: generation?.stopSequences?.length === 0 ? undefined : generation?.stopSequences,
     toolChoice: choiceOf(request, untranslatable),
-    responseFormat: formatOf(request),
+    responseFormat: formatOf(request, untranslatable),
     thinking: thinkingOf(request, untranslatable),
   });
 }
@@ -96,8 +101,14 @@ function choiceOf(
   return { tool: only };
 }
 
-function formatOf({ generationConfig: generation }: GenerateRequest): ModelSettings['responseFormat'] | undefined {
-  if (generation?.responseMimeType !== 'application/json') return undefined;
+function formatOf(
+  { generationConfig: generation }: GenerateRequest,
+  untranslatable: Untranslatable,
+): ModelSettings['responseFormat'] | undefined {
+  const kind = generation?.responseMimeType ?? 'text/plain';
+  if (kind !== 'application/json' && kind !== 'text/plain')
+    untranslatable.add('generationConfig.responseMimeType', 'text/plain or application/json', kind);
+  if (generation === undefined || generation === null || kind !== 'application/json') return undefined;
   const { responseSchema, responseJsonSchema } = generation;
   const schema = responseJsonSchema ?? (responseSchema ? jsonSchemaOf(responseSchema) : null);
   return schema === null ? { type: 'json' } : { type: 'json-schema', name: 'answer', schema };

@@ -71,13 +71,23 @@ export class PartMapper {
     return image === null ? null : { type: 'image', image };
   }
 
-  #result({ id, name, response }: Record<string, unknown>): ProviderPart {
+  #result({ id, name, response, parts }: Record<string, unknown>): ProviderPart | null {
     const call = this.#ids.result(typeof name === 'string' ? name : '', id);
     // The vendor's clients wrap what isn't an object so.
     const { output, error, ...rest } = fieldsOf(response);
     const alone = Object.keys(rest).length === 0 ? (error ?? output) : undefined;
     const content = typeof alone === 'string' ? alone : JSON.stringify(alone ?? response ?? {});
-    return { type: 'tool-result', callId: call.id, name: call.name, content, isError: error !== undefined };
+    const pictures = (Array.isArray(parts) ? parts : []).map((part) => imageFrom(fieldsOf(part)['inlineData']));
+    const images = pictures.filter((image) => image !== null);
+    if (images.length < pictures.length) return null;
+    return {
+      type: 'tool-result',
+      callId: call.id,
+      name: call.name,
+      content,
+      ...(images.length === 0 ? {} : { images }),
+      isError: error !== undefined,
+    };
   }
 }
 

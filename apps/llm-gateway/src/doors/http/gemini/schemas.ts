@@ -27,6 +27,8 @@ const generationSchema = z.looseObject({
   /** Of several answers all but the first could be cut without anybody seeing it. */
   candidateCount: z.literal(1).nullish(),
   responseMimeType: z.string().nullish(),
+  responseModalities: z.array(z.string()).nullish(),
+  responseLogprobs: z.boolean().nullish(),
   responseSchema: schema,
   responseJsonSchema: schema,
   thinkingConfig: z.looseObject({ thinkingBudget: z.int().nullish(), thinkingLevel: z.string().nullish() }).nullish(),

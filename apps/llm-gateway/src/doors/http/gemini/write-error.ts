@@ -16,7 +16,7 @@ const statusNames: Readonly<Record<number, string>> = {
 
 /** An error as Google's APIs tell it: how long to wait stands in the body. */
 export function generateError(error: CoppiceError): ErrorAnswer {
-  const complaint = complaintOf(error);
+  const complaint = complaintOf(error, 'gemini');
   const { message, retryAfterMs, issue } = complaint;
   const status = complaint.status === 529 ? 503 : complaint.status;
   const name = statusNames[status] ?? (status < 500 ? 'INVALID_ARGUMENT' : 'INTERNAL');

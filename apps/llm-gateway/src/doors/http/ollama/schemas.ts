@@ -35,7 +35,7 @@ export const ollamaRequestSchema = z.looseObject({
   options: z
     .looseObject({
       num_predict: z.int().nullish(),
-      temperature: z.number().min(0).max(2).nullish(),
+      temperature: z.number().nullish(),
       top_p: z.number().min(0).max(1).nullish(),
       top_k: z.int().nonnegative().nullish(),
       seed: z.int().nullish(),

@@ -129,8 +129,8 @@ describe('a request', () => {
     expect(request.settings.maxOutputTokens).toBe(100_000);
   });
 
-  test('for an answer without a maximum is refused: what is reserved is one', () => {
-    expect(() => parse({ ...hello, max_tokens: 1, n_predict: -1 })).toThrow('n_predict: expected >0, received -1');
+  test.each([{ max_tokens: -1 }, { max_tokens: 1, n_predict: -1 }])('has no maximum by %j', (maximums) => {
+    expect(parse({ ...hello, ...maximums }).request.settings).not.toHaveProperty('maxOutputTokens');
   });
 
   test('what only this wire knows is told by its field', () => {

@@ -21,6 +21,8 @@ export function parseChatRequest(body: unknown, { headers, bytes }: Asked): Ques
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
   const stream = request.stream ?? false;
+  const modalities = request.modalities ?? [];
+  if (modalities.some((modality) => modality !== 'text')) untranslatable.add('modalities', 'text alone', modalities);
   const usageWanted = request.stream_options?.include_usage === true;
   return {
     model: request.model,
@@ -110,8 +112,9 @@ function partsOf(content: Content, field: string, untranslatable: Untranslatable
 const toolsOf = ({ tools }: ChatRequest): ToolDefinition[] =>
   (tools ?? []).flatMap((tool) => {
     if (tool.type !== 'function' || tool.function === undefined) return [];
-    const { name, description, parameters } = tool.function;
-    return [{ name, description: description ?? '', parameters: parameters ?? { type: 'object', properties: {} } }];
+    const { name, description, parameters, strict } = tool.function;
+    const described = { name, description: description ?? '', ...said({ strict }) };
+    return [{ ...described, parameters: parameters ?? { type: 'object', properties: {} } }];
   });
 
 function settingsOf(request: ChatRequest, untranslatable: Untranslatable): ModelSettings {

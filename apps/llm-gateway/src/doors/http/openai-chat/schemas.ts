@@ -31,7 +31,12 @@ export type Message = z.output<typeof messageSchema>;
 const toolSchema = z.looseObject({
   type: z.string(),
   function: z
-    .looseObject({ name: z.string(), description: text, parameters: z.record(z.string(), z.unknown()).nullish() })
+    .looseObject({
+      name: z.string(),
+      description: text,
+      parameters: z.record(z.string(), z.unknown()).nullish(),
+      strict: z.boolean().nullish(),
+    })
     .optional(),
 });
 
@@ -56,11 +61,12 @@ export const chatRequestSchema = z.looseObject({
   tool_choice: z.union([z.string(), z.looseObject({ type: z.string() })]).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   response_format: formatSchema.nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
+  temperature: z.number().nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   seed: z.int().nullish(),
   stop: z.union([z.string(), z.array(z.string())]).nullish(),
   reasoning_effort: z.string().nullish(),
+  modalities: z.array(z.string()).nullish(),
   ...answerLimits,
 });
 export type ChatRequest = z.output<typeof chatRequestSchema>;

@@ -91,18 +91,23 @@ describe('a request', () => {
       previous_response_id: 'resp_1',
     });
     expect(untranslatable.map(({ field }) => field)).toEqual(['previous_response_id', 'input[0]']);
+    const fieldsOf = (body: object) => parse({ ...hello, ...body }).untranslatable.map(({ field }) => field);
+    expect(fieldsOf({ input: undefined, prompt: { id: 'pmpt_1' } })).toEqual(['prompt', 'input']);
+    expect(fieldsOf({ include: ['message.output_text.logprobs'] })).toEqual(['include']);
+    expect(fieldsOf({ top_logprobs: 2 })).toEqual(['top_logprobs']);
+    expect(fieldsOf({ include: ['reasoning.encrypted_content'] })).toEqual([]);
   });
 
   test('that is wrong is refused, naming the field', () => {
     let error: unknown;
     try {
-      parse({ ...hello, input: undefined });
+      parse({ ...hello, input: 5 });
     } catch (thrown) {
       error = thrown;
     }
     expect(responsesDoor.error(error as CoppiceError)).toMatchObject({
       status: 400,
-      body: { error: { param: 'input' } },
+      body: { error: { param: 'input', message: 'the request: input: expected string or array, received 5' } },
     });
   });
 });

@@ -13,13 +13,16 @@ import { withoutForeign } from './without-foreign.ts';
 import { ResponsesAnswerWriter } from './write-answer.ts';
 
 /** Fields that name what OpenAI keeps, or that change what comes back. */
-const ownFields = ['previous_response_id', 'conversation', 'prompt'];
+const ownFields = ['previous_response_id', 'conversation', 'prompt', 'top_logprobs'];
+/** Of what an answer may include, what any other answer lacks: the rest is of tools that OpenAI runs, or of thoughts, which other wires tell in their own way. */
+const logprobs = 'message.output_text.logprobs';
 
 /** The body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
 export function parseResponsesRequest(body: unknown, { headers, bytes }: Asked): Question {
   const request = readRequest(responsesRequestSchema, body);
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
+  if (request.include?.includes(logprobs)) untranslatable.add('include', `no ${logprobs}`, request.include);
   const stream = request.stream ?? false;
   return {
     model: request.model,
@@ -42,6 +45,10 @@ function messagesOf({ instructions, input }: ResponsesRequest, untranslatable: U
   const system: ProviderMessage[] = instructions
     ? [{ role: 'system', content: [{ type: 'text', text: instructions }] }]
     : [];
+  if (input === undefined || input === null) {
+    untranslatable.add('input', 'a text, or a list of items', input);
+    return system;
+  }
   if (typeof input === 'string') return [...system, { role: 'user', content: [{ type: 'text', text: input }] }];
   return [...system, ...new ItemMapper(untranslatable).messages(input)];
 }
@@ -53,7 +60,14 @@ const toolsOf = ({ tools }: ResponsesRequest): ToolDefinition[] =>
     const description = tool.description ?? '';
     if (typeof name !== 'string') return [];
     if (type === 'function')
-      return [{ name, description, parameters: parameters ?? { type: 'object', properties: {} } }];
+      return [
+        {
+          name,
+          description,
+          parameters: parameters ?? { type: 'object', properties: {} },
+          ...said({ strict: tool.strict }),
+        },
+      ];
     if (type !== 'custom') return [];
     return [{ name, description: customDescription(description, tool['format']), parameters: customParameters }];
   });

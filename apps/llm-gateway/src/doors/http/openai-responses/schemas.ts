@@ -13,6 +13,7 @@ const toolSchema = z.looseObject({
   name: text,
   description: text,
   parameters: z.record(z.string(), z.unknown()).nullish(),
+  strict: z.boolean().nullish(),
 });
 
 const formatSchema = z.looseObject({
@@ -25,18 +26,20 @@ const formatSchema = z.looseObject({
 
 export const responsesRequestSchema = z.looseObject({
   model: z.string().min(1),
-  input: z.union([z.string(), z.array(itemSchema)]),
+  /** May be missing beside what the vendor keeps. */
+  input: z.union([z.string(), z.array(itemSchema)]).nullish(),
   instructions: text,
   stream: z.boolean().nullish(),
   tools: z.array(toolSchema).nullish(),
   tool_choice: z.union([z.string(), z.looseObject({ type: z.string(), name: text })]).nullish(),
+  include: z.array(z.string()).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   text: z.looseObject({ format: formatSchema.nullish() }).nullish(),
   reasoning: z.looseObject({ effort: text }).nullish(),
   /** What is answered later can't be charged. */
   background: z.literal(false).nullish(),
   ...answerLimits,
-  max_output_tokens: z.int().positive().nullish(),
+  max_output_tokens: z.int().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
 });
