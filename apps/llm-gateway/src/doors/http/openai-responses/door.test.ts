@@ -98,6 +98,11 @@ describe('a request', () => {
     expect(fieldsOf({ include: ['reasoning.encrypted_content'] })).toEqual([]);
   });
 
+  test('an item that is named by its id alone is told with what helps', () => {
+    const { untranslatable } = parse({ ...hello, input: [{ type: 'item_reference', id: 'msg_1' }] });
+    expect(untranslatable).toMatchObject([{ field: 'input[0]', expected: expect.stringContaining('store: false') }]);
+  });
+
   test('that is wrong is refused, naming the field', () => {
     let error: unknown;
     try {

@@ -37,6 +37,9 @@ export class ItemMapper {
     }
     if ((type === 'function_call_output' || type === 'custom_tool_call_output') && typeof callId === 'string')
       return this.#result(callId, item['output'], `${field}.output`);
+    // Clients name an item by its id where they take it for stored, as the AI SDK does unless told otherwise.
+    if (type === 'item_reference')
+      return this.#untranslatable.add(field, 'the item itself, as clients send it with store: false', item);
     this.#untranslatable.add(field, 'a message, reasoning, a call or its output', item);
   }
 
