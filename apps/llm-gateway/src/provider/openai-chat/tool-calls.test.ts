@@ -111,7 +111,10 @@ test.each<[string, Partial<ToolCallPiece>[]]>([
     'more calls than an answer may have',
     Array.from({ length: gatewayLimits.toolCallsMax + 1 }, (_, index) => ({ index, name: 'x' })),
   ],
-  ['arguments without end', Array(17).fill({ index: 0, name: 'x', arguments: 'x'.repeat(1024 * 1024) })],
+  [
+    'arguments without end',
+    Array.from({ length: 17 }, () => ({ index: 0, name: 'x', arguments: 'x'.repeat(1024 * 1024) })),
+  ],
   ['an id without end', [{ id: 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1), name: 'x' }]],
   ['a name without end', [{ id: 'x', name: 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1) }]],
 ])('%s: an error, before it is kept', (_, pieces) => {

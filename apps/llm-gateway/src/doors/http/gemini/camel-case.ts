@@ -31,8 +31,14 @@ export function camelCased(value: unknown, field = ''): unknown {
   return Object.fromEntries(entries);
 }
 
+const toldCharactersMax = 200;
+
 function saidTwice(field: string, names: readonly string[]): CoppiceError {
-  const issue: FieldIssue = { field, expected: 'one spelling', received: names.join(' and ') };
-  const message = `the request: ${field}: expected ${issue.expected}, received ${issue.received}`;
+  const [told, received] = [field, names.join(' and ')].map((text) => text.slice(0, toldCharactersMax)) as [
+    string,
+    string,
+  ];
+  const issue: FieldIssue = { field: told, expected: 'one spelling', received };
+  const message = `the request: ${told}: expected ${issue.expected}, received ${received}`;
   return new CoppiceError('invalid-request', message, { details: { issues: [issue] } });
 }

@@ -215,6 +215,11 @@ test.each([
   expect(() => parse({ ...hello, ...more })).toThrow(`the request: ${field}: expected one spelling, received `);
 });
 
+test('a name without end is not repeated to its end', () => {
+  const [camel, snake] = [`a${'B'.repeat(100_000)}`, `a${'_b'.repeat(100_000)}`];
+  expect(() => parse({ ...hello, [camel]: 1, [snake]: 1 })).toThrow(/^.{0,500}$/s);
+});
+
 test("in what is the client's own, names are what they are", () => {
   const args = { file_name: 'a', fileName: 'b' };
   const { request } = parse({ contents: [{ role: 'model', parts: [{ functionCall: { name: 'read', args } }] }] });
