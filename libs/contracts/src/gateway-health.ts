@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { tenantSchema } from './identifiers.ts';
 
 /**
  * What one gateway tells the others of a model that isn't asked just now, on `subjects.gatewayHealth`. It is advice: one that is late, lost or doubled makes a
@@ -11,6 +12,8 @@ export const gatewayHealthNewsSchema = z.object({
   /** `open`: it failed again and again; `closed`: it answers again; `cooling`: it asks to wait. */
   state: z.enum(['open', 'closed', 'cooling']),
   forMs: z.int().nonnegative(),
+  /** With `open`: for calls of this tenant alone, since all that failed were its own. */
+  tenant: tenantSchema.optional(),
 });
 export type GatewayHealthNews = z.infer<typeof gatewayHealthNewsSchema>;
 

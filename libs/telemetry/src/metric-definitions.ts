@@ -191,7 +191,8 @@ export const metricDefinitions = {
     labels: {
       [attributes.genAiProviderName]: provider,
       [attributes.genAiRequestModel]: model,
-      state: '`failing`: it failed again and again (its breaker is open); `cooling`: it asks to wait',
+      state:
+        '`failing`: it failed again and again (its breaker is open, be it for one tenant alone); `cooling`: it asks to wait',
     },
     reportedBy: 'llm-gateway',
   },

@@ -1,5 +1,5 @@
 import { CoppiceError } from '@coppice/contracts';
-import type { LastFailure } from './circuit.ts';
+import type { Caller, LastFailure } from './circuit.ts';
 import { statedWaitMs } from './health.ts';
 import type { Health, Permit } from './health.ts';
 import { pauseBeforeRetry } from './retry.ts';
@@ -27,7 +27,7 @@ export class Candidate {
   /** Null for a provider that nothing is learnt of, such as one that plays a script. */
   readonly #health: Health | null;
   readonly #retry: RetrySettings;
-  readonly #tenant: string;
+  readonly #caller: Caller;
   #attempts = 0;
   #notBeforeMs = 0;
   /** By a budget, the first time. */
@@ -35,10 +35,9 @@ export class Candidate {
   #error: CoppiceError | null = null;
   #dropped = false;
 
-  /** `tenant`: whose call it is. */
-  constructor(route: Route, { health, retry }: { health: Health; retry: RetrySettings }, tenant: string) {
+  constructor(route: Route, { health, retry }: { health: Health; retry: RetrySettings }, caller: Caller) {
     this.route = route;
-    this.#tenant = tenant;
+    this.#caller = caller;
     this.#health = route.provider.wire === null ? null : health;
     this.#retry = retry;
   }
@@ -71,7 +70,7 @@ export class Candidate {
   admit(): Permit | null {
     if (this.#health === null) return freePermit;
     const place = { provider: this.route.provider.name, model: this.route.model };
-    const admission = this.#health.admit(place, this.#tenant);
+    const admission = this.#health.admit(place, this.#caller);
     return 'permit' in admission ? admission.permit : null;
   }
 
@@ -84,7 +83,7 @@ export class Candidate {
     this.#attempts++;
     this.#error = error;
     const pauseMs = pauseBeforeRetry(error, this.#attempts, this.#retry);
-    if (pauseMs === null) this.#dropped = true;
+    if (pauseMs === null) this.drop(this.#attempts > 1 ? withFailing(error) : error);
     else this.#notBeforeMs = nowMs + pauseMs;
   }
 
@@ -126,14 +125,22 @@ export class Candidate {
 
   #lastWith(last: LastFailure | null): string {
     if (last === null) return '';
-    if (last.tenant === this.#tenant) return `, last with: ${last.message}`;
+    if (last.tenant === this.#caller.tenant) return `, last with: ${last.message}`;
     return last.status === null ? '' : `, last with: HTTP ${last.status}`;
   }
 
   #look() {
     const { provider, model } = this.route;
-    return this.#health?.look({ provider: provider.name, model }) ?? ({ admitted: true } as const);
+    const place = { provider: provider.name, model };
+    return this.#health?.look(place, this.#caller.tenant) ?? ({ admitted: true } as const);
   }
+}
+
+/** Of one that was asked in vain as often as the call's retries go, and doesn't say when to come again. */
+function withFailing(error: CoppiceError): CoppiceError {
+  const { code, message, details, retryable } = error;
+  if (code !== 'provider-failed' || !retryable || statedWaitMs(error) !== null) return error;
+  return new CoppiceError(code, message, { cause: error, details: { ...details, failing: true }, retryable });
 }
 
 const freePermit: Permit = { began: () => {}, ended: () => {} };

@@ -4,90 +4,151 @@ import { Circuit } from './circuit.ts';
 const settings = { failuresMax: 3, openMs: 1_000 };
 const admitted = { admitted: true, probe: false };
 const probe = { admitted: true, probe: true };
+const [one, other, third] = ['one', 'other', 'third'];
+const call = (tenant: string = one) => ({ tenant });
 
-/** A circuit that has just opened, at 0. */
-function opened(): Circuit {
+/** A circuit that has just opened, at 0, by the calls of these. */
+function opened(tenants: readonly string[] = [one, one, one]): Circuit {
   const circuit = new Circuit(settings);
-  for (let failures = 0; failures < 3; failures++) circuit.failed(false, 0);
+  for (const tenant of tenants) circuit.failed(false, 0, call(tenant));
   return circuit;
 }
 
 test('it opens after so many failures in a row, and an answer in between begins the count anew', () => {
   const circuit = new Circuit(settings);
-  expect([circuit.failed(false, 0), circuit.failed(false, 0)]).toEqual([false, false]);
+  expect([circuit.failed(false, 0, call()), circuit.failed(false, 0, call())]).toEqual([null, null]);
   expect(circuit.answered()).toBe(false);
-  expect([circuit.failed(false, 0), circuit.failed(false, 0)]).toEqual([false, false]);
-  expect(circuit.admit(0)).toEqual(admitted);
-  expect(circuit.failed(false, 0)).toBe(true);
-  expect(circuit.admit(400)).toEqual({ admitted: false, forMs: 600, why: 'failing', last: null });
+  expect([circuit.failed(false, 0, call()), circuit.failed(false, 0, call())]).toEqual([null, null]);
+  expect(circuit.admit(0, one)).toEqual(admitted);
+  expect(circuit.failed(false, 0, call())).toBe('for the tenant');
+  expect(circuit.admit(400, one)).toEqual({ admitted: false, forMs: 600, why: 'failing', last: null });
 });
 
 test('failures of calls that were on their way when it opened neither count nor prolong it', () => {
   const circuit = opened();
-  expect(circuit.failed(false, 900)).toBe(false);
-  expect(circuit.admit(1_000)).toEqual(probe);
+  expect(circuit.failed(false, 900, call())).toBeNull();
+  expect(circuit.admit(1_000, one)).toEqual(probe);
 });
 
 test('when its time is over one call tries, and the others wait for it', () => {
   const circuit = opened();
-  expect(circuit.look(1_000)).toEqual(probe);
-  expect(circuit.admit(1_000)).toEqual(probe);
-  expect(circuit.admit(1_000)).toMatchObject({ admitted: false, why: 'failing' });
-  expect(circuit.failed(true, 1_500)).toBe(true);
-  expect(circuit.admit(2_499)).toMatchObject({ forMs: 1 });
-  expect(circuit.admit(2_500)).toEqual(probe);
+  expect(circuit.look(1_000, one)).toEqual(probe);
+  expect(circuit.admit(1_000, one)).toEqual(probe);
+  expect(circuit.admit(1_000, one)).toMatchObject({ admitted: false, why: 'failing' });
+  expect(circuit.failed(true, 1_500, call())).toBe('for the tenant');
+  expect(circuit.admit(2_499, one)).toMatchObject({ forMs: 1 });
+  expect(circuit.admit(2_500, one)).toEqual(probe);
   expect(circuit.began(true)).toBe(true);
-  expect(circuit.admit(2_500)).toEqual(admitted);
+  expect(circuit.admit(2_500, one)).toEqual(admitted);
   expect(circuit.answered()).toBe(false);
 });
 
 test('one that began and was cut is open again at once; one that is answered begins anew', () => {
   for (const cut of [true, false]) {
     const circuit = opened();
-    circuit.admit(1_000);
+    circuit.admit(1_000, one);
     circuit.began(true);
     if (!cut) circuit.answered();
-    expect(circuit.failed(true, 1_100)).toBe(cut);
+    expect(circuit.failed(true, 1_100, call())).toBe(cut ? 'for the tenant' : null);
   }
 });
 
 test('an open one tells why it failed the last time, until it is answered; what another opened doesn’t know', () => {
   const circuit = new Circuit(settings);
   const why = (message: string) => ({ tenant: 'default', message, status: 503 });
-  for (const message of ['one', 'two', 'three']) circuit.failed(false, 0, why(message));
-  expect(circuit.look(0)).toMatchObject({ why: 'failing', last: why('three') });
-  circuit.admit(1_000);
-  circuit.failed(true, 1_000, why('four'));
-  expect(circuit.look(1_000)).toMatchObject({ why: 'failing', last: why('four') });
+  for (const message of ['one', 'two', 'three']) circuit.failed(false, 0, call(), why(message));
+  expect(circuit.look(0, one)).toMatchObject({ why: 'failing', last: why('three') });
+  circuit.admit(1_000, one);
+  circuit.failed(true, 1_000, call(), why('four'));
+  expect(circuit.look(1_000, one)).toMatchObject({ why: 'failing', last: why('four') });
   circuit.answered();
-  circuit.open(1_000, 1_000);
-  expect(circuit.look(1_000)).toMatchObject({ why: 'failing', last: null });
+  circuit.open(1_000, 1_000, null);
+  expect(circuit.look(1_000, one)).toMatchObject({ why: 'failing', last: null });
 });
 
 test('a probe that is left lets the next one try', () => {
   const circuit = opened();
-  circuit.admit(1_000);
+  circuit.admit(1_000, one);
   circuit.left(true);
-  expect(circuit.admit(1_000)).toEqual(probe);
+  expect(circuit.admit(1_000, one)).toEqual(probe);
 });
 
 test('a cool-down holds back all for as long as the longest that was asked for', () => {
   const circuit = new Circuit(settings);
   circuit.coolDown(500, 0);
   circuit.coolDown(100, 0);
-  expect(circuit.admit(100)).toEqual({ admitted: false, forMs: 400, why: 'cooling' });
+  expect(circuit.admit(100, one)).toEqual({ admitted: false, forMs: 400, why: 'cooling' });
   expect(circuit.isCooling(499)).toBe(true);
-  expect(circuit.admit(500)).toEqual(admitted);
+  expect(circuit.admit(500, one)).toEqual(admitted);
 });
 
 test('what others tell opens and closes it; a probe of its own goes on', () => {
   const circuit = new Circuit(settings);
-  circuit.open(700, 0);
-  expect(circuit.admit(0)).toMatchObject({ admitted: false, forMs: 700 });
-  expect(circuit.admit(700)).toEqual(probe);
-  circuit.open(700, 700);
+  circuit.open(700, 0, null);
+  expect(circuit.admit(0, one)).toMatchObject({ admitted: false, forMs: 700 });
+  expect(circuit.admit(700, one)).toEqual(probe);
+  circuit.open(700, 700, null);
   expect(circuit.began(true)).toBe(true);
-  circuit.open(700, 700);
+  circuit.open(700, 700, null);
   circuit.close();
-  expect(circuit.admit(700)).toEqual(admitted);
+  expect(circuit.admit(700, one)).toEqual(admitted);
+});
+
+test('a call counts once, however often it asks', () => {
+  const circuit = new Circuit(settings);
+  const again = call();
+  for (let attempts = 0; attempts < 9; attempts++) expect(circuit.failed(false, 0, again)).toBeNull();
+  expect(circuit.failed(false, 0, call())).toBeNull();
+  expect(circuit.failed(false, 0, again)).toBeNull();
+  circuit.answered();
+  expect([again, call(), again].map((each) => circuit.failed(false, 0, each))).toEqual([null, null, null]);
+  expect(circuit.failed(false, 0, call())).toBe('for the tenant');
+});
+
+test('where all that failed were calls of one tenant, only that one is kept out', () => {
+  const circuit = opened();
+  expect(circuit.look(0, one)).toMatchObject({ admitted: false, forMs: 1_000 });
+  expect(circuit.admit(0, other)).toEqual(admitted);
+  expect([circuit.isOpen(), circuit.isOpenForAll()]).toEqual([true, false]);
+  expect(circuit.began(false)).toBe(false);
+  // The provider works.
+  expect(circuit.answered()).toBe(true);
+  expect(circuit.look(0, one)).toEqual(admitted);
+});
+
+test('where another’s failed, too, all are kept out', () => {
+  const late = opened();
+  expect(late.failed(false, 200, call(other))).toBe('for all');
+  const mixed = new Circuit(settings);
+  expect([one, other, one].map((each) => mixed.failed(false, 200, call(each)))).toEqual([null, null, 'for all']);
+  for (const circuit of [late, mixed])
+    expect([one, other, third].map((each) => circuit.look(200, each))).toMatchObject(
+      [1, 2, 3].map(() => ({ forMs: 1_000 })),
+    );
+});
+
+test('a probe that failed keeps out its own tenant; one call of another tries, whose failure keeps out all', () => {
+  const circuit = opened([one, one, other]);
+  expect(circuit.admit(1_000, one)).toEqual(probe);
+  expect(circuit.failed(true, 1_100, call())).toBe('for the tenant');
+  expect(circuit.look(1_100, one)).toMatchObject({ admitted: false, forMs: 1_000 });
+  expect(circuit.admit(1_100, other)).toEqual(probe);
+  expect(circuit.admit(1_100, third)).toMatchObject({ admitted: false });
+  expect(circuit.failed(true, 1_200, call(other))).toBe('for all');
+  expect(circuit.look(1_200, third)).toMatchObject({ admitted: false, forMs: 1_000 });
+});
+
+test('a tenant’s own probe keeps nobody else waiting', () => {
+  const circuit = opened();
+  expect(circuit.admit(1_000, one)).toEqual(probe);
+  expect(circuit.admit(1_000, one)).toMatchObject({ admitted: false });
+  expect(circuit.admit(1_000, other)).toEqual(admitted);
+});
+
+test('what others tell of one tenant’s calls opens it for that one, and for all where another’s failed here', () => {
+  const circuit = new Circuit(settings);
+  circuit.open(700, 0, one);
+  expect([circuit.look(0, one), circuit.look(0, other)]).toMatchObject([{ forMs: 700 }, admitted]);
+  circuit.open(500, 0, other);
+  expect([circuit.look(0, one), circuit.look(0, third)]).toMatchObject([{ forMs: 700 }, { forMs: 500 }]);
 });

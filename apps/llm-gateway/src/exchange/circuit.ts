@@ -1,11 +1,17 @@
 /** Of one model of one provider: whether it is asked just now. Times are in milliseconds of one clock of the caller's that never goes back. */
 
+/** One call, the same object however often it asks. */
+export type Caller = { tenant: string };
+
 export type CircuitSettings = {
-  /** So many failures in a row open it. */
+  /** So many calls that fail in a row open it. */
   failuresMax: number;
   /** How long it then stays open, before one call may try. */
   openMs: number;
 };
+
+/** Whom the breaker doesn't admit any more: everybody, or the tenant whose call failed. */
+export type Opening = 'for all' | 'for the tenant';
 
 /** Why it failed the last time. */
 export type LastFailure = {
@@ -30,17 +36,27 @@ const probeLookMs = 250;
 /**
  * Breaker and cool-down in one.
  *
- * The breaker: closed it admits all; after `failuresMax` failures in a row it is open and admits nobody for `openMs`; then it admits one call, the probe, whose first
+ * The breaker: closed it admits all; after `failuresMax` calls that failed in a row it is open and admits nobody for `openMs`; then it admits one call, the probe, whose first
  * output closes it, and whose failure opens it again. A probe that is left is no failure: the next call is the probe.
+ *
+ * What one tenant asks may be the reason. So where all that failed were calls of one tenant, it opens for that one alone, and for all with the first failure of another's. A
+ * failed probe, too, keeps out its own tenant, and lets one of another try. An answer to anybody closes it for all.
  *
  * The cool-down: nobody is admitted until the time is over that the provider asked for.
  */
 export class Circuit {
   readonly #settings: CircuitSettings;
+  /** Calls that failed in a row. */
   #failures = 0;
+  /** They: what a call fails with when it asks again is no news. */
+  #counted = new WeakSet<Caller>();
+  /** Whose they were since it opened for all, or was closed. */
+  readonly #tenants = new Set<string>();
   #last: LastFailure | null = null;
-  /** Null where the breaker is closed. */
+  /** For all; null where it isn't open for all. */
   #openUntilMs: number | null = null;
+  /** For one tenant alone. */
+  #shutOut: { tenant: string; untilMs: number } | null = null;
   #probing = false;
   #coolUntilMs = 0;
 
@@ -48,7 +64,12 @@ export class Circuit {
     this.#settings = settings;
   }
 
+  /** For anybody. */
   isOpen(): boolean {
+    return this.#openUntilMs !== null || this.#shutOut !== null;
+  }
+
+  isOpenForAll(): boolean {
     return this.#openUntilMs !== null;
   }
 
@@ -57,17 +78,18 @@ export class Circuit {
   }
 
   /** What `admit` would say, without a call that wants to ask. */
-  look(nowMs: number): Admission {
+  look(nowMs: number, tenant: string): Admission {
     if (nowMs < this.#coolUntilMs) return { admitted: false, forMs: this.#coolUntilMs - nowMs, why: 'cooling' };
-    if (this.#openUntilMs === null) return { admitted: true, probe: false };
+    const untilMs = this.#untilMs(tenant);
+    if (untilMs === null) return { admitted: true, probe: false };
     const waiting = { admitted: false, why: 'failing', last: this.#last } as const;
-    if (nowMs < this.#openUntilMs) return { ...waiting, forMs: this.#openUntilMs - nowMs };
+    if (nowMs < untilMs) return { ...waiting, forMs: untilMs - nowMs };
     return this.#probing ? { ...waiting, forMs: probeLookMs } : { admitted: true, probe: true };
   }
 
   /** Whoever is admitted tells what came of it: `began`, then `answered` or `failed`; or `left`. */
-  admit(nowMs: number): Admission {
-    const admission = this.look(nowMs);
+  admit(nowMs: number, tenant: string): Admission {
+    const admission = this.look(nowMs, tenant);
     if (admission.admitted && admission.probe) this.#probing = true;
     return admission;
   }
@@ -75,8 +97,7 @@ export class Circuit {
   /** The answer began. @returns whether that closed the breaker. */
   began(probe: boolean): boolean {
     if (!probe || !this.#probing) return false;
-    this.#probing = false;
-    this.#openUntilMs = null;
+    this.close();
     // One that begins its answers and breaks them off is open again at once.
     this.#failures = this.#settings.failuresMax - 1;
     return true;
@@ -84,21 +105,25 @@ export class Circuit {
 
   /** It is there: it answered, or refused the request for what the request is. @returns whether that closed the breaker. */
   answered(): boolean {
-    const closed = this.#openUntilMs !== null;
+    const wasOpen = this.isOpen();
     this.close();
-    return closed;
+    return wasOpen;
   }
 
-  /** @returns whether that opened the breaker, or opened it anew. */
-  failed(probe: boolean, nowMs: number, why: LastFailure | null = null): boolean {
+  /** @returns whether that opened the breaker, or opened it anew; null where it didn't. */
+  failed(probe: boolean, nowMs: number, caller: Caller, why: LastFailure | null = null): Opening | null {
     this.#last = why;
+    const isOpen = this.#untilMs(caller.tenant) !== null;
     // Of those that were on their way when it opened nothing more is learnt.
-    if (this.#openUntilMs !== null && !probe) return false;
-    this.#failures++;
+    if (isOpen && !probe) return null;
     if (probe) this.#probing = false;
-    if (this.#openUntilMs === null && this.#failures < this.#settings.failuresMax) return false;
-    this.#openUntilMs = nowMs + this.#settings.openMs;
-    return true;
+    if (!isOpen) {
+      if (this.#counted.has(caller)) return null;
+      this.#counted.add(caller);
+      this.#tenants.add(caller.tenant);
+      if (++this.#failures < this.#settings.failuresMax) return null;
+    }
+    return this.#open(nowMs + this.#settings.openMs, caller.tenant);
   }
 
   /** The call was given up for reasons of its own. */
@@ -110,16 +135,36 @@ export class Circuit {
     this.#coolUntilMs = Math.max(this.#coolUntilMs, nowMs + forMs);
   }
 
-  /** As another instance tells. */
-  open(forMs: number, nowMs: number): void {
+  /** As another instance tells; `tenant`: whose calls failed there, null where they were several's. */
+  open(forMs: number, nowMs: number, tenant: string | null): void {
     this.#failures = Math.max(this.#failures, this.#settings.failuresMax);
-    this.#openUntilMs = Math.max(this.#openUntilMs ?? 0, nowMs + forMs);
+    this.#open(nowMs + forMs, tenant);
   }
 
   close(): void {
     this.#failures = 0;
+    this.#counted = new WeakSet();
+    this.#tenants.clear();
     this.#last = null;
     this.#openUntilMs = null;
+    this.#shutOut = null;
     this.#probing = false;
+  }
+
+  #open(untilMs: number, tenant: string | null): Opening {
+    if (tenant !== null) this.#tenants.add(tenant);
+    if (tenant !== null && this.#tenants.size === 1) {
+      this.#shutOut = { tenant, untilMs: Math.max(this.#untilMs(tenant) ?? 0, untilMs) };
+      return 'for the tenant';
+    }
+    this.#tenants.clear();
+    this.#openUntilMs = Math.max(this.#openUntilMs ?? 0, untilMs);
+    return 'for all';
+  }
+
+  /** Null where that tenant's calls are admitted. */
+  #untilMs(tenant: string): number | null {
+    if (this.#shutOut?.tenant !== tenant) return this.#openUntilMs;
+    return Math.max(this.#shutOut.untilMs, this.#openUntilMs ?? 0);
   }
 }

@@ -169,9 +169,10 @@ class RunningExchange {
   #choosing(): Choosing {
     const { routes, queues, retry } = this.#with;
     const { model, context, endsAtMs, patienceMs = retry.retryAfterMsMax } = this.#call;
+    const caller = { tenant: context.owner.tenant };
     return new Choosing({
       model,
-      candidates: routes.of(model).map((route) => new Candidate(route, this.#with, context.owner.tenant)),
+      candidates: routes.of(model).map((route) => new Candidate(route, this.#with, caller)),
       queues,
       owner: context.owner,
       signal: this.#abort.signal,

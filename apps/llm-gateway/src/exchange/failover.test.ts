@@ -262,3 +262,38 @@ test.each([
     expect(text).toBe(after);
   },
 );
+
+describe('a request that a provider fails at', () => {
+  const of = (tenant: string) => ({
+    context: { owner: { tenant, runId: '', taskId: '' }, effectId: '', signal: new AbortController().signal },
+    model: 'first/one',
+    patienceMs: 1_000,
+  });
+  const poison = {
+    request: {
+      messages: [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'poison' }] }],
+      tools: [],
+      settings: {},
+    },
+  };
+  const fails = () =>
+    first.play((response, { body }) =>
+      (JSON.stringify(body).includes('poison') ? overloaded : answers('hello'))(response),
+    );
+
+  test('switches the model off for nobody by itself, though it is asked again', async () => {
+    const shared = exchanges();
+    fails();
+    expect((await hear(shared, { ...of('one'), ...poison })).result.attempts).toHaveLength(4);
+    expect((await hear(shared, of('one'))).text).toBe('hello');
+  });
+
+  test('switches it off for its own tenant alone, however often it comes', async () => {
+    const shared = exchanges();
+    fails();
+    for (let calls = 0; calls < 5; calls++) await hear(shared, { ...of('one'), ...poison });
+    expect(asked()).toEqual([4 + 4 + 1, 0]);
+    expect((await hear(shared, of('one'))).error).toMatchObject({ code: 'provider-failed' });
+    expect((await hear(shared, of('other'))).text).toBe('hello');
+  });
+});

@@ -47,7 +47,7 @@ test('a model that the configuration names is named though it has never answered
     retry: { pauseMsMin: 1, pauseMsMax: 2 },
   });
   const stop = observeExchanges(exchanges);
-  await hear(exchanges, { model: 'slow' });
+  for (let calls = 0; calls < 3; calls++) await hear(exchanges, { model: 'slow' });
   exchanges.health.coolDown({ provider: 'lost', model: 'priced' }, 60_000);
   const lines = await scrape(telemetry, 'coppice_models_unavailable{gen_ai_provider_name="lost"');
   stop();

@@ -61,7 +61,9 @@ test('what one gateway learns by failing, the others needn’t, and they hear wh
   const [one, another] = await Promise.all([startGateway('one'), startGateway('another')]);
   for (let calls = 0; calls < 3; calls++) expect(await one.ask()).toBe('from other');
   expect(one.timesAsked()).toBe(3);
-  await expect.poll(() => another.exchanges.health.look(place)).toMatchObject({ admitted: false, why: 'failing' });
+  await expect
+    .poll(() => another.exchanges.health.look(place, 'default'))
+    .toMatchObject({ admitted: false, why: 'failing' });
   expect(await another.ask()).toBe('from other');
   expect(another.timesAsked()).toBe(0);
 
@@ -69,21 +71,28 @@ test('what one gateway learns by failing, the others needn’t, and they hear wh
   another.state.works = true;
   one.state.passedMs = 60_000;
   expect(await one.ask()).toBe('from acme');
-  await expect.poll(() => another.exchanges.health.look(place)).toEqual({ admitted: true, probe: false });
+  await expect.poll(() => another.exchanges.health.look(place, 'default')).toEqual({ admitted: true, probe: false });
   expect(await another.ask()).toBe('from acme');
+});
+
+test('what one tenant’s calls alone failed with is told as its own', async () => {
+  const [one, another] = await Promise.all([startGateway('tenant-one'), startGateway('tenant-another')]);
+  for (let calls = 0; calls < 3; calls++) await one.ask();
+  await expect.poll(() => another.exchanges.health.look(place, 'default')).toMatchObject({ admitted: false });
+  expect(another.exchanges.health.look(place, 'other')).toEqual({ admitted: true, probe: false });
 });
 
 test('a cool-down is shared, and no longer than the bound, whatever is told', async () => {
   const [one, another] = await Promise.all([startGateway('cooling-one'), startGateway('cooling-another')]);
   one.exchanges.health.coolDown(place, 30_000);
-  await expect.poll(() => another.exchanges.health.look(place)).toMatchObject({ why: 'cooling' });
+  await expect.poll(() => another.exchanges.health.look(place, 'default')).toMatchObject({ why: 'cooling' });
   const tell = (message: object) =>
     one.bus.publishCore(subjects.gatewayHealth, { ...place, from: 'somebody', ...message });
   tell({ state: 'cooling', forMs: Number.MAX_SAFE_INTEGER });
   tell({ state: 'open', forMs: Number.MAX_SAFE_INTEGER });
   await expect.poll(() => another.exchanges.health.unavailable()).toHaveLength(1);
   another.state.passedMs = 60 * 60_000;
-  await expect.poll(() => another.exchanges.health.look(place).admitted).toBe(true);
+  await expect.poll(() => another.exchanges.health.look(place, 'default').admitted).toBe(true);
 });
 
 test('what is not understood changes nothing, nor does what a gateway told itself', async () => {

@@ -10,7 +10,7 @@
  */
 import type { CoppiceError, GatewayHealthNews } from '@coppice/contracts';
 import { Circuit } from './circuit.ts';
-import type { Admission, CircuitSettings, LastFailure } from './circuit.ts';
+import type { Admission, Caller, CircuitSettings, LastFailure } from './circuit.ts';
 import { exchangeLimits } from './limits.ts';
 
 export type Place = { provider: string; model: string };
@@ -24,7 +24,7 @@ export type Permit = {
   ended(error: CoppiceError | null): void;
 };
 
-type Admitted = { place: Place; circuit: Circuit; probe: boolean; tenant: string };
+type Admitted = { place: Place; circuit: Circuit; probe: boolean; caller: Caller };
 
 export type HealthSettings = CircuitSettings & {
   /** Milliseconds of a clock that never goes back. */
@@ -41,31 +41,35 @@ export class Health {
     this.#settings = settings;
   }
 
-  /** Whether it would be asked now, or when. */
-  look(place: Place): Admission {
-    return this.#circuits.get(keyOf(place))?.circuit.look(this.#settings.now()) ?? { admitted: true, probe: false };
+  /** Whether it would be asked now by a call of the tenant's, or when. */
+  look(place: Place, tenant: string): Admission {
+    const known = this.#circuits.get(keyOf(place));
+    return known?.circuit.look(this.#settings.now(), tenant) ?? { admitted: true, probe: false };
   }
 
-  /** The permit, or why there is none; `tenant`: whose call it is. */
-  admit(place: Place, tenant: string): { permit: Permit } | Extract<Admission, { admitted: false }> {
+  /** The permit, or why there is none. */
+  admit(place: Place, caller: Caller): { permit: Permit } | Extract<Admission, { admitted: false }> {
+    const { tenant } = caller;
     const circuit = this.#circuitOf(place);
-    const admission = circuit.admit(this.#settings.now());
+    const admission = circuit.admit(this.#settings.now(), tenant);
     if (!admission.admitted) return admission;
+    const { probe } = admission;
     // The others leave the probe to this instance, for a while.
-    if (admission.probe) this.#tell(place, 'open', exchangeLimits.probeHoldMs);
-    return { permit: this.#permit({ place, circuit, probe: admission.probe, tenant }) };
+    if (probe) this.#tell(place, 'open', exchangeLimits.probeHoldMs, circuit.isOpenForAll() ? {} : { tenant });
+    return { permit: this.#permit({ place, circuit, probe, caller }) };
   }
 
   /** What another instance tells. */
-  learn({ provider, model, state, forMs }: GatewayHealthNews): void {
+  learn({ provider, model, state, forMs, tenant }: GatewayHealthNews): void {
     const place = { provider, model };
     const nowMs = this.#settings.now();
     if (state === 'closed') this.#circuits.get(keyOf(place))?.circuit.close();
-    else if (state === 'open') this.#circuitOf(place).open(Math.min(forMs, this.#settings.openMs), nowMs);
+    else if (state === 'open')
+      this.#circuitOf(place).open(Math.min(forMs, this.#settings.openMs), nowMs, tenant ?? null);
     else this.#circuitOf(place).coolDown(Math.min(forMs, exchangeLimits.coolDownMsMax), nowMs);
   }
 
-  /** Models that aren't asked just now. */
+  /** Models that aren't asked just now, be it only for the calls of one tenant. */
   unavailable(): Unavailable[] {
     const nowMs = this.#settings.now();
     return [...this.#circuits.values()].flatMap(({ place, circuit }): Unavailable[] => {
@@ -82,7 +86,8 @@ export class Health {
     if (boundedMs >= exchangeLimits.toldCoolDownMsMin) this.#tell(place, 'cooling', boundedMs);
   }
 
-  #permit({ place, circuit, probe, tenant }: Admitted): Permit {
+  #permit({ place, circuit, probe, caller }: Admitted): Permit {
+    const { tenant } = caller;
     return {
       began: () => {
         if (circuit.began(probe)) this.#tell(place, 'closed', 0);
@@ -94,14 +99,21 @@ export class Health {
         if (meaning === 'left') circuit.left(probe);
         else if (meaning === 'failed') {
           const why = error === null ? null : failureOf(error, tenant);
-          if (circuit.failed(probe, this.#settings.now(), why)) this.#tell(place, 'open', this.#settings.openMs);
+          const opening = circuit.failed(probe, this.#settings.now(), caller, why);
+          const whose = opening === 'for the tenant' ? { tenant } : {};
+          if (opening !== null) this.#tell(place, 'open', this.#settings.openMs, whose);
         } else if (circuit.answered()) this.#tell(place, 'closed', 0);
       },
     };
   }
 
-  #tell({ provider, model }: Place, state: GatewayHealthNews['state'], forMs: number): void {
-    this.#settings.tell({ provider, model, state, forMs });
+  #tell(
+    { provider, model }: Place,
+    state: GatewayHealthNews['state'],
+    forMs: number,
+    whose: Pick<GatewayHealthNews, 'tenant'> = {},
+  ): void {
+    this.#settings.tell({ provider, model, state, forMs, ...whose });
   }
 
   #circuitOf(place: Place): Circuit {

@@ -7,7 +7,7 @@ export const exchangeLimits = {
 
   /** Candidates of one alias. */
   candidatesMax: 16,
-  /** So many failures in a row, and the model isn't asked … */
+  /** So many calls that fail in a row, and the model isn't asked … */
   failuresMax: 3,
   /** … for so long; then one call tries. */
   openMs: 60_000,

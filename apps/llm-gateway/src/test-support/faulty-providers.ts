@@ -9,6 +9,8 @@ import { generous } from './attempt.ts';
 
 /** Long for an answer that is there, short for a test. */
 const shortMs = 500;
+/** An answer byte by byte takes its time on a machine with much else to do. */
+const wholeMs = 45_000;
 
 export class FaultyProviders {
   readonly #made: Provider[] = [];
@@ -46,7 +48,7 @@ export class FaultyProviders {
   #at(name: string, wire: WireName, url: string, limits: Partial<PatienceLimits> = {}): Provider {
     const baseUrl = wire.startsWith('openai') ? `${url}/v1` : url;
     const endpoint = { name, wire: wireOf(wire, baseUrl), baseUrl, key: 'key-1', keyRequired: null };
-    const provider = httpProvider(endpoint, { ...generous, ...limits });
+    const provider = httpProvider(endpoint, { ...generous, totalMsMax: wholeMs, ...limits });
     this.#made.push(provider);
     return provider;
   }

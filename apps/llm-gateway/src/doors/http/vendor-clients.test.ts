@@ -354,12 +354,20 @@ describe('a provider that failed again and again', () => {
       body: JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }] }),
     });
     expect([refused.status, ...told(refused)]).toEqual([503, 'false', null, null]);
-    const error = (await errorOf(() => ask(broken.url))) as { status: number; headers: Headers };
+    type Told = { status: number; headers: Headers };
+    // The first failure of the third call is the third of three calls.
+    for (const requests of [8, 9]) {
+      const error = (await errorOf(() => ask(broken.url))) as Told;
+      expect([503, 529]).toContain(error.status);
+      expect(told(error)).toEqual(['false', null, null]);
+      expect(broken.upstream.requests).toHaveLength(requests);
+    }
+    const error = (await errorOf(() => ask(broken.url))) as Told;
     expect(error).toMatchObject({
       status: 502,
       message: expect.stringContaining('last with: acme: overloaded') as unknown,
     });
     expect(told(error)).toEqual(['false', null, null]);
-    expect(broken.upstream.requests).toHaveLength(3);
+    expect(broken.upstream.requests).toHaveLength(9);
   });
 });
