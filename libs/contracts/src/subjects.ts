@@ -26,7 +26,7 @@ export const buckets = {
   budgets: 'coppice-budgets',
   /** Public keys of the tokens that gateways mint, by their thumbprint. */
   gatewayKeys: 'coppice-gateway-keys',
-  /** Answers of models, for the same request again. */
+  /** Answers of models, for the same request again, and items of them that clients name by their ids. */
   llmCache: 'coppice-llm-cache',
 } as const;
 

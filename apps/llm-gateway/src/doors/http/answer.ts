@@ -18,24 +18,31 @@ import { FrameEncoder, contentTypes } from './framing.ts';
 import { facadeLimits } from './limits.ts';
 import type { Outlet } from './outlet.ts';
 
-type Sending = { outlet: Outlet; exchange: Pick<Exchange, 'deltas'> & { result: CallResult } };
+/** `keep`: what clients may name by its id from now on. */
+type Sending = {
+  outlet: Outlet;
+  keep: (items: readonly object[]) => Promise<void>;
+  exchange: Pick<Exchange, 'deltas'> & { result: CallResult };
+};
 
 export class AnswerSender {
   readonly #question: Question;
   readonly #encoder: FrameEncoder;
   readonly #writer: AnswerWriter;
   readonly #outlet: Outlet;
+  readonly #keep: Sending['keep'];
   readonly #exchange: Sending['exchange'];
   readonly #startedAtMs = performance.now();
   /** Whether a provider of the same wire answers. */
   #passing = false;
 
-  constructor(question: Question, writer: AnswerWriter, { outlet, exchange }: Sending) {
+  constructor(question: Question, writer: AnswerWriter, { outlet, exchange, keep }: Sending) {
     this.#question = question;
     this.#exchange = exchange;
     this.#encoder = new FrameEncoder(question.framing);
     this.#writer = writer;
     this.#outlet = outlet;
+    this.#keep = keep;
   }
 
   /** @throws CoppiceError as the exchange's deltas; a stream that was begun by then is to be ended early. */
@@ -53,6 +60,7 @@ export class AnswerSender {
     }
     this.#begin(streamHeaders(result));
     const last = this.#passing ? this.#writer.passedOn() : this.#writer.end();
+    if (!this.#passing) await this.#keep(this.#writer.kept?.() ?? []);
     this.#outlet.end(`${this.#encoder.encode(last)}${this.#encoder.close()}`);
   }
 
@@ -73,6 +81,7 @@ export class AnswerSender {
       }
     }
     const body = passed ?? JSON.stringify(this.#writer.whole());
+    if (passed === null) await this.#keep(this.#writer.kept?.() ?? []);
     const headers = { 'content-type': 'application/json; charset=utf-8', ...wholeAnswerHeaders(result) };
     // To wake a process that sleeps takes longer than to write: what is ready in the same turn of the event loop is written in a row.
     await othersAreReady();

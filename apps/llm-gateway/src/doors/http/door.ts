@@ -2,6 +2,7 @@
  * What a door of the HTTP façade consists of: pure mappings, on one page. `server.ts` and `answer.ts` do the I/O, the same for all.
  */
 import type { CoppiceError, FieldIssue } from '@coppice/contracts';
+import type { Item } from './kept-items.ts';
 import type { ModelDelta, ModelRequest, WireName } from '../../provider/port.ts';
 
 /** How a streamed answer is cut into events. */
@@ -54,6 +55,8 @@ export type AnswerWriter = {
   keepAlive(): string;
   /** The whole answer, once all deltas were told. */
   whole(): object;
+  /** What clients may name by its id from now on, once all of the answer was told. */
+  kept?(): readonly object[];
   /** An event of a provider of the same wire; null where the client didn't ask for it. */
   passOn(frame: Frame): Frame | null;
   /** What is missing at the end of events that were passed on. */
@@ -70,5 +73,7 @@ export type Door = {
   headers: readonly string[];
   /** @throws CoppiceError `invalid-request` with `details.issues`. */
   parse(body: unknown, asked: Asked): Question;
+  /** Where clients may name what was answered by its id: the answers whose items a body names, and the body with those that are known in their place. */
+  references?: { answers(body: unknown): readonly string[]; put(body: unknown, items: readonly Item[]): unknown };
   error(error: CoppiceError): ErrorAnswer;
 };

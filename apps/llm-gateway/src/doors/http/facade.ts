@@ -21,6 +21,7 @@ import { AnswerSender } from './answer.ts';
 import { cacheHeader, wholeAnswerHeaders } from './answer-headers.ts';
 import { refusal } from './complaint.ts';
 import type { Asked, Door, Question } from './door.ts';
+import type { KeptItems } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
 import { Outlet } from './outlet.ts';
 import { BodyRoom, readJsonBody } from './request-body.ts';
@@ -34,6 +35,8 @@ import type { Granted, Tokens } from './tokens.ts';
 export type FacadeCollaborators = {
   tokens: Pick<Tokens, 'verify'>;
   log: Pick<Logger, 'info' | 'error'>;
+  /** What clients may name by its id. */
+  items: Pick<KeptItems, 'keep' | 'named'>;
   ask(call: Call, grant: Granted): Exchange;
   /** The wires of the providers that may be asked for this model; null of one that is asked in none. @throws CoppiceError `model-not-found`. */
   wiresOf(model: string): readonly (WireName | null)[];
@@ -97,7 +100,23 @@ export class Facade {
     }
   }
 
-  async #ask(door: Door, { body, bytes }: JsonBody, incoming: Incoming): Promise<void> {
+  /** What the body names of answers that were told is put into it, where there is room. */
+  async #ask(door: Door, told: JsonBody, incoming: Incoming): Promise<void> {
+    const { references } = door;
+    const answers = references?.answers(told.body) ?? [];
+    if (references === undefined || answers.length === 0) return this.#askWhole(door, told, incoming);
+    const { tenant } = incoming.grant;
+    const bytesMax = facadeLimits.bodyBytesMax - told.bytes;
+    const named = await this.#with.items.named(tenant, answers, { bytesMax, room: this.#room });
+    try {
+      const whole = { body: references.put(told.body, named.items), bytes: told.bytes + named.bytes };
+      await this.#askWhole(door, whole, incoming);
+    } finally {
+      this.#room.giveBack(named.bytes);
+    }
+  }
+
+  async #askWhole(door: Door, { body, bytes }: JsonBody, incoming: Incoming): Promise<void> {
     const { asked, grant, request: httpRequest, outlet, signal } = incoming;
     const question = door.parse(body, { ...asked, bytes });
     const model = this.#modelOf(question.model, door, grant);
@@ -113,7 +132,11 @@ export class Facade {
     };
     const exchange = this.#with.ask(call, grant);
     const writer = question.writer({ id, model: question.model, nowMs: Date.now() });
-    const sender = new AnswerSender(question, writer, { outlet, exchange });
+    const sender = new AnswerSender(question, writer, {
+      outlet,
+      exchange,
+      keep: (items) => this.#with.items.keep(tenant, id, items),
+    });
     const about = {
       door: 'http' as const,
       asked: question.model,

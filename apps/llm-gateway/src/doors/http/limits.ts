@@ -9,6 +9,18 @@ export const facadeLimits = {
   /** Of one body: a long conversation with many tools has some ten thousand. */
   bodyValuesMax: 100_000,
   bodyDepthMax: 128,
+  /** Items of answers that clients name by their ids: see kept-items.ts. */
+  items: {
+    /** Which clients keep their conversations longer than this, and refer to them, has to be told. */
+    ttlMs: 12 * 3_600_000,
+    /** Of an answer: it must fit a value of the bucket. */
+    answerBytesMax: 256 * 1024,
+    /** That one request names items of. */
+    answersMax: 1_000,
+    /** For the bucket, each time; and for all that one request names. */
+    waitMsMax: 500,
+    readMsMax: 5_000,
+  },
   /** As in runs and on the bus: what is learnt of models is remembered by their names. */
   modelCharactersMax: 255,
   /** In progress at once; more are told to come again. */

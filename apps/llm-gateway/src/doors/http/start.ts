@@ -8,6 +8,7 @@ import { budgetsOf } from '../../money/whose-budgets.ts';
 import type { TenantLimit } from '../../money/whose-budgets.ts';
 import type { Provider } from '../../provider/port.ts';
 import { limitsOfOwner } from './limits-of-owner.ts';
+import { KeptItems } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
 import type { Address } from './listen.ts';
 import { startFacade } from './server.ts';
@@ -37,6 +38,7 @@ export async function startHttpDoors(
     {
       tokens,
       log,
+      items: new KeptItems(bus.keyValue(buckets.llmCache), log),
       ask: (call, { tokenId, limits, ownerLimits }) => {
         const token = { id: tokenId, limits: limits ?? {} };
         const account = { owner: call.context.owner, limits: ownerLimits, token };

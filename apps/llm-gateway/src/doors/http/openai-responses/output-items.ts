@@ -5,7 +5,9 @@ import type { BlockStep } from '../block-sequence.ts';
 import { reasoningItem } from '../../../provider/openai-responses/reasoning.ts';
 import { pack } from '../foreign-signature.ts';
 import { customInput } from './custom-tools.ts';
+import { itemIdOf } from './references.ts';
 
+/** `id`: of the answer. */
 export type ItemAbout = { id: string; index: number; customTools: ReadonlySet<string> };
 type WireEvent = { type: string } & Record<string, unknown>;
 
@@ -52,9 +54,10 @@ function signedBy({ id: callId, redacted, signature }: AnswerBlock): object {
 }
 
 function idOf(block: AnswerBlock, about: ItemAbout): string {
-  if (block.type === 'text') return `msg_${about.id}`;
-  if (block.type === 'thinking') return `rs_${about.id}`;
-  return isCustom(block, about) ? `ctc_${about.id}` : `fc_${about.id}`;
+  const id = (kind: string) => itemIdOf(kind, about.id, about.index);
+  if (block.type === 'text') return id('msg');
+  if (block.type === 'thinking') return id('rs');
+  return isCustom(block, about) ? id('ctc') : id('fc');
 }
 
 export function stepEvents(step: BlockStep, about: ItemAbout): WireEvent[] {

@@ -30,6 +30,7 @@ export const responsesRequestSchema = z.looseObject({
   input: z.union([z.string(), z.array(itemSchema)]).nullish(),
   instructions: text,
   stream: z.boolean().nullish(),
+  store: z.boolean().nullish(),
   tools: z.array(toolSchema).nullish(),
   tool_choice: z.union([z.string(), z.looseObject({ type: z.string(), name: text })]).nullish(),
   include: z.array(z.string()).nullish(),

@@ -9,7 +9,7 @@ import type { ResponsesRequest } from './schemas.ts';
 
 type Told = Pick<
   ResponsesRequest,
-  'instructions' | 'max_output_tokens' | 'parallel_tool_calls' | 'temperature' | 'tool_choice' | 'top_p'
+  'instructions' | 'store' | 'max_output_tokens' | 'parallel_tool_calls' | 'temperature' | 'tool_choice' | 'top_p'
 >;
 
 /** Answers as OpenAI's Responses tells them: items, one after the other, or the whole. */
@@ -21,7 +21,7 @@ export class ResponsesAnswerWriter implements AnswerWriter {
   readonly #sequence: BlockSequence;
   #begun = false;
   #sequenceNumber = 0;
-  readonly #output: object[] = [];
+  #output: object[] = [];
 
   constructor(about: AnswerAbout, { customTools, request }: { customTools: ReadonlySet<string>; request: Told }) {
     this.#about = about;
@@ -60,7 +60,13 @@ export class ResponsesAnswerWriter implements AnswerWriter {
       const items = [...carriersOf(block), block];
       for (const item of items) output.push(itemOf(item, this.#item(output.length)));
     }
+    this.#output = output;
     return this.#response(output);
+  }
+
+  /** Who says that nothing is to be stored sends what was said whole. */
+  kept(): readonly object[] {
+    return this.#request.store === false ? [] : this.#output;
   }
 
   passOn(frame: Frame): Frame {
@@ -72,7 +78,7 @@ export class ResponsesAnswerWriter implements AnswerWriter {
   }
 
   #item(index: number): ItemAbout {
-    return { id: `${this.#about.id}${index}`, index, customTools: this.#customTools };
+    return { id: this.#about.id, index, customTools: this.#customTools };
   }
 
   #start(): Frame[] {

@@ -10,6 +10,7 @@ import { endpointAt, generous } from '../../../test-support/attempt.ts';
 import { startModelServer } from '../../../test-support/model-server.ts';
 import type { ModelServer } from '../../../test-support/model-server.ts';
 import { refusal } from '../complaint.ts';
+import type { KeptItems } from '../kept-items.ts';
 import { facadeLimits } from '../limits.ts';
 import type { Address } from '../listen.ts';
 import { startFacade } from '../server.ts';
@@ -34,6 +35,8 @@ export async function startTestFacade(
     providers?: readonly Provider[];
     aliases?: readonly Alias[];
     cache?: AnswerCache;
+    /** Without them nothing can be named by its id. */
+    items?: Pick<KeptItems, 'keep' | 'named'>;
     drainMs?: number;
     headersMs?: number;
     /** As a gateway does, which asks again, and remembers what it learns of its providers. */
@@ -63,6 +66,7 @@ export async function startTestFacade(
           return { ...(settings.grant ?? grant), ownerLimits: { task: {}, run: {} }, tokenId: 'token-1' };
         },
       },
+      items: settings.items ?? { keep: async () => {}, named: async () => ({ items: [], bytes: 0 }) },
       ask: (call) => startExchange(exchanges(), { ...call, patienceMs: facadeLimits.patienceMs }),
       wiresOf: (model) =>
         exchanges()

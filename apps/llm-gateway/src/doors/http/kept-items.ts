@@ -1,0 +1,85 @@
+/**
+ * Items of answers that their clients take for stored, and name by their ids in the next request, as clients of Responses do unless told otherwise.
+ *
+ * Invariants:
+ * 1. Nobody is given another tenant's items: the tenant is a part of every key. What is given is what the gateway told that tenant, and nothing that a client wrote.
+ * 2. All together are bounded by the bucket, which they share with the cache of answers, and by their age; those that one request names by the room that a body has, and `answersMax`.
+ * 3. A bucket that is full, slow or away fails no answer: what isn't kept can't be named, which its client is told then.
+ */
+import type { KeyValue } from '@coppice/bus';
+import type { Logger } from '@coppice/telemetry';
+import { jsonOf } from '../../provider/http/json.ts';
+import { refusal } from './complaint.ts';
+import { facadeLimits } from './limits.ts';
+import type { BodyRoom } from './request-body.ts';
+
+export type Item = Readonly<Record<string, unknown>>;
+type NamedRoom = { bytesMax: number; room: Pick<BodyRoom, 'tryTake' | 'giveBack'> };
+type Named = { items: readonly Item[]; bytes: number };
+
+const limits = facadeLimits.items;
+
+export class KeptItems {
+  readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
+  readonly #log: Pick<Logger, 'error'>;
+  #failing = false;
+
+  constructor(bucket: Pick<KeyValue, 'get' | 'put'>, log: Pick<Logger, 'error'>) {
+    this.#bucket = bucket;
+    this.#log = log;
+  }
+
+  /** Waited for, so that the next request finds them, but not for long. Never throws. */
+  async keep(tenant: string, answerId: string, items: readonly object[]): Promise<void> {
+    if (items.length === 0) return;
+    const value = Buffer.from(JSON.stringify(items));
+    if (value.length > limits.answerBytesMax) return;
+    const writing = this.#bucket.put(keyOf(tenant, answerId), value, { ttlMs: limits.ttlMs });
+    await this.#inTime(writing, undefined);
+  }
+
+  /**
+   * Those of these answers that are still kept, as far as they have `bytesMax` together. They have room until whoever asked gives it back.
+   * @throws CoppiceError `unavailable` where there is no room.
+   */
+  async named(tenant: string, answerIds: readonly string[], { bytesMax, room }: NamedRoom): Promise<Named> {
+    const items: Item[] = [];
+    let bytes = 0;
+    const endMs = performance.now() + limits.readMsMax;
+    for (const answerId of answerIds.slice(0, limits.answersMax)) {
+      if (bytes + limits.answerBytesMax > bytesMax || performance.now() > endMs) break;
+      if (!room.tryTake(limits.answerBytesMax)) {
+        room.giveBack(bytes);
+        throw refusal('unavailable', 503, 'too many large requests at once');
+      }
+      const entry = await this.#inTime(this.#bucket.get(keyOf(tenant, answerId)), undefined);
+      const size = Math.min(entry?.value.length ?? 0, limits.answerBytesMax);
+      room.giveBack(limits.answerBytesMax - size);
+      bytes += size;
+      // A bucket that fails isn't asked for the rest.
+      if (entry === undefined) break;
+      const kept = entry === null ? null : jsonOf(Buffer.from(entry.value).toString());
+      if (Array.isArray(kept)) items.push(...(kept as Item[]));
+    }
+    return { items, bytes };
+  }
+
+  async #inTime<Result, Otherwise>(asked: Promise<Result>, otherwise: Otherwise): Promise<Result | Otherwise> {
+    const { promise: tooLate, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error(`no answer within ${limits.waitMsMax} ms`)), limits.waitMsMax);
+    try {
+      const result = await Promise.race([asked, tooLate]);
+      this.#failing = false;
+      return result;
+    } catch (error) {
+      // Told once, until the bucket answers again.
+      if (!this.#failing) this.#log.error({ err: error }, 'items of answers can be neither kept nor read');
+      this.#failing = true;
+      return otherwise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+const keyOf = (tenant: string, answerId: string): string => `${tenant}.items-${answerId}`;
