@@ -142,8 +142,9 @@ export class Circuit {
   }
 
   close(): void {
+    // Each answer closes it, and most have nothing to forget.
+    if (this.#failures > 0) this.#counted = new WeakSet();
     this.#failures = 0;
-    this.#counted = new WeakSet();
     this.#tenants.clear();
     this.#last = null;
     this.#openUntilMs = null;
