@@ -37,6 +37,8 @@ export const retention = {
 } as const;
 /** What can be made again is kept for a shorter time; here, too, what is oldest makes room. */
 export const bundlesKept = { days: 1, mebibytesMax: 512 } as const;
+/** Clients that keep their conversations longer than this, and refer to them, have to be told. */
+export const itemsKept = { hours: 12, mebibytesMax: 512 } as const;
 type KeptStream = keyof typeof retention;
 
 const kept = (name: KeptStream, subjects: string[]): Definition => ({
@@ -90,12 +92,26 @@ const bundles: Definition = {
   max_bytes: mebibytes(bundlesKept.mebibytesMax),
 };
 
+/** As a bucket is, but for what happens when it is full, as with bundles. */
+const items: Definition = {
+  name: keyValueStream(buckets.llmItems),
+  subjects: [`$KV.${buckets.llmItems}.>`],
+  retention: RetentionPolicy.Limits,
+  discard: DiscardPolicy.Old,
+  max_msgs_per_subject: 1,
+  max_age: days(itemsKept.hours / 24),
+  max_bytes: mebibytes(itemsKept.mebibytesMax),
+};
+/** What a service can be without. */
+const waitedForByNone: readonly string[] = [bundles.name, items.name];
+
 /** Every stream, those of the buckets included. */
 export const streamNames = (): string[] => [
   ...definitions.map(({ name }) => name),
   ...keyValueBuckets.map(keyValueStream),
   objectStream(buckets.artifacts),
   bundles.name,
+  items.name,
 ];
 
 /** Creates or updates every stream and bucket. Harmless when several processes do it at once. @param locks of the bucket of effects */
@@ -123,12 +139,13 @@ export async function ensureResources(
   await retireScheduledIntake({ jetStream, manager, locks, makeIntakeLater: () => ensure(intakeLaterDefinition) });
   for (const definition of definitions) await ensure(definition);
   await ensure(bundles);
+  await ensure(items);
   await new Objm(jetStream).create(buckets.artifacts, { replicas, storage: StorageType.File });
 }
 
 /**
  * Waits until another process has made every stream and bucket that a service can't be without. An upgrade brings those of newer versions last, with the
- * orchestrator: bundles can wait for it.
+ * orchestrator: bundles, and items of answers, can wait for it.
  * @throws CoppiceError `unavailable` with what is missing when `waitMs` have passed; the signal's reason when aborted.
  */
 export async function awaitResources(
@@ -136,7 +153,7 @@ export async function awaitResources(
   options: { waitMs: number; signal?: AbortSignal },
 ): Promise<void> {
   const end = Date.now() + options.waitMs;
-  for (const name of streamNames().filter((each) => each !== bundles.name)) {
+  for (const name of streamNames().filter((each) => !waitedForByNone.includes(each))) {
     while (!(await isThere(manager, name))) {
       if (Date.now() + lookAgainMs > end) {
         const text = `the stream ${name} is not there, ${options.waitMs} ms after the start: the orchestrator makes it; does one run?`;

@@ -26,8 +26,10 @@ export const buckets = {
   budgets: 'coppice-budgets',
   /** Public keys of the tokens that gateways mint, by their thumbprint. */
   gatewayKeys: 'coppice-gateway-keys',
-  /** Answers of models, for the same request again, and items of them that clients name by their ids. */
+  /** Answers of models, for the same request again. */
   llmCache: 'coppice-llm-cache',
+  /** Items of answers that clients name by their ids. */
+  llmItems: 'coppice-llm-items',
 } as const;
 
 export const subjects = {

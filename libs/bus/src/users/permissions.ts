@@ -142,6 +142,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       artifacts,
       keyValue(buckets.gatewayKeys),
       keyValue(buckets.llmCache),
+      keyValue(buckets.llmItems),
       reading(streams.transcripts, subjectFamilies.transcript),
       publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted, subjects.gatewayHealth),
       // Whose limits bind a token.

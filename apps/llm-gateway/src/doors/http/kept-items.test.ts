@@ -3,7 +3,7 @@ import { KeptItems } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
 import { BodyRoom } from './request-body.ts';
 
-const { answerBytesMax, answersMax } = facadeLimits.items;
+const { answerBytesMax, answersMax, readsAtOnce } = facadeLimits.items;
 const item = { id: 'msg_coppice_a_0', type: 'message' };
 
 function itemsIn(get: (key: string) => Promise<Uint8Array | null>) {
@@ -28,36 +28,70 @@ function itemsIn(get: (key: string) => Promise<Uint8Array | null>) {
 
 const kept = async () => Buffer.from(JSON.stringify([item]));
 
-test('a bucket that fails is told of once, and not asked for the rest', async () => {
-  const { asked, told, items } = itemsIn(() => Promise.reject(new Error('away')));
-  const room = new BodyRoom(answerBytesMax);
-  for (const _ of [1, 2])
-    expect(await items.named('acme', ['a', 'b'], { bytesMax: answerBytesMax, room })).toEqual({ items: [], bytes: 0 });
-  expect(asked).toEqual(['acme.items-a', 'acme.items-a']);
-  expect(told).toHaveLength(1);
-  expect(room.tryTake(answerBytesMax)).toBe(true);
+const many = (count: number): string[] => Array.from({ length: count }, (_, index) => String(index));
+
+test.each([
+  ['at once', () => true],
+  ['for one', (key: string) => key.endsWith('.15')],
+])(
+  'a bucket that fails %s is told of once, and not asked for the rest; who names items is told to come again',
+  async (_, fails) => {
+    const { asked, told, items } = itemsIn(async (key) => {
+      if (fails(key)) throw new Error('away');
+      return kept();
+    });
+    const bytesMax = readsAtOnce * answerBytesMax;
+    const room = new BodyRoom(bytesMax);
+    for (const _ of [1, 2])
+      await expect(items.named('acme', many(readsAtOnce + 1), { bytesMax, room })).rejects.toMatchObject({
+        code: 'unavailable',
+        retryable: true,
+        message: expect.stringContaining('ask again'),
+      });
+    expect(asked).toHaveLength(2 * readsAtOnce);
+    expect(told).toHaveLength(fails('') ? 1 : 2);
+    expect(room.tryTake(bytesMax)).toBe(true);
+  },
+);
+
+test('some are read at once', async () => {
+  const { promise, resolve } = Promise.withResolvers<null>();
+  const { asked, items } = itemsIn(() => promise);
+  const bytesMax = 2 * readsAtOnce * answerBytesMax;
+  const reading = items.named('acme', many(readsAtOnce + 1), { bytesMax, room: new BodyRoom(bytesMax) });
+  expect(asked).toHaveLength(readsAtOnce);
+  resolve(null);
+  await reading;
+  expect(asked).toHaveLength(readsAtOnce + 1);
 });
 
 test('what is read has room, and none is left taken where there is too little', async () => {
   const { items } = itemsIn(kept);
   const { length } = await kept();
-  const room = new BodyRoom(answerBytesMax + length);
+  const room = new BodyRoom(2 * answerBytesMax + length);
   const bytesMax = 2 * answerBytesMax;
   expect(await items.named('acme', ['a', 'b'], { bytesMax, room })).toEqual({ items: [item, item], bytes: 2 * length });
-  const refused = items.named('acme', ['a'], { bytesMax, room });
+  const refused = items.named('acme', ['a', 'b'], { bytesMax, room });
   await expect(refused).rejects.toMatchObject({ code: 'unavailable' });
   room.giveBack(2 * length);
-  await expect(items.named('acme', ['a', 'b', 'c'], { bytesMax, room })).rejects.toMatchObject({ code: 'unavailable' });
-  expect(room.tryTake(answerBytesMax + length)).toBe(true);
+  // The second time there is none.
+  let takings = 0;
+  const less = {
+    tryTake: (bytes: number) => ++takings === 1 && room.tryTake(bytes),
+    giveBack: room.giveBack.bind(room),
+  };
+  const late = items.named('acme', ['a', 'b', 'c'], { bytesMax, room: less });
+  await expect(late).rejects.toMatchObject({ code: 'unavailable' });
+  expect(room.tryTake(2 * answerBytesMax + length)).toBe(true);
 });
 
 test('no more answers are read than may be named, and none that is too large is kept', async () => {
   const { asked, written, items } = itemsIn(async () => null);
-  const many = Array.from({ length: answersMax + 1 }, (_, index) => String(index));
-  await items.named('acme', many, { bytesMax: answerBytesMax, room: new BodyRoom(answerBytesMax) });
+  const room = new BodyRoom(answerBytesMax);
+  await items.named('acme', many(answersMax + 1), { bytesMax: answerBytesMax, room });
   expect(asked).toHaveLength(answersMax);
   await items.keep('acme', 'a', [{ ...item, text: 'x'.repeat(answerBytesMax) }]);
   await items.keep('acme', 'b', []);
   await items.keep('acme', 'c', [item]);
-  expect(written).toEqual(['acme.items-c']);
+  expect(written).toEqual(['acme.c']);
 });

@@ -3,8 +3,8 @@
  *
  * Invariants:
  * 1. Nobody is given another tenant's items: the tenant is a part of every key. What is given is what the gateway told that tenant, and nothing that a client wrote.
- * 2. All together are bounded by the bucket, which they share with the cache of answers, and by their age; those that one request names by the room that a body has, and `answersMax`.
- * 3. A bucket that is full, slow or away fails no answer: what isn't kept can't be named, which its client is told then.
+ * 2. All together are bounded by the bucket, where the oldest make room, whoever's they are, and by their age; those that one request names by the room that a body has, and `answersMax`.
+ * 3. A bucket that is slow or away fails no answer: what isn't kept can't be named, which its client is told then. Who names items meanwhile is told to come again.
  */
 import type { KeyValue } from '@coppice/bus';
 import type { Logger } from '@coppice/telemetry';
@@ -34,37 +34,46 @@ export class KeptItems {
     if (items.length === 0) return;
     const value = Buffer.from(JSON.stringify(items));
     if (value.length > limits.answerBytesMax) return;
-    const writing = this.#bucket.put(keyOf(tenant, answerId), value, { ttlMs: limits.ttlMs });
-    await this.#inTime(writing, undefined);
+    await this.#inTime(this.#bucket.put(keyOf(tenant, answerId), value));
   }
 
   /**
    * Those of these answers that are still kept, as far as they have `bytesMax` together. They have room until whoever asked gives it back.
-   * @throws CoppiceError `unavailable` where there is no room.
+   * @throws CoppiceError `unavailable` where there is no room, and where the bucket fails or is slow.
    */
   async named(tenant: string, answerIds: readonly string[], { bytesMax, room }: NamedRoom): Promise<Named> {
     const items: Item[] = [];
     let bytes = 0;
     const endMs = performance.now() + limits.readMsMax;
-    for (const answerId of answerIds.slice(0, limits.answersMax)) {
-      if (bytes + limits.answerBytesMax > bytesMax || performance.now() > endMs) break;
-      if (!room.tryTake(limits.answerBytesMax)) {
-        room.giveBack(bytes);
-        throw refusal('unavailable', 503, 'too many large requests at once');
-      }
-      const entry = await this.#inTime(this.#bucket.get(keyOf(tenant, answerId)), undefined);
-      const size = Math.min(entry?.value.length ?? 0, limits.answerBytesMax);
-      room.giveBack(limits.answerBytesMax - size);
+    const left = answerIds.slice(0, limits.answersMax);
+    const refuse = (why: string): never => {
+      room.giveBack(bytes);
+      throw refusal('unavailable', 503, why);
+    };
+    while (left.length > 0) {
+      const fitting = Math.floor((bytesMax - bytes) / limits.answerBytesMax);
+      const together = left.splice(0, Math.min(limits.readsAtOnce, fitting));
+      if (together.length === 0) break;
+      const taken = together.length * limits.answerBytesMax;
+      if (!room.tryTake(taken)) refuse('too many large requests at once');
+      const entries = await Promise.all(
+        together.map((answerId) => this.#inTime(this.#bucket.get(keyOf(tenant, answerId)))),
+      );
+      const values = entries.flatMap((entry) => (entry ? [Buffer.from(entry.value)] : []));
+      const size = values.reduce((sum, { length }) => sum + length, 0);
+      room.giveBack(taken - size);
       bytes += size;
-      // A bucket that fails isn't asked for the rest.
-      if (entry === undefined) break;
-      const kept = entry === null ? null : jsonOf(Buffer.from(entry.value).toString());
-      if (Array.isArray(kept)) items.push(...(kept as Item[]));
+      if (entries.includes(undefined) || (left.length > 0 && performance.now() > endMs)) refuse(cannotBeRead);
+      for (const value of values) {
+        const kept = jsonOf(value.toString());
+        if (Array.isArray(kept)) items.push(...(kept as Item[]));
+      }
     }
     return { items, bytes };
   }
 
-  async #inTime<Result, Otherwise>(asked: Promise<Result>, otherwise: Otherwise): Promise<Result | Otherwise> {
+  /** Undefined where the bucket fails or is slow. */
+  async #inTime<Result>(asked: Promise<Result>): Promise<Result | undefined> {
     const { promise: tooLate, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new Error(`no answer within ${limits.waitMsMax} ms`)), limits.waitMsMax);
     try {
@@ -75,11 +84,14 @@ export class KeptItems {
       // Told once, until the bucket answers again.
       if (!this.#failing) this.#log.error({ err: error }, 'items of answers can be neither kept nor read');
       this.#failing = true;
-      return otherwise;
+      return undefined;
     } finally {
       clearTimeout(timer);
     }
   }
 }
 
-const keyOf = (tenant: string, answerId: string): string => `${tenant}.items-${answerId}`;
+const cannotBeRead =
+  "what the request names by its id can't be read just now: ask again, or send the items themselves, with store: false";
+
+const keyOf = (tenant: string, answerId: string): string => `${tenant}.${answerId}`;

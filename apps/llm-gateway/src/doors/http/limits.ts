@@ -11,12 +11,12 @@ export const facadeLimits = {
   bodyDepthMax: 128,
   /** Items of answers that clients name by their ids: see kept-items.ts. */
   items: {
-    /** Which clients keep their conversations longer than this, and refer to them, has to be told. */
-    ttlMs: 12 * 3_600_000,
     /** Of an answer: it must fit a value of the bucket. */
     answerBytesMax: 256 * 1024,
     /** That one request names items of. */
     answersMax: 1_000,
+    /** Of one request. */
+    readsAtOnce: 16,
     /** For the bucket, each time; and for all that one request names. */
     waitMsMax: 500,
     readMsMax: 5_000,

@@ -26,7 +26,7 @@ beforeAll(async () => {
   nats = await startNatsServer();
   bus = await Bus.connect({ ...nats.connection, name: 'named-items' });
   await bus.ensureResources();
-  const items = new KeptItems(bus.keyValue(buckets.llmCache), { error: () => {} });
+  const items = new KeptItems(bus.keyValue(buckets.llmItems), { error: () => {} });
   thinker = await startModelServer();
   const baseUrl = new URL(thinker.baseUrl).origin;
   const endpoint = { name: 'anthropic', wire: anthropic, baseUrl, key: 'k', keyRequired: null };
@@ -92,6 +92,8 @@ test('a tool loop goes on, and its thoughts come back to the model that signed t
   expect(lastAsked(thinker).messages[1]).toEqual({ role: 'assistant', content: [thought, call] });
 });
 
+const named = (id: string) => ({ type: 'item_reference', id });
+
 type Told = { output: [{ id: string }]; error: { message: string } };
 
 async function ask({ url }: TestFacade, input: unknown, more: object = {}): Promise<{ status: number; body: Told }> {
@@ -103,9 +105,19 @@ async function ask({ url }: TestFacade, input: unknown, more: object = {}): Prom
   return { status: response.status, body: (await response.json()) as Told };
 }
 
-const answerId = async (more: object = {}): Promise<string> => (await ask(facade, 'hi', more)).body.output[0].id;
-const named = (id: string) => ({ type: 'item_reference', id });
+test('who names an item while the bucket is away is told to come again, and answered otherwise', async () => {
+  const away = () => Promise.reject(new Error('away'));
+  const items = new KeptItems({ get: away, put: away }, { error: () => {} });
+  await using without = await startTestFacade({ items });
+  without.upstream.play(playEither(textStream('hello'), wholeCompletion({ content: 'hello' })));
+  const first = await ask(without, 'hi');
+  expect(first.status).toBe(200);
+  const { status, body } = await ask(without, [named(first.body.output[0].id)]);
+  expect(status).toBe(503);
+  expect(body.error.message).toContain('ask again');
+});
 
+const answerId = async (more: object = {}): Promise<string> => (await ask(facade, 'hi', more)).body.output[0].id;
 test('none but its own tenant can name an item, none twice, and none that is not kept', async () => {
   const id = await answerId();
   expect((await ask(facade, [named(id)])).status).toBe(200);

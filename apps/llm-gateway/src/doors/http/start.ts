@@ -38,7 +38,7 @@ export async function startHttpDoors(
     {
       tokens,
       log,
-      items: new KeptItems(bus.keyValue(buckets.llmCache), log),
+      items: new KeptItems(bus.keyValue(buckets.llmItems), log),
       ask: (call, { tokenId, limits, ownerLimits }) => {
         const token = { id: tokenId, limits: limits ?? {} };
         const account = { owner: call.context.owner, limits: ownerLimits, token };
