@@ -42,8 +42,8 @@ test.each([
     });
     const bytesMax = readsAtOnce * answerBytesMax;
     const room = new BodyRoom(bytesMax);
-    for (const _ of [1, 2])
-      await expect(items.named('acme', many(readsAtOnce + 1), { bytesMax, room })).rejects.toMatchObject({
+    for (const time of [1, 2])
+      await expect(items.named('acme', many(readsAtOnce + 1), { bytesMax, room }), `${time}`).rejects.toMatchObject({
         code: 'unavailable',
         retryable: true,
         message: expect.stringContaining('ask again'),
