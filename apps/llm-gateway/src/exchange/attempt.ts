@@ -182,10 +182,10 @@ export class Attempt {
     }
   }
 
-  /** An answer that went wrong without an error, e.g. by a call that the model wrote badly, would be told as an empty one. */
+  /** An answer that went wrong without an error, e.g. by a call that the model wrote badly, would be told as an empty one. Its provider did answer, and is paid. */
   #requireAnswer({ finishReason, providerFinishReason = 'no reason', lost }: ResponseEnd): void {
     const fail = (what: string, retryable: boolean) =>
-      new CoppiceError('provider-failed', `${this.#provider} ${what}`, { retryable });
+      new CoppiceError('provider-failed', `${this.#provider} ${what}`, { retryable, details: { answered: true } });
     if (lost !== undefined) throw fail(`answered with ${lost}, for which there are no words here`, false);
     if (finishReason === 'other' && !this.#outputBegan)
       throw fail(`ended its answer with nothing in it (${providerFinishReason})`, true);

@@ -72,6 +72,13 @@ test('an answer that went wrong without an error is none: it is asked for again'
   expect(exchange.result.attempts[0]?.error).toMatchObject({
     message: 'acme ended its answer with nothing in it (MALFORMED_FUNCTION_CALL)',
   });
+  const never = saying('acme', [odd], [odd], [odd]);
+  const learning = Object.assign(never, { wire: 'gemini' as const });
+  const exchanges = prepareExchanges({ providers: [learning], retry, breaker: { failuresMax: 1 } });
+  expect((await read(askExchange(exchanges, { model: 'acme/one' }))).error).toMatchObject({ retryable: true });
+  // Each time is paid; and of a provider that answers no breaker opens.
+  expect(never.asked).toHaveLength(2);
+  expect(exchanges.health.unavailable()).toEqual([]);
   // With a text it is what the model said; and who is told the provider's own words judges them.
   expect((await read(ask(saying('acme', [text('a'), odd])))).error).toBeNull();
   const raw: ModelDelta = { type: 'raw', whole: true, name: null, data: '{}' };

@@ -12,6 +12,7 @@ import type { CoppiceError, GatewayHealthNews } from '@coppice/contracts';
 import { Circuit } from './circuit.ts';
 import type { Admission, Caller, CircuitSettings, LastFailure } from './circuit.ts';
 import { exchangeLimits } from './limits.ts';
+import { hasAnswered } from './retry.ts';
 
 export type Place = { provider: string; model: string };
 export type Unavailable = Place & { why: 'cooling' | 'failing' };
@@ -148,7 +149,7 @@ function meaningOf(error: CoppiceError, waitMs: number | null): 'answered' | 'fa
   const { code } = error;
   // It is there, and says when it will answer again. One that doesn't say so is asked ever less by the breaker.
   if (code === 'provider-limited') return waitMs === null ? 'failed' : 'answered';
-  if (code === 'provider-failed') return isOfTheRequest(error) ? 'answered' : 'failed';
+  if (code === 'provider-failed') return isOfTheRequest(error) || hasAnswered(error) ? 'answered' : 'failed';
   const refused = code === 'model-not-found' || code === 'context-exceeded' || code === 'invalid-request';
   return refused ? 'answered' : 'left';
 }

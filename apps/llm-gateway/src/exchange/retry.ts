@@ -9,12 +9,17 @@ export type RetrySettings = {
   random: () => number;
 };
 
+/** Whether the provider did answer, only not with what could be told on: each time is paid. */
+export const hasAnswered = ({ details }: CoppiceError): boolean => details?.['answered'] === true;
+const attemptsOfAnsweredMax = 2;
+
 /**
  * Milliseconds to wait before another attempt; null for none. What the provider asks for is a minimum; jitter keeps many turns that
  * failed together from coming back together.
  */
 export function pauseBeforeRetry(error: CoppiceError, attempt: number, settings: RetrySettings): number | null {
-  if (!error.retryable || attempt >= settings.attemptsMax) return null;
+  const attemptsMax = hasAnswered(error) ? Math.min(attemptsOfAnsweredMax, settings.attemptsMax) : settings.attemptsMax;
+  if (!error.retryable || attempt >= attemptsMax) return null;
   const backOffMs = Math.min(settings.pauseMsMin * 2 ** (attempt - 1), settings.pauseMsMax);
   const asked = error.details?.['retryAfterMs'];
   const retryAfterMs = typeof asked === 'number' && asked >= 0 ? asked : null;

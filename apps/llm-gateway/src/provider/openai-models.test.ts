@@ -17,7 +17,8 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
     'gpt-5-mini-2025-08-07',
     'ft:gpt-5-mini',
     'gpt-5-codex',
-    'gpt-5.4',
+    'gpt-5.1-codex',
+    'gpt-5.4-pro',
     'gpt-5.2-chat-latest',
     'o4-mini',
   ])('%s, which thinks, is told nothing of what it refuses', (model) => {
@@ -32,6 +33,7 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
   );
 
   test('one that is not to think is told how to choose its words, if it can do without', () => {
+    expect(fieldsTo('gpt-5.4')).toEqual(['temperature', 'top_p']);
     expect(fieldsTo('gpt-5.2', { effort: 'none' })).toEqual(['temperature', 'top_p']);
     expect(fieldsTo('gpt-5.2', { effort: 'low' })).toEqual([]);
     expect(fieldsTo('gpt-5-mini', { effort: 'none' })).toEqual([]);
@@ -57,6 +59,9 @@ describe.each(wires)('$name: a request of its own wire', (wire) => {
       wire.passOn({ wire: wire.name, body: { ...told, include, model: 'fast' }, headers: {} }, model, false);
     expect(passedTo('gpt-4.1')).toEqual({ model: 'gpt-4.1', user: 'u', include: ['file_search_call.results'] });
     expect(passedTo('gpt-5')).toEqual({ ...told, include, model: 'gpt-5' });
+    const text = { verbosity: 'low', format: { type: 'text' } };
+    const original = { wire: wire.name, body: { text, model: 'fast' }, headers: {} };
+    expect(wire.passOn(original, 'gpt-4.1', false)).toEqual({ model: 'gpt-4.1', text: { format: text.format } });
   });
 
   test.each(['gpt-5-mini', 'openai/gpt-5-mini'])(

@@ -10,8 +10,9 @@ export const isOpenAiModel = (model: string): boolean => /^(ft:)?(gpt-\d|o\d|cha
 
 const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(model);
 
-/** Those since 5.1 can be told not to think. */
+/** Those since 5.1 can be told not to think, and most don't unless they are told to. */
 const canBeCalmed = /^(ft:)?gpt-5\.\d/;
+const thinksUnasked = /-(codex|pro|chat)/;
 
 const refusedByThinking = ['stop', 'presence_penalty', 'frequency_penalty', 'logit_bias'];
 const refusedWhileThinking = ['temperature', 'top_p', 'logprobs', 'top_logprobs'];
@@ -22,15 +23,20 @@ const thoughtToTell = 'reasoning.encrypted_content';
 /** A body of either of OpenAI's wires, or a part of it with all settings, without those that the model refuses. Of another vendor's model nothing is known. */
 export function withoutRefused(model: string, settings: Body): Body {
   const taken = without(settings, refusedBy(model, effortIn(settings)));
-  const { include } = taken;
-  if (!isThoughtless(model) || !Array.isArray(include)) return taken;
-  return { ...taken, include: include.filter((each) => each !== thoughtToTell) };
+  if (!isThoughtless(model)) return taken;
+  const { include, text } = taken;
+  return {
+    ...taken,
+    ...(Array.isArray(include) ? { include: include.filter((each) => each !== thoughtToTell) } : {}),
+    ...(typeof text === 'object' && text !== null ? { text: without(text as Body, ['verbosity']) } : {}),
+  };
 }
 
 function refusedBy(model: string, effort: unknown): string[] {
   if (isThoughtless(model)) return refusedByThoughtless;
   if (!thinks(model)) return [];
-  const takesSampling = effort === 'none' && canBeCalmed.test(model);
+  const isCalm = effort === 'none' || (effort === undefined && !thinksUnasked.test(model));
+  const takesSampling = isCalm && canBeCalmed.test(model);
   return takesSampling ? refusedByThinking : [...refusedByThinking, ...refusedWhileThinking];
 }
 

@@ -6,11 +6,15 @@ import { openAiError } from './openai-error.ts';
 test.each([
   ["that isn't there is told so to a client of the provider's own wire", 404, "Item 'rs_1' not found", 404],
   ['may be forbidden it by the vendor', 403, 'CachedContent not found (or permission denied)', 403],
-  ["learns nothing of the gateway's key", 403, 'This API key may not use that model', 502],
+  ['may be flagged by it', 403, 'Your input was flagged', 403],
+  ["learns nothing of the gateway's key", 403, 'Key limit exceeded (daily limit)', 502],
   ['nor of its account', 401, 'who are you', 502],
 ])('what a client names of the vendor %s', (_what, status, message, told) => {
   const wire = 'openai-responses';
   const error = providerError({ provider: 'openai', status, body: { error: { message } }, wire });
+  // As a server in between writes it.
+  const text = providerError({ provider: 'openai', status, body: message, wire });
+  expect(openAiError(text, wire).status).toBe(502);
   expect(openAiError(error, wire).status).toBe(told);
   expect(openAiError(error, 'openai-chat').status).toBe(502);
 });

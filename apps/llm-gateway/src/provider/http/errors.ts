@@ -74,7 +74,8 @@ export function providerError({
   const details = {
     ...(effective === null ? {} : { status: effective }),
     ...(told.codes.length === 0 ? {} : { providerCodes: told.codes }),
-    ...(wire === undefined ? {} : { providerNames: namesOf(wire, told) }),
+    // A text is a server's in between.
+    ...(wire === undefined || typeof complaint === 'string' ? {} : { providerNames: namesOf(wire, told) }),
     ...(waitMs === null ? {} : { retryAfterMs: waitMs }),
   };
   const fail = (

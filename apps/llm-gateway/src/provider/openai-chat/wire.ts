@@ -43,8 +43,8 @@ const known: readonly { host: RegExp; wire: Wire }[] = [
     wire: speaking({ ...usual, givesThoughtsBack: true }),
   },
   {
-    host: /(^|\.)groq\.com$/,
-    // It tells what was thought as `reasoning`, and takes that back.
+    host: /(^|\.)(groq\.com|cerebras\.ai)$/,
+    // They tell what was thought as `reasoning`, and take that back.
     wire: speaking({ ...usual, refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning') }),
   },
   {
