@@ -1,6 +1,6 @@
 import type { RunSummary, RunView, TaskView, Usage } from '@coppice/contracts';
 import type { ActorView } from '@coppice/durable-actor';
-import { runStateOf } from './machines/run-machine.ts';
+import { runStateOf, usageOf as usageOfEnded } from './machines/run-machine.ts';
 import type { RunContext } from './machines/run-machine.ts';
 import { addUsage } from './machines/usage.ts';
 import type { TaskContext } from './machines/task/task-context.ts';
@@ -108,7 +108,7 @@ export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>):
 
 /** Of the tasks that the run knows to have ended, and of the others as they tell themselves. */
 function usageOf(view: ActorView, living: ReadonlyMap<string, TaskView>): Usage | undefined {
-  const { usage } = runContextOf(view);
+  const usage = usageOfEnded(runContextOf(view));
   if (usage === undefined) return undefined;
   const others = livingTasks(view).flatMap((taskId) => living.get(taskId) ?? []);
   return others.reduce((sum, task) => addUsage(sum, task.usage), usage);

@@ -38,7 +38,7 @@ test('when its time is over one call tries, and the others wait for it', () => {
   expect(circuit.failed(true, 1_500, call())).toBe('for the tenant');
   expect(circuit.admit(2_499, one)).toMatchObject({ forMs: 1 });
   expect(circuit.admit(2_500, one)).toEqual(probe);
-  expect(circuit.began(true)).toBe(true);
+  expect(circuit.began(true, one)).toBe(true);
   expect(circuit.admit(2_500, one)).toEqual(admitted);
   expect(circuit.answered()).toBe(false);
 });
@@ -47,7 +47,7 @@ test('one that began and was cut is open again at once; one that is answered beg
   for (const cut of [true, false]) {
     const circuit = opened();
     circuit.admit(1_000, one);
-    circuit.began(true);
+    circuit.began(true, one);
     if (!cut) circuit.answered();
     expect(circuit.failed(true, 1_100, call())).toBe(cut ? 'for the tenant' : null);
   }
@@ -88,7 +88,7 @@ test('what others tell opens and closes it; a probe of its own goes on', () => {
   expect(circuit.admit(0, one)).toMatchObject({ admitted: false, forMs: 700 });
   expect(circuit.admit(700, one)).toEqual(probe);
   circuit.open(700, 700, null);
-  expect(circuit.began(true)).toBe(true);
+  expect(circuit.began(true, one)).toBe(true);
   circuit.open(700, 700, null);
   circuit.close();
   expect(circuit.admit(700, one)).toEqual(admitted);
@@ -110,25 +110,33 @@ test('where all that failed were calls of one tenant, only that one is kept out'
   expect(circuit.look(0, one)).toMatchObject({ admitted: false, forMs: 1_000 });
   expect(circuit.admit(0, other)).toEqual(admitted);
   expect([circuit.isOpen(), circuit.isOpenForAll()]).toEqual([true, false]);
-  expect(circuit.began(false)).toBe(false);
+  expect(circuit.began(false, other)).toBe(false);
   // The provider works.
   expect(circuit.answered()).toBe(true);
   expect(circuit.look(0, one)).toEqual(admitted);
 });
 
-test('where another’s failed, too, all are kept out', () => {
-  const late = opened();
-  expect(late.failed(false, 200, call(other))).toBe('for all');
-  const mixed = new Circuit(settings);
-  expect([one, other, one].map((each) => mixed.failed(false, 200, call(each)))).toEqual([null, null, 'for all']);
-  for (const circuit of [late, mixed])
-    expect([one, other, third].map((each) => circuit.look(200, each))).toMatchObject(
-      [1, 2, 3].map(() => ({ forMs: 1_000 })),
-    );
+test.each([
+  ['after the tenant that is kept out', [one, one, one], [other, other]],
+  ['in turns', [], [one, other, one, other]],
+  ['of three', [], [one, other, third]],
+])('where two calls of others failed, too, all are kept out: %s', (_how, before, failing) => {
+  const circuit = opened(before);
+  const outcomes = failing.map((each) => circuit.failed(false, 200, call(each)));
+  expect(outcomes).toEqual([...failing.slice(1).map(() => null), 'for all']);
+  expect([one, other, third].map((each) => circuit.look(200, each))).toMatchObject(
+    [1, 2, 3].map(() => ({ forMs: 1_000 })),
+  );
+});
+
+test('where one call of another failed, that is no reason to keep out the others', () => {
+  const circuit = opened();
+  expect(circuit.failed(false, 200, call(other))).toBeNull();
+  expect([other, third].map((each) => circuit.look(200, each))).toEqual([admitted, admitted]);
 });
 
 test('a probe that failed keeps out its own tenant; one call of another tries, whose failure keeps out all', () => {
-  const circuit = opened([one, one, other]);
+  const circuit = opened([one, other, third]);
   expect(circuit.admit(1_000, one)).toEqual(probe);
   expect(circuit.failed(true, 1_100, call())).toBe('for the tenant');
   expect(circuit.look(1_100, one)).toMatchObject({ admitted: false, forMs: 1_000 });
@@ -150,5 +158,5 @@ test('what others tell of one tenant’s calls opens it for that one, and for al
   circuit.open(700, 0, one);
   expect([circuit.look(0, one), circuit.look(0, other)]).toMatchObject([{ forMs: 700 }, admitted]);
   circuit.open(500, 0, other);
-  expect([circuit.look(0, one), circuit.look(0, third)]).toMatchObject([{ forMs: 700 }, { forMs: 500 }]);
+  expect([circuit.look(0, one), circuit.look(0, third)]).toMatchObject([{ forMs: 700 }, { forMs: 700 }]);
 });

@@ -33,25 +33,26 @@ export type Admission =
 /** How often to look whether a probe has come to something. */
 const probeLookMs = 250;
 
+/** Or as many as open it, where those are fewer. */
+const othersMin = 2;
+
 /**
  * Breaker and cool-down in one.
  *
  * The breaker: closed it admits all; after `failuresMax` calls that failed in a row it is open and admits nobody for `openMs`; then it admits one call, the probe, whose first
  * output closes it, and whose failure opens it again. A probe that is left is no failure: the next call is the probe.
  *
- * What one tenant asks may be the reason. So where all that failed were calls of one tenant, it opens for that one alone, and for all with the first failure of another's. A
- * failed probe, too, keeps out its own tenant, and lets one of another try. An answer to anybody closes it for all.
+ * What one tenant asks may be the reason. So a tenant of which as many calls failed is shut out alone, and it opens for all only where `othersMin` of those in a row were of other
+ * tenants than the one with the most. A failed probe, too, keeps out its own tenant, and lets one of another try. An answer to anybody closes it for all.
  *
  * The cool-down: nobody is admitted until the time is over that the provider asked for.
  */
 export class Circuit {
   readonly #settings: CircuitSettings;
-  /** Calls that failed in a row. */
-  #failures = 0;
-  /** They: what a call fails with when it asks again is no news. */
+  /** Of each tenant, how many of the calls that failed in a row, since it opened for all or was closed. */
+  readonly #failures = new Map<string, number>();
+  /** Calls that are counted: what one fails with when it asks again is no news. */
   #counted = new WeakSet<Caller>();
-  /** Whose they were since it opened for all, or was closed. */
-  readonly #tenants = new Set<string>();
   #last: LastFailure | null = null;
   /** For all; null where it isn't open for all. */
   #openUntilMs: number | null = null;
@@ -95,11 +96,11 @@ export class Circuit {
   }
 
   /** The answer began. @returns whether that closed the breaker. */
-  began(probe: boolean): boolean {
+  began(probe: boolean, tenant: string): boolean {
     if (!probe || !this.#probing) return false;
     this.close();
     // One that begins its answers and breaks them off is open again at once.
-    this.#failures = this.#settings.failuresMax - 1;
+    this.#failures.set(tenant, this.#settings.failuresMax - 1);
     return true;
   }
 
@@ -117,13 +118,18 @@ export class Circuit {
     // Of those that were on their way when it opened nothing more is learnt.
     if (isOpen && !probe) return null;
     if (probe) this.#probing = false;
-    if (!isOpen) {
-      if (this.#counted.has(caller)) return null;
-      this.#counted.add(caller);
-      this.#tenants.add(caller.tenant);
-      if (++this.#failures < this.#settings.failuresMax) return null;
-    }
-    return this.#open(nowMs + this.#settings.openMs, caller.tenant);
+    const untilMs = nowMs + this.#settings.openMs;
+    if (isOpen) return this.#shutOutAlone(untilMs, caller.tenant);
+    if (this.#counted.has(caller)) return null;
+    this.#counted.add(caller);
+    const own = (this.#failures.get(caller.tenant) ?? 0) + 1;
+    this.#failures.set(caller.tenant, own);
+    const counts = [...this.#failures.values()];
+    const all = counts.reduce((sum, count) => sum + count, 0);
+    const { failuresMax } = this.#settings;
+    const ofOthers = all - Math.max(...counts);
+    if (all >= failuresMax && ofOthers >= Math.min(othersMin, failuresMax)) return this.#openForAll(untilMs);
+    return own < failuresMax ? null : this.#shutOutAlone(untilMs, caller.tenant);
   }
 
   /** The call was given up for reasons of its own. */
@@ -137,29 +143,31 @@ export class Circuit {
 
   /** As another instance tells; `tenant`: whose calls failed there, null where they were several's. */
   open(forMs: number, nowMs: number, tenant: string | null): void {
-    this.#failures = Math.max(this.#failures, this.#settings.failuresMax);
-    this.#open(nowMs + forMs, tenant);
+    if (tenant === null) return void this.#openForAll(nowMs + forMs);
+    this.#failures.set(tenant, this.#settings.failuresMax);
+    this.#shutOutAlone(nowMs + forMs, tenant);
   }
 
   close(): void {
     // Each answer closes it, and most have nothing to forget.
-    if (this.#failures > 0) this.#counted = new WeakSet();
-    this.#failures = 0;
-    this.#tenants.clear();
+    if (this.#failures.size > 0) this.#counted = new WeakSet();
+    this.#failures.clear();
     this.#last = null;
     this.#openUntilMs = null;
     this.#shutOut = null;
     this.#probing = false;
   }
 
-  #open(untilMs: number, tenant: string | null): Opening {
-    if (tenant !== null) this.#tenants.add(tenant);
-    if (tenant !== null && this.#tenants.size === 1) {
-      this.#shutOut = { tenant, untilMs: Math.max(this.#untilMs(tenant) ?? 0, untilMs) };
-      return 'for the tenant';
-    }
-    this.#tenants.clear();
-    this.#openUntilMs = Math.max(this.#openUntilMs ?? 0, untilMs);
+  #shutOutAlone(untilMs: number, tenant: string): Opening {
+    if (this.#shutOut !== null && this.#shutOut.tenant !== tenant) return this.#openForAll(untilMs);
+    this.#shutOut = { tenant, untilMs: Math.max(this.#shutOut?.untilMs ?? 0, untilMs) };
+    return 'for the tenant';
+  }
+
+  #openForAll(untilMs: number): Opening {
+    this.#failures.clear();
+    this.#openUntilMs = Math.max(this.#openUntilMs ?? 0, this.#shutOut?.untilMs ?? 0, untilMs);
+    this.#shutOut = null;
     return 'for all';
   }
 

@@ -91,7 +91,7 @@ export class Health {
     const { tenant } = caller;
     return {
       began: () => {
-        if (circuit.began(probe)) this.#tell(place, 'closed', 0);
+        if (circuit.began(probe, tenant)) this.#tell(place, 'closed', 0);
       },
       ended: (error) => {
         const waitMs = error === null ? null : statedWaitMs(error);

@@ -225,7 +225,9 @@ test('what was settled is told without another call', async () => {
 });
 
 /** Budgets of their own on the real bucket, with something between. */
-function budgetsThrough(between: Partial<KeyValue>): Budgets {
+const deaf = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {} };
+
+function budgetsThrough(between: Partial<KeyValue>, messages: object = deaf): Budgets {
   const real = bus.keyValue(buckets.budgets);
   const bucket = {
     get: (...get: Parameters<KeyValue['get']>) => real.get(...get),
@@ -233,8 +235,7 @@ function budgetsThrough(between: Partial<KeyValue>): Budgets {
     update: (...update: Parameters<KeyValue['update']>) => real.update(...update),
     ...between,
   };
-  const lossy = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {}, keyValue: () => bucket };
-  return new Budgets(lossy as unknown as Bus, 'g1');
+  return new Budgets({ ...messages, keyValue: () => bucket } as unknown as Bus, 'g1');
 }
 
 test('a change whose confirmation got lost is not told twice', async () => {
@@ -279,6 +280,30 @@ test('nor one that is written after it was looked for', async () => {
   (await budgets.reserve([budget], tokens(50))).settle(tokens(20));
   await budgets.stop();
   expect(await stored('task.late')).toMatchObject({ spent: tokens(50) });
+});
+
+test('what was perhaps given back is not granted from here any more', async () => {
+  const real = bus.keyValue(buckets.budgets);
+  let losesConfirmations = false;
+  const update: KeyValue['update'] = async (...change) => {
+    const revision = await real.update(...change);
+    if (losesConfirmations) throw new Error('no answer');
+    return revision;
+  };
+  const messages = { subscribeCore: bus.subscribeCore.bind(bus), publishCore: bus.publishCore.bind(bus) };
+  const one = budgetsThrough({ update }, messages);
+  const other = new Budgets(bus, 'g2');
+  const budget = budgetOf('task.returned', { tokens: 100_000 });
+  await bus.flush();
+  const first = await one.reserve([budget], tokens(1_000));
+  losesConfirmations = true;
+  const second = await other.reserve([budget], tokens(99_000));
+  losesConfirmations = false;
+  await expect(one.reserve([budget], tokens(3_000))).rejects.toMatchObject({ code: 'provider-limited' });
+  first.settle(tokens(1_000));
+  second.settle(tokens(99_000));
+  await Promise.all([one.stop(), other.stop()]);
+  expect(await stored('task.returned')).toMatchObject({ spent: tokens(100_000) });
 });
 
 test('what a call was refused that could not ask is given back, though the asking was written', async () => {

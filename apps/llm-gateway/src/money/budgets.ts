@@ -210,7 +210,8 @@ export class Budgets {
   }
 
   #hasAtHand(known: Known, wanted: Amount): boolean {
-    if (isDue(known)) return false;
+    // A change in doubt may have given the lease back.
+    if (isDue(known) || known.doubts.size > 0) return false;
     const limit = amountOf(known.budget.limit);
     const { lease, reserved, used } = known;
     const atHand = minus(minus(lease, reserved), used);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { transition } from 'xstate';
-import { plan, runMachine, runStateOf } from './run-machine.ts';
+import { plan, runMachine, runStateOf, usageOf } from './run-machine.ts';
 import type { RunContext, RunTask } from './run-machine.ts';
 
 const run = (concurrency: number, ...tasks: [state: RunTask['state'], ...dependsOn: number[]][]): RunContext => ({
@@ -72,16 +72,14 @@ test('a run counts what each of its tasks used, once; where one of an earlier ve
   const usage = { inputTokens: 10, outputTokens: 2, costUsd: 0.5 };
   const ended = (taskId: string, told?: object) =>
     ({ type: 'task-ended', taskId, state: 'merged', reason: null, now: 1, ...told }) as const;
-  const begun = {
-    ...run(2, ['active'], ['active'], ['active']),
-    usage: { inputTokens: 0, outputTokens: 0, costUsd: 0 },
-  };
+  const used = { usage: { inputTokens: 0, outputTokens: 0, costUsd: 0 }, tasks: 0 };
+  const begun = { ...run(2, ['active'], ['active'], ['active']), used };
   let snapshot = runMachine.resolveState({ value: 'running', context: begun });
   for (const event of [ended('t0', { usage }), ended('t0', { usage }), ended('t1', { usage })])
     [snapshot] = transition(runMachine, snapshot, event);
-  expect(snapshot.context.usage).toEqual({ inputTokens: 20, outputTokens: 4, costUsd: 1 });
+  expect(usageOf(snapshot.context)).toEqual({ inputTokens: 20, outputTokens: 4, costUsd: 1 });
   [snapshot] = transition(runMachine, snapshot, ended('t2'));
-  expect(snapshot.context.usage).toBeUndefined();
+  expect(usageOf(snapshot.context)).toBeUndefined();
 });
 
 test('of a reason that is long a run keeps the beginning, marked as cut', () => {

@@ -41,8 +41,8 @@ export type RunInput = {
 
 export type RunContext = Omit<RunInput, 'tasks'> & {
   tasks: RunTask[];
-  /** Of the tasks that have ended; missing where one of them, or the run itself, was of a version before this was told. */
-  usage?: Usage | undefined;
+  /** What those tasks used that told it when they ended: `tasks` of them. Missing in runs of versions before this was kept. */
+  used?: { usage: Usage; tasks: number };
   createdAtMs: number;
   endedAtMs: number | null;
   cancelReason: string | null;
@@ -72,8 +72,10 @@ const runMachineLimits = {
 const isEnd = (state: RunTask['state']): state is TaskEnd => (taskEnds as readonly string[]).includes(state);
 const allEnded = (tasks: RunTask[]): boolean => tasks.every((task) => isEnd(task.state));
 
-const sumOf = (before: Usage | undefined, usage: Usage | undefined): Usage | undefined =>
-  before === undefined || usage === undefined ? undefined : addUsage(before, usage);
+/** Of the tasks that have ended; undefined where it isn't known of all: an earlier version told or counted nothing. */
+export function usageOf({ used, tasks }: RunContext): Usage | undefined {
+  return used?.tasks === tasks.filter(({ state }) => isEnd(state)).length ? used.usage : undefined;
+}
 
 /** Ends that make a run fail; a task that a person discarded doesn't. */
 const badEnds: readonly string[] = ['failed', 'timed-out', 'cancelled'] satisfies TaskEnd[];
@@ -152,7 +154,10 @@ const base = setup({
       if (event.type === 'task-idle') return { tasks: context.tasks.with(index, { ...task, state: 'idle' }) };
       const reason = event.reason === null ? null : shorten(event.reason, runMachineLimits.reasonCharactersMax);
       const ended = { ...task, state: event.state, reason };
-      return { tasks: context.tasks.with(index, ended), usage: sumOf(context.usage, event.usage) };
+      const tasks = context.tasks.with(index, ended);
+      const { used } = context;
+      if (used === undefined || event.usage === undefined) return { tasks };
+      return { tasks, used: { usage: addUsage(used.usage, event.usage), tasks: used.tasks + 1 } };
     }),
     wantCancel: assign({
       cancelReason: ({ context, event }) =>
@@ -163,6 +168,7 @@ const base = setup({
       const failure = (event as unknown as { error: WireError }).error;
       return {
         failure,
+        used: { usage: noUsage, tasks: context.tasks.length },
         tasks: context.tasks.map((task) => ({
           ...task,
           state: 'failed' as const,
@@ -178,7 +184,7 @@ export const runMachine = base.createMachine({
   context: ({ input: { input, now } }) => ({
     ...input,
     tasks: input.tasks.map((task) => ({ ...task, state: 'waiting' as const, reason: null })),
-    usage: noUsage,
+    used: { usage: noUsage, tasks: 0 },
     createdAtMs: now,
     endedAtMs: null,
     cancelReason: null,

@@ -69,7 +69,7 @@ export class EventReader {
 
   #parse(lines: string): void {
     this.#parser.feed(lines);
-    if (eventEnds.some((end) => lines.endsWith(end)) || lines.trim() === '') this.#parsedCharacters = 0;
+    if (eventEnds.some((end) => lines.endsWith(end)) || onlyEnds.test(lines)) this.#parsedCharacters = 0;
     // An event that ended in between took with it what was before it.
     else this.#parsedCharacters = lines.length + (this.#events.length > 0 ? 0 : this.#parsedCharacters);
   }
@@ -96,5 +96,7 @@ export class EventReader {
   }
 }
 
+/** Blank lines: one of white space is none. */
+const onlyEnds = /^[\r\n]+$/;
 /** A line's end, and a blank line. */
 const eventEnds = ['\n\n', '\r\r', '\r\n\r\n'];

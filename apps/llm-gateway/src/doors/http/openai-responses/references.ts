@@ -2,11 +2,11 @@
 import { fieldsOf } from '../fields.ts';
 import type { Item } from '../kept-items.ts';
 
-/** `answerId`: letters and digits. */
+/** `answerId`: 32 hexadecimal digits. */
 export const itemIdOf = (kind: string, answerId: string, index: number): string =>
   `${kind}_coppice_${answerId}_${index}`;
 
-const ours = /^[a-z]+_coppice_([a-z0-9]+)_\d+$/;
+const ours = /^[a-z]+_coppice_([a-f0-9]{32})_\d+$/;
 
 /** The answers whose items this body names, each once. */
 export const answersNamed = (body: unknown): string[] => [
