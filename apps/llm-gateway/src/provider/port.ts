@@ -53,6 +53,8 @@ export type OriginalRequest = {
   body: Readonly<Record<string, unknown>>;
   /** Those that the wire's vendor documents for clients to set, e.g. `anthropic-beta`; lower case, and never one with a key. */
   headers: Readonly<Record<string, string>>;
+  /** Whether there was something of another provider's in it, which the wire's vendor refuses, and which was taken out. */
+  foreignTaken?: boolean;
   /** What the gateway limits the answer to, where the client named no maximum. */
   maxOutputTokens?: number;
 };

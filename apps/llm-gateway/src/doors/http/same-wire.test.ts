@@ -115,6 +115,19 @@ const question = { ...user, content: [document] };
 const own = { type: 'thinking', thinking: 'mine', signature: 'sig' };
 const webSearch = { type: 'web_search_20250305', name: 'web_search', cache_control: { type: 'ephemeral', ttl: '1h' } };
 const asksClaude = { max_tokens: 10, tools: [webSearch], output_config: { effort: 'max' }, metadata: { user_id: 'u' } };
+const clearsResults = { type: 'clear_tool_uses_20250919' };
+const thinksAndClears = {
+  thinking: { type: 'enabled', budget_tokens: 2_000 },
+  context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }, clearsResults] },
+};
+/** As Claude goes on after its first call: without another thought. */
+const loop = [
+  user,
+  { role: 'assistant', content: [own, call] },
+  result,
+  { role: 'assistant', content: [call] },
+  result,
+];
 const reasoning = { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAA' };
 const madeCall = { type: 'function_call', call_id: 'c', name: 'read', arguments: '{}' };
 const asksGpt = { store: true, tools: [{ type: 'web_search' }], text: { verbosity: 'low' }, metadata: { a: 'b' } };
@@ -157,14 +170,43 @@ test.each([
     body: {
       model: 'anthropic/one',
       ...asksClaude,
-      thinking: { type: 'enabled', budget_tokens: 2_000 },
+      ...thinksAndClears,
       messages: [
         question,
         { role: 'assistant', content: [{ type: 'redacted_thinking', data: foreign }, call] },
         result,
       ],
     },
-    sent: { ...asksClaude, messages: [question, { role: 'assistant', content: [call] }, result] },
+    sent: {
+      ...asksClaude,
+      context_management: { edits: [clearsResults] },
+      messages: [question, { role: 'assistant', content: [call] }, result],
+    },
+  },
+  {
+    what: 'Anthropic, where others were before this turn',
+    path: '/v1/messages',
+    body: {
+      model: 'anthropic/one',
+      ...asksClaude,
+      ...thinksAndClears,
+      messages: [
+        question,
+        {
+          role: 'assistant',
+          content: [
+            { type: 'redacted_thinking', data: foreign },
+            { type: 'text', text: 'yes' },
+          ],
+        },
+        ...loop,
+      ],
+    },
+    sent: {
+      ...asksClaude,
+      ...thinksAndClears,
+      messages: [question, { role: 'assistant', content: [{ type: 'text', text: 'yes' }] }, ...loop],
+    },
   },
   {
     what: 'Responses',

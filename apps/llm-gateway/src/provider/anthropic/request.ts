@@ -6,8 +6,7 @@ import type { TextBlock, WireMessage } from './messages.ts';
 import { traitsOf } from './models.ts';
 import type { ModelTraits } from './models.ts';
 import { formatOf } from './response-format.ts';
-import { answersUnthought, thinkingAndLength } from './thinking.ts';
-import type { Said } from './thinking.ts';
+import { thinkingAndLength, withoutLateThinking } from './thinking.ts';
 
 /** The pure mapping of a request to the body of `POST /v1/messages`. The wire has no word for `seed`. */
 export function requestBody({ model, messages, tools, settings }: ModelRequest, stream: boolean): object {
@@ -39,17 +38,10 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
 
 /** A request that came in in this wire, for another model. Its usage is told without being asked for, and it names a maximum of its own, since it has to. */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean): object {
-  const { body } = original;
+  const body = withoutLateThinking(original, model);
   const { temperature: _temperature, top_p: _topP, top_k: _topK, ...unsampled } = body;
   const taken = isNamed(model, original) || traitsOf(model).sampling ? body : unsampled;
-  return { ...withoutLateThinking(taken), model, stream };
-}
-
-/** An answer that another provider began without a thought is refused where the rest of it is to be thought. */
-function withoutLateThinking(body: OriginalRequest['body']): OriginalRequest['body'] {
-  const { thinking, messages, ...rest } = body;
-  const thinks = (thinking as { type?: unknown } | null | undefined)?.type === 'enabled';
-  return thinks && answersUnthought(messages as readonly Said[]) ? { ...rest, messages } : body;
+  return { ...taken, model, stream };
 }
 
 /**

@@ -1,6 +1,8 @@
 /** How a model is told to think, and what it answers beside. */
 import type { ModelSettings } from '@coppice/contracts';
 import { effortBudgets, effortOf } from '../effort.ts';
+import { isNamed } from '../named-model.ts';
+import type { OriginalRequest } from '../port.ts';
 import type { ModelTraits } from './models.ts';
 
 type Effort = 'low' | 'medium' | 'high';
@@ -56,14 +58,35 @@ function budgetOf(asked: AskedThinking): number {
 }
 
 /**
- * Whether the answer that goes on began without a thought, as another provider's does: a model that thinks by budget has to have thought from the
- * turn's beginning.
+ * What is passed on, without thinking where an answer goes on that another provider began without: it is refused. So is clearing of thoughts then.
+ * Where the client named the model and nothing was taken from its conversation, that is for the vendor to tell.
  */
-export function answersUnthought(messages: readonly Said[]): boolean {
-  const last = blocksOf(messages.findLast(({ role }) => role === 'assistant'));
-  const goesOn = blocksOf(messages.at(-1)).some(({ type }) => type === 'tool_result');
-  return goesOn && last[0]?.type.endsWith('thinking') === false;
+export function withoutLateThinking(original: OriginalRequest, model: string): OriginalRequest['body'] {
+  const { body, foreignTaken = false } = original;
+  const { thinking, ...unthinking } = body;
+  const thinks = (thinking as { type?: unknown } | null | undefined)?.type === 'enabled';
+  const mayBeOthers = foreignTaken || !isNamed(model, original);
+  if (!thinks || !mayBeOthers || !answersUnthought(body['messages'] as readonly Said[])) return body;
+  const management = body['context_management'] as { edits?: unknown } | null | undefined;
+  if (!Array.isArray(management?.edits)) return unthinking;
+  const isOfThoughts = (edit: { type?: unknown } | null) => String(edit?.type).startsWith('clear_thinking_');
+  const edits = management.edits.filter((edit) => !isOfThoughts(edit));
+  return { ...unthinking, context_management: { ...management, edits } };
 }
+
+/**
+ * Whether the answer that goes on began without a thought, as another provider's does: a model that thinks by budget has to have thought at the
+ * turn's beginning, which is what follows the last message of the user's that holds no result. After its first call it often thinks no more.
+ */
+function answersUnthought(messages: readonly Said[]): boolean {
+  if (!holdsResult(messages.at(-1))) return false;
+  const asked = messages.findLastIndex((message) => message.role === 'user' && !holdsResult(message));
+  const first = messages.slice(asked + 1).find(({ role }) => role === 'assistant');
+  return blocksOf(first)[0]?.type.endsWith('thinking') === false;
+}
+
+const holdsResult = (message: Said | undefined): boolean =>
+  blocksOf(message).some(({ type }) => type === 'tool_result');
 
 const blocksOf = (message: Said | undefined): readonly { type: string }[] =>
   typeof message?.content === 'object' ? message.content : [];

@@ -34,7 +34,7 @@ export function parseMessagesRequest(body: unknown, { headers, bytes }: Asked): 
       tools: toolsOf(request),
       settings: settingsOf(request, untranslatable),
       stream,
-      original: { wire: 'anthropic', body: withoutForeign(request), headers },
+      original: { wire: 'anthropic', ...withoutForeign(request), headers },
       bytes,
     },
     untranslatable: untranslatable.issues,

@@ -2,10 +2,11 @@ import { unpack } from '../foreign-signature.ts';
 import type { Block, Message, MessagesRequest } from './schemas.ts';
 
 /** The request without what other providers thought in this conversation, which Anthropic refuses, and else as it came. */
-export const withoutForeign = (request: MessagesRequest): MessagesRequest => ({
-  ...request,
-  messages: request.messages.flatMap(ownPart),
-});
+export function withoutForeign(request: MessagesRequest): { body: MessagesRequest; foreignTaken: boolean } {
+  const messages = request.messages.flatMap(ownPart);
+  const foreignTaken = request.messages.some((message, index) => message !== messages[index]);
+  return { body: { ...request, messages }, foreignTaken };
+}
 
 function ownPart(message: Message): Message[] {
   const { role, content } = message;
