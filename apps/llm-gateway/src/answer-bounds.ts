@@ -19,7 +19,7 @@ export class AnswerBounds {
     return this.#budget.taken;
   }
 
-  /** Its texts, arguments and signatures. */
+  /** Its texts, arguments, signatures and ids. */
   take(text: string): void {
     this.#budget.take(Buffer.byteLength(text));
   }
@@ -34,9 +34,18 @@ export class AnswerBounds {
   }
 
   checkedName(text: string): string {
-    const charactersMax = gatewayLimits.answerNameCharactersMax;
+    return this.#checked('a name', text, gatewayLimits.answerNameCharactersMax);
+  }
+
+  checkedId(text: string): string {
+    this.#checked('an id', text, gatewayLimits.answerIdCharactersMax);
+    this.take(text);
+    return text;
+  }
+
+  #checked(what: string, text: string, charactersMax: number): string {
     if (text.length <= charactersMax) return text;
-    const complaint = `an id or a name in ${this.#name} has ${text.length} characters, over the limit of ${charactersMax}`;
+    const complaint = `${what} in ${this.#name} has ${text.length} characters, over the limit of ${charactersMax}`;
     throw new CoppiceError('limit-exceeded', complaint);
   }
 

@@ -130,6 +130,13 @@ test('a cut tool call is a failure after output', async () => {
   });
 });
 
+test("a call's id may hold a signature", async () => {
+  const id = 'x'.repeat(gatewayLimits.answerIdCharactersMax);
+  const made: ModelDelta = { type: 'tool-call-delta', call: 0, id, name: 'run', arguments: '{}' };
+  const room = { ...settings, textBytesMax: gatewayLimits.textBytesMax };
+  expect(await collect(says(made, end), room)).toMatchObject({ toolCalls: [{ id, name: 'run' }] });
+});
+
 test('calls without end are not kept in memory', async () => {
   const many = Array.from({ length: 200 }, (_, call) => piece(call, { name: 'x' }));
   expect(await collect(says(...many, 'hang'), settings)).toMatchObject({ error: { code: 'limit-exceeded' } });

@@ -101,7 +101,7 @@ class Output {
     }
     if (delta.type === 'thinking-delta') return this.#think(delta);
     const call = this.#calls.get(delta.call) ?? this.#open(delta.call);
-    if (delta.id !== undefined) call.id = this.#bounds.checkedName(delta.id);
+    if (delta.id !== undefined) call.id = this.#bounds.checkedId(delta.id);
     if (delta.name !== undefined) call.name = this.#bounds.checkedName(delta.name);
     if (delta.signature !== undefined) call.signature = this.#signed(delta.signature);
     call.arguments.push(delta.arguments);

@@ -33,14 +33,16 @@ export const gatewayLimits = {
   patientTriesMax: 10,
   patientPauseMs: 1_000,
 
-  /** Of one answer: its texts, the arguments of its tool calls, and its signatures. */
+  /** Of one answer: its texts, the arguments of its tool calls, its signatures, and its ids. */
   textBytesMax: 16 * 1024 * 1024,
   /** In one answer. */
   toolCallsMax: 128,
   /** In one answer: its texts and thoughts, and what they consist of where that is told apart. */
   answerPartsMax: 10_000,
-  /** Of the ids and names in an answer, each. */
+  /** Of the names in an answer, each. */
   answerNameCharactersMax: 512,
+  /** Of the ids in an answer, each: some servers put into them what they want to be given back, such as a model's signature. */
+  answerIdCharactersMax: 16 * 1024,
   /** Of an answer, and of a request, that travel by value, as JSON: command, result and transcript entry must fit a message. */
   inlineBytesMax: 256 * 1024,
 

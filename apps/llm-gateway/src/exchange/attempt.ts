@@ -165,7 +165,7 @@ export class Attempt {
         break;
       case 'response-start':
         // Each piece that a client is told may repeat them.
-        this.#bounds.checkedName(delta.responseId ?? '');
+        this.#bounds.checkedId(delta.responseId ?? '');
         this.#responseModel = this.#bounds.checkedName(delta.responseModel ?? this.#responseModel ?? '') || null;
         break;
       case 'usage':

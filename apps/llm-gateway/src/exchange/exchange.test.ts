@@ -141,8 +141,11 @@ test('what is held back before the output is bounded', async () => {
   }
 });
 
-test.each(['responseModel', 'responseId'])('a %s that is no name is not repeated with each piece', async (name) => {
-  const start = { type: 'response-start', [name]: 'x'.repeat(513) } as ModelDelta;
+test.each([
+  ['responseModel', 513],
+  ['responseId', 16_385],
+])('a %s that is none, of %i characters, is not repeated with each piece', async (name, characters) => {
+  const start = { type: 'response-start', [name]: 'x'.repeat(characters) } as ModelDelta;
   const exchange = ask(saying('acme', [start, text('a'), end]));
   expect(await read(exchange)).toMatchObject({ come: [], error: { code: 'limit-exceeded' } });
 });

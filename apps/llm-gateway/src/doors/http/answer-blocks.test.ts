@@ -4,7 +4,8 @@ import { AnswerBlocks } from './answer-blocks.ts';
 import type { TranslatedDelta } from './door.ts';
 
 const mebibyte = 'x'.repeat(1024 * 1024);
-const long = 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1);
+const longId = 'x'.repeat(gatewayLimits.answerIdCharactersMax + 1);
+const longName = 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1);
 const call = (number: number, rest: { id?: string; name?: string }): TranslatedDelta => ({
   type: 'tool-call-delta',
   call: number,
@@ -26,10 +27,17 @@ test.each<[string, number, (index: number) => TranslatedDelta]>([
   ],
   ['thoughts of nothing', gatewayLimits.answerPartsMax + 1, (block) => ({ type: 'thinking-delta', block, text: '' })],
   ['calls', gatewayLimits.toolCallsMax + 1, (number) => call(number, {})],
-  ['an id', 1, () => call(0, { id: long })],
-  ['a name', 1, () => call(0, { name: long })],
+  ['an id', 1, () => call(0, { id: longId })],
+  ['a name', 1, () => call(0, { name: longName })],
 ])('%s without end are not kept in memory', (_, count, delta) => {
   const answer = new AnswerBlocks('seed');
   for (let index = 0; index < count - 1; index++) answer.add(delta(index));
   expect(() => answer.add(delta(count - 1))).toThrow(expect.objectContaining({ code: 'limit-exceeded' }));
+});
+
+test('an id may hold a signature', () => {
+  const answer = new AnswerBlocks('seed');
+  const id = longId.slice(1);
+  answer.add(call(0, { id }));
+  expect(answer.calls).toMatchObject([{ id }]);
 });

@@ -56,7 +56,7 @@ export class AnswerBlocks {
       if (delta.type === 'thinking-delta' && delta.redacted === true) block.redacted = true;
       if (delta.type !== 'tool-call-delta') return;
       if (delta.id !== undefined && block.id === '')
-        block.id = this.#unique(this.#bounds.checkedName(delta.id), delta.call);
+        block.id = this.#unique(this.#bounds.checkedId(delta.id), delta.call);
       if (delta.name !== undefined) block.name = this.#bounds.checkedName(delta.name);
     }
   }

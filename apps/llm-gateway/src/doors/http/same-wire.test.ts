@@ -6,6 +6,7 @@ import { gemini } from '../../provider/gemini/wire.ts';
 import { httpProvider } from '../../provider/http/provider.ts';
 import type { Wire } from '../../provider/http/wire.ts';
 import { ollama } from '../../provider/ollama/wire.ts';
+import { openAiChat } from '../../provider/openai-chat/wire.ts';
 import { openAiResponses } from '../../provider/openai-responses/wire.ts';
 import { generous } from '../../test-support/attempt.ts';
 import { playError, startModelServer } from '../../test-support/model-server.ts';
@@ -14,13 +15,13 @@ import { pack } from './foreign-signature.ts';
 import { startTestFacade, token } from './test-support/start-facade.ts';
 import type { TestFacade } from './test-support/start-facade.ts';
 
-const wires = [anthropic, gemini, ollama, openAiResponses];
+const wires = [anthropic, gemini, ollama, openAiChat, openAiResponses];
 let upstream: ModelServer;
 let facade: TestFacade;
 beforeAll(async () => {
   upstream = await startModelServer();
   const origin = new URL(upstream.baseUrl).origin;
-  const baseUrl = (wire: Wire) => (wire === openAiResponses ? `${origin}/v1` : origin);
+  const baseUrl = (wire: Wire) => (wire === openAiChat || wire === openAiResponses ? `${origin}/v1` : origin);
   facade = await startTestFacade({
     aliases: [
       { name: 'fast', candidates: ['openai-responses/limited', 'openai-responses/gpt-5-mini'], strategy: 'order' },
@@ -291,4 +292,26 @@ test('the second candidate of an alias is not asked for what it refuses', async 
     { ...said, model: 'limited', temperature: 0.2 },
     { ...said, model: 'gpt-5-mini' },
   ]);
+});
+
+test('a Chat Completions answer whose ids hold signatures, as LiteLLM tells those of Gemini, comes through', async () => {
+  const id = `call_1__thought__${'Z2Vt'.repeat(1_000)}`;
+  const made = { index: 0, id, type: 'function', function: { name: 'read', arguments: '{}' } };
+  const chunk = (delta: object, reason: string | null = null) => ({
+    id: `chatcmpl-${'x'.repeat(600)}`,
+    model: 'gemini-3-pro',
+    choices: [{ index: 0, delta, finish_reason: reason }],
+  });
+  const chunks = [chunk({ role: 'assistant', tool_calls: [made] }), chunk({}, 'tool_calls')];
+  const told = chunks.map((each) => JSON.stringify(each));
+  upstream.play((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.end([...told, '[DONE]'].map((data) => `data: ${data}\n\n`).join(''));
+  });
+  const response = await fetch(`${facade.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+    body: JSON.stringify({ model: 'openai-chat/one', stream: true, messages: [user] }),
+  });
+  expect(dataOf(await response.text())).toEqual(told);
 });

@@ -115,7 +115,7 @@ test.each<[string, Partial<ToolCallPiece>[]]>([
     'arguments without end',
     Array.from({ length: 17 }, () => ({ index: 0, name: 'x', arguments: 'x'.repeat(1024 * 1024) })),
   ],
-  ['an id without end', [{ id: 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1), name: 'x' }]],
+  ['an id without end', [{ id: 'x'.repeat(gatewayLimits.answerIdCharactersMax + 1), name: 'x' }]],
   ['a name without end', [{ id: 'x', name: 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1) }]],
 ])('%s: an error, before it is kept', (_, pieces) => {
   expect(() => merged(...pieces)).toThrow(expect.objectContaining({ code: 'limit-exceeded' }));

@@ -35,7 +35,7 @@ export class ToolCallMerger {
   add(piece: ToolCallPiece): ToolCallDelta {
     const call = this.#find(piece) ?? this.#open(piece);
     const delta: ToolCallDelta = { type: 'tool-call-delta', call: call.position, arguments: piece.arguments };
-    if (call.id === null && piece.id !== null) delta.id = call.id = this.#bounds.checkedName(piece.id);
+    if (call.id === null && piece.id !== null) delta.id = call.id = this.#bounds.checkedId(piece.id);
     if (call.name === null && piece.name !== null) delta.name = call.name = this.#bounds.checkedName(piece.name);
     call.index ??= piece.index;
     this.#bounds.take(piece.arguments);

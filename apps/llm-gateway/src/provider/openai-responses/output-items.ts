@@ -147,7 +147,7 @@ export class OutputItems {
     if (known !== undefined) return known;
     this.#bounds.openPart();
     const open = { call: null, block: null, idTold: false, nameTold: false, told: new Set<string>() };
-    this.#open.set(this.#bounds.checkedName(key), open);
+    this.#open.set(this.#bounds.checkedId(key), open);
     return open;
   }
 

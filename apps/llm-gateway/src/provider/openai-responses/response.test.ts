@@ -245,7 +245,12 @@ test.each<[string, number, (index: number) => object]>([
     (index) => ({ type: 'response.output_item.done', output_index: index, item: { type: 'reasoning' } }),
   ],
   ['parts of an item', gatewayLimits.answerPartsMax, (index) => says('x', { output_index: 0, content_index: index })],
-  ['an id', 1, () => says('x', { item_id: 'x'.repeat(gatewayLimits.answerNameCharactersMax + 1) })],
+  [
+    'ids',
+    gatewayLimits.textBytesMax / gatewayLimits.answerIdCharactersMax + 1,
+    (index) => says('x', { item_id: String(index).padEnd(gatewayLimits.answerIdCharactersMax, 'x') }),
+  ],
+  ['an id', 1, () => says('x', { item_id: 'x'.repeat(gatewayLimits.answerIdCharactersMax + 1) })],
 ])('%s without end are not kept in memory', (_, count, event) => {
   const reader = openAiResponses.reader({ provider: 'acme', secret: null });
   const add = (index: number) => reader.event({ name: null, data: JSON.stringify(event(index)), complete: true });
