@@ -53,8 +53,28 @@ test('a server that nothing is known of gets the conversation as it came', () =>
 test.each([
   ['https://api.openai.com/v1', { max_tokens: 5, random_seed: 1 }, { max_completion_tokens: 5, seed: 1 }],
   ['https://api.mistral.ai/v1', { max_completion_tokens: 5, seed: 1 }, { max_tokens: 5, random_seed: 1 }],
-  ['http://127.0.0.1/v1', { max_tokens: 5, max_completion_tokens: 6, seed: 1 }, { max_tokens: 5, seed: 1 }],
+  ['https://api.groq.com/openai/v1', { max_tokens: 5, max_completion_tokens: 6, seed: 1 }, { max_tokens: 5, seed: 1 }],
+  ['https://x.services.ai.azure.com/openai/v1', { max_tokens: 5 }, { max_completion_tokens: 5 }],
+  ['https://x.cognitiveservices.azure.com/openai/v1', { max_tokens: 5 }, { max_completion_tokens: 5 }],
+  ['http://127.0.0.1/v1', { max_completion_tokens: 5, random_seed: 1 }, { max_completion_tokens: 5, random_seed: 1 }],
 ])('%s is told the limit and the seed in its words, unless the client named its model', (baseUrl, said, told) => {
   expect(sentTo(baseUrl, { model: 'fast', ...said })).toEqual({ model: 'm', ...told });
   expect(sentTo(baseUrl, { model: 'acme/m', ...said })).toEqual({ model: 'm', ...said });
+});
+
+test.each(['gpt-5-mini', 'o3', 'openai/gpt-5-mini'])("%s is OpenAI's at any host, and told the limit so", (model) => {
+  const settings = { maxOutputTokens: 5 };
+  for (const baseUrl of ['http://127.0.0.1/v1', 'https://models.github.ai/inference']) {
+    for (const said of [{ max_tokens: 5 }, { max_completion_tokens: 5 }, { max_tokens: 6, max_completion_tokens: 5 }])
+      expect(sentTo(baseUrl, { model: 'fast', ...said }, model)).toEqual({ model, max_completion_tokens: 5 });
+    const wire = openAiChatAt(baseUrl);
+    const capped = { wire: 'openai-chat' as const, body: { model: 'fast' }, headers: {}, ...settings };
+    expect(wire.passOn(capped, model, false)).toEqual({ model, max_completion_tokens: 5 });
+    const translated = wire.body({ model, messages: [], tools: [], settings }, false);
+    expect(translated).toEqual({ model, messages: [], max_completion_tokens: 5 });
+  }
+});
+
+test('OpenRouter is given back what it told of the thoughts of a model of OpenAI', () => {
+  expect(sentTo('https://openrouter.ai/api/v1', plain, 'openai/gpt-5').messages).toEqual(plain.messages);
 });

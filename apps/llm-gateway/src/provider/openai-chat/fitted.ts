@@ -1,7 +1,6 @@
 /** What a client wrote in this wire for one server, as another of it takes it. */
 import { acceptableCallId } from '../given-back.ts';
 import { isNamed } from '../named-model.ts';
-import { isOpenAiModel } from '../openai-models.ts';
 import type { OriginalRequest } from '../port.ts';
 import type { Dialect } from './request.ts';
 
@@ -13,9 +12,9 @@ export const besideAnswers = ['reasoning_content', 'reasoning', 'reasoning_detai
 /** `body` is what is left of the original's by now. */
 export function fitted(body: Fields, original: OriginalRequest, model: string, dialect: Dialect): Fields {
   // Who named this very model wrote the settings for it, but the answers before may be another's.
-  const settings = isNamed(model, original) ? body : renamed(body, dialect);
+  const settings = isNamed(model, original) || !dialect.isKnown ? body : renamed(body, dialect);
   const { messages } = body;
-  const refused = isOpenAiModel(model) ? besideAnswers : dialect.refusedInAnswers;
+  const refused = dialect.refusedInAnswers;
   // Of a server that isn't known, ids may tell it more than which call is meant.
   if (!Array.isArray(messages) || (refused.length === 0 && !dialect.givesThoughtsBack)) return settings;
   return { ...settings, messages: messages.map((message: Fields) => fittedMessage(message, refused, dialect)) };

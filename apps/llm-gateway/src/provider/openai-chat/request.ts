@@ -16,6 +16,8 @@ type WireToolCall = { id: string; type: 'function'; function: { name: string; ar
 
 /** In what servers of this wire differ, and refuse each other's way. */
 export type Dialect = {
+  /** Whether to put a client's words for the limit and the seed into the server's: of one that isn't known, they may be just what it takes. */
+  isKnown: boolean;
   /** OpenAI's newer models refuse the older name, and the compatible servers don't all know the newer. */
   limitField: 'max_tokens' | 'max_completion_tokens';
   /** Whether calls are told with what was thought before them, be it nothing: DeepSeek and Moonshot refuse them without, OpenAI with it. */

@@ -1,9 +1,20 @@
 import type { Wire } from '../http/wire.ts';
+import { isOpenAiModel } from '../openai-models.ts';
 import { besideAnswers } from './fitted.ts';
 import { passedOn, requestBody } from './request.ts';
 import type { Dialect } from './request.ts';
 import { ChatAnswerReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
+
+/** OpenAI's models are told the limit in this word wherever they are asked: a server that isn't known may ask them in turn. */
+const openAisLimit = { isKnown: true, limitField: 'max_completion_tokens' } as const;
+const openAis = { ...openAisLimit, refusedInAnswers: besideAnswers };
+
+function withModel(dialect: Dialect, model: string): Dialect {
+  if (isOpenAiModel(model)) return { ...dialect, ...openAis };
+  // OpenRouter names them so, and takes what it told beside an answer.
+  return isOpenAiModel(model.replace(/^openai\//, '')) ? { ...dialect, ...openAisLimit } : dialect;
+}
 
 const speaking = (dialect: Dialect): Wire => ({
   name: 'openai-chat',
@@ -11,8 +22,8 @@ const speaking = (dialect: Dialect): Wire => ({
   path: () => 'chat/completions',
   headers: (original) => original?.headers ?? {},
   keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
-  body: (request, stream) => requestBody(request, stream, dialect),
-  passOn: (original, model, stream) => passedOn(original, model, stream, dialect),
+  body: (request, stream) => requestBody(request, stream, withModel(dialect, request.model)),
+  passOn: (original, model, stream) => passedOn(original, model, stream, withModel(dialect, model)),
   reader: (about) => new ChatAnswerReader(about),
   models: {
     path: 'models',
@@ -21,6 +32,7 @@ const speaking = (dialect: Dialect): Wire => ({
 });
 
 const usual: Dialect = {
+  isKnown: false,
   limitField: 'max_tokens',
   givesThoughtsBack: false,
   asksForUsage: true,
@@ -33,24 +45,26 @@ const usual: Dialect = {
 /** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible doors of Ollama, LM Studio, vLLM, llama.cpp. */
 export const openAiChat: Wire = speaking(usual);
 
+const ofKnown: Dialect = { ...usual, isKnown: true };
+
 const known: readonly { host: RegExp; wire: Wire }[] = [
   {
-    host: /(^|\.)openai\.(com|azure\.com)$/,
-    wire: speaking({ ...usual, limitField: 'max_completion_tokens', refusedInAnswers: besideAnswers }),
+    host: /(^|\.)(openai\.com|(openai|services\.ai|cognitiveservices)\.azure\.com)$/,
+    wire: speaking({ ...usual, ...openAis }),
   },
   {
     host: /(^|\.)(deepseek\.com|moonshot\.(ai|cn))$/,
-    wire: speaking({ ...usual, givesThoughtsBack: true }),
+    wire: speaking({ ...ofKnown, givesThoughtsBack: true }),
   },
   {
     host: /(^|\.)(groq\.com|cerebras\.ai)$/,
     // They tell what was thought as `reasoning`, and take that back.
-    wire: speaking({ ...usual, refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning') }),
+    wire: speaking({ ...ofKnown, refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning') }),
   },
   {
     host: /(^|\.)mistral\.ai$/,
     wire: speaking({
-      ...usual,
+      ...ofKnown,
       asksForUsage: false,
       seedField: 'random_seed',
       refusedInAnswers: besideAnswers,
