@@ -1,7 +1,8 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { chunksPerStream } from './gateway/load-plan.ts';
+import { measureLeaving } from './gateway/leaving.ts';
+import { chunksPerStream, pacedChunkMs } from './gateway/load-plan.ts';
 import type { Kind, Load, LoadResult } from './gateway/load-plan.ts';
 import { cpuMsOf, ended, residentBytesOf, startTargets } from './gateway/targets.ts';
 import type { Target, Targets } from './gateway/targets.ts';
@@ -39,6 +40,8 @@ type Rounds = Record<LoadName, GatewayFigures[]>;
 export type GatewayBenchResult = GatewayBenchSettings & {
   /** Medians of the rounds, by gateway. */
   figures: Record<string, Record<LoadName, GatewayFigures>>;
+  /** From when a client of a paced stream left to when the upstream saw its connection closed, in milliseconds. */
+  leaving: Record<'direct' | 'coppice', { p50: number; max: number }>;
   memory: { streams: number; heapGrowthBytes: number; residentGrowthBytes: number };
 };
 
@@ -47,6 +50,7 @@ const warmUp = [
   { kind: 'whole', atOnce: 32, count: 12_000 },
   { kind: 'stream', atOnce: 32, count: 2_000 },
 ] as const;
+const leavings = 50;
 const memoryAtOnce = 32;
 /** By then caches and pools have the size that they keep. */
 const memoryWarmUpStreams = 3_000;
@@ -70,7 +74,8 @@ export async function benchGateway(settings: GatewayBenchSettings): Promise<Gate
     print(`round ${round + 1} of ${settings.rounds}`);
   }
   const figures = Object.fromEntries([...rounds].map(([name, own]) => [name, mediansOf(own)]));
-  return { ...settings, figures, memory: await measureMemory(targets, measure, settings.streams) };
+  const leaving = await measureLeavings(targets);
+  return { ...settings, figures, leaving, memory: await measureMemory(targets, measure, settings.streams) };
 }
 
 type Measure = (
@@ -130,6 +135,15 @@ const mediansOf = (rounds: Rounds): Record<LoadName, GatewayFigures> =>
     }),
   ) as Record<LoadName, GatewayFigures>;
 
+async function measureLeavings({ upstream, direct, others }: Targets): Promise<GatewayBenchResult['leaving']> {
+  const coppice = others.find(({ name }) => name === 'coppice');
+  const of = async (target: Target | undefined) => {
+    const took = target === undefined ? [] : await measureLeaving(target, upstream, leavings);
+    return { p50: quantile(took, 0.5), max: took.at(-1) ?? Number.NaN };
+  };
+  return { direct: await of(direct), coppice: await of(coppice) };
+}
+
 async function measureMemory(
   { others }: Targets,
   measure: Measure,
@@ -147,7 +161,7 @@ async function measureMemory(
 }
 
 /** Lines for people. */
-export function gatewayReport({ figures, memory, rounds }: GatewayBenchResult): string[] {
+export function gatewayReport({ figures, leaving, memory, rounds }: GatewayBenchResult): string[] {
   const lines = Object.entries(figures).flatMap(([name, byLoad]) => [
     `${name}:`,
     ...loadNames.map((load) => `  ${load}: ${told(byLoad[load], loads[load].kind)}`),
@@ -174,6 +188,9 @@ export function gatewayReport({ figures, memory, rounds }: GatewayBenchResult): 
         `throughput at 32 against ${peer}: ${(coppice[many].perSecond / other[many].perSecond).toFixed(2)} (aim: ${aim}; the bare proxy ${(bare[many].perSecond / other[many].perSecond).toFixed(2)}); processor time ${(cpu(coppice) / cpu(other)).toFixed(2)} (${(cpu(bare) / cpu(other)).toFixed(2)})`,
       );
   }
+  lines.push(
+    `a client leaves: the upstream is closed ${ms(leaving.coppice.p50)} later, at most ${ms(leaving.coppice.max)} (asked directly ${ms(leaving.direct.p50)}, ${ms(leaving.direct.max)}; aim: before its next chunk, ${pacedChunkMs} ms later)`,
+  );
   if (memory.streams > 0)
     lines.push(
       `after ${memory.streams} streams: ${mebibytes(memory.heapGrowthBytes)} more on the heap, ${mebibytes(memory.residentGrowthBytes)} more in all (aim: no growth)`,

@@ -24,7 +24,7 @@ export type Target = {
   heapBytes: (() => Promise<number>) | null;
 };
 
-export type Targets = AsyncDisposable & { direct: Target; others: readonly Target[] };
+export type Targets = AsyncDisposable & { upstream: ChildProcess; direct: Target; others: readonly Target[] };
 
 const readyMsMax = 60_000;
 const plainModel = (kind: Kind): string => (kind === 'paced' ? 'paced' : 'bench-1');
@@ -75,7 +75,7 @@ export async function startTargets(): Promise<Targets> {
     others.push({ ...musistudio, modelFor: (kind) => `bench,${plainModel(kind)}` }, await portkey(at, stack));
   } else print('not run: @portkey-ai/gateway, @musistudio/llms');
   const running = stack.move();
-  return { direct, others, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { upstream: upstream.child, direct, others, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 const stdio: ['ignore', 'ignore', 'inherit', 'ipc'] = ['ignore', 'ignore', 'inherit', 'ipc'];

@@ -2,6 +2,7 @@
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import { chunksPerStream, pacedChunkMs, pacedFirstChunkMs } from './load-plan.ts';
+import type { Left } from './leaving.ts';
 import { listenAndTell } from './ready.ts';
 
 const usage = { prompt_tokens: 20, completion_tokens: 100, total_tokens: 120 };
@@ -20,6 +21,9 @@ const ending = `${event({}, 'stop')}${event({}, null, { choices: [], usage })}da
 
 listenAndTell(
   createServer({ noDelay: true }, (request, response) => {
+    response.on('close', () => {
+      if (!response.writableEnded) process.send?.({ closedAtNs: String(process.hrtime.bigint()) } satisfies Left);
+    });
     let body = '';
     request.setEncoding('utf8');
     request.on('data', (piece: string) => (body += piece));

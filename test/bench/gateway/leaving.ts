@@ -1,0 +1,42 @@
+/** How long after its client left the upstream sees its connection closed. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Target } from './targets.ts';
+import { undici } from './undici.ts';
+
+/** Of the upstream, by the clock that all processes of a machine share. */
+export type Left = { closedAtNs: string };
+
+const nanosecondsPerMs = 1e6;
+/** Longer than an answer takes. */
+const closedMsMax = 2_000;
+
+/** Milliseconds, sorted, of clients that leave a paced stream after its first piece, one after the other. @throws where most come too late to leave. */
+export async function measureLeaving(target: Target, upstream: ChildProcess, count: number): Promise<number[]> {
+  const took: number[] = [];
+  for (let times = 0; took.length < count; times++) {
+    if (times > 2 * count) throw new Error(`${target.name}: the upstream saw ${took.length} of ${times} clients leave`);
+    const ms = await leave(target, upstream);
+    if (ms !== null) took.push(ms);
+  }
+  return took.toSorted((one, other) => one - other);
+}
+
+/** Null where the answer had ended by then. */
+async function leave(target: Target, upstream: ChildProcess): Promise<number | null> {
+  const content = 'Say something of a hundred words.';
+  const body = JSON.stringify({ model: target.modelFor('paced'), messages: [{ role: 'user', content }], stream: true });
+  const dispatcher = new undici.Agent({});
+  const asked = { method: 'POST' as const, headers: { 'content-type': 'application/json', ...target.headers }, body };
+  const answer = await undici.request(target.url, { ...asked, dispatcher });
+  if (answer.statusCode !== 200) throw new Error(`HTTP ${answer.statusCode}: ${await answer.body.text()}`);
+  const closed = once(upstream, 'message', { signal: AbortSignal.timeout(closedMsMax) }).catch(() => null);
+  const pieces = answer.body[Symbol.asyncIterator]();
+  await pieces.next();
+  const leftAtNs = process.hrtime.bigint();
+  // Ends its connection with it.
+  await pieces.return?.();
+  const told = (await closed) as [Left] | null;
+  await dispatcher.close();
+  return told === null ? null : Number(BigInt(told[0].closedAtNs) - leftAtNs) / nanosecondsPerMs;
+}
