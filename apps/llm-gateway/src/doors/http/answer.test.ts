@@ -49,7 +49,12 @@ const result = { provider: 'acme', model: 'one', costUsd: null, attempts: [], ca
 async function sent(ms: number): Promise<[number, string][]> {
   const { written, outlet } = rememberingOutlet();
   const exchange = { deltas: after(ms, textAnswer('hi')), result };
-  const done = new AnswerSender(question, question.writer(about), { outlet, exchange, keep: async () => {} }).send();
+  const done = new AnswerSender(question, question.writer(about), {
+    outlet,
+    exchange,
+    keep: async () => {},
+    keepsPassed: false,
+  }).send();
   await vi.advanceTimersByTimeAsync(ms + 1);
   await done;
   return written;

@@ -15,13 +15,15 @@ import { streamHeaders, wholeAnswerHeaders } from './answer-headers.ts';
 import type { CallResult } from './answer-headers.ts';
 import type { AnswerWriter, Question } from './door.ts';
 import { FrameEncoder, contentTypes } from './framing.ts';
+import type { Kept } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
 import type { Outlet } from './outlet.ts';
 
-/** `keep`: what clients may name by its id from now on. */
+/** `keep`: what clients may name by its id from now on. `keepsPassed`: also of a provider of the same wire, since one of another may be asked next. */
 type Sending = {
   outlet: Outlet;
-  keep: (items: readonly object[]) => Promise<void>;
+  keep: (kept: readonly Kept[]) => Promise<void>;
+  keepsPassed: boolean;
   exchange: Pick<Exchange, 'deltas'> & { result: CallResult };
 };
 
@@ -31,18 +33,22 @@ export class AnswerSender {
   readonly #writer: AnswerWriter;
   readonly #outlet: Outlet;
   readonly #keep: Sending['keep'];
+  readonly #keepsPassed: boolean;
   readonly #exchange: Sending['exchange'];
   readonly #startedAtMs = performance.now();
+  /** Of what wasn't told yet. */
+  readonly #unkept: Kept[] = [];
   /** Whether a provider of the same wire answers. */
   #passing = false;
 
-  constructor(question: Question, writer: AnswerWriter, { outlet, exchange, keep }: Sending) {
+  constructor(question: Question, writer: AnswerWriter, { outlet, exchange, keep, keepsPassed }: Sending) {
     this.#question = question;
     this.#exchange = exchange;
     this.#encoder = new FrameEncoder(question.framing);
     this.#writer = writer;
     this.#outlet = outlet;
     this.#keep = keep;
+    this.#keepsPassed = keepsPassed;
   }
 
   /** @throws CoppiceError as the exchange's deltas; a stream that was begun by then is to be ended early. */
@@ -52,7 +58,9 @@ export class AnswerSender {
     const timer = setInterval(() => this.#keepAlive(), facadeLimits.silenceMsMax);
     try {
       for await (const together of deltas) {
-        const full = this.#write(together.map((delta) => this.#told(delta)).join(''));
+        const told = together.map((delta) => this.#told(delta)).join('');
+        if (this.#unkept.length > 0) await this.#keep(this.#unkept.splice(0));
+        const full = this.#write(told);
         if (full !== null) await full;
       }
     } finally {
@@ -81,7 +89,8 @@ export class AnswerSender {
       }
     }
     const body = passed ?? JSON.stringify(this.#writer.whole());
-    if (passed === null) await this.#keep(this.#writer.kept?.() ?? []);
+    const kept = passed === null ? this.#writer.kept?.() : this.#keptOf(passed, true);
+    await this.#keep(kept ?? []);
     const headers = { 'content-type': 'application/json; charset=utf-8', ...wholeAnswerHeaders(result) };
     // To wake a process that sleeps takes longer than to write: what is ready in the same turn of the event loop is written in a row.
     await othersAreReady();
@@ -94,8 +103,13 @@ export class AnswerSender {
     // A whole answer to a request for a stream is told anew, as a stream.
     if (delta.whole) return '';
     this.#passing = true;
+    this.#unkept.push(...this.#keptOf(delta.data, false));
     const frame = this.#writer.passOn({ name: delta.name, data: delta.data });
     return frame === null ? '' : this.#encoder.encode([frame]);
+  }
+
+  #keptOf(data: string, whole: boolean): readonly Kept[] {
+    return this.#keepsPassed ? (this.#writer.keptPassed?.(data, whole) ?? []) : [];
   }
 
   #write(text: string): Promise<void> | null {

@@ -2,7 +2,7 @@
  * What a door of the HTTP façade consists of: pure mappings, on one page. `server.ts` and `answer.ts` do the I/O, the same for all.
  */
 import type { CoppiceError, FieldIssue } from '@coppice/contracts';
-import type { Item } from './kept-items.ts';
+import type { Item, Kept } from './kept-items.ts';
 import type { ModelDelta, ModelRequest, WireName } from '../../provider/port.ts';
 
 /** How a streamed answer is cut into events. */
@@ -20,6 +20,8 @@ export type Asked = {
   headers: Readonly<Record<string, string>>;
   /** Of the body. */
   bytes: number;
+  /** That the body names, and that only providers of other wires need to be told. */
+  items?: readonly Item[];
 };
 
 /** A request as a door read it. */
@@ -56,7 +58,9 @@ export type AnswerWriter = {
   /** The whole answer, once all deltas were told. */
   whole(): object;
   /** What clients may name by its id from now on, once all of the answer was told. */
-  kept?(): readonly object[];
+  kept?(): readonly Kept[];
+  /** What is to be kept of what a provider of the same wire tells, an event or the whole answer, before its client is told that. */
+  keptPassed?(data: string, whole: boolean): readonly Kept[];
   /** An event of a provider of the same wire; null where the client didn't ask for it. */
   passOn(frame: Frame): Frame | null;
   /** What is missing at the end of events that were passed on. */
@@ -64,6 +68,9 @@ export type AnswerWriter = {
 };
 
 export type ErrorAnswer = { status: number; headers: Record<string, string>; body: object };
+
+/** `passed`: what a provider of the same wire told, and knows by itself. */
+export type References = { own: readonly string[]; passed: readonly string[] };
 
 export type Door = {
   wire: WireName;
@@ -73,7 +80,7 @@ export type Door = {
   headers: readonly string[];
   /** @throws CoppiceError `invalid-request` with `details.issues`. */
   parse(body: unknown, asked: Asked): Question;
-  /** Where clients may name what was answered by its id: the answers whose items a body names, and the body with those that are known in their place. */
-  references?: { answers(body: unknown): readonly string[]; put(body: unknown, items: readonly Item[]): unknown };
+  /** Where clients may name what was answered by its id: the keys of what a body names, and the body with those items of the gateway's own in their place. */
+  references?: { named(body: unknown): References; put(body: unknown, items: readonly Item[]): unknown };
   error(error: CoppiceError): ErrorAnswer;
 };

@@ -21,6 +21,7 @@ import { AnswerSender } from './answer.ts';
 import { cacheHeader, wholeAnswerHeaders } from './answer-headers.ts';
 import { refusal } from './complaint.ts';
 import type { Asked, Door, Question } from './door.ts';
+import { fieldsOf } from './fields.ts';
 import type { KeptItems } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
 import { Outlet } from './outlet.ts';
@@ -103,16 +104,17 @@ export class Facade {
   /** What the body names of answers that were told is put into it, where there is room. */
   async #ask(door: Door, told: JsonBody, incoming: Incoming): Promise<void> {
     const { references } = door;
-    const answers = references?.answers(told.body) ?? [];
-    if (references === undefined || answers.length === 0) return this.#askWhole(door, told, incoming);
+    const { own, passed } = references?.named(told.body) ?? { own: [], passed: [] };
+    const keys = passed.length > 0 && this.#othersAnswer(told.body, door, incoming.grant) ? [...own, ...passed] : own;
+    if (references === undefined || keys.length === 0) return this.#askWhole(door, told, incoming);
     const { tenant } = incoming.grant;
     const bytesMax = facadeLimits.bodyBytesMax - told.bytes;
-    const named = await this.#with.items.named(tenant, answers, { bytesMax, room: this.#room });
+    const { items, bytes } = await this.#with.items.named(tenant, keys, { bytesMax, room: this.#room });
     try {
-      const whole = { body: references.put(told.body, named.items), bytes: told.bytes + named.bytes };
-      await this.#askWhole(door, whole, incoming);
+      const whole = { body: references.put(told.body, items), bytes: told.bytes + bytes };
+      await this.#askWhole(door, whole, { ...incoming, asked: { ...incoming.asked, items } });
     } finally {
-      this.#room.giveBack(named.bytes);
+      this.#room.giveBack(bytes);
     }
   }
 
@@ -121,7 +123,8 @@ export class Facade {
     const question = door.parse(body, { ...asked, bytes });
     const model = this.#modelOf(question.model, door, grant);
     const request = mayBeCached(question, httpRequest) ? question.request : uncached(question.request);
-    this.#requireTranslatable(question, door, model);
+    const others = this.#hasOthers(model, door);
+    if (others) requireTranslatable(question, model);
     const id = randomUUID().replaceAll('-', '');
     const { tenant, runId, taskId } = grant;
     const call = {
@@ -135,7 +138,8 @@ export class Facade {
     const sender = new AnswerSender(question, writer, {
       outlet,
       exchange,
-      keep: (items) => this.#with.items.keep(tenant, id, items),
+      keep: (kept) => this.#with.items.keep(tenant, kept),
+      keepsPassed: others,
     });
     const about = {
       door: 'http' as const,
@@ -169,14 +173,14 @@ export class Facade {
     throw refusal('permission-denied', 403, `this token is not for the model ${JSON.stringify(model)}${why}`);
   }
 
-  /** @throws CoppiceError where the request says what a provider that may be asked has no words for. */
-  #requireTranslatable({ untranslatable }: Question, { wire }: Door, model: string): void {
-    const others = this.#with.wiresOf(model).some((each) => each !== wire);
-    if (!others || untranslatable.length === 0) return;
-    const issues: FieldIssue[] = [...untranslatable];
-    const [{ field, expected, received }] = issues as [FieldIssue, ...FieldIssue[]];
-    const message = `${field}: expected ${expected}, received ${received}: ${model} may be asked in another format than this one, which has no words for it`;
-    throw new CoppiceError('invalid-request', message, { details: { issues } });
+  /** Whether a provider of another wire may be asked. */
+  #hasOthers(model: string, { wire }: Door): boolean {
+    return this.#with.wiresOf(model).some((each) => each !== wire);
+  }
+
+  #othersAnswer(body: unknown, door: Door, grant: Granted): boolean {
+    const { model } = fieldsOf(body);
+    return typeof model === 'string' && this.#hasOthers(this.#modelOf(model, door, grant), door);
   }
 
   async #listModels(
@@ -207,6 +211,15 @@ export class Facade {
     this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
     return new CoppiceError('internal', 'a defect in the gateway; its log tells more');
   }
+}
+
+/** @throws CoppiceError where the request says what a provider of another wire has no words for. */
+function requireTranslatable({ untranslatable }: Question, model: string): void {
+  if (untranslatable.length === 0) return;
+  const issues: FieldIssue[] = [...untranslatable];
+  const [{ field, expected, received }] = issues as [FieldIssue, ...FieldIssue[]];
+  const message = `${field}: expected ${expected}, received ${received}: ${model} may be asked in another format than this one, which has no words for it`;
+  throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
 /** @throws CoppiceError */

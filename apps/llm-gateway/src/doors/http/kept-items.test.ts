@@ -90,8 +90,8 @@ test('no more answers are read than may be named, and none that is too large is 
   const room = new BodyRoom(answerBytesMax);
   await items.named('acme', many(answersMax + 1), { bytesMax: answerBytesMax, room });
   expect(asked).toHaveLength(answersMax);
-  await items.keep('acme', 'a', [{ ...item, text: 'x'.repeat(answerBytesMax) }]);
-  await items.keep('acme', 'b', []);
-  await items.keep('acme', 'c', [item]);
+  await items.keep('acme', [{ key: 'a', items: [{ ...item, text: 'x'.repeat(answerBytesMax) }] }]);
+  await items.keep('acme', []);
+  await items.keep('acme', [{ key: 'c', items: [item] }]);
   expect(written).toEqual(['acme.c']);
 });

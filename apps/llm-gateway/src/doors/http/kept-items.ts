@@ -15,6 +15,8 @@ import type { BodyRoom } from './request-body.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
 type NamedRoom = { bytesMax: number; room: Pick<BodyRoom, 'tryTake' | 'giveBack'> };
+/** What is found again, all of it, by `key`, letters, digits, `-` and `_`. */
+export type Kept = { key: string; items: readonly object[] };
 type Named = { items: readonly Item[]; bytes: number };
 
 const limits = facadeLimits.items;
@@ -30,22 +32,24 @@ export class KeptItems {
   }
 
   /** Waited for, so that the next request finds them, but not for long. Never throws. */
-  async keep(tenant: string, answerId: string, items: readonly object[]): Promise<void> {
-    if (items.length === 0) return;
-    const value = Buffer.from(JSON.stringify(items));
-    if (value.length > limits.answerBytesMax) return;
-    await this.#inTime(this.#bucket.put(keyOf(tenant, answerId), value));
+  async keep(tenant: string, kept: readonly Kept[]): Promise<void> {
+    const values = kept.slice(0, limits.keysMax).map(({ key, items }) => ({
+      key,
+      value: Buffer.from(JSON.stringify(items)),
+    }));
+    const small = values.filter(({ value }) => value.length <= limits.answerBytesMax);
+    await Promise.all(small.map(({ key, value }) => this.#inTime(this.#bucket.put(keyOf(tenant, key), value))));
   }
 
   /**
-   * Those of these answers that are still kept, as far as they have `bytesMax` together. They have room until whoever asked gives it back.
+   * Those of these keys that are still kept, as far as they have `bytesMax` together. They have room until whoever asked gives it back.
    * @throws CoppiceError `unavailable` where there is no room, and where the bucket fails or is slow.
    */
-  async named(tenant: string, answerIds: readonly string[], { bytesMax, room }: NamedRoom): Promise<Named> {
+  async named(tenant: string, keys: readonly string[], { bytesMax, room }: NamedRoom): Promise<Named> {
     const items: Item[] = [];
     let bytes = 0;
     const endMs = performance.now() + limits.readMsMax;
-    const left = answerIds.slice(0, limits.answersMax);
+    const left = keys.slice(0, limits.answersMax);
     const refuse = (why: string): never => {
       room.giveBack(bytes);
       throw refusal('unavailable', 503, why);
@@ -56,9 +60,7 @@ export class KeptItems {
       if (together.length === 0) break;
       const taken = together.length * limits.answerBytesMax;
       if (!room.tryTake(taken)) refuse('too many large requests at once');
-      const entries = await Promise.all(
-        together.map((answerId) => this.#inTime(this.#bucket.get(keyOf(tenant, answerId)))),
-      );
+      const entries = await Promise.all(together.map((key) => this.#inTime(this.#bucket.get(keyOf(tenant, key)))));
       const values = entries.flatMap((entry) => (entry ? [Buffer.from(entry.value)] : []));
       const size = values.reduce((sum, { length }) => sum + length, 0);
       room.giveBack(taken - size);
@@ -94,4 +96,4 @@ export class KeptItems {
 const cannotBeRead =
   "what the request names by its id can't be read just now: ask again, or send the items themselves, with store: false";
 
-const keyOf = (tenant: string, answerId: string): string => `${tenant}.${answerId}`;
+const keyOf = (tenant: string, key: string): string => `${tenant}.${key}`;

@@ -13,6 +13,8 @@ export const facadeLimits = {
   items: {
     /** Of an answer: it must fit a value of the bucket. */
     answerBytesMax: 256 * 1024,
+    /** Of one answer whose items are kept one by one. */
+    keysMax: 128,
     /** That one request names items of. */
     answersMax: 1_000,
     /** Of one request. */

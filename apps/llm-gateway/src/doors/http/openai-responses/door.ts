@@ -1,7 +1,7 @@
 import type { Door } from '../door.ts';
 import { openAiError } from '../openai-error.ts';
 import { parseResponsesRequest } from './parse-request.ts';
-import { answersNamed, withItems } from './references.ts';
+import { keysNamed, withOwnItems } from './references.ts';
 
 /** `POST /v1/responses`. */
 export const responsesDoor: Door = {
@@ -9,7 +9,7 @@ export const responsesDoor: Door = {
   provider: 'openai-responses',
   headers: ['openai-beta'],
   parse: parseResponsesRequest,
-  references: { answers: answersNamed, put: withItems },
+  references: { named: keysNamed, put: withOwnItems },
   error: (error) => {
     const { status, headers, body } = openAiError(error, 'openai-responses');
     return { status, headers, body };

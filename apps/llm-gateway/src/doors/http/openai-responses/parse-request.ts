@@ -7,6 +7,7 @@ import { effortOf, said, schemaName } from '../settings.ts';
 import { Untranslatable } from '../untranslatable.ts';
 import { customDescription, customNames, customParameters } from './custom-tools.ts';
 import { ItemMapper } from './items.ts';
+import { withPassedItems } from './references.ts';
 import { responsesRequestSchema } from './schemas.ts';
 import type { ResponsesRequest } from './schemas.ts';
 import { withoutForeign } from './without-foreign.ts';
@@ -18,7 +19,7 @@ const ownFields = ['previous_response_id', 'conversation', 'prompt', 'top_logpro
 const logprobs = 'message.output_text.logprobs';
 
 /** The body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
-export function parseResponsesRequest(body: unknown, { headers, bytes }: Asked): Question {
+export function parseResponsesRequest(body: unknown, { headers, bytes, items = [] }: Asked): Question {
   const request = readRequest(responsesRequestSchema, body);
   const untranslatable = new Untranslatable();
   untranslatable.addPresent(request, ownFields);
@@ -29,7 +30,7 @@ export function parseResponsesRequest(body: unknown, { headers, bytes }: Asked):
     stream,
     framing: 'server-sent-events',
     request: {
-      messages: messagesOf(request, untranslatable),
+      messages: messagesOf(withPassedItems(request, items), untranslatable),
       tools: toolsOf(request),
       settings: settingsOf(request, untranslatable),
       stream,

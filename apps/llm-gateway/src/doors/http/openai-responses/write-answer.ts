@@ -1,16 +1,25 @@
 import type { CoppiceError } from '@coppice/contracts';
+import { jsonOf } from '../../../provider/http/json.ts';
 import { AnswerBlocks } from '../answer-blocks.ts';
 import { BlockSequence } from '../block-sequence.ts';
 import type { AnswerAbout, AnswerWriter, Frame, TranslatedDelta } from '../door.ts';
+import { fieldsOf } from '../fields.ts';
+import type { Kept } from '../kept-items.ts';
+import { facadeLimits } from '../limits.ts';
 import { openAiError } from '../openai-error.ts';
 import { carriersOf, itemOf, stepEvents } from './output-items.ts';
 import type { ItemAbout } from './output-items.ts';
+import { keptPassed } from './references.ts';
 import type { ResponsesRequest } from './schemas.ts';
 
 type Told = Pick<
   ResponsesRequest,
   'instructions' | 'store' | 'max_output_tokens' | 'parallel_tool_calls' | 'temperature' | 'tool_choice' | 'top_p'
 >;
+
+/** Types of events, as they stand in no text of a model. */
+const itemDone = '"response.output_item.done"';
+const ends = ['"response.completed"', '"response.incomplete"'];
 
 /** Answers as OpenAI's Responses tells them: items, one after the other, or the whole. */
 export class ResponsesAnswerWriter implements AnswerWriter {
@@ -22,6 +31,8 @@ export class ResponsesAnswerWriter implements AnswerWriter {
   #begun = false;
   #sequenceNumber = 0;
   #output: object[] = [];
+  readonly #passed: unknown[] = [];
+  #passedBytes = 0;
 
   constructor(about: AnswerAbout, { customTools, request }: { customTools: ReadonlySet<string>; request: Told }) {
     this.#about = about;
@@ -65,8 +76,19 @@ export class ResponsesAnswerWriter implements AnswerWriter {
   }
 
   /** Who says that nothing is to be stored sends what was said whole. */
-  kept(): readonly object[] {
-    return this.#request.store === false ? [] : this.#output;
+  kept(): readonly Kept[] {
+    if (this.#request.store === false || this.#output.length === 0) return [];
+    return [{ key: this.#about.id, items: this.#output }];
+  }
+
+  keptPassed(data: string, whole: boolean): readonly Kept[] {
+    if (this.#request.store === false) return [];
+    if (whole) return keptPassed(fieldsOf(jsonOf(data))['output']);
+    if (data.includes(itemDone)) {
+      this.#passedBytes += data.length;
+      if (this.#passedBytes <= facadeLimits.items.answerBytesMax) this.#passed.push(fieldsOf(jsonOf(data))['item']);
+    }
+    return ends.some((end) => data.includes(end)) ? keptPassed(this.#passed.splice(0)) : [];
   }
 
   passOn(frame: Frame): Frame {
