@@ -5,6 +5,7 @@ import { gatewayLimits } from './limits.ts';
 /** What one answer may hold, for each who holds something of it: a hostile server's has no end. All that adds to it throws CoppiceError `limit-exceeded`. */
 export class AnswerBounds {
   readonly #name: string;
+  readonly #bytesMax: number;
   readonly #budget: ByteBudget;
   #parts = 0;
   #calls = 0;
@@ -12,6 +13,7 @@ export class AnswerBounds {
   /** `name` says whose answer it is, for the error's text. */
   constructor(name: string, textBytesMax: number = gatewayLimits.textBytesMax) {
     this.#name = name;
+    this.#bytesMax = textBytesMax;
     this.#budget = new ByteBudget(name, textBytesMax);
   }
 
@@ -21,7 +23,8 @@ export class AnswerBounds {
 
   /** Its texts, arguments, signatures and ids. */
   take(text: string): void {
-    this.#budget.take(Buffer.byteLength(text));
+    if (!this.#budget.tryTake(Buffer.byteLength(text)))
+      throw exceeded(`${this.#name} is over the limit of ${this.#bytesMax} bytes`);
   }
 
   /** A text, a thought, or a piece of either that is told apart. */
@@ -46,10 +49,14 @@ export class AnswerBounds {
   #checked(what: string, text: string, charactersMax: number): string {
     if (text.length <= charactersMax) return text;
     const complaint = `${what} in ${this.#name} has ${text.length} characters, over the limit of ${charactersMax}`;
-    throw new CoppiceError('limit-exceeded', complaint);
+    throw exceeded(complaint);
   }
 
   #tooMany(what: string): CoppiceError {
-    return new CoppiceError('limit-exceeded', `${this.#name} has more than ${what}`);
+    return exceeded(`${this.#name} has more than ${what}`);
   }
 }
+
+/** Over HTTP it would else be the request that is too large. */
+const exceeded = (text: string): CoppiceError =>
+  new CoppiceError('limit-exceeded', text, { details: { httpStatus: 502 } });

@@ -1,5 +1,6 @@
 import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
+import { AnswerBounds } from '../../answer-bounds.ts';
 import { providerError } from '../../provider/http/errors.ts';
 import { openAiError } from './openai-error.ts';
 
@@ -17,6 +18,19 @@ test.each([
   expect(openAiError(text, wire).status).toBe(502);
   expect(openAiError(error, wire).status).toBe(told);
   expect(openAiError(error, 'openai-chat').status).toBe(502);
+});
+
+test.each<[string, (bounds: AnswerBounds) => void]>([
+  ['a name', (bounds) => bounds.checkedName('x'.repeat(1_000))],
+  ['texts', (bounds) => bounds.take('x'.repeat(200))],
+])('an answer with %s without end is not the fault of the request', (_what, add) => {
+  let error: unknown;
+  try {
+    add(new AnswerBounds("acme's answer", 100));
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(openAiError(error as CoppiceError, 'openai-chat')).toMatchObject({ status: 502, type: 'server_error' });
 });
 
 test.each([
