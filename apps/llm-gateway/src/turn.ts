@@ -164,6 +164,7 @@ class Turns {
     // First: they have no other place.
     for (const { signature } of [{ signature: answer.textSignature }, ...answer.toolCalls, ...answer.thinking])
       if (signature !== undefined) inline.take(Buffer.byteLength(signature.value));
+    for (const { id } of answer.toolCalls) inline.take(Buffer.byteLength(id));
     const text = await artifacts.reference(answer.text, owner, inline);
     const toolCalls: ToolCall[] = [];
     for (const call of answer.toolCalls) {

@@ -16,7 +16,7 @@ import { createLogger } from '@coppice/telemetry';
 import type { ModelDelta } from '../provider/port.ts';
 import { decodeEntry, decodedBytesOf, encodeEntry } from './entry.ts';
 import { cacheLimits } from './limits.ts';
-import { Room } from './room.ts';
+import { Room } from '../room.ts';
 
 export type CacheSettings = {
   /** How long an answer is kept. */

@@ -53,6 +53,15 @@ test('one that began and was cut is open again at once; one that is answered beg
   }
 });
 
+test('a call that was counted before it opened for all counts anew once it tries', () => {
+  const circuit = new Circuit(settings);
+  const again = call();
+  for (const each of [call(other), call(third), again]) circuit.failed(false, 0, each);
+  circuit.admit(1_000, one);
+  circuit.began(true, one);
+  expect(circuit.failed(true, 1_100, again)).toBe('for the tenant');
+});
+
 test('an open one tells why it failed the last time, until it is answered; what another opened doesn’t know', () => {
   const circuit = new Circuit(settings);
   const why = (message: string) => ({ tenant: 'default', message, status: 503 });

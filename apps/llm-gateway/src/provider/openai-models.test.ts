@@ -19,6 +19,8 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
     'gpt-5-codex',
     'gpt-5.1-codex',
     'gpt-5.4-pro',
+    'gpt-5.5-2026-04-23',
+    'gpt-5.6-sol',
     'gpt-5.2-chat-latest',
     'o4-mini',
   ])('%s, which thinks, is told nothing of what it refuses', (model) => {
@@ -35,6 +37,7 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
   test('one that is not to think is told how to choose its words, if it can do without', () => {
     expect(fieldsTo('gpt-5.4')).toEqual(['temperature', 'top_p']);
     expect(fieldsTo('gpt-5.2', { effort: 'none' })).toEqual(['temperature', 'top_p']);
+    expect(fieldsTo('gpt-5.5', { effort: 'none' })).toEqual(['temperature', 'top_p']);
     expect(fieldsTo('gpt-5.2', { effort: 'low' })).toEqual([]);
     expect(fieldsTo('gpt-5-mini', { effort: 'none' })).toEqual([]);
   });

@@ -10,9 +10,10 @@ export const isOpenAiModel = (model: string): boolean => /^(ft:)?(gpt-\d|o\d|cha
 
 const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(model);
 
-/** Those since 5.1 can be told not to think, and most don't unless they are told to. */
+/** Those since 5.1 can be told not to think. */
 const canBeCalmed = /^(ft:)?gpt-5\.\d/;
-const thinksUnasked = /-(codex|pro|chat)/;
+/** They don't unless they are told to. */
+const isCalmUnasked = /^(ft:)?gpt-5\.[1-4](?!\d)(?!.*-(codex|pro|chat))/;
 
 const refusedByThinking = ['stop', 'presence_penalty', 'frequency_penalty', 'logit_bias'];
 const refusedWhileThinking = ['temperature', 'top_p', 'logprobs', 'top_logprobs'];
@@ -35,8 +36,7 @@ export function withoutRefused(model: string, settings: Body): Body {
 function refusedBy(model: string, effort: unknown): string[] {
   if (isThoughtless(model)) return refusedByThoughtless;
   if (!thinks(model)) return [];
-  const isCalm = effort === 'none' || (effort === undefined && !thinksUnasked.test(model));
-  const takesSampling = isCalm && canBeCalmed.test(model);
+  const takesSampling = effort === undefined ? isCalmUnasked.test(model) : effort === 'none' && canBeCalmed.test(model);
   return takesSampling ? refusedByThinking : [...refusedByThinking, ...refusedWhileThinking];
 }
 

@@ -88,7 +88,7 @@ function call(state: LoopState, calls: readonly ToolCall[], assignment: Assignme
   if (calls.length > agentLimits.callsMax || frames > agentLimits.callFramesBytesMax) {
     return stop(
       state,
-      `the model made ${calls.length} calls in one turn; at most ${agentLimits.callsMax} of a sensible length are taken`,
+      `the model made ${calls.length} calls in one turn, with ${frames} bytes of ids and names; at most ${agentLimits.callsMax} with ${agentLimits.callFramesBytesMax} bytes are taken`,
     );
   }
   const callHashes = remember(state.callHashes, hashOfCalls(calls));

@@ -5,7 +5,7 @@ export const agentLimits = {
   /** Calls in one turn that are answered at all; how many are done is a limit of the tools. */
   callsMax: 64,
   /** Of their ids and names. */
-  callFramesBytesMax: 8 * 1024,
+  callFramesBytesMax: 32 * 1024,
   /** Answers without a call in a row, before the last one counts as the end (or, where it is empty, as a failure). */
   nudgesMax: 2,
   /** How often the same turn is seen in a row before the model is told, and before the task ends. */

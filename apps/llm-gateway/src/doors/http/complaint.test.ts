@@ -9,6 +9,7 @@ test.each([
   ['may be forbidden it by the vendor', 403, 'CachedContent not found (or permission denied)', 403],
   ['may be flagged by it', 403, 'Your input was flagged', 403],
   ["learns nothing of the gateway's key", 403, 'Key limit exceeded (daily limit)', 502],
+  ['nor of what that may do', 403, 'Missing scopes: api.files.read. Check that your project allows it', 502],
   ['nor of its account', 401, 'who are you', 502],
 ])('what a client names of the vendor %s', (_what, status, message, told) => {
   const wire = 'openai-responses';

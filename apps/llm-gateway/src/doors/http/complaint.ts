@@ -34,8 +34,9 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
 
 /** Others a client would take for a fault of its own: of a provider it is the gateway's fault, or that of whoever set it up. */
 const passedStatuses = [500, 502, 503, 504, 529];
-/** Most are of the gateway's key or account: these speak of what the client asked for. */
-const clientsPattern = /\b(flagged|moderation|cached ?content|files?)\b/i;
+/** Most are of the gateway's key or account; some speak of what the client asked for. */
+const clientsPattern = /\b(flagged|moderation|cached ?contents?|files?)\b/i;
+const accountPattern = /\b(api[ _-]?keys?|credentials?|scopes?|account|organi[sz]ation|project|billing)\b/i;
 
 /** The façade's own refusals, with the status that they have beyond their code's. */
 export const refusal = (
@@ -77,7 +78,7 @@ function statusOf(error: CoppiceError, wire: WireName, spent: boolean): number {
 function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: WireName): boolean {
   const names = details?.['providerNames'] as ProviderNames | undefined;
   if (names?.wire !== wire) return false;
-  return upstream === 404 || (upstream === 403 && clientsPattern.test(message));
+  return upstream === 404 || (upstream === 403 && clientsPattern.test(message) && !accountPattern.test(message));
 }
 
 /** What says when to come again, as the vendors' own clients read it. */

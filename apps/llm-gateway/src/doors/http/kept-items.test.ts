@@ -1,9 +1,10 @@
-import { expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test, vi } from 'vitest';
 import { KeptItems } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
 import { BodyRoom } from './request-body.ts';
 
-const { answerBytesMax, answersMax, readsAtOnce } = facadeLimits.items;
+const { answerBytesMax, answersMax, readingBytesMax, readsAtOnce } = facadeLimits.items;
 const item = { id: 'msg_coppice_a_0', type: 'message' };
 
 function itemsIn(get: (key: string) => Promise<Uint8Array | null>) {
@@ -59,30 +60,41 @@ test('some are read at once', async () => {
   const { asked, items } = itemsIn(() => promise);
   const bytesMax = 2 * readsAtOnce * answerBytesMax;
   const reading = items.named('acme', many(readsAtOnce + 1), { bytesMax, room: new BodyRoom(bytesMax) });
-  expect(asked).toHaveLength(readsAtOnce);
+  await vi.waitFor(() => expect(asked).toHaveLength(readsAtOnce));
   resolve(null);
   await reading;
   expect(asked).toHaveLength(readsAtOnce + 1);
 });
 
+test('many requests that name small items wait for each other, and need the room of small ones alone', async () => {
+  let reading = 0;
+  let most = 0;
+  const { items } = itemsIn(async () => {
+    most = Math.max(most, ++reading);
+    await sleep(1);
+    reading--;
+    return kept();
+  });
+  const room = new BodyRoom(64 * readsAtOnce * (await kept()).length);
+  const bytesMax = readsAtOnce * answerBytesMax;
+  const all = Array.from({ length: 64 }, () => items.named('acme', many(readsAtOnce), { bytesMax, room }));
+  for (const { items: read } of await Promise.all(all)) expect(read).toHaveLength(readsAtOnce);
+  expect(most).toBe(readingBytesMax / answerBytesMax);
+});
+
 test('what is read has room, and none is left taken where there is too little', async () => {
   const { items } = itemsIn(kept);
   const { length } = await kept();
-  const room = new BodyRoom(2 * answerBytesMax + length);
+  const room = new BodyRoom(3 * length);
   const bytesMax = 2 * answerBytesMax;
   expect(await items.named('acme', ['a', 'b'], { bytesMax, room })).toEqual({ items: [item, item], bytes: 2 * length });
   const refused = items.named('acme', ['a', 'b'], { bytesMax, room });
   await expect(refused).rejects.toMatchObject({ code: 'unavailable' });
   room.giveBack(2 * length);
   // The second time there is none.
-  let takings = 0;
-  const less = {
-    tryTake: (bytes: number) => ++takings === 1 && room.tryTake(bytes),
-    giveBack: room.giveBack.bind(room),
-  };
-  const late = items.named('acme', ['a', 'b', 'c'], { bytesMax, room: less });
+  const late = items.named('acme', ['a', 'b', 'c', 'd'], { bytesMax, room });
   await expect(late).rejects.toMatchObject({ code: 'unavailable' });
-  expect(room.tryTake(2 * answerBytesMax + length)).toBe(true);
+  expect(room.tryTake(3 * length)).toBe(true);
 });
 
 test('no more answers are read than may be named, and none that is too large is kept', async () => {

@@ -9,6 +9,7 @@
 import type { KeyValue } from '@coppice/bus';
 import type { Logger } from '@coppice/telemetry';
 import { jsonOf } from '../../provider/http/json.ts';
+import { Room } from '../../room.ts';
 import { refusal } from './complaint.ts';
 import { facadeLimits } from './limits.ts';
 import type { BodyRoom } from './request-body.ts';
@@ -24,6 +25,8 @@ const limits = facadeLimits.items;
 export class KeptItems {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #log: Pick<Logger, 'error'>;
+  /** Values that are read by all requests at once may be as large as they can be. */
+  readonly #reading = new Room('items that are read', limits.readingBytesMax, limits.readMsMax);
   #failing = false;
 
   constructor(bucket: Pick<KeyValue, 'get' | 'put'>, log: Pick<Logger, 'error'>) {
@@ -58,12 +61,14 @@ export class KeptItems {
       const fitting = Math.floor((bytesMax - bytes) / limits.answerBytesMax);
       const together = left.splice(0, Math.min(limits.readsAtOnce, fitting));
       if (together.length === 0) break;
-      const taken = together.length * limits.answerBytesMax;
-      if (!room.tryTake(taken)) refuse('too many large requests at once');
+      const reading = together.length * limits.answerBytesMax;
+      if (!(await this.#reading.take(reading))) refuse(cannotBeRead);
       const entries = await Promise.all(together.map((key) => this.#inTime(this.#bucket.get(keyOf(tenant, key)))));
       const values = entries.flatMap((entry) => (entry ? [Buffer.from(entry.value)] : []));
       const size = values.reduce((sum, { length }) => sum + length, 0);
-      room.giveBack(taken - size);
+      const hasRoom = room.tryTake(size);
+      this.#reading.giveBack(reading);
+      if (!hasRoom) refuse('too many large requests at once');
       bytes += size;
       if (entries.includes(undefined) || (left.length > 0 && performance.now() > endMs)) refuse(cannotBeRead);
       for (const value of values) {

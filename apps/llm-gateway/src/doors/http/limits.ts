@@ -19,6 +19,8 @@ export const facadeLimits = {
     answersMax: 1_000,
     /** Of one request. */
     readsAtOnce: 16,
+    /** Of all. */
+    readingBytesMax: 16 * 1024 * 1024,
     /** For the bucket, each time; and for all that one request names. */
     waitMsMax: 500,
     readMsMax: 5_000,

@@ -84,12 +84,18 @@ test.each([
   expect(messages).toMatchObject([{ tool_calls: [{ function: { arguments: sent } }] }]);
 });
 
-test('an id that is too long for OpenAI is shortened, the same in call and result', () => {
+test('an id that is too long for OpenAI is shortened, the same in call and result; a server that is not known may need it whole', () => {
   const long = `chatcmpl-tool-${'0123456789abcdef'.repeat(2)}`;
-  const { messages } = bodyOf([
+  const said: ProviderMessage[] = [
     { role: 'assistant', content: [call(long, 'run', '{}'), call('short', 'run', '{}')] },
     { role: 'tool', content: [result(long, 'x'), result('short', 'y')] },
-  ]);
+  ];
+  const [whole] = bodyOf(said).messages;
+  expect(whole).toMatchObject({ tool_calls: [{ id: long }, { id: 'short' }] });
+  const wire = openAiChatAt('https://api.openai.com/v1');
+  const { messages } = wire.body({ model: 'm', messages: said, tools: [], settings: {} }, true) as {
+    messages: unknown[];
+  };
   const [answer, first, second] = messages as [{ tool_calls: { id: string }[] }, object, object];
   const [id, short] = answer.tool_calls.map((made) => made.id);
   expect(id).toMatch(/^[0-9a-f]{40}$/);

@@ -6,8 +6,10 @@ import type { Dialect } from './request.ts';
 import { ChatAnswerReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
-/** OpenAI's models are told the limit in this word wherever they are asked: a server that isn't known may ask them in turn. */
-const openAisLimit = { isKnown: true, limitField: 'max_completion_tokens' } as const;
+const shortIds = { pattern: /^.{0,40}$/s, characters: 40 };
+
+/** OpenAI's models are told the limit in this word, and refuse longer ids, wherever they are asked: a server that isn't known may ask them in turn. */
+const openAisLimit = { isKnown: true, limitField: 'max_completion_tokens', callIds: shortIds } as const;
 const openAis = { ...openAisLimit, refusedInAnswers: besideAnswers };
 
 function withModel(dialect: Dialect, model: string): Dialect {
@@ -38,18 +40,18 @@ const usual: Dialect = {
   asksForUsage: true,
   seedField: 'seed',
   refusedInAnswers: [],
-  // OpenAI refuses longer ones.
-  callIds: { pattern: /^.{0,40}$/s, characters: 40 },
+  // They may tell it more than which call is meant: LiteLLM puts signatures there.
+  callIds: { pattern: /^/, characters: 40 },
 };
 
 /** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible doors of Ollama, LM Studio, vLLM, llama.cpp. */
 export const openAiChat: Wire = speaking(usual);
 
-const ofKnown: Dialect = { ...usual, isKnown: true };
+const ofKnown: Dialect = { ...usual, isKnown: true, callIds: shortIds };
 
 const known: readonly { host: RegExp; wire: Wire }[] = [
   {
-    host: /(^|\.)(openai\.com|(openai|services\.ai|cognitiveservices)\.azure\.com)$/,
+    host: /(^|\.)openai\.(com|azure\.com)$/,
     wire: speaking({ ...usual, ...openAis }),
   },
   {

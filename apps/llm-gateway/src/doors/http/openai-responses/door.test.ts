@@ -84,6 +84,18 @@ describe('a request', () => {
     expect(() => parse({ ...hello, [name]: 2 })).toThrow(`${name}: expected 1, received 2`);
   });
 
+  test('what a tool found that OpenAI ran is left out, as the tool is: the answer that came of it is there', () => {
+    const said = { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'It rains.' }] };
+    const { request, untranslatable } = parse({
+      ...hello,
+      input: [{ type: 'web_search_call', id: 'ws_1', status: 'completed' }, said],
+      tools: [{ type: 'web_search' }],
+    });
+    expect(untranslatable).toEqual([]);
+    expect(request.messages).toMatchObject([{ role: 'assistant', content: [{ text: 'It rains.' }] }]);
+    expect(request.tools).toEqual([]);
+  });
+
   test('what only OpenAI keeps, and items of its own, are told by their field', () => {
     const { untranslatable } = parse({
       ...hello,

@@ -8,6 +8,15 @@ import type { Untranslatable } from '../untranslatable.ts';
 import { customArguments } from './custom-tools.ts';
 import type { Item } from './schemas.ts';
 
+/** What it found out is in the answer that came of it; a tool that is run elsewhere is left out in the same way. */
+const ranByVendor: ReadonlySet<string> = new Set([
+  'web_search_call',
+  'file_search_call',
+  'code_interpreter_call',
+  'mcp_call',
+  'mcp_list_tools',
+]);
+
 /** Input items to messages. What the model said in one answer came as several items: they are one message again. */
 export class ItemMapper {
   readonly #untranslatable: Untranslatable;
@@ -37,6 +46,7 @@ export class ItemMapper {
     }
     if ((type === 'function_call_output' || type === 'custom_tool_call_output') && typeof callId === 'string')
       return this.#result(callId, item['output'], `${field}.output`);
+    if (ranByVendor.has(String(type))) return;
     // Clients name an item by its id where they take it for stored, as the AI SDK does unless told otherwise.
     if (type === 'item_reference')
       return this.#untranslatable.add(field, 'the item itself, as clients send it with store: false', item);

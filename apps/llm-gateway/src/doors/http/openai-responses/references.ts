@@ -40,20 +40,22 @@ export const withPassedItems = <Body>(body: Body, items: readonly Item[]): Body 
     items.filter((item) => !isOwn(item)),
   );
 
-/** The body with these items in the place of their names, each once, so that it grows no larger than they are. They go without their ids, which no vendor knows. */
+/** The body with these items in the place of their names, each once, as a client may name a call and its result by one: so it grows no larger than they are. They go without their ids, which no vendor knows. */
 function withItems<Body>(body: Body, items: readonly Item[]): Body {
   const left = new Map(items.map((item) => [item['id'], item]));
   const { input } = fieldsOf(body);
   if (!Array.isArray(input)) return body;
-  const put = (each: unknown): unknown => {
+  const known = new Set(left.keys());
+  const put = (each: unknown): unknown[] => {
     const { type, id } = fieldsOf(each);
-    const item = type === 'item_reference' ? left.get(id) : undefined;
-    if (item === undefined) return each;
+    if (type !== 'item_reference' || !known.has(id)) return [each];
+    const item = left.get(id);
+    if (item === undefined) return [];
     left.delete(id);
     const { id: _id, ...rest } = item;
-    return rest;
+    return [rest];
   };
-  return { ...body, input: input.map(put) };
+  return { ...body, input: input.flatMap(put) };
 }
 
 function referencesIn(body: unknown): Record<string, unknown>[] {

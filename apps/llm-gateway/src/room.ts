@@ -1,4 +1,4 @@
-import { ByteBudget } from '../byte-budget.ts';
+import { ByteBudget } from './byte-budget.ts';
 
 type Waiting = { bytes: number; tell: (taken: boolean) => void };
 
