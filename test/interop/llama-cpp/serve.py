@@ -19,6 +19,9 @@ parameters.hostnames = ["127.0.0.1"]
 parameters.port = 0
 parameters.n_ctx = 8192
 parameters.n_parallel = 1
+# Of a request that says neither: the same words each time, and an end to them, or a small model may go on for minutes.
+parameters.n_predict = 300
+parameters.sampling.temp = 0
 parameters.use_jinja = True
 parameters.chat_template = pathlib.Path(__file__).with_name("chat.jinja").read_text()
 server = xllamacpp.Server(parameters)
