@@ -68,7 +68,9 @@ class Example {
 
   public static void main(String[] arguments) throws Exception {
     // Without reportNoResponders a request that nobody answers would say nothing of the cause.
-    var options = Options.builder().server(System.getenv("NATS_URL")).inboxPrefix("_INBOX_" + TENANT + ".").reportNoResponders();
+    // The client's own two seconds are few for a program that just begins on a busy machine.
+    var options = Options.builder().server(System.getenv("NATS_URL")).connectionTimeout(Duration.ofSeconds(20));
+    options.inboxPrefix("_INBOX_" + TENANT + ".").reportNoResponders();
     var key = System.getenv("NATS_NKEY");
     if (key != null) options.authHandler(Nats.staticCredentials(null, Files.readString(Path.of(key)).trim().toCharArray()));
     try (var nats = Nats.connect(options.build())) {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
 import path from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as nextTurn } from 'node:timers/promises';
 import { Bus, inboxPrefixOf, roles } from '@coppice/bus';
 import type { Role } from '@coppice/bus';
 import { CoppiceError, api, buckets, chatApi, gatewayCalls, streams, subjects } from '@coppice/contracts';
@@ -39,6 +40,19 @@ function as(user: UserName | 'everything'): Bus {
   if (bus === undefined) throw new Error(`${user} is not connected`);
   return bus;
 }
+
+test('a client that is slow to begin may still log in, where the server alone would end its connection', async () => {
+  const { hostname, port } = new URL(nats.url);
+  const socket = connect(Number(port), hostname);
+  let told = '';
+  socket.setEncoding('utf8').on('data', (text: string) => (told += text));
+  // The server's own limit is two seconds.
+  await sleep(3_000);
+  expect(told).toMatch(/^INFO /);
+  expect(told).not.toContain('-ERR');
+  expect(socket.destroyed).toBe(false);
+  socket.destroy();
+});
 
 const deadlineMs = 10_000;
 

@@ -13,6 +13,8 @@ export type UserKeys = {
 const servicesAccount = 'COPPICE';
 const tenantAccount = (tenant: string): string => `TENANT_${tenant}`;
 
+const authenticationSecondsMax = 10;
+
 /**
  * The server's `accounts`: one for the services and the operator, which alone has JetStream, and one for each tenant, to which nothing but its own
  * requests and events are exported. A request from there is answered into the tenant's account, whatever reply subject it names.
@@ -22,6 +24,8 @@ export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]):
   const users = roles.map((role) => `      ${user(keys.roles[role], permissionsOf(role, nodes))}`);
   const exports = exportsTo(Object.keys(keys.tenants)).map((line) => `      ${line}`);
   return [
+    // The server's own two seconds are too few for a client that just begins on a busy machine: a Java program signs by a key for the first time.
+    `authorization { timeout: ${authenticationSecondsMax} }`,
     'accounts {',
     `  ${servicesAccount} {`,
     '    jetstream: enabled',
