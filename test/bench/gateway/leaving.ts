@@ -30,6 +30,7 @@ async function leave(target: Target, upstream: ChildProcess): Promise<number | n
   const asked = { method: 'POST' as const, headers: { 'content-type': 'application/json', ...target.headers }, body };
   const answer = await undici.request(target.url, { ...asked, dispatcher });
   if (answer.statusCode !== 200) throw new Error(`HTTP ${answer.statusCode}: ${await answer.body.text()}`);
+  // Too late to leave where it isn't told: the answer was over by then, and the caller leaves another.
   const closed = once(upstream, 'message', { signal: AbortSignal.timeout(closedMsMax) }).catch(() => null);
   const pieces = answer.body[Symbol.asyncIterator]();
   await pieces.next();
