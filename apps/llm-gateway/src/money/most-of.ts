@@ -31,9 +31,17 @@ export function mostOf({ provider, model, request }: Asked, prices: Prices): Mos
   };
 }
 
-/** Whether something of it is to be cached for an hour. What a client only quotes has other quotation marks in JSON. */
 const asksForAnHour = ({ original }: Asked['request']): boolean =>
-  original?.wire === 'anthropic' && JSON.stringify(original.body).includes('"ttl":"1h"');
+  original?.wire === 'anthropic' && marksAnHour(original.body);
+
+/** Whether something of a Messages body is to be cached for an hour: marks stand at the body, at tools, and at blocks, those of results included. */
+function marksAnHour(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(marksAnHour);
+  if (typeof value !== 'object' || value === null) return false;
+  const { cache_control: mark, system, tools, messages, content } = value as Record<string, unknown>;
+  const { ttl } = (mark ?? {}) as { ttl?: unknown };
+  return ttl === '1h' || [system, tools, messages, content].some(marksAnHour);
+}
 
 /** The longest answer for which enough is free, in tokens; it is for the shortest that is of use. */
 export function longestWithin(most: Most, free: Amount): number {

@@ -2,12 +2,12 @@
  * A chat's request as the exchange takes it. What is wrong with it by itself is told at once; what it names by reference is read after that, for as long as
  * the chat is wanted.
  */
-import { getHeapStatistics } from 'node:v8';
 import { CoppiceError, chatLimits, tenantOfArtifact } from '@coppice/contracts';
 import type { ChatRequest } from '@coppice/contracts';
 import type { Artifacts } from '../../artifacts.ts';
 import { ByteBudget } from '../../byte-budget.ts';
 import type { Routes } from '../../exchange/routes.ts';
+import { bytesOfHeap } from '../../heap.ts';
 import type { ModelRequest } from '../../provider/port.ts';
 import type { BusDoorLimits } from './limits.ts';
 
@@ -29,7 +29,7 @@ export class Questions {
   constructor(settings: Settings) {
     this.#settings = settings;
     const { promptBytesMax, promptsOfHeapMax } = settings.limits;
-    const bytesMax = Math.max(promptBytesMax, getHeapStatistics().heap_size_limit * promptsOfHeapMax);
+    const bytesMax = bytesOfHeap(promptsOfHeapMax, promptBytesMax);
     this.#room = new ByteBudget('all prompts together', bytesMax);
   }
 

@@ -1,20 +1,17 @@
 import type { IncomingMessage } from 'node:http';
-import { getHeapStatistics } from 'node:v8';
 import { parseJson, requireSmallJson } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { ByteBudget } from '../../byte-budget.ts';
+import { bytesOfHeap } from '../../heap.ts';
 import { refusal } from './complaint.ts';
 import { facadeLimits } from './limits.ts';
-
-const roomOfHeap = (): number =>
-  Math.max(facadeLimits.bodyBytesMax, getHeapStatistics().heap_size_limit * facadeLimits.bodiesOfHeapMax);
 
 /** How many bytes the bodies of all requests may still have. */
 export class BodyRoom {
   readonly #bytesMax: number;
   #taken = 0;
 
-  constructor(bytesMax: number = roomOfHeap()) {
+  constructor(bytesMax: number = bytesOfHeap(facadeLimits.bodiesOfHeapMax, facadeLimits.bodyBytesMax)) {
     this.#bytesMax = bytesMax;
   }
 

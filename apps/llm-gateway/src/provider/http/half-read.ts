@@ -1,16 +1,13 @@
-import { getHeapStatistics } from 'node:v8';
 import { CoppiceError } from '@coppice/contracts';
 import { ByteBudget } from '../../byte-budget.ts';
+import { bytesOfHeap } from '../../heap.ts';
 import { httpLimits } from './limits.ts';
-
-const roomOfHeap = (): number =>
-  Math.max(httpLimits.wholeBodyBytesMax, getHeapStatistics().heap_size_limit * httpLimits.halfReadOfHeapMax);
 
 /** The room for what is read by half of all answers together, since each alone may be large. What is small needs none: no server can take that from another's answers. */
 export class HalfReadRoom {
   readonly #budget: ByteBudget;
 
-  constructor(bytesMax: number = roomOfHeap()) {
+  constructor(bytesMax: number = bytesOfHeap(httpLimits.halfReadOfHeapMax, httpLimits.wholeBodyBytesMax)) {
     this.#budget = new ByteBudget('what is read by half of all answers', bytesMax);
   }
 
