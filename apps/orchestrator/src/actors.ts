@@ -14,7 +14,7 @@ import { attributes } from '@coppice/telemetry';
 import { describeTurn } from './agent/describe-calls.ts';
 import { landingMachine } from './machines/landing-machine.ts';
 import type { TurnRequest } from './machines/landing-machine.ts';
-import { runMachine, runStateOf, usageOf } from './machines/run-machine.ts';
+import { runMachine, runStateOf, usageOfEnded } from './machines/run-machine.ts';
 import type { RunContext, RunEmitted } from './machines/run-machine.ts';
 import { setupMachine } from './machines/setup-machine.ts';
 import type { SetupContext, SetupRequest } from './machines/setup-machine.ts';
@@ -48,7 +48,7 @@ const cloudEvent = (type: EventType, self: Emission, data: unknown) =>
 
 function runEvent(event: RunEmitted, self: Emission): { subject: string; data: CoppiceEvent } {
   const { tenant, runId, requestId, repository, baseBranch, tasks } = event.context;
-  const usage = usageOf(event.context);
+  const usage = usageOfEnded(event.context);
   const data =
     event.type === 'run-submitted'
       ? { runId, requestId, repository, baseBranch, tasks: tasks.length }

@@ -1,6 +1,6 @@
 import type { RunSummary, RunView, TaskView, Usage } from '@coppice/contracts';
 import type { ActorView } from '@coppice/durable-actor';
-import { runStateOf, usageOf as usageOfEnded } from './machines/run-machine.ts';
+import { runStateOf, usageOfEnded } from './machines/run-machine.ts';
 import type { RunContext } from './machines/run-machine.ts';
 import { addUsage } from './machines/usage.ts';
 import type { TaskContext } from './machines/task/task-context.ts';

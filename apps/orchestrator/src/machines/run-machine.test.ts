@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { transition } from 'xstate';
-import { plan, runMachine, runStateOf, usageOf } from './run-machine.ts';
+import { plan, runMachine, runStateOf, usageOfEnded } from './run-machine.ts';
 import type { RunContext, RunTask } from './run-machine.ts';
 
 const run = (concurrency: number, ...tasks: [state: RunTask['state'], ...dependsOn: number[]][]): RunContext => ({
@@ -77,9 +77,9 @@ test('a run counts what each of its tasks used, once; where one of an earlier ve
   let snapshot = runMachine.resolveState({ value: 'running', context: begun });
   for (const event of [ended('t0', { usage }), ended('t0', { usage }), ended('t1', { usage })])
     [snapshot] = transition(runMachine, snapshot, event);
-  expect(usageOf(snapshot.context)).toEqual({ inputTokens: 20, outputTokens: 4, costUsd: 1 });
+  expect(usageOfEnded(snapshot.context)).toEqual({ inputTokens: 20, outputTokens: 4, costUsd: 1 });
   [snapshot] = transition(runMachine, snapshot, ended('t2'));
-  expect(usageOf(snapshot.context)).toBeUndefined();
+  expect(usageOfEnded(snapshot.context)).toBeUndefined();
 });
 
 test('of a reason that is long a run keeps the beginning, marked as cut', () => {

@@ -73,7 +73,7 @@ const isEnd = (state: RunTask['state']): state is TaskEnd => (taskEnds as readon
 const allEnded = (tasks: RunTask[]): boolean => tasks.every((task) => isEnd(task.state));
 
 /** Of the tasks that have ended; undefined where it isn't known of all: an earlier version told or counted nothing. */
-export function usageOf({ used, tasks }: RunContext): Usage | undefined {
+export function usageOfEnded({ used, tasks }: RunContext): Usage | undefined {
   return used?.tasks === tasks.filter(({ state }) => isEnd(state)).length ? used.usage : undefined;
 }
 
