@@ -22,13 +22,14 @@ const plausible = { tokensMax: 1e9, costUsdMax: 1e5 } as const;
 
 /** Without the counts that can't be: of those the provider has told nothing. */
 export function plausibleOf(usage: UsageSoFar): UsageSoFar {
-  const isPlausible = ([name, count]: [string, number]) =>
-    name === 'costUsd'
-      ? count >= 0 && count <= plausible.costUsdMax
-      : Number.isInteger(count) && count >= 0 && count <= plausible.tokensMax;
   const counts = Object.entries(usage);
   return counts.every(isPlausible) ? usage : Object.fromEntries(counts.filter(isPlausible));
 }
+
+const isPlausible = ([name, count]: [string, number]): boolean =>
+  name === 'costUsd'
+    ? count >= 0 && count <= plausible.costUsdMax
+    : Number.isInteger(count) && count >= 0 && count <= plausible.tokensMax;
 
 type Asked = Pick<ModelRequest, 'messages' | 'tools' | 'bytes'>;
 
@@ -41,8 +42,11 @@ export function bytesOfRequest({ messages, tools, bytes = 0 }: Asked): number {
 const bytesOfJson = (value: unknown): number => (value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value)));
 
 /** Of the texts, and of images that come by value. */
-const bytesOfMessages = (messages: readonly ProviderMessage[]): number =>
-  messages.flatMap(({ content }) => content.map(bytesOfPart)).reduce((sum, each) => sum + each, 0);
+function bytesOfMessages(messages: readonly ProviderMessage[]): number {
+  let bytes = 0;
+  for (const { content } of messages) for (const part of content) bytes += bytesOfPart(part);
+  return bytes;
+}
 
 function bytesOfPart(part: ProviderPart): number {
   if (part.type === 'text' || part.type === 'thinking') return Buffer.byteLength(part.text);
@@ -67,10 +71,13 @@ const tokenCounts = [
   'reasoningTokens',
 ] as const;
 
+const toldCounts = [...tokenCounts, 'costUsd'] as const;
+
 /** What is told of it: without the counts that only have prices of their own. */
 export function toldOf(usage: UsageSoFar): UsageSoFar {
-  const told: readonly string[] = [...tokenCounts, 'costUsd'];
-  return Object.fromEntries(Object.entries(usage).filter(([name]) => told.includes(name)));
+  const told: UsageSoFar = {};
+  for (const name of toldCounts) if (usage[name] !== undefined) told[name] = usage[name];
+  return told;
 }
 
 /** What it cost isn't known where that isn't known of all that used something: a part of it would be told as the whole. */
@@ -86,8 +93,7 @@ export function sumOfUsage(first: UsageSoFar, second: UsageSoFar): UsageSoFar {
   return total;
 }
 
-const isNothing = (usage: UsageSoFar): boolean =>
-  [...tokenCounts, 'costUsd' as const].every((name) => (usage[name] ?? 0) === 0);
+const isNothing = (usage: UsageSoFar): boolean => toldCounts.every((name) => (usage[name] ?? 0) === 0);
 
 export const toUsage = ({ inputTokens, outputTokens, costUsd, ...parts }: UsageSoFar): ModelUsage => ({
   inputTokens: inputTokens ?? 0,

@@ -81,7 +81,7 @@ export async function withSpan<Result>(
     parent,
   );
   try {
-    return await context.with(trace.setSpan(parent, span), async () => fn(span));
+    return await context.with(trace.setSpan(parent, span), () => fn(span));
   } catch (error) {
     recordError(span, error);
     throw error;

@@ -6,6 +6,7 @@ import {
   attributes,
   errorType,
   genAiOperations,
+  metricsAreOn,
   recordError,
   recordValue,
   tracer,
@@ -60,8 +61,8 @@ export function startAttemptSpan(about: AttemptAbout): { end(outcome: AttemptOut
   });
   return {
     end: (outcome) => {
-      measure(about, outcome);
-      describe(span, about, outcome);
+      if (metricsAreOn()) measure(about, outcome);
+      if (span.isRecording()) describe(span, about, outcome);
       span.end();
     },
   };

@@ -52,20 +52,21 @@ export class Choosing {
     for (;;) {
       signal.throwIfAborted();
       const nowMs = performance.now();
-      const waits = candidates
-        .filter(({ isDropped }) => !isDropped)
-        .map((candidate) => ({ candidate, waitMs: candidate.waitMs(nowMs) }));
-      // Stable, so that the order decides between those that were asked as often: nobody is asked again before all were asked.
-      const [ready] = waits
-        .filter(({ waitMs }) => waitMs <= 0)
-        .toSorted((one, other) => one.candidate.attempts - other.candidate.attempts);
-      if (ready === undefined) {
-        const waitMs = Math.min(...waits.map((wait) => wait.waitMs));
+      let ready: Candidate | null = null;
+      let waitMs = Number.POSITIVE_INFINITY;
+      for (const candidate of candidates) {
+        if (candidate.isDropped) continue;
+        const ownWaitMs = candidate.waitMs(nowMs);
+        waitMs = Math.min(waitMs, ownWaitMs);
+        // The order decides between those that were asked as often: nobody is asked again before all were asked.
+        if (ownWaitMs <= 0 && (ready === null || candidate.attempts < ready.attempts)) ready = candidate;
+      }
+      if (ready === null) {
         if (waitMs > patienceMs || nowMs + waitMs >= endsAtMs) throw complaintOf(model, candidates, nowMs);
         await this.#wait(waitMs);
         continue;
       }
-      const choice = await this.#take(ready.candidate);
+      const choice = await this.#take(ready);
       if (choice !== null) return choice;
     }
   }

@@ -150,8 +150,10 @@ export class Circuit {
 
   close(): void {
     // Each answer closes it, and most have nothing to forget.
-    if (this.#failures.size > 0 || this.isOpen()) this.#counted = new WeakSet();
-    this.#failures.clear();
+    if (this.#failures.size > 0 || this.isOpen()) {
+      this.#counted = new WeakSet();
+      this.#failures.clear();
+    }
     this.#last = null;
     this.#openUntilMs = null;
     this.#shutOut = null;

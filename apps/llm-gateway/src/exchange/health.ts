@@ -25,6 +25,7 @@ export type Permit = {
   ended(error: CoppiceError | null): void;
 };
 
+type Entry = { place: Place; circuit: Circuit };
 type Admitted = { place: Place; circuit: Circuit; probe: boolean; caller: Caller };
 
 export type HealthSettings = CircuitSettings & {
@@ -36,7 +37,8 @@ export type HealthSettings = CircuitSettings & {
 export class Health {
   readonly #settings: HealthSettings;
   /** By provider and model; the least recently used first. */
-  readonly #circuits = new Map<string, { place: Place; circuit: Circuit }>();
+  readonly #circuits = new Map<string, Entry>();
+  #newest: Entry | null = null;
 
   constructor(settings: HealthSettings) {
     this.#settings = settings;
@@ -120,6 +122,9 @@ export class Health {
   #circuitOf(place: Place): Circuit {
     const key = keyOf(place);
     const entry = this.#circuits.get(key) ?? { place, circuit: new Circuit(this.#settings) };
+    // Most calls ask for the same one as the call before.
+    if (entry === this.#newest) return entry.circuit;
+    this.#newest = entry;
     this.#circuits.delete(key);
     this.#circuits.set(key, entry);
     if (this.#circuits.size > exchangeLimits.circuitsMax) {

@@ -13,9 +13,6 @@ export type Alias = {
   strategy: 'order' | 'price';
 };
 
-/** What names an alias, and a provider that is preferred: `fast`, `fast@acme`. */
-const aliasPattern = /^(?<alias>[^/@]+)(?:@(?<preferred>[^/@]+))?$/;
-
 /** What prices are compared by: agents read far more than they write. */
 const typicalCall: UsageSoFar = { inputTokens: 10_000, outputTokens: 1_000 };
 
@@ -42,29 +39,40 @@ export class Routes {
 
   /** Whether somebody may answer to the name. */
   knows(name: string): boolean {
-    try {
-      return this.of(name).length > 0;
-    } catch (error) {
-      if (error instanceof CoppiceError) return false;
-      throw error;
-    }
+    return this.#find(name).length > 0;
   }
 
   /** At least one. @throws CoppiceError `model-not-found`. */
-  of(name: string): Route[] {
-    const { alias: aliasName, preferred } = aliasPattern.exec(name)?.groups ?? {};
-    const alias = this.#settings.aliases.find((each) => each.name === aliasName);
-    if (alias === undefined) return [this.#route(name)];
-    const routes = this.#ordered(alias);
-    if (preferred === undefined) return routes;
+  of(name: string): readonly Route[] {
+    const routes = this.#find(name);
+    if (routes.length === 0) throw this.#notFound(name);
+    return routes;
+  }
+
+  /** None where nobody may answer: that isn't told by an error, which takes longer than all else here, since each call with a vendor's own name for a model asks for that. */
+  #find(name: string): readonly Route[] {
+    const named = this.#aliasOf(name);
+    if (named === null) return this.#ofProvider(name);
+    const routes = this.#ordered(named.alias);
+    const { preferred } = named;
+    if (preferred === null) return routes;
     const first = routes.filter(({ provider }) => provider.name === preferred);
-    if (first.length > 0) return [...first, ...routes.filter((route) => !first.includes(route))];
-    const known = [...new Set(routes.map(({ provider }) => provider.name))].join(', ');
-    throw notFound(name, `${alias.name}@ with one of the alias's providers ${known}`);
+    return first.length === 0 ? first : [...first, ...routes.filter((route) => !first.includes(route))];
+  }
+
+  /** What names an alias, and a provider that is preferred: `fast`, `fast@acme`. */
+  #aliasOf(name: string): { alias: Alias; preferred: string | null } | null {
+    if (name.includes('/')) return null;
+    const at = name.indexOf('@');
+    const aliasName = at === -1 ? name : name.slice(0, at);
+    const alias = this.#settings.aliases.find((each) => each.name === aliasName);
+    if (alias === undefined) return null;
+    const preferred = at === -1 ? null : name.slice(at + 1);
+    return preferred === '' || preferred?.includes('@') === true ? null : { alias, preferred };
   }
 
   #ordered({ candidates, strategy }: Alias): Route[] {
-    const routes = candidates.map((candidate) => this.#route(candidate));
+    const routes = candidates.flatMap((candidate) => this.#ofProvider(candidate));
     if (strategy === 'order') return routes;
     const price = ({ provider, model }: Route) =>
       this.#settings.prices.costOf(provider.name, model, typicalCall) ?? Number.POSITIVE_INFINITY;
@@ -72,18 +80,28 @@ export class Routes {
     return routes.toSorted((one, other) => (price(one) === price(other) ? 0 : price(one) - price(other)));
   }
 
-  #route(name: string): Route {
-    const { providers, aliases } = this.#settings;
+  /** One, or none. */
+  #ofProvider(name: string): Route[] {
     const slash = name.indexOf('/');
-    const provider = slash === -1 ? undefined : providers.find((known) => known.name === name.slice(0, slash));
-    const model = name.slice(slash + 1);
-    if (provider !== undefined && model !== '') return { provider, model };
+    if (slash === -1 || slash === name.length - 1) return [];
+    const providerName = name.slice(0, slash);
+    const provider = this.#settings.providers.find((known) => known.name === providerName);
+    return provider === undefined ? [] : [{ provider, model: name.slice(slash + 1) }];
+  }
+
+  #notFound(name: string): CoppiceError {
+    const { providers, aliases } = this.#settings;
+    const named = this.#aliasOf(name);
+    if (named !== null) {
+      const known = [...new Set(this.#ordered(named.alias).map(({ provider }) => provider.name))].join(', ');
+      return notFound(name, `${named.alias.name}@ with one of the alias's providers ${known}`);
+    }
     const known = providers.map((each) => each.name).join(', ');
     const orAlias =
       aliases.length === 0
         ? ' (no alias is configured: the file that COPPICE_GATEWAY_CONFIG names has them)'
         : `, or one of the aliases ${aliases.map((each) => each.name).join(', ')}`;
-    throw notFound(name, `provider/model with one of the providers ${known}${orAlias}`);
+    return notFound(name, `provider/model with one of the providers ${known}${orAlias}`);
   }
 }
 

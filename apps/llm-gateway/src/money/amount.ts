@@ -21,19 +21,24 @@ export const amountOf = ({ tokens, costUsd }: AmountLimit): Amount => ({
 });
 
 /** No more than what can be written, and read again. */
-export const plus = (one: Amount, other: Amount): Amount =>
-  combined(one, other, (a, b) => Math.min(a + b, Number.MAX_SAFE_INTEGER));
-export const minus = (one: Amount, other: Amount): Amount => combined(one, other, (a, b) => a - b);
-export const least = (one: Amount, other: Amount): Amount => combined(one, other, Math.min);
+export const plus = (one: Amount, other: Amount): Amount => ({
+  tokens: Math.min(one.tokens + other.tokens, Number.MAX_SAFE_INTEGER),
+  nanoUsd: Math.min(one.nanoUsd + other.nanoUsd, Number.MAX_SAFE_INTEGER),
+});
+export const minus = (one: Amount, other: Amount): Amount => ({
+  tokens: one.tokens - other.tokens,
+  nanoUsd: one.nanoUsd - other.nanoUsd,
+});
+export const least = (one: Amount, other: Amount): Amount => ({
+  tokens: Math.min(one.tokens, other.tokens),
+  nanoUsd: Math.min(one.nanoUsd, other.nanoUsd),
+});
 export const sumOf = (all: readonly Amount[]): Amount => all.reduce(plus, nothing);
 /** Nothing where it is less than nothing; whole numbers. */
-export const scaled = (amount: Amount, factor: number): Amount =>
-  combined(amount, nothing, (count) => Math.max(0, Math.floor(count * factor)));
+export const scaled = ({ tokens, nanoUsd }: Amount, factor: number): Amount => ({
+  tokens: Math.max(0, Math.floor(tokens * factor)),
+  nanoUsd: Math.max(0, Math.floor(nanoUsd * factor)),
+});
 export const fits = (wanted: Amount, free: Amount): boolean =>
   wanted.tokens <= free.tokens && wanted.nanoUsd <= free.nanoUsd;
 export const isNothing = ({ tokens, nanoUsd }: Amount): boolean => tokens === 0 && nanoUsd === 0;
-
-const combined = (one: Amount, other: Amount, by: (a: number, b: number) => number): Amount => ({
-  tokens: by(one.tokens, other.tokens),
-  nanoUsd: by(one.nanoUsd, other.nanoUsd),
-});

@@ -18,8 +18,10 @@ import { CoppiceError, buckets, subjects } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import { accountSchema, emptyAccount, isEmpty, settle, standOf } from './account.ts';
 import type { Account, Outcome } from './account.ts';
-import { amountOf, fits, isNothing, minus, nothing, plus, scaled } from './amount.ts';
+import { amountOf, fits, isNothing, minus, nothing } from './amount.ts';
 import type { Amount, AmountLimit } from './amount.ts';
+import { hasAtHand, isDue, release, resolveDoubts, take, unknown } from './known-account.ts';
+import type { Known } from './known-account.ts';
 import { shortageAlone, usedUp } from './used-up.ts';
 import type { Shortage } from './used-up.ts';
 
@@ -53,8 +55,6 @@ type Less = {
 const budgetLimits = {
   /** A lease that isn't renewed ends after this long. */
   leaseMs: 30_000,
-  /** A lease of this age is renewed before more of it is used. */
-  renewMs: 10_000,
   /** From settling to telling. */
   tellMs: 1_000,
   /** An account without calls for this long keeps no lease. */
@@ -69,28 +69,6 @@ const budgetLimits = {
   /** How often a call makes do with less: others may be faster. */
   lessMax: 3,
 } as const;
-
-/** An account as this process knows it. */
-type Known = {
-  budget: Budget;
-  /** May be used, reservations and what isn't told yet included. */
-  lease: Amount;
-  leasedAtMs: number;
-  reserved: Amount;
-  /** Of `reserved`, what was written last. */
-  toldReserved: Amount;
-  /** Settled and not told yet. */
-  used: Amount;
-  /** Calls that aren't settled. */
-  calls: number;
-  lastCallAtMs: number;
-  /** By number, what the changes told of which it isn't known whether they were written, or will be yet. At most one was: each rules out those before it. */
-  doubts: Map<number, Amount>;
-  /** Ends when the changes before are done. */
-  turn: Promise<unknown>;
-  /** Changes that aren't done. */
-  turns: number;
-};
 
 export class Budgets {
   readonly #bus: Bus;
@@ -118,8 +96,8 @@ export class Budgets {
    *   where it may have enough once calls in flight are over; `unavailable` where it can't be asked.
    */
   async reserve(budgets: readonly Budget[], wanted: Amount, less: Less | null = null): Promise<Reservation> {
-    const endsAtMs = performance.now() + budgetLimits.elsewhereMsMax;
-    const sorted = budgets.toSorted((one, other) => one.key.localeCompare(other.key));
+    let endsAtMs: number | null = null;
+    const sorted = budgets.toSorted((one, other) => (one.key < other.key ? -1 : 1));
     let amount = wanted;
     let tries = 0;
     for (let pauseMs: number = budgetLimits.elsewherePauseMs; ; pauseMs *= 2) {
@@ -127,7 +105,9 @@ export class Budgets {
       if (Array.isArray(taken)) return reservationOf(taken, amount);
       const { budget, free, left } = taken;
       const least = less?.least ?? amount;
-      const isLate = performance.now() >= endsAtMs;
+      const nowMs = performance.now();
+      endsAtMs ??= nowMs + budgetLimits.elsewhereMsMax;
+      const isLate = nowMs >= endsAtMs;
       const wouldFit = fits(amount, left);
       const makesDo = less?.patient === true ? !wouldFit && fits(left, free) : !wouldFit || isLate;
       if (less !== null && makesDo && fits(least, free) && tries++ < budgetLimits.lessMax) {
@@ -180,7 +160,7 @@ export class Budgets {
     try {
       for (const budget of budgets) {
         const known = this.#account(budget);
-        shortage = await this.#take(known, wanted);
+        if (!this.#takeAtHand(known, wanted)) shortage = await this.#take(known, wanted);
         if (shortage !== null) break;
         taken.push(known);
       }
@@ -193,32 +173,26 @@ export class Budgets {
     return shortage;
   }
 
+  /** Whether there was enough here, with nobody to wait for: most calls find that, and it costs them nothing. */
+  #takeAtHand(known: Known, wanted: Amount): boolean {
+    const nowMs = performance.now();
+    if (known.turns > 0 || known.budget.ofOneCall === true || !hasAtHand(known, wanted, nowMs)) return false;
+    take(known, wanted, nowMs);
+    return true;
+  }
+
   #take(known: Known, wanted: Amount): Promise<Shortage | null> {
     return this.#inTurn(known, async () => {
       const shortage = await this.#shortage(known, wanted);
-      known.lastCallAtMs = performance.now();
-      if (shortage !== null) return shortage;
-      known.reserved = plus(known.reserved, wanted);
-      known.calls++;
-      return null;
+      if (shortage === null) take(known, wanted, performance.now());
+      else known.lastCallAtMs = performance.now();
+      return shortage;
     });
   }
 
   async #shortage(known: Known, wanted: Amount): Promise<Shortage | null> {
     if (known.budget.ofOneCall === true) return shortOfAlone(known, wanted);
-    return this.#hasAtHand(known, wanted) ? null : this.#ask(known, wanted);
-  }
-
-  #hasAtHand(known: Known, wanted: Amount): boolean {
-    // A change in doubt may have given the lease back.
-    if (isDue(known) || known.doubts.size > 0) return false;
-    const limit = amountOf(known.budget.limit);
-    const { lease, reserved, used } = known;
-    const atHand = minus(minus(lease, reserved), used);
-    return fits(wanted, {
-      tokens: Number.isFinite(limit.tokens) ? atHand.tokens : limit.tokens,
-      nanoUsd: Number.isFinite(limit.nanoUsd) ? atHand.nanoUsd : limit.nanoUsd,
-    });
+    return hasAtHand(known, wanted, performance.now()) ? null : this.#ask(known, wanted);
   }
 
   async #ask(known: Known, wanted: Amount): Promise<Shortage | null> {
@@ -240,7 +214,7 @@ export class Budgets {
       // What is under way tells, too; what it leaves comes next time.
       if (known.turns > 0) continue;
       const idle = performance.now() - known.lastCallAtMs > budgetLimits.idleMs;
-      const old = isDue(known) && !isNothing(known.lease);
+      const old = isDue(known, performance.now()) && !isNothing(known.lease);
       const isTold =
         isNothing(known.used) && isNothing(minus(known.reserved, known.toldReserved)) && known.doubts.size === 0;
       if (isTold && !old && !(idle && !isNothing(known.lease))) {
@@ -286,7 +260,7 @@ export class Budgets {
       const isCertain = doubts.size === 0;
       if (isCertain && entry === null && isEmpty(outcome.account)) return outcome;
       // Those who wait ask again and again.
-      const isRenewed = isDue(known) && !isNothing(outcome.lease);
+      const isRenewed = isDue(known, performance.now()) && !isNothing(outcome.lease);
       if (isCertain && isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
         known.lease = outcome.lease;
         return outcome;
@@ -332,23 +306,6 @@ export class Budgets {
   }
 }
 
-const unknown = (budget: Budget): Known => ({
-  budget,
-  lease: nothing,
-  leasedAtMs: Number.NEGATIVE_INFINITY,
-  reserved: nothing,
-  toldReserved: nothing,
-  used: nothing,
-  calls: 0,
-  lastCallAtMs: 0,
-  doubts: new Map(),
-  turn: Promise.resolve(),
-  turns: 0,
-});
-
-/** Whether the lease is to be renewed. */
-const isDue = ({ leasedAtMs }: Known): boolean => performance.now() - leasedAtMs > budgetLimits.renewMs;
-
 /** Whether a change leaves what its holder has as it was. */
 function isSame(before: Account, after: Account, holder: string): boolean {
   const [one, other] = [before.leases[holder], after.leases[holder]];
@@ -360,14 +317,6 @@ function isSame(before: Account, after: Account, holder: string): boolean {
 function shortOfAlone({ budget, used, reserved }: Known, wanted: Amount): Shortage | null {
   const shortage = shortageAlone(budget, used, reserved);
   return fits(wanted, shortage.free) ? null : shortage;
-}
-
-/** Where a change was written whose confirmation got lost, what it told isn't told again. */
-function resolveDoubts(known: Known, written: number | undefined): void {
-  const told = written === undefined ? undefined : known.doubts.get(written);
-  if (told === undefined) return;
-  known.used = minus(known.used, told);
-  known.doubts.clear();
 }
 
 const cannotAsk = ({ name }: Budget, cause: unknown): CoppiceError =>
@@ -382,13 +331,6 @@ function reservationOf(taken: readonly Known[], reserved: Amount): Reservation {
       for (const known of taken) release(known, reserved, used);
     },
   };
-}
-
-function release(known: Known, reserved: Amount, used: Amount): void {
-  // Sums are capped, so that what is given back may be more than what they hold.
-  known.reserved = scaled(minus(known.reserved, reserved), 1);
-  known.calls--;
-  known.used = plus(known.used, used);
 }
 
 function parsed(value: Uint8Array, budget: Budget): Account {

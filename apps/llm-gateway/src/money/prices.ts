@@ -34,30 +34,29 @@ export type PricesSettings = {
 
 export const noPrices: Prices = { costOf: (_provider, _model, { costUsd }) => costUsd ?? null, whyUnknown: () => '' };
 
-/** Models whose entry in the list is remembered. */
+/** Models of one provider whose entry in the list is remembered. */
 const rememberedMax = 1_000;
 const million = 1_000_000;
 
 export function pricesFrom({ own, baseUrlOf }: PricesSettings): Prices {
   const ownPrices = own.map((price) => ({ price, pattern: patternOf(price.model) }));
-  const listed = new Map<string, ListedProvider | null>();
+  const listed = new Map<string, Map<string, ListedProvider | null>>();
   const find = (provider: string, model: string): ListedProvider | null => {
-    const key = `${provider}/${model}`;
-    const known = listed.get(key);
+    const models = listed.get(provider) ?? new Map<string, ListedProvider | null>();
+    const known = models.get(model);
     if (known !== undefined) return known;
-    if (listed.size >= rememberedMax) listed.clear();
+    if (models.size >= rememberedMax) models.clear();
     const found = listedModel(baseUrlOf(provider), model);
-    listed.set(key, found);
+    listed.set(provider, models.set(model, found));
     return found;
   };
   return {
     costOf: (provider, model, usage) => {
       const ownPrice = ownPrices.find(({ pattern }) => pattern.test(`${provider}/${model}`))?.price;
-      const counted = tokensOf(usage);
-      if (ownPrice !== undefined) return ownCost(ownPrice, counted);
+      if (ownPrice !== undefined) return ownCost(ownPrice, tokensOf(usage));
       if (usage.costUsd !== undefined) return usage.costUsd;
       const entry = find(provider, model);
-      return entry === null ? null : listedCost(entry, model, counted);
+      return entry === null ? null : listedCost(entry, model, tokensOf(usage));
     },
     whyUnknown: (provider) => {
       const baseUrl = baseUrlOf(provider);

@@ -14,23 +14,24 @@ export type CallResult = Pick<ExchangeResult, 'provider' | 'model' | 'costUsd' |
 
 /** Of a stream: who answers, and whether it is an earlier answer, is known with its first delta. */
 export function streamHeaders(result: CallResult): Record<string, string> {
+  const headers: Record<string, string> = {};
   const model = modelOf(result);
-  return {
-    ...(model === null ? {} : { [modelHeader]: inHeader(model) }),
-    ...(result.cached ? { [cacheHeader]: 'hit' } : {}),
-  };
+  if (model !== null) headers[modelHeader] = inHeader(model);
+  if (result.cached) headers[cacheHeader] = 'hit';
+  return headers;
 }
 
 /** Of a call that is over, a failed one too. */
 export function wholeAnswerHeaders(result: CallResult): Record<string, string> {
   const { costUsd, attempts } = result;
-  return {
-    ...streamHeaders(result),
-    ...(costUsd === null ? {} : { [costHeader]: String(costUsd) }),
-    [attemptsHeader]: String(attempts.length),
-  };
+  const headers = streamHeaders(result);
+  if (costUsd !== null) headers[costHeader] = String(costUsd);
+  headers[attemptsHeader] = String(attempts.length);
+  return headers;
 }
 
 /** A header takes no more than these characters as they are. */
 const inHeader = (text: string): string =>
-  text.replaceAll(/[^\x21-\x7e]+/g, (others) => encodeURIComponent(others.toWellFormed()));
+  /^[\x21-\x7e]*$/.test(text)
+    ? text
+    : text.replaceAll(/[^\x21-\x7e]+/g, (others) => encodeURIComponent(others.toWellFormed()));

@@ -11,12 +11,15 @@ import type { z } from 'zod';
 export function readRequest<Request extends z.ZodObject>(schema: Request, body: unknown): z.output<Request> {
   const request = validate<z.output<Request>>(schema, body, 'the request');
   for (const name of Object.keys(request)) {
+    if (isLowerCase.test(name)) continue;
     // As Go folds them: a long s and the sign of Kelvin are letters of names, too.
     const meant = name.toUpperCase().toLowerCase();
     if (meant !== name && Object.hasOwn(schema.shape, meant)) throw otherCase(name, meant);
   }
   return request;
 }
+
+const isLowerCase = /^[a-z0-9_]*$/;
 
 function otherCase(field: string, meant: string): CoppiceError {
   const issue: FieldIssue = { field, expected: `no such field (did you mean ${meant}?)`, received: field };

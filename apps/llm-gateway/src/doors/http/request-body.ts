@@ -48,7 +48,8 @@ export async function readJsonBody(request: IncomingMessage, room: BodyRoom): Pr
       if (!room.tryTake(piece.length)) throw refusal('unavailable', 503, 'too many large requests at once');
       pieces.push(piece);
     });
-    const whole = Buffer.concat(pieces);
+    const [only = Buffer.alloc(0), ...others] = pieces;
+    const whole = others.length === 0 ? only : Buffer.concat(pieces);
     const { bodyValuesMax: valuesMax, bodyDepthMax: depthMax } = facadeLimits;
     requireSmallJson(whole, 'the body', { valuesMax, depthMax });
     return { body: parseJson(whole, 'the body'), bytes: budget.taken };

@@ -3,7 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** The token of a request, where each vendor's clients put their key; null where there is none. */
 export function tokenOf(headers: IncomingHttpHeaders, query: URLSearchParams): string | null {
   const [, bearer] = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '') ?? [];
-  const told = [bearer, headers['x-api-key'], headers['x-goog-api-key'], query.get('key')];
+  if (bearer !== undefined) return bearer;
+  const told = [headers['x-api-key'], headers['x-goog-api-key'], query.get('key')];
   const token = told.find((each) => typeof each === 'string' && each !== '');
   return typeof token === 'string' ? token : null;
 }

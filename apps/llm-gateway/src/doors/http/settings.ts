@@ -6,8 +6,12 @@ import type { Untranslatable } from './untranslatable.ts';
 export function said<Fields extends Record<string, unknown>>(
   fields: Fields,
 ): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } {
-  const some = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
-  return Object.fromEntries(some) as { [Name in keyof Fields]?: NonNullable<Fields[Name]> };
+  const some: { [Name in keyof Fields]?: NonNullable<Fields[Name]> } = {};
+  for (const name in fields) {
+    const value = fields[name];
+    if (value !== undefined && value !== null) some[name] = value;
+  }
+  return some;
 }
 
 const efforts = ['none', 'minimal', 'low', 'medium', 'high'] as const;

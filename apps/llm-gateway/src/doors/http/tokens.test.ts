@@ -53,6 +53,19 @@ test('a token of one process is good at another, and outlives its maker', async 
   other.stop();
 });
 
+test('one that ends as a good one does is not taken for it', async () => {
+  const keys = new TokenKeys(bucket());
+  const tokens = new Tokens(keys);
+  const { token } = await tokens.mint(claims, minuteMs);
+  await tokens.verify(token);
+  const [header = '', , signature = ''] = token.split('.');
+  const greedy = Buffer.from(JSON.stringify({ ...claims, grant: { ...grant, tenant: 'other' } })).toString('base64url');
+  expect(await whyRefused(tokens, [header, greedy, signature].join('.'))).toContain('the token is not');
+  expect(await whyRefused(tokens, signature)).toContain('the token is not');
+  expect(await tokens.verify(token)).toMatchObject(grant);
+  keys.stop();
+});
+
 test('what is published is no secret', async () => {
   const keys = new TokenKeys(bucket());
   const { id } = await keys.signingKey(0);

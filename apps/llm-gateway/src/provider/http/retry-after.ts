@@ -56,6 +56,8 @@ const unitMs: Readonly<Record<string, number>> = {
  * where something is left of all, or where it doesn't tell.
  */
 export function usedUpMs(headers: ResponseHeaders, nowMs: number): number | null {
+  // Of most answers nothing more is to be read.
+  if (!remainings.some((remaining) => one(headers, remaining) === '0')) return null;
   const usedUp = [...durations(headers), ...dates(headers, nowMs)].filter((limit) => limit.usedUp && limit.ms > 0);
   return usedUp.length === 0 ? null : Math.max(...usedUp.map(({ ms }) => ms));
 }
@@ -74,6 +76,8 @@ const anthropicLimits = ['requests', 'tokens', 'input-tokens', 'output-tokens'].
   reset: `anthropic-ratelimit-${limit}-reset`,
   remaining: `anthropic-ratelimit-${limit}-remaining`,
 }));
+
+const remainings = [...openAiLimits, ...anthropicLimits].map(({ remaining }) => remaining);
 
 type Reset = { ms: number; usedUp: boolean };
 
