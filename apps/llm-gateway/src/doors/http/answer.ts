@@ -7,7 +7,6 @@
  *    elements are no place for an error, the connection breaks.
  * 2. Nothing is asked of the provider while the client has yet to read what came before.
  */
-import { setImmediate as othersAreReady } from 'node:timers/promises';
 import type { CoppiceError } from '@coppice/contracts';
 import type { Exchange } from '../../exchange/exchange.ts';
 import type { ModelDelta, ModelDeltas } from '../../provider/port.ts';
@@ -90,10 +89,10 @@ export class AnswerSender {
     }
     const body = passed ?? JSON.stringify(this.#writer.whole());
     const kept = passed === null ? this.#writer.kept?.() : this.#keptOf(passed, true);
-    await this.#keep(kept ?? []);
-    const headers = { 'content-type': 'application/json; charset=utf-8', ...wholeAnswerHeaders(result) };
-    // To wake a process that sleeps takes longer than to write: what is ready in the same turn of the event loop is written in a row.
-    await othersAreReady();
+    if (kept !== undefined && kept.length > 0) await this.#keep(kept);
+    const headers = wholeAnswerHeaders(result);
+    headers['content-type'] = 'application/json; charset=utf-8';
+    await this.#outlet.canBeWritten();
     this.#outlet.whole(200, headers, body);
   }
 

@@ -8,7 +8,6 @@
  * 2. A client that leaves, and the end of the façade, end the exchange, and with it the upstream call, at once.
  * 3. Nothing of a request is logged but its path and its model; neither its query nor its headers, where a token may be.
  */
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CoppiceError } from '@coppice/contracts';
 import type { FieldIssue, TokenGrant } from '@coppice/contracts';
@@ -69,7 +68,6 @@ export class Facade {
     const outlet = new Outlet(response, signal);
     const { pathname: path, searchParams: query } = addressOf(request.url ?? '/');
     const marks = { headers: request.headers, query };
-    const door = doorOf(path, marks);
     try {
       signal.throwIfAborted();
       const found = routeOf(request.method ?? '', path, marks);
@@ -84,7 +82,7 @@ export class Facade {
       );
     } catch (error) {
       if (signal.aborted && response.destroyed) return;
-      this.#refuse(door, outlet, this.#told(error, path));
+      this.#refuse(doorOf(path, marks), outlet, this.#told(error, path));
     }
   }
 
@@ -125,7 +123,7 @@ export class Facade {
     const request = mayBeCached(question, httpRequest) ? question.request : uncached(question.request);
     const others = this.#hasOthers(model, door);
     if (others) requireTranslatable(question, model);
-    const id = randomUUID().replaceAll('-', '');
+    const { id } = outlet;
     const { tenant, runId, taskId } = grant;
     const call = {
       model,
@@ -251,11 +249,12 @@ function addressOf(target: string): Pick<URL, 'pathname' | 'searchParams'> {
 }
 
 function headersFor(door: Door, request: IncomingMessage): Record<string, string> {
-  const told = door.headers.flatMap((name) => {
+  const told: Record<string, string> = {};
+  for (const name of door.headers) {
     const value = request.headers[name];
-    return typeof value === 'string' ? [[name, value] as const] : [];
-  });
-  return Object.fromEntries(told);
+    if (typeof value === 'string') told[name] = value;
+  }
+  return told;
 }
 
 /** What a vendor keeps for a client, and the request only names, may be another thing the next time. @throws CoppiceError where the client's wish isn't one. */

@@ -2,18 +2,23 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { CoppiceError } from '@coppice/contracts';
+import { Phase } from '../../phases.ts';
 import { facadeLimits } from './limits.ts';
+
+const writing = Phase.afterWork();
 
 /** A response that is written no faster than its client reads. */
 export class Outlet {
   readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
   /** Beside those that the response begins with. */
-  #headers: Record<string, string> = {};
+  readonly #headers: Record<string, string> = {};
   #waiting = false;
   /** Told and not yet written: what one piece of the provider's stream brings is one write, and so one chunk and one call of the system. */
   #held = '';
-  #wroteAtMs = performance.now();
+  #wroteAtMs = 0;
+  /** By which a log names the call, and its client the answer: letters and digits. */
+  readonly id = randomUUID().replaceAll('-', '');
 
   /** `signal` ends a wait for the client. */
   constructor(response: ServerResponse, signal: AbortSignal) {
@@ -32,15 +37,15 @@ export class Outlet {
   }
 
   addHeaders(headers: Record<string, string>): void {
-    this.#headers = { ...this.#headers, ...headers };
+    Object.assign(this.#headers, headers);
   }
 
   /** Sent with what is written next. */
   begin(status: number, headers: Record<string, string>): void {
     // By which the vendors' clients name a request to their user.
-    const id = `req_${randomUUID().replaceAll('-', '')}`;
+    const id = `req_${this.id}`;
     const own = { 'cache-control': 'no-store', 'x-request-id': id, 'request-id': id };
-    this.#response.writeHead(status, { ...own, ...this.#headers, ...headers });
+    this.#response.writeHead(status, Object.assign(own, this.#headers, headers));
   }
 
   /** Null where more can be written at once; else it is to be waited for. @throws by the promise: the signal's reason, or that the client doesn't read. */
@@ -48,14 +53,20 @@ export class Outlet {
     if (text === '') return null;
     this.#wroteAtMs = performance.now();
     // By then all has been told that came together, and the writes of all answers follow one another: see AnswerSender.
-    if (this.#held === '') setImmediate(() => this.#writeHeld());
+    if (this.#held === '') writing.add(() => this.#writeHeld());
     this.#held += text;
     return this.#response.writableNeedDrain ? this.#drained() : null;
   }
 
+  /** Until the writes of all answers follow one another. */
+  canBeWritten(): Promise<void> {
+    return writing.begun();
+  }
+
   /** Everything at once, for an answer that isn't a stream. */
   whole(status: number, headers: Record<string, string>, body: string): void {
-    this.begin(status, { 'content-length': String(Buffer.byteLength(body)), ...headers });
+    this.#headers['content-length'] = String(Buffer.byteLength(body));
+    this.begin(status, headers);
     this.#response.end(body);
   }
 

@@ -10,6 +10,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CoppiceError } from '@coppice/contracts';
+import { Phase } from '../../phases.ts';
 import { Facade } from './facade.ts';
 import type { FacadeCollaborators } from './facade.ts';
 import { facadeLimits } from './limits.ts';
@@ -96,6 +97,8 @@ async function stopAll(servers: readonly Server[], requests: Requests, drainMs: 
   await Promise.all(closed);
 }
 
+const arriving = Phase.afterReading();
+
 /** Those in progress. */
 class Requests {
   readonly #facade: Facade;
@@ -121,12 +124,17 @@ class Requests {
     response.once('close', () => {
       if (!response.writableFinished) leaving.abort(new CoppiceError('cancelled', 'the client left'));
     });
-    const handled = this.#facade.handle(request, response, leaving.signal);
+    const handled = this.#whenOthersArrived(request, response, leaving.signal);
     this.#running.set(handled, leaving);
     await handled;
     this.#running.delete(handled);
     // What is left of a body that was refused: the connection is of use again behind it.
     if (!request.complete) request.resume();
+  }
+
+  async #whenOthersArrived(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
+    await arriving.begun();
+    await this.#facade.handle(request, response, signal);
   }
 
   async drained(drainMs: number): Promise<void> {

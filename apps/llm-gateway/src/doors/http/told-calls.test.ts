@@ -50,7 +50,9 @@ test('a whole answer tells who gave it, what it cost and how often somebody was 
   const owner = { tenant, runId, taskId };
   const about = { door: 'http', level: 'info', asked: 'own/one', model: 'own/one', owner };
   expect(line).toMatchObject({ ...about, usage, attempts: 1, cached: false });
-  expect(line).toMatchObject({ effectId: expect.stringMatching(/^http_/), latencyMs: expect.any(Number) });
+  const requestId = response?.headers.get('x-request-id') ?? '';
+  expect(requestId).toMatch(/^req_[0-9a-f]{32}$/);
+  expect(line).toMatchObject({ effectId: requestId.replace('req_', 'http_'), latencyMs: expect.any(Number) });
   expect(line).not.toHaveProperty('error');
 });
 

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
+import { Phase } from '../../phases.ts';
 import { httpLimits } from './limits.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
@@ -14,6 +15,12 @@ export type HttpAnswer = {
   body: AsyncIterable<Uint8Array>;
   /** Closes the connection where the answer isn't over. */
   leave(): void;
+};
+
+/** What a request needs of the signal that ends it. */
+export type Ending = Pick<AbortSignal, 'reason' | 'throwIfAborted'> & {
+  addEventListener(type: 'abort', listener: () => void, options: { once: true }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
 };
 
 /** The connection was not there or broke. `code` is the system's or the library's, e.g. ECONNREFUSED. */
@@ -41,7 +48,7 @@ export class HttpClient {
   });
 
   /** @throws HttpFailed, or the signal's reason. */
-  async send(
+  send(
     { origin, path }: HttpAddress,
     {
       method,
@@ -53,7 +60,7 @@ export class HttpClient {
       method: 'GET' | 'POST';
       headers: Record<string, string>;
       body?: string;
-      signal: AbortSignal;
+      signal: Ending;
       /** Told when the system has taken the whole body for a server that is there. */
       onSent?: () => void;
     },
@@ -62,8 +69,7 @@ export class HttpClient {
     const held: Held = { bytes: body === undefined ? null : Buffer.from(body), answer: null };
     const answer = new Answer(signal, onSent, held);
     held.answer = answer;
-    // Requests that are ready in the same turn of the event loop are written in a row: to wake a process that sleeps takes longer than to write.
-    setImmediate(() => {
+    sendingRequests.add(() => {
       if (held.answer === null) return;
       this.#agent.dispatch({ origin, path, method, ...sending(held, headers) }, new AnswerHandler(held));
     });
@@ -75,6 +81,9 @@ export class HttpClient {
     return this.#agent.destroy();
   }
 }
+
+const sendingRequests = Phase.afterWork();
+const readingAnswers = Phase.afterReading();
 
 /** What a socket takes at once. */
 const atOnceBytesMax = 64 * 1024;
@@ -142,11 +151,11 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
  * One answer, for a reader that takes its time. The library's own `request` makes a stream and watches the signal in a way that take as long as all
  * else that is done for a short answer.
  */
-class Answer {
+class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   readonly begun: Promise<HttpAnswer>;
   /** Null where it is too late to end the request by it, or too early. */
   #controller: Dispatcher.DispatchController | null = null;
-  readonly #signal: AbortSignal;
+  readonly #signal: Ending;
   readonly #onSent: () => void;
   readonly #held: Held;
   readonly #resolve: (answer: HttpAnswer) => void;
@@ -157,7 +166,7 @@ class Answer {
   #over = false;
   #failure: { reason: unknown } | null = null;
   /** Who waits for the next piece is told to look again. */
-  #wake: () => void = () => {};
+  #wake: (() => void) | null = null;
 
   readonly #onAbort = () => {
     // What came before isn't wanted either.
@@ -165,7 +174,7 @@ class Answer {
     this.#end({ reason: this.#signal.reason });
   };
 
-  constructor(signal: AbortSignal, onSent: () => void, held: Held) {
+  constructor(signal: Ending, onSent: () => void, held: Held) {
     this.#signal = signal;
     this.#onSent = onSent;
     this.#held = held;
@@ -185,14 +194,28 @@ class Answer {
   }
 
   begin(status: number, headers: ResponseHeaders): void {
-    this.#resolve({ status, headers, body: this.#read(), leave: () => this.#leave() });
+    readingAnswers.add(() => this.#resolve({ status, headers, body: this, leave: () => this.#leave() }));
+  }
+
+  /** Written out, since a generator takes three turns of the queue for each step, and there is nothing here to wait for in between. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, undefined> {
+    return {
+      next: () => {
+        const next = this.#next();
+        return next === null ? new Promise((resolve) => (this.#wake = () => this.#told(resolve))) : next;
+      },
+      return: () => {
+        this.#leave();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
   }
 
   add(piece: Buffer): void {
     this.#pieces.push(piece);
     this.#heldBytes += piece.length;
     if (this.#heldBytes > heldBytesMax) this.#controller?.pause();
-    this.#wake();
+    this.#wakeReader();
   }
 
   /** The library has ended it. */
@@ -210,26 +233,26 @@ class Answer {
     this.#held.answer = null;
     this.#held.bytes = null;
     this.#controller?.abort(leftEarly);
-    if (failure !== null) this.#reject(failure.reason);
-    this.#wake();
+    // Not before it was told that the answer began.
+    if (failure !== null) readingAnswers.add(() => this.#reject(failure.reason));
+    this.#wakeReader();
   }
 
-  /** What has come since it was asked for the last time is one piece. */
-  async *#read(): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      for (;;) {
-        if (this.#pieces.length > 0) yield this.#take();
-        else if (this.#failure !== null) throw this.#failure.reason;
-        else if (this.#over) return;
-        else {
-          const { promise, resolve } = Promise.withResolvers<void>();
-          this.#wake = resolve;
-          await promise;
-        }
-      }
-    } finally {
-      this.#leave();
-    }
+  #wakeReader(): void {
+    if (this.#wake !== null) readingAnswers.add(this.#wake);
+    this.#wake = null;
+  }
+
+  /** What has come since it was asked for the last time is one piece; null where nothing has. */
+  #next(): Promise<IteratorResult<Uint8Array, void>> | null {
+    if (this.#pieces.length > 0) return Promise.resolve({ done: false, value: this.#take() });
+    if (this.#failure !== null) return Promise.reject(this.#failure.reason);
+    return this.#over ? Promise.resolve({ done: true, value: undefined }) : null;
+  }
+
+  #told(resolve: (next: Promise<IteratorResult<Uint8Array, void>>) => void): void {
+    const next = this.#next();
+    if (next !== null) resolve(next);
   }
 
   #leave(): void {

@@ -48,9 +48,10 @@ export class Addresses {
 export const headersOf = (
   { key, wire, headers }: Endpoint,
   original: OriginalRequest | null = null,
-): Record<string, string> => ({
-  'user-agent': 'coppice',
-  ...headers,
-  ...wire.headers(original),
-  ...(key === null ? {} : wire.keyHeaders(key)),
-});
+): Record<string, string> =>
+  Object.assign(
+    { 'user-agent': 'coppice' },
+    headers,
+    wire.headers(original),
+    key === null ? null : wire.keyHeaders(key),
+  );

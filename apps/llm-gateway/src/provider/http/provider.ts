@@ -51,21 +51,21 @@ async function* stream(
 ): ModelDeltas {
   const { name, wire } = endpoint;
   requireKey(endpoint);
-  using patience = new Patience(name, context.signal, limits);
   const streamed = request.stream ?? true;
   const original = request.original?.wire === wire.name ? request.original : null;
   const body = original === null ? wire.body(request, streamed) : wire.passOn(original, request.model, streamed);
+  // Ended below, not by `using`, which each call would wait for longer than for its timers.
+  const patience = new Patience(name, context.signal, limits);
   let answer: HttpAnswer | null = null;
   try {
     answer = await http.send(addresses.of(wire.path(request.model, streamed)), {
       method: 'POST',
-      headers: {
-        ...headersOf(endpoint, original),
+      headers: Object.assign(headersOf(endpoint, original), {
         'content-type': 'application/json',
         accept: streamed ? accepted[wire.framing] : 'application/json',
-      },
+      }),
       body: JSON.stringify(body),
-      signal: patience.signal,
+      signal: patience,
       onSent: () => context.onState?.('sent'),
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
@@ -92,6 +92,7 @@ async function* stream(
   } finally {
     // One that nobody reads on would hold its connection.
     answer?.leave();
+    patience.end();
   }
 }
 
