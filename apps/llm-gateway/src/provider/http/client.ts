@@ -200,10 +200,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   /** Written out, since a generator takes three turns of the queue for each step, and there is nothing here to wait for in between. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, undefined> {
     return {
-      next: () => {
-        const next = this.#next();
-        return next === null ? new Promise((resolve) => (this.#wake = () => this.#told(resolve))) : next;
-      },
+      next: () => new Promise((resolve, reject) => this.#tellNext(resolve, reject)),
       return: () => {
         this.#leave();
         return Promise.resolve({ done: true, value: undefined });
@@ -243,16 +240,12 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#wake = null;
   }
 
-  /** What has come since it was asked for the last time is one piece; null where nothing has. */
-  #next(): Promise<IteratorResult<Uint8Array, void>> | null {
-    if (this.#pieces.length > 0) return Promise.resolve({ done: false, value: this.#take() });
-    if (this.#failure !== null) return Promise.reject(this.#failure.reason);
-    return this.#over ? Promise.resolve({ done: true, value: undefined }) : null;
-  }
-
-  #told(resolve: (next: Promise<IteratorResult<Uint8Array, void>>) => void): void {
-    const next = this.#next();
-    if (next !== null) resolve(next);
+  /** What has come since it was asked for the last time is one piece. */
+  #tellNext(resolve: (next: IteratorResult<Uint8Array, void>) => void, reject: (reason: unknown) => void): void {
+    if (this.#pieces.length > 0) resolve({ done: false, value: this.#take() });
+    else if (this.#failure !== null) reject(this.#failure.reason);
+    else if (this.#over) resolve({ done: true, value: undefined });
+    else this.#wake = () => this.#tellNext(resolve, reject);
   }
 
   #leave(): void {
