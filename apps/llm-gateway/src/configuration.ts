@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { readGatewayFile } from './configuration/file.ts';
 import { facadeAddresses, facadeVariables } from './doors/http/addresses.ts';
 import { gatewayLimits } from './limits.ts';
+import { requireOthers } from './own-doors.ts';
 import { endpointsOf, providerVariables } from './provider/environment.ts';
 import type { LlmGatewayOptions } from './service.ts';
 
@@ -39,7 +40,7 @@ export function gatewayOptions(
 ): LlmGatewayOptions {
   const { COPPICE_SCRIPTED_COUNT_FILE: scriptedCountFile, COPPICE_GATEWAY_CONFIG: file } = configuration;
   const endpoints = endpointsOf(configuration, environment);
-  return {
+  const options: LlmGatewayOptions = {
     scriptFolders: configuration.COPPICE_SCRIPTS,
     scriptsAnywhere: configuration.COPPICE_SCRIPTS_ANYWHERE,
     concurrency: configuration.COPPICE_TURNS_MAX,
@@ -48,4 +49,6 @@ export function gatewayOptions(
     httpAddresses: facadeAddresses(configuration),
     ...(scriptedCountFile === undefined ? {} : { scriptedCountFile }),
   };
+  requireOthers(options.endpoints ?? [], options.httpAddresses ?? []);
+  return options;
 }

@@ -191,7 +191,8 @@ function configuration(files: Files, credentials: { user: string; password: stri
     'logfile_max_num: 3',
     `jetstream { store_dir: ${text(files.store)}, sync_interval: ${syncInterval} }`,
     // No user without a name: a client without credentials is refused, also one in a sandbox that shares the loopback.
-    `authorization { user: ${text(credentials.user)}, password: ${text(credentials.password)} }`,
+    // Its own two seconds to log in are too few for a client on a busy machine.
+    `authorization { user: ${text(credentials.user)}, password: ${text(credentials.password)}, timeout: 10 }`,
     '',
   ].join('\n');
 }

@@ -87,6 +87,8 @@ export type RequestContext = {
   /** The same each time this very turn is asked for: fit for a provider's idempotency key. */
   effectId: string;
   owner: Owner;
+  /** Through how many gateways the request came to this one; default 0. */
+  hops?: number;
   /** Told as the request gets on. */
   onState?: (state: RequestState) => void;
   /** Told for how many milliseconds the provider will answer nothing more, where an answer says that its limits are used up with it. */

@@ -13,6 +13,7 @@ import { CoppiceError } from '@coppice/contracts';
 import type { FieldIssue, TokenGrant } from '@coppice/contracts';
 import type { Logger } from '@coppice/telemetry';
 import type { Call, Exchange } from '../../exchange/exchange.ts';
+import { hopsOf, isTooFar } from '../../hops.ts';
 import type { WireName } from '../../provider/port.ts';
 import { estimatedTokens } from '../../usage.ts';
 import { loggedCall } from '../call-log.ts';
@@ -53,6 +54,8 @@ type Incoming = {
   request: IncomingMessage;
   outlet: Outlet;
   signal: AbortSignal;
+  /** From then on it has a line of its own in the log. */
+  call: { begun: boolean };
 };
 
 export class Facade {
@@ -77,12 +80,33 @@ export class Facade {
       if (route.kind === 'alive') return outlet.whole(200, { 'content-type': 'text/plain' }, 'Coppice is running');
       const grant = await this.#with.tokens.verify(tokenOf(request.headers, query));
       const headers = headersFor(route.door, request);
-      await inRequestSpan({ name, grant, request }, () =>
-        this.#answer({ route, asked: { path, query, headers }, grant, request, outlet, signal }),
-      );
+      const incoming = {
+        route,
+        asked: { path, query, headers },
+        grant,
+        request,
+        outlet,
+        signal,
+        call: { begun: false },
+      };
+      await inRequestSpan({ name, grant, request }, () => this.#answerOrLog(incoming));
     } catch (error) {
       if (signal.aborted && response.destroyed) return;
       this.#refuse(doorOf(path, marks), outlet, this.#told(error, path));
+    }
+  }
+
+  /** What is refused before it is a call is told in the log, too, by the id that its client is told. */
+  async #answerOrLog(incoming: Incoming): Promise<void> {
+    try {
+      await this.#answer(incoming);
+    } catch (error) {
+      const { call, grant, outlet, asked } = incoming;
+      const { tenant, runId, taskId } = grant;
+      const about = { door: 'http', owner: { tenant, runId, taskId }, effectId: `http_${outlet.id}`, path: asked.path };
+      const code = error instanceof CoppiceError ? error.code : 'internal';
+      if (!call.begun) this.#with.log.info({ ...about, error: code }, 'a request was refused');
+      throw error;
     }
   }
 
@@ -118,6 +142,8 @@ export class Facade {
 
   async #askWhole(door: Door, { body, bytes }: JsonBody, incoming: Incoming): Promise<void> {
     const { asked, grant, request: httpRequest, outlet, signal } = incoming;
+    const hops = hopsOf(httpRequest.headers);
+    requireNear(hops);
     const question = door.parse(body, { ...asked, bytes });
     const model = this.#modelOf(question.model, door, grant);
     const request = mayBeCached(question, httpRequest) ? question.request : uncached(question.request);
@@ -128,7 +154,7 @@ export class Facade {
     const call = {
       model,
       request,
-      context: { owner: { tenant, runId, taskId }, effectId: `http_${id}`, signal },
+      context: { owner: { tenant, runId, taskId }, effectId: `http_${id}`, signal, hops },
       endsAtMs: Date.now() + facadeLimits.answerMsMax,
     };
     const exchange = this.#with.ask(call, grant);
@@ -145,6 +171,7 @@ export class Facade {
       owner: call.context.owner,
       effectId: call.context.effectId,
     };
+    incoming.call.begun = true;
     try {
       await loggedCall(this.#with.log, about, exchange.result, () => sender.send());
     } catch (error) {
@@ -156,19 +183,23 @@ export class Facade {
     }
   }
 
-  /** A bare name is the vendor's own, as its clients write it. @throws CoppiceError where the token isn't for it, or no model has so long a name. */
+  /** @throws CoppiceError where the token isn't for it, or no model has so long a name. */
   #modelOf(name: string, door: Door, { models }: TokenGrant): string {
-    requireShort(name);
-    const own = `${door.provider}/${name}`;
-    // Who wrote `fast@acme` meant the alias, also where it has no such provider.
-    const isAlias = this.#with.isModel(name) || this.#with.isModel(name.split('@')[0] ?? '');
-    const model = isAlias || name.includes('/') ? name : own;
+    const model = this.#fullName(name, door);
     // Scripts are files of this machine, for whoever owns it: what a token doesn't name is none of its holder's business.
-    const granted = models?.includes(model) ?? !model.startsWith('scripted/');
+    const granted = models === undefined ? !model.startsWith('scripted/') : names(models, name, model);
     if (granted && !model.startsWith('scripted//')) return model;
     const named = models === undefined && !model.startsWith('scripted//');
     const why = named ? `: a script is only for tokens that name it ("coppice token --model ${model}")` : '';
     throw refusal('permission-denied', 403, `this token is not for the model ${JSON.stringify(model)}${why}`);
+  }
+
+  /** A bare name is the vendor's own, as its clients write it. @throws CoppiceError where no model has so long a name. */
+  #fullName(name: string, door: Door): string {
+    requireShort(name);
+    // Who wrote `fast@acme` meant the alias, also where it has no such provider.
+    const isAlias = this.#with.isModel(name) || this.#with.isModel(name.split('@')[0] ?? '');
+    return isAlias || name.includes('/') ? name : `${door.provider}/${name}`;
   }
 
   /** Whether a provider of another wire may be asked. */
@@ -182,13 +213,14 @@ export class Facade {
   }
 
   async #listModels(
-    { listing, model }: Extract<Route, { kind: 'models' }>,
+    { door, listing, model }: Extract<Route, { kind: 'models' }>,
     { grant, outlet, signal }: Incoming,
   ): Promise<void> {
     const at = { nowMs: Date.now() };
     const all = grant.models ?? (await this.#with.models(signal));
     if (model === null) return this.#sendJson(outlet, listing.list(all, at));
-    if (!all.includes(model) && (grant.models !== undefined || !this.#with.isModel(model)))
+    const full = this.#fullName(model, door);
+    if (!names(all, model, full) && (grant.models !== undefined || !this.#with.isModel(full)))
       throw new CoppiceError('model-not-found', `there is no model ${JSON.stringify(model)}`);
     this.#sendJson(outlet, listing.one(model, at));
   }
@@ -220,6 +252,13 @@ function requireTranslatable({ untranslatable }: Question, model: string): void 
   throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
+/** @throws CoppiceError, in a form that no gateway tries again. */
+function requireNear(hops: number): void {
+  if (!isTooFar(hops)) return;
+  const text = `the request came through ${hops} gateways: the address of a provider of one of them is most likely a gateway's own door`;
+  throw new CoppiceError('invalid-request', text);
+}
+
 /** @throws CoppiceError */
 function requireShort(model: string): void {
   const { modelCharactersMax } = facadeLimits;
@@ -239,6 +278,10 @@ function takenFor(error: unknown, asked: string, model: string): unknown {
   const text = `${error.message} (${JSON.stringify(asked)} is no alias here, and was taken as ${model})`;
   return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });
 }
+
+/** By the name that the client wrote, or the full one. */
+const names = (models: readonly string[], written: string, full: string): boolean =>
+  models.includes(written) || models.includes(full);
 
 const nothingAsked = new URLSearchParams();
 

@@ -93,3 +93,17 @@ test('a call that fails, and one that is left, are in the log with the reason, w
   });
   expect(left).toMatchObject({ model: 'acme/acme-1', attempts: 1, error: 'cancelled' });
 });
+
+test.each([
+  ['of a model that is not there', { model: 'none/one' }, 404, 'model-not-found'],
+  ['that says what nobody is asked', { model: 'own/one', n: 2 }, 400, 'invalid-request'],
+])('a request %s is in the log as well, by the id that its client is told', async (_, body, status, error) => {
+  let response: Response | undefined;
+  const line = await lineOf(async () => {
+    response = await ask(body);
+    await response.text();
+  });
+  expect(response?.status).toBe(status);
+  const effectId = response?.headers.get('request-id')?.replace('req_', 'http_');
+  expect(line).toMatchObject({ msg: 'a request was refused', path: '/v1/chat/completions', effectId, error });
+});

@@ -1,5 +1,6 @@
 import { setImmediate as sent } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
+import { hopsHeader } from '../../hops.ts';
 import type { ModelDelta, ModelDeltas, ModelRequest, Provider, RequestContext } from '../port.ts';
 import { AnswerStream } from './answer-stream.ts';
 import { HttpClient, HttpFailed, wholeText } from './client.ts';
@@ -63,6 +64,7 @@ async function* stream(
       headers: Object.assign(headersOf(endpoint, original), {
         'content-type': 'application/json',
         accept: streamed ? accepted[wire.framing] : 'application/json',
+        [hopsHeader]: String((context.hops ?? 0) + 1),
       }),
       body: JSON.stringify(body),
       signal: patience,
@@ -202,7 +204,7 @@ async function refusal({ name, key, wire }: Endpoint, answer: HttpAnswer): Promi
 }
 
 function notAStream({ name }: Endpoint, kind: string): CoppiceError {
-  const text = `${name} answered with ${kind === '' ? 'no content type' : kind} and no events where a stream of events was expected: is its base URL right?`;
+  const text = `${name} answered with ${kind === '' ? 'no content type' : kind} and no answer in it: is its base URL right?`;
   return new CoppiceError('provider-failed', text);
 }
 
