@@ -34,13 +34,13 @@ export function mostOf({ provider, model, request }: Asked, prices: Prices): Mos
 const asksForAnHour = ({ original }: Asked['request']): boolean =>
   original?.wire === 'anthropic' && marksAnHour(original.body);
 
-/** Whether something of a Messages body is to be cached for an hour: marks stand at the body, at tools, and at blocks, those of results included. */
+/** Whether something of a Messages body is to be cached for an hour: marks stand at the body, at tools, and at blocks, those that results and documents consist of included. */
 function marksAnHour(value: unknown): boolean {
   if (Array.isArray(value)) return value.some(marksAnHour);
   if (typeof value !== 'object' || value === null) return false;
-  const { cache_control: mark, system, tools, messages, content } = value as Record<string, unknown>;
+  const { cache_control: mark, system, tools, messages, content, source } = value as Record<string, unknown>;
   const { ttl } = (mark ?? {}) as { ttl?: unknown };
-  return ttl === '1h' || [system, tools, messages, content].some(marksAnHour);
+  return ttl === '1h' || [system, tools, messages, content, source].some(marksAnHour);
 }
 
 /** The longest answer for which enough is free, in tokens; it is for the shortest that is of use. */
