@@ -8,6 +8,7 @@ import { startNatsServer, startProcess, startTraceCollector, temporaryFolder } f
 import type { NatsServer, TemporaryFolder } from '@coppice/testing';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startLlmGateway } from './index.ts';
+import { gatewayLimits } from './limits.ts';
 import { openAiChat } from './provider/openai-chat/wire.ts';
 import { playError, playStream, startModelServer, textStream } from './test-support/model-server.ts';
 import type { ModelServer } from './test-support/model-server.ts';
@@ -183,6 +184,29 @@ test('an answer of many middling calls fits a message', async () => {
   const byValue = toolCalls.filter((call) => 'text' in call.arguments);
   expect(byValue.length).toBeGreaterThan(0);
   expect(byValue.length).toBeLessThan(6);
+});
+
+test('an answer whose ids are too long together for a message is an error, and paid for', async () => {
+  await startGateway();
+  const count = Math.ceil(gatewayLimits.inlineBytesMax / gatewayLimits.answerIdCharactersMax) + 1;
+  const calls = Array.from({ length: count }, (_, index) => ({
+    index,
+    id: String(index).padEnd(gatewayLimits.answerIdCharactersMax, 'x'),
+    type: 'function',
+    function: { name: 'read', arguments: '{}' },
+  }));
+  const calling = { model: 'm', choices: [{ delta: { tool_calls: calls }, finish_reason: 'tool_calls' }] };
+  const usageAndEnd = textStream('').slice(-2);
+  server.play(playStream([calling, ...usageAndEnd]));
+  expect(await newTask('acme/m').ask([user('hi')])).toMatchObject({
+    status: 'failed',
+    error: {
+      code: 'limit-exceeded',
+      message: `the answer is over the limit of ${gatewayLimits.inlineBytesMax} bytes`,
+      retryable: false,
+      details: { usage: { inputTokens: 11, outputTokens: 3 } },
+    },
+  });
 });
 
 test('a conversation goes on in another process just as in the one that began it', async () => {

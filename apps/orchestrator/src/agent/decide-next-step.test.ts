@@ -136,6 +136,19 @@ describe('calls', () => {
     expect(flood.next).toMatchObject({ do: 'stop', reason: expect.stringMatching(/made 100 calls/) as string });
   });
 
+  test('calls whose ids and names are too long together end the task, and it is said how long they may be', () => {
+    const perCall = Math.floor(agentLimits.callFramesBytesMax / 8);
+    const long = (bytes: number) => calls(...Array.from({ length: 8 }, (_, at) => look(String(at).padEnd(bytes, 'x'))));
+    expect(turn(begun(), long(perCall - 32)).next).toMatchObject({ do: 'call' });
+    const { next } = turn(begun(), long(perCall));
+    expect(next).toMatchObject({
+      do: 'stop',
+      reason: expect.stringMatching(
+        /^the model made 8 calls in one turn, with 328\d\d bytes of ids and names; at most 64 with 32768 bytes are taken$/,
+      ) as string,
+    });
+  });
+
   test('what the actor holds stays small, whatever the model says', () => {
     const control = '\u0001'.repeat(30_000);
     let state = turn(
