@@ -19,6 +19,8 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
     'gpt-5-codex',
     'gpt-5.1-codex',
     'gpt-5.4-pro',
+    'gpt-5.4-pro-2026-03-05',
+    'ft:gpt-5.3-codex:acme:mine:x',
     'gpt-5.5-2026-04-23',
     'gpt-5.6-sol',
     'gpt-5.2-chat-latest',
@@ -33,6 +35,17 @@ describe.each(wires)('$name: a request of another wire', (wire) => {
       expect(fieldsTo(model)).toEqual(['temperature', 'top_p', ...(wire.name === 'openai-chat' ? ['stop'] : [])]);
     },
   );
+
+  test.each([
+    'gpt-5.4-prod',
+    'gpt-5.4-production',
+    'gpt-5.1-chats',
+    'ft:gpt-5.4:acme:my-project:x',
+    'ft:gpt-5.4:acme-chat:my-pro:x',
+  ])('%s, which thinks only where it is told to, is told how to choose its words', (model) => {
+    expect(fieldsTo(model)).toEqual(['temperature', 'top_p']);
+    expect(fieldsTo(model, { effort: 'low' })).toEqual([]);
+  });
 
   test('one that is not to think is told how to choose its words, if it can do without', () => {
     expect(fieldsTo('gpt-5.4')).toEqual(['temperature', 'top_p']);

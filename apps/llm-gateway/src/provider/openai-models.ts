@@ -12,8 +12,8 @@ const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(
 
 /** Those since 5.1 can be told not to think. */
 const canBeCalmed = /^(ft:)?gpt-5\.\d/;
-/** They don't unless they are told to. */
-const isCalmUnasked = /^(ft:)?gpt-5\.[1-4](?!\d)(?!.*-(codex|pro|chat))/;
+/** They don't unless they are told to. What follows a fine-tune's model is its owner's own words. */
+const isCalmUnasked = /^(ft:)?gpt-5\.[1-4](?!\d)(?![^:]*-(codex|pro|chat)(?![a-z]))/;
 
 const refusedByThinking = ['stop', 'presence_penalty', 'frequency_penalty', 'logit_bias'];
 const refusedWhileThinking = ['temperature', 'top_p', 'logprobs', 'top_logprobs'];
