@@ -9,6 +9,9 @@ export const acceptableName = (name: string): string =>
 /** `pattern`: those that are taken as they are; of the others a digest of so many characters is. */
 export type CallIds = { pattern: RegExp; characters: number };
 
+/** They may tell a server more than which call is meant: LiteLLM puts signatures there, and Kimi's models read their own. */
+export const anyId: CallIds = { pattern: /^/, characters: 40 };
+
 /** The id of a call that another provider made, of a form perhaps that this one refuses. The same id gives the same. */
 export const acceptableCallId = (id: string, { pattern, characters }: CallIds): string =>
   pattern.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, characters);

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import type { ProviderMessage } from '../port.ts';
 import { openAiChatAt } from './wire.ts';
 
 const longId = 'call_'.padEnd(60, 'x');
@@ -32,7 +33,6 @@ test.each([
   expect(Object.keys(said).toSorted()).toEqual(['content', ...beside, 'role', 'tool_calls']);
   const [{ id, extra_content: extra }] = said['tool_calls'] as [{ id: string; extra_content?: object }];
   expect(extra).toEqual(beside.length === 0 ? undefined : google);
-  expect(id.length).toBeLessThanOrEqual(40);
   expect(told['tool_call_id']).toBe(id);
 });
 
@@ -54,6 +54,7 @@ test.each([
   ['https://api.openai.com/v1', { max_tokens: 5, random_seed: 1 }, { max_completion_tokens: 5, seed: 1 }],
   ['https://api.mistral.ai/v1', { max_completion_tokens: 5, seed: 1 }, { max_tokens: 5, random_seed: 1 }],
   ['https://api.groq.com/openai/v1', { max_tokens: 5, max_completion_tokens: 6, seed: 1 }, { max_tokens: 5, seed: 1 }],
+  ['https://x.cognitiveservices.azure.com/openai/v1', { max_tokens: 5 }, { max_completion_tokens: 5 }],
   // Where models of all vendors are, some of which refuse the newer word.
   ['https://x.services.ai.azure.com/openai/v1', { max_tokens: 5 }, { max_tokens: 5 }],
   ['http://127.0.0.1/v1', { max_completion_tokens: 5, random_seed: 1 }, { max_completion_tokens: 5, random_seed: 1 }],
@@ -64,7 +65,8 @@ test.each([
 
 test.each(['gpt-5-mini', 'o3', 'openai/gpt-5-mini'])("%s is OpenAI's at any host, and told the limit so", (model) => {
   const settings = { maxOutputTokens: 5 };
-  for (const baseUrl of ['http://127.0.0.1/v1', 'https://models.github.ai/inference']) {
+  const foundry = 'https://x.services.ai.azure.com/openai/v1';
+  for (const baseUrl of ['http://127.0.0.1/v1', 'https://models.github.ai/inference', foundry]) {
     for (const said of [{ max_tokens: 5 }, { max_completion_tokens: 5 }, { max_tokens: 6, max_completion_tokens: 5 }])
       expect(sentTo(baseUrl, { model: 'fast', ...said }, model)).toEqual({ model, max_completion_tokens: 5 });
     const wire = openAiChatAt(baseUrl);
@@ -76,5 +78,59 @@ test.each(['gpt-5-mini', 'o3', 'openai/gpt-5-mini'])("%s is OpenAI's at any host
 });
 
 test('OpenRouter is given back what it told of the thoughts of a model of OpenAI', () => {
-  expect(sentTo('https://openrouter.ai/api/v1', plain, 'openai/gpt-5').messages).toEqual(plain.messages);
+  const [, said] = sentTo('https://openrouter.ai/api/v1', plain, 'openai/gpt-5').messages;
+  const { tool_calls: _calls, ...beside } = answer;
+  expect(said).toMatchObject({ ...beside, tool_calls: [{ extra_content: google }] });
+});
+
+describe.each([
+  { whose: 'one of another server', id: longId },
+  { whose: 'one that Kimi made', id: 'functions.mcp__github__create_pull_request:3' },
+])("a call's id of more than forty characters, $whose", ({ id }) => {
+  const asCalled = { ...call, id };
+  const body = {
+    messages: [
+      { ...answer, tool_calls: [asCalled] },
+      { ...result, tool_call_id: id },
+    ],
+  };
+  const translated: ProviderMessage[] = [
+    { role: 'assistant', content: [{ type: 'tool-call', id, name: 'read', arguments: '{}' }] },
+    { role: 'tool', content: [{ type: 'tool-result', callId: id, name: 'read', content: 'a', isError: false }] },
+  ];
+  /** Of call and result, as they are sent from the same wire, for an alias and for the model by its name, and from another. */
+  const idsAt = (baseUrl: string, model: string) => {
+    const request = { model, messages: translated, tools: [], settings: {} };
+    const sent = [
+      sentTo(baseUrl, { ...body, model: 'fast' }, model),
+      sentTo(baseUrl, { ...body, model: `acme/${model}` }, model),
+      openAiChatAt(baseUrl).body(request, false) as Sent,
+    ];
+    return sent.flatMap(({ messages: [said, told] }) => [
+      (said as { tool_calls: [{ id: string }] }).tool_calls[0].id,
+      told['tool_call_id'],
+    ]);
+  };
+
+  test.each([
+    'http://127.0.0.1/v1',
+    'https://openrouter.ai/api/v1',
+    'https://api.moonshot.ai/v1',
+    'https://api.moonshot.cn/v1',
+    'https://api.deepseek.com/v1',
+  ])('stays as it is at %s', (baseUrl) => {
+    expect(new Set(idsAt(baseUrl, 'kimi-k2'))).toEqual(new Set([id]));
+  });
+
+  test.each([
+    ['https://api.openai.com/v1', 'm'],
+    ['https://api.groq.com/openai/v1', 'moonshotai/kimi-k2'],
+    ['https://api.cerebras.ai/v1', 'm'],
+    ['http://127.0.0.1/v1', 'gpt-5-mini'],
+    ['https://openrouter.ai/api/v1', 'openai/gpt-5-mini'],
+  ])('is replaced by one of forty characters at %s for %s', (baseUrl, model) => {
+    const [first, ...others] = idsAt(baseUrl, model);
+    expect(first).toMatch(/^[0-9a-f]{40}$/);
+    expect(new Set(others)).toEqual(new Set([first]));
+  });
 });

@@ -1,5 +1,5 @@
 /** What a client wrote in this wire for one server, as another of it takes it. */
-import { acceptableCallId } from '../given-back.ts';
+import { acceptableCallId, anyId } from '../given-back.ts';
 import { isNamed } from '../named-model.ts';
 import type { OriginalRequest } from '../port.ts';
 import type { Dialect } from './request.ts';
@@ -14,9 +14,9 @@ export function fitted(body: Fields, original: OriginalRequest, model: string, d
   // Who named this very model wrote the settings for it, but the answers before may be another's.
   const settings = isNamed(model, original) || !dialect.isKnown ? body : renamed(body, dialect);
   const { messages } = body;
-  const refused = dialect.refusedInAnswers;
-  // Of a server that isn't known, ids may tell it more than which call is meant.
-  if (!Array.isArray(messages) || (refused.length === 0 && !dialect.givesThoughtsBack)) return settings;
+  const { refusedInAnswers: refused, givesThoughtsBack, callIds } = dialect;
+  const takesAll = refused.length === 0 && !givesThoughtsBack && callIds === anyId;
+  if (!Array.isArray(messages) || takesAll) return settings;
   return { ...settings, messages: messages.map((message: Fields) => fittedMessage(message, refused, dialect)) };
 }
 

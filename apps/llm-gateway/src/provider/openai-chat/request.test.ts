@@ -250,6 +250,8 @@ test.each([
   ['https://api.openai.com/v1', 'max_completion_tokens'],
   ['https://eu.api.openai.com/v1', 'max_completion_tokens'],
   ['https://mine.openai.azure.com/openai/v1', 'max_completion_tokens'],
+  ['https://mine.cognitiveservices.azure.com/openai/v1', 'max_completion_tokens'],
+  ['https://mine.services.ai.azure.com/openai/v1', 'max_tokens'],
   ['https://notopenai.com/v1', 'max_tokens'],
   ['http://127.0.0.1:11434/v1', 'max_tokens'],
 ])('at %s the limit is %s', (baseUrl, field) => {

@@ -1,3 +1,4 @@
+import { anyId } from '../given-back.ts';
 import type { Wire } from '../http/wire.ts';
 import { isOpenAiModel } from '../openai-models.ts';
 import { besideAnswers } from './fitted.ts';
@@ -40,18 +41,18 @@ const usual: Dialect = {
   asksForUsage: true,
   seedField: 'seed',
   refusedInAnswers: [],
-  // They may tell it more than which call is meant: LiteLLM puts signatures there.
-  callIds: { pattern: /^/, characters: 40 },
+  callIds: anyId,
 };
 
 /** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible doors of Ollama, LM Studio, vLLM, llama.cpp. */
 export const openAiChat: Wire = speaking(usual);
 
-const ofKnown: Dialect = { ...usual, isKnown: true, callIds: shortIds };
+const ofKnown: Dialect = { ...usual, isKnown: true };
 
 const known: readonly { host: RegExp; wire: Wire }[] = [
   {
-    host: /(^|\.)openai\.(com|azure\.com)$/,
+    // Azure's Foundry has models of many vendors at its third host: they go by their names.
+    host: /(^|\.)(openai\.com|(openai|cognitiveservices)\.azure\.com)$/,
     wire: speaking({ ...usual, ...openAis }),
   },
   {
@@ -61,7 +62,11 @@ const known: readonly { host: RegExp; wire: Wire }[] = [
   {
     host: /(^|\.)(groq\.com|cerebras\.ai)$/,
     // They tell what was thought as `reasoning`, and take that back.
-    wire: speaking({ ...ofKnown, refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning') }),
+    wire: speaking({
+      ...ofKnown,
+      refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning'),
+      callIds: shortIds,
+    }),
   },
   {
     host: /(^|\.)mistral\.ai$/,
