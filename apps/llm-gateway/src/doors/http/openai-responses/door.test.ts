@@ -1,6 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { describe, expect, test } from 'vitest';
 import { signatureOf } from '../../../provider/openai-responses/reasoning.ts';
+import { answerText } from '../../../provider/texts.ts';
 import { pack } from '../foreign-signature.ts';
 import { about, asked, eventsOf, richAnswer, textAnswer, wholeOf } from '../test-support/answers.ts';
 import { responsesDoor } from './door.ts';
@@ -84,7 +85,7 @@ describe('a request', () => {
     expect(() => parse({ ...hello, [name]: 2 })).toThrow(`${name}: expected 1, received 2`);
   });
 
-  test('what a tool found that OpenAI ran is left out, as the tool is: the answer that came of it is there', () => {
+  test('a tool that OpenAI ran is left out where its item tells nothing of what it found: the answer that came of it is there', () => {
     const said = { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'It rains.' }] };
     const { request, untranslatable } = parse({
       ...hello,
@@ -94,6 +95,58 @@ describe('a request', () => {
     expect(untranslatable).toEqual([]);
     expect(request.messages).toMatchObject([{ role: 'assistant', content: [{ text: 'It rains.' }] }]);
     expect(request.tools).toEqual([]);
+  });
+
+  const save = { type: 'function_call', call_id: 'c', name: 'save', arguments: '{}' };
+  const saved = { type: 'function_call_output', call_id: 'c', output: 'ok' };
+  test.each([
+    [{ type: 'web_search_call', status: 'completed', action: { type: 'search', query: 'rain' } }, null],
+    [
+      { type: 'file_search_call', queries: ['x'], results: [{ filename: 'a.md', text: 'one' }, { text: 'two' }] },
+      'file_search returned:\none\n\ntwo',
+    ],
+    [{ type: 'file_search_call', queries: ['x'], results: null }, null],
+    [
+      { type: 'code_interpreter_call', code: '6 * 7', outputs: [{ type: 'logs', logs: '42\n' }, { type: 'image' }] },
+      'code_interpreter returned:\n42',
+    ],
+    [
+      { type: 'mcp_call', name: 'look up', arguments: '{}', output: 'the secret number is 42', error: null },
+      'look_up returned:\nthe secret number is 42',
+    ],
+    [
+      { type: 'mcp_call', name: 'find', error: { type: 'http_error', code: 503, message: 'it is away' } },
+      'find failed:\nit is away',
+    ],
+    [{ type: 'mcp_list_tools', server_label: 'x', tools: [{ name: 'find', description: 'Finds.' }] }, null],
+  ])('in the middle of a turn what a tool found that OpenAI ran is told as said: %j', (item, text) => {
+    const { request, untranslatable } = parse({
+      ...hello,
+      input: [{ role: 'user', content: 'go' }, item, save, saved],
+    });
+    expect(untranslatable).toEqual([]);
+    const call = { type: 'tool-call', id: 'c', name: 'save', arguments: '{}' };
+    expect(request.messages).toMatchObject([
+      { role: 'user' },
+      { role: 'assistant', content: text === null ? [call] : [{ type: 'text', text }, call] },
+      { role: 'tool' },
+    ]);
+  });
+
+  test('what such a tool found stands apart from what the model said', () => {
+    const said = (text: string) => ({ role: 'assistant', content: [{ type: 'output_text', text }] });
+    const found = (output: string) => ({ type: 'mcp_call', name: 'find', output });
+    const input = [said('I look.'), said(' Now.'), found('a'), save, found('b'), said('It is b.'), said(' Surely.')];
+    const [answer] = parse({ ...hello, input }).request.messages;
+    expect(answerText(answer?.content ?? [])).toBe(
+      'I look. Now.\n\nfind returned:\na\n\nfind returned:\nb\n\nIt is b. Surely.',
+    );
+  });
+
+  test.each([[[]], [[{ type: 'web_search_call' }]]])('of %j no message is left, which is told', (input) => {
+    const { untranslatable } = parse({ ...hello, input });
+    expect(untranslatable).toMatchObject([{ field: 'input', received: JSON.stringify(input) }]);
+    expect(parse({ ...hello, input, instructions: 'Go.' }).untranslatable).toEqual([]);
   });
 
   test('what only OpenAI keeps, and items of its own, are told by their field', () => {

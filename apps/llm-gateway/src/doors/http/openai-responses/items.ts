@@ -7,15 +7,7 @@ import { imageOf } from '../images.ts';
 import type { Untranslatable } from '../untranslatable.ts';
 import { customArguments } from './custom-tools.ts';
 import type { Item } from './schemas.ts';
-
-/** What it found out is in the answer that came of it; a tool that is run elsewhere is left out in the same way. */
-const ranByVendor: ReadonlySet<string> = new Set([
-  'web_search_call',
-  'file_search_call',
-  'code_interpreter_call',
-  'mcp_call',
-  'mcp_list_tools',
-]);
+import { foundBy, ranByVendor } from './vendor-tools.ts';
 
 /** Input items to messages. What the model said in one answer came as several items: they are one message again. */
 export class ItemMapper {
@@ -24,6 +16,8 @@ export class ItemMapper {
   readonly #messages: { role: ProviderMessage['role']; content: ProviderPart[] }[] = [];
   /** Signatures of calls that came in an item of their own. */
   readonly #signatures = new Map<string, NonNullable<Extract<ProviderPart, { type: 'tool-call' }>['signature']>>();
+  /** Of the texts, those that a vendor's tool found. */
+  readonly #foundParts = new Set<ProviderPart>();
 
   constructor(untranslatable: Untranslatable) {
     this.#untranslatable = untranslatable;
@@ -46,7 +40,7 @@ export class ItemMapper {
     }
     if ((type === 'function_call_output' || type === 'custom_tool_call_output') && typeof callId === 'string')
       return this.#result(callId, item['output'], `${field}.output`);
-    if (ranByVendor.has(String(type))) return;
+    if (ranByVendor(item)) return this.#found(item);
     // Clients name an item by its id where they take it for stored, as the AI SDK does unless told otherwise.
     if (type === 'item_reference')
       return this.#untranslatable.add(field, 'the item itself, as clients send it with store: false', item);
@@ -56,8 +50,27 @@ export class ItemMapper {
   #message(item: Item, told: string, field: string): void {
     const role = told === 'user' || told === 'assistant' ? told : 'system';
     const parts = this.#parts(item['content'], `${field}.content`);
-    if (role === 'assistant') this.#assistant().push(...parts);
+    if (role === 'assistant') this.#say(parts);
     else this.#messages.push({ role, content: parts });
+  }
+
+  #found(item: Item): void {
+    const text = foundBy(item);
+    if (text === null) return;
+    const part: ProviderPart = { type: 'text', text };
+    this.#say([part], true);
+  }
+
+  /** Texts of one answer are cuts of it, and are put together so: what a tool found is kept apart by a blank line. */
+  #say(parts: ProviderPart[], isFound = false): void {
+    const content = this.#assistant();
+    const [first, ...rest] = parts;
+    if (first?.type !== 'text') return void content.push(...parts);
+    const before = content.findLast(({ type }) => type === 'text');
+    const isApart = before !== undefined && (isFound || this.#foundParts.has(before));
+    const begun: ProviderPart = isApart ? { ...first, text: `\n\n${first.text}` } : first;
+    if (isFound) this.#foundParts.add(begun);
+    content.push(begun, ...rest);
   }
 
   #assistant(): ProviderPart[] {

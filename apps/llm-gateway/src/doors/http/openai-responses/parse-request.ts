@@ -51,7 +51,11 @@ function messagesOf({ instructions, input }: ResponsesRequest, untranslatable: U
     return system;
   }
   if (typeof input === 'string') return [...system, { role: 'user', content: [{ type: 'text', text: input }] }];
-  return [...system, ...new ItemMapper(untranslatable).messages(input)];
+  const messages = [...system, ...new ItemMapper(untranslatable).messages(input)];
+  // Perhaps since all that it holds is of tools that OpenAI ran.
+  if (messages.length === 0 && untranslatable.issues.length === 0)
+    untranslatable.add('input', 'at least one message, or an item that stands for one', input);
+  return messages;
 }
 
 /** A tool that OpenAI itself runs is an offer that other wires can't make: it is left out there. */
