@@ -1,6 +1,7 @@
 /** Over real connections: what a call is charged that came to nothing. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddressInfo, Socket } from 'node:net';
 import { CoppiceError } from '@coppice/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -118,6 +119,8 @@ describe.each([true, false])('nothing is charged, stream %s', (stream) => {
     const large = request(stream, { maxOutputTokens: 90 }, 32 * 1024 * 1024);
     const call = usageOf(large, { signal: leaving.signal }, `http://127.0.0.1:${port}/v1`);
     const [socket] = await connected;
+    // By then all of it would be in the system's hands, had it been handed over at once.
+    await sleep(500);
     if (how === 'left') leaving.abort(new CoppiceError('cancelled', 'the client left'));
     else socket.resetAndDestroy();
     expect((await call).usage).toEqual({});

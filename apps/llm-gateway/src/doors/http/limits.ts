@@ -40,6 +40,8 @@ export const facadeLimits = {
   keepAliveMsMax: 75_000,
   /** How long an answer waits for a client that doesn't read. */
   stalledClientMsMax: 2 * 60_000,
+  /** Beyond that, of what waits for it. */
+  slowClientBytesPerSecond: 32 * 1024,
   /** How long a stream's status is held back, so that an error before any output can be told by it. Clients give up on servers that say nothing. */
   statusHeldMsMax: 30_000,
   /** Of a stream, after which its client is sent something to wait for. */

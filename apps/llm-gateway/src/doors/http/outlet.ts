@@ -109,13 +109,19 @@ export class Outlet {
 
   async #drained(): Promise<void> {
     this.#waiting = true;
-    const late = AbortSignal.timeout(facadeLimits.stalledClientMsMax);
+    const { stalledClientMsMax, slowClientBytesPerSecond } = facadeLimits;
+    // It is told when all of it is on its way, which takes a slow client longer the more there is.
+    const patienceMs = stalledClientMsMax + this.#response.writableLength / (slowClientBytesPerSecond / 1_000);
+    const late = AbortSignal.timeout(Math.ceil(patienceMs));
     try {
       await once(this.#response, 'drain', { signal: AbortSignal.any([this.#signal, late]) });
     } catch (error) {
       this.#signal.throwIfAborted();
       if (!late.aborted) throw error;
-      throw new CoppiceError('cancelled', `the client read nothing for ${facadeLimits.stalledClientMsMax} ms`);
+      throw new CoppiceError(
+        'cancelled',
+        `the client did not read what it was sent within ${Math.ceil(patienceMs)} ms`,
+      );
     } finally {
       this.#waiting = false;
       this.#wroteAtMs = performance.now();

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
+import { playError, startModelServer } from '../../test-support/model-server.ts';
 import { HttpClient } from './client.ts';
 import { httpLimits } from './limits.ts';
 
@@ -54,4 +55,23 @@ test('a request that is left while its connection hangs keeps neither its body n
   await expect.poll(kept, { timeout: httpLimits.connectMsMax / 2 }).toEqual({ bodies: 0, others: 0 });
   await client.close();
   hanging.close();
+});
+
+test('the status is told as it comes, before whoever waits for the answer goes on', async () => {
+  await using server = await startModelServer();
+  server.play(playError(429, {}));
+  const client = new HttpClient();
+  const { origin, pathname: path } = new URL(server.baseUrl);
+  const order: string[] = [];
+  const onStatus = (status: number) => {
+    order.push(String(status));
+    // Whatever else comes in the same turn of the event loop.
+    process.nextTick(() => order.push('others'));
+  };
+  const { signal } = new AbortController();
+  const answer = await client.send({ origin, path }, { method: 'POST', headers: {}, body: '{}', signal, onStatus });
+  order.push('answered');
+  answer.leave();
+  expect(order).toEqual(['429', 'others', 'answered']);
+  await client.close();
 });

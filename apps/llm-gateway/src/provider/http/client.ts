@@ -56,6 +56,7 @@ export class HttpClient {
       body,
       signal,
       onSent = () => {},
+      onStatus = () => {},
     }: {
       method: 'GET' | 'POST';
       headers: Record<string, string>;
@@ -63,11 +64,13 @@ export class HttpClient {
       signal: Ending;
       /** Told when the system has taken the whole body for a server that is there. */
       onSent?: () => void;
+      /** Told as soon as the server answers, before whoever waits for the answer goes on. */
+      onStatus?: (status: number) => void;
     },
   ): Promise<HttpAnswer> {
     signal.throwIfAborted();
     const held: Held = { bytes: body === undefined ? null : Buffer.from(body), answer: null };
-    const answer = new Answer(signal, onSent, held);
+    const answer = new Answer(signal, { onSent, onStatus }, held);
     held.answer = answer;
     sendingRequests.add(() => {
       if (held.answer === null) return;
@@ -107,9 +110,13 @@ function sending(held: Held, headers: Record<string, string>) {
   return { headers: { ...headers, 'content-length': `${bytes.length}` }, body };
 }
 
+/** In pieces, since what is handed to the system at once counts as sent though most of it waits here. */
 function* piecesOf(held: Held): Iterable<Buffer> {
-  if (held.bytes !== null) yield held.bytes;
+  for (let from = 0; held.bytes !== null && from < held.bytes.length; from += atOnceBytesMax)
+    yield held.bytes.subarray(from, from + atOnceBytesMax);
 }
+
+type Told = { onSent: () => void; onStatus: (status: number) => void };
 
 /** Tells an answer what the library tells of it, until it is over. */
 class AnswerHandler implements Dispatcher.DispatchHandler {
@@ -156,7 +163,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   /** Null where it is too late to end the request by it, or too early. */
   #controller: Dispatcher.DispatchController | null = null;
   readonly #signal: Ending;
-  readonly #onSent: () => void;
+  readonly #told: Told;
   readonly #held: Held;
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (reason: unknown) => void;
@@ -174,9 +181,9 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#end({ reason: this.#signal.reason });
   };
 
-  constructor(signal: Ending, onSent: () => void, held: Held) {
+  constructor(signal: Ending, told: Told, held: Held) {
     this.#signal = signal;
-    this.#onSent = onSent;
+    this.#told = told;
     this.#held = held;
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     this.begun = promise;
@@ -190,10 +197,11 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   }
 
   sent(): void {
-    this.#onSent();
+    this.#told.onSent();
   }
 
   begin(status: number, headers: ResponseHeaders): void {
+    this.#told.onStatus(status);
     readingAnswers.add(() => this.#resolve({ status, headers, body: this, leave: () => this.#leave() }));
   }
 

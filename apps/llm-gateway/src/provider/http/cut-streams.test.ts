@@ -86,6 +86,20 @@ test('a stream that is left open after its finish reason is not waited for', asy
   expect(await askWith({ afterFinishMsMax: 150 })).toMatchObject({ ...hello, usage: { inputTokens: 11 } });
 });
 
+test.each([
+  ['stalls', () => {}],
+  ['drips', (response: ServerResponse) => void setInterval(() => response.write(' '), 20).unref()],
+])('a refusal whose words’ end %s is told without them', async (_, go) => {
+  server.play((response) => {
+    response.writeHead(429, { 'content-type': 'application/json', 'retry-after': '7' });
+    response.write('{"error":');
+    go(response);
+  });
+  const error = { code: 'provider-limited', details: { retryAfterMs: 7_000 } };
+  const limits = { firstEventMsMax: 600_000, totalMsMax: 600_000, afterFinishMsMax: 150 };
+  expect(await askWith(limits)).toMatchObject({ status: 'failed', error });
+});
+
 test('an event of an error after HTTP 200 is one', async () => {
   server.play((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });

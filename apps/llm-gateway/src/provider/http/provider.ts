@@ -69,14 +69,19 @@ async function* stream(
       body: JSON.stringify(body),
       signal: patience,
       onSent: () => context.onState?.('sent'),
+      // Who answers before all is there takes it, too.
+      onStatus: (status) => context.onState?.(isRefusal(status) ? 'refused' : 'sent'),
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
-    const refused = answer.status < 200 || answer.status >= 300;
-    if (refused || kind === 'text/html') context.onState?.('refused');
-    if (refused) throw await refusal(endpoint, answer);
-    if (kind === 'text/html') throw notAStream(endpoint, kind);
-    // Who answers before all is there takes it, too.
-    context.onState?.('sent');
+    if (isRefusal(answer.status)) {
+      // Its words are of use, and not worth waiting for.
+      patience.sawEnd();
+      throw await refusal(endpoint, answer);
+    }
+    if (kind === 'text/html') {
+      context.onState?.('refused');
+      throw notAStream(endpoint, kind);
+    }
     const forMs = usedUpMs(answer.headers, Date.now());
     if (forMs !== null) context.onUsedUp?.(forMs);
     const come = { answer, kind, raw: original !== null, room };
@@ -188,6 +193,8 @@ function* bundlesOf(all: Iterable<ModelDelta>, begun: boolean): Iterable<ModelDe
 const isOutput = ({ type }: ModelDelta): boolean => type.endsWith('-delta');
 
 const readerOf = ({ name, key, wire }: Endpoint): AnswerReader => wire.reader({ provider: name, secret: key });
+
+const isRefusal = (status: number): boolean => status < 200 || status >= 300;
 
 async function refusal({ name, key, wire }: Endpoint, answer: HttpAnswer): Promise<CoppiceError> {
   const { status, headers } = answer;
