@@ -14,6 +14,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import { throughCache } from '../cache/cached-exchange.ts';
+import type { Amount } from '../money/amount.ts';
 import type { Budget, Reservation } from '../money/budgets.ts';
 import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../money/most-of.ts';
 import type { Prices } from '../money/prices.ts';
@@ -184,11 +185,12 @@ class RunningExchange {
 
   /**
    * Where the request names no maximum of output, an answer makes do with what is left; that of a durable turn only where no more can come back, since it fails when it is cut.
-   * @returns why, where a budget is too small for this candidate; the place at the provider is then another's. @throws CoppiceError where a budget can't be asked.
+   * @returns why, where a budget is too small for this candidate; the place at the provider is then another's. @throws CoppiceError where a budget can't be asked; the signal's reason.
    */
   async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | CoppiceError | null> {
     const { budgets, prices } = this.#with;
     const { budgets: own = [], request } = this.#call;
+    const { signal } = this.#abort;
     this.result.cap = null;
     if (budgets === null || own.length === 0) return null;
     try {
@@ -196,16 +198,17 @@ class RunningExchange {
       if (provider.wire !== null) requirePrice(candidate, prices, own);
       const most = mostOf({ provider: provider.name, model, request }, prices);
       const { maxOutputTokens } = request.settings;
-      if (maxOutputTokens !== undefined) return await budgets.reserve(own, most(maxOutputTokens));
-      return await budgets.reserve(own, most(outputTokensDefault), {
+      if (maxOutputTokens !== undefined) return await budgets.reserve(own, most(maxOutputTokens), null, signal);
+      const less = {
         least: most(outputTokensMin),
         patient: this.#budgetPatienceMs === Number.POSITIVE_INFINITY,
-        within: (free, why) => {
+        within: (free: Amount, why: CoppiceError) => {
           const outputTokens = longestWithin(most, free);
           this.result.cap = { outputTokens, why };
           return most(outputTokens);
         },
-      });
+      };
+      return await budgets.reserve(own, most(outputTokensDefault), less, signal);
     } catch (error) {
       release();
       permit.ended(leftEarly());

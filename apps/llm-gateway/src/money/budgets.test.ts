@@ -8,6 +8,7 @@ import type { CoppiceError } from '@coppice/contracts';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { budgetsThrough as budgetsOn } from '../test-support/budgets-through.ts';
 import { nothing } from './amount.ts';
 import type { Amount } from './amount.ts';
 import { Budgets } from './budgets.ts';
@@ -224,19 +225,7 @@ test('what was settled is told without another call', async () => {
   await budgets.stop();
 });
 
-/** Budgets of their own on the real bucket, with something between. */
-const deaf = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {} };
-
-function budgetsThrough(between: Partial<KeyValue>, messages: object = deaf): Budgets {
-  const real = bus.keyValue(buckets.budgets);
-  const bucket = {
-    get: (...get: Parameters<KeyValue['get']>) => real.get(...get),
-    create: (...create: Parameters<KeyValue['create']>) => real.create(...create),
-    update: (...update: Parameters<KeyValue['update']>) => real.update(...update),
-    ...between,
-  };
-  return new Budgets({ ...messages, keyValue: () => bucket } as unknown as Bus, 'g1');
-}
+const budgetsThrough = (between: Partial<KeyValue>, messages?: object) => budgetsOn(bus, between, messages);
 
 test('a change whose confirmation got lost is not told twice', async () => {
   const real = bus.keyValue(buckets.budgets);

@@ -4,9 +4,11 @@
  * Collaborators: the bucket `coppice-budgets`, one value a budget (account.ts); the other gateways, which are asked on core NATS to give back what they don't need.
  *
  * Invariants:
- * 1. A call begins only after all its budgets hold what it may use at most. A reservation is settled once, whatever became of the call.
+ * 1. A call begins only after all its budgets hold what it may use at most. A reservation is settled once, whatever became of the call. Who leaves while it waits
+ *    waits no longer, and keeps nothing: what is taken for it later is given back.
  * 2. What a process reserves without asking fits the lease that is stored for it. A lease that it can't renew in time it doesn't use.
  * 3. The changes of one account in one process follow one another; between processes the compare-and-set decides. No call waits for another between them.
+ *    A change that the bucket doesn't take fails the calls that wait for it, but for those that the lease has enough for; who comes later asks again.
  * 4. Nothing is written of an account with which nothing happened, nor of a budget of one call, which one process has: whoever is refused leaves nothing behind.
  * 5. What is settled is written within `tellMs`, and when the process stops. One that is killed loses that much of the count, see account.ts 3.
  * 6. An account is forgotten only when nothing of it is under way and all is told: nobody settles on one that isn't known any more.
@@ -20,8 +22,18 @@ import { accountSchema, emptyAccount, isEmpty, settle, standOf } from './account
 import type { Account, Outcome } from './account.ts';
 import { amountOf, fits, isNothing, minus, nothing } from './amount.ts';
 import type { Amount, AmountLimit } from './amount.ts';
-import { hasAtHand, isDue, release, resolveDoubts, take, unknown } from './known-account.ts';
+import {
+  failWaiting,
+  failureBefore,
+  hasAtHand,
+  isDue,
+  release,
+  resolveDoubts,
+  take,
+  unknown,
+} from './known-account.ts';
 import type { Known } from './known-account.ts';
+import { unlessAborted } from './unless-aborted.ts';
 import { shortageAlone, usedUp } from './used-up.ts';
 import type { Shortage } from './used-up.ts';
 
@@ -92,16 +104,22 @@ export class Budgets {
 
   /**
    * In all of them or in none: what is wanted, or what `less` makes of it.
+   * @param signal ends every wait; who has enough at hand doesn't look at it
    * @throws CoppiceError with `details.budget` where one of the budgets has too little left: `limit-exceeded`, or `provider-limited` with `details.retryAfterMs`
-   *   where it may have enough once calls in flight are over; `unavailable` where it can't be asked.
+   *   where it may have enough once calls in flight are over; `unavailable` where it can't be asked. The signal's reason.
    */
-  async reserve(budgets: readonly Budget[], wanted: Amount, less: Less | null = null): Promise<Reservation> {
+  async reserve(
+    budgets: readonly Budget[],
+    wanted: Amount,
+    less: Less | null = null,
+    signal?: AbortSignal,
+  ): Promise<Reservation> {
     let endsAtMs: number | null = null;
     const sorted = budgets.toSorted((one, other) => (one.key < other.key ? -1 : 1));
     let amount = wanted;
     let tries = 0;
     for (let pauseMs: number = budgetLimits.elsewherePauseMs; ; pauseMs *= 2) {
-      const taken = await this.#takeAll(sorted, amount);
+      const taken = await this.#takeAll(sorted, amount, signal);
       if (Array.isArray(taken)) return reservationOf(taken, amount);
       const { budget, free, left } = taken;
       const least = less?.least ?? amount;
@@ -118,7 +136,8 @@ export class Budgets {
       if (isLate || !forNow) throw usedUp(taken, fits(least, free) ? amount : least, forNow);
       // What others hold they may not need, and what is in flight may be settled for less.
       this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: budget.key, holder: this.#holder });
-      await sleep(Math.max(1, Math.min(pauseMs, endsAtMs - performance.now())));
+      const untilMs = Math.max(1, Math.min(pauseMs, endsAtMs - performance.now()));
+      await sleep(untilMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
       amount = wanted;
     }
   }
@@ -154,13 +173,17 @@ export class Budgets {
     return known;
   }
 
-  async #takeAll(budgets: readonly Budget[], wanted: Amount): Promise<Known[] | Shortage> {
+  async #takeAll(
+    budgets: readonly Budget[],
+    wanted: Amount,
+    signal: AbortSignal | undefined,
+  ): Promise<Known[] | Shortage> {
     const taken: Known[] = [];
     let shortage: Shortage | null = null;
     try {
       for (const budget of budgets) {
         const known = this.#account(budget);
-        if (!this.#takeAtHand(known, wanted)) shortage = await this.#take(known, wanted);
+        if (!this.#takeAtHand(known, wanted)) shortage = await this.#take(known, wanted, signal);
         if (shortage !== null) break;
         taken.push(known);
       }
@@ -181,18 +204,27 @@ export class Budgets {
     return true;
   }
 
-  #take(known: Known, wanted: Amount): Promise<Shortage | null> {
-    return this.#inTurn(known, async () => {
-      const shortage = await this.#shortage(known, wanted);
+  async #take(known: Known, wanted: Amount, signal: AbortSignal | undefined): Promise<Shortage | null> {
+    if (known.budget.ofOneCall === true) return takeAlone(known, wanted);
+    signal?.throwIfAborted();
+    const taking = this.#inTurn(known, async (turn) => {
+      // Nobody is asked for a call that left.
+      signal?.throwIfAborted();
+      const shortage = await this.#shortage(known, wanted, turn);
       if (shortage === null) take(known, wanted, performance.now());
       else known.lastCallAtMs = performance.now();
       return shortage;
     });
+    return unlessAborted(taking, signal, (shortage) => {
+      if (shortage === null) release(known, wanted, nothing);
+    });
   }
 
-  async #shortage(known: Known, wanted: Amount): Promise<Shortage | null> {
-    if (known.budget.ofOneCall === true) return shortOfAlone(known, wanted);
-    return hasAtHand(known, wanted, performance.now()) ? null : this.#ask(known, wanted);
+  async #shortage(known: Known, wanted: Amount, turn: number): Promise<Shortage | null> {
+    if (hasAtHand(known, wanted, performance.now())) return null;
+    const failure = failureBefore(known, turn);
+    if (failure !== null) throw failure;
+    return this.#ask(known, wanted);
   }
 
   async #ask(known: Known, wanted: Amount): Promise<Shortage | null> {
@@ -206,7 +238,10 @@ export class Budgets {
     const { key, holder } = JSON.parse(new TextDecoder().decode(data)) as { key?: string; holder?: string };
     const known = key === undefined ? undefined : this.#known.get(key);
     if (known === undefined || holder === this.#holder) return;
-    void this.#inTurn(known, () => this.#tell(known, false));
+    void this.#inTurn(known, async (turn) => {
+      // What wasn't taken just now is told later.
+      if (failureBefore(known, turn) === null) await this.#tell(known, false);
+    });
   }
 
   #tellAll(): void {
@@ -235,8 +270,17 @@ export class Budgets {
     }
   }
 
-  /** One compare-and-set of the account, as often as others are faster. */
   async #turnOver(known: Known, wanted: Amount | null, ahead: boolean): Promise<Outcome> {
+    try {
+      return await this.#change(known, wanted, ahead);
+    } catch (error) {
+      if (error instanceof CoppiceError && error.code === 'unavailable') failWaiting(known, error);
+      throw error;
+    }
+  }
+
+  /** One compare-and-set of the account, as often as others are faster. */
+  async #change(known: Known, wanted: Amount | null, ahead: boolean): Promise<Outcome> {
     const { budget } = known;
     const bucket = this.#bus.keyValue(buckets.budgets);
     for (let write = 0; write < budgetLimits.writesMax; write++) {
@@ -296,10 +340,10 @@ export class Budgets {
     }
   }
 
-  async #inTurn<Result>(known: Known, work: () => Promise<Result>): Promise<Result> {
-    const before = known.turn;
+  async #inTurn<Result>(known: Known, work: (turn: number) => Promise<Result>): Promise<Result> {
+    const turn = ++known.newestTurn;
     known.turns++;
-    const own = before.then(work, work).finally(() => known.turns--);
+    const own = known.turn.then(() => work(turn)).finally(() => known.turns--);
     // The next turn only waits for this one; what became of it is told to whoever asked.
     known.turn = own.catch(() => {});
     return own;
@@ -314,9 +358,11 @@ function isSame(before: Account, after: Account, holder: string): boolean {
 }
 
 /** From a budget that nobody else draws on: what was used stays here. */
-function shortOfAlone({ budget, used, reserved }: Known, wanted: Amount): Shortage | null {
-  const shortage = shortageAlone(budget, used, reserved);
-  return fits(wanted, shortage.free) ? null : shortage;
+function takeAlone(known: Known, wanted: Amount): Shortage | null {
+  const shortage = shortageAlone(known.budget, known.used, known.reserved);
+  if (!fits(wanted, shortage.free)) return shortage;
+  take(known, wanted, performance.now());
+  return null;
 }
 
 const cannotAsk = ({ name }: Budget, cause: unknown): CoppiceError =>

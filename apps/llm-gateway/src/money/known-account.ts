@@ -1,3 +1,4 @@
+import type { CoppiceError } from '@coppice/contracts';
 import { minus, nothing, plus, scaled } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Budget } from './budgets.ts';
@@ -25,6 +26,10 @@ export type Known = {
   turn: Promise<unknown>;
   /** Changes that aren't done. */
   turns: number;
+  /** Counts the turns that were asked for. */
+  newestTurn: number;
+  /** The last change that the bucket didn't take, and the newest turn that waited by then. */
+  failure: { error: CoppiceError; newestTurn: number } | null;
 };
 
 export const unknown = (budget: Budget): Known => ({
@@ -39,6 +44,8 @@ export const unknown = (budget: Budget): Known => ({
   doubts: new Map(),
   turn: Promise.resolve(),
   turns: 0,
+  newestTurn: 0,
+  failure: null,
 });
 
 /** Whether the lease is to be renewed. `nowMs`, here and below, as `performance.now()` counts. */
@@ -70,6 +77,15 @@ export function release(known: Known, reserved: Amount, used: Amount): void {
   known.calls--;
   known.used = plus(known.used, used);
 }
+
+/** All that wait fail with it: each would ask as long as it did, one after the other. */
+export function failWaiting(known: Known, error: CoppiceError): void {
+  known.failure = { error, newestTurn: known.newestTurn };
+}
+
+/** Of a change before it, while this turn waited; null for none. */
+export const failureBefore = ({ failure }: Known, turn: number): CoppiceError | null =>
+  failure !== null && turn <= failure.newestTurn ? failure.error : null;
 
 /** Where a change was written whose confirmation got lost, what it told isn't told again. */
 export function resolveDoubts(known: Known, written: number | undefined): void {
