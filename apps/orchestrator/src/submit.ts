@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, artifactNames, buckets, runIdOf, taskIdOf, worktreeCalls } from '@coppice/contracts';
 import type { RunRequest, TaskSpecification } from '@coppice/contracts';
 import type { Bus } from '@coppice/bus';
@@ -7,6 +8,7 @@ import type { RunContext, RunInput } from './machines/run-machine.ts';
 import { requireModels } from './require-models.ts';
 import { checkSize, dependencyPositions, specify } from './specification.ts';
 import { runContextOf } from './views.ts';
+import { whenServed } from './when-served.ts';
 
 /**
  * Accepts a run.
@@ -80,7 +82,9 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
 async function inspect(bus: Bus, tenant: string, request: RunRequest) {
   const { repository, baseBranch } = request;
   try {
-    return await bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, { tenant, repository, baseBranch });
+    return await whenServed(() =>
+      bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, { tenant, repository, baseBranch }),
+    );
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
     const field =
@@ -105,7 +109,7 @@ async function appeared(bus: Bus, id: string): Promise<RunContext> {
   for (let pauseMs = lookAgainMs; Date.now() < end; pauseMs = Math.min(pauseMs * 2, lookAgainMsMax)) {
     const view = await readActor(bus, 'run', id);
     if (view !== null) return runContextOf(view);
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await sleep(pauseMs);
   }
   throw new CoppiceError(
     'deadline-exceeded',
