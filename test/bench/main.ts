@@ -11,7 +11,7 @@ import { benchTelemetry } from './telemetry.ts';
 const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
        npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--growth-turns 200] [--json FILE]
        npm run bench -- telemetry [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
-       npm run bench -- gateway [--rounds 5] [--streams 20000] [--json FILE]
+       npm run bench -- gateway [--rounds 8] [--streams 20000] [--json FILE]
        npm run bench -- sizing [--engine bubblewrap|docker] [--tasks 32] [--files 200] [--json FILE]
 
 --growth-turns: length of the one task that shows what a turn costs late in it; 0 leaves it out
@@ -107,7 +107,7 @@ async function sizing() {
 }
 
 async function gateway() {
-  const measured = await benchGateway({ rounds: rounds ?? 5, streams });
+  const measured = await benchGateway({ rounds: rounds ?? 8, streams });
   print('');
   for (const line of gatewayReport(measured)) print(line);
   return measured;
