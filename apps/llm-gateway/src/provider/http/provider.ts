@@ -55,7 +55,6 @@ async function* stream(
   const streamed = request.stream ?? true;
   const original = request.original?.wire === wire.name ? request.original : null;
   const body = original === null ? wire.body(request, streamed) : wire.passOn(original, request.model, streamed);
-  // Ended below, not by `using`, which each call would wait for longer than for its timers.
   const patience = new Patience(name, context.signal, limits);
   let answer: HttpAnswer | null = null;
   try {
