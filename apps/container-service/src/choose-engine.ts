@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 import { sandboxUser, userExists } from '@coppice/service';
 import { bubblewrapLauncher } from './engine/bubblewrap.ts';
@@ -6,6 +7,7 @@ import { dockerLauncher } from './engine/docker.ts';
 import { createEngine } from './engine/engine.ts';
 import type { Launcher } from './engine/launcher.ts';
 import { defaultImage } from './engine/local-image.ts';
+import { NoAnswer } from './engine/no-answer.ts';
 import { noneLauncher } from './engine/none.ts';
 import type { Engine, EngineName, EngineReport } from './engine/port.ts';
 import { reasonOf } from './engine/reason.ts';
@@ -23,16 +25,24 @@ export interface EngineSettings {
   dockerSocket?: string | undefined;
   bubblewrapProgram?: string | undefined;
   sandboxUid?: number | undefined;
+  /** How long an engine that does not answer is tried again; default 3 minutes. A try that is under way is not interrupted. */
+  answerMsMax?: number | undefined;
+  /** Told that an engine did not answer and is tried again. */
+  onWaiting?: ((line: string) => void) | undefined;
   /** Told of what failed without harm to anybody's result. */
   onTrouble?: ((error: unknown, what: string) => void) | undefined;
 }
+
+const answerMsDefault = 3 * 60_000;
+const tryAgainMs = 1_000;
 
 /** In the order in which they are tried. */
 const automatic: readonly EngineName[] = ['docker', 'bubblewrap'];
 
 /**
  * The first engine in which a probe command ran; a socket that answers, or a program that is there, counts for nothing.
- * @throws CoppiceError `engine-unavailable` with what was tried, why each failed, and what to do
+ * One that does not answer in time is not one that fails: it is tried again first.
+ * @throws CoppiceError `engine-unavailable` with what was tried, why each failed, and what to do; NoAnswer where one of them gave no answer
  */
 export async function chooseEngine(settings: EngineSettings): Promise<{ engine: Engine; report: EngineReport }> {
   const user = sandboxUser(settings.sandboxUid);
@@ -44,6 +54,7 @@ export async function chooseEngine(settings: EngineSettings): Promise<{ engine: 
   }
   const candidates = settings.choice === 'auto' ? automatic : [settings.choice];
   const failures: string[] = [];
+  let isUnknown = false;
   for (const name of candidates) {
     const engine = await createEngine({
       launcher: launcherOf(name, settings),
@@ -54,17 +65,39 @@ export async function chooseEngine(settings: EngineSettings): Promise<{ engine: 
       onTrouble: settings.onTrouble,
     });
     try {
-      return { engine, report: await engine.probe() };
+      return { engine, report: await probePatiently(engine, settings) };
     } catch (error) {
       const reason = reasonOf(error);
+      isUnknown ||= error instanceof NoAnswer;
       failures.push(reason.startsWith(`engine ${name}: `) ? reason : `${name}: ${reason}`);
       await engine.close();
     }
   }
+  const tried = `Tried ${failures.join('; ')}`;
+  if (isUnknown) {
+    const text = `it is unknown whether a sandbox engine works here, since not every one answered in time. ${tried}. Try again when the machine is less busy`;
+    throw new NoAnswer('engine-unavailable', text);
+  }
   const advice =
     'Install and start Docker or Podman, or install bubblewrap where unprivileged user namespaces are allowed. ' +
     'Engine none runs commands without any isolation and must be asked for (COPPICE_ENGINE=none, or on the command line --engine none)';
-  throw new CoppiceError('engine-unavailable', `no sandbox engine works here. Tried ${failures.join('; ')}. ${advice}`);
+  throw new CoppiceError('engine-unavailable', `no sandbox engine works here. ${tried}. ${advice}`);
+}
+
+async function probePatiently(
+  engine: Engine,
+  { answerMsMax = answerMsDefault, onWaiting }: EngineSettings,
+): Promise<EngineReport> {
+  const end = performance.now() + answerMsMax;
+  for (;;) {
+    try {
+      return await engine.probe();
+    } catch (error) {
+      if (!(error instanceof NoAnswer) || performance.now() > end) throw error;
+      onWaiting?.(`engine ${engine.name}: ${reasonOf(error)}; trying again`);
+    }
+    await sleep(tryAgainMs);
+  }
 }
 
 export function launcherOf(name: EngineName, settings: EngineSettings): Launcher {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { serveCommands } from '@coppice/bus';
 import { anyPool } from '@coppice/contracts';
 import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
-import { observeGauge } from '@coppice/telemetry';
+import { observeGauge, type Logger } from '@coppice/telemetry';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
 import { withContainerAttributes } from './container-attributes.ts';
 import { enforceable, type Engine, type EngineReport } from './engine/port.ts';
@@ -23,10 +23,16 @@ export type ContainerServiceOptions = {
   sandboxUid?: number | undefined;
   /** Commands in progress at once; default 8. */
   concurrency?: number | undefined;
+  /** Told what the start waits for. */
+  onWaiting?: ((line: string) => void) | undefined;
 };
 
-/** With which engine was chosen, and what it enforces here. */
-export type ContainerWork = RunningWork & { report: EngineReport };
+export type ContainerWork = RunningWork & {
+  /** Which engine was chosen, and what it enforces here as far as that is known. */
+  report: EngineReport;
+  /** The report when all of it is known, or when the service stops. */
+  settled: Promise<EngineReport>;
+};
 
 const concurrencyDefault = 8;
 
@@ -47,13 +53,14 @@ export async function startContainerService(
     stateFolder,
     stackId,
     onTrouble: (error, what) => log.warn({ err: error }, what),
+    onWaiting: (line) => {
+      log.warn(line);
+      options.onWaiting?.(line);
+    },
   });
-  const missing = enforceable.filter((name) => !report.enforces[name].enforced);
-  const level = missing.length === 0 ? 'info' : 'warn';
-  log[level](
-    { engine: engine.name, engineVersion: report.version, image: report.image.origin, notEnforced: missing },
-    summaryOf(report),
-  );
+  logReport(log, engine, report);
+  const settled = engine.settled();
+  if (isUnknown(report)) void settled.then((later) => isUnknown(later) || logReport(log, engine, later));
   const stopping = new AbortController();
   const sweeping = keepRemovingLeftovers({ bus, engine, stackId, log, signal: stopping.signal });
   const endMetrics = [observeDisk(dataFolder.real, node), observeSandboxes(engine, { stackId, node })];
@@ -69,6 +76,7 @@ export async function startContainerService(
   });
   return {
     report,
+    settled,
     stop: async () => {
       stopping.abort();
       for (const end of endMetrics) end();
@@ -91,9 +99,24 @@ function observeSandboxes(engine: Engine, { stackId, node }: { stackId: string; 
   });
 }
 
+const named = (report: EngineReport, state: boolean | null) =>
+  enforceable.filter((name) => report.enforces[name].enforced === state);
+const isUnknown = (report: EngineReport) => named(report, null).length > 0;
+
+function logReport(log: Logger, engine: Engine, report: EngineReport): void {
+  const [notEnforced, unknown] = [named(report, false), named(report, null)];
+  const level = notEnforced.length + unknown.length === 0 ? 'info' : 'warn';
+  const fields = { engine: engine.name, engineVersion: report.version, image: report.image.origin };
+  log[level]({ ...fields, notEnforced, unknown }, summaryOf(report));
+}
+
 /** One line for people: the engine, and what it was found not to enforce here. */
 export function summaryOf(report: EngineReport): string {
-  const missing = enforceable.filter((name) => !report.enforces[name].enforced);
+  const [missing, unknown] = [named(report, false), named(report, null)];
   const engine = `sandboxes by ${report.version} (${report.engine})`;
-  return missing.length === 0 ? `${engine}; every limit holds` : `${engine}; not enforced here: ${missing.join(', ')}`;
+  const parts = [
+    ...(missing.length === 0 ? [] : [`not enforced here: ${missing.join(', ')}`]),
+    ...(unknown.length === 0 ? [] : [`unknown so far, and tried again: ${unknown.join(', ')}`]),
+  ];
+  return parts.length === 0 ? `${engine}; every limit holds` : [engine, ...parts].join('; ');
 }

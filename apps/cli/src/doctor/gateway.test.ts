@@ -34,7 +34,7 @@ async function runningGateway(folder: string, gatewayEnvironment: NodeJS.Process
     connection: nats.connection,
     makesResources: true,
     start: async (context) => {
-      const work = await gateway?.start(context);
+      const work = await gateway?.start(context, () => {});
       if (work === undefined) throw new Error('a stack without a gateway');
       line = work.line;
       return work;

@@ -12,6 +12,8 @@ import type { Check } from './check.ts';
 const name = 'sandboxes';
 const install =
   'install Docker or Podman and let this user use it, or bubblewrap where unprivileged user namespaces are allowed';
+const answerMsMax = 30_000;
+const tryAgain = 'run coppice doctor again when the machine is less busy; nothing has to be mended';
 const noneMeans = 'engine none, which isolates nothing';
 
 /** @param status of the stack that runs; null where none does */
@@ -28,22 +30,27 @@ export async function checkSandboxes(status: StackStatus | null, images: string)
       dataFolder: folder,
       stateFolder: path.join(folder, 'container-service'),
       stackId: path.basename(folder).toLowerCase(),
+      answerMsMax,
     });
     await engine.close();
     return told(report, summaryOf(report));
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    return fault(name, error.message, install);
+    // Only the want of an answer can be tried again.
+    return error.retryable ? warning(name, error.message, tryAgain) : fault(name, error.message, install);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 function told(report: EngineReport, summary: string): Check {
-  const missing = Object.values(report.enforces).filter(({ enforced }) => !enforced);
-  if (missing.length === 0) return ok(name, summary);
-  const why = missing.map(({ how }) => how).join('; ');
-  // Docker is the best there is: what it doesn't enforce, this machine can't, or was too busy to show.
+  const findings = Object.entries(report.enforces);
+  const missing = findings.flatMap(([, { enforced, how }]) => (enforced === false ? [how] : []));
+  const unknown = findings.flatMap(([fact, { enforced, how }]) => (enforced === null ? [`${fact}: ${how}`] : []));
+  if (missing.length === 0 && unknown.length === 0) return ok(name, summary);
+  if (missing.length === 0) return warning(name, `${summary} (${unknown.join('; ')})`, tryAgain);
+  const why = missing.join('; ');
+  // Docker is the best there is: what it doesn't enforce, this machine can't.
   const fix = report.engine === 'docker' ? `look at the machine's control groups` : `for full limits ${install}`;
   return warning(name, summary, `${fix}; why: ${why}`);
 }
@@ -54,5 +61,6 @@ function ofStack(status: StackStatus): Check {
   if (status.engine === 'none')
     return warning(name, `the stack runs with ${noneMeans}`, `${install}; then coppice down, coppice up`);
   const fix = status.engine === 'docker' ? `look at the machine's control groups` : `for full limits ${install}`;
-  return found.includes('not enforced') ? warning(name, found, fix) : ok(name, found);
+  if (found.includes('not enforced')) return warning(name, found, fix);
+  return found.includes('unknown') ? warning(name, found, tryAgain) : ok(name, found);
 }

@@ -118,6 +118,7 @@ class Stack {
     signal: AbortSignal,
   ): Promise<void> {
     let line = 'started';
+    let laterLine: Promise<string | null> = Promise.resolve(null);
     const change: Partial<StackStatus> = {};
     const started = await startService({
       name: service.name,
@@ -127,7 +128,8 @@ class Stack {
       makesResources: service.makesResources ?? false,
       signal,
       start: async (context) => {
-        const work = await service.start(context);
+        const work = await service.start(context, (text) => this.#say(`${service.name}: ${text}`));
+        laterLine = work.laterLine ?? laterLine;
         if (work.line !== undefined) line = work.line;
         if (work.engine !== undefined) change.engine = work.engine;
         return work;
@@ -135,6 +137,9 @@ class Stack {
     });
     this.#started.push(started);
     this.#say(`${service.name}: ${line}`, change);
+    void laterLine.then((text) => {
+      if (text !== null && this.#status.phase !== 'stopping') this.#say(`${service.name}: ${text}`);
+    });
   }
 
   /** Resolves when the signal was given and everything has stopped. @throws when the stack can't go on. */

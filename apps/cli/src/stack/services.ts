@@ -11,12 +11,15 @@ export type EmbeddedWork = RunningWork & {
   line?: string;
   /** Of the sandboxes. */
   engine?: string;
+  /** In place of `line`, as soon as more is known; null where there is nothing to add. */
+  laterLine?: Promise<string | null>;
 };
 
 export type EmbeddedService = {
   name: string;
   makesResources?: boolean;
-  start(context: ServiceContext): Promise<EmbeddedWork>;
+  /** @param say tells a person what the start waits for */
+  start(context: ServiceContext, say: (line: string) => void): Promise<EmbeddedWork>;
 };
 
 /**
@@ -41,13 +44,16 @@ export function embeddedServices(options: {
     },
     {
       name: 'container-service',
-      start: async (context) => {
+      start: async (context, say) => {
         const { startContainerService, summaryOf } = await import('@coppice/container-service');
         const work = await startContainerService(context, {
           ...containerOptions(options),
           engine: options.engine,
+          onWaiting: say,
         });
-        return { stop: () => work.stop(), line: summaryOf(work.report), engine: work.report.engine };
+        const line = summaryOf(work.report);
+        const laterLine = work.settled.then((report) => (summaryOf(report) === line ? null : summaryOf(report)));
+        return { stop: () => work.stop(), line, laterLine, engine: work.report.engine };
       },
     },
     {

@@ -17,6 +17,7 @@ import { scratchVolumes, volumesOf } from './docker-volumes.ts';
 import { findPathTranslation, type PathTranslation } from './docker-paths.ts';
 import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand, SandboxRecord } from './launcher.ts';
 import { killWaitMsMax } from './limits.ts';
+import { NoAnswer } from './no-answer.ts';
 import type { ImageReport, Mount } from './port.ts';
 import { reasonOf } from './reason.ts';
 import { homeTarget, workspaceTarget } from './specification.ts';
@@ -32,7 +33,8 @@ const labels = {
 } as const;
 const cpuPeriodUs = 100_000;
 const apiVersionMin = [1, 41] as const;
-const connectMsMax = 5_000;
+/** A daemon on a busy machine has taken 9 s. */
+const connectMsMax = 20_000;
 const removeTries = 5;
 
 export interface DockerOptions {
@@ -74,6 +76,7 @@ class DockerLauncher implements Launcher {
 
   async connect(): Promise<string> {
     const version = await withDeadline(this.#docker.version(), connectMsMax).catch((error: unknown) => {
+      if (error instanceof NoAnswer) throw error;
       const message = `no Docker daemon answers (${reasonOf(error)}): start one, or name its socket in DOCKER_HOST`;
       throw new CoppiceError('engine-unavailable', message, { cause: error });
     });
@@ -325,7 +328,10 @@ function refusedByDaemon(step: string, error: unknown): CoppiceError {
 async function withDeadline<Value>(promise: Promise<Value>, deadlineMs: number): Promise<Value> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${deadlineMs} ms`)), deadlineMs);
+    timer = setTimeout(
+      () => reject(new NoAnswer('engine-unavailable', `no answer of the Docker daemon within ${deadlineMs / 1000} s`)),
+      deadlineMs,
+    );
   });
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

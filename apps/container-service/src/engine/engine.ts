@@ -23,7 +23,8 @@ import type {
   SandboxLabels,
   SandboxSpec,
 } from './port.ts';
-import { probeEngine } from './probe.ts';
+import type { ProbeOptions } from './probe-engine.ts';
+import { Probing } from './probing.ts';
 import {
   checkMountSource,
   checkSandboxId,
@@ -37,15 +38,10 @@ import {
 import { SandboxStore } from './store.ts';
 import { supervise } from './supervise.ts';
 
-export interface EngineOptions {
+export interface EngineOptions extends ProbeOptions {
   launcher: Launcher;
   /** Where mount sources may lie. Created when missing. */
   dataFolder: string;
-  /** Where the engine keeps its records, homes and images. Created when missing. */
-  stateFolder: string;
-  stackId: string;
-  /** The image that the probe runs in. */
-  probeImage: string;
   /** Told of what failed without harm to anybody's result: it is left to a later sweep. */
   onTrouble?: ((error: unknown, what: string) => void) | undefined;
 }
@@ -71,20 +67,19 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 
 class LauncherEngine implements Engine {
   readonly #launcher: Launcher;
-  readonly #options: EngineOptions;
   readonly #rules: MountRules;
   readonly #store: SandboxStore;
   readonly #runningHere = new Map<string, number>();
   readonly #meters = new Map<string, { budgets: string; meter: DiskMeter }>();
   readonly #onTrouble: (error: unknown, what: string) => void;
-  #report: Promise<EngineReport> | undefined;
+  readonly #probing: Probing;
 
   constructor(options: EngineOptions, rules: MountRules) {
     this.#launcher = options.launcher;
-    this.#options = options;
     this.#rules = rules;
     this.#onTrouble = options.onTrouble ?? (() => undefined);
     this.#store = new SandboxStore(rules.stateFolder, this.#onTrouble);
+    this.#probing = new Probing(this.#launcher, { ...options, stateFolder: rules.stateFolder }, this.#onTrouble);
   }
 
   get name() {
@@ -92,10 +87,11 @@ class LauncherEngine implements Engine {
   }
 
   probe(): Promise<EngineReport> {
-    const probing = (this.#report ??= probeEngine(this.#launcher, this.#rules.stateFolder, this.#options));
-    // A failure isn't kept: an engine that is started later is found later.
-    probing.catch(() => (this.#report = undefined));
-    return probing;
+    return this.#probing.report();
+  }
+
+  settled(): Promise<EngineReport> {
+    return this.#probing.settled();
   }
 
   ensureImage(image: string, onProgress: (line: string) => void = () => undefined) {
@@ -104,18 +100,9 @@ class LauncherEngine implements Engine {
 
   async create(spec: SandboxSpec): Promise<void> {
     const record = await recordOf(spec, { user: this.#launcher.defaultUser() }, this.#rules);
-    await this.#checkRequired(spec);
+    await this.#probing.require(spec.requires ?? []);
     await this.ensureImage(record.image);
     await this.#store.create(record);
-  }
-
-  async #checkRequired(spec: SandboxSpec): Promise<void> {
-    if (spec.requires === undefined || spec.requires.length === 0) return;
-    const { enforces } = await this.probe();
-    const missing = spec.requires.filter((property) => !enforces[property].enforced);
-    if (missing.length === 0) return;
-    const reasons = missing.map((property) => `${property} (${enforces[property].how})`);
-    throw new CoppiceError('engine-unavailable', `engine ${this.name} doesn't enforce here: ${reasons.join('; ')}`);
   }
 
   async exec(sandboxId: string, command: Command, options: ExecOptions = {}): Promise<ExecResult> {
@@ -249,6 +236,7 @@ class LauncherEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    await this.#probing.close();
     await this.#launcher.close();
   }
 }

@@ -30,7 +30,8 @@ export const enforceable = [
 export type Enforceable = (typeof enforceable)[number];
 
 export interface Enforcement {
-  enforced: boolean;
+  /** Null while it is unknown, since the probe was given no answer in time. It is tried again then. */
+  enforced: boolean | null;
   /** One sentence: what was tried, and what came of it. */
   how: string;
 }
@@ -91,7 +92,7 @@ export interface SandboxSpec {
   user?: { uid: number; gid: number };
   limits?: Partial<Limits>;
   network?: NetworkPolicy;
-  /** Refused where the engine doesn't enforce all of these. */
+  /** Refused where the engine doesn't enforce all of these. What is unknown is waited for. */
   requires?: Enforceable[];
 }
 
@@ -166,8 +167,13 @@ export interface ExecResult {
  */
 export interface Engine {
   readonly name: EngineName;
-  /** Finds out by trying. Throws `engine-unavailable` when not even a simple command runs. The first report is kept. */
+  /**
+   * Finds out by trying. Throws `engine-unavailable` when not even a simple command runs, NoAnswer when one takes too long. The report is kept;
+   * what is unknown in it is tried again in the background.
+   */
   probe(): Promise<EngineReport>;
+  /** The report in which nothing is unknown any more; of an engine that was closed, the last one. */
+  settled(): Promise<EngineReport>;
   /** Makes the image usable; two at once share the work. `onProgress` gets lines for people. */
   ensureImage(image: string, onProgress?: (line: string) => void): Promise<ImageReport>;
   /** A repeat with the same specification finds the first; with another one it is refused. */

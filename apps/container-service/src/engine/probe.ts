@@ -1,156 +1,96 @@
 /**
- * Finds out what an engine enforces here by running hostile little commands in a sandbox of the probe's own and looking
- * at what became of them. Needs only a POSIX shell, coreutils and (to try the network) git in the image.
+ * The trials of a probe: hostile little commands, run in a sandbox of the probe's own, and what became of them. Each fact is found enforced,
+ * not enforced, or, where a command took too long, unknown: a busy machine proves nothing. Needs only a POSIX shell, coreutils and (to try the
+ * network) git in the image.
  */
-import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { CoppiceError } from '@coppice/contracts';
 import { usedBytes } from './disk-watch.ts';
-import type { Launcher, SandboxRecord } from './launcher.ts';
-import type { Enforceable, Enforcement, EngineReport, ExecResult, Limits } from './port.ts';
+import { NoAnswer } from './no-answer.ts';
+import type { Enforceable, Enforcement, EngineName, ExecResult, Limits } from './port.ts';
 import { reasonOf } from './reason.ts';
-import { homeTarget, workspaceTarget } from './specification.ts';
-import { DiskMeter } from './disk-watch.ts';
-import { supervise } from './supervise.ts';
 
 const mebibyte = 1024 * 1024;
-const probeLimits: Limits = {
+export const probeLimits: Limits = {
   memoryBytes: 32 * mebibyte,
   cpus: 0.05,
   pids: 32,
   diskBytes: 4 * mebibyte,
   scratchBytes: 2 * mebibyte,
 };
-const hogMebibytes = 24;
-const hogsTried = 4;
-const processesTried = 64;
-/** The longer ones only where the shorter told nothing: on a busy machine a group may get less than it is allowed. */
-const cpuMsTried = [800, 3_000, 9_000];
-const probeTimeoutMs = 20_000;
-
-type Run = (script: string, limits?: Partial<Limits>, timeoutMs?: number) => Promise<ExecResult>;
-
-export async function probeEngine(
-  launcher: Launcher,
-  stateFolder: string,
-  options: { probeImage: string; stackId: string },
-): Promise<EngineReport> {
-  const started = performance.now();
-  const version = await launcher.connect();
-  const image = await launcher.ensureImage(options.probeImage, () => undefined);
-  const folder = join(stateFolder, 'probe', randomUUID());
-  const workspace = join(folder, 'workspace');
-  const home = join(folder, 'home');
-  const user = launcher.defaultUser();
-  for (const path of [workspace, home]) {
-    await mkdir(path, { recursive: true, mode: 0o755 });
-    if (process.getuid?.() === 0) await chown(path, user.uid, user.gid);
-  }
-  const record: SandboxRecord = {
-    id: `probe-${randomUUID()}`,
-    image: options.probeImage,
-    labels: { stackId: options.stackId, tenant: 'probe', runId: 'probe', taskId: 'probe' },
-    mounts: [
-      { source: home, target: homeTarget, readOnly: false },
-      { source: workspace, target: workspaceTarget, readOnly: false },
-    ],
-    env: {},
-    user,
-    limits: probeLimits,
-    network: 'none',
-  };
-  const run: Run = (script, limits = {}, timeoutMs = probeTimeoutMs) => {
-    const request = {
-      record: { ...record, limits: { ...generousLimits, ...limits } },
-      execId: randomUUID(),
-      argv: ['/bin/sh', '-c', script],
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: homeTarget, LANG: 'C.UTF-8' },
-      stdin: undefined,
-    };
-    return supervise((sink) => launcher.launch(request, sink), { timeoutMs, keepBytes: 64 * 1024 }, unwatched);
-  };
-  try {
-    await proveMount(run, workspace, launcher.name);
-    // At once, so that a start waits for the slowest only: none of them measures time.
-    const [facts, limits] = await Promise.all([
-      staticFacts(run, user.uid),
-      launcher.name === 'none' ? nothingLimited : tryLimits(run, workspace),
-    ]);
-    const findings = { ...facts, ...limits, swap: swapFinding(limits.memory) };
-    return {
-      engine: launcher.name,
-      version,
-      image,
-      enforces: findings,
-      durationMs: Math.round(performance.now() - started),
-    };
-  } finally {
-    await launcher.endAll(record.id);
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-type Limit = Exclude<Enforceable, StaticFact | 'swap'>;
-
-async function tryLimits(run: Run, workspace: string): Promise<Record<Limit, Enforcement>> {
-  const [memory, pids, cpu, tmpfs, disk, networkNone] = await Promise.all([
-    tryMemory(run),
-    tryPids(run),
-    tryCpu(run),
-    tryScratch(run),
-    tryDisk(run, workspace),
-    tryNetwork(run),
-  ]);
-  return { memory, pids, cpu, tmpfs, disk, networkNone };
-}
-
-/** Engine none has nothing to limit by: trying it would hog the host itself for seconds, to learn what is known. */
-const notLimited: Enforcement = { enforced: false, how: 'not tried: engine none limits nothing' };
-const nothingLimited: Record<Limit, Enforcement> = {
-  memory: notLimited,
-  pids: notLimited,
-  cpu: notLimited,
-  tmpfs: notLimited,
-  disk: notLimited,
-  networkNone: notLimited,
-};
-
-const unwatched = new DiskMeter([]);
-
 /** For probes that test something else than limits. */
-const generousLimits: Limits = {
+export const generousLimits: Limits = {
   memoryBytes: 256 * mebibyte,
   cpus: 1,
   pids: 128,
   diskBytes: 64 * mebibyte,
   scratchBytes: 16 * mebibyte,
 };
+const hogMebibytes = 24;
+const hogsTried = 4;
+/** A hog holds its memory until each of them has all of its own or is ended; at most so many tenths of a second. */
+const hogHoldsMax = 100;
+const processesTried = 64;
+/** The longer ones only where the shorter told nothing: on a busy machine a group may get less than it is allowed. */
+const cpuMsTried = [800, 3_000, 9_000];
+/** Loops that got so many times their limit are not limited. */
+const cpuExcessMin = 2;
+const connectSecondsMax = 15;
 
-/** A command runs at all, and the engine shows it the very folder that we mean (a daemon elsewhere would show another). */
-async function proveMount(run: Run, workspace: string, engine: string): Promise<void> {
-  const sentinel = randomUUID();
-  await writeFile(join(workspace, 'sentinel'), sentinel, { mode: 0o644 });
-  const result = await run('cat sentinel && echo written > answer && : > "$HOME/probe"');
-  const answer = await readFile(join(workspace, 'answer'), 'utf8').catch(() => '');
-  if (result.exitCode === 0 && result.stdout.text === sentinel && answer === 'written\n') return;
-  if (result.exitCode === 0 && result.stdout.text !== sentinel) {
-    throw new CoppiceError(
-      'engine-unavailable',
-      `engine ${engine}: it mounts another folder than this process means by ${workspace}: what was read there isn't what was written here. ` +
-        'Are the paths of this process and of the engine of one machine, and the folder shared between them?',
-    );
-  }
-  const what = `it exited with ${result.exitCode} and said ${JSON.stringify((result.stderr.text || result.stdout.text).slice(0, 400))}`;
-  throw new CoppiceError(
-    'engine-unavailable',
-    `engine ${engine}: a probe command couldn't read and write its workspace and home: ${what}`,
-  );
+type Run = (script: string, limits?: Partial<Limits>) => Promise<ExecResult>;
+export type ProbePlace = { run: Run; workspace: string; uid: number; engine: EngineName };
+export type Findings = Partial<Record<Enforceable, Enforcement>>;
+export type Trial = {
+  /** What it finds out about. */
+  facts: readonly Enforceable[];
+  /** @throws NoAnswer when that stays unknown */
+  run(place: ProbePlace): Promise<Findings>;
+};
+
+/** @throws NoAnswer for a command that was ended before it answered */
+export function answered(result: ExecResult): ExecResult {
+  if (!result.timedOut && !result.cancelled) return result;
+  throw new NoAnswer('engine-unavailable', `no answer within ${Math.round(result.durationMs / 1000)} s`);
 }
 
-type StaticFact = Exclude<Enforceable, 'memory' | 'swap' | 'pids' | 'cpu' | 'tmpfs' | 'disk' | 'networkNone'>;
+/** Engine none has nothing to limit by: trying it would hog the host itself for seconds, to learn what is known. */
+const notLimited: Enforcement = { enforced: false, how: 'not tried: engine none limits nothing' };
+
+const limitTrial = (fact: Enforceable, attempt: (place: ProbePlace) => Promise<Enforcement>): Trial => ({
+  facts: [fact],
+  run: async (place) => ({ [fact]: place.engine === 'none' ? notLimited : await attempt(place) }),
+});
+
+const staticFactNames = [
+  'nonRoot',
+  'ownUid',
+  'noCapabilities',
+  'noNewPrivileges',
+  'seccomp',
+  'readOnlyRoot',
+  'kernelSettings',
+  'processIsolation',
+  'userNamespaces',
+] as const satisfies Enforceable[];
+type StaticFact = (typeof staticFactNames)[number];
+
+/** Together they find out about each of `enforceable`. */
+export const trials: readonly Trial[] = [
+  { facts: staticFactNames, run: ({ run, uid }) => staticFacts(run, uid) },
+  {
+    facts: ['memory', 'swap'],
+    run: async ({ run, engine }) => {
+      const memory = engine === 'none' ? notLimited : await tryMemory(run);
+      return { memory, swap: swapFinding(memory) };
+    },
+  },
+  limitTrial('pids', ({ run }) => tryPids(run)),
+  limitTrial('cpu', ({ run }) => tryCpu(run)),
+  limitTrial('tmpfs', ({ run }) => tryScratch(run)),
+  limitTrial('disk', ({ run, workspace }) => tryDisk(run, workspace)),
+  limitTrial('networkNone', ({ run }) => tryNetwork(run)),
+];
 
 const staticScript = `
 echo "uid=$(id -u)"
@@ -165,7 +105,7 @@ else echo userns=untried; fi
 `;
 
 async function staticFacts(run: Run, uid: number): Promise<Record<StaticFact, Enforcement>> {
-  const { stdout } = await run(staticScript);
+  const { stdout } = answered(await run(staticScript));
   const facts = new Map(
     stdout.text.split('\n').map((line) => [line.split('=')[0] ?? '', line.slice(line.indexOf('=') + 1)]),
   );
@@ -209,13 +149,22 @@ async function staticFacts(run: Run, uid: number): Promise<Record<StaticFact, En
 
 /** Several processes of which each is within the limit, so that a limit on single processes isn't taken for one on all. */
 async function tryMemory(run: Run): Promise<Enforcement> {
-  const hog = `(head -c ${hogMebibytes}m /dev/zero; sleep 0.5) | tail | wc -c &`;
-  const result = await run(`${hog.repeat(hogsTried)} wait`, { memoryBytes: probeLimits.memoryBytes });
-  const survivors = result.stdout.text
-    .split('\n')
-    .filter((line) => line.trim() === String(hogMebibytes * mebibyte)).length;
-  const tried = `of ${hogsTried} processes that took ${hogMebibytes} MiB each under a limit of ${probeLimits.memoryBytes / mebibyte} MiB`;
-  return { enforced: survivors <= 1 && !result.timedOut, how: `${tried}, ${survivors} lived` };
+  // Each tells that it has all of its memory or was ended, and holds it until all have told.
+  const hold = `n=0; while set -- hog.*; [ $# -lt ${hogsTried} ] && [ $n -lt ${hogHoldsMax} ]; do sleep 0.1; n=$((n+1)); done; [ $# -ge ${hogsTried} ] || : > late`;
+  const hogs = Array.from(
+    { length: hogsTried },
+    (_, index) =>
+      `(head -c ${hogMebibytes}m /dev/zero && : > hog.${index}.full || : > hog.${index}.ended; ${hold}) | tail | wc -c &`,
+  );
+  const script = `${hogs.join(' ')} wait; [ ! -e late ] || echo late`;
+  const result = answered(await run(script, { memoryBytes: probeLimits.memoryBytes }));
+  const lines = result.stdout.text.split('\n').map((line) => line.trim());
+  const survivors = lines.filter((line) => line === String(hogMebibytes * mebibyte)).length;
+  const how = `of ${hogsTried} processes that took ${hogMebibytes} MiB each under a limit of ${probeLimits.memoryBytes / mebibyte} MiB, ${survivors} lived`;
+  // Those of a busy machine may have held it one after the other.
+  if (survivors > 1 && lines.includes('late'))
+    throw new NoAnswer('engine-unavailable', `${how}, but not all of them at once`);
+  return { enforced: survivors <= 1, how };
 }
 
 function swapFinding(memory: Enforcement): Enforcement {
@@ -226,11 +175,15 @@ function swapFinding(memory: Enforcement): Enforcement {
 }
 
 async function tryPids(run: Run): Promise<Enforcement> {
-  const script = `i=0; while [ $i -lt ${processesTried} ]; do sleep 20 & i=$((i+1)); done 2>/dev/null; echo all; kill $(jobs -p) 2>/dev/null`;
-  const result = await run(script, { pids: probeLimits.pids }, 5_000);
-  const all = result.stdout.text.includes('all');
+  const script = `i=0; while [ $i -lt ${processesTried} ]; do sleep 60 & i=$((i+1)); done; echo all; kill $(jobs -p) 2>/dev/null`;
+  const result = await run(script, { pids: probeLimits.pids });
   const tried = `${processesTried} processes at once under a limit of ${probeLimits.pids}`;
-  return { enforced: !all, how: `${tried} ${all ? 'were started' : 'were refused'}` };
+  if (result.stdout.text.includes('all')) return { enforced: false, how: `${tried} were started` };
+  // Some shells give up then, others try again until they are ended.
+  const isRefused = /fork/i.test(result.stderr.text);
+  if (!isRefused) answered(result);
+  const how = isRefused ? 'were refused' : `could not be tried: ${result.stderr.text.trim()}`;
+  return { enforced: isRefused, how: `${tried} ${how}` };
 }
 
 /**
@@ -238,24 +191,32 @@ async function tryPids(run: Run): Promise<Enforcement> {
  * back; an engine that can't be asked for that shows it to its own processes.
  */
 async function tryCpu(run: Run): Promise<Enforcement> {
-  let periods = 0;
+  let how = '';
   for (const tryMs of cpuMsTried) {
-    const loops = `(while :; do :; done) & a=$!; (while :; do :; done) & b=$!; sleep ${tryMs / 1000}; kill $a $b`;
-    const script = `${loops}; cat /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat 2>/dev/null; true`;
-    const result = await run(script, { cpus: probeLimits.cpus });
+    const loops = `(while :; do :; done) & a=$!; (while :; do :; done) & b=$!; sleep ${tryMs / 1000}; kill $a $b; wait`;
+    const script = `${loops}; times; cat /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat 2>/dev/null; true`;
+    const result = answered(await run(script, { cpus: probeLimits.cpus }));
     const seen = /^nr_throttled (\d+)$/m.exec(result.stdout.text)?.[1];
-    periods = result.throttledPeriods ?? Number(seen ?? 0);
-    // Without a counter a longer try would tell no more.
-    if (periods > 0 || (result.throttledPeriods === undefined && seen === undefined)) break;
+    const periods = result.throttledPeriods ?? Number(seen ?? 0);
+    const usedMs = childrenMs(result.stdout.text);
+    how = `under a limit of ${probeLimits.cpus} processors two busy loops were held back in ${periods} periods, and got ${Math.round(usedMs)} ms of ${result.durationMs} ms`;
+    if (periods > 0) return { enforced: true, how };
+    const hasCounter = result.throttledPeriods !== undefined || seen !== undefined;
+    if (!hasCounter || usedMs > cpuExcessMin * probeLimits.cpus * result.durationMs) return { enforced: false, how };
   }
-  const how = `under a limit of ${probeLimits.cpus} processors two busy loops were held back in ${periods} periods`;
-  return { enforced: periods > 0, how };
+  throw new NoAnswer('engine-unavailable', `${how}: too little to be held back`);
+}
+
+/** What `times` says in its second line of the processor time of ended children: `1m2.5s 0m0.1s`. */
+function childrenMs(text: string): number {
+  const times = [...text.matchAll(/(\d+)m([\d.]+)s/g)].slice(2, 4);
+  return times.reduce((sum, [, minutes, seconds]) => sum + Number(minutes) * 60_000 + Number(seconds) * 1_000, 0);
 }
 
 async function tryScratch(run: Run): Promise<Enforcement> {
   const bytes = 3 * probeLimits.scratchBytes;
   const script = `f=$(mktemp /tmp/coppice-probe.XXXXXX) && head -c ${bytes} /dev/zero 2>/dev/null > $f; wc -c < $f; rm -f $f`;
-  const result = await run(script, { scratchBytes: probeLimits.scratchBytes });
+  const result = answered(await run(script, { scratchBytes: probeLimits.scratchBytes }));
   const written = Number(result.stdout.text.trim());
   return {
     enforced: Number.isFinite(written) && written <= probeLimits.scratchBytes,
@@ -267,7 +228,7 @@ async function tryScratch(run: Run): Promise<Enforcement> {
 async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   const bytes = 2 * probeLimits.diskBytes;
   const script = `head -c ${bytes} /dev/zero 2>/dev/null > big; wc -c < big; rm -f big; mkdir many; for i in 1 2 3; do head -c ${probeLimits.diskBytes / 2} /dev/zero > many/part$i; done`;
-  const result = await run(script, { diskBytes: probeLimits.diskBytes });
+  const result = answered(await run(script, { diskBytes: probeLimits.diskBytes }));
   const written = Number(result.stdout.text.trim());
   const budget = { folders: [join(workspace, 'many')], bytesMax: probeLimits.diskBytes };
   const seen = (await usedBytes(budget, new AbortController().signal)) > budget.bytesMax;
@@ -278,6 +239,9 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}` };
 }
 
+/** Of `timeout`. */
+const timeoutExitCode = 124;
+
 async function tryNetwork(run: Run): Promise<Enforcement> {
   let connections = 0;
   const server = createServer((socket) => {
@@ -287,15 +251,20 @@ async function tryNetwork(run: Run): Promise<Enforcement> {
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   try {
-    const script = `command -v git >/dev/null && echo tried; timeout 5 git ls-remote git://127.0.0.1:${port}/probe >/dev/null 2>&1; grep ':' /proc/net/dev | cut -d: -f1 | tr -d ' ' | tr '\\n' ' '`;
-    const result = await run(script);
-    const [tried, ...interfaces] = result.stdout.text.trim().split(/\s+/);
+    const script = `command -v git >/dev/null && echo tried; timeout ${connectSecondsMax} git ls-remote git://127.0.0.1:${port}/probe >/dev/null 2>&1; echo "ended-$?"; grep ':' /proc/net/dev | cut -d: -f1 | tr -d ' ' | tr '\\n' ' '`;
+    const result = answered(await run(script));
+    const words = result.stdout.text.trim().split(/\s+/);
+    const isTried = words.includes('tried');
+    if (isTried && connections === 0 && words.includes(`ended-${timeoutExitCode}`))
+      throw new NoAnswer('engine-unavailable', `no answer within ${connectSecondsMax} s`);
+    const interfaces = words.filter((word) => word !== 'tried' && !word.startsWith('ended-'));
     const others = interfaces.filter(
       (name) => name !== 'lo' && !/^(tunl|sit|ip6tnl|gre|gretap|erspan|ip_vti|ip6_vti|ip6gre)\d*$/.test(name),
     );
     const how = `a connection to the host's loopback ${connections === 0 ? 'failed' : 'came through'}; interfaces besides lo: ${others.join(', ') || 'none'}`;
-    return { enforced: tried === 'tried' && connections === 0 && others.length === 0, how };
+    return { enforced: isTried && connections === 0 && others.length === 0, how };
   } catch (error) {
+    if (error instanceof NoAnswer) throw error;
     return { enforced: false, how: `the probe failed: ${reasonOf(error)}` };
   } finally {
     await new Promise<void>((resolve) => server.close(() => resolve()));

@@ -19,6 +19,7 @@ import {
   timeoutMsDefault,
   timeoutMsMax,
 } from './limits.ts';
+import { NoAnswer } from './no-answer.ts';
 import { BoundedCapture, LiveOutput, LogFile } from './output.ts';
 import type { ExecOptions, ExecResult } from './port.ts';
 
@@ -90,7 +91,7 @@ async function launchInTime(launching: Promise<RunningCommand>): Promise<Running
         (running) => running.kill(),
         () => undefined,
       );
-      reject(new CoppiceError('sandbox-failed', `the engine didn't start a command within ${launchMsMax / 1000} s`));
+      reject(new NoAnswer('sandbox-failed', `the engine didn't start a command within ${launchMsMax / 1000} s`));
     }, launchMsMax);
   });
   try {
@@ -119,7 +120,7 @@ async function untilEnded(
     killTimer = setInterval(() => running.kill(), killRepeatMs);
     lostTimer = setTimeout(() => {
       const message = `the engine didn't end a command within ${killWaitMsMax / 1000} s (asked to because of: ${why})`;
-      lost.reject(new CoppiceError('sandbox-failed', message));
+      lost.reject(new NoAnswer('sandbox-failed', message));
     }, killWaitMsMax);
   };
   const cancel = () => end('cancel');

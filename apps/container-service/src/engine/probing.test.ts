@@ -1,0 +1,113 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { temporaryFolder, type TemporaryFolder } from '@coppice/testing';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createEngine } from './engine.ts';
+import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand } from './launcher.ts';
+import { enforceable, type SandboxSpec } from './port.ts';
+
+let folder: TemporaryFolder;
+beforeEach(async () => void (folder = await temporaryFolder('probing')));
+afterEach(() => folder[Symbol.asyncDispose]());
+
+/** An engine whose commands take for ever while it is busy, as those of a starved machine seem to, and else end as the test says. */
+class SlowLauncher implements Launcher {
+  readonly name = 'bubblewrap';
+  isBusy = true;
+  /** What a command that ends at once prints. */
+  answer: (script: string) => string = () => '';
+
+  connect = async () => 'slow 1';
+  ensureImage = async (image: string) => ({ image, origin: 'here' });
+  // Never root.
+  defaultUser = () => ({ uid: process.getuid?.() || 10_001, gid: process.getgid?.() || 10_001 });
+  endAll = async () => {};
+  running = async () => new Map<string, number>();
+  close = async () => {};
+
+  async launch({ argv }: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
+    const { promise, resolve } = Promise.withResolvers<CommandEnd>();
+    const kill = () => resolve({ exitCode: 137, oomKilled: false });
+    if (!this.isBusy) {
+      sink('stdout', Buffer.from(this.answer(argv.at(-1) ?? '')));
+      resolve({ exitCode: 0, oomKilled: false });
+    }
+    return { ended: promise, kill, pause: () => {}, resume: () => {} };
+  }
+}
+
+async function engineOf(launcher: Launcher, probeMsMax = 200) {
+  const stateFolder = path.join(folder.path, 'state');
+  return createEngine({
+    launcher,
+    dataFolder: folder.path,
+    stateFolder,
+    stackId: 'probing',
+    probeImage: 'any',
+    probeMsMax,
+    pauseMs: 20,
+  });
+}
+
+/** Only the proof that a command runs at all is answered, as it was by a machine that got busy afterwards. */
+class BusyAfterProof extends SlowLauncher {
+  override async launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
+    if (!request.argv.join(' ').includes('cat sentinel')) return super.launch(request, sink);
+    const { readFile, writeFile } = await import('node:fs/promises');
+    const workspace = request.record.mounts.find(({ target }) => target === '/workspace')?.source ?? '';
+    await writeFile(path.join(workspace, 'answer'), 'written\n');
+    sink('stdout', await readFile(path.join(workspace, 'sentinel')));
+    const ended = Promise.resolve({ exitCode: 0, oomKilled: false });
+    return { ended, kill: () => {}, pause: () => {}, resume: () => {} };
+  }
+}
+
+const specification = async (requires: SandboxSpec['requires']): Promise<SandboxSpec> => {
+  const source = path.join(folder.path, 'workspace');
+  await mkdir(source, { recursive: true });
+  return {
+    id: 'sandbox',
+    image: 'any',
+    labels: { stackId: 'probing', tenant: 'default', runId: 'run', taskId: 'task' },
+    workspace: { source, readOnly: false },
+    ...(requires === undefined ? {} : { requires }),
+  };
+};
+
+test('what no answer came to is unknown, neither enforced nor not, until a later try finds it out', async () => {
+  const launcher = new BusyAfterProof();
+  const engine = await engineOf(launcher);
+  const { enforces } = await engine.probe();
+  for (const name of enforceable)
+    expect([name, enforces[name]]).toEqual([
+      name,
+      { enforced: null, how: expect.stringContaining('no answer within') as string },
+    ]);
+  // Waited for, not refused.
+  const creating = engine.create(await specification(['pids']));
+  launcher.answer = (script) => (script.includes('sleep 60') ? 'all' : '');
+  launcher.isBusy = false;
+  await expect(creating).rejects.toMatchObject({ code: 'engine-unavailable', retryable: false });
+  const later = await engine.settled();
+  expect(later.enforces.pids.enforced).toBe(false);
+  expect(enforceable.filter((name) => later.enforces[name].enforced === null)).toEqual([]);
+  await engine.close();
+});
+
+test('an engine whose first command is not answered in time has not failed: it may be tried again', async () => {
+  const engine = await engineOf(new SlowLauncher());
+  await expect(engine.probe()).rejects.toMatchObject({
+    retryable: true,
+    message: expect.stringContaining('no answer within') as string,
+  });
+  await engine.close();
+});
+
+test('a close ends the tries in the background', async () => {
+  const launcher = new BusyAfterProof();
+  const engine = await engineOf(launcher);
+  await engine.probe();
+  const settled = engine.settled();
+  await engine.close();
+  expect((await settled).enforces.cpu.enforced).toBeNull();
+});
