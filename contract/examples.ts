@@ -215,6 +215,16 @@ const refusals = {
     retryable: false,
     details: { issues: [issue('requestId', 'an id that names no other run', '"release-42-notes"')], runId },
   },
+  'repeated field': {
+    code: 'invalid-request',
+    message: 'run.submit: tasks[0].name: expected each field once, received it again at line 3, column 42',
+    retryable: false,
+    details: {
+      issues: [issue('tasks[0].name', 'each field once', 'it again at line 3, column 42')],
+      line: 3,
+      column: 42,
+    },
+  },
 };
 
 export const errorExamples: Example[] = Object.entries(refusals).map(([name, error]) => ({

@@ -58,6 +58,65 @@ async function leftBehind(): Promise<string[]> {
 const cases: [what: string, payload: () => unknown, code: string, field: string, expected: RegExp, received: RegExp][] =
   [
     ['not JSON', () => new TextEncoder().encode('{nope'), 'invalid-request', '', /JSON/, /nope/],
+    [
+      'bytes that are not UTF-8',
+      () => Buffer.from(JSON.stringify(good({ requestId: 'caf\u00e9' })), 'latin1'),
+      'invalid-request',
+      'requestId',
+      /UTF-8/,
+      /byte 0xe9 at line 1, column 18/,
+    ],
+    [
+      'half of a character',
+      () => good({ requestId: 'half \ud83d' }),
+      'invalid-request',
+      'requestId',
+      /Unicode/,
+      /half \\ud83d/,
+    ],
+    [
+      'a field that comes twice',
+      () => Buffer.from(JSON.stringify(good()).replace('"name":"one"', '"name":"one","na\\u006de":"two"')),
+      'invalid-request',
+      'tasks[0].name',
+      /once/,
+      /again at line 1, column \d+/,
+    ],
+    [
+      'a comma too many',
+      () => Buffer.from('{"requestId":"x",\n  "tasks": [1, 2,]}'),
+      'invalid-request',
+      'tasks[2]',
+      /JSON/,
+      /\]\} at line 2, column 18/,
+    ],
+    [
+      'more values than a request may have',
+      () => good({ tasks: [task({ dependsOn: Array.from({ length: 100_001 }, () => 'x') })] }),
+      'limit-exceeded',
+      'tasks[0].dependsOn',
+      /at most 100000 JSON values/,
+      /more/,
+    ],
+    [
+      'more levels than a request may have',
+      () => Buffer.from(`{"tasks":[{"agent":${'['.repeat(200)}`),
+      'limit-exceeded',
+      'tasks[0].agent',
+      /at most 128 levels/,
+      /129/,
+    ],
+    [
+      'more bytes than a request may have',
+      () =>
+        good({
+          tasks: Array.from({ length: 15 }, (_, index) => task({ name: `t${index}`, prompt: 'x'.repeat(62_000) })),
+        }),
+      'limit-exceeded',
+      'tasks',
+      /at most 921600 bytes/,
+      /93\d{4} bytes; the largest task is tasks\[\d+\]/,
+    ],
     ['not an object', () => 7, 'invalid-request', '', /object/, /7/],
     ['an unknown field', () => good({ colour: 'red' }), 'invalid-request', 'colour', /no such field/, /red/],
     [

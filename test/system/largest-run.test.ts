@@ -54,6 +54,21 @@ describe(`a run of ${runLimits.tasksMax} tasks`, () => {
     expect(await valueBytes(runId)).toBeLessThan(256 * 1024);
   }, 180_000);
 
+  test('whose every task is found as soon as it is accepted', async () => {
+    await using repository = await temporaryRepository();
+    const submitted = await stack.submit({
+      repository: repository.path,
+      baseBranch: 'main',
+      defaults: { model: stack.model },
+      tasks: Array.from({ length: runLimits.tasksMax }, (_, index) => task(index, 'fail')),
+    });
+    // The last ones first: they are the last to be created.
+    for (const { taskId, name } of submitted.tasks.toReversed().slice(0, 50))
+      expect(await stack.task(taskId)).toMatchObject({ taskId, name });
+    await stack.cancelRun(submitted.runId);
+    await stack.ended(submitted.runId, 120_000);
+  }, 180_000);
+
   test('that is cancelled: all end as cancelled', async () => {
     await using repository = await temporaryRepository();
     const tasks = Array.from({ length: runLimits.tasksMax }, (_, index) => task(index, 'wait'));

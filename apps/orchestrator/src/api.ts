@@ -7,7 +7,7 @@ import { listActors, readActor, sendEvent } from '@coppice/durable-actor';
 import type { ActorView } from '@coppice/durable-actor';
 import { Artifacts } from './artifacts.ts';
 import { taskViews } from './finished-landings.ts';
-import { submitRun } from './submit.ts';
+import { submitRunWithTasks } from './submit.ts';
 import { livingTasks, pendingTasks, runContextOf, runListed, runView, taskContextOf, taskView } from './views.ts';
 
 /** The public API: reads actors, and sends them events. */
@@ -21,7 +21,7 @@ const patchBytesMax = 512 * 1024;
 const listBytesMax = 800 * 1024;
 
 export const endpoints = (bus: Bus, artifacts = new Artifacts(bus)): Endpoint[] => [
-  apiEndpoint(api.runSubmit, (request, { tenant }) => submitRun(bus, tenant, request)),
+  apiEndpoint(api.runSubmit, (request, { tenant }) => submitRunWithTasks(bus, tenant, request)),
   apiEndpoint(api.runGet, async ({ runId }, { tenant }) => {
     const run = await requireRun(bus, tenant, runId);
     const living = await readTasks(bus, tenant, [...livingTasks(run), ...pendingTasks(run)]);

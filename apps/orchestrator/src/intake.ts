@@ -1,4 +1,5 @@
-import { deadLetter, inDeliverySpan, validate } from '@coppice/bus';
+import { isUtf8 } from 'node:buffer';
+import { busLimits, deadLetter, inDeliverySpan, parseStrictJson, validate } from '@coppice/bus';
 import type { Bus, Consumption, Delivery } from '@coppice/bus';
 import type { EventType } from '@coppice/contracts';
 import {
@@ -41,6 +42,7 @@ const retryMsMax = 60_000;
 const triesHeader = 'Coppice-Tries';
 const publishedHeader = 'Coppice-Published';
 const source = 'intake';
+const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
 const keptBytesMax = 16 * 1024;
 /** Of W3C trace context, which asks for no more. */
 const traceCharactersMax = 512;
@@ -75,7 +77,8 @@ async function receive(bus: Bus, places: Places, delivery: Delivery, failed: (er
     if (Date.now() - Date.parse(publishedAt) > commandAgeMsMax)
       throw new CoppiceError('expired', 'the request is older than 7 days');
     const tenant = validate(tenantSchema, tenantOf(delivery.subject), 'the tenant in the subject');
-    const request = validate(runRequestSchema, delivery.json(), 'run.submit');
+    const body = parseStrictJson(delivery.data, 'run.submit', { valuesMax, depthMax });
+    const request = validate(runRequestSchema, body, 'run.submit');
     await places.within(tenant, () => submitRun(bus, tenant, request));
   } catch (error) {
     failed(error);
@@ -167,12 +170,13 @@ async function tell(
 /** By the intake's own stream, rather than by that of those which are looked at again. */
 const isFromPublisher = ({ subject }: Delivery): boolean => subject === subjects.intake(tenantOf(subject));
 
+/** An id that is no Unicode text would be read as another one. */
 function requestIdOf(delivery: Delivery): string | null {
+  if (!isUtf8(delivery.data)) return null;
   try {
     const { requestId } = delivery.json() as { requestId?: unknown };
-    return typeof requestId === 'string' && Array.from(requestId).length <= runLimits.requestIdCharactersMax
-      ? requestId
-      : null;
+    if (typeof requestId !== 'string' || !requestId.isWellFormed()) return null;
+    return Array.from(requestId).length <= runLimits.requestIdCharactersMax ? requestId : null;
   } catch {
     // Not JSON: then no run is named.
     return null;

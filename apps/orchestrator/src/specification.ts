@@ -266,14 +266,19 @@ export function dependencyPositions(specifications: TaskSpecification[]): number
   return specifications.map((each) => each.dependsOn.map((name) => positions.get(name) ?? 0));
 }
 
-const requestBytes = (request: RunRequest): number => Buffer.byteLength(JSON.stringify(request));
+const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
-/** @throws CoppiceError `limit-exceeded` when a request is larger than what one message carries. */
+/** @throws CoppiceError `limit-exceeded` when a request is larger than what one message carries; it names the field that has the most bytes. */
 export function checkSize(request: RunRequest): void {
-  const bytes = requestBytes(request);
+  const bytes = bytesOf(request);
   if (bytes <= runLimits.requestBytesMax) return;
-  throw new CoppiceError(
-    'limit-exceeded',
-    `run.submit: the request has ${bytes} bytes, expected at most ${runLimits.requestBytesMax}`,
-  );
+  const field = 'tasks';
+  const sizes = request.tasks.map(bytesOf);
+  const largest = sizes.indexOf(Math.max(...sizes));
+  const expected = `a request of at most ${runLimits.requestBytesMax} bytes`;
+  const received = `${bytes} bytes; the largest task is tasks[${largest}] with ${sizes[largest]} bytes`;
+  const details = { issues: [{ field, expected, received }] };
+  throw new CoppiceError('limit-exceeded', `run.submit: ${field}: expected ${expected}, received ${received}`, {
+    details,
+  });
 }

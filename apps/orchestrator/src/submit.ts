@@ -17,6 +17,7 @@ import { whenServed } from './when-served.ts';
  * 1. A request that is refused leaves nothing behind.
  * 2. Tenant and requestId are the run: a repeat finds it, another request with that id is refused.
  * 3. When it is answered the run is there: `run.get` finds it, and whatever dies then, it goes on.
+ * 4. An answer of run.submit waits for the run's tasks, too, so that `task.get` finds them, but no longer than its caller waits for it.
  */
 export type Submitted = { runId: string; created: boolean; tasks: { name: string; taskId: string }[] };
 
@@ -31,6 +32,9 @@ export type StoredRun = {
 };
 
 const appearsWithinMs = 15_000;
+/** Less than the deadline of run.submit. */
+const tasksAppearWithinMs = 25_000;
+const readsAtOnce = 16;
 const lookAgainMs = 10;
 const lookAgainMsMax = 250;
 
@@ -115,6 +119,25 @@ async function appeared(bus: Bus, id: string): Promise<RunContext> {
     'deadline-exceeded',
     'the run is stored and will start, but has not yet; ask again with the same requestId',
   );
+}
+
+/** Accepts a run and waits for its tasks. On a machine that is too busy it answers without them: the run is accepted, and creates them later. */
+export async function submitRunWithTasks(bus: Bus, tenant: string, request: RunRequest): Promise<Submitted> {
+  const end = Date.now() + tasksAppearWithinMs;
+  const submitted = await submitRun(bus, tenant, request);
+  let pauseMs = lookAgainMs;
+  for (let found = 0; found < submitted.tasks.length && Date.now() < end;) {
+    const next = submitted.tasks.slice(found, found + readsAtOnce);
+    const views = await Promise.all(next.map(({ taskId }) => readActor(bus, 'task', `${tenant}.${taskId}`)));
+    const missing = views.indexOf(null);
+    found += missing === -1 ? views.length : missing;
+    if (missing === -1) continue;
+    // A run that has ended creates no more.
+    if ((await readActor(bus, 'run', `${tenant}.${submitted.runId}`))?.status === 'done') break;
+    await sleep(pauseMs);
+    pauseMs = Math.min(pauseMs * 2, lookAgainMsMax);
+  }
+  return submitted;
 }
 
 function requireSame(context: RunContext, requestHash: string, requestId: string): void {

@@ -12,7 +12,7 @@ export type { ResourceOptions } from './resources.ts';
 export type { CallTarget } from './call.ts';
 export { apiEndpoint, serviceEndpoint, sharedApiEndpoint, streamedApiEndpoint } from './serve.ts';
 export type { Answer } from './answer.ts';
-export { requireSmallJson } from './json-size.ts';
+export { parseStrictJson } from './strict-json.ts';
 export type { Endpoint, RequestContext, Service, ServiceDefinition } from './serve.ts';
 export { Claims, cancelSubject, hashInput } from './claims.ts';
 export type { Claim, ClaimAttempt } from './claims.ts';

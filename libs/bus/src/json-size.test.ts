@@ -17,9 +17,9 @@ test.each([
 });
 
 test.each([
-  [`[${'{},'.repeat(4)}{}]`, 'more than 6 JSON values'],
-  [String.raw`["\\",1,2,3,4,5,6]`, 'more than 6 JSON values'],
-  ['[[[[]]]]', 'nested more than 3 deep'],
+  [`[${'{},'.repeat(4)}{}]`, 'expected at most 6 JSON values'],
+  [String.raw`["\\",1,2,3,4,5,6]`, 'expected at most 6 JSON values'],
+  ['[[[[]]]]', 'expected at most 3 levels of nesting'],
 ])('%s is refused', (text, complaint) => {
   expect(check(text)).toThrow(complaint);
 });

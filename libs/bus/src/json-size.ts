@@ -1,23 +1,29 @@
 import { CoppiceError } from '@coppice/contracts';
+import { placeAt } from './json-place.ts';
+import { fieldName } from './validate.ts';
 
 const quote = 0x22;
 const backslash = 0x5c;
-const [openList, closeList, openObject, closeObject, comma] = [0x5b, 0x5d, 0x7b, 0x7d, 0x2c];
+const [openList, closeList, openObject, closeObject, comma, colon] = [0x5b, 0x5d, 0x7b, 0x7d, 0x2c, 0x3a];
+
+export type JsonLimits = { valuesMax: number; depthMax: number };
+
+/** Parts of a path that a refusal names; deeper ones say nothing more. */
+const pathPartsMax = 9;
 
 /**
- * A few bytes of JSON become a hundred times as many in memory, and complaints about each of them a thousand times: so its values and their depth are
- * counted before it is parsed, an empty list or object as two. Of what isn't JSON the count means nothing, which the parser then tells.
- * @throws CoppiceError `limit-exceeded`.
+ * Counts the values of a JSON text and their depth before it is parsed, an empty list or object as two values: a few bytes of JSON become a hundred times as
+ * many in memory. The count of a text that isn't JSON means nothing; parsing it then fails.
+ * @returns how many fields its objects have in the text, repeated ones included
+ * @throws CoppiceError `limit-exceeded`, which names the field.
  */
-export function requireSmallJson(
-  data: Uint8Array,
-  what: string,
-  { valuesMax, depthMax }: { valuesMax: number; depthMax: number },
-): void {
+export function requireSmallJson(data: Uint8Array, what: string, limits: JsonLimits): { members: number } {
+  const { valuesMax, depthMax } = limits;
   // Whose search is quicker.
   const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   let values = 1;
   let depth = 0;
+  let members = 0;
   for (let at = 0; at < text.length; at++) {
     const byte = text[at];
     if (byte === quote) at = endOfString(text, at + 1);
@@ -26,9 +32,21 @@ export function requireSmallJson(
       depth++;
     } else if (byte === closeList || byte === closeObject) depth--;
     else if (byte === comma) values++;
-    if (values > valuesMax) throw new CoppiceError('limit-exceeded', `${what} has more than ${valuesMax} JSON values`);
-    if (depth > depthMax) throw new CoppiceError('limit-exceeded', `${what} is nested more than ${depthMax} deep`);
+    else if (byte === colon) members++;
+    if (values > valuesMax) throw tooLarge(text, at, what, `at most ${valuesMax} JSON values`, 'more');
+    if (depth > depthMax) throw tooLarge(text, at, what, `at most ${depthMax} levels of nesting`, `${depth}`);
   }
+  return { members };
+}
+
+function tooLarge(text: Buffer, at: number, what: string, expected: string, received: string): CoppiceError {
+  const before = text.toString('utf8', 0, at);
+  const { path } = placeAt(before, before.length);
+  // The list that is too long, rather than the item that is one too many.
+  while (typeof path.at(-1) === 'number') path.pop();
+  const field = `${fieldName(path.slice(0, pathPartsMax))}${path.length > pathPartsMax ? '…' : ''}`;
+  const message = `${what}: ${field === '' ? '' : `${field}: `}expected ${expected}, received ${received}`;
+  return new CoppiceError('limit-exceeded', message, { details: { issues: [{ field, expected, received }] } });
 }
 
 /** Long ones are skipped at once: most of a large request is an image or a file. */

@@ -16,6 +16,7 @@ import { headersOf } from './consume.ts';
 import { requireSmallJson } from './json-size.ts';
 import { busLimits } from './limits.ts';
 import type { Msg, NatsConnection, Subscription } from './nats.ts';
+import { parseStrictJson } from './strict-json.ts';
 import { parseJson, validate } from './validate.ts';
 
 /**
@@ -284,13 +285,22 @@ const isOfApi = ({ subject }: Endpoint): boolean => subject.startsWith('coppice.
 /** By the protocol an empty one is none. */
 const queueGroupOf = ({ heardByAll }: Endpoint): string => (heardByAll ? '' : queueGroup);
 
+const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
+const jsonLimits = { valuesMax, depthMax };
+
+/** What services send each other was written by JSON.stringify. */
+function parseOwnJson(data: Uint8Array, what: string): unknown {
+  requireSmallJson(data, what, jsonLimits);
+  return parseJson(data, what);
+}
+
 async function handle(endpoint: Endpoint, message: Msg, answer: Answer): Promise<unknown> {
   const { method } = endpoint;
-  const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
-  requireSmallJson(message.data, method.name, { valuesMax, depthMax });
-  const input = validate(method.input, parseJson(message.data, method.name), method.name);
-  const tenant = isOfApi(endpoint)
-    ? validate(tenantSchema, tenantOf(message.subject), 'the tenant in the subject')
-    : null;
+  const isPublic = isOfApi(endpoint);
+  const body = isPublic
+    ? parseStrictJson(message.data, method.name, jsonLimits)
+    : parseOwnJson(message.data, method.name);
+  const input = validate(method.input, body, method.name);
+  const tenant = isPublic ? validate(tenantSchema, tenantOf(message.subject), 'the tenant in the subject') : null;
   return endpoint.handler(input, { tenant, subject: message.subject }, answer);
 }

@@ -1,5 +1,6 @@
 import { CoppiceError, meantBy } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
+import { syntaxFault } from './json-place.ts';
 
 /** The part of a zod schema that this library needs; so only contracts knows zod. */
 type Schema<Output> = {
@@ -32,17 +33,32 @@ const decoder = new TextDecoder();
 
 /**
  * Parses JSON.
- * @throws CoppiceError `invalid-request` that tells where the text stops being JSON.
+ * @throws CoppiceError `invalid-request`, which names the field, the line and the column where the text stops being JSON.
  */
 export function parseJson(data: Uint8Array | string, what: string): unknown {
   const text = typeof data === 'string' ? data : decoder.decode(data);
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const message = `${what} is not JSON: ${(cause as Error).message}`;
-    const details = { issues: [{ field: '', expected: 'JSON', received: shorten(text) }] };
-    throw new CoppiceError('invalid-request', message, { cause, details });
+    throw notJson(text, what, cause as Error);
   }
+}
+
+function notJson(text: string, what: string, cause: Error): CoppiceError {
+  const fault = syntaxFault(text);
+  if (fault === null) {
+    const details = { issues: [{ field: '', expected: 'JSON', received: shorten(text) }] };
+    return new CoppiceError('invalid-request', `${what} is not JSON: ${cause.message}`, { cause, details });
+  }
+  const { path, line, column } = fault;
+  const field = fieldName(path);
+  const expected = `JSON, here ${fault.expected}`;
+  const received = `${fault.received} at line ${line}, column ${column}`;
+  const message = `${what} is not JSON: ${describe({ field, expected: fault.expected, received })}`;
+  return new CoppiceError('invalid-request', message, {
+    cause,
+    details: { issues: [{ field, expected, received }], line, column },
+  });
 }
 
 /**
@@ -139,14 +155,19 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
   return current;
 }
 
-function fieldName(path: readonly PropertyKey[]): string {
+/** `tasks[2].agent.kind` */
+export function fieldName(path: readonly PropertyKey[]): string {
   let name = '';
-  for (const key of path) name += typeof key === 'number' ? `[${key}]` : name === '' ? String(key) : `.${String(key)}`;
-  return name.length <= fieldCharactersMax ? name : `${name.slice(0, fieldCharactersMax)}…`;
+  for (const key of path) {
+    name += typeof key === 'number' ? `[${key}]` : name === '' ? String(key) : `.${String(key)}`;
+    if (name.length > fieldCharactersMax) return `${name.slice(0, fieldCharactersMax).toWellFormed()}…`;
+  }
+  return name.toWellFormed();
 }
 
-function shorten(value: unknown): string {
+/** A value as one short text. What is cut in the middle of a character, or came so, must not make an answer that isn't Unicode. */
+export function shorten(value: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = typeof value === 'string' ? JSON.stringify(value) : (JSON.stringify(value) ?? typeof value);
-  return text.length <= receivedCharactersMax ? text : `${text.slice(0, receivedCharactersMax)}…`;
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length <= receivedCharactersMax ? text : `${text.slice(0, receivedCharactersMax).toWellFormed()}…`;
 }

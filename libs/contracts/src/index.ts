@@ -28,6 +28,7 @@ export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';
 export type { JsonSchema } from './json-schema.ts';
 export { meantBy, nearestFirst } from './near.ts';
 export { messageHeaders } from './message-headers.ts';
+export { invalidUtf8At } from './utf8.ts';
 export {
   actorConsumer,
   actorKinds,

@@ -41,6 +41,18 @@ test('every problem is told with its place, in one sentence, and with a code tha
   });
 });
 
+test.each([
+  ['a: 1\nb:\n  1: x\n  "1": y\n', 'DUPLICATE_KEY', { line: 4, column: 3 }],
+  ['a:\n  - b: "\\ud83d"\n', 'HALF_CHARACTER', { line: 2, column: 5 }],
+  [Buffer.from('a: 1\nb: caf\xe9\n', 'latin1'), 'NOT_UTF8', { line: 2, column: 7 }],
+])('what other readers may see differently is a problem, at its place (case %#)', (source, code, place) => {
+  expect(parseYaml(source)).toMatchObject({ problems: [{ code, place }] });
+});
+
+test('a pair of escapes is a character', () => {
+  expect(parsed(String.raw`a: "\ud83d\ude00"`).value).toEqual({ a: '😀' });
+});
+
 test('a small text that would become a large value is refused', () => {
   const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x]'];
   for (let depth = 1; depth < 9; depth++) {

@@ -1,4 +1,5 @@
 /** The only importer of yaml: a text as a value, with the place of each field in it. Beside the lib's page, since most processes read none, and loading it takes time. */
+import { invalidUtf8At } from '@coppice/contracts';
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 
@@ -17,9 +18,15 @@ export type YamlProblem = { message: string; code: string; place: YamlPlace };
 /** A reference to a reference to …: a few hundred bytes could become gigabytes. */
 const aliasCountMax = 100;
 
-export function parseYaml(text: string): YamlText | { problems: [YamlProblem, ...YamlProblem[]] } {
+type Refused = { problems: [YamlProblem, ...YamlProblem[]] };
+
+/** Bytes have to be UTF-8. What other readers may see differently is a problem: a name twice in a map, and halves of surrogate pairs. */
+export function parseYaml(source: string | Uint8Array): YamlText | Refused {
+  const text = typeof source === 'string' ? source : decoder.decode(source);
+  const wrongAt = typeof source === 'string' ? null : invalidUtf8At(source);
+  if (typeof source !== 'string' && wrongAt !== null) return notUtf8(source, wrongAt);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: isSameName });
   const placeAt = (offset: number): YamlPlace => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
@@ -32,11 +39,43 @@ export function parseYaml(text: string): YamlText | { problems: [YamlProblem, ..
   if (first !== undefined) return { problems: [first, ...more] };
   try {
     const value: unknown = document.toJS({ maxAliasCount: aliasCountMax });
-    return { value, placeOf: (field) => placeAt(offsetOf(document, field)) };
+    const placeOf = (field: string) => placeAt(offsetOf(document, field));
+    const half = halfCharacterIn(value, '');
+    if (half !== null)
+      return { problems: [{ message: halfCharacterMessage, code: 'HALF_CHARACTER', place: placeOf(half) }] };
+    return { value, placeOf };
   } catch (error) {
     const message = oneSentence((error as Error).message);
     return { problems: [{ message, code: 'TOO_LARGE', place: { line: 1, column: 1 } }] };
   }
+}
+
+const decoder = new TextDecoder();
+
+function notUtf8(source: Uint8Array, at: number): Refused {
+  const before = decoder.decode(source.subarray(0, at)).split('\n');
+  const place = { line: before.length, column: (before.at(-1) ?? '').length + 1 };
+  const message = `The byte 0x${source[at]?.toString(16).padStart(2, '0')} is not UTF-8`;
+  return { problems: [{ message, code: 'NOT_UTF8', place }] };
+}
+
+/** As the object has it that the map becomes: `1` and `"1"` are one name there. */
+const isSameName = (one: unknown, other: unknown): boolean =>
+  isScalar(one) && isScalar(other) && nameOf(one.value) === nameOf(other.value);
+const nameOf = (key: unknown): string => (key === null ? '' : `${key as string | number | boolean}`);
+
+const halfCharacterMessage = 'An escape is half of a character: expected a surrogate pair, or the character itself';
+
+/** The field whose text or name has an unpaired surrogate, or null. */
+function halfCharacterIn(value: unknown, field: string): string | null {
+  if (typeof value === 'string') return value.isWellFormed() ? null : field;
+  if (typeof value !== 'object' || value === null) return null;
+  for (const [name, item] of Object.entries(value)) {
+    const inner = Array.isArray(value) ? `${field}[${name}]` : `${field}${field === '' ? '' : '.'}${name}`;
+    const found = name.isWellFormed() ? halfCharacterIn(item, inner) : inner;
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 const oneSentence = (message: string): string => (message.split('\n')[0] ?? message).trim();

@@ -19,10 +19,10 @@ export async function loadRunFile(file: string, options: LoadOptions): Promise<L
   return completeRun(parsed.data, path.dirname(await realpath(file)), source, options);
 }
 
-async function readText(file: string): Promise<string> {
+async function readText(file: string): Promise<Uint8Array> {
   try {
     const { size } = await stat(file);
-    if (size <= fileBytesMax) return await readFile(file, 'utf8');
+    if (size <= fileBytesMax) return await readFile(file);
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : message;

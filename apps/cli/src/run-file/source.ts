@@ -16,7 +16,7 @@ export type Source = {
 };
 
 /** @throws CliError when it isn't YAML. `file` is what complaints call it. */
-export function readSource(text: string, file: string): Source {
+export function readSource(text: string | Uint8Array, file: string): Source {
   const yaml = parseYaml(text);
   if ('problems' in yaml) {
     const lines = yaml.problems

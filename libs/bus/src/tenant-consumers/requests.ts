@@ -1,8 +1,8 @@
 import { consumerRequestSchema } from '@coppice/contracts';
 import type { ConsumerRequest } from '@coppice/contracts';
-import { requireSmallJson } from '../json-size.ts';
 import { busLimits } from '../limits.ts';
-import { parseJson, validate } from '../validate.ts';
+import { parseStrictJson } from '../strict-json.ts';
+import { validate } from '../validate.ts';
 import { badRequest } from './refusals.ts';
 
 const nanosecondsPerMs = 1_000_000;
@@ -44,8 +44,8 @@ function read(data: Uint8Array): ConsumerRequest {
   if (data.length > busLimits.consumerRequestBytesMax)
     throw badRequest(`the request has ${data.length} bytes, over the limit of ${busLimits.consumerRequestBytesMax}`);
   try {
-    requireSmallJson(data, 'the request', { valuesMax: 200, depthMax: 5 });
-    return validate(consumerRequestSchema, parseJson(data, 'the request'), 'the request');
+    const body = parseStrictJson(data, 'the request', { valuesMax: 200, depthMax: 5 });
+    return validate(consumerRequestSchema, body, 'the request');
   } catch (error) {
     throw badRequest((error as Error).message);
   }

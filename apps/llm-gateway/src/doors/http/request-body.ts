@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { parseJson, requireSmallJson } from '@coppice/bus';
+import { parseStrictJson } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { ByteBudget } from '../../byte-budget.ts';
 import { bytesOfHeap } from '../../heap.ts';
@@ -51,8 +51,7 @@ export async function readJsonBody(request: IncomingMessage, room: BodyRoom): Pr
     const [only = Buffer.alloc(0), ...others] = pieces;
     const whole = others.length === 0 ? only : Buffer.concat(pieces);
     const { bodyValuesMax: valuesMax, bodyDepthMax: depthMax } = facadeLimits;
-    requireSmallJson(whole, 'the body', { valuesMax, depthMax });
-    return { body: parseJson(whole, 'the body'), bytes: budget.taken };
+    return { body: parseStrictJson(whole, 'the body', { valuesMax, depthMax }), bytes: budget.taken };
   } catch (error) {
     room.giveBack(pieces.reduce((sum, { length }) => sum + length, 0));
     throw error;
