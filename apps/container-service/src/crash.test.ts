@@ -1,5 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { buckets, ownDraftPattern } from '@coppice/contracts';
 import { eventually, startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { hostHasProcess, isRequired, testImagesFolder } from './engine/conformance-fixture.ts';
@@ -10,6 +11,8 @@ const program = path.join(import.meta.dirname, 'main.ts');
 const taskId = 'taaaaaaaaaaaaaaaa';
 /** The dead process's membership (15 s) and the command's ack wait (30 s) must run out before another process takes over. */
 const takeOverMsMax = 75_000;
+
+const writtenBytes = 48 * 1024 * 1024;
 
 const engines = ['docker', 'bubblewrap'] as const;
 
@@ -30,7 +33,7 @@ async function whyUntestable(dataFolder: string, choice: (typeof engines)[number
 }
 
 test.concurrent.for(engines)(
-  'a service on %s that is ended by SIGKILL: what it ran ends, an exec and a run become unknown',
+  'a service on %s that is ended by SIGKILL: what it ran ends, an exec and a run become unknown, a write is repeated and leaves nothing else',
   { timeout: 150_000 },
   async (engineName, context) => {
     await using folder = await temporaryFolder('container-crash');
@@ -68,6 +71,25 @@ test.concurrent.for(engines)(
         (await runs(specification)) === 'ran\n' && (await runs(other)) === 'ran\n' ? true : undefined,
       );
       expect(await hostHasProcess(marker)).toBe(true);
+      // Held to a tenth of a processor, so that it is still being written when its service ends.
+      const limits = { ...specification.limits, cpus: 0.1 };
+      const written = await specificationIn(folder.path, 'tcccccccccccccccc', { limits });
+      await orchestrator.done('task_z_1_1', 'create', written);
+      const artifact = 'default/tcccccccccccccccc/content';
+      await (await orchestrator.bus.objects(buckets.artifacts)).put(artifact, Buffer.alloc(writtenBytes, 'x'));
+      await orchestrator.order('task_z_1_2', 'write', {
+        owner: ownerOf('tcccccccccccccccc'),
+        sandboxId: written.sandboxId,
+        path: 'docs/large.txt',
+        content: { artifact },
+      });
+      const docs = path.join(written.mounts[0]?.source ?? '', 'docs');
+      const [draft] = await eventually(async () => {
+        const names = await readdir(docs).catch(() => []);
+        return names.length > 0 ? names : undefined;
+      });
+      // Imports skip names like this, should nobody repeat the write.
+      expect(draft).toMatch(ownDraftPattern);
       await doomed.kill('SIGKILL');
       // The kernel ends a namespace with its parent; a container is the daemon's, and is ended by who takes over.
       if (engineName === 'bubblewrap')
@@ -82,8 +104,12 @@ test.concurrent.for(engines)(
       expect(run).toMatchObject({ status: 'failed', error: { code: 'unknown' } });
       expect(await runs(other)).toBe('ran\n');
       expect(await hostHasProcess(marker)).toBe(false);
+      const write = await orchestrator.resultOf('task_z_1_2', { timeoutMs: takeOverMsMax });
+      expect(write).toEqual({ status: 'done', output: { bytes: writtenBytes } });
+      expect(await readdir(docs)).toEqual(['large.txt']);
+      expect((await stat(path.join(docs, 'large.txt'))).size).toBe(writtenBytes);
       const sandboxes = path.join(folder.path, 'container-service/sandboxes');
-      expect(await readdir(sandboxes)).toEqual([specification.sandboxId]);
+      expect((await readdir(sandboxes)).toSorted()).toEqual([specification.sandboxId, written.sandboxId]);
 
       await orchestrator.done('task_x_1_3', 'remove', { owner: ownerOf(taskId), sandboxId: specification.sandboxId });
       successor.signal('SIGTERM');

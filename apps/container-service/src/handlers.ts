@@ -46,9 +46,9 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
       log.info({ sandboxId, ...owner, image: image.origin }, 'sandbox created');
       return { sandboxId, engine: engine.name, node };
     }),
-    handle(sandboxOperations.write, async ({ sandboxId, path, content }) => {
+    handle(sandboxOperations.write, async ({ sandboxId, path, content }, { effectId }) => {
       const bytes = await bytesOf(context.bus, content);
-      await engine.writeFile(sandboxId, path, bytes);
+      await engine.writeFile(sandboxId, path, bytes, { effectId });
       return { bytes: bytes.length };
     }),
     handle(

@@ -29,6 +29,7 @@ export type { JsonSchema } from './json-schema.ts';
 export { meantBy, nearestFirst } from './near.ts';
 export { messageHeaders } from './message-headers.ts';
 export { invalidUtf8At } from './utf8.ts';
+export { ownDraftPattern, ownDraftPrefix } from './own-drafts.ts';
 export {
   actorConsumer,
   actorKinds,

@@ -3,6 +3,7 @@ import { readdir, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ownDraftPrefix, shortHash } from '@coppice/contracts';
 import type { EngineFixture } from './conformance-fixture.ts';
 import type { SandboxSpec } from './port.ts';
 
@@ -98,6 +99,14 @@ export function describeLifecycle(current: () => EngineFixture): void {
       // What an agent could plant in the way of a draft whose name it knows.
       await sandbox.exec('mkdir planted.coppice-new');
       await current().engine.writeFile(sandbox.id, 'planted', bytes);
+      // A repeat of a write that was interrupted.
+      const draft = `${ownDraftPrefix}${shortHash('task_x_1_1')}-left`;
+      await sandbox.exec(`echo part > folder-7/${draft}; echo other > folder-7/${ownDraftPrefix}other-left`);
+      const write = () =>
+        current().engine.writeFile(sandbox.id, 'folder-7/file', Buffer.from('new'), { effectId: 'task_x_1_1' });
+      await Promise.all([write(), write()]);
+      const left = await sandbox.exec('ls -A folder-7; cat folder-7/file');
+      expect(left.stdout.text).toBe(`${ownDraftPrefix}other-left\nfile\nnew`);
     },
   );
 

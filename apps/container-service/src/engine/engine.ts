@@ -9,7 +9,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CoppiceError } from '@coppice/contracts';
+import { CoppiceError, ownDraftPrefix, shortHash } from '@coppice/contracts';
 import { DiskMeter, type DiskBudget } from './disk-watch.ts';
 import type { Launcher, LaunchRequest, SandboxRecord } from './launcher.ts';
 import { commandBytesMax, commandsAtOnceMax, diskMetersMax, stdinBytesMax } from './limits.ts';
@@ -22,6 +22,7 @@ import type {
   SandboxInfo,
   SandboxLabels,
   SandboxSpec,
+  WriteOptions,
 } from './port.ts';
 import type { ProbeOptions } from './probe-engine.ts';
 import { Probing } from './probing.ts';
@@ -47,10 +48,22 @@ export interface EngineOptions extends ProbeOptions {
 }
 
 const writeMsMax = 60_000;
-/** Folder, target, mode, draft. Written beside its place and moved there, so that nobody ever sees half of it. */
+const writeTries = 3;
+/** Exit code of the write script for a draft that another write of the same file removed. */
+const draftLostCode = 75;
+/**
+ * Arguments: folder, target, mode, draft, size, and the prefix of drafts to remove first. The content is written beside its target and renamed, so
+ * that nobody sees half of it. The size is compared since standard input also ends when this process dies.
+ */
 const writeScript = `
 if [ -d "$2" ]; then echo "it is a folder" >&2; exit 1; fi
-mkdir -p -- "$1" && (set -C && cat > "$4") && chmod "$3" "$4" && mv -f -- "$4" "$2" && exit 0
+mkdir -p -- "$1" || exit 1
+[ -z "$6" ] || rm -f -- "$6"* || exit 1
+(set -C && cat > "$4") || { rm -f -- "$4"; exit 1; }
+[ -e "$4" ] || exit ${draftLostCode}
+if [ "$(wc -c < "$4")" -ne "$5" ]; then rm -f -- "$4"; echo "only a part of the content arrived" >&2; exit 1; fi
+chmod "$3" "$4" && mv -f -- "$4" "$2" && exit 0
+[ -e "$4" ] || exit ${draftLostCode}
 rm -f -- "$4"
 exit 1`;
 
@@ -175,19 +188,26 @@ class LauncherEngine implements Engine {
     return meter;
   }
 
-  async writeFile(id: string, path: string, bytes: Uint8Array, options: { executable?: boolean } = {}): Promise<void> {
+  async writeFile(id: string, path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
     const target = resolveInSandbox(path, 'path');
     const folder = dirname(target);
-    // Nobody can know it before: neither a second write at this moment nor who would plant something in its way.
-    const draft = join(folder, `.coppice-${randomUUID()}`);
+    const { effectId } = options;
+    const prefix = join(folder, effectId === undefined ? ownDraftPrefix : `${ownDraftPrefix}${shortHash(effectId)}-`);
     const mode = options.executable === true ? '755' : '644';
-    const argv = ['/bin/sh', '-c', writeScript, 'sh', folder, target, mode, draft];
-    const result = await this.exec(id, argv, { stdin: bytes, timeoutMs: writeMsMax });
-    if (result.exitCode === 0 && !result.diskExceeded) return;
-    // The script removes its draft itself, unless it was ended.
-    if (result.signal !== null) await this.exec(id, ['rm', '-f', '--', draft], { timeoutMs: writeMsMax });
-    const reason = result.diskExceeded ? 'the disk limit is reached' : result.stderr.text.trim();
-    throw new CoppiceError('sandbox-failed', `${path} can't be written: ${reason}`, { retryable: false });
+    for (let count = 1; ; count++) {
+      // The last part is random: an agent can't plant something in the way of a name that it doesn't know.
+      const draft = `${prefix}${randomUUID()}`;
+      // Only the first try removes what an interrupted write of the same effect left, so that two at once end.
+      const leftovers = effectId === undefined || count > 1 ? '' : prefix;
+      const argv = ['/bin/sh', '-c', writeScript, 'sh', folder, target, mode, draft, String(bytes.length), leftovers];
+      const result = await this.exec(id, argv, { stdin: bytes, timeoutMs: writeMsMax });
+      if (result.exitCode === 0 && !result.diskExceeded) return;
+      if (result.exitCode === draftLostCode && count < writeTries) continue;
+      // The script removes its draft itself, unless it was ended.
+      if (result.signal !== null) await this.exec(id, ['rm', '-f', '--', draft], { timeoutMs: writeMsMax });
+      const reason = result.diskExceeded ? 'the disk limit is reached' : result.stderr.text.trim();
+      throw new CoppiceError('sandbox-failed', `${path} can't be written: ${reason}`, { retryable: false });
+    }
   }
 
   async stop(sandboxId: string, execId?: string): Promise<void> {

@@ -160,6 +160,12 @@ export interface ExecResult {
   log?: { bytes: number; truncated: boolean };
 }
 
+export interface WriteOptions {
+  executable?: boolean;
+  /** Stable over repeats of one write: a repeat removes what an interrupted one left. */
+  effectId?: string;
+}
+
 /**
  * All methods throw `CoppiceError`: `sandbox-refused` (a rule is broken, the message names the field), `already-exists`,
  * `sandbox-not-found`, `engine-unavailable` (nothing runs here, or not as strictly as required), `image-not-found`,
@@ -180,7 +186,7 @@ export interface Engine {
   create(spec: SandboxSpec): Promise<void>;
   exec(sandboxId: string, command: Command, options?: ExecOptions): Promise<ExecResult>;
   /** Written from inside the sandbox, so a planted symbolic link leads nowhere. Folders are made. */
-  writeFile(sandboxId: string, path: string, bytes: Uint8Array, options?: { executable?: boolean }): Promise<void>;
+  writeFile(sandboxId: string, path: string, bytes: Uint8Array, options?: WriteOptions): Promise<void>;
   /** Ends every command of the sandbox, or only the one of this id, whoever started it. */
   stop(sandboxId: string, execId?: string): Promise<void>;
   /** Ends its commands, deletes its home folder and record; files that can't be deleted are left to `sweep`. Harmless when there is none. */

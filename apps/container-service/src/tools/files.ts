@@ -2,7 +2,7 @@
 import { toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
 import type { z } from 'zod';
 import { replaceText } from './replace-text.ts';
-import { answer, failureOf, fileToolMsMax, plain, problem, requireFile, script } from './tool.ts';
+import { answer, failureOf, fileToolOptions, plain, problem, requireFile, script } from './tool.ts';
 import type { Answer, Sandbox } from './tool.ts';
 
 type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
@@ -22,7 +22,7 @@ sed -n "$2,$3p;$3q" "$f" | head -c ${readBytesMax}
 export async function read(sandbox: Sandbox, { path, fromLine, lines }: Input<'read'>): Promise<Answer> {
   const lastLine = fromLine + lines - 1;
   const argv = script(readScript, plain(path), String(fromLine), String(lastLine));
-  const result = await sandbox.exec(argv, { timeoutMs: fileToolMsMax, keepBytes: 2 * readBytesMax });
+  const result = await sandbox.exec(argv, { ...fileToolOptions, keepBytes: 2 * readBytesMax });
   const failure = failureOf(result);
   if (failure !== null) return problem(`${path} can't be read: ${failure}`);
   const headEnd = result.stdout.text.indexOf('\n');
@@ -74,13 +74,14 @@ function describeRange(
   return `${path} (${notes.join('; ')}):\n${whole}${after}`;
 }
 
-/** The content is taken in before the file is touched. In place, so that its mode stays; nothing of ours is left beside it. */
+/** The content is taken in whole before the file is touched: standard input also ends when this process dies. In place, so that its mode stays; nothing of ours is left beside it. */
 const writeScript = `
 f=$1
 if [ -d "$f" ]; then echo 'it is a folder' >&2; exit 1; fi
 t=$(mktemp) || exit 1
 trap 'rm -f "$t"' EXIT
 cat > "$t" || exit 1
+if [ "$(wc -c < "$t")" -ne "$2" ]; then echo 'only a part of the content arrived' >&2; exit 1; fi
 mkdir -p -- "$(dirname -- "$f")" || exit 1
 if [ -e "$f" ]; then echo replaced; else echo made; fi
 cat "$t" > "$f"
@@ -91,7 +92,10 @@ async function writeBytes(
   path: string,
   bytes: Uint8Array,
 ): Promise<{ failure: string | null; made: boolean }> {
-  const result = await sandbox.exec(script(writeScript, plain(path)), { timeoutMs: fileToolMsMax, stdin: bytes });
+  const result = await sandbox.exec(script(writeScript, plain(path), String(bytes.length)), {
+    ...fileToolOptions,
+    stdin: bytes,
+  });
   return { failure: failureOf(result), made: result.stdout.text.trim() === 'made' };
 }
 
@@ -117,7 +121,7 @@ base64 < "$f"
 /** Two starts of a command: what is replaced is looked for here, where it can be said what is wrong. Nothing else runs in between. */
 export async function edit(sandbox: Sandbox, { path, oldText, newText }: Input<'edit'>): Promise<Answer> {
   const argv = script(takeScript, plain(path), String(toolLimits.fileBytesMax));
-  const taken = await sandbox.exec(argv, { timeoutMs: fileToolMsMax, keepBytes: toolLimits.fileBytesMax });
+  const taken = await sandbox.exec(argv, { ...fileToolOptions, keepBytes: toolLimits.fileBytesMax });
   const unread = failureOf(taken);
   if (unread !== null) return problem(`${path} can't be edited: ${unread}`);
   const replaced = replaceText(Buffer.from(taken.stdout.text, 'base64'), oldText, newText);

@@ -1,7 +1,7 @@
 /** The tools that look around. What git and package managers keep is left out: nobody looks for something there by a tool. */
 import { toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
 import type { z } from 'zod';
-import { answer, failureOf, fileToolMsMax, plain, problem, script } from './tool.ts';
+import { answer, failureOf, fileToolOptions, plain, problem, script } from './tool.ts';
 import type { Answer, Sandbox } from './tool.ts';
 
 type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
@@ -29,7 +29,7 @@ head -n "$3" "$t"
 
 export async function list(sandbox: Sandbox, { path, depth }: Input<'list'>): Promise<Answer> {
   const argv = script(listScript, plain(path), String(depth), String(toolLimits.listEntriesMax));
-  const result = await sandbox.exec(argv, { timeoutMs: fileToolMsMax, keepBytes });
+  const result = await sandbox.exec(argv, { ...fileToolOptions, keepBytes });
   const failure = failureOf(result);
   if (failure !== null) return problem(`${path} can't be listed: ${failure}`);
   const { count, lines } = readCounted(result.stdout.text);
@@ -53,7 +53,7 @@ LC_ALL=C sort -t : -k 1,1 -k 2,2n "$t" | head -n "$3"
 export async function search(sandbox: Sandbox, { pattern, path }: Input<'search'>): Promise<Answer> {
   if (pattern.includes('\0')) return problem('the pattern holds a NUL');
   const argv = script(searchScript, plain(path), pattern, String(toolLimits.searchLinesMax));
-  const result = await sandbox.exec(argv, { timeoutMs: fileToolMsMax, keepBytes });
+  const result = await sandbox.exec(argv, { ...fileToolOptions, keepBytes });
   const failure = failureOf(result);
   if (failure !== null) return problem(`can't search ${path}: ${failure}`);
   const { count, lines } = readCounted(result.stdout.text);

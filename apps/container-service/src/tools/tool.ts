@@ -14,7 +14,10 @@ export const answer = (content: string): Answer => ({ content, isError: false })
 export const problem = (content: string): Answer => ({ content, isError: true });
 
 /** Of tools that work on files. */
-export const fileToolMsMax = 60_000;
+const fileToolMsMax = 60_000;
+
+/** Temporary files stay out of the workspace, whatever TMPDIR the task's environment has. */
+export const fileToolOptions = { timeoutMs: fileToolMsMax, env: { TMPDIR: '/tmp' } } as const;
 
 /** A POSIX script with its arguments; the image need not have more than sh, coreutils, find, grep and sed. */
 export const script = (text: string, ...words: string[]): string[] => ['/bin/sh', '-c', text, 'sh', ...words];
