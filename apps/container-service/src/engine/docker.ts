@@ -4,7 +4,8 @@
  * 1. A container runs one command and is removed after it: what the command leaves behind ends with its container.
  * 2. Its name is made from stack, sandbox and command id, so a repeat meets its predecessor and two can't run at once.
  * 3. Output is attached before the start, so none is lost; the exit code comes from the daemon, not from the stream.
- * 4. Only what `hostConfig` below names is given to a container. Nothing of a request is passed on unseen, and of the image's volumes none
+ * 4. Our own seccomp profile is in force wherever the daemon can filter system calls; where it can't, the probe reports that.
+ * 5. Only what `hostConfig` below names is given to a container. Nothing of a request is passed on unseen, and of the image's volumes none
  *    becomes a folder of the host, which nobody would watch (docker-volumes.ts).
  */
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import Docker from 'dockerode';
 import { CoppiceError, shortHash } from '@coppice/contracts';
 import { sandboxUser } from '@coppice/service';
 import { ensureDockerImage } from './docker-image.ts';
+import { seccompOptions, type DaemonInfo } from './docker-seccomp.ts';
 import { OutputDemultiplexer } from './docker-stream.ts';
 import { scratchVolumes, volumesOf } from './docker-volumes.ts';
 import { findPathTranslation, type PathTranslation } from './docker-paths.ts';
@@ -60,6 +62,7 @@ class DockerLauncher implements Launcher {
   readonly #imagesFolder: string;
   readonly #user: { uid: number; gid: number };
   #translation: PathTranslation = (path) => path;
+  #securityOptions: readonly string[] | undefined;
   /** The image that a name was last found to mean, so that a command doesn't ask again. */
   readonly #images = new Map<string, { id: string; volumes: readonly string[] }>();
 
@@ -87,6 +90,9 @@ class DockerLauncher implements Launcher {
     }
     const inspect = (id: string) => this.#docker.getContainer(id).inspect();
     this.#translation = this.#options.pathTranslation ?? (await findPathTranslation(inspect));
+    const daemon = { version, info: (await this.#docker.info()) as DaemonInfo };
+    const seccomp = await seccompOptions(daemon, this.#options.stateFolder, this.#translation);
+    this.#securityOptions = ['no-new-privileges', ...seccomp];
     return `Docker ${version.Version}, API ${version.ApiVersion}`;
   }
 
@@ -99,6 +105,7 @@ class DockerLauncher implements Launcher {
 
   async launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand> {
     const { record, execId, argv, env, stdin } = request;
+    if (this.#securityOptions === undefined) await this.connect();
     if (!this.#images.has(record.image)) await this.ensureImage(record.image, () => undefined);
     const image = this.#images.get(record.image);
     const mounts = [...(await userFileMounts(this.#options.stateFolder, record.user)), ...record.mounts];
@@ -120,7 +127,11 @@ class DockerLauncher implements Launcher {
       Tty: false,
       NetworkDisabled: record.network === 'none',
       Labels: this.#labelsOf(record, execId),
-      HostConfig: hostConfig(record, mounts, this.#translation, image?.volumes ?? []),
+      HostConfig: hostConfig(record, mounts, {
+        translation: this.#translation,
+        volumes: image?.volumes ?? [],
+        securityOptions: this.#securityOptions ?? [],
+      }),
     };
     const container = await this.#create(settings, record);
     let stream: NodeJS.ReadWriteStream | undefined;
@@ -196,11 +207,17 @@ class DockerLauncher implements Launcher {
   async close(): Promise<void> {}
 }
 
+interface Surroundings {
+  translation: PathTranslation;
+  /** Of the image. */
+  volumes: readonly string[];
+  securityOptions: readonly string[];
+}
+
 function hostConfig(
   record: SandboxRecord,
   mounts: readonly Mount[],
-  translation: PathTranslation,
-  volumes: readonly string[],
+  { translation, volumes, securityOptions }: Surroundings,
 ): Docker.HostConfig {
   const { memoryBytes, cpus, pids, diskBytes, scratchBytes } = record.limits;
   const scratch = ['/tmp', ...scratchVolumes(volumes, record.image, mounts)];
@@ -217,8 +234,7 @@ function hostConfig(
     ShmSize: scratchBytes,
     ReadonlyRootfs: true,
     CapDrop: ['ALL'],
-    // The daemon's own seccomp profile stays in force, since none is named.
-    SecurityOpt: ['no-new-privileges'],
+    SecurityOpt: [...securityOptions],
     Privileged: false,
     NetworkMode: record.network === 'none' ? 'none' : 'bridge',
     IpcMode: 'private',

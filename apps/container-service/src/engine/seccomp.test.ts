@@ -4,8 +4,8 @@ import { seccompFilter, type SeccompArchitecture } from './seccomp.ts';
 const allow = 0x7fff0000;
 const refuse = (errno: number) => 0x00050000 | errno;
 const numbers = {
-  x64: { audit: 0xc000003e, read: 0, mount: 165, clone: 56, clone3: 435, ioctl: 16, socket: 41 },
-  arm64: { audit: 0xc00000b7, read: 63, mount: 40, clone: 220, clone3: 435, ioctl: 29, socket: 198 },
+  x64: { audit: 0xc000003e, read: 0, mount: 165, clone: 56, clone3: 435, ioctl: 16, socket: 41, personality: 135 },
+  arm64: { audit: 0xc00000b7, read: 63, mount: 40, clone: 220, clone3: 435, ioctl: 29, socket: 198, personality: 92 },
 } as const;
 
 /** The kernel's interpreter for the few instructions that the filter is made of. */
@@ -35,7 +35,7 @@ test.each(['x64', 'arm64'] as const)(
   'on %s ordinary calls pass and dangerous ones do not',
   (architecture: SeccompArchitecture) => {
     const program = seccompFilter(architecture);
-    const { audit, read, mount, clone, clone3, ioctl, socket } = numbers[architecture];
+    const { audit, read, mount, clone, clone3, ioctl, socket, personality } = numbers[architecture];
     const answer = (number: number, ...values: number[]) => evaluate(program, audit, number, values);
     expect(answer(read)).toBe(allow);
     expect(answer(mount)).toBe(refuse(1));
@@ -48,7 +48,9 @@ test.each(['x64', 'arm64'] as const)(
     expect(answer(ioctl, 0, 0x5412)).toBe(refuse(1));
     expect(answer(ioctl, 0, 0x541c)).toBe(refuse(1));
     expect(answer(socket, 2)).toBe(allow);
-    expect(answer(socket, 40)).toBe(refuse(1));
+    for (const family of [0, 17, 38, 40]) expect(answer(socket, family)).toBe(refuse(1));
+    expect(answer(personality, 0xffffffff)).toBe(allow);
+    expect(answer(personality, 0x0400000)).toBe(refuse(1));
     expect(evaluate(program, 0x40000003, read)).toBe(refuse(1));
     expect(program.length / 8).toBeLessThan(4096);
   },
