@@ -1,8 +1,13 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, chown, mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
+import { removeTree } from '@coppice/service';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { DiskMeter, usedBytes } from './disk-watch.ts';
+import { diskWatchDepthMax } from './limits.ts';
 
 const never = new AbortController().signal;
 
@@ -18,18 +23,58 @@ test('counts what files take, in all folders, and what is too deep to see as too
   expect(bytes).toBeGreaterThanOrEqual(150_000);
   expect(bytes).toBeLessThan(200_000);
 
-  const name = 'd'.repeat(200);
   const previous = process.cwd();
   process.chdir(other);
-  // Deeper than any path may be long.
-  for (let depth = 0; depth < 25; depth++) {
-    await mkdir(name);
-    process.chdir(name);
+  for (let depth = 0; depth < diskWatchDepthMax; depth++) {
+    await mkdir('d'.repeat(100));
+    process.chdir('d'.repeat(100));
   }
   process.chdir(previous);
-  expect(await usedBytes(budget, never)).toBe(Number.POSITIVE_INFINITY);
-  // So that it can be deleted.
-  await rename(path.join(other, ...Array.from({ length: 13 }, () => name)), path.join(folder.path, 'rest'));
+  expect(await usedBytes({ ...budget, bytesMax: 100_000_000 }, never)).toBe(Number.POSITIVE_INFINITY);
+  await removeTree(other);
+});
+
+test('a folder that is swapped for a link never leads the walk elsewhere', async () => {
+  await using folder = await temporaryFolder('disk-watch');
+  const watched = path.join(folder.path, 'watched');
+  const elsewhere = path.join(folder.path, 'elsewhere');
+  await mkdir(path.join(watched, 'turning/in'), { recursive: true });
+  await mkdir(path.join(elsewhere, 'in'), { recursive: true });
+  await symlink(elsewhere, path.join(watched, 'aside'));
+  await writeFile(path.join(elsewhere, 'in/large'), Buffer.alloc(2_000_000));
+  const swap = `
+    const { renameSync } = require('node:fs');
+    process.chdir(process.argv[1]);
+    for (;;) {
+      renameSync('turning', 'kept'); renameSync('aside', 'turning');
+      renameSync('turning', 'aside'); renameSync('kept', 'turning');
+    }`;
+  const swapping = spawn(process.execPath, ['-e', swap, watched], { stdio: 'inherit' });
+  try {
+    const budget = { folders: [watched], bytesMax: 1_000_000 };
+    for (let count = 0; count < 8_000; count++) expect(await usedBytes(budget, never)).toBeLessThan(1_000_000);
+  } finally {
+    swapping.kill('SIGKILL');
+    await once(swapping, 'close');
+  }
+});
+
+test('a folder that its owner may not read hides nothing', async () => {
+  await using folder = await temporaryFolder('disk-watch');
+  const closed = path.join(folder.path, 'closed');
+  await mkdir(closed);
+  await writeFile(path.join(closed, 'file'), Buffer.alloc(100_000));
+  await chmod(closed, 0o000);
+  // Root reads any folder: the count is another user's, of files of its own.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) for (const each of [folder.path, closed, path.join(closed, 'file')]) await chown(each, 10_001, 10_001);
+  const module = JSON.stringify(path.join(import.meta.dirname, 'disk-watch.ts'));
+  const budget = JSON.stringify({ folders: [folder.path], bytesMax: 1_000_000 });
+  const program = `const { usedBytes } = await import(${module}); console.log(await usedBytes(${budget}, AbortSignal.timeout(60_000)));`;
+  const user = isRoot ? { uid: 10_001, gid: 10_001 } : {};
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], user);
+  expect(Number(stdout)).toBeGreaterThanOrEqual(100_000);
+  expect((await stat(closed)).mode & 0o777).toBe(0o000);
 });
 
 test('a name that is no text hides nothing', async () => {

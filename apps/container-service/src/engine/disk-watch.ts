@@ -6,25 +6,23 @@
  * 2. After a count that was no trifle (`diskCountMsCheap`), the next one waits until the whole file system has grown by
  *    what was left of the budget (asking for that costs nothing), or until `diskCountMsMax` has passed, since others may have freed what this one filled.
  * 3. Between two looks a command can overrun its budget by what it writes then.
+ * 4. The walk never leaves the watched folders, whatever a command swaps for a link meanwhile (watched-folder.ts).
  */
-import { lstatSync, opendirSync, type Dir, type Dirent } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Turns } from '@coppice/service';
 import {
   diskCountMsCheap,
   diskCountMsMax,
+  diskWatchDepthMax,
   diskWatchEntriesMax,
   diskWatchIntervalMs,
   diskWatchRatio,
 } from './limits.ts';
-import { codeOf } from './reason.ts';
+import { WatchedFolder } from './watched-folder.ts';
 
-const separator = Buffer.from('/');
 /** What one entry costs, in steps of a turn. Synchronous calls are ten times cheaper than asynchronous ones here. */
 const stepsPerEntry = 100;
-/** As for readdir; the type declarations don't know it of opendir. */
-const bufferEncoding = 'buffer' as BufferEncoding;
 
 export interface DiskBudget {
   folders: readonly string[];
@@ -97,52 +95,42 @@ async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
 
 /**
  * Counts allocated blocks, so a sparse file costs what it costs. What vanishes during the walk is not counted. More
- * entries than can be watched, or a path too long to look at, count as infinitely much: they would be a way to hide.
+ * entries than can be watched, or folders too deep to look into, count as infinitely much: they would be a way to hide.
  */
 export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promise<number> {
   let bytes = 0;
   let entries = 0;
   const turns = new Turns();
-  // Names as bytes: one that is no text would be a way to hide.
-  const folders = budget.folders.map((folder) => Buffer.from(folder));
-  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    const directory = opened(folder);
-    if (directory === 'too-deep') return Number.POSITIVE_INFINITY;
-    if (directory === null) continue;
-    try {
-      for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
-        if (++entries > diskWatchEntriesMax) return Number.POSITIVE_INFINITY;
-        const path = Buffer.concat([folder, separator, Buffer.from((entry as Dirent | Dirent<Buffer>).name)]);
-        if (entry.isDirectory()) folders.push(path);
-        bytes += blocksOf(path) * 512;
-        if (bytes > budget.bytesMax) return bytes;
-        turns.spend(stepsPerEntry);
-        if (!turns.due) continue;
-        await turns.give();
-        if (signal.aborted) return bytes;
-      }
-    } catch {
-      // It has gone while it was read.
-    } finally {
-      directory.closeSync();
+  /** Open folders from a root downwards, each with the names of those in it that are still to be read. */
+  const open: { folder: WatchedFolder; inner: Buffer[] }[] = [];
+  const enter = async (folder: WatchedFolder | null): Promise<void> => {
+    if (folder === null) return;
+    const inner: Buffer[] = [];
+    open.push({ folder, inner });
+    for (const { name, isDirectory } of folder.entries()) {
+      if (++entries > diskWatchEntriesMax) bytes = Number.POSITIVE_INFINITY;
+      if (isDirectory) inner.push(name);
+      bytes += folder.blocksOf(name) * 512;
+      if (bytes > budget.bytesMax) return;
+      turns.spend(stepsPerEntry);
+      if (!turns.due) continue;
+      await turns.give();
+      if (signal.aborted) return;
     }
-  }
-  return bytes;
-}
-
-/** Null for a file that is mounted, or a folder that has gone. */
-function opened(folder: Buffer): Dir | 'too-deep' | null {
+  };
   try {
-    return opendirSync(folder, { encoding: bufferEncoding });
-  } catch (error) {
-    return codeOf(error) === 'ENAMETOOLONG' ? 'too-deep' : null;
-  }
-}
-
-function blocksOf(path: Buffer): number {
-  try {
-    return lstatSync(path).blocks;
-  } catch {
-    return 0;
+    for (const root of budget.folders) {
+      await enter(WatchedFolder.open(root));
+      for (let last = open.at(-1); last !== undefined; last = open.at(-1)) {
+        if (signal.aborted || bytes > budget.bytesMax) return bytes;
+        const name = last.inner.pop();
+        if (name === undefined) open.pop()?.folder.close();
+        else if (open.length >= diskWatchDepthMax) return Number.POSITIVE_INFINITY;
+        else await enter(last.folder.inner(name));
+      }
+    }
+    return bytes;
+  } finally {
+    for (const { folder } of open) folder.close();
   }
 }

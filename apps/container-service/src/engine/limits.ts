@@ -55,3 +55,5 @@ export const diskCountMsMax = 60_000;
 export const diskMetersMax = 1_000;
 /** More entries than this can't be watched. */
 export const diskWatchEntriesMax = 2_000_000;
+/** Folders deeper than this aren't looked into; each level of a walk holds a descriptor. */
+export const diskWatchDepthMax = 256;
