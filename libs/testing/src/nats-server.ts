@@ -24,6 +24,8 @@ export type NatsServerSettings = {
   auth?: boolean;
   /** Default yes. */
   jetStream?: boolean;
+  /** Whether JetStream syncs each write to the disk before it acknowledges it; default no. */
+  syncAlways?: boolean;
   /** The server program to run; default: see `natsServerProgram`. */
   program?: string;
 };

@@ -1,0 +1,156 @@
+/** The faults of a chaos run, drawn from the seed: which one, on which process, for how long, when. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { traces, traceShows } from './ambush.ts';
+import { serviceNames } from '../support/stack.ts';
+import type { ServiceName } from '../support/stack.ts';
+import type { Random } from './random.ts';
+import { lostAfterMs } from './system.ts';
+import type { ChaosSystem, ServiceProcess } from './system.ts';
+
+export const faultKinds = [
+  'none',
+  'kill',
+  'ambush',
+  'freeze',
+  'nats-kill',
+  'reset',
+  'stall',
+  'disk-full',
+  'everything',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+/** What happened, for the report. Times are milliseconds since the epoch. */
+export type AppliedFault = { kind: FaultKind; target: string; startedAt: number; endedAt: number };
+
+type Fault = { kind: FaultKind; service: ServiceName | null };
+
+/** A round of faults; each comes once, in an order of its own in each round. `none` shows what is usual without a fault. */
+const deck: readonly Fault[] = [
+  ...serviceNames.map((service): Fault => ({ kind: 'kill', service })),
+  ...traces.flatMap(({ service }): Fault[] => [
+    { kind: 'ambush', service },
+    { kind: 'ambush', service },
+  ]),
+  ...serviceNames.map((service): Fault => ({ kind: 'freeze', service })),
+  { kind: 'nats-kill', service: null },
+  { kind: 'nats-kill', service: null },
+  { kind: 'reset', service: null },
+  ...serviceNames.map((service): Fault => ({ kind: 'stall', service })),
+  { kind: 'stall', service: null },
+  { kind: 'disk-full', service: null },
+  { kind: 'everything', service: null },
+  { kind: 'none', service: null },
+  { kind: 'none', service: null },
+];
+const pauseMs = { min: 2_000, max: 6_000 };
+const downMs = { min: 0, max: 3_000 };
+/** Longer than every lease. */
+const outageMs = { min: lostAfterMs * 1.25, max: lostAfterMs * 2.5 };
+/** From the trace to the kill. */
+const ambushDelayMsMax = 4;
+const diskFullMs = { min: 1_000, max: 5_000 };
+
+/**
+ * Applies one fault after the other until the time is over. Faults that last overlap with the next ones.
+ * @returns what was applied, when every fault has ended
+ */
+export async function applyFaults(
+  system: ChaosSystem,
+  options: { minutes: number; random: Random; kinds: readonly FaultKind[]; say: (line: string) => void },
+): Promise<AppliedFault[]> {
+  const { random, kinds, say } = options;
+  const end = Date.now() + options.minutes * 60_000;
+  const applied: AppliedFault[] = [];
+  const underWay = new Set<Promise<void>>();
+  let left: Fault[] = [];
+  while (Date.now() < end) {
+    await sleep(random.integer(pauseMs.min, pauseMs.max));
+    if (left.length === 0) left = random.shuffle(deck.filter(({ kind }) => kinds.includes(kind)));
+    const fault = left.pop();
+    if (fault === undefined) break;
+    const targets = targetsOf(fault, system, random);
+    const startedAt = Date.now();
+    const target =
+      targets.length <= 2
+        ? targets.map(({ name }) => name).join(', ')
+        : fault.kind === 'nats-kill'
+          ? 'nats-server'
+          : 'all';
+    say(`fault: ${fault.kind} (${target})`);
+    const work = apply(fault.kind, targets, system, random)
+      .then(() => void applied.push({ kind: fault.kind, target, startedAt, endedAt: Date.now() }))
+      .finally(() => underWay.delete(work));
+    underWay.add(work);
+  }
+  await Promise.all(underWay);
+  return applied.toSorted((one, other) => one.startedAt - other.startedAt);
+}
+
+/** One process of the service, both for an ambush; all where no service is named. */
+function targetsOf({ kind, service }: Fault, { processes }: ChaosSystem, random: Random): readonly ServiceProcess[] {
+  if (service === null) return processes;
+  const ofService = processes.filter((each) => each.service === service);
+  return kind === 'ambush' ? ofService : [random.pick(ofService)];
+}
+
+async function apply(
+  kind: FaultKind,
+  targets: readonly ServiceProcess[],
+  system: ChaosSystem,
+  random: Random,
+): Promise<void> {
+  const lasting = random.integer(outageMs.min, outageMs.max);
+  switch (kind) {
+    case 'none':
+      return;
+    case 'kill':
+      await Promise.all(targets.map((each) => each.kill(random.integer(downMs.min, downMs.max))));
+      return;
+    case 'ambush': {
+      const trace = traces.find(({ service }) => service === targets[0]?.service);
+      if (trace === undefined || !(await traceShows(trace, system))) return;
+      await sleep(random.integer(0, ambushDelayMsMax));
+      await Promise.all(targets.map((each) => each.kill(random.integer(downMs.min, downMs.max))));
+      return;
+    }
+    case 'freeze':
+      for (const each of targets) each.freeze();
+      await sleep(lasting);
+      for (const each of targets) each.thaw();
+      return;
+    case 'nats-kill':
+      return restartNats(system, random.pick([0, lasting]));
+    case 'reset':
+      for (const { proxy } of targets) proxy.reset();
+      return;
+    case 'stall':
+      for (const { proxy } of targets) proxy.stall();
+      await sleep(lasting);
+      for (const { proxy } of targets) proxy.resume();
+      return;
+    case 'disk-full':
+      await system.disk?.fill();
+      await sleep(random.integer(diskFullMs.min, diskFullMs.max));
+      await system.disk?.free();
+      return;
+    case 'everything':
+      await Promise.all([
+        restartNats(system, random.integer(downMs.min, downMs.max)),
+        ...targets.map((each) => each.kill(random.integer(downMs.min, downMs.max))),
+      ]);
+      return;
+  }
+}
+
+/** One restart at a time: two faults may overlap. */
+let natsRestart: Promise<void> = Promise.resolve();
+
+function restartNats({ nats }: ChaosSystem, waitMs: number): Promise<void> {
+  natsRestart = natsRestart.then(async () => {
+    await nats.kill();
+    await sleep(waitMs);
+    await nats.restart();
+  });
+  return natsRestart;
+}

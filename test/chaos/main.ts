@@ -1,0 +1,112 @@
+/** `npm run chaos`; see the usage below and docs/chaos.md. */
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { faultKinds } from './faults.ts';
+import type { FaultKind } from './faults.ts';
+import { faultsFound, runChaos } from './run.ts';
+import type { ChaosResult } from './run.ts';
+import type { Engine } from './system.ts';
+
+const usage = `usage: npm run chaos -- [--tasks 40] [--seed 1] [--minutes 3] [--engine bubblewrap|docker] [--fault KIND …] [--json FILE] [--logs FILE]
+
+--tasks    how many tasks, in runs of up to ten that start over the whole time
+--seed     the same seed makes the same tasks and faults
+--minutes  how long faults come; then everything has six minutes to end
+--fault    only these kinds: ${faultKinds.join(', ')}
+--json     writes the whole result
+--logs     writes what the services logged
+
+Exit code 0: every figure that must be zero is zero. 1: one is not. 2: wrong arguments.
+`;
+
+const { values } = readArguments();
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+const startedAt = Date.now();
+const result = await runChaos({
+  tasks: numberOf('tasks', values.tasks, { min: 1, max: 1_000 }),
+  seed: numberOf('seed', values.seed, { min: 0, max: 2 ** 31 }),
+  minutes: numberOf('minutes', values.minutes, { min: 0.1, max: 600 }),
+  engine: engineOf(values.engine),
+  faults: values.fault === undefined ? faultKinds : values.fault.map(kindOf),
+  logFile: values.logs ?? null,
+  say: (line) => process.stdout.write(`${((Date.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s  ${line}\n`),
+});
+if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);
+const found = faultsFound(result);
+print(result, found);
+process.exitCode = found.length === 0 ? 0 : 1;
+
+function print(
+  { tasks, model, leftovers, unexpectedExits, recovery, seconds, events }: ChaosResult,
+  faults: readonly string[],
+): void {
+  const ended = Object.entries(tasks.ended).map(([state, count]) => `${count} ${state}`);
+  const lines = [
+    '',
+    `tasks: ${tasks.planned} planned, ${ended.join(', ')}; ${seconds} s`,
+    `tasks lost: ${tasks.lost.length}; landed twice: ${tasks.landedTwice.length}; with other content: ${tasks.wrongContent.length}`,
+    `event faults: ${events.length}; services that ended by themselves: ${unexpectedExits.length}`,
+    `model calls: ${model.asked} begun, ${model.stored} stored; finished ones paid twice: ${model.paidTwice.length}; begun again with unknown outcome: ${model.unknown}`,
+    `left: ${Object.entries(leftovers)
+      .map(([kind, left]) => `${left.length} ${kind}`)
+      .join(', ')}`,
+    'time to the next step of every task at work:',
+    ...Object.entries(recovery)
+      .filter(([, figures]) => figures.faults > 0)
+      .map(
+        ([kind, { faults: count, p50Ms, p99Ms }]) =>
+          `  ${kind.padEnd(10)} ${count} times, p50 ${seconds1(p50Ms)}, p99 ${seconds1(p99Ms)}`,
+      ),
+    ...faults.map((fault) => `FAULT ${fault}`),
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function seconds1(ms: number | null): string {
+  return ms === null ? '-' : `${(ms / 1_000).toFixed(1)} s`;
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        tasks: { type: 'string', default: '40' },
+        seed: { type: 'string', default: '1' },
+        minutes: { type: 'string', default: '3' },
+        engine: { type: 'string', default: 'bubblewrap' },
+        fault: { type: 'string', multiple: true },
+        json: { type: 'string' },
+        logs: { type: 'string' },
+      },
+    });
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function numberOf(option: string, text: string, { min, max }: { min: number; max: number }): number {
+  const value = Number(text);
+  if (text === '' || !(value >= min && value <= max))
+    refuse(`--${option}: expected a number from ${min} to ${max}, got ${JSON.stringify(text)}`);
+  return value;
+}
+
+function engineOf(name: string): Engine {
+  if (name !== 'docker' && name !== 'bubblewrap')
+    refuse(`--engine: expected bubblewrap or docker, got ${JSON.stringify(name)}`);
+  return name;
+}
+
+function kindOf(name: string): FaultKind {
+  const kind = faultKinds.find((each) => each === name);
+  return kind ?? refuse(`--fault: expected one of ${faultKinds.join(', ')}, got ${JSON.stringify(name)}`);
+}
+
+function refuse(message: string): never {
+  process.stderr.write(`${message}\n${usage}`);
+  process.exit(2);
+}

@@ -1,0 +1,261 @@
+/**
+ * What a chaos run does: tasks in waves, each wave one run, from a seed. Every task states which ends are right for it and which files it leaves,
+ * so that the checks need no knowledge of how the services work.
+ */
+import type { TaskState } from '@coppice/contracts';
+import type { Random } from './random.ts';
+
+export const repositoryNames = ['bare', 'checked-out'] as const;
+export type RepositoryName = (typeof repositoryNames)[number];
+
+export type PlannedTask = {
+  /** Unique in the whole chaos run. */
+  name: string;
+  kind: TaskKind;
+  /** In the form of the run file. */
+  request: Record<string, unknown>;
+  /** Of the scripted model. */
+  turns: object[];
+  /** Path → content that the task's own commit has; content null: not compared. */
+  files: Record<string, string>;
+  /** Ends that are right. */
+  ends: TaskState[];
+  /** What the reason of an end that isn't a success must match. */
+  reason?: RegExp;
+  /** Milliseconds after the wave's submission at which a user cancels it. */
+  cancelAfterMs?: number;
+};
+
+export type Wave = {
+  requestId: string;
+  repository: RepositoryName;
+  /** Milliseconds after the start. */
+  atMs: number;
+  /** By request and reply, or by the durable intake. */
+  by: 'request' | 'intake';
+  tasks: PlannedTask[];
+};
+
+const taskKinds = [
+  'write',
+  'loop',
+  'dependent',
+  'rival',
+  'shared',
+  'failing',
+  'manual',
+  'cancelled',
+  'squash',
+] as const;
+export type TaskKind = (typeof taskKinds)[number];
+/** How many of 20 tasks are of a kind. Rivals come in pairs. */
+const shares: Readonly<Record<TaskKind, number>> = {
+  write: 3,
+  loop: 5,
+  dependent: 3,
+  rival: 2,
+  shared: 2,
+  failing: 1,
+  manual: 1,
+  cancelled: 2,
+  squash: 1,
+};
+
+const waveTasks = 10;
+const latencyMsMax = 2_500;
+/** Short enough that a checkpoint may still be under way. */
+const finishMsMax = 400;
+const cancelMsMax = 12_000;
+const concurrency = 6;
+/** Lines of the shared file, of which each `shared` task changes one; far enough apart that git merges them. */
+const sharedLines = 400;
+const sharedStep = 4;
+
+export const baseFiles: Readonly<Record<string, string>> = {
+  'README.md': '# A repository\n',
+  'check.sh': 'sleep 0.2\nif grep -rq BROKEN out; then echo "out holds BROKEN"; exit 1; fi\n',
+  'shared.txt': Array.from({ length: sharedLines }, (_, index) => `line ${index}\n`).join(''),
+};
+
+export function planWaves(options: { tasks: number; minutes: number; random: Random }): Wave[] {
+  const { tasks, minutes, random } = options;
+  const kinds = kindsFor(tasks, random);
+  const count = Math.max(1, Math.ceil(kinds.length / waveTasks));
+  const spacingMs = (minutes * 60_000) / count;
+  const waves: Wave[] = [];
+  let shared = 0;
+  for (let wave = 0; wave < count; wave++) {
+    const planned: PlannedTask[] = [];
+    for (const [index, kind] of kinds.slice(wave * waveTasks, (wave + 1) * waveTasks).entries()) {
+      const name = `w${wave}-${kind}-${index}`;
+      planned.push(planTask({ name, kind, wave: planned, sharedLine: shared * sharedStep, random }));
+      if (kind === 'shared') shared = (shared + 1) % (sharedLines / sharedStep);
+    }
+    waves.push({
+      requestId: `wave-${wave}`,
+      repository: repositoryNames[wave % repositoryNames.length] ?? 'bare',
+      atMs: Math.round(wave * spacingMs * random.integer(85, 100) * 0.01),
+      by: wave % 3 === 2 ? 'intake' : 'request',
+      tasks: planned,
+    });
+  }
+  return waves;
+}
+
+/** Rivals stay side by side, so that both are in one wave. */
+function kindsFor(tasks: number, random: Random): TaskKind[] {
+  const deck = taskKinds.flatMap((kind) =>
+    Array.from({ length: kind === 'rival' ? shares.rival / 2 : shares[kind] }, () => kind),
+  );
+  const kinds: TaskKind[] = [];
+  while (kinds.length < tasks) {
+    for (const kind of random.shuffle(deck)) {
+      if (kinds.length >= tasks) break;
+      if (kind !== 'rival') kinds.push(kind);
+      else if (kinds.length % waveTasks < waveTasks - 1 && kinds.length + 2 <= tasks) kinds.push('rival', 'rival');
+    }
+  }
+  return kinds;
+}
+
+type Place = { name: string; kind: TaskKind; wave: readonly PlannedTask[]; sharedLine: number; random: Random };
+
+function planTask(place: Place): PlannedTask {
+  const { name, kind, random } = place;
+  const file = `out/${name}.txt`;
+  const content = `${name}\n`;
+  const latencyMs = () => random.integer(50, latencyMsMax);
+  const prompt: PlannedTask = {
+    name,
+    kind,
+    request: { agent: { kind: 'prompt', file } },
+    turns: [{ text: content, latencyMs: latencyMs() }],
+    files: { [file]: content },
+    ends: ['merged'],
+  };
+  switch (kind) {
+    case 'write':
+      return prompt;
+    case 'loop':
+      return {
+        ...prompt,
+        request: { agent: { kind: 'loop' } },
+        turns: loopTurns(file, content, latencyMs, random.integer(0, finishMsMax)),
+      };
+    case 'dependent':
+      return dependent(prompt, place);
+    case 'rival': {
+      // The pair has one file; the second one conflicts, unless it began after the first had landed.
+      const before = place.wave.at(-1);
+      const pair = before?.kind === 'rival' && before.name.endsWith('-a') ? before.name.slice(0, -2) : null;
+      const own = `${pair ?? name}-${pair === null ? 'a' : 'b'}`;
+      const rivalFile = `out/${pair ?? name}.txt`;
+      return {
+        ...prompt,
+        name: own,
+        request: { agent: { kind: 'prompt', file: rivalFile } },
+        turns: [{ text: `${own}\n`, latencyMs: latencyMs() }],
+        files: { [rivalFile]: `${own}\n` },
+        ends: ['merged', 'failed'],
+        reason: /conflict/,
+      };
+    }
+    case 'shared':
+      return sharedTask(prompt, place, latencyMs);
+    case 'failing':
+      return {
+        ...prompt,
+        turns: [{ text: 'BROKEN\n', latencyMs: latencyMs() }],
+        files: {},
+        ends: ['failed'],
+        reason: /verif|exit code|check\.sh/,
+      };
+    case 'manual':
+      return { ...prompt, request: { ...prompt.request, merge: 'manual' } };
+    case 'cancelled':
+      return {
+        ...prompt,
+        request: { agent: { kind: 'loop' } },
+        turns: loopTurns(file, content, latencyMs, random.integer(0, finishMsMax)),
+        ends: ['cancelled', 'merged'],
+        reason: /./,
+        cancelAfterMs: random.integer(0, cancelMsMax),
+      };
+    default:
+      return { ...prompt, request: { ...prompt.request, method: 'squash' } };
+  }
+}
+
+/** Reads, lists and runs in between; what counts is written whole, which may be repeated when an executor was lost. */
+function loopTurns(file: string, content: string, latencyMs: () => number, finishMs: number): object[] {
+  const write = { name: 'write', arguments: { path: file, content } };
+  return [
+    {
+      text: 'I look.',
+      toolCalls: [
+        { name: 'list', arguments: { path: '.' } },
+        { name: 'read', arguments: { path: 'README.md' } },
+      ],
+      latencyMs: latencyMs(),
+    },
+    { toolCalls: [write, { name: 'run', arguments: { command: 'sleep 0.3; ls out' } }], latencyMs: latencyMs() },
+    { toolCalls: [{ name: 'search', arguments: { pattern: 'repository' } }, write], latencyMs: latencyMs() },
+    { toolCalls: [{ name: 'finish', arguments: { summary: `${file} is written.` } }], latencyMs: finishMs },
+  ];
+}
+
+/** Each of the three commands does the whole change: one whose outcome is unknown is made good by the next. */
+function sharedTask(prompt: PlannedTask, { name, sharedLine }: Place, latencyMs: () => number): PlannedTask {
+  const run = { name: 'run', arguments: { command: `sed -i 's/^line ${sharedLine}$/${name}/' shared.txt` } };
+  return {
+    ...prompt,
+    request: { agent: { kind: 'loop' } },
+    turns: [
+      ...Array.from({ length: 3 }, () => ({ toolCalls: [run], latencyMs: latencyMs() })),
+      { toolCalls: [{ name: 'finish', arguments: { summary: 'The line is changed.' } }] },
+    ],
+    files: { 'shared.txt': name },
+  };
+}
+
+function dependent(prompt: PlannedTask, { wave, random }: Place): PlannedTask {
+  const candidates = wave.filter(
+    ({ kind }) => kind === 'write' || kind === 'loop' || kind === 'squash' || kind === 'dependent',
+  );
+  if (candidates.length === 0) return prompt;
+  const before = [...new Set([random.pick(candidates), random.pick(candidates)])];
+  const tests = before.flatMap(({ files }) => Object.keys(files)).map((path) => `test -f ${path}`);
+  return {
+    ...prompt,
+    request: {
+      ...prompt.request,
+      dependsOn: before.map(({ name }) => name),
+      verify: [...tests, 'sh check.sh'].join(' && '),
+    },
+  };
+}
+
+/** The run request of a wave. @param model the scripted model's name */
+export function requestOf(wave: Wave, place: { repository: string; model: string }): Record<string, unknown> {
+  return {
+    requestId: wave.requestId,
+    repository: place.repository,
+    baseBranch: 'main',
+    concurrency,
+    defaults: { model: place.model, verify: 'sh check.sh', limits: { time: '30m' } },
+    tasks: wave.tasks.map(({ name, request }) => ({
+      name,
+      description: `Do ${name}`,
+      prompt: `Do the task ${name}.`,
+      ...request,
+    })),
+  };
+}
+
+/** What the scripted model plays, as JSON, which YAML includes. */
+export const scriptOf = (waves: readonly Wave[]): string =>
+  JSON.stringify({
+    rules: waves.flatMap(({ tasks }) =>
+      tasks.map(({ name, turns }) => ({ name, when: { contains: `Do the task ${name}.` }, turns })),
+    ),
+  });

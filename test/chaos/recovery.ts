@@ -1,0 +1,50 @@
+/** How long tasks that were at work when a fault began took to their next step. */
+import { taskEnds } from '@coppice/contracts';
+import { faultKinds } from './faults.ts';
+import type { AppliedFault, FaultKind } from './faults.ts';
+import type { StoredEvent } from './users.ts';
+
+export type Recovery = { faults: number; p50Ms: number | null; p99Ms: number | null };
+
+/** Waiting for a dependency, a person or the landing slot isn't work. */
+const atRest: ReadonlySet<string> = new Set(['waiting', 'awaiting-approval', 'ready', 'landing', ...taskEnds]);
+
+/**
+ * Of each kind of fault: from its begin until the slowest task that was at work then has taken its next step, as its events tell. Kind `none` is what is usual
+ * without a fault. Faults overlap, so a figure includes what others cost in the same time.
+ */
+export function recoveryByKind(
+  faults: readonly AppliedFault[],
+  events: readonly StoredEvent[],
+): Record<FaultKind, Recovery> {
+  const byTask = new Map<string, { at: number; state: string | null }[]>();
+  for (const { at, taskId, event } of events) {
+    const steps = byTask.get(taskId) ?? [];
+    steps.push({ at, state: event.type === 'coppice.task-state' ? event.data.to : null });
+    byTask.set(taskId, steps);
+  }
+  const timesOf = (kind: FaultKind): number[] =>
+    faults
+      .filter((fault) => fault.kind === kind)
+      .map(({ startedAt }) => Math.max(...[...byTask.values()].map((steps) => timeToNextStep(steps, startedAt))))
+      .filter((time) => time >= 0)
+      .toSorted((one, other) => one - other);
+  return Object.fromEntries(
+    faultKinds.map((kind) => {
+      const times = timesOf(kind);
+      return [kind, { faults: times.length, p50Ms: percentile(times, 0.5), p99Ms: percentile(times, 0.99) }];
+    }),
+  ) as Record<FaultKind, Recovery>;
+}
+
+/** -1 where the task wasn't at work. */
+function timeToNextStep(steps: readonly { at: number; state: string | null }[], from: number): number {
+  const before = steps.filter(({ at }) => at <= from);
+  const state = before.findLast((step) => step.state !== null)?.state ?? null;
+  if (state === null || atRest.has(state)) return -1;
+  const next = steps.find(({ at }) => at > from);
+  return next === undefined ? -1 : next.at - from;
+}
+
+const percentile = (sorted: readonly number[], share: number): number | null =>
+  sorted.length === 0 ? null : (sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? null);

@@ -1,0 +1,130 @@
+/** One chaos run: the system, users and faults together, then every check. */
+import { writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually, temporaryRepository } from '@coppice/testing';
+import { leftOfServices, leftOfTasks, locksLeft } from './check-leftovers.ts';
+import type { Leftovers } from './check-leftovers.ts';
+import { checkModel } from './check-model.ts';
+import type { ModelFigures } from './check-model.ts';
+import { checkLandings, eventFaults, lostTasks, readTasks } from './check-tasks.ts';
+import type { Landings } from './check-tasks.ts';
+import { applyFaults } from './faults.ts';
+import type { AppliedFault, FaultKind } from './faults.ts';
+import { baseFiles, planWaves, scriptOf } from './plan.ts';
+import { randomFrom } from './random.ts';
+import { recoveryByKind } from './recovery.ts';
+import type { Recovery } from './recovery.ts';
+import { ChaosSystem, lostAfterMs } from './system.ts';
+import type { Engine } from './system.ts';
+import { playUsers, storedEvents } from './users.ts';
+
+export type ChaosOptions = {
+  tasks: number;
+  seed: number;
+  minutes: number;
+  engine: Engine;
+  faults: readonly FaultKind[];
+  /** Where the services' logs go; null: nowhere. */
+  logFile: string | null;
+  say: (line: string) => void;
+};
+
+export type ChaosResult = {
+  options: Pick<ChaosOptions, 'tasks' | 'seed' | 'minutes' | 'engine' | 'faults'> & { lostAfterMs: number };
+  /** Seconds from the first submission to the end of the last run. */
+  seconds: number;
+  tasks: { planned: number; ended: Record<string, number>; lost: string[] } & Landings;
+  events: string[];
+  model: ModelFigures;
+  leftovers: Leftovers;
+  /** Exits of services that no fault caused. */
+  unexpectedExits: string[];
+  faults: AppliedFault[];
+  recovery: Record<FaultKind, Recovery>;
+};
+
+/** From the last fault until everything must have ended. */
+const settleMinutes = 6;
+/** From the end of all until what is cleaned in the background must be gone. */
+const restMsMax = 60_000;
+
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { seed, minutes, engine, say } = options;
+  const waves = planWaves({ tasks: options.tasks, minutes, random: randomFrom(seed) });
+  const log: string[] = [];
+  await using bare = await temporaryRepository({ files: baseFiles, bare: true });
+  await using checkedOut = await temporaryRepository({ files: baseFiles });
+  const repositories = { bare, 'checked-out': checkedOut };
+  const system = await ChaosSystem.start({ engine, script: scriptOf(waves), log: (line) => log.push(line) });
+  try {
+    say(
+      `the system runs on ${engine}; seed ${seed}, ${options.tasks} tasks in ${waves.length} runs, faults for ${minutes} minutes`,
+    );
+    if (system.disk === null) say('left out: disk-full, since this user may not mount a file system');
+    const kinds = options.faults.filter((kind) => kind !== 'disk-full' || system.disk !== null);
+    const startedAt = Date.now();
+    const signal = AbortSignal.timeout((minutes + settleMinutes) * 60_000);
+    const [faults] = await Promise.all([
+      applyFaults(system, { minutes, random: randomFrom(seed + 1), kinds, say }),
+      playUsers(waves, { system, repositories, signal, say }),
+    ]);
+    const seconds = Math.round((Date.now() - startedAt) / 1_000);
+    say(`everything has ended, or the time is over, after ${seconds} s; looking at what is left`);
+
+    // A start removes lock files that were left, so they are looked for before.
+    const locks = await settled(async () => ({ locks: locksLeft(system, [bare, checkedOut]) }));
+    // Leftovers are removed at each start, and else every 15 minutes.
+    await Promise.all(system.processes.map((each) => each.restart()));
+    const views = await readTasks(system, waves);
+    const events = await storedEvents(system);
+    const landings = await checkLandings(waves, views, repositories);
+    const ofTasks = await settled(() => leftOfTasks(system));
+    const model = await checkModel(system);
+    await system.stopServices();
+    await sleep(1_000);
+    const ended: Record<string, number> = {};
+    for (const { state } of views.values()) ended[state] = (ended[state] ?? 0) + 1;
+    return {
+      options: { tasks: options.tasks, seed, minutes, engine, faults: kinds, lostAfterMs },
+      seconds,
+      tasks: { planned: waves.flatMap((wave) => wave.tasks).length, ended, lost: lostTasks(waves, views), ...landings },
+      events: eventFaults(events, views),
+      model,
+      leftovers: { ...ofTasks, ...locks, ...leftOfServices(system) },
+      unexpectedExits: system.unexpectedExits,
+      faults,
+      recovery: recoveryByKind(faults, events),
+    };
+  } finally {
+    await system.stopServices();
+    if (options.logFile !== null) await writeFile(options.logFile, `${log.join('\n')}\n`);
+    await system.remove();
+  }
+}
+
+/** Looks until nothing is left or the time is over. */
+async function settled<Found extends Record<string, string[]>>(look: () => Promise<Found>): Promise<Found> {
+  let last = await look();
+  await eventually(
+    async () => {
+      last = await look();
+      return Object.values(last).every((each) => each.length === 0);
+    },
+    { timeoutMs: restMsMax, intervalMs: 1_000 },
+  ).catch(() => undefined);
+  return last;
+}
+
+/** One line for each figure that isn't zero, with what was found. */
+export function faultsFound(result: ChaosResult): string[] {
+  const figures: [string, readonly string[]][] = [
+    ['tasks lost', result.tasks.lost],
+    ['landed twice', result.tasks.landedTwice],
+    ['other content', result.tasks.wrongContent],
+    ['event faults', result.events],
+    ['model calls paid twice', result.model.paidTwice],
+    ['services that ended by themselves', result.unexpectedExits],
+    ...Object.entries(result.leftovers).map(([kind, left]): [string, readonly string[]] => [`left: ${kind}`, left]),
+  ];
+  return figures.flatMap(([name, found]) => found.map((each) => `${name}: ${each}`));
+}

@@ -1,0 +1,49 @@
+/** The services' data folder on a small file system of its own, which can be filled up for a while. */
+import { execFile } from 'node:child_process';
+import { open, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+const runFile = promisify(execFile);
+const fillBytesAtOnce = 1024 * 1024;
+
+export type SmallDisk = {
+  /** Takes all space that is left. */
+  fill(): Promise<void>;
+  /** Gives it back. */
+  free(): Promise<void>;
+  unmount(): Promise<void>;
+};
+
+/** Mounts a tmpfs of the given size on an empty folder. @returns null where this user may not mount. */
+export async function mountSmallDisk(folder: string, mebibytes: number): Promise<SmallDisk | null> {
+  try {
+    await runFile('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=711`, 'coppice-chaos', folder]);
+  } catch {
+    return null;
+  }
+  const filler = path.join(folder, 'filler');
+  const free = (): Promise<void> => rm(filler, { force: true });
+  return {
+    free,
+    fill: async () => {
+      const file = await open(filler, 'w');
+      const zeros = Buffer.alloc(fillBytesAtOnce);
+      try {
+        for (let written = 0; written < mebibytes; written++) {
+          const { bytesWritten } = await file.write(zeros);
+          if (bytesWritten < zeros.length) break;
+        }
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      } finally {
+        await file.close();
+      }
+    },
+    unmount: async () => {
+      await free();
+      // Lazily: a container that is still being removed may hold it for a moment.
+      await runFile('umount', ['--lazy', folder]);
+    },
+  };
+}

@@ -1,0 +1,234 @@
+/**
+ * The system under chaos: one nats-server that syncs every write, two processes of each service on one node, a proxy before each of them, and a supervisor that starts
+ * again what has ended, as a container engine would.
+ */
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Bus } from '@coppice/bus';
+import { startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
+import type { NatsServer, StartedProcess, TemporaryFolder } from '@coppice/testing';
+import { makeBusUsers } from '../support/bus-users.ts';
+import type { BusUsers } from '../support/bus-users.ts';
+import { serviceNames } from '../support/stack.ts';
+import type { ServiceName } from '../support/stack.ts';
+import { startProxy } from './proxy.ts';
+import type { Proxy } from './proxy.ts';
+import { mountSmallDisk } from './small-disk.ts';
+import type { SmallDisk } from './small-disk.ts';
+
+export type Engine = 'docker' | 'bubblewrap';
+
+const copies = [1, 2] as const;
+const node = 'node-1';
+const diskMebibytes = 1_024;
+/** Short, so that a run of minutes holds many losses. */
+export const lostAfterMs = 4_000;
+const restartWaitMs = 300;
+const startedMsMax = 120_000;
+const repositoryRoot = path.resolve(import.meta.dirname, '../..');
+/** In the environment of every process that the run starts, for the search for those that are left. */
+export const markVariable = 'COPPICE_CHAOS_RUN';
+
+/** One of the two processes of a service, through all its restarts. */
+export class ServiceProcess {
+  readonly service: ServiceName;
+  readonly name: string;
+  readonly proxy: Proxy;
+  readonly #start: () => StartedProcess;
+  readonly #logLine: (line: string) => void;
+  #process: StartedProcess | null = null;
+  #running: Promise<void> = Promise.resolve();
+  /** Exits that no fault caused. */
+  readonly unexpectedExits: string[] = [];
+  #expected = false;
+  #stopping = false;
+  #holdUntil: Promise<unknown> = Promise.resolve();
+
+  constructor(about: {
+    service: ServiceName;
+    name: string;
+    proxy: Proxy;
+    start: () => StartedProcess;
+    log: (line: string) => void;
+  }) {
+    this.service = about.service;
+    this.name = about.name;
+    this.proxy = about.proxy;
+    this.#start = about.start;
+    this.#logLine = about.log;
+  }
+
+  run(): void {
+    this.#running = this.#supervise();
+  }
+
+  async #supervise(): Promise<void> {
+    while (!this.#stopping) {
+      await this.#holdUntil;
+      const started = this.#start();
+      this.#process = started;
+      const { code, signal } = await started.exited;
+      for (const line of started.lines) this.#logLine(`${this.name}: ${line.text}`);
+      if (this.#stopping) return;
+      if (!this.#expected) {
+        const last = started.lines
+          .slice(-3)
+          .map(({ text }) => text)
+          .join(' | ');
+        this.unexpectedExits.push(`${this.name} ended by itself (${signal ?? code}): ${last}`);
+      }
+      this.#expected = false;
+      await sleep(restartWaitMs);
+    }
+  }
+
+  /** SIGKILL. It is started again after `downMs`. */
+  async kill(downMs: number): Promise<void> {
+    this.#expected = true;
+    this.#holdUntil = sleep(downMs);
+    await this.#process?.kill('SIGKILL');
+  }
+
+  freeze(): void {
+    this.#process?.signal('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#process?.signal('SIGCONT');
+  }
+
+  async started(): Promise<void> {
+    await this.#process?.waitForLine('"msg":"started"', { timeoutMs: startedMsMax });
+  }
+
+  /** In order, and not started again. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.thaw();
+    await this.#process?.kill('SIGTERM');
+    await this.#running;
+  }
+
+  /** In order, and started again: as an upgrade. */
+  async restart(): Promise<void> {
+    this.#expected = true;
+    await this.#process?.kill('SIGTERM');
+    await sleep(restartWaitMs * 2);
+    await this.started();
+  }
+}
+
+export class ChaosSystem {
+  readonly nats: NatsServer;
+  /** The harness's own connection, by no proxy. */
+  readonly bus: Bus;
+  readonly processes: readonly ServiceProcess[];
+  /** Null where this user may not mount. */
+  readonly disk: SmallDisk | null;
+  readonly dataFolder: string;
+  readonly folder: string;
+  readonly countFile: string;
+  /** The value of `markVariable`. */
+  readonly mark: string;
+  readonly model = 'scripted/plan.yaml';
+  readonly #temporary: TemporaryFolder;
+
+  private constructor(
+    parts: Pick<ChaosSystem, 'nats' | 'bus' | 'processes' | 'disk' | 'dataFolder' | 'countFile' | 'mark'> & {
+      temporary: TemporaryFolder;
+    },
+  ) {
+    this.nats = parts.nats;
+    this.bus = parts.bus;
+    this.processes = parts.processes;
+    this.disk = parts.disk;
+    this.dataFolder = parts.dataFolder;
+    this.folder = parts.temporary.path;
+    this.countFile = parts.countFile;
+    this.mark = parts.mark;
+    this.#temporary = parts.temporary;
+  }
+
+  static async start(options: { engine: Engine; script: string; log: (line: string) => void }): Promise<ChaosSystem> {
+    const temporary = await temporaryFolder('chaos');
+    const folder = temporary.path;
+    await chmod(folder, 0o711);
+    const users = await makeBusUsers({ folder: path.join(folder, 'users'), nodes: [node], tenants: [] });
+    const nats = await startNatsServer({
+      config: (credentials) => users.configuration(credentials),
+      syncAlways: true,
+    });
+    const bus = await Bus.connect({ ...nats.connection, name: 'chaos', lostAfterMs });
+    await bus.ensureResources();
+    const dataFolder = path.join(folder, 'data');
+    await mkdir(dataFolder);
+    const disk = await mountSmallDisk(dataFolder, diskMebibytes);
+    const countFile = path.join(folder, 'asked.jsonl');
+    await writeFile(countFile, '');
+    await writeFile(path.join(folder, 'plan.yaml'), options.script);
+    const mark = path.basename(folder);
+    const environment = environmentOf({ folder, dataFolder, countFile, mark, engine: options.engine });
+    const target = { host: '127.0.0.1', port: Number(new URL(nats.url).port) };
+    const processes = await Promise.all(
+      serviceNames.flatMap((service) =>
+        copies.map(async (copy) => {
+          const proxy = await startProxy(target);
+          const start = () => startService(service, { proxy, users, environment });
+          return new ServiceProcess({ service, name: `${service}-${copy}`, proxy, start, log: options.log });
+        }),
+      ),
+    );
+    for (const each of processes) each.run();
+    const system = new ChaosSystem({ nats, bus, processes, disk, dataFolder, countFile, mark, temporary });
+    await Promise.all(processes.map((each) => each.started()));
+    return system;
+  }
+
+  get unexpectedExits(): string[] {
+    return this.processes.flatMap(({ unexpectedExits }) => unexpectedExits);
+  }
+
+  /** Ends the services alone: what is then left of processes and mounts is an orphan. */
+  async stopServices(): Promise<void> {
+    await Promise.all(this.processes.map((each) => each.stop()));
+  }
+
+  async remove(): Promise<void> {
+    await this.bus.close();
+    await this.nats.stop();
+    for (const { proxy } of this.processes) await proxy[Symbol.asyncDispose]();
+    await this.disk?.unmount();
+    await this.#temporary.remove();
+  }
+}
+
+function environmentOf(about: {
+  folder: string;
+  dataFolder: string;
+  countFile: string;
+  mark: string;
+  engine: Engine;
+}): Record<string, string> {
+  return {
+    COPPICE_ENGINE: about.engine,
+    COPPICE_IMAGES: path.join(repositoryRoot, '.cache/images'),
+    COPPICE_SCRIPTS: about.folder,
+    COPPICE_SCRIPTED_COUNT_FILE: about.countFile,
+    COPPICE_LOST_AFTER_MS: String(lostAfterMs),
+    COPPICE_NODE: node,
+    COPPICE_DATA: about.dataFolder,
+    COPPICE_LOG_LEVEL: 'info',
+    [markVariable]: about.mark,
+  };
+}
+
+const startService = (
+  service: ServiceName,
+  { proxy, users, environment }: { proxy: Proxy; users: BusUsers; environment: Record<string, string> },
+): StartedProcess =>
+  startProcess(path.join(repositoryRoot, 'apps', service, 'src/main.ts'), [], {
+    ...environment,
+    NATS_URL: `nats://127.0.0.1:${proxy.port}`,
+    NATS_CREDENTIALS_FILE: users.file(service),
+  });

@@ -1,0 +1,111 @@
+/** What users do meanwhile: they submit the waves, cancel, and merge what waits for them, and send again what is not answered. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { api, coppiceEventSchema, CoppiceError, runIdOf, streams, subjects, taskIdOf } from '@coppice/contracts';
+import type { RunView } from '@coppice/contracts';
+import { requestOf } from './plan.ts';
+import type { PlannedTask, RepositoryName, Wave } from './plan.ts';
+import type { ChaosSystem } from './system.ts';
+
+const tenant = 'default';
+const againMs = 500;
+const lookMs = 1_000;
+
+export const runIdOfWave = (wave: Wave): string => runIdOf(tenant, wave.requestId);
+export const taskIdOfPlan = (wave: Wave, task: PlannedTask): string => taskIdOf(runIdOfWave(wave), task.name);
+
+type Session = {
+  system: ChaosSystem;
+  repositories: Readonly<Record<RepositoryName, { path: string }>>;
+  signal: AbortSignal;
+  say: (line: string) => void;
+};
+
+/** Resolves when every wave's run has ended, or the signal aborts. @returns the runs that were seen, by id */
+export async function playUsers(waves: readonly Wave[], session: Session): Promise<Map<string, RunView>> {
+  const runs = new Map<string, RunView>();
+  const startedAt = Date.now();
+  await Promise.all(
+    waves.map(async (wave) => {
+      await sleep(wave.atMs, undefined, { signal: session.signal }).catch(() => undefined);
+      await submit(wave, session);
+      session.say(`submitted ${wave.requestId} (${wave.tasks.length} tasks, ${Date.now() - startedAt} ms)`);
+      const acting = wave.tasks.map((task) => act(wave, task, session));
+      const run = await ended(wave, session);
+      if (run !== null) {
+        runs.set(run.runId, run);
+        session.say(`${wave.requestId} ended: ${run.state}`);
+      }
+      await Promise.all(acting);
+    }),
+  );
+  return runs;
+}
+
+async function submit(wave: Wave, { system, repositories, signal }: Session): Promise<void> {
+  const request = requestOf(wave, { repository: repositories[wave.repository].path, model: system.model });
+  await persist(signal, async () => {
+    if (wave.by === 'request') await system.bus.call(api.runSubmit, { tenant }, request as never);
+    else await system.bus.publish(subjects.intake(tenant), request);
+  });
+}
+
+/** Cancels or merges, once the task is there. */
+async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): Promise<void> {
+  const taskId = taskIdOfPlan(wave, task);
+  if (task.cancelAfterMs !== undefined) {
+    await sleep(task.cancelAfterMs, undefined, { signal }).catch(() => undefined);
+    await persist(signal, async () => {
+      await system.bus.call(api.taskCancel, { tenant }, { taskId, reason: 'a user cancels it' }).catch(unlessDecided);
+    });
+  }
+  if (task.kind !== 'manual') return;
+  await persist(signal, async () => {
+    const { state, endedAt } = await system.bus.call(api.taskGet, { tenant }, { taskId });
+    if (endedAt !== null || state === 'landing' || state === 'cleaning') return;
+    if (state === 'ready') await system.bus.call(api.taskMerge, { tenant }, { taskId }).catch(unlessDecided);
+    throw new Error(`${task.name} is ${state}`);
+  });
+}
+
+/** A command that comes too late for the task's state is refused; that isn't the system's fault. */
+function unlessDecided(error: unknown): void {
+  if (!(error instanceof CoppiceError) || error.code !== 'conflict') throw error;
+}
+
+async function ended(wave: Wave, { system, signal }: Session): Promise<RunView | null> {
+  let run: RunView | null = null;
+  await persist(
+    signal,
+    async () => {
+      const seen = await system.bus.call(api.runGet, { tenant }, { runId: runIdOfWave(wave) });
+      if (seen.state === 'running') throw new Error('it goes on');
+      run = seen;
+    },
+    lookMs,
+  );
+  return run;
+}
+
+/** Again and again until it succeeds or the signal aborts. */
+async function persist(signal: AbortSignal, attempt: () => Promise<void>, waitMs = againMs): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await attempt();
+      return;
+    } catch {
+      await sleep(waitMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+export type StoredEvent = { at: number; taskId: string; event: ReturnType<typeof coppiceEventSchema.parse> };
+
+/** Every event, in the order in which it was stored, with the time at which it was. */
+export async function storedEvents(system: ChaosSystem): Promise<StoredEvent[]> {
+  const all: StoredEvent[] = [];
+  for await (const message of system.bus.read(streams.events, subjects.event(tenant, '*', '*', '*'))) {
+    const taskId = message.subject.split('.')[4] ?? '';
+    all.push({ at: message.publishedAt.getTime(), taskId, event: coppiceEventSchema.parse(message.json()) });
+  }
+  return all;
+}
