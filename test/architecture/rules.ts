@@ -74,6 +74,7 @@ const vendorRules: readonly VendorRule[] = [
   {
     vendor: /^(node:)?child_process$/,
     importers: {
+      'apps/worktree-service/src/disk/space.ts': 1,
       'apps/worktree-service/src/git/git.ts': 1,
       'apps/worktree-service/src/setup/copy-tree.ts': 1,
       'apps/worktree-service/src/unrelated-folders.ts': 1,

@@ -1,3 +1,4 @@
+import type { DiskSettings } from './disk/settings.ts';
 import type { Git } from './git/git.ts';
 import type { Owner, Trash } from './folders.ts';
 import type { ImportLimits } from './import/limits.ts';
@@ -22,6 +23,9 @@ export type Context = {
   /** The host's name in command subjects: worktrees can be used only there. */
   node: string;
   importLimits: ImportLimits;
+  disk: DiskSettings;
+  /** Called when a folder was kept that could not be imported: all of them have a bound. */
+  onFolderKept: () => void;
   /** Called at named points between two steps of an effect, where tests end the process. */
   reached: (point: CrashPoint) => void;
 };

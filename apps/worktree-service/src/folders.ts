@@ -91,7 +91,7 @@ export function moveAway(from: string, to: string): void {
 /** Removes folders later: they are renamed away at once, and what a crash leaves is swept at the next start. */
 export class Trash {
   readonly #folder: string;
-  readonly #removals = new Set<Promise<void>>();
+  readonly #removals = new Map<string, Promise<void>>();
   readonly #onError: (error: unknown) => void;
 
   constructor(folder: string, onError: (error: unknown) => void) {
@@ -112,20 +112,21 @@ export class Trash {
     this.#remove(away);
   }
 
-  /** Removes what an earlier process left. */
+  /** Removes what an earlier process left, and what could not be removed. */
   async sweep(): Promise<void> {
     for (const name of await readdir(this.#folder).catch(() => [])) this.#remove(join(this.#folder, name));
   }
 
   /** Resolves when everything taken is gone. */
   async settle(): Promise<void> {
-    await Promise.all(this.#removals);
+    await Promise.all(this.#removals.values());
   }
 
   #remove(path: string): void {
+    if (this.#removals.has(path)) return;
     const removal = removeTree(path)
       .catch((error: unknown) => this.#onError(error))
-      .finally(() => this.#removals.delete(removal));
-    this.#removals.add(removal);
+      .finally(() => this.#removals.delete(path));
+    this.#removals.set(path, removal);
   }
 }

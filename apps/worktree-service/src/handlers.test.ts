@@ -25,7 +25,7 @@ async function silentServer() {
 test('who asks for many repositories that never answer has a few processes, and others are answered', async () => {
   await using f = await fixture();
   const { sockets, port, end } = await silentServer();
-  const [inspect] = endpoints(f.context, undefined as never);
+  const [inspect] = endpoints(f.context, undefined as never, { report: null });
   const ask = async (tenant: string, repository: string) =>
     inspect?.handler(
       { tenant, repository, baseBranch: f.repository.branch },
@@ -110,7 +110,7 @@ test.each([
       whole: false,
       landings: [landing],
     };
-    const endpoint = endpoints(f.context, bus).find((each) => each.method.name === name);
+    const endpoint = endpoints(f.context, bus, { report: null }).find((each) => each.method.name === name);
     const ask = async () => endpoint?.handler(question, { tenant: null, subject: '' }, undefined as never);
     const processes = countedProcesses(f);
     const refusedMin = 5;

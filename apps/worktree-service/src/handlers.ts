@@ -10,6 +10,8 @@ import {
 import { CoppiceError, worktreeCalls, worktreeOperations as operations, type Owner } from '@coppice/contracts';
 import { Places } from '@coppice/service';
 import { forTenant, type Context } from './context.ts';
+import type { Retention } from './disk/retention.ts';
+import { requireRoom } from './disk/room.ts';
 import { checkpoint, commit } from './import/import.ts';
 import { finishedLandings } from './merge/finish-command.ts';
 import { land } from './merge/land.ts';
@@ -17,12 +19,11 @@ import { prepareMerge } from './merge/prepare-merge.ts';
 import { pushBranch } from './merge/push-branch.ts';
 import { bundle } from './repository/bundle.ts';
 import { diff, inspect } from './repository/inspect.ts';
+import { serviceName } from './service-name.ts';
 import { resolveSetup } from './setup/inputs.ts';
 import { discardSetup, prepareSetup, sealSetup } from './setup/setup.ts';
 import { prepare } from './worktree/prepare.ts';
 import { remove } from './worktree/remove.ts';
-
-export const serviceName = 'worktree-service';
 
 /** A command's input with the ids that stand beside it, flat. */
 const flat = <Input extends { owner: Owner }>(input: Input, command: CommandContext) => ({
@@ -98,12 +99,17 @@ async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Prom
 }
 
 /** What it answers to other services. */
-export function endpoints(context: Context, bus: Bus): Endpoint[] {
+export function endpoints(context: Context, bus: Bus, retention: Pick<Retention, 'report'>): Endpoint[] {
   const [inspects, reads, bundles] = [new Places(inspectsAtOnce), new Places(readsAtOnce), new Places(bundlesAtOnce)];
   return [
     serviceEndpoint(serviceName, worktreeCalls.inspect, (input) =>
       inTime(worktreeCalls.inspect.deadlineMs, (signal) =>
-        inspects.within(input.tenant, () => inspect(forTenant(context, input.tenant), input, signal)),
+        inspects.within(input.tenant, async () => {
+          const found = await inspect(forTenant(context, input.tenant), input, signal);
+          // A run is about to begin; what is wrong with the request itself is said first.
+          await requireRoom(context, retention.report);
+          return found;
+        }),
       ),
     ),
     serviceEndpoint(serviceName, worktreeCalls.finishedLandings, (input) =>

@@ -1,7 +1,8 @@
 import { integerVariable, runService, sandboxVariables } from '@coppice/service';
 import { allowedRepositoriesFrom, allowedVariables } from './allowed-lists.ts';
-import { serviceName } from './handlers.ts';
+import { diskSettings, diskVariables } from './disk/settings.ts';
 import { startWorktreeService } from './service.ts';
+import { serviceName } from './service-name.ts';
 
 const concurrencyMax = 64;
 
@@ -11,6 +12,7 @@ await runService({
   variables: {
     ...sandboxVariables,
     ...allowedVariables,
+    ...diskVariables,
     COPPICE_WORKTREE_CONCURRENCY: integerVariable({ min: 1, max: concurrencyMax }).optional(),
   },
   start: (context, configuration) =>
@@ -18,6 +20,7 @@ await runService({
       dataFolder: configuration.COPPICE_DATA,
       sandboxUid: configuration.COPPICE_SANDBOX_UID,
       allowedRepositories: allowedRepositoriesFrom(configuration),
+      disk: diskSettings(configuration),
       concurrency: configuration.COPPICE_WORKTREE_CONCURRENCY,
     }),
 });

@@ -3,6 +3,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { isRoot, sandboxUser, systemClock } from '@coppice/service';
 import type { Clock } from '@coppice/service';
 import type { Context, CrashPoint } from './context.ts';
+import { diskSettingsDefault, type DiskSettings } from './disk/settings.ts';
 import { Trash } from './folders.ts';
 import { Git } from './git/git.ts';
 import { importLimitsDefault, type ImportLimits } from './import/limits.ts';
@@ -23,6 +24,8 @@ export type OpenOptions = {
   /** Only where the stack is root; else sandboxes run as the stack's own user. */
   sandboxUid?: number | undefined;
   importLimits?: Partial<ImportLimits>;
+  disk?: DiskSettings;
+  onFolderKept?: () => void;
   /** Which repositories each tenant may name; default: any. */
   allowedRepositories?: AllowedRepositories;
   /** A folder that an earlier process left and that couldn't be removed. */
@@ -63,6 +66,8 @@ export async function openContext(options: OpenOptions): Promise<Context> {
     // Without rights everything is the stack's own anyway.
     sandboxOwner: isRoot() ? sandboxUser(options.sandboxUid) : null,
     node: options.node,
+    disk: options.disk ?? diskSettingsDefault,
+    onFolderKept: options.onFolderKept ?? (() => {}),
     importLimits: { ...importLimitsDefault, ...options.importLimits },
     reached: options.reached ?? (() => {}),
   };

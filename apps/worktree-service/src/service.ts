@@ -1,11 +1,16 @@
 import path from 'node:path';
 import { serveCommands, type CommandServer, type Service } from '@coppice/bus';
 import { anyPool } from '@coppice/contracts';
-import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
+import { FullDiskWaits, observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
+import { addToCounter, observeGauge } from '@coppice/telemetry';
 import type { Context } from './context.ts';
-import { commandHandlers, placesOfFetches, endpoints, serviceName } from './handlers.ts';
+import { withFullDisk } from './disk/full-disk.ts';
+import { Retention } from './disk/retention.ts';
+import type { DiskSettings } from './disk/settings.ts';
+import { commandHandlers, placesOfFetches, endpoints } from './handlers.ts';
 import { openContext } from './open.ts';
 import type { AllowedRepositories } from './repository/allowed-repositories.ts';
+import { serviceName } from './service-name.ts';
 import { withVcsAttributes } from './vcs-attributes.ts';
 
 export type WorktreeServiceOptions = {
@@ -17,6 +22,8 @@ export type WorktreeServiceOptions = {
   allowedRepositories?: AllowedRepositories;
   /** Commands in progress at once; default 8. */
   concurrency?: number | undefined;
+  /** Bounds of what stays on the disk; default: diskSettingsDefault. */
+  disk?: DiskSettings;
 };
 
 /** A checkout keeps a disk and a git process busy: more at once only makes each slower. */
@@ -29,6 +36,7 @@ export async function startWorktreeService(
 ): Promise<RunningWork> {
   const { bus, member, node, version, clock, log } = service;
   const dataFolder = path.join(options.dataFolder, serviceName);
+  let retention: Retention | null = null;
   const context = await openContext({
     dataFolder,
     stackFolder: options.dataFolder,
@@ -36,15 +44,27 @@ export async function startWorktreeService(
     sandboxUid: options.sandboxUid,
     clock,
     ...(options.allowedRepositories === undefined ? {} : { allowedRepositories: options.allowedRepositories }),
+    ...(options.disk === undefined ? {} : { disk: options.disk }),
+    onFolderKept: () => retention?.request(),
     onTrashError: (error) => log.warn({ err: error }, 'a removed folder could not be deleted'),
     onUpkeepError: (error) => log.warn({ err: error }, 'what is too old could not be removed'),
   });
-  const endDisk = observeDisk(dataFolder, node);
+  const rounds = new Retention(context, {
+    clock,
+    onRemoved: ({ what, reason, bytes }) => {
+      log.warn({ what, reason, bytes }, `removed to free disk space (${reason}): ${what}`);
+      addToCounter('coppice.disk.removed', 1, { node, reason });
+    },
+    onError: (error) => log.warn({ err: error }, 'disk space could not be freed'),
+  });
+  retention = rounds;
+  rounds.start();
+  const endMetrics = [observeDisk(dataFolder, node), ...observeRetention(rounds, node)];
   const calls = await bus.serve({
     name: serviceName,
     version,
     description: 'Repositories, worktrees, commits and merges',
-    endpoints: endpoints(context, bus),
+    endpoints: endpoints(context, bus, rounds),
   });
   const concurrency = options.concurrency ?? concurrencyDefault;
   const commands = await serveCommands(bus, {
@@ -52,14 +72,31 @@ export async function startWorktreeService(
     pools: [anyPool, node],
     concurrency,
     member,
-    handlers: commandHandlers(context, placesOfFetches(concurrency)).map(withVcsAttributes),
+    handlers: commandHandlers(context, placesOfFetches(concurrency))
+      .map(withFullDisk(context, rounds, new FullDiskWaits()))
+      .map(withVcsAttributes),
   });
   return {
     stop: async () => {
-      endDisk();
+      for (const end of endMetrics) end();
       await stop(commands, calls, context);
+      await rounds.stop();
     },
   };
+}
+
+/** As the last round of this process found it. */
+function observeRetention(rounds: Retention, node: string): (() => void)[] {
+  return [
+    observeGauge('coppice.disk.used', () =>
+      (rounds.report?.parts ?? []).flatMap(({ name, bytes }) =>
+        bytes === null ? [] : [{ value: bytes, labels: { node, part: name } }],
+      ),
+    ),
+    observeGauge('coppice.disk.free.min', () =>
+      rounds.report === null ? [] : [{ value: rounds.report.freeBytesMin, labels: { node } }],
+    ),
+  ];
 }
 
 async function stop(commands: CommandServer, calls: Service, context: Context): Promise<void> {

@@ -91,10 +91,12 @@ async function forget(
   await git.run(['update-ref', '--stdin'], { ...options, input });
 }
 
+const crashReport = /^fast_import_crash_\d+$/;
 const partialName = /^(tmp_(pack|idx|rev|obj)_|\.tmp-)/;
 
 /** What a git that was killed had begun to write into a store's objects. */
 export function removePartial(gitDir: string, nowMs: number, ageMs: number): void {
+  removeNamed(gitDir, crashReport, nowMs - ageMs);
   const objects = join(gitDir, 'objects');
   for (const name of readdirSync(objects)) {
     if (name !== 'pack' && !/^[0-9a-f]{2}$/.test(name)) continue;

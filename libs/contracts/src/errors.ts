@@ -17,6 +17,11 @@ export const errorCodes = {
   'already-exists': { retryable: false, meaning: 'the same identity was used before with other content' },
   'permission-denied': { retryable: false, meaning: 'the caller may not do this' },
   'limit-exceeded': { retryable: false, meaning: 'a fixed limit was exceeded; the message names limit and value' },
+  'disk-full': {
+    retryable: true,
+    meaning:
+      'a disk of the stack has less free space than is kept free; the message names the disk, what uses it and how to free it',
+  },
   unavailable: { retryable: true, meaning: 'nobody serves this right now' },
   'deadline-exceeded': { retryable: true, meaning: "the answer didn't come in time; it may still be at work" },
   cancelled: { retryable: false, meaning: 'the work was cancelled before it ended' },

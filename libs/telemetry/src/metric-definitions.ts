@@ -218,6 +218,35 @@ export const metricDefinitions = {
     },
     reportedBy: 'worktree-service, container-service',
   },
+  'coppice.disk.used': {
+    kind: 'gauge',
+    unit: 'By',
+    description:
+      'What worktree-service keeps in its data folder, as its last round found it (every 15 minutes). Every process of one node reports the same: take the max by node.',
+    labels: {
+      node: 'the host, as COPPICE_NODE names it',
+      part: '`kept-folders` (work that could not be imported), `setups`, `repositories`, `worktrees` or `trash`',
+    },
+    reportedBy: 'worktree-service',
+  },
+  'coppice.disk.free.min': {
+    kind: 'gauge',
+    unit: 'By',
+    description:
+      'New work is refused while the file system of the data folder has less free space. Take the max by node.',
+    labels: { node: 'the host, as COPPICE_NODE names it' },
+    reportedBy: 'worktree-service',
+  },
+  'coppice.disk.removed': {
+    kind: 'counter',
+    unit: '{removal}',
+    description: 'Kept folders, sealed setups and refs that were removed to free disk space; the log names each.',
+    labels: {
+      node: 'the host, as COPPICE_NODE names it',
+      reason: '`age`, `size` (of all of its kind), or `low-disk`',
+    },
+    reportedBy: 'worktree-service',
+  },
 } as const satisfies Record<string, MetricDefinition>;
 
 export type MetricName = keyof typeof metricDefinitions;

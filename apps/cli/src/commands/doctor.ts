@@ -1,4 +1,5 @@
 import type { Check } from '../doctor/check.ts';
+import { checkKept } from '../doctor/kept.ts';
 import { checkDisk, checkGit, checkNatsServer, checkNode } from '../doctor/machine.ts';
 import { checkProviders } from '../doctor/providers.ts';
 import { checkSandboxes } from '../doctor/sandbox.ts';
@@ -36,6 +37,7 @@ async function* examine({ environment, tenant, terminal }: Session): AsyncIterab
   if (!isRemote) {
     yield await checkNatsServer(environment);
     yield checkDisk(home);
+    yield await checkKept(home);
     if (running === null) terminal.err(terminal.colours.dim('trying which sandbox engine works here …'));
     yield await checkSandboxes(running, imagesFolder(environment, home));
   }

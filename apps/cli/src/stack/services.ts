@@ -38,8 +38,8 @@ export function embeddedServices(options: {
     {
       name: 'worktree-service',
       start: async (context) => {
-        const { startWorktreeService } = await import('@coppice/worktree-service');
-        return startWorktreeService(context, { dataFolder });
+        const { diskSettingsFrom, startWorktreeService } = await import('@coppice/worktree-service');
+        return startWorktreeService(context, { dataFolder, disk: diskSettingsFrom(process.env) });
       },
     },
     {

@@ -7,6 +7,7 @@
  */
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
 import { storeOf, type Context } from '../context.ts';
+import { spaceOf } from '../disk/space.ts';
 import { nulSeparated } from '../git/git.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
@@ -152,7 +153,10 @@ const describe = ({ commit: commitId, tree, additions, deletions, paths }: Chang
 
 export const checkpointRef = (taskId: string): string => `refs/coppice/checkpoint/${taskId}`;
 
-/** Keeps the worktree's present state under `refs/coppice/checkpoint/<taskId>`, off the branch; the commit, or null where it is the branch's. */
+/**
+ * Keeps the worktree's present state under `refs/coppice/checkpoint/<taskId>`, off the branch; the commit, or null where it is the branch's. Where the
+ * disk has too little space nothing is kept, and the answer is null: the space that is left is for the ends of tasks.
+ */
 export async function checkpoint(
   context: Context,
   input: Trailers & { date: string },
@@ -165,6 +169,7 @@ export async function checkpoint(
     taskId,
     async () => {
       const record = requireTaskRecord(context, taskId);
+      if ((await spaceOf(context.layout.root, context.disk.freeBytesMin)).isLow) return { commit: null };
       const store = storeOf(context, record.repositoryId);
       const parent = await store.resolve(`refs/heads/${record.branch}`, signal);
       if (parent === undefined) throw new CoppiceError('not-found', `the branch ${record.branch} is gone`);

@@ -8,7 +8,7 @@
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
-import { isDiskFull } from '../full-disk.ts';
+import { isDiskFull } from '@coppice/service';
 import { operand } from '../git/git.ts';
 import { inOrigin, localRefs, localState, type BranchState, type LocalOrigin } from '../repository/origin.ts';
 import { flatten, landedFolder, landedRef } from '../repository/landed-refs.ts';

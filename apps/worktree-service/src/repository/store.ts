@@ -6,7 +6,7 @@
  *
  * Invariants:
  * 1. Both appear at once, by a rename: a half-made store is never found.
- * 2. Neither collects garbage: tasks and sandboxes borrow objects.
+ * 2. origin.git never collects garbage: tasks.git and sandboxes borrow its objects. tasks.git does when no task uses it: see disk/collect.ts.
  * 3. No attribute of a repository changes bytes here: `info/attributes`, which wins over every .gitattributes, turns conversions off.
  * 4. No other user of this machine gets into the folder of both: only the stack's, and where that is root, the sandboxes' group, which can
  *    pass but not list.
@@ -148,7 +148,7 @@ export class Store {
     if (shared.length === 0) chmodSync(gitDir, 0o700);
   }
 
-  /** Nothing is ever collected here (invariant 2), so a commit that was there once is there. */
+  /** A commit that was there once is there until garbage is collected. */
   has(commit: string, signal?: AbortSignal): Promise<boolean> {
     const options = { ...this.tasks, answers: [1, 128], signal };
     return this.#git.holds(this.#fact('tasks', commit), ['cat-file', '-e', `${commit}^{commit}`], options);
@@ -162,7 +162,9 @@ export class Store {
   /** Of this very store: one that was deleted by hand, and made again, has lost what the other had. */
   #fact(where: string, commit: string): string {
     const stat = statSync(this.#folder, { bigint: true, throwIfNoEntry: false });
-    return `${this.#folder} ${stat?.ino} ${stat?.birthtimeNs} ${where} ${commit}`;
+    // What was there before garbage was collected need not be any more.
+    const collected = statSync(join(this.tasksGit, 'coppice-collected'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    return `${this.#folder} ${stat?.ino} ${stat?.birthtimeNs} ${collected} ${where} ${commit}`;
   }
 
   /** Refs of tasks.git: see readRefs. */

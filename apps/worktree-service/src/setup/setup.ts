@@ -2,7 +2,7 @@
  * What a repository needs before work can begin (installed packages, say) is made once per key, in a sandbox, and then copied.
  *
  * Invariants:
- * 1. A sealed result is complete (it appears by a rename), is mounted nowhere, and never changes.
+ * 1. A sealed result is complete (it appears by a rename), is mounted nowhere, and never changes. disk/setups.ts removes it when it isn't used.
  * 2. The first attempt that is sealed wins; others are thrown away. Each try of each task has a folder of its own: what a failed or
  *    half-done command left is never built upon.
  * 3. What can't be kept is refused before anything of it is moved.
@@ -12,6 +12,8 @@ import { dirname, join } from 'node:path';
 import { CoppiceError, type Mount } from '@coppice/contracts';
 import { z } from 'zod';
 import { openRepository, storeOf, type Context } from '../context.ts';
+import { setupLock } from '../disk/living-tasks.ts';
+import { noteSetupUse } from '../disk/setups.ts';
 import { handOver } from '../folders.ts';
 import { safeName, sandboxPaths } from '../layout.ts';
 import { commitId } from '../repository/origin.ts';
@@ -35,7 +37,7 @@ function attemptFolders(context: Context, { taskId, setupKey, attempt }: SetupAt
 }
 
 const withSetup = <T>(context: Context, setupKey: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
-  context.locks.hold(`setup-${safeName(setupKey, 'setupKey')}`, work, { signal });
+  context.locks.hold(setupLock(safeName(setupKey, 'setupKey')), work, { signal });
 
 const withAttempt = <T>(context: Context, input: SetupAttempt, work: () => Promise<T>, signal?: AbortSignal) =>
   context.locks.hold(`setup-${input.setupKey}-${input.taskId}-${input.attempt}`, work, { signal });
@@ -47,7 +49,10 @@ export async function prepareSetup(
   signal?: AbortSignal,
 ): Promise<PreparedSetup> {
   const baseCommit = commitId(input.baseCommit, 'baseCommit');
-  if (existsSync(sealedFolder(context, input.setupKey))) return { status: 'sealed' };
+  if (existsSync(sealedFolder(context, input.setupKey))) {
+    noteSetupUse(context, input.setupKey, new Date());
+    return { status: 'sealed' };
+  }
   const { store } = await openRepository(context, input.repository);
   if (!store.exists || !(await store.has(baseCommit, signal)))
     throw new CoppiceError('not-found', `the commit ${baseCommit} is not in the stores of this repository`);

@@ -27,6 +27,7 @@ export async function keepFolder(context: Context, taskId: string, tree: string)
     const folder = join(context.layout.rescue, `${taskId}.${number}`);
     if (lstatSync(folder, { throwIfNoEntry: false }) !== undefined) continue;
     moveAway(byteString(tree), byteString(folder));
+    context.onFolderKept();
     return folder;
   }
   throw new CoppiceError('limit-exceeded', `more than ${keptFoldersMax} kept folders of task ${taskId}`);

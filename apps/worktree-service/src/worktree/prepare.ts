@@ -6,13 +6,16 @@
  *    it). Without it, whatever is there is from a crash, has never been seen by an agent, and is made anew.
  * 2. Nothing of this holds a lock of the whole repository, but for a fetch.
  * 3. What an earlier worktree of the task's, lost since, left in the stores is rescued before anything takes its place.
- * 4. A task that was removed gets no worktree: the command is late, or a repeat, and nobody would remove what it made.
+ * 4. What it uses of others is written down before it is used: see living-tasks.ts.
+ * 5. A task that was removed gets no worktree: the command is late, or a repeat, and nobody would remove what it made.
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, type Mount } from '@coppice/contracts';
 import { openRepository, type Context } from '../context.ts';
+import { noteUses } from '../disk/living-tasks.ts';
+import { noteSetupUse } from '../disk/setups.ts';
 import { handOver } from '../folders.ts';
 import { checkpointRef } from '../import/import.ts';
 import { safeName, sandboxPaths } from '../layout.ts';
@@ -98,14 +101,19 @@ async function make(
   },
 ): Promise<void> {
   const { taskId, record, signal } = parts;
-  const setup = record.setupKey === null ? null : sealedFolder(context, record.setupKey);
-  if (setup !== null && !existsSync(setup))
-    throw new CoppiceError('not-found', `setup ${record.setupKey} isn't sealed here`);
+  const { repositoryId, setupKey } = record;
   const folders = taskFolders(context, taskId);
   const metadata = worktreeMetadata(store.tasksGit, folders.tree);
   context.trash.take(folders.folder);
   mkdirSync(folders.folder, { recursive: true, mode: 0o711 });
   chmodSync(folders.folder, 0o711);
+  await noteUses(context, taskId, { repositoryId, setupKey }, signal);
+  const setup = setupKey === null ? null : sealedFolder(context, setupKey);
+  if (setupKey !== null && setup !== null) {
+    if (!existsSync(setup))
+      throw new CoppiceError('not-found', `setup ${setupKey} isn't sealed here`, { details: { what: 'setup' } });
+    noteSetupUse(context, setupKey, new Date());
+  }
 
   await makeBranch(context, store, taskId, record, signal);
   linkWorktree(metadata, folders.tree, record.branch);

@@ -125,6 +125,17 @@ test('a checkpoint goes with its worktree, whose last state is kept; without the
   }
 });
 
+test('imports of the task that were cut off go with its worktree; those of others stay', async () => {
+  await using f = await fixture();
+  await f.prepared();
+  const head = await f.repository.head();
+  for (const effect of [`${taskId}_3`, 'other_3', `${taskId}x_3`])
+    await f.tasks('update-ref', `refs/coppice/import/${effect}`, head);
+  await removed(f);
+  const left = await f.tasks('for-each-ref', '--format=%(refname:lstrip=3)', 'refs/coppice/import');
+  expect(left.split('\n').toSorted()).toEqual(['other_3', `${taskId}x_3`]);
+});
+
 test('the checkpoint of a lost worktree is kept where making it anew was cut off', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();

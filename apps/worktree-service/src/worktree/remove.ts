@@ -13,7 +13,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError, type ErrorCode } from '@coppice/contracts';
 import { openRepository, storeOf, type Context } from '../context.ts';
-import { isDiskFull } from '../full-disk.ts';
+import { isDiskFull } from '@coppice/service';
 import { checkpointRef, importTree } from '../import/import.ts';
 import { formatMessage } from '../import/message.ts';
 import { safeName } from '../layout.ts';
@@ -21,7 +21,7 @@ import type { Store } from '../repository/store.ts';
 import { isKeptElsewhere, keepUnderRescue, lastRescue, mergedRef, rescueRefs } from '../rescue.ts';
 import { forgetNotes, forgetRemovals, removePartial, upkeepLimits } from '../upkeep.ts';
 import { keepFolder, lastKeptFolder } from './kept-folder.ts';
-import { noteRemoval } from './removed.ts';
+import { lifeOf, noteRemoval } from './removed.ts';
 import { readTaskRecord, taskFolders, withTask, worktreeMetadata, type TaskRecord } from './task-record.ts';
 
 export type RemoveInput = {
@@ -55,11 +55,11 @@ export async function remove(
       const folders = taskFolders(context, taskId);
       const isRepeat = !existsSync(folders.tree);
       // They move only under the task's lock, but for the note that it is merged, which comes before a removal is ordered.
-      const refs = store?.exists === true ? await refsOf(store, taskId, signal) : new Map<string, string>();
+      const refs = store?.exists === true ? await refsOf(store, input, signal) : new Map<string, string>();
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
         rescue = await keepUncommitted(context, store, { record, refs, input, signal });
-      if (store !== undefined && existsSync(folders.tree)) await dropCheckpoint(store, taskId, refs, signal);
+      if (store !== undefined && existsSync(folders.tree)) await dropAttempts(store, input, refs, signal);
       context.reached('rescued');
       context.trash.take(folders.folder);
       context.reached('worktree-removed');
@@ -71,7 +71,7 @@ export async function remove(
         const kept = await branches(refs).catch(async (error: unknown) => {
           if (!isDiskFull(error)) throw error;
           await context.trash.settle();
-          return branches(await refsOf(store, taskId, signal));
+          return branches(await refsOf(store, input, signal));
         });
         rescue ??= kept;
       }
@@ -149,16 +149,16 @@ async function keepUncommitted(
   }
 }
 
-/** Only while the tree is there, whose state has just been kept: without it the checkpoint is the only copy. */
-async function dropCheckpoint(
+/** The checkpoint, and imports that were cut off. Only while the tree is there, whose state has just been kept: without it they are the only copy. */
+async function dropAttempts(
   store: Store,
-  taskId: string,
+  { taskId, effectId }: RemoveInput,
   refs: Map<string, string>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const ref = checkpointRef(taskId);
-  const commit = refs.get(ref);
-  if (commit !== undefined) await store.updateRefs([`delete ${ref} ${commit}`], signal);
+  const isAttempt = (ref: string) => ref === checkpointRef(taskId) || ref.startsWith(importsOf(effectId));
+  const commands = [...refs].filter(([ref]) => isAttempt(ref)).map(([ref, commit]) => `delete ${ref} ${commit}`);
+  if (commands.length > 0) await store.updateRefs(commands, signal);
 }
 
 /** Whoever asked first may never have been answered. */
@@ -178,8 +178,14 @@ const fetchable = (store: Store, ref: string): string => `${store.tasksGit} ${re
 
 const branchesOf = (taskId: string): string => `refs/heads/coppice/${taskId}/`;
 
-const refsOf = (store: Store, taskId: string, signal?: AbortSignal): Promise<Map<string, string>> =>
-  store.refs([branchesOf(taskId), checkpointRef(taskId), mergedRef(taskId), rescueRefs(taskId)], signal);
+/** All imports of the task begin with it. */
+const importsOf = (effectId: string): string => `refs/coppice/import/${lifeOf(effectId)}_`;
+
+const refsOf = (store: Store, { taskId, effectId }: RemoveInput, signal?: AbortSignal): Promise<Map<string, string>> =>
+  store.refs(
+    [branchesOf(taskId), checkpointRef(taskId), mergedRef(taskId), rescueRefs(taskId), `${importsOf(effectId)}*`],
+    signal,
+  );
 
 /** Deletes the task's branches, or keeps them on request; a tip that is merged nowhere is kept under a rescue ref. */
 async function removeBranches(

@@ -12,8 +12,9 @@ import { safeName } from '../layout.ts';
  * Of all effects that one life of an actor orders the ids differ in their last part, a counter. A task of the same id that is born anew, since the
  * bus has lost the first, is another life.
  */
-const noteOf = (context: Context, effectId: string): string =>
-  join(context.layout.removed, safeName(effectId, 'effectId').replace(/_[^_]*$/, ''));
+export const lifeOf = (effectId: string): string => safeName(effectId, 'effectId').replace(/_[^_]*$/, '');
+
+const noteOf = (context: Context, effectId: string): string => join(context.layout.removed, lifeOf(effectId));
 
 /** Before the first step of a removal, so that nothing is made between two of them. Empty: a full disk has room for it. */
 export function noteRemoval(context: Context, effectId: string): void {

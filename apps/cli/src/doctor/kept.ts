@@ -1,0 +1,36 @@
+/** What the stack of this machine keeps on its disk, as its last round of retention found it. */
+import type { DiskReport } from '@coppice/worktree-service';
+import type { Home } from '../stack/home.ts';
+import { fault, ok, warning } from './check.ts';
+import type { Check } from './check.ts';
+
+const name = 'kept on disk';
+const namedMax = 5;
+const gibibyte = 1024 ** 3;
+const sizeText = (bytes: number): string => `${(bytes / gibibyte).toFixed(1)} GiB`;
+
+export async function checkKept(home: Home): Promise<Check> {
+  const { readDiskReport } = await import('@coppice/worktree-service');
+  return ofReport(readDiskReport(home.dataFolder));
+}
+
+/** Pure. */
+export function ofReport(report: DiskReport | null): Check {
+  if (report === null) return ok(name, 'nothing was measured yet; a stack that runs does it every 15 minutes');
+  const parts = report.parts.map(({ name: part, count, bytes, bytesMax }) => {
+    const size = bytes === null ? 'of unknown size' : sizeText(bytes);
+    return `${part} ${size}${bytesMax === null ? '' : ` of at most ${sizeText(bytesMax)}`} (${count})`;
+  });
+  const found = `${parts.join(', ')}; measured ${report.measuredAt}`;
+  const folderOf = (part: string) => report.parts.find((each) => each.name === part)?.folder ?? report.folder;
+  if (report.refusesWork) {
+    const space = `new work is refused: ${sizeText(report.freeBytes)} are free, and ${sizeText(report.freeBytesMin)} are kept free`;
+    const fix = `delete folders in ${folderOf('kept-folders')} that you don't need and other files of that disk; or set COPPICE_RESCUE_MIB, COPPICE_SETUPS_MIB or COPPICE_DISK_FREE_MIB lower, then coppice down, coppice up`;
+    return fault(name, `${space}; ${found}`, fix);
+  }
+  const soon = report.goesSoon.slice(0, namedMax).map(({ what, at }) => `${what} on ${at.slice(0, 10)}`);
+  if (soon.length === 0) return ok(name, found);
+  const more = report.goesSoon.length > soon.length ? ` and ${report.goesSoon.length - soon.length} more` : '';
+  const fix = `get what you need of the work that will be deleted (coppice pull, or git fetch GIT-DIRECTORY REF): ${soon.join('; ')}${more}`;
+  return warning(name, found, fix);
+}

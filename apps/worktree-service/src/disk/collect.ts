@@ -1,0 +1,72 @@
+/**
+ * Garbage of tasks.git: what no ref reaches any more, such as earlier checkpoints and refused imports.
+ *
+ * Invariants:
+ * 1. Nothing is collected while a task of the repository is on this disk, and none begins meanwhile: both hold the collection's lock.
+ * 2. origin.git is never collected: sandboxes and tasks.git borrow its objects.
+ * 3. The store of a shallow repository isn't collected: git would shorten origin.git's list of where its history ends.
+ * 4. Objects younger than an hour stay: a command that comes late may be about to use them.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import type { Context } from '../context.ts';
+import type { Store } from '../repository/store.ts';
+import { removePartial } from '../upkeep.ts';
+import { writeFileAtomically } from '../worktree/snapshot.ts';
+import { collectionLock, livingTasks } from './living-tasks.ts';
+import { bytesIn } from './space.ts';
+
+const objectAgeSeconds = 3_600;
+/** Births of tasks wait for it. */
+const collectionMsMax = 4 * 60_000;
+/** Less than that isn't worth it. */
+const grownBytesMin = 64 * 1024 ** 2;
+
+const noteOf = (store: Store): string => join(store.tasksGit, 'coppice-collected');
+
+/** Bytes that objects took after the last collection; 0 where there was none. */
+function bytesAfterLast(store: Store): number {
+  try {
+    return Number(readFileSync(noteOf(store), 'utf8')) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+/**
+ * Collects where the objects have grown enough since the last time.
+ * @param grownMin bytes; default 64 MiB
+ * @returns bytes that were freed; null where there was nothing to do, or it can't be done now
+ */
+export async function collectGarbage(
+  context: Context,
+  store: Store,
+  options: { grownMin?: number; signal?: AbortSignal | undefined } = {},
+): Promise<number | null> {
+  if ((statSync(join(store.originGit, 'shallow'), { throwIfNoEntry: false })?.size ?? 0) > 0) return null;
+  const objects = join(store.tasksGit, 'objects');
+  const before = await bytesIn(objects);
+  if (before === null || before - bytesAfterLast(store) < (options.grownMin ?? grownBytesMin)) return null;
+  const collect = async (): Promise<number | null> => {
+    const mayBeUsed = livingTasks(context).some(
+      ({ uses }) => uses === null || uses.repositoryId === store.repositoryId,
+    );
+    if (mayBeUsed) return null;
+    // Git would remove the list, which is empty, and with it the link to origin.git's.
+    const environment = { GIT_SHALLOW_FILE: '' };
+    const expiry = `${objectAgeSeconds}.seconds.ago`;
+    const run = (...args: string[]) =>
+      context.git.run(args, { ...store.tasks, timeLimitMs: collectionMsMax, environment, signal: options.signal });
+    removePartial(store.tasksGit, Date.now(), objectAgeSeconds * 1_000);
+    await run('repack', '-A', '-d', '-l', '-q', `--unpack-unreachable=${expiry}`);
+    await run('prune', `--expire=${expiry}`);
+    const after = (await bytesIn(objects)) ?? before;
+    writeFileAtomically(noteOf(store), String(after));
+    return before - after;
+  };
+  return context.locks.hold(collectionLock(store.repositoryId), collect, { waitMsMax: 0 }).catch((error: unknown) => {
+    if (error instanceof CoppiceError && error.code === 'git-contention') return null;
+    throw error;
+  });
+}

@@ -1,0 +1,160 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NotNow, type CommandHandler } from '@coppice/bus';
+import type { ErrorCode } from '@coppice/contracts';
+import { FullDiskWaits } from '@coppice/service';
+import { temporaryFolder } from '@coppice/testing';
+import { expect, test, type TestContext } from 'vitest';
+import type { Context } from '../context.ts';
+import { commandHandlers, endpoints, placesOfFetches } from '../handlers.ts';
+import { openContext } from '../open.ts';
+import { date, fixture, message, write, type Fixture } from '../test-support/fixture.ts';
+import { withFullDisk } from './full-disk.ts';
+import { diskSettingsDefault } from './settings.ts';
+
+const idle = { report: null, request: () => {} };
+const owner = { tenant: 'default', runId: 'run1', taskId: 'task1' };
+
+/** Does a command as the service does it. */
+function servedBy(context: Context, waits = new FullDiskWaits()) {
+  const handlers = commandHandlers(context, placesOfFetches(8)).map(withFullDisk(context, idle, waits));
+  let count = 0;
+  return (name: string, input: object, effectId = `task1_${count++}`): Promise<Record<string, unknown>> => {
+    const handler = handlers.find((each) => each.operation.name === name) as CommandHandler;
+    const command = { effectId, signal: new AbortController().signal, takenOver: false, queuedMs: 0 };
+    return handler.run({ owner, ...input }, command) as Promise<Record<string, unknown>>;
+  };
+}
+
+const prepareOf = (f: Fixture) => ({ repository: f.address, baseBranch: 'main', slug: 'slug', setupKey: null });
+const commitOf = (f: Fixture) => ({ repository: f.address, message: message(), protect: [] });
+const removeOf = (f: Fixture) => ({ repository: f.address, keepBranch: false, date });
+
+test('with too little free space new work is refused, with the reason; tasks at work come to their ends', async () => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  write(tree, 'x.txt', 'x');
+  const disk = { ...diskSettingsDefault, freeBytesMin: Number.MAX_SAFE_INTEGER };
+  const context = await openContext({ dataFolder: f.dataFolder, node: 'node1', disk });
+  const refused = {
+    code: 'disk-full' satisfies ErrorCode,
+    retryable: true,
+    message: expect.stringMatching(
+      `the disk of ${f.dataFolder} on node1 has .* GiB free.*delete folders in ${f.dataFolder}/rescue`,
+    ) as string,
+  };
+  const [inspect] = endpoints(context, undefined as never, idle);
+  const ask = { tenant: 'default', repository: f.address, baseBranch: 'main' };
+  const answer = async () => inspect?.handler(ask, { tenant: null, subject: '' }, undefined as never);
+  await expect(answer()).rejects.toMatchObject(refused);
+  const waiting = servedBy(context);
+  await expect(waiting('prepare', prepareOf(f))).rejects.toBeInstanceOf(NotNow);
+  const overdue = servedBy(context, new FullDiskWaits(0));
+  for (const name of ['prepare', 'resolve-setup', 'prepare-setup'])
+    await expect(overdue(name, { ...prepareOf(f), inputs: [] })).rejects.toMatchObject(refused);
+  expect(await overdue('checkpoint', { date })).toEqual({ commit: null });
+  expect(await overdue('commit', commitOf(f))).toMatchObject({ status: 'committed' });
+  expect(await overdue('remove', removeOf(f))).toMatchObject({ rescue: expect.stringContaining('refs/coppice/rescue') });
+});
+
+/** A service's folder on a disk of its own. */
+async function onSmallDisk(context: TestContext, megabytes: number, disk = diskSettingsDefault) {
+  context.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'only root of a Linux can mount a small disk');
+  const folder = await temporaryFolder('disk');
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=711`, 'coppice-test', folder.path]);
+  const filler = join(folder.path, 'filler');
+  return {
+    small: await openContext({ dataFolder: join(folder.path, 'data'), node: 'node1', disk }),
+    /** All but so many bytes, which are a multiple of a page. */
+    fill: (leave = 0) => {
+      execFileSync('sh', ['-c', `cat /dev/zero > ${filler} 2>/dev/null || true`]);
+      const bytes = readFileSync(filler).length - leave;
+      execFileSync('truncate', ['-s', String(bytes), filler]);
+    },
+    free: () => rmSync(filler),
+    async [Symbol.asyncDispose]() {
+      execFileSync('umount', [folder.path]);
+      await folder.remove();
+    },
+  };
+}
+
+test.for([0, 8_192, 65_536])(
+  'commands that meet a full disk, with %i bytes left, are postponed, and leave nothing broken',
+  async (leave, testContext) => {
+    await using f = await fixture();
+    // Nothing is kept free, so that every command meets the full disk itself.
+    await using disk = await onSmallDisk(testContext, 12, { ...diskSettingsDefault, freeBytesMin: 0 });
+    const { small } = disk;
+    const order = servedBy(small);
+    const postponed: string[] = [];
+    /** Again and again until it is done, as the bus does it; with a full disk first. */
+    const throughFullDisk = async (name: string, input: object, effectId: string) => {
+      disk.fill(leave);
+      const first = await order(name, input, effectId).then(
+        (output) => ({ output }),
+        (error: unknown) => ({ error }),
+      );
+      if ('error' in first) {
+        expect(first.error).toBeInstanceOf(NotNow);
+        postponed.push(name);
+      }
+      disk.free();
+      return order(name, input, effectId);
+    };
+    const prepared = await throughFullDisk('prepare', prepareOf(f), 'task1_1');
+    const [{ source: tree = '' } = {}] = prepared['mounts'] as { source: string }[];
+    write(tree, 'large.txt', Buffer.alloc(300_000, 'some text that can be compressed, but not to nothing\n'));
+    for (let count = 0; count < 40; count++) write(tree, `files/${count}.txt`, `${count}\n`.repeat(500));
+    await throughFullDisk('checkpoint', { date }, 'task1_2');
+    const committed = await throughFullDisk('commit', commitOf(f), 'task1_3');
+    expect(committed).toMatchObject({ status: 'committed', filesChanged: 41 });
+    const merge = {
+      repository: f.address,
+      targetBranch: 'main',
+      taskCommit: committed['commit'],
+      method: 'merge',
+      message: message(),
+      protect: [],
+      checkout: { when: 'always' },
+      setup: null,
+    };
+    const merged = await throughFullDisk('prepare-merge', merge, 'task1_4');
+    const [checkout] = (merged['checkout'] as { mounts: { source: string }[] }).mounts;
+    expect(readdirSync(join(checkout?.source ?? '', 'files')).length).toBe(40);
+    const landing = { repository: f.address, targetBranch: 'main', expectedTip: merged['tip'], commit: merged['commit'] };
+    expect(await throughFullDisk('land', landing, 'task1_5')).toEqual({ status: 'landed', commit: merged['commit'] });
+    expect(await throughFullDisk('remove', removeOf(f), 'task1_6')).toEqual({ rescue: null });
+    if (leave === 0) expect(postponed).toEqual(['prepare', 'checkpoint', 'commit', 'prepare-merge', 'land']);
+    await small.trash.settle();
+    for (const folder of ['worktrees', 'checkouts', 'rescue', 'trash', 'locks'])
+      expect([folder, readdirSync(join(small.layout.root, folder))]).toEqual([folder, []]);
+    const [repository = ''] = readdirSync(small.layout.repositories);
+    const tasksGit = join(small.layout.repositories, repository, 'tasks.git');
+    expect(execFileSync('git', ['-C', tasksGit, 'fsck', '--no-dangling'], { encoding: 'utf8', stdio: 'pipe' })).toBe('');
+    expect(execFileSync('find', [tasksGit, '-name', '*.lock'], { encoding: 'utf8' })).toBe('');
+    expect(existsSync(join(f.repository.path, 'files/39.txt'))).toBe(true);
+  },
+);
+
+test('a disk that stays full fails a command with the reason, and other failures are told as they are', async (testContext) => {
+  await using f = await fixture();
+  await using disk = await onSmallDisk(testContext, 12);
+  const order = servedBy(disk.small, new FullDiskWaits(0));
+  const prepared = await order('prepare', prepareOf(f));
+  const [{ source: tree = '' } = {}] = prepared['mounts'] as { source: string }[];
+  write(tree, 'x.txt', Buffer.alloc(100_000, 'x'));
+  disk.fill();
+  await expect(order('commit', commitOf(f))).rejects.toMatchObject({
+    code: 'disk-full',
+    retryable: true,
+    message: expect.stringMatching('has 0 MiB free, and 1 MiB are kept free') as string,
+  });
+  disk.free();
+  const [repository = ''] = readdirSync(disk.small.layout.repositories);
+  const head = join(disk.small.layout.repositories, repository, 'tasks.git/HEAD');
+  writeFileSync(head, 'not a ref');
+  chmodSync(head, 0o644);
+  await expect(order('commit', commitOf(f))).rejects.toMatchObject({ code: 'git-failed' });
+});

@@ -1,0 +1,47 @@
+import type { CommandHandler } from '@coppice/bus';
+import { CoppiceError, worktreeOperations as operations } from '@coppice/contracts';
+import type { FullDiskWaits } from '@coppice/service';
+import { comesFromFullDisk } from '@coppice/service';
+import type { Context } from '../context.ts';
+import type { Retention } from './retention.ts';
+import { diskFull, requireRoom } from './room.ts';
+import { spaceOf } from './space.ts';
+
+/** What a task begins with. All other operations bring a task to its end, which frees space. */
+const beginning: ReadonlySet<string> = new Set([
+  operations.prepare.name,
+  operations.resolveSetup.name,
+  operations.prepareSetup.name,
+]);
+
+/**
+ * The same handlers, which wait for a disk that is full: a command is postponed for minutes and then fails with `disk-full`. Those that
+ * begin work do so while less is free than is kept free.
+ */
+export function withFullDisk(
+  context: Context,
+  retention: Pick<Retention, 'report' | 'request'>,
+  waits: FullDiskWaits,
+): (handler: CommandHandler) => CommandHandler {
+  const explained = async (error: unknown): Promise<CoppiceError> => {
+    if (error instanceof CoppiceError && error.code === 'disk-full') return error;
+    const space = await spaceOf(context.layout.root, context.disk.freeBytesMin);
+    if (space.isLow) return diskFull(context, space, retention.report, error);
+    // Another disk, such as that of a user's repository, or a quota.
+    const said = error instanceof Error ? error.message : String(error);
+    return new CoppiceError('disk-full', `a disk or a quota is full: ${said}`, { cause: error });
+  };
+  return (handler) => ({
+    ...handler,
+    run: async (input, command) => {
+      try {
+        if (beginning.has(handler.operation.name)) await requireRoom(context, retention.report);
+        return await handler.run(input, command);
+      } catch (error) {
+        if (!(await comesFromFullDisk(error, context.layout.root))) throw error;
+        retention.request();
+        throw waits.postponed(command.effectId, await explained(error));
+      }
+    },
+  });
+}

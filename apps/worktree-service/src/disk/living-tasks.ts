@@ -1,0 +1,54 @@
+/**
+ * Which repository and which setup each task on this disk uses.
+ *
+ * Invariants:
+ * 1. A task writes down what it uses before it uses any of it, while it holds the locks of both.
+ * 2. Whoever removes a setup, or collects garbage of a repository, holds that lock and looks here first.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Context } from '../context.ts';
+import { taskFolders } from '../worktree/task-record.ts';
+import { writeFileAtomically } from '../worktree/snapshot.ts';
+
+const usesSchema = z.object({ repositoryId: z.string(), setupKey: z.string().nullable().default(null) });
+export type Uses = z.infer<typeof usesSchema>;
+export type LivingTask = {
+  taskId: string;
+  /** Null where a task's folder doesn't tell: then it may use anything. */
+  uses: Uses | null;
+};
+
+export const setupLock = (setupKey: string): string => `setup-${setupKey}`;
+export const collectionLock = (repositoryId: string): string => `collect-${repositoryId}`;
+
+/** The task's folder is there. */
+export async function noteUses(context: Context, taskId: string, uses: Uses, signal?: AbortSignal): Promise<void> {
+  const { folder } = taskFolders(context, taskId);
+  const write = async () => writeFileAtomically(join(folder, usesFile), JSON.stringify(uses));
+  const { setupKey } = uses;
+  await context.locks.hold(
+    collectionLock(uses.repositoryId),
+    () => (setupKey === null ? write() : context.locks.hold(setupLock(setupKey), write, { signal })),
+    { signal },
+  );
+}
+
+const usesFile = 'uses.json';
+
+export function livingTasks(context: Context): LivingTask[] {
+  return readdirSync(context.layout.worktrees).map((taskId) => {
+    const { folder, record } = taskFolders(context, taskId);
+    // An earlier version wrote the record alone.
+    return { taskId, uses: readUses(join(folder, usesFile)) ?? readUses(record) };
+  });
+}
+
+function readUses(file: string): Uses | null {
+  try {
+    return usesSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    return null;
+  }
+}

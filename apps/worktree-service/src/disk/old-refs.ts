@@ -1,0 +1,75 @@
+/**
+ * Refs of tasks.git that keep work, or the attempt at an import, and that nothing else removes.
+ *
+ * - `refs/coppice/import/`: an import that was cut off. A repeat writes it anew, and a command comes back for 7 days at most.
+ * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of tasks that are over: the only copy of work. They stay for
+ *   `rescueAgeMsMax`, and the report names them before they go.
+ *
+ * Notes that something was done are removed by upkeep.ts, when no message can come back that they are for.
+ */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { commandAgeMsMax } from '@coppice/contracts';
+import type { Context } from '../context.ts';
+import type { Store } from '../repository/store.ts';
+import { livingTasks } from './living-tasks.ts';
+import type { Expiry } from './removed.ts';
+
+const imports = 'refs/coppice/import/';
+const rescues = 'refs/coppice/rescue/';
+const checkpoints = 'refs/coppice/checkpoint/';
+const branches = 'refs/heads/coppice/';
+/** Deletions in one transaction. */
+const refsPerTransaction = 500;
+
+export type KeptRef = { ref: string; commit: string; taskId: string | null; writtenAtMs: number };
+
+export async function keptRefs(context: Context, store: Store, signal?: AbortSignal): Promise<KeptRef[]> {
+  const format = '--format=%(objectname) %(committerdate:unix) %(refname)';
+  const folders = [imports, rescues, checkpoints, branches];
+  const lines = await context.git.text(['for-each-ref', format, ...folders], { ...store.tasks, signal });
+  return lines.split('\n').flatMap((line): KeptRef[] => {
+    const [commit = '', seconds = '', ref = ''] = line.split(' ');
+    if (seconds === '') return [];
+    // A commit may be older than the ref; a ref in a file of its own tells when it was written.
+    const writtenMs = statSync(join(store.tasksGit, ref), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    return [{ ref, commit, taskId: taskOf(ref), writtenAtMs: Math.max(Number(seconds) * 1_000, writtenMs) }];
+  });
+}
+
+function taskOf(ref: string): string | null {
+  const folder = [rescues, checkpoints, branches].find((each) => ref.startsWith(each));
+  return folder === undefined ? null : (ref.slice(folder.length).split('/')[0] ?? null);
+}
+
+/** When a ref goes; null for one of a task that is at work. */
+export function goesAtMs(context: Context, kept: KeptRef, living: ReadonlySet<string>): number | null {
+  if (kept.ref.startsWith(imports)) return kept.writtenAtMs + commandAgeMsMax;
+  const isRescue = kept.ref.startsWith(rescues);
+  if (!isRescue && kept.taskId !== null && living.has(kept.taskId)) return null;
+  return kept.writtenAtMs + context.disk.rescueAgeMsMax;
+}
+
+export async function removeOldRefs(
+  context: Context,
+  store: Store,
+  { nowMs, signal }: { nowMs: number; signal?: AbortSignal | undefined },
+): Promise<Expiry[]> {
+  const living = new Set(livingTasks(context).map(({ taskId }) => taskId));
+  const old = (await keptRefs(context, store, signal)).filter((kept) => {
+    const at = goesAtMs(context, kept, living);
+    return at !== null && at < nowMs;
+  });
+  for (let index = 0; index < old.length; index += refsPerTransaction) {
+    const part = old.slice(index, index + refsPerTransaction);
+    await store.updateRefs(
+      part.map(({ ref, commit }) => `delete ${ref} ${commit}`),
+      signal,
+    );
+  }
+  return old.map(({ ref, commit }) => ({
+    what: `${store.tasksGit} ${ref} (${commit})`,
+    reason: 'age' as const,
+    bytes: null,
+  }));
+}

@@ -1,0 +1,150 @@
+/**
+ * Rounds that bring disk space back: at start, every 15 minutes, when a folder was kept, and when the disk is low.
+ *
+ * Invariants:
+ * 1. One process of a data folder does a round at a time; another skips its own.
+ * 2. A step that fails doesn't keep the others from being done.
+ * 3. What a task that is at work uses stays, and of the only copies of work nothing goes for want of space: those have bounds of their own.
+ */
+import { lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { CoppiceError } from '@coppice/contracts';
+import type { Clock } from '@coppice/service';
+import type { Context } from '../context.ts';
+import { removePartial } from '../upkeep.ts';
+import { collectGarbage } from './collect.ts';
+import { boundKeptFolders } from './kept-folders.ts';
+import { measure, stores } from './measure.ts';
+import { removeOldRefs } from './old-refs.ts';
+import type { Expiry } from './removed.ts';
+import { writeReport, type DiskReport } from './report.ts';
+import { boundSetups, removeOldAttempts } from './setups.ts';
+import { Sizes } from './sizes.ts';
+import { spaceOf } from './space.ts';
+
+const roundIntervalMs = 15 * 60_000;
+/** Longer than any git here may take. */
+const partialAgeMs = 3_600_000;
+const dayMs = 24 * 3_600_000;
+/** Of garbage, where the disk has too little space. */
+const grownBytesMinLow = 1024 ** 2;
+
+export type RetentionSettings = {
+  clock: Clock;
+  onRemoved: (expiry: Expiry) => void;
+  onError: (error: unknown) => void;
+};
+
+export class Retention {
+  readonly #context: Context;
+  readonly #settings: RetentionSettings;
+  readonly #sizes = new Sizes();
+  readonly #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> | null = null;
+  #isWanted = false;
+  #report: DiskReport | null = null;
+
+  constructor(context: Context, settings: RetentionSettings) {
+    this.#context = context;
+    this.#settings = settings;
+  }
+
+  /** Of this process's last round; null before. */
+  get report(): DiskReport | null {
+    return this.#report;
+  }
+
+  /** Begins with a round. */
+  start(): void {
+    this.#timer = setInterval(() => this.request(), roundIntervalMs);
+    this.#timer.unref();
+    this.request();
+  }
+
+  /** Starts a round, or another one after the present. Never throws. */
+  request(): void {
+    this.#isWanted = true;
+    if (this.#stopping.signal.aborted) return;
+    this.#round ??= this.#rounds().finally(() => {
+      this.#round = null;
+    });
+  }
+
+  /** Resolves when what was requested is done. */
+  async settle(): Promise<void> {
+    while (this.#round !== null) await this.#round;
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stopping.abort(new CoppiceError('cancelled', 'the service stops'));
+    await this.settle();
+  }
+
+  async #rounds(): Promise<void> {
+    while (this.#isWanted && !this.#stopping.signal.aborted) {
+      this.#isWanted = false;
+      await this.#context.locks
+        .hold('retention', () => this.#once(), { waitMsMax: 0 })
+        .catch((error: unknown) => {
+          if (!(error instanceof CoppiceError && error.code === 'git-contention')) this.#settings.onError(error);
+        });
+    }
+  }
+
+  async #once(): Promise<void> {
+    const context = this.#context;
+    const nowMs = this.#settings.clock.now().getTime();
+    const { signal } = this.#stopping;
+    await this.#step(async () => {
+      await context.trash.sweep();
+      return [];
+    });
+    await this.#step(() => boundKeptFolders(context, this.#sizes, nowMs));
+    await this.#step(async () => removeOldAttempts(context, nowMs));
+    await this.#step(async () => removeCutOff(context, nowMs));
+    for (const store of stores(context)) {
+      await this.#step(async () => {
+        removePartial(store.tasksGit, nowMs, partialAgeMs);
+        return removeOldRefs(context, store, { nowMs, signal });
+      });
+      await this.#step(async () => {
+        const { isLow } = await spaceOf(context.layout.root, context.disk.freeBytesMin);
+        await collectGarbage(context, store, { signal, ...(isLow ? { grownMin: grownBytesMinLow } : {}) });
+        return [];
+      });
+    }
+    await this.#step(async () => {
+      const { freeBytes, freeBytesMin } = await spaceOf(context.layout.root, context.disk.freeBytesMin);
+      return boundSetups(context, this.#sizes, { nowMs, bytesToFree: freeBytesMin - freeBytes });
+    });
+    await this.#step(async () => {
+      this.#report = await measure(context, this.#sizes, nowMs);
+      writeReport(context.layout.root, this.#report);
+      return [];
+    });
+  }
+
+  async #step(work: () => Promise<Expiry[]>): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    try {
+      for (const removed of await work()) this.#settings.onRemoved(removed);
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) this.#settings.onError(error);
+    }
+  }
+}
+
+/** Stores whose making was cut off. */
+function removeCutOff(context: Context, nowMs: number): Expiry[] {
+  const removed: Expiry[] = [];
+  for (const name of readdirSync(context.layout.repositories).filter((each) => each.includes('.new-'))) {
+    const folder = join(context.layout.repositories, name);
+    const writtenAtMs = lstatSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? nowMs;
+    if (nowMs - writtenAtMs <= dayMs) continue;
+    context.trash.take(folder);
+    removed.push({ what: folder, reason: 'age', bytes: null });
+  }
+  return removed;
+}

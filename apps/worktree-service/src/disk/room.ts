@@ -1,0 +1,27 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { Context } from '../context.ts';
+import type { DiskReport } from './report.ts';
+import { bytesText, spaceOf, type Space } from './space.ts';
+
+/** @throws CoppiceError `disk-full` where less space is free than is kept free */
+export async function requireRoom(context: Context, report: DiskReport | null): Promise<void> {
+  const space = await spaceOf(context.layout.root, context.disk.freeBytesMin);
+  if (space.isLow) throw diskFull(context, space, report);
+}
+
+/** For whoever has to free the disk. @param report what takes the space, as last measured */
+export function diskFull(context: Context, space: Space, report: DiskReport | null, cause?: unknown): CoppiceError {
+  const { root, rescue } = context.layout;
+  const uses = (report?.parts ?? [])
+    .filter(({ bytes }) => bytes !== null && bytes > 0)
+    .map(({ name, bytes, folder }) => `${name} ${bytesText(bytes ?? 0)} (${folder})`);
+  const message = [
+    `the disk of ${root} on ${context.node} has ${bytesText(space.freeBytes)} free, and ${bytesText(space.freeBytesMin)} are kept free`,
+    uses.length === 0 ? null : `Coppice uses: ${uses.join(', ')}`,
+    `to free it, delete folders in ${rescue} that you don't need and other files of that disk, or lower COPPICE_RESCUE_MIB and COPPICE_SETUPS_MIB`,
+  ];
+  return new CoppiceError('disk-full', message.filter((part) => part !== null).join('; '), {
+    cause,
+    details: { node: context.node, folder: root, freeBytes: space.freeBytes, freeBytesMin: space.freeBytesMin },
+  });
+}

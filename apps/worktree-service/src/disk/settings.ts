@@ -1,0 +1,50 @@
+import { integerVariable, readConfiguration } from '@coppice/service';
+import { z } from 'zod';
+
+const mebibyte = 1024 ** 2;
+const dayMs = 24 * 3_600_000;
+
+/** Bounds of what stays on the disk when tasks are over. Sizes in bytes as allocated, ages in milliseconds. */
+export type DiskSettings = {
+  /** New work is refused while less is free; null for the default, which depends on the file system's size. */
+  freeBytesMin: number | null;
+  /** Folders of work that could not be imported. */
+  rescueBytesMax: number;
+  /** Those, and refs that keep work which is nowhere else. */
+  rescueAgeMsMax: number;
+  setupsBytesMax: number;
+  /** Since a sealed setup was last used. */
+  setupsAgeMsMax: number;
+};
+
+export const diskSettingsDefault: DiskSettings = {
+  freeBytesMin: null,
+  rescueBytesMax: 50 * 1024 * mebibyte,
+  rescueAgeMsMax: 90 * dayMs,
+  setupsBytesMax: 20 * 1024 * mebibyte,
+  setupsAgeMsMax: 30 * dayMs,
+};
+
+const mebibytes = integerVariable({ min: 0, max: 1024 ** 3 }).transform((count) => count * mebibyte);
+const days = integerVariable({ min: 1, max: 36_500 }).transform((count) => count * dayMs);
+
+export const diskVariables = {
+  COPPICE_DISK_FREE_MIB: mebibytes.optional(),
+  COPPICE_RESCUE_MIB: mebibytes.default(diskSettingsDefault.rescueBytesMax),
+  COPPICE_RESCUE_DAYS: days.default(diskSettingsDefault.rescueAgeMsMax),
+  COPPICE_SETUPS_MIB: mebibytes.default(diskSettingsDefault.setupsBytesMax),
+  COPPICE_SETUPS_DAYS: days.default(diskSettingsDefault.setupsAgeMsMax),
+};
+type DiskConfiguration = z.output<z.ZodObject<typeof diskVariables>>;
+
+export const diskSettings = (configuration: DiskConfiguration): DiskSettings => ({
+  freeBytesMin: configuration.COPPICE_DISK_FREE_MIB ?? null,
+  rescueBytesMax: configuration.COPPICE_RESCUE_MIB,
+  rescueAgeMsMax: configuration.COPPICE_RESCUE_DAYS,
+  setupsBytesMax: configuration.COPPICE_SETUPS_MIB,
+  setupsAgeMsMax: configuration.COPPICE_SETUPS_DAYS,
+});
+
+/** @throws ConfigurationError */
+export const diskSettingsFrom = (environment: NodeJS.ProcessEnv): DiskSettings =>
+  diskSettings(readConfiguration(z.object(diskVariables), environment));

@@ -1,0 +1,61 @@
+import { statfs } from 'node:fs/promises';
+import { NotNow } from '@coppice/bus';
+import { CoppiceError } from '@coppice/contracts';
+
+const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
+
+/** True for an error of the system, or of a program that ran, that says that a file system or a quota is full. */
+export function isDiskFull(error: unknown): boolean {
+  if (error instanceof CoppiceError) {
+    const { stderr } = (error.details ?? {}) as { stderr?: unknown };
+    return error.code === 'disk-full' || diskFullText.test(`${error.message} ${String(stderr)}`);
+  }
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+}
+
+/** Programs fail with other words, too, where not even this much is free. */
+const nothingFreeBytes = 256 * 1024;
+
+/** Like `isDiskFull`, and true for any failure of a program or the system while the folder's file system has no space or no inodes left. */
+export async function comesFromFullDisk(error: unknown, folder: string): Promise<boolean> {
+  if (isDiskFull(error)) return true;
+  const mayBe =
+    error instanceof CoppiceError
+      ? ['git-failed', 'git-contention', 'sandbox-failed', 'internal'].includes(error.code)
+      : error instanceof Error && 'syscall' in error;
+  if (!mayBe) return false;
+  const { bavail, bsize, files, ffree } = await statfs(folder);
+  return bavail * bsize < nothingFreeBytes || (files > 0 && ffree === 0);
+}
+
+const fullDiskLimits = {
+  /** How long a command waits for a full disk to have space again. */
+  waitMs: 5 * 60_000,
+  commandsMax: 10_000,
+} as const;
+
+/** Postpones commands that met a full disk, each for a bounded time. */
+export class FullDiskWaits {
+  readonly #waitMs: number;
+  readonly #sinceMs = new Map<string, number>();
+
+  constructor(waitMs: number = fullDiskLimits.waitMs) {
+    this.#waitMs = waitMs;
+  }
+
+  /** What a command's handler throws: `NotNow` until the command has waited long enough, then `error`. */
+  postponed(effectId: string, error: CoppiceError): Error {
+    const nowMs = performance.now();
+    const sinceMs = this.#sinceMs.get(effectId) ?? nowMs;
+    if (nowMs - sinceMs >= this.#waitMs) {
+      this.#sinceMs.delete(effectId);
+      return error;
+    }
+    this.#sinceMs.set(effectId, sinceMs);
+    for (const oldest of this.#sinceMs.keys()) {
+      if (this.#sinceMs.size <= fullDiskLimits.commandsMax) break;
+      this.#sinceMs.delete(oldest);
+    }
+    return new NotNow(error.message, { cause: error });
+  }
+}
