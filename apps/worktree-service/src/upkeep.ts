@@ -92,7 +92,7 @@ async function forget(
 }
 
 const crashReport = /^fast_import_crash_\d+$/;
-const partialName = /^(tmp_(pack|idx|rev|obj)_|\.tmp-)/;
+const partialName = /^(tmp_(pack|idx|rev|obj)_|\.tmp-|pack-[0-9a-f]+\.keep$)/;
 
 /** What a git that was killed had begun to write into a store's objects. */
 export function removePartial(gitDir: string, nowMs: number, ageMs: number): void {

@@ -26,7 +26,8 @@ const report = {
 test('what is kept on the disk is told with its bounds', () => {
   expect(ofReport(report)).toMatchObject({
     level: 'ok',
-    found: 'kept-folders 20.0 GiB of at most 50.0 GiB (3), worktrees of unknown size (1); measured 2026-02-03T04:05:06Z',
+    found:
+      'kept-folders 20.0 GiB of at most 50.0 GiB (3), worktrees of unknown size (1); measured 2026-02-03T04:05:06Z',
   });
   expect(ofReport(null)).toMatchObject({ level: 'ok' });
 });

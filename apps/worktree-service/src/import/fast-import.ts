@@ -1,5 +1,6 @@
-import { closeSync, readSync, type BigIntStats } from 'node:fs';
+import { closeSync, existsSync, readSync, readdirSync, rmSync, type BigIntStats } from 'node:fs';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import type { Git, GitProcess } from '../git/git.ts';
 import { byteString, bytesOf, fingerprint } from '../folders.ts';
 import type { Store } from '../repository/store.ts';
@@ -49,8 +50,19 @@ export async function writeCommit(
     return await feed.finish();
   } catch (error) {
     await feed.abort();
+    removeKeepFiles(store);
     throw error;
   }
+}
+
+/**
+ * A fast-import that ends early may leave the file that keeps its pack, and the same import would fail for ever: the pack has the same name, and its
+ * file can't be made twice. Nothing is repacked while a task imports, so those of other imports may go, too.
+ */
+function removeKeepFiles(store: Store): void {
+  const folder = join(store.tasksGit, 'objects/pack');
+  for (const name of existsSync(folder) ? readdirSync(folder) : [])
+    if (name.endsWith('.keep')) rmSync(join(folder, name), { force: true });
 }
 
 /** The process is started by the first change that is one. */

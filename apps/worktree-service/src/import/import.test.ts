@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openContext } from '../open.ts';
@@ -191,4 +191,24 @@ test('a checkpoint keeps the present state off the branch', async () => {
   expect(await f.tasks('show', `refs/coppice/checkpoint/${taskId}:x.txt`)).toBe('2');
   expect(await f.tasks('rev-parse', `refs/coppice/checkpoint/${taskId}`)).toBe(id);
   expect(await f.tasks('rev-parse', branch)).toBe(baseCommit);
+});
+
+test('an import whose pack an earlier one that was killed still keeps fails once, and comes right when it is repeated', async () => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  for (let count = 0; count < 150; count++) write(tree, `files/${count}.txt`, `${count}`);
+  const first = await f.committed();
+  // So many objects stay in a pack, whose name is that of their content.
+  const [repository = ''] = readdirSync(join(f.dataFolder, 'repositories'));
+  const packs = join(f.dataFolder, 'repositories', repository, 'tasks.git/objects/pack');
+  const [pack = ''] = readdirSync(packs).filter((name) => name.endsWith('.pack'));
+  writeFileSync(join(packs, pack.replace(/pack$/, 'keep')), 'fast-import');
+  rmSync(join(packs, pack));
+  rmSync(join(packs, pack.replace(/pack$/, 'idx')));
+  await f.tasks('for-each-ref', '--format=%(refname)').then(async (refs) => {
+    for (const ref of refs.split('\n').filter((each) => each.includes('done'))) rmSync(join(packs, '../..', ref));
+  });
+  await f.tasks('update-ref', 'refs/heads/coppice/task1/slug', await f.repository.head());
+  await expect(f.committed()).rejects.toMatchObject({ code: 'git-failed', retryable: true });
+  expect(await f.committed()).toEqual(first);
 });
