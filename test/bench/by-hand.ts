@@ -5,6 +5,8 @@ import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { isolatedGitEnvironment } from '@coppice/testing';
+import { daemonAddress } from './docker-daemon.ts';
+import type { DaemonAddress } from './docker-daemon.ts';
 
 /**
  * The git and container operations of a task, done with the raw tools one after the other: what the task would cost without Coppice. Hardened alike
@@ -16,7 +18,7 @@ type ByHandSettings = {
   folder: string;
   repository: string;
   imagesFolder: string;
-  dockerSocket: string;
+  daemon: DaemonAddress;
   /**
    * Whether its folders get the mark that Coppice gives its own (see the worktree-service's unrelated-folders.ts): with it, checking files out costs
    * both sides the same on ext4; without it, what a person would do.
@@ -44,7 +46,7 @@ export class ByHand {
       ...settings,
       folder,
       imagesFolder: path.resolve(import.meta.dirname, '../../.cache/images'),
-      dockerSocket: process.env['COPPICE_DOCKER_SOCKET'] ?? '/var/run/docker.sock',
+      daemon: daemonAddress(process.env),
     });
   }
 
@@ -283,7 +285,7 @@ export class ByHand {
   #engine(method: string, target: string, body?: object): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const options = {
-        socketPath: this.#settings.dockerSocket,
+        ...this.#settings.daemon,
         method,
         path: `/v1.41${target}`,
         headers: { 'content-type': 'application/json' },

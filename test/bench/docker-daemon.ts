@@ -1,0 +1,20 @@
+/** What `http.request` needs to reach a Docker daemon. */
+export type DaemonAddress = { socketPath: string } | { host: string; port: number };
+
+const plainPort = 2375;
+
+/**
+ * Address of the daemon that the services use, too: of COPPICE_DOCKER_SOCKET, else of DOCKER_HOST, else the usual socket.
+ * @throws Error for a DOCKER_HOST that is neither `unix://` nor `tcp://`: the work by hand knows no TLS and no SSH
+ */
+export function daemonAddress(environment: NodeJS.ProcessEnv): DaemonAddress {
+  const socket = environment['COPPICE_DOCKER_SOCKET'] ?? '';
+  if (socket !== '') return { socketPath: socket };
+  const named = environment['DOCKER_HOST'] ?? '';
+  if (named === '') return { socketPath: '/var/run/docker.sock' };
+  if (named.startsWith('unix://')) return { socketPath: named.slice('unix://'.length) };
+  const url = URL.parse(named);
+  const isPlain = url !== null && /^(tcp|http):$/.test(url.protocol) && (environment['DOCKER_TLS_VERIFY'] ?? '') === '';
+  if (!isPlain) throw new Error(`DOCKER_HOST=${named}: expected unix://PATH or tcp://HOST:PORT without TLS`);
+  return { host: url.hostname, port: Number(url.port || plainPort) };
+}
