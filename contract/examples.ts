@@ -122,7 +122,7 @@ const artifact = (text: string) => ({
   sha256: sha256(text),
 });
 
-const submitted = (created: boolean) => ({ runId, created, tasks: [{ name: 'notes', taskId }] });
+const submitted = (created: boolean) => ({ runId, created, tasks: [{ name: 'notes', taskId }], unprotected: [] });
 
 /** By method, as the API names it. */
 export const methodExamples: Record<string, { input: Example[]; output: Example[] }> = {

@@ -83,7 +83,7 @@ test('the permissions are enough to submit and follow, and end at the tenant', {
       apiEndpoint(api.runSubmit, async ({ requestId }, { tenant }) => {
         const runId = runIdOf(tenant, requestId);
         await bus.publish(subjects.event(tenant, runId, runItself, 'run-ended'), ended ?? {});
-        return { runId, created: true, tasks: [] };
+        return { runId, created: true, tasks: [], unprotected: [] };
       }),
     ],
   });

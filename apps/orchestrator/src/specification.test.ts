@@ -1,7 +1,7 @@
 import { runRequestSchema } from '@coppice/contracts';
 import type { CoppiceError } from '@coppice/contracts';
 import { describe, expect, test } from 'vitest';
-import { dependencyPositions, filesNamedBy, specify } from './specification.ts';
+import { dependencyPositions, specify } from './specification.ts';
 
 const task = (name: string, rest: object = {}) => ({ name, description: `Do ${name}`, prompt: 'p', ...rest });
 const request = (tasks: object[], rest: object = {}) =>
@@ -72,24 +72,19 @@ describe('defaults', () => {
     expect(protectOf('!**', 'docs/**')).toEqual(['docs/**']);
   });
 
-  test.each([
-    ['npm test', ['package.json', '.npmrc']],
-    ['cd sub && npm test', ['package.json', '.npmrc']],
-    ['./scripts/check.sh --all', ['scripts/check.sh']],
-    ['sh test.sh', ['test.sh']],
-    ['(sh test.sh)', ['test.sh']],
-    ['./test.sh || true', ['test.sh']],
-    ['CI=1 bash -eu spec/run', ['spec/run']],
-    ['sh ./check', ['check']],
-    ['cd app && make verify', ['Makefile', 'makefile', 'GNUmakefile', '*.mk']],
-    ['node --test test/a.test.js', []],
-    ['node test.js', ['test.js']],
-    ['sh -c "node tools/verify.mjs"', ['tools/verify.mjs']],
-    ['cat ../secret.txt', []],
-    ['true', []],
-    ['test -f one.txt && ! grep -q bad two.txt', []],
-  ])('%s names %j', (command, files) => {
-    expect(filesNamedBy(command)).toEqual(files);
+  test('a setup decides the proof, too, where it runs again on the changed tree', () => {
+    const protectOf = (inputs: string[]) =>
+      specify(request([task('a', { setup: { run: 'sh install.sh', inputs } })]))[0]?.protect;
+    expect(protectOf(['lock.txt'])).toContain('install.sh');
+    expect(protectOf([])).not.toContain('install.sh');
+  });
+
+  test('what no protected file defines is said of the task', () => {
+    const unprotectedOf = (verify: string | false) =>
+      specify(request([task('a', { verify })]))[0]?.unprotected?.map(({ part }) => part);
+    expect(unprotectedOf('npm test; unknown-program')).toEqual(['unknown-program']);
+    expect(unprotectedOf('npm test')).toEqual([]);
+    expect(unprotectedOf(false)).toEqual([]);
   });
 });
 

@@ -7,6 +7,8 @@ import type {
   TaskRequest,
   TaskSpecification,
 } from '@coppice/contracts';
+import type { Definition } from './proof/definition.ts';
+import { protectionOf } from './proof/protection.ts';
 
 /** Coppice's own defaults, under the run's. */
 const defaults = {
@@ -19,130 +21,16 @@ const defaults = {
 /** Sum over all tasks: the run's value holds them. */
 const dependenciesOfRunMax = 5_000;
 
-/** Files that decide what is run, elsewhere, without anybody looking. */
-const continuousIntegration = [
-  '.github/**',
-  '.gitlab-ci.yml',
-  '.gitlab/**',
-  '.circleci/**',
-  '.ci/**',
-  '.forgejo/**',
-  '.gitea/**',
-  '.woodpecker/**',
-  '.woodpecker.yml',
-  '.travis.yml',
-  '.buildkite/**',
-  'azure-pipelines.yml',
-  'bitbucket-pipelines.yml',
-  'Jenkinsfile',
-];
-
-/** Programs whose command is defined by files that they don't name. A name without a slash means it in every folder. */
-const definedIn: Record<string, string[]> = {
-  npm: ['package.json', '.npmrc'],
-  npx: ['package.json', '.npmrc'],
-  pnpm: ['package.json', '.npmrc', 'pnpm-workspace.yaml'],
-  yarn: ['package.json', '.yarnrc', '.yarnrc.yml'],
-  bun: ['package.json', 'bunfig.toml'],
-  make: ['Makefile', 'makefile', 'GNUmakefile', '*.mk'],
-  just: ['justfile', '.justfile'],
-  task: ['Taskfile.yml', 'Taskfile.yaml'],
-  rake: ['Rakefile'],
-  tox: ['tox.ini'],
-  nox: ['noxfile.py'],
-  gradle: ['build.gradle', 'build.gradle.kts', 'settings.gradle', 'settings.gradle.kts'],
-  gradlew: ['build.gradle', 'build.gradle.kts', 'settings.gradle', 'settings.gradle.kts'],
-  mvn: ['pom.xml'],
-  pytest: ['pytest.ini', 'conftest.py', 'tox.ini', 'setup.cfg'],
-};
-
-/** Programs that run what their first word without a dash names. */
-const runners = new Set([
-  'sh',
-  'bash',
-  'dash',
-  'zsh',
-  'ksh',
-  'node',
-  'deno',
-  'python',
-  'python3',
-  'ruby',
-  'perl',
-  'php',
-  'exec',
-  'env',
-  'time',
-  'nice',
-  'timeout',
-  '.',
-  'source',
-  'sudo',
-]);
-
-/** Programs whose files are looked at, not run: what a task is to make may be named there. */
-const lookers = new Set(
-  'test [ [[ ls cat grep egrep fgrep diff cmp head tail wc echo printf find stat cd mkdir touch true false sleep set exit'.split(
-    ' ',
-  ),
-);
-
-const looksLikePath = (word: string): boolean => /^[\w@.][\w@./+-]*$/.test(word) && !word.includes('..');
-const isTestSource = (path: string): boolean => /(^|[/._-])(tests?|specs?|__tests__)([/._-]|$)/i.test(path);
-
-/**
- * Files that a verify command names, or that define what it does: whoever changes them changes what is proven. What the command runs counts whatever
- * it is called; other files that it names don't where they are test sources, which a task is meant to change.
- */
-export function filesNamedBy(command: string): string[] {
-  const files = new Set<string>();
-  const add = (word: string) => files.add(word.replace(/^(\.\/)+/, ''));
-  for (const simple of command.split(/&&|\|\||[;|&()\n]/)) {
-    const words = simple.split(/[\s<>"'`]+/).filter((word) => word !== '' && word !== '!' && !/^\w+=/.test(word));
-    if (lookers.has(words[0] ?? '')) continue;
-    let runs = true;
-    for (const word of words) {
-      const name = word.split('/').at(-1) ?? '';
-      for (const defining of runs ? (definedIn[name] ?? []) : []) files.add(defining);
-      if (runs && runners.has(name)) continue;
-      // An option that changes what a runner runs (`node --test`) leaves only files that aren't test sources.
-      if (runs && word.startsWith('-')) {
-        if (word.startsWith('--test') || word === '-m' || word === '-c' || word === '-e') runs = false;
-        continue;
-      }
-      const isFile = looksLikePath(word) && (word.includes('/') || /\.\w+$/.test(word));
-      if (
-        runs
-          ? isFile || (words.indexOf(word) > 0 && looksLikePath(word) && !/^\d/.test(word))
-          : isFile && !isTestSource(word)
-      )
-        add(word);
-      runs = false;
-    }
-  }
-  return [...files];
-}
-
-/**
- * What is protected: CI configuration, what the verify command names, and what the run file adds. An entry of the run file that begins with `!` takes
- * exactly that pattern out again; `!**` takes out all that it didn't name itself.
- */
-function protectedBy(verify: string | false, own: readonly string[]): string[] {
-  const excepted = new Set(own.filter((entry) => entry.startsWith('!')).map((entry) => entry.slice(1)));
-  const added = own.filter((entry) => !entry.startsWith('!'));
-  const standard = excepted.has('**')
-    ? []
-    : [...continuousIntegration, ...(verify === false ? [] : filesNamedBy(verify))];
-  return [...new Set([...standard, ...added])].filter((pattern) => !excepted.has(pattern));
-}
-
 /**
  * Every task with the run's defaults and Coppice's own filled in.
  * @throws CoppiceError `invalid-request` that names the first wrong field; `details.issues` has all.
  */
 export function specify(request: RunRequest): TaskSpecification[] {
   const issues: FieldIssue[] = [];
-  const specifications = request.tasks.map((task, index) => specifyTask(request, task, `tasks[${index}]`, issues));
+  const definitions = new Map<string, Definition>();
+  const specifications = request.tasks.map((task, index) =>
+    specifyTask({ request, definitions, issues }, task, `tasks[${index}]`),
+  );
   checkDependencies(request.tasks, issues);
   if (issues.length > 0) throw refusal(issues);
   return specifications;
@@ -156,7 +44,13 @@ export function refusal(issues: readonly FieldIssue[]): CoppiceError {
   return new CoppiceError('invalid-request', text, { details: { issues: issues.slice(0, 20) } });
 }
 
-function specifyTask(request: RunRequest, task: TaskRequest, field: string, issues: FieldIssue[]): TaskSpecification {
+type Specifying = { request: RunRequest; definitions: Map<string, Definition>; issues: FieldIssue[] };
+
+function specifyTask(
+  { request, definitions, issues }: Specifying,
+  task: TaskRequest,
+  field: string,
+): TaskSpecification {
   const { defaults: common, limits: ofRun = {} } = request;
   const missing = (name: string, expected: string) => {
     issues.push({ field: `${field}.${name}`, expected: `${expected}, here or in defaults`, received: 'nothing' });
@@ -184,13 +78,19 @@ function specifyTask(request: RunRequest, task: TaskRequest, field: string, issu
       type: task.commit?.type ?? common.commit?.type ?? defaults.commitType,
       scope: task.commit?.scope ?? common.commit?.scope ?? null,
     },
-    protect: protectedBy(verify ?? false, task.protect ?? common.protect ?? []),
+    ...protectionOf(provingCommands(verify, setup), task.protect ?? common.protect ?? [], definitions),
     timeLimitMs: durationMs(task.limits?.time ?? common.limits?.time ?? defaults.timeLimit),
     modelLimits: { task: modelLimitsOf(task, common), run: ofRun },
     verify: verify ?? false,
     merge: task.merge ?? common.merge ?? 'auto',
     method: task.method ?? common.method ?? 'merge',
   };
+}
+
+/** Commands that decide whether a task is verified. A setup without inputs runs on the base tree alone, which no task has changed. */
+function provingCommands(verify: string | false | undefined, setup: TaskRequest['setup']): string[] {
+  if (verify === undefined || verify === false) return [];
+  return setup === undefined || setup.inputs.length === 0 ? [verify] : [verify, setup.run];
 }
 
 function modelLimitsOf(task: TaskRequest, common: TaskDefaults): ModelLimits {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, artifactNames, buckets, runIdOf, taskIdOf, worktreeCalls } from '@coppice/contracts';
-import type { RunRequest, TaskSpecification } from '@coppice/contracts';
+import type { RunRequest, TaskSpecification, UnprotectedPart } from '@coppice/contracts';
 import type { Bus } from '@coppice/bus';
 import { createActor, readActor } from '@coppice/durable-actor';
 import type { RunContext, RunInput } from './machines/run-machine.ts';
@@ -19,7 +19,12 @@ import { whenServed } from './when-served.ts';
  * 3. When it is answered the run is there: `run.get` finds it, and whatever dies then, it goes on.
  * 4. An answer of run.submit waits for the run's tasks, too, so that `task.get` finds them, but no longer than its caller waits for it.
  */
-export type Submitted = { runId: string; created: boolean; tasks: { name: string; taskId: string }[] };
+export type Submitted = {
+  runId: string;
+  created: boolean;
+  tasks: { name: string; taskId: string }[];
+  unprotected: UnprotectedPart[];
+};
 
 /** What the object store holds of a run. */
 export type StoredRun = {
@@ -37,6 +42,7 @@ const tasksAppearWithinMs = 25_000;
 const readsAtOnce = 16;
 const lookAgainMs = 10;
 const lookAgainMsMax = 250;
+const unprotectedMax = 20;
 
 export async function submitRun(bus: Bus, tenant: string, request: RunRequest): Promise<Submitted> {
   checkSize(request);
@@ -44,11 +50,12 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
   const runId = runIdOf(tenant, request.requestId);
   const requestHash = createHash('sha256').update(JSON.stringify(request)).digest('hex');
   const tasks = specifications.map(({ name }) => ({ name, taskId: taskIdOf(runId, name) }));
+  const unprotected = unprotectedOf(specifications);
 
   const earlier = await readActor(bus, 'run', `${tenant}.${runId}`);
   if (earlier !== null) {
     requireSame(runContextOf(earlier), requestHash, request.requestId);
-    return { runId, created: false, tasks };
+    return { runId, created: false, tasks, unprotected };
   }
   const { repository, repositoryId } = await inspect(bus, tenant, request);
   await requireModels(bus, request, specifications);
@@ -80,7 +87,15 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
   await createActor(bus, { kind: 'run', id: `${tenant}.${runId}`, input, messageId: `submit-${requestHash}` });
   const context = await appeared(bus, `${tenant}.${runId}`);
   requireSame(context, requestHash, request.requestId);
-  return { runId, created: true, tasks };
+  return { runId, created: true, tasks, unprotected };
+}
+
+/** Most tasks of a run have the same command: each part is answered once. */
+function unprotectedOf(specifications: readonly TaskSpecification[]): UnprotectedPart[] {
+  const parts = new Map<string, UnprotectedPart>();
+  for (const { unprotected = [] } of specifications)
+    for (const each of unprotected) parts.set(JSON.stringify(each), each);
+  return [...parts.values()].slice(0, unprotectedMax);
 }
 
 async function inspect(bus: Bus, tenant: string, request: RunRequest) {

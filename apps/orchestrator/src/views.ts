@@ -48,6 +48,7 @@ export function taskView(view: ActorView): TaskView {
     agent: context.specification.agent,
     summary: context.summary,
     protectedPaths: context.protectedPaths,
+    ...(context.specification.unprotected === undefined ? {} : { unprotected: context.specification.unprotected }),
     usage: context.usage,
     modelLimits: context.specification.modelLimits ?? { task: {}, run: {} },
     modelTurns: context.modelTurns,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { workKindSchema } from './task-work.ts';
 import { artifactNameSchema, artifactPartBytesMax } from './artifacts.ts';
 import { runIdSchema, taskIdSchema } from './identifiers.ts';
-import { runRequestSchema } from './run-request.ts';
+import { runRequestSchema, unprotectedPartSchema } from './run-request.ts';
 import { characters } from './text.ts';
 import { runSummarySchema, runViewSchema, taskViewSchema } from './views.ts';
 
@@ -42,6 +42,10 @@ export const api = {
       tasks: z
         .array(taskViewSchema.pick({ name: true, taskId: true }))
         .describe('Ids of the tasks, in the order of the request.'),
+      unprotected: z
+        .array(unprotectedPartSchema)
+        .optional()
+        .describe('Parts of the verify commands that no protected file defines: at most 20, each once.'),
     }),
     30_000,
   ),

@@ -62,6 +62,7 @@ export {
   runRequestSchema,
   taskDefaultsSchema,
   taskRequestSchema,
+  unprotectedPartSchema,
 } from './run-request.ts';
 export type {
   Agent,
@@ -72,6 +73,7 @@ export type {
   TaskDefaults,
   TaskRequest,
   TaskSpecification,
+  UnprotectedPart,
 } from './run-request.ts';
 export {
   runStateSchema,

@@ -191,6 +191,13 @@ export const runRequestSchema = z.strictObject({
 });
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
+/** A part of a command that decides the proof, and that no protected file defines. */
+export const unprotectedPartSchema = z.object({
+  part: z.string().describe('The part, as the command has it.'),
+  why: z.string().describe('Why no protected file defines it, and what to name under `protect`.'),
+});
+export type UnprotectedPart = z.infer<typeof unprotectedPartSchema>;
+
 /** A task's request with the run's defaults and Coppice's own filled in: what the orchestrator works from. */
 export type TaskSpecification = {
   name: string;
@@ -204,6 +211,8 @@ export type TaskSpecification = {
   network: { setup: Network; agent: Network; verify: Network };
   commit: { type: string; scope: string | null };
   protect: string[];
+  /** Parts of the commands that decide the proof which no protected file defines. Missing in tasks of versions before this was known. */
+  unprotected?: UnprotectedPart[];
   timeLimitMs: number;
   /** What the task, and all of its run together, may use of models. Missing in tasks of versions before this was known. */
   modelLimits?: { task: ModelLimits; run: ModelLimits };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
-import { modelLimitsSchema } from './run-request.ts';
+import { modelLimitsSchema, unprotectedPartSchema } from './run-request.ts';
 
 /** The life of a task, in order; the last eight are ends. */
 export const taskStates = [
@@ -90,6 +90,10 @@ export const taskViewSchema = z.object({
   protectedPaths: z
     .array(z.string())
     .describe('Changed paths that need approval. Of more than 50, the last entry says how many more.'),
+  unprotected: z
+    .array(unprotectedPartSchema)
+    .optional()
+    .describe('Parts of the verify command that no protected file defines; left out for a task of an earlier version.'),
   usage: usageSchema.describe('Of all turns so far.'),
   modelLimits: z
     .object({ task: modelLimits.describe('The task.'), run: modelLimits.describe('All tasks of its run together.') })

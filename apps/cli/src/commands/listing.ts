@@ -5,7 +5,7 @@ import { tasksOf } from '../follow.ts';
 import { resolveTarget } from '../ids.ts';
 import { logTail, nextSteps, runReport } from '../output/report.ts';
 import { countsText, shownRunState, stateLooks } from '../output/states.ts';
-import { agoText, jsonLine, padEnd, plainLine, usageText } from '../output/text.ts';
+import { agoText, jsonLine, padEnd, plainLine, unprotectedText, usageText } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 
@@ -69,6 +69,7 @@ function taskLines({ terminal }: Session, task: TaskView): string[] {
     ['landed as', task.landedCommit],
     ['rescue', task.rescue],
     ['protected', task.protectedPaths.length === 0 ? null : task.protectedPaths.join(', ')],
+    ...(task.unprotected ?? []).map((each): [string, string] => ['not protected', unprotectedText(each)]),
     ['files changed', task.filesChanged === null ? null : String(task.filesChanged)],
     ['model', `${task.modelTurns} ${task.modelTurns === 1 ? 'turn' : 'turns'}${unknown}; ${usageText(task.usage)}`],
     ['created', task.createdAt],

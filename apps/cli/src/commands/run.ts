@@ -4,7 +4,7 @@ import type { StackClient } from '../api-client.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { tryGit } from '../git.ts';
-import { jsonLine } from '../output/text.ts';
+import { jsonLine, plainLine, unprotectedText } from '../output/text.ts';
 import type { LoadedRun } from '../run-file/complete.ts';
 import { loadPrompt } from '../run-file/from-prompt.ts';
 import type { PromptOptions } from '../run-file/from-prompt.ts';
@@ -39,6 +39,9 @@ export async function runCommand(session: Session, source: RunSource, options: R
     });
     if (!submitted.created)
       session.terminal.err(`run ${submitted.runId} was submitted before with this request id; joining it`);
+    // A person decides on changes to what is protected; of what isn't, they decide here.
+    for (const part of submitted.unprotected ?? [])
+      session.terminal.err(session.terminal.colours.yellow(plainLine(`not protected: ${unprotectedText(part)}`)));
     if (options.detach) return tellSubmitted(session, submitted.runId, request, options.json);
     return watchToTheEnd(session, client, { runId: submitted.runId, json: options.json });
   };

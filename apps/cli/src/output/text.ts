@@ -1,5 +1,5 @@
 /** Text that others wrote (agents, models, commands) made fit for a terminal. Pure. */
-import type { Usage } from '@coppice/contracts';
+import type { UnprotectedPart, Usage } from '@coppice/contracts';
 
 /**
  * Escape sequences: CSI; strings (OSC, DCS, SOS, PM, APC) with their end; two-character ones. In 7-bit and 8-bit form.
@@ -15,7 +15,18 @@ export function plainText(text: string): string {
   return text.replaceAll('\r\n', '\n').replace(escapeSequences, '').replace(unsafeCharacters, '');
 }
 
-/** The same as one line. */
+/** C0 without tab, line feed and the carriage return of a line's end, DEL, C1. */
+const controlCharacters = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]|\r(?!\n)/g;
+
+/** Control characters are replaced by their pictures (U+2400…), C1 by U+FFFD; all other text stays. */
+export const visibleControls = (text: string): string =>
+  text.replace(controlCharacters, (character) => {
+    const code = character.charCodeAt(0);
+    if (code === 0x7f) return '\u2421';
+    return code < 0x20 ? String.fromCharCode(0x2400 + code) : '\uFFFD';
+  });
+
+/** As `plainText`, as one line. */
 export function plainLine(text: string): string {
   return plainText(text.replaceAll('\r', '\n'))
     .replaceAll(/[\n\t\u2028\u2029]+/g, ' ')
@@ -86,6 +97,9 @@ export function costText(costUsd: number | null): string {
 /** `812 tokens in, 64 out, 0.0030 USD`. */
 export const usageText = ({ inputTokens, outputTokens, costUsd }: Usage): string =>
   `${inputTokens} tokens in, ${outputTokens} out, ${costText(costUsd)}`;
+
+/** A part of a verify command that no protected file defines, and why. */
+export const unprotectedText = ({ part, why }: UnprotectedPart): string => `"${part}": ${why}`;
 
 /** `just now`, `5 min ago`, `3 h ago`, `2 d ago`. */
 export function agoText(milliseconds: number): string {

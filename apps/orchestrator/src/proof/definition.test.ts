@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest';
+import { definitionOf } from './definition.ts';
+import { ecosystems } from './programs.ts';
+
+const notProtected = (command: string) => definitionOf(command).unprotected.map(({ part }) => part);
+const whyNot = (command: string) => definitionOf(command).unprotected.map(({ why }) => why);
+
+describe('files', () => {
+  test.each([
+    ['./scripts/check.sh --all', ['scripts/check.sh']],
+    ['sh test.sh', ['test.sh']],
+    ['./test.sh || true', ['test.sh']],
+    ['CI=1 bash -eu spec/run', ['spec/run']],
+    ['sh ./check', ['**/check']],
+    ['cd app && node tools/test.js', ['**/tools/test.js']],
+    ['node --test test/a.test.js', []],
+    ['node test.js', ['test.js']],
+    [`node 'a{b}.js'`, [String.raw`a\{b\}.js`]],
+    ['node run/{a,b}.js', ['run/{a,b}.js']],
+    ['cat ../secret.txt', []],
+    ['node ../outside.js', []],
+    ['node /usr/lib/outside.js', []],
+    ['node ~/outside.js', []],
+    ['true', []],
+    ['', []],
+    ['test -f one.txt && ! grep -q bad two.txt', []],
+  ])('%s names %j', (command, files) => {
+    expect(definitionOf(command)).toEqual({ files, unprotected: [] });
+  });
+
+  test('no glob of a program is a whole folder of sources, and each program belongs to one ecosystem', () => {
+    for (const programs of Object.values(ecosystems))
+      for (const { files = [] } of Object.values(programs))
+        expect(files.filter((file) => /^(\*+|\*\*\/\*+|src|lib|test|tests|spec)(\/\*+)?$/.test(file))).toEqual([]);
+    const names = Object.values(ecosystems).flatMap((programs) => Object.keys(programs));
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+  });
+});
+
+describe('parts that no protected file defines', () => {
+  test.each([
+    ['unknown-program --all', 'unknown-program --all'],
+    ['npm test && unknown-program', 'unknown-program'],
+    ['timeout 60 unknown-program', 'timeout 60 unknown-program'],
+    ['/usr/bin/unknown-program', '/usr/bin/unknown-program'],
+    ['npx unknown-program', 'npx unknown-program'],
+    ['$RUNNER test.js', '$RUNNER test.js'],
+    ['"$(which node)" test.js', '"$(which node)" test.js'],
+    ['node "$SCRIPT"', 'node "$SCRIPT"'],
+    ['for f in check/*.js; do node $f; done', 'node $f'],
+    ['sh -c "$COMMAND"', 'sh -c "$COMMAND"'],
+    ['eval "$COMMAND"', 'eval "$COMMAND"'],
+    [`node -e 'require("./app.js")'`, `node -e 'require("./app.js")'`],
+    ['python -c "import app"', 'python -c "import app"'],
+    ['python -m "$MODULE"', 'python -m "$MODULE"'],
+    ['cat check.sh | sh', 'sh'],
+    ['ls check | xargs node', 'xargs node'],
+    [`find check -name '*.js' -exec node {} +`, `find check -name '*.js' -exec node {} +`],
+    ['{ sh; } < check.sh', 'sh'],
+    ["node <<'END'\nrequire('./app.js')\nEND", "node <<'END'"],
+    ['if node test.js', 'if node test.js'],
+    [`sh -c 'echo "'`, `echo "`],
+  ])('%s: %s is reported', (command, part) => {
+    expect(notProtected(command)).toEqual([part]);
+    expect(whyNot(command)[0]).toMatch(/ under protect$/);
+  });
+
+  test.each([
+    'npm test',
+    'cd sub && npm test',
+    'make -j 4 test',
+    'python -m pytest -q tests',
+    'uv run pytest',
+    'cargo test --workspace',
+    'go build ./... && go test -race ./...',
+    './gradlew check',
+    'dotnet test --no-build',
+    'bundle exec rspec',
+    'set -eu; test -s a.txt; [ "$(node test.js)" = ok ] && exit 0; exit 1',
+    'check() { sh check.sh; }; check',
+    'export CI=true; pnpm --filter app test',
+    'if [ -e built ]; then exit 0; fi; touch built; sleep 3; exit 1',
+    'command -v node >/dev/null && node --version && node --test',
+    `sed -n '1p' a.txt | grep -q "$EXPECTED"`,
+  ])('%s: nothing is reported', (command) => {
+    expect(notProtected(command)).toEqual([]);
+  });
+
+  test('a part is shortened to one line, and of many parts only the first are reported', () => {
+    const [part = ''] = notProtected(`unknown-program \\\n  ${'a '.repeat(200)}`);
+    expect(part).toMatch(/^unknown-program \\ a a .*…$/);
+    expect(part).toHaveLength(120);
+    expect(notProtected(Array.from({ length: 30 }, (_, index) => `unknown-${index}`).join('; '))).toHaveLength(10);
+  });
+
+  test.each(['$(', '(', '{ ', 'if ', '"$(', '${a:-', '`', '$((', '<<a ', "sh -c '", 'a|', '<(', 'eval a;'])(
+    '8 KiB of %s end neither in a full stack nor in a long report',
+    (piece) => {
+      const { files, unprotected } = definitionOf(piece.repeat(8_192 / piece.length));
+      expect(JSON.stringify([files, unprotected]).length).toBeLessThan(4_000);
+    },
+  );
+
+  test('shells in shells are looked into to a limit, which is reported', () => {
+    let nested = 'node test.js';
+    for (let depth = 0; depth < 5; depth++) nested = `sh -c ${JSON.stringify(nested)}`;
+    expect(definitionOf(nested)).toEqual({ files: ['test.js'], unprotected: [] });
+    for (let depth = 0; depth < 5; depth++) nested = `sh -c ${JSON.stringify(nested)}`;
+    expect(whyNot(nested)).toEqual([expect.stringContaining('too many shells')]);
+  });
+});

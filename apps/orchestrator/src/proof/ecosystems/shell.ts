@@ -1,0 +1,57 @@
+import { named } from '../program.ts';
+import type { Ecosystem } from '../program.ts';
+
+/** Shells, and programs that start the command in their arguments. */
+export const shell: Ecosystem = {
+  ...named('sh bash dash zsh ksh mksh ash', {
+    runs: 'shell',
+    options: { value: ['-o', '+o', '-O', '+O'], file: ['--rcfile', '--init-file'] },
+  }),
+  ...named('. source', { runs: 'script' }),
+  ...named('exec command builtin nohup setsid time chronic unbuffer catchsegv', {
+    runs: 'command',
+    options: { value: ['-a', '-f', '-o'] },
+  }),
+  busybox: { runs: 'command' },
+  nice: { runs: 'command', options: { value: ['-n', '--adjustment'] } },
+  ionice: { runs: 'command', options: { value: ['-c', '-n', '--class', '--classdata'] } },
+  stdbuf: { runs: 'command', options: { value: ['-i', '-o', '-e'] } },
+  env: { runs: 'command', options: { value: ['-u', '--unset', '-C', '--chdir'], command: ['-S', '--split-string'] } },
+  timeout: { runs: 'command', operands: 1, options: { value: ['-k', '--kill-after', '-s', '--signal'] } },
+  flock: { runs: 'command', operands: 1, options: { value: ['-w', '--timeout', '-E'], command: ['-c'] } },
+  taskset: { runs: 'command', operands: 1 },
+  ...named('sudo doas', { runs: 'command', options: { value: ['-u', '-g', '-C', '-h', '-p', '-r', '-t', '-U'] } }),
+  su: { options: { value: ['-s'], command: ['-c', '--command'] } },
+  script: { options: { command: ['-c', '--command'] } },
+  watch: { runs: 'command', options: { value: ['-n', '--interval'] } },
+  ...named('xvfb-run dbus-run-session', { runs: 'command', options: { value: ['-n', '-s', '-w', '-f', '-e', '-p'] } }),
+  ...named('strace ltrace', { runs: 'command', options: { value: ['-e', '-o', '-s', '-p', '-u'] } }),
+  ...named('valgrind', { files: ['.valgrindrc'], runs: 'command' }),
+  xargs: {
+    runs: 'command',
+    operandsFromInput: true,
+    options: { value: ['-n', '-P', '-I', '-L', '-d', '-a', '-s', '-E', '--max-args', '--max-procs', '--delimiter'] },
+  },
+  parallel: { runs: 'command', operandsFromInput: true, options: { value: ['-j', '--jobs', '-N', '-n'] } },
+  direnv: { files: ['.envrc'], subcommands: { exec: { runs: 'command', operands: 1 } } },
+  ...named('nix nix-shell', {
+    files: ['flake.nix', 'flake.lock', '*.nix'],
+    options: { command: ['--run', '--command', '-c'] },
+  }),
+};
+
+/** Programs that only look at files, or touch none of the work tree: what a task is to make may be named there. */
+export const readers: Ecosystem = {
+  ...named(
+    `: [ [[ alias bg break cat cd cmp continue cp cut date declare df diff dirname basename du echo egrep exit export
+    false fg fgrep file getopts grep gzip gunzip hash head hostname id jobs jq kill let ln local ls md5sum mkdir mktemp
+    mv nl od paste popd printf ps pushd pwd read readlink readonly realpath return rev rg rm rmdir seq set sha1sum
+    sha256sum shasum shift shopt sleep sort split stat sum sync tac tail tar tee test touch tr true tsort tty type
+    typeset ulimit umask uname uniq unset unzip wait wc whereis which who whoami xxd yes yq zip b2sum base64 chmod
+    chown cksum column comm curl wget expand unexpand expr factor fold fmt git groups install join less link logname
+    mkfifo more nproc numfmt pathchk pr printenv ptx shred tput truncate unlink users vdir zcat zgrep times command_not_found`,
+    { runs: 'nothing' },
+  ),
+  ...named('sed gsed', { runs: 'nothing', options: { file: ['-f', '--file'] } }),
+  ...named('awk gawk mawk nawk', { runs: 'nothing', options: { file: ['-f', '--file', '-i', '--include'] } }),
+};

@@ -1,0 +1,39 @@
+import path from 'node:path';
+import { globOfText } from './shell.ts';
+import type { ShellWord } from './shell.ts';
+
+/** Where every sandbox has the work tree. */
+const workTree = '/workspace/';
+
+/**
+ * The glob that protects a file as a command names it; null where it lies outside the work tree. One without a slash means a name in every folder.
+ * @param moved the command may run in another folder than the root, so that the file counts in every folder
+ */
+export function globOfFile(glob: string, moved: boolean): string | null {
+  const inTree = glob.startsWith(workTree) ? glob.slice(workTree.length) : glob;
+  if (inTree === '' || /^[/~]/.test(inTree)) return null;
+  let normal = path.posix.normalize(inTree).replace(/\/+$/, '');
+  if (normal === '.' || (normal.startsWith('..') && !moved)) return null;
+  normal = normal.replace(/^(\.\.(\/|$))+/, '');
+  if (normal === '') return null;
+  // A bare name would also stand for all that lies in a folder of that name.
+  if (!normal.includes('/')) return normal.includes('.') ? normal : `**/${normal}`;
+  return moved && !normal.startsWith('**/') ? `**/${normal}` : normal;
+}
+
+/** A test source, which tasks are meant to change. */
+export const isTestSource = (file: string): boolean => /(^|[/._-])(tests?|specs?|__tests__)([/._-]|$)/i.test(file);
+
+/** Tells a file from other arguments: it has a folder or an extension, and is neither a number nor a URL. */
+export function looksLikeFile({ value }: ShellWord): boolean {
+  if (value === null || value.endsWith('/') || value.includes('...') || /^[\d.,:%]+$/.test(value)) return false;
+  if (/:\/\/|[\s=<>$;]/.test(value) || /^[-@!~^%]/.test(value)) return false;
+  return value.includes('/') || /[^.]\.[A-Za-z]\w*$/.test(value);
+}
+
+/** The part of a word behind its first `characters`. */
+export function wordAfter(word: ShellWord, characters: number): ShellWord {
+  if (word.value === null) return { ...word, text: word.text.slice(characters), glob: null };
+  const value = word.value.slice(characters);
+  return { text: value, value, glob: globOfText(value) };
+}

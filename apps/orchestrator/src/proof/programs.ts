@@ -1,0 +1,33 @@
+import { buildTools } from './ecosystems/build-tools.ts';
+import { cargo, dotnet, elixir, go, others, swift } from './ecosystems/compiled.ts';
+import { jvm } from './ecosystems/jvm.ts';
+import { node } from './ecosystems/node.ts';
+import { python } from './ecosystems/python.ts';
+import { perl, php, ruby } from './ecosystems/scripting.ts';
+import { readers, shell } from './ecosystems/shell.ts';
+import type { Program } from './program.ts';
+
+/** All ecosystems. One more is a file in `ecosystems/` and a line here. */
+export const ecosystems = {
+  shell,
+  readers,
+  node,
+  python,
+  cargo,
+  go,
+  jvm,
+  dotnet,
+  ruby,
+  php,
+  perl,
+  elixir,
+  swift,
+  buildTools,
+  others,
+};
+
+const programs = new Map<string, Program>(Object.values(ecosystems).flatMap((each) => Object.entries(each)));
+
+/** Looks a program up by its name without folders; `python3.12` is `python3`. */
+export const programNamed = (name: string): Program | undefined =>
+  programs.get(name) ?? programs.get(name.replace(/-?\d+(\.\d+)*$/, '')) ?? programs.get(name.replace(/\.\d+$/, ''));

@@ -1,0 +1,60 @@
+import type { UnprotectedPart } from '@coppice/contracts';
+import { definitionOf } from './definition.ts';
+import type { Definition } from './definition.ts';
+
+/** Files that decide what is run, elsewhere, without anybody looking. */
+const continuousIntegration = [
+  '.github/**',
+  '.gitlab-ci.yml',
+  '.gitlab/**',
+  '.circleci/**',
+  '.ci/**',
+  '.forgejo/**',
+  '.gitea/**',
+  '.woodpecker/**',
+  '.woodpecker.yml',
+  '.travis.yml',
+  '.buildkite/**',
+  'azure-pipelines.yml',
+  'bitbucket-pipelines.yml',
+  'Jenkinsfile',
+];
+
+/** Folders of dependencies. Where they are committed, what lies there runs as a part of the verify command. */
+const dependencyFolders = ['node_modules', 'bower_components', 'vendor', '.venv', 'venv', '.bin', 'Pods'];
+
+export type Protection = {
+  /** Globs of protected files. */
+  protect: string[];
+  unprotected: UnprotectedPart[];
+};
+
+/**
+ * What is protected: CI configuration, what the commands run and what defines them, and what the run file adds. An entry of the run file that begins
+ * with `!` takes exactly that glob out again; `!**` takes out all that it didn't name itself.
+ * @param commands those that decide the proof: `verify`, and a setup that runs again on the changed tree
+ * @param definitions those found before, by command: most tasks of a run have the same
+ */
+export function protectionOf(
+  commands: readonly string[],
+  own: readonly string[],
+  definitions: Map<string, Definition> = new Map(),
+): Protection {
+  const excepted = new Set(own.filter((entry) => entry.startsWith('!')).map((entry) => entry.slice(1)));
+  const added = own.filter((entry) => !entry.startsWith('!'));
+  if (excepted.has('**')) return { protect: [...new Set(added)], unprotected: [] };
+  const found = commands.map((command) => {
+    const definition = definitions.get(command) ?? definitionOf(command);
+    definitions.set(command, definition);
+    return definition;
+  });
+  const standard = [
+    ...continuousIntegration,
+    ...(commands.length === 0 ? [] : dependencyFolders),
+    ...found.flatMap(({ files }) => files),
+  ];
+  return {
+    protect: [...new Set([...standard, ...added])].filter((glob) => !excepted.has(glob)),
+    unprotected: found.flatMap(({ unprotected }) => unprotected),
+  };
+}

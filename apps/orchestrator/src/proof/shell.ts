@@ -1,0 +1,200 @@
+import { forEachChild, parse } from 'unbash';
+import type { Command, HereDoc, HereString, Redirect, SyntaxNode, Word, WordPart } from 'unbash';
+
+/** A word of a command. */
+export type ShellWord = {
+  /** As it is written. */
+  text: string;
+  /** What it stands for, without its quotes; null where that is known only when the command runs. */
+  value: string | null;
+  /** The same as a glob, in which only what the shell expands is special. Of a word that begins with a variable, what follows. */
+  glob: string | null;
+};
+
+/** A program with its arguments, wherever it stands in the text: in pipelines, branches, loops, functions, substitutions. */
+export type ShellCommand = {
+  text: string;
+  words: ShellWord[];
+  assignments: { name: string; value: ShellWord }[];
+  /** Files that it reads as its standard input. */
+  inputs: ShellWord[];
+  /** Text that it reads as its standard input: of a here-document or here-string. */
+  inputText: string | null;
+  /** Commands whose output it reads; null where it reads from no pipe. */
+  pipedFrom: ShellCommand[] | null;
+};
+
+export type ShellScript = { commands: ShellCommand[]; functions: Set<string>; errors: string[] };
+
+/** Parses a script of bash or POSIX sh. What can't be parsed is named in `errors`, and the rest is there nevertheless. */
+export function parseShell(source: string): ShellScript {
+  const script: ShellScript = { commands: [], functions: new Set(), errors: [] };
+  new Walk(source, script).visit(parse(source), null);
+  return script;
+}
+
+/** Levels of the syntax tree that are looked into: a substitution within a substitution takes five. The parser takes far more, and much time. */
+const depthMax = 100;
+/** Commands of a script that are looked at. */
+const commandsMax = 500;
+/** Commands of a pipeline that a later one of it is seen to read from. */
+const pipedFromMax = 16;
+
+type Input = Redirect | HereDoc | HereString;
+
+class Walk {
+  readonly #source: string;
+  readonly #script: ShellScript;
+  #depth: number;
+
+  constructor(source: string, script: ShellScript, depth = 0) {
+    this.#source = source;
+    this.#script = script;
+    this.#depth = depth;
+  }
+
+  visit(node: SyntaxNode, pipedFrom: ShellCommand[] | null): void {
+    if (this.#depth >= depthMax) {
+      this.#script.errors.push('it is nested too deeply');
+      return;
+    }
+    if (this.#script.commands.length >= commandsMax) {
+      if (this.#script.errors.length === 0) this.#script.errors.push(`it has more than ${commandsMax} commands`);
+      return;
+    }
+    this.#depth++;
+    this.#visit(node, pipedFrom);
+    this.#depth--;
+  }
+
+  #visit(node: SyntaxNode, pipedFrom: ShellCommand[] | null): void {
+    const below = (child: SyntaxNode) => this.visit(child, pipedFrom);
+    switch (node.type) {
+      case 'Script':
+        this.#script.errors.push(...(node.errors ?? []).map(({ message }) => message));
+        // A script in escaped backquotes is positioned in a source of its own.
+        if (node.source === undefined) return forEachChild(node, below);
+        return forEachChild(node, (child) => new Walk(node.source ?? '', this.#script, this.#depth).visit(child, null));
+      case 'Pipeline':
+        return this.#pipeline(node.commands, pipedFrom);
+      case 'Function':
+        this.#script.functions.add(node.name.value);
+        return this.visit(node.body, null);
+      case 'Command':
+        this.#script.commands.push(this.#command(node, pipedFrom));
+        break;
+      case 'Redirected':
+        return this.#redirected(node.command, node.redirects, pipedFrom);
+      // No default
+    }
+    forEachChild(node, below);
+  }
+
+  #pipeline(stages: readonly SyntaxNode[], pipedFrom: ShellCommand[] | null): void {
+    const { commands } = this.#script;
+    const first = commands.length;
+    for (const [index, stage] of stages.entries())
+      this.visit(stage, index === 0 ? pipedFrom : commands.slice(Math.max(first, commands.length - pipedFromMax)));
+  }
+
+  /** A group of commands that share their input: each may be the one that reads it. */
+  #redirected(body: SyntaxNode, redirects: readonly Input[], pipedFrom: ShellCommand[] | null): void {
+    const { inputs, inputText } = this.#inputOf(redirects);
+    const reader = { text: '', words: [], assignments: [], inputs, inputText, pipedFrom: null };
+    for (const redirect of redirects) this.visit(redirect, pipedFrom);
+    if (inputs.length === 0 && inputText === null) return this.visit(body, pipedFrom);
+    this.#script.commands.push(reader);
+    this.visit(body, [reader]);
+  }
+
+  #command(node: Command, pipedFrom: ShellCommand[] | null): ShellCommand {
+    const command: ShellCommand = {
+      text: this.#source.slice(node.pos, node.end),
+      words: node.name === undefined ? [] : [this.#word(node.name)],
+      assignments: [],
+      pipedFrom,
+      ...this.#inputOf(node.redirects),
+    };
+    for (const each of [...node.prefix, ...node.args]) {
+      if (each.type === 'Word') command.words.push(this.#word(each));
+      else if (each.type === 'Assignment' && each.value.type === 'Word')
+        command.assignments.push({ name: each.name, value: this.#word(each.value) });
+    }
+    return command;
+  }
+
+  #inputOf(redirects: readonly Input[]): Pick<ShellCommand, 'inputs' | 'inputText'> {
+    const inputs: ShellWord[] = [];
+    let inputText: string | null = null;
+    for (const redirect of redirects) {
+      if (redirect.type === 'HereDoc') inputText = redirect.body.text;
+      else if (redirect.type === 'HereString') inputText = redirect.target?.value ?? '';
+      else if (redirect.target !== undefined && (redirect.operator === '<' || redirect.operator === '<>'))
+        inputs.push(this.#word(redirect.target));
+    }
+    return { inputs, inputText };
+  }
+
+  #word(word: Word): ShellWord {
+    const parts = word.parts ?? [];
+    if (parts.length === 0) return { text: word.text, value: word.value, glob: globOfText(word.value) };
+    const values = parts.map(valueOf);
+    const globs = parts.map(globOf);
+    const known = values.every((value) => value !== null);
+    // `"$ROOT/check.js"` is one part.
+    const inner = parts.length === 1 && parts[0]?.type === 'DoubleQuoted' ? parts[0].parts.map(globOf) : globs;
+    const rest = inner[0] === null && inner.slice(1).every((glob) => glob !== null) ? inner.slice(1).join('') : '';
+    return {
+      text: word.text,
+      value: known ? values.join('') : null,
+      glob: known ? globs.join('') : rest.startsWith('/') ? `**${rest}` : null,
+    };
+  }
+}
+
+const globCharacters = /[\\*?[\]{}()!+@|,]/g;
+/** A glob that matches exactly this text. */
+export const globOfText = (text: string): string => text.replaceAll(globCharacters, String.raw`\$&`);
+
+/** The folder that the command starts in: the root of the work tree. */
+const isWorkingFolder = (part: WordPart): boolean =>
+  (part.type === 'SimpleExpansion' && part.text === '$PWD') ||
+  (part.type === 'ParameterExpansion' && part.text === '${PWD}') ||
+  (part.type === 'CommandExpansion' && /^(\$\(|`)\s*pwd\s*[)`]$/.test(part.text));
+
+function valueOf(part: WordPart): string | null {
+  switch (part.type) {
+    case 'Literal':
+    case 'SingleQuoted':
+    case 'AnsiCQuoted':
+      return part.value;
+    case 'Glob':
+    case 'ExtendedGlob':
+    case 'BraceExpansion':
+      return part.text;
+    case 'DoubleQuoted':
+    case 'LocaleString':
+      return joined(part.parts.map(valueOf));
+    default:
+      return isWorkingFolder(part) ? '.' : null;
+  }
+}
+
+function globOf(part: WordPart): string | null {
+  switch (part.type) {
+    case 'Glob':
+    case 'ExtendedGlob':
+    case 'BraceExpansion':
+      return part.text;
+    case 'DoubleQuoted':
+    case 'LocaleString':
+      return joined(part.parts.map(globOf));
+    default: {
+      const value = valueOf(part);
+      return value === null ? null : globOfText(value);
+    }
+  }
+}
+
+const joined = (pieces: readonly (string | null)[]): string | null =>
+  pieces.every((piece) => piece !== null) ? pieces.join('') : null;
