@@ -5,7 +5,8 @@ import { busUsersCommand } from './commands/bus-users.ts';
 import type { BusUsersOptions } from './commands/bus-users.ts';
 import { mergeModeSchema, tenantSchema } from '@coppice/contracts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { actCommand, cancelCommand, diffCommand } from './commands/acting.ts';
+import { actCommand, cancelCommand } from './commands/acting.ts';
+import { diffCommand } from './commands/diff.ts';
 import { artifactCommand } from './commands/artifact.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { faultyUpstreamCommand } from './commands/faulty-upstream.ts';
@@ -284,7 +285,6 @@ function runSource(file: string | undefined, options: RunOptions): RunSource {
 function addLookingCommands(program: Command, current: Current, done: Done): void {
   for (const [name, description, command] of [
     ['show', 'a run with its tasks, or a task with everything that is known of it', showCommand],
-    ['diff', "a task's change as a patch", diffCommand],
     ['trace', 'where the time of a run or task went: its steps, its model turns, and what it waited for', traceCommand],
     [
       'replay',
@@ -301,6 +301,15 @@ function addLookingCommands(program: Command, current: Current, done: Done): voi
         done(await command(current(), id, { json: options.json === true })),
       );
   }
+  program
+    .command('diff')
+    .description("a task's change as a patch")
+    .argument('<id>', idHelp)
+    .option('--raw', 'with control characters, which a terminal may obey', false)
+    .addOption(json().conflicts('raw'))
+    .action(async (id: string, options: { raw?: boolean; json?: boolean }) =>
+      done(await diffCommand(current(), id, { raw: options.raw === true, json: options.json === true })),
+    );
   program
     .command('logs')
     .description("what a task's agent says and does, and what its commands print")

@@ -1,12 +1,11 @@
-/** What a person does to a run or task: approve, reject, merge, discard, cancel; and looking at a change. */
+/** What a person does to a run or task: approve, reject, merge, discard, cancel. */
 import { api } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTarget, resolveTask } from '../ids.ts';
-import { withoutCommit } from '../no-commit.ts';
 import { nextSteps } from '../output/report.ts';
-import { jsonLine, plainLine, plainText } from '../output/text.ts';
+import { jsonLine, plainLine } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 
@@ -81,30 +80,4 @@ export function cancelCommand(
     );
     return exitCodes.done;
   });
-}
-
-/** `coppice diff ID`: as it is into a pipe or file, so that it can be applied; made harmless for a terminal. */
-export function diffCommand(session: Session, id: string, options: { json: boolean }): CommandResult {
-  const { terminal } = session;
-  return withClient(session, async (client) => {
-    const { taskId } = await resolveTask(client, id);
-    const task = await client.bus.call(api.taskGet, client, { taskId });
-    if (task.commit === null) throw withoutCommit(task);
-    const diff = await client.bus.call(api.taskDiff, client, { taskId });
-    if (options.json) terminal.out(jsonLine(diff));
-    else if (!terminal.interactive) terminal.write(diff.patch);
-    else for (const line of plainText(diff.patch).trimEnd().split('\n')) terminal.out(paintDiff(session, line));
-    if (diff.truncated)
-      terminal.err(
-        'The change is larger than this: the rest is left out. The task’s branch has it all (coppice show).',
-      );
-    return exitCodes.done;
-  });
-}
-
-function paintDiff({ terminal: { colours } }: Session, line: string): string {
-  if (/^(diff |index |\+\+\+ |--- )/.test(line)) return colours.bold(line);
-  if (line.startsWith('@@')) return colours.cyan(line);
-  if (line.startsWith('+')) return colours.green(line);
-  return line.startsWith('-') ? colours.red(line) : line;
 }

@@ -1,5 +1,14 @@
 import { expect, test } from 'vitest';
-import { clockText, costText, displayWidth, jsonLine, plainLine, plainText, truncate } from './text.ts';
+import {
+  clockText,
+  costText,
+  displayWidth,
+  jsonLine,
+  plainLine,
+  plainText,
+  truncate,
+  visibleControls,
+} from './text.ts';
 
 test.each([
   ['colours', '\u001B[31mred\u001B[0m', 'red'],
@@ -22,6 +31,14 @@ test.each([
 test('lines and tabs stay, and become spaces in one line', () => {
   expect(plainText('a\tb\nc')).toBe('a\tb\nc');
   expect(plainLine(' a\tb\nc\u2028d\re ')).toBe('a b c d e');
+});
+
+test('control characters become visible, and all other text stays as it is', () => {
+  const controls = Array.from({ length: 0xa0 }, (_, code) => String.fromCharCode(code));
+  const text = `diff --git a/x b/x\r\n+\tünï 日本 \u05D0\u200F\uFFFD ${controls.slice(0x20, 0x7f).join('')}\n`;
+  expect(visibleControls(text)).toBe(text);
+  expect(visibleControls(controls.join(''))).not.toMatch(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/);
+  expect(visibleControls('a\u001B[31m\rb\u007F\u009Bc')).toBe('a\u241B[31m\u240Db\u2421\uFFFDc');
 });
 
 test('JSON lines hold no character that controls a terminal, and mean the same', () => {

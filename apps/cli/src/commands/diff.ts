@@ -1,0 +1,48 @@
+import { api } from '@coppice/contracts';
+import { exitCodes } from '../exit-codes.ts';
+import { resolveTask } from '../ids.ts';
+import { withoutCommit } from '../no-commit.ts';
+import { jsonLine, plainText, visibleControls } from '../output/text.ts';
+import { withClient } from './session.ts';
+import type { CommandResult, Session } from './session.ts';
+
+export type DiffOptions = { json: boolean; raw: boolean };
+
+/** `coppice diff ID`: as it is into a pipe or file, so that it can be applied, but for control characters; made harmless for a terminal. */
+export function diffCommand(session: Session, id: string, options: DiffOptions): CommandResult {
+  return withClient(session, async (client) => {
+    const { taskId, runId, name } = await resolveTask(client, id);
+    const task = await client.bus.call(api.taskGet, client, { taskId });
+    if (task.commit === null) throw withoutCommit(task);
+    const diff = await client.bus.call(api.taskDiff, client, { taskId });
+    if (options.json) session.terminal.out(jsonLine(diff));
+    else if (options.raw) session.terminal.write(diff.patch);
+    else showDiff(session, diff.patch, `coppice diff ${runId}/${name} --raw`);
+    if (diff.truncated)
+      session.terminal.err(
+        'The change is larger than this: the rest is left out. The task’s branch has it all (coppice show).',
+      );
+    return exitCodes.done;
+  });
+}
+
+function showDiff(session: Session, patch: string, rawCommand: string): void {
+  const { terminal } = session;
+  if (terminal.interactive) {
+    for (const line of plainText(patch).trimEnd().split('\n')) terminal.out(paintDiff(session, line));
+    return;
+  }
+  const shown = visibleControls(patch);
+  terminal.write(shown);
+  if (shown !== patch)
+    terminal.err(
+      `The change has control characters, which are replaced by visible ones: it can't be applied like this. As it is: ${rawCommand}`,
+    );
+}
+
+function paintDiff({ terminal: { colours } }: Session, line: string): string {
+  if (/^(diff |index |\+\+\+ |--- )/.test(line)) return colours.bold(line);
+  if (line.startsWith('@@')) return colours.cyan(line);
+  if (line.startsWith('+')) return colours.green(line);
+  return line.startsWith('-') ? colours.red(line) : line;
+}

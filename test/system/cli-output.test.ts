@@ -1,0 +1,45 @@
+/** What the command line says of a task whose command and change are hostile, over the real whole. Only the model plays a script. */
+import { execFileSync } from 'node:child_process';
+import { runIdOf } from '@coppice/contracts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CommandLine } from '../support/command-line.ts';
+import { sandboxes } from '../support/sandboxes.ts';
+
+let cli: CommandLine;
+
+beforeAll(async () => {
+  cli = await CommandLine.create({ 'first.txt': 'first\n' });
+  await cli.write('script.yaml', 'default: { turns: [{ text: "a\\t\\e[2Jb\\r\\n" }] }\n');
+  await cli.write(
+    'escapes.yaml',
+    `
+repository: ${cli.repository.path}
+baseBranch: main
+tasks:
+  - name: clears
+    description: Clear the screen
+    prompt: do it
+    model: scripted/script.yaml
+    agent: { kind: prompt, file: clears.txt }
+    verify: node -e 0
+`,
+  );
+}, 60_000);
+
+afterAll(async () => {
+  await cli[Symbol.asyncDispose]();
+}, 60_000);
+
+test('what is not protected is said at once, and a change into a pipe has no character that a terminal obeys', async () => {
+  const notProtected = '"node -e 0": files that its inline code loads are not known: name them under protect';
+  const asked = await cli.run(['run', 'escapes.yaml', '--engine', sandboxes(), '--request-id', 'escapes']);
+  expect(asked).toMatchObject({ exitCode: 0, err: expect.stringContaining(`not protected: ${notProtected}\n`) });
+  const name = `${runIdOf('default', 'escapes')}/clears`;
+  expect((await cli.run(['show', name])).out).toContain(`not protected  ${notProtected}\n`);
+  const shown = await cli.run(['diff', name]);
+  expect(shown.out).toContain('\n+a\t\u241B[2Jb\r\n');
+  expect(shown.err).toContain(`As it is: coppice diff ${name} --raw\n`);
+  const raw = await cli.run(['diff', name, '--raw']);
+  expect(raw).toMatchObject({ err: '', out: expect.stringContaining('\n+a\t\u001B[2Jb\r\n') });
+  execFileSync('git', ['-C', cli.repository.path, 'apply', '--check', '--reverse'], { input: raw.out });
+}, 120_000);
