@@ -7,15 +7,17 @@ import path from 'node:path';
 import type { ServiceName } from '../support/stack.ts';
 import type { ChaosSystem } from './system.ts';
 
-type Trace = {
-  service: ServiceName;
+/** What can be seen of work in progress. */
+export type Trace = {
   /** Watched with everything below it. */
   at(system: ChaosSystem): string;
   /** Of a path below. */
   shows: RegExp;
 };
 
-export const traces: readonly Trace[] = [
+const storesOf = ({ dataFolder }: ChaosSystem): string => path.join(dataFolder, 'worktree-service/repositories');
+
+export const traces: readonly (Trace & { service: ServiceName })[] = [
   // A file appears in a worktree: a draft, or what it becomes.
   {
     service: 'container-service',
@@ -25,17 +27,21 @@ export const traces: readonly Trace[] = [
   // Git holds a lock in a store.
   {
     service: 'worktree-service',
-    at: ({ dataFolder }) => path.join(dataFolder, 'worktree-service/repositories'),
+    at: storesOf,
     shows: /\.lock$/,
   },
   // The model was asked, or has answered, and nothing is stored yet.
   { service: 'llm-gateway', at: ({ countFile }) => countFile, shows: /./ },
 ];
 
-const waitMsMax = 10_000;
+/** Git takes a lock for what it makes of a task's worktree: for a checkpoint, or for its commit. */
+export const importOf = (taskId: string): Trace => ({
+  at: storesOf,
+  shows: new RegExp(String.raw`refs/coppice/.*${taskId}.*\.lock$`),
+});
 
-/** Resolves with true once a trace shows, with false when none has within ten seconds. */
-export function traceShows(trace: Trace, system: ChaosSystem): Promise<boolean> {
+/** Resolves with true once a trace shows, with false when none has within the time. */
+export function traceShows(trace: Trace, system: ChaosSystem, waitMsMax: number): Promise<boolean> {
   return new Promise((resolve) => {
     const watcher = watch(trace.at(system), { recursive: true });
     const end = (shown: boolean): void => {

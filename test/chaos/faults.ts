@@ -47,6 +47,8 @@ const pauseMs = { min: 2_000, max: 6_000 };
 const downMs = { min: 0, max: 3_000 };
 /** Longer than every lease. */
 const outageMs = { min: lostAfterMs * 1.25, max: lostAfterMs * 2.5 };
+/** An ambush in which nothing shows for so long is given up. */
+const ambushMsMax = 10_000;
 /** From the trace to the kill. */
 const ambushDelayMsMax = 4;
 const diskFullMs = { min: 1_000, max: 5_000 };
@@ -105,13 +107,13 @@ async function apply(
     case 'none':
       return;
     case 'kill':
-      await Promise.all(targets.map((each) => each.kill(random.integer(downMs.min, downMs.max))));
+      await Promise.all(targets.map((each) => kill(each, random)));
       return;
     case 'ambush': {
       const trace = traces.find(({ service }) => service === targets[0]?.service);
-      if (trace === undefined || !(await traceShows(trace, system))) return;
+      if (trace === undefined || !(await traceShows(trace, system, ambushMsMax))) return;
       await sleep(random.integer(0, ambushDelayMsMax));
-      await Promise.all(targets.map((each) => each.kill(random.integer(downMs.min, downMs.max))));
+      await Promise.all(targets.map((each) => kill(each, random)));
       return;
     }
     case 'freeze':
@@ -137,11 +139,15 @@ async function apply(
     case 'everything':
       await Promise.all([
         restartNats(system, random.integer(downMs.min, downMs.max)),
-        ...targets.map((each) => each.kill(random.integer(downMs.min, downMs.max))),
+        ...targets.map((each) => kill(each, random)),
       ]);
       return;
   }
 }
+
+/** With or without the programs that it has started. */
+const kill = (target: ServiceProcess, random: Random): Promise<void> =>
+  target.kill(random.integer(downMs.min, downMs.max), { children: random.pick([true, false]) });
 
 /** One restart at a time: two faults may overlap. */
 let natsRestart: Promise<void> = Promise.resolve();

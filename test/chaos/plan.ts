@@ -22,8 +22,8 @@ export type PlannedTask = {
   ends: TaskState[];
   /** What the reason of an end that isn't a success must match. */
   reason?: RegExp;
-  /** Milliseconds after the wave's submission at which a user cancels it. */
-  cancelAfterMs?: number;
+  /** When a user cancels it: milliseconds after the wave's submission, or after git has begun to store what the agent has written. */
+  cancel?: { after: 'submission' | 'import'; ms: number };
 };
 
 export type Wave = {
@@ -66,6 +66,8 @@ const latencyMsMax = 2_500;
 /** Short enough that a checkpoint may still be under way. */
 const finishMsMax = 400;
 const cancelMsMax = 12_000;
+/** About as long as it takes. */
+const importMsMax = 30;
 const concurrency = 6;
 /** Lines of the shared file, of which each `shared` task changes one; far enough apart that git merges them. */
 const sharedLines = 400;
@@ -179,7 +181,10 @@ function planTask(place: Place): PlannedTask {
         turns: loopTurns(file, content, latencyMs, random.integer(0, finishMsMax)),
         ends: ['cancelled', 'merged'],
         reason: /./,
-        cancelAfterMs: random.integer(0, cancelMsMax),
+        cancel: random.pick([
+          { after: 'submission', ms: random.integer(0, cancelMsMax) },
+          { after: 'import', ms: random.integer(0, importMsMax) },
+        ]),
       };
     default:
       return { ...prompt, request: { ...prompt.request, method: 'squash' } };

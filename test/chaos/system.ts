@@ -12,6 +12,7 @@ import { makeBusUsers } from '../support/bus-users.ts';
 import type { BusUsers } from '../support/bus-users.ts';
 import { serviceNames } from '../support/stack.ts';
 import type { ServiceName } from '../support/stack.ts';
+import { descendantsOf } from './process-tree.ts';
 import { startProxy } from './proxy.ts';
 import type { Proxy } from './proxy.ts';
 import { mountSmallDisk } from './small-disk.ts';
@@ -83,11 +84,18 @@ export class ServiceProcess {
     }
   }
 
-  /** SIGKILL. It is started again after `downMs`. */
-  async kill(downMs: number): Promise<void> {
+  /** SIGKILL. It is started again after `downMs`. @param options.children as well, as when a container is killed */
+  async kill(downMs: number, options: { children: boolean }): Promise<void> {
     this.#expected = true;
     this.#holdUntil = sleep(downMs);
-    await this.#process?.kill('SIGKILL');
+    const started = this.#process;
+    if (started === null) return;
+    if (options.children) {
+      // Stopped first, so that it starts no more.
+      started.signal('SIGSTOP');
+      for (const pid of descendantsOf(started.pid)) killIfThere(pid);
+    }
+    await started.kill('SIGKILL');
   }
 
   freeze(): void {
@@ -221,6 +229,14 @@ function environmentOf(about: {
     COPPICE_LOG_LEVEL: 'info',
     [markVariable]: about.mark,
   };
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
 }
 
 const startService = (

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { api, coppiceEventSchema, CoppiceError, runIdOf, streams, subjects, taskIdOf } from '@coppice/contracts';
 import type { RunView } from '@coppice/contracts';
+import { importOf, traceShows } from './ambush.ts';
 import { requestOf } from './plan.ts';
 import type { PlannedTask, RepositoryName, Wave } from './plan.ts';
 import type { ChaosSystem } from './system.ts';
@@ -9,6 +10,7 @@ import type { ChaosSystem } from './system.ts';
 const tenant = 'default';
 const againMs = 500;
 const lookMs = 1_000;
+const importWaitMsMax = 60_000;
 
 export const runIdOfWave = (wave: Wave): string => runIdOf(tenant, wave.requestId);
 export const taskIdOfPlan = (wave: Wave, task: PlannedTask): string => taskIdOf(runIdOfWave(wave), task.name);
@@ -52,8 +54,9 @@ async function submit(wave: Wave, { system, repositories, signal }: Session): Pr
 /** Cancels or merges, once the task is there. */
 async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): Promise<void> {
   const taskId = taskIdOfPlan(wave, task);
-  if (task.cancelAfterMs !== undefined) {
-    await sleep(task.cancelAfterMs, undefined, { signal }).catch(() => undefined);
+  if (task.cancel !== undefined) {
+    if (task.cancel.after === 'import') await traceShows(importOf(taskId), system, importWaitMsMax);
+    await sleep(task.cancel.ms, undefined, { signal }).catch(() => undefined);
     await persist(signal, async () => {
       await system.bus.call(api.taskCancel, { tenant }, { taskId, reason: 'a user cancels it' }).catch(unlessDecided);
     });
