@@ -1,6 +1,6 @@
 /** A real bus and engine; only the orchestrator's answers are given. */
 import { existsSync } from 'node:fs';
-import { mkdir, utimes } from 'node:fs/promises';
+import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { apiEndpoint, Bus } from '@coppice/bus';
 import { api, CoppiceError, type TaskView } from '@coppice/contracts';
@@ -62,6 +62,7 @@ test('only sandboxes of tasks that have ended, or are unknown for long, are remo
     bus,
     engine: fixture.engine,
     stackId: labels.stackId,
+    logsFolder: path.join(fixture.data, 'logs'),
     log: createLogger('test'),
     signal: new AbortController().signal,
   });
@@ -80,7 +81,12 @@ test('one that a repeated create makes after the end of its task goes in a later
     endpoints: [apiEndpoint(api.taskGet, async ({ taskId: asked }) => taskView(asked, 'merged'))],
   });
   const stopping = new AbortController();
-  const settings = { bus, engine: fixture.engine, stackId: labels.stackId, log: createLogger('test') };
+  const logsFolder = path.join(fixture.data, 'logs');
+  await mkdir(logsFolder);
+  for (const name of ['left', 'being-written']) await writeFile(path.join(logsFolder, name), 'output');
+  const before = new Date(Date.now() - 3 * 24 * 3_600_000);
+  await utimes(path.join(logsFolder, 'left'), before, before);
+  const settings = { bus, engine: fixture.engine, stackId: labels.stackId, logsFolder, log: createLogger('test') };
   const rounds = keepRemovingLeftovers({ ...settings, signal: stopping.signal }, 50);
   for (let count = 0; count < 2; count++) {
     await fixture.sandbox({ id: `late-${count}`, labels });
@@ -89,6 +95,7 @@ test('one that a repeated create makes after the end of its task goes in a later
     await expect.poll(() => fixture.engine.list({ runId: labels.runId }), { timeout: 5_000 }).toEqual([]);
     await expect.poll(() => existsSync(remains), { timeout: 5_000 }).toBe(false);
   }
+  expect(await readdir(logsFolder)).toEqual(['being-written']);
   stopping.abort();
   await rounds;
   await orchestrator.stop();

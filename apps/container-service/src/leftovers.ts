@@ -4,6 +4,8 @@
  * isn't found is one only after longer than any command may wait for it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Bus } from '@coppice/bus';
 import { api, commandAgeMsMax, CoppiceError, taskEnds, taskIdSchema } from '@coppice/contracts';
 import type { Logger } from '@coppice/telemetry';
@@ -15,11 +17,15 @@ const asksMax = 20;
 const askWaitMs = 15_000;
 /** From the end of one round to the next. */
 const roundWaitMs = 15 * 60_000;
+/** Of a log that a killed process left: longer than any command may run. */
+const logAgeMsMax = 2 * 24 * 3_600_000;
 
 export interface LeftoverSettings {
   bus: Bus;
   engine: Engine;
   stackId: string;
+  /** Where commands' output lies until it is stored. */
+  logsFolder: string;
   log: Logger;
   signal: AbortSignal;
 }
@@ -31,8 +37,19 @@ export async function keepRemovingLeftovers(settings: LeftoverSettings, waitMs =
     await removeLeftovers(settings);
     if (signal.aborted) return;
     await engine.sweep().catch((error: unknown) => log.warn({ err: error }, 'remains can not be deleted'));
+    await removeOldLogs(settings.logsFolder).catch((error: unknown) =>
+      log.warn({ err: error }, 'old logs can not be deleted'),
+    );
     // An abort ends the wait; the loop sees it.
     await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+}
+
+async function removeOldLogs(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const file = join(folder, name);
+    const status = await stat(file).catch(() => null);
+    if (status !== null && Date.now() - status.mtimeMs > logAgeMsMax) await rm(file, { force: true });
   }
 }
 

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { serveCommands } from '@coppice/bus';
 import { anyPool } from '@coppice/contracts';
-import { observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
+import { FullDiskWaits, observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
 import { observeGauge, type Logger } from '@coppice/telemetry';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
 import { withContainerAttributes } from './container-attributes.ts';
 import { enforceable, type Engine, type EngineReport } from './engine/port.ts';
+import { withFullDisk } from './full-disk.ts';
 import { commandHandlers } from './handlers.ts';
 import { keepRemovingLeftovers } from './leftovers.ts';
 import { placeOf, serviceName } from './place.ts';
@@ -62,17 +63,17 @@ export async function startContainerService(
   const settled = engine.settled();
   if (isUnknown(report)) void settled.then((later) => isUnknown(later) || logReport(log, engine, later));
   const stopping = new AbortController();
-  const sweeping = keepRemovingLeftovers({ bus, engine, stackId, log, signal: stopping.signal });
-  const endMetrics = [observeDisk(dataFolder.real, node), observeSandboxes(engine, { stackId, node })];
   const logsFolder = join(stateFolder, 'logs');
+  const sweeping = keepRemovingLeftovers({ bus, engine, stackId, logsFolder, log, signal: stopping.signal });
+  const endMetrics = [observeDisk(dataFolder.real, node), observeSandboxes(engine, { stackId, node })];
   const commands = await serveCommands(bus, {
     service: serviceName,
     pools: [anyPool, node],
     concurrency: options.concurrency ?? concurrencyDefault,
     member,
-    handlers: commandHandlers({ bus, engine, node, stackId, log, dataFolder, logsFolder }).map(
-      withContainerAttributes(engine.name),
-    ),
+    handlers: commandHandlers({ bus, engine, node, stackId, log, dataFolder, logsFolder })
+      .map(withFullDisk(dataFolder.real, new FullDiskWaits()))
+      .map(withContainerAttributes(engine.name)),
   });
   return {
     report,

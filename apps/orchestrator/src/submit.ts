@@ -36,6 +36,8 @@ export type StoredRun = {
   tasks: { taskId: string; specification: TaskSpecification }[];
 };
 
+/** Answers with `disk-full` before a run is refused. */
+const inspectionsMax = 5;
 const appearsWithinMs = 15_000;
 /** Less than the deadline of run.submit. */
 const tasksAppearWithinMs = 25_000;
@@ -101,9 +103,7 @@ function unprotectedOf(specifications: readonly TaskSpecification[]): Unprotecte
 async function inspect(bus: Bus, tenant: string, request: RunRequest) {
   const { repository, baseBranch } = request;
   try {
-    return await whenServed(() =>
-      bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, { tenant, repository, baseBranch }),
-    );
+    return await whenServed(() => ofAnyNode(bus, { tenant, repository, baseBranch }));
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
     const field =
@@ -120,6 +120,18 @@ async function inspect(bus: Bus, tenant: string, request: RunRequest) {
       details,
       retryable: error.retryable,
     });
+  }
+}
+
+/** One host of several may have a full disk: another may take the work. The server chooses who answers. */
+async function ofAnyNode(bus: Bus, question: { tenant: string; repository: string; baseBranch: string }) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await bus.call(worktreeCalls.inspect, { service: 'worktree-service' }, question);
+    } catch (error) {
+      const isFull = error instanceof CoppiceError && error.code === 'disk-full';
+      if (!isFull || tries === inspectionsMax) throw error;
+    }
   }
 }
 
