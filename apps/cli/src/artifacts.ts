@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
+import { ask } from './ask.ts';
 
 /** The whole, part by part; null where it isn't there any more. @throws CoppiceError `internal` where what came isn't what was stored. */
 export async function readArtifact(client: ApiClient, name: string): Promise<Uint8Array | null> {
@@ -23,7 +24,7 @@ export async function readArtifact(client: ApiClient, name: string): Promise<Uin
 
 async function partOf(client: ApiClient, name: string, offset: number) {
   try {
-    return await client.bus.call(api.artifactGet, client, { name, offset });
+    return await ask(client, api.artifactGet, { name, offset });
   } catch (error) {
     if (error instanceof CoppiceError && error.code === 'not-found') return null;
     throw error;

@@ -36,6 +36,12 @@ export function describeFailure(error: unknown): { exitCode: ExitCode; text: str
     return { exitCode, text: `${error.message} (${error.code})` };
   }
   if (error instanceof UnsuitableServer) return { exitCode: exitCodes.stackUnavailable, text: error.message };
+  // Of the NATS client, and of what is awaited with a time limit.
+  if (error instanceof Error && error.name === 'TimeoutError')
+    return {
+      exitCode: exitCodes.stackUnavailable,
+      text: `no answer in time (${error.message}); the stack is busy or stopping`,
+    };
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { exitCode: exitCodes.stackUnavailable, text: `a defect of coppice: ${text}` };
 }

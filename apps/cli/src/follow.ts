@@ -6,18 +6,21 @@
  * Invariants:
  * 1. Events move what is shown; what is answered at the end comes from the API.
  * 2. An event that never comes delays by `checkIntervalMs` at most: the run is also asked for.
- * 3. What the stream told before the end is shown before the end is: the run's last event is waited for, at most `lastEventMsMax` (events are
- *    not kept for ever).
- * 4. The end of the stack ends the following at once. One that doesn't answer ends it after `failuresMax` questions in a row, between which
- *    only an answer, not the passing of time, counts as a sign of life; never is waited for ever.
+ * 3. What is stored of the run's events is shown before the end is: the last one is waited for, at most `lastEventMsMax` (events are
+ *    not kept for ever), and what the reading has not come to by then is read.
+ * 4. The end of the stack ends the following at once. One that doesn't answer, because it is busy or restarts, is waited for, at most
+ *    `waitMsMax`; events that still come are no answer.
  */
-import { CoppiceError, api, coppiceEventSchema, streams, subjects } from '@coppice/contracts';
+import { CoppiceError, api, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';
 import type { ApiClient, StackClient } from './api-client.ts';
+import { ask, followWaitMsMax } from './ask.ts';
+import type { OnWaiting } from './ask.ts';
+import { LiveEvents } from './live-events.ts';
 import { pause } from './pause.ts';
 import { isEnd, progressFrom, waitsForPerson, withEvent, withView } from './progress.ts';
 import type { RunProgress } from './progress.ts';
-import { stackLost, untilStackEnds } from './stack-lost.ts';
+import { noAnswer, untilStackEnds } from './stack-lost.ts';
 
 export type FollowOptions = {
   runId: string;
@@ -28,6 +31,10 @@ export type FollowOptions = {
   /** Each event once, in the order of the stream; `raw` is what a newer version may have sent. */
   onEvent(event: CoppiceEvent | null, raw: unknown, progress: RunProgress): void;
   onProgress(progress: RunProgress): void;
+  /** Default: the client's. */
+  onWaiting?: OnWaiting | undefined;
+  /** How long a stack that doesn't answer is waited for; default `followWaitMsMax`. */
+  waitMsMax?: number | undefined;
 };
 
 export type Followed = { kind: 'over' | 'person-awaited'; run: RunView; tasks: TaskView[] } | { kind: 'detached' };
@@ -36,41 +43,61 @@ const checkIntervalMs = 3_000;
 /** How long nothing may move before "everything waits for a person" counts: a task passes `ready` on its way to landing. */
 const settleMs = 1_200;
 const lastEventMsMax = 2_000;
-const failuresMax = 3;
-const answerMsMax = 3_000;
 const questionsAtOnce = 16;
 
-/** @throws CliError when the stack ends or no longer answers. */
+/** @throws CliError when the stack ends, or does not answer for too long. */
 export async function followRun(client: StackClient, options: FollowOptions): Promise<Followed> {
-  const follower = new Follower(client, options, await client.bus.call(api.runGet, client, { runId: options.runId }));
-  return follower.run();
+  const { runId, signal, onWaiting = client.onWaiting, waitMsMax = followWaitMsMax } = options;
+  // The end of the stack is reported with how to go on.
+  const asking: ApiClient = { ...client, waitMsMax, onWaiting, stackEnded: undefined };
+  const over = new AbortController();
+  const leaving = new AbortController();
+  // A listener of its own: main.ts sees by it that somebody waits for Ctrl-C.
+  void aborted(signal, over.signal).then(() => leaving.abort());
+  try {
+    const ended = untilStackEnds(client, over.signal, watchingAgain(runId));
+    const view = await Promise.race([ask(asking, api.runGet, { runId }, { signal: leaving.signal }), ended]);
+    return await Promise.race([new Follower(asking, { ...options, signal: leaving.signal }, view).run(), ended]);
+  } catch (error) {
+    if (signal.aborted && error instanceof CoppiceError && error.code === 'cancelled') return { kind: 'detached' };
+    throw noAnswer(error, watchingAgain(runId));
+  } finally {
+    over.abort();
+    leaving.abort();
+  }
 }
 
 class Follower {
-  readonly #client: StackClient;
+  readonly #client: ApiClient;
   readonly #options: FollowOptions;
   readonly #ending = new AbortController();
+  readonly #reading = new AbortController();
+  readonly #events: LiveEvents;
+  #following: Promise<void> = Promise.resolve();
   #progress: RunProgress;
   #lastChange = performance.now();
   #wake = Promise.withResolvers<void>();
+  #hasLastEvent = false;
   readonly #lastEvent = Promise.withResolvers<void>();
 
-  constructor(client: StackClient, options: FollowOptions, view: RunView) {
+  constructor(client: ApiClient, options: FollowOptions, view: RunView) {
     this.#client = client;
     this.#options = options;
     this.#progress = progressFrom(view);
+    const wanted = subjects.event(client.tenant, options.runId, options.taskId ?? '*', '*');
+    this.#events = new LiveEvents(client, wanted, (event, raw) => this.#onEvent(event, raw));
   }
 
   async run(): Promise<Followed> {
-    const { signal, runId } = this.#options;
+    const { signal } = this.#options;
     const ending = this.#ending.signal;
     try {
       this.#options.onProgress(this.#progress);
+      this.#following = this.#events.follow(AbortSignal.any([this.#reading.signal, ending]));
       // Whatever the connection does meanwhile, the caller can leave, and hears of the stack's end.
       return await Promise.race([
         aborted(signal, ending).then((): Followed => ({ kind: 'detached' })),
-        untilStackEnds(this.#client, ending, watchingAgain(runId)),
-        this.#readEvents().then(() => new Promise<never>(() => {})),
+        this.#following.then(() => new Promise<never>(() => {})),
         this.#watchForEnd(),
       ]);
     } finally {
@@ -79,35 +106,22 @@ class Follower {
     }
   }
 
-  async #readEvents(): Promise<void> {
-    const { bus, tenant } = this.#client;
-    const { runId, taskId } = this.#options;
-    const wanted = subjects.event(tenant, runId, taskId ?? '*', '*');
-    for await (const message of bus.read(streams.events, wanted, { live: true, signal: this.#ending.signal })) {
-      const raw = message.json();
-      const event = coppiceEventSchema.safeParse(raw);
-      if (event.success) this.#progress = withEvent(this.#progress, event.data);
-      this.#options.onEvent(event.success ? event.data : null, raw, this.#progress);
-      this.#options.onProgress(this.#progress);
-      this.#lastChange = performance.now();
-      if (event.success && isLast(event.data, taskId)) this.#lastEvent.resolve();
-      this.#wake.resolve();
+  #onEvent(event: CoppiceEvent | null, raw: unknown): void {
+    if (event !== null) this.#progress = withEvent(this.#progress, event);
+    this.#options.onEvent(event, raw, this.#progress);
+    this.#options.onProgress(this.#progress);
+    this.#lastChange = performance.now();
+    if (event !== null && isLast(event, this.#options.taskId)) {
+      this.#hasLastEvent = true;
+      this.#lastEvent.resolve();
     }
+    this.#wake.resolve();
   }
 
   async #watchForEnd(): Promise<Followed> {
-    let failures = 0;
     while (!this.#ending.signal.aborted) {
-      if (this.#looksOver() || this.#dueForCheck()) {
-        try {
-          const answer = await this.#ask();
-          if (answer !== null) return answer;
-          failures = 0;
-        } catch (error) {
-          if (!(error instanceof CoppiceError && error.retryable)) throw error;
-          if (++failures >= failuresMax) throw stackLost(error, watchingAgain(this.#options.runId));
-        }
-      }
+      const answer = this.#looksOver() || this.#dueForCheck() ? await this.#ask() : null;
+      if (answer !== null) return answer;
       await this.#pause();
     }
     return { kind: 'detached' };
@@ -115,6 +129,10 @@ class Follower {
 
   async #untilLastEvent(): Promise<void> {
     await this.#orAfter(lastEventMsMax, this.#lastEvent.promise);
+    if (this.#hasLastEvent) return;
+    this.#reading.abort();
+    await this.#following;
+    await this.#events.catchUp(this.#ending.signal);
   }
 
   #looksOver(): boolean {
@@ -155,10 +173,9 @@ class Follower {
   }
 
   async #ask(): Promise<Followed | null> {
-    const { bus } = this.#client;
     const { runId } = this.#options;
+    const run = await ask(this.#client, api.runGet, { runId }, { signal: this.#ending.signal });
     this.#checkedAt = performance.now();
-    const run = await bus.call(api.runGet, this.#client, { runId }, { deadlineMs: answerMsMax });
     this.#progress = withView(this.#progress, run);
     this.#options.onProgress(this.#progress);
     const over =
@@ -196,7 +213,7 @@ export async function tasksOf(client: ApiClient, summaries: readonly { taskId: s
 /** Null for a task that has not begun. */
 async function taskOrNull(client: ApiClient, taskId: string): Promise<TaskView | null> {
   try {
-    return await client.bus.call(api.taskGet, client, { taskId });
+    return await ask(client, api.taskGet, { taskId });
   } catch (error) {
     if (error instanceof CoppiceError && error.code === 'not-found') return null;
     throw error;

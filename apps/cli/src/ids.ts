@@ -1,6 +1,7 @@
 /** What a person types to name a run or a task: its id, a unique beginning of it, or `run/name`. */
 import { api, CoppiceError, runIdSchema, taskIdSchema } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
+import { ask } from './ask.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { plainLine } from './output/text.ts';
@@ -19,7 +20,7 @@ export async function resolveTarget(client: ApiClient, text: string): Promise<Ta
   if (slash !== -1) return taskByName(client, text.slice(0, slash), text.slice(slash + 1));
   if (runIdSchema.safeParse(text).success) return resolveRun(client, text);
   if (taskIdSchema.safeParse(text).success) {
-    const { taskId, runId, name } = await client.bus.call(api.taskGet, client, { taskId: text });
+    const { taskId, runId, name } = await ask(client, api.taskGet, { taskId: text });
     return { kind: 'task', taskId, runId, name };
   }
   if (!beginning.test(text)) {
@@ -35,7 +36,7 @@ export async function resolveTarget(client: ApiClient, text: string): Promise<Ta
 export async function resolveTask(client: ApiClient, text: string): Promise<TaskTarget> {
   const target = await resolveTarget(client, text);
   if (target.kind === 'task') return target;
-  const { tasks } = await client.bus.call(api.runGet, client, { runId: target.runId });
+  const { tasks } = await ask(client, api.runGet, { runId: target.runId });
   const [first] = tasks;
   if (first !== undefined && tasks.length === 1)
     return { kind: 'task', taskId: first.taskId, runId: target.runId, name: first.name };
@@ -46,17 +47,17 @@ export async function resolveTask(client: ApiClient, text: string): Promise<Task
 
 async function resolveRun(client: ApiClient, text: string): Promise<{ kind: 'run'; runId: string }> {
   if (runIdSchema.safeParse(text).success) {
-    await client.bus.call(api.runGet, client, { runId: text });
+    await ask(client, api.runGet, { runId: text });
     return { kind: 'run', runId: text };
   }
-  const { runs, more } = await client.bus.call(api.runList, client, { limit: listLimit });
+  const { runs, more } = await ask(client, api.runList, { limit: listLimit });
   const found = runs.filter((run) => run.runId.startsWith(text));
   const told = found.map((run) => `${run.runId} (${run.repository})`);
   return { kind: 'run', runId: only(text, 'run', found, told, more).runId };
 }
 
 async function taskByBeginning(client: ApiClient, text: string): Promise<TaskTarget> {
-  const { tasks, more } = await client.bus.call(api.taskList, client, { limit: listLimit });
+  const { tasks, more } = await ask(client, api.taskList, { limit: listLimit });
   const found = tasks.filter((task) => task.taskId.startsWith(text));
   const told = found.map((task) => `${task.taskId} (${task.name})`);
   const { taskId, runId, name } = only(text, 'task', found, told, more);
@@ -71,7 +72,7 @@ async function taskByName(client: ApiClient, run: string, name: string): Promise
     );
   }
   const { runId } = await resolveRun(client, run);
-  const { tasks } = await client.bus.call(api.runGet, client, { runId });
+  const { tasks } = await ask(client, api.runGet, { runId });
   const task = tasks.find((candidate) => candidate.name === name);
   if (task !== undefined) return { kind: 'task', taskId: task.taskId, runId, name };
   const names = tasks.slice(0, candidatesTold).map((candidate) => candidate.name);

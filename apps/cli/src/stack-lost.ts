@@ -1,5 +1,5 @@
 /** What a watcher says of a stack that is over: what ended, and how to go on. */
-import type { CoppiceError } from '@coppice/contracts';
+import { CoppiceError } from '@coppice/contracts';
 import type { StackClient } from './api-client.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -16,8 +16,12 @@ export function untilStackEnds({ stackEnded }: StackClient, until: AbortSignal, 
   });
 }
 
-export const stackLost = (cause: CoppiceError, goingOn: GoingOn): CliError =>
-  lost(`the stack no longer answers (${cause.message})`, goingOn, cause);
+/** A failure of asking, with how to go on; anything else, and what was answered, as it is. */
+export function noAnswer(error: unknown, { kept, command }: GoingOn): unknown {
+  if (!(error instanceof CliError && error.cause instanceof CoppiceError)) return error;
+  const text = `${error.message}; ${kept} kept. See coppice doctor; go on with: ${command}`;
+  return new CliError(error.exitCode, text, { cause: error.cause });
+}
 
-const lost = (what: string, { kept, command }: GoingOn, cause?: CoppiceError) =>
-  new CliError(exitCodes.stackUnavailable, `${what}; ${kept} kept. Go on with: coppice up, then ${command}`, { cause });
+const lost = (what: string, { kept, command }: GoingOn) =>
+  new CliError(exitCodes.stackUnavailable, `${what}; ${kept} kept. Go on with: coppice up, then ${command}`);

@@ -2,6 +2,7 @@
 import { api } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
+import { ask } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTarget, resolveTask } from '../ids.ts';
 import { nextSteps } from '../output/report.ts';
@@ -28,22 +29,17 @@ export function actCommand(session: Session, action: TaskAction, id: string, opt
   });
 }
 
-function act(
-  { bus, tenant }: ApiClient,
-  action: TaskAction,
-  taskId: string,
-  options: ActionOptions,
-): Promise<TaskView> {
+function act(client: ApiClient, action: TaskAction, taskId: string, options: ActionOptions): Promise<TaskView> {
   const reason = options.reason === undefined ? {} : { reason: options.reason };
   switch (action) {
     case 'approve':
-      return bus.call(api.taskApprove, { tenant }, { taskId });
+      return ask(client, api.taskApprove, { taskId });
     case 'merge':
-      return bus.call(api.taskMerge, { tenant }, { taskId });
+      return ask(client, api.taskMerge, { taskId });
     case 'reject':
-      return bus.call(api.taskReject, { tenant }, { taskId, ...reason });
+      return ask(client, api.taskReject, { taskId, ...reason });
     default:
-      return bus.call(api.taskDiscard, { tenant }, { taskId, keepBranch: options.keepBranch ?? false, ...reason });
+      return ask(client, api.taskDiscard, { taskId, keepBranch: options.keepBranch ?? false, ...reason });
   }
 }
 
@@ -65,14 +61,10 @@ export function cancelCommand(
   return withClient(session, async (client) => {
     const target = await resolveTarget(client, id);
     if (target.kind === 'task') {
-      tellTask(
-        session,
-        await client.bus.call(api.taskCancel, client, { taskId: target.taskId, ...reason }),
-        options.json,
-      );
+      tellTask(session, await ask(client, api.taskCancel, { taskId: target.taskId, ...reason }), options.json);
       return exitCodes.done;
     }
-    await client.bus.call(api.runCancel, client, { runId: target.runId, ...reason });
+    await ask(client, api.runCancel, { runId: target.runId, ...reason });
     terminal.out(
       options.json
         ? jsonLine({ runId: target.runId })

@@ -3,6 +3,7 @@ import { api, gatewayCalls } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { ApiClient } from '../api-client.ts';
+import { ask } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTarget } from '../ids.ts';
 import { costText, jsonLine, plainLine } from '../output/text.ts';
@@ -17,7 +18,7 @@ export function budgetsCommand(session: Session, id: string | undefined, { json 
   return withClient(session, async (client) => {
     const { limits, ...ids } = await accountOf(client, id);
     const input = { owner: { tenant: client.tenant, ...ids }, ...(limits === undefined ? {} : { limits }) };
-    const { budgets } = await client.bus.call(gatewayCalls.budgets, { service: 'llm-gateway' }, input);
+    const { budgets } = await ask(client, gatewayCalls.budgets, input, { service: 'llm-gateway' });
     if (json) session.terminal.out(jsonLine({ budgets }));
     else for (const line of budgetLines(budgets)) session.terminal.out(plainLine(line));
     return exitCodes.done;
@@ -29,10 +30,10 @@ async function accountOf(client: ApiClient, id: string | undefined): Promise<Acc
   const target = await resolveTarget(client, id);
   const { runId } = target;
   if (target.kind === 'task') {
-    const { modelLimits } = await client.bus.call(api.taskGet, client, { taskId: target.taskId });
+    const { modelLimits } = await ask(client, api.taskGet, { taskId: target.taskId });
     return { runId, taskId: target.taskId, limits: modelLimits };
   }
-  const { modelLimits } = await client.bus.call(api.runGet, client, { runId });
+  const { modelLimits } = await ask(client, api.runGet, { runId });
   return { runId, taskId: '', ...(modelLimits === undefined ? {} : { limits: { task: {}, run: modelLimits } }) };
 }
 

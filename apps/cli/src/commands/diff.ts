@@ -1,4 +1,5 @@
 import { api } from '@coppice/contracts';
+import { ask } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTask } from '../ids.ts';
 import { withoutCommit } from '../no-commit.ts';
@@ -12,9 +13,9 @@ export type DiffOptions = { json: boolean; raw: boolean };
 export function diffCommand(session: Session, id: string, options: DiffOptions): CommandResult {
   return withClient(session, async (client) => {
     const { taskId, runId, name } = await resolveTask(client, id);
-    const task = await client.bus.call(api.taskGet, client, { taskId });
+    const task = await ask(client, api.taskGet, { taskId });
     if (task.commit === null) throw withoutCommit(task);
-    const diff = await client.bus.call(api.taskDiff, client, { taskId });
+    const diff = await ask(client, api.taskDiff, { taskId });
     if (options.json) session.terminal.out(jsonLine(diff));
     else if (options.raw) session.terminal.write(diff.patch);
     else showDiff(session, diff.patch, `coppice diff ${runId}/${name} --raw`);

@@ -1,5 +1,6 @@
 import { api } from '@coppice/contracts';
 import type { RunSummary, TaskView } from '@coppice/contracts';
+import { ask } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { tasksOf } from '../follow.ts';
 import { resolveTarget } from '../ids.ts';
@@ -13,7 +14,7 @@ import type { CommandResult, Session } from './session.ts';
 export function listCommand(session: Session, options: { limit: number; json: boolean }): CommandResult {
   const { terminal } = session;
   return withClient(session, async (client) => {
-    const { runs, more } = await client.bus.call(api.runList, client, { limit: options.limit });
+    const { runs, more } = await ask(client, api.runList, { limit: options.limit });
     if (options.json) {
       for (const run of runs) terminal.out(jsonLine(run));
       return exitCodes.done;
@@ -38,11 +39,11 @@ export function showCommand(session: Session, id: string, options: { json: boole
   return withClient(session, async (client) => {
     const target = await resolveTarget(client, id);
     if (target.kind === 'task') {
-      const task = await client.bus.call(api.taskGet, client, { taskId: target.taskId });
+      const task = await ask(client, api.taskGet, { taskId: target.taskId });
       for (const line of options.json ? [jsonLine(task)] : taskLines(session, task)) terminal.out(line);
       return exitCodes.done;
     }
-    const run = await client.bus.call(api.runGet, client, { runId: target.runId });
+    const run = await ask(client, api.runGet, { runId: target.runId });
     if (options.json) {
       terminal.out(jsonLine(run));
       return exitCodes.done;

@@ -10,6 +10,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { coppiceEventSchema, logChunkSchema, streams, subjects } from '@coppice/contracts';
 import type { StackClient } from '../api-client.ts';
+import { followWaitMsMax } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { followRun } from '../follow.ts';
 import type { Followed } from '../follow.ts';
@@ -33,7 +34,8 @@ const lateMsMax = 3_000;
 export type LogsOptions = { follow: boolean; json: boolean; full: boolean; tail: number | null };
 
 export function logsCommand(session: Session, id: string, options: LogsOptions): CommandResult {
-  return withClient(session, async (client) => showLogs(session, client, await resolveTask(client, id), options));
+  const work = async (client: StackClient) => showLogs(session, client, await resolveTask(client, id), options);
+  return withClient(session, work, options.follow ? { waitMsMax: followWaitMsMax } : {});
 }
 
 async function showLogs(

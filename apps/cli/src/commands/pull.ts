@@ -5,6 +5,7 @@ import path from 'node:path';
 import { CoppiceError, api, branchSchema } from '@coppice/contracts';
 import type { RunView, TaskView, WorkKind } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
+import { ask } from '../ask.ts';
 import { readArtifact } from '../artifacts.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -26,8 +27,8 @@ export function pullCommand(session: Session, id: string, options: PullOptions):
   const { terminal } = session;
   return withClient(session, async (client) => {
     const { taskId, runId } = await resolveTask(client, id);
-    const task = await client.bus.call(api.taskGet, client, { taskId });
-    const run = await client.bus.call(api.runGet, client, { runId });
+    const task = await ask(client, api.taskGet, { taskId });
+    const run = await ask(client, api.runGet, { runId });
     const repository = await targetOf(run, options.into);
     await using folder = await mkdtempDisposable(path.join(tmpdir(), 'coppice-pull-'));
     const work = await workOf(client, task, repository, folder.path);
@@ -115,9 +116,9 @@ async function workOf(client: ApiClient, task: TaskView, repository: string, fol
 async function bundleOf(client: ApiClient, task: TaskView, repository: string) {
   const { taskId } = task;
   try {
-    const found = await client.bus.call(api.taskBundle, client, { taskId });
+    const found = await ask(client, api.taskBundle, { taskId });
     if (await hasCommit(repository, found.baseCommit)) return found;
-    return await client.bus.call(api.taskBundle, client, { taskId, whole: true });
+    return await ask(client, api.taskBundle, { taskId, whole: true });
   } catch (error) {
     if (error instanceof CoppiceError && error.code === 'not-found') throw withoutCommit(task);
     throw error;

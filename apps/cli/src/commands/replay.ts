@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { agentSchema, api } from '@coppice/contracts';
 import type { Difference, RecordedTurn, Replay } from '@coppice/orchestrator';
 import type { ApiClient } from '../api-client.ts';
+import { ask } from '../ask.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTask } from '../ids.ts';
@@ -18,7 +19,7 @@ export function replayCommand(session: Session, id: string, options: { json: boo
   const { terminal } = session;
   return withClient(session, async (client) => {
     const { taskId } = await resolveTask(client, id);
-    const { agent, state, name } = await client.bus.call(api.taskGet, client, { taskId });
+    const { agent, state, name } = await ask(client, api.taskGet, { taskId });
     const known = agentSchema.safeParse(agent);
     if (known.data?.kind !== 'loop')
       throw new CliError(exitCodes.badInput, `${name} has no loop agent: there are no decisions to run again`);

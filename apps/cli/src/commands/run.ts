@@ -1,6 +1,7 @@
 import { api } from '@coppice/contracts';
 import type { RunRequest } from '@coppice/contracts';
 import type { StackClient } from '../api-client.ts';
+import { ask, followWaitMsMax } from '../ask.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { tryGit } from '../git.ts';
@@ -34,10 +35,13 @@ export async function runCommand(session: Session, source: RunSource, options: R
     elsewhere: remote !== null,
   });
   const submitAndWatch = async (client: StackClient) => {
-    const submitted = await client.bus.call(api.runSubmit, client, request).catch((error: unknown) => {
-      throw explain(error);
-    });
-    if (!submitted.created)
+    // Repeated while no answer comes: the request id makes it the same run.
+    const submitted = await ask(client, api.runSubmit, request, { waitMsMax: followWaitMsMax }).catch(
+      (error: unknown) => {
+        throw explain(error);
+      },
+    );
+    if (!submitted.created && options.requestId !== undefined)
       session.terminal.err(`run ${submitted.runId} was submitted before with this request id; joining it`);
     // A person decides on changes to what is protected; of what isn't, they decide here.
     for (const part of submitted.unprotected ?? [])
@@ -52,14 +56,14 @@ export async function runCommand(session: Session, source: RunSource, options: R
         '--engine is for the embedded stack; NATS_URL names another, which has chosen its own',
       );
     }
-    return withRemote(session, remote, submitAndWatch);
+    return withRemote(session, remote, submitAndWatch, { waitMsMax: followWaitMsMax });
   }
   if (runningStack(homeFrom(session.environment)) === null)
     await requireBranch(request.repository, request.baseBranch).catch((error: unknown) => {
       throw explain(error);
     });
   const home = await stackFor(session, options.engine);
-  return withEmbedded(session, home, submitAndWatch);
+  return withEmbedded(session, home, submitAndWatch, { waitMsMax: followWaitMsMax });
 }
 
 async function load(

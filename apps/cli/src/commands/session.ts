@@ -2,6 +2,7 @@
 import path from 'node:path';
 import type { BusConnection } from '@coppice/service';
 import type { StackClient } from '../api-client.ts';
+import { waitMsDefault, waitingLines } from '../ask.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
@@ -12,7 +13,7 @@ import { homeFrom } from '../stack/home.ts';
 import type { Home } from '../stack/home.ts';
 import { requirePassable } from '../stack/passable.ts';
 import type { EngineChoice } from '../stack/services.ts';
-import { watchStack } from '../stack/stack-end.ts';
+import { endOf, watchStack } from '../stack/stack-end.ts';
 import { ensureStack } from '../stack/start-stack.ts';
 import { runningStack } from '../stack/status.ts';
 import type { StackStatus } from '../stack/status.ts';
@@ -28,42 +29,56 @@ export type Session = {
 
 const mainFile = path.resolve(import.meta.dirname, '../main.ts');
 
+/** `waitMsMax`: how long a stack that gives no answer is waited for; default: ask.ts's. */
+export type ClientOptions = { waitMsMax?: number };
+
 /** Runs `work` with a stack that runs already. @throws CliError where none does. */
 export async function withClient<Result>(
   session: Session,
   work: (client: StackClient) => Promise<Result>,
+  options: ClientOptions = {},
 ): Promise<Result> {
   const remote = remoteFrom(session.environment);
-  if (remote !== null) return withRemote(session, remote, work);
+  if (remote !== null) return withRemote(session, remote, work, options);
   const home = homeFrom(session.environment);
   if (runningStack(home) === null) {
     throw new CliError(exitCodes.stackUnavailable, `no stack runs in ${home.root}: start one with "coppice up"`);
   }
-  return withEmbedded(session, home, work);
+  return withEmbedded(session, home, work, options);
 }
 
 export const withRemote = <Result>(
   session: Session,
   connection: BusConnection,
   work: (client: StackClient) => Promise<Result>,
-): Promise<Result> => withConnection(session, connection, { name: 'the stack that NATS_URL names', home: null }, work);
+  options: ClientOptions = {},
+): Promise<Result> =>
+  withConnection(session, connection, { ...options, name: 'the stack that NATS_URL names', home: null }, work);
 
 export const withEmbedded = <Result>(
   session: Session,
   home: Home,
   work: (client: StackClient) => Promise<Result>,
-): Promise<Result> => withConnection(session, embeddedConnection(home), { name: 'the stack', home }, work);
+  options: ClientOptions = {},
+): Promise<Result> => withConnection(session, embeddedConnection(home), { ...options, name: 'the stack', home }, work);
 
 async function withConnection<Result>(
   session: Session,
   connection: BusConnection,
-  { name, home }: { name: string; home: Home | null },
+  { name, home, waitMsMax }: ClientOptions & { name: string; home: Home | null },
   work: (client: StackClient) => Promise<Result>,
 ): Promise<Result> {
-  const bus = await connectTo(connection, name);
+  const onWaiting = waitingLines((line) => session.terminal.err(line));
+  const whyOver = () => (home === null ? null : endOf(home));
+  const bus = await connectTo(connection, name, {
+    ...(home === null ? {} : { waitMsMax: waitMsMax ?? waitMsDefault }),
+    onWaiting,
+    whyOver,
+  });
   const watch = watchStack(bus, home);
   try {
-    return await work({ bus, tenant: tenantFor(session.tenant, connection), stackEnded: watch.ended });
+    const tenant = tenantFor(session.tenant, connection);
+    return await work({ bus, tenant, waitMsMax, onWaiting, stackEnded: watch.ended });
   } finally {
     watch.stop();
     await disconnect(bus);

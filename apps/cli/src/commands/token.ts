@@ -2,6 +2,7 @@
 import { CoppiceError, durationMs, durationSchema, gatewayCalls, tokenTtlMsMax } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
+import { ask } from '../ask.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTarget } from '../ids.ts';
@@ -17,7 +18,7 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
   return withClient(session, async (client) => {
     const grant = { tenant: client.tenant, ...(await ownerOf(client, id)), ...restrictionsOf(options) };
     await warnOfModels(session, client, grant.models ?? []);
-    const minted = await client.bus.call(gatewayCalls.mintToken, { service: 'llm-gateway' }, { grant, ttlMs });
+    const minted = await ask(client, gatewayCalls.mintToken, { grant, ttlMs }, { service: 'llm-gateway' });
     if (options.json) {
       session.terminal.out(jsonLine(minted));
       return exitCodes.done;
@@ -34,11 +35,16 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
 async function warnOfModels(session: Session, client: ApiClient, models: string[]): Promise<void> {
   if (models.length === 0) return;
   try {
-    const { problems } = await client.bus.call(gatewayCalls.checkModels, { service: 'llm-gateway' }, { models });
+    const { problems } = await ask(
+      client,
+      gatewayCalls.checkModels,
+      { models },
+      { service: 'llm-gateway', waitMsMax: 0 },
+    );
     for (const { problem } of problems) session.terminal.err(plainLine(`warning: ${problem}`));
   } catch (error) {
     // Whether it answers, the token itself will tell.
-    if (!(error instanceof CoppiceError)) throw error;
+    if (!(error instanceof CoppiceError || error instanceof CliError)) throw error;
   }
 }
 

@@ -1,3 +1,5 @@
+import type { StackClient } from '../api-client.ts';
+import { followWaitMsMax } from '../ask.ts';
 import { resolveTarget } from '../ids.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
@@ -6,10 +8,11 @@ import { watchToTheEnd } from './watching.ts';
 
 /** `coppice watch`, `coppice watch ID`. */
 export function watchCommand(session: Session, id: string | undefined, options: { json: boolean }): CommandResult {
-  return withClient(session, async (client) => {
+  const work = async (client: StackClient) => {
     if (id === undefined) return watchAll(session, client, options);
     const target = await resolveTarget(client, id);
     const taskId = target.kind === 'task' ? target.taskId : undefined;
     return watchToTheEnd(session, client, { runId: target.runId, taskId, json: options.json });
-  });
+  };
+  return withClient(session, work, { waitMsMax: followWaitMsMax });
 }

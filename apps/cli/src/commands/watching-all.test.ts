@@ -58,7 +58,7 @@ function addRun(name: string): RunSummary {
   return run;
 }
 
-function watch(settings: { interactive?: boolean; json?: boolean } = {}) {
+function watch(settings: { interactive?: boolean; json?: boolean; waitMsMax?: number } = {}) {
   const terminal = fakeTerminal({ interactive: settings.interactive ?? false, columns: 140, rows: 12 });
   const interrupted = new AbortController();
   const stackEnd = new AbortController();
@@ -66,7 +66,10 @@ function watch(settings: { interactive?: boolean; json?: boolean } = {}) {
   const exitCode = watchAll(
     session,
     { bus, tenant: 'default', stackEnded: stackEnd.signal },
-    { json: settings.json ?? false },
+    {
+      json: settings.json ?? false,
+      ...(settings.waitMsMax === undefined ? {} : { waitMsMax: settings.waitMsMax }),
+    },
   );
   return { terminal, interrupted, stackEnd, exitCode, text: () => terminal.output.join('') };
 }
@@ -122,15 +125,21 @@ test('as JSON there are events alone, also those that this version does not know
   expect(JSON.parse(terminal.output[0] ?? '')).toMatchObject({ type: 'coppice.news' });
 });
 
-test('a stack that no longer answers is given up on', { timeout: 30_000 }, async () => {
-  const { exitCode } = watch();
+test('a stack that does not answer is waited for, and given up on after a time', { timeout: 60_000 }, async () => {
+  const patient = watch();
+  const hasty = watch({ waitMsMax: 2_000 });
   await service.stop();
-  const failure = await exitCode.then(
-    () => null,
-    (error: unknown) => error as Error,
-  );
+  await expect(hasty.exitCode).rejects.toMatchObject({
+    exitCode: 3,
+    message: expect.stringMatching(/nobody serves.*; runs are kept\..*coppice watch$/) as string,
+  });
+  await eventually(() => patient.terminal.complaints.some((line) => line.startsWith('waiting for the orchestrator')), {
+    timeoutMs: 30_000,
+  });
   service = await serve();
-  expect(failure).toMatchObject({ exitCode: 3, message: expect.stringContaining('coppice up') });
+  await eventually(() => patient.terminal.complaints.includes('the orchestrator answers again'));
+  patient.interrupted.abort();
+  expect(await patient.exitCode).toBe(130);
 });
 
 test('the end of the stack ends it at once', async () => {

@@ -5,28 +5,33 @@
  *
  * Invariants:
  * 1. The list is asked for at most every `askIntervalMsMin`, when something happened, and at least every `askIntervalMsMax`.
- * 2. The end of the stack ends the watching at once; one that doesn't answer, after `failuresMax` questions in a row.
+ * 2. The end of the stack ends the watching at once. One that doesn't answer is waited for, at most `waitMsMax`.
  */
-import { CoppiceError, api, coppiceEventSchema, streams, subjects } from '@coppice/contracts';
+import { CoppiceError, api, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunSummary } from '@coppice/contracts';
 import type { ApiClient, StackClient } from '../api-client.ts';
+import { ask, followWaitMsMax, waitingLines, waitingText } from '../ask.ts';
+import type { OnWaiting, Waiting } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { eventLine, runOf } from '../output/event-line.ts';
 import { liveArea } from '../output/live-area.ts';
 import { runsTable } from '../output/runs-table.ts';
-import { jsonLine } from '../output/text.ts';
+import { LiveEvents } from '../live-events.ts';
+import { jsonLine, truncate } from '../output/text.ts';
 import { pause } from '../pause.ts';
-import { stackLost, untilStackEnds } from '../stack-lost.ts';
+import { noAnswer, untilStackEnds } from '../stack-lost.ts';
 import type { CommandResult, Session } from './session.ts';
 
 const redrawMs = 200;
 const askIntervalMsMin = 500;
 const askIntervalMsMax = 3_000;
-const answerMsMax = 5_000;
-const failuresMax = 3;
 const runsMax = 100;
 
-export async function watchAll(session: Session, client: StackClient, options: { json: boolean }): CommandResult {
+export async function watchAll(
+  session: Session,
+  client: StackClient,
+  options: { json: boolean; waitMsMax?: number },
+): CommandResult {
   const ending = new AbortController();
   const stop = () => ending.abort();
   session.interrupted.addEventListener('abort', stop, { once: true });
@@ -35,7 +40,16 @@ export async function watchAll(session: Session, client: StackClient, options: {
   try {
     await Promise.race([
       untilStackEnds(client, ending.signal, goingOn),
-      keepShowing(client, ending.signal, view),
+      keepShowing(
+        {
+          ...client,
+          waitMsMax: options.waitMsMax ?? followWaitMsMax,
+          onWaiting: view.onWaiting,
+          stackEnded: undefined,
+        },
+        ending.signal,
+        view,
+      ),
       new Promise<void>((resolve) => ending.signal.addEventListener('abort', () => resolve(), { once: true })),
     ]);
   } finally {
@@ -47,21 +61,20 @@ export async function watchAll(session: Session, client: StackClient, options: {
   return exitCodes.detached;
 }
 
-/** Until the signal. @throws CliError when the stack no longer answers. */
+/** Until the signal. @throws CliError when the stack does not answer for too long. */
 async function keepShowing(client: ApiClient, signal: AbortSignal, view: View): Promise<void> {
   let happened = Promise.withResolvers<void>();
-  const reading = readEvents(client, signal, (event, raw) => {
+  const events = new LiveEvents(client, subjects.event(client.tenant, '*', '*', '*'), (event, raw) => {
     view.onEvent(event, raw);
     happened.resolve();
   });
-  const failed = reading.then(() => new Promise<never>(() => {}));
-  for (let failures = 0; !signal.aborted;) {
+  const failed = events.follow(signal, true).then(() => new Promise<never>(() => {}));
+  while (!signal.aborted) {
     try {
-      view.onRuns(await Promise.race([listRuns(client), failed]));
-      failures = 0;
+      view.onRuns(await Promise.race([listRuns(client, signal), failed]));
     } catch (error) {
-      if (!(error instanceof CoppiceError && error.retryable)) throw error;
-      if (++failures >= failuresMax) throw stackLost(error, goingOn);
+      if (signal.aborted && error instanceof CoppiceError && error.code === 'cancelled') return;
+      throw noAnswer(error, goingOn);
     }
     await pause(askIntervalMsMin, signal);
     await Promise.race([happened.promise, pause(askIntervalMsMax, signal), failed]);
@@ -69,33 +82,22 @@ async function keepShowing(client: ApiClient, signal: AbortSignal, view: View): 
   }
 }
 
-async function listRuns(client: ApiClient): Promise<RunSummary[]> {
-  const { runs } = await client.bus.call(api.runList, client, { limit: runsMax }, { deadlineMs: answerMsMax });
+async function listRuns(client: ApiClient, signal: AbortSignal): Promise<RunSummary[]> {
+  const { runs } = await ask(client, api.runList, { limit: runsMax }, { signal });
   return runs;
-}
-
-async function readEvents(
-  { bus, tenant }: ApiClient,
-  signal: AbortSignal,
-  onEvent: (event: CoppiceEvent | null, raw: unknown) => void,
-): Promise<void> {
-  const wanted = subjects.event(tenant, '*', '*', '*');
-  for await (const message of bus.read(streams.events, wanted, { newOnly: true, live: true, signal })) {
-    const raw = message.json();
-    const event = coppiceEventSchema.safeParse(raw);
-    onEvent(event.success ? event.data : null, raw);
-  }
 }
 
 type View = {
   onEvent(event: CoppiceEvent | null, raw: unknown): void;
   onRuns(runs: readonly RunSummary[]): void;
+  onWaiting: OnWaiting;
   end(): void;
 };
 
 const jsonView = ({ terminal }: Session): View => ({
   onEvent: (_event, raw) => terminal.out(jsonLine(raw)),
   onRuns: () => {},
+  onWaiting: waitingLines((line) => terminal.err(line)),
   end: () => {},
 });
 
@@ -106,6 +108,7 @@ function lineView({ terminal }: Session): View {
       const line = event === null ? null : eventLine(event);
       if (event !== null && line !== null) terminal.out(`${runOf(event)} ${line}`);
     },
+    onWaiting: waitingLines((line) => terminal.err(line)),
     // Until something happens nothing else would be seen.
     onRuns: (runs) => {
       if (told) return;
@@ -121,9 +124,14 @@ function tableView({ terminal }: Session): View {
   const area = liveArea(terminal.write, terminal.size);
   const latest = new Map<string, string>();
   let runs: readonly RunSummary[] | null = null;
+  let waiting: Waiting | null = null;
   const draw = () => {
     if (runs === null) return;
-    area.draw(runsTable(runs, latest, { ...terminal.size(), colours: terminal.colours, now: Date.now() }));
+    const { columns, rows } = terminal.size();
+    const room = { columns, rows: rows - (waiting === null ? 0 : 1) };
+    const lines = runsTable(runs, latest, { ...room, colours: terminal.colours, now: Date.now() });
+    if (waiting !== null) lines.push(terminal.colours.yellow(truncate(waitingText(waiting), columns - 1)));
+    area.draw(lines);
   };
   const timer = setInterval(draw, redrawMs);
   const resize = terminal.onResize(draw);
@@ -132,6 +140,7 @@ function tableView({ terminal }: Session): View {
       const line = event === null ? null : eventLine(event);
       if (event !== null && line !== null) latest.set(runOf(event), line);
     },
+    onWaiting: (next) => (waiting = next),
     onRuns: (next) => {
       runs = next;
       const known = new Set(next.map(({ runId }) => runId));

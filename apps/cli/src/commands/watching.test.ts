@@ -97,7 +97,10 @@ afterAll(async () => {
   await server.stop();
 });
 
-function watch(run: FakeRun, settings: { interactive?: boolean; json?: boolean; task?: string } = {}) {
+function watch(
+  run: FakeRun,
+  settings: { interactive?: boolean; json?: boolean; task?: string; waitMsMax?: number } = {},
+) {
   const terminal = fakeTerminal({ interactive: settings.interactive ?? false, columns: 70, rows: 12 });
   const interrupted = new AbortController();
   const stackEnd = new AbortController();
@@ -106,7 +109,12 @@ function watch(run: FakeRun, settings: { interactive?: boolean; json?: boolean; 
   const exitCode = watchToTheEnd(
     session,
     { bus, tenant: 'default', stackEnded: stackEnd.signal },
-    { runId: run.runId, taskId, json: settings.json ?? false },
+    {
+      runId: run.runId,
+      taskId,
+      json: settings.json ?? false,
+      ...(settings.waitMsMax === undefined ? {} : { waitMsMax: settings.waitMsMax }),
+    },
   );
   return { terminal, interrupted, stackEnd, exitCode, text: () => terminal.output.join('') };
 }
@@ -206,28 +214,53 @@ test('of one task only its own steps are shown, until it is over', async () => {
   expect(watching.text()).not.toContain('second');
 });
 
-test('a stack that no longer answers is given up on, with what to do', { timeout: 40_000 }, async () => {
-  const run = new FakeRun('gone', ['first']);
+test('an orchestrator that restarts is waited for, and no event is lost or shown twice', async () => {
+  const run = new FakeRun('restarted', ['first', 'second']);
   await run.move('first', 'working');
   const watching = watch(run);
+  const asJson = watch(run, { json: true });
   await eventually(() => watching.text().includes('first: working'));
   await service.stop();
-  const failure = await watching.exitCode.then(
-    () => null,
-    (error: unknown) => error as Error,
-  );
+  await run.move('second', 'working');
+  await eventually(() => watching.terminal.complaints.length > 0, { timeoutMs: 30_000 });
+  await run.move('first', 'merged');
+  await run.move('second', 'failed');
+  await run.end('failed');
   service = await serve();
-  expect(failure).toMatchObject({ exitCode: 3 });
-  expect(failure?.message).toContain(`coppice up, then coppice watch ${run.runId}`);
+  expect([await watching.exitCode, await asJson.exitCode]).toEqual([1, 1]);
+  const states = watching.text().match(/(first|second): \w+/g);
+  expect(states?.slice(0, 4)).toEqual(['first: working', 'second: working', 'first: merged', 'second: failed']);
+  expect(asJson.terminal.output.map((line) => (JSON.parse(line) as CoppiceEvent).type)).toEqual([
+    ...Array.from({ length: 4 }, () => 'coppice.task-state'),
+    'coppice.run-ended',
+  ]);
+  const [waiting, over] = watching.terminal.complaints;
+  expect(waiting).toMatch(/^waiting for the orchestrator \(no answer for \d+ s\)…$/);
+  expect(over).toBe('the orchestrator answers again');
+});
+
+test('on a terminal what is waited for stands below the table, and goes when an answer comes', async () => {
+  const run = new FakeRun('waiting', ['first']);
+  await run.move('first', 'working');
+  const watching = watch(run, { interactive: true });
+  const shows = (text: string) => watching.terminal.screen.visible.some((line) => line.startsWith(text));
+  await eventually(() => shows('● first'));
+  await service.stop();
+  await eventually(() => shows('waiting for the orchestrator (no answer for'), { timeoutMs: 30_000 });
+  service = await serve();
+  await eventually(() => !shows('waiting') && shows('● first'), { timeoutMs: 30_000 });
+  expect(watching.terminal.complaints).toEqual([]);
+  watching.interrupted.abort();
+  expect(await watching.exitCode).toBe(130);
 });
 
 test(
-  'events that still come are no answer: a stack that answers nothing is given up on all the same',
+  'events that still come are no answer: a stack that answers nothing for too long is given up on',
   { timeout: 60_000 },
   async () => {
     const run = new FakeRun('chatty', ['first', 'second']);
     await run.move('first', 'working');
-    const watching = watch(run);
+    const watching = watch(run, { waitMsMax: 4_000 });
     await eventually(() => watching.text().includes('first: working'));
     await service.stop();
     const over = new AbortController();
@@ -242,7 +275,10 @@ test(
       await sleep(500);
     }
     service = await serve();
-    expect(await failure).toMatchObject({ exitCode: 3, message: expect.stringContaining('no longer answers') });
+    const message = expect.stringMatching(
+      new RegExp(`nobody serves.*; run ${run.runId} is kept. .*coppice doctor.*: coppice watch ${run.runId}$`),
+    ) as string;
+    expect(await failure).toMatchObject({ exitCode: 3, message });
   },
 );
 

@@ -1,5 +1,7 @@
 /** Shows a run while it goes on: a table on a terminal, lines elsewhere, JSON lines on request; then what came of it. */
 import type { StackClient } from '../api-client.ts';
+import { waitingLines, waitingText } from '../ask.ts';
+import type { OnWaiting, Waiting } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { followRun } from '../follow.ts';
 import type { Followed } from '../follow.ts';
@@ -7,11 +9,11 @@ import { eventLine } from '../output/event-line.ts';
 import { liveArea } from '../output/live-area.ts';
 import { exitCodeOf, runReport, taskReport } from '../output/report.ts';
 import { runTable } from '../output/run-table.ts';
-import { jsonLine } from '../output/text.ts';
+import { jsonLine, truncate } from '../output/text.ts';
 import type { RunProgress } from '../progress.ts';
 import type { CommandResult, Session } from './session.ts';
 
-export type WatchOptions = { runId: string; taskId?: string | undefined; json: boolean };
+export type WatchOptions = { runId: string; taskId?: string | undefined; json: boolean; waitMsMax?: number };
 
 /** How often the table is drawn; the clocks in it tick by this, too. */
 const redrawMs = 120;
@@ -31,6 +33,8 @@ export async function watchToTheEnd(session: Session, client: StackClient, optio
       signal: session.interrupted,
       onEvent: view.onEvent,
       onProgress: view.onProgress,
+      onWaiting: view.onWaiting,
+      waitMsMax: options.waitMsMax,
     });
   } finally {
     view.end();
@@ -44,11 +48,12 @@ export async function watchToTheEnd(session: Session, client: StackClient, optio
   return exitCodeOf(followed.tasks);
 }
 
-type View = Pick<Parameters<typeof followRun>[1], 'onEvent' | 'onProgress'> & { end(): void };
+type View = Pick<Parameters<typeof followRun>[1], 'onEvent' | 'onProgress'> & { onWaiting: OnWaiting; end(): void };
 
 const jsonView = ({ terminal }: Session): View => ({
   onEvent: (_event, raw) => terminal.out(jsonLine(raw)),
   onProgress: () => {},
+  onWaiting: waitingLines((line) => terminal.err(line)),
   end: () => {},
 });
 
@@ -58,24 +63,29 @@ const lineView = ({ terminal }: Session): View => ({
     if (line !== null) terminal.out(line);
   },
   onProgress: () => {},
+  onWaiting: waitingLines((line) => terminal.err(line)),
   end: () => {},
 });
 
 function tableView({ terminal }: Session, options: WatchOptions): View {
   const area = liveArea(terminal.write, terminal.size);
   let progress: RunProgress | null = null;
+  let waiting: Waiting | null = null;
   const draw = () => {
     if (progress === null) return;
     const watched = progress.tasks.filter(({ taskId }) => options.taskId === undefined || taskId === options.taskId);
-    area.draw(
-      runTable({ ...progress, tasks: watched }, { ...terminal.size(), colours: terminal.colours, now: Date.now() }),
-    );
+    const { columns, rows } = terminal.size();
+    const room = { columns, rows: rows - (waiting === null ? 0 : 1) };
+    const lines = runTable({ ...progress, tasks: watched }, { ...room, colours: terminal.colours, now: Date.now() });
+    if (waiting !== null) lines.push(terminal.colours.yellow(truncate(waitingText(waiting), columns - 1)));
+    area.draw(lines);
   };
   const timer = setInterval(draw, redrawMs);
   const resize = terminal.onResize(draw);
   return {
     onEvent: () => {},
     onProgress: (next) => (progress = next),
+    onWaiting: (next) => (waiting = next),
     end: () => {
       clearInterval(timer);
       resize.remove();

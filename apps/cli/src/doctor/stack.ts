@@ -1,5 +1,5 @@
 /** The stack: whether it runs, and whether it answers. */
-import { api } from '@coppice/contracts';
+import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { connectTo, disconnect, remoteFrom, tenantFor } from '../stack/connect.ts';
 import { readConnection } from '../stack/credentials.ts';
@@ -9,7 +9,8 @@ import type { StackStatus } from '../stack/status.ts';
 import { fault, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
 
-const answerMsMax = 5_000;
+const answerMsMax = 15_000;
+const busy = 'the stack may be busy or stopping: run coppice doctor again, and if that does not help';
 const name = 'stack';
 
 export type FoundStack = { check: Check; client: ApiClient | null };
@@ -43,7 +44,7 @@ async function ask(
   fix: string,
 ): Promise<FoundStack> {
   try {
-    const bus = await connectTo(connection, 'the stack');
+    const bus = await connectTo(connection, 'the stack', { waitMsMax: 0 });
     const client = { bus, tenant: tenantFor(asked, connection) };
     try {
       await bus.call(api.runList, client, { limit: 1 }, { deadlineMs: answerMsMax });
@@ -54,6 +55,10 @@ async function ask(
     }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
+    if (error instanceof CoppiceError && error.code === 'deadline-exceeded') {
+      const found = `${what}; whether it answers is unknown: no answer within ${answerMsMax / 1_000} s`;
+      return { check: warning(name, found, `${busy}, ${fix}`), client: null };
+    }
     return { check: fault(name, `${what}, but doesn't answer: ${why}`, fix), client: null };
   }
 }

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 import { ConfigurationError, busVariables, connectionFrom, readConfiguration } from '@coppice/service';
 import type { BusConnection } from '@coppice/service';
 import { createLogger } from '@coppice/telemetry';
 import { z } from 'zod';
+import type { OnWaiting } from '../ask.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readConnection } from './credentials.ts';
@@ -30,19 +32,46 @@ export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null
 export const tenantFor = (asked: string | undefined, connection: BusConnection): string =>
   asked ?? connection.tenant ?? 'default';
 
+/** A server that restarts is back within seconds; one that was never there should be reported soon. */
+const remoteWaitMsMax = 10_000;
+const pauseMs = 500;
+
+export type ConnectOptions = {
+  /** How long a server that can't be reached is tried again; default `remoteWaitMsMax`. */
+  waitMsMax?: number | undefined;
+  onWaiting?: OnWaiting | undefined;
+  /** Why nobody will be there any more; null while somebody may. */
+  whyOver?: () => string | null;
+};
+
 /** @throws CliError (stack unavailable) that says what to do. */
-export async function connectTo(connection: BusConnection, what: string): Promise<Bus> {
-  try {
-    return await Bus.connect({ ...connection, name: 'coppice-cli' });
-  } catch (error) {
-    if (!(error instanceof CoppiceError)) throw error;
-    const isAnonymous = connection.nkeySeed === undefined && connection.user === undefined;
-    const advice =
-      error.code === 'permission-denied' && isAnonymous
-        ? '; NATS_CREDENTIALS_FILE (or NATS_USER and NATS_PASSWORD) is not set: name your file there'
-        : '';
-    throw new CliError(exitCodes.stackUnavailable, `${what}: ${error.message}${advice}`, { cause: error });
+export async function connectTo(connection: BusConnection, what: string, options: ConnectOptions = {}): Promise<Bus> {
+  const started = performance.now();
+  for (let isTold = false; ;) {
+    try {
+      const bus = await Bus.connect({ ...connection, name: 'coppice-cli' });
+      if (isTold) options.onWaiting?.(null);
+      return bus;
+    } catch (error) {
+      if (!(error instanceof CoppiceError)) throw error;
+      const ms = performance.now() - started;
+      const over = options.whyOver?.() ?? null;
+      const isLate = ms > (options.waitMsMax ?? remoteWaitMsMax);
+      if (error.code !== 'unavailable' || over !== null || isLate) throw notConnected(error, connection, over ?? what);
+      options.onWaiting?.({ what: 'NATS server', ms });
+      isTold = true;
+    }
+    await sleep(pauseMs);
   }
+}
+
+function notConnected(error: CoppiceError, connection: BusConnection, what: string): CliError {
+  const isAnonymous = connection.nkeySeed === undefined && connection.user === undefined;
+  const advice =
+    error.code === 'permission-denied' && isAnonymous
+      ? '; NATS_CREDENTIALS_FILE (or NATS_USER and NATS_PASSWORD) is not set: name your file there'
+      : '';
+  return new CliError(exitCodes.stackUnavailable, `${what}: ${error.message}${advice}`, { cause: error });
 }
 
 /** What was to be told is known by now: a server that can't be left in order must not take its place. */

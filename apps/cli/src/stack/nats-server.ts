@@ -28,7 +28,8 @@ export type EmbeddedServer = {
   stop(): Promise<void>;
 };
 
-const startMsMax = 15_000;
+/** A large store is read first, and the machine may be busy. */
+const startMsMax = 3 * 60_000;
 const stopMsMax = 10_000;
 const pollMs = 10;
 const restartsMax = 5;

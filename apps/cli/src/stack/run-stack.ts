@@ -35,6 +35,9 @@ export type StackOptions = {
   onLine?: (line: string) => void;
 };
 
+/** Of each service, for what it needs of others. On a busy machine all of them take their time at once. */
+const startWaitMs = 5 * 60_000;
+
 /** Another stack holds this home. */
 export class StackRuns extends Error {
   override readonly name = 'StackRuns';
@@ -126,6 +129,7 @@ class Stack {
       node: nodeNameOfHost(),
       connection,
       makesResources: service.makesResources ?? false,
+      startWaitMs,
       signal,
       start: async (context) => {
         const work = await service.start(context, (text) => this.#say(`${service.name}: ${text}`));

@@ -25,7 +25,7 @@ export function watchStack(bus: Bus, home: Home | null): StackWatch {
 }
 
 /** Null while the stack runs. One that another has taken the place of goes on with the same runs, at the same address. */
-function endOf(home: Home): string | null {
+export function endOf(home: Home): string | null {
   const status = runningStack(home);
   if (status === null) return 'the stack has ended';
   if (status.phase === 'stopping') return 'the stack is being stopped';

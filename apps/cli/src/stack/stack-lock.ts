@@ -5,9 +5,9 @@ import type { Home } from './home.ts';
 
 /**
  * Whoever only cleans up holds the lock for a moment; and a process that was killed counts as ended a moment before the kernel has freed
- * its locks.
+ * its locks. On a busy machine a moment is seconds.
  */
-const waitMsMax = 1_000;
+const waitMsMax = 5_000;
 const pollMs = 20;
 
 /** The lock of a home's stack; undefined where a stack holds it. */

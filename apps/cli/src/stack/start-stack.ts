@@ -4,7 +4,8 @@
  * Invariants:
  * 1. Any number of these at once yield one stack: each starts a process, of which one gets the lock; the others end with
  *    `stackRunsExitCode`, and all wait for the one.
- * 2. Waiting is bounded by `readyMsMax`, and ends at once when the process that was started fails.
+ * 2. Waiting is bounded by `readyMsMax`, and ends at once when the process that was started fails. While nothing new is reported, a line says every
+ *    `stillMs` that the start goes on.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -21,8 +22,9 @@ import type { StackStatus } from './status.ts';
 /** A process that found another stack running. Not one of the command's codes: only `ensureStack` sees it. */
 export const stackRunsExitCode = 75;
 
-/** At a first start the image for sandboxes may have to be made or pulled. */
-const readyMsMax = 5 * 60_000;
+/** At a first start the image for sandboxes may have to be made or pulled, and the machine may be busy. Each phase has a limit of its own below this. */
+const readyMsMax = 20 * 60_000;
+const stillMs = 15_000;
 const pollMs = 40;
 const logBytesMax = 5 * 1024 * 1024;
 const logTailLines = 15;
@@ -46,6 +48,7 @@ export async function ensureStack(options: EnsureOptions): Promise<{ status: Sta
   let child: ChildProcess | null = null;
   for (let starts = 0; performance.now() < end; await sleep(pollMs)) {
     const status = runningStack(home);
+    if (status?.phase !== 'ready') teller.still(status);
     if (status === null) {
       if (child !== null && !hasEnded(child)) continue;
       if (child !== null && child.exitCode !== stackRunsExitCode) throw failureOf(home, child);
@@ -70,8 +73,10 @@ const hasEnded = (child: ChildProcess) =>
 /** Tells each line of a stack's status once, also when another stack takes over. */
 class LineTeller {
   readonly #onLine: (line: string) => void;
+  readonly #startedAt = performance.now();
   #pid = 0;
   #count = 0;
+  #toldAt = performance.now();
 
   constructor(onLine: (line: string) => void) {
     this.#onLine = onLine;
@@ -79,8 +84,21 @@ class LineTeller {
 
   tell(status: StackStatus): void {
     if (status.process.pid !== this.#pid) [this.#pid, this.#count] = [status.process.pid, 0];
-    for (const line of status.lines.slice(this.#count)) this.#onLine(line);
+    for (const line of status.lines.slice(this.#count)) this.#tell(line);
     this.#count = status.lines.length;
+  }
+
+  /** Says that the start goes on, where nothing else has been said for a while. */
+  still(status: StackStatus | null): void {
+    const now = performance.now();
+    if (now - this.#toldAt < stillMs) return;
+    const what = status === null ? "waiting for the stack's process" : `the stack is still ${status.phase}`;
+    this.#tell(`${what} (${Math.round((now - this.#startedAt) / 1_000)} s)…`);
+  }
+
+  #tell(line: string): void {
+    this.#toldAt = performance.now();
+    this.#onLine(line);
   }
 }
 

@@ -1,0 +1,115 @@
+import { Bus, apiEndpoint } from '@coppice/bus';
+import { CoppiceError, api, runIdOf, taskIdOf } from '@coppice/contracts';
+import { eventually, startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { ask } from './ask.ts';
+import { taskView } from './test-support/views.ts';
+
+let server: NatsServer;
+let bus: Bus;
+const runId = runIdOf('default', 'asked');
+const taskId = taskIdOf(runId, 'task');
+
+beforeAll(async () => {
+  server = await startNatsServer();
+  bus = await Bus.connect({ ...server.connection, name: 'test' });
+});
+
+afterAll(async () => {
+  await bus.close();
+  await server.stop();
+});
+
+/** An orchestrator that does what it is asked, and keeps its first answer to itself. */
+async function forgetful(): Promise<{ asked: string[] }> {
+  const asked: string[] = [];
+  const once = async <Answer>(name: string, answer: Answer): Promise<Answer> => {
+    asked.push(name);
+    if (asked.length > 1) return answer;
+    throw new CoppiceError('deadline-exceeded', 'the answer is lost');
+  };
+  const view = { ...taskView({ name: 'task', state: 'ready' }), runId, taskId };
+  const service = await bus.serve({
+    name: 'orchestrator',
+    version: '0.1.0',
+    description: 'for tests',
+    endpoints: [
+      apiEndpoint(api.runSubmit, ({ requestId }) =>
+        once(requestId, { runId, created: asked.length === 0, tasks: [{ name: 'task', taskId }] }),
+      ),
+      apiEndpoint(api.taskGet, () => once('get', view)),
+      apiEndpoint(api.taskMerge, () => once('merge', view)),
+    ],
+  });
+  onTestFinished(() => service.stop());
+  return { asked };
+}
+
+const client = () => ({ bus, tenant: 'default' });
+const request = {
+  requestId: 'asked',
+  repository: '/repository',
+  baseBranch: 'main',
+  tasks: [{ name: 'task', description: 'a task', prompt: 'do it' }],
+};
+
+test('a run whose answer was lost is submitted again by the same request id', async () => {
+  const { asked } = await forgetful();
+  expect(await ask(client(), api.runSubmit, request)).toMatchObject({ runId, created: false });
+  expect(asked).toEqual(['asked', 'asked']);
+});
+
+test('a question whose answer was lost is asked again', async () => {
+  const { asked } = await forgetful();
+  expect(await ask(client(), api.taskGet, { taskId })).toMatchObject({ taskId });
+  expect(asked).toEqual(['get', 'get']);
+});
+
+test('what may have been done is not done again, and the want of an answer is reported as such', async () => {
+  const { asked } = await forgetful();
+  await expect(ask(client(), api.taskMerge, { taskId })).rejects.toMatchObject({
+    exitCode: 3,
+    message: 'no answer in 0 s; the stack is busy or stopping. It may have been done all the same: coppice show tells',
+  });
+  expect(asked).toEqual(['merge']);
+});
+
+test('what nobody has received is sent again, also what changes something', async () => {
+  const merging = ask(client(), api.taskMerge, { taskId });
+  const isLate = merging.then(() => 'too early');
+  const { asked } = await forgetful();
+  asked.push('before');
+  expect(await isLate).toBe('too early');
+  expect(asked).toEqual(['before', 'merge']);
+});
+
+test('the end of the stack ends the waiting at once', async () => {
+  const end = new AbortController();
+  const asking = ask({ ...client(), stackEnded: end.signal }, api.taskGet, { taskId });
+  end.abort('the stack has ended');
+  await expect(asking).rejects.toMatchObject({
+    exitCode: 3,
+    message: 'the stack has ended: start one with "coppice up"',
+  });
+});
+
+test('without a NATS server that is what is waited for', async () => {
+  const other = await startNatsServer();
+  onTestFinished(() => other.stop());
+  const lonely = await Bus.connect({ ...other.connection, name: 'test' });
+  onTestFinished(() => lonely.close());
+  await other.stop();
+  const told: string[] = [];
+  const left = new AbortController();
+  const asking = ask(
+    { bus: lonely, tenant: 'default', onWaiting: (waiting) => told.push(waiting?.what ?? '') },
+    api.taskGet,
+    { taskId },
+    { signal: left.signal },
+  );
+  asking.catch(() => {});
+  await eventually(() => told.includes('NATS server'), { timeoutMs: 30_000 });
+  left.abort();
+  await expect(asking).rejects.toMatchObject({ code: 'cancelled' });
+});

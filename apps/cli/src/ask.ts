@@ -1,0 +1,178 @@
+/**
+ * Calls of the stack's services that wait while these are busy or restart.
+ *
+ * Invariants:
+ * 1. A call is repeated only where that does no harm: one that changes nothing, or names its own identity, after any failure that may pass; any other
+ *    one only when nobody has received it.
+ * 2. The waiting ends at once with the stack, and otherwise after `waitMsMax`.
+ */
+import { CoppiceError, api, gatewayCalls } from '@coppice/contracts';
+import type { Method } from '@coppice/contracts';
+import type { ApiClient } from './api-client.ts';
+import { CliError } from './errors.ts';
+import { exitCodes } from './exit-codes.ts';
+import { pause } from './pause.ts';
+
+/** What is waited for, and for how long already. */
+export type Waiting = { what: string; ms: number };
+/** Notified every second while no answer comes; with null when one has come. */
+export type OnWaiting = (waiting: Waiting | null) => void;
+
+export type AskOptions = {
+  /** The service that answers; default: the orchestrator, by the public API. */
+  service?: 'llm-gateway';
+  /** Default: the client's. */
+  waitMsMax?: number | undefined;
+  onWaiting?: OnWaiting | undefined;
+  /** Ends the waiting; the call is then rejected with `cancelled`. */
+  signal?: AbortSignal;
+};
+
+/** Whoever wants a look at the state of things waits so long; whoever follows a run, longer. */
+export const waitMsDefault = 60_000;
+export const followWaitMsMax = 15 * 60_000;
+/** A failure that nobody foresaw may be one of a connection that just broke. */
+const internalMsMax = 20_000;
+const pauseMs = 500;
+const quietMs = 5_000;
+const tickMs = 1_000;
+const pongMsMax = 3_000;
+
+const repeatable: ReadonlySet<Method> = new Set<Method>([
+  // The request id makes a repetition the same run.
+  api.runSubmit,
+  api.runGet,
+  api.runList,
+  api.taskGet,
+  api.taskList,
+  api.taskDiff,
+  api.taskBundle,
+  api.artifactGet,
+  gatewayCalls.budgets,
+  gatewayCalls.checkModels,
+  gatewayCalls.mintToken,
+]);
+
+/** @throws CoppiceError what the other side answered; CliError (stack unavailable) when no answer came, with how long was waited */
+export async function ask<Input, Output>(
+  client: ApiClient,
+  method: Method & { input: { _zod: { input: Input } }; output: { _zod: { output: Output } } },
+  input: Input,
+  options: AskOptions = {},
+): Promise<Output> {
+  const { service } = options;
+  const target = service === undefined ? { tenant: client.tenant } : { service };
+  const started = performance.now();
+  const ticker = new Ticker(client, service ?? 'orchestrator', options.onWaiting ?? client.onWaiting);
+  const over = new AbortController();
+  const ends = whenOver(client.stackEnded, options.signal, over.signal);
+  try {
+    for (;;) {
+      try {
+        return await Promise.race([client.bus.call(method, target, input), ends]);
+      } catch (error) {
+        if (!(error instanceof CoppiceError)) throw error;
+        const waitedMs = performance.now() - started;
+        const isOver = waitedMs > (options.waitMsMax ?? client.waitMsMax ?? waitMsDefault);
+        if (isOver || !mayRepeat(method, error, waitedMs)) throw reported(error, method, waitedMs);
+      }
+      await Promise.race([pause(pauseMs, over.signal), ends]);
+    }
+  } finally {
+    ticker.stop();
+    over.abort();
+  }
+}
+
+function mayRepeat(method: Method, { code, retryable }: CoppiceError, waitedMs: number): boolean {
+  if (!retryable) return false;
+  if (code === 'unavailable') return true;
+  if (!repeatable.has(method)) return false;
+  return code === 'deadline-exceeded' || (code === 'internal' && waitedMs < internalMsMax);
+}
+
+function reported(error: CoppiceError, method: Method, waitedMs: number): Error {
+  const seconds = Math.round(waitedMs / 1_000);
+  if (error.code === 'deadline-exceeded') {
+    const effect = repeatable.has(method) ? '' : '. It may have been done all the same: coppice show tells';
+    const text = `no answer in ${seconds} s; the stack is busy or stopping${effect}`;
+    return new CliError(exitCodes.stackUnavailable, text, { cause: error });
+  }
+  if (error.code !== 'unavailable') return error;
+  return new CliError(exitCodes.stackUnavailable, `${error.message} (tried for ${seconds} s)`, { cause: error });
+}
+
+/** Rejects when the stack has ended or the caller has left; lets go of both when `until` is aborted. */
+function whenOver(
+  stackEnded: AbortSignal | undefined,
+  left: AbortSignal | undefined,
+  until: AbortSignal,
+): Promise<never> {
+  const ends = new Promise<never>((_resolve, reject) => {
+    const ended = () =>
+      reject(new CliError(exitCodes.stackUnavailable, `${String(stackEnded?.reason)}: start one with "coppice up"`));
+    const leave = () => reject(new CoppiceError('cancelled', 'nobody waits for the answer any more'));
+    if (stackEnded?.aborted === true) ended();
+    if (left?.aborted === true) leave();
+    stackEnded?.addEventListener('abort', ended, { once: true, signal: until });
+    left?.addEventListener('abort', leave, { once: true, signal: until });
+  });
+  ends.catch(() => {});
+  return ends;
+}
+
+/** Reports what is waited for: the service, or the NATS server where that doesn't answer either. */
+class Ticker {
+  readonly #onWaiting: OnWaiting | undefined;
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #started = performance.now();
+  #pongAt = performance.now();
+  #isPinging = false;
+  #isTold = false;
+
+  constructor({ bus }: ApiClient, what: string, onWaiting: OnWaiting | undefined) {
+    this.#onWaiting = onWaiting;
+    if (onWaiting === undefined) return;
+    this.#timer = setInterval(() => {
+      const now = performance.now();
+      if (!this.#isPinging) {
+        this.#isPinging = true;
+        const pong = () => {
+          this.#isPinging = false;
+          this.#pongAt = performance.now();
+        };
+        bus.flush().then(pong, () => (this.#isPinging = false));
+      }
+      if (now - this.#started < quietMs) return;
+      this.#isTold = true;
+      onWaiting({ what: now - this.#pongAt > pongMsMax ? 'NATS server' : what, ms: now - this.#started });
+    }, tickMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    if (this.#isTold) this.#onWaiting?.(null);
+  }
+}
+
+export const waitingText = ({ what, ms }: Waiting): string =>
+  `waiting for the ${what} (no answer for ${Math.round(ms / 1_000)} s)…`;
+
+const repeatMs = 30_000;
+
+/** Lines for a pipe: one when the waiting begins, one every `repeatMs`, one when it is over. */
+export function waitingLines(print: (line: string) => void): OnWaiting {
+  let nextMs = 0;
+  let last: Waiting | null = null;
+  return (waiting) => {
+    if (waiting === null) {
+      if (last !== null) print(`the ${last.what} answers again`);
+      [nextMs, last] = [0, null];
+    } else {
+      last = waiting;
+      if (waiting.ms < nextMs) return;
+      nextMs = waiting.ms + repeatMs;
+      print(waitingText(waiting));
+    }
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * Events of the stream as they come, whatever becomes of the server meanwhile.
+ *
+ * Invariants:
+ * 1. Each message is passed on once, in the order of the stream; an event that was published twice, once.
+ * 2. `catchUp` passes on all that is stored before it resolves.
+ */
+import { CoppiceError, coppiceEventSchema, streams } from '@coppice/contracts';
+import type { CoppiceEvent } from '@coppice/contracts';
+import type { ApiClient } from './api-client.ts';
+import { pause } from './pause.ts';
+
+/** `event` is null for what a newer version may have sent. */
+type OnEvent = (event: CoppiceEvent | null, raw: unknown) => void;
+
+const againMs = 500;
+
+export class LiveEvents {
+  readonly #client: ApiClient;
+  readonly #subject: string;
+  readonly #onEvent: OnEvent;
+  readonly #seen = new Set<string>();
+  #lastSequence: number | null = null;
+
+  constructor(client: ApiClient, subject: string, onEvent: OnEvent) {
+    this.#client = client;
+    this.#subject = subject;
+    this.#onEvent = onEvent;
+  }
+
+  /** Until the signal, or the end of the connection. @param newOnly from now on, and not from the first one that is stored */
+  follow(signal: AbortSignal, newOnly = false): Promise<void> {
+    return this.#read(signal, { live: true, newOnly });
+  }
+
+  /** After `follow` has ended. */
+  catchUp(signal: AbortSignal): Promise<void> {
+    return this.#read(signal, { live: false, newOnly: false });
+  }
+
+  async #read(signal: AbortSignal, options: { live: boolean; newOnly: boolean }): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const start = this.#lastSequence === null ? {} : { newOnly: false, startSequence: this.#lastSequence + 1 };
+        const messages = this.#client.bus.read(streams.events, this.#subject, { ...options, ...start, signal });
+        for await (const message of messages) {
+          this.#lastSequence = message.sequence;
+          this.#pass(message.json());
+        }
+        return;
+      } catch (error) {
+        if (!(error instanceof CoppiceError && error.retryable)) throw error;
+      }
+      await pause(againMs, signal);
+    }
+  }
+
+  #pass(raw: unknown): void {
+    const event = coppiceEventSchema.safeParse(raw);
+    if (event.success && this.#seen.has(event.data.id)) return;
+    if (event.success) this.#seen.add(event.data.id);
+    this.#onEvent(event.success ? event.data : null, raw);
+  }
+}
