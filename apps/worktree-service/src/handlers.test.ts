@@ -60,7 +60,13 @@ test('who prepares from servers that never answer leaves places to others', asyn
         slug: 's',
         setupKey: null,
       },
-      { effectId: `${task}_1`, signal: new AbortController().signal, takenOver: false, queuedMs: 0 },
+      {
+        effectId: `${task}_1`,
+        signal: new AbortController().signal,
+        takenOver: false,
+        queuedMs: 0,
+        confirmClaim: async () => {},
+      },
     );
   const putOff: unknown[] = [];
   const asked = Array.from({ length: 8 }, (_, number) =>

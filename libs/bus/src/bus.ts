@@ -80,6 +80,9 @@ export class Bus {
   readonly #manager: JetStreamManager;
   readonly #inboxPrefix: string | undefined;
   readonly lostAfterMs: number;
+  #isConnected = true;
+  readonly #lossHandlers = new Set<() => void>();
+  readonly #reconnectHandlers = new Set<() => void>();
 
   private constructor(
     connection: NatsConnection,
@@ -92,6 +95,15 @@ export class Bus {
     this.#manager = manager;
     this.lostAfterMs = options.lostAfterMs ?? busLimits.lostAfterMs;
     this.#inboxPrefix = options.inboxPrefix;
+    void this.#followStatus();
+  }
+
+  async #followStatus(): Promise<void> {
+    for await (const { type } of this.#connection.status()) {
+      if (type !== 'disconnect' && type !== 'reconnect') continue;
+      this.#isConnected = type === 'reconnect';
+      for (const handler of this.#isConnected ? this.#reconnectHandlers : this.#lossHandlers) handler();
+    }
   }
 
   /**
@@ -223,10 +235,17 @@ export class Bus {
   }
 
   /** See consume.ts. */
-  consume(options: ConsumeOptions, handler: (delivery: Delivery) => Promise<void>): Promise<Consumption> {
-    return consume(this.#jetStream, this.#manager, options, handler, (error) =>
+  async consume(options: ConsumeOptions, handler: (delivery: Delivery) => Promise<void>): Promise<Consumption> {
+    const consumption = await consume(this.#jetStream, this.#manager, options, handler, (error) =>
       log.warn({ err: error, durable: options.durable }, 'message not handled'),
     );
+    const forget = this.onReconnect(() => consumption.pullAgain());
+    return {
+      stop: () => {
+        forget();
+        return consumption.stop();
+      },
+    };
   }
 
   /** See read.ts. */
@@ -291,10 +310,21 @@ export class Bus {
 
   /**
    * Tells each loss of the connection, also of one that is made again: what was sent last may be lost, and a server that was restarted takes no answers across accounts any more.
-   * Ends with the connection.
+   * @returns what ends it.
    */
-  onLoss(handler: () => void): void {
-    void tellLosses(this.#connection, handler);
+  onLoss(handler: () => void): () => void {
+    this.#lossHandlers.add(handler);
+    return () => this.#lossHandlers.delete(handler);
+  }
+
+  /** Calls the handler each time a lost connection is back. @returns what ends it. */
+  onReconnect(handler: () => void): () => void {
+    this.#reconnectHandlers.add(handler);
+    return () => this.#reconnectHandlers.delete(handler);
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
   }
 
   /** A fresh subject for one answer. */
@@ -338,12 +368,8 @@ export class Bus {
   }
 }
 
-async function tellLosses(connection: NatsConnection, handler: () => void): Promise<void> {
-  for await (const { type } of connection.status()) if (type === 'disconnect') handler();
-}
-
 async function open(options: BusOptions): Promise<NatsConnection> {
-  const { servers, name, user, password, nkeySeed, inboxPrefix, tls } = options;
+  const { servers, name, user, password, nkeySeed, inboxPrefix, tls, lostAfterMs = busLimits.lostAfterMs } = options;
   if (tls !== undefined) requireNames(servers);
   try {
     const connection = await connect({
@@ -356,6 +382,10 @@ async function open(options: BusOptions): Promise<NatsConnection> {
       ...(tls === undefined ? {} : { tls }),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 500,
+      // A connection on which nothing moves any more is made anew before others judge this process lost.
+      pingInterval: lostAfterMs / 3,
+      maxPingOut: 2,
+      timeout: Math.max(busLimits.connectTimeoutMsMin, lostAfterMs / 2),
       // Two stack traces a request are 41 % of the client's time.
       noAsyncTraces: true,
     });

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { CoppiceError, buckets } from '@coppice/contracts';
 import type { Outcome } from '@coppice/contracts';
-import type { Bus } from './bus.ts';
-import { RevisionConflict } from './errors.ts';
+import { ClaimLost, RevisionConflict } from './errors.ts';
 import type { KeyValue } from './key-value.ts';
 import { busLimits } from './limits.ts';
+import { untilAnswered } from './until-answered.ts';
 
 /**
  * Who does, or did, an effect that must not be done twice: KV `coppice-effects`, one key an effect.
@@ -13,15 +13,20 @@ import { busLimits } from './limits.ts';
  * 1. A claim goes absent → started → done, or absent → cancelled. Only a compare-and-set moves it.
  * 2. A started claim changes hands only when its owner is lost; then the old owner's `finish` fails.
  * 3. A claim outlives every message that could bring its command back.
+ * 4. A write whose answer did not come is looked for before it is made again: each owner knows its own writes by `attempt`.
+ * 5. An owner that may have been judged lost writes its claim again before it goes on. That write fails if another has taken the claim over, and makes a take-over that
+ *    was decided before it fail.
  */
 export type Claim =
-  | { state: 'started'; owner: string; inputHash: string; startedAt: string; takenOver: number }
-  | { state: 'done'; inputHash: string; outcome: Outcome }
+  | { state: 'started'; owner: string; inputHash: string; startedAt: string; takenOver: number; attempt?: string }
+  | { state: 'done'; inputHash: string; outcome: Outcome; attempt?: string }
   | { state: 'cancelled' };
+
+type Started = Extract<Claim, { state: 'started' }>;
 
 export type ClaimAttempt =
   /** Ours now. `takenOver` when a lost owner had begun. */
-  | { status: 'held'; revision: number; takenOver: boolean }
+  | { status: 'held'; claim: HeldClaim; takenOver: boolean }
   | { status: 'done'; outcome: Outcome }
   | { status: 'cancelled' }
   /** A living process is at it. */
@@ -37,26 +42,32 @@ export const hashInput = (input: unknown): string =>
     .update(JSON.stringify(input) ?? '')
     .digest('hex');
 
+type Store = Pick<KeyValue, 'get' | 'create' | 'update'>;
+
 export class Claims {
-  readonly #claims: KeyValue;
+  readonly #claims: Store;
   readonly #isLost: (owner: string, effectId: string) => Promise<boolean>;
 
   /** @param isLost whether an owner's process is gone; an owner that is this process itself and not at work on it is lost too. */
-  constructor(bus: Bus, isLost: (owner: string, effectId: string) => Promise<boolean>) {
+  constructor(bus: { keyValue(bucket: string): Store }, isLost: (owner: string, effectId: string) => Promise<boolean>) {
     this.#claims = bus.keyValue(buckets.effects);
     this.#isLost = isLost;
   }
 
-  /** @throws CoppiceError `already-exists` when the effect was begun with another input. */
-  async begin(effectId: string, owner: string, inputHash: string): Promise<ClaimAttempt> {
+  /**
+   * Waits while the server doesn't answer.
+   * @throws CoppiceError `already-exists` when the effect was begun with another input; the signal's reason.
+   */
+  begin(effectId: string, owner: string, inputHash: string, signal?: AbortSignal): Promise<ClaimAttempt> {
+    const startedAt = new Date().toISOString();
+    const started: Started = { state: 'started', owner, inputHash, startedAt, takenOver: 0, attempt: randomUUID() };
+    return untilAnswered(() => this.#tryToBegin(effectId, started), signal);
+  }
+
+  async #tryToBegin(effectId: string, started: Started): Promise<ClaimAttempt> {
     for (let attempt = 0; attempt < busLimits.claimWritesMax; attempt++) {
-      const started: Claim = { state: 'started', owner, inputHash, startedAt: new Date().toISOString(), takenOver: 0 };
       try {
-        return {
-          status: 'held',
-          revision: await this.#claims.create(effectId, encode(started), ttl),
-          takenOver: false,
-        };
+        return this.#held(effectId, await this.#claims.create(effectId, encode(started), ttl), started);
       } catch (error) {
         if (!(error instanceof RevisionConflict)) throw error;
       }
@@ -64,20 +75,17 @@ export class Claims {
       if (found === null) continue;
       const { claim, revision } = found;
       if (claim.state === 'cancelled') return { status: 'cancelled' };
-      if (claim.inputHash !== inputHash) {
+      if (claim.inputHash !== started.inputHash) {
         throw new CoppiceError('already-exists', `effect ${effectId} was ordered before with another input`);
       }
       if (claim.state === 'done') return { status: 'done', outcome: claim.outcome };
+      if (claim.attempt === started.attempt) return this.#held(effectId, revision, claim);
       if (!(await this.#isLost(claim.owner, effectId))) {
         return { status: 'busy', owner: claim.owner };
       }
-      const taken: Claim = { ...started, takenOver: claim.takenOver + 1 };
+      const taken: Started = { ...started, takenOver: claim.takenOver + 1 };
       try {
-        return {
-          status: 'held',
-          revision: await this.#claims.update(effectId, encode(taken), revision, ttl),
-          takenOver: true,
-        };
+        return this.#held(effectId, await this.#claims.update(effectId, encode(taken), revision, ttl), taken);
       } catch (error) {
         if (!(error instanceof RevisionConflict)) throw error;
       }
@@ -85,9 +93,9 @@ export class Claims {
     throw new CoppiceError('unavailable', `the claim on ${effectId} is contended`);
   }
 
-  /** @throws RevisionConflict when another owner has taken the claim over: the outcome is then not ours to tell. */
-  async finish(effectId: string, revision: number, inputHash: string, outcome: Outcome): Promise<void> {
-    await this.#claims.update(effectId, encode({ state: 'done', inputHash, outcome }), revision, ttl);
+  #held(effectId: string, revision: number, started: Started): ClaimAttempt {
+    const claim = new HeldClaim(this.#claims, { effectId, revision, started });
+    return { status: 'held', claim, takenOver: started.takenOver > 0 };
   }
 
   /** Makes a claim that is not there yet `cancelled`, so that a late command finds it. Answers what is there then. */
@@ -102,11 +110,67 @@ export class Claims {
     }
   }
 
-  async look(effectId: string): Promise<{ claim: Claim; revision: number } | null> {
-    const entry = await this.#claims.get(effectId);
-    if (entry === null) return null;
-    return { claim: JSON.parse(new TextDecoder().decode(entry.value)) as Claim, revision: entry.revision };
+  look(effectId: string): Promise<{ claim: Claim; revision: number } | null> {
+    return look(this.#claims, effectId);
   }
+}
+
+/** A started claim of this process's own. */
+export class HeldClaim {
+  readonly #claims: Store;
+  readonly #effectId: string;
+  readonly #started: Started;
+  #revision: number;
+  /** One write after the other, so that none of them takes another of ours for a stranger's. */
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(claims: Store, held: { effectId: string; revision: number; started: Started }) {
+    this.#claims = claims;
+    this.#effectId = held.effectId;
+    this.#revision = held.revision;
+    this.#started = held.started;
+  }
+
+  /** See invariant 5. @throws ClaimLost; the signal's reason */
+  async writeAgain(signal: AbortSignal): Promise<void> {
+    await this.#write(this.#started, signal);
+  }
+
+  /** Waits while the server doesn't answer, since the outcome is known here alone. @throws ClaimLost: the outcome is then not ours to tell; the signal's reason */
+  async finish(outcome: Outcome, signal: AbortSignal): Promise<void> {
+    const { inputHash, attempt } = this.#started;
+    await this.#write({ state: 'done', inputHash, outcome, ...(attempt === undefined ? {} : { attempt }) }, signal);
+  }
+
+  async #write(claim: Exclude<Claim, { state: 'cancelled' }>, signal: AbortSignal): Promise<void> {
+    const writing = this.#writing.then(() => untilAnswered(() => this.#try(claim), signal));
+    this.#writing = writing.catch(() => {});
+    await writing;
+  }
+
+  async #try(claim: Exclude<Claim, { state: 'cancelled' }>): Promise<void> {
+    for (let attempt = 0; attempt < busLimits.claimWritesMax; attempt++) {
+      try {
+        this.#revision = await this.#claims.update(this.#effectId, encode(claim), this.#revision, ttl);
+        return;
+      } catch (error) {
+        if (!(error instanceof RevisionConflict)) throw error;
+      }
+      const found = await look(this.#claims, this.#effectId);
+      if (found === null || found.claim.state === 'cancelled' || found.claim.attempt !== this.#started.attempt)
+        throw new ClaimLost(this.#effectId);
+      // An earlier write of ours, whose answer did not come.
+      this.#revision = found.revision;
+      if (found.claim.state === 'done') return;
+    }
+    throw new CoppiceError('unavailable', `the claim on ${this.#effectId} is contended`);
+  }
+}
+
+async function look(claims: Store, effectId: string): Promise<{ claim: Claim; revision: number } | null> {
+  const entry = await claims.get(effectId);
+  if (entry === null) return null;
+  return { claim: JSON.parse(new TextDecoder().decode(entry.value)) as Claim, revision: entry.revision };
 }
 
 const encode = (claim: Claim): Uint8Array => new TextEncoder().encode(JSON.stringify(claim));

@@ -14,7 +14,7 @@ let counter = 0;
 
 beforeAll(async () => {
   server = await startNatsServer({ auth: true });
-  bus = await Bus.connect({ ...server.connection, name: 'commands-test' });
+  bus = await Bus.connect({ ...server.connection, name: 'commands-test', lostAfterMs: 1_500 });
   await bus.ensureResources();
   member = await joinMembers(bus, { service: 'container-service', node: 'test' });
 });

@@ -8,14 +8,18 @@ import {
   subjects,
   toWireError,
 } from '@coppice/contracts';
-import type { ActorMessage, CommandMessage, Operation, Outcome } from '@coppice/contracts';
+import type { CommandMessage, Operation, Outcome } from '@coppice/contracts';
 import { annotateSpan, attributes, createLogger, linkFrom } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
 import { Claims, cancelSubject, hashInput } from './claims.ts';
+import { fitting, looseJson, tellOutcome } from './command-outcome.ts';
+import type { Timing } from './command-outcome.ts';
+import { CommandsInProgress } from './commands-in-progress.ts';
+import type { InProgress } from './commands-in-progress.ts';
 import type { Consumption, Delivery } from './consume.ts';
 import { deadLetter } from './dead-letter.ts';
 import { deliveriesOf, headersOfCopy, inDeliverySpan, queueWaitMs } from './delivery-span.ts';
-import { Draining, NotNow, RevisionConflict } from './errors.ts';
+import { ClaimLost, Draining, NotNow } from './errors.ts';
 import { busLimits } from './limits.ts';
 import type { Membership } from './members.ts';
 import { validate } from './validate.ts';
@@ -30,6 +34,8 @@ import { validate } from './validate.ts';
  * 4. A command never runs longer than its time limit. While it runs its ack wait is renewed at a third.
  * 5. Work that a stopping process aborts is given back without a result.
  * 6. Whether a lost owner had finished is looked for until that is known: where it can't be looked for now, the command is given back.
+ * 7. This process begins a claimed command only while it is listed as a member, and goes on only while its claim is its own: see commands-in-progress.ts.
+ * 8. What a handler has done is held until its claim is finished, however long the server is away. Until then the command is in progress here.
  */
 export type CommandContext = {
   effectId: string;
@@ -39,6 +45,11 @@ export type CommandContext = {
   takenOver: boolean;
   /** How long the command lay in its queue before this delivery, in milliseconds; both clocks count. */
   queuedMs: number;
+  /**
+   * To be awaited before each step that has effects. Resolves at once unless this process may have been judged lost meanwhile, because it was stopped for instance: then once
+   * its claim is confirmed. @throws ClaimLost when another process has taken the command over.
+   */
+  confirmClaim(): Promise<void>;
 };
 
 export type CommandHandler = {
@@ -87,22 +98,23 @@ class RunningCommandServer implements CommandServer {
   readonly #bus: Bus;
   readonly #options: CommandServerOptions;
   readonly #claims: Claims;
-  readonly #running = new Map<string, AbortController>();
+  readonly #commands: CommandsInProgress;
   readonly #consumptions: Consumption[] = [];
   #cancellations: { unsubscribe(): void } | null = null;
 
   constructor(bus: Bus, options: CommandServerOptions) {
     this.#bus = bus;
     this.#options = options;
+    this.#commands = new CommandsInProgress(options.member);
     this.#claims = new Claims(bus, async (owner, effectId) =>
-      owner === options.member.id ? !this.#running.has(effectId) : !(await options.member.isMember(owner)),
+      owner === options.member.id ? !this.#commands.isClaimed(effectId) : await options.member.isLost(owner),
     );
   }
 
   async start(): Promise<void> {
     this.#cancellations = this.#bus.subscribeCore(cancelSubject('*'), (_data, subject) => {
       const effectId = subject.split('.').at(-1) ?? '';
-      this.#running.get(effectId)?.abort(new CoppiceError('cancelled', 'the task no longer wants this'));
+      this.#commands.abort(effectId, new CoppiceError('cancelled', 'the task no longer wants this'));
     });
     const { service, pools, concurrency } = this.#options;
     for (const pool of pools) {
@@ -121,9 +133,7 @@ class RunningCommandServer implements CommandServer {
   }
 
   async stop(): Promise<void> {
-    const deadline = setTimeout(() => {
-      for (const running of this.#running.values()) running.abort(new Draining());
-    }, busLimits.drainMs);
+    const deadline = setTimeout(() => this.#commands.drain(), busLimits.drainMs);
     await Promise.all(this.#consumptions.map((consumption) => consumption.stop()));
     clearTimeout(deadline);
     this.#cancellations?.unsubscribe();
@@ -163,27 +173,56 @@ class RunningCommandServer implements CommandServer {
     const startedAtMs = performance.now();
     await inDeliverySpan(delivery, { template, links }, async (failed) => {
       annotateSpan({ [attributes.coppiceEffectId]: command.effectId, ...ownerAttributes(command.input) });
-      const outcome =
-        handler.operation.repeat.kind === 'claimed'
-          ? await this.#runClaimed(delivery, command, handler)
-          : await this.#runIdempotent(delivery, command, handler);
-      if (outcome === null) return;
-      if (outcome.status === 'failed') failed(CoppiceError.fromWire(outcome.error));
-      const workedMs = Math.round(performance.now() - startedAtMs);
-      await this.#conclude(delivery, command, outcome, { queuedMs, workedMs });
+      await this.#inProgress(delivery, command, async (running) => {
+        const given = { delivery, command, handler, running };
+        const outcome =
+          handler.operation.repeat.kind === 'claimed'
+            ? await this.#runClaimed(given)
+            : await this.#runIdempotent(given);
+        if (outcome === null) return;
+        if (outcome.status === 'failed') failed(CoppiceError.fromWire(outcome.error));
+        const workedMs = Math.round(performance.now() - startedAtMs);
+        await this.#conclude(delivery, command, outcome, { queuedMs, workedMs });
+      });
     });
   }
 
-  async #runIdempotent(delivery: Delivery, command: CommandMessage, handler: CommandHandler): Promise<Outcome | null> {
-    const found = await this.#claims.look(command.effectId);
-    if (found?.claim.state === 'cancelled') return cancelledOutcome;
-    return this.#run(delivery, command, handler, false);
+  async #inProgress(
+    delivery: Delivery,
+    command: CommandMessage,
+    work: (running: InProgress) => Promise<void>,
+  ): Promise<void> {
+    const { effectId } = command;
+    const running = this.#commands.begin(effectId);
+    if (running === null) return this.#lookAgainLater(delivery, command);
+    const heartbeat = setInterval(() => delivery.working(), this.#bus.lostAfterMs / 3);
+    try {
+      await work(running);
+    } catch (error) {
+      if (error instanceof Draining) return delivery.retry();
+      if (!(error instanceof ClaimLost)) throw error;
+      log.warn({ effectId }, 'another process took this effect over; its result counts');
+      await delivery.acknowledge();
+    } finally {
+      clearInterval(heartbeat);
+      this.#commands.end(effectId);
+    }
   }
 
-  async #runClaimed(delivery: Delivery, command: CommandMessage, handler: CommandHandler): Promise<Outcome | null> {
+  async #runIdempotent(given: Given): Promise<Outcome | null> {
+    const found = await this.#claims.look(given.command.effectId);
+    if (found?.claim.state === 'cancelled') return cancelledOutcome;
+    return this.#run(given, false);
+  }
+
+  async #runClaimed(given: Given): Promise<Outcome | null> {
+    const { delivery, command, running } = given;
     const { effectId } = command;
+    const { member } = this.#options;
     const inputHash = hashInput(command.input);
-    const attempt = await this.#claims.begin(effectId, this.#options.member.id, inputHash);
+    await member.listed(this.#commands.drained);
+    running.claimedIn = member.epoch();
+    const attempt = await this.#claims.begin(effectId, member.id, inputHash, this.#commands.drained);
     if (attempt.status === 'done') return attempt.outcome;
     if (attempt.status === 'cancelled') return cancelledOutcome;
     if (attempt.status === 'busy') {
@@ -191,52 +230,38 @@ class RunningCommandServer implements CommandServer {
       return null;
     }
     if (attempt.takenOver) annotateSpan({ [attributes.coppiceTakenOver]: true });
-    const result = await this.#run(delivery, command, handler, attempt.takenOver);
+    running.claim = attempt.claim;
+    await this.#commands.confirmClaim(running);
+    const result = await this.#run(given, attempt.takenOver);
     if (result === null) return null;
     const outcome = fitting(result, busLimits.claimedResultBytesMax);
-    try {
-      await this.#claims.finish(effectId, attempt.revision, inputHash, outcome);
-    } catch (error) {
-      if (!(error instanceof RevisionConflict)) throw error;
-      log.warn({ effectId }, 'another process took this effect over; its result counts');
-      await delivery.acknowledge();
-      return null;
-    }
+    await attempt.claim.finish(outcome, this.#commands.drained);
     return outcome;
   }
 
-  /** Null when the work was given back. */
-  async #run(
-    delivery: Delivery,
-    command: CommandMessage,
-    handler: CommandHandler,
-    takenOver: boolean,
-  ): Promise<Outcome | null> {
-    const abort = new AbortController();
+  /** Null when the work was given back. @throws ClaimLost */
+  async #run({ delivery, command, handler, running }: Given, takenOver: boolean): Promise<Outcome | null> {
+    const { abort } = running;
     const context: CommandContext = {
       effectId: command.effectId,
       signal: abort.signal,
       takenOver,
       queuedMs: queueWaitMs(delivery),
+      confirmClaim: () => this.#commands.confirmClaim(running),
     };
     const { operation } = handler;
     const timeLimit = setTimeout(() => {
       const text = `${operation.service} ${operation.name} took longer than ${operation.timeLimitMs} ms`;
       abort.abort(new CoppiceError('deadline-exceeded', text));
     }, operation.timeLimitMs);
-    const heartbeat = setInterval(() => delivery.working(), this.#bus.lostAfterMs / 3);
-    this.#running.set(command.effectId, abort);
     try {
       return { status: 'done', output: await this.#perform(command, handler, context) };
     } catch (thrown) {
       const error: unknown = abort.signal.aborted ? abort.signal.reason : thrown;
+      if (error instanceof ClaimLost || error instanceof Draining) throw error;
       if (error instanceof NotKnownYet || error instanceof NotNow) {
         if (error instanceof NotKnownYet) log.warn({ err: error, effectId: command.effectId }, 'looking again later');
         await this.#lookAgainLater(delivery, command);
-        return null;
-      }
-      if (error instanceof Draining) {
-        delivery.retry();
         return null;
       }
       if (!(error instanceof CoppiceError))
@@ -244,8 +269,6 @@ class RunningCommandServer implements CommandServer {
       return { status: 'failed', error: toWireError(error) };
     } finally {
       clearTimeout(timeLimit);
-      clearInterval(heartbeat);
-      this.#running.delete(command.effectId);
     }
   }
 
@@ -269,14 +292,15 @@ class RunningCommandServer implements CommandServer {
   }
 
   async #conclude(delivery: Delivery, command: CommandMessage, outcome: Outcome, timing: Timing = {}): Promise<void> {
-    await tellOutcome(this.#bus, command, outcome, timing);
+    await tellOutcome(this.#bus, command, outcome, { timing, signal: this.#commands.drained });
     await delivery.acknowledge();
   }
 
   /** The owner is alive, so this is a redelivery that came too early; or what became of it can't be looked for now. A delayed nak would count towards the delivery limit. */
   async #lookAgainLater(delivery: Delivery, command: CommandMessage): Promise<void> {
+    const inMs = Math.min(busLimits.commandOwnerAliveRetryMs, this.#bus.lostAfterMs / 3);
     await this.#bus.publish(subjects.commandLater(this.#options.service, command.effectId), delivery.data, {
-      schedule: { at: new Date(Date.now() + busLimits.commandOwnerAliveRetryMs), target: delivery.subject },
+      schedule: { at: new Date(Date.now() + inMs), target: delivery.subject },
       headers: headersOfCopy(delivery),
     });
     await delivery.acknowledge();
@@ -298,35 +322,7 @@ class NotKnownYet extends Error {
   override readonly name = 'NotKnownYet';
 }
 
-type Timing = { queuedMs?: number; workedMs?: number };
-
-async function tellOutcome(bus: Bus, command: CommandMessage, outcome: Outcome, timing: Timing = {}): Promise<void> {
-  const { effectId, replyTo } = command;
-  const result: ActorMessage = {
-    type: 'result',
-    effectId,
-    outcome: fitting(outcome, busLimits.resultBytesMax),
-    ...timing,
-  };
-  await bus.publish(subjects.actor(replyTo.kind, replyTo.id), result, { messageId: `${effectId}-result` });
-}
-
-/** Answers each command of a pool as failed with the same error, in the place of processes that are gone for good. */
-export function refuseCommands(
-  bus: Bus,
-  { service, pool, error }: { service: Operation['service']; pool: string; error: CoppiceError },
-): Promise<Consumption> {
-  const outcome: Outcome = { status: 'failed', error: toWireError(error) };
-  const consumer = { stream: streams.commands, durable: commandConsumer(service, pool) };
-  const filterSubject = subjects.command(service, pool, '*');
-  return bus.consume({ ...consumer, filterSubject, ackWaitMs: bus.lostAfterMs, concurrency: 1 }, async (delivery) => {
-    const command = commandMessageSchema.safeParse(looseJson(delivery.data));
-    if (command.success) await tellOutcome(bus, command.data, outcome);
-    else await deadLetter(bus, delivery, service, error);
-    await delivery.acknowledge();
-  });
-}
-
+type Given = { delivery: Delivery; command: CommandMessage; handler: CommandHandler; running: InProgress };
 /** Whose command it is; not every operation's input tells. */
 function ownerAttributes(input: unknown): Record<string, string> {
   const owner = ownerSchema.safeParse((input as { owner?: unknown } | null)?.owner);
@@ -343,21 +339,3 @@ const cancelledOutcome: Outcome = {
   status: 'failed',
   error: { code: 'cancelled', message: 'cancelled before it began', retryable: false },
 };
-
-/** What no try can tell is a failure that says so. */
-function fitting(outcome: Outcome, bytesMax: number): Outcome {
-  if (outcome.status === 'failed') return outcome;
-  const bytes = Buffer.byteLength(JSON.stringify(outcome.output) ?? '');
-  if (bytes <= bytesMax) return outcome;
-  const text = `a result of ${bytes} bytes is over the limit of ${bytesMax}`;
-  return { status: 'failed', error: toWireError(new CoppiceError('limit-exceeded', text)) };
-}
-
-function looseJson(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(data));
-  } catch {
-    // Not JSON: then there is nobody to tell.
-    return null;
-  }
-}

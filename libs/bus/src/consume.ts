@@ -52,7 +52,7 @@ export async function consume(
   options: ConsumeOptions,
   handler: (delivery: Delivery) => Promise<void>,
   onError: (error: unknown) => void,
-): Promise<Consumption> {
+): Promise<Consumption & { pullAgain(): void }> {
   const config = {
     durable_name: options.durable,
     ack_policy: AckPolicy.Explicit,
@@ -77,6 +77,10 @@ export async function consume(
     stop: async () => {
       for (const slot of slots) slot.stop();
       await Promise.all(running);
+    },
+    // The server has forgotten the requests of before.
+    pullAgain: () => {
+      for (const slot of slots) slot.pullAgain();
     },
   };
 }
@@ -124,6 +128,10 @@ class Slot {
 
   stop(): void {
     this.#stopping = true;
+    this.pullAgain();
+  }
+
+  pullAgain(): void {
     this.#waiting?.stop();
   }
 

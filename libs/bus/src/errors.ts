@@ -34,3 +34,13 @@ export class Draining extends Error {
     super('this process is stopping');
   }
 }
+
+/** Another process has taken the effect over: this one was judged lost. Its work counts no more, and its result is told to nobody. */
+export class ClaimLost extends Error {
+  override readonly name = 'ClaimLost';
+  readonly code = 'claim-lost';
+  readonly retryable = false;
+  constructor(effectId: string) {
+    super(`another process has taken ${effectId} over`);
+  }
+}

@@ -1,6 +1,6 @@
 export { Bus, requireVersion, serverVersionMin } from './bus.ts';
 export type { BusOptions, PublishOptions, PublishResult, TlsFiles } from './bus.ts';
-export { Draining, NotNow, RevisionConflict, UnsuitableServer } from './errors.ts';
+export { ClaimLost, Draining, NotNow, RevisionConflict, UnsuitableServer } from './errors.ts';
 export { KeyValue } from './key-value.ts';
 export type { KeyValueEntry } from './key-value.ts';
 export { ObjectStore } from './object-store.ts';
@@ -14,14 +14,16 @@ export { apiEndpoint, serviceEndpoint, sharedApiEndpoint, streamedApiEndpoint } 
 export type { Answer } from './answer.ts';
 export { parseStrictJson } from './strict-json.ts';
 export type { Endpoint, RequestContext, Service, ServiceDefinition } from './serve.ts';
-export { Claims, cancelSubject, hashInput } from './claims.ts';
+export { Claims, HeldClaim, cancelSubject, hashInput } from './claims.ts';
 export type { Claim, ClaimAttempt } from './claims.ts';
-export { handle, refuseCommands, serveCommands } from './commands.ts';
+export { refuseCommands } from './command-outcome.ts';
+export { handle, serveCommands } from './commands.ts';
 export type { CommandContext, CommandHandler, CommandServer, CommandServerOptions } from './commands.ts';
 export { inDeliverySpan } from './delivery-span.ts';
 export { deadLetter } from './dead-letter.ts';
 export { joinMembers, listMembers } from './members.ts';
 export type { Member, Membership } from './members.ts';
+export { untilAnswered } from './until-answered.ts';
 export { fieldIssues, parseJson, readFields, validate } from './validate.ts';
 export { busLimits } from './limits.ts';
 export { newUserKey, publicKeyOf } from './users/keys.ts';

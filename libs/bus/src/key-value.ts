@@ -11,7 +11,9 @@ export type KeyValueEntry = { value: Uint8Array; revision: number; created: Date
 const wrongLastSequence = 10071;
 const noMessageFound = 10037;
 /** Of a message that says that the key is gone: it was deleted, or has expired. */
-const deletionHeaders = ['KV-Operation', 'Nats-Marker-Reason'];
+const operationHeader = 'KV-Operation';
+const deletion = 'DEL';
+const deletionHeaders = [operationHeader, 'Nats-Marker-Reason'];
 
 /**
  * A JetStream key-value bucket. Unlike the client's own, every read comes from the stream's leader (a compare-and-set that is decided on a
@@ -35,6 +37,14 @@ export class KeyValue {
   async get(key: string): Promise<KeyValueEntry | null> {
     const stored = await this.#last(key);
     return stored === null || stored.deleted ? null : stored;
+  }
+
+  /** Whether the key is there, and if not, whether it was deleted; else it has expired, or never was. */
+  async sight(key: string): Promise<'listed' | 'left' | 'absent'> {
+    const last = await this.#last(key);
+    if (last === null) return 'absent';
+    if (!last.deleted) return 'listed';
+    return last.byHand ? 'left' : 'absent';
   }
 
   /** @throws RevisionConflict when the key is there. */
@@ -62,7 +72,7 @@ export class KeyValue {
 
   async delete(key: string): Promise<void> {
     const marker = headers();
-    marker.set('KV-Operation', 'DEL');
+    marker.set(operationHeader, deletion);
     await this.#jetStream.publish(this.#subject(key), new Uint8Array(), { headers: marker });
   }
 
@@ -85,14 +95,15 @@ export class KeyValue {
     return `$KV.${this.#bucket}.${key}`;
   }
 
-  async #last(key: string): Promise<(KeyValueEntry & { deleted: boolean }) | null> {
+  async #last(key: string): Promise<(KeyValueEntry & { deleted: boolean; byHand: boolean }) | null> {
     try {
       const stored = await this.#manager.streams.getMessage(keyValueStream(this.#bucket), {
         last_by_subj: this.#subject(key),
       });
       if (stored === null) return null;
       const deleted = deletionHeaders.some((name) => stored.header.has(name));
-      return { value: stored.data, revision: stored.seq, created: stored.time, deleted };
+      const byHand = stored.header.get(operationHeader) === deletion;
+      return { value: stored.data, revision: stored.seq, created: stored.time, deleted, byHand };
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;
       throw error;

@@ -1,8 +1,8 @@
 /** Every limit and interval of this library. */
 export const busLimits = {
-  connectAttemptsMax: 40,
-  connectRetryMs: 250,
   publishTimeoutMs: 10_000,
+  /** How long one try to connect may take; longer where processes may be silent for longer. */
+  connectTimeoutMsMin: 5_000,
   /** After this many deliveries a command is given up on. */
   commandDeliveriesMax: 10,
   /** A process that is silent for this long counts as lost, and its work goes to another; a living one speaks at a third of it. */
@@ -45,6 +45,9 @@ export const busLimits = {
   /** Claims outlive every message that could bring their command back (7 days) by far. */
   claimTtlMs: 60 * 24 * 3_600_000,
   claimWritesMax: 5,
+  /** How long a process holds on to a result that the server doesn't take, and how often it tries. */
+  answerWaitMsMax: 3_600_000,
+  answerPauseMs: 500,
   /** A result that would not fit a message is a failure that says so; that of a claimed operation stands in its claim, too. */
   resultBytesMax: 900 * 1024,
   claimedResultBytesMax: 296 * 1024,

@@ -3,19 +3,36 @@ import { buckets } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import { z } from 'zod';
 import type { Bus } from './bus.ts';
+import type { KeyValue } from './key-value.ts';
+import { Lease } from './lease.ts';
+import { LostOwners } from './lost-owners.ts';
 import { keyValueStream } from './resources.ts';
 
 /**
- * Which processes are running: each has a key in KV `coppice-members` that lives 15 s unless refreshed, which happens every 5 s.
+ * Which processes are running: each has a key in KV `coppice-members` that lives `lostAfterMs` unless refreshed, which happens three times as often, and at once when a lost
+ * connection is back.
+ *
+ * Collaborators: lease.ts, what this process knows about its own key; lost-owners.ts, what it knows about those of others.
  *
  * Invariants:
  * 1. A member's id is never used again: a process that comes back is another member.
- * 2. A process whose key is gone is lost. One that is merely slow refreshes its key from a timer and stays.
+ * 2. A process is lost only by lost-owners.ts 1. A missing key alone proves nothing: the server may have been away, or this process stopped.
  */
 export type Membership = {
   /** One token: `<service>-<node>-<random>`. */
   id: string;
+  /** Whether its key is there now. */
   isMember(id: string): Promise<boolean>;
+  /** Whether its process is gone, as far as this one can know. @throws when the server doesn't answer. */
+  isLost(id: string): Promise<boolean>;
+  /** Resolves once this process is certainly listed. @throws the signal's reason */
+  listed(signal?: AbortSignal): Promise<void>;
+  /** Grows whenever this process may have been judged lost by others: what it holds has to be claimed again. */
+  epoch(): number;
+  /** Called when this process is listed again after such a time. */
+  onReturn(handler: () => void): void;
+  /** Since when, by `performance.now()`, this process has been connected, running and listed without interruption; null while it isn't. */
+  soundSince(): number | null;
   leave(): Promise<void>;
 };
 
@@ -23,31 +40,109 @@ const memberSchema = z.object({ service: z.string(), node: z.string() });
 export type Member = z.infer<typeof memberSchema>;
 
 const log = createLogger('bus');
+const refreshesInLifetime = 3;
 
 export async function joinMembers(bus: Bus, options: { service: string; node: string }): Promise<Membership> {
-  const members = bus.keyValue(buckets.members);
-  const id = `${options.service}-${options.node}-${randomBytes(6).toString('hex')}`;
-  const value = new TextEncoder().encode(
-    JSON.stringify({
-      service: options.service,
-      node: options.node,
-      pid: process.pid,
-      startedAt: new Date().toISOString(),
-    }),
-  );
-  const refresh = () => members.put(id, value, { ttlMs: bus.lostAfterMs });
-  await refresh();
-  const timer = setInterval(() => {
-    refresh().catch((error: unknown) => log.warn({ err: error }, 'membership not refreshed'));
-  }, bus.lostAfterMs / 3);
-  return {
-    id,
-    isMember: async (other) => (await members.get(other)) !== null,
-    leave: async () => {
-      clearInterval(timer);
-      await members.delete(id);
-    },
-  };
+  const member = new RunningMember(bus, options);
+  await member.join();
+  return member;
+}
+
+class RunningMember implements Membership {
+  readonly id: string;
+  readonly #bus: Bus;
+  readonly #members: KeyValue;
+  readonly #value: Uint8Array;
+  readonly #lease: Lease;
+  readonly #lost: LostOwners;
+  readonly #returned: (() => void)[] = [];
+  #waiting = Promise.withResolvers<void>();
+  #timer: NodeJS.Timeout | null = null;
+  #refreshing: Promise<void> = Promise.resolve();
+  #seenEpoch = 0;
+  #hasLeft = false;
+
+  constructor(bus: Bus, { service, node }: { service: string; node: string }) {
+    this.#bus = bus;
+    this.id = `${service}-${node}-${randomBytes(6).toString('hex')}`;
+    this.#members = bus.keyValue(buckets.members);
+    const about = { service, node, pid: process.pid, startedAt: new Date().toISOString() };
+    this.#value = new TextEncoder().encode(JSON.stringify(about));
+    const { lostAfterMs } = bus;
+    this.#lease = new Lease(lostAfterMs);
+    const look = (id: string) => this.#members.sight(id);
+    this.#lost = new LostOwners({ lease: this.#lease, lostAfterMs, look, now: () => performance.now() });
+  }
+
+  async join(): Promise<void> {
+    await this.#refresh();
+    this.#timer = setInterval(() => this.#beat(), this.#bus.lostAfterMs / refreshesInLifetime);
+    this.#bus.onLoss(() => this.#lease.interrupt(performance.now()));
+    this.#bus.onReconnect(() => this.#beat());
+  }
+
+  async isMember(id: string): Promise<boolean> {
+    return (await this.#members.get(id)) !== null;
+  }
+
+  isLost(id: string): Promise<boolean> {
+    return this.#lost.isLost(id);
+  }
+
+  async listed(signal?: AbortSignal): Promise<void> {
+    while (!this.#lease.isValid(performance.now())) {
+      signal?.throwIfAborted();
+      const aborted = Promise.withResolvers<void>();
+      const end = () => aborted.resolve();
+      signal?.addEventListener('abort', end, { once: true });
+      await Promise.race([this.#waiting.promise, aborted.promise]);
+      signal?.removeEventListener('abort', end);
+    }
+  }
+
+  epoch(): number {
+    return this.#lease.epoch(performance.now());
+  }
+
+  onReturn(handler: () => void): void {
+    this.#returned.push(handler);
+  }
+
+  soundSince(): number | null {
+    return this.#lease.soundSince(performance.now());
+  }
+
+  async leave(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#hasLeft = true;
+    // A refresh that is stored after the deletion would list this process again.
+    await this.#refreshing;
+    await this.#members.delete(this.id);
+  }
+
+  #beat(): void {
+    if (this.#hasLeft) return;
+    this.#lease.tick(performance.now());
+    // What is sent without a connection is only stored once there is one again, and then a new one is sent anyway.
+    if (!this.#bus.isConnected) return;
+    const refreshing = this.#refresh().catch((error: unknown) => log.warn({ err: error }, 'membership not refreshed'));
+    this.#refreshing = Promise.all([this.#refreshing, refreshing]).then(() => {});
+  }
+
+  async #refresh(): Promise<void> {
+    const sentAtMs = performance.now();
+    await this.#members.put(this.id, this.#value, { ttlMs: this.#bus.lostAfterMs });
+    this.#lease.confirm(sentAtMs, performance.now());
+    if (!this.#lease.isValid(performance.now())) return;
+    this.#waiting.resolve();
+    this.#waiting = Promise.withResolvers();
+    const epoch = this.epoch();
+    if (epoch !== this.#seenEpoch) {
+      this.#seenEpoch = epoch;
+      for (const handler of this.#returned) handler();
+    }
+    void this.#lost.lookAgain();
+  }
 }
 
 /** Every process that is running now. */

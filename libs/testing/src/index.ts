@@ -14,3 +14,5 @@ export { startTraceCollector } from './trace-collector.ts';
 export type { CollectedSpan, TraceCollector } from './trace-collector.ts';
 export { startBrokenCollector } from './broken-collector.ts';
 export type { BrokenCollector, CollectorFault } from './broken-collector.ts';
+export { startTcpProxy } from './tcp-proxy.ts';
+export type { TcpProxy } from './tcp-proxy.ts';

@@ -85,7 +85,13 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
         arguments: { text: typeof value === 'string' ? value : JSON.stringify(value) },
       })),
     };
-    const context = { effectId: `effect_${++effects}`, signal, takenOver: false, queuedMs: 0 };
+    const context = {
+      effectId: `effect_${++effects}`,
+      signal,
+      takenOver: false,
+      queuedMs: 0,
+      confirmClaim: async () => {},
+    };
     const { results } = (await handler.run(input, context)) as { results: ToolResult[] };
     expect(results.map(({ callId }) => callId)).toEqual(calls.map((_call, index) => `call-${index}`));
     return results;

@@ -1,0 +1,69 @@
+/** Two gateways and faults that both outlive: a turn that one of them is at stays with it, and its model is asked once. */
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually, startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { readCount } from './index.ts';
+import { startOrchestrator } from './test-support/orchestrator.ts';
+
+const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
+const lostAfterMs = 4_000;
+/** Longer than the server is away, so that answers come after it is back. */
+const latencyMs = 7_000;
+const deadline = { timeoutMs: 60_000 };
+const turns = Array.from({ length: 16 }, (_, index) => {
+  const taskId = `t${index.toString().padStart(16, 'a')}`;
+  return { effectId: `task_${taskId}_1_1`, taskId, model: 'scripted/plan.yaml', prompt: 'write it' };
+});
+
+async function setUp() {
+  const folder = await temporaryFolder('gateway-outage');
+  await writeFile(path.join(folder.path, 'plan.yaml'), `default: { turns: [{ text: done, latencyMs: ${latencyMs} }] }`);
+  const nats = await startNatsServer({ auth: true });
+  const orchestrator = await startOrchestrator(nats);
+  const countFile = path.join(folder.path, 'count');
+  const environment = {
+    ...nats.environment,
+    COPPICE_SCRIPTS: folder.path,
+    COPPICE_SCRIPTED_COUNT_FILE: countFile,
+    COPPICE_LOST_AFTER_MS: `${lostAfterMs}`,
+    COPPICE_NODE: 'here',
+    COPPICE_LOG_LEVEL: 'info',
+  };
+  return {
+    nats,
+    orchestrator,
+    startGateway: async () => {
+      const gateway = startProcess(program, [], environment);
+      await gateway.waitForLine('"msg":"started"');
+      return gateway;
+    },
+    asked: async () =>
+      (await readCount(countFile)).filter((line) => line.event === 'asked').map((line) => line.effectId),
+    [Symbol.asyncDispose]: async () => {
+      await orchestrator.close();
+      await nats.stop();
+      await folder.remove();
+    },
+  };
+}
+
+test('a server that is away for longer than a process may be silent proves nothing', async () => {
+  await using stack = await setUp();
+  const { nats, orchestrator, asked } = stack;
+  await using one = await stack.startGateway();
+  await using _other = await stack.startGateway();
+  for (const turn of turns) await orchestrator.order(turn);
+  await eventually(async () => (await asked()).length === turns.length, deadline);
+  await nats.kill();
+  await sleep(1.2 * lostAfterMs);
+  // One comes back later than the other, and their memberships have expired.
+  one.signal('SIGSTOP');
+  await nats.restart();
+  await sleep(0.5 * lostAfterMs);
+  one.signal('SIGCONT');
+  for (const { effectId } of turns)
+    expect(await orchestrator.resultOf(effectId, deadline)).toMatchObject({ status: 'done' });
+  expect((await asked()).toSorted()).toEqual(turns.map(({ effectId }) => effectId).toSorted());
+}, 120_000);

@@ -1,0 +1,74 @@
+import type { HeldClaim } from './claims.ts';
+import { Draining } from './errors.ts';
+import type { Membership } from './members.ts';
+
+/**
+ * The commands that a process is at, and whether their claims are still its own.
+ *
+ * Invariants:
+ * 1. A command is in progress from before its claim is begun until its outcome is sent: of two deliveries of it, this process works on one.
+ * 2. Where this process was not certainly listed as a member for a time, each claim is written again before its handler goes on; a handler whose claim another process has
+ *    taken over is aborted with ClaimLost.
+ */
+export type InProgress = {
+  abort: AbortController;
+  claim: HeldClaim | null;
+  /** The member's epoch in which the claim was last written. */
+  claimedIn: number;
+};
+
+export class CommandsInProgress {
+  readonly #member: Membership;
+  readonly #all = new Map<string, InProgress>();
+  readonly #drained = new AbortController();
+
+  constructor(member: Membership) {
+    this.#member = member;
+    member.onReturn(() => {
+      for (const command of this.#all.values())
+        this.confirmClaim(command).catch((error: unknown) => command.abort.abort(error));
+    });
+  }
+
+  /** Aborted when this process stops, and waits for nothing any more. */
+  get drained(): AbortSignal {
+    return this.#drained.signal;
+  }
+
+  /** Null when it is in progress already. */
+  begin(effectId: string): InProgress | null {
+    if (this.#all.has(effectId)) return null;
+    const command: InProgress = { abort: new AbortController(), claim: null, claimedIn: this.#member.epoch() };
+    this.#all.set(effectId, command);
+    return command;
+  }
+
+  end(effectId: string): void {
+    this.#all.delete(effectId);
+  }
+
+  isClaimed(effectId: string): boolean {
+    return (this.#all.get(effectId)?.claim ?? null) !== null;
+  }
+
+  abort(effectId: string, reason: Error): void {
+    this.#all.get(effectId)?.abort.abort(reason);
+  }
+
+  drain(): void {
+    this.#drained.abort(new Draining());
+    for (const { abort } of this.#all.values()) abort.abort(new Draining());
+  }
+
+  /** Resolves once the claim is certainly this process's own: at once, unless it was not listed meanwhile. @throws ClaimLost; Draining */
+  async confirmClaim(command: InProgress): Promise<void> {
+    const { claim } = command;
+    if (claim === null) return;
+    while (command.claimedIn !== this.#member.epoch()) {
+      await this.#member.listed(this.drained);
+      const epoch = this.#member.epoch();
+      await claim.writeAgain(this.drained);
+      command.claimedIn = epoch;
+    }
+  }
+}

@@ -1,0 +1,193 @@
+/** Two processes on their own connections: one is at a command, the other gets it as well. */
+import { buckets, sandboxOperations, streams, subjects } from '@coppice/contracts';
+import type { ActorMessage } from '@coppice/contracts';
+import { eventually, startNatsServer, startTcpProxy } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Bus, ClaimLost, handle, joinMembers, serveCommands } from './index.ts';
+import type { CommandContext } from './index.ts';
+import { keyValueStream } from './resources.ts';
+
+const lostAfterMs = 3_000;
+const deadline = { timeoutMs: 30_000 };
+const input = {
+  owner: { tenant: 'default', runId: 'r', taskId: 't' },
+  sandboxId: 's',
+  command: { shell: 'true', timeLimitMs: 1_000 },
+};
+const output = {
+  exitCode: 0,
+  signal: null,
+  timedOut: false,
+  outOfMemory: false,
+  standardOutput: '',
+  standardError: '',
+  logArtifact: null,
+  durationMs: 1,
+};
+
+let server: NatsServer;
+let bus: Bus;
+beforeAll(async () => {
+  server = await startNatsServer();
+  bus = await Bus.connect({ ...server.connection, name: 'test' });
+  await bus.ensureResources();
+});
+afterAll(async () => {
+  await bus.close();
+  await server.stop();
+});
+
+/** A process that executes the commands of a service; each test has a pool of its own. */
+async function startExecutor(pool: string, servers: string, run: (context: CommandContext) => Promise<typeof output>) {
+  const own = await Bus.connect({ servers, name: pool, lostAfterMs });
+  const member = await joinMembers(own, { service: 'container-service', node: pool });
+  const commands = await serveCommands(own, {
+    service: 'container-service',
+    pools: [pool],
+    concurrency: 2,
+    member,
+    handlers: [handle(sandboxOperations.exec, (_, context) => run(context))],
+  });
+  return {
+    member,
+    [Symbol.asyncDispose]: async () => {
+      await commands.stop();
+      await member.leave();
+      await own.close();
+    },
+  };
+}
+
+const order = (pool: string, effectId: string) =>
+  bus.publish(subjects.command('container-service', pool, 'exec'), {
+    effectId,
+    replyTo: { kind: 'test', id: effectId.replaceAll('_', '-') },
+    input,
+    issuedAt: new Date().toISOString(),
+  });
+const results = async (effectId: string): Promise<ActorMessage[]> => {
+  const messages = bus.browse(streams.actors, subjects.actor('test', effectId.replaceAll('_', '-')));
+  return Array.fromAsync(messages, (message) => message.json() as ActorMessage);
+};
+const result = (effectId: string) => eventually(async () => (await results(effectId))[0], deadline);
+const isPutOff = async (effectId: string): Promise<boolean> => {
+  const waiting = bus.browse(streams.commands, subjects.commandLater('container-service', effectId));
+  return (await Array.fromAsync(waiting)).length > 0;
+};
+/** As if its time to live had run out. */
+const expire = (id: string) => bus.purge(keyValueStream(buckets.members), `$KV.${buckets.members}.${id}`);
+const portOf = (url: string) => Number(new URL(url).port);
+
+/** An executor behind a proxy that has begun a command, and one beside it; the first is cut off, is listed no more, and the command is delivered to the other too. */
+async function cutOff(name: string) {
+  const proxy = await startTcpProxy(portOf(server.url));
+  const effectId = `test_${name}_0_1`;
+  const release = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<CommandContext>();
+  const owner = await startExecutor(name, `127.0.0.1:${proxy.port}`, async (context) => {
+    begun.resolve(context);
+    await release.promise;
+    await context.confirmClaim();
+    return { ...output, exitCode: 1 };
+  });
+  await order(name, effectId);
+  const context = await begun.promise;
+  const other = await startExecutor(name, server.url, async () => ({ ...output, exitCode: 2 }));
+  proxy.cut();
+  await expire(owner.member.id);
+  await order(name, effectId);
+  return {
+    proxy,
+    effectId,
+    context,
+    release: release.resolve,
+    [Symbol.asyncDispose]: async () => {
+      release.resolve();
+      proxy.heal();
+      await other[Symbol.asyncDispose]();
+      await owner[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe('a process that is away', () => {
+  test.concurrent('for a moment keeps its claim, and its result counts', async () => {
+    await using away = await cutOff('moment');
+    await eventually(() => isPutOff(away.effectId), deadline);
+    away.proxy.heal();
+    away.release();
+    expect(await result(away.effectId)).toMatchObject({ outcome: { status: 'done', output: { exitCode: 1 } } });
+    expect(away.context.signal.aborted).toBe(false);
+  });
+
+  test.concurrent('for longer loses it, notices when it is back, and its result counts no more', async () => {
+    const startedAt = performance.now();
+    await using away = await cutOff('longer');
+    expect(await result(away.effectId)).toMatchObject({ outcome: { status: 'failed', error: { code: 'unknown' } } });
+    expect(performance.now() - startedAt).toBeGreaterThan(lostAfterMs);
+    expect(away.context.signal.aborted).toBe(false);
+    away.proxy.heal();
+    await eventually(() => away.context.signal.aborted, deadline);
+    expect(away.context.signal.reason).toBeInstanceOf(ClaimLost);
+    await expect(away.context.confirmClaim()).rejects.toThrow(ClaimLost);
+    away.release();
+    await eventually(
+      async () => (await bus.backlog(streams.commands, 'container-service-longer')).unacknowledged === 0,
+      deadline,
+    );
+    expect(await results(away.effectId)).toHaveLength(1);
+  });
+
+  test.concurrent.each(['to-server', 'to-client'] as const)(
+    'behind a connection that lets nothing through %s makes another, and keeps its claim',
+    async (direction) => {
+      const name = `stalled-${direction}`;
+      await using proxy = await startTcpProxy(portOf(server.url));
+      const release = Promise.withResolvers<void>();
+      const begun = Promise.withResolvers<void>();
+      await using owner = await startExecutor(name, `127.0.0.1:${proxy.port}`, async () => {
+        begun.resolve();
+        await release.promise;
+        return { ...output, exitCode: 1 };
+      });
+      await using _other = await startExecutor(name, server.url, async () => ({ ...output, exitCode: 2 }));
+      const effectId = `test_${name}_0_1`;
+      await order(name, effectId);
+      // The other may have got it: then there is nothing to see here.
+      await Promise.race([begun.promise, result(effectId)]);
+      if ((await results(effectId)).length > 0) return;
+      const epoch = owner.member.epoch();
+      proxy.stall(direction);
+      // Until the client has given the connection up; the new one is let through.
+      await eventually(() => owner.member.soundSince() === null, deadline);
+      proxy.heal();
+      await eventually(() => owner.member.soundSince() !== null, deadline);
+      expect(owner.member.epoch()).toBeGreaterThanOrEqual(epoch);
+      release.resolve();
+      expect(await result(effectId)).toMatchObject({ outcome: { status: 'done', output: { exitCode: 1 } } });
+    },
+  );
+});
+
+test('what was done while the server was away is told once it is back, and done once', async () => {
+  const effectId = 'test_outage_0_1';
+  let times = 0;
+  const release = Promise.withResolvers<void>();
+  await using _executor = await startExecutor('outage', server.url, async () => {
+    times++;
+    await release.promise;
+    return output;
+  });
+  await order('outage', effectId);
+  await eventually(() => times === 1, deadline);
+  await server.kill();
+  release.resolve();
+  await new Promise((resolve) => setTimeout(resolve, lostAfterMs));
+  await server.restart();
+  expect(await eventually(() => result(effectId).catch(() => null), deadline)).toMatchObject({
+    outcome: { status: 'done' },
+  });
+  expect(times).toBe(1);
+});

@@ -1,0 +1,67 @@
+import type { Lease } from './lease.ts';
+
+/**
+ * Decides which processes are lost, as seen by this one.
+ *
+ * Invariants:
+ * 1. A process is lost when its key was absent at every look during `lostAfterMs`, in which this process was sound (see lease.ts) and looked at least that often. A key lives as
+ *    long, so that no return goes unseen. Or at once, when it left of its own accord: it does so after its work has ended.
+ * 2. A look that fails, or was not made in time, starts the wait anew.
+ */
+export type Sighting = 'listed' | 'left' | 'absent';
+
+export type LostOwnersOptions = {
+  lease: Lease;
+  lostAfterMs: number;
+  look: (id: string) => Promise<Sighting>;
+  now: () => number;
+};
+
+type Suspect = { sinceMs: number; lookedAtMs: number; askedAtMs: number };
+
+/** A suspect that nobody asks about for so many times `lostAfterMs` is forgotten. */
+const forgottenAfter = 10;
+
+export class LostOwners {
+  readonly #with: LostOwnersOptions;
+  readonly #suspects = new Map<string, Suspect>();
+
+  constructor(options: LostOwnersOptions) {
+    this.#with = options;
+  }
+
+  async isLost(id: string): Promise<boolean> {
+    const { now } = this.#with;
+    const isLost = await this.#look(id);
+    const suspect = this.#suspects.get(id);
+    if (suspect !== undefined) suspect.askedAtMs = now();
+    return isLost;
+  }
+
+  /** To be called more often than `lostAfterMs`: looks at those that somebody asked about. Never throws. */
+  async lookAgain(): Promise<void> {
+    const { now, lostAfterMs } = this.#with;
+    for (const [id, { askedAtMs }] of this.#suspects) {
+      if (now() - askedAtMs > forgottenAfter * lostAfterMs) this.#suspects.delete(id);
+      else await this.#look(id).catch(() => this.#suspects.delete(id));
+    }
+  }
+
+  async #look(id: string): Promise<boolean> {
+    const { look, lease, lostAfterMs, now } = this.#with;
+    const lookedAtMs = now();
+    const sighting = await look(id);
+    const answeredAtMs = now();
+    const soundSince = lease.soundSince(answeredAtMs);
+    if (sighting !== 'absent' || soundSince === null) {
+      this.#suspects.delete(id);
+      return sighting === 'left';
+    }
+    const known = this.#suspects.get(id);
+    const goesOn = known !== undefined && known.sinceMs >= soundSince && lookedAtMs - known.lookedAtMs <= lostAfterMs;
+    const suspect = goesOn ? known : { sinceMs: answeredAtMs, lookedAtMs, askedAtMs: answeredAtMs };
+    suspect.lookedAtMs = Math.max(suspect.lookedAtMs, lookedAtMs);
+    this.#suspects.set(id, suspect);
+    return lookedAtMs - suspect.sinceMs >= lostAfterMs;
+  }
+}
