@@ -4,6 +4,7 @@ import type { StoredContext } from '@coppice/telemetry';
 import { requireNames, requireNamesOf, withAdvice } from './server-names.ts';
 import { call } from './call.ts';
 import type { CallTarget } from './call.ts';
+import { ConnectionWatch } from './connection-watch.ts';
 import { callStreamed } from './call-streamed.ts';
 import type { StreamedCall } from './call-streamed.ts';
 import { consume } from './consume.ts';
@@ -78,32 +79,23 @@ export class Bus {
   readonly #connection: NatsConnection;
   readonly #jetStream: JetStreamClient;
   readonly #manager: JetStreamManager;
+  readonly #watch: ConnectionWatch;
   readonly #inboxPrefix: string | undefined;
   readonly lostAfterMs: number;
-  #isConnected = true;
-  readonly #lossHandlers = new Set<() => void>();
-  readonly #reconnectHandlers = new Set<() => void>();
 
   private constructor(
     connection: NatsConnection,
     jetStream: JetStreamClient,
     manager: JetStreamManager,
+    watch: ConnectionWatch,
     options: BusOptions,
   ) {
+    this.#watch = watch;
     this.#connection = connection;
     this.#jetStream = jetStream;
     this.#manager = manager;
     this.lostAfterMs = options.lostAfterMs ?? busLimits.lostAfterMs;
     this.#inboxPrefix = options.inboxPrefix;
-    void this.#followStatus();
-  }
-
-  async #followStatus(): Promise<void> {
-    for await (const { type } of this.#connection.status()) {
-      if (type !== 'disconnect' && type !== 'reconnect') continue;
-      this.#isConnected = type === 'reconnect';
-      for (const handler of this.#isConnected ? this.#reconnectHandlers : this.#lossHandlers) handler();
-    }
   }
 
   /**
@@ -111,7 +103,9 @@ export class Bus {
    * @throws UnsuitableServer when it is too old or has no JetStream; CoppiceError `unavailable` when none answers, `permission-denied` when it refuses.
    */
   static async connect(options: BusOptions): Promise<Bus> {
-    const connection = await open(options);
+    const opened = await open(options);
+    const watch = new ConnectionWatch(opened);
+    const connection = watch.watched(opened);
     try {
       requireVersion(connection.info?.version ?? '0.0.0');
       const settings = { timeout: busLimits.publishTimeoutMs };
@@ -128,7 +122,7 @@ export class Bus {
         const text = `JetStream at ${options.servers} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`;
         throw new CoppiceError('unavailable', text, { cause });
       });
-      return new Bus(connection, jetStream, manager, options);
+      return new Bus(connection, jetStream, manager, watch, options);
     } catch (error) {
       await connection.close();
       throw error;
@@ -313,18 +307,16 @@ export class Bus {
    * @returns what ends it.
    */
   onLoss(handler: () => void): () => void {
-    this.#lossHandlers.add(handler);
-    return () => this.#lossHandlers.delete(handler);
+    return this.#watch.onLoss(handler);
   }
 
   /** Calls the handler each time a lost connection is back. @returns what ends it. */
   onReconnect(handler: () => void): () => void {
-    this.#reconnectHandlers.add(handler);
-    return () => this.#reconnectHandlers.delete(handler);
+    return this.#watch.onReconnect(handler);
   }
 
   get isConnected(): boolean {
-    return this.#isConnected;
+    return this.#watch.isConnected;
   }
 
   /** A fresh subject for one answer. */

@@ -1,0 +1,82 @@
+import { errors } from './nats.ts';
+import type { NatsConnection } from './nats.ts';
+
+/**
+ * Follows whether a connection is up.
+ *
+ * Invariants:
+ * 1. The client drops what is sent while it is not connected, and doesn't say so. A request that is made then waits for the connection, within its own time limit.
+ * 2. A request whose connection is lost before its answer came fails at once, not at the end of its time limit: what is repeated is repeated as soon as there is a connection again.
+ */
+export class ConnectionWatch {
+  readonly #lossHandlers = new Set<() => void>();
+  readonly #reconnectHandlers = new Set<() => void>();
+  #isConnected = true;
+
+  constructor(connection: NatsConnection) {
+    void this.#follow(connection);
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  /** @returns what ends it */
+  onLoss(handler: () => void): () => void {
+    this.#lossHandlers.add(handler);
+    return () => this.#lossHandlers.delete(handler);
+  }
+
+  /** @returns what ends it */
+  onReconnect(handler: () => void): () => void {
+    this.#reconnectHandlers.add(handler);
+    return () => this.#reconnectHandlers.delete(handler);
+  }
+
+  /** The same connection, with requests as invariants 1 and 2 say. */
+  watched(connection: NatsConnection): NatsConnection {
+    const request: NatsConnection['request'] = async (subject, payload, options) => {
+      const { timeout = 1_000 } = options ?? {};
+      const leftMs = this.#isConnected ? timeout : await this.#reconnected(timeout);
+      const lost = Promise.withResolvers<never>();
+      const forget = this.onLoss(() =>
+        lost.reject(new errors.RequestError('the connection was lost before the answer came')),
+      );
+      try {
+        return await Promise.race([
+          connection.request(subject, payload, { ...options, timeout: leftMs }),
+          lost.promise,
+        ]);
+      } finally {
+        forget();
+      }
+    };
+    return Object.create(connection, { request: { value: request } }) as NatsConnection;
+  }
+
+  /** @returns what is left of the time. @throws when nothing is */
+  async #reconnected(waitMs: number): Promise<number> {
+    const endsAtMs = performance.now() + waitMs;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const late = setTimeout(() => reject(new errors.RequestError('there is no connection')), waitMs);
+    const forget = this.onReconnect(resolve);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(late);
+      forget();
+    }
+    return Math.max(1, endsAtMs - performance.now());
+  }
+
+  async #follow(connection: NatsConnection): Promise<void> {
+    for await (const { type } of connection.status()) {
+      if (type !== 'disconnect' && type !== 'reconnect') continue;
+      this.#isConnected = type === 'reconnect';
+      for (const handler of [...(this.#isConnected ? this.#reconnectHandlers : this.#lossHandlers)]) handler();
+    }
+    // Closed: a request is refused by the client itself.
+    this.#isConnected = true;
+    for (const handler of [...this.#reconnectHandlers]) handler();
+  }
+}
