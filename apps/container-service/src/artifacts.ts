@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { Bus } from '@coppice/bus';
+import { untilAnswered, type Bus } from '@coppice/bus';
 import { artifactNames, buckets, CoppiceError, type Owner, type TextReference } from '@coppice/contracts';
 
 /** @throws CoppiceError `not-found` */
 export async function bytesOf(bus: Bus, reference: TextReference): Promise<Uint8Array> {
   if ('text' in reference) return Buffer.from(reference.text);
-  const store = await bus.objects(buckets.artifacts);
-  const bytes = await store.get(reference.artifact);
+  const bytes = await untilAnswered(async () => (await bus.objects(buckets.artifacts)).get(reference.artifact));
   if (bytes === null) throw new CoppiceError('not-found', `there is no artifact ${reference.artifact}`);
   return bytes;
 }
@@ -27,8 +26,8 @@ export async function storeText(bus: Bus, owner: Owner, text: string): Promise<s
 }
 
 async function put(bus: Bus, artifact: string, bytes: Uint8Array): Promise<void> {
-  const store = await bus.objects(buckets.artifacts);
-  await store.put(artifact, bytes);
+  // What the command printed is known here alone.
+  await untilAnswered(async () => (await bus.objects(buckets.artifacts)).put(artifact, bytes));
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -53,8 +53,8 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
     }),
     handle(
       sandboxOperations.exec,
-      ({ owner, sandboxId, command }, { effectId, signal }) =>
-        withLog(context, { owner, sandboxId, command, effectId, signal }, (options) =>
+      ({ owner, sandboxId, command }, { effectId, signal, confirmClaim }) =>
+        withLog(context, { owner, sandboxId, command, effectId, signal, confirmClaim }, (options) =>
           engine.exec(sandboxId, command.shell, options),
         ),
       // What the lost process began may still run; nobody waits for it any more.
@@ -62,9 +62,9 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
     ),
     handle(
       sandboxOperations.run,
-      ({ specification, command }, { effectId, signal }) => {
+      ({ specification, command }, { effectId, signal, confirmClaim }) => {
         const { owner, sandboxId } = specification;
-        return withLog(context, { owner, sandboxId, command, effectId, signal }, (options) =>
+        return withLog(context, { owner, sandboxId, command, effectId, signal, confirmClaim }, (options) =>
           engine.run(specOf(context, specification), command.shell, options),
         );
       },
@@ -118,6 +118,7 @@ interface Work {
   command: Input<'exec'>['command'];
   effectId: string;
   signal: CommandContext['signal'];
+  confirmClaim: CommandContext['confirmClaim'];
 }
 
 async function withLog(
@@ -126,12 +127,13 @@ async function withLog(
   run: (options: ExecOptions) => Promise<ExecResult>,
 ): Promise<CommandResult> {
   const { bus, log, logsFolder } = context;
-  const { owner, sandboxId, command, effectId, signal } = work;
+  const { owner, sandboxId, command, effectId, signal, confirmClaim } = work;
   await mkdir(logsFolder, { recursive: true, mode: 0o700 });
   const logFile = join(logsFolder, randomUUID());
   try {
     const { standardInput } = command;
     const stdin = standardInput === undefined ? {} : { stdin: await bytesOf(bus, standardInput) };
+    await confirmClaim();
     const result = await run({
       execId: effectId,
       timeoutMs: command.timeLimitMs,

@@ -8,6 +8,7 @@
  * 3. What one request names is read once, however often it is named; it counts each time.
  */
 import { createHash } from 'node:crypto';
+import { untilAnswered } from '@coppice/bus';
 import type { Bus, ObjectStore } from '@coppice/bus';
 import { CoppiceError, artifactNames, buckets, inlineTextBytesMax } from '@coppice/contracts';
 import type { ContentPart, imageSchema, ModelMessage, Owner, TextReference } from '@coppice/contracts';
@@ -15,7 +16,7 @@ import type { z } from 'zod';
 import type { ByteBudget } from './byte-budget.ts';
 import { FairQueue } from './exchange/fair-queue.ts';
 import { gatewayLimits } from './limits.ts';
-import { patiently } from './patiently.ts';
+
 import type { ProviderImage, ProviderMessage, ProviderPart } from './provider/port.ts';
 
 /** For whom is read, how much it may be, and what ends it. */
@@ -45,13 +46,13 @@ export class Artifacts {
    * By value, if it is small and the budget has room for it. The name comes from the content: two owners of one effect can't overwrite each
    * other's text with another.
    */
-  async reference(text: string, owner: Owner, inline: ByteBudget): Promise<TextReference> {
+  async reference(text: string, owner: Owner, inline: ByteBudget, signal?: AbortSignal): Promise<TextReference> {
     const bytes = new TextEncoder().encode(text);
     // What counts in a message is the text as JSON: control characters take six bytes there.
     if (bytes.length <= inlineTextBytesMax && inline.tryTake(Buffer.byteLength(JSON.stringify(text)))) return { text };
     const hash = createHash('sha256').update(bytes).digest('hex');
     const artifact = artifactNames.text(owner, hash);
-    await patiently(async () => (await this.#open()).put(artifact, bytes));
+    await untilAnswered(async () => (await this.#open()).put(artifact, bytes), signal);
     return { artifact };
   }
 

@@ -40,24 +40,27 @@ async function store(
   answer: Partial<TurnOutput> = {},
 ): Promise<number> {
   const effectId = idOf(taskId, name);
-  return transcript.append({
-    effectId,
-    owner: ownerOf(taskId),
-    model: 'acme/1',
-    continues: continued === null ? null : idOf(taskId, continued),
-    request: { text: JSON.stringify(messages) },
-    output: {
-      turnId: effectId,
-      text: { text: `answer to ${name}` },
-      toolCalls: [],
-      finishReason: 'stop',
-      usage: { inputTokens: 1, outputTokens: 1, costUsd: null },
-      responseModel: 'acme-1',
-      latencyMs: 1,
-      ...answer,
+  return transcript.append(
+    {
+      effectId,
+      owner: ownerOf(taskId),
+      model: 'acme/1',
+      continues: continued === null ? null : idOf(taskId, continued),
+      request: { text: JSON.stringify(messages) },
+      output: {
+        turnId: effectId,
+        text: { text: `answer to ${name}` },
+        toolCalls: [],
+        finishReason: 'stop',
+        usage: { inputTokens: 1, outputTokens: 1, costUsd: null },
+        responseModel: 'acme-1',
+        latencyMs: 1,
+        ...answer,
+      },
+      time: new Date().toISOString(),
     },
-    time: new Date().toISOString(),
-  });
+    new AbortController().signal,
+  );
 }
 
 const fresh = (limits: Partial<ConversationLimits> = {}) =>

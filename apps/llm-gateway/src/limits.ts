@@ -29,9 +29,6 @@ export const gatewayLimits = {
   /** How often a turn that is continued is looked for in the transcript, and the pause in between. */
   linkReadsMax: 3,
   linkReadPauseMs: 200,
-  /** How often it is tried to find or store what was paid for, where the bus fails, and with which pause. */
-  patientTriesMax: 10,
-  patientPauseMs: 1_000,
 
   /** Of one answer: its texts, the arguments of its tool calls, its signatures, and its ids. */
   textBytesMax: 16 * 1024 * 1024,

@@ -8,9 +8,9 @@ import { readCount } from './index.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
 
 const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
-const lostAfterMs = 4_000;
+const lostAfterMs = 3_000;
 /** Longer than the server is away, so that answers come after it is back. */
-const latencyMs = 7_000;
+const latencyMs = 6_000;
 const deadline = { timeoutMs: 60_000 };
 const turns = Array.from({ length: 16 }, (_, index) => {
   const taskId = `t${index.toString().padStart(16, 'a')}`;
@@ -19,7 +19,9 @@ const turns = Array.from({ length: 16 }, (_, index) => {
 
 async function setUp() {
   const folder = await temporaryFolder('gateway-outage');
-  await writeFile(path.join(folder.path, 'plan.yaml'), `default: { turns: [{ text: done, latencyMs: ${latencyMs} }] }`);
+  const quick = 'rules: [{ name: quick, when: { contains: quick }, turns: [{ text: done }] }]';
+  const slow = `default: { turns: [{ text: done, latencyMs: ${latencyMs} }] }`;
+  await writeFile(path.join(folder.path, 'plan.yaml'), `${quick}\n${slow}`);
   const nats = await startNatsServer({ auth: true });
   const orchestrator = await startOrchestrator(nats);
   const countFile = path.join(folder.path, 'count');
@@ -67,3 +69,25 @@ test('a server that is away for longer than a process may be silent proves nothi
     expect(await orchestrator.resultOf(effectId, deadline)).toMatchObject({ status: 'done' });
   expect((await asked()).toSorted()).toEqual(turns.map(({ effectId }) => effectId).toSorted());
 }, 120_000);
+
+test('a turn that is ordered again takes the answer that the lost one has stored after all', async () => {
+  await using stack = await setUp();
+  const { orchestrator, asked } = stack;
+  await using _gateway = await stack.startGateway();
+  const taskId = 'tbbbbbbbbbbbbbbbb';
+  const first = { effectId: `task_${taskId}_1_1`, taskId, model: 'scripted/plan.yaml', prompt: 'be quick' };
+  await orchestrator.order(first);
+  await orchestrator.resultOf(first.effectId, deadline);
+  const again = { ...first, effectId: `task_${taskId}_1_3`, lostTurns: [`task_${taskId}_1_2`, first.effectId] };
+  await orchestrator.order(again);
+  expect(await orchestrator.resultOf(again.effectId, deadline)).toMatchObject({
+    status: 'done',
+    output: { turnId: first.effectId, text: { text: 'done' } },
+  });
+  const unrelated = { ...first, effectId: `task_${taskId}_1_4`, lostTurns: [`task_${taskId}_1_2`] };
+  await orchestrator.order(unrelated);
+  expect(await orchestrator.resultOf(unrelated.effectId, deadline)).toMatchObject({
+    output: { turnId: unrelated.effectId },
+  });
+  expect(await asked()).toEqual([first.effectId, unrelated.effectId]);
+});

@@ -1,8 +1,8 @@
+import { untilAnswered } from '@coppice/bus';
 import type { Bus } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
 import { streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { Owner, TranscriptEntry } from '@coppice/contracts';
-import { patiently } from './patiently.ts';
 
 type StoredEntry = { entry: TranscriptEntry; sequence: number };
 
@@ -17,14 +17,14 @@ export class Transcript {
 
   /**
    * Stores an entry once, and gives its place. Where the server's answer got lost, what it stored is looked for before it is asked again, since its own
-   * memory of message ids is short. A stream that is away for a moment, as while the servers of a cluster choose its next leader, is waited for: the answer was
-   * paid for, and without its entry it would be asked for again.
+   * memory of message ids is short. A server that is away is waited for: the answer was paid for, and without its entry it would be asked for again.
+   * @throws the signal's reason
    */
-  async append(entry: TranscriptEntry): Promise<number> {
+  async append(entry: TranscriptEntry, signal: AbortSignal): Promise<number> {
     const { owner, effectId } = entry;
     let isFirst = true;
-    return patiently(async () => {
-      const stored = isFirst ? null : await this.#find(owner, effectId);
+    return untilAnswered(async () => {
+      const stored = isFirst ? null : await this.#find(owner, [effectId]);
       if (stored !== null) return stored.sequence;
       isFirst = false;
       try {
@@ -34,17 +34,17 @@ export class Transcript {
         this.#log.warn({ err: error, effectId }, 'transcript entry not confirmed; looking whether it is there');
         throw error;
       }
-    });
+    }, signal);
   }
 
-  /** The entry of a turn that was finished, else null. */
-  async find(owner: Owner, effectId: string): Promise<TranscriptEntry | null> {
-    return (await this.#find(owner, effectId))?.entry ?? null;
+  /** The first entry of one of these turns, or null where none of them was finished. */
+  async find(owner: Owner, effectIds: readonly string[]): Promise<TranscriptEntry | null> {
+    return (await this.#find(owner, effectIds))?.entry ?? null;
   }
 
-  async #find(owner: Owner, effectId: string): Promise<StoredEntry | null> {
+  async #find(owner: Owner, effectIds: readonly string[]): Promise<StoredEntry | null> {
     for await (const stored of this.entries(owner)) {
-      if (stored.entry.effectId === effectId) return stored;
+      if (effectIds.includes(stored.entry.effectId)) return stored;
     }
     return null;
   }

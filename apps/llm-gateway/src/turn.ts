@@ -9,10 +9,13 @@
  *    Not found: whether it was paid for isn't known, and the actor is told `unknown`.
  * 3. What failed attempts have used is in the result, or in the error.
  * 4. What the time limit, a cancellation or a stop interrupts ends with that reason, and its upstream call is ended.
- * 5. An answer that can't be stored, however often that is tried, is `unknown` like one whose process was lost: it is paid for, and nobody will find it.
+ * 5. An answer is held until it is stored, however long the server is away. One that can't be stored is `unknown` like one whose process was lost: it is paid for, and nobody will
+ *    find it.
  * 6. An answer that was cut because a budget had no more left is no answer: whoever ordered the turn named no maximum, and would take it for the whole.
+ * 7. A turn that is ordered again, since what became of it was unknown, is looked for in the transcript under its earlier effects: an owner that was only slow may have stored its
+ *    answer after it was judged lost.
  */
-import { handle } from '@coppice/bus';
+import { ClaimLost, handle } from '@coppice/bus';
 import type { CommandContext, CommandHandler } from '@coppice/bus';
 import { CoppiceError, modelOperations } from '@coppice/contracts';
 import type { Owner, ToolCall, TurnOutput, turnInputSchema } from '@coppice/contracts';
@@ -79,7 +82,7 @@ class Turns {
   }
 
   async recover(input: TurnInput, { effectId }: CommandContext): Promise<TurnOutput | null> {
-    const entry = await this.#with.transcript.find(input.owner, effectId);
+    const entry = await this.#with.transcript.find(input.owner, [...input.lostTurns, effectId]);
     this.#log.info(
       { effectId, owner: input.owner, finished: entry !== null },
       'a turn was taken over from a lost process',
@@ -91,10 +94,13 @@ class Turns {
     const { signal } = context;
     const { conversations, artifacts } = this.#with;
     const { owner } = input;
+    const earlier = input.lostTurns.length === 0 ? null : await this.#with.transcript.find(owner, input.lostTurns);
+    if (earlier !== null) return earlier.output;
     const before = await conversations.upTo(owner, input.continues, signal);
     const budget = new ByteBudget('the prompt', gatewayLimits.promptBytesMax, before.bytes);
     const messages = [...before.messages, ...(await artifacts.read(input.messages, { owner, budget, signal }))];
     await this.#with.onPoint('before-asking');
+    await context.confirmClaim();
     const { answer, result } = await this.#ask(messages, input, context);
     await this.#with.onPoint('answered');
 
@@ -111,12 +117,13 @@ class Turns {
   async #store(
     { answer, result, messages, before, budget }: Answered,
     input: TurnInput,
-    { effectId, queuedMs }: CommandContext,
+    { effectId, queuedMs, signal }: CommandContext,
   ): Promise<TurnOutput> {
     const { conversations } = this.#with;
+    const storing = unlessClaimLost(signal);
     const output: TurnOutput = {
       turnId: effectId,
-      ...(await this.#byReference(answer, input.owner)),
+      ...(await this.#byReference(answer, input.owner, storing)),
       finishReason: answer.finishReason,
       usage: toUsage(result.usage),
       responseModel: answer.responseModel ?? result.model ?? input.model,
@@ -127,7 +134,7 @@ class Turns {
       queuedMs,
       ...(result.cached ? { cached: true } : { attempts: result.attempts.length }),
     };
-    const sequence = await this.#record(input, effectId, output);
+    const sequence = await this.#record(input, { effectId, output, signal: storing });
     const conversation = {
       messages: [...messages, answerMessage(answer)],
       bytes: budget.taken + bytesOfAnswer(answer),
@@ -158,21 +165,21 @@ class Turns {
   }
 
   /** The answer's texts, those that are large by reference. */
-  async #byReference(answer: Answer, owner: Owner): Promise<AnswerOutput> {
+  async #byReference(answer: Answer, owner: Owner, signal: AbortSignal): Promise<AnswerOutput> {
     const { artifacts } = this.#with;
     const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);
     // First: they have no other place.
     for (const { signature } of [{ signature: answer.textSignature }, ...answer.toolCalls, ...answer.thinking])
       if (signature !== undefined) inline.take(Buffer.byteLength(signature.value));
     for (const { id } of answer.toolCalls) inline.take(Buffer.byteLength(id));
-    const text = await artifacts.reference(answer.text, owner, inline);
+    const text = await artifacts.reference(answer.text, owner, inline, signal);
     const toolCalls: ToolCall[] = [];
     for (const call of answer.toolCalls) {
-      toolCalls.push({ ...call, arguments: await artifacts.reference(call.arguments, owner, inline) });
+      toolCalls.push({ ...call, arguments: await artifacts.reference(call.arguments, owner, inline, signal) });
     }
     const thinking: NonNullable<TurnOutput['thinking']> = [];
     for (const thought of answer.thinking) {
-      thinking.push({ ...thought, text: await artifacts.reference(thought.text, owner, inline) });
+      thinking.push({ ...thought, text: await artifacts.reference(thought.text, owner, inline, signal) });
     }
     const { textSignature } = answer;
     return {
@@ -185,15 +192,25 @@ class Turns {
 
   async #record(
     { owner, model, continues, messages }: TurnInput,
-    effectId: string,
-    output: TurnOutput,
+    { effectId, output, signal }: { effectId: string; output: TurnOutput; signal: AbortSignal },
   ): Promise<number> {
     const { artifacts, transcript, clock } = this.#with;
     const inline = new ByteBudget('the request', gatewayLimits.inlineBytesMax);
-    const request = await artifacts.reference(JSON.stringify(messages), owner, inline);
+    const request = await artifacts.reference(JSON.stringify(messages), owner, inline, signal);
     const time = clock.now().toISOString();
-    return transcript.append({ effectId, owner, model, continues, request, output, time });
+    return transcript.append({ effectId, owner, model, continues, request, output, time }, signal);
   }
+}
+
+/** Aborted with the signal, unless another process has taken the turn over: the answer is stored all the same, for whoever orders the turn again. */
+function unlessClaimLost(signal: AbortSignal): AbortSignal {
+  const aborted = new AbortController();
+  const abort = () => {
+    if (!(signal.reason instanceof ClaimLost)) aborted.abort(signal.reason);
+  };
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return aborted.signal;
 }
 
 function cutBy({ outputTokens, why }: OutputCap, model: string): CoppiceError {

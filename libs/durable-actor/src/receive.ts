@@ -61,7 +61,7 @@ export function receive(
   const work = resume(definition, stored, nowMs);
   delete work.draft.inFlight[message.effectId];
   if (message.type === 'result') noteStep(work.draft, effect, work.nowMs, message);
-  applyEvent(work, message.type === 'result' ? resultEvent(definition, effect, message.outcome) : timerEvent(effect));
+  applyEvent(work, message.type === 'result' ? resultEvent(definition, effect, message) : timerEvent(effect));
   return changed(work);
 }
 
@@ -156,13 +156,17 @@ function receiveWake(definition: ActorDefinition, stored: ActorValue, nowMs: num
   return changed(work);
 }
 
-function resultEvent(definition: ActorDefinition, effect: InFlight, outcome: Outcome): EventObject {
+function resultEvent(
+  definition: ActorDefinition,
+  effect: InFlight,
+  { effectId, outcome }: { effectId: string; outcome: Outcome },
+): EventObject {
   if (effect.type === 'timer') throw new Error('a timer has no result');
   const checked = checkedOutcome(definition, effect.source, outcome);
   const actorId = effect.childId;
   return checked.status === 'done'
     ? ({ type: `xstate.done.actor.${actorId}`, output: checked.output, actorId } as EventObject)
-    : ({ type: `xstate.error.actor.${actorId}`, error: checked.error, actorId } as EventObject);
+    : ({ type: `xstate.error.actor.${actorId}`, error: checked.error, actorId, effectId } as EventObject);
 }
 
 /** A service of another version may answer what this one doesn't understand: that is a failure, never a defect inside the machine. */

@@ -74,6 +74,8 @@ class Turn {
     this.#sandbox = {
       resultCharactersMax: input.resultCharactersMax,
       exec: async (argv, options) => {
+        // A process that was stopped may have been judged lost, and another may use the sandbox.
+        await command.confirmClaim();
         const result = await context.engine.exec(input.sandboxId, argv, { ...options, signal });
         if (result.cancelled) throw new CoppiceError('cancelled', 'the tool calls were cancelled');
         this.#begun++;

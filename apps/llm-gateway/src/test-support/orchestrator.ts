@@ -15,6 +15,7 @@ export type Turn = {
   prompt: string;
   messages?: ModelMessage[];
   continues?: string;
+  lostTurns?: string[];
   tools?: ToolDefinition[];
   timeLimitMs?: number;
   limits?: { task: ModelLimits; run: ModelLimits };

@@ -253,12 +253,21 @@ describe('limits', () => {
   });
 
   test('of turns whose outcome is unknown, in a row', () => {
-    const lost = afterTurnLost(afterTurnLost(begun()));
-    expect(lost.next.do).toBe('ask');
-    expect(afterTurnLost(turn(turn(lost, answer()), answer())).next.do).toBe('ask');
-    expect(afterTurnLost(lost).next).toMatchObject({
+    let lost = begun();
+    const effects = Array.from({ length: agentLimits.turnsLostMax - 1 }, (_, index) => `effect_${index}`);
+    for (const effectId of effects) lost = afterTurnLost(lost, effectId);
+    expect(lost).toMatchObject({ next: { do: 'ask' }, lostTurns: effects });
+    const answered = turn(lost, answer());
+    expect(answered.lostTurns).toEqual([]);
+    expect(afterTurnLost(turn(answered, answer()), 'another')).toMatchObject({
+      next: { do: 'ask' },
+      lostTurns: ['another'],
+    });
+    // A conversation that begins anew asks something else.
+    expect(withoutSummary({ ...lost, turnId: 'some' }, assignment).lostTurns).toEqual([]);
+    expect(afterTurnLost(lost, 'last').next).toMatchObject({
       do: 'stop',
-      reason: expect.stringMatching(/3 model turns in a row/) as string,
+      reason: expect.stringMatching(/6 model turns in a row/) as string,
     });
   });
 });

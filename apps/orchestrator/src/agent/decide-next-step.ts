@@ -59,6 +59,7 @@ export function afterTurn(before: LoopState, output: TurnOutput, assignment: Ass
     messages: [],
     contextIsFull: inputTokens + outputTokens > agentLimits.contextShareMax * assignment.contextTokens,
     turnsLost: 0,
+    lostTurns: [],
   };
   if (wasSummary) return compact(state, summaryOf(output), assignment);
   if (output.finishReason === 'refusal') return stop(state, `the model refused: ${firstLine(output)}`);
@@ -291,13 +292,13 @@ export function withoutSummary(state: LoopState, assignment: Assignment): LoopSt
   if (compactions.inARow > agentLimits.compactionsInARowMax) {
     return stop(state, `the conversation does not fit what the model can hold, however often it is begun anew`);
   }
-  return compact({ ...state, compactions, turnsLost: 0 }, null, assignment);
+  return compact({ ...state, compactions, turnsLost: 0, lostTurns: [] }, null, assignment);
 }
 
 /** Whoever asked the model was lost: it is asked again, within a limit. */
-export const afterTurnLost = (state: LoopState): LoopState =>
+export const afterTurnLost = (state: LoopState, effectId: string): LoopState =>
   state.turnsLost + 1 < agentLimits.turnsLostMax
-    ? { ...state, turnsLost: state.turnsLost + 1 }
+    ? { ...state, turnsLost: state.turnsLost + 1, lostTurns: [...(state.lostTurns ?? []), effectId] }
     : stop(
         state,
         `the outcome of ${agentLimits.turnsLostMax} model turns in a row is unknown: the gateway was lost each time`,

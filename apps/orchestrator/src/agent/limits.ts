@@ -23,8 +23,8 @@ export const agentLimits = {
   compactionsInARowMax: 3,
   /** Fewer turns than this since the last compaction count as in a row. */
   turnsBetweenCompactionsMin: 3,
-  /** Model turns in a row whose executor was lost. */
-  turnsLostMax: 3,
+  /** Model turns in a row whose executor was lost: more than accidents bring about, and a bound for a turn that itself ends its gateway. */
+  turnsLostMax: 6,
   /** The last calls that a compacted conversation is told. */
   stepsKept: 20,
   stepCharactersMax: 160,

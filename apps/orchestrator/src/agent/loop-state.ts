@@ -45,6 +45,8 @@ export type LoopState = {
   contextIsFull: boolean;
   /** Turns in a row whose executor was lost. */
   turnsLost: number;
+  /** Their effects: the next turn asks for the same, and takes an answer that one of them has stored after all. Missing in what earlier versions stored. */
+  lostTurns?: string[];
 };
 
 export type Instructions = { path: string; content: TextReference };
@@ -75,4 +77,5 @@ export const newLoop = (): LoopState => ({
   compactions: { inARow: 0, atTurn: 0 },
   contextIsFull: false,
   turnsLost: 0,
+  lostTurns: [],
 });

@@ -21,6 +21,8 @@ export const turnInputSchema = z.object({
    */
   continues: z.string().nullable().default(null),
   messages: z.array(modelMessageSchema),
+  /** Effects that ordered this very turn before, and of which it isn't known what became of them: an answer that one of them has stored after all is the answer. */
+  lostTurns: z.array(z.string()).max(16).default([]),
   tools: z.array(toolDefinitionSchema).max(64).default([]),
   settings: modelSettingsSchema.default({}),
   limits: z

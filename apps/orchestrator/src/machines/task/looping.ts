@@ -1,7 +1,7 @@
 import { assign } from 'xstate';
 import * as agent from '../../agent/decide-next-step.ts';
 import * as orders from './task-orders.ts';
-import { taskSetup, timeOf } from './task-setup.ts';
+import { effectIdOf, taskSetup, timeOf } from './task-setup.ts';
 import { orFail } from './transitions.ts';
 
 /**
@@ -77,9 +77,9 @@ export const looping = taskSetup.createStateConfig({
                 target: 'deciding',
                 actions: [
                   'countFailure',
-                  assign(({ context }) => ({
+                  assign(({ context, event }) => ({
                     modelTurnsUnknown: context.modelTurnsUnknown + 1,
-                    loop: agent.afterTurnLost(orders.loopOf(context)),
+                    loop: agent.afterTurnLost(orders.loopOf(context), effectIdOf(event)),
                   })),
                 ],
               },

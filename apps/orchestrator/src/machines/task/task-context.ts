@@ -84,6 +84,8 @@ export type TaskContext = TaskInput & {
   usage: Usage;
   modelTurns: number;
   modelTurnsUnknown: number;
+  /** Of an agent of kind `prompt`: the effects of those, whose answer may be stored after all. Missing in what earlier versions stored. */
+  lostTurns?: string[];
   logTail: string | null;
   logArtifact: string | null;
 };
@@ -100,7 +102,7 @@ export const taskLimits = {
   /** Tries of a step whose failure may pass, the first included. */
   stepTriesMax: 4,
   /** Model turns whose executor was lost, before the task gives up. */
-  modelTurnsUnknownMax: 3,
+  modelTurnsUnknownMax: 6,
   /** Times that a moved target starts the landing again. */
   landingAttemptsMax: 8,
   /** Between two checkpoints of a worktree. */

@@ -94,7 +94,8 @@ export function promptTurn(context: TaskContext): z.input<typeof modelOperations
   const part: ContentPart =
     'text' in prompt ? { type: 'text', text: prompt.text } : { type: 'text-artifact', artifact: prompt.artifact };
   const messages = [{ role: 'user' as const, content: [part] }];
-  return { owner: context.owner, model, messages, timeLimitMs, limits: modelLimitsOf(context) };
+  const { owner, lostTurns = [] } = context;
+  return { owner, model, messages, lostTurns, timeLimitMs, limits: modelLimitsOf(context) };
 }
 
 export const loopOf = (context: TaskContext): LoopState => context.loop ?? newLoop();
@@ -113,10 +114,10 @@ export function assignmentOf({ specification }: TaskContext): Assignment {
 
 export function loopTurn(context: TaskContext): z.input<typeof modelOperations.turn.input> {
   const { model, timeLimitMs } = context.specification;
-  const { next, turnId, messages } = loopOf(context);
+  const { next, turnId, messages, lostTurns = [] } = loopOf(context);
   const tools = next.do === 'ask' && next.for === 'summary' ? [] : toolDefinitions();
   const limits = modelLimitsOf(context);
-  return { owner: context.owner, model, continues: turnId, messages, tools, timeLimitMs, limits };
+  return { owner: context.owner, model, continues: turnId, messages, lostTurns, tools, timeLimitMs, limits };
 }
 
 const modelLimitsOf = ({ specification }: TaskContext) => specification.modelLimits ?? { task: {}, run: {} };

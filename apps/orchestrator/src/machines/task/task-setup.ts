@@ -30,6 +30,8 @@ export type TaskEmitted =
   | { type: 'task-ended'; context: TaskContext };
 
 export const timeOf = (event: unknown): number => (event as Timed).now;
+/** Of the effect whose failure an event tells. */
+export const effectIdOf = (event: unknown): string => (event as { effectId: string }).effectId;
 export const shortened = (reason: string): string => shorten(reason, taskLimits.reasonCharactersMax);
 
 /** XState can't infer the names of actions inside one that enqueues them. */

@@ -2,7 +2,7 @@ import { assign } from 'xstate';
 import { looping } from './looping.ts';
 import type { TaskContext } from './task-context.ts';
 import * as orders from './task-orders.ts';
-import { taskSetup } from './task-setup.ts';
+import { effectIdOf, taskSetup } from './task-setup.ts';
 import { cancelNow, orFail } from './transitions.ts';
 import { addUsage } from '../usage.ts';
 
@@ -76,7 +76,10 @@ export const working = taskSetup.createStateConfig({
                 reenter: true,
                 actions: [
                   'countFailure',
-                  assign({ modelTurnsUnknown: ({ context }) => context.modelTurnsUnknown + 1 }),
+                  assign(({ context, event }) => ({
+                    modelTurnsUnknown: context.modelTurnsUnknown + 1,
+                    lostTurns: [...(context.lostTurns ?? []), effectIdOf(event)],
+                  })),
                 ],
               },
               ...orFail('asking'),
