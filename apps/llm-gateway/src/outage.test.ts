@@ -55,7 +55,8 @@ test('a server that is away for longer than a process may be silent proves nothi
   await using stack = await setUp();
   const { nats, orchestrator, asked } = stack;
   await using one = await stack.startGateway();
-  await using _other = await stack.startGateway();
+  await using other = await stack.startGateway();
+  expect(other.pid).not.toBe(one.pid);
   for (const turn of turns) await orchestrator.order(turn);
   await eventually(async () => (await asked()).length === turns.length, deadline);
   await nats.kill();
@@ -73,7 +74,7 @@ test('a server that is away for longer than a process may be silent proves nothi
 test('a turn that is ordered again takes the answer that the lost one has stored after all', async () => {
   await using stack = await setUp();
   const { orchestrator, asked } = stack;
-  await using _gateway = await stack.startGateway();
+  await using gateway = await stack.startGateway();
   const taskId = 'tbbbbbbbbbbbbbbbb';
   const first = { effectId: `task_${taskId}_1_1`, taskId, model: 'scripted/plan.yaml', prompt: 'be quick' };
   await orchestrator.order(first);
@@ -90,4 +91,6 @@ test('a turn that is ordered again takes the answer that the lost one has stored
     output: { turnId: unrelated.effectId },
   });
   expect(await asked()).toEqual([first.effectId, unrelated.effectId]);
+  gateway.signal('SIGTERM');
+  expect(await gateway.exited).toEqual({ code: 0, signal: null });
 });

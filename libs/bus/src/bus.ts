@@ -1,7 +1,6 @@
 import { CoppiceError, buckets } from '@coppice/contracts';
 import { createLogger, injectTrace } from '@coppice/telemetry';
 import type { StoredContext } from '@coppice/telemetry';
-import { requireNames, requireNamesOf, withAdvice } from './server-names.ts';
 import { call } from './call.ts';
 import type { CallTarget } from './call.ts';
 import { ConnectionWatch } from './connection-watch.ts';
@@ -14,16 +13,16 @@ import type { Service, ServiceDefinition } from './serve.ts';
 import { UnsuitableServer } from './errors.ts';
 import { KeyValue } from './key-value.ts';
 import { busLimits } from './limits.ts';
-import { connect, createInbox, headers, jetstream, jetstreamManager, nkeyAuthenticator } from './nats.ts';
+import { createInbox, headers, jetstream, jetstreamManager } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, JetStreamPublishOptions, MsgHdrs, NatsConnection } from './nats.ts';
 import { ObjectStore } from './object-store.ts';
+import { openConnection } from './open-connection.ts';
 import { inPublishSpan } from './publish-span.ts';
 import { serveTenantConsumers } from './tenant-consumers/serve.ts';
 import { readQueues } from './queues.ts';
 import type { Queue } from './queues.ts';
 import { browse, isStored, read } from './read.ts';
 import type { ReadOptions, StoredMessage } from './read.ts';
-import { tellRefusals } from './refusals.ts';
 import { awaitResources, ensureResources, keyValueStream, objectStream, openStore, readFullness } from './resources.ts';
 import type { ResourceOptions } from './resources.ts';
 import type { Method } from '@coppice/contracts';
@@ -103,7 +102,7 @@ export class Bus {
    * @throws UnsuitableServer when it is too old or has no JetStream; CoppiceError `unavailable` when none answers, `permission-denied` when it refuses.
    */
   static async connect(options: BusOptions): Promise<Bus> {
-    const opened = await open(options);
+    const opened = await openConnection(options);
     const watch = new ConnectionWatch(opened);
     const connection = watch.watched(opened);
     try {
@@ -357,39 +356,6 @@ export class Bus {
       'limit-exceeded',
       `a message of ${bytes.length} bytes on ${subject} is over the server's limit of ${bytesMax}`,
     );
-  }
-}
-
-async function open(options: BusOptions): Promise<NatsConnection> {
-  const { servers, name, user, password, nkeySeed, inboxPrefix, tls, lostAfterMs = busLimits.lostAfterMs } = options;
-  if (tls !== undefined) requireNames(servers);
-  try {
-    const connection = await connect({
-      servers: servers.split(',').map((server) => server.trim()),
-      name,
-      ...(user === undefined ? {} : { user }),
-      ...(password === undefined ? {} : { pass: password }),
-      ...(nkeySeed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(nkeySeed)) }),
-      ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
-      ...(tls === undefined ? {} : { tls }),
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 500,
-      // A connection on which nothing moves any more is made anew before others judge this process lost.
-      pingInterval: lostAfterMs / 3,
-      maxPingOut: 2,
-      timeout: Math.max(busLimits.connectTimeoutMsMin, lostAfterMs / 2),
-      // Two stack traces a request are 41 % of the client's time.
-      noAsyncTraces: true,
-    });
-    if (connection.info?.tls_required === true) await requireNamesOf(connection, servers);
-    tellRefusals(connection);
-    return connection;
-  } catch (cause) {
-    if (cause instanceof CoppiceError) throw cause;
-    const message = cause instanceof Error ? cause.message : String(cause);
-    const refused = /authorization|authentication|permission/i.test(message);
-    const text = `the NATS server at ${servers} ${refused ? 'refuses this user' : 'can not be reached'}: ${withAdvice(message)}`;
-    throw new CoppiceError(refused ? 'permission-denied' : 'unavailable', text, { cause });
   }
 }
 

@@ -49,7 +49,7 @@ export type CommandContext = {
    * To be awaited before each step that has effects. Resolves at once unless this process may have been judged lost meanwhile, because it was stopped for instance: then once
    * its claim is confirmed. @throws ClaimLost when another process has taken the command over.
    */
-  confirmClaim(): Promise<void>;
+  confirmClaim: () => Promise<void>;
 };
 
 export type CommandHandler = {

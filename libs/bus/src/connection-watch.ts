@@ -73,10 +73,10 @@ export class ConnectionWatch {
     for await (const { type } of connection.status()) {
       if (type !== 'disconnect' && type !== 'reconnect') continue;
       this.#isConnected = type === 'reconnect';
-      for (const handler of [...(this.#isConnected ? this.#reconnectHandlers : this.#lossHandlers)]) handler();
+      for (const handler of this.#isConnected ? this.#reconnectHandlers : this.#lossHandlers) handler();
     }
     // Closed: a request is refused by the client itself.
     this.#isConnected = true;
-    for (const handler of [...this.#reconnectHandlers]) handler();
+    for (const handler of this.#reconnectHandlers) handler();
   }
 }

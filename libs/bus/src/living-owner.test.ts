@@ -155,7 +155,8 @@ describe('a process that is away', () => {
       const effectId = `test_${name}_0_1`;
       await order(name, effectId);
       await begun.promise;
-      await using _other = await startExecutor(name, server.url, async () => ({ ...output, exitCode: 2 }));
+      await using other = await startExecutor(name, server.url, async () => ({ ...output, exitCode: 2 }));
+      expect(other.member.id).not.toBe(owner.member.id);
       proxy.stall(direction);
       // Until the client has given the connection up; the new one is let through.
       await eventually(() => owner.member.soundSince() === null, deadline);
@@ -171,7 +172,7 @@ test('what was done while the server was away is told once it is back, and done 
   const effectId = 'test_outage_0_1';
   let times = 0;
   const release = Promise.withResolvers<void>();
-  await using _executor = await startExecutor('outage', server.url, async () => {
+  await using executor = await startExecutor('outage', server.url, async () => {
     times++;
     await release.promise;
     return output;
@@ -186,4 +187,5 @@ test('what was done while the server was away is told once it is back, and done 
     outcome: { status: 'done' },
   });
   expect(times).toBe(1);
+  expect(await executor.member.isMember(executor.member.id)).toBe(true);
 });

@@ -25,7 +25,10 @@ export async function startTcpProxy(serverPort: number): Promise<TcpProxy> {
     else link['to-client'].resume();
   };
   const listener = createServer({ pauseOnConnect: true }, (client) => {
-    if (isCut) return void client.resetAndDestroy();
+    if (isCut) {
+      client.resetAndDestroy();
+      return;
+    }
     const upstream = createConnection({ host: '127.0.0.1', port: serverPort });
     const link = { 'to-server': client, 'to-client': upstream };
     links.add(link);

@@ -1,0 +1,41 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { BusOptions } from './bus.ts';
+import { busLimits } from './limits.ts';
+import { connect, nkeyAuthenticator } from './nats.ts';
+import type { NatsConnection } from './nats.ts';
+import { tellRefusals } from './refusals.ts';
+import { requireNames, requireNamesOf, withAdvice } from './server-names.ts';
+
+/** @throws CoppiceError `unavailable` when no server answers, `permission-denied` when it refuses */
+export async function openConnection(options: BusOptions): Promise<NatsConnection> {
+  const { servers, name, user, password, nkeySeed, inboxPrefix, tls, lostAfterMs = busLimits.lostAfterMs } = options;
+  if (tls !== undefined) requireNames(servers);
+  try {
+    const connection = await connect({
+      servers: servers.split(',').map((server) => server.trim()),
+      name,
+      ...(user === undefined ? {} : { user }),
+      ...(password === undefined ? {} : { pass: password }),
+      ...(nkeySeed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(nkeySeed)) }),
+      ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
+      ...(tls === undefined ? {} : { tls }),
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 500,
+      // A connection on which nothing moves any more is made anew before others judge this process lost.
+      pingInterval: lostAfterMs / 3,
+      maxPingOut: 2,
+      timeout: Math.max(busLimits.connectTimeoutMsMin, lostAfterMs / 2),
+      // Two stack traces a request are 41 % of the client's time.
+      noAsyncTraces: true,
+    });
+    if (connection.info?.tls_required === true) await requireNamesOf(connection, servers);
+    tellRefusals(connection);
+    return connection;
+  } catch (cause) {
+    if (cause instanceof CoppiceError) throw cause;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const refused = /authorization|authentication|permission/i.test(message);
+    const text = `the NATS server at ${servers} ${refused ? 'refuses this user' : 'can not be reached'}: ${withAdvice(message)}`;
+    throw new CoppiceError(refused ? 'permission-denied' : 'unavailable', text, { cause });
+  }
+}
