@@ -22,7 +22,13 @@ function servedBy(context: Context, waits = new FullDiskWaits()) {
   let count = 0;
   return (name: string, input: object, effectId = `task1_${count++}`): Promise<Record<string, unknown>> => {
     const handler = handlers.find((each) => each.operation.name === name) as CommandHandler;
-    const command = { effectId, signal: new AbortController().signal, takenOver: false, queuedMs: 0 };
+    const command = {
+      effectId,
+      signal: new AbortController().signal,
+      takenOver: false,
+      queuedMs: 0,
+      confirmClaim: async () => {},
+    };
     return handler.run({ owner, ...input }, command) as Promise<Record<string, unknown>>;
   };
 }
