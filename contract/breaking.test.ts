@@ -42,8 +42,16 @@ const schema = (document: Document, name: string): Schema => {
   if (found === undefined) throw new Error(`no schema ${name}`);
   return found;
 };
+/** What a field refers to, where it holds a schema of the document. */
+const referred = (document: Document, node: Schema): Schema => {
+  const path = (node as { allOf?: { $ref?: string }[] }).allOf?.[0]?.$ref;
+  return path === undefined ? node : schema(document, path.split('/').at(-1) ?? '');
+};
 const field = (document: Document, name: string, ...fields: string[]): Schema =>
-  fields.reduce((node, key) => (key === '[]' ? node.items : node.properties[key]) as Schema, schema(document, name));
+  fields.reduce(
+    (node, key) => referred(document, (key === '[]' ? node.items : node.properties[key]) as Schema),
+    schema(document, name),
+  );
 
 type Case = [what: string, plant: (document: Document) => void, where: RegExp];
 

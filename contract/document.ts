@@ -1,21 +1,39 @@
 /** The contract as an AsyncAPI 3 document, made from libs/contracts: what Coppice receives and sends, seen from Coppice. */
 import {
   agentSchema,
+  contentPartSchema,
   errorCodes,
   events,
-  jsonSchemaOf,
+  finishReasonSchema,
+  imageSchema,
   jsonSchemasOf,
+  mergeMethodSchema,
+  mergeModeSchema,
   messageHeaders,
+  modelLimitsSchema,
+  modelLimitsViewSchema,
+  modelMessageSchema,
+  modelSettingsSchema,
+  modelUsageSchema,
+  networkSchema,
   noRun,
   runItself,
+  runStateSchema,
   runSummarySchema,
   runViewSchema,
+  signatureSchema,
   streams,
+  strictly,
   subjects,
   taskDefaultsSchema,
   taskRequestSchema,
+  taskStateSchema,
+  taskStepSchema,
   taskSummarySchema,
   taskViewSchema,
+  textReferenceSchema,
+  toolCallSchema,
+  toolDefinitionSchema,
   usageSchema,
   wireErrorSchema,
 } from '@coppice/contracts';
@@ -32,17 +50,41 @@ import {
   refusal,
 } from './messages.ts';
 import type { PublishedMessage } from './messages.ts';
+import { typeNameOf, withTitles } from './titles.ts';
 
-/** Schemas that several messages hold, by the names that they have in the document. */
+/** Schemas that several messages hold, by the names that they have in the document. Those of requests refuse unknown fields. */
 const sharedSchemas = {
   Agent: agentSchema,
-  Error: wireErrorSchema,
+  ContentPart: contentPartSchema,
+  ContentPartInput: strictly(contentPartSchema),
+  CoppiceError: wireErrorSchema,
+  FinishReason: finishReasonSchema,
+  Image: imageSchema,
+  ImageInput: strictly(imageSchema),
+  MergeMethod: mergeMethodSchema,
+  MergeMode: mergeModeSchema,
+  ModelLimits: modelLimitsSchema,
+  ModelLimitsView: modelLimitsViewSchema,
+  ModelMessage: modelMessageSchema,
+  ModelMessageInput: strictly(modelMessageSchema),
+  ModelSettings: strictly(modelSettingsSchema),
+  ModelUsage: modelUsageSchema,
+  Network: networkSchema,
+  RunState: runStateSchema,
   RunSummary: runSummarySchema,
   RunView: runViewSchema,
+  Signature: signatureSchema,
+  SignatureInput: strictly(signatureSchema),
   TaskDefaults: taskDefaultsSchema,
   TaskRequest: taskRequestSchema,
+  TaskState: taskStateSchema,
+  TaskStep: taskStepSchema,
   TaskSummary: taskSummarySchema,
   TaskView: taskViewSchema,
+  TextReference: textReferenceSchema,
+  TextReferenceInput: strictly(textReferenceSchema),
+  ToolCall: toolCallSchema,
+  ToolDefinition: strictly(toolDefinitionSchema),
   Usage: usageSchema,
 };
 
@@ -168,15 +210,21 @@ function operations() {
   };
 }
 
+/** By the schema: one that two messages share has one place, under its first name. */
+const schemaNames = new Map<z.ZodType, string>();
+for (const [name, schema] of Object.entries(sharedSchemas)) schemaNames.set(schema, name);
+for (const { name, schema } of publishedMessages) if (!schemaNames.has(schema)) schemaNames.set(schema, name);
+
+/** Every schema by its name, each titled, with references to the others where it holds them. */
+function titledSchemas(location: (name: string) => string): Record<string, JsonSchema> {
+  const schemas = jsonSchemasOf(Object.fromEntries([...schemaNames].map(([schema, name]) => [name, schema])), location);
+  return Object.fromEntries(
+    Object.entries(schemas).map(([name, schema]) => [name, withTitles(schema, typeNameOf(name))]),
+  );
+}
+
 /** @param version of the contract */
 export function asyncApiDocument(version: string): JsonSchema {
-  const schemas = {
-    ...sharedSchemas,
-    ...Object.fromEntries(publishedMessages.map(({ name, schema }) => [name, schema])),
-  };
-  // A schema that two messages share has one place in the document: under its first name.
-  const names = new Map<z.ZodType, string>();
-  for (const [name, schema] of Object.entries(schemas)) if (!names.has(schema)) names.set(schema, name);
   const messages = publishedMessages.map(({ name, title, description, headers, schema, examples }) => [
     name,
     {
@@ -184,7 +232,7 @@ export function asyncApiDocument(version: string): JsonSchema {
       title,
       summary: description,
       ...(headers === undefined ? {} : { traits: [reference('components', 'messageTraits', headers)] }),
-      payload: reference('components', 'schemas', names.get(schema) ?? name),
+      payload: reference('components', 'schemas', schemaNames.get(schema) ?? name),
       examples,
     },
   ]);
@@ -213,20 +261,32 @@ export function asyncApiDocument(version: string): JsonSchema {
       parameters,
       messageTraits,
       messages: Object.fromEntries(messages),
-      schemas: jsonSchemasOf(
-        Object.fromEntries([...names].map(([schema, name]) => [name, schema])),
-        (name) => `#/components/schemas/${name}`,
-      ),
+      schemas: titledSchemas((name) => `#/components/schemas/${name}`),
     },
     'x-error-codes': errorCodes,
   };
 }
 
-/** Each message's schema by its name, whole, for a validator that takes one file. */
-export const standaloneSchemas = (): Record<string, JsonSchema> =>
-  Object.fromEntries(
-    publishedMessages.map(({ name, title, description, schema }) => [
-      name,
-      { $schema: 'http://json-schema.org/draft-07/schema#', title, ...jsonSchemaOf(schema), description },
-    ]),
+/** Each message's schema by its name, for a validator or generator that takes one file: what it holds is among its definitions. */
+export function standaloneSchemas(): Record<string, JsonSchema> {
+  const schemas = titledSchemas((name) => `#/definitions/${name}`);
+  return Object.fromEntries(
+    publishedMessages.map(({ name, description, schema }) => {
+      const root = schemas[schemaNames.get(schema) ?? name] as JsonSchema;
+      const definitions = Object.fromEntries(held(root, schemas).map((inner) => [inner, schemas[inner] as JsonSchema]));
+      const $schema = 'http://json-schema.org/draft-07/schema#';
+      const withThem = Object.keys(definitions).length === 0 ? {} : { definitions };
+      return [name, { $schema, ...root, description, ...withThem }];
+    }),
   );
+}
+
+/** Names of the schemas that a schema refers to, and of those that these refer to, in alphabetical order. */
+function held(schema: JsonSchema, schemas: Record<string, JsonSchema>, found = new Set<string>()): string[] {
+  for (const [, name = ''] of JSON.stringify(schema).matchAll(/"\$ref":"#\/definitions\/([^"]+)"/g)) {
+    if (found.has(name)) continue;
+    found.add(name);
+    held(schemas[name] as JsonSchema, schemas, found);
+  }
+  return [...found].toSorted();
+}

@@ -5,6 +5,7 @@ import { wireErrorSchema } from './errors.ts';
 import {
   modelMessageSchema,
   modelSettingsSchema,
+  modelUsageSchema,
   signatureSchema,
   thinkingSchema,
   toolCallSchema,
@@ -78,7 +79,7 @@ const chatRequestSchema = z.strictObject({
 const chatEnd = turnOutputSchema
   .pick({ finishReason: true, providerFinishReason: true, responseModel: true, responseId: true })
   .extend({
-    usage: turnOutputSchema.shape.usage.describe('Of all attempts together: a failed one is paid for, too.'),
+    usage: modelUsageSchema.describe('Of all attempts together: a failed one is paid for, too.'),
     provider: z.string().describe('Who answered: the part of `provider/model` before the slash.'),
     model: z.string().describe('As that provider is asked for it: the part after the slash.'),
     attempts: z.int().nonnegative().describe('How often a provider was asked; 0 for an answer of the cache.'),

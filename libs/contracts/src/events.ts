@@ -35,7 +35,7 @@ const runEndedData = runSummarySchema
   .extend(runViewSchema.pick({ usage: true }).shape);
 const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
 /** What a task waited for: its time between two events is these. */
-const taskStepSchema = z.object({
+export const taskStepSchema = z.object({
   what: z
     .string()
     .describe('`<service>.<operation>`; `landing`: its turn at the branch; `setup`: a setup that tasks share.'),

@@ -27,6 +27,7 @@ export type { DeadLetter } from './dead-letter.ts';
 export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';
 export type { JsonSchema } from './json-schema.ts';
 export { meantBy, nearestFirst } from './near.ts';
+export { strictly } from './strict.ts';
 export { messageHeaders } from './message-headers.ts';
 export { invalidUtf8At } from './utf8.ts';
 export { ownDraftPattern, ownDraftPrefix } from './own-drafts.ts';
@@ -76,6 +77,7 @@ export type {
   UnprotectedPart,
 } from './run-request.ts';
 export {
+  modelLimitsViewSchema,
   runStateSchema,
   runSummarySchema,
   runViewSchema,
@@ -149,7 +151,7 @@ export type {
 export { modelOperations, transcriptEntrySchema, turnInputSchema, turnOutputSchema } from './operations/model.ts';
 export type { TranscriptEntry, TurnOutput } from './operations/model.ts';
 export { runOperations } from './operations/run.ts';
-export { coppiceEventSchema, events } from './events.ts';
+export { coppiceEventSchema, events, taskStepSchema } from './events.ts';
 export type { CoppiceEvent, EventType, TaskStep } from './events.ts';
 export { agentToolSchemas, sandboxToolSchemas, toolDefinitions, toolDescriptions, toolLimits } from './tools.ts';
 export type { AgentToolName, SandboxToolName } from './tools.ts';

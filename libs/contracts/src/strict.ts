@@ -8,7 +8,16 @@ type AnySchema = z.core.$ZodType;
  */
 export const strictly = <Schema extends z.ZodType>(schema: Schema): Schema => strict(schema) as Schema;
 
+/** One copy of each schema, so that the published contract has it once. */
+const copies = new WeakMap<AnySchema, AnySchema>();
+
 function strict(schema: AnySchema): AnySchema {
+  const copy = copies.get(schema) ?? strictCopy(schema);
+  copies.set(schema, copy);
+  return copy;
+}
+
+function strictCopy(schema: AnySchema): AnySchema {
   if (schema instanceof z.ZodObject) {
     const fields = Object.entries<AnySchema>(schema.shape).map(([name, field]) => [name, strict(field)]);
     return changed(schema, { shape: Object.fromEntries(fields), catchall: z.never() });
@@ -20,6 +29,10 @@ function strict(schema: AnySchema): AnySchema {
   return schema;
 }
 
-/** What is said of it (its description, its checks) stays. */
-const changed = (schema: z.ZodType, by: object): AnySchema =>
-  z.clone(schema, z.util.mergeDefs(schema.def, by) as typeof schema.def, { parent: true });
+/** What is said of it (its description, its checks) stays. No child of the original, whose published schema takes unknown fields. */
+function changed(schema: z.ZodType, by: object): AnySchema {
+  const copy = z.clone(schema, z.util.mergeDefs(schema.def, by) as typeof schema.def);
+  const said = z.globalRegistry.get(schema);
+  if (said !== undefined) z.globalRegistry.add(copy, said);
+  return copy;
+}

@@ -50,7 +50,8 @@ export const usageSchema = z.object({
 export type Usage = z.infer<typeof usageSchema>;
 
 // Open, so that a reader of today stands a limit of tomorrow.
-const modelLimits = z.object(modelLimitsSchema.shape);
+export const modelLimitsViewSchema = z.object(modelLimitsSchema.shape);
+
 const runId = z.string().describe('The id of the run.');
 const tenant = z.string().describe('Whose it is.');
 const createdAt = z.string().describe('RFC 3339.');
@@ -96,7 +97,10 @@ export const taskViewSchema = z.object({
     .describe('Parts of the verify command that no protected file defines; left out for a task of an earlier version.'),
   usage: usageSchema.describe('Of all turns so far.'),
   modelLimits: z
-    .object({ task: modelLimits.describe('The task.'), run: modelLimits.describe('All tasks of its run together.') })
+    .object({
+      task: modelLimitsViewSchema.describe('The task.'),
+      run: modelLimitsViewSchema.describe('All tasks of its run together.'),
+    })
     .optional()
     .describe('What the run file lets models use; a missing one is unlimited.'),
   modelTurns: z.int().nonnegative().describe('Turns that a model has taken.'),
@@ -126,7 +130,7 @@ export const runViewSchema = z.object({
   baseBranch: z.string().describe('Tasks start from it and land on it.'),
   state: runStateSchema.describe('Running, or how it ended.'),
   concurrency: z.int().describe('Tasks at work at once.'),
-  modelLimits: modelLimits
+  modelLimits: modelLimitsViewSchema
     .optional()
     .describe('What the run file lets all tasks together use of models; not told of a run of an earlier version.'),
   usage: usageSchema
