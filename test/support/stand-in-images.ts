@@ -1,5 +1,5 @@
 /**
- * Images for the test of docker-compose.yml, made without a registry: the base and nats-server from this machine's own programs, under the
+ * Images for docker-compose.yml and its test, made without a registry: the base and nats-server from this machine's own programs, under the
  * official names at a registry that can't exist, so that no official image of this machine is replaced. What they lack against the official
  * ones: Alpine and Debian below them. Jaeger is its own program where `npm run jaeger` has built it, else a stand-in. Prometheus is Debian's, which is older.
  */
@@ -9,7 +9,7 @@ import { copyFile, cp, mkdir, writeFile } from 'node:fs/promises';
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { temporaryFolder } from '@coppice/testing';
+import { natsServerProgram, temporaryFolder } from '@coppice/testing';
 import { buildRootfs, rootfsKey } from '../../deploy/agent-runtime/rootfs.js';
 import { prometheusProgram } from './prometheus-program.ts';
 
@@ -77,7 +77,7 @@ async function agentRuntime(): Promise<string> {
 /** With the official entry point's behaviour: options alone are nats-server's. */
 async function makeNats(folder: string): Promise<void> {
   await mkdir(folder);
-  await copyFile(realpathSync(process.env['COPPICE_NATS_SERVER'] ?? ''), path.join(folder, 'nats-server'));
+  await copyFile(realpathSync(natsServerProgram()), path.join(folder, 'nats-server'));
   const entryPoint = '#!/bin/sh\nset -e\ncase "$1" in -*) set -- nats-server "$@" ;; esac\nexec "$@"\n';
   await writeFile(path.join(folder, 'docker-entrypoint.sh'), entryPoint, { mode: 0o755 });
   await build(folder, names.nats, [
