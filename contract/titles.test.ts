@@ -35,8 +35,7 @@ test('no title is that of two shapes', () => {
   expect([...byTitle].filter(([, of]) => of.size > 1).map(([title]) => title)).toEqual([]);
 });
 
-const definitionsOf = (name: string): string[] =>
-  Object.keys((standaloneSchemas()[name]?.['definitions'] ?? {}));
+const definitionsOf = (name: string): string[] => Object.keys(standaloneSchemas()[name]?.['definitions'] ?? {});
 
 test('what messages share is one definition', () => {
   expect(definitionsOf('task.get.output')).toEqual(['CoppiceError', 'ModelLimitsView', 'TaskState', 'Usage']);
