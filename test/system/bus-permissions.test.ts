@@ -191,6 +191,7 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
     [`$JS.ACK.${streams.commands}.${name}-any.1.1.1.1.0`, name],
   ]),
   [`$JS.API.CONSUMER.MSG.NEXT.${streams.commands}.container-service-n1`, 'container-service', 'orchestrator'],
+  [`$JS.API.CONSUMER.MSG.NEXT.${streams.commands}.container-service-n1_landing`, 'container-service', 'orchestrator'],
   [`$JS.API.CONSUMER.MSG.NEXT.${streams.commands}.container-service-n2`],
   [`$JS.API.CONSUMER.MSG.NEXT.${streams.actors}.actor-task`, 'orchestrator'],
   [`$JS.API.CONSUMER.MSG.NEXT.${streams.intake}.orchestrator-intake`, 'orchestrator'],

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { serveCommands } from '@coppice/bus';
-import { anyPool } from '@coppice/contracts';
+import { anyPool, landingPool } from '@coppice/contracts';
 import { FullDiskWaits, observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
 import { observeGauge, type Logger } from '@coppice/telemetry';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
@@ -22,7 +22,7 @@ export type ContainerServiceOptions = {
   bubblewrapProgram?: string | undefined;
   /** Whom sandboxes run as where the stack is root; default 10001. The worktree service must have the same. */
   sandboxUid?: number | undefined;
-  /** Commands in progress at once; default 8. */
+  /** Commands in progress at once, and as many again that a landing waits for; default 8. */
   concurrency?: number | undefined;
   /** Told what the start waits for. */
   onWaiting?: ((line: string) => void) | undefined;
@@ -68,7 +68,7 @@ export async function startContainerService(
   const endMetrics = [observeDisk(dataFolder.real, node), observeSandboxes(engine, { stackId, node })];
   const commands = await serveCommands(bus, {
     service: serviceName,
-    pools: [anyPool, node],
+    pools: [anyPool, node, landingPool(node)],
     concurrency: options.concurrency ?? concurrencyDefault,
     member,
     handlers: commandHandlers({ bus, engine, node, stackId, log, dataFolder, logsFolder })

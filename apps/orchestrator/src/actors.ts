@@ -1,4 +1,5 @@
 import {
+  landingPool,
   modelOperations,
   runItself,
   runOperations,
@@ -31,6 +32,15 @@ const onNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });
 const onMergeNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.merge?.node ?? context.node ?? 'any' });
+/** A task that holds its branch's landing slot blocks all others that land there, so that its verification waits for no other command. */
+const onMergeNodeFirst = (operation: Operation) =>
+  command(operation, {
+    pool: (_input, { merge, node, turn }: TaskContext) => {
+      const place = merge?.node ?? node;
+      if (place === null) return 'any';
+      return turn === null ? place : landingPool(place);
+    },
+  });
 const onSetupNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: SetupContext) => context.node ?? 'any' });
 
@@ -173,7 +183,7 @@ export const taskActor: ActorDefinition = defineActor({
     removeSandbox: onNode(sandboxOperations.remove),
     commit: onNode(worktreeOperations.commit),
     prepareMerge: onNode(worktreeOperations.prepareMerge),
-    verify: onMergeNode(sandboxOperations.run),
+    verify: onMergeNodeFirst(sandboxOperations.run),
     takeTurn: request<TurnRequest>('landing', {
       id: landingId,
       create: () => ({}),

@@ -1,6 +1,6 @@
 import { listMembers, refuseCommands } from '@coppice/bus';
 import type { Bus, Consumption } from '@coppice/bus';
-import { CoppiceError, anyPool, commandConsumer } from '@coppice/contracts';
+import { CoppiceError, commandConsumer, nodeOfPool } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 
 /**
@@ -20,7 +20,8 @@ type ServiceOfNode = (typeof servicesOfNodes)[number];
 const looksMin = 10;
 const lookEveryMsMax = 30_000;
 
-type Absent = { service: ServiceOfNode; node: string; sinceMs: number; refusing: Consumption | null };
+type QueueOfNode = { service: ServiceOfNode; node: string; pool: string };
+type Absent = QueueOfNode & { sinceMs: number; refusing: Consumption | null };
 
 export function watchForLostNodes(bus: Bus, options: { lostAfterMs: number }): LostNodes {
   const watch = new Watch(bus, options.lostAfterMs);
@@ -57,26 +58,26 @@ class Watch {
     const waitedFor = (await this.#bus.queues()).filter(({ waiting, inProgress }) => waiting + inProgress > 0);
     const members = await listMembers(this.#bus);
     const there = new Set(members.map(({ service, node }) => `${service}-${node}`));
-    for (const [queue, { refusing }] of this.#absent) {
-      if (!there.has(queue)) continue;
+    for (const [queue, { service, node, refusing }] of this.#absent) {
+      if (!there.has(`${service}-${node}`)) continue;
       this.#absent.delete(queue);
       await refusing?.stop();
     }
     for (const { name } of waitedFor) {
-      const queue = there.has(name) ? null : ofNode(name);
-      if (queue !== null) await this.#miss(name, queue);
+      const queue = ofNode(name);
+      if (queue !== null && !there.has(`${queue.service}-${queue.node}`)) await this.#miss(name, queue);
     }
   }
 
-  async #miss(name: string, queue: { service: ServiceOfNode; node: string }): Promise<void> {
+  async #miss(name: string, queue: QueueOfNode): Promise<void> {
     const absent = this.#absent.get(name) ?? { ...queue, sinceMs: performance.now(), refusing: null };
     this.#absent.set(name, absent);
     if (absent.refusing !== null || performance.now() - absent.sinceMs < this.#lostAfterMs) return;
-    const { service, node } = absent;
+    const { service, node, pool } = absent;
     const text = `its host ${node} is gone: no ${service} has been there for ${Math.round(this.#lostAfterMs / 1_000)} s`;
     log.error({ node, service }, `${text}; what waits for it is answered as failed`);
     const error = new CoppiceError('unavailable', text, { retryable: false });
-    absent.refusing = await refuseCommands(this.#bus, { service, pool: node, error });
+    absent.refusing = await refuseCommands(this.#bus, { service, pool, error });
   }
 
   async end(): Promise<void> {
@@ -84,9 +85,10 @@ class Watch {
   }
 }
 
-function ofNode(queue: string): { service: ServiceOfNode; node: string } | null {
+function ofNode(queue: string): QueueOfNode | null {
   const service = servicesOfNodes.find((each) => queue.startsWith(commandConsumer(each, '')));
   if (service === undefined) return null;
-  const node = queue.slice(commandConsumer(service, '').length);
-  return node === anyPool ? null : { service, node };
+  const pool = queue.slice(commandConsumer(service, '').length);
+  const node = nodeOfPool(pool);
+  return node === null ? null : { service, node, pool };
 }

@@ -76,9 +76,9 @@ export const handle = <Input, Output>(
 
 export type CommandServerOptions = {
   service: Operation['service'];
-  /** `any`, and the node's name where commands are addressed to a node. */
+  /** `any`, and those of the node where commands are addressed to a node. */
   pools: string[];
-  /** Commands in progress at once, over all pools; each pool can use up to this many. */
+  /** Commands of each pool in progress at once. */
   concurrency: number;
   member: Membership;
   handlers: CommandHandler[];

@@ -112,6 +112,19 @@ export const runItself = 'run';
 /** The pool of commands that any process of a service may take. Others are named after a node. */
 export const anyPool = 'any';
 
+const landingSuffix = '_landing';
+/**
+ * A node's pool of commands that a landing waits for: no other command is in its queue, so that a branch isn't blocked by work that can wait. No node's
+ * name has an underscore.
+ */
+export const landingPool = (node: string): string => `${node}${landingSuffix}`;
+
+/** The node of a pool; null of the one that any process may take from. */
+export function nodeOfPool(pool: string): string | null {
+  if (pool === anyPool) return null;
+  return pool.endsWith(landingSuffix) ? pool.slice(0, -landingSuffix.length) : pool;
+}
+
 /** The tenant of a subject `coppice.<api|intake|event|transcript|log>.<tenant>.…`. */
 export function tenantOf(subject: string): string {
   const tenant = subject.split('.')[2];

@@ -1,4 +1,4 @@
-import { subjects, tokenSchema } from '@coppice/contracts';
+import { subjects } from '@coppice/contracts';
 import type { ActorMessage, ReplyTo } from '@coppice/contracts';
 import type { EventObject } from 'xstate';
 import type { ActorDefinition } from './definition.ts';
@@ -138,11 +138,7 @@ function startInvocation(
     const checked = schema.safeParse(input);
     if (!checked.success)
       throw new TransitionFailed(`the input of ${childId} does not fit ${service} ${name}: ${checked.error.message}`);
-    const subject = subjects.command(
-      service,
-      requireToken(source.pool(input, context), `the pool of ${childId}`),
-      name,
-    );
+    const subject = subjects.command(service, requirePool(source.pool(input, context), `the pool of ${childId}`), name);
     draft.inFlight[effectId] = { type: 'command', childId, source: src, ...noted(`${service}.${name}`) };
     draft.outbox.push({ type: 'command', effectId, subject, input, issuedAt });
     return;
@@ -225,8 +221,11 @@ export function pushResult(
   draft.outbox.push({ type: 'message', messageId: nextId(draft), to: origin.replyTo, message, request: null });
 }
 
-function requireToken(text: string, what: string): string {
-  if (tokenSchema.safeParse(text).success) return text;
+/** One token of a subject, and of a consumer's name. */
+const poolPattern = /^[a-z0-9][a-z0-9_-]{0,99}$/;
+
+function requirePool(text: string, what: string): string {
+  if (poolPattern.test(text)) return text;
   throw new TransitionFailed(`${what} is not one token: ${text}`);
 }
 

@@ -22,7 +22,8 @@ export const ownerOf = (taskId: string) => ({ tenant, runId, taskId });
 /** What the container service sees of an orchestrator: someone who publishes commands and has an inbox. */
 export interface Orchestrator {
   bus: Bus;
-  order(effectId: string, operation: string, input: unknown): Promise<void>;
+  /** @param pool default: that of any process */
+  order(effectId: string, operation: string, input: unknown, pool?: string): Promise<void>;
   resultOf(effectId: string, settings?: { times?: number; timeoutMs?: number }): Promise<Outcome>;
   /** Orders and waits; fails the test when the outcome isn't `done`. */
   done<Output>(effectId: string, operation: string, input: unknown): Promise<Output>;
@@ -49,8 +50,8 @@ export async function startOrchestrator(nats: NatsServer): Promise<Orchestrator>
     }
     await delivery.acknowledge();
   });
-  const order: Orchestrator['order'] = async (effectId, operation, input) => {
-    await bus.publish(subjects.command('container-service', anyPool, operation), {
+  const order: Orchestrator['order'] = async (effectId, operation, input, pool = anyPool) => {
+    await bus.publish(subjects.command('container-service', pool, operation), {
       effectId,
       replyTo: { kind: 'test', id: 'test' },
       issuedAt: new Date().toISOString(),

@@ -10,6 +10,7 @@ import {
   gatewayCalls,
   intakeConsumer,
   intakeLaterConsumer,
+  landingPool,
   streams,
   subjectFamilies,
   subjects,
@@ -130,7 +131,11 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       commands('orchestrator', [anyPool]),
       orchestrator,
       // In the place of a host that is gone.
-      ...nodes.flatMap((node) => [taking('worktree-service', node), taking('container-service', node)]),
+      ...nodes.flatMap((node) => [
+        taking('worktree-service', node),
+        taking('container-service', node),
+        taking('container-service', landingPool(node)),
+      ]),
     ),
   'llm-gateway': () =>
     join(
@@ -158,7 +163,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
     ),
   'container-service': (nodes) =>
     join(
-      commands('container-service', [anyPool, ...nodes]),
+      commands('container-service', [anyPool, ...nodes, ...nodes.map(landingPool)]),
       artifacts,
       publishing(subjectFamilies.log, subjects.api('*', api.taskGet.name)),
     ),
