@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 
@@ -24,8 +24,8 @@ export function safeName(value: string, field: string): string {
 }
 
 /**
- * Folders of the data folder. Where a sandbox's user must pass (the engine mounts as that user), folders can be entered but not
- * listed; what only the host may read lies in folders of mode 0700.
+ * Folders of the data folder. What agents work on is closed to the machine's other users: folders that a sandbox's user must pass (the engine mounts
+ * as that user) can be entered by its group and not listed; what only the host may read lies in folders of mode 0700.
  */
 export class Layout {
   readonly root: string;
@@ -34,9 +34,14 @@ export class Layout {
     this.root = root;
   }
 
-  create(): void {
-    for (const folder of [this.root, this.repositories, this.worktrees, this.checkouts, this.setups]) {
-      mkdirSync(folder, { recursive: true, mode: 0o711 });
+  /** `sandboxGid`: the group that may pass; null where sandboxes run as the stack's own user. */
+  create(sandboxGid: number | null): void {
+    for (const folder of [this.root, this.repositories]) mkdirSync(folder, { recursive: true, mode: 0o711 });
+    for (const folder of [this.worktrees, this.checkouts, this.setups]) {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      if (sandboxGid !== null) chownSync(folder, 0, sandboxGid);
+      // One that an earlier version made could be passed by all.
+      chmodSync(folder, sandboxGid === null ? 0o700 : 0o710);
     }
     for (const folder of [this.locks, this.trash, this.rescue, this.git, this.removed, this.landings])
       mkdirSync(folder, { recursive: true, mode: 0o700 });

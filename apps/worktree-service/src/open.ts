@@ -43,7 +43,9 @@ const nobody = '';
 /** Opens the data folder. Throws `unavailable` where git is absent or too old. */
 export async function openContext(options: OpenOptions): Promise<Context> {
   const layout = new Layout(options.dataFolder);
-  layout.create();
+  // Without rights everything is the stack's own anyway.
+  const sandboxOwner = isRoot() ? sandboxUser(options.sandboxUid) : null;
+  layout.create(sandboxOwner?.gid ?? null);
   if (!statSync(layout.root).isDirectory()) throw new CoppiceError('unavailable', `${layout.root} is not a folder`);
   await markUnrelated([layout.worktrees, layout.checkouts, layout.setups]);
   const refusedFolder = realpathSync(options.stackFolder ?? layout.root);
@@ -63,8 +65,7 @@ export async function openContext(options: OpenOptions): Promise<Context> {
     layout,
     trash,
     upkeep: new Upkeep(options.clock ?? systemClock, options.onUpkeepError ?? (() => {})),
-    // Without rights everything is the stack's own anyway.
-    sandboxOwner: isRoot() ? sandboxUser(options.sandboxUid) : null,
+    sandboxOwner,
     node: options.node,
     disk: options.disk ?? diskSettingsDefault,
     onFolderKept: options.onFolderKept ?? (() => {}),

@@ -1,7 +1,9 @@
 /** A part of the conformance suite: attempts to break out. Each must fail, or be reported as not prevented. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { ConformanceOptions } from './conformance.ts';
 import type { EngineFixture } from './conformance-fixture.ts';
@@ -71,6 +73,21 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
     property('cpu', 'processor time is bounded', attackCpu);
     property('tmpfs', '/tmp and /dev/shm are bounded', attackScratch);
     property('disk', 'a file, and the sum of many, are bounded', attackDisk);
+
+    test('the home folder is closed to the machine’s other users', async () => {
+      const sandbox = await current().sandbox();
+      await sandbox.exec('echo secret > ~/file; chmod 644 ~/file');
+      const file = join(current().data, 'engine/sandboxes', sandbox.id, 'home/file');
+      expect(await readFile(file, 'utf8')).toBe('secret\n');
+      const isRoot = process.getuid?.() === 0;
+      // The data folder may be passed: what is in it is closed by itself.
+      await chmod(current().data, 0o755);
+      const other = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--', 'cat', file];
+      const reading = promisify(execFile)(other[0] ?? '', other.slice(1));
+      if (isRoot) await expect(reading).rejects.toThrow('Permission denied');
+      else await reading.catch(() => undefined);
+      expect((await stat(dirname(dirname(file)))).mode & 0o777).toBe(isRoot ? 0o710 : 0o700);
+    });
 
     test('mounts: read-only ones refuse, a file can lie over a file and stays', () => expectMountsHold(current()));
     test('network full is given with name service, or refused as a matter of the network', async () => {

@@ -6,7 +6,7 @@
  * 2. What a record says never changes. A removed sandbox's folder is first moved aside, so that a half-removed sandbox
  *    is never found.
  */
-import { chown, link, lstat, mkdir, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
@@ -35,8 +35,13 @@ export class SandboxStore {
   async create(record: SandboxRecord): Promise<void> {
     const folder = join(this.#folder, record.id);
     const home = this.homeOf(record.id);
-    await mkdir(home, { recursive: true, mode: 0o755 });
-    if (process.getuid?.() === 0) await chown(home, record.user.uid, record.user.gid);
+    await mkdir(this.#folder, { recursive: true, mode: 0o711 });
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) await chown(home, record.user.uid, record.user.gid);
+    // Closed to the machine's other users; the sandbox's own may pass.
+    if (isRoot) await chown(folder, 0, record.user.gid);
+    await chmod(folder, isRoot ? 0o710 : 0o700);
     const path = join(folder, 'sandbox.json');
     const text = JSON.stringify({ version: recordVersion, record });
     const draft = `${path}.${randomUUID()}`;
