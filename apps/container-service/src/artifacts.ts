@@ -2,12 +2,15 @@ import { createHash } from 'node:crypto';
 import { untilAnswered, type Bus } from '@coppice/bus';
 import { artifactNames, buckets, CoppiceError, type Owner, type TextReference } from '@coppice/contracts';
 
-/** @throws CoppiceError `not-found` */
-export async function bytesOf(bus: Bus, reference: TextReference): Promise<Uint8Array> {
+/** @throws CoppiceError `not-found`, `limit-exceeded` for what has more than `bytesMax`, before it is read */
+export async function bytesOf(bus: Bus, reference: TextReference, bytesMax = Infinity): Promise<Uint8Array> {
   if ('text' in reference) return Buffer.from(reference.text);
-  const bytes = await untilAnswered(async () => (await bus.objects(buckets.artifacts)).get(reference.artifact));
-  if (bytes === null) throw new CoppiceError('not-found', `there is no artifact ${reference.artifact}`);
-  return bytes;
+  return untilAnswered(async () => {
+    const object = await (await bus.objects(buckets.artifacts)).find(reference.artifact);
+    if (object === null) throw new CoppiceError('not-found', `there is no artifact ${reference.artifact}`);
+    if (object.size > bytesMax) throw new CoppiceError('limit-exceeded', `${object.size} bytes, at most ${bytesMax}`);
+    return object.read();
+  });
 }
 
 /** The whole output of a command. */

@@ -17,7 +17,7 @@
  */
 import { ClaimLost, handle } from '@coppice/bus';
 import type { CommandContext, CommandHandler } from '@coppice/bus';
-import { CoppiceError, modelOperations } from '@coppice/contracts';
+import { CoppiceError, modelOperations, toolLimits } from '@coppice/contracts';
 import type { Owner, ToolCall, TurnOutput, turnInputSchema } from '@coppice/contracts';
 import type { Clock } from '@coppice/service';
 import { createLogger } from '@coppice/telemetry';
@@ -173,10 +173,14 @@ class Turns {
       if (signature !== undefined) inline.take(Buffer.byteLength(signature.value));
     for (const { id } of answer.toolCalls) inline.take(Buffer.byteLength(id));
     const text = await artifacts.reference(answer.text, owner, inline, signal);
+    // Whoever asked passes the calls on with a command: what is more than it takes by value goes by reference here.
+    const room = Math.max(0, Math.min(toolLimits.inlineBytesMax, gatewayLimits.inlineBytesMax - inline.taken));
+    const inlineCalls = new ByteBudget('the calls', room);
     const toolCalls: ToolCall[] = [];
     for (const call of answer.toolCalls) {
-      toolCalls.push({ ...call, arguments: await artifacts.reference(call.arguments, owner, inline, signal) });
+      toolCalls.push({ ...call, arguments: await artifacts.reference(call.arguments, owner, inlineCalls, signal) });
     }
+    inline.take(inlineCalls.taken);
     const thinking: NonNullable<TurnOutput['thinking']> = [];
     for (const thought of answer.thinking) {
       thinking.push({ ...thought, text: await artifacts.reference(thought.text, owner, inline, signal) });

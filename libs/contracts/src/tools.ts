@@ -20,8 +20,14 @@ export const toolLimits = {
   searchLinesMax: 200,
   /** Of a file that is read, written or edited by a tool. */
   fileBytesMax: 1024 * 1024,
+  commandCharactersMax: 32_768,
+  /** Of one call, as JSON, in which a character of a file can take six bytes. */
+  argumentsBytesMax: 8 * 1024 * 1024,
   todoItemsMax: 50,
+  summaryCharactersMax: 4_000,
 } as const;
+
+const fileLimit = `${toolLimits.fileBytesMax} bytes`;
 
 /** Models like to name files as the sandbox shows them. */
 function relative(path: string): string {
@@ -44,7 +50,11 @@ const folder = z
 
 export const sandboxToolSchemas = {
   run: z.strictObject({
-    command: z.string().min(1).max(32_768).describe('A line for sh, run in the root of the repository.'),
+    command: z
+      .string()
+      .min(1)
+      .max(toolLimits.commandCharactersMax)
+      .describe('A line for sh, run in the root of the repository.'),
     timeoutSeconds: z.int().min(1).max(toolLimits.commandSecondsMax).default(toolLimits.commandSecondsDefault),
   }),
   read: z.strictObject({
@@ -73,20 +83,24 @@ export const agentToolSchemas = {
       .max(toolLimits.todoItemsMax),
   }),
   finish: z.strictObject({
-    summary: z.string().min(1).max(4_000).describe('What was changed and why, for the commit.'),
+    summary: z
+      .string()
+      .min(1)
+      .max(toolLimits.summaryCharactersMax)
+      .describe('What was changed and why, for the commit.'),
   }),
 } as const;
 export type AgentToolName = keyof typeof agentToolSchemas;
 
 export const toolDescriptions: Record<SandboxToolName | AgentToolName, string> = {
-  run: 'Run a shell command. Its output is bounded: the middle of a long one is left out.',
+  run: `Run a shell command of at most ${toolLimits.commandCharactersMax} characters. Its output is bounded: the middle of a long one is left out.`,
   read: 'Read a text file, or a range of its lines.',
-  write: 'Write a file, replacing what is there. Folders are made.',
-  edit: 'Replace a text in a file. Fails when the text is not there, or there more than once: then give more of what is around it.',
+  write: `Write a file of at most ${fileLimit}, replacing what is there. Folders are made.`,
+  edit: `Replace a text in a file of at most ${fileLimit}. Fails when the text is not there, or there more than once: then give more of what is around it.`,
   list: 'List files and folders.',
   search: 'Search the contents of files; answers lines as path:line:text.',
-  todo: 'Replace your list of what is to be done. Keep it up to date on long work.',
-  finish: 'End the task. Only when everything is done and checked.',
+  todo: `Replace your list of what is to be done, at most ${toolLimits.todoItemsMax} items. Keep it up to date on long work.`,
+  finish: `End the task. Only when everything is done and checked. The summary has at most ${toolLimits.summaryCharactersMax} characters.`,
 };
 
 /** What a schema says beyond this is told by the answer to a wrong call: servers that compile schemas into grammars stumble over it. */

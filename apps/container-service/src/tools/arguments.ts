@@ -1,5 +1,11 @@
 import { parseJson, validate } from '@coppice/bus';
-import { CoppiceError, sandboxToolSchemas, toolDescriptions, type SandboxToolName } from '@coppice/contracts';
+import {
+  CoppiceError,
+  sandboxToolSchemas,
+  toolDescriptions,
+  toolLimits,
+  type SandboxToolName,
+} from '@coppice/contracts';
 import type { z } from 'zod';
 
 /** A call whose arguments are as its tool takes them. */
@@ -9,7 +15,7 @@ export type ReadCall = {
 
 const isSandboxTool = (name: string): name is SandboxToolName => Object.hasOwn(sandboxToolSchemas, name);
 
-/** @throws CoppiceError `not-found` or `invalid-request`, whose message tells the model what is wrong with its call. */
+/** @throws CoppiceError `not-found`, `limit-exceeded` or `invalid-request`, whose message tells the model what is wrong with its call. */
 export function readCall(name: string, text: string): ReadCall {
   if (!isSandboxTool(name)) {
     // All that the model was offered, the agent's own too: a list without `finish` would keep it from ending.
@@ -17,10 +23,21 @@ export function readCall(name: string, text: string): ReadCall {
     throw new CoppiceError('not-found', `there is no tool ${JSON.stringify(name.slice(0, 100))}; there are ${known}`);
   }
   const value = text.trim() === '' ? {} : parseJson(text, `the arguments of ${name}`);
+  if (name === 'run') checkCommand(value);
   return {
     name,
     input: validate<unknown>(sandboxToolSchemas[name], withoutNulls(value), `the arguments of ${name}`),
   } as ReadCall;
+}
+
+function checkCommand(value: unknown): void {
+  const length = (value as { command?: { length?: unknown } } | null)?.command?.length;
+  const { commandCharactersMax } = toolLimits;
+  if (typeof length === 'number' && length > commandCharactersMax)
+    throw new CoppiceError(
+      'limit-exceeded',
+      `the command has ${length} characters, at most ${commandCharactersMax} are taken`,
+    );
 }
 
 /** Some models fill in what they leave out. */

@@ -2,13 +2,14 @@
 import { toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
 import type { z } from 'zod';
 import { replaceText } from './replace-text.ts';
-import { answer, failureOf, fileToolOptions, plain, problem, requireFile, script } from './tool.ts';
+import { answer, failureOf, fileToolOptions, plain, problem, requireFile, script, tooLarge } from './tool.ts';
 import type { Answer, Sandbox } from './tool.ts';
 
 type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
 
 /** Of what one read takes out of the sandbox; more than a result can hold. */
 const readBytesMax = 4 * toolLimits.resultCharactersMax;
+const atMost = `at most ${toolLimits.fileBytesMax} are taken`;
 /** For the line above the content and the one below. */
 const reservedCharacters = 700;
 
@@ -101,11 +102,8 @@ async function writeBytes(
 
 export async function write(sandbox: Sandbox, { path, content }: Input<'write'>): Promise<Answer> {
   const bytes = Buffer.from(content);
-  if (bytes.length > toolLimits.fileBytesMax) {
-    return problem(
-      `${path} can't be written: the content has ${bytes.length} bytes, at most ${toolLimits.fileBytesMax}`,
-    );
-  }
+  if (bytes.length > toolLimits.fileBytesMax)
+    return tooLarge(`${path} can't be written: the content has ${bytes.length} bytes, ${atMost}`);
   const { failure, made } = await writeBytes(sandbox, path, bytes);
   if (failure !== null) return problem(`${path} can't be written: ${failure}`);
   return answer(`${path} ${made ? 'made' : 'replaced'}: ${bytes.length} bytes`);
@@ -126,6 +124,8 @@ export async function edit(sandbox: Sandbox, { path, oldText, newText }: Input<'
   if (unread !== null) return problem(`${path} can't be edited: ${unread}`);
   const replaced = replaceText(Buffer.from(taken.stdout.text, 'base64'), oldText, newText);
   if (replaced.status === 'refused') return problem(`${path} is unchanged: ${replaced.reason}`);
+  if (replaced.bytes.length > toolLimits.fileBytesMax)
+    return tooLarge(`${path} is unchanged: it would have ${replaced.bytes.length} bytes, ${atMost}`);
   const { failure } = await writeBytes(sandbox, path, replaced.bytes);
   if (failure !== null) return problem(`${path} can't be written: ${failure}`);
   return answer(`${path} edited at line ${replaced.line}`);

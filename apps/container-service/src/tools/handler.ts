@@ -9,7 +9,8 @@
  *    that only look, between two of those, are done at the same time, at most `looksAtOnceMax`.
  * 3. The operation fails only when it is cancelled, when there is no sandbox, or when nothing has been done yet and the engine can't be had: then
  *    doing it again is harmless.
- * 4. What a lost process began is ended before another tells that its outcome isn't known.
+ * 4. A call that is too large is refused, and those after it are not done: they may rely on it.
+ * 5. What a lost process began is ended before another tells that its outcome isn't known.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
@@ -31,7 +32,7 @@ import { readCall, type ReadCall } from './arguments.ts';
 import { edit, read, write } from './files.ts';
 import { list, search } from './folders.ts';
 import { run } from './run.ts';
-import { problem, type Answer, type Sandbox } from './tool.ts';
+import { problem, tooLarge, type Answer, type Sandbox } from './tool.ts';
 
 export type ToolsContext = { bus: Bus; engine: Engine; log: Logger; logsFolder: string };
 
@@ -86,15 +87,24 @@ class Turn {
 
   async run(): Promise<Done[]> {
     const done: Done[] = [];
-    for (const batch of batches(this.#input.calls))
-      done.push(...(await Promise.all(batch.map((call) => this.#do(call)))));
+    let refused: ToolCall | undefined;
+    for (const batch of batches(this.#input.calls)) {
+      const asked = await Promise.all(batch.map(async (call) => ({ call, readable: await this.#read(call) })));
+      const last = asked.findIndex(({ readable }) => 'tooLarge' in readable);
+      const wanted = refused !== undefined ? [] : last === -1 ? asked : asked.slice(0, last + 1);
+      const answers = await Promise.all(wanted.map(({ call, readable }) => this.#do(call, readable)));
+      done.push(...answers.map((answer) => answer.done));
+      refused ??= wanted[answers.findIndex((answer) => answer.refused)]?.call;
+      for (const { call } of asked.slice(wanted.length)) done.push(notDone(call, refused?.name ?? call.name));
+    }
     return done;
   }
 
-  async #do(call: ToolCall): Promise<Done> {
+  async #do(call: ToolCall, readable: ReadCall | Answer): Promise<{ done: Done; refused: boolean }> {
     const startedAt = performance.now();
-    const { log, ...rest } = await this.#answer(call);
-    return {
+    const { log, ...rest }: Answer & { log?: string | null } =
+      'content' in readable ? readable : await this.#answer(readable);
+    const done = {
       callId: call.id,
       name: call.name,
       text: rest.content,
@@ -102,17 +112,21 @@ class Turn {
       logArtifact: log ?? null,
       durationMs: Math.round(performance.now() - startedAt),
     };
+    return { done, refused: rest.tooLarge === true };
   }
 
-  async #answer(call: ToolCall): Promise<Answer & { log?: string | null }> {
-    let readable: ReadCall;
+  /** The call as its tool takes it, or the answer to one that it doesn't take. */
+  async #read(call: ToolCall): Promise<ReadCall | Answer> {
     try {
-      const bytes = await bytesOf(this.#with.bus, call.arguments);
-      readable = readCall(call.name, Buffer.from(bytes).toString('utf8'));
+      const bytes = await bytesOf(this.#with.bus, call.arguments, toolLimits.argumentsBytesMax);
+      return readCall(call.name, Buffer.from(bytes).toString('utf8'));
     } catch (error) {
-      if (error instanceof CoppiceError) return problem(error.message);
-      throw error;
+      if (!(error instanceof CoppiceError)) throw error;
+      return error.code === 'limit-exceeded' ? tooLarge(`not done: ${error.message}`) : problem(error.message);
     }
+  }
+
+  async #answer(readable: ReadCall): Promise<Answer & { log?: string | null }> {
     const leftMs = this.#endsAtMs - performance.now();
     if (leftMs < 1_000) return problem('not done: the calls before it took too long');
     const begunBefore = this.#begun;
@@ -122,9 +136,10 @@ class Turn {
       if (!(error instanceof CoppiceError)) throw error;
       const nothingDone = begunBefore === 0 && error.code !== 'sandbox-failed' && error.code !== 'sandbox-refused';
       if (nothingDone || this.#command.signal.aborted || error.code === 'sandbox-not-found') throw error;
-      this.#with.log.warn({ err: error, ...this.#input.owner, tool: call.name }, 'a tool call failed in the engine');
+      const { name } = readable;
+      this.#with.log.warn({ err: error, ...this.#input.owner, tool: name }, 'a tool call failed in the engine');
       const lost = error.code === 'sandbox-failed' ? '; it may have had effects' : '';
-      return problem(`${call.name} could not be done: ${error.message}${lost}`);
+      return problem(`${name} could not be done: ${error.message}${lost}`);
     }
   }
 
@@ -163,6 +178,15 @@ class Turn {
     }
   }
 }
+
+const notDone = (call: ToolCall, refused: string): Done => ({
+  callId: call.id,
+  name: call.name,
+  text: `not done: ${refused}, called before it in this turn, was refused`,
+  isError: true,
+  logArtifact: null,
+  durationMs: 0,
+});
 
 /** See invariant 2. */
 function batches(calls: readonly ToolCall[]): ToolCall[][] {

@@ -7,11 +7,13 @@ export type Sandbox = {
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
 };
 
-/** What the model is told. `isError`: it didn't get what it asked for. */
-export type Answer = { content: string; isError: boolean };
+/** What the model is told. `isError`: it didn't get what it asked for. `tooLarge`: and what it asked for next relies on it. */
+export type Answer = { content: string; isError: boolean; tooLarge?: true };
 
 export const answer = (content: string): Answer => ({ content, isError: false });
 export const problem = (content: string): Answer => ({ content, isError: true });
+/** Refused for its size; `content` names the limit. Calls after it in its turn are not done. */
+export const tooLarge = (content: string): Answer => ({ content, isError: true, tooLarge: true });
 
 /** Of tools that work on files. */
 const fileToolMsMax = 60_000;

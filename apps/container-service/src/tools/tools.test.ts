@@ -69,6 +69,8 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
   });
 
   let effects = 0;
+  const isArtifact = (value: unknown): value is { artifact: string } =>
+    typeof value === 'object' && value !== null && 'artifact' in value;
   type Call = [name: string, input: unknown];
   async function call(
     calls: Call[],
@@ -82,7 +84,7 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
       calls: calls.map(([name, value], index) => ({
         id: `call-${index}`,
         name,
-        arguments: { text: typeof value === 'string' ? value : JSON.stringify(value) },
+        arguments: isArtifact(value) ? value : { text: typeof value === 'string' ? value : JSON.stringify(value) },
       })),
     };
     const context = {
@@ -297,6 +299,33 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
     });
     expect((await one('write', { path: 'deep/er/file/below', content: '' })).isError).toBe(true);
     expect((await one('list', { depth: 5 })).text).toBe('deep/\ndeep/er/\ndeep/er/file');
+  });
+
+  test('a file of the limit is written; what is larger is refused, and nothing after it is done', async () => {
+    const content = '\u0001'.repeat(toolLimits.fileBytesMax);
+    const artifact = `default/${sandbox.id}/${++effects}`;
+    const store = await bus.objects(buckets.artifacts);
+    await store.put(artifact, Buffer.from(JSON.stringify({ path: 'large', content })));
+    expect(await call([['write', { artifact }]])).toMatchObject([
+      { isError: false, content: { text: `large made: ${toolLimits.fileBytesMax} bytes` } },
+    ]);
+    expect((await stat(host('large'))).size).toBe(toolLimits.fileBytesMax);
+    const tooLarge: [Call, RegExp][] = [
+      [['write', { path: 'larger', content: `${content}x` }], /at most 1048576 are taken/],
+      [['run', { command: `: ${'x'.repeat(toolLimits.commandCharactersMax)}` }], /at most 32768 are taken/],
+      [['edit', { path: 'large', oldText: 'end', newText: 'the end' }], /at most 1048576 are taken/],
+    ];
+    await sandbox.exec('printf end | dd of=large bs=1 seek=1048573 conv=notrunc');
+    for (const [each, message] of tooLarge) {
+      const results = await call([['list', {}], each, ['list', {}], ['run', { command: 'touch after' }]]);
+      const texts = results.map(({ content: told }) => ('text' in told ? told.text : ''));
+      expect(texts[0]).toBe('large');
+      expect(texts[1]).toMatch(message);
+      expect(texts[2]).toBe(`not done: ${each[0]}, called before it in this turn, was refused`);
+      expect(texts[3]).toBe(texts[2]);
+      expect(results.map(({ isError }) => isError)).toEqual([false, true, true, true]);
+    }
+    expect((await one('list', {})).text).toBe('large');
   });
 
   test('links lead nowhere but inside the sandbox', async () => {

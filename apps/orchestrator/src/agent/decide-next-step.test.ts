@@ -160,8 +160,8 @@ describe('calls', () => {
       ),
     );
     expect(JSON.stringify(state).length).toBeLessThan(100_000);
-    state = done(state);
-    expect(results(state)[0]).toMatch(/too large together/);
+    expect(results(state)[0]).toMatch(/^a: .*not done: .* at most 32768 are taken in one turn/);
+    expect(results(state)[1]).toMatch(/^b: .*not done: write, called before it in this turn, was refused/);
     state = turn(
       state,
       answer({
@@ -175,9 +175,58 @@ describe('calls', () => {
     expect(JSON.stringify(state).length).toBeLessThan(40_000);
   });
 
-  test('whose executor was lost are told as unknown', () => {
-    const state = afterToolsLost(turn(begun(), calls(look('a'))), assignment);
-    expect(results(state)).toEqual([expect.stringMatching(/^a: .*not known whether this was done/)]);
+  test('what is too large is refused with the limit, and nothing after it is done', () => {
+    const items = Array.from({ length: 50 }, () => ({ text: '\u0001'.repeat(200), done: false }));
+    const state = turn(
+      begun(),
+      calls(look('a'), call('todo', { items }, 'b'), call('write', { path: 'x', content: 'x' }, 'c'), finish('d')),
+    );
+    expect(state.next).toMatchObject({ do: 'call', calls: [{ id: 'a' }], finish: null });
+    expect(results(done(state))).toEqual([
+      'a: {"text":"ok"}',
+      expect.stringMatching(/^b: .*at most 8192 are kept/),
+      expect.stringMatching(/^c: .*not done: todo, called before it/),
+      expect.stringMatching(/^d: .*not done: todo, called before it/),
+    ]);
+  });
+
+  test('whose executor was lost are done again where that is safe, and the others told as unknown', () => {
+    const called = turn(
+      begun(),
+      calls(
+        look('a'),
+        call('todo', { items: [] }, 'b'),
+        call('run', { command: 'npm test' }, 'c'),
+        call('write', { path: 'x', content: 'x' }, 'd'),
+        call('edit', { path: 'x', oldText: 'x', newText: 'y' }, 'e'),
+        finish('f'),
+      ),
+    );
+    const again = afterToolsLost(called, assignment, true);
+    expect(again.next).toMatchObject({ do: 'call', calls: [{ id: 'a' }, { id: 'd' }] });
+    expect(results(done(again))).toEqual([
+      'a: {"text":"ok"}',
+      expect.stringMatching(/^b: .*noted/),
+      expect.stringMatching(/^c: .*not known whether this was done/),
+      'd: {"text":"ok"}',
+      expect.stringMatching(/^e: .*not known whether this was done/),
+      expect.stringMatching(/^f: .*not ended/),
+    ]);
+    expect(again.steps.map((step) => step.split(' ')[0])).toEqual(['run', 'edit']);
+  });
+
+  test('that are lost again and again, or failed by themselves, are not repeated for ever', () => {
+    let state = turn(begun(), calls(look('a'), finish('f')));
+    expect(done(afterToolsLost(state, assignment, true)).next).toMatchObject({ do: 'finish' });
+    for (let lost = 1; lost < agentLimits.toolsLostMax; lost++) {
+      state = afterToolsLost(state, assignment, true);
+      expect(state.next).toMatchObject({ do: 'call', calls: [{ id: 'a' }] });
+    }
+    state = afterToolsLost(state, assignment, true);
+    expect(state.next).toEqual({ do: 'ask', for: 'work' });
+    expect(results(state)[0]).toMatch(/^a: .*not known whether this was done/);
+    const failed = afterToolsLost(turn(begun(), calls(look('a'))), assignment, false);
+    expect(results(failed)).toEqual([expect.stringMatching(/^a: .*not known whether this was done/)]);
   });
 });
 

@@ -126,29 +126,35 @@ function sort(calls: readonly ToolCall[]): {
   let room: number = toolLimits.inlineBytesMax;
   const answer = (place: number, called: ToolCall, content: string, isError: boolean) =>
     answered.push({ place, result: resultPart(called, content, isError) });
+  let refused = '';
+  const refuse = (place: number, called: ToolCall, content: string) => {
+    refused = called.name;
+    answer(place, called, content, true);
+  };
   for (const [place, called] of calls.entries()) {
     if (place >= toolLimits.callsPerTurnMax) {
       answer(place, called, `not done: at most ${toolLimits.callsPerTurnMax} calls are done in one turn`, true);
+    } else if (refused !== '') {
+      answer(place, called, `not done: ${refused}, called before it in this turn, was refused`, true);
     } else if (isOwnTool(called.name)) {
       const own = readOwnCall(called.name, called);
-      if (own.tool === 'wrong') answer(place, called, own.problem, true);
-      else if (own.tool === 'todo') {
+      if (own.tool === 'wrong') {
+        if (own.tooLarge) refuse(place, called, own.problem);
+        else answer(place, called, own.problem, true);
+      } else if (own.tool === 'todo') {
         todo = own.items;
         answer(place, called, 'noted', false);
       } else if (finish === null) finish = { place, callId: called.id, summary: own.summary };
       else answer(place, called, 'finish was called already in this turn', true);
     } else {
-      const bytes = Buffer.byteLength(JSON.stringify(called));
-      if (bytes > room)
-        answer(
-          place,
-          called,
-          'not done: the calls of this turn are too large together; make fewer, or smaller ones',
-          true,
-        );
-      else {
+      const { id, name, arguments: given } = called;
+      const bytes = 'text' in given ? Buffer.byteLength(JSON.stringify(given.text)) : 0;
+      if (bytes > room) {
+        const taken = `at most ${toolLimits.inlineBytesMax} are taken in one turn`;
+        refuse(place, called, `not done: its arguments, with those before it, have more bytes than that: ${taken}`);
+      } else {
         room -= bytes;
-        sandboxCalls.push(called);
+        sandboxCalls.push({ id, name, arguments: given });
       }
     }
   }
@@ -192,23 +198,50 @@ export function afterTools(state: LoopState, results: readonly ToolResult[], ass
   const parts = merge(done, [...answered, ...refusal]);
   const outcomes = new Map(results.map((result) => [result.callId, result]));
   const steps = calls.map((called) => stepOf(called, outcomes.get(called.id)?.isError === true));
-  return withResults({ ...state, steps: [...state.steps, ...steps].slice(-agentLimits.stepsKept) }, parts, assignment);
+  return withResults(
+    { ...state, toolsLost: 0, steps: [...state.steps, ...steps].slice(-agentLimits.stepsKept) },
+    parts,
+    assignment,
+  );
 }
 
-/** Whoever did the calls was lost: some may have been done. */
-export function afterToolsLost(state: LoopState, assignment: Assignment): LoopState {
+/** What comes to the same, however often it is done. */
+const repeatable: readonly string[] = ['read', 'list', 'search', 'write'];
+
+/**
+ * Whoever did the calls was lost: some may have been done. Those that are safe to repeat are done again, within a limit; the others are reported as
+ * unknown.
+ */
+export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepeat: boolean): LoopState {
   if (state.next.do !== 'call') return state;
-  const results = state.next.calls.map(({ id, name }): ToolResult => ({
-    callId: id,
-    name,
-    content: {
-      text: 'it is not known whether this was done: the machine that did it was lost; look at the state of the files before you repeat it',
-    },
-    isError: true,
-    logArtifact: null,
-    durationMs: 0,
-  }));
-  return afterTools(state, results, assignment);
+  const { calls, answered, finish } = state.next;
+  const toolsLost = (state.toolsLost ?? 0) + 1;
+  const again =
+    mayRepeat && toolsLost < agentLimits.toolsLostMax ? calls.filter(({ name }) => repeatable.includes(name)) : [];
+  const known = new Set([...answered.map(({ place }) => place), ...(finish === null ? [] : [finish.place])]);
+  const places = freePlaces(calls.length, known);
+  const unknown = calls.flatMap((called, index): Answered[] =>
+    again.includes(called) ? [] : [{ place: places[index] ?? 0, result: resultPart(called, outcomeUnknown, true) }],
+  );
+  const steps = calls.filter((called) => !again.includes(called)).map((called) => stepOf(called, true));
+  const next: LoopState['next'] = { do: 'call', calls: again, answered: [...answered, ...unknown], finish };
+  const lost: LoopState = {
+    ...state,
+    toolsLost,
+    next,
+    steps: [...state.steps, ...steps].slice(-agentLimits.stepsKept),
+  };
+  return again.length === 0 ? afterTools(lost, [], assignment) : lost;
+}
+
+const outcomeUnknown =
+  'it is not known whether this was done: the machine that did it was lost; look at the state of the files before you repeat it';
+
+/** The first places in an answer that are not taken. */
+function freePlaces(count: number, taken: ReadonlySet<number>): number[] {
+  const places: number[] = [];
+  for (let place = 0; places.length < count; place++) if (!taken.has(place)) places.push(place);
+  return places;
 }
 
 /** In the order of the calls: the answered ones have their places, the done ones fill those between. */

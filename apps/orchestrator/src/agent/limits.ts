@@ -25,6 +25,8 @@ export const agentLimits = {
   turnsBetweenCompactionsMin: 3,
   /** Model turns in a row whose executor was lost: more than accidents bring about, and a bound for a turn that itself ends its gateway. */
   turnsLostMax: 6,
+  /** Executors of one turn's calls that may be lost in a row; then nothing of it is repeated any more. */
+  toolsLostMax: 3,
   /** The last calls that a compacted conversation is told. */
   stepsKept: 20,
   stepCharactersMax: 160,

@@ -47,6 +47,8 @@ export type LoopState = {
   turnsLost: number;
   /** Their effects: the next turn asks for the same, and takes an answer that one of them has stored after all. Missing in what earlier versions stored. */
   lostTurns?: string[];
+  /** Times in a row that an executor of calls was lost. Missing in tasks of versions before this was kept. */
+  toolsLost?: number;
 };
 
 export type Instructions = { path: string; content: TextReference };

@@ -1,6 +1,6 @@
 /** The tools that are the agent's own: `todo` and `finish`. Pure. */
 import { parseJson, validate } from '@coppice/bus';
-import { CoppiceError, agentToolSchemas } from '@coppice/contracts';
+import { CoppiceError, agentToolSchemas, toolLimits } from '@coppice/contracts';
 import type { AgentToolName, ToolCall } from '@coppice/contracts';
 import type { z } from 'zod';
 import { agentLimits } from './limits.ts';
@@ -10,20 +10,27 @@ import type { TodoItem } from './loop-state.ts';
 export type OwnCall =
   | { tool: 'todo'; items: TodoItem[] }
   | { tool: 'finish'; summary: string }
-  | { tool: 'wrong'; problem: string };
+  | { tool: 'wrong'; problem: string; tooLarge: boolean };
+
+const limits: Record<AgentToolName, string> = {
+  todo: `the list may have ${agentLimits.todoBytesMax} bytes`,
+  finish: `the summary may have ${toolLimits.summaryCharactersMax} characters`,
+};
 
 export const isOwnTool = (name: string): name is AgentToolName => Object.hasOwn(agentToolSchemas, name);
 
 export function readOwnCall(name: AgentToolName, { arguments: reference }: ToolCall): OwnCall {
-  if ('artifact' in reference) return { tool: 'wrong', problem: `the arguments of ${name} are too large` };
+  if ('artifact' in reference)
+    return { tool: 'wrong', problem: `the arguments of ${name} are too large: ${limits[name]}`, tooLarge: true };
   try {
     if (name === 'finish') return { tool: 'finish', summary: read('finish', reference.text).summary };
     const { items } = read('todo', reference.text);
     const bytes = Buffer.byteLength(JSON.stringify(items));
     if (bytes <= agentLimits.todoBytesMax) return { tool: 'todo', items };
-    return { tool: 'wrong', problem: `the list has ${bytes} bytes, at most ${agentLimits.todoBytesMax} are kept` };
+    const problem = `the list has ${bytes} bytes, at most ${agentLimits.todoBytesMax} are kept`;
+    return { tool: 'wrong', problem, tooLarge: true };
   } catch (error) {
-    if (error instanceof CoppiceError) return { tool: 'wrong', problem: error.message };
+    if (error instanceof CoppiceError) return { tool: 'wrong', problem: error.message, tooLarge: false };
     throw error;
   }
 }

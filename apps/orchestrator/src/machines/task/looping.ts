@@ -111,10 +111,7 @@ export const looping = taskSetup.createStateConfig({
               {
                 guard: 'callsUnknown',
                 target: 'deciding',
-                actions: assign(({ context }) => ({
-                  loop: agent.afterToolsLost(orders.loopOf(context), orders.assignmentOf(context)),
-                  unsaved: true,
-                })),
+                actions: 'toolsLost',
               },
               ...orFail('calling'),
             ],

@@ -143,6 +143,14 @@ export const taskSetup = setup({
       unsaved: context.unsaved || orders.mayHaveWritten(params.results),
       retries: 0,
     })),
+    toolsLost: assign(({ context, event }) => {
+      // What failed by itself, or took too long, would again.
+      const mayRepeat = (event as unknown as { error: WireError }).error.code === 'unknown';
+      return {
+        loop: agent.afterToolsLost(orders.loopOf(context), orders.assignmentOf(context), mayRepeat),
+        unsaved: true,
+      };
+    }),
     /** The run counts who is at work: a task that waits for a person isn't. */
     tellRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
       const { owner, end, reason, usage } = context;
