@@ -44,7 +44,7 @@ rules:
       - { text: "" }
   - name: many
     when: { contains: many }
-    turns: [{ toolCalls: [${Array.from({ length: 20 }, () => `{ name: write, arguments: { content: ${JSON.stringify(large.slice(0, 60_000))} } }`).join(', ')}] }]
+    turns: [{ toolCalls: [${Array.from({ length: 20 }, () => `{ name: write, arguments: { content: ${JSON.stringify(large.slice(0, 10_000))} } }`).join(', ')}] }]
 `,
   );
   nats = await startNatsServer({ auth: true });
