@@ -5,7 +5,9 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { temporaryFolder } from '@coppice/testing';
+import { startHealthServer } from '@coppice/service';
 import { expect, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { whyWithoutCompose } from './support/engines.ts';
 
 const absent = await whyWithoutCompose();
@@ -24,6 +26,25 @@ test('each variable of docker-compose.yml is in the guide, with its default, and
   const rowOf = (name: string) => rows.find((row) => row.includes(`\`${name}\``)) ?? '';
   const wrong = [...used].filter(([name, text]) => rowOf(name).split('|')[2]?.includes(text) !== true);
   expect(wrong).toEqual([]);
+});
+
+test('the health check of a service needs no Node, and takes 200 alone for an answer', async () => {
+  const compose = parseYaml(read('docker-compose.yml')) as { 'x-service': { healthcheck: { test: string[] } } };
+  const [kind, program = '', ...words] = compose['x-service'].healthcheck.test;
+  expect([kind, program]).toEqual(['CMD', 'bash']);
+  let isReady = true;
+  const server = await startHealthServer(
+    { host: '127.0.0.1', port: 0 },
+    { whyNotReady: async () => (isReady ? null : 'starting'), metrics: null },
+  );
+  // As compose gives it to the container, but for the port, which the system chooses here.
+  const given = words.map((word) => word.replaceAll('$$', '$').replace('/8080', `/${server.port}`));
+  const check = () => promisify(execFile)(program, given, { timeout: 30_000 });
+  await check();
+  isReady = false;
+  await expect(check()).rejects.toMatchObject({ code: 1 });
+  await server.close();
+  await expect(check()).rejects.toMatchObject({ code: 1 });
 });
 
 test.skipIf(absent !== null)(

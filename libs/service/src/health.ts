@@ -11,7 +11,8 @@ export type HealthProbes = {
   metrics: MetricsHandler | null;
 };
 
-const probeMsMax = 2_000;
+/** For the request to arrive; the event loop of a busy machine may be late by seconds. */
+const probeMsMax = 20_000;
 
 /**
  * `/healthz`: the process answers. `/readyz`: it is started, isn't stopping, and its NATS server answers.

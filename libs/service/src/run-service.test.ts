@@ -147,7 +147,7 @@ test('a server that comes late, and one that goes and comes back, are waited for
   await child.waitForLine('"msg":"started"');
   expect(await readiness()).toBe(200);
   await nats.kill();
-  await eventually(async () => (await readiness()) === 503);
+  await eventually(async () => (await readiness()) === 503, { timeoutMs: 30_000 });
   await nats.restart();
   await eventually(async () => (await readiness()) === 200);
   child.signal('SIGTERM');

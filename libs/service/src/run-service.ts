@@ -32,7 +32,8 @@ export type ServiceDefinition<Variables extends z.ZodRawShape> = {
   ): Promise<RunningWork>;
 };
 
-const readinessMsMax = 1_000;
+/** On a busy machine an answer may take seconds. */
+const readinessMsMax = 5_000;
 
 /** Runs until a signal or a failure; never returns, the process exits. */
 export async function runService<Variables extends z.ZodRawShape>(
