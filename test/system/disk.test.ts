@@ -23,6 +23,21 @@ default:
 const runFile = promisify(execFile);
 const mebibytesOf = async (folder: string) => Number((await runFile('du', ['-sm', folder])).stdout.split('\t')[0]);
 
+test('a run is refused while the disk has less free space than is kept free, with what uses it', async () => {
+  await using repository = await temporaryRepository();
+  const environment = { COPPICE_DISK_FREE_MIB: String(1024 ** 3) };
+  await using stack = await Stack.start({ engine: 'none', script, environment });
+  const task = { name: 'one', description: 'one', prompt: 'p', model: stack.model, verify: false };
+  const request = { repository: repository.path, baseBranch: 'main', tasks: [task] };
+  await expect(stack.submit(request)).rejects.toMatchObject({
+    code: 'disk-full',
+    retryable: true,
+    message: expect.stringMatching(
+      /the disk of .*worktree-service on node-1 has .* GiB free, and .* are kept free; (Coppice uses: .*; )?to free it, delete/,
+    ) as string,
+  });
+}, 120_000);
+
 for (const engine of ['bubblewrap', 'docker'] as const) {
   const absent = await whyWithout(engine);
   describe.skipIf(absent !== null)(`${engine}${absent === null ? '' : ` (skipped: ${absent})`}`, () => {

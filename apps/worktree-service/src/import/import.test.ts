@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -211,4 +212,27 @@ test('an import whose pack an earlier one that was killed still keeps fails once
   await f.tasks('update-ref', 'refs/heads/coppice/task1/slug', await f.repository.head());
   await expect(f.committed()).rejects.toMatchObject({ code: 'git-failed', retryable: true });
   expect(await f.committed()).toEqual(first);
+});
+
+test('a task whose files change without end adds to the store no more than the bound of its checkpoints', async () => {
+  const random = () => execFileSync('head', ['-c', '1000000', '/dev/urandom']);
+  await using f = await fixture({ importLimits: { checkpointBytesMax: 2_500_000 } });
+  const { tree } = await f.prepared();
+  const made: boolean[] = [];
+  for (let count = 1; count <= 6; count++) {
+    write(tree, 'random', random());
+    const { commit: kept } = await checkpoint(f.context, { taskId, runId, effectId: `${taskId}_${count}`, date });
+    made.push(kept !== null);
+  }
+  expect(made).toEqual([true, true, true, false, false, false]);
+  const size = /^size: (\d+)$/m.exec(await f.tasks('count-objects', '-v'))?.[1];
+  expect(Number(size)).toBeLessThan(3_500);
+  // What is unchanged counts once.
+  const { tree: quiet } = await f.prepared('quiet');
+  write(quiet, 'random', random());
+  for (let count = 1; count <= 6; count++) {
+    write(quiet, 'small.txt', `${count}`);
+    const input = { taskId: 'quiet', runId, effectId: `quiet_${count}`, date };
+    expect(await checkpoint(f.context, input)).toMatchObject({ commit: expect.any(String) as string });
+  }
 });

@@ -14,6 +14,7 @@ import type { Store } from '../repository/store.ts';
 import { listTree, sealedFolder } from '../worktree/checkout.ts';
 import { readSnapshot } from '../worktree/snapshot.ts';
 import { requireTaskRecord, taskFolders, withTask } from '../worktree/task-record.ts';
+import { addCheckpointBytes, checkpointBytes } from './checkpoint-budget.ts';
 import { writeCommit } from './fast-import.ts';
 import { formatMessage, type Trailers } from './message.ts';
 import { planImport } from './plan.ts';
@@ -155,7 +156,7 @@ export const checkpointRef = (taskId: string): string => `refs/coppice/checkpoin
 
 /**
  * Keeps the worktree's present state under `refs/coppice/checkpoint/<taskId>`, off the branch; the commit, or null where it is the branch's. Where the
- * disk has too little space nothing is kept, and the answer is null: the space that is left is for the ends of tasks.
+ * disk has too little space, or the task's checkpoints have added as much as they may, nothing is kept, and the answer is null.
  */
 export async function checkpoint(
   context: Context,
@@ -169,9 +170,12 @@ export async function checkpoint(
     taskId,
     async () => {
       const record = requireTaskRecord(context, taskId);
+      if (checkpointBytes(context, taskId) >= context.importLimits.checkpointBytesMax) return { commit: null };
       if ((await spaceOf(context.layout.root, context.disk.freeBytesMin)).isLow) return { commit: null };
       const store = storeOf(context, record.repositoryId);
-      const parent = await store.resolve(`refs/heads/${record.branch}`, signal);
+      const branch = `refs/heads/${record.branch}`;
+      const refs = await store.refs([branch, checkpointRef(taskId)], signal);
+      const parent = refs.get(branch);
       if (parent === undefined) throw new CoppiceError('not-found', `the branch ${record.branch} is gone`);
       const message = formatMessage(
         {
@@ -194,6 +198,7 @@ export async function checkpoint(
       });
       if (made.changes === null) return { commit: null };
       const { commit: kept } = made.changes;
+      await addCheckpointBytes(context, store, { taskId, commit: kept, before: [...refs.values()], signal });
       await store.updateRefs([`update ${checkpointRef(taskId)} ${kept}`, `delete ${made.ref} ${kept}`], signal);
       return { commit: kept };
     },

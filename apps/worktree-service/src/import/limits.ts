@@ -17,6 +17,8 @@ export type ImportLimits = {
   comparedBytesMax: number;
   /** Of these, in files larger than `fileBytesMax`: beyond it, such a file is taken for changed unread. */
   comparedLargeBytesMax: number;
+  /** Added by all checkpoints of a task: after that, none is made. */
+  checkpointBytesMax: number;
 };
 
 export const importLimitsDefault: ImportLimits = {
@@ -32,4 +34,5 @@ export const importLimitsDefault: ImportLimits = {
   matchingStepsMax: 1_000_000_000,
   comparedBytesMax: 4 * 1024 * 1024 * 1024,
   comparedLargeBytesMax: 512 * 1024 * 1024,
+  checkpointBytesMax: 2 * 1024 * 1024 * 1024,
 };

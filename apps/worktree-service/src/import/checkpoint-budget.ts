@@ -1,0 +1,31 @@
+/**
+ * Bytes that a task's checkpoints have added to tasks.git. A later checkpoint takes the ref of the one before, whose objects stay until the task is
+ * over: a task that writes anew what can't be compressed would fill the disk.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Context } from '../context.ts';
+import type { Store } from '../repository/store.ts';
+import { writeFileAtomically } from '../worktree/snapshot.ts';
+import { taskFolders } from '../worktree/task-record.ts';
+
+const noteOf = (context: Context, taskId: string): string =>
+  join(taskFolders(context, taskId).folder, 'checkpoint-bytes');
+
+export function checkpointBytes(context: Context, taskId: string): number {
+  const note = noteOf(context, taskId);
+  return existsSync(note) ? Number(readFileSync(note, 'utf8')) || 0 : 0;
+}
+
+/** @param before commits whose objects were there already */
+export async function addCheckpointBytes(
+  context: Context,
+  store: Store,
+  parts: { taskId: string; commit: string; before: string[]; signal: AbortSignal | undefined },
+): Promise<void> {
+  const { taskId, commit, before, signal } = parts;
+  const trees = before.map((each) => `${each}^{tree}`);
+  const args = ['rev-list', '--objects', '--disk-usage', `${commit}^{tree}`, '--not', ...trees];
+  const bytes = Number(await context.git.text(args, { ...store.tasks, signal }));
+  writeFileAtomically(noteOf(context, taskId), String(checkpointBytes(context, taskId) + bytes));
+}
