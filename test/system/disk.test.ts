@@ -27,8 +27,8 @@ test('a run is refused while the disk has less free space than is kept free, wit
   await using repository = await temporaryRepository();
   const environment = { COPPICE_DISK_FREE_MIB: String(1024 ** 3) };
   await using stack = await Stack.start({ engine: 'none', script, environment });
-  const task = { name: 'one', description: 'one', prompt: 'p', model: stack.model, verify: false };
-  const request = { repository: repository.path, baseBranch: 'main', tasks: [task] };
+  const task = { name: 'one', description: 'one', prompt: 'p', agent: { kind: 'loop' }, model: stack.model };
+  const request = { repository: repository.path, baseBranch: 'main', tasks: [{ ...task, verify: false }] };
   await expect(stack.submit(request)).rejects.toMatchObject({
     code: 'disk-full',
     retryable: true,
