@@ -1,6 +1,6 @@
 /** docker-compose.yml as a platform team has it: built, brought up, scaled, used from outside, and with containers that die. */
 import { execFile } from 'node:child_process';
-import { lchown, readFile, readdir, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { Bus } from '@coppice/bus';
@@ -9,8 +9,10 @@ import { eventually, temporaryFolder } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { checkRepository, checkTasks } from '../../apps/cli/src/demo/checks.ts';
 import { makeProject } from '../../apps/cli/src/demo/make-project.ts';
+import { startBusyProcesses } from '../support/busy-processes.ts';
 import { ComposeStack, scaleBySettings, scaledServices, scales } from '../support/compose.ts';
 import { whyWithoutCompose } from '../support/engines.ts';
+import { giveTo, strangersIn } from '../support/owners.ts';
 
 const absent = await whyWithoutCompose();
 const program = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
@@ -18,6 +20,8 @@ const guide = path.resolve(import.meta.dirname, '../../docs/operations.md');
 /** What hangs is ended by then; beside two others that build and compile it takes minutes. */
 const startMsMax = 600_000;
 const runMsMax = 180_000;
+/** In full, on a machine of its own: COPPICE_TEST_BUSY=40 (busy.test.ts). */
+const busyCount = Number(process.env['COPPICE_TEST_BUSY'] ?? 6);
 const tenant = 'default';
 const scripted = { name: 'scripted/script.yaml', isScripted: true, environment: {}, where: null };
 /** An account like a user's on a machine where the tests are root; the caller's own elsewhere. */
@@ -115,7 +119,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       expect((await runNow()).endedAt?.localeCompare(diedAt)).toBe(1);
       const tasks = new Map((await tasksOf()).map((task) => [task.name, task]));
       // Whatever landed belongs to whose the repository is.
-      expect(await strangersIn(project.repository)).toEqual([]);
+      expect(await strangersIn(project.repository, uid)).toEqual([]);
       await giveTo(stack.folder, process.getuid?.() ?? uid);
       const checks = [...checkTasks(tasks), ...checkRepository(project, tasks)];
       expect(checks.filter(({ kept }) => !kept)).toEqual([]);
@@ -276,6 +280,16 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     expect(await type(restore)).toEqual(before);
     await land('later');
   });
+
+  test('up --wait starts all services anew beside busy processes', { timeout: 2 * startMsMax }, async () => {
+    onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
+    await using _ = startBusyProcesses(busyCount, (2 * startMsMax) / 1_000);
+    await stack.compose('up', '--detach', '--wait', '--no-deps', '--force-recreate', ...scaledServices);
+    const health = await Promise.all(
+      scaledServices.map((name) => stack.compose('ps', '--format', '{{.Health}}', name)),
+    );
+    expect([...new Set(health.join('').trim().split('\n'))]).toEqual(['healthy']);
+  });
 });
 
 test.skipIf(absent !== null)(
@@ -331,18 +345,6 @@ type ComposeService = {
   networks: Record<string, unknown>;
 };
 type ComposeConfig = { services: Record<'worktree-service' | 'container-service', ComposeService> };
-
-/** Root's tests play a user whose folder it is; others can only be themselves. */
-async function giveTo(folder: string, owner: number): Promise<void> {
-  if (process.getuid?.() !== 0) return;
-  await lchown(folder, owner, owner);
-  for (const name of await readdir(folder, { recursive: true })) await lchown(path.join(folder, name), owner, owner);
-}
-
-async function strangersIn(folder: string): Promise<string[]> {
-  const { stdout } = await promisify(execFile)('find', [folder, '!', '-uid', String(uid)]);
-  return stdout.split('\n').filter((line) => line !== '');
-}
 
 async function expectBegunAnew(stack: ComposeStack, names: readonly string[]): Promise<void> {
   for (const service of scaledServices) {
