@@ -1,5 +1,5 @@
 import { listMembers, refuseCommands } from '@coppice/bus';
-import type { Bus, Consumption } from '@coppice/bus';
+import type { Bus, Consumption, Membership } from '@coppice/bus';
 import { CoppiceError, commandConsumer, nodeOfPool } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 
@@ -8,7 +8,8 @@ import { createLogger } from '@coppice/telemetry';
  * `lostAfterMs`, each of its commands is answered as failed: its tasks end with a reason, and give their turn at the branch back.
  *
  * Invariants:
- * 1. A node is lost only when this process has seen it absent for the whole time: that a server or an orchestrator was away proves nothing.
+ * 1. A node is lost only when this process has seen it absent for the whole time, in which it was itself connected, running and listed: that a server or an orchestrator was away
+ *    proves nothing.
  * 2. A node that comes back takes its own commands again. What it had in hand counts no more, since its actors wait for it no longer; its folders stay.
  */
 export type LostNodes = { stop(): Promise<void> };
@@ -23,8 +24,8 @@ const lookEveryMsMax = 30_000;
 type QueueOfNode = { service: ServiceOfNode; node: string; pool: string };
 type Absent = QueueOfNode & { sinceMs: number; refusing: Consumption | null };
 
-export function watchForLostNodes(bus: Bus, options: { lostAfterMs: number }): LostNodes {
-  const watch = new Watch(bus, options.lostAfterMs);
+export function watchForLostNodes(bus: Bus, member: Membership, options: { lostAfterMs: number }): LostNodes {
+  const watch = new Watch(bus, member, options.lostAfterMs);
   let looking = Promise.resolve();
   const timer = setInterval(
     () => {
@@ -45,12 +46,14 @@ export function watchForLostNodes(bus: Bus, options: { lostAfterMs: number }): L
 
 class Watch {
   readonly #bus: Bus;
+  readonly #member: Membership;
   readonly #lostAfterMs: number;
   /** By the name of the queue. */
   readonly #absent = new Map<string, Absent>();
 
-  constructor(bus: Bus, lostAfterMs: number) {
+  constructor(bus: Bus, member: Membership, lostAfterMs: number) {
     this.#bus = bus;
+    this.#member = member;
     this.#lostAfterMs = lostAfterMs;
   }
 
@@ -72,7 +75,10 @@ class Watch {
   async #miss(name: string, queue: QueueOfNode): Promise<void> {
     const absent = this.#absent.get(name) ?? { ...queue, sinceMs: performance.now(), refusing: null };
     this.#absent.set(name, absent);
-    if (absent.refusing !== null || performance.now() - absent.sinceMs < this.#lostAfterMs) return;
+    if (absent.refusing !== null) return;
+    const nowMs = performance.now();
+    absent.sinceMs = Math.max(absent.sinceMs, this.#member.soundSince() ?? nowMs);
+    if (nowMs - absent.sinceMs < this.#lostAfterMs) return;
     const { service, node, pool } = absent;
     const text = `its host ${node} is gone: no ${service} has been there for ${Math.round(this.#lostAfterMs / 1_000)} s`;
     log.error({ node, service }, `${text}; what waits for it is answered as failed`);

@@ -54,7 +54,7 @@ export async function startOrchestrator(
   });
   const consumers = await bus.serveTenantConsumers();
   const intake = await consumeIntake(bus);
-  const lostNodes = watchForLostNodes(bus, { lostAfterMs: options.nodeLostAfterMs ?? nodeLostAfterMs });
+  const lostNodes = watchForLostNodes(bus, member, { lostAfterMs: options.nodeLostAfterMs ?? nodeLostAfterMs });
   return {
     stop: async () => {
       observed.stop();

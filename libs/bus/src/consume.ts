@@ -1,6 +1,7 @@
 import { AckPolicy, JetStreamApiError } from './nats.ts';
-import type { Consumer, JetStreamClient, JetStreamManager, JsMsg } from './nats.ts';
+import type { Consumer, ConsumerConfig, JetStreamClient, JetStreamManager, JsMsg } from './nats.ts';
 import { busLimits } from './limits.ts';
+import { untilAnswered } from './until-answered.ts';
 import { parseJson } from './validate.ts';
 
 /**
@@ -61,16 +62,13 @@ export async function consume(
     max_deliver: -1,
     filter_subject: options.filterSubject,
   };
-  try {
-    await manager.consumers.add(options.stream, config);
-  } catch (error) {
-    // There with other settings, from another version of the software: the newest process's count.
-    if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
-    // An earlier version named its filter in a list. The client keeps beside ours what isn't given, and with any list asks on another subject.
-    const withoutList = { ...config, filter_subjects: undefined as unknown as string[] };
-    await manager.consumers.update(options.stream, options.durable, withoutList);
-  }
-  const consumer = await jetStream.consumers.get(options.stream, options.durable);
+  const waiting = { forMs: busLimits.startWaitMs, for: `the consumer ${options.durable} of ${options.stream}` };
+  await untilAnswered(() => ensureConsumer(manager, options, config), undefined, waiting);
+  const consumer = await untilAnswered(
+    () => jetStream.consumers.get(options.stream, options.durable),
+    undefined,
+    waiting,
+  );
   const slots = Array.from({ length: options.concurrency }, () => new Slot(consumer, handler, onError));
   const running = slots.map((slot) => slot.run());
   return {
@@ -83,6 +81,22 @@ export async function consume(
       for (const slot of slots) slot.pullAgain();
     },
   };
+}
+
+async function ensureConsumer(
+  manager: JetStreamManager,
+  options: ConsumeOptions,
+  config: Partial<ConsumerConfig>,
+): Promise<void> {
+  try {
+    await manager.consumers.add(options.stream, config);
+  } catch (error) {
+    // There with other settings, from another version of the software: the newest process's count.
+    if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
+    // An earlier version named its filter in a list. The client keeps beside ours what isn't given, and with any list asks on another subject.
+    const withoutList = { ...config, filter_subjects: undefined as unknown as string[] };
+    await manager.consumers.update(options.stream, options.durable, withoutList);
+  }
 }
 
 const pullRetryMs = 500;

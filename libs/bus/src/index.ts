@@ -23,6 +23,7 @@ export { inDeliverySpan } from './delivery-span.ts';
 export { deadLetter } from './dead-letter.ts';
 export { joinMembers, listMembers } from './members.ts';
 export type { Member, Membership } from './members.ts';
+export { unreachable } from './unreachable.ts';
 export { untilAnswered } from './until-answered.ts';
 export { fieldIssues, parseJson, readFields, validate } from './validate.ts';
 export { busLimits } from './limits.ts';

@@ -48,6 +48,9 @@ export const busLimits = {
   /** How long a process holds on to a result that the server doesn't take, and how often it tries. */
   answerWaitMsMax: 3_600_000,
   answerPauseMs: 500,
+  waitingToldEveryMs: 5_000,
+  /** How long a consumer or an endpoint that a starting service needs is waited for. */
+  startWaitMs: 60_000,
   /** A result that would not fit a message is a failure that says so; that of a claimed operation stands in its claim, too. */
   resultBytesMax: 900 * 1024,
   claimedResultBytesMax: 296 * 1024,

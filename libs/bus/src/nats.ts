@@ -14,6 +14,7 @@ export {
 } from '@nats-io/jetstream';
 export type {
   Consumer,
+  ConsumerConfig,
   ConsumerInfo,
   JetStreamClient,
   JetStreamManager,

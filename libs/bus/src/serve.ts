@@ -17,6 +17,7 @@ import { requireSmallJson } from './json-size.ts';
 import { busLimits } from './limits.ts';
 import type { Msg, NatsConnection, Subscription } from './nats.ts';
 import { parseStrictJson } from './strict-json.ts';
+import { untilAnswered } from './until-answered.ts';
 import { parseJson, validate } from './validate.ts';
 
 /**
@@ -117,7 +118,10 @@ const log = createLogger('bus');
 export async function serve(connection: NatsConnection, definition: ServiceDefinition): Promise<Service> {
   const running = new RunningService(connection, definition);
   // The server's refusals come before its answer to the flush.
-  await connection.flush();
+  await untilAnswered(() => connection.flush(), undefined, {
+    forMs: busLimits.startWaitMs,
+    for: `the endpoints of ${definition.name}`,
+  });
   running.requireSubscribed();
   return running;
 }

@@ -16,18 +16,18 @@ export async function connectPatiently(
   options: BusOptions,
   settings: { waitMs: number; signal: AbortSignal; log: Logger },
 ): Promise<Bus> {
-  const end = Date.now() + settings.waitMs;
-  let complaintDue = Date.now() + complaintIntervalMs;
+  const end = performance.now() + settings.waitMs;
+  let complaintDue = performance.now() + complaintIntervalMs;
   for (let pauseMs = retryMsMin; ; pauseMs = Math.min(pauseMs * 2, retryMsMax)) {
     settings.signal.throwIfAborted();
     try {
       return await Bus.connect(options);
     } catch (error) {
       const worthIt = error instanceof CoppiceError && error.code === 'unavailable';
-      if (!worthIt || Date.now() + pauseMs > end) throw error;
-      if (Date.now() > complaintDue) {
+      if (!worthIt || performance.now() + pauseMs > end) throw error;
+      if (performance.now() > complaintDue) {
         settings.log.warn({ err: error }, 'still waiting for a NATS server');
-        complaintDue = Date.now() + complaintIntervalMs;
+        complaintDue = performance.now() + complaintIntervalMs;
       }
     }
     await sleep(pauseMs, undefined, { signal: settings.signal });

@@ -1,5 +1,5 @@
-import { buckets } from '@coppice/contracts';
-import { eventually, manualClock, startNatsServer } from '@coppice/testing';
+import { buckets, streams, subjects } from '@coppice/contracts';
+import { eventually, manualClock, startNatsServer, startTcpProxy } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Bus } from '@coppice/bus';
@@ -65,6 +65,33 @@ test('work that fails to start leaves nothing behind', async () => {
   });
   await expect(startService(failing)).rejects.toThrow('no disk');
   expect(await membersNamed('failing')).toEqual([]);
+});
+
+test('a connection that breaks while the service starts is waited for', async () => {
+  await using proxy = await startTcpProxy(Number(new URL(nats.url).port));
+  const service = await startService(
+    settings('interrupted', {
+      connection: { servers: `127.0.0.1:${proxy.port}` },
+      start: async (context) => {
+        proxy.cut();
+        setTimeout(() => proxy.heal(), 1_000);
+        await eventually(() => !context.bus.isConnected);
+        const commands = await context.bus.consume(
+          {
+            stream: streams.commands,
+            durable: 'interrupted',
+            filterSubject: subjects.command('orchestrator', 'interrupted', '*'),
+            ackWaitMs: 1_000,
+            concurrency: 1,
+          },
+          async () => {},
+        );
+        return { stop: () => commands.stop() };
+      },
+    }),
+  );
+  expect(await bus.backlog(streams.commands, 'interrupted')).toEqual({ pending: 0, unacknowledged: 0 });
+  await service.stop();
 });
 
 test('a start that is aborted takes back what it began', async () => {

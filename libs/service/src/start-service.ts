@@ -5,11 +5,11 @@
  * Invariants:
  * 1. The service's own work stops before its membership ends (else another process would take over what is still being done), and that
  *    before the connection is closed.
- * 2. What a failed or aborted start has begun is undone before it throws.
+ * 2. What a failed or aborted start has begun is undone before it throws. A server that goes away is waited for in each phase of the start, and the log says for what.
  * 3. stop() returns within `stopMsMax` (default: the limit of that name) and doesn't throw; a second call waits for the first.
  */
 import type { Bus, Membership } from '@coppice/bus';
-import { joinMembers } from '@coppice/bus';
+import { joinMembers, unreachable, untilAnswered } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
 import type { Logger } from '@coppice/telemetry';
 import type { BusConnection } from './bus-connection.ts';
@@ -76,10 +76,13 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
       { waitMs: settings.startWaitMs ?? serviceLimits.startWaitMs, signal, log },
     );
     undo.add('connection', () => bus.close());
-    await haveResources(bus, settings, signal);
+    const waitMs = settings.startWaitMs ?? serviceLimits.startWaitMs;
+    const waiting = (what: string) => ({ forMs: waitMs, for: what });
+    await untilAnswered(haveResources(bus, settings, { waitMs, signal }), signal, waiting('the streams and buckets'));
     const durability = await askDurability(settings.monitoringUrl, replicas);
     log.info({ server: bus.serverVersion, durability }, `NATS ${bus.serverVersion}: ${durability.promise}`);
-    const member = await joinMembers(bus, { service: name, node });
+    const join = () => joinMembers(bus, { service: name, node });
+    const member = await untilAnswered(join, signal, waiting('its place among the members'));
     undo.add('membership', () => member.leave());
     signal.throwIfAborted();
     const work = await settings.start({ name, version, node, bus, member, clock, log });
@@ -89,14 +92,19 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
     return { bus, stop: () => undo.run(), lost: lossOf(bus, undo) };
   } catch (error) {
     await undo.run();
-    throw error;
+    throw unreachable(error, `${name} could not start`);
   }
 }
 
 /** Who makes the streams is one service, so that no other needs the right to. */
-async function haveResources(bus: Bus, settings: ServiceSettings, signal: AbortSignal): Promise<void> {
-  if (settings.makesResources === true) return bus.ensureResources({ replicas: settings.replicas ?? 1 });
-  await bus.awaitResources({ waitMs: settings.startWaitMs ?? serviceLimits.startWaitMs, signal });
+function haveResources(
+  bus: Bus,
+  { makesResources = false, replicas = 1 }: ServiceSettings,
+  { waitMs, signal }: { waitMs: number; signal: AbortSignal },
+): () => Promise<void> {
+  if (makesResources) return () => bus.ensureResources({ replicas });
+  const endsAtMs = performance.now() + waitMs;
+  return () => bus.awaitResources({ waitMs: Math.max(0, endsAtMs - performance.now()), signal });
 }
 
 function lossOf(bus: Bus, undo: Undo): Promise<Error> {
