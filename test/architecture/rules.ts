@@ -77,6 +77,7 @@ const vendorRules: readonly VendorRule[] = [
     importers: {
       'apps/worktree-service/src/disk/space.ts': 1,
       'apps/worktree-service/src/git/git.ts': 1,
+      'apps/worktree-service/src/git/flock.ts': 1,
       'apps/worktree-service/src/setup/copy-tree.ts': 1,
       'apps/worktree-service/src/unrelated-folders.ts': 1,
       'apps/container-service/src/engine': 3,

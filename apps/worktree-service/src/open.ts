@@ -1,4 +1,4 @@
-import { realpathSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { CoppiceError } from '@coppice/contracts';
 import { isRoot, sandboxUser, systemClock } from '@coppice/service';
 import type { Clock } from '@coppice/service';
@@ -11,6 +11,7 @@ import { Layout } from './layout.ts';
 import { Locks } from './lock.ts';
 import { AllowedRepositories } from './repository/allowed-repositories.ts';
 import { KnownOrigins } from './repository/known-origins.ts';
+import { Store } from './repository/store.ts';
 import { join } from 'node:path';
 import { markUnrelated } from './unrelated-folders.ts';
 import { Upkeep } from './upkeep.ts';
@@ -55,13 +56,15 @@ export async function openContext(options: OpenOptions): Promise<Context> {
   await git.start();
   const trash = new Trash(layout.trash, options.onTrashError ?? (() => {}));
   await trash.sweep();
+  const locks = new Locks(layout.locks);
+  await removeLeftLocks(git, locks, layout, options.onUpkeepError ?? (() => {}));
   const known = new KnownOrigins(git, refusedFolder, allowed);
   const originsOf = (tenant: string) => known.of(tenant);
   return {
     git,
     origins: originsOf(nobody),
     originsOf,
-    locks: new Locks(layout.locks),
+    locks,
     layout,
     trash,
     upkeep: new Upkeep(options.clock ?? systemClock, options.onUpkeepError ?? (() => {})),
@@ -72,4 +75,21 @@ export async function openContext(options: OpenOptions): Promise<Context> {
     importLimits: { ...importLimitsDefault, ...options.importLimits },
     reached: options.reached ?? (() => {}),
   };
+}
+
+/** Lock files of stores in which no git of ours is at work: a stack that was killed has left them. */
+async function removeLeftLocks(
+  git: Git,
+  locks: Locks,
+  layout: Layout,
+  onError: (error: unknown) => void,
+): Promise<void> {
+  for (const name of readdirSync(layout.repositories)) {
+    if (!/^[0-9a-f]+$/.test(name)) continue;
+    try {
+      await new Store(git, locks, layout, name, null).removeLeftLocks();
+    } catch (error) {
+      onError(error);
+    }
+  }
 }

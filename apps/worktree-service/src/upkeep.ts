@@ -6,8 +6,10 @@ import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '@coppice/service';
 import type { Git, GitOptions } from './git/git.ts';
+import { updateUserRefs } from './git/refs.ts';
 import { Remembered } from './git/remembered.ts';
 import type { Layout } from './layout.ts';
+import type { Store } from './repository/store.ts';
 
 const dayMs = 24 * 3_600_000;
 
@@ -55,40 +57,36 @@ const notesInTasks = ['done', 'merge', 'candidate', 'merged'].map((kind) => `ref
 /** In a user's repository, whose own git collects what no ref has. */
 const notesInOrigin = 'refs/coppice/done/';
 
-export const forgetNotes = (git: Git, options: GitOptions, nowMs: number): Promise<void> =>
-  forget(git, options, notesInTasks, nowMs, async (old) => old);
+export async function forgetNotes(git: Git, store: Store, nowMs: number): Promise<void> {
+  const old = await oldNotes(git, store.tasks, notesInTasks, nowMs);
+  if (old.length > 0) await store.updateRefs(old.map(deletion));
+}
 
 /** All but those that alone keep a commit. */
-export const forgetDone = (git: Git, options: GitOptions, nowMs: number): Promise<void> =>
-  forget(git, options, [notesInOrigin], nowMs, async (old) => {
-    const others = ['--not', `--exclude=${notesInOrigin}*`, '--all'];
-    const input = [...new Set(old.map(({ commit }) => commit))].join('\n');
-    const alone = new Set((await git.text(['rev-list', '--stdin', ...others], { ...options, input })).split('\n'));
-    return old.filter(({ commit }) => !alone.has(commit));
-  });
+export async function forgetDone(git: Git, options: GitOptions, nowMs: number): Promise<void> {
+  const old = await oldNotes(git, options, [notesInOrigin], nowMs);
+  if (old.length === 0) return;
+  const others = ['--not', `--exclude=${notesInOrigin}*`, '--all'];
+  const input = [...new Set(old.map(({ commit }) => commit))].join('\n');
+  const alone = new Set((await git.text(['rev-list', '--stdin', ...others], { ...options, input })).split('\n'));
+  const commands = old.filter(({ commit }) => !alone.has(commit)).map(deletion);
+  if (commands.length > 0) await updateUserRefs(git, options, 'coppice: forget', commands);
+}
 
 type Note = { ref: string; commit: string };
 
-async function forget(
-  git: Git,
-  options: GitOptions,
-  folders: string[],
-  nowMs: number,
-  choose: (old: Note[]) => Promise<Note[]>,
-): Promise<void> {
+const deletion = ({ ref, commit }: Note): string => `delete ${ref} ${commit}`;
+
+async function oldNotes(git: Git, options: GitOptions, folders: string[], nowMs: number): Promise<Note[]> {
   const latestMs = nowMs - upkeepLimits.noteAgeMs;
   const format = '--format=%(objectname) %(committerdate:unix) %(refname)';
   const lines = (await git.text(['for-each-ref', format, ...folders], options)).split('\n');
-  const old = lines.flatMap((line): Note[] => {
+  return lines.flatMap((line): Note[] => {
     const [commit = '', seconds = '', ref = ''] = line.split(' ');
     // A commit may be older than what is noted of it; a ref in a file of its own tells when that was.
     const writtenMs = statSync(join(options.gitDir ?? '', ref), { throwIfNoEntry: false })?.mtimeMs ?? 0;
     return seconds !== '' && Math.max(Number(seconds) * 1_000, writtenMs) < latestMs ? [{ ref, commit }] : [];
   });
-  if (old.length === 0) return;
-  const commands = (await choose(old)).map(({ ref, commit }) => `delete ${ref} ${commit}`);
-  const input = ['start', ...commands, 'prepare', 'commit', ''].join('\n');
-  await git.run(['update-ref', '--stdin'], { ...options, input });
 }
 
 const crashReport = /^fast_import_crash_\d+$/;
@@ -102,12 +100,6 @@ export function removePartial(gitDir: string, nowMs: number, ageMs: number): voi
     if (name !== 'pack' && !/^[0-9a-f]{2}$/.test(name)) continue;
     removeNamed(join(objects, name), partialName, nowMs - ageMs);
   }
-}
-
-/** Locks of what is changed under the fetch lock alone: whoever holds that and finds one finds one that a killed git has left. */
-export function removeFetchLocks(gitDir: string, nowMs: number): void {
-  const latestMs = nowMs - upkeepLimits.partialAgeMsLocked;
-  for (const folder of ['.', 'refs/fetched', 'objects/pack']) removeNamed(join(gitDir, folder), /\.lock$/, latestMs);
 }
 
 function removeNamed(folder: string, pattern: RegExp, latestMs: number): void {

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test, vi } from 'vitest';
 import { fixture } from '../test-support/fixture.ts';
-import { Git, notStarted } from './git.ts';
+import { notStarted } from './failures.ts';
+import { Git } from './git.ts';
 import { landOf, readyTask } from '../test-support/task.ts';
 
 test("a filter of the user's repository sees nothing of the stack's environment but what git needs", async () => {

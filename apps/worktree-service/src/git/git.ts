@@ -6,8 +6,9 @@
  *    As the `user`: in the user's own repository or towards a remote, with the user's configuration (credentials, filters of their checkout).
  *    Never in, or against, a folder or .git that an agent can write.
  * 2. No hook runs, no fsmonitor, no automatic gc, no prompt, in either manner.
- * 3. Every run has a time limit and an output limit. What exceeds one is ended: SIGTERM (git removes its lock files), later SIGKILL,
- *    to the whole process group, since fetch and push have children.
+ * 3. Every run has a time limit and an output limit. What exceeds one is ended: SIGTERM, later SIGKILL, to the whole process group, since
+ *    fetch and push have children. Git does not always remove its lock files then (of `update-ref --stdin`, about one process in 20 leaves
+ *    one). So whatever locks refs runs with `runsToEnd`: neither a cancellation nor the usual time limit ends it.
  * 4. Of the environment, git gets what is named here and nothing else: a filter or credential helper of a repository is any program, and
  *    the stack's environment holds passwords and keys. Of GIT_*, it inherits only where certificates lie.
  */
@@ -18,13 +19,16 @@ import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { CoppiceError } from '@coppice/contracts';
-import { redactText } from '../repository/address.ts';
+import { abortReason, gitFailure, notStarted } from './failures.ts';
+import { canFlock, shareFlock } from './flock.ts';
 import { Remembered } from './remembered.ts';
 
 export const gitLimits = {
   timeMsDefault: 120_000,
   /** For what depends on a network or on the size of the user's checkout. */
   timeMsLong: 9 * 60_000,
+  /** For `runsToEnd`. What takes this long hangs: a ref transaction takes milliseconds. */
+  timeMsToEnd: 10 * 60_000,
   outputBytesDefault: 256 * 1024 * 1024,
   errorBytesMax: 16 * 1024,
   /** Between SIGTERM and SIGKILL. */
@@ -56,15 +60,18 @@ export type GitOptions = {
   /** Where set, output past the limit is cut instead of being an error. */
   truncate?: boolean;
   signal?: AbortSignal | undefined;
+  /** For commands that lock refs: `signal` only keeps them from starting, and the time limit is `timeMsToEnd`. */
+  runsToEnd?: boolean;
+  /** A file on which git, and whatever it starts, holds a shared flock. See store-writers.ts. */
+  writersFile?: string;
+  /** How long git tries to get a lock on refs; default 15 s. */
+  lockTimeoutMs?: number;
 };
 
 export type GitResult = { exitCode: number; stdout: Buffer; stderr: string; truncated: boolean };
 
 /** A git process that is fed or read while it runs. `ended` rejects like `run`; the caller must await it. */
 export type GitProcess = { stdin: Writable; stdout: Readable; ended: Promise<GitResult>; kill: () => void };
-
-/** What the system says where it has no processes, memory or descriptors left just now. */
-const passing = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE']);
 
 const asOptions = (settings: readonly string[]): string[] => settings.flatMap((setting) => ['-c', setting]);
 
@@ -75,8 +82,6 @@ const commonSettings = asOptions([
   'gc.auto=0',
   'maintenance.auto=false',
   'protocol.ext.allow=never',
-  'core.packedRefsTimeout=15000',
-  'core.filesRefLockTimeout=15000',
   'submodule.recurse=false',
   'fetch.recurseSubmodules=false',
   // What is fetched appears whole, as one pack, or not at all. Written one by one, a commit is there before its files. Which of both
@@ -89,6 +94,14 @@ const commonSettings = asOptions([
   'http.lowSpeedTime=60',
   'commit.gpgSign=false',
 ]);
+
+const lockTimeoutMsDefault = 15_000;
+const lockSettings = ({ lockTimeoutMs }: GitOptions): string[] =>
+  asOptions(
+    ['core.packedRefsTimeout', 'core.filesRefLockTimeout'].map(
+      (name) => `${name}=${lockTimeoutMs ?? lockTimeoutMsDefault}`,
+    ),
+  );
 
 /** What a git of the user's gets of our environment: who they are, and how the network is reached. */
 const handedOver =
@@ -113,6 +126,7 @@ export class Git {
   readonly #configFile: string;
   readonly #settings: readonly string[];
   readonly #facts = new Remembered<true>(gitLimits.factsMax);
+  #hasFlock = false;
 
   /** `configFile`: a file of Coppice's own, written here; read in place of the user's and the system's. `settings`: more, over all others. */
   constructor(configFile: string, settings: readonly string[] = []) {
@@ -128,6 +142,7 @@ export class Git {
     const draft = `${this.#configFile}.${randomUUID()}`;
     writeFileSync(draft, '[safe]\n\tdirectory = *\n', { mode: 0o644 });
     renameSync(draft, this.#configFile);
+    this.#hasFlock = await canFlock(this.#configFile);
     const { stdout } = await this.run(['version']);
     const version = /(\d+)\.(\d+)[.\d]*/.exec(stdout.toString());
     const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)];
@@ -138,6 +153,11 @@ export class Git {
       });
     }
     return version?.[0] ?? '';
+  }
+
+  /** False where util-linux's `flock` is missing, as on macOS: `writersFile` is ignored then. */
+  get hasFlock(): boolean {
+    return this.#hasFlock;
   }
 
   /** Runs git to its end. Throws `git-failed`, `deadline-exceeded`, `cancelled` or `limit-exceeded`. */
@@ -244,7 +264,15 @@ export class Git {
   #spawn(args: readonly string[], options: GitOptions) {
     if (options.signal?.aborted) throw abortReason(args, options.signal);
     const cwd = options.cwd ?? options.gitDir ?? '/';
-    const child = spawn('git', [...commonSettings, ...this.#settings, ...args], {
+    const [program = '', ...words] = [
+      ...(options.writersFile === undefined || !this.#hasFlock ? [] : shareFlock(options.writersFile)),
+      'git',
+      ...commonSettings,
+      ...lockSettings(options),
+      ...this.#settings,
+      ...args,
+    ];
+    const child = spawn(program, words, {
       cwd,
       env: this.#environment(options),
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -261,13 +289,13 @@ export class Git {
       stop ??= error;
       killGroup(child);
     };
-    const limit = options.timeLimitMs ?? gitLimits.timeMsDefault;
+    const limit = options.runsToEnd ? gitLimits.timeMsToEnd : (options.timeLimitMs ?? gitLimits.timeMsDefault);
     const timer = setTimeout(
       () => end(new CoppiceError('deadline-exceeded', `git ${args[0]} took longer than ${limit} ms`)),
       limit,
     );
     const onAbort = () => end(abortReason(args, options.signal));
-    options.signal?.addEventListener('abort', onAbort, { once: true });
+    if (options.runsToEnd !== true) options.signal?.addEventListener('abort', onAbort, { once: true });
     let stderr = '';
     child.stderr.on('data', (chunk: Buffer) => {
       if (stderr.length < gitLimits.errorBytesMax) stderr += chunk.toString('utf8');
@@ -281,7 +309,8 @@ export class Git {
         // One that was ended from outside has answered nothing.
         const isAnswer = typeof signal !== 'string' && (exitCode === 0 || options.answers?.includes(exitCode) === true);
         if (isAnswer) return { exitCode, stderr };
-        throw gitFailure(args, exitCode, typeof signal === 'string' ? signal : null, stderr);
+        const how = typeof signal === 'string' ? signal : `exit code ${exitCode}`;
+        throw gitFailure(args, { exitCode, how, stderr });
       },
       (error: unknown) => {
         clearTimeout(timer);
@@ -297,19 +326,6 @@ export class Git {
   }
 }
 
-export function notStarted(error: unknown): CoppiceError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return new CoppiceError('unavailable', `git could not be started: ${String(error)}`, {
-    cause: error,
-    retryable: passing.has(code),
-  });
-}
-
-const abortReason = (args: readonly string[], signal: AbortSignal | undefined): CoppiceError =>
-  signal?.reason instanceof CoppiceError
-    ? signal.reason
-    : new CoppiceError('cancelled', `git ${args[0]} was cancelled`);
-
 function killGroup(child: ChildProcess): void {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const send = (signal: NodeJS.Signals) => {
@@ -323,13 +339,4 @@ function killGroup(child: ChildProcess): void {
   const timer = setTimeout(() => send('SIGKILL'), gitLimits.graceMs);
   timer.unref();
   child.once('close', () => clearTimeout(timer));
-}
-
-function gitFailure(args: readonly string[], exitCode: number, signal: string | null, stderr: string): CoppiceError {
-  const said = redactText(stderr.trim()).split('\n').slice(-5).join(' | ').slice(0, 1_000);
-  const how = signal === null ? `exit code ${exitCode}` : signal;
-  const contention = /cannot lock ref|\.lock': File exists|Unable to create .*\.lock/.test(stderr);
-  return new CoppiceError(contention ? 'git-contention' : 'git-failed', `git ${args[0]}: ${said === '' ? how : said}`, {
-    details: { exitCode, stderr: redactText(stderr).slice(0, 4_000) },
-  });
 }

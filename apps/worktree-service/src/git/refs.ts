@@ -11,3 +11,16 @@ export async function readRefs(git: Git, options: GitOptions, patterns: string[]
   }
   return refs;
 }
+
+/** What `update-ref --stdin` reads to change several refs, all or none. */
+export const refTransaction = (commands: readonly string[]): string =>
+  ['start', ...commands, 'prepare', 'commit', ''].join('\n');
+
+/**
+ * Changes several refs of a user's repository, all or none. Runs to its end once it has begun: an ended git leaves locks. Throws `git-contention`
+ * where a ref has moved, or a lock is held; locks of the user's are never removed.
+ */
+export async function updateUserRefs(git: Git, options: GitOptions, reason: string, commands: string[]): Promise<void> {
+  const input = refTransaction(commands);
+  await git.run(['update-ref', '-m', reason, '--stdin'], { ...options, input, runsToEnd: true });
+}

@@ -2,7 +2,9 @@ import { closeSync, existsSync, readSync, readdirSync, rmSync, type BigIntStats 
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Git, GitProcess } from '../git/git.ts';
+import { linkGitDir } from '../git/linked-git-dir.ts';
 import { byteString, bytesOf, fingerprint } from '../folders.ts';
+import { commitId } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 import type { TreeEntry } from '../worktree/checkout.ts';
 import { blobHash } from './blob-hash.ts';
@@ -15,8 +17,6 @@ const wholeBytesMax = 4 * 1024 * 1024;
 const chunkBytes = 256 * 1024;
 
 export type CommitParts = {
-  /** The ref that gets the commit; overwritten. */
-  ref: string;
   parent: string;
   message: string;
   /** RFC 3339. */
@@ -24,21 +24,23 @@ export type CommitParts = {
 };
 
 /**
- * Writes a plan as one commit. Contents go as bytes to one `git fast-import`, which sees neither the worktree nor its names as arguments.
- * Returns false, with nothing written, where every file turned out to have the content that it had.
+ * Writes a plan as one commit, which no ref of the store has yet. Contents go as bytes to one `git fast-import`, which sees neither the worktree
+ * nor its names as arguments. Null, with nothing written, where every file turned out to have the content that it had.
  */
 export async function writeCommit(
   git: Git,
   store: Store,
   parts: {
     tree: string;
+    /** For git's own use: made, and removed. */
+    scratch: string;
     plan: Plan;
     tracked: Map<string, TreeEntry>;
     commit: CommitParts;
     signal?: AbortSignal | undefined;
   },
-): Promise<boolean> {
-  const feed = new Feed(git, store, parts.commit, parts.signal);
+): Promise<string | null> {
+  const feed = new Feed(git, store, parts);
   try {
     for (const path of parts.plan.deletions) await feed.write(`D ${quote(path)}\n`);
     for (const change of parts.plan.changes) {
@@ -52,6 +54,8 @@ export async function writeCommit(
     await feed.abort();
     removeKeepFiles(store);
     throw error;
+  } finally {
+    rmSync(parts.scratch, { recursive: true, force: true });
   }
 }
 
@@ -65,26 +69,39 @@ function removeKeepFiles(store: Store): void {
     if (name.endsWith('.keep')) rmSync(join(folder, name), { force: true });
 }
 
+/** A ref that each linked git directory has of its own: fast-import always moves one. In the store it would lock it, and could be ended then. */
+const ownRef = 'refs/worktree/import';
+
 /** The process is started by the first change that is one. */
 class Feed {
   readonly #git: Git;
   readonly #store: Store;
+  readonly #scratch: string;
   readonly #commit: CommitParts;
   readonly #signal: AbortSignal | undefined;
   #process: GitProcess | undefined;
+  #said = '';
 
-  constructor(git: Git, store: Store, commit: CommitParts, signal: AbortSignal | undefined) {
+  constructor(
+    git: Git,
+    store: Store,
+    parts: { scratch: string; commit: CommitParts; signal?: AbortSignal | undefined },
+  ) {
     this.#git = git;
     this.#store = store;
-    this.#commit = commit;
-    this.#signal = signal;
+    this.#scratch = parts.scratch;
+    this.#commit = parts.commit;
+    this.#signal = parts.signal;
   }
 
   async write(data: string | Buffer): Promise<void> {
     if (this.#process === undefined) {
       const args = ['fast-import', '--quiet', '--done', '--force', '--date-format=raw'];
-      this.#process = this.#git.process(args, { ...this.#store.tasks, signal: this.#signal });
-      this.#process.stdout.resume();
+      linkGitDir(this.#scratch, this.#store.tasksGit);
+      this.#process = this.#git.process(args, { gitDir: this.#scratch, signal: this.#signal });
+      this.#process.stdout.on('data', (chunk: Buffer) => {
+        this.#said += chunk.toString('latin1');
+      });
       await this.#send(this.#head());
     }
     await this.#send(data);
@@ -101,19 +118,20 @@ class Feed {
     const who = `${coppiceIdentity.name} <${coppiceIdentity.email}> ${gitDate(this.#commit.date)}`;
     const message = Buffer.from(this.#commit.message);
     return Buffer.concat([
-      Buffer.from(`commit ${this.#commit.ref}\nauthor ${who}\ncommitter ${who}\ndata ${message.length}\n`),
+      Buffer.from(`commit ${ownRef}\nmark :1\nauthor ${who}\ncommitter ${who}\ndata ${message.length}\n`),
       message,
       Buffer.from(`\nfrom ${this.#commit.parent}\n`),
     ]);
   }
 
-  async finish(): Promise<boolean> {
-    if (this.#process === undefined) return false;
+  /** The commit's id, or null where there was nothing to write. */
+  async finish(): Promise<string | null> {
+    if (this.#process === undefined) return null;
     // Without `done`, a stream that was cut would be taken for a whole one.
-    await this.#send('\ndone\n');
+    await this.#send('\nget-mark :1\ndone\n');
     this.#process.stdin.end();
     await this.#process.ended;
-    return true;
+    return commitId(this.#said.trim(), 'the answer of git fast-import');
   }
 
   async abort(): Promise<void> {

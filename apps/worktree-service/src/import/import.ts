@@ -59,7 +59,6 @@ export async function commit(
       const made = await importTree(context, store, {
         taskId,
         parent,
-        effectId: input.effectId,
         message,
         date: input.message.date,
         signal,
@@ -67,14 +66,7 @@ export async function commit(
       if (made.changes === null) return { status: 'no-changes', ignored: made.ignored };
       context.reached('imported');
       const { commit: madeCommit } = made.changes;
-      await store.updateRefs(
-        [
-          `update ${branch} ${madeCommit} ${parent}`,
-          `create ${doneRef} ${madeCommit}`,
-          `delete ${made.ref} ${madeCommit}`,
-        ],
-        signal,
-      );
+      await store.updateRefs([`update ${branch} ${madeCommit} ${parent}`, `create ${doneRef} ${madeCommit}`], signal);
       context.reached('commit-recorded');
       return describe(made.changes, input.protect);
     },
@@ -86,8 +78,8 @@ export async function commit(
 type Changes = { commit: string; tree: string; additions: number; deletions: number; paths: string[] };
 
 /**
- * The worktree as a commit under an import ref, which the caller moves or deletes; null `changes` where nothing differs from `parent`, with how
- * many new files ignore rules left out. The caller holds the task's lock.
+ * The worktree as a commit, which the caller gives a ref; null `changes` where nothing differs from `parent`, with how many new files ignore
+ * rules left out. The caller holds the task's lock.
  */
 export async function importTree(
   context: Context,
@@ -95,15 +87,13 @@ export async function importTree(
   parts: {
     taskId: string;
     parent: string;
-    effectId: string;
     message: string;
     date: string;
     signal: AbortSignal | undefined;
   },
-): Promise<{ ref: string; changes: Changes } | { changes: null; ignored: number }> {
+): Promise<{ changes: Changes } | { changes: null; ignored: number }> {
   const { parent, signal } = parts;
   const folders = taskFolders(context, parts.taskId);
-  const ref = `refs/coppice/import/${parts.effectId}`;
   const tracked = await listTree(context, store, parent, signal);
   const { setupKey } = requireTaskRecord(context, parts.taskId);
   const given = {
@@ -112,14 +102,18 @@ export async function importTree(
   };
   const plan = await planImport(folders.tree, tracked, given, context.importLimits, signal);
   const unchanged = { changes: null, ignored: plan.ignored };
-  const commitParts = { ref, parent, message: parts.message, date: parts.date };
-  if (!(await writeCommit(context.git, store, { tree: folders.tree, plan, tracked, commit: commitParts, signal })))
-    return unchanged;
-  const changes = await changesOf(context, store, ref, signal);
-  store.learn(changes.commit);
-  if (changes.paths.length > 0) return { ref, changes };
-  await store.updateRefs([`delete ${ref} ${changes.commit}`], signal);
-  return unchanged;
+  const written = await writeCommit(context.git, store, {
+    tree: folders.tree,
+    scratch: folders.importGit,
+    plan,
+    tracked,
+    commit: { parent, message: parts.message, date: parts.date },
+    signal,
+  });
+  if (written === null) return unchanged;
+  store.learn(written);
+  const changes = await changesOf(context, store, written, signal);
+  return changes.paths.length === 0 ? unchanged : { changes };
 }
 
 async function changesOf(context: Context, store: Store, revision: string, signal?: AbortSignal): Promise<Changes> {
@@ -191,7 +185,6 @@ export async function checkpoint(
       const made = await importTree(context, store, {
         taskId,
         parent,
-        effectId: input.effectId,
         message,
         date: input.date,
         signal,
@@ -199,7 +192,7 @@ export async function checkpoint(
       if (made.changes === null) return { commit: null };
       const { commit: kept } = made.changes;
       await addCheckpointBytes(context, store, { taskId, commit: kept, before: [...refs.values()], signal });
-      await store.updateRefs([`update ${checkpointRef(taskId)} ${kept}`, `delete ${made.ref} ${kept}`], signal);
+      await store.updateRefs([`update ${checkpointRef(taskId)} ${kept}`], signal);
       return { commit: kept };
     },
     signal,

@@ -86,7 +86,7 @@ export async function settleCheckout(
   const options = inCheckout(origin, checkout.path);
   if ((await headOf(context, origin, target)) === `refs/heads/${target.branch}`) {
     // A help to the user, not part of the landing.
-    await context.git.run(['update-ref', 'ORIG_HEAD', oldTip], { ...options, answers: [1, 128] });
+    await context.git.run(['update-ref', 'ORIG_HEAD', oldTip], { ...options, answers: [1, 128], runsToEnd: true });
     return null;
   }
   await context.git.run(['update-index', '-q', '--refresh'], { ...options, answers: [1, 128] });

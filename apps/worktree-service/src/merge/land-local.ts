@@ -9,7 +9,9 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
 import { isDiskFull } from '@coppice/service';
+import { lockNamed } from '../git/failures.ts';
 import { operand } from '../git/git.ts';
+import { updateUserRefs } from '../git/refs.ts';
 import { inOrigin, localRefs, localState, type BranchState, type LocalOrigin } from '../repository/origin.ts';
 import { flatten, landedFolder, landedRef } from '../repository/landed-refs.ts';
 import type { Store } from '../repository/store.ts';
@@ -43,7 +45,9 @@ export async function landLocally(
     try {
       return await landing.run();
     } catch (error) {
-      if (!(error instanceof CoppiceError) || error.code !== 'git-contention' || tries === triesMax) throw error;
+      const hasMoved =
+        error instanceof CoppiceError && error.code === 'git-contention' && lockNamed(error) === undefined;
+      if (!hasMoved || tries === triesMax) throw error;
     }
   }
 }
@@ -216,12 +220,7 @@ class LocalLanding {
   }
 
   async #updateRefs(commands: string[]): Promise<void> {
-    const input = ['start', ...commands, 'prepare', 'commit', ''].join('\n');
-    const { git } = this.#context;
-    await git.run(['update-ref', '-m', 'coppice: land', '--stdin'], {
-      ...inOrigin(this.#origin),
-      input,
-      signal: this.#request.signal,
-    });
+    const options = { ...inOrigin(this.#origin), signal: this.#request.signal };
+    await updateUserRefs(this.#context.git, options, 'coppice: land', commands);
   }
 }

@@ -1,5 +1,6 @@
 import { CoppiceError } from '@coppice/contracts';
 import { openRepository, type Context } from '../context.ts';
+import { updateUserRefs } from '../git/refs.ts';
 import { safeName } from '../layout.ts';
 import {
   checkBranchName,
@@ -72,8 +73,8 @@ async function pushLocally(
     have: old ?? (await commonCommit(context, store, origin, commit, signal)),
     signal,
   });
-  const input = `start\nupdate ${ref} ${commit} ${old ?? '0'.repeat(commit.length)}\nprepare\ncommit\n`;
-  await context.git.run(['update-ref', '-m', 'coppice: push', '--stdin'], { ...inOrigin(origin), input, signal });
+  const command = `update ${ref} ${commit} ${old ?? '0'.repeat(commit.length)}`;
+  await updateUserRefs(context.git, { ...inOrigin(origin), signal }, 'coppice: push', [command]);
 }
 
 /** The nearest commit of the task's history that the user's repository has. */

@@ -10,9 +10,11 @@
  * 3. No attribute of a repository changes bytes here: `info/attributes`, which wins over every .gitattributes, turns conversions off.
  * 4. No other user of this machine gets into the folder of both: only the stack's, and where that is root, the sandboxes' group, which can
  *    pass but not list.
- * 5. A commit counts as fetched once a ref of origin.git has it in its history: git moves these last, when it has seen that all that they
- *    reach is there. That an object is there says nothing of what it names: a fetch may be under way, or have been cut.
+ * 5. A commit counts as fetched once a ref of origin.git has it in its history: these move last, when git has seen that all that they reach
+ *    is there. That an object is there says nothing of what it names: a fetch may be under way, or have been cut.
  * 6. Refs of one ref name move by compare-and-set. One process at a time makes a store, and one fetches into it.
+ * 7. What may lock something in a store runs through its writers (see store-writers.ts), and runs to its end, but for a fetch: that locks at most
+ *    the file `shallow`, and moves no ref.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import {
@@ -21,6 +23,7 @@ import {
   chownSync,
   existsSync,
   mkdirSync,
+  readFileSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -31,11 +34,13 @@ import {
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { gitLimits, type Git, type GitOptions } from '../git/git.ts';
-import { readRefs } from '../git/refs.ts';
+import { linkGitDir } from '../git/linked-git-dir.ts';
+import { readRefs, refTransaction } from '../git/refs.ts';
+import { StoreWriters } from '../git/store-writers.ts';
 import type { Layout } from '../layout.ts';
 import type { Locks } from '../lock.ts';
-import { removeFetchLocks, removePartial, upkeepLimits } from '../upkeep.ts';
-import { branchState, type BranchState, type Origin } from './origin.ts';
+import { removePartial, upkeepLimits } from '../upkeep.ts';
+import { branchState, commitId, type BranchState, type Origin } from './origin.ts';
 
 /** Bytes are checked out as they are stored, and stored as they are read. `diff` and `merge` attributes are left alone. */
 export const rawAttributes = '* -text -eol -crlf -filter -ident -working-tree-encoding\n';
@@ -78,6 +83,8 @@ export class Store {
   readonly #locks: Locks;
   readonly #folder: string;
   readonly #sandboxGid: number | null;
+  readonly #originWriters: StoreWriters;
+  readonly #tasksWriters: StoreWriters;
 
   /** `sandboxGid`: the group that may pass through to origin.git; null where sandboxes run as the stack's own user. */
   constructor(git: Git, locks: Locks, layout: Layout, repositoryId: string, sandboxGid: number | null) {
@@ -88,6 +95,14 @@ export class Store {
     this.#folder = layout.repository(repositoryId);
     this.originGit = join(this.#folder, 'origin.git');
     this.tasksGit = join(this.#folder, 'tasks.git');
+    const writers = (name: string) =>
+      new StoreWriters(git, locks, {
+        gitDir: join(this.#folder, `${name}.git`),
+        file: join(this.#folder, `${name}.writers`),
+        name: `left-locks-${name}-${repositoryId}`,
+      });
+    this.#originWriters = writers('origin');
+    this.#tasksWriters = writers('tasks');
   }
 
   /** Options to run git in tasks.git. */
@@ -189,10 +204,15 @@ export class Store {
     return exitCode === 0 ? stdout.toString().trim() : undefined;
   }
 
-  /** Several changes of refs of tasks.git, all or none. Throws `git-contention` where one has moved. */
+  /** Several changes of refs of tasks.git, all or none. Throws `git-contention` where one has moved. Once begun, it isn't aborted. */
   async updateRefs(commands: string[], signal?: AbortSignal): Promise<void> {
-    const input = ['start', ...commands, 'prepare', 'commit', ''].join('\n');
-    await this.#git.run(['update-ref', '--stdin'], { ...this.tasks, input, signal });
+    const input = refTransaction(commands);
+    await this.#tasksWriters.run(['update-ref', '--stdin'], { input, signal, runsToEnd: true });
+  }
+
+  /** Removes lock files that killed processes have left, where no git of ours is at work. For the start of the service. */
+  async removeLeftLocks(): Promise<void> {
+    for (const writers of [this.#originWriters, this.#tasksWriters]) await writers.removeLeft();
   }
 
   /** Where the branch stands now, with its commit in origin.git. */
@@ -222,44 +242,52 @@ export class Store {
       `fetch-${this.repositoryId}`,
       async () => {
         if (await this.#isFetched(branch, state, signal)) return;
-        this.#removeLeft();
-        const options = [
-          '--quiet',
-          '--no-tags',
-          '--no-write-fetch-head',
-          '--no-auto-gc',
-          '--update-shallow',
-          '--force',
-          ...asOwner(origin),
-        ];
-        await this.#git.run(['fetch', ...options, '--', source, ...refs.map((ref) => `+${ref}:${fetchedRef(ref)}`)], {
-          gitDir: this.originGit,
-          // Towards a remote, the user's credentials are needed; a local repository is read with our own configuration.
-          as: origin.kind === 'local' ? 'service' : 'user',
-          timeLimitMs: gitLimits.timeMsLong,
-          signal,
-        });
+        await this.#removeLeft();
+        const fetched = await this.#fetchObjects(origin, source, refs, signal);
+        const commands = fetched.map((commit, index) => `update ${fetchedRef(refs[index] ?? '')} ${commit}`);
+        const input = refTransaction(commands);
+        await this.#originWriters.run(['update-ref', '--stdin'], { input, signal, runsToEnd: true });
         await this.#indexPacks(signal);
       },
       { signal, waitMsMax: gitLimits.timeMsLong },
     );
   }
 
+  /**
+   * Fetches, and returns the commits of the refs in their order. No ref is moved and nothing of git's own noted in the store, so that it can be
+   * aborted at any time: FETCH_HEAD, which names the commits, goes to a git directory of this fetch's own.
+   */
+  async #fetchObjects(origin: Origin, source: string, refs: string[], signal?: AbortSignal): Promise<string[]> {
+    const own = join(this.#folder, `fetch-${randomUUID()}`);
+    linkGitDir(own, this.originGit);
+    try {
+      const options = ['--quiet', '--no-tags', '--no-auto-gc', '--update-shallow', ...asOwner(origin)];
+      await this.#originWriters.run(['fetch', ...options, '--', source, ...refs], {
+        gitDir: own,
+        // Towards a remote, the user's credentials are needed; a local repository is read with our own configuration.
+        as: origin.kind === 'local' ? 'service' : 'user',
+        timeLimitMs: gitLimits.timeMsLong,
+        signal,
+      });
+      const lines = readFileSync(join(own, 'FETCH_HEAD'), 'utf8').split('\n').slice(0, refs.length);
+      return lines.map((line) => commitId(line.split('\t')[0] ?? '', 'FETCH_HEAD'));
+    } finally {
+      rmSync(own, { recursive: true, force: true });
+    }
+  }
+
   /** What fetches that were killed have left. The caller holds the fetch lock; a git may have outlived its process. */
-  #removeLeft(): void {
-    const nowMs = Date.now();
-    removePartial(this.originGit, nowMs, upkeepLimits.partialAgeMsLocked);
-    removeFetchLocks(this.originGit, nowMs);
+  async #removeLeft(): Promise<void> {
+    removePartial(this.originGit, Date.now(), upkeepLimits.partialAgeMsLocked);
+    for (const name of readdirSync(this.#folder))
+      if (name.startsWith('fetch-')) rmSync(join(this.#folder, name), { recursive: true, force: true });
+    await this.#originWriters.removeLeft();
   }
 
   /** Each fetch leaves a pack, and none is ever taken away: others may have it open. */
   async #indexPacks(signal?: AbortSignal): Promise<void> {
     const packs = readdirSync(join(this.originGit, 'objects/pack')).filter((name) => name.endsWith('.idx'));
     if (packs.length === 0 || packs.length % packsPerIndex !== 0) return;
-    await this.#git.run(['multi-pack-index', 'write', '--no-progress'], {
-      gitDir: this.originGit,
-      timeLimitMs: gitLimits.timeMsLong,
-      signal,
-    });
+    await this.#originWriters.run(['multi-pack-index', 'write', '--no-progress'], { signal, runsToEnd: true });
   }
 }

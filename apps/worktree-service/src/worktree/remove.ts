@@ -90,7 +90,7 @@ async function forgetOld(context: Context, store: Store | undefined): Promise<vo
   if (store === undefined || !store.exists) return;
   await context.upkeep.daily(`notes of ${store.repositoryId}`, async (nowMs) => {
     removePartial(store.tasksGit, nowMs, upkeepLimits.partialAgeMs);
-    await forgetNotes(context.git, store.tasks, nowMs);
+    await forgetNotes(context.git, store, nowMs);
   });
 }
 
@@ -131,14 +131,12 @@ async function keepUncommitted(
     const made = await importTree(context, store, {
       taskId,
       parent,
-      effectId: input.effectId,
       message,
       date: input.date,
       signal,
     });
     if (made.changes === null) return null;
     const ref = await keepUnderRescue(store, taskId, made.changes.commit, signal);
-    await store.updateRefs([`delete ${made.ref} ${made.changes.commit}`], signal);
     return fetchable(store, ref);
   } catch (error) {
     const isRefused =

@@ -26,6 +26,8 @@ export function taskFolders(context: Context, taskId: string) {
     gitLink: join(folder, 'git-link'),
     snapshot: join(folder, 'snapshot'),
     record: join(folder, 'record.json'),
+    /** Git's own, while it imports. */
+    importGit: join(folder, 'import.git'),
   };
 }
 

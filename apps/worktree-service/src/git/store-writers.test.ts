@@ -1,0 +1,131 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { eventually, startProcess } from '@coppice/testing';
+import { expect, test } from 'vitest';
+import { openRepository } from '../context.ts';
+import { checkpoint } from '../import/import.ts';
+import { openContext } from '../open.ts';
+import { inOrigin } from '../repository/origin.ts';
+import { date, fixture, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
+import { landOf, readyTask } from '../test-support/task.ts';
+import { remove } from '../worktree/remove.ts';
+import { updateUserRefs } from './refs.ts';
+
+const storesOf = (f: Fixture): string => {
+  const [repositoryId = ''] = readdirSync(join(f.dataFolder, 'repositories'));
+  return join(f.dataFolder, 'repositories', repositoryId);
+};
+
+/** As a killed git leaves it. */
+function plant(...files: string[]): void {
+  for (const file of files) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, '');
+  }
+}
+
+const leftIn = (stores: string): string[] => [
+  join(stores, 'tasks.git/packed-refs.lock'),
+  join(stores, 'tasks.git/packed-refs.new'),
+  join(stores, 'tasks.git/HEAD.lock'),
+  join(stores, `tasks.git/refs/coppice/checkpoint/${taskId}.lock`),
+  join(stores, `tasks.git/refs/coppice/done/commit_${taskId}.lock`),
+  join(stores, 'tasks.git/objects/info/commit-graph.lock'),
+  join(stores, 'origin.git/shallow.lock'),
+];
+
+test('locks that killed processes left keep no step of a task from succeeding', async () => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  const left = leftIn(storesOf(f));
+  plant(...left);
+  write(tree, 'one.txt', '1');
+  const startedAt = performance.now();
+  await checkpoint(f.context, { taskId, runId, effectId: 'checkpoint', date });
+  expect(await f.committed()).toMatchObject({ status: 'committed' });
+  plant(...left);
+  await remove(f.context, { taskId, runId, effectId: 'removal', repository: f.address, keepBranch: false, date });
+  // Of the new branch that a new task needs, and of what every fetch moves.
+  await f.repository.commit('chore: other', { 'other.txt': 'x' });
+  const fetched = readdirSync(join(storesOf(f), 'origin.git/refs/fetched')).map((name) =>
+    join(storesOf(f), `origin.git/refs/fetched/${name}.lock`),
+  );
+  expect(fetched).toHaveLength(1);
+  plant(...fetched);
+  expect(await landOf(f, await readyTask(f, 'next', { 'next.txt': 'x' }))).toMatchObject({ status: 'landed' });
+  // It was 15 s for each lock.
+  expect(performance.now() - startedAt).toBeLessThan(30_000);
+  expect([...left, ...fetched].filter((file) => existsSync(file))).toEqual([]);
+});
+
+test('locks that were left are removed when the service starts', async () => {
+  await using f = await fixture();
+  await f.prepared();
+  const left = leftIn(storesOf(f));
+  plant(...left);
+  await openContext({ dataFolder: f.dataFolder, node: 'node1' });
+  expect(left.filter((file) => existsSync(file))).toEqual([]);
+});
+
+const holding = async (f: Fixture) => {
+  await f.prepared();
+  const { store } = await openRepository(f.context, f.address);
+  const commit = (await store.resolve(`refs/heads/coppice/${taskId}/slug`)) ?? '';
+  const ref = 'refs/coppice/checkpoint/held';
+  const program = join(import.meta.dirname, '../test-programs/hold-ref.ts');
+  const holder = startProcess(program, [store.tasksGit, ref, commit]);
+  await holder.waitForLine('held');
+  const lock = join(store.tasksGit, `${ref}.lock`);
+  expect(existsSync(lock)).toBe(true);
+  return { store, holder, lock, ref, commit };
+};
+
+/** The lock that who removes locks takes, and waits in. */
+const removers = (f: Fixture): string[] =>
+  readdirSync(join(f.dataFolder, 'locks')).filter((name) => name.startsWith('left-locks-'));
+
+test('a lock that a git of another process holds is waited for, not removed', async () => {
+  await using f = await fixture();
+  const { store, holder, lock, ref, commit } = await holding(f);
+  await using _ = holder;
+  await openContext({ dataFolder: f.dataFolder, node: 'node1' });
+  const inode = lstatSync(lock).ino;
+  let settled = false;
+  // Only where the other has moved the ref first is this what is expected of it.
+  const moved = store.updateRefs([`delete ${ref} ${commit}`]).finally(() => {
+    settled = true;
+  });
+  await eventually(() => expect(removers(f)).toHaveLength(1));
+  expect([settled, lstatSync(lock).ino]).toEqual([false, inode]);
+  process.kill(holder.pid, 'SIGUSR2');
+  await moved;
+  expect(await f.tasks('for-each-ref', ref)).toBe('');
+});
+
+test('a git whose service was killed is waited for as well', async () => {
+  await using f = await fixture();
+  const { store, holder, lock, ref, commit } = await holding(f);
+  await using _ = holder;
+  const moved = store.updateRefs([`create ${ref} ${commit}`]);
+  await eventually(() => expect(removers(f)).toHaveLength(1));
+  expect(existsSync(lock)).toBe(true);
+  await holder.kill('SIGKILL');
+  await moved;
+  expect(await f.tasks('rev-parse', ref)).toBe(commit);
+});
+
+test("a lock in a user's own repository stays, and the error names it", async () => {
+  await using f = await fixture();
+  const ref = 'refs/coppice/landed/x';
+  const lock = join(f.repository.path, '.git', `${ref}.lock`);
+  plant(lock);
+  const { origin } = await openRepository(f.context, f.address);
+  if (origin.kind !== 'local') throw new Error('not a local repository');
+  const options = { ...inOrigin(origin), lockTimeoutMs: 50 };
+  const commit = await f.repository.head();
+  await expect(updateUserRefs(f.context.git, options, 'test', [`create ${ref} ${commit}`])).rejects.toMatchObject({
+    code: 'git-contention',
+    message: expect.stringMatching(`the lock ${lock} exists: .* remove the file`),
+  });
+  expect(existsSync(lock)).toBe(true);
+});

@@ -1,0 +1,60 @@
+/** Ref transactions and checkpoints that are cancelled at random moments leave no lock file in the store. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { openRepository } from '../context.ts';
+import { checkpoint } from '../import/import.ts';
+import { date, fixture, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
+
+/** Each is two transactions. */
+const refs = 1_000;
+const atOnce = 8;
+
+/** Lock files, and the file that git renames over packed-refs, in both stores. */
+const lockFiles = (f: Fixture): string[] =>
+  (readdirSync(join(f.dataFolder, 'repositories'), { recursive: true }) as string[]).filter((name) =>
+    /\.(lock|new)$/.test(name),
+  );
+
+/** A signal that is aborted at a random moment of the next `msMax` milliseconds. */
+function abortedSoon(msMax: number): AbortSignal {
+  const abort = new AbortController();
+  void sleep(Math.random() * msMax).then(() => abort.abort());
+  return abort.signal;
+}
+
+test('2,000 ref transactions cancelled at random moments leave no lock', async () => {
+  await using f = await fixture();
+  await f.prepared();
+  const { store } = await openRepository(f.context, f.address);
+  const commit = (await store.resolve(`refs/heads/coppice/${taskId}/slug`)) ?? '';
+  let [started, cancelled] = [0, 0];
+  const worker = async () => {
+    while (started < refs) {
+      const ref = `refs/coppice/checkpoint/${started++}`;
+      // The second takes packed-refs.lock as well.
+      for (const command of [`update ${ref} ${commit}`, `delete ${ref}`]) {
+        const signal = abortedSoon(12);
+        await store.updateRefs([command], signal).catch(() => {});
+        if (signal.aborted) cancelled++;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  expect(cancelled).toBeGreaterThan(0);
+  expect(lockFiles(f)).toEqual([]);
+}, 60_000);
+
+test('checkpoints cancelled at random moments leave no lock, and the next one succeeds', async () => {
+  await using f = await fixture();
+  const { tree } = await f.prepared();
+  const keep = (number: number, signal?: AbortSignal) =>
+    checkpoint(f.context, { taskId, runId, effectId: `checkpoint_${number}`, date }, signal);
+  for (let number = 0; number < 40; number++) {
+    write(tree, 'file.txt', `${number}`);
+    await keep(number, abortedSoon(60)).catch(() => {});
+  }
+  expect(lockFiles(f)).toEqual([]);
+  expect((await keep(40)).commit).toMatch(/^[0-9a-f]{40}$/);
+}, 60_000);
