@@ -19,7 +19,8 @@ export const abortReason = (args: readonly string[], signal: AbortSignal | undef
     : new CoppiceError('cancelled', `git ${args[0]} was cancelled`);
 
 /** The path of the lock file that git found in its way. */
-const lockInTheWay = /Unable to create '([^'\n]+\.lock)': File exists|unable to create file ([^\n]+?\.new): File exists/i;
+const lockInTheWay =
+  /Unable to create '([^'\n]+\.lock)': File exists|unable to create file ([^\n]+?\.new): File exists/i;
 
 export function gitFailure(
   args: readonly string[],
