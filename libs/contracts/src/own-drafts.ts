@@ -4,5 +4,5 @@
  */
 export const ownDraftPrefix = '.coppice-draft-';
 
-/** Matches the last part of a path. */
-export const ownDraftPattern: RegExp = /^\.coppice-draft-/;
+/** Matches the last part of a path. Earlier versions named drafts `.coppice-<uuid>`. */
+export const ownDraftPattern: RegExp = /^\.coppice-(?:draft-|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$)/;

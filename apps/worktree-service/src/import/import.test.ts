@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openContext } from '../open.ts';
@@ -212,6 +214,20 @@ test('an import whose pack an earlier one that was killed still keeps fails once
   await f.tasks('update-ref', 'refs/heads/coppice/task1/slug', await f.repository.head());
   await expect(f.committed()).rejects.toMatchObject({ code: 'git-failed', retryable: true });
   expect(await f.committed()).toEqual(first);
+
+test('drafts of our own that a killed process left are not imported, and keep nothing else from it', async () => {
+  const tracked = `.coppice-draft-tracked`;
+  await using f = await fixture({ files: { [tracked]: 'as it was' } });
+  const { tree } = await f.prepared();
+  const drafts = [`.coppice-${randomUUID()}`, 'src/.coppice-draft-write_1', '.coppice-draft-folder/file.txt'];
+  for (const draft of drafts) write(tree, draft, 'half of a fi');
+  expect(await f.committed(taskId, 'first')).toEqual({ status: 'no-changes', ignored: 0 });
+  write(tree, tracked, 'half');
+  write(tree, 'src/whole.txt', 'whole');
+  write(tree, '.coppice.yaml', 'a: 1');
+  expect(await f.committed(taskId, 'second')).toMatchObject({ paths: ['.coppice.yaml', 'src/whole.txt'] });
+  rmSync(join(tree, tracked));
+  expect(await f.committed(taskId, 'third')).toMatchObject({ paths: [tracked] });
 });
 
 test('a task whose files change without end adds to the store no more than the bound of its checkpoints', async () => {

@@ -6,6 +6,7 @@
  * 2. Dates and message come from the actor: a repeat that doesn't find it makes the same object.
  */
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
 import { storeOf, type Context } from '../context.ts';
 import { spaceOf } from '../disk/space.ts';
 import { nulSeparated } from '../git/git.ts';
@@ -20,6 +21,8 @@ import { formatMessage, type Trailers } from './message.ts';
 import { planImport } from './plan.ts';
 import { printable } from './path-rules.ts';
 import { protectedAmong } from './protected-paths.ts';
+
+const log = createLogger('worktree-service');
 
 const pathsMax = 200;
 
@@ -101,6 +104,8 @@ export async function importTree(
     sealed: setupKey === null ? null : sealedFolder(context, setupKey),
   };
   const plan = await planImport(folders.tree, tracked, given, context.importLimits, signal);
+  if (plan.drafts.length > 0)
+    log.warn({ taskId: parts.taskId, paths: plan.drafts.map(printable) }, 'drafts of our own are not imported');
   const unchanged = { changes: null, ignored: plan.ignored };
   const written = await writeCommit(context.git, store, {
     tree: folders.tree,

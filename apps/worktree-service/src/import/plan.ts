@@ -9,9 +9,10 @@
  * 4. A file with the fingerprint that it had at checkout has the content it had then: nobody in a sandbox can set a ctime. Where the
  *    fingerprint is another, its content tells: a restored backup gives each file a new one. How much is read for it is limited by size beforehand:
  *    a file without content on the disk may be of any size.
+ * 5. What has the name of a draft of ours is passed over, whoever made it. One that the repository has already stays as it is, or is deleted.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
-import { CoppiceError } from '@coppice/contracts';
+import { CoppiceError, ownDraftPattern } from '@coppice/contracts';
 import { byteString, fingerprint } from '../folders.ts';
 import type { TreeEntry } from '../worktree/checkout.ts';
 import type { SnapshotEntry } from '../worktree/snapshot.ts';
@@ -24,11 +25,18 @@ import { nameProblem, shortened, symlinkProblem } from './path-rules.ts';
 
 export type FileChange = { kind: 'file'; path: string; mode: '100644' | '100755'; stat: BigIntStats };
 export type LinkChange = { kind: 'link'; path: string; target: string };
-export type Plan = { changes: (FileChange | LinkChange)[]; deletions: string[]; ignored: number };
+export type Plan = {
+  changes: (FileChange | LinkChange)[];
+  deletions: string[];
+  ignored: number;
+  /** Files of our own making that were passed over, as many as a log needs. */
+  drafts: string[];
+};
 
 /** What one entry costs besides the matching, in matching steps. */
 const stepsPerEntry = 100;
 const ignoredMax = 1_000;
+const draftsShownMax = 20;
 const executableBit = 0o100n;
 
 export const refused = (path: string, reason: string): CoppiceError =>
@@ -73,6 +81,7 @@ class Planner {
   readonly #knownFolders: Set<string>;
   readonly #seen = new Set<string>();
   readonly #changes: (FileChange | LinkChange)[] = [];
+  readonly #drafts: string[] = [];
   #entries = 0;
   #ignored = 0;
   #bytes = 0n;
@@ -106,7 +115,7 @@ class Planner {
       if (problem !== undefined) throw refused(path, problem);
     }
     this.#limit(this.#changes.length + deletions.length, this.#limits.changedPathsMax, 'changed paths');
-    return { changes: this.#changes, deletions, ignored: this.#ignored };
+    return { changes: this.#changes, deletions, ignored: this.#ignored, drafts: this.#drafts };
   }
 
   async #walk(level: Level): Promise<void> {
@@ -128,6 +137,11 @@ class Planner {
     const path = level.path === '' ? name : `${level.path}/${name}`;
     const stat = level.folder.stat(name);
     const tracked = this.#tracked.get(path);
+    if (ownDraftPattern.test(name) && !this.#trackedFolders.has(path)) {
+      if (tracked !== undefined) this.#seen.add(path);
+      if (this.#drafts.length < draftsShownMax) this.#drafts.push(path);
+      return;
+    }
     if (stat.isDirectory()) {
       const ignored = level.ignored || (await isIgnored(level.rules, path, true, this.#turns));
       const gitlink = level.inGitlink || tracked?.mode === '160000';

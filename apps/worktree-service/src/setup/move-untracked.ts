@@ -1,4 +1,5 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { ownDraftPattern } from '@coppice/contracts';
 import { byteString, bytesOf, moveAway, type Owner } from '../folders.ts';
 
 const ownerAll = 0o700;
@@ -32,6 +33,7 @@ export function moveUntracked(owner: Owner, tree: string, result: string, tracke
         if (entry.isDirectory()) visit(path);
         continue;
       }
+      if (ownDraftPattern.test(name)) continue;
       makeFolder('');
       for (let end = path.indexOf('/'); end > 0; end = path.indexOf('/', end + 1)) makeFolder(path.slice(0, end));
       moveAway(`${from}/${path}`, `${to}/${path}`);

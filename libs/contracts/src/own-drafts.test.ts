@@ -1,0 +1,11 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { ownDraftPattern, ownDraftPrefix } from './own-drafts.ts';
+
+test('drafts are known by their name, of this version and of earlier ones', () => {
+  for (const name of [`${ownDraftPrefix}1`, `${ownDraftPrefix}a b\n`, `.coppice-${randomUUID()}`])
+    expect([name, ownDraftPattern.test(name)]).toEqual([name, true]);
+  const others = ['.coppice-draft', '.coppice.yaml', '.coppice-notes', `x${ownDraftPrefix}1`];
+  for (const name of [...others, `.coppice-${randomUUID()}.txt`])
+    expect([name, ownDraftPattern.test(name)]).toEqual([name, false]);
+});
