@@ -36,6 +36,11 @@ export const errorCodes = {
   'branch-not-found': { retryable: false, meaning: 'the repository has no such branch; the message offers a near one' },
   'git-failed': { retryable: true, meaning: 'git failed in a way that has no code of its own' },
   'git-contention': { retryable: true, meaning: 'lost a race for a lock or a ref too often' },
+  'merge-conflict': {
+    retryable: false,
+    meaning:
+      'the change conflicts with the target; `details.paths` names the files, `details.landed` the commits that changed each meanwhile',
+  },
   'import-refused': {
     retryable: false,
     meaning: 'the working tree holds something that may not be imported; the message names the path and why',

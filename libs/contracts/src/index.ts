@@ -30,6 +30,8 @@ export { meantBy, nearestFirst } from './near.ts';
 export { strictly } from './strict.ts';
 export { messageHeaders } from './message-headers.ts';
 export { invalidUtf8At } from './utf8.ts';
+export { mergeConflictSchema } from './merge-conflict.ts';
+export type { MergeConflict } from './merge-conflict.ts';
 export { ownDraftPattern, ownDraftPrefix } from './own-drafts.ts';
 export {
   actorConsumer,

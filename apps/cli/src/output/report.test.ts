@@ -85,3 +85,31 @@ test.each(taskStates)('%s has a line of its own, without any control character w
   expect(line).toContain(state);
   expect(line).not.toMatch(/[\u0000-\u001F\u007F-\u009F]/);
 });
+
+test('of a conflict, what changed the files meanwhile is told', () => {
+  const commit = { commit: '0123456789abcdef', subject: 'feat: other', taskId: 't1' };
+  const task = taskView({
+    name: 'a',
+    state: 'failed',
+    reason: 'conflicts with main in a.txt',
+    failure: {
+      code: 'merge-conflict',
+      message: 'conflicts with main in a.txt',
+      retryable: false,
+      details: {
+        branch: 'main',
+        tip: '0123456789abcdef',
+        paths: ['a.txt', 'b.txt'],
+        landed: [
+          { path: 'a.txt', commits: [commit, { ...commit, taskId: null }] },
+          { path: 'b.txt', commits: [] },
+        ],
+      },
+    },
+  });
+  expect(taskReport(task, 1, plain)).toEqual([
+    '✘ a  failed             conflicts with main in a.txt',
+    '    a.txt was changed on main by 0123456789 feat: other (task t1)',
+    '    a.txt was changed on main by 0123456789 feat: other',
+  ]);
+});

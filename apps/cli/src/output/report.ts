@@ -1,5 +1,5 @@
 /** What is said of a run when nothing more happens by itself, and the exit code that goes with it. Pure. */
-import type { RunView, TaskView } from '@coppice/contracts';
+import { mergeConflictSchema, type RunView, type TaskView } from '@coppice/contracts';
 import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import { isEnd } from '../progress.ts';
@@ -39,10 +39,24 @@ export function taskReport(task: TaskView, nameColumns: number, colours: Colours
   const left = `${symbol} ${padEnd(task.name, nameColumns)}  ${padEnd(task.state, stateColumns)}`;
   const lines = [`${paint(colours, left)}  ${plainLine(detailOf(task))}`.trimEnd()];
   for (const { label, command } of nextSteps(task)) lines.push(`    ${label}: ${colours.bold(plainLine(command))}`);
+  if (task.failure?.code === 'merge-conflict') lines.push(...landedMeanwhile(task.failure.details));
   if (gone(task) && task.rescue !== null) lines.push(...kept(task, task.rescue, colours));
   if (gone(task) && task.logTail !== null)
     lines.push(...logTail(task.logTail, colours), ...wholeLog(task, task.logTail, colours));
   return lines;
+}
+
+/** What changed the files on the target since the task began. */
+function landedMeanwhile(details: unknown): string[] {
+  const conflict = mergeConflictSchema.safeParse(details);
+  if (!conflict.success) return [];
+  const { branch, landed: changes } = conflict.data;
+  return changes.flatMap(({ path, commits }) =>
+    commits.map(({ commit, subject, taskId }) => {
+      const by = taskId === null ? '' : ` (task ${taskId})`;
+      return `    ${plainLine(`${path} was changed on ${branch} by ${shortCommit(commit)} ${subject}${by}`)}`;
+    }),
+  );
 }
 
 /** @param rescue `<git directory> <ref>`, which can be pulled, or a folder */

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openContext } from '../open.ts';
@@ -214,6 +213,7 @@ test('an import whose pack an earlier one that was killed still keeps fails once
   await f.tasks('update-ref', 'refs/heads/coppice/task1/slug', await f.repository.head());
   await expect(f.committed()).rejects.toMatchObject({ code: 'git-failed', retryable: true });
   expect(await f.committed()).toEqual(first);
+});
 
 test('drafts of our own that a killed process left are not imported, and keep nothing else from it', async () => {
   const tracked = `.coppice-draft-tracked`;

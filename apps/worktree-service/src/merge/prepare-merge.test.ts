@@ -44,14 +44,23 @@ test('the same merge made twice is the same commit', async () => {
   expect(await mergeOf(f, 'one', ready.taskCommit)).toMatchObject({ commit: ready.commit });
 });
 
-test('a conflict names its paths', async () => {
-  await using f = await fixture({ files: { 'a.txt': 'a\n', 'ü b.txt': 'a\n' } });
+test('a conflict names its paths, and what has changed them on the target meanwhile', async () => {
+  await using f = await fixture({ files: { 'a.txt': 'a\n', 'ü b.txt': 'a\n', 'c.txt': 'c\n' } });
   const ready = await readyTask(f, 'one', { 'a.txt': 'mine\n', 'ü b.txt': 'mine\n' });
+  const other = await readyTask(f, 'other', { 'a.txt': 'other\n', 'c.txt': 'other\n' });
+  expect(await landOf(f, other)).toMatchObject({ status: 'landed' });
+  await f.repository.commit('apart', { 'd.txt': 'd\n' });
   const tip = await f.repository.commit('theirs', { 'a.txt': 'theirs\n', 'ü b.txt': 'theirs\n' });
+  const theirs = { commit: tip, subject: 'theirs', taskId: null };
+  const ofOther = { commit: other.commit, subject: 'feat(core): merge other', taskId: 'other' };
   expect(await mergeOf(f, 'one', ready.taskCommit, { attempt: 2 })).toEqual({
     status: 'conflict',
     tip,
     paths: ['a.txt', 'ü b.txt'],
+    landed: [
+      { path: 'a.txt', commits: [theirs, ofOther] },
+      { path: 'ü b.txt', commits: [theirs] },
+    ],
   });
 });
 

@@ -22,6 +22,8 @@ import { hashInputs } from '../setup/inputs.ts';
 import { checkOutFiles, sealedFolder } from '../worktree/checkout.ts';
 import { isRemoved, requireNotRemoved } from '../worktree/removed.ts';
 import { writeFileAtomically } from '../worktree/snapshot.ts';
+import { landedMeanwhile, type LandedChange } from './conflict-report.ts';
+import { withTargetAttributes } from './target-attributes.ts';
 
 const conflictPathsMax = 200;
 
@@ -117,7 +119,7 @@ async function changedProtected(
 type Merged =
   | { status: 'merged'; commit: string; tree: string }
   | { status: 'already-merged'; tip: string }
-  | { status: 'conflict'; tip: string; paths: string[] };
+  | { status: 'conflict'; tip: string; paths: string[]; landed: LandedChange[] };
 
 async function merge(
   context: Context,
@@ -127,17 +129,18 @@ async function merge(
   signal?: AbortSignal,
 ): Promise<Merged> {
   const { taskCommit } = input;
-  const { exitCode, stdout } = await context.git.run(
-    ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', operand(tip), operand(taskCommit)],
-    { ...store.tasks, answers: [1], signal },
+  const words = ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', operand(tip), operand(taskCommit)];
+  const { exitCode, stdout } = await withTargetAttributes(
+    context,
+    store,
+    { tip, name: input.effectId, signal },
+    (options) => context.git.run(words, { ...options, answers: [1] }),
   );
   const [tree = '', ...conflicts] = nulSeparated(stdout);
   if (exitCode === 1) {
-    const paths = [...new Set(conflicts)]
-      .filter((path) => path !== '')
-      .slice(0, conflictPathsMax)
-      .map(printable);
-    return { status: 'conflict', tip, paths };
+    const paths = [...new Set(conflicts)].filter((path) => path !== '').slice(0, conflictPathsMax);
+    const landed = await landedMeanwhile(context, store, { tip, taskCommit, paths, signal });
+    return { status: 'conflict', tip, paths: paths.map(printable), landed };
   }
   // It is in the target's history; or a squash of it is, which would land again, empty.
   if (tree === (await store.resolve(`${tip}^{tree}`, signal))) return { status: 'already-merged', tip };

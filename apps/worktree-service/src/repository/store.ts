@@ -110,6 +110,11 @@ export class Store {
     return { gitDir: this.tasksGit };
   }
 
+  /** A folder for git's own use during one operation, which makes and removes it. Sandboxes don't see it. */
+  scratchFolder(name: string): string {
+    return join(this.#folder, `scratch-${name}`);
+  }
+
   get exists(): boolean {
     return existsSync(this.#folder);
   }

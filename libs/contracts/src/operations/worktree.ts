@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { landedChangeSchema } from '../merge-conflict.ts';
 import { mergeMethodSchema } from '../run-request.ts';
 import { taskIdSchema } from '../identifiers.ts';
 import { workKindSchema } from '../task-work.ts';
@@ -140,7 +141,14 @@ export const worktreeOperations = {
       }),
       /** What the task changed is in the target already. */
       z.object({ status: z.literal('already-merged'), tip: z.string() }),
-      z.object({ status: z.literal('conflict'), tip: z.string(), paths: z.array(z.string()) }),
+      z.object({
+        status: z.literal('conflict'),
+        tip: z.string(),
+        /** At most 200. */
+        paths: z.array(z.string()),
+        /** What changed the first 10 of them on the target since the task's base. An earlier version doesn't tell. */
+        landed: z.array(landedChangeSchema).default([]),
+      }),
     ]),
   }),
   /** Move the target from `expectedTip` to `commit`, once, wherever the target is. */

@@ -1,9 +1,25 @@
 import type { z } from 'zod';
-import type { worktreeOperations } from '@coppice/contracts';
+import type { MergeConflict, WireError, worktreeOperations } from '@coppice/contracts';
 import type { TaskContext } from './task-context.ts';
+import { shorten } from '../shorten.ts';
+import { shortened } from './task-setup.ts';
 
 /** What follows from a prepared merge, in `verifying` and in `landing`. */
 type MergeDone = { event: { output: z.output<typeof worktreeOperations.prepareMerge.output> } };
+
+type Conflict = Extract<MergeDone['event']['output'], { status: 'conflict' }>;
+
+const limits = { paths: 20, pathCharacters: 300 } as const;
+
+/** Why a task fails by a conflict: in a sentence, and as data. */
+function conflictOf(branch: string, output: Conflict): { reason: string; failure: WireError } {
+  const shown = (path: string) => shorten(path, limits.pathCharacters);
+  const paths = output.paths.slice(0, limits.paths).map(shown);
+  const landed = output.landed.map(({ path, commits }) => ({ path: shown(path), commits }));
+  const reason = `conflicts with ${branch} in ${output.paths.join(', ')}`;
+  const details: MergeConflict = { branch, tip: output.tip, paths, landed };
+  return { reason, failure: { code: 'merge-conflict', message: shortened(reason), retryable: false, details } };
+}
 
 /** The ways in which a merge isn't to be had. */
 export const mergeRefusals = () =>
@@ -15,7 +31,7 @@ export const mergeRefusals = () =>
         type: 'decide',
         params: ({ context, event }: MergeDone & { context: TaskContext }) => ({
           end: 'failed' as const,
-          reason: `conflicts with ${context.baseBranch} in ${event.output.status === 'conflict' ? event.output.paths.join(', ') : ''}`,
+          ...(event.output.status === 'conflict' ? conflictOf(context.baseBranch, event.output) : {}),
         }),
       },
     },

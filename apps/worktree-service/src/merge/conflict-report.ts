@@ -1,0 +1,68 @@
+import type { z } from 'zod';
+import type { worktreeOperations } from '@coppice/contracts';
+import type { Context } from '../context.ts';
+import { printable, textOf } from '../import/path-rules.ts';
+import type { Store } from '../repository/store.ts';
+
+type Conflict = Extract<z.infer<typeof worktreeOperations.prepareMerge.output>, { status: 'conflict' }>;
+export type LandedChange = Conflict['landed'][number];
+
+/** The whole is kept in the task's state, which is written on every step. */
+const limits = { paths: 10, commitsPerPath: 3, subjectCharacters: 100, historyCommits: 1_000 } as const;
+
+/** Hardly found in a subject, and no harm is done where they are. */
+const recordMark = '\x1e';
+const fieldMark = '\x1f';
+
+/**
+ * The commits that changed the files on the target since the task's history left it, the newest first. Landings and merges count as one commit:
+ * it is the target's own line that is read. `paths`: byte strings.
+ */
+export async function landedMeanwhile(
+  context: Context,
+  store: Store,
+  parts: { tip: string; taskCommit: string; paths: readonly string[]; signal: AbortSignal | undefined },
+): Promise<LandedChange[]> {
+  const paths = parts.paths.slice(0, limits.paths);
+  const named = paths.map(textOf).filter((path) => path !== undefined);
+  const commits = named.length === 0 ? [] : await history(context, store, { ...parts, paths: named });
+  return paths.map((path) => ({
+    path: printable(path),
+    commits: commits
+      .filter(({ files }) => files.has(path))
+      .slice(0, limits.commitsPerPath)
+      .map(({ commit, taskId, subject }) => ({ commit, subject, taskId })),
+  }));
+}
+
+async function history(
+  context: Context,
+  store: Store,
+  parts: { tip: string; taskCommit: string; paths: string[]; signal: AbortSignal | undefined },
+) {
+  const trailer = '%(trailers:key=Coppice-Task,valueonly,separator=%x2C)';
+  const format = [recordMark + '%H', trailer, '%s', ''].join(fieldMark);
+  const line = ['--first-parent', '--diff-merges=first-parent', `--max-count=${limits.historyCommits}`];
+  // Without --sparse, git leaves out a merge onto the commit that both histories share.
+  const options = ['-z', '--sparse', '--name-only', '--no-renames', '--no-ext-diff', `--format=${format}`];
+  const paths = parts.paths.map((path) => `:(literal,top)${path}`);
+  const { stdout } = await context.git.run(
+    ['log', ...line, ...options, parts.tip, `^${parts.taskCommit}`, '--', ...paths],
+    { ...store.tasks, signal: parts.signal },
+  );
+  const records = stdout.toString('latin1').split(recordMark).slice(1);
+  return records.map((record) => {
+    const [commit = '', taskId = '', ...rest] = record.split(fieldMark);
+    const files = (rest.pop() ?? '').split('\0').map((file) => file.replace(/^\n/, ''));
+    return { commit, taskId: taskId === '' ? null : taskId, subject: subjectOf(rest.join(' ')), files: new Set(files) };
+  });
+}
+
+const subjectOf = (bytes: string): string =>
+  Array.from(
+    Buffer.from(bytes, 'latin1')
+      .toString('utf8')
+      .replaceAll(/\p{Cc}/gu, ' '),
+  )
+    .slice(0, limits.subjectCharacters)
+    .join('');
