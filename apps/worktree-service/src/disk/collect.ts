@@ -57,7 +57,7 @@ export async function collectGarbage(
     const environment = { GIT_SHALLOW_FILE: '' };
     const expiry = `${objectAgeSeconds}.seconds.ago`;
     const run = (...args: string[]) =>
-      context.git.run(args, { ...store.tasks, timeLimitMs: collectionMsMax, environment, signal: options.signal });
+      store.maintain(args, { timeLimitMs: collectionMsMax, environment, signal: options.signal });
     removePartial(store.tasksGit, Date.now(), objectAgeSeconds * 1_000);
     await run('repack', '-A', '-d', '-l', '-q', `--unpack-unreachable=${expiry}`);
     await run('prune', `--expire=${expiry}`);

@@ -1,7 +1,7 @@
 /**
  * Refs of tasks.git that keep work, or the attempt at an import, and that nothing else removes.
  *
- * - `refs/coppice/import/`: an import that was cut off. A repeat writes it anew, and a command comes back for 7 days at most.
+ * - `refs/coppice/import/`: an import by an earlier version that was cut off. A command comes back for 7 days at most.
  * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of tasks that are over: the only copy of work. They stay for
  *   `rescueAgeMsMax`, and the report names them before they go.
  *

@@ -33,7 +33,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
-import { gitLimits, type Git, type GitOptions } from '../git/git.ts';
+import { gitLimits, type Git, type GitOptions, type GitResult } from '../git/git.ts';
 import { linkGitDir } from '../git/linked-git-dir.ts';
 import { readRefs, refTransaction } from '../git/refs.ts';
 import { StoreWriters } from '../git/store-writers.ts';
@@ -213,6 +213,11 @@ export class Store {
   async updateRefs(commands: string[], signal?: AbortSignal): Promise<void> {
     const input = refTransaction(commands);
     await this.#tasksWriters.run(['update-ref', '--stdin'], { input, signal, runsToEnd: true });
+  }
+
+  /** Runs a git that may lock something in tasks.git other than refs. */
+  maintain(args: readonly string[], options: GitOptions): Promise<GitResult> {
+    return this.#tasksWriters.run(args, options);
   }
 
   /** Removes lock files that killed processes have left, where no git of ours is at work. For the start of the service. */
