@@ -21,12 +21,21 @@ export class RunningCommands {
     this.#folder = join(stateFolder, 'running');
   }
 
+  /**
+   * Records a command that has begun. Without a record, as on a full disk, the command is still ended by its mark; it is only missing from `list`.
+   * @returns removes the record
+   */
   async add(sandboxId: string, execId: string, pid: number): Promise<() => Promise<void>> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o755 });
     const path = join(this.#folder, shortHash(sandboxId, execId, String(pid)));
-    const entry: RunningEntry = { sandboxId, execId, pid, startTime: await startTimeOf(pid) };
-    await writeFile(path, JSON.stringify(entry), { mode: 0o600 });
-    return () => rm(path, { force: true });
+    const remove = (): Promise<void> => rm(path, { force: true });
+    try {
+      await mkdir(this.#folder, { recursive: true, mode: 0o755 });
+      const entry: RunningEntry = { sandboxId, execId, pid, startTime: await startTimeOf(pid) };
+      await writeFile(path, JSON.stringify(entry), { mode: 0o600 });
+    } catch {
+      await remove().catch(() => undefined);
+    }
+    return remove;
   }
 
   /** Those that still run; files of others are deleted. */
