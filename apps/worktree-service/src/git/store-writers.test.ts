@@ -54,7 +54,7 @@ test('locks that killed processes left keep no step of a task from succeeding', 
   plant(...fetched);
   expect(await landOf(f, await readyTask(f, 'next', { 'next.txt': 'x' }))).toMatchObject({ status: 'landed' });
   // It was 15 s for each lock.
-  expect(performance.now() - startedAt).toBeLessThan(30_000);
+  expect(performance.now() - startedAt).toBeLessThan(60_000);
   expect([...left, ...fetched].filter((file) => existsSync(file))).toEqual([]);
 });
 
