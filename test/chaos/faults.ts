@@ -124,12 +124,15 @@ async function apply(
     case 'nats-kill':
       return restartNats(system, random.pick([0, lasting]));
     case 'reset':
-      for (const { proxy } of targets) proxy.reset();
+      for (const { proxy } of targets) {
+        proxy.cut();
+        proxy.heal();
+      }
       return;
     case 'stall':
-      for (const { proxy } of targets) proxy.stall();
+      for (const { proxy } of targets) proxy.stall(random.pick([undefined, 'to-server', 'to-client']));
       await sleep(lasting);
-      for (const { proxy } of targets) proxy.resume();
+      for (const { proxy } of targets) proxy.heal();
       return;
     case 'disk-full':
       await system.disk?.fill();

@@ -6,15 +6,13 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
-import { startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
-import type { NatsServer, StartedProcess, TemporaryFolder } from '@coppice/testing';
+import { startNatsServer, startProcess, startTcpProxy, temporaryFolder } from '@coppice/testing';
+import type { NatsServer, StartedProcess, TcpProxy, TemporaryFolder } from '@coppice/testing';
 import { makeBusUsers } from '../support/bus-users.ts';
 import type { BusUsers } from '../support/bus-users.ts';
 import { serviceNames } from '../support/stack.ts';
 import type { ServiceName } from '../support/stack.ts';
 import { descendantsOf } from './process-tree.ts';
-import { startProxy } from './proxy.ts';
-import type { Proxy } from './proxy.ts';
 import { mountSmallDisk } from './small-disk.ts';
 import type { SmallDisk } from './small-disk.ts';
 
@@ -35,7 +33,7 @@ export const markVariable = 'COPPICE_CHAOS_RUN';
 export class ServiceProcess {
   readonly service: ServiceName;
   readonly name: string;
-  readonly proxy: Proxy;
+  readonly proxy: TcpProxy;
   readonly #start: () => StartedProcess;
   readonly #logLine: (line: string) => void;
   #process: StartedProcess | null = null;
@@ -49,7 +47,7 @@ export class ServiceProcess {
   constructor(about: {
     service: ServiceName;
     name: string;
-    proxy: Proxy;
+    proxy: TcpProxy;
     start: () => StartedProcess;
     log: (line: string) => void;
   }) {
@@ -177,11 +175,11 @@ export class ChaosSystem {
     await writeFile(path.join(folder, 'plan.yaml'), options.script);
     const mark = path.basename(folder);
     const environment = environmentOf({ folder, dataFolder, countFile, mark, engine: options.engine });
-    const target = { host: '127.0.0.1', port: Number(new URL(nats.url).port) };
+    const port = Number(new URL(nats.url).port);
     const processes = await Promise.all(
       serviceNames.flatMap((service) =>
         copies.map(async (copy) => {
-          const proxy = await startProxy(target);
+          const proxy = await startTcpProxy(port);
           const start = () => startService(service, { proxy, users, environment });
           return new ServiceProcess({ service, name: `${service}-${copy}`, proxy, start, log: options.log });
         }),
@@ -241,7 +239,7 @@ function killIfThere(pid: number): void {
 
 const startService = (
   service: ServiceName,
-  { proxy, users, environment }: { proxy: Proxy; users: BusUsers; environment: Record<string, string> },
+  { proxy, users, environment }: { proxy: TcpProxy; users: BusUsers; environment: Record<string, string> },
 ): StartedProcess =>
   startProcess(path.join(repositoryRoot, 'apps', service, 'src/main.ts'), [], {
     ...environment,
