@@ -156,8 +156,8 @@ const sideBySide: Change[] = [
   added({
     name: 'refused-calls',
     file: 'apps/container-service/src/engine/seccomp.ts',
-    before: '/** Answered with ENOSYS, upon which',
-    code: 'export const isRefusedCall = (name: string): boolean => Object.hasOwn(refused, name);',
+    before: 'export type SeccompArchitecture = ',
+    code: 'export const isRefusedCall = (name: string): boolean => Object.hasOwn(refusedCalls, name);',
     uses: 'isRefusedCall',
     assertion: "assert.deepEqual(['mount', 'read'].map(isRefusedCall), [true, false])",
   }),
