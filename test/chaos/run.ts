@@ -111,6 +111,7 @@ async function settled<Found extends Record<string, string[]>>(look: () => Promi
       return Object.values(last).every((each) => each.length === 0);
     },
     { timeoutMs: restMsMax, intervalMs: 1_000 },
+    // What is still left is the result, not a failure of the run.
   ).catch(() => undefined);
   return last;
 }

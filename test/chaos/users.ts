@@ -28,6 +28,7 @@ export async function playUsers(waves: readonly Wave[], session: Session): Promi
   const startedAt = Date.now();
   await Promise.all(
     waves.map(async (wave) => {
+      // An abort ends the wait; what follows sees it.
       await sleep(wave.atMs, undefined, { signal: session.signal }).catch(() => undefined);
       await submit(wave, session);
       session.say(`submitted ${wave.requestId} (${wave.tasks.length} tasks, ${Date.now() - startedAt} ms)`);

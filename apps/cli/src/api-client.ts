@@ -13,5 +13,5 @@ export type ApiClient = {
   stackEnded?: AbortSignal | undefined;
 };
 
-/** Of a stack that may end meanwhile. */
+/** A client that learns when its stack has ended. */
 export type StackClient = ApiClient & { stackEnded: AbortSignal };

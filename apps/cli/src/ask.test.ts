@@ -94,7 +94,7 @@ test('the end of the stack ends the waiting at once', async () => {
   });
 });
 
-test('without a NATS server that is what is waited for', async () => {
+test('without a NATS server, the NATS server is what a call waits for', async () => {
   const other = await startNatsServer();
   onTestFinished(() => other.stop());
   const lonely = await Bus.connect({ ...other.connection, name: 'test' });

@@ -13,7 +13,7 @@ import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { pause } from './pause.ts';
 
-/** What is waited for, and for how long already. */
+/** The service that a call waits for, and the time since it began, in milliseconds. */
 export type Waiting = { what: string; ms: number };
 /** Notified every second while no answer comes; with null when one has come. */
 export type OnWaiting = (waiting: Waiting | null) => void;
@@ -28,7 +28,7 @@ export type AskOptions = {
   signal?: AbortSignal;
 };
 
-/** Whoever wants a look at the state of things waits so long; whoever follows a run, longer. */
+/** Limit of the waiting of a command; the second one is for commands that follow a run. */
 export const waitMsDefault = 60_000;
 export const followWaitMsMax = 15 * 60_000;
 /** A failure that nobody foresaw may be one of a connection that just broke. */
@@ -117,11 +117,12 @@ function whenOver(
     stackEnded?.addEventListener('abort', ended, { once: true, signal: until });
     left?.addEventListener('abort', leave, { once: true, signal: until });
   });
+  // A race that was won by an answer leaves nobody to handle it.
   ends.catch(() => {});
   return ends;
 }
 
-/** Reports what is waited for: the service, or the NATS server where that doesn't answer either. */
+/** Reports what the call waits for: the service, or the NATS server if that does not answer either. */
 class Ticker {
   readonly #onWaiting: OnWaiting | undefined;
   readonly #timer: NodeJS.Timeout | undefined;

@@ -1,6 +1,6 @@
 import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { commandConsumer, landingPool, streams } from '@coppice/contracts';
+import { commandConsumer, CoppiceError, landingPool, streams } from '@coppice/contracts';
 import { startService, type StartedService } from '@coppice/service';
 import { eventually, startNatsServer, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
@@ -30,8 +30,9 @@ test('a command that a landing waits for begins while others wait for a place', 
           bubblewrapProgram: process.env['COPPICE_BWRAP'],
           concurrency: 1,
         }),
-    }).catch((error: Error) => {
-      if (isRequired('docker') || isRequired('bubblewrap')) throw error;
+    }).catch((error: unknown) => {
+      const hasNoEngine = error instanceof CoppiceError && error.code === 'engine-unavailable';
+      if (!hasNoEngine || isRequired('docker') || isRequired('bubblewrap')) throw error;
       return context.skip(error.message);
     });
     const order = async (name: string, shell: string, pool: string) => {

@@ -48,6 +48,7 @@ export async function keepRemovingLeftovers(settings: LeftoverSettings, waitMs =
 async function removeOldLogs(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const file = join(folder, name);
+    // Another process may have removed it.
     const status = await stat(file).catch(() => null);
     if (status !== null && Date.now() - status.mtimeMs > logAgeMsMax) await rm(file, { force: true });
   }

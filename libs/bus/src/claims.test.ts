@@ -88,3 +88,19 @@ test('an owner that writes its claim again makes a take-over fail that was decid
   expect(await late.begin(effectId, 'two', 'hash')).toEqual({ status: 'busy', owner: 'one' });
   await owner.finish(outcome, signal);
 });
+
+test('a claim that the server has lost is made anew, unless another process has begun the effect meanwhile', async () => {
+  const bucket = bus.keyValue(buckets.effects);
+  const claims = new Claims(bus, nobodyIsLost);
+  const [lost, begun] = [nextEffect(), nextEffect()];
+  const [first, second] = [
+    held(await claims.begin(lost, 'one', 'hash')),
+    held(await claims.begin(begun, 'one', 'hash')),
+  ];
+  await bucket.delete(lost);
+  await first.finish(outcome, signal);
+  expect(await claims.begin(lost, 'two', 'hash')).toEqual({ status: 'done', outcome });
+  await bucket.delete(begun);
+  held(await claims.begin(begun, 'two', 'hash'));
+  await expect(second.finish(outcome, signal)).rejects.toThrow(ClaimLost);
+});

@@ -144,6 +144,7 @@ export class HeldClaim {
 
   async #write(claim: Exclude<Claim, { state: 'cancelled' }>, signal: AbortSignal): Promise<void> {
     const writing = this.#writing.then(() => untilAnswered(() => this.#try(claim), signal));
+    // Only the order counts here; the caller gets the error.
     this.#writing = writing.catch(() => {});
     await writing;
   }
@@ -157,13 +158,29 @@ export class HeldClaim {
         if (!(error instanceof RevisionConflict)) throw error;
       }
       const found = await look(this.#claims, this.#effectId);
-      if (found === null || found.claim.state === 'cancelled' || found.claim.attempt !== this.#started.attempt)
+      if (found === null) {
+        // Nobody took it over: the server lost it, with a write that was not synced or a bucket that was restored.
+        if (await this.#createAnew(claim)) return;
+        continue;
+      }
+      if (found.claim.state === 'cancelled' || found.claim.attempt !== this.#started.attempt)
         throw new ClaimLost(this.#effectId);
       // An earlier write of ours, whose answer did not come.
       this.#revision = found.revision;
       if (found.claim.state === 'done') return;
     }
     throw new CoppiceError('unavailable', `the claim on ${this.#effectId} is contended`);
+  }
+
+  /** False where another process was quicker. */
+  async #createAnew(claim: Claim): Promise<boolean> {
+    try {
+      this.#revision = await this.#claims.create(this.#effectId, encode(claim), ttl);
+      return true;
+    } catch (error) {
+      if (error instanceof RevisionConflict) return false;
+      throw error;
+    }
   }
 }
 

@@ -4,11 +4,15 @@ import { CoppiceError } from '@coppice/contracts';
 
 const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
 
+/** Codes whose message may be what the system or a program printed. Other messages may hold a path that an agent chose. */
+const programFailures: readonly string[] = ['git-failed', 'git-contention', 'sandbox-failed', 'internal'];
+
 /** True for an error of the system, or of a program that ran, that says that a file system or a quota is full. */
 export function isDiskFull(error: unknown): boolean {
   if (error instanceof CoppiceError) {
+    if (!programFailures.includes(error.code)) return error.code === 'disk-full';
     const { stderr } = (error.details ?? {}) as { stderr?: unknown };
-    return error.code === 'disk-full' || diskFullText.test(`${error.message} ${String(stderr)}`);
+    return diskFullText.test(`${error.message} ${String(stderr)}`);
   }
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
@@ -20,9 +24,7 @@ const nothingFreeBytes = 256 * 1024;
 export async function comesFromFullDisk(error: unknown, folder: string): Promise<boolean> {
   if (isDiskFull(error)) return true;
   const mayBe =
-    error instanceof CoppiceError
-      ? ['git-failed', 'git-contention', 'sandbox-failed', 'internal'].includes(error.code)
-      : error instanceof Error && 'syscall' in error;
+    error instanceof CoppiceError ? programFailures.includes(error.code) : error instanceof Error && 'syscall' in error;
   if (!mayBe) return false;
   const { bavail, bsize, files, ffree } = await statfs(folder);
   return bavail * bsize < nothingFreeBytes || (files > 0 && ffree === 0);

@@ -29,7 +29,7 @@ export type Session = {
 
 const mainFile = path.resolve(import.meta.dirname, '../main.ts');
 
-/** `waitMsMax`: how long a stack that gives no answer is waited for; default: ask.ts's. */
+/** `waitMsMax`: how long a command waits for a stack that gives no answer; default: see ask.ts. */
 export type ClientOptions = { waitMsMax?: number };
 
 /** Runs `work` with a stack that runs already. @throws CliError where none does. */

@@ -125,7 +125,7 @@ test('as JSON there are events alone, also those that this version does not know
   expect(JSON.parse(terminal.output[0] ?? '')).toMatchObject({ type: 'coppice.news' });
 });
 
-test('a stack that does not answer is waited for, and given up on after a time', { timeout: 60_000 }, async () => {
+test('watching waits for a stack that does not answer, and gives up after a time', { timeout: 60_000 }, async () => {
   const patient = watch();
   const hasty = watch({ waitMsMax: 2_000 });
   await service.stop();

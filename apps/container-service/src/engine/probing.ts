@@ -86,6 +86,7 @@ export class Probing {
       unknownIn(report).length > 0;
       pauseMs = Math.min(2 * pauseMs, pauseMsMax)
     ) {
+      // An abort ends the wait; the check below sees it.
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       try {

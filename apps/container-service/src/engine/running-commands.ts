@@ -33,6 +33,7 @@ export class RunningCommands {
       const entry: RunningEntry = { sandboxId, execId, pid, startTime: await startTimeOf(pid) };
       await writeFile(path, JSON.stringify(entry), { mode: 0o600 });
     } catch {
+      // An empty record is ignored by `list`, so a failure to remove it costs nothing.
       await remove().catch(() => undefined);
     }
     return remove;

@@ -205,8 +205,13 @@ export function afterTools(state: LoopState, results: readonly ToolResult[], ass
   );
 }
 
-/** What comes to the same, however often it is done. */
-const repeatable: readonly string[] = ['read', 'list', 'search', 'write'];
+const readOnly: readonly string[] = ['read', 'list', 'search'];
+
+/** Those that come to the same when they are done again: what only reads, and a file written whole before anything that may have changed it since. */
+function safeToRepeat<Call extends { name: string }>(calls: readonly Call[]): Call[] {
+  const lastChange = calls.findLastIndex(({ name }) => name === 'edit' || name === 'run');
+  return calls.filter(({ name }, index) => readOnly.includes(name) || (name === 'write' && index > lastChange));
+}
 
 /**
  * Whoever did the calls was lost: some may have been done. Those that are safe to repeat are done again, within a limit; the others are reported as
@@ -216,8 +221,7 @@ export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepe
   if (state.next.do !== 'call') return state;
   const { calls, answered, finish } = state.next;
   const toolsLost = (state.toolsLost ?? 0) + 1;
-  const again =
-    mayRepeat && toolsLost < agentLimits.toolsLostMax ? calls.filter(({ name }) => repeatable.includes(name)) : [];
+  const again = mayRepeat && toolsLost < agentLimits.toolsLostMax ? safeToRepeat(calls) : [];
   const known = new Set([...answered.map(({ place }) => place), ...(finish === null ? [] : [finish.place])]);
   const places = freePlaces(calls.length, known);
   const unknown = calls.flatMap((called, index): Answered[] =>

@@ -20,6 +20,9 @@ const continuousIntegration = [
   'Jenkinsfile',
 ];
 
+/** Decides how git merges what lands afterwards: `* merge=union` would join conflicting lines without a word. */
+const mergeRules = ['.gitattributes'];
+
 /** Folders of dependencies. Where they are committed, what lies there runs as a part of the verify command. */
 const dependencyFolders = ['node_modules', 'bower_components', 'vendor', '.venv', 'venv', '.bin', 'Pods'];
 
@@ -30,7 +33,7 @@ export type Protection = {
 };
 
 /**
- * What is protected: CI configuration, what the commands run and what defines them, and what the run file adds. An entry of the run file that begins
+ * What is protected: CI configuration, how git merges, what the commands run and what defines them, and what the run file adds. An entry of the run file that begins
  * with `!` takes exactly that glob out again; `!**` takes out all that it didn't name itself.
  * @param commands those that decide the proof: `verify`, and a setup that runs again on the changed tree
  * @param definitions those found before, by command: most tasks of a run have the same
@@ -50,6 +53,7 @@ export function protectionOf(
   });
   const standard = [
     ...continuousIntegration,
+    ...mergeRules,
     ...(commands.length === 0 ? [] : dependencyFolders),
     ...found.flatMap(({ files }) => files),
   ];

@@ -13,12 +13,13 @@ const options = { dot: true, nocase: true } as const;
  */
 export function protectedAmong(paths: readonly string[], protect: readonly string[]): string[] {
   if (protect.length === 0) return [];
+  const patterns = protect.map(bounded);
   const names = picomatch(
-    protect.filter((pattern) => !pattern.includes('/')),
+    patterns.filter((pattern) => !pattern.includes('/')),
     options,
   );
   const whole = picomatch(
-    protect.filter((pattern) => pattern.includes('/')),
+    patterns.filter((pattern) => pattern.includes('/')),
     options,
   );
   const found = paths.filter((path) => {
@@ -28,6 +29,25 @@ export function protectedAmong(paths: readonly string[], protect: readonly strin
   const rest = found.slice(protectedPathsMax);
   const more = rest.length === 0 ? [] : [`and ${rest.length} more (${digestOf(rest)})`];
   return [...found.slice(0, protectedPathsMax).map(printable), ...more];
+}
+
+/** More of them in one part of a path, or more `**` in a pattern, take picomatch exponential time on a path made for it. */
+const starsMax = 3;
+const globstarsMax = 2;
+
+/**
+ * A pattern that is matched quickly and protects at least what the given one does: a part with too many stars, or with a repeated group, becomes `*`, and
+ * with too many `**` the last of those that are allowed stands for all that follows.
+ */
+export function bounded(pattern: string): string {
+  const parts: string[] = [];
+  let globstars = 0;
+  for (const part of pattern.split('/')) {
+    if (part === '**' && ++globstars > globstarsMax) return parts.slice(0, parts.lastIndexOf('**') + 1).join('/');
+    const isCostly = part !== '**' && (part.split('*').length - 1 > starsMax || /[*+]\(/.test(part));
+    parts.push(isCostly ? '*' : part);
+  }
+  return parts.join('/');
 }
 
 const digestOf = (paths: readonly string[]): string =>

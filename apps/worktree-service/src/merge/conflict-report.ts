@@ -10,6 +10,9 @@ export type LandedChange = Conflict['landed'][number];
 /** The whole is kept in the task's state, which is written on every step. */
 const limits = { paths: 10, commitsPerPath: 3, subjectCharacters: 100, historyCommits: 1_000 } as const;
 
+/** Anybody may write the trailer: what can't be the id of a task is no id, however long it is. */
+const plainId = /^[a-z0-9]{1,40}$/;
+
 /** Hardly found in a subject, and no harm is done where they are. */
 const recordMark = '\x1e';
 const fieldMark = '\x1f';
@@ -54,7 +57,12 @@ async function history(
   return records.map((record) => {
     const [commit = '', taskId = '', ...rest] = record.split(fieldMark);
     const files = (rest.pop() ?? '').split('\0').map((file) => file.replace(/^\n/, ''));
-    return { commit, taskId: taskId === '' ? null : taskId, subject: subjectOf(rest.join(' ')), files: new Set(files) };
+    return {
+      commit,
+      taskId: plainId.test(taskId) ? taskId : null,
+      subject: subjectOf(rest.join(' ')),
+      files: new Set(files),
+    };
   });
 }
 
