@@ -37,6 +37,23 @@ describe('files', () => {
   });
 });
 
+describe('files that a program loads beside', () => {
+  test.each([
+    ['pytest', 'sitecustomize.py'],
+    ['pytest -p tools.ci_plugin', '**/tools/ci_plugin.py'],
+    ['bun run test.ts', 'test.ts'],
+    ['npm exec -w packages/app -- node scripts/check.mjs', '**/scripts/check.mjs'],
+    ['pnpm -r exec node scripts/check.mjs', '**/scripts/check.mjs'],
+    ['npm --workspace=app exec -- node scripts/check.mjs', '**/scripts/check.mjs'],
+  ])('of %s include %s', (command, file) => {
+    expect(definitionOf(command).files).toContain(file);
+  });
+
+  test('an absolute folder of modules is not of the task', () => {
+    expect(definitionOf('PYTHONPATH=/usr/lib/extra node a.js').unprotected).toEqual([]);
+  });
+});
+
 describe('parts that no protected file defines', () => {
   test.each([
     ['unknown-program --all', 'unknown-program --all'],
@@ -44,6 +61,10 @@ describe('parts that no protected file defines', () => {
     ['timeout 60 unknown-program', 'timeout 60 unknown-program'],
     ['/usr/bin/unknown-program', '/usr/bin/unknown-program'],
     ['npx unknown-program', 'npx unknown-program'],
+    ['node .', 'node .'],
+    ['go run .', 'go run .'],
+    ['PYTHONPATH=. pytest', 'PYTHONPATH=. pytest'],
+    ['env NODE_PATH=lib node a.js', 'env NODE_PATH=lib node a.js'],
     ['$RUNNER test.js', '$RUNNER test.js'],
     ['"$(which node)" test.js', '"$(which node)" test.js'],
     ['node "$SCRIPT"', 'node "$SCRIPT"'],

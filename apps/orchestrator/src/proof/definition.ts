@@ -27,6 +27,8 @@ const remedy = 'name them under protect';
 /** Variables whose files are loaded by whatever program is started. */
 const loaders =
   /^(NODE_OPTIONS|RUBYOPT|PERL5OPT|LD_PRELOAD|LD_LIBRARY_PATH|LD_AUDIT|BASH_ENV|ENV|PYTHONSTARTUP|PYTHONHOME|PYTEST_ADDOPTS|PYTEST_PLUGINS|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|MAVEN_OPTS|GRADLE_OPTS|MAKEFILES|MAKEFLAGS|GOFLAGS|RUSTC|RUSTC_WRAPPER|RUSTFLAGS|CARGO_HOME|BUNDLE_GEMFILE|PHPRC|GIT_CONFIG_GLOBAL)$/;
+/** Variables with folders in which an interpreter looks for modules before its own. */
+const modulePaths = new Set(['PYTHONPATH', 'NODE_PATH', 'RUBYLIB', 'PERL5LIB']);
 const startsCode = new Set(['eval', 'trap', 'alias']);
 
 /** @param command of bash or POSIX sh */
@@ -62,9 +64,11 @@ class DefinitionFinder {
         source,
         `it is not understood as a shell command (${error}): name the files that define it under protect`,
       );
-    this.#moved ||= commands.some(({ words }) => /^(cd|pushd)$/.test(words[0]?.value ?? '') || words.some(movesThere));
+    this.#moved ||= commands.some(
+      ({ words }) => /^(cd|pushd)$/.test(words[0]?.value ?? '') || words.some(movesThere) || movesPackages(words),
+    );
     for (const command of commands) {
-      for (const { name, value } of command.assignments) this.#assignment(name, value);
+      for (const { name, value } of command.assignments) this.#assignment(name, value, command.text);
       this.#start(command.words, { command, functions, operandsFromInput: false });
     }
     this.#depth--;
@@ -123,7 +127,7 @@ class DefinitionFinder {
       if (sub !== undefined) return this.#apply(sub, args.slice(index + 1), place);
       const assigned = runs === 'command' ? /^([A-Za-z_]\w*)=/.exec(word.value ?? '') : null;
       if (assigned !== null) {
-        this.#assignment(assigned[1] ?? '', wordAfter(word, assigned[0].length));
+        this.#assignment(assigned[1] ?? '', wordAfter(word, assigned[0].length), place.command.text);
         continue;
       }
       if (runs === 'command') {
@@ -148,6 +152,8 @@ class DefinitionFinder {
   #option(kind: OptionKind, value: ShellWord, place: Place): void {
     if (kind === 'file') this.#run(value, place);
     else if (kind === 'command') this.#text(value, place);
+    else if (kind === 'plugin' && value.value === null) this.#dynamic(value, 'plugin', place);
+    else if (kind === 'plugin') this.#moduleFiles(value.value ?? '');
     else if (kind === 'code')
       this.#report(place.command.text, 'files that its inline code loads are not known: name them under protect');
   }
@@ -156,7 +162,14 @@ class DefinitionFinder {
   #module(kind: OptionKind, value: ShellWord | undefined, args: readonly ShellWord[], place: Place): void {
     if (kind !== 'module' || value === undefined) return this.#arguments(args);
     if (value.value === null) return this.#dynamic(value, 'module', place);
-    const folder = value.value.replaceAll('.', '/');
+    this.#moduleFiles(value.value);
+    const known = programNamed(value.value);
+    if (known !== undefined) this.#apply(known, args, place);
+    else this.#arguments(args);
+  }
+
+  #moduleFiles(name: string): void {
+    const folder = name.replaceAll('.', '/');
     const [first = ''] = folder.split('/');
     for (const file of [
       `${folder}.py`,
@@ -166,9 +179,6 @@ class DefinitionFinder {
       `${first}/__init__.py`,
     ])
       this.files.add(file.includes('/') ? `**/${file}` : file);
-    const known = programNamed(value.value);
-    if (known !== undefined) this.#apply(known, args, place);
-    else this.#arguments(args);
   }
 
   /** A script may be a program that is known: `php vendor/bin/phpunit`. */
@@ -181,6 +191,8 @@ class DefinitionFinder {
   /** A file that is run, or loaded by what is: it counts whatever it is called. */
   #run(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
     if (word.value === null) return this.#dynamic(word, 'file', place);
+    if (/^\.?\/?$/.test(word.value))
+      return this.#report(place.command.text, `which files of the folder it runs is not known: ${remedy}`);
     const glob = globOfFile(word.glob ?? '', this.#moved);
     if (glob === null) return;
     this.files.add(glob);
@@ -245,8 +257,13 @@ class DefinitionFinder {
     }
   }
 
-  #assignment(name: string, word: ShellWord): void {
+  #assignment(name: string, word: ShellWord, text: string): void {
     if (name === 'PATH') return this.#searchPath(word.text);
+    if (modulePaths.has(name) && /(^|[:"'])(?!\/)[^:"']/.test(word.text))
+      return this.#report(
+        text,
+        `a file in a folder of ${name} can take the place of a module that it loads: ${remedy}`,
+      );
     if (!loaders.test(name) || word.value === null) return;
     for (const value of word.value.split(/[\s:=]+/)) {
       const part = wordAfter({ text: value, value, glob: null }, 0);
@@ -292,9 +309,16 @@ function shortened(text: string, charactersMax: number): string {
   return line.length > charactersMax ? `${line.slice(0, charactersMax - 1)}…` : line;
 }
 
-/** Options by which programs change the folder: `make -C app`. */
+/** Options by which programs change the folder: `make -C app`, `npm --workspace app`. */
 const movesThere = ({ value }: ShellWord): boolean =>
-  value !== null && /^(-C.*|--(directory|chdir|prefix|cwd|dir|project-dir|working-directory)(=.*)?)$/.test(value);
+  value !== null &&
+  /^(-C.*|--(directory|chdir|prefix|cwd|dir|project-dir|working-directory|workspaces?|filter|recursive)(=.*)?)$/.test(
+    value,
+  );
+
+/** Short options of package managers that mean something else elsewhere. */
+const movesPackages = (words: readonly ShellWord[]): boolean =>
+  /^(npm|npx|pnpm|yarn|bun)$/.test(words[0]?.value ?? '') && words.some(({ value }) => /^-(w|r|F)/.test(value ?? ''));
 
 type Option = { kind: OptionKind | null; value: ShellWord | null };
 

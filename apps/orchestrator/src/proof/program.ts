@@ -20,9 +20,9 @@ export type Program = {
 
 /**
  * What the value of an option is: `value`, nothing of interest; `file`, a file that it loads; `code`, a program text in its language; `module`, a
- * module's name; `command`, a shell's command; `tests`, none, and the operands are tests.
+ * module's name; `plugin`, a module that it loads beside; `command`, a shell's command; `tests`, none, and the operands are tests.
  */
-export type OptionKind = 'value' | 'file' | 'code' | 'module' | 'command' | 'tests';
+export type OptionKind = 'value' | 'file' | 'code' | 'module' | 'plugin' | 'command' | 'tests';
 
 /** Programs by name, of one ecosystem. */
 export type Ecosystem = Readonly<Record<string, Program>>;

@@ -86,7 +86,7 @@ export const node: Ecosystem = {
     subcommands: {
       x: starts(bun),
       test: { files: bun },
-      run: { files: bun },
+      run: { files: bun, runs: 'script', resolves: scripts },
       install: { files: bun },
       exec: { files: bun, runs: 'command' },
     },

@@ -2,11 +2,23 @@ import { named } from '../program.ts';
 import type { Ecosystem, Program } from '../program.ts';
 
 const project = ['pyproject.toml', 'setup.cfg', 'setup.py'];
-const pytest = ['pytest.ini', '.pytest.ini', 'pytest.toml', '.pytest.toml', 'conftest.py', 'tox.ini', ...project];
+/** Python runs these at its start, wherever it finds them. */
+const startup = ['sitecustomize.py', 'usercustomize.py'];
+const pytest = [
+  ...startup,
+  'pytest.ini',
+  '.pytest.ini',
+  'pytest.toml',
+  '.pytest.toml',
+  'conftest.py',
+  'tox.ini',
+  ...project,
+];
 const coverage = ['.coveragerc', 'tox.ini', ...project];
 const uv = ['uv.toml', 'uv.lock', '.python-version', ...project];
 const loads: Program['options'] = {
-  file: ['-p', '-c', '--config-file', '--rootdir', '--confcutdir'],
+  plugin: ['-p'],
+  file: ['-c', '--config-file', '--rootdir', '--confcutdir'],
   value: ['-k', '-m', '-n', '-o', '-W'],
 };
 
@@ -39,7 +51,7 @@ const manager = (files: readonly string[]): Program => ({
 
 export const python: Ecosystem = {
   ...named('python python3 python2 py pypy pypy3', {
-    files: ['sitecustomize.py', 'usercustomize.py'],
+    files: startup,
     runs: 'script',
     resolves: ['{}/__main__.py'],
     options: { module: ['-m'], code: ['-c'], value: ['-W', '-X', '--check-hash-based-pycs'] },
