@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { buckets, streams } from '@coppice/contracts';
 import type { TemporaryRepository } from '@coppice/testing';
-import { markVariable } from './system.ts';
+import { processesWith } from './processes.ts';
 import type { ChaosSystem } from './system.ts';
 
 const runFile = promisify(execFile);
@@ -61,15 +61,8 @@ export function leftOfServices(system: ChaosSystem): Pick<Leftovers, 'processes'
   return { processes: processesOf(system), mounts };
 }
 
-function processesOf({ mark, dataFolder }: ChaosSystem): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .flatMap((pid) => {
-      const [environment, commandLine] = [read(`/proc/${pid}/environ`), read(`/proc/${pid}/cmdline`)];
-      const ours = environment.includes(`${markVariable}=${mark}`) || commandLine.includes(dataFolder);
-      return ours ? [`${pid}: ${commandLine.replaceAll('\0', ' ').slice(0, 200)}`] : [];
-    });
-}
+const processesOf = ({ mark }: ChaosSystem): string[] =>
+  processesWith(mark).map(({ pid, commandLine }) => `${pid}: ${commandLine.slice(0, 200)}`);
 
 function read(file: string): string {
   try {
@@ -101,9 +94,9 @@ function lockFilesUnder(folder: string): string[] {
   return found;
 }
 
-async function containersOf({ dataFolder }: ChaosSystem): Promise<string[]> {
+async function containersOf({ dataFolder, engine }: ChaosSystem): Promise<string[]> {
   const stackId = read(path.join(dataFolder, 'container-service/stack-id')).trim();
-  if (stackId === '' || (process.env['DOCKER_HOST'] ?? '') === '') return [];
+  if (stackId === '' || engine !== 'docker') return [];
   const { stdout } = await runFile('docker', [
     'ps',
     '--all',

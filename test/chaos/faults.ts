@@ -21,7 +21,14 @@ export const faultKinds = [
 export type FaultKind = (typeof faultKinds)[number];
 
 /** What happened, for the report. Times are milliseconds since the epoch. */
-export type AppliedFault = { kind: FaultKind; target: string; startedAt: number; endedAt: number };
+export type AppliedFault = {
+  kind: FaultKind;
+  target: string;
+  startedAt: number;
+  endedAt: number;
+  /** False for an ambush that was given up. */
+  struck: boolean;
+};
 
 type Fault = { kind: FaultKind; service: ServiceName | null };
 
@@ -81,7 +88,7 @@ export async function applyFaults(
           : 'all';
     say(`fault: ${fault.kind} (${target})`);
     const work = apply(fault.kind, targets, system, random)
-      .then(() => void applied.push({ kind: fault.kind, target, startedAt, endedAt: Date.now() }))
+      .then((struck) => void applied.push({ kind: fault.kind, target, startedAt, endedAt: Date.now(), struck }))
       .finally(() => underWay.delete(work));
     underWay.add(work);
   }
@@ -96,55 +103,59 @@ function targetsOf({ kind, service }: Fault, { processes }: ChaosSystem, random:
   return kind === 'ambush' ? ofService : [random.pick(ofService)];
 }
 
+/** @returns false where it was given up */
 async function apply(
   kind: FaultKind,
   targets: readonly ServiceProcess[],
   system: ChaosSystem,
   random: Random,
-): Promise<void> {
+): Promise<boolean> {
   const lasting = random.integer(outageMs.min, outageMs.max);
   switch (kind) {
     case 'none':
-      return;
+      return true;
     case 'kill':
       await Promise.all(targets.map((each) => kill(each, random)));
-      return;
+      return true;
     case 'ambush': {
       const trace = traces.find(({ service }) => service === targets[0]?.service);
-      if (trace === undefined || !(await traceShows(trace, system, ambushMsMax))) return;
+      if (trace === undefined || !(await traceShows(trace, system, ambushMsMax))) return false;
       await sleep(random.integer(0, ambushDelayMsMax));
       await Promise.all(targets.map((each) => kill(each, random)));
-      return;
+      return true;
     }
     case 'freeze':
       for (const each of targets) each.freeze();
       await sleep(lasting);
       for (const each of targets) each.thaw();
-      return;
+      return true;
     case 'nats-kill':
-      return restartNats(system, random.pick([0, lasting]));
+      await restartNats(system, random.pick([0, lasting]));
+      return true;
     case 'reset':
       for (const { proxy } of targets) {
         proxy.cut();
         proxy.heal();
       }
-      return;
+      return true;
     case 'stall':
       for (const { proxy } of targets) proxy.stall(random.pick([undefined, 'to-server', 'to-client']));
       await sleep(lasting);
       for (const { proxy } of targets) proxy.heal();
-      return;
+      return true;
     case 'disk-full':
       await system.disk?.fill();
       await sleep(random.integer(diskFullMs.min, diskFullMs.max));
       await system.disk?.free();
-      return;
+      return true;
     case 'everything':
       await Promise.all([
         restartNats(system, random.integer(downMs.min, downMs.max)),
         ...targets.map((each) => kill(each, random)),
       ]);
-      return;
+      return true;
+    default:
+      throw new Error(`no such fault: ${String(kind satisfies never)}`);
   }
 }
 

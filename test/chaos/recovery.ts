@@ -25,7 +25,7 @@ export function recoveryByKind(
   }
   const timesOf = (kind: FaultKind): number[] =>
     faults
-      .filter((fault) => fault.kind === kind)
+      .filter((fault) => fault.kind === kind && fault.struck)
       .map(({ startedAt }) => Math.max(...[...byTask.values()].map((steps) => timeToNextStep(steps, startedAt))))
       .filter((time) => time >= 0)
       .toSorted((one, other) => one - other);

@@ -12,7 +12,7 @@ import { makeBusUsers } from '../support/bus-users.ts';
 import type { BusUsers } from '../support/bus-users.ts';
 import { serviceNames } from '../support/stack.ts';
 import type { ServiceName } from '../support/stack.ts';
-import { descendantsOf } from './process-tree.ts';
+import { processesWith } from './processes.ts';
 import { mountSmallDisk } from './small-disk.ts';
 import type { SmallDisk } from './small-disk.ts';
 
@@ -24,10 +24,9 @@ const diskMebibytes = 1_024;
 /** Short, so that a run of minutes holds many losses. */
 export const lostAfterMs = 4_000;
 const restartWaitMs = 300;
+const killLooksMax = 20;
 const startedMsMax = 120_000;
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
-/** In the environment of every process that the run starts, for the search for those that are left. */
-export const markVariable = 'COPPICE_CHAOS_RUN';
 
 /** One of the two processes of a service, through all its restarts. */
 export class ServiceProcess {
@@ -35,6 +34,8 @@ export class ServiceProcess {
   readonly name: string;
   readonly proxy: TcpProxy;
   readonly #start: () => StartedProcess;
+  /** In the environment of all that it starts. */
+  readonly #mark: string;
   readonly #logLine: (line: string) => void;
   #process: StartedProcess | null = null;
   #running: Promise<void> = Promise.resolve();
@@ -48,6 +49,7 @@ export class ServiceProcess {
     service: ServiceName;
     name: string;
     proxy: TcpProxy;
+    mark: string;
     start: () => StartedProcess;
     log: (line: string) => void;
   }) {
@@ -55,6 +57,7 @@ export class ServiceProcess {
     this.name = about.name;
     this.proxy = about.proxy;
     this.#start = about.start;
+    this.#mark = about.mark;
     this.#logLine = about.log;
   }
 
@@ -89,9 +92,13 @@ export class ServiceProcess {
     const started = this.#process;
     if (started === null) return;
     if (options.children) {
-      // Stopped first, so that it starts no more.
+      // Stopped first, so that it starts no more; what its programs start meanwhile is found the next time.
       started.signal('SIGSTOP');
-      for (const pid of descendantsOf(started.pid)) killIfThere(pid);
+      for (let look = 0; look < killLooksMax; look++) {
+        const children = processesWith(this.#mark).filter(({ pid }) => pid !== started.pid);
+        for (const { pid } of children) killIfThere(pid);
+        if (children.length === 0) break;
+      }
     }
     await started.kill('SIGKILL');
   }
@@ -133,15 +140,16 @@ export class ChaosSystem {
   /** Null where this user may not mount. */
   readonly disk: SmallDisk | null;
   readonly dataFolder: string;
+  readonly engine: Engine;
   readonly folder: string;
   readonly countFile: string;
-  /** The value of `markVariable`. */
+  /** In the environment of every process that the run starts, for the search for those that are left. */
   readonly mark: string;
   readonly model = 'scripted/plan.yaml';
   readonly #temporary: TemporaryFolder;
 
   private constructor(
-    parts: Pick<ChaosSystem, 'nats' | 'bus' | 'processes' | 'disk' | 'dataFolder' | 'countFile' | 'mark'> & {
+    parts: Pick<ChaosSystem, 'nats' | 'bus' | 'processes' | 'disk' | 'dataFolder' | 'countFile' | 'mark' | 'engine'> & {
       temporary: TemporaryFolder;
     },
   ) {
@@ -150,6 +158,7 @@ export class ChaosSystem {
     this.processes = parts.processes;
     this.disk = parts.disk;
     this.dataFolder = parts.dataFolder;
+    this.engine = parts.engine;
     this.folder = parts.temporary.path;
     this.countFile = parts.countFile;
     this.mark = parts.mark;
@@ -174,19 +183,24 @@ export class ChaosSystem {
     await writeFile(countFile, '');
     await writeFile(path.join(folder, 'plan.yaml'), options.script);
     const mark = path.basename(folder);
-    const environment = environmentOf({ folder, dataFolder, countFile, mark, engine: options.engine });
+    const { engine } = options;
+    const environment = environmentOf({ folder, dataFolder, countFile, engine });
     const port = Number(new URL(nats.url).port);
     const processes = await Promise.all(
       serviceNames.flatMap((service) =>
         copies.map(async (copy) => {
           const proxy = await startTcpProxy(port);
-          const start = () => startService(service, { proxy, users, environment });
-          return new ServiceProcess({ service, name: `${service}-${copy}`, proxy, start, log: options.log });
+          const name = `${service}-${copy}`;
+          const processMark = path.join(folder, name, 'mark');
+          // Nothing is looked for there: the PATH is all that the services hand on to every program, sandboxes included.
+          const PATH = `${process.env['PATH'] ?? ''}:${processMark}`;
+          const start = () => startService(service, { proxy, users, environment: { ...environment, PATH } });
+          return new ServiceProcess({ service, name, proxy, mark: processMark, start, log: options.log });
         }),
       ),
     );
     for (const each of processes) each.run();
-    const system = new ChaosSystem({ nats, bus, processes, disk, dataFolder, countFile, mark, temporary });
+    const system = new ChaosSystem({ nats, bus, processes, disk, dataFolder, countFile, mark, engine, temporary });
     await Promise.all(processes.map((each) => each.started()));
     return system;
   }
@@ -213,7 +227,6 @@ function environmentOf(about: {
   folder: string;
   dataFolder: string;
   countFile: string;
-  mark: string;
   engine: Engine;
 }): Record<string, string> {
   return {
@@ -225,7 +238,6 @@ function environmentOf(about: {
     COPPICE_NODE: node,
     COPPICE_DATA: about.dataFolder,
     COPPICE_LOG_LEVEL: 'info',
-    [markVariable]: about.mark,
   };
 }
 

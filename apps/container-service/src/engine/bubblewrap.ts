@@ -65,7 +65,8 @@ class BubblewrapLauncher implements Launcher {
     this.#stateFolder = stateFolder;
     this.#imagesFolder = imagesFolder ?? join(stateFolder, 'images');
     this.#program = program;
-    this.#running = new RunningCommands(stateFolder);
+    // The first process of a namespace that was just being made waits for its parent for ever, where both its parent and the service were killed.
+    this.#running = new RunningCommands(stateFolder, ({ sandboxId, execId }) => this.endAll(sandboxId, execId));
     this.#user = sandboxUser(sandboxUid);
   }
 
@@ -138,6 +139,8 @@ class BubblewrapLauncher implements Launcher {
     const mark = markOf(this.#stateFolder, record.id, execId);
     const argv = this.#commandLine(request, mark, rootfs, entries, mounts, group);
     const seccomp = this.#seccompFile === undefined ? undefined : openSync(this.#seccompFile, 'r');
+    // Before the start: what begins is found, whenever this process is killed. It ends with this process, so that is the one to record.
+    const removeRecord = await this.#running.add(record.id, execId, process.pid);
     let child: ChildProcess;
     try {
       child = spawn(argv[0] ?? '', argv.slice(1), {
@@ -148,18 +151,13 @@ class BubblewrapLauncher implements Launcher {
       await spawned(child);
     } catch (error) {
       await group?.remove();
+      await removeRecord();
       throw new CoppiceError('sandbox-failed', `bubblewrap can't be started: ${reasonOf(error)}`, { cause: error });
     } finally {
       if (seccomp !== undefined) closeSync(seccomp);
     }
     // At once: a command may end before anything else that is awaited here, and its output with it.
-    return new BubblewrapCommand(
-      child,
-      request.stdin,
-      sink,
-      group,
-      this.#running.add(record.id, execId, child.pid ?? 0),
-    );
+    return new BubblewrapCommand(child, request.stdin, sink, group, removeRecord);
   }
 
   #commandLine(
@@ -237,7 +235,7 @@ class BubblewrapCommand implements RunningCommand {
     stdin: Uint8Array | undefined,
     sink: OutputSink,
     group: ControlGroup | undefined,
-    recorded: Promise<() => Promise<void>>,
+    removeRecord: () => Promise<void>,
   ) {
     this.#child = child;
     child.stdout?.on('data', (chunk: Buffer) => sink('stdout', chunk));
@@ -254,11 +252,11 @@ class BubblewrapCommand implements RunningCommand {
     });
     // Somebody ended bubblewrap itself, perhaps before its inner process was bound to die with it.
     child.once('exit', (_code, signal) => signal !== null && this.#killInner());
-    this.ended = this.#waitForEnd(group, recorded);
+    this.ended = this.#waitForEnd(group, removeRecord);
     this.ended.catch(() => undefined);
   }
 
-  async #waitForEnd(group: ControlGroup | undefined, recorded: Promise<() => Promise<void>>): Promise<CommandEnd> {
+  async #waitForEnd(group: ControlGroup | undefined, removeRecord: () => Promise<void>): Promise<CommandEnd> {
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       this.#child.once('close', (...result) => resolve(result)),
     );
@@ -266,9 +264,7 @@ class BubblewrapCommand implements RunningCommand {
     await this.#innerGone();
     const counted = await group?.counts();
     await group?.remove();
-    await (
-      await recorded
-    )();
+    await removeRecord();
     return {
       exitCode: code ?? 128 + signalNumber(signal),
       oomKilled: (counted?.oomKills ?? 0) > 0,

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { temporaryFolder } from '@coppice/testing';
+import { startProcess, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { RunningCommands } from './running-commands.ts';
 
@@ -21,4 +21,18 @@ test('a record that can not be written fails nothing', async () => {
   const remove = await running.add('sandbox', 'exec', process.pid);
   expect(await running.list()).toEqual([]);
   await remove().catch(() => undefined);
+});
+
+test('what is left of a command whose process was killed is ended, until that succeeds', async () => {
+  await using folder = await temporaryFolder('running');
+  const killed = startProcess(join(import.meta.dirname, 'running-commands.ts'));
+  const { pid } = killed;
+  await new RunningCommands(folder.path).add('sandbox', 'exec', pid);
+  await killed.kill();
+  const lost: string[] = [];
+  const running = new RunningCommands(folder.path, async ({ execId }) => {
+    if (lost.push(execId) === 1) throw new Error('it does not end');
+  });
+  for (let look = 0; look < 3; look++) expect(await running.list()).toEqual([]);
+  expect(lost).toEqual(['exec', 'exec']);
 });

@@ -1,14 +1,15 @@
 /**
- * Which processes run commands, in files, for engines that have no daemon to ask. So another process of the same host
- * can end a command that isn't its own. A process is known by its id and start time: ids are reused.
+ * Commands that run, in files, for engines that have no daemon to ask. So another process of the same host can count and end commands that aren't its
+ * own. A process is known by its id and start time: ids are reused.
  */
+import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { shortHash } from '@coppice/contracts';
 
-interface RunningEntry {
+export interface RunningEntry {
   sandboxId: string;
   execId: string;
+  /** The process whose end ends the command, or should. */
   pid: number;
   /** From /proc; null where there is none (macOS), where a process id is trusted as it is. */
   startTime: string | null;
@@ -16,17 +17,20 @@ interface RunningEntry {
 
 export class RunningCommands {
   readonly #folder: string;
+  readonly #onLost: (entry: RunningEntry) => Promise<void>;
 
-  constructor(stateFolder: string) {
+  /** @param onLost ends what is left of a command whose process has ended without removing its record */
+  constructor(stateFolder: string, onLost: (entry: RunningEntry) => Promise<void> = async () => {}) {
     this.#folder = join(stateFolder, 'running');
+    this.#onLost = onLost;
   }
 
   /**
-   * Records a command that has begun. Without a record, as on a full disk, the command is still ended by its mark; it is only missing from `list`.
+   * Records a command that begins. Without a record, as on a full disk, the command is still ended by its mark; it is only missing from `list`.
    * @returns removes the record
    */
   async add(sandboxId: string, execId: string, pid: number): Promise<() => Promise<void>> {
-    const path = join(this.#folder, shortHash(sandboxId, execId, String(pid)));
+    const path = join(this.#folder, randomUUID());
     const remove = (): Promise<void> => rm(path, { force: true });
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o755 });
@@ -39,7 +43,7 @@ export class RunningCommands {
     return remove;
   }
 
-  /** Those that still run; files of others are deleted. */
+  /** Those that still run. What is left of others is ended, and their files are deleted. */
   async list(): Promise<RunningEntry[]> {
     const alive: RunningEntry[] = [];
     for (const name of await readdir(this.#folder).catch(() => [])) {
@@ -49,7 +53,14 @@ export class RunningCommands {
       if (text === '') continue;
       const entry = JSON.parse(text) as RunningEntry;
       if (await runs(entry)) alive.push(entry);
-      else await rm(path, { force: true });
+      else {
+        // One that resists is looked for again the next time.
+        const isEnded = await this.#onLost(entry).then(
+          () => true,
+          () => false,
+        );
+        if (isEnded) await rm(path, { force: true });
+      }
     }
     return alive;
   }
