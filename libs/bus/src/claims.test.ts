@@ -104,3 +104,12 @@ test('a claim that the server has lost is made anew, unless another process has 
   held(await claims.begin(begun, 'two', 'hash'));
   await expect(second.finish(outcome, signal)).rejects.toThrow(ClaimLost);
 });
+
+test('a finished claim stays done, although its owner confirms it until its outcome is sent', async () => {
+  const effectId = nextEffect();
+  const claims = new Claims(bus, everybodyIsLost);
+  const claim = held(await claims.begin(effectId, 'one', 'hash'));
+  await Promise.all([claim.writeAgain(signal), claim.finish(outcome, signal), claim.writeAgain(signal)]);
+  await claim.writeAgain(signal);
+  expect(await claims.begin(effectId, 'two', 'hash')).toEqual({ status: 'done', outcome });
+});

@@ -123,6 +123,7 @@ export class HeldClaim {
   #revision: number;
   /** One write after the other, so that none of them takes another of ours for a stranger's. */
   #writing: Promise<void> = Promise.resolve();
+  #isFinishing = false;
 
   constructor(claims: Store, held: { effectId: string; revision: number; started: Started }) {
     this.#claims = claims;
@@ -131,14 +132,16 @@ export class HeldClaim {
     this.#started = held.started;
   }
 
-  /** See invariant 5. @throws ClaimLost; the signal's reason */
+  /** See invariant 5. Does nothing after `finish`, since it would open a done claim again. @throws ClaimLost; the signal's reason */
   async writeAgain(signal: AbortSignal): Promise<void> {
+    if (this.#isFinishing) return;
     await this.#write(this.#started, signal);
   }
 
   /** Waits while the server doesn't answer, since the outcome is known here alone. @throws ClaimLost: the outcome is then not ours to tell; the signal's reason */
   async finish(outcome: Outcome, signal: AbortSignal): Promise<void> {
     const { inputHash, attempt } = this.#started;
+    this.#isFinishing = true;
     await this.#write({ state: 'done', inputHash, outcome, ...(attempt === undefined ? {} : { attempt }) }, signal);
   }
 
