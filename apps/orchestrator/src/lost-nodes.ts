@@ -1,4 +1,4 @@
-import { listMembers, refuseCommands } from '@coppice/bus';
+import { elapsedMs, listMembers, refuseCommands } from '@coppice/bus';
 import type { Bus, Consumption, Membership } from '@coppice/bus';
 import { CoppiceError, commandConsumer, nodeOfPool } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
@@ -73,10 +73,10 @@ class Watch {
   }
 
   async #miss(name: string, queue: QueueOfNode): Promise<void> {
-    const absent = this.#absent.get(name) ?? { ...queue, sinceMs: performance.now(), refusing: null };
+    const absent = this.#absent.get(name) ?? { ...queue, sinceMs: elapsedMs(), refusing: null };
     this.#absent.set(name, absent);
     if (absent.refusing !== null) return;
-    const nowMs = performance.now();
+    const nowMs = elapsedMs();
     absent.sinceMs = Math.max(absent.sinceMs, this.#member.soundSince() ?? nowMs);
     if (nowMs - absent.sinceMs < this.#lostAfterMs) return;
     const { service, node, pool } = absent;

@@ -21,6 +21,7 @@ export { handle, serveCommands } from './commands.ts';
 export type { CommandContext, CommandHandler, CommandServer, CommandServerOptions } from './commands.ts';
 export { inDeliverySpan } from './delivery-span.ts';
 export { deadLetter } from './dead-letter.ts';
+export { elapsedMs } from './elapsed-time.ts';
 export { joinMembers, listMembers } from './members.ts';
 export type { Member, Membership } from './members.ts';
 export { unreachable } from './unreachable.ts';

@@ -1,5 +1,5 @@
 /**
- * What a process knows about its own key in KV `coppice-members`. Pure: all times are milliseconds of `performance.now()`, which no change of the clock moves.
+ * What a process knows about its own key in KV `coppice-members`. Pure: all times are milliseconds of `elapsedMs()`, which goes on while the host is suspended.
  *
  * Invariants:
  * 1. The key lives `lostAfterMs` from when the server stores it, so from the moment a confirmed write was sent it is certainly there for `lostAfterMs`.

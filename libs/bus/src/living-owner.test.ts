@@ -3,7 +3,7 @@ import { buckets, sandboxOperations, streams, subjects } from '@coppice/contract
 import type { ActorMessage } from '@coppice/contracts';
 import { eventually, startNatsServer, startTcpProxy } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Bus, ClaimLost, handle, joinMembers, serveCommands } from './index.ts';
 import type { CommandContext } from './index.ts';
 import { keyValueStream } from './resources.ts';
@@ -188,4 +188,22 @@ test('what was done while the server was away is told once it is back, and done 
   });
   expect(times).toBe(1);
   expect(await executor.member.isMember(executor.member.id)).toBe(true);
+});
+
+test('a process whose host was suspended notices it by the wall clock, and has to confirm its claims', async () => {
+  await using executor = await startExecutor('suspended', server.url, async () => output);
+  const { member } = executor;
+  await eventually(() => member.soundSince() !== null, deadline);
+  const epoch = member.epoch();
+  const now = Date.now.bind(Date);
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + 60_000);
+  try {
+    expect(member.epoch()).toBe(epoch + 1);
+    expect(member.soundSince()).toBeNull();
+    await member.listed(AbortSignal.timeout(deadline.timeoutMs));
+    expect(member.soundSince()).not.toBeNull();
+  } finally {
+    clock.mockRestore();
+  }
+  expect(member.epoch()).toBe(epoch + 1);
 });

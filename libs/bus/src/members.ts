@@ -3,6 +3,7 @@ import { buckets } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import { z } from 'zod';
 import type { Bus } from './bus.ts';
+import { elapsedMs } from './elapsed-time.ts';
 import type { KeyValue } from './key-value.ts';
 import { Lease } from './lease.ts';
 import { LostOwners } from './lost-owners.ts';
@@ -31,7 +32,7 @@ export type Membership = {
   epoch(): number;
   /** Called when this process is listed again after such a time. */
   onReturn(handler: () => void): void;
-  /** Since when, by `performance.now()`, this process has been connected, running and listed without interruption; null while it isn't. */
+  /** Since when, by `elapsedMs()`, this process has been connected, running and listed without interruption; null while it isn't. */
   soundSince(): number | null;
   leave(): Promise<void>;
 };
@@ -71,13 +72,13 @@ class RunningMember implements Membership {
     const { lostAfterMs } = bus;
     this.#lease = new Lease(lostAfterMs);
     const look = (id: string) => this.#members.sight(id);
-    this.#lost = new LostOwners({ lease: this.#lease, lostAfterMs, look, now: () => performance.now() });
+    this.#lost = new LostOwners({ lease: this.#lease, lostAfterMs, look, now: elapsedMs });
   }
 
   async join(): Promise<void> {
     await this.#refresh();
     this.#timer = setInterval(() => this.#beat(), this.#bus.lostAfterMs / refreshesInLifetime);
-    this.#bus.onLoss(() => this.#lease.interrupt(performance.now()));
+    this.#bus.onLoss(() => this.#lease.interrupt(elapsedMs()));
     this.#bus.onReconnect(() => this.#beat());
   }
 
@@ -90,7 +91,7 @@ class RunningMember implements Membership {
   }
 
   async listed(signal?: AbortSignal): Promise<void> {
-    while (!this.#lease.isValid(performance.now())) {
+    while (!this.#lease.isValid(elapsedMs())) {
       signal?.throwIfAborted();
       const aborted = Promise.withResolvers<void>();
       const end = () => aborted.resolve();
@@ -101,7 +102,7 @@ class RunningMember implements Membership {
   }
 
   epoch(): number {
-    return this.#lease.epoch(performance.now());
+    return this.#lease.epoch(elapsedMs());
   }
 
   onReturn(handler: () => void): void {
@@ -109,7 +110,7 @@ class RunningMember implements Membership {
   }
 
   soundSince(): number | null {
-    return this.#lease.soundSince(performance.now());
+    return this.#lease.soundSince(elapsedMs());
   }
 
   async leave(): Promise<void> {
@@ -122,7 +123,7 @@ class RunningMember implements Membership {
 
   #beat(): void {
     if (this.#hasLeft) return;
-    this.#lease.tick(performance.now());
+    this.#lease.tick(elapsedMs());
     // What is sent without a connection is only stored once there is one again, and then a new one is sent anyway.
     if (!this.#bus.isConnected) return;
     const refreshing = this.#refresh().catch((error: unknown) => log.warn({ err: error }, 'membership not refreshed'));
@@ -130,10 +131,10 @@ class RunningMember implements Membership {
   }
 
   async #refresh(): Promise<void> {
-    const sentAtMs = performance.now();
+    const sentAtMs = elapsedMs();
     await this.#members.put(this.id, this.#value, { ttlMs: this.#bus.lostAfterMs });
-    this.#lease.confirm(sentAtMs, performance.now());
-    if (!this.#lease.isValid(performance.now())) return;
+    this.#lease.confirm(sentAtMs, elapsedMs());
+    if (!this.#lease.isValid(elapsedMs())) return;
     this.#waiting.resolve();
     this.#waiting = Promise.withResolvers();
     const epoch = this.epoch();
