@@ -5,7 +5,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
-import type { Store } from '../repository/store.ts';
 import { writeFileAtomically } from '../worktree/snapshot.ts';
 import { taskFolders } from '../worktree/task-record.ts';
 
@@ -17,15 +16,6 @@ export function checkpointBytes(context: Context, taskId: string): number {
   return existsSync(note) ? Number(readFileSync(note, 'utf8')) || 0 : 0;
 }
 
-/** @param before commits whose objects were there already */
-export async function addCheckpointBytes(
-  context: Context,
-  store: Store,
-  parts: { taskId: string; commit: string; before: string[]; signal: AbortSignal | undefined },
-): Promise<void> {
-  const { taskId, commit, before, signal } = parts;
-  const trees = before.map((each) => `${each}^{tree}`);
-  const args = ['rev-list', '--objects', '--disk-usage', `${commit}^{tree}`, '--not', ...trees];
-  const bytes = Number(await context.git.text(args, { ...store.tasks, signal }));
+export function addCheckpointBytes(context: Context, taskId: string, bytes: number): void {
   writeFileAtomically(noteOf(context, taskId), String(checkpointBytes(context, taskId) + bytes));
 }

@@ -1,6 +1,5 @@
-import { closeSync, existsSync, readSync, readdirSync, rmSync, type BigIntStats } from 'node:fs';
+import { closeSync, readSync, rmSync, type BigIntStats } from 'node:fs';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import type { Git, GitProcess } from '../git/git.ts';
 import { linkGitDir } from '../git/linked-git-dir.ts';
 import { byteString, bytesOf, fingerprint } from '../folders.ts';
@@ -11,6 +10,7 @@ import { blobHash } from './blob-hash.ts';
 import { beneath } from './folder-handle.ts';
 import { coppiceIdentity, gitDate } from './message.ts';
 import { openNamed, refused, type FileChange, type Plan } from './plan.ts';
+import { makeObjectFolder, moveObjects, objectBytes } from './object-folder.ts';
 
 /** Files up to this size are read whole and hashed first: many are touched without being changed. */
 const wholeBytesMax = 4 * 1024 * 1024;
@@ -25,7 +25,8 @@ export type CommitParts = {
 
 /**
  * Writes a plan as one commit, which no ref of the store has yet. Contents go as bytes to one `git fast-import`, which sees neither the worktree
- * nor its names as arguments. Null, with nothing written, where every file turned out to have the content that it had.
+ * nor its names as arguments. Null, with nothing written, where every file turned out to have the content that it had. An import that is cut off
+ * leaves nothing in the store: its objects are written to the scratch folder, and moved at the end.
  */
 export async function writeCommit(
   git: Git,
@@ -37,6 +38,8 @@ export async function writeCommit(
     plan: Plan;
     tracked: Map<string, TreeEntry>;
     commit: CommitParts;
+    /** Called with the bytes of the new objects, before they are moved to the store. */
+    onBytes?: ((bytes: number) => void) | undefined;
     signal?: AbortSignal | undefined;
   },
 ): Promise<string | null> {
@@ -49,24 +52,18 @@ export async function writeCommit(
         await writeBlob(feed, change.path, '120000', Buffer.from(change.target, 'latin1'), tracked);
       else await writeFile(feed, parts.tree, change, tracked);
     }
-    return await feed.finish();
+    const commit = await feed.finish();
+    if (feed.objects !== undefined) {
+      parts.onBytes?.(objectBytes(feed.objects));
+      moveObjects(feed.objects, store.tasksGit);
+    }
+    return commit;
   } catch (error) {
     await feed.abort();
-    removeKeepFiles(store);
     throw error;
   } finally {
     rmSync(parts.scratch, { recursive: true, force: true });
   }
-}
-
-/**
- * A fast-import that ends early may leave the file that keeps its pack, and the same import would fail for ever: the pack has the same name, and its
- * file can't be made twice. Nothing is repacked while a task imports, so those of other imports may go, too.
- */
-function removeKeepFiles(store: Store): void {
-  const folder = join(store.tasksGit, 'objects/pack');
-  for (const name of existsSync(folder) ? readdirSync(folder) : [])
-    if (name.endsWith('.keep')) rmSync(join(folder, name), { force: true });
 }
 
 /** A ref that each linked git directory has of its own: fast-import always moves one. In the store it would lock it, and could be ended then. */
@@ -81,6 +78,8 @@ class Feed {
   readonly #signal: AbortSignal | undefined;
   #process: GitProcess | undefined;
   #said = '';
+  /** Where git writes the new objects; undefined until it is started. */
+  objects: string | undefined;
 
   constructor(
     git: Git,
@@ -98,7 +97,9 @@ class Feed {
     if (this.#process === undefined) {
       const args = ['fast-import', '--quiet', '--done', '--force', '--date-format=raw'];
       linkGitDir(this.#scratch, this.#store.tasksGit);
-      this.#process = this.#git.process(args, { gitDir: this.#scratch, signal: this.#signal });
+      this.objects = makeObjectFolder(this.#scratch, this.#store.tasksGit);
+      const environment = { GIT_OBJECT_DIRECTORY: this.objects };
+      this.#process = this.#git.process(args, { gitDir: this.#scratch, environment, signal: this.#signal });
       this.#process.stdout.on('data', (chunk: Buffer) => {
         this.#said += chunk.toString('latin1');
       });
@@ -111,7 +112,9 @@ class Feed {
   async #send(data: string | Buffer): Promise<void> {
     const running = this.#process;
     if (running === undefined || running.stdin.write(typeof data === 'string' ? bytesOf(data) : data)) return;
-    await Promise.race([once(running.stdin, 'drain'), running.ended]);
+    // A broken pipe says less than why git has ended.
+    const drained = once(running.stdin, 'drain').catch(() => running.ended);
+    await Promise.race([drained, running.ended]);
   }
 
   #head(): Buffer {

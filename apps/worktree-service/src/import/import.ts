@@ -92,6 +92,8 @@ export async function importTree(
     parent: string;
     message: string;
     date: string;
+    /** Called with the bytes of the new objects, before the store has them. */
+    onBytes?: (bytes: number) => void;
     signal: AbortSignal | undefined;
   },
 ): Promise<{ changes: Changes } | { changes: null; ignored: number }> {
@@ -113,6 +115,7 @@ export async function importTree(
     plan,
     tracked,
     commit: { parent, message: parts.message, date: parts.date },
+    onBytes: parts.onBytes,
     signal,
   });
   if (written === null) return unchanged;
@@ -173,7 +176,7 @@ export async function checkpoint(
       if ((await spaceOf(context.layout.root, context.disk.freeBytesMin)).isLow) return { commit: null };
       const store = storeOf(context, record.repositoryId);
       const branch = `refs/heads/${record.branch}`;
-      const refs = await store.refs([branch, checkpointRef(taskId)], signal);
+      const refs = await store.refs([branch], signal);
       const parent = refs.get(branch);
       if (parent === undefined) throw new CoppiceError('not-found', `the branch ${record.branch} is gone`);
       const message = formatMessage(
@@ -192,11 +195,11 @@ export async function checkpoint(
         parent,
         message,
         date: input.date,
+        onBytes: (bytes) => addCheckpointBytes(context, taskId, bytes),
         signal,
       });
       if (made.changes === null) return { commit: null };
       const { commit: kept } = made.changes;
-      await addCheckpointBytes(context, store, { taskId, commit: kept, before: [...refs.values()], signal });
       await store.updateRefs([`update ${checkpointRef(taskId)} ${kept}`], signal);
       return { commit: kept };
     },
