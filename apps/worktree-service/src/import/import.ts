@@ -20,7 +20,7 @@ import { writeCommit } from './fast-import.ts';
 import { formatMessage, type Trailers } from './message.ts';
 import { planImport } from './plan.ts';
 import { printable } from './path-rules.ts';
-import { protectedAmong } from './protected-paths.ts';
+import { protectedSince } from './protected-links.ts';
 
 const log = createLogger('worktree-service');
 
@@ -55,7 +55,8 @@ export async function commit(
       const branch = `refs/heads/${record.branch}`;
       const refs = await store.refs([doneRef, branch], signal);
       const done = refs.get(doneRef);
-      if (done !== undefined) return describe(await changesOf(context, store, done, signal), input.protect);
+      const describe = (changes: Changes) => answer(context, store, { changes, protect: input.protect, signal });
+      if (done !== undefined) return describe(await changesOf(context, store, done, signal));
       const parent = refs.get(branch);
       if (parent === undefined) throw new CoppiceError('not-found', `the branch ${record.branch} is gone`);
       const message = formatMessage(input.message, { ...input, taskId });
@@ -71,7 +72,7 @@ export async function commit(
       const { commit: madeCommit } = made.changes;
       await store.updateRefs([`update ${branch} ${madeCommit} ${parent}`, `create ${doneRef} ${madeCommit}`], signal);
       context.reached('commit-recorded');
-      return describe(made.changes, input.protect);
+      return describe(made.changes);
     },
     signal,
   );
@@ -143,16 +144,24 @@ async function changesOf(context: Context, store: Store, revision: string, signa
   return { commit: commitId, tree, additions, deletions, paths };
 }
 
-const describe = ({ commit: commitId, tree, additions, deletions, paths }: Changes, protect: string[]): Committed => ({
-  status: 'committed',
-  commit: commitId,
-  tree,
-  filesChanged: paths.length,
-  additions,
-  deletions,
-  paths: paths.slice(0, pathsMax).map(printable),
-  protectedPaths: protectedAmong(paths, protect),
-});
+async function answer(
+  context: Context,
+  store: Store,
+  parts: { changes: Changes; protect: string[]; signal: AbortSignal | undefined },
+): Promise<Committed> {
+  const { commit: commitId, tree, additions, deletions, paths } = parts.changes;
+  const { protect, signal } = parts;
+  return {
+    status: 'committed',
+    commit: commitId,
+    tree,
+    filesChanged: paths.length,
+    additions,
+    deletions,
+    paths: paths.slice(0, pathsMax).map(printable),
+    protectedPaths: await protectedSince(context, store, { base: `${commitId}^`, paths, protect, signal }),
+  };
+}
 
 export const checkpointRef = (taskId: string): string => `refs/coppice/checkpoint/${taskId}`;
 

@@ -14,7 +14,7 @@ import { openRepository, type Context } from '../context.ts';
 import { nulSeparated, operand } from '../git/git.ts';
 import { coppiceIdentity, formatMessage, gitDate, type Trailers } from '../import/message.ts';
 import { printable } from '../import/path-rules.ts';
-import { protectedAmong } from '../import/protected-paths.ts';
+import { protectedSince } from '../import/protected-links.ts';
 import { safeName, sandboxPaths } from '../layout.ts';
 import { checkBranchName, commitId } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
@@ -113,7 +113,8 @@ async function changedProtected(
     ['diff-tree', '-r', '-z', '--name-only', '--no-renames', '--no-ext-diff', operand(parts.tip), operand(parts.tree)],
     { ...store.tasks, signal: parts.signal },
   );
-  return protectedAmong(nulSeparated(stdout), parts.protect);
+  const { tip, protect, signal } = parts;
+  return protectedSince(context, store, { base: tip, paths: nulSeparated(stdout), protect, signal });
 }
 
 type Merged =
