@@ -25,15 +25,19 @@ export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
     .map((line) => JSON.parse(line) as Asked);
   const positionOf = new Map(lines.map(({ effectId, position }) => [effectId, position]));
   const storedAt = new Map<string, number>();
+  const storedEffects = new Set<string>();
   let stored = 0;
   const paidTwice: string[] = [];
   for await (const message of system.bus.read(streams.transcripts, 'coppice.transcript.>')) {
     const entry = transcriptEntrySchema.safeParse(message.json());
     if (!entry.success) continue;
     stored++;
-    const turn = `${entry.data.owner.taskId} turn ${positionOf.get(entry.data.effectId) ?? '?'}`;
-    if (storedAt.has(turn)) paidTwice.push(`${turn}: stored twice`);
-    else storedAt.set(turn, message.publishedAt.getTime());
+    const { effectId, owner } = entry.data;
+    const turn = `${owner.taskId} turn ${positionOf.get(effectId) ?? '?'}`;
+    if (storedEffects.has(effectId)) paidTwice.push(`${turn}: ${effectId} is stored twice`);
+    storedEffects.add(effectId);
+    // A process that was cut off may store its answer after the call was begun again: what counts is the first one.
+    if (!storedAt.has(turn)) storedAt.set(turn, message.publishedAt.getTime());
   }
   const asks = new Map<string, Asked[]>();
   for (const line of lines.filter(({ event }) => event === 'asked')) {
