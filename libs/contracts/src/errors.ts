@@ -20,7 +20,7 @@ export const errorCodes = {
   'disk-full': {
     retryable: true,
     meaning:
-      'a disk of the stack has less free space than is kept free; the message names the disk, what uses it and how to free it',
+      'a disk of the stack has less free space, or fewer free inodes, than is kept free; the message names the disk, what uses it and how to free it',
   },
   unavailable: { retryable: true, meaning: 'nobody serves this right now' },
   'deadline-exceeded': { retryable: true, meaning: "the answer didn't come in time; it may still be at work" },

@@ -2,15 +2,26 @@ import { statfs } from 'node:fs/promises';
 import { observeGauge } from '@coppice/telemetry';
 
 /**
- * Reports how full the file system of a folder is, for as long as the service runs.
+ * Reports how full the file system of a folder is, in bytes and in inodes, for as long as the service runs.
  * @returns ends it
  */
-export const observeDisk = (folder: string, node: string): (() => void) =>
-  observeGauge('system.filesystem.usage', async () => {
-    const { bsize, blocks, bfree, bavail } = await statfs(folder);
-    const reading = (state: string, count: number) => ({
-      value: count * bsize,
-      labels: { node, 'system.filesystem.state': state },
-    });
-    return [reading('used', blocks - bfree), reading('free', bavail), reading('reserved', bfree - bavail)];
-  });
+export function observeDisk(folder: string, node: string): () => void {
+  const labels = (state: string) => ({ node, 'system.filesystem.state': state });
+  const ends = [
+    observeGauge('system.filesystem.usage', async () => {
+      const { bsize, blocks, bfree, bavail } = await statfs(folder);
+      const reading = (state: string, count: number) => ({ value: count * bsize, labels: labels(state) });
+      return [reading('used', blocks - bfree), reading('free', bavail), reading('reserved', bfree - bavail)];
+    }),
+    observeGauge('system.filesystem.inodes.usage', async () => {
+      const { files, ffree } = await statfs(folder);
+      return [
+        { value: files - ffree, labels: labels('used') },
+        { value: ffree, labels: labels('free') },
+      ];
+    }),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
+}

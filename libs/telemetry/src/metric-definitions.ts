@@ -218,6 +218,17 @@ export const metricDefinitions = {
     },
     reportedBy: 'worktree-service, container-service',
   },
+  'system.filesystem.inodes.usage': {
+    kind: 'gauge',
+    unit: '{inode}',
+    description:
+      'Inodes of the file system that holds the data folder; each file takes one. Both values are 0 on a file system without a fixed number.',
+    labels: {
+      node: 'the host, as COPPICE_NODE names it',
+      [attributes.filesystemState]: '`used` or `free`',
+    },
+    reportedBy: 'worktree-service, container-service',
+  },
   'coppice.disk.used': {
     kind: 'gauge',
     unit: 'By',
@@ -233,7 +244,7 @@ export const metricDefinitions = {
     kind: 'gauge',
     unit: 'By',
     description:
-      'New work is refused while the file system of the data folder has less free space. Take the max by node.',
+      'New work is refused while the file system of the data folder has less free space, or (unless this is 0) less than 1 % of its inodes free. Take the max by node.',
     labels: { node: 'the host, as COPPICE_NODE names it' },
     reportedBy: 'worktree-service',
   },

@@ -8,6 +8,8 @@ const report = {
   freeBytes: 9 * gibibyte,
   freeBytesMin: gibibyte,
   totalBytes: 100 * gibibyte,
+  inodesFree: 5000,
+  inodesFreeMin: 1000,
   refusesWork: false,
   parts: [
     {
@@ -42,5 +44,9 @@ test('work that will be deleted is named, and a disk that is too full is a fault
     level: 'fault',
     found: expect.stringContaining('0.0 GiB are free, and 1.0 GiB are kept free') as string,
     fix: expect.stringContaining('delete folders in /data/rescue') as string,
+  });
+  expect(ofReport({ ...report, refusesWork: true, inodesFree: 999 })).toMatchObject({
+    level: 'fault',
+    found: expect.stringContaining('999 inodes are free, and 1000 are kept free') as string,
   });
 });

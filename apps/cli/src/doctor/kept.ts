@@ -24,7 +24,12 @@ export function ofReport(report: DiskReport | null): Check {
   const found = `${parts.join(', ')}; measured ${report.measuredAt}`;
   const folderOf = (part: string) => report.parts.find((each) => each.name === part)?.folder ?? report.folder;
   if (report.refusesWork) {
-    const space = `new work is refused: ${sizeText(report.freeBytes)} are free, and ${sizeText(report.freeBytesMin)} are kept free`;
+    const { freeBytes, freeBytesMin, inodesFree, inodesFreeMin } = report;
+    const isSpace = freeBytes < freeBytesMin || inodesFree >= inodesFreeMin;
+    const shortage = isSpace
+      ? `${sizeText(freeBytes)} are free, and ${sizeText(freeBytesMin)} are kept free`
+      : `${inodesFree} inodes are free, and ${inodesFreeMin} are kept free (each file takes one)`;
+    const space = `new work is refused: ${shortage}`;
     const fix = `delete folders in ${folderOf('kept-folders')} that you don't need and other files of that disk; or set COPPICE_RESCUE_MIB, COPPICE_SETUPS_MIB or COPPICE_DISK_FREE_MIB lower, then coppice down, coppice up`;
     return fault(name, `${space}; ${found}`, fix);
   }

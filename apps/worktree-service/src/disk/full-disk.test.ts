@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statfsSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NotNow, type CommandHandler } from '@coppice/bus';
 import type { ErrorCode } from '@coppice/contracts';
@@ -67,10 +67,11 @@ test('with too little free space new work is refused, with the reason; tasks at 
 });
 
 /** A service's folder on a disk of its own. */
-async function onSmallDisk(context: TestContext, megabytes: number, disk = diskSettingsDefault) {
+async function onSmallDisk(context: TestContext, megabytes: number, disk = diskSettingsDefault, inodes?: number) {
   context.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'only root of a Linux can mount a small disk');
   const folder = await temporaryFolder('disk');
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=711`, 'coppice-test', folder.path]);
+  const options = `size=${megabytes}m,mode=711${inodes === undefined ? '' : `,nr_inodes=${inodes}`}`;
+  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'coppice-test', folder.path]);
   const filler = join(folder.path, 'filler');
   return {
     small: await openContext({ dataFolder: join(folder.path, 'data'), node: 'node1', disk }),
@@ -80,6 +81,7 @@ async function onSmallDisk(context: TestContext, megabytes: number, disk = diskS
       truncateSync(filler, statSync(filler).size - leave);
     },
     free: () => rmSync(filler),
+    path: folder.path,
     async [Symbol.asyncDispose]() {
       execFileSync('umount', [folder.path]);
       await folder.remove();
@@ -176,4 +178,19 @@ test('a disk that stays full fails a command with the reason, and other failures
   const head = join(disk.small.layout.repositories, repository, 'tasks.git/HEAD');
   writeFileSync(head, 'not a ref');
   await expect(order('commit', commitOf(f))).rejects.toMatchObject({ code: 'git-failed' });
+});
+
+test('with too few free inodes new work is refused, and the reason names inodes', async (testContext) => {
+  await using f = await fixture();
+  await using disk = await onSmallDisk(testContext, 12, diskSettingsDefault, 1000);
+  for (let count = 0; statfsSync(disk.path).ffree >= 10; count++) write(disk.path, `many/${count}`, '');
+  const [inspect] = endpoints(disk.small, undefined as never, idle);
+  const ask = { tenant: 'default', repository: f.address, baseBranch: 'main' };
+  await expect(async () =>
+    inspect?.handler(ask, { tenant: null, subject: '' }, undefined as never),
+  ).rejects.toMatchObject({
+    code: 'disk-full',
+    message: expect.stringMatching('on node1 has 9 inodes free, and 10 are kept free') as string,
+    details: { inodesFree: 9, inodesFreeMin: 10 },
+  });
 });

@@ -52,10 +52,10 @@ export async function measure(context: Context, sizes: Sizes, nowMs: number): Pr
     await other('trash', layout.trash),
   ];
   const folder = layout.root;
-  const { isLow: refusesWork, freeBytes, freeBytesMin, totalBytes } = space;
+  const { isLow: refusesWork, ...free } = space;
   const goesSoon = await leavingSoon(context, sizes, nowMs);
   const measuredAt = new Date(nowMs).toISOString();
-  return { measuredAt, folder, freeBytes, freeBytesMin, totalBytes, refusesWork, parts, goesSoon };
+  return { measuredAt, folder, ...free, refusesWork, parts, goesSoon };
 }
 
 const sum = (one: number | null, other: number | null): number | null =>

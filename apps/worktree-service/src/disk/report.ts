@@ -14,6 +14,9 @@ const reportSchema = z.object({
   freeBytes: z.number(),
   freeBytesMin: z.number(),
   totalBytes: z.number(),
+  /** Missing in a report of an earlier version. */
+  inodesFree: z.number().default(0),
+  inodesFreeMin: z.number().default(0),
   refusesWork: z.boolean(),
   parts: z.array(
     z.object({

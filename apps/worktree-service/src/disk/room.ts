@@ -1,9 +1,9 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
 import type { DiskReport } from './report.ts';
-import { bytesText, spaceOf, type Space } from './space.ts';
+import { bytesText, shortageText, spaceOf, type Space } from './space.ts';
 
-/** @throws CoppiceError `disk-full` where less space is free than is kept free */
+/** @throws CoppiceError `disk-full` if less space or fewer inodes are free than are kept free */
 export async function requireRoom(context: Context, report: DiskReport | null): Promise<void> {
   const space = await spaceOf(context.layout.root, context.disk.freeBytesMin);
   if (space.isLow) throw diskFull(context, space, report);
@@ -16,12 +16,13 @@ export function diskFull(context: Context, space: Space, report: DiskReport | nu
     .filter(({ bytes }) => bytes !== null && bytes > 0)
     .map(({ name, bytes, folder }) => `${name} ${bytesText(bytes ?? 0)} (${folder})`);
   const message = [
-    `the disk of ${root} on ${context.node} has ${bytesText(space.freeBytes)} free, and ${bytesText(space.freeBytesMin)} are kept free`,
+    `the disk of ${root} on ${context.node} has ${shortageText(space)}`,
     uses.length === 0 ? null : `Coppice uses: ${uses.join(', ')}`,
     `to free it, delete folders in ${rescue} that you don't need and other files of that disk, or lower COPPICE_RESCUE_MIB and COPPICE_SETUPS_MIB`,
   ];
+  const { freeBytes, freeBytesMin, inodesFree, inodesFreeMin } = space;
   return new CoppiceError('disk-full', message.filter((part) => part !== null).join('; '), {
     cause,
-    details: { node: context.node, folder: root, freeBytes: space.freeBytes, freeBytesMin: space.freeBytesMin },
+    details: { node: context.node, folder: root, freeBytes, freeBytesMin, inodesFree, inodesFreeMin },
   });
 }

@@ -5,9 +5,10 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** By default new work needs this much, on a small file system less. */
+/** Free space that new work needs by default; on a small file system it is a part of it. */
 const freeBytesDefault = 1024 ** 3;
 const freePartDefault = 0.05;
+/** Part of a file system's inodes that must be free for new work. */
 const inodesPartMin = 0.01;
 const measureMsMax = 120_000;
 
@@ -16,6 +17,9 @@ export type Space = {
   totalBytes: number;
   /** New work is refused while less is free. */
   freeBytesMin: number;
+  /** Both 0 on a file system that has no fixed number of inodes. */
+  inodesFree: number;
+  inodesFreeMin: number;
   isLow: boolean;
 };
 
@@ -24,8 +28,17 @@ export async function spaceOf(folder: string, freeBytesMin: number | null): Prom
   const { bsize, blocks, bavail, files, ffree } = await statfs(folder);
   const [freeBytes, totalBytes] = [bavail * bsize, blocks * bsize];
   const least = freeBytesMin ?? Math.min(freeBytesDefault, totalBytes * freePartDefault);
-  const inodesAreLow = files > 0 && ffree < files * inodesPartMin;
-  return { freeBytes, totalBytes, freeBytesMin: least, isLow: freeBytes < least || (least > 0 && inodesAreLow) };
+  const inodesFreeMin = least > 0 ? Math.ceil(files * inodesPartMin) : 0;
+  const isLow = freeBytes < least || ffree < inodesFreeMin;
+  return { freeBytes, totalBytes, freeBytesMin: least, inodesFree: ffree, inodesFreeMin, isLow };
+}
+
+/** What a file system has too little of. */
+export function shortageText(space: Omit<Space, 'totalBytes' | 'isLow'>): string {
+  const { freeBytes, freeBytesMin, inodesFree, inodesFreeMin } = space;
+  return freeBytes < freeBytesMin || inodesFree >= inodesFreeMin
+    ? `${bytesText(freeBytes)} free, and ${bytesText(freeBytesMin)} are kept free`
+    : `${inodesFree} inodes free, and ${inodesFreeMin} are kept free (each file takes one; df -i shows them)`;
 }
 
 /**
