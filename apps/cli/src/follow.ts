@@ -1,15 +1,15 @@
 /**
- * Follows a run until it is over, a person is waited for, or the caller has seen enough.
+ * Follows a run until it is over, needs a person's decision, or the caller stops following.
  *
  * Collaborators: the events stream, which is read from the run's first event on; run.get and task.get, which are the truth.
  *
  * Invariants:
- * 1. Events move what is shown; what is answered at the end comes from the API.
- * 2. An event that never comes delays by `checkIntervalMs` at most: the run is also asked for.
- * 3. What is stored of the run's events is shown before the end is: the last one is waited for, at most `lastEventMsMax` (events are
- *    not kept for ever), and what the reading has not come to by then is read.
- * 4. The end of the stack ends the following at once. One that doesn't answer, because it is busy or restarts, is waited for, at most
- *    `waitMsMax`; events that still come are no answer.
+ * 1. Events update the display; the result at the end comes from the API.
+ * 2. A lost event delays the display by `checkIntervalMs` at most, since the run is also polled.
+ * 3. All stored events of the run are shown before the end. The last event is waited for, at most `lastEventMsMax` (events are
+ *    not kept for ever); then the rest of the stream is read.
+ * 4. Following ends at once when the stack ends. A stack that doesn't answer, because it is busy or restarts, is waited for, at most
+ *    `waitMsMax`; events that still arrive don't count as an answer.
  */
 import { CoppiceError, api, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';
@@ -33,7 +33,7 @@ export type FollowOptions = {
   onProgress(progress: RunProgress): void;
   /** Default: the client's. */
   onWaiting?: OnWaiting | undefined;
-  /** How long a stack that doesn't answer is waited for; default `followWaitMsMax`. */
+  /** Time to wait for a stack that doesn't answer; default `followWaitMsMax`. */
   waitMsMax?: number | undefined;
 };
 
@@ -220,7 +220,7 @@ async function taskOrNull(client: ApiClient, taskId: string): Promise<TaskView |
   }
 }
 
-/** Resolves when `signal` is aborted; lets go of it when `until` is. */
+/** Resolves when `signal` is aborted; removes its listener when `until` is aborted. */
 function aborted(signal: AbortSignal, until: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();

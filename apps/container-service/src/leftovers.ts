@@ -17,7 +17,7 @@ const asksMax = 20;
 const askWaitMs = 15_000;
 /** From the end of one round to the next. */
 const roundWaitMs = 15 * 60_000;
-/** Of a log that a killed process left: longer than any command may run. */
+/** Age from which a log was left by a killed process: longer than any command may run. */
 const logAgeMsMax = 2 * 24 * 3_600_000;
 
 export interface LeftoverSettings {

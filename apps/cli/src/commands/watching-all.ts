@@ -4,8 +4,8 @@
  * Collaborators: the events stream, from now on; run.list, which is the truth.
  *
  * Invariants:
- * 1. The list is asked for at most every `askIntervalMsMin`, when something happened, and at least every `askIntervalMsMax`.
- * 2. The end of the stack ends the watching at once. One that doesn't answer is waited for, at most `waitMsMax`.
+ * 1. The list is requested after an event, at most every `askIntervalMsMin`, and at least every `askIntervalMsMax`.
+ * 2. Watching ends at once when the stack ends. A stack that doesn't answer is waited for, at most `waitMsMax`.
  */
 import { CoppiceError, api, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunSummary } from '@coppice/contracts';
@@ -109,7 +109,7 @@ function lineView({ terminal }: Session): View {
       if (event !== null && line !== null) terminal.out(`${runOf(event)} ${line}`);
     },
     onWaiting: waitingLines((line) => terminal.err(line)),
-    // Until something happens nothing else would be seen.
+    // A hint for a stack without events, which would print nothing.
     onRuns: (runs) => {
       if (told) return;
       told = true;
@@ -149,7 +149,7 @@ function tableView({ terminal }: Session): View {
     end: () => {
       clearInterval(timer);
       resize.remove();
-      // What was seen last stays.
+      // The last list stays on the screen.
       draw();
     },
   };

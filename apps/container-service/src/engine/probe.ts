@@ -1,7 +1,6 @@
 /**
- * The trials of a probe: hostile little commands, run in a sandbox of the probe's own, and what became of them. Each fact is found enforced,
- * not enforced, or, where a command took too long, unknown: a busy machine proves nothing. Needs only a POSIX shell, coreutils and (to try the
- * network) git in the image.
+ * The trials of a probe: small hostile commands in a sandbox of the probe's own, and the reading of their results. Each fact is enforced, not
+ * enforced, or unknown (a command took too long, as on a busy machine). The image needs only a POSIX shell, coreutils and, to try the network, git.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -19,7 +18,7 @@ export const probeLimits: Limits = {
   diskBytes: 4 * mebibyte,
   scratchBytes: 2 * mebibyte,
 };
-/** For probes that test something else than limits. */
+/** Limits for trials of anything but limits. */
 export const generousLimits: Limits = {
   memoryBytes: 256 * mebibyte,
   cpus: 1,
@@ -29,12 +28,12 @@ export const generousLimits: Limits = {
 };
 const hogMebibytes = 24;
 const hogsTried = 4;
-/** A hog holds its memory until each of them has all of its own or is ended; at most so many tenths of a second. */
+/** Tenths of a second that a hog holds its memory at most, until every other hog has its memory or was ended. */
 const hogHoldsMax = 100;
 const processesTried = 64;
-/** The longer ones only where the shorter told nothing: on a busy machine a group may get less than it is allowed. */
+/** Durations to try in turn. A longer one is used only if a shorter one was inconclusive: on a busy machine a group may get less than its limit. */
 const cpuMsTried = [800, 3_000, 9_000];
-/** Loops that got so many times their limit are not limited. */
+/** Factor over the limit from which loops count as not limited. */
 const cpuExcessMin = 2;
 const connectSecondsMax = 15;
 
@@ -42,7 +41,7 @@ type Run = (script: string, limits?: Partial<Limits>) => Promise<ExecResult>;
 export type ProbePlace = { run: Run; workspace: string; uid: number; engine: EngineName };
 export type Findings = Partial<Record<Enforceable, Enforcement>>;
 export type Trial = {
-  /** What it finds out about. */
+  /** The facts that this trial determines. */
   facts: readonly Enforceable[];
   /** @throws NoAnswer when that stays unknown */
   run(place: ProbePlace): Promise<Findings>;
@@ -54,7 +53,7 @@ export function answered(result: ExecResult): ExecResult {
   throw new NoAnswer('engine-unavailable', `no answer within ${Math.round(result.durationMs / 1000)} s`);
 }
 
-/** Engine none has nothing to limit by: trying it would hog the host itself for seconds, to learn what is known. */
+/** The finding for engine none, without a trial: one would load the host for seconds. */
 const notLimited: Enforcement = { enforced: false, how: 'not tried: engine none limits nothing' };
 
 const limitTrial = (fact: Enforceable, attempt: (place: ProbePlace) => Promise<Enforcement>): Trial => ({
@@ -75,7 +74,7 @@ const staticFactNames = [
 ] as const satisfies Enforceable[];
 type StaticFact = (typeof staticFactNames)[number];
 
-/** Together they find out about each of `enforceable`. */
+/** Trials that together determine every fact of `enforceable`. */
 export const trials: readonly Trial[] = [
   { facts: staticFactNames, run: ({ run, uid }) => staticFacts(run, uid) },
   {
@@ -147,9 +146,9 @@ async function staticFacts(run: Run, uid: number): Promise<Record<StaticFact, En
   };
 }
 
-/** Several processes of which each is within the limit, so that a limit on single processes isn't taken for one on all. */
+/** Starts several processes that are each within the limit, to tell a limit on single processes from a limit on their sum. */
 async function tryMemory(run: Run): Promise<Enforcement> {
-  // Each tells that it has all of its memory or was ended, and holds it until all have told.
+  // Each reports that it has all of its memory or was ended, and holds the memory until all have reported.
   const hold = `n=0; while set -- hog.*; [ $# -lt ${hogsTried} ] && [ $n -lt ${hogHoldsMax} ]; do sleep 0.1; n=$((n+1)); done; [ $# -ge ${hogsTried} ] || : > late`;
   const hogs = Array.from(
     { length: hogsTried },
@@ -207,7 +206,7 @@ async function tryCpu(run: Run): Promise<Enforcement> {
   throw new NoAnswer('engine-unavailable', `${how}: too little to be held back`);
 }
 
-/** What `times` says in its second line of the processor time of ended children: `1m2.5s 0m0.1s`. */
+/** Parses the second line of `times`, the processor time of ended children: `1m2.5s 0m0.1s`. */
 function childrenMs(text: string): number {
   const times = [...text.matchAll(/(\d+)m([\d.]+)s/g)].slice(2, 4);
   return times.reduce((sum, [, minutes, seconds]) => sum + Number(minutes) * 60_000 + Number(seconds) * 1_000, 0);
@@ -239,7 +238,7 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}` };
 }
 
-/** Of `timeout`. */
+/** Exit code of `timeout` after it ended its command. */
 const timeoutExitCode = 124;
 
 async function tryNetwork(run: Run): Promise<Enforcement> {

@@ -31,7 +31,7 @@ export class WatchedFolder {
   readonly #descriptor: number;
   readonly #path: Buffer;
 
-  /** To be put back; null where it was left as it is. */
+  /** The original mode, restored by `close`; null if it wasn't changed. */
   readonly #closedMode: number | null;
 
   private constructor(descriptor: number, path: Buffer, closedMode: number | null) {
@@ -59,7 +59,7 @@ export class WatchedFolder {
     return WatchedFolder.open(this.#pathOf(name));
   }
 
-  /** What goes while it is read is left out. */
+  /** Entries of the folder, without those that are deleted during the reading. */
   *entries(): Generator<{ name: Buffer; isDirectory: boolean }> {
     let directory: Dir | undefined;
     try {
@@ -75,7 +75,7 @@ export class WatchedFolder {
     }
   }
 
-  /** Of 512 bytes each. */
+  /** Allocated blocks of 512 bytes. */
   blocksOf(name: Buffer): number {
     try {
       return lstatSync(this.#pathOf(name)).blocks;

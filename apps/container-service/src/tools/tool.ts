@@ -2,20 +2,20 @@ import type { ExecOptions, ExecResult } from '../engine/port.ts';
 
 /** What a tool may do: start commands in the task's sandbox, each by an argument vector. A cancellation is thrown from here. */
 export type Sandbox = {
-  /** Of one answer. */
+  /** Limit of one answer. */
   resultCharactersMax: number;
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
 };
 
-/** What the model is told. `isError`: it didn't get what it asked for. `tooLarge`: and what it asked for next relies on it. */
+/** The answer to the model. `isError`: the call failed. `tooLarge`: it was refused for its size, so later calls of the turn are skipped. */
 export type Answer = { content: string; isError: boolean; tooLarge?: true };
 
 export const answer = (content: string): Answer => ({ content, isError: false });
 export const problem = (content: string): Answer => ({ content, isError: true });
-/** Refused for its size; `content` names the limit. Calls after it in its turn are not done. */
+/** A call refused for its size; `content` names the limit. Later calls of the turn are skipped. */
 export const tooLarge = (content: string): Answer => ({ content, isError: true, tooLarge: true });
 
-/** Of tools that work on files. */
+/** Limits of tools that work on files. */
 const fileToolMsMax = 60_000;
 
 /** Temporary files stay out of the workspace, whatever TMPDIR the task's environment has. */
@@ -27,7 +27,7 @@ export const script = (text: string, ...words: string[]): string[] => ['/bin/sh'
 /** A path that no program takes for an option. */
 export const plain = (path: string): string => (path === '.' ? '.' : `./${path}`);
 
-/** Ends a script with a sentence where `$1` can't be worked on as a text file; tells where files of that name are. */
+/** Ends a script with an error if `$1` isn't a readable text file; the error names files of that name elsewhere. */
 export const requireFile = `
 f=$1
 fail() { printf '%s\\n' "$1" >&2; exit 1; }
@@ -43,7 +43,7 @@ text=$(head -c 8192 -- "$f" | tr -d '\\000' | wc -c)
 [ "$start" -eq "$text" ] || fail 'it is a binary file'
 `;
 
-/** Why a script failed, or null where it didn't. */
+/** The reason for a script's failure; null if it succeeded. */
 export function failureOf(result: ExecResult): string | null {
   if (result.timedOut) return `it took longer than ${fileToolMsMax / 1_000} s`;
   if (result.diskExceeded) return 'the disk limit is reached';

@@ -2,9 +2,9 @@
  * Finds the files that define what a shell command does: those that it runs, and the configuration of the programs that it starts.
  *
  * Invariants:
- * 1. Every program in the command counts, wherever it stands: what isn't run in one case is run in another.
- * 2. A program, script or text that can't be told before the command runs is reported, never passed over.
- * 3. What those files load in turn isn't followed: they are protected, so that a person sees who changes what they load.
+ * 1. Every program in the command counts, also one that only some branches of the command run.
+ * 2. A program, script or text that isn't known before the command runs is reported, never skipped.
+ * 3. Files that those files load aren't followed: the loading files are protected, so a person sees a change to what they load.
  */
 import type { UnprotectedPart } from '@coppice/contracts';
 import { globOfFile, isTestSource, looksLikeFile, wordAfter } from './paths.ts';
@@ -20,7 +20,7 @@ const wordCharactersMax = 40;
 const unprotectedMax = 10;
 /** Shells in shells: `sh -c "sh -c …"`. */
 const depthMax = 8;
-/** Scripts in the command, itself included, that are looked into. */
+/** Number of shell scripts that are analyzed for one command, itself included. */
 const scriptsMax = 100;
 
 const remedy = 'name them under protect';
@@ -44,7 +44,7 @@ type Place = { command: ShellCommand; functions: ReadonlySet<string>; operandsFr
 class DefinitionFinder {
   readonly files = new Set<string>();
   readonly unprotected = new Map<string, UnprotectedPart>();
-  /** Whether some command changes the folder. Which ones run after it isn't looked into. */
+  /** True if some command changes the folder. Which commands run after it isn't analyzed. */
   #moved = false;
   #depth = 0;
   #scripts = 0;
@@ -300,7 +300,7 @@ class DefinitionFinder {
   }
 }
 
-/** As one line of limited length. */
+/** Formats a text as one line of limited length. */
 function shortened(text: string, charactersMax: number): string {
   const line = text
     .slice(0, 2 * charactersMax)
@@ -322,7 +322,7 @@ const movesPackages = (words: readonly ShellWord[]): boolean =>
 
 type Option = { kind: OptionKind | null; value: ShellWord | null };
 
-/** What a word is as an option of the program, with the value that is part of it; null where it is an operand. */
+/** The kind of a word that is an option of the program, and the value that is part of it; null for an operand. */
 function optionOf({ options = {} }: Program, word: ShellWord): Option | null {
   const text = word.value ?? word.text.replace(/^["']/, '');
   if (!/^[-+]./.test(text)) return null;

@@ -1,25 +1,25 @@
-/** What is known of a program: which files decide what it does. */
+/** The files that decide what a program does. */
 export type Program = {
   /** Globs of files that decide what it does without being named in its arguments. One without a slash means a name in every folder. */
   files?: readonly string[];
   /**
-   * What its first operand is: a script that it interprets, the program of a command that it starts, a shell's script. Left out: a tool, whose
-   * operands are its own affair. `nothing`: it runs nothing, and what it looks at may be what the task is to make.
+   * The meaning of its first operand: a script that it interprets, the program of a command that it starts, or a shell's script. Undefined: a tool
+   * whose operands count if they are files. `nothing`: it runs nothing, and its operands don't count, since the task may be to make them.
    */
   runs?: 'script' | 'command' | 'shell' | 'nothing';
   /** Operands of its own before those of `runs`: the duration of `timeout`. */
   operands?: number;
-  /** Of a script's name without an extension: other files that it may mean, `{}` for the name. */
+  /** Other files that a script's name without an extension may mean, with `{}` for the name. */
   resolves?: readonly string[];
   options?: Partial<Record<OptionKind, readonly string[]>>;
   /** Adds operands from its standard input, as `xargs` does. */
   operandsFromInput?: true;
-  /** What it does instead, by its first operand. */
+  /** Definitions that apply instead of this one, by the first operand. */
   subcommands?: Readonly<Record<string, Program>>;
 };
 
 /**
- * What the value of an option is: `value`, nothing of interest; `file`, a file that it loads; `code`, a program text in its language; `module`, a
+ * The meaning of an option's value: `value`, not analyzed; `file`, a file that it loads; `code`, a program text in its language; `module`, a
  * module's name; `plugin`, a module that it loads beside; `command`, a shell's command; `tests`, none, and the operands are tests.
  */
 export type OptionKind = 'value' | 'file' | 'code' | 'module' | 'plugin' | 'command' | 'tests';

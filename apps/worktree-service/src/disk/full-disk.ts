@@ -7,7 +7,7 @@ import type { Retention } from './retention.ts';
 import { diskFull, requireRoom } from './room.ts';
 import { spaceOf } from './space.ts';
 
-/** What a task begins with. All other operations bring a task to its end, which frees space. */
+/** Operations that begin work. All others bring a task to its end, which frees space. */
 const beginning: ReadonlySet<string> = new Set([
   operations.prepare.name,
   operations.resolveSetup.name,
@@ -15,8 +15,8 @@ const beginning: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The same handlers, which wait for a disk that is full: a command is postponed for minutes and then fails with `disk-full`. Those that
- * begin work do so while less is free than is kept free.
+ * Wraps handlers so that a command that meets a full disk is postponed for minutes and then fails with `disk-full`. Operations that
+ * begin work are also postponed while less is free than is kept free.
  */
 export function withFullDisk(
   context: Context,

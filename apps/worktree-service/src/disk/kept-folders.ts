@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import type { Expiry } from './removed.ts';
 import type { Sizes } from './sizes.ts';
 
-/** What one counts that can't be measured: as much as a task may leave. */
+/** Assumed size of a folder that can't be measured: the most that a task may leave. */
 const unmeasuredBytes = 10 * 1024 ** 3;
 
 export type KeptFolder = { path: string; keptAtMs: number; bytes: number };

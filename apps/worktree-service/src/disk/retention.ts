@@ -4,7 +4,7 @@
  * Invariants:
  * 1. One process of a data folder does a round at a time; another skips its own.
  * 2. A step that fails doesn't keep the others from being done.
- * 3. What a task that is at work uses stays, and of the only copies of work nothing goes for want of space: those have bounds of their own.
+ * 3. Data in use by a task stays. The only copy of work is never deleted because the disk is low; it has bounds of its own.
  */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ const roundIntervalMs = 15 * 60_000;
 /** Longer than any git here may take. */
 const partialAgeMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
-/** Of garbage, where the disk has too little space. */
+/** Bytes of garbage from which it is collected while the disk is low. */
 const grownBytesMinLow = 1024 ** 2;
 
 export type RetentionSettings = {
@@ -50,7 +50,7 @@ export class Retention {
     this.#settings = settings;
   }
 
-  /** Of this process's last round; null before. */
+  /** The report of this process's last round; null before the first. */
   get report(): DiskReport | null {
     return this.#report;
   }

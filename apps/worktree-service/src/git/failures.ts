@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { redactText } from '../repository/address.ts';
 import { flockBusyCode } from './flock.ts';
 
-/** What the system says where it has no processes, memory or descriptors left just now. */
+/** Error codes of a system that temporarily has no processes, memory or descriptors left. */
 const passing = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE']);
 
 export function notStarted(error: unknown): CoppiceError {

@@ -88,7 +88,7 @@ export const elixir: Ecosystem = {
   },
 };
 
-/** Ecosystems of which a list of files says it all. */
+/** Ecosystems that are fully described by a list of files. */
 export const others: Ecosystem = {
   zig: { files: ['build.zig', 'build.zig.zon'] },
   ...named('dart flutter', {

@@ -17,7 +17,7 @@ const coverage = ['.nycrc*', 'nyc.config.*', '.c8rc*'];
 const monorepo = ['nx.json', 'project.json', 'turbo.json', 'turbo.jsonc', 'lerna.json', 'rush.json'];
 const eslint = ['eslint.config.*', '.eslintrc*', '.eslintignore'];
 
-/** Of a script that a package manager starts nothing is known before the run, so that what such scripts mostly start counts, too. */
+/** Files of the programs that package scripts usually start, since the scripts themselves aren't analyzed. */
 const startedByScripts = [...jest, ...vitest, ...mocha, ...otherRunners, ...coverage, ...monorepo];
 
 const npm = ['package.json', '.npmrc', 'package-lock.json', 'npm-shrinkwrap.json', ...startedByScripts];
