@@ -17,12 +17,14 @@ export async function canFlock(file: string): Promise<boolean> {
 }
 
 /**
- * The words to put before a command that is to hold a shared lock on `file` for as long as it lives. `--no-fork`: the command takes the place of
- * flock and inherits the descriptor.
+ * The words to put before a command that is to hold a shared lock on `file` for as long as it lives.
+ * @param inherit true: the command takes the place of flock, and it and all that it starts hold the lock. False: flock itself holds the lock
+ * until the command ends, for a command that may start a daemon
  */
-export function shareFlock(file: string): string[] {
+export function shareFlock(file: string, inherit: boolean): string[] {
   const wait = ['--timeout', `${sharedWaitSeconds}`, '--conflict-exit-code', `${flockBusyCode}`];
-  return ['flock', '--shared', '--no-fork', ...wait, file];
+  // flock refuses both at once.
+  return ['flock', '--shared', inherit ? '--no-fork' : '--close', ...wait, file];
 }
 
 /** Runs `work` under the exclusive lock; false where it is not free within the time. */

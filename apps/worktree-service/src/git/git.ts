@@ -62,7 +62,7 @@ export type GitOptions = {
   signal?: AbortSignal | undefined;
   /** For commands that lock refs: `signal` only keeps them from starting, and the time limit is `timeMsToEnd`. */
   runsToEnd?: boolean;
-  /** A file on which git, and whatever it starts, holds a shared flock. See store-writers.ts. */
+  /** A file on which a shared flock is held while git runs; as the `service`, also while anything that it started runs. See store-writers.ts. */
   writersFile?: string;
   /** How long git tries to get a lock on refs; default 15 s. */
   lockTimeoutMs?: number;
@@ -265,7 +265,10 @@ export class Git {
     if (options.signal?.aborted) throw abortReason(args, options.signal);
     const cwd = options.cwd ?? options.gitDir ?? '/';
     const [program = '', ...words] = [
-      ...(options.writersFile === undefined || !this.#hasFlock ? [] : shareFlock(options.writersFile)),
+      // A credential helper or ssh of the user's may leave a daemon.
+      ...(options.writersFile === undefined || !this.#hasFlock
+        ? []
+        : shareFlock(options.writersFile, options.as !== 'user')),
       'git',
       ...commonSettings,
       ...lockSettings(options),

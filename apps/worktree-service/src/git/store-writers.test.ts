@@ -1,12 +1,14 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { eventually, startProcess } from '@coppice/testing';
-import { expect, test } from 'vitest';
+import { eventually, startProcess, temporaryFolder } from '@coppice/testing';
+import { expect, test, vi } from 'vitest';
 import { openRepository } from '../context.ts';
 import { checkpoint } from '../import/import.ts';
 import { openContext } from '../open.ts';
 import { inOrigin } from '../repository/origin.ts';
-import { date, fixture, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
+import { date, fixture, runId, shell, taskId, write, type Fixture } from '../test-support/fixture.ts';
+import { httpRemote } from '../test-support/http-remote.ts';
+import { interfere } from '../test-support/interfere.ts';
 import { landOf, readyTask } from '../test-support/task.ts';
 import { remove } from '../worktree/remove.ts';
 import { updateUserRefs } from './refs.ts';
@@ -112,6 +114,36 @@ test('a git whose service was killed is waited for as well', async () => {
   await holder.kill('SIGKILL');
   await moved;
   expect(await f.tasks('rev-parse', ref)).toBe(commit);
+});
+
+test("a daemon that a credential helper of the user's starts doesn't keep left locks from being removed", async () => {
+  await using servers = new AsyncDisposableStack();
+  await using home = await temporaryFolder('home');
+  await using f = await fixture({
+    bare: true,
+    derive: async (source) => servers.use(await httpRemote(source, 'me:secret')).url,
+  });
+  const socket = join(home.path, 'cache/socket');
+  mkdirSync(dirname(socket), { mode: 0o700 });
+  const answer = '!f() { test "$1" = get && echo username=me && echo password=secret; }; f';
+  writeFileSync(
+    join(home.path, '.gitconfig'),
+    `[credential]\n\thelper = cache --timeout=60 --socket=${socket}\n\thelper = ${JSON.stringify(answer)}\n`,
+  );
+  vi.stubEnv('HOME', home.path);
+  servers.defer(() => vi.unstubAllEnvs());
+  await using daemon = new AsyncDisposableStack();
+  daemon.defer(async () => void (await shell(`git credential-cache --socket='${socket}' exit`, home.path)));
+  {
+    // Git has asked for the branch before: so it is the fetch that starts the daemon.
+    using _ = interfere(f, 'fetch --quiet', `git credential-cache --socket='${socket}' exit`);
+    await f.prepared();
+  }
+  expect(lstatSync(socket).isSocket()).toBe(true);
+  const lock = join(storesOf(f), 'origin.git/shallow.lock');
+  plant(lock);
+  await openContext({ dataFolder: f.dataFolder, node: 'node1' });
+  expect(existsSync(lock)).toBe(false);
 });
 
 test("a lock in a user's own repository stays, and the error names it", async () => {

@@ -3,7 +3,9 @@
  *
  * Invariants:
  * 1. Such a git, and whatever it starts, holds a shared flock on the writers' file for as long as it lives: also where its service was
- *    killed meanwhile, and whichever of the processes and containers that share the data folder has started it.
+ *    killed meanwhile, and whichever of the processes and containers that share the data folder has started it. A fetch as the user is
+ *    different: its flock process holds the lock until git ends, since a daemon of a credential helper would hold it for ever. Where both
+ *    are ended by a signal, the lock may be free milliseconds before git has ended.
  * 2. Lock files are removed under the exclusive flock only. Nobody else writes to the store, so each that is there then was left.
  * 3. The writers' file lies outside of what sandboxes see: who can open it can hold the lock.
  * 4. Where `flock` is missing (macOS), nothing is removed. The error names the path.
