@@ -131,7 +131,7 @@ test("a daemon that a credential helper of the user's starts doesn't keep left l
     `[credential]\n\thelper = cache --timeout=60 --socket=${socket}\n\thelper = ${JSON.stringify(answer)}\n`,
   );
   vi.stubEnv('HOME', home.path);
-  servers.defer(() => vi.unstubAllEnvs());
+  servers.defer(() => void vi.unstubAllEnvs());
   await using daemon = new AsyncDisposableStack();
   daemon.defer(async () => void (await shell(`git credential-cache --socket='${socket}' exit`, home.path)));
   {
