@@ -57,7 +57,7 @@ export async function openContext(options: OpenOptions): Promise<Context> {
   const trash = new Trash(layout.trash, options.onTrashError ?? (() => {}));
   await trash.sweep();
   const locks = new Locks(layout.locks);
-  await removeLeftLocks(git, locks, layout, options.onUpkeepError ?? (() => {}));
+  await removeLeft(git, locks, layout, options.onUpkeepError ?? (() => {}));
   const known = new KnownOrigins(git, refusedFolder, allowed);
   const originsOf = (tenant: string) => known.of(tenant);
   return {
@@ -77,17 +77,14 @@ export async function openContext(options: OpenOptions): Promise<Context> {
   };
 }
 
-/** Lock files of stores in which no git of ours is at work: a stack that was killed has left them. */
-async function removeLeftLocks(
-  git: Git,
-  locks: Locks,
-  layout: Layout,
-  onError: (error: unknown) => void,
-): Promise<void> {
+/** What a stack that was killed has left in stores: lock files, where no git of ours is at work, and scratch folders. */
+async function removeLeft(git: Git, locks: Locks, layout: Layout, onError: (error: unknown) => void): Promise<void> {
   for (const name of readdirSync(layout.repositories)) {
     if (!/^[0-9a-f]+$/.test(name)) continue;
     try {
-      await new Store(git, locks, layout, name, null).removeLeftLocks();
+      const store = new Store(git, locks, layout, name, null);
+      await store.removeLeftLocks();
+      await store.removeLeftFiles();
     } catch (error) {
       onError(error);
     }

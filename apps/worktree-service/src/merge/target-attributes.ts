@@ -15,7 +15,7 @@ import type { GitOptions } from '../git/git.ts';
 import type { Store } from '../repository/store.ts';
 import { listTree, type TreeEntry } from '../worktree/checkout.ts';
 
-/** Runs `work` with the options for a git that merges into `tip`. `name`: of this merge, which nobody else does meanwhile. */
+/** Runs `work` with the options for a git that merges into `tip`. `name`: of this merge; the caller holds the lock `merge-NAME`. */
 export async function withTargetAttributes<T>(
   context: Context,
   store: Store,

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openRepository } from '../context.ts';
+import { openContext } from '../open.ts';
 import { fixture, shell, type Fixture } from '../test-support/fixture.ts';
 import type { Store } from './store.ts';
 
@@ -75,6 +76,24 @@ test('what a fetch that was killed has left goes with the next one, and what is 
   const tip = await f.repository.commit('feat: more', { 'more.txt': 'more\n' });
   expect(await fetchTip(f)).toBe(tip);
   expect([...left, young].filter((file) => existsSync(file))).toEqual([young]);
+});
+
+test('what a merge or an import that was killed has left goes at the next start, and what is in use stays', async () => {
+  await using f = await fixture();
+  const store = await storeOf(f);
+  const [left, used] = ['merge-left', 'merge-used'].map((name) => store.scratchFolder(name));
+  for (const folder of [left, used]) mkdirSync(join(folder ?? '', 'tree'), { recursive: true });
+  const packs = ['old', 'young'].map((name) => join(store.tasksGit, 'objects/pack', `tmp_pack_${name}`));
+  for (const pack of packs) {
+    mkdirSync(dirname(pack), { recursive: true });
+    writeFileSync(pack, 'half');
+  }
+  const written = new Date(Date.now() - 25 * 3_600_000);
+  utimesSync(packs[0] ?? '', written, written);
+  await f.context.locks.hold('merge-used', async () => {
+    await openContext({ dataFolder: f.dataFolder, node: 'node1' });
+  });
+  expect([left, used, ...packs].map((path) => existsSync(path ?? ''))).toEqual([false, true, false, true]);
 });
 
 test('after many fetches, there is one index over all their packs', async () => {

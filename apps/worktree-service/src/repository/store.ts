@@ -46,6 +46,7 @@ import { branchState, commitId, type BranchState, type Origin } from './origin.t
 export const rawAttributes = '* -text -eol -crlf -filter -ident -working-tree-encoding\n';
 
 const fetchTriesMax = 3;
+const scratchPrefix = 'scratch-';
 /** So many packs more, and git gets a new index over all of them: each that it must look through alone slows every process down. */
 const packsPerIndex = 50;
 
@@ -110,9 +111,9 @@ export class Store {
     return { gitDir: this.tasksGit };
   }
 
-  /** A folder for git's own use during one operation, which makes and removes it. Sandboxes don't see it. */
+  /** A folder for git's own use during one operation, which makes and removes it while it holds the lock `name`. Sandboxes don't see it. */
   scratchFolder(name: string): string {
-    return join(this.#folder, `scratch-${name}`);
+    return join(this.#folder, `${scratchPrefix}${name}`);
   }
 
   get exists(): boolean {
@@ -223,6 +224,17 @@ export class Store {
   /** Removes lock files that killed processes have left, where no git of ours is at work. For the start of the service. */
   async removeLeftLocks(): Promise<void> {
     for (const writers of [this.#originWriters, this.#tasksWriters]) await writers.removeLeft();
+  }
+
+  /** Removes what killed processes have left beside and in the stores, but what may be in use. For the start of the service. */
+  async removeLeftFiles(): Promise<void> {
+    removePartial(this.tasksGit, Date.now(), upkeepLimits.partialAgeMs);
+    for (const entry of readdirSync(this.#folder).filter((name) => name.startsWith(scratchPrefix))) {
+      const remove = async () => rmSync(join(this.#folder, entry), { recursive: true, force: true });
+      await this.#locks.hold(entry.slice(scratchPrefix.length), remove, { waitMsMax: 0 }).catch((error: unknown) => {
+        if (!(error instanceof CoppiceError && error.code === 'git-contention')) throw error;
+      });
+    }
   }
 
   /** Where the branch stands now, with its commit in origin.git. */
