@@ -40,6 +40,13 @@ const attacks: {
     base: launcher('#!/bin/sh\nexit 1\n'),
     planted: '#!/bin/sh\nexit 0\n',
   },
+  {
+    name: 'option',
+    verify: 'cd c && node --run test',
+    file: 'c/package.json',
+    base: packageOf('exit 1'),
+    planted: packageOf('exit 0'),
+  },
   { name: 'piped', verify: 'cat piped.txt | sh', file: 'piped.txt', base: 'exit 1\n', planted: 'exit 0\n' },
   {
     name: 'absolute',

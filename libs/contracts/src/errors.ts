@@ -39,7 +39,7 @@ export const errorCodes = {
   'merge-conflict': {
     retryable: false,
     meaning:
-      'the change conflicts with the target; `details.paths` names the files, `details.landed` the commits that changed each meanwhile',
+      'the change conflicts with the target; `details.paths` names at most 20 of the files, `details.landed` the last commits that changed them meanwhile, of at most 10 files 3 each',
   },
   'import-refused': {
     retryable: false,

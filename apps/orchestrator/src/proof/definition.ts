@@ -7,11 +7,14 @@
  * 3. Files that those files load aren't followed: the loading files are protected, so a person sees a change to what they load.
  */
 import type { UnprotectedPart } from '@coppice/contracts';
-import { globOfFile, isTestSource, looksLikeFile, wordAfter } from './paths.ts';
+import { movesPackages, movesThere, operandsOf, optionOf } from './options.ts';
+import { globOfFile, isBuilt, isTestSource, looksLikeFile, wordAfter } from './paths.ts';
+import { commandsOfParallel, insertsInput } from './placeholders.ts';
 import type { OptionKind, Program } from './program.ts';
 import { programNamed } from './programs.ts';
 import { parseShell } from './shell.ts';
 import type { ShellCommand, ShellWord } from './shell.ts';
+import { loaders, modulePaths, searchPathGlobs } from './variables.ts';
 
 export type Definition = { files: string[]; unprotected: UnprotectedPart[] };
 
@@ -24,11 +27,6 @@ const depthMax = 8;
 const scriptsMax = 100;
 
 const remedy = 'name them under protect';
-/** Variables whose files are loaded by whatever program is started. */
-const loaders =
-  /^(NODE_OPTIONS|RUBYOPT|PERL5OPT|LD_PRELOAD|LD_LIBRARY_PATH|LD_AUDIT|BASH_ENV|ENV|PYTHONSTARTUP|PYTHONHOME|PYTEST_ADDOPTS|PYTEST_PLUGINS|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|MAVEN_OPTS|GRADLE_OPTS|MAKEFILES|MAKEFLAGS|GOFLAGS|RUSTC|RUSTC_WRAPPER|RUSTFLAGS|CARGO_HOME|BUNDLE_GEMFILE|PHPRC|GIT_CONFIG_GLOBAL)$/;
-/** Variables with folders in which an interpreter looks for modules before its own. */
-const modulePaths = new Set(['PYTHONPATH', 'NODE_PATH', 'RUBYLIB', 'PERL5LIB']);
 const startsCode = new Set(['eval', 'trap', 'alias']);
 
 /** @param command of bash or POSIX sh */
@@ -40,6 +38,11 @@ export function definitionOf(command: string): Definition {
 }
 
 type Place = { command: ShellCommand; functions: ReadonlySet<string>; operandsFromInput: boolean };
+
+const programUnknown = `which files define the program that it runs is not known: ${remedy}`;
+const inlineCode = `files that its inline code loads are not known: ${remedy}`;
+/** Operands that `concurrently` takes from a package's scripts. */
+const namesScript = /^(npm|pnpm|yarn|bun|node|deno):/;
 
 class DefinitionFinder {
   readonly files = new Set<string>();
@@ -102,6 +105,8 @@ class DefinitionFinder {
     let { runs } = program;
     let shellText = false;
     let hasCode = false;
+    let placeholder: string | null = null;
+    if (program.reports?.test(operandsOf(args)) === true) this.#report(place.command.text, programUnknown);
     for (let index = 0; index < args.length; index++) {
       const word = args[index] as ShellWord;
       const option = word.text === '--' ? null : optionOf(program, word);
@@ -115,8 +120,11 @@ class DefinitionFinder {
           if (option.value !== null) this.#arguments([option.value]);
           continue;
         }
+        const other = program.optionPrograms?.[word.value ?? ''];
+        if (option.kind === 'program' && other !== undefined) return this.#apply(other, args.slice(index + 1), place);
         const value = option.kind === 'tests' ? undefined : (option.value ?? args[++index]);
-        if (value !== undefined) this.#option(option.kind, value, place);
+        if (option.kind === 'placeholder') placeholder = value?.value ?? null;
+        if (value !== undefined) this.#option(option.kind, value, place, program.resolves);
         hasCode ||= option.kind === 'code' || option.kind === 'module';
         // What follows a program text, or a module, are its arguments.
         if (hasCode) return this.#module(option.kind, value, args.slice(index + 1), place);
@@ -124,6 +132,9 @@ class DefinitionFinder {
       }
       if (word.text === '--') continue;
       const sub = word.value === null ? undefined : program.subcommands?.[word.value];
+      const started = program.mayStart === true ? programNamed(word.value?.replace(/^[\w.+-]+:/, '') ?? '') : undefined;
+      if (sub === undefined && started !== undefined && started.runs !== 'nothing')
+        return this.#apply(started, args.slice(index + 1), place);
       if (sub !== undefined) return this.#apply(sub, args.slice(index + 1), place);
       const assigned = runs === 'command' ? /^([A-Za-z_]\w*)=/.exec(word.value ?? '') : null;
       if (assigned !== null) {
@@ -133,7 +144,13 @@ class DefinitionFinder {
       if (runs === 'command') {
         if (own-- > 0) continue;
         const operandsFromInput = place.operandsFromInput || program.operandsFromInput === true;
-        return this.#start(args.slice(index), { ...place, operandsFromInput });
+        const words = operandsFromInput ? insertsInput(args.slice(index), placeholder) : args.slice(index);
+        return this.#start(words, { ...place, operandsFromInput });
+      }
+      if (runs === 'text') return this.#texts(args.slice(index), program.operandsFromInput === true, place);
+      if (runs === 'texts') {
+        if (!namesScript.test(word.value ?? '')) this.#text(word, place);
+        continue;
       }
       if (runs === 'nothing') continue;
       if (runs === undefined) {
@@ -146,16 +163,32 @@ class DefinitionFinder {
       return this.#scriptArguments(word, args.slice(index + 1), place);
     }
     if (runs === 'shell' || runs === 'script') this.#input(runs, place);
+    else if (runs === 'text' && program.operandsFromInput === true) this.#input('shell', place);
+    else if (runs === 'command' && (place.operandsFromInput || program.needsCommand === true))
+      this.#report(place.command.text, `which program it starts is not known: ${remedy}`);
     else if (runs === undefined) for (const input of place.command.inputs) this.#arguments([input]);
   }
 
-  #option(kind: OptionKind, value: ShellWord, place: Place): void {
-    if (kind === 'file') this.#run(value, place);
+  #option(kind: OptionKind, value: ShellWord, place: Place, resolves: readonly string[] | undefined): void {
+    if (kind === 'file') this.#run(value, place, resolves);
+    else if (kind === 'setting') this.#arguments([value]);
+    else if (kind === 'unknown') this.#report(place.command.text, programUnknown);
+    else if (kind === 'folder' && !value.text.startsWith('/'))
+      this.#report(
+        place.command.text,
+        `a file in ${shortened(value.text, wordCharactersMax)} can take the place of a module that it loads: ${remedy}`,
+      );
     else if (kind === 'command') this.#text(value, place);
     else if (kind === 'plugin' && value.value === null) this.#dynamic(value, 'plugin', place);
     else if (kind === 'plugin') this.#moduleFiles(value.value ?? '');
-    else if (kind === 'code')
-      this.#report(place.command.text, 'files that its inline code loads are not known: name them under protect');
+    else if (kind === 'code') this.#report(place.command.text, inlineCode);
+  }
+
+  /** The words of `yarn exec`, `git submodule foreach` and `parallel`, which a shell gets as one text. */
+  #texts(words: readonly ShellWord[], parallel: boolean, place: Place): void {
+    if (parallel) for (const text of commandsOfParallel(words)) this.script(text);
+    else if (words.length === 1 && words[0] !== undefined) this.#text(words[0], place);
+    else this.script(words.map(({ text }) => text).join(' '));
   }
 
   /** A module is a program of that name, which a file of the tree may stand in for. */
@@ -164,8 +197,10 @@ class DefinitionFinder {
     if (value.value === null) return this.#dynamic(value, 'module', place);
     this.#moduleFiles(value.value);
     const known = programNamed(value.value);
-    if (known !== undefined) this.#apply(known, args, place);
-    else this.#arguments(args);
+    if (known !== undefined) return this.#apply(known, args, place);
+    this.#arguments(args);
+    // One with a dot is a module of a package, mostly of the tree: its files are protected.
+    if (!value.value.includes('.')) this.#report(place.command.text, programUnknown);
   }
 
   #moduleFiles(name: string): void {
@@ -193,9 +228,15 @@ class DefinitionFinder {
     if (word.value === null) return this.#dynamic(word, 'file', place);
     if (/^\.?\/?$/.test(word.value))
       return this.#report(place.command.text, `which files of the folder it runs is not known: ${remedy}`);
+    if (/^(npm|jsr|https?):/.test(word.value)) return this.#report(place.command.text, programUnknown);
     const glob = globOfFile(word.glob ?? '', this.#moved);
     if (glob === null) return;
     this.files.add(glob);
+    if (isBuilt(word.value))
+      this.#report(
+        place.command.text,
+        `which sources ${shortened(word.text, wordCharactersMax)} is built from is not known: ${remedy}`,
+      );
     if (/\.\w+$/.test(word.value)) return;
     for (const form of resolves) this.files.add(form.replace('{}', glob));
   }
@@ -221,7 +262,7 @@ class DefinitionFinder {
     for (const input of command.inputs) this.#run(input, place);
     if (command.inputText !== null) {
       if (runs === 'shell') this.script(command.inputText);
-      else this.#report(command.text, 'files that its inline code loads are not known: name them under protect');
+      else this.#report(command.text, inlineCode);
     }
     if (command.pipedFrom !== null)
       this.#report(
@@ -231,7 +272,8 @@ class DefinitionFinder {
   }
 
   #text(word: ShellWord, place: Place): void {
-    if (word.value === null) this.#dynamic(word, 'command', place);
+    if (word.template !== undefined) this.script(word.template);
+    else if (word.value === null) this.#dynamic(word, 'command', place);
     else this.script(word.value);
   }
 
@@ -252,13 +294,19 @@ class DefinitionFinder {
       if (!/^-(exec|ok)(dir)?$/.test(args[index]?.value ?? '')) continue;
       const rest = args.slice(index + 1);
       const end = rest.findIndex(({ value }) => value === ';' || value === String.raw`\;` || value === '+');
-      const words = (end < 0 ? rest : rest.slice(0, end)).filter(({ value }) => value !== '{}');
-      this.#start(words, { ...place, operandsFromInput: true });
+      const moved = this.#moved;
+      // `-execdir` runs its command in the folder of each file that is found.
+      this.#moved ||= args[index]?.value?.endsWith('dir') === true;
+      this.#start(insertsInput(end < 0 ? rest : rest.slice(0, end), null), { ...place, operandsFromInput: true });
+      this.#moved = moved;
     }
   }
 
   #assignment(name: string, word: ShellWord, text: string): void {
-    if (name === 'PATH') return this.#searchPath(word.text);
+    if (name === 'PATH') {
+      for (const glob of searchPathGlobs(word.text, this.#moved)) this.files.add(glob);
+      return;
+    }
     if (modulePaths.has(name) && /(^|[:"'])(?!\/)[^:"']/.test(word.text))
       return this.#report(
         text,
@@ -269,19 +317,6 @@ class DefinitionFinder {
       const part = wordAfter({ text: value, value, glob: null }, 0);
       const glob = looksLikeFile(part) ? globOfFile(part.glob ?? '', this.#moved) : null;
       if (glob !== null) this.files.add(glob);
-    }
-  }
-
-  /** Folders of the tree in which programs are looked for: any file there may become one. */
-  #searchPath(text: string): void {
-    for (const entry of text.replaceAll(/["']/g, '').split(':')) {
-      const folder = entry.replace(/^(\$PWD|\$\{PWD\}|\$\(pwd\)|`pwd`)\/?/, './');
-      if (folder === '' || folder.includes('$') || folder.includes('`')) continue;
-      if (/^\.?\/?$/.test(folder)) this.files.add('*');
-      else {
-        const glob = globOfFile(folder, this.#moved);
-        if (glob !== null) this.files.add(`${glob}/**`);
-      }
     }
   }
 
@@ -307,36 +342,4 @@ function shortened(text: string, charactersMax: number): string {
     .trim()
     .replaceAll(/\s+/g, ' ');
   return line.length > charactersMax ? `${line.slice(0, charactersMax - 1)}…` : line;
-}
-
-/** Options by which programs change the folder: `make -C app`, `npm --workspace app`. */
-const movesThere = ({ value }: ShellWord): boolean =>
-  value !== null &&
-  /^(-C.*|--(directory|chdir|prefix|cwd|dir|project-dir|working-directory|workspaces?|filter|recursive)(=.*)?)$/.test(
-    value,
-  );
-
-/** Short options of package managers that mean something else elsewhere. */
-const movesPackages = (words: readonly ShellWord[]): boolean =>
-  /^(npm|npx|pnpm|yarn|bun)$/.test(words[0]?.value ?? '') && words.some(({ value }) => /^-(w|r|F)/.test(value ?? ''));
-
-type Option = { kind: OptionKind | null; value: ShellWord | null };
-
-/** The kind of a word that is an option of the program, and the value that is part of it; null for an operand. */
-function optionOf({ options = {} }: Program, word: ShellWord): Option | null {
-  const text = word.value ?? word.text.replace(/^["']/, '');
-  if (!/^[-+]./.test(text)) return null;
-  const kindOf = (name: string): OptionKind | null => {
-    for (const [kind, names] of Object.entries(options)) if (names.includes(name)) return kind as OptionKind;
-    return null;
-  };
-  const whole = kindOf(text);
-  if (whole !== null) return { kind: whole, value: null };
-  const equals = text.indexOf('=');
-  if (equals > 0) return { kind: kindOf(text.slice(0, equals)), value: wordAfter(word, equals + 1) };
-  if (text.startsWith('--') || text.length === 2) return { kind: null, value: null };
-  // `-Ilib` has its value behind its letter, and the last of `-ne` takes the next word.
-  const first = kindOf(text.slice(0, 2));
-  if (first !== null) return { kind: first, value: wordAfter(word, 2) };
-  return { kind: kindOf(`-${text.at(-1)}`), value: null };
 }

@@ -24,6 +24,12 @@ export function globOfFile(glob: string, moved: boolean): string | null {
 /** A test source, which tasks are meant to change. */
 export const isTestSource = (file: string): boolean => /(^|[/._-])(tests?|specs?|__tests__)([/._-]|$)/i.test(file);
 
+const buildFolder =
+  /(^|\/)(build|dist|out|target|obj|_build|\.build|zig-out|dist-newstyle|cmake-build-[\w-]+|bin\/(Debug|Release))\//;
+/** Tells whether a file is built from sources, which then decide what it does. */
+export const isBuilt = (file: string): boolean =>
+  (buildFolder.test(file) && /(^|\/)[^/.]+$|\.[cm]?js$/.test(file)) || /\.(jar|war|dll|exe|class|so|wasm)$/.test(file);
+
 /** Tells a file from other arguments: it has a folder or an extension, and is neither a number nor a URL. */
 export function looksLikeFile({ value }: ShellWord): boolean {
   if (value === null || value.endsWith('/') || value.includes('...') || /^[\d.,:%]+$/.test(value)) return false;

@@ -5,8 +5,9 @@ export type Program = {
   /**
    * The meaning of its first operand: a script that it interprets, the program of a command that it starts, or a shell's script. Undefined: a tool
    * whose operands count if they are files. `nothing`: it runs nothing, and its operands don't count, since the task may be to make them.
+   * `text`: all operands together are a shell's command; `texts`: each operand is one.
    */
-  runs?: 'script' | 'command' | 'shell' | 'nothing';
+  runs?: 'script' | 'command' | 'shell' | 'nothing' | 'text' | 'texts';
   /** Operands of its own before those of `runs`: the duration of `timeout`. */
   operands?: number;
   /** Other files that a script's name without an extension may mean, with `{}` for the name. */
@@ -16,17 +17,42 @@ export type Program = {
   operandsFromInput?: true;
   /** Definitions that apply instead of this one, by the first operand. */
   subcommands?: Readonly<Record<string, Program>>;
+  /** Definitions that apply instead of this one, by an option of kind `program`. */
+  optionPrograms?: Readonly<Record<string, Program>>;
+  /** Matches operands, joined by spaces, with which it runs a program that no known file defines: `cargo run` builds one from the tree. */
+  reports?: RegExp;
+  /** An operand may name a program that it starts, or a script that its files define: `yarn vitest`, `yarn lint`. */
+  mayStart?: true;
+  /** A report is made if no command follows: a container image then starts its own program. */
+  needsCommand?: true;
 };
 
 /**
  * The meaning of an option's value: `value`, not analyzed; `file`, a file that it loads; `code`, a program text in its language; `module`, a
- * module's name; `plugin`, a module that it loads beside; `command`, a shell's command; `tests`, none, and the operands are tests.
+ * module's name; `plugin`, a module that it loads beside; `command`, a shell's command; `tests`, none, and the operands are tests; `setting`, `name=file`;
+ * `folder`, one in which it looks for modules; `placeholder`, the string that input replaces in its command; `unknown`, it runs a program whose
+ * files aren't known; `program`, none: see `optionPrograms`.
  */
-export type OptionKind = 'value' | 'file' | 'code' | 'module' | 'plugin' | 'command' | 'tests';
+export type OptionKind =
+  | 'value'
+  | 'file'
+  | 'code'
+  | 'module'
+  | 'plugin'
+  | 'command'
+  | 'tests'
+  | 'setting'
+  | 'folder'
+  | 'placeholder'
+  | 'unknown'
+  | 'program';
 
 /** Programs by name, of one ecosystem. */
 export type Ecosystem = Readonly<Record<string, Program>>;
 
+/** The words of a text. */
+export const words = (text: string): string[] => text.split(/\s+/);
+
 /** The same program under several names. */
 export const named = (names: string, program: Program): Ecosystem =>
-  Object.fromEntries(names.split(/\s+/).map((name) => [name, program]));
+  Object.fromEntries(words(names).map((name) => [name, program]));

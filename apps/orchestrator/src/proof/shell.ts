@@ -9,6 +9,8 @@ export type ShellWord = {
   value: string | null;
   /** The same as a glob, in which only what the shell expands is special. Of a word that begins with a variable, what follows. */
   glob: string | null;
+  /** Of a word in which `xargs` or `find` inserts what it reads: the same with a variable in its place. */
+  template?: string;
 };
 
 /** A program with its arguments, wherever it stands in the text: in pipelines, branches, loops, functions, substitutions. */

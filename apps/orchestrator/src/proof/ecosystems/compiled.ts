@@ -1,5 +1,5 @@
-import { named } from '../program.ts';
-import type { Ecosystem } from '../program.ts';
+import { named, words } from '../program.ts';
+import type { Ecosystem, Program } from '../program.ts';
 
 const rust = [
   'Cargo.toml',
@@ -14,12 +14,15 @@ const rust = [
   '.rustfmt.toml',
   '**/.config/nextest.toml',
   'xtask',
+  'Makefile.toml',
+  'deny.toml',
+  '*tarpaulin.toml',
 ];
 
 export const cargo: Ecosystem = {
-  cargo: { files: rust, options: { file: ['--config', '--manifest-path'] } },
+  cargo: { files: rust, reports: /(^|(?<!nextest) )(run|r)( |$)/, options: { file: ['--config', '--manifest-path'] } },
   ...named('rustc rustfmt rustdoc', { files: rust }),
-  cross: { files: ['Cross.toml', ...rust] },
+  cross: { files: ['Cross.toml', ...rust], reports: /(^| )(run|r)( |$)/ },
 };
 
 const module = ['go.mod', 'go.sum', 'go.work', 'go.work.sum'];
@@ -27,6 +30,7 @@ const module = ['go.mod', 'go.sum', 'go.work', 'go.work.sum'];
 export const go: Ecosystem = {
   go: {
     files: module,
+    reports: /^generate( |$)/,
     options: { file: ['-exec', '-toolexec', '-overlay', '-modfile'], value: ['-C'] },
     subcommands: { run: { files: module, runs: 'script', resolves: ['{}/**'] } },
   },
@@ -57,10 +61,17 @@ const projects = [
   '**/.config/dotnet-tools.json',
 ];
 
-export const dotnet: Ecosystem = named('dotnet msbuild', { files: projects, options: { file: ['-s', '--settings'] } });
+export const dotnet: Ecosystem = named('dotnet msbuild', {
+  files: projects,
+  reports: /(^| )run( |$)|\.(dll|exe)( |$)/,
+  options: { file: ['-s', '--settings'] },
+});
 
 export const swift: Ecosystem = {
-  swift: { files: ['Package.swift', 'Package@swift-*.swift', 'Package.resolved', '.swiftpm'] },
+  swift: {
+    files: ['Package.swift', 'Package@swift-*.swift', 'Package.resolved', '.swiftpm'],
+    reports: /(^| )run( |$)/,
+  },
   xcodebuild: { files: ['*.xcodeproj', '*.xcworkspace', '*.xcconfig', '*.xctestplan', 'Package.swift'] },
   fastlane: { files: ['Fastfile', 'Gemfile', 'Gemfile.lock'] },
 };
@@ -75,12 +86,20 @@ const beam = [
   'rebar.lock',
   'erlang.mk',
   '**/config/*.exs',
+  '**/lib/mix/tasks/**',
   '**/config/sys.config',
 ];
 
 export const elixir: Ecosystem = {
-  ...named('mix rebar3 rebar', { files: beam }),
-  gleam: { files: ['gleam.toml', 'manifest.toml'] },
+  mix: {
+    files: beam,
+    subcommands: {
+      run: { files: beam, runs: 'script', options: { code: ['-e', '--eval'], file: ['-r', '--require'] } },
+      eval: { files: beam, reports: /^/ },
+    },
+  },
+  ...named('rebar3 rebar', { files: beam }),
+  gleam: { files: ['gleam.toml', 'manifest.toml'], reports: /^(run|dev)( |$)/ },
   elixir: {
     files: beam,
     runs: 'script',
@@ -88,17 +107,47 @@ export const elixir: Ecosystem = {
   },
 };
 
-/** Ecosystems that are fully described by a list of files. */
+const haskell = ['*.cabal', 'cabal.project*', 'stack.yaml', 'package.yaml', 'Setup.hs', 'hie.yaml'];
+const ocaml = ['dune', 'dune-project', 'dune-workspace', '*.opam', 'dune.inc'];
+const containers = [
+  'Dockerfile',
+  'Dockerfile.*',
+  '*.Dockerfile',
+  'Containerfile',
+  'compose.yaml',
+  'compose.yml',
+  'compose.*.y*ml',
+  'docker-compose*.y*ml',
+  '.dockerignore',
+  'docker-bake.*',
+];
+/** A command in a container. The folder where the work tree is mounted isn't analyzed, so each is reported. */
+const inContainer: Program = {
+  files: containers,
+  runs: 'command',
+  operands: 1,
+  needsCommand: true,
+  reports: /^/,
+  options: {
+    value: words(
+      `-v --volume -w --workdir -e --env --env-file -u --user -p --publish -h --hostname -m --memory -l --label --name --network --net
+      --mount --entrypoint --platform --cpus --gpus --tmpfs --add-host --cap-add --cap-drop --security-opt --ulimit --shm-size --pull --index`,
+    ),
+  },
+};
+const runsContainer = { run: inContainer, exec: inContainer, create: inContainer };
+
+/** Ecosystems that are described by little more than a list of files. */
 export const others: Ecosystem = {
-  zig: { files: ['build.zig', 'build.zig.zon'] },
+  zig: { files: ['build.zig', 'build.zig.zon'], reports: /^build (.* )?run( |$)/ },
   ...named('dart flutter', {
     files: ['pubspec.yaml', 'pubspec.lock', 'dart_test.yaml', 'analysis_options.yaml', 'pubspec_overrides.yaml'],
-    subcommands: { run: { runs: 'script', files: ['pubspec.yaml'] } },
+    reports: /^run( |$)/,
   }),
-  ...named('cabal stack runghc ghc', {
-    files: ['*.cabal', 'cabal.project*', 'stack.yaml', 'package.yaml', 'Setup.hs', 'hie.yaml'],
-  }),
-  ...named('dune opam', { files: ['dune', 'dune-project', 'dune-workspace', '*.opam', 'dune.inc'] }),
+  ...named('cabal stack ghc', { files: haskell, reports: /(^| )(run|exec|eval)( |$)/, options: { code: ['-e'] } }),
+  ...named('runghc runhaskell', { files: haskell, runs: 'script', resolves: ['{}.hs'], options: { code: ['-e'] } }),
+  dune: { files: ocaml, reports: /^exec( |$)/ },
+  opam: { files: ocaml, subcommands: { exec: { files: ocaml, runs: 'command' } } },
   julia: {
     files: ['Project.toml', 'Manifest.toml', 'runtests.jl', 'LocalPreferences.toml'],
     runs: 'script',
@@ -109,26 +158,16 @@ export const others: Ecosystem = {
     runs: 'script',
     options: { code: ['-e'], file: ['-f'] },
   }),
-  ...named('nimble nim', { files: ['*.nimble', 'nim.cfg', 'config.nims'] }),
-  ...named('crystal shards', { files: ['shard.yml', 'shard.lock'] }),
+  ...named('nimble nim', { files: ['*.nimble', 'nim.cfg', 'config.nims'], reports: /^(run|r|e|c|cc|cpp|js)( |$)/ }),
+  ...named('crystal shards', { files: ['shard.yml', 'shard.lock'], reports: /^(run|eval)( |$)/ }),
   lua: { runs: 'script', options: { code: ['-e'], file: ['-l'] } },
   busted: { files: ['.busted'] },
   ...named('docker docker-compose podman', {
-    files: [
-      'Dockerfile',
-      'Dockerfile.*',
-      '*.Dockerfile',
-      'Containerfile',
-      'compose.yaml',
-      'compose.yml',
-      'compose.*.y*ml',
-      'docker-compose*.y*ml',
-      '.dockerignore',
-      'docker-bake.*',
-    ],
-    options: { file: ['-f', '--file'] },
+    files: containers,
+    options: { file: ['-f', '--file'], value: ['-p', '--project-name', '--profile', '--project-directory'] },
+    subcommands: runsContainer,
   }),
-  bats: {},
+  bats: { files: ['test_helper.bash', '**/test_helper', 'setup_suite.bash'] },
   shellcheck: { files: ['.shellcheckrc'] },
   tclsh: { runs: 'script' },
 };

@@ -45,10 +45,11 @@ const starts = (files: readonly string[]): Program => ({
     command: ['-c', '--call'],
   },
 });
-const manager = (files: readonly string[], executes: string): Program => ({
+const manager = (files: readonly string[], executes: string, more: Program = {}): Program => ({
   files,
   options: { value: ['--prefix', '-C', '--dir', '--filter', '-F', '-w', '--workspace', '--cwd'] },
   subcommands: named(executes, starts(files)),
+  ...more,
 });
 
 export const node: Ecosystem = {
@@ -59,8 +60,10 @@ export const node: Ecosystem = {
       file: [...loads, '--test-global-setup', '--experimental-config-file', '--snapshot-blob'],
       code: ['-e', '--eval', '-p', '--print', '-pe'],
       tests: ['--test'],
-      value: ['-C', '--conditions', '--test-name-pattern', '--test-reporter', '--test-reporter-destination', '--run'],
+      value: ['-C', '--conditions', '--test-name-pattern', '--test-reporter', '--test-reporter-destination'],
+      program: ['--run'],
     },
+    optionPrograms: { '--run': { files: npm } },
   }),
   ...named('tsx ts-node ts-node-esm', {
     files: ['tsconfig.json', 'tsconfig.*.json'],
@@ -74,10 +77,12 @@ export const node: Ecosystem = {
   }),
   npm: manager(npm, 'exec x'),
   npx: starts(npm),
-  pnpm: manager(pnpm, 'exec dlx'),
+  pnpm: manager(pnpm, 'exec dlx', { mayStart: true }),
   ...named('pnpx pnx', starts(pnpm)),
-  yarn: manager(yarn, 'exec dlx'),
-  yarnpkg: manager(yarn, 'exec dlx'),
+  ...named(
+    'yarn yarnpkg',
+    manager(yarn, '', { mayStart: true, subcommands: { exec: { files: yarn, runs: 'text' }, dlx: starts(yarn) } }),
+  ),
   bun: {
     files: bun,
     runs: 'script',
@@ -85,7 +90,7 @@ export const node: Ecosystem = {
     options: { file: [...loads, '-c'], code: ['-e', '--eval', '-p', '--print'], value: ['--filter', '--cwd'] },
     subcommands: {
       x: starts(bun),
-      test: { files: bun },
+      test: { files: bun, options: { file: ['--preload', '-r', '--require', '--import', '-c', '--config'] } },
       run: { files: bun, runs: 'script', resolves: scripts },
       install: { files: bun },
       exec: { files: bun, runs: 'command' },
@@ -101,7 +106,7 @@ export const node: Ecosystem = {
         runs: 'script',
         options: { file: ['--preload', '--import', '-c', '--config', '--import-map'] },
       },
-      eval: { files: deno, options: {} },
+      eval: { files: deno, reports: /^/ },
     },
   },
   corepack: { files: npm, runs: 'command' },
@@ -123,11 +128,15 @@ export const node: Ecosystem = {
     runs: 'command',
     options: { file: ['--nycrc-path', '-c', '--config'] },
   }),
-  ...named('nx turbo lerna rush', { files: ['package.json', ...startedByScripts] }),
+  ...named('nx turbo lerna rush', {
+    files: ['package.json', ...startedByScripts],
+    subcommands: { exec: { files: ['package.json', ...startedByScripts], runs: 'command' } },
+  }),
   ...named('cross-env', { runs: 'command' }),
-  'cross-env-shell': {},
+  'cross-env-shell': { runs: 'text' },
   dotenv: { files: ['.env', '.env.*'], runs: 'command', options: { file: ['-e'] } },
-  ...named('concurrently npm-run-all run-s run-p wireit', { files: npm }),
+  concurrently: { files: npm, runs: 'texts', options: { value: ['-n', '--names', '-c', '-p', '--prefix'] } },
+  ...named('npm-run-all run-s run-p wireit', { files: npm }),
   ...named('tsc vue-tsc tsgo', { files: ['tsconfig.json', 'tsconfig.*.json'], options: { file: ['-p', '--project'] } }),
   eslint: { files: [...eslint, 'package.json'], options: { file: ['-c', '--config'] } },
   biome: { files: ['biome.json', 'biome.jsonc'] },

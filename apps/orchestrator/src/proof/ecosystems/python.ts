@@ -31,6 +31,7 @@ const starts = (files: readonly string[]): Program => ({
       '--python',
       '-p',
       '--from',
+      '--spec',
       '--extra',
       '--group',
       '--package',
@@ -57,10 +58,19 @@ export const python: Ecosystem = {
     options: { module: ['-m'], code: ['-c'], value: ['-W', '-X', '--check-hash-based-pycs'] },
   }),
   ...named('pytest py.test', { files: pytest, options: loads }),
-  unittest: {},
-  doctest: {},
+  unittest: { options: { value: ['-p', '-s', '-t', '-k'] } },
+  ...named('doctest venv virtualenv build compileall py_compile json.tool ensurepip', {}),
+  timeit: { reports: /^/ },
+  ...named('cProfile profile pdb trace runpy', {
+    runs: 'script',
+    options: { module: ['-m'], value: ['-o', '-s'] },
+  }),
   ...named('nose2 nosetests', { files: ['unittest.cfg', 'nose2.cfg', '.noserc', ...project] }),
-  tox: { files: ['tox.ini', 'tox.toml', ...pytest], options: { file: ['-c', '--conf'], value: ['-e'] } },
+  tox: {
+    files: ['tox.ini', 'tox.toml', ...pytest],
+    options: { file: ['-c', '--conf'], value: ['-e'] },
+    subcommands: { exec: { files: ['tox.ini', 'tox.toml', ...project], runs: 'command', options: { value: ['-e'] } } },
+  },
   nox: { files: ['noxfile.py', ...pytest], options: { file: ['-f', '--noxfile'], value: ['-s', '-e'] } },
   coverage: {
     files: coverage,
@@ -81,9 +91,21 @@ export const python: Ecosystem = {
   pipenv: manager(['Pipfile', 'Pipfile.lock', ...pytest]),
   hatch: {
     files: ['hatch.toml', ...pytest],
-    subcommands: { run: { files: ['hatch.toml', ...pytest] }, test: { files: ['hatch.toml', ...pytest] } },
+    subcommands: {
+      run: { files: ['hatch.toml', ...pytest], mayStart: true },
+      test: { files: ['hatch.toml', ...pytest] },
+    },
   },
-  pixi: { files: ['pixi.toml', 'pixi.lock', ...project] },
+  pixi: {
+    files: ['pixi.toml', 'pixi.lock', ...project],
+    subcommands: {
+      run: {
+        files: ['pixi.toml', 'pixi.lock', ...project],
+        mayStart: true,
+        options: { value: ['-e', '--environment'] },
+      },
+    },
+  },
   ...named('pip pip3', { files: ['requirements*.txt', 'constraints*.txt', ...project] }),
   invoke: { files: ['tasks.py', 'invoke.yaml'] },
   ...named('mypy dmypy', { files: ['mypy.ini', '.mypy.ini', ...project], options: { file: ['--config-file'] } }),

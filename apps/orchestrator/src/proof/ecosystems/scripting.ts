@@ -6,13 +6,20 @@ const rspec = ['.rspec', '.rspec-local', 'spec_helper.rb', 'rails_helper.rb', ..
 const rake = ['Rakefile', 'Rakefile.rb', '*.rake', 'test_helper.rb', ...bundle];
 
 export const ruby: Ecosystem = {
-  ruby: { runs: 'script', options: { code: ['-e'], file: ['-r'], value: ['-I', '-C', '-W', '-E'] } },
+  ruby: {
+    runs: 'script',
+    resolves: ['{}.rb'],
+    options: { code: ['-e'], file: ['-r'], folder: ['-I'], value: ['-C', '-W', '-E'] },
+  },
   ...named('rspec parallel_rspec', {
     files: rspec,
     options: { file: ['-r', '--require', '-O', '--options'], value: ['-e', '-t', '-I', '-f'] },
   }),
   rake: { files: rake, options: { file: ['-f', '--rakefile', '-r', '--require'] } },
-  rails: { files: [...rake, ...rspec, '**/bin/rails', '**/config/*.rb', '**/config/environments/*.rb', 'config.ru'] },
+  rails: {
+    files: [...rake, ...rspec, '**/bin/rails', '**/config/*.rb', '**/config/environments/*.rb', 'config.ru'],
+    reports: /^(runner|r)( |$)/,
+  },
   bundle: {
     files: [...bundle, ...rake, ...rspec],
     subcommands: { exec: { files: [...bundle, ...rake, ...rspec], runs: 'command' } },
@@ -36,7 +43,7 @@ export const php: Ecosystem = {
   php: {
     files: ['php.ini', '.user.ini'],
     runs: 'script',
-    options: { code: ['-r', '-B', '-R', '-E'], file: ['-f', '-c', '-F'], value: ['-d', '-S', '-t'] },
+    options: { code: ['-r', '-B', '-R', '-E'], file: ['-f', '-c', '-F'], setting: ['-d'], value: ['-S', '-t'] },
   },
   ...named('phpunit paratest pest simple-phpunit', {
     files: phpunit,
@@ -65,9 +72,14 @@ export const php: Ecosystem = {
 };
 
 export const perl: Ecosystem = {
-  perl: { runs: 'script', options: { code: ['-e', '-E'], value: ['-I', '-M', '-m'] } },
+  perl: { runs: 'script', options: { code: ['-e', '-E'], folder: ['-I', '-Mlib'], value: ['-M', '-m'] } },
   ...named('prove yath', {
     files: ['.proverc', '.yath.rc', 'Makefile.PL', 'Build.PL', 'cpanfile', 'dist.ini'],
-    options: { file: ['-e', '--exec', '-P'], value: ['-I', '-j'] },
+    options: {
+      command: ['-e', '--exec'],
+      folder: ['-I'],
+      unknown: ['-l', '--lib', '-b', '--blib'],
+      value: ['-j', '-P'],
+    },
   }),
 };

@@ -21,6 +21,20 @@ export const shell: Ecosystem = {
   flock: { runs: 'command', operands: 1, options: { value: ['-w', '--timeout', '-E'], command: ['-c'] } },
   taskset: { runs: 'command', operands: 1 },
   ...named('sudo doas', { runs: 'command', options: { value: ['-u', '-g', '-C', '-h', '-p', '-r', '-t', '-U'] } }),
+  // What git starts by its configuration: an alias, a hook, a driver.
+  git: {
+    runs: 'nothing',
+    reports:
+      /(^| )(alias\.|core\.(hookspath|fsmonitor|editor|pager|sshcommand)=|[\w.]+\.(cmd|driver|textconv|command|process|clean|smudge)=|hook run)/i,
+    options: { value: ['-C', '--git-dir', '--work-tree', '-m'] },
+    subcommands: {
+      bisect: { runs: 'nothing', subcommands: { run: { runs: 'command' } } },
+      submodule: { runs: 'nothing', subcommands: { foreach: { runs: 'text' } } },
+      rebase: { runs: 'nothing', options: { command: ['-x', '--exec'] } },
+      difftool: { runs: 'nothing', options: { command: ['-x', '--extcmd'] } },
+      'filter-branch': { runs: 'nothing', options: { command: ['--tree-filter', '--index-filter', '--msg-filter'] } },
+    },
+  },
   su: { options: { value: ['-s'], command: ['-c', '--command'] } },
   script: { options: { command: ['-c', '--command'] } },
   watch: { runs: 'command', options: { value: ['-n', '--interval'] } },
@@ -30,12 +44,16 @@ export const shell: Ecosystem = {
   xargs: {
     runs: 'command',
     operandsFromInput: true,
-    options: { value: ['-n', '-P', '-I', '-L', '-d', '-a', '-s', '-E', '--max-args', '--max-procs', '--delimiter'] },
+    options: {
+      value: ['-n', '-P', '-L', '-d', '-a', '-s', '-E', '--max-args', '--max-procs', '--delimiter'],
+      placeholder: ['-I', '--replace'],
+    },
   },
-  parallel: { runs: 'command', operandsFromInput: true, options: { value: ['-j', '--jobs', '-N', '-n'] } },
+  parallel: { runs: 'text', operandsFromInput: true, options: { value: ['-j', '--jobs', '-N', '-n', '-P'] } },
   direnv: { files: ['.envrc'], subcommands: { exec: { runs: 'command', operands: 1 } } },
   ...named('nix nix-shell', {
     files: ['flake.nix', 'flake.lock', '*.nix'],
+    reports: /^run( |$)/,
     options: { command: ['--run', '--command', '-c'] },
   }),
 };
@@ -44,14 +62,34 @@ export const shell: Ecosystem = {
 export const readers: Ecosystem = {
   ...named(
     `: [ [[ alias bg break cat cd cmp continue cp cut date declare df diff dirname basename du echo egrep exit export
-    false fg fgrep file getopts grep gzip gunzip hash head hostname id jobs jq kill let ln local ls md5sum mkdir mktemp
-    mv nl od paste popd printf ps pushd pwd read readlink readonly realpath return rev rg rm rmdir seq set sha1sum
-    sha256sum shasum shift shopt sleep sort split stat sum sync tac tail tar tee test touch tr true tsort tty type
-    typeset ulimit umask uname uniq unset unzip wait wc whereis which who whoami xxd yes yq zip b2sum base64 chmod
-    chown cksum column comm curl wget expand unexpand expr factor fold fmt git groups install join less link logname
+    false fg fgrep file getopts grep gzip gunzip hash head hostname id jobs kill let ln local ls md5sum mkdir mktemp
+    mv nl od paste popd printf ps pushd pwd read readlink readonly realpath return rev rm rmdir seq set sha1sum
+    sha256sum shasum shift shopt sleep stat sum sync tac tail tee test touch tr true tsort tty type
+    typeset ulimit umask uname uniq unset unzip wait wc whereis which who whoami xxd yes zip b2sum base64 chmod
+    chown cksum column comm curl wget expand unexpand expr factor fold fmt groups install join less link logname
     mkfifo more nproc numfmt pathchk pr printenv ptx shred tput truncate unlink users vdir zcat zgrep times command_not_found`,
     { runs: 'nothing' },
   ),
-  ...named('sed gsed', { runs: 'nothing', options: { file: ['-f', '--file'] } }),
-  ...named('awk gawk mawk nawk', { runs: 'nothing', options: { file: ['-f', '--file', '-i', '--include'] } }),
+  ...named('jq yq', { runs: 'nothing', options: { file: ['-f', '--from-file', '-L'] } }),
+  rg: { runs: 'nothing', options: { command: ['--pre', '--hostname-bin'] } },
+  sort: { runs: 'nothing', options: { command: ['--compress-program'] } },
+  split: { runs: 'nothing', options: { command: ['--filter'] } },
+  tar: {
+    runs: 'nothing',
+    options: {
+      command: ['-I', '--use-compress-program', '--to-command', '-F', '--info-script', '--new-volume-script'],
+    },
+    reports: /exec=/,
+  },
+  // The command `e` and the flag `e` of `s` start a shell.
+  ...named('sed gsed', {
+    runs: 'nothing',
+    reports: /(^|[ ;{}\n\d$/!,])\d*e \S|\/[gIpMm\d]*e[gIpMm\d]*( |;|\}|$)/,
+    options: { file: ['-f', '--file'] },
+  }),
+  ...named('awk gawk mawk nawk', {
+    runs: 'nothing',
+    reports: /\bsystem\s*\(|\|&?\s*"|\|&?\s*getline/,
+    options: { file: ['-f', '--file', '-i', '--include'] },
+  }),
 };

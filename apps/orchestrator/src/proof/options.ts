@@ -1,0 +1,42 @@
+import { wordAfter } from './paths.ts';
+import type { OptionKind, Program } from './program.ts';
+import type { ShellWord } from './shell.ts';
+
+/** Options by which programs change the folder: `make -C app`, `npm --workspace app`. */
+export const movesThere = ({ value }: ShellWord): boolean =>
+  value !== null &&
+  /^(-C.*|--(directory|chdir|prefix|cwd|dir|project-dir|working-directory|workspaces?|filter|recursive)(=.*)?)$/.test(
+    value,
+  );
+
+/** Short options of package managers that mean something else elsewhere. */
+export const movesPackages = (words: readonly ShellWord[]): boolean =>
+  /^(npm|npx|pnpm|yarn|bun)$/.test(words[0]?.value ?? '') && words.some(({ value }) => /^-(w|r|F)/.test(value ?? ''));
+
+type Option = { kind: OptionKind | null; value: ShellWord | null };
+
+/** The kind of a word that is an option of the program, and the value that is part of it; null for an operand. */
+export function optionOf({ options = {} }: Program, word: ShellWord): Option | null {
+  const text = word.value ?? word.text.replace(/^["']/, '');
+  if (!/^[-+]./.test(text)) return null;
+  const kindOf = (name: string): OptionKind | null => {
+    for (const [kind, names] of Object.entries(options)) if (names.includes(name)) return kind as OptionKind;
+    return null;
+  };
+  const whole = kindOf(text);
+  if (whole !== null) return { kind: whole, value: null };
+  const equals = text.indexOf('=');
+  if (equals > 0) return { kind: kindOf(text.slice(0, equals)), value: wordAfter(word, equals + 1) };
+  if (text.startsWith('--') || text.length === 2) return { kind: null, value: null };
+  // `-Ilib` has its value behind its letter, and the last of `-ne` takes the next word.
+  const first = kindOf(text.slice(0, 2));
+  if (first !== null) return { kind: first, value: wordAfter(word, 2) };
+  return { kind: kindOf(`-${text.at(-1)}`), value: null };
+}
+
+/** Joins the words before `--` that are no options. */
+export function operandsOf(args: readonly ShellWord[]): string {
+  const end = args.findIndex(({ text }) => text === '--');
+  const values = (end < 0 ? args : args.slice(0, end)).map(({ value, text }) => value ?? text);
+  return values.filter((value) => !/^[-+]./.test(value)).join(' ');
+}

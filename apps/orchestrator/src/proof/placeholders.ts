@@ -1,0 +1,31 @@
+import { wordAfter } from './paths.ts';
+import type { ShellWord } from './shell.ts';
+
+/** Replaces a placeholder in a text that is parsed: like the input, a variable is known only when the command runs. */
+const input = '$input';
+const ofParallel = /'?\{[^{}\s]*\}'?/g;
+
+/** The words of a command in which `find -exec` or `xargs` inserts what it reads. */
+export function insertsInput(words: readonly ShellWord[], placeholder: string | null): ShellWord[] {
+  const names = ['{}', ...(placeholder === null || placeholder === '' ? [] : [placeholder])];
+  return words.map((word) => {
+    if (!names.some((name) => word.value?.includes(name) === true)) return word;
+    const template = names.reduce(
+      (text, name) => text.replaceAll(`'${name}'`, input).replaceAll(name, input),
+      word.value ?? '',
+    );
+    return { text: word.text, value: null, glob: null, template };
+  });
+}
+
+/** The shell texts that GNU parallel makes of its command and the words behind `:::`. */
+export function commandsOfParallel(words: readonly ShellWord[]): string[] {
+  const end = words.findIndex(({ value }) => value?.startsWith(':::') === true);
+  const command = (end < 0 ? words : words.slice(0, end)).map(({ value, text }) => value ?? text).join(' ');
+  const rest = end < 0 ? [] : words.slice(end + 1);
+  const simple = words[end]?.value === ':::' && rest.every(({ value }) => value !== null && !value.startsWith(':::'));
+  const inputs = simple ? rest.map((word) => (command === '' ? wordAfter(word, 0).text : word.text)) : [input];
+  if (command === '') return inputs;
+  const inserts = command.search(ofParallel) >= 0;
+  return inputs.map((each) => (inserts ? command.replaceAll(ofParallel, () => each) : `${command} ${each}`));
+}
