@@ -84,7 +84,9 @@ export async function runProgram(programArguments: readonly string[], session: S
 
 function build(session: Session, done: (exitCode: number) => void): Command {
   const program = new Command('coppice')
-    .description('Runs many coding agents at once against one git repository and lands only what is proven to work.')
+    .description(
+      'Runs many coding agents in parallel on one git repository and merges only changes that pass your verify command.',
+    )
     .version(version, '-V, --version', 'the version of Coppice')
     .helpCommand(false)
     .option('--tenant <name>', "act as this tenant (default: the credentials file's, else default)", tenant)
@@ -220,8 +222,8 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
     .argument('[file]', 'the run file (YAML)')
     .option('--prompt <text>', 'no file: this one task, in the current repository and branch')
     .option('--model <provider/model>', 'with --prompt: who does it')
-    .option('--verify <command>', 'with --prompt: its exit code 0 proves the task')
-    .option('--no-verify', 'with --prompt: nothing is proven')
+    .option('--verify <command>', 'with --prompt: the task lands only if this exits with 0')
+    .option('--no-verify', 'with --prompt: land without a check')
     .addOption(
       new Option(
         '--merge <mode>',
