@@ -49,6 +49,8 @@ class DefinitionFinder {
   readonly unprotected = new Map<string, UnprotectedPart>();
   /** True if some command changes the folder. Which commands run after it isn't analyzed. */
   #moved = false;
+  /** Files that a command writes by `-o`, as a compiler does. */
+  readonly #outputs = new Set<string>();
   #depth = 0;
   #scripts = 0;
 
@@ -70,6 +72,9 @@ class DefinitionFinder {
     this.#moved ||= commands.some(
       ({ words }) => /^(cd|pushd)$/.test(words[0]?.value ?? '') || words.some(movesThere) || movesPackages(words),
     );
+    for (const { words } of commands)
+      for (const [index, { value }] of words.entries())
+        if (value === '-o') this.#outputs.add(globOfFile(words[index + 1]?.glob ?? '', this.#moved) ?? '');
     for (const command of commands) {
       for (const { name, value } of command.assignments) this.#assignment(name, value, command.text);
       this.#start(command.words, { command, functions, operandsFromInput: false });
@@ -232,7 +237,7 @@ class DefinitionFinder {
     const glob = globOfFile(word.glob ?? '', this.#moved);
     if (glob === null) return;
     this.files.add(glob);
-    if (isBuilt(word.value))
+    if (isBuilt(word.value) || this.#outputs.has(glob))
       this.#report(
         place.command.text,
         `which sources ${shortened(word.text, wordCharactersMax)} is built from is not known: ${remedy}`,
@@ -244,7 +249,7 @@ class DefinitionFinder {
   /** Arguments that are files count unless they are test sources. */
   #arguments(args: readonly ShellWord[]): void {
     for (const arg of args) {
-      const start = /^[\w-]+=/.exec(arg.value ?? '');
+      const start = /^([\w-]+=|@(?=[\w/-]+\.\w+$))/.exec(arg.value ?? '');
       const word = start === null ? arg : wordAfter(arg, start[0].length);
       if (!looksLikeFile(word) || isTestSource(word.value ?? '')) continue;
       const glob = globOfFile(word.glob ?? '', this.#moved);

@@ -50,6 +50,8 @@ describe('files by which a program knows what to do', () => {
     ['mix run check', '**/check'],
     ['mix check', '**/lib/mix/tasks/**'],
     ['runghc check', '**/check'],
+    ['rake spec', 'spec_helper.rb'],
+    ['pytest @check.args', 'check.args'],
     ['bats tests', 'setup_suite.bash'],
     ['mise run test', 'mise-tasks'],
   ])('of %s include %s', (command, file) => {
@@ -81,6 +83,8 @@ describe('what a program runs is reported where no file in the command defines i
     'java -cp out Check',
     'java -jar target/check.jar',
     './build/check',
+    'go build -o bin/check . && bin/check',
+    'gcc -o check check.c; ./check',
     'node dist/check.js',
     'go generate ./...',
     'nim c -r tools/check',
@@ -137,6 +141,7 @@ describe('what a program runs is reported where no file in the command defines i
     `awk '{ sum += $1 } END { print sum }' list`,
     `sed -n 's/some/else/p' list`,
     'ls | xargs',
+    'tsc -p . && set -o pipefail',
   ])('%s is not', (command) => {
     expect(definitionOf(command).unprotected).toEqual([]);
   });

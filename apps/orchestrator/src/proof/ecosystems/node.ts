@@ -137,7 +137,10 @@ export const node: Ecosystem = {
   dotenv: { files: ['.env', '.env.*'], runs: 'command', options: { file: ['-e'] } },
   concurrently: { files: npm, runs: 'texts', options: { value: ['-n', '--names', '-c', '-p', '--prefix'] } },
   ...named('npm-run-all run-s run-p wireit', { files: npm }),
-  ...named('tsc vue-tsc tsgo', { files: ['tsconfig.json', 'tsconfig.*.json'], options: { file: ['-p', '--project'] } }),
+  ...named('tsc vue-tsc tsgo', {
+    files: ['tsconfig.json', 'tsconfig.*.json'],
+    options: { setting: ['-p', '--project'] },
+  }),
   eslint: { files: [...eslint, 'package.json'], options: { file: ['-c', '--config'] } },
   biome: { files: ['biome.json', 'biome.jsonc'] },
   ...named('oxlint oxfmt', {

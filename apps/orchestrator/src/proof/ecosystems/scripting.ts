@@ -3,7 +3,7 @@ import type { Ecosystem } from '../program.ts';
 
 const bundle = ['Gemfile', 'Gemfile.lock', 'gems.rb', 'gems.locked', '.bundle', '.ruby-version'];
 const rspec = ['.rspec', '.rspec-local', 'spec_helper.rb', 'rails_helper.rb', ...bundle];
-const rake = ['Rakefile', 'Rakefile.rb', '*.rake', 'test_helper.rb', ...bundle];
+const rake = ['Rakefile', 'Rakefile.rb', '*.rake', 'test_helper.rb', ...rspec];
 
 export const ruby: Ecosystem = {
   ruby: {
