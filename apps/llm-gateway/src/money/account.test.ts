@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { emptyAccount, settle } from './account.ts';
+import { accountLimits, accountSchema, emptyAccount, settle } from './account.ts';
 import type { Account, Turnover } from './account.ts';
 import { amountOf, nanoUsdOf, nothing, plus, sumOf } from './amount.ts';
 import type { Amount } from './amount.ts';
@@ -27,6 +27,7 @@ test('what is wanted is leased, with some for the calls to come; what was used i
   expect(told.account).toEqual({
     spent: tokens(60),
     leases: { a: { amount: nothing, reserved: nothing, endsAtMs: leaseMs, turnover: 2 } },
+    ended: {},
   });
   expect(settle(told.account, turnover({ number: 3 })).account.leases).toEqual({});
 });
@@ -44,6 +45,37 @@ test('a lease that ran out comes back, but for what was in flight', () => {
   const later = settle(held, turnover({ holder: 'b', wanted: tokens(100), nowMs: leaseMs + 1 }));
   expect(later).toMatchObject({ granted: true, account: { spent: tokens(900) } });
   expect(Object.keys(later.account.leases)).toEqual(['b']);
+});
+
+test('a holder that returns after its lease ran out is charged what it used, not what it had reserved as well', () => {
+  const held = settle(emptyAccount, turnover({ wanted: tokens(500) })).account;
+  const nowMs = leaseMs + 1;
+  const judged = settle(held, turnover({ holder: 'b', wanted: tokens(100), nowMs })).account;
+  expect(judged.spent).toEqual(tokens(500));
+  // One of its calls is over, another still in flight.
+  const back = settle(judged, turnover({ used: tokens(150), reserved: tokens(300), number: 2, nowMs }));
+  expect(back).toMatchObject({ account: { spent: tokens(150) }, free: { tokens: 450 }, lease: tokens(300) });
+  const told = settle(back.account, turnover({ used: tokens(200), number: 3, nowMs }));
+  expect(told.account.spent).toEqual(tokens(350));
+  expect(told.account.ended).toEqual({});
+});
+
+test('holders that ended are remembered for a day, and no more than so many', () => {
+  let account: Account = emptyAccount;
+  for (let index = 0; index < 40; index++) {
+    const nowMs = index * (leaseMs + 1);
+    account = settle(account, turnover({ holder: `h${index}`, wanted: tokens(1), nowMs })).account;
+  }
+  expect(Object.keys(account.ended)).toHaveLength(accountLimits.endedMax);
+  expect(account.ended).toHaveProperty('h38');
+  const nowMs = 40 * leaseMs + 2 * accountLimits.endedMs;
+  account = settle(account, turnover({ holder: 'last', wanted: tokens(1), nowMs })).account;
+  expect(account.spent).toEqual(tokens(40));
+  expect(account.ended).toEqual({});
+});
+
+test('an account of an earlier version, without ended leases, is read', () => {
+  expect(accountSchema.parse({ spent: tokens(5), leases: {} })).toEqual({ spent: tokens(5), leases: {}, ended: {} });
 });
 
 test('money is counted beside tokens, and what is not limited is not leased', () => {
@@ -99,6 +131,46 @@ test('whatever holders do, spent and leases stay below the limit', () => {
         const late = [...holders.values()].reduce((sum, each) => sum + each.reserved.length * 400, 0);
         expect(plus(account.spent, leased).tokens).toBeLessThanOrEqual(nowMs === 0 ? 1_000 : 1_000 + late);
       }
+    }),
+  );
+});
+
+/** Holders that are suspended in between, in any order: each call is charged once. */
+test('however often leases run out, what was used is charged once', () => {
+  const step = fc.record({
+    holder: fc.constantFrom('a', 'b', 'c'),
+    act: fc.constantFrom('reserve', 'settle', 'tell', 'wait'),
+    amount: fc.integer({ min: 1, max: 200 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      let [account, nowMs, used, number]: [Account, number, number, number] = [emptyAccount, 0, 0, 0];
+      const holders = new Map<string, { reserved: number[]; used: number }>();
+      const tell = (holder: string, wanted: Amount | null) => {
+        const state = holders.get(holder) ?? { reserved: [], used: 0 };
+        holders.set(holder, state);
+        const told = { used: tokens(state.used), reserved: sumOf(state.reserved.map(tokens)) };
+        const outcome = settle(account, turnover({ holder, number: ++number, ...told, wanted, nowMs }));
+        account = outcome.account;
+        state.used = 0;
+        if (wanted !== null && outcome.granted) state.reserved.push(wanted.tokens);
+      };
+      const end = (holder: string, most: number) => {
+        const state = holders.get(holder);
+        const uses = Math.min(state?.reserved.shift() ?? 0, most);
+        if (state !== undefined) state.used += uses;
+        used += uses;
+      };
+      for (const { holder, act, amount } of steps) {
+        if (act === 'wait') nowMs += leaseMs / 2 + 1;
+        else if (act === 'settle') end(holder, amount);
+        else tell(holder, act === 'reserve' ? tokens(amount) : null);
+      }
+      for (const [holder, { reserved }] of holders) {
+        while (reserved.length > 0) end(holder, 1);
+        tell(holder, null);
+      }
+      expect(account.spent).toEqual(tokens(used));
     }),
   );
 });

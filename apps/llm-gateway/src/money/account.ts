@@ -5,6 +5,8 @@
  * 1. `spent` and all leases together never exceed the limit, but by what calls used beyond what was reserved for them.
  * 2. A holder's reservations and what it has not told yet fit its lease.
  * 3. A lease that has run out comes back, but for what its holder had reserved when it last wrote: that counts as spent, since nobody can say any more.
+ * 4. A holder that writes after that (its host was suspended, or it was cut off) is charged what it used instead: `ended` keeps what was charged for it, for a day and for as many
+ *    holders as `accountLimits` says. One that returns later is charged both.
  */
 import { z } from 'zod';
 import { fits, isNothing, least, minus, nothing, plus, scaled, sumOf } from './amount.ts';
@@ -27,10 +29,26 @@ export const accountSchema = z.object({
       turnover: z.int().nonnegative(),
     }),
   ),
+  /** Leases that ran out, by holder. Missing in what earlier versions stored. */
+  ended: z
+    .record(
+      z.string(),
+      z.object({
+        /** Part of `spent`. */
+        reserved: amountSchema,
+        endsAtMs: z.int(),
+        turnover: z.int().nonnegative(),
+      }),
+    )
+    .default({}),
 });
 export type Account = z.output<typeof accountSchema>;
+type Leases = [string, Account['leases'][string]][];
 
-export const emptyAccount: Account = { spent: nothing, leases: {} };
+export const emptyAccount: Account = { spent: nothing, leases: {}, ended: {} };
+
+export const accountLimits = { endedMs: 24 * 3_600_000, endedMax: 16 } as const;
+
 export const isEmpty = ({ spent, leases }: Account): boolean => isNothing(spent) && Object.keys(leases).length === 0;
 
 /** What a holder tells, and asks for. */
@@ -74,7 +92,9 @@ export function settle(account: Account, turnover: Turnover): Outcome {
   const ended = others.filter(([, { endsAtMs }]) => endsAtMs < nowMs);
   const living = others.filter(([, { endsAtMs }]) => endsAtMs >= nowMs);
   const lost = sumOf(ended.map(([, lease]) => lease.reserved));
-  const spent = sumOf([account.spent, used, lost]);
+  const returned = account.ended[holder]?.reserved ?? nothing;
+  // Sums are capped, so that less may have been charged.
+  const spent = scaled(minus(sumOf([account.spent, used, lost]), returned), 1);
   const held = sumOf(living.map(([, { amount }]) => amount));
   const free = minus(minus(minus(limit, spent), held), reserved);
   const granted = wanted === null || fits(wanted, free);
@@ -85,7 +105,18 @@ export function settle(account: Account, turnover: Turnover): Outcome {
   // Where something was told it stays for a while, so that a change whose confirmation got lost is known again.
   if (!isNothing(amount) || !isNothing(used))
     leases[holder] = { amount, reserved: committed, endsAtMs: nowMs + leaseMs, turnover: number };
-  return { account: { spent, leases }, lease: amount, free, granted };
+  return { account: { spent, leases, ended: endedOf(account, turnover, ended) }, lease: amount, free, granted };
+}
+
+/** The newest of the ended leases, without that of a holder that is back. */
+function endedOf(account: Account, { holder, nowMs }: Turnover, now: Leases): Account['ended'] {
+  const added = now.map(
+    ([name, { reserved, endsAtMs, turnover }]) => [name, { reserved, endsAtMs, turnover }] as const,
+  );
+  const all = Object.entries({ ...account.ended, ...Object.fromEntries(added) });
+  const kept = all.filter(([name, { endsAtMs }]) => name !== holder && nowMs - endsAtMs < accountLimits.endedMs);
+  const newestFirst = kept.toSorted(([, one], [, other]) => other.endsAtMs - one.endsAtMs);
+  return Object.fromEntries(newestFirst.slice(0, accountLimits.endedMax));
 }
 
 /** What isn't limited isn't leased. */

@@ -14,7 +14,7 @@
  * 6. An account is forgotten only when nothing of it is under way and all is told: nobody settles on one that isn't known any more.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RevisionConflict } from '@coppice/bus';
+import { RevisionConflict, elapsedMs } from '@coppice/bus';
 import type { Bus, KeyValueEntry } from '@coppice/bus';
 import { CoppiceError, buckets, subjects } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
@@ -123,7 +123,7 @@ export class Budgets {
       if (Array.isArray(taken)) return reservationOf(taken, amount);
       const { budget, free, left } = taken;
       const least = less?.least ?? amount;
-      const nowMs = performance.now();
+      const nowMs = elapsedMs();
       endsAtMs ??= nowMs + budgetLimits.elsewhereMsMax;
       const isLate = nowMs >= endsAtMs;
       const wouldFit = fits(amount, left);
@@ -136,7 +136,7 @@ export class Budgets {
       if (isLate || !forNow) throw usedUp(taken, fits(least, free) ? amount : least, forNow);
       // What others hold they may not need, and what is in flight may be settled for less.
       this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: budget.key, holder: this.#holder });
-      const untilMs = Math.max(1, Math.min(pauseMs, endsAtMs - performance.now()));
+      const untilMs = Math.max(1, Math.min(pauseMs, endsAtMs - elapsedMs()));
       await sleep(untilMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
       amount = wanted;
     }
@@ -198,7 +198,7 @@ export class Budgets {
 
   /** Whether there was enough here, with nobody to wait for: most calls find that, and it costs them nothing. */
   #takeAtHand(known: Known, wanted: Amount): boolean {
-    const nowMs = performance.now();
+    const nowMs = elapsedMs();
     if (known.turns > 0 || known.budget.ofOneCall === true || !hasAtHand(known, wanted, nowMs)) return false;
     take(known, wanted, nowMs);
     return true;
@@ -211,8 +211,8 @@ export class Budgets {
       // Nobody is asked for a call that left.
       signal?.throwIfAborted();
       const shortage = await this.#shortage(known, wanted, turn);
-      if (shortage === null) take(known, wanted, performance.now());
-      else known.lastCallAtMs = performance.now();
+      if (shortage === null) take(known, wanted, elapsedMs());
+      else known.lastCallAtMs = elapsedMs();
       return shortage;
     });
     return unlessAborted(taking, signal, (shortage) => {
@@ -221,7 +221,7 @@ export class Budgets {
   }
 
   async #shortage(known: Known, wanted: Amount, turn: number): Promise<Shortage | null> {
-    if (hasAtHand(known, wanted, performance.now())) return null;
+    if (hasAtHand(known, wanted, elapsedMs())) return null;
     const failure = failureBefore(known, turn);
     if (failure !== null) throw failure;
     return this.#ask(known, wanted);
@@ -248,8 +248,8 @@ export class Budgets {
     for (const known of this.#known.values()) {
       // What is under way tells, too; what it leaves comes next time.
       if (known.turns > 0) continue;
-      const idle = performance.now() - known.lastCallAtMs > budgetLimits.idleMs;
-      const old = isDue(known, performance.now()) && !isNothing(known.lease);
+      const idle = elapsedMs() - known.lastCallAtMs > budgetLimits.idleMs;
+      const old = isDue(known, elapsedMs()) && !isNothing(known.lease);
       const isTold =
         isNothing(known.used) && isNothing(minus(known.reserved, known.toldReserved)) && known.doubts.size === 0;
       if (isTold && !old && !(idle && !isNothing(known.lease))) {
@@ -286,7 +286,7 @@ export class Budgets {
     for (let write = 0; write < budgetLimits.writesMax; write++) {
       const entry = await this.#read(budget);
       const account = entry === null ? emptyAccount : parsed(entry.value, budget);
-      resolveDoubts(known, account.leases[this.#holder]?.turnover);
+      resolveDoubts(known, (account.leases[this.#holder] ?? account.ended[this.#holder])?.turnover);
       const { used, reserved, doubts } = known;
       const number = ++this.#turnovers;
       const outcome = settle(account, {
@@ -304,7 +304,7 @@ export class Budgets {
       const isCertain = doubts.size === 0;
       if (isCertain && entry === null && isEmpty(outcome.account)) return outcome;
       // Those who wait ask again and again.
-      const isRenewed = isDue(known, performance.now()) && !isNothing(outcome.lease);
+      const isRenewed = isDue(known, elapsedMs()) && !isNothing(outcome.lease);
       if (isCertain && isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
         known.lease = outcome.lease;
         return outcome;
@@ -326,7 +326,7 @@ export class Budgets {
       doubts.clear();
       known.toldReserved = outcome.account.leases[this.#holder]?.reserved ?? nothing;
       known.lease = outcome.lease;
-      known.leasedAtMs = performance.now();
+      known.leasedAtMs = elapsedMs();
       return outcome;
     }
     throw new CoppiceError('unavailable', `the budget of ${budget.name} is asked for by too many at once`);
@@ -352,6 +352,8 @@ export class Budgets {
 
 /** Whether a change leaves what its holder has as it was. */
 function isSame(before: Account, after: Account, holder: string): boolean {
+  // What was charged when its lease had run out is corrected.
+  if (before.ended[holder] !== undefined) return false;
   const [one, other] = [before.leases[holder], after.leases[holder]];
   if (one === undefined || other === undefined) return one === other;
   return isNothing(minus(one.amount, other.amount)) && isNothing(minus(one.reserved, other.reserved));
@@ -361,7 +363,7 @@ function isSame(before: Account, after: Account, holder: string): boolean {
 function takeAlone(known: Known, wanted: Amount): Shortage | null {
   const shortage = shortageAlone(known.budget, known.used, known.reserved);
   if (!fits(wanted, shortage.free)) return shortage;
-  take(known, wanted, performance.now());
+  take(known, wanted, elapsedMs());
   return null;
 }
 
