@@ -5,7 +5,7 @@ import { FullDiskWaits, observeDisk, type RunningWork, type ServiceContext } fro
 import { observeGauge, type Logger } from '@coppice/telemetry';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
 import { withContainerAttributes } from './container-attributes.ts';
-import { enforceable, type Engine, type EngineReport } from './engine/port.ts';
+import { enforceable, isPending, type Enforcement, type Engine, type EngineReport } from './engine/port.ts';
 import { withFullDisk } from './full-disk.ts';
 import { commandHandlers } from './handlers.ts';
 import { keepRemovingLeftovers } from './leftovers.ts';
@@ -100,12 +100,14 @@ function observeSandboxes(engine: Engine, { stackId, node }: { stackId: string; 
   });
 }
 
-const named = (report: EngineReport, state: boolean | null) =>
-  enforceable.filter((name) => report.enforces[name].enforced === state);
-const isUnknown = (report: EngineReport) => named(report, null).length > 0;
+const named = (report: EngineReport, isOne: (enforcement: Enforcement) => boolean) =>
+  enforceable.filter((name) => isOne(report.enforces[name]));
+const isMissing = ({ enforced }: Enforcement) => enforced === false;
+const isUntriable = ({ untriable }: Enforcement) => untriable === true;
+const isUnknown = (report: EngineReport) => named(report, isPending).length > 0;
 
 function logReport(log: Logger, engine: Engine, report: EngineReport): void {
-  const [notEnforced, unknown] = [named(report, false), named(report, null)];
+  const [notEnforced, unknown] = [named(report, isMissing), named(report, ({ enforced }) => enforced === null)];
   const level = notEnforced.length + unknown.length === 0 ? 'info' : 'warn';
   const fields = { engine: engine.name, engineVersion: report.version, image: report.image.origin };
   log[level]({ ...fields, notEnforced, unknown }, summaryOf(report));
@@ -113,11 +115,13 @@ function logReport(log: Logger, engine: Engine, report: EngineReport): void {
 
 /** One line for people: the engine, and what it was found not to enforce here. */
 export function summaryOf(report: EngineReport): string {
-  const [missing, unknown] = [named(report, false), named(report, null)];
+  const [missing, unknown] = [named(report, isMissing), named(report, isPending)];
+  const untriable = named(report, isUntriable);
   const engine = `sandboxes by ${report.version} (${report.engine})`;
   const parts = [
     ...(missing.length === 0 ? [] : [`not enforced here: ${missing.join(', ')}`]),
     ...(unknown.length === 0 ? [] : [`unknown so far, and tried again: ${unknown.join(', ')}`]),
+    ...(untriable.length === 0 ? [] : [`unknown, since it can't be tried here: ${untriable.join(', ')}`]),
   ];
   return parts.length === 0 ? `${engine}; every limit holds` : [engine, ...parts].join('; ');
 }

@@ -14,6 +14,7 @@ const install =
   'install Docker or Podman and let this user use it, or bubblewrap where unprivileged user namespaces are allowed';
 const answerMsMax = 30_000;
 const tryAgain = 'run coppice doctor again when the machine is less busy; nothing has to be mended';
+const installTrier = 'install perl or python3, which the probe makes system calls with; then run coppice doctor again';
 const noneMeans = 'engine none, which isolates nothing';
 
 /** @param status of the stack that runs; null where none does */
@@ -48,7 +49,9 @@ function told(report: EngineReport, summary: string): Check {
   const missing = findings.flatMap(([, { enforced, how }]) => (enforced === false ? [how] : []));
   const unknown = findings.flatMap(([fact, { enforced, how }]) => (enforced === null ? [`${fact}: ${how}`] : []));
   if (missing.length === 0 && unknown.length === 0) return ok(name, summary);
-  if (missing.length === 0) return warning(name, `${summary} (${unknown.join('; ')})`, tryAgain);
+  const isUntriable = findings.some(([, { untriable }]) => untriable === true);
+  if (missing.length === 0)
+    return warning(name, `${summary} (${unknown.join('; ')})`, isUntriable ? installTrier : tryAgain);
   const why = missing.join('; ');
   // Docker is the best there is: what it doesn't enforce, this machine can't.
   const fix = report.engine === 'docker' ? `look at the machine's control groups` : `for full limits ${install}`;
@@ -62,5 +65,6 @@ function ofStack(status: StackStatus): Check {
     return warning(name, `the stack runs with ${noneMeans}`, `${install}; then coppice down, coppice up`);
   const fix = status.engine === 'docker' ? `look at the machine's control groups` : `for full limits ${install}`;
   if (found.includes('not enforced')) return warning(name, found, fix);
+  if (found.includes("can't be tried here")) return warning(name, found, installTrier);
   return found.includes('unknown') ? warning(name, found, tryAgain) : ok(name, found);
 }

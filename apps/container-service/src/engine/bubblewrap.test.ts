@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { EngineFixture, isRequired, whyUntestable, type LauncherFactory } from './conformance-fixture.ts';
 import { describeConformance } from './conformance.ts';
@@ -23,6 +24,7 @@ const root = process.getuid?.() === 0;
 /** Limits on all processes of a command together need control groups. */
 const controlGroups = root && (isWritable('/sys/fs/cgroup/memory') || isWritable('/sys/fs/cgroup/cgroup.procs'));
 const missing: Enforceable[] = [
+  'abstractSockets',
   ...(root ? [] : (['ownUid'] as const)),
   ...(controlGroups ? [] : (['memory', 'swap', 'cpu'] as const)),
 ];
@@ -78,6 +80,51 @@ test('a folder of any name is mounted', async (context) => {
       ]);
       expect(await readFile(join(sandbox.workspace, 'file'), 'utf8')).toBe('here\n');
     }
+  } finally {
+    await fixture.stop();
+  }
+});
+
+/** Starts the real program with its filter replaced by one of a single instruction, which allows every call. */
+const withoutRules = (real: string, filter: string) => `#!/bin/bash
+words=("$@")
+for ((i = 0; i < $#; i++)); do
+  if [ "\${words[i]}" = --seccomp ]; then eval "exec \${words[i + 1]}<'${filter}'"; fi
+done
+exec '${real}' "$@"
+`;
+
+test('a filter that refuses nothing is not reported as ours', async (context) => {
+  const reason = await whyUntestable(makeLauncher);
+  if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
+  await using folder = await temporaryFolder('seccomp');
+  await chmod(folder.path, 0o755);
+  const filter = join(folder.path, 'filter');
+  await writeFile(filter, Buffer.from([0x06, 0, 0, 0, 0, 0, 0xff, 0x7f]));
+  const wrapper = join(folder.path, 'bwrap');
+  await writeFile(wrapper, withoutRules(program ?? '', filter), { mode: 0o755 });
+  const fixture = await EngineFixture.start((options) => bubblewrapLauncher({ ...options, program: wrapper }));
+  try {
+    const { enforces } = await fixture.engine.probe();
+    expect(enforces.noNewPrivileges.enforced).toBe(true);
+    expect(enforces.seccomp).toMatchObject({
+      enforced: false,
+      how: expect.stringMatching(/AF_VSOCK\) answered (?!1 )/) as string,
+    });
+  } finally {
+    await fixture.stop();
+  }
+});
+
+test('abstract sockets of the host are out of reach without a network, and said to be reached with all of it', async (context) => {
+  const reason = await whyUntestable(makeLauncher);
+  if (reason !== undefined && !isRequired('bubblewrap')) context.skip(reason);
+  const fixture = await EngineFixture.start(makeLauncher);
+  try {
+    expect((await fixture.engine.probe()).enforces.abstractSockets).toEqual({
+      enforced: false,
+      how: expect.stringMatching(/with network none .* was out of reach, with network full .* was reached/) as string,
+    });
   } finally {
     await fixture.stop();
   }

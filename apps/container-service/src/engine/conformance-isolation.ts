@@ -39,6 +39,11 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
     });
 
     property('networkNone', 'the host’s loopback and everything else is out of reach', attackNetwork);
+    property(
+      'abstractSockets',
+      'no abstract socket of the host is reached, whatever the network',
+      attackAbstractSockets,
+    );
     property('readOnlyRoot', 'nothing outside of the mounts can be written', attackRoot);
     property('processIsolation', 'no process of the host is seen or can be signalled', attackProcesses);
     property('kernelSettings', 'settings of the kernel can’t be written', attackKernelSettings);
@@ -137,6 +142,26 @@ async function attackNetwork(fixture: EngineFixture): Promise<void> {
   expect(result.stderr.text).toBe('');
   expect(result.stdout.text.startsWith('0\n')).toBe(true);
   expect(connections).toBe(0);
+}
+
+async function attackAbstractSockets(fixture: EngineFixture): Promise<void> {
+  const name = `coppice-conformance-${process.pid}`;
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections++;
+    socket.end();
+  });
+  await new Promise<void>((resolve) => server.listen(`\0${name}`, resolve));
+  const attack = `require('node:net').connect('\\0${name}').on('connect', () => console.log('reached')).on('error', (error) => console.log(error.code))`;
+  try {
+    for (const network of ['none', 'full'] as const) {
+      const sandbox = await fixture.sandbox({ network });
+      expect((await sandbox.exec(['node', '-e', attack])).stdout.text).toBe('ECONNREFUSED\n');
+    }
+    expect(connections).toBe(0);
+  } finally {
+    server.close();
+  }
 }
 
 /** Calls with their arguments by number, for [x64, arm64], and the error that refuses them: EPERM is 1, ENOSYS 38. */

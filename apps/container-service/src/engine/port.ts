@@ -17,6 +17,7 @@ export const enforceable = [
   'disk',
   'tmpfs',
   'networkNone',
+  'abstractSockets',
   'readOnlyRoot',
   'nonRoot',
   'ownUid',
@@ -30,11 +31,16 @@ export const enforceable = [
 export type Enforceable = (typeof enforceable)[number];
 
 export interface Enforcement {
-  /** Null while it is unknown, since the probe was given no answer in time. It is tried again then. */
+  /** Null while it is unknown: the probe got no answer in time and tries again, or `untriable` is set. */
   enforced: boolean | null;
   /** One sentence: what was tried, and what came of it. */
   how: string;
+  /** The image or the host lacks what a trial needs, so a repetition would find out no more. */
+  untriable?: true;
 }
+
+/** Reports whether a later trial may still find this out. */
+export const isPending = ({ enforced, untriable }: Enforcement): boolean => enforced === null && untriable !== true;
 
 export interface EngineReport {
   engine: EngineName;

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 import { DiskMeter } from './disk-watch.ts';
 import type { Launcher, SandboxRecord } from './launcher.ts';
-import { NoAnswer } from './no-answer.ts';
-import { enforceable, type Enforceable, type Enforcement, type EngineReport } from './port.ts';
-import { answered, generousLimits, probeLimits, trials, type Findings, type ProbePlace, type Trial } from './probe.ts';
+import { answered, NoAnswer } from './no-answer.ts';
+import { enforceable, isPending, type Enforceable, type Enforcement, type EngineReport } from './port.ts';
+import { generousLimits, probeLimits, trials, type Findings, type ProbePlace, type Trial } from './probe.ts';
 import { homeTarget, workspaceTarget } from './specification.ts';
 import { supervise } from './supervise.ts';
 
@@ -60,7 +60,7 @@ export async function probeAgain(
   signal: AbortSignal,
 ): Promise<EngineReport> {
   const enforces = { ...report.enforces };
-  const isUnknown = (trial: Trial) => trial.facts.some((fact) => enforces[fact].enforced === null);
+  const isUnknown = (trial: Trial) => trial.facts.some((fact) => isPending(enforces[fact]));
   await inProbeSandbox(launcher, options, { timeoutMs: againMsMax, signal }, async (place) => {
     for (const trial of trials.filter(isUnknown)) {
       if (signal.aborted) return;
@@ -109,9 +109,9 @@ async function inProbeSandbox<Result>(
     limits: probeLimits,
     network: 'none',
   };
-  const run: ProbePlace['run'] = (script, limits = {}) => {
+  const run: ProbePlace['run'] = (script, limits = {}, network = 'none') => {
     const request = {
-      record: { ...record, limits: { ...generousLimits, ...limits } },
+      record: { ...record, limits: { ...generousLimits, ...limits }, network },
       execId: randomUUID(),
       argv: ['/bin/sh', '-c', script],
       env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: homeTarget, LANG: 'C.UTF-8' },

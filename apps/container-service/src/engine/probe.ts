@@ -1,13 +1,16 @@
 /**
  * The trials of a probe: small hostile commands in a sandbox of the probe's own, and the reading of their results. Each fact is enforced, not
- * enforced, or unknown (a command took too long, as on a busy machine). The image needs only a POSIX shell, coreutils and, to try the network, git.
+ * enforced, or unknown (a command took too long, as on a busy machine). The image needs only a POSIX shell, coreutils, git to try the
+ * network, and perl or python3 to try system calls and sockets, which are unknown without.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { usedBytes } from './disk-watch.ts';
-import { NoAnswer } from './no-answer.ts';
-import type { Enforceable, Enforcement, EngineName, ExecResult, Limits } from './port.ts';
+import { answered, NoAnswer } from './no-answer.ts';
+import type { Enforceable, Enforcement, EngineName, ExecResult, Limits, NetworkPolicy } from './port.ts';
+import { tryAbstractSockets } from './probe-sockets.ts';
+import { trySeccomp } from './probe-system-calls.ts';
 import { reasonOf } from './reason.ts';
 
 const mebibyte = 1024 * 1024;
@@ -37,7 +40,8 @@ const cpuMsTried = [800, 3_000, 9_000];
 const cpuExcessMin = 2;
 const connectSecondsMax = 15;
 
-type Run = (script: string, limits?: Partial<Limits>) => Promise<ExecResult>;
+/** Runs a script in a sandbox of the probe; the network is `none` where nothing else is said. */
+export type Run = (script: string, limits?: Partial<Limits>, network?: NetworkPolicy) => Promise<ExecResult>;
 export type ProbePlace = { run: Run; workspace: string; uid: number; engine: EngineName };
 export type Findings = Partial<Record<Enforceable, Enforcement>>;
 export type Trial = {
@@ -46,12 +50,6 @@ export type Trial = {
   /** @throws NoAnswer when that stays unknown */
   run(place: ProbePlace): Promise<Findings>;
 };
-
-/** @throws NoAnswer for a command that was ended before it answered */
-export function answered(result: ExecResult): ExecResult {
-  if (!result.timedOut && !result.cancelled) return result;
-  throw new NoAnswer('engine-unavailable', `no answer within ${Math.round(result.durationMs / 1000)} s`);
-}
 
 /** The finding for engine none, without a trial: one would load the host for seconds. */
 const notLimited: Enforcement = { enforced: false, how: 'not tried: engine none limits nothing' };
@@ -66,7 +64,6 @@ const staticFactNames = [
   'ownUid',
   'noCapabilities',
   'noNewPrivileges',
-  'seccomp',
   'readOnlyRoot',
   'kernelSettings',
   'processIsolation',
@@ -89,11 +86,13 @@ export const trials: readonly Trial[] = [
   limitTrial('tmpfs', ({ run }) => tryScratch(run)),
   limitTrial('disk', ({ run, workspace }) => tryDisk(run, workspace)),
   limitTrial('networkNone', ({ run }) => tryNetwork(run)),
+  { facts: ['seccomp'], run: async ({ run }) => ({ seccomp: await trySeccomp(run) }) },
+  { facts: ['abstractSockets'], run: async ({ run }) => ({ abstractSockets: await tryAbstractSockets(run) }) },
 ];
 
 const staticScript = `
 echo "uid=$(id -u)"
-grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | sed 's/:[[:space:]]*/=/'
+grep -E '^(CapEff|CapBnd|NoNewPrivs):' /proc/self/status | sed 's/:[[:space:]]*/=/'
 for f in /coppice-probe /usr/coppice-probe /etc/coppice-probe /var/tmp/coppice-probe; do if ( : > $f ) 2>/dev/null; then rm -f $f; echo "rootWritable=$f"; fi; done
 for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sysrq-trigger; do if ( : >> $f ) 2>/dev/null; then echo "kernelWritable=$f"; fi; done
 echo "processes=$(ls /proc | grep -c '^[0-9]*$')"
@@ -124,7 +123,6 @@ async function staticFacts(run: Run, uid: number): Promise<Record<StaticFact, En
       `/proc/self/status said CapEff ${value('CapEff')}, CapBnd ${value('CapBnd')}`,
     ),
     noNewPrivileges: finding(value('NoNewPrivs') === '1', `/proc/self/status said NoNewPrivs ${value('NoNewPrivs')}`),
-    seccomp: finding(value('Seccomp') === '2', `/proc/self/status said Seccomp ${value('Seccomp')}`),
     readOnlyRoot: finding(
       !facts.has('rootWritable') && facts.has('uid'),
       facts.has('rootWritable')

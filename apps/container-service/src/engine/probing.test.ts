@@ -4,7 +4,7 @@ import { temporaryFolder, type TemporaryFolder } from '@coppice/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createEngine } from './engine.ts';
 import type { CommandEnd, Launcher, LaunchRequest, OutputSink, RunningCommand } from './launcher.ts';
-import { enforceable, type SandboxSpec } from './port.ts';
+import { enforceable, isPending, type SandboxSpec } from './port.ts';
 
 let folder: TemporaryFolder;
 beforeEach(async () => void (folder = await temporaryFolder('probing')));
@@ -90,7 +90,7 @@ test('what no answer came to is unknown, neither enforced nor not, until a later
   await expect(creating).rejects.toMatchObject({ code: 'engine-unavailable', retryable: false });
   const later = await engine.settled();
   expect(later.enforces.pids.enforced).toBe(false);
-  expect(enforceable.filter((name) => later.enforces[name].enforced === null)).toEqual([]);
+  expect(enforceable.filter((name) => isPending(later.enforces[name]))).toEqual([]);
   await engine.close();
 });
 
@@ -99,6 +99,22 @@ test('an engine whose first command is not answered in time has not failed: it m
   await expect(engine.probe()).rejects.toMatchObject({
     retryable: true,
     message: expect.stringContaining('no answer within') as string,
+  });
+  await engine.close();
+});
+
+test('what the image has no means to try is unknown, is not tried again, and is refused where it is required', async () => {
+  const launcher = new BusyAfterProof();
+  launcher.isBusy = false;
+  launcher.answer = (script) =>
+    script.includes('perl') ? (script.includes('Seccomp') ? 'Seccomp=2\nuntried=no perl\n' : 'untried\n') : '';
+  const engine = await engineOf(launcher);
+  const { enforces } = await engine.settled();
+  expect(enforces.seccomp).toMatchObject({ enforced: null, how: expect.stringContaining('no perl') as string });
+  expect(enforces.abstractSockets).toMatchObject({ enforced: null });
+  await expect(engine.create(await specification(['seccomp']))).rejects.toMatchObject({
+    code: 'engine-unavailable',
+    retryable: false,
   });
   await engine.close();
 });

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 import type { Launcher } from './launcher.ts';
 import { NoAnswer } from './no-answer.ts';
-import { enforceable, type Enforceable, type EngineReport } from './port.ts';
+import { enforceable, isPending, type Enforceable, type Enforcement, type EngineReport } from './port.ts';
 import { probeAgain, probeEngine, type ProbeOptions } from './probe-engine.ts';
 
 const pauseMsMin = 2_000;
@@ -50,12 +50,13 @@ export class Probing {
     const end = performance.now() + requiredMsMax;
     for (;;) {
       const { enforces } = await this.report();
-      const those = (state: boolean | null) =>
+      const those = (isOne: (enforcement: Enforcement) => boolean) =>
         properties
-          .filter((name) => enforces[name].enforced === state)
+          .filter((name) => isOne(enforces[name]))
           .map((name) => `${name} (${enforces[name].how})`)
           .join('; ');
-      const [missing, unknown] = [those(false), those(null)];
+      const missing = those((each) => each.enforced !== true && !isPending(each));
+      const unknown = those(isPending);
       if (missing !== '')
         throw new CoppiceError('engine-unavailable', `engine ${this.#launcher.name} doesn't enforce here: ${missing}`);
       if (unknown === '') return;
@@ -99,5 +100,5 @@ export class Probing {
   }
 }
 
-/** Names of the facts that no probe has found out yet. */
-const unknownIn = ({ enforces }: EngineReport) => enforceable.filter((name) => enforces[name].enforced === null);
+/** Names of the facts that no probe has found out yet, and a later one may. */
+const unknownIn = ({ enforces }: EngineReport) => enforceable.filter((name) => isPending(enforces[name]));
