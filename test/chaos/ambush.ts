@@ -17,11 +17,13 @@ export type Trace = {
 
 const storesOf = ({ dataFolder }: ChaosSystem): string => path.join(dataFolder, 'worktree-service/repositories');
 
+const worktreesOf = ({ dataFolder }: ChaosSystem): string => path.join(dataFolder, 'worktree-service/worktrees');
+
 export const traces: readonly (Trace & { service: ServiceName })[] = [
   // A file appears in a worktree: a draft, or what it becomes.
   {
     service: 'container-service',
-    at: ({ dataFolder }) => path.join(dataFolder, 'worktree-service/worktrees'),
+    at: worktreesOf,
     shows: /\/tree\/(.*\/)?[^/]+$|coppice-/,
   },
   // Git holds a lock in a store.
@@ -34,11 +36,20 @@ export const traces: readonly (Trace & { service: ServiceName })[] = [
   { service: 'llm-gateway', at: ({ countFile }) => countFile, shows: /./ },
 ];
 
-/** Git takes a lock for what it makes of a task's worktree: for a checkpoint, or for its commit. */
-export const importOf = (taskId: string): Trace => ({
-  at: storesOf,
-  shows: new RegExp(String.raw`refs/coppice/.*${taskId}.*\.lock$`),
-});
+/**
+ * What a user's cancellation of this very task can meet: `import`, git begins to store its worktree, from which it takes about as long to the lock on the checkpoint's
+ * ref as the cancellation takes to worktree-service; `lock`, git has just taken that lock.
+ */
+export const tracesOfTask = {
+  import: (taskId: string): Trace => ({
+    at: worktreesOf,
+    shows: new RegExp(String.raw`${taskId}/import\.git$`),
+  }),
+  lock: (taskId: string): Trace => ({
+    at: storesOf,
+    shows: new RegExp(String.raw`refs/coppice/.*${taskId}.*\.lock$`),
+  }),
+};
 
 /** Resolves with true once a trace shows, with false when none has within the time. */
 export function traceShows(trace: Trace, system: ChaosSystem, waitMsMax: number): Promise<boolean> {

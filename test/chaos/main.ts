@@ -1,6 +1,7 @@
 /** `npm run chaos`; see the usage below and docs/chaos.md. */
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import setUpTestEnvironment from '../../setup/test-environment.ts';
 import { faultKinds } from './faults.ts';
 import type { FaultKind } from './faults.ts';
 import { faultsFound, runChaos } from './run.ts';
@@ -16,7 +17,7 @@ const usage = `usage: npm run chaos -- [--tasks 40] [--seed 1] [--minutes 3] [--
 --json     writes the whole result
 --logs     writes what the services logged
 
-Exit code 0: every figure that must be zero is zero. 1: one is not. 2: wrong arguments.
+Exit code 0: every figure that must be zero is zero. 1: one is not, or the run itself failed. 2: wrong arguments.
 `;
 
 const { values } = readArguments();
@@ -24,6 +25,7 @@ if (values.help) {
   process.stdout.write(usage);
   process.exit(0);
 }
+setUpTestEnvironment();
 const startedAt = Date.now();
 const result = await runChaos({
   tasks: numberOf('tasks', values.tasks, { min: 1, max: 1_000 }),

@@ -3,6 +3,7 @@
  * so that the checks need no knowledge of how the services work.
  */
 import type { TaskState } from '@coppice/contracts';
+import type { tracesOfTask } from './ambush.ts';
 import type { Random } from './random.ts';
 
 export const repositoryNames = ['bare', 'checked-out'] as const;
@@ -22,8 +23,8 @@ export type PlannedTask = {
   ends: TaskState[];
   /** What the reason of an end that isn't a success must match. */
   reason?: RegExp;
-  /** When a user cancels it: milliseconds after the wave's submission, or after git has begun to store what the agent has written. */
-  cancel?: { after: 'submission' | 'import'; ms: number };
+  /** When a user cancels it: milliseconds after the wave's submission, or after a trace of ambush.ts. */
+  cancel?: { after: 'submission' | keyof typeof tracesOfTask; ms: number };
 };
 
 export type Wave = {
@@ -51,13 +52,13 @@ export type TaskKind = (typeof taskKinds)[number];
 /** How many of 20 tasks are of a kind. Rivals come in pairs. */
 const shares: Readonly<Record<TaskKind, number>> = {
   write: 3,
-  loop: 5,
+  loop: 4,
   dependent: 3,
   rival: 2,
   shared: 2,
   failing: 1,
   manual: 1,
-  cancelled: 2,
+  cancelled: 3,
   squash: 1,
 };
 
@@ -66,8 +67,9 @@ const latencyMsMax = 2_500;
 /** Short enough that a checkpoint may still be under way. */
 const finishMsMax = 400;
 const cancelMsMax = 12_000;
-/** About as long as it takes. */
+/** About as long as git is at it. */
 const importMsMax = 30;
+const lockMsMax = 4;
 const concurrency = 6;
 /** Lines of the shared file, of which each `shared` task changes one; far enough apart that git merges them. */
 const sharedLines = 400;
@@ -184,6 +186,7 @@ function planTask(place: Place): PlannedTask {
         cancel: random.pick([
           { after: 'submission', ms: random.integer(0, cancelMsMax) },
           { after: 'import', ms: random.integer(0, importMsMax) },
+          { after: 'lock', ms: random.integer(0, lockMsMax) },
         ]),
       };
     default:

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { api, coppiceEventSchema, CoppiceError, runIdOf, streams, subjects, taskIdOf } from '@coppice/contracts';
 import type { RunView } from '@coppice/contracts';
-import { importOf, traceShows } from './ambush.ts';
+import { traceShows, tracesOfTask } from './ambush.ts';
 import { requestOf } from './plan.ts';
 import type { PlannedTask, RepositoryName, Wave } from './plan.ts';
 import type { ChaosSystem } from './system.ts';
@@ -10,7 +10,8 @@ import type { ChaosSystem } from './system.ts';
 const tenant = 'default';
 const againMs = 500;
 const lookMs = 1_000;
-const importWaitMsMax = 60_000;
+/** After which it is cancelled all the same. */
+const traceWaitMsMax = 60_000;
 
 export const runIdOfWave = (wave: Wave): string => runIdOf(tenant, wave.requestId);
 export const taskIdOfPlan = (wave: Wave, task: PlannedTask): string => taskIdOf(runIdOfWave(wave), task.name);
@@ -56,7 +57,8 @@ async function submit(wave: Wave, { system, repositories, signal }: Session): Pr
 async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): Promise<void> {
   const taskId = taskIdOfPlan(wave, task);
   if (task.cancel !== undefined) {
-    if (task.cancel.after === 'import') await traceShows(importOf(taskId), system, importWaitMsMax);
+    const { after } = task.cancel;
+    if (after !== 'submission') await traceShows(tracesOfTask[after](taskId), system, traceWaitMsMax);
     await sleep(task.cancel.ms, undefined, { signal }).catch(() => undefined);
     await persist(signal, async () => {
       await system.bus.call(api.taskCancel, { tenant }, { taskId, reason: 'a user cancels it' }).catch(unlessDecided);
