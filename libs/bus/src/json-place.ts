@@ -32,14 +32,23 @@ const expectedByCode: Partial<Record<ParseErrorCode, string>> = {
 
 const strict = { disallowComments: true } as const;
 
-/** The place of the character at `offset`. The text may break off there. */
+/** The place of the character at `offset`. The text may break off there. Where it is nested too deep for this parser, the path is empty. */
 export function placeAt(text: string, offset: number): JsonPlace {
   const before = text.slice(0, offset);
   const lineStart = before.lastIndexOf('\n') + 1;
-  const { path } = getLocation(before, offset);
+  const path = pathAt(before);
   // The name of a field that has not begun yet is empty.
   if (path.at(-1) === '') path.pop();
   return { path, line: before.split('\n').length, column: offset - lineStart + 1 };
+}
+
+function pathAt(before: string): JsonPath {
+  try {
+    return getLocation(before, before.length).path;
+  } catch (error) {
+    if (error instanceof RangeError) return [];
+    throw error;
+  }
 }
 
 /** The first syntax error, or null where the text is nested too deep for this parser or is JSON. */

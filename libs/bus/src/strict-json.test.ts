@@ -57,6 +57,14 @@ describe('what other readers may see differently is refused', () => {
   });
 });
 
+test('what is not UTF-8 in a text that is nested too deep for the parser is refused', () => {
+  const error = refusalOf(Buffer.concat([Buffer.from('['.repeat(100_000)), Buffer.from([0xff])]));
+  expect(error.code).toBe('invalid-request');
+  expect(error.details?.['issues']).toEqual([
+    { field: '', expected: 'text in UTF-8', received: 'the byte 0xff at line 1, column 100001' },
+  ]);
+});
+
 test.each([
   ['', '', 'JSON, here a value', 'the end of the text at line 1, column 1'],
   ['{"a":[1,2', 'a[1]', 'JSON, here a comma or ]', 'the end of the text at line 1, column 10'],
