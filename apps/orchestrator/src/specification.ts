@@ -7,7 +7,7 @@ import type {
   TaskRequest,
   TaskSpecification,
 } from '@coppice/contracts';
-import type { Definition } from './proof/definition.ts';
+import { Definitions } from './proof/definitions.ts';
 import { protectionOf } from './proof/protection.ts';
 
 /** Coppice's own defaults, under the run's. */
@@ -27,7 +27,7 @@ const dependenciesOfRunMax = 5_000;
  */
 export function specify(request: RunRequest): TaskSpecification[] {
   const issues: FieldIssue[] = [];
-  const definitions = new Map<string, Definition>();
+  const definitions = new Definitions();
   const specifications = request.tasks.map((task, index) =>
     specifyTask({ request, definitions, issues }, task, `tasks[${index}]`),
   );
@@ -44,7 +44,7 @@ export function refusal(issues: readonly FieldIssue[]): CoppiceError {
   return new CoppiceError('invalid-request', text, { details: { issues: issues.slice(0, 20) } });
 }
 
-type Specifying = { request: RunRequest; definitions: Map<string, Definition>; issues: FieldIssue[] };
+type Specifying = { request: RunRequest; definitions: Definitions; issues: FieldIssue[] };
 
 function specifyTask(
   { request, definitions, issues }: Specifying,

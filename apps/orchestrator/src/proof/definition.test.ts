@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { definitionOf } from './definition.ts';
+import { Definitions } from './definitions.ts';
 import { ecosystems } from './programs.ts';
 
 const notProtected = (command: string) => definitionOf(command).unprotected.map(({ part }) => part);
@@ -121,6 +122,30 @@ describe('parts that no protected file defines', () => {
       expect(JSON.stringify([files, unprotected]).length).toBeLessThan(4_000);
     },
   );
+
+  test.each([
+    ['parallel', `parallel '${'a;'.repeat(490)}' ::: ${'1 2 3 4 5 6 7 8 9 '.repeat(11)}`],
+    ['a chain of wrappers', 'nice '.repeat(1_600)],
+    ['a chain of options that may have values', 'nyc --unknown '.repeat(500)],
+    ['a chain of find', `find ${'-exec find '.repeat(700)}`],
+    ['text of more than 32 KiB', `true ${'a'.repeat(32_768)}`],
+  ])('what takes long to analyze is given up and reported: %s', (_name, command) => {
+    expect(whyNot(command)).toContain('it is too much to look into: name the files that it runs under protect');
+  });
+
+  test('the commands of a request have one budget, and the same command is analyzed once', () => {
+    const definitions = new Definitions();
+    const command = (index: number) => `node ${index}.js; ${'true; '.repeat(400)}`;
+    expect(definitions.of(command(0))).toEqual({ files: ['0.js'], unprotected: [] });
+    for (let times = 0; times < 1_000; times++) definitions.of(command(0));
+    expect(definitions.of(command(1))).toEqual({ files: ['1.js'], unprotected: [] });
+    for (let index = 2; index < 30; index++) definitions.of(command(index));
+    expect(definitions.of(command(30))).toEqual({
+      files: [],
+      unprotected: [expect.objectContaining({ why: expect.stringContaining('too much') })],
+    });
+    expect(definitions.of(command(0)).unprotected).toEqual([]);
+  });
 
   test('shells in shells are looked into to a limit, which is reported', () => {
     let nested = 'node test.js';

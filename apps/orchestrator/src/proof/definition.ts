@@ -7,65 +7,83 @@
  * 3. Files that those files load aren't followed: the loading files are protected, so a person sees a change to what they load.
  */
 import type { UnprotectedPart } from '@coppice/contracts';
-import { movesPackages, movesThere, operandsOf, optionOf } from './options.ts';
+import { budgetOfCommand, Spending } from './budget.ts';
+import type { Budget } from './budget.ts';
+import { mayBeValue, mayHaveValue, movesPackages, movesThere, operandsOf, optionOf } from './options.ts';
 import { globOfFile, isBuilt, isTestSource, looksLikeFile, wordAfter } from './paths.ts';
 import { commandsOfParallel, insertsInput } from './placeholders.ts';
 import type { OptionKind, Program } from './program.ts';
 import { programNamed } from './programs.ts';
 import { parseShell } from './shell.ts';
 import type { ShellCommand, ShellWord } from './shell.ts';
+import { shortened, Unprotected } from './unprotected.ts';
 import { loaders, modulePaths, searchPathGlobs } from './variables.ts';
 
 export type Definition = { files: string[]; unprotected: UnprotectedPart[] };
 
-const partCharactersMax = 120;
 const wordCharactersMax = 40;
-const unprotectedMax = 10;
 /** Shells in shells: `sh -c "sh -c …"`. */
 const depthMax = 8;
 /** Number of shell scripts that are analyzed for one command, itself included. */
 const scriptsMax = 100;
+/** Unknown options whose next word is taken both for their value and for an operand. */
+const alternativesMax = 20;
 
 const remedy = 'name them under protect';
 const startsCode = new Set(['eval', 'trap', 'alias']);
 
-/** @param command of bash or POSIX sh */
-export function definitionOf(command: string): Definition {
-  const definition = new DefinitionFinder();
+/**
+ * @param command of bash or POSIX sh
+ * @param shared a budget beside the command's own, of which this takes its part
+ */
+export function definitionOf(command: string, ...shared: Budget[]): Definition {
+  const definition = new DefinitionFinder([budgetOfCommand(), ...shared]);
   definition.script(command);
-  const { files, unprotected } = definition;
-  return { files: [...files], unprotected: [...unprotected.values()].slice(0, unprotectedMax) };
+  return { files: [...definition.files], unprotected: definition.unprotected.list() };
 }
 
 type Place = { command: ShellCommand; functions: ReadonlySet<string>; operandsFromInput: boolean };
 
 const programUnknown = `which files define the program that it runs is not known: ${remedy}`;
+const tooMuch = 'it is too much to look into: name the files that it runs under protect';
 const inlineCode = `files that its inline code loads are not known: ${remedy}`;
 /** Operands that `concurrently` takes from a package's scripts. */
 const namesScript = /^(npm|pnpm|yarn|bun|node|deno):/;
+/** A package as `npx` takes it, perhaps with a version: no file of the tree. */
+const scopedPackage = /^(@[\w.~-]+\/[\w.~-]+)(@.*)?$/;
+/** Jest replaces it with its root folder. */
+const jestRoot = '<rootDir>/';
 
 class DefinitionFinder {
   readonly files = new Set<string>();
-  readonly unprotected = new Map<string, UnprotectedPart>();
+  readonly unprotected = new Unprotected();
   /** True if some command changes the folder. Which commands run after it isn't analyzed. */
   #moved = false;
   /** Files that a command writes by `-o`, as a compiler does. */
   readonly #outputs = new Set<string>();
+  readonly #spending: Spending;
   #depth = 0;
   #scripts = 0;
+  #alternatives = 0;
+
+  constructor(budgets: readonly Budget[]) {
+    this.#spending = new Spending(budgets);
+  }
 
   script(source: string): void {
     if (this.#depth >= depthMax || this.#scripts >= scriptsMax)
-      return this.#report(
+      return this.unprotected.add(
         source,
         `there are too many shells in shells to look into: name the files that they run under protect`,
       );
+    if (!this.#spending.take({ characters: source.length, commands: 1 })) return this.unprotected.add(source, tooMuch);
     this.#scripts++;
     this.#depth++;
-    const { commands, functions, errors } = parseShell(source);
+    const { commands, functions, errors } = parseShell(source, this.#spending.commandsLeft + 1);
+    this.#spending.take({ commands: Math.max(0, commands.length - 1) });
     const [error] = errors;
     if (error !== undefined)
-      this.#report(
+      this.unprotected.add(
         source,
         `it is not understood as a shell command (${error}): name the files that define it under protect`,
       );
@@ -89,7 +107,8 @@ class DefinitionFinder {
       this.#dynamic(program, 'program', place);
       return this.#arguments(args);
     }
-    const name = program.value.split('/').at(-1) ?? '';
+    const packageName = scopedPackage.exec(program.value)?.[1];
+    const name = packageName ?? program.value.split('/').at(-1) ?? '';
     const isFile = program.value.includes('/');
     if (isFile) this.#run(program, place);
     if (startsCode.has(name)) return this.#code(name, args, place);
@@ -97,21 +116,34 @@ class DefinitionFinder {
     const known = programNamed(name);
     if (known !== undefined) return this.#apply(known, args, place);
     this.#arguments(args);
-    if (place.functions.has(program.value) || (isFile && globOfFile(program.value, this.#moved) !== null)) return;
-    this.#report(
+    if (place.functions.has(program.value)) return;
+    if (isFile && packageName === undefined && globOfFile(program.value, this.#moved) !== null) return;
+    this.unprotected.add(
       place.command.text,
       `which files define what ${shortened(program.text, wordCharactersMax)} does is not known: ${remedy}`,
     );
   }
 
+  /** Reports the command if it has no words left in its budget. */
+  #takeWords(count: number, { command }: Place): boolean {
+    const taken = this.#spending.take({ words: count });
+    if (!taken) this.unprotected.add(command.text, tooMuch);
+    return taken;
+  }
+
   #apply(program: Program, args: readonly ShellWord[], place: Place): void {
+    if (!this.#takeWords(args.length, place)) return;
+    const operands = program.reports === undefined && program.filesFor === undefined ? '' : operandsOf(args);
     for (const file of program.files ?? []) this.files.add(file);
+    if (program.filesFor?.operands.test(operands) === true)
+      for (const file of program.filesFor.files) this.files.add(file);
     let own = program.operands ?? 0;
+    let maybeValue: ShellWord | undefined;
     let { runs } = program;
     let shellText = false;
     let hasCode = false;
     let placeholder: string | null = null;
-    if (program.reports?.test(operandsOf(args)) === true) this.#report(place.command.text, programUnknown);
+    if (program.reports?.test(operands) === true) this.unprotected.add(place.command.text, programUnknown);
     for (let index = 0; index < args.length; index++) {
       const word = args[index] as ShellWord;
       const option = word.text === '--' ? null : optionOf(program, word);
@@ -123,8 +155,10 @@ class DefinitionFinder {
         if (option.kind === 'tests') runs = undefined;
         if (option.kind === null) {
           if (option.value !== null) this.#arguments([option.value]);
+          else if (mayHaveValue(word)) maybeValue = args[index + 1];
           continue;
         }
+        if (option.kind === 'flag') continue;
         const other = program.optionPrograms?.[word.value ?? ''];
         if (option.kind === 'program' && other !== undefined) return this.#apply(other, args.slice(index + 1), place);
         const value = option.kind === 'tests' ? undefined : (option.value ?? args[++index]);
@@ -148,6 +182,7 @@ class DefinitionFinder {
       }
       if (runs === 'command') {
         if (own-- > 0) continue;
+        if (word === maybeValue) this.#alternative(program, word, args.slice(index + 1), place);
         const operandsFromInput = place.operandsFromInput || program.operandsFromInput === true;
         const words = operandsFromInput ? insertsInput(args.slice(index), placeholder) : args.slice(index);
         return this.#start(words, { ...place, operandsFromInput });
@@ -162,6 +197,7 @@ class DefinitionFinder {
         this.#arguments([word]);
         continue;
       }
+      if (word === maybeValue) this.#alternative(program, word, args.slice(index + 1), place);
       if (shellText) this.#text(word, place);
       else if (word.value === '-') this.#input(runs, place);
       else this.#run(word, place, program.resolves);
@@ -170,29 +206,47 @@ class DefinitionFinder {
     if (runs === 'shell' || runs === 'script') this.#input(runs, place);
     else if (runs === 'text' && program.operandsFromInput === true) this.#input('shell', place);
     else if (runs === 'command' && (place.operandsFromInput || program.needsCommand === true))
-      this.#report(place.command.text, `which program it starts is not known: ${remedy}`);
+      this.unprotected.add(place.command.text, `which program it starts is not known: ${remedy}`);
     else if (runs === undefined) for (const input of place.command.inputs) this.#arguments([input]);
+  }
+
+  /** Looks at what an operand means if the word before it is the value of an unknown option. */
+  #alternative(program: Program, word: ShellWord, rest: readonly ShellWord[], place: Place): void {
+    if (!mayBeValue(program, word, rest)) return;
+    if (this.#alternatives++ < alternativesMax) this.#apply(program, rest, place);
+    else this.unprotected.add(place.command.text, programUnknown);
   }
 
   #option(kind: OptionKind, value: ShellWord, place: Place, resolves: readonly string[] | undefined): void {
     if (kind === 'file') this.#run(value, place, resolves);
+    else if (kind === 'load') this.#load(value, place, resolves);
     else if (kind === 'setting') this.#arguments([value]);
-    else if (kind === 'unknown') this.#report(place.command.text, programUnknown);
+    else if (kind === 'unknown') this.unprotected.add(place.command.text, programUnknown);
     else if (kind === 'folder' && !value.text.startsWith('/'))
-      this.#report(
+      this.unprotected.add(
         place.command.text,
         `a file in ${shortened(value.text, wordCharactersMax)} can take the place of a module that it loads: ${remedy}`,
       );
     else if (kind === 'command') this.#text(value, place);
     else if (kind === 'plugin' && value.value === null) this.#dynamic(value, 'plugin', place);
     else if (kind === 'plugin') this.#moduleFiles(value.value ?? '');
-    else if (kind === 'code') this.#report(place.command.text, inlineCode);
+    else if (kind === 'code') this.unprotected.add(place.command.text, inlineCode);
+  }
+
+  #load(value: ShellWord, place: Place, resolves: readonly string[] | undefined): void {
+    const root = value.value?.startsWith(jestRoot) === true ? jestRoot.length : 0;
+    const word = root === 0 ? value : wordAfter(value, root);
+    if (word.value === null || looksLikeFile(word)) this.#run(word, place, resolves);
   }
 
   /** The words of `yarn exec`, `git submodule foreach` and `parallel`, which a shell gets as one text. */
   #texts(words: readonly ShellWord[], parallel: boolean, place: Place): void {
-    if (parallel) for (const text of commandsOfParallel(words)) this.script(text);
-    else if (words.length === 1 && words[0] !== undefined) this.#text(words[0], place);
+    if (parallel) {
+      for (const text of commandsOfParallel(words)) {
+        this.script(text);
+        if (this.#spending.exhausted) break;
+      }
+    } else if (words.length === 1 && words[0] !== undefined) this.#text(words[0], place);
     else this.script(words.map(({ text }) => text).join(' '));
   }
 
@@ -205,7 +259,7 @@ class DefinitionFinder {
     if (known !== undefined) return this.#apply(known, args, place);
     this.#arguments(args);
     // One with a dot is a module of a package, mostly of the tree: its files are protected.
-    if (!value.value.includes('.')) this.#report(place.command.text, programUnknown);
+    if (!value.value.includes('.')) this.unprotected.add(place.command.text, programUnknown);
   }
 
   #moduleFiles(name: string): void {
@@ -232,13 +286,13 @@ class DefinitionFinder {
   #run(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
     if (word.value === null) return this.#dynamic(word, 'file', place);
     if (/^\.?\/?$/.test(word.value))
-      return this.#report(place.command.text, `which files of the folder it runs is not known: ${remedy}`);
-    if (/^(npm|jsr|https?):/.test(word.value)) return this.#report(place.command.text, programUnknown);
+      return this.unprotected.add(place.command.text, `which files of the folder it runs is not known: ${remedy}`);
+    if (/^(npm|jsr|https?):/.test(word.value)) return this.unprotected.add(place.command.text, programUnknown);
     const glob = globOfFile(word.glob ?? '', this.#moved);
     if (glob === null) return;
     this.files.add(glob);
     if (isBuilt(word.value) || this.#outputs.has(glob))
-      this.#report(
+      this.unprotected.add(
         place.command.text,
         `which sources ${shortened(word.text, wordCharactersMax)} is built from is not known: ${remedy}`,
       );
@@ -263,14 +317,14 @@ class DefinitionFinder {
     for (const source of command.pipedFrom ?? [])
       for (const word of [...source.words.slice(1), ...source.inputs]) if (looksLikeFile(word)) this.#run(word, place);
     if (place.operandsFromInput)
-      return this.#report(command.text, `which files it runs is known only when the command runs: ${remedy}`);
+      return this.unprotected.add(command.text, `which files it runs is known only when the command runs: ${remedy}`);
     for (const input of command.inputs) this.#run(input, place);
     if (command.inputText !== null) {
       if (runs === 'shell') this.script(command.inputText);
-      else this.#report(command.text, inlineCode);
+      else this.unprotected.add(command.text, inlineCode);
     }
     if (command.pipedFrom !== null)
-      this.#report(
+      this.unprotected.add(
         command.text,
         'it runs what it reads from a pipe: name the files that this comes from under protect',
       );
@@ -297,6 +351,7 @@ class DefinitionFinder {
   #find(args: readonly ShellWord[], place: Place): void {
     for (let index = 0; index < args.length; index++) {
       if (!/^-(exec|ok)(dir)?$/.test(args[index]?.value ?? '')) continue;
+      if (!this.#takeWords(args.length - index, place)) return;
       const rest = args.slice(index + 1);
       const end = rest.findIndex(({ value }) => value === ';' || value === String.raw`\;` || value === '+');
       const moved = this.#moved;
@@ -313,7 +368,7 @@ class DefinitionFinder {
       return;
     }
     if (modulePaths.has(name) && /(^|[:"'])(?!\/)[^:"']/.test(word.text))
-      return this.#report(
+      return this.unprotected.add(
         text,
         `a file in a folder of ${name} can take the place of a module that it loads: ${remedy}`,
       );
@@ -328,23 +383,9 @@ class DefinitionFinder {
   #dynamic(word: ShellWord, what: string, place: Place): void {
     const glob = word.glob === null ? null : globOfFile(word.glob, true);
     if (glob !== null) this.files.add(glob);
-    this.#report(
+    this.unprotected.add(
       place.command.text,
       `the ${what} ${shortened(word.text, wordCharactersMax)} is known only when the command runs: ${remedy}`,
     );
   }
-
-  #report(text: string, why: string): void {
-    const part = shortened(text, partCharactersMax);
-    this.unprotected.set(`${part}\0${why}`, { part, why });
-  }
-}
-
-/** Formats a text as one line of limited length. */
-function shortened(text: string, charactersMax: number): string {
-  const line = text
-    .slice(0, 2 * charactersMax)
-    .trim()
-    .replaceAll(/\s+/g, ' ');
-  return line.length > charactersMax ? `${line.slice(0, charactersMax - 1)}…` : line;
 }

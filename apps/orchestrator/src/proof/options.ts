@@ -1,5 +1,6 @@
 import { wordAfter } from './paths.ts';
 import type { OptionKind, Program } from './program.ts';
+import { programNamed } from './programs.ts';
 import type { ShellWord } from './shell.ts';
 
 /** Options by which programs change the folder: `make -C app`, `npm --workspace app`. */
@@ -32,6 +33,25 @@ export function optionOf({ options = {} }: Program, word: ShellWord): Option | n
   const first = kindOf(text.slice(0, 2));
   if (first !== null) return { kind: first, value: wordAfter(word, 2) };
   return { kind: kindOf(`-${text.at(-1)}`), value: null };
+}
+
+/** Tells whether the word behind an unknown option may be its value. */
+export const mayHaveValue = ({ value }: ShellWord): boolean => value === null || /^--(?!no-)[^=]+$/.test(value);
+
+/**
+ * Tells whether the operand behind an unknown option may be its value, so that the program or script stands in `rest`. It isn't where the operand is
+ * a program that is known and what follows isn't, or a script with an extension: `nyc --unknown npm test`, `tsx --unknown check.ts test/a.ts`.
+ */
+export function mayBeValue({ runs }: Program, operand: ShellWord, rest: readonly ShellWord[]): boolean {
+  const next = rest.find(({ value }) => value === null || !/^[-+]./.test(value));
+  if (next === undefined || runs === 'shell') return false;
+  if (runs === 'script') return !/\.\w+$/.test(operand.value ?? '');
+  return operand.value?.includes('/') === true || !startsKnown(operand) || startsKnown(next);
+}
+
+function startsKnown({ value }: ShellWord): boolean {
+  const program = programNamed(value?.split('/').at(-1) ?? '');
+  return program !== undefined && program.runs !== 'nothing';
 }
 
 /** Joins the words before `--` that are no options. */

@@ -18,14 +18,15 @@ export function insertsInput(words: readonly ShellWord[], placeholder: string | 
   });
 }
 
-/** The shell texts that GNU parallel makes of its command and the words behind `:::`. */
-export function commandsOfParallel(words: readonly ShellWord[]): string[] {
+/** The shell texts that GNU parallel makes of its command and the words behind `:::`. One at a time: all of them may take megabytes. */
+export function* commandsOfParallel(words: readonly ShellWord[]): Generator<string> {
   const end = words.findIndex(({ value }) => value?.startsWith(':::') === true);
   const command = (end < 0 ? words : words.slice(0, end)).map(({ value, text }) => value ?? text).join(' ');
   const rest = end < 0 ? [] : words.slice(end + 1);
   const simple = words[end]?.value === ':::' && rest.every(({ value }) => value !== null && !value.startsWith(':::'));
   const inputs = simple ? rest.map((word) => (command === '' ? wordAfter(word, 0).text : word.text)) : [input];
-  if (command === '') return inputs;
   const inserts = command.search(ofParallel) >= 0;
-  return inputs.map((each) => (inserts ? command.replaceAll(ofParallel, () => each) : `${command} ${each}`));
+  for (const each of inputs)
+    if (command === '') yield each;
+    else yield inserts ? command.replaceAll(ofParallel, () => each) : `${command} ${each}`;
 }

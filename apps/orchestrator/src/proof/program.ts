@@ -2,6 +2,8 @@
 export type Program = {
   /** Globs of files that decide what it does without being named in its arguments. One without a slash means a name in every folder. */
   files?: readonly string[];
+  /** More of them, that count if the operands, joined by spaces, match. */
+  filesFor?: { operands: RegExp; files: readonly string[] };
   /**
    * The meaning of its first operand: a script that it interprets, the program of a command that it starts, or a shell's script. Undefined: a tool
    * whose operands count if they are files. `nothing`: it runs nothing, and its operands don't count, since the task may be to make them.
@@ -28,14 +30,16 @@ export type Program = {
 };
 
 /**
- * The meaning of an option's value: `value`, not analyzed; `file`, a file that it loads; `code`, a program text in its language; `module`, a
+ * The meaning of an option's value: `value`, not analyzed; `flag`, none; `file`, a file that it loads; `load`, the same if it looks like a file, else a package; `code`, a program text in its language; `module`, a
  * module's name; `plugin`, a module that it loads beside; `command`, a shell's command; `tests`, none, and the operands are tests; `setting`, `name=file`;
  * `folder`, one in which it looks for modules; `placeholder`, the string that input replaces in its command; `unknown`, it runs a program whose
  * files aren't known; `program`, none: see `optionPrograms`.
  */
 export type OptionKind =
   | 'value'
+  | 'flag'
   | 'file'
+  | 'load'
   | 'code'
   | 'module'
   | 'plugin'

@@ -54,9 +54,44 @@ describe('files by which a program knows what to do', () => {
     ['pytest @check.args', 'check.args'],
     ['bats tests', 'setup_suite.bash'],
     ['mise run test', 'mise-tasks'],
+    ['npm run lint && npm test', 'eslint.config.*'],
+    ['pnpm run typecheck', 'tsconfig.json'],
+    ['yarn workspace app lint:css', 'stylelint.config.*'],
+    ['yarn ci', 'biome.json'],
+    ['npm run ci', '.oxlintrc.json'],
+    ['nx run-many -t build', 'rollup.config.*'],
+    ['node --run format', '.prettierrc*'],
+    ['bun test', 'tsconfig.json'],
+    ['npx @angular/cli@20 test', 'angular.json'],
+    ['npx @cucumber/cucumber', 'cucumber.*'],
+    ['npx @moonrepo/cli ci', '.moon'],
+    ['npx jest@29', 'jest.config.*'],
+    ['npx jest --setupFilesAfterEnv ./test/setup.js', 'test/setup.js'],
+    ['npx jest --testEnvironment=./test/env.js', 'test/env.js'],
+    [`jest --runner '<rootDir>/test/runner.js'`, 'test/runner.js'],
+    ['npx mocha --reporter test/rep.js', 'test/rep.js'],
+    ['node --test --test-reporter ./ci/reporter.mjs', 'ci/reporter.mjs'],
+    ['nyc --report-dir ./coverage mocha', '.mocharc.*'],
+    ['nyc --require ./hooks/x.js mocha', '.mocharc.*'],
+    ['nyc --unknown ./coverage mocha', '.mocharc.*'],
+    ['c8 --unknown coverage/unit node test.js', 'test.js'],
+    ['c8 --unknown node test.js', 'test.js'],
+    ['node --disable-warning ExperimentalWarning test.js', 'test.js'],
+    ['ruby --unknown value test.rb', 'test.rb'],
   ])('of %s include %s', (command, file) => {
     expect(definitionOf(command).files).toContain(file);
   });
+});
+
+test.each([
+  ['npm ci && npm test', 'tsconfig.json'],
+  ['npm run test:ci', 'tsconfig.json'],
+  ['npx jest --testEnvironment node', '**/node'],
+  ['node --test-reporter spec run.js', '**/spec.*'],
+  ['nyc --unknown npm test test/a.test.js', 'test/a.test.js'],
+  ['tsx --unknown check.ts test/a.test.ts', 'test/a.test.ts'],
+])('%s does not protect %s', (command, file) => {
+  expect(definitionOf(command).files).not.toContain(file);
 });
 
 describe('what a program runs is reported where no file in the command defines it', () => {
@@ -104,6 +139,8 @@ describe('what a program runs is reported where no file in the command defines i
     'prove -lr t',
     'docker run --rm -v .:/w image',
     'docker exec box node /w/check.js',
+    'npx @unknown/program',
+    'nyc --unknown ./coverage unknown-program',
     'find tests -type f -exec {} ;',
     'find tests -type f -exec timeout 5 {} +',
     'ls check | xargs timeout 5',
@@ -142,6 +179,10 @@ describe('what a program runs is reported where no file in the command defines i
     `sed -n 's/some/else/p' list`,
     'ls | xargs',
     'tsc -p . && set -o pipefail',
+    'nyc --unknown npm run test',
+    'c8 --all --reporter=text npm run coverage',
+    'node --test --test-reporter spec',
+    'npx jest --env jsdom --reporters default',
   ])('%s is not', (command) => {
     expect(definitionOf(command).unprotected).toEqual([]);
   });

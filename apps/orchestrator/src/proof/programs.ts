@@ -28,6 +28,16 @@ export const ecosystems = {
 
 const programs = new Map<string, Program>(Object.values(ecosystems).flatMap((each) => Object.entries(each)));
 
-/** Looks a program up by its name without folders; `python3.12` is `python3`. */
-export const programNamed = (name: string): Program | undefined =>
-  programs.get(name) ?? programs.get(name.replace(/-?\d+(\.\d+)*$/, '')) ?? programs.get(name.replace(/\.\d+$/, ''));
+const nameCharactersMax = 100;
+
+/** Looks a program up by its name without folders; `python3.12` is `python3`, `jest@29` is `jest`. */
+export function programNamed(name: string): Program | undefined {
+  // The time that the patterns take grows with the square of the length.
+  if (name.length > nameCharactersMax) return undefined;
+  return (
+    programs.get(name) ??
+    programs.get(name.replace(/-?\d+(\.\d+)*$/, '')) ??
+    programs.get(name.replace(/\.\d+$/, '')) ??
+    programs.get(name.replace(/(?<=.)@.*$/, ''))
+  );
+}

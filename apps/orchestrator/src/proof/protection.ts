@@ -1,6 +1,5 @@
 import type { UnprotectedPart } from '@coppice/contracts';
-import { definitionOf } from './definition.ts';
-import type { Definition } from './definition.ts';
+import { Definitions } from './definitions.ts';
 
 /** Files that decide what is run, elsewhere, without anybody looking. */
 const continuousIntegration = [
@@ -36,21 +35,17 @@ export type Protection = {
  * What is protected: CI configuration, how git merges, what the commands run and what defines them, and what the run file adds. An entry of the run file that begins
  * with `!` takes exactly that glob out again; `!**` takes out all that it didn't name itself.
  * @param commands those that decide the proof: `verify`, and a setup that runs again on the changed tree
- * @param definitions those found before, by command: most tasks of a run have the same
+ * @param definitions of the request that the commands are from
  */
 export function protectionOf(
   commands: readonly string[],
   own: readonly string[],
-  definitions: Map<string, Definition> = new Map(),
+  definitions: Definitions = new Definitions(),
 ): Protection {
   const excepted = new Set(own.filter((entry) => entry.startsWith('!')).map((entry) => entry.slice(1)));
   const added = own.filter((entry) => !entry.startsWith('!'));
   if (excepted.has('**')) return { protect: [...new Set(added)], unprotected: [] };
-  const found = commands.map((command) => {
-    const definition = definitions.get(command) ?? definitionOf(command);
-    definitions.set(command, definition);
-    return definition;
-  });
+  const found = commands.map((command) => definitions.of(command));
   const standard = [
     ...continuousIntegration,
     ...mergeRules,

@@ -28,17 +28,18 @@ export type ShellCommand = {
 
 export type ShellScript = { commands: ShellCommand[]; functions: Set<string>; errors: string[] };
 
-/** Parses a script of bash or POSIX sh. What can't be parsed is named in `errors`, and the rest is there nevertheless. */
-export function parseShell(source: string): ShellScript {
+/**
+ * Parses a script of bash or POSIX sh. What can't be parsed is named in `errors`, and the rest is there nevertheless.
+ * @param commandsMax number of its commands that are looked at
+ */
+export function parseShell(source: string, commandsMax: number): ShellScript {
   const script: ShellScript = { commands: [], functions: new Set(), errors: [] };
-  new Walk(source, script).visit(parse(source), null);
+  new Walk(source, script, commandsMax).visit(parse(source), null);
   return script;
 }
 
 /** Levels of the syntax tree that are looked into: a substitution within a substitution takes five. The parser takes far more, and much time. */
 const depthMax = 100;
-/** Commands of a script that are looked at. */
-const commandsMax = 500;
 /** Commands of a pipeline that a later one of it is seen to read from. */
 const pipedFromMax = 16;
 
@@ -47,11 +48,13 @@ type Input = Redirect | HereDoc | HereString;
 class Walk {
   readonly #source: string;
   readonly #script: ShellScript;
+  readonly #commandsMax: number;
   #depth: number;
 
-  constructor(source: string, script: ShellScript, depth = 0) {
+  constructor(source: string, script: ShellScript, commandsMax: number, depth = 0) {
     this.#source = source;
     this.#script = script;
+    this.#commandsMax = commandsMax;
     this.#depth = depth;
   }
 
@@ -60,8 +63,8 @@ class Walk {
       this.#script.errors.push('it is nested too deeply');
       return;
     }
-    if (this.#script.commands.length >= commandsMax) {
-      if (this.#script.errors.length === 0) this.#script.errors.push(`it has more than ${commandsMax} commands`);
+    if (this.#script.commands.length >= this.#commandsMax) {
+      if (this.#script.errors.length === 0) this.#script.errors.push('it has too many commands');
       return;
     }
     this.#depth++;
@@ -76,7 +79,9 @@ class Walk {
         this.#script.errors.push(...(node.errors ?? []).map(({ message }) => message));
         // A script in escaped backquotes is positioned in a source of its own.
         if (node.source === undefined) return forEachChild(node, below);
-        return forEachChild(node, (child) => new Walk(node.source ?? '', this.#script, this.#depth).visit(child, null));
+        return forEachChild(node, (child) =>
+          new Walk(node.source ?? '', this.#script, this.#commandsMax, this.#depth).visit(child, null),
+        );
       case 'Pipeline':
         return this.#pipeline(node.commands, pipedFrom);
       case 'Function':

@@ -84,7 +84,7 @@ export const readers: Ecosystem = {
   // The command `e` and the flag `e` of `s` start a shell.
   ...named('sed gsed', {
     runs: 'nothing',
-    reports: /(^|[ ;{}\n\d$/!,])\d*e \S|\/[gIpMm\d]*e[gIpMm\d]*( |;|\}|$)/,
+    reports: /(^|[ ;{}\n\d$/!,])e \S|\/[gIpMm\d]*e[gIpMm\d]*( |;|\}|$)/,
     options: { file: ['-f', '--file'] },
   }),
   ...named('awk gawk mawk nawk', {

@@ -1,0 +1,15 @@
+import { budgetOfRequest } from './budget.ts';
+import { definitionOf } from './definition.ts';
+import type { Definition } from './definition.ts';
+
+/** The definitions of a request's commands. Most of its tasks have the same command, which is analyzed once. */
+export class Definitions {
+  readonly #byCommand = new Map<string, Definition>();
+  readonly #budget = budgetOfRequest();
+
+  of(command: string): Definition {
+    const definition = this.#byCommand.get(command) ?? definitionOf(command, this.#budget);
+    this.#byCommand.set(command, definition);
+    return definition;
+  }
+}
