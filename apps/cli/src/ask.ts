@@ -94,7 +94,7 @@ function mayRepeat(method: Method, { code, retryable }: CoppiceError, waitedMs: 
 function reported(error: CoppiceError, method: Method, waitedMs: number): Error {
   const seconds = Math.round(waitedMs / 1_000);
   if (error.code === 'deadline-exceeded') {
-    const effect = repeatable.has(method) ? '' : '. It may have been done all the same: coppice show tells';
+    const effect = repeatable.has(method) ? '' : '. It may have taken effect; coppice show reports the state';
     const text = `no answer in ${seconds} s; the stack is busy or stopping${effect}`;
     return new CliError(exitCodes.stackUnavailable, text, { cause: error });
   }
