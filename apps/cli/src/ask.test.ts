@@ -1,6 +1,6 @@
 import { Bus, apiEndpoint } from '@coppice/bus';
 import { CoppiceError, api, runIdOf, taskIdOf } from '@coppice/contracts';
-import { eventually, startNatsServer } from '@coppice/testing';
+import { eventually, startNatsServer, startTcpProxy } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ask } from './ask.ts';
@@ -73,6 +73,38 @@ test('what may have been done is not done again, and the want of an answer is re
     message: 'no answer in 0 s; the stack is busy or stopping. It may have taken effect; coppice show reports the state',
   });
   expect(asked).toEqual(['merge']);
+});
+
+test('what was received before the connection broke is not sent again, unless it changes nothing', async () => {
+  await using proxy = await startTcpProxy(Number(new URL(server.url).port));
+  const user = await Bus.connect({ servers: `127.0.0.1:${proxy.port}`, name: 'user' });
+  onTestFinished(() => user.close());
+  const view = { ...taskView({ name: 'task', state: 'landing' }), runId, taskId };
+  const asked: string[] = [];
+  // The first of each is done, and its answer finds no way back.
+  const once = async (name: string): Promise<typeof view> => {
+    asked.push(name);
+    if (asked.filter((each) => each === name).length > 1) return view;
+    const isLost = new Promise<void>((resolve) => user.onLoss(resolve));
+    proxy.cut();
+    await isLost;
+    proxy.heal();
+    return view;
+  };
+  const service = await bus.serve({
+    name: 'orchestrator',
+    version: '0.1.0',
+    description: 'for tests',
+    endpoints: [apiEndpoint(api.taskApprove, () => once('approve')), apiEndpoint(api.taskGet, () => once('get'))],
+  });
+  onTestFinished(() => service.stop());
+  const remote = { bus: user, tenant: 'default' };
+  await expect(ask(remote, api.taskApprove, { taskId })).rejects.toMatchObject({
+    exitCode: 3,
+    message: expect.stringContaining('It may have been done all the same'),
+  });
+  expect(await ask(remote, api.taskGet, { taskId })).toMatchObject({ taskId });
+  expect(asked).toEqual(['approve', 'get', 'get']);
 });
 
 test('what nobody has received is sent again, also what changes something', async () => {

@@ -2,6 +2,7 @@ import { CoppiceError, messageHeaders, subjects, wireErrorSchema } from '@coppic
 import type { Method } from '@coppice/contracts';
 import { SpanKind, attributes, messagingOperations, messagingSystemNats, withSpan } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
+import { NotConnected } from './connection-watch.ts';
 import { errors } from './nats.ts';
 import { unreachable } from './unreachable.ts';
 import { parseJson, validate } from './validate.ts';
@@ -11,8 +12,8 @@ export type CallTarget = { tenant: string } | { service: string; node?: string }
 
 /**
  * Calls a method and waits for its answer.
- * @throws CoppiceError what the other side answered; `unavailable` when nobody serves it; `deadline-exceeded` when no answer came in time (the
- * work may have been done); `invalid-request` when input or answer don't match their schemas.
+ * @throws CoppiceError what the other side answered; `unavailable` when nobody has received it; `deadline-exceeded` when no answer came in time, or
+ * the connection was lost before it came (the work may have been done); `invalid-request` when input or answer don't match their schemas.
  */
 export async function call(
   bus: Bus,
@@ -61,8 +62,16 @@ async function request(bus: Bus, subject: string, input: object, deadlineMs: num
     if (cause instanceof errors.NoRespondersError || (cause instanceof errors.RequestError && cause.isNoResponders())) {
       throw nobodyServes(subject, cause);
     }
-    throw unreachable(cause, `no answer on ${subject}`);
+    const text = `no answer on ${subject}`;
+    if (mayHaveBeenReceived(cause)) throw new CoppiceError('deadline-exceeded', `${text}: ${cause.message}`, { cause });
+    throw unreachable(cause, text);
   }
+}
+
+/** The connection was lost, or closed, after the request was sent. A request that the server refuses reaches nobody. */
+function mayHaveBeenReceived(cause: unknown): cause is Error {
+  if (!(cause instanceof errors.RequestError) || cause instanceof NotConnected) return false;
+  return !(cause.cause instanceof errors.PermissionViolationError);
 }
 
 export const nobodyServes = (subject: string, cause?: unknown): CoppiceError =>

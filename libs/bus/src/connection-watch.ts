@@ -1,6 +1,9 @@
 import { errors } from './nats.ts';
 import type { NatsConnection } from './nats.ts';
 
+/** The request was not sent. */
+export class NotConnected extends errors.RequestError {}
+
 /**
  * Follows whether a connection is up.
  *
@@ -58,7 +61,7 @@ export class ConnectionWatch {
   async #reconnected(waitMs: number): Promise<number> {
     const endsAtMs = performance.now() + waitMs;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const late = setTimeout(() => reject(new errors.RequestError('there is no connection')), waitMs);
+    const late = setTimeout(() => reject(new NotConnected('there is no connection')), waitMs);
     const forget = this.onReconnect(resolve);
     try {
       await promise;
