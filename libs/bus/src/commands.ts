@@ -22,6 +22,7 @@ import { deliveriesOf, headersOfCopy, inDeliverySpan, queueWaitMs } from './deli
 import { ClaimLost, Draining, NotNow } from './errors.ts';
 import { busLimits } from './limits.ts';
 import type { Membership } from './members.ts';
+import { untilAnswered } from './until-answered.ts';
 import { validate } from './validate.ts';
 
 /**
@@ -194,10 +195,10 @@ class RunningCommandServer implements CommandServer {
   ): Promise<void> {
     const { effectId } = command;
     const running = this.#commands.begin(effectId);
-    if (running === null) return this.#lookAgainLater(delivery, command);
     const heartbeat = setInterval(() => delivery.working(), this.#bus.lostAfterMs / 3);
     try {
-      await work(running);
+      if (running === null) await this.#lookAgainLater(delivery, command);
+      else await work(running);
     } catch (error) {
       if (error instanceof Draining) return delivery.retry();
       if (!(error instanceof ClaimLost)) throw error;
@@ -205,12 +206,13 @@ class RunningCommandServer implements CommandServer {
       await delivery.acknowledge();
     } finally {
       clearInterval(heartbeat);
-      this.#commands.end(effectId);
+      if (running !== null) this.#commands.end(effectId);
     }
   }
 
   async #runIdempotent(given: Given): Promise<Outcome | null> {
-    const found = await this.#claims.look(given.command.effectId);
+    const { effectId } = given.command;
+    const found = await untilAnswered(() => this.#claims.look(effectId), this.#commands.drained);
     if (found?.claim.state === 'cancelled') return cancelledOutcome;
     return this.#run(given, false);
   }
@@ -299,10 +301,16 @@ class RunningCommandServer implements CommandServer {
   /** The owner is alive, so this is a redelivery that came too early; or what became of it can't be looked for now. A delayed nak would count towards the delivery limit. */
   async #lookAgainLater(delivery: Delivery, command: CommandMessage): Promise<void> {
     const inMs = Math.min(busLimits.commandOwnerAliveRetryMs, this.#bus.lostAfterMs / 3);
-    await this.#bus.publish(subjects.commandLater(this.#options.service, command.effectId), delivery.data, {
-      schedule: { at: new Date(Date.now() + inMs), target: delivery.subject },
-      headers: headersOfCopy(delivery),
-    });
+    const later = subjects.commandLater(this.#options.service, command.effectId);
+    // Waits while the server stores nothing, since each redelivery would count, too. A second copy takes the place of the first.
+    await untilAnswered(
+      () =>
+        this.#bus.publish(later, delivery.data, {
+          schedule: { at: new Date(Date.now() + inMs), target: delivery.subject },
+          headers: headersOfCopy(delivery),
+        }),
+      this.#commands.drained,
+    );
     await delivery.acknowledge();
   }
 
