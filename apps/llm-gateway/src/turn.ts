@@ -149,7 +149,7 @@ class Turns {
   async #ask(
     messages: readonly ProviderMessage[],
     { owner, model, tools, settings, timeLimitMs, limits }: TurnInput,
-    { effectId, signal }: CommandContext,
+    { effectId, signal, confirmClaim }: CommandContext,
   ): Promise<{ answer: Answer; result: ExchangeResult }> {
     const { deltas, result } = startExchange(this.#with.exchange, {
       model,
@@ -157,6 +157,8 @@ class Turns {
       context: { owner, effectId, signal },
       budgets: budgetsOf({ owner, limits }, this.#with.tenantLimits, this.#with.clock.now()),
       endsAtMs: Date.now() + Math.min(timeLimitMs, modelOperations.turn.timeLimitMs),
+      // An attempt may wait for its place, its budgets or a retry for longer than a process that is cut off counts as living.
+      beforeAttempt: confirmClaim,
     });
     const collected = await collect(deltas, { provider: model, effectId, textBytesMax: gatewayLimits.textBytesMax });
     if (collected.status === 'failed') throw withUsage(collected.error, result);

@@ -93,6 +93,31 @@ test('a picture that nobody here can be told is no empty answer; another would c
   expect(acme.asked).toHaveLength(1);
 });
 
+test('before each attempt the caller confirms it; one that may not go on asks nobody, and keeps nothing', async () => {
+  const acme = saying('acme', [passing], [text('a'), end], [text('b'), end]);
+  const exchanges = prepareExchanges({ providers: [acme], retry });
+  const gone = new Error('another process has taken it over');
+  let confirmed = 0;
+  const once = async () => {
+    if (++confirmed > 1) throw gone;
+  };
+  const left = askExchange(exchanges, { model: 'acme/one', beforeAttempt: once });
+  expect(await read(left)).toEqual({ come: [], error: gone });
+  expect(acme.asked).toHaveLength(1);
+  expect(left.result.attempts).toHaveLength(1);
+  // While it waits to be confirmed, the signal ends it.
+  const waiting = new AbortController();
+  const reason = new CoppiceError('cancelled', 'by the user');
+  const beforeAttempt = () => {
+    setImmediate(() => waiting.abort(reason));
+    return new Promise<void>(() => {});
+  };
+  const asked = askExchange(exchanges, { model: 'acme/one', signal: waiting.signal, beforeAttempt });
+  expect(await read(asked)).toEqual({ come: [], error: reason });
+  expect(acme.asked).toHaveLength(1);
+  expect((await read(askExchange(exchanges, { model: 'acme/one' }))).come).toEqual([text('a'), end]);
+});
+
 test('after output nobody is asked again: the caller sees the cut, and what came is paid for', async () => {
   const acme = saying('acme', [text('half of it'), passing], [text('whole'), end]);
   const exchange = ask(acme);

@@ -14,10 +14,12 @@
 import { CoppiceError } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 import { throughCache } from '../cache/cached-exchange.ts';
+import { nothing } from '../money/amount.ts';
 import type { Amount } from '../money/amount.ts';
 import type { Budget, Reservation } from '../money/budgets.ts';
 import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../money/most-of.ts';
 import type { Prices } from '../money/prices.ts';
+import { unlessAborted } from '../money/unless-aborted.ts';
 import type { ModelDelta, ModelDeltas, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
 import { sumOfUsage, toldOf } from '../usage.ts';
 import { Attempt } from './attempt.ts';
@@ -44,6 +46,8 @@ export type Call = {
    * flight have reserved; default to the call's end.
    */
   patienceMs?: number;
+  /** Awaited immediately before each attempt; what it throws ends the call. */
+  beforeAttempt?: () => Promise<void>;
 };
 
 export type AttemptReport = {
@@ -136,6 +140,7 @@ class RunningExchange {
           continue;
         }
         this.#refused = null;
+        await this.#confirm(choice, reservation);
         const attempt = this.#begin(choice, before, reservation);
         let error: CoppiceError | null = null;
         try {
@@ -213,6 +218,20 @@ class RunningExchange {
       release();
       permit.ended(leftEarly());
       if (error instanceof CoppiceError && isOfBudget(error)) return error;
+      throw error;
+    }
+  }
+
+  /** The place and the budgets are given back where the caller may not go on. */
+  async #confirm({ permit, release }: Choice, reservation: Reservation | null): Promise<void> {
+    const { beforeAttempt } = this.#call;
+    if (beforeAttempt === undefined) return;
+    try {
+      await unlessAborted(beforeAttempt(), this.#abort.signal, () => {});
+    } catch (error) {
+      release();
+      permit.ended(leftEarly());
+      reservation?.settle(nothing);
       throw error;
     }
   }
