@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startProcess, temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
@@ -11,6 +11,17 @@ test('a command is listed while its record is there and it runs', async () => {
   expect(await running.list()).toMatchObject([{ sandboxId: 'sandbox', execId: 'exec', pid: process.pid }]);
   await remove();
   expect(await running.list()).toEqual([]);
+});
+
+test('a damaged record is deleted, and hides no other', async () => {
+  await using folder = await temporaryFolder('running');
+  const running = new RunningCommands(folder.path);
+  await running.add('sandbox', 'exec', process.pid);
+  const records = join(folder.path, 'running');
+  await writeFile(join(records, '0'), '{"sandboxId":"sand');
+  await writeFile(join(records, '1'), '\0'.repeat(100));
+  expect(await running.list()).toMatchObject([{ execId: 'exec' }]);
+  expect(await readdir(records)).toHaveLength(1);
 });
 
 test('a record that can not be written fails nothing', async () => {

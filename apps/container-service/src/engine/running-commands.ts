@@ -5,6 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createLogger } from '@coppice/telemetry';
+
+const log = createLogger('container-service');
 
 export interface RunningEntry {
   sandboxId: string;
@@ -51,7 +54,12 @@ export class RunningCommands {
       const text = await readFile(path, 'utf8').catch(() => '');
       // Empty while it is being written.
       if (text === '') continue;
-      const entry = JSON.parse(text) as RunningEntry;
+      const entry = entryOf(text);
+      if (entry === null) {
+        log.warn({ path }, 'the record of a running command is damaged, and is deleted');
+        await rm(path, { force: true });
+        continue;
+      }
       if (await runs(entry)) alive.push(entry);
       else {
         // One that resists is looked for again the next time.
@@ -63,6 +71,15 @@ export class RunningCommands {
       }
     }
     return alive;
+  }
+}
+
+/** Null where the host lost power before all of it was written: then the command has ended, too. */
+function entryOf(text: string): RunningEntry | null {
+  try {
+    return JSON.parse(text) as RunningEntry;
+  } catch {
+    return null;
   }
 }
 
