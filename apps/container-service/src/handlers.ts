@@ -133,11 +133,13 @@ async function withLog(
   try {
     const { standardInput } = command;
     const stdin = standardInput === undefined ? {} : { stdin: await bytesOf(bus, standardInput) };
+    // Here, since a run begins by making its sandbox anew; and again just before the command starts.
     await confirmClaim();
     const result = await run({
       execId: effectId,
       timeoutMs: command.timeLimitMs,
       signal,
+      beforeStart: confirmClaim,
       keepBytes,
       logFile,
       onOutput: liveLog(bus, owner, sandboxId, (error) =>

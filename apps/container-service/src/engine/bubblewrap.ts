@@ -8,7 +8,7 @@
  *    at the start; what slips through is found by its mark.
  * 3. Limits are control groups where they can be written, else resource limits; the probe tells which of them hold.
  */
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, openSync, closeSync } from 'node:fs';
 import { mkdir, readdir, readlink, realpath, writeFile } from 'node:fs/promises';
@@ -143,16 +143,16 @@ class BubblewrapLauncher implements Launcher {
     const removeRecord = await this.#running.add(record.id, execId, process.pid);
     let child: ChildProcess;
     try {
-      child = spawn(argv[0] ?? '', argv.slice(1), {
+      await request.beforeStart?.();
+      child = await spawned(argv, {
         stdio: ['pipe', 'pipe', 'pipe', 'pipe', seccomp ?? 'ignore'],
         env: marked(mark, { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin' }),
         cwd: '/',
       });
-      await spawned(child);
     } catch (error) {
       await group?.remove();
       await removeRecord();
-      throw new CoppiceError('sandbox-failed', `bubblewrap can't be started: ${reasonOf(error)}`, { cause: error });
+      throw error;
     } finally {
       if (seccomp !== undefined) closeSync(seccomp);
     }
@@ -219,8 +219,14 @@ function findProgram(): string | undefined {
   return [...inPath, cached].find((path) => existsSync(path));
 }
 
-function spawned(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+async function spawned(argv: readonly string[], options: SpawnOptions): Promise<ChildProcess> {
+  try {
+    const child = spawn(argv[0] ?? '', argv.slice(1), options);
+    await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+    return child;
+  } catch (error) {
+    throw new CoppiceError('sandbox-failed', `bubblewrap can't be started: ${reasonOf(error)}`, { cause: error });
+  }
 }
 
 class BubblewrapCommand implements RunningCommand {

@@ -180,6 +180,28 @@ function describeEnding(current: () => EngineFixture): void {
       expect((await sandbox.exec('ls')).stdout.text).toBe('');
     });
 
+    test('a command that may not start any more never runs, and leaves nothing', async () => {
+      const sandbox = await current().sandbox();
+      const { taskId } = sandbox.spec.labels;
+      const taken = new Error('another process has taken it over');
+      const beforeStart = async () => {
+        // Asked when all else is ready; only without isolation a command is recorded after its start.
+        const { engine } = current();
+        expect(await engine.list({ taskId })).toMatchObject([{ running: engine.name === 'none' ? 0 : 1 }]);
+        throw taken;
+      };
+      await expect(sandbox.exec('touch ran', { beforeStart })).rejects.toBe(taken);
+      const cancel = new AbortController();
+      const cancelled = sandbox.exec('touch ran', {
+        beforeStart: async () => cancel.abort(),
+        signal: cancel.signal,
+      });
+      await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' });
+      expect(await current().engine.list({ taskId })).toMatchObject([{ running: 0 }]);
+      const result = await sandbox.exec('ls', { beforeStart: () => new Promise((resolve) => setTimeout(resolve, 10)) });
+      expect(result).toMatchObject({ exitCode: 0, stdout: { text: '' } });
+    });
+
     test('the same command id ends its leftover first', async () => {
       const sandbox = await current().sandbox();
       const begun = Promise.withResolvers<void>();

@@ -137,16 +137,19 @@ class DockerLauncher implements Launcher {
     let stream: NodeJS.ReadWriteStream | undefined;
     try {
       const stdinWanted = stdin !== undefined;
-      stream = await container.attach({ stream: true, stdin: stdinWanted, stdout: true, stderr: true, hijack: true });
+      stream = await container
+        .attach({ stream: true, stdin: stdinWanted, stdout: true, stderr: true, hijack: true })
+        .catch(startRefused);
       // All listeners before the start: a command may end before the answer to it.
       const drained = passOn(stream, sink);
-      await container.start();
+      await request.beforeStart?.();
+      await container.start().catch(startRefused);
       if (stdinWanted) stream.end(stdin);
       return new ContainerCommand(container, stream, drained);
     } catch (error) {
       stream?.end();
       await removeContainer(container);
-      throw refusedByDaemon('start', error);
+      throw error;
     }
   }
 
@@ -340,6 +343,10 @@ function refusedByDaemon(step: string, error: unknown): CoppiceError {
     retryable,
   });
 }
+
+const startRefused = (error: unknown): never => {
+  throw refusedByDaemon('start', error);
+};
 
 async function withDeadline<Value>(promise: Promise<Value>, deadlineMs: number): Promise<Value> {
   let timer: NodeJS.Timeout | undefined;

@@ -132,7 +132,11 @@ class LauncherEngine implements Engine {
     this.#runningHere.set(sandboxId, count + 1);
     try {
       if (options.execId !== undefined) await this.#launcher.endAll(sandboxId, options.execId);
-      return await supervise((sink) => this.#launcher.launch(request, sink), options, this.#meterOf(record));
+      return await supervise(
+        (sink, beforeStart) => this.#launcher.launch({ ...request, beforeStart }, sink),
+        options,
+        this.#meterOf(record),
+      );
     } finally {
       const left = (this.#runningHere.get(sandboxId) ?? 1) - 1;
       if (left === 0) this.#runningHere.delete(sandboxId);

@@ -19,6 +19,8 @@ export interface LaunchRequest {
   argv: readonly string[];
   env: Record<string, string>;
   stdin: Uint8Array | undefined;
+  /** To be awaited immediately before the start, after everything else that is awaited. What it throws is passed on as it is. */
+  beforeStart?: () => Promise<void>;
 }
 
 /** Gets output as it arrives; never throws. */

@@ -7,7 +7,7 @@
  * 2. Every process of a command carries a mark in its environment; on Linux the end of a command ends all that do, also
  *    those that left the process group. Elsewhere only the group is ended.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { chown, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -71,16 +71,11 @@ class NoneLauncher implements Launcher {
     const words = [...identity, ...argv];
     let child: ChildProcess;
     try {
-      child = spawn(words[0] ?? '', words.slice(1), {
-        cwd: translate(workspaceTarget),
-        env,
-        detached: true,
-        stdio: 'pipe',
-      });
-      await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+      await request.beforeStart?.();
+      child = await spawned(words, { cwd: translate(workspaceTarget), env, detached: true, stdio: 'pipe' });
     } catch (error) {
       await rm(temporary, { recursive: true, force: true });
-      throw new CoppiceError('sandbox-failed', `the command can't be started: ${reasonOf(error)}`, { cause: error });
+      throw error;
     }
     const recorded = this.#running.add(record.id, execId, child.pid ?? 0);
     // At once: a command may end before anything else that is awaited here, and its output with it.
@@ -107,6 +102,16 @@ class NoneLauncher implements Launcher {
   }
 
   async close(): Promise<void> {}
+}
+
+async function spawned(words: readonly string[], options: SpawnOptions): Promise<ChildProcess> {
+  try {
+    const child = spawn(words[0] ?? '', words.slice(1), options);
+    await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+    return child;
+  } catch (error) {
+    throw new CoppiceError('sandbox-failed', `the command can't be started: ${reasonOf(error)}`, { cause: error });
+  }
 }
 
 /** The host's name of a path of the sandbox, where the whole text is one. */

@@ -129,6 +129,8 @@ export interface ExecOptions {
   stdin?: Uint8Array;
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** Awaited immediately before the command starts. What it throws is thrown by `exec` as it is, and nothing has started then. */
+  beforeStart?: () => Promise<void>;
   /**
    * Live output. Called again only when the promise of the call before it has settled; what doesn't fit the buffer of
    * `liveBufferBytesMax` meanwhile is dropped and counted. A rejection ends live output, never the command.

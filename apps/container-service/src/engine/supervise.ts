@@ -31,7 +31,7 @@ const neverAborted = new AbortController().signal;
 type KillReason = 'timeout' | 'cancel' | 'disk';
 
 export async function supervise(
-  launch: (sink: OutputSink) => Promise<RunningCommand>,
+  launch: (sink: OutputSink, beforeStart: () => Promise<void>) => Promise<RunningCommand>,
   options: ExecOptions,
   disk: DiskMeter,
 ): Promise<ExecResult> {
@@ -57,7 +57,7 @@ export async function supervise(
   const started = performance.now();
   try {
     if (options.signal?.aborted) throw new CoppiceError('cancelled', 'the command was cancelled before it started');
-    running = await launchInTime(launch(sink));
+    running = await launchInTime((beforeStart) => launch(sink, beforeStart), options);
     const { reason, exitCode, oomKilled, throttledPeriods } = await untilEnded(running, options, disk);
     const durationMs = Math.round(performance.now() - started);
     const diskExceeded =
@@ -82,20 +82,34 @@ export async function supervise(
   }
 }
 
-/** What is launched too late is ended as soon as it shows up. */
-async function launchInTime(launching: Promise<RunningCommand>): Promise<RunningCommand> {
+/** What is launched too late is ended as soon as it shows up. The time in `beforeStart` is not the engine's. */
+async function launchInTime(
+  launch: (beforeStart: () => Promise<void>) => Promise<RunningCommand>,
+  { beforeStart, signal }: ExecOptions,
+): Promise<RunningCommand> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
+  let isLate = false;
+  const late = Promise.withResolvers<never>();
+  const limitTime = () => {
     timer = setTimeout(() => {
-      void launching.then(
-        (running) => running.kill(),
-        () => undefined,
-      );
-      reject(new NoAnswer('sandbox-failed', `the engine didn't start a command within ${launchMsMax / 1000} s`));
+      isLate = true;
+      late.reject(new NoAnswer('sandbox-failed', `the engine didn't start a command within ${launchMsMax / 1000} s`));
     }, launchMsMax);
+  };
+  limitTime();
+  const launching = launch(async () => {
+    if (isLate) await late.promise;
+    clearTimeout(timer);
+    await beforeStart?.();
+    if (signal?.aborted) throw new CoppiceError('cancelled', 'the command was cancelled before it started');
+    limitTime();
   });
+  void launching.then(
+    (running) => isLate && running.kill(),
+    () => undefined,
+  );
   try {
-    return await Promise.race([launching, late]);
+    return await Promise.race([launching, late.promise]);
   } finally {
     clearTimeout(timer);
   }

@@ -76,8 +76,8 @@ class Turn {
       resultCharactersMax: input.resultCharactersMax,
       exec: async (argv, options) => {
         // A process that was stopped may have been judged lost, and another may use the sandbox.
-        await command.confirmClaim();
-        const result = await context.engine.exec(input.sandboxId, argv, { ...options, signal });
+        const beforeStart = command.confirmClaim;
+        const result = await context.engine.exec(input.sandboxId, argv, { ...options, signal, beforeStart });
         if (result.cancelled) throw new CoppiceError('cancelled', 'the tool calls were cancelled');
         this.#begun++;
         return result;

@@ -76,6 +76,7 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
     calls: Call[],
     signal = new AbortController().signal,
     resultCharactersMax: number = toolLimits.resultCharactersMax,
+    confirmClaim = async (): Promise<void> => {},
   ): Promise<ToolResult[]> {
     const input = {
       owner: { tenant: 'default', runId: 'run', taskId: sandbox.id },
@@ -92,7 +93,7 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
       signal,
       takenOver: false,
       queuedMs: 0,
-      confirmClaim: async () => {},
+      confirmClaim,
     };
     const { results } = (await handler.run(input, context)) as { results: ToolResult[] };
     expect(results.map(({ callId }) => callId)).toEqual(calls.map((_call, index) => `call-${index}`));
@@ -380,6 +381,13 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
     expect(await failed).toMatchObject({ code: 'cancelled' });
     expect(performance.now() - started).toBeLessThan(30_000);
     expect(await stat(host('after')).catch(() => null)).toBeNull();
+  });
+
+  test('a process whose claim another has taken over changes nothing', async () => {
+    const taken = new Error('another process has taken it over');
+    const calls: Call[] = [['run', { command: 'touch taken-over' }]];
+    await expect(call(calls, undefined, undefined, () => Promise.reject(taken))).rejects.toBe(taken);
+    expect((await one('list', {})).text).not.toContain('taken-over');
   });
 
   test('without its sandbox the operation fails', async () => {
