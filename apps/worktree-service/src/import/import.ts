@@ -4,6 +4,8 @@
  * Invariants:
  * 1. The branch moves by compare-and-set, in one transaction with `refs/coppice/done/<effectId>`: a repeat finds that it was done.
  * 2. Dates and message come from the actor: a repeat that doesn't find it makes the same object.
+ * 3. Where the worktree has nothing new, and the branch has a commit of the same life of the task, the answer is that commit. An earlier try moved
+ *    the branch but failed before it answered, or git was killed between the two refs of its transaction.
  */
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
@@ -13,6 +15,7 @@ import { nulSeparated } from '../git/git.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
 import { listTree, sealedFolder } from '../worktree/checkout.ts';
+import { lifeOf } from '../worktree/removed.ts';
 import { readSnapshot } from '../worktree/snapshot.ts';
 import { requireTaskRecord, taskFolders, withTask } from '../worktree/task-record.ts';
 import { addCheckpointBytes, checkpointBytes } from './checkpoint-budget.ts';
@@ -67,7 +70,13 @@ export async function commit(
         date: input.message.date,
         signal,
       });
-      if (made.changes === null) return { status: 'no-changes', ignored: made.ignored };
+      if (made.changes === null) {
+        const isOfEarlierTry =
+          parent !== record.baseCommit && (await isOfSameLife(context, store, { commit: parent, ...input }, signal));
+        if (!isOfEarlierTry) return { status: 'no-changes', ignored: made.ignored };
+        await store.updateRefs([`create ${doneRef} ${parent}`], signal);
+        return describe(await changesOf(context, store, parent, signal));
+      }
       context.reached('imported');
       const { commit: madeCommit } = made.changes;
       await store.updateRefs([`update ${branch} ${madeCommit} ${parent}`, `create ${doneRef} ${madeCommit}`], signal);
@@ -76,6 +85,19 @@ export async function commit(
     },
     signal,
   );
+}
+
+/** Whether the commit was made for this life of the task: the worktree may be that of an earlier life, whose commits it has. */
+async function isOfSameLife(
+  context: Context,
+  store: Store,
+  of: { commit: string; taskId: string; effectId: string },
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const format = '--format=%(trailers:key=Coppice-Task,valueonly)%(trailers:key=Coppice-Effect,valueonly)';
+  const trailers = await context.git.text(['show', '--no-patch', format, of.commit, '--'], { ...store.tasks, signal });
+  const [taskId = '', effectId = ''] = trailers.split('\n');
+  return taskId === of.taskId && effectId !== '' && lifeOf(effectId) === lifeOf(of.effectId);
 }
 
 /** What a commit changed, compared with its first parent. Paths one byte a character. */
