@@ -236,7 +236,7 @@ export const metricDefinitions = {
       'What worktree-service keeps in its data folder, as its last round found it (every 15 minutes). Every process of one node reports the same: take the max by node.',
     labels: {
       node: 'the host, as COPPICE_NODE names it',
-      part: '`kept-folders` (work that could not be imported), `setups`, `repositories`, `worktrees` or `trash`',
+      part: '`kept-folders` (work that could not be imported), `rescued-commits` (work that did not land; a part of `repositories`), `setups`, `repositories`, `worktrees` or `trash`',
     },
     reportedBy: 'worktree-service',
   },

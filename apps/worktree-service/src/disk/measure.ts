@@ -3,6 +3,7 @@ import type { Context } from '../context.ts';
 import { storeOf } from '../context.ts';
 import type { Store } from '../repository/store.ts';
 import { keptFolders } from './kept-folders.ts';
+import { rescued } from './kept-work.ts';
 import { livingTasks } from './living-tasks.ts';
 import { goesAtMs, keptRefs } from './old-refs.ts';
 import type { DiskReport } from './report.ts';
@@ -23,6 +24,9 @@ export async function measure(context: Context, sizes: Sizes, nowMs: number): Pr
   const { layout, disk } = context;
   const space = await spaceOf(layout.root, disk.freeBytesMin);
   const kept = await keptFolders(context, sizes);
+  const commits = [];
+  for (const store of stores(context)) commits.push(await rescued(context, store, sizes));
+  const rescues = commits.flatMap(({ refs }) => refs);
   const setups = await sealedSetups(context, sizes);
   const other = async (name: 'repositories' | 'worktrees' | 'trash', ...folders: string[]) => {
     let bytes: number | null = 0;
@@ -38,6 +42,15 @@ export async function measure(context: Context, sizes: Sizes, nowMs: number): Pr
       bytes: kept.reduce((total, { bytes }) => total + bytes, 0),
       bytesMax: disk.rescueBytesMax,
       oldest: timeText(kept.at(-1)?.keptAtMs),
+    },
+    {
+      name: 'rescued-commits',
+      folder: layout.repositories,
+      count: rescues.length,
+      bytes: commits.reduce<number | null>((total, { bytes }) => sum(total, bytes), 0),
+      // Together with kept folders.
+      bytesMax: disk.rescueBytesMax,
+      oldest: rescues.length === 0 ? null : timeText(Math.min(...rescues.map(({ writtenAtMs }) => writtenAtMs))),
     },
     {
       name: 'setups',

@@ -3,7 +3,7 @@
  *
  * - `refs/coppice/import/`: an import by an earlier version that was cut off. A command comes back for 7 days at most.
  * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of tasks that are over: the only copy of work. They stay for
- *   `rescueAgeMsMax`, and the report names them before they go.
+ *   `rescueAgeMsMax`, and the report names them before they go. Those under `rescue/` have a bound in size, too: see kept-work.ts.
  *
  * Notes that something was done are removed by upkeep.ts, when no message can come back that they are for.
  */
@@ -42,11 +42,12 @@ function taskOf(ref: string): string | null {
   return folder === undefined ? null : (ref.slice(folder.length).split('/')[0] ?? null);
 }
 
+export const isRescue = ({ ref }: { ref: string }): boolean => ref.startsWith(rescues);
+
 /** When a ref goes; null for one of a task that is at work. */
 export function goesAtMs(context: Context, kept: KeptRef, living: ReadonlySet<string>): number | null {
   if (kept.ref.startsWith(imports)) return kept.writtenAtMs + commandAgeMsMax;
-  const isRescue = kept.ref.startsWith(rescues);
-  if (!isRescue && kept.taskId !== null && living.has(kept.taskId)) return null;
+  if (!isRescue(kept) && kept.taskId !== null && living.has(kept.taskId)) return null;
   return kept.writtenAtMs + context.disk.rescueAgeMsMax;
 }
 

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { serviceName } from '../service-name.ts';
 import { writeFileAtomically } from '../worktree/snapshot.ts';
 
-const diskParts = ['kept-folders', 'setups', 'repositories', 'worktrees', 'trash'] as const;
+const diskParts = ['kept-folders', 'rescued-commits', 'setups', 'repositories', 'worktrees', 'trash'] as const;
 
 const reportSchema = z.object({
   /** RFC 3339. */
@@ -27,7 +27,7 @@ const reportSchema = z.object({
       bytes: z.number().nullable(),
       /** Null for what has no bound of its own. */
       bytesMax: z.number().nullable(),
-      /** RFC 3339; of the kept folder or setup that goes next by age. */
+      /** RFC 3339; of the kept folder, rescued commit or setup that goes next by age. */
       oldest: z.string().nullable(),
     }),
   ),

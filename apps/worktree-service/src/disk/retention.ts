@@ -13,7 +13,7 @@ import type { Clock } from '@coppice/service';
 import type { Context } from '../context.ts';
 import { removePartial } from '../upkeep.ts';
 import { collectGarbage } from './collect.ts';
-import { boundKeptFolders } from './kept-folders.ts';
+import { boundKeptWork } from './kept-work.ts';
 import { measure, stores } from './measure.ts';
 import { removeOldRefs } from './old-refs.ts';
 import type { Expiry } from './removed.ts';
@@ -101,7 +101,7 @@ export class Retention {
       await context.trash.sweep();
       return [];
     });
-    await this.#step(() => boundKeptFolders(context, this.#sizes, nowMs));
+    await this.#step(() => boundKeptWork(context, { stores: stores(context), sizes: this.#sizes, nowMs, signal }));
     await this.#step(async () => removeOldAttempts(context, nowMs));
     await this.#step(async () => removeCutOff(context, nowMs));
     for (const store of stores(context)) {

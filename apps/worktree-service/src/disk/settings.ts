@@ -8,9 +8,9 @@ const dayMs = 24 * 3_600_000;
 export type DiskSettings = {
   /** New work is refused while less is free; null for the default, which depends on the file system's size. */
   freeBytesMin: number | null;
-  /** Folders of work that could not be imported. */
+  /** Folders of work that could not be imported, and rescued commits, together. */
   rescueBytesMax: number;
-  /** Those, and refs that keep work which is nowhere else. */
+  /** Those, and other refs that keep work which is nowhere else. */
   rescueAgeMsMax: number;
   setupsBytesMax: number;
   /** Since a sealed setup was last used. */

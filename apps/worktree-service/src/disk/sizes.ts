@@ -4,7 +4,7 @@ import { bytesIn } from './space.ts';
 
 const sizesMax = 100_000;
 
-/** Sizes of folders that nobody changes any more, each measured once by a process. */
+/** Sizes of what nobody changes any more, each measured once by a process. */
 export class Sizes {
   readonly #known = new Remembered<number>(sizesMax);
 
@@ -12,10 +12,14 @@ export class Sizes {
   async of(folder: string): Promise<number | null> {
     const stat = statSync(folder, { bigint: true, throwIfNoEntry: false });
     if (stat === undefined) return 0;
-    const key = `${folder} ${stat.ino} ${stat.ctimeNs}`;
+    return this.remembered(`${folder} ${stat.ino} ${stat.ctimeNs}`, () => bytesIn(folder));
+  }
+
+  /** What `measure` tells, and told before for the same key. */
+  async remembered(key: string, measure: () => Promise<number | null>): Promise<number | null> {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const bytes = await bytesIn(folder);
+    const bytes = await measure();
     if (bytes !== null) this.#known.set(key, bytes);
     return bytes;
   }
