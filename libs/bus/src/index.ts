@@ -7,7 +7,7 @@ export { ObjectStore } from './object-store.ts';
 export type { ConsumeOptions, Consumption, Delivery } from './consume.ts';
 export type { Queue } from './queues.ts';
 export type { ReadOptions, StoredMessage } from './read.ts';
-export { bundlesKept, retention } from './resources.ts';
+export { artifactsKept, bundlesKept, retention } from './resources.ts';
 export type { ResourceOptions } from './resources.ts';
 export type { CallTarget } from './call.ts';
 export { apiEndpoint, serviceEndpoint, sharedApiEndpoint, streamedApiEndpoint } from './serve.ts';

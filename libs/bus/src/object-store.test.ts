@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { buckets } from '@coppice/contracts';
-import { eventually, startNatsServer } from '@coppice/testing';
+import { eventually, startNatsServer, temporaryFolder } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Bus, busLimits } from './index.ts';
 import type { ObjectStore } from './index.ts';
-import { connect, jetstreamManager } from './nats.ts';
+import { DiscardPolicy, connect, jetstreamManager } from './nats.ts';
 import type { JetStreamManager, NatsConnection } from './nats.ts';
-import { bundlesKept, objectStream } from './resources.ts';
+import { artifactsKept, bundlesKept, objectStream } from './resources.ts';
 
 /** `insider` is a connection of the test's own, which sees the store's stream. */
 let server: NatsServer;
@@ -106,6 +106,45 @@ test('bundles have an age and a size; where they are full, the oldest make room,
     expect(await store.find('kept')).toMatchObject({ size: 10 });
   } finally {
     await manager.streams.update(bundleStream, config);
+  }
+});
+
+test('artifacts have an age and a size, a bucket of an earlier version gets them, and one that is pushed out is not found', async () => {
+  const bounds = {
+    max_age: artifactsKept.days * 24 * 3_600 * 1e9,
+    max_bytes: artifactsKept.mebibytesMax * 1024 ** 2,
+    discard: 'old',
+  };
+  const { config } = await manager.streams.info(stream);
+  expect(config).toMatchObject({ ...bounds, allow_direct: true });
+  const content = randomBytes(400_000);
+  await store.put('earlier', content);
+  await manager.streams.update(stream, { ...config, max_age: 0, max_bytes: -1, discard: DiscardPolicy.New });
+  await bus.ensureResources();
+  expect((await manager.streams.info(stream)).config).toMatchObject(bounds);
+  expect(content.equals((await store.get('earlier')) as Uint8Array)).toBe(true);
+  // Its last chunk and its name are left.
+  const { state } = await manager.streams.info(stream);
+  await manager.streams.purge(stream, { seq: state.last_seq - 1 });
+  await expect(store.get('earlier')).rejects.toMatchObject({ code: 'not-found' });
+});
+
+test('a server without room for the size of the artifacts has them by age alone', async () => {
+  await using folder = await temporaryFolder('small-disk');
+  // More than all other streams have reserved.
+  const config = `jetstream { store_dir: ${JSON.stringify(folder.path)}, max_file: 9GB }`;
+  await using small = await startNatsServer({ config });
+  const other = await Bus.connect({ ...small.connection, name: 'small-disk' });
+  try {
+    await other.ensureResources();
+    const reader = await connect({ servers: small.url });
+    const { streams } = await jetstreamManager(reader);
+    const bounds = { max_age: artifactsKept.days * 24 * 3_600 * 1e9, max_bytes: -1 };
+    expect((await streams.info(stream)).config).toMatchObject(bounds);
+    await reader.close();
+    await (await other.objects(buckets.artifacts)).put('kept', randomBytes(10));
+  } finally {
+    await other.close();
   }
 });
 

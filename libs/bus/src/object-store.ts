@@ -8,7 +8,7 @@
  * 3. What is given is whole: its digest is that which was stored with it.
  */
 import { createHash } from 'node:crypto';
-import { CoppiceError, buckets } from '@coppice/contracts';
+import { CoppiceError } from '@coppice/contracts';
 import { busLimits } from './limits.ts';
 import type { NatsObjectStore } from './nats.ts';
 import type { ReadSubject } from './read.ts';
@@ -90,7 +90,7 @@ export class ObjectStore {
     const isWhole = bytes === size && hash.digest('base64url') === digest.replace(/^SHA-256=/, '').replace(/=+$/, '');
     if (isWhole) return Buffer.concat(chunks, size);
     const left = await this.#store.info(name);
-    if (left === null || left.deleted || (bytes < size && this.#bucket === buckets.bundles))
+    if (left === null || left.deleted || bytes < size)
       throw new CoppiceError('not-found', `${name} was deleted, or pushed out, while it was read`);
     throw new CoppiceError('internal', `${name} is not what was stored: ${bytes} of ${size} bytes, or another digest`);
   }

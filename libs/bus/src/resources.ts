@@ -13,6 +13,7 @@ const nanoseconds = 1_000_000;
 const days = (count: number) => count * 24 * 3_600_000 * nanoseconds;
 const mebibytes = (count: number) => count * 1024 * 1024;
 const streamNotFound = 10059;
+const storageExceeded = 10047;
 const lookAgainMs = 200;
 const markerTtlMs = 3_600_000;
 
@@ -37,6 +38,8 @@ export const retention = {
 } as const;
 /** What can be made again is kept for a shorter time; here, too, what is oldest makes room. */
 export const bundlesKept = { days: 1, mebibytesMax: 512 } as const;
+/** Longer than any task is at work: what names a text that was pushed out fails with `not-found`. */
+export const artifactsKept = { days: 90, mebibytesMax: 4_096 } as const;
 /** Clients that keep their conversations longer than this, and refer to them, have to be told. */
 export const itemsKept = { hours: 12, mebibytesMax: 512 } as const;
 type KeptStream = keyof typeof retention;
@@ -82,15 +85,17 @@ export const keyValueStream = (bucket: string): string => `KV_${bucket}`;
 export const objectStream = (bucket: string): string => `OBJ_${bucket}`;
 
 /** As an object store is, but for what happens when it is full: a store by the client refuses what is new, and one tenant could fill it for all. */
-const bundles: Definition = {
-  name: objectStream(buckets.bundles),
-  subjects: [`$O.${buckets.bundles}.C.>`, `$O.${buckets.bundles}.M.>`],
+const objects = (bucket: string, bounds: { days: number; mebibytesMax: number }): Definition => ({
+  name: objectStream(bucket),
+  subjects: [`$O.${bucket}.C.>`, `$O.${bucket}.M.>`],
   retention: RetentionPolicy.Limits,
   discard: DiscardPolicy.Old,
   allow_rollup_hdrs: true,
-  max_age: days(bundlesKept.days),
-  max_bytes: mebibytes(bundlesKept.mebibytesMax),
-};
+  max_age: days(bounds.days),
+  max_bytes: mebibytes(bounds.mebibytesMax),
+});
+const bundles = objects(buckets.bundles, bundlesKept);
+const artifacts: Definition = { ...objects(buckets.artifacts, artifactsKept), allow_direct: true };
 
 /** As a bucket is, but for what happens when it is full, as with bundles. */
 const items: Definition = {
@@ -109,7 +114,7 @@ const waitedForByNone: readonly string[] = [bundles.name, items.name];
 export const streamNames = (): string[] => [
   ...definitions.map(({ name }) => name),
   ...keyValueBuckets.map(keyValueStream),
-  objectStream(buckets.artifacts),
+  artifacts.name,
   bundles.name,
   items.name,
 ];
@@ -140,7 +145,11 @@ export async function ensureResources(
   for (const definition of definitions) await ensure(definition);
   await ensure(bundles);
   await ensure(items);
-  await new Objm(jetStream).create(buckets.artifacts, { replicas, storage: StorageType.File });
+  await ensure(artifacts).catch(async (error: unknown) => {
+    if (!(error instanceof JetStreamApiError) || error.code !== storageExceeded) throw error;
+    // The server reserves the size of a stream. Earlier versions had none here, and a small disk must not keep this one from its start.
+    await ensure({ ...artifacts, max_bytes: -1 });
+  });
 }
 
 /**
