@@ -70,7 +70,8 @@ test('what may have been done is not done again, and the want of an answer is re
   const { asked } = await forgetful();
   await expect(ask(client(), api.taskMerge, { taskId })).rejects.toMatchObject({
     exitCode: 3,
-    message: 'no answer in 0 s; the stack is busy or stopping. It may have taken effect; coppice show reports the state',
+    message:
+      'no answer in 0 s; the stack is busy or stopping. It may have taken effect; coppice show reports the state',
   });
   expect(asked).toEqual(['merge']);
 });
