@@ -102,7 +102,7 @@ test('what was received before the connection broke is not sent again, unless it
   const remote = { bus: user, tenant: 'default' };
   await expect(ask(remote, api.taskApprove, { taskId })).rejects.toMatchObject({
     exitCode: 3,
-    message: expect.stringContaining('It may have been done all the same'),
+    message: expect.stringContaining('It may have taken effect'),
   });
   expect(await ask(remote, api.taskGet, { taskId })).toMatchObject({ taskId });
   expect(asked).toEqual(['approve', 'get', 'get']);
