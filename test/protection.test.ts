@@ -1,6 +1,8 @@
 import { runRequestSchema } from '@coppice/contracts';
 import { describe, expect, test } from 'vitest';
 import { specify } from '../apps/orchestrator/src/specification.ts';
+import { Turns } from '../libs/service/src/index.ts';
+import { ProtectPatterns } from '../apps/worktree-service/src/import/protect-patterns.ts';
 import { protectedAmong } from '../apps/worktree-service/src/import/protected-paths.ts';
 
 /** What the orchestrator protects of a verify command, as the worktree-service applies it to changed paths. */
@@ -24,6 +26,11 @@ const protectedOf = (verify: string, rest: object = {}): string[] =>
       ],
     }),
   )[0]?.protect ?? [];
+
+const among = (changed: string, protect: string[]): Promise<string[]> => {
+  const turns = new Turns();
+  return protectedAmong([changed], new ProtectPatterns(protect, turns), turns);
+};
 
 /** A command, and a file whose change alters what it proves. */
 const attacks: [command: string, changed: string][] = [
@@ -188,11 +195,11 @@ const wanted: [command: string, changed: string][] = [
 ];
 
 describe('what defines the proof', () => {
-  test.each(attacks)('%s: a change of %s waits for a person', (verify, changed) => {
-    expect(protectedAmong([changed], protectedOf(verify))).toEqual([changed]);
+  test.each(attacks)('%s: a change of %s waits for a person', async (verify, changed) => {
+    expect(await among(changed, protectedOf(verify))).toEqual([changed]);
   });
 
-  test.each(wanted)('%s: a change of %s lands', (verify, changed) => {
-    expect(protectedAmong([changed], protectedOf(verify))).toEqual([]);
+  test.each(wanted)('%s: a change of %s lands', async (verify, changed) => {
+    expect(await among(changed, protectedOf(verify))).toEqual([]);
   });
 });

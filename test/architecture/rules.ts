@@ -52,7 +52,6 @@ const vendorRules: readonly VendorRule[] = [
   { vendor: /^@opentelemetry\//, importers: { 'libs/telemetry': any } },
   { vendor: /^xstate$/, importers: { 'libs/durable-actor': any, 'apps/orchestrator': any } },
   { vendor: /^isomorphic-git$/, importers: { 'apps/worktree-service': 1 } },
-  { vendor: /^(ignore|picomatch)$/, importers: { 'apps/worktree-service': 2, 'apps/orchestrator': 1 } },
   { vendor: /^unbash$/, importers: { 'apps/orchestrator': 1 } },
   { vendor: /^commander$/, importers: { 'apps/cli': 1 } },
   { vendor: /^yaml$/, importers: { 'libs/service': 1 } },

@@ -6,7 +6,6 @@ import { expect, test } from 'vitest';
 import { openContext } from '../open.ts';
 import { date, fixture, message, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
 import { checkpoint, commit } from './import.ts';
-import { bounded, protectedAmong } from './protected-paths.ts';
 
 const files = {
   'README.md': '# x\n',
@@ -162,25 +161,6 @@ test('a pattern without a slash protects a name at any depth, and what lies in a
   expect(await f.committed(taskId, 'protected', ['*.pem', 'terraform', 'docs/*'])).toMatchObject({
     protectedPaths: ['a/terraform/b/c.tf', 'docs/x.md', 'src/deep/Secret.PEM', 'top.pem'],
   });
-});
-
-test('of more than fifty protected paths the rest is told by one entry, which is another for others', async () => {
-  const paths = (from: number) => Array.from({ length: 60 }, (_, index) => `.github/${from + index}.yml`);
-  const [some, others] = [protectedAmong(paths(100), ['.github']), protectedAmong(paths(101), ['.github'])];
-  expect(some.slice(0, 50)).toEqual(paths(100).slice(0, 50));
-  expect(some.slice(50)).toEqual([expect.stringMatching(/^and 10 more \([0-9a-f]{16}\)$/)]);
-  expect(others.at(-1)).toMatch(/^and 10 more/);
-  expect(others.at(-1)).not.toBe(some.at(-1));
-  expect(protectedAmong(paths(100).slice(0, 50), ['.github'])).toHaveLength(50);
-});
-
-test('a pattern that would take long to match protects more than it says, never less', () => {
-  const path = `deep/${'a/'.repeat(1_000)}${'a'.repeat(200)}`;
-  const costly = [`deep/**/${'*a'.repeat(20)}b`, `${'**/a/'.repeat(50)}b`, `**/+(a|aa)+(a|aa)b`, `${'*a'.repeat(50)}b`];
-  for (const pattern of costly) expect(protectedAmong([path], [pattern])).toEqual([path]);
-  const usual = ['**/src/**/*.test.*', 'a*b*c*', '*.pem', 'docs/**', '@(x|y).ts', '.github/**'];
-  expect(usual.map(bounded)).toEqual(usual);
-  expect(['**/a/**/b/**/c', '*a*a*a*/x', 'x/*(a|b)'].map(bounded)).toEqual(['**/a/**', '*/x', 'x/*']);
 });
 
 test('what ignore rules left out is counted where nothing else was made', async () => {

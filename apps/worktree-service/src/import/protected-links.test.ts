@@ -1,9 +1,20 @@
 import { rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { openRepository } from '../context.ts';
 import { fixture, taskId, write } from '../test-support/fixture.ts';
 import { mergeOf } from '../test-support/task.ts';
-import { linkTargets } from './protected-links.ts';
+import { importLimitsDefault } from './limits.ts';
+import { turnsOf } from './plan.ts';
+import { ProtectPatterns } from './protect-patterns.ts';
+import { linkTargets, protectedSince } from './protected-links.ts';
+
+const targetsOf = async (pattern: string, links: Record<string, string>): Promise<string[]> => {
+  const turns = turnsOf(importLimitsDefault);
+  return [
+    ...(await linkTargets(new ProtectPatterns([pattern], turns), new Map(Object.entries(links)), turns)),
+  ].toSorted();
+};
 
 const links = {
   'verify.sh': 'ci/current/verify.sh',
@@ -32,8 +43,34 @@ test.each([
   ['ci/v2/verify.sh', []],
   ['**/verify.sh', []],
   ['../verify.sh', []],
-])('%s also protects %j', (pattern, expected) => {
-  expect([...linkTargets([pattern], new Map(Object.entries(links)))].toSorted()).toEqual(expected);
+  ['{ci/current,x}/*.sh', ['ci/current', 'ci/v2']],
+])('%s also protects %j', async (pattern, expected) => {
+  expect(await targetsOf(pattern, links)).toEqual(expected);
+});
+
+test('a link that differs from a folder or another link only in case hides neither', async () => {
+  const shadowed = {
+    'tools/verify.sh': '../src/check.sh',
+    Tools: 'elsewhere',
+    TOOLS: 'nowhere',
+    'Verify.sh': 'a',
+    'verify.sh': 'b',
+  };
+  expect(await targetsOf('tools/verify.sh', shadowed)).toEqual(
+    expect.arrayContaining(['src/check.sh', 'tools/verify.sh']),
+  );
+  expect(await targetsOf('verify.sh', shadowed)).toEqual(expect.arrayContaining(['a', 'b', 'src/check.sh']));
+});
+
+test('where it takes too long to find the protected paths, all are', async () => {
+  await using f = await fixture({ importLimits: { matchingStepsMax: 2_000, entriesMax: 0 } });
+  await f.prepared();
+  const base = await f.repository.head();
+  const protect = ['a/b'];
+  const paths = [`${'x/'.repeat(10)}x`, 'y'.repeat(3_000)];
+  const store = (await openRepository(f.context, f.address)).store;
+  expect(await protectedSince(f.context, store, { base, paths: paths.slice(0, 1), protect })).toEqual([]);
+  expect(await protectedSince(f.context, store, { base, paths, protect })).toEqual(paths);
 });
 
 test('a change to what a protected link leads to is reported by the commit and by the merge', async () => {

@@ -3,17 +3,25 @@
  *
  * Not followed: links that leave the repository, links that only a wildcard with a slash matches, and links inside of a protected folder.
  */
-import picomatch from 'picomatch';
+import { CoppiceError } from '@coppice/contracts';
+import type { Turns } from '@coppice/service';
 import type { Context } from '../context.ts';
 import type { Store } from '../repository/store.ts';
 import { listTree } from '../worktree/checkout.ts';
 import { textOf } from './path-rules.ts';
-import { bounded, matchOptions, protectedAmong } from './protected-paths.ts';
+import { turnsOf } from './plan.ts';
+import { ProtectPatterns } from './protect-patterns.ts';
+import { listed, protectedAmong } from './protected-paths.ts';
 
-/** As Linux: a longer chain of links can't be opened. */
+/** As Linux: a longer chain of links, or a longer path, can't be opened. */
 const hopsMax = 40;
+const pathCharactersMax = 4_096;
 
-/** The paths (byte strings) that the patterns protect, also by links of the tree `base`; see protectedAmong. */
+/**
+ * The paths that the patterns protect, also by links of the tree `base`, as a person is shown them. Where it takes more steps than an import may to find
+ * that out, all of them are.
+ * @param parts.paths byte strings
+ */
 export async function protectedSince(
   context: Context,
   store: Store,
@@ -22,7 +30,14 @@ export async function protectedSince(
   const { base, paths, protect, signal } = parts;
   if (protect.length === 0 || paths.length === 0) return [];
   const links = await symlinksOf(context, store, base, signal);
-  return protectedAmong(paths, protect, linkTargets(protect, links));
+  const turns = turnsOf(context.importLimits, signal);
+  try {
+    const patterns = new ProtectPatterns(protect, turns);
+    return listed(await protectedAmong(paths, patterns, turns, await linkTargets(patterns, links, turns)));
+  } catch (error) {
+    if (error instanceof CoppiceError && error.code === 'limit-exceeded') return listed(paths);
+    throw error;
+  }
 }
 
 /** The targets of a tree's symbolic links, by path. Both are text; bytes where they aren't UTF-8. */
@@ -49,44 +64,58 @@ async function symlinksOf(
 }
 
 /**
- * The links on the way of the protected paths, and where they lead to, in lower case. Each stands for itself and all that lies beneath it.
+ * The links on the way of the protected paths, and where they lead to, in lower case. Each stands for itself and all that lies beneath it. Paths are
+ * followed as they are spelled, and in lower case as some file systems do: a link `Tools` is no link on the way of `tools/verify.sh`.
  * @param links their targets by path
  */
-export function linkTargets(protect: readonly string[], links: ReadonlyMap<string, string>): Set<string> {
-  const byPath = new Map([...links].map(([path, target]) => [path.toLowerCase(), target.toLowerCase()]));
-  const isNamed = picomatch(protect.filter((pattern) => !pattern.includes('/')).map(bounded), matchOptions);
-  const named = [...byPath.keys()].filter((path) => isNamed(path.slice(path.lastIndexOf('/') + 1)));
-  const starts = protect.filter((pattern) => pattern.includes('/')).map((pattern) => plainStart(pattern.toLowerCase()));
-  const found = [...named, ...starts].map((path) => follow(path, byPath)).filter((passed) => passed.length > 0);
-  return new Set(found.flat());
-}
-
-/** The parts of a pattern before the first that has a wildcard. */
-function plainStart(pattern: string): string {
-  const parts = pattern.split('/');
-  const end = parts.findIndex((part) => /[*?[\]{}()!+@\\]/.test(part));
-  return (end === -1 ? parts : parts.slice(0, end)).join('/');
+export async function linkTargets(
+  patterns: ProtectPatterns,
+  links: ReadonlyMap<string, string>,
+  turns: Turns,
+): Promise<Set<string>> {
+  const found = new Set<string>();
+  if (links.size === 0) return found;
+  const lowerCase = new Map([...links].map(([path, target]) => [path.toLowerCase(), target.toLowerCase()]));
+  const followBoth = (path: string) => {
+    for (const passed of follow(path, links, turns)) found.add(passed.toLowerCase());
+    for (const passed of follow(path.toLowerCase(), lowerCase, turns)) found.add(passed);
+  };
+  for (const start of patterns.starts) {
+    if (turns.due) await turns.give();
+    followBoth(start);
+  }
+  for (const path of links.keys()) {
+    turns.spend(path.length);
+    if (turns.due) await turns.give();
+    if (await patterns.matchesName(path.slice(path.lastIndexOf('/') + 1).toLowerCase())) followBoth(path);
+  }
+  return found;
 }
 
 /** The links that a path leads through, and its end, if that lies in the repository. Empty where there is no link. */
-function follow(path: string, links: ReadonlyMap<string, string>): string[] {
+function follow(path: string, links: ReadonlyMap<string, string>, turns: Turns): string[] {
   const passed: string[] = [];
-  const at: string[] = [];
+  let here = '';
   const parts = path.split('/').toReversed();
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     if (part === '' || part === '.') continue;
+    const folder = here;
     if (part === '..') {
-      if (at.pop() === undefined) return passed;
+      if (folder === '') return passed;
+      here = parentOf(folder);
       continue;
     }
-    at.push(part);
-    const here = at.join('/');
+    here = folder === '' ? part : `${folder}/${part}`;
+    turns.spend(here.length);
+    if (here.length > pathCharactersMax) return passed;
     const target = links.get(here);
     if (target === undefined) continue;
     passed.push(here);
     if (passed.length > hopsMax || target.startsWith('/')) return passed;
     parts.push(...target.split('/').toReversed());
-    at.pop();
+    here = folder;
   }
-  return passed.length === 0 || at.length === 0 ? passed : [...passed, at.join('/')];
+  return passed.length === 0 || here === '' ? passed : [...passed, here];
 }
+
+const parentOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), 0));

@@ -1,65 +1,68 @@
 import { createHash } from 'node:crypto';
-import picomatch from 'picomatch';
+import type { Turns } from '@coppice/service';
 import { printable, textOf } from './path-rules.ts';
+import type { ProtectPatterns } from './protect-patterns.ts';
 
 const protectedPathsMax = 50;
 const digestCharacters = 16;
-export const matchOptions = { dot: true, nocase: true } as const;
 
 /**
- * The paths (byte strings) that a pattern protects, printable. Only 50 are named; the last entry then tells how many there are more, with a digest
- * of them: whoever approved some has not approved others that are as many. As in .gitignore, a pattern without a slash stands for a name at
- * any depth, and so for all that lies in a folder of that name. Letters match in either case: some file systems know no other.
- * @param targets what the protected paths lead to by links; see protected-links.ts
+ * The paths (byte strings) that a pattern protects. As in .gitignore, a pattern without a slash stands for a name at any depth, and so for all that lies
+ * in a folder of that name. Letters match in either case: some file systems know no other.
+ * @param targets what the protected paths lead to by links, in lower case; see protected-links.ts
+ * @throws limit-exceeded where `turns` has no steps left
  */
-export function protectedAmong(
+export async function protectedAmong(
   paths: readonly string[],
-  protect: readonly string[],
+  patterns: ProtectPatterns,
+  turns: Turns,
   targets: ReadonlySet<string> = new Set(),
-): string[] {
-  if (protect.length === 0) return [];
-  const patterns = protect.map(bounded);
-  const names = picomatch(
-    patterns.filter((pattern) => !pattern.includes('/')),
-    matchOptions,
-  );
-  const whole = picomatch(
-    patterns.filter((pattern) => pattern.includes('/')),
-    matchOptions,
-  );
-  const found = paths.filter((path) => {
-    const text = textOf(path) ?? path;
-    return whole(text) || text.split('/').some((name) => names(name)) || isBeneath(text.toLowerCase(), targets);
-  });
-  const rest = found.slice(protectedPathsMax);
-  const more = rest.length === 0 ? [] : [`and ${rest.length} more (${digestOf(rest)})`];
-  return [...found.slice(0, protectedPathsMax).map(printable), ...more];
+): Promise<string[]> {
+  const folders = foldersOf(targets);
+  const found: string[] = [];
+  for (const path of paths) {
+    turns.spend(path.length);
+    if (turns.due) await turns.give();
+    const names = (textOf(path) ?? path).toLowerCase().split('/');
+    if (isBeneath(names, folders) || (await patterns.matches(names))) found.push(path);
+  }
+  return found;
 }
-
-function isBeneath(path: string, folders: ReadonlySet<string>): boolean {
-  if (folders.size === 0) return false;
-  for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1))
-    if (folders.has(path.slice(0, end))) return true;
-  return false;
-}
-
-/** More of them in one part of a path, or more `**` in a pattern, take picomatch exponential time on a path made for it. */
-const starsMax = 3;
-const globstarsMax = 2;
 
 /**
- * A pattern that is matched quickly and protects at least what the given one does: a part with too many stars, or with a repeated group, becomes `*`, and
- * with too many `**` the last of those that are allowed stands for all that follows.
+ * Paths for a person, printable. Only 50 are named; the last entry then reports how many more there are, with a digest of them: whoever approved some has
+ * not approved others that are as many.
  */
-export function bounded(pattern: string): string {
-  const parts: string[] = [];
-  let globstars = 0;
-  for (const part of pattern.split('/')) {
-    if (part === '**' && ++globstars > globstarsMax) return parts.slice(0, parts.lastIndexOf('**') + 1).join('/');
-    const isCostly = part !== '**' && (part.split('*').length - 1 > starsMax || /[*+]\(/.test(part));
-    parts.push(isCostly ? '*' : part);
+export function listed(paths: readonly string[]): string[] {
+  const rest = paths.slice(protectedPathsMax);
+  const more = rest.length === 0 ? [] : [`and ${rest.length} more (${digestOf(rest)})`];
+  return [...paths.slice(0, protectedPathsMax).map(printable), ...more];
+}
+
+type Folder = { isTarget: boolean; inner: Map<string, Folder> };
+
+function foldersOf(targets: ReadonlySet<string>): Folder {
+  const root: Folder = { isTarget: false, inner: new Map() };
+  for (const target of targets) {
+    let folder = root;
+    for (const name of target.split('/')) {
+      const inner = folder.inner.get(name) ?? { isTarget: false, inner: new Map<string, Folder>() };
+      folder.inner.set(name, inner);
+      folder = inner;
+    }
+    folder.isTarget = true;
   }
-  return parts.join('/');
+  return root;
+}
+
+function isBeneath(names: readonly string[], root: Folder): boolean {
+  let folder: Folder | undefined = root;
+  for (const name of names) {
+    folder = folder.inner.get(name);
+    if (folder === undefined) return false;
+    if (folder.isTarget) return true;
+  }
+  return false;
 }
 
 const digestOf = (paths: readonly string[]): string =>

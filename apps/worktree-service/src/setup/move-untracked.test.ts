@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
@@ -16,7 +16,7 @@ test('read-only and closed folders are kept, also where the stack is not root', 
     for (const path of ['pkg/mod', 'pkg', 'src', '.']) chmodSync(join(tree, path), 0o555);
     for (const path of ['closed/x', 'closed']) chmodSync(join(tree, path), 0o000);
     await requireKeepable(tree);
-    moveUntracked(null, tree, result, new Set(['src/tracked.go']));
+    await moveUntracked(null, tree, result, new Set(['src/tracked.go']));
     for (const path of ['pkg/mod/x.go', 'src/made.go', 'closed/x'])
       expect(readFileSync(join(result, path), 'utf8')).toBe(path);
     expect(readFileSync(join(tree, 'src/tracked.go'), 'utf8')).toBe('src/tracked.go');
@@ -24,4 +24,24 @@ test('read-only and closed folders are kept, also where the stack is not root', 
     expect(lstatSync(join(result, 'pkg')).uid).not.toBe(0);
     for (const path of ['pkg', 'pkg/mod']) chmodSync(join(result, path), 0o755);
   });
+});
+
+test('a folder with tracked files and many others is moved in turns, until it is cancelled, and then from where it was left', async () => {
+  await using folder = await temporaryFolder('setup');
+  const [tree, result] = [join(folder.path, 'tree'), join(folder.path, 'result')];
+  const deep = Array.from({ length: 20 }, () => 'd').join('/');
+  mkdirSync(join(tree, deep), { recursive: true });
+  writeFileSync(join(tree, deep, 'tracked'), '');
+  const files = 3_000;
+  for (let number = 0; number < files; number++) writeFileSync(join(tree, deep, `${number}`), '');
+  const tracked = new Set([`${deep}/tracked`]);
+  const abort = new AbortController();
+  setImmediate(() => abort.abort());
+  await expect(moveUntracked(null, tree, result, tracked, abort.signal)).rejects.toMatchObject({ code: 'cancelled' });
+  const moved = readdirSync(join(result, deep)).length;
+  expect(moved).toBeGreaterThan(0);
+  expect(moved).toBeLessThan(files);
+  await moveUntracked(null, tree, result, tracked);
+  expect(readdirSync(join(result, deep))).toHaveLength(files);
+  expect(readdirSync(join(tree, deep))).toEqual(['tracked']);
 });

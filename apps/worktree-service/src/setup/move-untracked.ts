@@ -1,46 +1,63 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { ownDraftPattern } from '@coppice/contracts';
+import { Turns } from '@coppice/service';
 import { byteString, bytesOf, moveAway, type Owner } from '../folders.ts';
 
 const ownerAll = 0o700;
+const stepsPerEntry = 100;
 
 /**
  * Moves what a setup command left from `tree` to `result`. Whole folders are moved at once; only those with tracked files (byte strings) in them
  * are looked into. No link is followed.
  */
-export function moveUntracked(owner: Owner, tree: string, result: string, tracked: Set<string>): void {
+export async function moveUntracked(
+  owner: Owner,
+  tree: string,
+  result: string,
+  tracked: Set<string>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const turns = new Turns({ signal });
   const trackedFolders = new Set<string>(['']);
-  for (const path of tracked)
+  for (const path of tracked) {
+    turns.spend(stepsPerEntry);
+    if (turns.due) await turns.give();
     for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1))
       trackedFolders.add(path.slice(0, end));
+  }
+  const made = new Set<string>();
   const [from, to] = [byteString(tree), byteString(result)];
   const makeFolder = (folder: string) => {
+    if (made.has(folder)) return;
+    made.add(folder);
     const path = bytesOf(folder === '' ? to : `${to}/${folder}`);
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
     mkdirSync(path, { recursive: true, mode: 0o755 });
     if (owner !== null) chownSync(path, owner.uid, owner.gid);
   };
-  const visit = (folder: string) => {
+  const visit = async (folder: string): Promise<void> => {
     openToOwner(folder === '' ? from : `${from}/${folder}`);
     for (const entry of readdirSync(bytesOf(folder === '' ? from : `${from}/${folder}`), {
       encoding: 'buffer',
       withFileTypes: true,
     })) {
+      turns.spend(stepsPerEntry);
+      if (turns.due) await turns.give();
       const name = entry.name.toString('latin1');
       const path = folder === '' ? name : `${folder}/${name}`;
       if (path === '.git' || tracked.has(path)) continue;
       if (trackedFolders.has(path)) {
-        if (entry.isDirectory()) visit(path);
+        if (entry.isDirectory()) await visit(path);
         continue;
       }
       if (ownDraftPattern.test(name)) continue;
-      makeFolder('');
-      for (let end = path.indexOf('/'); end > 0; end = path.indexOf('/', end + 1)) makeFolder(path.slice(0, end));
+      if (!made.has(folder))
+        for (let end = path.indexOf('/'); end > 0; end = path.indexOf('/', end + 1)) makeFolder(path.slice(0, end));
       moveAway(`${from}/${path}`, `${to}/${path}`);
     }
   };
   makeFolder('');
-  visit('');
+  await visit('');
 }
 
 /** The folder (no link: the caller has looked) that things are moved out of may be read-only. It is thrown away afterwards. */

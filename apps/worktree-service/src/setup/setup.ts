@@ -103,7 +103,7 @@ export async function sealSetup(
         const record = attemptSchema.parse(JSON.parse(readFileSync(attempt.record, 'utf8')));
         const tracked = await listTree(context, storeOf(context, record.repositoryId), record.baseCommit, signal);
         await requireKeepable(attempt.tree, signal);
-        moveUntracked(context.sandboxOwner, attempt.tree, attempt.result, new Set(tracked.keys()));
+        await moveUntracked(context.sandboxOwner, attempt.tree, attempt.result, new Set(tracked.keys()), signal);
         let files = 0;
         await handOver(attempt.result, null, { onFile: () => files++ });
         writeFileAtomically(seal, JSON.stringify({ files }));

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
@@ -10,18 +11,23 @@ import { Turns } from '@coppice/service';
 const keptFoldersMax = 1_000;
 /** Each level holds a descriptor. */
 const depthMax = 100;
-const freeNamesMax = 1_000;
+const nameBytesMax = 255;
 const stepsPerEntry = 100;
 const ownerAll = 0o700;
 
 /**
  * Keeps a task's worktree as a folder, under the next free number; returns where. Nothing in it is a repository any more: whoever types git in
  * there would run the hooks and settings that an agent wrote. So each `.git`, the worktree's own included, is renamed to `.git.disabled`, and the
- * `HEAD` of what looks like a bare repository to `HEAD.disabled`. Folders nested deeper than 100 are moved up to the top, as `moved.<n>`. No link is
- * followed.
+ * `HEAD` of what looks like a bare repository to `HEAD.disabled`; where that name is taken or too long, to `<uuid>.disabled`. Folders nested deeper than
+ * 100 are moved up to the top, as `moved.<n>`. No link is followed.
  */
-export async function keepFolder(context: Context, taskId: string, tree: string): Promise<string> {
-  await disableRepositories(tree);
+export async function keepFolder(
+  context: Context,
+  taskId: string,
+  tree: string,
+  signal?: AbortSignal,
+): Promise<string> {
+  await disableRepositories(tree, signal);
   mkdirSync(context.layout.rescue, { recursive: true, mode: 0o700 });
   for (let number = 1; number <= keptFoldersMax; number++) {
     const folder = join(context.layout.rescue, `${taskId}.${number}`);
@@ -31,6 +37,15 @@ export async function keepFolder(context: Context, taskId: string, tree: string)
     return folder;
   }
   throw new CoppiceError('limit-exceeded', `more than ${keptFoldersMax} kept folders of task ${taskId}`);
+}
+
+/** Errors that come again however often the folder is tried to be kept. */
+const lastingErrors = new Set(['EACCES', 'EEXIST', 'EINVAL', 'ELOOP', 'ENAMETOOLONG', 'ENOTEMPTY', 'EPERM']);
+
+/** Reports whether a folder can't be kept at all: a full disk, a crash or a cancellation pass. */
+export function isNeverKept(error: unknown): boolean {
+  if (error instanceof CoppiceError) return error.code === 'limit-exceeded';
+  return error instanceof Error && 'code' in error && lastingErrors.has(String(error.code));
 }
 
 /** The newest folder that is kept of a task, if there is one. */
@@ -43,18 +58,21 @@ export function lastKeptFolder(context: Context, taskId: string): string | null 
   return numbers.length === 0 ? null : join(rescue, `${taskId}.${Math.max(...numbers)}`);
 }
 
-async function disableRepositories(tree: string): Promise<void> {
+/** Where folders that are nested too deep are moved to. */
+type Top = { root: FolderHandle; names: Set<string>; moved: number; pending: string[] };
+
+async function disableRepositories(tree: string, signal: AbortSignal | undefined): Promise<void> {
   const parent = FolderHandle.open(byteString(join(tree, '..')));
   try {
     const root = openInside(parent, tree.slice(tree.lastIndexOf('/') + 1));
-    const turns = new Turns();
-    const deep: string[] = [];
+    const turns = new Turns({ signal });
     try {
-      await disableBelow(root, root, 1, deep, turns);
-      for (let name = deep.pop(); name !== undefined; name = deep.pop()) {
+      const top: Top = { root, names: new Set(root.names()), moved: 0, pending: [] };
+      await disableBelow(root, top, 1, turns);
+      for (let name = top.pending.pop(); name !== undefined; name = top.pending.pop()) {
         const folder = openInside(root, name);
         try {
-          await disableBelow(folder, root, 1, deep, turns);
+          await disableBelow(folder, top, 1, turns);
         } finally {
           folder.close();
         }
@@ -67,36 +85,37 @@ async function disableRepositories(tree: string): Promise<void> {
   }
 }
 
-async function disableBelow(
-  folder: FolderHandle,
-  root: FolderHandle,
-  depth: number,
-  deep: string[],
-  turns: Turns,
-): Promise<void> {
+async function disableBelow(folder: FolderHandle, top: Top, depth: number, turns: Turns): Promise<void> {
   const names = folder.names();
-  const isBare = names.includes('HEAD') && (names.includes('objects') || names.includes('commondir'));
+  const taken = folder === top.root ? top.names : new Set(names);
+  const isBare = taken.has('HEAD') && (taken.has('objects') || taken.has('commondir'));
   for (const found of names) {
     turns.spend(stepsPerEntry);
     if (turns.due) await turns.give();
     let name = found;
     if (isGitName(found) || (isBare && found === 'HEAD')) {
-      name = freeName(folder, `${found}.disabled`);
+      name = disabledName(found, taken);
       folder.move(found, folder, name);
+      taken.add(name);
     }
     if (!folder.stat(name).isDirectory()) continue;
     const inner = openInside(folder, name);
     try {
-      if (depth < depthMax) await disableBelow(inner, root, depth + 1, deep, turns);
-      else {
-        const higher = freeName(root, 'moved');
-        folder.move(name, root, higher);
-        deep.push(higher);
-      }
+      if (depth < depthMax) await disableBelow(inner, top, depth + 1, turns);
+      else moveToTop(folder, name, top);
     } finally {
       inner.close();
     }
   }
+}
+
+function moveToTop(folder: FolderHandle, name: string, top: Top): void {
+  let higher: string;
+  do higher = `moved.${++top.moved}`;
+  while (top.names.has(higher));
+  folder.move(name, top.root, higher);
+  top.names.add(higher);
+  top.pending.push(higher);
 }
 
 /** `stat` has told that it is a folder. Its owner may lack the right to look into it, to rename in it, or to move it. */
@@ -106,10 +125,7 @@ function openInside(folder: FolderHandle, name: string): FolderHandle {
   return folder.folder(name);
 }
 
-function freeName(folder: FolderHandle, wanted: string): string {
-  const taken = new Set(folder.names());
-  if (!taken.has(wanted)) return wanted;
-  for (let number = 1; number <= freeNamesMax; number++)
-    if (!taken.has(`${wanted}.${number}`)) return `${wanted}.${number}`;
-  throw new CoppiceError('limit-exceeded', `more than ${freeNamesMax} names like ${wanted}`);
+function disabledName(name: string, taken: ReadonlySet<string>): string {
+  const wanted = `${name}.disabled`;
+  return wanted.length > nameBytesMax || taken.has(wanted) ? `${randomUUID()}.disabled` : wanted;
 }

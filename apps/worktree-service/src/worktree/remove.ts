@@ -3,7 +3,7 @@
  *
  * Invariants:
  * 1. Work that is nowhere else is kept before anything is removed: under `refs/coppice/rescue/<taskId>/<n>` of tasks.git, or, where it
- *    can't be imported, as a folder.
+ *    can't be imported, as a folder. Only what can't be kept as a folder either is lost, and the log says why.
  * 2. What is of no worth (folders to verify in, setup attempts) goes first, and is gone before anything is kept where the disk is full: a
  *    removal must be able to free it.
  * 3. Each step can be repeated: a crash between two of them loses nothing, and the repeat ends the removal and tells what was kept.
@@ -14,15 +14,18 @@ import { join } from 'node:path';
 import { CoppiceError, type ErrorCode } from '@coppice/contracts';
 import { openRepository, storeOf, type Context } from '../context.ts';
 import { isDiskFull } from '@coppice/service';
+import { createLogger } from '@coppice/telemetry';
 import { checkpointRef, importTree } from '../import/import.ts';
 import { formatMessage } from '../import/message.ts';
 import { safeName } from '../layout.ts';
 import type { Store } from '../repository/store.ts';
 import { isKeptElsewhere, keepUnderRescue, lastRescue, mergedRef, rescueRefs } from '../rescue.ts';
 import { forgetNotes, forgetRemovals, removePartial, upkeepLimits } from '../upkeep.ts';
-import { keepFolder, lastKeptFolder } from './kept-folder.ts';
+import { isNeverKept, keepFolder, lastKeptFolder } from './kept-folder.ts';
 import { lifeOf, noteRemoval } from './removed.ts';
 import { readTaskRecord, taskFolders, withTask, worktreeMetadata, type TaskRecord } from './task-record.ts';
+
+const log = createLogger('worktree-service');
 
 export type RemoveInput = {
   taskId: string;
@@ -143,7 +146,23 @@ async function keepUncommitted(
       error instanceof CoppiceError && (error.code === 'import-refused' || error.code === 'limit-exceeded');
     // A commit takes space; a rename takes none.
     if (!isRefused && !isDiskFull(error)) throw error;
-    return keepFolder(context, taskId, tree);
+    return keptAsFolder(context, taskId, tree, signal);
+  }
+}
+
+/** A worktree that can't be kept is removed all the same: it would fill the disk for ever. */
+async function keptAsFolder(
+  context: Context,
+  taskId: string,
+  tree: string,
+  signal: AbortSignal | undefined,
+): Promise<string | null> {
+  try {
+    return await keepFolder(context, taskId, tree, signal);
+  } catch (error) {
+    if (!isNeverKept(error)) throw error;
+    log.error({ err: error, taskId }, 'uncommitted work can be neither imported nor kept as a folder; it is removed');
+    return null;
   }
 }
 

@@ -1,0 +1,223 @@
+/**
+ * Globs of protected files. A tenant writes the globs and an agent the paths, so the time to match them has to be linear: braces and groups are expanded
+ * first, and what remains is matched by matchGlob. A glob that would expand to too many, or that can't be read, protects more than it says, never less.
+ */
+import type { Turns } from '@coppice/service';
+import { matchGlob } from './ignore-rules.ts';
+
+/** More alternatives of one pattern become `*`. */
+const alternativesMax = 64;
+const nestingMax = 16;
+const rememberedNamesMax = 100_000;
+
+/** One part of a path: `**`, or a glob within one name in lower case, which is plain where it has no wildcard. */
+type Part = 'any' | { glob: string; isPlain: boolean };
+
+export class ProtectPatterns {
+  /** The parts before the first wildcard of each pattern with a slash, as they are written. */
+  readonly starts: string[] = [];
+  readonly #plainNames = new Set<string>();
+  readonly #nameGlobs: string[] = [];
+  readonly #paths: Part[][] = [];
+  readonly #remembered = new Map<string, boolean>();
+  readonly #turns: Turns;
+
+  constructor(patterns: readonly string[], turns: Turns) {
+    this.#turns = turns;
+    for (const pattern of new Set(patterns)) {
+      const isPath = pattern.includes('/');
+      for (const glob of new Set(expanded(pattern))) {
+        if (isPath || glob === '**') this.#addPath(glob);
+        else if (isPlain(glob)) this.#plainNames.add(unescaped(glob).toLowerCase());
+        else this.#nameGlobs.push(glob.toLowerCase());
+      }
+    }
+  }
+
+  #addPath(glob: string): void {
+    const parts = glob.split('/').filter((part) => part !== '.');
+    while (parts.length > 1 && parts[0] === '') parts.shift();
+    // As in .gitignore, a folder stands for all that lies in it.
+    if (parts.at(-1) === '') parts.splice(-1, 1, '**');
+    const wild = parts.findIndex((part) => !isPlain(part));
+    this.starts.push((wild === -1 ? parts : parts.slice(0, wild)).map(unescaped).join('/'));
+    this.#paths.push(
+      parts.map((part): Part => {
+        if (/^\*{2,}$/.test(part)) return 'any';
+        const plain = isPlain(part);
+        return { glob: (plain ? unescaped(part) : part).toLowerCase(), isPlain: plain };
+      }),
+    );
+  }
+
+  /** @param names the parts of a path in lower case */
+  async matches(names: readonly string[]): Promise<boolean> {
+    for (const name of names) if (await this.matchesName(name)) return true;
+    for (const parts of this.#paths) {
+      if (this.#turns.due) await this.#turns.give();
+      if (this.#matchesParts(parts, names)) return true;
+    }
+    return false;
+  }
+
+  /** Reports whether a pattern without a slash matches a name in lower case. */
+  async matchesName(name: string): Promise<boolean> {
+    const remembered = this.#remembered.get(name);
+    if (remembered !== undefined) return remembered;
+    let found = this.#plainNames.has(name);
+    for (const glob of this.#nameGlobs) {
+      if (found) break;
+      if (this.#turns.due) await this.#turns.give();
+      found = matchGlob(glob, name, this.#turns);
+    }
+    if (this.#remembered.size >= rememberedNamesMax) this.#remembered.clear();
+    this.#remembered.set(name, found);
+    return found;
+  }
+
+  /** Only the last `**` is tried again, as in matchGlob. */
+  #matchesParts(parts: readonly Part[], names: readonly string[]): boolean {
+    let [part, name, retryPart, retryName] = [0, 0, -1, 0];
+    while (name < names.length) {
+      this.#turns.spend(1);
+      const current = parts[part];
+      if (current === 'any') {
+        retryPart = ++part;
+        retryName = name;
+        if (part === parts.length) return true;
+      } else if (current !== undefined && this.#matchesPart(current, names[name] ?? '')) {
+        part++;
+        name++;
+      } else if (retryPart >= 0) {
+        part = retryPart;
+        name = ++retryName;
+      } else return false;
+    }
+    while (parts[part] === 'any') part++;
+    return part === parts.length;
+  }
+
+  #matchesPart(part: Exclude<Part, 'any'>, name: string): boolean {
+    return part.isPlain ? part.glob === name : matchGlob(part.glob, name, this.#turns);
+  }
+}
+
+/** Expanded globs have only the wildcards `*` and `?`, and backslashes before what is none. */
+const isPlain = (glob: string): boolean => !/[*?]/.test(glob.replaceAll(/\\./gs, ''));
+const unescaped = (glob: string): string => glob.replaceAll(/\\(.)/gs, '$1');
+const escaped = (text: string): string => text.replaceAll(/[*?[\\]/g, '\\$&');
+
+const characterClass = /\[[!^]?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]/sy;
+
+/** Thrown where a pattern may stand for any path. */
+class StandsForAll extends Error {}
+
+/** The globs without braces, groups and classes that match at least what a pattern matches. */
+export function expanded(pattern: string): string[] {
+  try {
+    if (pattern.startsWith('!') && pattern[1] !== '(') throw new StandsForAll();
+    // Whatever it says, it is the name of a file, too.
+    const own = /[|(){}[\\"]/.test(pattern) ? [escaped(pattern)] : [];
+    return [...own, ...new Reader(pattern).alternatives('', 0).globs];
+  } catch (error) {
+    if (error instanceof StandsForAll) return ['**'];
+    throw error;
+  }
+}
+
+class Reader {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Reads up to the closing character, which ends it. */
+  alternatives(closing: '' | ')' | '}', depth: number): { globs: string[]; separators: number } {
+    if (depth > nestingMax) throw new StandsForAll();
+    const done: string[] = [];
+    let current = [''];
+    let separators = 0;
+    while (this.#at < this.#text.length) {
+      const character = this.#text[this.#at] ?? '';
+      if (character === closing) {
+        this.#at++;
+        return { globs: few([...done, ...current]), separators };
+      }
+      if (character === '|' || (character === ',' && closing === '}')) {
+        this.#at++;
+        separators++;
+        done.splice(0, done.length, ...few([...done, ...current]));
+        current = [''];
+        continue;
+      }
+      const read = this.#next(character, depth);
+      const isOptional = /^[)\]}]\?(?!\()/.test(this.#text.slice(this.#at - 1, this.#at + 2));
+      const next = isOptional ? ['', ...read] : read;
+      const ends = current.length * next.length > alternativesMax ? withinName(next) : next;
+      current = current.flatMap((start) => ends.map((end) => start + end));
+    }
+    if (closing !== '') throw new StandsForAll();
+    return { globs: few([...done, ...current]), separators };
+  }
+
+  #passed(characters: number, globs: string[]): string[] {
+    this.#at += characters;
+    return globs;
+  }
+
+  #next(character: string, depth: number): string[] {
+    const following = this.#text[this.#at + 1];
+    // What repeats a group in a regular expression.
+    if (following !== '(' && /[)\]}[+][+?*]/.test(this.#text.slice(this.#at - 1, this.#at + 1)))
+      return this.#passed(1, ['*']);
+    if (character === '(') return this.#group('@', 1, depth);
+    if (following === '(' && /[@?*+!]/.test(character)) return this.#group(character, 2, depth);
+    if (character === '{') return this.#brace(depth);
+    if (character === '[') return this.#class();
+    if (this.#text.startsWith('**{', this.#at)) return this.#passed(2, ['**', '**/*']);
+    if (character === '*' || character === '?' || character === '/') return this.#passed(1, [character]);
+    // Whether quotes count is left open, unless they hide what would be read in another way.
+    if (character === '"' && /[|(){}[]/.test(this.#text.replaceAll(/\\./gs, ''))) throw new StandsForAll();
+    if (character === '"') return this.#passed(1, ['*']);
+    if (character !== '\\') return this.#passed(1, [escaped(character)]);
+    // In a regular expression a class or a reference.
+    if (/\w/.test(following ?? '')) return this.#passed(2, ['*']);
+    return this.#passed(2, [following === '/' ? '/' : escaped(following ?? '\\')]);
+  }
+
+  #group(kind: string, opening: number, depth: number): string[] {
+    this.#at += opening;
+    const isLookaround = this.#text[this.#at] === '?';
+    const { globs } = this.alternatives(')', depth + 1);
+    if (kind === '@' && !isLookaround) return globs;
+    if (kind === '?' && !isLookaround) return ['', ...globs];
+    return withinName(globs);
+  }
+
+  #brace(depth: number): string[] {
+    const start = this.#at++;
+    const { globs, separators } = this.alternatives('}', depth + 1);
+    if (separators > 0) return globs;
+    // A range.
+    if (this.#text.slice(start, this.#at).includes('..')) return withinName(globs);
+    return globs.map((glob) => `{${glob}}`);
+  }
+
+  /** A class may also stand for its own text: `[1]` is a name, too. */
+  #class(): string[] {
+    characterClass.lastIndex = this.#at;
+    const found = characterClass.exec(this.#text)?.[0];
+    if (found === undefined) return this.#passed(1, [escaped('[')]);
+    if (found.includes('/')) throw new StandsForAll();
+    return this.#passed(found.length, ['?', escaped(found)]);
+  }
+}
+
+function withinName(globs: readonly string[]): string[] {
+  if (globs.some((glob) => glob.includes('/'))) throw new StandsForAll();
+  return ['*'];
+}
+
+const few = (globs: string[]): string[] => (globs.length > alternativesMax ? withinName(globs) : globs);
