@@ -122,6 +122,7 @@ test('artifacts have an age and a size, a bucket of an earlier version gets them
   await manager.streams.update(stream, { ...config, max_age: 0, max_bytes: -1, discard: DiscardPolicy.New });
   await bus.ensureResources();
   expect((await manager.streams.info(stream)).config).toMatchObject(bounds);
+  expect((await bus.fullness()).find((each) => each.stream === stream)?.share).toBeGreaterThan(0);
   expect(content.equals((await store.get('earlier')) as Uint8Array)).toBe(true);
   // Its last chunk and its name are left.
   const { state } = await manager.streams.info(stream);

@@ -187,7 +187,7 @@ export async function openStore(
 /** How full each stream is that has a limit of size, by the limit that the server has: 0 to 1. */
 export async function readFullness(manager: JetStreamManager): Promise<{ stream: string; share: number }[]> {
   return Promise.all(
-    Object.keys(retention).map(async (stream) => {
+    [...Object.keys(retention), artifacts.name].map(async (stream) => {
       const { config, state } = await manager.streams.info(stream);
       return { stream, share: config.max_bytes > 0 ? state.bytes / config.max_bytes : 0 };
     }),

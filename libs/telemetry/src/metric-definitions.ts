@@ -104,7 +104,10 @@ export const metricDefinitions = {
     unit: '1',
     description:
       'Which part of its size a stream has that keeps things for a time, all tenants together. A full one lets go of the oldest before that time. Every orchestrator reports the same: take the max.',
-    labels: { stream: '`coppice-events`, `coppice-transcripts`, `coppice-logs` or `coppice-deadletters`' },
+    labels: {
+      stream:
+        '`coppice-events`, `coppice-transcripts`, `coppice-logs`, `coppice-deadletters` or `OBJ_coppice-artifacts`',
+    },
     reportedBy: 'orchestrator',
   },
   'coppice.queue.wait.duration': {
