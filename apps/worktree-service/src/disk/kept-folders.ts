@@ -7,7 +7,12 @@ import type { Sizes } from './sizes.ts';
 /** Assumed size of a folder that can't be measured: the most that a task may leave. */
 const unmeasuredBytes = 10 * 1024 ** 3;
 
-type KeptFolder = { path: string; keptAtMs: number; bytes: number };
+type KeptFolder = {
+  path: string;
+  keptAtMs: number;
+  /** What it counts for: its inodes have a share of the disk, too. */
+  bytes: number;
+};
 
 /** Newest first. */
 export async function keptFolders(context: Context, sizes: Sizes): Promise<KeptFolder[]> {
@@ -16,7 +21,8 @@ export async function keptFolders(context: Context, sizes: Sizes): Promise<KeptF
     const path = join(context.layout.rescue, name);
     // The rename that kept it set this. Its mtime is the agent's to set.
     const keptAtMs = lstatSync(path, { throwIfNoEntry: false })?.ctimeMs;
-    if (keptAtMs !== undefined) folders.push({ path, keptAtMs, bytes: (await sizes.of(path)) ?? unmeasuredBytes });
+    if (keptAtMs !== undefined)
+      folders.push({ path, keptAtMs, bytes: (await sizes.weightOf(path)) ?? unmeasuredBytes });
   }
   return folders.toSorted((one, other) => other.keptAtMs - one.keptAtMs);
 }

@@ -9,10 +9,12 @@ import { prepareSetup, sealSetup } from '../setup/setup.ts';
 import { date, fixture, runId, write, type Fixture } from '../test-support/fixture.ts';
 import { prepare } from '../worktree/prepare.ts';
 import { remove } from '../worktree/remove.ts';
+import { keptFolders } from './kept-folders.ts';
 import type { Expiry } from './removed.ts';
 import { readDiskReport } from './report.ts';
 import { Retention } from './retention.ts';
 import { diskSettingsDefault, type DiskSettings } from './settings.ts';
+import { Sizes } from './sizes.ts';
 
 const mebibyte = 1024 ** 2;
 const dayMs = 24 * 3_600_000;
@@ -64,6 +66,20 @@ test('kept folders stay within their size: the oldest go first, the newest stays
   expect(readdirSync(f.context.layout.rescue)).toEqual([basename(three)]);
   expect(readFileSync(join(three, 'large')).length).toBe(3 * mebibyte);
   expect(readDiskReport(join(f.dataFolder, '..', 'nowhere'))).toBeNull();
+});
+
+test('empty files count for the bound of kept folders', async () => {
+  await using f = await fixture();
+  for (const taskId of ['one', 'two']) {
+    const { tree } = await f.prepared(taskId);
+    write(tree, 'git~1', 'no file of a repository may be called that');
+    execFileSync('sh', ['-c', 'mkdir many; cd many; seq 5000 | xargs touch'], { cwd: tree });
+    await removed(f, taskId);
+  }
+  const [two = '', one = ''] = (await keptFolders(f.context, new Sizes())).map(({ path }) => path);
+  const { gone } = await round(f, { rescueBytesMax: 10 * mebibyte });
+  expect(gone).toMatchObject([{ what: one, reason: 'size' }]);
+  expect(readdirSync(f.context.layout.rescue)).toEqual([basename(two)]);
 });
 
 test('what keeps work goes by age, and is named before; an import that was cut off goes when no command can repeat it', async () => {

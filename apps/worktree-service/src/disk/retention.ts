@@ -116,8 +116,10 @@ export class Retention {
       });
     }
     await this.#step(async () => {
-      const { freeBytes, freeBytesMin } = await spaceOf(context.layout.root, context.disk.freeBytesMin);
-      return boundSetups(context, this.#sizes, { nowMs, bytesToFree: freeBytesMin - freeBytes });
+      const space = await spaceOf(context.layout.root, context.disk.freeBytesMin);
+      const isShortOfInodes = space.inodesFree < space.inodesFreeMin;
+      const bytesToFree = isShortOfInodes ? Number.POSITIVE_INFINITY : space.freeBytesMin - space.freeBytes;
+      return boundSetups(context, this.#sizes, { nowMs, bytesToFree });
     });
     await this.#step(async () => {
       this.#report = await measure(context, this.#sizes, nowMs);

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { Remembered } from '../git/remembered.ts';
-import { bytesIn } from './space.ts';
+import { bytesIn, weightIn } from './space.ts';
 
 const sizesMax = 100_000;
 
@@ -10,9 +10,18 @@ export class Sizes {
 
   /** Null where it can't be found out. */
   async of(folder: string): Promise<number | null> {
+    return this.#measured(folder, bytesIn);
+  }
+
+  /** What a folder counts for within a bound, its inodes included. */
+  async weightOf(folder: string): Promise<number | null> {
+    return this.#measured(folder, weightIn);
+  }
+
+  async #measured(folder: string, measure: (folder: string) => Promise<number | null>): Promise<number | null> {
     const stat = statSync(folder, { bigint: true, throwIfNoEntry: false });
     if (stat === undefined) return 0;
-    return this.remembered(`${folder} ${stat.ino} ${stat.ctimeNs}`, () => bytesIn(folder));
+    return this.remembered(`${measure.name} ${folder} ${stat.ino} ${stat.ctimeNs}`, () => measure(folder));
   }
 
   /** What `measure` tells, and told before for the same key. */

@@ -10,6 +10,8 @@ const freeBytesDefault = 1024 ** 3;
 const freePartDefault = 0.05;
 /** Part of a file system's inodes that must be free for new work. */
 const inodesPartMin = 0.01;
+/** What one inode counts for at least. */
+const inodeBytesMin = 4096;
 const measureMsMax = 120_000;
 
 export type Space = {
@@ -45,15 +47,33 @@ export function shortageText(space: Omit<Space, 'totalBytes' | 'isLow'>): string
  * Bytes that a folder takes, as allocated; null where that can't be found out in time. Links are not followed, and what can't be read isn't counted.
  */
 export async function bytesIn(folder: string): Promise<number | null> {
+  const kibibytes = await diskUse('-k', folder);
+  return kibibytes === null ? null : kibibytes * 1024;
+}
+
+/**
+ * What a folder counts for within a bound in bytes: those that it takes, or the share of the disk that belongs to its inodes where that is more, so that
+ * empty files have a bound, too. Where inodes can't be counted (no `du` of GNU), only bytes are.
+ */
+export async function weightIn(folder: string): Promise<number | null> {
+  const bytes = await bytesIn(folder);
+  const inodes = await diskUse('--inodes', folder);
+  if (bytes === null || inodes === null) return bytes;
+  const { bsize, blocks, files } = await statfs(folder);
+  // Some file systems have no fixed number of inodes, and say 0.
+  return Math.max(bytes, inodes * Math.max(inodeBytesMin, files > 0 ? (blocks * bsize) / files : 0));
+}
+
+async function diskUse(unit: '-k' | '--inodes', folder: string): Promise<number | null> {
   if (!existsSync(folder)) return 0;
   const options = { timeout: measureMsMax, env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' } };
-  const text = await run('du', ['-skx', '--', folder], options).then(
+  const text = await run('du', ['-sx', unit, '--', folder], options).then(
     ({ stdout }) => stdout,
     // It ends with 1 where a part can't be read, or went meanwhile, and prints the rest.
     (error: unknown) => (error as { stdout?: string }).stdout ?? '',
   );
-  const kibibytes = /^(\d+)\s/.exec(text)?.[1];
-  return kibibytes === undefined ? null : Number(kibibytes) * 1024;
+  const count = /^(\d+)\s/.exec(text)?.[1];
+  return count === undefined ? null : Number(count);
 }
 
 /** 1.5 GiB, 20 MiB. */
