@@ -306,6 +306,10 @@ class BubblewrapCommand implements RunningCommand {
     this.#child.kill('SIGKILL');
   }
 
+  firstProcess(): number | undefined {
+    return this.#closed ? undefined : this.#innerPid;
+  }
+
   pause(): void {
     this.#child.stdout?.pause();
     this.#child.stderr?.pause();

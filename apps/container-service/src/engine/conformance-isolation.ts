@@ -328,6 +328,24 @@ async function attackDisk(fixture: EngineFixture): Promise<void> {
     { timeoutMs: 15_000 },
   );
   expect(inHome).toMatchObject({ diskExceeded: true, timedOut: false });
+  await attackDiskByDeletedFiles(fixture);
+}
+
+async function attackDiskByDeletedFiles(fixture: EngineFixture): Promise<void> {
+  // Elsewhere the sandbox's processes are those of a virtual machine.
+  if (process.platform !== 'linux') return;
+  const { enforces } = await fixture.engine.probe();
+  expect(enforces.disk.how).toContain('and so are deleted files that are still open');
+  const sandbox = await fixture.sandbox({ limits: { diskBytes: 8 * mebibyte } });
+  const hold = 'exec 3>f$i; rm f$i; head -c 6000000 /dev/zero >&3';
+  const one = await sandbox.exec(`${hold}; sleep 3`, { timeoutMs: 60_000 });
+  expect(one).toMatchObject({ exitCode: 0, diskExceeded: false });
+  const several = await sandbox.exec(`for i in 1 2; do (${hold}; sleep 60) & done; wait`, { timeoutMs: 60_000 });
+  expect(several).toMatchObject({ diskExceeded: true, timedOut: false });
+  // Memory, which has a limit of its own.
+  const inScratch = await fixture.sandbox({ limits: { diskBytes: 2 * mebibyte, scratchBytes: 8 * mebibyte } });
+  const scratch = await inScratch.exec(`cd /tmp; head -c 6000000 /dev/zero > f; exec 3<f; rm f; sleep 3`);
+  expect(scratch).toMatchObject({ diskExceeded: false });
 }
 
 async function expectMountsHold(fixture: EngineFixture): Promise<void> {

@@ -77,6 +77,37 @@ test('a folder that its owner may not read hides nothing', async () => {
   expect((await stat(closed)).mode & 0o777).toBe(0o000);
 });
 
+test.runIf(process.getuid?.() === 0)('folders that a command closes and opens all the time hide nothing', async () => {
+  await using folder = await temporaryFolder('disk-watch');
+  // Each level is a chance of its own to be missed.
+  const levels = Array.from({ length: 12 }, (_, index) => path.join(folder.path, 'd/'.repeat(index + 1)));
+  const innermost = levels.at(-1) ?? '';
+  await mkdir(innermost, { recursive: true });
+  await writeFile(path.join(innermost, 'large'), Buffer.alloc(5_000_000, 1));
+  const user = { uid: 10_001, gid: 10_001 };
+  for (const each of [folder.path, ...levels]) await chown(each, user.uid, user.gid);
+  const flicker = `
+    const { chmodSync } = require('node:fs');
+    const levels = process.argv.slice(1);
+    for (;;) for (const [mode, all] of [[0o700, levels], [0, levels.toReversed()]])
+      for (const each of all) try { chmodSync(each, mode); } catch {}`;
+  const flickering = spawn(process.execPath, ['-e', flicker, ...levels], { stdio: 'inherit', ...user });
+  try {
+    const module = JSON.stringify(path.join(import.meta.dirname, 'disk-watch.ts'));
+    const budget = JSON.stringify({ folders: [folder.path], bytesMax: 1_000_000 });
+    const program = `
+      const { usedBytes } = await import(${module});
+      let missed = 0;
+      for (let count = 0; count < 200; count++) if ((await usedBytes(${budget}, AbortSignal.timeout(60_000))) < 1_000_000) missed++;
+      console.log(missed);`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], user);
+    expect(stdout.trim()).toBe('0');
+  } finally {
+    flickering.kill('SIGKILL');
+    await once(flickering, 'close');
+  }
+});
+
 test('a name that is no text hides nothing', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const odd = Buffer.concat([Buffer.from(`${folder.path}/`), Buffer.from([0xff])]);
@@ -89,10 +120,11 @@ test('is exceeded when it is, and ends with its command', async () => {
   await using folder = await temporaryFolder('disk-watch');
   const budget = { folders: [folder.path], bytesMax: 100_000 };
   const done = new AbortController();
-  const within = new DiskMeter([budget]).watch(done.signal);
+  const command = { firstProcess: () => undefined };
+  const within = new DiskMeter([budget]).watch(done.signal, command);
   setTimeout(() => done.abort(), 1_500);
   expect(await within).toBe(false);
-  const watching = new DiskMeter([budget]).watch(never);
+  const watching = new DiskMeter([budget]).watch(never, command);
   setTimeout(() => void writeFile(path.join(folder.path, 'file'), Buffer.alloc(200_000)), 1_500);
   expect(await watching).toBe(true);
 });

@@ -7,10 +7,13 @@
  *    what was left of the budget (asking for that costs nothing), or until `diskCountMsMax` has passed, since others may have freed what this one filled.
  * 3. Between two looks a command can overrun its budget by what it writes then.
  * 4. The walk never leaves the watched folders, whatever a command swaps for a link meanwhile (watched-folder.ts).
+ * 5. Deleted files that the watched commands still have open count to the first budget, wherever they were (held-files.ts).
  */
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Turns } from '@coppice/service';
+import { heldBytes } from './held-files.ts';
+import type { RunningCommand } from './launcher.ts';
 import {
   diskCountMsCheap,
   diskCountMsMax,
@@ -19,7 +22,7 @@ import {
   diskWatchIntervalMs,
   diskWatchRatio,
 } from './limits.ts';
-import { WatchedFolder } from './watched-folder.ts';
+import { FolderKeptClosed, WatchedFolder } from './watched-folder.ts';
 
 /** What one entry costs, in steps of a turn. Synchronous calls are ten times cheaper than asynchronous ones here. */
 const stepsPerEntry = 100;
@@ -41,32 +44,42 @@ interface Count {
 export class DiskMeter {
   readonly #budgets: readonly DiskBudget[];
   readonly #counts = new Map<DiskBudget, Count>();
+  readonly #commands = new Set<Pick<RunningCommand, 'firstProcess'>>();
+  readonly #intervalMs: number;
 
-  constructor(budgets: readonly DiskBudget[]) {
+  constructor(budgets: readonly DiskBudget[], intervalMs = diskWatchIntervalMs) {
     this.#budgets = budgets;
+    this.#intervalMs = intervalMs;
   }
 
   /** Resolves to true once a budget is exceeded, false when aborted. */
-  async watch(signal: AbortSignal): Promise<boolean> {
-    let waitMs = diskWatchIntervalMs;
-    while (!signal.aborted) {
-      // An abort ends the wait; the loop sees it.
-      await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
-      const started = performance.now();
-      if (await this.isExceeded(signal)) return true;
-      waitMs = Math.max(diskWatchIntervalMs, (performance.now() - started) * diskWatchRatio);
+  async watch(signal: AbortSignal, command: Pick<RunningCommand, 'firstProcess'>): Promise<boolean> {
+    let waitMs = this.#intervalMs;
+    this.#commands.add(command);
+    try {
+      while (!signal.aborted) {
+        // An abort ends the wait; the loop sees it.
+        await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
+        const started = performance.now();
+        if (await this.isExceeded(signal)) return true;
+        waitMs = Math.max(this.#intervalMs, (performance.now() - started) * diskWatchRatio);
+      }
+      return false;
+    } finally {
+      this.#commands.delete(command);
     }
-    return false;
   }
 
   /** One look. Aborted, it answers false. */
   async isExceeded(signal: AbortSignal): Promise<boolean> {
-    for (const budget of this.#budgets) {
+    for (const [index, budget] of this.#budgets.entries()) {
       if (signal.aborted) return false;
       const freeBytes = await freeBytesOf(budget);
       if (!canExceed(budget, this.#counts.get(budget), freeBytes)) continue;
       const started = performance.now();
-      const bytes = await usedBytes(budget, signal);
+      // Before the walk: what is deleted between the two must not count twice.
+      const held = index === 0 ? await this.#heldBytes() : 0;
+      const bytes = held + (await usedBytes({ ...budget, bytesMax: budget.bytesMax - held }, signal));
       const at = performance.now();
       // A count that was broken off says too little.
       if (signal.aborted) return false;
@@ -74,6 +87,12 @@ export class DiskMeter {
       if (bytes > budget.bytesMax) return true;
     }
     return false;
+  }
+
+  async #heldBytes(): Promise<number> {
+    const firstProcesses = [...this.#commands].flatMap((command) => command.firstProcess() ?? []);
+    const folders = this.#budgets.flatMap((budget) => budget.folders);
+    return heldBytes(firstProcesses, folders);
   }
 }
 
@@ -95,7 +114,8 @@ async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
 
 /**
  * Counts allocated blocks, so a sparse file costs what it costs. What vanishes during the walk is not counted. More
- * entries than can be watched, or folders too deep to look into, count as infinitely much: they would be a way to hide.
+ * entries than can be watched, folders too deep to look into, and those that are closed again whenever they are opened, count as infinitely much: they
+ * would be a way to hide.
  */
 export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promise<number> {
   let bytes = 0;
@@ -130,6 +150,9 @@ export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promis
       }
     }
     return bytes;
+  } catch (error) {
+    if (error instanceof FolderKeptClosed) return Number.POSITIVE_INFINITY;
+    throw error;
   } finally {
     for (const { folder } of open) folder.close();
   }

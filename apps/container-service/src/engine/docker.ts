@@ -8,6 +8,7 @@
  * 5. Only what `hostConfig` below names is given to a container. Nothing of a request is passed on unseen, and of the image's volumes none
  *    becomes a folder of the host, which nobody would watch (docker-volumes.ts).
  */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { CoppiceError, shortHash } from '@coppice/contracts';
@@ -262,6 +263,8 @@ class ContainerCommand implements RunningCommand {
   readonly ended: Promise<CommandEnd>;
   readonly #container: Docker.Container;
   readonly #stream: NodeJS.ReadWriteStream;
+  #isAsked = false;
+  #firstProcess: number | undefined;
 
   constructor(container: Docker.Container, stream: NodeJS.ReadWriteStream, drained: Promise<void>) {
     this.#container = container;
@@ -293,12 +296,38 @@ class ContainerCommand implements RunningCommand {
     this.#container.kill({ signal: 'SIGKILL' }).catch(() => undefined);
   }
 
+  /** Asks the daemon at the first call, so that a short command costs no request. The answer is what a later call returns. */
+  firstProcess(): number | undefined {
+    if (!this.#isAsked) void this.#ask();
+    return isOfContainer(this.#firstProcess, this.#container.id) ? this.#firstProcess : undefined;
+  }
+
+  async #ask(): Promise<void> {
+    this.#isAsked = true;
+    try {
+      this.#firstProcess = (await this.#container.inspect()).State.Pid;
+    } catch {
+      // The next call asks again.
+      this.#isAsked = false;
+    }
+  }
+
   pause(): void {
     this.#stream.pause();
   }
 
   resume(): void {
     this.#stream.resume();
+  }
+}
+
+/** A daemon of another host or PID namespace has other ids, and an id is used again. */
+function isOfContainer(pid: number | undefined, containerId: string): boolean {
+  if (pid === undefined || pid <= 0) return false;
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(containerId);
+  } catch {
+    return false;
   }
 }
 

@@ -43,6 +43,11 @@ export interface RunningCommand {
   kill(): void;
   pause(): void;
   resume(): void;
+  /**
+   * The id of the first process of the command's PID namespace, in the /proc of this process. Undefined where there is none, it isn't known yet, or the
+   * engine's processes are not seen there.
+   */
+  firstProcess(): number | undefined;
 }
 
 /** What is different from engine to engine; everything else is in engine.ts. */

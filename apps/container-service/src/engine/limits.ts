@@ -57,3 +57,5 @@ export const diskMetersMax = 1_000;
 export const diskWatchEntriesMax = 2_000_000;
 /** Folders deeper than this aren't looked into; each level of a walk holds a descriptor. */
 export const diskWatchDepthMax = 256;
+/** More descriptors than this, of all threads of a sandbox, can't be watched. */
+export const heldDescriptorsMax = 2_000_000;

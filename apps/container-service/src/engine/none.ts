@@ -178,6 +178,10 @@ class HostCommand implements RunningCommand {
     killGroup(this.#child.pid ?? 0);
   }
 
+  firstProcess(): undefined {
+    // This engine makes no namespace, and promises no limit of the disk.
+  }
+
   pause(): void {
     this.#child.stdout?.pause();
     this.#child.stderr?.pause();

@@ -109,7 +109,7 @@ async function inProbeSandbox<Result>(
     limits: probeLimits,
     network: 'none',
   };
-  const run: ProbePlace['run'] = (script, limits = {}, network = 'none') => {
+  const run: ProbePlace['run'] = (script, limits = {}, network = 'none', disk = unwatched) => {
     const request = {
       record: { ...record, limits: { ...generousLimits, ...limits }, network },
       execId: randomUUID(),
@@ -117,7 +117,7 @@ async function inProbeSandbox<Result>(
       env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: homeTarget, LANG: 'C.UTF-8' },
       stdin: undefined,
     };
-    return supervise((sink) => launcher.launch(request, sink), { ...execLimits, keepBytes: 64 * 1024 }, unwatched);
+    return supervise((sink) => launcher.launch(request, sink), { ...execLimits, keepBytes: 64 * 1024 }, disk);
   };
   try {
     return await work({ run, workspace, uid: user.uid, engine: launcher.name });

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { usedBytes } from './disk-watch.ts';
+import { DiskMeter, usedBytes } from './disk-watch.ts';
 import { answered, NoAnswer } from './no-answer.ts';
 import type { Enforceable, Enforcement, EngineName, ExecResult, Limits, NetworkPolicy } from './port.ts';
 import { tryAbstractSockets } from './probe-sockets.ts';
@@ -39,9 +39,18 @@ const cpuMsTried = [800, 3_000, 9_000];
 /** Factor over the limit from which loops count as not limited. */
 const cpuExcessMin = 2;
 const connectSecondsMax = 15;
+const heldBytesMax = 256 * 1024;
+/** How long a deleted file is held for a look, and how often one is taken. */
+const heldTenthsMax = 20;
+const heldLookMs = 100;
 
-/** Runs a script in a sandbox of the probe; the network is `none` where nothing else is said. */
-export type Run = (script: string, limits?: Partial<Limits>, network?: NetworkPolicy) => Promise<ExecResult>;
+/** Runs a script in a sandbox of the probe; the network is `none`, and the disk isn't watched, where nothing else is said. */
+export type Run = (
+  script: string,
+  limits?: Partial<Limits>,
+  network?: NetworkPolicy,
+  disk?: DiskMeter,
+) => Promise<ExecResult>;
 export type ProbePlace = { run: Run; workspace: string; uid: number; engine: EngineName };
 export type Findings = Partial<Record<Enforceable, Enforcement>>;
 export type Trial = {
@@ -225,7 +234,10 @@ async function tryScratch(run: Run): Promise<Enforcement> {
 async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   const bytes = 2 * probeLimits.diskBytes;
   const script = `head -c ${bytes} /dev/zero 2>/dev/null > big; wc -c < big; rm -f big; mkdir many; for i in 1 2 3; do head -c ${probeLimits.diskBytes / 2} /dev/zero > many/part$i; done`;
-  const result = answered(await run(script, { diskBytes: probeLimits.diskBytes }));
+  const [result, areHeldSeen] = await Promise.all([
+    run(script, { diskBytes: probeLimits.diskBytes }).then(answered),
+    seesHeldFiles(run),
+  ]);
   const written = Number(result.stdout.text.trim());
   const budget = { folders: [join(workspace, 'many')], bytesMax: probeLimits.diskBytes };
   const seen = (await usedBytes(budget, new AbortController().signal)) > budget.bytesMax;
@@ -233,7 +245,17 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   const many = seen
     ? 'the sum of several is seen by a watch and ended up to a few seconds late'
     : 'several files went unseen';
-  return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}` };
+  const held = areHeldSeen
+    ? 'and so are deleted files that are still open'
+    : "deleted files that are still open aren't counted: the sandbox's processes can't be read from here";
+  return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}; ${held}` };
+}
+
+/** Only the report depends on it, so a machine that is too slow for it may be told too little. */
+async function seesHeldFiles(run: Run): Promise<boolean> {
+  const script = `exec 3>held; rm held; head -c ${2 * heldBytesMax} /dev/zero >&3; i=0; while [ $i -lt ${heldTenthsMax} ]; do sleep 0.1; i=$((i+1)); done`;
+  const disk = new DiskMeter([{ folders: [], bytesMax: heldBytesMax }], heldLookMs);
+  return answered(await run(script, {}, 'none', disk)).diskExceeded;
 }
 
 /** Exit code of `timeout` after it ended its command. */

@@ -32,7 +32,7 @@ class SlowLauncher implements Launcher {
       sink('stdout', Buffer.from(this.answer(argv.at(-1) ?? '')));
       resolve({ exitCode: 0, oomKilled: false });
     }
-    return { ended: promise, kill, pause: () => {}, resume: () => {} };
+    return { ended: promise, kill, pause: () => {}, resume: () => {}, firstProcess: () => undefined };
   }
 }
 
@@ -58,7 +58,7 @@ class BusyAfterProof extends SlowLauncher {
     await writeFile(path.join(workspace, 'answer'), 'written\n');
     sink('stdout', await readFile(path.join(workspace, 'sentinel')));
     const ended = Promise.resolve({ exitCode: 0, oomKilled: false });
-    return { ended, kill: () => {}, pause: () => {}, resume: () => {} };
+    return { ended, kill: () => {}, pause: () => {}, resume: () => {}, firstProcess: () => undefined };
   }
 }
 

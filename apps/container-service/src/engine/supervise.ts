@@ -141,7 +141,7 @@ async function untilEnded(
   const timeoutTimer = setTimeout(() => end('timeout'), Math.min(options.timeoutMs ?? timeoutMsDefault, timeoutMsMax));
   options.signal?.addEventListener('abort', cancel);
   if (options.signal?.aborted) cancel();
-  void disk.watch(watching.signal).then((exceeded) => exceeded && end('disk'));
+  void disk.watch(watching.signal, running).then((exceeded) => exceeded && end('disk'));
   try {
     const ended = await Promise.race([running.ended, lost.promise]);
     return { reason, ...ended };

@@ -13,7 +13,6 @@ import {
   lstatSync,
   opendirSync,
   openSync,
-  type Dir,
   type Dirent,
 } from 'node:fs';
 import { codeOf } from './reason.ts';
@@ -23,16 +22,21 @@ const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
 const pathOnly = 0x200000;
 const readAndEnter = 0o500;
 const throughDescriptors = existsSync('/proc/self/fd');
+/** A command that isn't hiding anything closes no folder so often within one call. */
+const unlocksMax = 1_000;
 const separator = Buffer.from('/');
 /** As for readdir; the type declarations don't know it of opendir. */
 const bufferEncoding = 'buffer' as BufferEncoding;
+
+/** A command closes a folder to its owner as often as it is opened. */
+export class FolderKeptClosed extends Error {}
 
 export class WatchedFolder {
   readonly #descriptor: number;
   readonly #path: Buffer;
 
-  /** The original mode, restored by `close`; null if it wasn't changed. */
-  readonly #closedMode: number | null;
+  /** The mode to restore at `close`; null if it wasn't changed. */
+  #closedMode: number | null;
 
   private constructor(descriptor: number, path: Buffer, closedMode: number | null) {
     this.#descriptor = descriptor;
@@ -43,28 +47,53 @@ export class WatchedFolder {
   /**
    * Null for a file that is mounted, a link, or a folder that has gone. A folder whose own mode keeps its owner out is opened to the owner until `close`:
    * where the stack isn't root, a command of the same user could hide in it.
+   *
+   * @throws FolderKeptClosed, as do all methods but `close`
    */
   static open(path: string | Buffer): WatchedFolder | null {
-    const bytes = Buffer.from(path);
     try {
-      return new WatchedFolder(openSync(bytes, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), bytes, null);
+      return WatchedFolder.#tryOpen(Buffer.from(path));
     } catch (error) {
-      if (codeOf(error) !== 'EACCES' || !throughDescriptors) return null;
+      if (error instanceof FolderKeptClosed) throw error;
+      return null;
     }
-    const unlocked = unlock(bytes);
-    return unlocked === null ? null : new WatchedFolder(unlocked.descriptor, bytes, unlocked.mode);
+  }
+
+  /** @throws the system's error: EACCES if the folder around it is closed */
+  static #tryOpen(path: Buffer): WatchedFolder {
+    try {
+      return new WatchedFolder(openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path, null);
+    } catch (error) {
+      if (codeOf(error) !== 'EACCES' || !throughDescriptors) throw error;
+    }
+    // Never follows a link: the mode is changed through a descriptor that was opened without reading.
+    const closed = openSync(path, pathOnly | O_DIRECTORY | O_NOFOLLOW);
+    try {
+      const { mode } = unlock(closed);
+      const reopen = () => openSync(`/proc/self/fd/${closed}`, O_RDONLY | O_DIRECTORY);
+      return new WatchedFolder(
+        whileOpen(reopen, () => unlock(closed)),
+        path,
+        mode,
+      );
+    } catch (error) {
+      // Not EACCES, which would be the folder's around it: another user's folder can't hide what a command wrote.
+      if (error instanceof FolderKeptClosed) throw error;
+      throw new Error('the folder can be read by another user only', { cause: error });
+    } finally {
+      closeSync(closed);
+    }
   }
 
   inner(name: Buffer): WatchedFolder | null {
-    return WatchedFolder.open(this.#pathOf(name));
+    return this.#whileOpen(() => WatchedFolder.#tryOpen(this.#pathOf(name)), null);
   }
 
   /** Entries of the folder, without those that are deleted during the reading. */
   *entries(): Generator<{ name: Buffer; isDirectory: boolean }> {
-    let directory: Dir | undefined;
+    const directory = this.#whileOpen(() => opendirSync(this.#path, { encoding: bufferEncoding }), null);
     try {
-      directory = opendirSync(this.#path, { encoding: bufferEncoding });
-      for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      for (let entry = directory?.readSync(); entry; entry = directory?.readSync()) {
         const name = Buffer.from((entry as Dirent | Dirent<Buffer>).name);
         yield { name, isDirectory: entry.isDirectory() };
       }
@@ -77,11 +106,7 @@ export class WatchedFolder {
 
   /** Allocated blocks of 512 bytes. */
   blocksOf(name: Buffer): number {
-    try {
-      return lstatSync(this.#pathOf(name)).blocks;
-    } catch {
-      return 0;
-    }
+    return this.#whileOpen(() => lstatSync(this.#pathOf(name)).blocks, 0);
   }
 
   close(): void {
@@ -89,23 +114,46 @@ export class WatchedFolder {
     closeSync(this.#descriptor);
   }
 
+  /** Opens this folder again where a command has closed it meanwhile; answers `gone` for any other error. */
+  #whileOpen<Result>(call: () => Result, gone: Result): Result {
+    const reopen = () => {
+      const found = unlock(this.#descriptor);
+      if (found.isClosed) this.#closedMode ??= found.mode;
+      return found;
+    };
+    try {
+      return throughDescriptors ? whileOpen(call, reopen) : call();
+    } catch (error) {
+      if (error instanceof FolderKeptClosed) throw error;
+      return gone;
+    }
+  }
+
   #pathOf(name: Buffer): Buffer {
     return Buffer.concat([this.#path, separator, name]);
   }
 }
 
-/** Never follows a link: the mode is changed through a descriptor that was opened without reading. */
-function unlock(path: Buffer): { descriptor: number; mode: number } | null {
-  let closed: number | undefined;
-  try {
-    closed = openSync(path, pathOnly | O_DIRECTORY | O_NOFOLLOW);
-    const self = `/proc/self/fd/${closed}`;
-    const mode = fstatSync(closed).mode & 0o7777;
-    chmodSync(self, mode | readAndEnter);
-    return { descriptor: openSync(self, O_RDONLY | O_DIRECTORY), mode };
-  } catch {
-    return null;
-  } finally {
-    if (closed !== undefined) closeSync(closed);
+/** Opens a folder to its owner. */
+function unlock(descriptor: number): { mode: number; isClosed: boolean } {
+  const mode = fstatSync(descriptor).mode & 0o7777;
+  const isClosed = (mode & readAndEnter) !== readAndEnter;
+  if (isClosed) chmodSync(`/proc/self/fd/${descriptor}`, mode | readAndEnter);
+  return { mode, isClosed };
+}
+
+/**
+ * @throws FolderKeptClosed if somebody closes the folder again and again; the system's error if something else than its mode keeps its owner out
+ */
+function whileOpen<Result>(call: () => Result, reopen: () => { isClosed: boolean }): Result {
+  let closings = 0;
+  for (let count = 1; ; count++) {
+    try {
+      return call();
+    } catch (error) {
+      if (codeOf(error) !== 'EACCES' || (count === unlocksMax && closings <= 1)) throw error;
+    }
+    if (count === unlocksMax) throw new FolderKeptClosed();
+    if (reopen().isClosed) closings++;
   }
 }
