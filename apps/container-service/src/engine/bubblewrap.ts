@@ -11,7 +11,7 @@
 import { execFile, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, openSync, closeSync } from 'node:fs';
-import { mkdir, readdir, readlink, realpath, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readlink, realpath } from 'node:fs/promises';
 import { arch } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,6 +27,7 @@ import { killWaitMsMax } from './limits.ts';
 import { defaultImage, isDefaultImage, localRootfs } from './local-image.ts';
 import { endMarked, marked, markOf, markStandsFirst } from './marked-processes.ts';
 import type { ImageReport, Mount } from './port.ts';
+import { replaceFile } from './replace-file.ts';
 import { reasonOf } from './reason.ts';
 import { RunningCommands, startTimeOf } from './running-commands.ts';
 import { isSeccompArchitecture, seccompFilter } from './seccomp.ts';
@@ -94,7 +95,8 @@ class BubblewrapLauncher implements Launcher {
     if (isSeccompArchitecture(architecture)) {
       await mkdir(this.#stateFolder, { recursive: true });
       this.#seccompFile = join(this.#stateFolder, `seccomp-${architecture}.bpf`);
-      await writeFile(this.#seccompFile, seccompFilter(architecture));
+      // The other process of this node may be starting sandboxes with it.
+      await replaceFile(this.#seccompFile, seccompFilter(architecture));
     }
     return stdout.trim();
   }

@@ -3,11 +3,10 @@
  * system-calls.ts refuses. What isn't named is answered with EPERM. Only the native architecture's calls are allowed, since 32-bit ones reach the same
  * functions past the rules for arguments.
  */
-import { randomUUID } from 'node:crypto';
-import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PathTranslation } from './docker-paths.ts';
 import { absentCalls, argumentRules, refusedCalls, type ArgumentRule } from './system-calls.ts';
+import { replaceFile } from './replace-file.ts';
 
 const eperm = 1;
 const enosys = 38;
@@ -80,9 +79,7 @@ export async function seccompOptions(
   const profile = dockerSeccompProfile();
   if (!(version.Components ?? []).some(({ Name }) => Name.startsWith('Podman'))) return [`seccomp=${profile}`];
   const file = join(stateFolder, 'seccomp.json');
-  const draft = `${file}.${randomUUID()}`;
-  await writeFile(draft, profile, { mode: 0o644 });
-  await rename(draft, file);
+  await replaceFile(file, profile);
   return [`seccomp=${translation(file)}`];
 }
 
