@@ -1,13 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NotNow, handle } from '@coppice/bus';
 import { CoppiceError, sandboxOperations } from '@coppice/contracts';
-import { FullDiskWaits } from '@coppice/service';
+import { FullDiskWaits, untilDiskHasRoom } from '@coppice/service';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
+import { replaceFile } from './engine/replace-file.ts';
 import { SandboxStore } from './engine/store.ts';
 import { withFullDisk } from './full-disk.ts';
+import { placeOf } from './place.ts';
 
 test('a sandbox that a full disk has no room for is made when there is room again, and is a reason after a time', async (context) => {
   context.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'only root of a Linux can mount a small disk');
@@ -32,6 +34,46 @@ test('a sandbox that a full disk has no room for is made when there is room agai
   } finally {
     execFileSync('umount', [folder.path]);
   }
+});
+
+test('a service starts again on a full disk, and one that starts for the first time waits for room', async (context) => {
+  context.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'only root of a Linux can mount a small disk');
+  await using folder = await temporaryFolder('disk');
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=711', 'coppice-test', folder.path]);
+  const filler = join(folder.path, 'filler');
+  const fill = () => expect(() => writeFileSync(filler, Buffer.alloc(2 * 1024 ** 2))).toThrow('ENOSPC');
+  try {
+    fill();
+    const waitedFor: string[] = [];
+    const first = await untilDiskHasRoom(
+      folder.path,
+      () => placeOf(folder.path),
+      (line) => {
+        waitedFor.push(line);
+        rmSync(filler);
+      },
+    );
+    expect(waitedFor).toEqual([expect.stringMatching(/^waiting for space on the disk of .*ENOSPC/)]);
+    await replaceFile(join(first.stateFolder, 'filter'), 'x');
+    fill();
+    expect(await placeOf(folder.path)).toEqual(first);
+    await replaceFile(join(first.stateFolder, 'filter'), 'x');
+    await expect(replaceFile(join(first.stateFolder, 'filter'), 'y'.repeat(5_000))).rejects.toThrow('ENOSPC');
+    expect(readdirSync(first.stateFolder).toSorted()).toEqual(['filter', 'stack-id']);
+  } finally {
+    execFileSync('umount', [folder.path]);
+  }
+});
+
+test('a folder of a sandbox whose record was never written goes once it is old', async () => {
+  await using folder = await temporaryFolder('store');
+  const store = new SandboxStore(folder.path, () => {});
+  await store.create({ id: 'whole', user: { uid: 10_001, gid: 10_001 } } as never);
+  for (const name of ['old', 'new']) mkdirSync(join(folder.path, 'sandboxes', name, 'home'), { recursive: true });
+  const old = new Date(Date.now() - 120_000);
+  for (const name of ['old', 'whole']) utimesSync(join(folder.path, 'sandboxes', name), old, old);
+  await store.sweep();
+  expect(readdirSync(join(folder.path, 'sandboxes')).toSorted()).toEqual(['new', 'whole']);
 });
 
 test('an operation that may not be repeated fails as before', async () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { link, mkdir, readFile, realpath, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { shortHash } from '@coppice/contracts';
@@ -24,14 +25,16 @@ export async function placeOf(configured: string) {
  */
 async function stackIdIn(stateFolder: string): Promise<string> {
   const file = join(stateFolder, 'stack-id');
-  const draft = `${file}.${randomUUID()}`;
-  await writeFile(draft, `${shortHash('stack', randomUUID())}\n`);
-  try {
-    await link(draft, file);
-  } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error;
-  } finally {
-    await unlink(draft);
+  if (!existsSync(file)) {
+    const draft = `${file}.${randomUUID()}`;
+    try {
+      await writeFile(draft, `${shortHash('stack', randomUUID())}\n`);
+      await link(draft, file);
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error;
+    } finally {
+      await unlink(draft).catch(() => undefined);
+    }
   }
   return (await readFile(file, 'utf8')).trim();
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { serveCommands } from '@coppice/bus';
 import { anyPool, landingPool } from '@coppice/contracts';
-import { FullDiskWaits, observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
+import { FullDiskWaits, observeDisk, untilDiskHasRoom, type RunningWork, type ServiceContext } from '@coppice/service';
 import { observeGauge, type Logger } from '@coppice/telemetry';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
 import { withContainerAttributes } from './container-attributes.ts';
@@ -46,19 +46,23 @@ export async function startContainerService(
   options: ContainerServiceOptions,
 ): Promise<ContainerWork> {
   const { bus, member, node, log } = service;
-  const { dataFolder, stateFolder, stackId } = await placeOf(options.dataFolder);
-  const { engine, report } = await chooseEngine({
-    ...options,
-    choice: options.engine ?? 'auto',
-    dataFolder: dataFolder.real,
-    stateFolder,
-    stackId,
-    onTrouble: (error, what) => log.warn({ err: error }, what),
-    onWaiting: (line) => {
-      log.warn(line);
-      options.onWaiting?.(line);
-    },
-  });
+  const onWaiting = (line: string): void => {
+    log.warn(line);
+    options.onWaiting?.(line);
+  };
+  const withRoom = <Result>(step: () => Promise<Result>) => untilDiskHasRoom(options.dataFolder, step, onWaiting);
+  const { dataFolder, stateFolder, stackId } = await withRoom(() => placeOf(options.dataFolder));
+  const { engine, report } = await withRoom(() =>
+    chooseEngine({
+      ...options,
+      choice: options.engine ?? 'auto',
+      dataFolder: dataFolder.real,
+      stateFolder,
+      stackId,
+      onTrouble: (error, what) => log.warn({ err: error }, what),
+      onWaiting,
+    }),
+  );
   logReport(log, engine, report);
   const settled = engine.settled();
   if (isUnknown(report)) void settled.then((later) => isUnknown(later) || logReport(log, engine, later));

@@ -1,11 +1,18 @@
 import { statfs } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NotNow } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
 
 const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
 
 /** Codes whose message may be what the system or a program printed. Other messages may hold a path that an agent chose. */
-const programFailures: readonly string[] = ['git-failed', 'git-contention', 'sandbox-failed', 'internal'];
+const programFailures: readonly string[] = [
+  'git-failed',
+  'git-contention',
+  'sandbox-failed',
+  'engine-unavailable',
+  'internal',
+];
 
 /** True for an error of the system, or of a program that ran, that says that a file system or a quota is full. */
 export function isDiskFull(error: unknown): boolean {
@@ -31,6 +38,9 @@ export async function comesFromFullDisk(error: unknown, folder: string): Promise
 }
 
 const fullDiskLimits = {
+  /** How long a start waits for a full disk to have space again, and how often it tries. */
+  startWaitMs: 60_000,
+  startTryMs: 1_000,
   /** How long a command waits for a full disk to have space again. */
   waitMs: 5 * 60_000,
   commandsMax: 10_000,
@@ -59,5 +69,28 @@ export class FullDiskWaits {
       this.#sinceMs.delete(oldest);
     }
     return new NotNow(error.message, { cause: error });
+  }
+}
+
+/**
+ * Repeats a step of a service's start while the disk of `folder` is full.
+ * @throws the step's error, after `startWaitMs` or where it has another cause
+ */
+export async function untilDiskHasRoom<Result>(
+  folder: string,
+  step: () => Promise<Result>,
+  onWaiting: (line: string) => void,
+): Promise<Result> {
+  const endsAtMs = performance.now() + fullDiskLimits.startWaitMs;
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      return await step();
+    } catch (error) {
+      // The folder may not be there yet.
+      const isFull = await comesFromFullDisk(error, folder).catch(() => false);
+      if (!isFull || performance.now() >= endsAtMs) throw error;
+      if (isFirst) onWaiting(`waiting for space on the disk of ${folder}: ${(error as Error).message}`);
+      await sleep(fullDiskLimits.startTryMs);
+    }
   }
 }

@@ -244,8 +244,8 @@ class LauncherEngine implements Engine {
   async run(spec: SandboxSpec, command: Command, options: ExecOptions = {}): Promise<ExecResult> {
     checkSandboxId(spec.id);
     await this.remove(spec.id);
-    await this.create(spec);
     try {
+      await this.create(spec);
       return await this.exec(spec.id, command, options);
     } finally {
       // A failure here must not take the place of what the command came to.

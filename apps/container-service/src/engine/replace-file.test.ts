@@ -8,15 +8,15 @@ import { replaceFile } from './replace-file.ts';
 test('a reader finds the whole content while the file is written again and again', async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'filter.bpf');
-  const content = Buffer.alloc(1_000_000, 'x');
-  await replaceFile(path, content);
+  const contents = ['x', 'y'].map((letter) => Buffer.alloc(1_000_000, letter)) as [Buffer, Buffer];
+  await replaceFile(path, contents[0]);
   const state = { writing: true };
   const written = (async () => {
-    for (let count = 0; count < 50; count++) await replaceFile(path, content);
+    for (let count = 0; count < 50; count++) await replaceFile(path, contents[count % 2 === 0 ? 1 : 0]);
     state.writing = false;
   })();
   while (state.writing) {
-    expect(readFileSync(path)).toHaveLength(content.length);
+    expect(readFileSync(path)).toHaveLength(contents[0].length);
     await new Promise(setImmediate);
   }
   await written;

@@ -6,6 +6,7 @@
  * 2. What a record says never changes. A removed sandbox's folder is first moved aside, so that a half-removed sandbox
  *    is never found.
  */
+import { existsSync } from 'node:fs';
 import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
@@ -16,6 +17,8 @@ import { removeTree } from '@coppice/service';
 import { checkSandboxId, homeTarget } from './specification.ts';
 
 const recordVersion = 1;
+/** A folder without a record that is older than this belongs to nobody: a creation takes milliseconds. */
+const creationMsMax = 60_000;
 
 export class SandboxStore {
   readonly #folder: string;
@@ -45,8 +48,8 @@ export class SandboxStore {
     const path = join(folder, 'sandbox.json');
     const text = JSON.stringify({ version: recordVersion, record });
     const draft = `${path}.${randomUUID()}`;
-    await writeFile(draft, text, { mode: 0o600 });
     try {
+      await writeFile(draft, text, { mode: 0o600 });
       await link(draft, path);
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
@@ -110,11 +113,20 @@ export class SandboxStore {
     await this.#delete(aside);
   }
 
-  /** Deletes what `remove` could not, or didn't come to. */
+  /** Deletes what `remove` could not, or didn't come to, and folders of sandboxes whose record was never written. */
   async sweep(): Promise<void> {
     const names = await readdir(this.#folder).catch(() => []);
-    for (const name of names.filter((entry) => entry.startsWith('removed.')))
-      await this.#delete(join(this.#folder, name));
+    for (const name of names) {
+      if (name.startsWith('removed.')) await this.#delete(join(this.#folder, name));
+      else if (await this.#isUnfinished(name)) await this.remove(name);
+    }
+  }
+
+  async #isUnfinished(id: string): Promise<boolean> {
+    const folder = join(this.#folder, id);
+    if (existsSync(join(folder, 'sandbox.json'))) return false;
+    const status = await lstat(folder).catch(() => undefined);
+    return status !== undefined && Date.now() - status.mtimeMs > creationMsMax;
   }
 
   /** A sandbox that was moved aside is gone for everybody; files in it that resist are no reason to stop anything. */
