@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { removeTree } from '@coppice/service';
 import { temporaryFolder } from '@coppice/testing';
@@ -126,5 +127,20 @@ test('is exceeded when it is, and ends with its command', async () => {
   expect(await within).toBe(false);
   const watching = new DiskMeter([budget]).watch(never, command);
   setTimeout(() => void writeFile(path.join(folder.path, 'file'), Buffer.alloc(200_000)), 1_500);
+  expect(await watching).toBe(true);
+});
+
+test('a file system that fills ends the wait after a look that took long', async () => {
+  await using folder = await temporaryFolder('disk-watch');
+  const budget = { folders: [folder.path], bytesMax: 2_000_000 };
+  // By the ratio alone the second look would come after hours.
+  const watching = new DiskMeter([budget], 10, 1e9).watch(never, { firstProcess: () => undefined });
+  const seen = { isExceeded: false };
+  void watching.then(() => (seen.isExceeded = true));
+  // Others may free space on the same file system meanwhile.
+  for (let count = 0; count < 50 && !seen.isExceeded; count++) {
+    await sleep(100);
+    await writeFile(path.join(folder.path, `file-${count}`), Buffer.alloc(10_000_000));
+  }
   expect(await watching).toBe(true);
 });

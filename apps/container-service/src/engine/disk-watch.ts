@@ -2,7 +2,7 @@
  * A mounted folder has no quota of its own on common file systems, so somebody has to look. Counting a large worktree
  * costs a second or more, so it is done only when it can matter:
  *
- * 1. A command is looked at each `diskWatchIntervalMs`, and once after its end.
+ * 1. A command is looked at each `diskWatchIntervalMs`, and once after its end. Looks that take long are rarer, unless the file system fills.
  * 2. After a count that was no trifle (`diskCountMsCheap`), the next one waits until the whole file system has grown by
  *    what was left of the budget (asking for that costs nothing), or until `diskCountMsMax` has passed, since others may have freed what this one filled.
  * 3. Between two looks a command can overrun its budget by what it writes then.
@@ -46,28 +46,50 @@ export class DiskMeter {
   readonly #counts = new Map<DiskBudget, Count>();
   readonly #commands = new Set<Pick<RunningCommand, 'firstProcess'>>();
   readonly #intervalMs: number;
+  readonly #ratio: number;
 
-  constructor(budgets: readonly DiskBudget[], intervalMs = diskWatchIntervalMs) {
+  constructor(budgets: readonly DiskBudget[], intervalMs = diskWatchIntervalMs, ratio = diskWatchRatio) {
     this.#budgets = budgets;
     this.#intervalMs = intervalMs;
+    this.#ratio = ratio;
   }
 
   /** Resolves to true once a budget is exceeded, false when aborted. */
   async watch(signal: AbortSignal, command: Pick<RunningCommand, 'firstProcess'>): Promise<boolean> {
-    let waitMs = this.#intervalMs;
+    let tookMs = 0;
     this.#commands.add(command);
     try {
       while (!signal.aborted) {
-        // An abort ends the wait; the loop sees it.
-        await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
+        await this.#waitAfterLook(tookMs, signal);
         const started = performance.now();
         if (await this.isExceeded(signal)) return true;
-        waitMs = Math.max(this.#intervalMs, (performance.now() - started) * diskWatchRatio);
+        tookMs = performance.now() - started;
       }
       return false;
     } finally {
       this.#commands.delete(command);
     }
+  }
+
+  /** Looks take a small share of the time, and up to half of it while the file system grows by what was left of a budget. */
+  async #waitAfterLook(tookMs: number, signal: AbortSignal): Promise<void> {
+    const started = performance.now();
+    const waitMs = Math.max(this.#intervalMs, tookMs * this.#ratio);
+    for (let waitedMs = 0; waitedMs < waitMs && !signal.aborted; waitedMs = performance.now() - started) {
+      // An abort ends the wait.
+      await sleep(Math.min(this.#intervalMs, waitMs - waitedMs), undefined, { signal, ref: false }).catch(
+        () => undefined,
+      );
+      if (performance.now() - started >= tookMs && (await this.#hasGrown())) return;
+    }
+  }
+
+  async #hasGrown(): Promise<boolean> {
+    for (const budget of this.#budgets) {
+      const last = this.#counts.get(budget);
+      if (last !== undefined && grownTo(last, await freeBytesOf(budget)) > budget.bytesMax) return true;
+    }
+    return false;
   }
 
   /** One look. Aborted, it answers false. */
@@ -99,8 +121,11 @@ export class DiskMeter {
 function canExceed(budget: DiskBudget, last: Count | undefined, freeBytes: number): boolean {
   if (last === undefined || last.tookMs <= diskCountMsCheap || performance.now() - last.at > diskCountMsMax)
     return true;
-  return last.bytes + (last.freeBytes - freeBytes) > budget.bytesMax;
+  return grownTo(last, freeBytes) > budget.bytesMax;
 }
+
+/** The most that a budget's folders can hold by now, if all that the file system has grown by is theirs. */
+const grownTo = (last: Count, freeBytes: number): number => last.bytes + (last.freeBytes - freeBytes);
 
 /** Of all file systems that the folders lie on; one that several share counts several times, which only looks earlier. */
 async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
