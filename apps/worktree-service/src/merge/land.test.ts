@@ -134,6 +134,22 @@ test('what an earlier version left pending is built on, and finished, under its 
   expect(await f.repository.git('ls-tree', '--name-only', 'HEAD')).toBe('README.md\none.txt\ntwo.txt');
 });
 
+test('what the user finished and then took back by a reset is not landed again with the next task', async () => {
+  await using f = await fixture();
+  const base = await f.repository.head();
+  appendFileSync(join(f.repository.path, 'README.md'), 'in progress');
+  const one = await readyTask(f, 'one', { 'one.txt': '1' });
+  const landing = await landOf(f, one);
+  if (landing.status !== 'landed-pending') throw new Error(landing.status);
+  await f.repository.git('commit', '-qam', 'my own');
+  await shell(landing.finishCommand, '/');
+  await f.repository.git('reset', '-q', '--hard', base);
+  const two = await readyTask(f, 'two', { 'two.txt': '2' });
+  expect(two.tip).toBe(base);
+  expect(await landOf(f, two)).toEqual({ status: 'landed', commit: two.commit });
+  expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\ntwo.txt');
+});
+
 test('what was pending when the user went another way stays reachable', async () => {
   await using f = await fixture();
   appendFileSync(join(f.repository.path, 'README.md'), 'in progress');

@@ -30,6 +30,7 @@ export type Origin = LocalOrigin | RemoteOrigin;
 export type BranchState = { tip: string; branchTip: string; pendingRef: string | null };
 
 const nearBranchesMax = 5;
+const reflogEntriesMax = 1_000;
 const objectId = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
 
 /** A whole object id, as git prints it. */
@@ -253,7 +254,22 @@ export async function localState(
   const landed = pendingRef === null ? undefined : refs.get(pendingRef);
   if (landed === undefined || landed === branchTip) return { tip: branchTip, branchTip, pendingRef: null };
   const chains = await git.test(['merge-base', '--is-ancestor', branchTip, landed], { ...inOrigin(origin), signal });
-  return chains ? { tip: landed, branchTip, pendingRef } : { tip: branchTip, branchTip, pendingRef: null };
+  const isPending = chains && !(await hadCommit(git, origin, { branch, commit: landed, signal }));
+  return isPending ? { tip: landed, branchTip, pendingRef } : { tip: branchTip, branchTip, pendingRef: null };
+}
+
+/** Reports whether a branch had a commit at some time, by its reflog: a user who finished a landing and then reset the branch doesn't want it back. */
+async function hadCommit(
+  git: Git,
+  origin: LocalOrigin,
+  { branch, commit, signal }: { branch: string; commit: string; signal: AbortSignal | undefined },
+): Promise<boolean> {
+  const options = { ...inOrigin(origin), signal };
+  const limit = `--max-count=${reflogEntriesMax}`;
+  const past = await git.text(['rev-list', '--walk-reflogs', limit, `refs/heads/${branch}`, '--'], options);
+  if (past === '') return false;
+  const input = [commit, ...past.split('\n').map((tip) => `^${tip}`), ''].join('\n');
+  return (await git.text(['rev-list', '--max-count=1', '--ignore-missing', '--stdin'], { ...options, input })) === '';
 }
 
 export const localRefs = (
