@@ -3,6 +3,6 @@ import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { isEnd } from './progress.ts';
 
-/** What is answered where a task's commit is wanted and there is none: a task that is over will have none, either. */
-export const withoutCommit = ({ name, state }: TaskView): CliError =>
-  new CliError(exitCodes.badInput, `${name} is ${state} and has no commit${isEnd(state) ? '' : ' yet'}`);
+/** The error where a task's commit is wanted and there is none: a task that is over will have none, either. */
+export const withoutCommit = ({ name, state }: TaskView, hint = ''): CliError =>
+  new CliError(exitCodes.badInput, `${name} is ${state} and has no commit${isEnd(state) ? '' : ' yet'}${hint}`);

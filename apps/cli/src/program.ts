@@ -25,47 +25,10 @@ import { traceCommand } from './commands/trace.ts';
 import { watchCommand } from './commands/watch.ts';
 import { CliError, describeFailure } from './errors.ts';
 import { exitCodes, exitCodesHelp } from './exit-codes.ts';
+import { environmentHelp, examples, idHelp } from './help-texts.ts';
 import { plainText } from './output/text.ts';
 import { engineChoices } from './stack/services.ts';
 import type { EngineChoice } from './stack/services.ts';
-
-const examples = `Examples:
-  coppice run plan.yaml                start the run that plan.yaml describes and watch it
-  coppice run plan.yaml --detach       only start it
-  coppice run --prompt "Fix the crash on an empty file" --model openai/gpt-5 --verify "npm test"
-                                       one task in the repository and on the branch where you are
-  coppice watch r5xk                   watch it again; "r5xk" is a unique beginning of its id
-  coppice show r5xk/changelog          a task of it: state, reason, commits, end of its log
-  coppice logs r5xk/changelog -f       what its agent says and does
-  coppice trace r5xk                   where its time went, step by step
-  coppice diff r5xk/changelog          what the task changed
-  coppice pull r5xk/changelog          its commit as a branch of your repository
-  coppice approve r5xk/changelog       let a change land that waits for approval
-  coppice ls --json                    runs as JSON lines, for scripts
-  coppice doctor                       what is missing here, and how to mend it
-  coppice down                         stop the stack; unfinished runs go on at the next start`;
-
-const environmentHelp = `Environment:
-  COPPICE_HOME                         where the embedded stack keeps its state
-                                       (else $XDG_STATE_HOME/coppice or ~/.local/state/coppice)
-  NATS_URL, NATS_USER, NATS_PASSWORD   use the stack at that NATS server; none is started then
-  NATS_CREDENTIALS_FILE                the user's file, as bus-users writes it, in place of user and password;
-                                       a tenant's own file also says which tenant it is
-  NATS_CA_FILE, NATS_CERT_FILE, NATS_KEY_FILE   PEM files for an encrypted connection
-  OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
-                                       (and "openai-responses", the same by OpenAI's other wire)
-  ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL   the model provider "anthropic"
-  GEMINI_API_KEY (or GOOGLE_API_KEY), GEMINI_BASE_URL   the model provider "gemini"
-  OLLAMA_HOST                          the model provider "ollama", such as 127.0.0.1:11434
-  COPPICE_OPENAI_PROVIDERS             more of them: router=https://openrouter.ai/api/v1,…
-                                       (their keys: COPPICE_OPENAI_KEY_<NAME>)
-  COPPICE_GATEWAY_CONFIG               the gateway's file: providers, aliases, prices, limits; read when the stack starts
-  COPPICE_GATEWAY_HTTP                 host:port of the gateway's HTTP doors; read when the stack starts
-  COPPICE_GATEWAY_SOCKET               a unix socket for them, beside the port or in its place
-  COPPICE_JAEGER_URL                   where coppice trace links to, such as http://127.0.0.1:16686
-  NO_COLOR                             no colours`;
-
-const idHelp = 'ID is the id of a run (r…) or task (t…), a unique beginning of it, or run/name.';
 
 /** Runs the command that `programArguments` name. Never throws; says what went wrong and gives the exit code. */
 export async function runProgram(programArguments: readonly string[], session: Session): Promise<number> {
@@ -98,10 +61,15 @@ function build(session: Session, done: (exitCode: number) => void): Command {
     })
     .addHelpText('after', `\n${idHelp}\n\n${examples}\n\n${exitCodesHelp}\n\n${environmentHelp}`);
   const current = (): Session => ({ ...session, tenant: program.opts<{ tenant?: string }>().tenant });
-  addStackCommands(program, current, done);
+  program.commandsGroup('Runs and tasks:');
   addRunCommands(program, current, done);
   addLookingCommands(program, current, done);
   addTaskCommands(program, current, done);
+  program.commandsGroup('The stack and its models:');
+  addStackCommands(program, current, done);
+  program.commandsGroup('For operators:');
+  addOperatorCommands(program, current, done);
+  program.commandsGroup('Help:');
   addHelpCommand(program);
   return program;
 }
@@ -146,17 +114,6 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .description('drain and stop the embedded stack; unfinished runs go on at the next start')
     .action(async () => done(await downCommand(current())));
   program
-    .command('bus-users')
-    .description("make users of a NATS server: keys for each service and tenant, and the server's configuration")
-    .requiredOption('--folder <path>', 'where they lie; keys that are there stay as they are')
-    .option(
-      '--node <name...>',
-      'hosts of the services, as their COPPICE_NODE says, beside those that are there (the first: node-1)',
-    )
-    .option('--remove-node <name...>', 'hosts that are no longer there')
-    .option('--publisher <tenant...>', 'tenants that publish, beside those that are there')
-    .action((options: BusUsersOptions) => done(busUsersCommand(current(), options)));
-  program
     .command('token')
     .description(
       "make a token for the gateway's HTTP doors, in the name of a run or task at work, or of neither; charged to its own limits, theirs and the tenant's",
@@ -183,6 +140,20 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
     .action(async (id: string | undefined, { json: asJson }: { json?: boolean }) =>
       done(await budgetsCommand(current(), id, { json: asJson === true })),
     );
+}
+
+function addOperatorCommands(program: Command, current: Current, done: Done): void {
+  program
+    .command('bus-users')
+    .description("make users of a NATS server: keys for each service and tenant, and the server's configuration")
+    .requiredOption('--folder <path>', 'where they lie; keys that are there stay as they are')
+    .option(
+      '--node <name...>',
+      'hosts of the services, as their COPPICE_NODE says, beside those that are there (the first: node-1)',
+    )
+    .option('--remove-node <name...>', 'hosts that are no longer there')
+    .option('--publisher <tenant...>', 'tenants that publish, beside those that are there')
+    .action((options: BusUsersOptions) => done(busUsersCommand(current(), options)));
   program
     .command('faulty-upstream')
     .description("a model's server that misbehaves as it is told, in every wire, for drills; until Ctrl-C")

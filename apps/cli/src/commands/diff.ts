@@ -3,6 +3,7 @@ import { ask } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTask } from '../ids.ts';
 import { withoutCommit } from '../no-commit.ts';
+import { pullCommand } from '../output/report.ts';
 import { jsonLine, plainText, visibleControls } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
@@ -14,7 +15,10 @@ export function diffCommand(session: Session, id: string, options: DiffOptions):
   return withClient(session, async (client) => {
     const { taskId, runId, name } = await resolveTask(client, id);
     const task = await ask(client, api.taskGet, { taskId });
-    if (task.commit === null) throw withoutCommit(task);
+    if (task.commit === null) {
+      const pull = pullCommand(task);
+      throw withoutCommit(task, pull === null ? '' : `; its work is kept: ${pull}`);
+    }
     const diff = await ask(client, api.taskDiff, { taskId });
     if (options.json) session.terminal.out(jsonLine(diff));
     else if (options.raw) session.terminal.write(diff.patch);

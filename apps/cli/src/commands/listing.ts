@@ -4,7 +4,7 @@ import { ask } from '../ask.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { tasksOf } from '../follow.ts';
 import { resolveTarget } from '../ids.ts';
-import { logTail, nextSteps, runReport } from '../output/report.ts';
+import { landedMeanwhile, logTail, nextSteps, pullCommand, runReport } from '../output/report.ts';
 import { countsText, shownRunState, stateLooks } from '../output/states.ts';
 import { agoText, jsonLine, padEnd, plainLine, unprotectedText, usageText } from '../output/text.ts';
 import { withClient } from './session.ts';
@@ -82,7 +82,12 @@ function taskLines({ terminal }: Session, task: TaskView): string[] {
     // What is painted is ours, the rest is others' text.
     return [`${padEnd(name, columns)}  ${name === 'state' ? value : plainLine(value)}`];
   });
-  for (const { label, command } of nextSteps(task))
+  lines.push(...landedMeanwhile(task).map((line) => `${padEnd('conflict', columns)}  ${line}`));
+  const pull = pullCommand(task);
+  for (const { label, command } of [
+    ...nextSteps(task),
+    ...(pull === null ? [] : [{ label: 'as a branch', command: pull }]),
+  ])
     lines.push(`${padEnd(label, columns)}  ${colours.bold(plainLine(command))}`);
   if (task.logTail !== null) lines.push('log', ...logTail(task.logTail, colours));
   if (task.logArtifact !== null)

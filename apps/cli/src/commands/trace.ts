@@ -44,7 +44,7 @@ export function traceCommand(session: Session, id: string, options: { json: bool
 
 const whyNoLink = (traceId: string | null): string =>
   traceId === null
-    ? 'no trace was kept: traces are off, or this one was not sampled'
+    ? 'no OpenTelemetry trace was kept: traces are off, or this one was not sampled'
     : `trace ${traceId} (COPPICE_JAEGER_URL is not set)`;
 
 /** @throws CliError for something else than an address */

@@ -71,7 +71,9 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
       return exitCodes.stackUnavailable;
     }
 
-    heading('3. Seven tasks, six of which can start at once; two are done by agents that work with tools');
+    heading(
+      '3. Seven tasks; two are done by agents that work with tools, and faster-count is meant to fail its verification',
+    );
     say(paint.dim(`coppice run ${project.runFile}`));
     const code = await coppice.show('run', project.runFile, '--request-id', requestId, '--engine', chosen);
     if (interrupted || code === exitCodes.detached) return exitCodes.detached;

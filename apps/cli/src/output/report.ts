@@ -39,31 +39,37 @@ export function taskReport(task: TaskView, nameColumns: number, colours: Colours
   const left = `${symbol} ${padEnd(task.name, nameColumns)}  ${padEnd(task.state, stateColumns)}`;
   const lines = [`${paint(colours, left)}  ${plainLine(detailOf(task))}`.trimEnd()];
   for (const { label, command } of nextSteps(task)) lines.push(`    ${label}: ${colours.bold(plainLine(command))}`);
-  if (task.failure?.code === 'merge-conflict') lines.push(...landedMeanwhile(task.failure.details));
+  lines.push(...landedMeanwhile(task).map((line) => `    ${line}`));
   if (gone(task) && task.rescue !== null) lines.push(...kept(task, task.rescue, colours));
   if (gone(task) && task.logTail !== null)
     lines.push(...logTail(task.logTail, colours), ...wholeLog(task, task.logTail, colours));
   return lines;
 }
 
-/** What changed the files on the target since the task began. */
-function landedMeanwhile(details: unknown): string[] {
-  const conflict = mergeConflictSchema.safeParse(details);
+/** Of a task that failed by a conflict: what changed its files on the target branch since it began. */
+export function landedMeanwhile({ failure }: TaskView): string[] {
+  if (failure?.code !== 'merge-conflict') return [];
+  const conflict = mergeConflictSchema.safeParse(failure.details);
   if (!conflict.success) return [];
   const { branch, landed: changes } = conflict.data;
   return changes.flatMap(({ path, commits }) =>
     commits.map(({ commit, subject, taskId }) => {
       const by = taskId === null ? '' : ` (task ${taskId})`;
-      return `    ${plainLine(`${path} was changed on ${branch} by ${shortCommit(commit)} ${subject}${by}`)}`;
+      return plainLine(`${path} was changed on ${branch} by ${shortCommit(commit)} ${subject}${by}`);
     }),
   );
 }
 
-/** @param rescue `<git directory> <ref>`, which can be pulled, or a folder */
-function kept({ runId, name }: TaskView, rescue: string, colours: Colours): string[] {
+function kept(task: TaskView, rescue: string, colours: Colours): string[] {
   const lines = [`    what it did is kept: ${plainLine(rescue)}`];
-  const command = colours.bold(`coppice pull ${runId}/${plainLine(name)}`);
-  return rescue.includes(' refs/') ? [...lines, `    as a branch: ${command}`] : lines;
+  const command = pullCommand(task);
+  return command === null ? lines : [...lines, `    as a branch: ${colours.bold(command)}`];
+}
+
+/** Makes a branch of what was kept of a task. Null where nothing was, or a folder that couldn't be made a commit. */
+export function pullCommand({ runId, name, rescue, state }: TaskView): string | null {
+  // `<git directory> <ref>`, or a folder.
+  return isEnd(state) && rescue?.includes(' refs/') === true ? `coppice pull ${runId}/${plainLine(name)}` : null;
 }
 
 /** A log that is kept as a whole may be longer than the lines that came with the task. */

@@ -1,0 +1,42 @@
+/** What `coppice --help` says beside the commands. */
+
+/** What is typed most often. */
+export const examples = `Examples:
+  coppice run plan.yaml                start the run that plan.yaml describes and watch it
+  coppice run plan.yaml --detach       only start it
+  coppice run --prompt "Fix the crash on an empty file" --model openai/gpt-5 --verify "npm test"
+                                       one task in the repository and on the branch where you are
+  coppice watch r5xk                   watch it again; "r5xk" is a unique beginning of its id
+  coppice show r5xk/changelog          a task of it: state, reason, commits, end of its log
+  coppice logs r5xk/changelog -f       what its agent says and does
+  coppice trace r5xk                   where its time went, step by step
+  coppice diff r5xk/changelog          what the task changed
+  coppice pull r5xk/changelog          its commit as a branch of your repository
+  coppice approve r5xk/changelog       let a change land that waits for approval
+  coppice ls --json                    runs as JSON lines, for scripts
+  coppice doctor                       what is missing here, and how to mend it
+  coppice down                         stop the stack; unfinished runs go on at the next start`;
+
+/** Variables that the commands read. */
+export const environmentHelp = `Environment:
+  COPPICE_HOME                         where the embedded stack keeps its state
+                                       (else $XDG_STATE_HOME/coppice or ~/.local/state/coppice)
+  NATS_URL, NATS_USER, NATS_PASSWORD   use the stack at that NATS server; none is started then
+  NATS_CREDENTIALS_FILE                the user's file, as bus-users writes it, in place of user and password;
+                                       a tenant's own file also says which tenant it is
+  NATS_CA_FILE, NATS_CERT_FILE, NATS_KEY_FILE   PEM files for an encrypted connection
+  OPENAI_API_KEY, OPENAI_BASE_URL      the model provider "openai"; read when the stack starts
+                                       (and "openai-responses", the same by OpenAI's other wire)
+  ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL   the model provider "anthropic"
+  GEMINI_API_KEY (or GOOGLE_API_KEY), GEMINI_BASE_URL   the model provider "gemini"
+  OLLAMA_HOST                          the model provider "ollama", such as 127.0.0.1:11434
+  COPPICE_OPENAI_PROVIDERS             more of them: router=https://openrouter.ai/api/v1,…
+                                       (their keys: COPPICE_OPENAI_KEY_<NAME>)
+  COPPICE_GATEWAY_CONFIG               the gateway's file: providers, aliases, prices, limits; read when the stack starts
+  COPPICE_GATEWAY_HTTP                 host:port of the gateway's HTTP doors; read when the stack starts
+  COPPICE_GATEWAY_SOCKET               a unix socket for them, beside the port or in its place
+  COPPICE_JAEGER_URL                   where coppice trace links to, such as http://127.0.0.1:16686
+  NO_COLOR                             no colours`;
+
+/** How a run or task is named. */
+export const idHelp = 'ID is the id of a run (r…) or task (t…), a unique beginning of it, or run/name.';
