@@ -87,7 +87,10 @@ test('an alias has failed again and again where all of its models have', async (
 test('one without a key was not asked, and is not named as who was', async () => {
   const { ask } = prepare([keyless, failing('other', overloaded)], ['other/two', 'keyless/one']);
   const { error, result } = await ask('keyless/one');
-  expect(error).toMatchObject({ code: 'provider-failed', message: 'keyless needs a key: set A_KEY' });
+  expect(error).toMatchObject({
+    code: 'provider-failed',
+    message: 'keyless needs a key: set A_KEY before the gateway starts',
+  });
   expect(result).toMatchObject({ provider: null, model: null, attempts: [] });
   const failed = await ask('fast');
   expect(failed.result).toMatchObject({ provider: 'other', model: 'two' });

@@ -54,7 +54,7 @@ test.each([
   ],
   [
     'rules:\n  - turns:\n      - txt: a\n',
-    'plan.yaml:3: rules[0].turns[0]: expected no field of another name, received fields',
+    'plan.yaml:3: rules[0].turns[0]: expected only fields of docs/scripted-model.md, received an unknown one',
   ],
   [
     'default:\n  turns: [{ text: a, textFile: b }]\n',

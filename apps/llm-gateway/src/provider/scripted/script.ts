@@ -134,10 +134,11 @@ export function parseScript(text: string, name: string): Script {
   if (result.success) return result.data;
   const issues = result.error.issues.slice(0, issuesMax).map((issue) => {
     const unknown = issue.code === 'unrecognized_keys' ? (issue.keys[0] ?? '') : null;
-    const told = unknown === null ? issue : { path: issue.path, message: 'no field of another name' };
+    const told = unknown === null ? issue : { path: issue.path, message: 'only fields of docs/scripted-model.md' };
     const [{ field, expected }] = fieldIssues([told], undefined) as [FieldIssue];
     const at = placeOf(unknown === null ? field : `${field}.${unknown}`);
-    return { field, expected, received: kindOf(valueAt(value, issue.path)), line: at.line };
+    const received = unknown === null ? kindOf(valueAt(value, issue.path)) : 'an unknown one';
+    return { field, expected, received, line: at.line };
   });
   const complaints = issues.map(
     ({ line, field, expected, received }) =>
