@@ -2,9 +2,10 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import setUpTestEnvironment from '../../setup/test-environment.ts';
+import { whyWithout } from '../support/engines.ts';
 import { faultKinds } from './faults.ts';
 import type { FaultKind } from './faults.ts';
-import { faultsFound, runChaos } from './run.ts';
+import { faultsFound, Interrupted, runChaos } from './run.ts';
 import type { ChaosResult } from './run.ts';
 import type { Engine } from './system.ts';
 
@@ -17,7 +18,8 @@ const usage = `usage: npm run chaos -- [--tasks 40] [--seed 1] [--minutes 3] [--
 --json     writes the whole result
 --logs     writes what the services logged
 
-Exit code 0: every figure that must be zero is zero. 1: one is not, or the run itself failed. 2: wrong arguments.
+Exit code 0: every figure that must be zero is zero. 1: one is not, or the run itself failed. 2: wrong arguments, or the engine doesn't work
+here. 130: interrupted.
 `;
 
 const { values } = readArguments();
@@ -26,15 +28,25 @@ if (values.help) {
   process.exit(0);
 }
 setUpTestEnvironment();
+const engine = engineOf(values.engine);
+const why = await whyWithout(engine);
+if (why !== null) refuse(`--engine ${engine}: ${why}`);
+const interruption = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interruption.abort(new Interrupted()));
 const startedAt = Date.now();
 const result = await runChaos({
   tasks: numberOf('tasks', values.tasks, { min: 1, max: 1_000 }),
   seed: numberOf('seed', values.seed, { min: 0, max: 2 ** 31 }),
   minutes: numberOf('minutes', values.minutes, { min: 0.1, max: 600 }),
-  engine: engineOf(values.engine),
+  engine,
   faults: values.fault === undefined ? faultKinds : values.fault.map(kindOf),
   logFile: values.logs ?? null,
+  interruption: interruption.signal,
   say: (line) => process.stdout.write(`${((Date.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s  ${line}\n`),
+}).catch((error: unknown) => {
+  if (!(error instanceof Interrupted)) throw error;
+  process.stderr.write('interrupted; everything that was started has been removed\n');
+  process.exit(130);
 });
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);
 const found = faultsFound(result);

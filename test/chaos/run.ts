@@ -26,8 +26,13 @@ export type ChaosOptions = {
   faults: readonly FaultKind[];
   /** Where the services' logs go; null: nowhere. */
   logFile: string | null;
+  /** Ends the run early, with its reason as error. */
+  interruption?: AbortSignal;
   say: (line: string) => void;
 };
+
+/** A user has ended the run. */
+export class Interrupted extends Error {}
 
 export type ChaosResult = {
   options: Pick<ChaosOptions, 'tasks' | 'seed' | 'minutes' | 'engine' | 'faults'> & { lostAfterMs: number };
@@ -64,10 +69,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const kinds = options.faults.filter((kind) => kind !== 'disk-full' || system.disk !== null);
     const startedAt = Date.now();
     const signal = AbortSignal.timeout((minutes + settleMinutes) * 60_000);
-    const [faults] = await Promise.all([
-      applyFaults(system, { minutes, random: randomFrom(seed + 1), kinds, say }),
-      playUsers(waves, { system, repositories, signal, say }),
-    ]);
+    const [faults] = await unlessAborted(
+      options.interruption,
+      Promise.all([
+        applyFaults(system, { minutes, random: randomFrom(seed + 1), kinds, say }),
+        playUsers(waves, { system, repositories, signal, say }),
+      ]),
+    );
     const seconds = Math.round((Date.now() - startedAt) / 1_000);
     say(`everything has ended, or the time is over, after ${seconds} s; looking at what is left`);
 
@@ -100,6 +108,15 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     if (options.logFile !== null) await writeFile(options.logFile, `${log.join('\n')}\n`);
     await system.remove();
   }
+}
+
+async function unlessAborted<Result>(signal: AbortSignal | undefined, work: Promise<Result>): Promise<Result> {
+  if (signal === undefined) return work;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  return Promise.race([work, aborted.promise]);
 }
 
 /** Looks until nothing is left or the time is over. */

@@ -201,7 +201,13 @@ export class ChaosSystem {
     );
     for (const each of processes) each.run();
     const system = new ChaosSystem({ nats, bus, processes, disk, dataFolder, countFile, mark, engine, temporary });
-    await Promise.all(processes.map((each) => each.started()));
+    try {
+      await Promise.all(processes.map((each) => each.started()));
+    } catch (error) {
+      await system.stopServices();
+      await system.remove();
+      throw error;
+    }
     return system;
   }
 
