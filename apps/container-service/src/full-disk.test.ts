@@ -3,10 +3,9 @@ import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { NotNow, handle } from '@coppice/bus';
 import { CoppiceError, sandboxOperations } from '@coppice/contracts';
-import { FullDiskWaits, untilDiskHasRoom } from '@coppice/service';
+import { FullDiskWaits, replaceFile, untilDiskHasRoom } from '@coppice/service';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { replaceFile } from './engine/replace-file.ts';
 import { SandboxStore } from './engine/store.ts';
 import { withFullDisk } from './full-disk.ts';
 import { placeOf } from './place.ts';

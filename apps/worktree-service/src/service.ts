@@ -1,14 +1,14 @@
 import path from 'node:path';
 import { serveCommands, type CommandServer, type Service } from '@coppice/bus';
 import { anyPool } from '@coppice/contracts';
-import { FullDiskWaits, observeDisk, type RunningWork, type ServiceContext } from '@coppice/service';
+import { FullDiskWaits, observeDisk, untilDiskHasRoom, type RunningWork, type ServiceContext } from '@coppice/service';
 import { addToCounter, observeGauge } from '@coppice/telemetry';
 import type { Context } from './context.ts';
 import { withFullDisk } from './disk/full-disk.ts';
 import { Retention } from './disk/retention.ts';
 import type { DiskSettings } from './disk/settings.ts';
 import { commandHandlers, placesOfFetches, endpoints } from './handlers.ts';
-import { openContext } from './open.ts';
+import { openContext, type OpenOptions } from './open.ts';
 import type { AllowedRepositories } from './repository/allowed-repositories.ts';
 import { serviceName } from './service-name.ts';
 import { withVcsAttributes } from './vcs-attributes.ts';
@@ -37,7 +37,7 @@ export async function startWorktreeService(
   const { bus, member, node, version, clock, log } = service;
   const dataFolder = path.join(options.dataFolder, serviceName);
   let retention: Retention | null = null;
-  const context = await openContext({
+  const open: OpenOptions = {
     dataFolder,
     stackFolder: options.dataFolder,
     node,
@@ -48,7 +48,12 @@ export async function startWorktreeService(
     onFolderKept: () => retention?.request(),
     onTrashError: (error) => log.warn({ err: error }, 'a removed folder could not be deleted'),
     onUpkeepError: (error) => log.warn({ err: error }, 'what is too old could not be removed'),
-  });
+  };
+  const context = await untilDiskHasRoom(
+    options.dataFolder,
+    () => openContext(open),
+    (line) => log.warn(line),
+  );
   const rounds = new Retention(context, {
     clock,
     onRemoved: ({ what, reason, bytes }) => {

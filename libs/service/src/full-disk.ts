@@ -29,10 +29,14 @@ const nothingFreeBytes = 256 * 1024;
 
 /** Like `isDiskFull`, and true for any failure of a program or the system while the folder's file system has no space or no inodes left. */
 export async function comesFromFullDisk(error: unknown, folder: string): Promise<boolean> {
-  if (isDiskFull(error)) return true;
-  const mayBe =
-    error instanceof CoppiceError ? programFailures.includes(error.code) : error instanceof Error && 'syscall' in error;
-  if (!mayBe) return false;
+  return isDiskFull(error) || (isFailure(error) && (await isFullNow(folder)));
+}
+
+/** True for what a program or the system may have failed with. */
+const isFailure = (error: unknown): boolean =>
+  error instanceof CoppiceError ? programFailures.includes(error.code) : error instanceof Error && 'syscall' in error;
+
+async function isFullNow(folder: string): Promise<boolean> {
   const { bavail, bsize, files, ffree } = await statfs(folder);
   return bavail * bsize < nothingFreeBytes || (files > 0 && ffree === 0);
 }
@@ -83,11 +87,13 @@ export async function untilDiskHasRoom<Result>(
 ): Promise<Result> {
   const endsAtMs = performance.now() + fullDiskLimits.startWaitMs;
   for (let isFirst = true; ; isFirst = false) {
+    // The step may fail with the words of a program, and the disk may have room again by then. The folder may not be there yet.
+    const wasFull = await isFullNow(folder).catch(() => false);
     try {
       return await step();
     } catch (error) {
-      // The folder may not be there yet.
-      const isFull = await comesFromFullDisk(error, folder).catch(() => false);
+      const isFull =
+        isDiskFull(error) || (isFailure(error) && (wasFull || (await isFullNow(folder).catch(() => false))));
       if (!isFull || performance.now() >= endsAtMs) throw error;
       if (isFirst) onWaiting(`waiting for space on the disk of ${folder}: ${(error as Error).message}`);
       await sleep(fullDiskLimits.startTryMs);

@@ -18,6 +18,7 @@ export { ConfigurationError, exitCodeFor } from './errors.ts';
 export { exitCodes } from './exit-codes.ts';
 export { tryFileLock } from './file-lock.ts';
 export type { FileLock } from './file-lock.ts';
+export { replaceFile } from './replace-file.ts';
 export { FullDiskWaits, comesFromFullDisk, isDiskFull, untilDiskHasRoom } from './full-disk.ts';
 export { startHealthServer } from './health.ts';
 export type { HealthProbes, HealthServer } from './health.ts';

@@ -4,9 +4,9 @@
  * functions past the rules for arguments.
  */
 import { join } from 'node:path';
+import { replaceFile } from '@coppice/service';
 import type { PathTranslation } from './docker-paths.ts';
 import { absentCalls, argumentRules, refusedCalls, type ArgumentRule } from './system-calls.ts';
-import { replaceFile } from './replace-file.ts';
 
 const eperm = 1;
 const enosys = 38;

@@ -239,7 +239,7 @@ export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepe
 }
 
 const outcomeUnknown =
-  'it is not known whether this was done: the machine that did it was lost; look at the state of the files before you repeat it';
+  'it is not known whether this was done: the service that ran it was stopped or lost; look at the state of the files before you repeat it';
 
 /** The first places in an answer that are not taken. */
 function freePlaces(count: number, taken: ReadonlySet<number>): number[] {

@@ -13,12 +13,12 @@
  *    the stack's environment holds passwords and keys. Of GIT_*, it inherits only where certificates lie.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { CoppiceError } from '@coppice/contracts';
+import { replaceFile } from '@coppice/service';
 import { abortReason, gitFailure, notStarted } from './failures.ts';
 import { canFlock, shareFlock } from './flock.ts';
 import { Remembered } from './remembered.ts';
@@ -139,9 +139,7 @@ export class Git {
     mkdirSync(dirname(this.#configFile), { recursive: true, mode: 0o711 });
     // Root reading a repository of another user is refused otherwise; `-c safe.directory` is not looked at.
     // Put in place whole: another process on the same data folder may be running git just now.
-    const draft = `${this.#configFile}.${randomUUID()}`;
-    writeFileSync(draft, '[safe]\n\tdirectory = *\n', { mode: 0o644 });
-    renameSync(draft, this.#configFile);
+    await replaceFile(this.#configFile, '[safe]\n\tdirectory = *\n');
     this.#hasFlock = await canFlock(this.#configFile);
     const { stdout } = await this.run(['version']);
     const version = /(\d+)\.(\d+)[.\d]*/.exec(stdout.toString());
