@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { SlowestFirst } from './setup/test-order.ts';
 
 export default defineConfig({
   test: {
@@ -21,6 +22,7 @@ export default defineConfig({
     teardownTimeout: 20_000,
     // A flake is a fault: nothing is tried again.
     retry: 0,
+    sequence: { sequencer: SlowestFirst },
     globalSetup: ['setup/test-environment.ts'],
     reporters: ['default', './setup/skipped-tests-reporter.ts'],
   },

@@ -114,7 +114,7 @@ test('every file that it links to is there', () => {
 
 test('every command of the command line is named, and no other', async () => {
   const { out } = await shell(`"${projectFolder}/coppice" --help`, '/nonexistent');
-  const listed = out.split('Commands:')[1]?.split('ID is')[0] ?? '';
+  const listed = out.split('Runs and tasks:')[1]?.split('ID is')[0] ?? '';
   const commands = [...listed.matchAll(/^ {2}(\w+) /gm)]
     .map(([, name]) => name ?? '')
     .filter((name) => name !== 'help');

@@ -1,0 +1,33 @@
+import { relative } from 'node:path';
+import { BaseSequencer } from 'vitest/node';
+import type { TestSpecification } from 'vitest/node';
+
+/** Files that take minutes. They begin first, so that none of them is at work alone at the end. */
+export const slowest = [
+  'test/system/compose.test.ts',
+  'test/system/cli.test.ts',
+  'test/interop/languages.test.ts',
+  'test/system/loop.test.ts',
+  'test/system/crash.test.ts',
+  'test/system/many-agents.test.ts',
+  'test/system/chaos.test.ts',
+  'apps/container-service/src/tools/tools.test.ts',
+  'apps/worktree-service/src/merge/land.test.ts',
+  'test/system/demo.test.ts',
+  'test/system/cluster.test.ts',
+  'test/system/upgrade.test.ts',
+  'test/system/several-hosts.test.ts',
+];
+
+/** The order of test files: the slowest, then vitest's own order, which is by size in a clean clone. */
+export class SlowestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const place = slowest.indexOf(relative(this.ctx.config.root, moduleId));
+      return place === -1 ? slowest.length : place;
+    };
+    // oxlint-disable-next-line unicorn/no-array-sort -- a sequencer's, which changes nothing
+    const sorted = await super.sort(files);
+    return sorted.toSorted((one, other) => rank(one) - rank(other));
+  }
+}
