@@ -6,10 +6,10 @@
  * Invariants:
  * 1. Events update the display; the result at the end comes from the API.
  * 2. A lost event delays the display by `checkIntervalMs` at most, since the run is also polled.
- * 3. All stored events of the run are shown before the end. The last event is waited for, at most `lastEventMsMax` (events are
- *    not kept for ever); then the rest of the stream is read.
- * 4. Following ends at once when the stack ends. A stack that doesn't answer, because it is busy or restarts, is waited for, at most
- *    `waitMsMax`; events that still arrive don't count as an answer.
+ * 3. All stored events of the run are shown before the end. It waits for the last event for at most `lastEventMsMax` (events are
+ *    not kept for ever); then it reads the rest of the stream.
+ * 4. Following ends at once when the stack ends. Where the stack doesn't answer, because it is busy or restarts, it waits for at
+ *    most `waitMsMax`; events that still arrive don't count as an answer.
  */
 import { CoppiceError, api, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';

@@ -33,6 +33,7 @@ async function stackIdIn(stateFolder: string): Promise<string> {
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
     } finally {
+      // On a full disk it may not have been made.
       await unlink(draft).catch(() => undefined);
     }
   }

@@ -6,6 +6,7 @@ import { readFile, rename, unlink, writeFile } from 'node:fs/promises';
  * that a full disk doesn't matter then.
  */
 export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+  // Missing or unreadable: writing it reports what is wrong.
   const present = await readFile(path).catch(() => null);
   if (present?.equals(Buffer.from(content)) === true) return;
   const draft = `${path}.${randomUUID()}`;
@@ -13,6 +14,7 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
     await writeFile(draft, content, { mode: 0o644 });
     await rename(draft, path);
   } catch (error) {
+    // It may not have been made; the error that is thrown is the cause.
     await unlink(draft).catch(() => undefined);
     throw error;
   }

@@ -5,7 +5,7 @@
  *
  * Invariants:
  * 1. The list is requested after an event, at most every `askIntervalMsMin`, and at least every `askIntervalMsMax`.
- * 2. Watching ends at once when the stack ends. A stack that doesn't answer is waited for, at most `waitMsMax`.
+ * 2. Watching ends at once when the stack ends. Where the stack doesn't answer, it waits for at most `waitMsMax`.
  */
 import { CoppiceError, api, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunSummary } from '@coppice/contracts';

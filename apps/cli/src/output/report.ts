@@ -46,7 +46,7 @@ export function taskReport(task: TaskView, nameColumns: number, colours: Colours
   return lines;
 }
 
-/** Of a task that failed by a conflict: what changed its files on the target branch since it began. */
+/** One line per commit that changed the files of a conflict on the target branch since the task began. Empty without a conflict. */
 export function landedMeanwhile({ failure }: TaskView): string[] {
   if (failure?.code !== 'merge-conflict') return [];
   const conflict = mergeConflictSchema.safeParse(failure.details);

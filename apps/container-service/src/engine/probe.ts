@@ -251,7 +251,7 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}; ${held}` };
 }
 
-/** Only the report depends on it, so a machine that is too slow for it may be told too little. */
+/** On a machine that is too slow for it, this may report less than is counted. Only the report depends on it. */
 async function seesHeldFiles(run: Run): Promise<boolean> {
   const script = `exec 3>held; rm held; head -c ${2 * heldBytesMax} /dev/zero >&3; i=0; while [ $i -lt ${heldTenthsMax} ]; do sleep 0.1; i=$((i+1)); done`;
   const disk = new DiskMeter([{ folders: [], bytesMax: heldBytesMax }], heldLookMs);

@@ -2,7 +2,7 @@
  * The report of one engine, and the repetition of trials whose result is unknown.
  *
  * 1. A fact that is unknown is tried again until it is known or this is closed. A fact that is known is not tried again.
- * 2. A required fact that is unknown is waited for, at most `requiredMsMax`; one that is not enforced is refused at once.
+ * 2. A specification that requires an unknown fact waits for at most `requiredMsMax`; one that requires what is not enforced is refused at once.
  * 3. A failed probe is not kept: an engine that is started later is found later.
  */
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -125,6 +125,7 @@ export class SandboxStore {
   async #isUnfinished(id: string): Promise<boolean> {
     const folder = join(this.#folder, id);
     if (existsSync(join(folder, 'sandbox.json'))) return false;
+    // Another process may have removed it meanwhile.
     const status = await lstat(folder).catch(() => undefined);
     return status !== undefined && Date.now() - status.mtimeMs > creationMsMax;
   }

@@ -48,7 +48,7 @@ export const unknown = (budget: Budget): Known => ({
   failure: null,
 });
 
-/** Whether the lease is to be renewed. `nowMs`, here and below, as `elapsedMs()` counts: a lease ends while its host is suspended, too. */
+/** Reports whether the lease is due for renewal. All times are by `elapsedMs()`, since a lease also ends while its host is suspended. */
 export const isDue = ({ leasedAtMs }: Known, nowMs: number): boolean => nowMs - leasedAtMs > renewMs;
 
 /** Whether the lease has so much left. */

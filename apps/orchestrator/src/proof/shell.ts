@@ -9,7 +9,7 @@ export type ShellWord = {
   value: string | null;
   /** The same as a glob, in which only what the shell expands is special. Of a word that begins with a variable, what follows. */
   glob: string | null;
-  /** Of a word in which `xargs` or `find` inserts what it reads: the same with a variable in its place. */
+  /** The word with a variable in place of what `xargs` or `find` inserts. Only where they insert something. */
   template?: string;
 };
 

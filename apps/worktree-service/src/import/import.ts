@@ -87,7 +87,7 @@ export async function commit(
   );
 }
 
-/** Whether the commit was made for this life of the task: the worktree may be that of an earlier life, whose commits it has. */
+/** Reports whether the commit was made for this life of the task. A worktree may have commits of an earlier life. */
 async function isOfSameLife(
   context: Context,
   store: Store,

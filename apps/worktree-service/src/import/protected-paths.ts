@@ -30,8 +30,8 @@ export async function protectedAmong(
 }
 
 /**
- * Paths for a person, printable. Only 50 are named; the last entry then reports how many more there are, with a digest of them: whoever approved some has
- * not approved others that are as many.
+ * Paths for a person, printable: at most 50, then one entry with the number and a digest of the others. The digest keeps an approval from covering other
+ * paths of the same number.
  */
 export function listed(paths: readonly string[]): string[] {
   const rest = paths.slice(protectedPathsMax);
