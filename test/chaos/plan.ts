@@ -71,6 +71,9 @@ const cancelMsMax = 12_000;
 const importMsMax = 30;
 const lockMsMax = 4;
 const concurrency = 6;
+/** A model that is told of a full disk would wait; a script can't, so its commands do. */
+const waitForRoom =
+  'for i in $(seq 60); do [ "$(df --output=avail . | tail -n 1)" -gt 4096 ] && break; sleep 0.5; done';
 /** Lines of the shared file, of which each `shared` task changes one; far enough apart that git merges them. */
 const sharedLines = 400;
 const sharedStep = 4;
@@ -207,14 +210,24 @@ function loopTurns(file: string, content: string, latencyMs: () => number, finis
       latencyMs: latencyMs(),
     },
     { toolCalls: [write, { name: 'run', arguments: { command: 'sleep 0.3; ls out' } }], latencyMs: latencyMs() },
-    { toolCalls: [{ name: 'search', arguments: { pattern: 'repository' } }, write], latencyMs: latencyMs() },
+    {
+      toolCalls: [
+        { name: 'search', arguments: { pattern: 'repository' } },
+        { name: 'run', arguments: { command: waitForRoom } },
+        write,
+      ],
+      latencyMs: latencyMs(),
+    },
     { toolCalls: [{ name: 'finish', arguments: { summary: `${file} is written.` } }], latencyMs: finishMs },
   ];
 }
 
 /** Each of the three commands does the whole change: one whose outcome is unknown is made good by the next. */
 function sharedTask(prompt: PlannedTask, { name, sharedLine }: Place, latencyMs: () => number): PlannedTask {
-  const run = { name: 'run', arguments: { command: `sed -i 's/^line ${sharedLine}$/${name}/' shared.txt` } };
+  const run = {
+    name: 'run',
+    arguments: { command: `${waitForRoom}; sed -i 's/^line ${sharedLine}$/${name}/' shared.txt` },
+  };
   return {
     ...prompt,
     request: { agent: { kind: 'loop' } },

@@ -1,5 +1,6 @@
 /** The tools that work on one file, each from inside the sandbox: its tree is the agent's, links and all, and no host path leads there. */
-import { toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
+import { randomUUID } from 'node:crypto';
+import { ownDraftPrefix, toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
 import type { z } from 'zod';
 import { replaceText } from './replace-text.ts';
 import { answer, failureOf, fileToolOptions, plain, problem, requireFile, script, tooLarge } from './tool.ts';
@@ -12,6 +13,9 @@ const readBytesMax = 4 * toolLimits.resultCharactersMax;
 const atMost = `at most ${toolLimits.fileBytesMax} are taken`;
 /** For the line above the content and the one below. */
 const reservedCharacters = 700;
+
+/** Drafts of these tools, which import passes over. The next write in the folder removes what an ended one left. */
+const toolDraftPrefix = `${ownDraftPrefix}tool-`;
 
 /** First line: lines ended, whether the last one is. Then the range. */
 const readScript = `${requireFile}
@@ -75,17 +79,29 @@ function describeRange(
   return `${path} (${notes.join('; ')}):\n${whole}${after}`;
 }
 
-/** The content is taken in whole before the file is touched: standard input also ends when this process dies. In place, so that its mode stays; nothing of ours is left beside it. */
+/**
+ * Arguments: the path, the content's size, and the name of a draft. The content is written beside the file and moved over it, so that a full disk or an
+ * ended process leaves the file as it was. The size is compared since standard input also ends when this process dies. A link's target is replaced.
+ */
 const writeScript = `
-f=$1
-if [ -d "$f" ]; then echo 'it is a folder' >&2; exit 1; fi
-t=$(mktemp) || exit 1
-trap 'rm -f "$t"' EXIT
-cat > "$t" || exit 1
-if [ "$(wc -c < "$t")" -ne "$2" ]; then echo 'only a part of the content arrived' >&2; exit 1; fi
-mkdir -p -- "$(dirname -- "$f")" || exit 1
-if [ -e "$f" ]; then echo replaced; else echo made; fi
-cat "$t" > "$f"
+fail() { printf '%s\\n' "$1" >&2; exit 1; }
+f=$(readlink -f -- "$1") || f=$1
+if [ -d "$f" ]; then fail 'it is a folder'; fi
+folder=$(dirname -- "$f")
+mkdir -p -- "$folder" || exit 1
+done=made
+if [ -e "$f" ]; then
+  done=replaced
+  [ -f "$f" ] || fail 'it is not a regular file'
+  [ -w "$f" ] || fail 'it may not be written'
+fi
+rm -f -- "$folder/${toolDraftPrefix}"* || exit 1
+draft=$folder/$3
+trap 'rm -f -- "$draft"' EXIT
+cat > "$draft" || exit 1
+[ "$(wc -c < "$draft")" -eq "$2" ] || fail 'only a part of the content arrived'
+if [ -e "$f" ]; then chmod --reference="$f" -- "$draft" || exit 1; fi
+mv -f -- "$draft" "$f" && echo "$done"
 `;
 
 async function writeBytes(
@@ -93,10 +109,8 @@ async function writeBytes(
   path: string,
   bytes: Uint8Array,
 ): Promise<{ failure: string | null; made: boolean }> {
-  const result = await sandbox.exec(script(writeScript, plain(path), String(bytes.length)), {
-    ...fileToolOptions,
-    stdin: bytes,
-  });
+  const words = [plain(path), String(bytes.length), `${toolDraftPrefix}${randomUUID()}`];
+  const result = await sandbox.exec(script(writeScript, ...words), { ...fileToolOptions, stdin: bytes });
   return { failure: failureOf(result), made: result.stdout.text.trim() === 'made' };
 }
 
