@@ -1,6 +1,6 @@
 /** The README's files and commands, as a reader would write and type them. */
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { temporaryFolder, temporaryRepository } from '@coppice/testing';
@@ -9,7 +9,8 @@ import { startModelServer } from '../support/model-server.ts';
 import { sandboxes } from '../support/sandboxes.ts';
 
 const projectFolder = path.resolve(import.meta.dirname, '../..');
-const readme = readFileSync(path.join(projectFolder, 'README.md'), 'utf8');
+const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
+const readme = read('README.md');
 const runMsMax = 150_000;
 
 /** Fenced blocks of a language between two headings. */
@@ -32,7 +33,7 @@ test('the two first commands are there, and are scripts of the package', () => {
 
 /** What a reader types in the checkout before anything else. */
 function pathCommand(): string {
-  const [first] = blocks('sh', 'Requirements');
+  const [first] = blocks('sh', 'Install');
   expect(first).toBe('export PATH="$PWD:$PATH"\n');
   return first ?? '';
 }
@@ -106,11 +107,43 @@ test('a run of your own goes as it is told', { timeout: 180_000 }, async () => {
   expect(readFileSync(path.join(folder.path, 'my-project/NOTES.md'), 'utf8')).toBe('# Version 1\n\nIt works.\n');
 });
 
-test('every file that it links to is there', () => {
-  const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)].map(([, target]) => target ?? '');
-  expect(links.length).toBeGreaterThan(3);
-  expect(links.filter((target) => !existsSync(path.join(projectFolder, target)))).toEqual([]);
+test('it is short', () => {
+  expect(readme.split('\n').length).toBeLessThanOrEqual(151);
 });
+
+test('every file and section that a document links to is there', () => {
+  const documents = ['README.md', 'ARCHITECTURE.md', 'docs', 'docs/decisions'].flatMap((place) =>
+    place.endsWith('.md')
+      ? [place]
+      : readdirSync(path.join(projectFolder, place)).flatMap((name) =>
+          name.endsWith('.md') ? [`${place}/${name}`] : [],
+        ),
+  );
+  const links = documents.flatMap((document) =>
+    [
+      ...read(document)
+        .replaceAll(/^```.*?^```$/gms, '')
+        .matchAll(/\]\(([^)#\s]*)(?:#([^)\s]+))?\)/g),
+    ].flatMap(([, target = '', section]) => (/^https?:/.test(target) ? [] : [{ document, target, section }])),
+  );
+  expect(links.length).toBeGreaterThan(50);
+  const broken = links.filter(({ document, target, section }) => {
+    const file = target === '' ? document : path.join(path.dirname(document), target);
+    if (!existsSync(path.join(projectFolder, file))) return true;
+    return section !== undefined && !sectionsOf(read(file)).includes(section);
+  });
+  expect(broken).toEqual([]);
+});
+
+/** The anchors of a document's headings, as GitHub makes them. */
+function sectionsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(/\s/g, '-'),
+  );
+}
 
 test('every command of the command line is named, and no other', async () => {
   const { out } = await shell(`"${projectFolder}/coppice" --help`, '/nonexistent');
@@ -118,7 +151,7 @@ test('every command of the command line is named, and no other', async () => {
   const commands = [...listed.matchAll(/^ {2}(\w+) /gm)]
     .map(([, name]) => name ?? '')
     .filter((name) => name !== 'help');
-  const table = readme.split('\n## The command line\n')[1]?.split('\n## ')[0] ?? '';
+  const table = read('docs/command-line.md');
   const told = [...table.matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell]) =>
     [...(cell ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name),
   );

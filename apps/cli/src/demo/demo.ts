@@ -198,7 +198,7 @@ function tellNext(project: DemoProject, folder: string): void {
   const commands = [
     [`git -C ${project.repository} log --stat`, 'what each task did'],
     [`cat ${project.runFile}`, 'the run file; copy it for a repository of yours'],
-    [`${command} run ${project.runFile}`, 'runs it; README.md tells what can stand in it'],
+    [`${command} run ${project.runFile}`, 'runs it; docs/run-file.md lists its fields'],
     [`${command} --help`, 'everything else'],
     [`rm -rf ${folder}`, 'removes the demo'],
   ] as const;

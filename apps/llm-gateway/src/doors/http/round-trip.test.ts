@@ -1,5 +1,5 @@
 /**
- * Every recorded stream of every wire, written by every door and read by that wire's own reader: it must come to the same answer, whichever vendor's format a
+ * Every fixture of every wire, written by every door and read by that wire's own reader: it must come to the same answer, whichever vendor's format a
  * client sees it in.
  */
 import { readFileSync, readdirSync } from 'node:fs';
