@@ -13,7 +13,7 @@ import { CommandLine } from '../support/command-line.ts';
 import { sandboxes } from '../support/sandboxes.ts';
 
 const busyInFull = Number(process.env['COPPICE_TEST_BUSY'] ?? 0);
-const busyCount = busyInFull || 6;
+const busyCount = busyInFull || 3;
 const taskCount = busyInFull === 0 ? 4 : 20;
 const msMax = busyInFull === 0 ? 300_000 : 1_200_000;
 const engine = sandboxes();
