@@ -1,10 +1,9 @@
 /** The rules that a dependency must keep, and a checker that is given graph and sources, so that it can be shown to fail. */
+import { serviceNames } from '@coppice/contracts';
 import { isTestFile } from './sources.ts';
 import type { SourceFile } from './sources.ts';
 
-const services = ['orchestrator', 'llm-gateway', 'worktree-service', 'container-service'].map(
-  (name) => `@coppice/${name}`,
-);
+const services = serviceNames.map((name) => `@coppice/${name}`);
 
 /** What each package may depend on, besides npm's packages. `testing` is apart: tests alone may import it. */
 const allowedDependencies: Readonly<Record<string, readonly string[]>> = {

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { serviceNames } from '@coppice/contracts';
 import { temporaryRepository } from '@coppice/testing';
 import type { TemporaryRepository } from '@coppice/testing';
-import { Stack, serviceNames } from '../support/stack.ts';
+import { Stack } from '../support/stack.ts';
 import type { RawEngine } from './by-hand.ts';
 import { median, print } from './report.ts';
 import { instantScript, project, runTask, throughput } from './task.ts';

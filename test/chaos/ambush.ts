@@ -4,7 +4,7 @@
  */
 import { watch } from 'node:fs';
 import path from 'node:path';
-import type { ServiceName } from '../support/stack.ts';
+import type { ServiceName } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
 
 /** What can be seen of work in progress. */

@@ -1,8 +1,8 @@
 /** The faults of a chaos run, drawn from the seed: which one, on which process, for how long, when. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { traces, traceShows } from './ambush.ts';
-import { serviceNames } from '../support/stack.ts';
-import type { ServiceName } from '../support/stack.ts';
+import { serviceNames } from '@coppice/contracts';
+import type { ServiceName } from '@coppice/contracts';
 import type { Random } from './random.ts';
 import { lostAfterMs } from './system.ts';
 import type { ChaosSystem, ServiceProcess } from './system.ts';

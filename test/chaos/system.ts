@@ -10,8 +10,8 @@ import { startNatsServer, startProcess, startTcpProxy, temporaryFolder } from '@
 import type { NatsServer, StartedProcess, TcpProxy, TemporaryFolder } from '@coppice/testing';
 import { makeBusUsers } from '../support/bus-users.ts';
 import type { BusUsers } from '../support/bus-users.ts';
-import { serviceNames } from '../support/stack.ts';
-import type { ServiceName } from '../support/stack.ts';
+import { serviceNames } from '@coppice/contracts';
+import type { ServiceName } from '@coppice/contracts';
 import { processesWith } from './processes.ts';
 import { mountSmallDisk } from './small-disk.ts';
 import type { SmallDisk } from './small-disk.ts';

@@ -2,8 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
-import { api, coppiceEventSchema, runItself, streams, subjects } from '@coppice/contracts';
-import type { CoppiceEvent, RunRequest, RunView, TaskView } from '@coppice/contracts';
+import {
+  api,
+  coppiceEventSchema,
+  nodeServiceNames,
+  runItself,
+  serviceNames,
+  streams,
+  subjects,
+} from '@coppice/contracts';
+import type { CoppiceEvent, RunRequest, RunView, ServiceName, TaskView } from '@coppice/contracts';
 import { eventually, startNatsServer, startProcess, temporaryFolder } from '@coppice/testing';
 import type { NatsServer, StartedProcess } from '@coppice/testing';
 import { startNatsCluster } from './nats-cluster.ts';
@@ -14,10 +22,6 @@ import type { BusUsers } from './bus-users.ts';
  * The whole system for tests: a real nats-server, and each service a process of its own, which a test may end by force and start again.
  * The only stand-in is the model, which plays a script.
  */
-export const serviceNames = ['orchestrator', 'llm-gateway', 'worktree-service', 'container-service'] as const;
-export type ServiceName = (typeof serviceNames)[number];
-/** Those that each host has of its own. */
-const servicesOfNodes = ['worktree-service', 'container-service'] as const satisfies ServiceName[];
 
 export type StackSettings = {
   engine: 'docker' | 'bubblewrap' | 'none';
@@ -145,12 +149,12 @@ export class Stack implements AsyncDisposable {
 
   /** What a host has of its own. */
   async startNode(node: string): Promise<void> {
-    await Promise.all(servicesOfNodes.map((name) => this.startService(name, node)));
+    await Promise.all(nodeServiceNames.map((name) => this.startService(name, node)));
   }
 
   /** SIGKILL to all that a host has. */
   async killNode(node: string): Promise<void> {
-    await Promise.all(servicesOfNodes.map((name) => this.kill(name, node)));
+    await Promise.all(nodeServiceNames.map((name) => this.kill(name, node)));
   }
 
   /** One that runs already is to be ended by whoever calls this: see `replace`. */

@@ -1,13 +1,13 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runIdOf, subjects, taskIdOf } from '@coppice/contracts';
+import type { ServiceName } from '@coppice/contracts';
 import { eventually, startProcess, startTraceCollector, temporaryRepository } from '@coppice/testing';
 import type { CollectedSpan, TemporaryRepository, TraceCollector } from '@coppice/testing';
 import { startTelemetry, withSpan } from '@coppice/telemetry';
 import { vi } from 'vitest';
 import { whyWithout } from './engines.ts';
 import { Stack } from './stack.ts';
-import type { ServiceName } from './stack.ts';
 
 /**
  * Four runs, and the spans that everybody exports meanwhile.

@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { taskEnds, taskStates as allStates } from '@coppice/contracts';
-import type { TaskState } from '@coppice/contracts';
+import type { ServiceName, TaskState } from '@coppice/contracts';
 import { eventually, temporaryRepository } from '@coppice/testing';
 import type { TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
-import type { ServiceName } from '../support/stack.ts';
 
 /**
  * Any process may die at any moment: each service is ended by SIGKILL during its own work, and the orchestrator in each state of a task's life.

@@ -1,5 +1,6 @@
 import { retention } from '@coppice/bus';
-import { buckets, streams } from '@coppice/contracts';
+import { buckets, serviceNames, streams } from '@coppice/contracts';
+import type { ServiceName } from '@coppice/contracts';
 import { metricDefinitions, prometheusLabel, prometheusName } from '@coppice/telemetry';
 import type { MetricName } from '@coppice/telemetry';
 import { eventually, startBrokenCollector, temporaryRepository } from '@coppice/testing';
@@ -7,8 +8,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { parseMetrics, sumOf } from '../support/prometheus.ts';
 import type { Sample } from '../support/prometheus.ts';
-import { Stack, serviceNames } from '../support/stack.ts';
-import type { ServiceName } from '../support/stack.ts';
+import { Stack } from '../support/stack.ts';
 
 /**
  * What Prometheus is told of runs that were just done, by each service's own endpoint. The collector for traces and metrics never answers: nobody minds.

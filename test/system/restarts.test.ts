@@ -1,10 +1,10 @@
 /** Whoever watches a run goes through a restart of each service and of the NATS server, and ends as the run does. */
 import path from 'node:path';
-import { runIdOf } from '@coppice/contracts';
+import { runIdOf, serviceNames } from '@coppice/contracts';
 import { startProcess, temporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
-import { Stack, serviceNames } from '../support/stack.ts';
+import { Stack } from '../support/stack.ts';
 
 const script = `
 rules:

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { serviceNames } from '@coppice/contracts';
 import { temporaryFolder, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
-import { Stack, serviceNames } from '../support/stack.ts';
+import { Stack } from '../support/stack.ts';
 
 /**
  * A backup as docs/operations.md describes it (everything stopped, the messages' store and the data folder copied), taken in the middle of a run

@@ -1,8 +1,7 @@
-import { taskIdOf } from '@coppice/contracts';
+import { serviceNames, taskIdOf } from '@coppice/contracts';
 import type { CollectedSpan } from '@coppice/testing';
 import { spanIdPrefix, storedSpanIdPrefix } from '@coppice/telemetry';
 import { beforeAll, expect, test } from 'vitest';
-import { serviceNames } from '../support/stack.ts';
 import {
   byId,
   foreign,

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { intakeConsumer, runIdOf, streams, subjects } from '@coppice/contracts';
+import type { ServiceName } from '@coppice/contracts';
 import { eventually, temporaryRepository } from '@coppice/testing';
 import type { TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
-import type { ServiceName } from '../support/stack.ts';
 
 /** An upgrade as docs/operations.md describes it: one service after the other, while tasks are at work. */
 const tasksOfRun = 9;

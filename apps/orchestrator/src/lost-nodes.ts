@@ -1,6 +1,7 @@
 import { elapsedMs, listMembers, refuseCommands } from '@coppice/bus';
 import type { Bus, Consumption, Membership } from '@coppice/bus';
-import { CoppiceError, commandConsumer, nodeOfPool } from '@coppice/contracts';
+import { CoppiceError, commandConsumer, nodeOfPool, nodeServiceNames } from '@coppice/contracts';
+import type { NodeServiceName } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 
 /**
@@ -15,13 +16,10 @@ import { createLogger } from '@coppice/telemetry';
 export type LostNodes = { stop(): Promise<void> };
 
 const log = createLogger('lost-nodes');
-/** The services that take commands for their node. */
-const servicesOfNodes = ['worktree-service', 'container-service'] as const;
-type ServiceOfNode = (typeof servicesOfNodes)[number];
 const looksMin = 10;
 const lookEveryMsMax = 30_000;
 
-type QueueOfNode = { service: ServiceOfNode; node: string; pool: string };
+type QueueOfNode = { service: NodeServiceName; node: string; pool: string };
 type Absent = QueueOfNode & { sinceMs: number; refusing: Consumption | null };
 
 export function watchForLostNodes(bus: Bus, member: Membership, options: { lostAfterMs: number }): LostNodes {
@@ -92,7 +90,7 @@ class Watch {
 }
 
 function ofNode(queue: string): QueueOfNode | null {
-  const service = servicesOfNodes.find((each) => queue.startsWith(commandConsumer(each, '')));
+  const service = nodeServiceNames.find((each) => queue.startsWith(commandConsumer(each, '')));
   if (service === undefined) return null;
   const pool = queue.slice(commandConsumer(service, '').length);
   const node = nodeOfPool(pool);

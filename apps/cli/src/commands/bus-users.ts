@@ -16,7 +16,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { accountsConfiguration, inboxPrefixOf, newUserKey, nodesIn, publicKeyOf, roles } from '@coppice/bus';
 import type { Role } from '@coppice/bus';
-import { tenantSchema, tokenSchema } from '@coppice/contracts';
+import { serviceNames, tenantSchema, tokenSchema } from '@coppice/contracts';
 import { nkeyCredentialsSchema } from '@coppice/service';
 import type { NkeyCredentials } from '@coppice/service';
 import { CliError } from '../errors.ts';
@@ -26,7 +26,7 @@ import { readJsonFile, readTextFile, writePrivateFile } from '../stack/private-f
 import type { Session } from './session.ts';
 
 const tenantFile = /^tenant-(.+)\.json$/;
-const services: ReadonlySet<string> = new Set(['orchestrator', 'llm-gateway', 'worktree-service', 'container-service']);
+const services: ReadonlySet<string> = new Set(serviceNames);
 const folderMode = 0o755;
 const accountsFile = 'accounts.conf';
 const nodeDefault = 'node-1';

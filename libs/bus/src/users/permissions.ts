@@ -11,12 +11,14 @@ import {
   intakeConsumer,
   intakeLaterConsumer,
   landingPool,
+  serviceNames,
   streams,
   subjectFamilies,
   subjects,
   tenantFamilies,
   worktreeCalls,
 } from '@coppice/contracts';
+import type { ServiceName } from '@coppice/contracts';
 import { cancelSubject } from '../claims.ts';
 import { keyValueStream, objectStream, streamNames } from '../resources.ts';
 import { workQueues } from '../queues.ts';
@@ -33,10 +35,8 @@ import { tenantConsumerSubject, tenantConsumerSubjects, tenantStreams } from '..
  *    where it is shared.
  * 3. No user but the orchestrator makes, changes or empties a stream.
  */
-const services = ['orchestrator', 'llm-gateway', 'worktree-service', 'container-service'] as const;
-type ServiceName = (typeof services)[number];
 /** `administrator` may do everything in the services' account: backup, restore, repair. Nothing that runs all the time is given it. */
-export const roles = [...services, 'operator', 'administrator'] as const;
+export const roles = [...serviceNames, 'operator', 'administrator'] as const;
 export type Role = (typeof roles)[number];
 
 export type Permissions = {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { replyToSchema } from '../actor-messages.ts';
 import { effectIdSchema } from '../identifiers.ts';
+import type { ServiceName } from '../services.ts';
 
 /**
  * What an executor does with a command that it finds started by a lost owner.
@@ -16,7 +17,7 @@ export type Repeat = { kind: 'idempotent' } | { kind: 'claimed'; lostOwner: Lost
 
 /** Something that a service does for an actor, ordered through the command stream and answered into the actor's inbox. */
 export type Operation<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> = {
-  service: 'orchestrator' | 'worktree-service' | 'container-service' | 'llm-gateway';
+  service: ServiceName;
   /** One token; unique within the service. */
   name: string;
   input: Input;

@@ -1,0 +1,21 @@
+/** The registry of services: lists of services derive from it, and test/services.test.ts compares the files that can't. */
+type Service = {
+  /** The service works on files of its host: each host runs its own, and commands name the host. */
+  perNode: boolean;
+};
+
+export const services = {
+  orchestrator: { perNode: false },
+  'llm-gateway': { perNode: false },
+  'worktree-service': { perNode: true },
+  'container-service': { perNode: true },
+} as const satisfies Record<string, Service>;
+
+export type ServiceName = keyof typeof services;
+export const serviceNames = Object.keys(services) as ServiceName[];
+
+/** A service that each host runs for itself. */
+export type NodeServiceName = {
+  [Name in ServiceName]: (typeof services)[Name]['perNode'] extends true ? Name : never;
+}[ServiceName];
+export const nodeServiceNames = serviceNames.filter((name): name is NodeServiceName => services[name].perNode);
