@@ -1,5 +1,5 @@
 /** Whether every task ended as it should, once, with the content it should have: looked up in the API, the events and git. */
-import { api, taskEnds } from '@coppice/contracts';
+import { api, isTaskEnd } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { TemporaryRepository } from '@coppice/testing';
 import { baseFiles } from './plan.ts';
@@ -9,7 +9,6 @@ import { runIdOfWave, taskIdOfPlan } from './users.ts';
 import type { StoredEvent } from './users.ts';
 
 const tenant = 'default';
-const ends: readonly string[] = taskEnds;
 const fieldSeparator = '\u001f';
 
 /** By task id. */
@@ -33,7 +32,7 @@ export function lostTasks(waves: readonly Wave[], views: TaskViews): string[] {
     wave.tasks.flatMap((task) => {
       const view = views.get(taskIdOfPlan(wave, task));
       if (view === undefined) return [`${task.name}: not there`];
-      if (!ends.includes(view.state))
+      if (!isTaskEnd(view.state))
         return [`${task.name} (${view.taskId}): still ${view.state}, ${view.reason ?? 'no reason'}`];
       if (isBlocked(task, byName))
         return view.state === 'merged' ? [`${task.name}: merged without what it depends on`] : [];

@@ -1,5 +1,6 @@
 /** How long tasks that were at work when a fault began took to their next step. */
-import { taskEnds } from '@coppice/contracts';
+import { kindOfTaskState } from '@coppice/contracts';
+import type { TaskState } from '@coppice/contracts';
 import { faultKinds } from './faults.ts';
 import type { AppliedFault, FaultKind } from './faults.ts';
 import type { StoredEvent } from './users.ts';
@@ -7,7 +8,7 @@ import type { StoredEvent } from './users.ts';
 export type Recovery = { faults: number; p50Ms: number | null; p99Ms: number | null };
 
 /** Waiting for a dependency, a person or the landing slot isn't work. */
-const atRest: ReadonlySet<string> = new Set(['waiting', 'awaiting-approval', 'ready', 'landing', ...taskEnds]);
+const isAtRest = (state: TaskState): boolean => state === 'landing' || kindOfTaskState(state) !== 'busy';
 
 /**
  * Of each kind of fault: from its begin until the slowest task that was at work then has taken its next step, as its events tell. Kind `none` is what is usual
@@ -17,7 +18,7 @@ export function recoveryByKind(
   faults: readonly AppliedFault[],
   events: readonly StoredEvent[],
 ): Record<FaultKind, Recovery> {
-  const byTask = new Map<string, { at: number; state: string | null }[]>();
+  const byTask = new Map<string, { at: number; state: TaskState | null }[]>();
   for (const { at, taskId, event } of events) {
     const steps = byTask.get(taskId) ?? [];
     steps.push({ at, state: event.type === 'coppice.task-state' ? event.data.to : null });
@@ -38,10 +39,10 @@ export function recoveryByKind(
 }
 
 /** -1 where the task wasn't at work. */
-function timeToNextStep(steps: readonly { at: number; state: string | null }[], from: number): number {
+function timeToNextStep(steps: readonly { at: number; state: TaskState | null }[], from: number): number {
   const before = steps.filter(({ at }) => at <= from);
   const state = before.findLast((step) => step.state !== null)?.state ?? null;
-  if (state === null || atRest.has(state)) return -1;
+  if (state === null || isAtRest(state)) return -1;
   const next = steps.find(({ at }) => at > from);
   return next === undefined ? -1 : next.at - from;
 }

@@ -11,14 +11,14 @@
  * 4. Following ends at once when the stack ends. Where the stack doesn't answer, because it is busy or restarts, it waits for at
  *    most `waitMsMax`; events that still arrive don't count as an answer.
  */
-import { CoppiceError, api, subjects } from '@coppice/contracts';
+import { CoppiceError, api, subjects, isTaskEnd } from '@coppice/contracts';
 import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';
 import type { ApiClient, StackClient } from './api-client.ts';
 import { ask, followWaitMsMax } from './ask.ts';
 import type { OnWaiting } from './ask.ts';
 import { LiveEvents } from './live-events.ts';
 import { pause } from './pause.ts';
-import { isEnd, progressFrom, waitsForPerson, withEvent, withView } from './progress.ts';
+import { progressFrom, waitsForPerson, withEvent, withView } from './progress.ts';
 import type { RunProgress } from './progress.ts';
 import { noAnswer, untilStackEnds } from './stack-lost.ts';
 
@@ -138,7 +138,7 @@ class Follower {
   #looksOver(): boolean {
     const { state, tasks } = this.#progress;
     const task = tasks.find(({ taskId }) => taskId === this.#options.taskId);
-    return task === undefined ? state !== 'running' : isEnd(task.state);
+    return task === undefined ? state !== 'running' : isTaskEnd(task.state);
   }
 
   #checkedAt = performance.now();
@@ -181,7 +181,7 @@ class Follower {
     const over =
       this.#options.taskId === undefined
         ? run.state !== 'running'
-        : this.#watched(run.tasks).every(({ state }) => isEnd(state));
+        : this.#watched(run.tasks).every(({ state }) => isTaskEnd(state));
     const settled = performance.now() - this.#lastChange >= settleMs;
     if (!over && !(settled && this.#seemsToWait())) return null;
     const tasks = await tasksOf(this.#client, this.#watched(run.tasks));

@@ -1,5 +1,5 @@
 /** What is known of a run while it goes on: its view, moved on by its events. Pure. */
-import { taskEnds } from '@coppice/contracts';
+import { isTaskEnd, kindOfTaskState } from '@coppice/contracts';
 import type { CoppiceEvent, RunState, RunView, TaskState } from '@coppice/contracts';
 
 export type TaskProgress = {
@@ -26,9 +26,8 @@ export type RunProgress = {
   tasks: readonly TaskProgress[];
 };
 
-export const isEnd = (state: TaskState): boolean => (taskEnds as readonly TaskState[]).includes(state);
 /** A state in which nothing happens by itself until a person acts. */
-const awaitsPerson = (state: TaskState): boolean => state === 'awaiting-approval' || state === 'ready';
+const awaitsPerson = (state: TaskState): boolean => kindOfTaskState(state) === 'needs-you';
 
 const timeOf = (text: string | null): number | null => (text === null ? null : Date.parse(text));
 
@@ -60,7 +59,7 @@ export function withView(progress: RunProgress, view: RunView): RunProgress {
   const tasks = fresh.tasks.map((task) => {
     const before = known.get(task.taskId);
     // The run hears of a task's steps after the task's own events do.
-    return before === undefined || isEnd(task.state) ? { ...before, ...withoutNulls(task) } : before;
+    return before === undefined || isTaskEnd(task.state) ? { ...before, ...withoutNulls(task) } : before;
   });
   return { ...fresh, tasks: tasks as TaskProgress[] };
 }
@@ -81,7 +80,7 @@ export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgre
         reason,
         doing: null,
         startedAt: to === 'waiting' ? task.startedAt : (task.startedAt ?? time),
-        endedAt: isEnd(to) ? time : null,
+        endedAt: isTaskEnd(to) ? time : null,
       }));
     }
     case 'coppice.task-ended': {
@@ -120,7 +119,7 @@ function withTask(progress: RunProgress, taskId: string, change: (task: TaskProg
 
 /** Whether everything that isn't over waits for a person, or for something that does. */
 export function waitsForPerson(tasks: readonly { state: TaskState }[]): boolean {
-  const open = tasks.filter((task) => !isEnd(task.state));
+  const open = tasks.filter((task) => !isTaskEnd(task.state));
   return (
     open.some((task) => awaitsPerson(task.state)) &&
     open.every((task) => awaitsPerson(task.state) || task.state === 'waiting')

@@ -7,11 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bus } from '@coppice/bus';
-import { api, commandAgeMsMax, CoppiceError, taskEnds, taskIdSchema } from '@coppice/contracts';
+import { api, commandAgeMsMax, CoppiceError, isTaskEnd, taskIdSchema } from '@coppice/contracts';
 import type { Logger } from '@coppice/telemetry';
 import type { Engine, SandboxInfo } from './engine/port.ts';
 
-const ends: ReadonlySet<string> = new Set(taskEnds);
 /** The orchestrator may start after us. */
 const asksMax = 20;
 const askWaitMs = 15_000;
@@ -84,7 +83,7 @@ async function judge(bus: Bus, { labels, createdAt }: SandboxInfo): Promise<'kee
   if (!taskIdSchema.safeParse(labels.taskId).success) return isOld ? 'remove' : 'keep';
   try {
     const task = await bus.call(api.taskGet, { tenant: labels.tenant }, { taskId: labels.taskId });
-    return ends.has(task.state) ? 'remove' : 'keep';
+    return isTaskEnd(task.state) ? 'remove' : 'keep';
   } catch (error) {
     if (error instanceof CoppiceError && error.code === 'not-found') return isOld ? 'remove' : 'keep';
     return 'ask-later';

@@ -5,7 +5,7 @@ import {
   runOperations,
   sandboxOperations,
   subjects,
-  taskEnds,
+  isTaskEnd,
   worktreeOperations,
 } from '@coppice/contracts';
 import type { CoppiceEvent, EventType, Operation, TaskState, TaskStep } from '@coppice/contracts';
@@ -140,7 +140,7 @@ const outer = (state: string): TaskState => {
 };
 const refusal = (verb: string) => (state: string) => {
   const name = outer(state);
-  const ended = (taskEnds as readonly string[]).includes(name) || (name as string) === 'ended';
+  const ended = isTaskEnd(name) || (name as string) === 'ended';
   return ended ? `the task has ended and can't be ${verb}` : `a task that is ${name} can't be ${verb}`;
 };
 const refuse = (verb: string) => ({ otherwise: 'refuse', refusal: refusal(verb) }) as const;

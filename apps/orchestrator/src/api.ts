@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { apiEndpoint } from '@coppice/bus';
 import type { Bus, Endpoint } from '@coppice/bus';
-import { CoppiceError, api, taskEnds, worktreeCalls } from '@coppice/contracts';
+import { CoppiceError, api, isTaskEnd, worktreeCalls } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import { listActors, readActor, sendEvent } from '@coppice/durable-actor';
 import type { ActorView } from '@coppice/durable-actor';
@@ -77,7 +77,7 @@ export const endpoints = (bus: Bus, artifacts = new Artifacts(bus)): Endpoint[] 
     const found = await bus.call(worktreeCalls.bundle, target, {
       ...input,
       branch: commit === null ? null : branch,
-      isOver: (taskEnds as readonly string[]).includes(task.state),
+      isOver: isTaskEnd(task.state),
     });
     return { ...found, baseCommit };
   }),

@@ -6,7 +6,7 @@
  * counting loses that count; it never counts twice.
  */
 import type { Bus } from '@coppice/bus';
-import { coppiceEventSchema, streams, taskEnds } from '@coppice/contracts';
+import { coppiceEventSchema, streams, isTaskEnd } from '@coppice/contracts';
 import type { Census, OnStored } from '@coppice/durable-actor';
 import { addToCounter, metricsAreOn, observeGauge, recordValue } from '@coppice/telemetry';
 import type { TaskContext } from './machines/task/task-context.ts';
@@ -15,8 +15,6 @@ import type { TaskContext } from './machines/task/task-context.ts';
 const censusAgeMsMax = 10 * 60_000;
 /** Whoever asks more often gets the same again: a scrape must cost the server little. */
 const queuesAgeMsMax = 5_000;
-
-const ends: ReadonlySet<string> = new Set(taskEnds);
 
 export const countTasks: OnStored = ({ kind, before, events }) => {
   if (kind !== 'task' || !metricsAreOn()) return;
@@ -29,7 +27,7 @@ export const countTasks: OnStored = ({ kind, before, events }) => {
     if (from !== null && enteredAtMs !== null) {
       recordValue('coppice.task.step.duration', Math.max(0, atMs - enteredAtMs) / 1_000, { state: from });
     }
-    if (ends.has(to)) addToCounter('coppice.task.ended', 1, { state: to });
+    if (isTaskEnd(to)) addToCounter('coppice.task.ended', 1, { state: to });
     enteredAtMs = atMs;
   }
 };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
-import { runSummarySchema, runViewSchema, taskStateSchema, taskViewSchema, usageSchema } from './views.ts';
+import { taskStateSchema } from './task-states.ts';
+import { runSummarySchema, runViewSchema, taskViewSchema, usageSchema } from './views.ts';
 
 /**
  * Events are CloudEvents 1.0 in the NATS binding's structured form. `sequence` counts an actor's own events from 1, so that a reader

@@ -87,15 +87,13 @@ export {
   runStateSchema,
   runSummarySchema,
   runViewSchema,
-  taskEnds,
-  taskStates,
-  taskStateSchema,
-  taskSuccesses,
   taskSummarySchema,
   taskViewSchema,
   usageSchema,
 } from './views.ts';
-export type { RunState, RunSummary, RunView, TaskEnd, TaskState, TaskSummary, TaskView, Usage } from './views.ts';
+export type { RunState, RunSummary, RunView, TaskSummary, TaskView, Usage } from './views.ts';
+export { isTaskEnd, kindOfTaskState, taskEnds, taskStates, taskStateSchema, taskSuccesses } from './task-states.ts';
+export type { TaskEnd, TaskState, TaskStateKind } from './task-states.ts';
 export { bundleBytesMax } from './task-work.ts';
 export type { WorkKind } from './task-work.ts';
 export { api } from './api.ts';

@@ -1,43 +1,7 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
 import { modelLimitsSchema, unprotectedPartSchema } from './run-request.ts';
-
-/** The life of a task, in order; the last eight are ends. */
-export const taskStates = [
-  'waiting',
-  'preparing',
-  'working',
-  'committing',
-  'verifying',
-  'awaiting-approval',
-  'ready',
-  'landing',
-  'cleaning',
-  'merged',
-  'landed-pending',
-  'branch-pushed',
-  'no-changes',
-  'failed',
-  'timed-out',
-  'cancelled',
-  'discarded',
-] as const;
-export const taskStateSchema = z.enum(taskStates);
-export type TaskState = z.infer<typeof taskStateSchema>;
-
-export const taskEnds = [
-  'merged',
-  'landed-pending',
-  'branch-pushed',
-  'no-changes',
-  'failed',
-  'timed-out',
-  'cancelled',
-  'discarded',
-] as const satisfies TaskState[];
-export type TaskEnd = (typeof taskEnds)[number];
-/** Ends on which a task that depends on this one may build. */
-export const taskSuccesses: readonly TaskState[] = ['merged', 'landed-pending', 'no-changes'];
+import { taskStateSchema } from './task-states.ts';
 
 export const runStateSchema = z.enum(['running', 'succeeded', 'failed', 'cancelled']);
 export type RunState = z.infer<typeof runStateSchema>;

@@ -2,7 +2,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CoppiceError, api, branchSchema } from '@coppice/contracts';
+import { CoppiceError, api, branchSchema, isTaskEnd } from '@coppice/contracts';
 import type { RunView, TaskView, WorkKind } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { ask } from '../ask.ts';
@@ -13,7 +13,6 @@ import { repositoryAt, tryGit } from '../git.ts';
 import { resolveTask } from '../ids.ts';
 import { jsonLine, plainLine, plainText } from '../output/text.ts';
 import { withoutCommit } from '../no-commit.ts';
-import { isEnd } from '../progress.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 
@@ -86,7 +85,7 @@ async function commonFolder(repository: string): Promise<string | null> {
 async function workOf(client: ApiClient, task: TaskView, repository: string, folder: string): Promise<Work> {
   const { taskId, name, rescue } = task;
   // A folder, rather than `<git directory> <ref>`.
-  if (rescue !== null && isEnd(task.state) && !rescue.includes(' refs/'))
+  if (rescue !== null && isTaskEnd(task.state) && !rescue.includes(' refs/'))
     throw new CliError(
       exitCodes.badInput,
       `what ${name} did could not be made a commit; it is kept as the folder ${rescue}`,

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { agentSchema, api } from '@coppice/contracts';
+import { agentSchema, api, isTaskEnd } from '@coppice/contracts';
 import type { Difference, RecordedTurn, Replay } from '@coppice/orchestrator';
 import type { ApiClient } from '../api-client.ts';
 import { ask } from '../ask.ts';
@@ -7,7 +7,6 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { resolveTask } from '../ids.ts';
 import { jsonLine, plainLine } from '../output/text.ts';
-import { isEnd } from '../progress.ts';
 import { Texts, turnsOf } from '../transcript.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
@@ -25,7 +24,7 @@ export function replayCommand(session: Session, id: string, options: { json: boo
       throw new CliError(exitCodes.badInput, `${name} has no loop agent: there are no decisions to run again`);
     const recorded = await recordOf(client, taskId);
     if (recorded.length === 0) throw new CliError(exitCodes.badInput, `${name}: no turn of its agent is recorded`);
-    if (!isEnd(state)) terminal.err(`${name} is still at work: replaying the ${recorded.length} turns so far`);
+    if (!isTaskEnd(state)) terminal.err(`${name} is still at work: replaying the ${recorded.length} turns so far`);
     const { replay } = await import('@coppice/orchestrator');
     const result = replay(known.data, recorded);
     if (options.json) terminal.out(jsonLine(result));

@@ -1,7 +1,6 @@
 /** Whether everything came as the demo promises. Each check is looked up in the repository or asked of the stack, never assumed. */
-import { coppiceEventSchema, taskViewSchema } from '@coppice/contracts';
+import { coppiceEventSchema, taskViewSchema, isTaskEnd } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
-import { isEnd } from '../progress.ts';
 import { git } from './make-project.ts';
 import type { DemoProject } from './make-project.ts';
 import { allTasks, atOnceMin, keptOutFile, keptOutTask, landingTasks, loopTasks } from './plan.ts';
@@ -49,7 +48,11 @@ export function checkAnyOutcome({ repository }: DemoProject, tasks: ReadonlyMap<
     if (task.state === 'merged') return inHistory(name, task.landedCommit, history);
     const { state, reason } = task;
     const promise = `${name} did not land, and says why`;
-    return { promise, kept: isEnd(state) && (reason !== null || state === 'no-changes'), found: `${state}: ${reason}` };
+    return {
+      promise,
+      kept: isTaskEnd(state) && (reason !== null || state === 'no-changes'),
+      found: `${state}: ${reason}`,
+    };
   });
   return [...checks, checkCheckout(repository)];
 }
@@ -76,7 +79,7 @@ export function checkParallel(lines: readonly string[]): Check[] {
     const event = coppiceEventSchema.safeParse(JSON.parse(line));
     if (!event.success || event.data.type !== 'coppice.task-state') continue;
     const { taskId, to, name } = event.data.data;
-    if (to === 'waiting' || isEnd(to)) working.delete(taskId);
+    if (to === 'waiting' || isTaskEnd(to)) working.delete(taskId);
     else working.set(taskId, name);
     most = Math.max(most, working.size);
     const loops = [...working.values()].filter((each) => loopTasks.includes(each)).length;

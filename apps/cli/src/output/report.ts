@@ -1,10 +1,9 @@
 /** What is said of a run when nothing more happens by itself, and the exit code that goes with it. Pure. */
-import { mergeConflictSchema, type RunView, type TaskView } from '@coppice/contracts';
+import { mergeConflictSchema, type RunView, type TaskView, isTaskEnd } from '@coppice/contracts';
 import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
-import { isEnd } from '../progress.ts';
 import type { Colours } from './colours.ts';
-import { stateColumns, stateLooks } from './states.ts';
+import { lookOf, stateColumns } from './states.ts';
 import { clockText, padEnd, plainLine, plainText, usageText } from './text.ts';
 
 const logTailLinesMax = 20;
@@ -14,7 +13,7 @@ const gone = (task: TaskView) => ['failed', 'timed-out', 'cancelled', 'discarded
 
 /** Something that waits counts first: the run isn't over. */
 export function exitCodeOf(tasks: readonly TaskView[]): ExitCode {
-  if (tasks.some((task) => !isEnd(task.state))) return exitCodes.personAwaited;
+  if (tasks.some((task) => !isTaskEnd(task.state))) return exitCodes.personAwaited;
   if (tasks.some(gone)) return exitCodes.taskFailed;
   return tasks.some((task) => task.state === 'landed-pending') ? exitCodes.personAwaited : exitCodes.done;
 }
@@ -23,7 +22,7 @@ export function runReport(run: RunView, tasks: readonly TaskView[], colours: Col
   const done = tasks.filter(landed).length;
   const time = run.endedAt === null ? '' : ` in ${clockText(Date.parse(run.endedAt) - Date.parse(run.createdAt))}`;
   const used = run.usage === undefined || run.usage.inputTokens === 0 ? '' : `; ${usageText(run.usage)}`;
-  const open = tasks.filter((task) => !isEnd(task.state)).length;
+  const open = tasks.filter((task) => !isTaskEnd(task.state)).length;
   const pending = tasks.filter(({ state }) => state === 'landed-pending').length;
   const waiting =
     (open === 0 ? '' : `, ${open} not over yet`) +
@@ -35,7 +34,7 @@ export function runReport(run: RunView, tasks: readonly TaskView[], colours: Col
 }
 
 export function taskReport(task: TaskView, nameColumns: number, colours: Colours): string[] {
-  const { symbol, paint } = stateLooks[task.state];
+  const { symbol, paint } = lookOf(task.state);
   const left = `${symbol} ${padEnd(task.name, nameColumns)}  ${padEnd(task.state, stateColumns)}`;
   const lines = [`${paint(colours, left)}  ${plainLine(detailOf(task))}`.trimEnd()];
   for (const { label, command } of nextSteps(task)) lines.push(`    ${label}: ${colours.bold(plainLine(command))}`);
@@ -69,7 +68,7 @@ function kept(task: TaskView, rescue: string, colours: Colours): string[] {
 /** Makes a branch of what was kept of a task. Null where nothing was, or a folder that couldn't be made a commit. */
 export function pullCommand({ runId, name, rescue, state }: TaskView): string | null {
   // `<git directory> <ref>`, or a folder.
-  return isEnd(state) && rescue?.includes(' refs/') === true ? `coppice pull ${runId}/${plainLine(name)}` : null;
+  return isTaskEnd(state) && rescue?.includes(' refs/') === true ? `coppice pull ${runId}/${plainLine(name)}` : null;
 }
 
 /** A log that is kept as a whole may be longer than the lines that came with the task. */

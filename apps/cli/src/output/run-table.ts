@@ -1,8 +1,8 @@
 /** The live table of a run: lines for the terminal's present size. Pure. */
-import { isEnd } from '../progress.ts';
+import { isTaskEnd } from '@coppice/contracts';
 import type { RunProgress, TaskProgress } from '../progress.ts';
 import type { Colours } from './colours.ts';
-import { stateColumns, stateLooks } from './states.ts';
+import { lookOf, stateColumns } from './states.ts';
 import { clockText, padEnd, plainLine, truncate } from './text.ts';
 
 const nameColumnsMax = 28;
@@ -28,7 +28,7 @@ export function runTable(
 /** Those at work first when not all fit, each group in the file's order. */
 function choose(tasks: readonly TaskProgress[], count: number): readonly TaskProgress[] {
   if (tasks.length <= count) return tasks;
-  const rank = ({ state }: TaskProgress) => (state === 'waiting' ? 1 : isEnd(state) ? 2 : 0);
+  const rank = ({ state }: TaskProgress) => (state === 'waiting' ? 1 : isTaskEnd(state) ? 2 : 0);
   const chosen = new Set(tasks.toSorted((a, b) => rank(a) - rank(b)).slice(0, count));
   return tasks.filter((task) => chosen.has(task));
 }
@@ -46,7 +46,7 @@ function row(
   options: { columns: number; nameColumns: number; colours: Colours; now: number },
 ): string {
   const { columns, nameColumns, colours, now } = options;
-  const { symbol, paint } = stateLooks[task.state];
+  const { symbol, paint } = lookOf(task.state);
   const name = padEnd(truncate(task.name, nameColumns), nameColumns);
   const narrow = columns < narrowColumns;
   const state = narrow ? task.state : padEnd(task.state, stateColumns);

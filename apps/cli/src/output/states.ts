@@ -1,4 +1,5 @@
-import type { RunState, TaskState } from '@coppice/contracts';
+import { kindOfTaskState, taskStates } from '@coppice/contracts';
+import type { RunState, TaskState, TaskStateKind } from '@coppice/contracts';
 import type { Colours } from './colours.ts';
 
 type Look = { symbol: string; paint: (colours: Colours, text: string) => string };
@@ -8,32 +9,27 @@ const look = (symbol: string, colour: keyof Colours): Look => ({
   paint: (colours, text) => colours[colour](text),
 });
 
-const busy = look('●', 'cyan');
-const person = look('?', 'yellow');
 const good = look('✔', 'green');
-const bad = look('✘', 'red');
-const given = look('-', 'dim');
+const neutral = look('-', 'dim');
 
-/** How each state looks on a terminal. */
-export const stateLooks: Record<TaskState, Look> = {
+const lookOfKind: Record<TaskStateKind, Look> = {
   waiting: look('·', 'dim'),
-  preparing: busy,
-  working: busy,
-  committing: busy,
-  verifying: busy,
-  'awaiting-approval': person,
-  ready: person,
-  landing: busy,
-  cleaning: busy,
+  busy: look('●', 'cyan'),
+  'needs-you': look('?', 'yellow'),
+  end: look('✘', 'red'),
+};
+/** States that look different from others of their kind. */
+const ownLook: Partial<Record<TaskState, Look>> = {
   merged: good,
   'landed-pending': look('!', 'yellow'),
   'branch-pushed': good,
   'no-changes': good,
-  failed: bad,
-  'timed-out': bad,
-  cancelled: given,
-  discarded: given,
+  cancelled: neutral,
+  discarded: neutral,
 };
+
+/** How a state looks on a terminal. */
+export const lookOf = (state: TaskState): Look => ownLook[state] ?? lookOfKind[kindOfTaskState(state)];
 
 /** A run's state as a person reads it: its tasks may all have succeeded, and the landing of some be left to that person. */
 export const shownRunState = (state: RunState, landingsPending: number): RunState | 'to finish' =>
@@ -49,4 +45,4 @@ export const countsText = (counts: Readonly<Record<string, number>>): string =>
     .map(([state, count]) => `${count} ${known[state] ?? state}`)
     .join(', ');
 
-export const stateColumns = Math.max(...Object.keys(stateLooks).map((state) => state.length));
+export const stateColumns = Math.max(...taskStates.map((state) => state.length));

@@ -1,6 +1,6 @@
 /** Where the time of a run went, from its stored events and its tasks' transcripts. Pure. */
+import { isTaskEnd } from '@coppice/contracts';
 import type { CoppiceEvent, TaskState, TranscriptEntry, Usage } from '@coppice/contracts';
-import { isEnd } from '../progress.ts';
 import { answeredBy } from '../transcript.ts';
 import { step, sumOfWaits } from './step.ts';
 import type { Step } from './step.ts';
@@ -36,12 +36,12 @@ export function taskTree(taskId: string, { events, turns }: StoredTrace, lives: 
   if (first === undefined || last === undefined) return null;
   const turnSteps = (turns.get(taskId) ?? []).map(turnStep);
   const states = entered
-    .filter((event) => !isEnd(event.data.to))
+    .filter((event) => !isTaskEnd(event.data.to))
     .map((event) => stateStep(event, own, lives, turnSteps.length > 0));
   for (const turn of turnSteps) stateAt(states, turn.endedAtMs ?? turn.startedAtMs)?.children.push(turn);
   for (const { children } of states) children.sort((left, right) => left.startedAtMs - right.startedAtMs);
   return step('task', first.data.name, Date.parse(first.time), {
-    endedAtMs: isEnd(last.data.to) ? Date.parse(last.time) : null,
+    endedAtMs: isTaskEnd(last.data.to) ? Date.parse(last.time) : null,
     outcome: last.data.to,
     reason: last.data.reason,
     usage: sum(turnSteps),

@@ -1,6 +1,6 @@
 /** What a task waited for, from what its events tell. Pure. */
+import { isTaskEnd } from '@coppice/contracts';
 import type { CoppiceEvent, TaskState, TaskStep } from '@coppice/contracts';
-import { isEnd } from '../progress.ts';
 import { step } from './step.ts';
 import type { Step, WaitCause, Waits } from './step.ts';
 
@@ -18,8 +18,8 @@ export function livesIn(events: readonly CoppiceEvent[]): Lives {
   const lives = new Map<string, Life>();
   for (const { data, time } of events.filter(isTaskState)) {
     const life = lives.get(data.name) ?? { startedAtMs: null, endedAtMs: null };
-    if (data.from === 'waiting' && !isEnd(data.to)) life.startedAtMs = Date.parse(time);
-    if (isEnd(data.to)) life.endedAtMs = Date.parse(time);
+    if (data.from === 'waiting' && !isTaskEnd(data.to)) life.startedAtMs = Date.parse(time);
+    if (isTaskEnd(data.to)) life.endedAtMs = Date.parse(time);
     lives.set(data.name, life);
   }
   return lives;

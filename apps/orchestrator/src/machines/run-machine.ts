@@ -1,5 +1,5 @@
 import { assign, emit, enqueueActions, setup } from 'xstate';
-import { runOperations, taskEnds, taskSuccesses } from '@coppice/contracts';
+import { isTaskEnd, runOperations, taskSuccesses } from '@coppice/contracts';
 import type { ModelLimits, RunState, TaskEnd, Usage, WireError } from '@coppice/contracts';
 import { effect, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
@@ -69,12 +69,11 @@ const runMachineLimits = {
   retryDelayMs: 5_000,
 } as const;
 
-const isEnd = (state: RunTask['state']): state is TaskEnd => (taskEnds as readonly string[]).includes(state);
-const allEnded = (tasks: RunTask[]): boolean => tasks.every((task) => isEnd(task.state));
+const allEnded = (tasks: RunTask[]): boolean => tasks.every((task) => isTaskEnd(task.state));
 
 /** Of the tasks that have ended; undefined where it isn't known of all: an earlier version told or counted nothing. */
 export function usageOfEnded({ used, tasks }: RunContext): Usage | undefined {
-  return used?.tasks === tasks.filter(({ state }) => isEnd(state)).length ? used.usage : undefined;
+  return used?.tasks === tasks.filter(({ state }) => isTaskEnd(state)).length ? used.usage : undefined;
 }
 
 /** Ends that make a run fail; a task that a person discarded doesn't. */
@@ -96,7 +95,7 @@ export function plan(context: RunContext): { start: number[]; skip: { index: num
   for (const [index, task] of context.tasks.entries()) {
     if (task.state !== 'waiting') continue;
     const needed = task.dependsOn.map((position) => context.tasks[position] as RunTask);
-    const missing = needed.find((each) => isEnd(each.state) && !taskSuccesses.includes(each.state));
+    const missing = needed.find((each) => isTaskEnd(each.state) && !taskSuccesses.includes(each.state));
     if (missing !== undefined) {
       if (skip.length < runMachineLimits.skipsPerStepMax) {
         skip.push({ index, reason: `depends on ${missing.name}, which ended as ${missing.state}` });
@@ -150,7 +149,7 @@ const base = setup({
       if (event.type !== 'task-ended' && event.type !== 'task-idle') return {};
       const index = context.tasks.findIndex(({ taskId }) => taskId === event.taskId);
       const task = context.tasks[index];
-      if (task === undefined || isEnd(task.state)) return {};
+      if (task === undefined || isTaskEnd(task.state)) return {};
       if (event.type === 'task-idle') return { tasks: context.tasks.with(index, { ...task, state: 'idle' }) };
       const reason = event.reason === null ? null : shorten(event.reason, runMachineLimits.reasonCharactersMax);
       const ended = { ...task, state: event.state, reason };

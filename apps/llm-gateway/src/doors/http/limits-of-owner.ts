@@ -1,5 +1,5 @@
 import type { Bus } from '@coppice/bus';
-import { CoppiceError, api, modelLimitsSchema, taskEnds } from '@coppice/contracts';
+import { CoppiceError, api, modelLimitsSchema, isTaskEnd } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import { z } from 'zod';
 import { tokenLimits } from './limits.ts';
@@ -19,7 +19,7 @@ export async function limitsOfOwner(bus: Bus, { tenant, runId, taskId }: Named):
   if (taskId !== '') {
     const task = await bus.call(api.taskGet, { tenant }, { taskId }, options);
     if (task.runId !== runId) throw otherRun(taskId, task.runId, runId);
-    if (ends.has(task.state)) throw ended(`task ${taskId}`, task.state);
+    if (isTaskEnd(task.state)) throw ended(`task ${taskId}`, task.state);
     return known(task.modelLimits, `task ${taskId}`);
   }
   if (runId === '') return { task: {}, run: {} };
@@ -27,8 +27,6 @@ export async function limitsOfOwner(bus: Bus, { tenant, runId, taskId }: Named):
   if (run.state !== 'running') throw ended(`run ${runId}`, run.state);
   return { task: {}, run: known(run.modelLimits, `run ${runId}`) };
 }
-
-const ends: ReadonlySet<string> = new Set(taskEnds);
 
 function otherRun(taskId: string, expected: string, received: string): CoppiceError {
   const issues = [{ field: 'grant.runId', expected, received: JSON.stringify(received) }];
