@@ -4,7 +4,7 @@ import { actorIdSchema, effectIdSchema, tokenSchema } from './identifiers.ts';
 
 const eventSchema = z.looseObject({ type: z.string().min(1).max(200) });
 
-/** Whom to send the result of an effect to. */
+/** The actor that receives the result of an effect. */
 export const replyToSchema = z.object({ kind: tokenSchema, id: actorIdSchema });
 export type ReplyTo = z.infer<typeof replyToSchema>;
 
@@ -15,23 +15,23 @@ export const outcomeSchema = z.discriminatedUnion('status', [
 /** How an effect ended. */
 export type Outcome = z.infer<typeof outcomeSchema>;
 
-/** What comes into an actor's inbox, `coppice.actor.<kind>.<id>`. `issuedAt` is RFC 3339. */
+/** A message in an actor's inbox, `coppice.actor.<kind>.<id>`. `issuedAt` is RFC 3339. */
 export const actorMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('create'),
-    /** Distinguishes this birth from any other; a repeat of the same create has the same. */
+    /** Identifies this creation of the actor; a repeat of the same `create` has the same id. */
     messageId: z.string().min(1).max(250),
     input: z.unknown(),
-    /** Delivered to the actor whether this message or an earlier one made it. */
+    /** An event for the actor. It is delivered even if an earlier message created the actor. */
     event: eventSchema.optional(),
     issuedAt: z.string(),
   }),
   z.object({
     type: z.literal('event'),
-    /** Remembered by the actor, so that a repeat is not applied again. */
+    /** The actor remembers it and does not apply a repeat again. */
     messageId: z.string().min(1).max(250),
     event: eventSchema,
-    /** A core NATS subject that is told `{status: 'done', output: {state}}` or the refusal; best effort. */
+    /** A core NATS subject for the answer: `{status: 'done', output: {state}}` or the error. Best effort. */
     answerTo: z.string().max(250).optional(),
     issuedAt: z.string(),
   }),
@@ -39,12 +39,12 @@ export const actorMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('result'),
     effectId: effectIdSchema,
     outcome: outcomeSchema,
-    /** Of a command: how long it lay in its queue, and how long it was worked on, in milliseconds. Left out where nobody knows. */
+    /** For commands: milliseconds in the queue, and milliseconds of work. Left out if unknown. */
     queuedMs: z.number().nonnegative().optional(),
     workedMs: z.number().nonnegative().optional(),
   }),
   z.object({ type: z.literal('timer'), effectId: effectIdSchema }),
-  /** From the sweeper: look whether a deadline has passed or the outbox isn't empty. */
+  /** From the sweeper: the actor checks for a passed deadline and a non-empty outbox. */
   z.object({ type: z.literal('wake') }),
 ]);
 export type ActorMessage = z.infer<typeof actorMessageSchema>;

@@ -6,14 +6,14 @@ import { runRequestSchema, unprotectedPartSchema } from './run-request.ts';
 import { characters } from './text.ts';
 import { runSummarySchema, runViewSchema, taskViewSchema } from './views.ts';
 
-/** A request/reply method: of the public API (`coppice.api.<tenant>.<name>`), or between services (`coppice.call.<service>.<name>`). */
+/** A request/reply method of the public API (`coppice.api.<tenant>.<name>`) or between services (`coppice.call.<service>.<name>`). */
 export type Method<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> = {
   /** `<noun>.<verb>` for the public API; one token between services. */
   name: string;
   description: string;
   input: Input;
   output: Output;
-  /** How long a caller waits for the answer. */
+  /** Milliseconds that a caller waits for the answer. */
   deadlineMs: number;
 };
 
@@ -30,7 +30,7 @@ const more = z.boolean().describe('There are more than are answered.');
 const taskTarget = z.strictObject({ taskId: taskIdSchema });
 const reason = characters(500).optional().describe('Why, for whoever looks at the task later.');
 
-/** The public API. Requests refuse fields that they don't know. */
+/** The public API. A request with an unknown field is rejected. */
 export const api = {
   runSubmit: method(
     'run.submit',

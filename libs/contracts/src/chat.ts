@@ -1,4 +1,4 @@
-/** Chats: any client of the bus asks a model, and hears the answer as it comes. docs/protocol.md tells how. */
+/** Chats: any bus client sends a model call and receives the answer as a stream. See docs/protocol.md. */
 import { z } from 'zod';
 import type { Method } from './api.ts';
 import { wireErrorSchema } from './errors.ts';
@@ -15,24 +15,24 @@ import { turnOutputSchema } from './operations/model.ts';
 import { modelLimitsSchema, modelNameSchema } from './run-request.ts';
 import { strictly } from './strict.ts';
 
-/** As `nats micro ls` tells it. */
+/** The service name that `nats micro ls` shows. */
 export const chatServiceName = 'llm-chat';
 
 export const chatLimits = {
   timeLimitMsMin: 1_000,
   timeLimitMsMax: 3_600_000,
-  /** Of an answer that comes in one message. Between accounts the NATS server forgets who asked after two minutes in which nothing is said. */
+  /** Longest time for an answer in one message. Between accounts, the NATS server forgets a reply subject after two minutes without a message. */
   wholeTimeLimitMsMax: 100_000,
-  /** How often a client says at least that it is there, … */
+  /** Longest interval between two `llm.keep` requests of a client, … */
   keepMsMax: 30_000,
-  /** … and how long it is waited for. */
+  /** … and the time without one after which the gateway ends the chat. */
   unkeptMsMax: 45_000,
-  /** Something is said at least so often, … */
+  /** Longest interval between two messages of a streamed answer, … */
   silenceMsMax: 20_000,
-  /** … so that a client that hears nothing for so long knows that the gateway is gone. */
+  /** … and the time without one after which a client can assume that the gateway is gone. */
   lostAfterMs: 30_000,
   messagesMax: 10_000,
-  /** Different ones, by name: each is read from the store. */
+  /** Distinct names in one request. The gateway reads each from the object store. */
   artifactsMax: 64,
   toolsMax: 128,
 } as const;
@@ -75,7 +75,7 @@ const chatRequestSchema = z.strictObject({
     .describe('What this chat may use of models, all attempts together; beside what the tenant may.'),
 });
 
-/** What is told at the end of an answer, in one message or several. */
+/** The last part of an answer, both streamed and in one message. */
 const chatEnd = turnOutputSchema
   .pick({ finishReason: true, providerFinishReason: true, responseModel: true, responseId: true })
   .extend({
@@ -100,7 +100,7 @@ const numbered = <Shape extends z.ZodRawShape>(shape: Shape) =>
   });
 const signature = signatureSchema.optional().describe('Of its part; told once, whole, and to be given back unchanged.');
 
-/** One message of an answer that is told as it comes. */
+/** One message of a streamed answer. */
 export const chatMessageSchema = z.discriminatedUnion('type', [
   numbered({ type: z.literal('started'), chatId: chatId.describe('Names this chat for `llm.keep` and `llm.cancel`.') }),
   numbered({ type: z.literal('text-delta'), text: z.string().describe('More of the text.'), signature }),
@@ -127,7 +127,7 @@ export type ChatMessage = z.infer<typeof chatMessageSchema>;
 
 /** A part of the public API, served by the gateways. */
 export const chatApi = {
-  /** Answered by one message, or by many that `chatMessageSchema` describes. */
+  /** Answered by one message, or by a stream of `chatMessageSchema`. */
   chat: {
     name: 'llm.chat',
     description: 'Ask a model. The answer comes as it is made, in several messages, or in one.',

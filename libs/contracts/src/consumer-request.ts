@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const unset = z.union([z.null(), z.literal(''), z.literal(0), z.literal(false), z.array(z.never()).max(0)]).optional();
 
-/** What JetStream's clients say of a consumer that is pulled from, and what may be said of nothing else. What isn't taken over makes no difference to one without acknowledgements. */
+/** The fields that JetStream clients send for a pull consumer; others are rejected. Fields that are accepted and then ignored have no effect without acknowledgements. */
 const configSchema = z.strictObject({
   name: z.string().optional(),
   description: z.string().optional(),

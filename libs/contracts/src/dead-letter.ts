@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { wireErrorSchema } from './errors.ts';
 
-/** What was given up on, on `coppice.deadletter.<source>`, of the intake on `coppice.deadletter.intake.<tenant>`. */
+/** A message that could not be processed, on `coppice.deadletter.<source>`; from the intake, on `coppice.deadletter.intake.<tenant>`. */
 export const deadLetterSchema = z.object({
   subject: z.string().describe('Where the message was published.'),
   reason: wireErrorSchema.describe('Why it was given up on.'),
@@ -15,6 +15,6 @@ export const deadLetterSchema = z.object({
     .string()
     .describe('The message in base64, at most 512 KiB of it; of a refused request in the intake at most 16 KiB.'),
 });
-/** The oldest letters of a subject go when it has more, and those of the whole stream when it is full. */
+/** Retention of dead letters. Beyond a limit the oldest are deleted: those of the subject (`perSubjectMax`) or of the whole stream (`mebibytes`). */
 export const deadLettersKept = { perSubjectMax: 2_000, days: 90, mebibytes: 512 } as const;
 export type DeadLetter = z.infer<typeof deadLetterSchema>;

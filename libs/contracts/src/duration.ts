@@ -4,10 +4,13 @@ const unitsMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as c
 const expected = 'a duration such as 90s, 10m or 2h';
 const durationPattern = /^(\d{1,9})(ms|s|m|h|d)$/;
 
-/** A duration as written in a run file: `90s`, `10m`, `2h`. Later checks don't run on what isn't one. */
+/** A duration as written in a run file: `90s`, `10m`, `2h`. If the value is not a duration, later checks don't run. */
 export const durationSchema = z.string(expected).regex(durationPattern, { message: expected, abort: true });
 
-/** Milliseconds of a duration that `durationSchema` accepted. */
+/**
+ * Converts a duration that `durationSchema` accepted to milliseconds.
+ * @throws RangeError if it is not a duration
+ */
 export function durationMs(duration: string): number {
   const match = durationPattern.exec(duration);
   if (match === null) throw new RangeError(`not a duration: ${duration}`);

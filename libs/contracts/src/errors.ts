@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /**
  * Every error code that crosses the wire. `retryable` is the default for the code: the same request, sent again later, may succeed.
- * A code is never renamed or reused once published. `meaning` is what the protocol's documents say of it.
+ * A published code is never renamed or reused. `meaning` is its text in the protocol's documents.
  */
 export const errorCodes = {
   'invalid-request': {
@@ -73,7 +73,7 @@ export type ErrorCode = keyof typeof errorCodes;
 
 const codes = Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]];
 
-/** An error as it goes over the wire. An unknown code (a newer sender) reads as `internal`, its text kept. */
+/** An error on the wire. An unknown code (from a newer sender) is read as `internal`; the message is kept. */
 export const wireErrorSchema = z.object({
   code: z
     .union([z.enum(codes), z.string().transform((): ErrorCode => 'internal')])
@@ -89,7 +89,7 @@ export const wireErrorSchema = z.object({
 });
 export type WireError = z.infer<typeof wireErrorSchema>;
 
-/** The one error class of Coppice's own failures: it has a wire form. Anything else that is thrown is a defect, sent as `internal`. */
+/** The error class for Coppice's own failures, with a wire form. Any other thrown error is a defect and is sent as `internal`. */
 export class CoppiceError extends Error {
   override readonly name = 'CoppiceError';
   readonly code: ErrorCode;
@@ -121,11 +121,11 @@ export class CoppiceError extends Error {
   }
 }
 
-/** The wire form of anything thrown. A defect's text is told, its stack is not. */
+/** Converts any thrown value to its wire form. A defect's message is sent, its stack is not. */
 export function toWireError(error: unknown): WireError {
   if (error instanceof CoppiceError) return error.toWire();
   return { code: 'internal', message: error instanceof Error ? error.message : String(error), retryable: true };
 }
 
-/** One field of a refused message: what was expected there and what came. */
+/** One invalid field of a rejected message: the expected and the received value. */
 export type FieldIssue = { field: string; expected: string; received: string };

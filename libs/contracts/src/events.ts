@@ -4,7 +4,7 @@ import { taskStateSchema } from './task-states.ts';
 import { runSummarySchema, runViewSchema, taskViewSchema, usageSchema } from './views.ts';
 
 /**
- * Events are CloudEvents 1.0 in the NATS binding's structured form. `sequence` counts an actor's own events from 1, so that a reader
+ * A CloudEvents 1.0 event in the structured mode of the NATS binding. `sequence` counts an actor's own events from 1, so that a reader
  * notices a gap; `id` is the same on every repeat.
  */
 const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, description: string, data: Data) =>
@@ -24,9 +24,9 @@ const cloudEvent = <Type extends string, Data extends z.ZodType>(type: Type, des
 const runSubmittedData = runViewSchema
   .pick({ runId: true, requestId: true, repository: true, baseBranch: true })
   .extend({ tasks: z.int().describe('How many there are.') });
-/** A run that came through the durable intake, where nobody waits for an answer, and was refused. */
+/** A rejected run request of the durable intake, whose sender waits for no answer. */
 const runRefusedData = runViewSchema.pick({ runId: true, requestId: true }).extend({ failure: wireErrorSchema });
-/** What came through it and names no run that its sender could know. */
+/** A rejected request of the durable intake from which its sender can't know a run id. */
 const intakeRefusedData = z.object({
   intakeSequence: z.int().describe("The request's `seq`, as its sender was told when it was stored."),
   failure: wireErrorSchema,
@@ -35,7 +35,7 @@ const runEndedData = runSummarySchema
   .pick({ runId: true, state: true, taskCounts: true })
   .extend(runViewSchema.pick({ usage: true }).shape);
 const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
-/** What a task waited for: its time between two events is these. */
+/** One step that a task waited for. Its steps account for the time between two of its events. */
 export const taskStepSchema = z.object({
   what: z
     .string()
@@ -71,7 +71,7 @@ const taskStateData = ofTask.extend({
     .describe('With the first state: the names of the tasks that must have landed before it starts.'),
   steps,
 });
-/** A turn of a `loop` agent, as the model answered it and before its calls are done. All texts are shortened. */
+/** A turn of a `loop` agent: the model's answer, before its tool calls run. All texts are truncated. */
 const taskTurnData = ofTask.extend({
   turn: z.int().describe('From 1.'),
   turnId: z.string().describe('Its `turnId` in the transcript.'),
@@ -104,7 +104,7 @@ const taskEndedData = taskViewSchema.pick({
   usage: true,
 });
 
-/** Every event type: the last token of its subject, with the schema of the whole CloudEvent. */
+/** Every event type (the last token of its subject), with the schema of the whole CloudEvent. */
 export const events = {
   'run-submitted': cloudEvent('run-submitted', 'a run was accepted', runSubmittedData),
   'run-refused': cloudEvent(

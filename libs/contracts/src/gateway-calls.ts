@@ -3,43 +3,43 @@ import type { Method } from './api.ts';
 import { runIdSchema, taskIdSchema, tenantSchema } from './identifiers.ts';
 import { modelLimitsSchema, runLimits } from './run-request.ts';
 
-/** A model provider that the gateway knows, for a person who looks what can be used. Never holds a key, nor an address with its path. */
+/** A model provider of the gateway, as shown to users. Contains no key and no address path. */
 export const modelProviderSchema = z.object({
   /** The part of `provider/model` before the slash. */
   name: z.string(),
-  /** Host and port; null for one that needs no network. */
+  /** Host and port; null if the provider needs no network. */
   host: z.string().nullable(),
   keyPresent: z.boolean(),
-  /** Null where it wasn't tried: it needs no network, or a key that isn't there. */
+  /** Null if not checked: the provider needs no network, or its key is missing. */
   reachable: z.boolean().nullable(),
   /** Names of some of its models, as `provider/model`. */
   models: z.array(z.string()),
-  /** Why it can't be used, in one sentence; null where nothing is known to be wrong. */
+  /** Why the provider can't be used, in one sentence; null if no problem is known. */
   problem: z.string().nullable(),
-  /** Of `scripted`: the folders on the gateway's machine whose scripts it plays; missing where it plays any, by its absolute path. */
+  /** For `scripted`: folders on the gateway's machine from which it plays scripts. Missing if it plays any script by absolute path. */
   scriptFolders: z.array(z.string()).optional(),
 });
 export type ModelProvider = z.infer<typeof modelProviderSchema>;
 
-/** What a program may ask the gateway's HTTP doors, and on whose account. */
+/** Rights of a token for the gateway's HTTP endpoints: the models, the limits, and the tenant, run and task that its calls are charged to. */
 export const tokenGrantSchema = z.object({
   tenant: tenantSchema,
-  /** Both empty for calls beside all tasks. */
+  /** Both empty for calls outside any task. */
   runId: z.union([runIdSchema, z.literal('')]),
   taskId: z.union([taskIdSchema, z.literal('')]),
-  /** Models as `provider/model` or an alias; all where it is missing. */
+  /** Allowed models, as `provider/model` or an alias. Missing: all models. */
   models: z.array(z.string().min(1).max(255)).min(1).max(64).optional(),
-  /** What all calls with the token together may use, beside what its task and run may. */
+  /** Limits for all calls with the token together, in addition to those of its task and run. */
   limits: modelLimitsSchema.optional(),
 });
 export type TokenGrant = z.infer<typeof tokenGrantSchema>;
 
-/** A task lasts a day at most. */
+/** Longest lifetime of a token: a task lasts at most a day. */
 export const tokenTtlMsMax = 25 * 3_600_000;
 
 const amountSchema = z.object({ tokens: z.int().nonnegative(), costUsd: z.number().nonnegative() });
 
-/** Answered by the gateway itself, `coppice.call.llm-gateway.<name>`. */
+/** Calls to the gateway, `coppice.call.llm-gateway.<name>`. */
 export const gatewayCalls = {
   providers: {
     name: 'providers',
@@ -51,9 +51,9 @@ export const gatewayCalls = {
       aliases: z
         .array(z.object({ name: z.string(), candidates: z.array(z.string()), strategy: z.string() }))
         .default([]),
-      /** Where the one that answers listens, as base URLs or `unix:PATH`; none where its HTTP doors are off. Earlier versions don't tell it, nor `file`. */
+      /** Addresses of the gateway that answers, as base URLs or `unix:PATH`; empty if its HTTP endpoints are off. Earlier versions send neither this nor `file`. */
       httpAddresses: z.array(z.string()).optional(),
-      /** The file that it read when it started, and the SHA-256 of its text then; null where there is none. */
+      /** Its configuration file, and the SHA-256 of the file's text at startup; null without a file. */
       file: z.object({ path: z.string(), sha256: z.string() }).nullable().optional(),
     }),
     deadlineMs: 10_000,
@@ -74,7 +74,7 @@ export const gatewayCalls = {
       token: z.string(),
       /** RFC 3339. */
       expiresAt: z.string(),
-      /** Where this gateway listens, as base URLs or `unix:PATH`; none where its HTTP doors are off. */
+      /** Addresses of this gateway, as base URLs or `unix:PATH`; empty if its HTTP endpoints are off. */
       addresses: z.array(z.string()),
     }),
     deadlineMs: 5_000,
@@ -84,18 +84,18 @@ export const gatewayCalls = {
     description: 'What is used of the budgets that bind calls of a tenant, a run or a task.',
     input: z.object({
       owner: tokenGrantSchema.pick({ tenant: true, runId: true, taskId: true }),
-      /** Of its run file; those of a run without a task have none for it. */
+      /** Limits from the run file. For a run without a task, `task` is empty. */
       limits: z.object({ task: modelLimitsSchema, run: modelLimitsSchema }).optional(),
     }),
     output: z.object({
       budgets: z.array(
         z.object({
-          /** Whose it is, and since when: `tenant acme in 2026-11`. */
+          /** Owner and period: `tenant acme in 2026-11`. */
           name: z.string(),
           limit: modelLimitsSchema,
-          /** Told by the gateways each second. */
+          /** Charges that the gateways have reported; they report every second. */
           used: amountSchema,
-          /** What calls in flight may use at most. */
+          /** Most that the calls in flight may use. */
           reserved: amountSchema,
         }),
       ),

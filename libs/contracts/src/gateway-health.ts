@@ -2,20 +2,20 @@ import { z } from 'zod';
 import { tenantSchema } from './identifiers.ts';
 
 /**
- * What one gateway tells the others of a model that isn't asked just now, on `subjects.gatewayHealth`. It is advice: one that is late, lost or doubled makes a
- * call wait for a bounded time, or ask a provider in vain. Times are how long, not when: no two clocks are compared.
+ * A gateway's notice to the others about a model that it currently doesn't call, on `subjects.gatewayHealth`. The notice is advice: if it is late, lost or
+ * duplicated, a call waits for a bounded time or fails once at the provider. Times are durations, so that no two clocks are compared.
  */
 export const gatewayHealthNewsSchema = z.object({
-  /** As in `provider/model`. */
+  /** The part of `provider/model` before the slash. */
   provider: z.string().min(1).max(64),
   model: z.string().min(1).max(255),
-  /** `open`: it failed again and again; `closed`: it answers again; `cooling`: it asks to wait. */
+  /** State of its circuit breaker. `open`: calls failed repeatedly. `closed`: calls succeed again. `cooling`: the provider asks to wait. */
   state: z.enum(['open', 'closed', 'cooling']),
   forMs: z.int().nonnegative(),
-  /** With `open`: for calls of this tenant alone, since all that failed were its own. */
+  /** With `open`: applies to calls of this tenant only, since all failed calls were its own. */
   tenant: tenantSchema.optional(),
 });
 export type GatewayHealthNews = z.infer<typeof gatewayHealthNewsSchema>;
 
-/** With the process that tells it, so that it needn't heed itself. */
+/** A notice with its sender, so that the sender can ignore it. */
 export const gatewayHealthMessageSchema = gatewayHealthNewsSchema.extend({ from: z.string().min(1).max(255) });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 
 /**
- * One token of a subject or key. No underscore: effect ids join tokens with it. Nothing that NATS, git refs or file systems treat as special.
+ * One token of a subject or key. Has no underscore, since effect ids join tokens with it, and no character that is special to NATS, git refs or file systems.
  */
 const tokenPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 export const tokenSchema = z
@@ -28,7 +28,7 @@ export const actorIdSchema = z.string().regex(/^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-
 
 const base32 = 'abcdefghijklmnopqrstuvwxyz234567';
 
-/** 80 bits of a SHA-256 over the parts, as 16 characters of base32. The parts are length-prefixed, so that no two lists collide by joining. */
+/** Returns 80 bits of a SHA-256 over the parts, as 16 base32 characters. Parts are length-prefixed, so that `['ab', 'c']` and `['a', 'bc']` differ. */
 export function shortHash(...parts: string[]): string {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
@@ -42,13 +42,13 @@ export function shortHash(...parts: string[]): string {
   return out;
 }
 
-/** The run that a tenant's request makes: the same request id always names the same run. */
+/** Returns the id of the run for a tenant's request. The same request id always gives the same run id. */
 export const runIdOf = (tenant: string, requestId: string): string => `r${shortHash('run', tenant, requestId)}`;
 export const taskIdOf = (runId: string, taskName: string): string => `t${shortHash('task', runId, taskName)}`;
 
 /**
- * A readable part of a name, made of a line of text: a-z, 0-9 and dashes, at most `charactersMax` of them; `task` where nothing is left.
- * Letters lose their accents (`ünïcode` is `unicode`); what has no such letter is left out.
+ * Converts a line of text to a readable part of a name: a-z, 0-9 and dashes, at most `charactersMax` of them; `task` if nothing remains.
+ * Letters lose their accents (`ünïcode` becomes `unicode`). Characters without such a letter are dropped.
  */
 export function slug(text: string, charactersMax: number): string {
   const name = text
@@ -62,7 +62,7 @@ export function slug(text: string, charactersMax: number): string {
   return name === '' ? 'task' : name;
 }
 
-/** A task's `provider/model` as a person reads it: without the folder of the machine that a script lies in. */
+/** Returns a task's `provider/model` for display. A script's name is shown without its folder. */
 export function shownModel(model: string): string {
   // An alias.
   if (!model.includes('/')) return model;

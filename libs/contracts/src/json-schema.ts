@@ -1,22 +1,22 @@
 import { z } from 'zod';
 
-/** A JSON Schema of draft 7, which AsyncAPI and most validators know. */
+/** A JSON Schema of draft 7, which AsyncAPI and most validators support. */
 export type JsonSchema = Record<string, unknown>;
 
 /**
- * What is accepted on the wire: a field with a default may be left out, and what comes of the value afterwards isn't said. What no JSON Schema can
- * say (a length in bytes, a range of durations) is left out.
+ * Options for a schema of what is accepted on the wire: a field with a default is optional, and transforms are ignored. Constraints that JSON Schema can't
+ * express (a length in bytes, a range of durations) are left out.
  */
 const wire = { io: 'input', target: 'draft-07' } as const;
 
-/** One schema, whole. */
+/** Converts one schema, with nested schemas inlined. */
 export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
   return withoutMarks(z.toJSONSchema(schema, wire));
 }
 
 /**
- * Several schemas that refer to each other wherever one holds another.
- * @param location where a schema is found by its name: what goes into `$ref`
+ * Converts several schemas. Where one contains another, it refers to it by `$ref`.
+ * @param location returns the `$ref` of a schema by its name
  */
 export function jsonSchemasOf(
   schemas: Readonly<Record<string, z.ZodType>>,

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 
-/** Commits of the target that changed a file, the newest first, at most 3. */
+/** A file, and the commits of the target that changed it: newest first, at most 3. */
 export const landedChangeSchema = z.object({
   path: z.string(),
   commits: z.array(
     z.object({
       commit: z.string(),
       subject: z.string(),
-      /** By the commit's trailer; null where it isn't a task's. */
+      /** From the commit's trailer; null if no task made the commit. */
       taskId: z.string().nullable(),
     }),
   ),
@@ -15,12 +15,12 @@ export const landedChangeSchema = z.object({
 
 /** `details` of a `merge-conflict`. */
 export const mergeConflictSchema = z.object({
-  /** The target, and the commit at its tip that the task conflicts with. */
+  /** The target branch, and its tip commit, with which the task conflicts. */
   branch: z.string(),
   tip: z.string(),
-  /** The files, the first 20 of them. */
+  /** The first 20 conflicting files. */
   paths: z.array(z.string()),
-  /** What changed the first 10 of them on the target since the task's base. */
+  /** Changes of the first 10 of these files on the target since the task's base. */
   landed: z.array(landedChangeSchema),
 });
 export type MergeConflict = z.infer<typeof mergeConflictSchema>;

@@ -1,6 +1,6 @@
-/** Headers of a reply, by the NATS services protocol. Values are one line each. */
+/** Reply headers of the NATS services protocol. Each value is one line. */
 export const messageHeaders = {
-  /** In a reply that is an error; its value is the code. The body is then `{"error": {code, message, retryable, details?}}`. */
+  /** The error code of an error reply. The body is then `{"error": {code, message, retryable, details?}}`. */
   errorCode: 'Nats-Service-Error-Code',
   errorText: 'Nats-Service-Error',
 } as const;

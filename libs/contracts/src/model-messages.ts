@@ -1,11 +1,11 @@
-/** What is said to a model and what it answers, the same for all providers: rich enough that nothing they say is lost. */
+/** Model messages, in one format for all providers that keeps everything a provider sends. */
 import { z } from 'zod';
 import { textReferenceSchema } from './operations/operation.ts';
 import { usageSchema } from './views.ts';
 
 /**
- * Opaque text by which a provider knows its own parts again (a thinking block's signature, encrypted reasoning): given back to it unchanged with the part, and
- * told to no provider of another wire.
+ * Opaque text by which a provider recognises its own message parts (a thinking block's signature, encrypted reasoning). It is sent back unchanged with the part,
+ * and only to providers with the same wire format.
  */
 export const signatureSchema = z.object({
   wire: z.string().describe('The wire format of the provider that made it.'),
@@ -16,7 +16,7 @@ const signature = signatureSchema
   .optional()
   .describe('By which its provider knows it again; to be given back unchanged.');
 
-/** A tool call as the model wrote it: its arguments are text that is meant to be JSON, and may not be. */
+/** A tool call as the model wrote it. Its arguments are text that should be JSON but may be invalid. */
 export const toolCallSchema = z.object({
   id: z.string().describe('As the model names the call.'),
   name: z.string().describe('The tool.'),
@@ -25,14 +25,14 @@ export const toolCallSchema = z.object({
 });
 export type ToolCall = z.infer<typeof toolCallSchema>;
 
-/** What a model thought. `text` may be empty where the provider tells its signature alone. */
+/** A model's reasoning. `text` is empty if the provider sends only the signature. */
 export const thinkingSchema = z.object({
   text: textReferenceSchema.describe('Empty where it is not told.'),
   redacted: z.boolean().default(false).describe('The provider hides the text: the signature is all there is.'),
   signature,
 });
 
-/** Base64 by value where it is small; else the name of an object of base64 text; or an address that the provider itself fetches. */
+/** An image: base64 by value if it is small, otherwise the name of an object of base64 text; or a URL that the provider itself fetches. */
 export const imageSchema = z.object({
   mediaType: z
     .string()
@@ -61,7 +61,7 @@ export const contentPartSchema = z.discriminatedUnion(
   'type',
   [
     z.object({ type: z.literal('text'), text: z.string().describe('The text.'), signature }),
-    /** A large text, by its name in `coppice-artifacts`; the gateway reads it before it asks the provider. */
+    /** A large text, by its name in `coppice-artifacts`. The gateway reads it before it calls the provider. */
     z.object({
       type: z.literal('text-artifact'),
       artifact: z.string().describe('Name of the text, as for `artifact.get`.'),
@@ -88,7 +88,7 @@ export const modelMessageSchema = z.object({
 });
 export type ModelMessage = z.infer<typeof modelMessageSchema>;
 
-/** What a model may call. `parameters` is a JSON Schema of an object. */
+/** A tool that a model may call. `parameters` is a JSON Schema of an object. */
 export const toolDefinitionSchema = z.object({
   name: z.string().describe('As the model calls it.'),
   description: z.string().describe('What the model is told of it.'),
@@ -102,7 +102,7 @@ export const toolDefinitionSchema = z.object({
 });
 export type ToolDefinition = z.infer<typeof toolDefinitionSchema>;
 
-/** How a model is to answer. What is left out is the provider's default; what a provider's wire has no word for is left out of its request. */
+/** Settings of a model call. A missing one has the provider's default. Settings that a provider's wire format lacks are left out of its request. */
 export const modelSettingsSchema = z.object({
   maxOutputTokens: z.int().positive().optional().describe('Of the answer, what the model thinks included.'),
   temperature: z.number().min(0).max(2).optional().describe('How freely it chooses its words.'),

@@ -1,4 +1,4 @@
-/** The candidates in order of how few letters they differ from the name. Its time grows with the product of the lengths: bound them before. */
+/** Sorts the candidates by edit distance from the name, nearest first. Time grows with the product of the lengths, so bound them first. */
 export const nearestFirst = (name: string, candidates: readonly string[]): string[] =>
   candidates
     .map((candidate) => ({ candidate, distance: editDistance(candidate, name) }))
@@ -6,10 +6,10 @@ export const nearestFirst = (name: string, candidates: readonly string[]): strin
     .map(({ candidate }) => candidate);
 
 const wordCharactersMax = 40;
-/** Of a word's letters; with more of them changed it is another word. */
+/** Largest share of a word's letters that a misspelling changes. */
 const changedShareMax = 0.4;
 
-/** What somebody may have meant who misspelt a word; null where nothing is near. */
+/** Returns the candidate that a misspelt word probably means; null if none is near. */
 export function meantBy(word: string, candidates: readonly string[]): string | null {
   if (word.length > wordCharactersMax) return null;
   const [nearest] = nearestFirst(word, candidates);
@@ -17,7 +17,7 @@ export function meantBy(word: string, candidates: readonly string[]): string | n
   return editDistance(nearest, word) <= changedShareMax * Math.max(nearest.length, word.length) ? nearest : null;
 }
 
-/** Levenshtein's. */
+/** The Levenshtein distance. */
 function editDistance(left: string, right: string): number {
   let row = Array.from({ length: right.length + 1 }, (_, index) => index);
   for (let i = 1; i <= left.length; i++) {

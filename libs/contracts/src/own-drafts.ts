@@ -1,6 +1,6 @@
 /**
- * Names of files that Coppice itself writes into a worktree for a moment. What an interrupted write leaves is no work of the task: imports,
- * checkpoints and kept setups skip every path that has such a name in it.
+ * Prefix of the temporary files that Coppice itself writes into a worktree. An interrupted write can leave one, and it is not the task's work: imports,
+ * checkpoints and sealed setups skip every path with such a name in it.
  */
 export const ownDraftPrefix = '.coppice-draft-';
 

@@ -3,7 +3,7 @@ import { durationMs, durationSchema } from './duration.ts';
 import { tokenSchema } from './identifiers.ts';
 import { characters, line, text } from './text.ts';
 
-/** The largest run. What exceeds it is refused at submit, naming the limit. */
+/** Limits of a run. A larger run is rejected at submit, with the name of the limit. */
 export const runLimits = {
   requestIdCharactersMax: 200,
   tasksMax: 500,
@@ -13,7 +13,7 @@ export const runLimits = {
   concurrencyMax: 64,
   timeMsMin: 1_000,
   timeMsMax: 24 * 3_600_000,
-  /** Of the whole request. It must fit one message, whose limit is 1 MiB by default. */
+  /** Size of the whole request. It must fit into one message, whose limit is 1 MiB by default. */
   requestBytesMax: 900 * 1024,
 } as const;
 
@@ -31,7 +31,7 @@ export const repositoryPathSchema = line(512)
   .regex(/^(?!(?:.*\/)?\.{0,2}(?:\/|$))/, 'a path inside the repository, without . or .. parts')
   .regex(/^(?!(?:.*\/)?\.[gG][iI][tT](?:\/|$))/, 'a path outside .git');
 
-/** A branch's short name; git's own rules (git-check-ref-format) are checked by the worktree service. */
+/** A branch's short name. The worktree service checks git's own rules (git-check-ref-format). */
 export const branchSchema = characters(200).regex(
   /^(?![-/.])(?!.*(\.\.|@\{|\/\/|\.lock(\/|$)|\/\.))[^\s~^:?*\x5b\\\x00-\x1f\x7f-\x9f]+(?<![./])$/,
   'a branch name',
@@ -40,7 +40,7 @@ export const branchSchema = characters(200).regex(
 export const networkSchema = z.enum(['none', 'full']);
 export type Network = z.infer<typeof networkSchema>;
 
-/** Turns that a loop agent may take, if nothing else is said. */
+/** Default limit of a loop agent's turns. */
 const loopTurnsDefault = 60;
 
 /** The built-in coding agent: works with tools in the task's sandbox, turn after turn. */
@@ -56,7 +56,7 @@ const loopAgentSchema = z.strictObject({
     .describe('What the model can hold; near it the conversation is compacted.'),
 });
 
-/** One completion, its text written to a file. `command` joins this union with an issue of its own. */
+/** An agent that makes one model call and writes its text to a file. The kind `command` comes with a later issue. */
 const promptAgentSchema = z.strictObject({
   kind: z.literal('prompt'),
   file: repositoryPathSchema.describe('Where the completion is written.'),
@@ -69,13 +69,13 @@ export const mergeMethodSchema = z.enum(['merge', 'squash']);
 
 const command = text(runLimits.commandBytesMax);
 
-/** `provider/model`, or an alias of the gateway, perhaps with the provider that is preferred. */
+/** `provider/model`, or an alias of the gateway, optionally with a preferred provider. */
 const modelPattern = /^([a-z0-9-]+\/.+|[a-z][a-z0-9-]*(@[a-z][a-z0-9-]*)?)$/;
 
-/** No pattern of the published schema, where a wider one could not be told from another one. */
+/** A model name. `refine` keeps the pattern out of the published schema, where a wider pattern would look like an incompatible one. */
 export const modelNameSchema = line(255).refine((model) => modelPattern.test(model), 'provider/model, or an alias');
 
-/** What may be used of models; a missing one is unlimited. A turn that could exceed it isn't begun. */
+/** Limits of model use. A missing one means unlimited. A model call that could exceed one isn't started. */
 export const modelLimitsSchema = z.strictObject({
   tokens: z.int().min(1).max(1e12).optional().describe('Tokens of input and output, cached ones included.'),
   costUsd: z
@@ -87,7 +87,7 @@ export const modelLimitsSchema = z.strictObject({
 });
 export type ModelLimits = z.infer<typeof modelLimitsSchema>;
 
-/** What `defaults` and a task have in common; a task's own value wins, field by field. */
+/** Fields of both `defaults` and a task. A task's own value wins, field by field. */
 const commonShape = {
   image: line(255)
     .regex(/^[a-z0-9][a-zA-Z0-9._/:@-]*$/, 'an image reference')
@@ -167,7 +167,7 @@ export const taskRequestSchema = z.strictObject({
 export type TaskRequest = z.infer<typeof taskRequestSchema>;
 
 const runShape = {
-  /** A path or a URL. In a message a path is absolute, on the machine of the worktree service; a run file's is relative to the file. */
+  /** A path or a URL. In a message a path is absolute, on the machine of the worktree service; in a run file it is relative to the file. */
   repository: line(2_000).describe(
     'A path or a URL. In a message a path is absolute, on the machine of the worktree service.',
   ),
@@ -182,7 +182,7 @@ const runShape = {
 export const runFileSchema = z.strictObject(runShape);
 export type RunFile = z.infer<typeof runFileSchema>;
 
-/** The payload of run.submit and of the durable intake. The same tenant and requestId are the same run, however often sent. */
+/** The payload of run.submit and of the durable intake. The same tenant and requestId always mean the same run. */
 export const runRequestSchema = z.strictObject({
   requestId: line(runLimits.requestIdCharactersMax).describe(
     'Chosen by the sender. The same tenant and requestId are the same run, however often sent.',
@@ -191,14 +191,14 @@ export const runRequestSchema = z.strictObject({
 });
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
-/** A part of a command that decides the proof, and that no protected file defines. */
+/** A part of a command that decides whether the verification passes and that no protected file defines. */
 export const unprotectedPartSchema = z.object({
   part: z.string().describe('The part, as the command has it.'),
   why: z.string().describe('Why no protected file defines it, and what to name under `protect`.'),
 });
 export type UnprotectedPart = z.infer<typeof unprotectedPartSchema>;
 
-/** A task's request with the run's defaults and Coppice's own filled in: what the orchestrator works from. */
+/** A task's request with the defaults of the run and of Coppice filled in. The orchestrator works from it. */
 export type TaskSpecification = {
   name: string;
   description: string;
@@ -211,10 +211,10 @@ export type TaskSpecification = {
   network: { setup: Network; agent: Network; verify: Network };
   commit: { type: string; scope: string | null };
   protect: string[];
-  /** Parts of the commands that decide the proof which no protected file defines. Missing in tasks of versions before this was known. */
+  /** Parts of commands that decide whether the verification passes and that no protected file defines. Missing in tasks of earlier versions. */
   unprotected?: UnprotectedPart[];
   timeLimitMs: number;
-  /** What the task, and all of its run together, may use of models. Missing in tasks of versions before this was known. */
+  /** Limits of model use, for the task and for its whole run. Missing in tasks of earlier versions. */
   modelLimits?: { task: ModelLimits; run: ModelLimits };
   verify: string | false;
   merge: z.infer<typeof mergeModeSchema>;

@@ -3,12 +3,12 @@ import { z } from 'zod';
 type AnySchema = z.core.$ZodType;
 
 /**
- * The same schema, but that no object in it takes a field that it doesn't know. Between services unknown fields are ignored, since they are upgraded one by
- * one; in a request of the public API a misspelt field would be lost.
+ * Returns a copy of the schema in which no object accepts unknown fields. Between services unknown fields are ignored, since services are upgraded one by one. In
+ * a public API request that would silently drop a misspelt field.
  */
 export const strictly = <Schema extends z.ZodType>(schema: Schema): Schema => strict(schema) as Schema;
 
-/** One copy of each schema, so that the published contract has it once. */
+/** One copy for each schema, so that the published contract contains it once. */
 const copies = new WeakMap<AnySchema, AnySchema>();
 
 function strict(schema: AnySchema): AnySchema {
@@ -29,7 +29,7 @@ function strictCopy(schema: AnySchema): AnySchema {
   return schema;
 }
 
-/** What is said of it (its description, its checks) stays. No child of the original, whose published schema takes unknown fields. */
+/** Clones a schema with its description and checks. The clone is not a child of the original, whose published schema accepts unknown fields. */
 function changed(schema: z.ZodType, by: object): AnySchema {
   const copy = z.clone(schema, z.util.mergeDefs(schema.def, by) as typeof schema.def);
   const said = z.globalRegistry.get(schema);

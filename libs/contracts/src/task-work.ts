@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
-/** What of a task a bundle holds, in the order of preference. */
+/** Kinds of a task's work that a bundle can contain, in order of preference. */
 export const workKindSchema = z.enum(['rescued', 'branch', 'landed', 'checkpoint']);
 export type WorkKind = z.infer<typeof workKindSchema>;
 
-/** Of one bundle: it is held in memory where it is made, stored and handed on. */
+/** Size limit of a bundle. It is held in memory when it is made, stored and sent. */
 export const bundleBytesMax = 32 * 1024 * 1024;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * Kinds of text in a request. What a JSON Schema can say of them it says: lengths count code points, as JSON Schema does (a JavaScript length counts
- * some twice), and patterns keep to what regular expressions of other languages know.
+ * Text of limited length in a request. The limits hold in JSON Schema, too: lengths count code points, as JSON Schema does (JavaScript's `length` counts
+ * some twice), and patterns use only syntax that other languages' regular expressions have.
  */
 export const characters = (charactersMax: number) =>
   z
@@ -14,7 +14,7 @@ export const characters = (charactersMax: number) =>
     })
     .meta({ maxLength: charactersMax });
 
-/** Lines of text, as UTF-8 of limited size. No JSON Schema counts bytes, so there the limit is one of characters. */
+/** Lines of text of limited size in UTF-8. JSON Schema can't count bytes, so its limit counts characters. */
 export const text = (bytesMax: number) =>
   z
     .string()
@@ -23,7 +23,7 @@ export const text = (bytesMax: number) =>
     .meta({ maxLength: bytesMax })
     .regex(/^[^\x00]*$/, 'no NUL characters');
 
-/** One line: a break would let a description forge commit trailers. */
+/** One line of text. A line break would let a description forge commit trailers. */
 export const line = (charactersMax: number) =>
   characters(charactersMax)
     .regex(/^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$/, 'one line without control characters')

@@ -3,25 +3,25 @@ import { repositoryPathSchema } from './run-request.ts';
 import type { ToolDefinition } from './model-messages.ts';
 
 /**
- * The tools of the built-in agent: what a model is offered, and what is done with its calls. The first six run in the task's sandbox; `todo` and
- * `finish` are the agent's own. Descriptions are written for the model.
+ * Limits of the built-in agent's tools. The tools of `sandboxToolSchemas` run in the task's sandbox; the agent itself runs `todo` and `finish`. Descriptions are
+ * written for the model.
  */
 export const toolLimits = {
   callsPerTurnMax: 16,
   commandSecondsMax: 1_800,
   commandSecondsDefault: 120,
   readLinesDefault: 2_000,
-  /** Of one result, as the model sees it; the rest lies in the object store. */
+  /** Size of one result, as the model sees it. The whole result is in the object store. */
   resultCharactersMax: 24_000,
   resultCharactersMin: 2_000,
-  /** Of all calls, or all results, of one turn that travel by value; as JSON, since an actor's value holds them twice. */
+  /** Total JSON size of the calls, or of the results, of one turn that are sent by value. An actor's value holds them twice. */
   inlineBytesMax: 32 * 1024,
   listEntriesMax: 1_000,
   searchLinesMax: 200,
-  /** Of a file that is read, written or edited by a tool. */
+  /** Size of a file that a tool reads, writes or edits. */
   fileBytesMax: 1024 * 1024,
   commandCharactersMax: 32_768,
-  /** Of one call, as JSON, in which a character of a file can take six bytes. */
+  /** Size of one call's arguments as JSON, in which a character of a file can take six bytes. */
   argumentsBytesMax: 8 * 1024 * 1024,
   todoItemsMax: 50,
   summaryCharactersMax: 4_000,
@@ -29,7 +29,7 @@ export const toolLimits = {
 
 const fileLimit = `${toolLimits.fileBytesMax} bytes`;
 
-/** Models like to name files as the sandbox shows them. */
+/** Converts a path to a relative one. Models often use absolute paths, as they see them in the sandbox. */
 function relative(path: string): string {
   const inside = path.replace(/^\/workspace(\/|$)/, '').replace(/^(\.\/+)+/, '');
   const bare = inside.replace(/\/+$/, '');
@@ -103,10 +103,10 @@ export const toolDescriptions: Record<SandboxToolName | AgentToolName, string> =
   finish: `End the task. Only when everything is done and checked. The summary has at most ${toolLimits.summaryCharactersMax} characters.`,
 };
 
-/** What a schema says beyond this is told by the answer to a wrong call: servers that compile schemas into grammars stumble over it. */
+/** Keywords left out of tool definitions, because servers that compile schemas into grammars fail on them. The answer to an invalid call names the limit. */
 const keywordsLeftOut = ['pattern', 'minLength', 'maxLength', 'maxItems'] as const;
 
-/** The tools as a provider is told of them. */
+/** Returns the tool definitions that are sent to a provider. */
 export const toolDefinitions = (): ToolDefinition[] =>
   Object.entries({ ...sandboxToolSchemas, ...agentToolSchemas }).map(([name, schema]) => ({
     name,

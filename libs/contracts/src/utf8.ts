@@ -2,10 +2,10 @@ import { isUtf8 } from 'node:buffer';
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** The offset of the first byte that is no UTF-8, or null where all are. */
+/** Returns the offset of the first byte that is not valid UTF-8, or null if all are. */
 export function invalidUtf8At(data: Uint8Array): number | null {
   if (isUtf8(data)) return null;
-  // A decoder puts a replacement character where it can't read on: the first that the bytes themselves don't have.
+  // The decoder puts a replacement character in place of invalid bytes. The first one that isn't in the data itself marks the place.
   const text = decoder.decode(data);
   let bytes = 0;
   let from = 0;

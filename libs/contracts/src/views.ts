@@ -13,7 +13,7 @@ export const usageSchema = z.object({
 });
 export type Usage = z.infer<typeof usageSchema>;
 
-// Open, so that a reader of today stands a limit of tomorrow.
+// Open, so that this version accepts limits that a later one adds.
 export const modelLimitsViewSchema = z.object(modelLimitsSchema.shape);
 
 const runId = z.string().describe('The id of the run.');
@@ -46,7 +46,7 @@ export const taskViewSchema = z.object({
       'The ref (or folder) under which work that did not land is kept; null where nothing would have been lost.',
     ),
   filesChanged: z.int().nonnegative().nullable().describe('By the commit; null until there is one.'),
-  // Open, so that a reader of today stands a kind of tomorrow.
+  // Open, so that this version accepts kinds that a later one adds.
   agent: z
     .looseObject({ kind: z.string().describe('`prompt`, `loop`, or one of a later version.') })
     .optional()

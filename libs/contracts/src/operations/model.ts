@@ -16,12 +16,12 @@ export const turnInputSchema = z.object({
   owner: ownerSchema,
   model: z.string().describe('`provider/model`, or an alias of the gateway.'),
   /**
-   * The turn of this task's transcript that this one continues: the gateway puts what was said up to then, and its answer, before `messages`, so that
-   * a conversation isn't carried in every command. Null: `messages` are all.
+   * The turn of this task's transcript that this one continues. The gateway puts the conversation up to and including that turn's answer before `messages`, so
+   * that commands don't carry it. Null: `messages` is the whole conversation.
    */
   continues: z.string().nullable().default(null),
   messages: z.array(modelMessageSchema),
-  /** Effects that ordered this very turn before, and of which it isn't known what became of them: an answer that one of them has stored after all is the answer. */
+  /** Earlier effects for this same turn whose outcome is unknown. If one of them has stored an answer, that answer is used. */
   lostTurns: z.array(z.string()).max(16).default([]),
   tools: z.array(toolDefinitionSchema).max(64).default([]),
   settings: modelSettingsSchema.default({}),
@@ -60,7 +60,7 @@ export const turnOutputSchema = z.object({
 export type TurnOutput = z.infer<typeof turnOutputSchema>;
 
 export const modelOperations = {
-  /** One model turn. Its transcript entry is stored before its claim is done, so that a finished turn is never paid twice. */
+  /** Runs one model call. Its transcript entry is stored before its claim is marked done, so that a finished call is never paid for twice. */
   turn: operation({
     service: 'llm-gateway',
     name: 'turn',
@@ -71,7 +71,7 @@ export const modelOperations = {
   }),
 } as const;
 
-/** An entry of the transcript, `coppice.transcript.<tenant>.<taskId>`; its message id is the effect's, so that it is there once. */
+/** An entry of the transcript, `coppice.transcript.<tenant>.<taskId>`. Its message id is the effect id, so that JetStream stores it once. */
 export const transcriptEntrySchema = z.object({
   effectId: z.string().describe('The turn: the same however often it is told.'),
   owner: ownerSchema.describe('Whose turn it is.'),

@@ -4,18 +4,18 @@ import { effectIdSchema } from '../identifiers.ts';
 import type { ServiceName } from '../services.ts';
 
 /**
- * What an executor does with a command that it finds started by a lost owner.
- * `rerun`: do it again from the start. `unknown`: answer with the error code `unknown`; the actor decides.
+ * What an executor does with a command that a lost executor has started.
+ * `rerun`: run it again from the start. `unknown`: answer with the error code `unknown`; the actor decides.
  */
 export type LostOwnerPolicy = 'rerun' | 'unknown';
 
 /**
- * How an operation stands being delivered twice, even at the same moment.
- * Idempotent: harmless. Claimed: the executor holds a claim in KV `coppice-effects` first.
+ * Handling of a command that is delivered twice, possibly at the same time.
+ * `idempotent`: running it twice is harmless. `claimed`: the executor first takes a claim in KV `coppice-effects`.
  */
 export type Repeat = { kind: 'idempotent' } | { kind: 'claimed'; lostOwner: LostOwnerPolicy };
 
-/** Something that a service does for an actor, ordered through the command stream and answered into the actor's inbox. */
+/** An operation that a service runs for an actor. The command comes from the command stream, the result goes to the actor's inbox. */
 export type Operation<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> = {
   service: ServiceName;
   /** One token; unique within the service. */
@@ -23,7 +23,7 @@ export type Operation<Input extends z.ZodType = z.ZodType, Output extends z.ZodT
   input: Input;
   output: Output;
   repeat: Repeat;
-  /** After this long the executor gives up and answers `deadline-exceeded`. The input may name a shorter time. */
+  /** Milliseconds after which the executor stops and answers `deadline-exceeded`. The input may set a shorter time. */
   timeLimitMs: number;
 };
 
@@ -31,7 +31,7 @@ export const operation = <Input extends z.ZodType, Output extends z.ZodType>(
   definition: Operation<Input, Output>,
 ): Operation<Input, Output> => definition;
 
-/** A command as it lies in the command stream. */
+/** A message of the command stream. */
 export const commandMessageSchema = z.object({
   effectId: effectIdSchema,
   replyTo: replyToSchema,
@@ -43,7 +43,7 @@ export type CommandMessage = z.infer<typeof commandMessageSchema>;
 
 export const commandAgeMsMax = 7 * 24 * 3_600_000;
 
-/** Who a task belongs to; part of every operation's input, for logs, events and labels. */
+/** The tenant, run and task that an operation works for. Part of every operation's input, for logs, events and labels. */
 export const ownerSchema = z.object({
   tenant: z.string().describe('Whose run it is.'),
   runId: z.string().describe('The id of the run.'),
@@ -51,7 +51,7 @@ export const ownerSchema = z.object({
 });
 export type Owner = z.infer<typeof ownerSchema>;
 
-/** Text by value where it is small, else the name of an object in `coppice-artifacts`: see artifacts.ts. */
+/** Largest text sent by value. A larger text is sent as the name of an object in `coppice-artifacts`: see artifacts.ts. */
 export const inlineTextBytesMax = 64 * 1024;
 export const textReferenceSchema = z.union(
   [

@@ -10,14 +10,14 @@ export const sandboxLimitsSchema = z.object({
   /** Processors, e.g. 1.5. */
   cpus: z.number().positive(),
   pids: z.int().positive(),
-  /** Of everything written outside the workspace. */
+  /** Limit for all files written outside the workspace. */
   scratchBytes: z.int().positive(),
 });
 export type SandboxLimits = z.infer<typeof sandboxLimitsSchema>;
 
 export const sandboxSpecificationSchema = z.object({
   owner: ownerSchema,
-  /** Stable: a repeated create finds the first. */
+  /** Stable, so that a repeated `create` finds the existing sandbox. */
   sandboxId: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,250}$/),
   image: z.string(),
   mounts: z.array(mountSchema),
@@ -35,25 +35,25 @@ export const commandSchema = z.object({
 });
 
 export const commandResultSchema = z.object({
-  /** Null where a signal ended it. */
+  /** Null if a signal ended the command. */
   exitCode: z.int().nullable(),
   signal: z.string().nullable(),
   timedOut: z.boolean(),
   outOfMemory: z.boolean(),
-  /** First and last parts, at most 32 KiB each stream, with a line in between that tells how much is left out. */
+  /** First and last parts, at most 32 KiB for each stream, with a line between them that says how much is left out. */
   standardOutput: z.string(),
   standardError: z.string(),
-  /** Everything that was printed (bounded), in `coppice-artifacts`; null where the two texts above are whole. */
+  /** Name of the whole (bounded) output in `coppice-artifacts`; null if the two texts above are complete. */
   logArtifact: z.string().nullable(),
   durationMs: z.int().nonnegative(),
 });
 export type CommandResult = z.infer<typeof commandResultSchema>;
 
-/** What a tool call came to, as the model is told. */
+/** The result of a tool call, as the model sees it. */
 export const toolResultSchema = z.object({
   callId: z.string(),
   name: z.string(),
-  /** What is over the limits of tools.ts is left out of its middle; then `logArtifact` has all of it. */
+  /** Beyond the limits of tools.ts its middle is left out; `logArtifact` then has all of it. */
   content: textReferenceSchema,
   isError: z.boolean(),
   logArtifact: z.string().nullable(),
@@ -74,7 +74,7 @@ export const sandboxOperations = {
     input: sandboxSpecificationSchema,
     output: z.object({ sandboxId: z.string(), engine: z.string(), node: z.string() }),
   }),
-  /** Write a file in the workspace from inside the sandbox, as its user. */
+  /** Writes a file in the workspace from inside the sandbox, as its user. */
   write: operation({
     service,
     name: 'write',
@@ -92,8 +92,8 @@ export const sandboxOperations = {
     output: commandResultSchema,
   }),
   /**
-   * One command in a fresh sandbox of its own, removed afterwards. What it did to its mounts before its owner was lost is there, so whoever
-   * ordered it prepares fresh ones before it orders it anew.
+   * Runs one command in a fresh sandbox and removes the sandbox. If the executor is lost, changes to the mounts remain, so the caller prepares fresh mounts before
+   * it sends the command again.
    */
   run: operation({
     service,
@@ -103,7 +103,7 @@ export const sandboxOperations = {
     input: z.object({ specification: sandboxSpecificationSchema, command: commandSchema }),
     output: commandResultSchema,
   }),
-  /** Tool calls of one model turn, all at once; each has a result, whatever it is. */
+  /** Runs the tool calls of one turn. Every call has a result, even if it fails. */
   tools: operation({
     service,
     name: 'tools',
@@ -113,7 +113,7 @@ export const sandboxOperations = {
       owner: ownerSchema,
       sandboxId: z.string(),
       calls: z.array(toolCallSchema).min(1).max(64),
-      /** Of one result: less for a model that can't hold much. */
+      /** Limit for one result; smaller for a model with a small context. */
       resultCharactersMax: z
         .int()
         .min(toolLimits.resultCharactersMin)
@@ -141,5 +141,5 @@ export const logChunkSchema = z.object({
 });
 export type LogChunk = z.infer<typeof logChunkSchema>;
 
-/** How much of it is kept: so many pieces a task, so long. */
+/** Retention of live output: pieces (log chunks) for each task, and days. */
 export const outputKept = { piecesMax: 20_000, days: 7 } as const;

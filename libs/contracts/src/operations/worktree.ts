@@ -5,11 +5,11 @@ import { taskIdSchema } from '../identifiers.ts';
 import { workKindSchema } from '../task-work.ts';
 import { operation, ownerSchema } from './operation.ts';
 
-/** A folder or file of the host, and where a sandbox shows it. */
+/** A folder or file of the host (`source`), and its path in a sandbox (`target`). */
 export const mountSchema = z.object({ source: z.string(), target: z.string(), readOnly: z.boolean() });
 export type Mount = z.infer<typeof mountSchema>;
 
-/** What the commit says, apart from what git adds. Dates come from the actor, so that a repeat makes the same object. */
+/** The author's part of a commit message. The date comes from the actor, so that a repeat makes the same git object. */
 export const commitMessageSchema = z.object({
   type: z.string(),
   scope: z.string().nullable(),
@@ -24,9 +24,9 @@ export const commitMessageSchema = z.object({
 export type CommitMessage = z.infer<typeof commitMessageSchema>;
 
 const repository = z.string();
-/** The sealed result of a setup, to be copied into the new folder; null for none. */
+/** Key of a setup's sealed result, which is copied into the new folder; null without a setup. */
 const setupKey = z.string().nullable();
-/** Counts a task's tries of one setup. */
+/** Number of a task's attempt at one setup. */
 const attempt = z.int();
 
 const service = 'worktree-service';
@@ -34,7 +34,7 @@ const idempotent = { kind: 'idempotent' } as const;
 const minute = 60_000;
 
 export const worktreeOperations = {
-  /** A worktree and branch for a task, with what a sandbox must mount. */
+  /** Makes a worktree and a branch for a task, and returns the mounts for its sandbox. */
   prepare: operation({
     service,
     name: 'prepare',
@@ -44,7 +44,7 @@ export const worktreeOperations = {
       owner: ownerSchema,
       repository,
       baseBranch: z.string(),
-      /** Part of the branch's name, made from the task's description: at most 30 characters of a-z, 0-9 and dashes. */
+      /** Part of the branch name, from the task's description: at most 30 characters of a-z, 0-9 and dashes. */
       slug: z.string(),
       setupKey,
     }),
@@ -56,7 +56,7 @@ export const worktreeOperations = {
       mounts: z.array(mountSchema),
     }),
   }),
-  /** Import of what the task's sandbox left, as one commit on the task's branch. The sandbox must be gone. */
+  /** Imports the files that the task's sandbox left, as one commit on the task's branch. The sandbox must be removed first. */
   commit: operation({
     service,
     name: 'commit',
@@ -66,7 +66,7 @@ export const worktreeOperations = {
     output: z.discriminatedUnion('status', [
       z.object({
         status: z.literal('no-changes'),
-        /** New files that were left out because ignore rules name them, counted up to a bound. */
+        /** Number of new files left out because of ignore rules, counted up to a bound. */
         ignored: z.int().nonnegative().default(0),
       }),
       z.object({
@@ -79,12 +79,12 @@ export const worktreeOperations = {
         deletions: z.int().optional(),
         /** Changed paths, at most 200 of them. */
         paths: z.array(z.string()),
-        /** Changed paths that `protect` matches: 50 of them, and how many more, as one entry that no others have. */
+        /** Changed paths that match `protect`: the first 50, then one entry with the number of further ones. */
         protectedPaths: z.array(z.string()),
       }),
     ]),
   }),
-  /** The worktree's present state, kept under refs/coppice/checkpoint/<taskId>, off the branch. `commit` is null where nothing changed. */
+  /** Stores the worktree's current state under refs/coppice/checkpoint/<taskId>, not on the branch. `commit` is null if nothing changed. */
   checkpoint: operation({
     service,
     name: 'checkpoint',
@@ -97,7 +97,7 @@ export const worktreeOperations = {
     }),
     output: z.object({ commit: z.string().nullable() }),
   }),
-  /** The commit that would land on the target's present tip, and a folder with exactly its tree, for a fresh sandbox to verify. */
+  /** Makes the commit that would land on the target's current tip, and a folder with exactly its tree, for verification in a fresh sandbox. */
   prepareMerge: operation({
     service,
     name: 'prepare-merge',
@@ -110,15 +110,15 @@ export const worktreeOperations = {
       taskCommit: z.string(),
       method: mergeMethodSchema,
       message: commitMessageSchema,
-      /** Patterns of paths that a person has to approve. Without a slash, a pattern matches at any depth. */
+      /** Patterns of paths whose changes need approval. A pattern without a slash matches at any depth. */
       protect: z.array(z.string()).default([]),
-      /** No folder where nothing is to be verified, or where this very tree has been. */
+      /** When to make the folder: not if nothing is to be verified, or if exactly this tree is verified already. */
       checkout: z.discriminatedUnion('when', [
         z.object({ when: z.literal('always') }),
         z.object({ when: z.literal('tree-differs-from'), tree: z.string() }),
         z.object({ when: z.literal('never') }),
       ]),
-      /** The task's setup: its sealed result is copied into the folder where the merged tree's inputs are still those that it was made from. */
+      /** The task's setup. Its sealed result is copied into the folder if the setup's inputs are the same in the merged tree. */
       setup: z.object({ setupKey: z.string(), inputs: z.array(z.string()), inputsHash: z.string() }).nullable(),
     }),
     output: z.discriminatedUnion('status', [
@@ -127,31 +127,31 @@ export const worktreeOperations = {
         tip: z.string(),
         commit: z.string(),
         tree: z.string(),
-        /** Paths that differ between the tip and the merged tree and that `protect` matches, told in the same way. */
+        /** Paths that differ between the tip and the merged tree and match `protect`, in the same form as for `commit`. */
         protectedPaths: z.array(z.string()).default([]),
-        /** Null where no checkout was asked for. Removed with the task. */
+        /** Null if no checkout was requested. Removed together with the task. */
         checkout: z
           .object({
             mounts: z.array(mountSchema),
-            /** False where the setup's inputs differ in the merged tree: nothing was copied, so it has to run again before verify. */
+            /** False if the setup's inputs differ in the merged tree. Nothing was copied, and the setup has to run again before verify. */
             setupIsCurrent: z.boolean(),
           })
           .nullable(),
         node: z.string(),
       }),
-      /** What the task changed is in the target already. */
+      /** The target already contains the task's change. */
       z.object({ status: z.literal('already-merged'), tip: z.string() }),
       z.object({
         status: z.literal('conflict'),
         tip: z.string(),
         /** At most 200. */
         paths: z.array(z.string()),
-        /** What changed the first 10 of them on the target since the task's base. An earlier version doesn't tell. */
+        /** Changes of the first 10 of these files on the target since the task's base. Earlier versions don't send it. */
         landed: z.array(landedChangeSchema).default([]),
       }),
     ]),
   }),
-  /** Move the target from `expectedTip` to `commit`, once, wherever the target is. */
+  /** Moves the target branch from `expectedTip` to `commit`, once, both for a local repository and for a remote one. */
   land: operation({
     service,
     name: 'land',
@@ -167,7 +167,7 @@ export const worktreeOperations = {
     output: z.discriminatedUnion('status', [
       z.object({ status: z.literal('landed'), commit: z.string() }),
       z.object({ status: z.literal('moved'), tip: z.string() }),
-      /** Kept under refs/coppice/landed/ of the user's repository; `finishCommand` completes it there. */
+      /** The commit is under refs/coppice/landed/ of the user's repository; `finishCommand` completes the landing there. */
       z.object({
         status: z.literal('landed-pending'),
         commit: z.string(),
@@ -176,7 +176,7 @@ export const worktreeOperations = {
       }),
     ]),
   }),
-  /** Push the task's branch to the origin, for a pull request. */
+  /** Pushes the task's branch to the origin, for a pull request. */
   pushBranch: operation({
     service,
     name: 'push-branch',
@@ -185,7 +185,7 @@ export const worktreeOperations = {
     input: z.object({ owner: ownerSchema, repository, branch: z.string(), commit: z.string() }),
     output: z.object({ branch: z.string() }),
   }),
-  /** Remove a task's worktree; what would be lost is first kept under refs/coppice/rescue/. */
+  /** Removes a task's worktree. Work that would be lost is first stored under refs/coppice/rescue/. */
   remove: operation({
     service,
     name: 'remove',
@@ -198,10 +198,10 @@ export const worktreeOperations = {
       /** RFC 3339; the date of a rescue commit. */
       date: z.string(),
     }),
-    /** What to give to `git fetch` to get the unmerged work that was kept (`<store> <ref>`), or a folder; null where there was none. */
+    /** Arguments of `git fetch` for the rescued work (`<store> <ref>`), or a folder; null if there was none. */
     output: z.object({ rescue: z.string().nullable() }),
   }),
-  /** What a setup of the base branch's present tip would be made from. An input that isn't there is an `invalid-request`. */
+  /** Resolves the inputs of a setup at the base branch's current tip. A missing input is rejected with `invalid-request`. */
   resolveSetup: operation({
     service,
     name: 'resolve-setup',
@@ -210,13 +210,13 @@ export const worktreeOperations = {
     input: z.object({ owner: ownerSchema, repository, baseBranch: z.string(), inputs: z.array(z.string()) }),
     output: z.object({
       baseCommit: z.string(),
-      /** Over paths and object ids of the inputs in the base's tree; of the whole tree where there are no inputs. */
+      /** Hash over paths and object ids of the inputs in the base tree; without inputs, of the whole tree. */
       inputsHash: z.string(),
-      /** Where the setup is to be made, and the task to be done: its result lies on one host. An earlier version doesn't tell. */
+      /** The node for both setup and task, since the setup's result is on one host only. Earlier versions don't send it. */
       node: z.string().optional(),
     }),
   }),
-  /** A checkout of the base, on which the setup command runs; a new one for each attempt of a task. */
+  /** Makes a checkout of the base for the setup command; a new one for each attempt. */
   prepareSetup: operation({
     service,
     name: 'prepare-setup',
@@ -228,7 +228,7 @@ export const worktreeOperations = {
       z.object({ status: z.literal('prepared'), mounts: z.array(mountSchema), node: z.string() }),
     ]),
   }),
-  /** Keep what the setup command left that isn't in the base tree. Its sandbox must be gone. */
+  /** Keeps the files that the setup command made and that aren't in the base tree. Its sandbox must be removed first. */
   sealSetup: operation({
     service,
     name: 'seal-setup',
@@ -237,7 +237,7 @@ export const worktreeOperations = {
     input: z.object({ owner: ownerSchema, repository, setupKey: z.string(), attempt }),
     output: z.object({ files: z.int() }),
   }),
-  /** Remove a failed attempt's folder. Its sandbox must be gone. */
+  /** Removes a failed attempt's folder. Its sandbox must be removed first. */
   discardSetup: operation({
     service,
     name: 'discard-setup',
@@ -248,12 +248,12 @@ export const worktreeOperations = {
   }),
 } as const;
 
-/** Whose question it is. An asker of an earlier version doesn't say: then nothing is allowed to it where there are lists of what is. */
+/** The tenant of the caller. Earlier versions don't send it; the empty tenant may use nothing if allowlists are configured. */
 const tenant = z.string().default('');
 
-/** Questions to the worktree service that change nothing. */
+/** Read-only calls to the worktree service. */
 export const worktreeCalls = {
-  /** Answers `permission-denied` for what the tenant may not name, `repository-not-found`, or `branch-not-found`, which names near branches. */
+  /** Errors: `permission-denied` if the tenant may not use the repository, `repository-not-found`, `branch-not-found` (suggests similar branches). */
   inspect: {
     name: 'inspect',
     description: 'Whether a repository and branch exist.',
@@ -276,11 +276,11 @@ export const worktreeCalls = {
         .array(z.object({ repository, branch: z.string(), commit: z.string(), finishCommand: z.string() }))
         .max(500),
     }),
-    /** One for each, in order. */
+    /** One value for each landing, in order. */
     output: z.object({ finished: z.array(z.boolean()) }),
     deadlineMs: 5_000,
   },
-  /** Asked of the task's node, which alone has its commits. */
+  /** Sent to the task's node, which alone has its commits. */
   diff: {
     name: 'diff',
     description: "A task's change as a unified patch.",
@@ -294,7 +294,7 @@ export const worktreeCalls = {
     output: z.object({ patch: z.string(), truncated: z.boolean() }),
     deadlineMs: 30_000,
   },
-  /** Asked of the task's node, which alone has its commits. `not-found` where nothing of the task is a commit; `limit-exceeded`. */
+  /** Sent to the task's node, which alone has its commits. Errors: `not-found` if the task has no commit, `limit-exceeded`. */
   bundle: {
     name: 'bundle',
     description: "A task's work as a git bundle, stored as an artifact.",
@@ -303,11 +303,11 @@ export const worktreeCalls = {
       taskId: taskIdSchema,
       repository,
       baseCommit: z.string(),
-      /** Null where it has no commit of the task. */
+      /** The task's branch; null if it has no commit of the task. */
       branch: z.string().nullable(),
-      /** What was kept of it comes first then. */
+      /** True if the task has ended. Rescued work is then preferred. */
       isOver: z.boolean(),
-      /** With all of its history, for a repository that lacks the base commit. */
+      /** Includes the whole history, for a repository that lacks the base commit. */
       whole: z.boolean(),
     }),
     output: z.object({ bundle: z.string(), ref: z.string(), commit: z.string(), work: workKindSchema }),
