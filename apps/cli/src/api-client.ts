@@ -1,17 +1,17 @@
 import type { Bus } from '@coppice/bus';
 import type { OnWaiting } from './ask.ts';
 
-/** The public API as one tenant. */
+/** A client of the public API that acts as one tenant. */
 export type ApiClient = {
   bus: Bus;
   tenant: string;
-  /** How long a call that gets no answer is tried again; see ask.ts for the default. */
+  /** Milliseconds for which a call without an answer is retried; see ask.ts for the default. */
   waitMsMax?: number | undefined;
-  /** Notified while a call gets no answer. */
+  /** Called while a call gets no answer. */
   onWaiting?: OnWaiting | undefined;
-  /** Aborted when the stack is over, with what ended it, a clause, as the reason. Nobody answers then. */
+  /** Aborted when the stack has ended. The abort reason is a clause that says what ended it. */
   stackEnded?: AbortSignal | undefined;
 };
 
-/** A client that learns when its stack has ended. */
+/** A client that is notified when its stack ends. */
 export type StackClient = ApiClient & { stackEnded: AbortSignal };

@@ -1,10 +1,10 @@
-/** Large texts and whole logs, which messages hold by name. */
+/** Reads large texts and whole logs, which messages contain by name. */
 import { createHash } from 'node:crypto';
 import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
 import { ask } from './ask.ts';
 
-/** The whole, part by part; null where it isn't there any more. @throws CoppiceError `internal` where what came isn't what was stored. */
+/** Reads an artifact in parts; null if it no longer exists. @throws CoppiceError `internal` if the SHA-256 doesn't match */
 export async function readArtifact(client: ApiClient, name: string): Promise<Uint8Array | null> {
   const parts: Buffer[] = [];
   const hash = createHash('sha256');

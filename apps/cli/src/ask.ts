@@ -1,10 +1,9 @@
 /**
- * Calls of the stack's services that wait while these are busy or restart.
+ * Calls to the stack's services, with retries while a service is busy or restarts.
  *
  * Invariants:
- * 1. A call is repeated only where that does no harm: one that changes nothing, or names its own identity, after any failure that may pass; any other
- *    one only when nobody has received it.
- * 2. The waiting ends at once with the stack, and otherwise after `waitMsMax`.
+ * 1. A call is retried only if that is harmless: a read-only or idempotent call after any retryable error; any other call only if no service has received it.
+ * 2. Waiting ends at once when the stack ends, otherwise after `waitMsMax`.
  */
 import { CoppiceError, api, gatewayCalls } from '@coppice/contracts';
 import type { Method } from '@coppice/contracts';
@@ -13,25 +12,25 @@ import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { pause } from './pause.ts';
 
-/** The service that a call waits for, and the time since it began, in milliseconds. */
+/** The service that a call waits for, and the milliseconds since the call began. */
 export type Waiting = { what: string; ms: number };
-/** Notified every second while no answer comes; with null when one has come. */
+/** Called every second while no answer comes, and with null when one has come. */
 export type OnWaiting = (waiting: Waiting | null) => void;
 
 export type AskOptions = {
-  /** The service that answers; default: the orchestrator, by the public API. */
+  /** The service to call. Default: the orchestrator, through the public API. */
   service?: 'llm-gateway';
-  /** Default: the client's. */
+  /** Default: that of the client. */
   waitMsMax?: number | undefined;
   onWaiting?: OnWaiting | undefined;
-  /** Ends the waiting; the call is then rejected with `cancelled`. */
+  /** Stops waiting; the call is then rejected with `cancelled`. */
   signal?: AbortSignal;
 };
 
-/** Limit of the waiting of a command; the second one is for commands that follow a run. */
+/** Default time that a command waits for an answer; `followWaitMsMax` is for commands that follow a run. */
 export const waitMsDefault = 60_000;
 export const followWaitMsMax = 15 * 60_000;
-/** A failure that nobody foresaw may be one of a connection that just broke. */
+/** Time during which `internal` errors are retried: they may come from a connection that just broke. */
 const internalMsMax = 20_000;
 const pauseMs = 500;
 const quietMs = 5_000;
@@ -39,7 +38,7 @@ const tickMs = 1_000;
 const pongMsMax = 3_000;
 
 const repeatable: ReadonlySet<Method> = new Set<Method>([
-  // The request id makes a repetition the same run.
+  // With the same request id it is the same run.
   api.runSubmit,
   api.runGet,
   api.runList,
@@ -53,7 +52,7 @@ const repeatable: ReadonlySet<Method> = new Set<Method>([
   gatewayCalls.mintToken,
 ]);
 
-/** @throws CoppiceError what the other side answered; CliError (stack unavailable) when no answer came, with how long was waited */
+/** Calls a method and waits for the answer. @throws CoppiceError the error answer; CliError (stack unavailable) if no answer came, with the time waited */
 export async function ask<Input, Output>(
   client: ApiClient,
   method: Method & { input: { _zod: { input: Input } }; output: { _zod: { output: Output } } },
@@ -102,7 +101,7 @@ function reported(error: CoppiceError, method: Method, waitedMs: number): Error 
   return new CliError(exitCodes.stackUnavailable, `${error.message} (tried for ${seconds} s)`, { cause: error });
 }
 
-/** Rejects when the stack has ended or the caller has left; lets go of both when `until` is aborted. */
+/** Rejects when the stack has ended or the caller has aborted. Removes its listeners when `until` is aborted. */
 function whenOver(
   stackEnded: AbortSignal | undefined,
   left: AbortSignal | undefined,
@@ -117,12 +116,12 @@ function whenOver(
     stackEnded?.addEventListener('abort', ended, { once: true, signal: until });
     left?.addEventListener('abort', leave, { once: true, signal: until });
   });
-  // A race that was won by an answer leaves nobody to handle it.
+  // If an answer wins the race, nothing else handles this rejection.
   ends.catch(() => {});
   return ends;
 }
 
-/** Reports what the call waits for: the service, or the NATS server if that does not answer either. */
+/** Reports what a call waits for: the service, or the NATS server if it doesn't answer either. */
 class Ticker {
   readonly #onWaiting: OnWaiting | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -161,7 +160,7 @@ export const waitingText = ({ what, ms }: Waiting): string =>
 
 const repeatMs = 30_000;
 
-/** Lines for a pipe: one when the waiting begins, one every `repeatMs`, one when it is over. */
+/** Prints lines for a pipe: when waiting begins, every `repeatMs`, and when an answer comes. */
 export function waitingLines(print: (line: string) => void): OnWaiting {
   let nextMs = 0;
   let last: Waiting | null = null;

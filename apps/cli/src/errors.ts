@@ -3,7 +3,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { exitCodes } from './exit-codes.ts';
 import type { ExitCode } from './exit-codes.ts';
 
-/** A failure that is the command's answer: its message is for the user, complete and without a stack. Terminal. */
+/** An error with a complete message for the user, shown without a stack trace, and an exit code. Not retryable. */
 export class CliError extends Error {
   override readonly name = 'CliError';
   readonly exitCode: ExitCode;
@@ -28,7 +28,7 @@ const badInputCodes = new Set([
   'model-not-found',
 ]);
 
-/** The exit code and the text of anything that a command threw. A defect keeps its stack: it is to be reported. */
+/** Returns exit code and text for anything that a command threw. For a defect the text includes the stack trace, for a bug report. */
 export function describeFailure(error: unknown): { exitCode: ExitCode; text: string } {
   if (error instanceof CliError) return { exitCode: error.exitCode, text: error.message };
   if (error instanceof CoppiceError) {
@@ -36,7 +36,7 @@ export function describeFailure(error: unknown): { exitCode: ExitCode; text: str
     return { exitCode, text: `${error.message} (${error.code})` };
   }
   if (error instanceof UnsuitableServer) return { exitCode: exitCodes.stackUnavailable, text: error.message };
-  // Of the NATS client, and of what is awaited with a time limit.
+  // From the NATS client, and from AbortSignal.timeout.
   if (error instanceof Error && error.name === 'TimeoutError')
     return {
       exitCode: exitCodes.stackUnavailable,

@@ -1,6 +1,6 @@
-/** What the command's exit code tells a script. A code is never given another meaning. */
+/** Exit codes of the command. Scripts use them, so the meaning of a code never changes. */
 export const exitCodes = {
-  /** Everything that was asked for is done; of a run: every task has landed, has its branch pushed, or had nothing to change. */
+  /** The command succeeded. For a run: every task has landed, has its branch pushed, or had nothing to change. */
   done: 0,
   /** A task failed, timed out, was cancelled or discarded. */
   taskFailed: 1,
@@ -8,14 +8,14 @@ export const exitCodes = {
   badInput: 2,
   /** The stack can't be started or reached, failed to answer, or ended meanwhile. */
   stackUnavailable: 3,
-  /** Nothing goes on until a person does something; what to type is said. */
+  /** Waits for the user; the output says which command to type. */
   personAwaited: 4,
   /** Detached by Ctrl-C; the run goes on. */
   detached: 130,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** For `--help`. */
+/** Text for `--help`. */
 export const exitCodesHelp = `Exit codes:
   0    done; of a run: every task has landed, has its branch pushed, or had nothing to change
   1    a task failed, timed out, was cancelled or discarded

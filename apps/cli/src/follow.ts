@@ -1,15 +1,15 @@
 /**
- * Follows a run until it is over, needs a person's decision, or the caller stops following.
+ * Follows a run until it ends, needs the user's decision, or the caller stops following.
  *
- * Collaborators: the events stream, which is read from the run's first event on; run.get and task.get, which are the truth.
+ * Collaborators: the events stream, read from the run's first event on; run.get and task.get, which have the authoritative state.
  *
  * Invariants:
  * 1. Events update the display; the result at the end comes from the API.
- * 2. A lost event delays the display by `checkIntervalMs` at most, since the run is also polled.
- * 3. All stored events of the run are shown before the end. It waits for the last event for at most `lastEventMsMax` (events are
- *    not kept for ever); then it reads the rest of the stream.
- * 4. Following ends at once when the stack ends. Where the stack doesn't answer, because it is busy or restarts, it waits for at
- *    most `waitMsMax`; events that still arrive don't count as an answer.
+ * 2. A lost event delays the display by at most `checkIntervalMs`, since the run is also polled.
+ * 3. All stored events of the run are shown before the end. The follower waits at most `lastEventMsMax` for the last event (old
+ *    events are deleted), then reads the rest of the stream.
+ * 4. Following ends at once when the stack ends. If the stack doesn't answer because it is busy or restarts, the follower waits at
+ *    most `waitMsMax`. Events that still arrive don't count as an answer.
  */
 import { CoppiceError, api, subjects, isTaskEnd } from '@coppice/contracts';
 import type { CoppiceEvent, RunView, TaskView } from '@coppice/contracts';
@@ -24,35 +24,35 @@ import { noAnswer, untilStackEnds } from './stack-lost.ts';
 
 export type FollowOptions = {
   runId: string;
-  /** Only until this task is over. */
+  /** Follow only this task, until it ends. */
   taskId?: string | undefined;
-  /** Detaches. */
+  /** Stops following; the run continues. */
   signal: AbortSignal;
-  /** Each event once, in the order of the stream; `raw` is what a newer version may have sent. */
+  /** Called once for each event, in stream order. `event` is null if this version can't read it; `raw` is the message as it was sent. */
   onEvent(event: CoppiceEvent | null, raw: unknown, progress: RunProgress): void;
   onProgress(progress: RunProgress): void;
-  /** Default: the client's. */
+  /** Default: that of the client. */
   onWaiting?: OnWaiting | undefined;
-  /** Time to wait for a stack that doesn't answer; default `followWaitMsMax`. */
+  /** Milliseconds to wait for a stack that doesn't answer; default `followWaitMsMax`. */
   waitMsMax?: number | undefined;
 };
 
 export type Followed = { kind: 'over' | 'person-awaited'; run: RunView; tasks: TaskView[] } | { kind: 'detached' };
 
 const checkIntervalMs = 3_000;
-/** How long nothing may move before "everything waits for a person" counts: a task passes `ready` on its way to landing. */
+/** Time without a change after which "everything waits for the user" counts, since a task passes through `ready` on its way to landing. */
 const settleMs = 1_200;
 const lastEventMsMax = 2_000;
 const questionsAtOnce = 16;
 
-/** @throws CliError when the stack ends, or does not answer for too long. */
+/** @throws CliError if the stack ends, or doesn't answer for too long */
 export async function followRun(client: StackClient, options: FollowOptions): Promise<Followed> {
   const { runId, signal, onWaiting = client.onWaiting, waitMsMax = followWaitMsMax } = options;
-  // The end of the stack is reported with how to go on.
+  // Without `stackEnded`, since `untilStackEnds` reports the end together with the command to go on.
   const asking: ApiClient = { ...client, waitMsMax, onWaiting, stackEnded: undefined };
   const over = new AbortController();
   const leaving = new AbortController();
-  // A listener of its own: main.ts sees by it that somebody waits for Ctrl-C.
+  // By this listener main.ts knows that Ctrl-C is handled.
   void aborted(signal, over.signal).then(() => leaving.abort());
   try {
     const ended = untilStackEnds(client, over.signal, watchingAgain(runId));
@@ -94,7 +94,7 @@ class Follower {
     try {
       this.#options.onProgress(this.#progress);
       this.#following = this.#events.follow(AbortSignal.any([this.#reading.signal, ending]));
-      // Whatever the connection does meanwhile, the caller can leave, and hears of the stack's end.
+      // The caller can detach, and is notified of the stack's end, in any state of the connection.
       return await Promise.race([
         aborted(signal, ending).then((): Followed => ({ kind: 'detached' })),
         this.#following.then(() => new Promise<never>(() => {})),
@@ -157,14 +157,14 @@ class Follower {
     return taskId === undefined ? tasks : tasks.filter((task) => task.taskId === taskId);
   }
 
-  /** Until something moves, or it is time to look. */
+  /** Waits for an event or for the next check. */
   async #pause(): Promise<void> {
     const waitMs = this.#seemsToWait() ? settleMs : checkIntervalMs;
     await this.#orAfter(waitMs, this.#wake.promise);
     this.#wake = Promise.withResolvers();
   }
 
-  /** Until it happens, the time has passed, or the following ends. */
+  /** Waits for `happened`, for the time, or until following ends. */
   async #orAfter(milliseconds: number, happened: Promise<void>): Promise<void> {
     const timer = new AbortController();
     const stopped = AbortSignal.any([timer.signal, this.#ending.signal]);
@@ -198,7 +198,7 @@ const isLast = (event: CoppiceEvent, taskId: string | undefined): boolean =>
     ? event.type === 'coppice.run-ended'
     : event.type === 'coppice.task-ended' && event.data.taskId === taskId;
 
-/** Each by itself: all of a large run with their logs would not fit one message. */
+/** Reads tasks one by one, since all tasks of a large run with their logs would not fit into one message. */
 export async function tasksOf(client: ApiClient, summaries: readonly { taskId: string }[]): Promise<TaskView[]> {
   const views: TaskView[] = [];
   for (let start = 0; start < summaries.length; start += questionsAtOnce) {
@@ -210,7 +210,7 @@ export async function tasksOf(client: ApiClient, summaries: readonly { taskId: s
   return views;
 }
 
-/** Null for a task that has not begun. */
+/** Null if the task does not exist yet. */
 async function taskOrNull(client: ApiClient, taskId: string): Promise<TaskView | null> {
   try {
     return await ask(client, api.taskGet, { taskId });

@@ -1,4 +1,4 @@
-/** The only place outside the demo that runs git: in the user's own repository, as the user would. */
+/** Runs git in the user's own repository. Outside the demo, no other module of the command line runs git. */
 import { execFile } from 'node:child_process';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -7,7 +7,7 @@ import { plainText } from './output/text.ts';
 const timeMsMax = 120_000;
 const outputBytesMax = 16 * 1024 * 1024;
 
-/** Variables that would name another repository than the folder's, as git sets them for hooks. */
+/** Variables that would make git use another repository than the folder's. Git sets them for hooks. */
 const variablesOfARepository = [
   'GIT_DIR',
   'GIT_WORK_TREE',
@@ -21,7 +21,7 @@ const variablesOfARepository = [
 
 export type GitAnswer = { exitCode: number; out: string; err: string };
 
-/** Runs git in a folder; answers with its exit code whatever it is. @throws CliError where git isn't there, or takes too long. */
+/** Runs git in a folder and returns its exit code, also a failure. @throws CliError if git is not installed, or takes too long */
 export function tryGit(folder: string, ...gitArguments: string[]): Promise<GitAnswer> {
   const env = { ...process.env, GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' } as NodeJS.ProcessEnv;
   for (const name of variablesOfARepository) delete env[name];
@@ -37,7 +37,7 @@ export function tryGit(folder: string, ...gitArguments: string[]): Promise<GitAn
   });
 }
 
-/** The repository that a folder lies in: the top of its working tree, or a bare repository's own folder; null where there is none. @throws CliError where it is another user's. */
+/** Returns the top of the working tree that contains a folder, or a bare repository's own folder; null if there is none. @throws CliError if another user owns it */
 export async function repositoryAt(folder: string): Promise<string | null> {
   const top = await tryGit(folder, 'rev-parse', '--show-toplevel');
   if (top.exitCode === 0) return top.out;
@@ -50,7 +50,7 @@ export async function repositoryAt(folder: string): Promise<string | null> {
   return bare.exitCode === 0 && isBare === 'true' ? (gitFolder ?? null) : null;
 }
 
-/** The branch that is checked out, also one without a commit; null where none is. */
+/** Returns the checked-out branch, even if it has no commit yet; null if HEAD is detached. */
 export async function currentBranch(repository: string): Promise<string | null> {
   const { exitCode, out } = await tryGit(repository, 'symbolic-ref', '--quiet', '--short', 'HEAD');
   return exitCode === 0 ? out : null;

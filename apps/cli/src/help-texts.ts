@@ -1,6 +1,6 @@
-/** What `coppice --help` says beside the commands. */
+/** Texts of `coppice --help` besides the commands. */
 
-/** What is typed most often. */
+/** The most common commands. */
 export const examples = `Examples:
   coppice run plan.yaml                start the run that plan.yaml describes and watch it
   coppice run plan.yaml --detach       only start it
@@ -38,5 +38,5 @@ export const environmentHelp = `Environment:
   COPPICE_JAEGER_URL                   where coppice trace links to, such as http://127.0.0.1:16686
   NO_COLOR                             no colours`;
 
-/** How a run or task is named. */
+/** How to name a run or task. */
 export const idHelp = 'ID is the id of a run (r…) or task (t…), a unique beginning of it, or run/name.';

@@ -1,4 +1,4 @@
-/** What a person types to name a run or a task: its id, a unique beginning of it, or `run/name`. */
+/** Resolves what the user types for a run or task: its id, a unique prefix of it, or `run/name`. */
 import { api, CoppiceError, runIdSchema, taskIdSchema } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
 import { ask } from './ask.ts';
@@ -9,12 +9,12 @@ import { plainLine } from './output/text.ts';
 export type Target = { kind: 'run'; runId: string } | { kind: 'task'; taskId: string; runId: string; name: string };
 export type TaskTarget = Extract<Target, { kind: 'task' }>;
 
-/** Only the newest are looked through for a beginning. */
+/** A prefix is searched for among the newest runs or tasks only. */
 const listLimit = 500;
 const candidatesTold = 5;
 const beginning = /^[rt][a-z2-7]{0,16}$/;
 
-/** @throws CliError (bad input) where nothing, or more than one thing, is meant. */
+/** @throws CliError (bad input) if the text is no id or matches several; CoppiceError `not-found` if nothing matches */
 export async function resolveTarget(client: ApiClient, text: string): Promise<Target> {
   const slash = text.indexOf('/');
   if (slash !== -1) return taskByName(client, text.slice(0, slash), text.slice(slash + 1));
@@ -32,7 +32,7 @@ export async function resolveTarget(client: ApiClient, text: string): Promise<Ta
   return text.startsWith('r') ? resolveRun(client, text) : taskByBeginning(client, text);
 }
 
-/** Of a run with one task that task is meant. @throws CliError (bad input) for a run with more. */
+/** Resolves a task. A run stands for its task if it has only one. @throws CliError (bad input) for a run with several tasks */
 export async function resolveTask(client: ApiClient, text: string): Promise<TaskTarget> {
   const target = await resolveTarget(client, text);
   if (target.kind === 'task') return target;

@@ -1,16 +1,16 @@
 /**
- * Events of the stream as they come, whatever becomes of the server meanwhile.
+ * Reads the events stream live, across restarts of the server.
  *
  * Invariants:
- * 1. Each message is passed on once, in the order of the stream; an event that was published twice, once.
- * 2. `catchUp` passes on all that is stored before it resolves.
+ * 1. Each message is passed on once, in stream order. An event that was published twice is passed on once.
+ * 2. `catchUp` passes on everything that is stored before it resolves.
  */
 import { CoppiceError, coppiceEventSchema, streams } from '@coppice/contracts';
 import type { CoppiceEvent } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
 import { pause } from './pause.ts';
 
-/** `event` is null for what a newer version may have sent. */
+/** `event` is null for a message that this version can't read. */
 type OnEvent = (event: CoppiceEvent | null, raw: unknown) => void;
 
 const againMs = 500;
@@ -28,12 +28,12 @@ export class LiveEvents {
     this.#onEvent = onEvent;
   }
 
-  /** Until the signal, or the end of the connection. @param newOnly from now on, and not from the first one that is stored */
+  /** Reads until the signal is aborted or the connection ends. @param newOnly skip events that are already stored */
   follow(signal: AbortSignal, newOnly = false): Promise<void> {
     return this.#read(signal, { live: true, newOnly });
   }
 
-  /** After `follow` has ended. */
+  /** Reads the stored events that `follow` has not passed on. Call it after `follow` has ended. */
   catchUp(signal: AbortSignal): Promise<void> {
     return this.#read(signal, { live: false, newOnly: false });
   }

@@ -1,6 +1,6 @@
-/** OpenAI-compatible servers on this machine, looked for where they usually listen: on the loopback alone. */
+/** An OpenAI-compatible server on this machine, found at its usual port. Only the loopback interface is tried. */
 export type LocalServer = {
-  /** A name for it as a provider. */
+  /** Its name as a provider. */
   name: string;
   host: string;
   baseUrl: string;
@@ -25,7 +25,7 @@ export async function findLocalServers(
   return found.filter((server) => server !== null);
 }
 
-/** Null for whatever doesn't answer with a list of models: something else may listen there. */
+/** Null if the answer is not a list of models: another program may listen there. */
 async function ask(name: string, port: number): Promise<LocalServer | null> {
   const host = `127.0.0.1:${port}`;
   const baseUrl = `http://${host}/v1`;

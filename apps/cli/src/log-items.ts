@@ -1,16 +1,16 @@
-/** What `coppice logs` shows, as one sequence made of three: the agent's turns, the output of commands, and the task's states. */
+/** The items of `coppice logs`: one sequence, merged from the agent's turns, the output of commands, and the task's states. */
 import { outputKept } from '@coppice/contracts';
 import type { CoppiceEvent, LogChunk, ModelMessage, TranscriptEntry, Usage } from '@coppice/contracts';
 import { answeredBy } from './transcript.ts';
 import type { Texts } from './transcript.ts';
 
-/** `time` is RFC 3339. Texts are bounded: `shortened` tells where something is left out. */
+/** `time` is RFC 3339. Long texts are truncated, with `shortened` set. */
 export type LogItem = { time: string } & (
   | { kind: 'state'; state: string; reason: string | null }
-  /** What the agent's program says to the model beside results: the task at the beginning, later a reminder. */
+  /** A message of the agent's program to the model other than results: the task at the beginning, later a reminder. */
   | { kind: 'told'; text: string; shortened: boolean; opening: boolean }
   | { kind: 'result'; callId: string; tool: string; isError: boolean; text: string; shortened: boolean }
-  /** `model` is what was asked for, or an alias; `answeredBy` who answered, as `provider/model`, null where that was not recorded. */
+  /** `model` is the requested model or alias. `answeredBy` is the model that answered, as `provider/model`; null if not recorded. */
   | {
       kind: 'turn';
       turnId: string;
@@ -25,9 +25,9 @@ export type LogItem = { time: string } & (
 );
 export type LogCall = { id: string; name: string; arguments: string; shortened: boolean };
 
-/** Of one text, unless all of it is wanted. */
+/** Limit for one text, unless `full` is set. */
 const charactersMax = 16_000;
-/** In place of a text. */
+/** Replaces a text that no longer exists. */
 export const gone = '(no longer in the object store)';
 
 function bounded(text: string | null, full: boolean): { text: string; shortened: boolean } {
@@ -36,7 +36,7 @@ function bounded(text: string | null, full: boolean): { text: string; shortened:
   return { text: shortened ? text.slice(0, charactersMax).toWellFormed() : text, shortened };
 }
 
-/** The results and words that a turn's request added, then what the model answered. */
+/** Returns the tool results and messages that a turn's request added, then the model's answer. */
 export async function itemsOfTurn(entry: TranscriptEntry, texts: Texts, full = false): Promise<LogItem[]> {
   const { output, continues, model } = entry;
   const calls: LogCall[] = [];
@@ -62,7 +62,7 @@ async function itemsOfMessage(
   texts: Texts,
   { asked: time, opening, full }: { asked: string; opening: boolean; full: boolean },
 ): Promise<LogItem[]> {
-  // Always the same.
+  // The system message never changes.
   if (message.role === 'system') return [];
   const items: LogItem[] = [];
   const words: string[] = [];
@@ -92,7 +92,7 @@ export const itemOfChunk = ({ sandboxId, stream, text, time }: LogChunk): LogIte
   text,
 });
 
-/** What commands printed is kept for a time, and so many pieces of it; null where nothing of a task's can be gone. */
+/** Explains that output may be missing, since it is kept for limited time and in limited number; null if none can be missing. */
 export function lostOutput(pieces: number, firstAt: string | null, nowMs: number): string | null {
   const { piecesMax, days } = outputKept;
   if (pieces >= piecesMax) return `Of what its commands printed, only the last ${piecesMax} pieces are kept.`;
@@ -100,13 +100,13 @@ export function lostOutput(pieces: number, firstAt: string | null, nowMs: number
   return `What its commands printed is kept for ${days} days.`;
 }
 
-/** Null for an event that tells nothing beside the rest. */
+/** Null for an event that adds nothing to the other items. */
 export function itemOfEvent(event: CoppiceEvent): LogItem | null {
   if (event.type !== 'coppice.task-state') return null;
   return { kind: 'state', time: event.time, state: event.data.to, reason: event.data.reason };
 }
 
-/** Sequences that are each in order of time as one that is; holds one item of each. */
+/** Merges sequences that are each in order of time. Holds one item of each in memory. */
 export async function* mergeByTime<Item extends { time: string }>(
   sequences: readonly AsyncIterable<Item>[],
 ): AsyncIterable<Item> {

@@ -1,8 +1,8 @@
-/** The `coppice` command as a process. */
+/** Entry point of the `coppice` command. */
 import { getEventListeners } from 'node:events';
 import { constants } from 'node:os';
 
-// The libraries' own log lines are for services; what a person should know is said by the command itself. Set before they are loaded.
+// The libraries' log lines are for services; the command prints its own messages. The level has to be set before they are loaded.
 const askedLevel = process.env['COPPICE_LOG_LEVEL'];
 process.env['COPPICE_LOG_LEVEL'] = askedLevel ?? (process.argv.includes('--foreground') ? 'info' : 'fatal');
 
@@ -14,7 +14,7 @@ const [{ runProgram }, { processTerminal }, { startTelemetry }] = await Promise.
 
 const interrupted = new AbortController();
 process.on('SIGINT', () => {
-  // The first one is for whoever can end in order; where nobody waits for it, or for the second, the process ends at once.
+  // The first Ctrl-C lets listeners end in order. The second one, or the first without a listener, ends the process at once.
   const awaited = getEventListeners(interrupted.signal, 'abort').length > 0;
   if (interrupted.signal.aborted || !awaited) process.exit(128 + constants.signals.SIGINT);
   interrupted.abort(new Error('interrupted'));
@@ -22,10 +22,10 @@ process.on('SIGINT', () => {
 const terminal = processTerminal();
 const environment = { ...process.env, COPPICE_LOG_LEVEL: askedLevel };
 const session = { terminal, environment, interrupted: interrupted.signal };
-// A trace begins where somebody asked for something: here. Nothing is loaded while tracing is off.
+// Traces start here, at the user's command. If tracing is off, nothing is loaded.
 const telemetry = await startTelemetry({ serviceName: 'coppice', instanceId: `${process.pid}` });
 const exitCode = await runProgram(process.argv.slice(2), session);
 await telemetry.shutdown();
-// What was written may still be on its way into a pipe. Then at once: a connection that looks for a server that is gone would keep us here.
+// Waits until stdout is flushed to a pipe. Then exits at once, since a connection that still tries to reconnect would keep the process alive.
 await new Promise((resolve) => process.stdout.write('', resolve));
 process.exit(exitCode);

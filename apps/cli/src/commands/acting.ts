@@ -1,4 +1,4 @@
-/** What a person does to a run or task: approve, reject, merge, discard, cancel. */
+/** The commands that act on a run or task: approve, reject, merge, discard, cancel. */
 import { api } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
@@ -19,7 +19,7 @@ export function actCommand(session: Session, action: TaskAction, id: string, opt
     const task = await act(client, action, taskId, options);
     tellTask(session, task, options.json);
     if (options.keepBranch === true && !options.json && task.branch !== null)
-      // The checkout is the user's: nothing is made there but by their own command.
+      // Only the user's own command (`coppice pull`) writes to their checkout.
       session.terminal.out(
         plainLine(
           `its branch ${task.branch} is kept by the stack, not in your repository; to have it there: coppice pull ${task.runId}/${task.name}`,
@@ -50,7 +50,7 @@ function tellTask({ terminal }: Session, task: TaskView, json: boolean): void {
   for (const { label, command } of nextSteps(task)) terminal.out(plainLine(`${label}: ${command}`));
 }
 
-/** `coppice cancel ID`: a task, or every task of a run. */
+/** `coppice cancel ID`: cancels a task, or every task of a run. */
 export function cancelCommand(
   session: Session,
   id: string,

@@ -6,7 +6,7 @@ import { plainLine, plainText } from '../output/text.ts';
 import { withClient } from './session.ts';
 import type { CommandResult, Session } from './session.ts';
 
-/** `coppice artifact NAME`: as it is into a pipe or file, made harmless for a terminal. */
+/** `coppice artifact NAME`: writes an artifact unchanged to a pipe or file, and without control characters to a terminal. */
 export function artifactCommand(session: Session, name: string): CommandResult {
   const { terminal } = session;
   if (!artifactNameSchema.safeParse(name).success) {

@@ -1,4 +1,4 @@
-/** What is left of the budgets that bind calls of models. */
+/** `coppice budgets`: what is left of the budgets for model calls. */
 import { api, gatewayCalls } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { z } from 'zod';
@@ -13,7 +13,7 @@ import type { CommandResult, Session } from './session.ts';
 type Account = { runId: string; taskId: string; limits?: TaskView['modelLimits'] };
 type Stand = z.output<typeof gatewayCalls.budgets.output>['budgets'][number];
 
-/** @param id of a run or task, whose own budgets are then told beside its tenant's */
+/** @param id a run or task whose budgets are shown in addition to the tenant's */
 export function budgetsCommand(session: Session, id: string | undefined, { json }: { json: boolean }): CommandResult {
   return withClient(session, async (client) => {
     const { limits, ...ids } = await accountOf(client, id);

@@ -1,15 +1,15 @@
 /**
- * `coppice bus-users`: the users of a NATS server, as files in one folder.
+ * `coppice bus-users`: makes the users of a NATS server, as files in one folder.
  *
- * | file | what | who reads it |
+ * | file | content | read by |
  * | --- | --- | --- |
- * | `accounts.conf` | the server's accounts with their users' public keys and permissions | the server, by `include` |
- * | `<role>.json`, `tenant-<name>.json` | seed, inbox prefix or tenant | that service, or that tenant's `coppice`, as NATS_CREDENTIALS_FILE |
- * | `tenant-<name>.nk`, `operator.nk`, `administrator.nk` | the seed alone | any other client of NATS |
+ * | `accounts.conf` | accounts of the server, with public keys and permissions of their users | the server, by `include` |
+ * | `<role>.json`, `tenant-<name>.json` | seed, inbox prefix or tenant | the service, or the tenant's `coppice`, as NATS_CREDENTIALS_FILE |
+ * | `tenant-<name>.nk`, `operator.nk`, `administrator.nk` | only the seed | any other NATS client |
  *
  * Invariants:
- * 1. A key that is there stays, and so does a node that accounts.conf names: run again, it only adds what is missing. A node goes when it is said to.
- * 2. What holds a seed is readable by its owner alone, from the moment when it is there.
+ * 1. Existing keys, and nodes in accounts.conf, are kept: a repeated run only adds what is missing. Only `--remove-node` removes a node.
+ * 2. A file with a seed is readable only by its owner, from its creation on.
  */
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -38,7 +38,7 @@ export type BusUsersOptions = {
   publisher?: readonly string[];
 };
 
-/** @throws CliError (bad input) that names the option; nothing is written then. */
+/** @throws CliError (bad input) that names the option; then nothing is written */
 export function busUsersCommand({ terminal }: Session, options: BusUsersOptions): ExitCode {
   const folder = path.resolve(options.folder);
   const nodes = nodesFor(path.join(folder, accountsFile), options);
@@ -68,7 +68,7 @@ export function busUsersCommand({ terminal }: Session, options: BusUsersOptions)
   return exitCodes.done;
 }
 
-/** Those that are known and those that are asked for, without those that are taken out. */
+/** Returns the nodes in accounts.conf and those of `--node`, without those of `--remove-node`. */
 function nodesFor(file: string, { node, removeNode = [] }: BusUsersOptions): string[] {
   const known = nodesIn(readTextFile(file) ?? '');
   const asked = (node ?? []).map((name) => requireName('--node', name, tokenSchema));
@@ -104,7 +104,7 @@ function userIn(
   const isNew = found === null;
   const credentials = { ...(isNew ? { nkeySeed: newUserKey().seed } : requireSeed(file, found)), ...rest };
   if (!isDeepStrictEqual(credentials, found)) writePrivateFile(file, `${JSON.stringify(credentials)}\n`);
-  // Services have their file; for everybody else's clients the seed as they know it.
+  // Services read the JSON file; other NATS clients expect a file with only the seed.
   if (!services.has(name)) writePrivateFile(path.join(folder, `${name}.nk`), `${credentials.nkeySeed}\n`);
   return { publicKey: publicKeyOf(credentials.nkeySeed), isNew };
 }

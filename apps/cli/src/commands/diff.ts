@@ -10,7 +10,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type DiffOptions = { json: boolean; raw: boolean };
 
-/** `coppice diff ID`: as it is into a pipe or file, so that it can be applied, but for control characters; made harmless for a terminal. */
+/** `coppice diff ID`: writes the patch to a pipe or file so that it can be applied, with control characters made visible; to a terminal without them. */
 export function diffCommand(session: Session, id: string, options: DiffOptions): CommandResult {
   return withClient(session, async (client) => {
     const { taskId, runId, name } = await resolveTask(client, id);

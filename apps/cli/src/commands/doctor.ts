@@ -13,7 +13,7 @@ import { imagesFolder } from '../stack/programs.ts';
 import { runningStack } from '../stack/status.ts';
 import type { CommandResult, Session } from './session.ts';
 
-/** `coppice doctor`: looks, and changes nothing. */
+/** `coppice doctor`: checks the machine and the stack, and changes nothing. */
 export async function doctorCommand(session: Session, options: { json: boolean }): CommandResult {
   const { terminal } = session;
   const checks: Check[] = [];
@@ -43,7 +43,7 @@ async function* examine({ environment, tenant, terminal }: Session): AsyncIterab
   }
   const { check, client } = await findStack(environment, tenant, home, running);
   yield check;
-  // What this machine has is no matter for a stack elsewhere, which alone can tell what it has.
+  // A remote stack doesn't use this machine's model servers; only the stack itself can report what it has.
   if (isRemote && client === null) return;
   try {
     yield* await checkProviders(client, environment);

@@ -1,4 +1,4 @@
-/** A model's server that misbehaves as it is told, so that people can see what their gateway, and their agents, make of it. */
+/** `coppice faulty-upstream`: a model server with chosen faults, to test how a gateway and its agents handle them. */
 import { CoppiceError } from '@coppice/contracts';
 import type { FaultyRequest } from '@coppice/llm-gateway';
 import { CliError } from '../errors.ts';
@@ -8,7 +8,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type FaultyUpstreamOptions = { host: string; port: number; fault?: string; every: number; list: boolean };
 
-/** Until Ctrl-C. A line tells of each request how it ended. */
+/** Runs the server until Ctrl-C. Prints one line for each request, with its end. */
 export async function faultyUpstreamCommand(session: Session, options: FaultyUpstreamOptions): CommandResult {
   const { terminal, interrupted } = session;
   const { faultsHelp, startFaultyUpstream } = await import('@coppice/llm-gateway');

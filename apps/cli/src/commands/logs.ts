@@ -1,11 +1,11 @@
 /**
- * `coppice logs ID`: what a task's agent says and does, with what its commands print.
+ * `coppice logs ID`: shows what a task's agent says and does, and the output of its commands.
  *
- * Collaborators: the transcript, log and event streams; followRun, which knows when the task is over.
+ * Collaborators: the transcript, log and event streams; followRun, which detects the end of the task.
  *
  * Invariants:
- * 1. What is stored is shown in order of time; what comes then, as it comes. Nothing is shown twice.
- * 2. Following ends with the task, after what is still on its way has come: when nothing came for `quietMs`, at most `lateMsMax` later.
+ * 1. Stored items are shown in order of time, later ones as they arrive. Nothing is shown twice.
+ * 2. Following ends after the task ends, when no item has arrived for `quietMs`, and at most `lateMsMax` later.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { coppiceEventSchema, logChunkSchema, streams, subjects } from '@coppice/contracts';
@@ -30,7 +30,7 @@ import type { CommandResult, Session } from './session.ts';
 const quietMs = 300;
 const lateMsMax = 3_000;
 
-/** `tail`: only the last lines of what is stored. `full`: no text is shortened. */
+/** `tail`: number of stored lines to show, from the end. `full`: no text is truncated. */
 export type LogsOptions = { follow: boolean; json: boolean; full: boolean; tail: number | null };
 
 export function logsCommand(session: Session, id: string, options: LogsOptions): CommandResult {
@@ -68,7 +68,7 @@ async function showLogs(
   return exitCodeOf(followed.tasks);
 }
 
-/** Prints items; what is stored is held back where only its last lines are wanted. */
+/** Prints items. With `--tail` it holds stored items back until only their last lines remain. */
 class Printer {
   readonly #session: Session;
   readonly #json: boolean;
@@ -94,7 +94,7 @@ class Printer {
     this.#print(this.#lines.end());
   }
 
-  /** What was held back; from now on everything is printed as it comes. */
+  /** Prints the lines held back; later items are printed at once. */
   release(): void {
     const held = this.#tail;
     this.#tail = null;
@@ -115,9 +115,9 @@ class TaskLog {
   readonly #target: TaskTarget;
   readonly #texts: Texts;
   readonly #full: boolean;
-  /** Why some of it may be missing. */
+  /** Why some output may be missing; null if none is. */
   #lost: string | null = null;
-  /** The last of each that was shown. */
+  /** Sequence numbers of the last turn, chunk and event shown. */
   #turn = 0;
   #chunk = 0;
   #event = 0;
@@ -129,12 +129,12 @@ class TaskLog {
     this.#full = full;
   }
 
-  /** A sentence where some output is no longer stored; known when all that is stored has been read. */
+  /** A sentence if some output is no longer stored. Set after `stored` has been read to its end. */
   get lost(): string | null {
     return this.#lost;
   }
 
-  /** Everything that is stored now, in order of time. */
+  /** Yields everything stored so far, in order of time. */
   async *stored(): AsyncIterable<LogItem> {
     let pieces = 0;
     let firstAt: string | null = null;
@@ -146,7 +146,7 @@ class TaskLog {
     this.#lost = lostOutput(pieces, firstAt, Date.now());
   }
 
-  /** Shows what comes, until the task is over, waits for a person, or the signal. */
+  /** Shows new items until the task ends, needs a decision, or the signal is aborted. */
   async follow(signal: AbortSignal, show: (item: LogItem) => void): Promise<Followed> {
     const ending = new AbortController();
     let shownAt = performance.now();
@@ -178,7 +178,7 @@ class TaskLog {
       signal,
       onProgress: () => {},
       onEvent: (event) => {
-        // An actor counts its events, so that those that were shown are known.
+        // An actor numbers its events, so the sequence shows which were shown already.
         if (event === null || Number(event.sequence) <= this.#event) return;
         this.#event = Number(event.sequence);
         const item = itemOfEvent(event);

@@ -18,10 +18,10 @@ import type { CommandResult, Session } from './session.ts';
 
 export type PullOptions = { branch?: string; into?: string; json: boolean };
 
-/** A task's work: the one ref of a bundle, and what a branch of it is called if nothing else is said. */
+/** A task's work: a bundle file with its one ref, and the default name of the branch to make. */
 type Work = { file: string; ref: string; commit: string; branch: string; what: string };
 
-/** `coppice pull ID`: a task's work as a branch of one's own repository. Only that branch is written, and never over other commits. */
+/** `coppice pull ID`: fetches a task's work as a branch of the user's repository. Writes only that branch, and never overwrites other commits. */
 export function pullCommand(session: Session, id: string, options: PullOptions): CommandResult {
   const { terminal } = session;
   return withClient(session, async (client) => {
@@ -49,7 +49,7 @@ function branchName(text: string): string {
   throw new CliError(exitCodes.badInput, `--branch: expected a branch name, received ${plainLine(text)}`);
 }
 
-/** The repository to fetch into. Unless it is named, it must be the run's: another one would only get strange commits. */
+/** Returns the repository to fetch into. Without `--into` it must be the run's repository; any other would get unrelated commits. */
 async function targetOf(run: RunView, into: string | undefined): Promise<string> {
   const folder = path.resolve(into ?? '.');
   const repository = existsSync(folder) ? await repositoryAt(folder) : null;
@@ -63,7 +63,7 @@ async function targetOf(run: RunView, into: string | undefined): Promise<string>
   );
 }
 
-/** The run's own repository, another worktree of it, or a clone that has it as a remote. */
+/** Checks for the run's own repository, another worktree of it, or a clone that has it as a remote. */
 async function isRepositoryOf(run: RunView, repository: string): Promise<boolean> {
   if (existsSync(run.repository)) {
     const [ours, theirs] = await Promise.all([commonFolder(repository), commonFolder(run.repository)]);
@@ -81,7 +81,7 @@ async function commonFolder(repository: string): Promise<string | null> {
   return exitCode === 0 ? realpathSync(out) : null;
 }
 
-/** As the stack answers it, from wherever it keeps it; a bundle in a file of the folder. */
+/** Downloads the task's work from the stack, as a bundle file in the folder. */
 async function workOf(client: ApiClient, task: TaskView, repository: string, folder: string): Promise<Work> {
   const { taskId, name, rescue } = task;
   // A folder, rather than `<git directory> <ref>`.
@@ -127,12 +127,12 @@ async function bundleOf(client: ApiClient, task: TaskView, repository: string) {
 const hasCommit = async (repository: string, commit: string): Promise<boolean> =>
   (await tryGit(repository, 'cat-file', '-e', `${commit}^{commit}`)).exitCode === 0;
 
-/** Gives false where the branch was there already, just so. */
+/** Returns false if the branch already exists at this commit. */
 async function fetchInto(repository: string, { file, ref, commit }: Work, branch: string): Promise<boolean> {
   const target = `refs/heads/${branch}`;
   const before = await tryGit(repository, 'rev-parse', '--verify', '--quiet', `${target}^{commit}`);
   if (before.exitCode === 0 && before.out === commit) return false;
-  // Without a plus sign: git moves a branch only forwards, and never one that is checked out.
+  // Without a plus sign in the refspec, git only fast-forwards a branch. It never moves one that is checked out.
   const quietly = [
     '--no-progress',
     '--no-tags',

@@ -13,7 +13,7 @@ import type { CommandResult, Session } from './session.ts';
 
 const shownCharactersMax = 600;
 
-/** `coppice replay ID`: the same decisions from the same answers, without a model, a sandbox or a change of anything. */
+/** `coppice replay ID`: makes an agent's decisions again from its recorded answers, without a model or sandbox, and compares them. Changes nothing. */
 export function replayCommand(session: Session, id: string, options: { json: boolean }): CommandResult {
   const { terminal } = session;
   return withClient(session, async (client) => {
@@ -75,7 +75,7 @@ function endText(end: Replay['end']): string {
   }
 }
 
-/** Of two lists of messages, the first that differ. */
+/** Narrows a difference between two lists of messages to the first pair that differs. */
 function firstPart({ expected, recorded }: Difference): { expected: unknown; recorded: unknown } {
   if (!Array.isArray(expected) || !Array.isArray(recorded)) return { expected, recorded };
   const [ours, theirs] = [expected as unknown[], recorded as unknown[]];

@@ -29,13 +29,13 @@ export const engineNoneMeans =
 /** `coppice run FILE.yaml`, `coppice run --prompt TEXT`. */
 export async function runCommand(session: Session, source: RunSource, options: RunOptions): CommandResult {
   const remote = remoteFrom(session.environment);
-  // Before anything is started: what is wrong leaves nothing behind.
+  // Loaded before anything is started, so that an error leaves nothing behind.
   const { request, explain } = await load(session, source, {
     requestId: options.requestId,
     elsewhere: remote !== null,
   });
   const submitAndWatch = async (client: StackClient) => {
-    // Repeated while no answer comes: the request id makes it the same run.
+    // Retried while no answer comes; with the same request id it is the same run.
     const submitted = await ask(client, api.runSubmit, request, { waitMsMax: followWaitMsMax }).catch(
       (error: unknown) => {
         throw explain(error);
@@ -43,7 +43,7 @@ export async function runCommand(session: Session, source: RunSource, options: R
     );
     if (!submitted.created && options.requestId !== undefined)
       session.terminal.err(`run ${submitted.runId} was submitted before with this request id; joining it`);
-    // A person decides on changes to what is protected; of what isn't, they decide here.
+    // Changes to protected files need approval. The user has to know which parts no protected file covers.
     for (const part of submitted.unprotected ?? [])
       session.terminal.err(session.terminal.colours.yellow(plainLine(`not protected: ${unprotectedText(part)}`)));
     if (options.detach) return tellSubmitted(session, submitted.runId, request, options.json);
@@ -80,7 +80,7 @@ async function load(
   return loaded;
 }
 
-/** @throws CliError where agents would run without a sandbox and nobody asked for that. */
+/** @throws CliError if agents would run without a sandbox and the user didn't request that */
 async function stackFor(session: Session, engine: EngineChoice) {
   const { terminal } = session;
   if (engine === 'none') terminal.err(terminal.colours.yellow(`WARNING: ${engineNoneMeans}`));

@@ -1,4 +1,4 @@
-/** What every command works with. */
+/** The session of a command, and its connection to a stack. */
 import path from 'node:path';
 import type { BusConnection } from '@coppice/service';
 import type { StackClient } from '../api-client.ts';
@@ -21,18 +21,18 @@ import type { StackStatus } from '../stack/status.ts';
 export type Session = {
   terminal: Terminal;
   environment: NodeJS.ProcessEnv;
-  /** What `--tenant` says. */
+  /** Value of `--tenant`. */
   tenant?: string | undefined;
-  /** Ctrl-C. */
+  /** Aborted by Ctrl-C. */
   interrupted: AbortSignal;
 };
 
 const mainFile = path.resolve(import.meta.dirname, '../main.ts');
 
-/** `waitMsMax`: how long a command waits for a stack that gives no answer; default: see ask.ts. */
+/** `waitMsMax`: milliseconds that a command waits for a stack without an answer; default: see ask.ts. */
 export type ClientOptions = { waitMsMax?: number };
 
-/** Runs `work` with a stack that runs already. @throws CliError where none does. */
+/** Runs `work` with a client of a running stack. @throws CliError if no stack runs */
 export async function withClient<Result>(
   session: Session,
   work: (client: StackClient) => Promise<Result>,
@@ -85,7 +85,7 @@ async function withConnection<Result>(
   }
 }
 
-/** Starts the embedded stack where none runs. @throws CliError also where the one that runs has another engine than the one that is asked for. */
+/** Starts the embedded stack unless it runs. @throws CliError also if the running one has another engine than the requested one */
 export async function startedStack(
   session: Session,
   engine: EngineChoice,
@@ -93,7 +93,7 @@ export async function startedStack(
 ): Promise<{ home: Home; status: StackStatus; started: boolean }> {
   const home = homeFrom(session.environment);
   requirePassable(home, engine);
-  // A wrong variable is told before anything is started; a stack that runs has read its own.
+  // Reports a wrong variable before anything is started. A running stack has read its own environment.
   if (runningStack(home) === null && describesProviders(session.environment)) await modelsIn(session.environment);
   const { status, started } = await ensureStack({
     home,
@@ -114,7 +114,7 @@ export async function startedStack(
   return { home, status, started };
 }
 
-/** The stack runs in a folder of its own. */
+/** Makes a variable's path absolute, since the stack runs in another working directory. */
 function absolute(environment: NodeJS.ProcessEnv, variable: string): NodeJS.ProcessEnv {
   const file = environment[variable];
   return file === undefined || file === '' ? {} : { [variable]: path.resolve(file) };

@@ -33,7 +33,7 @@ export async function upCommand(
   return exitCodes.done;
 }
 
-/** A stack of this machine is not the one that the environment names. */
+/** @throws CliError if NATS_URL names another stack than the embedded one */
 function refuseElsewhere(environment: NodeJS.ProcessEnv, purpose: string): void {
   if (remoteFrom(environment) === null) return;
   throw new CliError(
@@ -61,13 +61,13 @@ async function inForeground(session: Session, engine: EngineChoice): CommandResu
         gatewayEnvironment,
       }),
       signal: stopping.signal,
-      // In the background the log has them already.
+      // In the background the lines go to the log.
       ...(session.terminal.interactive ? { onLine: (line: string) => session.terminal.out(line) } : {}),
     });
   } catch (error) {
     if (!(error instanceof StackRuns)) throw error;
     session.terminal.err(error.message);
-    // `coppice up` in the background waits for the other one then.
+    // By this exit code, `coppice up` knows to wait for the other stack.
     process.exit(stackRunsExitCode);
   }
   return exitCodes.done;

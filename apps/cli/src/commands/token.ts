@@ -1,4 +1,4 @@
-/** A token for the gateway's HTTP doors, so that a person can point a program at them. */
+/** `coppice token`: makes a token for the gateway's HTTP endpoints, for use by other programs. */
 import { CoppiceError, durationMs, durationSchema, gatewayCalls, tokenTtlMsMax } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
@@ -12,7 +12,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type TokenOptions = { ttl: string; model?: string[]; tokens?: number; costUsd?: number; json: boolean };
 
-/** @param id of the task or run in whose name it asks, and whose limits bind it; none: a call beside all tasks. */
+/** @param id a task or run that the token's calls are charged to, with its limits; without one, the calls belong to no task */
 export function tokenCommand(session: Session, id: string | undefined, options: TokenOptions): CommandResult {
   const ttlMs = lifeOf(options.ttl);
   return withClient(session, async (client) => {
@@ -23,7 +23,7 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
       session.terminal.out(jsonLine(minted));
       return exitCodes.done;
     }
-    // Alone, so that a script can take it.
+    // Only the token goes to stdout, for scripts.
     session.terminal.out(minted.token);
     const where = minted.addresses.length === 0 ? 'its HTTP doors are off: set COPPICE_GATEWAY_HTTP' : minted.addresses;
     session.terminal.err(plainLine(`until ${minted.expiresAt}; the gateway: ${[where].flat().join(', ')}`));
@@ -31,7 +31,7 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
   });
 }
 
-/** A gateway that starts with another configuration may know them, so the token is made. */
+/** Warns about unknown models. Not an error: the gateway may know them after a restart with another configuration. */
 async function warnOfModels(session: Session, client: ApiClient, models: string[]): Promise<void> {
   if (models.length === 0) return;
   try {
@@ -43,7 +43,7 @@ async function warnOfModels(session: Session, client: ApiClient, models: string[
     );
     for (const { problem } of problems) session.terminal.err(plainLine(`warning: ${problem}`));
   } catch (error) {
-    // Whether it answers, the token itself will tell.
+    // If the gateway doesn't answer, the request for the token fails as well.
     if (!(error instanceof CoppiceError || error instanceof CliError)) throw error;
   }
 }

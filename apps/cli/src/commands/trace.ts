@@ -1,6 +1,6 @@
 /**
- * `coppice trace ID`: where the time of a run or task went, from what the stack has stored of it. It needs neither a Jaeger nor that traces are switched on; where they are,
- * it tells the trace's id, and the address of it in the Jaeger that COPPICE_JAEGER_URL names, which knows each hop and its wait.
+ * `coppice trace ID`: shows where the time of a run or task went, from its stored events and transcripts. It needs neither Jaeger nor tracing. If tracing is on, it
+ * also prints the trace id, and its address in the Jaeger at COPPICE_JAEGER_URL, which shows every hop.
  */
 import { coppiceEventSchema, streams, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, TranscriptEntry } from '@coppice/contracts';
@@ -47,7 +47,7 @@ const whyNoLink = (traceId: string | null): string =>
     ? 'no OpenTelemetry trace was kept: traces are off, or this one was not sampled'
     : `trace ${traceId} (COPPICE_JAEGER_URL is not set)`;
 
-/** @throws CliError for something else than an address */
+/** @throws CliError if the value is not an http(s) URL */
 function jaegerFrom(environment: NodeJS.ProcessEnv): string | null {
   const text = environment['COPPICE_JAEGER_URL'] ?? '';
   if (text === '') return null;
@@ -59,8 +59,8 @@ function jaegerFrom(environment: NodeJS.ProcessEnv): string | null {
 }
 
 /**
- * Of the whole run, since a task waits for others, each once and in the order in which they were stored; with the trace that they belong to: that of the
- * first, since what a person did later has a trace of its own.
+ * Reads the events of the whole run, since a task waits for others: each once, in stream order. Also returns the trace id of the first event with one; later
+ * commands of a user have traces of their own.
  */
 async function eventsOf(
   { bus, tenant }: ApiClient,

@@ -1,11 +1,11 @@
 /**
- * Shows all runs of a tenant while they go on, until Ctrl-C.
+ * Shows all runs of a tenant live, until Ctrl-C.
  *
- * Collaborators: the events stream, from now on; run.list, which is the truth.
+ * Collaborators: the events stream (new events only); run.list, which has the authoritative state.
  *
  * Invariants:
  * 1. The list is requested after an event, at most every `askIntervalMsMin`, and at least every `askIntervalMsMax`.
- * 2. Watching ends at once when the stack ends. Where the stack doesn't answer, it waits for at most `waitMsMax`.
+ * 2. Watching ends at once when the stack ends. If the stack doesn't answer, it waits for at most `waitMsMax`.
  */
 import { CoppiceError, api, subjects } from '@coppice/contracts';
 import type { CoppiceEvent, RunSummary } from '@coppice/contracts';
@@ -61,7 +61,7 @@ export async function watchAll(
   return exitCodes.detached;
 }
 
-/** Until the signal. @throws CliError when the stack does not answer for too long. */
+/** Updates the view until the signal is aborted. @throws CliError if the stack doesn't answer for too long */
 async function keepShowing(client: ApiClient, signal: AbortSignal, view: View): Promise<void> {
   let happened = Promise.withResolvers<void>();
   const events = new LiveEvents(client, subjects.event(client.tenant, '*', '*', '*'), (event, raw) => {
@@ -109,7 +109,7 @@ function lineView({ terminal }: Session): View {
       if (event !== null && line !== null) terminal.out(`${runOf(event)} ${line}`);
     },
     onWaiting: waitingLines((line) => terminal.err(line)),
-    // A hint for a stack without events, which would print nothing.
+    // Without events nothing else would be printed.
     onRuns: (runs) => {
       if (told) return;
       told = true;

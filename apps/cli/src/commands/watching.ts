@@ -1,4 +1,4 @@
-/** Shows a run while it goes on: a table on a terminal, lines elsewhere, JSON lines on request; then what came of it. */
+/** Shows a run live: a table on a terminal, lines elsewhere, JSON lines on request; then a report of its result. */
 import type { StackClient } from '../api-client.ts';
 import { waitingLines, waitingText } from '../ask.ts';
 import type { OnWaiting, Waiting } from '../ask.ts';
@@ -15,7 +15,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type WatchOptions = { runId: string; taskId?: string | undefined; json: boolean; waitMsMax?: number };
 
-/** How often the table is drawn; the clocks in it tick by this, too. */
+/** Interval at which the table and its clocks are redrawn. */
 const redrawMs = 120;
 
 export async function watchToTheEnd(session: Session, client: StackClient, options: WatchOptions): CommandResult {
@@ -89,7 +89,7 @@ function tableView({ terminal }: Session, options: WatchOptions): View {
     end: () => {
       clearInterval(timer);
       resize.remove();
-      // The report says the same and more.
+      // The report that follows contains all of it.
       area.clear();
     },
   };

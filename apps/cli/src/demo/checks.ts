@@ -39,7 +39,7 @@ export function checkRepository(project: DemoProject, tasks: ReadonlyMap<string,
   return [...checks, checkCheckout(repository)];
 }
 
-/** What holds whatever a real model does: nothing else is promised of it. */
+/** Checks that hold with any real model. Other results depend on the model. */
 export function checkAnyOutcome({ repository }: DemoProject, tasks: ReadonlyMap<string, TaskView>): Check[] {
   const history = historyOf(repository);
   const checks = allTasks.map((name): Check => {
@@ -70,7 +70,7 @@ function checkCheckout(repository: string): Check {
   return { promise: 'the checkout is clean and at main', kept: status === '', found: status === '' ? 'clean' : status };
 }
 
-/** @param lines of `coppice watch --json`. */
+/** @param lines the output of `coppice watch --json` */
 export function checkParallel(lines: readonly string[]): Check[] {
   const working = new Map<string, string>();
   let most = 0;

@@ -31,7 +31,7 @@ const paint = colours(wantsColours(process.stdout, process.env));
 const say = (text = '') => void process.stdout.write(`${text}\n`);
 const heading = (text: string) => say(`\n${paint.bold(text)}`);
 
-/** Gives the exit code: 0 only if everything was as promised. */
+/** Runs the demo and returns the exit code: 0 only if every check passed. */
 export async function runDemo(programArguments: readonly string[]): Promise<number> {
   const asked = readArguments(programArguments);
   const model = asked === null ? usage : await chooseModel(asked, process.env);
@@ -41,13 +41,13 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
   }
   const { engine } = asked;
   let interrupted = false;
-  // However it is ended, the stack is still to be stopped; a terminal that is gone must not prevent that.
+  // The stack has to be stopped in any case, so a closed terminal must not end this process.
   process.stdout.on('error', () => {});
   const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'coppice-demo-')));
-  // A sandbox of a stack that is root runs as another user, which must get to its worktree.
+  // If the stack is root, sandboxes run as another user, who must be able to enter their worktrees.
   chmodSync(folder, 0o711);
   const coppice = new Coppice(path.join(folder, 'home'), model.environment);
-  // Ctrl-C and the end of the terminal reach the command that is running, too; it detaches, or ends.
+  // SIGINT and SIGHUP of the terminal also reach the running command, which then detaches or ends. SIGTERM doesn't.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) {
     process.on(signal, () => {
       interrupted = true;
@@ -112,10 +112,10 @@ function tellModel({ name, where }: DemoModel): void {
   say('What is promised all the same: only what its verify command proves is merged, and whatever is not says why.');
 }
 
-/** What the container service says then. */
+/** Text of the container service's error if no engine works. */
 const noSandboxWorks = 'no sandbox engine works';
 
-/** The engine that it runs with; null when it could not be started. */
+/** Starts the stack and returns its engine; null if it could not be started. */
 async function startStack(coppice: Coppice, engine: string): Promise<string | null> {
   const noneFound = engine === 'auto' && setupResult()?.engine === 'none';
   const wanted = noneFound ? 'none' : engine;
@@ -131,7 +131,7 @@ async function startStack(coppice: Coppice, engine: string): Promise<string | nu
   return (await coppice.show('up', '--engine', 'none')) === exitCodes.done ? 'none' : null;
 }
 
-/** Gives whether everything was as promised. */
+/** Prints the results and returns true if every check passed. */
 function tell(project: DemoProject, coppice: Coppice, runExitCode: number, model: DemoModel): boolean {
   const tasks = new Map<string, TaskView>();
   for (const name of allTasks) {
@@ -207,7 +207,7 @@ function tellNext(project: DemoProject, folder: string): void {
   say();
 }
 
-/** The command line, in the demo's own home. */
+/** Runs `coppice` commands in the demo's own home. */
 class Coppice {
   readonly home: string;
   readonly #environment: NodeJS.ProcessEnv;
@@ -219,17 +219,17 @@ class Coppice {
     for (const name of ['NATS_URL', 'NATS_USER', 'NATS_PASSWORD']) delete this.#environment[name];
   }
 
-  /** Detaches the command that is shown. */
+  /** Detaches the command that `show` runs. */
   interrupt(): void {
     this.#shown?.kill('SIGINT');
   }
 
-  /** Of the stack that runs. */
+  /** The engine of the running stack. */
   engine(): string | null {
     return readStatus(homeFrom({ COPPICE_HOME: this.home }))?.engine ?? null;
   }
 
-  /** Runs it as a person would, on this terminal; gives the exit code. */
+  /** Runs a command on this terminal and returns its exit code. */
   show(...commandArguments: string[]): Promise<number> {
     const child = spawn(process.execPath, [mainFile, ...commandArguments], {
       env: this.#environment,
@@ -242,7 +242,7 @@ class Coppice {
     });
   }
 
-  /** What it writes to standard output, line by line; none when it fails. */
+  /** Runs a command and returns the lines of its stdout; none if it fails. */
   read(...commandArguments: string[]): string[] {
     const env = this.#environment;
     const { stdout } = spawnSync(process.execPath, [mainFile, ...commandArguments], { env, encoding: 'utf8' });

@@ -1,4 +1,4 @@
-/** `npm run demo`: runs real tasks on a real repository, in a stack of its own, and checks what came of it. */
+/** `npm run demo`: runs tasks on a real repository, in a stack of its own, and checks the results. */
 process.env['COPPICE_LOG_LEVEL'] ??= 'fatal';
 
 const { runDemo } = await import('./demo.ts');

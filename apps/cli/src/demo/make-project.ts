@@ -8,7 +8,7 @@ import { script } from './script.ts';
 
 export type DemoProject = { repository: string; runFile: string; firstCommit: string };
 
-/** Git as if this user had configured nothing: neither signing nor hooks of theirs get into a demo. */
+/** Environment for git without the user's configuration, such as signing and hooks. */
 const gitEnvironment = (): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'))),
   GIT_CONFIG_GLOBAL: '/dev/null',
@@ -19,7 +19,7 @@ export function git(repository: string, ...gitArguments: string[]): string {
   return execFileSync('git', gitArguments, { cwd: repository, env: gitEnvironment(), encoding: 'utf8' }).trimEnd();
 }
 
-/** Writes the repository, the run file and (for the scripted model) the script into the folder. */
+/** Writes the repository, the run file and (for the scripted model) its script into the folder. */
 export function makeProject(folder: string, model: DemoModel): DemoProject {
   const repository = path.join(folder, 'repository');
   for (const [name, text] of Object.entries(repositoryFiles)) write(path.join(repository, name), text);

@@ -1,4 +1,4 @@
-/** Which model does the demo's work: the scripted one, or a real one where it is found. */
+/** Chooses the demo's model: the scripted one, or a real one on request. */
 import { findLocalServers, localServerNames } from '../local-models.ts';
 import type { LocalServer } from '../local-models.ts';
 
@@ -6,9 +6,9 @@ export type DemoModel = {
   /** `provider/model`. */
   name: string;
   isScripted: boolean;
-  /** What the stack must be told to reach it. */
+  /** Variables that the stack needs to reach it. */
   environment: NodeJS.ProcessEnv;
-  /** Where it was found, for a person; null for the scripted one. */
+  /** Where it was found, as text for the user; null for the scripted one. */
   where: string | null;
 };
 
@@ -21,7 +21,7 @@ const scriptedModel: DemoModel = {
 
 const isSet = (environment: NodeJS.ProcessEnv, name: string): boolean => (environment[name] ?? '') !== '';
 
-/** @returns the model, or why it can't be had */
+/** @returns the model, or a text that says why it is not available */
 export async function chooseModel(
   asked: { provider?: string | undefined; model?: string | undefined },
   environment: NodeJS.ProcessEnv,

@@ -1,7 +1,7 @@
-/** What the demo has done, and what must come of it where the model plays the script. */
+/** The demo's run file, and the results that it must have with the scripted model. */
 import type { DemoModel } from './model.ts';
 
-/** Relative to the run file. */
+/** Returns the text of the run file. Its paths are relative to the file. */
 export const runFile = ({
   name,
   isScripted,

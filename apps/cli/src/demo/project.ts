@@ -1,10 +1,10 @@
 /**
- * What the demo works on: a small repository with a test suite.
+ * The demo's repository: a few functions with a test suite.
  *
- * Of the suite's five files four fail: one for a bug, the others since the functions that they test aren't written yet.
+ * Four of the suite's five files fail: one because of a bug, the others because the functions that they test don't exist yet.
  */
 
-/** Of the first commit. */
+/** Files of the first commit. */
 export const repositoryFiles: Record<string, string> = {
   'package.json': `{
   "name": "words",

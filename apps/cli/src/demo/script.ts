@@ -1,6 +1,6 @@
 /**
- * The answers of the scripted model. The pauses are there so that one can see something. An agent's turns are its tool calls: what they come to is
- * real, and nobody would notice a script that doesn't fit the repository but the demo's own checks.
+ * The answers of the scripted model. The pauses make the progress visible. The tool calls run for real, so the demo's checks fail if the script doesn't fit the
+ * repository.
  */
 export const script = `rules:
   - when: { contains: test/truncate.test.js }

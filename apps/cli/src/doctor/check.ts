@@ -1,21 +1,21 @@
-/** One thing that was looked at. */
+/** The result of one check. */
 export type Check = {
   name: string;
   level: 'ok' | 'warning' | 'fault';
-  /** What was found, in one sentence. */
+  /** The finding, in one sentence. */
   found: string;
-  /** What mends it; null where nothing has to be. */
+  /** How to fix it; null if there is nothing to fix. */
   fix: string | null;
 };
 
-/** What mends a stack that has read something else than what is there now. */
+/** The fix for a stack whose environment or file has changed since it started. */
 export const restart = 'a stack reads keys, addresses and its file only when it starts: coppice down, coppice up';
 
 export const ok = (name: string, found: string): Check => ({ name, level: 'ok', found, fix: null });
 export const warning = (name: string, found: string, fix: string): Check => ({ name, level: 'warning', found, fix });
 export const fault = (name: string, found: string, fix: string): Check => ({ name, level: 'fault', found, fix });
 
-/** Whether a version such as `2.38.1` is at least another; false for what isn't one. */
+/** Compares versions such as `2.38.1`. Returns false if `version` isn't one. */
 export function isAtLeast(version: string, least: string): boolean {
   const parts = (text: string) => text.split(/[.-]/).map(Number);
   const have = parts(version);

@@ -1,4 +1,4 @@
-/** How the gateway is set up: its file, and its HTTP doors. */
+/** Checks of the gateway's configuration file and of its HTTP endpoints. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import type { KnownModels } from '../stack/gateway-environment.ts';
 import { fault, ok, restart, warning } from './check.ts';
 import type { Check } from './check.ts';
 
-/** As a gateway that runs tells it; one of an earlier version tells nothing. */
+/** Settings reported by the running gateway. Earlier versions report none. */
 export type GatewaySettings = {
   httpAddresses?: readonly string[] | undefined;
   file?: { path: string; sha256: string } | null | undefined;
@@ -20,16 +20,16 @@ const doorsCheck = "gateway's HTTP doors";
 const noFile = 'none; COPPICE_GATEWAY_CONFIG names one';
 const doorsOff = 'off; COPPICE_GATEWAY_HTTP, such as 127.0.0.1:8790, opens them';
 
-/** Of a stack that is started here. */
+/** The file that a stack started here would read. */
 export const fileToRead = (file: KnownModels['file']): Check[] => [ok(fileCheck, file?.path ?? noFile)];
 
-/** Of a stack that is started here. */
+/** The HTTP endpoints that a stack started here would open. */
 export function doorsToOpen(environment: NodeJS.ProcessEnv): Check[] {
   const asked = doorsIn(environment);
   return [ok(doorsCheck, asked.length === 0 ? doorsOff : `at ${asked.join(', ')} when a stack runs`)];
 }
 
-/** Of the stack that runs. */
+/** Compares the HTTP endpoints of the running stack with those in the environment. */
 export function checkDoors({ httpAddresses }: GatewaySettings, environment: NodeJS.ProcessEnv): Check[] {
   if (httpAddresses === undefined) return [];
   if (httpAddresses.length > 0) return [ok(doorsCheck, `at ${httpAddresses.join(', ')}`)];
@@ -45,7 +45,7 @@ function doorsIn({
   return [...(http === '' ? [] : [`http://${http}`]), ...(socket === '' ? [] : [`unix:${socket}`])];
 }
 
-/** Of the stack that runs: whether its file still says what was read, and whether the next stack would start with it. */
+/** Checks that the running stack's file is unchanged since it was read, and that the next stack would start with it. */
 export async function checkFile({ file }: GatewaySettings, environment: NodeJS.ProcessEnv): Promise<Check[]> {
   if (file === undefined) return [];
   if (remoteFrom(environment) !== null)
@@ -63,7 +63,7 @@ export async function checkFile({ file }: GatewaySettings, environment: NodeJS.P
   return [warning(fileCheck, found, restart)];
 }
 
-/** Null where it can't be read, which the gateway's own complaint tells better. */
+/** Null if the file can't be read; the gateway's own error message is then more useful. */
 async function sha256Of(file: string): Promise<string | null> {
   const text = await readFile(file, 'utf8').catch(() => null);
   return text === null ? null : createHash('sha256').update(text).digest('hex');

@@ -1,4 +1,4 @@
-/** What the stack of this machine keeps on its disk, as its last round of retention found it. */
+/** What the local stack keeps on disk, as measured by its last retention run. */
 import type { DiskReport } from '@coppice/worktree-service';
 import type { Home } from '../stack/home.ts';
 import { fault, ok, warning } from './check.ts';
@@ -14,7 +14,7 @@ export async function checkKept(home: Home): Promise<Check> {
   return ofReport(readDiskReport(home.dataFolder));
 }
 
-/** Pure. */
+/** Makes the check from a report. Pure. */
 export function ofReport(report: DiskReport | null): Check {
   if (report === null) return ok(name, 'nothing was measured yet; a stack that runs does it every 15 minutes');
   const parts = report.parts.map(({ name: part, count, bytes, bytesMax }) => {

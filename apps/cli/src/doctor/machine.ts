@@ -1,4 +1,4 @@
-/** Programs and disk space. */
+/** Checks of programs and disk space. */
 import { existsSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 import { serverVersionMin } from '@coppice/bus';
@@ -11,7 +11,7 @@ import { fault, isAtLeast, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
 
 const nodeVersionMin = '24.0.0';
-/** Merges without a working tree came with it. */
+/** The first version that merges without a working tree. */
 const gitVersionMin = '2.38.0';
 const gibibyte = 1024 ** 3;
 const freeBytesFault = gibibyte / 2;

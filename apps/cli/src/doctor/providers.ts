@@ -1,4 +1,4 @@
-/** Model providers: those that the stack's gateway knows, and servers on this machine that could be used. */
+/** Checks of model providers: those that the stack's gateway knows, and model servers on this machine. */
 import { CoppiceError, gatewayCalls } from '@coppice/contracts';
 import type { ModelProvider } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
@@ -12,7 +12,7 @@ import { checkDoors, checkFile, doorsToOpen, fileToRead } from './gateway.ts';
 import type { GatewaySettings } from './gateway.ts';
 
 const modelsTold = 5;
-/** Of the vendors: what sets their key. */
+/** The variable with the API key, by vendor. */
 const keyVariables: Readonly<Record<string, string>> = {
   openai: 'OPENAI_API_KEY',
   'openai-responses': 'OPENAI_API_KEY',
@@ -20,7 +20,7 @@ const keyVariables: Readonly<Record<string, string>> = {
   gemini: 'GEMINI_API_KEY',
 };
 
-/** @param client of the stack that answers; null where none does */
+/** @param client a client of the stack; null if no stack answers */
 export async function checkProviders(client: ApiClient | null, environment: NodeJS.ProcessEnv): Promise<Check[]> {
   const [known, local] = await Promise.all([client === null ? null : ofGateway(client), findLocalServers()]);
   if (known?.isHidden === true) return [ok('models', "which there are is not told to a tenant's user")];
@@ -29,7 +29,7 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
   if (known?.settings !== undefined)
     checks.unshift(...(await checkFile(known.settings, environment)), ...checkDoors(known.settings, environment));
-  // One that is there and tells no models may answer chats all the same.
+  // A reachable provider without a list of models may still answer model calls.
   const unreachable = fromStack?.filter(({ problem, reachable }) => problem !== null && reachable !== true) ?? [];
   const cannotBeAsked = new Set(unreachable.map(({ name }) => name));
   checks.push(...(known?.aliases ?? []).map((alias) => ofAlias(alias, cannotBeAsked)));
@@ -87,26 +87,26 @@ export function ofProvider(provider: ModelProvider): Check {
   const where = host === null ? '' : ` at ${host}`;
   const listed = models.length === 0 ? '' : `: ${listOf(models)}`;
   if (problem === null) return ok(check, `can be used${where}${listed}`);
-  // Nobody who works with another one misses it.
+  // Not a fault: the user may work with another provider.
   if (!keyPresent && missesOwnKey(name, problem)) return ok(check, `not set up (${problem})`);
   return warning(check, problem, `start that server, or correct its address or key; ${restart}`);
 }
 
-/** Nobody misses it who doesn't try or test something. */
+/** Describes the scripted provider. Its problems are no faults, since it is only for demos and tests. */
 function ofScripts({ problem, scriptFolders }: ModelProvider): string {
   if (problem !== null) return `not set up (${problem})`;
   if (scriptFolders === undefined) return "plays any script of the stack's machine, by its path";
   return `plays the scripts in ${scriptFolders.join(', ')} on the gateway's machine`;
 }
 
-/** Rather than one that the gateway's file gives it. */
+/** True if the vendor's usual variable is missing, not one that the gateway's file names. */
 const missesOwnKey = (provider: string, problem: string): boolean =>
   problem.endsWith(`: set ${keyVariables[provider]}`);
 
 const listOf = (models: readonly string[]): string =>
   models.slice(0, modelsTold).join(', ') + (models.length > modelsTold ? ', …' : '');
 
-/** What a stack that is started here would know; nobody is asked for it. */
+/** Checks the providers that a stack started here would have, without network requests. */
 async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks: Check[]; usable: boolean }> {
   const checks = [ok('model provider scripted', 'plays a script; for demos and tests')];
   try {
@@ -149,7 +149,7 @@ function ofLocalServer(
   known: readonly ModelProvider[] | null,
   environment: NodeJS.ProcessEnv,
 ): Check[] {
-  // Told above.
+  // Already reported as a provider.
   if (known?.some((provider) => provider.host !== null && samePort(provider.host, host)) === true) return [];
   const found = `a model server answers at ${host}: ${models.length === 0 ? 'without a model' : listOf(models)}`;
   const addresses = ['OPENAI_BASE_URL', 'COPPICE_OPENAI_PROVIDERS', 'OLLAMA_HOST'];

@@ -1,4 +1,4 @@
-/** The sandbox engine, and what it enforces here: as the stack that runs tells, else by trying it. */
+/** Checks the sandbox engine and what it enforces: from the running stack's report, otherwise by trying it. */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -17,10 +17,10 @@ const tryAgain = 'run coppice doctor again when the machine is less busy; nothin
 const installTrier = 'install perl or python3, which the probe makes system calls with; then run coppice doctor again';
 const noneMeans = 'engine none, which isolates nothing';
 
-/** @param status of the stack that runs; null where none does */
+/** @param status status of the running stack; null if none runs */
 export async function checkSandboxes(status: StackStatus | null, images: string): Promise<Check> {
   if (status?.phase === 'ready') return ofStack(status);
-  // Sandboxes may run as another user, who must get to what is mounted.
+  // Sandboxes may run as another user, who must be able to enter the mounted folders.
   const folder = mkdtempSync(path.join(tmpdir(), 'coppice-doctor-'));
   chmodSync(folder, 0o711);
   try {
@@ -37,7 +37,7 @@ export async function checkSandboxes(status: StackStatus | null, images: string)
     return told(report, summaryOf(report));
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    // Only the want of an answer can be tried again.
+    // Only a missing answer is retryable.
     return error.retryable ? warning(name, error.message, tryAgain) : fault(name, error.message, install);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -53,7 +53,7 @@ function told(report: EngineReport, summary: string): Check {
   if (missing.length === 0)
     return warning(name, `${summary} (${unknown.join('; ')})`, isUntriable ? installTrier : tryAgain);
   const why = missing.join('; ');
-  // Docker is the best there is: what it doesn't enforce, this machine can't.
+  // Docker enforces the most: what is missing with it, this machine can't enforce.
   const fix = report.engine === 'docker' ? `look at the machine's control groups` : `for full limits ${install}`;
   return warning(name, summary, `${fix}; why: ${why}`);
 }

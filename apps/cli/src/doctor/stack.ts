@@ -1,4 +1,4 @@
-/** The stack: whether it runs, and whether it answers. */
+/** Checks that a stack runs and answers. */
 import { CoppiceError, api } from '@coppice/contracts';
 import type { ApiClient } from '../api-client.ts';
 import { connectTo, disconnect, remoteFrom, tenantFor } from '../stack/connect.ts';
@@ -15,7 +15,7 @@ const name = 'stack';
 
 export type FoundStack = { check: Check; client: ApiClient | null };
 
-/** Whoever gets a client closes its bus. @param running as its status tells; null where none runs */
+/** Finds the stack and checks it. The caller closes the client's bus. @param running status of the local stack; null if none runs */
 export async function findStack(
   environment: NodeJS.ProcessEnv,
   tenant: string | undefined,
