@@ -1,4 +1,4 @@
-/** The command line: what can be typed, and which function does it. The only importer of commander. */
+/** The command line: its commands and options, and the function for each. Only this file imports commander. */
 import { createRequire } from 'node:module';
 import { budgetsCommand } from './commands/budgets.ts';
 import { busUsersCommand } from './commands/bus-users.ts';
@@ -30,7 +30,7 @@ import { plainText } from './output/text.ts';
 import { engineChoices } from './stack/services.ts';
 import type { EngineChoice } from './stack/services.ts';
 
-/** Runs the command that `programArguments` name. Never throws; says what went wrong and gives the exit code. */
+/** Runs the command that `programArguments` name and returns its exit code. Never throws; prints the error instead. */
 export async function runProgram(programArguments: readonly string[], session: Session): Promise<number> {
   let exitCode: number = exitCodes.done;
   const program = build(session, (code) => (exitCode = code));
@@ -74,7 +74,7 @@ function build(session: Session, done: (exitCode: number) => void): Command {
   return program;
 }
 
-/** Commander's own shows the whole help for a command that isn't there, as if nothing were wrong. */
+/** Replaces commander's own `help`, which shows the whole help for an unknown command instead of an error. */
 function addHelpCommand(program: Command): void {
   program
     .command('help')
@@ -181,7 +181,7 @@ type RunOptions = {
   time?: string;
   write?: string;
 };
-/** What only a run without a file is told by options; a file says it itself. */
+/** Options that are only valid with `--prompt`; in a run file they are fields. */
 const promptOptionNames = ['model', 'verify', 'merge', 'name', 'description', 'base', 'type', 'time', 'write'] as const;
 
 function addRunCommands(program: Command, current: Current, done: Done): void {
@@ -243,7 +243,7 @@ function addRunCommands(program: Command, current: Current, done: Done): void {
     );
 }
 
-/** @throws CliError for options that don't go together. */
+/** @throws CliError for options that can't be combined */
 function runSource(file: string | undefined, options: RunOptions): RunSource {
   const { prompt, write, ...rest } = options;
   if (prompt !== undefined && file === undefined) return { kind: 'prompt', prompt, file: write, ...rest };
@@ -337,7 +337,7 @@ function addTaskCommands(program: Command, current: Current, done: Done): void {
     .action(async (id: string, options: Options) => done(await cancelCommand(current(), id, withJson(options))));
 }
 
-/** One at each mention: a list would take what follows it for a model, too. */
+/** Collects a repeated option. A variadic option would also consume the arguments that follow it. */
 const gathered = (name: string, before: string[] = []): string[] => [...before, name];
 
 function tenant(text: string): string {

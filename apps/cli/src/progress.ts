@@ -8,9 +8,9 @@ export type TaskProgress = {
   state: TaskState;
   reason: string | null;
   landedCommit: string | null;
-  /** What its agent does now; null where that isn't known, or no agent is at work. */
+  /** The agent's current turn as text; null if unknown, or if no agent is working. */
   doing: string | null;
-  /** When it left `waiting`, and when it ended; milliseconds since 1970. */
+  /** Times at which it left `waiting` and ended, in milliseconds since 1970. */
   startedAt: number | null;
   endedAt: number | null;
 };
@@ -52,7 +52,7 @@ export function progressFrom(view: RunView): RunProgress {
   };
 }
 
-/** After a view that came later: what it knows better, the times kept. */
+/** Updates the progress from a later view, and keeps the times, which a view doesn't have. */
 export function withView(progress: RunProgress, view: RunView): RunProgress {
   const fresh = progressFrom(view);
   const known = new Map(progress.tasks.map((task) => [task.taskId, task]));
@@ -96,7 +96,7 @@ export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgre
     }
     case 'coppice.task-turn': {
       const { taskId } = event.data;
-      // One that comes late must not look like work.
+      // A late event must not make the task look active.
       return withTask(progress, taskId, (task) =>
         task.state === 'working' ? { ...task, doing: turnText(event.data) } : task,
       );
@@ -106,7 +106,7 @@ export function withEvent(progress: RunProgress, event: CoppiceEvent): RunProgre
   }
 }
 
-/** A turn of an agent in a few words: its calls, else what it says. */
+/** Returns a short text for an agent's turn: its calls, otherwise the model's text. */
 export function turnText({ turn, calls, text }: { turn: number; calls: TurnCall[]; text: string }): string {
   const does = calls.map(({ name, about }) => `${name} ${about}`.trim()).join('; ');
   return `turn ${turn}: ${does === '' ? text : does}`;
@@ -117,7 +117,7 @@ function withTask(progress: RunProgress, taskId: string, change: (task: TaskProg
   return { ...progress, tasks: progress.tasks.map((task) => (task.taskId === taskId ? change(task) : task)) };
 }
 
-/** Whether everything that isn't over waits for a person, or for something that does. */
+/** True if every unfinished task waits for the user's decision, or for such a task. */
 export function waitsForPerson(tasks: readonly { state: TaskState }[]): boolean {
   const open = tasks.filter((task) => !isTaskEnd(task.state));
   return (

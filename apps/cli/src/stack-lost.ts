@@ -1,13 +1,13 @@
-/** What a watcher says of a stack that is over: what ended, and how to go on. */
+/** Errors of a watcher whose stack has ended or doesn't answer: what ended, and how to go on. */
 import { CoppiceError } from '@coppice/contracts';
 import type { StackClient } from './api-client.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 
-/** What stays ("run r5 is", "runs are"), and the command that shows it again. */
+/** `kept`: what is kept, as the start of a sentence ("run r5 is", "runs are"). `command`: the command that shows it again. */
 export type GoingOn = { kept: string; command: string };
 
-/** Rejects when the stack ends; never settles otherwise, and lets go of it when `until` is aborted. */
+/** Rejects when the stack ends, and never settles otherwise. Removes its listener when `until` is aborted. */
 export function untilStackEnds({ stackEnded }: StackClient, until: AbortSignal, goingOn: GoingOn): Promise<never> {
   return new Promise((_resolve, reject) => {
     const end = () => reject(lost(String(stackEnded.reason), goingOn));
@@ -16,7 +16,7 @@ export function untilStackEnds({ stackEnded }: StackClient, until: AbortSignal, 
   });
 }
 
-/** A failure of asking, with how to go on; anything else, and what was answered, as it is. */
+/** Adds the command to go on to the error of a call without an answer. Returns any other error unchanged. */
 export function noAnswer(error: unknown, { kept, command }: GoingOn): unknown {
   if (!(error instanceof CliError && error.cause instanceof CoppiceError)) return error;
   const text = `${error.message}; ${kept} kept. See coppice doctor; go on with: ${command}`;

@@ -1,4 +1,4 @@
-/** What a task's agent was told and said, as the gateway recorded it. */
+/** Reads the transcript of a task's agent, as the gateway recorded it. */
 import { modelMessageSchema, shownModel, streams, subjects, transcriptEntrySchema } from '@coppice/contracts';
 import type { ModelMessage, TextReference, TranscriptEntry } from '@coppice/contracts';
 import type { ApiClient } from './api-client.ts';
@@ -6,10 +6,10 @@ import { readArtifact } from './artifacts.ts';
 
 export type StoredTurn = { entry: TranscriptEntry; sequence: number };
 
-/** Where the reading begins, and whether it goes on with what comes. */
+/** `startSequence`: first stream sequence to read. `live`: go on with new messages. */
 export type TurnOptions = { startSequence?: number; live?: boolean; signal?: AbortSignal };
 
-/** A task's turns in the order in which they were stored. What this version can't read is left out. */
+/** Yields a task's turns in stream order. Entries that this version can't read are skipped. */
 export async function* turnsOf(
   client: ApiClient,
   taskId: string,
@@ -22,18 +22,18 @@ export async function* turnsOf(
   }
 }
 
-/** Who answered a turn, as `provider/model` in the provider's words; null where that was not recorded. */
+/** Returns the `provider/model` that answered a turn, with the provider's own model name; null if not recorded. */
 export function answeredBy({ provider, responseModel }: TranscriptEntry['output']): string | null {
   return provider === undefined ? null : `${provider}/${responseModel}`;
 }
 
-/** Its name for a person where it isn't the one that was asked for, as behind an alias; else null. */
+/** Returns the display name of the model that answered, if it isn't the requested one (for example behind an alias); otherwise null. */
 export function otherAnswerer(model: string, answerer: string | null): string | null {
   const shown = answerer === null ? null : shownModel(answerer);
   return shown === shownModel(model) ? null : shown;
 }
 
-/** Reads texts that are kept by reference. */
+/** Reads texts that are stored by reference. */
 export class Texts {
   readonly #client: ApiClient;
 
@@ -41,14 +41,14 @@ export class Texts {
     this.#client = client;
   }
 
-  /** Null for one that is no longer there. */
+  /** Reads a text; null if it no longer exists. */
   async read(reference: TextReference): Promise<string | null> {
     if ('text' in reference) return reference.text;
     const bytes = await readArtifact(this.#client, reference.artifact);
     return bytes === null ? null : new TextDecoder().decode(bytes);
   }
 
-  /** What a turn added to its conversation; null where it is no longer there. */
+  /** Reads the messages that a turn added to its conversation; null if they no longer exist. */
   async messagesOf(entry: TranscriptEntry): Promise<ModelMessage[] | null> {
     const text = await this.read(entry.request);
     return text === null ? null : modelMessageSchema.array().parse(JSON.parse(text));

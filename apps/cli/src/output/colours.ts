@@ -1,4 +1,4 @@
-/** The few colours in use. Each takes its text and gives it back changed, or as it is where colours are off. */
+/** Functions that add a colour to a text. If colours are off, they return it unchanged. */
 export type Colours = Record<'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'blue' | 'cyan', (text: string) => string>;
 
 const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, cyan: 36 } as const;
@@ -8,7 +8,7 @@ export function colours(on: boolean): Colours {
   return Object.fromEntries(Object.entries(codes).map(([name, code]) => [name, paint(code)])) as Colours;
 }
 
-/** https://no-color.org: present and not empty, whatever its value. A dumb terminal gets none either. */
+/** False with a NO_COLOR that is not empty (https://no-color.org), and for a dumb terminal. */
 export function wantsColours(stream: { isTTY?: boolean }, environment: NodeJS.ProcessEnv): boolean {
   return stream.isTTY === true && (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';
 }

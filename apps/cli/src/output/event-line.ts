@@ -3,7 +3,7 @@ import type { CoppiceEvent } from '@coppice/contracts';
 import { turnText } from '../progress.ts';
 import { plainLine } from './text.ts';
 
-/** An event as one plain line, or null where it tells nothing that another doesn't. */
+/** Returns an event as one plain line; null if it adds nothing to the other events. */
 export function eventLine(event: CoppiceEvent): string | null {
   const time = timeOfDay(new Date(event.time));
   switch (event.type) {
@@ -35,9 +35,9 @@ export function eventLine(event: CoppiceEvent): string | null {
   }
 }
 
-/** Where a line of its own says whose it is: the run, or that it is a request which names none. */
+/** Returns the run id that an event belongs to, or `noRun` for a request that names no run. */
 export const runOf = ({ data }: CoppiceEvent): string => ('runId' in data ? data.runId : noRun);
 
-/** In the local time zone. */
+/** `HH:MM:SS` in the local time zone. */
 export const timeOfDay = (date: Date): string =>
   [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');

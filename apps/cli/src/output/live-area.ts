@@ -1,19 +1,19 @@
 /**
- * The lower part of a terminal, drawn over and over.
+ * The lower part of a terminal, which is redrawn in place.
  *
  * Invariants:
- * 1. The cursor rests in the first column below the last line drawn; erasing goes up by the rows that those lines take in the terminal's
- *    present width (a narrowed terminal wraps them), and never above the first of them.
- * 2. No line drawn is wider than the terminal, nor are more drawn than it has rows: what has scrolled away can't be erased.
+ * 1. The cursor stays in the first column below the last drawn line. Erasing goes up by the rows that the drawn lines take at the terminal's
+ *    current width (a narrowed terminal wraps them), and never above the first of them.
+ * 2. No drawn line is wider than the terminal, and there are never more lines than rows: lines that have scrolled away can't be erased.
  */
 import { displayWidth } from './text.ts';
 
 export type LiveArea = {
-  /** Replaces what is drawn. Lines must fit: see `size`. */
+  /** Replaces the drawn lines. Lines must fit into the terminal's size. */
   draw(lines: readonly string[]): void;
-  /** Writes a line above, that stays. */
+  /** Writes a permanent line above the area. */
   print(line: string): void;
-  /** Erases what is drawn. */
+  /** Erases the drawn lines. */
   clear(): void;
 };
 
@@ -31,7 +31,7 @@ export function liveArea(write: (text: string) => void, size: () => { columns: n
   return {
     draw: (lines) => {
       const next = lines.slice(0, Math.max(1, size().rows - 1));
-      // In one write, so that nothing flickers.
+      // One write, to avoid flicker.
       write(erase() + text(next));
       drawn = next;
     },

@@ -1,4 +1,4 @@
-/** Log items as lines for a person. */
+/** Formats log items as lines of text. */
 import { gone } from '../log-items.ts';
 import type { LogCall, LogItem } from '../log-items.ts';
 import { otherAnswerer } from '../transcript.ts';
@@ -10,10 +10,10 @@ const indent = ' '.repeat(9);
 const textLinesMax = 40;
 const errorLinesMax = 8;
 const aboutCharactersMax = 200;
-/** A line of output that doesn't end is shown in parts of this length. */
+/** A longer output line is shown in parts of this length. */
 const lineCharactersMax = 8_000;
 
-/** Output comes in pieces that end anywhere; its lines are shown whole, as soon as they end or something else is shown. */
+/** Formats items and joins pieces of output to lines. A line is returned when it ends, or before another item. */
 export class LogLines {
   readonly #colours: Colours;
   readonly #full: boolean;
@@ -22,18 +22,18 @@ export class LogLines {
   #answerer: string | null = null;
   #open: { source: string; text: string } | null = null;
 
-  /** @param full nothing is left out */
+  /** @param full leave nothing out */
   constructor(colours: Colours, full = false) {
     this.#colours = colours;
     this.#full = full;
   }
 
-  /** Whether a text was shown in part. */
+  /** True if some text was truncated. */
   get leftOut(): boolean {
     return this.#leftOut;
   }
 
-  /** @returns the lines that are complete now */
+  /** Adds an item. @returns the lines that are complete now */
   add(item: LogItem): string[] {
     if (item.kind !== 'output') return [...this.end(), ...this.#linesOf(item)];
     const source = `${item.sandboxId} ${item.stream}`;
@@ -46,14 +46,14 @@ export class LogLines {
     return [...lines, ...parts.map((line) => this.#output(line))];
   }
 
-  /** What has come of a line that hasn't ended. */
+  /** Returns the rest: a line without its end. */
   end(): string[] {
     const rest = this.#open;
     this.#open = null;
     return rest === null ? [] : [this.#output(rest.text)];
   }
 
-  // What a carriage return would have written over, a progress bar mostly, isn't shown.
+  // Shows only the text after the last carriage return, which would have overwritten the rest (mostly progress bars).
   #output = (line: string) => this.#colours.dim(`${indent}| ${plainText(line.split('\r').at(-1) ?? '')}`.trimEnd());
 
   #linesOf(item: Exclude<LogItem, { kind: 'output' }>): string[] {
@@ -74,7 +74,7 @@ export class LogLines {
         const rest = lines.slice(1);
         const below = (more: string[]) => more.map((line) => dim(`${indent}  ${line}`));
         if (this.#full) return [head, ...below(rest)];
-        // What a command printed was shown while it ran.
+        // The output of a command was shown while it ran.
         if (!item.isError || item.tool === 'run') return [head];
         return [head, ...below(this.#first(rest, errorLinesMax))];
       }
@@ -91,7 +91,7 @@ export class LogLines {
     }
   }
 
-  /** Who answered, where that isn't who was asked: at the first turn, and when it is another. */
+  /** The model that answered, if it isn't the requested one: at the first turn, and whenever it changes. */
   #answererText({ model, answeredBy }: LogItem & { kind: 'turn' }): string {
     const other = otherAnswerer(model, answeredBy);
     const isNew = (other ?? model) !== this.#answerer;
@@ -105,7 +105,7 @@ export class LogLines {
     return [...lines.slice(0, count), `… ${lines.length - count} more lines`];
   }
 
-  /** A call by what it names, else by its arguments as they are. */
+  /** A call with its main argument, or with all arguments as they are. */
   #callText({ name, arguments: given }: LogCall): string {
     const line = plainLine(`${name} ${this.#full ? given : (namedBy(given) ?? given)}`);
     if (this.#full || line.length <= aboutCharactersMax) return line;
@@ -114,7 +114,7 @@ export class LogLines {
   }
 }
 
-/** A command's output was shown while it came; of files and lists it is said how much they are. */
+/** Result of a call in one line. The output of commands was shown while they ran; for files and lists the number of lines is shown. */
 const resultText = (tool: string, lines: readonly string[]): string =>
   lines.length === 1 || tool === 'run' || tool === 'edit' || tool === 'write'
     ? (lines[0] ?? '')

@@ -11,7 +11,7 @@ const shortCommit = (commit: string) => commit.slice(0, 10);
 const landed = (task: TaskView) => ['merged', 'branch-pushed', 'no-changes'].includes(task.state);
 const gone = (task: TaskView) => ['failed', 'timed-out', 'cancelled', 'discarded'].includes(task.state);
 
-/** Something that waits counts first: the run isn't over. */
+/** Returns the exit code for a run's tasks. A task that waits takes precedence, since the run has not ended. */
 export function exitCodeOf(tasks: readonly TaskView[]): ExitCode {
   if (tasks.some((task) => !isTaskEnd(task.state))) return exitCodes.personAwaited;
   if (tasks.some(gone)) return exitCodes.taskFailed;
@@ -45,7 +45,7 @@ export function taskReport(task: TaskView, nameColumns: number, colours: Colours
   return lines;
 }
 
-/** One line per commit that changed the files of a conflict on the target branch since the task began. Empty without a conflict. */
+/** Returns one line for each commit that changed the conflicting files on the target branch since the task began. Empty without a conflict. */
 export function landedMeanwhile({ failure }: TaskView): string[] {
   if (failure?.code !== 'merge-conflict') return [];
   const conflict = mergeConflictSchema.safeParse(failure.details);
@@ -65,13 +65,13 @@ function kept(task: TaskView, rescue: string, colours: Colours): string[] {
   return command === null ? lines : [...lines, `    as a branch: ${colours.bold(command)}`];
 }
 
-/** Makes a branch of what was kept of a task. Null where nothing was, or a folder that couldn't be made a commit. */
+/** Returns the command that makes a branch of a task's rescued work. Null if there is none, or only a folder. */
 export function pullCommand({ runId, name, rescue, state }: TaskView): string | null {
   // `<git directory> <ref>`, or a folder.
   return isTaskEnd(state) && rescue?.includes(' refs/') === true ? `coppice pull ${runId}/${plainLine(name)}` : null;
 }
 
-/** A log that is kept as a whole may be longer than the lines that came with the task. */
+/** Returns a line with the command that shows the whole log, if it is longer than the tail shown. */
 function wholeLog({ runId, name, logArtifact }: TaskView, tail: string, colours: Colours): string[] {
   if (logArtifact === null && tail.trimEnd().split('\n').length <= logTailLinesMax) return [];
   const command = logArtifact === null ? `coppice logs ${runId}/${name}` : `coppice artifact ${logArtifact}`;
@@ -86,7 +86,7 @@ function detailOf(task: TaskView): string {
   return parts.filter((part) => part !== null).join('  ');
 }
 
-/** What a person can type now. */
+/** Returns the commands that the user can type next. */
 export function nextSteps(task: TaskView): { label: string; command: string }[] {
   const name = `${task.runId}/${task.name}`;
   switch (task.state) {

@@ -25,7 +25,7 @@ export function runTable(
   return lines;
 }
 
-/** Those at work first when not all fit, each group in the file's order. */
+/** Chooses the tasks to show if not all fit: active ones first, then waiting, then ended. They keep the run file's order. */
 function choose(tasks: readonly TaskProgress[], count: number): readonly TaskProgress[] {
   if (tasks.length <= count) return tasks;
   const rank = ({ state }: TaskProgress) => (state === 'waiting' ? 1 : isTaskEnd(state) ? 2 : 0);
@@ -56,7 +56,7 @@ function row(
   const clock = ` ${elapsed.padStart(clockColumns)}  `;
   const room = columns - 1 - left.length - clock.length;
   const detail = truncate(plainLine(task.landedCommit?.slice(0, 10) ?? task.reason ?? task.doing ?? ''), room);
-  // No spaces at the end of a line: terminals disagree whether such a line wraps when it is narrowed.
+  // No trailing spaces: terminals differ in whether such a line wraps when they are narrowed.
   const right = `${clock}${colours.dim(detail)}`.trimEnd();
   return right === '' ? paint(colours, left.trimEnd()) : `${paint(colours, left)}${right}`;
 }

@@ -1,4 +1,4 @@
-/** The live table of all runs: lines for the terminal's present size. Pure. */
+/** The live table of all runs, as lines for the terminal's current size. Pure. */
 import type { RunState, RunSummary } from '@coppice/contracts';
 import type { Colours } from './colours.ts';
 import { countsText, shownRunState } from './states.ts';
@@ -17,7 +17,7 @@ const linesAround = 3;
 
 type Options = { columns: number; rows: number; colours: Colours; now: number };
 
-/** @param latest what happened last in each run, where it is known */
+/** @param latest the latest event line of each run, if known */
 export function runsTable(
   runs: readonly RunSummary[],
   latest: ReadonlyMap<string, string>,

@@ -35,10 +35,10 @@ export const lookOf = (state: TaskState): Look => ownLook[state] ?? lookOfKind[k
 export const shownRunState = (state: RunState, landingsPending: number): RunState | 'to finish' =>
   state === 'succeeded' && landingsPending > 0 ? 'to finish' : state;
 
-/** What a run knows of tasks that have no end yet, as a person reads it. */
+/** Display texts for the states that a run's task counts use for unfinished tasks. */
 const known: Record<string, string> = { active: 'at work', idle: 'waiting for you' };
 
-/** How many tasks are in each state: `2 merged, 1 waiting for you`. */
+/** Number of tasks in each state: `2 merged, 1 waiting for you`. */
 export const countsText = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts)
     .filter(([, count]) => count > 0)

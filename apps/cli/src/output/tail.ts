@@ -1,4 +1,4 @@
-/** The last lines of many; holds little more than these. */
+/** Keeps the last lines of many. Holds at most about twice as many lines as wanted. */
 export class Tail {
   readonly #count: number;
   #lines: string[] = [];
@@ -14,7 +14,7 @@ export class Tail {
     if (this.#lines.length > 2 * this.#count) this.#lines = this.#lines.slice(-this.#count);
   }
 
-  /** `earlier`: how many came before them. */
+  /** Returns the last lines. `earlier`: number of lines before them. */
   end(): { lines: string[]; earlier: number } {
     const lines = this.#lines.slice(-this.#count);
     return { lines, earlier: this.#added - lines.length };

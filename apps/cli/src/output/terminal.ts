@@ -2,15 +2,15 @@ import { isatty } from 'node:tty';
 import { colours, wantsColours } from './colours.ts';
 import type { Colours } from './colours.ts';
 
-/** Where a command writes: results to `out`, everything about the work to `err`. */
+/** Output of a command: results go to `out`, messages about the work to `err`. */
 export type Terminal = {
-  /** As it is, to where results go. */
+  /** Writes data unchanged to stdout. */
   write: (data: string | Uint8Array) => void;
   out(text: string): void;
   err(text: string): void;
-  /** Whether results go to a terminal; then they may be drawn over. */
+  /** True if stdout is a terminal, so that lines can be redrawn. */
   interactive: boolean;
-  /** Of standard output. */
+  /** Colours for stdout. */
   colours: Colours;
   size: () => { columns: number; rows: number };
   onResize(listener: () => void): { remove(): void };
@@ -18,10 +18,10 @@ export type Terminal = {
 
 const defaultSize = { columns: 80, rows: 24 };
 
-/** This process's own standard streams. */
+/** Returns a terminal for the standard streams of this process. */
 export function processTerminal(environment: NodeJS.ProcessEnv = process.env): Terminal {
   const { stdout, stderr } = process;
-  // A reader such as `head` that has seen enough isn't a failure of ours.
+  // A reader such as `head` that closes the pipe is not an error.
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit();

@@ -1,24 +1,24 @@
-/** Text that others wrote (agents, models, commands) made fit for a terminal. Pure. */
+/** Makes text from others (agents, models, commands) safe for a terminal. Pure. */
 import type { UnprotectedPart, Usage } from '@coppice/contracts';
 
 /**
- * Escape sequences: CSI; strings (OSC, DCS, SOS, PM, APC) with their end; two-character ones. In 7-bit and 8-bit form.
- * A string without an end is left to the removal of single characters, so that it can't swallow the rest of the text.
+ * Escape sequences in 7-bit and 8-bit form: CSI; strings (OSC, DCS, SOS, PM, APC) with their terminator; two-character ones.
+ * An unterminated string doesn't match, so that it can't remove the rest of the text; `unsafeCharacters` removes its control characters.
  */
 const escapeSequences =
   /(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|(?:\u001B[\]PX^_]|[\u0090\u0098\u009D-\u009F])[^\u0007\u001B\u009C]{0,4096}(?:\u0007|\u001B\\|\u009C)|\u001B[ -/]*[0-~]/g;
-/** C0 without tab and line feed, DEL, C1, and what turns the direction of text around. */
+/** C0 except tab and line feed, DEL, C1, and characters that change the direction of text. */
 const unsafeCharacters = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
 
-/** Lines and tabs stay; whatever else could move the cursor, change colours or hide text is gone. */
+/** Removes everything that could move the cursor, change colours or hide text. Keeps line feeds and tabs. */
 export function plainText(text: string): string {
   return text.replaceAll('\r\n', '\n').replace(escapeSequences, '').replace(unsafeCharacters, '');
 }
 
-/** C0 without tab, line feed and the carriage return of a line's end, DEL, C1. */
+/** C0 except tab, line feed and the carriage return of CRLF; DEL, C1. */
 const controlCharacters = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]|\r(?!\n)/g;
 
-/** Control characters are replaced by their pictures (U+2400…), C1 by U+FFFD; all other text stays. */
+/** Replaces control characters by their symbols (U+2400…), C1 by U+FFFD. All other text stays. */
 export const visibleControls = (text: string): string =>
   text.replace(controlCharacters, (character) => {
     const code = character.charCodeAt(0);
@@ -26,14 +26,14 @@ export const visibleControls = (text: string): string =>
     return code < 0x20 ? String.fromCharCode(0x2400 + code) : '\uFFFD';
   });
 
-/** As `plainText`, as one line. */
+/** Like `plainText`, joined to one line. */
 export function plainLine(text: string): string {
   return plainText(text.replaceAll('\r', '\n'))
     .replaceAll(/[\n\t\u2028\u2029]+/g, ' ')
     .trim();
 }
 
-/** JSON as one line in which no character can control a terminal: JSON.stringify leaves some as they are. */
+/** Returns JSON in one line, with the control characters escaped that JSON.stringify leaves as they are. */
 export function jsonLine(value: unknown): string {
   return JSON.stringify(value).replaceAll(
     /[\u007F-\u009F\u200E\u200F\u2028-\u202E\u2066-\u2069]/g,
@@ -47,14 +47,14 @@ const wide =
   /^[\u1100-\u115F\u2E80-\u303E\u3041-\u33FF\u3400-\u4DBF\u4E00-\u9FFF\uA000-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6]|^\p{Extended_Pictographic}/u;
 const colourSequences = /\u001B\[[0-9;]*m/g;
 
-/** Columns that a text takes on a terminal; colour sequences take none. */
+/** Returns the columns that a text takes on a terminal; colour sequences take none. */
 export function displayWidth(text: string): number {
   let width = 0;
   for (const { segment } of segmenter.segment(text.replace(colourSequences, ''))) width += wide.test(segment) ? 2 : 1;
   return width;
 }
 
-/** At most so many columns of a text without colours; what was left out is marked. */
+/** Truncates a text without colours to a number of columns and marks the omission with `…`. */
 export function truncate(text: string, columns: number): string {
   if (displayWidth(text) <= columns) return text;
   if (columns <= 0) return '';
@@ -80,13 +80,13 @@ export function clockText(milliseconds: number): string {
   return hours > 0 ? `${hours}:${tail}` : tail;
 }
 
-/** `12 ms`, `1.2 s`, then as `clockText`. */
+/** `12 ms`, `1.2 s`; from a minute on as `clockText`. */
 export function durationText(milliseconds: number): string {
   if (milliseconds < 1_000) return `${Math.max(0, Math.round(milliseconds))} ms`;
   return milliseconds < 59_950 ? `${(milliseconds / 1_000).toFixed(1)} s` : clockText(milliseconds);
 }
 
-/** What model turns cost: `0.2500 USD`, and of less as many digits as say something: `0.000048 USD`. Null is what isn't known. */
+/** Cost of model calls: `0.2500 USD`; small amounts with two significant digits: `0.000048 USD`. Null means unknown. */
 export function costText(costUsd: number | null): string {
   if (costUsd === null) return 'cost unknown';
   if (costUsd === 0) return '0 USD';

@@ -1,4 +1,4 @@
-/** A tree of steps as lines for a person. */
+/** Formats a tree of steps as lines of text. */
 import { shownModel } from '@coppice/contracts';
 import { otherAnswerer } from '../transcript.ts';
 import { waitCauses } from '../trace/step.ts';
@@ -8,7 +8,7 @@ import { costText, displayWidth, durationText, padEnd, plainLine, truncate } fro
 
 const nameColumnsMax = 40;
 const durationColumns = 7;
-/** Shorter steps and waits say nothing about why a task was slow; the JSON has them. */
+/** Shorter steps and waits don't explain why a task was slow and are left out; the JSON has them. */
 const toldMsMin = 100;
 
 const causeTexts: Record<WaitCause, string> = {
@@ -23,7 +23,7 @@ const causeTexts: Record<WaitCause, string> = {
 
 type Row = { branches: string; step: Step };
 
-/** @param nowMs for what hasn't ended, in milliseconds since 1970 */
+/** @param nowMs end of steps that are still running, in milliseconds since 1970 */
 export function traceLines(root: Step, nowMs: number, colours: Colours): string[] {
   const rows = rowsOf(root, nowMs);
   const nameOf = ({ branches, step }: Row) => branches + truncate(plainLine(step.name), nameColumnsMax);
@@ -80,13 +80,13 @@ function detailsOf({
   return said.flatMap((text) => (text === null ? [] : [plainLine(text)]));
 }
 
-/** With who answered, where that isn't who was asked. */
+/** The requested model, and the one that answered if it is another. */
 function modelText(model: string, answeredBy: string | null): string {
   const other = otherAnswerer(model, answeredBy);
   return other === null ? shownModel(model) : `${shownModel(model)} answered by ${other}`;
 }
 
-/** The time of a step after its work. */
+/** The time between a step's end at the service and the handling of its result. */
 function backText({ orchestrator = 0 }: Waits): string | null {
   return orchestrator < toldMsMin ? null : `${durationText(orchestrator)} until the orchestrator took its result`;
 }

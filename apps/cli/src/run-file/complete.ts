@@ -7,22 +7,22 @@ import { exitCodes } from '../exit-codes.ts';
 import { plainLine } from '../output/text.ts';
 import { resolveModel, resolveRepository } from './addresses.ts';
 
-/** Whatever a run was written in, which knows where each of its fields stands. */
+/** The source of a run (a file or options), which makes errors with the place of each field. */
 export type Complainer = { complain: (issues: readonly FieldIssue[]) => CliError };
 
 export type LoadedRun = {
   request: RunRequest;
-  /** Gives a refusal of the orchestrator its places in what the run was written in; anything else as it was. */
+  /** Adds places in the run's source to a rejection by the orchestrator. Returns any other error unchanged. */
   explain: (error: unknown) => unknown;
 };
 
 export type LoadOptions = {
   requestId?: string | undefined;
-  /** Whether repositories may lie on another machine. */
+  /** True if repositories may be on another machine. */
   elsewhere: boolean;
 };
 
-/** What is named relative to a folder made absolute, and the run given its id. @throws CliError that names the field. */
+/** Makes a request from a run: relative addresses become absolute, and it gets its request id. @throws CliError that names the field */
 export async function completeRun(
   run: RunFile,
   baseFolder: string,
@@ -55,7 +55,7 @@ function explain(error: unknown, source: Complainer, { elsewhere }: LoadOptions)
   if (!(error instanceof CoppiceError)) return error;
   const issues = error.details?.['issues'];
   if (Array.isArray(issues) && issues.length > 0 && issues.every(isFieldIssue)) {
-    // It stands in no file.
+    // The request id is not in the file.
     const ofId = issues.find(({ field }) => field === 'requestId');
     if (ofId !== undefined) return complainOfId(ofId, error);
     return source.complain(elsewhere && error.code === 'repository-not-found' ? issues.map(lookedForThere) : issues);
@@ -66,7 +66,7 @@ function explain(error: unknown, source: Complainer, { elsewhere }: LoadOptions)
   return new CliError(exitCodes.badInput, `${place}: ${field}: ${error.message}`, { cause: error });
 }
 
-/** A folder may be plainly here, and not where it is looked for. */
+/** Adds where a repository was looked for: its folder may exist on this machine but not on the stack's. */
 const lookedForThere = (issue: FieldIssue): FieldIssue =>
   issue.field === 'repository' && path.isAbsolute(pathIn(issue.received))
     ? {
@@ -75,7 +75,7 @@ const lookedForThere = (issue: FieldIssue): FieldIssue =>
       }
     : issue;
 
-/** As JSON. */
+/** Removes the opening quote, since `received` is JSON. */
 const pathIn = (received: string): string => received.replace(/^"/, '');
 
 function complainOfId({ expected, received }: FieldIssue, cause: CoppiceError): CliError {

@@ -1,4 +1,4 @@
-/** A run of one task without a file: what is typed, in the repository and on the branch where it is typed. */
+/** `coppice run --prompt`: a run of one task without a file, in the current repository and branch. */
 import { readFields } from '@coppice/bus';
 import { runFileSchema, slug } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
@@ -12,7 +12,7 @@ import type { Complainer, LoadOptions, LoadedRun } from './complete.ts';
 export type PromptOptions = {
   prompt: string;
   model?: string | undefined;
-  /** False: nothing is proven, said on purpose. */
+  /** False (`--no-verify`): the task lands without verification. */
   verify?: string | false | undefined;
   merge?: string | undefined;
   name?: string | undefined;
@@ -20,14 +20,14 @@ export type PromptOptions = {
   base?: string | undefined;
   type?: string | undefined;
   time?: string | undefined;
-  /** The model is asked once, and its answer written to this file. */
+  /** With a file, no agent works: the answer of one model call is written to it. */
   file?: string | undefined;
 };
 
 const nameCharactersMax = 40;
 const descriptionCharactersMax = 72;
 
-/** @throws CliError that names the option. */
+/** Makes a run from the options. @throws CliError that names the option */
 export async function loadPrompt(prompt: PromptOptions, folder: string, options: LoadOptions): Promise<LoadedRun> {
   const repository = await repositoryAt(folder);
   if (repository === null) {
@@ -72,7 +72,7 @@ function taskOf(options: PromptOptions) {
   };
 }
 
-/** The prompt's first line, as a commit's subject. */
+/** Returns the prompt's first line, shortened to a commit subject. */
 export function descriptionOf(prompt: string): string {
   const first = prompt.split('\n').find((line) => plainLine(line) !== '') ?? '';
   const line = plainLine(first)
@@ -85,7 +85,7 @@ export function descriptionOf(prompt: string): string {
     : truncate(line, descriptionCharactersMax);
 }
 
-/** Which option a field comes from. */
+/** The option for each field, for error messages. */
 const optionNames: Record<string, string> = {
   baseBranch: '--base',
   'tasks[0].name': '--name',

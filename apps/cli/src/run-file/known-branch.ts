@@ -4,8 +4,8 @@ import { tryGit } from '../git.ts';
 const branchesToldMax = 5;
 
 /**
- * Asks git for a branch of a repository of this machine, as the stack would: so that nothing is started for a misspelt one. What git can't tell is
- * left to the stack, and so is a URL. @throws CoppiceError `branch-not-found`
+ * Checks that a local repository has the branch, so that no stack is started for a misspelt one. If git fails, and for a URL, the check is left to the stack.
+ * @throws CoppiceError `branch-not-found`
  */
 export async function requireBranch(repository: string, branch: string): Promise<void> {
   if (!repository.startsWith('/')) return;

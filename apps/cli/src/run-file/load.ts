@@ -8,10 +8,10 @@ import { completeRun } from './complete.ts';
 import type { LoadOptions, LoadedRun } from './complete.ts';
 import { readSource } from './source.ts';
 
-/** Comments and layout included. */
+/** Limit for the file, including comments and whitespace. */
 const fileBytesMax = 4 * runLimits.requestBytesMax;
 
-/** Reads, checks and completes a run file. @throws CliError that names file, line, column, field, what was expected and what came. */
+/** Reads, checks and completes a run file. @throws CliError with file, line, column, field, the expected and the received value */
 export async function loadRunFile(file: string, options: LoadOptions): Promise<LoadedRun> {
   const source = readSource(await readText(file), file);
   const parsed = readFields(runFileSchema, source.value);

@@ -5,17 +5,17 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { plainLine } from '../output/text.ts';
 
-/** The first ones tell; later ones follow from them. */
+/** Only the first problems are reported, since later ones follow from them. */
 const problemsToldMax = 3;
 
-/** The text of a run file, which knows where each field is, so that complaints name the place. */
+/** A parsed run file. `complain` makes an error with file, line and column of each field. */
 export type Source = {
   file: string;
   value: unknown;
   complain: (issues: readonly FieldIssue[]) => CliError;
 };
 
-/** @throws CliError when it isn't YAML. `file` is what complaints call it. */
+/** Parses a run file. @param file its name in error messages. @throws CliError if it is not YAML */
 export function readSource(text: string | Uint8Array, file: string): Source {
   const yaml = parseYaml(text);
   if ('problems' in yaml) {

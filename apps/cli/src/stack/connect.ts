@@ -15,8 +15,8 @@ import type { Home } from './home.ts';
 const log = createLogger('cli');
 
 /**
- * A stack that somebody else runs, named by the environment; null: the embedded one is meant.
- * @throws CliError for a variable or a file of it that can't be used.
+ * Returns the connection to the stack that the environment names; null stands for the embedded one.
+ * @throws CliError for an invalid variable, or an unusable file that one names
  */
 export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null {
   if ((environment['NATS_URL'] ?? '') === '') return null;
@@ -28,23 +28,23 @@ export function remoteFrom(environment: NodeJS.ProcessEnv): BusConnection | null
   }
 }
 
-/** For which tenant a command acts. @param asked what `--tenant` says */
+/** Returns the tenant of a command. @param asked value of `--tenant` */
 export const tenantFor = (asked: string | undefined, connection: BusConnection): string =>
   asked ?? connection.tenant ?? 'default';
 
-/** A server that restarts is back within seconds; one that was never there should be reported soon. */
+/** A restarting server is back within seconds; a server that doesn't exist should be reported soon. */
 const remoteWaitMsMax = 10_000;
 const pauseMs = 500;
 
 export type ConnectOptions = {
-  /** How long a server that can't be reached is tried again; default `remoteWaitMsMax`. */
+  /** Milliseconds of retries for an unreachable server; default `remoteWaitMsMax`. */
   waitMsMax?: number | undefined;
   onWaiting?: OnWaiting | undefined;
-  /** Why nobody will be there any more; null while somebody may. */
+  /** Returns why the stack will not come back; null if it still may. */
   whyOver?: () => string | null;
 };
 
-/** @throws CliError (stack unavailable) that says what to do. */
+/** Connects to a stack, with retries. @throws CliError (stack unavailable) that says what to do */
 export async function connectTo(connection: BusConnection, what: string, options: ConnectOptions = {}): Promise<Bus> {
   const started = performance.now();
   for (let isTold = false; ;) {
@@ -74,7 +74,7 @@ function notConnected(error: CoppiceError, connection: BusConnection, what: stri
   return new CliError(exitCodes.stackUnavailable, `${what}: ${error.message}${advice}`, { cause: error });
 }
 
-/** What was to be told is known by now: a server that can't be left in order must not take its place. */
+/** Disconnects and ignores errors: the command's result is known, and a failed disconnect must not replace it. */
 export async function disconnect(bus: Bus): Promise<void> {
   try {
     await bus.close();

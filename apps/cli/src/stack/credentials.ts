@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto';
 import type { Home } from './home.ts';
 import { readJsonFile, writePrivateFile } from './private-file.ts';
 
-/** How to reach an embedded stack's NATS server. The same over restarts, so that clients that reconnect find it. */
+/** Address and credentials of an embedded stack's NATS server. They survive restarts, so that clients can reconnect. */
 export type Connection = { servers: string; user: string; password: string };
 
 const passwordBytes = 24;
 
-/** Null before a first start. */
+/** Reads the connection; null before the first start. */
 export const readConnection = (home: Home): Connection | null => readJsonFile(home.connectionFile) as Connection | null;
 
 export const writeConnection = (home: Home, connection: Connection): void =>

@@ -6,8 +6,8 @@ import { exitCodes } from '../exit-codes.ts';
 export const ofTheGateway = /^(COPPICE_)?OPENAI_|^(ANTHROPIC|GEMINI|GOOGLE_API)_|^OLLAMA_HOST$|^COPPICE_GATEWAY_/;
 
 /**
- * Takes the variables of model providers, keys among them, out of an environment: the gateway alone is to know them, not the programs that the
- * stack starts (nats-server, git, sandboxes).
+ * Moves the variables of model providers, including API keys, out of an environment. Only the gateway gets them, not the programs that the stack starts
+ * (nats-server, git, sandboxes).
  */
 export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const taken: NodeJS.ProcessEnv = {};
@@ -21,7 +21,7 @@ export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.P
 
 export type KnownModels = Pick<LlmGatewayOptions, 'endpoints' | 'aliases' | 'file'>;
 
-/** The model providers and aliases that an environment describes, their keys with them. @throws CliError (bad input) that names a wrong variable, and no key. */
+/** Reads the model providers (with their keys) and aliases that an environment describes. @throws CliError (bad input) that names the invalid variable, without any key */
 export async function modelsIn(environment: NodeJS.ProcessEnv): Promise<KnownModels> {
   const { gatewayOptionsFrom } = await import('@coppice/llm-gateway');
   try {

@@ -5,16 +5,16 @@ import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 
 /**
- * Where an embedded stack keeps everything. The top folder and `data` can be entered by others but not listed: where the stack is root,
- * sandboxes run as another user and must reach their worktrees. What is secret lies in folders of mode 0700.
+ * The files of an embedded stack. Other users can enter the top folder and `data` but not list them: if the stack is root, sandboxes run
+ * as another user and must reach their worktrees. Secret files are in folders of mode 0700.
  */
 export type Home = {
   root: string;
-  /** Held by the running stack for all its life. */
+  /** Locked by the stack as long as it runs. */
   lockFile: string;
-  /** Who runs, and how far it is. */
+  /** Process and phase of the stack. */
   statusFile: string;
-  /** How a client connects; only its user reads it. */
+  /** Address and credentials for clients; readable only by the stack's user. */
   connectionFile: string;
   logFile: string;
   natsFolder: string;
@@ -25,7 +25,7 @@ export type Home = {
 const secret = 0o700;
 const passable = 0o711;
 
-/** COPPICE_HOME, else `coppice` in the user's state folder (XDG_STATE_HOME, else ~/.local/state, on macOS too). */
+/** Returns COPPICE_HOME, else `coppice` in the user's state folder (XDG_STATE_HOME, else ~/.local/state, on macOS too). */
 export function homeFrom(environment: NodeJS.ProcessEnv = process.env): Home {
   const named = environment['COPPICE_HOME'] ?? '';
   const state = environment['XDG_STATE_HOME'] ?? '';
@@ -43,7 +43,7 @@ export function homeFrom(environment: NodeJS.ProcessEnv = process.env): Home {
   };
 }
 
-/** @throws CliError where the folder can't be made. */
+/** Makes the folders. @throws CliError if they can't be made */
 export function makeHome(home: Home): void {
   try {
     makeFolders(home);
@@ -55,7 +55,7 @@ export function makeHome(home: Home): void {
 }
 
 function makeFolders(home: Home): void {
-  // The folders above it are the user's: made with their own umask.
+  // The parent folders belong to the user and are made with the user's umask.
   mkdirSync(path.dirname(home.root), { recursive: true });
   for (const folder of [home.root, home.dataFolder]) mkdirSync(folder, { recursive: true, mode: passable });
   for (const folder of [path.dirname(home.statusFile), home.natsFolder])

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 
 const timeMsMax = 10_000;
 
-/** Such as `2.12.1`; null for a program that doesn't say so. */
+/** Returns the version of a nats-server, such as `2.12.1`; null if the program doesn't print one. */
 export function natsServerVersion(program: string): Promise<string | null> {
   return new Promise((resolve) => {
     execFile(program, ['--version'], { timeout: timeMsMax, encoding: 'utf8' }, (error, out) =>

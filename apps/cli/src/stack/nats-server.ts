@@ -1,13 +1,13 @@
 /**
- * The embedded stack's nats-server: a child process on loopback that refuses whoever has no credentials.
+ * The embedded stack's nats-server: a child process on loopback that rejects clients without credentials.
  *
  * Collaborators: run-stack.ts, which holds the stack's lock around everything here.
  *
  * Invariants:
- * 1. At most one server uses the store: before one starts, whatever an earlier stack left is ended.
- * 2. The system chooses the port at the first start; later starts take the same one again if it is free, so that clients reconnect.
- * 3. A server that ends by itself is started again, at most `restartsMax` times within `restartWindowMs`; then `failed` resolves.
- * 4. Configuration (it holds the password) and store are readable by the stack's user alone.
+ * 1. At most one server uses the store: a server left by an earlier stack is ended before a new one starts.
+ * 2. The system chooses the port at the first start. Later starts use the same port if it is free, so that clients can reconnect.
+ * 3. A server that ends by itself is restarted, at most `restartsMax` times within `restartWindowMs`; then `failed` resolves.
+ * 4. The configuration (with the password) and the store are readable only by the stack's user.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -23,12 +23,12 @@ import type { ProcessIdentity } from './process-identity.ts';
 export type EmbeddedServer = {
   servers: string;
   pid: number;
-  /** Resolves when it has ended too often to be started again. */
+  /** Resolves when the server has ended too often to be restarted. */
   failed: Promise<Error>;
   stop(): Promise<void>;
 };
 
-/** A large store is read first, and the machine may be busy. */
+/** The server first reads its store, which may be large, and the machine may be busy. */
 const startMsMax = 3 * 60_000;
 const stopMsMax = 10_000;
 const pollMs = 10;
@@ -37,8 +37,8 @@ const restartWindowMs = 60_000;
 const restartPauseMs = 200;
 
 /**
- * `always`: a write is on the disk before it is acknowledged, so that a power cut loses nothing. A stack on one machine writes a few
- * dozen messages a task, and such a machine manages hundreds to thousands of these writes a second.
+ * `always`: every write is on the disk before its acknowledgement, so that a power failure loses nothing. A stack on one machine writes a few
+ * dozen messages for each task, and such a machine can do hundreds to thousands of these writes a second.
  */
 export const syncInterval = 'always';
 
@@ -57,7 +57,7 @@ export async function startEmbeddedServer(options: {
   program: string;
   folder: string;
   credentials: { user: string; password: string };
-  /** Where it was the last time. */
+  /** Connection of the last start, for its port. */
   previous: Connection | null;
   log: Logger;
 }): Promise<EmbeddedServer> {
@@ -121,7 +121,7 @@ async function launchServer(
 ): Promise<Running> {
   rmSync(files.pid, { force: true });
   writePrivateFile(files.configuration, configuration(files, credentials, port));
-  // In a process group of its own: Ctrl-C in a terminal reaches the stack, which ends it in order.
+  // Has its own process group, so that Ctrl-C in a terminal doesn't reach it. The stack stops it in order.
   const child = spawn(program, ['-c', files.configuration], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   const exited = exitOf(child);
   let complaint = '';
@@ -156,7 +156,7 @@ function exitOf(child: ChildProcess): Promise<string> {
   });
 }
 
-/** The server writes its addresses when it listens, which is after it has opened its store. */
+/** Waits for the ports file, which the server writes when it listens, after it has opened its store. */
 async function waitForPort(portsFile: string, exited: Promise<string>, said: () => string): Promise<number> {
   const ended: string[] = [];
   void exited.then((how) => ended.push(how));
@@ -191,14 +191,14 @@ function configuration(files: Files, credentials: { user: string; password: stri
     'logfile_size_limit: 10MB',
     'logfile_max_num: 3',
     `jetstream { store_dir: ${text(files.store)}, sync_interval: ${syncInterval} }`,
-    // No user without a name: a client without credentials is refused, also one in a sandbox that shares the loopback.
-    // Its own two seconds to log in are too few for a client on a busy machine.
+    // No anonymous user: clients without credentials are rejected, also in a sandbox that shares the loopback interface.
+    // The default timeout of two seconds is too short for a client on a busy machine.
     `authorization { user: ${text(credentials.user)}, password: ${text(credentials.password)}, timeout: 10 }`,
     '',
   ].join('\n');
 }
 
-/** Ends the server that a killed stack left, if it is still there. Gives its process id, null when there was none. */
+/** Ends the server that a killed stack left running. Returns its process id; null if there was none. */
 export async function endLeftServer(folder: string): Promise<number | null> {
   const files = filesIn(folder);
   for (const identity of leftServers(files)) {
@@ -208,8 +208,8 @@ export async function endLeftServer(folder: string): Promise<number | null> {
 }
 
 /**
- * The process that was recorded, and the one whose id the server itself wrote (the stack may have been killed before it could record
- * it): that one only if its command line names our configuration, since its id may have been given to another since.
+ * Returns the recorded process, and the one in the server's own pid file, since the stack may have been killed before it recorded the
+ * process. The latter counts only if its command line names our configuration, since the process id may have been reused.
  */
 function leftServers(files: Files): ProcessIdentity[] {
   const recorded = readJsonFile(files.process) as ProcessIdentity | null;

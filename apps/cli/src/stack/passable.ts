@@ -8,8 +8,9 @@ import type { EngineChoice } from './services.ts';
 const othersMayEnter = 0o001;
 
 /**
- * A stack that is root runs commands as another user, which without a sandbox's mounts must get to its worktree by the folders' own rights.
- * @throws CliError that names the folder it can't enter
+ * Checks that sandboxes can reach their worktrees. A stack that is root runs commands as another user, who without mounts (engine none) needs permission to
+ * enter each parent folder.
+ * @throws CliError that names the folder that this user can't enter
  */
 export function requirePassable(home: Home, engine: EngineChoice, uid = process.getuid?.()): void {
   if (engine !== 'none' || uid !== 0) return;
@@ -21,7 +22,7 @@ export function requirePassable(home: Home, engine: EngineChoice, uid = process.
   );
 }
 
-/** The topmost folder on the way, itself included, that others may not enter; null where they may enter all. What isn't there yet counts as open. */
+/** Returns the topmost folder on the path, including the last, that others may not enter; null if they may enter all. A missing folder counts as open. */
 export function closedFolder(folder: string): string | null {
   const parent = path.dirname(folder);
   const above = parent === folder ? null : closedFolder(parent);

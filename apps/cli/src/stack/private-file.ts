@@ -5,14 +5,14 @@ import { exitCodes } from '../exit-codes.ts';
 const ownerOnly = 0o600;
 const everybody = 0o644;
 
-/** Writes a file that only its user reads (unless it is `readable`); whoever reads it sees the old content or the new, never a part. */
+/** Writes a file that only its owner can read (everybody, if `readable`). The write is atomic: a reader sees the old or the new content. */
 export function writePrivateFile(file: string, text: string, options: { readable?: boolean } = {}): void {
   const temporary = `${file}.${process.pid}`;
   writeFileSync(temporary, text, { mode: options.readable === true ? everybody : ownerOnly });
   renameSync(temporary, file);
 }
 
-/** The parsed content, or null where the file is missing or isn't JSON. @throws CliError where it may not be read. */
+/** Returns the parsed content; null if the file is missing or isn't JSON. @throws CliError if it can't be read */
 export function readJsonFile(file: string): unknown {
   const text = readTextFile(file);
   if (text === null) return null;
@@ -23,7 +23,7 @@ export function readJsonFile(file: string): unknown {
   }
 }
 
-/** The content, or null where the file is missing. @throws CliError where it may not be read. */
+/** Returns the content; null if the file is missing. @throws CliError if it can't be read */
 export function readTextFile(file: string): string | null {
   try {
     return readFileSync(file, 'utf8');

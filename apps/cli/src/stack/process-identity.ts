@@ -1,15 +1,15 @@
-/** Processes that an earlier one started, named so that a reused process id is never mistaken for one of them. */
+/** Identities of processes, so that a reused process id is never mistaken for the recorded process. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A process id with the time at which that process started, as text that is only compared. */
+/** A process id with the start time of the process, as opaque text. */
 export type ProcessIdentity = { pid: number; started: string };
 
 const pollMs = 25;
 const killWaitMsMax = 5_000;
 
-/** Null when there is no such process. */
+/** Returns the identity of a process id; null if there is no such process. */
 export function identityOf(pid: number): ProcessIdentity | null {
   const started = process.platform === 'linux' ? startOnLinux(pid) : startElsewhere(pid);
   return started === null ? null : { pid, started };
@@ -19,11 +19,11 @@ export const ownIdentity = (): ProcessIdentity => identityOf(process.pid) ?? { p
 
 export const isRunning = (identity: ProcessIdentity): boolean => identityOf(identity.pid)?.started === identity.started;
 
-/** Clock ticks since the boot; with the boot's own id, since after a reboot the same numbers come again. */
+/** Returns clock ticks since boot, with the boot id, since the same numbers occur again after a reboot. */
 function startOnLinux(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The second field is the program's name in parentheses, in which anything may stand.
+    // The second field is the program's name in parentheses, which can contain any character.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const [state, startTicks] = [fields[0], fields[19]];
     if (state === 'Z' || state === 'X') return null;
@@ -37,7 +37,7 @@ function startElsewhere(pid: number): string | null {
   return ask('ps', ['-o', 'lstart=', '-p', String(pid)]);
 }
 
-/** Program and arguments, separated by spaces; null when there is no such process. */
+/** Returns program and arguments, separated by spaces; null if there is no such process. */
 export function commandLineOf(pid: number): string | null {
   if (process.platform !== 'linux') return ask('ps', ['-o', 'command=', '-p', String(pid)]);
   try {
@@ -59,7 +59,7 @@ function ask(program: string, programArguments: string[]): string | null {
   }
 }
 
-/** Sends SIGTERM, and SIGKILL to what hasn't ended after `graceMs`. Resolves when it has ended; false when it was gone before. */
+/** Sends SIGTERM, and SIGKILL after `graceMs`. Resolves when the process has ended; false if it had ended before. @throws Error if it doesn't end */
 export async function endProcess(identity: ProcessIdentity, graceMs: number): Promise<boolean> {
   if (!signal(identity, 'SIGTERM')) return false;
   if (await hasEnded(identity, graceMs)) return true;
@@ -68,7 +68,7 @@ export async function endProcess(identity: ProcessIdentity, graceMs: number): Pr
   throw new Error(`process ${identity.pid} does not end`);
 }
 
-/** Sends the signal to that very process. False when it isn't there any more. */
+/** Sends the signal to exactly this process. Returns false if it no longer exists. */
 function signal(identity: ProcessIdentity, name: NodeJS.Signals): boolean {
   if (identity.pid <= 1 || !isRunning(identity)) return false;
   try {

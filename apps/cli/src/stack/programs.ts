@@ -5,7 +5,7 @@ import { exitCodes } from '../exit-codes.ts';
 import type { Home } from './home.ts';
 import { readJsonFile } from './private-file.ts';
 
-/** The checkout's top folder. */
+/** Top folder of the checkout. */
 export const projectFolder = path.resolve(import.meta.dirname, '../../../..');
 
 export type SetupResult = {
@@ -17,27 +17,27 @@ export type SetupResult = {
   uid?: number | null;
 };
 
-/** What set-up found here; null where it has not run. */
+/** Reads the results of set-up; null if it has not run. */
 export const setupResult = (): SetupResult | null =>
   readJsonFile(path.join(projectFolder, '.cache', 'setup.json')) as SetupResult | null;
 
 /**
- * The container engine's socket that set-up found, where it still counts: users share a checkout, each reaches other sockets, and DOCKER_HOST may have
- * been set since. Undefined where whoever asks must look for it.
+ * Returns the container engine's socket that set-up found, if set-up ran as the same user and DOCKER_HOST is not set. Otherwise undefined: users share a checkout
+ * but not their sockets, so the caller has to find one.
  */
 export function foundSocket(
   setup: SetupResult | null,
   user: { uid: number | null; environment: NodeJS.ProcessEnv },
 ): string | undefined {
-  // An earlier set-up didn't tell whose it was.
+  // Earlier versions of set-up didn't record the user.
   const isTheirs = setup?.uid === undefined || setup.uid === user.uid;
   const isNamed = (user.environment['DOCKER_HOST'] ?? '') !== '';
   return isTheirs && !isNamed ? (setup?.dockerSocket ?? undefined) : undefined;
 }
 
 /**
- * Where root file systems made on this machine are kept. Making one takes seconds, so all stacks of a checkout share them; who may not
- * write into the checkout and finds none there has their own.
+ * Returns the folder for root file systems made on this machine. Making one takes seconds, so all stacks of a checkout share them. A user who
+ * can't write to the checkout, and finds none there, has a folder in the stack's home.
  */
 export function imagesFolder(environment: NodeJS.ProcessEnv, home: Home): string {
   const named = environment['COPPICE_IMAGES'] ?? '';
@@ -55,7 +55,7 @@ function mayWrite(folder: string): boolean {
   }
 }
 
-/** COPPICE_NATS_SERVER, else set-up's, else the first in PATH. @throws CliError that says how to get one. */
+/** Returns COPPICE_NATS_SERVER, else the program from set-up, else the first in PATH. @throws CliError that says how to get one */
 export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
   const named = environment['COPPICE_NATS_SERVER'] ?? '';
   const inPath = (environment['PATH'] ?? '')

@@ -1,13 +1,13 @@
 /**
- * The embedded stack: a nats-server child and the services, in this process, until a signal.
+ * The embedded stack: a nats-server as a child process, and the services in this process, until the signal is aborted.
  *
  * Collaborators: start-stack.ts starts this in a process of its own and waits for its status; stop-stack.ts ends it.
  *
  * Invariants:
- * 1. Everything is done under the stack's lock, which the kernel frees when this process dies: one stack per home.
- * 2. What a killed stack left is ended before anything is started.
- * 3. The status file always tells of the process that holds the lock, or of one that is gone.
- * 4. The services stop before the server does, all at once: each gives back or finishes what it has.
+ * 1. Everything is done under the stack's lock, so there is one stack for each home. The kernel frees the lock when this process dies.
+ * 2. Processes left by a killed stack are ended before anything is started.
+ * 3. The status file always describes the process that holds the lock, or one that has ended.
+ * 4. All services stop at the same time, before the server. Each finishes or releases its work.
  */
 import { createRequire } from 'node:module';
 import { nodeNameOfHost, startService } from '@coppice/service';
@@ -29,21 +29,21 @@ export type StackOptions = {
   home: Home;
   natsProgram: string;
   services: readonly EmbeddedService[];
-  /** Ends the stack. */
+  /** Stops the stack. */
   signal: AbortSignal;
-  /** Tells what has been done, line by line. */
+  /** Called with each progress line. */
   onLine?: (line: string) => void;
 };
 
-/** Of each service, for what it needs of others. On a busy machine all of them take their time at once. */
+/** Time that each service waits for the services it needs. On a busy machine all of them start slowly at the same time. */
 const startWaitMs = 5 * 60_000;
 
-/** Another stack holds this home. */
+/** Error: another stack runs in this home. */
 export class StackRuns extends Error {
   override readonly name = 'StackRuns';
 }
 
-/** Runs until the signal. @throws StackRuns; what a service or the server failed with. */
+/** Runs a stack until the signal is aborted. @throws StackRuns; the error of a service or of the server */
 export async function runStack(options: StackOptions): Promise<void> {
   const { home, signal } = options;
   makeHome(home);
@@ -146,7 +146,7 @@ class Stack {
     });
   }
 
-  /** Resolves when the signal was given and everything has stopped. @throws when the stack can't go on. */
+  /** Resolves after the signal is aborted and everything has stopped. @throws Error if the server fails or a service is lost */
   async untilTold(signal: AbortSignal): Promise<void> {
     const told = new Promise<null>((resolve) => {
       if (signal.aborted) resolve(null);
@@ -161,7 +161,7 @@ class Stack {
     this.#log.info('stopped');
   }
 
-  /** Never throws: each part says so itself when it can't stop in order. */
+  /** Stops services and server. Never throws: each part logs its own errors. */
   async stop(): Promise<void> {
     await Promise.all(this.#started.splice(0).map((service) => service.stop()));
     await this.#server?.stop();

@@ -1,4 +1,4 @@
-/** The services that an embedded stack is made of. */
+/** The services of an embedded stack. */
 import type { RunningWork, ServiceContext } from '@coppice/service';
 import type { Home } from './home.ts';
 import { foundSocket, setupResult } from './programs.ts';
@@ -7,24 +7,24 @@ export type EngineChoice = 'auto' | 'docker' | 'bubblewrap' | 'none';
 export const engineChoices = ['auto', 'docker', 'bubblewrap', 'none'] as const satisfies EngineChoice[];
 
 export type EmbeddedWork = RunningWork & {
-  /** What a person should know of it. */
+  /** Text for the user about the started service. */
   line?: string;
-  /** Of the sandboxes. */
+  /** Sandbox engine. */
   engine?: string;
-  /** In place of `line`, as soon as more is known; null where there is nothing to add. */
+  /** Replaces `line` as soon as more is known; null if there is nothing to add. */
   laterLine?: Promise<string | null>;
 };
 
 export type EmbeddedService = {
   name: string;
   makesResources?: boolean;
-  /** @param say tells a person what the start waits for */
+  /** @param say reports to the user what the start waits for */
   start(context: ServiceContext, say: (line: string) => void): Promise<EmbeddedWork>;
 };
 
 /**
- * Loaded when they start: most commands need none of them. One folder for all: what the worktree service keeps is mounted by the
- * container service.
+ * Returns the services. Their code is loaded when they start, since most commands need none of them. They share one data folder, since
+ * the container service mounts the worktree service's files.
  */
 export function embeddedServices(options: {
   home: Home;
@@ -60,7 +60,7 @@ export function embeddedServices(options: {
       name: 'llm-gateway',
       start: async (context) => {
         const { gatewayOptionsFrom, startLlmGateway } = await import('@coppice/llm-gateway');
-        // Whoever submits to an embedded stack owns the machine.
+        // A user of an embedded stack owns the machine and may use scripts from any folder.
         const settings = { ...gatewayOptionsFrom(options.gatewayEnvironment), scriptsAnywhere: true };
         const work = await startLlmGateway(context, settings);
         const doors = work.httpAddresses.join(', ');
@@ -82,7 +82,7 @@ function containerOptions({ home, imagesFolder }: { home: Home; imagesFolder: st
   return { dataFolder: home.dataFolder, ...engineSettings(imagesFolder) };
 }
 
-/** Where engines and their images are on this machine. */
+/** Returns the locations of engines and images on this machine. */
 export function engineSettings(imagesFolder: string) {
   const setup = setupResult();
   const user = { uid: process.getuid?.() ?? null, environment: process.env };
@@ -93,7 +93,7 @@ export function engineSettings(imagesFolder: string) {
   };
 }
 
-/** Ends what the sandboxes of a killed stack still run; gives how many there were. Only what went before is known of the engine: its name. */
+/** Ends the commands that a killed stack's sandboxes still run, and returns the number of sandboxes. Only the engine's name is known from that stack. */
 export async function endLeftCommands(engine: string, options: { home: Home; imagesFolder: string }): Promise<number> {
   const name = engineNames.find((known) => known === engine);
   if (name === undefined) return 0;

@@ -1,6 +1,6 @@
 /**
- * Tells when a stack is over. The connection to its server can't: while `coppice down` drains, the server is still there; when it is gone, the
- * client looks for it for ever, since a server also comes back; and a killed stack leaves it running.
+ * Detects the end of a stack. The connection to its server doesn't show it: the server still runs while `coppice down` drains; when the server
+ * has ended, the client reconnects for ever, since a server can come back; and a killed stack leaves its server running.
  */
 import type { Bus } from '@coppice/bus';
 import type { Home } from './home.ts';
@@ -10,7 +10,7 @@ const lookIntervalMs = 250;
 
 export type StackWatch = { ended: AbortSignal; stop(): void };
 
-/** Until `stop`. @param home of the embedded stack; null for one that runs elsewhere, of which only the connection is known. */
+/** Watches a stack until `stop`. @param home home of the embedded stack; null for a remote one, where only the connection is known */
 export function watchStack(bus: Bus, home: Home | null): StackWatch {
   const ending = new AbortController();
   const looking = home === null ? undefined : setInterval(() => look(home), lookIntervalMs);
@@ -24,7 +24,7 @@ export function watchStack(bus: Bus, home: Home | null): StackWatch {
   return { ended: ending.signal, stop: () => clearInterval(looking) };
 }
 
-/** Null while the stack runs. One that another has taken the place of goes on with the same runs, at the same address. */
+/** Returns what ended the stack; null while one runs. A stack that replaced another one continues its runs at the same address. */
 export function endOf(home: Home): string | null {
   const status = runningStack(home);
   if (status === null) return 'the stack has ended';

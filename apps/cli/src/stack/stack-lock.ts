@@ -4,13 +4,13 @@ import type { FileLock } from '@coppice/service';
 import type { Home } from './home.ts';
 
 /**
- * Whoever only cleans up holds the lock for a moment; and a process that was killed counts as ended a moment before the kernel has freed
- * its locks. On a busy machine a moment is seconds.
+ * A cleanup holds the lock only briefly, and a killed process counts as ended shortly before the kernel frees its locks. On a busy
+ * machine either can take seconds.
  */
 const waitMsMax = 5_000;
 const pollMs = 20;
 
-/** The lock of a home's stack; undefined where a stack holds it. */
+/** Takes the lock of a home's stack; returns undefined if a stack holds it. */
 export async function takeStackLock(home: Home): Promise<FileLock | undefined> {
   const end = performance.now() + waitMsMax;
   for (;;) {

@@ -1,11 +1,11 @@
 /**
- * Makes sure that a stack runs in the background.
+ * Starts a stack in the background unless one runs.
  *
  * Invariants:
- * 1. Any number of these at once yield one stack: each starts a process, of which one gets the lock; the others end with
- *    `stackRunsExitCode`, and all wait for the one.
- * 2. Waiting is bounded by `readyMsMax`, and ends at once when the process that was started fails. While nothing new is reported, a line says every
- *    `stillMs` that the start goes on.
+ * 1. Concurrent starts make one stack: each starts a process, and one of these gets the lock. The others end with
+ *    `stackRunsExitCode`, and all callers wait for the one that runs.
+ * 2. Waiting is bounded by `readyMsMax`, and ends at once when the started process fails. Without news, a line says every `stillMs` that the start
+ *    goes on.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -19,27 +19,27 @@ import type { Home } from './home.ts';
 import { readStatus, runningStack } from './status.ts';
 import type { StackStatus } from './status.ts';
 
-/** A process that found another stack running. Not one of the command's codes: only `ensureStack` sees it. */
+/** Exit code of a process that found another stack running. Not an exit code of the command: only `ensureStack` sees it. */
 export const stackRunsExitCode = 75;
 
-/** At a first start the image for sandboxes may have to be made or pulled, and the machine may be busy. Each phase has a limit of its own below this. */
+/** A first start may have to make or pull the sandbox image, and the machine may be busy. Each phase has its own, shorter limit. */
 const readyMsMax = 20 * 60_000;
 const stillMs = 15_000;
 const pollMs = 40;
 const logBytesMax = 5 * 1024 * 1024;
 const logTailLines = 15;
-/** Between the end of a stack that stops and the start of a new one. */
+/** Several starts can be needed if another stack is just stopping. */
 const startsMax = 3;
 
 export type EnsureOptions = {
   home: Home;
-  /** Runs the stack in the foreground: program and arguments. */
+  /** Program and arguments that run the stack in the foreground. */
   command: readonly [string, ...string[]];
   environment: NodeJS.ProcessEnv;
   onLine: (line: string) => void;
 };
 
-/** @throws CliError (stack unavailable) with what the stack said of its failure, else the end of its log. */
+/** Starts a stack unless one runs. @throws CliError (stack unavailable) with the stack's own error, else the end of its log */
 export async function ensureStack(options: EnsureOptions): Promise<{ status: StackStatus; started: boolean }> {
   const { home } = options;
   makeHome(home);
@@ -66,11 +66,11 @@ export async function ensureStack(options: EnsureOptions): Promise<{ status: Sta
   throw new CliError(exitCodes.stackUnavailable, `the stack did not get ready in time\n${logTail(home)}`);
 }
 
-/** A process that could not be started has no id. */
+/** True for an ended process, and for one that could not be started (it has no id). */
 const hasEnded = (child: ChildProcess) =>
   child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
 
-/** Tells each line of a stack's status once, also when another stack takes over. */
+/** Reports each line of a stack's status once, also when another stack takes over. */
 class LineTeller {
   readonly #onLine: (line: string) => void;
   readonly #startedAt = performance.now();
@@ -88,7 +88,7 @@ class LineTeller {
     this.#count = status.lines.length;
   }
 
-  /** Says that the start goes on, where nothing else has been said for a while. */
+  /** Reports that the start goes on, if nothing else was reported for `stillMs`. */
   still(status: StackStatus | null): void {
     const now = performance.now();
     if (now - this.#toldAt < stillMs) return;
@@ -106,7 +106,7 @@ function launch({ home, command, environment }: EnsureOptions): ChildProcess {
   rotate(home.logFile);
   const log = openSync(home.logFile, 'a', 0o600);
   const [program, ...programArguments] = command;
-  // In a session of its own, so that neither Ctrl-C nor the end of the terminal reaches it; and not in the user's folder, which could then not be unmounted.
+  // Has its own session, so that neither Ctrl-C nor closing the terminal reaches it, and another working directory, so that the user's can be unmounted.
   const child = spawn(program, programArguments, {
     cwd: home.root,
     detached: true,
@@ -115,7 +115,7 @@ function launch({ home, command, environment }: EnsureOptions): ChildProcess {
   });
   closeSync(log);
   child.on('error', () => {
-    // It has no process id then, which `hasEnded` sees.
+    // The child then has no process id, which `hasEnded` checks.
   });
   return child;
 }
@@ -128,7 +128,7 @@ function failureOf(home: Home, child: ChildProcess): CliError {
   const status = readStatus(home);
   const own = status !== null && status.process.pid === child.pid ? status.failure : null;
   const how = child.signalCode ?? `exit code ${child.exitCode}`;
-  // What it said itself is also the end of its log.
+  // The stack's own error is also at the end of its log.
   const reason = own === null ? `its process ended with ${how}\n${logTail(home)}` : `${own}\nIts log: ${home.logFile}`;
   const text = `the stack could not be started: ${plainText(reason)}`;
   return new CliError(exitCodes.stackUnavailable, text);

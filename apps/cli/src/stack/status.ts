@@ -6,15 +6,15 @@ import type { ProcessIdentity } from './process-identity.ts';
 
 export type StackPhase = 'starting' | 'ready' | 'stopping' | 'failed';
 
-/** What a stack tells of itself; written by it alone. */
+/** The status of a stack. Only the stack itself writes it. */
 export type StackStatus = {
   process: ProcessIdentity;
   phase: StackPhase;
-  /** What has been done so far, for a person. */
+  /** Progress lines for the user. */
   lines: string[];
-  /** Of the sandboxes; null while it isn't known. */
+  /** Sandbox engine; null while unknown. */
   engine: string | null;
-  /** Why it failed. */
+  /** Reason of the failure; null without one. */
   failure: string | null;
 };
 
@@ -23,10 +23,10 @@ export const writeStatus = (home: Home, status: StackStatus): void =>
 
 export const removeStatus = (home: Home): void => rmSync(home.statusFile, { force: true });
 
-/** As it was last written, by whichever stack. */
+/** Reads the last written status, of a running or an ended stack. */
 export const readStatus = (home: Home): StackStatus | null => readJsonFile(home.statusFile) as StackStatus | null;
 
-/** Of the stack whose process runs now. */
+/** Returns the status of the running stack; null if none runs. */
 export function runningStack(home: Home): StackStatus | null {
   const status = readStatus(home);
   return status !== null && isRunning(status.process) ? status : null;

@@ -7,34 +7,34 @@ import { takeStackLock } from './stack-lock.ts';
 import { readStatus, removeStatus, runningStack } from './status.ts';
 
 export type StopResult = {
-  /** Whether a stack ran, and was drained. */
+  /** True if a stack ran and was drained. */
   stopped: boolean;
-  /** What a killed one had left, and is ended now. */
+  /** What a killed stack had left running and what is ended now. */
   left: { server: boolean; sandboxes: number };
 };
 
-/** Ends what the sandboxes of a killed stack still run, by the name of its engine; gives how many there were. */
+/** Ends the commands that a killed stack's sandboxes still run, by the engine's name. Returns the number of sandboxes. */
 type EndSandboxes = (engine: string) => Promise<number>;
 
-/** The services stop at once, each within its time; then the server. */
+/** All services stop at the same time, each within `stopMsMax`; then the server. */
 export const drainMsMax = serviceLimits.stopMsMax + 15_000;
 const nothing = { server: false, sandboxes: 0 };
 
-/** Drains and stops the stack of this home; what a killed one left is ended, too. @throws what `endSandboxes` does; a repeat tries that again. */
+/** Drains and stops the stack of this home, and ends what a killed one left. @throws the error of `endSandboxes`; a repeated call retries it */
 export async function stopStack(home: Home, endSandboxes: EndSandboxes): Promise<StopResult> {
   const status = runningStack(home);
   const stopped = status !== null && (await endProcess(status.process, drainMsMax));
   return { stopped, left: await endLeftOvers(home, endSandboxes) };
 }
 
-/** Only under the lock: whoever holds it is a living stack, whose server isn't left over. */
+/** Runs only under the lock: if a running stack holds it, its server is not left over. */
 async function endLeftOvers(home: Home, endSandboxes: EndSandboxes): Promise<StopResult['left']> {
   if (!existsSync(home.lockFile)) return nothing;
   const lock = await takeStackLock(home);
   if (lock === undefined) return nothing;
   try {
     const server = (await endLeftServer(home.natsFolder)) !== null;
-    // A stack that stopped in order has taken its status away.
+    // A stack that stopped in order has removed its status.
     const engine = readStatus(home)?.engine ?? null;
     const sandboxes = engine === null ? 0 : await endSandboxes(engine);
     removeStatus(home);

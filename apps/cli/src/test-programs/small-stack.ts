@@ -1,11 +1,11 @@
-/** A stack with one small service instead of the real ones, for tests of the stack's life. Runs in the home that COPPICE_HOME names. */
+/** A stack with one small service instead of the real ones, for tests of start and stop. Its home is COPPICE_HOME. */
 import { homeFrom } from '../stack/home.ts';
 import { natsServerProgram } from '../stack/programs.ts';
 import { StackRuns, runStack } from '../stack/run-stack.ts';
 import { stackRunsExitCode } from '../stack/start-stack.ts';
 
 const stopping = new AbortController();
-/** A test that ended without ending its stack, by a time limit for instance, must not leave it running. */
+/** The process of the test. The stack ends with it, since a test can end (by its time limit, for example) without stopping its stack. */
 const testProcess = Number(process.env['SMALL_STACK_TEST_PROCESS']);
 const watch = setInterval(() => {
   try {

@@ -1,8 +1,8 @@
-/** A terminal just good enough for what the command writes: text, line feeds, carriage return, cursor up, erase below, colours. */
+/** A terminal emulator for what the command writes: text, line feed, carriage return, cursor up, erase below, colours. */
 export class Screen {
   columns: number;
   rows: number;
-  /** Every physical row ever, the last `rows` of them visible. */
+  /** All rows written so far; the last `rows` of them are visible. */
   lines: string[] = [''];
   #row = 0;
   #column = 0;
@@ -23,12 +23,12 @@ export class Screen {
     }
   };
 
-  /** What a person sees, without empty rows at the end. */
+  /** The visible rows, without empty ones at the end. */
   get visible(): string[] {
     return this.lines.slice(-this.rows).join('\n').trimEnd().split('\n');
   }
 
-  /** As terminals do: rows longer than the new width wrap. */
+  /** Changes the width. As in real terminals, longer rows wrap. */
   resize(columns: number): void {
     const wrapped = this.lines.flatMap((line) => line.match(new RegExp(`.{1,${columns}}`, 'gu')) ?? ['']);
     this.lines = wrapped;

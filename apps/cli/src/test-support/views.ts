@@ -1,6 +1,6 @@
 import type { RunView, TaskState, TaskView } from '@coppice/contracts';
 
-/** A task view with what a test cares about, the rest as of a new task. */
+/** Returns a task view with the given fields; the others are those of a new task. */
 export const taskView = (fields: Partial<TaskView> & { name: string; state: TaskState }): TaskView => ({
   taskId: `t${fields.name
     .replaceAll(/[^a-z2-7]/g, 'a')

@@ -1,6 +1,6 @@
 import type { Usage } from '@coppice/contracts';
 
-/** What a task can wait for, in the order in which it is told. */
+/** What a task can wait for, in the order of the output. */
 export const waitCauses = [
   'dependency',
   'place',
@@ -11,33 +11,33 @@ export const waitCauses = [
   'orchestrator',
 ] as const;
 export type WaitCause = (typeof waitCauses)[number];
-/** Milliseconds by what was waited for; what is still waited for isn't in it. */
+/** Milliseconds of finished waits, by cause. */
 export type Waits = Partial<Record<WaitCause, number>>;
 
-/** A span of a run's time. A `step` is what a task ordered from a service; a `wait` is time in which nothing was done for it. */
+/** A span of a run's time. A `step` is an operation that a task requested from a service; a `wait` is time without any work for the task. */
 export type Step = {
   name: string;
   kind: 'run' | 'task' | 'state' | 'turn' | 'step' | 'wait';
-  /** Milliseconds since 1970; of a step or turn when it was begun, after its time in a queue. */
+  /** Milliseconds since 1970. For a step or turn: its start after the time in a queue. */
   startedAtMs: number;
-  /** Null while it goes on. */
+  /** Milliseconds since 1970; null while it runs. */
   endedAtMs: number | null;
-  /** What came of it: a run's or task's state, the error code of a step that failed. */
+  /** The state of a run or task, or the error code of a failed step. */
   outcome: string | null;
   reason: string | null;
-  /** Of a turn, or of all turns of a task or run together. */
+  /** Usage of a turn, or of all turns of a task or run. */
   usage: Usage | null;
-  /** Of a turn or step: how long it waited for a service, where that was recorded. */
+  /** For a turn or step: milliseconds of waiting for a service, if recorded. */
   queuedMs: number | null;
-  /** Of a turn: how often a provider was asked, where that was recorded. */
+  /** For a turn: number of requests to providers, if recorded. */
   attempts: number | null;
-  /** Of a turn: whether its answer is an earlier one, and no provider was asked. */
+  /** For a turn: true if its answer came from the gateway's cache. */
   cached: boolean;
-  /** Of a turn, as asked for: `provider/model`, or an alias. */
+  /** For a turn: the requested `provider/model` or alias. */
   model: string | null;
-  /** Of a turn: who answered, as `provider/model` in the provider's words; null where that was not recorded. */
+  /** For a turn: the `provider/model` that answered, with the provider's own model name; null if not recorded. */
   answeredBy: string | null;
-  /** Of a step, and all there were in a state or task. None of a run, whose tasks wait at the same time. */
+  /** Waits of a step, or the sum for a state or task. Empty for a run, whose tasks wait at the same time. */
   waits: Waits;
   children: Step[];
 };

@@ -7,10 +7,10 @@ import type { Step } from './step.ts';
 import { beforeStart, isTaskState, livesIn, orderedStep, waitsForPerson, waitsOf } from './waits.ts';
 import type { Lives, TaskStateEvent } from './waits.ts';
 
-/** Events of the whole run, in the order in which they were stored, each once. */
+/** Events of the whole run, in stream order, each once; transcripts by task id. */
 export type StoredTrace = { events: readonly CoppiceEvent[]; turns: ReadonlyMap<string, readonly TranscriptEntry[]> };
 
-/** A run with its tasks. Null where none of its events is stored any more. */
+/** Returns a run with its tasks; null if none of its events is stored any more. */
 export function runTree(runId: string, stored: StoredTrace): Step | null {
   const times = stored.events.map((event) => Date.parse(event.time));
   const [firstMs] = times.toSorted((left, right) => left - right);
@@ -27,7 +27,7 @@ export function runTree(runId: string, stored: StoredTrace): Step | null {
   });
 }
 
-/** A task with the states it was in, and what it did and waited for in each. Null where none of its events is stored any more. */
+/** Returns a task with its states, and the steps, turns and waits in each; null if none of its events is stored any more. */
 export function taskTree(taskId: string, { events, turns }: StoredTrace, lives: Lives = livesIn(events)): Step | null {
   const own = events.filter((event) => 'taskId' in event.data && event.data.taskId === taskId);
   const entered = own.filter(isTaskState);
@@ -50,7 +50,7 @@ export function taskTree(taskId: string, { events, turns }: StoredTrace, lives: 
   });
 }
 
-/** What came back in a state is told by the events up to the one that ends it. */
+/** Returns one state of a task. Its steps are in the events up to and including the one that ends the state. */
 function stateStep(
   event: TaskStateEvent,
   own: readonly CoppiceEvent[],
@@ -79,7 +79,7 @@ function stateStep(
   });
 }
 
-/** An entry is stored when its turn has ended. */
+/** The time of a transcript entry is the end of its turn. */
 function turnStep({ time, model, output }: TranscriptEntry, index: number): Step {
   const endedAtMs = Date.parse(time);
   return step('turn', `turn ${index + 1}`, endedAtMs - output.latencyMs, {
@@ -93,7 +93,7 @@ function turnStep({ time, model, output }: TranscriptEntry, index: number): Step
   });
 }
 
-/** The state in which a turn ended. The clocks of gateway and orchestrator differ a little: so of those with an agent at work the last that had begun. */
+/** Finds the state in which a turn ended: the last `working` state that began before. Only these count, since the gateway's and orchestrator's clocks differ slightly. */
 function stateAt(states: readonly Step[], atMs: number): Step | undefined {
   const atWork = states.filter(({ name }) => name === ('working' satisfies TaskState));
   return atWork.findLast((state) => state.startedAtMs <= atMs) ?? atWork[0] ?? states[0];
@@ -106,7 +106,7 @@ function sum(steps: readonly Step[]): Usage | null {
   return {
     inputTokens: usages.reduce((total, { inputTokens }) => total + inputTokens, 0),
     outputTokens: usages.reduce((total, { outputTokens }) => total + outputTokens, 0),
-    // A sum that leaves some out would be taken for the whole.
+    // An incomplete sum would be mistaken for the total.
     costUsd: known.length === usages.length ? known.reduce((total, costUsd) => total + costUsd, 0) : null,
   };
 }

@@ -8,10 +8,10 @@ export type TaskStateEvent = Extract<CoppiceEvent, { type: 'coppice.task-state' 
 
 export const isTaskState = (event: CoppiceEvent): event is TaskStateEvent => event.type === 'coppice.task-state';
 
-/** When a task was begun and when it ended, in milliseconds since 1970; null where that hasn't happened. */
+/** Start and end of a task, in milliseconds since 1970; null if it has not happened. */
 type Life = { startedAtMs: number | null; endedAtMs: number | null };
 const never = Number.POSITIVE_INFINITY;
-/** By the task's name. */
+/** Start and end of each task, by its name. */
 export type Lives = ReadonlyMap<string, Life>;
 
 export function livesIn(events: readonly CoppiceEvent[]): Lives {
@@ -31,7 +31,7 @@ const wait = (name: string, cause: WaitCause, startedAtMs: number, endedAtMs: nu
     waits: endedAtMs === null ? {} : { [cause]: endedAtMs - startedAtMs },
   });
 
-/** What a task that isn't begun waits for: first the tasks that it depends on, then a place among those at work. */
+/** Returns the waits before a task starts: first for its dependencies, then for a place among the active tasks. */
 export function beforeStart(
   { name, dependsOn = [] }: TaskStateEvent['data'],
   startedAtMs: number,
@@ -53,7 +53,7 @@ export function beforeStart(
     : [...steps, wait('waits for the orchestrator', 'orchestrator', readyAtMs, endedAtMs)];
 }
 
-/** Whether others were at work for most of that time: else it was no lack of places. */
+/** True if other tasks were active for most of that time. Otherwise there was no lack of places. */
 function isCrowded(others: readonly Life[], fromMs: number, toMs: number | null): boolean {
   const atWork = others.flatMap(({ startedAtMs, endedAtMs }) =>
     startedAtMs === null ? [] : [{ startedAtMs, endedAtMs: endedAtMs ?? never }],
@@ -63,7 +63,7 @@ function isCrowded(others: readonly Life[], fromMs: number, toMs: number | null)
   return overlaps.reduce((sum, overlapMs) => sum + Math.max(0, overlapMs), 0) > (toMs - fromMs) / 2;
 }
 
-/** States in which nothing is done until a person has decided. */
+/** States that wait for the user's decision. */
 const personCauses: Partial<Record<TaskState, WaitCause>> = { 'awaiting-approval': 'approval', ready: 'merge' };
 
 export function waitsForPerson(state: TaskState, startedAtMs: number, endedAtMs: number | null): Waits {
@@ -71,11 +71,11 @@ export function waitsForPerson(state: TaskState, startedAtMs: number, endedAtMs:
   return cause === undefined || endedAtMs === null ? {} : { [cause]: endedAtMs - startedAtMs };
 }
 
-/** What `steps` calls the turn at a branch, and a model's turn. */
+/** Values of `what` in an event's `steps`: the wait for a landing slot, and a model call. */
 const landingTurn = 'landing';
 const modelTurn = 'llm-gateway.turn';
 
-/** @returns null for a turn that its transcript tells better */
+/** @returns null for a model call, if the transcript has it in more detail */
 export function orderedStep(told: TaskStep, transcriptIsThere: boolean): Step | null {
   const { what, queuedMs, error } = told;
   if (what === modelTurn && error === null && transcriptIsThere) return null;
@@ -93,7 +93,7 @@ export function waitsOf({ what, orderedAt, endedAt, queuedMs, workedMs }: TaskSt
   const tookMs = Date.parse(endedAt) - Date.parse(orderedAt);
   if (what === landingTurn) return { 'landing-turn': tookMs };
   if (queuedMs === null) return {};
-  // The clocks of several machines are in it.
+  // `queuedMs` compares clocks of several machines, so it can exceed the total.
   const queue = Math.min(queuedMs, tookMs);
   return workedMs === null ? { queue } : { queue, orchestrator: Math.max(0, tookMs - queue - workedMs) };
 }
