@@ -1,4 +1,4 @@
-/** Each kind of change, planted in the real document: those that break are found, and where; the others pass. */
+/** Makes each kind of change in the real document. Breaking ones must be found with their place; the others must pass. */
 import { describe, expect, test } from 'vitest';
 import { breakingChanges } from './breaking.ts';
 import type { Contract } from './breaking.ts';
@@ -29,7 +29,7 @@ type Document = Contract & {
 
 const released = asyncApiDocument('1.0.0') as unknown as Document;
 
-/** The document after a change of it. */
+/** Returns a changed copy of the document. */
 function changed(plant: (document: Document) => void): Document {
   const document = structuredClone(released);
   plant(document);
@@ -42,7 +42,7 @@ const schema = (document: Document, name: string): Schema => {
   if (found === undefined) throw new Error(`no schema ${name}`);
   return found;
 };
-/** What a field refers to, where it holds a schema of the document. */
+/** Returns the schema that a field refers to, or the field's own schema without a reference. */
 const referred = (document: Document, node: Schema): Schema => {
   const path = (node as { allOf?: { $ref?: string }[] }).allOf?.[0]?.$ref;
   return path === undefined ? node : schema(document, path.split('/').at(-1) ?? '');

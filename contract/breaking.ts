@@ -1,8 +1,8 @@
 /**
- * What of a contract would break those who keep to an earlier one. Both are AsyncAPI documents as document.ts makes them.
+ * Finds the changes of a contract that break clients of an earlier one. Both are AsyncAPI documents from document.ts.
  *
- * What Coppice receives must still be taken, what it sends must still be read: whether one schema takes all that another took is jsoncompat's to say.
- * Here is only which schemas to compare, in which direction, and where in them the difference lies.
+ * Coppice must still accept every message that it accepted, and clients must still be able to read what it sends. jsoncompat decides if two schemas are
+ * compatible. This file chooses the schemas to compare and the direction, and finds the place of a difference.
  */
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
@@ -23,10 +23,10 @@ export type Contract = {
   'x-error-codes': Record<string, unknown>;
 };
 
-/** Who reads a message: Coppice, which must take what it took, or the publisher, who must not be sent what wasn't sent before. */
+/** The reader of a message: Coppice, which must accept what it accepted before, or the publisher, who must not receive anything new. */
 type Reader = 'coppice' | 'publisher';
 
-/** @returns one sentence per change that breaks; none where `current` serves everybody whom `released` served */
+/** @returns one sentence for each breaking change; empty if every client of `released` also works with `current` */
 export function breakingChanges(released: Contract, current: Contract): string[] {
   const changes = Object.entries(released.operations).flatMap(([name, before]) => {
     const after = current.operations[name];
@@ -76,7 +76,7 @@ function ofMessages(
   });
 }
 
-/** Payload and headers of messages by name, with nothing left to look up. */
+/** Payload and headers of messages by name, with all references resolved. */
 function messagesOf(
   contract: Contract,
   references: readonly Reference[],
@@ -98,12 +98,12 @@ function resolve(contract: Contract, node: unknown): unknown {
   if (Array.isArray(node)) return node.map((item) => resolve(contract, item));
   if (typeof node !== 'object' || node === null) return node;
   if (typeof (node as Reference).$ref === 'string') return resolve(contract, follow(contract, node as Reference));
-  // Descriptions bind nobody. A field may have that name, too: then it is a schema.
+  // Descriptions don't matter for compatibility. A field named `description` does: its value is a schema, not a string.
   const binding = Object.entries(node).filter(([key, value]) => key !== 'description' || typeof value !== 'string');
   return Object.fromEntries(binding.map(([key, value]) => [key, resolve(contract, value)]));
 }
 
-/** Where the two differ in a way that breaks the reader: the innermost places. */
+/** Returns the innermost places where two schemas differ in a way that breaks the reader. */
 function differences(before: Schema, after: Schema, reader: Reader, path: string): string[] {
   if (isCompatible(before, after, reader)) return [];
   const inner: string[] = [];
@@ -113,7 +113,7 @@ function differences(before: Schema, after: Schema, reader: Reader, path: string
     if (changed === undefined) continue;
     const found = differences(schema, changed as Schema, reader, `${path}${place}`);
     inner.push(...found);
-    // Put back, so that what else is wrong out here shows.
+    // Undo the inner change, so that further differences at this level show.
     if (found.length > 0) rest = replaced(rest, inside, schema);
   }
   return inner.length > 0 && isCompatible(before, rest, reader)
@@ -151,7 +151,7 @@ function replaced(node: Schema, [key = '', ...more]: readonly string[], value: S
   return copy;
 }
 
-/** Keywords that differ: of lists and fields what is gone and what is new, of others what they were and are. */
+/** Describes the keywords that differ: for lists and fields the removed and added members, for others the old and new value. */
 function describe(before: Schema, after: Schema): string {
   const keywords = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
     (keyword) => !isDeepStrictEqual(before[keyword], after[keyword]),
@@ -168,7 +168,7 @@ function change(before: unknown, after: unknown): string {
   return [...gone, ...come].join(' ') || 'differ';
 }
 
-/** Names of fields, or the items of a list. */
+/** Returns names of fields, or items of a list; null for any other value. */
 function membersOf(value: unknown): string[] | null {
   if (value === undefined) return [];
   if (Array.isArray(value)) return value.map((item) => JSON.stringify(item));
@@ -176,7 +176,7 @@ function membersOf(value: unknown): string[] | null {
 }
 
 let isReady = false;
-/** Messages share schemas, and a comparison of large ones takes a second. */
+/** Cache of comparisons: messages share schemas, and comparing large ones takes a second. */
 const compared = new Map<string, boolean>();
 
 function isCompatible(before: Schema, after: Schema, reader: Reader): boolean {
@@ -193,7 +193,7 @@ function ask(before: string, after: string, reader: Reader): boolean {
   try {
     return check_compat(before, after, reader === 'coppice' ? 'deserializer' : 'serializer');
   } catch (cause) {
-    // Where it can't tell, nobody is told that all is well.
+    // A failed comparison must not pass as compatible.
     throw new Error(`schemas that can't be compared: ${String(cause)}`, { cause });
   }
 }

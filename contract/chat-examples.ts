@@ -47,7 +47,7 @@ const questionWithTool = {
   stream: false,
 };
 
-/** Every field that a request may have. */
+/** A request with every field. */
 const fullQuestion = {
   model: 'openai/gpt-5-mini',
   messages: [
@@ -99,7 +99,7 @@ const chatRefused = {
   details: { attempts: 1, usage },
 };
 
-/** By method, as the API names it. */
+/** Examples by method name. */
 export const chatExamples: Record<string, { input: Example[]; output: Example[] }> = {
   'llm.chat': {
     input: [

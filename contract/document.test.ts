@@ -1,4 +1,4 @@
-/** The document is AsyncAPI, tells everything, and says exactly what the services accept. */
+/** Checks that the document is valid AsyncAPI and complete, and that its schemas accept exactly what the services accept. */
 import { schemas as asyncApiSchemas } from '@asyncapi/specs';
 import { Ajv } from 'ajv';
 import type { ValidateFunction } from 'ajv';
@@ -19,7 +19,7 @@ const document = asyncApiDocument('1.2.3');
 const components = document['components'] as Record<string, Described>;
 
 function validatorOfAsyncApi(): ValidateFunction {
-  // Its schemas bring draft 7's own along.
+  // The AsyncAPI schema contains its own copy of the draft 7 meta-schema.
   const ajv = new Ajv({ strict: false, meta: false, validateSchema: false });
   addFormats.default(ajv);
   return ajv.compile(asyncApiSchemas['3.0.0'] as object);
@@ -73,7 +73,7 @@ describe('the document', () => {
   });
 });
 
-/** Names of fields that nothing is said of. A constant speaks for itself, and what is referred to for its own place. */
+/** Returns paths of fields without a description. Constants need none, and a reference has that of its target. */
 function undescribed(schema: Node, path: string): string[] {
   const fields = Object.entries((schema['properties'] ?? {}) as Record<string, Node>);
   const silent = fields.filter(([, field]) => !['description', '$ref', 'const'].some((keyword) => keyword in field));
@@ -86,7 +86,7 @@ function undescribed(schema: Node, path: string): string[] {
   ];
 }
 
-// Lengths of text in bytes and ranges of durations are what no JSON Schema can say. Whatever else zod refuses, the schema must.
+// JSON Schema can't express these: lengths in bytes, ranges of durations, and the pattern of model names, which is left out on purpose. It must reject all else that zod rejects.
 const sayable = (issue: object): boolean => {
   const { code, message, params } = issue as { code?: string; message?: string; params?: { keyword?: string } };
   return (
@@ -96,7 +96,7 @@ const sayable = (issue: object): boolean => {
   );
 };
 
-/** All complaints, those of a union's options among them. */
+/** Returns all issues, including those of the members of a union. */
 const flat = (issues: readonly object[]): object[] =>
   issues.flatMap((issue) => {
     const { errors = [] } = issue as { errors?: object[][] };
@@ -150,7 +150,7 @@ describe.each(publishedMessages.map((message) => [message.name, message] as cons
   });
 });
 
-/** Values near the borders of what fields take. */
+/** Values at the limits of what fields accept. */
 const numbers = [0, -1, 1, 1.5, 64, 65, 500, 501, 999, 1_000, 1_001, 2 ** 53];
 const paths = ['.', '..', 'a/../b', './a', '/a', 'a//b', 'a/', 'a\\b', '.../a', '.git/x', 'a/.GIT', 'a.git', '.gitx'];
 const branches = ['-x', 'a..b', 'a@{b', 'x.lock', 'x.lock/y', 'a/.b', 'a[b', 'main.', 'a b', 'a~1'];
@@ -191,7 +191,7 @@ function placesOf(node: unknown): { parent: Node; key: string }[] {
   return Object.entries(node).flatMap(([key, inner]) => [{ parent: node as Node, key }, ...placesOf(inner)]);
 }
 
-/** The place after the last is the whole. */
+/** Applies a change at a place. The place after the last stands for the whole value. */
 function change(root: unknown, { place, what, by, key }: Change): unknown {
   const places = placesOf(root);
   const found = places[place % (places.length + 1)];

@@ -1,4 +1,4 @@
-/** The contract as an AsyncAPI 3 document, made from libs/contracts: what Coppice receives and sends, seen from Coppice. */
+/** Makes the contract from libs/contracts, as an AsyncAPI 3 document. `receive` and `send` are from Coppice's side. */
 import {
   agentSchema,
   contentPartSchema,
@@ -52,7 +52,7 @@ import {
 import type { PublishedMessage } from './messages.ts';
 import { typeNameOf, withTitles } from './titles.ts';
 
-/** Schemas that several messages hold, by the names that they have in the document. Those of requests refuse unknown fields. */
+/** Schemas that several messages contain, by their names in the document. Those of requests reject unknown fields. */
 const sharedSchemas = {
   Agent: agentSchema,
   ContentPart: contentPartSchema,
@@ -210,12 +210,12 @@ function operations() {
   };
 }
 
-/** By the schema: one that two messages share has one place, under its first name. */
+/** Name of each schema. A schema that two messages share appears once, under its first name. */
 const schemaNames = new Map<z.ZodType, string>();
 for (const [name, schema] of Object.entries(sharedSchemas)) schemaNames.set(schema, name);
 for (const { name, schema } of publishedMessages) if (!schemaNames.has(schema)) schemaNames.set(schema, name);
 
-/** Every schema by its name, each titled, with references to the others where it holds them. */
+/** Returns every schema by its name, with titles, and with references to the schemas that it contains. */
 function titledSchemas(location: (name: string) => string): Record<string, JsonSchema> {
   const schemas = jsonSchemasOf(Object.fromEntries([...schemaNames].map(([schema, name]) => [name, schema])), location);
   return Object.fromEntries(
@@ -223,7 +223,7 @@ function titledSchemas(location: (name: string) => string): Record<string, JsonS
   );
 }
 
-/** @param version of the contract */
+/** Makes the document. @param version version of the contract */
 export function asyncApiDocument(version: string): JsonSchema {
   const messages = publishedMessages.map(({ name, title, description, headers, schema, examples }) => [
     name,
@@ -250,7 +250,7 @@ export function asyncApiDocument(version: string): JsonSchema {
       nats: {
         host: 'localhost:4222',
         protocol: 'nats',
-        // AsyncAPI knows no kind of security that is one of keys that sign.
+        // AsyncAPI has no security scheme for keys that sign a nonce.
         description:
           'NATS 2.12 or newer, with JetStream. A client shows a user and a password, or signs the nonce by an nkey: docs/protocol.md, section 1.',
       },
@@ -267,7 +267,7 @@ export function asyncApiDocument(version: string): JsonSchema {
   };
 }
 
-/** Each message's schema by its name, for a validator or generator that takes one file: what it holds is among its definitions. */
+/** Returns each message's schema by its name, for validators and generators that take one file: schemas that it contains are in its `definitions`. */
 export function standaloneSchemas(): Record<string, JsonSchema> {
   const schemas = titledSchemas((name) => `#/definitions/${name}`);
   return Object.fromEntries(
@@ -281,7 +281,7 @@ export function standaloneSchemas(): Record<string, JsonSchema> {
   );
 }
 
-/** Names of the schemas that a schema refers to, and of those that these refer to, in alphabetical order. */
+/** Returns the names of the schemas that a schema refers to, directly or indirectly, in alphabetical order. */
 function held(schema: JsonSchema, schemas: Record<string, JsonSchema>, found = new Set<string>()): string[] {
   for (const [, name = ''] of JSON.stringify(schema).matchAll(/"\$ref":"#\/definitions\/([^"]+)"/g)) {
     if (found.has(name)) continue;

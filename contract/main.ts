@@ -1,8 +1,8 @@
 /**
- * The published contract: made from libs/contracts, and compared with what was released.
+ * Makes the published contract from libs/contracts, and compares it with the last release.
  *   npm run contract              writes asyncapi.yaml and schemas/
- *   npm run contract -- check     fails where they aren't current, or where a change breaks who keeps to the last release
- *   npm run contract -- release   keeps asyncapi.yaml under released/, by the version in libs/contracts/package.json
+ *   npm run contract -- check     fails if they aren't current, or if a change breaks clients of the last release
+ *   npm run contract -- release   copies asyncapi.yaml to released/, under the version in libs/contracts/package.json
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Every kind of message of the contract, with its schema and examples. */
+/** Every message type of the contract, with its schema and examples. */
 import {
   api,
   chatApi,
@@ -24,7 +24,7 @@ import {
 } from './examples.ts';
 import type { Example } from './examples.ts';
 
-/** One kind of message: its key in the document and the name of its schema's file. */
+/** A message type. Its name is its key in the document and the name of its schema file. */
 export type PublishedMessage = {
   name: string;
   title: string;
@@ -38,7 +38,7 @@ export type PublishedMessage = {
 const sentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
-/** One message of an answer that comes in several. */
+/** One message of a streamed answer. */
 const chatMessage: PublishedMessage = {
   name: `${chatApi.chat.name}.message`,
   title: `Message of an answer of ${chatApi.chat.name}`,
@@ -47,10 +47,10 @@ const chatMessage: PublishedMessage = {
   examples: chatMessageExamples,
 };
 
-/** By the name of a method that is answered by several messages. */
+/** The message type of streamed answers, by the method's name. */
 const streamedAnswers: Readonly<Record<string, PublishedMessage>> = { [chatApi.chat.name]: chatMessage };
 
-/** Every method of the API, with its request and its answer. `streamed`: what that is where it comes in several messages. */
+/** Every method of the API, with its request and its answer. `streamed`: message type of a streamed answer; null if the method has none. */
 export const methods = [...Object.values(api), ...Object.values(chatApi)].map(
   ({ name, description, deadlineMs, input, output }) => {
     const { input: inputExamples = [], output: outputExamples = [] } = methodExamples[name] ?? {};
@@ -119,7 +119,7 @@ export const intakeStored: PublishedMessage = {
   examples: intakeExamples.stored,
 };
 
-/** What Coppice stores and nobody is asked about: read it from its stream. */
+/** Messages that Coppice stores and that no method returns. Clients read them from the stream. */
 export const records: { stream: string; address: string; message: PublishedMessage }[] = [
   {
     stream: streams.transcripts,

@@ -1,4 +1,4 @@
-/** What is checked of the files, in a folder of its own. */
+/** Tests of writing, checking and releasing the files, in a temporary folder. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
@@ -34,7 +34,7 @@ test('a contract is written, released once, and checked', async () => {
   write(folder.path, '0.1.0');
   expect(check(folder.path, '0.1.0')).toEqual([]);
 
-  // As if what was released had taken longer reasons than are taken now.
+  // Simulates a release that accepted longer reasons than the current version.
   edit('released/0.1.0/asyncapi.yaml', 'maxLength: 500', 'maxLength: 600');
   const told = 'breaks who keeps to 0.1.0: run.cancel.input.reason: maxLength 600 became 500';
   expect(check(folder.path, '0.1.0')).toEqual([told]);

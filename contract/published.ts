@@ -1,4 +1,4 @@
-/** The contract as files: what it should be, whether it is, and what was released. A folder holds asyncapi.yaml, schemas/ and released/. */
+/** The files of the contract: writes, checks and releases them. The folder contains asyncapi.yaml, schemas/ and released/. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
@@ -9,9 +9,9 @@ import { isBreakAllowed, newest } from './versions.ts';
 
 const documentName = 'asyncapi.yaml';
 
-/** Contents by path in the folder. */
+/** Returns the expected contents, by path in the folder. */
 function filesOf(version: string): Record<string, string> {
-  // Descriptions aren't wrapped, and there are no anchors: what is shared has a name.
+  // Descriptions aren't wrapped. There are no YAML anchors, since shared schemas have names.
   const document = stringify(asyncApiDocument(version), { lineWidth: 0, aliasDuplicateObjects: false });
   const schemas = Object.entries(standaloneSchemas()).map(([name, schema]) => [
     `schemas/${name}.json`,
@@ -34,7 +34,7 @@ export function write(folder: string, version: string): void {
   for (const [name, content] of Object.entries(filesOf(version))) writeFileSync(path.join(folder, name), content);
 }
 
-/** @returns one sentence per file that isn't what libs/contracts says */
+/** @returns one sentence for each file that differs from libs/contracts */
 function outdated(folder: string, version: string): string[] {
   const files = filesOf(version);
   const present = namesIn(path.join(folder, 'schemas')).map((name) => `schemas/${name}`);
@@ -44,7 +44,7 @@ function outdated(folder: string, version: string): string[] {
   );
 }
 
-/** @returns one sentence per change that breaks those who keep to the last release, unless the version says that it does */
+/** @returns one sentence for each change that breaks clients of the last release; none if the version allows breaking changes */
 function broken(folder: string, version: string): string[] {
   const released = newest(namesIn(path.join(folder, 'released')));
   if (released === null) return ['nothing is released: npm run contract -- release'];
@@ -54,15 +54,15 @@ function broken(folder: string, version: string): string[] {
   return breakingChanges(before, after).map((change) => `breaks who keeps to ${released}: ${change}`);
 }
 
-/** @returns one sentence per fault */
+/** Checks that the files are current and break no client. @returns one sentence for each problem */
 export function check(folder: string, version: string): string[] {
   const stale = outdated(folder, version);
   return stale.length > 0 ? stale : broken(folder, version);
 }
 
 /**
- * Keeps the document under its version. A released version never changes.
- * @returns one sentence per reason not to
+ * Copies the document to released/, under its version. A released version never changes.
+ * @returns one sentence for each problem that prevents the release
  */
 export function release(folder: string, version: string): string[] {
   const name = `released/${version}/${documentName}`;

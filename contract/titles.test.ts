@@ -1,10 +1,10 @@
-/** Types that a generator makes of the schemas have names, one for each shape. */
+/** Checks that each shape in the schemas has one title, as a name for generated types. */
 import { expect, test } from 'vitest';
 import { asyncApiDocument, standaloneSchemas } from './document.ts';
 
 type Node = Record<string, unknown>;
 
-/** Every schema in a schema, with the path to it. */
+/** Yields every schema in a schema, with its path. */
 function* schemasIn(schema: unknown, path: string): Generator<{ node: Node; path: string }> {
   if (typeof schema !== 'object' || schema === null) return;
   if (!Array.isArray(schema)) yield { node: schema as Node, path };

@@ -1,7 +1,7 @@
-/** Names for what generators of types find in the schemas, and what a schema has to say of null. */
+/** Adds titles to schemas, as names for type generators, and notes to optional fields that can't be null. */
 import type { JsonSchema } from '@coppice/contracts';
 
-/** `run.submit.input` is `RunSubmitInput`. */
+/** Converts a message name to a type name: `run.submit.input` becomes `RunSubmitInput`. */
 export const typeNameOf = (name: string): string =>
   name
     .split(/[^A-Za-z0-9]+/)
@@ -11,7 +11,7 @@ export const typeNameOf = (name: string): string =>
 const neverNull = 'May be left out; never null.';
 const options = ['anyOf', 'oneOf', 'allOf'] as const;
 
-/** The schema with a title, as has each object, alternative and enum in it: a name that no other shape of the contract has. */
+/** Returns the schema with a title on itself and on each object, union and enum in it. No other shape of the contract has the same title. */
 export function withTitles(schema: JsonSchema, title: string): JsonSchema {
   const named: JsonSchema = isNamed(schema) ? { title, ...schema } : { ...schema };
   const required = (schema['required'] ?? []) as string[];
@@ -35,14 +35,14 @@ export function withTitles(schema: JsonSchema, title: string): JsonSchema {
 const isSchema = (value: unknown): value is JsonSchema =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
 
-/** A reference has the name of what it refers to; plain texts and numbers need none. An alternative of null and one other is an optional field's. */
+/** True for objects, enums and unions. References have the name of their target; strings and numbers need none, nor does a union of one type with null. */
 function isNamed(schema: JsonSchema): boolean {
   if (schema['enum'] !== undefined || schema['properties'] !== undefined) return true;
   const alternatives = (schema['oneOf'] ?? schema['anyOf'] ?? []) as JsonSchema[];
   return alternatives.filter(({ type }) => type !== 'null').length > 1;
 }
 
-/** What tells an alternative from the others: its kind, or else its first field. */
+/** Returns what distinguishes a member of a union: its first constant, otherwise its first field. */
 function suffixOf(option: JsonSchema): string {
   const properties = (option['properties'] ?? {}) as Record<string, JsonSchema>;
   const kind = Object.values(properties).find(({ const: constant }) => constant !== undefined)?.['const'];
@@ -52,7 +52,7 @@ function suffixOf(option: JsonSchema): string {
   return option['enum'] === undefined ? '' : 'Name';
 }
 
-/** Of a field that may be left out: whether null says the same. */
+/** Adds a note to an optional field that null is not allowed, unless it is. */
 function withoutNull(field: JsonSchema): JsonSchema {
   const { description } = field;
   if (takesNull(field) || typeof description !== 'string') return field;
@@ -62,6 +62,6 @@ function withoutNull(field: JsonSchema): JsonSchema {
 function takesNull({ type, anyOf, ...rest }: JsonSchema): boolean {
   if (type === 'null' || (Array.isArray(type) && type.includes('null'))) return true;
   if (anyOf !== undefined) return (anyOf as JsonSchema[]).some(takesNull);
-  // What nothing is said of takes anything.
+  // A schema without constraints accepts anything.
   return type === undefined && !['const', 'enum', 'oneOf', 'allOf', '$ref'].some((keyword) => keyword in rest);
 }

@@ -1,4 +1,4 @@
-/** Versions of the contract: `major.minor.patch`. Before 1.0.0 the minor version is what a break raises. */
+/** Versions of the contract: `major.minor.patch`. Before 1.0.0, a breaking change raises the minor version. */
 
 type Version = [major: number, minor: number, patch: number];
 
@@ -11,11 +11,11 @@ function parts(version: string): Version {
 const compare = (left: Version, right: Version): number =>
   left[0] - right[0] || left[1] - right[1] || left[2] - right[2];
 
-/** The last of the released versions; null where there is none. */
+/** Returns the newest of the released versions; null if there is none. */
 export const newest = (versions: readonly string[]): string | null =>
   versions.map(parts).toSorted(compare).at(-1)?.join('.') ?? null;
 
-/** Whether the version says that it breaks with the released one. */
+/** True if the version number allows breaking changes since the released one. */
 export function isBreakAllowed(released: string, version: string): boolean {
   const [before, after] = [parts(released), parts(version)];
   return after[0] > before[0] || (before[0] === 0 && after[0] === 0 && after[1] > before[1]);

@@ -21,7 +21,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** An orchestrator that does what it is asked, and keeps its first answer to itself. */
+/** An orchestrator that executes every request but loses its first answer. */
 async function forgetful(): Promise<{ asked: string[] }> {
   const asked: string[] = [];
   const once = async <Answer>(name: string, answer: Answer): Promise<Answer> => {
@@ -82,7 +82,7 @@ test('what was received before the connection broke is not sent again, unless it
   onTestFinished(() => user.close());
   const view = { ...taskView({ name: 'task', state: 'landing' }), runId, taskId };
   const asked: string[] = [];
-  // The first of each is done, and its answer finds no way back.
+  // The first call of each method is executed, but its answer is lost.
   const once = async (name: string): Promise<typeof view> => {
     asked.push(name);
     if (asked.filter((each) => each === name).length > 1) return view;

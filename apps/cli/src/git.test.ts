@@ -9,7 +9,7 @@ test("another user's repository is told as such, rather than as none", async () 
   expect(await repositoryAt(repository.path)).toBe(repository.path);
   vi.stubEnv('GIT_CONFIG_GLOBAL', '/dev/null');
   vi.stubEnv('GIT_CONFIG_NOSYSTEM', '1');
-  // Git's own, for tests.
+  // Git's own variable for its tests.
   vi.stubEnv('GIT_TEST_ASSUME_DIFFERENT_OWNER', '1');
   await expect(repositoryAt(repository.path)).rejects.toThrow(/dubious ownership.*safe\.directory/);
 });

@@ -81,7 +81,7 @@ test('on a terminal runs come and go on in a table, which stays when Ctrl-C ends
   const second = addRun('second');
   const data = { requestId: 'second', repository: '/r', baseBranch: 'main', tasks: 1 };
   await eventually(async () => {
-    // Until the watching has begun, nobody listens.
+    // Events before the subscription starts are lost, so publish until one is shown.
     await publish('second', 'run-submitted', data);
     return terminal.screen.visible.some((line) => line.includes(second.runId) && line.includes('1 task on main of /r'));
   });

@@ -15,7 +15,7 @@ let bus: Bus;
 let service: Service;
 const runs = new Map<string, FakeRun>();
 
-/** A run as the orchestrator would tell of it: what it is asked, and the events it publishes. */
+/** A fake run: the orchestrator's answers about it, and its events. */
 class FakeRun {
   readonly runId: string;
   readonly tasks: Map<string, TaskView>;

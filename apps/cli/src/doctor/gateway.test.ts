@@ -19,7 +19,7 @@ async function gatewayFile(): Promise<{ folder: string; file: string }> {
   return { folder: folder.path, file };
 }
 
-/** The gateway as an embedded stack starts it, with these variables. */
+/** Starts a gateway as an embedded stack does, with these variables. */
 async function runningGateway(folder: string, gatewayEnvironment: NodeJS.ProcessEnv) {
   const nats = await startNatsServer({ auth: true });
   onTestFinished(() => nats.stop());

@@ -67,7 +67,7 @@ test('tells durations as a clock', () => {
 });
 
 test.each([
-  // Free, and not known, are two things.
+  // A cost of 0 is not the same as an unknown cost.
   [null, 'cost unknown'],
   [0, '0 USD'],
   [12.34567, '12.3457 USD'],

@@ -30,7 +30,7 @@ test('a prompt alone is a loop task on the branch that is checked out', async ()
         name: 'do-it',
         description: 'Do it',
         prompt: 'Do it',
-        // Relative to where it was typed.
+        // Relative to the current folder.
         model: `scripted/${repository.path}/a/script.yaml`,
         verify: 'make test',
         agent: { kind: 'loop' },

@@ -10,7 +10,7 @@ test('a home that can not be made is bad input, which names the variable, the fo
   const file = path.join(folder.path, 'file');
   await writeFile(file, '');
   for (const root of [file, path.join(file, 'below')]) {
-    // What the system calls it differs; what it names is the file in the way.
+    // The error code differs between systems, so only its first letter is compared.
     const expected = `COPPICE_HOME: expected a folder that can be made and written, received ${root}: E`;
     expect(() => makeHome(homeFrom({ COPPICE_HOME: root }))).toThrow(
       expect.objectContaining({ exitCode: 2, message: expect.stringContaining(expected) }),

@@ -39,7 +39,7 @@ const up = (home: Home, environment: NodeJS.ProcessEnv = {}, lines: string[] = [
     onLine: (line) => lines.push(line),
   });
 
-/** As if a killed stack's sandboxes always had three commands running. */
+/** Stops a stack, as if a killed stack's sandboxes always had three commands running. */
 const down = (home: Home) => stopStack(home, async (engine) => (engine === 'none' ? 3 : 0));
 
 async function serverOf(home: Home): Promise<ProcessIdentity> {

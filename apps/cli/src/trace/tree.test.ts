@@ -17,7 +17,7 @@ const entered = (
   reason: string | null = null,
   more: { dependsOn?: string[]; steps?: TaskStep[] } = {},
 ) => event('task-state', ms, { runId: 'r1', taskId: `t-${name}`, name, from, to, reason, ...more });
-/** Ordered at `fromMs`, its result handled at `toMs`. */
+/** A step that was requested at `fromMs` and whose result was handled at `toMs`. */
 const ordered = (
   what: string,
   [fromMs, toMs]: [number, number],
@@ -83,7 +83,7 @@ test('what goes on is told as such, with its time so far', () => {
   ]);
 });
 
-/** Two tasks, of which the second depends on the first and waits for everything that a task can wait for. */
+/** Two tasks. The second depends on the first and waits for everything that a task can wait for. */
 const slow = [
   event('run-submitted', 0, { runId: 'r1' }),
   entered('one', 0, null, 'waiting'),
@@ -149,7 +149,7 @@ test('what a task waited for is told, in each state and as a whole: others, a pl
     '   ├─ waits for its turn to land    3.0 s',
     '   └─ worktree-service.land         1.0 s  queued 0 ms, 700 ms until the orchestrator took its result',
   ]);
-  // In JSON nothing is left out, however short.
+  // JSON output includes steps of any length.
   expect(tree.children.find(({ name }) => name === 'preparing')).toMatchObject({
     waits: { queue: 1_510, orchestrator: 250 },
     children: [
