@@ -1,4 +1,4 @@
-/** What is known of a run while it goes on: its view, moved on by its events. Pure. */
+/** The progress of a run: its view from the API, updated by its events. Pure. */
 import { isTaskEnd, kindOfTaskState } from '@coppice/contracts';
 import type { CoppiceEvent, RunState, RunView, TaskState } from '@coppice/contracts';
 
@@ -26,7 +26,7 @@ export type RunProgress = {
   tasks: readonly TaskProgress[];
 };
 
-/** A state in which nothing happens by itself until a person acts. */
+/** True for a state that waits for the user's decision. */
 const awaitsPerson = (state: TaskState): boolean => kindOfTaskState(state) === 'needs-you';
 
 const timeOf = (text: string | null): number | null => (text === null ? null : Date.parse(text));
@@ -58,7 +58,7 @@ export function withView(progress: RunProgress, view: RunView): RunProgress {
   const known = new Map(progress.tasks.map((task) => [task.taskId, task]));
   const tasks = fresh.tasks.map((task) => {
     const before = known.get(task.taskId);
-    // The run hears of a task's steps after the task's own events do.
+    // A run's view of a task lags behind the task's own events, so only ends are taken from it.
     return before === undefined || isTaskEnd(task.state) ? { ...before, ...withoutNulls(task) } : before;
   });
   return { ...fresh, tasks: tasks as TaskProgress[] };

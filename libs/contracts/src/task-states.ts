@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What happens in a state: nothing until other tasks end; work; nothing until a person decides; nothing any more. */
+/** Kinds of states: waits for other tasks; active; waits for the user's decision; final. */
 export type TaskStateKind = 'waiting' | 'busy' | 'needs-you' | 'end';
 
 type Entry = {
@@ -43,5 +43,5 @@ export const isTaskEnd = (state: string): state is TaskEnd =>
   Object.hasOwn(taskStateEntries, state) && taskStateEntries[state as TaskState].kind === 'end';
 export const taskEnds = taskStates.filter((state): state is TaskEnd => isTaskEnd(state));
 
-/** Ends on which a task that depends on this one may build. */
+/** Final states after which tasks that depend on this one may start. */
 export const taskSuccesses = taskStates.filter((state) => 'isSuccess' in taskStateEntries[state]);

@@ -84,7 +84,7 @@ async function commonFolder(repository: string): Promise<string | null> {
 /** Downloads the task's work from the stack, as a bundle file in the folder. */
 async function workOf(client: ApiClient, task: TaskView, repository: string, folder: string): Promise<Work> {
   const { taskId, name, rescue } = task;
-  // A folder, rather than `<git directory> <ref>`.
+  // Here `rescue` is a folder, not `<git directory> <ref>`.
   if (rescue !== null && isTaskEnd(task.state) && !rescue.includes(' refs/'))
     throw new CliError(
       exitCodes.badInput,

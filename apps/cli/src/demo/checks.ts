@@ -1,4 +1,4 @@
-/** Whether everything came as the demo promises. Each check is looked up in the repository or asked of the stack, never assumed. */
+/** Checks of the demo's results. Each check reads the repository or the stack's answers. */
 import { coppiceEventSchema, taskViewSchema, isTaskEnd } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import { git } from './make-project.ts';

@@ -1,4 +1,4 @@
-/** What is said of a run when nothing more happens by itself, and the exit code that goes with it. Pure. */
+/** The report on a run that has ended or waits for the user, and its exit code. Pure. */
 import { mergeConflictSchema, type RunView, type TaskView, isTaskEnd } from '@coppice/contracts';
 import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';

@@ -1,4 +1,4 @@
-/** The live table of a run: lines for the terminal's present size. Pure. */
+/** The live table of a run, as lines for the terminal's current size. Pure. */
 import { isTaskEnd } from '@coppice/contracts';
 import type { RunProgress, TaskProgress } from '../progress.ts';
 import type { Colours } from './colours.ts';

@@ -28,10 +28,10 @@ const ownLook: Partial<Record<TaskState, Look>> = {
   discarded: neutral,
 };
 
-/** How a state looks on a terminal. */
+/** Returns the symbol and colour of a state. */
 export const lookOf = (state: TaskState): Look => ownLook[state] ?? lookOfKind[kindOfTaskState(state)];
 
-/** A run's state as a person reads it: its tasks may all have succeeded, and the landing of some be left to that person. */
+/** Returns a run's state for display. A run whose tasks all succeeded is `to finish` if the user has to finish some landings. */
 export const shownRunState = (state: RunState, landingsPending: number): RunState | 'to finish' =>
   state === 'succeeded' && landingsPending > 0 ? 'to finish' : state;
 

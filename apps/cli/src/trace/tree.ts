@@ -1,4 +1,4 @@
-/** Where the time of a run went, from its stored events and its tasks' transcripts. Pure. */
+/** The tree of a run's time, from its stored events and its tasks' transcripts. Pure. */
 import { isTaskEnd } from '@coppice/contracts';
 import type { CoppiceEvent, TaskState, TranscriptEntry, Usage } from '@coppice/contracts';
 import { answeredBy } from '../transcript.ts';

@@ -1,4 +1,4 @@
-/** What a task waited for, from what its events tell. Pure. */
+/** Computes what a task waited for, from its events. Pure. */
 import { isTaskEnd } from '@coppice/contracts';
 import type { CoppiceEvent, TaskState, TaskStep } from '@coppice/contracts';
 import { step } from './step.ts';
