@@ -4,11 +4,11 @@ import { ConfigurationError } from '@coppice/service';
 import { z } from 'zod';
 import { AllowedRepositories } from './repository/allowed-repositories.ts';
 
-/** Of the environment: which repositories each tenant may name. Neither is set: any. */
+/** Environment variables that limit which repositories each tenant may use. If neither is set, every repository is allowed. */
 export const allowedVariables = {
-  /** JSON, patterns by tenant: `{"acme": ["/srv/acme/*", "https://git.example.com/acme/**"]}`. */
+  /** JSON object: repository patterns by tenant, `{"acme": ["/srv/acme/*", "https://git.example.com/acme/**"]}`. */
   COPPICE_ALLOWED_REPOSITORIES: z.string().optional(),
-  /** A file that holds it, used instead. */
+  /** File that holds this JSON. Takes precedence over COPPICE_ALLOWED_REPOSITORIES. */
   COPPICE_ALLOWED_REPOSITORIES_FILE: z.string().optional(),
 };
 

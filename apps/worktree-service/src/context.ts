@@ -9,10 +9,10 @@ import type { Origin } from './repository/origin.ts';
 import { Store } from './repository/store.ts';
 import type { Upkeep } from './upkeep.ts';
 
-/** What every operation works with. */
+/** Dependencies and settings shared by all operations. */
 export type Context = {
   git: Git;
-  /** What the tenant of an operation may name; of nobody before `forTenant`. */
+  /** Repositories that the tenant of the operation may use; `forTenant` sets it. */
   origins: Origins;
   originsOf: (tenant: string) => Origins;
   locks: Locks;
@@ -20,17 +20,17 @@ export type Context = {
   trash: Trash;
   upkeep: Upkeep;
   sandboxOwner: Owner;
-  /** The host's name in command subjects: worktrees can be used only there. */
+  /** This host's name in command subjects. Its worktrees can only be used on this host. */
   node: string;
   importLimits: ImportLimits;
   disk: DiskSettings;
-  /** Called when a folder was kept that could not be imported: all of them have a bound. */
+  /** Called when a folder that could not be imported is kept, since kept folders have a size limit. */
   onFolderKept: () => void;
-  /** Called at named points between two steps of an effect, where tests end the process. */
+  /** Called at named points between two steps of an effect. Tests end the process there. */
   reached: (point: CrashPoint) => void;
 };
 
-/** The points at which a crash is tested; each lies between two durable steps, or before the reply. */
+/** The points at which tests crash the process. Each lies between two durable steps, or before the reply. */
 export const crashPoints = [
   'worktree-added',
   'checked-out',
@@ -45,13 +45,13 @@ export const crashPoints = [
 ] as const;
 export type CrashPoint = (typeof crashPoints)[number];
 
-/** The same for an operation of a tenant's. */
+/** Copies a context for the operations of one tenant. */
 export const forTenant = (context: Context, tenant: string): Context => ({
   ...context,
   origins: context.originsOf(tenant),
 });
 
-/** The repository that an address names, with its stores (which may not exist yet). */
+/** Finds the repository at an address, and its stores, which may not exist yet. */
 export async function openRepository(context: Context, address: string): Promise<{ origin: Origin; store: Store }> {
   const origin = await context.origins.find(address);
   return { origin, store: storeOf(context, origin.repositoryId) };

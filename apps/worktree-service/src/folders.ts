@@ -1,6 +1,4 @@
-/**
- * Folders that agents wrote to: looked at, handed over and removed without following a link.
- */
+/** Functions that inspect, hand over and remove folders that agents wrote to, without following symbolic links. */
 import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
@@ -17,28 +15,28 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Turns, removeTree } from '@coppice/service';
 
-/** Who a sandbox runs as; its worktree belongs to it. Null where the stack isn't root: then it is the stack's own user. */
+/** User that sandboxes run as and that owns the worktrees. Null if the stack doesn't run as root: then it is the stack's own user. */
 export type Owner = { uid: number; gid: number } | null;
 
-/** A path as bytes, one a character: names need not be UTF-8. */
+/** Converts a byte string (one character per byte, since names need not be UTF-8) to bytes. */
 export const bytesOf = (path: string): Buffer => Buffer.from(path, 'latin1');
-/** The reverse, for a path of ours. */
+/** Converts a path of our own, which is UTF-8, to a byte string. */
 export const byteString = (path: string): string => Buffer.from(path, 'utf8').toString('latin1');
 
-/** Synchronous calls are ten times cheaper than asynchronous ones here. What one entry costs, in steps of a turn. */
+/** Cost of one entry, in steps of a `Turns` budget. The calls are synchronous because these are ten times cheaper here than asynchronous ones. */
 const stepsPerEntry = 100;
 
 const ownerWrites = 0o300;
 
-/** What tells that a file wasn't written to: nobody inside a sandbox can set a ctime. */
+/** Value that changes whenever a file is written: no process inside a sandbox can set a ctime. */
 export const fingerprint = (stat: BigIntStats): string =>
   `${modeAndSize(stat)}${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino}`;
-/** What a fingerprint begins with. */
+/** Prefix of a fingerprint. */
 export const modeAndSize = (stat: BigIntStats): string => `${stat.mode} ${stat.size} `;
 
 /**
- * Gives a folder that was just made, and that no agent has seen, to its owner; calls `onFile` with each file's path relative to it.
- * With `mtime` (seconds) set, files that `onFile`'s caller names by `isOld` get it: git re-reads files as young as its index.
+ * Makes `owner` the owner of a new folder that no agent has seen yet. Calls `onFile` with the path of each file, relative to the folder.
+ * Files for which `oldFiles.isOld` returns true get the mtime `oldFiles.mtime` (seconds), since git re-reads files as new as its index.
  */
 export async function handOver(
   folder: string,
@@ -77,8 +75,8 @@ export async function handOver(
 }
 
 /**
- * Renames what agent or setup left (byte strings). A folder that is moved has its `..` rewritten, so its owner must be able to write to it: where
- * it is read-only, as Go's module cache is, it may be written to in between. Nobody may be at work in it.
+ * Renames a file or folder that an agent or a setup left (paths are byte strings). Moving a folder rewrites its `..`, so its owner must have write
+ * permission. A read-only folder, such as Go's module cache, is made writable meanwhile. No process may be using it.
  */
 export function moveAway(from: string, to: string): void {
   const stat = lstatSync(bytesOf(from));
@@ -88,7 +86,7 @@ export function moveAway(from: string, to: string): void {
   if (isLocked) chmodSync(bytesOf(to), stat.mode & 0o7777);
 }
 
-/** Removes folders later: they are renamed away at once, and what a crash leaves is swept at the next start. */
+/** Folders to be removed in the background. They are renamed away at once, and the next start removes what a crash leaves. */
 export class Trash {
   readonly #folder: string;
   readonly #removals = new Map<string, Promise<void>>();
@@ -99,7 +97,7 @@ export class Trash {
     this.#onError = onError;
   }
 
-  /** Moves a folder out of its place. Absent: nothing happens. */
+  /** Moves a folder to the trash. Does nothing if it doesn't exist. */
   take(path: string): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const away = join(this.#folder, randomUUID());
@@ -112,12 +110,12 @@ export class Trash {
     this.#remove(away);
   }
 
-  /** Removes what an earlier process left, and what could not be removed. */
+  /** Removes what an earlier process left, and what could not be removed before. */
   async sweep(): Promise<void> {
     for (const name of await readdir(this.#folder).catch(() => [])) this.#remove(join(this.#folder, name));
   }
 
-  /** Resolves when everything taken is gone. */
+  /** Resolves when everything moved to the trash is removed. */
   async settle(): Promise<void> {
     await Promise.all(this.#removals.values());
   }

@@ -25,7 +25,7 @@ import { discardSetup, prepareSetup, sealSetup } from './setup/setup.ts';
 import { prepare } from './worktree/prepare.ts';
 import { remove } from './worktree/remove.ts';
 
-/** A command's input with the ids that stand beside it, flat. */
+/** Merges a command's input with the ids that accompany it. */
 const flat = <Input extends { owner: Owner }>(input: Input, command: CommandContext) => ({
   ...input,
   taskId: input.owner.taskId,
@@ -34,8 +34,8 @@ const flat = <Input extends { owner: Owner }>(input: Input, command: CommandCont
 });
 
 /**
- * What fetches takes long where a server or a repository makes it so: of the places that there are, others than the tenant find some free. Commands that
- * don't fit are put off, so that they hold none either.
+ * Limits concurrent operations that fetch, which take long if a server or repository is slow. Each tenant may use three quarters of the slots, so
+ * that the other tenants find some free. Commands beyond the limit are redelivered later, so that they don't occupy slots while they wait.
  */
 export function placesOfFetches(concurrency: number): Places {
   const perTenant = Math.max(1, Math.floor((concurrency * 3) / 4));
@@ -53,7 +53,7 @@ async function inPlace<T>(places: Places, tenant: string, work: () => Promise<T>
   });
 }
 
-/** What the service does for actors. */
+/** Command handlers of the service, one per operation. */
 export function commandHandlers(context: Context, places: Places): CommandHandler[] {
   const of = ({ owner }: { owner: Owner }): Context => forTenant(context, owner.tenant);
   return [
@@ -77,14 +77,14 @@ export function commandHandlers(context: Context, places: Places): CommandHandle
   ];
 }
 
-/** Before the caller stops waiting, so that it hears why. */
+/** Time before the caller's deadline at which the work is aborted, so that the caller gets the reason. */
 const answerMarginMs = 1_000;
 
-/** Each is a process of git or more, and may wait for a server that never answers. */
+/** Each call runs one or more git processes and may wait for a server that never answers. */
 export const inspectsAtOnce = { total: 32, perTenant: 8, waitingPerTenantMax: 200, stuckAfterMs: 10_000 } as const;
-/** Each is a process of git or two in stores and repositories of this machine: a server that never answers keeps nobody from them. */
+/** Each call runs one or two git processes on stores and repositories of this machine, so no unresponsive server can block the others. */
 export const readsAtOnce = { total: 16, perTenant: 4, waitingPerTenantMax: 100, stuckAfterMs: 4_000 } as const;
-/** Each lies in memory, too, of up to `bundleBytesMax`. */
+/** Each call also keeps up to `bundleBytesMax` in memory. */
 export const bundlesAtOnce = { total: 8, perTenant: 1, waitingPerTenantMax: 50, stuckAfterMs: 30_000 } as const;
 
 async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -98,7 +98,7 @@ async function inTime<T>(deadlineMs: number, work: (signal: AbortSignal) => Prom
   }
 }
 
-/** What it answers to other services. */
+/** Request-reply endpoints for other services. */
 export function endpoints(context: Context, bus: Bus, retention: Pick<Retention, 'report'>): Endpoint[] {
   const [inspects, reads, bundles] = [new Places(inspectsAtOnce), new Places(readsAtOnce), new Places(bundlesAtOnce)];
   return [
@@ -106,7 +106,7 @@ export function endpoints(context: Context, bus: Bus, retention: Pick<Retention,
       inTime(worktreeCalls.inspect.deadlineMs, (signal) =>
         inspects.within(input.tenant, async () => {
           const found = await inspect(forTenant(context, input.tenant), input, signal);
-          // A run is about to begin; what is wrong with the request itself is said first.
+          // Checked last, so that errors in the request are reported first. A run is about to start.
           await requireRoom(context, retention.report);
           return found;
         }),

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CoppiceError } from '@coppice/contracts';
 
-/** Where a sandbox sees its parts. The private git directory's alternates name the third. */
+/** Paths inside a sandbox. The alternates file of the agent's private git directory contains the path of `origin`. */
 export const sandboxPaths = {
   workspace: '/workspace',
   gitLink: '/workspace/.git',
@@ -12,7 +12,7 @@ export const sandboxPaths = {
 
 const namePattern = /^[a-z0-9][a-z0-9_-]{0,250}$/;
 
-/** An id that becomes a file name or a part of a ref: nothing in it can leave a folder. */
+/** Checks an id that becomes a file name or a part of a ref, so that it can't lead out of a folder. */
 export function safeName(value: string, field: string): string {
   if (!namePattern.test(value)) {
     throw new CoppiceError(
@@ -24,8 +24,8 @@ export function safeName(value: string, field: string): string {
 }
 
 /**
- * Folders of the data folder. What agents work on is closed to the machine's other users: folders that a sandbox's user must pass (the engine mounts
- * as that user) can be entered by its group and not listed; what only the host may read lies in folders of mode 0700.
+ * Folders in the data folder. Other users of the machine can't access what agents work on. Folders on the path of a sandbox's user (the engine mounts
+ * as that user) can be entered, but not listed, by its group. What only the host may read lies in folders of mode 0700.
  */
 export class Layout {
   readonly root: string;
@@ -34,13 +34,13 @@ export class Layout {
     this.root = root;
   }
 
-  /** `sandboxGid`: the group that may pass; null where sandboxes run as the stack's own user. */
+  /** Creates the folders. `sandboxGid`: group that may enter them; null if sandboxes run as the stack's own user. */
   create(sandboxGid: number | null): void {
     for (const folder of [this.root, this.repositories]) mkdirSync(folder, { recursive: true, mode: 0o711 });
     for (const folder of [this.worktrees, this.checkouts, this.setups]) {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       if (sandboxGid !== null) chownSync(folder, 0, sandboxGid);
-      // One that an earlier version made could be passed by all.
+      // Earlier versions created these folders so that every user could enter them.
       chmodSync(folder, sandboxGid === null ? 0o700 : 0o710);
     }
     for (const folder of [this.locks, this.trash, this.rescue, this.git, this.removed, this.landings])
@@ -65,15 +65,15 @@ export class Layout {
   get trash(): string {
     return join(this.root, 'trash');
   }
-  /** Folders whose content couldn't be imported and isn't anywhere else. */
+  /** Folders whose content couldn't be imported and exists nowhere else. */
   get rescue(): string {
     return join(this.root, 'rescue');
   }
-  /** A note for each task that was removed. */
+  /** One record per removed task. */
   get removed(): string {
     return join(this.root, 'removed');
   }
-  /** A note for each repository whose checkout is being brought forward. */
+  /** One record per checkout that is being fast-forwarded. */
   get landings(): string {
     return join(this.root, 'landings');
   }
@@ -84,7 +84,7 @@ export class Layout {
   repository(repositoryId: string): string {
     return join(this.repositories, safeName(repositoryId, 'repository id'));
   }
-  /** Of one task: `tree` (the agent's), and beside it what only the host writes. */
+  /** Folder of one task: `tree` (the agent's) and files that only the host writes. */
   worktree(taskId: string): string {
     return join(this.worktrees, safeName(taskId, 'task id'));
   }

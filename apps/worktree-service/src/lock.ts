@@ -1,12 +1,12 @@
 /**
- * Named locks across processes. A lock's holder is known to the kernel: it is free at the moment its holder dies.
+ * Named locks across processes. The kernel releases a lock as soon as its holder dies.
  *
  * Invariants:
- * 1. One holder per name and data folder, over all processes of this machine.
- * 2. Within a process, waiters are served in turn; the file is only tried by the first of them.
- * 3. Waiting is bounded; it ends in `git-contention`.
- * 4. A holder removes the file before it lets go, since most names are used once. So whoever gets a lock looks whether its file is still
- *    the one in the folder; a lock on a removed file counts for nothing.
+ * 1. A name has one holder per data folder, across all processes of this machine.
+ * 2. Within a process, waiters are served in order; only the first of them tries the file.
+ * 3. Waiting has a time limit and ends with `git-contention`.
+ * 4. A holder removes the file before it releases the lock, since most names are used once. So after acquiring a lock, the new holder checks that
+ *    the folder still contains the same file; a lock on a removed file doesn't count.
  */
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ export class Locks {
     this.#folder = folder;
   }
 
-  /** Runs `work` while holding the lock. Throws `git-contention` where it isn't had in time, `cancelled` when aborted. */
+  /** Runs `work` while holding the lock. Throws `git-contention` if the lock isn't acquired in time, `cancelled` if aborted. */
   async hold<T>(name: string, work: () => Promise<T>, options: LockOptions = {}): Promise<T> {
     const deadline = performance.now() + (options.waitMsMax ?? lockWaitMsDefault);
     const before = this.#queues.get(name) ?? Promise.resolve();
@@ -89,7 +89,7 @@ function tryLock(file: string): FileLock | undefined {
   if (lock === undefined) return undefined;
   if (before === undefined || inodeOf(file) !== before) {
     lock.release();
-    // It was new, and now is there to be compared.
+    // If the file was new, it now exists and can be compared.
     return before === undefined ? tryLock(file) : undefined;
   }
   return {

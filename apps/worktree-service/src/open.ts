@@ -17,41 +17,41 @@ import { markUnrelated } from './unrelated-folders.ts';
 import { Upkeep } from './upkeep.ts';
 
 export type OpenOptions = {
-  /** Absolute. Made where it is missing. */
+  /** Absolute path. Created if missing. */
   dataFolder: string;
-  /** Where all services of this host keep what agents may write: no repository is taken from there. Default: the data folder. */
+  /** Folder in which all services of this host keep data that agents may write. Repositories in it are rejected. Default: the data folder. */
   stackFolder?: string;
   node: string;
-  /** Only where the stack is root; else sandboxes run as the stack's own user. */
+  /** Used only if the stack runs as root; otherwise sandboxes run as the stack's own user. */
   sandboxUid?: number | undefined;
   importLimits?: Partial<ImportLimits>;
   disk?: DiskSettings;
   onFolderKept?: () => void;
-  /** Which repositories each tenant may name; default: any. */
+  /** Repositories that each tenant may use; default: all. */
   allowedRepositories?: AllowedRepositories;
-  /** A folder that an earlier process left and that couldn't be removed. */
+  /** Called if a folder in the trash can't be removed. */
   onTrashError?: (error: unknown) => void;
-  /** What is too old and couldn't be removed. */
+  /** Called if removing outdated data fails. */
   onUpkeepError?: (error: unknown) => void;
   clock?: Clock;
-  /** For tests, which end the process there. */
+  /** For tests, which end the process at that point. */
   reached?: (point: CrashPoint) => void;
 };
 
-/** No tenant has this name. */
+/** A name that no tenant has. */
 const nobody = '';
 
-/** Opens the data folder. Throws `unavailable` where git is absent or too old. */
+/** Opens the data folder. Throws `unavailable` if git is missing or too old. */
 export async function openContext(options: OpenOptions): Promise<Context> {
   const layout = new Layout(options.dataFolder);
-  // Without rights everything is the stack's own anyway.
+  // If the stack isn't root, it owns everything anyway.
   const sandboxOwner = isRoot() ? sandboxUser(options.sandboxUid) : null;
   layout.create(sandboxOwner?.gid ?? null);
   if (!statSync(layout.root).isDirectory()) throw new CoppiceError('unavailable', `${layout.root} is not a folder`);
   await markUnrelated([layout.worktrees, layout.checkouts, layout.setups]);
   const refusedFolder = realpathSync(options.stackFolder ?? layout.root);
   const allowed = options.allowedRepositories ?? new AllowedRepositories(null);
-  // A server that a tenant may name must not send us, with our credentials, to one that it may not.
+  // An allowed server must not redirect git, with our credentials, to a server that isn't allowed.
   const git = new Git(join(layout.git, 'config'), allowed.areLimited ? ['http.followRedirects=false'] : []);
   await git.start();
   const trash = new Trash(layout.trash, options.onTrashError ?? (() => {}));
@@ -77,7 +77,7 @@ export async function openContext(options: OpenOptions): Promise<Context> {
   };
 }
 
-/** What a stack that was killed has left in stores: lock files, where no git of ours is at work, and scratch folders. */
+/** Removes what a killed stack has left in stores: scratch folders, and lock files if no git of ours is running there. */
 async function removeLeft(git: Git, locks: Locks, layout: Layout, onError: (error: unknown) => void): Promise<void> {
   for (const name of readdirSync(layout.repositories)) {
     if (!/^[0-9a-f]+$/.test(name)) continue;

@@ -1,11 +1,11 @@
 /**
- * Garbage of tasks.git: what no ref reaches any more, such as earlier checkpoints and refused imports.
+ * Garbage collection in tasks.git: removes objects that no ref reaches any more, such as earlier checkpoints and rejected imports.
  *
  * Invariants:
- * 1. Nothing is collected while a task of the repository is on this disk, and none begins meanwhile: both hold the collection's lock.
+ * 1. Collection runs only while no task on this disk uses the repository. No task can start meanwhile, since its start takes the collection lock too.
  * 2. origin.git is never collected: sandboxes and tasks.git borrow its objects.
- * 3. The store of a shallow repository isn't collected: git would shorten origin.git's list of where its history ends.
- * 4. Objects younger than an hour stay: a command that comes late may be about to use them.
+ * 3. The store of a shallow repository is never collected: git would shorten origin.git's `shallow` file, the list of commits where its history ends.
+ * 4. Objects younger than an hour stay, since a delayed command may be about to use them.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,14 +18,14 @@ import { collectionLock, livingTasks } from './living-tasks.ts';
 import { bytesIn } from './space.ts';
 
 const objectAgeSeconds = 3_600;
-/** Births of tasks wait for it. */
+/** Time limit of each git command. Short, because new tasks wait for the collection. */
 const collectionMsMax = 4 * 60_000;
-/** Less than that isn't worth it. */
+/** Growth below which a collection isn't worth its cost. */
 const grownBytesMin = 64 * 1024 ** 2;
 
 const noteOf = (store: Store): string => join(store.tasksGit, 'coppice-collected');
 
-/** Bytes that objects took after the last collection; 0 where there was none. */
+/** Bytes of objects after the last collection; 0 if there was none. */
 function bytesAfterLast(store: Store): number {
   try {
     return Number(readFileSync(noteOf(store), 'utf8')) || 0;
@@ -35,9 +35,9 @@ function bytesAfterLast(store: Store): number {
 }
 
 /**
- * Collects where the objects have grown enough since the last time.
+ * Collects garbage if the objects have grown enough since the last collection.
  * @param grownMin bytes; default 64 MiB
- * @returns bytes that were freed; null where there was nothing to do, or it can't be done now
+ * @returns bytes freed; null if there was nothing to do or the collection isn't possible now
  */
 export async function collectGarbage(
   context: Context,
@@ -53,7 +53,7 @@ export async function collectGarbage(
       ({ uses }) => uses === null || uses.repositoryId === store.repositoryId,
     );
     if (mayBeUsed) return null;
-    // Git would remove the list, which is empty, and with it the link to origin.git's.
+    // Git would remove the `shallow` file if it is empty, and with it the link to origin.git's.
     const environment = { GIT_SHALLOW_FILE: '' };
     const expiry = `${objectAgeSeconds}.seconds.ago`;
     const run = (...args: string[]) =>

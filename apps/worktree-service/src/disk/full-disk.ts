@@ -7,7 +7,7 @@ import type { Retention } from './retention.ts';
 import { diskFull, requireRoom } from './room.ts';
 import { spaceOf } from './space.ts';
 
-/** Operations that begin work. All others bring a task to its end, which frees space. */
+/** Operations that start new work. All others bring a task closer to its end, which frees space. */
 const beginning: ReadonlySet<string> = new Set([
   operations.prepare.name,
   operations.resolveSetup.name,
@@ -15,8 +15,8 @@ const beginning: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Wraps handlers so that a command that meets a full disk is postponed for minutes and then fails with `disk-full`. Operations that
- * begin work are also postponed while less is free than is kept free.
+ * Wraps handlers so that a command that fails because the disk is full is retried for some minutes and then fails with `disk-full`.
+ * Operations that start new work are also postponed while the free space is below the configured minimum.
  */
 export function withFullDisk(
   context: Context,
@@ -27,7 +27,7 @@ export function withFullDisk(
     if (error instanceof CoppiceError && error.code === 'disk-full') return error;
     const space = await spaceOf(context.layout.root, context.disk.freeBytesMin);
     if (space.isLow) return diskFull(context, space, retention.report, error);
-    // Another disk, such as that of a user's repository, or a quota.
+    // The full disk is another one, such as that of a user's repository, or a quota is used up.
     const said = error instanceof Error ? error.message : String(error);
     return new CoppiceError('disk-full', `a disk or a quota is full: ${said}`, { cause: error });
   };

@@ -1,6 +1,6 @@
 /**
- * Work that did not land, folders and rescued commits together: within one size, the oldest go first. Commits that are too old are removed by
- * old-refs.ts.
+ * Limits on work that did not land. Kept folders and rescued commits share one size limit, and the oldest are removed first. old-refs.ts removes
+ * commits that exceed the age limit.
  */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
@@ -19,15 +19,15 @@ type Commits = {
   store: Store;
   /** Newest first. */
   refs: KeptRef[];
-  /** On disk, each object once; null where git could not tell. */
+  /** Bytes on disk, each object counted once; null if git could not measure them. */
   bytes: number | null;
 };
 
-/** What is rescued in one repository. */
+/** Lists and measures the rescued commits of one repository. */
 export async function rescued(context: Context, store: Store, sizes: Sizes, signal?: AbortSignal): Promise<Commits> {
   const refs = (await keptRefs(context, store, signal)).filter(isRescue);
   const commits = refs.toSorted(newestFirst).map(({ commit }) => commit);
-  // Objects have another size once they were repacked.
+  // A repack changes the size of objects on disk, so the time of the last one is part of the key.
   const collected = statSync(join(store.tasksGit, 'coppice-collected'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const list = createHash('sha256').update(commits.join(' ')).digest('hex');
   const key = `${store.tasksGit} ${collected} ${list}`;
@@ -38,7 +38,7 @@ export async function rescued(context: Context, store: Store, sizes: Sizes, sign
 const newestFirst = (one: { writtenAtMs: number }, other: { writtenAtMs: number }): number =>
   other.writtenAtMs - one.writtenAtMs;
 
-/** On disk, of the objects of these commits that neither the origin nor the commits in `without` have. */
+/** Bytes on disk of the objects of `commits` that neither the origin nor the commits in `without` contain; null if git fails. */
 async function bytesOf(
   context: Context,
   store: Store,
@@ -46,7 +46,7 @@ async function bytesOf(
   signal?: AbortSignal,
 ): Promise<number | null> {
   if (commits.length === 0) return 0;
-  // A commit that is left out leaves out only what it shares with the history, not the files of its own tree.
+  // `^commit` excludes only the objects shared with the history, not the files of the commit's own tree. `^commit^{tree}` excludes those too.
   const input = [...commits, ...without.map((commit) => `^${commit}^{tree}`)].join('\n');
   const args = ['rev-list', '--disk-usage', '--objects', '--stdin', '--not', '--alternate-refs'];
   try {
@@ -60,7 +60,7 @@ async function bytesOf(
 
 type Kept = { what: string; writtenAtMs: number; bytes: () => Promise<number>; remove: () => Promise<void> | void };
 
-/** Removes folders that are too old, then the oldest of both until the rest fits. The newest stays whatever its size. */
+/** Removes folders that are too old, then the oldest folders and commits until the rest fits. The newest one stays, whatever its size. */
 export async function boundKeptWork(
   context: Context,
   of: { stores: Store[]; sizes: Sizes; nowMs: number; signal?: AbortSignal },
@@ -85,7 +85,7 @@ export async function boundKeptWork(
   }
   for (const store of of.stores) {
     const commits = await rescued(context, store, of.sizes, of.signal);
-    // What can't be measured stays until its age.
+    // Commits that can't be measured stay until they reach the age limit.
     if (commits.bytes === null) continue;
     total += commits.bytes;
     kept.push(...eachRef(context, commits, of.signal));
@@ -93,7 +93,7 @@ export async function boundKeptWork(
   if (total <= rescueBytesMax) return removed;
   let sum = 0;
   for (const [index, each] of kept.toSorted(newestFirst).entries()) {
-    // Once the limit is passed, all that is older goes, and need not be measured.
+    // Once the limit is exceeded, all older entries are removed without being measured.
     const bytes = sum > rescueBytesMax ? null : await each.bytes();
     sum += bytes ?? 0;
     if (index === 0 || sum <= rescueBytesMax) continue;
@@ -103,7 +103,7 @@ export async function boundKeptWork(
   return removed;
 }
 
-/** Each with what it has and newer ones have not. */
+/** Lists the refs as entries of kept work. The size of each counts only objects that newer refs don't have. */
 const eachRef = (context: Context, { store, refs }: Commits, signal?: AbortSignal): Kept[] =>
   refs.map(({ ref, commit, writtenAtMs }, index) => ({
     what: `${store.tasksGit} ${ref} (${commit})`,

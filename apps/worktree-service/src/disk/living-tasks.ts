@@ -1,9 +1,9 @@
 /**
- * Which repository and which setup each task on this disk uses.
+ * The repository and the setup that each task on this disk uses.
  *
  * Invariants:
- * 1. A task writes down what it uses before it uses any of it, while it holds the locks of both.
- * 2. Whoever removes a setup, or collects garbage of a repository, holds that lock and looks here first.
+ * 1. A task records what it uses before it uses it, while it holds the locks of both the repository and the setup.
+ * 2. Code that removes a setup, or collects garbage of a repository, holds the lock in question and checks this list first.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,14 +16,14 @@ const usesSchema = z.object({ repositoryId: z.string(), setupKey: z.string().nul
 export type Uses = z.infer<typeof usesSchema>;
 export type LivingTask = {
   taskId: string;
-  /** Null where a task's folder doesn't tell: then it may use anything. */
+  /** Null if the task's folder has no readable record. Such a task may use anything. */
   uses: Uses | null;
 };
 
 export const setupLock = (setupKey: string): string => `setup-${setupKey}`;
 export const collectionLock = (repositoryId: string): string => `collect-${repositoryId}`;
 
-/** The task's folder is there. */
+/** Records what a task uses. The task's folder must exist. */
 export async function noteUses(context: Context, taskId: string, uses: Uses, signal?: AbortSignal): Promise<void> {
   const { folder } = taskFolders(context, taskId);
   const write = async () => writeFileAtomically(join(folder, usesFile), JSON.stringify(uses));
@@ -40,7 +40,7 @@ const usesFile = 'uses.json';
 export function livingTasks(context: Context): LivingTask[] {
   return readdirSync(context.layout.worktrees).map((taskId) => {
     const { folder, record } = taskFolders(context, taskId);
-    // An earlier version wrote the record alone.
+    // Earlier versions wrote only the task record.
     return { taskId, uses: readUses(join(folder, usesFile)) ?? readUses(record) };
   });
 }

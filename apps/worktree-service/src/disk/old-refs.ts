@@ -1,11 +1,11 @@
 /**
- * Refs of tasks.git that keep work, or the attempt at an import, and that nothing else removes.
+ * Removal of old refs in tasks.git that keep work or an unfinished import, and that nothing else removes.
  *
- * - `refs/coppice/import/`: an import by an earlier version that was cut off. A command comes back for 7 days at most.
- * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of tasks that are over: the only copy of work. They stay for
- *   `rescueAgeMsMax`, and the report names them before they go. Those under `rescue/` have a bound in size, too: see kept-work.ts.
+ * - `refs/coppice/import/`: an import by an earlier version that was cut off. Its command may be redelivered for 7 days at most.
+ * - `refs/coppice/rescue/`, `refs/coppice/checkpoint/` and branches of finished tasks: the only copy of work. They stay for
+ *   `rescueAgeMsMax`, and the report lists them before they are removed. Refs under `rescue/` also have a size limit: see kept-work.ts.
  *
- * Notes that something was done are removed by upkeep.ts, when no message can come back that they are for.
+ * upkeep.ts removes the records of completed operations once no message for them can be redelivered.
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ const imports = 'refs/coppice/import/';
 const rescues = 'refs/coppice/rescue/';
 const checkpoints = 'refs/coppice/checkpoint/';
 const branches = 'refs/heads/coppice/';
-/** Deletions in one transaction. */
+/** Maximum number of deletions in one transaction. */
 const refsPerTransaction = 500;
 
 export type KeptRef = { ref: string; commit: string; taskId: string | null; writtenAtMs: number };
@@ -31,7 +31,7 @@ export async function keptRefs(context: Context, store: Store, signal?: AbortSig
   return lines.split('\n').flatMap((line): KeptRef[] => {
     const [commit = '', seconds = '', ref = ''] = line.split(' ');
     if (seconds === '') return [];
-    // A commit may be older than the ref; a ref in a file of its own tells when it was written.
+    // A commit may be older than its ref. The mtime of a loose ref's file is the time when the ref was written.
     const writtenMs = statSync(join(store.tasksGit, ref), { throwIfNoEntry: false })?.mtimeMs ?? 0;
     return [{ ref, commit, taskId: taskOf(ref), writtenAtMs: Math.max(Number(seconds) * 1_000, writtenMs) }];
   });
@@ -44,7 +44,7 @@ function taskOf(ref: string): string | null {
 
 export const isRescue = ({ ref }: { ref: string }): boolean => ref.startsWith(rescues);
 
-/** When a ref goes; null for one of a task that is at work. */
+/** Time when a ref is due for removal; null for a checkpoint or branch of a task that still runs. */
 export function goesAtMs(context: Context, kept: KeptRef, living: ReadonlySet<string>): number | null {
   if (kept.ref.startsWith(imports)) return kept.writtenAtMs + commandAgeMsMax;
   if (!isRescue(kept) && kept.taskId !== null && living.has(kept.taskId)) return null;

@@ -1,7 +1,7 @@
-/** Something that a bound has removed, or soon will. */
+/** Something that was removed, or soon will be, because of a limit. */
 export type Expiry = {
   what: string;
-  /** Why: its age, the size of all of its kind, or a disk with too little space. */
+  /** The limit that applied: its age, the total size of its kind, or the free space of the disk. */
   reason: 'age' | 'size' | 'low-disk';
   bytes: number | null;
 };

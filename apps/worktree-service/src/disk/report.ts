@@ -1,4 +1,4 @@
-/** What Coppice keeps on a disk, as the last round of retention found it: a file of the data folder, which `coppice doctor` reads. */
+/** Report on the disk space Coppice uses, as of the last retention round: a file of the data folder, which `coppice doctor` reads. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -14,7 +14,7 @@ const reportSchema = z.object({
   freeBytes: z.number(),
   freeBytesMin: z.number(),
   totalBytes: z.number(),
-  /** Missing in a report of an earlier version. */
+  /** Missing in reports of earlier versions. */
   inodesFree: z.number().default(0),
   inodesFreeMin: z.number().default(0),
   refusesWork: z.boolean(),
@@ -23,15 +23,15 @@ const reportSchema = z.object({
       name: z.enum(diskParts),
       folder: z.string(),
       count: z.int(),
-      /** Null where it could not be measured in time. */
+      /** Null if it could not be measured in time. */
       bytes: z.number().nullable(),
-      /** Null for what has no bound of its own. */
+      /** Null for parts without a limit of their own. */
       bytesMax: z.number().nullable(),
-      /** RFC 3339; of the kept folder, rescued commit or setup that goes next by age. */
+      /** RFC 3339. Age of the kept folder, rescued commit or setup that its age limit removes next. */
       oldest: z.string().nullable(),
     }),
   ),
-  /** Work that is kept and goes by age within 14 days, the next first; at most 50. */
+  /** Kept work that its age limit removes within 14 days, soonest first; at most 50. */
   goesSoon: z.array(z.object({ what: z.string(), at: z.string() })),
 });
 export type DiskReport = z.infer<typeof reportSchema>;
@@ -41,7 +41,7 @@ const fileOf = (folder: string): string => join(folder, 'disk.json');
 export const writeReport = (folder: string, report: DiskReport): void =>
   writeFileAtomically(fileOf(folder), JSON.stringify(report));
 
-/** @param dataFolder the stack's; null where no round has been yet, or by another version */
+/** @param dataFolder of the stack. @returns null if there was no round yet, or another version wrote the report */
 export function readDiskReport(dataFolder: string): DiskReport | null {
   const file = fileOf(join(dataFolder, serviceName));
   if (!existsSync(file)) return null;

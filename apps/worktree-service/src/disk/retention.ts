@@ -1,10 +1,10 @@
 /**
- * Rounds that bring disk space back: at start, every 15 minutes, when a folder was kept, and when the disk is low.
+ * Rounds that free disk space: at start, every 15 minutes, when a folder was kept, and when the disk is low.
  *
  * Invariants:
- * 1. One process of a data folder does a round at a time; another skips its own.
- * 2. A step that fails doesn't keep the others from being done.
- * 3. Data in use by a task stays. The only copy of work is never deleted because the disk is low; it has bounds of its own.
+ * 1. One process per data folder does a round at a time; the others skip theirs.
+ * 2. A failed step doesn't prevent the other steps.
+ * 3. Data in use by a task stays. The only copy of work is never deleted because the disk is low; it has its own limits.
  */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,10 +23,10 @@ import { Sizes } from './sizes.ts';
 import { spaceOf } from './space.ts';
 
 const roundIntervalMs = 15 * 60_000;
-/** Longer than any git here may take. */
+/** Longer than the time limit of any git command here. */
 const partialAgeMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
-/** Bytes of garbage from which it is collected while the disk is low. */
+/** Growth from which garbage is collected while the disk is low. */
 const grownBytesMinLow = 1024 ** 2;
 
 export type RetentionSettings = {
@@ -55,14 +55,14 @@ export class Retention {
     return this.#report;
   }
 
-  /** Begins with a round. */
+  /** Runs the first round at once. */
   start(): void {
     this.#timer = setInterval(() => this.request(), roundIntervalMs);
     this.#timer.unref();
     this.request();
   }
 
-  /** Starts a round, or another one after the present. Never throws. */
+  /** Starts a round; if one is running, another one follows it. Never throws. */
   request(): void {
     this.#isWanted = true;
     if (this.#stopping.signal.aborted) return;
@@ -71,7 +71,7 @@ export class Retention {
     });
   }
 
-  /** Resolves when what was requested is done. */
+  /** Resolves when all requested rounds are done. */
   async settle(): Promise<void> {
     while (this.#round !== null) await this.#round;
   }
@@ -138,7 +138,7 @@ export class Retention {
   }
 }
 
-/** Stores whose making was cut off. */
+/** Removes stores whose creation was cut off. */
 function removeCutOff(context: Context, nowMs: number): Expiry[] {
   const removed: Expiry[] = [];
   for (const name of readdirSync(context.layout.repositories).filter((each) => each.includes('.new-'))) {

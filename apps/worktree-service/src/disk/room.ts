@@ -3,13 +3,13 @@ import type { Context } from '../context.ts';
 import type { DiskReport } from './report.ts';
 import { bytesText, shortageText, spaceOf, type Space } from './space.ts';
 
-/** @throws CoppiceError `disk-full` if less space or fewer inodes are free than are kept free */
+/** @throws CoppiceError `disk-full` if the free space or the free inodes are below the minimum */
 export async function requireRoom(context: Context, report: DiskReport | null): Promise<void> {
   const space = await spaceOf(context.layout.root, context.disk.freeBytesMin);
   if (space.isLow) throw diskFull(context, space, report);
 }
 
-/** For whoever has to free the disk. @param report what takes the space, as last measured */
+/** Builds the error for the person who has to free space on the disk. @param report last measurement of what uses the space */
 export function diskFull(context: Context, space: Space, report: DiskReport | null, cause?: unknown): CoppiceError {
   const { root, rescue } = context.layout;
   const uses = (report?.parts ?? [])

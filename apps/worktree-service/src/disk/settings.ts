@@ -4,16 +4,16 @@ import { z } from 'zod';
 const mebibyte = 1024 ** 2;
 const dayMs = 24 * 3_600_000;
 
-/** Bounds of what stays on the disk when tasks are over. Sizes in bytes as allocated, ages in milliseconds. */
+/** Limits of the data that stays on the disk after tasks end. Sizes in allocated bytes, ages in milliseconds. */
 export type DiskSettings = {
-  /** New work is refused while less is free; null for the default, which depends on the file system's size. */
+  /** New work is rejected while less is free. Null for the default, which depends on the file system's size. */
   freeBytesMin: number | null;
-  /** Folders of work that could not be imported, and rescued commits, together. */
+  /** Total of rescued commits and of folders of work that could not be imported. */
   rescueBytesMax: number;
-  /** Those, and other refs that keep work which is nowhere else. */
+  /** Age limit of these, and of other refs that hold the only copy of work. */
   rescueAgeMsMax: number;
   setupsBytesMax: number;
-  /** Since a sealed setup was last used. */
+  /** Time since a sealed setup was last used. */
   setupsAgeMsMax: number;
 };
 

@@ -1,6 +1,6 @@
 /**
- * Sealed setups are a cache: a task that finds none makes it anew. They go by size and by age since they were last used, the least
- * recently used first, and earlier where the disk has too little space. One that a task on this disk uses stays.
+ * Removal of sealed setups. They are a cache: a task that finds none creates it again. They are removed by total size and by time since the last
+ * use, the least recently used first, and earlier if the disk is low. A setup that a task on this disk uses stays.
  */
 import { existsSync, lstatSync, readdirSync, rmSync, rmdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,22 +10,22 @@ import { livingTasks, setupLock } from './living-tasks.ts';
 import type { Expiry } from './removed.ts';
 import type { Sizes } from './sizes.ts';
 
-/** From when a setup is sealed, or found to be, a task may take so long until it says that it uses it. */
+/** Maximum time between sealing or finding a setup and the task's record that it uses the setup. */
 const unnotedUseMsMax = 3_600_000;
-/** Longer than any command may come late that an attempt's folder is for. */
+/** Longer than any command that uses an attempt's folder can be delayed. */
 const attemptAgeMsMax = 8 * 24 * 3_600_000;
 
 export type SealedSetup = { setupKey: string; usedAtMs: number; bytes: number };
 
 const sealOf = (context: Context, setupKey: string): string => join(context.layout.setup(setupKey), 'sealed.json');
 
-/** Notes that a setup was used just now. */
+/** Records that a setup is in use now. */
 export function noteSetupUse(context: Context, setupKey: string, now: Date): void {
   const seal = sealOf(context, setupKey);
   if (existsSync(seal)) utimesSync(seal, now, now);
 }
 
-/** The most recently used first. */
+/** Lists the sealed setups, the most recently used first. */
 export async function sealedSetups(context: Context, sizes: Sizes): Promise<SealedSetup[]> {
   const setups: SealedSetup[] = [];
   for (const setupKey of readdirSync(context.layout.setups)) {
@@ -36,7 +36,7 @@ export async function sealedSetups(context: Context, sizes: Sizes): Promise<Seal
   return setups.toSorted((one, other) => other.usedAtMs - one.usedAtMs);
 }
 
-/** @param bytesToFree beyond the bounds, where the disk has too little space */
+/** @param bytesToFree further bytes to free if the disk is low, beyond what the limits require */
 export async function boundSetups(
   context: Context,
   sizes: Sizes,
@@ -58,7 +58,7 @@ export async function boundSetups(
   return removed;
 }
 
-/** False where it is in use. */
+/** Returns false if the setup is in use. */
 async function removeSetup(context: Context, setupKey: string, nowMs: number): Promise<boolean> {
   const folder = context.layout.setup(setupKey);
   const seal = sealOf(context, setupKey);
@@ -77,7 +77,7 @@ async function removeSetup(context: Context, setupKey: string, nowMs: number): P
   });
 }
 
-/** Folders of attempts whose task was lost before it removed them. */
+/** Removes folders of attempts whose task was lost before it removed them. */
 export function removeOldAttempts(context: Context, nowMs: number): Expiry[] {
   const removed: Expiry[] = [];
   for (const setupKey of readdirSync(context.layout.setups)) {
@@ -97,11 +97,11 @@ function removeEmpty(folder: string): void {
   try {
     rmdirSync(join(folder, 'attempts'));
   } catch {
-    // Tasks have attempts there, or none has ever had one.
+    // Not empty because tasks have attempts there, or never created.
   }
   try {
     rmdirSync(folder);
   } catch {
-    // The same.
+    // Not empty, or removed meanwhile.
   }
 }

@@ -4,16 +4,16 @@ import { bytesIn, weightIn } from './space.ts';
 
 const sizesMax = 100_000;
 
-/** Sizes of what nobody changes any more, each measured once by a process. */
+/** Sizes of folders and commits that no longer change. Each is measured once per process. */
 export class Sizes {
   readonly #known = new Remembered<number>(sizesMax);
 
-  /** Null where it can't be found out. */
+  /** Bytes that a folder takes; null if they can't be measured. */
   async of(folder: string): Promise<number | null> {
     return this.#measured(folder, bytesIn);
   }
 
-  /** What a folder counts for within a bound, its inodes included. */
+  /** Size of a folder that counts towards a limit, including its share of inodes; null if it can't be measured. */
   async weightOf(folder: string): Promise<number | null> {
     return this.#measured(folder, weightIn);
   }
@@ -24,7 +24,7 @@ export class Sizes {
     return this.remembered(`${measure.name} ${folder} ${stat.ino} ${stat.ctimeNs}`, () => measure(folder));
   }
 
-  /** What `measure` tells, and told before for the same key. */
+  /** Returns the size remembered for this key, or calls `measure` and remembers its result unless it is null. */
   async remembered(key: string, measure: () => Promise<number | null>): Promise<number | null> {
     const known = this.#known.get(key);
     if (known !== undefined) return known;

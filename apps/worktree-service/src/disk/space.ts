@@ -5,19 +5,19 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Free space that new work needs by default; on a small file system it is a part of it. */
+/** Default minimum of free space for new work; on a small file system, a fraction of its size. */
 const freeBytesDefault = 1024 ** 3;
 const freePartDefault = 0.05;
-/** Part of a file system's inodes that must be free for new work. */
+/** Fraction of a file system's inodes that must be free for new work. */
 const inodesPartMin = 0.01;
-/** What one inode counts for at least. */
+/** Minimum number of bytes that one inode counts as. */
 const inodeBytesMin = 4096;
 const measureMsMax = 120_000;
 
 export type Space = {
   freeBytes: number;
   totalBytes: number;
-  /** New work is refused while less is free. */
+  /** New work is rejected while less is free. */
   freeBytesMin: number;
   /** Both 0 on a file system that has no fixed number of inodes. */
   inodesFree: number;
@@ -35,7 +35,7 @@ export async function spaceOf(folder: string, freeBytesMin: number | null): Prom
   return { freeBytes, totalBytes, freeBytesMin: least, inodesFree: ffree, inodesFreeMin, isLow };
 }
 
-/** What a file system has too little of. */
+/** Describes which resource of a file system is low: bytes or inodes. */
 export function shortageText(space: Omit<Space, 'totalBytes' | 'isLow'>): string {
   const { freeBytes, freeBytesMin, inodesFree, inodesFreeMin } = space;
   return freeBytes < freeBytesMin || inodesFree >= inodesFreeMin
@@ -43,24 +43,22 @@ export function shortageText(space: Omit<Space, 'totalBytes' | 'isLow'>): string
     : `${inodesFree} inodes free, and ${inodesFreeMin} are kept free (each file takes one; df -i shows them)`;
 }
 
-/**
- * Bytes that a folder takes, as allocated; null where that can't be found out in time. Links are not followed, and what can't be read isn't counted.
- */
+/** Allocated bytes of a folder; null if they can't be measured in time. Symbolic links are not followed, and unreadable parts are not counted. */
 export async function bytesIn(folder: string): Promise<number | null> {
   const kibibytes = await diskUse('-k', folder);
   return kibibytes === null ? null : kibibytes * 1024;
 }
 
 /**
- * What a folder counts for within a bound in bytes: those that it takes, or the share of the disk that belongs to its inodes where that is more, so that
- * empty files have a bound, too. Where inodes can't be counted (no `du` of GNU), only bytes are.
+ * Size of a folder that counts towards a limit in bytes: its allocated bytes or its inodes' share of the disk, whichever is larger, so that
+ * empty files are limited too. If inodes can't be counted (without GNU `du`), only bytes count.
  */
 export async function weightIn(folder: string): Promise<number | null> {
   const bytes = await bytesIn(folder);
   const inodes = await diskUse('--inodes', folder);
   if (bytes === null || inodes === null) return bytes;
   const { bsize, blocks, files } = await statfs(folder);
-  // Some file systems have no fixed number of inodes, and say 0.
+  // Some file systems have no fixed number of inodes and report 0.
   return Math.max(bytes, inodes * Math.max(inodeBytesMin, files > 0 ? (blocks * bsize) / files : 0));
 }
 
@@ -69,14 +67,14 @@ async function diskUse(unit: '-k' | '--inodes', folder: string): Promise<number 
   const options = { timeout: measureMsMax, env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' } };
   const text = await run('du', ['-sx', unit, '--', folder], options).then(
     ({ stdout }) => stdout,
-    // It ends with 1 where a part can't be read, or went meanwhile, and prints the rest.
+    // `du` exits with 1 if a part can't be read or disappeared meanwhile, and prints the total of the rest.
     (error: unknown) => (error as { stdout?: string }).stdout ?? '',
   );
   const count = /^(\d+)\s/.exec(text)?.[1];
   return count === undefined ? null : Number(count);
 }
 
-/** 1.5 GiB, 20 MiB. */
+/** Formats a size, such as 1.5 GiB or 20 MiB. */
 export function bytesText(bytes: number): string {
   const mebibytes = bytes / 1024 ** 2;
   return mebibytes < 1024 ? `${Math.ceil(mebibytes)} MiB` : `${(mebibytes / 1024).toFixed(1)} GiB`;

@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { redactText } from '../repository/address.ts';
 import { flockBusyCode } from './flock.ts';
 
-/** Error codes of a system that temporarily has no processes, memory or descriptors left. */
+/** Error codes of a system that is temporarily out of processes, memory or file descriptors. */
 const passing = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE']);
 
 export function notStarted(error: unknown): CoppiceError {
@@ -18,7 +18,7 @@ export const abortReason = (args: readonly string[], signal: AbortSignal | undef
     ? signal.reason
     : new CoppiceError('cancelled', `git ${args[0]} was cancelled`);
 
-/** The path of the lock file that git found in its way. */
+/** Error messages of git about an existing lock file; they capture its path. */
 const lockInTheWay =
   /Unable to create '([^'\n]+\.lock)': File exists|unable to create file ([^\n]+?\.new): File exists/i;
 
@@ -38,7 +38,7 @@ export function gitFailure(
   return new CoppiceError(code, `git ${args[0]}: ${said === '' ? how : said}`, { details });
 }
 
-/** The lock file that a `git-contention` names; undefined where refs had moved instead. */
+/** Path of the lock file in a `git-contention` error; undefined if a ref moved instead. */
 export function lockNamed(error: unknown): string | undefined {
   if (!(error instanceof CoppiceError) || error.code !== 'git-contention') return undefined;
   const { lock } = (error.details ?? {}) as { lock?: unknown };

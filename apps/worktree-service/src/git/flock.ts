@@ -1,14 +1,14 @@
 /**
- * flock(2), by util-linux's `flock`, which Linux has and macOS lacks. The kernel frees such a lock when the last process that inherited its
- * descriptor has ended, and it holds between containers that share a folder.
+ * flock(2) by means of util-linux's `flock`, which Linux has and macOS lacks. The kernel releases such a lock when the last process that inherited
+ * its descriptor ends. The lock works across containers that share a folder.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 
-/** The exclusive lock is held for milliseconds, unless its holder was stopped. */
+/** Long enough, since the exclusive lock is held for milliseconds unless its holder is suspended. */
 const sharedWaitSeconds = 60;
-/** Exit code of a flock that waited in vain. Not one of git's. */
+/** Exit code of a `flock` that timed out. Git doesn't use it. */
 export const flockBusyCode = 75;
 const firstExtraDescriptor = 3;
 
@@ -17,19 +17,19 @@ export async function canFlock(file: string): Promise<boolean> {
 }
 
 /**
- * The words to put before a command that is to hold a shared lock on `file` for as long as it lives.
- * @param inherit true: the command takes the place of flock, and it and all that it starts hold the lock. False: flock itself holds the lock
- * until the command ends, for a command that may start a daemon
+ * Returns the words to put before a command that holds a shared lock on `file` as long as it runs.
+ * @param inherit true: the command replaces the flock process, and the command and all its children hold the lock. False: the flock process
+ * holds the lock until the command ends; for commands that may start a daemon
  */
 export function shareFlock(file: string, inherit: boolean): string[] {
   const wait = ['--timeout', `${sharedWaitSeconds}`, '--conflict-exit-code', `${flockBusyCode}`];
-  // flock refuses both at once.
+  // `flock` rejects both options together.
   return ['flock', '--shared', inherit ? '--no-fork' : '--close', ...wait, file];
 }
 
-/** Runs `work` under the exclusive lock; false where it is not free within the time. */
+/** Runs `work` under the exclusive lock. Returns false if the lock isn't free in time. */
 export async function withExclusiveFlock(file: string, waitSeconds: number, work: () => void): Promise<boolean> {
-  // The lock belongs to what the descriptor refers to, so it outlives the flock that took it.
+  // The lock belongs to the open file description, so it outlives the `flock` process that took it.
   const descriptor = openSync(file, 'a', 0o600);
   try {
     const wait = waitSeconds === 0 ? ['--nonblock'] : ['--timeout', `${waitSeconds}`];

@@ -2,15 +2,15 @@
  * The only place that runs git.
  *
  * Invariants:
- * 1. Git runs here in two manners. As the `service`: in Coppice's own bare stores, with a configuration that no user and no agent wrote.
- *    As the `user`: in the user's own repository or towards a remote, with the user's configuration (credentials, filters of their checkout).
- *    Never in, or against, a folder or .git that an agent can write.
- * 2. No hook runs, no fsmonitor, no automatic gc, no prompt, in either manner.
- * 3. Every run has a time limit and an output limit. What exceeds one is ended: SIGTERM, later SIGKILL, to the whole process group, since
- *    fetch and push have children. Git does not always remove its lock files then (of `update-ref --stdin`, about one process in 20 leaves
- *    one). So whatever locks refs runs with `runsToEnd`: neither a cancellation nor the usual time limit ends it.
- * 4. Of the environment, git gets what is named here and nothing else: a filter or credential helper of a repository is any program, and
- *    the stack's environment holds passwords and keys. Of GIT_*, it inherits only where certificates lie.
+ * 1. Git runs in two modes. As the `service`: in Coppice's own bare stores, with a configuration that no user and no agent wrote. As the
+ *    `user`: in the user's own repository or towards a remote, with the user's configuration (credentials, filters of their checkout).
+ *    Git never runs in, or against, a folder or .git that an agent can write.
+ * 2. Both modes disable hooks, fsmonitor, automatic gc and prompts.
+ * 3. Every run has a time limit and an output limit. When it exceeds one, the whole process group gets SIGTERM and later SIGKILL, since
+ *    fetch and push have children. Git doesn't always remove its lock files then (about one `update-ref --stdin` process in 20 leaves
+ *    one). So commands that lock refs run with `runsToEnd`: neither cancellation nor the usual time limit ends them.
+ * 4. Git gets only the environment variables named here: a repository's filter or credential helper can be any program, and the stack's
+ *    environment holds passwords and keys. The only GIT_* variables it inherits are the paths of certificates.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,22 +25,22 @@ import { Remembered } from './remembered.ts';
 
 export const gitLimits = {
   timeMsDefault: 120_000,
-  /** For what depends on a network or on the size of the user's checkout. */
+  /** For commands that depend on a network or on the size of the user's checkout. */
   timeMsLong: 9 * 60_000,
-  /** For `runsToEnd`. What takes this long hangs: a ref transaction takes milliseconds. */
+  /** For `runsToEnd`. A command that takes this long hangs: a ref transaction takes milliseconds. */
   timeMsToEnd: 10 * 60_000,
   outputBytesDefault: 256 * 1024 * 1024,
   errorBytesMax: 16 * 1024,
-  /** Between SIGTERM and SIGKILL. */
+  /** Time between SIGTERM and SIGKILL. */
   graceMs: 5_000,
-  /** Answers of `holds` that are remembered. */
+  /** Maximum number of remembered results of `holds`. */
   factsMax: 20_000,
 } as const;
 
-/** Merges without a working tree (`merge-tree --write-tree`) came with this version. */
+/** The first version that merges without a working tree (`merge-tree --write-tree`). */
 const versionMin = [2, 38] as const;
 
-/** The account that a git of the user's runs under where the stack is root: files that root made in a user's repository would lock them out. */
+/** Account that git runs under as the `user` if the stack is root: users could not write files that root created in their repository. */
 export type Account = { uid: number; gid: number; home: string; name: string };
 
 export type GitOptions = {
@@ -53,24 +53,24 @@ export type GitOptions = {
   account?: Account | null;
   environment?: Record<string, string>;
   input?: string | Buffer;
-  /** Exit codes besides 0 that are an answer, not a failure. */
+  /** Exit codes besides 0 that are a result, not a failure. */
   answers?: readonly number[];
   timeLimitMs?: number;
   outputBytesMax?: number;
-  /** Where set, output past the limit is cut instead of being an error. */
+  /** True: output past the limit is cut off. False: it is an error. */
   truncate?: boolean;
   signal?: AbortSignal | undefined;
-  /** For commands that lock refs: `signal` only keeps them from starting, and the time limit is `timeMsToEnd`. */
+  /** For commands that lock refs: `signal` only prevents their start, and the time limit is `timeMsToEnd`. */
   runsToEnd?: boolean;
-  /** A file on which a shared flock is held while git runs; as the `service`, also while anything that it started runs. See store-writers.ts. */
+  /** File on which a shared flock is held while git runs; as the `service`, also while any process it started runs. See store-writers.ts. */
   writersFile?: string;
-  /** How long git tries to get a lock on refs; default 15 s. */
+  /** How long git waits for a lock on refs; default 15 s. */
   lockTimeoutMs?: number;
 };
 
 export type GitResult = { exitCode: number; stdout: Buffer; stderr: string; truncated: boolean };
 
-/** A git process that is fed or read while it runs. `ended` rejects like `run`; the caller must await it. */
+/** A git process that the caller writes to or reads from while it runs. `ended` rejects like `run`; the caller must await it. */
 export type GitProcess = { stdin: Writable; stdout: Readable; ended: Promise<GitResult>; kill: () => void };
 
 const asOptions = (settings: readonly string[]): string[] => settings.flatMap((setting) => ['-c', setting]);
@@ -84,12 +84,12 @@ const commonSettings = asOptions([
   'protocol.ext.allow=never',
   'submodule.recurse=false',
   'fetch.recurseSubmodules=false',
-  // What is fetched appears whole, as one pack, or not at all. Written one by one, a commit is there before its files. Which of both
-  // settings wins depends on git's version.
+  // Fetched objects appear together, as one pack, or not at all. Unpacked one by one, a commit would exist before its files. Git's version
+  // decides which of the two settings applies.
   'fetch.unpackLimit=1',
   'transfer.unpackLimit=1',
   'credential.interactive=false',
-  // A server that sends nothing holds a place. One that is still counting objects sends something every 5 s.
+  // A server that sends nothing would block a slot. A server that is still counting objects sends something every 5 s.
   'http.lowSpeedLimit=1',
   'http.lowSpeedTime=60',
   'commit.gpgSign=false',
@@ -103,11 +103,11 @@ const lockSettings = ({ lockTimeoutMs }: GitOptions): string[] =>
     ),
   );
 
-/** What a git of the user's gets of our environment: who they are, and how the network is reached. */
+/** Environment variables that git inherits as the `user`: they identify the user and configure network access. */
 const handedOver =
   /^(PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TMPDIR|TERM|XDG_[A-Z_]+|SSH_AUTH_SOCK|SSL_CERT_(FILE|DIR)|GIT_SSL_CA(INFO|PATH)|(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY)$/;
 
-/** A value that may stand where git expects a revision, ref or path: it can't be taken for an option. */
+/** Checks a value that is passed where git expects a revision, ref or path, so that git can't take it for an option. */
 export function operand(value: string): string {
   if (value === '' || value.startsWith('-') || /[\0\n]/.test(value)) {
     throw new CoppiceError('invalid-request', `not usable as a name: ${JSON.stringify(value.slice(0, 200))}`);
@@ -115,7 +115,7 @@ export function operand(value: string): string {
   return value;
 }
 
-/** NUL-separated output; names are bytes, kept one byte a character. */
+/** Splits NUL-separated output. Names are bytes, kept as one character per byte. */
 export const nulSeparated = (output: Buffer): string[] => {
   const text = output.toString('latin1');
   if (text === '') return [];
@@ -128,17 +128,17 @@ export class Git {
   readonly #facts = new Remembered<true>(gitLimits.factsMax);
   #hasFlock = false;
 
-  /** `configFile`: a file of Coppice's own, written here; read in place of the user's and the system's. `settings`: more, over all others. */
+  /** `configFile`: written by `start`; git reads it instead of the user's and the system's. `settings`: further settings, which override all others. */
   constructor(configFile: string, settings: readonly string[] = []) {
     this.#configFile = configFile;
     this.#settings = asOptions(settings);
   }
 
-  /** Writes the private configuration and checks git's version. Throws `unavailable` where git is absent or too old. */
+  /** Writes the private configuration and returns git's version. Throws `unavailable` if git is missing or too old. */
   async start(): Promise<string> {
     mkdirSync(dirname(this.#configFile), { recursive: true, mode: 0o711 });
-    // Root reading a repository of another user is refused otherwise; `-c safe.directory` is not looked at.
-    // Put in place whole: another process on the same data folder may be running git just now.
+    // Without this setting, git run by root rejects repositories of other users; it ignores `-c safe.directory`.
+    // The file is replaced atomically: another process on the same data folder may be running git now.
     await replaceFile(this.#configFile, '[safe]\n\tdirectory = *\n');
     this.#hasFlock = await canFlock(this.#configFile);
     const { stdout } = await this.run(['version']);
@@ -153,12 +153,12 @@ export class Git {
     return version?.[0] ?? '';
   }
 
-  /** False where util-linux's `flock` is missing, as on macOS: `writersFile` is ignored then. */
+  /** False if util-linux's `flock` is missing, as on macOS. `writersFile` is ignored then. */
   get hasFlock(): boolean {
     return this.#hasFlock;
   }
 
-  /** Runs git to its end. Throws `git-failed`, `deadline-exceeded`, `cancelled` or `limit-exceeded`. */
+  /** Runs git until it ends. Throws `git-failed`, `git-contention`, `deadline-exceeded`, `cancelled` or `limit-exceeded`. */
   async run(args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
     const child = this.#spawn(args, options);
     const limit = options.outputBytesMax ?? gitLimits.outputBytesDefault;
@@ -185,17 +185,17 @@ export class Git {
     return { exitCode: result.exitCode, stderr: result.stderr, stdout: Buffer.concat(chunks), truncated };
   }
 
-  /** Trimmed text output. */
+  /** Runs git and returns its trimmed text output. */
   async text(args: readonly string[], options: GitOptions = {}): Promise<string> {
     return (await this.run(args, options)).stdout.toString('utf8').trim();
   }
 
-  /** Whether git answers 0 (yes) or 1 (no). */
+  /** Returns true if git exits with 0, false if it exits with 1. */
   async test(args: readonly string[], options: GitOptions = {}): Promise<boolean> {
     return (await this.run(args, { ...options, answers: options.answers ?? [1] })).exitCode === 0;
   }
 
-  /** Like `test`, of what stays true once it is, and is called `fact`: asked until the answer is yes. */
+  /** Like `test`, for a fact that never becomes false again. Remembers a positive result under the key `fact` and then skips git. */
   async holds(fact: string, args: readonly string[], options: GitOptions = {}): Promise<boolean> {
     if (this.#facts.get(fact) === true) return true;
     const answer = await this.test(args, options);
@@ -203,12 +203,12 @@ export class Git {
     return answer;
   }
 
-  /** Notes a fact that `holds` would otherwise ask for. */
+  /** Records a fact so that `holds` need not run git for it. */
   learn(fact: string): void {
     this.#facts.set(fact, true);
   }
 
-  /** Starts git for a caller that feeds or reads it as it runs. */
+  /** Starts git for a caller that writes to it or reads from it while it runs. */
   process(args: readonly string[], options: GitOptions = {}): GitProcess {
     const child = this.#spawn(args, options);
     const { stdin, stdout } = child.process;
@@ -250,7 +250,7 @@ export class Git {
       GIT_OPTIONAL_LOCKS: '0',
       GIT_EDITOR: 'true',
       GIT_NO_REPLACE_OBJECTS: '1',
-      // A partial clone would fetch, by commands that its configuration names.
+      // A partial clone would fetch missing objects with commands that its configuration names.
       GIT_NO_LAZY_FETCH: '1',
     });
     if (options.gitDir !== undefined) environment['GIT_DIR'] = options.gitDir;
@@ -263,7 +263,7 @@ export class Git {
     if (options.signal?.aborted) throw abortReason(args, options.signal);
     const cwd = options.cwd ?? options.gitDir ?? '/';
     const [program = '', ...words] = [
-      // A credential helper or ssh of the user's may leave a daemon.
+      // In `user` mode, a credential helper or ssh may leave a daemon that would keep an inherited lock.
       ...(options.writersFile === undefined || !this.#hasFlock
         ? []
         : shareFlock(options.writersFile, options.as !== 'user')),
@@ -277,13 +277,13 @@ export class Git {
       cwd,
       env: this.#environment(options),
       stdio: ['pipe', 'pipe', 'pipe'],
-      // A group of its own, to be ended as a whole; and no terminal, on which ssh could ask for a password.
+      // Its own process group, so that it can be ended as a whole; and no terminal, where ssh could prompt for a password.
       detached: true,
       ...(options.account ? { uid: options.account.uid, gid: options.account.gid } : {}),
     });
-    // Told below, too; but where no descriptor is left there is no pipe to go on with.
+    // `ended` reports the error too, but if no descriptor is left, there is no pipe and the code below fails first.
     child.on('error', () => {});
-    // A git that ends early breaks the pipe; its exit code tells why.
+    // A git that ends early breaks the pipe; its exit code gives the reason.
     child.stdin.on('error', () => {});
     let stop: CoppiceError | undefined;
     const end = (error: CoppiceError) => {
@@ -307,7 +307,7 @@ export class Git {
         options.signal?.removeEventListener('abort', onAbort);
         if (stop !== undefined) throw stop;
         const exitCode = typeof code === 'number' ? code : 128;
-        // One that was ended from outside has answered nothing.
+        // A process that a signal ended has no result.
         const isAnswer = typeof signal !== 'string' && (exitCode === 0 || options.answers?.includes(exitCode) === true);
         if (isAnswer) return { exitCode, stderr };
         const how = typeof signal === 'string' ? signal : `exit code ${exitCode}`;
@@ -321,7 +321,7 @@ export class Git {
         throw notStarted(error);
       },
     );
-    // Whoever awaits it sees the failure; nobody's lateness may end the process.
+    // The caller that awaits `ended` gets the error. Until then it must not count as an unhandled rejection, which would end this process.
     ended.catch(() => {});
     return { process: child, ended, kill: () => killGroup(child) };
   }
@@ -333,7 +333,7 @@ function killGroup(child: ChildProcess): void {
     try {
       process.kill(-(child.pid as number), signal);
     } catch {
-      // It has ended by itself.
+      // The process has already ended.
     }
   };
   send('SIGTERM');

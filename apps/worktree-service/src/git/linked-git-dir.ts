@@ -2,8 +2,8 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Makes a git directory over a store, as a linked worktree's is: it borrows the store's objects, refs and configuration, and has a HEAD, a
- * FETCH_HEAD and refs under refs/worktree/ of its own. What was there before is removed.
+ * Creates a git directory on top of a store, like that of a linked worktree: it shares the store's objects, refs and configuration, and has its own
+ * HEAD, FETCH_HEAD and refs under refs/worktree/. An existing folder is removed first.
  */
 export function linkGitDir(folder: string, store: string): void {
   rmSync(folder, { recursive: true, force: true });

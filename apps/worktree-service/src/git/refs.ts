@@ -1,6 +1,6 @@
 import type { Git, GitOptions } from './git.ts';
 
-/** Full ref name → commit; what names no commit is left out. A pattern is a whole ref name or a folder of refs. */
+/** Reads refs: full ref name → commit. Refs to other object types are left out. A pattern is a full ref name or a folder of refs. */
 export async function readRefs(git: Git, options: GitOptions, patterns: string[]): Promise<Map<string, string>> {
   const format = '--format=%(objectname) %(objecttype) %(refname)';
   const output = await git.text(['for-each-ref', format, ...patterns], options);
@@ -12,13 +12,13 @@ export async function readRefs(git: Git, options: GitOptions, patterns: string[]
   return refs;
 }
 
-/** What `update-ref --stdin` reads to change several refs, all or none. */
+/** Builds the input of `update-ref --stdin` that changes several refs atomically. */
 export const refTransaction = (commands: readonly string[]): string =>
   ['start', ...commands, 'prepare', 'commit', ''].join('\n');
 
 /**
- * Changes several refs of a user's repository, all or none. Runs to its end once it has begun: an ended git leaves locks. Throws `git-contention`
- * where a ref has moved, or a lock is held; locks of the user's are never removed.
+ * Changes several refs of a user's repository atomically. Once started it runs to its end, since a killed git leaves lock files. Throws
+ * `git-contention` if a ref has moved or is locked. Never removes lock files of the user's repository.
  */
 export async function updateUserRefs(git: Git, options: GitOptions, reason: string, commands: string[]): Promise<void> {
   const input = refTransaction(commands);

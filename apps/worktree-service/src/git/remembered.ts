@@ -1,4 +1,4 @@
-/** A map that forgets its oldest entries: for answers that may be asked for again, and can be found again. */
+/** A map that drops its oldest entries: a cache of values that can be determined again. */
 export class Remembered<Value> {
   readonly #entriesMax: number;
   readonly #entries = new Map<string, Value>();

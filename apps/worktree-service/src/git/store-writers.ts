@@ -1,14 +1,14 @@
 /**
- * The git processes that may lock something in one of our bare stores, and the lock files that killed ones leave there.
+ * Git processes that may lock files in one of our bare stores, and removal of the lock files that killed ones leave.
  *
  * Invariants:
- * 1. Such a git, and whatever it starts, holds a shared flock on the writers' file for as long as it lives: also where its service was
- *    killed meanwhile, and whichever of the processes and containers that share the data folder has started it. A fetch as the user is
- *    different: its flock process holds the lock until git ends, since a daemon of a credential helper would hold it for ever. Where both
- *    are ended by a signal, the lock may be free milliseconds before git has ended.
- * 2. Lock files are removed under the exclusive flock only. Nobody else writes to the store, so each that is there then was left.
- * 3. The writers' file lies outside of what sandboxes see: who can open it can hold the lock.
- * 4. Where `flock` is missing (macOS), nothing is removed. The error names the path.
+ * 1. Such a git, and every process it starts, holds a shared flock on the writers' file as long as it lives. This is true even after its
+ *    service was killed, and for all processes and containers that share the data folder. A fetch as the user differs: its flock process
+ *    holds the lock until git ends, since a credential helper's daemon would hold it forever. If a signal ends both processes, the lock
+ *    may be free milliseconds before git has ended.
+ * 2. Lock files are removed only under the exclusive flock. No other process writes to the store, so every lock file found then is stale.
+ * 3. The writers' file lies outside the folders that sandboxes see: a process that can open the file can hold the lock.
+ * 4. If `flock` is missing (macOS), nothing is removed. The error contains the path of the lock file.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,17 +18,17 @@ import { withExclusiveFlock } from './flock.ts';
 import type { Git, GitOptions, GitResult } from './git.ts';
 
 const writersLimits = {
-  /** Each removes what is left, so a second one meets a lock that was left in the meantime. */
+  /** More than two, since each try removes all stale lock files but may meet one left in the meantime. */
   triesMax: 4,
-  /** A living git holds its locks for milliseconds, more on a busy machine. */
+  /** A running git holds its locks for milliseconds, longer on a busy machine. */
   waitSeconds: 60,
-  /** Short: a lock that was left is found soon, and a living git is waited for with the flock. */
+  /** Short, so that a stale lock is noticed soon. The flock then waits for a running git. */
   lockTimeoutMs: 500,
 } as const;
 
-/** Git refuses to make `packed-refs` anew where a killed one has left `packed-refs.new`. */
+/** Lock files. Git refuses to rewrite `packed-refs` if a killed process has left `packed-refs.new`. */
 const lockName = /\.lock$|^packed-refs\.new$/;
-/** Worktrees' metadata is made anew where it was left half-made. */
+/** Folders that may contain lock files. Worktree metadata isn't listed: if it is incomplete, it is created again. */
 const folders = [
   { path: '.', recursive: false },
   { path: 'refs', recursive: true },
@@ -43,7 +43,7 @@ export class StoreWriters {
   readonly #file: string;
   readonly #name: string;
 
-  /** `file`: the writers' file. `name`: of the lock that those who remove locks take in turn. */
+  /** `file`: the writers' file. `name`: the lock that serializes removals of lock files. */
   constructor(git: Git, locks: Locks, parts: { gitDir: string; file: string; name: string }) {
     this.#git = git;
     this.#locks = locks;
@@ -52,7 +52,7 @@ export class StoreWriters {
     this.#name = parts.name;
   }
 
-  /** Runs a git that may lock something in the store; again, where a lock was in its way that nobody holds. */
+  /** Runs a git command that may lock files in the store. Runs it again if it failed on a stale lock, which is removed first. */
   async run(args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
     const { lockTimeoutMs } = writersLimits;
     const all = { gitDir: this.#gitDir, lockTimeoutMs, ...options, writersFile: this.#file };
@@ -66,12 +66,12 @@ export class StoreWriters {
     }
   }
 
-  /** Removes lock files that were left, if no git of ours is at work in the store just now. */
+  /** Removes stale lock files if no git of ours is running in the store now. */
   async removeLeft(): Promise<void> {
     if (this.#git.hasFlock) await withExclusiveFlock(this.#file, 0, () => this.#remove());
   }
 
-  /** Waits until every git of ours that was at work in the store has ended. False where one doesn't. */
+  /** Waits until every git of ours in the store has ended, and removes stale lock files. Returns false if one doesn't end in time. */
   async #isFreed(lock: string): Promise<boolean> {
     if (!this.#git.hasFlock) return false;
     return this.#locks.hold(this.#name, async () => {

@@ -12,7 +12,7 @@ import { coppiceIdentity, gitDate } from './message.ts';
 import { openNamed, refused, type FileChange, type Plan } from './plan.ts';
 import { makeObjectFolder, moveObjects, objectBytes } from './object-folder.ts';
 
-/** Files up to this size are read whole and hashed first: many are touched without being changed. */
+/** Files up to this size are read whole and hashed first, since many are touched without being changed. */
 const wholeBytesMax = 4 * 1024 * 1024;
 const chunkBytes = 256 * 1024;
 
@@ -24,16 +24,16 @@ export type CommitParts = {
 };
 
 /**
- * Writes a plan as one commit, which no ref of the store has yet. Contents go as bytes to one `git fast-import`, which sees neither the worktree
- * nor its names as arguments. Null, with nothing written, where every file turned out to have the content that it had. An import that is cut off
- * leaves nothing in the store: its objects are written to the scratch folder, and moved at the end.
+ * Writes a plan as one commit that no ref of the store points to yet. File contents go through a pipe to one `git fast-import`, which never sees
+ * the worktree, and gets no path as an argument. Returns null, and writes nothing, if all files have the content they had before. An import that
+ * is cut off leaves nothing in the store: its objects are written to the scratch folder and moved at the end.
  */
 export async function writeCommit(
   git: Git,
   store: Store,
   parts: {
     tree: string;
-    /** For git's own use: made, and removed. */
+    /** Folder for git's own use. It is created and removed here. */
     scratch: string;
     plan: Plan;
     tracked: Map<string, TreeEntry>;
@@ -66,10 +66,10 @@ export async function writeCommit(
   }
 }
 
-/** A ref that each linked git directory has of its own: fast-import always moves one. In the store it would lock it, and could be ended then. */
+/** A ref private to the linked git directory. fast-import always updates a ref; one of the store would stay locked if the process were killed. */
 const ownRef = 'refs/worktree/import';
 
-/** The process is started by the first change that is one. */
+/** A stream of commands to `git fast-import`. The first actual change starts the process. */
 class Feed {
   readonly #git: Git;
   readonly #store: Store;
@@ -78,7 +78,7 @@ class Feed {
   readonly #signal: AbortSignal | undefined;
   #process: GitProcess | undefined;
   #said = '';
-  /** Where git writes the new objects; undefined until it is started. */
+  /** Folder where git writes the new objects; undefined until the process is started. */
   objects: string | undefined;
 
   constructor(
@@ -108,11 +108,11 @@ class Feed {
     await this.#send(data);
   }
 
-  /** Waits for git where it reads slower than we write, and ends with it where it ends. */
+  /** Sends data. Waits while git reads more slowly than we write, and rejects if git ends. */
   async #send(data: string | Buffer): Promise<void> {
     const running = this.#process;
     if (running === undefined || running.stdin.write(typeof data === 'string' ? bytesOf(data) : data)) return;
-    // A broken pipe says less than why git has ended.
+    // The exit of git explains more than a broken pipe.
     const drained = once(running.stdin, 'drain').catch(() => running.ended);
     await Promise.race([drained, running.ended]);
   }
@@ -127,10 +127,10 @@ class Feed {
     ]);
   }
 
-  /** The commit's id, or null where there was nothing to write. */
+  /** Returns the commit's id, or null if there was nothing to write. */
   async finish(): Promise<string | null> {
     if (this.#process === undefined) return null;
-    // Without `done`, a stream that was cut would be taken for a whole one.
+    // Without `done`, git would accept a truncated stream as complete.
     await this.#send('\nget-mark :1\ndone\n');
     this.#process.stdin.end();
     await this.#process.ended;

@@ -1,8 +1,8 @@
 /**
- * Reading a folder that an agent has written, without following any link in it, even one that is swapped in while reading.
+ * Reads a folder that an agent has written, without following symbolic links in it, even one swapped in while reading.
  *
- * A folder is held open, and what is in it is reached through its descriptor (/proc/self/fd/N/name, which is openat). Where there is
- * no /proc, plain paths are used: the sandbox is gone by then, which is the first line of defence anyway.
+ * A handle keeps the folder open and accesses its entries through the descriptor (/proc/self/fd/N/name, equivalent to openat). Without /proc,
+ * plain paths are used: the sandbox, the first line of defence, has already ended by then.
  */
 import {
   chmodSync,
@@ -31,7 +31,7 @@ export class FolderHandle {
     this.#path = throughDescriptors ? `/proc/self/fd/${this.#descriptor}` : path;
   }
 
-  /** `path` is a byte string. Throws the system's error (ENOTDIR, ELOOP, EACCES …). */
+  /** Opens a folder; `path` is a byte string. Throws the system's error (ENOTDIR, ELOOP, EACCES …). */
   static open(path: string): FolderHandle {
     return new FolderHandle(path);
   }
@@ -40,7 +40,7 @@ export class FolderHandle {
     return new FolderHandle(`${this.#path}/${name}`);
   }
 
-  /** Names as byte strings, sorted. */
+  /** Lists names as byte strings, sorted. */
   names(): string[] {
     return readdirSync(bytesOf(this.#path), { encoding: 'buffer' })
       .map((name) => name.toString('latin1'))
@@ -51,12 +51,12 @@ export class FolderHandle {
     return lstatSync(bytesOf(`${this.#path}/${name}`), { bigint: true });
   }
 
-  /** Only for what `stat` has told to be no link: this would follow one. */
+  /** Changes an entry's mode. Follows symbolic links, so call it only for entries that `stat` reported as something else. */
   setMode(name: string, mode: number): void {
     chmodSync(bytesOf(`${this.#path}/${name}`), mode);
   }
 
-  /** Renames an entry, whatever it is, to a free name in `target`. */
+  /** Renames an entry of any kind to a free name in `target`. */
   move(name: string, target: FolderHandle, newName: string): void {
     renameSync(bytesOf(`${this.#path}/${name}`), bytesOf(`${target.#path}/${newName}`));
   }
@@ -65,7 +65,7 @@ export class FolderHandle {
     return readlinkSync(bytesOf(`${this.#path}/${name}`), { encoding: 'buffer' }).toString('latin1');
   }
 
-  /** Opens a regular file: never a link, never waiting for a fifo's other end. The caller closes it. */
+  /** Opens a regular file. Never follows a symbolic link, and never blocks on a fifo. The caller closes the descriptor. */
   file(name: string): { descriptor: number; stat: BigIntStats } {
     const descriptor = openSync(bytesOf(`${this.#path}/${name}`), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     return { descriptor, stat: fstatSync(descriptor, { bigint: true }) };
@@ -76,7 +76,7 @@ export class FolderHandle {
   }
 }
 
-/** Looks at an entry far below `root`. Each folder on the way is opened by its own handle, so that none can be a link. Byte strings both. */
+/** Calls `look` for an entry far below `root`. Opens each folder on the way by its own handle, so that none is a symbolic link. Both are byte strings. */
 export function beneath<T>(root: string, path: string, look: (folder: FolderHandle, name: string) => T): T {
   const names = path.split('/');
   const last = names.pop() ?? '';

@@ -1,6 +1,6 @@
 /**
- * What an agent was given, looked at again where a file's fingerprint tells that it was written to. It may have been by nobody's hand: a restored
- * backup, or a data folder that was moved, gives every file a new ctime and inode.
+ * Compares a file with what the agent was given if its fingerprint says that it was written to. Nobody may have changed it: restoring a backup or
+ * moving the data folder gives every file a new ctime and inode.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import type { Turns } from '@coppice/service';
@@ -9,21 +9,21 @@ import type { Snapshot, SnapshotEntry } from '../worktree/snapshot.ts';
 import { blobHash } from './blob-hash.ts';
 import { beneath, type FolderHandle } from './folder-handle.ts';
 
-/** How the worktree looked, and the folder that holds what setup left in it; null where there was no setup, or none was noted. */
+/** State of the worktree at its start, and the sealed folder of its setup; null if there was no setup, or none was recorded. */
 export type Given = { snapshot: Snapshot; sealed: string | null };
 
-/** An entry of the worktree, as it was found. */
+/** An entry as found in the worktree. */
 export type Found = { folder: FolderHandle; name: string; path: string; stat: BigIntStats };
 
 const chunkBytes = 256 * 1024;
 const bytesPerStep = 64;
 const sha1Digits = 40;
 
-/** Whether a file or link may have the content that it was given with; unread. */
+/** Reports whether a file or link can have its original content, without reading it. */
 export const mayBeAsGiven = (known: SnapshotEntry, stat: BigIntStats): boolean =>
   known.fingerprint.startsWith(modeAndSize(stat));
 
-/** Whether a file or link that `mayBeAsGiven` has the content that it was given with. Reads all of it, and of what was given. */
+/** Reports whether a file or link for which `mayBeAsGiven` is true has its original content. Reads it, and the sealed original if there is one. */
 export async function isAsGiven(
   known: SnapshotEntry,
   found: Found,
@@ -35,7 +35,7 @@ export async function isAsGiven(
   return wanted !== null && wanted === (await blobOf(found, digits, turns));
 }
 
-/** Nothing but the setup's own user can have put another thing in its place; null where there is none. */
+/** Hashes an entry of the sealed setup, which only the setup's own user could have replaced. Null if there is none. */
 async function sealedBlob(sealed: string, path: string, digits: number, turns: Turns): Promise<string | null> {
   try {
     const held = beneath(byteString(sealed), path, (folder, name) => {
@@ -49,7 +49,7 @@ async function sealedBlob(sealed: string, path: string, digits: number, turns: T
   }
 }
 
-/** Null for what can't be read: where it is imported, it is refused by its name. */
+/** Hashes an entry. Null if it can't be read; if it has to be imported, the import rejects it by name. */
 async function blobOf({ folder, name, stat }: Found, digits: number, turns: Turns): Promise<string | null> {
   if (stat.isSymbolicLink()) return linkBlob(folder.link(name), digits);
   if (!stat.isFile()) return null;
@@ -69,7 +69,7 @@ function linkBlob(target: string, digits: number): string {
   return blobHash(content.length, digits).update(content).digest('hex');
 }
 
-/** Closes it. Null where it is no file, or ends early. */
+/** Hashes and closes a file. Null if it isn't a regular file or ends early. */
 async function fileBlob(
   { descriptor, stat }: { descriptor: number; stat: BigIntStats },
   digits: number,

@@ -1,18 +1,18 @@
 /**
- * The rules of .gitignore files, as git reads them (gitignore(5)), on bytes.
+ * Rules of .gitignore files as git interprets them (gitignore(5)), on bytes.
  *
- * Written here and not taken from a library: the patterns come from an agent, and libraries turn them into regular expressions, whose
- * backtracking one line such as `*a*a*a*a*a*a*a*b` can make as slow as it likes. Matching one rule here takes at most pattern × name steps; all steps
- * are counted, and between two rules others get their turn.
+ * Implemented here because the patterns come from an agent: libraries turn them into regular expressions, and one line such as
+ * `*a*a*a*a*a*a*a*b` can make backtracking arbitrarily slow. Here matching one rule takes at most pattern × name steps. All steps are counted,
+ * and the event loop can run between two rules.
  */
 import type { Turns } from '@coppice/service';
 
 type Rule = { bytes: number; negated: boolean; directoryOnly: boolean; anchored: boolean; segments: Segment[] };
-/** `**` between slashes, or a glob that stays within one name. */
+/** A `**` between slashes, or a glob within one name. */
 type Segment = { any: true } | { any: false; glob: string };
 
 export type IgnoreRules = {
-  /** The folder of the .gitignore, '' for the root. */
+  /** Folder of the .gitignore file; '' for the root. */
   folder: string;
   rules: Rule[];
 };
@@ -43,7 +43,7 @@ function parseLine(line: string): Rule | undefined {
   return { bytes: line.length, negated, directoryOnly, anchored, segments };
 }
 
-/** Trailing spaces don't count, unless a backslash keeps one. */
+/** Removes trailing spaces, which don't count unless a backslash escapes them. */
 function trimTrailingSpaces(line: string): string {
   let end = line.length;
   while (end > 0 && line[end - 1] === ' ') {
@@ -56,8 +56,8 @@ function trimTrailingSpaces(line: string): string {
 }
 
 /**
- * Whether a path is ignored by the files that count for it, given from the root inwards. Its folder must not be ignored itself: then
- * nothing in it can be re-included. Throws what `turns` throws.
+ * Reports whether a path is ignored. `files`: the ignore files that apply to it, from the root inwards. The path's folder must not be ignored
+ * itself, since nothing in an ignored folder can be re-included. Throws what `turns` throws.
  */
 export async function isIgnored(
   files: readonly IgnoreRules[],
@@ -89,7 +89,7 @@ function matches(rule: Rule, names: string[], isDirectory: boolean, turns: Turns
   return only !== undefined && (only.any || matchGlob(only.glob, name, turns));
 }
 
-/** `**` stands for any number of names; at the end for at least one. */
+/** Matches the segments of a path. `**` matches any number of names; at the end at least one. */
 function matchSegments(segments: Segment[], names: string[], turns: Turns): boolean {
   let segment = 0;
   let name = 0;
@@ -112,7 +112,7 @@ function matchSegments(segments: Segment[], names: string[], turns: Turns): bool
   return segment === segments.length;
 }
 
-/** Shell globbing within one name: `*`, `?`, `[…]`, backslash. Linear back-tracking: only the last star is retried. */
+/** Matches a shell glob within one name: `*`, `?`, `[…]`, backslash. Backtracking is limited: only the last star is retried. */
 export function matchGlob(glob: string, name: string, turns: Turns): boolean {
   let steps = 1;
   let at = 0;
@@ -130,7 +130,7 @@ export function matchGlob(glob: string, name: string, turns: Turns): boolean {
       at = step;
       position++;
     } else if (retryAt >= 0) {
-      // A class may have been read to the pattern's end.
+      // Matching a class may have read the pattern to its end.
       if (glob[at] === '[') steps += glob.length - at;
       at = retryAt;
       position = ++retryPosition;
@@ -142,7 +142,7 @@ export function matchGlob(glob: string, name: string, turns: Turns): boolean {
   return at === glob.length;
 }
 
-/** The position after what matched one character; undefined where it doesn't match. */
+/** Returns the position after the token that matched the character; undefined if it doesn't match. */
 function matchOne(glob: string, at: number, character: string): number | 'star' | undefined {
   const token = glob[at];
   if (token === '*') return 'star';
@@ -168,17 +168,17 @@ const namedClasses: Record<string, RegExp> = {
   xdigit: /[0-9A-Fa-f]/,
 };
 
-/** Longer than any name of a class. */
+/** Longer than any class name. */
 const classNameBytesMax = 10;
 
-/** Where `:]` ends a name that starts at `start`. What an agent wrote must not be searched again and again: only a few bytes are. */
+/** Position of the `:]` that ends a class name. Searches only a few bytes, since an agent's pattern could make long searches repeat. */
 function endOfClassName(glob: string, start: number): number | undefined {
   for (let end = start; end < start + classNameBytesMax; end++)
     if (glob[end] === ':' && glob[end + 1] === ']') return end;
   return undefined;
 }
 
-/** An unclosed class matches nothing, as in git. */
+/** Matches a character class. As in git, an unclosed class matches nothing. */
 function matchClass(glob: string, start: number, character: string): number | undefined {
   let at = start + 1;
   const negated = glob[at] === '!' || glob[at] === '^';

@@ -1,11 +1,11 @@
 /**
- * What an agent left in its worktree becomes a commit. The caller's duty: the task's sandbox is gone.
+ * Turns an agent's changes in its worktree into a commit. The caller ensures that the task's sandbox has ended.
  *
  * Invariants:
- * 1. The branch moves by compare-and-set, in one transaction with `refs/coppice/done/<effectId>`: a repeat finds that it was done.
- * 2. Dates and message come from the actor: a repeat that doesn't find it makes the same object.
- * 3. Where the worktree has nothing new, and the branch has a commit of the same life of the task, the answer is that commit. An earlier try moved
- *    the branch but failed before it answered, or git was killed between the two refs of its transaction.
+ * 1. The branch moves by compare-and-set, in one transaction with `refs/coppice/done/<effectId>`, so that a repeat finds the result.
+ * 2. Dates and message come from the actor, so a repeat that doesn't find the result creates the same object.
+ * 3. If the worktree has no changes and the branch already has a commit of the same life of the task, the result is that commit. An earlier try
+ *    moved the branch but failed before it replied, or git was killed between the two refs of its transaction.
  */
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
@@ -41,7 +41,7 @@ export type Committed = {
   protectedPaths: string[];
 };
 
-/** Imports onto the task's branch. Throws `import-refused`, `limit-exceeded`, `not-found`. */
+/** Commits the worktree's changes to the task's branch. Throws `import-refused`, `limit-exceeded`, `not-found`. */
 export async function commit(
   context: Context,
   input: CommitInput,
@@ -100,12 +100,12 @@ async function isOfSameLife(
   return taskId === of.taskId && effectId !== '' && lifeOf(effectId) === lifeOf(of.effectId);
 }
 
-/** What a commit changed, compared with its first parent. Paths one byte a character. */
+/** Changes of a commit relative to its first parent. Paths have one character per byte. */
 type Changes = { commit: string; tree: string; additions: number; deletions: number; paths: string[] };
 
 /**
- * The worktree as a commit, which the caller gives a ref; null `changes` where nothing differs from `parent`, with how many new files ignore
- * rules left out. The caller holds the task's lock.
+ * Writes the worktree as a commit, which the caller gives a ref. If nothing differs from `parent`, `changes` is null and `ignored` is the number of
+ * new files that ignore rules left out. The caller holds the task's lock.
  */
 export async function importTree(
   context: Context,
@@ -115,7 +115,7 @@ export async function importTree(
     parent: string;
     message: string;
     date: string;
-    /** Called with the bytes of the new objects, before the store has them. */
+    /** Called with the bytes of the new objects before they are moved to the store. */
     onBytes?: (bytes: number) => void;
     signal: AbortSignal | undefined;
   },
@@ -156,9 +156,9 @@ async function changesOf(context: Context, store: Store, revision: string, signa
   const [commitId = '', tree = ''] = head.split(' ');
   let [additions, deletions] = [0, 0];
   const paths = lines.map((line) => {
-    // A newline stands between the head and the first.
+    // Git puts a newline between the header and the first line.
     const [added = '', deleted = '', ...path] = line.trimStart().split('\t');
-    // A dash stands for a binary file.
+    // Git prints a dash for binary files.
     additions += Number(added) || 0;
     deletions += Number(deleted) || 0;
     return path.join('\t');
@@ -188,8 +188,8 @@ async function answer(
 export const checkpointRef = (taskId: string): string => `refs/coppice/checkpoint/${taskId}`;
 
 /**
- * Keeps the worktree's present state under `refs/coppice/checkpoint/<taskId>`, off the branch; the commit, or null where it is the branch's. Where the
- * disk has too little space, or the task's checkpoints have added as much as they may, nothing is kept, and the answer is null.
+ * Saves the worktree's current state under `refs/coppice/checkpoint/<taskId>`, without moving the branch. Returns null if nothing was saved: the
+ * state is that of the branch, the disk is low, or the task's checkpoints have reached their limit.
  */
 export async function checkpoint(
   context: Context,

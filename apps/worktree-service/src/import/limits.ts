@@ -1,23 +1,23 @@
-/** What one import may bring. Exceeding one refuses the import; the message names the limit. */
+/** Limits of one import. If one is exceeded, the import fails and the message names the limit. */
 export type ImportLimits = {
   fileBytesMax: number;
   totalBytesMax: number;
   changedPathsMax: number;
-  /** Lines that are rules, in one ignore file. */
+  /** Rules in one ignore file, without comments and empty lines. */
   ignoreRulesMax: number;
   ignoreRuleBytesMax: number;
-  /** About one for each character of a pattern that is compared with one of a name, over the whole import. */
+  /** Total matching work of the import. One step is about one comparison of a pattern's character with a name's. */
   matchingStepsMax: number;
-  /** Files and folders looked at, ignored ones not counted. */
+  /** Visited files and folders, without ignored ones. */
   entriesMax: number;
   depthMax: number;
   pathBytesMax: number;
   ignoreFileBytesMax: number;
-  /** Of files that were written to since they were given, with mode and size as they were: read to be compared with what was given. */
+  /** Bytes read to compare files that were written to, but have their original mode and size, with their original content. */
   comparedBytesMax: number;
-  /** Of these, in files larger than `fileBytesMax`: beyond it, such a file is taken for changed unread. */
+  /** The part of them in files larger than `fileBytesMax`. Beyond it, such a file counts as changed without being read. */
   comparedLargeBytesMax: number;
-  /** Added by all checkpoints of a task: after that, none is made. */
+  /** Bytes added by all checkpoints of a task. Beyond it, no more checkpoints are made. */
   checkpointBytesMax: number;
 };
 

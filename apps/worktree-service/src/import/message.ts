@@ -1,6 +1,6 @@
 import { CoppiceError, type CommitMessage } from '@coppice/contracts';
 
-/** Git's log shows little more; tools that check conventional commits refuse longer ones. */
+/** Git's log shows little more, and tools that check conventional commits reject longer headers. */
 const headerCharactersMax = 100;
 const bodyCharactersMax = 20_000;
 
@@ -9,12 +9,12 @@ export const coppiceIdentity: Identity = { name: 'Coppice', email: 'coppice@copp
 
 // oxlint-disable-next-line no-control-regex
 const controls = /[\0-\x1f\x7f-\x9f\u2028\u2029]+/g;
-/** Text of a task can't leave its line: a line of its own could pose as a trailer. */
+/** Keeps text of a task on one line, since a line of its own could pose as a trailer. */
 const oneLine = (text: string): string => text.replace(controls, ' ').replace(/ +/g, ' ').trim();
 
 export type Trailers = { taskId: string; runId: string; effectId: string };
 
-/** A conventional commit's message: header, body, and trailers that nothing of the task's own text can imitate. */
+/** Formats a conventional commit message: header, body, and trailers that the task's own text can't imitate. */
 export function formatMessage(message: CommitMessage, trailers: Trailers): string {
   const prefix = `${oneLine(message.type)}${message.scope === null ? '' : `(${oneLine(message.scope)})`}: `;
   const description = oneLine(message.description);
@@ -48,7 +48,7 @@ function bodyText(body: string): string {
       .slice(0, bodyCharactersMax)
       .split(/\r\n|[\n\r\u2028\u2029]/)
       .map((line) => line.replace(controls, ' ').trimEnd())
-      // Trailers stand in the last paragraph, which is ours; this is for those who search by line.
+      // Only our last paragraph contains trailers. This protects tools that search line by line.
       .map((line) =>
         /^\s*(coppice-[a-z-]+|co-authored-by|signed-off-by)\s*:/i.test(line) ? `> ${line.trimStart()}` : line,
       )
@@ -58,7 +58,7 @@ function bodyText(body: string): string {
   );
 }
 
-/** Git's raw date, in UTC. Throws `invalid-request`. */
+/** Converts a date to git's raw format, in UTC. Throws `invalid-request`. */
 export function gitDate(date: string): string {
   const time = Date.parse(date);
   if (Number.isNaN(time))

@@ -1,24 +1,24 @@
 /**
- * A folder for the objects of one import. A git that is ended leaves half-written packs, which nothing counts and, while a task of the repository
- * lives, nothing collects. Here they are removed with the folder.
+ * A temporary folder for the objects of one import. A killed git leaves half-written packs, which nothing counts, and which nothing collects while a
+ * task of the repository lives. Here they are removed with the folder.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Half-written files, and the file that marks a pack as in use by the import. */
+/** Half-written files, and the marker of a pack that the import still uses. */
 const unfinished = /^tmp_|\.keep$/;
 
-/** Makes the folder in `parent`. `store`: the git directory whose objects are borrowed. */
+/** Creates the folder in `parent`. `store`: the git directory whose objects it borrows. */
 export function makeObjectFolder(parent: string, store: string): string {
-  // A name of its own: a git that outlived its service doesn't write to the folder of the next import.
+  // A unique name: a git that outlives its service doesn't write to the next import's folder.
   const folder = join(parent, `objects-${randomUUID()}`);
   for (const part of ['info', 'pack']) mkdirSync(join(folder, part), { recursive: true });
   writeFileSync(join(folder, 'info/alternates'), `${store}/objects\n`);
   return folder;
 }
 
-/** Paths below the folder, in the order in which they are moved: git opens a pack when it sees its index. */
+/** Lists paths relative to the folder, in the order of moving. Indexes come last, since git opens a pack once it sees its index. */
 function objectFiles(folder: string): string[] {
   const rank = (path: string): number => (path.endsWith('.pack') ? 0 : path.endsWith('.idx') ? 2 : 1);
   return readdirSync(folder)
@@ -32,7 +32,7 @@ function objectFiles(folder: string): string[] {
 export const objectBytes = (folder: string): number =>
   objectFiles(folder).reduce((sum, path) => sum + statSync(join(folder, path)).size, 0);
 
-/** Moves all objects to the store. What is there already is replaced by the same content: names are hashes. */
+/** Moves all objects to the store. Existing files are replaced by the same content, since names are hashes. */
 export function moveObjects(folder: string, store: string): void {
   for (const path of objectFiles(folder)) {
     mkdirSync(join(store, 'objects', path, '..'), { recursive: true });

@@ -1,17 +1,16 @@
 /**
- * What may become a path of the repository. A commit travels: to colleagues on Windows and macOS, whose file systems take several
- * other names for `.git`.
+ * Rules for paths that may be committed. Colleagues may check out the commit on Windows or macOS, whose file systems accept further names for `.git`.
  */
 
 /** Code points that HFS+ ignores in names. */
 const ignoredByHfs = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/gu;
-/** Files that git reads from a tree, and must not find behind a link. */
+/** Files that git reads from a tree and that must not be symbolic links. */
 const readByGit = /^\.(?:gitmodules|gitattributes|gitignore|mailmap)$/;
 const symlinkBytesMax = 1_024;
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** A byte string as text; undefined where it isn't UTF-8. */
+/** Decodes a byte string; undefined if it isn't UTF-8. */
 export function textOf(bytes: string): string | undefined {
   try {
     return decoder.decode(Buffer.from(bytes, 'latin1'));
@@ -20,7 +19,7 @@ export function textOf(bytes: string): string | undefined {
   }
 }
 
-/** For messages: whatever the bytes are, one printable line. */
+/** Formats any bytes as one printable line, for messages. */
 export const printable = (bytes: string): string => {
   const text = textOf(bytes) ?? bytes;
   // oxlint-disable-next-line no-control-regex
@@ -29,13 +28,13 @@ export const printable = (bytes: string): string => {
 
 const shownCharacters = 300;
 
-/** For messages, of paths that may be longer than any path should be. */
+/** Like `printable`, but limits the length. */
 export const shortened = (bytes: string): string => {
   const text = printable(bytes);
   return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
 };
 
-/** The name that the most lenient file system would take this for. */
+/** Normalizes a name the way the most lenient file system does. */
 function plainest(name: string): string {
   const stream = name.indexOf(':');
   const main = stream >= 0 ? name.slice(0, stream) : name;
@@ -45,7 +44,7 @@ function plainest(name: string): string {
     .toLowerCase();
 }
 
-/** Whether git, on any file system, would take this name for a repository. */
+/** Reports whether git, on any file system, would take this name for `.git`. */
 export function isGitName(name: string): boolean {
   return name.split('\\').some((part) => {
     const plain = plainest(part);
@@ -53,7 +52,7 @@ export function isGitName(name: string): boolean {
   });
 }
 
-/** Why this name (one part of a path, as bytes) may not be imported; undefined where it may. */
+/** Reason why a name (one part of a path, as bytes) can't be imported; undefined if it can. */
 export function nameProblem(bytes: string): string | undefined {
   const name = textOf(bytes);
   if (name === undefined) return 'its name is not UTF-8';
@@ -67,7 +66,7 @@ export function nameProblem(bytes: string): string | undefined {
   return undefined;
 }
 
-/** Why this symbolic link may not be imported: it must stay in the tree, however the links on its way resolve. */
+/** Reason why a symbolic link can't be imported; undefined if it can. It must stay inside the tree, however the links on its way resolve. */
 export function symlinkProblem(path: string, target: string): string | undefined {
   const name = path.slice(path.lastIndexOf('/') + 1);
   if (readByGit.test(plainest(textOf(name) ?? name)))
@@ -82,7 +81,7 @@ export function symlinkProblem(path: string, target: string): string | undefined
   for (const part of text.split(/[/\\]/)) {
     if (part === '' || part === '.') continue;
     if (part === '..') {
-      // After a name, `..` leads wherever a link of that name leads.
+      // `..` after a name leads outside if the name is itself a link.
       if (descended || --depth < 0) return `it points outside the repository (${printable(target)})`;
       continue;
     }

@@ -1,15 +1,15 @@
 /**
- * What an agent left in its worktree, compared with what it was given: the working tree is plain data here, nothing of it is trusted.
+ * Compares what an agent left in its worktree with what it was given. The working tree is untrusted data.
  *
  * Invariants:
- * 1. No link is followed. Of files, only .gitignore files are opened, which are read with a limit, and those that are still as large as they
- *    were at checkout.
- * 2. Everything that would be imported passes the path rules; the first that doesn't refuses the whole import, named.
- * 3. Others get their turn every few milliseconds, whatever the ignore files say; matching has a budget.
- * 4. A file with the fingerprint that it had at checkout has the content it had then: nobody in a sandbox can set a ctime. Where the
- *    fingerprint is another, its content tells: a restored backup gives each file a new one. How much is read for it is limited by size beforehand:
- *    a file without content on the disk may be of any size.
- * 5. What has the name of a draft of ours is passed over, whoever made it. One that the repository has already stays as it is, or is deleted.
+ * 1. No link is followed. The only files opened are .gitignore files, which are read with a limit, and files that still have the size they had
+ *    at checkout.
+ * 2. Everything to be imported passes the path rules. The first path that doesn't rejects the whole import, and the error names it.
+ * 3. The event loop can run every few milliseconds, whatever the ignore files contain. Matching has a budget of steps.
+ * 4. A file with its fingerprint from checkout has its content from checkout: no process in a sandbox can set a ctime. If the fingerprint
+ *    differs, the content decides, since a restored backup gives each file a new fingerprint. The bytes read for that are limited by the file
+ *    size beforehand: a sparse file may have any size.
+ * 5. Files named like our own drafts are skipped, whoever made them. If the repository already contains one, it stays as it is or is deleted.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import { CoppiceError, ownDraftPattern } from '@coppice/contracts';
@@ -29,11 +29,11 @@ export type Plan = {
   changes: (FileChange | LinkChange)[];
   deletions: string[];
   ignored: number;
-  /** Files of our own making that were passed over, as many as a log needs. */
+  /** Skipped drafts of our own, limited to what a log entry needs. */
   drafts: string[];
 };
 
-/** What one entry costs besides the matching, in matching steps. */
+/** Cost of one entry besides matching, in matching steps. */
 const stepsPerEntry = 100;
 const ignoredMax = 1_000;
 const draftsShownMax = 20;
@@ -51,7 +51,7 @@ type Level = {
   inGitlink: boolean;
 };
 
-/** `tree`: the worktree's folder. `tracked`: the tree that the import builds on. `given`: what the agent found. Throws `import-refused` or `limit-exceeded`. */
+/** `tree`: the worktree's folder. `tracked`: the parent's tree. `given`: the worktree's original state. Throws `import-refused` or `limit-exceeded`. */
 export async function planImport(
   tree: string,
   tracked: Map<string, TreeEntry>,
@@ -63,7 +63,7 @@ export async function planImport(
   return new Planner(tracked, given, limits, turns).run(tree);
 }
 
-/** The import's budget of matching. */
+/** Creates the import's budget of matching steps. */
 export const turnsOf = (limits: ImportLimits, signal?: AbortSignal): Turns =>
   new Turns({
     stepsMax: limits.matchingStepsMax + limits.entriesMax * stepsPerEntry,
@@ -76,7 +76,7 @@ class Planner {
   readonly #tracked: Map<string, TreeEntry>;
   readonly #given: Given;
   readonly #limits: ImportLimits;
-  /** Folders with tracked files below: entered even where ignored. */
+  /** Folders that contain tracked files. They are entered even if ignored. */
   readonly #trackedFolders: Set<string>;
   readonly #knownFolders: Set<string>;
   readonly #seen = new Set<string>();
@@ -123,7 +123,7 @@ class Planner {
     const rules =
       names.includes('.gitignore') && !level.ignored ? [...level.rules, ...this.#ignoreFile(level)] : level.rules;
     for (const name of names) {
-      // The link to the host's metadata; whatever an agent made of it.
+      // The link to the host's metadata, or whatever an agent replaced it with.
       if (level.path === '' && name === '.git') continue;
       this.#turns.spend(stepsPerEntry);
       if (this.#turns.due) await this.#turns.give();
@@ -153,7 +153,7 @@ class Planner {
       return;
     }
     const known = this.#given.snapshot.get(path);
-    // What setup left is nobody's work.
+    // Files that setup left are not the agent's work.
     const wasGiven = known !== undefined && known.objectId === (tracked?.objectId ?? null);
     if (wasGiven && (await this.#isUnchanged(known, { folder: level.folder, name, path, stat }))) {
       if (tracked !== undefined) this.#seen.add(path);
@@ -184,7 +184,7 @@ class Planner {
   async #enter(level: Level, parent: FolderHandle, name: string): Promise<void> {
     if (level.depth > this.#limits.depthMax)
       throw refused(level.path, `folders are nested deeper than ${this.#limits.depthMax}`);
-    // Folders that were there before the agent came may be called as they like: only what is new in them is imported, and checked.
+    // Folders that existed before the agent started may have any name: only new entries in them are imported and checked.
     const problem = level.ignored || this.#knownFolders.has(level.path) ? undefined : nameProblem(name);
     if (problem !== undefined) throw refused(level.path, problem);
     const folder = openNamed(level.path, () => parent.folder(name));
@@ -233,7 +233,7 @@ class Planner {
 
   #ignoreFile(level: Level): IgnoreRules[] {
     const path = level.path === '' ? '.gitignore' : `${level.path}/.gitignore`;
-    // As in git, a link doesn't count as an ignore file.
+    // As in git, a symbolic link doesn't count as an ignore file.
     if (!level.folder.stat('.gitignore').isFile()) return [];
     const { descriptor, stat } = openNamed(path, () => level.folder.file('.gitignore'));
     try {
@@ -254,7 +254,7 @@ class Planner {
   }
 }
 
-/** The system's refusal, told with the path in the worktree instead of our own. */
+/** Calls `open` and reports its system errors with the path in the worktree instead of our own. */
 export function openNamed<T>(path: string, open: () => T): T {
   try {
     return open();

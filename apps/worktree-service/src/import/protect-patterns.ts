@@ -1,20 +1,20 @@
 /**
- * Globs of protected files. A tenant writes the globs and an agent the paths, so the time to match them has to be linear: braces and groups are expanded
- * first, and what remains is matched by matchGlob. A glob that would expand to too many, or that can't be read, protects more than it says, never less.
+ * Globs of protected files. The globs come from a tenant and the paths from an agent, so matching must take linear time. Braces and groups are expanded
+ * first, and matchGlob matches the result. A glob that expands to too many or can't be parsed protects more than it says, never less.
  */
 import type { Turns } from '@coppice/service';
 import { matchGlob } from './ignore-rules.ts';
 
-/** More alternatives of one pattern become `*`. */
+/** Further alternatives of one pattern are replaced by `*`. */
 const alternativesMax = 64;
 const nestingMax = 16;
 const rememberedNamesMax = 100_000;
 
-/** One part of a path: `**`, or a glob within one name in lower case, which is plain where it has no wildcard. */
+/** One part of a path: `**`, or a lower-case glob within one name. A glob without wildcards is plain. */
 type Part = 'any' | { glob: string; isPlain: boolean };
 
 export class ProtectPatterns {
-  /** The parts before the first wildcard of each pattern with a slash, as they are written. */
+  /** For each pattern with a slash, its parts before the first wildcard, in the original case. */
   readonly starts: string[] = [];
   readonly #plainNames = new Set<string>();
   readonly #nameGlobs: string[] = [];
@@ -37,7 +37,7 @@ export class ProtectPatterns {
   #addPath(glob: string): void {
     const parts = glob.split('/').filter((part) => part !== '.');
     while (parts.length > 1 && parts[0] === '') parts.shift();
-    // As in .gitignore, a folder stands for all that lies in it.
+    // As in .gitignore, a folder stands for everything in it.
     if (parts.at(-1) === '') parts.splice(-1, 1, '**');
     const wild = parts.findIndex((part) => !isPlain(part));
     this.starts.push((wild === -1 ? parts : parts.slice(0, wild)).map(unescaped).join('/'));
@@ -50,7 +50,7 @@ export class ProtectPatterns {
     );
   }
 
-  /** @param names the parts of a path in lower case */
+  /** Reports whether a pattern matches a path. @param names the path's parts in lower case */
   async matches(names: readonly string[]): Promise<boolean> {
     for (const name of names) if (await this.matchesName(name)) return true;
     for (const parts of this.#paths) {
@@ -75,7 +75,7 @@ export class ProtectPatterns {
     return found;
   }
 
-  /** Only the last `**` is tried again, as in matchGlob. */
+  /** Matches the parts of a path. As in matchGlob, only the last `**` is retried. */
   #matchesParts(parts: readonly Part[], names: readonly string[]): boolean {
     let [part, name, retryPart, retryName] = [0, 0, -1, 0];
     while (name < names.length) {
@@ -102,21 +102,21 @@ export class ProtectPatterns {
   }
 }
 
-/** Expanded globs have only the wildcards `*` and `?`, and backslashes before what is none. */
+/** Reports whether an expanded glob has no wildcard. The only ones are `*` and `?`; other characters may be escaped by backslashes. */
 const isPlain = (glob: string): boolean => !/[*?]/.test(glob.replaceAll(/\\./gs, ''));
 const unescaped = (glob: string): string => glob.replaceAll(/\\(.)/gs, '$1');
 const escaped = (text: string): string => text.replaceAll(/[*?[\\]/g, '\\$&');
 
 const characterClass = /\[[!^]?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]/sy;
 
-/** Thrown where a pattern may stand for any path. */
+/** Thrown if a pattern may match any path. */
 class StandsForAll extends Error {}
 
-/** The globs without braces, groups and classes that match at least what a pattern matches. */
+/** Expands a pattern to globs without braces, groups and classes. Together they match at least what the pattern matches. */
 export function expanded(pattern: string): string[] {
   try {
     if (pattern.startsWith('!') && pattern[1] !== '(') throw new StandsForAll();
-    // Whatever it says, it is the name of a file, too.
+    // Any pattern may also be meant literally, as the name of a file.
     const own = /[|(){}[\\"]/.test(pattern) ? [escaped(pattern)] : [];
     return [...own, ...new Reader(pattern).alternatives('', 0).globs];
   } catch (error) {
@@ -133,7 +133,7 @@ class Reader {
     this.#text = text;
   }
 
-  /** Reads up to the closing character, which ends it. */
+  /** Reads alternatives up to and including the closing character. */
   alternatives(closing: '' | ')' | '}', depth: number): { globs: string[]; separators: number } {
     if (depth > nestingMax) throw new StandsForAll();
     const done: string[] = [];
@@ -169,7 +169,7 @@ class Reader {
 
   #next(character: string, depth: number): string[] {
     const following = this.#text[this.#at + 1];
-    // What repeats a group in a regular expression.
+    // A quantifier after a group or class, as in a regular expression.
     if (following !== '(' && /[)\]}[+][+?*]/.test(this.#text.slice(this.#at - 1, this.#at + 1)))
       return this.#passed(1, ['*']);
     if (character === '(') return this.#group('@', 1, depth);
@@ -178,11 +178,11 @@ class Reader {
     if (character === '[') return this.#class();
     if (this.#text.startsWith('**{', this.#at)) return this.#passed(2, ['**', '**/*']);
     if (character === '*' || character === '?' || character === '/') return this.#passed(1, [character]);
-    // Whether quotes count is left open, unless they hide what would be read in another way.
+    // Tools disagree about quotes. If they could hide special characters, the pattern matches everything.
     if (character === '"' && /[|(){}[]/.test(this.#text.replaceAll(/\\./gs, ''))) throw new StandsForAll();
     if (character === '"') return this.#passed(1, ['*']);
     if (character !== '\\') return this.#passed(1, [escaped(character)]);
-    // In a regular expression a class or a reference.
+    // A class or a back-reference in a regular expression.
     if (/\w/.test(following ?? '')) return this.#passed(2, ['*']);
     return this.#passed(2, [following === '/' ? '/' : escaped(following ?? '\\')]);
   }
@@ -200,12 +200,12 @@ class Reader {
     const start = this.#at++;
     const { globs, separators } = this.alternatives('}', depth + 1);
     if (separators > 0) return globs;
-    // A range.
+    // A range such as `{1..3}`.
     if (this.#text.slice(start, this.#at).includes('..')) return withinName(globs);
     return globs.map((glob) => `{${glob}}`);
   }
 
-  /** A class may also stand for its own text: `[1]` is a name, too. */
+  /** Reads a class. It may also stand for its own text: `[1]` can be a file name. */
   #class(): string[] {
     characterClass.lastIndex = this.#at;
     const found = characterClass.exec(this.#text)?.[0];

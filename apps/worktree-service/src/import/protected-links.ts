@@ -1,7 +1,8 @@
 /**
- * Where protected paths lead to by symbolic links of the tree that a change starts from. What a link named `verify.sh` points to is what runs.
+ * Finds the files that protected paths lead to through symbolic links in the tree that a change starts from. The target of a link named `verify.sh`
+ * is what runs.
  *
- * Not followed: links that leave the repository, links that only a wildcard with a slash matches, and links inside of a protected folder.
+ * Not followed: links that leave the repository, links that only a wildcard with a slash matches, and links inside a protected folder.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Turns } from '@coppice/service';
@@ -13,13 +14,13 @@ import { turnsOf } from './plan.ts';
 import { ProtectPatterns } from './protect-patterns.ts';
 import { listed, protectedAmong } from './protected-paths.ts';
 
-/** As Linux: a longer chain of links, or a longer path, can't be opened. */
+/** Limits of Linux: it can't open a longer chain of links or a longer path. */
 const hopsMax = 40;
 const pathCharactersMax = 4_096;
 
 /**
- * The paths that the patterns protect, also by links of the tree `base`, as a person is shown them. Where it takes more steps than an import may to find
- * that out, all of them are.
+ * Lists the changed paths that the patterns protect, directly or through links of the tree `base`, formatted for a person. If finding them takes
+ * more steps than an import may take, all paths are returned.
  * @param parts.paths byte strings
  */
 export async function protectedSince(
@@ -40,7 +41,7 @@ export async function protectedSince(
   }
 }
 
-/** The targets of a tree's symbolic links, by path. Both are text; bytes where they aren't UTF-8. */
+/** Reads the targets of a tree's symbolic links, by path. Both are text, or byte strings if they aren't UTF-8. */
 async function symlinksOf(
   context: Context,
   store: Store,
@@ -64,9 +65,9 @@ async function symlinksOf(
 }
 
 /**
- * The links on the way of the protected paths, and where they lead to, in lower case. Each stands for itself and all that lies beneath it. Paths are
- * followed as they are spelled, and in lower case as some file systems do: a link `Tools` is no link on the way of `tools/verify.sh`.
- * @param links their targets by path
+ * Finds the links that protected paths lead through, and their targets, in lower case. Each result stands for itself and everything beneath it. Paths
+ * are followed both as written and in lower case, as some file systems do, since a link `Tools` also redirects `tools/verify.sh` there.
+ * @param links link targets by path
  */
 export async function linkTargets(
   patterns: ProtectPatterns,
@@ -92,7 +93,7 @@ export async function linkTargets(
   return found;
 }
 
-/** The links that a path leads through, and its end, if that lies in the repository. Empty where there is no link. */
+/** Lists the links that a path leads through and, if it lies in the repository, its final target. Empty if there is no link. */
 function follow(path: string, links: ReadonlyMap<string, string>, turns: Turns): string[] {
   const passed: string[] = [];
   let here = '';

@@ -7,10 +7,10 @@ const protectedPathsMax = 50;
 const digestCharacters = 16;
 
 /**
- * The paths (byte strings) that a pattern protects. As in .gitignore, a pattern without a slash stands for a name at any depth, and so for all that lies
- * in a folder of that name. Letters match in either case: some file systems know no other.
- * @param targets what the protected paths lead to by links, in lower case; see protected-links.ts
- * @throws limit-exceeded where `turns` has no steps left
+ * Selects the paths (byte strings) that a pattern protects. As in .gitignore, a pattern without a slash matches a name at any depth, and so everything
+ * in a folder of that name. Matching ignores case, since some file systems do.
+ * @param targets files and folders that protected paths lead to through links, in lower case; see protected-links.ts
+ * @throws limit-exceeded if `turns` has no steps left
  */
 export async function protectedAmong(
   paths: readonly string[],
@@ -30,8 +30,8 @@ export async function protectedAmong(
 }
 
 /**
- * Paths for a person, printable: at most 50, then one entry with the number and a digest of the others. The digest keeps an approval from covering other
- * paths of the same number.
+ * Formats paths for a person: at most 50, then one entry with the number of the others and a digest of them. The digest prevents an approval from
+ * covering a different set of paths of the same size.
  */
 export function listed(paths: readonly string[]): string[] {
   const rest = paths.slice(protectedPathsMax);

@@ -1,7 +1,7 @@
 /**
- * The note that a checkout of the user's is being brought forward: one for a branch of a repository, since its landings take turns. It is
- * written before git changes a file there, and taken away when git has ended by itself. One that is found tells that git, or the machine, was
- * stopped in between: what is changed in the checkout may be of that landing.
+ * Records that a user's checkout is being fast-forwarded. There is one record per branch of a repository, since landings on a branch run one at a
+ * time. It is written before git changes a file there, and removed after git has ended by itself. A record found later means that git or the
+ * machine was stopped in between: changes in the checkout may come from that landing.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -12,10 +12,10 @@ import { safeName } from '../layout.ts';
 import { writeFileAtomically } from '../worktree/snapshot.ts';
 
 const begunSchema = z.object({
-  /** The checkout's folder. */
+  /** Folder of the checkout. */
   path: z.string(),
   branch: z.string(),
-  /** The commits that the branch was to be moved from and to. */
+  /** Commits that the branch was to be moved from and to. */
   from: z.string(),
   to: z.string(),
 });
@@ -32,7 +32,7 @@ export const noteBegun = (context: Context, repositoryId: string, begun: Begun):
 export const forgetBegun = (context: Context, repositoryId: string, branch: string): void =>
   rmSync(noteOf(context, repositoryId, branch), { force: true });
 
-/** Undefined, too, for a note that can't be understood: it only explains, and must not be in the way. */
+/** Reads the record. Undefined also if it can't be parsed: it is only used for explanations and must not block a landing. */
 export function readBegun(context: Context, repositoryId: string, branch: string): Begun | undefined {
   const note = noteOf(context, repositoryId, branch);
   if (!existsSync(note)) return undefined;

@@ -7,19 +7,19 @@ import type { Store } from '../repository/store.ts';
 type Conflict = Extract<z.infer<typeof worktreeOperations.prepareMerge.output>, { status: 'conflict' }>;
 export type LandedChange = Conflict['landed'][number];
 
-/** The whole is kept in the task's state, which is written on every step. */
+/** Limits of the report, since the task's state contains all of it and is written on every step. */
 const limits = { paths: 10, commitsPerPath: 3, subjectCharacters: 100, historyCommits: 1_000 } as const;
 
-/** Anybody may write the trailer: what can't be the id of a task is no id, however long it is. */
+/** Anybody can write the trailer, so only values that can be a task id count. */
 const plainId = /^[a-z0-9]{1,40}$/;
 
-/** Hardly found in a subject, and no harm is done where they are. */
+/** Separators that subjects hardly ever contain. If one does, no harm is done. */
 const recordMark = '\x1e';
 const fieldMark = '\x1f';
 
 /**
- * The commits that changed the files on the target since the task's history left it, the newest first. Landings and merges count as one commit:
- * it is the target's own line that is read. `paths`: byte strings.
+ * Lists the commits on the target, newest first, that changed the files since the task's history diverged from it. Landings and merges count as one
+ * commit each, since only the first-parent history is read. `paths`: byte strings.
  */
 export async function landedMeanwhile(
   context: Context,

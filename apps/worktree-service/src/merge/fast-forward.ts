@@ -1,16 +1,16 @@
 /**
- * `git merge --ff-only` in a checkout of the user's, of the one branch that was meant.
+ * Runs `git merge --ff-only` in a user's checkout, for one given branch only.
  *
- * Git asks HEAD which branch to move, and the user may switch branches at any moment. So git gets a HEAD of its own: a temporary git
- * directory, like a linked worktree's, whose HEAD always names the target, over the user's refs, objects, working tree and index.
+ * Git takes the branch to move from HEAD, and the user may switch branches at any moment. So git gets its own HEAD: a temporary git directory,
+ * like that of a linked worktree, whose HEAD always names the target, combined with the user's refs, objects, working tree and index.
  *
  * Invariants:
- * 1. No branch but the target moves, by compare-and-set.
- * 2. The user's index is locked by git while it and the files change: a switch comes wholly before, or wholly after. Where it came
- *    before, git refuses files that differ from the target's; files that don't differ are given back by `settleCheckout`.
- * 3. The temporary directory holds nothing that can't be lost. A git that outlives this process ends as if it hadn't.
- * 4. What changes the user's files is not aborted. So nothing here takes a signal; git's own time limit only ends one that hangs. Where git is
- *    ended all the same, the next landing finds the note that it had begun, and tells the user: see interruption.ts.
+ * 1. Only the target branch moves, by compare-and-set.
+ * 2. Git locks the user's index while the index and the files change, so a switch of branches happens entirely before or entirely after. If it
+ *    happened before, git refuses to overwrite files that differ from the target's; `settleCheckout` restores the others.
+ * 3. The temporary directory contains nothing that can't be lost. A git process that outlives this process ends normally.
+ * 4. Changes to the user's files are never aborted, so nothing here takes a signal, and git's own time limit ends only a git that hangs. If git
+ *    is killed anyway, the next landing finds the record of the start and informs the user: see interruption.ts.
  */
 import {
   chownSync,
@@ -33,13 +33,13 @@ import { inCheckout, type CleanCheckout } from './user-worktrees.ts';
 
 export type Target = { checkout: CleanCheckout; branch: string; commit: string };
 
-/** What git would look for in the HEAD's own directory, and refuse. */
+/** Files for which git would refuse the merge. They lie in the directory of the real HEAD, so git doesn't see them here. */
 const unfinished: [string, string][] = [
   ['MERGE_HEAD', 'a merge is not concluded'],
   ['CHERRY_PICK_HEAD', 'a cherry-pick is not concluded'],
 ];
 
-/** Null where git has done it, else its reason against it. Throws `git-failed` or `deadline-exceeded` where git was ended. */
+/** Fast-forwards the checkout. Returns null on success, else git's reason for refusing. Throws `git-failed` or `deadline-exceeded` if git was killed. */
 export async function fastForward(context: Context, origin: LocalOrigin, target: Target): Promise<string | null> {
   const { commit } = target;
   const { path, gitDir, indexFile } = target.checkout;
@@ -47,10 +47,10 @@ export async function fastForward(context: Context, origin: LocalOrigin, target:
   for (const [file, reason] of unfinished) if (isThere(join(gitDir, file))) return reason;
   const own = ownHead(origin, gitDir, target.branch);
   try {
-    // Files that the user's ignore rules name are theirs too; git would replace them without a word.
+    // Files matched by the user's ignore rules are theirs too; git would overwrite them silently.
     const args = ['merge', '--quiet', '--ff-only', '--no-autostash', '--no-stat', '--no-overwrite-ignore'];
     const { exitCode, stderr } = await context.git.run(
-      // A split index would leave one half in the temporary directory.
+      // A split index would leave one part in the temporary directory.
       ['-c', 'core.splitIndex=false', ...args, operand(commit)],
       {
         ...options,
@@ -68,13 +68,13 @@ export async function fastForward(context: Context, origin: LocalOrigin, target:
   }
 }
 
-/** The branch that the checkout is on; '' for none. */
+/** Returns the ref of the branch that is checked out; '' if there is none. */
 export const headOf = (context: Context, origin: LocalOrigin, { checkout }: Target): Promise<string> =>
   context.git.text(['symbolic-ref', '--quiet', 'HEAD'], { ...inCheckout(origin, checkout.path), answers: [1] });
 
 /**
- * After the target has moved: what git does for a checkout's own HEAD. Where the user is on another branch by now, files of the
- * target's that the checkout got go back to that branch's. The answer is null, or why that couldn't be done.
+ * Does after the move what git does for a checkout's own HEAD. If the user has switched to another branch meanwhile, files that the checkout got
+ * from the target are reset to that branch. Returns null on success, else the reason of the failure.
  */
 export async function settleCheckout(
   context: Context,
@@ -85,12 +85,12 @@ export async function settleCheckout(
   const { checkout, commit } = target;
   const options = inCheckout(origin, checkout.path);
   if ((await headOf(context, origin, target)) === `refs/heads/${target.branch}`) {
-    // A help to the user, not part of the landing.
+    // A convenience for the user, not part of the landing.
     await context.git.run(['update-ref', 'ORIG_HEAD', oldTip], { ...options, answers: [1, 128], runsToEnd: true });
     return null;
   }
   await context.git.run(['update-index', '-q', '--refresh'], { ...options, answers: [1, 128] });
-  // From the target's tree to HEAD's: what is HEAD's already stays, what is the user's own is refused.
+  // Moves the working tree from the target's tree to HEAD's. Files already at HEAD stay; git refuses if it would overwrite the user's own changes.
   const { exitCode, stderr } = await context.git.run(['read-tree', '-m', '-u', commit, 'HEAD'], {
     ...options,
     timeLimitMs: gitLimits.timeMsLong,
@@ -109,7 +109,7 @@ const oneLine = (text: string): string =>
 
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
-/** A git directory over the user's whose HEAD names the branch. What git keeps per HEAD, and reads or appends to, is linked to. */
+/** Creates a git directory on top of the user's whose HEAD names the branch. Files that git keeps per HEAD and reads or appends to are symbolic links. */
 function ownHead(origin: LocalOrigin, gitDir: string, branch: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'coppice-head-'));
   writeFileSync(join(folder, 'HEAD'), `ref: refs/heads/${branch}\n`);
@@ -123,7 +123,7 @@ function ownHead(origin: LocalOrigin, gitDir: string, branch: string): string {
   return folder;
 }
 
-/** The folder last: until then nobody else can change what is in it. */
+/** Changes the owner of a folder and its content. The folder comes last: until then no other user can change its content. */
 function giveTo(account: Account | null, folder: string): void {
   if (account === null) return;
   for (const name of readdirSync(folder)) lchownSync(join(folder, name), account.uid, account.gid);

@@ -6,13 +6,13 @@ import { checkBranchName, commitId, inOrigin, localRefs } from '../repository/or
 
 const mergeOf = (commit: string): string => `merge --no-overwrite-ignore ${commit}`;
 
-/** What finishes a landing that waits in a user's repository. The commit, not the ref: what is pending later may not contain it. */
+/** Command that finishes a landing pending in a user's repository. It names the commit, since the ref of a later pending landing may not contain it. */
 export const mergeCommand = (path: string, commit: string): string => `git -C ${shellQuote(path)} ${mergeOf(commit)}`;
 
-/** Puts all that is changed in a checkout where it can be got back from. */
+/** Command that saves all changes in a checkout to the stash. */
 export const stashCommand = (path: string): string => `git -C ${shellQuote(path)} stash push --include-untracked`;
 
-/** The same for a checkout in which nobody can tell what of the changes is the user's: all of them are stashed first. */
+/** Like `mergeCommand`, for a checkout where the user's changes can't be told from a landing's: it stashes all of them first. */
 export const stashAndMergeCommand = (path: string, commit: string): string =>
   `${stashCommand(path)} && ${mergeCommand(path, commit)}`;
 
@@ -21,7 +21,7 @@ export const shellQuote = (text: string): string =>
 
 type Input = Pick<z.output<typeof worktreeCalls.finishedLandings.input>, 'landings'>;
 
-/** Of each, whether the user has finished it: the branch has the commit. What can't be found out isn't finished. Only reads. */
+/** Reports for each landing whether the user has finished it, i.e. the branch contains the commit. False if that can't be determined. Read-only. */
 export async function finishedLandings(
   context: Context,
   { landings }: Input,
@@ -32,7 +32,7 @@ export async function finishedLandings(
     try {
       finished.push(await isFinished(context, landing, signal));
     } catch (error) {
-      // A repository that is gone says nothing of the next one.
+      // A missing repository doesn't affect the other landings.
       if (!(error instanceof CoppiceError)) throw error;
       finished.push(false);
     }
@@ -45,7 +45,7 @@ async function isFinished(
   { repository, branch, commit, finishCommand }: Input['landings'][number],
   signal?: AbortSignal,
 ): Promise<boolean> {
-  // Another command mends a checkout whose branch has the commit from the beginning.
+  // Other commands repair a checkout whose branch already has the commit.
   if (!finishCommand.endsWith(` ${mergeOf(commitId(commit, 'commit'))}`)) return false;
   const [origin] = await Promise.all([
     context.origins.find(repository),

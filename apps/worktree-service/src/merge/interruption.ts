@@ -1,11 +1,11 @@
 /**
- * What a git that was stopped while it brought a branch forward has left in a checkout of the user's, told to them.
+ * Describes to the user what a git that was stopped during a fast-forward has left in their checkout.
  *
  * Invariants:
- * 1. Nothing in the checkout is changed, removed or staged here. A file that is empty, cut off, missing, or the landing's own may be so by the
- *    user's hand as well: nobody else can tell.
- * 2. Nothing here stops a landing. A note whose commits or checkout are gone, or that explains nothing any more, is forgotten; what can't be found
- *    out is left to git, which overwrites nothing of the user's either.
+ * 1. Nothing in the checkout is changed, removed or staged here. A file that is empty, truncated, missing, or equal to the landing's may also be
+ *    the user's own change: only they can tell.
+ * 2. Nothing here blocks a landing. A record whose commits or checkout are gone, or that no longer explains anything, is removed. If something
+ *    can't be determined, git decides, and it doesn't overwrite the user's changes either.
  */
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,14 +19,14 @@ import { checkoutFacts, inCheckout } from './user-worktrees.ts';
 
 export type Interruption = { path: string; reason: string };
 
-/** A git that outlived this service's process ends by itself; how long is waited for it. */
+/** Maximum wait for a git that outlived this service's process. It ends by itself. */
 const lockWaitMsMax = 5_000;
 const lockPollMs = 100;
 const filesShownMax = 20;
 
 type Branch = { origin: LocalOrigin; repositoryId: string; branch: string; signal: AbortSignal | undefined };
 
-/** Null where no landing on the branch was interrupted, or nothing is left of it. The caller holds the repository's landing lock. */
+/** Null if no landing on the branch was interrupted, or nothing is left of it. The caller holds the repository's landing lock. */
 export async function interruptionOf(context: Context, branch: Branch): Promise<Interruption | null> {
   const begun = readBegun(context, branch.repositoryId, branch.branch);
   let reason: string | null = null;
@@ -34,7 +34,7 @@ export async function interruptionOf(context: Context, branch: Branch): Promise<
     if (begun !== undefined) reason = await whatIsLeft(context, begun, branch);
   } catch (error) {
     if (branch.signal?.aborted === true) throw error;
-    // The note stays: the next landing may find out.
+    // The record stays, so that the next landing can try again.
     return null;
   }
   if (begun !== undefined && reason !== null) return { path: begun.path, reason };
@@ -47,11 +47,11 @@ async function whatIsLeft(context: Context, begun: Begun, { origin, signal }: Br
   const ref = `refs/heads/${branch}`;
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
   const facts = await checkoutFacts(context, origin, path, signal);
-  // Another folder by now, or the user is on another branch.
+  // The path is another folder now, or the user is on another branch.
   if (facts?.isWhole !== true || facts.head !== ref) return null;
   const lock = `${facts.indexFile}.lock`;
   const isFree = await isGoneSoon(lock, signal);
-  // Moved, git had come to its end, or the user has gone on from there.
+  // If the branch has moved, git had finished, or the user has continued from there.
   if ((await localRefs(context.git, origin, [ref], signal)).get(ref) !== from) return null;
   const changed = await changedFiles(context, origin, begun, signal);
   if (changed === null || changed.length === 0) return null;
@@ -69,7 +69,7 @@ async function isGoneSoon(lock: string, signal: AbortSignal | undefined): Promis
   return !isThere();
 }
 
-/** Of the files that the landing changes, those that aren't what they are in the commit it began from. Null where a commit is gone. */
+/** Lists files that the landing changes and that differ from the commit it started from. Null if a commit is gone. */
 async function changedFiles(
   context: Context,
   origin: LocalOrigin,
@@ -94,13 +94,13 @@ async function changedFiles(
   return changed;
 }
 
-/** `file`: one byte a character. */
+/** `file`: one character per byte. */
 function isFileThere(path: string, file: string): boolean {
   try {
     const name = Buffer.concat([Buffer.from(join(path, '/')), Buffer.from(file, 'latin1')]);
     return lstatSync(name, { throwIfNoEntry: false }) !== undefined;
   } catch {
-    // A file stands where a folder would have to.
+    // A parent of the path is a file.
     return false;
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Landing in a repository of this machine.
+ * Landing in a repository on this machine.
  *
- * A branch that is checked out nowhere moves by a ref transaction. Where it is checked out, the user's own git does `merge --ff-only`
- * there (see fast-forward.ts), with their configuration, if the checkout is clean. Otherwise nothing of theirs is touched: the commit is kept under
- * `refs/coppice/landed/` of their repository, and they are told the one command that finishes it. The next landing builds on it.
- * What an earlier landing that was stopped has left in the checkout is told them, too, and stays as it is: see interruption.ts.
+ * A branch that isn't checked out is moved by a ref transaction. If it is checked out and the checkout is clean, the user's own git runs
+ * `merge --ff-only` there, with their configuration (see fast-forward.ts). Otherwise nothing in the checkout changes: the commit is kept under
+ * `refs/coppice/landed/` in the user's repository, and the user gets the command that finishes the landing. The next landing builds on it.
+ * Traces of an interrupted landing in the checkout are reported to the user and left as they are: see interruption.ts.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Context } from '../context.ts';
@@ -31,7 +31,7 @@ export type LandRequest = {
   signal: AbortSignal | undefined;
 };
 
-/** Lost races against the user's own git, each of which starts the landing again. */
+/** Maximum number of tries. A try is repeated after a lost race against the user's own git. */
 const triesMax = 3;
 
 export async function landLocally(
@@ -59,7 +59,7 @@ class LocalLanding {
   readonly #request: LandRequest;
   readonly #branchRef: string;
   readonly #landedRef: string;
-  /** What an earlier landing that was stopped has left in the checkout. */
+  /** Traces that an interrupted landing has left in the checkout. */
   #interruption: Interruption | null = null;
 
   constructor(context: Context, store: Store, origin: LocalOrigin, request: LandRequest) {
@@ -73,7 +73,7 @@ class LocalLanding {
 
   async run(): Promise<Landing> {
     const { branch, commit, expectedTip, signal } = this.#request;
-    // First: it waits for a git that is still at work there.
+    // Done first, since it waits for a git that still runs in the checkout.
     this.#interruption = await this.#interrupted();
     const { state, refs } = await this.#look();
     const earlier = await this.#earlier(state, refs);
@@ -91,13 +91,13 @@ class LocalLanding {
       return { status: 'landed', commit };
     }
     if (checkout.hindrance !== null) return this.#keep(checkout.path, checkout.hindrance);
-    // From here on the user's files change, which comes to its end whoever stops waiting, and so does the record of it.
+    // From here on the user's files change. Neither this nor the record of it can be cancelled.
     const unstoppable = { ...this.#request, signal: undefined };
     const ending = new LocalLanding(this.#context, this.#store, this.#origin, unstoppable);
     return ending.#fastForward(checkout, state.branchTip);
   }
 
-  /** The refs of the user's that a landing turns on, and where the branch stands by them. */
+  /** Reads the refs of the user's repository that matter to the landing, and the branch's state. */
   async #look(): Promise<{ state: BranchState; refs: Map<string, string> }> {
     const { git } = this.#context;
     const { branch, doneRef, signal } = this.#request;
@@ -118,7 +118,7 @@ class LocalLanding {
     return interruptionOf(this.#context, { origin: this.#origin, repositoryId, branch, signal });
   }
 
-  /** An earlier run of this landing that came to its end, or near it. */
+  /** Result of an earlier run of this landing that finished, or nearly did. Undefined if there was none. */
   async #earlier(state: BranchState, refs: Map<string, string>): Promise<Landing | undefined> {
     const { commit, doneRef, signal } = this.#request;
     if (await this.#contains(state.branchTip, commit)) {
@@ -131,14 +131,14 @@ class LocalLanding {
       const checkout = await checkoutOf(this.#context, this.#origin, this.#request.branch, signal);
       return this.#pending(checkout?.path ?? this.#origin.address, 'it waits to be merged into the checkout');
     }
-    // Landed once, and taken back by the user since: it isn't for us to land it again.
+    // It landed once and the user has undone it since, so it isn't landed again.
     return refs.has(doneRef) ? { status: 'landed', commit } : undefined;
   }
 
-  /** Whether the user's repository has both and one is in the other's history. */
+  /** Reports whether the user's repository has both commits and `commit` is `tip` or an ancestor of it. */
   async #contains(tip: string, commit: string): Promise<boolean> {
     if (tip === commit) return true;
-    // What was made on top of it is not in its history.
+    // The commit was made on top of the tip, so it isn't in the tip's history.
     if (tip === this.#request.expectedTip && commit === this.#request.commit) return false;
     const options = { ...inOrigin(this.#origin), answers: [1, 128], signal: this.#request.signal };
     return this.#context.git.test(['merge-base', '--is-ancestor', operand(commit), tip], options);
@@ -151,7 +151,7 @@ class LocalLanding {
     noteBegun(this.#context, this.#store.repositoryId, { path, branch, from: oldTip, to: commit });
     const refusal = await fastForward(this.#context, this.#origin, target);
     const { state, refs } = await this.#look();
-    // A full disk stops git in the middle; otherwise it refuses before it changes anything.
+    // A full disk stops git midway. For any other reason git refuses before it changes anything.
     const mayBeHalf = refusal !== null && isDiskFull(new CoppiceError('git-failed', refusal));
     if (!mayBeHalf) forgetBegun(this.#context, this.#store.repositoryId, branch);
     if (await this.#contains(state.branchTip, commit)) {
@@ -170,7 +170,7 @@ class LocalLanding {
     return this.#keep(path, this.#interruption === null ? reason : `${reason}; ${this.#interruption.reason}`);
   }
 
-  /** The branch has the work; the checkout was switched to another in that moment, and has changes of the work that couldn't be taken back. */
+  /** Result if the branch has moved, but the user switched the checkout to another branch meanwhile and files of the work could not be reset. */
   #left(path: string, reason: string): Landing {
     const { branch, commit } = this.#request;
     const git = `git -C ${shellQuote(path)}`;
@@ -178,7 +178,7 @@ class LocalLanding {
       status: 'landed-pending',
       commit,
       reason: `${branch} has the work, but ${path} was switched to another branch meanwhile and holds changes of it: ${reason}`,
-      // Git takes a file for changed that only has another time: it looks first, and says by its exit code what is changed.
+      // Git considers a file with another mtime changed. The refresh compares contents first; its exit code 1 only means that something is changed.
       finishCommand: `${git} update-index -q --refresh; ${git} read-tree -m -u ${commit} HEAD`,
     };
   }
@@ -191,7 +191,7 @@ class LocalLanding {
       `update ${this.#request.doneRef} ${commit}`,
     ];
     if (old !== undefined && old !== expectedTip && !(await this.#contains(expectedTip, old))) {
-      // The user went another way than what was pending; it stays reachable.
+      // The user continued without the pending commit. A ref keeps it reachable.
       commands.push(`update refs/coppice/superseded/${old} ${old}`);
     }
     await this.#updateRefs(commands);
@@ -200,12 +200,12 @@ class LocalLanding {
 
   #pending(path: string, reason: string): Landing {
     const { commit } = this.#request;
-    // The commit stays reachable under its done ref.
+    // The done ref keeps the commit reachable.
     const finishCommand = this.#interruption === null ? mergeCommand(path, commit) : stashAndMergeCommand(path, commit);
     return { status: 'landed-pending', commit, reason, finishCommand };
   }
 
-  /** The commands that record the landing, and drop what was pending where the branch now has it. */
+  /** Builds the commands that record the landing, and that delete the pending ref if the branch contains its commit. */
   async #recordDone(state: BranchState, refs: Map<string, string>): Promise<string[]> {
     const { commit, doneRef } = this.#request;
     const commands = [`update ${doneRef} ${commit}`];

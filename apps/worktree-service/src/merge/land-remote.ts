@@ -1,8 +1,8 @@
 /**
  * Landing at a remote, through git's own transport, with the user's credentials.
  *
- * A landing that was taken back there isn't pushed again, once it is noted that it was done. One case can't be told from a push that never came to
- * the remote: this process is lost between the push and its note, and the branch is set back to where it was before the repeat looks. Then it is
+ * A landing that was undone at the remote isn't pushed again once its record is written. One case looks like a push that never reached the remote:
+ * this process is lost between the push and its record, and the branch is reset to its old commit before the repeat checks it. Then the commit is
  * pushed once more.
  */
 import { CoppiceError } from '@coppice/contracts';
@@ -14,7 +14,7 @@ import type { Store } from '../repository/store.ts';
 import type { Landing } from './land.ts';
 import type { LandRequest } from './land-local.ts';
 
-/** How far back a rewritten history is searched for the trailer. */
+/** Maximum number of commits of a rewritten history that are searched for the trailer. */
 const searchedCommitsMax = 2_000;
 
 export async function landRemotely(
@@ -31,7 +31,7 @@ export async function landRemotely(
     if (done === undefined) await store.updateRefs([`update ${doneRef} ${earlier}`], signal);
     return { status: 'landed', commit: earlier };
   }
-  // Landed once, and taken back by the user since: it isn't for us to land it again.
+  // It landed once and the user has undone it since, so it isn't landed again.
   if (done !== undefined) return { status: 'landed', commit: done };
   if (tip !== expectedTip) return { status: 'moved', tip };
   context.reached('landing-transferred');
@@ -42,7 +42,7 @@ export async function landRemotely(
     signal,
   });
   if (pushed === 'accepted') {
-    // Not aborted: the remote has it.
+    // Can't be cancelled, since the remote has the commit.
     await store.updateRefs([`update ${doneRef} ${commit}`]);
     return { status: 'landed', commit };
   }
@@ -52,7 +52,7 @@ export async function landRemotely(
   return { status: 'moved', tip: now.tip };
 }
 
-/** The landing's commit in the branch's history: itself, or one with its `Coppice-Effect` trailer where a bot has rewritten it. */
+/** Finds the landing's commit in the branch's history: the commit itself or, if a bot has rewritten it, one with its `Coppice-Effect` trailer. */
 async function findLanded(
   context: Context,
   store: Store,
@@ -75,7 +75,7 @@ async function findLanded(
     ?.split(' ')[0];
 }
 
-/** `lease`: what the ref must be now, '' for absent. Throws `landing-refused` with the remote's own words. */
+/** Pushes a commit. `lease`: expected value of the ref; '' if it must not exist. Throws `landing-refused` with the remote's own message. */
 export async function push(
   context: Context,
   store: Store,
@@ -114,7 +114,7 @@ export async function push(
   throw new CoppiceError(denied ? 'landing-refused' : 'git-failed', `the push failed: ${said}`);
 }
 
-/** Where a branch of the remote stands; '' where it isn't there. */
+/** Returns the tip of a branch at the remote; '' if it doesn't exist. */
 export async function remoteTip(
   context: Context,
   origin: RemoteOrigin,

@@ -1,13 +1,13 @@
 /**
- * Moves a target branch to a commit that was verified on exactly that tip, once, wherever the branch is.
+ * Moves a target branch, exactly once, to a commit that was verified on exactly that tip, in a local or remote repository.
  *
  * Invariants:
- * 1. The branch moves only from the tip that was verified, by compare-and-set (locally a ref transaction or `merge --ff-only`, at a
- *    remote a push with lease). A moved tip is an answer, not an error.
- * 2. Once: a repeat finds `refs/coppice/done/<effectId>`, set in the same transaction (of a remote: in tasks.git, after the push), or else
- *    the commit itself in the branch's history (an object is made once, for one landing), or at a remote whose history was rewritten its
- *    `Coppice-Effect:` trailer.
- * 3. A user's checkout is never changed behind their back: see land-local.ts.
+ * 1. The branch moves only from the tip that was verified, by compare-and-set: locally a ref transaction or `merge --ff-only`, at a remote a
+ *    push with lease. A moved tip is a result, not an error.
+ * 2. A repeat finds that the landing is done by `refs/coppice/done/<effectId>`. This ref is set in the same ref transaction, or right after a
+ *    fast-forward or a push (then in tasks.git). Otherwise it finds the commit itself in the branch's history (an object is made once, for
+ *    one landing), or its `Coppice-Effect:` trailer at a remote whose history was rewritten.
+ * 3. A user's checkout is never changed without their knowledge: see land-local.ts.
  */
 import { CoppiceError } from '@coppice/contracts';
 import { openRepository, type Context } from '../context.ts';
@@ -33,7 +33,7 @@ export type Landing =
   | { status: 'moved'; tip: string }
   | { status: 'landed-pending'; commit: string; reason: string; finishCommand: string };
 
-/** Throws `landing-refused` where the target can't be written, `branch-not-found` where it is gone. */
+/** Lands a commit. Throws `landing-refused` if the target isn't writable, `branch-not-found` if it doesn't exist any more. */
 export async function land(context: Context, input: LandInput, signal?: AbortSignal): Promise<Landing> {
   const doneRef = `refs/coppice/done/${safeName(input.effectId, 'effectId')}`;
   const taskId = safeName(input.taskId, 'taskId');
@@ -65,13 +65,13 @@ export async function land(context: Context, input: LandInput, signal?: AbortSig
   return answer;
 }
 
-/** So that the task's removal knows that its branch isn't the only copy. Not aborted: what has landed is to be told, not that it took too long. */
+/** Records for the task's removal that its branch isn't the only copy. Can't be cancelled: after a landing, the reply is its result, not a timeout. */
 async function recordMerged(store: Store, taskId: string): Promise<void> {
   const candidate = candidateRef(taskId);
   try {
     await store.updateRefs([`update ${mergedRef(taskId)} ${candidate}`]);
   } catch (error) {
-    // Where there is none, there is nothing to note.
+    // Without a candidate there is nothing to record.
     if ((await store.resolve(candidate)) !== undefined) throw error;
   }
 }

@@ -1,10 +1,10 @@
 /**
- * The commit that would land on the target's present tip, made without a working tree, and a folder with exactly its tree to verify.
+ * Creates the commit that would land on the target's current tip, without a working tree, and a folder with exactly its tree for verification.
  *
  * Invariants:
- * 1. The answer is stored last: a repeat returns it, and never touches a folder in which a verification may be running.
- * 2. Message and dates come from the actor: on the same tip, a repeat makes the same commit.
- * 3. For a task that was removed nothing is made, and nothing stays of what was being made then: nobody would remove it.
+ * 1. The result is stored last. A repeat returns it, and never touches a folder in which a verification may be running.
+ * 2. Message and dates come from the actor, so a repeat on the same tip creates the same commit.
+ * 3. Nothing is created for a removed task, and nothing stays of what was being created at its removal, since nothing else would remove it.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,11 +32,11 @@ export type PreparedMerge = z.infer<typeof outputSchema>;
 type Operation = z.infer<typeof worktreeOperations.prepareMerge.input>;
 export type PrepareMergeInput = Trailers &
   Pick<Operation, 'repository' | 'targetBranch' | 'taskCommit' | 'method' | 'message' | 'checkout' | 'setup'> & {
-    /** Patterns of paths that a person has to approve; default none. */
+    /** Patterns of protected files, whose changes a person has to approve; default none. */
     protect?: string[];
   };
 
-/** The task's commit that a merge commit was made for. */
+/** Ref of the task's commit for which a merge commit was created. */
 export const candidateRef = (taskId: string): string => `refs/coppice/candidate/${taskId}`;
 
 export async function prepareMerge(
@@ -93,7 +93,7 @@ export async function prepareMerge(
   );
 }
 
-/** A removal takes the task's folders away after its note: one that the note comes before is ours to take, any other is the removal's. */
+/** Cleans up if the task was removed meanwhile. The removal writes its record before it removes folders, so folders it missed are removed here. */
 function requireStillThere(context: Context, ids: { taskId: string; effectId: string }): void {
   if (isRemoved(context, ids.effectId)) context.trash.take(context.layout.checkoutsOf(ids.taskId));
   requireNotRemoved(context, ids);
@@ -102,7 +102,7 @@ function requireStillThere(context: Context, ids: { taskId: string; effectId: st
 const isWanted = (checkout: Operation['checkout'], tree: string): boolean =>
   checkout.when === 'always' || (checkout.when === 'tree-differs-from' && checkout.tree !== tree);
 
-/** By the merged result: where the target has renamed a folder, a task's change lands under the new name. */
+/** Lists changed protected files of the merged tree. If the target has renamed a folder, a task's change lands under the new name. */
 async function changedProtected(
   context: Context,
   store: Store,
@@ -143,7 +143,7 @@ async function merge(
     const landed = await landedMeanwhile(context, store, { tip, taskCommit, paths, signal });
     return { status: 'conflict', tip, paths: paths.map(printable), landed };
   }
-  // It is in the target's history; or a squash of it is, which would land again, empty.
+  // The target's history has the commit already, or a squash of it, which would land again as an empty commit.
   if (tree === (await store.resolve(`${tip}^{tree}`, signal))) return { status: 'already-merged', tip };
   const commit = await commitTree(context, store, {
     tree,
@@ -194,7 +194,7 @@ async function makeCheckout(
   const folder = join(parts.folder, 'tree');
   mkdirSync(folder, { mode: 0o755 });
   const { setup, signal } = parts;
-  // What setup made from other inputs would prove nothing about this tree.
+  // A setup made from other inputs would make the verification of this tree meaningless.
   const setupIsCurrent =
     setup === null || (await hashInputs(context, store, parts.tree, setup.inputs, signal)) === setup.inputsHash;
   const sealed = setup === null || !setupIsCurrent ? null : sealedFolder(context, setup.setupKey);

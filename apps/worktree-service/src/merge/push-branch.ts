@@ -16,14 +16,14 @@ import { push, remoteTip } from './land-remote.ts';
 import { transfer } from './transfer.ts';
 import { checkoutOf } from './user-worktrees.ts';
 
-/** A task adds few commits to its base. */
+/** Sufficient, since a task adds few commits to its base. */
 const historyMax = 1_000;
 
 export type PushBranchInput = { taskId: string; repository: string; branch: string; commit: string };
 
 /**
- * Pushes a task's branch to the origin, for a pull request. Only ever adds to a branch that is there. Throws `landing-refused` where
- * somebody else's work would be overwritten.
+ * Pushes a task's branch to the origin, for a pull request. An existing branch is only fast-forwarded. Throws `landing-refused` if the push would
+ * overwrite someone else's work.
  */
 export async function pushBranch(
   context: Context,
@@ -77,7 +77,7 @@ async function pushLocally(
   await updateUserRefs(context.git, { ...inOrigin(origin), signal }, 'coppice: push', [command]);
 }
 
-/** The nearest commit of the task's history that the user's repository has. */
+/** Finds the nearest commit in the task's history that the user's repository has. */
 async function commonCommit(
   context: Context,
   store: Store,

@@ -1,12 +1,12 @@
 /**
- * The target's .gitattributes for a merge in a bare store.
+ * Applies the target's .gitattributes to a merge in a bare store.
  *
- * Git reads merge attributes from a working tree, and from a bare repository only its info/attributes, which all merges of a store share. So each
- * merge gets a working tree of its own that holds the target's .gitattributes files and nothing else. Git itself reads them: nested files, macros,
- * `binary`, `conflict-marker-size`.
+ * Git reads merge attributes from a working tree; from a bare repository it reads only info/attributes, which all merges in a store share. So each
+ * merge gets its own working tree, which contains only the target's .gitattributes files. Git itself interprets them, including nested files,
+ * macros, `binary` and `conflict-marker-size`.
  *
- * Invariant: no external driver runs. One runs only where the configuration names its command, and the configuration is ours (see git.ts):
- * an unknown driver is git's usual three-way merge.
+ * Invariant: no external merge driver runs. A driver runs only if the configuration contains its command, and the configuration is ours (see
+ * git.ts). For an unknown driver, git uses its normal three-way merge.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import type { GitOptions } from '../git/git.ts';
 import type { Store } from '../repository/store.ts';
 import { listTree, type TreeEntry } from '../worktree/checkout.ts';
 
-/** Runs `work` with the options for a git that merges into `tip`. `name`: of this merge; the caller holds the lock `merge-NAME`. */
+/** Calls `work` with options for a git that merges into `tip`. `name`: identifies the merge; the caller holds the lock `merge-NAME`. */
 export async function withTargetAttributes<T>(
   context: Context,
   store: Store,
@@ -33,7 +33,7 @@ export async function withTargetAttributes<T>(
     const options = { ...store.tasks, workTree, cwd: workTree, signal };
     const indexFile = join(folder, 'index');
     const entries = files.map(([path, { mode, objectId }]) => `${mode} ${objectId}\t${path}\0`).join('');
-    // Git refuses paths that would lead out of the folder.
+    // Git rejects paths that lead out of the folder.
     await context.git.run(['update-index', '-z', '--index-info'], {
       ...options,
       indexFile,
@@ -46,6 +46,6 @@ export async function withTargetAttributes<T>(
   }
 }
 
-/** Git doesn't follow a link of this name. */
+/** Selects regular files only, since git doesn't follow a symbolic link of this name. */
 const isAttributesFile = ([path, { mode }]: [string, TreeEntry]): boolean =>
   mode.startsWith('100') && /(?:^|\/)\.gitattributes$/.test(path);

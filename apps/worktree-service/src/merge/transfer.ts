@@ -6,12 +6,12 @@ import { gitLimits } from '../git/git.ts';
 import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
 import type { Store } from '../repository/store.ts';
 
-/** As in git's own receive-pack: fewer objects than this are written one by one, more as a pack. */
+/** As in git's receive-pack: fewer objects than this are unpacked, more are stored as a pack. */
 const unpackLimit = 100;
 
 /**
- * Brings a commit from tasks.git into the user's repository, as a pack through a pipe: written by the user's own account, without
- * their repository ever being told where ours is. Checked object by object on arrival. `have`: a commit that is there.
+ * Transfers a commit from tasks.git to the user's repository as a pack through a pipe. The user's own account writes it, and the repository never
+ * learns the path of the store. Git checks each object on arrival. `have`: a commit that the user's repository has.
  */
 export async function transfer(
   context: Context,
@@ -37,7 +37,7 @@ export async function transfer(
   const unpack = context.git.process(receiver, { ...inOrigin(origin), ...limits });
   unpack.stdout.resume();
   try {
-    // The exit codes tell what went wrong; a broken pipe only tells that something did.
+    // The exit codes give the reason; a broken pipe doesn't.
     await pipeline(pack.stdout, unpack.stdin).catch(() => {});
     await Promise.all([pack.ended, unpack.ended]);
   } finally {
@@ -49,7 +49,7 @@ export async function transfer(
 const headBytes = 12;
 const countAt = 8;
 
-/** How many objects a pack says at its beginning that it has, which stays to be read; undefined where there is no pack. */
+/** Reads the number of objects from a pack's header without consuming it; undefined if there is no pack. */
 async function countOf(pack: Readable): Promise<number | undefined> {
   for (;;) {
     const head = pack.read(headBytes) as Buffer | null;

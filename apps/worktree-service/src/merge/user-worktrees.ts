@@ -1,4 +1,4 @@
-/** The checkouts of the user's own repository. Only read here. */
+/** Inspects the checkouts of the user's own repository. Read-only. */
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Context } from '../context.ts';
@@ -6,19 +6,19 @@ import { nulSeparated, type GitOptions } from '../git/git.ts';
 import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
 import { readPlainFile } from '../repository/plain-file.ts';
 
-/** Where a branch is checked out, with nothing known that keeps it from being brought forward: the git directory and index of that checkout. */
+/** A checkout of a branch that nothing known prevents from being fast-forwarded, with its git directory and index. */
 export type CleanCheckout = { path: string; hindrance: null; gitDir: string; indexFile: string };
-/** Or why it can't be brought forward now. */
+/** Such a checkout, or the reason why it can't be fast-forwarded now. */
 export type Checkout = CleanCheckout | { path: string; hindrance: string };
 
-/** How git is run in a checkout of the user's. */
+/** Options to run git in a checkout of the user's. */
 export const inCheckout = (origin: LocalOrigin, path: string): GitOptions => ({
   cwd: path,
   as: 'user',
   account: origin.account,
 });
 
-/** Null where the branch is in no checkout. */
+/** Finds the checkout of a branch; null if it isn't checked out. */
 export async function checkoutOf(
   context: Context,
   origin: LocalOrigin,
@@ -61,10 +61,10 @@ async function lookInto(
   return { path, hindrance: null, gitDir: facts.gitDir, indexFile: facts.indexFile };
 }
 
-/** `head`: the branch's ref. `isWhole`: the folder is the working tree's own, not one inside it. */
+/** `head`: ref of the current branch. `isWhole`: the folder is the root of the working tree, not a folder inside it. */
 type CheckoutFacts = { head: string; gitDir: string; indexFile: string; isWhole: boolean };
 
-/** Null for a folder that is in no working tree of this very repository: what git notes of a linked one may have become another's. */
+/** Null if the folder isn't in a working tree of this repository: git's record of a linked worktree may point to a folder that is now another's. */
 export async function checkoutFacts(
   context: Context,
   origin: LocalOrigin,
@@ -89,7 +89,7 @@ function isFolder(path: string, real: string): boolean {
   }
 }
 
-/** Of a git directory that isn't called .git, git tells that itself as the main checkout. */
+/** Maps git's path of the main checkout to the repository's address. If the git directory isn't called .git, git reports the directory itself. */
 const placeOf = (origin: LocalOrigin, path: string): string => (path === origin.gitDir ? origin.address : path);
 
 const gitDirsOf = (origin: LocalOrigin): string[] => {
@@ -97,7 +97,7 @@ const gitDirsOf = (origin: LocalOrigin): string[] => {
   return [origin.gitDir, ...(existsSync(linked) ? readdirSync(linked).map((name) => join(linked, name)) : [])];
 };
 
-/** Branches whose checkout is detached while git works on them. */
+/** Branches whose checkout is detached because git is rebasing or bisecting them. */
 function headOfWork(gitDir: string): string[] {
   return ['rebase-merge/head-name', 'rebase-apply/head-name', 'BISECT_START'].flatMap((file) => {
     const name = readPlainFile(join(gitDir, file))?.trim();
@@ -105,7 +105,7 @@ function headOfWork(gitDir: string): string[] {
   });
 }
 
-/** Changes of tracked files that aren't committed. Untracked files don't count: git itself refuses where they are in the way. */
+/** Reports whether tracked files have uncommitted changes. Untracked files don't count: git itself refuses if they are in the way. */
 async function isDirty(context: Context, origin: LocalOrigin, path: string, signal?: AbortSignal): Promise<boolean> {
   const { stdout } = await context.git.run(['status', '--porcelain=v1', '-z', '--untracked-files=no'], {
     ...inCheckout(origin, path),

@@ -3,19 +3,19 @@ import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CoppiceError } from '@coppice/contracts';
 
-/** How a repository is named: a folder of this machine, or a URL. */
+/** Location of a repository: a folder on this machine or a URL. */
 export type Address = { kind: 'local'; path: string } | { kind: 'remote'; url: string };
 
 const remoteProtocols = ['https:', 'http:', 'ssh:', 'git:'];
 /**
- * `user@host:path`, git's short form of ssh. The host may not start with a dash, which ssh would take for an option; and no `@` follows
- * it before the first slash: that would be a password.
+ * `user@host:path`, git's short form of ssh. The host must not start with a dash, since ssh would take it for an option. No `@` may follow it before
+ * the first slash, since that would be a password.
  */
 const shortSsh = /^(?:[\w.-]+@)?[a-zA-Z0-9][\w.-]*:(?!\/\/|:)[^/@]*(?:\/.*)?$/;
 const tokenParameters =
   'private_token|access_token|auth_token|oauth_token|job_token|api_token|token|api_key|apikey|auth|key|password|passwd|secret|sig|signature|x-amz-signature';
 const tokenInQuery = new RegExp(`([?&](?:${tokenParameters})=)[^\\s&#'"]*`, 'gi');
-/** A scheme of bounded length: a text without one is searched in linear time. */
+/** User information in a URL. The scheme's length is limited so that text without one is searched in linear time. */
 const userInfo = /([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#\\]*@/gi;
 const control = /\p{Cc}/u;
 
@@ -24,10 +24,10 @@ const refuse = (field: string, expected: string, received: string) =>
     details: { issues: [{ field, expected, received }] },
   });
 
-/** Throws `invalid-request` for what is neither, and for an address that holds a password or a token. */
+/** Throws `invalid-request` if the address is neither a path nor a supported URL, or contains a password or token. */
 export function parseAddress(address: string): Address {
   const expected = 'an absolute path, or an https, ssh, git or file URL';
-  // Cut last: a cut could take the @ away that tells where a password ends.
+  // Shortened last: a cut before redaction could remove the @ that marks the end of a password.
   const shown = redactText(address.slice(0, 4_000))
     .replace(/^[^\s/?#]*@/, '***@')
     .slice(0, 300);
@@ -55,7 +55,7 @@ export function parseAddress(address: string): Address {
   throw refuse('repository', expected, shown);
 }
 
-/** A `file:` URL is a folder of this machine like any other, with the same checks. */
+/** Converts a `file:` URL to a path. All checks of folders on this machine apply to it. */
 function pathOf(url: URL, shown: string): string {
   const expected = 'a file URL of this machine (file:///path)';
   if (url.hostname !== '' || url.search !== '' || url.hash !== '') throw refuse('repository', expected, shown);
@@ -63,15 +63,15 @@ function pathOf(url: URL, shown: string): string {
   try {
     path = fileURLToPath(url);
   } catch {
-    // An encoded slash.
+    // The URL contains an encoded slash.
   }
   if (path === '' || control.test(path)) throw refuse('repository', expected, shown);
   return path;
 }
 
-/** One repository has one id, however it was named; `canonical` is its canonical address. */
+/** Id of a repository, the same for all its addresses. `canonical` is its canonical address. */
 export const repositoryIdOf = (canonical: string): string =>
   createHash('sha256').update(canonical).digest('hex').slice(0, 20);
 
-/** Takes user names, passwords and tokens out of the URLs in a text, of whatever scheme: a user name may be a token. */
+/** Removes user names, passwords and tokens from the URLs in a text, for any scheme. A user name may be a token. */
 export const redactText = (text: string): string => text.replace(userInfo, '$1***@').replace(tokenInQuery, '$1***');

@@ -1,11 +1,11 @@
 /**
- * Which repositories a tenant may name: a list of patterns for each tenant.
+ * Lists of patterns that limit which repositories each tenant may use.
  *
  * Invariants:
- * 1. A name is looked at before what it names: a refusal doesn't tell whether there is anything.
- * 2. A folder is looked at once more when it is known where it lies, and so is its git directory: no link leads out of what is allowed.
- * 3. So is what lies in that git directory: nothing in it leads git out, as far as a look can tell (own-parts.ts).
- * 4. Where there are lists, a tenant without one has nothing. Where there are none, nothing is refused.
+ * 1. The name is checked before the repository is accessed, so a rejection doesn't reveal whether it exists.
+ * 2. A folder's real path and its git directory are checked again once they are known, so no symbolic link leads out of what is allowed.
+ * 3. The content of the git directory is checked too: nothing in it leads git elsewhere, as far as a check can determine (own-parts.ts).
+ * 4. If there are lists, a tenant without one may use no repository. If there are no lists, every repository is allowed.
  */
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,12 +15,12 @@ import { foreignPart } from './own-parts.ts';
 import { plainFolder, plainUrl, type PlainName } from './plain-name.ts';
 
 /**
- * Patterns by tenant: an absolute path or a URL, in which `*` stands for anything within a part of the path, and `/**` at the end for all below; or
- * `**` for everything.
+ * Patterns by tenant. A pattern is an absolute path or a URL, in which `*` matches any text within a part of the path, and `/**` at the end matches
+ * everything below. The pattern `**` matches everything.
  */
 export type AllowedLists = Readonly<Record<string, readonly string[]>>;
 
-/** `deep`: whatever lies below the parts; else just what they name. */
+/** `deep`: matches everything below the parts; otherwise only the exact path. */
 type Pattern = { kind: PlainName['kind']; parts: readonly string[]; deep: boolean };
 type Allowed = { named: readonly Pattern[]; lying: readonly Pattern[] };
 
@@ -29,10 +29,10 @@ const allBelow = '/**';
 const shownCharactersMax = 300;
 
 export class AllowedRepositories {
-  /** Of a tenant that may name everything: null. */
+  /** Patterns by tenant. The value null means that the tenant may use every repository. */
   readonly #lists: ReadonlyMap<string, Allowed | null> | null;
 
-  /** `lists`: null for no limits. @throws RangeError for what is no pattern. */
+  /** `lists`: null for no limits. @throws RangeError if a pattern is invalid */
   constructor(lists: AllowedLists | null) {
     this.#lists = lists && new Map(Object.entries(lists).map(([tenant, patterns]) => [tenant, allowedBy(patterns)]));
   }
@@ -47,7 +47,7 @@ export class AllowedRepositories {
   }
 }
 
-/** What one tenant may name. */
+/** Repositories that one tenant may use. */
 export class TenantRepositories {
   readonly #tenant: string;
   readonly #allowed: Allowed | null;
@@ -61,19 +61,19 @@ export class TenantRepositories {
     return this.#allowed !== null;
   }
 
-  /** @throws CoppiceError `permission-denied`. `written`: as it stands in the request. */
+  /** Checks an address. @throws CoppiceError `permission-denied`. `written`: the address as it stands in the request. */
   requireName(address: Address, written: string): void {
     if (this.#allowed === null) return;
     const name = address.kind === 'local' ? plainFolder(address.path) : plainUrl(address.url);
     if (name === null || !this.#allowed.named.some((pattern) => matches(pattern, name))) throw this.#refusal(written);
   }
 
-  /** Of a folder without links in its path. @throws as `requireName`, for the name that led there. */
+  /** Checks a folder whose path has no symbolic links. @throws CoppiceError `permission-denied`. `written`: the address that led there. */
   requireFolder(folder: string, written: string): void {
     if (!this.#mayLie(folder)) throw this.#refusal(written);
   }
 
-  /** Of a git directory without links in its path, that it and all that git reads in it is allowed. @throws as `requireName` */
+  /** Checks a git directory whose path has no symbolic links, and everything that git reads in it. @throws CoppiceError `permission-denied` */
   requireGitDir(gitDir: string, written: string): void {
     this.requireFolder(gitDir, written);
     if (this.#allowed === null) return;
@@ -110,7 +110,7 @@ function matches({ kind, parts, deep }: Pattern, name: PlainName): boolean {
   return kind === name.kind && isAsLong && parts.every((part, index) => matchesPart(part, name.parts[index] ?? ''));
 }
 
-/** A part has one star at most. */
+/** Matches one part of a path. A pattern's part has at most one star. */
 function matchesPart(pattern: string, part: string): boolean {
   const [before = '', after] = pattern.split('*');
   if (after === undefined) return pattern === part;
@@ -135,7 +135,7 @@ function patternOf(text: string): Pattern {
   return { ...name, deep };
 }
 
-/** A whole server has no path of its own: `https://host/**`. */
+/** Parses a pattern of URLs. A whole server, `https://host/**`, has no path of its own. */
 function urlPattern(fixed: string, deep: boolean): PlainName | null {
   const name = plainUrl(fixed, true);
   if (name !== null || !deep) return name;
@@ -143,7 +143,7 @@ function urlPattern(fixed: string, deep: boolean): PlainName | null {
   return server && { ...server, parts: server.parts.slice(0, -1) };
 }
 
-/** The folders that a pattern of paths stands for now, where links lead on the way. */
+/** Resolves symbolic links in the fixed part of a path pattern, as they are now. */
 function lyingAt(pattern: Pattern): Pattern {
   const { kind, parts } = pattern;
   if (kind === 'remote') return pattern;
@@ -153,7 +153,7 @@ function lyingAt(pattern: Pattern): Pattern {
     const real = plainFolder(realpathSync(join('/', ...fixed)));
     return { ...pattern, parts: [...real.parts, ...parts.slice(fixed.length)] };
   } catch {
-    // Not there yet: then nothing leads elsewhere.
+    // The folder doesn't exist yet, so no link leads elsewhere.
     return pattern;
   }
 }

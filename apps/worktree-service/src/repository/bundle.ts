@@ -21,7 +21,7 @@ export type BundleInput = {
 
 type Work = { ref: string; work: WorkKind };
 
-/** Stores a task's work as a bundle, under a name that its content and the hour give it. Throws `not-found`, `limit-exceeded`. */
+/** Stores a task's work as a bundle. Its name derives from its content and the hour. Throws `not-found`, `limit-exceeded`. */
 export async function bundle(
   context: Context,
   bus: Bus,
@@ -40,7 +40,7 @@ export async function bundle(
   return { ...work, commit: commitIn(bytes, work.ref), bundle: name };
 }
 
-/** What the bundle's own header names: the ref may have moved since it was looked up. */
+/** Reads the commit from the bundle's own header, since the ref may have moved after it was looked up. */
 function commitIn(bytes: Buffer, ref: string): string {
   const lines = bytes.subarray(0, bytes.indexOf('\n\n')).toString('utf8').split('\n');
   const commit = lines.find((line) => line.endsWith(` ${ref}`))?.split(' ')[0];
@@ -48,7 +48,7 @@ function commitIn(bytes: Buffer, ref: string): string {
   return commit;
 }
 
-/** What was kept of a task that isn't to land, else its branch, else what has landed, else the last checkpoint of its worktree. */
+/** Selects the ref to bundle: the rescue of a task that isn't going to land, else its branch, else its landed commit, else its last checkpoint. */
 async function workOf(
   context: Context,
   store: Store,
@@ -67,7 +67,7 @@ async function workOf(
   return null;
 }
 
-/** By one thread: the same commits give the same bytes then, and one artifact, however often they are asked for. */
+/** Creates the bundle with one thread, so that the same commits always give the same bytes, and thus one artifact. */
 async function written(
   context: Context,
   store: Store,

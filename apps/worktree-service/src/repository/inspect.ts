@@ -5,7 +5,7 @@ import { CoppiceError } from '@coppice/contracts';
 
 export type Inspection = { repositoryId: string; repository: string; baseCommit: string };
 
-/** Whether a repository and its branch exist, without copying anything. Throws `repository-not-found`, `branch-not-found`. */
+/** Checks that a repository and its branch exist, without copying anything. Throws `repository-not-found`, `branch-not-found`. */
 export async function inspect(
   context: Context,
   input: { repository: string; baseBranch: string },
@@ -20,7 +20,7 @@ export async function inspect(
   return { repositoryId, repository: address, baseCommit: tip };
 }
 
-/** A unified patch between two commits of the stores, cut at `bytesMax`. */
+/** Returns a unified diff between two commits in the stores, truncated at `bytesMax`. */
 export async function diff(
   context: Context,
   input: { repository: string; baseCommit: string; commit: string; bytesMax: number },

@@ -10,16 +10,16 @@ import { plainFileBytesMax, readPlainFile } from './plain-file.ts';
 
 const originsMax = 1_000;
 
-/** Finds what addresses name. */
+/** Resolves addresses to repositories. */
 export type Origins = {
-  /** Throws as `findOrigin` does. */
+  /** Throws the errors of `findOrigin`. */
   find(address: string): Promise<Origin>;
 };
 
 /**
- * Finds what addresses name, and remembers it while it is the same: each step of a task asks again, and git takes two processes to tell.
- * What a user's repository is, git reads from its folder and its configuration; where one of them is another now, it is asked anew.
- * An answer counts when both were the same before and after it was given, which the second look shows.
+ * Resolves addresses to repositories and caches the results, since each step of a task needs them and git takes two processes to determine one.
+ * Git determines a user's repository from its folder and its configuration; if one of them changes, the entry is renewed. A result is used from the
+ * cache only if both were the same before and after it was determined, which the second lookup checks.
  */
 export class KnownOrigins {
   readonly #git: Git;
@@ -33,7 +33,7 @@ export class KnownOrigins {
     this.#allowed = allowed;
   }
 
-  /** Those that a tenant may name. */
+  /** Returns a resolver that accepts only repositories the tenant may use. */
   of(tenant: string): Origins {
     const allowed = this.#allowed.of(tenant);
     return { find: (address) => this.#find(address, allowed) };
@@ -43,10 +43,10 @@ export class KnownOrigins {
     const known = this.#known.get(address);
     const before = known === undefined ? '' : marksOf(address, known.origin);
     if (known?.isSure === true && known.marks === before) {
-      // Another tenant may have asked before.
+      // The entry may stem from another tenant.
       allowed.requireName(parseAddress(address), address);
       allowed.requireFolder(known.origin.address, address);
-      // Its owner may have changed what is in it since.
+      // The owner may have changed its content since.
       allowed.requireGitDir(known.origin.gitDir, address);
       return known.origin;
     }
@@ -61,14 +61,14 @@ export class KnownOrigins {
 const includes = /\[\s*include/i;
 
 /**
- * '' for what can't be told from its own folder alone: it isn't there any more, the folder leads to another, or its configuration lies
- * elsewhere, too.
+ * Fingerprint of what determines a repository. '' if it depends on more than the folder itself: the folder doesn't exist any more or leads to another
+ * one, or its configuration includes other files.
  */
 function marksOf(address: string, origin: LocalOrigin): string {
   const parsed = parseAddress(address);
   const config = readPlainFile(join(origin.gitDir, 'config'));
   if (parsed.kind !== 'local' || config === undefined || includes.test(config)) return '';
-  // What was cut may be another behind the cut.
+  // The file was truncated, so changes beyond the limit would go unnoticed.
   if (Buffer.byteLength(config) >= plainFileBytesMax) return '';
   try {
     const folder = realpathSync(parsed.path);
@@ -81,7 +81,7 @@ function marksOf(address: string, origin: LocalOrigin): string {
   }
 }
 
-/** Not its times: a folder changes with what is in it. */
+/** Identity of a file or folder, without its times, which change with its content. */
 function identityOf(path: string): string {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stat === undefined ? 'absent' : `${stat.dev} ${stat.ino} ${stat.uid} ${stat.gid}`;

@@ -1,13 +1,13 @@
 /**
- * The refs, in the user's repository, of what has landed on a branch and waits to be merged into a checkout. Flat names: what is left of a
- * branch `a` would keep a branch `a/b` of today from having one. Earlier versions nested them; theirs are found, and get their new name at
- * the next landing.
+ * Refs in the user's repository for commits that have landed and wait to be merged into a checkout. The names are flat: a leftover ref of a branch
+ * `a` would otherwise conflict with that of a later branch `a/b`. Earlier versions nested them; their refs are still found, and renamed at the next
+ * landing.
  */
 import { createHash } from 'node:crypto';
 
 export const landedFolder = 'refs/coppice/landed/';
 
-/** A file name may have 255 bytes; git adds `.lock`. */
+/** Limit on the name's length. A file name may have 255 bytes, and git appends `.lock`. */
 const nameBytesMax = 200;
 
 export function landedRef(branch: string): string {
@@ -18,16 +18,16 @@ export function landedRef(branch: string): string {
 
 const nestedRef = (branch: string): string => `${landedFolder}${branch}`;
 
-/** Where a branch's may stand, the present name first. */
+/** Possible refs of a branch, the current name first. */
 export const landedRefs = (branch: string): string[] => [...new Set([landedRef(branch), nestedRef(branch)])];
 
-/** The commands that rename those of earlier versions, for one transaction; none where all are flat. */
+/** Builds the commands that rename refs of earlier versions, for one transaction; empty if all names are flat. */
 export function flatten(refs: ReadonlyMap<string, string>): string[] {
   return [...refs].flatMap(([ref, commit]) => {
     const branch = ref.slice(landedFolder.length);
     if (!ref.startsWith(landedFolder) || !branch.includes('/')) return [];
     const flat = landedRef(branch);
-    // Where there is one already, it is the newer.
+    // An existing flat ref is the newer one.
     const kept = refs.has(flat) ? `refs/coppice/superseded/${commit}` : flat;
     return [`delete ${ref} ${commit}`, `update ${kept} ${commit}`];
   });

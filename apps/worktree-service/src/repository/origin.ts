@@ -1,4 +1,4 @@
-/** The user's own repository: what it is, and where its branches stand. Everything here only reads. */
+/** The user's own repository: its kind and location, and the state of its branches. Everything here is read-only. */
 import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import { CoppiceError, nearestFirst } from '@coppice/contracts';
@@ -12,20 +12,20 @@ import type { TenantRepositories } from './allowed-repositories.ts';
 export type LocalOrigin = {
   kind: 'local';
   repositoryId: string;
-  /** Canonical: the same however the repository was named. */
+  /** Canonical address, the same for all ways to name the repository. */
   address: string;
-  /** The git directory that all its worktrees share. */
+  /** Git directory shared by all worktrees of the repository. */
   gitDir: string;
   objectFormat: string;
-  /** Who the user's git runs as where the stack is root and the repository isn't root's. */
+  /** Account that the user's git runs under. Null if the stack isn't root, or root owns the repository. */
   account: Account | null;
 };
 export type RemoteOrigin = { kind: 'remote'; repositoryId: string; address: string };
 export type Origin = LocalOrigin | RemoteOrigin;
 
 /**
- * Where a target stands. `tip` is what the next landing builds on: what is landed but pending counts, so that work chains; `pendingRef` is then the
- * ref that has it.
+ * State of a target branch. `tip` is the commit that the next landing builds on. It includes a pending landing, so that landings can be stacked;
+ * `pendingRef` is then the ref of that landing.
  */
 export type BranchState = { tip: string; branchTip: string; pendingRef: string | null };
 
@@ -33,7 +33,7 @@ const nearBranchesMax = 5;
 const reflogEntriesMax = 1_000;
 const objectId = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
 
-/** A whole object id, as git prints it. */
+/** Checks that a value is a full object id, as git prints it. */
 export function commitId(value: string, field: string): string {
   if (objectId.test(value)) return value;
   throw new CoppiceError(
@@ -42,7 +42,7 @@ export function commitId(value: string, field: string): string {
   );
 }
 
-/** How git is run in the user's repository. */
+/** Options to run git in the user's repository. */
 export const inOrigin = (origin: LocalOrigin): GitOptions => ({
   gitDir: origin.gitDir,
   as: 'user',
@@ -52,8 +52,8 @@ export const inOrigin = (origin: LocalOrigin): GitOptions => ({
 type Rules = { refusedFolder: string; allowed: TenantRepositories };
 
 /**
- * Finds out what an address names. Throws `repository-not-found`, `permission-denied` for what the tenant may not name. Nothing inside `refusedFolder` is a
- * repository: agents write there.
+ * Resolves an address. Throws `repository-not-found`, or `permission-denied` if the tenant may not use it. Folders inside `refusedFolder` are
+ * rejected, since agents write there.
  */
 export async function findOrigin(git: Git, address: string, rules: Rules): Promise<Origin> {
   const parsed = parseAddress(address);
@@ -64,7 +64,7 @@ export async function findOrigin(git: Git, address: string, rules: Rules): Promi
   try {
     return await findLocal(git, { address, path: parsed.path, folder }, rules);
   } catch (error) {
-    // Each step looks again, and its owner may remove it at any moment.
+    // Each step accesses the folder again, and its owner may remove it at any moment.
     const isGone = isAbsent(error) || !existsSync(folder);
     throw isGone ? notFound(parsed.path, 'it was removed while it was looked at') : error;
   }
@@ -98,7 +98,7 @@ async function findLocal(
     .toString('utf8')
     .split('\n');
   if (exitCode !== 0) {
-    // Its configuration may have named a file of another tenant's, of which git tells.
+    // The configuration may include a file of another tenant's, and git's message would reveal its content.
     const said = allowed.areLimited ? '' : ` (git says: ${firstLine(stderr)})`;
     throw notFound(path, `it is not a git repository, or git may not read it${said}`);
   }
@@ -126,14 +126,14 @@ async function findLocal(
   };
 }
 
-/** Before git reads anything of it. */
+/** Checks the git directory before git reads anything in it. */
 function refuseLeadingOut(folder: string, address: string, allowed: TenantRepositories): void {
   let gitDir: string;
   try {
     gitDir = sharedGitDirOf(folder);
     lstatSync(join(gitDir, 'HEAD'));
   } catch {
-    // Git will say that it is none.
+    // Git will report that this isn't a repository.
     return;
   }
   allowed.requireGitDir(gitDir, address);
@@ -150,8 +150,8 @@ function existingFolder(path: string): string {
 }
 
 /**
- * What isn't there can't be copied, and fetching it runs commands that the repository names. Git reads the configuration: it follows
- * what that includes, and where the file is none, it is git that waits, up to its time limit.
+ * Rejects partial clones: missing objects can't be copied, and fetching them runs commands that the repository configures. Git reads the
+ * configuration, since it follows includes. If the file is a pipe or device, git blocks instead of us, up to its time limit.
  */
 async function refusePartialClone(git: Git, path: string, gitDir: string): Promise<void> {
   const pattern = String.raw`^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$`;
@@ -165,7 +165,7 @@ async function refusePartialClone(git: Git, path: string, gitDir: string): Promi
   }
 }
 
-/** What git said, in one line that can be shown. */
+/** First line of git's message, safe to be shown. */
 const firstLine = (stderr: string): string =>
   redactText(stderr)
     .split('\n')
@@ -183,7 +183,7 @@ function notFound(path: string, reason: string): CoppiceError {
   });
 }
 
-/** Null where the stack isn't root, or the folder is root's. */
+/** Account of a folder's owner. Null if the stack isn't root, or root owns the folder. */
 function accountOf(folder: string): Account | null {
   const { uid, gid } = statSync(folder);
   if (process.getuid?.() !== 0 || uid === 0) return null;
@@ -201,7 +201,7 @@ function passwordEntries(): string[][] {
   }
 }
 
-/** Checks a branch's name by git's own rules. */
+/** Checks a branch name by git's own rules. */
 export async function checkBranchName(git: Git, branch: string, field: string): Promise<void> {
   const ref = `refs/heads/${branch}`;
   const valid = !branch.startsWith('-') && (await git.holds(`branch name ${branch}`, ['check-ref-format', ref]));
@@ -212,7 +212,7 @@ export async function checkBranchName(git: Git, branch: string, field: string): 
     );
 }
 
-/** Where a branch stands now. Throws `branch-not-found`, which names near branches. `field` is what the caller's caller named it by. */
+/** Reads the state of a branch. Throws `branch-not-found`, which lists similar branches. `field`: name of the request's field with the branch. */
 export async function branchState(
   git: Git,
   origin: Origin,
@@ -234,7 +234,7 @@ export async function branchState(
   return localState(git, origin, { branch, field, refs, signal });
 }
 
-/** The same, of a local repository whose refs have been read: the branch's, and what is landed but pending. */
+/** Like `branchState`, for a local repository whose refs (the branch's and those of pending landings) were already read. */
 export async function localState(
   git: Git,
   origin: LocalOrigin,
@@ -245,7 +245,7 @@ export async function localState(
   if (branchTip === undefined) {
     const all = [...(await localRefs(git, origin, ['refs/heads/'], signal)).keys()];
     const names = all.map((ref) => ref.slice('refs/heads/'.length));
-    // A detached HEAD may have commits where no branch has.
+    // A detached HEAD may have commits even if there is no branch.
     const options = { ...inOrigin(origin), signal };
     const empty = names.length === 0 && !(await git.test(['rev-parse', '--quiet', '--verify', 'HEAD'], options));
     throw branchNotFound(branch, field, names, empty);
@@ -258,7 +258,7 @@ export async function localState(
   return isPending ? { tip: landed, branchTip, pendingRef } : { tip: branchTip, branchTip, pendingRef: null };
 }
 
-/** Reports whether a branch had a commit at some time, by its reflog: a user who finished a landing and then reset the branch doesn't want it back. */
+/** Reports whether a branch ever had a commit, by its reflog. A user who finished a landing and then reset the branch doesn't want it back. */
 async function hadCommit(
   git: Git,
   origin: LocalOrigin,
@@ -279,13 +279,16 @@ export const localRefs = (
   signal?: AbortSignal,
 ): Promise<Map<string, string>> => readRefs(git, { ...inOrigin(origin), signal }, patterns);
 
-/** Whether a remote said that it hasn't it (or has it elsewhere, where that isn't followed), or hasn't it for this user. Ssh says "access rights" of any failure, so that isn't looked for. */
+/**
+ * Reports whether a remote denies access to the repository, doesn't have it, or has it elsewhere while redirects aren't followed. Ssh says "access
+ * rights" for any failure, so that isn't matched.
+ */
 const isDenied = (said: string): boolean =>
   /not found|does not (exist|appear to be)|authentication failed|could not read (username|password)|permission denied|returned error: (30\d|40[134])/i.test(
     said,
   );
 
-/** Branch name → commit, of all branches or of those named. Throws `repository-not-found` where there is none for this user, `git-failed` else. */
+/** Reads branches: name → commit, all or those given. Throws `repository-not-found` if this user can't access the repository, else `git-failed`. */
 export async function remoteBranches(
   git: Git,
   origin: RemoteOrigin,
@@ -301,7 +304,7 @@ export async function remoteBranches(
     .catch((error: unknown) => {
       if (!(error instanceof CoppiceError) || error.code !== 'git-failed') throw error;
       const address = redactText(origin.address);
-      // Anything else may be the network's fault, and pass.
+      // Any other error may be a network problem, which may pass.
       const code = isDenied(error.message) ? 'repository-not-found' : 'git-failed';
       throw new CoppiceError(code, `repository: ${address} can't be read: ${error.message}`, {
         cause: error,
@@ -313,14 +316,14 @@ export async function remoteBranches(
     const [id, ref] = line.split('\t');
     if (id !== undefined && ref?.startsWith('refs/heads/')) branches.set(ref.slice('refs/heads/'.length), id);
   }
-  // ls-remote's patterns also match at the end of longer names.
+  // ls-remote's patterns also match the end of longer names.
   if (refs.length > 0)
     for (const name of branches.keys()) if (!refs.includes(`refs/heads/${name}`)) branches.delete(name);
   return branches;
 }
 
 function branchNotFound(branch: string, field: string, branches: string[], empty: boolean): CoppiceError {
-  // A branch's name has at most some 200 characters.
+  // Branch names have at most about 200 characters.
   const near = nearestFirst(branch, branches).slice(0, nearBranchesMax);
   const known =
     near.length === 0

@@ -1,26 +1,26 @@
 /**
- * Whether a git directory keeps all that git reads and writes there in itself. Whoever may write in it can let git go elsewhere: by a link, by
- * objects that it borrows, by a configuration that includes another.
+ * Checks that a git directory contains everything git reads and writes there. A user with write access to it can lead git elsewhere: by a symbolic
+ * link, by borrowed objects, or by a configuration that includes another file.
  *
  * Invariants:
- * 1. What can't be told whole (too large, not a plain file) leads elsewhere.
- * 2. The answer names a part of the git directory, never what it leads to, and doesn't tell whether there is anything.
- * 3. It is an answer for now: who may write there can change it before git looks.
+ * 1. A part that can't be checked completely (too large, not a plain file) counts as leading elsewhere.
+ * 2. The result names a part of the git directory, never its destination, and doesn't reveal whether the destination exists.
+ * 3. The result is a snapshot: a user with write access can change the directory before git reads it.
  */
 import { readdirSync, realpathSync, type Dirent } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { plainFileBytesMax, readPlainFile } from './plain-file.ts';
 
-/** No hook runs, so a link to one leads nowhere; what lies in the others is not read for the repository itself. */
+/** Entries that aren't checked. No hook runs, so links to hooks are harmless; git doesn't read the others for the repository itself. */
 const unread = new Set(['hooks', 'modules', 'lfs', 'annex']);
-/** The folders of which git reads all that lies in them. */
+/** Folders in which git reads everything. */
 const walked = new Set(['objects', 'refs', 'logs', 'worktrees', 'info', 'reftable']);
 const entriesMax = 100_000;
-/** As git follows repositories that borrow from others that borrow. */
+/** Git's own limit on chains of repositories that borrow from each other. */
 const borrowingDepthMax = 5;
 const includes = /\[\s*include/i;
 
-/** Null where all is its own; else which part isn't, and why. `isAllowed`: of a git directory without links in its path. */
+/** Null if everything lies in the directory; else the part that doesn't, and why. `isAllowed` gets a git directory without symbolic links in its path. */
 export function foreignPart(gitDir: string, isAllowed: (gitDir: string) => boolean): string | null {
   const walk = new Walk();
   return (
@@ -31,7 +31,7 @@ export function foreignPart(gitDir: string, isAllowed: (gitDir: string) => boole
 class Walk {
   #entries = 0;
 
-  /** The first link in a folder; of a git directory itself only what git reads of it. */
+  /** Finds the first symbolic link in a folder. At the top of a git directory, checks only what git reads. */
   linkIn(root: string, folder: string, isTop = false): string | undefined {
     const entries = entriesOf(join(root, folder));
     if (entries === null) return `its ${folder} can't be looked at`;
@@ -50,7 +50,7 @@ class Walk {
   }
 }
 
-/** Null where there is a folder that can't be read. */
+/** Lists a folder; empty if it doesn't exist, null if it can't be read. */
 function entriesOf(folder: string): Dirent[] | null {
   try {
     return readdirSync(folder, { withFileTypes: true });
@@ -72,7 +72,7 @@ function configOf(gitDir: string): string | undefined {
   return undefined;
 }
 
-/** `objects`: the folder whose objects/info/alternates is read. */
+/** Checks borrowed objects. `objects`: the folder whose info/alternates is read. */
 function borrowed(
   objects: string,
   isAllowed: (gitDir: string) => boolean,
@@ -86,7 +86,7 @@ function borrowed(
   for (const line of content.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
     const from = realFolder(resolve(objects, line));
-    // What git would unquote is one that no git writes.
+    // Git would unquote such a path, but never writes one.
     if (line.startsWith('"') || from === null || basename(from) !== 'objects' || !isAllowed(dirname(from)))
       return refusal;
     if (walk.linkIn(from, '') !== undefined) return refusal;

@@ -1,11 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
-/** What is read of a file in a user's repository, in bytes: the files that are read there hold a name. */
+/** Bytes read of a file in a user's repository. The files read this way contain only a name or a small configuration. */
 export const plainFileBytesMax = 64 * 1024;
 
 /**
- * The first 64 KiB of a plain file that somebody else can write; undefined for anything else. A pipe or device in its place doesn't
- * make us wait, and a link isn't followed.
+ * Reads the first 64 KiB of a plain file that other users can write; undefined for anything else. Doesn't block on a pipe or device, and doesn't
+ * follow a symbolic link.
  */
 export function readPlainFile(path: string): string | undefined {
   let descriptor: number;

@@ -1,12 +1,12 @@
 /**
- * One way to write what names a repository, in which names and patterns are compared.
+ * Canonical form of a repository's name, in which names and patterns are compared.
  *
- * Invariant: what git, ssh, curl or a server could read differently than it stands here has no plain name. So nothing in a URL is decoded or resolved:
- * one with a percent sign (but for a space), a backslash, a dot as a part, an empty part, a query, or a letter beyond ASCII has none.
+ * Invariant: a name that git, ssh, curl or a server could interpret differently has no plain form. So nothing in a URL is decoded or resolved: a URL
+ * with a percent sign (except `%20`), a backslash, `.` or `..` as a part, an empty part, a query, or a letter beyond ASCII has none.
  */
 import { resolve } from 'node:path';
 
-/** The first part of a URL is all before its path. */
+/** Parts of a name. The first part of a URL is everything before its path. */
 export type PlainName = { kind: 'local' | 'remote'; parts: readonly string[] };
 
 const host = String.raw`[a-z0-9](?:[\w.-]*[a-z0-9])?`;
@@ -20,7 +20,7 @@ const ports: Readonly<Record<string, number>> = { http: 80, https: 443, ssh: 22,
 const namePart = /^(?:[\w.~+@=,:-]|%20)+$/;
 const patternPart = /^(?:[\w.~+@=,:*-]|%20)+$/;
 
-/** A folder by its path, however its parts are written; the repository of a `.git` folder is where that lies. Links are not followed. */
+/** Plain form of a folder's path. The repository of a `.git` folder is the folder that contains it. Symbolic links are not followed. */
 export const plainFolder = (path: string): PlainName => ({
   kind: 'local',
   parts: resolve(path)
@@ -29,7 +29,7 @@ export const plainFolder = (path: string): PlainName => ({
     .filter((part) => part !== ''),
 });
 
-/** Null for an address that has none. `wildcards`: its parts are those of a pattern. */
+/** Plain form of a URL; null if it has none. `wildcards`: accepts the characters of a pattern. */
 export function plainUrl(address: string, wildcards = false): PlainName | null {
   const whole = url.exec(address);
   const brief = whole === null ? short.exec(address) : null;
@@ -39,7 +39,7 @@ export function plainUrl(address: string, wildcards = false): PlainName | null {
   }
   if (brief === null) return null;
   const [, user, server = '', path = ''] = brief;
-  // Below the home of that user, which isn't the server's own root.
+  // A relative path starts at that user's home, which isn't the server's root.
   if (!path.startsWith('/'))
     return withPath(`${user === undefined ? '' : `${user}@`}${server.toLowerCase()}:`, path, wildcards);
   return withPath(serverOf('ssh', user, server, undefined), path.slice(1), wildcards);

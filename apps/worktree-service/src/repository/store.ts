@@ -1,20 +1,19 @@
 /**
  * The two host-owned bare stores of one origin repository.
  *
- * - `origin.git` is only ever fetched into. A full copy: the user's own gc can't break it. Sandboxes see it read-only.
- * - `tasks.git` borrows its objects, and holds imports, task branches, rescue and done refs. No sandbox ever sees it.
+ * - `origin.git` only receives fetches. It is a full copy, so the user's own gc can't break it. Sandboxes see it read-only.
+ * - `tasks.git` borrows its objects, and contains imports, task branches, rescue and done refs. Sandboxes never see it.
  *
  * Invariants:
- * 1. Both appear at once, by a rename: a half-made store is never found.
- * 2. origin.git never collects garbage: tasks.git and sandboxes borrow its objects. tasks.git does when no task uses it: see disk/collect.ts.
- * 3. No attribute of a repository changes bytes here: `info/attributes`, which wins over every .gitattributes, turns conversions off.
- * 4. No other user of this machine gets into the folder of both: only the stack's, and where that is root, the sandboxes' group, which can
- *    pass but not list.
- * 5. A commit counts as fetched once a ref of origin.git has it in its history: these move last, when git has seen that all that they reach
- *    is there. That an object is there says nothing of what it names: a fetch may be under way, or have been cut.
- * 6. Refs of one ref name move by compare-and-set. One process at a time makes a store, and one fetches into it.
- * 7. What may lock something in a store runs through its writers (see store-writers.ts), and runs to its end, but for a fetch: that locks at most
- *    the file `shallow`, and moves no ref.
+ * 1. Both appear together, by a rename: a half-created store is never found.
+ * 2. origin.git is never garbage-collected, since tasks.git and sandboxes borrow its objects. tasks.git is, while no task uses it: see disk/collect.ts.
+ * 3. No attribute of a repository changes bytes here: `info/attributes`, which overrides every .gitattributes, turns conversions off.
+ * 4. Only the stack's user can enter the folder of both. If that is root, the sandboxes' group can also enter it, but not list it.
+ * 5. A commit counts as fetched once a ref of origin.git reaches it: refs move last, after git has checked that all reachable objects exist.
+ *    The existence of an object says nothing about the objects it refers to: a fetch may be running, or have been cut off.
+ * 6. Refs of the same name move by compare-and-set. One process at a time creates a store, and one at a time fetches into it.
+ * 7. Every git that may lock something in a store runs through its writers (see store-writers.ts), and can't be cancelled. The exception is a
+ *    fetch: it locks at most the file `shallow`, and moves no ref.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import {
@@ -42,12 +41,12 @@ import type { Locks } from '../lock.ts';
 import { removePartial, upkeepLimits } from '../upkeep.ts';
 import { branchState, commitId, type BranchState, type Origin } from './origin.ts';
 
-/** Bytes are checked out as they are stored, and stored as they are read. `diff` and `merge` attributes are left alone. */
+/** Attributes that turn off all conversions between stored and checked-out bytes. `diff` and `merge` attributes still apply. */
 export const rawAttributes = '* -text -eol -crlf -filter -ident -working-tree-encoding\n';
 
 const fetchTriesMax = 3;
 const scratchPrefix = 'scratch-';
-/** So many packs more, and git gets a new index over all of them: each that it must look through alone slows every process down. */
+/** Number of packs after which git writes a new index over all packs. Every pack without it slows down every git process. */
 const packsPerIndex = 50;
 
 const settings = `[core]
@@ -65,11 +64,11 @@ const settings = `[core]
 	auto = false
 `;
 
-/** Flat names: a branch `a/b` that replaces a deleted branch `a` would not fit beside it. */
+/** Ref name in origin.git. The names are flat: a branch `a/b` would conflict with the ref left by a deleted branch `a`. */
 const fetchedRef = (ref: string): string =>
   `refs/fetched/${createHash('sha256').update(ref).digest('hex').slice(0, 40)}`;
 
-/** Where the stack is root, what reads a user's repository is that user: its configuration is theirs. */
+/** If the stack is root, upload-pack runs as the owner of a user's repository, whose configuration the owner controls. */
 function asOwner(origin: Origin): string[] {
   if (origin.kind !== 'local' || origin.account === null) return [];
   const { uid, gid } = origin.account;
@@ -87,7 +86,7 @@ export class Store {
   readonly #originWriters: StoreWriters;
   readonly #tasksWriters: StoreWriters;
 
-  /** `sandboxGid`: the group that may pass through to origin.git; null where sandboxes run as the stack's own user. */
+  /** `sandboxGid`: group that may enter the folder to reach origin.git; null if sandboxes run as the stack's own user. */
   constructor(git: Git, locks: Locks, layout: Layout, repositoryId: string, sandboxGid: number | null) {
     this.#sandboxGid = sandboxGid;
     this.repositoryId = repositoryId;
@@ -111,7 +110,7 @@ export class Store {
     return { gitDir: this.tasksGit };
   }
 
-  /** A folder for git's own use during one operation, which makes and removes it while it holds the lock `name`. Sandboxes don't see it. */
+  /** Folder for git's own use in one operation, which creates and removes it while holding the lock `name`. Sandboxes don't see it. */
   scratchFolder(name: string): string {
     return join(this.#folder, `${scratchPrefix}${name}`);
   }
@@ -121,7 +120,7 @@ export class Store {
   }
 
   async create(objectFormat: string, signal?: AbortSignal): Promise<void> {
-    // One that an earlier version made was open to all.
+    // Earlier versions created the folder open to all users.
     if (this.exists) return this.#close(this.#folder);
     const make = async () => {
       if (this.exists) return;
@@ -131,7 +130,7 @@ export class Store {
         this.#close(folder);
         await this.#initialise(join(folder, 'origin.git'), objectFormat);
         await this.#initialise(join(folder, 'tasks.git'), objectFormat);
-        // A shallow origin's history ends for both where it ends for the one.
+        // A link, so that history ends at the same commits in both stores if the origin is shallow.
         symlinkSync('../origin.git/shallow', join(folder, 'tasks.git/shallow'));
         writeFileSync(join(folder, 'tasks.git/objects/info/alternates'), '../../origin.git/objects\n');
         renameSync(folder, this.#folder);
@@ -142,14 +141,14 @@ export class Store {
     await this.#locks.hold(`repository-${this.repositoryId}`, make, { signal });
   }
 
-  /** Other users of this machine must not read what may be a private repository; a sandbox's user may pass, not list. */
+  /** Restricts access: other users must not read a possibly private repository; a sandbox's user may enter the folder, but not list it. */
   #close(folder: string): void {
     if (this.#sandboxGid !== null) chownSync(folder, 0, this.#sandboxGid);
     chmodSync(folder, this.#sandboxGid === null ? 0o700 : 0o710);
   }
 
   async #initialise(gitDir: string, objectFormat: string): Promise<void> {
-    // A sandbox's user reads the one, and must not reach the other: it holds other tasks' work.
+    // A sandbox's user reads origin.git, but must not reach tasks.git, which contains other tasks' work.
     const shared = gitDir.endsWith('origin.git') ? ['--shared=0644'] : [];
     await this.#git.run([
       'init',
@@ -169,26 +168,26 @@ export class Store {
     if (shared.length === 0) chmodSync(gitDir, 0o700);
   }
 
-  /** A commit that was there once is there until garbage is collected. */
+  /** Reports whether tasks.git has a commit. A positive result is remembered until garbage is collected. */
   has(commit: string, signal?: AbortSignal): Promise<boolean> {
     const options = { ...this.tasks, answers: [1, 128], signal };
     return this.#git.holds(this.#fact('tasks', commit), ['cat-file', '-e', `${commit}^{commit}`], options);
   }
 
-  /** Tells `has` of a commit that was just made. */
+  /** Makes `has` remember a commit that was just created. */
   learn(commit: string): void {
     this.#git.learn(this.#fact('tasks', commit));
   }
 
-  /** Of this very store: one that was deleted by hand, and made again, has lost what the other had. */
+  /** Key of a remembered fact. Contains the folder's inode, since a store that was deleted by hand and created again lacks the old one's objects. */
   #fact(where: string, commit: string): string {
     const stat = statSync(this.#folder, { bigint: true, throwIfNoEntry: false });
-    // What was there before garbage was collected need not be any more.
+    // A garbage collection may remove commits, so its time is part of the key.
     const collected = statSync(join(this.tasksGit, 'coppice-collected'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
     return `${this.#folder} ${stat?.ino} ${stat?.birthtimeNs} ${collected} ${where} ${commit}`;
   }
 
-  /** Refs of tasks.git: see readRefs. */
+  /** Reads refs of tasks.git: see readRefs. */
   refs(names: string[], signal?: AbortSignal): Promise<Map<string, string>> {
     return readRefs(this.#git, { ...this.tasks, signal }, names);
   }
@@ -197,7 +196,7 @@ export class Store {
     return this.#git.test(['merge-base', '--is-ancestor', ancestor, descendant], { ...this.tasks, signal });
   }
 
-  /** The commit (or other object) that a revision of tasks.git names; undefined where there is none. */
+  /** Resolves a revision in tasks.git to a commit or other object; undefined if there is none. */
   async resolve(revision: string, signal?: AbortSignal): Promise<string | undefined> {
     const { exitCode, stdout } = await this.#git.run(
       ['rev-parse', '--verify', '--quiet', '--end-of-options', revision],
@@ -210,23 +209,23 @@ export class Store {
     return exitCode === 0 ? stdout.toString().trim() : undefined;
   }
 
-  /** Several changes of refs of tasks.git, all or none. Throws `git-contention` where one has moved. Once begun, it isn't aborted. */
+  /** Changes several refs of tasks.git atomically. Throws `git-contention` if one has moved. Can't be cancelled once started. */
   async updateRefs(commands: string[], signal?: AbortSignal): Promise<void> {
     const input = refTransaction(commands);
     await this.#tasksWriters.run(['update-ref', '--stdin'], { input, signal, runsToEnd: true });
   }
 
-  /** Runs a git that may lock something in tasks.git other than refs. */
+  /** Runs a git command that may lock files in tasks.git other than refs. */
   maintain(args: readonly string[], options: GitOptions): Promise<GitResult> {
     return this.#tasksWriters.run(args, options);
   }
 
-  /** Removes lock files that killed processes have left, where no git of ours is at work. For the start of the service. */
+  /** Removes stale lock files of killed processes if no git of ours is running. Called when the service starts. */
   async removeLeftLocks(): Promise<void> {
     for (const writers of [this.#originWriters, this.#tasksWriters]) await writers.removeLeft();
   }
 
-  /** Removes what killed processes have left beside and in the stores, but what may be in use. For the start of the service. */
+  /** Removes files that killed processes have left in and beside the stores, except those that may be in use. Called when the service starts. */
   async removeLeftFiles(): Promise<void> {
     removePartial(this.tasksGit, Date.now(), upkeepLimits.partialAgeMs);
     for (const entry of readdirSync(this.#folder).filter((name) => name.startsWith(scratchPrefix))) {
@@ -237,7 +236,7 @@ export class Store {
     }
   }
 
-  /** Where the branch stands now, with its commit in origin.git. */
+  /** Reads the state of a branch and makes sure that its commit is in origin.git. */
   async fetchTip(origin: Origin, branch: string, field: string, signal?: AbortSignal): Promise<BranchState> {
     await this.create(origin.kind === 'local' ? origin.objectFormat : 'sha1', signal);
     for (let tries = 0; tries < fetchTriesMax; tries++) {
@@ -245,12 +244,12 @@ export class Store {
       if (await this.#isFetched(branch, state, signal)) return state;
       await this.#fetch(origin, branch, state, signal);
       if (await this.#isFetched(branch, state, signal)) return state;
-      // The branch moved in between.
+      // The branch has moved meanwhile.
     }
     throw new CoppiceError('git-contention', `${field}: ${branch} moves faster than it can be fetched`);
   }
 
-  /** Invariant 5. Its history, since the branch may have gone on when it was fetched. */
+  /** Checks invariant 5. Accepts any ancestor of the ref, since the branch may have moved on before it was fetched. */
   #isFetched(branch: string, { tip, pendingRef }: BranchState, signal?: AbortSignal): Promise<boolean> {
     const ref = fetchedRef(pendingRef ?? `refs/heads/${branch}`);
     const options = { gitDir: this.originGit, answers: [1, 128], signal };
@@ -276,8 +275,8 @@ export class Store {
   }
 
   /**
-   * Fetches, and returns the commits of the refs in their order. No ref is moved and nothing of git's own noted in the store, so that it can be
-   * aborted at any time: FETCH_HEAD, which names the commits, goes to a git directory of this fetch's own.
+   * Fetches, and returns the commits of the refs in order. It moves no ref and writes none of git's own files to the store, so it can be cancelled at
+   * any time: FETCH_HEAD, which lists the commits, goes to a temporary git directory.
    */
   async #fetchObjects(origin: Origin, source: string, refs: string[], signal?: AbortSignal): Promise<string[]> {
     const own = join(this.#folder, `fetch-${randomUUID()}`);
@@ -286,7 +285,7 @@ export class Store {
       const options = ['--quiet', '--no-tags', '--no-auto-gc', '--update-shallow', ...asOwner(origin)];
       await this.#originWriters.run(['fetch', ...options, '--', source, ...refs], {
         gitDir: own,
-        // Towards a remote, the user's credentials are needed; a local repository is read with our own configuration.
+        // A remote needs the user's credentials; a local repository is read with our own configuration.
         as: origin.kind === 'local' ? 'service' : 'user',
         timeLimitMs: gitLimits.timeMsLong,
         signal,
@@ -298,7 +297,7 @@ export class Store {
     }
   }
 
-  /** What fetches that were killed have left. The caller holds the fetch lock; a git may have outlived its process. */
+  /** Removes what killed fetches have left. The caller holds the fetch lock, but a git may have outlived its process. */
   async #removeLeft(): Promise<void> {
     removePartial(this.originGit, Date.now(), upkeepLimits.partialAgeMsLocked);
     for (const name of readdirSync(this.#folder))
@@ -306,7 +305,7 @@ export class Store {
     await this.#originWriters.removeLeft();
   }
 
-  /** Each fetch leaves a pack, and none is ever taken away: others may have it open. */
+  /** Writes an index over all packs from time to time. Each fetch adds a pack, and packs are never removed, since others may have them open. */
   async #indexPacks(signal?: AbortSignal): Promise<void> {
     const packs = readdirSync(join(this.originGit, 'objects/pack')).filter((name) => name.endsWith('.idx'));
     if (packs.length === 0 || packs.length % packsPerIndex !== 0) return;

@@ -1,4 +1,4 @@
-/** Lands by the JSON given as its argument, and ends itself by SIGKILL at a named point, as a crash would. */
+/** Lands with the JSON input in its argument, and kills itself with SIGKILL at a named point to simulate a crash. */
 import type { CrashPoint } from '../../context.ts';
 import { openContext } from '../../open.ts';
 import { land, type LandInput } from '../land.ts';
