@@ -23,7 +23,7 @@ export type Contract = {
   'x-error-codes': Record<string, unknown>;
 };
 
-/** The reader of a message: Coppice, which must accept what it accepted before, or the publisher, who must not receive anything new. */
+/** The reader of a message: Coppice, which must accept what it accepted before, or the publisher, who must not receive values that were impossible before. */
 type Reader = 'coppice' | 'publisher';
 
 /** @returns one sentence for each breaking change; empty if every client of `released` also works with `current` */

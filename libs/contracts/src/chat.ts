@@ -125,7 +125,7 @@ export const chatMessageSchema = z.discriminatedUnion('type', [
 ]);
 export type ChatMessage = z.infer<typeof chatMessageSchema>;
 
-/** A part of the public API, served by the gateways. */
+/** The part of the public API that the gateways serve. */
 export const chatApi = {
   /** Answered by one message, or by a stream of `chatMessageSchema`. */
   chat: {

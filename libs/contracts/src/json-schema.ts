@@ -9,13 +9,13 @@ export type JsonSchema = Record<string, unknown>;
  */
 const wire = { io: 'input', target: 'draft-07' } as const;
 
-/** Converts one schema, with nested schemas inlined. */
+/** Converts one schema to a self-contained JSON Schema. */
 export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
   return withoutMarks(z.toJSONSchema(schema, wire));
 }
 
 /**
- * Converts several schemas. Where one contains another, it refers to it by `$ref`.
+ * Converts several schemas. A schema that contains another one of them refers to it by `$ref`.
  * @param location returns the `$ref` of a schema by its name
  */
 export function jsonSchemasOf(

@@ -43,7 +43,7 @@ export type Network = z.infer<typeof networkSchema>;
 /** Default limit of a loop agent's turns. */
 const loopTurnsDefault = 60;
 
-/** The built-in coding agent: works with tools in the task's sandbox, turn after turn. */
+/** The built-in coding agent, which works in turns with tools in the task's sandbox. */
 const loopAgentSchema = z.strictObject({
   kind: z.literal('loop'),
   turns: z.int().min(1).max(1_000).default(loopTurnsDefault).describe('The most that it may take.'),
@@ -178,7 +178,7 @@ const runShape = {
   tasks: z.array(taskRequestSchema).min(1).max(runLimits.tasksMax).describe('In any order.'),
 };
 
-/** A run as a file, written by a person. */
+/** The content of a run file. */
 export const runFileSchema = z.strictObject(runShape);
 export type RunFile = z.infer<typeof runFileSchema>;
 

@@ -22,7 +22,7 @@ export const buckets = {
   artifacts: 'coppice-artifacts',
   /** Artifacts that can be made again, kept for a limited time. */
   bundles: 'coppice-bundles',
-  /** Budgets of tasks, runs and tenants: charges, and the leases of each gateway. */
+  /** Budgets of tasks, runs and tenants: charges for model calls, and the leases of each gateway. */
   budgets: 'coppice-budgets',
   /** Public keys, by thumbprint, for the tokens that gateways mint. */
   gatewayKeys: 'coppice-gateway-keys',

@@ -8,7 +8,7 @@ import type { CommandResult, Session } from './session.ts';
 
 export type FaultyUpstreamOptions = { host: string; port: number; fault?: string; every: number; list: boolean };
 
-/** Runs the server until Ctrl-C. Prints one line for each request, with its end. */
+/** Runs the server until Ctrl-C. Prints one line for each request, which says how it ended. */
 export async function faultyUpstreamCommand(session: Session, options: FaultyUpstreamOptions): CommandResult {
   const { terminal, interrupted } = session;
   const { faultsHelp, startFaultyUpstream } = await import('@coppice/llm-gateway');

@@ -68,7 +68,7 @@ async function showLogs(
   return exitCodeOf(followed.tasks);
 }
 
-/** Prints items. With `--tail` it holds stored items back until only their last lines remain. */
+/** Prints items. With `--tail` it keeps only the last lines of stored items, and prints them on `release`. */
 class Printer {
   readonly #session: Session;
   readonly #json: boolean;

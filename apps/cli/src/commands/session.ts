@@ -29,7 +29,7 @@ export type Session = {
 
 const mainFile = path.resolve(import.meta.dirname, '../main.ts');
 
-/** `waitMsMax`: milliseconds that a command waits for a stack without an answer; default: see ask.ts. */
+/** `waitMsMax`: milliseconds that a command waits for a stack that doesn't answer; default: see ask.ts. */
 export type ClientOptions = { waitMsMax?: number };
 
 /** Runs `work` with a client of a running stack. @throws CliError if no stack runs */

@@ -67,7 +67,7 @@ function kept(task: TaskView, rescue: string, colours: Colours): string[] {
 
 /** Returns the command that makes a branch of a task's rescued work. Null if there is none, or only a folder. */
 export function pullCommand({ runId, name, rescue, state }: TaskView): string | null {
-  // `<git directory> <ref>`, or a folder.
+  // `rescue` is `<git directory> <ref>`, or a folder.
   return isTaskEnd(state) && rescue?.includes(' refs/') === true ? `coppice pull ${runId}/${plainLine(name)}` : null;
 }
 

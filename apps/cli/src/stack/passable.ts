@@ -8,8 +8,8 @@ import type { EngineChoice } from './services.ts';
 const othersMayEnter = 0o001;
 
 /**
- * Checks that sandboxes can reach their worktrees. A stack that is root runs commands as another user, who without mounts (engine none) needs permission to
- * enter each parent folder.
+ * Checks that commands of engine none can reach their worktrees. If the stack is root, they run as another user, who needs permission to enter each parent
+ * folder, since there are no mounts.
  * @throws CliError that names the folder that this user can't enter
  */
 export function requirePassable(home: Home, engine: EngineChoice, uid = process.getuid?.()): void {

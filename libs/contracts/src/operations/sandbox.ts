@@ -103,7 +103,7 @@ export const sandboxOperations = {
     input: z.object({ specification: sandboxSpecificationSchema, command: commandSchema }),
     output: commandResultSchema,
   }),
-  /** Runs the tool calls of one turn. Every call has a result, even if it fails. */
+  /** Runs all tool calls of one turn in one command. Every call has a result, even if it fails. */
   tools: operation({
     service,
     name: 'tools',

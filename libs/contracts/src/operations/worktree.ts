@@ -9,7 +9,7 @@ import { operation, ownerSchema } from './operation.ts';
 export const mountSchema = z.object({ source: z.string(), target: z.string(), readOnly: z.boolean() });
 export type Mount = z.infer<typeof mountSchema>;
 
-/** The author's part of a commit message. The date comes from the actor, so that a repeat makes the same git object. */
+/** Message (without the `Coppice-…` trailers) and date of a commit. The actor sets the date, so that a repeat makes the same git object. */
 export const commitMessageSchema = z.object({
   type: z.string(),
   scope: z.string().nullable(),
@@ -259,7 +259,7 @@ export const worktreeCalls = {
     description: 'Whether a repository and branch exist.',
     input: z.object({ tenant, repository, baseBranch: z.string() }),
     output: z.object({
-      /** Stable for one repository however it was named. */
+      /** Stable id of the repository, independent of how its path or URL was written. */
       repositoryId: z.string(),
       /** The canonical address. */
       repository: z.string(),
