@@ -25,14 +25,23 @@ import type { TaskEmitted } from './machines/task/task-setup.ts';
 import type { TaskContext } from './machines/task/task-context.ts';
 import { runSummary, taskCounts, taskSummary } from './views.ts';
 
-/** The four durable actors of the orchestrator: what their invocations order, what they tell, and what they do with an event at a wrong time. */
+/**
+ * The four durable actors of the orchestrator: the command behind each invocation, the events they publish, and how they handle an event that arrives in the
+ * wrong state.
+ */
 
-/** What belongs to a task lies on its node: that of its setup, else whichever prepares its worktree. */
+/**
+ * Commands go to the node that holds the task's files: the node of its setup. A task without a node may go to any; the node that prepares its worktree keeps
+ * it.
+ */
 const onNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.node ?? 'any' });
 const onMergeNode = (operation: Operation) =>
   command(operation, { pool: (_input, context: TaskContext) => context.merge?.node ?? context.node ?? 'any' });
-/** A task that holds its branch's landing slot blocks all others that land there, so that its verification waits for no other command. */
+/**
+ * Commands of a task that holds the landing slot go to the landing pool. All other tasks of that branch wait for it, so its verification waits for no other
+ * command.
+ */
 const onMergeNodeFirst = (operation: Operation) =>
   command(operation, {
     pool: (_input, { merge, node, turn }: TaskContext) => {
@@ -87,7 +96,7 @@ const failedAs = (state: string, message: string | null) =>
   failures.has(state) ? { type: state, message: message ?? '' } : null;
 const failures: ReadonlySet<string> = new Set(['failed', 'timed-out'] satisfies TaskState[]);
 
-/** A run's tasks are its children; what it does itself is short. */
+/** Span of a run. Its tasks are child spans. */
 function runSpans(context: RunContext): SpanDescription {
   const { tenant, runId, failure } = context;
   const end = runStateOf(context);
@@ -116,7 +125,7 @@ function taskSpans({ owner, specification, state, reason }: TaskContext): SpanDe
   };
 }
 
-/** Told once: it doesn't change. */
+/** Dependencies of a task, sent with its first event only, since they never change. */
 function waitsFor({ from, context }: Extract<TaskEmitted, { type: 'task-state' }>): { dependsOn?: string[] } {
   const { dependsOn } = context.specification;
   return from !== null || dependsOn.length === 0 ? {} : { dependsOn };
@@ -133,7 +142,7 @@ const told = (steps: readonly Step[]): { steps?: TaskStep[] } =>
         })),
       };
 
-/** The task's state of which a machine's state text (`working.prompt.asking`) is a part. */
+/** Task state of a machine's state text: `working.prompt.asking` is `working`. */
 const outer = (state: string): TaskState => {
   const name = state.split('.')[0] ?? '';
   return (name === 'pushing' ? 'landing' : name) as TaskState;
@@ -208,7 +217,7 @@ export const taskActor: ActorDefinition = defineActor({
   },
   summary: ({ context }) => taskSummary(context),
   stateTold: ({ state }: TaskContext) => state,
-  // Version 1 always merged anew in its turn; its states are the same.
+  // Version 1 made a new merge each time it held the landing slot; the states are the same.
   migrations: { 1: (snapshot) => snapshot },
 });
 

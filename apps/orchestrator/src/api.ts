@@ -10,12 +10,12 @@ import { taskViews } from './finished-landings.ts';
 import { submitRunWithTasks } from './submit.ts';
 import { livingTasks, pendingTasks, runContextOf, runListed, runView, taskContextOf, taskView } from './views.ts';
 
-/** The public API: reads actors, and sends them events. */
+/** The public API. It reads actors and sends them events. */
 
-/** How long a caller waits for an actor to take its event. */
+/** Maximum wait for an actor to handle an event. */
 const awaitAnswerMs = 8_000;
 const readsAtOnce = 16;
-/** A list of runs looks at so many landings that wait for a person; older ones are told as they ended. */
+/** Tasks in `landed-pending` that one list of runs checks; the others are reported as they ended. */
 const pendingLookedAtMax = 200;
 const patchBytesMax = 512 * 1024;
 const listBytesMax = 800 * 1024;
@@ -96,7 +96,7 @@ async function requireTask(bus: Bus, tenant: string, taskId: string): Promise<Ac
   return view;
 }
 
-/** Views of those that are there; a task of a run that is being created may not be yet. */
+/** Reads the views of the tasks that exist. Tasks of a run that is being created may be missing. */
 async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<TaskView[]> {
   const found: ActorView[] = [];
   for (let start = 0; start < taskIds.length; start += readsAtOnce) {
@@ -107,7 +107,7 @@ async function readTasks(bus: Bus, tenant: string, taskIds: string[]): Promise<T
   return taskViews(bus, tenant, found);
 }
 
-/** As many as one message carries; the rest is there to be asked for one by one. */
+/** Cuts a list to what one message carries. The caller reads the other tasks one by one. */
 function fitting(tasks: TaskView[], more: boolean): { tasks: TaskView[]; more: boolean } {
   let bytes = 0;
   const count = tasks.findIndex((task) => (bytes += Buffer.byteLength(JSON.stringify(task))) > listBytesMax);
@@ -124,7 +124,10 @@ async function newest(actors: AsyncIterable<ActorView>, limit: number): Promise<
 const look = async (bus: Bus, tenant: string, actor: ActorView): Promise<TaskView> =>
   (await taskViews(bus, tenant, [actor]))[0] ?? taskView(actor);
 
-/** A landing that waits for a person is theirs to finish; once it is, that is the answer. */
+/**
+ * Sends `merge` to a task. A task in `landed-pending` is finished by the user: once that has happened, returns its view; until then, throws `conflict` with the
+ * command to run.
+ */
 async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<TaskView> {
   const actor = await requireTask(bus, tenant, taskId);
   if (taskContextOf(actor).state !== 'landed-pending') return tellTask(bus, tenant, taskId, { type: 'merge' });

@@ -1,10 +1,10 @@
 /**
- * Answers `artifact.get`: parts of what lies in the object store, to the tenant whose it is.
+ * Serves `artifact.get`: parts of an object in the object store, to the tenant that owns it.
  *
  * Invariants:
- * 1. Another tenant's artifact is answered as one that isn't there.
- * 2. What lies in memory is bounded: what was asked for last, up to `heldBytesMax`, and `readsAtOnce` objects that are being read. The store reads an object
- *    from its beginning alone, and whoever asks for a part asks for the next.
+ * 1. Another tenant's artifact is reported as `not-found`.
+ * 2. Memory is bounded: a cache of at most `heldBytesMax`, plus `readsAtOnce` objects that are being read. The cache exists because the store can only read an
+ *    object from its beginning, and a caller that asks for one part usually asks for the next.
  */
 import { createHash } from 'node:crypto';
 import type { Bus } from '@coppice/bus';
@@ -18,13 +18,13 @@ type Held = { bytes: Uint8Array; sha256: string };
 export const artifactLimits = {
   heldBytesMax: 64 * 1024 * 1024,
   readsAtOnce: 2,
-  /** Who is behind these is told to come again. */
+  /** Reads that may wait. Others are rejected with `unavailable`. */
   waitingMax: 100,
 } as const;
 
 export class Artifacts {
   readonly #bus: Bus;
-  /** In the order in which they were asked for. */
+  /** Cached artifacts by name, least recently used first. */
   readonly #held = new Map<string, Held>();
   readonly #reading = new Map<string, Promise<Held | null>>();
   readonly #waiting: (() => void)[] = [];
@@ -34,7 +34,7 @@ export class Artifacts {
     this.#bus = bus;
   }
 
-  /** @throws CoppiceError `not-found`; `invalid-request` for an offset behind the end; `unavailable` while too many others wait. */
+  /** @throws CoppiceError `not-found`; `invalid-request` for an offset past the end; `unavailable` while too many reads wait */
   async part(tenant: string, { name, offset, length }: Request): Promise<Part> {
     const found = tenantOfArtifact(name) === tenant ? await this.#find(name) : null;
     if (found === null) throw new CoppiceError('not-found', `there is no artifact ${name}`);
@@ -89,7 +89,7 @@ export class Artifacts {
     if (this.#readers >= artifactLimits.readsAtOnce) {
       if (this.#waiting.length >= artifactLimits.waitingMax)
         throw new CoppiceError('unavailable', `${this.#waiting.length} others wait for artifacts; ask again later`);
-      // Whoever is done gives its place over.
+      // A finished read passes its place to this one, so the number of readers stays the same.
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else this.#readers++;
     try {

@@ -1,6 +1,6 @@
 /**
- * Tasks that ended as `landed-pending` and whose landing the user has finished since. The task's actor is over and can't learn of it: whoever asks
- * for the task is told what holds in the repository now. Nothing is stored.
+ * Tasks that ended as `landed-pending` and whose landing the user has finished since. Their actors have ended and can't be updated, so each read checks the
+ * state in the repository. Nothing is stored.
  */
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, worktreeCalls } from '@coppice/contracts';
@@ -10,7 +10,7 @@ import { taskContextOf, taskView } from './views.ts';
 
 const landingsMax = 500;
 
-/** The views of a tenant's tasks, a finished landing as `merged`. A repository that isn't reached leaves them as they ended. */
+/** Maps actors to task views. A finished landing is reported as `merged`; if the repository can't be reached, tasks are reported as they ended. */
 export async function taskViews(bus: Bus, tenant: string, actors: readonly ActorView[]): Promise<TaskView[]> {
   const pending = actors.flatMap((actor) => {
     const { owner, repository, baseBranch: branch, landedCommit: commit, finishCommand, state } = taskContextOf(actor);
@@ -39,7 +39,7 @@ async function ask(bus: Bus, tenant: string, landings: Landing[]): Promise<boole
       .finished;
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    // What was stored is still an answer; the call's span tells of the failure.
+    // The stored state is still a valid answer; the call's span records the failure.
     return [];
   }
 }

@@ -23,18 +23,19 @@ import { Places } from '@coppice/service';
 import { submitRun } from './submit.ts';
 
 /**
- * The durable intake: run.submit's payload from publishers that don't wait for an answer.
+ * The durable intake: accepts the payload of run.submit from publishers that don't wait for an answer.
  *
  * Invariants:
- * 1. A request is acknowledged when its run is there, or when it is stored as a dead letter and its refusal is told as an event.
- * 2. Requests of one tenant whose repositories are slow, or never answer, hold a few places, and never all.
- * 3. One that fails for a reason that passes is looked at again later, for up to 7 days from when it was published.
+ * 1. A request is acknowledged once its run exists, or once it is stored as a dead letter and its rejection is published as an event.
+ * 2. Requests of one tenant whose repositories are slow, or never answer, hold a few places and never all of them.
+ * 3. A request that fails with a retryable error is retried for up to 7 days after it was published.
  */
 const ackWaitMs = 60_000;
 const concurrency = 16;
 /**
- * Of both streams together, in this process. Who finds none, and sees none become free, is put off. Those who wait fill slots of the consumption as well as
- * those who hold a place: of one tenant both together are half of the slots, so that the others' requests are looked at however slow its repositories are.
+ * Places in this process, shared by both streams. A request that finds no place, and gets none while it waits, is postponed. Waiting requests fill the
+ * consumers' slots as well: one tenant's running and waiting requests together take at most half of the slots, so other tenants' requests are handled however
+ * slow its repositories are.
  */
 const placesOfIntake = { total: 32, perTenant: 4, waitingPerTenantMax: 4, stuckAfterMs: 1_000 };
 const retryMsMin = 1_000;
@@ -44,7 +45,7 @@ const publishedHeader = 'Coppice-Published';
 const source = 'intake';
 const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
 const keptBytesMax = 16 * 1024;
-/** Of W3C trace context, which asks for no more. */
+/** Characters of a trace header; W3C trace context requires no more. */
 const traceCharactersMax = 512;
 
 export async function consumeIntake(bus: Bus): Promise<Consumption> {
@@ -88,17 +89,17 @@ async function receive(bus: Bus, places: Places, delivery: Delivery, failed: (er
   await delivery.acknowledge();
 }
 
-/** Of a refused request its sender has the whole; how it begins is enough to tell which it was. */
+/** Rejects a request. Its sender has the whole of it, so the dead letter keeps only the beginning, which is enough to identify it. */
 async function refuse(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   await deadLetter(bus, delivery, source, error, { tenant: tenantOf(delivery.subject), keptBytesMax });
   await tellRefusal(bus, delivery, error);
 }
 
-/** Null, or why it can't be looked at again: with what is noted on it, it would be too large for a message. */
+/** Schedules a retry. Returns null, or the error if the message with its extra headers would be too large. */
 async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise<CoppiceError | null> {
   const tries = Number(ownHeader(delivery, triesHeader) ?? 0) + 1;
   const waitMsMax = Math.min(retryMsMin * 2 ** Math.min(tries, 10), retryMsMax);
-  // Those that were put off together would find the same few places if they came back together.
+  // Random, so that requests postponed together don't compete for the same few places again.
   const waitMs = retryMsMin + Math.random() * (waitMsMax - retryMsMin);
   const waiting = subjects.intakeLater(tenantOf(delivery.subject), shortHash(String(delivery.sequence), publishedAt));
   try {
@@ -113,11 +114,13 @@ async function later(bus: Bus, delivery: Delivery, publishedAt: string): Promise
   return null;
 }
 
-/** Of a request that we have put back ourselves; what a publisher sends under the same name says nothing. */
+/** A header of a request that the intake itself has postponed. The same header from a publisher is ignored. */
 const ownHeader = ({ subject, headers }: Delivery, name: string): string | undefined =>
   subject === subjects.intakeAgain(tenantOf(subject)) ? headers[name] : undefined;
 
-/** Whose trace it belongs to. Nothing else: with the publisher's message id the copy would be dropped as a repeat, and others may be of any size. */
+/**
+ * The trace headers. No others are kept: the publisher's message id would make the server drop the copy as a duplicate, and other headers may be of any size.
+ */
 const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
   Object.fromEntries(
     ['traceparent', 'tracestate'].flatMap((name) => {
@@ -127,8 +130,9 @@ const headersToKeep = ({ headers }: Delivery): Record<string, string> =>
   );
 
 /**
- * Who followed the run's events, whose id follows from tenant and requestId, learns why there are none. Of a request that names none its sender knows
- * the number that the intake gave it: such a one is refused at its first delivery, which has that number.
+ * Publishes why a request was rejected, on the subject of the run's events: a subscriber can derive the run's id from tenant and requestId. A request without a
+ * requestId is identified by its sequence number in the intake stream, which its publisher knows; such a request is rejected at its first delivery, which has
+ * that number.
  */
 async function tellRefusal(bus: Bus, delivery: Delivery, error: unknown): Promise<void> {
   const tenant = tenantOf(delivery.subject);
@@ -136,7 +140,7 @@ async function tellRefusal(bus: Bus, delivery: Delivery, error: unknown): Promis
   const failure = toWireError(error);
   const requestId = requestIdOf(delivery);
   if (requestId === null) {
-    // In the other stream it has a number that says nothing to a publisher, or another request's.
+    // Its sequence number in the other stream means nothing to a publisher, or belongs to another request.
     if (!isFromPublisher(delivery)) return;
     const { sequence: intakeSequence } = delivery;
     const subject = subjects.event(tenant, noRun, String(intakeSequence), 'intake-refused');
@@ -155,7 +159,7 @@ async function tell(
 ): Promise<void> {
   const event = {
     specversion: '1.0',
-    // The two streams that requests come from count each for itself.
+    // Each of the two streams has its own sequence numbers.
     id: `intake_${isFromPublisher(delivery) ? '' : 'later_'}${delivery.sequence}`,
     source: '/coppice/intake',
     type: `coppice.${type}`,
@@ -167,10 +171,10 @@ async function tell(
   await bus.publish(subject, event, { messageId: event.id });
 }
 
-/** By the intake's own stream, rather than by that of those which are looked at again. */
+/** True for the intake's own stream, false for the stream of postponed requests. */
 const isFromPublisher = ({ subject }: Delivery): boolean => subject === subjects.intake(tenantOf(subject));
 
-/** An id that is no Unicode text would be read as another one. */
+/** The requestId, or null. Invalid Unicode counts as none, since it would be decoded to another id. */
 function requestIdOf(delivery: Delivery): string | null {
   if (!isUtf8(delivery.data)) return null;
   try {
@@ -178,7 +182,7 @@ function requestIdOf(delivery: Delivery): string | null {
     if (typeof requestId !== 'string' || !requestId.isWellFormed()) return null;
     return Array.from(requestId).length <= runLimits.requestIdCharactersMax ? requestId : null;
   } catch {
-    // Not JSON: then no run is named.
+    // Not JSON, so it names no run.
     return null;
   }
 }

@@ -5,13 +5,14 @@ import type { NodeServiceName } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
 
 /**
- * Hosts that don't come back. What belongs to a task lies on its node, so its commands wait for that node's services. Where none has been there for
- * `lostAfterMs`, each of its commands is answered as failed: its tasks end with a reason, and give their turn at the branch back.
+ * Detects hosts that don't come back. A task's files are on one node, so its commands wait for that node's services. After a service has been absent for
+ * `lostAfterMs`, each of its commands is answered as failed: its tasks end with a reason and release their landing slots.
  *
  * Invariants:
- * 1. A node is lost only when this process has seen it absent for the whole time, in which it was itself connected, running and listed: that a server or an orchestrator was away
- *    proves nothing.
- * 2. A node that comes back takes its own commands again. What it had in hand counts no more, since its actors wait for it no longer; its folders stay.
+ * 1. A node counts as lost only if this process has seen it absent for the whole time, while it was itself connected, running and registered. An outage of the
+ *    NATS server or of an orchestrator proves nothing.
+ * 2. A node that comes back takes its own commands again. Results of commands that were in progress are ignored, since their actors no longer wait for them;
+ *    its folders stay.
  */
 export type LostNodes = { stop(): Promise<void> };
 
@@ -46,7 +47,7 @@ class Watch {
   readonly #bus: Bus;
   readonly #member: Membership;
   readonly #lostAfterMs: number;
-  /** By the name of the queue. */
+  /** Absent services by queue name. */
   readonly #absent = new Map<string, Absent>();
 
   constructor(bus: Bus, member: Membership, lostAfterMs: number) {

@@ -1,6 +1,5 @@
 /**
- * What the orchestrator reports as metrics: how tasks go, from each stored transition; which actors there are, from the sweeper's walks; what the queues hold, asked
- * for at each collection.
+ * The orchestrator's metrics: task progress, from each stored transition; numbers of actors, from the sweeper's walks; queue contents, read at each collection.
  *
  * A transition is counted when it is stored, which happens once: a redelivery finds it stored and counts nothing. A process that is killed between storing and
  * counting loses that count; it never counts twice.
@@ -11,9 +10,9 @@ import type { Census, OnStored } from '@coppice/durable-actor';
 import { addToCounter, metricsAreOn, observeGauge, recordValue } from '@coppice/telemetry';
 import type { TaskContext } from './machines/task/task-context.ts';
 
-/** A walk may take longer than the pause between two; what was seen before that is no longer told. */
+/** Maximum age of a census; an older one is no longer reported. A walk may take longer than the pause between two walks. */
 const censusAgeMsMax = 10 * 60_000;
-/** Whoever asks more often gets the same again: a scrape must cost the server little. */
+/** How long a reading of the queues is reused, so that frequent scrapes cost the NATS server little. */
 const queuesAgeMsMax = 5_000;
 
 export const countTasks: OnStored = ({ kind, before, events }) => {
@@ -78,7 +77,7 @@ export function observeOrchestrator(bus: Bus): ObservedOrchestrator {
   };
 }
 
-/** Asks once for all who ask at the same time or soon after. A failure isn't remembered. */
+/** Caches the result of `ask` and shares it between concurrent callers. A failure isn't cached. */
 function rememberedFor<Value>(ageMsMax: number, ask: () => Promise<Value>): () => Promise<Value> {
   let asked: { value: Promise<Value>; atMs: number } | null = null;
   return () => {

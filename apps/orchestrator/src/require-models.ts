@@ -1,16 +1,16 @@
 /**
- * Refuses a run whose models can't work, when it is submitted.
+ * Rejects a run at submission if its models can't work.
  *
- * The gateway is asked, since it alone knows its providers and scripts, and any publisher is served so, not only the command line. It is a
- * courtesy, not a guard: a gateway that doesn't answer refuses nothing (the run waits for one anyway, and a turn looks again), and an answer
- * may be out of date by the time of the turn.
+ * The gateway is asked, since only it knows its providers and scripts. This way every publisher gets the check, not only the command line. It is a convenience,
+ * not a guard: if the gateway doesn't answer, the run is accepted (it waits for a gateway anyway, and each model call checks again), and the answer may be
+ * outdated by the time of the model call.
  */
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, gatewayCalls } from '@coppice/contracts';
 import type { FieldIssue, RunRequest, TaskSpecification } from '@coppice/contracts';
 import { refusal } from './specification.ts';
 
-/** @throws CoppiceError `invalid-request` that names each field. */
+/** @throws CoppiceError `invalid-request`, with each wrong field */
 export async function requireModels(
   bus: Bus,
   request: RunRequest,
@@ -37,7 +37,7 @@ async function ask(bus: Bus, models: string[]): Promise<{ model: string; problem
     return answer.problems;
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
-    // The call's span tells of it; the turns will tell of the models.
+    // The call's span records the failure; the model calls will report unusable models.
     return [];
   }
 }

@@ -6,9 +6,9 @@ import { createActor, sendEvent } from '@coppice/durable-actor';
 import type { TaskInput } from './machines/task/task-context.ts';
 import type { StoredRun } from './submit.ts';
 
-/** What run actors order from the orchestrator itself: work on all tasks of a run. Repeats are harmless: each message has an id of its own. */
+/** Commands that run actors send to the orchestrator itself: work on all tasks of a run. They can be repeated, since each message has a fixed id. */
 
-/** A longer prompt lies in the object store, so that a task's value stays small: it is written on every step. */
+/** Longer prompts are put into the object store, so that a task's value, which is written on every step, stays small. */
 const promptInlineBytesMax = 4 * 1024;
 const messagesAtOnce = 16;
 

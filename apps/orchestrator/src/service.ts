@@ -11,19 +11,19 @@ import { countTasks, observeOrchestrator } from './metrics.ts';
 import { runCommandHandlers } from './run-commands.ts';
 
 export type OrchestratorOptions = {
-  /** Messages of one kind of actor in handling at once. */
+  /** Messages that are handled at once per kind of actor. */
   concurrency?: number;
-  /** A host whose services have been absent for so long is given up on. Default `nodeLostAfterMs`. */
+  /** Time after which an absent host counts as lost. Default `nodeLostAfterMs`. */
   nodeLostAfterMs?: number;
-  /** See the durable actor's host. */
+  /** Passed to the durable actor's host. */
   hooks?: ActorHostOptions['hooks'];
 };
 
 const commandConcurrency = 4;
-/** A host that is started again, or mended, is back within it. */
+/** One hour: long enough to restart or repair a host. */
 export const nodeLostAfterMs = 3_600_000;
 
-/** The orchestrator's work: the actors, the public API, and the durable intake. */
+/** Starts the actors, the public API and the durable intake. */
 export async function startOrchestrator(
   service: ServiceContext,
   options: OrchestratorOptions = {},

@@ -10,7 +10,7 @@ import type {
 import { Definitions } from './proof/definitions.ts';
 import { protectionOf } from './proof/protection.ts';
 
-/** Coppice's own defaults, under the run's. */
+/** Coppice's defaults, for fields that neither the task nor the run sets. */
 const defaults = {
   image: 'coppice/agent-runtime',
   network: 'none',
@@ -18,12 +18,12 @@ const defaults = {
   timeLimit: '30m',
 } as const;
 
-/** Sum over all tasks: the run's value holds them. */
+/** Dependencies of all tasks of a run together, since the run's value holds them. */
 const dependenciesOfRunMax = 5_000;
 
 /**
- * Every task with the run's defaults and Coppice's own filled in.
- * @throws CoppiceError `invalid-request` that names the first wrong field; `details.issues` has all.
+ * Fills in the run's defaults and Coppice's own for every task.
+ * @throws CoppiceError `invalid-request` that names the first wrong field; `details.issues` has all
  */
 export function specify(request: RunRequest): TaskSpecification[] {
   const issues: FieldIssue[] = [];
@@ -36,7 +36,7 @@ export function specify(request: RunRequest): TaskSpecification[] {
   return specifications;
 }
 
-/** Names the first field; `details.issues` has all. */
+/** The error for wrong fields. Its message names the first one; `details.issues` has up to 20. */
 export function refusal(issues: readonly FieldIssue[]): CoppiceError {
   const [first] = issues;
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
@@ -138,7 +138,7 @@ function findCycle(tasks: TaskRequest[]): string[] | null {
   const byName = new Map(tasks.map((task) => [task.name, task]));
   const done = new Set<string>();
   for (const task of tasks) {
-    // A path as a stack of its own: the chain may be as long as the run.
+    // An explicit stack instead of recursion: the chain may be as long as the run.
     const path: { name: string; next: number }[] = [{ name: task.name, next: 0 }];
     const onPath = new Set([task.name]);
     while (path.length > 0) {
@@ -168,7 +168,7 @@ export function dependencyPositions(specifications: TaskSpecification[]): number
 
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
-/** @throws CoppiceError `limit-exceeded` when a request is larger than what one message carries; it names the field that has the most bytes. */
+/** @throws CoppiceError `limit-exceeded` for a request larger than one message can carry; it names the largest task */
 export function checkSize(request: RunRequest): void {
   const bytes = bytesOf(request);
   if (bytes <= runLimits.requestBytesMax) return;

@@ -14,10 +14,10 @@ import { whenServed } from './when-served.ts';
  * Accepts a run.
  *
  * Invariants:
- * 1. A request that is refused leaves nothing behind.
- * 2. Tenant and requestId are the run: a repeat finds it, another request with that id is refused.
- * 3. When it is answered the run is there: `run.get` finds it, and whatever dies then, it goes on.
- * 4. An answer of run.submit waits for the run's tasks, too, so that `task.get` finds them, but no longer than its caller waits for it.
+ * 1. A rejected request leaves nothing behind.
+ * 2. Tenant and requestId identify the run: a repeated request finds it; a different request with the same id is rejected.
+ * 3. When the request is answered, the run exists: `run.get` finds it, and it continues whatever process dies then.
+ * 4. run.submit also waits for the run's tasks, so that `task.get` finds them, but no longer than its caller waits for the answer.
  */
 export type Submitted = {
   runId: string;
@@ -26,7 +26,7 @@ export type Submitted = {
   unprotected: UnprotectedPart[];
 };
 
-/** What the object store holds of a run. */
+/** A run as stored in the object store. */
 export type StoredRun = {
   tenant: string;
   runId: string;
@@ -36,7 +36,7 @@ export type StoredRun = {
   tasks: { taskId: string; specification: TaskSpecification }[];
 };
 
-/** Answers with `disk-full` before a run is refused. */
+/** Calls to `inspect` that may answer `disk-full` before the run is rejected. */
 const inspectionsMax = 5;
 const appearsWithinMs = 15_000;
 /** Less than the deadline of run.submit. */
@@ -69,7 +69,7 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
     baseBranch: request.baseBranch,
     tasks: specifications.map((specification, index) => ({ taskId: tasks[index]?.taskId ?? '', specification })),
   };
-  // Named after its content, so that of two requests with one id none overwrites what the other's run was made from.
+  // The name contains the content's hash, so that two different requests with one id never overwrite each other's specification.
   const specificationArtifact = artifactNames.run(tenant, runId, requestHash);
   const objects = await bus.objects(buckets.artifacts);
   await objects.put(specificationArtifact, new TextEncoder().encode(JSON.stringify(stored)));
@@ -92,7 +92,7 @@ export async function submitRun(bus: Bus, tenant: string, request: RunRequest): 
   return { runId, created: true, tasks, unprotected };
 }
 
-/** Most tasks of a run have the same command: each part is answered once. */
+/** The unprotected parts of all tasks, without duplicates: most tasks of a run have the same command. */
 function unprotectedOf(specifications: readonly TaskSpecification[]): UnprotectedPart[] {
   const parts = new Map<string, UnprotectedPart>();
   for (const { unprotected = [] } of specifications)
@@ -108,7 +108,7 @@ async function inspect(bus: Bus, tenant: string, request: RunRequest) {
     if (!(error instanceof CoppiceError)) throw error;
     const field =
       error.code === 'branch-not-found' ? 'baseBranch' : error.code === 'repository-not-found' ? 'repository' : null;
-    // What the tenant may not name; a refusal of the bus itself names no field.
+    // A repository that the tenant may not use. A permission error of the bus itself names no field.
     if (error.code === 'permission-denied' && error.details?.['issues'] !== undefined)
       throw new CoppiceError(error.code, `run.submit: ${error.message}`, { cause: error, details: error.details });
     if (field === null) throw error;
@@ -123,7 +123,7 @@ async function inspect(bus: Bus, tenant: string, request: RunRequest) {
   }
 }
 
-/** One host of several may have a full disk: another may take the work. The server chooses who answers. */
+/** Inspects the repository on any node. Retries on `disk-full`, since another host may have space; the NATS server chooses which one answers. */
 async function ofAnyNode(bus: Bus, question: { tenant: string; repository: string; baseBranch: string }) {
   for (let tries = 1; ; tries++) {
     try {
@@ -148,7 +148,7 @@ async function appeared(bus: Bus, id: string): Promise<RunContext> {
   );
 }
 
-/** Accepts a run and waits for its tasks. On a machine that is too busy it answers without them: the run is accepted, and creates them later. */
+/** Accepts a run and waits for its tasks. On a machine that is too busy it returns before they exist: the run is accepted and creates them later. */
 export async function submitRunWithTasks(bus: Bus, tenant: string, request: RunRequest): Promise<Submitted> {
   const end = Date.now() + tasksAppearWithinMs;
   const submitted = await submitRun(bus, tenant, request);

@@ -5,14 +5,14 @@ import type { RunContext } from './machines/run-machine.ts';
 import { addUsage } from './machines/usage.ts';
 import type { TaskContext } from './machines/task/task-context.ts';
 
-/** What is told of actors: pure mappings from what they know. */
+/** Maps actors to the views of the public API. Pure. */
 
 const rfc3339 = (ms: number): string => new Date(ms).toISOString();
 
-/** What a run's tombstone keeps. */
+/** The part of a run that its tombstone keeps: everything. */
 export const runSummary = (context: RunContext): RunContext => context;
 
-/** What a task's tombstone keeps: all but what was only needed to do it. */
+/** The part of a task that its tombstone keeps: everything except what only its work needed. */
 export const taskSummary = (context: TaskContext): TaskContext => ({
   ...context,
   specification: { ...context.specification, prompt: { text: '' }, protect: [] },
@@ -22,7 +22,7 @@ export const taskSummary = (context: TaskContext): TaskContext => ({
   merge: null,
 });
 
-/** An actor's context, whether it lives or has ended. */
+/** The context of an actor, living or ended. */
 export const runContextOf = (view: ActorView): RunContext => (view.context ?? view.summary) as RunContext;
 export const taskContextOf = (view: ActorView): TaskContext => (view.context ?? view.summary) as TaskContext;
 
@@ -93,13 +93,13 @@ export const runListed = (view: ActorView, finished: ReadonlySet<string>): RunSu
   return { ...common(context), taskCounts: taskCounts(context, finished) };
 };
 
-/** @param living views of the tasks of which their own actors know more, by id: the run itself knows only that they are at work. */
+/** @param living views, by task id, of tasks whose own actors know more; the run only knows that they are active */
 export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>): RunView {
   const context = runContextOf(view);
   const tasks = context.tasks.map(({ taskId, name, state, reason }) => {
     const seen = living.get(taskId);
     if (seen !== undefined) return { taskId, name, state: seen.state, reason: seen.reason };
-    // Told to start or to be skipped, and not yet there.
+    // It was sent `start` or `skip`, and its actor couldn't be read yet.
     const known = state === 'active' || state === 'idle' || state === 'skipped' ? 'waiting' : state;
     return { taskId, name, state: known, reason };
   });
@@ -107,7 +107,7 @@ export function runView(view: ActorView, living: ReadonlyMap<string, TaskView>):
   return { ...common(context), ...(usage === undefined ? {} : { usage }), tasks };
 }
 
-/** Of the tasks that the run knows to have ended, and of the others as they tell themselves. */
+/** Usage of the run: ended tasks as the run has recorded them, the others from their own views. */
 function usageOf(view: ActorView, living: ReadonlyMap<string, TaskView>): Usage | undefined {
   const usage = usageOfEnded(runContextOf(view));
   if (usage === undefined) return undefined;
@@ -121,7 +121,7 @@ export const livingTasks = (view: ActorView): string[] =>
     .tasks.filter(({ state }) => state === 'active' || state === 'idle' || state === 'skipped')
     .map(({ taskId }) => taskId);
 
-/** Tasks that ended while a person had still to finish their landing. */
+/** Tasks that ended before the user finished their landing. */
 export const pendingTasks = (view: ActorView): string[] =>
   runContextOf(view)
     .tasks.filter(({ state }) => state === 'landed-pending')

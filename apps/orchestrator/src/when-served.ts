@@ -1,13 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 
-/** How long a service may be away: after a restart of the bus's server each comes back in a moment of its own, and one that is replaced has yet to start. */
+/**
+ * Time in milliseconds that a service may be absent. After a restart of the NATS server each service reconnects at a different moment, and a replaced one has
+ * to start first.
+ */
 const awayMsMax = 8_000;
 const againMs = 200;
-/** A lost connection is a `deadline-exceeded` at once: whether the call was received is unknown. */
+/** A lost connection causes `deadline-exceeded` at once, since it is unknown whether the call was received. */
 const awayCodes: ReadonlySet<string> = new Set(['unavailable', 'deadline-exceeded']);
 
-/** The answer to a call that changes nothing, so that it may be made again. @throws what the call throws; that nobody serves it (`unavailable`), or that no answer came (`deadline-exceeded`), only when that lasts. */
+/**
+ * Makes a call that changes nothing, and repeats it while no service answers.
+ * @throws what the call throws; `unavailable` (nobody serves it) and `deadline-exceeded` (no answer) only after `awayMs`
+ */
 export async function whenServed<Answer>(call: () => Promise<Answer>, awayMs: number = awayMsMax): Promise<Answer> {
   for (const endMs = performance.now() + awayMs; ; await sleep(againMs)) {
     try {

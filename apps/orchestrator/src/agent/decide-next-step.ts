@@ -1,10 +1,10 @@
 /**
- * What the agent does after each thing that happens to it: pure functions from what it knows to what it knows and orders next.
+ * Decides the agent's next step after each event: pure functions from state and event to the new state, which contains the next step.
  *
  * Invariants:
- * 1. Each call of the model's gets exactly one result, in the calls' order, before the model is asked again.
- * 2. A conversation begins with the task; whatever is left out of it later, the task, the open points and the last steps stay.
- * 3. Every way to go on is counted, and ends at a limit with a reason that names it.
+ * 1. Each tool call of the model gets exactly one result, in the order of the calls, before the next model call.
+ * 2. A conversation begins with the task. Whatever is left out later, the task, the open points and the last steps stay.
+ * 3. Every way to continue is counted, and ends at a limit with a reason that names it.
  * 4. Nothing here depends on anything but its arguments: `replay` runs the same decisions again.
  */
 import { toolLimits } from '@coppice/contracts';
@@ -27,7 +27,7 @@ import { hashOfCalls, remember, repeatsOf } from './repetition.ts';
 
 const stop = (state: LoopState, reason: string): LoopState => ({ ...state, next: { do: 'stop', reason } });
 
-/** Of the files that tell agents how to work here, those that are there; one that says the same as another (often a link) counts once. */
+/** The instruction files that exist. A file with the same content as another (often a link) counts once. */
 export function instructionsOf(results: readonly ToolResult[]): Instructions[] {
   const seen = new Set<string>();
   return results
@@ -41,13 +41,13 @@ export function instructionsOf(results: readonly ToolResult[]): Instructions[] {
     });
 }
 
-/** The agent has read what the repository tells agents. */
+/** Handles the repository's instruction files: opens the conversation. */
 export const begin = (state: LoopState, instructions: Instructions[], assignment: Assignment): LoopState => {
   const begun = { ...state, instructions };
   return { ...begun, messages: opening(assignment, begun), next: { do: 'ask', for: 'work' } };
 };
 
-/** The model has answered. */
+/** Handles the model's answer. */
 export function afterTurn(before: LoopState, output: TurnOutput, assignment: Assignment): LoopState {
   const { inputTokens, outputTokens } = output.usage;
   const wasSummary = before.next.do === 'ask' && before.next.for === 'summary';
@@ -67,7 +67,9 @@ export function afterTurn(before: LoopState, output: TurnOutput, assignment: Ass
   return call({ ...state, nudges: 0 }, output.toolCalls, assignment);
 }
 
-/** Words without a call: the model is asked for one, twice; then words count as the end, and silence as a failure. */
+/**
+ * Handles an answer without a tool call. The model is asked twice for a call; after that a text counts as the end, and an empty or cut-off answer as a failure.
+ */
 function afterWords(state: LoopState, output: TurnOutput, assignment: Assignment): LoopState {
   const said = 'artifact' in output.text ? 'a long text' : output.text.text.trim();
   if (state.nudges >= agentLimits.nudgesMax) {
@@ -112,7 +114,7 @@ function call(state: LoopState, calls: readonly ToolCall[], assignment: Assignme
   return sandboxCalls.length === 0 ? afterTools(called, [], assignment) : called;
 }
 
-/** Which calls go to the sandbox, and the answers to the others. */
+/** Separates the calls for the sandbox from those that are answered here. */
 function sort(calls: readonly ToolCall[]): {
   sandboxCalls: ToolCall[];
   answered: Answered[];
@@ -169,7 +171,7 @@ const resultPart = (called: { id: string; name: string }, content: string, isErr
   isError,
 });
 
-/** The sandbox has done its calls. */
+/** Handles the results of the sandbox's calls. */
 export function afterTools(state: LoopState, results: readonly ToolResult[], assignment: Assignment): LoopState {
   if (state.next.do !== 'call') return state;
   const { calls, answered, finish } = state.next;
@@ -207,15 +209,15 @@ export function afterTools(state: LoopState, results: readonly ToolResult[], ass
 
 const readOnly: readonly string[] = ['read', 'list', 'search'];
 
-/** Those that come to the same when they are done again: what only reads, and a file written whole before anything that may have changed it since. */
+/** The calls that can be repeated with the same outcome: those that only read, and a whole-file write before which nothing may have changed the file. */
 function safeToRepeat<Call extends { name: string }>(calls: readonly Call[]): Call[] {
   const lastChange = calls.findLastIndex(({ name }) => name === 'edit' || name === 'run');
   return calls.filter(({ name }, index) => readOnly.includes(name) || (name === 'write' && index > lastChange));
 }
 
 /**
- * Whoever did the calls was lost: some may have been done. Those that are safe to repeat are done again, within a limit; the others are reported as
- * unknown.
+ * Handles the loss of the executor of the calls; some of them may have run. Calls that are safe to repeat are repeated, within a limit; the others are reported
+ * to the model as unknown.
  */
 export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepeat: boolean): LoopState {
   if (state.next.do !== 'call') return state;
@@ -241,14 +243,14 @@ export function afterToolsLost(state: LoopState, assignment: Assignment, mayRepe
 const outcomeUnknown =
   'it is not known whether this was done: the service that ran it was stopped or lost; look at the state of the files before you repeat it';
 
-/** The first places in an answer that are not taken. */
+/** The first free places in an answer. */
 function freePlaces(count: number, taken: ReadonlySet<number>): number[] {
   const places: number[] = [];
   for (let place = 0; places.length < count; place++) if (!taken.has(place)) places.push(place);
   return places;
 }
 
-/** In the order of the calls: the answered ones have their places, the done ones fill those between. */
+/** Puts results into the order of the calls: answered ones have their places, done ones fill the gaps. */
 function merge(done: readonly ToolResultPart[], answered: readonly Answered[]): ToolResultPart[] {
   const merged: ToolResultPart[] = [];
   const waiting = [...done];
@@ -278,7 +280,7 @@ const tokensOf = (parts: readonly ToolResultPart[], assignment: Assignment): num
     0,
   ) / charactersPerToken;
 
-/** The model is to be asked again, if the limits allow it; before that the conversation is compacted where it must be. */
+/** Plans the next model call, if the limits allow it. Compacts the conversation first if it is full. */
 function ask(state: LoopState, assignment: Assignment): LoopState {
   const { turnsMax, tokensMax, contextTokens } = assignment;
   if (state.turns >= turnsMax)
@@ -302,7 +304,7 @@ function nextCompaction({ compactions, turns }: LoopState): LoopState['compactio
   return { inARow: soon ? compactions.inARow + 1 : 1, atTurn: turns };
 }
 
-/** A new conversation, from the task and the summary of those before. */
+/** Starts a new conversation from the task and the summary. */
 function compact(state: LoopState, summary: string | null, assignment: Assignment): LoopState {
   const compacted: LoopState = {
     ...state,
@@ -314,14 +316,14 @@ function compact(state: LoopState, summary: string | null, assignment: Assignmen
   return ask({ ...compacted, messages: opening(assignment, compacted) }, assignment);
 }
 
-/** A summary that can't be used (empty, or so long that nothing is won) is none. */
+/** The summary, or null if it is unusable: empty, or too long to save anything. */
 function summaryOf({ text }: TurnOutput): string | null {
   if ('artifact' in text || text.text.trim() === '') return null;
   const fits = Buffer.byteLength(JSON.stringify(text.text)) <= agentLimits.summaryBytesMax;
   return fits ? text.text.trim() : null;
 }
 
-/** The model could not be asked for a summary, or its conversation turned out to be too long. */
+/** Starts a new conversation without a summary: the model call for the summary failed, or the conversation turned out to be too long. */
 export function withoutSummary(state: LoopState, assignment: Assignment): LoopState {
   if (state.turnId === null) return stop(state, 'the task alone is longer than what the model can hold');
   const compactions =
@@ -332,7 +334,7 @@ export function withoutSummary(state: LoopState, assignment: Assignment): LoopSt
   return compact({ ...state, compactions, turnsLost: 0, lostTurns: [] }, null, assignment);
 }
 
-/** Whoever asked the model was lost: it is asked again, within a limit. */
+/** Handles the loss of the executor of a model call: the call is repeated, within a limit. */
 export const afterTurnLost = (state: LoopState, effectId: string): LoopState =>
   state.turnsLost + 1 < agentLimits.turnsLostMax
     ? { ...state, turnsLost: state.turnsLost + 1, lostTurns: [...(state.lostTurns ?? []), effectId] }

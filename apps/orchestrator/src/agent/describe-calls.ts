@@ -1,9 +1,9 @@
-/** Calls in a few words, for people and for the model's own memory. Pure. */
+/** Short descriptions of tool calls, for people and for the model's own memory. Pure. */
 import { toolLimits } from '@coppice/contracts';
 import type { ToolCall, TurnOutput } from '@coppice/contracts';
 import { agentLimits } from './limits.ts';
 
-/** Characters of the arguments in which what is told is looked for: some models write long ones. */
+/** Characters of the arguments that are searched for a description; some models write long arguments. */
 const searchedCharactersMax = 4_000;
 const nameCharactersMax = 64;
 
@@ -12,7 +12,7 @@ const line = (text: string, charactersMax: number): string => {
   return flat.length <= charactersMax ? flat : `${flat.slice(0, charactersMax - 1).toWellFormed()}…`;
 };
 
-/** The command, path or pattern that a call names; empty where it names none. */
+/** The command, path, pattern or summary that a call names; empty if it names none. */
 function aboutCall(
   { arguments: given }: ToolCall,
   charactersMax: number = agentLimits.eventAboutCharactersMax,
@@ -24,7 +24,7 @@ function aboutCall(
   try {
     return line(String(JSON.parse(`"${found[1]}"`)), charactersMax);
   } catch {
-    // Cut in the middle of an escape, or not JSON at all.
+    // Cut inside an escape sequence, or not JSON.
     return line(found[1] ?? '', charactersMax);
   }
 }
@@ -34,11 +34,11 @@ export const describeCall = (call: ToolCall): string => {
   return line(`${name} ${aboutCall(call)}`, agentLimits.stepCharactersMax);
 };
 
-/** A line of what the agent remembers. */
+/** One line of the agent's memory. */
 export const stepOf = (call: ToolCall, failed: boolean): string =>
   `${describeCall(call)} → ${failed ? 'failed' : 'ok'}`;
 
-/** For the event of a turn: bounded, whatever the model says. */
+/** Describes a turn for its event, with bounded length. */
 export const describeTurn = ({ turnId, text, toolCalls, cached }: TurnOutput) => ({
   turnId,
   text: 'artifact' in text ? '' : line(text.text, agentLimits.eventTextCharactersMax),

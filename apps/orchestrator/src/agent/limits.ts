@@ -1,53 +1,53 @@
 import { toolLimits } from '@coppice/contracts';
 
-/** Every limit of the agent that isn't the task's own. */
+/** The agent's limits, except those that a task sets. */
 export const agentLimits = {
-  /** Calls in one turn that are answered at all; how many are done is a limit of the tools. */
+  /** Calls in one turn; with more, the task fails. How many of them run is a limit of the tools. */
   callsMax: 64,
-  /** Of their ids and names. */
+  /** Bytes of the calls' ids and names. */
   callFramesBytesMax: 32 * 1024,
-  /** Answers without a call in a row, before the last one counts as the end (or, where it is empty, as a failure). */
+  /** Consecutive answers without a call, before the next one counts as the end (or, if it is empty or cut off, as a failure). */
   nudgesMax: 2,
-  /** How often the same turn is seen in a row before the model is told, and before the task ends. */
+  /** Consecutive repeats of the same turn, after which the model is warned, and after which the task ends. */
   repeatsToldAt: 3,
   repeatsMax: 5,
-  /** Turns that repeat as a group: A B A B … */
+  /** Length of a group of turns that repeats: A B A B … */
   repeatPeriodMax: 3,
-  /** The last turns whose calls are remembered to see that. */
+  /** Turns whose calls are remembered to detect repeats. */
   rememberedTurns: 15,
-  /** Of the model's context; beyond it the conversation is compacted. */
+  /** Share of the model's context; beyond it the conversation is compacted. */
   contextShareMax: 0.8,
-  /** Of the model's context, for the result of one call. */
+  /** Share of the model's context for the result of one call. */
   resultShareMax: 0.15,
-  /** Compactions in a row with hardly a turn in between: then the task doesn't fit the model. */
+  /** Consecutive compactions with hardly a turn in between; after these, the task doesn't fit the model. */
   compactionsInARowMax: 3,
-  /** Fewer turns than this since the last compaction count as in a row. */
+  /** A compaction counts as consecutive if no more turns than this have passed since the last one. */
   turnsBetweenCompactionsMin: 3,
-  /** Model turns in a row whose executor was lost: more than accidents bring about, and a bound for a turn that itself ends its gateway. */
+  /** Consecutive model calls whose executor is lost: more than accidents cause, and a bound for a call that itself crashes its gateway. */
   turnsLostMax: 6,
-  /** Executors of one turn's calls that may be lost in a row; then nothing of it is repeated any more. */
+  /** Consecutive losses of the executor of one turn's calls; after that none of the calls is repeated. */
   toolsLostMax: 3,
-  /** The last calls that a compacted conversation is told. */
+  /** Last calls that are listed in a compacted conversation. */
   stepsKept: 20,
   stepCharactersMax: 160,
-  /** Of a summary, as JSON: it is part of the actor's value. */
+  /** Bytes of a summary as JSON: it is part of the actor's value. */
   summaryBytesMax: 16 * 1024,
   todoBytesMax: 8 * 1024,
   bodyCharactersMax: 4_000,
-  /** In the event of a turn. */
+  /** Limits for the event of a turn. */
   eventTextCharactersMax: 200,
   eventAboutCharactersMax: 120,
-  /** Told once when so many turns are left. */
+  /** Turns left when the model is warned, once. */
   lastTurnsTold: 3,
 } as const;
 
-/** A rough measure, for what no provider has counted yet. */
+/** Rough estimate, for text that no provider has counted yet. */
 export const charactersPerToken = 4;
 
-/** The files of a repository that tell an agent how to work in it. */
+/** Files of a repository that tell an agent how to work in it. */
 export const instructionFiles = ['AGENTS.md', 'CLAUDE.md'] as const;
 
-/** A small model is shown less at once. */
+/** Characters of one call's result; fewer for a model with a small context. */
 export function resultCharactersMax({ contextTokens }: { contextTokens: number }): number {
   const share = Math.floor(contextTokens * charactersPerToken * agentLimits.resultShareMax);
   return Math.max(toolLimits.resultCharactersMin, Math.min(toolLimits.resultCharactersMax, share));

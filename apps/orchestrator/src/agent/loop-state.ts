@@ -1,15 +1,15 @@
 import type { ContentPart, ModelMessage, TextReference, ToolCall } from '@coppice/contracts';
 
-/** What the agent does next. */
+/** The agent's next step. */
 export type Step =
-  /** Ask the model: to go on, or to sum up. */
+  /** Make a model call: to continue the work, or to summarize it. */
   | { do: 'ask'; for: 'work' | 'summary' }
-  /** Have the sandbox do these; `answered` are the results of the calls that it isn't asked for. */
+  /** Run these calls in the sandbox; `answered` has the results of the calls that don't go there. */
   | { do: 'call'; calls: ToolCall[]; answered: Answered[]; finish: Finish | null }
   | { do: 'finish'; summary: string }
   | { do: 'stop'; reason: string };
 
-/** A result by the place of its call in the model's answer. */
+/** A result, with the place of its call in the model's answer. */
 export type Answered = { place: number; result: ToolResultPart };
 export type ToolResultPart = Extract<ContentPart, { type: 'tool-result' }>;
 export type Finish = { place: number; callId: string; summary: string };
@@ -17,43 +17,46 @@ export type Finish = { place: number; callId: string; summary: string };
 export type TodoItem = { text: string; done: boolean };
 
 /**
- * What an agent knows between two steps: part of its task's value, so it holds ids, counters and hashes; the conversation itself is in the
- * transcript. What the model says is bounded before it gets here.
+ * State of an agent between two steps. It is part of its task's value, so it holds ids, counters and hashes; the conversation itself is in the transcript. Text
+ * of the model is cut to its limits before it gets here.
  */
 export type LoopState = {
   next: Step;
-  /** Turns that were answered, over all conversations. */
+  /** Answered turns, over all conversations. */
   turns: number;
   tokens: number;
-  /** The last turn of the present conversation, which the next one continues; null: it begins anew. */
+  /** The last turn of the current conversation, which the next one continues; null if a new conversation starts. */
   turnId: string | null;
-  /** What the next turn says beside what it continues. Of one that begins anew it is the opening, made from the rest. */
+  /** New messages of the next model call. In a new conversation they are the opening, which is made from the other fields. */
   messages: ModelMessage[];
   instructions: Instructions[];
   todo: TodoItem[];
-  /** Of the conversations before the present one. */
+  /** Summary of the earlier conversations. */
   summary: string | null;
-  /** The last calls and what came of them, a line each. */
+  /** The last calls and their outcomes, one line each. */
   steps: string[];
   nudges: number;
-  /** Hashes of the calls of the last turns. */
+  /** Hashes of the last turns' calls. */
   callHashes: string[];
-  /** The repetition that the model was told of, not to be told again. */
+  /** True if the model has been warned of the current repetition. */
   repetitionTold: boolean;
   compactions: { inARow: number; atTurn: number };
-  /** The conversation must be compacted before the model is asked to go on. */
+  /** True if the conversation must be compacted before the work continues. */
   contextIsFull: boolean;
-  /** Turns in a row whose executor was lost. */
+  /** Consecutive model calls whose executor was lost. */
   turnsLost: number;
-  /** Their effects: the next turn asks for the same, and takes an answer that one of them has stored after all. Missing in what earlier versions stored. */
+  /**
+   * Effect ids of these calls. The next call makes the same request, and takes an answer that one of them may have stored. Missing in values stored by earlier
+   * versions.
+   */
   lostTurns?: string[];
-  /** Times in a row that an executor of calls was lost. Missing in tasks of versions before this was kept. */
+  /** Consecutive losses of an executor of tool calls. Missing in tasks stored by earlier versions. */
   toolsLost?: number;
 };
 
 export type Instructions = { path: string; content: TextReference };
 
-/** What of its task the agent works from. */
+/** The part of the task that the agent works from. */
 export type Assignment = {
   description: string;
   prompt: TextReference;

@@ -1,4 +1,4 @@
-/** The tools that are the agent's own: `todo` and `finish`. Pure. */
+/** The agent's own tools, `todo` and `finish`, which don't run in the sandbox. Pure. */
 import { parseJson, validate } from '@coppice/bus';
 import { CoppiceError, agentToolSchemas, toolLimits } from '@coppice/contracts';
 import type { AgentToolName, ToolCall } from '@coppice/contracts';
@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { agentLimits } from './limits.ts';
 import type { TodoItem } from './loop-state.ts';
 
-/** What a call of the agent's own came to; `problem` is for the model to read. */
+/** Result of a call to one of the agent's own tools; `problem` is a text for the model. */
 export type OwnCall =
   | { tool: 'todo'; items: TodoItem[] }
   | { tool: 'finish'; summary: string }

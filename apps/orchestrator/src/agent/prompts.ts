@@ -1,4 +1,4 @@
-/** All that the agent says to the model of its own accord. Pure. */
+/** The texts that the agent sends to the model. Pure. */
 import { toolLimits } from '@coppice/contracts';
 import type { ContentPart, ModelMessage, TextReference } from '@coppice/contracts';
 import type { Assignment, Instructions, LoopState, TodoItem } from './loop-state.ts';
@@ -22,10 +22,10 @@ const user = (value: string): ModelMessage => ({ role: 'user', content: [text(va
 const heading = { task: '# The task\n\n', instructions: "\n\n# The repository's own instructions, from " };
 const proof = '\n\nThe task counts as done when this command succeeds: ';
 
-/** What of an assignment the model is told. */
+/** The part of an assignment that the model sees. */
 type Told = Pick<Assignment, 'description' | 'prompt' | 'verify'>;
 
-/** The first messages of a conversation: of the first one, or of one that goes on from a summary. */
+/** The first messages of a conversation, either the task's first one or one that continues from a summary. */
 export function opening({ description, prompt, verify }: Told, state: LoopState): ModelMessage[] {
   const content: ContentPart[] = [text(`${heading.task}${description}\n\n`), referenced(prompt)];
   if (verify !== false) content.push(text(`${proof}${verify}`));
@@ -39,7 +39,7 @@ export function opening({ description, prompt, verify }: Told, state: LoopState)
   ];
 }
 
-/** What a first opening was made from; null where it is none. */
+/** Parses a task's first opening back into its parts; null if the messages aren't an opening. */
 export function readOpening(messages: readonly ModelMessage[]): (Told & { instructions: Instructions[] }) | null {
   const [task, prompt, ...rest] = messages.find(({ role }) => role === 'user')?.content ?? [];
   if (task?.type !== 'text' || !task.text.startsWith(heading.task) || prompt === undefined) return null;
@@ -84,7 +84,7 @@ export const summaryRequest = user(
     'At most 1,000 words. The task and the repository’s instructions need not be repeated.',
 );
 
-/** Where the model could not be asked. */
+/** Summary to use when the model could not give one. */
 export const mechanicalSummary =
   'There is no summary: look at the list, the last calls and the state of the files (git status, git diff).';
 

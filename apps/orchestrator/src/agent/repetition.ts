@@ -1,16 +1,16 @@
-/** Notices an agent that goes in circles. Pure. */
+/** Detects an agent that repeats itself. Pure. */
 import { shortHash } from '@coppice/contracts';
 import type { ToolCall } from '@coppice/contracts';
 import { agentLimits } from './limits.ts';
 
-/** The same for the same calls with the same arguments, in the same order. */
+/** Hash of a turn's calls: names and arguments, in order. */
 export const hashOfCalls = (calls: readonly ToolCall[]): string =>
   shortHash(...calls.flatMap(({ name, arguments: given }) => [name, 'text' in given ? given.text : given.artifact]));
 
 export const remember = (hashes: readonly string[], hash: string): string[] =>
   [...hashes, hash].slice(-agentLimits.rememberedTurns);
 
-/** How often the last turn, or the last group of a few turns, has come in a row; at least 1 where there is one. */
+/** Number of consecutive repeats of the last turn, or of the last group of a few turns; at least 1 if there is a turn. */
 export function repeatsOf(hashes: readonly string[]): number {
   let most = hashes.length === 0 ? 0 : 1;
   for (let period = 1; period <= agentLimits.repeatPeriodMax; period++) {

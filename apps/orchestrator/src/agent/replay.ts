@@ -1,6 +1,6 @@
 /**
- * Runs an agent again, offline, against what was recorded of it: the same decisions from the same answers. The first difference between what
- * it would order now and what it did order then is reported: a change of the agent's code, or a record that isn't its own. Pure.
+ * Replays an agent offline from its recorded turns: the same answers must give the same decisions. Reports the first difference between the agent's requests
+ * now and then; it means that the agent's code has changed, or that the record belongs to another task. Pure.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Agent, ModelMessage, ToolCall, ToolResult, TurnOutput } from '@coppice/contracts';
@@ -10,7 +10,7 @@ import { newLoop } from './loop-state.ts';
 import type { Assignment, LoopState, Step, ToolResultPart } from './loop-state.ts';
 import { readOpening } from './prompts.ts';
 
-/** A transcript entry, its request read from where it lies. */
+/** A transcript entry, with its request loaded from the object store. */
 export type RecordedTurn = { turnId: string; continues: string | null; messages: ModelMessage[]; output: TurnOutput };
 
 export type Difference = {
@@ -21,12 +21,12 @@ export type Difference = {
 };
 
 export type Replay = {
-  /** Turns that were replayed alike. */
+  /** Turns that were replayed without a difference. */
   turns: number;
   difference: Difference | null;
-  /** What the agent does after the last of them; a `call` with `finish` ends the task when none of its calls fails. */
+  /** The agent's step after the last of these turns; a `call` with `finish` ends the task if none of its calls fails. */
   end: Step;
-  /** After the last of them. */
+  /** The list after the last of these turns. */
   todo: LoopState['todo'];
   tokens: number;
 };
@@ -39,7 +39,7 @@ export const limitsOf = ({ turns, tokens, contextTokens }: LoopAgent) => ({
   contextTokens,
 });
 
-/** @param recorded in the order in which the turns were stored */
+/** @param recorded turns, in the order in which they were stored */
 export function replay(agent: LoopAgent, recorded: readonly RecordedTurn[]): Replay {
   const told = readOpening(recorded[0]?.messages ?? []);
   const report = (state: LoopState, turns: number, difference: Difference | null): Replay => ({
@@ -68,7 +68,7 @@ export function replay(agent: LoopAgent, recorded: readonly RecordedTurn[]): Rep
   return report(state, recorded.length, null);
 }
 
-/** What happened between two turns, as the second tells: the results of the calls, or a conversation that had to begin anew. */
+/** Reconstructs what happened between two turns from the second one: results of calls, or a conversation that had to start anew. */
 function catchUp(before: LoopState, turn: RecordedTurn, assignment: Assignment): LoopState {
   let state = before;
   if (state.next.do === 'call') {
@@ -85,7 +85,7 @@ function catchUp(before: LoopState, turn: RecordedTurn, assignment: Assignment):
   return beganAnew && state.next.do !== 'stop' ? withoutSummary(state, assignment) : state;
 }
 
-/** Of a result that the conversation lost when it had to begin anew, only what the opening tells is known. */
+/** A result that was lost when the conversation started anew. Only its outcome is known, from the steps in the opening. */
 const forgotten = (call: ToolCall, { messages }: RecordedTurn): ToolResult => ({
   callId: call.id,
   name: call.name,

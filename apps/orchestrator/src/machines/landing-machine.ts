@@ -4,25 +4,25 @@ import { ordered } from '@coppice/durable-actor';
 import type { AnswerParams, Birth, Timed } from '@coppice/durable-actor';
 
 /**
- * Turns at one target branch of one repository: tasks land one after the other, in the order in which they asked. The holder merges, verifies and
- * moves the branch; that two never do is a matter of speed, not of safety, which is the compare-and-set on the branch.
+ * The landing slot of one target branch of one repository. Tasks land one after the other, in the order of their requests. The holder merges, verifies and
+ * moves the branch. The slot only avoids wasted work; safety comes from the compare-and-set on the branch.
  *
  * Invariants:
- * 1. At most one turn is held. It ends when its holder releases it, or when its time is over (a holder that is parked must not block the others for ever).
- * 2. Who asked is answered: with the turn, or with a refusal.
+ * 1. At most one task holds the slot. It ends when the holder releases it or when its time is over, so that a parked holder can't block the others forever.
+ * 2. Every request is answered: with the slot, or with a rejection.
  */
 export type TurnRequest = {
   tenant: string;
   repositoryId: string;
   branch: string;
   taskId: string;
-  /** How long the turn may be held, in milliseconds. */
+  /** Maximum time for which the slot may be held, in milliseconds. */
   holdMs: number;
 };
 
 type Waiting = { effectId: string; replyTo: ReplyTo; taskId: string; holdMs: number; waited: boolean };
 
-/** A turn. `waited`: another had the one before it meanwhile, so the branch has most likely moved since it was asked for. */
+/** A granted slot. `waited`: the slot was held by another task at the time of the request, so the branch has most likely moved since. */
 export type Turn = { turn: string; waited: boolean };
 
 export type LandingContext = { holder: Waiting | null; queue: Waiting[] };
@@ -33,7 +33,7 @@ type LandingEvent = (
 ) &
   Timed;
 
-/** Tasks that wait for a turn at one branch. */
+/** Tasks that may wait for the slot of one branch. */
 const landingQueueMax = 1_000;
 
 const full: Outcome = {
@@ -49,7 +49,7 @@ export const landingMachine = setup({
   types: { context: {} as LandingContext, events: {} as LandingEvent, input: {} as Birth<unknown> },
   actions: {
     answer: ordered<AnswerParams>(),
-    /** Gives the turn to the first who waits. */
+    /** Grants the slot to the first task in the queue. */
     grant: enqueueActions(({ context, enqueue }) => {
       const [next, ...queue] = context.queue;
       if (next === undefined) return;

@@ -7,12 +7,12 @@ import { shorten } from './shorten.ts';
 import { addUsage, noUsage } from './usage.ts';
 
 /**
- * A run: starts tasks as soon as those they depend on have landed and a place is free, and ends when all have ended.
+ * A run. It starts a task once the tasks it depends on have landed and a place is free, and ends when all tasks have ended.
  *
  * Invariants:
- * 1. At most `concurrency` tasks are at work; one that waits for a person holds no place.
- * 2. A task is started once, and only when everything that it depends on has landed. One that can't be is told why.
- * 3. One step orders a bounded number of messages, so that the value stays within its limit; each end that comes back orders the next.
+ * 1. At most `concurrency` tasks are active. A task that waits for the user holds no place.
+ * 2. A task is started once, and only when everything it depends on has landed. A task that can't be started gets the reason with `skip`.
+ * 3. One step sends a bounded number of messages, so that the value stays within its limit; each end of a task triggers the next messages.
  */
 export type RunTask = {
   taskId: string;
@@ -27,21 +27,21 @@ export type RunInput = {
   tenant: string;
   runId: string;
   requestId: string;
-  /** Tells the same request from another with the same id. */
+  /** Hash of the request; distinguishes a repeated request from a different one with the same id. */
   requestHash: string;
   repository: string;
   baseBranch: string;
   concurrency: number;
-  /** What all tasks together may use of models. Missing in runs of versions before this was kept. */
+  /** Model limits for all tasks together. Missing in runs stored by earlier versions. */
   modelLimits?: ModelLimits;
-  /** In the object store: every task's specification. */
+  /** Name of the object with the specifications of all tasks. */
   specificationArtifact: string;
   tasks: { taskId: string; name: string; dependsOn: number[] }[];
 };
 
 export type RunContext = Omit<RunInput, 'tasks'> & {
   tasks: RunTask[];
-  /** What those tasks used that told it when they ended: `tasks` of them. Missing in runs of versions before this was kept. */
+  /** Usage of the ended tasks that reported it, and their number in `tasks`. Missing in runs stored by earlier versions. */
   used?: { usage: Usage; tasks: number };
   createdAtMs: number;
   endedAtMs: number | null;
@@ -62,7 +62,7 @@ export type RunEmitted =
   | { type: 'run-ended'; context: RunContext; state: RunState };
 
 const runMachineLimits = {
-  /** Tasks told in one step that they can't start. */
+  /** Tasks that are skipped in one step. */
   skipsPerStepMax: 50,
   reasonCharactersMax: 100,
   retriesMax: 10,
@@ -71,12 +71,12 @@ const runMachineLimits = {
 
 const allEnded = (tasks: RunTask[]): boolean => tasks.every((task) => isTaskEnd(task.state));
 
-/** Of the tasks that have ended; undefined where it isn't known of all: an earlier version told or counted nothing. */
+/** Usage of the ended tasks. Undefined if any of them didn't report it (tasks and runs of earlier versions). */
 export function usageOfEnded({ used, tasks }: RunContext): Usage | undefined {
   return used?.tasks === tasks.filter(({ state }) => isTaskEnd(state)).length ? used.usage : undefined;
 }
 
-/** Ends that make a run fail; a task that a person discarded doesn't. */
+/** Ends of tasks that make the run fail. A task discarded by the user doesn't. */
 const badEnds: readonly string[] = ['failed', 'timed-out', 'cancelled'] satisfies TaskEnd[];
 
 export function runStateOf(context: RunContext): RunState {
@@ -86,7 +86,7 @@ export function runStateOf(context: RunContext): RunState {
   return context.tasks.some((task) => badEnds.includes(task.state)) ? 'failed' : 'succeeded';
 }
 
-/** Which tasks to start now, and which can't ever start, and why. */
+/** Selects the tasks to start now, and those that can never start, with the reason. */
 export function plan(context: RunContext): { start: number[]; skip: { index: number; reason: string }[] } {
   const start: number[] = [];
   const skip: { index: number; reason: string }[] = [];
@@ -128,7 +128,7 @@ const base = setup({
   },
   delays: { retry: runMachineLimits.retryDelayMs },
 }).extend({
-  // In a step of its own: XState infers what may be enqueued from what is set up before.
+  // In a separate `extend`, since XState infers the names that may be enqueued from the preceding setup.
   actions: {
     schedule: enqueueActions(({ context, enqueue }) => {
       const { start, skip } = plan(context);
@@ -242,7 +242,7 @@ export const runMachine = base.createMachine({
             onDone: { target: '#run.draining' },
             onError: [
               { guard: 'mayRetry', target: 'retrying', actions: 'countRetry' },
-              // The tasks' own ends are still awaited.
+              // The run still waits for the tasks to end by themselves.
               { target: '#run.draining' },
             ],
           },

@@ -16,19 +16,20 @@ import { sandboxLimits } from './task/task-context.ts';
 import { logTail, passed } from './task/task-orders.ts';
 
 /**
- * One setup of one repository: the command runs once on the base tree, what it leaves is sealed, and every task whose setup has the same key gets a
- * copy. Many tasks may wait for it.
+ * One setup of one repository. The command runs once on the base tree, its result is sealed, and every task with the same setup key gets a copy. Many tasks may
+ * wait for it.
  *
  * Invariants:
- * 1. Who asked is answered once: sealed, or why not.
- * 2. A setup whose command failed is tried again by the next who asks, never by itself; one that came to no verdict is, a few times.
- * 3. Each attempt begins with a fresh tree, and a failed one's is removed.
+ * 1. Each request is answered once: the setup is sealed, or the reason why not.
+ * 2. After a failed command, the setup runs again only when another task requests it. An attempt without a result (a retryable or unknown error) is retried a
+ *    few times.
+ * 3. Each attempt starts with a fresh tree; the tree of a failed attempt is removed.
  */
 export type SetupRequest = {
   owner: Owner;
   repository: string;
   setupKey: string;
-  /** Where it is made; null for any. Those that an earlier version stored lack it. */
+  /** The node that runs the setup; null for any node. Missing in values stored by earlier versions. */
   node?: string | null;
   baseCommit: string;
   run: string;
@@ -42,10 +43,10 @@ type Waiting = { effectId: string; replyTo: ReplyTo };
 export type SetupContext = {
   request: SetupRequest;
   waiting: Waiting[];
-  /** Each has a tree of its own: what a failed one left is never gone on with. */
+  /** Number of the attempt. Each attempt has its own tree; the leftovers of a failed one are never reused. */
   attempt: number;
   retries: number;
-  /** What those who wait are told, once a failed attempt's tree is removed. */
+  /** The answer to all waiting tasks, sent after the tree of a failed attempt is removed. */
   outcome: Outcome | null;
   node: string | null;
   mounts: Mount[];
@@ -53,7 +54,7 @@ export type SetupContext = {
 
 type SetupEvent = ({ type: 'want'; effectId: string; replyTo: ReplyTo } | { type: 'unwant'; effectId: string }) & Timed;
 
-/** Tasks that wait for one setup. */
+/** Tasks that may wait for one setup. */
 const setupWaitingMax = 1_000;
 
 const sealed: Outcome = { status: 'done', output: {} };
@@ -64,7 +65,7 @@ const full = failed({
   retryable: true,
 });
 
-/** Attempts at one setup that came to no verdict. */
+/** Attempts at one setup that may end without a result. */
 const attemptsMax = 3;
 
 const failure = [
@@ -84,7 +85,7 @@ function commandFailure(result: CommandResult): WireError {
   return { code: 'sandbox-failed', message: `setup ${how}`, retryable: false, details };
 }
 
-/** XState can't infer the names of actions inside one that enqueues them. */
+/** Cast: XState can't infer the names of actions inside an action that enqueues them. */
 const answered = (params: AnswerParams) => ({ type: 'answer', params }) as never;
 
 function sandboxOf(context: SetupContext): SandboxSpecification {
@@ -121,7 +122,7 @@ export const setupMachine = setup({
   guards: {
     someoneWaits: ({ context }) => context.waiting.length > 0,
     decided: ({ context }) => context.outcome !== null,
-    /** No verdict: the failure may pass, or the one who ran it was lost. The next attempt begins with a tree of its own. */
+    /** True if the attempt had no result: the error is retryable, or its executor was lost. The next attempt gets its own tree. */
     mayTryAgain: ({ context, event }) => {
       const { retryable, code } = (event as unknown as { error: WireError }).error;
       return (retryable || code === 'unknown') && context.retries + 1 < attemptsMax;
@@ -129,7 +130,7 @@ export const setupMachine = setup({
   },
 })
   .extend({
-    // In a step of its own: XState infers what may be enqueued from what is set up before.
+    // In a separate `extend`, since XState infers the names that may be enqueued from the preceding setup.
     actions: {
       join: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'want') return;
@@ -220,13 +221,13 @@ export const setupMachine = setup({
           src: 'discardSetup',
           input: ofContext,
           onDone: [{ guard: 'decided', target: 'idle', actions: 'answerAll' }, { target: 'preparing' }],
-          // What is left goes with the task that asked for it.
+          // Leftovers are removed with the task that requested the setup.
           onError: [{ guard: 'decided', target: 'idle', actions: 'answerAll' }, { target: 'preparing' }],
         },
       },
       sealed: {
         entry: 'answerAll',
-        // Asked again, the worktree service says whether it still has it.
+        // A later request goes back to the worktree service, which checks that it still has the sealed result.
         always: { guard: 'someoneWaits', target: 'preparing' },
       },
     },

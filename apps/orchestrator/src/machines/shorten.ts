@@ -1,3 +1,3 @@
-/** At most so many characters; what was left out is marked. */
+/** Cuts a text to a number of characters; an ellipsis marks the cut. */
 export const shorten = (text: string, charactersMax: number): string =>
   text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 1)}…`;

@@ -2,7 +2,7 @@ import type { Usage } from '@coppice/contracts';
 
 export const noUsage: Usage = { inputTokens: 0, outputTokens: 0, costUsd: 0 };
 
-/** What one of them cost not being known, neither is the sum. */
+/** Adds two usages. If the cost of one is unknown (null), so is the cost of the sum. */
 export function addUsage(left: Usage, right: Usage): Usage {
   return {
     inputTokens: left.inputTokens + right.inputTokens,

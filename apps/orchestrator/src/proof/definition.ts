@@ -22,19 +22,19 @@ import { loaders, modulePaths, searchPathGlobs } from './variables.ts';
 export type Definition = { files: string[]; unprotected: UnprotectedPart[] };
 
 const wordCharactersMax = 40;
-/** Shells in shells: `sh -c "sh -c …"`. */
+/** Nested shells: `sh -c "sh -c …"`. */
 const depthMax = 8;
-/** Number of shell scripts that are analyzed for one command, itself included. */
+/** Shell scripts that are analyzed for one command, itself included. */
 const scriptsMax = 100;
-/** Unknown options whose next word is taken both for their value and for an operand. */
+/** Unknown options whose next word is analyzed both as their value and as an operand. */
 const alternativesMax = 20;
 
 const remedy = 'name them under protect';
 const startsCode = new Set(['eval', 'trap', 'alias']);
 
 /**
- * @param command of bash or POSIX sh
- * @param shared a budget beside the command's own, of which this takes its part
+ * @param command in bash or POSIX sh
+ * @param shared further budgets that this command also spends
  */
 export function definitionOf(command: string, ...shared: Budget[]): Definition {
   const definition = new DefinitionFinder([budgetOfCommand(), ...shared]);
@@ -47,9 +47,9 @@ type Place = { command: ShellCommand; functions: ReadonlySet<string>; operandsFr
 const programUnknown = `which files define the program that it runs is not known: ${remedy}`;
 const tooMuch = 'it is too much to look into: name the files that it runs under protect';
 const inlineCode = `files that its inline code loads are not known: ${remedy}`;
-/** Operands that `concurrently` takes from a package's scripts. */
+/** Operand of `concurrently` that names a package script. */
 const namesScript = /^(npm|pnpm|yarn|bun|node|deno):/;
-/** A package as `npx` takes it, perhaps with a version: no file of the tree. */
+/** A package name as for `npx`, perhaps with a version: no file of the tree. */
 const scopedPackage = /^(@[\w.~-]+\/[\w.~-]+)(@.*)?$/;
 /** Jest replaces it with its root folder. */
 const jestRoot = '<rootDir>/';
@@ -57,7 +57,7 @@ const jestRoot = '<rootDir>/';
 class DefinitionFinder {
   readonly files = new Set<string>();
   readonly unprotected = new Unprotected();
-  /** True if some command changes the folder. Which commands run after it isn't analyzed. */
+  /** True if some command changes the folder. The analysis doesn't determine which commands run after it. */
   #moved = false;
   /** Files that a command writes by `-o`, as a compiler does. */
   readonly #outputs = new Set<string>();
@@ -165,7 +165,7 @@ class DefinitionFinder {
         if (option.kind === 'placeholder') placeholder = value?.value ?? null;
         if (value !== undefined) this.#option(option.kind, value, place, program.resolves);
         hasCode ||= option.kind === 'code' || option.kind === 'module';
-        // What follows a program text, or a module, are its arguments.
+        // Words behind a program text or a module are its arguments.
         if (hasCode) return this.#module(option.kind, value, args.slice(index + 1), place);
         continue;
       }
@@ -210,7 +210,7 @@ class DefinitionFinder {
     else if (runs === undefined) for (const input of place.command.inputs) this.#arguments([input]);
   }
 
-  /** Looks at what an operand means if the word before it is the value of an unknown option. */
+  /** Analyzes an operand also for the case that the word before it is the value of an unknown option. */
   #alternative(program: Program, word: ShellWord, rest: readonly ShellWord[], place: Place): void {
     if (!mayBeValue(program, word, rest)) return;
     if (this.#alternatives++ < alternativesMax) this.#apply(program, rest, place);
@@ -239,7 +239,7 @@ class DefinitionFinder {
     if (word.value === null || looksLikeFile(word)) this.#run(word, place, resolves);
   }
 
-  /** The words of `yarn exec`, `git submodule foreach` and `parallel`, which a shell gets as one text. */
+  /** Analyzes the words of `yarn exec`, `git submodule foreach` and `parallel`, which a shell gets as one text. */
   #texts(words: readonly ShellWord[], parallel: boolean, place: Place): void {
     if (parallel) {
       for (const text of commandsOfParallel(words)) {
@@ -250,7 +250,7 @@ class DefinitionFinder {
     else this.script(words.map(({ text }) => text).join(' '));
   }
 
-  /** A module is a program of that name, which a file of the tree may stand in for. */
+  /** Analyzes a module: it is a program of that name, which a file of the tree may replace. */
   #module(kind: OptionKind, value: ShellWord | undefined, args: readonly ShellWord[], place: Place): void {
     if (kind !== 'module' || value === undefined) return this.#arguments(args);
     if (value.value === null) return this.#dynamic(value, 'module', place);
@@ -258,7 +258,7 @@ class DefinitionFinder {
     const known = programNamed(value.value);
     if (known !== undefined) return this.#apply(known, args, place);
     this.#arguments(args);
-    // One with a dot is a module of a package, mostly of the tree: its files are protected.
+    // A name with a dot is a module of a package, mostly in the tree; its files are protected.
     if (!value.value.includes('.')) this.unprotected.add(place.command.text, programUnknown);
   }
 
@@ -275,14 +275,14 @@ class DefinitionFinder {
       this.files.add(file.includes('/') ? `**/${file}` : file);
   }
 
-  /** A script may be a program that is known: `php vendor/bin/phpunit`. */
+  /** Analyzes a script's arguments. The script may be a known program: `php vendor/bin/phpunit`. */
   #scriptArguments(script: ShellWord, args: readonly ShellWord[], place: Place): void {
     const known = programNamed(script.value?.split('/').at(-1) ?? '');
     if (known === undefined || known.runs === 'nothing') this.#arguments(args);
     else this.#apply(known, args, place);
   }
 
-  /** A file that is run, or loaded by what is: it counts whatever it is called. */
+  /** Adds a file that is run, or loaded by a file that is run, whatever its name. */
   #run(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
     if (word.value === null) return this.#dynamic(word, 'file', place);
     if (/^\.?\/?$/.test(word.value))
@@ -300,7 +300,7 @@ class DefinitionFinder {
     for (const form of resolves) this.files.add(form.replace('{}', glob));
   }
 
-  /** Arguments that are files count unless they are test sources. */
+  /** Adds arguments that are files, except test sources. */
   #arguments(args: readonly ShellWord[]): void {
     for (const arg of args) {
       const start = /^([\w-]+=|@(?=[\w/-]+\.\w+$))/.exec(arg.value ?? '');
@@ -311,7 +311,7 @@ class DefinitionFinder {
     }
   }
 
-  /** What an interpreter reads when no script is named. */
+  /** Analyzes the input of an interpreter that gets no script. */
   #input(runs: 'shell' | 'script', place: Place): void {
     const { command } = place;
     for (const source of command.pipedFrom ?? [])
@@ -336,7 +336,7 @@ class DefinitionFinder {
     else this.script(word.value);
   }
 
-  /** `eval`, `trap` and `alias`, whose arguments are shell text. */
+  /** Analyzes `eval`, `trap` and `alias`, whose arguments are shell text. */
   #code(name: string, args: readonly ShellWord[], place: Place): void {
     const texts = args.filter(({ value }) => value === null || !value.startsWith('-'));
     if (name === 'eval' && texts.length > 0 && texts.every(({ value }) => value !== null))

@@ -3,14 +3,14 @@ import type { OptionKind, Program } from './program.ts';
 import { programNamed } from './programs.ts';
 import type { ShellWord } from './shell.ts';
 
-/** Options by which programs change the folder: `make -C app`, `npm --workspace app`. */
+/** Detects options that change the folder: `make -C app`, `npm --workspace app`. */
 export const movesThere = ({ value }: ShellWord): boolean =>
   value !== null &&
   /^(-C.*|--(directory|chdir|prefix|cwd|dir|project-dir|working-directory|workspaces?|filter|recursive)(=.*)?)$/.test(
     value,
   );
 
-/** Short options of package managers that mean something else elsewhere. */
+/** Detects short options of package managers that change the folder, and mean something else in other programs. */
 export const movesPackages = (words: readonly ShellWord[]): boolean =>
   /^(npm|npx|pnpm|yarn|bun)$/.test(words[0]?.value ?? '') && words.some(({ value }) => /^-(w|r|F)/.test(value ?? ''));
 
@@ -39,8 +39,8 @@ export function optionOf({ options = {} }: Program, word: ShellWord): Option | n
 export const mayHaveValue = ({ value }: ShellWord): boolean => value === null || /^--(?!no-)[^=]+$/.test(value);
 
 /**
- * Tells whether the operand behind an unknown option may be its value, so that the program or script stands in `rest`. It isn't where the operand is
- * a program that is known and what follows isn't, or a script with an extension: `nyc --unknown npm test`, `tsx --unknown check.ts test/a.ts`.
+ * Tells whether the operand behind an unknown option may be its value, so that the program or script is in `rest`. It isn't if the operand is a known program
+ * and the next word isn't, or if it is a script with an extension: `nyc --unknown npm test`, `tsx --unknown check.ts test/a.ts`.
  */
 export function mayBeValue({ runs }: Program, operand: ShellWord, rest: readonly ShellWord[]): boolean {
   const next = rest.find(({ value }) => value === null || !/^[-+]./.test(value));
@@ -54,7 +54,7 @@ function startsKnown({ value }: ShellWord): boolean {
   return program !== undefined && program.runs !== 'nothing';
 }
 
-/** Joins the words before `--` that are no options. */
+/** Joins the words before `--` that aren't options. */
 export function operandsOf(args: readonly ShellWord[]): string {
   const end = args.findIndex(({ text }) => text === '--');
   const values = (end < 0 ? args : args.slice(0, end)).map(({ value, text }) => value ?? text);

@@ -2,12 +2,12 @@ import path from 'node:path';
 import { globOfText } from './shell.ts';
 import type { ShellWord } from './shell.ts';
 
-/** Where every sandbox has the work tree. */
+/** Path of the work tree in every sandbox. */
 const workTree = '/workspace/';
 
 /**
- * The glob that protects a file as a command names it; null where it lies outside the work tree. One without a slash means a name in every folder.
- * @param moved the command may run in another folder than the root, so that the file counts in every folder
+ * The glob that protects a file named in a command; null if the file is outside the work tree. A glob without a slash means a name in every folder.
+ * @param moved true if the command may run in another folder than the root; the file then counts in every folder
  */
 export function globOfFile(glob: string, moved: boolean): string | null {
   const inTree = glob.startsWith(workTree) ? glob.slice(workTree.length) : glob;
@@ -16,21 +16,21 @@ export function globOfFile(glob: string, moved: boolean): string | null {
   if (normal === '.' || (normal.startsWith('..') && !moved)) return null;
   normal = normal.replace(/^(\.\.(\/|$))+/, '');
   if (normal === '') return null;
-  // A bare name would also stand for all that lies in a folder of that name.
+  // A bare name would also match everything in a folder of that name.
   if (!normal.includes('/')) return normal.includes('.') ? normal : `**/${normal}`;
   return moved && !normal.startsWith('**/') ? `**/${normal}` : normal;
 }
 
-/** A test source, which tasks are meant to change. */
+/** Detects a test source, which tasks are meant to change. */
 export const isTestSource = (file: string): boolean => /(^|[/._-])(tests?|specs?|__tests__)([/._-]|$)/i.test(file);
 
 const buildFolder =
   /(^|\/)(build|dist|out|target|obj|_build|\.build|zig-out|dist-newstyle|cmake-build-[\w-]+|bin\/(Debug|Release))\//;
-/** Tells whether a file is built from sources, which then decide what it does. */
+/** Detects a file that is built from sources, which then decide what it does. */
 export const isBuilt = (file: string): boolean =>
   (buildFolder.test(file) && /(^|\/)[^/.]+$|\.[cm]?js$/.test(file)) || /\.(jar|war|dll|exe|class|so|wasm)$/.test(file);
 
-/** Tells a file from other arguments: it has a folder or an extension, and is neither a number nor a URL. */
+/** Detects a file among other arguments: it has a folder or an extension, and is neither a number nor a URL. */
 export function looksLikeFile({ value }: ShellWord): boolean {
   if (value === null || value.endsWith('/') || value.includes('...') || /^[\d.,:%]+$/.test(value)) return false;
   if (/:\/\/|[\s=<>$;]/.test(value) || /^[-@!~^%]/.test(value)) return false;

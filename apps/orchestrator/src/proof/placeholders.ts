@@ -1,11 +1,11 @@
 import { wordAfter } from './paths.ts';
 import type { ShellWord } from './shell.ts';
 
-/** Replaces a placeholder in a text that is parsed: like the input, a variable is known only when the command runs. */
+/** Stands for a placeholder in a text to be parsed. Like the input itself, a variable is only known when the command runs. */
 const input = '$input';
 const ofParallel = /'?\{[^{}\s]*\}'?/g;
 
-/** The words of a command in which `find -exec` or `xargs` inserts what it reads. */
+/** Marks the words in which `find -exec` or `xargs` inserts its input. */
 export function insertsInput(words: readonly ShellWord[], placeholder: string | null): ShellWord[] {
   const names = ['{}', ...(placeholder === null || placeholder === '' ? [] : [placeholder])];
   return words.map((word) => {
@@ -18,7 +18,7 @@ export function insertsInput(words: readonly ShellWord[], placeholder: string | 
   });
 }
 
-/** The shell texts that GNU parallel makes of its command and the words behind `:::`. One at a time: all of them may take megabytes. */
+/** Yields the shell texts that GNU parallel makes of its command and the words behind `:::`. A generator, since all of them together may take megabytes. */
 export function* commandsOfParallel(words: readonly ShellWord[]): Generator<string> {
   const end = words.findIndex(({ value }) => value?.startsWith(':::') === true);
   const command = (end < 0 ? words : words.slice(0, end)).map(({ value, text }) => value ?? text).join(' ');

@@ -2,7 +2,7 @@
 export type Program = {
   /** Globs of files that decide what it does without being named in its arguments. One without a slash means a name in every folder. */
   files?: readonly string[];
-  /** More of them, that count if the operands, joined by spaces, match. */
+  /** More globs, which apply if the operands, joined by spaces, match. */
   filesFor?: { operands: RegExp; files: readonly string[] };
   /**
    * The meaning of its first operand: a script that it interprets, the program of a command that it starts, or a shell's script. Undefined: a tool
@@ -17,9 +17,9 @@ export type Program = {
   options?: Partial<Record<OptionKind, readonly string[]>>;
   /** Adds operands from its standard input, as `xargs` does. */
   operandsFromInput?: true;
-  /** Definitions that apply instead of this one, by the first operand. */
+  /** Definitions that replace this one, by the first operand. */
   subcommands?: Readonly<Record<string, Program>>;
-  /** Definitions that apply instead of this one, by an option of kind `program`. */
+  /** Definitions that replace this one, by an option of kind `program`. */
   optionPrograms?: Readonly<Record<string, Program>>;
   /** Matches operands, joined by spaces, with which it runs a program that no known file defines: `cargo run` builds one from the tree. */
   reports?: RegExp;

@@ -1,7 +1,7 @@
 import type { UnprotectedPart } from '@coppice/contracts';
 import { Definitions } from './definitions.ts';
 
-/** Files that decide what is run, elsewhere, without anybody looking. */
+/** CI configuration: it decides what runs elsewhere, unattended. */
 const continuousIntegration = [
   '.github/**',
   '.gitlab-ci.yml',
@@ -19,10 +19,10 @@ const continuousIntegration = [
   'Jenkinsfile',
 ];
 
-/** Decides how git merges what lands afterwards: `* merge=union` would join conflicting lines without a word. */
+/** Decides how git merges later changes: `* merge=union` would silently join conflicting lines. */
 const mergeRules = ['.gitattributes'];
 
-/** Folders of dependencies. Where they are committed, what lies there runs as a part of the verify command. */
+/** Folders of dependencies. If they are committed, their code runs as part of the verify command. */
 const dependencyFolders = ['node_modules', 'bower_components', 'vendor', '.venv', 'venv', '.bin', 'Pods'];
 
 export type Protection = {
@@ -32,10 +32,10 @@ export type Protection = {
 };
 
 /**
- * What is protected: CI configuration, how git merges, what the commands run and what defines them, and what the run file adds. An entry of the run file that begins
- * with `!` takes exactly that glob out again; `!**` takes out all that it didn't name itself.
- * @param commands those that decide the proof: `verify`, and a setup that runs again on the changed tree
- * @param definitions of the request that the commands are from
+ * Lists the protected files: CI configuration, git's merge rules, the files that the commands run or that define them, and the run file's own entries. An entry
+ * of the run file that begins with `!` removes exactly that glob; `!**` removes all globs that the run file doesn't name itself.
+ * @param commands commands that decide whether a task is verified: `verify`, and a setup that runs again on the changed tree
+ * @param definitions cache for the commands of the request
  */
 export function protectionOf(
   commands: readonly string[],

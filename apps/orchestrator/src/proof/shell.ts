@@ -3,34 +3,34 @@ import type { Command, HereDoc, HereString, Redirect, SyntaxNode, Word, WordPart
 
 /** A word of a command. */
 export type ShellWord = {
-  /** As it is written. */
+  /** The word as written. */
   text: string;
-  /** What it stands for, without its quotes; null where that is known only when the command runs. */
+  /** Its value without quotes; null if it is only known when the command runs. */
   value: string | null;
-  /** The same as a glob, in which only what the shell expands is special. Of a word that begins with a variable, what follows. */
+  /** Its value as a glob, in which only what the shell expands is special. For a word that begins with a variable, the rest of it. */
   glob: string | null;
-  /** The word with a variable in place of what `xargs` or `find` inserts. Only where they insert something. */
+  /** The word with a variable in place of what `xargs` or `find` inserts. Absent if they insert nothing. */
   template?: string;
 };
 
-/** A program with its arguments, wherever it stands in the text: in pipelines, branches, loops, functions, substitutions. */
+/** A program with its arguments, anywhere in the text: in pipelines, branches, loops, functions, substitutions. */
 export type ShellCommand = {
   text: string;
   words: ShellWord[];
   assignments: { name: string; value: ShellWord }[];
-  /** Files that it reads as its standard input. */
+  /** Files that are redirected to its standard input. */
   inputs: ShellWord[];
-  /** Text that it reads as its standard input: of a here-document or here-string. */
+  /** Text of a here-document or here-string on its standard input. */
   inputText: string | null;
-  /** Commands whose output it reads; null where it reads from no pipe. */
+  /** Commands whose output it reads; null if it doesn't read from a pipe. */
   pipedFrom: ShellCommand[] | null;
 };
 
 export type ShellScript = { commands: ShellCommand[]; functions: Set<string>; errors: string[] };
 
 /**
- * Parses a script of bash or POSIX sh. What can't be parsed is named in `errors`, and the rest is there nevertheless.
- * @param commandsMax number of its commands that are looked at
+ * Parses a script of bash or POSIX sh. Parts that can't be parsed are listed in `errors`; the other commands are returned nevertheless.
+ * @param commandsMax number of commands that are analyzed
  */
 export function parseShell(source: string, commandsMax: number): ShellScript {
   const script: ShellScript = { commands: [], functions: new Set(), errors: [] };
@@ -38,9 +38,9 @@ export function parseShell(source: string, commandsMax: number): ShellScript {
   return script;
 }
 
-/** Levels of the syntax tree that are looked into: a substitution within a substitution takes five. The parser takes far more, and much time. */
+/** Levels of the syntax tree that are analyzed. A substitution within a substitution takes five levels. The parser accepts far more, but takes long. */
 const depthMax = 100;
-/** Commands of a pipeline that a later one of it is seen to read from. */
+/** Preceding commands of a pipeline that are recorded as the input of a later one. */
 const pipedFromMax = 16;
 
 type Input = Redirect | HereDoc | HereString;
@@ -77,7 +77,7 @@ class Walk {
     switch (node.type) {
       case 'Script':
         this.#script.errors.push(...(node.errors ?? []).map(({ message }) => message));
-        // A script in escaped backquotes is positioned in a source of its own.
+        // A script in escaped backquotes has positions in its own source.
         if (node.source === undefined) return forEachChild(node, below);
         return forEachChild(node, (child) =>
           new Walk(node.source ?? '', this.#script, this.#commandsMax, this.#depth).visit(child, null),

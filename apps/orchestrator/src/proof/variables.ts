@@ -1,12 +1,12 @@
 import { globOfFile } from './paths.ts';
 
-/** Variables whose files are loaded by whatever program is started. */
+/** Variables whose files are loaded by any program that is started. */
 export const loaders =
   /^(NODE_OPTIONS|RUBYOPT|PERL5OPT|LD_PRELOAD|LD_LIBRARY_PATH|LD_AUDIT|BASH_ENV|ENV|PYTHONSTARTUP|PYTHONHOME|PYTEST_ADDOPTS|PYTEST_PLUGINS|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|MAVEN_OPTS|GRADLE_OPTS|MAKEFILES|MAKEFLAGS|GOFLAGS|RUSTC|RUSTC_WRAPPER|RUSTFLAGS|CARGO_HOME|BUNDLE_GEMFILE|PHPRC|GIT_CONFIG_GLOBAL)$/;
-/** Variables with folders in which an interpreter looks for modules before its own. */
+/** Variables with folders that an interpreter searches for modules before its own. */
 export const modulePaths = new Set(['PYTHONPATH', 'NODE_PATH', 'RUBYLIB', 'PERL5LIB']);
 
-/** The globs of a search path: any file in a folder of the tree that it names may become a program. */
+/** The globs of a search path: any file in one of its folders in the tree may become a program. */
 export function searchPathGlobs(text: string, moved: boolean): string[] {
   return text
     .replaceAll(/["']/g, '')

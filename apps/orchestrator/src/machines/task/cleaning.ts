@@ -2,7 +2,7 @@ import { assign } from 'xstate';
 import * as orders from './task-orders.ts';
 import { taskSetup } from './task-setup.ts';
 
-/** Sandbox and worktree are removed, however the task ends. */
+/** Removes sandbox and worktree, whatever the task's end. */
 export const cleaning = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'cleaning' } },
   initial: 'choosing',
@@ -22,7 +22,7 @@ export const cleaning = taskSetup.createStateConfig({
         onDone: { target: 'choosing', actions: assign({ sandboxOpen: false, retries: 0 }) },
         onError: [
           { guard: 'mayRetry', target: 'sandbox', reenter: true, actions: 'countRetry' },
-          // Without its end being certain, the worktree stays: something may still write there.
+          // The worktree is kept, since the sandbox may still be running and write to it.
           { target: '#task.ended', actions: { type: 'cleaningFailed', params: { what: 'sandbox' } } },
         ],
       },

@@ -8,13 +8,13 @@ const nothingChanged = (ignored: number): string =>
     ? 'the agent changed nothing'
     : `the agent changed nothing but ${ignored} new file${ignored === 1 ? '' : 's'} that ignore rules leave out`;
 
-/** What the agent left becomes one commit. */
+/** Turns the agent's changes into one commit. */
 export const committing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'committing' } },
   on: cancelAfterStep,
   initial: 'closing',
   states: {
-    // Nothing is read from a worktree that something may still write.
+    // The sandbox is removed first, so that nothing writes to the worktree while it is read.
     closing: {
       invoke: {
         id: 'closeSandbox',

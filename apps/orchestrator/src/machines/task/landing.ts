@@ -12,13 +12,16 @@ const turnTaken = {
   params: ({ event }: { event: { output: Turn } }) => ({ turn: event.output.turn }),
 } as const;
 
-/** What was verified is a merge with the target's tip of then; if the target hasn't moved since, there is nothing else to make. */
+/**
+ * True if the verified merge can land as it is: the task got the slot without waiting, so the target has most likely not moved. If it has, `land` fails and a
+ * new merge is made.
+ */
 const mayStand = ({ context, event }: { context: TaskContext; event: { output: Turn } }): boolean =>
   !event.output.waited &&
   context.merge !== null &&
   (context.specification.verify === false || context.merge.tree === context.verifiedTree);
 
-/** In turn: merged with the target's tip, verified again where that made another tree, then the target is moved. */
+/** Lands the task while it holds the landing slot: merges with the target's tip, verifies again if that gives another tree, then moves the target. */
 export const landing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'landing' } },
   exit: 'releaseTurn',
@@ -48,7 +51,7 @@ export const landing = taskSetup.createStateConfig({
           { guard: 'ending', target: '#task.cleaning' },
           ...mergeRefusals(),
           {
-            // The target moved so that this change now reaches what nobody has approved.
+            // The target has moved, and the merge now changes protected paths that nobody has approved.
             guard: ({ context, event }) => reachesUnapproved(context, event.output),
             target: '#task.awaiting-approval',
             actions: mergePrepared,
@@ -127,7 +130,7 @@ export const landing = taskSetup.createStateConfig({
   },
 });
 
-/** Only the task's own branch is brought to the origin. */
+/** Pushes the task's branch to the origin, and nothing else. */
 export const pushing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'landing' } },
   on: cancelAfterStep,

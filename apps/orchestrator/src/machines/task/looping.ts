@@ -5,9 +5,9 @@ import { effectIdOf, taskSetup, timeOf } from './task-setup.ts';
 import { orFail } from './transitions.ts';
 
 /**
- * The coding agent at work: the model is asked, its calls are done in the sandbox, their results are told to it, until it is done or a limit is
- * reached. What follows what is decided by pure functions (`src/agent/`); here it is only ordered. Beside it, what it has written is
- * kept by checkpoints, while the model thinks: they delay nothing.
+ * The loop of the coding agent: asks the model, runs its tool calls in the sandbox and returns their results, until the model finishes or a limit is reached.
+ * Pure functions in `src/agent/` make the decisions; these states only carry them out. In parallel, checkpoints save the worktree while the model thinks, so
+ * they delay nothing.
  */
 export const looping = taskSetup.createStateConfig({
   type: 'parallel',
@@ -31,7 +31,7 @@ export const looping = taskSetup.createStateConfig({
                 retries: 0,
               })),
             },
-            // Reading again is harmless.
+            // Reading can safely be repeated.
             onError: [
               { guard: 'mayReadAgain', target: 'readingInstructions', reenter: true, actions: 'countRetry' },
               ...orFail('readingInstructions'),
@@ -130,7 +130,7 @@ export const looping = taskSetup.createStateConfig({
             src: 'checkpoint',
             input: ({ context }) => orders.checkpoint(context),
             onDone: 'resting',
-            // A checkpoint that fails costs no more than itself; the next one comes with the next calls.
+            // A failed checkpoint has no other effect; the next one follows the next tool calls.
             onError: { target: 'resting', actions: assign({ unsaved: true }) },
           },
         },

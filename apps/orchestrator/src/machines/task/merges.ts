@@ -4,14 +4,14 @@ import type { TaskContext } from './task-context.ts';
 import { shorten } from '../shorten.ts';
 import { shortened } from './task-setup.ts';
 
-/** What follows from a prepared merge, in `verifying` and in `landing`. */
+/** The result of `prepareMerge`, in `verifying` and in `landing`. */
 type MergeDone = { event: { output: z.output<typeof worktreeOperations.prepareMerge.output> } };
 
 type Conflict = Extract<MergeDone['event']['output'], { status: 'conflict' }>;
 
 const limits = { paths: 20, pathCharacters: 300 } as const;
 
-/** Why a task fails by a conflict: in a sentence, and as data. */
+/** The reason for a merge conflict: as a sentence, and as data. */
 function conflictOf(branch: string, output: Conflict): { reason: string; failure: WireError } {
   const shown = (path: string) => shorten(path, limits.pathCharacters);
   const paths = output.paths.slice(0, limits.paths).map(shown);
@@ -21,7 +21,7 @@ function conflictOf(branch: string, output: Conflict): { reason: string; failure
   return { reason, failure: { code: 'merge-conflict', message: shortened(reason), retryable: false, details } };
 }
 
-/** The ways in which a merge isn't to be had. */
+/** Transitions for results of `prepareMerge` without a merge: a conflict, or a change that is already merged. */
 export const mergeRefusals = () =>
   [
     {
@@ -56,6 +56,6 @@ export const mergePrepared = {
       : { merge: null, protectedPaths: [] },
 } as const;
 
-/** Whether a merge changes protected paths that no person has seen yet. */
+/** True if a merge changes protected paths that nobody has approved yet. */
 export const reachesUnapproved = (context: TaskContext, output: MergeDone['event']['output']): boolean =>
   output.status === 'merged-in-store' && output.protectedPaths.some((path) => !context.approvedPaths.includes(path));

@@ -3,7 +3,7 @@ import * as orders from './task-orders.ts';
 import { taskSetup } from './task-setup.ts';
 import { cancelAfterStep, cancelNow, orFail } from './transitions.ts';
 
-/** Setup where one is wanted, then worktree, then sandbox. */
+/** Runs the setup, if the task has one, then creates worktree and sandbox. */
 export const preparing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'preparing' } },
   on: cancelAfterStep,
@@ -20,7 +20,7 @@ export const preparing = taskSetup.createStateConfig({
           {
             target: 'setup',
             actions: assign(({ context, event }) => ({
-              // The sealed result can be copied on its own node alone.
+              // The sealed result can only be copied on its own node.
               node: event.output.node ?? null,
               baseCommit: event.output.baseCommit,
               setup: {

@@ -14,30 +14,30 @@ import type {
 import { newLoop } from '../../agent/loop-state.ts';
 import type { LoopState } from '../../agent/loop-state.ts';
 
-/** A task's specification as its actor holds it: a large prompt lies in the object store. */
+/** A task's specification in its actor's value. A large prompt is in the object store. */
 export type HeldSpecification = Omit<TaskSpecification, 'prompt'> & { prompt: TextReference };
 
-/** What a task is born with. */
+/** The input from which a task is created. */
 export type TaskInput = {
   owner: Owner;
   repository: string;
-  /** Stable for one repository however it was named. */
+  /** The same for one repository, whichever path or URL names it. */
   repositoryId: string;
   baseBranch: string;
   specification: HeldSpecification;
 };
 
-/** Everything a task knows. Plain data, a few kilobytes: it is written on every step. */
+/** A task's state. Plain data of a few kilobytes, since it is written on every step. */
 export type TaskContext = TaskInput & {
   state: TaskState;
   createdAtMs: number;
-  /** When `state` was entered; the date of what is made in it, so that a repeat makes the same. */
+  /** When `state` was entered. Also the date of commits made in it, so that a repeated step makes the same commit. */
   enteredAtMs: number;
-  /** Tries of the present step that failed. */
+  /** Failed tries of the current step. */
   retries: number;
-  /** Why the last of them failed. Missing in tasks of versions before this was kept. */
+  /** Why the last try failed. Missing in tasks stored by earlier versions. */
   retryReason?: string;
-  /** How it will end, once that is decided. */
+  /** The end of the task, once it is decided. */
   end: TaskEnd | null;
   reason: string | null;
   failure: WireError | null;
@@ -48,34 +48,34 @@ export type TaskContext = TaskInput & {
   branch: string | null;
   baseCommit: string | null;
   mounts: Mount[];
-  /** There may be a sandbox to remove. */
+  /** True if there may be a sandbox to remove. */
   sandboxOpen: boolean;
-  /** There may be a worktree to remove. */
+  /** True if there may be a worktree to remove. */
   worktreeOpen: boolean;
   content: TextReference | null;
-  /** Of a `loop` agent; null of another, and when its work is over. */
+  /** State of a `loop` agent; null for other agents and after the agent's work. */
   loop: LoopState | null;
-  /** The worktree holds what no checkpoint has. */
+  /** True if the worktree has changes that no checkpoint has saved. */
   unsaved: boolean;
   savedAtMs: number;
-  /** What the agent said it did: the body of its commit. */
+  /** The agent's summary: the body of its commit. */
   summary: string | null;
 
   commit: string | null;
   filesChanged: number | null;
-  /** Changed paths that need a person's approval: of the task's commit, and of what its merge changes on the target. */
+  /** Changed paths that need the user's approval: paths in the task's commit, and paths that its merge changes on the target. */
   protectedPaths: string[];
-  /** Those that a person has seen and approved. */
+  /** Protected paths that the user has approved. */
   approvedPaths: string[];
 
   merge: PreparedMerge | null;
-  /** The exact merged tree that verify has passed on. */
+  /** The merged tree on which the verify command exited 0. */
   verifiedTree: string | null;
   verifications: number;
-  /** Verifications that came to no verdict, one after the other. */
+  /** Consecutive verifications without a result. */
   verifyRetries: number;
   landingAttempts: number;
-  /** Our turn at the target branch, while we hold it. */
+  /** The landing slot's token, while the task holds the slot. */
   turn: string | null;
   landedCommit: string | null;
   finishCommand: string | null;
@@ -84,7 +84,7 @@ export type TaskContext = TaskInput & {
   usage: Usage;
   modelTurns: number;
   modelTurnsUnknown: number;
-  /** Of an agent of kind `prompt`: the effects of those, whose answer may be stored after all. Missing in what earlier versions stored. */
+  /** Effect ids of lost model calls of a `prompt` agent; the answer of one may still be stored. Missing in values stored by earlier versions. */
   lostTurns?: string[];
   logTail: string | null;
   logArtifact: string | null;
@@ -99,20 +99,20 @@ export type PreparedMerge = {
 };
 
 export const taskLimits = {
-  /** Tries of a step whose failure may pass, the first included. */
+  /** Tries of a step that fails with a retryable error, the first included. */
   stepTriesMax: 4,
-  /** Model turns whose executor was lost, before the task gives up. */
+  /** Model calls whose executor is lost before the task fails. */
   modelTurnsUnknownMax: 6,
-  /** Times that a moved target starts the landing again. */
+  /** Landing attempts; each time the target has moved, the next one starts. */
   landingAttemptsMax: 8,
-  /** Between two checkpoints of a worktree. */
+  /** Minimum time between two checkpoints of a worktree. */
   checkpointIntervalMs: 10_000,
   logTailLinesMax: 40,
   logTailCharactersMax: 4_000,
   reasonCharactersMax: 500,
 } as const;
 
-/** What a task's sandbox may use. */
+/** Resource limits of a task's sandbox. */
 export const sandboxLimits: SandboxLimits = {
   memoryBytes: 2 * 1024 ** 3,
   cpus: 2,
@@ -120,7 +120,7 @@ export const sandboxLimits: SandboxLimits = {
   scratchBytes: 1024 ** 3,
 };
 
-/** The task's branch is `coppice/<task id>/<slug>`. */
+/** Characters of the slug in the branch name `coppice/<task id>/<slug>`. */
 export const slugCharactersMax = 30;
 
 export function newTask(input: TaskInput, nowMs: number): TaskContext {
@@ -167,7 +167,9 @@ export function newTask(input: TaskInput, nowMs: number): TaskContext {
   };
 }
 
-/** What a failed turn has cost is told in its error; a failure that used nothing changes nothing, whether its price is known or not. */
+/**
+ * Adds the usage of a failed model call, which its error reports. A failure that used no tokens leaves the usage as it is, whether or not its price is known.
+ */
 export function withFailure(usage: Usage, { details }: WireError): Usage {
   const used = usageSchema.safeParse(details?.['usage']).data;
   return used === undefined || (used.inputTokens === 0 && used.outputTokens === 0) ? usage : addUsage(usage, used);

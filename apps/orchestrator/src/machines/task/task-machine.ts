@@ -14,10 +14,11 @@ import { working } from './working.ts';
  * The life of a task: waiting → preparing → working → committing → verifying → (awaiting-approval, ready) → landing → cleaning → ended.
  *
  * Invariants:
- * 1. A task ends through `cleaning`, except one that never began; so its sandbox and worktree are removed whatever happens.
- * 2. What lands was verified as exactly the tree that lands: when the target moved meanwhile, the new merge is verified again.
- * 3. Only the holder of the branch's turn lands; the turn is given back on every way out of `landing`.
- * 4. A step that makes something (worktree, sandbox, commit, merge, the branch's move) isn't abandoned by a cancellation: its result is awaited, then cleaned up.
+ * 1. Every task that has started ends through `cleaning`, so its sandbox and worktree are always removed.
+ * 2. What lands was verified as exactly the tree that lands: if the target has moved meanwhile, the new merge is verified again.
+ * 3. Only the holder of the landing slot lands; every way out of `landing` releases the slot.
+ * 4. A cancellation doesn't abandon a step that makes something (worktree, sandbox, commit, merge, moving the branch): the task waits for its result, then
+ *    cleans up.
  */
 export const taskMachine = taskSetup.createMachine({
   id: 'task',

@@ -19,7 +19,7 @@ import type { TaskContext } from './task-context.ts';
 import type { SetupRequest } from '../setup-machine.ts';
 import type { TurnRequest } from '../landing-machine.ts';
 
-/** What a task orders from the services in each of its steps: pure mappings from what it knows. */
+/** Inputs of the commands that a task sends in each of its steps. Pure mappings from its context. */
 
 type WorktreeInput<Name extends keyof typeof worktreeOperations> = z.input<(typeof worktreeOperations)[Name]['input']>;
 type SandboxInput<Name extends keyof typeof sandboxOperations> = z.input<(typeof sandboxOperations)[Name]['input']>;
@@ -33,7 +33,7 @@ export const resolveSetup = (context: TaskContext): WorktreeInput<'resolveSetup'
   inputs: context.specification.setup?.inputs ?? [],
 });
 
-/** Tasks that need the same result from the same inputs on the same node share one setup. */
+/** The request for a setup. Tasks with the same inputs and environment on the same node share one setup. */
 export function setupRequest(
   context: TaskContext,
   resolved: { baseCommit: string; inputsHash: string; node?: string | undefined },
@@ -43,7 +43,7 @@ export function setupRequest(
   return {
     owner: context.owner,
     repository: context.repository,
-    // A tenant, or a branch, must not decide what is installed for another.
+    // The key contains tenant and branch, so that neither can decide what is installed for another.
     setupKey: shortHash(
       'setup',
       context.owner.tenant,
@@ -100,7 +100,7 @@ export function promptTurn(context: TaskContext): z.input<typeof modelOperations
 
 export const loopOf = (context: TaskContext): LoopState => context.loop ?? newLoop();
 
-/** What of its task the loop agent works from. */
+/** The part of the task that the loop agent works from. */
 export function assignmentOf({ specification }: TaskContext): Assignment {
   const { agent } = specification;
   if (agent.kind !== 'loop') throw new Error(`an agent of kind ${agent.kind} has no loop`);
@@ -122,7 +122,7 @@ export function loopTurn(context: TaskContext): z.input<typeof modelOperations.t
 
 const modelLimitsOf = ({ specification }: TaskContext) => specification.modelLimits ?? { task: {}, run: {} };
 
-/** The calls are those of the tools, so the sandbox reads the files as the agent would. */
+/** Reads the instruction files with the agent's `read` tool, so that the sandbox applies the same rules as for the agent. */
 export const readInstructions = (context: TaskContext): SandboxInput<'tools'> => ({
   owner: context.owner,
   sandboxId: workSandboxId(context),
@@ -163,7 +163,7 @@ function commitMessage(context: TaskContext): CommitMessage {
     scope: commit.scope,
     description,
     body: context.summary,
-    // Nothing in it may pass for an address.
+    // Angle brackets and control characters are removed, so that no model name can look like an address.
     coAuthor: `${shownModel(model).replaceAll(/[<>\p{Cc}]/gu, '')} <noreply@coppice.invalid>`,
     date: rfc3339(context.enteredAtMs),
   };
@@ -186,7 +186,7 @@ export function prepareMerge(context: TaskContext): WorktreeInput<'prepareMerge'
     targetBranch: context.baseBranch,
     taskCommit: context.commit ?? '',
     method: specification.method,
-    // The task's own commit stands beside a merge commit; a squash replaces it.
+    // With `merge`, the task's own commit stays beside the merge commit; a squash replaces it.
     message: merges ? { ...message, type: 'chore', scope: 'merge', body: null, coAuthor: null } : message,
     checkout:
       specification.verify === false
@@ -203,7 +203,7 @@ export function verify(context: TaskContext): SandboxInput<'run'> {
   const { specification, merge, owner } = context;
   const command = specification.verify === false ? 'true' : specification.verify;
   const setup = specification.setup;
-  // Setup's inputs changed: it runs again, where the code that an agent wrote gets no more than verify does.
+  // The setup's inputs have changed, so it runs again. It runs in the verify sandbox, since an agent may have written its code.
   const runsSetup = setup !== null && merge?.checkout?.setupIsCurrent === false;
   return {
     specification: {
@@ -233,10 +233,10 @@ export const takeTurn = (context: TaskContext): TurnRequest => ({
   holdMs: taskLimits.landingAttemptsMax * context.specification.timeLimitMs + landingOverheadMs,
 });
 
-/** One token for a branch of a repository. */
+/** A subject token that identifies a branch of a repository. */
 const branchToken = (repositoryId: string, branch: string): string => shortHash('branch', repositoryId, branch);
 
-/** The actor that gives turns at a branch. */
+/** Id of the actor that grants the landing slot of a branch. */
 export const landingId = (branch: { tenant: string; repositoryId: string; branch: string }): string =>
   `${branch.tenant}.${branchToken(branch.repositoryId, branch.branch)}`;
 
@@ -264,7 +264,7 @@ export const removeWorktree = (context: TaskContext): WorktreeInput<'remove'> =>
 
 export const passed = (result: CommandResult): boolean => result.exitCode === 0 && !result.timedOut;
 
-/** Why a verification failed, in one sentence. */
+/** Reason for a failed verification, as one sentence. */
 export function verifyFailure(result: CommandResult, timeLimitMs: number): string {
   if (result.timedOut) return `verify took longer than ${Math.round(timeLimitMs / 1_000)} s`;
   if (result.outOfMemory) return 'verify used more memory than its sandbox has';

@@ -1,4 +1,4 @@
-/** What the states of a task are made of: its events, invocations, actions and guards. */
+/** Building blocks of the task's states: events, invocations, actions and guards. */
 import { assign, enqueueActions, setup } from 'xstate';
 import { modelOperations, sandboxOperations, worktreeOperations } from '@coppice/contracts';
 import type { CommandResult, TaskEnd, TaskState, ToolResult, TurnOutput, WireError } from '@coppice/contracts';
@@ -30,11 +30,11 @@ export type TaskEmitted =
   | { type: 'task-ended'; context: TaskContext };
 
 export const timeOf = (event: unknown): number => (event as Timed).now;
-/** Of the effect whose failure an event tells. */
+/** Id of the effect whose failure an event reports. */
 export const effectIdOf = (event: unknown): string => (event as { effectId: string }).effectId;
 export const shortened = (reason: string): string => shorten(reason, taskLimits.reasonCharactersMax);
 
-/** XState can't infer the names of actions inside one that enqueues them. */
+/** Cast: XState can't infer the names of actions inside an action that enqueues them. */
 const told = (params: { kind: string; id: string; event: { type: string; [field: string]: unknown } }) =>
   ({ type: 'tell', params }) as never;
 
@@ -71,7 +71,7 @@ export const taskSetup = setup({
     ending: ({ context }) => context.end !== null,
     mayRetry: ({ context, event }) =>
       (event as unknown as { error: WireError }).error.retryable && context.retries + 1 < taskLimits.stepTriesMax,
-    /** No verdict: the failure may pass, or the one who verified was lost. */
+    /** True if the verification had no result: the error is retryable, or its executor was lost. */
     mayVerifyAgain: ({ context, event }) => {
       const { retryable, code } = (event as unknown as { error: WireError }).error;
       return (retryable || code === 'unknown') && context.verifyRetries + 1 < taskLimits.stepTriesMax;
@@ -86,12 +86,12 @@ export const taskSetup = setup({
     mayReadAgain: ({ context, event }) =>
       (event as unknown as { error: WireError }).error.code === 'unknown' &&
       context.retries + 1 < taskLimits.stepTriesMax,
-    /** Some of the calls may have been done: to order them again could do them twice. */
+    /** True if some of the calls may have run; sending them again could run them twice. */
     callsUnknown: ({ event }) =>
       ['unknown', 'internal', 'deadline-exceeded', 'delivery-limit'].includes(
         (event as unknown as { error: WireError }).error.code,
       ),
-    /** Nothing that trying again would change, and something that a shorter conversation would. */
+    /** True for a failure that no retry would cure, but a shorter conversation would. */
     conversationFailed: ({ context, event }) => {
       const { error } = event as unknown as { error: WireError };
       const next = context.loop?.next;
@@ -112,7 +112,7 @@ export const taskSetup = setup({
   },
   delays: { agentTimeLimit: ({ context }) => context.specification.timeLimitMs },
 }).extend({
-  // In a step of its own: XState infers what may be enqueued from what is set up before.
+  // In a separate `extend`, since XState infers the names that may be enqueued from the preceding setup.
   actions: {
     releaseTurn: enqueueActions(({ context, enqueue }) => {
       if (context.turn === null) return;
@@ -121,13 +121,13 @@ export const taskSetup = setup({
       enqueue(told({ kind: 'landing', id, event: { type: 'release', turn } }));
       enqueue.assign({ turn: null });
     }),
-    /** First thing in every state of a task's life. */
+    /** First action of every state of a task. */
     enter: enqueueActions(({ context, event, enqueue }, params: { state: TaskState }) => {
       const entered = { state: params.state, enteredAtMs: timeOf(event), retries: 0 };
       enqueue.assign(entered);
       enqueue.emit({ type: 'task-state', context: { ...context, ...entered }, from: context.state });
     }),
-    /** The model has answered a turn of the agent's. */
+    /** Records the model's answer. */
     turnAnswered: enqueueActions(({ context, enqueue }, { output }: { output: TurnOutput }) => {
       const answered = {
         usage: addUsage(context.usage, output.usage),
@@ -144,14 +144,14 @@ export const taskSetup = setup({
       retries: 0,
     })),
     toolsLost: assign(({ context, event }) => {
-      // What failed by itself, or took too long, would again.
+      // Calls that failed by themselves or took too long would do so again.
       const mayRepeat = (event as unknown as { error: WireError }).error.code === 'unknown';
       return {
         loop: agent.afterToolsLost(orders.loopOf(context), orders.assignmentOf(context), mayRepeat),
         unsaved: true,
       };
     }),
-    /** The run counts who is at work: a task that waits for a person isn't. */
+    /** Notifies the run, which counts active tasks: a task that waits for the user isn't active. */
     tellRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
       const { owner, end, reason, usage } = context;
       const event = { type: params.event, taskId: owner.taskId, state: end, reason, usage };
@@ -169,7 +169,7 @@ export const taskSetup = setup({
       usage: withFailure(context.usage, (event as unknown as { error: WireError }).error),
     })),
     stepDone: assign({ retries: 0 }),
-    /** The first reason to end counts. */
+    /** Sets how the task ends. Only the first decision counts. */
     decide: assign(
       (
         { context },
@@ -213,7 +213,7 @@ export const taskSetup = setup({
     holdTurn: assign((_, { turn }: { turn: string }) => ({ turn, retries: 0 })),
     approve: assign({ approvedPaths: ({ context }) => context.protectedPaths }),
     countVerifyRetry: assign({ verifyRetries: ({ context }) => context.verifyRetries + 1 }),
-    /** The task ends as decided all the same; what could not be removed is told. */
+    /** Adds what could not be removed to the reason. The task's end stays as decided. */
     cleaningFailed: assign(({ context, event }, params: { what: string }) => {
       const { message } = (event as unknown as { error: WireError }).error;
       return {

@@ -1,10 +1,9 @@
 import type { TaskEvent } from './task-setup.ts';
 
-/** Transitions that several states share. */
+/** Transitions shared by several states. */
 
 /**
- * A verification without a verdict begins anew with a merge of its own: the command may have changed the tree that it ran on, and what it ran
- * on a second time would prove nothing.
+ * Retries a verification without a result, with a new merge: the command may have changed its tree, and a second run on a changed tree would verify nothing.
  */
 export const orVerifyAnew = (merging: string) =>
   [
@@ -12,7 +11,7 @@ export const orVerifyAnew = (merging: string) =>
     { target: '#task.cleaning', actions: 'fail' },
   ] as const;
 
-/** A failure that may pass is tried again in the same step, another ends the task. */
+/** Retries the step after a retryable error; any other error ends the task. */
 export const orFail = (step: string) =>
   [
     { guard: 'mayRetry', target: step, reenter: true, actions: 'countRetry' },
@@ -27,7 +26,7 @@ export const cancelled = {
   }),
 } as const;
 
-/** The result of what is being made is awaited first (invariant 4). */
+/** Cancels after the result of the current step (invariant 4 of the task machine). */
 export const cancelAfterStep = { cancel: { actions: cancelled } } as const;
 export const cancelNow = { cancel: { target: '#task.cleaning', actions: cancelled } } as const;
 export const discardNow = {

@@ -3,7 +3,7 @@ import * as orders from './task-orders.ts';
 import { taskSetup } from './task-setup.ts';
 import { cancelAfterStep, cancelNow, orFail, orVerifyAnew } from './transitions.ts';
 
-/** The proof, on the tree that would land now. */
+/** Runs the verify command on the tree that would land now. */
 export const verifying = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'verifying' } },
   always: { guard: 'ending', target: 'cleaning' },

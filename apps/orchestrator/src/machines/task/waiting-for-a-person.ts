@@ -4,7 +4,7 @@ import { cancelNow, discardNow } from './transitions.ts';
 
 const namedCharactersMax = 400;
 
-/** As many as a sentence has room for. */
+/** Lists as many paths as fit into a sentence. */
 function named(paths: string[]): string {
   let shown = 0;
   for (let characters = 0; shown < paths.length; shown++) {
@@ -16,7 +16,7 @@ function named(paths: string[]): string {
   return shown === 0 ? '`coppice show` names them' : `${names} and others; \`coppice show\` names them`;
 }
 
-/** A change to protected paths. */
+/** Waits for the user's approval of changes to protected paths. */
 export const awaitingApproval = taskSetup.createStateConfig({
   entry: [
     { type: 'enter', params: { state: 'awaiting-approval' } },
@@ -49,7 +49,7 @@ export const awaitingApproval = taskSetup.createStateConfig({
   },
 });
 
-/** Verified, unless nothing was to be, and to be landed by hand. */
+/** Waits for `coppice merge`. The task is verified, unless it has no verify command. */
 export const ready = taskSetup.createStateConfig({
   entry: [
     { type: 'enter', params: { state: 'ready' } },

@@ -6,19 +6,19 @@ import { effectIdOf, taskSetup } from './task-setup.ts';
 import { cancelNow, orFail } from './transitions.ts';
 import { addUsage } from '../usage.ts';
 
-/** Half a file may pass a verification that a whole one was meant for. */
+/** Reason to fail on a cut answer: half a file may pass a verification that was meant for a whole one. */
 const reasonOfPart = (finishReason: string): string =>
   finishReason === 'refusal'
     ? 'the model refused'
     : "the model's answer was cut at its limit of output, so the file would be incomplete";
 
-/** With what the step in hand is tried again for: of a model that can't be asked just now, the provider's own words. */
+/** Reason of a timeout. Includes why the current step is being retried, such as the provider's own error message. */
 function reasonOfTimeout({ specification, retries, retryReason }: TaskContext): string {
   const reason = `the agent took longer than ${Math.round(specification.timeLimitMs / 1_000)} s`;
   return retries === 0 || retryReason === undefined ? reason : `${reason}; the last failure: ${retryReason}`;
 }
 
-/** The agent at work, within its time limit. */
+/** Runs the agent within its time limit. */
 export const working = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'working' } },
   on: cancelNow,
@@ -31,7 +31,7 @@ export const working = taskSetup.createStateConfig({
       },
     },
   },
-  // One child state per agent kind.
+  // One child state for each kind of agent.
   initial: 'choosing',
   states: {
     choosing: { always: [{ guard: 'isLoop', target: 'loop' }, { target: 'prompt' }] },

@@ -137,7 +137,7 @@ const inContainer: Program = {
 };
 const runsContainer = { run: inContainer, exec: inContainer, create: inContainer };
 
-/** Ecosystems that are described by little more than a list of files. */
+/** Ecosystems that need little more than a list of files. */
 export const others: Ecosystem = {
   zig: { files: ['build.zig', 'build.zig.zon'], reports: /^build (.* )?run( |$)/ },
   ...named('dart flutter', {

@@ -39,8 +39,8 @@ const startedByScripts = [...jest, ...vitest, ...mocha, ...otherRunners, ...cove
 const checkNames =
   '(^|[ :_-])(lint|eslint|format|fmt|prettier|style|types?|type-?check|tsc|check|build|compile|bundle|verify|validate)';
 /**
- * Files of linters, type checkers and bundlers, for scripts whose name suggests that they start one: tasks change tsconfig.json often, so that it isn't
- * protected for `npm test`.
+ * Files of linters, type checkers and bundlers, for scripts whose name suggests that they start one. They aren't protected for `npm test`, since tasks often
+ * change tsconfig.json.
  */
 const startedByChecks = (operands: string): Program['filesFor'] & object => ({
   operands: new RegExp(operands, 'i'),
@@ -67,7 +67,7 @@ const loads = [
   '--preload',
   '--config',
 ];
-/** The options of Node 24 that take a value, which may be the next word. */
+/** Options of Node 24 whose value may be the next word. */
 const nodeValues = words(
   `-C --conditions --allow-fs-read --allow-fs-write --build-snapshot-config --cpu-prof-dir --cpu-prof-interval
   --cpu-prof-name --diagnostic-dir --disable-proto --disable-warning --dns-result-order --experimental-sea-config

@@ -2,7 +2,7 @@ import { named } from '../program.ts';
 import type { Ecosystem, Program } from '../program.ts';
 
 const project = ['pyproject.toml', 'setup.cfg', 'setup.py'];
-/** Python runs these at its start, wherever it finds them. */
+/** Python runs these files at start, wherever it finds them. */
 const startup = ['sitecustomize.py', 'usercustomize.py'];
 const pytest = [
   ...startup,

@@ -1,7 +1,7 @@
 import { named } from '../program.ts';
 import type { Ecosystem } from '../program.ts';
 
-/** Shells, and programs that start the command in their arguments. */
+/** Shells, and programs that start the command given in their arguments. */
 export const shell: Ecosystem = {
   ...named('sh bash dash zsh ksh mksh ash', {
     runs: 'shell',
@@ -21,7 +21,7 @@ export const shell: Ecosystem = {
   flock: { runs: 'command', operands: 1, options: { value: ['-w', '--timeout', '-E'], command: ['-c'] } },
   taskset: { runs: 'command', operands: 1 },
   ...named('sudo doas', { runs: 'command', options: { value: ['-u', '-g', '-C', '-h', '-p', '-r', '-t', '-U'] } }),
-  // What git starts by its configuration: an alias, a hook, a driver.
+  // Programs that git starts because of its configuration: an alias, a hook, a driver.
   git: {
     runs: 'nothing',
     reports:
@@ -58,7 +58,7 @@ export const shell: Ecosystem = {
   }),
 };
 
-/** Programs that only look at files, or touch none of the work tree: what a task is to make may be named there. */
+/** Programs that only read files, or touch none of the work tree. Their arguments may name files that the task has to create. */
 export const readers: Ecosystem = {
   ...named(
     `: [ [[ alias bg break cat cd cmp continue cp cut date declare df diff dirname basename du echo egrep exit export
