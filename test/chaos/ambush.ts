@@ -1,17 +1,17 @@
 /**
- * Faults that wait for the worst moment: each service leaves a trace that can be seen from outside while it is in the middle of something, and is killed when one
- * shows.
+ * Faults timed to the worst moment: while a service is in the middle of something, it leaves a trace that is visible from outside; when a trace shows, the service
+ * is killed.
  */
 import { watch } from 'node:fs';
 import path from 'node:path';
 import type { ServiceName } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
 
-/** What can be seen of work in progress. */
+/** A visible sign of work in progress. */
 export type Trace = {
-  /** Watched with everything below it. */
+  /** Path that is watched, with everything below it. */
   at(system: ChaosSystem): string;
-  /** Of a path below. */
+  /** Pattern for a changed path below it. */
   shows: RegExp;
 };
 
@@ -20,7 +20,7 @@ const storesOf = ({ dataFolder }: ChaosSystem): string => path.join(dataFolder, 
 const worktreesOf = ({ dataFolder }: ChaosSystem): string => path.join(dataFolder, 'worktree-service/worktrees');
 
 export const traces: readonly (Trace & { service: ServiceName })[] = [
-  // A file appears in a worktree: a draft, or what it becomes.
+  // A file appears in a worktree: a draft, or the final file.
   {
     service: 'container-service',
     at: worktreesOf,
@@ -32,13 +32,13 @@ export const traces: readonly (Trace & { service: ServiceName })[] = [
     at: storesOf,
     shows: /\.lock$/,
   },
-  // The model was asked, or has answered, and nothing is stored yet.
+  // The model has received a request or has answered, and nothing is stored yet.
   { service: 'llm-gateway', at: ({ countFile }) => countFile, shows: /./ },
 ];
 
 /**
- * What a user's cancellation of this very task can meet: `import`, git begins to store its worktree, from which it takes about as long to the lock on the checkpoint's
- * ref as the cancellation takes to worktree-service; `lock`, git has just taken that lock.
+ * Traces after which a user cancels this very task. `import`: git starts to store the task's worktree; from there to the lock on the checkpoint's ref it takes about as
+ * long as the cancellation takes to reach worktree-service. `lock`: git has just taken that lock.
  */
 export const tracesOfTask = {
   import: (taskId: string): Trace => ({
@@ -51,7 +51,7 @@ export const tracesOfTask = {
   }),
 };
 
-/** Resolves with true once a trace shows, with false when none has within the time. */
+/** Resolves with true when a trace shows, with false when none shows within `waitMsMax`. */
 export function traceShows(trace: Trace, system: ChaosSystem, waitMsMax: number): Promise<boolean> {
   return new Promise((resolve) => {
     const watcher = watch(trace.at(system), { recursive: true });
@@ -64,7 +64,7 @@ export function traceShows(trace: Trace, system: ChaosSystem, waitMsMax: number)
     watcher.on('change', (_type, file) => {
       if (trace.shows.test(String(file))) end(true);
     });
-    // A folder that is removed while it is being watched.
+    // A watched folder was removed.
     watcher.on('error', () => undefined);
   });
 }

@@ -1,4 +1,4 @@
-/** What is left when every task has ended: nothing but what is kept on purpose. */
+/** Finds leftovers after every task has ended: anything that is not kept on purpose. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -22,18 +22,18 @@ export type Leftovers = {
   deadLetters: string[];
 };
 
-/** Folders of the data folder that hold what belongs to a task or command at work, and are empty without one. */
+/** Folders of the data folder that belong to running tasks or commands, and have to be empty without any. */
 const emptyAtRest = [
   'worktree-service/worktrees',
   'worktree-service/checkouts',
   'worktree-service/trash',
   'container-service/sandboxes',
 ];
-/** Refs of a store that stay on purpose: notes of what was done, work that did not land, what landed. */
+/** Refs that a store keeps on purpose: records of finished work, work that did not land, and landed work. */
 const keptRefs =
   /^refs\/(heads|tags|remotes|fetched)\/|^refs\/coppice\/(done|merge|merged|candidate|rescue|landed|superseded)\//;
 
-/** While the services run: what they have not removed. */
+/** Leftovers while the services run. */
 export async function leftOfTasks(
   system: ChaosSystem,
 ): Promise<Pick<Leftovers, 'containers' | 'folders' | 'refs' | 'messages' | 'claims' | 'deadLetters'>> {
@@ -49,11 +49,11 @@ export async function leftOfTasks(
   };
 }
 
-/** Lock files of git, in the stores and in the users' repositories. */
+/** Git's lock files, in the stores and in the users' repositories. */
 export const locksLeft = (system: ChaosSystem, repositories: readonly TemporaryRepository[]): string[] =>
   [system.dataFolder, ...repositories.map((repository) => repository.path)].flatMap(lockFilesUnder);
 
-/** After the services have ended. */
+/** Leftovers after the services have ended. */
 export function leftOfServices(system: ChaosSystem): Pick<Leftovers, 'processes' | 'mounts'> {
   const mounts = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
@@ -80,7 +80,7 @@ function entriesOf(folder: string): string[] {
   }
 }
 
-/** Lock files of git; not those of ours, which the kernel releases. */
+/** Finds git's lock files; not Coppice's own, which the kernel releases. */
 function lockFilesUnder(folder: string): string[] {
   const found: string[] = [];
   const walk = (current: string): void => {
@@ -111,7 +111,7 @@ async function containersOf({ dataFolder, engine }: ChaosSystem): Promise<string
 async function refsLeft({ dataFolder }: ChaosSystem): Promise<string[]> {
   const stores = path.join(dataFolder, 'worktree-service/repositories');
   const left: string[] = [];
-  // A store whose making was cut off has a dot in its name, and goes after 15 minutes.
+  // A store whose creation was interrupted has a dot in its name, and is removed after 15 minutes.
   for (const repository of entriesOf(stores).filter((name) => !name.includes('.'))) {
     for (const store of ['tasks.git', 'origin.git']) {
       const { stdout } = await runFile('git', [
@@ -128,7 +128,7 @@ async function refsLeft({ dataFolder }: ChaosSystem): Promise<string[]> {
   return left;
 }
 
-/** Of commands and inboxes; timers of actors that have ended among them. */
+/** Messages of commands and inboxes, including timers of actors that have ended. */
 async function messagesLeft({ bus }: ChaosSystem): Promise<string[]> {
   const left: string[] = [];
   for (const stream of [streams.commands, streams.actors, streams.intake, streams.intakeLater])
@@ -136,7 +136,7 @@ async function messagesLeft({ bus }: ChaosSystem): Promise<string[]> {
   return left;
 }
 
-/** Claims that nobody finished or cancelled. */
+/** Claims that were never finished or cancelled. */
 async function claimsLeft({ bus }: ChaosSystem): Promise<string[]> {
   const left: string[] = [];
   for await (const message of bus.read(`KV_${buckets.effects}`, `$KV.${buckets.effects}.>`)) {

@@ -1,4 +1,4 @@
-/** How often the model was asked for what it had answered already: its own counter against what the transcripts hold. */
+/** Counts repeated model calls for stored answers: compares the model's own log with the transcripts. */
 import { readFile } from 'node:fs/promises';
 import { streams, transcriptEntrySchema } from '@coppice/contracts';
 import type { ChaosSystem } from './system.ts';
@@ -7,15 +7,15 @@ type Asked = { event: 'asked' | 'answered'; taskId: string; effectId: string; po
 
 export type ModelFigures = {
   asked: number;
-  /** Turns in transcripts. */
+  /** Number of turns in transcripts. */
   stored: number;
-  /** One sentence for each call that was begun after its turn was stored. */
+  /** One sentence for each call that started after its turn was stored. */
   paidTwice: string[];
-  /** Calls that were begun again since nobody knew whether they had been finished. */
+  /** Calls that were repeated because it was unknown whether the first had finished. */
   unknown: number;
 };
 
-/** Clocks of processes of one machine, and the time between a look at the transcript and the call. */
+/** Tolerance for the clocks of processes on one machine, and for the time between reading the transcript and the call. */
 const toleranceMs = 50;
 
 export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
@@ -36,7 +36,7 @@ export async function checkModel(system: ChaosSystem): Promise<ModelFigures> {
     const turn = `${owner.taskId} turn ${positionOf.get(effectId) ?? '?'}`;
     if (storedEffects.has(effectId)) paidTwice.push(`${turn}: ${effectId} is stored twice`);
     storedEffects.add(effectId);
-    // A process that was cut off may store its answer after the call was begun again: what counts is the first one.
+    // A process that lost its connection may store its answer after the call was repeated: the first stored answer counts.
     if (!storedAt.has(turn)) storedAt.set(turn, message.publishedAt.getTime());
   }
   const asks = new Map<string, Asked[]>();

@@ -1,4 +1,4 @@
-/** Whether every task ended as it should, once, with the content it should have: looked up in the API, the events and git. */
+/** Checks that every task ended as it should, once, with the right content: in the API, the events and git. */
 import { api, isTaskEnd } from '@coppice/contracts';
 import type { TaskView } from '@coppice/contracts';
 import type { TemporaryRepository } from '@coppice/testing';
@@ -11,7 +11,7 @@ import type { StoredEvent } from './users.ts';
 const tenant = 'default';
 const fieldSeparator = '\u001f';
 
-/** By task id. */
+/** Tasks by id. */
 export type TaskViews = ReadonlyMap<string, TaskView>;
 
 export async function readTasks(system: ChaosSystem, waves: readonly Wave[]): Promise<TaskViews> {
@@ -25,7 +25,7 @@ export async function readTasks(system: ChaosSystem, waves: readonly Wave[]): Pr
   return views;
 }
 
-/** One sentence for each task that did not end, or not as it should. */
+/** One sentence for each task that did not end, or ended in a wrong state. */
 export function lostTasks(waves: readonly Wave[], views: TaskViews): string[] {
   const byName = new Map([...views.values()].map((view) => [view.name, view]));
   return waves.flatMap((wave) =>
@@ -46,13 +46,13 @@ export function lostTasks(waves: readonly Wave[], views: TaskViews): string[] {
   );
 }
 
-/** Whether something that it depends on has not landed. */
+/** Returns true when one of the task's dependencies has not landed. */
 const isBlocked = ({ request }: PlannedTask, byName: ReadonlyMap<string, TaskView>): boolean =>
   ((request['dependsOn'] as string[] | undefined) ?? []).some((name) => byName.get(name)?.state !== 'merged');
 
 export type Landings = { landedTwice: string[]; wrongContent: string[] };
 
-/** Compares the branch with the plan: one commit for each merged task, with its files alone, and nothing else on the branch. */
+/** Compares the branch with the plan: one commit for each merged task, with only its files, and nothing else on the branch. */
 export async function checkLandings(
   waves: readonly Wave[],
   views: TaskViews,
@@ -102,7 +102,7 @@ async function checkRepository(waves: readonly Wave[], views: TaskViews, place: 
   }
 }
 
-/** Commits of the branch that are no merges, by the task that their trailer names. */
+/** Commits of the branch without merges, by the task in their trailer. */
 async function commitsByTask(repository: TemporaryRepository): Promise<Map<string, string[]>> {
   const format = `--format=%H${fieldSeparator}%(trailers:key=Coppice-Task,valueonly,separator=)`;
   const log = await repository.git('log', '--no-merges', format, 'main');
@@ -128,7 +128,7 @@ async function checkCommit(repository: TemporaryRepository, commit: string, task
   return faults;
 }
 
-/** As many merges as tasks that land by one: a merge that came twice would be one too many. */
+/** Checks that the branch has one merge per task that lands by a merge: a repeated merge would be one too many. */
 async function checkMerges(
   repository: TemporaryRepository,
   commits: ReadonlyMap<string, string[]>,
@@ -144,7 +144,7 @@ async function checkMerges(
   ];
 }
 
-/** One sentence for each event that is missing, or there twice. */
+/** One sentence for each missing or repeated event. */
 export function eventFaults(events: readonly StoredEvent[], views: TaskViews): string[] {
   const bySource = new Map<string, StoredEvent[]>();
   for (const stored of events)

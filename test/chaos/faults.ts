@@ -1,4 +1,4 @@
-/** The faults of a chaos run, drawn from the seed: which one, on which process, for how long, when. */
+/** The faults of a chaos run, drawn from the seed: kind, process, duration and time. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { traces, traceShows } from './ambush.ts';
 import { serviceNames } from '@coppice/contracts';
@@ -20,19 +20,19 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-/** What happened, for the report. Times are milliseconds since the epoch. */
+/** A fault that was applied, for the report. Times are milliseconds since the epoch. */
 export type AppliedFault = {
   kind: FaultKind;
   target: string;
   startedAt: number;
   endedAt: number;
-  /** False for an ambush that was given up. */
+  /** False for an ambush that found no trace. */
   struck: boolean;
 };
 
 type Fault = { kind: FaultKind; service: ServiceName | null };
 
-/** A round of faults; each comes once, in an order of its own in each round. `none` shows what is usual without a fault. */
+/** One round of faults: each comes once per round, in a new order. `none` is the baseline without a fault. */
 const deck: readonly Fault[] = [
   ...serviceNames.map((service): Fault => ({ kind: 'kill', service })),
   ...traces.flatMap(({ service }): Fault[] => [
@@ -54,15 +54,15 @@ const pauseMs = { min: 2_000, max: 6_000 };
 const downMs = { min: 0, max: 3_000 };
 /** Longer than every lease. */
 const outageMs = { min: lostAfterMs * 1.25, max: lostAfterMs * 2.5 };
-/** An ambush in which nothing shows for so long is given up. */
+/** An ambush without a trace ends after this time. */
 const ambushMsMax = 10_000;
-/** From the trace to the kill. */
+/** Longest delay between the trace and the kill. */
 const ambushDelayMsMax = 4;
 const diskFullMs = { min: 1_000, max: 5_000 };
 
 /**
- * Applies one fault after the other until the time is over. Faults that last overlap with the next ones.
- * @returns what was applied, when every fault has ended
+ * Applies one fault after the other until the time is over. A fault that lasts overlaps with the next ones.
+ * @returns the applied faults, when all have ended
  */
 export async function applyFaults(
   system: ChaosSystem,
@@ -96,14 +96,14 @@ export async function applyFaults(
   return applied.toSorted((one, other) => one.startedAt - other.startedAt);
 }
 
-/** One process of the service, both for an ambush; all where no service is named. */
+/** Returns one process of the service, or both for an ambush; all processes when no service is named. */
 function targetsOf({ kind, service }: Fault, { processes }: ChaosSystem, random: Random): readonly ServiceProcess[] {
   if (service === null) return processes;
   const ofService = processes.filter((each) => each.service === service);
   return kind === 'ambush' ? ofService : [random.pick(ofService)];
 }
 
-/** @returns false where it was given up */
+/** @returns false when the fault was not applied, because no trace showed */
 async function apply(
   kind: FaultKind,
   targets: readonly ServiceProcess[],
@@ -159,11 +159,11 @@ async function apply(
   }
 }
 
-/** With or without the programs that it has started. */
+/** Kills a process, with or without the programs that it has started. */
 const kill = (target: ServiceProcess, random: Random): Promise<void> =>
   target.kill(random.integer(downMs.min, downMs.max), { children: random.pick([true, false]) });
 
-/** One restart at a time: two faults may overlap. */
+/** Runs one restart at a time, since two faults may overlap. */
 let natsRestart: Promise<void> = Promise.resolve();
 
 function restartNats({ nats }: ChaosSystem, waitMs: number): Promise<void> {

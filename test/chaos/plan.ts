@@ -1,5 +1,5 @@
 /**
- * What a chaos run does: tasks in waves, each wave one run, from a seed. Every task states which ends are right for it and which files it leaves,
+ * The plan of a chaos run: tasks in waves, each wave one run, made from a seed. Every task states its valid end states and the files it leaves,
  * so that the checks need no knowledge of how the services work.
  */
 import type { TaskState } from '@coppice/contracts';
@@ -13,26 +13,26 @@ export type PlannedTask = {
   /** Unique in the whole chaos run. */
   name: string;
   kind: TaskKind;
-  /** In the form of the run file. */
+  /** The task as in a run file. */
   request: Record<string, unknown>;
-  /** Of the scripted model. */
+  /** Turns of the scripted model. */
   turns: object[];
-  /** Path → content that the task's own commit has; content null: not compared. */
+  /** Path → content of the files in the task's own commit. */
   files: Record<string, string>;
-  /** Ends that are right. */
+  /** Valid end states. */
   ends: TaskState[];
-  /** What the reason of an end that isn't a success must match. */
+  /** Pattern for the reason of an end that isn't a success. */
   reason?: RegExp;
-  /** When a user cancels it: milliseconds after the wave's submission, or after a trace of ambush.ts. */
+  /** When a user cancels the task: milliseconds after the wave's submission, or after a trace of ambush.ts. */
   cancel?: { after: 'submission' | keyof typeof tracesOfTask; ms: number };
 };
 
 export type Wave = {
   requestId: string;
   repository: RepositoryName;
-  /** Milliseconds after the start. */
+  /** Time of submission, in milliseconds after the start. */
   atMs: number;
-  /** By request and reply, or by the durable intake. */
+  /** How it is submitted: by request and reply, or through the durable intake. */
   by: 'request' | 'intake';
   tasks: PlannedTask[];
 };
@@ -49,7 +49,7 @@ const taskKinds = [
   'squash',
 ] as const;
 export type TaskKind = (typeof taskKinds)[number];
-/** How many of 20 tasks are of a kind. Rivals come in pairs. */
+/** Number of tasks per kind, out of 20. Rivals come in pairs. */
 const shares: Readonly<Record<TaskKind, number>> = {
   write: 3,
   loop: 4,
@@ -64,17 +64,17 @@ const shares: Readonly<Record<TaskKind, number>> = {
 
 const waveTasks = 10;
 const latencyMsMax = 2_500;
-/** Short enough that a checkpoint may still be under way. */
+/** Short enough that a checkpoint may still be running. */
 const finishMsMax = 400;
 const cancelMsMax = 12_000;
-/** About as long as git is at it. */
+/** About as long as git's import takes. */
 const importMsMax = 30;
 const lockMsMax = 4;
 const concurrency = 6;
-/** A model that is told of a full disk would wait; a script can't, so its commands do. */
+/** Shell line that waits while the disk is full. A real model would read the error and wait; a script can't. */
 const waitForRoom =
   'for i in $(seq 60); do [ "$(df --output=avail . | tail -n 1)" -gt 4096 ] && break; sleep 0.5; done';
-/** Lines of the shared file, of which each `shared` task changes one; far enough apart that git merges them. */
+/** Number of lines of the shared file. Each `shared` task changes one of them; the changed lines are far enough apart for git to merge them. */
 const sharedLines = 400;
 const sharedStep = 4;
 
@@ -109,7 +109,7 @@ export function planWaves(options: { tasks: number; minutes: number; random: Ran
   return waves;
 }
 
-/** Rivals stay side by side, so that both are in one wave. */
+/** Chooses the kinds of the tasks. Rivals stay next to each other, so that both are in one wave. */
 function kindsFor(tasks: number, random: Random): TaskKind[] {
   const deck = taskKinds.flatMap((kind) =>
     Array.from({ length: kind === 'rival' ? shares.rival / 2 : shares[kind] }, () => kind),
@@ -152,7 +152,7 @@ function planTask(place: Place): PlannedTask {
     case 'dependent':
       return dependent(prompt, place);
     case 'rival': {
-      // The pair has one file; the second one conflicts, unless it began after the first had landed.
+      // Both of a pair write one file; the second conflicts, unless it started after the first had landed.
       const before = place.wave.at(-1);
       const pair = before?.kind === 'rival' && before.name.endsWith('-a') ? before.name.slice(0, -2) : null;
       const own = `${pair ?? name}-${pair === null ? 'a' : 'b'}`;
@@ -197,7 +197,7 @@ function planTask(place: Place): PlannedTask {
   }
 }
 
-/** Reads, lists and runs in between; what counts is written whole, which may be repeated when an executor was lost. */
+/** Turns that read, list and run; the file that counts is written as a whole, so the write may be repeated when an executor was lost. */
 function loopTurns(file: string, content: string, latencyMs: () => number, finishMs: number): object[] {
   const write = { name: 'write', arguments: { path: file, content } };
   return [
@@ -222,7 +222,7 @@ function loopTurns(file: string, content: string, latencyMs: () => number, finis
   ];
 }
 
-/** Each of the three commands does the whole change: one whose outcome is unknown is made good by the next. */
+/** Each of the three commands makes the whole change, so the next one corrects one whose outcome is unknown. */
 function sharedTask(prompt: PlannedTask, { name, sharedLine }: Place, latencyMs: () => number): PlannedTask {
   const run = {
     name: 'run',
@@ -273,7 +273,7 @@ export function requestOf(wave: Wave, place: { repository: string; model: string
   };
 }
 
-/** What the scripted model plays, as JSON, which YAML includes. */
+/** The scripted model's script, as JSON, which is also YAML. */
 export const scriptOf = (waves: readonly Wave[]): string =>
   JSON.stringify({
     rules: waves.flatMap(({ tasks }) =>

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Other processes than this one whose environment or command line holds the text. */
+/** Returns the other processes whose environment or command line contains the text. */
 export function processesWith(text: string): { pid: number; commandLine: string }[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];
@@ -10,7 +10,7 @@ export function processesWith(text: string): { pid: number; commandLine: string 
   });
 }
 
-/** Empty for one that has ended. */
+/** Returns '' for a process that has ended. */
 function read(file: string): string {
   try {
     return readFileSync(file, 'latin1');

@@ -1,4 +1,4 @@
-/** How long tasks that were at work when a fault began took to their next step. */
+/** Measures how long running tasks took to their next step after a fault began. */
 import { kindOfTaskState } from '@coppice/contracts';
 import type { TaskState } from '@coppice/contracts';
 import { faultKinds } from './faults.ts';
@@ -7,12 +7,12 @@ import type { StoredEvent } from './users.ts';
 
 export type Recovery = { faults: number; p50Ms: number | null; p99Ms: number | null };
 
-/** Waiting for a dependency, a person or the landing slot isn't work. */
+/** Returns true for states in which a task does no work: it waits for a dependency, a person or the landing slot, or has ended. */
 const isAtRest = (state: TaskState): boolean => state === 'landing' || kindOfTaskState(state) !== 'busy';
 
 /**
- * Of each kind of fault: from its begin until the slowest task that was at work then has taken its next step, as its events tell. Kind `none` is what is usual
- * without a fault. Faults overlap, so a figure includes what others cost in the same time.
+ * For each kind of fault: the time from its start until the slowest task that was running then has taken its next step, by its events. Kind `none` is the baseline
+ * without a fault. Faults overlap, so a figure includes the delays of other faults in the same time.
  */
 export function recoveryByKind(
   faults: readonly AppliedFault[],
@@ -38,7 +38,7 @@ export function recoveryByKind(
   ) as Record<FaultKind, Recovery>;
 }
 
-/** -1 where the task wasn't at work. */
+/** Returns -1 when the task did no work at that time. */
 function timeToNextStep(steps: readonly { at: number; state: TaskState | null }[], from: number): number {
   const before = steps.filter(({ at }) => at <= from);
   const state = before.findLast((step) => step.state !== null)?.state ?? null;

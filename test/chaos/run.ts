@@ -1,4 +1,4 @@
-/** One chaos run: the system, users and faults together, then every check. */
+/** One chaos run: starts the system, plays users and faults at the same time, then runs every check. */
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, temporaryRepository } from '@coppice/testing';
@@ -24,14 +24,14 @@ export type ChaosOptions = {
   minutes: number;
   engine: Engine;
   faults: readonly FaultKind[];
-  /** Where the services' logs go; null: nowhere. */
+  /** File for the services' logs; null for none. */
   logFile: string | null;
-  /** Ends the run early, with its reason as error. */
+  /** Aborts the run early, with its reason as the error. */
   interruption?: AbortSignal;
   say: (line: string) => void;
 };
 
-/** A user has ended the run. */
+/** The user has interrupted the run. */
 export class Interrupted extends Error {}
 
 export type ChaosResult = {
@@ -48,9 +48,9 @@ export type ChaosResult = {
   recovery: Record<FaultKind, Recovery>;
 };
 
-/** From the last fault until everything must have ended. */
+/** Time limit from the last fault until all tasks have ended. */
 const settleMinutes = 6;
-/** From the end of all until what is cleaned in the background must be gone. */
+/** Time limit from the end of all tasks until background clean-up is done. */
 const restMsMax = 60_000;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -79,9 +79,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const seconds = Math.round((Date.now() - startedAt) / 1_000);
     say(`everything has ended, or the time is over, after ${seconds} s; looking at what is left`);
 
-    // A start removes lock files that were left, so they are looked for before.
+    // Before the restart, because services remove old lock files when they start.
     const locks = await settled(async () => ({ locks: locksLeft(system, [bare, checkedOut]) }));
-    // Leftovers are removed at each start, and else every 15 minutes.
+    // Services remove leftovers when they start, and otherwise every 15 minutes.
     await Promise.all(system.processes.map((each) => each.restart()));
     const views = await readTasks(system, waves);
     const events = await storedEvents(system);
@@ -119,7 +119,7 @@ async function unlessAborted<Result>(signal: AbortSignal | undefined, work: Prom
   return Promise.race([work, aborted.promise]);
 }
 
-/** Looks until nothing is left or the time is over. */
+/** Repeats a check until nothing is left or the time is over. */
 async function settled<Found extends Record<string, string[]>>(look: () => Promise<Found>): Promise<Found> {
   let last = await look();
   await eventually(
@@ -128,12 +128,12 @@ async function settled<Found extends Record<string, string[]>>(look: () => Promi
       return Object.values(last).every((each) => each.length === 0);
     },
     { timeoutMs: restMsMax, intervalMs: 1_000 },
-    // What is still left is the result, not a failure of the run.
+    // On a timeout, what is still left is the result, not a failure of the run.
   ).catch(() => undefined);
   return last;
 }
 
-/** One line for each figure that isn't zero, with what was found. */
+/** One line for each figure that isn't zero, with its findings. */
 export function faultsFound(result: ChaosResult): string[] {
   const figures: [string, readonly string[]][] = [
     ['tasks lost', result.tasks.lost],

@@ -1,4 +1,4 @@
-/** The services' data folder on a small file system of its own, which can be filled up for a while. */
+/** A small file system for the services' data folder, which can be filled up for a while. */
 import { execFile } from 'node:child_process';
 import { open, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,14 +8,14 @@ const runFile = promisify(execFile);
 const fillBytesAtOnce = 1024 * 1024;
 
 export type SmallDisk = {
-  /** Takes all space that is left. */
+  /** Uses up all free space. */
   fill(): Promise<void>;
-  /** Gives it back. */
+  /** Frees that space. */
   free(): Promise<void>;
   unmount(): Promise<void>;
 };
 
-/** Mounts a tmpfs of the given size on an empty folder. @returns null where this user may not mount. */
+/** Mounts a tmpfs of the given size on an empty folder. @returns null when this user may not mount */
 export async function mountSmallDisk(folder: string, mebibytes: number): Promise<SmallDisk | null> {
   try {
     await runFile('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=711`, 'coppice-chaos', folder]);
@@ -42,7 +42,7 @@ export async function mountSmallDisk(folder: string, mebibytes: number): Promise
     },
     unmount: async () => {
       await free();
-      // Lazily: a container that is still being removed may hold it for a moment.
+      // Lazily: a container that is still being removed may use it for a moment.
       await runFile('umount', ['--lazy', folder]);
     },
   };

@@ -1,6 +1,6 @@
 /**
- * The system under chaos: one nats-server that syncs every write, two processes of each service on one node, a proxy before each of them, and a supervisor that starts
- * again what has ended, as a container engine would.
+ * The system under chaos: one nats-server that syncs every write, two processes of each service on one node, a proxy in front of each process, and a supervisor that
+ * restarts ended processes, as a container engine would.
  */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -21,7 +21,7 @@ export type Engine = 'docker' | 'bubblewrap';
 const copies = [1, 2] as const;
 const node = 'node-1';
 const diskMebibytes = 1_024;
-/** Short, so that a run of minutes holds many losses. */
+/** Short, so that a run of a few minutes has many lost processes. */
 export const lostAfterMs = 4_000;
 const restartWaitMs = 300;
 const killLooksMax = 20;
@@ -34,7 +34,7 @@ export class ServiceProcess {
   readonly name: string;
   readonly proxy: TcpProxy;
   readonly #start: () => StartedProcess;
-  /** In the environment of all that it starts. */
+  /** A text in the environment of all programs that it starts. */
   readonly #mark: string;
   readonly #logLine: (line: string) => void;
   #process: StartedProcess | null = null;
@@ -85,14 +85,14 @@ export class ServiceProcess {
     }
   }
 
-  /** SIGKILL. It is started again after `downMs`. @param options.children as well, as when a container is killed */
+  /** Sends SIGKILL; the process restarts after `downMs`. @param options.children kills its child processes too, as when a container is killed */
   async kill(downMs: number, options: { children: boolean }): Promise<void> {
     this.#expected = true;
     this.#holdUntil = sleep(downMs);
     const started = this.#process;
     if (started === null) return;
     if (options.children) {
-      // Stopped first, so that it starts no more; what its programs start meanwhile is found the next time.
+      // Stopped first, so that it starts no more children; what the children start meanwhile is found by the next look.
       started.signal('SIGSTOP');
       for (let look = 0; look < killLooksMax; look++) {
         const children = processesWith(this.#mark).filter(({ pid }) => pid !== started.pid);
@@ -115,7 +115,7 @@ export class ServiceProcess {
     await this.#process?.waitForLine('"msg":"started"', { timeoutMs: startedMsMax });
   }
 
-  /** In order, and not started again. */
+  /** Sends SIGTERM, and does not start the process again. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.thaw();
@@ -123,7 +123,7 @@ export class ServiceProcess {
     await this.#running;
   }
 
-  /** In order, and started again: as an upgrade. */
+  /** Sends SIGTERM and starts the process again, as an upgrade does. */
   async restart(): Promise<void> {
     this.#expected = true;
     await this.#process?.kill('SIGTERM');
@@ -134,16 +134,16 @@ export class ServiceProcess {
 
 export class ChaosSystem {
   readonly nats: NatsServer;
-  /** The harness's own connection, by no proxy. */
+  /** The harness's own connection, which uses no proxy. */
   readonly bus: Bus;
   readonly processes: readonly ServiceProcess[];
-  /** Null where this user may not mount. */
+  /** Null when this user may not mount. */
   readonly disk: SmallDisk | null;
   readonly dataFolder: string;
   readonly engine: Engine;
   readonly folder: string;
   readonly countFile: string;
-  /** In the environment of every process that the run starts, for the search for those that are left. */
+  /** A text in the environment of every process that the run starts, by which leftover processes are found. */
   readonly mark: string;
   readonly model = 'scripted/plan.yaml';
   readonly #temporary: TemporaryFolder;
@@ -192,7 +192,7 @@ export class ChaosSystem {
           const proxy = await startTcpProxy(port);
           const name = `${service}-${copy}`;
           const processMark = path.join(folder, name, 'mark');
-          // Nothing is looked for there: the PATH is all that the services hand on to every program, sandboxes included.
+          // The mark is in PATH, although that folder has no programs: PATH is the only variable that the services pass on to every program, also in sandboxes.
           const PATH = `${process.env['PATH'] ?? ''}:${processMark}`;
           const start = () => startService(service, { proxy, users, environment: { ...environment, PATH } });
           return new ServiceProcess({ service, name, proxy, mark: processMark, start, log: options.log });
@@ -215,7 +215,7 @@ export class ChaosSystem {
     return this.processes.flatMap(({ unexpectedExits }) => unexpectedExits);
   }
 
-  /** Ends the services alone: what is then left of processes and mounts is an orphan. */
+  /** Stops only the services: the processes and mounts that remain are orphans. */
   async stopServices(): Promise<void> {
     await Promise.all(this.processes.map((each) => each.stop()));
   }
@@ -251,7 +251,7 @@ function killIfThere(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended.
+    // The process has ended.
   }
 }
 

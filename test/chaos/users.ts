@@ -1,4 +1,4 @@
-/** What users do meanwhile: they submit the waves, cancel, and merge what waits for them, and send again what is not answered. */
+/** The users of a chaos run: they submit the waves, cancel tasks, merge those that wait for them, and resend requests without an answer. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { api, coppiceEventSchema, CoppiceError, runIdOf, streams, subjects, taskIdOf } from '@coppice/contracts';
 import type { RunView } from '@coppice/contracts';
@@ -10,7 +10,7 @@ import type { ChaosSystem } from './system.ts';
 const tenant = 'default';
 const againMs = 500;
 const lookMs = 1_000;
-/** After which it is cancelled all the same. */
+/** Time limit for a trace, after which the task is cancelled anyway. */
 const traceWaitMsMax = 60_000;
 
 export const runIdOfWave = (wave: Wave): string => runIdOf(tenant, wave.requestId);
@@ -29,7 +29,7 @@ export async function playUsers(waves: readonly Wave[], session: Session): Promi
   const startedAt = Date.now();
   await Promise.all(
     waves.map(async (wave) => {
-      // An abort ends the wait; what follows sees it.
+      // An abort ends the wait; the following calls check the signal.
       await sleep(wave.atMs, undefined, { signal: session.signal }).catch(() => undefined);
       await submit(wave, session);
       session.say(`submitted ${wave.requestId} (${wave.tasks.length} tasks, ${Date.now() - startedAt} ms)`);
@@ -53,7 +53,7 @@ async function submit(wave: Wave, { system, repositories, signal }: Session): Pr
   });
 }
 
-/** Cancels or merges, once the task is there. */
+/** Cancels or merges a task, once it exists. */
 async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): Promise<void> {
   const taskId = taskIdOfPlan(wave, task);
   if (task.cancel !== undefined) {
@@ -73,7 +73,7 @@ async function act(wave: Wave, task: PlannedTask, { system, signal }: Session): 
   });
 }
 
-/** A command that comes too late for the task's state is refused; that isn't the system's fault. */
+/** Ignores the rejection of a command that comes too late for the task's state; that isn't a fault of the system. */
 function unlessDecided(error: unknown): void {
   if (!(error instanceof CoppiceError) || error.code !== 'conflict') throw error;
 }
@@ -92,7 +92,7 @@ async function ended(wave: Wave, { system, signal }: Session): Promise<RunView |
   return run;
 }
 
-/** Again and again until it succeeds or the signal aborts. */
+/** Repeats an attempt until it succeeds or the signal aborts. */
 async function persist(signal: AbortSignal, attempt: () => Promise<void>, waitMs = againMs): Promise<void> {
   while (!signal.aborted) {
     try {
@@ -106,7 +106,7 @@ async function persist(signal: AbortSignal, attempt: () => Promise<void>, waitMs
 
 export type StoredEvent = { at: number; taskId: string; event: ReturnType<typeof coppiceEventSchema.parse> };
 
-/** Every event, in the order in which it was stored, with the time at which it was. */
+/** Returns every event with the time at which it was stored, in the order of storage. */
 export async function storedEvents(system: ChaosSystem): Promise<StoredEvent[]> {
   const all: StoredEvent[] = [];
   for await (const message of system.bus.read(streams.events, subjects.event(tenant, '*', '*', '*'))) {

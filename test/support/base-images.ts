@@ -1,4 +1,4 @@
-/** `npm run base-images`: makes the images that docker-compose.yml takes from a registry, of this machine's own programs. */
+/** `npm run base-images`: makes the images that docker-compose.yml takes from a registry, out of this machine's own programs. */
 import { makeStandInImages, standInRegistry } from './stand-in-images.ts';
 
 const { told } = await makeStandInImages();

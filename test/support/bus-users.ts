@@ -4,16 +4,16 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { BusOptions, Role } from '@coppice/bus';
 
-/** The users that `coppice bus-users` makes, for a server of the test's own. */
+/** The users that `coppice bus-users` makes, for a test's own server. */
 export type BusUsers = {
   /**
-   * For startNatsServer. With them come users with a name and a password: one who may do everything in the services' account, and for each tenant one
-   * (`acme`, password `for-acme`) with its permissions.
+   * Server configuration for startNatsServer. It adds users with passwords: `everything`, with all permissions in the services' account, and one per tenant
+   * (`acme`, password `for-acme`) with the tenant's permissions.
    */
   configuration: (everything: { user: string; password: string }) => string;
-  /** What NATS_CREDENTIALS_FILE names. */
+  /** Path for NATS_CREDENTIALS_FILE. */
   file(user: UserName): string;
-  /** What is in it. */
+  /** Content of that file, as connection options. */
   credentials(user: UserName): Partial<BusOptions>;
 };
 export type UserName = Role | `tenant-${string}`;

@@ -1,8 +1,8 @@
-/** Processes that do nothing but take processor time, for tests of a busy machine. */
+/** Processes that only use CPU time, for tests of a busy machine. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** They end by themselves after `secondsMax`, whatever becomes of the test. */
+/** Starts `count` of them. They end by themselves after `secondsMax`, even when the test crashes. */
 export function startBusyProcesses(count: number, secondsMax: number): AsyncDisposable {
   const words = [String(secondsMax), 'sh', '-c', 'while :; do :; done'];
   const children = Array.from({ length: count }, () => spawn('timeout', words, { stdio: 'ignore' }));
@@ -13,7 +13,7 @@ function end(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve();
     child.once('exit', () => resolve());
-    // It passes the signal on to its shell.
+    // `timeout` passes the signal on to its shell.
     child.kill('SIGTERM');
   });
 }

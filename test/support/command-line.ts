@@ -4,7 +4,7 @@ import path from 'node:path';
 import { startProcess, temporaryFolder, temporaryRepository } from '@coppice/testing';
 import type { FileContent, StartedProcess, TemporaryRepository } from '@coppice/testing';
 
-/** The `coppice` command as a person has it, with a home of its own and a small repository. */
+/** The `coppice` command as a user runs it, with its own home and a small repository. */
 const mainFile = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
 const runMsMax = 90_000;
 
@@ -25,7 +25,7 @@ export class CommandLine implements AsyncDisposable {
 
   static async create(files: Record<string, FileContent>): Promise<CommandLine> {
     const folder = await temporaryFolder('cli');
-    // Without a sandbox a stack that is root runs commands as another user, which must get in.
+    // Without a sandbox, a stack that runs as root runs commands as another user, which needs access.
     await chmod(folder.path, 0o711);
     const repository = await temporaryRepository({ files });
     return new CommandLine(folder.path, repository, folder.remove);
@@ -35,7 +35,7 @@ export class CommandLine implements AsyncDisposable {
     return { NATS_URL: '', COPPICE_LOG_LEVEL: undefined, COPPICE_HOME: this.home, NO_COLOR: '', ...extra };
   }
 
-  /** Runs it to its end, with its output into pipes. */
+  /** Runs the command to its end and captures its output through pipes. */
   run(commandArguments: string[], environment: NodeJS.ProcessEnv = {}, folder: string = this.folder): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     const child = execFile(
@@ -56,7 +56,7 @@ export class CommandLine implements AsyncDisposable {
     return startProcess(mainFile, commandArguments, this.#environment(environment), { cwd: this.folder });
   }
 
-  /** A file beside the run files. */
+  /** Writes a file beside the run files. */
   async write(name: string, text: string): Promise<string> {
     const file = path.join(this.folder, name);
     await mkdir(path.dirname(file), { recursive: true });
@@ -64,7 +64,7 @@ export class CommandLine implements AsyncDisposable {
     return file;
   }
 
-  /** The process of the embedded stack. */
+  /** Returns the process id of the embedded stack. */
   async stackProcess(): Promise<number> {
     const status = JSON.parse(await readFile(path.join(this.home, 'stack', 'status.json'), 'utf8')) as {
       process: { pid: number };

@@ -1,4 +1,4 @@
-/** The stack of docker-compose.yml for tests: a project, a volume and images of its own, and ports that the system chooses. */
+/** The stack of docker-compose.yml for tests: with its own project, volume and images, and ports that the system chooses. */
 import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -18,7 +18,7 @@ export const scales = {
   'worktree-service': 2,
   'container-service': 2,
 } as const;
-/** Another number than the flags' of most services. */
+/** Differs from most of the numbers in `scales`. */
 export const scaleBySettings = 2;
 export type ScaledService = keyof typeof scales;
 export const scaledServices = Object.keys(scales) as ScaledService[];
@@ -34,13 +34,13 @@ export type InspectedContainer = {
 
 export class ComposeStack {
   readonly project = `coppice-test-${process.pid}`;
-  /** Repositories and scripts lie in it, under the same path inside and outside. */
+  /** Holds the repositories and scripts, under the same path inside and outside the containers. */
   readonly folder: string;
   readonly uid: number;
-  /** What it is made of. With Prometheus the profile `metrics` is brought up, too. */
+  /** Images in use. If there is one of Prometheus, the profile `metrics` is started too. */
   readonly images: StandIns;
   readonly #temporary: TemporaryFolder;
-  /** The images' tags: a later one is an upgrade. */
+  /** Tags of the images; each later one stands for an upgrade. */
   readonly #versions: [string, ...string[]] = [this.project];
 
   private constructor(temporary: TemporaryFolder, uid: number, images: StandIns) {
@@ -50,7 +50,7 @@ export class ComposeStack {
     this.uid = uid;
   }
 
-  /** Nothing is started yet: `up` does. @param uid whom the services run as */
+  /** Creates a stack without starting it. @param uid user id that the services run as */
   static async create(uid: number): Promise<ComposeStack> {
     const images = await makeStandInImages();
     for (const line of images.told) process.stdout.write(`stands in for an official image: ${line}\n`);
@@ -59,7 +59,7 @@ export class ComposeStack {
     return stack;
   }
 
-  /** Where a test puts the users of the bus. */
+  /** Folder for the users of the bus. */
   get users(): string {
     return path.join(this.#temporary.path, 'users');
   }
@@ -76,7 +76,7 @@ export class ComposeStack {
       COPPICE_DOCKER_SOCKET: process.env['COPPICE_DOCKER_SOCKET'],
       COPPICE_REPOSITORIES: this.folder,
       COPPICE_SCRIPTS: this.folder,
-      // What an "up" without flags gives.
+      // For an "up" without flags.
       COPPICE_ORCHESTRATORS: String(scaleBySettings),
       COPPICE_LLM_GATEWAYS: String(scaleBySettings),
       COPPICE_WORKTREE_SERVICES: String(scaleBySettings),
@@ -99,7 +99,7 @@ export class ComposeStack {
     return this.#run(program, [...options, ...composeArguments]);
   }
 
-  /** What a document tells to type: its `docker compose` is this stack's. In a folder of its own, which stays. */
+  /** Runs the commands of a document, with `docker compose` replaced by this stack's. They run in a folder of their own, which is kept. */
   async type(commands: string): Promise<void> {
     const folder = path.join(this.#temporary.path, 'typed');
     await mkdir(folder, { recursive: true });
@@ -108,7 +108,7 @@ export class ComposeStack {
     await this.#run('bash', ['-euo', 'pipefail', '-c', `${docker}\n${commands}`], folder);
   }
 
-  /** What is built and started from now on has another tag, as that of a later version has. */
+  /** Changes the tag of everything that is built and started from now on, as a later version would. */
   becomeLater(): void {
     this.#versions.push(`${this.project}-later-${this.#versions.length}`);
   }
@@ -118,7 +118,7 @@ export class ComposeStack {
     return (await runFile(program, options, settings)).stdout;
   }
 
-  /** Builds, starts and scales; returns when all are healthy. */
+  /** Builds, starts and scales the services; resolves when all are healthy. */
   async up(): Promise<void> {
     const scaled = Object.entries(scales).flatMap(([name, count]) => ['--scale', `${name}=${count}`]);
     try {
@@ -129,7 +129,7 @@ export class ComposeStack {
     }
   }
 
-  /** `127.0.0.1:PORT` */
+  /** Returns the published address of a service's port, as `127.0.0.1:PORT`. */
   async published(service: string, port: number): Promise<string> {
     return (await this.compose('port', service, String(port))).trim();
   }
@@ -139,13 +139,13 @@ export class ComposeStack {
     return JSON.parse((await runFile('docker', ['inspect', ...ids])).stdout) as InspectedContainer[];
   }
 
-  /** What a command in a running container prints. */
+  /** Runs a command in a running container and returns its output. */
   async read(container: InspectedContainer, script: string): Promise<string> {
     const user = ['--user', String(this.uid)];
     return (await runFile('docker', ['exec', ...user, container.Name.slice(1), 'sh', '-c', script])).stdout;
   }
 
-  /** SIGKILL to the service's process: the container ends, and its restart policy begins it anew. */
+  /** Sends SIGKILL to the service's process: the container ends, and its restart policy starts it again. */
   async crash(container: InspectedContainer): Promise<void> {
     await this.read(container, 'kill -9 $(cat /proc/1/task/1/children)');
   }

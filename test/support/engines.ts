@@ -4,7 +4,7 @@ import { isRequired } from './required.ts';
 
 const runFile = promisify(execFile);
 
-/** Why docker-compose.yml can't be tried here; null where it can. Where COPPICE_TEST_REQUIRE names `compose`, its absence is a failure. */
+/** Returns why docker-compose.yml can't be tested here, or null. When COPPICE_TEST_REQUIRE names `compose`, its absence fails the test. */
 export async function whyWithoutCompose(): Promise<string | null> {
   if (isRequired('compose')) return null;
   if ((process.env['COPPICE_DOCKER_COMPOSE'] ?? '') === '')
@@ -12,7 +12,7 @@ export async function whyWithoutCompose(): Promise<string | null> {
   return whyWithout('docker');
 }
 
-/** Why an engine can't be used here; null where it can. Where COPPICE_TEST_REQUIRE names it, its absence is a failure, not a skip. */
+/** Returns why an engine can't be used here, or null. When COPPICE_TEST_REQUIRE names it, its absence fails the test instead of skipping it. */
 export async function whyWithout(engine: 'docker' | 'bubblewrap'): Promise<string | null> {
   if (isRequired(engine)) return null;
   try {

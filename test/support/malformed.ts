@@ -1,15 +1,15 @@
-/** Malformed requests, made from the contract's examples by a seed: each is known to be refused, and for which field. */
+/** Malformed requests, generated from the contract's examples with a seed. For each it is known that it must be rejected, and because of which field. */
 import fc from 'fast-check';
 import type { z } from 'zod';
 
 export type Malformed = {
   what: string;
-  /** Of the example that it was made from. */
+  /** Method of the example that it was made from. */
   method: string;
   data: Uint8Array;
-  /** The field that is wrong; a refusal may name what holds it, or a part of it. Null where that isn't known. */
+  /** The wrong field; a rejection may name its parent, or a part of it. Null when unknown. */
   field: string | null;
-  /** Whether the field is known to the letter. */
+  /** True when the rejection has to name exactly this field. */
   exact: boolean;
 };
 
@@ -17,7 +17,7 @@ export type Sample = { method: string; schema: z.ZodType; payload: unknown };
 
 type Path = (string | number)[];
 type Made = Pick<Malformed, 'data' | 'field' | 'exact'>;
-/** Null where there is nothing that could be changed so. `pick` chooses by numbers from the seed. */
+/** Returns null when the payload has nothing to change in this way. `pick` chooses by numbers from the seed. */
 type Maker = (payload: unknown, pick: (count: number) => number) => Made | null;
 
 const marker = 'MARKED-PLACE';
@@ -60,7 +60,7 @@ const nameOf = (path: Path): string =>
   path.map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${key}`)).join('');
 
 function changed(payload: unknown, path: Path, by: (old: unknown) => unknown): Made {
-  // JSON.stringify has no word for what is beyond all numbers.
+  // JSON.stringify can't write an infinite number.
   const value = replaced(payload, path, (old) => by(old) ?? undefined);
   const text =
     JSON.stringify(value, (_key, item: unknown) => (item === Number.POSITIVE_INFINITY ? marker : item)) ?? '';
@@ -72,7 +72,7 @@ function at(payload: unknown, pick: (count: number) => number, which: (value: un
   return found.length === 0 ? null : (found[pick(found.length)] as { path: Path; value: unknown });
 }
 
-/** The JSON with bytes in the place of a text. */
+/** The JSON with bytes in place of a text. */
 function spliced(payload: unknown, path: Path, bytes: Uint8Array): Made {
   const [before = '', after = ''] = JSON.stringify(replaced(payload, path, () => marker)).split(marker);
   return {
@@ -198,7 +198,7 @@ const makers: Record<string, { weight: number; make: Maker }> = {
   },
 };
 
-/** Whether any reader takes it: then it isn't malformed. By another way than Coppice's own. */
+/** Returns whether the data is in fact well-formed and matches the schema. Uses another parser than Coppice's own. */
 function isTaken(data: Uint8Array, schema: z.ZodType): boolean {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(data);
@@ -210,7 +210,7 @@ function isTaken(data: Uint8Array, schema: z.ZodType): boolean {
 
 const strictKinds = ['half of a character', 'a field twice', 'too deep', 'too many values'];
 
-/** As many as are asked for, always the same of one seed. */
+/** Returns `count` malformed requests, always the same for one seed. */
 export function malformed(samples: Sample[], options: { count: number; seed: number }): Malformed[] {
   const kinds = Object.entries(makers);
   const numbers = fc.infiniteStream(fc.nat({ max: 2 ** 30 }));

@@ -1,16 +1,16 @@
 /**
- * Twenty changes of this repository's own code, as twenty developers would make them at once: small functions that are added, a constant that is changed,
- * each with a check of its own. They touch only modules that import nothing but Node, so that the checks run where no package is installed.
+ * Twenty changes to this repository's own code, as twenty developers would make them at once: small functions that are added, and a constant that is changed,
+ * each with its own check. They touch only modules whose only imports are Node's, so the checks run where no package is installed.
  */
 export type Change = {
   name: string;
   file: string;
-  /** Stands in the file exactly once, and is replaced. */
+  /** Text to replace; occurs in the file exactly once. */
   oldText: string;
   newText: string;
-  /** What is written first, wrongly, in place of a part of `newText`; the check finds it. */
+  /** An error that is written first, in place of a part of `newText`; the check finds it. */
   slip?: { wrong: string; right: string };
-  /** What the module must export for the check, and the assertion. */
+  /** The export that the check imports, and its assertion. */
   uses: string;
   assertion: string;
 };
@@ -23,7 +23,7 @@ const added = ({ before, code, ...rest }: Added): Change => ({
   newText: `${code}\n\n${before}`,
 });
 
-/** Each in a file that no other changes. */
+/** Changes in files that no other change touches. */
 const apart: Change[] = [
   added({
     name: 'bytes-text',
@@ -134,7 +134,7 @@ const apart: Change[] = [
   }),
 ];
 
-/** Two to a file, at different places. */
+/** Pairs of changes in one file, at different places. */
 const sideBySide: Change[] = [
   added({
     name: 'comment-line',
@@ -200,7 +200,7 @@ const rivals = ['played', 'recited'].map((word): Change => ({
 
 export const manyChanges = { apart, sideBySide, rivals };
 
-/** Where a change's own check stands. */
+/** Path of a change's own check. */
 export const checkOf = ({ name }: Pick<Change, 'name'>): string => `checks/${name}.test.ts`;
 
 export const checkText = ({ name, file, uses, assertion }: Change): string =>
@@ -213,7 +213,7 @@ export const checkText = ({ name, file, uses, assertion }: Change): string =>
     '',
   ].join('\n');
 
-/** What holds before and after all of them: a few of the project's own expectations of the same modules. */
+/** A check that passes before and after all changes: some of the project's own expectations of the same modules. */
 export const baseCheck = {
   path: 'checks/base.test.ts',
   text: `import assert from 'node:assert/strict';

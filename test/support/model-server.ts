@@ -3,14 +3,14 @@ import type { AddressInfo } from 'node:net';
 
 export type ModelServer = AsyncDisposable & {
   baseUrl: string;
-  /** The Authorization header of each conversation's request. */
+  /** The Authorization header of each chat request. */
   requests: string[];
 };
 
-/** An answer: what is said, or a tool's name and its arguments. */
+/** An answer: a text, or a tool's name and its arguments. */
 export type ModelAnswer = string | { call: string; arguments: object };
 
-/** An OpenAI-compatible server on the loopback with one model: it gives its answers one after the other, and then the last for ever. */
+/** Starts an OpenAI-compatible server on loopback with one model. It gives its answers in order, then repeats the last one. */
 export async function startModelServer(...answers: [ModelAnswer, ...ModelAnswer[]]): Promise<ModelServer> {
   const requests: string[] = [];
   const chunk = (choices: object[], rest: object = {}) =>

@@ -4,8 +4,8 @@ import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 
 /**
- * Servers that are one bus, on loopback; `config` is given the first one's credentials, which are those of all. Returns when they have a leader: before that,
- * nothing can be stored.
+ * Starts a cluster of servers on loopback; `config` gets the first one's credentials, which are the same for all. Resolves when the cluster has a leader: before
+ * that, nothing can be stored.
  */
 export async function startNatsCluster(
   count: number,
@@ -36,7 +36,7 @@ async function hasLeader({ monitoringUrl }: NatsServer): Promise<boolean> {
   return (cluster?.leader ?? '') !== '';
 }
 
-/** They must be told each other's before they start. */
+/** Reserves the ports in advance, because each server's configuration lists those of the others. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));

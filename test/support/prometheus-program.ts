@@ -1,4 +1,4 @@
-/** Prometheus and its checker for tests: PATH's, or this distribution's package, unpacked into the cache folder. */
+/** Prometheus and its checker for tests: from PATH, or from this distribution's package, unpacked into the cache folder. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { hasApt, unpackPackages } from '../../setup/apt.js';
@@ -14,7 +14,7 @@ export async function prometheusProgram(
   const found = findOnPath(name) ?? (existsSync(cached) ? cached : undefined);
   if (found !== undefined) return { program: found };
   if (!hasApt()) return { absent: `no ${name} here: it is not on PATH, and there is no apt-get to fetch it with` };
-  // Two test files may want it at once.
+  // Two test files may need it at the same time.
   return withLock(path.join(cacheFolder, 'prometheus.lock'), async () => {
     if (existsSync(cached)) return { program: cached };
     const failure = await unpackPackages({ packages: ['prometheus'], from: 'machine', target });

@@ -1,4 +1,4 @@
-/** Samples of a scrape in Prometheus' text format. */
+/** A sample of a scrape in Prometheus' text format. */
 export type Sample = { name: string; labels: Readonly<Record<string, string>>; value: number };
 
 const sampleLine = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/;
@@ -17,7 +17,7 @@ export function parseMetrics(text: string): Sample[] {
     });
 }
 
-/** The sum of all samples of a name whose labels are these, whatever the others are. */
+/** Returns the sum of all samples with a name and these labels; other labels are ignored. */
 export const sumOf = (samples: readonly Sample[], name: string, labels: Record<string, string> = {}): number =>
   samples
     .filter(

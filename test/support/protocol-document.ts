@@ -1,4 +1,4 @@
-/** docs/protocol.md as tests read it: its blocks by their labels, its tables by their heads. */
+/** Parts of docs/protocol.md for tests: blocks by label, tables by the first cell of their head. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -15,7 +15,7 @@ export const blocks: Block[] = [...text.matchAll(/^```(\w+)(?: ([^\n]+))?\n(.*?)
 export const example = (label: string): unknown[] =>
   blocks.filter((block) => block.label === label).map(({ content }) => JSON.parse(content));
 
-/** Rows of the table whose head begins with this cell; each cell without its backticks. */
+/** Returns the rows of the table whose head starts with this cell; cells are without their backticks. */
 export function table(head: string): string[][] {
   const after = text.split(`\n| ${head} |`)[1];
   if (after === undefined) throw new Error(`no table that begins with ${head}`);

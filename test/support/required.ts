@@ -1,3 +1,3 @@
-/** Whether COPPICE_TEST_REQUIRE, names with commas between, says that this machine must have it: then its absence is a failure, and no skip. */
+/** Returns whether COPPICE_TEST_REQUIRE (names separated by commas) requires this: its absence then fails a test instead of skipping it. */
 export const isRequired = (name: string): boolean =>
   (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(name);

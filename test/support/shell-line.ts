@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 
 export type ShellOutcome = { exitCode: number | null; out: string; err: string };
 
-/** Runs a line of shell in a folder; after `timeoutMs` it and all that it started are ended, and the exit code is null. */
+/** Runs a shell line in a folder; after `timeoutMs` the line and all its child processes are killed, and the exit code is null. */
 export async function runShellLine(
   line: string,
   settings: { cwd: string; environment: Record<string, string>; timeoutMs: number },
@@ -19,7 +19,7 @@ export async function runShellLine(
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said.err += text));
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   child.on('error', reject).on('close', resolve);
-  // The whole process group, which it leads.
+  // The line's shell leads its own process group; this kills all of it.
   const timer = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'), timeoutMs);
   const exitCode = await promise.finally(() => clearTimeout(timer));
   return { exitCode, ...said };

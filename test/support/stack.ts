@@ -19,28 +19,28 @@ import { makeBusUsers } from './bus-users.ts';
 import type { BusUsers } from './bus-users.ts';
 
 /**
- * The whole system for tests: a real nats-server, and each service a process of its own, which a test may end by force and start again.
- * The only stand-in is the model, which plays a script.
+ * The whole system for tests: a real nats-server, and one process per service, which a test may kill and start again.
+ * Only the model is a stand-in: it plays a script.
  */
 
 export type StackSettings = {
   engine: 'docker' | 'bubblewrap' | 'none';
-  /** See the scripted provider. */
+  /** Script of the scripted provider. */
   script: string;
   environment?: Record<string, string>;
-  /** Tenants with a user of their own, see bus-users.ts. */
+  /** Tenants with their own user, see bus-users.ts. */
   tenants?: string[];
-  /** Where the server keeps messages; default: a temporary folder. Not with `servers`. */
+  /** Folder for the server's messages; default: a temporary folder. Not with `servers`. */
   storeDir?: string;
-  /** How many servers the bus has, as a cluster that keeps as many copies of everything; default 1. */
+  /** Number of servers of the bus, which form a cluster with as many replicas of everything; default 1. */
   servers?: number;
-  /** Hosts, each with a data folder of its own; the first also has the services that any host may have. Default: one. */
+  /** Hosts, each with its own data folder; the first also runs the services that any host may have. Default: one. */
   nodes?: string[];
 };
 
 const tenant = 'default';
 const startedMsMax = 60_000;
-/** The stack's own folder lies in the checkout's cache, so that images made once serve every test. */
+/** The repository's root: the stack's own folder is in the checkout's cache, so that images made once serve every test. */
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 
 const keyOf = (name: ServiceName, node: string): string => `${name}@${node}`;
@@ -49,15 +49,15 @@ export class Stack implements AsyncDisposable {
   /** The first of `servers`. */
   readonly nats: NatsServer;
   readonly servers: readonly NatsServer[];
-  /** May do everything. Each service has a user of its own. */
+  /** The test's connection, with all permissions. Each service has its own user. */
   readonly bus: Bus;
   readonly users: BusUsers;
-  /** The model's name that plays the script. */
+  /** Name of the model that plays the script. */
   readonly model: string;
   readonly nodes: readonly [string, ...string[]];
   readonly #folder: { path: string; remove(): Promise<void> };
   readonly #environment: Record<string, string>;
-  /** By service and node. */
+  /** Processes by service and node. */
   readonly #processes = new Map<string, StartedProcess>();
   readonly #countFile: string;
 
@@ -82,7 +82,7 @@ export class Stack implements AsyncDisposable {
     this.#countFile = parts.countFile;
   }
 
-  /** Where the services of the first node keep what they own. */
+  /** Data folder of the first node's services. */
   get dataFolder(): string {
     return this.dataFolderOf(this.nodes[0]);
   }
@@ -91,7 +91,7 @@ export class Stack implements AsyncDisposable {
     return path.join(this.#folder.path, `data-${node}`);
   }
 
-  /** Where the scripted model's scripts lie. */
+  /** Folder of the scripted model's scripts. */
   get scriptsFolder(): string {
     return this.#folder.path;
   }
@@ -100,7 +100,7 @@ export class Stack implements AsyncDisposable {
     const [first = 'node-1', ...others] = settings.nodes ?? [];
     const nodes: [string, ...string[]] = [first, ...others];
     const folder = await temporaryFolder('stack');
-    // A sandbox's user finds its own folders below, and can list nothing.
+    // A sandbox's user may enter its own folders below this one, but not list it.
     await chmod(folder.path, 0o711);
     const users = await makeBusUsers({
       folder: path.join(folder.path, 'users'),
@@ -147,17 +147,17 @@ export class Stack implements AsyncDisposable {
     return stack;
   }
 
-  /** What a host has of its own. */
+  /** Starts the services that a host has its own process of. */
   async startNode(node: string): Promise<void> {
     await Promise.all(nodeServiceNames.map((name) => this.startService(name, node)));
   }
 
-  /** SIGKILL to all that a host has. */
+  /** Sends SIGKILL to the same services. */
   async killNode(node: string): Promise<void> {
     await Promise.all(nodeServiceNames.map((name) => this.kill(name, node)));
   }
 
-  /** One that runs already is to be ended by whoever calls this: see `replace`. */
+  /** Starts a service. The caller has to end one that is running already: see `replace`. */
   async startService(name: ServiceName, node = this.nodes[0]): Promise<StartedProcess> {
     const script = path.join(repositoryRoot, 'apps', name, 'src/main.ts');
     const started = startProcess(script, [], {
@@ -183,18 +183,18 @@ export class Stack implements AsyncDisposable {
     return started;
   }
 
-  /** Of the port on which a service answers health probes and Prometheus. */
+  /** Returns the URL on which a service answers health probes and Prometheus. */
   async healthUrl(name: ServiceName): Promise<string> {
     const line = await this.#running(name).waitForLine('"msg":"health endpoint"');
     return `http://127.0.0.1:${(JSON.parse(line) as { port: number }).port}`;
   }
 
-  /** SIGKILL: the process does nothing more. */
+  /** Sends SIGKILL. */
   async kill(name: ServiceName, node = this.nodes[0]): Promise<void> {
     await this.#end(name, node, 'SIGKILL');
   }
 
-  /** In order, as its host would. */
+  /** Sends SIGTERM and waits for the exit, as the service's host would. */
   async stopService(name: ServiceName, node = this.nodes[0]): Promise<void> {
     await this.#end(name, node, 'SIGTERM');
   }
@@ -204,7 +204,7 @@ export class Stack implements AsyncDisposable {
     this.#processes.delete(keyOf(name, node));
   }
 
-  /** Another process of a service in the place of the one that runs: as an upgrade does it, in one of two orders. @returns how the old one ended */
+  /** Replaces a running service by a new process, as an upgrade does, in one of two orders. @returns how the old one ended */
   async replace(name: ServiceName, order: 'stop-first' | 'start-first') {
     const old = this.#running(name);
     if (order === 'stop-first') await old.kill('SIGTERM');
@@ -229,7 +229,7 @@ export class Stack implements AsyncDisposable {
     return this.stop();
   }
 
-  /** What the services said, for a failing test's message. */
+  /** Returns a service's output, for the message of a failing test. */
   logs(name: ServiceName): string {
     return (this.#processes.get(keyOf(name, this.nodes[0]))?.lines ?? []).map((line) => line.text).join('\n');
   }
@@ -240,7 +240,7 @@ export class Stack implements AsyncDisposable {
     return this.bus.call(api.runSubmit, { tenant }, { requestId: randomUUID(), ...request } as never);
   }
 
-  /** A user's command to a task. @throws CoppiceError of the refusal. */
+  /** Sends a user's command to a task. @throws CoppiceError when it is rejected */
   tell(
     method: 'taskCancel' | 'taskApprove' | 'taskReject' | 'taskMerge' | 'taskDiscard',
     input: { taskId: string; reason?: string; keepBranch?: boolean },
@@ -265,7 +265,7 @@ export class Stack implements AsyncDisposable {
     return new Map(tasks.map((task) => [task.name, task]));
   }
 
-  /** Waits for the event in which a task enters a state; one that happened before counts. */
+  /** Waits for the event of a task entering a state; an earlier event counts too. */
   async reached(runId: string, taskId: string, state: string, timeoutMs = 60_000): Promise<void> {
     const abort = AbortSignal.timeout(timeoutMs);
     const subject = subjects.event(tenant, runId, taskId, 'task-state');
@@ -279,7 +279,7 @@ export class Stack implements AsyncDisposable {
     throw new Error(`${taskId} did not reach ${state} in ${timeoutMs} ms; it was ${seen.join(', ')}`);
   }
 
-  /** All events of a run, in the order in which they were stored. */
+  /** Returns all events of a run, in the order in which they were stored. */
   async events(runId: string): Promise<CoppiceEvent[]> {
     const all: CoppiceEvent[] = [];
     for await (const message of this.bus.read(streams.events, subjects.event(tenant, runId, '*', '*'))) {
@@ -288,7 +288,7 @@ export class Stack implements AsyncDisposable {
     return all;
   }
 
-  /** Waits for the run's end. The end is looked up, not the event: that may be what a test is about. */
+  /** Waits for the run's end. Uses the API, not the event, since a test may be about the event. */
   async ended(runId: string, timeoutMs = 120_000): Promise<RunView> {
     return eventually(
       async () => {
@@ -300,7 +300,7 @@ export class Stack implements AsyncDisposable {
     );
   }
 
-  /** What the model was asked and what it answered: one entry each time, by whichever process. */
+  /** Returns the model's log: one entry per request and one per answer, from any process. */
   async asked(): Promise<{ event: 'asked' | 'answered'; taskId: string; effectId: string }[]> {
     const text = await readFile(this.#countFile, 'utf8');
     return text
@@ -309,7 +309,7 @@ export class Stack implements AsyncDisposable {
       .map((line) => JSON.parse(line) as { event: 'asked' | 'answered'; taskId: string; effectId: string });
   }
 
-  /** The last event of a run that concerns the run itself. */
+  /** Returns the events that concern the run itself, not one of its tasks. */
   async runEvents(runId: string): Promise<CoppiceEvent[]> {
     const all: CoppiceEvent[] = [];
     for await (const message of this.bus.read(streams.events, subjects.event(tenant, runId, runItself, '*'))) {

@@ -1,7 +1,7 @@
 /**
- * Images for docker-compose.yml and its test, made without a registry: the base and nats-server from this machine's own programs, under the
- * official names at a registry that can't exist, so that no official image of this machine is replaced. What they lack against the official
- * ones: Alpine and Debian below them. Jaeger is its own program where `npm run jaeger` has built it, else a stand-in. Prometheus is Debian's, which is older.
+ * Images for docker-compose.yml and its test, made without a registry: the base and nats-server from this machine's own programs, under the official names
+ * at a registry that can't exist, so that no official image on this machine is replaced. Unlike the official ones they don't contain
+ * Alpine or Debian. Jaeger is real where `npm run jaeger` has built it, else a stand-in. Prometheus is Debian's, which is older.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,15 +24,15 @@ const names = {
 const run = promisify(execFile);
 
 export type StandIns = {
-  /** What stands in for what, for people. */
+  /** Lines for people: which image stands in for which. */
   told: string[];
-  /** Jaeger is itself, and no stand-in. */
+  /** True when Jaeger is real, not a stand-in. */
   hasJaeger: boolean;
-  /** There is an image of Prometheus. */
+  /** True when there is an image of Prometheus. */
   hasPrometheus: boolean;
 };
 
-/** Makes them, or finds those that a run before made. */
+/** Makes the images, or reuses those of an earlier run. */
 export async function makeStandInImages(): Promise<StandIns> {
   const image = await agentRuntime();
   await run('docker', ['tag', image, names.node]);
@@ -53,7 +53,7 @@ export async function makeStandInImages(): Promise<StandIns> {
   };
 }
 
-/** The image that sandboxes use on this machine is a base with Node and git. */
+/** Returns the image that sandboxes use on this machine: a base with Node and git. */
 async function agentRuntime(): Promise<string> {
   const name = `coppice/agent-runtime:${rootfsKey()}`;
   if (
@@ -68,13 +68,13 @@ async function agentRuntime(): Promise<string> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const imported = spawn('docker', ['import', '-', name], { stdio: [tar.stdout, 'ignore', 'inherit'] });
-  // Whose output another process has, its `close` never comes.
+  // `tar` never emits `close`, because its output is passed to the other process.
   const codes = await Promise.all([once(tar, 'exit'), once(imported, 'close')]);
   if (codes.some(([code]) => code !== 0)) throw new Error(`${folder} could not be imported as ${name}`);
   return name;
 }
 
-/** With the official entry point's behaviour: options alone are nats-server's. */
+/** Makes the image with the official entry point's behaviour: options alone are passed to nats-server. */
 async function makeNats(folder: string): Promise<void> {
   await mkdir(folder);
   await copyFile(realpathSync(natsServerProgram()), path.join(folder, 'nats-server'));
@@ -87,7 +87,7 @@ async function makeNats(folder: string): Promise<void> {
   ]);
 }
 
-/** @returns whether it is the real one */
+/** @returns true when the image has the real Jaeger */
 async function makeJaeger(folder: string): Promise<boolean> {
   await mkdir(folder);
   const program = path.join(projectFolder, '.cache/bin/jaeger');
@@ -109,7 +109,7 @@ async function makeJaeger(folder: string): Promise<boolean> {
   return isReal;
 }
 
-/** @returns why there is none, and the stack goes without; null where it is made */
+/** @returns null when the image is made, else why the stack runs without it */
 async function makePrometheus(folder: string): Promise<string | null> {
   const found = await prometheusProgram('prometheus');
   if ('absent' in found) return `none, so that it is not tried (${found.absent})`;

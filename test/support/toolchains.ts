@@ -1,6 +1,6 @@
 /**
- * What other languages' examples need on this machine.
- *   node test/support/toolchains.ts [--missing]      names what is here, or what is missing, with commas between
+ * The programs that other languages' examples need on this machine.
+ *   node test/support/toolchains.ts [--missing]      prints the toolchains that are here, or that are missing, separated by commas
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -31,7 +31,7 @@ const toolchains = {
 } as const satisfies Record<string, readonly Program[]>;
 export type Toolchain = keyof typeof toolchains;
 
-/** Why what needs a toolchain can't be run here; null where it can. Where COPPICE_TEST_REQUIRE names it, its absence is a failure. */
+/** Returns why a toolchain can't be used here, or null. When COPPICE_TEST_REQUIRE names it, its absence fails the test. */
 export async function whyWithoutToolchain(name: Toolchain): Promise<string | null> {
   const missing = (await Promise.all(toolchains[name].map(whyWithoutProgram))).find((reason) => reason !== null);
   if (missing === undefined) return null;

@@ -10,18 +10,18 @@ import { whyWithout } from './engines.ts';
 import { Stack } from './stack.ts';
 
 /**
- * Four runs, and the spans that everybody exports meanwhile.
+ * Four runs, and the spans that all processes export meanwhile.
  *
- * `first` is submitted by this process, which exports spans too; `second`, at the same time and onto the same branch, by the durable intake from
- * a publisher that exports none, in a trace of its own; `loops` has an agent with few turns and one with many; `broken` lives through a SIGKILL of the gateway and of
- * the orchestrator. Every process that was not killed is ended by SIGTERM, which flushes.
+ * `first` is submitted by this process, which exports spans too. `second` is submitted at the same time for the same branch, through the durable intake, by a publisher
+ * that exports none and has its own trace. `loops` has an agent with few turns and one with many. `broken` survives a SIGKILL of the gateway and of
+ * the orchestrator. Every process that was not killed is ended by SIGTERM, which flushes its spans.
  */
 export type Run = { runId: string; traceId: string; spans: CollectedSpan[] };
 
-/** Turns of the two agents. */
+/** Turns of the two agents of `loops`. */
 export const turns = { few: 2, many: 12 } as const;
 export type Loop = keyof typeof turns;
-/** In YAML's other form. */
+/** As JSON, which is also YAML. */
 const turnsOf = (name: Loop) =>
   JSON.stringify([
     ...Array.from({ length: turns[name] - 1 }, (_, turn) => ({
@@ -37,15 +37,15 @@ rules:
 default: { turns: [{ text: "good\\n", latencyMs: 200 }] }
 `;
 export const publisher = 'publisher';
-/** The publisher of `second`. */
+/** The trace and span of the publisher of `second`. */
 export const foreign = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
 export const jaegerUrl = 'http://jaeger.invalid:16686';
 export const orderOfTurn = 'publish coppice.cmd.llm-gateway.*.turn';
-/** The run's, the task's, and that of the task's present state. */
+/** The spans of the run, the task, and the task's current state. */
 const ownSpans = 3;
 const runMsMax = 120_000;
 
-/** What came of the four; `told` and `toldJson` are what `coppice trace` says of `first`, `missingMeanwhile` the parents that were missing while a model was answering `broken`. */
+/** The results of the four runs. `told` and `toldJson` are the output of `coppice trace` for `first`; `missingMeanwhile` are the parents not yet exported while the model answered `broken`. */
 export async function traceRuns() {
   const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
   await using collector = await startTraceCollector();
@@ -116,7 +116,7 @@ async function submitAll(stack: Stack, repository: TemporaryRepository, collecto
   const broken = await submit('broken', 'slowly');
   const taskId = taskIdOf(broken.runId, 'broken');
   await eventually(async () => (await stack.asked()).some((line) => line.taskId === taskId));
-  // What is missing later is then what was under way when the process was killed.
+  // Spans that are missing later were then in progress when the process was killed.
   const missingMeanwhile = await eventually(() => {
     const spans = collector.spans.filter(({ traceId }) => traceId === broken.traceId);
     const missing = missingParents(spans);
@@ -124,7 +124,7 @@ async function submitAll(stack: Stack, repository: TemporaryRepository, collecto
   });
   const killed = [await killAndRestart(stack, 'llm-gateway')];
   await stack.reached(broken.runId, taskId, 'verifying');
-  // A span that is over goes with the killed process until it is exported, and what was missing meanwhile is known by its name later.
+  // A killed process loses ended spans that it has not exported. Waits for this one, because a test looks up the names of the spans in `missingMeanwhile` later.
   await eventually(() =>
     collector.spans.some(({ traceId, name }) => traceId === broken.traceId && name === 'task working'),
   );
@@ -157,7 +157,7 @@ async function killAndRestart(stack: Stack, name: ServiceName): Promise<{ name: 
   return { name, instance };
 }
 
-/** Everybody has exported; what is still on its way into the collector's list comes within a moment. */
+/** Waits until no more spans arrive: all processes have exported, but the collector may still be receiving. */
 async function settled(collector: TraceCollector): Promise<readonly CollectedSpan[]> {
   for (let before = -1; before !== collector.spans.length; await sleep(300)) before = collector.spans.length;
   return collector.spans;
@@ -165,7 +165,7 @@ async function settled(collector: TraceCollector): Promise<readonly CollectedSpa
 
 export const byId = (spans: readonly CollectedSpan[]) => new Map(spans.map((span) => [span.spanId, span]));
 
-/** Parents that nobody exported, with the names of the spans that name them. */
+/** Returns parent span ids that were never exported, with the names of their children. */
 export function missingParents(spans: readonly CollectedSpan[]): Map<string, string[]> {
   const known = byId(spans);
   const missing = new Map<string, string[]>();

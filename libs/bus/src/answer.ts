@@ -6,12 +6,12 @@ import type { Msg, NatsConnection } from './nats.ts';
 
 const payloadBytesDefault = 1024 * 1024;
 
-/** Where one request is answered: by one message, or by several. */
+/** The answer to one request: one message, or several. */
 export class Answer {
   readonly #connection: NatsConnection;
   readonly #request: Msg;
   readonly #method: string;
-  /** Of one message, as JSON. */
+  /** Limit of one message, in bytes of JSON. */
   readonly bytesMax: number;
   #wrap: (error: WireError) => object = (error) => ({ error });
 
@@ -22,12 +22,12 @@ export class Answer {
     this.bytesMax = (connection.info?.max_payload ?? payloadBytesDefault) - busLimits.payloadReserveBytes;
   }
 
-  /** Whether the request names a subject for its answer. That somebody listens there isn't known. */
+  /** True when the request has a reply subject. Whether anybody listens there isn't known. */
   get isAwaited(): boolean {
     return this.#request.reply !== '';
   }
 
-  /** At most once: what is sent may be lost. @returns its size @throws CoppiceError `limit-exceeded` */
+  /** Sends one message, at most once: it may be lost. @returns its size in bytes @throws CoppiceError `limit-exceeded` */
   send(body: unknown): number {
     const bytes = new TextEncoder().encode(JSON.stringify(body));
     if (bytes.length > this.bytesMax) {
@@ -38,25 +38,25 @@ export class Answer {
     return bytes.length;
   }
 
-  /** Resolves when the server has taken what was sent, by this connection as a whole. Rejects when the connection was lost: so may be what was sent. */
+  /** Resolves when the server has received everything that this connection has sent. Rejects when the connection was lost; what was sent may then be lost too. */
   flushed(): Promise<void> {
     return this.#connection.flush();
   }
 
-  /** From now on errors are told so: whoever has sent something is in the middle of an answer. */
+  /** Sets how later errors are encoded: after the first message of an answer, an error has to be in the form of the messages. */
   tellErrorsAs(wrap: (error: WireError) => object): void {
     this.#wrap = wrap;
   }
 
   fail(error: WireError): void {
     const body = JSON.stringify(this.#wrap(error));
-    // What a caller wrote may stand in it, as a field's name.
+    // An error's message can quote the caller's text, such as a field name, and so be of any length.
     const fits = Buffer.byteLength(body) <= this.bytesMax;
     const { code, message, retryable } = error;
     const told = message.slice(0, busLimits.errorTextCharactersMax);
     const reply = headers();
     reply.set(messageHeaders.errorCode, code);
-    // A header is one line.
+    // A header value has to be on one line.
     reply.set(messageHeaders.errorText, told.replaceAll(/[\r\n]+/g, ' '));
     this.#request.respond(fits ? body : JSON.stringify(this.#wrap({ code, message: told, retryable })), {
       headers: reply,

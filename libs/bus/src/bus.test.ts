@@ -25,7 +25,7 @@ const collect = async <Item>(items: AsyncIterable<Item>): Promise<Item[]> => {
   return all;
 };
 
-/** How many consumers a stream has, as the server tells. */
+/** Returns how many consumers a stream has, from the server's monitoring endpoint. */
 async function consumersOf(stream: string): Promise<number | undefined> {
   type Told = { account_details: { stream_detail: { name: string; state: { consumer_count: number } }[] }[] };
   const told = (await (await fetch(`${server.monitoringUrl}/jsz?streams=true`)).json()) as Told;
@@ -213,7 +213,7 @@ describe('streams', () => {
     expect(await bus.backlog(streams.intake, 'intake')).toEqual({ pending: 1, unacknowledged: 0 });
     const [queue] = (await bus.queues()).filter(({ name }) => name === 'intake');
     expect(queue).toMatchObject({ waiting: 1, inProgress: 0, redelivered: 0 });
-    // It has waited for as long as the pause above.
+    // At least as long as the pause above.
     expect(queue?.oldestAgeMs).toBeGreaterThanOrEqual(250);
     expect(await bus.purge(streams.intake, subjects.intake('default'))).toBe(1);
     const [emptied] = (await bus.queues()).filter(({ name }) => name === 'intake');
@@ -236,7 +236,7 @@ test('dead letters of one source, or one tenant, push out none of another', asyn
   await Promise.all(flood);
   expect(await collect(bus.read(streams.deadLetters, subjects.deadLetter('intake', 'other')))).toHaveLength(1);
   expect(await bus.storedMessages(streams.deadLetters)).toBe(perSubjectMax + 1);
-  // That more came in is still seen.
+  // The last sequence still counts the evicted messages.
   expect(await bus.lastSequence(streams.deadLetters)).toBe(perSubjectMax + 101);
 });
 

@@ -27,45 +27,45 @@ import { awaitResources, ensureResources, keyValueStream, objectStream, openStor
 import type { ResourceOptions } from './resources.ts';
 import type { Method } from '@coppice/contracts';
 
-/** Scheduled messages and per-message time to live came with it; older servers ignore some options silently. */
+/** The first version with scheduled messages and per-message time to live; older servers ignore some options silently. */
 export const serverVersionMin = '2.12.0';
 
 export type BusOptions = {
   /** One or more addresses, separated by commas. */
   servers: string;
-  /** Shows in the server's connection list. */
+  /** Name in the server's connection list. */
   name: string;
   user?: string;
   password?: string;
-  /** The seed (`SU…`) of an nkey, in place of user and password. */
+  /** The seed (`SU…`) of an nkey, instead of user and password. */
   nkeySeed?: string;
-  /** Prefix of reply subjects, where the user may subscribe to just its own. */
+  /** Prefix of reply subjects, for a user that may subscribe only to its own. */
   inboxPrefix?: string;
   tls?: TlsFiles;
-  /** A process that is silent for this long counts as lost, in milliseconds; the same for all of a stack. Default `busLimits.lostAfterMs`. */
+  /** Silence after which a process counts as lost, in milliseconds; the same for all processes of a stack. Default `busLimits.lostAfterMs`. */
   lostAfterMs?: number;
 };
 
-/** Paths of PEM files. With any of them, even none of the three, the connection is refused unless it is encrypted. */
+/** Paths of PEM files. When this is given, even as `{}`, an unencrypted connection is refused. */
 export type TlsFiles = {
-  /** Of the authorities that the server's certificate may come from; default: the system's. */
+  /** Certificate authorities to trust. Default: those of the system. */
   caFile?: string;
-  /** What the client shows, where the server asks for it. */
+  /** The client's certificate, for a server that asks for one. */
   certFile?: string;
   keyFile?: string;
 };
 
 export type PublishOptions = {
-  /** The server drops a second message of the same id within two minutes. */
+  /** The server drops a second message with the same id within two minutes. */
   messageId?: string;
   expectedLastSubjectSequence?: number;
-  /** Deliver to `target` (a subject of the same stream) at that time instead; a second schedule on the same subject replaces the first. */
+  /** Delivers to `target` (a subject of the same stream) at that time; a second schedule on the same subject replaces the first. */
   schedule?: { at: Date; target: string };
   ttlMs?: number;
   headers?: Record<string, string>;
-  /** The subject with `*` for each token that is an id: then the publishing has a span of its own. See publish-span.ts. */
+  /** The subject with `*` for each token that is an id. With it, the publish gets its own span: see publish-span.ts. */
   template?: string;
-  /** With `template`: the trace context that this span belongs to, in place of what goes on now; that is linked to. */
+  /** With `template`: the trace context to use as the span's parent, instead of the current one, which becomes a link. */
   parent?: StoredContext;
 };
 
@@ -73,7 +73,7 @@ export type PublishResult = { sequence: number; duplicate: boolean };
 
 const log = createLogger('bus');
 
-/** One connection to NATS with what Coppice needs of it. */
+/** One connection to NATS, with the operations that Coppice needs. */
 export class Bus {
   readonly #connection: NatsConnection;
   readonly #jetStream: JetStreamClient;
@@ -98,8 +98,8 @@ export class Bus {
   }
 
   /**
-   * Connects, and makes sure that the server can carry Coppice.
-   * @throws UnsuitableServer when it is too old or has no JetStream; CoppiceError `unavailable` when none answers, `permission-denied` when it refuses.
+   * Connects and checks that the server supports what Coppice needs.
+   * @throws UnsuitableServer when the server is too old or has no JetStream; CoppiceError `unavailable` when no server answers, `permission-denied` when it refuses the user.
    */
   static async connect(options: BusOptions): Promise<Bus> {
     const opened = await openConnection(options);
@@ -110,14 +110,14 @@ export class Bus {
       const settings = { timeout: busLimits.publishTimeoutMs };
       const jetStream = jetstream(connection, settings);
       const manager = await jetstreamManager(connection, settings).catch((cause: unknown) => {
-        // A tenant's user may not ask about the account.
+        // A tenant's user has no permission to ask for the account's information.
         if (isDenied(cause)) return jetstreamManager(connection, { ...settings, checkAPI: false });
         if (hasNoJetStream(cause))
           throw new UnsuitableServer(
             `the NATS server at ${options.servers} has no JetStream for this user: start it with -js (or a jetstream block)`,
             { cause },
           );
-        // As while the servers of a cluster choose their first leader.
+        // For instance while the servers of a cluster elect their first leader.
         const text = `JetStream at ${options.servers} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`;
         throw new CoppiceError('unavailable', text, { cause });
       });
@@ -132,17 +132,17 @@ export class Bus {
     return this.#connection.info?.version ?? '';
   }
 
-  /** The largest message that the server takes, in bytes, headers included. */
+  /** The server's limit on one message, in bytes, headers included. */
   get payloadBytesMax(): number {
     return this.#connection.info?.max_payload ?? 1024 * 1024;
   }
 
-  /** Resolves when the connection is gone for good, with the error that ended it, if one did. */
+  /** Resolves when the connection is closed for good, with the error that closed it, if there was one. */
   get closed(): Promise<Error | undefined> {
     return this.#connection.closed().then((error) => error ?? undefined);
   }
 
-  /** Lets what is under way end, then disconnects; at once where the server is gone. */
+  /** Drains the connection, then closes it; closes at once when the server is gone. */
   async close(): Promise<void> {
     if (this.#connection.isClosed()) return;
     const drained = this.#connection.drain().then(
@@ -187,7 +187,7 @@ export class Bus {
     return serveTenantConsumers(this.#connection, this.#manager);
   }
 
-  /** Stores a message; resolves when the server has it. @throws CoppiceError `limit-exceeded` when it is too large. */
+  /** Stores a message; resolves when the server has stored it. @throws CoppiceError `limit-exceeded` when it is too large. */
   async publish(subject: string, data: Uint8Array | object, options: PublishOptions = {}): Promise<PublishResult> {
     const bytes = this.#encode(data, subject);
     const { template, parent } = options;
@@ -212,7 +212,7 @@ export class Bus {
     return { sequence: published.seq, duplicate: published.duplicate };
   }
 
-  /** Removes every message of a subject; answers how many. Cancels a schedule. */
+  /** Removes all messages of a subject, which also cancels a schedule. @returns the number removed */
   async purge(stream: string, subject: string): Promise<number> {
     const { purged } = await this.#manager.streams.purge(stream, { filter: subject });
     return purged;
@@ -222,7 +222,7 @@ export class Bus {
     await this.#manager.streams.deleteMessage(stream, sequence);
   }
 
-  /** Whether a work queue still holds the message of a sequence: it is gone once acknowledged. */
+  /** Returns whether a work queue still holds the message with this sequence; an acknowledged message is gone. */
   isStored(stream: string, sequence: number): Promise<boolean> {
     return isStored(this.#manager, stream, sequence);
   }
@@ -247,12 +247,12 @@ export class Bus {
     return read(server, stream, subject, options);
   }
 
-  /** See read.ts: for a work queue, where `read` isn't possible. */
+  /** See read.ts. Works on a work queue, where `read` is not possible. */
   browse(stream: string, subject: string): AsyncIterable<StoredMessage> {
     return browse(this.#manager, stream, subject);
   }
 
-  /** Messages that are stored in a stream, and how many of them a durable consumer has still to deliver or get acknowledged. */
+  /** The messages that a durable consumer has not yet delivered, and those that it has delivered without an acknowledgement. */
   async backlog(stream: string, durable: string): Promise<{ pending: number; unacknowledged: number }> {
     const info = await this.#manager.consumers.info(stream, durable);
     return { pending: info.num_pending, unacknowledged: info.num_ack_pending };
@@ -273,19 +273,19 @@ export class Bus {
     return (await this.#manager.streams.info(stream)).state.messages;
   }
 
-  /** The number of the last message that a stream was given; 0 where there was none. It never falls, whatever is deleted. */
+  /** The sequence of the last message that was stored in a stream; 0 if there was none. Deletions don't lower it. */
   async lastSequence(stream: string): Promise<number> {
     return (await this.#manager.streams.info(stream)).state.last_seq;
   }
 
-  /** At most once, to whoever listens now. */
+  /** Publishes on a core subject: at most once, to the current subscribers. */
   publishCore(subject: string, data: Uint8Array | object, extraHeaders: Record<string, string> = {}): void {
     this.#connection.publish(subject, this.#encode(data, subject), {
       headers: headersFrom(injectTrace({ ...extraHeaders })),
     });
   }
 
-  /** Messages of a core subject, from now on. */
+  /** Subscribes to a core subject. */
   subscribeCore(subject: string, handler: (data: Uint8Array, subject: string) => void): { unsubscribe(): void } {
     const subscription = this.#connection.subscribe(subject, {
       callback: (error, message) => {
@@ -296,20 +296,21 @@ export class Bus {
     return { unsubscribe: () => subscription.unsubscribe() };
   }
 
-  /** Resolves when the server has seen everything sent so far: a subscription made before is then in force. */
+  /** Resolves when the server has processed everything sent so far; an earlier subscription is then in force. */
   flush(): Promise<void> {
     return this.#connection.flush();
   }
 
   /**
-   * Tells each loss of the connection, also of one that is made again: what was sent last may be lost, and a server that was restarted takes no answers across accounts any more.
-   * @returns what ends it.
+   * Calls the handler at each loss of the connection, even when a reconnect follows: messages sent just before may be lost, and a server that was restarted no longer
+   * delivers pending answers across accounts.
+   * @returns a function that removes the handler
    */
   onLoss(handler: () => void): () => void {
     return this.#watch.onLoss(handler);
   }
 
-  /** Calls the handler each time a lost connection is back. @returns what ends it. */
+  /** Calls the handler after each reconnect. @returns a function that removes the handler */
   onReconnect(handler: () => void): () => void {
     return this.#watch.onReconnect(handler);
   }
@@ -318,12 +319,12 @@ export class Bus {
     return this.#watch.isConnected;
   }
 
-  /** A fresh subject for one answer. */
+  /** Returns a new subject for one answer. */
   newInbox(): string {
     return createInbox(this.#inboxPrefix);
   }
 
-  /** Request/reply without any schema: see `call` for what services use. */
+  /** Request/reply without a schema; services use `call`. */
   async request(
     subject: string,
     data: Uint8Array | object,
@@ -342,7 +343,7 @@ export class Bus {
     );
   }
 
-  /** @throws CoppiceError `unavailable` where there is no such bucket yet. */
+  /** @throws CoppiceError `unavailable` when the bucket does not exist yet. */
   async objects(bucket: string): Promise<ObjectStore> {
     const store = await openStore(this.#jetStream, this.#manager, bucket);
     return new ObjectStore(bucket, store, (subject, options) => this.read(objectStream(bucket), subject, options));
@@ -359,12 +360,12 @@ export class Bus {
   }
 }
 
-/** The client exports no class for it. */
+/** By name, because the client exports no class for it. */
 const hasNoJetStream = (cause: unknown): boolean => cause instanceof Error && cause.name === 'JetStreamNotEnabled';
 
 const isDenied = (cause: unknown): boolean => cause instanceof CoppiceError && cause.code === 'permission-denied';
 
-/** @throws UnsuitableServer for a server older than `serverVersionMin`. */
+/** @throws UnsuitableServer when the server is older than `serverVersionMin`. */
 export function requireVersion(version: string): void {
   const parts = (text: string) => text.split('-')[0]?.split('.').map(Number) ?? [];
   const have = parts(version);

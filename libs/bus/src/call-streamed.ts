@@ -11,17 +11,17 @@ export type StreamedCall<Message> = {
   method: Method;
   target: CallTarget;
   input: unknown;
-  /** What each message of the answer is. */
+  /** Schema of each message of the answer. */
   message: Parameters<typeof validate<Message>>[0];
-  /** A fresh subject. */
+  /** A reply subject that is not used elsewhere. */
   inbox: string;
-  /** After so long without a message the other side counts as gone, in milliseconds. */
+  /** Time without a message after which the other side counts as gone, in milliseconds. */
   silenceMsMax: number;
 };
 
 /**
- * Calls a method that is answered by several messages. They are given as they come, until whoever reads has enough.
- * @throws CoppiceError as `call`; `unavailable` where nothing comes for `silenceMsMax`.
+ * Calls a method that answers with several messages, and yields them as they arrive, until the caller stops reading.
+ * @throws CoppiceError as `call`; `unavailable` when no message arrives for `silenceMsMax`.
  */
 export async function* callStreamed<Message>(
   connection: NatsConnection,

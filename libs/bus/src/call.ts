@@ -7,13 +7,13 @@ import { errors } from './nats.ts';
 import { unreachable } from './unreachable.ts';
 import { parseJson, validate } from './validate.ts';
 
-/** Whose method: the public API's, as a tenant, or another service's, of any of its processes or of those of one node. */
+/** Where a method is called: on the public API for a tenant, or on another service (any of its processes, or those of one node). */
 export type CallTarget = { tenant: string } | { service: string; node?: string };
 
 /**
- * Calls a method and waits for its answer.
- * @throws CoppiceError what the other side answered; `unavailable` when nobody has received it; `deadline-exceeded` when no answer came in time, or
- * the connection was lost before it came (the work may have been done); `invalid-request` when input or answer don't match their schemas.
+ * Calls a method and returns its answer.
+ * @throws CoppiceError the error that the other side answered; `unavailable` when nobody received the request; `deadline-exceeded` when no answer came in time, or
+ * the connection was lost before it came (the work may have been done); `invalid-request` when the input or the answer doesn't match its schema.
  */
 export async function call(
   bus: Bus,
@@ -68,7 +68,7 @@ async function request(bus: Bus, subject: string, input: object, deadlineMs: num
   }
 }
 
-/** The connection was lost, or closed, after the request was sent. A request that the server refuses reaches nobody. */
+/** True when the connection was lost or closed after the request was sent. A request that the server refuses reaches nobody. */
 function mayHaveBeenReceived(cause: unknown): cause is Error {
   if (!(cause instanceof errors.RequestError) || cause instanceof NotConnected) return false;
   return !(cause.cause instanceof errors.PermissionViolationError);

@@ -21,7 +21,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Writes are stored, and the answers to the first `lost` of them don't come. */
+/** A store that performs all writes, but loses the answers to the first `lost` of them. */
 function withoutAnswers(lost: number) {
   const bucket = bus.keyValue(buckets.effects);
   const answer = async (revision: Promise<number>): Promise<number> => {
@@ -81,7 +81,7 @@ test('an owner that writes its claim again makes a take-over fail that was decid
   let judged = 0;
   const late = new Claims(bus, async () => {
     if (++judged > 1) return false;
-    // The owner comes back between the judgement and the take-over.
+    // The owner returns between the judgement and the take-over.
     await owner.writeAgain(signal);
     return true;
   });

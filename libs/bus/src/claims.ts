@@ -7,15 +7,15 @@ import { busLimits } from './limits.ts';
 import { untilAnswered } from './until-answered.ts';
 
 /**
- * Who does, or did, an effect that must not be done twice: KV `coppice-effects`, one key an effect.
+ * A record of who does, or did, an effect that must not be done twice: KV `coppice-effects`, one key per effect.
  *
  * Invariants:
  * 1. A claim goes absent → started → done, or absent → cancelled. Only a compare-and-set moves it.
- * 2. A started claim changes hands only when its owner is lost; then the old owner's `finish` fails.
- * 3. A claim outlives every message that could bring its command back.
- * 4. A write whose answer did not come is looked for before it is made again: each owner knows its own writes by `attempt`.
- * 5. An owner that may have been judged lost writes its claim again before it goes on. That write fails if another has taken the claim over, and makes a take-over that
- *    was decided before it fail.
+ * 2. A started claim changes hands only when its owner is lost; the old owner's `finish` then fails.
+ * 3. A claim outlives every message that could redeliver its command.
+ * 4. After a write without an answer, the claim is read before the write is repeated: an owner recognises its own writes by `attempt`.
+ * 5. An owner that others may have judged lost rewrites its claim before it continues. That write fails if another owner has taken the claim over, and makes a
+ *    take-over that was decided before it fail.
  */
 export type Claim =
   | { state: 'started'; owner: string; inputHash: string; startedAt: string; takenOver: number; attempt?: string }
@@ -25,16 +25,16 @@ export type Claim =
 type Started = Extract<Claim, { state: 'started' }>;
 
 export type ClaimAttempt =
-  /** Ours now. `takenOver` when a lost owner had begun. */
+  /** This process holds the claim. `takenOver` when a lost owner had started the effect. */
   | { status: 'held'; claim: HeldClaim; takenOver: boolean }
   | { status: 'done'; outcome: Outcome }
   | { status: 'cancelled' }
-  /** A living process is at it. */
+  /** A living process holds the claim. */
   | { status: 'busy'; owner: string };
 
 const ttl = { ttlMs: busLimits.claimTtlMs };
 
-/** Core subject on which the cancellation of an effect is told to whoever is at it; best effort. */
+/** Core subject on which the cancellation of an effect is published to the process that works on it; best effort. */
 export const cancelSubject = (effectId: string): string => `coppice.cancel.${effectId}`;
 
 export const hashInput = (input: unknown): string =>
@@ -48,15 +48,15 @@ export class Claims {
   readonly #claims: Store;
   readonly #isLost: (owner: string, effectId: string) => Promise<boolean>;
 
-  /** @param isLost whether an owner's process is gone; an owner that is this process itself and not at work on it is lost too. */
+  /** @param isLost returns whether an owner's process is gone; also true for this process itself when it is not working on the effect. */
   constructor(bus: { keyValue(bucket: string): Store }, isLost: (owner: string, effectId: string) => Promise<boolean>) {
     this.#claims = bus.keyValue(buckets.effects);
     this.#isLost = isLost;
   }
 
   /**
-   * Waits while the server doesn't answer.
-   * @throws CoppiceError `already-exists` when the effect was begun with another input; the signal's reason.
+   * Starts or takes over an effect; retries while the server doesn't answer.
+   * @throws CoppiceError `already-exists` when the effect was started with another input; the signal's reason.
    */
   begin(effectId: string, owner: string, inputHash: string, signal?: AbortSignal): Promise<ClaimAttempt> {
     const startedAt = new Date().toISOString();
@@ -98,7 +98,7 @@ export class Claims {
     return { status: 'held', claim, takenOver: started.takenOver > 0 };
   }
 
-  /** Makes a claim that is not there yet `cancelled`, so that a late command finds it. Answers what is there then. */
+  /** Creates a `cancelled` claim if there is none yet, so that a late command finds it. @returns the claim that is now there */
   async cancel(effectId: string): Promise<Claim> {
     const cancelled: Claim = { state: 'cancelled' };
     try {
@@ -115,13 +115,13 @@ export class Claims {
   }
 }
 
-/** A started claim of this process's own. */
+/** A started claim that this process holds. */
 export class HeldClaim {
   readonly #claims: Store;
   readonly #effectId: string;
   readonly #started: Started;
   #revision: number;
-  /** One write after the other, so that none of them takes another of ours for a stranger's. */
+  /** Serializes the writes, so that none mistakes another write of this process for a foreign one. */
   #writing: Promise<void> = Promise.resolve();
   #isFinishing = false;
 
@@ -132,13 +132,13 @@ export class HeldClaim {
     this.#started = held.started;
   }
 
-  /** See invariant 5. Does nothing after `finish`, since it would open a done claim again. @throws ClaimLost; the signal's reason */
+  /** Rewrites the claim (invariant 5). Does nothing after `finish`, since it would reopen a done claim. @throws ClaimLost; the signal's reason */
   async writeAgain(signal: AbortSignal): Promise<void> {
     if (this.#isFinishing) return;
     await this.#write(this.#started, signal);
   }
 
-  /** Waits while the server doesn't answer, since the outcome is known here alone. @throws ClaimLost: the outcome is then not ours to tell; the signal's reason */
+  /** Stores the outcome. Retries while the server doesn't answer, since only this process knows the outcome. @throws ClaimLost: this process must then not report the outcome; the signal's reason */
   async finish(outcome: Outcome, signal: AbortSignal): Promise<void> {
     const { inputHash, attempt } = this.#started;
     this.#isFinishing = true;
@@ -147,7 +147,7 @@ export class HeldClaim {
 
   async #write(claim: Exclude<Claim, { state: 'cancelled' }>, signal: AbortSignal): Promise<void> {
     const writing = this.#writing.then(() => untilAnswered(() => this.#try(claim), signal));
-    // Only the order counts here; the caller gets the error.
+    // The chain only keeps the order; the caller gets the error through `writing`.
     this.#writing = writing.catch(() => {});
     await writing;
   }
@@ -162,20 +162,20 @@ export class HeldClaim {
       }
       const found = await look(this.#claims, this.#effectId);
       if (found === null) {
-        // Nobody took it over: the server lost it, with a write that was not synced or a bucket that was restored.
+        // No other process took it over: the server lost it, through an unsynced write or a restored bucket.
         if (await this.#createAnew(claim)) return;
         continue;
       }
       if (found.claim.state === 'cancelled' || found.claim.attempt !== this.#started.attempt)
         throw new ClaimLost(this.#effectId);
-      // An earlier write of ours, whose answer did not come.
+      // An earlier write of this process, whose answer did not arrive.
       this.#revision = found.revision;
       if (found.claim.state === 'done') return;
     }
     throw new CoppiceError('unavailable', `the claim on ${this.#effectId} is contended`);
   }
 
-  /** False where another process was quicker. */
+  /** Returns false when another process created it first. */
   async #createAnew(claim: Claim): Promise<boolean> {
     try {
       this.#revision = await this.#claims.create(this.#effectId, encode(claim), ttl);

@@ -15,7 +15,7 @@ import { untilAnswered } from './until-answered.ts';
 
 export type Timing = { queuedMs?: number; workedMs?: number };
 
-/** Sends a command's outcome to the inbox of the actor that ordered it. Waits while the server doesn't answer. @throws the signal's reason */
+/** Sends a command's outcome to the inbox of the actor that sent it. Retries while the server doesn't answer. @throws the signal's reason */
 export async function tellOutcome(
   bus: Bus,
   command: CommandMessage,
@@ -30,11 +30,11 @@ export async function tellOutcome(
     ...timing,
   };
   const to = subjects.actor(replyTo.kind, replyTo.id);
-  // One that comes twice is dropped: by the server for a while, then by the actor.
+  // The server drops duplicates within its window, the actor drops later ones.
   await untilAnswered(() => bus.publish(to, result, { messageId: `${effectId}-result` }), signal);
 }
 
-/** Answers each command of a pool as failed with the same error, in the place of processes that are gone for good. */
+/** Answers every command of a pool with the same error, on behalf of processes that are gone for good. */
 export function refuseCommands(
   bus: Bus,
   { service, pool, error }: { service: Operation['service']; pool: string; error: CoppiceError },
@@ -50,7 +50,7 @@ export function refuseCommands(
   });
 }
 
-/** What no try can tell is a failure that says so. */
+/** Replaces an output over the limit with a `limit-exceeded` failure, because it could never be sent. */
 export function fitting(outcome: Outcome, bytesMax: number): Outcome {
   if (outcome.status === 'failed') return outcome;
   const bytes = Buffer.byteLength(JSON.stringify(outcome.output) ?? '');
@@ -63,7 +63,7 @@ export function looseJson(data: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(data));
   } catch {
-    // Not JSON: then there is nobody to tell.
+    // Not JSON: the sender is unknown, so nobody can be answered.
     return null;
   }
 }

@@ -3,12 +3,12 @@ import { Draining } from './errors.ts';
 import type { Membership } from './members.ts';
 
 /**
- * The commands that a process is at, and whether their claims are still its own.
+ * The commands that this process works on, and whether it still holds their claims.
  *
  * Invariants:
- * 1. A command is in progress from before its claim is begun until its outcome is sent: of two deliveries of it, this process works on one.
- * 2. Where this process was not certainly listed as a member for a time, each claim is written again before its handler goes on; a handler whose claim another process has
- *    taken over is aborted with ClaimLost.
+ * 1. A command is in progress from before its claim is begun until its outcome is sent: of two deliveries of a command, this process handles only one.
+ * 2. After a time in which this process may not have been listed as a member, each claim is rewritten before its handler continues; a handler whose claim another
+ *    process has taken over is aborted with ClaimLost.
  */
 export type InProgress = {
   abort: AbortController;
@@ -30,12 +30,12 @@ export class CommandsInProgress {
     });
   }
 
-  /** Aborted when this process stops, and waits for nothing any more. */
+  /** Aborted when this process stops; nothing waits any longer then. */
   get drained(): AbortSignal {
     return this.#drained.signal;
   }
 
-  /** Null when it is in progress already. */
+  /** Returns null when the command is in progress already. */
   begin(effectId: string): InProgress | null {
     if (this.#all.has(effectId)) return null;
     const command: InProgress = { abort: new AbortController(), claim: null, claimedIn: this.#member.epoch() };
@@ -60,7 +60,7 @@ export class CommandsInProgress {
     for (const { abort } of this.#all.values()) abort.abort(new Draining());
   }
 
-  /** Resolves once the claim is certainly this process's own: at once, unless it was not listed meanwhile. @throws ClaimLost; Draining */
+  /** Resolves once this process certainly holds the claim: at once, unless it was unlisted meanwhile. @throws ClaimLost; Draining */
   async confirmClaim(command: InProgress): Promise<void> {
     const { claim } = command;
     if (claim === null) return;

@@ -26,29 +26,29 @@ import { untilAnswered } from './until-answered.ts';
 import { validate } from './validate.ts';
 
 /**
- * A service's side of the command stream: pulls commands, does them, sends the results to the inboxes of the actors that ordered them.
+ * The service side of the command stream: pulls commands, runs them, and sends the results to the inboxes of the actors that sent the commands.
  *
  * Invariants:
- * 1. A command is acknowledged only after its result is stored in the inbox, or after it was stored as a dead letter.
- * 2. A claimed operation runs only under its claim, and its result is told only if the claim was still ours at the end.
- * 3. What was cancelled before it began doesn't begin. What is cancelled later is aborted, best effort; its result is dropped by the actor.
- * 4. A command never runs longer than its time limit. While it runs its ack wait is renewed at a third.
- * 5. Work that a stopping process aborts is given back without a result.
- * 6. Whether a lost owner had finished is looked for until that is known: where it can't be looked for now, the command is given back.
- * 7. This process begins a claimed command only while it is listed as a member, and goes on only while its claim is its own: see commands-in-progress.ts.
- * 8. What a handler has done is held until its claim is finished, however long the server is away. Until then the command is in progress here.
+ * 1. A command is acknowledged only after its result is stored in the inbox, or after the command is stored as a dead letter.
+ * 2. A claimed operation runs only under its claim, and its result is sent only if this process still held the claim at the end.
+ * 3. A command that was cancelled before its start doesn't start. One that is cancelled later is aborted, best effort; the actor drops its result.
+ * 4. A command never runs longer than its time limit. While it runs, its ack wait is renewed every third of that wait.
+ * 5. Work that a stopping process aborts is released without a result, for another process.
+ * 6. Before a taken-over operation runs again, its handler finds out whether the lost owner had finished; while that is unknown, the command is retried later.
+ * 7. This process starts a claimed command only while it is listed as a member, and continues only while it holds the claim: see commands-in-progress.ts.
+ * 8. A handler's result is kept until its claim is finished, however long the server is away. Until then the command is in progress here.
  */
 export type CommandContext = {
   effectId: string;
-  /** Aborted by the time limit, by cancellation, or since this process stops. */
+  /** Aborted by the time limit, by cancellation, or because this process stops. */
   signal: AbortSignal;
-  /** A lost process had begun it. */
+  /** True when a lost process had started the command. */
   takenOver: boolean;
-  /** How long the command lay in its queue before this delivery, in milliseconds; both clocks count. */
+  /** Time the command spent in its queue before this delivery, in milliseconds; computed from the clocks of two hosts. */
   queuedMs: number;
   /**
-   * To be awaited before each step that has effects. Resolves at once unless this process may have been judged lost meanwhile, because it was stopped for instance: then once
-   * its claim is confirmed. @throws ClaimLost when another process has taken the command over.
+   * Has to be awaited before each step that has effects. Resolves at once, unless others may have judged this process lost meanwhile, for instance because it was
+   * stopped; then it resolves when the claim is confirmed. @throws ClaimLost when another process has taken the command over.
    */
   confirmClaim: () => Promise<void>;
 };
@@ -56,14 +56,14 @@ export type CommandContext = {
 export type CommandHandler = {
   operation: Operation;
   run(input: unknown, context: CommandContext): Promise<unknown>;
-  /** Asked before the lost-owner policy when a claim is taken over: the output, if the lost owner had got that far, else null. One that throws is asked again later. */
+  /** Called before the lost-owner policy when a claim is taken over. Returns the output if the lost owner had produced it, else null. When it throws, it is called again later. */
   recover: ((input: unknown, context: CommandContext) => Promise<unknown>) | undefined;
 };
 
 type Typed<Input, Output> = Operation & { input: { _zod: { output: Input } }; output: { _zod: { input: Output } } };
 
 /**
- * An operation with what does it. `run` throws CoppiceError for a failure that the actor is told as it is; anything else is told as `internal`.
+ * An operation with its handler. `run` throws CoppiceError for a failure that the actor gets as it is; any other error becomes `internal`.
  */
 export const handle = <Input, Output>(
   operation: Typed<Input, Output>,
@@ -77,9 +77,9 @@ export const handle = <Input, Output>(
 
 export type CommandServerOptions = {
   service: Operation['service'];
-  /** `any`, and those of the node where commands are addressed to a node. */
+  /** `any`, and the node's pool for commands that are addressed to a node. */
   pools: string[];
-  /** Commands of each pool in progress at once. */
+  /** Limit of commands in progress at once, per pool. */
   concurrency: number;
   member: Membership;
   handlers: CommandHandler[];
@@ -168,7 +168,7 @@ class RunningCommandServer implements CommandServer {
       });
     }
     const template = subjects.command(this.#options.service, '*', name);
-    // Its sender is the actor that ordered it. A redelivery is a child of the same, with a link that says that it repeats.
+    // The span's parent is the actor that sent the command. A redelivery has the same parent, and a link that marks it as a repetition.
     const links = deliveriesOf(delivery) > 1 ? linkFrom(delivery.headers['traceparent']) : [];
     const queuedMs = queueWaitMs(delivery);
     const startedAtMs = performance.now();
@@ -241,7 +241,7 @@ class RunningCommandServer implements CommandServer {
     return outcome;
   }
 
-  /** Null when the work was given back. @throws ClaimLost */
+  /** Returns null when the work was released without a result. @throws ClaimLost */
   async #run({ delivery, command, handler, running }: Given, takenOver: boolean): Promise<Outcome | null> {
     const { abort } = running;
     const context: CommandContext = {
@@ -298,11 +298,11 @@ class RunningCommandServer implements CommandServer {
     await delivery.acknowledge();
   }
 
-  /** The owner is alive, so this is a redelivery that came too early; or what became of it can't be looked for now. A delayed nak would count towards the delivery limit. */
+  /** Redelivers the command later: its owner is alive and the redelivery came too early, or the state of its work is unknown for now. A delayed nak would count towards the delivery limit. */
   async #lookAgainLater(delivery: Delivery, command: CommandMessage): Promise<void> {
     const inMs = Math.min(busLimits.commandOwnerAliveRetryMs, this.#bus.lostAfterMs / 3);
     const later = subjects.commandLater(this.#options.service, command.effectId);
-    // Waits while the server stores nothing, since each redelivery would count, too. A second copy takes the place of the first.
+    // Retried while the server stores nothing, since each redelivery would count too. A second copy replaces the first.
     await untilAnswered(
       () =>
         this.#bus.publish(later, delivery.data, {
@@ -325,13 +325,13 @@ class RunningCommandServer implements CommandServer {
   }
 }
 
-/** Told as a failure, the work would be ordered again though it may be done. */
+/** The state of a lost owner's work is unknown. Reported as a failure, the work would be ordered again although it may be done. */
 class NotKnownYet extends Error {
   override readonly name = 'NotKnownYet';
 }
 
 type Given = { delivery: Delivery; command: CommandMessage; handler: CommandHandler; running: InProgress };
-/** Whose command it is; not every operation's input tells. */
+/** Span attributes for the command's owner; not every operation's input names one. */
 function ownerAttributes(input: unknown): Record<string, string> {
   const owner = ownerSchema.safeParse((input as { owner?: unknown } | null)?.owner);
   if (!owner.success) return {};

@@ -5,11 +5,11 @@ import type { NatsConnection } from './nats.ts';
 export class NotConnected extends errors.RequestError {}
 
 /**
- * Follows whether a connection is up.
+ * Tracks whether a connection is up.
  *
  * Invariants:
- * 1. The client drops what is sent while it is not connected, and doesn't say so. A request that is made then waits for the connection, within its own time limit.
- * 2. A request whose connection is lost before its answer came fails at once, not at the end of its time limit: what is repeated is repeated as soon as there is a connection again.
+ * 1. The client silently drops what is sent while it is not connected. A request made then waits for the connection, within its own time limit.
+ * 2. A request whose connection is lost before its answer arrives fails at once, not at the end of its time limit, so that a retry runs as soon as there is a connection.
  */
 export class ConnectionWatch {
   readonly #lossHandlers = new Set<() => void>();
@@ -24,19 +24,19 @@ export class ConnectionWatch {
     return this.#isConnected;
   }
 
-  /** @returns what ends it */
+  /** @returns a function that removes the handler */
   onLoss(handler: () => void): () => void {
     this.#lossHandlers.add(handler);
     return () => this.#lossHandlers.delete(handler);
   }
 
-  /** @returns what ends it */
+  /** @returns a function that removes the handler */
   onReconnect(handler: () => void): () => void {
     this.#reconnectHandlers.add(handler);
     return () => this.#reconnectHandlers.delete(handler);
   }
 
-  /** The same connection, with requests as invariants 1 and 2 say. */
+  /** Returns the same connection with requests that keep invariants 1 and 2. */
   watched(connection: NatsConnection): NatsConnection {
     const request: NatsConnection['request'] = async (subject, payload, options) => {
       const { timeout = 1_000 } = options ?? {};
@@ -57,7 +57,7 @@ export class ConnectionWatch {
     return Object.create(connection, { request: { value: request } }) as NatsConnection;
   }
 
-  /** @returns what is left of the time. @throws when nothing is */
+  /** @returns the time that is left, in milliseconds @throws NotConnected when none is left */
   async #reconnected(waitMs: number): Promise<number> {
     const endsAtMs = performance.now() + waitMs;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -78,7 +78,7 @@ export class ConnectionWatch {
       this.#isConnected = type === 'reconnect';
       for (const handler of this.#isConnected ? this.#reconnectHandlers : this.#lossHandlers) handler();
     }
-    // Closed: a request is refused by the client itself.
+    // On a closed connection the client itself rejects requests.
     this.#isConnected = true;
     for (const handler of this.#reconnectHandlers) handler();
   }

@@ -5,21 +5,21 @@ import { untilAnswered } from './until-answered.ts';
 import { parseJson } from './validate.ts';
 
 /**
- * Pulls messages from a work queue, as many at once as there are slots.
+ * Pulls messages from a work queue, as many at once as it has slots.
  *
  * Invariants:
- * 1. A message is asked for only when a slot is free to handle it, so its ack wait never runs out while it lies in this process.
- * 2. A handler that throws gives its message back, to come again after a short pause; one that neither acknowledges nor gives back gets it again after the ack wait.
- * 3. After stop() no message is taken, and stop() returns when the handlers in progress have ended.
+ * 1. A message is pulled only when a slot is free to handle it, so its ack wait never runs out while it waits in this process.
+ * 2. When a handler throws, its message is redelivered after a short pause; when a handler neither acknowledges nor retries, the message is redelivered after the ack wait.
+ * 3. After stop() no message is pulled; stop() resolves when the handlers in progress have ended.
  */
 export type ConsumeOptions = {
   stream: string;
-  /** The durable consumer's name; processes that name the same one share its messages. */
+  /** Name of the durable consumer; processes that use the same name share its messages. */
   durable: string;
-  /** One, so that it stands in the subject of the request that makes the consumer, where permissions see it. */
+  /** A single subject, so that it is part of the subject of the consumer's create request, where permissions can match it. */
   filterSubject: string;
   ackWaitMs: number;
-  /** Handlers in progress at once in this process. */
+  /** Limit of handlers in progress at once in this process. */
   concurrency: number;
 };
 
@@ -27,21 +27,21 @@ export type ConsumeOptions = {
 export type Delivery = {
   subject: string;
   data: Uint8Array;
-  /** @throws CoppiceError `invalid-request` where it isn't JSON. */
+  /** @throws CoppiceError `invalid-request` when it isn't JSON. */
   json(): unknown;
   headers: Record<string, string>;
   /** 1 on the first delivery. */
   deliveryCount: number;
-  /** Of the stored message, in its stream. */
+  /** Sequence of the stored message in its stream. */
   sequence: number;
   publishedAt: Date;
-  /** Resolves when the server has confirmed it. No fence: a late one from a lost owner succeeds too. */
+  /** Resolves when the server has confirmed the acknowledgement. Not a fence: a late one from a lost owner succeeds too. */
   acknowledge(): Promise<void>;
-  /** Gives the message back. A delayed one keeps its place among the pending: see facts on nak. */
+  /** Returns the message to the queue. With a delay it still counts as pending: see facts on nak. */
   retry(delayMs?: number): void;
   /** Restarts the ack wait. */
   working(): void;
-  /** Removes the message without its having been handled. */
+  /** Removes the message from the queue without handling it. */
   terminate(reason: string): void;
 };
 
@@ -76,7 +76,7 @@ export async function consume(
       for (const slot of slots) slot.stop();
       await Promise.all(running);
     },
-    // The server has forgotten the requests of before.
+    // The server has lost the pull requests made before the reconnect.
     pullAgain: () => {
       for (const slot of slots) slot.pullAgain();
     },
@@ -91,9 +91,9 @@ async function ensureConsumer(
   try {
     await manager.consumers.add(options.stream, config);
   } catch (error) {
-    // There with other settings, from another version of the software: the newest process's count.
+    // The consumer exists with other settings, from another version of the software: those of the process that started last apply.
     if (!(error instanceof JetStreamApiError) || error.code !== consumerExists) throw error;
-    // An earlier version named its filter in a list. The client keeps beside ours what isn't given, and with any list asks on another subject.
+    // An earlier version put its filter into a list. The client keeps fields that the update omits, and with any list it uses another request subject.
     const withoutList = { ...config, filter_subjects: undefined as unknown as string[] };
     await manager.consumers.update(options.stream, options.durable, withoutList);
   }
@@ -154,7 +154,7 @@ class Slot {
       await this.#handler(deliveryOf(message));
     } catch (error) {
       this.#onError(error);
-      // The pause grows, so that what fails at once each time doesn't keep the processor busy until it is given up on.
+      // The pause grows, so that a message that fails at once each time doesn't keep the processor busy until its last delivery.
       message.nak(Math.min(retryMsMin * 2 ** Math.min(message.info.deliveryCount - 1, 20), retryMsMax));
     }
   }
@@ -178,7 +178,7 @@ function deliveryOf(message: JsMsg): Delivery {
   };
 }
 
-/** Headers as a plain record; of a repeated one the last. */
+/** Returns headers as a plain record; of a repeated header the last value. */
 export function headersOf(source: Iterable<[string, string[]]> | undefined): Record<string, string> {
   const record: Record<string, string> = {};
   for (const [name, values] of source ?? []) record[name] = values.at(-1) ?? '';

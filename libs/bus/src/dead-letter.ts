@@ -8,16 +8,16 @@ import { busLimits } from './limits.ts';
 const { letterDataBytesMax, letterHeadersBytesMax, letterReasonBytesMax, errorTextCharactersMax } = busLimits;
 
 type DeadLetterOptions = {
-  /** Who sent the message, where that is a tenant itself. */
+  /** The tenant, when the tenant itself sent the message. */
   tenant?: string;
-  /** Of its data; default, and at most, `busLimits.letterDataBytesMax`. */
+  /** Limit of the message's data that is kept, in bytes. Default and maximum: `busLimits.letterDataBytesMax`. */
   keptBytesMax?: number;
 };
 
 /**
- * Stores what was given up on, with the reason, before it is removed from its queue. Resolves when the server has it. Whatever the message is, the
- * letter fits: of one that is too large the first part is kept, and what was lost is told.
- * @param source one token that tells whose queue it was in.
+ * Stores a message that no process will try again, with the reason, before it is removed from its queue. Resolves when the server has stored it. The letter always fits
+ * into a message: only the first part of a large one is kept, and the letter says how much is missing.
+ * @param source one subject token that names the queue's owner
  */
 export async function deadLetter(
   bus: Bus,
@@ -38,14 +38,14 @@ export async function deadLetter(
     data: '',
   };
   const roomBytes = bus.payloadBytesMax - busLimits.payloadReserveBytes - bytesOf(letter);
-  // Three bytes are four characters of base64.
+  // Three bytes take four characters in base64.
   const kept = data.subarray(0, Math.max(0, Math.min(keptBytesMax, letterDataBytesMax, Math.floor(roomBytes / 4) * 3)));
   letter.data = Buffer.from(kept).toString('base64');
   const identity = createHash('sha256').update(subject).update(String(delivery.sequence)).update(data).digest('hex');
   await bus.publish(subjects.deadLetter(source, tenant), letter, { messageId: identity });
 }
 
-/** As they stand in the letter: a control character takes six. */
+/** Size in the letter's JSON, in bytes: a control character takes six. */
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
 function fittingHeaders(headers: Record<string, string>): Pick<DeadLetter, 'headers' | 'headersLeftOut'> {

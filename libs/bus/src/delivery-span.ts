@@ -12,37 +12,37 @@ import {
 import type { Context, SpanSettings } from '@coppice/telemetry';
 import type { Delivery } from './consume.ts';
 
-/** On a copy that stands for a message which was looked at before: how often that was delivered. */
+/** Header of a copy that replaces a message which was put off: the number of deliveries of the earlier messages. */
 const earlierDeliveriesHeader = 'coppice-earlier-deliveries';
 
-/** How often this message was delivered, those included of which it is a copy; 1 is the first time. */
+/** The number of deliveries of this message, including those of the messages that it is a copy of; 1 the first time. */
 export const deliveriesOf = ({ deliveryCount, headers }: Delivery): number =>
   deliveryCount + (Number(headers[earlierDeliveriesHeader]) || 0);
 
-/** What a copy that is looked at later keeps of a message: its sender's trace, and how often it was delivered. */
+/** Headers for a copy that is delivered later: the sender's trace and the number of deliveries so far. */
 export function headersOfCopy(delivery: Delivery): Record<string, string> {
   const { traceparent } = delivery.headers;
   const earlier = { [earlierDeliveriesHeader]: String(deliveriesOf(delivery)) };
   return traceparent === undefined ? earlier : { ...earlier, traceparent };
 }
 
-/** How long a message lay in its queue until now; not below 0, where the clocks differ. */
+/** Time since the message was published, in milliseconds; never below 0, since the clocks may differ. */
 export const queueWaitMs = ({ publishedAt }: Delivery): number => Math.max(0, Date.now() - publishedAt.getTime());
 
-/** Where the span of a delivery belongs. */
+/** Name, operation and parent of a delivery's span. */
 export type DeliveryPlace = {
   /** The subject with `*` for each token that is an id. */
   template: string;
-  /** What is done, where there is more than one thing: `process create`. Default `process`. */
+  /** The operation's name when the service has more than one, such as `process create`. Default `process`. */
   operation?: string;
-  /** Default: the sender's. */
+  /** Default: the sender's context. */
   parent?: Context;
   links?: SpanSettings['links'];
 };
 
 /**
- * Handles a delivery in a span of its own, by default in its sender's trace, and measures its wait in the queue and its handling.
- * @param handler is given what marks it as failed, for a failure that is told instead of thrown.
+ * Handles a delivery in its own span, by default in its sender's trace, and records the wait in the queue and the handling time.
+ * @param handler gets a function that marks the span as failed, for a failure that is returned instead of thrown
  */
 export async function inDeliverySpan<Result>(
   delivery: Delivery,

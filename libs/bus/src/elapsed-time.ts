@@ -1,15 +1,15 @@
 type Clocks = { monotonicMs: () => number; wallMs: () => number };
 
-/** Reading two clocks one after the other, and slewing of the wall clock, stay below this; what is less than this goes unnoticed. */
+/** Smallest lead that counts as a jump, in milliseconds. Reading two clocks in turn, and slewing of the wall clock, cause less; smaller suspensions go unnoticed. */
 const jumpMsMin = 100;
 
 /**
- * Milliseconds that have passed for others, never going back. On Linux the monotonic clock stands still while the host is suspended; the wall clock shows that time when the host
- * is back. So a wall clock that gets ahead of the monotonic one counts as time passed, and one that is set back does not count at all.
+ * Milliseconds that have passed for other hosts; it never goes back. On Linux the monotonic clock stands still while the host is suspended; the wall clock includes that
+ * time. So a lead that the wall clock gains over the monotonic clock counts as time passed, and a wall clock that is set back is ignored.
  */
 export class ElapsedTime {
   readonly #clocks: Clocks;
-  /** The wall clock's lead over the monotonic clock, up to which it is accounted for. */
+  /** The part of the wall clock's lead over the monotonic clock that is already counted. */
   #leadMs: number;
   #suspendedMs = 0;
 
@@ -30,5 +30,5 @@ export class ElapsedTime {
 
 const elapsed = new ElapsedTime({ monotonicMs: () => performance.now(), wallMs: () => Date.now() });
 
-/** This process's clock for leases and for judging others: like `performance.now()`, but it goes on while the host is suspended. */
+/** This process's clock for leases and for judging other processes: like `performance.now()`, but it includes the time during which the host is suspended. */
 export const elapsedMs = (): number => elapsed.now();

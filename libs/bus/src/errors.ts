@@ -1,4 +1,4 @@
-/** A compare-and-set lost: the key's revision isn't the expected one. Retry after reading again. */
+/** A compare-and-set failed: the key is not at the expected revision. Read the key, then retry. */
 export class RevisionConflict extends Error {
   override readonly name = 'RevisionConflict';
   readonly code = 'revision-conflict';
@@ -8,7 +8,7 @@ export class RevisionConflict extends Error {
   }
 }
 
-/** The server can't carry Coppice. Terminal: the message says what to install or switch on. */
+/** The server lacks something that Coppice needs. Terminal: the message says what to install or enable. */
 export class UnsuitableServer extends Error {
   override readonly name = 'UnsuitableServer';
   readonly code = 'unsuitable-server';
@@ -16,8 +16,8 @@ export class UnsuitableServer extends Error {
 }
 
 /**
- * What the handler of an idempotent command throws that has begun nothing, and can't just now: the command is looked at again a little later, and
- * nobody is told a result. (One of a claimed command holds its claim already.)
+ * Thrown by the handler of an idempotent command that has started nothing and can't start now: the command is redelivered a little later, and no result
+ * is sent. (The handler of a claimed command already holds its claim.)
  */
 export class NotNow extends Error {
   override readonly name = 'NotNow';
@@ -25,7 +25,7 @@ export class NotNow extends Error {
   readonly retryable = true;
 }
 
-/** The work was interrupted since this process stops. Another process takes it over; nobody is told a result. */
+/** The work was interrupted because this process stops. Another process takes it over; no result is sent. */
 export class Draining extends Error {
   override readonly name = 'Draining';
   readonly code = 'draining';
@@ -35,7 +35,7 @@ export class Draining extends Error {
   }
 }
 
-/** Another process has taken the effect over: this one was judged lost. Its work counts no more, and its result is told to nobody. */
+/** Another process has taken the effect over, because it judged this one lost. This process's work no longer counts, and its result is not sent. */
 export class ClaimLost extends Error {
   override readonly name = 'ClaimLost';
   readonly code = 'claim-lost';

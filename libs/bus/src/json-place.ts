@@ -1,4 +1,4 @@
-/** The only importer of jsonc-parser: where in a JSON text something is. Used only for refusals, since it is slower than JSON.parse. */
+/** Finds places in a JSON text; the only importer of jsonc-parser. Used only to report invalid input, since it is slower than JSON.parse. */
 import { getLocation, visit } from 'jsonc-parser';
 import type { ParseErrorCode } from 'jsonc-parser';
 
@@ -11,7 +11,7 @@ export type JsonFault = JsonPlace & { expected: string; received: string };
 
 const receivedCharactersMax = 60;
 
-/** By the numbers of `ParseErrorCode`, a const enum that no other compiler can read. */
+/** By the numbers of `ParseErrorCode`, which is a const enum and so not usable with erasable TypeScript. */
 const expectedByCode: Partial<Record<ParseErrorCode, string>> = {
   2: 'a number',
   3: 'a field name in double quotes',
@@ -32,12 +32,12 @@ const expectedByCode: Partial<Record<ParseErrorCode, string>> = {
 
 const strict = { disallowComments: true } as const;
 
-/** The place of the character at `offset`. The text may break off there. Where it is nested too deep for this parser, the path is empty. */
+/** The place of the character at `offset`. The text may end there. The path is empty when the text is nested too deep for this parser. */
 export function placeAt(text: string, offset: number): JsonPlace {
   const before = text.slice(0, offset);
   const lineStart = before.lastIndexOf('\n') + 1;
   const path = pathAt(before);
-  // The name of a field that has not begun yet is empty.
+  // The parser returns an empty name for a field that has not started yet.
   if (path.at(-1) === '') path.pop();
   return { path, line: before.split('\n').length, column: offset - lineStart + 1 };
 }
@@ -51,7 +51,7 @@ function pathAt(before: string): JsonPath {
   }
 }
 
-/** The first syntax error, or null where the text is nested too deep for this parser or is JSON. */
+/** The first syntax error; null when the text is valid JSON or nested too deep for this parser. */
 export function syntaxFault(text: string): JsonFault | null {
   let fault: JsonFault | null = null;
   try {
@@ -70,7 +70,7 @@ export function syntaxFault(text: string): JsonFault | null {
   return fault;
 }
 
-/** The first field that its object holds twice; a name counts as it reads, however it is escaped. */
+/** The first field that occurs twice in its object; names are compared after unescaping. */
 export function repeatedField(text: string): JsonPlace | null {
   const open: Set<string>[] = [];
   let found: JsonPlace | null = null;

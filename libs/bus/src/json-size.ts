@@ -8,18 +8,18 @@ const [openList, closeList, openObject, closeObject, comma, colon] = [0x5b, 0x5d
 
 export type JsonLimits = { valuesMax: number; depthMax: number };
 
-/** Parts of a path that a refusal names; deeper ones say nothing more. */
+/** Limit of path parts in an error message; deeper ones add nothing. */
 const pathPartsMax = 9;
 
 /**
- * Counts the values of a JSON text and their depth before it is parsed, an empty list or object as two values: a few bytes of JSON become a hundred times as
- * many in memory. The count of a text that isn't JSON means nothing; parsing it then fails.
- * @returns how many fields its objects have in the text, repeated ones included
+ * Counts the values of a JSON text and their depth before it is parsed; an empty list or object counts as two values. A few bytes of JSON can take a hundred times as
+ * many in memory. For a text that isn't JSON the count means nothing; parsing it fails later.
+ * @returns the number of fields of all its objects, repeated ones included
  * @throws CoppiceError `limit-exceeded`, which names the field.
  */
 export function requireSmallJson(data: Uint8Array, what: string, limits: JsonLimits): { members: number } {
   const { valuesMax, depthMax } = limits;
-  // Whose search is quicker.
+  // Buffer's search is faster than Uint8Array's.
   const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   let values = 1;
   let depth = 0;
@@ -42,14 +42,14 @@ export function requireSmallJson(data: Uint8Array, what: string, limits: JsonLim
 function tooLarge(text: Buffer, at: number, what: string, expected: string, received: string): CoppiceError {
   const before = text.toString('utf8', 0, at);
   const { path } = placeAt(before, before.length);
-  // The list that is too long, rather than the item that is one too many.
+  // Names the list that is too long, not the item that is one too many.
   while (typeof path.at(-1) === 'number') path.pop();
   const field = `${fieldName(path.slice(0, pathPartsMax))}${path.length > pathPartsMax ? '…' : ''}`;
   const message = `${what}: ${field === '' ? '' : `${field}: `}expected ${expected}, received ${received}`;
   return new CoppiceError('limit-exceeded', message, { details: { issues: [{ field, expected, received }] } });
 }
 
-/** Long ones are skipped at once: most of a large request is an image or a file. */
+/** Uses indexOf to skip long strings fast: most of a large request is an image or a file. */
 function endOfString(text: Buffer, from: number): number {
   for (let at = text.indexOf(quote, from); at !== -1; at = text.indexOf(quote, at + 1)) {
     let backslashes = 0;

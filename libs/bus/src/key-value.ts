@@ -7,17 +7,17 @@ import { keyValueStream } from './resources.ts';
 
 export type KeyValueEntry = { value: Uint8Array; revision: number; created: Date };
 
-/** JetStream's error code for an unmet expectation of the last sequence. */
+/** JetStream's error code when the last sequence is not the expected one. */
 const wrongLastSequence = 10071;
 const noMessageFound = 10037;
-/** Of a message that says that the key is gone: it was deleted, or has expired. */
+/** Header of a marker message, which says that the key was deleted or has expired. */
 const operationHeader = 'KV-Operation';
 const deletion = 'DEL';
 const deletionHeaders = [operationHeader, 'Nats-Marker-Reason'];
 
 /**
- * A JetStream key-value bucket. Unlike the client's own, every read comes from the stream's leader (a compare-and-set that is decided on a
- * replica's stale value would lose needlessly, and an absent key read there would let a finished actor run again), and a write can carry a time to live.
+ * A JetStream key-value bucket. Unlike the client's own, it reads from the stream's leader only, and a write can carry a time to live. (A stale value from a replica
+ * would make a compare-and-set fail needlessly, and a stale absence would let a finished actor run again.)
  */
 export class KeyValue {
   readonly #bucket: string;
@@ -25,7 +25,7 @@ export class KeyValue {
   readonly #manager: JetStreamManager;
   readonly #read: ReadSubject;
 
-  /** @param read of the bucket's stream */
+  /** @param read reads the bucket's stream */
   constructor(bucket: string, jetStream: JetStreamClient, manager: JetStreamManager, read: ReadSubject) {
     this.#bucket = bucket;
     this.#jetStream = jetStream;
@@ -33,13 +33,13 @@ export class KeyValue {
     this.#read = read;
   }
 
-  /** The value, or null where the key is absent, deleted or expired. */
+  /** Returns the value, or null when the key is absent, deleted or expired. */
   async get(key: string): Promise<KeyValueEntry | null> {
     const stored = await this.#last(key);
     return stored === null || stored.deleted ? null : stored;
   }
 
-  /** Whether the key is there, and if not, whether it was deleted; else it has expired, or never was. */
+  /** Returns `listed` when the key exists, `left` when it was deleted, `absent` when it has expired or never existed. */
   async sight(key: string): Promise<'listed' | 'left' | 'absent'> {
     const last = await this.#last(key);
     if (last === null) return 'absent';
@@ -47,25 +47,25 @@ export class KeyValue {
     return last.byHand ? 'left' : 'absent';
   }
 
-  /** @throws RevisionConflict when the key is there. */
+  /** @throws RevisionConflict when the key exists. */
   async create(key: string, value: Uint8Array, options: { ttlMs?: number } = {}): Promise<number> {
     try {
       return await this.#write(key, value, 0, options.ttlMs);
     } catch (error) {
       if (!(error instanceof RevisionConflict)) throw error;
-      // A delete marker or an expired value's marker counts as a last message too.
+      // The last message can also be the marker of a deletion or of an expiry.
       const last = await this.#last(key);
       if (last === null || !last.deleted) throw error;
       return await this.#write(key, value, last.revision, options.ttlMs);
     }
   }
 
-  /** @throws RevisionConflict when the key's last revision isn't this one. */
+  /** @throws RevisionConflict when the key's last revision isn't `revision`. */
   update(key: string, value: Uint8Array, revision: number, options: { ttlMs?: number } = {}): Promise<number> {
     return this.#write(key, value, revision, options.ttlMs);
   }
 
-  /** Writes without looking; for keys that only one process writes. */
+  /** Writes without checking the revision; for keys that only one process writes. */
   put(key: string, value: Uint8Array, options: { ttlMs?: number } = {}): Promise<number> {
     return this.#write(key, value, undefined, options.ttlMs);
   }
@@ -77,8 +77,8 @@ export class KeyValue {
   }
 
   /**
-   * Keys that match (`task.default.*`), each once, in no promised order; keys written meanwhile may be missing. All are in memory before the first is given:
-   * who takes them slowly holds no consumer. The client's own listing leaves its consumer for five minutes.
+   * Keys that match a filter (such as `task.default.*`), each once, in no particular order; keys written meanwhile may be missing. All are read into memory first, so that
+   * a slow caller holds no consumer. The client's own listing leaves its consumer on the server for five minutes.
    */
   async *keys(filter = '>'): AsyncIterable<string> {
     const keys = new Set<string>();

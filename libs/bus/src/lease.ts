@@ -1,11 +1,11 @@
 /**
- * What a process knows about its own key in KV `coppice-members`. Pure: all times are milliseconds of `elapsedMs()`, which goes on while the host is suspended.
+ * What a process knows about its own key in KV `coppice-members`. Pure; all times are milliseconds of `elapsedMs()`, which includes the time during which the host is suspended.
  *
  * Invariants:
- * 1. The key lives `lostAfterMs` from when the server stores it, so from the moment a confirmed write was sent it is certainly there for `lostAfterMs`.
- * 2. A time that no confirmed write covers is a lapse: others may have judged this process lost meanwhile. Each lapse begins a new epoch.
- * 3. `soundSince` is the start of the time in which this process was connected, ran, and was a member without interruption. A process judges others only by such a time,
- *    because what interrupted it may have interrupted them too.
+ * 1. The key lives `lostAfterMs` from when the server stores it, so it certainly exists for `lostAfterMs` from when a confirmed write was sent.
+ * 2. A time that no confirmed write covers is a lapse: others may have judged this process lost during it. Each lapse starts a new epoch.
+ * 3. `soundSince` is the start of the current time in which this process was connected, running and a member without interruption. A process judges others only over such
+ *    a time, because what interrupted it may have interrupted them too.
  */
 export class Lease {
   readonly #lostAfterMs: number;
@@ -20,37 +20,37 @@ export class Lease {
     this.#lostAfterMs = lostAfterMs;
   }
 
-  /** Whether the key is certainly there. */
+  /** Returns whether the key certainly exists. */
   isValid(nowMs: number): boolean {
     this.#look(nowMs);
     return !this.#lapsed;
   }
 
-  /** Grows with each lapse. What was true of a claim in an earlier epoch has to be looked up again. */
+  /** A number that grows with each lapse. A claim that was confirmed in an earlier epoch has to be checked again. */
   epoch(nowMs: number): number {
     this.#look(nowMs);
     return this.#epoch;
   }
 
-  /** Null while there is an interruption. */
+  /** Null during an interruption. */
   soundSince(nowMs: number): number | null {
     this.#look(nowMs);
     return this.#soundSince;
   }
 
-  /** The timer fires, as it should three times in `lostAfterMs`. One that comes late by as long again tells that this process was stopped, or had no processor. */
+  /** Records a tick of the timer, which should fire three times per `lostAfterMs`. A tick that is late by a full interval means that this process was stopped or had no CPU time. */
   tick(nowMs: number): void {
     this.#look(nowMs);
     this.#tickedAt = nowMs;
   }
 
-  /** The connection was lost, or the time since the last tick can't be accounted for. */
+  /** Records an interruption: the connection was lost, or the time since the last tick is unaccounted for. */
   interrupt(nowMs: number): void {
     this.#soundSince = null;
     this.#interruptedAt = nowMs;
   }
 
-  /** The server has confirmed a write that was sent at that time. */
+  /** Records that the server has confirmed a write which was sent at `sentAtMs`. */
   confirm(sentAtMs: number, nowMs: number): void {
     this.#look(sentAtMs);
     this.#coveredUntil = Math.max(this.#coveredUntil, sentAtMs + this.#lostAfterMs);

@@ -1,70 +1,70 @@
 /** Every limit and interval of this library. */
 export const busLimits = {
   publishTimeoutMs: 10_000,
-  /** How long one try to connect may take; longer where processes may be silent for longer. */
+  /** Least time limit of one attempt to connect; longer where `lostAfterMs` is longer. */
   connectTimeoutMsMin: 5_000,
-  /** After this many deliveries a command is given up on. */
+  /** Deliveries after which a command becomes a dead letter. */
   commandDeliveriesMax: 10,
-  /** A process that is silent for this long counts as lost, and its work goes to another; a living one speaks at a third of it. */
+  /** Silence after which a process counts as lost and its work goes to another. A living process refreshes its key every third of it. */
   lostAfterMs: 15_000,
-  /** A command whose claim a living owner holds is looked at again after this long. */
+  /** Time after which a command is delivered again whose claim a living owner holds. */
   commandOwnerAliveRetryMs: 5_000,
-  /** Of a request between accounts that has one answer: later than any of its deadlines. */
+  /** Time the server remembers a request between accounts that has one answer; longer than any such request's deadline. */
   answeredWithinMs: 15_000,
-  /** How long a pull request waits at the server before it is renewed. */
+  /** How long a pull request stays at the server before it is renewed. */
   pullExpiresMs: 20_000,
   consumerAckPendingMax: 20_000,
-  /** Messages that a reading asks for at once, and how long it waits for them before it looks whether one was lost. */
+  /** Messages that a reader pulls at once, and how long it waits for them before it checks whether one was lost. */
   readBatch: 200,
   readPullMs: 5_000,
-  /** Keys of a bucket that a listing asks for at once. */
+  /** Keys of a bucket that a listing pulls at once. */
   keyBatch: 1_000,
-  /** Of one object, on their way at once; a chunk has 128 KiB. */
+  /** Chunks of one object in flight at once; a chunk has 128 KiB. */
   objectChunksAtOnce: 16,
-  /** A reader's consumer that is not used for so long is removed by the server. */
+  /** Idle time after which the server removes a reader's consumer. */
   readerIdleMs: 60_000,
-  /** Of a tenant at once, made by one process, and requests for them that wait. */
+  /** Consumers of one tenant at once, per process that makes them, and requests for them that may wait. */
   tenantConsumersMax: 64,
   consumersWaitingMax: 64,
-  /** Of a request for one, how long it may be unused, and how many pulls from it may wait. */
+  /** Limits of one request for a consumer: its size, the consumer's idle time, and its waiting pulls. */
   consumerRequestBytesMax: 16 * 1024,
   consumerIdleMsMax: 300_000,
   pullsWaitingMax: 32,
-  /** Of all on one stream; the server takes 1,000, and the services need some. */
+  /** Limit of consumers on one stream, for tenants; the server allows 1,000, and the services need some. */
   streamConsumersMax: 800,
-  /** How long it isn't looked again which of a tenant's are gone, where most weren't. */
+  /** Pause before the next check for a tenant's removed consumers, when the last one found few. */
   consumersLookedAtMs: 5_000,
-  /** How long a reading waits before another consumer goes on. */
+  /** Pause of a reader before it continues with a new consumer. */
   readAgainMs: 250,
-  /** Consumers of one reading that bring nothing, before a reading that isn't live gives up. */
+  /** Consumers of one reader that deliver nothing, before a reader that isn't live fails. */
   readFailuresMax: 5,
-  /** How long a stopping worker lets commands go on before it aborts them. */
+  /** How long a stopping worker lets commands continue before it aborts them. */
   drainMs: 20_000,
-  /** How long a closing connection waits for what it has sent to reach the server. */
+  /** How long a closing connection waits for its sent messages to reach the server. */
   drainConnectionMs: 5_000,
-  /** Claims outlive every message that could bring their command back (7 days) by far. */
+  /** Far longer than any message that could redeliver a command (7 days). */
   claimTtlMs: 60 * 24 * 3_600_000,
   claimWritesMax: 5,
-  /** How long a process holds on to a result that the server doesn't take, and how often it tries. */
+  /** How long a process keeps a result that the server doesn't store, and the pause between attempts to send it. */
   answerWaitMsMax: 3_600_000,
   answerPauseMs: 500,
   waitingToldEveryMs: 5_000,
-  /** How long a consumer or an endpoint that a starting service needs is waited for. */
+  /** How long a starting service waits for a consumer or an endpoint that it needs. */
   startWaitMs: 60_000,
-  /** A result that would not fit a message is a failure that says so; that of a claimed operation stands in its claim, too. */
+  /** A result over the limit becomes a failure. A claimed operation's result is also stored in its claim, hence its smaller limit. */
   resultBytesMax: 900 * 1024,
   claimedResultBytesMax: 296 * 1024,
-  /** Of a bucket: room for 256 KiB with what stands around them. */
+  /** Size of a bucket's value: 256 KiB, and room for the fields around them. */
   valueBytesMax: 300 * 1024,
-  /** A message leaves this much of the server's max_payload to headers. */
+  /** The part of the server's max_payload that is reserved for headers. */
   payloadReserveBytes: 16 * 1024,
-  /** Of an error's message in a header, and of that of one that is too large for a message. */
+  /** Length of an error's message in a header, and of an error that doesn't fit into a message. */
   errorTextCharactersMax: 2_000,
-  /** What a dead letter holds of its message's data; and of its headers and of the reason, as they stand in it. */
+  /** Limits of a dead letter: the message's data, and its headers and the reason as JSON. */
   letterDataBytesMax: 512 * 1024,
   letterHeadersBytesMax: 8 * 1024,
   letterReasonBytesMax: 16 * 1024,
-  /** Of one request: a few bytes of JSON become a hundred times as many in memory. The largest run has some ten thousand values. */
+  /** Limits of one request: a few bytes of JSON can take a hundred times as many in memory. The largest run has some ten thousand values. */
   requestValuesMax: 100_000,
   requestDepthMax: 128,
 } as const;

@@ -1,4 +1,4 @@
-/** Two processes on their own connections: one is at a command, the other gets it as well. */
+/** Two processes with their own connections: one works on a command that is delivered to the other too. */
 import { buckets, sandboxOperations, streams, subjects } from '@coppice/contracts';
 import type { ActorMessage } from '@coppice/contracts';
 import { eventually, startNatsServer, startTcpProxy } from '@coppice/testing';
@@ -38,7 +38,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** A process that executes the commands of a service; each test has a pool of its own. */
+/** Starts a process that runs the commands of a service; each test has its own pool. */
 async function startExecutor(pool: string, servers: string, run: (context: CommandContext) => Promise<typeof output>) {
   const own = await Bus.connect({ servers, name: pool, lostAfterMs });
   const member = await joinMembers(own, { service: 'container-service', node: pool });
@@ -75,11 +75,11 @@ const isPutOff = async (effectId: string): Promise<boolean> => {
   const waiting = bus.browse(streams.commands, subjects.commandLater('container-service', effectId));
   return (await Array.fromAsync(waiting)).length > 0;
 };
-/** As if its time to live had run out. */
+/** Removes a member's key as its expiry would. */
 const expire = (id: string) => bus.purge(keyValueStream(buckets.members), `$KV.${buckets.members}.${id}`);
 const portOf = (url: string) => Number(new URL(url).port);
 
-/** An executor behind a proxy that has begun a command, and one beside it; the first is cut off, is listed no more, and the command is delivered to the other too. */
+/** An executor behind a proxy that has started a command, and a second one. The first loses its connection and its listing, and the command is delivered to the second too. */
 async function cutOff(name: string) {
   const proxy = await startTcpProxy(portOf(server.url));
   const effectId = `test_${name}_0_1`;
@@ -158,7 +158,7 @@ describe('a process that is away', () => {
       await using other = await startExecutor(name, server.url, async () => ({ ...output, exitCode: 2 }));
       expect(other.member.id).not.toBe(owner.member.id);
       proxy.stall(direction);
-      // Until the client has given the connection up; the new one is let through.
+      // Until the client has closed the stalled connection; its new one passes the proxy.
       await eventually(() => owner.member.soundSince() === null, deadline);
       proxy.heal();
       await eventually(() => owner.member.soundSince() !== null, deadline);

@@ -1,12 +1,12 @@
 import type { Lease } from './lease.ts';
 
 /**
- * Decides which processes are lost, as seen by this one.
+ * Decides which processes this process considers lost.
  *
  * Invariants:
- * 1. A process is lost when its key was absent at every look during `lostAfterMs`, in which this process was sound (see lease.ts) and looked at least that often. A key lives as
- *    long, so that no return goes unseen. Or at once, when it left of its own accord: it does so after its work has ended.
- * 2. A look that fails, or was not made in time, starts the wait anew.
+ * 1. A process is lost when its key was absent at every look for `lostAfterMs`, during which this process was sound (see lease.ts) and looked at least once per
+ *    `lostAfterMs`; a key lives that long, so no return is missed. A process that left by itself is lost at once: it leaves after its work has ended.
+ * 2. A look that fails, or comes too late, restarts the wait.
  */
 export type Sighting = 'listed' | 'left' | 'absent';
 
@@ -19,7 +19,7 @@ export type LostOwnersOptions = {
 
 type Suspect = { sinceMs: number; lookedAtMs: number; askedAtMs: number };
 
-/** A suspect that nobody asks about for so many times `lostAfterMs` is forgotten. */
+/** Multiple of `lostAfterMs` after which a suspect that nobody asks about is forgotten. */
 const forgottenAfter = 10;
 
 export class LostOwners {
@@ -38,7 +38,7 @@ export class LostOwners {
     return isLost;
   }
 
-  /** To be called more often than `lostAfterMs`: looks at those that somebody asked about. Never throws. */
+  /** Looks at the suspects that somebody asked about. Has to be called more often than every `lostAfterMs`. Never throws. */
   async lookAgain(): Promise<void> {
     const { now, lostAfterMs } = this.#with;
     for (const [id, { askedAtMs }] of this.#suspects) {

@@ -10,29 +10,29 @@ import { LostOwners } from './lost-owners.ts';
 import { keyValueStream } from './resources.ts';
 
 /**
- * Which processes are running: each has a key in KV `coppice-members` that lives `lostAfterMs` unless refreshed, which happens three times as often, and at once when a lost
- * connection is back.
+ * The running processes: each has a key in KV `coppice-members` that expires after `lostAfterMs`. A process refreshes its key three times as often, and at once after
+ * a reconnect.
  *
- * Collaborators: lease.ts, what this process knows about its own key; lost-owners.ts, what it knows about those of others.
+ * Collaborators: lease.ts knows this process's own key, lost-owners.ts those of the others.
  *
  * Invariants:
- * 1. A member's id is never used again: a process that comes back is another member.
- * 2. A process is lost only by lost-owners.ts 1. A missing key alone proves nothing: the server may have been away, or this process stopped.
+ * 1. A member's id is never reused: a process that returns is a new member.
+ * 2. A process is lost only by invariant 1 of lost-owners.ts. A missing key alone proves nothing: the server may have been away, or this process stopped.
  */
 export type Membership = {
   /** One token: `<service>-<node>-<random>`. */
   id: string;
-  /** Whether its key is there now. */
+  /** Returns whether a member's key exists now. */
   isMember(id: string): Promise<boolean>;
-  /** Whether its process is gone, as far as this one can know. @throws when the server doesn't answer. */
+  /** Returns whether a member's process is gone, as far as this process can know. @throws when the server doesn't answer. */
   isLost(id: string): Promise<boolean>;
   /** Resolves once this process is certainly listed. @throws the signal's reason */
   listed(signal?: AbortSignal): Promise<void>;
-  /** Grows whenever this process may have been judged lost by others: what it holds has to be claimed again. */
+  /** A number that grows whenever others may have judged this process lost; it then has to confirm its claims. */
   epoch(): number;
-  /** Called when this process is listed again after such a time. */
+  /** Registers a handler that is called when this process is listed again after such a time. */
   onReturn(handler: () => void): void;
-  /** Since when, by `elapsedMs()`, this process has been connected, running and listed without interruption; null while it isn't. */
+  /** Start of the current time, by `elapsedMs()`, in which this process was connected, running and listed without interruption; null during an interruption. */
   soundSince(): number | null;
   leave(): Promise<void>;
 };
@@ -124,7 +124,7 @@ class RunningMember implements Membership {
   #beat(): void {
     if (this.#hasLeft) return;
     this.#lease.tick(elapsedMs());
-    // What is sent without a connection is only stored once there is one again, and then a new one is sent anyway.
+    // The client drops what is sent without a connection; a reconnect triggers a refresh anyway.
     if (!this.#bus.isConnected) return;
     const refreshing = this.#refresh().catch((error: unknown) => log.warn({ err: error }, 'membership not refreshed'));
     this.#refreshing = Promise.all([this.#refreshing, refreshing]).then(() => {});
@@ -150,7 +150,7 @@ class RunningMember implements Membership {
 export async function listMembers(bus: Bus): Promise<Member[]> {
   const members: Member[] = [];
   for await (const message of bus.browse(keyValueStream(buckets.members), `$KV.${buckets.members}.>`)) {
-    // What is left of one that is gone.
+    // The marker of a process that is gone.
     if ('KV-Operation' in message.headers || 'Nats-Marker-Reason' in message.headers) continue;
     members.push(memberSchema.parse(message.json()));
   }

@@ -1,4 +1,4 @@
-/** The only importer of the NATS client packages: what the rest of this library uses of them, and nothing else. */
+/** The only importer of the NATS client packages; exports the parts that this library uses. */
 export { connect } from '@nats-io/transport-node';
 export { createInbox, errors, headers, nkeyAuthenticator, nkeys } from '@nats-io/nats-core';
 export type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/nats-core';

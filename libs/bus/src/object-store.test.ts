@@ -9,7 +9,7 @@ import { DiscardPolicy, connect, jetstreamManager } from './nats.ts';
 import type { JetStreamManager, NatsConnection } from './nats.ts';
 import { artifactsKept, bundlesKept, objectStream } from './resources.ts';
 
-/** `insider` is a connection of the test's own, which sees the store's stream. */
+/** `insider` is the test's own connection, which can inspect the store's stream. */
 let server: NatsServer;
 let bus: Bus;
 let store: ObjectStore;
@@ -35,7 +35,7 @@ afterAll(async () => {
 const consumers = async () => (await manager.streams.info(stream)).state.consumer_count;
 const noneIsLeft = () => eventually(async () => expect(await consumers()).toBe(0));
 const chunksAtOnce = busLimits.objectChunksAtOnce * 128 * 1024;
-/** The subject of the chunk that was stored last before the last name. */
+/** Returns the subject of the last stored chunk; the message after it is the name's. */
 async function lastChunkSubject(): Promise<string> {
   const { state } = await manager.streams.info(stream);
   const stored = await manager.streams.getMessage(stream, { seq: state.last_seq - 1 });
@@ -93,7 +93,7 @@ test('bundles have an age and a size; where they are full, the oldest make room,
     const found = await bundles.find('oldest');
     await bundles.put('other-0', others[0] as Buffer);
     await bundles.put('other-1', others[1] as Buffer);
-    // Its name is still there, some of its chunks are not.
+    // Its name still exists, some of its chunks don't.
     await expect(bundles.get('oldest').then((read) => read ?? 'gone')).rejects.toMatchObject({ code: 'not-found' });
     await expect(found?.read()).rejects.toMatchObject({ code: 'not-found' });
     await bundles.put('oldest', oldest as Buffer);
@@ -124,7 +124,7 @@ test('artifacts have an age and a size, a bucket of an earlier version gets them
   expect((await manager.streams.info(stream)).config).toMatchObject(bounds);
   expect((await bus.fullness()).find((each) => each.stream === stream)?.share).toBeGreaterThan(0);
   expect(content.equals((await store.get('earlier')) as Uint8Array)).toBe(true);
-  // Its last chunk and its name are left.
+  // Keeps its last chunk and its name.
   const { state } = await manager.streams.info(stream);
   await manager.streams.purge(stream, { seq: state.last_seq - 1 });
   await expect(store.get('earlier')).rejects.toMatchObject({ code: 'not-found' });
@@ -132,7 +132,7 @@ test('artifacts have an age and a size, a bucket of an earlier version gets them
 
 test('a server without room for the size of the artifacts has them by age alone', async () => {
   await using folder = await temporaryFolder('small-disk');
-  // More than all other streams have reserved.
+  // Larger than what all other streams reserve.
   const config = `jetstream { store_dir: ${JSON.stringify(folder.path)}, max_file: 9GB }`;
   await using small = await startNatsServer({ config });
   const other = await Bus.connect({ ...small.connection, name: 'small-disk' });

@@ -1,11 +1,11 @@
 /**
- * Large things by name. A name is written once: its content never changes, so that what is there stays, unless the bucket's limits push it out, chunk by
- * chunk.
+ * Stores large values by name. A name is written once and its content never changes. It stays unless the bucket's size limit evicts it, oldest chunks
+ * first.
  *
  * Invariants:
- * 1. A reading leaves nothing at the server: the client's own `getBlob` leaves its consumer for five minutes, and a stream takes a thousand of them.
- * 2. A reading has no more than `objectChunksAtOnce` chunks on the way: the server cuts off a connection that gets more than it takes.
- * 3. What is given is whole: its digest is that which was stored with it.
+ * 1. A read leaves nothing on the server: the client's own `getBlob` leaves its consumer for five minutes, and a stream allows a thousand consumers.
+ * 2. A read has at most `objectChunksAtOnce` chunks in flight: the server disconnects a client that is too slow for what it gets.
+ * 3. A returned value is complete: its digest equals the stored one.
  */
 import { createHash } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
@@ -14,9 +14,9 @@ import type { NatsObjectStore } from './nats.ts';
 import type { ReadSubject } from './read.ts';
 
 type StoredObject = {
-  /** In bytes. */
+  /** Size in bytes. */
   size: number;
-  /** @throws CoppiceError `not-found` where it was deleted meanwhile, `unavailable`; the signal's reason. */
+  /** @throws CoppiceError `not-found` when it was deleted meanwhile, `unavailable`; the signal's reason. */
   read(signal?: AbortSignal): Promise<Uint8Array>;
 };
 
@@ -25,7 +25,7 @@ export class ObjectStore {
   readonly #store: NatsObjectStore;
   readonly #readChunks: ReadSubject;
 
-  /** @param readChunks of the bucket's stream */
+  /** @param readChunks reads the bucket's stream */
   constructor(bucket: string, store: NatsObjectStore, readChunks: ReadSubject) {
     this.#bucket = bucket;
     this.#store = store;
@@ -33,13 +33,13 @@ export class ObjectStore {
   }
 
   async put(name: string, data: Uint8Array): Promise<void> {
-    // Replacing it would take the right to empty the store's stream.
+    // Replacing the object would need permission to purge the store's stream.
     const there = await this.#store.info(name);
     if (there !== null && !there.deleted && (await this.#isWhole(there))) return;
     await this.#store.putBlob({ name }, data);
   }
 
-  /** Its first chunks are pushed out before its name is. */
+  /** Checks the number of chunks: the size limit evicts an object's first chunks before its name. */
   async #isWhole({ nuid, chunks }: { nuid: string; chunks: number }): Promise<boolean> {
     const subject = this.#chunksOf(nuid);
     const { streamInfo } = await this.#store.status({ subjects_filter: subject });
@@ -50,13 +50,13 @@ export class ObjectStore {
     return `$O.${this.#bucket}.C.${nuid}`;
   }
 
-  /** Null where no object has this name. */
+  /** Returns null when no object has this name. */
   async get(name: string): Promise<Uint8Array | null> {
     const object = await this.find(name);
     return object === null ? null : object.read();
   }
 
-  /** What has this name, before anything of it is read; null where nothing has. */
+  /** Finds an object without reading its content; null when none has this name. */
   async find(name: string): Promise<StoredObject | null> {
     const info = await this.#store.info(name);
     if (info === null || info.deleted) return null;
@@ -86,7 +86,7 @@ export class ObjectStore {
       if (bytes > size) break;
     }
     signal?.throwIfAborted();
-    // As its writers write it: base64 for addresses, padded.
+    // The client writes padded base64url.
     const isWhole = bytes === size && hash.digest('base64url') === digest.replace(/^SHA-256=/, '').replace(/=+$/, '');
     if (isWhole) return Buffer.concat(chunks, size);
     const left = await this.#store.info(name);

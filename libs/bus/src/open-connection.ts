@@ -6,7 +6,7 @@ import type { NatsConnection } from './nats.ts';
 import { tellRefusals } from './refusals.ts';
 import { requireNames, requireNamesOf, withAdvice } from './server-names.ts';
 
-/** @throws CoppiceError `unavailable` when no server answers, `permission-denied` when it refuses */
+/** @throws CoppiceError `unavailable` when no server answers, `permission-denied` when the server refuses the user */
 export async function openConnection(options: BusOptions): Promise<NatsConnection> {
   const { servers, name, user, password, nkeySeed, inboxPrefix, tls, lostAfterMs = busLimits.lostAfterMs } = options;
   if (tls !== undefined) requireNames(servers);
@@ -21,11 +21,11 @@ export async function openConnection(options: BusOptions): Promise<NatsConnectio
       ...(tls === undefined ? {} : { tls }),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 500,
-      // A connection on which nothing moves any more is made anew before others judge this process lost.
+      // A dead connection is replaced before others judge this process lost.
       pingInterval: lostAfterMs / 3,
       maxPingOut: 2,
       timeout: Math.max(busLimits.connectTimeoutMsMin, lostAfterMs / 2),
-      // Two stack traces a request are 41 % of the client's time.
+      // The client makes two stack traces per request, which take 41 % of its time.
       noAsyncTraces: true,
     });
     if (connection.info?.tls_required === true) await requireNamesOf(connection, servers);

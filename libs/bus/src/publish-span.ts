@@ -11,10 +11,10 @@ import {
 import type { StoredContext } from '@coppice/telemetry';
 
 /**
- * Publishes in a span of its own, of which whoever handles the message makes a child: what lies between the two is the queue. For orders (commands, and what
- * an actor is born or told by), not for results: a result is the end of the span in which its work was done, which its handling is linked to.
+ * Publishes in its own span, which becomes the parent of the receiver's span; the time between the two is the time in the queue. For commands and other messages that start
+ * work (such as those that create or notify an actor), not for results: a result ends the span of its work, and its handling links to that span.
  * @param template the subject with `*` for each token that is an id
- * @param parent the context that this belongs to, with a link to what goes on now; undefined for what goes on now
+ * @param parent the parent context, with a link to the current one; undefined for the current one
  */
 export const inPublishSpan = <Result>(
   {

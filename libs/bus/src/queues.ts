@@ -2,24 +2,24 @@ import { streams } from '@coppice/contracts';
 import { JetStreamApiError } from './nats.ts';
 import type { ConsumerInfo, JetStreamManager } from './nats.ts';
 
-/** The state of one work queue: what a durable consumer has still to do. */
+/** The state of one work queue, as its durable consumer reports it. */
 export type Queue = {
   /** The durable consumer's name. */
   name: string;
-  /** Never delivered yet. */
+  /** Messages never delivered yet. */
   waiting: number;
-  /** Delivered, and not acknowledged. */
+  /** Messages delivered and not acknowledged. */
   inProgress: number;
-  /** Of those in progress, the ones that were delivered more than once. */
+  /** Messages in progress that were delivered more than once. */
   redelivered: number;
-  /** Of the oldest message that was never delivered; null where none waits. */
+  /** Age of the oldest message that was never delivered, in milliseconds; null when there is none. */
   oldestAgeMs: number | null;
 };
 
 export const workQueues = [streams.actors, streams.commands, streams.intake, streams.intakeLater] as const;
 const noMessageFound = 10037;
 
-/** All work queues of the stack, whether or not anybody pulls from them now. */
+/** Returns all work queues of the stack, including those that nobody pulls from now. */
 export async function readQueues(manager: JetStreamManager): Promise<Queue[]> {
   const queues: Queue[] = [];
   for (const stream of workQueues) {
@@ -40,7 +40,7 @@ async function queueOf(manager: JetStreamManager, stream: string, info: Consumer
 
 async function oldestAgeMs(manager: JetStreamManager, stream: string, info: ConsumerInfo): Promise<number | null> {
   const [subject] = info.config.filter_subjects ?? [info.config.filter_subject ?? '>'];
-  // The server's API takes the two together; the client's type doesn't say so.
+  // The server's API accepts the two together; the client's type doesn't.
   const next = { seq: info.delivered.stream_seq + 1, next_by_subj: subject } as { seq: number };
   try {
     const stored = await manager.streams.getMessage(stream, next);

@@ -7,7 +7,7 @@ import type { ReadOptions } from './index.ts';
 import { connect, jetstreamManager } from './nats.ts';
 import type { ConsumerInfo, JetStreamManager, NatsConnection } from './nats.ts';
 
-/** What is lost on the way of a reading. `insider` is a connection of the test's own, which sees the server's consumers. */
+/** Tests of messages that are lost during a read. `insider` is the test's own connection, which can inspect the server's consumers. */
 let server: NatsServer;
 let bus: Bus;
 let insider: NatsConnection;
@@ -44,7 +44,7 @@ const theConsumer = (subject: string) =>
     { timeoutMs: 10_000 },
   );
 
-/** A live reading whose numbers are collected until it is ended. */
+/** Starts a live read that collects message numbers until it is ended. */
 function follow(subject: string, options: ReadOptions = {}) {
   const ending = new AbortController();
   const seen: number[] = [];
@@ -94,7 +94,7 @@ test.each([
   const subject = newSubject();
   const reading = follow(subject);
   const { name } = await theConsumer(subject);
-  // Delivered, and not to the reading.
+  // Delivered to the test instead of the reader.
   const lost: string[] = [];
   insider.subscribe(`_INBOX.lost-${counter}`, { callback: (_error, message) => void lost.push(message.subject) });
   insider.publish(`$JS.API.CONSUMER.MSG.NEXT.${streams.events}.${name}`, JSON.stringify({ batch: 1 }), {
@@ -106,7 +106,7 @@ test.each([
     numbers.push(numbers.length);
     await publish(subject, numbers.length - 1);
   };
-  // The server gives each its turn.
+  // The server serves the consumer's pull requests in turn.
   while (lost.length === 0) {
     await next();
     await eventually(() => lost.length > 0 || reading.seen.length === numbers.length, { timeoutMs: 10_000 });

@@ -2,10 +2,10 @@
  * Reads a stream without consuming it.
  *
  * Invariants:
- * 1. Each message comes once and in order, whatever is lost on the way: what the server says that it has delivered is held against what came. Where that
- *    differs, or the consumer is gone, another one begins behind the last message.
- * 2. A consumer is made by a request that names its filter, under a name that nobody can guess: that is what users of the bus are permitted, and all that
- *    keeps one tenant from another's consumer. The stream itself is asked nothing.
+ * 1. Each message is yielded once and in order, whatever is lost on the way: the server's delivery count is compared with what arrived. When they differ, or
+ *    the consumer is gone, a new consumer starts after the last message.
+ * 2. A consumer is made by a request whose subject contains its filter, under an unguessable name. That is what users of the bus are permitted, and the only thing that
+ *    separates one tenant's consumers from another's. No request is made about the stream itself.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,21 +18,21 @@ import { reaching, unreachable } from './unreachable.ts';
 import { parseJson } from './validate.ts';
 
 export type ReadOptions = {
-  /** Default: from the first message that is stored. */
+  /** Default: the first stored message. */
   startSequence?: number;
-  /** Only what is stored from now on; with `live`. */
+  /** Only messages stored from now on; with `live`. */
   newOnly?: boolean;
-  /** Go on with what comes; without it the reading ends when it has caught up. */
+  /** Continues with new messages; without it the read ends when it has caught up. */
   live?: boolean;
-  /** Ends the reading; one that isn't live may not have caught up then. */
+  /** Ends the read; a read that isn't live may not have caught up then. */
   signal?: AbortSignal;
-  /** Messages that are asked for at once; default `busLimits.readBatch`. */
+  /** Messages pulled at once; default `busLimits.readBatch`. */
   batch?: number;
-  /** Messages come without their data. */
+  /** Messages arrive without their data. */
   headersOnly?: boolean;
 };
 
-/** The messages of a subject of one stream. */
+/** Reads the messages of a subject of one stream. */
 export type ReadSubject = (subject: string, options: ReadOptions) => AsyncIterable<StoredMessage>;
 
 export type StoredMessage = {
@@ -47,7 +47,7 @@ export type StoredMessage = {
 type Server = { connection: NatsConnection; jetStream: JetStreamClient; manager: JetStreamManager };
 
 /**
- * The messages of a subject (wildcards allowed), in order, without consuming them; a reconnect goes on where it was.
+ * Yields the messages of a subject (wildcards allowed) in order, without consuming them; a reconnect continues after the last one.
  * @throws CoppiceError `unavailable` when the server doesn't answer.
  */
 export async function* read(
@@ -117,12 +117,12 @@ function makeConsumer(
   });
 }
 
-/** The server removes it by itself, too, when nobody has used it for a while. */
+/** Deletes the consumer, best effort: the server also removes it when it is unused for a while. */
 function deleteConsumer(manager: JetStreamManager, { stream_name, name }: ConsumerInfo): void {
   manager.consumers.delete(stream_name, name).catch(() => {});
 }
 
-/** What one consumer delivers, until the reading is caught up or ended. @throws where another consumer must go on. */
+/** Yields what one consumer delivers, until the read has caught up or ended. @throws when a new consumer has to continue */
 async function* deliveries(
   jetStream: JetStreamClient,
   made: ConsumerInfo,
@@ -155,7 +155,7 @@ async function* deliveries(
   }
 }
 
-/** Null where the reading is ended meanwhile. A live one waits for the server however long it is away, another as long as for an answer. */
+/** Makes a new consumer; null when the read has ended meanwhile. A live read waits for the server without limit, any other read for `publishTimeoutMs`. */
 async function again(
   connection: NatsConnection,
   make: () => Promise<ConsumerInfo>,
@@ -163,11 +163,11 @@ async function again(
 ): Promise<ConsumerInfo | null> {
   const end = Date.now() + busLimits.publishTimeoutMs;
   for (;;) {
-    // An abort ends the pause, and is looked at next.
+    // An abort ends the pause; the next line checks for it.
     await sleep(busLimits.readAgainMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
     if (signal?.aborted === true) return null;
     try {
-      // Fails at once without a connection, where a request would wait for its answer.
+      // Fails at once without a connection, where a request would wait for one.
       await connection.rtt();
       return await make();
     } catch (error) {
@@ -183,10 +183,10 @@ const isClosed = (error: unknown): boolean =>
   error instanceof errors.ClosedConnectionError || error instanceof errors.DrainingConnectionError;
 
 const consumerNotFound = 10014;
-/** Others' readings end. */
+/** May pass: consumers of other readers end. */
 const consumersAtMost = 10026;
 const ownFault = 500;
-/** What asking again doesn't change. */
+/** An error that a retry doesn't change. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof CoppiceError ||
   (error instanceof JetStreamApiError && error.status < ownFault && error.code !== consumerNotFound && !isFull(error));
@@ -207,8 +207,8 @@ const storedMessage = (message: JsMsg): StoredMessage => ({
 const noMessageFound = 10037;
 
 /**
- * The messages of a subject of a work queue, in order, one request each: a work queue allows no reading consumer beside its own.
- * What is stored after the reading began is read too.
+ * Yields the messages of a subject of a work queue, in order, with one request each: a work queue allows no second consumer for reading.
+ * Includes messages that are stored after the read began.
  */
 export async function* browse(
   manager: JetStreamManager,
@@ -217,7 +217,7 @@ export async function* browse(
 ): AsyncIterable<StoredMessage> {
   let sequence = 1;
   for (;;) {
-    // The server's API takes the two together; the client's type doesn't say so.
+    // The server's API accepts the two together; the client's type doesn't.
     const next = { seq: sequence, next_by_subj: subject } as { seq: number };
     const stored = await manager.streams.getMessage(stream, next).catch((error: unknown) => {
       if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;
@@ -236,7 +236,7 @@ export async function* browse(
   }
 }
 
-/** Whether a work queue still holds the message of a sequence: it is gone once acknowledged. */
+/** Returns whether a work queue still holds the message with this sequence; an acknowledged message is gone. */
 export async function isStored(manager: JetStreamManager, stream: string, sequence: number): Promise<boolean> {
   try {
     return (await manager.streams.getMessage(stream, { seq: sequence })) !== null;

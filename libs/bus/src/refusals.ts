@@ -4,12 +4,12 @@ import { errors } from './nats.ts';
 import type { NatsConnection } from './nats.ts';
 
 /**
- * A server that refuses a publish or a subscription says so by itself, not in answer to anything.
+ * Handles permission violations: the server reports a refused publish or subscription as a separate error, not as an answer.
  *
  * Invariants:
- * 1. A request that the server refuses fails at once with CoppiceError `permission-denied`, which names the subject; stored messages and everything of
- *    JetStream are requests, too.
- * 2. What nobody waits for (a plain publish, a subscription) is logged.
+ * 1. A request that the server refuses fails at once with CoppiceError `permission-denied`, which names the subject; storing a message and every JetStream
+ *    operation are requests too.
+ * 2. A refusal without a waiting caller (a plain publish, a subscription) is logged.
  */
 export function tellRefusals(connection: NatsConnection): void {
   const waiting = new Map<string, number>();
@@ -21,7 +21,7 @@ export function tellRefusals(connection: NatsConnection): void {
     } catch (error) {
       throw refusalOf(error) ?? error;
     } finally {
-      // The refusal is told once more, as the connection's status, a little later.
+      // The client reports the refusal once more a little later, as the connection's status.
       setImmediate(() => {
         const left = (waiting.get(subject) ?? 1) - 1;
         if (left === 0) waiting.delete(subject);
@@ -32,7 +32,7 @@ export function tellRefusals(connection: NatsConnection): void {
   void logTheRest(connection, (subject) => waiting.has(subject));
 }
 
-/** The refusal that an error of the client tells of, else null. */
+/** Returns the refusal that a client error reports, else null. */
 function refusalOf(error: unknown): CoppiceError | null {
   const cause = error instanceof errors.RequestError ? error.cause : error;
   if (!(cause instanceof errors.PermissionViolationError)) return null;
@@ -42,7 +42,7 @@ function refusalOf(error: unknown): CoppiceError | null {
 
 const log = createLogger('bus');
 
-/** Ends with the connection. */
+/** Logs the refusals without a waiting caller, until the connection ends. */
 async function logTheRest(connection: NatsConnection, isWaitedFor: (subject: string) => boolean): Promise<void> {
   for await (const status of connection.status()) {
     if (status.type !== 'error') continue;

@@ -19,7 +19,7 @@ const markerTtlMs = 3_600_000;
 
 const dedupeWindow = 120_000 * nanoseconds;
 
-/** Work queues have no limit on age, count or size: it would silently delete timers and waiting work. (A stream with schedules can't refuse new messages instead.) */
+/** A work queue. Without limits on age, count or size, since these would silently delete timers and waiting work. (A stream with schedules can't reject new messages instead.) */
 const workQueue = (name: string, subjects: string[]): Definition => ({
   name,
   subjects,
@@ -29,18 +29,18 @@ const workQueue = (name: string, subjects: string[]): Definition => ({
   allow_msg_ttl: true,
 });
 
-/** What is told and not taken away: for how long, and how much of all tenants together. What is oldest makes room. */
+/** Retention of streams that are not consumed: the age, and the size for all tenants together. The oldest messages are evicted. */
 export const retention = {
   [streams.events]: { days: 90, mebibytesMax: 2_048 },
   [streams.transcripts]: { days: 90, mebibytesMax: 4_096 },
   [streams.logs]: { days: outputKept.days, mebibytesMax: 512 },
   [streams.deadLetters]: { days: deadLettersKept.days, mebibytesMax: deadLettersKept.mebibytes },
 } as const;
-/** What can be made again is kept for a shorter time; here, too, what is oldest makes room. */
+/** Retention of bundles: shorter, since they can be made again. The oldest are evicted. */
 export const bundlesKept = { days: 1, mebibytesMax: 512 } as const;
-/** Longer than any task is at work: what names a text that was pushed out fails with `not-found`. */
+/** Retention of artifacts: longer than any task runs. A reference to an evicted one fails with `not-found`. */
 export const artifactsKept = { days: 90, mebibytesMax: 4_096 } as const;
-/** Clients that keep their conversations longer than this, and refer to them, have to be told. */
+/** Retention of response items. Clients that refer to older conversations have to be warned. */
 export const itemsKept = { hours: 12, mebibytesMax: 512 } as const;
 type KeptStream = keyof typeof retention;
 
@@ -66,11 +66,11 @@ const definitions: readonly Definition[] = [
   kept(streams.events, [event]),
   kept(streams.transcripts, [transcript]),
   { ...kept(streams.logs, [output]), max_msgs_per_subject: outputKept.piecesMax },
-  // One source, and one tenant of the intake, pushes out its own oldest letters before those of others.
+  // One source, and one tenant of the intake, evicts only its own oldest letters.
   { ...kept(streams.deadLetters, [deadLetter]), max_msgs_per_subject: deadLettersKept.perSubjectMax },
 ];
 
-/** All that may lie in a bucket; none for those of which nothing may be refused. What a cache has no room for isn't kept. */
+/** Size limits of buckets; none for those that must never reject a write. A cache entry that doesn't fit isn't kept. */
 const bucketBytesMax: Readonly<Record<string, number>> = { [buckets.llmCache]: mebibytes(256) };
 const keyValueBuckets = [
   buckets.actors,
@@ -80,11 +80,11 @@ const keyValueBuckets = [
   buckets.gatewayKeys,
   buckets.llmCache,
 ];
-/** The stream that a bucket is. */
+/** The name of a bucket's stream. */
 export const keyValueStream = (bucket: string): string => `KV_${bucket}`;
 export const objectStream = (bucket: string): string => `OBJ_${bucket}`;
 
-/** As an object store is, but for what happens when it is full: a store by the client refuses what is new, and one tenant could fill it for all. */
+/** The stream of an object store, with another behaviour when full: the client's own rejects new objects, so that one tenant could fill it for all. */
 const objects = (bucket: string, bounds: { days: number; mebibytesMax: number }): Definition => ({
   name: objectStream(bucket),
   subjects: [`$O.${bucket}.C.>`, `$O.${bucket}.M.>`],
@@ -97,7 +97,7 @@ const objects = (bucket: string, bounds: { days: number; mebibytesMax: number })
 const bundles = objects(buckets.bundles, bundlesKept);
 const artifacts: Definition = { ...objects(buckets.artifacts, artifactsKept), allow_direct: true };
 
-/** As a bucket is, but for what happens when it is full, as with bundles. */
+/** The stream of a bucket that evicts the oldest values when it is full, as with bundles. */
 const items: Definition = {
   name: keyValueStream(buckets.llmItems),
   subjects: [`$KV.${buckets.llmItems}.>`],
@@ -107,10 +107,10 @@ const items: Definition = {
   max_age: days(itemsKept.hours / 24),
   max_bytes: mebibytes(itemsKept.mebibytesMax),
 };
-/** What a service can be without. */
+/** Resources that a service can start without. */
 const waitedForByNone: readonly string[] = [bundles.name, items.name];
 
-/** Every stream, those of the buckets included. */
+/** Names of all streams, including those of the buckets. */
 export const streamNames = (): string[] => [
   ...definitions.map(({ name }) => name),
   ...keyValueBuckets.map(keyValueStream),
@@ -119,7 +119,7 @@ export const streamNames = (): string[] => [
   items.name,
 ];
 
-/** Creates or updates every stream and bucket. Harmless when several processes do it at once. @param locks of the bucket of effects */
+/** Creates or updates every stream and bucket. Safe to run in several processes at once. @param locks the bucket of effects */
 export async function ensureResources(
   jetStream: JetStreamClient,
   manager: JetStreamManager,
@@ -135,7 +135,7 @@ export async function ensureResources(
       storage: StorageType.File,
       maxValueSize: busLimits.valueBytesMax,
       ...(bucketBytesMax[bucket] === undefined ? {} : { max_bytes: bucketBytesMax[bucket] }),
-      // Keys carry a time to live: claims, members, and the tombstones of actors.
+      // For keys that have a time to live: claims, members, and the tombstones of actors.
       markerTTL: markerTtlMs,
     });
   }
@@ -147,15 +147,15 @@ export async function ensureResources(
   await ensure(items);
   await ensure(artifacts).catch(async (error: unknown) => {
     if (!(error instanceof JetStreamApiError) || error.code !== storageExceeded) throw error;
-    // The server reserves the size of a stream. Earlier versions had none here, and a small disk must not keep this one from its start.
+    // The server reserves a stream's maximum size. Earlier versions had no limit here, and a small disk must not prevent this version's start.
     await ensure({ ...artifacts, max_bytes: -1 });
   });
 }
 
 /**
- * Waits until another process has made every stream and bucket that a service can't be without. An upgrade brings those of newer versions last, with the
- * orchestrator: bundles, and items of answers, can wait for it.
- * @throws CoppiceError `unavailable` with what is missing when `waitMs` have passed; the signal's reason when aborted.
+ * Waits until another process has made every stream and bucket that a service needs to start. During an upgrade the orchestrator comes last and makes those of newer
+ * versions: bundles and response items are not waited on here.
+ * @throws CoppiceError `unavailable`, which names what is missing, after `waitMs`; the signal's reason when aborted.
  */
 export async function awaitResources(
   manager: JetStreamManager,
@@ -173,7 +173,7 @@ export async function awaitResources(
   }
 }
 
-/** @throws CoppiceError `unavailable` where there is no such bucket yet. */
+/** @throws CoppiceError `unavailable` when the bucket does not exist yet. */
 export async function openStore(
   jetStream: JetStreamClient,
   manager: JetStreamManager,
@@ -184,7 +184,7 @@ export async function openStore(
   throw new CoppiceError('unavailable', text);
 }
 
-/** How full each stream is that has a limit of size, by the limit that the server has: 0 to 1. */
+/** Returns the share of its size limit that each limited stream uses, by the server's own setting: 0 to 1. */
 export async function readFullness(manager: JetStreamManager): Promise<{ stream: string; share: number }[]> {
   return Promise.all(
     [...Object.keys(retention), artifacts.name].map(async (stream) => {

@@ -8,29 +8,29 @@ import { JetStreamApiError, headers } from './nats.ts';
 import type { JetStreamClient, JetStreamManager, StoredMsg, StreamInfo } from './nats.ts';
 
 /**
- * An earlier version made the intake with schedules, which no server switches off again. It is made anew, and what waits in it is moved to the
- * stream of those that are looked at again.
+ * Migrates an intake stream of an earlier version, which allowed schedules; the server can't switch these off. The stream is recreated, and its waiting
+ * messages move to the stream `intakeLater`.
  *
  * Invariants:
- * 1. The old stream is closed to publishers before it is emptied, and deleted only when it is empty. Until the new one is there, a publisher gets no
- *    acknowledgement, and knows that nothing is stored.
- * 2. A message is deleted when its copy is stored. A crash between the two makes a second copy, which is the same request of the same run.
- * 3. One process at a time does this: another's deletion could hit the new stream.
+ * 1. The old stream is closed to publishers before it is emptied, and deleted only when it is empty. Until the new one exists, a publisher gets no
+ *    acknowledgement, and so knows that nothing was stored.
+ * 2. A message is deleted after its copy is stored. A crash in between makes a second copy, which is the same request for the same run.
+ * 3. Only one process at a time does this: a second one's deletion could hit the new stream.
  */
 const lock = 'retire-intake';
 const lockMs = 30_000;
 const lookAgainMs = 200;
 const streamNotFound = 10059;
 const noMessageFound = 10037;
-/** No publisher knows it. */
+/** A subject that no publisher uses. */
 const closedSubject = 'coppice.intake-retired';
 
 type Parts = {
   jetStream: JetStreamClient;
   manager: JetStreamManager;
-  /** Where the lock is kept. */
+  /** The bucket that holds the lock. */
   locks: KeyValue;
-  /** Makes the stream of those that are looked at again, whose subjects the old intake holds until it is closed. */
+  /** Makes the stream `intakeLater`, whose subjects belong to the old intake until that is closed. */
   makeIntakeLater: () => Promise<void>;
 };
 
@@ -62,7 +62,7 @@ async function findScheduled(manager: JetStreamManager): Promise<StreamInfo | nu
   }
 }
 
-/** @param renew fails when another process has taken the work over. */
+/** @param renew fails when another process has taken the lock. */
 async function retire({ jetStream, manager, makeIntakeLater }: Parts, renew: () => Promise<void>): Promise<void> {
   if ((await findScheduled(manager)) === null) return;
   await manager.streams.update(streams.intake, { subjects: [closedSubject] });
@@ -80,7 +80,7 @@ async function retire({ jetStream, manager, makeIntakeLater }: Parts, renew: () 
 
 async function first(manager: JetStreamManager): Promise<StoredMsg | null> {
   try {
-    // The server's API takes the two together; the client's type doesn't say so.
+    // The server's API accepts the two together; the client's type doesn't.
     return await manager.streams.getMessage(streams.intake, { seq: 1, next_by_subj: '>' } as { seq: number });
   } catch (error) {
     if (error instanceof JetStreamApiError && error.code === noMessageFound) return null;
@@ -88,11 +88,11 @@ async function first(manager: JetStreamManager): Promise<StoredMsg | null> {
   }
 }
 
-/** As a schedule whose time has come. */
+/** Republishes the message as a schedule that is due now. */
 async function moveOn(jetStream: JetStreamClient, stored: StoredMsg): Promise<void> {
   const tenant = tenantOf(stored.subject);
   const kept = headers();
-  // The server's own headers would make a repeat of it, or a schedule to where nothing is any more.
+  // The server's own headers would mark it as a duplicate, or schedule it for a target that no longer exists.
   for (const [name, value] of Object.entries(headersOf(stored.header))) {
     if (!name.startsWith('Nats-')) kept.set(name, value);
   }

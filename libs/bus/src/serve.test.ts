@@ -156,7 +156,7 @@ describe('what every process hears', () => {
     await answers.next();
     await begun.promise;
     const stopped = services.pop()?.stop();
-    // No more requests are taken.
+    // Until the service takes no more requests.
     await eventually(async () => {
       await using other = ask();
       return other.next().then(

@@ -22,20 +22,20 @@ import { parseJson, validate } from './validate.ts';
 
 /**
  * Request/reply endpoints, advertised by the NATS services protocol (ADR-32): `nats micro ls`, `info` and `stats` work.
- * The published client package for it is a pre-release with a second copy of the core, so the protocol, three subjects, is spoken here.
+ * The published client package is a pre-release that contains a second copy of the core, so this file implements the protocol's three subjects itself.
  */
 export type Endpoint = {
   method: Method;
-  /** With a wildcard in place of the tenant. */
+  /** The subject, with a wildcard in place of the tenant. */
   subject: string;
-  /** Whether each process hears every request, also while it stops; else one of them is given it. */
+  /** True when every process gets each request, even while it stops; false when one of them gets it. */
   heardByAll: boolean;
-  /** Nothing is answered where it gives `undefined`: it has answered by itself, or what is asked for is another process's business. */
+  /** Returns the answer; `undefined` sends none: the handler has answered itself, or the request concerns another process. */
   handler(input: unknown, context: RequestContext, answer: Answer): Promise<unknown>;
 };
 
 export type RequestContext = {
-  /** From the subject, where the server's permissions enforce it; null between services. */
+  /** The tenant in the subject, where the server's permissions enforce it; null between services. */
   tenant: string | null;
   subject: string;
 };
@@ -56,7 +56,7 @@ export const apiEndpoint = <Input, Output>(
   handler: (input, context) => handler(input as Input, ofTenant(context)),
 });
 
-/** One that is answered by as many messages as its handler sends. A request that nobody awaits an answer of is refused. */
+/** A method of the public API whose handler answers with several messages. A request without a reply subject is rejected. */
 export const streamedApiEndpoint = <Input, Output>(
   method: Typed<Input, Output>,
   handler: (input: Input, context: { tenant: string; subject: string; answer: Answer }) => Promise<Output | undefined>,
@@ -70,7 +70,7 @@ export const streamedApiEndpoint = <Input, Output>(
   },
 });
 
-/** One that every process hears: whose business it isn't gives `undefined`, and answers nothing. */
+/** A method of the public API that every process gets. A process that the request doesn't concern returns `undefined` and sends no answer. */
 export const sharedApiEndpoint = <Input, Output>(
   method: Typed<Input, Output>,
   handler: (input: Input, context: { tenant: string; subject: string }) => Output | undefined,
@@ -86,7 +86,7 @@ function ofTenant({ tenant, subject }: RequestContext): { tenant: string; subjec
   return { tenant, subject };
 }
 
-/** A method for other services with its handler; with `node`, one that is asked of that node. */
+/** A method for other services, with its handler; with `node`, one that is called on that node. */
 export const serviceEndpoint = <Input, Output>(
   service: string,
   method: Typed<Input, Output>,
@@ -100,24 +100,24 @@ export const serviceEndpoint = <Input, Output>(
 
 const protocolVerbs = ['PING', 'INFO', 'STATS'] as const;
 
-/** The three subjects of a verb of the services protocol (ADR-32): everybody, those of a name, one. */
+/** The three subjects of a verb of the services protocol (ADR-32): all services, those of one name, one instance. */
 const servicesProtocolSubjects = (verb: (typeof protocolVerbs)[number], name: string, id: string): string[] => [
   `$SRV.${verb}`,
   `$SRV.${verb}.${name}`,
   `$SRV.${verb}.${name}.${id}`,
 ];
 
-/** What a service subscribes to by the protocol, whatever its id. */
+/** The protocol's subjects that a service subscribes to, for any id. */
 export const servicesProtocolFamily = (name: string): string[] =>
   protocolVerbs.flatMap((verb) => servicesProtocolSubjects(verb, name, '*'));
 
-/** The protocol's own default. */
+/** The protocol's default queue group. */
 const queueGroup = 'q';
 const log = createLogger('bus');
 
 export async function serve(connection: NatsConnection, definition: ServiceDefinition): Promise<Service> {
   const running = new RunningService(connection, definition);
-  // The server's refusals come before its answer to the flush.
+  // The server reports refused subscriptions before it answers the flush.
   await untilAnswered(() => connection.flush(), undefined, {
     forMs: busLimits.startWaitMs,
     for: `the endpoints of ${definition.name}`,
@@ -167,7 +167,7 @@ class RunningService implements Service {
     }
   }
 
-  /** @throws CoppiceError `permission-denied` where a subscription was refused. */
+  /** @throws CoppiceError `permission-denied` when a subscription was refused. */
   requireSubscribed(): void {
     const [refusal] = this.#refusals;
     if (refusal !== undefined) throw refusal;
@@ -178,7 +178,7 @@ class RunningService implements Service {
     this.#refusals.push(new CoppiceError('permission-denied', `this user may not serve ${subject}`, { cause: error }));
   }
 
-  /** Takes no more requests, and returns when those in progress are answered. What all processes hear may be about those: it is heard until then. */
+  /** Stops taking requests, and resolves when those in progress are answered. Endpoints that all processes hear stay until then, since their requests may concern those in progress. */
   async stop(): Promise<void> {
     await this.#drain(false);
     await this.#drain(true);
@@ -191,7 +191,7 @@ class RunningService implements Service {
   }
 
   #track(answering: Promise<void>): void {
-    // A connection that is closed takes no answer.
+    // A closed connection sends no answer.
     const work = answering.catch((error: unknown) => log.error({ err: error }, 'request not answered'));
     this.#inProgress.add(work);
     void work.finally(() => this.#inProgress.delete(work));
@@ -232,8 +232,8 @@ class RunningService implements Service {
   }
 
   /**
-   * What an endpoint takes and answers, as JSON Schemas of draft 7. Values are text by the protocol, which leaves the keys to the service; a schema is
-   * JSON on one line.
+   * An endpoint's input and output as JSON Schemas of draft 7. The protocol requires text values and leaves the keys to the service; a schema is JSON
+   * on one line.
    */
   #metadataOf(endpoint: Endpoint): Record<string, string> {
     const { description, input, output } = endpoint.method;
@@ -286,13 +286,13 @@ class RunningService implements Service {
 
 const isOfApi = ({ subject }: Endpoint): boolean => subject.startsWith('coppice.api.');
 
-/** By the protocol an empty one is none. */
+/** In the protocol an empty queue group means none. */
 const queueGroupOf = ({ heardByAll }: Endpoint): string => (heardByAll ? '' : queueGroup);
 
 const { requestValuesMax: valuesMax, requestDepthMax: depthMax } = busLimits;
 const jsonLimits = { valuesMax, depthMax };
 
-/** What services send each other was written by JSON.stringify. */
+/** Parses JSON from other services, which JSON.stringify wrote; so the strict checks are not needed. */
 function parseOwnJson(data: Uint8Array, what: string): unknown {
   requireSmallJson(data, what, jsonLimits);
   return parseJson(data, what);

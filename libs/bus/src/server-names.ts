@@ -1,11 +1,11 @@
-/** Encrypted connections name their server by the name in its certificate. */
+/** Requires host names for encrypted connections, since the client checks the server's certificate by name. */
 import { isIP } from 'node:net';
 import { CoppiceError } from '@coppice/contracts';
 import type { NatsConnection } from './nats.ts';
 
 /**
- * The client gives Node no name to look for in a certificate then, and Node looks for "localhost": the server's own could be refused, and any other's
- * that is for that name would do.
+ * Rejects IP addresses. For an address the client passes Node no name to check, and Node checks for "localhost": the right server could be refused, and any other
+ * certificate for "localhost" would be accepted.
  * @throws CoppiceError `invalid-request`
  */
 export function requireNames(servers: string): void {
@@ -15,7 +15,7 @@ export function requireNames(servers: string): void {
   throw new CoppiceError('invalid-request', text);
 }
 
-/** The same, where the server has asked for encryption by itself. */
+/** Does the same check after connecting, for a server that requires encryption by itself. */
 export async function requireNamesOf(connection: NatsConnection, servers: string): Promise<void> {
   try {
     requireNames(servers);
@@ -25,13 +25,13 @@ export async function requireNamesOf(connection: NatsConnection, servers: string
   }
 }
 
-/** Empty for what is no address: the client will say so. */
+/** Returns '' for an invalid address, which the client reports. */
 function hostOf(server: string): string {
   const url = server.includes('://') ? server : `nats://${server}`;
   return URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : '';
 }
 
-/** Node advises an option of its own, and names no host that anybody has typed. */
+/** Adds the setting to change: Node's own messages suggest an option of Node, and a host name that nobody typed. */
 export function withAdvice(message: string): string {
   if (/certificate/i.test(message) && /self-signed|issuer|first certificate|authority/i.test(message))
     return `${message.split(';')[0]}; NATS_CA_FILE names the authority that the server's certificate comes from`;

@@ -17,7 +17,7 @@ function refusalOf(text: string | Uint8Array) {
   throw new Error('accepted');
 }
 
-/** The value, or how many issues the refusal has. @throws what is no refusal */
+/** Returns the value, or the number of issues. @throws errors other than a rejection */
 function outcomeOf(data: Uint8Array): { value: unknown; issues: number } {
   try {
     return { value: parse(data), issues: 0 };
@@ -42,7 +42,7 @@ describe('what other readers may see differently is refused', () => {
     [String.raw`{"a":{"\uD83D":1}}`, 'a.\ufffd', 'Unicode text without unpaired surrogates', String.raw`"\ud83d"`],
     [Buffer.from([0x7b, 0x22, 0xff, 0x22]), '', 'text in UTF-8', 'the byte 0xff at line 1, column 3'],
     [Buffer.from('{"a":\n"\xfd\xe9"}', 'latin1'), 'a', 'text in UTF-8', 'the byte 0xfd at line 2, column 2'],
-    // Half a pair in UTF-8 (CESU-8), an overlong slash, a character that ends with the text.
+    // An unpaired surrogate in UTF-8 (CESU-8), an overlong slash, a truncated character at the end of the text.
     [Buffer.from('5b22eda0bd225d', 'hex'), '[0]', 'text in UTF-8', 'the byte 0xed at line 1, column 3'],
     [Buffer.from('5b22c0af225d', 'hex'), '[0]', 'text in UTF-8', 'the byte 0xc0 at line 1, column 3'],
     [Buffer.from('5b22efbfbde282', 'hex'), '[0]', 'text in UTF-8', 'the byte 0xe2 at line 1, column 4'],

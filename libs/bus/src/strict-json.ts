@@ -6,8 +6,8 @@ import type { JsonLimits } from './json-size.ts';
 import { fieldName, parseJson, shorten } from './validate.ts';
 
 /**
- * Parses JSON from outside. Unlike JSON.parse it reports what other readers may see differently: bytes that are not UTF-8, halves of surrogate pairs, and
- * fields that an object holds twice. Valid input costs one pass over the bytes and one over the values; only a refusal pays for finding the place.
+ * Parses JSON from outside. Unlike JSON.parse it rejects what other parsers may read differently: bytes that are not UTF-8, unpaired surrogates, and
+ * fields that an object holds twice. Valid input costs one pass over the bytes and one over the values; the place is searched only for invalid input.
  * @throws CoppiceError `limit-exceeded` or `invalid-request`, whose message and `details.issues` name the field.
  */
 export function parseStrictJson(data: Uint8Array, what: string, limits: JsonLimits): unknown {
@@ -16,7 +16,7 @@ export function parseStrictJson(data: Uint8Array, what: string, limits: JsonLimi
   const { members } = requireSmallJson(data, what, limits);
   const value = parseJson(data, what);
   const mayHaveHalves = hasSurrogateEscape(data);
-  // A repeated field leaves fewer members than the text has colons.
+  // With a repeated field the value has fewer members than the text has colons.
   if (membersOf(value) !== members) throw repeated(data, what);
   if (mayHaveHalves) requireWholeCharacters(value, [], what);
   return value;
@@ -45,7 +45,7 @@ function repeated(data: Uint8Array, what: string): CoppiceError {
   return refusal(what, place.path, 'each field once', `it again at line ${line}, column ${column}`, { line, column });
 }
 
-/** Of text that is UTF-8 only an escape can be half a pair. */
+/** In UTF-8 text, only an escape can be an unpaired surrogate. */
 function hasSurrogateEscape(data: Uint8Array): boolean {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return bytes.includes('\\ud') || bytes.includes('\\uD');

@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import { errors } from './nats.ts';
 
-/** The client's errors of a server that doesn't answer, or isn't connected any more, as `unavailable`; any other error as it is. */
+/** Converts the client's errors for a server that doesn't answer, or is no longer connected, into `unavailable`; returns any other error as it is. */
 export function unreachable(cause: unknown, what: string): unknown {
   const gone =
     cause instanceof errors.TimeoutError ||
@@ -12,7 +12,7 @@ export function unreachable(cause: unknown, what: string): unknown {
   return gone ? new CoppiceError('unavailable', `${what}: ${cause.message}`, { cause }) : cause;
 }
 
-/** @throws as `unreachable` says. */
+/** Awaits an answer. @throws what `unreachable` returns */
 export async function reaching<Answer>(answer: Promise<Answer>, what: string): Promise<Answer> {
   try {
     return await answer;

@@ -9,9 +9,9 @@ import { unreachable } from './unreachable.ts';
 const log = createLogger('bus');
 
 /**
- * Repeats a request to the server until it is answered, for what must not be lost while the server is away: the work has to be harmless when it is repeated after
- * no answer came. @param waiting how long, and for what, as the log says it
- * @throws what isn't a matter of the server's being away; CoppiceError `unavailable` when the time is over; the signal's reason.
+ * Retries a request until the server answers, for requests that must not be lost while the server is away. The work has to be safe to repeat after a missing
+ * answer. @param waiting the time limit, and the purpose for the log
+ * @throws an error that waiting doesn't change; CoppiceError `unavailable` when the time limit has passed; the signal's reason.
  */
 export async function untilAnswered<Answer>(
   work: () => Promise<Answer>,
@@ -44,7 +44,7 @@ const isFinal = (error: unknown): boolean =>
   error instanceof RevisionConflict ||
   error instanceof ClaimLost ||
   error instanceof UnsuitableServer ||
-  // It has answered, and will answer the same again.
+  // The server has answered, and would answer the same again.
   (error instanceof JetStreamApiError && error.status < 500) ||
   isRefusal(error) ||
   (error instanceof Error && isRefusal(error.cause)) ||

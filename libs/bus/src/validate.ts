@@ -2,7 +2,7 @@ import { CoppiceError, meantBy } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 import { syntaxFault } from './json-place.ts';
 
-/** The part of a zod schema that this library needs; so only contracts knows zod. */
+/** The part of a zod schema that this library needs, so that only contracts depends on zod. */
 type Schema<Output> = {
   safeParse(
     value: unknown,
@@ -17,16 +17,16 @@ type SchemaIssue = {
   keys?: string[];
   expected?: unknown;
   errors?: readonly (readonly SchemaIssue[])[];
-  /** Of a name in a record. */
+  /** Issues of a record's key. */
   issues?: readonly SchemaIssue[];
 };
 
-/** A complaint before it is a sentence, when its schema can still be asked. */
+/** An issue before its message is built, while its schema is still accessible. */
 type RawIssue = { code?: string; keys?: string[]; inst?: object };
 
 const issuesMax = 20;
 const receivedCharactersMax = 80;
-/** Whoever sends an unknown field chooses its name. */
+/** The sender chooses the name of an unknown field, so its length is limited. */
 const fieldCharactersMax = 1_000;
 
 const decoder = new TextDecoder();
@@ -62,8 +62,8 @@ function notJson(text: string, what: string, cause: Error): CoppiceError {
 }
 
 /**
- * The value as the schema reads it.
- * @throws CoppiceError `invalid-request` whose message names the first wrong field, what was expected and what came; `details.issues` has all.
+ * Returns the value as parsed by the schema.
+ * @throws CoppiceError `invalid-request` whose message names the first invalid field, what was expected and what came; `details.issues` has all.
  */
 export function validate<Output>(schema: Schema<Output>, value: unknown, what: string): Output {
   const result = readFields(schema, value);
@@ -78,12 +78,12 @@ export function validate<Output>(schema: Schema<Output>, value: unknown, what: s
 const describe = (issue: FieldIssue): string =>
   `${issue.field === '' ? '' : `${issue.field}: `}expected ${issue.expected}, received ${issue.received}`;
 
-/** The value as the schema reads it, or what is wrong with it; for a misspelt field with the one that may have been meant. */
+/** Returns the value as parsed by the schema, or its issues; for a misspelt field with a suggestion. */
 export function readFields<Output>(
   schema: Schema<Output>,
   value: unknown,
 ): { success: true; data: Output } | { success: false; issues: FieldIssue[] } {
-  // By the list of unknown fields in a complaint, which is the same object before and after.
+  // Keyed by the issue's list of unknown fields, which is the same object before and after.
   const fieldsBeside = new Map<readonly string[], string[]>();
   const error = ({ keys, inst }: RawIssue) => {
     const { shape } = (inst ?? {}) as { shape?: object };
@@ -95,7 +95,7 @@ export function readFields<Output>(
   return { success: false, issues: fieldIssues(result.error.issues, value, fieldsBeside) };
 }
 
-/** A schema's complaints as fields: `tasks[2].agent.kind`, what was expected there, and what came. */
+/** Converts a schema's issues to fields: `tasks[2].agent.kind`, what was expected there, and what came. */
 export function fieldIssues(
   issues: readonly SchemaIssue[],
   value: unknown,
@@ -134,7 +134,7 @@ function spread(
 
 /** Turns the library's sentence (`Invalid input: expected string, received undefined`) into what follows "expected". */
 function expectation(issue: SchemaIssue): string {
-  // Of alternatives that have no sentence of their own it is told what each wanted.
+  // For a union without a message of its own, lists what each alternative expects.
   if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
     const all = (issue.errors ?? []).flatMap(([first]) => (first === undefined ? [] : [expectation(first)]));
     if (all.length > 0) return [...new Set(all)].join(' or ');
@@ -165,7 +165,7 @@ export function fieldName(path: readonly PropertyKey[]): string {
   return name.toWellFormed();
 }
 
-/** A value as one short text. What is cut in the middle of a character, or came so, must not make an answer that isn't Unicode. */
+/** Returns a value as one short text. `toWellFormed` keeps the answer valid Unicode when the cut, or the input itself, splits a character. */
 export function shorten(value: unknown): string {
   if (value === undefined) return 'nothing';
   const text = JSON.stringify(value) ?? typeof value;

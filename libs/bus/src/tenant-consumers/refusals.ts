@@ -1,4 +1,4 @@
-/** As JetStream's own, which clients know: a status like HTTP's, and a number for the kind of error. */
+/** A refusal in JetStream's own format, which clients know: a status like HTTP's, and a number for the kind of error. */
 export class Refused extends Error {
   readonly error: { code: number; err_code: number; description: string };
 

@@ -1,14 +1,14 @@
 /**
- * Makes the consumers by which tenants read what is theirs. A tenant's request to JetStream for a consumer comes here, and not to the server: the
- * server would take from its body what no permission sees, such as any subject at all that messages are to be delivered to.
+ * Makes the consumers by which tenants read their own messages. A tenant's request to JetStream for a consumer comes here instead of to the server, because the
+ * server would accept fields of its body that no permission checks, such as an arbitrary delivery subject.
  *
- * Collaborators: the accounts of the bus (users/server-configuration.ts), which lead such requests here under a subject that names the tenant; JetStream.
+ * Collaborators: the accounts of the bus (users/server-configuration.ts), which map such requests to a subject that names the tenant; JetStream.
  *
  * Invariants:
- * 1. A consumer is pulled from, keeps nothing on the disk, waits for no acknowledgement, sees its tenant's subjects alone, and is gone some minutes after its last use.
- * 2. A tenant has so many at once and no more, in each process that makes them, and leaves room on the stream for the services and for others.
- * 3. A name that is taken is given no other filter.
- * 4. No request, whatever it is, ends the process.
+ * 1. A consumer is a pull consumer in memory, without acknowledgements, sees only its tenant's subjects, and is removed some minutes after its last use.
+ * 2. The number of consumers is limited per tenant and process, and per stream, so that the services and other tenants keep room.
+ * 3. An existing consumer's filter is never changed.
+ * 4. No request can end the process.
  */
 import { createLogger } from '@coppice/telemetry';
 import { busLimits } from '../limits.ts';
@@ -84,7 +84,7 @@ class TenantConsumers {
     return room.within(async () => {
       await this.#requireRoom(asked, room);
       const subject = `$JS.API.CONSUMER.CREATE.${stream}.${name}.${filter}`;
-      // `create`: one of this name and with other settings isn't changed.
+      // `create`: an existing consumer with this name and other settings isn't changed.
       const request = JSON.stringify({ stream_name: stream, config, action: 'create' });
       const { data: answer } = await this.#connection.request(subject, request, {
         timeout: busLimits.publishTimeoutMs,
@@ -113,7 +113,7 @@ class TenantConsumers {
     if (state.consumer_count >= streamConsumersMax) throw tooMany(`${stream} has ${state.consumer_count}`);
   }
 
-  /** Those that the server has no more. Not looked for again at once where that found next to none. */
+  /** Forgets the consumers that the server no longer has. Does not check again soon when the last check found few. */
   async #forgetGone(room: Room): Promise<void> {
     const nowMs = performance.now();
     if (nowMs < room.lookAgainAtMs) return;
@@ -127,21 +127,21 @@ class TenantConsumers {
   }
 }
 
-/** One tenant's. */
+/** The consumers of one tenant. */
 class Room {
-  /** That were made here and may be there still. */
+  /** Consumers that were made here and may still exist. */
   readonly consumers = new Set<string>();
   lookAgainAtMs = 0;
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** One after the other, so that none is made beyond the limit; not more wait than could be answered in time. */
+  /** Runs one after the other, so that the limit is kept; no more wait than can be answered in time. */
   async within<Result>(work: () => Promise<Result>): Promise<Result> {
     if (this.#waiting >= busLimits.consumersWaitingMax) throw unavailable('too many requests for consumers at once');
     this.#waiting++;
     const mine = this.#last.then(work, work);
     this.#last = mine.catch(() => {
-      // Whoever asked is told; the next one's turn comes all the same.
+      // The caller gets the error; the next one runs in any case.
     });
     try {
       return await mine;

@@ -1,6 +1,6 @@
 import { streams, tenantFamilies } from '@coppice/contracts';
 
-/** What a tenant may read, and by which filter at most. */
+/** The streams that a tenant may read, each with the widest filter allowed. */
 export const tenantStreams = (tenant: string): { stream: string; filter: string }[] => {
   const { event, transcript, log } = tenantFamilies(tenant);
   return [
@@ -12,16 +12,16 @@ export const tenantStreams = (tenant: string): { stream: string; filter: string 
 
 const prefix = 'coppice.consumer';
 
-/** Where a tenant's request for a consumer arrives: its name stands for `*`, its filter is `filter` or one that this matches. */
+/** The subject on which a tenant's request for a consumer arrives: `*` stands for the consumer's name; the filter is `filter` or a narrower one. */
 export const tenantConsumerSubject = (tenant: string, { stream, filter }: { stream: string; filter: string }): string =>
   `${prefix}.${tenant}.${stream}.*.${filter}`;
 
-/** What whoever makes them subscribes to. */
+/** The subject that the process which makes the consumers subscribes to. */
 export const tenantConsumerSubjects = `${prefix}.>`;
 
 export type ConsumerAsked = { tenant: string; stream: string; name: string; filter: string };
 
-/** The consumer that a subject asks for. Null where no account leads such a request here. */
+/** Parses the consumer that a subject asks for. Null when no account maps such a request here. */
 export function askedBy(subject: string): ConsumerAsked | null {
   const [, , tenant = '', stream = '', name = '', ...tokens] = subject.split('.');
   const own = tenantStreams(tenant).find((each) => each.stream === stream);

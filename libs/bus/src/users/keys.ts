@@ -1,6 +1,6 @@
 import { nkeys } from '../nats.ts';
 
-/** An nkey: the server is given the public part (`U…`), a client signs with the seed (`SU…`). */
+/** An nkey: the server has the public key (`U…`), a client signs with the seed (`SU…`). */
 export type UserKey = { seed: string; publicKey: string };
 
 export function newUserKey(): UserKey {
@@ -8,7 +8,7 @@ export function newUserKey(): UserKey {
   return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
 }
 
-/** @throws Error where the text is no seed; the message doesn't quote it. */
+/** @throws Error when the text isn't a seed; the message doesn't quote it. */
 export function publicKeyOf(seed: string): string {
   try {
     return nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey();

@@ -26,30 +26,30 @@ import { servicesProtocolFamily } from '../serve.ts';
 import { tenantConsumerSubject, tenantConsumerSubjects, tenantStreams } from '../tenant-consumers/subjects.ts';
 
 /**
- * What each user of the bus may do, derived from the contract's names. `server-configuration.ts` writes it down for the server.
+ * The permissions of each user of the bus, derived from the contract's names. `server-configuration.ts` writes them for the server.
  *
  * Invariants:
- * 1. A reply subject isn't checked by the server: whoever may publish on a stream's subject, or ask for anything, can have the *answer* published
- *    anywhere in its account, over an actor's value too. So those who aren't services are users of accounts of their own.
- * 2. A consumer is made by a request that names its filter in the subject (the server compares it with the request's body), and with its own name
- *    where it is shared.
+ * 1. The server doesn't check reply subjects: a user that may publish on a stream's subject, or send any request, can have the *answer* published anywhere in its
+ *    account, also over an actor's value. So users that aren't services have accounts of their own.
+ * 2. A consumer is made by a request whose subject contains its filter (the server compares it with the request's body), and, for a shared consumer, its
+ *    name.
  * 3. No user but the orchestrator makes, changes or empties a stream.
  */
-/** `administrator` may do everything in the services' account: backup, restore, repair. Nothing that runs all the time is given it. */
+/** `administrator` may do everything in the services' account: backup, restore, repair. No long-running process uses it. */
 export const roles = [...serviceNames, 'operator', 'administrator'] as const;
 export type Role = (typeof roles)[number];
 
 export type Permissions = {
   publish: string[];
   subscribe: string[];
-  /** Whether it may answer whoever asked it something, by one message within two minutes: so long the server remembers each reply subject. */
+  /** May answer requests, with one message within two minutes; the server remembers each reply subject for that long. */
   answers: boolean;
 };
 
-/** Where replies to a role come in; nobody else may subscribe there. */
+/** Prefix of a role's reply subjects; no other role may subscribe to them. */
 export const inboxPrefixOf = (role: Role): string => `_INBOX_${role}`;
 
-/** @param nodes hosts whose commands the services take: a queue is shared under its name, so each is named. */
+/** @param nodes hosts whose commands the services take; each host's queue needs its own permission. */
 export function permissionsOf(role: Role, nodes: readonly string[]): Permissions {
   if (role === 'administrator') return { publish: ['>'], subscribe: ['>'], answers: false };
   const parts = role === 'operator' ? operator : ofService[role](nodes);
@@ -70,14 +70,14 @@ const join = (...all: readonly Parts[]): Parts => ({
 const publishing = (...publish: string[]): Parts => ({ publish, subscribe: [] });
 const subscribing = (...subscribe: string[]): Parts => ({ publish: [], subscribe });
 
-/** Reading a stream by consumers of one's own, with random names, that see what the filter lets through. */
+/** Reading a stream by the user's own consumers, with random names, limited to the filter. */
 const reading = (stream: string, filter: string): Parts =>
   publishing(
     ...['INFO', 'MSG.NEXT', 'DELETE'].map((operation) => apiSubject(`CONSUMER.${operation}.${stream}.*`)),
     apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`),
   );
 
-/** Taking messages off a work queue by a consumer that all processes of a service share. */
+/** Consuming a work queue by a consumer that all processes of a service share. */
 const consuming = (stream: string, durable: string, filter: string): Parts =>
   publishing(
     apiSubject(`CONSUMER.CREATE.${stream}.${durable}.${filter}`),
@@ -85,7 +85,7 @@ const consuming = (stream: string, durable: string, filter: string): Parts =>
     `$JS.ACK.${stream}.${durable}.>`,
   );
 
-/** Values of a bucket, key by key. */
+/** Reading, and by default writing, the values of a bucket by key. */
 const keyValue = (bucket: string, write = true): Parts =>
   publishing(apiSubject(`STREAM.MSG.GET.${keyValueStream(bucket)}`), ...(write ? [`$KV.${bucket}.>`] : []));
 
@@ -109,7 +109,7 @@ const serving = (name: string, endpoints: string[]): Parts =>
 const taking = (name: ServiceName, pool: string): Parts =>
   consuming(streams.commands, commandConsumer(name, pool), subjects.command(name, pool, '*'));
 
-/** What every service does: is a member, takes commands under claims, answers them into inboxes of actors. */
+/** What every service does: be a member, take commands under claims, and send results to the inboxes of actors. */
 function commands(name: ServiceName, pools: readonly string[]): Parts {
   return join(
     lookingUp,
@@ -121,16 +121,16 @@ function commands(name: ServiceName, pools: readonly string[]): Parts {
   );
 }
 
-/** Reply subjects of requests from other accounts, whoever is asked: the server makes each anew, and tells it to who is asked alone. */
+/** Reply subjects of requests from other accounts, for any receiver. The server makes a new one for each request, and reveals it only to the receiver. */
 const repliesToOtherAccounts = '_R_.>';
 
-/** What each service does beside taking commands, and from which pools it takes them. */
+/** What each service does besides taking commands, and the pools from which it takes them. */
 const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Parts>> = {
   orchestrator: (nodes) =>
     join(
       commands('orchestrator', [anyPool]),
       orchestrator,
-      // In the place of a host that is gone.
+      // On behalf of a host that is gone.
       ...nodes.flatMap((node) => [
         taking('worktree-service', node),
         taking('container-service', node),
@@ -142,7 +142,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       commands('llm-gateway', [anyPool]),
       serving('llm-gateway', calls('llm-gateway', gatewayCalls)),
       serving(chatServiceName, served(chatApi)),
-      // A chat is answered by many messages, for as long as it takes: a server that was to remember so long who asked would remember each request.
+      // A chat is answered by many messages over any length of time. With response permissions the server would remember every request that long.
       publishing(repliesToOtherAccounts, `${inboxPrefixOf('operator')}.>`),
       artifacts,
       keyValue(buckets.gatewayKeys),
@@ -150,7 +150,7 @@ const ofService: Readonly<Record<ServiceName, (nodes: readonly string[]) => Part
       keyValue(buckets.llmItems),
       reading(streams.transcripts, subjectFamilies.transcript),
       publishing(subjectFamilies.transcript, subjects.gatewayBudgetWanted, subjects.gatewayHealth),
-      // Whose limits bind a token.
+      // To find the limits that apply to a token.
       publishing(subjects.api('*', api.taskGet.name), subjects.api('*', api.runGet.name)),
       subscribing(subjects.gatewayBudgetWanted, subjects.gatewayHealth),
       keyValue(buckets.budgets),
@@ -178,14 +178,14 @@ const calls = (name: string, methods: Readonly<Record<string, { name: string }>>
 
 const { diff, bundle, ...askedOfAny } = worktreeCalls;
 const worktreesOfAny = calls('worktree-service', askedOfAny);
-/** What only the task's host can tell. */
+/** What only the task's host can answer. */
 const worktreesOf = (node: string): string[] =>
   [diff, bundle].map(({ name }) => subjects.callOnNode('worktree-service', name, node));
 
 const orchestrator: Parts = join(
   making,
   subscribing(tenantConsumerSubjects),
-  // For tenants, who read by them.
+  // For tenants, who read through these consumers.
   ...tenantStreams('*').map(({ stream, filter }) =>
     publishing(apiSubject(`CONSUMER.CREATE.${stream}.*.${filter}`), apiSubject(`CONSUMER.INFO.${stream}.*`)),
   ),
@@ -197,11 +197,11 @@ const orchestrator: Parts = join(
   ...actorKinds.map((kind) => consuming(streams.actors, actorConsumer(kind), subjects.actor(kind, '>'))),
   consuming(streams.intake, intakeConsumer, subjects.intake('*')),
   consuming(streams.intakeLater, intakeLaterConsumer, subjects.intakeAgain('*')),
-  // An earlier version's is made anew, see retire-intake.ts.
+  // To recreate the intake of an earlier version, see retire-intake.ts.
   publishing(apiSubject(`STREAM.DELETE.${streams.intake}`), apiSubject(`STREAM.MSG.DELETE.${streams.intake}`)),
   publishing(
     ...['PURGE', 'MSG.DELETE'].map((operation) => apiSubject(`STREAM.${operation}.${streams.actors}`)),
-    // What waits in the queues, and since when.
+    // To report what waits in the queues, and since when.
     ...workQueues.flatMap((stream) => [apiSubject(`CONSUMER.LIST.${stream}`), apiSubject(`STREAM.MSG.GET.${stream}`)]),
     subjectFamilies.timer,
     subjectFamilies.stash,
@@ -214,12 +214,12 @@ const orchestrator: Parts = join(
     ...worktreesOfAny,
     ...worktreesOf('*'),
     ...calls('llm-gateway', gatewayCalls),
-    // To whoever waits for an actor's answer, which is another orchestrator or this one.
+    // To answer the process that waits for an actor's answer: another orchestrator or this one.
     `${inboxPrefixOf('orchestrator')}.>`,
   ),
 );
 
-/** A person who runs the stack: sees and does everything of every tenant that the public API can, and reads what is kept. */
+/** A person who runs the stack: may do everything that the public API offers, for every tenant, and read the stored streams. */
 const operator: Parts = join(
   publishing(subjectFamilies.api, subjectFamilies.intake, subjectFamilies.call, '$SRV.>'),
   lookingUp,
@@ -231,23 +231,23 @@ const operator: Parts = join(
 );
 
 /**
- * A tenant's account has no JetStream of its own, and there the server itself answers `$JS.API.…` by saying so. So what is asked there of the services'
- * JetStream goes by another name; the account maps the usual one to it, so that clients needn't know.
+ * Prefix for the services' JetStream in a tenant's account. That account has no JetStream of its own, and the server itself answers `$JS.API.…` there with an error. So
+ * the requests have another name, to which the account maps the usual one; clients don't notice.
  */
 const importedApi = 'coppice.js.';
 
-/** What a tenant's account may ask of the services' one, and is told by it. */
+/** What a tenant's account imports from the services' account. */
 export type TenantShare = {
   /**
-   * Requests: under the subject by which a client asks, the one by which the tenant's account imports it, and the one that it has in the services' account.
-   * `many`: one is answered by several messages.
+   * Requests: the subject that a client uses, the subject by which the tenant's account imports it, and the subject in the services' account.
+   * `many`: answered by several messages.
    */
   services: { asked: string; as: string; subject: string; many: boolean }[];
-  /** What its clients may subscribe to as it comes. */
+  /** Subjects to which its clients may subscribe. */
   streams: string[];
 };
 
-/** By its nouns: a request that two imports match is delivered twice, so that what is answered by several messages can't be told beside a wildcard over all. */
+/** One entry per noun: a request that two imports match is delivered twice, so a wildcard over all methods can't stand beside the streamed methods. */
 const answeredOnce: readonly string[] = [
   ...new Set(Object.values(api).map(({ name }) => `${name.split('.')[0]}.*`)),
   chatApi.keep.name,
@@ -255,8 +255,8 @@ const answeredOnce: readonly string[] = [
 ];
 
 /**
- * A publisher asks the API for its tenant, submits, and reads what is its tenant's: by consumers whose filter stands in the subject, and by plain
- * subscriptions. It may ask for no message by its number (MSG.GET, DIRECT.GET), since these requests name no subject.
+ * What a publisher may do: call the API for its tenant, submit, and read its tenant's messages, by consumers whose filter is in the request subject and by plain
+ * subscriptions. It may not request a message by its number (MSG.GET, DIRECT.GET), since these requests name no subject.
  */
 export function shareOf(tenant: string): TenantShare {
   const own = tenantFamilies(tenant);
@@ -272,7 +272,7 @@ export function shareOf(tenant: string): TenantShare {
       plain(subjects.api(tenant, chatApi.chat.name), true),
       plain(own.intake),
       ...readable.flatMap(({ stream, filter }) => [
-        // Not the server's own: see tenant-consumers/serve.ts.
+        // Answered by tenant-consumers/serve.ts, not by the server.
         {
           ...asked(`CONSUMER.CREATE.${stream}.*.${filter}`),
           subject: tenantConsumerSubject(tenant, { stream, filter }),

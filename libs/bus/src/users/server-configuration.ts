@@ -6,7 +6,7 @@ import type { Permissions, Role } from './permissions.ts';
 /** The public keys (`U…`) of all users. */
 export type UserKeys = {
   roles: Readonly<Record<Role, string>>;
-  /** By tenant. */
+  /** Keys by tenant. */
   tenants: Readonly<Record<string, string>>;
 };
 
@@ -16,15 +16,15 @@ const tenantAccount = (tenant: string): string => `TENANT_${tenant}`;
 const authenticationSecondsMax = 10;
 
 /**
- * The server's `accounts`: one for the services and the operator, which alone has JetStream, and one for each tenant, to which nothing but its own
- * requests and events are exported. A request from there is answered into the tenant's account, whatever reply subject it names.
+ * The server's `accounts`: one for the services and the operator, the only one with JetStream, and one per tenant, which gets exports of its own requests and events
+ * only. A request from a tenant is answered into the tenant's account, whatever reply subject it names.
  */
 export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]): string {
   const tenants = Object.entries(keys.tenants);
   const users = roles.map((role) => `      ${user(keys.roles[role], permissionsOf(role, nodes))}`);
   const exports = exportsTo(Object.keys(keys.tenants)).map((line) => `      ${line}`);
   return [
-    // The server's own two seconds are too few for a client that just begins on a busy machine: a Java program signs by a key for the first time.
+    // The server's default of two seconds is too short for a starting client on a busy machine, such as a Java program that signs with a key for the first time.
     `authorization { timeout: ${authenticationSecondsMax} }`,
     'accounts {',
     `  ${servicesAccount} {`,
@@ -44,7 +44,7 @@ export function accountsConfiguration(keys: UserKeys, nodes: readonly string[]):
 
 const nodeCommands = (node: string): string => subjects.command('worktree-service', node, '*');
 
-/** The nodes that an earlier `accountsConfiguration` was given, as its text tells. */
+/** Returns the nodes that were passed to `accountsConfiguration`, read from its output. */
 export function nodesIn(configuration: string): string[] {
   const [before = '', after = ''] = nodeCommands('NODE').split('NODE');
   const pattern = new RegExp(`${RegExp.escape(before)}([a-z0-9-]+)${RegExp.escape(after)}`, 'g');
@@ -61,10 +61,10 @@ function user(key: string, { publish, subscribe, answers }: Permissions): string
 }
 
 const severalAnswers = 'response_type: stream';
-/** The server remembers each request until then, or two minutes, so that a flood of those that nobody answers would fill its memory. */
+/** The server remembers an unanswered request for this long. Its default is two minutes, in which a flood of unanswered requests would fill its memory. */
 const oneAnswer = `threshold: "${busLimits.answeredWithinMs / 1_000}s"`;
 
-/** Some requests have the same subject for all tenants: an export names all accounts that may import it. */
+/** An export names all accounts that may import it, because some requests have the same subject for all tenants. */
 function exportsTo(tenants: readonly string[]): string[] {
   const accounts = new Map<string, string[]>();
   for (const tenant of tenants) {
@@ -82,7 +82,7 @@ function account(tenant: string, key: string): string[] {
   const { services, streams } = shareOf(tenant);
   const permissions: Permissions = {
     publish: services.map(({ as }) => as),
-    // The account is the tenant's alone, so that a client needs no prefix of its own.
+    // The account belongs to the tenant alone, so clients need no inbox prefix of their own.
     subscribe: ['_INBOX.>', `_INBOX_${tenant}.>`, ...streams],
     answers: false,
   };
@@ -104,7 +104,7 @@ function account(tenant: string, key: string): string[] {
   ];
 }
 
-/** A mapping's target names the wildcards of its source by number; all of ours stand for one token. */
+/** Replaces each `*` with its number, as a mapping's target requires; all wildcards here stand for one token. */
 function numbered(subject: string): string {
   let count = 0;
   return subject.replaceAll('*', () => `$${++count}`);
