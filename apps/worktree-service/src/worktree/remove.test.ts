@@ -125,6 +125,23 @@ test('a checkpoint goes with its worktree, whose last state is kept; without the
   }
 });
 
+test.each(['at once', 'by a repeat after a crash'])(
+  'a checkpoint goes when its worktree is kept as a folder, %s',
+  async (how) => {
+    await using f = await fixture();
+    const { tree } = await f.prepared();
+    write(tree, 'one.txt', 'saved');
+    await checkpoint(f.context, { taskId, runId, effectId: 'checkpoint', date });
+    symlinkSync('/etc/passwd', join(tree, 'link'));
+    if (how !== 'at once') {
+      const crashing = await crashingAt(f, 'rescued');
+      await expect(remove(crashing, removeInput(f))).rejects.toThrow('crash');
+    }
+    expect(await removed(f)).toEqual({ rescue: join(f.dataFolder, 'rescue', `${taskId}.1`) });
+    expect(await f.tasks('for-each-ref', 'refs/coppice/checkpoint')).toBe('');
+  },
+);
+
 test('imports of the task that were cut off go with its worktree; those of others stay', async () => {
   await using f = await fixture();
   await f.prepared();

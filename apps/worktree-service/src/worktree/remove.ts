@@ -62,8 +62,10 @@ export async function remove(
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
         rescue = await keepUncommitted(context, store, { record, refs, input, signal });
-      if (store !== undefined && existsSync(folders.tree)) await dropAttempts(store, input, refs, signal);
+      // The tree is still there, or was moved by this removal or one that was cut off.
+      const hasKeptState = existsSync(folders.tree) || lastKeptFolder(context, taskId) !== null;
       context.reached('rescued');
+      if (store !== undefined && hasKeptState) await dropAttempts(store, input, refs, signal);
       context.trash.take(folders.folder);
       context.reached('worktree-removed');
       if (store !== undefined && store.exists) {
@@ -166,7 +168,7 @@ async function keptAsFolder(
   }
 }
 
-/** The checkpoint, and imports that were cut off. Only while the tree is there, whose state has just been kept: without it they are the only copy. */
+/** Deletes the checkpoint and interrupted imports. Only if the worktree's last state has been kept: otherwise they are the only copy. */
 async function dropAttempts(
   store: Store,
   { taskId, effectId }: RemoveInput,
