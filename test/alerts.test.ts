@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { prometheusProgram } from './support/prometheus-program.ts';
 import { isRequired } from './support/required.ts';
 
-/** The rules of deploy/prometheus: that Prometheus can read them, and that they ask for what there is. */
+/** Tests of the rules in deploy/prometheus: Prometheus accepts them, and they use only existing metrics and labels. */
 
 const runFile = promisify(execFile);
 const file = path.resolve(import.meta.dirname, '../deploy/prometheus/alerts.yaml');
@@ -32,7 +32,7 @@ const rulesFile = z.strictObject({
 const rules = rulesFile.parse(parse(readFileSync(file, 'utf8'))).groups.flatMap((group) => group.rules);
 
 const names = Object.keys(metricDefinitions) as MetricName[];
-/** Each name that a scrape can hold, with its labels. */
+/** Each name that a scrape can contain, with its labels. */
 const series = new Map<string, string[]>();
 for (const name of names) {
   const labels = Object.keys(metricDefinitions[name].labels).map(prometheusLabel);
@@ -44,12 +44,12 @@ for (const name of names) {
 }
 series.set('up', ['job', 'instance']);
 
-/** Functions and words of PromQL that are in use; all other words are metrics or labels. */
+/** The functions and keywords of PromQL in use; all other words are metrics or labels. */
 const words = new Set(
   'sum max by rate increase delta absent scalar histogram_quantile and or label_replace max_over_time'.split(' '),
 );
 
-/** What an expression names: metrics, with the labels that it asks them for, and labels that it groups by. */
+/** Returns the names in an expression: metrics with the labels they are filtered by, and labels it groups by. */
 function namesIn(expression: string): { metrics: string[]; labels: string[] } {
   const metrics: string[] = [];
   const labels: string[] = [];
@@ -94,10 +94,10 @@ test(
     const { stdout } = await runFile(program, ['check', 'rules', '--lint=all', '--lint-fatal', file]);
     expect(stdout).toContain(`SUCCESS: ${rules.length} rules found`);
     await expect(runFile(program, ['check', 'rules', import.meta.filename])).rejects.toThrow('FAILED');
-    // The configuration of docker-compose.yml's profile, with the rules that it names.
+    // The configuration of docker-compose.yml's profile, and the rules that it names.
     const configuration = file.replace(/alerts.yaml$/, 'prometheus.yaml');
     expect((await runFile(program, ['check', 'config', '--lint=all', configuration])).stdout).toContain('SUCCESS');
-    // Which of them fire on a stack in trouble, and none on one at work.
+    // Tests which rules fire on a stack in trouble, and that none fires on a working one.
     const tested = await runFile(program, ['test', 'rules', file.replace(/yaml$/, 'test.yaml')]);
     expect(tested.stdout).toContain('SUCCESS');
   },

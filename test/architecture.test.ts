@@ -1,4 +1,4 @@
-/** Dependencies point one way, and each vendor is known to few files. Read from Nx's project graph and from the sources. */
+/** Dependencies point one way, and few files import each vendor's packages. Read from Nx's project graph and from the sources. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -14,7 +14,7 @@ type Manifest = {
 };
 
 async function readGraph(): Promise<{ packages: WorkspacePackage[]; dependencies: Dependency[] }> {
-  // Nothing is left running, and nothing written outside the checkout.
+  // So that no daemon keeps running, and nothing is written outside the checkout.
   process.env['NX_DAEMON'] = 'false';
   process.env['NX_CACHE_DIRECTORY'] = join(projectFolder, '.nx/cache');
   process.env['NX_WORKSPACE_DATA_DIRECTORY'] = join(projectFolder, '.nx/workspace-data');

@@ -1,4 +1,4 @@
-/** What can be set in docker-compose.yml is written down for whoever runs it, and has the effect that is told. */
+/** The settings of docker-compose.yml are documented for operators, and have the documented effect. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -37,7 +37,7 @@ test('the health check of a service needs no Node, and takes 200 alone for an an
     { host: '127.0.0.1', port: 0 },
     { whyNotReady: async () => (isReady ? null : 'starting'), metrics: null },
   );
-  // As compose gives it to the container, but for the port, which the system chooses here.
+  // As compose passes it to the container, except for the port, which the system chooses here.
   const given = words.map((word) => word.replaceAll('$$', '$').replace('/8080', `/${server.port}`));
   const check = () => promisify(execFile)(program, given, { timeout: 30_000 });
   await check();

@@ -5,7 +5,7 @@ import { Turns } from '../libs/service/src/index.ts';
 import { ProtectPatterns } from '../apps/worktree-service/src/import/protect-patterns.ts';
 import { protectedAmong } from '../apps/worktree-service/src/import/protected-paths.ts';
 
-/** What the orchestrator protects of a verify command, as the worktree-service applies it to changed paths. */
+/** The paths that the orchestrator protects for a verify command, as the worktree-service applies them to changed paths. */
 
 const protectedOf = (verify: string, rest: object = {}): string[] =>
   specify(
@@ -32,9 +32,9 @@ const among = (changed: string, protect: string[]): Promise<string[]> => {
   return protectedAmong([changed], new ProtectPatterns(protect, turns), turns);
 };
 
-/** A command, and a file whose change alters what it proves. */
+/** Commands with a file whose change could make them pass. */
 const attacks: [command: string, changed: string][] = [
-  // Shells in shells, wrappers, and every place of a command.
+  // Nested shells, wrappers, and every place where a command can be.
   [`sh -c 'node test.js'`, 'test.js'],
   [`bash -euo pipefail -c "node test.js"`, 'test.js'],
   [`sh -c "sh -c 'node test.js'"`, 'test.js'],
@@ -77,7 +77,7 @@ const attacks: [command: string, changed: string][] = [
   ['LD_PRELOAD=./test/fake.so pytest', 'test/fake.so'],
   ['command ./test.sh', 'test.sh'],
   ['if true; then (if node test.js', 'test.js'],
-  // Dependencies that are committed.
+  // Committed dependencies.
   ['npm test', 'node_modules/.bin/node'],
   ['npm test', 'packages/a/node_modules/jest/index.js'],
   ['yarn test', '.yarn/releases/yarn.cjs'],
@@ -171,7 +171,7 @@ const attacks: [command: string, changed: string][] = [
   ['awk -f check.awk out.txt', 'check.awk'],
 ];
 
-/** A command, and a file that tasks are meant to change. */
+/** Commands with a file that tasks may change. */
 const wanted: [command: string, changed: string][] = [
   ['npm test', 'test/a.test.js'],
   ['npm test', 'src/app.js'],

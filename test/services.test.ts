@@ -13,7 +13,7 @@ import { scaledServices } from './support/compose.ts';
 const projectFolder = path.resolve(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
 
-/** Where services are named outside the registry. */
+/** The lists of services outside the registry. */
 const lists: Record<string, () => readonly string[]> = {
   'users of the bus': () => roles.filter((role) => role !== 'operator' && role !== 'administrator'),
   'the stack in one process': () =>
@@ -36,7 +36,7 @@ const lists: Record<string, () => readonly string[]> = {
   },
 };
 
-/** What a list lacks of the registry, and has beyond it. */
+/** Returns the registry's names that a list lacks, and the list's names that the registry lacks. */
 const difference = (list: readonly string[], registry: readonly string[]) => ({
   missing: registry.filter((name) => !list.includes(name)),
   unknown: list.filter((name) => !registry.includes(name)),

@@ -1,4 +1,4 @@
-/** What a reader of the whole repository would stumble over. Style as a test. */
+/** Style rules for the whole repository, as a test. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

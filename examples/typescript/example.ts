@@ -1,5 +1,5 @@
 /**
- * Calls Coppice and follows a run with the current client, `@nats-io/transport-node` and `@nats-io/jetstream`; story.ts has what is done with that.
+ * Calls Coppice and follows a run with the current client, `@nats-io/transport-node` and `@nats-io/jetstream`; story.ts has the calls that it makes.
  *
  *     NATS_URL=nats://host:4222 NATS_NKEY=tenant-acme.nk COPPICE_TENANT=acme node example.ts REPOSITORY MODEL
  */
@@ -28,18 +28,18 @@ const nats = await connect({
   inboxPrefix: `_INBOX_${tenant}`,
 });
 
-/** Fails with a NoRespondersError as its cause when no service is up. */
+/** Fails with a NoRespondersError as its cause when no service is running. */
 async function call(method: string, input: object): Promise<Answer> {
   const answer = await nats.request(`coppice.api.${tenant}.${method}`, JSON.stringify(input), { timeout: 30_000 });
   return answer.json<Answer>();
 }
 
-/** Each event of a run once, from its first, however late it is called and whatever was lost on the way. */
+/** Yields each event of a run once, from the first one, whenever it is called and whatever is lost on the way. */
 async function* follow(runId: string): AsyncGenerator<Event> {
   const seen = new Set<string>();
   const manager = await jetstreamManager(nats, { checkAPI: false });
   for (let last = 0; ;) {
-    // Nothing new for a while, or something missing: read on after the last one.
+    // No new message for a while, or a gap: continue after the last one.
     const added = manager.consumers.add('coppice-events', {
       name: `follow-${randomUUID()}`,
       filter_subject: `coppice.event.${tenant}.${runId}.>`,
@@ -50,10 +50,10 @@ async function* follow(runId: string): AsyncGenerator<Event> {
       inactive_threshold: nanos(60_000),
     });
     const info = await added.catch((error) => (error instanceof TimeoutError ? null : Promise.reject(error)));
-    if (info === null) continue; // The server was away; the client connects again by itself.
+    if (info === null) continue; // The server was away; the client reconnects by itself.
     const consumer = jetstream(nats, { checkAPI: false }).consumers.getConsumerFromInfo(info);
     for (let count = 1; ; count += 1) {
-      // Whatever went wrong, the reading begins anew above; what lasts fails there.
+      // After an error the loop above starts a new consumer; a lasting error fails there.
       const message = await consumer.next({ expires: 10_000 }).catch(() => null);
       if (message?.info.deliverySequence !== count) break;
       last = message.info.streamSequence;

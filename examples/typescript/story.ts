@@ -1,10 +1,10 @@
-/** What the two examples in this folder do with their client: meet a refusal, submit a run and follow it, cancel another. */
+/** The calls that both examples in this folder make: an invalid request that is rejected, a run that they submit and follow, and one that they cancel. */
 import { randomUUID } from 'node:crypto';
 
 export type Event = { id: string; type: string; data: Data };
 type Data = { name?: string; to?: string; state?: string; landedCommit?: string | null; reason?: string | null };
 type Issue = { field: string; expected: string; received: string };
-/** A method's output, or `error`. */
+/** A method's output, or an error in `error`. */
 export type Answer = {
   runId: string;
   error?: { code: string; message: string; retryable: boolean; details?: { issues?: Issue[] } };
@@ -16,11 +16,11 @@ export type Coppice = {
 
 const [repository, model] = process.argv.slice(2);
 
-/** Submits a run and prints its events; `cancelAt` names a task's state at which it is cancelled. */
+/** Submits a run and prints its events; cancels it when a task reaches the state `cancelAt`. */
 async function run({ call, follow }: Coppice, file: string, prompt: unknown, cancelAt?: string): Promise<void> {
   const agent = { kind: 'prompt', file };
   const task = { name: 'notes', description: 'Write the notes', prompt, model, agent, verify: `test -s ${file}` };
-  // A request's id is yours to choose: sent again, it is the same run.
+  // Choose a request id yourself: the same id again is the same run.
   const request = { requestId: randomUUID(), repository, baseBranch: 'main', tasks: [task] };
   const { runId, error } = await call('run.submit', request);
   if (error !== undefined) {
@@ -37,9 +37,9 @@ async function run({ call, follow }: Coppice, file: string, prompt: unknown, can
   }
 }
 
-/** @param file what each task writes */
+/** @param file name of the file that each task writes */
 export async function play(coppice: Coppice, file: string): Promise<void> {
-  await run(coppice, file, 7); // A prompt is text.
+  await run(coppice, file, 7); // Rejected: a prompt has to be text.
   await run(coppice, file, 'Write short notes.');
   await run(coppice, file, 'Write a long book.', 'working');
 }

@@ -1,11 +1,11 @@
-/** The rules that a dependency must keep, and a checker that is given graph and sources, so that it can be shown to fail. */
+/** The rules for dependencies, and a checker that takes the graph and the sources as input, so that a test can show it failing. */
 import { serviceNames } from '@coppice/contracts';
 import { isTestFile } from './sources.ts';
 import type { SourceFile } from './sources.ts';
 
 const services = serviceNames.map((name) => `@coppice/${name}`);
 
-/** What each package may depend on, besides npm's packages. `testing` is apart: tests alone may import it. */
+/** The packages that each package may depend on, besides npm's. `testing` is not listed: only tests may import it. */
 const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
   '@coppice/contracts': [],
   '@coppice/telemetry': [],
@@ -23,7 +23,7 @@ const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
   '@coppice/llm-gateway': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/worktree-service': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/container-service': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
-  // The command line runs the whole stack in one process, so it alone composes the services.
+  // The command line runs the whole stack in one process, so only it composes the services.
   '@coppice/cli': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry', ...services],
 };
 
@@ -31,13 +31,13 @@ const testingPackage = '@coppice/testing';
 
 type VendorRule = {
   vendor: RegExp;
-  /** A folder or a file, and how many files of it may import the vendor. */
+  /** Number of files that may import the vendor, by folder or file. */
   importers: Readonly<Record<string, number>>;
 };
 
 const any = Number.POSITIVE_INFINITY;
 
-/** Which code may import which vendor. One file a vendor, so that it can be replaced; types that span a package excepted. */
+/** The code that may import each vendor: one file, so that the vendor can be replaced, except where its types span a package. */
 const vendorRules: readonly VendorRule[] = [
   { vendor: /^@nats-io\//, importers: { 'libs/bus': 1 } },
   { vendor: /^nats$/, importers: {} },
@@ -54,7 +54,7 @@ const vendorRules: readonly VendorRule[] = [
   { vendor: /^unbash$/, importers: { 'apps/orchestrator': 1 } },
   { vendor: /^commander$/, importers: { 'apps/cli': 1 } },
   { vendor: /^yaml$/, importers: { 'libs/service': 1 } },
-  // Schemas are what contracts is made of; the others read files or settings of their own.
+  // Contracts consists of schemas; the others read their own files or settings.
   {
     vendor: /^zod(\/|$)/,
     importers: {
@@ -69,7 +69,7 @@ const vendorRules: readonly VendorRule[] = [
       'apps/cli': any,
     },
   },
-  // Starting other programs: git by one file, sandboxes by their engines, the embedded stack by the command line.
+  // Starting other programs: git in one file, sandboxes in their engines, the embedded stack in the command line.
   {
     vendor: /^(node:)?child_process$/,
     importers: {
@@ -102,7 +102,7 @@ export type WorkspacePackage = {
   name: string;
   /** `libs/bus` */
   folder: string;
-  /** The specifiers that its `exports` allow: `@coppice/bus`. */
+  /** The specifiers that its `exports` allow, such as `@coppice/bus`. */
   entries: readonly string[];
   dependencies: readonly string[];
   devDependencies: readonly string[];
@@ -127,7 +127,7 @@ function checkImport(
 ): string[] {
   if (specifier.startsWith('.')) {
     const target = new URL(specifier, `file:///${source.path}`).pathname.slice(1);
-    // Where the recipe of the image lies is known to container-service alone.
+    // Only container-service knows the path of the image's recipe.
     const isRootfs = owner.folder === 'apps/container-service' && target === 'deploy/agent-runtime/rootfs.js';
     return target.startsWith(`${owner.folder}/`) || isRootfs
       ? []

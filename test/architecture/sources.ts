@@ -6,13 +6,13 @@ import { join } from 'node:path';
 export const projectFolder = join(import.meta.dirname, '../..');
 
 export type SourceFile = {
-  /** From the checkout's top, with forward slashes: `libs/bus/src/nats.ts`. */
+  /** Path from the checkout's top folder, with forward slashes: `libs/bus/src/nats.ts`. */
   path: string;
   text: string;
   imports: readonly string[];
 };
 
-/** Every TypeScript and JavaScript file under the folders given. */
+/** Returns every TypeScript and JavaScript file under the folders. */
 export function readSources(folders: readonly string[]): SourceFile[] {
   return folders.flatMap((folder) =>
     readdirSync(join(projectFolder, folder), { recursive: true, withFileTypes: true })
@@ -26,7 +26,7 @@ function toSource(file: string): SourceFile {
   return { path: file.slice(projectFolder.length + 1), text, imports: importsOf(text) };
 }
 
-/** The specifiers of static and dynamic imports and of re-exports; what only stands in a comment doesn't count. */
+/** Returns the specifiers of static and dynamic imports and of re-exports; comments are ignored. */
 export function importsOf(text: string): string[] {
   const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/^\s*\/\/.*$/gm, '');
   const patterns = [
@@ -38,7 +38,7 @@ export function importsOf(text: string): string[] {
   return [...new Set(patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => String(match[1]))))];
 }
 
-/** Tests, what several of them share, and the programs that only tests start. */
+/** Returns true for tests, code shared by tests, and programs that only tests start. */
 export function isTestFile(path: string): boolean {
   return (
     /\.test\.ts$|\/test-programs\/|\/(test-support|testing)\/|\/conformance[^/]*\.ts$|^test\//.test(path) ||

@@ -7,15 +7,15 @@ import type { RawEngine } from './by-hand.ts';
 import { median, print } from './report.ts';
 
 /**
- * What the coding agent's loop costs per turn: its model answers at once, and its one call in each turn runs `true`. Against what such a turn can't do
- * without, a sandboxed `true`, started by hand in the same run; where the time goes, by the spans of a run of its own, since tracing isn't free; and
- * what a turn costs when many went before it.
+ * Benchmark of the coding agent's loop per turn: the model answers at once, and the one tool call of each turn runs `true`. It is compared with the necessary part of
+ * such a turn, a sandboxed `true`, started by hand in the same run. A separate traced run shows where the time goes, since tracing isn't free; one long task shows
+ * what a turn costs after many others.
  */
 export type AgentBenchSettings = {
   engines: RawEngine[];
   rounds: number;
   turns: number;
-  /** Of the one long task that shows how a turn's cost grows; 0 leaves it out. */
+  /** Turns of the long task that shows how a turn's cost grows; 0 leaves it out. */
   growthTurns: number;
 };
 
@@ -27,13 +27,13 @@ export type AgentBenchResult = {
   coppiceMs: number;
   byHandMs: number;
   ratio: number;
-  /** Milliseconds of a turn, while traced. */
+  /** Milliseconds per turn and step, while traced. */
   steps: Record<string, number>;
-  /** Milliseconds of a turn by how many went before it. */
+  /** Milliseconds per turn, by the number of turns before it. */
   byTurn: Record<string, number>;
 };
 
-/** A turn and its neighbours to both sides, so that no single turn decides. */
+/** Each of these turns is averaged with its neighbours on both sides, so that no single turn decides. */
 const shownTurns = [10, 100] as const;
 const neighbours = 8;
 const exportMs = 2_000;
@@ -87,7 +87,7 @@ async function benchEngine(engine: RawEngine, settings: AgentBenchSettings): Pro
   };
 }
 
-/** Each call is another, or the agent would be told that it goes in circles. */
+/** Makes each call different, because an agent that repeats a call gets a warning. */
 function scriptOf(lengths: Record<string, number>): string {
   const rules = Object.entries(lengths).map(([word, length]) => ({
     when: { contains: `the ${word} task` },
@@ -101,7 +101,7 @@ function scriptOf(lengths: Record<string, number>): string {
   return JSON.stringify({ rules });
 }
 
-/** The time of each turn of one task: from an answer of the model's over its call to the next answer. */
+/** Returns the time of each turn of one task, from one answer of the model, through its call, to the next answer. */
 async function runAgent(stack: Stack, repository: TemporaryRepository, word: string): Promise<number[]> {
   const { runId } = await stack.submit({
     repository: repository.path,
@@ -125,7 +125,7 @@ async function runAgent(stack: Stack, repository: TemporaryRepository, word: str
   return answered.slice(1).map((at, index) => at - (answered[index] ?? Number.NaN));
 }
 
-/** What of a turn is the gateway's, what the sandbox's service's, and what is left: deciding, storing, and the way over the bus. */
+/** Splits a turn into the gateway's part, the container-service's part, and the rest: deciding, storing, and the bus. */
 async function stepsOf(engine: RawEngine, repository: TemporaryRepository, script: string) {
   await using collector = await startTraceCollector();
   let turnMs: number;
@@ -142,7 +142,7 @@ async function stepsOf(engine: RawEngine, repository: TemporaryRepository, scrip
   };
   const middle = (spans: CollectedSpan[]) => median(spans.map(({ durationMs }) => durationMs));
   const gateway = middle(ofLastTask('llm-gateway.*.turn'));
-  // The first of a task reads the repository's instructions.
+  // The first call of a task reads the repository's instructions.
   const tool = middle(ofLastTask('container-service.*.tools').slice(1));
   return { 'model turn': gateway, tool, orchestration: turnMs - gateway - tool };
 }

@@ -9,8 +9,8 @@ import { daemonAddress } from './docker-daemon.ts';
 import type { DaemonAddress } from './docker-daemon.ts';
 
 /**
- * The git and container operations of a task, done with the raw tools one after the other: what the task would cost without Coppice. Hardened alike
- * as far as one line of the tool goes, and nothing is checked, stored, retried or told.
+ * The git and container operations of a task, run with the raw tools one after the other: the cost of the task without Coppice. Hardened in the same way
+ * as far as one command line allows; without checks, storage, retries or events.
  */
 export type RawEngine = 'bubblewrap' | 'docker';
 type ByHandSettings = {
@@ -20,8 +20,8 @@ type ByHandSettings = {
   imagesFolder: string;
   daemon: DaemonAddress;
   /**
-   * Whether its folders get the mark that Coppice gives its own (see the worktree-service's unrelated-folders.ts): with it, checking files out costs
-   * both sides the same on ext4; without it, what a person would do.
+   * Sets the attribute on its folders that Coppice sets on its own (see the worktree-service's unrelated-folders.ts): with it, a checkout costs
+   * both sides the same on ext4; without it, the folders are as a person would make them.
    */
   marked?: boolean;
 };
@@ -38,9 +38,9 @@ export class ByHand {
   #programs: Promise<{ image: string; bwrap: string }> | null = null;
   #number = 0;
 
-  /** With the images and the daemon that the system itself uses. */
+  /** Creates one with the images and the daemon that the system itself uses. */
   static async in(folder: string, settings: Pick<ByHandSettings, 'engine' | 'repository' | 'marked'>): Promise<ByHand> {
-    // A sandbox's user finds its own folders below.
+    // A sandbox's user may enter its own folders below this one.
     await chmod(folder, 0o711);
     return new ByHand({
       ...settings,
@@ -58,7 +58,7 @@ export class ByHand {
   }
 
   async setUp(): Promise<void> {
-    // Where the file system has no such mark, Coppice has none either.
+    // On a file system without this attribute Coppice does without it too.
     if (this.#settings.marked === true) await runFile('chattr', ['+T', this.#settings.folder]).catch(() => undefined);
     await this.#git(
       this.#settings.folder,
@@ -73,7 +73,7 @@ export class ByHand {
     await writeFile(path.join(this.#tasks, 'objects/info/alternates'), `${this.#origin}/objects\n`);
   }
 
-  /** One task that writes `text` to `file`, from fetch to merge; answers its time in milliseconds, step by step. */
+  /** Runs one task that writes `text` to `file`, from fetch to merge. @returns its time in milliseconds, in total and by step */
   async task(file: string, text: string): Promise<{ totalMs: number; steps: Record<string, number> }> {
     const steps: Record<string, number> = {};
     const started = performance.now();
@@ -97,7 +97,7 @@ export class ByHand {
     return { totalMs: performance.now() - started, steps };
   }
 
-  /** What a turn of an agent can't do without: one sandboxed `true`. Answers its time in milliseconds. */
+  /** Runs the necessary part of an agent's turn: one sandboxed `true`. @returns its time in milliseconds */
   async turn(): Promise<number> {
     const workspace = path.join(this.#settings.folder, 'turns');
     await mkdir(workspace, { recursive: true });
@@ -218,14 +218,14 @@ export class ByHand {
     await runProgram(words[0] ?? '', words.slice(1), { cwd: '/', env: process.env, input });
   }
 
-  /** Found once, before anything is measured: image and program where the sandbox's user reaches them. A checkout in root's home is closed to it. */
+  /** Image and program in a place that the sandbox's user can read; found once, before the measurements. A checkout in root's home is closed to that user. */
   async #reachable(): Promise<{ image: string; bwrap: string }> {
     const cached = path.resolve(import.meta.dirname, '../../.cache/bin/bwrap');
     const bwrap = process.env['COPPICE_BWRAP'] ?? (existsSync(cached) ? realpathSync(cached) : 'bwrap');
     return { image: await this.#withinReach(await this.#rootfs()), bwrap: await this.#withinReach(bwrap) };
   }
 
-  /** The path, or that of a copy in the folder for work by hand where the sandbox's user can't enter a folder above it. */
+  /** Returns the path, or that of a copy in the work folder when the sandbox's user can't enter one of the folders above it. */
   async #withinReach(source: string): Promise<string> {
     if (process.getuid?.() !== 0 || !path.isAbsolute(source)) return source;
     const isReached = (file: string) =>
@@ -249,9 +249,9 @@ export class ByHand {
     return path.join(this.#settings.imagesFolder, newest);
   }
 
-  /** The engine's own API over its socket: create, start, wait, remove. */
+  /** Uses the engine's own API over its socket: create, start, wait, remove. */
   async #docker(workspace: string, shell: string, input: string): Promise<void> {
-    // The API takes standard input by a hijacked connection; a file beside the workspace is the shorter way, and no slower.
+    // The API takes standard input through a hijacked connection; a file beside the workspace is simpler, and no slower.
     if (input !== '')
       await writeFile(path.join(workspace, '.input'), input).then(() =>
         chown(path.join(workspace, '.input'), sandboxUid, sandboxUid),
@@ -321,7 +321,7 @@ function runProgram(
       else reject(new Error(`${program} ${args.join(' ')}: ${code} ${Buffer.concat(errors).toString('utf8')}`));
     });
     child.stdin.on('error', () => {
-      // A program that reads no input ends its pipe; its exit code tells the rest.
+      // A program that reads no input closes its pipe; its exit code is the result.
     });
     child.stdin.end(options.input);
   });

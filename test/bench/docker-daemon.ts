@@ -1,11 +1,11 @@
-/** What `http.request` needs to reach a Docker daemon. */
+/** Options of `http.request` that address a Docker daemon. */
 export type DaemonAddress = { socketPath: string } | { host: string; port: number };
 
 const plainPort = 2375;
 
 /**
- * Address of the daemon that the services use, too: of COPPICE_DOCKER_SOCKET, else of DOCKER_HOST, else the usual socket.
- * @throws Error for a DOCKER_HOST that is neither `unix://` nor `tcp://`: the work by hand knows no TLS and no SSH
+ * Returns the address of the daemon that the services use: COPPICE_DOCKER_SOCKET, else DOCKER_HOST, else the usual socket.
+ * @throws Error for a DOCKER_HOST that is neither `unix://` nor `tcp://`: TLS and SSH are not supported here
  */
 export function daemonAddress(environment: NodeJS.ProcessEnv): DaemonAddress {
   const socket = environment['COPPICE_DOCKER_SOCKET'] ?? '';

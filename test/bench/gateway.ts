@@ -9,8 +9,9 @@ import type { Target, Targets } from './gateway/targets.ts';
 import { median, print } from './report.ts';
 
 /**
- * What the gateway's doors, over HTTP and on the bus, with budgets on, add to asking a model's server directly, beside what a bare proxy adds (the floor) and what other gateways do, in turns in the same run. Load, upstream
- * and each gateway are processes of their own. On a machine with few processors they take time from each other: ratios, and processor time a request, hold better than milliseconds.
+ * Benchmark of the gateway's endpoints, over HTTP and on the bus, with budgets on: the time that each adds to a direct request to a model's server. It is compared, in turns
+ * in the same run, with a bare proxy (the floor) and with other gateways. The load generator, the upstream and each gateway run in their own processes. On a machine with
+ * few processors these take time from each other: ratios, and CPU time per request, are more reliable than milliseconds.
  */
 export type GatewayBenchSettings = { rounds: number; streams: number };
 
@@ -26,11 +27,11 @@ const loads = {
 export type LoadName = keyof typeof loads;
 const loadNames = Object.keys(loads) as LoadName[];
 
-/** Milliseconds, but for those that say otherwise; `added` to what the upstream takes itself in the same round. */
+/** Milliseconds, except where the name has another unit; `added` figures are relative to the direct request in the same round. */
 export type GatewayFigures = {
   addedP50: number;
   addedP99: number;
-  /** To the answer's first piece. */
+  /** Added time to the answer's first chunk. */
   addedFirstChunkP50: number;
   perSecond: number;
   cpuMicrosecondsPerRequest: number;
@@ -38,21 +39,21 @@ export type GatewayFigures = {
 type Rounds = Record<LoadName, GatewayFigures[]>;
 
 export type GatewayBenchResult = GatewayBenchSettings & {
-  /** Medians of the rounds, by gateway. */
+  /** Medians of the rounds, by gateway and load. */
   figures: Record<string, Record<LoadName, GatewayFigures>>;
-  /** From when a client of a paced stream left to when the upstream saw its connection closed, in milliseconds. */
+  /** Time from when a client of a paced stream disconnects to when the upstream sees its connection close, in milliseconds. */
   leaving: Record<'direct' | 'coppice', { p50: number; max: number }>;
   memory: { streams: number; heapGrowthBytes: number; residentGrowthBytes: number };
 };
 
-/** Not counted: code gets quicker with use, for some ten thousand requests (then the gateway takes half of the processor time that it took at first). */
+/** Not counted: code gets faster for some ten thousand requests (the gateway then takes half of its initial CPU time). */
 const warmUp = [
   { kind: 'whole', atOnce: 32, count: 12_000 },
   { kind: 'stream', atOnce: 32, count: 2_000 },
 ] as const;
 const leavings = 50;
 const memoryAtOnce = 32;
-/** By then caches and pools have the size that they keep. */
+/** Enough for caches and pools to reach their final size. */
 const memoryWarmUpStreams = 3_000;
 
 export async function benchGateway(settings: GatewayBenchSettings): Promise<GatewayBenchResult> {
@@ -87,7 +88,7 @@ type Tell = (target: string, load: LoadName, figures: GatewayFigures) => void;
 async function measureRound({ direct, others }: Targets, measure: Measure, round: number, tell: Tell): Promise<void> {
   for (const name of loadNames) {
     const base = (await measure(direct, loads[name])).result;
-    // Each is first, second … equally often.
+    // Rotates the order, so that each target is first, second … equally often.
     for (const index of others.keys()) {
       const target = others[(index + round) % others.length] as Target;
       const { result, cpuMs } = await measure(target, loads[name]);
@@ -102,7 +103,7 @@ async function measureRound({ direct, others }: Targets, measure: Measure, round
   }
 }
 
-/** One process gives all loads, so that it is warm, and the same, for every target. */
+/** One process generates all loads, so that it is warmed up, and the same, for every target. */
 async function startGenerator() {
   const generator = fork(path.join(import.meta.dirname, 'gateway/load.ts'));
   await once(generator, 'message');
@@ -160,7 +161,7 @@ async function measureMemory(
   return { streams, heapGrowthBytes, residentGrowthBytes: residentBytesOf(coppice.processId) - resident };
 }
 
-/** Lines for people. */
+/** The results as lines for people. */
 export function gatewayReport({ figures, leaving, memory, rounds }: GatewayBenchResult): string[] {
   const lines = Object.entries(figures).flatMap(([name, byLoad]) => [
     `${name}:`,

@@ -7,7 +7,7 @@ import { benchSizing, printSizing } from './sizing.ts';
 import { benchTask } from './task.ts';
 import { benchTelemetry } from './telemetry.ts';
 
-/** `npm run bench -- task`, `agent`, `telemetry` and `sizing`; see the usage below. */
+/** `npm run bench`: the benchmarks by name; see the usage below. */
 const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
        npm run bench -- agent [--engine bubblewrap|docker] [--rounds 5] [--turns 30] [--growth-turns 200] [--json FILE]
        npm run bench -- telemetry [--engine bubblewrap|docker] [--rounds 10] [--files 200] [--json FILE]
@@ -17,9 +17,9 @@ const usage = `usage: npm run bench -- task [--engine bubblewrap|docker] [--roun
 --growth-turns: length of the one task that shows what a turn costs late in it; 0 leaves it out
 --streams: how many the gateway answers while its memory is watched; 0 leaves it out
 `;
-/** The script of an agent holds 1,000 turns, some of which are spent beyond those that are measured. */
+/** An agent's script holds 1,000 turns, some of which run besides the measured ones. */
 const turnsMax = 900;
-/** As many as a run has at work at once. */
+/** As many as a run works on at once. */
 const tasksMax = 64;
 const { values, positionals } = readArguments();
 if (values.help) {
@@ -130,7 +130,7 @@ function readArguments() {
       },
     });
   } catch (error) {
-    // parseArgs tells a wrong option by a TypeError.
+    // parseArgs reports an invalid option as a TypeError.
     return refuse(error instanceof Error ? error.message : String(error));
   }
 }

@@ -11,8 +11,8 @@ import { print } from './report.ts';
 import { project } from './task.ts';
 
 /**
- * What a stack needs: memory of each process at rest and while tasks run; what a task leaves in JetStream; and what it takes on the disk while it is at work and
- * afterwards. Each task is a `loop` agent's: some turns with a command each. A process of one's own for each service, one of each.
+ * Measures what a stack needs: memory of each process at rest and while tasks run; the data that a task leaves in JetStream; and its disk space while it runs and
+ * afterwards. Each task uses a `loop` agent with some turns that run one command each. Each service has one process of its own.
  */
 export type SizingSettings = { engine: RawEngine; files: number; tasks: number };
 
@@ -23,9 +23,9 @@ export type SizingResult = {
   turnsPerTask: number;
   /** Resident memory in bytes. */
   memory: Record<string, { atRest: number; atMost: number; after: number }>;
-  /** What each stream holds of a task, in bytes, once all have ended. */
+  /** Bytes per task that each stream holds after all tasks have ended. */
   storedBytesPerTask: Record<string, number>;
-  /** Messages that are stored on the way, acknowledged ones included. */
+  /** Messages stored in total, acknowledged ones included. */
   storedMessagesPerTask: number;
   diskBytesOfRepository: number;
   diskBytesPerTaskAtWork: number;
@@ -41,7 +41,7 @@ const runMsMax = 900_000;
 export async function benchSizing({ engine, files, tasks }: SizingSettings): Promise<SizingResult> {
   await using stack = await Stack.start({ engine, script: script(), environment: { COPPICE_LOST_AFTER_MS: '15000' } });
   await using repository = await temporaryRepository({ files: project(files) });
-  // The first one makes the stores, and loads what is loaded late.
+  // The first run creates the stores and loads late imports.
   await run(stack, repository.path, 'warm-up', 1);
   const [atRest, diskBefore, storedBefore] = [await memoryOf(stack), await diskOf(stack), await storedIn(stack)];
   const atMost = { ...atRest };
@@ -89,7 +89,7 @@ export async function benchSizing({ engine, files, tasks }: SizingSettings): Pro
 }
 
 function script(): string {
-  // No two the same: an agent that repeats itself is stopped.
+  // Each call differs, because an agent that repeats itself is stopped.
   const call = (turn: number) => ({
     name: 'run',
     arguments: { command: `cat src/1/file-1.txt | tee -a notes.txt | tail -${turn + 1}` },
@@ -99,7 +99,7 @@ function script(): string {
     latencyMs: turnLatencyMs,
   }));
   const finish = { toolCalls: [{ name: 'finish', arguments: { summary: 'Done.' } }] };
-  // YAML knows JSON.
+  // JSON is also YAML.
   return JSON.stringify({ default: { turns: [...turns, finish] } });
 }
 
@@ -115,7 +115,7 @@ async function run(stack: Stack, repository: string, name: string, count: number
       prompt: 'do it',
       agent: { kind: 'loop' },
       verify: 'test -f notes.txt',
-      // All of them write the same file, and only one could be merged.
+      // All tasks write the same file, so only one could be merged.
       merge: 'manual',
     })),
   });
@@ -139,7 +139,7 @@ const pidsOf = (stack: Stack): [string, number][] => [
   ['nats-server', stack.nats.pid],
 ];
 
-/** Resident memory of each process, in bytes. Linux alone tells it so. */
+/** Resident memory of each process, in bytes. Works only on Linux. */
 async function memoryOf(stack: Stack): Promise<Record<string, number>> {
   const read = async ([name, pid]: [string, number]) => {
     const status = await readFile(`/proc/${pid}/status`, 'utf8');
@@ -148,9 +148,9 @@ async function memoryOf(stack: Stack): Promise<Record<string, number>> {
   return Object.fromEntries(await Promise.all(pidsOf(stack).map(read)));
 }
 
-/** What the data folder takes, in bytes. */
+/** Disk space of the data folder, in bytes. */
 async function diskOf(stack: Stack): Promise<number> {
-  // What is removed while it looks isn't there.
+  // `du` reports files that are removed while it runs; these errors are ignored.
   const { stdout } = await promisify(execFile)('sh', ['-c', 'du -sk "$0" 2>/dev/null || true', stack.dataFolder]);
   return Number(stdout.split('\t')[0]) * 1_024;
 }

@@ -5,8 +5,8 @@ import type { RawEngine } from './by-hand.ts';
 import { median, print } from './report.ts';
 
 /**
- * What Coppice adds to a task: the time of one whose model answers at once, from request to merged, against the same operations done by hand in the
- * same run, in turns; where the time goes; and tasks a second with 1, 8 and 32 at once.
+ * Measures what Coppice adds to a task: the time of a task whose model answers at once, from request to merged, compared with the same operations by hand, alternating
+ * in the same run; where the time goes; and tasks per second with 1, 8 and 32 at once.
  */
 export type TaskBenchSettings = { engines: RawEngine[]; rounds: number; files: number };
 
@@ -19,14 +19,14 @@ export type TaskBenchResult = {
   coppiceMs: number;
   byHandMs: number;
   ratio: number;
-  /** The same by hand in folders that are marked as Coppice's are, so that a file system treats both alike. */
+  /** By hand in folders with the attribute that Coppice's folders have, so that the file system treats both alike. */
   markedByHandMs: number;
   markedRatio: number;
   steps: Record<string, number>;
   byHandSteps: Record<string, number>;
-  /** What each step of a task takes longer than the same by hand in marked folders, in milliseconds: what stands in the way of a ratio of 1. */
+  /** Milliseconds by which each step of a task is slower than the same step by hand in folders with the attribute: the reasons for a ratio above 1. */
   excess: Record<string, number>;
-  /** Messages that the services send to the server for one task, acknowledgements and reads included. */
+  /** Messages that the services send to the server per task, including acknowledgements and reads. */
   messagesPerTask: number;
   tasksPerSecond: Record<string, number>;
 };
@@ -134,7 +134,7 @@ export async function runTask(
   return { totalMs: since - started, steps };
 }
 
-/** Tasks a second, from the request to the last merge, with as many tasks as are at work at once, at least eight. `name` is in those of the files. */
+/** Returns tasks per second, from the request to the last merge, for as many tasks as run at once, but at least eight. `name` is part of their file names. */
 export async function throughput(
   stack: Stack,
   repository: string,
@@ -156,7 +156,7 @@ function medians(samples: Record<string, number>[]): Record<string, number> {
   return Object.fromEntries(names.map((name) => [name, median(samples.map((sample) => sample[name] ?? 0))]));
 }
 
-/** What a task's state has in common with the steps by hand. */
+/** The steps by hand that correspond to a task's state. */
 const sameByHand: Record<string, string[]> = {
   preparing: ['prepare'],
   working: ['write'],

@@ -10,15 +10,15 @@ import { median, print } from './report.ts';
 import { instantScript, project, runTask, throughput } from './task.ts';
 
 /**
- * What traces and metrics cost a task: stacks that differ in nothing else do the same tasks in turns, in the same run. Told are ratios to the stack with all of it off: of
- * one task's time from request to merged, of tasks a second with eight at once, and of the processor time that the four services use for a task (of the three, the one
- * that other load on the machine moves least). Every span goes to a collector that takes it at once, in this process; its own work isn't counted.
+ * Measures the cost of traces and metrics per task: stacks that differ only in telemetry run the same tasks in turns. The results are ratios to the stack without
+ * telemetry: of one task's time from request to merged, of tasks per second with eight at once, and of the four services' CPU time per task (the figure that
+ * other load on the machine affects least). All spans go to a collector in this process that answers at once; its own work isn't counted.
  */
 export const telemetryVariants = {
   off: { COPPICE_TRACES: 'off', COPPICE_METRICS: 'off' },
-  /** As a service is by default, with nobody who asks. */
+  /** The default of a service, without scrapes. */
   metrics: { COPPICE_TRACES: 'off' },
-  /** One run in ten. */
+  /** One run in ten is traced. */
   'metrics and sampled traces': { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.1' },
   'metrics and traces': {},
 } as const satisfies Record<string, Record<string, string>>;
@@ -36,10 +36,10 @@ export type TelemetryBenchResult = {
   ratios: Record<TelemetryVariant, Figures>;
 };
 
-/** Not counted: code gets quicker with use, and the stack that is first would pay for it. */
+/** Not counted: code gets faster with use, and the first stack would be at a disadvantage. */
 const warmUpRounds = 2;
 const atOnce = 8;
-/** Of USER_HZ, in which Linux counts processor time. */
+/** One tick of USER_HZ, in which Linux counts CPU time. */
 const tickMs = 10;
 
 type Bench = { variant: TelemetryVariant; stack: Stack; repository: TemporaryRepository; rounds: Figures[] };
@@ -61,7 +61,7 @@ export async function benchTelemetry(settings: TelemetryBenchSettings): Promise<
     benches.push(bench);
   }
   for (let round = -warmUpRounds; round < settings.rounds; round++) {
-    // Each is first, second … equally often: what the one before leaves behind (caches, a disk that is written back) falls on all alike.
+    // Rotates the order, so that the after-effects of the stack before (caches, disk writes) affect all stacks alike.
     const order = benches.map((_, index) => benches[(index + round + warmUpRounds) % benches.length] as Bench);
     for (const bench of order) {
       const figures = await measure(bench, String(round + warmUpRounds));
@@ -81,11 +81,11 @@ async function measure({ stack, repository }: Bench, name: string): Promise<Figu
   return { taskMs, tasksPerSecond, cpuMsPerTask: (cpuMs(stack) - before) / atOnce };
 }
 
-/** Processor time of the four services so far, without the programs that they start. */
+/** CPU time of the four services so far, in milliseconds, without their child processes. */
 function cpuMs(stack: Stack): number {
   return serviceNames.reduce((sum, name) => {
     const stat = readFileSync(`/proc/${stack.processId(name)}/stat`, 'utf8');
-    // The program's name, in brackets, may hold anything; user and system time are the 14th and 15th field.
+    // The program's name, in brackets, may contain any character; user and system time are the 14th and 15th field.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return sum + (Number(fields[11]) + Number(fields[12])) * tickMs;
   }, 0);
@@ -113,11 +113,11 @@ function resultOf(benches: readonly Bench[]): Pick<TelemetryBenchResult, 'figure
 
 type Sink = AsyncDisposable & { url: string; countSpans(): void; spans: number };
 
-/** Counted in one task of its own, after the measuring: to read what comes costs more than to take it. */
+/** Counts the spans of a separate task, after the measurement: reading spans costs more than receiving them. */
 async function spansPerTask(benches: readonly Bench[], collector: Sink): Promise<number> {
   const traced = benches.find(({ variant }) => variant === 'metrics and traces');
   if (traced === undefined) return Number.NaN;
-  // What the measuring has left to export is out when the stack has exported something younger.
+  // Waits until the spans of the measurement are exported.
   await new Promise((resolve) => setTimeout(resolve, exportDelayMs));
   collector.countSpans();
   await runTask(traced.stack, traced.repository.path, 'counted.txt');
@@ -125,7 +125,7 @@ async function spansPerTask(benches: readonly Bench[], collector: Sink): Promise
   return collector.spans;
 }
 
-/** More than the batch processor waits by default. */
+/** Longer than the batch processor's default delay. */
 const exportDelayMs = 8_000;
 
 async function startSink(): Promise<Sink> {

@@ -1,4 +1,4 @@
-/** The examples in every language, run by the commands of examples/README.md, as a tenant's user: by its key, and by a password. */
+/** The examples in every language, run by the commands of examples/README.md as a tenant's user, with its key and with a password. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { coppiceEventSchema, streams, subjects } from '@coppice/contracts';
@@ -15,10 +15,10 @@ import type { Toolchain } from '../support/toolchains.ts';
 const projectFolder = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
 const tenant = 'acme';
-/** The first builds fetch and compile: minutes on two cores that others use as well. */
+/** The first builds download and compile, which takes minutes on two busy cores. */
 const buildMsMax = 15 * 60_000;
 const runMsMax = 120_000;
-/** The first run is silent for longer than one pull waits (10 s). */
+/** The first run is silent for longer than one pull request waits (10 s). */
 const script = `
 rules:
   - { when: { contains: short notes }, turns: [{ text: "good\\n", latencyMs: 11000 }] }
@@ -28,9 +28,9 @@ rules:
 type Language = {
   heading: string;
   toolchain: Toolchain | null;
-  /** What its task writes. */
+  /** The file that its task writes. */
   file: string;
-  /** How its client says that nobody answers. */
+  /** The error that its client reports when no service answers. */
   noService: RegExp;
 };
 const languages: readonly Language[] = [
@@ -43,7 +43,7 @@ const languages: readonly Language[] = [
   { heading: 'TypeScript, the older package', toolchain: null, file: 'nats-package.md', noService: /NatsError: 503/ },
 ];
 
-/** The commands under a heading: the last runs the program, those before it build it. */
+/** The commands under a heading: the last one runs the program, those before it build it. */
 const commands = new Map(
   [...read('examples/README.md').matchAll(/^## ([^\n]+)$.*?^```sh\n(.*?)\n```$/gms)].map(([, heading, block = '']) => {
     const lines = block.split('\n');
@@ -60,12 +60,12 @@ const reasons = new Map(
 const withNode = { PATH: `${path.join(projectFolder, '.cache/bin')}:${process.env['PATH'] ?? ''}` };
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 
-/** What compiles for all processors goes one after the other, the quickest first; beside it what mostly waits for downloads; and all behind the tests beside. */
+/** Two rows that run in parallel, each in order: builds that use all processors, the quickest first, and builds that mostly wait for downloads. All have a lower priority than other tests. */
 const buildRows = [
   ['Go', 'Shell', 'Rust'],
   ['Python', 'Java'],
 ] as const;
-/** Each waits most of the time: for its build, then for a model that is slow on purpose. */
+/** Every language runs at once, since each mostly waits: for its build, then for a model that is slow on purpose. */
 vi.setConfig({ maxConcurrency: languages.length });
 
 test('each example in the document is run here', () => {
@@ -119,7 +119,7 @@ describe('against the whole', () => {
     return all;
   }
 
-  /** As the examples print an event. */
+  /** Formats an event as the examples print it. */
   function told({ type, data }: CoppiceEvent): string {
     const { name, to, state, landedCommit, reason } = data as Record<string, string | null | undefined>;
     const words = [type.replace('coppice.', ''), name, to ?? state, landedCommit, reason];

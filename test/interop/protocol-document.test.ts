@@ -1,4 +1,4 @@
-/** docs/protocol.md says what the code does: its examples fit the schemas, its tables are complete. */
+/** docs/protocol.md agrees with the code: its examples match the schemas, and its tables are complete. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { artifactsKept, bundlesKept, retention } from '@coppice/bus';
@@ -36,7 +36,7 @@ import { blocks, example, projectFolder, table, text } from '../support/protocol
 
 const methods = [...Object.values(api), ...Object.values(chatApi)];
 
-/** The published examples of messages whose name begins so; docs/protocol.md shows some of them. */
+/** Returns the published examples of messages with this name or prefix; docs/protocol.md shows some of them. */
 const published = (name: string): unknown[] =>
   publishedMessages
     .filter((message) => message.name === name || message.name.startsWith(`${name}.`))
@@ -44,7 +44,7 @@ const published = (name: string): unknown[] =>
 
 const expectPublished = (name: string) => (value: unknown) => expect(published(name)).toContainEqual(value);
 
-/** How each kind of example is checked, by the label behind its language. */
+/** The check for each kind of example, by the label of its code block. */
 const checks: Record<string, (value: unknown) => void> = {
   error: expectPublished('error'),
   event: expectPublished('event'),

@@ -1,4 +1,4 @@
-/** What docs/protocol.md says of permissions and keys holds for a program without a client of NATS. */
+/** The permissions and keys described in docs/protocol.md work for a program without a NATS client. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -19,7 +19,7 @@ function python(all: string[]): Promise<{ exitCode: number | null; out: string; 
   return promise;
 }
 
-/** What CONNECT has of a key, as the example makes it. */
+/** The fields of CONNECT that the example makes from a key. */
 const proof = `
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -62,7 +62,7 @@ const beyond = [
   `$JS.API.DIRECT.GET.${streams.events}`,
 ];
 
-/** The server as in the document, and behind it the least that answers: who may do what is the server's business. */
+/** Starts the server of the document, with a minimal service behind it; the server enforces the permissions. */
 test('the permissions are enough to submit and follow, and end at the tenant', { timeout: 60_000 }, async (context) => {
   if (withoutPython !== null) context.skip(withoutPython);
   const config = blocks.find(({ label }) => label === 'conf')?.content ?? '';
@@ -117,7 +117,7 @@ test('the permissions are enough to submit and follow, and end at the tenant', {
       });
       expect(JSON.parse(made.out)).toMatchObject({ name: 'mine', config: configuration });
     }
-    // Nor by a consumer whose subject says one thing and whose configuration another.
+    // Nor by a consumer whose request subject differs from its configuration.
     const configuration = { name: 'x', filter_subject: 'coppice.event.other.>', ack_policy: 'none' };
     const create = `$JS.API.CONSUMER.CREATE.${streams.events}.x.coppice.event.acme.>`;
     const { out } = await asAcme(create, { stream_name: streams.events, config: configuration });

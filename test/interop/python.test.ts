@@ -9,7 +9,7 @@ import { whyWithout } from '../support/engines.ts';
 import { whyWithoutToolchain } from '../support/toolchains.ts';
 import { Stack } from '../support/stack.ts';
 
-/** A publisher that has nothing of ours and nothing of NATS's: the example in Python, against the real whole. */
+/** A publisher without Coppice's or NATS's packages: the example in Python, against the whole stack. */
 
 const program = path.resolve(import.meta.dirname, '../../examples/python/submit_and_follow.py');
 const runMsMax = 100_000;
@@ -44,7 +44,7 @@ beforeEach((context) => {
 
 type Outcome = { exitCode: number | null; out: string[]; err: string[] };
 
-/** Runs the example; `onLine` sees each line of its stdout as it comes. By default as one who may do everything, with a password. */
+/** Runs the example; `onLine` gets each line of its stdout as it arrives. By default the user has all permissions and a password. */
 async function run(
   request: unknown,
   options: string[] = [],
@@ -91,7 +91,7 @@ const request = (requestId: string, rest: object = {}) => ({
 });
 
 const states = ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing', 'cleaning', 'merged'];
-/** What was printed, without the times and the commit's id. */
+/** Returns the printed lines without the times and the commit's id. */
 const told = (lines: string[]) => lines.map((line) => line.split(' ').slice(1, 3).join(' '));
 const wholeLife = (name: string) => [
   'run-submitted',
@@ -100,7 +100,7 @@ const wholeLife = (name: string) => [
   'run-ended',
 ];
 
-/** Nothing was missed and nothing said twice: as many lines as the stream has events, each kind as often. */
+/** Checks that no event is missing or repeated: as many lines as the stream has events, with the same types. */
 async function expectWholeLife(requestId: string, outcome: Outcome): Promise<void> {
   const stored = (await stack?.events(runIdOf('default', requestId))) ?? [];
   expect(outcome.out.map((line) => line.split(' ').slice(0, 2))).toEqual(
@@ -115,7 +115,7 @@ test('submits a run and follows it to the merge', { timeout: 120_000 }, async ()
   const outcome = await run(request('python-one'));
   expect(outcome).toMatchObject({ exitCode: 0, err: [] });
   await expectWholeLife('python-one', outcome);
-  // The same request again is the same run: it is told from its beginning.
+  // The same request again is the same run, whose events are printed from the first.
   expect(await run(request('python-one'))).toEqual(outcome);
 });
 
@@ -136,7 +136,7 @@ test('by the durable intake, which gives no answer', { timeout: 120_000 }, async
 
 test('a request with a message id, while a service is down: it waits in the intake', { timeout: 120_000 }, async () => {
   await stack?.kill('worktree-service');
-  // As clients of NATS add one: a copy of the message that kept it would be dropped as a repeat.
+  // With a message id, as NATS clients add one: a redelivered copy with the same id would be dropped as a duplicate.
   await stack?.bus.publish(subjects.intake('default'), request('python-early'), { messageId: 'python-early' });
   const waiting = async () => {
     for await (const message of stack?.bus.browse(streams.intakeLater, subjects.intakeLater('default', '*')) ?? [])

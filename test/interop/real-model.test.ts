@@ -1,6 +1,6 @@
 /**
- * A real model, through the whole: a small one on llama.cpp's server, which has doors of three of the gateway's wires. How good its words are doesn't
- * matter; that they come through does, as the server itself gives them.
+ * A real model on the whole stack: a small one on llama.cpp's server, which has endpoints for three of the gateway's wire formats. The quality of its answers
+ * doesn't matter; the test checks that they arrive as the server itself gives them.
  */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -20,7 +20,7 @@ const missing = await whyWithoutToolchain('llama-cpp');
 const engine = (await whyWithout('bubblewrap')) === null ? 'bubblewrap' : 'none';
 const tenant = 'default';
 const wires = ['openai-chat', 'openai-responses', 'anthropic'] as const;
-/** The same words each time. */
+/** Makes answers reproducible. */
 const settings = { temperature: 0, maxOutputTokens: 40 };
 const question = 'What is the capital of France?';
 const messages = [{ role: 'user' as const, content: [{ type: 'text' as const, text: question }] }];
@@ -58,7 +58,7 @@ beforeEach((context) => {
   if (missing !== null) context.skip(missing);
 });
 
-/** What the server says to the same, asked without Coppice. */
+/** Returns the server's answer to the same question, requested without Coppice. */
 async function saidDirectly(): Promise<string> {
   const response = await fetch(`${llama?.url}/v1/chat/completions`, {
     method: 'POST',
@@ -157,7 +157,7 @@ test('an agent with tools takes its turns, and what it says is kept', { timeout:
     agent: { kind: 'loop', turns: 3, contextTokens: 8_000 },
     verify: 'true',
   });
-  // Whatever it did, it was not its provider that ended it.
+  // The task may fail, but not because of its provider.
   expect(view.reason ?? '').not.toContain('openai-chat');
   const turns = (await stack.events(view.runId)).filter(({ type }) => type === 'coppice.task-turn');
   expect(turns.length).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-/** docs/scripted-model.md against the code: its example is a script, and its tools are those that a model is offered. */
+/** docs/scripted-model.md agrees with the code: its example is a valid script, and its tools are those that a model gets. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { agentToolSchemas, sandboxToolSchemas, toolDefinitions, toolLimits } from '@coppice/contracts';

@@ -1,6 +1,6 @@
 /**
- * Stands in for Jaeger in the test of docker-compose.yml where its image can't be pulled and no program of it is here: takes OTLP in JSON,
- * and answers Jaeger's API for the names of the services that it has spans of.
+ * A stand-in for Jaeger in the test of docker-compose.yml, when neither its image can be pulled nor its program is here. Accepts OTLP in JSON,
+ * and answers Jaeger's API for the names of the services whose spans it has received.
  */
 import { createServer } from 'node:http';
 

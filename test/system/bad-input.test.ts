@@ -11,7 +11,7 @@ import { Stack } from '../support/stack.ts';
 let stack: Stack;
 let repository: TemporaryRepository;
 beforeAll(async () => {
-  // Nothing here gets as far as a sandbox.
+  // No request of this test gets as far as a sandbox.
   stack = await Stack.start({ engine: 'none', script: 'default: { turns: [{ text: ok }] }' });
   await writeFile(path.join(stack.scriptsFolder, 'wrong.yaml'), 'default: { turns: [{ txt: ok }] }');
   repository = await temporaryRepository();

@@ -1,4 +1,4 @@
-/** Chats between accounts: a tenant's user, whose replies come back into its account, and a gateway with the rights of its own user. */
+/** Chats between accounts: a tenant's user, who gets the replies in its own account, and a gateway with its own user's permissions. */
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import { buckets, chatApi, chatLimits, chatMessageSchema, subjects } from '@coppice/contracts';
@@ -86,7 +86,7 @@ test.each([
   expect([heard[0]?.type, heard.at(-1)?.type, textOf(heard)]).toEqual(['started', 'result', answerText]);
   const whole = await bus.call(chatApi.chat, { tenant }, { model: 'drill/healthy', messages, stream: false });
   expect(whole.message.content).toEqual([{ type: 'text', text: answerText }]);
-  // Nothing was delivered twice.
+  // Each request was delivered only once.
   expect(requests.length - asked).toBe(2);
 });
 
@@ -125,7 +125,7 @@ test('a reply subject that names something of the services names nothing there',
   const subject = subjects.api('acme', chatApi.chat.name);
   client.publish(subject, `$KV.${buckets.actors}.${actorKey}`, JSON.stringify({ model: 'drill/healthy', messages }));
   expect(await client.settle()).not.toContain('-ERR');
-  // Nor is anybody asked again by the answer.
+  // The answer, sent to the request's own subject, must not become another request.
   client.publish(subject, subject, JSON.stringify({ model: 'drill/healthy', messages }));
   const acme = await as('tenant-acme');
   const heard = await Array.fromAsync(untilEnd(ask(acme, 'acme', 'drill/paced@20')));
@@ -140,7 +140,7 @@ test('a server that is restarted ends the chats that nobody hears any more: thei
   const hear = async () => {
     for await (const { type } of ask(client, 'acme', 'drill/stall-after-output')) if (type === 'text-delta') resolve();
   };
-  // Whether the chat's end still reaches a client whose server went is not what this is about.
+  // This test isn't about the end of the chat reaching a client whose server restarts.
   const heard = hear().catch(() => null);
   await said;
   await nats.restart();
@@ -148,7 +148,7 @@ test('a server that is restarted ends the chats that nobody hears any more: thei
   await client.close();
   await heard;
   const acme = await as('tenant-acme');
-  // Once they are connected again.
+  // After the reconnect.
   const again = { model: 'drill/healthy', messages, stream: false };
   await eventually(() => acme.call(chatApi.chat, { tenant: 'acme' }, again, { deadlineMs: 1_000 }));
 });

@@ -9,7 +9,7 @@ import { parse } from 'yaml';
 
 type Overridden = { command?: string[]; environment?: Record<string, string>; volumes: string[] };
 
-/** Connections to a server that has a certificate, and asks its clients for one. */
+/** Connections to a server that has a certificate, and requires one of its clients. */
 const run = promisify(execFile);
 const whyWithoutOpenssl = await run('openssl', ['version']).then(
   () => null,
@@ -23,7 +23,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
     const file = (name: string) => path.join(folder.path, name);
     const openssl = (...all: string[]) => run('openssl', all, { cwd: folder.path });
 
-    /** A key and a certificate, `<name>.key` and `<name>.crt`; signed by `authority`, or by itself. */
+    /** Makes a key and a certificate, `<name>.key` and `<name>.crt`; signed by `authority`, or self-signed. */
     async function certificate(name: string, authority?: string, host = 'localhost'): Promise<void> {
       const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${name}.key`];
       const signer = authority === undefined ? [] : ['-CA', `${authority}.crt`, '-CAkey', `${authority}.key`];
@@ -102,7 +102,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
     test('a server that asks for encryption by itself is named by its name, too', async () => {
       await using nats = await server(false);
       const script = `const { Bus } = await import('@coppice/bus'); await Bus.connect({ servers: process.argv[1], name: 'test' })`;
-      // What Node trusts is read when it starts.
+      // Node reads its trusted certificates when it starts.
       const env = { ...process.env, NODE_EXTRA_CA_CERTS: file('authority.crt') };
       const options = { env, cwd: path.resolve(import.meta.dirname, '../../apps/cli') };
       const connected = run(process.execPath, ['--input-type=module', '--eval', script, nats.url], options);

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeBusUsers } from '../support/bus-users.ts';
 import type { BusUsers, UserName } from '../support/bus-users.ts';
 
-/** Each user of the bus against each kind of subject, on a real server: who may is written here once more, by hand. */
+/** Tests each user of the bus against each kind of subject, on a real server. The permissions are listed here a second time, by hand. */
 let folder: { path: string; remove(): Promise<void> };
 let users: BusUsers;
 let nats: NatsServer;
@@ -46,7 +46,7 @@ test('a client that is slow to begin may still log in, where the server alone wo
   const socket = connect(Number(port), hostname);
   let told = '';
   socket.setEncoding('utf8').on('data', (text: string) => (told += text));
-  // The server's own limit is two seconds.
+  // Longer than the server's default limit of two seconds.
   await sleep(3_000);
   expect(told).toMatch(/^INFO /);
   expect(told).not.toContain('-ERR');
@@ -56,7 +56,7 @@ test('a client that is slow to begin may still log in, where the server alone wo
 
 const deadlineMs = 10_000;
 
-/** The server refuses before it answers the flush that follows. Whether anybody answers the request itself isn't waited for. */
+/** The server sends a refusal before it answers the flush that follows. The answer to the request itself isn't awaited. */
 async function mayPublish(user: UserName, subject: string, payload: object = {}): Promise<boolean> {
   let refused = false;
   const asked = as(user).request(subject, payload, { deadlineMs });
@@ -68,7 +68,7 @@ async function mayPublish(user: UserName, subject: string, payload: object = {})
   return !refused;
 }
 
-/** Whether what everybody's administrator publishes reaches a subscription of the user. */
+/** Returns whether a message that the administrator publishes reaches the user's subscription. */
 async function maySubscribe(user: UserName, subject: string): Promise<boolean> {
   const received: string[] = [];
   const subscription = as(user).subscribeCore(subject, (_data, on) => received.push(on));
@@ -90,7 +90,7 @@ const readers = {
   logs: ['operator', 'orchestrator'],
 } as const;
 
-/** The administrator may everything; who else may publish there. */
+/** Subjects with the users that may publish there, besides the administrator, who may publish on all. */
 const publishing: readonly [subject: string, ...may: UserName[]][] = [
   [subjects.api('acme', api.runSubmit.name), 'operator', 'tenant-acme'],
   [subjects.api('other', api.runSubmit.name), 'operator', 'tenant-other'],
@@ -201,7 +201,7 @@ const publishing: readonly [subject: string, ...may: UserName[]][] = [
     ...(role === 'orchestrator' ? (['orchestrator'] as const) : []),
     ...(role === 'operator' ? (['llm-gateway'] as const) : []),
   ]),
-  // To other accounts, whose reply subjects nobody but who is asked knows.
+  // Reply subjects of other accounts, which only the receiver of a request knows.
   ['_R_.x.y', 'llm-gateway'],
   ['$SYS.REQ.SERVER.PING'],
 ];

@@ -1,4 +1,4 @@
-/** Tenants come and go while the server runs: its configuration is made anew and reloaded (SIGHUP), and whoever else is connected stays so. */
+/** Tenants are added and removed while the server runs: its configuration is rewritten and reloaded (SIGHUP); all other clients stay connected. */
 import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -49,7 +49,7 @@ async function connect(user: UserName, credentials = users.credentials(user)): P
   return bus;
 }
 
-/** Name and number of each connection: another number is another connection. */
+/** Returns the name and number of each connection; after a reconnect the number differs. */
 async function connected(): Promise<string[]> {
   const answer = (await (await fetch(`${nats.monitoringUrl}/connz`)).json()) as {
     connections: { name: string; cid: number }[];
@@ -95,7 +95,7 @@ test('a new tenant has all that is its own after two reloads, and nobody was dis
 
 const closing = (bus: Bus) => ({ bus, [Symbol.asyncDispose]: () => bus.close() });
 
-/** As an earlier version wrote it: the tenant's whole API by one import, one message in answer, and consumers from the server. */
+/** The configuration as an earlier version wrote it: one import for the tenant's whole API, one message per answer, and consumers made by the server. */
 const asBefore = (text: string): string =>
   text
     .replaceAll(/"coppice\.consumer\.acme\.(coppice-\w+)\./g, '"$JS.API.CONSUMER.CREATE.$1.')

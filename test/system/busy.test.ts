@@ -1,7 +1,7 @@
 /**
- * A machine whose processors many others want: what a user types takes longer there, and does not fail.
+ * On a machine with overloaded processors, a user's commands take longer, but don't fail.
  *
- * Beside other tests a few busy processes and tasks have to do. The full variant, with the demo as well, on a machine of its own:
+ * Beside other tests, a few busy processes and tasks are enough. The full variant, which includes the demo, needs a machine of its own:
  * COPPICE_TEST_BUSY=40 npm test -- test/system/busy.test.ts
  */
 import { chmod } from 'node:fs/promises';
@@ -49,7 +49,7 @@ describe(`beside ${busyCount} busy processes`, () => {
     expect(merges.split('\n')).toHaveLength(taskCount);
   });
 
-  // Not a skipped test elsewhere: the demo has tests of its own, see demo.test.ts.
+  // Not a skipped test otherwise: the demo has its own tests, see demo.test.ts.
   if (busyInFull === 0) return;
 
   test('the demo keeps what it promises', { timeout: msMax }, async () => {

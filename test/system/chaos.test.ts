@@ -18,7 +18,7 @@ test.skipIf(absent !== null)(
     if (found.length > 0) process.stderr.write(`${said.join('\n')}\n`);
     expect(found).toEqual([]);
     expect(result.tasks.planned).toBe(40);
-    // What was not tried shows nothing.
+    // A kind of fault that was never applied tests nothing.
     expect(new Set(result.faults.filter(({ struck }) => struck).map(({ kind }) => kind))).toEqual(
       new Set(result.options.faults),
     );

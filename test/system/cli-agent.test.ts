@@ -1,4 +1,4 @@
-/** What a person does with agents that work with tools, over the real whole: run without a file, logs, watch, pull, replay, doctor. */
+/** Commands for agents that use tools, on the whole stack: run without a file, logs, watch, pull, replay, doctor. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** What the command line says of a task whose command and change are hostile, over the real whole. Only the model plays a script. */
+/** Output of the command line for a task with a hostile command and a hostile change, on the whole stack. Only the model is a stand-in. */
 import { execFileSync } from 'node:child_process';
 import { runIdOf } from '@coppice/contracts';
 import { afterAll, beforeAll, expect, test } from 'vitest';

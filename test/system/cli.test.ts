@@ -1,4 +1,4 @@
-/** The command line over the real whole: nats-server, four services in one process, sandboxes, git. Only the model plays a script. */
+/** The command line on the whole stack: nats-server, four services in one process, sandboxes, git. Only the model is a stand-in. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -42,7 +42,7 @@ ${tasks
   .join('\n')}
 `;
 
-/** Fails, with the words of the file, where a file says that it is wrong. */
+/** Fails when a file contains "wrong", and prints the file's text. */
 const check = 'if grep -h wrong *.txt; then exit 3; fi\n';
 
 let cli: CommandLine;
@@ -314,7 +314,7 @@ test.each([...new Set([engine, 'none'])])(
 const serverProcess = (home: string): number =>
   (JSON.parse(readFileSync(path.join(home, 'stack', 'nats', 'process.json'), 'utf8')) as { pid: number }).pid;
 
-/** What ends a stack: in order, its process alone, and with its server. */
+/** Ways in which a stack ends: in order, by killing its process, and by killing its server too. */
 const ends = {
   down: async (of: CommandLine) => expect((await of.run(['down'])).exitCode).toBe(0),
   'a killed process': async (of: CommandLine) => process.kill(await of.stackProcess(), 'SIGKILL'),
@@ -354,7 +354,7 @@ test.each(Object.entries(ends))(
 
 const idOnly = ({ out }: { out: string }): string => (JSON.parse(out) as { runId: string }).runId;
 
-/** Whether a process of this machine has the text in its command line; a sandbox's processes are also the machine's. */
+/** Returns whether a process of this machine has the text in its command line; this includes processes in sandboxes. */
 function isRunning(text: string): boolean {
   if (!existsSync('/proc/self/cmdline'))
     return execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' }).includes(text);

@@ -1,4 +1,4 @@
-/** A bus of three servers, with three copies of everything: one of them dies while tasks are at work. */
+/** A bus of three servers with three replicas of everything: one server dies while tasks run. */
 import { streams, subjects } from '@coppice/contracts';
 import { eventually, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { Stack } from '../support/stack.ts';
 
 const absent = await whyWithout('bubblewrap');
 const script = 'default: { turns: [{ text: "good\\n", latencyMs: 2000 }] }\n';
-/** While the servers choose a new leader nobody can say that he is there. */
+/** Long enough for the servers to elect a new leader, during which no process can refresh its key. */
 const environment = { COPPICE_LOST_AFTER_MS: '15000' };
 const testMsMax = 300_000;
 
@@ -41,7 +41,7 @@ test.skipIf(absent !== null)(
     const turns = await eventually(() =>
       Array.fromAsync(stack.bus.read(streams.transcripts, subjects.transcript('default', '*'))),
     );
-    // One for each task: whatever was asked for again, one answer counts.
+    // One per task: however often a turn is requested again, one answer counts.
     expect(turns).toHaveLength(12);
     expect((await stack.asked()).filter(({ event }) => event === 'asked').length).toBeGreaterThanOrEqual(12);
   },

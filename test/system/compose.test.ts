@@ -1,4 +1,4 @@
-/** docker-compose.yml as a platform team has it: built, brought up, scaled, used from outside, and with containers that die. */
+/** docker-compose.yml as a platform team uses it: built, started, scaled, used from outside, and with containers that die. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,14 +17,14 @@ import { giveTo, strangersIn } from '../support/owners.ts';
 const absent = await whyWithoutCompose();
 const program = path.resolve(import.meta.dirname, '../../apps/cli/src/main.ts');
 const guide = path.resolve(import.meta.dirname, '../../docs/operations.md');
-/** What hangs is ended by then; beside two others that build and compile it takes minutes. */
+/** Time limit of a start; it takes minutes beside two other tests that build and compile. */
 const startMsMax = 600_000;
 const runMsMax = 180_000;
-/** As many as in busy.test.ts. */
+/** The same as in busy.test.ts. */
 const busyCount = Number(process.env['COPPICE_TEST_BUSY'] ?? 3);
 const tenant = 'default';
 const scripted = { name: 'scripted/script.yaml', isScripted: true, environment: {}, where: null };
-/** An account like a user's on a machine where the tests are root; the caller's own elsewhere. */
+/** A normal user's id when the tests run as root; else the caller's own. */
 const uid = process.getuid?.() === 0 ? 12_345 : (process.getuid?.() ?? 0);
 
 describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (skipped: ${absent})`}`, () => {
@@ -39,7 +39,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     bus = await connect();
   }, startMsMax);
 
-  /** The port is another one after each start of the server. */
+  /** Connects to the bus; the published port changes with each start of the server. */
   async function connect(): Promise<Bus> {
     const servers = `nats://${await stack.published('nats', 4222)}`;
     const file = path.join(stack.users, 'administrator.json');
@@ -83,7 +83,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
         expect(status).toMatch(new RegExp(`^Uid:(\\s${uid}){4}$`, 'm'));
         expect(status).toMatch(/^CapEff:\s0+$/m);
         expect(status).toMatch(/^NoNewPrivs:\s1$/m);
-        // Its own key, and nobody else's.
+        // Only its own key.
         expect(await stack.read(container, 'ls /run/coppice')).toBe(`${service}.json\n`);
         await expect(stack.read(container, ': > /coppice/written')).rejects.toThrow(/[Rr]ead-only file system/);
       }
@@ -115,10 +115,10 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       const diedAt = new Date().toISOString();
       expect(dying).toHaveLength(scaledServices.length);
       await eventually(async () => (await runNow()).state !== 'running', { timeoutMs: 120_000 });
-      // Else they would have died after it.
+      // Otherwise the containers died after the run.
       expect((await runNow()).endedAt?.localeCompare(diedAt)).toBe(1);
       const tasks = new Map((await tasksOf()).map((task) => [task.name, task]));
-      // Whatever landed belongs to whose the repository is.
+      // All files that landed belong to the repository's owner.
       expect(await strangersIn(project.repository, uid)).toEqual([]);
       await giveTo(stack.folder, process.getuid?.() ?? uid);
       const checks = [...checkTasks(tasks), ...checkRepository(project, tasks)];
@@ -150,7 +150,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
   });
 
   test('a container-service that cannot find its paths on the host refuses to start', { timeout: 60_000 }, async () => {
-    // By another host name it doesn't find itself among the daemon's containers.
+    // With another host name it doesn't find itself among the daemon's containers.
     const service = await stack.compose('config', '--format', 'json');
     const { image, environment } = (JSON.parse(service) as ComposeConfig).services['container-service'];
     const settings = Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
@@ -213,7 +213,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       'default: { turns: [{ text: "slow\\n", latencyMs: 4000 }] }\n',
     );
     await giveTo(stack.folder, uid);
-    // More than the upgrade takes, which is to end before them.
+    // Enough tasks to outlast the upgrade.
     const tasks = Array.from({ length: 30 }, (_, index) => ({
       name: `task-${index}`,
       description: `Write ${index}`,
@@ -232,7 +232,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     stack.becomeLater();
     await stack.type(upgrade.replace('git pull\n', ''));
     const upgradedAt = new Date().toISOString();
-    // Else it would keep the image and the settings that it was made with.
+    // A container that was not recreated would keep its old image and settings.
     expect((await stack.containers('nats'))[0]?.Id).not.toBe(natsBefore?.Id);
     bus = await eventually(connect, { timeoutMs: startMsMax });
     for (const [index, name] of scaledServices.entries()) {
@@ -266,7 +266,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       const task = { name: requestId, description: `Write ${requestId}`, prompt: 'write', agent, verify: 'true' };
       const tasks = [{ ...task, model: 'scripted/later.yaml' }];
       const request = { requestId, repository, baseBranch: 'main', tasks };
-      // Services that were just started may take a moment: the same request again is the same run.
+      // Services that have just started may need a moment. The same request again is the same run.
       await eventually(() => bus.call(api.runSubmit, { tenant }, request), { timeoutMs: 60_000 });
       const runId = runIdOf(tenant, requestId);
       const state = async () => (await bus.call(api.runGet, { tenant }, { runId })).state;
@@ -316,16 +316,16 @@ test.skipIf(absent !== null)(
   },
 );
 
-/** The commands that a section of the guide tells to type, block by block. */
+/** Returns the commands in a section of the guide, one string per block. */
 async function typedIn(heading: string, level = '### '): Promise<string[]> {
   const section = (await readFile(guide, 'utf8')).split(`\n${level}${heading}\n`)[1]?.split(/\n##+ /)[0] ?? '';
   return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
 }
 
-/** A program as a tenant writes it, by its key alone. @returns what it printed */
+/** Runs an example program as a tenant, with only its key. @returns what it printed */
 async function playExample(stack: ComposeStack, environment: Record<string, string>): Promise<string> {
   const { repository } = makeProject(path.join(stack.folder, 'example'), scripted);
-  // So long that it is cancelled before.
+  // So slow that the example cancels it first.
   const slow = '{ when: { contains: long book }, turns: [{ text: "book\\n", latencyMs: 600000 }] }';
   const rest = 'default: { turns: [{ text: "short\\n" }] }';
   await writeFile(path.join(stack.folder, 'example.yaml'), `rules:\n  - ${slow}\n${rest}\n`);
@@ -370,7 +370,7 @@ async function expectNoSandboxLeft(stack: ComposeStack): Promise<void> {
   expect([id.length > 8, stdout]).toEqual([true, '']);
 }
 
-/** As Jaeger's own API tells it. Of a run, which the stand-in knows nothing of: one trace with all services, and what its models were asked. */
+/** Checks Jaeger's own API: it has all services, and, where Jaeger is real, one trace for the run with all services and the model's requests. The stand-in has no traces. */
 async function expectTracesOfAll(jaeger: string, runId: string | null): Promise<void> {
   const isThere = async () => {
     const { data } = (await (await fetch(`http://${jaeger}/api/services`)).json()) as { data: string[] | null };
@@ -379,7 +379,7 @@ async function expectTracesOfAll(jaeger: string, runId: string | null): Promise<
   await eventually(isThere, { timeoutMs: 30_000, description: 'spans of all services' });
   if (runId === null) return;
   const tags = encodeURIComponent(JSON.stringify({ 'coppice.run.id': runId }));
-  // Looked for by a service whose spans name the run; the trace that is found has all of them.
+  // Searches by a service whose spans name the run; the trace contains all spans.
   const hasOneTrace = async () => {
     const found = await fetch(`http://${jaeger}/api/traces?service=worktree-service&limit=100&tags=${tags}`);
     const { data } = (await found.json()) as { data: JaegerTrace[] };

@@ -8,8 +8,8 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Any process may die at any moment: each service is ended by SIGKILL during its own work, and the orchestrator in each state of a task's life.
- * The task goes on to one commit and one merge, and no model turn that was finished is asked for again.
+ * Any process may die at any moment: each service is killed (SIGKILL) during its own work, and the orchestrator in each state of a task.
+ * The task still ends with one commit and one merge, and no finished model turn is requested again.
  */
 
 const script = `
@@ -22,7 +22,7 @@ const files = {
   'check.sh': 'sleep 0.3; test -f one.txt\n',
   'slow-check.sh': 'sleep 3; test -f one.txt\n',
 };
-/** A lost command comes again after its ack wait (15 s), a lost membership ends as late; both may follow each other. */
+/** A lost command is redelivered after its ack wait (15 s), a lost membership expires as late; one may follow the other. */
 const recoveryMsMax = 120_000;
 
 const absent = await whyWithout('bubblewrap');
@@ -51,7 +51,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
       ],
     });
 
-  /** One commit, one merge, nothing half done; and what was answered was not asked again. */
+  /** Checks that there is one commit and one merge, nothing unfinished, and no repeated request for an answered turn. */
   async function expectLandedOnce(repository: TemporaryRepository, runId: string, taskId: string): Promise<void> {
     const run = await stack.ended(runId, recoveryMsMax);
     expect(run.tasks).toEqual([{ taskId, name: 'one', state: 'merged', reason: null }]);
@@ -62,7 +62,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     const lines = (await stack.asked()).filter((line) => line.taskId === taskId);
     const firstAnswer = lines.findIndex((line) => line.event === 'answered');
     expect(lines.slice(firstAnswer + 1)).toEqual([]);
-    // Told once each, in order, to whoever follows.
+    // Each event was published once, in order.
     const ofTask = (await stack.events(runId)).filter((event) => event.source.endsWith(taskId));
     expect(ofTask.map((event) => event.sequence)).toEqual(ofTask.map((_event, index) => String(index + 1)));
     expect(ofTask.filter((event) => event.type === 'coppice.task-ended')).toHaveLength(1);

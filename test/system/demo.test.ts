@@ -1,4 +1,4 @@
-/** The demo as a newcomer runs it: what it prints and how it exits; what it promises it checks itself. */
+/** The demo as a new user runs it: its output and exit code. The demo checks its promises itself. */
 import { execFile } from 'node:child_process';
 import { chmod, readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -43,7 +43,7 @@ async function expectPromisesKept(engine: string, environment: NodeJS.ProcessEnv
   expect(out.match(/^✔ .*replayed offline, decides the same$/gm)).toHaveLength(2);
   expect(out).toMatch(/What next[^]*^ +\/\S+\/coppice run \/\S+\/plan\.yaml  /m);
   expect(out).toContain('has stopped');
-  // Its own home, not the user's.
+  // It used its own home, not the user's.
   expect(await readdir(folder.path)).toEqual([expect.stringMatching(/^coppice-demo-/)]);
   return outcome;
 }

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tasks that leave large folders which can't be imported, again and again, don't fill the disk. */
+/** Tasks that repeatedly leave large folders which can't be imported don't fill the disk. */
 
 const folderMib = 20;
 const rescueMib = 50;

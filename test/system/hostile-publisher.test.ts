@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeBusUsers } from '../support/bus-users.ts';
 import { RawClient } from '../support/raw-client.ts';
 
-/** What permissions don't see: replies, bodies and headers. The hostile one is tenant `acme`. */
+/** Attacks that permissions don't cover: reply subjects, bodies and headers. The attacker is tenant `acme`. */
 let folder: { path: string; remove(): Promise<void> };
 let nats: NatsServer;
 let everything: Bus;
@@ -50,7 +50,7 @@ const hostile = () => RawClient.connect(nats.url, 'acme', 'for-acme');
 const stored = async () => new TextDecoder().decode((await everything.keyValue(buckets.actors).get(actorKey))?.value);
 const answerSubject = '_INBOX.answer';
 
-/** Sends a request and gives what came back. */
+/** Sends a request and returns the answer. */
 async function ask(
   client: RawClient,
   subject: string,
@@ -86,7 +86,7 @@ describe('a reply subject that names something of the services', () => {
     await using client = await hostile();
     client.publish(subject, actorSubject, payload);
     expect(await client.settle()).not.toContain('-ERR');
-    // What the server had to do for it is done when it has answered the same request with a reply of one's own.
+    // When the server has answered the same request with a legitimate reply subject, it has finished the first.
     await ask(client, subjects.intake('acme'), {});
     expect(await stored()).toBe(actorValue);
   });
@@ -218,7 +218,7 @@ test('a tenant that makes consumers without end has as many as one may have, and
   const { data } = await everything.request(`$JS.API.STREAM.INFO.${streams.events}`, {}, { deadlineMs: 5_000 });
   const { state } = JSON.parse(new TextDecoder().decode(data)) as { state: { consumer_count: number } };
   expect(state.consumer_count).toBeLessThan(100);
-  // Those that it gives up make room for others.
+  // Deleted consumers make room for others.
   for (let count = 0; count < many; count++)
     client.publish(`$JS.API.CONSUMER.DELETE.${streams.events}.many-${count}`, '_INBOX.many.x', '');
   await using later = await hostile();

@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tasks that turn against the disk watch, and a local user who reads what a task works on. */
+/** Tasks that attack the disk watch, and a local user who reads a task's files. */
 
-/** Links to the whole host in each measured folder, and one that takes a folder's place again and again until the test has seen enough. */
+/** Makes links to the whole host in each measured folder, and a link that replaces a folder again and again until the test has seen enough. */
 const swap = `
   const { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } = require('node:fs');
   for (const folder of [process.env.HOME, process.cwd()]) {
@@ -30,7 +30,7 @@ const swap = `
   for (const name of ['root', 'aside', 'turning', 'private.txt', 'go']) rmSync(name, { recursive: true });
   writeFileSync('unharmed.txt', 'yes');`;
 
-/** More than the 1 GiB that a home folder may hold, in files that are each within the limit. */
+/** Writes more than the 1 GiB allowed in a home folder, in files that are each within the limit. */
 const fill = `cd; for i in 1 2 3 4 5; do fallocate -l 300M part$i || head -c 300M /dev/zero > part$i; done; sleep 60; touch /workspace/survived.txt`;
 const look = `rm -f ~/part*; test ! -e survived.txt && echo yes > ended.txt`;
 

@@ -3,7 +3,7 @@ import { temporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/** The largest run that is allowed: its actor's value stays within its limit, and every task is told and ends. */
+/** The largest allowed run: its actor's value stays within its limit, and every task is listed and ends. */
 
 let stack: Stack;
 beforeAll(async () => {
@@ -18,7 +18,7 @@ default: { turns: [{ fault: { kind: error, message: no, retryable: false } }] }
 afterAll(() => stack?.stop());
 
 const longest = (text: string, length: number) => text.padEnd(length, 'x');
-/** As much as fits a request: names and descriptions of full length, ten dependencies each. */
+/** As large as fits into a request: names and descriptions of full length, ten dependencies each. */
 const task = (index: number, prompt: string) => ({
   name: longest(`task-${index}-`, 63),
   description: longest(`Task ${index} `, 200),
@@ -62,7 +62,7 @@ describe(`a run of ${runLimits.tasksMax} tasks`, () => {
       defaults: { model: stack.model },
       tasks: Array.from({ length: runLimits.tasksMax }, (_, index) => task(index, 'fail')),
     });
-    // The last ones first: they are the last to be created.
+    // The last tasks first: they are created last.
     for (const { taskId, name } of submitted.tasks.toReversed().slice(0, 50))
       expect(await stack.task(taskId)).toMatchObject({ taskId, name });
     await stack.cancelRun(submitted.runId);

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 import { whyWithout } from '../support/engines.ts';
 
-/** A task's life on the real whole: from a message to a merged commit, and each other way in which it can end. */
+/** A task's life on the whole stack: from a message to a merged commit, and every other way in which it can end. */
 
 const script = `
 rules:
@@ -22,7 +22,7 @@ rules:
 default: { turns: [{ text: "good\\n", usage: { inputTokens: 7, outputTokens: 3, costUsd: 0.01 } }] }
 `;
 
-/** Fails where a file says so: real verification, as small as it gets. */
+/** A minimal real verification: it fails when a file contains "broken". */
 const files = {
   'README.md': '# A repository\n',
   'check.sh': '! grep -rq broken --include=*.txt . && echo checked || { echo "found: broken"; exit 1; }\n',
@@ -77,7 +77,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       expect(tasks.get('three')?.rescue).toMatch(/tasks\.git refs\/coppice\/rescue\//);
       expect(tasks.get('one')?.usage).toEqual({ inputTokens: 7, outputTokens: 3, costUsd: 0.01 });
 
-      // The checked-out branch moved with its files; nothing is left half done.
+      // The checked-out branch moved together with its files; nothing is left unfinished.
       expect(await repository.git('status', '--porcelain')).toBe('');
       expect(await repository.show('one.txt')).toBe('good\n');
       expect(await repository.show('three.txt')).toBeNull();

@@ -20,7 +20,7 @@ import { z } from 'zod';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** The built-in coding agent on the real whole, with a model that plays turns as models make them, good ones and bad ones. */
+/** The built-in coding agent on the whole stack, with a model that plays turns as real models make them, good and bad ones. */
 
 const script = `
 rules:
@@ -155,7 +155,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         }
         return turns;
       };
-      /** What the model was told of its calls, in order: `name: text`. */
+      /** Returns the tool results that the model got, in order, as `name: text`. */
       const told = async (turns: RecordedTurn[]): Promise<string[]> => {
         const parts = turns.flatMap(({ messages }) => messages).flatMap(({ content }) => content);
         const results = parts.filter(
@@ -163,7 +163,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         );
         return Promise.all(results.map(async ({ name, content }) => `${name}: ${await textOf(content)}`));
       };
-      /** The agent, run again offline against what was recorded, does the same. */
+      /** Checks that the agent, replayed offline with the recorded turns, does the same. */
       const expectReplays = (task: TaskView, turns: RecordedTurn[]) => {
         const agent = agentSchema.parse(task.agent);
         if (agent.kind !== 'loop') throw new Error('not a loop');
@@ -296,7 +296,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'work-slowly');
         await turnTold(runId, 2);
-        // What the first turn wrote is saved while the second one is at work.
+        // The first turn's file is saved while the second turn runs.
         const saved = await eventually(() => showSaved(taskId, 'two.txt'), { timeoutMs: 20_000 });
         expect(saved).toMatch(/^begun\n/);
         await stack.tell('taskCancel', { taskId });
@@ -311,7 +311,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         return false;
       };
 
-      /** A file of a task's checkpoint, in whichever store of the stack it is. */
+      /** Returns a file of a task's checkpoint, from any store of the stack. */
       const showSaved = async (taskId: string, path: string): Promise<string | undefined> => {
         for await (const store of glob(`${stack.dataFolder}/worktree-service/repositories/*/tasks.git`)) {
           const shown = runFile('git', ['--git-dir', store, 'show', `refs/coppice/checkpoint/${taskId}:${path}`]);
@@ -358,7 +358,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
         const turns = await transcript(taskId);
         const [first, second] = await told(turns);
         expect(first).toMatch(/^run: it is not known whether this was done/);
-        // What the lost service had begun was ended before the agent went on.
+        // The lost service's command was ended before the agent continued.
         expect(second).toMatch(/still/);
         expect(await repository.show('two.txt')).toBe('begun\n');
         expectReplays(task, turns);

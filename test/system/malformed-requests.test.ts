@@ -9,11 +9,11 @@ import { malformed } from '../support/malformed.ts';
 import type { Malformed } from '../support/malformed.ts';
 import { Stack } from '../support/stack.ts';
 
-/** 5,000 malformed requests of every kind, on the bus, in the intake and by HTTP: each is refused at once and names its field, and nothing is left of them. */
+/** 5,000 malformed requests of every kind, on the bus, in the intake and by HTTP: each is rejected at once with the name of its field, and none leaves anything behind. */
 
 const seed = 13;
 const counts = { warmUp: 1_000, api: 3_300, intake: 400, http: 300 };
-/** The large requests alone are several times as much: what a service kept of them would show. */
+/** The large requests alone are several times as much, so a service that kept any part of them would exceed it. */
 const growthBytesMax = 192 * 1024 * 1024;
 const refusalBytesMax = 64 * 1024;
 
@@ -42,7 +42,7 @@ async function inParallel<Item>(items: readonly Item[], work: (item: Item) => Pr
   );
 }
 
-/** A refusal may name what holds the wrong field, or a part of it: of alternatives it can't know which was meant. */
+/** Accepts a rejection that names the parent of the wrong field, or a part of it: for a union, the intended alternative is unknown. */
 function isAbout({ field, exact }: Malformed, named: string): boolean {
   const shown = named.replace(/…$/, '');
   return field === null || shown === field || (!exact && (field.startsWith(shown) || shown.startsWith(field)));

@@ -10,8 +10,8 @@ import type { Change } from '../support/many-changes.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Twenty agents at once on real code: this repository, cloned, with checks that Node runs by itself. Twelve change files of their own, six share three
- * files, two want the same line. Nineteen land, and each state of the branch on the way passes the checks.
+ * Twenty agents at once on real code: a clone of this repository, with checks that Node runs by itself. Twelve change files of their own, six share three
+ * files, two want the same line. Nineteen land, and each commit of the branch on the way passes the checks.
  */
 const runFile = promisify(execFile);
 const repositoryRoot = path.resolve(import.meta.dirname, '../..');
@@ -19,7 +19,7 @@ const verify = "node --test --test-isolation=none 'checks/*.test.ts'";
 const all = [...manyChanges.apart, ...manyChanges.sideBySide, ...manyChanges.rivals];
 const runMsMax = 600_000;
 
-/** Looks around, edits, tries; finds its slip where it made one, and mends it. */
+/** Turns that look around, edit and test; a change with a slip finds and corrects it. */
 function turnsOf(change: Change): object[] {
   const { file, oldText, newText, slip, name } = change;
   const written = slip === undefined ? newText : newText.replace(slip.right, slip.wrong);
@@ -65,7 +65,7 @@ const script = JSON.stringify({
   rules: all.map((change) => ({ when: { contains: `make the change ${change.name}.` }, turns: turnsOf(change) })),
 });
 
-/** A clone of this repository as it is committed, with the checks in one more commit. */
+/** Clones this repository as committed, and adds the checks in one more commit. */
 async function cloned(folder: string) {
   const work = path.join(folder, 'work');
   const env = isolatedGitEnvironment(folder);
@@ -83,7 +83,7 @@ async function cloned(folder: string) {
   return { work, git, write };
 }
 
-/** What a change makes of a file, by plain replacement. */
+/** Returns the file with the change, by plain replacement. */
 async function apply(change: Change, root: string): Promise<string> {
   const text = await readFile(path.join(root, change.file), 'utf8');
   if (text.split(change.oldText).length !== 2)
@@ -91,7 +91,7 @@ async function apply(change: Change, root: string): Promise<string> {
   return text.replace(change.oldText, () => change.newText);
 }
 
-// Which engine it is makes no difference to what lands; this one costs the least.
+// The engine makes no difference to what lands; this one costs the least.
 const engine = 'bubblewrap';
 const absent = await whyWithout(engine);
 test.skipIf(absent !== null)(
@@ -144,7 +144,7 @@ test.skipIf(absent !== null)(
     }
     await git(fresh, 'add', '--all');
     expect(await git(work, 'rev-parse', 'main^{tree}')).toBe(await git(fresh, 'write-tree'));
-    // Each change came once, as one commit of its task's and one merge.
+    // Each change landed once, as one commit of its task and one merge.
     const commits = await git(
       work,
       'log',
@@ -163,7 +163,7 @@ test.skipIf(absent !== null)(
       const { stdout } = await runFile('sh', ['-c', `PATH='${path.dirname(process.execPath)}':$PATH ${verify}`], {
         cwd: fresh,
       });
-      // The base's checks, and one of each change up to here: it is the code at this commit that was tried.
+      // The base's checks, and one check per change up to here, so the checks ran on the code of this commit.
       expect(stdout).toMatch(new RegExp(`^ℹ pass ${3 + index + 1}$`, 'm'));
     }
   },

@@ -11,9 +11,9 @@ import type { Sample } from '../support/prometheus.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * What Prometheus is told of runs that were just done, by each service's own endpoint. The collector for traces and metrics never answers: nobody minds.
+ * The metrics of each service's own endpoint after known runs. The collector for traces and metrics never answers, which must not affect the services.
  *
- * First a run with an end of each common kind; then one during which the gateway and the orchestrator are ended by SIGKILL.
+ * The first run has an end of each common kind; during the second the gateway and the orchestrator are killed (SIGKILL).
  */
 
 const script = `
@@ -32,7 +32,7 @@ const runMsMax = 120_000;
 type Scrape = Record<ServiceName, Sample[]>;
 let engine: 'bubblewrap' | 'none';
 let tenants: string[];
-/** After the first run; before the orchestrator's end; after all. */
+/** Scrapes after the first run, before the orchestrator is killed, and after all runs. */
 let first: Scrape;
 let beforeKill: Scrape;
 let last: Scrape;
@@ -80,7 +80,7 @@ beforeAll(async () => {
   beforeKill = await scrape(stack);
   await stack.killAndRestart('orchestrator');
   endOfKilled = (await stack.ended(killed.runId, runMsMax)).state;
-  // A run is over while its task still gives back its turn to land.
+  // A run can end while its task still releases its landing slot.
   last = await eventually(async () => {
     const scraped = await scrape(stack);
     const waiting = sumOf(scraped.orchestrator, 'coppice_queue_messages', { state: 'waiting' });
@@ -117,7 +117,7 @@ test('each task was in each of its states once, for a time that is not zero', ()
     expect([state, steps(state, 'count')]).toEqual([state, 3]);
   }
   expect(steps('landing', 'count')).toBe(2);
-  // The verify command sleeps that long.
+  // The verify command sleeps for that long.
   expect(steps('verifying', 'sum')).toBeGreaterThan(3 * 0.3);
 });
 
@@ -146,7 +146,7 @@ test('a turn whose gateway was killed is counted by the one that had its answer'
   const gateway = last['llm-gateway'];
   expect(sumOf(gateway, 'gen_ai_client_token_usage_sum', { gen_ai_token_type: 'input' })).toBe(1000);
   expect(sumOf(gateway, 'gen_ai_client_token_usage_sum', { gen_ai_token_type: 'output' })).toBe(500);
-  // That it was taken over, and nobody knows what became of the first: paid twice, perhaps.
+  // The call was taken over, and the result of the first is unknown: it may have been paid twice.
   expect(
     sumOf(gateway, 'messaging_process_duration_count', {
       messaging_destination_template: 'coppice.cmd.llm-gateway.*.turn',

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Nothing lands but what was proven, on exactly the tree that lands, and no protected path changes without a person. */
+/** Only verified trees land, exactly as verified, and no protected path changes without a person's approval. */
 
 const script = `
 rules:
@@ -41,7 +41,7 @@ describe.skipIf(absent !== null)(`proof${absent === null ? '' : ` (skipped: ${ab
 
   test('a verification whose executor is lost begins anew, on a tree that the first did not touch', async () => {
     await using repository = await temporaryRepository();
-    // Passes only where an earlier run of its own has left a mark.
+    // Passes only if an earlier run of the command left a mark.
     const verify = 'if [ -e built ]; then exit 0; fi; touch built; sleep 3; exit 1';
     const { runId, tasks } = await submitOne(repository, { verify });
     await stack.reached(runId, tasks[0]?.taskId ?? '', 'verifying');

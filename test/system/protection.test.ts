@@ -4,13 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** Tasks that make their verification pass by changing what it runs. None may land without a person. */
+/** Tasks that make their verification pass by changing the files it runs. None may land without a person's approval. */
 
 const scripts = { exits0: 'process.exit(0);\n', exits1: 'process.exit(1);\n' };
 const packageOf = (script: string) => `${JSON.stringify({ scripts: { test: script } })}\n`;
 const launcher = (text: string) => ({ text, executable: true });
 
-/** Name, the verify command, and the file that it fails by, which the task replaces. */
+/** Attacks: a verify command, and the file that makes it fail, which the task replaces. */
 const attacks: {
   name: string;
   verify: string;
@@ -109,7 +109,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       );
       expect(tasks.get('piped')?.unprotected).toEqual([{ part: 'sh', why: expect.stringContaining('pipe') }]);
       expect(tasks.get('shell')?.unprotected).toEqual([]);
-      // The verification does pass by the change alone: once a person has approved, the work lands.
+      // The change alone makes the verification pass: after a person's approval, the work lands.
       const [{ taskId } = { taskId: '' }] = attacks.flatMap(({ name }) =>
         name === 'dependency' ? (tasks.get(name) ?? []) : [],
       );

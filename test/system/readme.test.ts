@@ -1,4 +1,4 @@
-/** The README's files and commands, as a reader would write and type them. */
+/** The README's files and commands, run as a reader would write and type them. */
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf
 const readme = read('README.md');
 const runMsMax = 150_000;
 
-/** Fenced blocks of a language between two headings. */
+/** Returns the fenced blocks of a language in a section. */
 function blocks(language: string, heading: string): string[] {
   const section = readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
   return [...section.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, text]) =>
@@ -31,14 +31,14 @@ test('the two first commands are there, and are scripts of the package', () => {
   for (const name of names) expect(Object.keys(scripts)).toContain(name);
 });
 
-/** What a reader types in the checkout before anything else. */
+/** The command that a reader runs first in the checkout. */
 function pathCommand(): string {
   const [first] = blocks('sh', 'Install');
   expect(first).toBe('export PATH="$PWD:$PATH"\n');
   return first ?? '';
 }
 
-/** Without any sandbox here, a reader would have been told to add this. */
+/** The option that a reader without any sandbox is advised to add. */
 const engineOption = () => (sandboxes() === 'none' ? ' --engine none' : '');
 
 const brokenProject = {
@@ -135,7 +135,7 @@ test('every file and section that a document links to is there', () => {
   expect(broken).toEqual([]);
 });
 
-/** The anchors of a document's headings, as GitHub makes them. */
+/** Returns the anchors of a document's headings, as GitHub makes them. */
 function sectionsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading

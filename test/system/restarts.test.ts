@@ -1,4 +1,4 @@
-/** Whoever watches a run goes through a restart of each service and of the NATS server, and ends as the run does. */
+/** A client that watches a run survives a restart of each service and of the NATS server, and ends when the run does. */
 import path from 'node:path';
 import { runIdOf, serviceNames } from '@coppice/contracts';
 import { startProcess, temporaryRepository } from '@coppice/testing';

@@ -8,8 +8,8 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * A backup as docs/operations.md describes it (everything stopped, the messages' store and the data folder copied), taken in the middle of a run
- * and restored after its end: what has landed since is in the user's repository, and every actor goes on from before.
+ * A backup as docs/operations.md describes it (everything stopped, the server's store and the data folder copied), taken in the middle of a run
+ * and restored after its end: the user's repository has what landed since, and every actor continues from its older state.
  */
 const script = `
 rules:
@@ -72,21 +72,21 @@ test.skipIf(absent !== null)(
       expect((await stack.run(runId)).state).toBe('running');
       const run = await stack.ended(runId);
       expect(run.state).toBe('succeeded');
-      // What these two do again is found to be there.
+      // These two tasks repeat work that they find already landed.
       expect(run.tasks.map(({ name, state, reason }) => ({ name, state, reason }))).toEqual([
         { name: 'quick', state: 'merged', reason: null },
         { name: 'slow', state: 'no-changes', reason: 'main holds this change already' },
         { name: 'after', state: 'no-changes', reason: 'the agent changed nothing' },
       ]);
       expect(await repository.head('main')).toBe(landed);
-      // Not even in a commit that didn't land is what setup had left in the restored worktree.
+      // No commit, landed or not, contains the files that setup had left in the restored worktree.
       const files = await repository.git('log', '--all', '--format=', '--name-only');
       expect(files.split('\n').filter((file) => file !== '' && !/^(README.md|\w+\.txt)$/.test(file))).toEqual([]);
       for (const { taskId } of tasks) {
         const commits = await repository.git('log', '--format=%H', '--grep', `Coppice-Task: ${taskId}`, '--no-merges');
         expect(commits.split('\n')).toHaveLength(1);
       }
-      // One who was born after the backup, too.
+      // The same for a run that starts after the restore.
       const { runId: next } = await stack.submit({
         repository: repository.path,
         baseBranch: 'main',

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** A sandbox with network may share the host's loopback (bubblewrap does), and then reaches the bus: which refuses it. */
+/** A sandbox with network access may share the host's loopback (bubblewrap does), and so reach the bus, which rejects it. */
 
 const absent = await whyWithout('bubblewrap');
 
@@ -14,7 +14,7 @@ describe.skipIf(absent !== null)(`from a sandbox${absent === null ? '' : ` (skip
   }, 180_000);
   afterAll(() => stack?.stop());
 
-  /** Says what the server answers to a client without credentials, and ends with 0 only if it is a refusal. */
+  /** A program that prints the server's answer to a client without credentials, and exits with 0 only for a rejection. */
   const knock = (port: string) => `
 import { connect } from 'node:net';
 const socket = connect(${port}, '127.0.0.1');
@@ -65,7 +65,7 @@ setTimeout(() => { console.log('silence'); process.exit(8); }, 5000);
     const secret = stack.nats.password ?? '';
     expect(secret.length).toBeGreaterThan(8);
     const look = `! env | grep -q '${secret}' && ! grep -rqs '${secret}' /workspace /home /etc /tmp /run && ! cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -q '${secret}$'`;
-    // The command itself names it, so it is looked for in what is there beside the command.
+    // The command itself contains the name, so it searches everything except the command.
     expect(await verifyWith('full', look)).toMatchObject({ state: 'merged' });
   });
 });

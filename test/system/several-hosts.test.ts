@@ -11,8 +11,8 @@ import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
 /**
- * Two hosts as docs/operations.md has them: each with a worktree-service and a container-service of its own under its own node name, with a data folder of
- * its own; they share the bus, and a repository that they reach by its URL.
+ * Two hosts as in docs/operations.md: each has its own worktree-service and container-service, under its own node name and with its own
+ * data folder; they share the bus, and a repository that they reach by its URL.
  */
 const nodes = ['node-1', 'node-2'];
 const lostAfterMs = 6_000;
@@ -36,7 +36,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
       engine: 'bubblewrap',
       script,
       nodes,
-      // So few at once that no host takes all there is.
+      // So few tasks per host that no host takes all of them.
       environment: { COPPICE_NODE_LOST_AFTER_MS: String(lostAfterMs), COPPICE_WORKTREE_CONCURRENCY: '2' },
     });
     origin = await temporaryRepository({ files: { 'README.md': '# A repository\n' }, bare: true });
@@ -68,7 +68,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     return ((actor?.context ?? actor?.summary) as { node?: string } | null)?.node ?? null;
   };
 
-  /** Where each task is, once all are at work; on both hosts, else the test would be about one. */
+  /** Returns each task's host once all tasks run. Both hosts have to have tasks, or the test would be about one host. */
   async function nodesAtWork(runId: string, tasks: { taskId: string }[]): Promise<Map<string, string | null>> {
     for (const { taskId } of tasks) await stack.reached(runId, taskId, 'working');
     const on = new Map(await Promise.all(tasks.map(async ({ taskId }) => [taskId, await nodeOf(taskId)] as const)));
@@ -76,7 +76,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     return on;
   }
 
-  /** Those of node-1 have landed, those of node-2 failed for this reason. */
+  /** Checks that the tasks of node-1 have landed, and that those of node-2 failed with this reason. */
   function expectEnds({ tasks }: RunView, on: ReadonlyMap<string, string | null>, why: RegExp): void {
     const landed = tasks.filter(({ state }) => state === 'merged').map(({ taskId }) => on.get(taskId));
     const failed = tasks.filter(({ state, reason }) => state === 'failed' && why.test(reason ?? ''));
@@ -106,7 +106,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     const run = await stack.ended(runId, runMsMax);
     expect(run.tasks.map(({ state, reason }) => `${state}: ${reason}`)).toEqual(tasks.map(() => 'merged: null'));
     expect((await origin.git('log', '--merges', '--format=%H', 'main')).split('\n')).toHaveLength(tasks.length);
-    // Asked of the host that has the commit.
+    // Answered by the host that has the commit.
     for (const { taskId, name } of tasks) {
       const { patch } = await stack.bus.call(api.taskDiff, { tenant }, { taskId });
       expect(patch).toContain(`+++ b/${name}.txt`);
@@ -124,7 +124,7 @@ describe.skipIf(absent !== null)(`several hosts${absent === null ? '' : ` (skipp
     const run = await stack.ended(runId, runMsMax);
     expect(run.state).toBe('failed');
     expectEnds(run, on, /its host node-2 is gone/);
-    // Nothing of it stands in the way of what comes.
+    // The lost host's tasks don't block later runs.
     const { runId: next } = await submit('next', 2);
     expect((await stack.ended(next, runMsMax)).state).toBe('succeeded');
   }, 180_000);

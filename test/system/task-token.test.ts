@@ -4,7 +4,7 @@ import { eventually, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { Stack } from '../support/stack.ts';
 
-/** What a program may use of models by a token of a task that is at work is charged to the limits of the run file, on the real whole. */
+/** The model usage of a program with a running task's token counts towards the limits of the run file; on the whole stack. */
 
 const script = `
 rules:

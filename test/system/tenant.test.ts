@@ -1,4 +1,4 @@
-/** What a tenant's user has of the command line, against the whole stack with its restricted users; and which repositories a tenant may name. */
+/** The command line for a tenant's user, on the whole stack with its restricted users; and the repositories that a tenant may name. */
 import path from 'node:path';
 import { Bus } from '@coppice/bus';
 import {
@@ -64,9 +64,9 @@ function plan(repository: string): string {
     ...rest,
   });
   const approval = { protect: ['*.txt'] };
-  // Longer than what stands in an event or a value: it lies in the object store.
+  // Too long for an event or a value, so it is stored in the object store.
   const long = { prompt: `Fix sum.${' Please.'.repeat(1_000)}`, agent: { kind: 'loop' } };
-  // JSON is YAML.
+  // JSON is also YAML.
   return JSON.stringify({
     repository,
     baseBranch: 'main',
@@ -89,7 +89,7 @@ const user = (name = tenant) => ({
   NATS_CREDENTIALS_FILE: stack.users.file(`tenant-${name}`),
 });
 const coppice = (...words: string[]) => cli.run(words, user());
-/** What it printed. Fails with what it complained of. */
+/** Runs a command and returns its output. Fails with its error output on another exit code. */
 async function told(exitCode: number, ...words: string[]): Promise<string> {
   const outcome = await coppice(...words);
   expect({ words, exitCode: outcome.exitCode, complaint: outcome.exitCode === exitCode ? '' : outcome.err }).toEqual({
@@ -166,7 +166,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     await told(0, 'reject', of('rejected'), '--reason', 'no');
     await told(0, 'merge', of('merged'));
     await told(0, 'discard', of('discarded'));
-    // Over, with tasks that came to nothing.
+    // The run has ended, with tasks that did not land.
     expect(await told(1, 'watch', runId)).toMatch(/merged +merged/);
     const again = stack.bus.call(api.runCancel, { tenant }, { runId });
     await expect(again).rejects.toMatchObject({ code: 'conflict', details: { state: 'failed' } });
@@ -196,7 +196,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect(await cli.repository.show('merged.txt', 'pulled')).toBe('good\n');
     expect(await pull('rejected', 'kept')).toMatch(/which has not landed$/m);
     expect(await cli.repository.show('rejected.txt', 'kept')).toContain('good');
-    // Of another repository, which lacks what it builds on.
+    // Pulls from another repository, which lacks the commits that the work builds on.
     await using other = await temporaryRepository();
     await pull('merged', 'whole', other.path);
     expect(await other.show('merged.txt', 'whole')).toBe('good\n');

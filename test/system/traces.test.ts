@@ -15,20 +15,20 @@ import {
 import type { Run } from '../support/traced-runs.ts';
 
 /**
- * One trace for a run, every hop in it, as a tree that can be read: from the spans that everybody exports while four runs go, see traced-runs.ts.
+ * Each run is one readable trace with every hop, checked on the spans that all processes export during four runs, see traced-runs.ts.
  *
- * What is asserted of spans that are missing: a span id tells its process; so each parent that nobody exported must be of a killed process, by its id,
- * and there are no more of them than can be under way or not yet exported at one moment. The spans of runs, tasks and states have ids that no process has
- * drawn; they come when they are over, so until then their children name a parent that isn't there yet.
+ * Missing spans: a span id identifies its process. So each parent that was never exported must have an id of a killed process, and there may be no more
+ * of them than can be in progress or unexported at one moment. The spans of runs, tasks and states have ids that belong to no process;
+ * they are exported when they end, so until then their children name a missing parent.
  */
 
-/** Who is no service, and may begin a trace: the publisher, and the command line. */
+/** Programs that are not services and may start a trace: the publisher and the command line. */
 const outside = [publisher, 'coppice'];
-/** Spans are exported every 100 ms here: of one task, that many at most are begun or waiting to be sent. */
+/** Upper bound of one task's spans that are in progress or not yet exported; spans are exported every 100 ms here. */
 const lostSpansMax = 40;
-/** And that many of its states have ended. */
+/** The same for its ended states. */
 const lostStatesMax = 3;
-/** Of a task's span, itself included. */
+/** Depth of a task's span tree, the task's span included. */
 const depthMax = 6;
 const waitMsMax = 120_000;
 
@@ -43,7 +43,7 @@ beforeAll(async () => {
   ({ first, second, loops, broken, all } = runs);
 }, 400_000);
 
-/** Every hop of a task, by the service that makes its span and the span's name. */
+/** Every hop of a task: the service that makes the span, and the span's name. */
 const hops = [
   ['orchestrator', 'publish coppice.actor.run.*'],
   ['orchestrator', 'process create coppice.actor.run.*'],
@@ -111,12 +111,12 @@ test('what is ordered has a span of its own, whose child is the handling; a resu
   }
   const results = handled.filter(({ name }) => name === 'process result coppice.actor.task.*');
   expect(results.length).toBeGreaterThan(5);
-  // Of commands, and of the turn that the landing actor gives.
+  // Results of commands, and of the landing slot that the landing actor grants.
   const works = results.map(({ links }) => parents.get(links[0]?.spanId ?? ''));
   expect(works.filter((work) => work?.kind !== 5)).toEqual([]);
 });
 
-/** The spans of one task and its states, and what is directly below each; by name. */
+/** Returns the spans of one task and its states, and the names of the children of each. */
 function taskTree({ spans }: Run, name: string) {
   const task = spans.find((span) => span.name === 'task' && span.attributes['coppice.task.name'] === name);
   const childrenOf = (parent: CollectedSpan | undefined) =>
@@ -149,7 +149,7 @@ test('a run is a span, its tasks are spans below it, and the states of a task be
       status: 0,
       attributes: { 'coppice.task.id': taskIdOf(run.runId, name), 'coppice.state': 'merged' },
     });
-    // A verified tree that others have moved is verified again.
+    // A verified tree is verified again when the target branch has moved; only the first states are fixed.
     expect(inTime(states).slice(0, 6)).toEqual(
       ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing'].map((state) => `task ${state}`),
     );
@@ -174,7 +174,7 @@ test('what a state orders are siblings below it', () => {
     ['remove', 'commit'],
     ['remove'],
   ]);
-  // What led there is linked to.
+  // The span that caused it is a link.
   const spans = byId(all);
   for (const order of first.spans.filter(({ name }) => name.startsWith('publish coppice.cmd.'))) {
     expect(spans.get(order.parentSpanId ?? '')?.name).toMatch(/^(run|task .*)$/);
@@ -188,7 +188,7 @@ test('the tree of a task is as deep after many turns as after few', () => {
     ['few', few],
     ['many', many],
   ] as const) {
-    // The first call of the sandbox, before any turn, reads the repository's instructions.
+    // The first tool call, before any turn, reads the repository's instructions.
     const below = inTime(childrenOf(states.find((state) => state.name === 'task working')));
     expect(below.filter((child) => child === orderOfTurn)).toHaveLength(turns[name]);
     expect(below.filter((child) => child === 'publish coppice.cmd.container-service.*.tools')).toHaveLength(
@@ -196,7 +196,7 @@ test('the tree of a task is as deep after many turns as after few', () => {
     );
   }
   expect(many.depth).toBe(few.depth);
-  // Task, state, order, its handling, and what that does.
+  // Task, state, command, its handling, and what the handler does.
   expect(many.depth).toBeLessThanOrEqual(depthMax);
 });
 
@@ -254,11 +254,11 @@ test('a run in which processes were killed is one trace; each missing parent is 
   expectHops(broken, [...submitHops, ...hops]);
   const { killed } = runs;
   const prefixes = killed.map(({ name, instance }) => spanIdPrefix(name, instance));
-  // The ones that were killed are known by what they had exported.
+  // A killed process is known by the spans that it had exported.
   for (const { instance } of killed) expect(all.filter((span) => span.instance === instance).length).toBeGreaterThan(0);
   const missing = missingParents(broken.spans);
   await annotate(`missing parents after two kills: ${missing.size}, of ${JSON.stringify([...missing.values()])}`);
-  // States that the orchestrator had ended just before, and not yet exported.
+  // States that the orchestrator had ended but not yet exported.
   const lostStates = [...missing.keys()].filter((spanId) => spanId.startsWith(storedSpanIdPrefix));
   expect(lostStates.length).toBeLessThanOrEqual(lostStatesMax);
   prefixes.push(storedSpanIdPrefix);
@@ -317,7 +317,7 @@ test('coppice trace tells the same run from its stored events, and where Jaeger 
     { kind: 'turn', model: 'scripted/plan.yaml', attempts: 1, queuedMs: expect.any(Number) as number },
     ofService('container-service.write'),
   ]);
-  // Whoever came second waited for its turn as long as the first had it.
+  // The second task waited for the landing slot as long as the first held it.
   expect(states.find(({ name }) => name === 'landing')?.children).toContainEqual(
     expect.objectContaining({ kind: 'wait', name: 'waits for its turn to land' }),
   );

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyWithout } from '../support/engines.ts';
 import { Stack } from '../support/stack.ts';
 
-/** An upgrade as docs/operations.md describes it: one service after the other, while tasks are at work. */
+/** An upgrade as docs/operations.md describes it: one service after the other, while tasks run. */
 const tasksOfRun = 9;
 const nameOf = (index: number): string => `task-${index}`;
 /** Each task has a model turn, a command in its sandbox, and another turn. */
@@ -21,9 +21,9 @@ const rules = Array.from({ length: tasksOfRun }, (_, index) => ({
     { toolCalls: [{ name: 'finish', arguments: { summary: 'Done.' } }], latencyMs: 1_000 },
   ],
 }));
-// YAML knows JSON.
+// JSON is also YAML.
 const script = JSON.stringify({ rules, default: { turns: [{ text: 'good\n' }] } });
-/** What is asked comes before who asks. */
+/** A service that is called comes before those that call it. */
 const upgradeOrder: readonly ServiceName[] = ['worktree-service', 'container-service', 'llm-gateway', 'orchestrator'];
 const tenant = 'default';
 const concurrency = 3;
@@ -69,7 +69,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
         await eventually(() => isAtWork(runId), { timeoutMs: 60_000, description: 'work to interrupt' });
         expect(await stack.replace(name, order)).toMatchObject({ code: 0 });
       }
-      // Else the last one was replaced after the work.
+      // Otherwise the last service was replaced after the work.
       expect((await stack.run(runId)).state).toBe('running');
       expect((await stack.ended(runId)).tasks.map(({ state }) => state)).toEqual(tasks.map(() => 'merged'));
       expect(await repository.git('status', '--porcelain')).toBe('');
@@ -97,13 +97,13 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
     for (const [index, requestId] of requestIds.entries()) {
       const name = `earlier-${index}`;
       const request = { requestId, ...requestOf([name], () => ({ kind: 'prompt', file: `${name}.txt` })) };
-      // One of them had been looked at, and waited for the next look.
+      // This request had been put off by the earlier version.
       const isLater = index === 5;
       const schedule = { at: new Date(Date.now() + 3_600_000), target: subjects.intake(tenant) };
       if (isLater) await stack.bus.publish(subjects.intakeLater(tenant, 'x'), request, { schedule });
       else await stack.bus.publish(subjects.intake(tenant), request, { messageId: requestId });
     }
-    // Another had been delivered to a process that has ended since: nobody listens for it here.
+    // Delivers another request to a process that has ended since: nobody listens to the reply here.
     stack.bus.publishCore(`$JS.API.CONSUMER.MSG.NEXT.${streams.intake}.${intakeConsumer}`, { batch: 1 }, {});
     const [one] = await Promise.all([
       stack.startService('orchestrator'),
@@ -118,7 +118,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
     const { config } = (await ask(`STREAM.INFO.${streams.intake}`)) as { config: object };
     expect(config).toMatchObject({ subjects: [subjects.intake('*')] });
     expect(config).not.toHaveProperty('allow_msg_schedules', true);
-    // It takes requests again.
+    // The new intake takes requests.
     const last = { requestId: randomUUID(), ...requestOf(['last'], () => ({ kind: 'prompt', file: 'last.txt' })) };
     expect(await stack.bus.publish(subjects.intake(tenant), last)).toMatchObject({ duplicate: false });
     const lastRun = runIdOf(tenant, last.requestId);
@@ -133,7 +133,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
     return answer;
   };
 
-  /** As it was made then: with schedules, and with the subjects of those that are looked at again. */
+  /** Recreates the stream as the earlier version made it: with schedules, and with the subjects of requests that are put off. */
   async function makeEarlierIntake(): Promise<void> {
     for (const stream of [streams.intake, streams.intakeLater]) await ask(`STREAM.DELETE.${stream}`);
     await ask(`STREAM.CREATE.${streams.intake}`, {
@@ -162,7 +162,7 @@ describe.skipIf(absent !== null)(`an upgrade under work${absent === null ? '' : 
     }
   }
 
-  /** With its filter in a list. */
+  /** Recreates a consumer as the earlier version made it: with its filter in a list. */
   const makeEarlierConsumer = (stream: string, name: string, filter: string) =>
     ask(`CONSUMER.DURABLE.CREATE.${stream}.${name}`, {
       stream_name: stream,

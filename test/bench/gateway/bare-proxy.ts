@@ -1,4 +1,4 @@
-/** The floor: passes on what comes, and knows nothing of it. Asks by undici's `request`, or with `handler` by a handler of its own, as the gateway does. */
+/** The floor: a proxy that forwards requests without reading them. It uses undici's `request`, or, with `handler`, a custom handler like the gateway's. */
 import { createServer } from 'node:http';
 import { listenAndTell } from './ready.ts';
 import { undici } from './undici.ts';

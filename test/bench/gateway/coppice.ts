@@ -1,4 +1,4 @@
-/** The gateway as it runs by itself, with its bus, its HTTP doors, and budgets of the tenant and of the token; `heap` asks what it holds. */
+/** The gateway as its own service, with its bus, its HTTP endpoints, and budgets of the tenant and of the token; the message `heap` requests its heap size. */
 import { gatewayCalls } from '@coppice/contracts';
 import { gatewayOptionsFrom, startLlmGateway } from '@coppice/llm-gateway';
 import { startService } from '@coppice/service';
@@ -7,7 +7,7 @@ import { tellReady } from './ready.ts';
 
 const [, , upstream = '', server = ''] = process.argv;
 const connection = { servers: server };
-/** Never reached, and counted all the same. */
+/** Never reached, but counted. */
 const limits = { tokens: 1_000_000_000 };
 await startService({
   name: 'llm-gateway',

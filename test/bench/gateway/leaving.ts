@@ -1,17 +1,17 @@
-/** How long after its client left the upstream sees its connection closed. */
+/** Measures the time from a client's disconnect until the upstream sees its connection close. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Target } from './targets.ts';
 import { undici } from './undici.ts';
 
-/** Of the upstream, by the clock that all processes of a machine share. */
+/** When the upstream's connection closed, by the clock that all processes of a machine share. */
 export type Left = { closedAtNs: string };
 
 const nanosecondsPerMs = 1e6;
 /** Longer than an answer takes. */
 const closedMsMax = 2_000;
 
-/** Milliseconds, sorted, of clients that leave a paced stream after its first piece, one after the other. @throws where most come too late to leave. */
+/** Returns milliseconds, sorted, for clients that leave a paced stream after its first chunk, one after the other. @throws when most answers end before the client leaves */
 export async function measureLeaving(target: Target, upstream: ChildProcess, count: number): Promise<number[]> {
   const took: number[] = [];
   for (let times = 0; took.length < count; times++) {
@@ -22,7 +22,7 @@ export async function measureLeaving(target: Target, upstream: ChildProcess, cou
   return took.toSorted((one, other) => one - other);
 }
 
-/** Null where the answer had ended by then. */
+/** Returns null when the answer had ended before the client left. */
 async function leave(target: Target, upstream: ChildProcess): Promise<number | null> {
   const content = 'Say something of a hundred words.';
   const body = JSON.stringify({ model: target.modelFor('paced'), messages: [{ role: 'user', content }], stream: true });
@@ -30,12 +30,12 @@ async function leave(target: Target, upstream: ChildProcess): Promise<number | n
   const asked = { method: 'POST' as const, headers: { 'content-type': 'application/json', ...target.headers }, body };
   const answer = await undici.request(target.url, { ...asked, dispatcher });
   if (answer.statusCode !== 200) throw new Error(`HTTP ${answer.statusCode}: ${await answer.body.text()}`);
-  // Too late to leave where it isn't told: the answer was over by then, and the caller leaves another.
+  // A timeout means that the answer was over before the client left; the caller then tries again with another client.
   const closed = once(upstream, 'message', { signal: AbortSignal.timeout(closedMsMax) }).catch(() => null);
   const pieces = answer.body[Symbol.asyncIterator]();
   await pieces.next();
   const leftAtNs = process.hrtime.bigint();
-  // Ends its connection with it.
+  // Also closes the connection.
   await pieces.return?.();
   const told = (await closed) as [Left] | null;
   await dispatcher.close();

@@ -1,4 +1,4 @@
-/** What is asked, and how the upstream answers. */
+/** The requests, and how the upstream answers them. */
 export const chunksPerStream = 50;
 export const pacedFirstChunkMs = 40;
 export const pacedChunkMs = 2;
@@ -9,9 +9,9 @@ export type Kind = 'whole' | 'stream' | 'paced';
 export type Load = {
   url: string;
   headers: Record<string, string>;
-  /** Addresses of a NATS server, of one that is asked on the bus and not at the URL; else null. */
+  /** Addresses of a NATS server when the target is called over the bus instead of the URL; else null. */
   bus: string | null;
-  /** As the target names it; `paced` is in it where the upstream is to be slow. */
+  /** The target's name for the model; it contains `paced` when the upstream has to be slow. */
   model: string;
   kind: Kind;
   atOnce: number;
@@ -19,7 +19,7 @@ export type Load = {
 };
 
 export type LoadResult = {
-  /** From the request to the end of the answer, and to its first piece, sorted. */
+  /** Times from the request to the end of the answer, and to its first chunk, sorted. */
   totalMs: number[];
   firstChunkMs: number[];
   tookMs: number;

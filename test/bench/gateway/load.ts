@@ -1,4 +1,4 @@
-/** Asks, so many at once, as often as it is told; in a process of its own, so that what it takes is nobody else's. */
+/** The load generator: sends a given number of requests with a given concurrency. It runs in its own process, so that its CPU time is counted apart. */
 import { Bus } from '@coppice/bus';
 import { chatApi, chatLimits, chatMessageSchema } from '@coppice/contracts';
 import type { Load, LoadResult } from './load-plan.ts';
@@ -14,7 +14,7 @@ process.on('disconnect', () => process.exit(0));
 process.send?.('ready');
 
 type Asking = {
-  /** Once; tells when the first piece of the answer came, as `performance.now()` counts. */
+  /** Sends one request; resolves with the time of the answer's first chunk, as `performance.now()` counts. */
   ask(): Promise<number>;
   close(): Promise<void>;
 };
@@ -97,7 +97,7 @@ async function overBus({ model, kind }: Load, servers: string): Promise<Asking> 
   return { ask: kind === 'whole' ? askWhole : askStreamed, close: () => bus.close() };
 }
 
-/** A target that fails fast would look fast. */
+/** Checks that an answer is complete: a target that fails fast would look fast. */
 function requireWhole(status: number, kind: Load['kind'], last: Uint8Array): void {
   const end = Buffer.from(last).toString().trimEnd();
   const whole = kind === 'whole' ? end.endsWith('}') : end.endsWith('[DONE]');

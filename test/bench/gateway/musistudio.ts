@@ -1,4 +1,4 @@
-/** @musistudio/llms as its own documents start it, with its log off. */
+/** Starts @musistudio/llms as its own documentation does, with its log off. */
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { freePort } from './free-port.ts';

@@ -1,4 +1,4 @@
-/** Other gateways of the same kind, from npm: no part of the project, so fetched, pinned, at the first use of the benchmark. */
+/** Other gateways of the same kind, from npm. They are not part of the project, so they are installed, pinned, when the benchmark first needs them. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,12 +9,12 @@ export const peersFolder = path.resolve(import.meta.dirname, '../../../.cache/be
 const manifest = JSON.stringify({
   private: true,
   dependencies: { '@portkey-ai/gateway': '1.15.2', '@musistudio/llms': '1.0.53' },
-  // With what its range takes today, Portkey's streams fail.
+  // With the newest versions in its range, Portkey's streams fail.
   overrides: { '@hono/node-server': '1.13.8', hono: '4.9.7' },
 });
 const installMsMax = 5 * 60_000;
 
-/** Whether they are there. */
+/** Installs the peers if necessary. @returns true when they are installed */
 export function installPeers(): boolean {
   const installed = path.join(peersFolder, 'installed.json');
   if (read(installed) === manifest) return true;
@@ -22,7 +22,7 @@ export function installPeers(): boolean {
   mkdirSync(peersFolder, { recursive: true });
   writeFileSync(path.join(peersFolder, 'package.json'), manifest);
   const options = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock'];
-  // The npm that runs this, where one does.
+  // The npm that runs this script, if there is one.
   const npm = process.env['npm_execpath'];
   const [program, ...first] = npm === undefined ? ['npm'] : [process.execPath, npm];
   const { status, stderr } = spawnSync(program, [...first, ...options], {

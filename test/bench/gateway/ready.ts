@@ -1,9 +1,9 @@
-/** What a program of the benchmark tells the one that started it, once it can be used. */
+/** The message by which a program of the benchmark tells its parent that it is ready. */
 import type { AddressInfo, Server } from 'node:net';
 
 export type Ready = { url: string; token?: string };
 
-/** And ends with it. */
+/** Sends the message; the process exits when its parent disconnects. */
 export function tellReady(ready: Ready): void {
   process.once('disconnect', () => process.exit(0));
   process.send?.(ready);

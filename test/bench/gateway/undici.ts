@@ -1,4 +1,4 @@
-/** The HTTP client of the gateway itself, for the programs that it is compared with: another version would be another measurement. */
+/** The gateway's own HTTP client, for the programs that it is compared with: another version would measure something else. */
 import { createRequire } from 'node:module';
 
 type Body = AsyncIterable<Uint8Array> & { text(): Promise<string>; dump(): Promise<void> };

@@ -1,4 +1,4 @@
-/** A model's server that costs next to nothing: Chat Completions, at once, or paced as a real model is. */
+/** A model server that costs almost nothing: Chat Completions, answered at once, or paced as by a real model. */
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import { chunksPerStream, pacedChunkMs, pacedFirstChunkMs } from './load-plan.ts';
@@ -40,7 +40,7 @@ listenAndTell(
   }),
 );
 
-/** Each chunk is written by itself; without a pause all in a row. */
+/** Writes each chunk separately; without a pause all in a row. */
 function tell(response: ServerResponse, left: number, pauseMs: number): void {
   for (let rest = left; rest > 0; rest--) {
     response.write(chunk);
