@@ -44,7 +44,7 @@ const apart: Change[] = [
   added({
     name: 'holds-secret',
     file: 'libs/telemetry/src/redaction.ts',
-    before: '/** The text without what looks like a key',
+    before: 'export function redact(',
     code: '/** Whether something in the text would be redacted. */\nexport const holdsSecret = (text: string): boolean => redact(text) !== text;',
     uses: 'holdsSecret',
     assertion: "assert.deepEqual(['plain words', 'nats://me:pass@host'].map(holdsSecret), [false, true])",
@@ -52,7 +52,7 @@ const apart: Change[] = [
   added({
     name: 'whole-seconds',
     file: 'apps/llm-gateway/src/provider/http/json.ts',
-    before: "/** Undefined where it isn't JSON. */",
+    before: 'export function jsonOf(',
     code: '/** Seconds to wait, never too few; null stays null. */\nexport const wholeSeconds = (ms: number | null): number | null => (ms === null ? null : Math.ceil(ms / 1_000));',
     slip: { wrong: 'Math.floor(ms / 1_000)', right: 'Math.ceil(ms / 1_000)' },
     uses: 'jsonOf, wholeSeconds',
@@ -61,7 +61,7 @@ const apart: Change[] = [
   added({
     name: 'line-count',
     file: 'apps/container-service/src/tools/bound.ts',
-    before: '/** The engine has cut the middle out',
+    before: 'function wholeStart(',
     code: "/** Lines of a text; one without an end counts. */\nexport const lineCount = (text: string): number => text.split('\\n').length - (text.endsWith('\\n') ? 1 : 0);",
     uses: 'lineCount',
     assertion: "assert.deepEqual(['a\\n', 'a\\nb'].map(lineCount), [1, 2])",
@@ -69,7 +69,7 @@ const apart: Change[] = [
   added({
     name: 'hidden-name',
     file: 'apps/worktree-service/src/import/path-rules.ts',
-    before: '/** Why this name (one part of a path',
+    before: 'export function nameProblem(',
     code: "/** Whether a listing leaves this name out by default. */\nexport const isHiddenName = (name: string): boolean => name.startsWith('.') && !/^\\.{1,2}$/.test(name);",
     slip: { wrong: "name.startsWith('.');", right: "name.startsWith('.') && !/^\\.{1,2}$/.test(name);" },
     uses: 'isHiddenName',
@@ -86,7 +86,7 @@ const apart: Change[] = [
   added({
     name: 'span-of-process',
     file: 'libs/telemetry/src/span-ids.ts',
-    before: "/** OpenTelemetry's IdGenerator. */",
+    before: 'export function idGenerator(',
     code: '/** Whether a span id was made by the process with this prefix. */\nexport const isSpanOf = (spanId: string, prefix: string): boolean => spanId.startsWith(prefix);',
     uses: 'idGenerator, isSpanOf',
     assertion: "assert.ok(isSpanOf(idGenerator('abcdef').generateSpanId(), 'abcdef'))",
@@ -102,7 +102,7 @@ const apart: Change[] = [
   added({
     name: 'failure-code',
     file: 'apps/cli/src/exit-codes.ts',
-    before: '/** For `--help`. */',
+    before: 'export const exitCodesHelp = ',
     code: '/** Whether a script should stop at this code. */\nexport const isFailure = (code: number): boolean => code !== exitCodes.done && code !== exitCodes.detached;',
     uses: 'isFailure',
     assertion: 'assert.deepEqual([0, 1, 130].map(isFailure), [false, true, false])',
@@ -119,18 +119,18 @@ const apart: Change[] = [
   added({
     name: 'without-colours',
     file: 'apps/cli/src/output/colours.ts',
-    before: '/** https://no-color.org',
+    before: 'export function wantsColours(',
     code: "/** What `colours` painted, as it was. */\nexport const withoutColours = (text: string): string => text.replaceAll(/\\u001B\\[\\d+m/g, '');",
     uses: 'colours, withoutColours',
     assertion: "assert.equal(withoutColours(colours(true).red('alarm')), 'alarm')",
   }),
   added({
-    name: 'busy-states',
-    file: 'apps/cli/src/output/states.ts',
-    before: 'export const stateColumns = ',
-    code: '/** The states in which something is being done. */\nexport const busyStates = (): string[] =>\n  Object.entries(stateLooks).flatMap(([state, shown]) => (shown === busy ? [state] : []));',
-    uses: 'busyStates',
-    assertion: "assert.ok(busyStates().includes('landing') && !busyStates().includes('merged'))",
+    name: 'per-node',
+    file: 'libs/contracts/src/services.ts',
+    before: 'export const nodeServiceNames = ',
+    code: '/** Reports whether each host runs its own. */\nexport const isPerNode = (name: ServiceName): boolean => services[name].perNode;',
+    uses: 'isPerNode',
+    assertion: "assert.deepEqual(['orchestrator', 'worktree-service'].map(isPerNode), [false, true])",
   }),
 ];
 
@@ -147,7 +147,7 @@ const sideBySide: Change[] = [
   added({
     name: 'glob-character',
     file: 'apps/worktree-service/src/import/ignore-rules.ts',
-    before: '/** `**` stands for any number of names',
+    before: 'export function matchGlob(',
     code: '/** Whether a name is more than itself as a pattern. */\nexport const isGlob = (name: string): boolean => /[*?[\\\\]/.test(name);',
     slip: { wrong: '/[*?]/.test', right: '/[*?[\\\\]/.test' },
     uses: 'isGlob',
@@ -164,7 +164,7 @@ const sideBySide: Change[] = [
   added({
     name: 'filter-length',
     file: 'apps/container-service/src/engine/seccomp.ts',
-    before: '/** An array of struct sock_filter',
+    before: 'export function seccompFilter(',
     code: '/** Instructions of a filter. */\nexport const filterLength = (filter: Buffer): number => filter.length / 8;',
     slip: { wrong: 'filter.length / 4', right: 'filter.length / 8' },
     uses: 'filterLength, seccompFilter',
@@ -173,7 +173,7 @@ const sideBySide: Change[] = [
   added({
     name: 'long-word',
     file: 'libs/contracts/src/near.ts',
-    before: '/** What somebody may have meant',
+    before: 'export function meantBy(',
     code: '/** Whether a word is too long for a near one. */\nexport const isTooLong = (word: string): boolean => word.length > wordCharactersMax;',
     uses: 'isTooLong',
     assertion: "assert.deepEqual(['short', 'x'.repeat(41)].map(isTooLong), [false, true])",
@@ -181,7 +181,7 @@ const sideBySide: Change[] = [
   added({
     name: 'same-word',
     file: 'libs/contracts/src/near.ts',
-    before: "/** Levenshtein's. */",
+    before: 'function editDistance(',
     code: '/** Whether no letter differs. */\nexport const isSame = (left: string, right: string): boolean => editDistance(left, right) === 0;',
     uses: 'isSame',
     assertion: "assert.deepEqual([isSame('abc', 'abc'), isSame('abc', 'abd')], [true, false])",
