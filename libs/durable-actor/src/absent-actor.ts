@@ -4,10 +4,10 @@ import type { HostParts } from './host-parts.ts';
 import { copiedHeaders, headerNames } from './message-headers.ts';
 
 /**
- * An event for an actor that isn't there yet: its create may still be on its way.
+ * Postpones an event for an actor that doesn't exist yet: its `create` may still be on its way.
  *
- * Invariant 6: it is copied to a schedule with a try count, then acknowledged; never given back with a delay, which would keep its place among the
- * pending and block others. After ten tries or an hour it is given up on.
+ * Invariant 6: the event is copied to a scheduled message with a try count, then acknowledged. It is never nak'ed with a delay, since it would stay pending and
+ * block others. After ten tries or an hour it is given up on.
  */
 export async function tryAgainLater(
   parts: HostParts,

@@ -5,9 +5,9 @@ import { actorKey, encodeParked, encodeValue } from './value.ts';
 import type { ActorValue, Parked } from './value.ts';
 
 /**
- * Reads and writes actors' values.
+ * Reads and writes the values of actors.
  *
- * Invariant 1: one value an actor, of limited size, written only by compare-and-set on the revision that was read, which is read from the leader.
+ * Invariant 1: one value per actor, of limited size, written only by compare-and-set on the revision that was read. Reads go to the leader.
  */
 export class ActorStore {
   readonly #parts: HostParts;
@@ -22,9 +22,9 @@ export class ActorStore {
   }
 
   /**
-   * @param revision what was read; null where there was nothing.
-   * @param bytesMax bringing back a parked actor may use the room that parking needs.
-   * @throws RevisionConflict when somebody else wrote meanwhile, TooLarge when it must not be stored.
+   * @param revision revision that was read; null if there was no value
+   * @param bytesMax larger when unparking, which may use the bytes reserved for parking
+   * @throws RevisionConflict if another writer was faster; TooLarge if the value must not be stored
    */
   async write(value: ActorValue, revision: number | null, bytesMax = usualBytesMax): Promise<number> {
     const bytes = encodeValue(value);
@@ -35,7 +35,7 @@ export class ActorStore {
     return this.#parts.actors.update(key, bytes, revision, options);
   }
 
-  /** Puts a note before what is stored. @throws RevisionConflict */
+  /** Stores the unchanged bytes behind a note. @throws RevisionConflict */
   writeParked(kind: string, id: string, parked: Parked, original: Uint8Array, revision: number): Promise<number> {
     return this.#parts.actors.update(actorKey(kind, id), encodeParked(parked, original), revision);
   }
@@ -44,7 +44,7 @@ export class ActorStore {
     if (bytes > bytesMax) {
       throw new TooLarge(`the state of ${value.kind} ${value.id} would take ${bytes} bytes of at most ${bytesMax}`);
     }
-    // A message is never larger than the value that holds it; only a server with a small limit makes this necessary.
+    // A message is never larger than the value that holds it, so this check only matters with a server whose payload limit is small.
     const messageBytesMax = this.#parts.bus.payloadBytesMax - messageReserveBytes;
     if (bytes <= messageBytesMax) return;
     for (const item of value.outbox) {
@@ -57,5 +57,5 @@ export class ActorStore {
 
 const usualBytesMax = actorLimits.valueBytesMax - actorLimits.parkingReserveBytes;
 
-/** For headers and what the message adds to the item. */
+/** For headers, and fields that the message has beside the item. */
 const messageReserveBytes = 20 * 1024;

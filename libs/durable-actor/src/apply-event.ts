@@ -10,24 +10,24 @@ import { faultOfAddress, stateText } from './value.ts';
 import type { ActorValue, Answer, Deferred, PersistedMachine } from './value.ts';
 
 /**
- * Runs a machine purely over a draft of an actor's value: birth, one event, and then the deferred events that the new state takes.
+ * Runs a machine over a draft of an actor's value: its creation, one event, and then the deferred events that the new state handles. Pure.
  *
  * Invariant 2: only XState's pure functions are used; a restored actor is never started.
  * Invariant 5: time comes in with the event, as `now`.
- * Invariant 7: an event that a state doesn't handle is refused or deferred, never dropped.
+ * Invariant 7: an event that a state doesn't handle is rejected or deferred, never dropped.
  */
 
-/** A draft with its machine's snapshot at hand. `answers` are told to senders after the value is stored. */
+/** A draft with its machine's snapshot. `answers` are sent to the senders of events after the value is stored. */
 export type Work = {
   definition: ActorDefinition;
   draft: Draft;
-  /** Null only until birth is computed. */
+  /** Null only until the initial state is computed. */
   snapshot: AnyMachineSnapshot;
   nowMs: number;
   answers: Answer[];
 };
 
-/** A new actor's value, its first state entered. */
+/** Creates an actor's value and enters its first state. */
 export function begin(
   definition: ActorDefinition,
   id: string,
@@ -64,14 +64,14 @@ export function begin(
 }
 
 /**
- * A stored actor, ready for events.
- * @throws Unrestorable when this machine can't go on from it.
+ * Restores a stored actor for further events.
+ * @throws Unrestorable if this machine can't continue from it
  */
 export function resume(definition: ActorDefinition, stored: ActorValue, nowMs: number): Work {
   const draft = structuredClone(stored);
   draft.outbox = [];
   delete draft.unstash;
-  // Clocks of two machines differ; an actor's own time never goes back.
+  // The clocks of two hosts differ; an actor's own time never goes back.
   const now = Math.max(nowMs, stored.updatedAtMs);
   draft.updatedAtMs = now;
   migrate(definition, draft);
@@ -117,7 +117,7 @@ function restore(definition: ActorDefinition, draft: Draft): AnyMachineSnapshot 
   }
 }
 
-/** Applies an event whether or not the state names it (results and timers), then what was deferred. */
+/** Applies an event without checking that the state names it (results and timers), then the deferred events. */
 export function applyEvent(work: Work, event: EventObject): void {
   step(work, event);
   replayDeferred(work);
@@ -145,7 +145,7 @@ function compute(work: Work, run: () => readonly [unknown, readonly unknown[]]):
   }
 }
 
-/** A child that an assign spawned is ordered by no action: it would be forgotten when the actor is stored. */
+/** Rejects a child that an assign spawned: no action represents it, so it would be lost when the actor is stored. */
 function requireMappedChildren({ definition, draft, snapshot: before }: Work, { children }: AnyMachineSnapshot): void {
   const known = new Set(Object.keys(before?.children ?? {}));
   for (const effect of Object.values(draft.inFlight)) if (effect.type !== 'timer') known.add(effect.childId);
@@ -155,7 +155,7 @@ function requireMappedChildren({ definition, draft, snapshot: before }: Work, { 
   }
 }
 
-/** Children are left out: `inFlight` tells them. */
+/** The snapshot to store, without its children, which `inFlight` holds. */
 function persisted(definition: ActorDefinition, snapshot: AnyMachineSnapshot): PersistedMachine {
   const { status, value, context, historyValue } = definition.machine.getPersistedSnapshot(
     snapshot,
@@ -163,7 +163,7 @@ function persisted(definition: ActorDefinition, snapshot: AnyMachineSnapshot): P
   return { status, value, context, historyValue };
 }
 
-/** Shrinks a finished actor to its tombstone; what it still waits for is called off. */
+/** Reduces a finished actor to its tombstone and cancels its effects in flight. */
 function finish(work: Work): void {
   const { definition, draft, snapshot } = work;
   for (const [effectId, effect] of Object.entries(draft.inFlight)) cancelEffect(draft, effectId, effect);
@@ -177,7 +177,7 @@ function finish(work: Work): void {
   }
 }
 
-/** In the definition's own words, where it has some for this event. */
+/** The error for an event to an ended actor, with the definition's text for this event, if there is one. */
 export function endedError(definition: ActorDefinition, value: ActorValue, event: EventObject): WireError {
   const state = stateText(value.state);
   const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
@@ -186,14 +186,14 @@ export function endedError(definition: ActorDefinition, value: ActorValue, event
 }
 
 function conflict(definition: ActorDefinition, text: string, state: string, summary: unknown): WireError {
-  // The tombstone of an earlier version may have kept nothing.
+  // A tombstone of an earlier version may have no summary.
   const told = summary === undefined ? state : (definition.stateTold?.(summary) ?? state);
   return toWireError(new CoppiceError('conflict', text, { details: { state: told } }));
 }
 
 export type Disposition = { type: 'handle' } | { type: 'defer' } | { type: 'refuse'; error: WireError };
 
-/** What the current state does with an event from outside. A guard that says no counts as not handling it. */
+/** Decides whether the current state handles, defers or rejects an event from outside. If every guard rejects it, the state counts as not handling it. */
 export function dispositionOf(work: Pick<Work, 'definition' | 'snapshot' | 'nowMs'>, event: EventObject): Disposition {
   const { definition, snapshot, nowMs } = work;
   const policy = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
@@ -232,11 +232,11 @@ function ownPolicy(snapshot: AnyMachineSnapshot, type: string): 'refuse' | 'defe
     const policy = events?.[type];
     return policy === undefined ? [] : [{ policy, depth: machine.getStateNodeById(stateId).path.length }];
   });
-  // The innermost state counts.
+  // The policy of the innermost state applies.
   return policies.toSorted((left, right) => right.depth - left.depth)[0]?.policy;
 }
 
-/** Each round takes one deferred event out, so it ends. Starts again from the first after each that changed something: order is kept. */
+/** Replays the deferred events in order. Starts again from the first after each one that was handled; ends, since each handled or rejected event is removed. */
 function replayDeferred(work: Work): void {
   const { draft } = work;
   let index = 0;
@@ -255,7 +255,7 @@ function replayDeferred(work: Work): void {
   }
 }
 
-/** Tells the sender of a deferred event that it won't be handled: an actor durably, a person if still listening. */
+/** Notifies the sender of a deferred event that it won't be handled: an actor by a stored message, a client only if it is still listening. */
 function refuseLater(work: Work, deferred: Deferred, error: WireError): void {
   if (deferred.request !== null) pushResult(work.draft, deferred.request, { status: 'failed', error });
   if (deferred.answerTo !== null)

@@ -1,12 +1,12 @@
 import { stateText } from './value.ts';
 import type { StoredActor } from './value.ts';
 
-/** How many actors that have not ended are in which state, by kind; the innermost states are left out. */
+/** Numbers of living actors by kind and outermost state. */
 export type Census = readonly { kind: string; state: string; count: number }[];
 
 const parkedState = 'parked';
 
-/** Counts one walk over all actors. */
+/** Counts the actors of one walk. */
 export class CensusTaker {
   readonly #counts = new Map<string, { kind: string; state: string; count: number }>();
 

@@ -5,22 +5,22 @@ import { Unrestorable } from './errors.ts';
 import { actorKey, decodeStored, faultOfAddress, stateText } from './value.ts';
 import type { ActorValue, Parked } from './value.ts';
 
-/** How those who aren't actors talk to actors, and look at them. */
+/** The client: sends events to actors and reads their values, from code that isn't an actor. */
 export type Address = { kind: string; id: string };
 
-/** The event is stored, and will be handled or refused. `state` is where it left the actor; null when nobody answered in time. */
+/** A stored event. `state` is the actor's state after it; null if no answer came in time. */
 export type Sent = { messageId: string; state: string | null; deferred: boolean };
 
 /**
- * Sends an event to an actor's inbox. Resolves when it is stored there; with `awaitAnswerMs`, when the actor has taken it, or when that time is over
- * without an answer, which is not a failure: it is stored and goes on.
- * @throws CoppiceError of the refusal.
+ * Sends an event to an actor's inbox. Resolves when it is stored there. With `awaitAnswerMs`: when the actor has handled or deferred it, or after that time; a
+ * missing answer is no failure, since the event is stored and will be handled.
+ * @throws CoppiceError if the actor rejects the event
  */
 export async function sendEvent(
   bus: Bus,
   options: Address & {
     event: { type: string } & Record<string, unknown>;
-    /** A repeat with the same id is not applied again. */
+    /** An event with the same id is applied only once. */
     messageId: string;
     awaitAnswerMs?: number;
   },
@@ -36,7 +36,8 @@ export async function sendEvent(
       issuedAt,
       ...(answerTo === undefined ? {} : { answerTo }),
     };
-    // No message id for the server: its window would swallow a wanted repeat after a refusal. The actor dedupes what it applied.
+    // No message id for the server: its dedupe window would drop an intended repeat after a rejection. The actor itself drops duplicates of events that it
+    // applied.
     await bus.publish(subjects.actor(kind, id), message, { template: subjects.actor(kind, '*') });
   };
   if (awaitAnswerMs === undefined) {
@@ -68,10 +69,7 @@ async function answerOf(bus: Bus, awaitMs: number, post: (answerTo: string) => P
   }
 }
 
-/**
- * Orders an actor's birth; harmless where it is there already. Resolves when the order is stored. `event` reaches the actor whether
- * this or an earlier create made it.
- */
+/** Creates an actor, unless it exists. Resolves when the message is stored. `event` reaches the actor in both cases. */
 export async function createActor(
   bus: Bus,
   options: Address & { input: unknown; messageId: string; event?: { type: string } & Record<string, unknown> },
@@ -89,33 +87,33 @@ export async function createActor(
   await bus.publish(subjects.actor(kind, id), message, { template: subjects.actor(kind, '*') });
 }
 
-/** What can be seen of an actor. Times are RFC 3339. */
+/** A read-only view of an actor. Times are RFC 3339. */
 export type ActorView = {
   kind: string;
   id: string;
   revision: number;
   status: 'active' | 'done' | 'parked';
-  /** XState's state value, and the same as one text. */
+  /** XState's state value; `state` is the same as text. */
   value: unknown;
   state: string;
   /** Null in a finished actor. */
   context: unknown;
   output: unknown;
-  /** What a finished actor's definition kept. */
+  /** In a finished actor: the result of the definition's `summary`. */
   summary: unknown;
   parked: Parked | null;
   createdAt: string;
   updatedAt: string;
 };
 
-/** An actor as it is stored now; null where there is none. A parked actor shows what it was, as far as that can be read. */
+/** Reads an actor as it is stored now; null if there is none. A parked actor is shown with its last value, if that can be read. */
 export async function readActor(bus: Bus, kind: string, id: string): Promise<ActorView | null> {
   requireAddress({ kind, id });
   const entry = await bus.keyValue(buckets.actors).get(actorKey(kind, id));
   return entry === null ? null : viewOf(kind, id, entry.value, entry.revision);
 }
 
-/** Actors of a kind, in no promised order; `under` is the first part of their ids, up to a dot. */
+/** Lists actors of a kind, in no defined order. `under` limits them to ids that begin with this part and a dot. */
 export async function* listActors(bus: Bus, options: { kind: string; under?: string }): AsyncIterable<ActorView> {
   const { kind, under } = options;
   const actors = bus.keyValue(buckets.actors);

@@ -1,6 +1,6 @@
 /**
- * The places where a process may die, one between every two steps of handling a message, named in the order in which they are passed. A test
- * kills a child process at each; another reads the sources and proves that each name is reached in them exactly there and nowhere else.
+ * Points at which tests kill the process, one between every two steps of handling a message, in the order in which they are passed. One test kills a child
+ * process at each; another reads the sources and checks that each name is reached exactly once, in its place.
  */
 export const crashPoints = [
   'message-received',
@@ -27,5 +27,5 @@ export const crashPoints = [
 
 export type CrashPoint = (typeof crashPoints)[number];
 
-/** Called at each point. Does nothing unless a test has put something here. */
+/** Called at each point. Does nothing outside tests. */
 export type Reach = (point: CrashPoint) => void | Promise<void>;

@@ -7,8 +7,8 @@ import { actorLimits } from './limits.ts';
 import { emits, hashOf, invocations, namedEvents, policiesInMeta, problemsOf } from './inspect-machine.ts';
 
 /**
- * Checks that a machine can be made durable, and what it means.
- * @throws UnsupportedMachine that names everything which can't, at once.
+ * Checks that a machine can be made durable, and returns its definition.
+ * @throws UnsupportedMachine that names all problems at once
  */
 export function defineActor<Machine extends AnyStateMachine>(options: ActorOptions<Machine>): ActorDefinition {
   const { kind, machine } = options;
@@ -37,13 +37,13 @@ export function defineActor<Machine extends AnyStateMachine>(options: ActorOptio
   };
 }
 
-/** The same machine, in which a cycle ends. */
+/** The same machine with a limit on microsteps, so that a cycle ends. */
 function bounded(machine: AnyStateMachine): AnyStateMachine {
   const options = { maxIterations: actorLimits.microstepsMax, ...machine.config.options };
   return createMachine({ ...machine.config, options }).provide(machine.implementations as never) as AnyStateMachine;
 }
 
-/** Invariant 7: every event is declared. One that no state names, and one that a state names without its being declared, is most likely misspelt. */
+/** Invariant 7: every event is declared. A declared event that no state names, or a named event that isn't declared, is most likely a typo. */
 function problemsOfEvents<Machine extends AnyStateMachine>(options: ActorOptions<Machine>): string[] {
   const problems: string[] = [];
   const named = namedEvents(options.machine);

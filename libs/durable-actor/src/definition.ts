@@ -3,10 +3,10 @@ import type { AnyMachineSnapshot, AnyStateMachine, EmittedFrom, EventObject, Sna
 import type { Step } from './steps.ts';
 import type { PersistedMachine } from './value.ts';
 
-/** What a machine's `input` is at birth. Time comes in from outside: `now` is milliseconds since 1970. */
+/** The `input` of a machine when its actor is created. `now` is the time in milliseconds since 1970, which always comes from outside. */
 export type Birth<Input> = { kind: string; id: string; now: number; input: Input };
 
-/** What every event that reaches a machine carries beside its own fields: when it is applied, in milliseconds since 1970. */
+/** Added to every event that reaches a machine: the time at which it is applied, in milliseconds since 1970. */
 export type Timed = { now: number };
 
 /** An invoke source that is a command to a service. */
@@ -16,7 +16,7 @@ export type CommandSource = {
   pool: (input: unknown, context: unknown) => string;
 };
 
-/** An invoke source that is an event to another durable actor, which answers it by the action `answer`. */
+/** An invoke source that sends an event to another durable actor, which answers with the action `answer`. */
 export type RequestSource = {
   type: 'request';
   kind: string;
@@ -32,27 +32,27 @@ export type SendParams = { kind: string; id: string; event: EventObject };
 export type CreateParams = { kind: string; id: string; input: unknown; event?: EventObject };
 export type AnswerParams = { to: ReplyTo; effectId: string; outcome: Outcome };
 
-/** A named action of a machine that orders something. `params` maps the machine's own parameters, by default they are taken as they are. */
+/** A named action of a machine that sends something. `params` maps the machine's own parameters; by default they are used unchanged. */
 export type OrderingAction =
   | { type: 'send'; params: (params: unknown) => SendParams }
   | { type: 'create'; params: (params: unknown) => CreateParams }
   | { type: 'answer'; params: (params: unknown) => AnswerParams };
 
-/** What happens to an event in a state that doesn't handle it. `refusal` is the sentence that the sender is told. */
+/** Policy for an event in a state that doesn't handle it. `refusal` is the message of the error that the sender gets. */
 export type EventPolicy = {
   otherwise: 'refuse' | 'defer';
   refusal?: (state: string) => string;
 };
 
 /**
- * A state may say otherwise for single events, in its `meta`: `meta: { events: { approve: 'defer' } }`, or a sentence to refuse with:
- * `{ approve: { refuse: 'The task is already landing' } }`. The innermost state counts.
+ * A state's own policy for single events, in its `meta`: `meta: { events: { approve: 'defer' } }`, or a message to reject with: `{ approve: { refuse: 'The task
+ * is already landing' } }`. The innermost state's policy applies.
  */
 export type StatePolicy = 'refuse' | 'defer' | { refuse: string };
 
 /**
- * An emitted event's place in the actor's own sequence, which starts at 1. `time` is RFC 3339; `eventId` is the same on each repeat; `steps` is what the
- * actor ordered and got since the event before.
+ * An emitted event's place in the actor's own sequence, which starts at 1. `time` is RFC 3339; `eventId` is the same on each repeat; `steps` are the effects
+ * that have ended since the previous event.
  */
 export type Emission = {
   kind: string;
@@ -63,52 +63,52 @@ export type Emission = {
   steps: readonly Step[];
 };
 
-/** What the spans of an actor tell: see spans.ts. */
+/** Description of an actor's spans: see spans.ts. */
 export type SpanDescription = {
-  /** The actor of whose life this one's is a part, in the same trace; null for whoever had it made. */
+  /** The actor whose life span is the parent, in the same trace. Null: the parent is the span that created the actor. */
   within: { kind: string; id: string } | null;
-  /** The present state as a name of few; null for an actor whose states have no spans. */
+  /** Name of the current state, one of a small set; null for an actor whose states have no spans. */
   state: string | null;
-  /** On each of its spans. */
+  /** Attributes of each of its spans. */
   attributes: Record<string, string>;
-  /** What it has ended as, told on its life's span. */
+  /** The end of the actor, an attribute of its life span. */
   end: string;
-  /** How it has failed, once it has ended so. */
+  /** The failure, once the actor has ended with one. */
   failure: { type: string; message: string } | null;
 };
 
 export type ActorOptions<Machine extends AnyStateMachine> = {
-  /** One token: part of subjects and keys. */
+  /** One token, used in subjects and keys. */
   kind: string;
-  /** To be raised whenever the machine's structure changes; a stored actor of another version without a migration is parked. */
+  /** Must be increased whenever the machine's structure changes. A stored actor of another version without a migration is parked. */
   version: number;
   machine: Machine;
   sources?: Record<string, Source>;
   actions?: Record<string, OrderingAction>;
-  /** The subject and CloudEvent of an event that the machine emits. Pure. */
+  /** Maps an event that the machine emits to its subject and CloudEvent. Pure. */
   emitted?: (event: EmittedFrom<Machine>, self: Emission) => { subject: string; data: unknown };
-  /** For an actor that belongs to one trace alone: its life and its states become spans. Pure. */
+  /** Makes spans of the actor's life and states. For an actor that belongs to one trace only. Pure. */
   spans?: (snapshot: SnapshotFrom<Machine>) => SpanDescription;
-  /** Every event that comes from outside. */
+  /** Policies of all events from outside. */
   events: Record<string, EventPolicy>;
-  /** Event types that only the machine raises itself (delayed ones too). */
+  /** Event types that only the machine itself raises (including delayed ones). */
   internalEvents?: readonly string[];
-  /** What a finished actor's tombstone keeps beside its state and output. */
+  /** Extra data that a finished actor's tombstone keeps beside its state and output. */
   summary?: (snapshot: SnapshotFrom<Machine>) => unknown;
-  /** Of what `summary` keeps: the state by the name that whoever is refused knows it by. By default the machine's own. */
+  /** Maps a summary to the state name that a rejected sender sees. Default: the machine's own state. */
   stateTold?: (summary: never) => string;
-  /** By the version that they start from: the snapshot that the next version can restore. */
+  /** Migrations by the version that they start from; each returns a snapshot that the next version can restore. */
   migrations?: Record<number, (snapshot: PersistedMachine) => PersistedMachine>;
 };
 
-/** A checked definition, as `startActorHost` takes it. */
+/** A checked definition, for `startActorHost`. */
 export type ActorDefinition = {
   kind: string;
   version: number;
-  /** Of the machine's structure: states, transitions, delays and invocations; not of the code of its functions. */
+  /** Hash of the machine's structure: states, transitions, delays and invocations; not of the code of its functions. */
   hash: string;
   machine: AnyStateMachine;
-  /** Child id → source name, of every invoke. */
+  /** Child id → names of its sources, for every invoke. */
   invocations: ReadonlyMap<string, ReadonlySet<string>>;
   sources: Record<string, Source>;
   actions: Record<string, OrderingAction>;

@@ -11,26 +11,26 @@ import { actorKey } from './value.ts';
 import type { ActorValue, OutboxItem } from './value.ts';
 
 /**
- * Publishes outboxes, and knows which are published.
+ * Publishes outboxes and tracks which ones are published.
  *
  * Invariants:
- * 2. Only what is stored is published, in order. The message that caused it is acknowledged afterwards, never before.
- * 3. A stored outbox isn't cleared by a write of its own: the next transition's write leaves it out. Until then it counts as published on any of
- *    three evidences: this host has published that very revision; a result came for one of its effects (then that item and all before it are
- *    out); or the message that caused it is no longer in the inbox, so that its handler, which acknowledges last, had got through.
- *    Without evidence it is published again: within the dedupe window the server drops it, later its receivers do, by effect or message id.
- * 4. What is published again may by then be cancelled by a newer owner, or done: receivers are built for that (see claims).
+ * 2. Only stored items are published, in order. The message that caused them is acknowledged afterwards, never before.
+ * 3. A stored outbox isn't cleared by a separate write: the next transition's write leaves it out. Until then it counts as published if this host has published
+ *    that revision; or if a result has arrived for one of its effects (then that item and all before it are published); or if the message that caused it is no
+ *    longer in the inbox (its handler acknowledges last). Otherwise it is published again: the server drops duplicates within the dedupe window, later the
+ *    receivers do, by effect or message id.
+ * 4. An item that is published again may already be cancelled by a newer owner, or done: receivers handle both (see claims).
  */
 export class Dispatcher {
   readonly #parts: HostParts;
-  /** Actor key → revision whose outbox this host has published. Oldest first; bounded. */
+  /** Actor key → revision whose outbox this host has published. Oldest first, bounded. */
   readonly #published = new Map<string, number>();
 
   constructor(parts: HostParts) {
     this.#parts = parts;
   }
 
-  /** Publishes a value's whole outbox, which is stored at this revision. */
+  /** Publishes the whole outbox of a value that is stored at this revision. */
   async publish(value: ActorValue, revision: number): Promise<void> {
     await this.#publishItems(value, value.outbox, 'outbox-item-published');
     this.remember(value, revision);
@@ -46,8 +46,8 @@ export class Dispatcher {
   }
 
   /**
-   * Makes sure that a stored outbox is out before anything new happens to the actor.
-   * @param resultOf the effect whose result or timer has just come, null for other messages.
+   * Publishes what is left of a stored outbox, before anything new happens to the actor.
+   * @param resultOf effect whose result or timer has just arrived; null for other messages
    */
   async settle(value: ActorValue, revision: number, resultOf: string | null): Promise<void> {
     if (value.outbox.length === 0) return;
@@ -105,7 +105,7 @@ export class Dispatcher {
   }
 }
 
-/** What an actor with spans of its own orders belongs to the state that it has come to; another's to what it handles. */
+/** The parent span of published messages: the current state of an actor with its own spans, otherwise the span of the current handling. */
 function placeOf(value: ActorValue): { parent?: StoredContext } {
   const context = value.spans === undefined ? null : contextOf(value);
   return context === null ? {} : { parent: context };

@@ -8,14 +8,14 @@ export class UnsupportedMachine extends Error {
   }
 }
 
-/** A machine ordered something that isn't mapped, or failed while it computed a transition. Nothing was stored. */
+/** A machine used an action that isn't mapped, or failed while it computed a transition. Nothing was stored. */
 export class TransitionFailed extends Error {
   override readonly name = 'TransitionFailed';
   readonly code = 'transition-failed';
   readonly retryable = true;
 }
 
-/** The current machine can't go on from what is stored; the actor is parked. */
+/** The current machine can't continue from the stored value; the actor is parked. */
 export class Unrestorable extends Error {
   override readonly name = 'Unrestorable';
   readonly code = 'unrestorable';
@@ -31,23 +31,23 @@ export class Unrestorable extends Error {
 export type ParkCode =
   /** The stored bytes aren't an actor's value. */
   | 'corrupt'
-  /** Another version of the machine, or another structure under the same version, and no migration leads here. */
+  /** The value was stored by another version of the machine, or by another structure under the same version, and no migration leads to this one. */
   | 'machine-changed'
-  /** The stored snapshot names what the machine doesn't have. */
+  /** The stored snapshot names states or children that the machine doesn't have. */
   | 'restore-failed'
   /** A result or timer makes the value larger than it may be. */
   | 'limit-exceeded'
   /** The machine fails on a result or timer that can't be refused. */
   | 'transition-failed';
 
-/** Others kept writing this actor's value. The message is given back. */
+/** Other hosts kept writing this actor's value. The message is redelivered. */
 export class TooMuchContention extends Error {
   override readonly name = 'TooMuchContention';
   readonly code = 'contention';
   readonly retryable = true;
 }
 
-/** What an actor would have to store, or to publish, is over a limit. Nothing was stored. */
+/** The value to store, or a message to publish, is over a limit. Nothing was stored. */
 export class TooLarge extends Error {
   override readonly name = 'TooLarge';
   readonly code = 'limit-exceeded';

@@ -2,9 +2,9 @@ import type { AnyStateNode } from 'xstate';
 import type { ActorDefinition } from './definition.ts';
 import { stateNodes } from './inspect-machine.ts';
 
-/** What a state does with an event. `handled` with guards that all say no becomes `otherwise`. */
+/** How a state treats an event. If it is `handle` and every guard rejects the event, `otherwise` applies. */
 export type MatrixEntry = {
-  /** Of an innermost state that isn't final: the path of its names, joined by dots. */
+  /** Path of an innermost state that isn't final, names joined by dots. */
   state: string;
   event: string;
   does: 'handle' | 'refuse' | 'defer';
@@ -13,7 +13,7 @@ export type MatrixEntry = {
 
 type StateMeta = { events?: Record<string, 'refuse' | 'defer' | { refuse: string }> };
 
-/** Invariant 7, to be looked at as a table: every event that comes from outside, in every state. */
+/** Invariant 7 as a table: the treatment of every event from outside in every state. */
 export function eventMatrix(definition: ActorDefinition): MatrixEntry[] {
   const innermost = stateNodes(definition.machine).filter((node) => node.type === 'atomic');
   return innermost.flatMap((node) =>
@@ -29,7 +29,7 @@ export function eventMatrix(definition: ActorDefinition): MatrixEntry[] {
   );
 }
 
-/** The node and what it lies in, inside out. */
+/** The node and its ancestors, innermost first. */
 function lineageOf(node: AnyStateNode): AnyStateNode[] {
   return node.parent === undefined ? [node] : [node, ...lineageOf(node.parent as AnyStateNode)];
 }

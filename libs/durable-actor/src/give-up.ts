@@ -9,11 +9,11 @@ import type { RequestOrigin } from './value.ts';
 /**
  * Gives up on a message.
  *
- * Invariant 9: it is stored as a dead letter first (the server's ack awaited), then whoever waits for it is told that it failed, then it is removed.
- * Nothing waits for ever.
+ * Invariant 9: first the message is stored as a dead letter (the server's ack is awaited), then its sender is notified of the failure, then it is removed.
+ * Nothing waits forever.
  */
 
-/** What is left to do for the actor itself: it can't be told of a failure that it fails on, too. */
+/** What the caller has to do for the actor itself: nothing, or park it, because it also fails on the notification of the failure. */
 export type GivenUp = 'told' | 'park';
 
 export async function giveUp(
@@ -59,7 +59,7 @@ export async function tellFailure(
 export const deliveryLimitError = (deliveries: number): CoppiceError =>
   new CoppiceError('delivery-limit', `not handled in ${deliveries} deliveries`);
 
-/** Null for what isn't a message: then there is nobody named in it to be told. */
+/** The parsed message; null if it is invalid and so names no sender. */
 function messageOf(delivery: Delivery): ActorMessage | null {
   try {
     const parsed = actorMessageSchema.safeParse(delivery.json());

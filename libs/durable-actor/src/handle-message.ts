@@ -24,11 +24,11 @@ import type { ActorValue, Answer } from './value.ts';
 /**
  * Handles one message of an actor's inbox, from its delivery to its acknowledgement.
  *
- * Invariant 2: read the value at revision r → publish what is left of its outbox → pure transition → write if still r, else start again (bounded) →
- * publish the new outbox → tell senders → acknowledge. Nothing is published before the state that orders it is stored; the acknowledgement
- * is last. A process may die between any two of these; each step that the next delivery repeats is harmless twice.
- * Invariant 9: the delivery count is looked at before the message is parsed.
- * Invariant 10: any number of these may work on one actor; the compare-and-set settles who goes on.
+ * Invariant 2: read the value at revision r → publish what is left of its outbox → pure transition → write if still at r, else start again (bounded) → publish
+ * the new outbox → answer senders → acknowledge. Nothing is published before the state that contains it is stored; the acknowledgement is last. A process may
+ * die between any two of these steps; a step that the next delivery repeats does no harm.
+ * Invariant 9: the delivery count is checked before the message is parsed.
+ * Invariant 10: any number of handlers may work on one actor; the compare-and-set decides which one continues.
  */
 type Stored = { value: ActorValue; revision: number };
 type Attempt = { definition: ActorDefinition; id: string; delivery: Delivery; incoming: Incoming };
@@ -77,7 +77,7 @@ export class MessageHandler {
     );
   }
 
-  /** @throws RevisionConflict to be started again from reading. */
+  /** @throws RevisionConflict if the handling has to start again with reading */
   async #attempt(attempt: Attempt): Promise<void> {
     const { definition, id } = attempt;
     const entry = await this.#store.read(definition.kind, id);
@@ -99,7 +99,7 @@ export class MessageHandler {
     }
   }
 
-  /** Keeps the old note where there is one: it tells why the actor was parked first. */
+  /** Parks the actor and stashes the message. If it was parked before, a new note replaces the old one in front of the same original bytes. */
   async #park(attempt: Attempt, entry: { bytes: Uint8Array; revision: number }, error: Unrestorable): Promise<void> {
     const { definition, id } = attempt;
     let original = entry.bytes;
@@ -107,13 +107,13 @@ export class MessageHandler {
       const stored = this.#parking.decode(entry.bytes);
       if (stored.type === 'parked') original = stored.original;
     } catch {
-      // Corrupt: parked as it is.
+      // Corrupt bytes are parked unchanged.
     }
     await this.#parking.park(definition, id, original, entry.revision, error);
     await this.#stash(attempt);
   }
 
-  /** A sender who waits is told that the event is kept. */
+  /** Stashes the message. A sender that waits gets the answer that the event is deferred. */
   async #stash({ definition, id, delivery, incoming: { message } }: Attempt): Promise<void> {
     await this.#parking.stash(definition, id, delivery);
     if (message.type !== 'event' || message.answerTo === undefined) return;
@@ -131,7 +131,7 @@ export class MessageHandler {
     await this.#parts.reach('transition-computed');
     if (decision.type === 'absent') return this.#notYet(attempt);
     if (decision.type === 'drop') {
-      // Whoever had stored it didn't come to acknowledge it.
+      // The handler that stored it died before it acknowledged the message.
       if (stored?.value.cause === attempt.delivery.sequence) exportEnded(stored.value);
       return this.#drop(attempt, decision);
     }
@@ -191,8 +191,8 @@ export class MessageHandler {
   }
 
   /**
-   * The next value would be over a limit. An event is refused; a result is turned into a failed one, which a machine can handle with less; what
-   * can be neither parks the actor, so that nothing is lost and nothing goes on silently.
+   * Handles a next value over a limit. An event is rejected. A result is replaced by a failed result, which needs less room. If that is too large as well, or
+   * for any other message, the actor is parked, so that nothing is lost and nothing continues silently.
    */
   async #tooLarge(attempt: Attempt, stored: Stored | null, cause: TooLarge): Promise<void> {
     const { incoming, definition, id, delivery } = attempt;
@@ -215,8 +215,8 @@ export class MessageHandler {
   }
 
   /**
-   * Whether this message was the last that changed the actor: then it was handled, and only publishing failed, which is done here or fails
-   * again. It is never given up on: what a stored state orders is not lost.
+   * True if this message was the last one that changed the actor. Then it was handled, and only publishing failed; this publishes the rest, or fails again.
+   * Such a message never becomes a dead letter, since the effects of a stored state must not be lost.
    */
   async #isStored(definition: ActorDefinition, id: string, delivery: Delivery): Promise<boolean> {
     const entry = await this.#store.read(definition.kind, id);
@@ -245,7 +245,7 @@ export class MessageHandler {
   }
 }
 
-/** @returns the reason for which it can't be read. */
+/** @returns the message, or the error if it can't be read */
 function parse(delivery: Delivery): ActorMessage | CoppiceError {
   try {
     const parsed = actorMessageSchema.safeParse(delivery.json());
@@ -270,5 +270,5 @@ const changeOf = (before: ActorValue | null, after: ActorValue): StoredChange =>
 
 const failed = (error: WireError) => ({ status: 'failed' as const, error });
 
-/** 60 bits: no two lives of one actor share effect ids. */
+/** A random id of 60 bits, so that two actors that had the same name one after the other don't share effect ids. */
 const newIncarnation = (): string => randomBytes(8).toString('hex').slice(0, 15);

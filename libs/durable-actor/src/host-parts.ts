@@ -13,16 +13,19 @@ export type Clock = { now(): Date };
 /** One stored transition of an actor. */
 export type StoredChange = {
   kind: string;
-  /** The machine's context before; null at its birth. */
+  /** The machine's context before; null when the actor is created. */
   before: unknown;
-  /** What it tells the world by this, in order. */
+  /** Events that the transition emits, in order. */
   events: readonly unknown[];
 };
 
-/** Told of each transition once it is stored, and before it is dispatched: at most once, since the process may die in between. Never throws. */
+/**
+ * Called for each transition after it is stored and before its outbox is published. At most once per transition, since the process may die in between. Must not
+ * throw.
+ */
 export type OnStored = (change: StoredChange) => void;
 
-/** What every part of a host works with. */
+/** Dependencies shared by all parts of a host. */
 export type HostParts = {
   bus: Bus;
   actors: KeyValue;
@@ -32,7 +35,7 @@ export type HostParts = {
   limits: HostLimits;
   reach: Reach;
   onStored: OnStored;
-  /** Told by the sweeper what it saw of all actors. */
+  /** Called by the sweeper with the result of each walk. */
   onCensus: (census: Census) => void;
   log: Logger;
 };
@@ -50,7 +53,7 @@ export function hostParts(
   return {
     bus,
     actors: bus.keyValue(buckets.actors),
-    // Only cancels: it never needs to know whether an owner is lost.
+    // Used only to cancel, which never needs to know whether an owner is lost.
     claims: new Claims(bus, () => Promise.resolve(false)),
     nowMs: () => options.clock?.now().getTime() ?? Date.now(),
     limits: { ...hostLimits, ackWaitMs: bus.lostAfterMs, ...options.limits },

@@ -18,29 +18,29 @@ import { Sweeper } from './sweeper.ts';
 export type ActorHostOptions = {
   bus: Bus;
   actors: readonly ActorDefinition[];
-  /** Messages of one kind of actor in handling at once. Default 16. */
+  /** Messages that are handled at once per kind of actor. Default 16. */
   concurrency?: number;
   clock?: Clock;
   limits?: Partial<HostLimits>;
   hooks?: { reach?: Reach };
   onStored?: OnStored;
-  /** Told of the actors there are after each walk over them; one host of all walks at a time. */
+  /** Called with the numbers of actors after each walk of the sweeper; only one host walks at a time. */
   onCensus?: (census: Census) => void;
 };
 
 export type ActorHost = {
-  /** Takes no more messages, waits for those in handling. */
+  /** Stops consuming and waits for messages in progress. */
   stop(): Promise<void>;
   /**
-   * Takes a parked actor's note off and brings its messages back.
-   * @throws Unrestorable where this machine can't restore it either.
+   * Removes a parked actor's note and brings its messages back.
+   * @throws Unrestorable if this machine can't restore it either
    */
   unpark(kind: string, id: string): Promise<'unparked' | 'not-parked' | 'absent'>;
-  /** One walk of the sweeper, now. */
+  /** Runs one walk of the sweeper. */
   sweep(): Promise<void>;
 };
 
-/** Lets this process work on actors. Any number of hosts share the inboxes, by one durable consumer for each kind of actor. */
+/** Starts handling actors in this process. Any number of hosts share the inboxes, through one durable consumer per kind of actor. */
 export async function startActorHost(options: ActorHostOptions): Promise<ActorHost> {
   const parts = hostParts(options.bus, {
     ...(options.clock === undefined ? {} : { clock: options.clock }),
@@ -67,7 +67,7 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
         concurrency: options.concurrency ?? concurrencyDefault,
       },
       async (delivery) => {
-        // Our own handling of it outlasts the ack wait: another host may take it, here it would only wait in a slot.
+        // This process is still handling the message after the ack wait. Another host may take the redelivery; here it would only occupy a slot.
         if (inHandling.has(delivery.sequence)) return delivery.retry(parts.limits.ackWaitMs);
         inHandling.add(delivery.sequence);
         try {
@@ -92,7 +92,7 @@ export async function startActorHost(options: ActorHostOptions): Promise<ActorHo
 
 const concurrencyDefault = 16;
 
-/** A failed message comes again after a pause that grows; the delivery limit ends it. */
+/** Handles a message. A failed one is redelivered after a growing pause, up to the delivery limit. */
 async function handleOrGiveBack(
   parts: HostParts,
   handler: MessageHandler,

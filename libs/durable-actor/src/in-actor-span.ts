@@ -9,12 +9,13 @@ import { contextOf } from './spans.ts';
 import type { ActorValue } from './value.ts';
 
 /**
- * The span of handling one message, so that what an actor lives through is one trace, whoever takes part and dies meanwhile, and a tree whose depth doesn't grow with
- * what it lives through:
- * 1. What an actor is born by or told is a child of its sender's span.
- * 2. Everything else is a child of the actor's own context (spans.ts), with a link to where it came from: a result, a timer, a wake-up, what has no sender, and a redelivery.
- * 3. Where the sender is in another trace, what is told stays in it: a person who comes later has their own, and an actor that many runs use (landing,
- *    setup) works in that of each.
+ * Runs the handling of one message in a span, so that everything an actor does is one trace, whichever processes take part or die, and the depth of the tree
+ * doesn't grow with the actor's history:
+ * 1. A `create` or an event is a child of its sender's span.
+ * 2. Everything else is a child of the actor's own context (spans.ts), with a link to its origin: a result, a timer, a wake-up, a message without a sender, and
+ *    a redelivery.
+ * 3. If the sender is in another trace, its event stays in that trace: a user who acts later has their own, and an actor that many runs use (landing, setup)
+ *    works in the trace of each.
  */
 export function inActorSpan<Result>(
   { definition, delivery, incoming }: { definition: ActorDefinition; delivery: Delivery; incoming: Incoming },

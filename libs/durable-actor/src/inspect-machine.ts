@@ -3,10 +3,10 @@ import type { AnyStateMachine, AnyStateNode } from 'xstate';
 import { isEffect } from './sources.ts';
 
 /**
- * What a machine is made of, read from XState's own state nodes, never run: what can't be made durable, what its structure is.
+ * Inspects a machine's structure through XState's state nodes, without running it: finds what can't be made durable, and computes the structure's hash.
  *
- * Invariant 2: mapped are named actions with parameters, invoke of named sources with onError, delayed raise and `after`, delayed sendTo to itself,
- * cancel, stopChild, emit. Everything else is refused here where it can be seen, and otherwise before storing.
+ * Invariant 2: mapped are named actions with parameters, invoke of named sources with onError, delayed raise and `after`, delayed sendTo to itself, cancel,
+ * stopChild, emit. Everything else is rejected: here if it is visible in the structure, otherwise before storing.
  */
 
 type Action = { type: string } | string | (((...args: never[]) => unknown) & { type?: string; resolve?: unknown });
@@ -45,7 +45,7 @@ function transitionsOf(node: AnyStateNode): Transition[] {
   return all;
 }
 
-/** Event types that the machine's states name, XState's own excepted. */
+/** Event types that the machine's states name, except XState's own. */
 export function namedEvents(machine: AnyStateMachine): Set<string> {
   const types = new Set<string>();
   for (const node of stateNodes(machine)) {
@@ -62,14 +62,14 @@ function actionsOf(node: AnyStateNode): Action[] {
   return [...node.entry, ...node.exit, ...ofInitial, ...ofTransitions] as Action[];
 }
 
-/** Whether the machine is seen to emit; one inside enqueueActions isn't seen before it runs. */
+/** True if the machine visibly emits events. An emit inside enqueueActions isn't visible before it runs. */
 export function emits(machine: AnyStateMachine): boolean {
   const named = Object.values(machine.implementations.actions) as unknown[];
   const all = [...named, ...stateNodes(machine).flatMap(actionsOf)];
   return all.some((action) => isBuiltIn(action) && action.type === 'xstate.emit');
 }
 
-/** Event types that a state's meta gives a policy for. */
+/** Event types for which a state's meta sets a policy. */
 export function policiesInMeta(machine: AnyStateMachine): Set<string> {
   const metas = stateNodes(machine).map((node) => node.meta as { events?: Record<string, unknown> } | undefined);
   return new Set(metas.flatMap((meta) => Object.keys(meta?.events ?? {})));
@@ -88,7 +88,7 @@ export function invocations(machine: AnyStateMachine): Map<string, Set<string>> 
   return byId;
 }
 
-/** Everything about the machine that can't be made durable, one sentence each. */
+/** All problems that prevent the machine from being durable, one sentence each. */
 export function problemsOf(
   machine: AnyStateMachine,
   ordering: ReadonlySet<string>,
@@ -156,7 +156,7 @@ function problemsOfBuiltIn(where: string, action: { type: string; delay?: unknow
   return [];
 }
 
-/** A digest of the machine's structure. The code of guards, assigns and computed delays isn't part of it. */
+/** Hash of the machine's structure. The code of guards, assigns and computed delays isn't part of it. */
 export function hashOf(machine: AnyStateMachine): string {
   const structure = stateNodes(machine).map((node) => ({
     id: node.id,

@@ -1,6 +1,6 @@
 /**
- * Lets one at a time work on a key within this process; others wait in order. Spares the host races against itself: correctness comes from
- * the compare-and-set alone.
+ * Serializes work on a key within this process, in the order of arrival. It only saves the host conflicts with itself: correctness comes from the
+ * compare-and-set.
  */
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();

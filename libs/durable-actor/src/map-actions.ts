@@ -9,14 +9,14 @@ import { faultOfAddress } from './value.ts';
 import type { ActorValue, InFlight, OutboxItem, RequestOrigin } from './value.ts';
 
 /**
- * Turns what XState's pure transition ordered into outbox items and effects in flight. Pure: changes only the draft.
+ * Maps the actions of XState's pure transition to outbox items and effects in flight. Pure: changes only the draft.
  *
- * Invariant 2: what isn't mapped here stops the handling before anything is stored.
+ * Invariant 2: an action that isn't mapped here stops the handling before anything is stored.
  * Invariant 3: every item has an id made of actor, incarnation and counter.
  * Invariant 5: timers are effects; `after` and delayed events become scheduled messages.
  */
 
-/** A value being worked on. Its outbox holds only what this handling orders: what was there before is known to be published. */
+/** A value that is being changed. Its outbox holds only items of the current handling; earlier items are known to be published. */
 export type Draft = ActorValue;
 
 /** An action as `transition()` returns it. */
@@ -39,7 +39,7 @@ function mapAction(definition: ActorDefinition, draft: Draft, action: OrderedAct
   const params = (action.params ?? {}) as Record<string, unknown>;
   switch (action.type) {
     case 'xstate.raise':
-      // Without delay it is already applied.
+      // A raise without delay is already applied.
       if (params['delay'] !== undefined) startTimer(draft, params as TimerParams, nowMs);
       return;
     case 'xstate.sendTo':
@@ -52,7 +52,7 @@ function mapAction(definition: ActorDefinition, draft: Draft, action: OrderedAct
     case 'xstate.spawnChild':
       return startInvocation(definition, draft, params as InvocationParams, action.info.context, nowMs);
     case 'xstate.stopChild':
-      // Nothing where the child has already ended: it isn't in flight then.
+      // No effect if the child has already ended, since it isn't in flight then.
       return cancelInvocation(draft, (action.params as { id: string } | undefined)?.id);
     case 'xstate.emit':
       return emit(definition, draft, params['event'] as EventObject, nowMs);
@@ -93,7 +93,7 @@ function cancelInvocation(draft: Draft, childId: string | undefined): void {
   }
 }
 
-/** What was ordered within this very handling is simply not published; what went out before is called back. */
+/** Cancels an effect. An effect of the same handling is removed from the outbox; an earlier one gets a cancellation. */
 export function cancelEffect(draft: Draft, effectId: string, effect: InFlight): void {
   delete draft.inFlight[effectId];
   const ordered = draft.outbox.findIndex((item) => orders(item, effectId));
@@ -107,7 +107,7 @@ export function cancelEffect(draft: Draft, effectId: string, effect: InFlight): 
   else if (effect.cancel !== null) pushEvent(draft, effect.to, effect.cancel, draft.updatedAtMs, { cancels: effectId });
 }
 
-/** Whether publishing this item is what starts the effect. */
+/** True if publishing this item starts the effect. */
 export function orders(item: OutboxItem, effectId: string): boolean {
   if (item.type === 'command' || item.type === 'timer') return item.effectId === effectId;
   return item.type === 'message' && item.request?.effectId === effectId && item.message.type !== 'result';
@@ -131,7 +131,7 @@ function startInvocation(
   const effectId = nextId(draft);
   const replyTo = { kind: draft.kind, id: draft.id };
   const issuedAt = new Date(nowMs).toISOString();
-  // Who emits nothing tells nobody.
+  // An actor without events reports no steps.
   const noted = (what: string) => (definition.emitted === null ? {} : { ordered: { what, atMs: nowMs } });
   if (source.type === 'command') {
     const { service, name, input: schema } = source.operation;
@@ -221,7 +221,7 @@ export function pushResult(
   draft.outbox.push({ type: 'message', messageId: nextId(draft), to: origin.replyTo, message, request: null });
 }
 
-/** One token of a subject, and of a consumer's name. */
+/** A single token of a subject and of a consumer's name. */
 const poolPattern = /^[a-z0-9][a-z0-9_-]{0,99}$/;
 
 function requirePool(text: string, what: string): string {

@@ -1,16 +1,16 @@
 import type { RequestOrigin } from './value.ts';
 
-/** Headers of inbox messages, beside the trace context. They are read before, and even if, the body can't be. */
+/** Headers of inbox messages, beside the trace context. They are read before the body, and can be used even if the body can't be read. */
 export const headerNames = {
-  /** The effect of another actor that waits for what comes of this message, and whose it is: `<kind>/<id>`. */
+  /** The effect that waits for the result of this message, and the actor it belongs to: `<kind>/<id>`. */
   effectId: 'coppice-effect-id',
   replyTo: 'coppice-reply-to',
-  /** The effect of another actor that this event calls off. */
+  /** The effect of another actor that this event cancels. */
   cancels: 'coppice-cancels',
-  /** How often this was tried at an absent actor, and when first (milliseconds since 1970). */
+  /** Number of tries while the actor was absent, and time of the first (milliseconds since 1970). */
   tries: 'coppice-tries',
   triedSince: 'coppice-tried-since',
-  /** This failure stands for a result that had to be given up on. */
+  /** Marks a failed result that replaces a result that could not be handled. */
   givenUp: 'coppice-given-up',
 } as const;
 
@@ -32,6 +32,6 @@ export function requestOf(headers: Record<string, string>): RequestOrigin | null
   return { effectId, replyTo: { kind, id } };
 }
 
-/** What a copy of a message keeps: everything but what the server sets for the one publish. */
+/** The headers for a copy of a message: all except those that the server sets for one publish. */
 export const copiedHeaders = (headers: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('Nats-')));

@@ -13,16 +13,16 @@ import { decodeStored } from './value.ts';
 import type { ActorValue, Parked, StoredActor } from './value.ts';
 
 /**
- * Parks actors that can't go on and brings them back.
+ * Parks actors that can't continue, and unparks them.
  *
- * Invariant 8: a parked actor's bytes stand unchanged behind a note that says why. Its messages go to its stash, in the order of their handling, and
- * are acknowledged. Once a machine that can restore it is there, the note is taken off, and then the stash goes back into the inbox, one by one,
- * each removed after it is there; until then the value says so, and whoever
- * handles the next message goes on with it. A message that was stashed while the note was taken off is brought back by whoever stashed it.
+ * Invariant 8: a parked actor's bytes stay unchanged behind a note with the reason. Its messages go to its stash, in the order in which they are handled, and
+ * are acknowledged. Once a machine that can restore the actor runs, the note is removed. Then the stash goes back into the inbox one message at a time, each
+ * deleted from the stash after it is in the inbox. Until this is complete, the value has the mark `unstash`, and the handler of the next message continues it.
+ * A handler that stashes a message while the note is being removed brings that message back itself.
  */
 const machineName = ({ version, hash }: { version: number; hash: string }): string => `${version}:${hash}`;
 
-/** Whether this machine may succeed where the one that parked the actor failed. */
+/** True if this machine may succeed where the machine that parked the actor failed: it differs in version or structure. */
 export const mayUnpark = (definition: ActorDefinition, parked: Parked): boolean =>
   parked.by !== machineName(definition);
 
@@ -35,18 +35,18 @@ export class Parking {
     this.#store = store;
   }
 
-  /** Decodes what is stored; bytes that can't be read are a reason to park like any other. @throws Unrestorable */
+  /** Decodes the stored bytes. @throws Unrestorable if they can't be read, which is a reason to park the actor */
   decode(bytes: Uint8Array): StoredActor {
     return decodeStored(bytes);
   }
 
-  /** The value, if it is one that isn't parked. */
+  /** The value; null if the actor is parked or the bytes can't be read. */
   readable(bytes: Uint8Array): ActorValue | null {
     try {
       const stored = decodeStored(bytes);
       return stored.type === 'value' ? stored.value : null;
     } catch {
-      // Unreadable and not yet parked: whoever handles the next message parks it.
+      // Unreadable and not yet parked: the handler of the next message parks it.
       return null;
     }
   }
@@ -83,8 +83,8 @@ export class Parking {
   }
 
   /**
-   * Takes the note off if this machine can restore the actor, and brings its messages back.
-   * @throws Unrestorable where it can't.
+   * Removes the note if this machine can restore the actor, and brings its messages back.
+   * @throws Unrestorable if it can't be restored
    */
   async unpark(definition: ActorDefinition, id: string): Promise<'unparked' | 'not-parked' | 'absent'> {
     const { kind } = definition;
@@ -97,7 +97,7 @@ export class Parking {
       await this.#store.write({ ...value, unstash: true }, entry.revision, actorLimits.valueBytesMax);
     } catch (error) {
       if (!(error instanceof RevisionConflict)) throw error;
-      // Somebody else took it off, or parked it again: the stash is theirs to bring back, and harmless to bring back twice.
+      // Another handler has removed the note, or parked the actor again. It brings the stash back; a second time does no harm.
     }
     await this.#parts.reach('unpark-stored');
     await this.replayStash(kind, id);
@@ -125,5 +125,5 @@ export class Parking {
   }
 }
 
-/** Fits the room that is kept free in every value. */
+/** Fits into the bytes that are reserved in every value (`parkingReserveBytes`). */
 const messageLengthMax = 1_000;

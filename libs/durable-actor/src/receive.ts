@@ -11,18 +11,18 @@ import { stateText } from './value.ts';
 import type { ActorValue, Answer, InFlight, RequestOrigin } from './value.ts';
 
 /**
- * Decides what a message does to an actor. Pure: reads a value, answers with the next one.
+ * Decides what a message does to an actor: maps the stored value to the next one. Pure.
  *
- * Invariant 3: a result or timer whose effect isn't in flight is dropped, which dedupes them; so only events need remembered ids.
- * Invariant 6: an actor is born only by `create`; a tombstone is found by late ones.
+ * Invariant 3: a result or timer whose effect isn't in flight is dropped. This removes duplicates, so ids have to be remembered for events only.
+ * Invariant 6: only `create` creates an actor; a late message finds the tombstone.
  */
 export type Incoming = {
   message: ActorMessage;
-  /** The effect of another actor that waits for what comes of this. */
+  /** The effect of another actor that waits for the result of this message. */
   request: RequestOrigin | null;
   /**
-   * The request that this event calls off. The inbox has no order: where the event comes first, the request, whose message id is the effect's, is
-   * remembered as if it had been handled.
+   * The request that this event cancels. The inbox has no order: if the event arrives first, the request's message id (its effect id) is remembered as already
+   * handled.
    */
   cancels: string | null;
 };
@@ -30,16 +30,14 @@ export type Incoming = {
 export type Refusal = { request: RequestOrigin; error: WireError };
 
 export type Decision =
-  /** `spans` tells of the new state; null where its definition tells nothing. */
+  /** `spans` describes the new state; null if the definition has no spans. */
   | { type: 'store'; value: ActorValue; answers: Answer[]; spans: SpanDescription | null }
-  /** Nothing changes. `refused` is told to the actor that asked before the message is acknowledged. */
+  /** Nothing changes. `refused` is sent to the requesting actor before the message is acknowledged. */
   | { type: 'drop'; reason: string; answers: Answer[]; refused: Refusal | null }
-  /** There is no such actor yet: look again later. */
+  /** The actor doesn't exist yet: try again later. */
   | { type: 'absent' };
 
-/**
- * @throws Unrestorable when the actor must be parked, TransitionFailed when its machine fails.
- */
+/** @throws Unrestorable if the actor must be parked; TransitionFailed if its machine fails */
 export function receive(
   definition: ActorDefinition,
   id: string,
@@ -108,7 +106,9 @@ function receiveEvent(
   return offer(work, incoming, messageId, event, answerTo, incoming.cancels !== null);
 }
 
-/** Gives an event from outside to the current state. `changedAlready`: there is something to store even if the event is refused, a birth for instance. */
+/**
+ * Applies an event from outside to the current state. With `changedAlready` the value is stored even if the event is rejected, for example after a creation.
+ */
 function offer(
   work: Work,
   incoming: Incoming,
@@ -126,7 +126,7 @@ function offer(
   if (disposition.type === 'refuse' || full) {
     const error = disposition.type === 'refuse' ? disposition.error : tooManyDeferred(work);
     if (!changedAlready) return refusal(incoming, answerTo, error);
-    // Told from the outbox, once that is stored.
+    // Sent from the outbox, once the value is stored.
     if (incoming.request !== null) pushResult(draft, incoming.request, { status: 'failed', error });
     work.answers.push(...answered(answerTo, { status: 'failed', error }));
     remember(work, messageId);
@@ -144,11 +144,11 @@ function receiveWake(definition: ActorDefinition, stored: ActorValue, nowMs: num
   const due = Object.entries(stored.inFlight)
     .flatMap(([effectId, effect]) => (effect.type === 'timer' && effect.atMs <= nowMs ? [{ effectId, effect }] : []))
     .toSorted((left, right) => left.effect.atMs - right.effect.atMs);
-  // A stash has been brought back before this; storing the value without the mark says so.
+  // The stash is already back in the inbox; storing the value without the mark records that.
   if (due.length === 0 && stored.unstash !== true) return dropped('nothing is due');
   const work = resume(definition, stored, nowMs);
   for (const { effectId, effect } of due) {
-    // An earlier one may have called off this one.
+    // An earlier timer may have cancelled this one.
     if (work.draft.status === 'done' || work.draft.inFlight[effectId] === undefined) continue;
     delete work.draft.inFlight[effectId];
     applyEvent(work, timerEvent(effect));
@@ -169,7 +169,10 @@ function resultEvent(
     : ({ type: `xstate.error.actor.${actorId}`, error: checked.error, actorId, effectId } as EventObject);
 }
 
-/** A service of another version may answer what this one doesn't understand: that is a failure, never a defect inside the machine. */
+/**
+ * Checks a result against its schema. A service of another version may send a result that doesn't fit; that is a failed result, not an error inside the
+ * machine.
+ */
 function checkedOutcome(definition: ActorDefinition, sourceName: string, outcome: Outcome): Outcome {
   const source = definition.sources[sourceName];
   if (outcome.status === 'failed' || source?.type !== 'command') return outcome;

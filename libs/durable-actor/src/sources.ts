@@ -11,14 +11,14 @@ import type {
   SendParams,
 } from './definition.ts';
 
-/** An operation whose schemas take this input and give this output. */
+/** An operation with these input and output types. */
 type Typed<Input, Output> = Operation & { input: { _zod: { input: Input } }; output: { _zod: { output: Output } } };
 
 const effects = new WeakSet<object>();
 
 /**
- * What `setup({ actors })` of a durable machine names: only the types count. The work is done elsewhere, so running it is an error, and an actor
- * whose machine holds any other logic is refused.
+ * Placeholder logic for `setup({ actors })` of a durable machine: only its types matter. The work runs elsewhere, so XState must not run it, and a machine with
+ * any other logic is rejected.
  */
 export function effect<Input, Output>(operation: Typed<Input, Output>): PromiseActorLogic<Output, Input>;
 export function effect<Output, Input>(): PromiseActorLogic<Output, Input>;
@@ -32,7 +32,7 @@ export function effect(): PromiseActorLogic<unknown> {
 
 export const isEffect = (logic: unknown): boolean => typeof logic === 'object' && logic !== null && effects.has(logic);
 
-/** What `setup({ actions })` of a durable machine names for an action that orders something. */
+/** Placeholder for `setup({ actions })` of a durable machine: an action that sends something. */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what its parameters are
 export function ordered<Params>(): (_: unknown, params: Params) => void {
   return () => {
@@ -40,7 +40,7 @@ export function ordered<Params>(): (_: unknown, params: Params) => void {
   };
 }
 
-/** An invoke source that is a command to a service; by default any process of the service may take it. */
+/** An invoke source that sends a command to a service. By default any process of the service may take it. */
 export function command<Input, Output>(
   operation: Typed<Input, Output>,
   options: { pool?: (input: Input, context: never) => string } = {},
@@ -50,8 +50,9 @@ export function command<Input, Output>(
 }
 
 /**
- * An invoke source that is an event to another actor, which must end by the action `answer`; a refusal there, and a message that had to be given up on,
- * end it as failed. With `create`, the other actor is made where it isn't there yet. `cancel` is sent when the invoking state is left first.
+ * An invoke source that sends an event to another actor, which must answer with the action `answer`. It fails if the other actor rejects the event or the
+ * message becomes a dead letter. With `create`, the other actor is created if it doesn't exist. `cancel` is sent if the invoking state is left before the
+ * answer.
  */
 export function request<Input>(
   kind: string,
@@ -74,19 +75,19 @@ export function request<Input>(
 
 const asTheyAre = (params: unknown): never => params as never;
 
-/** An event to another actor's inbox. */
+/** Sends an event to another actor's inbox. */
 export const send = (params?: (params: never) => SendParams): OrderingAction => ({
   type: 'send',
   params: (params as ((params: unknown) => SendParams) | undefined) ?? asTheyAre,
 });
 
-/** The birth of another actor. */
+/** Creates another actor. */
 export const create = (params?: (params: never) => CreateParams): OrderingAction => ({
   type: 'create',
   params: (params as ((params: unknown) => CreateParams) | undefined) ?? asTheyAre,
 });
 
-/** The result of an effect that another actor waits for. */
+/** Sends the result of an effect to the actor that waits for it. */
 export const answer = (params?: (params: never) => AnswerParams): OrderingAction => ({
   type: 'answer',
   params: (params as ((params: unknown) => AnswerParams) | undefined) ?? asTheyAre,

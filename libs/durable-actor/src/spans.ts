@@ -11,32 +11,32 @@ import type { SpanDescription } from './definition.ts';
 import type { ActorValue } from './value.ts';
 
 /**
- * The spans of an actor's life and of its states, where its definition asks for them.
+ * The spans of an actor's life and of its states, if its definition has them.
  *
  * Invariants:
- * 1. No process keeps one open. An id follows from the trace and from what the span is of, its times are stored with the actor; so what happens meanwhile can name it as
- *    its parent, whoever handles it.
- * 2. It is exported when it is over: after that is stored and dispatched, and before the message that ended it is acknowledged. A redelivery of that message exports it
- *    again, with the same id and times. What a process that is killed hadn't sent yet of it is lost, as with any span.
- * 3. `traceparent` of such an actor is that of its life.
+ * 1. No process keeps such a span open. Its id is derived from the trace and from what it describes, and its times are stored with the actor. Work in the
+ *    meantime can therefore name it as its parent, in whatever process it runs.
+ * 2. A span is exported when it is over: after the change is stored and published, and before the message that ended it is acknowledged. A redelivery of that
+ *    message exports it again, with the same id and times. Spans that a killed process had not sent yet are lost, as usual.
+ * 3. `traceparent` of such an actor is that of its life span.
  */
 export type ActorSpans = {
-  /** Of the life's parent. */
+  /** Span id of the life span's parent. */
   parentSpanId: string;
-  /** Where the actor was born with one. */
+  /** The tracestate of the creating message, if it had one. */
   tracestate?: string;
-  /** States so far, the present one included. */
+  /** Number of states entered so far, including the current one. */
   entered: number;
   state: { name: string; sinceMs: number } | null;
-  /** What the transition that was stored last has ended. */
+  /** Spans that the last stored transition has ended. */
   ended: StoredSpan[];
 };
 
-/** What a span is of, within its trace. */
+/** Names a span within its trace; its id is derived from this. */
 const lifeOf = ({ kind, id }: { kind: string; id: string }): string => `${kind}/${id}`;
 const stateOf = (value: ActorValue, entered: number): string => `${lifeOf(value)}/${entered}`;
 
-/** What belongs to an actor now is a child of this: of its state, else of its life; of what it was born in where it has no spans of its own. */
+/** The parent context for the actor's current work: its state's span, else its life span; without its own spans, the context in which it was created. */
 export function contextOf(value: ActorValue): StoredContext | null {
   const { spans } = value;
   const traceparent =
@@ -48,9 +48,9 @@ export function contextOf(value: ActorValue): StoredContext | null {
 }
 
 /**
- * Begins and ends the spans of a value that is about to be stored. Changes it.
- * @param handling context of the span in which the message is handled, empty without traces
- * @param sender context that the message came with
+ * Starts and ends the spans of a value that is about to be stored. Changes the value.
+ * @param handling context of the span in which the message is handled; empty without traces
+ * @param sender context of the message's sender
  */
 export function trackSpans(
   value: ActorValue,
@@ -58,14 +58,14 @@ export function trackSpans(
   { handling, sender }: { handling: Partial<StoredContext>; sender: string | undefined },
 ): void {
   const origin = value.traceparent ?? handling.traceparent ?? null;
-  // An actor that a version without them made has its spans from now on.
+  // An actor that was created by a version without spans has them from now on.
   const spans = description === null ? null : (value.spans ?? beginning(value, description, origin, sender));
   if (description === null || spans === null) {
     value.traceparent = origin;
     delete value.spans;
     return;
   }
-  // Of the birth: what comes later may be of another trace.
+  // Only the tracestate of the creation is kept, since later messages may belong to another trace.
   if (value.traceparent === null && handling.tracestate !== undefined) spans.tracestate = handling.tracestate;
   value.spans = spans;
   value.traceparent = storedSpanContext(origin, lifeOf(value));
@@ -119,7 +119,7 @@ function advance(value: ActorValue, spans: ActorSpans, description: SpanDescript
   });
 }
 
-/** Of what a stored transition has ended. */
+/** Exports the spans that a stored transition has ended. */
 export function exportEnded(value: ActorValue): void {
   const context = contextOf(value);
   if (context !== null) for (const span of value.spans?.ended ?? []) exportStoredSpan(context, span);

@@ -3,29 +3,29 @@ import { actorLimits } from './limits.ts';
 import type { ActorValue, InFlight } from './value.ts';
 
 /**
- * What an actor ordered from others and got, kept in its value until it emits its next event, which tells it: so that whoever reads the events can
- * tell where its time went.
+ * An effect of an actor that has ended. It is kept in the actor's value until the next emitted event, which reports it, so that a reader of the events can see
+ * where the time went.
  */
 export type Step = {
-  /** `<service>.<operation>` of a command, the kind of the actor that a request was sent to. */
+  /** `<service>.<operation>` of a command, or the kind of the actor that a request was sent to. */
   what: string;
-  /** By the actor's own clock, in milliseconds since 1970. */
+  /** Start of the effect by the actor's own clock, in milliseconds since 1970. */
   orderedAtMs: number;
-  /** When its result was handled, or the actor no longer wanted it. */
+  /** Time at which its result was handled, or it was cancelled. */
   endedAtMs: number;
-  /** How long the command lay in its queue; null where that isn't known. */
+  /** Time that the command waited in its queue; null if unknown. */
   queuedMs: number | null;
-  /** How long its executor took; null where that isn't known. The rest was the way there and back. */
+  /** Time that its executor took; null if unknown. The rest is transport. */
   workedMs: number | null;
-  /** The error's code; null of what succeeded. */
+  /** The error's code; null if it succeeded. */
   error: string | null;
 };
 
 type Result = Extract<ActorMessage, { type: 'result' }>;
 
-/** Notes that an effect has ended: by its result, or since nobody waits for it any more. Changes the draft. */
+/** Records that an effect has ended, by its result or because it was cancelled. Changes the draft. */
 export function noteStep(draft: ActorValue, effect: InFlight, endedAtMs: number, result: Result | null): void {
-  // Ordered by an earlier version, which kept no time.
+  // An effect started by an earlier version has no start time.
   if (effect.type === 'timer' || effect.ordered === undefined) return;
   const { what, atMs } = effect.ordered;
   const steps = (draft.steps ??= []);
@@ -40,7 +40,7 @@ export function noteStep(draft: ActorValue, effect: InFlight, endedAtMs: number,
   });
 }
 
-/** What was noted since the last event; it is told once. Changes the draft. */
+/** Returns the steps since the last event and removes them, so that each is reported once. Changes the draft. */
 export function takeSteps(draft: ActorValue): Step[] {
   const steps = draft.steps ?? [];
   delete draft.steps;

@@ -9,14 +9,15 @@ import { decodeStored } from './value.ts';
 import type { StoredActor } from './value.ts';
 
 /**
- * Walks over all actors, wakes those that should have been woken, and counts them.
+ * Walks over all actors, wakes those that missed a message, and counts them.
  *
  * Invariants:
- * 5. A timer that never arrives delays, never strands: the actor is woken soon after its stored time.
+ * 5. A timer that never arrives only delays its actor, which is woken soon after the stored time.
  * 8. A parked actor is woken when a machine other than the one that parked it is running.
- *    An unpublished outbox needs no walk: the message that caused it stays in the inbox until it is out.
- * One host walks at a time, by a lease that is taken by compare-and-set; two walks at once would only wake twice, which is harmless.
- * At most `sweepReadsPerSecond` values are read.
+ *
+ * An unpublished outbox needs no walk: the message that caused it stays in the inbox until it is published.
+ * One host walks at a time, by a lease that is taken by compare-and-set; two walks at once would only wake actors twice, which does no harm. At most
+ * `sweepReadsPerSecond` values are read per second.
  */
 export class Sweeper {
   readonly #parts: HostParts;
@@ -24,7 +25,7 @@ export class Sweeper {
   readonly #owner: string;
   readonly #stopping = new AbortController();
   #walking: Promise<void> = Promise.resolve();
-  /** Keys of finished actors: they stay finished. */
+  /** Keys of finished actors, which never become active again. */
   readonly #done = new Set<string>();
   #doneSinceMs = Date.now();
 
@@ -56,7 +57,7 @@ export class Sweeper {
     }
   }
 
-  /** One walk; tests call it directly. */
+  /** Runs one walk; tests call it directly. */
   async walk(): Promise<void> {
     this.#forgetOldTombstones();
     const pauseMs = 1_000 / this.#parts.limits.sweepReadsPerSecond;
@@ -94,7 +95,7 @@ export class Sweeper {
     if (look === 'done') this.#done.add(key);
     if (look !== 'wake') return;
     const id = key.slice(definition.kind.length + 1);
-    // One wake-up for one revision: a second within the server's window is dropped.
+    // One wake-up per revision: the server drops a second one within its dedupe window.
     await bus.publish(
       subjects.actor(definition.kind, id),
       { type: 'wake' },
@@ -104,7 +105,7 @@ export class Sweeper {
     await reach('sweeper-woke');
   }
 
-  /** True when this host may walk now. */
+  /** Takes or renews the lease. @returns true if this host may walk now */
   async #lease(): Promise<boolean> {
     const { actors, limits, reach } = this.#parts;
     const value = new TextEncoder().encode(
@@ -127,12 +128,12 @@ export class Sweeper {
   }
 }
 
-/** No actor's key: those have a dot. */
+/** Can't be an actor's key, since those have a dot. */
 const leaseKey = 'sweeper-lease';
 
 type Look = 'wake' | 'leave' | 'done';
 
-/** @param stored null for what can't be read: its handling parks it. */
+/** @param stored null if it can't be read; the handling of the wake-up then parks it */
 function lookAt(definition: ActorDefinition, stored: StoredActor | null, nowMs: number, graceMs: number): Look {
   if (stored === null) return 'wake';
   if (stored.type === 'parked') return mayUnpark(definition, stored.parked) ? 'wake' : 'leave';

@@ -7,44 +7,44 @@ import type { ActorSpans } from './spans.ts';
 import type { Step } from './steps.ts';
 
 /**
- * What an actor is while nobody works on it: one value in KV `coppice-actors`, key `<kind>.<id>`.
+ * An actor at rest: one value in KV `coppice-actors`, key `<kind>.<id>`.
  *
  * Invariant 1: one value holds everything, is at most `valueBytesMax`, and is written by compare-and-set on its revision.
- * Invariant 3: `outbox` and `inFlight` are separate lists. Only the outbox is ever dispatched again. An effect is in flight from being
- * ordered until its result; it leaves the outbox when it is known to be published.
+ * Invariant 3: `outbox` and `inFlight` are separate lists. Only the outbox is ever published again. An effect is in flight from its creation until its result;
+ * it leaves the outbox when it is known to be published.
  */
 export type ActorValue = {
   format: 1;
   kind: string;
   id: string;
   machine: { version: number; hash: string };
-  /** Made at birth; part of every effect id, so that no id is used twice even if a tombstone has expired. */
+  /** Random id made at creation. Part of every effect id, so that no id is used twice even after a tombstone has expired. */
   incarnation: string;
-  /** Effects and messages ordered so far. */
+  /** Number of effects and messages so far. */
   counter: number;
-  /** Events emitted so far. */
+  /** Number of emitted events so far. */
   sequence: number;
   status: 'active' | 'done';
-  /** XState's persisted snapshot without children, which `inFlight` tells; null in a tombstone. */
+  /** XState's persisted snapshot without children, which `inFlight` holds; null in a tombstone. */
   snapshot: PersistedMachine | null;
-  /** The state, as XState writes it: text, or nested objects. */
+  /** XState's state value: a string, or nested objects. */
   state: unknown;
   output?: unknown;
-  /** In a tombstone: what the definition's `summary` kept. */
+  /** In a tombstone: the result of the definition's `summary`. */
   summary?: unknown;
   outbox: OutboxItem[];
   inFlight: Record<string, InFlight>;
-  /** What was ordered and has ended since the last event; only of an actor that emits. */
+  /** Effects that have ended since the last event; only in an actor that emits events. */
   steps?: Step[];
   recentMessages: string[];
   deferred: Deferred[];
-  /** Sequence in the inbox stream of the message that this revision was written for. That message is acknowledged after the outbox is dispatched. */
+  /** Stream sequence of the inbox message that this revision was written for. That message is acknowledged after the outbox is published. */
   cause: number;
-  /** It was parked: before anything else, its stash goes back into the inbox. */
+  /** Set after unparking: the stash must go back into the inbox before anything else happens. */
   unstash?: true;
-  /** The context to which what it lives through belongs: see spans.ts. Null without traces. */
+  /** Trace context to which the actor's work belongs: see spans.ts. Null without traces. */
   traceparent: string | null;
-  /** Only of an actor that has spans of its own. */
+  /** Only in an actor with its own spans. */
   spans?: ActorSpans;
   createdAtMs: number;
   updatedAtMs: number;
@@ -52,7 +52,7 @@ export type ActorValue = {
 
 export type PersistedMachine = { status: string; value: unknown; context: unknown; historyValue: unknown };
 
-/** Something to publish, in order. */
+/** A message to publish. The outbox is published in order. */
 export type OutboxItem =
   | { type: 'command'; effectId: string; subject: string; input: unknown; issuedAt: string }
   | { type: 'timer'; effectId: string; atMs: number }
@@ -63,16 +63,16 @@ export type OutboxItem =
       messageId: string;
       to: ReplyTo;
       message: ActorMessage;
-      /** The effect that starts with it. */
+      /** The effect that this message starts. */
       request: RequestOrigin | null;
-      /** The effect that it calls off. */
+      /** The effect that this message cancels. */
       cancels?: string;
     }
   | { type: 'event'; messageId: string; subject: string; data: unknown };
 
 /**
- * An effect whose result is awaited. `childId` is the machine's name for the invocation, `sendId` for the timer. `ordered` is kept where the actor
- * tells its steps: see steps.ts.
+ * An effect whose result is pending. `childId` is the machine's name for the invocation, `sendId` for the timer. `ordered` is set if the actor reports its
+ * steps: see steps.ts.
  */
 export type InFlight =
   | { type: 'command'; childId: string; source: string; ordered?: Ordered }
@@ -86,10 +86,10 @@ export type InFlight =
     }
   | { type: 'timer'; sendId: string; atMs: number; event: { type: string } };
 
-/** What was ordered, and when by the actor's own clock, in milliseconds since 1970. */
+/** A description of the effect, and its start by the actor's own clock, in milliseconds since 1970. */
 export type Ordered = { what: string; atMs: number };
 
-/** The effect of another actor that a message is to be answered for; travels in headers. */
+/** The effect of another actor that waits for the answer to a message; sent in headers. */
 export type RequestOrigin = { effectId: string; replyTo: ReplyTo };
 
 export type Deferred = {
@@ -99,14 +99,14 @@ export type Deferred = {
   request: RequestOrigin | null;
 };
 
-/** `by` is version and hash of the machine that gave up; another one tries again. */
+/** Note on a parked actor. `by` is version and hash of the machine that failed; any other machine tries again. */
 export type Parked = { code: ParkCode; message: string; parkedAtMs: number; by: string };
 export type StoredActor =
   | { type: 'value'; value: ActorValue }
-  /** `original` is what was stored before, byte for byte. */
+  /** `original` is the value stored before, byte for byte. */
   | { type: 'parked'; parked: Parked; original: Uint8Array };
 
-/** What a sender of an event is told. */
+/** The answer to the sender of an event. */
 export type Answer = { answerTo: string; outcome: Outcome };
 
 const encoder = new TextEncoder();
@@ -116,7 +116,7 @@ const parkedStart = '{"parked":';
 
 export const actorKey = (kind: string, id: string): string => `${kind}.${id}`;
 
-/** Null where the two name an actor, else what is wrong with them. */
+/** Describes what is wrong with an actor's kind and id; null if they are valid. */
 export function faultOfAddress({ kind, id }: ReplyTo): string | null {
   if (!tokenSchema.safeParse(kind).success) return `not an actor's kind: ${kind}`;
   if (!actorIdSchema.safeParse(id).success) return `not an actor's id: ${id}`;
@@ -128,7 +128,7 @@ export function faultOfAddress({ kind, id }: ReplyTo): string | null {
 
 export const encodeValue = (value: ActorValue): Uint8Array => encoder.encode(JSON.stringify(value));
 
-/** A parked actor: a line of JSON that says why, then the unchanged bytes. */
+/** Encodes a parked actor: a line of JSON with the reason, then the unchanged bytes. */
 export function encodeParked(parked: Parked, original: Uint8Array): Uint8Array {
   const head = encoder.encode(`${JSON.stringify({ parked })}\n`);
   const bytes = new Uint8Array(head.length + original.length);
@@ -137,7 +137,7 @@ export function encodeParked(parked: Parked, original: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** @throws Unrestorable `corrupt` when the bytes aren't an actor's value. */
+/** @throws Unrestorable `corrupt` if the bytes aren't an actor's value */
 export function decodeStored(bytes: Uint8Array): StoredActor {
   try {
     const start = decoder.decode(bytes.subarray(0, parkedStart.length));

@@ -100,7 +100,7 @@ class DefinitionFinder {
     this.#depth--;
   }
 
-  /** A program and its arguments. */
+  /** Analyzes a program and its arguments. */
   #start([program, ...args]: readonly ShellWord[], place: Place): void {
     if (program === undefined) return;
     if (program.value === null) {

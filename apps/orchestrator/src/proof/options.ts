@@ -16,7 +16,7 @@ export const movesPackages = (words: readonly ShellWord[]): boolean =>
 
 type Option = { kind: OptionKind | null; value: ShellWord | null };
 
-/** The kind of a word that is an option of the program, and the value that is part of it; null for an operand. */
+/** The kind of an option of the program, and the value that is part of the word; null for an operand. */
 export function optionOf({ options = {} }: Program, word: ShellWord): Option | null {
   const text = word.value ?? word.text.replace(/^["']/, '');
   if (!/^[-+]./.test(text)) return null;
@@ -29,7 +29,7 @@ export function optionOf({ options = {} }: Program, word: ShellWord): Option | n
   const equals = text.indexOf('=');
   if (equals > 0) return { kind: kindOf(text.slice(0, equals)), value: wordAfter(word, equals + 1) };
   if (text.startsWith('--') || text.length === 2) return { kind: null, value: null };
-  // `-Ilib` has its value behind its letter, and the last of `-ne` takes the next word.
+  // `-Ilib` contains its value; the last letter of `-ne` takes the next word.
   const first = kindOf(text.slice(0, 2));
   if (first !== null) return { kind: first, value: wordAfter(word, 2) };
   return { kind: kindOf(`-${text.at(-1)}`), value: null };

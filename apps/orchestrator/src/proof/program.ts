@@ -5,27 +5,30 @@ export type Program = {
   /** More globs, which apply if the operands, joined by spaces, match. */
   filesFor?: { operands: RegExp; files: readonly string[] };
   /**
-   * The meaning of its first operand: a script that it interprets, the program of a command that it starts, or a shell's script. Undefined: a tool
-   * whose operands count if they are files. `nothing`: it runs nothing, and its operands don't count, since the task may be to make them.
-   * `text`: all operands together are a shell's command; `texts`: each operand is one.
+   * The meaning of its first operand: a script that it interprets, the program of a command that it starts, or a shell's script. Undefined: a tool whose
+   * operands count if they are files. `nothing`: it runs nothing, and its operands don't count, since the task may have to create them. `text`: all operands
+   * together are a shell's command; `texts`: each operand is one.
    */
   runs?: 'script' | 'command' | 'shell' | 'nothing' | 'text' | 'texts';
-  /** Operands of its own before those of `runs`: the duration of `timeout`. */
+  /** Number of its own operands before those of `runs`, such as the duration of `timeout`. */
   operands?: number;
   /** Other files that a script's name without an extension may mean, with `{}` for the name. */
   resolves?: readonly string[];
   options?: Partial<Record<OptionKind, readonly string[]>>;
-  /** Adds operands from its standard input, as `xargs` does. */
+  /** True if it takes further operands from its standard input, as `xargs` does. */
   operandsFromInput?: true;
   /** Definitions that replace this one, by the first operand. */
   subcommands?: Readonly<Record<string, Program>>;
   /** Definitions that replace this one, by an option of kind `program`. */
   optionPrograms?: Readonly<Record<string, Program>>;
-  /** Matches operands, joined by spaces, with which it runs a program that no known file defines: `cargo run` builds one from the tree. */
+  /**
+   * Matches operands, joined by spaces, with which it runs a program that no known file defines; the use is then reported. `cargo run` builds one from the
+   * tree.
+   */
   reports?: RegExp;
-  /** An operand may name a program that it starts, or a script that its files define: `yarn vitest`, `yarn lint`. */
+  /** True if an operand may name a program that it starts, or a script that its files define: `yarn vitest`, `yarn lint`. */
   mayStart?: true;
-  /** A report is made if no command follows: a container image then starts its own program. */
+  /** True if the use is reported when no command follows: a container image then starts its own program. */
   needsCommand?: true;
 };
 

@@ -163,7 +163,7 @@ const globCharacters = /[\\*?[\]{}()!+@|,]/g;
 /** A glob that matches exactly this text. */
 export const globOfText = (text: string): string => text.replaceAll(globCharacters, String.raw`\$&`);
 
-/** The folder that the command starts in: the root of the work tree. */
+/** Detects the folder in which the command starts, the root of the work tree. */
 const isWorkingFolder = (part: WordPart): boolean =>
   (part.type === 'SimpleExpansion' && part.text === '$PWD') ||
   (part.type === 'ParameterExpansion' && part.text === '${PWD}') ||

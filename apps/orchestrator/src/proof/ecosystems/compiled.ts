@@ -121,7 +121,7 @@ const containers = [
   '.dockerignore',
   'docker-bake.*',
 ];
-/** A command in a container. The folder where the work tree is mounted isn't analyzed, so each is reported. */
+/** A command in a container. Each is reported, since the folder where the work tree is mounted isn't analyzed. */
 const inContainer: Program = {
   files: containers,
   runs: 'command',
