@@ -1,4 +1,4 @@
-/** Another local user tries to read what agents work on, knowing every path. */
+/** Checks that another local user who knows every path can't read what agents work on. */
 import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -26,7 +26,7 @@ test('worktrees and checkouts are read by the sandbox’s user alone', async () 
   expect(found.map((file) => file.startsWith(worktrees))).toEqual([true, false]);
   for (const file of found) {
     expect(await readAs(nobody, file)).toBe('refused');
-    // Who isn't root can't become another user to try it.
+    // Without root, the test can't become another user.
     expect(await readAs(sandboxUser().uid, file)).toBe(isRoot() ? 'read' : 'refused');
   }
   for (const folder of [worktrees, checkouts, setups])

@@ -9,7 +9,7 @@ const program = join(import.meta.dirname, 'test-programs/live.ts');
 const live = (f: Fixture, method: string, point = '') =>
   startProcess(program, [f.dataFolder, f.address, method, point]);
 
-/** One commit of the task, one landing, and nothing left behind. */
+/** Expects one commit of the task, one landing, and no leftover data. */
 async function expectLandedOnce(f: Fixture, method: string): Promise<void> {
   const git = (...args: string[]) => f.repository.git(...args);
   expect(await git('log', '--first-parent', '--format=%s', 'main')).toBe('feat: live\nchore: first commit');
@@ -26,7 +26,7 @@ async function expectLandedOnce(f: Fixture, method: string): Promise<void> {
   }
 }
 
-/** Points after the note of the removal: the repeat only removes. */
+/** Reports whether the removal is already recorded at this point, so that a repeat only removes. */
 const isInRemoval = (point: CrashPoint): boolean => point === 'rescued' || point === 'worktree-removed';
 
 const crashes = (['merge', 'squash'] as const).flatMap((method) => crashPoints.map((point) => ({ method, point })));
@@ -50,7 +50,7 @@ test('two processes with the same commands at the same moment: landed once', asy
   await using one = live(f, 'merge');
   await using other = live(f, 'merge');
   await Promise.all([one.exited, other.exited]);
-  // The one may find that the other has removed the worktree already; at least one comes to the end.
+  // One process may find that the other has already removed the worktree, but at least one finishes.
   const answers = [...one.lines, ...other.lines].filter(({ text }) => text.startsWith('answers '));
   expect(answers.length).toBeGreaterThan(0);
   await using again = live(f, 'merge');

@@ -8,7 +8,7 @@ import { bundlesAtOnce, commandHandlers, endpoints, inspectsAtOnce, placesOfFetc
 import { fixture, taskId, write } from './test-support/fixture.ts';
 import type { Fixture } from './test-support/fixture.ts';
 
-/** Takes connections, and says nothing until its end, which ends them all. */
+/** Starts a server that accepts connections and never replies. `end` closes all of them. */
 async function silentServer() {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => sockets.add(socket.on('error', () => {})));
@@ -83,7 +83,7 @@ test('who prepares from servers that never answer leaves places to others', asyn
 
 test.each([
   ['diff', readsAtOnce, 1],
-  // Each looks at a repository and at a branch's name, both at once.
+  // Each call checks the repository and the branch name concurrently.
   ['finished-landings', readsAtOnce, 2],
   ['bundle', bundlesAtOnce, 1],
 ])(
@@ -131,7 +131,7 @@ test.each([
   60_000,
 );
 
-/** How many gits were there at once, at most, from now on. */
+/** Counts concurrent git processes from now on, and records the maximum. */
 function countedProcesses({ context }: Fixture): { peak: number } {
   const { git } = context;
   const run = git.run.bind(git);

@@ -4,10 +4,10 @@ import type { Store } from './repository/store.ts';
 
 const rescueTriesMax = 1_000;
 
-/** The folder of refs of what was kept of a task. */
+/** Prefix of a task's rescue refs. */
 export const rescueRefs = (taskId: string): string => `refs/coppice/rescue/${taskId}/`;
 
-/** Keeps a commit under the next free `refs/coppice/rescue/<taskId>/<n>`, or finds where it is kept already. */
+/** Keeps a commit under the next free `refs/coppice/rescue/<taskId>/<n>`. Returns the existing ref if one of them already has the commit. */
 export async function keepUnderRescue(
   store: Store,
   taskId: string,
@@ -25,7 +25,7 @@ export async function keepUnderRescue(
   throw new CoppiceError('limit-exceeded', `more than ${rescueTriesMax} rescued states of task ${taskId}`);
 }
 
-/** The newest rescue ref of a task, if there is one. */
+/** Returns the newest rescue ref of a task, or null. */
 export async function lastRescue(
   context: Context,
   store: Store,
@@ -37,7 +37,7 @@ export async function lastRescue(
   return ref === '' ? null : ref;
 }
 
-/** Whether a task's commit is safe without its branch: in the origin's history, landed or pushed, or rescued. */
+/** Reports whether a task's commit is safe without its branch: it is in the origin's history, landed, pushed or rescued. */
 export async function isKeptElsewhere(
   context: Context,
   store: Store,
@@ -45,7 +45,7 @@ export async function isKeptElsewhere(
   tip: string,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  // Squashed, its commit is in no history; landing wrote down that it is merged.
+  // After a squash no history contains the commit, but the landing has recorded it as merged.
   if ((await store.resolve(mergedRef(taskId), signal)) === tip) return true;
   const containing = (gitDir: string, refs: string) =>
     context.git.text(['for-each-ref', '--count=1', '--format=x', `--contains=${tip}`, refs], {
@@ -53,7 +53,7 @@ export async function isKeptElsewhere(
       signal,
       answers: [128, 129],
     });
-  // origin.git may not have the commit at all, which is an error to it.
+  // origin.git may not have the commit at all; git reports that as an error.
   const [inOrigin, inRescue] = [
     await containing(store.originGit, 'refs/fetched/'),
     await containing(store.tasksGit, rescueRefs(taskId)),
@@ -61,5 +61,5 @@ export async function isKeptElsewhere(
   return inOrigin !== '' || inRescue !== '';
 }
 
-/** The task's commit that has landed, or was pushed. */
+/** Ref of the task's commit that has landed or was pushed. */
 export const mergedRef = (taskId: string): string => `refs/coppice/merged/${taskId}`;

@@ -32,7 +32,7 @@ afterAll(async () => {
   await f[Symbol.asyncDispose]();
 });
 
-/** Orders a command as an actor does, and waits for its result in the inbox. */
+/** Sends a command like an actor and waits for its result in the inbox. */
 async function order(
   pool: string,
   operation: string,

@@ -14,22 +14,22 @@ import { serviceName } from './service-name.ts';
 import { withVcsAttributes } from './vcs-attributes.ts';
 
 export type WorktreeServiceOptions = {
-  /** Absolute: the stack's own. What this service keeps lies in a folder of its name there. */
+  /** Absolute path of the stack's data folder. This service uses a subfolder with its own name. */
   dataFolder: string;
-  /** Whom worktrees belong to where the stack is root; default 10001. */
+  /** User that owns worktrees if the stack runs as root; default 10001. */
   sandboxUid?: number | undefined;
-  /** Which repositories each tenant may name; default: any. */
+  /** Repositories that each tenant may use; default: all. */
   allowedRepositories?: AllowedRepositories;
-  /** Commands in progress at once; default 8. */
+  /** Maximum number of concurrent commands; default 8. */
   concurrency?: number | undefined;
-  /** Bounds of what stays on the disk; default: diskSettingsDefault. */
+  /** Limits of what stays on the disk; default: diskSettingsDefault. */
   disk?: DiskSettings;
 };
 
-/** A checkout keeps a disk and a git process busy: more at once only makes each slower. */
+/** A checkout keeps the disk and a git process busy, so more of them at once only makes each slower. */
 const concurrencyDefault = 8;
 
-/** Starts the service on a bus, by itself or embedded among others. */
+/** Starts the service on a bus, alone or embedded among others. */
 export async function startWorktreeService(
   service: ServiceContext,
   options: WorktreeServiceOptions,
@@ -90,7 +90,7 @@ export async function startWorktreeService(
   };
 }
 
-/** As the last round of this process found it. */
+/** Publishes disk metrics, as of this process's last retention round. */
 function observeRetention(rounds: Retention, node: string): (() => void)[] {
   return [
     observeGauge('coppice.disk.used', () =>
@@ -107,6 +107,6 @@ function observeRetention(rounds: Retention, node: string): (() => void)[] {
 async function stop(commands: CommandServer, calls: Service, context: Context): Promise<void> {
   await calls.stop();
   await commands.stop();
-  // What isn't deleted by then is swept at the next start.
+  // The next start removes what isn't deleted by then.
   await context.trash.settle();
 }

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { fixture } from './test-support/fixture.ts';
 import { markUnrelated } from './unrelated-folders.ts';
 
-/** Tried, not looked for: only ext4 has it. */
+/** Reports whether the file system supports the attribute, by trying it: only ext4 does. */
 function isKnownIn(folder: string): boolean {
   try {
     execFileSync('chattr', ['+T', folder], { stdio: 'ignore' });

@@ -1,6 +1,6 @@
 /**
- * What would stay for ever, and is needed for a time only, goes by age: notes and refs that tell that something was done once, and what git
- * leaves where it is killed. Looked for once a day, where somebody is at work anyway. A failure harms nobody's result.
+ * Daily removal of data that is only needed for a time: records and refs saying that an operation was done once, and files that a killed git leaves.
+ * It runs as part of other operations. A failure affects no result.
  */
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,11 +15,11 @@ const dayMs = 24 * 3_600_000;
 
 export const upkeepLimits = {
   intervalMs: dayMs,
-  /** 30 days past the longest timer: like a finished actor's tombstone, longer than any message that could bring an effect back. */
+  /** 30 days more than the longest timer, as for a finished actor's tombstone: longer than any message that could repeat an effect exists. */
   noteAgeMs: 60 * dayMs,
-  /** Longer than any git here may take. */
+  /** Longer than the time limit of any git command here. */
   partialAgeMs: dayMs,
-  /** The same where no process of ours is at work. */
+  /** The same if no process of ours is running git there. */
   partialAgeMsLocked: 15 * 60_000,
   rememberedMax: 10_000,
 } as const;
@@ -34,7 +34,7 @@ export class Upkeep {
     this.#onError = onError;
   }
 
-  /** Does it if this process hasn't within a day; never throws. */
+  /** Does the work unless this process has done it within the last day. Never throws. */
   async daily(what: string, work: (nowMs: number) => Promise<void>): Promise<void> {
     const nowMs = this.#clock.now().getTime();
     if (nowMs - (this.#last.get(what) ?? -Infinity) < upkeepLimits.intervalMs) return;
@@ -52,9 +52,9 @@ export function forgetRemovals(layout: Layout, nowMs: number): void {
     removeOlder(join(layout.removed, name), nowMs - upkeepLimits.noteAgeMs);
 }
 
-/** In tasks.git, where nothing is collected: no commit is lost with its ref. */
+/** Refs that are records of completed operations in tasks.git. Commits that only they keep are garbage without them (see disk/collect.ts). */
 const notesInTasks = ['done', 'merge', 'candidate', 'merged'].map((kind) => `refs/coppice/${kind}/`);
-/** In a user's repository, whose own git collects what no ref has. */
+/** Such refs in a user's repository, where the user's own git removes unreachable commits. */
 const notesInOrigin = 'refs/coppice/done/';
 
 export async function forgetNotes(git: Git, store: Store, nowMs: number): Promise<void> {
@@ -62,7 +62,7 @@ export async function forgetNotes(git: Git, store: Store, nowMs: number): Promis
   if (old.length > 0) await store.updateRefs(old.map(deletion));
 }
 
-/** All but those that alone keep a commit. */
+/** Deletes old records, except those that are the only ref to a commit. */
 export async function forgetDone(git: Git, options: GitOptions, nowMs: number): Promise<void> {
   const old = await oldNotes(git, options, [notesInOrigin], nowMs);
   if (old.length === 0) return;
@@ -83,7 +83,7 @@ async function oldNotes(git: Git, options: GitOptions, folders: string[], nowMs:
   const lines = (await git.text(['for-each-ref', format, ...folders], options)).split('\n');
   return lines.flatMap((line): Note[] => {
     const [commit = '', seconds = '', ref = ''] = line.split(' ');
-    // A commit may be older than what is noted of it; a ref in a file of its own tells when that was.
+    // A commit may be older than its record. The mtime of a loose ref's file is the time when the record was written.
     const writtenMs = statSync(join(options.gitDir ?? '', ref), { throwIfNoEntry: false })?.mtimeMs ?? 0;
     return seconds !== '' && Math.max(Number(seconds) * 1_000, writtenMs) < latestMs ? [{ ref, commit }] : [];
   });
@@ -92,7 +92,7 @@ async function oldNotes(git: Git, options: GitOptions, folders: string[], nowMs:
 const crashReport = /^fast_import_crash_\d+$/;
 const partialName = /^(tmp_(pack|idx|rev|obj)_|\.tmp-|pack-[0-9a-f]+\.keep$)/;
 
-/** What a git that was killed had begun to write into a store's objects. */
+/** Removes files that a killed git has started to write to a store. */
 export function removePartial(gitDir: string, nowMs: number, ageMs: number): void {
   removeNamed(gitDir, crashReport, nowMs - ageMs);
   const objects = join(gitDir, 'objects');

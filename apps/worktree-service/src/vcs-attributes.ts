@@ -1,7 +1,7 @@
 import { annotateSpan, attributes } from '@coppice/telemetry';
 import type { CommandHandler } from '@coppice/bus';
 
-/** Which fields of inputs and outputs say what the conventions for version control have a name for. */
+/** Fields of inputs and outputs, and the attributes that the semantic conventions for version control define for them. */
 const fields: readonly (readonly [field: string, attribute: string])[] = [
   ['baseBranch', attributes.vcsRefBaseName],
   ['targetBranch', attributes.vcsRefBaseName],
@@ -13,7 +13,7 @@ const fields: readonly (readonly [field: string, attribute: string])[] = [
   ['commit', attributes.vcsRefHeadRevision],
 ];
 
-/** What an operation's input or output tells of repository, base and head. Pure. */
+/** Returns the attributes of the repository, base and head in an operation's input or output. Pure. */
 export function vcsAttributes(told: Record<string, unknown>): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [field, attribute] of fields) {
@@ -24,7 +24,7 @@ export function vcsAttributes(told: Record<string, unknown>): Record<string, str
   return typeof repository === 'string' ? { ...repositoryAttributes(repository), ...found } : found;
 }
 
-/** An address is told without user and password; of a path only its last part, since it tells of the host. */
+/** Attributes of a repository. Contains no user and password of an address, and only the last part of a path, since a path reveals details of the host. */
 function repositoryAttributes(repository: string): Record<string, string> {
   const address = /^https?:\/\//i.test(repository) && URL.canParse(repository) ? new URL(repository) : null;
   const name = (address?.pathname ?? repository)
@@ -40,7 +40,7 @@ function repositoryAttributes(repository: string): Record<string, string> {
   };
 }
 
-/** The same handler, whose span tells what it was about and what came of it. */
+/** Wraps a handler so that its span gets these attributes of its input and output. */
 export const withVcsAttributes = (handler: CommandHandler): CommandHandler => ({
   ...handler,
   run: async (input, command) => {

@@ -16,7 +16,7 @@ import { diskSettingsDefault } from './settings.ts';
 const idle = { report: null, request: () => {} };
 const owner = { tenant: 'default', runId: 'run1', taskId: 'task1' };
 
-/** Does a command as the service does it. */
+/** Returns a function that runs a command the way the service does. */
 function servedBy(context: Context, waits = new FullDiskWaits()) {
   const handlers = commandHandlers(context, placesOfFetches(8)).map(withFullDisk(context, idle, waits));
   let count = 0;
@@ -66,7 +66,7 @@ test('with too little free space new work is refused, with the reason; tasks at 
   });
 });
 
-/** A service's folder on a disk of its own. */
+/** Creates a data folder of a service on its own small disk. */
 async function onSmallDisk(context: TestContext, megabytes: number, disk = diskSettingsDefault, inodes?: number) {
   context.skip(process.getuid?.() !== 0 || process.platform !== 'linux', 'only root of a Linux can mount a small disk');
   const folder = await temporaryFolder('disk');
@@ -75,7 +75,7 @@ async function onSmallDisk(context: TestContext, megabytes: number, disk = diskS
   const filler = join(folder.path, 'filler');
   return {
     small: await openContext({ dataFolder: join(folder.path, 'data'), node: 'node1', disk }),
-    /** All but so many bytes, which are a multiple of a page. */
+    /** Fills the disk, except for `leave` bytes, a multiple of the page size. */
     fill: (leave = 0) => {
       execFileSync('sh', ['-c', `cat /dev/zero > ${filler} 2>/dev/null || true`]);
       truncateSync(filler, statSync(filler).size - leave);
@@ -100,12 +100,12 @@ test.for([
   'commands that meet a full disk, with $leave bytes left, are postponed, and leave nothing broken',
   async ({ leave, expected }, testContext) => {
     await using f = await fixture();
-    // Nothing is kept free, so that every command meets the full disk itself.
+    // No minimum of free space, so that every command meets the full disk itself.
     await using disk = await onSmallDisk(testContext, 12, { ...diskSettingsDefault, freeBytesMin: 0 });
     const { small } = disk;
     const order = servedBy(small);
     const outcomes: [name: string, outcome: unknown][] = [];
-    /** Again and again until it is done, as the bus does it; with a full disk first. */
+    /** Runs a command first on a full disk and then again with free space, as the bus does when it redelivers it. */
     const throughFullDisk = async (name: string, input: object, effectId: string) => {
       disk.fill(leave);
       const error = await order(name, input, effectId).then(

@@ -42,7 +42,7 @@ test('rescued commits share the bound in size of folders: the oldest go first, t
   await leaveWork(f, 'folder', { 'b.bin': large(), 'git~1': 'no file of a repository may be called that' });
   const shared = { 'c.bin': large() };
   await leaveWork(f, 'two', shared);
-  // Takes nearly nothing beside the former.
+  // Takes almost no space in addition to the previous one.
   await leaveWork(f, 'three', { ...shared, 'd.txt': 'd' });
   const kept = () => f.tasks('for-each-ref', '--format=%(refname:lstrip=3)', 'refs/coppice/rescue/');
 

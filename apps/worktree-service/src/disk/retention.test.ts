@@ -22,7 +22,7 @@ const dayMs = 24 * 3_600_000;
 const removed = (f: Fixture, taskId: string) =>
   remove(f.context, { taskId, runId, effectId: `${taskId}_remove`, repository: f.address, keepBranch: false, date });
 
-/** A round on the fixture's data folder, as a service with these settings does it. */
+/** Runs a round on the fixture's data folder, like a service with these settings. */
 async function round(f: Fixture, disk: Partial<DiskSettings> = {}, clock = manualClock(new Date())) {
   const context = await openContext({
     dataFolder: f.dataFolder,
@@ -48,7 +48,7 @@ async function leaveFolder(f: Fixture, taskId: string, bytes: number): Promise<s
   write(tree, 'large', Buffer.alloc(bytes, 'x'));
   write(tree, 'git~1', 'no file of a repository may be called that');
   await expect(f.committed(taskId)).rejects.toMatchObject({ code: 'import-refused' });
-  // The agent's to set: a folder from the future would be the newest for ever.
+  // An agent can set the mtime: a folder dated in the future would count as the newest forever.
   const far = new Date('2099-01-01T00:00:00Z');
   utimesSync(tree, far, far);
   return (await removed(f, taskId)).rescue ?? '';
@@ -148,7 +148,7 @@ test('sealed setups go by size and age since their last use, but for those that 
   hoursAgo('used', 9);
   hoursAgo('unused', 8);
   hoursAgo('recent', 0.5);
-  // Used within the hour: a task may be about to say that it uses it.
+  // It was used within the last hour, so a task may be about to record its use.
   const { gone } = await round(f, { setupsBytesMax: mebibyte });
   expect(gone).toMatchObject([{ what: 'the sealed setup unused', reason: 'size' }]);
   expect(readdirSync(setups)).toEqual(['newest', 'recent', 'used']);
@@ -178,7 +178,7 @@ test('garbage of the stores is collected when no task of the repository is left;
     const of = (name: string) => Number(lines.find((line) => line.startsWith(`${name}: `))?.split(' ')[1]);
     return (of('size') + of('size-pack')) * 1024;
   };
-  /** As if everything had been written two hours ago. */
+  /** Makes everything look as if written two hours ago. */
   const age = () =>
     execFileSync('find', [join(f.dataFolder, 'repositories'), '-exec', 'touch', '-d', '-2 hours', '{}', '+']);
   const low = { freeBytesMin: Number.MAX_SAFE_INTEGER };
@@ -196,7 +196,7 @@ test('garbage of the stores is collected when no task of the repository is left;
   );
   await f.repository.git('fetch', '-q', ...(rescue ?? '').split(' '));
   expect(await f.repository.git('cat-file', '-s', 'FETCH_HEAD:random')).toBe(String(2 * mebibyte));
-  // The store goes on.
+  // The store remains usable.
   write((await f.prepared('next')).tree, 'next.txt', 'next');
   expect(await f.committed('next')).toMatchObject({ status: 'committed' });
 });

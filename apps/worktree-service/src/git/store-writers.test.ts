@@ -18,7 +18,7 @@ const storesOf = (f: Fixture): string => {
   return join(f.dataFolder, 'repositories', repositoryId);
 };
 
-/** As a killed git leaves it. */
+/** Creates files like those that a killed git leaves. */
 function plant(...files: string[]): void {
   for (const file of files) {
     mkdirSync(dirname(file), { recursive: true });
@@ -47,7 +47,7 @@ test('locks that killed processes left keep no step of a task from succeeding', 
   expect(await f.committed()).toMatchObject({ status: 'committed' });
   plant(...left);
   await remove(f.context, { taskId, runId, effectId: 'removal', repository: f.address, keepBranch: false, date });
-  // Of the new branch that a new task needs, and of what every fetch moves.
+  // The fetched ref moves with every fetch, and a new commit makes the next task fetch.
   await f.repository.commit('chore: other', { 'other.txt': 'x' });
   const fetched = readdirSync(join(storesOf(f), 'origin.git/refs/fetched')).map((name) =>
     join(storesOf(f), `origin.git/refs/fetched/${name}.lock`),
@@ -55,7 +55,7 @@ test('locks that killed processes left keep no step of a task from succeeding', 
   expect(fetched).toHaveLength(1);
   plant(...fetched);
   expect(await landOf(f, await readyTask(f, 'next', { 'next.txt': 'x' }))).toMatchObject({ status: 'landed' });
-  // It was 15 s for each lock.
+  // Before, git waited 15 s for each lock.
   expect(performance.now() - startedAt).toBeLessThan(60_000);
   expect([...left, ...fetched].filter((file) => existsSync(file))).toEqual([]);
 });
@@ -82,7 +82,7 @@ const holding = async (f: Fixture) => {
   return { store, holder, lock, ref, commit };
 };
 
-/** The lock that who removes locks takes, and waits in. */
+/** Lists the locks held or awaited by processes that remove lock files. */
 const removers = (f: Fixture): string[] =>
   readdirSync(join(f.dataFolder, 'locks')).filter((name) => name.startsWith('left-locks-'));
 
@@ -93,7 +93,7 @@ test('a lock that a git of another process holds is waited for, not removed', as
   await openContext({ dataFolder: f.dataFolder, node: 'node1' });
   const inode = lstatSync(lock).ino;
   let settled = false;
-  // Only where the other has moved the ref first is this what is expected of it.
+  // Only succeeds after the other process has moved the ref.
   const moved = store.updateRefs([`delete ${ref} ${commit}`]).finally(() => {
     settled = true;
   });
@@ -135,7 +135,7 @@ test("a daemon that a credential helper of the user's starts doesn't keep left l
   await using daemon = new AsyncDisposableStack();
   daemon.defer(async () => void (await shell(`git credential-cache --socket='${socket}' exit`, home.path)));
   {
-    // Git has asked for the branch before: so it is the fetch that starts the daemon.
+    // Git has requested credentials when it listed the branch before. The wrapper ends that daemon, so the fetch starts a new one.
     using _ = interfere(f, 'fetch --quiet', `git credential-cache --socket='${socket}' exit`);
     await f.prepared();
   }

@@ -1,6 +1,6 @@
 /**
- * What an agent may plant in its worktree: nothing of it runs on the host, and nothing of it lands. Each plant that plain git would run is
- * first shown to run under plain git; beside each, a harmless change lands.
+ * Tests what an agent may plant in its worktree: none of it runs on the host, and none of it lands. Each plant that plain git would run is first shown
+ * to run under plain git. A harmless change beside the plant lands.
  */
 import { execFile } from 'node:child_process';
 import {
@@ -26,7 +26,7 @@ import { date, fixture, runId, shell, taskId, write, type Fixture } from '../tes
 
 const run = promisify(execFile);
 
-/** A program that tells that it ran by making a file. */
+/** Creates a program that records that it ran by creating a file. */
 function program(folder: string, name: string): { script: string; ran: () => boolean; forget: () => void } {
   const mark = join(folder, `${name}.ran`);
   const script = join(folder, `${name}.sh`);
@@ -35,7 +35,7 @@ function program(folder: string, name: string): { script: string; ran: () => boo
   return { script, ran: () => existsSync(mark), forget: () => rmSync(mark, { force: true }) };
 }
 
-/** Turns the worktree into what an agent that got rid of the mounted `.git` would have: a repository of its own making. */
+/** Turns the worktree into a repository of the agent's own, as if the agent had removed the mounted `.git`. */
 async function ownRepository(tree: string, settings: [string, string][]): Promise<void> {
   rmSync(join(tree, '.git'), { force: true });
   await shell('git init -q . && git add -A && git commit -qm base', tree);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { fixture, taskId, write, type Fixture } from '../test-support/fixture.ts';
 
-/** Puts a script before git: it runs git as "$real". */
+/** Puts a script in front of git. The script can run git as "$real". */
 function replaceGit(f: Fixture, script: string): void {
   const folder = join(f.dataFolder, '../replaced');
   const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
@@ -20,7 +20,7 @@ test('a commit whose answer failed after the branch had moved is the answer to t
   const { tree, branch } = await f.prepared();
   write(tree, 'work.txt', 'work\n');
   const failed = join(f.dataFolder, '../failed');
-  // Fails the first listing of a tree after the refs have moved, with which the answer is made.
+  // After the refs have moved, makes the first listing of a tree fail, which is needed for the result.
   replaceGit(
     f,
     `case " $* " in
@@ -41,7 +41,7 @@ test('a git that was killed between the two renames of its transaction loses no 
   const { tree } = await f.prepared();
   write(tree, 'work.txt', 'work\n');
   const first = await f.committed(taskId, `${taskId}_5`);
-  // The branch is renamed first.
+  // Git renames the branch's lock file first.
   await f.tasks('update-ref', '-d', `refs/coppice/done/${taskId}_5`);
   expect(await f.committed(taskId, `${taskId}_5`)).toEqual(first);
 });

@@ -6,7 +6,7 @@ import { bytesIn } from '../disk/space.ts';
 import { date, fixture, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
 import { checkpoint } from './import.ts';
 
-/** Puts a script in the place of each git command of that name. `$real` is git. */
+/** Replaces the given git command by a script, in which `$real` is git. */
 function replaceGit(f: Fixture, command: string, script: string): void {
   const folder = join(f.repository.path, '../replaced');
   const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();

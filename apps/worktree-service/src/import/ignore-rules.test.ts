@@ -7,7 +7,7 @@ import { shell } from '../test-support/fixture.ts';
 import { Turns } from '@coppice/service';
 import { isIgnored, matchGlob, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 
-/** Untracked files that aren't ignored, as the import's walk finds them. */
+/** Lists untracked files that aren't ignored, the way the import does. */
 async function ours(tree: string, folder = '', above: readonly IgnoreRules[] = []): Promise<string[]> {
   const entries = readdirSync(join(tree, folder), { withFileTypes: true });
   const files = [...above];
@@ -26,7 +26,7 @@ async function ours(tree: string, folder = '', above: readonly IgnoreRules[] = [
 
 const ignoreFiles = new Map<string, string>();
 
-/** The judgement of git itself, in a folder that no agent has written. */
+/** Lists the same files with git itself, in a folder that no agent has written. */
 async function gits(tree: string): Promise<string[]> {
   const listed = await shell('git ls-files -z --others --exclude-standard', tree);
   return listed.split('\0').filter((path) => path !== '');

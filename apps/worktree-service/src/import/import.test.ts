@@ -189,7 +189,7 @@ test('an import succeeds whose pack an earlier one that was killed still keeps',
   const { tree } = await f.prepared();
   for (let count = 0; count < 150; count++) write(tree, `files/${count}.txt`, `${count}`);
   const first = await f.committed();
-  // So many objects stay in a pack, whose name is that of their content.
+  // This many objects stay in a pack, whose name depends only on its content.
   const [repository = ''] = readdirSync(join(f.dataFolder, 'repositories'));
   const packs = join(f.dataFolder, 'repositories', repository, 'tasks.git/objects/pack');
   const [pack = ''] = readdirSync(packs).filter((name) => name.endsWith('.pack'));
@@ -232,7 +232,7 @@ test('a task whose files change without end adds to the store no more than the b
   expect(made).toEqual([true, true, true, false, false, false]);
   const size = /^size: (\d+)$/m.exec(await f.tasks('count-objects', '-v'))?.[1];
   expect(Number(size)).toBeLessThan(3_500);
-  // What is unchanged counts once.
+  // Unchanged files count only once.
   const { tree: quiet } = await f.prepared('quiet');
   write(quiet, 'random', random());
   for (let count = 1; count <= 6; count++) {

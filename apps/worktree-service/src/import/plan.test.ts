@@ -8,7 +8,7 @@ import { planImport, turnsOf } from './plan.ts';
 
 const nothing = { snapshot: new Map(), sealed: null };
 
-/** As dear to match as an ignore file may be: every rule is tried against every name, and fails at its end. */
+/** Creates a folder with an ignore file that is as expensive as possible: every rule is matched with every name, and fails at its end. */
 async function hostile(rules: number, folders: number) {
   const folder = await temporaryFolder('plan');
   const rule = `${'*a'.repeat(25)}b`;
@@ -36,7 +36,7 @@ test('a hostile ignore file is refused over its budget, and others get their tur
     message: expect.stringContaining('steps to match ignore rules (matchingStepsMax)'),
   });
   await other;
-  // One rule at one name is all that can come on top.
+  // The budget can be exceeded by at most one rule matched with one name.
   expect(turns.steps).toBeLessThan(40_000_000 + 1_000 * 100 + 52 * 250);
   expect(turns.yields).toBeGreaterThan(3);
   expect(others).toBeGreaterThanOrEqual(turns.yields);

@@ -9,7 +9,7 @@
  * 4. A file with its fingerprint from checkout has its content from checkout: no process in a sandbox can set a ctime. If the fingerprint
  *    differs, the content decides, since a restored backup gives each file a new fingerprint. The bytes read for that are limited by the file
  *    size beforehand: a sparse file may have any size.
- * 5. Files named like our own drafts are skipped, whoever made them. If the repository already contains one, it stays as it is or is deleted.
+ * 5. Files named like our own drafts are skipped, regardless of who created them. If the repository already contains one, it stays as it is or is deleted.
  */
 import { closeSync, readSync, type BigIntStats } from 'node:fs';
 import { CoppiceError, ownDraftPattern } from '@coppice/contracts';

@@ -83,7 +83,7 @@ test('a change to what a protected link leads to is reported by the commit and b
   write(tree, 'tools/check.sh', 'exit 0\n');
   write(tree, 'tools/other.sh', 'exit 0\n');
   write(tree, 'forge/workflows/ci.yml', 'y\n');
-  // A link that the task itself changes still protects what it led to.
+  // If the task changes a protected link, the link's old target stays protected.
   rmSync(join(tree, 'verify.sh'));
   symlinkSync('tools/other.sh', join(tree, 'verify.sh'));
   const protect = ['verify.sh', '.github/**'];

@@ -1,4 +1,4 @@
-/** What is the user's stays the user's while a landing comes into their checkout. */
+/** Tests that a landing in a user's checkout leaves the user's own changes and branches intact. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test, vi } from 'vitest';

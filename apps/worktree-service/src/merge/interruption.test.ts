@@ -1,4 +1,4 @@
-/** A git that was stopped in a user's checkout: they are told, and nothing there is changed. */
+/** Tests a git that was stopped in a user's checkout: the user is informed, and nothing there is changed. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
@@ -12,7 +12,7 @@ const read = (f: Fixture, path: string) => readFileSync(file(f, path), 'utf8');
 const status = (f: Fixture) => f.repository.git('status', '--porcelain', '--untracked-files=all');
 const notes = (f: Fixture) => readdirSync(join(f.dataFolder, 'landings'));
 
-/** A landing of three files whose git waits in a filter at the second of them, until it is told to go on or ended. */
+/** Starts a landing of several files whose git blocks in a smudge filter, ends git with the signal there, and checks that only some files were written. */
 async function landingCutOff(f: Fixture, signal: NodeJS.Signals): Promise<Ready> {
   const waiting =
     'echo $PPID > .git/filtering.new; mv .git/filtering.new .git/filtering; while test -e .git/stop; do sleep 0.01; done; cat';
@@ -40,7 +40,7 @@ function pending(landing: Landing): Extract<Landing, { status: 'landed-pending' 
   return landing;
 }
 
-/** A landing whose git is ended by SIGKILL at its start, after a script. */
+/** Runs a landing whose git is killed by SIGKILL at its start, after a script. */
 async function endedAtStart(f: Fixture, landed: Record<string, string>, script = 'true'): Promise<Ready> {
   const ready = await readyTask(f, 'one', landed);
   using _ = interfere(f, mergeWords, `${script}; kill -KILL $$`);
@@ -113,7 +113,7 @@ test('a git that was ended between the index and the branch: told, and finished 
   await using f = await fixture({ files: { 'README.md': 'first' } });
   const ready = await readyTask(f, 'one', { 'README.md': 'landed', 'one.txt': '1' });
   {
-    // As git leaves it that has come so far.
+    // Simulates a git that was killed after it had written the index.
     using _ = interfere(f, mergeWords, `git read-tree -m -u HEAD ${ready.commit}; kill -KILL $$`);
     await expect(landOf(f, ready)).rejects.toMatchObject({ code: 'git-failed' });
   }
@@ -171,7 +171,7 @@ describe('nothing of the user’s is taken for the landing’s', () => {
     pending(await landOf(f, await readyTask(f, 'two', { 'two.txt': '2' })));
     expect(await status(f)).toBe(before);
     expect(read(f, 'config.txt')).toBe(landed['config.txt']);
-    // Committed, it is no question any more whose it is.
+    // Once the changes are committed, they are clearly the user's.
     await f.repository.git('commit', '-qm', 'by hand');
     const three = await readyTask(f, 'three', { 'three.txt': '3' });
     expect(await landOf(f, three)).toMatchObject({ status: 'landed' });
@@ -216,7 +216,7 @@ describe('a note that is left over is in no landing’s way', () => {
     const two = await readyTask(f, 'two', { 'two.txt': '2' });
     expect(await landOf(f, two)).toMatchObject({ status: expected });
     expect(notes(f)).toEqual([]);
-    // Nothing was written into what is not a checkout of this repository.
+    // Nothing was written to a folder that isn't a checkout of this repository.
     expect(await shell('git -C linked status --porcelain; ls -A linked || true', f.repository.path).catch(String)).toBe(
       seen,
     );

@@ -26,7 +26,7 @@ test('a landing that was taken back is not pushed again', async () => {
 test('nor is one that only a repeat found', async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
-  // As by a process that died before it noted so.
+  // Simulates a process that was lost after the push and before its record.
   await f.tasks('push', '-q', f.address, `${ready.commit}:refs/heads/main`);
   await landOf(f, ready);
   await f.repository.git('update-ref', 'refs/heads/main', ready.tip);

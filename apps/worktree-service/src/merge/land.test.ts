@@ -89,7 +89,7 @@ test('a dirty checkout is untouched; the work chains, and one command finishes i
   const landings = [landingOf(pending), landingOf(both), { ...landingOf(pending), repository: '/nowhere' }];
   expect(await finishedLandings(f.context, { landings })).toEqual({ finished: [false, false, false] });
   await shell(pending.finishCommand, '/');
-  // Another command, which mends a checkout, isn't known to have been run by what the branch has.
+  // For a command that repairs a checkout, the branch's commits don't show whether it was run.
   landings.push({ ...landingOf(pending), finishCommand: `git -C / read-tree -m -u ${pending.commit} HEAD` });
   expect(await finishedLandings(f.context, { landings })).toEqual({ finished: [true, false, false, false] });
   expect(await f.repository.git('ls-tree', '--name-only', 'main')).toBe('README.md\none.txt');
@@ -292,7 +292,7 @@ test.each(crashes)(
     expect(await landOf(f, ready)).toMatchObject({ status, commit: ready.commit });
     const ref = where === 'dirty' ? 'refs/coppice/landed/main' : 'main';
     expect(await subjects(f, ref)).toBe('feat(core): merge one\nchore: first commit');
-    // A landing that is prepared again finds that there is nothing left to do.
+    // If the landing is prepared again, there is nothing left to merge.
     expect(await mergeOf(f, 'one', ready.taskCommit, { method, attempt: 2 })).toEqual({
       status: 'already-merged',
       tip: ready.commit,

@@ -7,7 +7,7 @@ import { landOf, mergeOf, readyTask } from '../test-support/task.ts';
 const [one, two] = [{ 'log.txt': 'a\none\n' }, { 'log.txt': 'a\ntwo\n' }];
 const start = { 'log.txt': 'a\n' };
 
-/** Two tasks that append to the same file; the second is merged when the first has landed. */
+/** Runs two tasks that append to the same file. The second is merged after the first has landed. */
 async function bothAppend(attributes: string, path = 'log.txt', attributesPath = '.gitattributes') {
   const f = await fixture({ files: { [path]: 'a\n', [attributesPath]: attributes } });
   const first = await readyTask(f, 'one', { [path]: 'a\none\n' });
@@ -61,7 +61,7 @@ test("an external driver never runs, wherever it is configured: git's usual merg
   await f.repository.git('config', 'merge.default', 'evil');
   const first = await readyTask(f, 'one', one);
   const { tree } = await f.prepared('two');
-  // What an agent writes counts for nothing: neither its attributes nor a configuration in its tree.
+  // Files of the agent have no effect: neither its attributes nor a configuration in its tree.
   write(tree, '.gitattributes', '*.txt merge=union\n');
   write(tree, '.gitconfig', `[merge "evil"]\n\tdriver = touch '${ran}'\n`);
   write(tree, 'log.txt', two['log.txt']);
@@ -70,7 +70,7 @@ test("an external driver never runs, wherever it is configured: git's usual merg
   await landOf(f, first);
   expect(await mergeOf(f, 'two', second.commit)).toMatchObject({ status: 'conflict', paths: ['log.txt'] });
   expect(existsSync(ran)).toBe(false);
-  // The plant works where git reads it.
+  // The configured driver does run where git uses this configuration.
   const { path, branch } = f.repository;
   writeFileSync(join(path, 'log.txt'), 'x\n');
   await f.repository.git('commit', '-qam', 'x');

@@ -17,13 +17,13 @@ import { remove } from '../worktree/remove.ts';
 import { AllowedRepositories } from './allowed-repositories.ts';
 import { inspect } from './inspect.ts';
 
-/** Folders of two tenants on one disk: each a repository, and what acme may make of its own. */
+/** Creates folders of two tenants on one disk, each with a repository. The tests add what the tenant acme might create. */
 async function twoTenants() {
   const folder = await temporaryFolder('allowed');
   const at = (...parts: string[]) => join(folder.path, ...parts);
   for (const name of ['acme/shop', 'other/secret'])
     await shell(`git init -q -b main '${name}' && git -C '${name}' commit -q --allow-empty -m first`, folder.path);
-  // What lies behind a link of the operator's own is what the pattern means.
+  // A pattern that contains an operator's link stands for the link's target.
   symlinkSync(at('acme'), at('linked-acme'));
   const context = await openContext({
     dataFolder: at('data'),
@@ -279,7 +279,7 @@ test('what is taken out of the list ends with its next step that needs it, and w
   const { rescue } = await remove(later, { ...removal, taskId });
   const [store = '', ref = ''] = rescue?.split(' ') ?? [];
   expect(await shell(`git --git-dir '${store}' show '${ref}:new.txt'`, f.folder)).toBe('new');
-  // One that was refused before it had anything.
+  // This task was rejected before it had any data.
   expect(await remove(later, { ...removal, taskId: 'another' })).toEqual({ rescue: null });
 });
 
@@ -305,7 +305,7 @@ test('an allowed server leads to no other', async () => {
       message: expect.stringContaining('302') as string,
     });
     expect(secret.requests).toEqual([]);
-    // It would have been followed.
+    // Without limits, the redirect is followed.
     await expect(look(null)).rejects.toMatchObject({ code: 'branch-not-found' });
     expect(secret.requests).not.toEqual([]);
   } finally {

@@ -1,4 +1,4 @@
-/** Ref transactions and checkpoints that are cancelled at random moments leave no lock file in the store. */
+/** Tests that ref transactions and checkpoints cancelled at random moments leave no lock file in the store. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,24 +7,24 @@ import { openRepository } from '../context.ts';
 import { checkpoint } from '../import/import.ts';
 import { date, fixture, runId, taskId, write, type Fixture } from '../test-support/fixture.ts';
 
-/** Each is two transactions. */
+/** Number of refs. Each takes two transactions. */
 const refs = 1_000;
 const atOnce = 8;
 
-/** Lock files, and the file that git renames over packed-refs, in both stores. */
+/** Lists lock files, and files that git would rename to packed-refs, in both stores. */
 const lockFiles = (f: Fixture): string[] =>
   (readdirSync(join(f.dataFolder, 'repositories'), { recursive: true }) as string[]).filter((name) =>
     /\.(lock|new)$/.test(name),
   );
 
-/** A signal that is aborted at a random moment of the next `msMax` milliseconds. */
+/** Returns a signal that is aborted at a random moment within the next `msMax` milliseconds. */
 function abortedSoon(msMax: number): AbortSignal {
   const abort = new AbortController();
   void sleep(Math.random() * msMax).then(() => abort.abort());
   return abort.signal;
 }
 
-/** Waits for work that may fail by its cancellation, and by nothing else. */
+/** Waits for work that may fail only because it was cancelled. */
 async function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
   try {
     await work;
@@ -42,7 +42,7 @@ test('2,000 ref transactions cancelled at random moments leave no lock', async (
   const worker = async () => {
     while (started < refs) {
       const ref = `refs/coppice/checkpoint/${started++}`;
-      // The second takes packed-refs.lock as well.
+      // The second transaction locks packed-refs too.
       for (const command of [`update ${ref} ${commit}`, `delete ${ref}`]) {
         const signal = abortedSoon(12);
         await unlessAborted(store.updateRefs([command], signal), signal);

@@ -47,7 +47,7 @@ test('what is no repository is told as such: absent, a plain folder, a folder in
     [join(f.repository.path, 'src'), new RegExp(`inside a repository; .*folder, ${f.repository.path}$`)],
     [join(f.repository.path, '.git/refs'), /inside the git directory/],
     [tree, /data folder/],
-    // What an agent made a repository of, whose hooks would run on the host.
+    // A folder in which an agent has created a repository. Its hooks would run on the host.
     [`file://${agentGit}`, /data folder/],
     [`file://${encodeURI(agentGit).replace('agent', '%61gent')}`, /data folder/],
   ];

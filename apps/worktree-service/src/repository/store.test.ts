@@ -17,7 +17,7 @@ const fetchTip = async (f: Fixture) => {
   return (await store.fetchTip(origin, f.repository.branch, 'baseBranch')).tip;
 };
 
-/** As a fetch leaves it that writes object by object, and has written one: git writes the newest first. */
+/** Adds only the commit object to the store, like a fetch that unpacks one object at a time and was cut off: git writes the newest object first. */
 const plantCommit = (f: Fixture, store: Store, commit: string) =>
   shell(
     `git cat-file commit ${commit} | git --git-dir='${store.originGit}' hash-object -t commit -w --stdin`,

@@ -6,12 +6,12 @@ import { byteString, bytesOf } from '../folders.ts';
 
 const run = promisify(execFile);
 const copyTimeMs = 9 * 60_000;
-/** Names in one call of cp: far below the system's limit for arguments. */
+/** Names per call of cp, far below the system's limit for arguments. */
 const namesPerCall = 500;
 
 /**
- * Copies a sealed, host-owned folder into a fresh checkout as plain data: no link is followed on either side, and what the checkout has
- * wins. Owner, mode and times are kept; blocks are shared where the file system can.
+ * Copies a sealed, host-owned folder into a fresh checkout as plain data. Follows no symbolic link on either side, and never replaces files of the
+ * checkout. Keeps owner, mode and times; shares blocks if the file system supports it.
  */
 export async function copyInto(source: string, target: string, signal?: AbortSignal): Promise<void> {
   const pending = [''];
@@ -31,7 +31,7 @@ export async function copyInto(source: string, target: string, signal?: AbortSig
 
 async function copyAll(from: string, to: string, names: string[], signal: AbortSignal | undefined): Promise<void> {
   const options = process.platform === 'linux' ? ['-a', '--reflink=auto'] : ['-a'];
-  // Arguments are text to Node: a name that isn't UTF-8 goes with its folder, or, at the top, can't be copied.
+  // Node passes arguments as text. A name that isn't UTF-8 is copied as part of its folder; at the top level it can't be copied.
   const texts = names
     .map((name) => ({ name, text: bytesOf(name).toString('utf8') }))
     .filter(({ name, text }) => byteString(text) === name);

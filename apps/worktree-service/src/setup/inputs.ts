@@ -9,8 +9,8 @@ const inputCharactersShown = 200;
 export type ResolveSetupInput = { repository: string; baseBranch: string; inputs: string[] };
 
 /**
- * What a setup of the base branch's present tip would be made from. Throws `branch-not-found`, and `invalid-request` where an input isn't in the
- * base: a misspelt lock file would otherwise never make a setup anew.
+ * Determines the inputs of a setup for the base branch's current tip. Throws `branch-not-found`, and `invalid-request` if an input isn't in the base: with
+ * a misspelt name of a lock file, the setup would never be made again.
  */
 export async function resolveSetup(
   context: Context,
@@ -33,7 +33,7 @@ export async function resolveSetup(
   return { baseCommit: tip, inputsHash: hashOf(objects), node: context.node };
 }
 
-/** Over the inputs' paths and object ids in a tree (absent ones count as absent); over the whole tree where there are none. */
+/** Hashes the inputs' paths and their object ids in a tree, including which ones are absent. Without inputs, hashes the whole tree. */
 export async function hashInputs(
   context: Context,
   store: Store,
@@ -50,7 +50,7 @@ const hashOf = (objects: Map<string, string | null>): string => {
   return hash.digest('hex');
 };
 
-/** The inputs' object ids in a tree, sorted by path; null for an absent one. */
+/** Reads the inputs' object ids in a tree, sorted by path; null for an absent input. */
 async function inputObjects(
   context: Context,
   store: Store,

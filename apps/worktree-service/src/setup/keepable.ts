@@ -4,7 +4,7 @@ import { FolderHandle } from '../import/folder-handle.ts';
 import { shortened } from '../import/path-rules.ts';
 import { Turns } from '@coppice/service';
 
-/** What a setup may leave. Its result is copied by path, and Linux takes paths of 4,096 bytes, those of the data folder included. */
+/** Limits of a setup's result. It is copied by path, and Linux allows paths of 4,096 bytes, including the path of the data folder. */
 const setupLimits = { depthMax: 200, pathBytesMax: 3_000, entriesMax: 3_000_000 } as const;
 
 const stepsPerEntry = 100;
@@ -12,8 +12,8 @@ const ownerReads = 0o500;
 const ownerAll = 0o700n;
 
 /**
- * Looks through what a setup command left, following no link. Folders that their owner can't look into are opened to the owner. Throws
- * `limit-exceeded`, which names the path, where it can't be kept.
+ * Checks what a setup command left, without following symbolic links. Gives owners access to folders that they can't read. Throws `limit-exceeded`,
+ * which names the path, if it can't be kept.
  */
 export async function requireKeepable(tree: string, signal?: AbortSignal): Promise<void> {
   const turns = new Turns({
@@ -37,7 +37,7 @@ async function look(folder: FolderHandle, path: string, depth: number, turns: Tu
     if (here.length > setupLimits.pathBytesMax)
       throw tooMuch(here, `its path is longer than ${setupLimits.pathBytesMax} bytes`);
     const stat = folder.stat(name);
-    // Root reads everything; others must be able to copy it.
+    // Root can read everything; other users need permission to copy it.
     const unreadable = (Number(stat.mode) & ownerReads) !== ownerReads && process.geteuid?.() !== 0;
     if (!stat.isDirectory()) {
       if (unreadable && stat.isFile()) folder.setMode(name, Number((stat.mode & 0o7777n) | 0o400n));

@@ -7,8 +7,8 @@ const ownerAll = 0o700;
 const stepsPerEntry = 100;
 
 /**
- * Moves what a setup command left from `tree` to `result`. Whole folders are moved at once; only those with tracked files (byte strings) in them
- * are looked into. No link is followed.
+ * Moves what a setup command left from `tree` to `result`. Moves whole folders, except those that contain tracked files (byte strings), which it
+ * enters. Follows no symbolic link.
  */
 export async function moveUntracked(
   owner: Owner,
@@ -60,7 +60,7 @@ export async function moveUntracked(
   await visit('');
 }
 
-/** The folder (no link: the caller has looked) that things are moved out of may be read-only. It is thrown away afterwards. */
+/** Makes a folder writable so that entries can be moved out of it. The caller has checked that it isn't a link, and discards it afterwards. */
 function openToOwner(folder: string): void {
   const { mode } = lstatSync(bytesOf(folder));
   if ((mode & ownerAll) !== ownerAll && process.geteuid?.() !== 0)

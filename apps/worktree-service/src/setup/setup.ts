@@ -1,11 +1,11 @@
 /**
- * What a repository needs before work can begin (installed packages, say) is made once per key, in a sandbox, and then copied.
+ * Setups: what a repository needs before work can begin, such as installed packages, is made once per key in a sandbox and then copied.
  *
  * Invariants:
- * 1. A sealed result is complete (it appears by a rename), is mounted nowhere, and never changes. disk/setups.ts removes it when it isn't used.
- * 2. The first attempt that is sealed wins; others are thrown away. Each try of each task has a folder of its own: what a failed or
- *    half-done command left is never built upon.
- * 3. What can't be kept is refused before anything of it is moved.
+ * 1. A sealed result is complete (it appears by a rename), is mounted nowhere, and never changes. disk/setups.ts removes unused ones.
+ * 2. The first attempt to be sealed wins; the others are discarded. Each attempt of each task has its own folder, so what a failed or
+ *    interrupted command left is never reused.
+ * 3. A result that can't be kept is rejected before any of it is moved.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -25,7 +25,7 @@ import { moveUntracked } from './move-untracked.ts';
 const attemptSchema = z.object({ repositoryId: z.string(), baseCommit: z.string() });
 const sealSchema = z.object({ files: z.int() });
 
-/** `attempt` counts a task's tries. */
+/** `attempt`: number of the task's attempt. */
 export type SetupAttempt = { taskId: string; setupKey: string; attempt: number };
 export type PrepareSetupInput = SetupAttempt & { repository: string; baseCommit: string };
 export type PreparedSetup = { status: 'sealed' } | { status: 'prepared'; mounts: Mount[]; node: string };
@@ -42,7 +42,7 @@ const withSetup = <T>(context: Context, setupKey: string, work: () => Promise<T>
 const withAttempt = <T>(context: Context, input: SetupAttempt, work: () => Promise<T>, signal?: AbortSignal) =>
   context.locks.hold(`setup-${input.setupKey}-${input.taskId}-${input.attempt}`, work, { signal });
 
-/** A checkout of the base, on which the setup command is run. */
+/** Creates a checkout of the base in which the setup command runs. */
 export async function prepareSetup(
   context: Context,
   input: PrepareSetupInput,
@@ -82,8 +82,8 @@ export async function prepareSetup(
 }
 
 /**
- * Keeps what isn't in the base tree. The caller's duty: the setup's sandbox is gone. Throws `not-found` where nothing was prepared, `limit-exceeded`
- * where folders are nested too deep to be copied.
+ * Keeps everything that isn't in the base tree. The caller ensures that the setup's sandbox has ended. Throws `not-found` if nothing was prepared,
+ * `limit-exceeded` if folders are nested too deeply to be copied.
  */
 export async function sealSetup(
   context: Context,
@@ -116,7 +116,7 @@ export async function sealSetup(
   );
 }
 
-/** Removes the folder of an attempt that failed. Absent: nothing happens. The caller's duty: its sandbox is gone. */
+/** Removes the folder of a failed attempt. Does nothing if it doesn't exist. The caller ensures that its sandbox has ended. */
 export async function discardSetup(context: Context, input: SetupAttempt, signal?: AbortSignal): Promise<{}> {
   const { folder } = attemptFolders(context, input);
   const take = async () => takeAttempt(context, folder);
@@ -129,6 +129,6 @@ function takeAttempt(context: Context, folder: string): void {
   try {
     rmdirSync(dirname(folder));
   } catch {
-    // The task has other attempts, or none.
+    // The task has other attempts, or its folder doesn't exist.
   }
 }

@@ -1,4 +1,4 @@
-/** Holds a lock until it is ended. */
+/** Holds a lock until it is killed. */
 import { Locks } from '../lock.ts';
 
 const [folder = '', name = ''] = process.argv.slice(2);

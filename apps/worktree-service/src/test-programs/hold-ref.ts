@@ -1,4 +1,4 @@
-/** Has a git lock a ref of a store until SIGUSR2 comes; then it moves the ref, and ends. */
+/** Starts a git that locks a ref of a store. On SIGUSR2 it moves the ref and ends. */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Git } from '../git/git.ts';

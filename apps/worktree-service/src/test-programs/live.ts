@@ -1,6 +1,6 @@
 /**
- * The whole life of a task, from worktree to removal, with the same effect ids every time. Ends itself by SIGKILL at the crash point named, as a
- * crash would; without one, prints the answers. A task whose removal had begun is removed, and does nothing else.
+ * Runs the whole life of a task, from worktree to removal, with the same effect ids every time. Kills itself with SIGKILL at the given crash point;
+ * without one, prints the results. If the task's removal had begun, only removes the task.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -59,7 +59,7 @@ const merged = await prepareMerge(context, {
   setup: null,
 });
 if (merged.status === 'conflict') throw new Error(merged.status);
-// Begun again after it has landed, the merge finds so.
+// If run again after the landing, prepareMerge reports `already-merged`.
 const landing =
   merged.status === 'already-merged'
     ? { status: 'landed', commit: merged.tip }

@@ -1,4 +1,4 @@
-/** What this service's tests share: a data folder, a user's repository, and the steps of a task. Not imported by the service. */
+/** Shared by the tests of this service: a data folder, a user's repository, and the steps of a task. The service doesn't import it. */
 import { execFile } from 'node:child_process';
 import { chmodSync, chownSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -33,11 +33,11 @@ export type Fixture = AsyncDisposable & {
   context: Context;
   repository: TemporaryRepository;
   dataFolder: string;
-  /** How operations name the repository: its path, or a URL. */
+  /** Repository as operations name it: its path or a URL. */
   address: string;
   prepared(task?: string): Promise<Prepared & { tree: string }>;
   committed(task?: string, effectId?: string, protect?: string[]): ReturnType<typeof commit>;
-  /** Git in tasks.git, as a test's eye. */
+  /** Runs git in tasks.git, for assertions. */
   tasks(...args: string[]): Promise<string>;
 };
 
@@ -50,7 +50,7 @@ export async function fixture(
   } = {},
 ): Promise<Fixture> {
   const folder = await temporaryFolder('worktrees');
-  // The sandbox's user must be able to pass.
+  // The sandbox's user must be able to enter the folder.
   chmodSync(folder.path, 0o711);
   const repository = await temporaryRepository(settings.remote === true ? { ...settings, bare: true } : settings);
   const derived = await settings.derive?.(repository.path, folder.path);
@@ -106,10 +106,10 @@ export function write(tree: string, path: string, content: string | Buffer): voi
   if (process.getuid?.() === 0) chownSync(file, uid, gid);
 }
 
-/** Worktrees belong to the sandbox's user, and plain git must run there all the same to show what a plant does. */
+/** Git configuration with which plain git runs in a worktree of another user (the sandbox's), to show what a planted file does. */
 const configuration = join(import.meta.dirname, 'gitconfig');
 
-/** Runs a shell script, giving what it printed; throws when it fails. */
+/** Runs a shell script and returns its output. Throws if it fails. */
 export async function shell(script: string, cwd: string, environment: Record<string, string> = {}): Promise<string> {
   const env = { ...isolatedGitEnvironment(cwd), GIT_CONFIG_GLOBAL: configuration, ...environment };
   const { stdout, stderr } = await run('sh', ['-c', `exec </dev/null\n${script}`], { cwd, env });

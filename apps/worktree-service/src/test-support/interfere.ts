@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { expect, vi } from 'vitest';
 import type { Fixture } from './fixture.ts';
 
-/** Of the git that brings a user's checkout forward. */
+/** Words of the git command that fast-forwards a user's checkout. */
 export const mergeWords = 'merge --quiet --ff-only';
 
-/** A git in front of git: the script runs once, just before a command that has these words, or just after. */
+/** Puts a wrapper in front of git that runs the script once, right before or after the first command that contains these words. */
 export function interfere(f: Fixture, words: string, script: string, when: 'before' | 'after' = 'before'): Disposable {
   const folder = join(f.repository.path, '../interference');
   const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();

@@ -1,17 +1,17 @@
-/** What agents and setups leave that is hard to handle. */
+/** Helpers that create what agents and setups may leave and what is hard to handle. */
 import { chownSync } from 'node:fs';
 import { shell } from './fixture.ts';
 
-/** Folders in folders, deeper than a path can say where `levels` times `nameLength` is more than 4,096; a file lies in the last. */
+/** Creates nested folders with a file in the last one. If `levels` times `nameLength` exceeds 4,096, a path can't address it. */
 export async function digDeep(folder: string, levels: number, nameLength: number): Promise<void> {
-  // Each step is taken relative to the one before.
+  // Each step is relative to the previous folder.
   const program = `my $name = "d" x ${nameLength}; for (1..${levels}) { mkdir $name or die; chdir $name or die } open(F, ">", "file") or die`;
   await shell(`perl -e '${program}'`, folder);
 }
 
 const userId = 10_777;
 
-/** Runs `work`, which starts no process, as a user that isn't root, and that owns `folder`. Who isn't root is one already. */
+/** Runs `work`, which must not start a process, as a user that isn't root and owns `folder`. Without root, runs it as the current user. */
 export async function asUser(folder: string, work: () => Promise<void>): Promise<void> {
   if (process.getuid?.() !== 0) return work();
   chownSync(folder, userId, userId);

@@ -1,4 +1,4 @@
-/** A task of a test, from its worktree to its landing. */
+/** Steps of a task for tests, from its worktree to its landing. */
 import type { CommitMessage } from '@coppice/contracts';
 import type { Context } from '../context.ts';
 import { land, type Landing } from '../merge/land.ts';
@@ -12,7 +12,7 @@ export type Ready = Extract<PreparedMerge, { status: 'merged-in-store' }> & {
   message: CommitMessage;
 };
 
-/** A task that has written files, committed, and is merged in the store. */
+/** Creates a task that has written and committed files, and whose merge commit is in the store. */
 export async function readyTask(
   f: Fixture,
   taskId: string,

@@ -4,8 +4,8 @@ import { sandboxPaths } from '../layout.ts';
 import { rawAttributes } from '../repository/store.ts';
 
 /**
- * A git directory of the task's own, for use inside its sandbox: the agent can commit, branch, stash and log as it likes, and harm
- * only itself. It borrows origin.git's objects at the path where the sandbox sees them. Nothing is ever read back from it.
+ * Writes the task's own git directory for use inside its sandbox. The agent can commit, branch, stash and log there without affecting anything else.
+ * It borrows origin.git's objects by the path that the sandbox sees. Nothing is ever read back from it.
  */
 export function writeAgentGit(
   folder: string,

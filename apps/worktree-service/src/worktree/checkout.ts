@@ -6,12 +6,12 @@ import type { Store } from '../repository/store.ts';
 import { copyInto } from '../setup/copy-tree.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** Older than any index made now: git re-reads files that are as young as its index. */
+/** Age given to checked-out files, so that they are older than any index made now. Git re-reads files as new as its index. */
 const ageSeconds = 60;
 
 export type TreeEntry = { mode: string; objectId: string };
 
-/** Every file of a tree, by path (one byte a character). */
+/** Lists every file of a tree by path (one character per byte). */
 export async function listTree(
   context: Context,
   store: Store,
@@ -31,25 +31,25 @@ export async function listTree(
 type Checkout = {
   store: Store;
   tree: string;
-  /** New and empty. */
+  /** A new, empty folder. */
   folder: string;
-  /** The git directory and index to use: host-owned both. */
+  /** Git directory and index to use; both are owned by the host. */
   gitOptions: GitOptions;
-  /** A sealed setup's folder, or null. */
+  /** Folder of a sealed setup, or null. */
   setup: string | null;
   signal?: AbortSignal | undefined;
 };
 
 /**
- * Fills a folder with a tree (bytes as stored, no conversion), adds what setup left, and hands it to the sandbox's user. The index is left with
- * times from before that.
+ * Fills a folder with a tree (bytes as stored, without conversion), adds what setup left, and makes the sandbox's user the owner. The times in the
+ * index are those from before the change of owner.
  */
 export async function checkOutFiles(context: Context, parts: Checkout): Promise<void> {
-  // Without a setup, every file is of the tree.
+  // Without a setup, every file belongs to the tree.
   await fill(context, parts, parts.setup !== null);
 }
 
-/** The same, with an index that git finds fresh; answers how everything looked then. */
+/** Like `checkOutFiles`, but refreshes the index. Returns the state of all files at that time. */
 export async function checkOut(context: Context, parts: Checkout): Promise<Snapshot> {
   const snapshot = await fill(context, parts, true);
   await context.git.run(['update-index', '-q', '--refresh'], { ...optionsOf(parts), answers: [1] });
@@ -83,6 +83,6 @@ const optionsOf = ({ gitOptions, folder, signal }: Checkout): GitOptions => ({
   signal,
 });
 
-/** The sealed result of a setup, to be copied; null for none. */
+/** Folder of a setup's sealed result, to be copied. It may not exist. */
 export const sealedFolder = (context: Context, setupKey: string): string =>
   join(context.layout.setup(setupKey), 'sealed');

@@ -9,17 +9,17 @@ import { isGitName } from '../import/path-rules.ts';
 import { Turns } from '@coppice/service';
 
 const keptFoldersMax = 1_000;
-/** Each level holds a descriptor. */
+/** Each level keeps a descriptor open. */
 const depthMax = 100;
 const nameBytesMax = 255;
 const stepsPerEntry = 100;
 const ownerAll = 0o700;
 
 /**
- * Keeps a task's worktree as a folder, under the next free number; returns where. Nothing in it is a repository any more: whoever types git in
- * there would run the hooks and settings that an agent wrote. So each `.git`, the worktree's own included, is renamed to `.git.disabled`, and the
- * `HEAD` of what looks like a bare repository to `HEAD.disabled`; where that name is taken or too long, to `<uuid>.disabled`. Folders nested deeper than
- * 100 are moved up to the top, as `moved.<n>`. No link is followed.
+ * Keeps a task's worktree as a folder under the next free number, and returns its path. The folder must not contain a repository any more: running git
+ * in it would run the hooks and settings that an agent wrote. So each `.git`, including the worktree's own, is renamed to `.git.disabled`, and the
+ * `HEAD` of what looks like a bare repository to `HEAD.disabled`. If that name is taken or too long, it becomes `<uuid>.disabled`. Folders nested
+ * more than 100 levels deep are moved to the top as `moved.<n>`. No symbolic link is followed.
  */
 export async function keepFolder(
   context: Context,
@@ -39,16 +39,16 @@ export async function keepFolder(
   throw new CoppiceError('limit-exceeded', `more than ${keptFoldersMax} kept folders of task ${taskId}`);
 }
 
-/** Errors that come again however often the folder is tried to be kept. */
+/** Error codes that recur on every try to keep the folder. */
 const lastingErrors = new Set(['EACCES', 'EEXIST', 'EINVAL', 'ELOOP', 'ENAMETOOLONG', 'ENOTEMPTY', 'EPERM']);
 
-/** Reports whether a folder can't be kept at all: a full disk, a crash or a cancellation pass. */
+/** Reports whether a folder can never be kept. A full disk, a crash or a cancellation may pass. */
 export function isNeverKept(error: unknown): boolean {
   if (error instanceof CoppiceError) return error.code === 'limit-exceeded';
   return error instanceof Error && 'code' in error && lastingErrors.has(String(error.code));
 }
 
-/** The newest folder that is kept of a task, if there is one. */
+/** Returns the newest kept folder of a task, or null. */
 export function lastKeptFolder(context: Context, taskId: string): string | null {
   const { rescue } = context.layout;
   const numbers = (existsSync(rescue) ? readdirSync(rescue) : [])
@@ -58,7 +58,7 @@ export function lastKeptFolder(context: Context, taskId: string): string | null 
   return numbers.length === 0 ? null : join(rescue, `${taskId}.${Math.max(...numbers)}`);
 }
 
-/** Where folders that are nested too deep are moved to. */
+/** State of the top folder, to which folders nested too deeply are moved. */
 type Top = { root: FolderHandle; names: Set<string>; moved: number; pending: string[] };
 
 async function disableRepositories(tree: string, signal: AbortSignal | undefined): Promise<void> {
@@ -118,7 +118,7 @@ function moveToTop(folder: FolderHandle, name: string, top: Top): void {
   top.pending.push(higher);
 }
 
-/** `stat` has told that it is a folder. Its owner may lack the right to look into it, to rename in it, or to move it. */
+/** Opens an entry that `stat` has reported as a folder. Its owner may lack the permission to read it, to rename in it, or to move it. */
 function openInside(folder: FolderHandle, name: string): FolderHandle {
   const mode = Number(folder.stat(name).mode);
   if ((mode & ownerAll) !== ownerAll) folder.setMode(name, (mode & 0o7777) | ownerAll);

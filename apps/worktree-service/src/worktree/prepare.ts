@@ -1,13 +1,13 @@
 /**
- * A worktree and branch for a task.
+ * Creates a worktree and a branch for a task.
  *
  * Invariants:
- * 1. `record.json` is written last: with it the worktree is complete, and is never touched again by a repeat (an agent may be at work in
- *    it). Without it, whatever is there is from a crash, has never been seen by an agent, and is made anew.
- * 2. Nothing of this holds a lock of the whole repository, but for a fetch.
- * 3. What an earlier worktree of the task's, lost since, left in the stores is rescued before anything takes its place.
- * 4. What it uses of others is written down before it is used: see living-tasks.ts.
- * 5. A task that was removed gets no worktree: the command is late, or a repeat, and nobody would remove what it made.
+ * 1. `record.json` is written last. With it, the worktree is complete and a repeat never touches it again, since an agent may be using it.
+ *    Without it, whatever exists comes from a crash, no agent has seen it, and it is created again.
+ * 2. Nothing here locks the whole repository, except a fetch.
+ * 3. What an earlier, lost worktree of the task left in the stores is rescued before anything replaces it.
+ * 4. The use of shared data is recorded before the use: see living-tasks.ts.
+ * 5. A removed task gets no worktree: the command is late or a repeat, and nothing would remove the result.
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ import {
 } from './task-record.ts';
 
 const slugPattern = /^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
-/** The file system's clock ticks every few milliseconds: a write within the same tick would leave the ctime as it was. */
+/** The file system's clock ticks every few milliseconds. A write within the same tick would leave the ctime unchanged. */
 const clockTickMs = 20;
 
 export type PrepareInput = {
@@ -139,7 +139,7 @@ async function make(
   await handOver(folders.agentGit, context.sandboxOwner);
   writeFileSync(folders.gitLink, `gitdir: ${sandboxPaths.agentGit}\n`);
   chmodSync(folders.gitLink, 0o444);
-  // Git refuses a link that isn't its user's. It is mounted read-only, and lies where the sandbox's user can't write.
+  // Git rejects a link that its user doesn't own. The sandbox can't change it: it is mounted read-only, from a folder where its user can't write.
   if (context.sandboxOwner !== null) chownSync(folders.gitLink, context.sandboxOwner.uid, context.sandboxOwner.gid);
   writeSnapshot(folders.snapshot, snapshot);
   context.reached('checked-out');
@@ -147,7 +147,7 @@ async function make(
   writeTaskRecord(context, taskId, record);
 }
 
-/** A branch of this name that stands elsewhere, and a checkpoint, are what an earlier worktree was left with (invariant 3). */
+/** Creates the branch. A branch of this name at another commit, and a checkpoint, come from an earlier worktree (invariant 3). */
 async function makeBranch(
   context: Context,
   store: Store,
@@ -171,8 +171,8 @@ async function makeBranch(
 }
 
 /**
- * A linked worktree without its files, as gitrepository-layout(5) describes it. `git worktree add` does the same in ten times the time, and
- * can't be run twice at once in one repository. Here each task has a name of its own, and its lock.
+ * Creates a linked worktree without files, as gitrepository-layout(5) describes it. `git worktree add` does the same, but takes ten times as long and
+ * can't run concurrently in one repository. Here this is safe, since each task has its own name and lock.
  */
 function linkWorktree(metadata: string, tree: string, branch: string): void {
   rmSync(metadata, { recursive: true, force: true });

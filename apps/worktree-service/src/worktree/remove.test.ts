@@ -53,7 +53,7 @@ const crashingAt = (f: Fixture, point: CrashPoint) =>
     },
   });
 
-/** Gets what is kept in the way that the answer tells. */
+/** Fetches the kept work the way the result says. */
 async function fetched(f: Fixture, rescue: string | null): Promise<string> {
   await f.repository.git('fetch', '-q', ...(rescue ?? '').split(' '));
   return f.repository.git('rev-parse', 'FETCH_HEAD');
@@ -85,7 +85,7 @@ test('what a task ordered before its removal makes nothing after it: a worktree,
   await f.context.trash.settle();
   for (const folder of ['worktrees', 'checkouts']) expect(readdirSync(join(f.dataFolder, folder))).toEqual([]);
   expect(await branches(f)).toBe('');
-  // The same task in another life, of which the bus knows when the first is lost to it.
+  // The same task id in another life, which exists if the bus has lost the first.
   await expect(prepare(f.context, { ...input, effectId: 'another-life_1' })).resolves.toMatchObject({ node: 'node1' });
 });
 
@@ -254,7 +254,7 @@ test.each([
   const first = await removed(f);
   expect(first.rescue).not.toBeNull();
   expect(await removed(f)).toEqual(first);
-  // Nor is it another with the id of another attempt.
+  // A removal with the id of another attempt returns the same.
   expect(await remove(f.context, { ...removeInput(f), effectId: 'again' })).toEqual(first);
 });
 
@@ -378,10 +378,10 @@ test('a removal frees a full disk', async (context) => {
     await commit(small, { taskId: 'one', runId, effectId: 'commit', message: message(), protect: [] });
     execFileSync('sh', ['-c', 'head -c 10000000 /dev/zero > filler 2>/dev/null || true'], { cwd: one });
     expect(() => writeFileSync(join(disk.path, 'more'), 'x')).toThrow('ENOSPC');
-    // Uncommitted work of another task is kept by a rename.
+    // A rename keeps the uncommitted work of the other task.
     const kept = await remove(small, removeInput(f, 'two'));
     expect(readFileSync(join(kept.rescue ?? '', 'work.txt'), 'utf8')).toBe('not committed');
-    // The commit of this one must be kept under a ref, for which its own folder makes room.
+    // This task's commit has to be kept under a ref; removing the task's own folder frees the space for it.
     expect(await remove(small, removeInput(f, 'one'))).toMatchObject({
       rescue: expect.stringContaining('refs/coppice/rescue/one/1'),
     });

@@ -2,12 +2,12 @@
  * Removal of a task's worktree.
  *
  * Invariants:
- * 1. Work that is nowhere else is kept before anything is removed: under `refs/coppice/rescue/<taskId>/<n>` of tasks.git, or, where it
- *    can't be imported, as a folder. Only what can't be kept as a folder either is lost, and the log says why.
- * 2. What is of no worth (folders to verify in, setup attempts) goes first, and is gone before anything is kept where the disk is full: a
- *    removal must be able to free it.
- * 3. Each step can be repeated: a crash between two of them loses nothing, and the repeat ends the removal and tells what was kept.
- * 4. First of all it is noted that the task is removed: what it ordered before, and comes late, makes nothing any more.
+ * 1. Work that exists nowhere else is kept before anything is removed: under `refs/coppice/rescue/<taskId>/<n>` in tasks.git or, if it can't
+ *    be imported, as a folder. Only work that can't be kept as a folder either is lost, and the log says why.
+ * 2. Data without value (verification checkouts, setup attempts) goes first, and if the disk is full, its deletion is finished before anything
+ *    is kept, since a removal must be able to free the disk.
+ * 3. Each step can be repeated: a crash between two steps loses nothing, and the repeat finishes the removal and reports what was kept.
+ * 4. The removal is recorded first, so that earlier commands of the task that arrive late create nothing any more.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ export type RemoveInput = {
   date: string;
 };
 
-/** `rescue`: what to give to `git fetch` to get the kept work, or a folder; null where nothing would have been lost. */
+/** `rescue`: arguments of `git fetch` that get the kept work, or a folder; null if there was nothing to keep. */
 export async function remove(
   context: Context,
   input: RemoveInput,
@@ -57,7 +57,7 @@ export async function remove(
       removeSetupAttempts(context, taskId);
       const folders = taskFolders(context, taskId);
       const isRepeat = !existsSync(folders.tree);
-      // They move only under the task's lock, but for the note that it is merged, which comes before a removal is ordered.
+      // Refs move only under the task's lock, except the merged ref, which is set before a removal is requested.
       const refs = store?.exists === true ? await refsOf(store, input, signal) : new Map<string, string>();
       let rescue: string | null = null;
       if (record !== undefined && store !== undefined)
@@ -80,7 +80,7 @@ export async function remove(
         });
         rescue ??= kept;
       }
-      // By a removal that was cut off, or when a worktree was made in place of one that was lost.
+      // Work may also have been kept by an interrupted removal, or when a new worktree replaced a lost one.
       const mayBeKept = isRepeat || [...refs.keys()].some((ref) => ref.startsWith(rescueRefs(taskId)));
       if (rescue === null && mayBeKept) rescue = await keptBefore(context, store, taskId, signal);
       await forgetOld(context, store);
@@ -99,7 +99,7 @@ async function forgetOld(context: Context, store: Store | undefined): Promise<vo
   });
 }
 
-/** The repository may have been removed by its owner meanwhile, or be allowed to the tenant no longer. */
+/** Undefined if the owner has removed the repository meanwhile, or the tenant may no longer use it. */
 async function storeOfAddress(context: Context, address: string): Promise<Store | undefined> {
   try {
     return (await openRepository(context, address)).store;
@@ -146,13 +146,13 @@ async function keepUncommitted(
   } catch (error) {
     const isRefused =
       error instanceof CoppiceError && (error.code === 'import-refused' || error.code === 'limit-exceeded');
-    // A commit takes space; a rename takes none.
+    // A commit needs space on the disk; a rename needs none.
     if (!isRefused && !isDiskFull(error)) throw error;
     return keptAsFolder(context, taskId, tree, signal);
   }
 }
 
-/** A worktree that can't be kept is removed all the same: it would fill the disk for ever. */
+/** Keeps the worktree as a folder. If that is impossible, logs it and returns null: the worktree is removed anyway, since it would fill the disk forever. */
 async function keptAsFolder(
   context: Context,
   taskId: string,
@@ -180,7 +180,7 @@ async function dropAttempts(
   if (commands.length > 0) await store.updateRefs(commands, signal);
 }
 
-/** Whoever asked first may never have been answered. */
+/** Finds work that an earlier run has kept, since the reply of that run may never have arrived. */
 async function keptBefore(
   context: Context,
   store: Store | undefined,
@@ -197,7 +197,7 @@ const fetchable = (store: Store, ref: string): string => `${store.tasksGit} ${re
 
 const branchesOf = (taskId: string): string => `refs/heads/coppice/${taskId}/`;
 
-/** All imports of the task begin with it. */
+/** Common prefix of the refs of all imports of the task. */
 const importsOf = (effectId: string): string => `refs/coppice/import/${lifeOf(effectId)}_`;
 
 const refsOf = (store: Store, { taskId, effectId }: RemoveInput, signal?: AbortSignal): Promise<Map<string, string>> =>
@@ -206,7 +206,7 @@ const refsOf = (store: Store, { taskId, effectId }: RemoveInput, signal?: AbortS
     signal,
   );
 
-/** Deletes the task's branches, or keeps them on request; a tip that is merged nowhere is kept under a rescue ref. */
+/** Deletes the task's branches unless `keep` is set. A tip that isn't kept elsewhere gets a rescue ref. */
 async function removeBranches(
   context: Context,
   store: Store,

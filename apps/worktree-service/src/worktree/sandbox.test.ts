@@ -1,4 +1,4 @@
-/** Git as an agent uses it, in a real sandbox with the mounts that `prepare` names. */
+/** Tests git as an agent uses it, in a real sandbox with the mounts that `prepare` returns. */
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ function sandboxArguments(mounts: Mount[], script: string): { file: string; args
   return { file: 'setpriv', args: ['--reuid', '10001', '--regid', '10001', '--clear-groups', program, ...args] };
 }
 
-/** Tried, not looked for: a kernel's policy may refuse it. */
+/** Reports whether bubblewrap works, by trying it: a kernel's policy may forbid it. */
 function bubblewrapWorks(): boolean {
   try {
     const { file, args } = sandboxArguments([], 'true');

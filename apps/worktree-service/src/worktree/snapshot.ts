@@ -1,13 +1,13 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 
 /**
- * How the files of a worktree looked before an agent could touch them. `objectId` is the blob that a file was checked out from, or null
- * for a file that setup left: unchanged, it is nobody's work.
+ * State of the worktree's files before an agent could change them. `objectId` is the blob that a file was checked out from, or null for a file that
+ * setup left. An unchanged file of the setup is not the agent's work.
  */
 export type SnapshotEntry = { fingerprint: string; objectId: string | null };
 export type Snapshot = Map<string, SnapshotEntry>;
 
-/** Host-owned; beside the worktree, never in it. Entries are separated by NUL: a path may hold anything else. */
+/** Writes a snapshot. The file is host-owned and lies outside the worktree. NUL separates entries, since paths may contain any other character. */
 export function writeSnapshot(file: string, snapshot: Snapshot): void {
   const lines: string[] = [];
   for (const [path, { fingerprint, objectId }] of snapshot) lines.push(`${fingerprint}\t${objectId ?? '-'}\t${path}\0`);
@@ -29,7 +29,7 @@ export function readSnapshot(file: string): Snapshot {
   return snapshot;
 }
 
-/** Whole or not at all, and on disk when it returns. */
+/** Replaces a file atomically. Its content is on the disk (fsync) when the function returns. */
 export function writeFileAtomically(file: string, content: Buffer | string): void {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   const temporary = `${file}.new`;

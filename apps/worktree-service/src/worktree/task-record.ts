@@ -9,24 +9,24 @@ const recordSchema = z.object({
   repositoryId: z.string(),
   branch: z.string(),
   baseCommit: z.string(),
-  /** Whose sealed result was copied into the worktree. Earlier versions didn't note it. */
+  /** Setup whose sealed result was copied into the worktree. Missing in records of earlier versions. */
   setupKey: z.string().nullable().default(null),
 });
-/** What is known of a prepared worktree; written last, so that it stands for a complete one. */
+/** Record of a prepared worktree. It is written last, so its existence means that the worktree is complete. */
 export type TaskRecord = z.infer<typeof recordSchema>;
 
-/** The parts of a task's folder. All but `tree` and `agentGit` are the host's alone. */
+/** Paths in a task's folder. Only the host uses them, except `tree` and `agentGit`. */
 export function taskFolders(context: Context, taskId: string) {
   const folder = context.layout.worktree(taskId);
   return {
     folder,
-    /** Named by the task: git names the metadata of a linked worktree after its folder. */
+    /** Named after the task, since git names a linked worktree's metadata after its folder. */
     tree: join(folder, taskId),
     agentGit: join(folder, 'agent.git'),
     gitLink: join(folder, 'git-link'),
     snapshot: join(folder, 'snapshot'),
     record: join(folder, 'record.json'),
-    /** Git's own, while it imports. */
+    /** Git's scratch folder during an import. */
     importGit: join(folder, 'import.git'),
   };
 }
@@ -49,7 +49,7 @@ export function writeTaskRecord(context: Context, taskId: string, record: TaskRe
   writeFileAtomically(taskFolders(context, taskId).record, JSON.stringify(record));
 }
 
-/** One operation at a time on a task's folder, over all processes. */
+/** Runs one operation at a time on a task's folder, across all processes. */
 export const withTask = <T>(
   context: Context,
   taskId: string,
