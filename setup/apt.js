@@ -1,6 +1,6 @@
 /**
- * Debian packages without installing them: a private apt configuration, then `dpkg-deb -x` into the cache. Works for any
- * user. The machine's own proxy, mirror and authentication settings are kept; what apt writes goes to a folder that is deleted.
+ * Unpacks Debian packages without installing them: a private apt configuration, then `dpkg-deb -x` into the cache. Works for any
+ * user. The machine's proxy, mirror and authentication settings are used; apt writes only to a folder that is deleted afterwards.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,12 +22,12 @@ export function hasApt() {
  * @typedef {object} UnpackRequest
  * @property {readonly string[]} packages
  * @property {'machine' | 'sid'} from the machine's own distribution, or Debian's unstable one
- * @property {string} target the folder that the packages are unpacked into; replaced as a whole
+ * @property {string} target the folder for the unpacked packages; its content is replaced
  */
 
 /**
  * @param {UnpackRequest} request
- * @returns {Promise<string | undefined>} undefined when done, else what went wrong
+ * @returns {Promise<string | undefined>} undefined on success, else the reason
  */
 export async function unpackPackages(request) {
   if (request.from === 'machine') return unpackFrom(request, undefined);
@@ -66,7 +66,7 @@ async function unpackFrom({ packages, target }, sourceList) {
       LC_ALL: 'C',
       DEBIAN_FRONTEND: 'noninteractive',
     };
-    // One source of several may be out of reach while the one that matters answers: what counts is the download.
+    // An error here is not fatal: one of several sources may be unreachable while the needed one answers. Only the download must succeed.
     const updated = run('apt-get', [...options, '-q', 'update'], { cwd: folder, env, timeoutMs: aptTimeoutMs });
     const downloads = join(folder, 'downloads');
     mkdirSync(downloads);
@@ -102,7 +102,7 @@ function prepareApt(folder, sourceList) {
   for (const name of existsSync(machineParts) ? readdirSync(machineParts) : []) {
     symlinkSync(join(machineParts, name), join(folder, 'apt.conf.d', name));
   }
-  // Read last of the parts: no hook of the machine runs, and only package lists are fetched.
+  // Read after the machine's parts. Disables the machine's hooks and fetches only package lists.
   const quiet = [
     '#clear APT::Update::Pre-Invoke;',
     '#clear APT::Update::Post-Invoke;',
@@ -119,7 +119,7 @@ function prepareApt(folder, sourceList) {
   writeFileSync(join(folder, 'apt.conf.d', 'zzz-coppice'), `${quiet.join('\n')}\n`);
   writeFileSync(join(folder, 'apt.conf'), `Dir::Etc::Parts "${join(folder, 'apt.conf.d')}";\n`);
   const settings = [`Dir::State::Lists=${join(folder, 'lists')}`, `Dir::Cache=${join(folder, 'cache')}`];
-  // Root's apt would hand the download to a user who can't write here.
+  // As root, apt would download as a user that can't write to this folder.
   if (process.getuid?.() === 0) settings.push('APT::Sandbox::User=root');
   if (sourceList !== undefined) {
     const file = join(folder, 'sources.list');
@@ -130,7 +130,7 @@ function prepareApt(folder, sourceList) {
   return settings.flatMap((setting) => ['-o', setting]);
 }
 
-/** @returns {string[]} the texts of the machine's own source files */
+/** @returns {string[]} the contents of the machine's source files */
 function readMachineSources() {
   const parts = '/etc/apt/sources.list.d';
   const files = ['/etc/apt/sources.list'];
@@ -141,8 +141,8 @@ function readMachineSources() {
 }
 
 /**
- * Where to look for Debian's packages: the mirrors that this machine uses for its own; none where it isn't Debian.
- * @param {readonly string[]} sourceTexts files in either of apt's two formats
+ * Returns the Debian mirrors in the machine's sources; empty if the machine isn't Debian.
+ * @param {readonly string[]} sourceTexts contents of source files in either of apt's two formats
  * @returns {string[]}
  */
 export function debianUris(sourceTexts) {

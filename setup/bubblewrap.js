@@ -1,4 +1,4 @@
-/** Step: bubblewrap, which counts only after a command ran in it. */
+/** Step: finds or fetches bubblewrap. It is accepted only if a command runs in it. */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hasApt, unpackPackages } from './apt.js';
@@ -10,10 +10,10 @@ import { parseVersion } from './versions.js';
 
 const probeTimeoutMs = 15_000;
 
-/** Debian's and Ubuntu's packages of the libraries that bubblewrap needs, for a machine that lacks one. */
+/** Debian and Ubuntu packages of bubblewrap's libraries, for a machine that lacks one. */
 const libraryPackages = ['libcap2', 'libselinux1', 'libpcre2-8-0'];
 
-/** The uid and gid that root's probe runs as: nobody. Sandboxes have an id of their own, chosen by container-service. */
+/** Uid and gid of the probe if this process is root: nobody. Sandboxes use another id, chosen by container-service. */
 const unprivilegedId = '65534';
 
 /**
@@ -68,8 +68,8 @@ function librariesAreMissing(program) {
 }
 
 /**
- * Starts bubblewrap through the dynamic loader with the libraries beside it: unlike LD_LIBRARY_PATH, that is not handed on
- * to the command in the sandbox.
+ * Writes a wrapper that starts bubblewrap through the dynamic loader with the unpacked libraries. Unlike LD_LIBRARY_PATH, this does not
+ * affect the command in the sandbox.
  * @param {string} target
  * @param {string[]} tried
  */
@@ -113,8 +113,8 @@ function accept(program, tried) {
 }
 
 /**
- * Runs a command in a sandbox as container-service starts them: never as real root. (setpriv still has root's rights when
- * it looks for the program, so a checkout below a folder that only root may enter does.)
+ * Runs a command in a sandbox without real root, as container-service does. (setpriv still has root's rights when
+ * it looks for the program, so that a checkout in a folder that only root may enter works.)
  * @param {string} program
  */
 function probeBubblewrap(program) {

@@ -1,16 +1,16 @@
-/** The cache folder: linked programs, and folders that appear whole or not at all. */
+/** The cache folder: linked programs, and folders that are created atomically. */
 import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { binFolder, cacheFolder, temporaryFolder } from './paths.js';
 import { SetupError } from './report.js';
 
-/** What an interrupted set-up left behind. Only the holder of the set-up lock may call this. */
+/** Removes the files of interrupted set-ups. Only the holder of the set-up lock may call this. */
 export function clearLeftovers() {
   rmSync(temporaryFolder, { recursive: true, force: true });
   mkdirSync(temporaryFolder, { recursive: true });
 }
 
-/** Makes the cache folder, or says why it can't be written. */
+/** Creates the cache folder. Throws SetupError if it can't be written. */
 export function openCache() {
   try {
     mkdirSync(binFolder, { recursive: true });
@@ -24,7 +24,7 @@ export function openCache() {
 }
 
 /**
- * Gives a folder to work in that is gone afterwards, whatever happens.
+ * Runs work with a temporary folder, which is always deleted afterwards.
  * @template T
  * @param {(folder: string) => T | Promise<T>} work
  * @returns {Promise<T>}
@@ -39,7 +39,7 @@ export async function inTemporaryFolder(work) {
 }
 
 /**
- * Puts a finished folder in its place, so that an interrupted step is never taken for a done one.
+ * Moves a finished folder to its target, so that an interrupted step never looks complete.
  * @param {string} finished
  * @param {string} target
  */
@@ -50,7 +50,7 @@ export function moveIntoPlace(finished, target) {
 }
 
 /**
- * Links a program as `.cache/bin/<name>`: by a relative path inside the checkout, so that it may be moved.
+ * Links a program as `.cache/bin/<name>`. Links inside the checkout are relative, so that the checkout can be moved.
  * @param {string} name
  * @param {string} target
  * @returns {string} the link

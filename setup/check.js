@@ -1,5 +1,5 @@
 /**
- * `npm run check`: what can be said of the code without running it. Every check runs, even after one failed.
+ * `npm run check`: runs all static checks, even after one failed.
  *   node setup/check.js [--fix]      --fix formats, and applies the linter's safe fixes
  */
 import { spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ const checkTimeoutMs = 5 * 60_000;
 const fix = process.argv.includes('--fix');
 const packages = join(projectFolder, 'node_modules');
 
-/** Programs of npm packages are started by this Node, since their own first line would pick the one on PATH. */
+/** Checks, as scripts of npm packages. They run with this Node, since their `#!` line would use the one on PATH. */
 const checks = [
   { name: 'format', script: 'oxfmt/bin/oxfmt', args: fix ? ['.'] : ['--check', '.'] },
   {

@@ -1,4 +1,4 @@
-/** Step: a Docker or Podman daemon whose API answers. That a container runs there is tried by container-service at its start. */
+/** Step: finds a Docker or Podman daemon whose API answers. Container-service tests at its start if containers run there. */
 import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { homedir } from 'node:os';
@@ -32,7 +32,7 @@ export async function findContainerEngine() {
  * @param {NodeJS.ProcessEnv} env
  * @param {string} home
  * @param {number | undefined} uid
- * @returns {string[]} in the order in which they are tried; DOCKER_HOST, where it names a socket, stands alone
+ * @returns {string[]} sockets in the order in which they are tried; only DOCKER_HOST if that names a socket
  */
 export function socketCandidates(env, home, uid) {
   const host = env['DOCKER_HOST'];

@@ -1,4 +1,4 @@
-/** Step, for tests alone: a docker-compose that reads docker-compose.yml. */
+/** Step for tests only: finds or fetches a docker-compose that can read docker-compose.yml. */
 import { join } from 'node:path';
 import { hasApt, unpackPackages } from './apt.js';
 import { linkProgram } from './cache.js';
@@ -7,7 +7,7 @@ import { lastLines, say } from './report.js';
 import { findOnPath, run } from './run.js';
 import { dockerComposeVersionMin, isAtLeast, parseVersion } from './versions.js';
 
-/** Where Docker looks for its plugins; the program works by itself, too. */
+/** Docker's plugin folders. The plugin is also a standalone program. */
 const pluginFolders = [
   '/usr/local/lib/docker/cli-plugins',
   '/usr/local/libexec/docker/cli-plugins',
@@ -16,7 +16,7 @@ const pluginFolders = [
 ];
 
 /**
- * @param {{ fetch: boolean }} options whether it may be fetched where it is missing
+ * @param {{ fetch: boolean }} options `fetch`: true to fetch it if it is missing
  * @returns {Promise<{ found?: { path: string, version: string }, tried: readonly string[] }>}
  */
 export async function findDockerCompose({ fetch }) {

@@ -1,13 +1,13 @@
 /**
- * One set-up at a time per checkout.
+ * A lock that allows one set-up at a time per checkout.
  *
  * Collaborators: setup.js takes the lock around all steps; the file `.cache/setup.lock` names the holder's process id.
  *
  * Invariants:
- * 1. The lock file is made by exclusive creation alone, so two processes never both hold it.
- * 2. A lock whose process is gone is removed only by whoever holds the guard file, and only after reading the lock again
- *    under the guard. Nobody can so remove a lock that was taken in the meantime.
- * 3. Nothing asynchronous happens while the guard is held; a guard older than `guardAgeMsMax` has lost its holder.
+ * 1. The lock file is only created exclusively (`wx`), so that two processes never both hold it.
+ * 2. A lock whose process is gone is removed only by the holder of the guard file, after it has read the lock again
+ *    under the guard. So a lock that was taken in the meantime is never removed.
+ * 3. Code that holds the guard is synchronous. The holder of a guard older than `guardAgeMsMax` is dead.
  */
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -78,7 +78,7 @@ function removeIfHolderIsGone(file) {
 /** @param {string} file */
 function holderIsGone(file) {
   const holder = readHolder(file);
-  // An empty file is a lock whose holder is about to write its id, or died before it could.
+  // The holder of an empty file is about to write its id, or died before it did.
   if (holder === undefined) return ageMs(file) > guardAgeMsMax;
   try {
     process.kill(holder, 0);

@@ -1,4 +1,4 @@
-/** Step: a nats-server that is new enough. */
+/** Step: finds or fetches a nats-server of at least the minimum version. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,9 +14,9 @@ const connectTimeoutSeconds = 10;
 const releaseVersion = '2.14.2';
 
 /**
- * SHA-256 of the release's tarballs. Linux: as in the Dockerfile of the publisher's own image (nats-io/nats-docker, 2.14.2),
- * the same in Docker's record of the official image. macOS on ARM: the one public pin that was found, in a third party's
- * installer; a wrong one can only refuse. For macOS on Intel none was found, so that release is not fetched.
+ * SHA-256 of the release's tarballs. Linux: from the Dockerfile of the publisher's image (nats-io/nats-docker, 2.14.2), and
+ * the same in Docker's record of the official image. macOS on ARM: from a third party's installer, the only public source that was
+ * found; if it is wrong, the release is rejected. macOS on Intel: none was found, so the release is not fetched.
  * @type {Record<string, { asset: string, sha256: string } | undefined>}
  */
 export const releases = {
@@ -115,10 +115,10 @@ function accept(program, source, tried) {
 }
 
 /**
- * By curl where it is, since Node's fetch knows nothing of a proxy in the environment.
+ * Downloads a file with curl if it exists, since Node's fetch ignores proxy variables.
  * @param {string} url
  * @param {string} file
- * @returns {Promise<string | undefined>} what went wrong
+ * @returns {Promise<string | undefined>} the reason if it failed
  */
 async function download(url, file) {
   if (findOnPath('curl') !== undefined) {

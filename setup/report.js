@@ -1,12 +1,12 @@
-/** What set-up tells its user: plain lines on standard error, so that `--json` alone owns standard output. */
+/** Messages of set-up to the user: plain lines on stderr, so that stdout contains only the output of `--json`. */
 
-/** A step that failed, with what was tried and what a person can do about it. */
+/** Error of a step, with what was tried and what the user can do. */
 export class SetupError extends Error {
   /** @override */
   name = 'SetupError';
 
   /**
-   * @param {string} what one sentence: what could not be had
+   * @param {string} what one sentence: what failed
    * @param {{ tried: readonly string[], byHand: string }} details
    */
   constructor(what, { tried, byHand }) {
@@ -27,7 +27,7 @@ export function formatSetupError(error) {
 }
 
 /**
- * The last lines of a program's output, for an error message.
+ * Returns the last lines of a program's output, for an error message.
  * @param {string} output
  * @param {number} [linesMax]
  */

@@ -1,4 +1,4 @@
-/** Runs other programs for set-up, bounded in time, with their output kept. */
+/** Runs programs for set-up with a time limit, and captures their output. */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -7,15 +7,15 @@ const outputBytesMax = 64 * 1024 * 1024;
 
 /**
  * @typedef {object} RunResult
- * @property {boolean} ok whether it ended by itself with exit code 0
+ * @property {boolean} ok true if it exited with code 0 within the time limit
  * @property {string} stdout
- * @property {string} output standard output and standard error together, or why it could not be started
+ * @property {string} output stdout and stderr together, or the reason why it could not be started
  */
 
 /**
  * @param {string} program
  * @param {readonly string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, input?: string }} [options] the time-out defaults to one minute
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, input?: string }} [options] the timeout defaults to one minute
  * @returns {RunResult} never throws
  */
 export function run(program, args, { cwd, env, timeoutMs = 60_000, input } = {}) {
@@ -59,7 +59,7 @@ export function isExecutable(file) {
 }
 
 /**
- * How to start npm: the one that started this process where there is one, so that its configuration is the same.
+ * Returns the command that starts npm: the npm that started this process, if any, so that its configuration is the same.
  * @returns {{ program: string, args: readonly string[] }}
  */
 export function npmCommand() {

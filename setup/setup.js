@@ -1,7 +1,7 @@
 /**
- * Sets up what Coppice needs and this machine lacks, inside this checkout: npm packages, Node, nats-server, bubblewrap.
- * Run by `npm run demo`, `npm test` and `./coppice`; starts under Node 20 or newer and needs no package. What it found is
- * written to `.cache/setup.json`; `--json` prints the same. With `--tests` also what only tests need.
+ * Installs into this checkout what Coppice needs and this machine lacks: npm packages, Node, nats-server, bubblewrap.
+ * Run by `npm run demo`, `npm test` and `./coppice`; runs with Node 20 or newer and needs no package. The result is
+ * written to `.cache/setup.json`; `--json` prints it. With `--tests` it also fetches what only tests need.
  */
 import { realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -17,24 +17,24 @@ import { lockFile, projectFolder, resultFile } from './paths.js';
 import { formatSetupError, say, SetupError } from './report.js';
 
 /**
- * What set-up found. Paths are absolute; a program or engine that isn't here is null.
+ * Result of set-up. Paths are absolute; a missing program or engine is null.
  * @typedef {object} SetupResult
  * @property {string} node
  * @property {string} nodeVersion
  * @property {string} natsServer
  * @property {string} natsServerVersion
- * @property {string | null} bwrap only if a probe command ran in it
+ * @property {string | null} bwrap set only if a probe command ran in it
  * @property {string | null} bwrapVersion
- * @property {string | null} dockerSocket of a Docker or Podman daemon whose API answered
+ * @property {string | null} dockerSocket socket of a Docker or Podman daemon whose API answered
  * @property {string | null} dockerVersion
  * @property {string | null} dockerCompose
- * @property {'docker' | 'bubblewrap' | 'none'} engine the first of those that is here
- * @property {string[]} tried why an engine is missing, one line each
- * @property {number | null} uid of the user who set up: what engines that user reaches says nothing of another's
+ * @property {'docker' | 'bubblewrap' | 'none'} engine the first of these that was found
+ * @property {string[]} tried reasons why engines are missing, one line each
+ * @property {number | null} uid the user of this set-up; other users may have access to other engines
  */
 
 /**
- * @param {{ tests: boolean }} options whether what only tests need is fetched, too
+ * @param {{ tests: boolean }} options `tests`: true to fetch also what only tests need
  * @returns {Promise<SetupResult>}
  */
 export async function setUp({ tests }) {

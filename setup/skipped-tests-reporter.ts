@@ -1,12 +1,12 @@
 /**
- * Says at the end which tests were skipped, and why: a skipped test is no passed one. Where `COPPICE_TEST_REQUIRE` names
- * what the machine must have (as CI does), a skipped test fails the run; but not one that says `no NAME here` with a NAME which
- * `COPPICE_TEST_WITHOUT` says that the machine lacks. `COPPICE_TEST_SUMMARY` names a file that the counts are written to.
+ * A test reporter that lists skipped tests and the reasons at the end. If `COPPICE_TEST_REQUIRE` names what the machine
+ * must have (as in CI), a skipped test fails the run, except one skipped with `no NAME here` where `COPPICE_TEST_WITHOUT`
+ * lists NAME. `COPPICE_TEST_SUMMARY` names a file to which the counts are written.
  */
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
 
-/** `failures`: one line for each failed test, its name and what it failed with, so that the end of a long log has the cause. */
+/** Counts of a run. `failures`: the name and error of each failed test, one line each, so that the end of a long log has the cause. */
 export type TestCounts = { passed: number; failed: number; skipped: number; notRun: number; failures: string[] };
 
 export default class SkippedTestsReporter implements Reporter {
@@ -33,7 +33,7 @@ export default class SkippedTestsReporter implements Reporter {
 
 export type SkippedTest = { name: string; reason: string };
 
-/** Apart are those for which the machine lacks what it was said to lack: names with commas between. */
+/** Separates tests that were not run because the machine lacks something named in `without`, a comma-separated list. */
 export function sortSkipped(
   all: readonly SkippedTest[],
   without: string,
@@ -43,14 +43,14 @@ export function sortSkipped(
   return { skipped: all.filter((test) => !isExpected(test)), notRun: all.filter(isExpected) };
 }
 
-/** One line each, under a heading; nothing when there are none. */
+/** Returns a heading and a line for each test that was not run; empty if there are none. */
 export function describeNotRun(notRun: readonly SkippedTest[]): string[] {
   if (notRun.length === 0) return [];
   const lines = notRun.map(({ name, reason }) => `  ${name}: ${reason}`);
   return ['', `Not run, since this machine lacks what they need (${notRun.length}):`, ...lines, ''];
 }
 
-/** One line each, under a heading; nothing when no test was skipped. */
+/** Returns a heading and a line for each skipped test; empty if there are none. */
 export function describeSkipped(skipped: readonly SkippedTest[], required: string): string[] {
   if (skipped.length === 0) return [];
   const verdict = required === '' ? '' : ` although ${required} is required here: this run has failed`;
@@ -65,7 +65,7 @@ export function describeSkipped(skipped: readonly SkippedTest[], required: strin
 function toSkipped(test: TestCase): SkippedTest {
   const result = test.result();
   const note = result.state === 'skipped' ? result.note : undefined;
-  // A whole suite that is skipped says why in its title.
+  // A skipped suite has the reason in its title.
   const titled = /\(skipped: (.*)\)/.exec(test.fullName)?.[1];
   return { name: `${test.module.relativeModuleId} > ${test.fullName}`, reason: note ?? titled ?? 'no reason given' };
 }

@@ -1,4 +1,4 @@
-/** Vitest's global set-up: tells every test where set-up put the programs. A variable that is set already wins. */
+/** Vitest's global set-up: sets the environment variables with the paths of programs. Variables that are already set are kept. */
 import { existsSync, readFileSync } from 'node:fs';
 import { resultFile } from './paths.js';
 import type { SetupResult } from './setup.js';

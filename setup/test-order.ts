@@ -2,7 +2,7 @@ import { relative } from 'node:path';
 import { BaseSequencer } from 'vitest/node';
 import type { TestSpecification } from 'vitest/node';
 
-/** Files that take minutes. They begin first, so that none of them is at work alone at the end. */
+/** Test files that take minutes. They start first, so that none of them runs alone at the end. */
 export const slowest = [
   'test/system/compose.test.ts',
   'test/system/cli.test.ts',
@@ -19,14 +19,14 @@ export const slowest = [
   'test/system/several-hosts.test.ts',
 ];
 
-/** The order of test files: the slowest, then vitest's own order, which is by size in a clean clone. */
+/** Orders test files: the slowest first, then in vitest's own order, which is by size in a clean clone. */
 export class SlowestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification): number => {
       const place = slowest.indexOf(relative(this.ctx.config.root, moduleId));
       return place === -1 ? slowest.length : place;
     };
-    // oxlint-disable-next-line unicorn/no-array-sort -- a sequencer's, which changes nothing
+    // oxlint-disable-next-line unicorn/no-array-sort -- a sequencer's `sort` returns a new array
     const sorted = await super.sort(files);
     return sorted.toSorted((one, other) => rank(one) - rank(other));
   }

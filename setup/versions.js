@@ -1,13 +1,13 @@
-/** Version numbers as far as set-up needs them: three numbers, compared in order. */
+/** Parsing and comparison of version numbers of three parts. */
 
-/** The lowest versions that Coppice runs with. */
+/** Minimum versions that Coppice needs. */
 export const nodeVersionMin = '24.0.0';
 export const natsServerVersionMin = '2.12.0';
-/** `env_file` with `required: false` came with it. */
+/** The first version that supports `env_file` with `required: false`. */
 export const dockerComposeVersionMin = '2.24.0';
 
 /**
- * Finds the first version number in what a program prints for `--version`.
+ * Returns the first version number in a program's `--version` output.
  * @param {string} text for example `nats-server: v2.15.1` or `v24.21.0`
  * @returns {string | undefined} for example `2.15.1`; a pre-release's suffix is dropped
  */

@@ -1,15 +1,15 @@
-/** Copies this machine's programs, folders and shared libraries into a root file system that is being made. */
+/** Copies this machine's programs, folders and shared libraries into a new root file system. */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Where programs are looked for: the system's own folders, never the caller's PATH, which may hold wrappers. */
+/** Folders that are searched for programs: the system's, not the caller's PATH, which may contain wrappers. */
 export const systemSearchPath = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const lddTimeoutMs = 60_000;
 
-/** Old prebuilt programs name these, though current C libraries hold them in one file. */
+/** Libraries that old prebuilt programs load by name. Current C libraries contain them in one file. */
 const runtimeLibraries = [
   'libpthread.so.0',
   'libdl.so.2',
@@ -22,10 +22,10 @@ const runtimeLibraries = [
 const nameServiceLibraries = ['libnss_files.so.2', 'libnss_dns.so.2', 'libresolv.so.2'];
 
 /**
- * Copies a program under its own name, whatever links lead to it.
+ * Copies a program under this name, also if it is a symbolic link.
  * @param {string} name
  * @param {string} root
- * @param {Libraries} libraries told of what the program loads
+ * @param {Libraries} libraries gets the libraries that the program loads
  * @returns {boolean} false when this machine doesn't have it
  */
 export function copyProgram(name, root, libraries) {
@@ -37,7 +37,7 @@ export function copyProgram(name, root, libraries) {
 }
 
 /**
- * Copies a folder with its links as they are; an absent one is no error.
+ * Copies a folder and keeps its symbolic links. Does nothing if it doesn't exist.
  * @param {string} from
  * @param {string} to
  * @param {Libraries} [libraries]
@@ -65,7 +65,7 @@ export class Libraries {
     this.#root = root;
   }
 
-  /** @param {readonly string[]} files programs or libraries; anything else is passed over */
+  /** @param {readonly string[]} files programs or libraries; other files are ignored */
   addUsersOf(files) {
     for (const file of files) if (isElf(file)) this.#users.add(file);
   }
@@ -78,7 +78,7 @@ export class Libraries {
     }
   }
 
-  /** @returns {string[]} the folders that this machine's libraries are loaded from, under /usr */
+  /** @returns {string[]} the folders of this machine's loaded libraries, as paths under /usr */
   folders() {
     const files = loadedBy([...this.#users]);
     return [...new Set(files.map((file) => dirname(underUsr(file))))];
@@ -124,7 +124,7 @@ function copyFile(from, to) {
   if (fs.existsSync(to)) return;
   fs.mkdirSync(dirname(to), { recursive: true });
   fs.copyFileSync(from, to, fs.constants.COPYFILE_FICLONE);
-  // Neither setuid bits nor other people's restrictions come along.
+  // Drops setuid bits and makes the file readable by all users.
   fs.chmodSync(to, (fs.statSync(from).mode & 0o111) === 0 ? 0o644 : 0o755);
 }
 

@@ -1,11 +1,11 @@
-/** What the agent's root file system holds besides libraries, git, Node and npm. */
+/** Contents of the agent's root file system besides libraries, git, Node and npm. */
 
-/** Without these no agent can work; a build on a machine that lacks one fails. */
+/** Programs that every agent needs. A build on a machine that lacks one fails. */
 export const requiredPrograms = words(`
   sh bash env cat chmod cp cut date dirname basename echo expr false head id ln ls mkdir mktemp mv printf pwd readlink
   realpath rm rmdir sleep sort stat tail tee test touch tr true uname uniq wc git grep sed awk find xargs tar gzip diff`);
 
-/** Copied where the machine has them. */
+/** Programs that are copied if the machine has them. */
 export const optionalPrograms = words(`
   [ arch b2sum base32 base64 basenc chgrp chown cksum comm csplit dd df du expand factor fmt fold groups hostid install join
   link logname md5sum mkfifo mknod nice nl nohup nproc numfmt od paste pathchk pr printenv ptx sha1sum sha224sum sha256sum
@@ -15,10 +15,10 @@ export const optionalPrograms = words(`
   tput clear ldd ldconfig iconv bc dc tree openssl git-upload-pack git-receive-pack git-upload-archive
   run-parts sqlite3 fallocate getconf pidof prlimit taskset watch time zgrep xzcat bzcat hd xxd`);
 
-/** The id of the user that agents run as; the same in the Dockerfile. */
+/** User id of agents; the Dockerfile uses the same one. */
 const agentId = 10001;
 
-/** @type {readonly { path: string, mode: number }[]} Mount points among them: a read-only root can't get new ones later. */
+/** @type {readonly { path: string, mode: number }[]} Includes mount points, since they can't be created later in a read-only root. */
 export const baseFolders = [
   ...words(
     'etc proc sys dev run mnt opt srv var/cache var/lib var/log usr/local/bin usr/local/lib etc/ssl/certs workspace',

@@ -1,4 +1,4 @@
-/** npm for the image: this machine's own where it is whole, else the registry's. */
+/** npm for the image: this machine's own if it is complete, else from the registry. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -6,28 +6,28 @@ import { dirname, join } from 'node:path';
 
 const timeoutMs = 3 * 60_000;
 
-/** Fetched where the machine's npm is spread over many packages, as Debian's and Ubuntu's is. */
+/** The npm that is fetched if the machine's npm is split into many packages, as in Debian and Ubuntu. */
 const pinned = {
   version: '11.21.2',
   integrity: 'sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A==',
 };
 
 /**
- * Puts npm's package into the folder given.
+ * Puts npm's package into a folder.
  * @param {string} target
- * @returns {string | undefined} why there is none, in words
+ * @returns {string | undefined} the reason if it failed
  */
 export function addNpm(target) {
   const found = findWhole();
   fs.mkdirSync(dirname(target), { recursive: true });
   if (found === undefined) return fetchNpm(target);
   fs.cpSync(found, target, { recursive: true, verbatimSymlinks: true, mode: fs.constants.COPYFILE_FICLONE });
-  // npm's own copy may hold this machine's registry settings.
+  // The machine's copy may contain its registry settings.
   fs.rmSync(join(target, 'npmrc'), { force: true });
   return undefined;
 }
 
-/** @returns {string | undefined} the folder of an npm that has its dependencies inside it */
+/** @returns {string | undefined} the folder of an npm that contains its dependencies */
 function findWhole() {
   const onPath = (process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'npm'));
   for (const script of [process.env['npm_execpath'], ...onPath]) {
@@ -41,7 +41,7 @@ function findWhole() {
 
 /**
  * @param {string} target
- * @returns {string | undefined} what went wrong
+ * @returns {string | undefined} the reason if it failed
  */
 function fetchNpm(target) {
   const work = `${target}.fetching`;

@@ -1,12 +1,12 @@
 /**
- * Makes the root file system of `coppice/agent-runtime` without any image registry, on Linux: for `docker import` (as a tar)
+ * Builds the root file system of `coppice/agent-runtime` without an image registry, on Linux. It is used for `docker import` (as a tar)
  * and as the read-only root of a bubblewrap sandbox.
  *
  *   node deploy/agent-runtime/rootfs.js TARGET_FOLDER [--debootstrap]
  *
- * By default from this machine's own programs and the libraries that they load: seconds, no network. With `--debootstrap`
- * (root only) from Debian's packages instead. It is built beside the target and renamed into place, so a folder at the
- * target is always a whole one.
+ * By default it is copied from this machine's own programs and the libraries that they load, in seconds and without network. With
+ * `--debootstrap` (root only) it is built from Debian's packages. It is built beside the target and renamed, so that a folder at
+ * the target is always complete.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -26,20 +26,20 @@ const projectFolder = dirname(dirname(thisFolder));
 
 /**
  * @typedef {object} BuildOptions
- * @property {(line: string) => void} [log] told what is done, one plain line each
+ * @property {(line: string) => void} [log] called with each line of progress
  * @property {'host' | 'debootstrap'} [method] default: host
  */
 
 /**
- * Builds the root file system, unless the target already is one of the same key. Done by a process of its own, so that the
- * caller's event loop is not held up by thousands of small copies.
+ * Builds the root file system, unless the target already has the same key. Runs in a separate process, so that thousands of small
+ * copies don't block the caller's event loop.
  *
- * An existing target of another key is replaced, which pulls the programs from under sandboxes that use it: where some may
- * run, put `rootfsKey()` into the folder's name instead.
+ * A target with another key is replaced, which removes the programs of sandboxes that use it. If sandboxes may be running,
+ * use a folder name that contains `rootfsKey()`.
  * @param {string} targetFolder
  * @param {BuildOptions} [options]
- * @returns {Promise<{ folder: string, key: string, built: boolean }>} built: false when it was there already
- * @throws {Error} with what is missing on this machine, or what could not be written
+ * @returns {Promise<{ folder: string, key: string, built: boolean }>} built: false when it already existed
+ * @throws {Error} with the programs that this machine lacks, or the file that could not be written
  */
 export async function buildRootfs(targetFolder, { log = () => {}, method = 'host' } = {}) {
   const folder = resolve(targetFolder);
@@ -92,9 +92,9 @@ function makeRootfs(target, method, log) {
 }
 
 /**
- * Names what a build here and now would hold: changes with the recipe, this machine's distribution, git and Node.
+ * Hash of what a build would contain now. Changes with these scripts and this machine's distribution, git and Node.
  * @param {{ method?: 'host' | 'debootstrap' }} [options]
- * @returns {string} 12 hexadecimal digits, good for a folder's name or an image's tag
+ * @returns {string} 12 hexadecimal digits, usable in a folder name or an image tag
  */
 export function rootfsKey({ method = 'host' } = {}) {
   const hash = createHash('sha256').update(method);
@@ -107,7 +107,7 @@ export function rootfsKey({ method = 'host' } = {}) {
 }
 
 /**
- * What interrupted builds left beside the target, once it is too old to be another process's work.
+ * Removes remains of interrupted builds beside the target that are too old to belong to a running build.
  * @param {string} target
  */
 function removeLeftovers(target) {
@@ -162,7 +162,7 @@ function copyHostPrograms(root, log) {
 }
 
 /**
- * The small perl that Debian's base has; some of git's commands are written in it.
+ * Copies Debian's minimal perl, which some git commands need.
  * @param {string} root
  * @param {Libraries} libraries
  */
@@ -224,7 +224,7 @@ function addBase(root) {
  * @param {string} work
  * @param {string} target
  * @param {string} key
- * @returns {boolean} false when another process was faster
+ * @returns {boolean} false when another process has finished the same build first
  */
 function moveIntoPlace(work, target, key) {
   const old = `${target}.old-${process.pid}`;
@@ -263,7 +263,7 @@ function output(program, args) {
   return result.stdout;
 }
 
-/** The command line; what goes wrong is one line. */
+/** Runs the command line; an error is printed as one line. */
 function main() {
   const [target] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
   const say = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);

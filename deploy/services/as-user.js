@@ -1,8 +1,8 @@
 /**
  * Starts container-service as the user of the other services, with the group of the Docker socket: `node as-user.js PROGRAM.ts`.
  *
- * The number of that group is known on the daemon's host alone. So the container starts as root with no capability but those to change
- * user and group, looks whose the socket is, and gives both up for good before anything else is loaded.
+ * The id of that group is known only on the daemon's host. So the container starts as root with only the capabilities to change
+ * user and group, reads the group of the socket, and permanently drops root before it loads other code.
  */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';

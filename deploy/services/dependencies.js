@@ -1,7 +1,7 @@
 /**
- * Copies the packages that the services need from this checkout's node_modules to .cache/image-dependencies, for an image that is built
- * where the npm registry isn't reached: `node deploy/services/dependencies.js`, then build with COPPICE_DEPENDENCIES=given. What was copied for
- * the same lockfile stays.
+ * Copies the packages that the services need from this checkout's node_modules to .cache/image-dependencies, for building an image
+ * without access to the npm registry: `node deploy/services/dependencies.js`, then build with COPPICE_DEPENDENCIES=given. An existing copy for
+ * the same lockfile is kept.
  */
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
@@ -21,7 +21,7 @@ if (fs.existsSync(target) && fs.existsSync(keyFile) && fs.readFileSync(keyFile, 
   process.exit(0);
 }
 
-// npm knows which packages are needed without development; what it complains of is looked at by `npm ci`.
+// npm lists the packages without development dependencies. Its exit code is ignored, since `npm ci` checks the packages.
 const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: projectFolder, encoding: 'utf8' });
 const folders = listed.stdout
   .split('\n')
@@ -30,11 +30,11 @@ const folders = listed.stdout
 if (folders.length === 0) throw new Error(`npm ls named no package: ${listed.stderr || listed.error?.message}`);
 
 const work = `${target}.${process.pid}`;
-// Packages of the workspace itself are links, and stay links.
+// Packages of the workspace are symbolic links and stay links.
 for (const folder of folders) {
   fs.cpSync(join(projectFolder, folder), join(work, folder), { recursive: true, verbatimSymlinks: true });
 }
-// The key last: where this is interrupted, the next time begins anew.
+// The key is written last, so that an interrupted copy is repeated.
 fs.rmSync(keyFile, { force: true });
 fs.rmSync(target, { recursive: true, force: true });
 fs.renameSync(work, target);

@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import { untilAnswered, type Bus } from '@coppice/bus';
 import { artifactNames, buckets, CoppiceError, type Owner, type TextReference } from '@coppice/contracts';
 
-/** @throws CoppiceError `not-found`, `limit-exceeded` for what has more than `bytesMax`, before it is read */
+/**
+ * Reads a text, inline or from the artifact store.
+ * @throws CoppiceError `not-found`; `limit-exceeded` when an artifact has more than `bytesMax` bytes, before it is read
+ */
 export async function bytesOf(bus: Bus, reference: TextReference, bytesMax = Infinity): Promise<Uint8Array> {
   if ('text' in reference) return Buffer.from(reference.text);
   return untilAnswered(async () => {
@@ -13,14 +16,14 @@ export async function bytesOf(bus: Bus, reference: TextReference, bytesMax = Inf
   });
 }
 
-/** The whole output of a command. */
+/** Stores the whole output of a command and returns the artifact's name. */
 export async function storeLog(bus: Bus, owner: Owner, effectId: string, bytes: Uint8Array): Promise<string> {
   const artifact = artifactNames.log(owner, effectId, hashOf(bytes).slice(0, 16));
   await put(bus, artifact, bytes);
   return artifact;
 }
 
-/** A text of a task, named by its content. */
+/** Stores a text of a task under the hash of its content and returns the artifact's name. */
 export async function storeText(bus: Bus, owner: Owner, text: string): Promise<string> {
   const bytes = Buffer.from(text);
   const artifact = artifactNames.text(owner, hashOf(bytes));
@@ -29,7 +32,7 @@ export async function storeText(bus: Bus, owner: Owner, text: string): Promise<s
 }
 
 async function put(bus: Bus, artifact: string, bytes: Uint8Array): Promise<void> {
-  // What the command printed is known here alone.
+  // Retries until the bus answers: this process holds the only copy of the bytes.
   await untilAnswered(async () => (await bus.objects(buckets.artifacts)).put(artifact, bytes));
 }
 

@@ -25,24 +25,24 @@ export interface EngineSettings {
   dockerSocket?: string | undefined;
   bubblewrapProgram?: string | undefined;
   sandboxUid?: number | undefined;
-  /** How long an engine that does not answer is tried again; default 3 minutes. A try that is under way is not interrupted. */
+  /** Time during which an engine that does not answer is retried; default 3 minutes. A probe in progress is not interrupted. */
   answerMsMax?: number | undefined;
-  /** Told that an engine did not answer and is tried again. */
+  /** Called when an engine did not answer and will be retried. */
   onWaiting?: ((line: string) => void) | undefined;
-  /** Told of what failed without harm to anybody's result. */
+  /** Called with errors that do not affect a command's result. */
   onTrouble?: ((error: unknown, what: string) => void) | undefined;
 }
 
 const answerMsDefault = 3 * 60_000;
 const tryAgainMs = 1_000;
 
-/** In the order in which they are tried. */
+/** Engines of `auto`, in the order in which they are tried. */
 const automatic: readonly EngineName[] = ['docker', 'bubblewrap'];
 
 /**
- * The first engine in which a probe command ran; a socket that answers, or a program that is there, counts for nothing.
- * One that does not answer in time is not one that fails: it is tried again first.
- * @throws CoppiceError `engine-unavailable` with what was tried, why each failed, and what to do; NoAnswer where one of them gave no answer
+ * Returns the first engine that runs a probe command. A socket that answers or a program that exists is not enough.
+ * An engine that does not answer in time is retried before the next one is tried.
+ * @throws CoppiceError `engine-unavailable` with the engines tried, the reason for each failure, and advice; NoAnswer if one of them did not answer
  */
 export async function chooseEngine(settings: EngineSettings): Promise<{ engine: Engine; report: EngineReport }> {
   const user = sandboxUser(settings.sandboxUid);

@@ -3,7 +3,7 @@ import { annotateSpan, attributes } from '@coppice/telemetry';
 
 type Told = { sandboxId?: unknown; image?: unknown; exitCode?: unknown; specification?: Told };
 
-/** What an operation's input or output tells of a sandbox and of what ran in it. Pure. */
+/** Span attributes for the sandbox, image and exit code named in an operation's input or output. Pure. */
 function containerAttributes(told: Told): Record<string, string | number> {
   const { sandboxId, image } = told.specification ?? told;
   return {
@@ -13,7 +13,7 @@ function containerAttributes(told: Told): Record<string, string | number> {
   };
 }
 
-/** The same handler, whose span tells which sandbox it was about and what came of it. */
+/** Wraps a handler so that its span carries the engine, sandbox, image and exit code. */
 export const withContainerAttributes =
   (engine: string) =>
   (handler: CommandHandler): CommandHandler => ({

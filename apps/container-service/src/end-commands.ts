@@ -6,9 +6,9 @@ import { placeOf } from './place.ts';
 import type { ContainerServiceOptions } from './service.ts';
 
 /**
- * Ends whatever the sandboxes of a stack that was killed still run. Their records and files stay, so that the next start goes on with
- * them. Nothing is probed: the engine has worked before.
- * @returns of how many sandboxes it was known
+ * Ends the commands that still run in the sandboxes of a killed stack. Sandbox records and files stay; the next start uses them.
+ * The engine is not probed, since it has worked before.
+ * @returns the number of sandboxes that were known to run a command
  * @throws CoppiceError `engine-unavailable`
  */
 export async function endCommands(
@@ -21,7 +21,7 @@ export async function endCommands(
   const engine = await createEngine({ ...place, launcher, probeImage: defaultImage });
   try {
     const sandboxes = await engine.list({ stackId });
-    // All of them: a stack that was killed just after it had started a command may have kept no record of it.
+    // Every sandbox is stopped: a stack killed just after starting a command may have no record of that command.
     for (const { id } of sandboxes) await engine.stop(id);
     return sandboxes.filter(({ running }) => running > 0).length;
   } finally {

@@ -3,8 +3,8 @@ import { CoppiceError } from '@coppice/contracts';
 import { comesFromFullDisk, type FullDiskWaits } from '@coppice/service';
 
 /**
- * The same handler, which waits for a full disk: the command is postponed for minutes and then fails with `disk-full`. Only of operations that may be
- * repeated: of any other it isn't known what was done.
+ * Wraps a handler so that, on a full disk, its command is postponed for minutes and then fails with `disk-full`. Applies to idempotent operations only:
+ * others must not be repeated, since their effects so far are unknown.
  */
 export const withFullDisk =
   (folder: string, waits: FullDiskWaits) =>

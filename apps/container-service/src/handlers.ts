@@ -1,4 +1,4 @@
-/** The operations of contracts, done by an engine. */
+/** Command handlers for the sandbox operations in contracts, carried out by an engine. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,13 +24,13 @@ export interface HandlerContext {
   node: string;
   stackId: string;
   log: Logger;
-  /** As configured, and its real path: whoever prepares mounts may name them by either. */
+  /** The configured path and its real path. Mount sources may use either. */
   dataFolder: { configured: string; real: string };
-  /** For full logs until they are stored. */
+  /** Holds the full output of commands until it is stored as an artifact. */
   logsFolder: string;
 }
 
-/** First and last part together: what the contract allows of each stream. */
+/** Bytes kept of each stream, first and last part together; the contract's limit. */
 const keepBytes = 16 * 1024;
 
 type Input<Name extends keyof typeof sandboxOperations> = (typeof sandboxOperations)[Name]['input']['_zod']['output'];
@@ -57,7 +57,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
         withLog(context, { owner, sandboxId, command, effectId, signal, confirmClaim }, (options) =>
           engine.exec(sandboxId, command.shell, options),
         ),
-      // What the lost process began may still run; nobody waits for it any more.
+      // A command that the lost process started may still run; nothing uses its result.
       ({ sandboxId }, { effectId }) => endLost(sandboxId, engine.stop(sandboxId, effectId)),
     ),
     handle(
@@ -68,7 +68,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
           engine.run(specOf(context, specification), command.shell, options),
         );
       },
-      // Nobody asks for this sandbox again before it is made anew.
+      // The sandbox is not used again before it is recreated.
       ({ specification: { sandboxId } }) => endLost(sandboxId, engine.remove(sandboxId)),
     ),
     toolsHandler(context),
@@ -79,7 +79,7 @@ export function commandHandlers(context: HandlerContext): CommandHandler[] {
   ];
 }
 
-/** Ended or not: nobody knows what the lost process's command did, and it must not be taken for one that merely failed. */
+/** @throws CoppiceError `unknown` if the command can't be ended: its effects are unknown, so the outcome must not be an ordinary failure */
 async function endLost(sandboxId: string, ending: Promise<void>): Promise<null> {
   try {
     await ending;
@@ -107,7 +107,7 @@ function specOf({ stackId, dataFolder }: HandlerContext, specification: SandboxS
   };
 }
 
-/** A link above the data folder is the user's own; one below it is refused by the engine. */
+/** Replaces the configured data folder by its real path: symbolic links above the folder are the user's. The engine rejects links below it. */
 function realSource({ source }: Mount, { configured, real }: HandlerContext['dataFolder']): string {
   return source.startsWith(`${configured}/`) ? real + source.slice(configured.length) : source;
 }
@@ -133,7 +133,7 @@ async function withLog(
   try {
     const { standardInput } = command;
     const stdin = standardInput === undefined ? {} : { stdin: await bytesOf(bus, standardInput) };
-    // Here, since a run begins by making its sandbox anew; and again just before the command starts.
+    // Checked before `run`, since engine.run first recreates the sandbox; `beforeStart` checks again just before the command starts.
     await confirmClaim();
     const result = await run({
       execId: effectId,
@@ -161,7 +161,7 @@ async function withLog(
 function commandResultOf(result: ExecResult, logArtifact: string | null): CommandResult {
   const { exitCode, signal, timedOut, oomKilled, diskExceeded, stdout, stderr, durationMs } = result;
   const disk = diskExceeded ? '\ncoppice: the command failed, since it wrote more than its disk limit allows\n' : '';
-  // Where it had ended well before that was seen: nothing may be built on what it must not have written.
+  // The command may exit 0 before the excess is detected. It still fails, so that no later step uses its files.
   const seenExitCode = diskExceeded && exitCode === 0 ? 1 : exitCode;
   return {
     exitCode: signal === null ? seenExitCode : null,

@@ -1,7 +1,7 @@
 /**
- * Sandboxes whose task has ended without removing them, found at start and from time to time. The normal way is `sandbox.remove`; this is
- * for what a restored or lost orchestrator never ordered, and for a `create` that came a second time after it. What belongs to a task that may live is left alone: a task that
- * isn't found is one only after longer than any command may wait for it.
+ * Removal of sandboxes whose task has ended, at start and at intervals. Sandboxes are normally removed by `sandbox.remove`; this covers removals that a restored or
+ * lost orchestrator never requested, and a `create` delivered again after the removal. Sandboxes of tasks that may still run are kept: if the task
+ * isn't found, its sandbox is removed only when it is older than `commandAgeMsMax`, the longest that a command may wait.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readdir, rm, stat } from 'node:fs/promises';
@@ -11,25 +11,25 @@ import { api, commandAgeMsMax, CoppiceError, isTaskEnd, taskIdSchema } from '@co
 import type { Logger } from '@coppice/telemetry';
 import type { Engine, SandboxInfo } from './engine/port.ts';
 
-/** The orchestrator may start after us. */
+/** Attempts per round; the orchestrator may start after this service. */
 const asksMax = 20;
 const askWaitMs = 15_000;
 /** From the end of one round to the next. */
 const roundWaitMs = 15 * 60_000;
-/** Age from which a log was left by a killed process: longer than any command may run. */
+/** Age above which a log file was left by a killed process; longer than any command may run. */
 const logAgeMsMax = 2 * 24 * 3_600_000;
 
 export interface LeftoverSettings {
   bus: Bus;
   engine: Engine;
   stackId: string;
-  /** Where commands' output lies until it is stored. */
+  /** Holds the output of commands until it is stored as an artifact. */
   logsFolder: string;
   log: Logger;
   signal: AbortSignal;
 }
 
-/** Rounds until aborted, the first at once. Never throws. */
+/** Runs rounds until aborted, the first immediately. Never throws. */
 export async function keepRemovingLeftovers(settings: LeftoverSettings, waitMs = roundWaitMs): Promise<void> {
   const { engine, log, signal } = settings;
   while (!signal.aborted) {
@@ -53,7 +53,7 @@ async function removeOldLogs(folder: string): Promise<void> {
   }
 }
 
-/** Ends when every sandbox that is there at its start is decided on, or nobody answers for too long. Never throws. */
+/** Runs one round: decides on each sandbox listed at its start, and gives up after `asksMax` attempts without an answer. Never throws. */
 export async function removeLeftovers({ bus, engine, stackId, log, signal }: LeftoverSettings): Promise<void> {
   let undecided: SandboxInfo[] = [];
   try {
@@ -79,7 +79,7 @@ export async function removeLeftovers({ bus, engine, stackId, log, signal }: Lef
 
 async function judge(bus: Bus, { labels, createdAt }: SandboxInfo): Promise<'keep' | 'remove' | 'ask-later'> {
   const isOld = Date.now() - createdAt.getTime() > commandAgeMsMax;
-  // A sandbox of something else than a task, such as a setup.
+  // The sandbox belongs to something other than a task, such as a setup.
   if (!taskIdSchema.safeParse(labels.taskId).success) return isOld ? 'remove' : 'keep';
   try {
     const task = await bus.call(api.taskGet, { tenant: labels.tenant }, { taskId: labels.taskId });

@@ -4,12 +4,12 @@ import type { Bus } from '@coppice/bus';
 import { subjects, type LogChunk, type Owner } from '@coppice/contracts';
 import type { OutputChunk } from './engine/port.ts';
 
-/** Between two messages of one command: meanwhile lines gather, so that a chatty command isn't a message a line. */
+/** Minimum interval between two messages of one command. Output is collected in between, so that a line is not a message. */
 const messageIntervalMs = 50;
 
 /**
- * Publishes a command's output on its task's log subject. For onOutput: a slow server makes it slow, and then output is
- * dropped with a word about how much. A failure to publish is nothing a command should fail for.
+ * Returns an `onOutput` callback that publishes a command's output on the log subject of its task. With a slow server the callback is slow;
+ * output is then dropped, and the next message reports the number of bytes. A publish error goes to `onError` and does not fail the command.
  */
 export function liveLog(bus: Bus, owner: Owner, sandboxId: string, onError: (error: unknown) => void) {
   const subject = subjects.log(owner.tenant, owner.taskId);

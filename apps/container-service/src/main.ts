@@ -12,9 +12,9 @@ await runService({
   version: packageJson.version,
   variables: {
     COPPICE_ENGINE: z.enum(engineChoices, `one of ${engineChoices.join(', ')}`).default('auto'),
-    /** Left out: DOCKER_HOST, else /var/run/docker.sock. */
+    /** Default: DOCKER_HOST, else /var/run/docker.sock. */
     COPPICE_DOCKER_SOCKET: z.string().optional(),
-    /** Left out: bwrap from PATH, or from the project's cache folder. */
+    /** Default: bwrap from PATH, or from the project's cache folder. */
     COPPICE_BWRAP: z.string().optional(),
     COPPICE_IMAGES: z.string().optional(),
     ...sandboxVariables,

@@ -7,7 +7,7 @@ import { codeOf } from './engine/reason.ts';
 
 export const serviceName = 'container-service';
 
-/** Where the stack of a data folder keeps what. The folder is made where it is missing. */
+/** Returns the folders and the id of the stack that uses a data folder. Creates the service's state folder if it is missing. */
 export async function placeOf(configured: string) {
   const stateFolder = join(configured, serviceName);
   await mkdir(stateFolder, { recursive: true, mode: 0o755 });
@@ -20,8 +20,8 @@ export async function placeOf(configured: string) {
 }
 
 /**
- * What tells the containers of this stack from another's on the same engine. Kept in a file: in docker-compose the data folder has the same
- * path in every stack. Of several processes that start at once the first one's holds.
+ * Reads or creates the id that separates this stack's containers from those of other stacks on the same engine. The id is kept in a file and not derived
+ * from the path: with docker-compose every stack has the same data folder path. If several processes start at once, the first one's id is used.
  */
 async function stackIdIn(stateFolder: string): Promise<string> {
   const file = join(stateFolder, 'stack-id');
@@ -33,7 +33,7 @@ async function stackIdIn(stateFolder: string): Promise<string> {
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
     } finally {
-      // On a full disk it may not have been made.
+      // On a full disk the draft may not exist.
       await unlink(draft).catch(() => undefined);
     }
   }

@@ -12,26 +12,26 @@ import { keepRemovingLeftovers } from './leftovers.ts';
 import { placeOf, serviceName } from './place.ts';
 
 export type ContainerServiceOptions = {
-  /** Absolute. The stack's: whatever is mounted into a sandbox lies in it; this service's own folder is in it, too. */
+  /** Absolute path of the stack's data folder. It contains all mount sources and this service's own folder. */
   dataFolder: string;
   /** Default `auto`. */
   engine?: EngineChoice | undefined;
-  /** Root file systems made locally; default: in this service's own folder. */
+  /** Folder of locally built root file systems; default: `images` in this service's own folder. */
   imagesFolder?: string | undefined;
   dockerSocket?: string | undefined;
   bubblewrapProgram?: string | undefined;
-  /** Whom sandboxes run as where the stack is root; default 10001. The worktree service must have the same. */
+  /** User id of sandboxes if the stack runs as root; default 10001. The worktree service must use the same one. */
   sandboxUid?: number | undefined;
-  /** Commands in progress at once, and as many again that a landing waits for; default 8. */
+  /** Commands in progress at once; default 8. Commands of the landing pool have the same number of slots in addition. */
   concurrency?: number | undefined;
-  /** Told what the start waits for. */
+  /** Called with the reason while the start waits. */
   onWaiting?: ((line: string) => void) | undefined;
 };
 
 export type ContainerWork = RunningWork & {
-  /** Which engine was chosen, and what it enforces here as far as that is known. */
+  /** The chosen engine and the limits it is known to enforce here so far. */
   report: EngineReport;
-  /** The report when all of it is known, or when the service stops. */
+  /** Resolves with the report when all limits are known or the service stops. */
   settled: Promise<EngineReport>;
 };
 
@@ -117,7 +117,7 @@ function logReport(log: Logger, engine: Engine, report: EngineReport): void {
   log[level]({ ...fields, notEnforced, unknown }, summaryOf(report));
 }
 
-/** One line for people: the engine, and what it was found not to enforce here. */
+/** One line for people: the engine and the limits it does not enforce here. */
 export function summaryOf(report: EngineReport): string {
   const [missing, unknown] = [named(report, isMissing), named(report, isPending)];
   const untriable = named(report, isUntriable);

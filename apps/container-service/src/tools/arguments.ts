@@ -8,17 +8,17 @@ import {
 } from '@coppice/contracts';
 import type { z } from 'zod';
 
-/** A call whose arguments are as its tool takes them. */
+/** A tool call with validated arguments. */
 export type ReadCall = {
   [Name in SandboxToolName]: { name: Name; input: z.output<(typeof sandboxToolSchemas)[Name]> };
 }[SandboxToolName];
 
 const isSandboxTool = (name: string): name is SandboxToolName => Object.hasOwn(sandboxToolSchemas, name);
 
-/** @throws CoppiceError `not-found`, `limit-exceeded` or `invalid-request`, whose message tells the model what is wrong with its call. */
+/** @throws CoppiceError `not-found`, `limit-exceeded` or `invalid-request`; the message explains the error to the model */
 export function readCall(name: string, text: string): ReadCall {
   if (!isSandboxTool(name)) {
-    // All that the model was offered, the agent's own too: a list without `finish` would keep it from ending.
+    // Lists all tools offered to the model, the agent's own too: without `finish` in the list the model might never end.
     const known = Object.keys(toolDescriptions).join(', ');
     throw new CoppiceError('not-found', `there is no tool ${JSON.stringify(name.slice(0, 100))}; there are ${known}`);
   }
@@ -40,7 +40,7 @@ function checkCommand(value: unknown): void {
     );
 }
 
-/** Some models fill in what they leave out. */
+/** Removes null fields: some models send null for an optional argument. */
 function withoutNulls(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));

@@ -1,6 +1,6 @@
 import type { CapturedOutput } from '../engine/port.ts';
 
-/** How texts are made to fit: pure. */
+/** Pure functions that shorten command output. */
 
 // oxlint-disable-next-line no-control-regex
 const terminalEscapes = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\))/g;
@@ -8,8 +8,8 @@ const terminalEscapes = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0
 export const withoutEscapes = (text: string): string => text.replace(terminalEscapes, '');
 
 /**
- * First and last part of an output with a line between them that tells how much is left out; most of the room goes to the end, where
- * commands say what came of them. Whole where it fits.
+ * Returns the whole output if it fits, else its first and last part with a line between them that gives the number of bytes left out.
+ * The last part gets 60%, since commands print their outcome at the end.
  */
 export function boundOutput(output: CapturedOutput, charactersMax: number): { text: string; whole: boolean } {
   const { head, tail, leftOutBytes } = partsOf(output);
@@ -21,7 +21,7 @@ export function boundOutput(output: CapturedOutput, charactersMax: number): { te
   return { text: `${start}\n… ${leftOut} bytes left out …\n${end}`, whole: false };
 }
 
-/** The engine has cut the middle out already where there was much. */
+/** Splits an output at the mark that the engine leaves where it has cut out the middle. */
 function partsOf({ text, totalBytes, truncated }: CapturedOutput): {
   head: string;
   tail: string;
@@ -37,7 +37,7 @@ function partsOf({ text, totalBytes, truncated }: CapturedOutput): {
   };
 }
 
-/** Lines are kept whole where that doesn't cost much. */
+/** Cuts at a line end unless that loses more than half. */
 function wholeStart(text: string, charactersMax: number): string {
   if (text.length <= charactersMax) return text;
   const part = text.slice(0, charactersMax).toWellFormed();

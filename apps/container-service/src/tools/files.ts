@@ -1,4 +1,4 @@
-/** The tools that work on one file, each from inside the sandbox: its tree is the agent's, links and all, and no host path leads there. */
+/** Tools that work on one file. They run inside the sandbox: the agent controls its files and links, so no host path is used to reach them. */
 import { randomUUID } from 'node:crypto';
 import { ownDraftPrefix, toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
 import type { z } from 'zod';
@@ -8,16 +8,16 @@ import type { Answer, Sandbox } from './tool.ts';
 
 type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
 
-/** Of what one read takes out of the sandbox; more than a result can hold. */
+/** Bytes that one `read` takes out of the sandbox; more than a result can hold. */
 const readBytesMax = 4 * toolLimits.resultCharactersMax;
 const atMost = `at most ${toolLimits.fileBytesMax} are taken`;
-/** For the line above the content and the one below. */
+/** Room for the line above the content and the line below it. */
 const reservedCharacters = 700;
 
-/** Drafts of these tools, which import passes over. The next write in the folder removes what an ended one left. */
+/** Name prefix of draft files, which the import skips. The next write in a folder removes drafts left by a killed one. */
 const toolDraftPrefix = `${ownDraftPrefix}tool-`;
 
-/** First line: lines ended, whether the last one is. Then the range. */
+/** Prints the number of newlines and 1 if the file ends with a newline, else 0; then the requested lines. */
 const readScript = `${requireFile}
 printf '%s %s\\n' "$(wc -l < "$f")" "$(tail -c 1 -- "$f" | wc -l)"
 [ -s "$f" ] || exit 0
@@ -62,7 +62,7 @@ function describeRange(
   let { lastLine } = range;
   if (cut) {
     const lineEnd = shown.lastIndexOf('\n');
-    // A line that is longer than a result: the rest of it can't be asked for by lines.
+    // The line is longer than a result, and `read` can't return the rest of it.
     const partial = lineEnd === -1;
     if (!partial) shown = shown.slice(0, lineEnd + 1);
     lastLine = fromLine + (partial ? 0 : shown.split('\n').length - 2);
@@ -80,8 +80,8 @@ function describeRange(
 }
 
 /**
- * Arguments: the path, the content's size, and the name of a draft. The content is written beside the file and moved over it, so that a full disk or an
- * ended process leaves the file as it was. The size is compared since standard input also ends when this process dies. A link's target is replaced.
+ * Writes a file. Arguments: path, size of the content, name of the draft. The content is written to the draft and moved over the file, so that a full disk or a
+ * killed process leaves the file as it was. The size is compared because standard input also ends when this process dies. If the path is a symbolic link, its target is replaced.
  */
 const writeScript = `
 fail() { printf '%s\\n' "$1" >&2; exit 1; }
@@ -123,14 +123,14 @@ export async function write(sandbox: Sandbox, { path, content }: Input<'write'>)
   return answer(`${path} ${made ? 'made' : 'replaced'}: ${bytes.length} bytes`);
 }
 
-/** As base64: any bytes come through unharmed. */
+/** Prints a file as base64, so that any bytes survive. */
 const takeScript = `${requireFile}
 size=$(wc -c < "$f")
 [ "$size" -le "$2" ] || fail "it has $size bytes; edit takes files of at most $2: use run, e.g. with sed"
 base64 < "$f"
 `;
 
-/** Two starts of a command: what is replaced is looked for here, where it can be said what is wrong. Nothing else runs in between. */
+/** Runs two commands, one reads and one writes. The text is searched here and not in the sandbox, for a helpful error. No other tool call runs in between. */
 export async function edit(sandbox: Sandbox, { path, oldText, newText }: Input<'edit'>): Promise<Answer> {
   const argv = script(takeScript, plain(path), String(toolLimits.fileBytesMax));
   const taken = await sandbox.exec(argv, { ...fileToolOptions, keepBytes: toolLimits.fileBytesMax });

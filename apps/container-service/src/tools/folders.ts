@@ -1,4 +1,4 @@
-/** The tools that look around. What git and package managers keep is left out: nobody looks for something there by a tool. */
+/** Tools that list folders and search files. They skip the contents of `.git` and `node_modules`. */
 import { toolLimits, type sandboxToolSchemas } from '@coppice/contracts';
 import type { z } from 'zod';
 import { answer, failureOf, fileToolOptions, plain, problem, script } from './tool.ts';
@@ -7,10 +7,10 @@ import type { Answer, Sandbox } from './tool.ts';
 type Input<Name extends keyof typeof sandboxToolSchemas> = z.output<(typeof sandboxToolSchemas)[Name]>;
 
 const keepBytes = 512 * 1024;
-/** Matches that are looked at, to be counted and sorted. */
+/** Matches that are counted and sorted. */
 const matchesMax = 2_000;
 const lineBytesMax = 300;
-/** For the line that tells what is left out. */
+/** Room for the line that reports how much is left out. */
 const reservedCharacters = 200;
 
 const requireThere = `
@@ -19,7 +19,7 @@ t=$(mktemp) || exit 1
 trap 'rm -f "$t"' EXIT
 `;
 
-/** First line: how many there are. Folders end with a slash. */
+/** Prints the number of entries, then the entries. Folders end with a slash. */
 const listScript = `${requireThere}
 find -H "$1" -mindepth 1 -maxdepth "$2" -name .git -prune -o -type d -name node_modules -exec printf '%s/\\n' {} + -prune \\
   -o -type d -exec printf '%s/\\n' {} + -o -print 2>/dev/null | LC_ALL=C sort > "$t"
@@ -37,7 +37,7 @@ export async function list(sandbox: Sandbox, { path, depth }: Input<'list'>): Pr
   return answer(within(sandbox, lines, count, 'entries; list a folder of it, or less deep'));
 }
 
-/** First line: how many there are, at most `matchesMax`. A pattern that isn't one is found out on nothing. */
+/** Prints the number of matches, at most `matchesMax`, then the lines. An invalid pattern is detected on empty input first. */
 const searchScript = `${requireThere}
 printf '' | grep -E -e "$2" > /dev/null
 [ $? -le 1 ] || exit 2
@@ -67,7 +67,7 @@ function readCounted(text: string): { count: number; lines: string[] } {
   return { count: Number(count), lines: lines.map((line) => line.replace(/^\.\//, '')) };
 }
 
-/** As many lines as a result holds. */
+/** Joins as many lines as a result can hold and notes how many are left out. */
 function within(
   { resultCharactersMax }: Sandbox,
   lines: string[],

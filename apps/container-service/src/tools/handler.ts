@@ -1,16 +1,16 @@
 /**
- * The handler of `container-service tools`: the calls of one model turn, each answered, whatever it is.
+ * The handler of the `tools` operation: runs the tool calls of one turn and returns a result for each.
  *
- * Collaborators: the engine, which runs every command of a tool in the task's sandbox; the bus, for live output and for what is too long.
+ * Collaborators: the engine, which runs the commands of tools in the task's sandbox; the bus, for live output and for texts too long for a message.
  *
  * Invariants:
- * 1. A call that can't be done is a result for the model to read (its arguments, its file, its command), never a failed operation.
- * 2. Calls that may change something are done one after the other, in the model's order: it writes a file and runs the test in one turn. Calls
- *    that only look, between two of those, are done at the same time, at most `looksAtOnceMax`.
- * 3. The operation fails only when it is cancelled, when there is no sandbox, or when nothing has been done yet and the engine can't be had: then
- *    doing it again is harmless.
- * 4. A call that is too large is refused, and those after it are not done: they may rely on it.
- * 5. What a lost process began is ended before another tells that its outcome isn't known.
+ * 1. A call that can't be carried out (bad arguments, missing file, failed command) gives an error result for the model, not a failed operation.
+ * 2. Calls that may change something run one at a time, in the model's order: it may write a file and run the test in one turn. Read-only calls
+ *    between two of those run in parallel, at most `looksAtOnceMax` at a time.
+ * 3. The operation fails only when it is cancelled, when the sandbox does not exist, or when the engine fails before any command has run. In the last case
+ *    a retry is harmless.
+ * 4. A call that is too large is rejected and the calls after it are skipped: they may rely on it.
+ * 5. Commands started by a lost process are ended before its outcome is reported as unknown.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
@@ -36,14 +36,14 @@ import { problem, tooLarge, type Answer, type Sandbox } from './tool.ts';
 
 export type ToolsContext = { bus: Bus; engine: Engine; log: Logger; logsFolder: string };
 
-/** Calls that only look, at the same time; the engine takes eight commands of one sandbox. */
+/** Read-only calls in parallel. The engine accepts eight commands at once in a sandbox. */
 const looksAtOnceMax = 4;
-/** Kept of the operation's time for answering. */
+/** Part of the operation's time limit kept for sending the results. */
 const reservedMs = 60_000;
 const changing: readonly string[] = ['run', 'write', 'edit'];
 
 type Input = (typeof sandboxOperations.tools)['input']['_zod']['output'];
-/** A result before it is decided what travels by value. */
+/** A result before its text is sent inline or stored as an artifact. */
 type Done = Omit<ToolResult, 'content'> & { text: string };
 
 export const toolsHandler = (context: ToolsContext): CommandHandler =>
@@ -75,7 +75,7 @@ class Turn {
     this.#sandbox = {
       resultCharactersMax: input.resultCharactersMax,
       exec: async (argv, options) => {
-        // A process that was stopped may have been judged lost, and another may use the sandbox.
+        // If this process was suspended, its claim may have expired and another process may use the sandbox.
         const beforeStart = command.confirmClaim;
         const result = await context.engine.exec(input.sandboxId, argv, { ...options, signal, beforeStart });
         if (result.cancelled) throw new CoppiceError('cancelled', 'the tool calls were cancelled');
@@ -115,7 +115,7 @@ class Turn {
     return { done, refused: rest.tooLarge === true };
   }
 
-  /** The call as its tool takes it, or the answer to one that it doesn't take. */
+  /** Returns the call with validated arguments, or the answer that rejects it. */
   async #read(call: ToolCall): Promise<ReadCall | Answer> {
     try {
       const bytes = await bytesOf(this.#with.bus, call.arguments, toolLimits.argumentsBytesMax);
@@ -160,7 +160,7 @@ class Turn {
     }
   }
 
-  /** With live output, and all of it in an artifact where the model isn't shown it. */
+  /** Runs a command with live output. Stores the whole output as an artifact if the model gets only a part of it. */
   async #run(input: Parameters<typeof run>[1], timeLimitMs: number): Promise<Answer & { log: string | null }> {
     const { bus, log, logsFolder } = this.#with;
     const { owner, sandboxId } = this.#input;
@@ -188,7 +188,7 @@ const notDone = (call: ToolCall, refused: string): Done => ({
   durationMs: 0,
 });
 
-/** See invariant 2. */
+/** Groups calls into batches that run in parallel (invariant 2). */
 function batches(calls: readonly ToolCall[]): ToolCall[][] {
   const all: ToolCall[][] = [];
   let looks: ToolCall[] = [];
@@ -204,7 +204,7 @@ function batches(calls: readonly ToolCall[]): ToolCall[][] {
   return [...all, looks].filter((batch) => batch.length > 0);
 }
 
-/** What fits the room for one turn travels by value, as JSON counts it; the rest lies in the object store. */
+/** Keeps texts inline up to `inlineBytesMax` bytes of JSON per turn and stores the others as artifacts. */
 async function byReference(bus: Bus, owner: Owner, done: readonly Done[]): Promise<ToolResult[]> {
   let room: number = toolLimits.inlineBytesMax;
   const results: ToolResult[] = [];

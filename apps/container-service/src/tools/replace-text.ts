@@ -1,21 +1,21 @@
-/** Exact replacement of a text that stands once in a file; what isn't that is refused with a sentence that helps. Pure. */
+/** Outcome of an exact replacement. A text that does not occur exactly once is refused with a reason that helps the model. */
 export type Replaced = { status: 'replaced'; bytes: Uint8Array; line: number } | { status: 'refused'; reason: string };
 
 const placesToldMax = 10;
 const linesShownMax = 20;
 const lineCharactersMax = 300;
-/** Longer files are searched for a near place only so far. */
+/** Lines of a file that are searched for a similar line. */
 const linesComparedMax = 20_000;
-/** Below this a line isn't near. */
+/** Similarity that a line must exceed to count as similar. */
 const similarityMin = 0.5;
 
-/** In the bytes of the file, so that what isn't UTF-8 elsewhere in it stays as it is. */
+/** Replaces a text that occurs exactly once. Works on bytes, so that bytes that aren't UTF-8 stay unchanged. Pure. */
 export function replaceText(file: Uint8Array, oldText: string, newText: string): Replaced {
   if (oldText === newText) return refused('oldText and newText are the same');
   const content = Buffer.from(file).toString('latin1');
   const asBytes = (text: string) => Buffer.from(text).toString('latin1');
   let [old, replacement] = [asBytes(oldText), asBytes(newText)];
-  // Models are shown, and write, lines that end with LF alone.
+  // Models read and write lines that end with LF only.
   if (content.includes('\r\n') && !content.includes(old)) {
     [old, replacement] = [old, replacement].map((text) => text.replaceAll(/\r?\n/g, '\r\n')) as [string, string];
   }
@@ -35,7 +35,7 @@ export function replaceText(file: Uint8Array, oldText: string, newText: string):
 
 const refused = (reason: string): Replaced => ({ status: 'refused', reason });
 
-/** Overlapping ones count, too: `aa` stands twice in `aaa`. */
+/** Offsets of all occurrences, overlapping ones included: `aa` occurs twice in `aaa`. */
 function placesOf(content: string, wanted: string): number[] {
   const places: number[] = [];
   for (let at = content.indexOf(wanted); at !== -1; at = content.indexOf(wanted, at + 1)) places.push(at);
@@ -76,7 +76,7 @@ function findLoosely(lines: string[], wanted: string[]): number | null {
   return at === -1 ? null : (present[at]?.number ?? null);
 }
 
-/** The line that is most like the longest line of what was looked for. */
+/** Finds the line most similar to the longest wanted line and returns the index at which the wanted text would start. */
 function findNear(lines: string[], wanted: string[]): number | null {
   const longest = wanted.reduce(
     (best, line, index) => (squeeze(line).length > squeeze(wanted[best] ?? '').length ? index : best),
@@ -94,7 +94,7 @@ function findNear(lines: string[], wanted: string[]): number | null {
 const pairsOf = (text: string): Set<string> =>
   new Set(Array.from({ length: Math.max(0, text.length - 1) }, (_, at) => text.slice(at, at + 2)));
 
-/** Dice's coefficient: the share of pairs of characters that both have. */
+/** Dice's coefficient of two sets of character pairs. */
 function similarityOf(left: ReadonlySet<string>, right: ReadonlySet<string>): number {
   if (left.size === 0 || right.size === 0) return 0;
   return (2 * left.intersection(right).size) / (left.size + right.size);

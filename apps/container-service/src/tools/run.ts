@@ -4,16 +4,16 @@ import type { ExecOptions, ExecResult } from '../engine/port.ts';
 import { boundOutput, withoutEscapes } from './bound.ts';
 import type { Answer, Sandbox } from './tool.ts';
 
-/** Colours and pagers are for people. */
+/** Turns off colours and pagers. */
 const environment = { NO_COLOR: '1', TERM: 'dumb', PAGER: 'cat', GIT_PAGER: 'cat' };
-/** Of each stream, first and last part: together more than the model is shown of both. */
+/** Bytes kept of each stream, first and last part together; more than the model is shown. */
 const keepBytes = toolLimits.resultCharactersMax;
-/** For the line that tells how it ended, and those between the parts. */
+/** Room for the line that reports how the command ended and the lines between the parts. */
 const reservedCharacters = 500;
-/** What a long standard error leaves to standard output, and the other way round. */
+/** Share of the room that the shorter stream can always use if both are long. */
 const smallerShare = 0.3;
 
-/** A command of the model's. `whole`: nothing of its output is left out. */
+/** Runs a shell command for the model. `whole`: nothing of its output is left out. */
 export async function run(
   sandbox: Sandbox,
   { command, timeoutSeconds }: z.output<typeof sandboxToolSchemas.run>,
@@ -43,7 +43,7 @@ function ending(result: ExecResult, timeoutMs: number): string {
   return `exit code ${result.exitCode} after ${seconds} s`;
 }
 
-/** What one of the two doesn't need goes to the other. */
+/** Divides the room between two streams; the longer one gets the room that the shorter one doesn't need. */
 function share(left: number, right: number, room: number): [number, number] {
   if (left + right <= room) return [left, right];
   const small = Math.floor(room * smallerShare);

@@ -1,6 +1,6 @@
 import type { ExecOptions, ExecResult } from '../engine/port.ts';
 
-/** What a tool may do: start commands in the task's sandbox, each by an argument vector. A cancellation is thrown from here. */
+/** The task's sandbox as tools see it. `exec` runs a command given as an argument vector and throws on cancellation. */
 export type Sandbox = {
   /** Limit of one answer. */
   resultCharactersMax: number;
@@ -24,7 +24,7 @@ export const fileToolOptions = { timeoutMs: fileToolMsMax, env: { TMPDIR: '/tmp'
 /** A POSIX script with its arguments; the image need not have more than sh, coreutils, find, grep and sed. */
 export const script = (text: string, ...words: string[]): string[] => ['/bin/sh', '-c', text, 'sh', ...words];
 
-/** A path that no program takes for an option. */
+/** Prefixes a path with `./`, so that no program parses it as an option. */
 export const plain = (path: string): string => (path === '.' ? '.' : `./${path}`);
 
 /** Ends a script with an error if `$1` isn't a readable text file; the error names files of that name elsewhere. */
