@@ -30,7 +30,7 @@ export interface HandlerContext {
   logsFolder: string;
 }
 
-/** Bytes kept of each stream, first and last part together; the contract's limit. */
+/** Bytes kept of the beginning, and as many of the end, of each stream; together the contract's limit. */
 const keepBytes = 16 * 1024;
 
 type Input<Name extends keyof typeof sandboxOperations> = (typeof sandboxOperations)[Name]['input']['_zod']['output'];

@@ -3,12 +3,12 @@ import { homeTarget, workspaceTarget } from './specification.ts';
 
 export interface RootEntry {
   name: string;
-  /** Where a symbolic link leads; undefined for a folder or file. */
+  /** Target of a symbolic link; undefined for a folder or file. */
   link: string | undefined;
 }
 
 export interface BubblewrapView {
-  /** Where the image's entries are found by bubblewrap. */
+  /** Folder in which bubblewrap finds the image's entries. */
   rootfs: string;
   entries: readonly RootEntry[];
   mounts: readonly Mount[];
@@ -20,12 +20,12 @@ export interface BubblewrapView {
   statusDescriptor: number;
 }
 
-/** What the kernel or bubblewrap itself provides. */
+/** Root entries that aren't taken from the image: the kernel, bubblewrap or a mount provides them. */
 const ownEntries: ReadonlySet<string> = new Set(['proc', 'sys', 'dev', 'tmp', 'home', 'workspace', 'lost+found']);
 
 /**
- * The image's top folders are mounted one by one into an empty root of bubblewrap's, since mount points have to be made
- * there; at the end that root becomes read-only. Later arguments cover earlier ones.
+ * Returns the arguments of bubblewrap. The image's top folders are mounted one by one into bubblewrap's empty root, since mount points
+ * must be created there. The root is made read-only at the end. Later mounts cover earlier ones.
  */
 export function bubblewrapArguments(view: BubblewrapView): string[] {
   const { user, scratchBytes } = view;
@@ -42,7 +42,7 @@ export function bubblewrapArguments(view: BubblewrapView): string[] {
     ['--die-with-parent', '--new-session', '--cap-drop', 'ALL', '--clearenv'],
     image,
     ['--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys'],
-    // Devices are mounts of their own, so the folder around them can be read-only.
+    // Each device is a separate mount, so the folder itself can be read-only.
     ['--dev', '/dev', ...scratch('/dev/shm'), '--remount-ro', '/dev'],
     scratch('/tmp'),
     view.mounts.flatMap(({ source, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', source, target]),

@@ -1,18 +1,18 @@
-/** What comes before and after bubblewrap on the command line: limits, and the way from root to the sandbox's user. */
+/** Command lines around bubblewrap: resource limits before it, the change from root to the sandbox's user, and the first process after it. */
 import type { ControlGroup } from './cgroup.ts';
 import type { Limits, Mount } from './port.ts';
 
-/** Covered by a mount that only the command's own mount namespace has. */
+/** Mount point of the stage, a tmpfs that exists only in the command's own mount namespace. */
 export const stage = '/run/coppice-stage';
 
-/** Programs like Node ask for much more than they use: less than this and they don't start. */
+/** Minimum data limit. Programs like Node reserve much more memory than they use and don't start with less. */
 const dataBytesMin = 1024 * 1024 * 1024;
 const dataPerMemory = 2;
 
 /**
- * Run by root in a mount namespace of its own. Arguments: number of control group files, the files, uid, gid, a table of mounts as fstab(5) has it,
- * number of mounts, their sources, then bubblewrap's own arguments. One process makes all mount points, and one mounts them all: a process for
- * each of the ten or so would be most of what the start of a sandbox takes.
+ * Prepares the stage and starts bubblewrap; runs as root in its own mount namespace. Arguments: number of control group files, the files, uid, gid, a table of
+ * mounts in fstab(5) format, number of mounts, their sources, then bubblewrap's arguments. One process creates all mount points and one mounts them:
+ * a process for each of about ten mounts would take most of a sandbox's start time.
  */
 const stageScript = `
 set -e
@@ -36,13 +36,13 @@ exec setpriv --reuid "$uid" --regid "$gid" --clear-groups -- "$stage/bwrap" "$@"
 export interface Staging {
   program: string;
   rootfs: string;
-  /** Of n mounts the first is found at `<stage>/n`, the last at `<stage>/1`. */
+  /** Mounts, numbered from n down to 1: the first is at `<stage>/n`, the last at `<stage>/1`. */
   mounts: readonly Mount[];
   user: { uid: number; gid: number };
   group: ControlGroup | undefined;
 }
 
-/** To be followed by bubblewrap's arguments. */
+/** Returns the command line that runs the stage script. Bubblewrap's arguments must follow. */
 export function staged({ program, rootfs, mounts, user, group }: Staging): string[] {
   const files = group?.processFiles ?? [];
   const binds = [
@@ -58,7 +58,7 @@ export function staged({ program, rootfs, mounts, user, group }: Staging): strin
   ].flat();
 }
 
-/** A line of the table; what would end a field or begin a comment is written in octal. That is of bytes: what isn't ASCII stays as it is. */
+/** A line of the fstab(5) table. ASCII characters that would end a field or start a comment are escaped in octal; others stay as they are. */
 const bind = (source: string, name: string): string =>
   `${source.replaceAll(/[ \t\n\v\f\r\\#]/g, octal)} ${stage}/${name} none bind 0 0`;
 
@@ -66,18 +66,18 @@ const octal = (character: string): string => `\\${character.charCodeAt(0).toStri
 
 export function resourceLimits(group: ControlGroup | undefined, { diskBytes, memoryBytes }: Limits): string[] {
   const limits = [`--fsize=${diskBytes}:${diskBytes}`, '--core=0:0'];
-  // Without a control group: of one process, not of all, and of what it asked for rather than uses. Better than nothing.
+  // Without a control group the limit is per process and counts reserved memory, not used memory. That is better than no limit.
   const dataBytes = Math.max(memoryBytes * dataPerMemory, dataBytesMin);
   if (group === undefined) limits.push(`--data=${dataBytes}:${dataBytes}`);
   return ['prlimit', ...limits, '--'];
 }
 
 /**
- * The first process of the namespace: a shell that reaps and passes on the exit code. Bubblewrap's own would be left
- * behind at the end as an orphan, a zombie for ever where this host's first process doesn't reap.
+ * The first process of the PID namespace: a shell that reaps its children and passes on the exit code. Bubblewrap's own first process would end as
+ * an orphan, and stay a zombie if the host's first process doesn't reap.
  *
- * Processes are counted per user namespace (Linux 5.14), so a limit set inside counts this command's alone. dash calls
- * the option -p, other shells -u.
+ * Linux counts processes per user namespace (since 5.14), so a limit set inside counts only this command's processes. The
+ * option is -p in dash and -u in other shells.
  */
 export function firstProcess(group: ControlGroup | undefined, { pids }: Limits): string[] {
   const limit = group === undefined ? `ulimit -u ${pids} 2>/dev/null || ulimit -p ${pids} 2>/dev/null; ` : '';

@@ -1,12 +1,12 @@
 /**
- * Commands in namespaces of their own, by bubblewrap. No daemon, no root needed.
+ * The bubblewrap launcher: each command runs in its own namespaces. Needs neither a daemon nor root.
  *
- * 1. Bubblewrap is never started by real root: it would map root, and leave the kernel's settings writable. As root, the
- *    sources are first mounted on a private stage that the sandbox's uid can reach, then that uid starts bubblewrap.
- * 2. All processes of a command live in one PID namespace; its first process is killed, the kernel kills the rest.
- *    `ended` waits until that first process is gone. When this process dies, the kernel does the same, but for a moment
- *    at the start; what slips through is found by its mark.
- * 3. Limits are control groups where they can be written, else resource limits; the probe tells which of them hold.
+ * 1. Bubblewrap never runs as real root: it would map root and leave the kernel's settings writable. If this process is root, mount
+ *    sources are first mounted on a private stage that the sandbox's uid can reach; then that uid starts bubblewrap.
+ * 2. All processes of a command are in one PID namespace. When its first process is killed, the kernel kills the rest.
+ *    `ended` waits until the first process is gone. When this process dies, the kernel kills the command too, except for a moment
+ *    during its start; processes that survive are found by their mark.
+ * 3. Limits use control groups if these are writable, else resource limits. The probe reports which limits hold.
  */
 import { execFile, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -39,9 +39,9 @@ const pollMs = 5;
 
 export interface BubblewrapOptions {
   stateFolder: string;
-  /** Root file systems; left out: a folder in the state folder. */
+  /** Folder of root file systems; default: `images` in the state folder. */
   imagesFolder?: string;
-  /** Left out: found in PATH or in the project's cache folder. */
+  /** Default: bwrap from PATH, or from the project's cache folder. */
   program?: string;
   sandboxUid?: number;
 }
@@ -65,7 +65,7 @@ class BubblewrapLauncher implements Launcher {
     this.#stateFolder = stateFolder;
     this.#imagesFolder = imagesFolder ?? join(stateFolder, 'images');
     this.#program = program;
-    // The first process of a namespace that was just being made waits for its parent for ever, where both its parent and the service were killed.
+    // If the service and bubblewrap are killed while a namespace is being created, its first process waits for its parent forever; endAll ends it.
     this.#running = new RunningCommands(stateFolder, ({ sandboxId, execId }) => this.endAll(sandboxId, execId));
     this.#user = sandboxUser(sandboxUid);
   }
@@ -81,7 +81,7 @@ class BubblewrapLauncher implements Launcher {
         'bubblewrap (bwrap) is neither in PATH nor in the project cache; install it with: apt install bubblewrap';
       throw new CoppiceError('engine-unavailable', message);
     }
-    // Bubblewrap is mounted by its real path: a link's folder may be out of the sandbox uid's reach.
+    // Uses the real path: the sandbox's uid may have no access to the folder of a symbolic link.
     this.#program = await realpath(program);
     const { stdout } = await run(this.#program, ['--version']).catch((error: unknown) => {
       throw new CoppiceError('engine-unavailable', `${program} --version failed: ${reasonOf(error)}`);
@@ -94,7 +94,7 @@ class BubblewrapLauncher implements Launcher {
     if (isSeccompArchitecture(architecture)) {
       await mkdir(this.#stateFolder, { recursive: true });
       this.#seccompFile = join(this.#stateFolder, `seccomp-${architecture}.bpf`);
-      // The other process of this node may be starting sandboxes with it.
+      // Replaced atomically: the other process of this node may be starting sandboxes with the file.
       await replaceFile(this.#seccompFile, seccompFilter(architecture));
     }
     return stdout.trim();
@@ -135,12 +135,12 @@ class BubblewrapLauncher implements Launcher {
       ...(record.network === 'full' ? await nameServiceMounts() : []),
       ...record.mounts,
     ];
-    // Of its own each time: a command of the same id that has just been ended is still removing its group.
+    // A random name: a command with the same id that has just ended may still be removing its group.
     const group = this.#root ? await createControlGroup(randomUUID(), record.limits) : undefined;
     const mark = markOf(this.#stateFolder, record.id, execId);
     const argv = this.#commandLine(request, mark, rootfs, entries, mounts, group);
     const seccomp = this.#seccompFile === undefined ? undefined : openSync(this.#seccompFile, 'r');
-    // Before the start: what begins is found, whenever this process is killed. It ends with this process, so that is the one to record.
+    // Recorded before the start, so that the command is found if this process is killed. The command ends with this process, so this pid is recorded.
     const removeRecord = await this.#running.add(record.id, execId, process.pid);
     let child: ChildProcess;
     try {
@@ -157,7 +157,7 @@ class BubblewrapLauncher implements Launcher {
     } finally {
       if (seccomp !== undefined) closeSync(seccomp);
     }
-    // At once: a command may end before anything else that is awaited here, and its output with it.
+    // Attaches the listeners immediately: with an await in between, a short command could end and its output be lost.
     return new BubblewrapCommand(child, request.stdin, sink, group, removeRecord);
   }
 
@@ -173,7 +173,7 @@ class BubblewrapLauncher implements Launcher {
     const view = {
       rootfs: this.#root ? `${stage}/rootfs` : rootfs,
       entries,
-      // The stage script counts down.
+      // The stage script numbers mounts downwards.
       mounts: this.#root
         ? mounts.map((mount, index) => ({ ...mount, source: `${stage}/${mounts.length - index}` }))
         : mounts,
@@ -204,7 +204,7 @@ class BubblewrapLauncher implements Launcher {
   async close(): Promise<void> {}
 }
 
-/** With the host's network come the host's names. Behind links, mostly; a sandbox sees what they lead to. */
+/** Mounts of the host's name service files, for sandboxes with the host's network. The files are usually links, so their targets are mounted. */
 async function nameServiceMounts(): Promise<Mount[]> {
   const mounts: Mount[] = [];
   for (const target of ['/etc/resolv.conf', '/etc/hosts']) {
@@ -257,7 +257,7 @@ class BubblewrapCommand implements RunningCommand {
       this.#innerPid = Number(found);
       if (this.#killed) this.kill();
     });
-    // Somebody ended bubblewrap itself, perhaps before its inner process was bound to die with it.
+    // Bubblewrap itself was killed, perhaps before its inner process was set to die with it.
     child.once('exit', (_code, signal) => signal !== null && this.#killInner());
     this.ended = this.#waitForEnd(group, removeRecord);
     this.ended.catch(() => undefined);
@@ -279,7 +279,7 @@ class BubblewrapCommand implements RunningCommand {
     };
   }
 
-  /** Bubblewrap waits for its namespace's first process; only where it was itself killed this takes a moment. */
+  /** Waits until the namespace's first process is gone. Takes time only if bubblewrap was killed: otherwise it has already waited for that process. */
   async #innerGone(): Promise<void> {
     if (this.#innerPid === undefined) return;
     const deadline = performance.now() + killWaitMsMax;
@@ -303,7 +303,7 @@ class BubblewrapCommand implements RunningCommand {
     if (this.#closed) return;
     this.#killed = true;
     this.#killInner();
-    // Also where bubblewrap has no inner process yet. It dies with its parent then.
+    // Also kills bubblewrap, which may have no inner process yet. A later one dies with its parent.
     this.#child.kill('SIGKILL');
   }
 

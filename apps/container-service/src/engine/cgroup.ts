@@ -1,6 +1,6 @@
 /**
- * Control groups by hand, for engines that have none of their own. Works where the folders can be written (mostly: as
- * root); elsewhere says so, and the probe finds the limits not enforced.
+ * Control groups for engines that don't create them. They need write access to the folders, usually as root. Without it no
+ * group is created, and the probe reports the limits as not enforced.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
@@ -11,20 +11,20 @@ import type { Limits } from './port.ts';
 const root = '/sys/fs/cgroup';
 const parent = 'coppice';
 const periodUs = 100_000;
-/** A group can be removed only after its last process was reaped, which takes the kernel a moment. */
+/** Attempts to remove a group, which fails until the kernel has reaped its last process. */
 const removeTries = 40;
 const removeWaitMs = 25;
 const leftoverAgeMsMin = 10 * 60_000;
 
 export interface ControlGroup {
-  /** A process that writes its id into all of these is in the group, and so are its children. */
+  /** Files to which a process writes its id to join the group. Its children then belong to the group too. */
   processFiles: string[];
-  /** What the kernel did to its processes so far. */
+  /** Returns the number of OOM kills and throttled CPU periods so far. */
   counts(): Promise<{ oomKills: number; throttledPeriods: number }>;
   remove(): Promise<void>;
 }
 
-/** Makes a group with as many of the limits as this host lets us set. */
+/** Creates a group with as many of the limits as this host allows. */
 export async function createControlGroup(name: string, limits: Limits): Promise<ControlGroup> {
   const quotaUs = Math.max(1_000, Math.round(limits.cpus * periodUs));
   const unified = existsSync(join(root, 'cgroup.controllers'));
@@ -67,7 +67,7 @@ export async function createControlGroup(name: string, limits: Limits): Promise<
       continue;
     }
     folders.push(folder);
-    // A setting that this kernel lacks (no swap accounting) is a limit that the probe finds missing.
+    // The kernel may lack a setting (swap accounting). The probe then reports the limit as not enforced.
     for (const [file, value] of settings) await writeFile(join(folder, file), value).catch(() => undefined);
   }
   return {
@@ -82,7 +82,7 @@ export async function createControlGroup(name: string, limits: Limits): Promise<
   };
 }
 
-/** In the unified hierarchy a child has the controllers that each of its ancestors passes on. */
+/** Enables the controllers for children: in the unified hierarchy a group has only the controllers that all its ancestors enable. */
 async function delegateControllers(): Promise<void> {
   await mkdir(join(root, parent), { recursive: true }).catch(() => undefined);
   for (const folder of [root, join(root, parent)]) {
@@ -92,7 +92,7 @@ async function delegateControllers(): Promise<void> {
   }
 }
 
-/** A line `name number` of the file, in whichever of the folders has it. */
+/** Reads the number from a line `name number` of the file, in the first folder that has it; else 0. */
 async function countIn(folders: readonly string[], file: string, name: string): Promise<number> {
   for (const folder of folders) {
     const text = await readFile(join(folder, file), 'utf8').catch(() => '');
@@ -115,8 +115,8 @@ async function removeGroup(folder: string): Promise<void> {
 }
 
 /**
- * Removes groups whose processes are gone, as a crash leaves them. One in use refuses to be removed; one that is young may belong to a
- * command of another stack that is just about to enter it.
+ * Removes empty groups left by a crash. The kernel refuses to remove a group in use. Groups younger than `leftoverAgeMsMin` are kept: a command of another
+ * stack may be about to join one.
  */
 export async function sweepControlGroups(): Promise<void> {
   const folders = ['', 'memory', 'pids', 'cpu'].map((controller) => join(root, controller, parent));

@@ -8,12 +8,12 @@ import { defaultImage } from './local-image.ts';
 import type { Command, Engine, ExecOptions, ExecResult, SandboxSpec } from './port.ts';
 import { codeOf } from './reason.ts';
 
-/** Root file systems are kept between test runs: making one takes seconds. */
+/** Folder of root file systems, kept between test runs because building one takes seconds. */
 export const testImagesFolder = fileURLToPath(new URL('../../../../.cache/images', import.meta.url));
 
 const stackId = `conformance-${process.pid}`;
 
-/** A stack's data folder with an engine over it, and sandboxes that are removed at the end. */
+/** A data folder with an engine. Its sandboxes are removed at the end. */
 export class EngineFixture {
   readonly engine: Engine;
   readonly launcher: Launcher;
@@ -32,8 +32,8 @@ export class EngineFixture {
   static async start(makeLauncher: LauncherFactory): Promise<EngineFixture> {
     const folder = await temporaryFolder('engine');
     const stateFolder = join(folder.path, 'engine');
-    // Reached by its sandboxes only where these have no mounts: elsewhere the folder stays closed to other users, as a
-    // root user's home is.
+    // Only engine none has no mounts, so its sandboxes need access to the folder. For other engines it stays closed to other users, like
+    // root's home.
     const launcher = makeLauncher({ stateFolder, imagesFolder: testImagesFolder, stackId });
     if (launcher.name === 'none') await chmod(folder.path, 0o755);
     await launcher.connect();
@@ -47,7 +47,7 @@ export class EngineFixture {
     return new EngineFixture(engine, launcher, folder);
   }
 
-  /** A folder in the data folder that the sandbox's user may write. */
+  /** Creates a folder in the data folder that the sandbox's user may write. */
   async folder(name = `folder-${++this.#count}`): Promise<string> {
     const path = join(this.data, name);
     await mkdir(path, { recursive: true, mode: 0o755 });
@@ -101,7 +101,7 @@ export interface Sandbox {
 
 export type LauncherFactory = (options: { stateFolder: string; imagesFolder: string; stackId: string }) => Launcher;
 
-/** Why this engine can't be tested here; undefined where it can. */
+/** Returns the reason why this engine can't be tested here; undefined if it can. */
 export async function whyUntestable(makeLauncher: LauncherFactory): Promise<string | undefined> {
   const fixture = await EngineFixture.start(makeLauncher).catch((error: Error) => error);
   if (fixture instanceof Error) return fixture.message;
@@ -119,7 +119,7 @@ export function isRequired(engine: string): boolean {
   return (process.env['COPPICE_TEST_REQUIRE'] ?? '').split(',').includes(engine);
 }
 
-/** Looks at all processes of this host, also of other users, for a word in the command line. */
+/** Reports whether any process of this host, of any user, has a word in its command line. */
 export async function hostHasProcess(word: string): Promise<boolean> {
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;

@@ -1,4 +1,4 @@
-/** A part of the conformance suite: attempts to break out. Each must fail, or be reported as not prevented. */
+/** Conformance tests of isolation: attempts to break out. Each must fail, or the engine must report the property as not enforced. */
 import { execFile } from 'node:child_process';
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -15,11 +15,11 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
   describe('isolation', () => {
     let report: EngineReport | undefined;
     beforeAll(async () => {
-      // Left undefined where the engine is missing: each test says so then.
+      // Undefined if the engine is missing; each test then reports that.
       report = await current()?.engine.probe();
     });
 
-    /** The attack fails where the property is reported, and where it isn't, nobody was promised it. */
+    /** Defines a test: the attack must fail if the property is reported as enforced; otherwise it must not be required, and a sandbox that requires it is rejected. */
     const property = (name: Enforceable, title: string, attack: (fixture: EngineFixture) => Promise<void>) => {
       test(`${name}: ${title}`, async () => {
         const finding = report?.enforces[name];
@@ -85,10 +85,10 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
       const file = join(current().data, 'engine/sandboxes', sandbox.id, 'home/file');
       expect(await readFile(file, 'utf8')).toBe('secret\n');
       const isRoot = process.getuid?.() === 0;
-      // The data folder may be passed: what is in it is closed by itself.
+      // Other users may enter the data folder; the folders in it have their own permissions.
       await chmod(current().data, 0o755);
       const other = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--', 'cat', file];
-      // Who isn't root can't become another user to try it.
+      // Without root, setpriv can't change the user: Operation not permitted.
       await expect(promisify(execFile)(other[0] ?? '', other.slice(1))).rejects.toThrow(
         /Permission denied|Operation not permitted/,
       );
@@ -105,7 +105,7 @@ export function describeIsolation(current: () => EngineFixture, { engine, mustEn
           (error: Error) => ({ exitCode: 0, text: error.message }),
         );
       expect(answer.exitCode).toBe(0);
-      // Docker makes its own; the host's network comes with the host's name servers.
+      // Docker writes its own file; the host's network uses the host's name servers.
       const expected = engine === 'docker' ? /nameserver|network|bridge/ : await readFile('/etc/resolv.conf', 'utf8');
       expect(answer.text).toMatch(expected);
     });
@@ -164,7 +164,7 @@ async function attackAbstractSockets(fixture: EngineFixture): Promise<void> {
   }
 }
 
-/** Calls with their arguments by number, for [x64, arm64], and the error that refuses them: EPERM is 1, ENOSYS 38. */
+/** Calls that the filter rejects: call numbers for [x64, arm64], arguments, and the expected error (EPERM is 1, ENOSYS 38). */
 const refusedCalls: readonly [what: string, numbers: readonly [number, number], values: string, error: number][] = [
   ['mount', [165, 40], '0, 0, 0, 0, 0', 1],
   ['bpf', [321, 280], '0, 0, 0', 1],
@@ -184,13 +184,13 @@ const refusedCalls: readonly [what: string, numbers: readonly [number, number], 
   ['TIOCSTI', [16, 29], '0, 0x5412, 0', 1],
   ['TIOCSTI with a high word', [16, 29], '0, 0x5412 | (1 << 32), 0', 1],
 ];
-/** Those that builds and tests do make, and what they answer without arguments: 0 for success. */
+/** Calls that builds and tests need, with the expected error; 0 for success. */
 const allowedCalls: readonly [what: string, numbers: readonly [number, number], values: string, error: number][] = [
   ['a socket of AF_NETLINK', [41, 198], '16, 3, 0', 0],
   ['a socket of AF_UNIX', [41, 198], '1, 1, 0', 0],
   ['a socket of AF_INET6', [41, 198], '10, 1, 0', 0],
   ['personality of itself', [135, 92], '0xffffffff', 0],
-  // ENOTTY: the call came through.
+  // ENOTTY: the filter let the call through.
   ['TCGETS', [16, 29], '0, 0x5401, 0', 25],
   ['ioctl with other bits', [16, 29], '0, 0xdeadbeef, 0', 25],
 ];
@@ -206,7 +206,7 @@ async function attackSystemCalls(fixture: EngineFixture): Promise<void> {
   const { stdout, stderr } = await sandbox.exec(['perl', '-e', lines.join('').replaceAll('my $r', '$r')]);
   expect(stderr.text).toBe('');
   expect(stdout.text.trimEnd().split('\n')).toEqual(calls.map(([what, , , error]) => `${what}: ${error}`));
-  // Calls of the x32 interface, and threads and sockets of a real program.
+  // The x32 interface is blocked; threads and sockets of a real program work.
   const x32 = process.arch === 'x64' ? await sandbox.exec(['perl', '-e', 'print syscall(0x40000000 | 39)']) : undefined;
   expect(x32 === undefined || x32.exitCode !== 0 || x32.stdout.text === '-1').toBe(true);
   const program = `
@@ -252,7 +252,7 @@ async function attackProcesses(fixture: EngineFixture): Promise<void> {
   );
   expect(stdout.text).not.toContain('vitest');
   expect(Number(stdout.text.trim().split(/\s+/).at(-1))).toBeLessThan(10);
-  // The environment of the program that started the sandbox isn't the sandbox's to read.
+  // The sandbox must not read the environment of the program that started it.
   const { stdout: environments } = await sandbox.exec('cat /proc/*/environ 2>/dev/null | tr "\\0" "\\n"');
   expect(environments.text).not.toContain('VITEST');
 }
@@ -316,7 +316,7 @@ async function attackDisk(fixture: EngineFixture): Promise<void> {
     { timeoutMs: 15_000 },
   );
   expect(many).toMatchObject({ diskExceeded: true, timedOut: false });
-  // Ended before anybody looks.
+  // Ends before the first disk check.
   const short = await fixture.sandbox({ limits: { diskBytes: 8 * mebibyte } });
   const quick = await short.exec('for i in 1 2 3; do head -c 5000000 /dev/zero > quick$i; done');
   expect(quick).toMatchObject({ diskExceeded: true });
@@ -332,7 +332,7 @@ async function attackDisk(fixture: EngineFixture): Promise<void> {
 }
 
 async function attackDiskByDeletedFiles(fixture: EngineFixture): Promise<void> {
-  // Elsewhere the sandbox's processes are those of a virtual machine.
+  // On other systems the sandbox's processes run in a virtual machine.
   if (process.platform !== 'linux') return;
   const { enforces } = await fixture.engine.probe();
   expect(enforces.disk.how).toContain('and so are deleted files that are still open');
@@ -342,7 +342,7 @@ async function attackDiskByDeletedFiles(fixture: EngineFixture): Promise<void> {
   expect(one).toMatchObject({ exitCode: 0, diskExceeded: false });
   const several = await sandbox.exec(`for i in 1 2; do (${hold}; sleep 60) & done; wait`, { timeoutMs: 60_000 });
   expect(several).toMatchObject({ diskExceeded: true, timedOut: false });
-  // Memory, which has a limit of its own.
+  // Scratch folders are in memory and have their own limit.
   const inScratch = await fixture.sandbox({ limits: { diskBytes: 2 * mebibyte, scratchBytes: 8 * mebibyte } });
   const scratch = await inScratch.exec(`cd /tmp; head -c 6000000 /dev/zero > f; exec 3<f; rm f; sleep 3`);
   expect(scratch).toMatchObject({ diskExceeded: false });

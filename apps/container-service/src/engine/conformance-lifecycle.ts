@@ -1,4 +1,4 @@
-/** A part of the conformance suite: sandboxes come, go and are found again. */
+/** Conformance tests of the lifecycle of sandboxes: create, list, run, remove. */
 import { readdir, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ export function describeLifecycle(current: () => EngineFixture): void {
       const info = { id: sandbox.id, labels: sandbox.spec.labels, createdAt, running: 0 };
       expect(await current().engine.list({ stackId, taskId })).toEqual([info]);
       expect(await current().engine.list({ stackId: 'another', taskId })).toEqual([]);
-      // The stop ends it, perhaps as a failure, and perhaps before the stop itself is done: that it ends is all that matters here.
+      // `stop` ends the command. It may then fail, and may end before `stop` returns; this test needs only that it ends.
       const running = sandbox.exec('sleep 30').catch(() => undefined);
       await expect.poll(() => current().engine.list({ taskId })).toEqual([{ ...info, running: 1 }]);
       await current().engine.stop(sandbox.id);
@@ -41,11 +41,11 @@ export function describeLifecycle(current: () => EngineFixture): void {
 
     test('remove ends what runs, is harmless twice, and leaves nothing', async () => {
       const sandbox = await current().sandbox();
-      // A folder that its owner has locked must go, too, and one that is deeper than a path can be long.
+      // Folders without permissions and folders deeper than the maximum path length must be removed too.
       await sandbox.exec('mkdir -p ~/locked/in && touch ~/locked/in/file && chmod 000 ~/locked');
       const deep = 'chdir; for (1 .. 60) { mkdir "d" x 200 or die $!; chdir "d" x 200 or die $! }';
       expect(await sandbox.exec(['perl', '-e', deep])).toMatchObject({ exitCode: 0, stderr: { text: '' } });
-      // Caught at once: it may end before the removal has.
+      // The rejection is handled immediately: the command may end before the removal does.
       const running = sandbox.exec('sleep 30').catch((error: unknown) => error);
       await new Promise((resolve) => setTimeout(resolve, 300));
       await current().engine.remove(sandbox.id);
@@ -96,10 +96,10 @@ export function describeLifecycle(current: () => EngineFixture): void {
         'find . -type f | wc -l; find . -type f -size -200000c | wc -l; ls -A folder-7',
       );
       expect(counted.stdout.text.split(/\s+/)).toEqual(['30', '0', 'file', '']);
-      // What an agent could plant in the way of a draft whose name it knows.
+      // An agent could create such a folder to block a draft with a predictable name.
       await sandbox.exec('mkdir planted.coppice-new');
       await current().engine.writeFile(sandbox.id, 'planted', bytes);
-      // A repeat of a write that was interrupted.
+      // Repeats a write that was interrupted.
       const draft = `${ownDraftPrefix}${shortHash('task_x_1_1')}-left`;
       await sandbox.exec(`echo part > folder-7/${draft}; echo other > folder-7/${ownDraftPrefix}other-left`);
       const write = () =>

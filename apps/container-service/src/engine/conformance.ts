@@ -1,4 +1,4 @@
-/** What every engine promises, as one test suite. Imported by the tests of the engines alone. */
+/** The test suite that every engine must pass. Imported only by the tests of the engines. */
 import { stat } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -16,7 +16,7 @@ import type { EngineName, Enforceable, OutputChunk } from './port.ts';
 export interface ConformanceOptions {
   engine: EngineName;
   makeLauncher: LauncherFactory;
-  /** What this engine has to enforce on this machine: the report must say so, and the attacks must fail. */
+  /** Properties that this engine must enforce on this machine: it must report them, and the attacks must fail. */
   mustEnforce: readonly Enforceable[];
 }
 
@@ -109,7 +109,7 @@ function describeExec(current: () => EngineFixture): void {
     test('answers a missing program with 127 and a word on stderr', async () => {
       const sandbox = await current().sandbox();
       const result = await sandbox.exec(['no-such-program', 'x']);
-      // A shell says 126 where a folder of its PATH refused it, which this host's own may.
+      // A shell returns 126 if a folder in PATH can't be accessed, which is possible with the host's own PATH.
       expect(current().engine.name === 'none' ? [126, 127] : [127]).toContain(result.exitCode);
       expect(result.stderr.text).toContain('no-such-program');
     });
@@ -140,7 +140,7 @@ function describeEnding(current: () => EngineFixture): void {
     test.runIf(linux)('a time-out ends every process, however well it hides', async () => {
       const sandbox = await current().sandbox();
       const marker = `coppice${process.pid}timeout`;
-      // Leaves process group and session, is orphaned, ignores what can be ignored, and holds no output open.
+      // Leaves its process group and session, becomes an orphan, ignores all signals it can, and holds no output open.
       const daemon = `setsid sh -c 'trap "" TERM HUP INT; : ${marker}; while :; do sleep 0.2; done' </dev/null >/dev/null 2>&1`;
       const script = `(${daemon} &); trap "" TERM; while :; do sleep 0.2; done`;
       const running = sandbox.exec(['sh', '-c', script], { timeoutMs: 2_500 });
@@ -185,7 +185,7 @@ function describeEnding(current: () => EngineFixture): void {
       const { taskId } = sandbox.spec.labels;
       const taken = new Error('another process has taken it over');
       const beforeStart = async () => {
-        // Asked when all else is ready; only without isolation a command is recorded after its start.
+        // Called when everything else is ready. Only engine none records a command after its start.
         const { engine } = current();
         expect(await engine.list({ taskId })).toMatchObject([{ running: engine.name === 'none' ? 0 : 1 }]);
         throw taken;
@@ -205,7 +205,7 @@ function describeEnding(current: () => EngineFixture): void {
     test('the same command id ends its leftover first', async () => {
       const sandbox = await current().sandbox();
       const begun = Promise.withResolvers<void>();
-      // It may fail while the second is at work.
+      // The first command may fail while the second one runs.
       const first = sandbox
         .exec('echo first; sleep 30', { execId: 'same', onOutput: () => begun.resolve() })
         .catch((error: unknown) => error);

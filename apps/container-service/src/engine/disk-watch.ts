@@ -1,13 +1,13 @@
 /**
- * A mounted folder has no quota of its own on common file systems, so somebody has to look. Counting a large worktree
- * costs a second or more, so it is done only when it can matter:
+ * Disk limits of sandboxes. Common file systems have no quota for a mounted folder, so its size is counted while a command runs. Counting a large
+ * worktree takes a second or more, so it is done only when the result can matter:
  *
- * 1. A command is looked at each `diskWatchIntervalMs`, and once after its end. Looks that take long are rarer, unless the file system fills.
- * 2. After a count that was no trifle (`diskCountMsCheap`), the next one waits until the whole file system has grown by
- *    what was left of the budget (asking for that costs nothing), or until `diskCountMsMax` has passed, since others may have freed what this one filled.
- * 3. Between two looks a command can overrun its budget by what it writes then.
- * 4. The walk never leaves the watched folders, whatever a command swaps for a link meanwhile (watched-folder.ts).
- * 5. Deleted files that the watched commands still have open count to the first budget, wherever they were (held-files.ts).
+ * 1. A command is checked every `diskWatchIntervalMs` and once after its end. Slow checks run less often, unless the file system fills up.
+ * 2. After a count that took longer than `diskCountMsCheap`, the next one waits until the whole file system has grown by the
+ *    rest of the budget (statfs is cheap), or until `diskCountMsMax` has passed, since other programs may free space while this command fills it.
+ * 3. Between two checks a command can exceed its budget by what it writes in that time.
+ * 4. The walk never leaves the watched folders, even if a command replaces a folder by a link meanwhile (watched-folder.ts).
+ * 5. Deleted files that the watched commands still have open count towards the first budget, wherever they were (held-files.ts).
  */
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,7 +24,7 @@ import {
 } from './limits.ts';
 import { FolderKeptClosed, WatchedFolder } from './watched-folder.ts';
 
-/** What one entry costs, in steps of a turn. Synchronous calls are ten times cheaper than asynchronous ones here. */
+/** Cost of one entry, in steps of `Turns`. Synchronous calls are used because they are ten times cheaper here than asynchronous ones. */
 const stepsPerEntry = 100;
 
 export interface DiskBudget {
@@ -40,7 +40,7 @@ interface Count {
   tookMs: number;
 }
 
-/** Remembers what was counted, from look to look and from command to command. */
+/** Checks the disk budgets of a sandbox. Keeps the last counts between checks and between commands. */
 export class DiskMeter {
   readonly #budgets: readonly DiskBudget[];
   readonly #counts = new Map<DiskBudget, Count>();
@@ -71,7 +71,7 @@ export class DiskMeter {
     }
   }
 
-  /** Looks take a small share of the time, and up to half of it while the file system grows by what was left of a budget. */
+  /** Waits so that checks take a small share of the time, or up to half of it while the file system grows by more than the rest of a budget. */
   async #waitAfterLook(tookMs: number, signal: AbortSignal): Promise<void> {
     const started = performance.now();
     const waitMs = Math.max(this.#intervalMs, tookMs * this.#ratio);
@@ -92,18 +92,18 @@ export class DiskMeter {
     return false;
   }
 
-  /** One look. Aborted, it answers false. */
+  /** Runs one check. Returns false when aborted. */
   async isExceeded(signal: AbortSignal): Promise<boolean> {
     for (const [index, budget] of this.#budgets.entries()) {
       if (signal.aborted) return false;
       const freeBytes = await freeBytesOf(budget);
       if (!canExceed(budget, this.#counts.get(budget), freeBytes)) continue;
       const started = performance.now();
-      // Before the walk: what is deleted between the two must not count twice.
+      // Counted before the walk, so that a file deleted in between does not count twice.
       const held = index === 0 ? await this.#heldBytes() : 0;
       const bytes = held + (await usedBytes({ ...budget, bytesMax: budget.bytesMax - held }, signal));
       const at = performance.now();
-      // A count that was broken off says too little.
+      // An aborted count is too low.
       if (signal.aborted) return false;
       this.#counts.set(budget, { bytes, freeBytes, at, tookMs: at - started });
       if (bytes > budget.bytesMax) return true;
@@ -124,10 +124,10 @@ function canExceed(budget: DiskBudget, last: Count | undefined, freeBytes: numbe
   return grownTo(last, freeBytes) > budget.bytesMax;
 }
 
-/** The most that a budget's folders can hold by now, if all that the file system has grown by is theirs. */
+/** Upper bound of a budget's current size: assumes that its folders account for all growth of the file system. */
 const grownTo = (last: Count, freeBytes: number): number => last.bytes + (last.freeBytes - freeBytes);
 
-/** Of all file systems that the folders lie on; one that several share counts several times, which only looks earlier. */
+/** Sums the free bytes of the folders' file systems. A file system shared by several folders counts several times; this only makes checks earlier. */
 async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
   let bytes = 0;
   for (const folder of folders) {
@@ -138,15 +138,15 @@ async function freeBytesOf({ folders }: DiskBudget): Promise<number> {
 }
 
 /**
- * Counts allocated blocks, so a sparse file costs what it costs. What vanishes during the walk is not counted. More
- * entries than can be watched, folders too deep to look into, and those that are closed again whenever they are opened, count as infinitely much: they
- * would be a way to hide.
+ * Counts allocated blocks, so that a sparse file counts only with the space it uses. Files that disappear during the walk are not counted. The result is infinite for
+ * more than `diskWatchEntriesMax` entries, for folders deeper than `diskWatchDepthMax`, and for folders that a command closes again whenever they are
+ * opened: otherwise these would hide files from the limit.
  */
 export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promise<number> {
   let bytes = 0;
   let entries = 0;
   const turns = new Turns();
-  /** Open folders from a root downwards, each with the names of those in it that are still to be read. */
+  /** Open folders from a root downwards, each with the names of its subfolders that are still to be read. */
   const open: { folder: WatchedFolder; inner: Buffer[] }[] = [];
   const enter = async (folder: WatchedFolder | null): Promise<void> => {
     if (folder === null) return;

@@ -1,4 +1,4 @@
-/** How a container image comes to be there: found, pulled, built from the Dockerfile, or imported from a local root file system. */
+/** Provision of container images: found, pulled, built from the Dockerfile, or imported from a local root file system. */
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,13 +20,13 @@ export interface ImageClient {
   importImage(file: NodeJS.ReadableStream, options: Record<string, string>): Promise<NodeJS.ReadableStream>;
 }
 
-/** A pull or build that says nothing for so long counts as failed. */
+/** Time without output after which a pull or build fails. */
 const silenceMsMax = 60_000;
 const lineBytesMax = 1024 * 1024;
 
 const underWay = new Map<string, Promise<{ id: string; origin: string }>>();
 
-/** Two at once share the work; two processes at once do it twice, to the same end. */
+/** Makes an image available. Concurrent calls in one process share the work; two processes repeat it with the same result. */
 export async function ensureDockerImage(
   client: ImageClient,
   image: string,
@@ -70,7 +70,7 @@ async function ensureOther(client: ImageClient, image: string, onProgress: (line
   return { id: pulled, origin: 'pulled' };
 }
 
-/** The tag names what the image is made from, so that a new recipe is a new image. */
+/** Makes the default image available. Its tag is a hash of what it is made from, so that a change gives a new image. */
 async function ensureDefault(client: ImageClient, imagesFolder: string, onProgress: (line: string) => void) {
   const repository = 'coppice/agent-runtime';
   const tag = await localRootfsKey();
@@ -128,7 +128,7 @@ async function importLocal(
   ]);
 }
 
-/** Reads a progress stream (a JSON object per line) to its end; throws what it reports as an error. */
+/** Reads a progress stream (one JSON object per line) to its end; throws the error that it reports. */
 async function follow(stream: NodeJS.ReadableStream, onProgress: (line: string) => void): Promise<void> {
   const iterator = (stream as Readable)[Symbol.asyncIterator]();
   let rest = '';
@@ -160,6 +160,6 @@ function report(line: string, onProgress: (line: string) => void): void {
   const event = JSON.parse(line) as { error?: string; stream?: string; status?: string; progressDetail?: object };
   if (event.error !== undefined) throw new Error(event.error.trim());
   const text = (event.stream ?? event.status ?? '').trim();
-  // Byte counts come many times a second.
+  // Byte counts are skipped: they arrive many times a second.
   if (text !== '' && Object.keys(event.progressDetail ?? {}).length === 0) onProgress(text);
 }

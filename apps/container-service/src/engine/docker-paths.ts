@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** From a path as this process sees it to the daemon's. */
+/** Converts a path of this process into the daemon's path. */
 export type PathTranslation = (path: string) => string;
 
 interface Inspected {
@@ -9,8 +9,8 @@ interface Inspected {
 }
 
 /**
- * Inside a container (docker-compose) the daemon knows our folders under its own host's paths: those of our container's
- * mounts. That the translation is right is proved by the probe, which reads a file of ours through a container.
+ * Finds the translation of paths. If this process runs in a container (docker-compose), the daemon knows its folders by the host's paths, which
+ * are the sources of this container's mounts. The probe checks the translation: it reads a file of this process through a container.
  */
 export async function findPathTranslation(inspect: (id: string) => Promise<Inspected>): Promise<PathTranslation> {
   if (!existsSync('/.dockerenv') && !existsSync('/run/.containerenv')) return (path) => path;

@@ -1,7 +1,7 @@
 /**
- * The seccomp profile of containers, in the form that Docker and Podman take: a list of what is allowed, as in Docker's documented default, without what
- * system-calls.ts refuses. What isn't named is answered with EPERM. Only the native architecture's calls are allowed, since 32-bit ones reach the same
- * functions past the rules for arguments.
+ * The seccomp profile of containers in the format of Docker and Podman: an allow-list as in Docker's documented default, without the calls that
+ * system-calls.ts refuses. Other calls return EPERM. Only calls of the native architecture are allowed: 32-bit calls reach the same kernel
+ * functions but bypass the rules for arguments.
  */
 import { join } from 'node:path';
 import { replaceFile } from '@coppice/service';
@@ -12,7 +12,7 @@ const eperm = 1;
 const enosys = 38;
 const lowWord = 0xffffffff;
 
-/** Names as libseccomp has them; one that an architecture or an older library lacks is skipped there. */
+/** Names as in libseccomp. Names that an architecture or an older library lacks are skipped. */
 const allowedNames = `
   access chdir chmod chown close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat
   fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fremovexattr fsetxattr fstat fstatfs fsync ftruncate futimesat getcwd
@@ -67,8 +67,8 @@ export interface DaemonInfo {
 }
 
 /**
- * The security option that puts the profile in force; none where the daemon can't filter system calls, since it refuses to start a container with a
- * profile then. Docker takes the profile's text and refuses a path, Podman the other way round.
+ * Returns the security option that applies the profile. Returns none if the daemon can't filter system calls, since it then rejects containers with a
+ * profile. Docker accepts only the profile's text, Podman only a path.
  */
 export async function seccompOptions(
   { version, info }: { version: { Components?: { Name: string }[] }; info: DaemonInfo },
@@ -83,7 +83,7 @@ export async function seccompOptions(
   return [`seccomp=${translation(file)}`];
 }
 
-/** JSON, the same for every container. */
+/** Returns the profile as JSON; the same for every container. */
 export function dockerSeccompProfile(): string {
   const decided = new Set([refusedCalls, absentCalls, argumentRules].flatMap((table) => Object.keys(table)));
   const names = allowedNames.split(/\s+/).filter((name) => name !== '' && !decided.has(name));
@@ -102,14 +102,14 @@ export function dockerSeccompProfile(): string {
   return JSON.stringify({ defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: eperm, syscalls });
 }
 
-/** An argument is allowed that one of these holds for. The high word is masked out: a number in it would get past an exact comparison. */
+/** Returns comparisons of which one must hold for a call to be allowed. They mask out the high word, which could otherwise be set to pass an exact comparison. */
 function comparisonsOf(rule: ArgumentRule): Pick<Comparison, 'value' | 'valueTwo'>[] {
   if ('refusedBits' in rule) return [{ value: rule.refusedBits, valueTwo: 0 }];
   if ('allowedValues' in rule) return rule.allowedValues.map((valueTwo) => ({ value: lowWord, valueTwo }));
   return prefixesWithout(rule.refusedValues);
 }
 
-/** All words but these, as leading bits: libseccomp has no comparison for "neither of two". */
+/** Returns bit prefixes that together match all words except the excluded ones: libseccomp has no comparison for "neither of two". */
 function prefixesWithout(excluded: readonly number[], bits = 0, prefix = 0): Pick<Comparison, 'value' | 'valueTwo'>[] {
   const mask = bits === 0 ? 0 : (lowWord << (32 - bits)) >>> 0;
   const within = excluded.filter((value) => (value & mask) >>> 0 === prefix);

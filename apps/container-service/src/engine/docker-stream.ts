@@ -3,8 +3,8 @@ import type { OutputSink } from './launcher.ts';
 const headerBytes = 8;
 
 /**
- * Takes an attached stream apart: frames of a kind byte, three zero bytes, a big-endian length and the payload. Passes a
- * payload on as it arrives, in parts if need be, so a large frame is never held.
+ * Splits an attached stream into stdout and stderr. A frame is a kind byte, three zero bytes, a big-endian length and the payload. Payload is
+ * passed on as it arrives, so that a large frame is never buffered.
  */
 export class OutputDemultiplexer {
   readonly #sink: OutputSink;

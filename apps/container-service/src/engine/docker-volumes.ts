@@ -1,19 +1,19 @@
-/** What becomes of the places that an image declares as volumes: Docker would make a folder of the host for each, without any limit. */
+/** Handling of the volumes that an image declares. Docker would create a folder on the host for each, without a size limit. */
 import { posix } from 'node:path';
 import type { Mount } from './port.ts';
 import { refuse } from './specification.ts';
 
 const volumesMax = 16;
 
-/** Of an image's `Config.Volumes`. */
+/** Returns the normalized paths of an image's `Config.Volumes`. */
 export function volumesOf(declared: Readonly<Record<string, unknown>> | null | undefined): string[] {
   const paths = Object.keys(declared ?? {}).map((path) => posix.join('/', path).replace(/\/$/, ''));
   return [...new Set(paths)];
 }
 
 /**
- * Those that have to be scratch, of limited size and empty at each command, since no mount of the sandbox lies over them already.
- * @throws CoppiceError `sandbox-refused` for one inside a mount, where the daemon would make its folder as root, and for too many
+ * Returns the volumes that no mount of the sandbox covers. They become scratch folders: limited in size and empty for each command.
+ * @throws CoppiceError `sandbox-refused` for a volume inside a mount, where the daemon would create a folder as root, and for too many volumes
  */
 export function scratchVolumes(volumes: readonly string[], image: string, mounts: readonly Mount[]): string[] {
   const scratch = volumes.filter((path) => path !== '/tmp' && !mounts.some(({ target }) => target === path));

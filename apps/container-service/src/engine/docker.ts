@@ -1,12 +1,12 @@
 /**
- * Commands in containers, by the Docker API 1.41 or newer, as Docker and Podman serve it. The only importer of dockerode.
+ * The Docker launcher: commands run in containers, through the Docker API 1.41 or newer of Docker or Podman. The only importer of dockerode.
  *
- * 1. A container runs one command and is removed after it: what the command leaves behind ends with its container.
- * 2. Its name is made from stack, sandbox and command id, so a repeat meets its predecessor and two can't run at once.
- * 3. Output is attached before the start, so none is lost; the exit code comes from the daemon, not from the stream.
- * 4. Our own seccomp profile is in force wherever the daemon can filter system calls; where it can't, the probe reports that.
- * 5. Only what `hostConfig` below names is given to a container. Nothing of a request is passed on unseen, and of the image's volumes none
- *    becomes a folder of the host, which nobody would watch (docker-volumes.ts).
+ * 1. A container runs one command and is removed after it, together with all processes that the command left.
+ * 2. Its name is a hash of stack, sandbox and command id, so that a repeat conflicts with its predecessor and two can't run at once.
+ * 3. Output is attached before the start, so that none is lost. The exit code comes from the daemon, not from the stream.
+ * 4. The project's seccomp profile applies if the daemon can filter system calls; otherwise the probe reports that it can't.
+ * 5. A container gets only the options in `hostConfig` below; a request can't add others. Volumes of the image never become host
+ *    folders, whose size nothing would limit (docker-volumes.ts).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,19 +36,19 @@ const labels = {
 } as const;
 const cpuPeriodUs = 100_000;
 const apiVersionMin = [1, 41] as const;
-/** A daemon on a busy machine has taken 9 s. */
+/** A daemon on a busy machine was seen to take 9 s. */
 const connectMsMax = 20_000;
 const removeTries = 5;
 
 export interface DockerOptions {
   stateFolder: string;
-  /** Root file systems made locally; left out: a folder in the state folder. */
+  /** Folder of locally built root file systems; default: `images` in the state folder. */
   imagesFolder?: string;
   stackId: string;
-  /** Left out: DOCKER_HOST, else the usual sockets of Docker and Podman. */
+  /** Default: DOCKER_HOST, else the usual sockets of Docker and Podman. */
   socketPath?: string;
   sandboxUid?: number;
-  /** Left out: found by inspecting the container that this process runs in, if it does. */
+  /** Default: found by inspecting the container that this process runs in, if any. */
   pathTranslation?: PathTranslation;
 }
 
@@ -64,7 +64,7 @@ class DockerLauncher implements Launcher {
   readonly #user: { uid: number; gid: number };
   #translation: PathTranslation = (path) => path;
   #securityOptions: readonly string[] | undefined;
-  /** The image that a name was last found to mean, so that a command doesn't ask again. */
+  /** Image ids and volumes by image name, cached so that a command needs no request for them. */
   readonly #images = new Map<string, { id: string; volumes: readonly string[] }>();
 
   constructor(options: DockerOptions) {
@@ -113,7 +113,7 @@ class DockerLauncher implements Launcher {
     const settings: Docker.ContainerCreateOptions = {
       name: this.#nameOf(record.id, execId),
       Image: image?.id ?? record.image,
-      // The image's own entry point is no part of what was asked for.
+      // Clears the image's entry point: only the requested command runs.
       Entrypoint: [],
       Cmd: [...argv],
       WorkingDir: record.mounts.some((mount) => mount.target === workspaceTarget) ? workspaceTarget : homeTarget,
@@ -141,7 +141,7 @@ class DockerLauncher implements Launcher {
       stream = await container
         .attach({ stream: true, stdin: stdinWanted, stdout: true, stderr: true, hijack: true })
         .catch(startRefused);
-      // All listeners before the start: a command may end before the answer to it.
+      // Attaches all listeners before the start: the command may end before the daemon answers the start request.
       const drained = passOn(stream, sink);
       await request.beforeStart?.();
       await container.start().catch(startRefused);
@@ -159,7 +159,7 @@ class DockerLauncher implements Launcher {
       return await this.#docker.createContainer(settings);
     } catch (error) {
       if (statusOf(error) === 404) {
-        // Removed behind our back since we looked.
+        // The image was removed since it was last found.
         this.#images.delete(record.image);
         throw new CoppiceError('image-not-found', `image ${record.image}: ${reasonOf(error)}`, { retryable: true });
       }
@@ -213,7 +213,7 @@ class DockerLauncher implements Launcher {
 
 interface Surroundings {
   translation: PathTranslation;
-  /** Of the image. */
+  /** Volumes that the image declares. */
   volumes: readonly string[];
   securityOptions: readonly string[];
 }
@@ -231,8 +231,8 @@ function hostConfig(
       Source: translation(source),
       Target: target,
       ReadOnly: readOnly,
-      // No propagation is named: it is private then, except for a source in the daemon's own folder (a volume of docker-compose), which
-      // the daemon refuses to mount so. There it takes the host's mounts over, and gives none back.
+      // Propagation is not set. The default is private, except for a source in the daemon's own folder (a volume of docker-compose), which
+      // the daemon refuses to mount as private; there mounts of the host appear in the container but not the other way round.
     })),
     Tmpfs: Object.fromEntries(scratch.map((path) => [path, `rw,nosuid,nodev,exec,mode=1777,size=${scratchBytes}`])),
     ShmSize: scratchBytes,
@@ -275,7 +275,7 @@ class ContainerCommand implements RunningCommand {
 
   async #waitForEnd(drained: Promise<void>): Promise<CommandEnd> {
     try {
-      // Asked after the start: `not-running` then also holds for a container that has ended meanwhile.
+      // Requested after the start, so that `not-running` also matches a container that has already ended.
       const { StatusCode: exitCode } = (await this.#container.wait({ condition: 'not-running' })) as {
         StatusCode: number;
       };
@@ -292,11 +292,11 @@ class ContainerCommand implements RunningCommand {
   }
 
   kill(): void {
-    // Refused where it has ended already.
+    // The daemon rejects this if the container has already ended.
     this.#container.kill({ signal: 'SIGKILL' }).catch(() => undefined);
   }
 
-  /** Asks the daemon at the first call, so that a short command costs no request. The answer is what a later call returns. */
+  /** Requests the pid from the daemon on the first call, so that a short command costs no request. A later call returns it. */
   firstProcess(): number | undefined {
     if (!this.#isAsked) void this.#ask();
     return isOfContainer(this.#firstProcess, this.#container.id) ? this.#firstProcess : undefined;
@@ -307,7 +307,7 @@ class ContainerCommand implements RunningCommand {
     try {
       this.#firstProcess = (await this.#container.inspect()).State.Pid;
     } catch {
-      // The next call asks again.
+      // The next call retries.
       this.#isAsked = false;
     }
   }
@@ -321,7 +321,7 @@ class ContainerCommand implements RunningCommand {
   }
 }
 
-/** A daemon of another host or PID namespace has other ids, and an id is used again. */
+/** Reports whether a pid belongs to a container. The daemon may be on another host or in another PID namespace, and pids are reused. */
 function isOfContainer(pid: number | undefined, containerId: string): boolean {
   if (pid === undefined || pid <= 0) return false;
   try {
@@ -331,7 +331,7 @@ function isOfContainer(pid: number | undefined, containerId: string): boolean {
   }
 }
 
-/** Hands the output to the sink; resolves when all of it has come, or the connection is lost. */
+/** Passes the output to the sink; resolves when all of it has arrived or the connection is lost. */
 function passOn(stream: NodeJS.ReadWriteStream, sink: OutputSink): Promise<void> {
   const output = new OutputDemultiplexer(sink);
   stream.on('data', (chunk: Buffer) => output.push(chunk));
@@ -343,7 +343,7 @@ function passOn(stream: NodeJS.ReadWriteStream, sink: OutputSink): Promise<void>
   );
 }
 
-/** Also where it is gone, or being removed by somebody else. */
+/** Removes a container. Succeeds if it is already gone; retries while another removal is in progress. */
 async function removeContainer(container: Docker.Container): Promise<void> {
   for (let count = 1; ; count++) {
     try {
@@ -352,7 +352,7 @@ async function removeContainer(container: Docker.Container): Promise<void> {
     } catch (error) {
       if (statusOf(error) === 404) return;
       if (count >= removeTries) throw error;
-      // 409: another removal is under way; it ends in a moment.
+      // 409: another removal is in progress and ends soon.
       await new Promise((resolve) => setTimeout(resolve, 100 * count));
     }
   }
@@ -365,7 +365,7 @@ function statusOf(error: unknown): number | undefined {
 
 function refusedByDaemon(step: string, error: unknown): CoppiceError {
   if (error instanceof CoppiceError) return error;
-  // 400: what was asked for can't be; any later try is refused, too.
+  // 400: the request is invalid, so a retry would fail too.
   const retryable = statusOf(error) !== 400;
   return new CoppiceError('sandbox-failed', `Docker refused to ${step} a container: ${reasonOf(error)}`, {
     cause: error,

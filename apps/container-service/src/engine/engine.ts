@@ -1,9 +1,9 @@
 /**
- * The one implementation of the Engine port, over a Launcher for what differs between engines.
+ * The only implementation of the Engine port. A Launcher provides what differs between engines.
  *
- * 1. A sandbox is its record (store.ts); this object holds no state that another process would need.
+ * 1. A sandbox is its record on disk (store.ts). This object holds no state that another process needs.
  * 2. Mount sources are checked at create and again before every command.
- * 3. What a command came to is told whatever becomes of its remains: those are left to the sweep.
+ * 3. A command's result is returned even if its files can't be removed; `sweep` removes them later.
  * 4. A command's id is unique among running commands: a leftover with the same id is ended before the command starts.
  */
 import { randomUUID } from 'node:crypto';
@@ -41,9 +41,9 @@ import { supervise } from './supervise.ts';
 
 export interface EngineOptions extends ProbeOptions {
   launcher: Launcher;
-  /** Where mount sources may lie. Created when missing. */
+  /** Folder that contains all mount sources. Created when missing. */
   dataFolder: string;
-  /** Told of what failed without harm to anybody's result: it is left to a later sweep. */
+  /** Called with errors that do not affect a result, such as files left to a later sweep. */
   onTrouble?: ((error: unknown, what: string) => void) | undefined;
 }
 
@@ -52,8 +52,8 @@ const writeTries = 3;
 /** Exit code of the write script for a draft that another write of the same file removed. */
 const draftLostCode = 75;
 /**
- * Arguments: folder, target, mode, draft, size, and the prefix of drafts to remove first. The content is written beside its target and renamed, so
- * that nobody sees half of it. The size is compared since standard input also ends when this process dies.
+ * Writes a file. Arguments: folder, target, mode, draft, size, and the prefix of drafts to remove first. The content is written to the draft and renamed,
+ * so that no process reads a part of it. The size is compared because standard input also ends when this process dies.
  */
 const writeScript = `
 if [ -d "$2" ]; then echo "it is a folder" >&2; exit 1; fi
@@ -69,7 +69,7 @@ exit 1`;
 
 const inFolder = ['/bin/sh', '-c', 'cd -- "$1" && shift && exec "$@"', 'sh'];
 
-/** Also deletes what a crash in the middle of a removal left. */
+/** Creates an engine and deletes the files of removals that a crash interrupted. */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   for (const folder of [options.dataFolder, options.stateFolder]) await mkdir(folder, { recursive: true, mode: 0o755 });
   const rules = { dataFolder: await realpath(options.dataFolder), stateFolder: await realpath(options.stateFolder) };
@@ -157,8 +157,8 @@ class LauncherEngine implements Engine {
     return {
       record,
       execId: options.execId ?? randomUUID(),
-      // A shell changes folder and starts the program, so that a missing one is answered alike by every engine: the
-      // shell's exit code 2 or 127 and a line on stderr. (Docker would create a missing folder, as root.)
+      // A shell changes the folder and starts the program, so that every engine reports a missing folder or program in the same way:
+      // exit code 2 or 127 and a line on stderr. (Docker would create a missing folder, as root.)
       argv: cwd === workspaceTarget ? ['/bin/sh', '-c', 'exec "$@"', 'sh', ...words] : [...inFolder, cwd, ...words],
       env: {
         PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -174,7 +174,7 @@ class LauncherEngine implements Engine {
     };
   }
 
-  /** Kept from command to command, so that a short one isn't followed by a count of everything. */
+  /** Returns the sandbox's disk meter. It is kept between commands, so that a short command does not cause a full count. */
   #meterOf(record: SandboxRecord): DiskMeter {
     const writable = record.mounts.filter((mount) => !mount.readOnly && mount.target !== homeTarget);
     const budgets: DiskBudget[] = [
@@ -183,7 +183,7 @@ class LauncherEngine implements Engine {
     ];
     const text = JSON.stringify(budgets);
     const known = this.#meters.get(record.id);
-    // Another process may have removed the sandbox and made another of its name.
+    // Another process may have recreated the sandbox with other mounts or limits.
     if (known?.budgets === text) return known.meter;
     const oldest = this.#meters.size < diskMetersMax ? undefined : this.#meters.keys().next().value;
     if (oldest !== undefined) this.#meters.delete(oldest);
@@ -199,15 +199,15 @@ class LauncherEngine implements Engine {
     const prefix = join(folder, effectId === undefined ? ownDraftPrefix : `${ownDraftPrefix}${shortHash(effectId)}-`);
     const mode = options.executable === true ? '755' : '644';
     for (let count = 1; ; count++) {
-      // The last part is random: an agent can't plant something in the way of a name that it doesn't know.
+      // The random part keeps an agent from blocking the draft by creating something with its name.
       const draft = `${prefix}${randomUUID()}`;
-      // Only the first try removes what an interrupted write of the same effect left, so that two at once end.
+      // Only the first attempt removes drafts of an interrupted write with the same effect id; otherwise two concurrent writes could remove each other's drafts forever.
       const leftovers = effectId === undefined || count > 1 ? '' : prefix;
       const argv = ['/bin/sh', '-c', writeScript, 'sh', folder, target, mode, draft, String(bytes.length), leftovers];
       const result = await this.exec(id, argv, { stdin: bytes, timeoutMs: writeMsMax });
       if (result.exitCode === 0 && !result.diskExceeded) return;
       if (result.exitCode === draftLostCode && count < writeTries) continue;
-      // The script removes its draft itself, unless it was ended.
+      // The script removes its draft itself, unless it was killed.
       if (result.signal !== null) await this.exec(id, ['rm', '-f', '--', draft], { timeoutMs: writeMsMax });
       const reason = result.diskExceeded ? 'the disk limit is reached' : result.stderr.text.trim();
       throw new CoppiceError('sandbox-failed', `${path} can't be written: ${reason}`, { retryable: false });
@@ -223,7 +223,7 @@ class LauncherEngine implements Engine {
     await this.stop(sandboxId);
     this.#meters.delete(sandboxId);
     await this.#store.remove(sandboxId);
-    // A command that was just starting when the first look was taken finds no record any more, or is ended here.
+    // A command that was starting during `stop` above either finds no record now or is ended here.
     await this.#launcher.endAll(sandboxId);
   }
 
@@ -248,7 +248,7 @@ class LauncherEngine implements Engine {
       await this.create(spec);
       return await this.exec(spec.id, command, options);
     } finally {
-      // A failure here must not take the place of what the command came to.
+      // An error here must not replace the command's result.
       await this.remove(spec.id).catch((error: unknown) =>
         this.#onTrouble(error, `sandbox ${spec.id} can't be removed`),
       );

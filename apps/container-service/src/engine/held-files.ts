@@ -1,24 +1,24 @@
 /**
- * Deleted files that processes of a sandbox still have open. They take space until they are closed, and no walk of folders finds them.
+ * Deleted files that processes of a sandbox still have open. They use space until they are closed, and a walk of the folders does not find them.
  *
- * 1. A command's processes are found in the /proc of its own PID namespace, so other processes of the host cost nothing.
- * 2. Each thread is read: one may have descriptors of its own, and the first may have ended.
- * 3. A file that is only mapped into memory, or only on its way through a socket, is not found.
+ * 1. A command's processes are found in the /proc of its own PID namespace, so that other processes of the host cost nothing.
+ * 2. Every thread is read: a thread may have its own descriptor table, and the first thread may have ended.
+ * 3. A file that is only mapped into memory, or only in transit through a socket, is not found.
  */
 import { opendirSync, readlinkSync, statfsSync, statSync, type BigIntStats, type Dir } from 'node:fs';
 import { Turns } from '@coppice/service';
 import { heldDescriptorsMax } from './limits.ts';
 
-/** Steps of a turn that one descriptor costs. */
+/** Cost of one descriptor, in steps of `Turns`. */
 const stepsPerDescriptor = 200;
-/** Types of file systems in memory, which has a limit of its own: tmpfs, ramfs, hugetlbfs. */
+/** Types of in-memory file systems, which have their own limit: tmpfs, ramfs, hugetlbfs. */
 const inMemory: ReadonlySet<number> = new Set([0x01021994, 0x858458f6, 0x958458f6]);
 
 /**
- * Counts allocated blocks, of each file once. Infinite for more descriptors than can be read: they would be a way to hide.
+ * Returns the allocated bytes of deleted open files, each file once. Infinite for more than `heldDescriptorsMax` descriptors, which would otherwise hide files.
  *
  * @param firstProcesses first processes of PID namespaces, as this process sees them
- * @param folders what the sandbox may write: files there count even if their file system is in memory
+ * @param folders writable folders of the sandbox: files there count even if their file system is in memory
  */
 export async function heldBytes(firstProcesses: readonly number[], folders: readonly string[]): Promise<number> {
   const devices = new Set(folders.map((folder) => statOf(folder)?.dev));
@@ -60,7 +60,7 @@ interface Table {
   names: string[];
 }
 
-/** Threads mostly share their descriptors. That is tried on a random one, since a command chooses their numbers. */
+/** Guesses whether two threads share a descriptor table, as most do. Compares the numbers and one random descriptor; random because the command chooses the numbers. */
 function areSame(one: Table, other: Table): boolean {
   if (one.names.length !== other.names.length || one.names.some((name, index) => name !== other.names[index]))
     return false;
@@ -70,24 +70,24 @@ function areSame(one: Table, other: Table): boolean {
   return first !== undefined && first.dev === second?.dev && first.ino === second.ino;
 }
 
-/** Folders of the threads of each process of the namespace; none where they can't be read, or the namespace is still being made. */
+/** Returns the `task` folder of each process in the namespace; empty if they can't be read or the namespace is still being created. */
 function processesIn(firstProcess: number): string[] {
   const proc = `/proc/${firstProcess}/root/proc`;
   const namespace = linkOf(`/proc/${firstProcess}/ns/pid`);
-  // The namespace of this process is the host's, or shows that the id is another process's by now.
+  // Skips a process in this process's own namespace: the command has no namespace of its own, or the pid was reused.
   const isItsOwn = namespace !== undefined && namespace !== linkOf('/proc/self/ns/pid');
   if (!isItsOwn || linkOf(`${proc}/1/ns/pid`) !== namespace) return [];
   return [...namesIn(proc)].filter((name) => /^\d+$/.test(name)).map((name) => `${proc}/${name}/task`);
 }
 
-/** Those read until the folder has gone. */
+/** Yields the names in a folder, and stops if the folder disappears. */
 function* namesIn(folder: string): Generator<string> {
   let directory: Dir | undefined;
   try {
     directory = opendirSync(folder);
     for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) yield entry.name;
   } catch {
-    // Its process has ended, or may not be read.
+    // The process has ended or may not be read.
   } finally {
     directory?.closeSync();
   }

@@ -1,6 +1,6 @@
 import type { EngineName, ImageReport, Limits, Mount, NetworkPolicy, SandboxLabels } from './port.ts';
 
-/** A sandbox as it is recorded: everything checked, defaults filled in, the scratch home among the mounts. */
+/** The stored form of a sandbox: validated, with defaults filled in and the scratch home among the mounts. */
 export interface SandboxRecord {
   id: string;
   image: string;
@@ -15,53 +15,53 @@ export interface SandboxRecord {
 export interface LaunchRequest {
   record: SandboxRecord;
   execId: string;
-  /** Starts in the workspace. */
+  /** The command; it starts in the workspace. */
   argv: readonly string[];
   env: Record<string, string>;
   stdin: Uint8Array | undefined;
-  /** To be awaited immediately before the start, after everything else that is awaited. What it throws is passed on as it is. */
+  /** Awaited by the launcher as its last step before the start. Its errors are passed on unchanged. */
   beforeStart?: () => Promise<void>;
 }
 
-/** Gets output as it arrives; never throws. */
+/** Receives output as it arrives; never throws. */
 export type OutputSink = (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
 
 export interface CommandEnd {
   exitCode: number;
   oomKilled: boolean;
-  /** Left out where the engine can't tell. */
+  /** Undefined if the engine does not report it. */
   throttledPeriods?: number;
 }
 
 export interface RunningCommand {
   /**
-   * Settles when every process of the command is dead and all output was handed to the sink. Rejects with an
-   * CoppiceError when that can't be known.
+   * Settles when every process of the command is dead and all output was passed to the sink. Rejects with a
+   * CoppiceError when that can't be determined.
    */
   readonly ended: Promise<CommandEnd>;
-  /** Asks the kernel to end all its processes at once. Harmless when it has ended; never throws. */
+  /** Kills all processes of the command. Does nothing after its end; never throws. */
   kill(): void;
   pause(): void;
   resume(): void;
   /**
-   * The id of the first process of the command's PID namespace, in the /proc of this process. Undefined where there is none, it isn't known yet, or the
-   * engine's processes are not seen there.
+   * The id of the first process of the command's PID namespace, in the /proc of this process. Undefined if there is no namespace, if the id isn't known yet, or if
+   * the engine's processes are not visible there.
    */
   firstProcess(): number | undefined;
 }
 
-/** What is different from engine to engine; everything else is in engine.ts. */
+/** The part that differs between engines; engine.ts has the rest. */
 export interface Launcher {
   readonly name: EngineName;
-  /** The engine's version. Throws `engine-unavailable` with what was tried. */
+  /** Connects and returns the engine's version. Throws `engine-unavailable` with what was tried. */
   connect(): Promise<string>;
   ensureImage(image: string, onProgress: (line: string) => void): Promise<ImageReport>;
-  /** Whom a sandbox runs as that doesn't say. */
+  /** User of sandboxes whose specification names none. */
   defaultUser(): { uid: number; gid: number };
   launch(request: LaunchRequest, sink: OutputSink): Promise<RunningCommand>;
-  /** Ends what runs under this sandbox id (or only the one exec), also on behalf of a lost process. */
+  /** Ends all commands of a sandbox, or one command, also those that a lost process started. */
   endAll(sandboxId: string, execId?: string): Promise<void>;
-  /** How many commands of each sandbox run now. */
+  /** Returns the number of running commands by sandbox id. */
   running(): Promise<Map<string, number>>;
   close(): Promise<void>;
 }

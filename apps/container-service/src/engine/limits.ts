@@ -4,7 +4,7 @@ const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
 const gibibyte = 1024 * mebibyte;
 
-/** What a sandbox gets that asks for nothing. */
+/** Limits of a sandbox whose specification names none. */
 export const limitsDefault: Limits = {
   memoryBytes: 2 * gibibyte,
   cpus: 2,
@@ -13,7 +13,7 @@ export const limitsDefault: Limits = {
   scratchBytes: gibibyte,
 };
 
-/** What may be asked for. Docker refuses less than 6 MiB of memory. */
+/** Allowed range of each limit. Docker rejects less than 6 MiB of memory. */
 export const limitsRange: Record<keyof Limits, { min: number; max: number }> = {
   memoryBytes: { min: 16 * mebibyte, max: 1024 * gibibyte },
   cpus: { min: 0.1, max: 1024 },
@@ -26,36 +26,36 @@ export const limitsRange: Record<keyof Limits, { min: number; max: number }> = {
 export const commandsAtOnceMax = 8;
 export const mountsMax = 64;
 export const environmentBytesMax = 64 * kibibyte;
-/** Linux takes no single argument of 128 KiB or more, and bubblewrap and docker-init add some of their own. */
+/** Linux rejects a single argument of 128 KiB or more; bubblewrap and docker-init add arguments of their own. */
 export const commandBytesMax = 120 * kibibyte;
 export const stdinBytesMax = 64 * mebibyte;
 
 export const timeoutMsDefault = 10 * 60_000;
 export const timeoutMsMax = 24 * 60 * 60_000;
-/** From the request to the engine until the command runs. */
+/** Time from the request to the engine until the command runs. */
 export const launchMsMax = 60_000;
-/** How long the end of all processes is waited for before the engine counts as lost. */
+/** Time to wait for the end of all processes before the engine counts as lost. */
 export const killWaitMsMax = 15_000;
 
 export const keepBytesDefault = 32 * kibibyte;
 export const keepBytesMax = mebibyte;
 export const liveBufferBytesMax = 256 * kibibyte;
 export const liveChunkBytesMax = 32 * kibibyte;
-/** Of a full log, which is held in memory once while it is stored. */
+/** Maximum size of a full log, which is held in memory while it is stored. */
 export const logBytesMax = 16 * mebibyte;
 
-/** The first look at the disk comes after this; a slow count makes the next one wait `diskWatchRatio` times as long. */
+/** Interval of disk checks. After a slow check the next one waits `diskWatchRatio` times as long as it took. */
 export const diskWatchIntervalMs = 1_000;
 export const diskWatchRatio = 10;
-/** A count that takes no longer is done at every look: others who free space meanwhile can't hide anything then. */
+/** Counts that take no longer than this run at every check, so that space freed by other programs can't hide growth. */
 export const diskCountMsCheap = 20;
-/** However little the file system has grown, what a command has written is counted again after this. */
+/** Maximum age of a count, even if the file system has not grown. */
 export const diskCountMsMax = 60_000;
-/** Sandboxes whose last count is remembered; one that is forgotten is counted anew. */
+/** Sandboxes whose last count is kept; others are counted again. */
 export const diskMetersMax = 1_000;
-/** More entries than this can't be watched. */
+/** Maximum number of entries that a check counts; more count as over the limit. */
 export const diskWatchEntriesMax = 2_000_000;
-/** Folders deeper than this aren't looked into; each level of a walk holds a descriptor. */
+/** Maximum depth of folders in a check; deeper ones count as over the limit. Each level of a walk holds a descriptor open. */
 export const diskWatchDepthMax = 256;
-/** More descriptors than this, of all threads of a sandbox, can't be watched. */
+/** Maximum number of descriptors, of all threads of a sandbox, that a check reads; more count as over the limit. */
 export const heldDescriptorsMax = 2_000_000;

@@ -1,4 +1,4 @@
-/** The default image made on this machine, from its own programs, for where no registry can be reached. */
+/** The default image, built from this machine's own programs; needs no registry. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -13,7 +13,7 @@ export function isDefaultImage(image: string): boolean {
   return image === defaultImage || image === `${defaultImage}:latest`;
 }
 
-/** What deploy/agent-runtime/rootfs.js, a plain JavaScript program, exports. */
+/** Exports of deploy/agent-runtime/rootfs.js, a plain JavaScript program. */
 interface RootfsProgram {
   buildRootfs: (target: string, options: { log: (line: string) => void }) => Promise<unknown>;
   rootfsKey: () => string;
@@ -23,11 +23,11 @@ async function rootfsProgram(): Promise<RootfsProgram> {
   return (await import(pathToFileURL(join(runtimeFolder, 'rootfs.js')).href)) as RootfsProgram;
 }
 
-/** Names what a root file system made here and now would hold; finding it out asks git and Node, so it is kept. */
+/** Hash of what a root file system built now would contain. Cached, since computing it runs git and Node. */
 let key: Promise<string> | undefined;
 export function localRootfsKey(): Promise<string> {
   const asked = (key ??= rootfsProgram().then((program) => program.rootfsKey()));
-  // A failure isn't kept: what was missing may be there the next time.
+  // A failure isn't cached: the missing program may exist the next time.
   asked.catch(() => (key = undefined));
   return asked;
 }
@@ -35,8 +35,8 @@ export function localRootfsKey(): Promise<string> {
 const building = new Map<string, Promise<string>>();
 
 /**
- * The folder of the root file system, built at first use. Two at once in one process share the work; of two processes
- * one's result is used (a finished folder is moved to its place at once or not at all).
+ * Returns the folder of the root file system, built at first use. Concurrent calls in one process share the work. If two processes build it,
+ * the result of one is used (a finished folder is moved to its place atomically).
  */
 export async function localRootfs(imagesFolder: string, onProgress: (line: string) => void): Promise<string> {
   const folder = join(imagesFolder, `agent-runtime-${await localRootfsKey()}`);

@@ -1,10 +1,10 @@
 /**
- * Every process that an engine without a daemon starts carries a mark in its environment, so that it is found whoever
- * started it, also when that one is gone. A command can wash its own children's environment; what it can't wash is the
- * first process of its namespace, which is ours. (Engine none has no namespace: there a washed process may get away.)
+ * Marks of processes. Every process that an engine without a daemon starts has a mark in its environment, so that it is found even after the
+ * process that started it is gone. A command can clear the environment of its own children, but not that of its namespace's
+ * first process, which the engine starts. (Engine none has no namespace, so a process without the mark may escape there.)
  *
- * Every process of the host is looked at, so a command's own must not make the look long: of an environment that a
- * command may have made megabytes of, only as much is read as the mark can be in.
+ * A search reads every process of the host. A command can make environments of megabytes to slow it down, so only the part
+ * that can contain the mark is read.
  */
 import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,30 +13,30 @@ import { Turns } from '@coppice/service';
 import { killWaitMsMax } from './limits.ts';
 
 const markName = 'COPPICE_COMMAND';
-/** Bytes to read of each environment where the processes to be found have it from `marked`: a namespace's first, and those that start it. */
+/** Bytes to read of each environment if the processes have it from `marked` (a namespace's first process and those that start it), with the mark first. */
 export const markStandsFirst = 64 * 1024;
-/** Where they may have put it anywhere, as shells do: Linux gives arguments and environment together no more. */
+/** Bytes to read if the mark may be anywhere, as shells reorder it: the most that Linux allows for arguments and environment together. */
 export const markStandsAnywhere = 6 * 1024 * 1024;
 const pollMs = 5;
-/** What one process costs beside what is read of it, in steps of a turn. */
+/** Cost of one process, in steps of `Turns`, in addition to one step for each byte read. */
 const stepsPerProcess = 1_000;
 
 /**
- * Of one command; without its id, the beginning of the marks of all commands of the sandbox. Another stack of this host
- * has another state folder, and may have a sandbox of the same id.
+ * Returns the mark of a command, or without `execId` the common prefix of the marks of a sandbox's commands. The state folder is part of the hash
+ * because another stack on this host may have a sandbox with the same id.
  */
 export function markOf(stateFolder: string, sandboxId: string, execId?: string): string {
   return `${shortHash(stateFolder, sandboxId)}.${execId === undefined ? '' : shortHash(execId)}`;
 }
 
-/** The environment with the mark as its first variable, and the only one of its name, whatever `env` holds. */
+/** Returns the environment with the mark as its first variable, and replaces a variable of that name in `env`. */
 export function marked(mark: string, env: Readonly<Record<string, string>>): Record<string, string> {
   return Object.assign({ [markName]: mark }, env, { [markName]: mark });
 }
 
 /**
- * Ends every process whose mark begins so within the first `bytes` of its environment, until a look finds none: one may
- * fork while we look. Linux only, else does nothing. Throws `sandbox-failed` when they don't end.
+ * Kills every process that has a mark with this prefix in the first `bytes` of its environment. Repeats until a search finds none, since a
+ * process may fork during a search. Linux only, else does nothing. Throws `sandbox-failed` when they don't end.
  */
 export async function endMarked(mark: string, bytes: number): Promise<void> {
   if (!existsSync('/proc/self/environ')) return;
@@ -56,11 +56,11 @@ export async function endMarked(mark: string, bytes: number): Promise<void> {
   throw new CoppiceError('sandbox-failed', `processes of a command don't end within ${killWaitMsMax / 1000} s`);
 }
 
-/** Synchronous calls: several times cheaper than asynchronous ones here, and every command begins and ends with such a look. */
+/** Returns the pids of marked processes. Uses synchronous calls, which are several times cheaper here: every command starts and ends with a search. */
 async function markedProcesses(mark: string, bytes: number): Promise<number[]> {
   const found: number[] = [];
   const turns = new Turns();
-  // The NUL that ends each variable is in front of the first one, too.
+  // Each variable ends with a NUL; one is put before the first variable too, so that `wanted` matches there.
   const environment = Buffer.allocUnsafe(1 + bytes).fill(0, 0, 1);
   const wanted = Buffer.from(`\0${markName}=${mark}`);
   for (const name of readdirSync('/proc')) {
@@ -73,14 +73,14 @@ async function markedProcesses(mark: string, bytes: number): Promise<number[]> {
   return found;
 }
 
-/** How many bytes there were of it, at most as many as fit. */
+/** Reads a process's environment and returns the number of bytes read, at most the size of `into`. */
 function readEnvironment(pid: string, into: Buffer): number {
   let file: number | undefined;
   try {
     file = openSync(`/proc/${pid}/environ`, 'r');
     return readSync(file, into);
   } catch {
-    // Another user's, or gone. A zombie's is empty.
+    // The process is another user's or has ended. The environment of a zombie is empty.
     return 0;
   } finally {
     if (file !== undefined) closeSync(file);

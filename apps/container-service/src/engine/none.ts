@@ -1,11 +1,11 @@
 /**
- * No isolation: commands run on the host itself, with their own process group. Chosen by name only, for where nothing
- * else works and the commands are trusted (the demo's scripted model); never picked automatically.
+ * The launcher without isolation: commands run on the host in their own process group. Never chosen automatically; for trusted commands
+ * (the demo's scripted model) where no other engine works.
  *
- * 1. A mount isn't mounted: the workspace is where it is, and the environment names that place. A git link file over
- *    the workspace's `.git` becomes GIT_DIR, so that a command's git meets the private git directory here, too.
- * 2. Every process of a command carries a mark in its environment; on Linux the end of a command ends all that do, also
- *    those that left the process group. Elsewhere only the group is ended.
+ * 1. Nothing is mounted. The workspace stays in its place on the host, and the environment holds that path. A git link file mounted over
+ *    the workspace's `.git` becomes GIT_DIR, so that git uses the private git directory here too.
+ * 2. Every process of a command has a mark in its environment. On Linux the end of a command kills all marked processes, including
+ *    those that left the process group. On other systems only the group is killed.
  */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { chown, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -55,7 +55,7 @@ class NoneLauncher implements Launcher {
     const { record, execId } = request;
     const mark = markOf(this.#stateFolder, record.id, execId);
     const translate = (text: string) => hostPath(record, text);
-    // Beside the home folder, so that it goes with the sandbox even if this process is lost.
+    // Created beside the home folder, so that it is removed with the sandbox even if this process is lost.
     const temporary = await mkdtemp(join(dirname(translate(homeTarget)), 'tmp-'));
     const env = marked(mark, {
       ...Object.fromEntries(Object.entries(request.env).map(([name, value]) => [name, translate(value)])),
@@ -64,7 +64,7 @@ class NoneLauncher implements Launcher {
       TMPDIR: temporary,
     });
     const argv = request.argv.map((word, index) => (index === 0 ? word : translate(word)));
-    // setpriv also drops the groups of root, which spawn's own uid and gid would keep.
+    // setpriv also drops root's supplementary groups, which spawn's uid and gid options keep.
     const { uid, gid } = record.user;
     const identity = this.#root ? ['setpriv', '--reuid', `${uid}`, '--regid', `${gid}`, '--clear-groups', '--'] : [];
     if (this.#root) await chown(temporary, uid, gid);
@@ -78,9 +78,9 @@ class NoneLauncher implements Launcher {
       throw error;
     }
     const recorded = this.#running.add(record.id, execId, child.pid ?? 0);
-    // At once: a command may end before anything else that is awaited here, and its output with it.
+    // Attaches the listeners immediately: with an await in between, a short command could end and its output be lost.
     return new HostCommand(child, mark, request.stdin, sink, async () => {
-      // What resists goes with the sandbox.
+      // Files that can't be removed now are removed with the sandbox.
       await removeTree(temporary).catch(() => undefined);
       await (
         await recorded
@@ -114,7 +114,7 @@ async function spawned(words: readonly string[], options: SpawnOptions): Promise
   }
 }
 
-/** The host's name of a path of the sandbox, where the whole text is one. */
+/** Translates a text that is a path in a mount of the sandbox into the host's path; returns other texts unchanged. */
 function hostPath(record: SandboxRecord, text: string): string {
   const innermost = record.mounts.toSorted((a, b) => b.target.length - a.target.length);
   for (const { source, target } of innermost) {
@@ -123,7 +123,7 @@ function hostPath(record: SandboxRecord, text: string): string {
   return text;
 }
 
-/** What git would have found through the link file that isn't mounted here. */
+/** Returns git variables that replace the link file, which isn't mounted here. */
 async function gitEnvironment(record: SandboxRecord): Promise<Record<string, string>> {
   const link = record.mounts.find((mount) => mount.target === `${workspaceTarget}/.git`);
   if (link === undefined) return {};
@@ -162,7 +162,7 @@ class HostCommand implements RunningCommand {
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
       this.#child.once('exit', (...result) => resolve(result)),
     );
-    // Whatever the command left behind still holds its output open.
+    // Processes that the command left still hold its output open.
     killGroup(this.#child.pid ?? 0);
     await endMarked(mark, markStandsAnywhere);
     await closed;
@@ -179,7 +179,7 @@ class HostCommand implements RunningCommand {
   }
 
   firstProcess(): undefined {
-    // This engine makes no namespace, and promises no limit of the disk.
+    // Always undefined: this engine creates no namespace and has no disk limit.
   }
 
   pause(): void {
@@ -198,6 +198,6 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // All of the group have ended.
+    // The group has ended.
   }
 }

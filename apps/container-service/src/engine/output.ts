@@ -4,12 +4,12 @@ import type { CapturedOutput, OutputChunk } from './port.ts';
 
 const headBytesAtFirst = 4096;
 
-/** Keeps the first and the last `keepBytes` of a stream, however long it gets and in however small pieces. */
+/** Keeps the first and the last `keepBytes` bytes of a stream of any length. */
 export class BoundedCapture {
   readonly #keepBytes: number;
   #head = Buffer.alloc(0);
   #headBytes = 0;
-  /** A ring, made when the head is full. The next byte goes to `#tailAt`. */
+  /** Ring buffer, allocated when the head is full. The next byte is written at `#tailAt`. */
   #tail: Buffer | undefined;
   #tailAt = 0;
   #totalBytes = 0;
@@ -63,7 +63,7 @@ export class BoundedCapture {
   }
 }
 
-/** Hands output to a consumer that may be slow, one call at a time, and drops (and counts) what it can't keep up with. */
+/** Passes output to a consumer, one call at a time. If the consumer is slow, output beyond the buffer is dropped and counted. */
 export class LiveOutput {
   readonly #consumer: (chunk: OutputChunk) => void | Promise<void>;
   #waiting: { stream: 'stdout' | 'stderr'; parts: Buffer[]; bytes: number; droppedBytes: number }[] = [];
@@ -99,7 +99,7 @@ export class LiveOutput {
 
   async #pump(): Promise<void> {
     try {
-      // The first await lets a burst of small chunks become one.
+      // The await lets a burst of small chunks be joined into one.
       await Promise.resolve();
       for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
         this.#waitingBytes -= next.bytes;
@@ -124,8 +124,8 @@ export class LiveOutput {
   }
 
   /**
-   * Waits for the consumer, at most so long: live output is a courtesy and must not hold up a result. What it doesn't get by then, and what was
-   * dropped before, it is told of when it can hear again.
+   * Waits for the consumer, at most `waitMs`, since live output must not delay a result. Output that it has not received by then is dropped; when its current
+   * call settles, it gets a last chunk with the number of dropped bytes.
    */
   async finish(waitMs: number): Promise<void> {
     this.#ended = true;
@@ -139,7 +139,7 @@ export class LiveOutput {
   }
 }
 
-/** The whole output in a file, up to `logBytesMax`; asks its sources to pause while the disk is behind. */
+/** A file with the whole output, up to `logBytesMax`. Signals its sources to pause while the disk is slow. */
 export class LogFile {
   readonly #stream: WriteStream;
   readonly #failure: Promise<Error>;
@@ -158,7 +158,7 @@ export class LogFile {
     });
   }
 
-  /** False when the source should pause until `drained()`. */
+  /** Returns false when the source should pause until `drained()` resolves. */
   write(chunk: Buffer): boolean {
     if (this.#failed) return true;
     const part = chunk.subarray(0, logBytesMax - this.#bytes);

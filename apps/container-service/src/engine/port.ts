@@ -1,14 +1,13 @@
 /**
- * The engine port: what the service asks of whatever isolates commands (Docker, bubblewrap, or nothing at all).
+ * The engine port: the interface between the service and an engine that isolates commands (Docker, bubblewrap, or none).
  *
- * A sandbox is a recorded specification plus a scratch home folder. Each command runs in a fresh isolation of its own
- * over the sandbox's mounts (a container, a set of namespaces), so no process outlives the command that started it, and
- * between two commands nothing of the sandbox runs. What lasts from one command to the next: the writable mounts and
- * the home folder. `/tmp` starts empty each time. See docs/decisions/0005-sandbox-engines.md.
+ * A sandbox is a recorded specification plus a scratch home folder. Each command runs in a new container or set of namespaces
+ * with the sandbox's mounts, so that no process outlives the command that started it and nothing runs between two
+ * commands. The writable mounts and the home folder persist between commands. `/tmp` is empty at each start. See docs/decisions/0005-sandbox-engines.md.
  */
 export type EngineName = 'docker' | 'bubblewrap' | 'none';
 
-/** What an engine may enforce. Each is found out by trying it, never by looking at a version. */
+/** Properties that an engine may enforce. The probe tests each one; it never relies on a version. */
 export const enforceable = [
   'memory',
   'swap',
@@ -31,15 +30,15 @@ export const enforceable = [
 export type Enforceable = (typeof enforceable)[number];
 
 export interface Enforcement {
-  /** Null while it is unknown: the probe got no answer in time and tries again, or `untriable` is set. */
+  /** Null while unknown: the probe got no answer in time and retries, or `untriable` is set. */
   enforced: boolean | null;
-  /** One sentence: what was tried, and what came of it. */
+  /** One sentence: what was tried, and the result. */
   how: string;
-  /** The image or the host lacks what a trial needs, so a repetition would find out no more. */
+  /** Set if the image or the host lacks what the test needs; it is not retried. */
   untriable?: true;
 }
 
-/** Reports whether a later trial may still find this out. */
+/** Reports whether a retry may still determine this. */
 export const isPending = ({ enforced, untriable }: Enforcement): boolean => enforced === null && untriable !== true;
 
 export interface EngineReport {
@@ -57,7 +56,7 @@ export interface ImageReport {
   origin: string;
 }
 
-/** Open for later policies (an allow-list of hosts will be an object). */
+/** A later policy, such as an allow-list of hosts, will be an object. */
 export type NetworkPolicy = 'none' | 'full';
 
 export interface Mount {
@@ -72,9 +71,9 @@ export interface Limits {
   memoryBytes: number;
   cpus: number;
   pids: number;
-  /** Of all writable mounts together; also the largest size of one file. */
+  /** Bytes of all writable mounts together; also the maximum size of one file. */
   diskBytes: number;
-  /** Of `/tmp`, and of the home folder: each may grow so far. */
+  /** Bytes of `/tmp` and bytes of the home folder, each. */
   scratchBytes: number;
 }
 
@@ -94,11 +93,11 @@ export interface SandboxSpec {
   workspace: { source: string; readOnly: boolean };
   mounts?: Mount[];
   env?: Record<string, string>;
-  /** Whoever owns the workspace. Left out: the engine's default user. */
+  /** Owner of the workspace; default: the engine's default user. */
   user?: { uid: number; gid: number };
   limits?: Partial<Limits>;
   network?: NetworkPolicy;
-  /** Refused where the engine doesn't enforce all of these. What is unknown is waited for. */
+  /** Properties that the engine must enforce; else `create` is rejected. Waits for those that are still unknown. */
   requires?: Enforceable[];
 }
 
@@ -106,7 +105,7 @@ export interface SandboxInfo {
   id: string;
   labels: SandboxLabels;
   createdAt: Date;
-  /** Commands that run now, seen by the engine (so also those of a lost process). */
+  /** Commands that run now, as seen by the engine, including those of a lost process. */
   running: number;
 }
 
@@ -121,7 +120,7 @@ export interface OutputChunk {
 }
 
 export interface ExecOptions {
-  /** Stable over repeats of one command: a leftover command of the same id is ended first. Made up when left out. */
+  /** Stable over repeats of one command: a leftover command with the same id is ended first. Default: random. */
   execId?: string;
   /** Relative to the workspace, or absolute in the sandbox. */
   cwd?: string;
@@ -129,37 +128,37 @@ export interface ExecOptions {
   stdin?: Uint8Array;
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** Awaited immediately before the command starts. What it throws is thrown by `exec` as it is, and nothing has started then. */
+  /** Awaited immediately before the command starts. If it throws, nothing starts and `exec` throws the same error. */
   beforeStart?: () => Promise<void>;
   /**
-   * Live output. Called again only when the promise of the call before it has settled; what doesn't fit the buffer of
-   * `liveBufferBytesMax` meanwhile is dropped and counted. A rejection ends live output, never the command.
+   * Receives live output. Called again only when the previous call has settled; meanwhile output beyond a buffer of
+   * `liveBufferBytesMax` is dropped and counted. A rejection ends live output, not the command.
    */
   onOutput?: (chunk: OutputChunk) => void | Promise<void>;
-  /** A host file that gets the whole output (both streams, in order of arrival) up to `logBytesMax`. */
+  /** Path of a host file for the whole output (both streams, in order of arrival), up to `logBytesMax`. */
   logFile?: string;
-  /** Of each stream, this much of its beginning and this much of its end are kept. */
+  /** Bytes kept of the beginning, and as many of the end, of each stream. */
   keepBytes?: number;
 }
 
 export interface CapturedOutput {
-  /** UTF-8; where bytes are missing in the middle, a line says how many. */
+  /** UTF-8. If bytes are left out in the middle, a line gives their number. */
   text: string;
   totalBytes: number;
   truncated: boolean;
 }
 
 export interface ExecResult {
-  /** By the shell's convention 128 + n for a command that was ended by signal n. */
+  /** Exit code; 128 + n for a command that was ended by signal n, as in shells. */
   exitCode: number;
-  /** The signal's name where the exit code tells one. */
+  /** Name of the signal, derived from the exit code. */
   signal: string | null;
   timedOut: boolean;
   cancelled: boolean;
   oomKilled: boolean;
-  /** Its writable mounts grew past `diskBytes`, or its home past `scratchBytes`. It was ended then, unless it ended before that was seen. */
+  /** The writable mounts grew past `diskBytes` or the home folder past `scratchBytes`. The command was killed, unless it had already ended. */
   diskExceeded: boolean;
-  /** Periods of processor time in which the limit held the command back; undefined where the engine can't tell. */
+  /** CPU periods in which the limit throttled the command; undefined if the engine does not report it. */
   throttledPeriods?: number;
   durationMs: number;
   stdout: CapturedOutput;
@@ -170,39 +169,39 @@ export interface ExecResult {
 
 export interface WriteOptions {
   executable?: boolean;
-  /** Stable over repeats of one write: a repeat removes what an interrupted one left. */
+  /** Stable over repeats of one write: a repeat removes the draft of an interrupted one. */
   effectId?: string;
 }
 
 /**
- * All methods throw `CoppiceError`: `sandbox-refused` (a rule is broken, the message names the field), `already-exists`,
- * `sandbox-not-found`, `engine-unavailable` (nothing runs here, or not as strictly as required), `image-not-found`,
- * `limit-exceeded`, `sandbox-failed` (the engine was lost midway: retryable, but what ran may have had effects).
+ * An engine. All methods throw `CoppiceError`: `sandbox-refused` (a rule is broken, the message names the field), `already-exists`,
+ * `sandbox-not-found`, `engine-unavailable` (no command runs here, or a required property isn't enforced), `image-not-found`,
+ * `limit-exceeded`, `sandbox-failed` (the engine failed midway: retryable, but the command may have had effects).
  */
 export interface Engine {
   readonly name: EngineName;
   /**
-   * Finds out by trying. Throws `engine-unavailable` when not even a simple command runs, NoAnswer when one takes too long. The report is kept;
-   * what is unknown in it is tried again in the background.
+   * Tests what the engine enforces here. Throws `engine-unavailable` when a simple command fails, NoAnswer when it takes too long. The report is cached;
+   * unknown properties are retried in the background.
    */
   probe(): Promise<EngineReport>;
-  /** The report in which nothing is unknown any more; of an engine that was closed, the last one. */
+  /** Resolves with the report when no property is pending any more, or with the last report when the engine is closed. */
   settled(): Promise<EngineReport>;
-  /** Makes the image usable; two at once share the work. `onProgress` gets lines for people. */
+  /** Makes the image available; concurrent calls share the work. `onProgress` gets lines for people. */
   ensureImage(image: string, onProgress?: (line: string) => void): Promise<ImageReport>;
-  /** A repeat with the same specification finds the first; with another one it is refused. */
+  /** Creates a sandbox. A repeat with the same specification succeeds; one with another specification is rejected. */
   create(spec: SandboxSpec): Promise<void>;
   exec(sandboxId: string, command: Command, options?: ExecOptions): Promise<ExecResult>;
-  /** Written from inside the sandbox, so a planted symbolic link leads nowhere. Folders are made. */
+  /** Writes a file from inside the sandbox, so that a symbolic link can't lead out of it. Creates missing folders. */
   writeFile(sandboxId: string, path: string, bytes: Uint8Array, options?: WriteOptions): Promise<void>;
-  /** Ends every command of the sandbox, or only the one of this id, whoever started it. */
+  /** Ends every command of the sandbox, or only the one with this id, whichever process started it. */
   stop(sandboxId: string, execId?: string): Promise<void>;
-  /** Ends its commands, deletes its home folder and record; files that can't be deleted are left to `sweep`. Harmless when there is none. */
+  /** Ends the sandbox's commands and deletes its home folder and record; files that can't be deleted are left to `sweep`. Does nothing if it doesn't exist. */
   remove(sandboxId: string): Promise<void>;
   list(labels: Partial<SandboxLabels>): Promise<SandboxInfo[]>;
-  /** Create, exec and remove in one; a leftover of the same id is removed first. */
+  /** Creates a sandbox, runs a command and removes the sandbox. A leftover sandbox with the same id is removed first. */
   run(spec: SandboxSpec, command: Command, options?: ExecOptions): Promise<ExecResult>;
-  /** Deletes what removals could not, or what a crash in the middle of one left. What it can't delete it leaves. */
+  /** Deletes files that removals could not delete or that a crash left. Files that still can't be deleted stay. */
   sweep(): Promise<void>;
   close(): Promise<void>;
 }

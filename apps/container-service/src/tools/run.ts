@@ -6,7 +6,7 @@ import type { Answer, Sandbox } from './tool.ts';
 
 /** Turns off colours and pagers. */
 const environment = { NO_COLOR: '1', TERM: 'dumb', PAGER: 'cat', GIT_PAGER: 'cat' };
-/** Bytes kept of each stream, first and last part together; more than the model is shown. */
+/** Bytes kept of the beginning, and as many of the end, of each stream; more than the model is shown. */
 const keepBytes = toolLimits.resultCharactersMax;
 /** Room for the line that reports how the command ended and the lines between the parts. */
 const reservedCharacters = 500;
