@@ -1,4 +1,4 @@
-/** Probes an engine: proves that a command runs over the very folders that are meant, then runs the trials of probe.ts. */
+/** Probes an engine: checks that a command runs with the expected folders, then runs the trials of probe.ts. */
 import { randomUUID } from 'node:crypto';
 import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,22 +12,22 @@ import { homeTarget, workspaceTarget } from './specification.ts';
 import { supervise } from './supervise.ts';
 
 export interface ProbeOptions {
-  /** Where the engine keeps its records, homes and images. Created when missing. */
+  /** Folder of the engine's records, homes and images. Created when missing. */
   stateFolder: string;
   stackId: string;
   /** The image that the probe runs in. */
   probeImage: string;
-  /** How long one command may take at first; default `firstMsMax`. */
+  /** Time limit of a command in the first probe; default `firstMsMax`. */
   probeMsMax?: number;
-  /** Before what is unknown is tried again for the first time. */
+  /** Pause before the first retry of unknown facts; default 2 s. */
   pauseMs?: number;
 }
 
-/** Of one command: a start waits so long at most, a repetition in the background longer. */
+/** Time limits of a command: short in the first probe, which the start waits for, longer in background retries. */
 const firstMsMax = 20_000;
 const againMsMax = 60_000;
 
-/** @throws NoAnswer when a command takes too long; CoppiceError `engine-unavailable` when none runs */
+/** @throws NoAnswer when the first command takes too long; CoppiceError `engine-unavailable` when no command runs */
 export async function probeEngine(launcher: Launcher, options: ProbeOptions): Promise<EngineReport> {
   const started = performance.now();
   const version = await launcher.connect();
@@ -38,7 +38,7 @@ export async function probeEngine(launcher: Launcher, options: ProbeOptions): Pr
     { timeoutMs: options.probeMsMax ?? firstMsMax },
     async (place) => {
       await proveMount(place);
-      // At once, so that a start waits for the slowest only: none of them measures time.
+      // In parallel, so that the start waits only for the slowest trial. No trial depends on elapsed time.
       return Promise.all(trials.map((trial) => findingsOf(trial, place)));
     },
   );
@@ -52,7 +52,7 @@ export async function probeEngine(launcher: Launcher, options: ProbeOptions): Pr
   };
 }
 
-/** Tries again what a report does not know, one trial after the other. */
+/** Retries the trials of pending facts, one at a time. */
 export async function probeAgain(
   launcher: Launcher,
   options: ProbeOptions,
@@ -127,7 +127,7 @@ async function inProbeSandbox<Result>(
   }
 }
 
-/** A command runs at all, and the engine shows it the very folder that we mean (a daemon elsewhere would show another). */
+/** Checks that a command runs and that the engine mounts this process's folder. A daemon on another machine would mount a different one. */
 async function proveMount({ run, workspace, engine }: ProbePlace): Promise<void> {
   const sentinel = randomUUID();
   await writeFile(join(workspace, 'sentinel'), sentinel, { mode: 0o644 });

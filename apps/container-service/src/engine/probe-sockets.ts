@@ -1,4 +1,4 @@
-/** The trial of the host's abstract unix sockets, which no file mode protects: they belong to the network namespace. */
+/** The trial of access to the host's abstract Unix sockets. File modes don't protect these; they belong to the network namespace. */
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import { CoppiceError } from '@coppice/contracts';
@@ -45,7 +45,7 @@ async function connect(run: Run, name: string, network: NetworkPolicy): Promise<
     if (stdout.text.trim() === 'untried') return { state: 'untried', why: 'the image has neither perl nor python3' };
     return { state: 'untried', why: stderr.text.trim() || 'the command said nothing' };
   } catch (error) {
-    // A daemon without a bridge can't start a sandbox with a network at all.
+    // A daemon without a bridge network can't start a sandbox with network access.
     if (error instanceof NoAnswer || !(error instanceof CoppiceError) || error.retryable) throw error;
     return { state: 'untried', why: reasonOf(error) };
   }

@@ -1,6 +1,6 @@
 /**
- * The trial of the system call filter. That a filter is in force proves nothing, since Docker's default one allows what ours refuses: calls are made
- * that only our rules answer in this way (system-calls.ts).
+ * The trial of the system call filter. An active filter is not enough, since Docker's default allows calls that this project's filter refuses. The trial
+ * makes calls that return these results only under the rules of system-calls.ts.
  */
 import { answered } from './no-answer.ts';
 import type { Enforcement } from './port.ts';
@@ -8,14 +8,14 @@ import type { Run } from './probe.ts';
 
 const eperm = 1;
 const enosys = 38;
-/** By `uname -m`. */
+/** Number of the `socket` call by `uname -m`. */
 const socketNumbers = { x86_64: 41, aarch64: 198 } as const;
 const ioUringSetup = 425;
 const families = { unix: 1, vsock: 40 } as const;
 
 /**
- * What each call must answer, with why. One errno alone could come from a kernel without that feature or from another filter: a kernel without AF_VSOCK
- * answers 97, Docker's newer default profile refuses io_uring_setup with EPERM.
+ * Expected errno of each call; 0 for success. Several are needed because another filter or a kernel without the feature can return one of them: a kernel
+ * without AF_VSOCK returns 97, and Docker's newer default profile refuses io_uring_setup with EPERM.
  */
 const expected = {
   'socket(AF_UNIX)': 0,

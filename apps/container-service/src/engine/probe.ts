@@ -1,7 +1,7 @@
 /**
- * The trials of a probe: small hostile commands in a sandbox of the probe's own, and the reading of their results. Each fact is enforced, not
- * enforced, or unknown (a command took too long, as on a busy machine). The image needs only a POSIX shell, coreutils, git to try the
- * network, and perl or python3 to try system calls and sockets, which are unknown without.
+ * The trials of a probe: small hostile commands in the probe's own sandbox, and the evaluation of their results. Each fact is enforced, not
+ * enforced, or unknown (a command took too long, as on a busy machine). The image needs a POSIX shell, coreutils and git (for the
+ * network trial). Without perl and python3 the facts about system calls and sockets stay unknown.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -21,7 +21,7 @@ export const probeLimits: Limits = {
   diskBytes: 4 * mebibyte,
   scratchBytes: 2 * mebibyte,
 };
-/** Limits for trials of anything but limits. */
+/** Limits for trials that don't test a limit. */
 export const generousLimits: Limits = {
   memoryBytes: 256 * mebibyte,
   cpus: 1,
@@ -31,20 +31,20 @@ export const generousLimits: Limits = {
 };
 const hogMebibytes = 24;
 const hogsTried = 4;
-/** Tenths of a second that a hog holds its memory at most, until every other hog has its memory or was ended. */
+/** Tenths of a second, at most, that a process holds its memory while it waits until each other one has its memory or was killed. */
 const hogHoldsMax = 100;
 const processesTried = 64;
-/** Durations to try in turn. A longer one is used only if a shorter one was inconclusive: on a busy machine a group may get less than its limit. */
+/** Durations of the CPU trial. A longer one is used only if a shorter one was inconclusive: on a busy machine a group may get less than its limit. */
 const cpuMsTried = [800, 3_000, 9_000];
 /** Factor over the limit from which loops count as not limited. */
 const cpuExcessMin = 2;
 const connectSecondsMax = 15;
 const heldBytesMax = 256 * 1024;
-/** How long a deleted file is held for a look, and how often one is taken. */
+/** Tenths of a second that a deleted file is held open, and the interval of disk checks in that time. */
 const heldTenthsMax = 20;
 const heldLookMs = 100;
 
-/** Runs a script in a sandbox of the probe; the network is `none`, and the disk isn't watched, where nothing else is said. */
+/** Runs a script in the probe's sandbox. Defaults: network `none`, no disk checks. */
 export type Run = (
   script: string,
   limits?: Partial<Limits>,
@@ -56,11 +56,11 @@ export type Findings = Partial<Record<Enforceable, Enforcement>>;
 export type Trial = {
   /** The facts that this trial determines. */
   facts: readonly Enforceable[];
-  /** @throws NoAnswer when that stays unknown */
+  /** @throws NoAnswer when the facts stay unknown */
   run(place: ProbePlace): Promise<Findings>;
 };
 
-/** The finding for engine none, without a trial: one would load the host for seconds. */
+/** The finding of limits for engine none. There is no trial, since it would load the host for seconds. */
 const notLimited: Enforcement = { enforced: false, how: 'not tried: engine none limits nothing' };
 
 const limitTrial = (fact: Enforceable, attempt: (place: ProbePlace) => Promise<Enforcement>): Trial => ({
@@ -80,7 +80,7 @@ const staticFactNames = [
 ] as const satisfies Enforceable[];
 type StaticFact = (typeof staticFactNames)[number];
 
-/** Trials that together determine every fact of `enforceable`. */
+/** All trials. Together they determine every fact in `enforceable`. */
 export const trials: readonly Trial[] = [
   { facts: staticFactNames, run: ({ run, uid }) => staticFacts(run, uid) },
   {
@@ -153,9 +153,9 @@ async function staticFacts(run: Run, uid: number): Promise<Record<StaticFact, En
   };
 }
 
-/** Starts several processes that are each within the limit, to tell a limit on single processes from a limit on their sum. */
+/** Starts several processes that are each within the limit: a limit per process allows them all, a limit on their sum does not. */
 async function tryMemory(run: Run): Promise<Enforcement> {
-  // Each reports that it has all of its memory or was ended, and holds the memory until all have reported.
+  // Each process creates a file when it has all of its memory or was killed, and holds the memory until all files exist.
   const hold = `n=0; while set -- hog.*; [ $# -lt ${hogsTried} ] && [ $n -lt ${hogHoldsMax} ]; do sleep 0.1; n=$((n+1)); done; [ $# -ge ${hogsTried} ] || : > late`;
   const hogs = Array.from(
     { length: hogsTried },
@@ -167,7 +167,7 @@ async function tryMemory(run: Run): Promise<Enforcement> {
   const lines = result.stdout.text.split('\n').map((line) => line.trim());
   const survivors = lines.filter((line) => line === String(hogMebibytes * mebibyte)).length;
   const how = `of ${hogsTried} processes that took ${hogMebibytes} MiB each under a limit of ${probeLimits.memoryBytes / mebibyte} MiB, ${survivors} lived`;
-  // Those of a busy machine may have held it one after the other.
+  // On a busy machine the processes may have held their memory one after the other.
   if (survivors > 1 && lines.includes('late'))
     throw new NoAnswer('engine-unavailable', `${how}, but not all of them at once`);
   return { enforced: survivors <= 1, how };
@@ -185,7 +185,7 @@ async function tryPids(run: Run): Promise<Enforcement> {
   const result = await run(script, { pids: probeLimits.pids });
   const tried = `${processesTried} processes at once under a limit of ${probeLimits.pids}`;
   if (result.stdout.text.includes('all')) return { enforced: false, how: `${tried} were started` };
-  // Some shells give up then, others try again until they are ended.
+  // When fork fails, some shells exit and others retry until they are killed.
   const isRefused = /fork/i.test(result.stderr.text);
   if (!isRefused) answered(result);
   const how = isRefused ? 'were refused' : `could not be tried: ${result.stderr.text.trim()}`;
@@ -193,8 +193,8 @@ async function tryPids(run: Run): Promise<Enforcement> {
 }
 
 /**
- * Little processor time alone proves nothing on a loaded machine. The kernel counts the periods in which it held a group
- * back; an engine that can't be asked for that shows it to its own processes.
+ * Checks the kernel's count of throttled periods, since on a loaded machine little CPU time may have other causes. If the engine does
+ * not report the count, the command reads it inside the sandbox.
  */
 async function tryCpu(run: Run): Promise<Enforcement> {
   let how = '';
@@ -230,7 +230,7 @@ async function tryScratch(run: Run): Promise<Enforcement> {
   };
 }
 
-/** One file is bounded by the kernel at once; the sum is bounded by a watch, which is tried in passing here. */
+/** Tests both disk limits: the kernel limits the size of one file; the disk check (disk-watch.ts) limits the sum. */
 async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   const bytes = 2 * probeLimits.diskBytes;
   const script = `head -c ${bytes} /dev/zero 2>/dev/null > big; wc -c < big; rm -f big; mkdir many; for i in 1 2 3; do head -c ${probeLimits.diskBytes / 2} /dev/zero > many/part$i; done`;
@@ -251,7 +251,7 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}; ${held}` };
 }
 
-/** On a machine that is too slow for it, this may report less than is counted. Only the report depends on it. */
+/** Tests if deleted open files are counted. May return false on a very slow machine; only the report depends on it. */
 async function seesHeldFiles(run: Run): Promise<boolean> {
   const script = `exec 3>held; rm held; head -c ${2 * heldBytesMax} /dev/zero >&3; i=0; while [ $i -lt ${heldTenthsMax} ]; do sleep 0.1; i=$((i+1)); done`;
   const disk = new DiskMeter([{ folders: [], bytesMax: heldBytesMax }], heldLookMs);

@@ -1,9 +1,9 @@
 /**
- * The report of one engine, and the repetition of trials whose result is unknown.
+ * The report of one engine, and the retries of trials whose result is unknown.
  *
- * 1. A fact that is unknown is tried again until it is known or this is closed. A fact that is known is not tried again.
- * 2. A specification that requires an unknown fact waits for at most `requiredMsMax`; one that requires what is not enforced is refused at once.
- * 3. A failed probe is not kept: an engine that is started later is found later.
+ * 1. A pending fact is retried until it is known or this is closed. A known fact is not tested again.
+ * 2. `require` waits for a pending property at most `requiredMsMax`. It rejects one that is not enforced immediately.
+ * 3. A failed probe is not cached, so that an engine started later is found by the next probe.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
@@ -37,14 +37,14 @@ export class Probing {
     return probing;
   }
 
-  /** Resolves when nothing is unknown any more, or this is closed. */
+  /** Resolves when no fact is pending any more, or this is closed. */
   async settled(): Promise<EngineReport> {
     await this.report();
     await this.#settling;
     return this.report();
   }
 
-  /** @throws CoppiceError `engine-unavailable` for what isn't enforced; NoAnswer for what stays unknown */
+  /** @throws CoppiceError `engine-unavailable` if a property isn't enforced; NoAnswer if one stays unknown */
   async require(properties: readonly Enforceable[]): Promise<void> {
     if (properties.length === 0) return;
     const end = performance.now() + requiredMsMax;
@@ -100,5 +100,5 @@ export class Probing {
   }
 }
 
-/** Names of the facts that no probe has found out yet, and a later one may. */
+/** Names of the facts that are pending: unknown so far, and determinable by a retry. */
 const unknownIn = ({ enforces }: EngineReport) => enforceable.filter((name) => isPending(enforces[name]));

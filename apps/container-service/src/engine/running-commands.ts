@@ -1,6 +1,6 @@
 /**
- * Commands that run, in files, for engines that have no daemon to ask. So another process of the same host can count and end commands that aren't its
- * own. A process is known by its id and start time: ids are reused.
+ * Records of running commands in files, for engines without a daemon. They let another process of the same host count and end commands that it didn't
+ * start. A process is identified by its id and start time, since ids are reused.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -12,9 +12,9 @@ const log = createLogger('container-service');
 export interface RunningEntry {
   sandboxId: string;
   execId: string;
-  /** The process whose end ends the command, or should. */
+  /** Process with which the command is expected to end. */
   pid: number;
-  /** From /proc; null where there is none (macOS), where a process id is trusted as it is. */
+  /** Start time from /proc; null on systems without /proc (macOS), where the pid alone identifies the process. */
   startTime: string | null;
 }
 
@@ -22,15 +22,15 @@ export class RunningCommands {
   readonly #folder: string;
   readonly #onLost: (entry: RunningEntry) => Promise<void>;
 
-  /** @param onLost ends what is left of a command whose process has ended without removing its record */
+  /** @param onLost ends the remaining processes of a command whose process has ended without removing its record */
   constructor(stateFolder: string, onLost: (entry: RunningEntry) => Promise<void> = async () => {}) {
     this.#folder = join(stateFolder, 'running');
     this.#onLost = onLost;
   }
 
   /**
-   * Records a command that begins. Without a record, as on a full disk, the command is still ended by its mark; it is only missing from `list`.
-   * @returns removes the record
+   * Records a command that starts. If the record can't be written, as on a full disk, the command is still ended by its mark but missing from `list`.
+   * @returns a function that removes the record
    */
   async add(sandboxId: string, execId: string, pid: number): Promise<() => Promise<void>> {
     const path = join(this.#folder, randomUUID());
@@ -46,13 +46,13 @@ export class RunningCommands {
     return remove;
   }
 
-  /** Those that still run. What is left of others is ended, and their files are deleted. */
+  /** Returns the commands that still run. Ends the remains of the others and deletes their records. */
   async list(): Promise<RunningEntry[]> {
     const alive: RunningEntry[] = [];
     for (const name of await readdir(this.#folder).catch(() => [])) {
       const path = join(this.#folder, name);
       const text = await readFile(path, 'utf8').catch(() => '');
-      // Empty while it is being written.
+      // The file is empty while it is being written.
       if (text === '') continue;
       const entry = entryOf(text);
       if (entry === null) {
@@ -62,7 +62,7 @@ export class RunningCommands {
       }
       if (await runs(entry)) alive.push(entry);
       else {
-        // One that resists is looked for again the next time.
+        // If that fails, the next call retries.
         const isEnded = await this.#onLost(entry).then(
           () => true,
           () => false,
@@ -74,7 +74,7 @@ export class RunningCommands {
   }
 }
 
-/** Null where the host lost power before all of it was written: then the command has ended, too. */
+/** Parses a record. Null if the host lost power before it was written completely; the command has then ended too. */
 function entryOf(text: string): RunningEntry | null {
   try {
     return JSON.parse(text) as RunningEntry;
@@ -93,7 +93,7 @@ async function runs(entry: RunningEntry): Promise<boolean> {
   }
 }
 
-/** Field 22 of /proc/<pid>/stat; the name in field 2 may hold spaces and parentheses. Null for a zombie, too. */
+/** Reads field 22 of /proc/<pid>/stat; the name in field 2 may contain spaces and parentheses. Null if the process is gone or a zombie. */
 export async function startTimeOf(pid: number): Promise<string | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');

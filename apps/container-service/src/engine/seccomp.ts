@@ -1,6 +1,6 @@
 /**
- * A seccomp filter for engines that bring none: a classic BPF program, as the kernel takes it, that refuses what system-calls.ts names and allows the
- * rest.
+ * The seccomp filter for engines that have none of their own: a classic BPF program that refuses the calls in system-calls.ts and allows all
+ * others.
  */
 import { absentCalls, argumentRules, refusedCalls, type ArgumentRule } from './system-calls.ts';
 
@@ -30,18 +30,18 @@ export function isSeccompArchitecture(name: string): name is SeccompArchitecture
   return Object.hasOwn(architectures, name);
 }
 
-/** An array of struct sock_filter, 8 bytes each: what `bwrap --seccomp FD` reads. */
+/** Returns an array of struct sock_filter, 8 bytes each, the format that `bwrap --seccomp FD` reads. */
 export function seccompFilter(architecture: SeccompArchitecture): Buffer {
   const { audit, column } = architectures[architecture];
   const refuseNow: Instruction = [give, 0, 0, errnoAction(eperm)];
   const program: Instruction[] = [
     [loadWord, 0, 0, offset.architecture],
-    // 32-bit calls have other numbers: none gets by.
+    // Refuses 32-bit calls, whose numbers differ from those below.
     [jumpEqual, 1, 0, audit],
     refuseNow,
     [loadWord, 0, 0, offset.number],
   ];
-  // x32 calls carry this bit and would evade the numbers below.
+  // Refuses x32 calls: they have this bit set, so their numbers would not match those below.
   if (architecture === 'x64') program.push([jumpGreaterOrEqual, 0, 1, 0x40000000], refuseNow);
   for (const numbers of Object.values(refusedCalls)) {
     const number = numbers[column];
@@ -51,7 +51,7 @@ export function seccompFilter(architecture: SeccompArchitecture): Buffer {
     program.push([jumpEqual, 0, 1, number], [give, 0, 0, errnoAction(enosys)]);
   for (const rule of Object.values(argumentRules)) {
     const tests = testsOf(rule, refuseNow);
-    // Not this call: over the load, the tests and the reload.
+    // For another call, jumps over the load, the tests and the reload.
     program.push([jumpEqual, 0, tests.length + 2, rule.numbers[column]]);
     program.push([loadWord, 0, 0, offset.argument(rule.argument)], ...tests, [loadWord, 0, 0, offset.number]);
   }
@@ -67,7 +67,7 @@ export function seccompFilter(architecture: SeccompArchitecture): Buffer {
   return bytes;
 }
 
-/** Refuses, or goes on after the last of its instructions. */
+/** Returns instructions that refuse the call or continue after the last of them. */
 function testsOf(rule: ArgumentRule, refuseNow: Instruction): Instruction[] {
   if ('refusedBits' in rule) return [[jumpBitsSet, 0, 1, rule.refusedBits], refuseNow];
   if ('refusedValues' in rule)

@@ -12,7 +12,7 @@ export const homeTarget = '/home/agent';
 const idPattern = /^[a-z0-9][a-z0-9_-]{0,250}$/;
 const imagePattern = /^[a-z0-9][a-z0-9._/:@-]{0,250}$/i;
 const environmentNamePattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
-/** A mount over any of these could replace what the hardening rests on. */
+/** Forbidden mount targets: a mount over one of them could replace files that the hardening relies on. */
 const forbiddenTargets = [
   '/proc',
   '/sys',
@@ -42,15 +42,15 @@ function within(path: string, folder: string): boolean {
 }
 
 export interface MountRules {
-  /** Real path of the stack's data folder: sources lie in it. */
+  /** Real path of the stack's data folder, which contains all sources. */
   dataFolder: string;
-  /** Real path of the engine's own folder: no source contains it or lies in it. */
+  /** Real path of the engine's own folder. No source may contain it or be inside it. */
   stateFolder: string;
 }
 
 /**
- * Checks a source where it counts: on the file system, at the moment of use. Called at create and again before every
- * command, since whatever lies below a folder that a sandbox can write may have been replaced meanwhile.
+ * Checks a mount source on the file system. Called at create and again before every command, since a
+ * sandbox may have replaced anything below a folder that it can write.
  */
 export async function checkMountSource(source: string, field: string, rules: MountRules): Promise<void> {
   let real: string;
@@ -99,7 +99,7 @@ function checkLimits(limits: Limits): void {
   }
 }
 
-/** The checked specification with its defaults, without the scratch home (whose place is the store's matter). */
+/** Validates a specification and fills in defaults. The scratch home is not included; the store adds it. */
 export async function recordOf(
   spec: SandboxSpec,
   defaults: { user: { uid: number; gid: number } },
@@ -129,12 +129,12 @@ export async function recordOf(
   checkLimits(limits);
   const network = spec.network ?? 'none';
   if (network !== 'none' && network !== 'full') refuse(`network ${JSON.stringify(network)}: expected none or full`);
-  // An outer mount comes before what is mounted inside it.
+  // Outer mounts come before the mounts inside them.
   const ordered = mounts.toSorted((a, b) => a.target.split('/').length - b.target.split('/').length);
   return { id: spec.id, image: spec.image, labels: spec.labels, mounts: ordered, env, user, limits, network };
 }
 
-/** A path of the workspace, or an absolute one, as the sandbox sees it. */
+/** Resolves a path relative to the workspace into an absolute path in the sandbox. */
 export function resolveInSandbox(path: string, field: string): string {
   if (path.includes('\0')) refuse(`${field} holds a NUL`);
   return posix.resolve(workspaceTarget, path);

@@ -1,9 +1,9 @@
 /**
  * Sandboxes on disk: `<state folder>/sandboxes/<id>/{sandbox.json,home}`. Any process of the same stack and node finds
- * them there, so a sandbox outlives the process that created it.
+ * them there, so that a sandbox outlives the process that created it.
  *
- * 1. A record appears whole or not at all: it is written beside its place and linked there, which fails if there is one.
- * 2. What a record says never changes. A removed sandbox's folder is first moved aside, so that a half-removed sandbox
+ * 1. Records are created atomically: a draft is written and then linked to its final name, which fails if that name exists.
+ * 2. A record never changes. The folder of a removed sandbox is first moved aside, so that a partly removed sandbox
  *    is never found.
  */
 import { existsSync } from 'node:fs';
@@ -17,7 +17,7 @@ import { removeTree } from '@coppice/service';
 import { checkSandboxId, homeTarget } from './specification.ts';
 
 const recordVersion = 1;
-/** A folder without a record that is older than this belongs to nobody: a creation takes milliseconds. */
+/** Age above which a folder without a record is unused: a creation takes milliseconds. */
 const creationMsMax = 60_000;
 
 export class SandboxStore {
@@ -34,7 +34,7 @@ export class SandboxStore {
     return join(this.#folder, id, 'home');
   }
 
-  /** Stores the record, or finds the same one; throws `already-exists` when another one has this id. */
+  /** Stores a record; does nothing if the same one exists. Throws `already-exists` when another one has this id. */
   async create(record: SandboxRecord): Promise<void> {
     const folder = join(this.#folder, record.id);
     const home = this.homeOf(record.id);
@@ -42,7 +42,7 @@ export class SandboxStore {
     await mkdir(home, { recursive: true, mode: 0o700 });
     const isRoot = process.getuid?.() === 0;
     if (isRoot) await chown(home, record.user.uid, record.user.gid);
-    // Closed to the machine's other users; the sandbox's own may pass.
+    // Closed to the machine's other users; the sandbox's group may enter.
     if (isRoot) await chown(folder, 0, record.user.gid);
     await chmod(folder, isRoot ? 0o710 : 0o700);
     const path = join(folder, 'sandbox.json');
@@ -77,7 +77,7 @@ export class SandboxStore {
     return stored.record;
   }
 
-  /** The record with its home among the mounts. Throws `sandbox-not-found`. */
+  /** Returns the record with its home among the mounts. Throws `sandbox-not-found`. */
   async get(id: string): Promise<SandboxRecord> {
     const record = await this.find(id);
     if (record === undefined) throw new CoppiceError('sandbox-not-found', `there is no sandbox ${id}`);
@@ -94,7 +94,7 @@ export class SandboxStore {
     for (const name of names.filter((entry) => !entry.includes('.'))) {
       const record = await this.find(name);
       if (record === undefined) continue;
-      // Removed in between: not listed.
+      // Skips a sandbox that was removed in between.
       const status = await lstat(join(this.#folder, name, 'sandbox.json')).catch(() => undefined);
       if (status !== undefined) records.push({ record, createdAt: status.mtime });
     }
@@ -113,7 +113,7 @@ export class SandboxStore {
     await this.#delete(aside);
   }
 
-  /** Deletes what `remove` could not, or didn't come to, and folders of sandboxes whose record was never written. */
+  /** Deletes folders that `remove` could not delete or a crash left, and those of sandboxes whose record was never written. */
   async sweep(): Promise<void> {
     const names = await readdir(this.#folder).catch(() => []);
     for (const name of names) {
@@ -130,7 +130,7 @@ export class SandboxStore {
     return status !== undefined && Date.now() - status.mtimeMs > creationMsMax;
   }
 
-  /** A sandbox that was moved aside is gone for everybody; files in it that resist are no reason to stop anything. */
+  /** Deletes a folder that was moved aside. Errors are only reported, since the sandbox is already removed. */
   async #delete(aside: string): Promise<void> {
     try {
       await removeTree(aside);

@@ -1,11 +1,11 @@
 /**
- * Runs one launched command to its end: time-out, cancellation, disk budget, bounded output.
+ * Runs one command to its end: timeout, cancellation, disk budget, bounded output.
  *
- * Collaborators: a Launcher (starts and kills), output.ts (keeps and passes on), disk-watch.ts (also looks once after the end).
- * 1. Nothing returns before `ended` has settled, so a result means that no process of the command is alive.
- * 2. The first reason to kill wins and is the one reported. A kill is asked for again until the command has ended.
- * 3. When a kill isn't obeyed within `killWaitMsMax`, the engine counts as lost and the caller is told so.
- * 4. Output is never queued without bound: the log file pauses the source, the live consumer loses chunks.
+ * Collaborators: a Launcher (starts and kills), output.ts (keeps and passes on output), disk-watch.ts (checks the disk, also once after the end).
+ * 1. A result is returned only after `ended` has settled, so no process of the command is alive then.
+ * 2. The first reason to kill is the one reported. The kill is repeated until the command has ended.
+ * 3. If the command doesn't end within `killWaitMsMax` after a kill, the engine counts as lost and NoAnswer is thrown.
+ * 4. Output is never queued without bound: the log file pauses the source, and the live consumer loses chunks.
  */
 import { constants } from 'node:os';
 import { CoppiceError } from '@coppice/contracts';
@@ -68,7 +68,7 @@ export async function supervise(
       timedOut: reason === 'timeout',
       cancelled: reason === 'cancel',
       diskExceeded,
-      // The kernel doesn't say who killed: our own kill explains it, unless the cgroup counted one of its own.
+      // If this process killed the command, its end is reported with that reason and not as out of memory.
       oomKilled: oomKilled && reason === undefined,
       ...(throttledPeriods === undefined ? {} : { throttledPeriods }),
       durationMs,
@@ -82,7 +82,7 @@ export async function supervise(
   }
 }
 
-/** What is launched too late is ended as soon as it shows up. The time in `beforeStart` is not the engine's. */
+/** Launches a command within `launchMsMax`, not counting the time in `beforeStart`. A command that starts later is killed. */
 async function launchInTime(
   launch: (beforeStart: () => Promise<void>) => Promise<RunningCommand>,
   { beforeStart, signal }: ExecOptions,

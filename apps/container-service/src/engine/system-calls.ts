@@ -1,10 +1,10 @@
 /**
- * System calls that a sandbox may not make, whatever its engine: those that a build or a test has no use for and kernel exploits have. The one source of
- * bubblewrap's filter (seccomp.ts) and of Docker's profile (docker-seccomp.ts). Numbers are from the kernel's tables for x86-64
+ * System calls that a sandbox may not make: builds and tests don't need them, and kernel exploits use them. The only source of
+ * bubblewrap's filter (seccomp.ts) and Docker's profile (docker-seccomp.ts). Numbers are from the kernel's tables for x86-64
  * (asm/unistd_64.h) and arm64 (asm-generic/unistd.h).
  */
 
-/** [x86-64, arm64]; null where the architecture has no such call. */
+/** Refused calls with their numbers [x86-64, arm64]; null if the architecture has no such call. */
 export const refusedCalls: Record<string, readonly [number, number | null]> = {
   acct: [163, 89],
   add_key: [248, 217],
@@ -58,7 +58,7 @@ export const refusedCalls: Record<string, readonly [number, number | null]> = {
   vhangup: [153, 58],
 };
 
-/** Answered with ENOSYS, upon which libc and libuv use older calls, whose arguments a filter can read. */
+/** Calls that return ENOSYS, so that libc and libuv use older calls, whose arguments a filter can read. */
 export const absentCalls: Record<string, number> = {
   clone3: 435,
   io_uring_setup: 425,
@@ -66,24 +66,24 @@ export const absentCalls: Record<string, number> = {
   io_uring_register: 427,
 };
 
-/** A call that one of its arguments decides; of that, the low 32 bits are read, as the kernel does for each of these. */
+/** Rule for a call that is allowed or refused by one argument. Only its low 32 bits are compared, as the kernel reads only these for each of these calls. */
 export type ArgumentRule = {
   numbers: readonly [number, number];
   argument: number;
 } & ({ refusedBits: number } | { refusedValues: readonly number[] } | { allowedValues: readonly number[] });
 
 /**
- * AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK, of which libc asks for the interfaces. Others load kernel modules that nothing here needs, and AF_VSOCK
- * reaches the hypervisor's host.
+ * Allowed address families: AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK (libc lists network interfaces with it). Others load kernel modules that builds don't need, and
+ * AF_VSOCK reaches the hypervisor's host.
  */
 const socketFamilies = [1, 2, 10, 16] as const;
 
 export const argumentRules: Record<string, ArgumentRule> = {
-  /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; NEWTIME isn't one of clone's flags. */
+  /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; NEWTIME isn't a flag of clone. */
   clone: { numbers: [56, 220], argument: 0, refusedBits: 0x7e020000 },
-  /** TIOCSTI and TIOCLINUX: terminal input that a later reader of the same terminal would run. */
+  /** TIOCSTI and TIOCLINUX insert terminal input, which a later reader of the same terminal would run. */
   ioctl: { numbers: [16, 29], argument: 1, refusedValues: [0x5412, 0x541c] },
-  /** PER_LINUX, PER_LINUX32, each also with UNAME26, and the query: what Docker's default profile allows. */
+  /** PER_LINUX and PER_LINUX32, each also with UNAME26, and the query; the same as in Docker's default profile. */
   personality: { numbers: [135, 92], argument: 0, allowedValues: [0, 0x8, 0x20000, 0x20008, 0xffffffff] },
   socket: { numbers: [41, 198], argument: 0, allowedValues: socketFamilies },
   socketpair: { numbers: [53, 199], argument: 0, allowedValues: socketFamilies },

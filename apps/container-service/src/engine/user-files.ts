@@ -6,8 +6,8 @@ import type { Mount } from './port.ts';
 import { homeTarget } from './specification.ts';
 
 /**
- * `/etc/passwd` and `/etc/group` that know the sandbox's user, since programs that look theirs up (git, ssh, Node's
- * userInfo) fail for a bare number.
+ * Returns mounts of `/etc/passwd` and `/etc/group` with an entry for the sandbox's user. Programs that look up their user (git, ssh, Node's
+ * userInfo) fail for a uid without an entry.
  */
 export async function userFileMounts(stateFolder: string, user: { uid: number; gid: number }): Promise<Mount[]> {
   const folder = join(stateFolder, 'users', `${user.uid}-${user.gid}`);
@@ -27,7 +27,7 @@ export async function userFileMounts(stateFolder: string, user: { uid: number; g
   return mounts;
 }
 
-/** Whole or not at all, and never replaced: a mount of a file that was replaced in between fails. */
+/** Writes a file atomically unless it exists. It is never replaced, since mounting a file that was replaced meanwhile fails. */
 async function writeOnce(file: string, text: string): Promise<void> {
   const draft = `${file}.${randomUUID()}`;
   await writeFile(draft, text, { mode: 0o644 });

@@ -1,7 +1,7 @@
 /**
- * A folder that a command may change while it is read. It is held open, and what is in it is reached through its descriptor (/proc/self/fd/N/name, which
- * is openat), so that a folder which is swapped for a link can't lead the walk elsewhere. Where there is no /proc, plain paths are used, and only
- * the last part of each is safe from that. Names are bytes: one that is no text would be a way to hide.
+ * A folder that a command may change while it is read. The folder is held open and its entries are accessed through its descriptor (/proc/self/fd/N/name, equivalent
+ * to openat), so that replacing a folder by a link can't lead the walk elsewhere. Without /proc, plain paths are used, and only
+ * their last component is protected. Names are bytes, so that names that aren't valid text are read too.
  */
 import {
   chmodSync,
@@ -18,17 +18,17 @@ import {
 import { codeOf } from './reason.ts';
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
-/** Linux's O_PATH, on x86-64 and arm64 alike: a descriptor of what may not be read. */
+/** Linux's O_PATH, the same on x86-64 and arm64: opens a folder without read permission. */
 const pathOnly = 0x200000;
 const readAndEnter = 0o500;
 const throughDescriptors = existsSync('/proc/self/fd');
-/** A command that isn't hiding anything closes no folder so often within one call. */
+/** Maximum number of times that one call reopens a folder. A command that isn't hiding files doesn't close a folder so often. */
 const unlocksMax = 1_000;
 const separator = Buffer.from('/');
-/** As for readdir; the type declarations don't know it of opendir. */
+/** Returns names as buffers. The type declarations allow this for readdir but not for opendir. */
 const bufferEncoding = 'buffer' as BufferEncoding;
 
-/** A command closes a folder to its owner as often as it is opened. */
+/** Error for a folder whose permissions a command removes each time they are restored. */
 export class FolderKeptClosed extends Error {}
 
 export class WatchedFolder {
@@ -45,8 +45,8 @@ export class WatchedFolder {
   }
 
   /**
-   * Null for a file that is mounted, a link, or a folder that has gone. A folder whose own mode keeps its owner out is opened to the owner until `close`:
-   * where the stack isn't root, a command of the same user could hide in it.
+   * Opens a folder; null for a mounted file, a link, or a folder that is gone. If the folder's mode denies access to its owner, access is granted until
+   * `close`: if the stack isn't root, a command of the same user could otherwise hide files in it.
    *
    * @throws FolderKeptClosed, as do all methods but `close`
    */
@@ -59,14 +59,14 @@ export class WatchedFolder {
     }
   }
 
-  /** @throws the system's error: EACCES if the folder around it is closed */
+  /** @throws the system's error: EACCES if the parent folder denies access */
   static #tryOpen(path: Buffer): WatchedFolder {
     try {
       return new WatchedFolder(openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path, null);
     } catch (error) {
       if (codeOf(error) !== 'EACCES' || !throughDescriptors) throw error;
     }
-    // Never follows a link: the mode is changed through a descriptor that was opened without reading.
+    // The mode is changed through a descriptor, so that a link is never followed.
     const closed = openSync(path, pathOnly | O_DIRECTORY | O_NOFOLLOW);
     try {
       const { mode } = unlock(closed);
@@ -77,7 +77,7 @@ export class WatchedFolder {
         mode,
       );
     } catch (error) {
-      // Not EACCES, which would be the folder's around it: another user's folder can't hide what a command wrote.
+      // Not EACCES, which means that the parent folder is closed. A folder of another user is skipped: it can't hide files that a command wrote.
       if (error instanceof FolderKeptClosed) throw error;
       throw new Error('the folder can be read by another user only', { cause: error });
     } finally {
@@ -89,7 +89,7 @@ export class WatchedFolder {
     return this.#whileOpen(() => WatchedFolder.#tryOpen(this.#pathOf(name)), null);
   }
 
-  /** Entries of the folder, without those that are deleted during the reading. */
+  /** Yields the entries of the folder, without those deleted meanwhile. */
   *entries(): Generator<{ name: Buffer; isDirectory: boolean }> {
     const directory = this.#whileOpen(() => opendirSync(this.#path, { encoding: bufferEncoding }), null);
     try {
@@ -98,13 +98,13 @@ export class WatchedFolder {
         yield { name, isDirectory: entry.isDirectory() };
       }
     } catch {
-      // It has gone.
+      // The folder is gone.
     } finally {
       directory?.closeSync();
     }
   }
 
-  /** Allocated blocks of 512 bytes. */
+  /** Returns the number of allocated blocks of 512 bytes. */
   blocksOf(name: Buffer): number {
     return this.#whileOpen(() => lstatSync(this.#pathOf(name)).blocks, 0);
   }
@@ -114,7 +114,7 @@ export class WatchedFolder {
     closeSync(this.#descriptor);
   }
 
-  /** Opens this folder again where a command has closed it meanwhile; answers `gone` for any other error. */
+  /** Runs a call, and restores access if a command has closed the folder meanwhile. Returns `gone` for any other error. */
   #whileOpen<Result>(call: () => Result, gone: Result): Result {
     const reopen = () => {
       const found = unlock(this.#descriptor);
@@ -134,7 +134,7 @@ export class WatchedFolder {
   }
 }
 
-/** Opens a folder to its owner. */
+/** Grants the owner of a folder access to it. Returns the mode found. */
 function unlock(descriptor: number): { mode: number; isClosed: boolean } {
   const mode = fstatSync(descriptor).mode & 0o7777;
   const isClosed = (mode & readAndEnter) !== readAndEnter;
@@ -143,7 +143,8 @@ function unlock(descriptor: number): { mode: number; isClosed: boolean } {
 }
 
 /**
- * @throws FolderKeptClosed if somebody closes the folder again and again; the system's error if something else than its mode keeps its owner out
+ * Runs a call, and `reopen` after each EACCES.
+ * @throws FolderKeptClosed if the folder is closed again repeatedly; the system's error if something other than its mode denies access
  */
 function whileOpen<Result>(call: () => Result, reopen: () => { isClosed: boolean }): Result {
   let closings = 0;
