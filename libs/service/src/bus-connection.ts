@@ -5,24 +5,24 @@ import { tenantSchema } from '@coppice/contracts';
 import { z } from 'zod';
 import { ConfigurationError } from './errors.ts';
 
-/** The variables that say how to reach the bus, and as whom. */
+/** Environment variables for the address and the credentials of the bus. */
 export const busVariables = {
   /** One or more addresses, separated by commas. */
   NATS_URL: z.string().default('nats://127.0.0.1:4222'),
   NATS_USER: z.string().optional(),
   NATS_PASSWORD: z.string().optional(),
-  /** A JSON file as `coppice bus-users` writes it, or `{"user": …, "password": …}`, used instead of the two above: secrets in the environment are seen by child processes. */
+  /** A JSON file written by `coppice bus-users`, or `{"user": …, "password": …}`. Used instead of the two above, since child processes see secrets in the environment. */
   NATS_CREDENTIALS_FILE: z.string().optional(),
-  /** PEM files. With one of them the connection must be encrypted. */
+  /** PEM files. If one of them is set, the connection must be encrypted. */
   NATS_CA_FILE: z.string().optional(),
   NATS_CERT_FILE: z.string().optional(),
   NATS_KEY_FILE: z.string().optional(),
 };
 export type BusConfiguration = z.output<z.ZodObject<typeof busVariables>>;
 
-/** What a client needs to connect as somebody; see BusOptions. */
+/** Addresses and credentials of a client; see BusOptions. */
 export type BusConnection = Omit<BusOptions, 'name'> & {
-  /** Whose user that is, where its file tells. */
+  /** Tenant of the user, if the credentials file names it. */
   tenant?: string;
 };
 
@@ -30,12 +30,15 @@ const passwordSchema = z.object({ user: z.string().min(1), password: z.string().
 export const nkeyCredentialsSchema = z.object({
   nkeySeed: z.string().regex(/^SU[A-Z2-7]{56}$/),
   inboxPrefix: z.string().min(1).optional(),
-  /** The one for which it may act, of a tenant's user. */
+  /** For a tenant's user: the tenant for which it may act. */
   tenant: tenantSchema.optional(),
 });
 export type NkeyCredentials = z.infer<typeof nkeyCredentialsSchema>;
 
-/** @throws ConfigurationError for a file that can't be used. */
+/**
+ * Builds the connection from the environment variables.
+ * @throws ConfigurationError for a file that can't be used
+ */
 export function connectionFrom(configuration: BusConfiguration): BusConnection {
   const { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: password, NATS_CREDENTIALS_FILE: file } = configuration;
   return {
@@ -50,7 +53,7 @@ function tlsFrom(configuration: BusConfiguration): Pick<BusConnection, 'tls'> {
   for (const [variable, name] of tlsFiles) {
     const file = configuration[variable];
     if (file === undefined) continue;
-    // The client's own words about a file that it can't read don't name the variable.
+    // Read here first: the NATS client's error for an unreadable file doesn't name the variable.
     readText(variable, file, 'a readable PEM file');
     files[name] = path.resolve(file);
   }
@@ -76,7 +79,7 @@ function readCredentials(file: string): Partial<BusConnection> {
     if (parsed.success) return defined(parsed.data);
     received = `${file}, where ${parsed.error.issues.map((issue) => issue.path.join('.')).join(' and ')} is missing or wrong`;
   } catch {
-    // A parser's message quotes the text, which is a secret.
+    // The parser's message is not used: it quotes the text, which is a secret.
     received = `${file}, which is not JSON`;
   }
   throw new ConfigurationError([{ field: credentialsVariable, expected, received }]);
@@ -91,6 +94,6 @@ function readText(field: string, file: string, expected: string): string {
   }
 }
 
-/** Without what is undefined. */
+/** Returns the object without undefined properties. */
 const defined = <Value extends object>(value: Value): { [Key in keyof Value]?: Exclude<Value[Key], undefined> } =>
   Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as never;

@@ -1,4 +1,4 @@
-/** The time, as a port: tests pass a clock that moves only when told to. */
+/** A port for the current time. Tests pass a clock that they advance by hand. */
 export type Clock = { now(): Date };
 
 export const systemClock: Clock = { now: () => new Date() };

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { busVariables } from './bus-connection.ts';
 import { ConfigurationError } from './errors.ts';
 
-/** Text of a variable as an integer within the bounds, which are included. */
+/** Schema of an integer variable; the bounds are inclusive. */
 export const integerVariable = (bounds: { min: number; max: number }) =>
   z
     .string()
@@ -15,13 +15,13 @@ export const integerVariable = (bounds: { min: number; max: number }) =>
     .transform(Number)
     .refine((value) => value >= bounds.min && value <= bounds.max, `an integer from ${bounds.min} to ${bounds.max}`);
 
-/** `1`, `true`, `yes` and `on` are true; `0`, `false`, `no` and `off` are not. */
+/** Schema of a boolean variable: `1`, `true`, `yes` and `on` are true; `0`, `false`, `no` and `off` are false. */
 export const flagVariable = z
   .string()
   .regex(/^(1|true|yes|on|0|false|no|off)$/i, 'one of 1, true, yes, on, 0, false, no, off')
   .transform((text) => /^(1|true|yes|on)$/i.test(text));
 
-/** Folders or files, separated as in PATH. */
+/** Schema of a list of folders or files, separated as in PATH. */
 export const pathListVariable = z.string().transform((text) =>
   text
     .split(path.delimiter)
@@ -29,18 +29,18 @@ export const pathListVariable = z.string().transform((text) =>
     .map((part) => path.resolve(part)),
 );
 
-/** The variables that every service reads. */
+/** Environment variables that every service reads. */
 export const commonVariables = {
   ...busVariables,
-  /** How to ask the server what its settings promise, e.g. http://127.0.0.1:8222. */
+  /** Monitoring address of the NATS server, used to read its durability settings, e.g. http://127.0.0.1:8222. */
   NATS_MONITORING_URL: z.url('an address such as http://127.0.0.1:8222').optional(),
-  /** Copies of every stream and bucket, in a cluster. */
+  /** Replicas of every stream and bucket in a cluster. */
   COPPICE_REPLICAS: integerVariable({ min: 1, max: 5 }).default(1),
-  /** A process that is silent for this long counts as lost, and its work goes to another; the same for all of a stack. */
+  /** Time without a heartbeat after which a process counts as lost and others take over its work. All processes of a stack need the same value. */
   COPPICE_LOST_AFTER_MS: integerVariable({ min: 1_000, max: 600_000 }).default(15_000),
-  /** The host: services of one host that share files have the same name. */
+  /** Name of the host. Services of one host that share files use the same name. */
   COPPICE_NODE: tokenSchema.default(nodeNameOfHost),
-  /** Where the service keeps files of its own. */
+  /** Data folder, in which the service keeps its files. */
   COPPICE_DATA: z
     .string()
     .transform((folder) => path.resolve(folder))
@@ -48,14 +48,14 @@ export const commonVariables = {
   COPPICE_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
   COPPICE_HEALTH_PORT: integerVariable({ min: 0, max: 65_535 }).optional(),
   COPPICE_HEALTH_HOST: z.string().default('127.0.0.1'),
-  /** How long a start waits for a NATS server to answer. */
+  /** Time that a start waits for a NATS server to answer. */
   COPPICE_START_WAIT_MS: integerVariable({ min: 0, max: 600_000 }).default(60_000),
 };
 export type CommonConfiguration = z.output<z.ZodObject<typeof commonVariables>>;
 
 /**
- * What a schema reads out of the environment: its keys are the variables' names. An empty variable counts as unset.
- * @throws ConfigurationError which names every wrong variable, what was expected, and what came (of a secret only that something came).
+ * Reads the environment variables named by a schema's keys. An empty variable counts as unset.
+ * @throws ConfigurationError with every invalid variable, the expected and the received value (redacted for a secret)
  */
 export function readConfiguration<Schema extends z.ZodObject>(
   schema: Schema,
@@ -80,7 +80,7 @@ function receivedText(variable: string, received: string): string {
   return secretName.test(variable) && received !== 'nothing' ? '[redacted]' : redact(received);
 }
 
-/** The host's name as one token of a subject. */
+/** Returns the host's name as a valid token of a subject. */
 export function nodeNameOfHost(name = hostname()): string {
   const token = name
     .toLowerCase()

@@ -9,8 +9,8 @@ const retryMsMax = 2_000;
 const complaintIntervalMs = 5_000;
 
 /**
- * Connects, and while no server answers tries again with growing pauses until `waitMs` have passed.
- * @throws UnsuitableServer and CoppiceError `permission-denied` at once, CoppiceError `unavailable` when the time is over, the signal's reason when aborted.
+ * Connects to NATS. While no server answers, retries with growing pauses for `waitMs`.
+ * @throws UnsuitableServer and CoppiceError `permission-denied` immediately, CoppiceError `unavailable` after `waitMs`, the signal's reason when aborted
  */
 export async function connectPatiently(
   options: BusOptions,

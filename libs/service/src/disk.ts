@@ -2,8 +2,8 @@ import { statfs } from 'node:fs/promises';
 import { observeGauge } from '@coppice/telemetry';
 
 /**
- * Reports how full the file system of a folder is, in bytes and in inodes, for as long as the service runs.
- * @returns ends it
+ * Starts to report the usage of a folder's file system, in bytes and in inodes.
+ * @returns a function that stops the reports
  */
 export function observeDisk(folder: string, node: string): () => void {
   const labels = (state: string) => ({ node, 'system.filesystem.state': state });

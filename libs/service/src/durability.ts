@@ -1,25 +1,25 @@
 import { z } from 'zod';
 
 /**
- * What the server's settings promise about acknowledged writes. A client can't ask for them; the server's monitoring address (/jsz) can.
+ * Durability of acknowledged writes under the server's settings. The NATS protocol does not expose these settings; the monitoring address (/jsz) does.
  */
 export type Durability = {
-  /** Null where it isn't known. */
+  /** Null if unknown. */
   syncIntervalMs: number | 'always' | null;
   replicas: number;
-  /** One sentence for a person. */
+  /** One sentence for people. */
   promise: string;
 };
 
 const requestMsMax = 2_000;
 const nanosecondsPerMillisecond = 1_000_000;
 
-/** The part of /jsz that counts; `sync_interval` is in nanoseconds. */
+/** The part of /jsz that is used; `sync_interval` is in nanoseconds. */
 const jszSchema = z.object({
   config: z.object({ sync_interval: z.number().optional(), sync_always: z.boolean().optional() }),
 });
 
-/** Asks the server at `monitoringUrl`; never throws, a server that doesn't answer is one whose settings aren't known. */
+/** Reads the settings from the server at `monitoringUrl`. Never throws: without an answer the settings are unknown. */
 export async function askDurability(monitoringUrl: string | undefined, replicas: number): Promise<Durability> {
   if (monitoringUrl === undefined) return describe(null, replicas, 'NATS_MONITORING_URL is not set');
   try {

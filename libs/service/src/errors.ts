@@ -3,7 +3,7 @@ import type { FieldIssue } from '@coppice/contracts';
 import { UnsuitableServer } from '@coppice/bus';
 import { exitCodes } from './exit-codes.ts';
 
-/** What the environment holds can't be used. Terminal: `issues` names each variable. */
+/** Error for invalid environment variables. Terminal; `issues` names each variable. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
   readonly code = 'configuration';
@@ -18,7 +18,7 @@ export class ConfigurationError extends Error {
   }
 }
 
-/** With which code the process of a service that failed with this error ends. */
+/** Returns the exit code of a service's process that failed with this error. */
 export function exitCodeFor(error: unknown): number {
   if (error instanceof ConfigurationError || error instanceof UnsuitableServer) return exitCodes.misconfigured;
   if (error instanceof CoppiceError && error.code === 'permission-denied') return exitCodes.misconfigured;

@@ -1,7 +1,7 @@
 /**
- * A lock on a file, across processes. The kernel knows its holder: it is free at the moment its holder dies, however that happens.
+ * A lock on a file, across processes. The kernel releases it as soon as its holder dies.
  *
- * Node has no flock. SQLite, which comes with Node, takes a POSIX lock on its file for `BEGIN EXCLUSIVE`; child processes don't inherit it.
+ * Node has no flock. Node's built-in SQLite takes a POSIX lock on its file for `BEGIN EXCLUSIVE`; child processes don't inherit it.
  */
 import { DatabaseSync } from 'node:sqlite';
 
@@ -9,11 +9,11 @@ export type FileLock = { release(): void };
 
 const sqliteBusy = 5;
 
-/** The lock, or undefined where another holds it. The file is made where it is missing, its folder isn't. @throws when the file can't be opened. */
+/** Takes the lock; returns undefined if another process holds it. Creates the file if it is missing, but not its folder. @throws when the file can't be opened */
 export function tryFileLock(file: string): FileLock | undefined {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
-    // A journal on disk could not be written where the disk is full, and what frees it takes locks. Nothing is ever stored in the file.
+    // In memory, since a journal on disk can't be written when the disk is full, and freeing space needs locks. Nothing is stored in the file.
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return { release: () => database.close() };
   } catch (error) {

@@ -5,7 +5,7 @@ import { CoppiceError } from '@coppice/contracts';
 
 const diskFullText = /No space left on device|Out of diskspace|Disk quota exceeded|ENOSPC|EDQUOT/;
 
-/** Codes whose message may be what the system or a program printed. Other messages may hold a path that an agent chose. */
+/** Error codes whose message may be output of the system or of a program. Messages of other codes are not searched, since they may contain a path chosen by an agent. */
 const programFailures: readonly string[] = [
   'git-failed',
   'git-contention',
@@ -14,7 +14,7 @@ const programFailures: readonly string[] = [
   'internal',
 ];
 
-/** True for an error of the system, or of a program that ran, that says that a file system or a quota is full. */
+/** Reports whether an error of the system or of a program says that a file system or a quota is full. */
 export function isDiskFull(error: unknown): boolean {
   if (error instanceof CoppiceError) {
     if (!programFailures.includes(error.code)) return error.code === 'disk-full';
@@ -24,15 +24,15 @@ export function isDiskFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
 
-/** Programs fail with other words, too, where not even this much is free. */
+/** Below this much free space, programs also fail with messages that don't mention the disk. */
 const nothingFreeBytes = 256 * 1024;
 
-/** Like `isDiskFull`, and true for any failure of a program or the system while the folder's file system has no space or no inodes left. */
+/** Like `isDiskFull`, but also true for any error of a program or the system while the folder's file system has no free space or inodes. */
 export async function comesFromFullDisk(error: unknown, folder: string): Promise<boolean> {
   return isDiskFull(error) || (isFailure(error) && (await isFullNow(folder)));
 }
 
-/** True for what a program or the system may have failed with. */
+/** Reports whether an error may come from a program or the system. */
 const isFailure = (error: unknown): boolean =>
   error instanceof CoppiceError ? programFailures.includes(error.code) : error instanceof Error && 'syscall' in error;
 
@@ -42,15 +42,15 @@ async function isFullNow(folder: string): Promise<boolean> {
 }
 
 const fullDiskLimits = {
-  /** How long a start waits for a full disk to have space again, and how often it tries. */
+  /** Time that a start waits for space on a full disk, and its retry interval. */
   startWaitMs: 60_000,
   startTryMs: 1_000,
-  /** How long a command waits for a full disk to have space again. */
+  /** Time that a command waits for space on a full disk. */
   waitMs: 5 * 60_000,
   commandsMax: 10_000,
 } as const;
 
-/** Postpones commands that met a full disk, each for a bounded time. */
+/** Postpones commands that failed on a full disk, each for a limited time. */
 export class FullDiskWaits {
   readonly #waitMs: number;
   readonly #sinceMs = new Map<string, number>();
@@ -59,7 +59,7 @@ export class FullDiskWaits {
     this.#waitMs = waitMs;
   }
 
-  /** What a command's handler throws: `NotNow` until the command has waited long enough, then `error`. */
+  /** Returns the error that the command's handler throws: `NotNow` until the command has waited `waitMs`, then `error`. */
   postponed(effectId: string, error: CoppiceError): Error {
     const nowMs = performance.now();
     const sinceMs = this.#sinceMs.get(effectId) ?? nowMs;
@@ -77,8 +77,8 @@ export class FullDiskWaits {
 }
 
 /**
- * Repeats a step of a service's start while the disk of `folder` is full.
- * @throws the step's error, after `startWaitMs` or where it has another cause
+ * Retries a step of a service's start while the disk of `folder` is full.
+ * @throws the step's error, after `startWaitMs` or if it has another cause
  */
 export async function untilDiskHasRoom<Result>(
   folder: string,
@@ -87,7 +87,7 @@ export async function untilDiskHasRoom<Result>(
 ): Promise<Result> {
   const endsAtMs = performance.now() + fullDiskLimits.startWaitMs;
   for (let isFirst = true; ; isFirst = false) {
-    // The step may fail with the words of a program, and the disk may have room again by then. The folder may not be there yet.
+    // Checked before the step too: it may fail with another message, and the disk may have space again afterwards. The folder may not exist yet.
     const wasFull = await isFullNow(folder).catch(() => false);
     try {
       return await step();

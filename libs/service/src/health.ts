@@ -5,19 +5,19 @@ import type { MetricsHandler } from '@coppice/telemetry';
 export type HealthServer = { port: number; close(): Promise<void> };
 
 export type HealthProbes = {
-  /** Null when ready, else why not. */
+  /** Returns null when ready, else the reason. */
   whyNotReady(): Promise<string | null>;
-  /** Null where metrics are off: then there is no `/metrics`. */
+  /** Null if metrics are off; `/metrics` then returns 404. */
   metrics: MetricsHandler | null;
 };
 
-/** For the request to arrive; the event loop of a busy machine may be late by seconds. */
+/** Time for a request to arrive. On a busy machine the event loop may be late by seconds. */
 const probeMsMax = 20_000;
 
 /**
- * `/healthz`: the process answers. `/readyz`: it is started, isn't stopping, and its NATS server answers.
- * `/metrics`: for Prometheus.
- * @throws when the port can't be had.
+ * Starts the HTTP server of the health endpoints. `/healthz`: the process answers. `/readyz`: it has started, isn't stopping, and its
+ * NATS server answers. `/metrics`: metrics for Prometheus.
+ * @throws when the port can't be opened
  */
 export async function startHealthServer(
   address: { host: string; port: number },

@@ -1,12 +1,12 @@
 import { CoppiceError } from '@coppice/contracts';
 
 type PlacesOptions = {
-  /** Of all tenants together, and of one. */
+  /** Places of all tenants together, and of one tenant. */
   total: number;
   perTenant: number;
-  /** How many of one tenant may wait for a place. */
+  /** Requests of one tenant that may wait for a place. */
   waitingPerTenantMax: number;
-  /** Nobody waits, in milliseconds, where none of the tenant's places has become free for so long. */
+  /** Waiting requests are rejected when none of the tenant's places became free in this time, in milliseconds. */
   stuckAfterMs: number;
 };
 
@@ -14,11 +14,11 @@ type Waiter = { start: () => void; refuse: () => void };
 type Tenant = { held: number; waiting: Set<Waiter>; freedAtMs: number };
 
 /**
- * So much at once, of all and of each tenant: what one tenant asks for may take long, and others need their places meanwhile.
+ * Limits concurrent work in total and per tenant, so that slow work of one tenant leaves places for others.
  *
  * Invariants:
- * 1. Of those who wait, the tenant that holds fewest places is next.
- * 2. Who is refused held no place, and has begun nothing.
+ * 1. A free place goes to the waiting tenant that holds the fewest places.
+ * 2. A rejected request held no place and has started no work.
  */
 export class Places {
   readonly #options: PlacesOptions;
@@ -29,7 +29,7 @@ export class Places {
     this.#options = options;
   }
 
-  /** Works in a place. Throws `unavailable` where there is none to be had. */
+  /** Runs work in a place. Throws `unavailable` if no place becomes free. */
   async within<T>(name: string, work: () => Promise<T>): Promise<T> {
     await this.#take(name);
     try {
@@ -105,7 +105,7 @@ export class Places {
     first?.start();
   }
 
-  /** Who comes again with nothing under way waits as long as who comes first: that others kept it from places before says nothing of now. */
+  /** Deletes the state of an idle tenant, so that its next request waits as long as a new tenant's: an earlier wait caused by other tenants must not count. */
   #forgetIdle(name: string, tenant: Tenant): void {
     if (tenant.held === 0 && tenant.waiting.size === 0) this.#tenants.delete(name);
   }

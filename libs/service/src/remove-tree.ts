@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { chmod, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
 
 const entriesMax = 5_000_000;
-/** A folder whose path is longer than this, below the tree's root, is moved up. Linux takes paths of 4,096 bytes. */
+/** A folder whose path below the root is longer than this is moved up to the root. Linux allows paths of 4,096 bytes. */
 const pathBytesMax = 1_000;
 
 /**
- * Deletes a tree that code which isn't trusted has made: its folders may refuse us, lie deeper than any path can say, and have names that aren't
- * text. Symbolic links are not followed. Nothing may write into it any more. Absent: nothing happens.
+ * Deletes a tree that untrusted code created: folders may deny access, be deeper than the maximum path length, and have names that aren't
+ * valid text. Symbolic links are not followed. No process may write into the tree meanwhile. Does nothing if the tree doesn't exist.
  */
 export async function removeTree(root: string): Promise<void> {
   try {
@@ -18,7 +18,7 @@ export async function removeTree(root: string): Promise<void> {
   }
 }
 
-/** Whatever has gone meanwhile is fine: Node's own removal, having failed, may still be at work on the rest. */
+/** Deletes the tree folder by folder. Ignores missing files, since Node's failed `rm` may still be deleting others. */
 async function removePatiently(root: Buffer): Promise<void> {
   const opened: Buffer[] = [];
   const folders = [root];
@@ -38,7 +38,7 @@ async function removePatiently(root: Buffer): Promise<void> {
       else await unlessGone(unlink(path));
     }
   }
-  // Each folder was opened before those inside it; those that were moved up lie in the root.
+  // In reverse order: a folder was opened before the folders inside it. Folders that were moved up are in the root.
   for (const folder of opened.toReversed()) await unlessGone(rmdir(folder));
 }
 

@@ -1,9 +1,9 @@
 /**
- * A service as a process: configuration from the environment, telemetry, health, signals, exit code. For main.ts alone.
+ * Runs a service as a process: configuration from the environment, telemetry, health, signals, exit code. Used only by main.ts files.
  *
  * Invariants:
- * 1. SIGTERM or SIGINT drains and exits 0; a second one exits at once with 128 + its number.
- * 2. Whatever nobody caught is logged, and the process exits 1 at once: its state isn't trusted, others take its work over.
+ * 1. SIGTERM or SIGINT drains and exits 0; a second one exits immediately with 128 + its number.
+ * 2. An uncaught error is logged and the process exits 1 immediately: its state can't be trusted, and others take over its work.
  * 3. Readiness ends before the work does.
  */
 import { constants } from 'node:os';
@@ -22,7 +22,7 @@ import type { RunningWork, ServiceContext, StartedService } from './start-servic
 export type ServiceDefinition<Variables extends z.ZodRawShape> = {
   name: string;
   version: string;
-  /** Environment variables that this service reads beside the common ones. */
+  /** Environment variables of this service, in addition to the common ones. */
   variables: Variables;
   /** See ServiceSettings. */
   makesResources?: boolean;
@@ -32,7 +32,7 @@ export type ServiceDefinition<Variables extends z.ZodRawShape> = {
   ): Promise<RunningWork>;
 };
 
-/** On a busy machine an answer may take seconds. */
+/** Time limit for NATS in a readiness check. On a busy machine an answer may take seconds. */
 const readinessMsMax = 5_000;
 
 /** Runs until a signal or a failure; never returns, the process exits. */

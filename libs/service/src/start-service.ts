@@ -1,12 +1,12 @@
 /**
- * What every service does around its own work: connects, joins the members, starts, and in the end stops in order.
- * Used by `runService` (a process of its own) and by the embedded stack (several in one process).
+ * The start and stop of every service: connects, joins the members, starts the service's work, and stops all of it in order.
+ * Used by `runService` (a separate process) and by the embedded stack (several services in one process).
  *
  * Invariants:
- * 1. The service's own work stops before its membership ends (else another process would take over what is still being done), and that
- *    before the connection is closed.
- * 2. What a failed or aborted start has begun is undone before it throws. A server that goes away is waited for in each phase of the start, and the log says for what.
- * 3. stop() returns within `stopMsMax` (default: the limit of that name) and doesn't throw; a second call waits for the first.
+ * 1. The service's work stops before its membership ends, since otherwise another process would take over work in progress. The
+ *    membership ends before the connection is closed.
+ * 2. A failed or aborted start undoes its completed steps before it throws. If the server goes away, each phase of the start waits for it, and the log names the phase.
+ * 3. stop() returns within `stopMsMax` (default `serviceLimits.stopMsMax`) and doesn't throw; a second call waits for the first.
  */
 import type { Bus, Membership } from '@coppice/bus';
 import { joinMembers, unreachable, untilAnswered } from '@coppice/bus';
@@ -28,7 +28,7 @@ export type ServiceContext = {
   log: Logger;
 };
 
-/** The service's own work. `stop` lets what is in progress end, or gives it back. */
+/** The service's own work. `stop` waits for work in progress or returns it to the queue. */
 export type RunningWork = { stop(): Promise<void> };
 
 export type ServiceSettings = {
@@ -37,31 +37,31 @@ export type ServiceSettings = {
   node: string;
   connection: BusConnection;
   start(context: ServiceContext): Promise<RunningWork>;
-  /** Whether it makes the streams and buckets, or waits until they are there. */
+  /** True to create the streams and buckets; false to wait until they exist. */
   makesResources?: boolean;
   /** Default 1. */
   replicas?: number;
-  /** Where the server tells what its settings promise. */
+  /** Monitoring address of the NATS server, used to read its durability settings. */
   monitoringUrl?: string;
-  /** How long to wait for a NATS server, and then for the streams; default 60 s each. */
+  /** Time to wait for a NATS server, and then for the streams; default 60 s each. */
   startWaitMs?: number;
   /** Default `serviceLimits.stopMsMax`. */
   stopMsMax?: number;
   clock?: Clock;
-  /** Ends the start. */
+  /** Aborts the start. */
   signal?: AbortSignal;
 };
 
 export type StartedService = {
   bus: Bus;
   stop(): Promise<void>;
-  /** Resolves with the reason when the connection is lost for good; the service is then of no use and is to be stopped. */
+  /** Resolves with the reason when the connection is lost permanently. The service must then be stopped. */
   lost: Promise<Error>;
 };
 
 export const serviceLimits = {
   startWaitMs: 60_000,
-  /** More than the time that commands in progress are given to end (bus, 20 s). Supervisors must wait longer than this. */
+  /** Longer than the time that commands in progress have to end (bus, 20 s). Supervisors must wait longer than this. */
   stopMsMax: 30_000,
 } as const;
 
@@ -96,7 +96,7 @@ export async function startService(settings: ServiceSettings): Promise<StartedSe
   }
 }
 
-/** Who makes the streams is one service, so that no other needs the right to. */
+/** Creates the streams and buckets or waits for them. Only one service creates them, so that no other needs the permission. */
 function haveResources(
   bus: Bus,
   { makesResources = false, replicas = 1 }: ServiceSettings,
@@ -117,7 +117,7 @@ function lossOf(bus: Bus, undo: Undo): Promise<Error> {
   return promise;
 }
 
-/** Steps that are taken back in reverse order, once, within a total time. */
+/** Cleanup steps that run once, in reverse order, within a total time. */
 class Undo {
   readonly #steps: { name: string; run: () => Promise<void> }[] = [];
   readonly #log: Logger;

@@ -1,14 +1,14 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
 
-/** How long one piece of synchronous work keeps everything else in this process waiting. */
+/** Time that synchronous work may block the event loop. */
 const turnMs = 5;
-/** The clock is looked at after this many steps. */
+/** Number of steps between two reads of the clock. */
 const stepsPerLook = 4_096;
 
 /**
- * Long synchronous work gives others their turn by time, since what a step costs depends on what an agent wrote; and it ends when it is
- * cancelled, or over its budget of steps.
+ * Lets long synchronous work yield to the event loop. It yields by time, since the cost of a step depends on what an agent wrote. The work ends when it
+ * is cancelled or exceeds its budget of steps.
  */
 export class Turns {
   readonly #stepsMax: number;
@@ -19,7 +19,7 @@ export class Turns {
   #nextLook = stepsPerLook;
   #since = performance.now();
 
-  /** `what` names the budget to whoever exceeds it. */
+  /** @param options `what`: name of the steps in the error message */
   constructor(options: { stepsMax?: number; what?: string; signal?: AbortSignal | undefined } = {}) {
     this.#stepsMax = options.stepsMax ?? Number.MAX_SAFE_INTEGER;
     this.#what = options.what ?? 'steps';
@@ -34,7 +34,7 @@ export class Turns {
     return this.#yields;
   }
 
-  /** Throws `limit-exceeded` when the budget is used up. */
+  /** Counts steps. Throws `limit-exceeded` when the budget is used up. */
   spend(steps: number): void {
     this.#steps += steps;
     if (this.#steps > this.#stepsMax) {
@@ -44,14 +44,14 @@ export class Turns {
     }
   }
 
-  /** Whether it is time to `give`; cheap. */
+  /** True when it is time to call `give`; cheap. */
   get due(): boolean {
     if (this.#steps < this.#nextLook) return false;
     this.#nextLook = this.#steps + stepsPerLook;
     return performance.now() - this.#since >= turnMs;
   }
 
-  /** Gives others their turn. Throws `cancelled`, or the signal's own reason. */
+  /** Yields to the event loop. Throws `cancelled`, or the signal's reason, when aborted. */
   async give(): Promise<void> {
     this.#yields++;
     await yieldToOthers();

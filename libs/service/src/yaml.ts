@@ -1,4 +1,4 @@
-/** The only importer of yaml: a text as a value, with the place of each field in it. Beside the lib's page, since most processes read none, and loading it takes time. */
+/** Parses YAML into a value with the place of each field. The only importer of yaml. A separate entry of the package, since most processes don't need it and loading it takes time. */
 import { invalidUtf8At } from '@coppice/contracts';
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
@@ -8,19 +8,19 @@ export type YamlPlace = { line: number; column: number };
 
 export type YamlText = {
   value: unknown;
-  /** Of a field such as `rules[0].turns`, or of the nearest one around it where it isn't there. */
+  /** Returns the place of a field such as `rules[0].turns`, or of the nearest enclosing one if it is missing. */
   placeOf: (field: string) => YamlPlace;
 };
 
 /** `message` is one sentence and may quote the text; `code` doesn't. */
 export type YamlProblem = { message: string; code: string; place: YamlPlace };
 
-/** A reference to a reference to …: a few hundred bytes could become gigabytes. */
+/** Maximum number of aliases. With nested aliases a few hundred bytes could expand to gigabytes. */
 const aliasCountMax = 100;
 
 type Refused = { problems: [YamlProblem, ...YamlProblem[]] };
 
-/** Bytes have to be UTF-8. What other readers may see differently is a problem: a name twice in a map, and halves of surrogate pairs. */
+/** Parses YAML; bytes must be UTF-8. Rejects text that other parsers may read differently: duplicate keys in a map and unpaired surrogates. */
 export function parseYaml(source: string | Uint8Array): YamlText | Refused {
   const text = typeof source === 'string' ? source : decoder.decode(source);
   const wrongAt = typeof source === 'string' ? null : invalidUtf8At(source);
@@ -59,14 +59,14 @@ function notUtf8(source: Uint8Array, at: number): Refused {
   return { problems: [{ message, code: 'NOT_UTF8', place }] };
 }
 
-/** As the object has it that the map becomes: `1` and `"1"` are one name there. */
+/** Compares keys as names in the resulting object, in which `1` and `"1"` are the same. */
 const isSameName = (one: unknown, other: unknown): boolean =>
   isScalar(one) && isScalar(other) && nameOf(one.value) === nameOf(other.value);
 const nameOf = (key: unknown): string => (key === null ? '' : `${key as string | number | boolean}`);
 
 const halfCharacterMessage = 'An escape is half of a character: expected a surrogate pair, or the character itself';
 
-/** The field whose text or name has an unpaired surrogate, or null. */
+/** Returns the first field whose text or name has an unpaired surrogate, or null. */
 function halfCharacterIn(value: unknown, field: string): string | null {
   if (typeof value === 'string') return value.isWellFormed() ? null : field;
   if (typeof value !== 'object' || value === null) return null;
@@ -80,7 +80,7 @@ function halfCharacterIn(value: unknown, field: string): string | null {
 
 const oneSentence = (message: string): string => (message.split('\n')[0] ?? message).trim();
 
-/** Follows the field as far as it goes. Of one in a map its name counts, so that a complaint about the name points at it. */
+/** Returns the offset of a field, or of the deepest part of it that exists. In a map this is the offset of the key, so that an error about the key points at it. */
 function offsetOf(document: Document, field: string): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;

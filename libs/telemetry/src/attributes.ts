@@ -1,6 +1,6 @@
 /**
- * Names of span attributes, in one place: the messaging and GenAI conventions are still in development, so a rename happens here alone.
- * A test holds them against the constants of @opentelemetry/semantic-conventions, which isn't loaded at run time.
+ * Names of span attributes, in one place: the messaging and GenAI conventions are still in development, and a rename changes only this file.
+ * A test compares them with the constants of @opentelemetry/semantic-conventions, which isn't loaded at run time.
  */
 export const attributes = {
   messagingSystemName: 'messaging.system.name',
@@ -20,28 +20,28 @@ export const attributes = {
   genAiUsageOutputTokens: 'gen_ai.usage.output_tokens',
   genAiUsageCacheReadInputTokens: 'gen_ai.usage.cache_read.input_tokens',
   genAiUsageCacheCreationInputTokens: 'gen_ai.usage.cache_creation.input_tokens',
-  /** Those of the output tokens that the model thought with. */
+  /** Reasoning tokens; a part of the output tokens. */
   genAiUsageReasoningOutputTokens: 'gen_ai.usage.reasoning.output_tokens',
   genAiTokenType: 'gen_ai.token.type',
 
   httpRequestMethod: 'http.request.method',
-  /** The door that was asked; never a path as it came. */
+  /** Route of the endpoint; never the path as received. */
   httpRoute: 'http.route',
 
-  /** The sandbox's id, which is the same on every repeat; the engine's own id is nobody else's business. */
+  /** The sandbox's id, the same on every repeat; not the engine's own id. */
   containerName: 'container.name',
   containerImageName: 'container.image.name',
   containerRuntimeName: 'container.runtime.name',
-  /** Of the command that ran in the sandbox. */
+  /** Exit code of the command that ran in the sandbox. */
   processExitCode: 'process.exit.code',
 
-  /** Only of a repository with an address; without user or password. */
+  /** Only for a repository with an address; without user or password. */
   vcsRepositoryUrlFull: 'vcs.repository.url.full',
   vcsRepositoryName: 'vcs.repository.name',
   /** The branch on which the task lands. */
   vcsRefBaseName: 'vcs.ref.base.name',
   vcsRefBaseRevision: 'vcs.ref.base.revision',
-  /** The task's own branch, or what it has come to. */
+  /** The task's own branch; its commit is in `vcsRefHeadRevision`. */
   vcsRefHeadName: 'vcs.ref.head.name',
   vcsRefHeadRevision: 'vcs.ref.head.revision',
 
@@ -55,36 +55,36 @@ export const attributes = {
   coppiceTenant: 'coppice.tenant',
   coppiceRunId: 'coppice.run.id',
   coppiceTaskId: 'coppice.task.id',
-  /** As the plan names it. */
+  /** Name of the task in the plan. */
   coppiceTaskName: 'coppice.task.name',
-  /** On the span of a run or task what it ended as, on that of a task's state which it is. */
+  /** The final state on the span of a run or task; the state itself on the span of a task's state. */
   coppiceState: 'coppice.state',
   coppiceEffectId: 'coppice.effect.id',
-  /** How often this message was delivered; 1 is the first time. */
+  /** Number of this delivery of the message, from 1. */
   coppiceDeliveryCount: 'coppice.delivery.count',
-  /** How long a message lay in its queue before this delivery, in milliseconds; both clocks count. */
+  /** Time that the message was in its queue before this delivery, in milliseconds. Depends on the clocks of both hosts. */
   coppiceQueueWaitMs: 'coppice.queue.wait_ms',
-  /** Which attempt of one model turn this is, from 1; over all providers that are asked for it. */
+  /** Number of this attempt of one model call, from 1, across all providers. */
   coppiceModelAttempt: 'coppice.model.attempt',
   /**
-   * From the second attempt on: the error code for which the one before it was given up. Where `gen_ai.provider.name` differs from that one's, this is why
-   * another provider was asked.
+   * From the second attempt on: the error code of the previous attempt. If `gen_ai.provider.name` differs from the previous attempt's, this is the reason for
+   * the change of provider.
    */
   coppiceModelAttemptReason: 'coppice.model.attempt.reason',
-  /** How long the attempt waited for a place at its provider, in milliseconds. */
+  /** Time that the attempt waited for a free slot at its provider, in milliseconds. */
   coppiceModelQueueWaitMs: 'coppice.model.queue.wait_ms',
-  /** True on the span of who asked, where the answer is an earlier one and no provider was asked. */
+  /** True on the caller's span if the answer came from the cache, without a request to a provider. */
   coppiceModelCached: 'coppice.model.cached',
-  /** US dollars; only where the price is known. */
+  /** US dollars; only if the price is known. */
   coppiceModelCostUsd: 'coppice.model.cost_usd',
-  /** Whether a claim was taken over from a lost owner. */
+  /** True if a claim was taken over from a lost owner. */
   coppiceTakenOver: 'coppice.claim.taken_over',
 } as const;
 
 /** The value of `messaging.system.name`. */
 export const messagingSystemNats = 'nats';
 
-/** Values of `messaging.operation.name` in use; a span's name begins with it. */
+/** Values of `messaging.operation.name` in use; a span's name starts with one of them. */
 export const messagingOperations = { call: 'call', serve: 'serve', publish: 'publish', process: 'process' } as const;
 
 /** Values of `gen_ai.operation.name` in use. */

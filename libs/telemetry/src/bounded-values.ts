@@ -1,9 +1,9 @@
-/** What stands for every value over the bound. The GenAI and HTTP conventions use the same for what isn't known. */
+/** Value that replaces all values over the bound. The GenAI and HTTP conventions use the same for unknown values. */
 export const otherValue = '_OTHER';
 
 /**
- * Keeps a label that others choose from growing without end: the first values that were admitted keep their names for the life of the process, all others
- * are told as one.
+ * Bounds the number of values of a label that users choose. The first admitted values keep their names for the life of the process; all others
+ * are reported as `_OTHER`.
  */
 export class BoundedValues {
   readonly #admitted = new Set<string>();
@@ -13,7 +13,7 @@ export class BoundedValues {
     this.#countMax = countMax;
   }
 
-  /** The value, if it has a place or can be given one. */
+  /** Returns the value if it is admitted already or the bound allows it, else `_OTHER`. */
   admit(value: string): string {
     if (this.#admitted.has(value)) return value;
     if (this.#admitted.size >= this.#countMax) return otherValue;
@@ -21,7 +21,7 @@ export class BoundedValues {
     return value;
   }
 
-  /** The value, if it has a place already. */
+  /** Returns the value if it is admitted already, else `_OTHER`. */
   known(value: string): string {
     return this.#admitted.has(value) ? value : otherValue;
   }

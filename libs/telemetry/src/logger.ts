@@ -6,7 +6,7 @@ export type Logger = pino.Logger;
 export type LogLevel = (typeof logLevels)[number];
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-/** Where log lines go; tests pass their own. */
+/** Destination of log lines; tests pass their own. */
 export type LogDestination = { write(line: string): void };
 
 const defaultLevel = 'info' satisfies LogLevel;
@@ -17,7 +17,7 @@ function levelOf(environment: NodeJS.ProcessEnv): LogLevel {
 }
 
 /**
- * A logger that writes JSON lines to stderr, with the active span's `trace_id` and `span_id`; what looks like a secret is replaced by
+ * Creates a logger that writes JSON lines to stderr, with the active span's `trace_id` and `span_id`. Text that looks like a secret is replaced by
  * `[redacted]`. Level: `COPPICE_LOG_LEVEL` (default info; `silent` writes nothing).
  */
 export function createLogger(
@@ -39,7 +39,7 @@ export function createLogger(
   );
 }
 
-/** A foreseen failure (it has a code and says whether it may pass) is told by its words; a stack says where a defect is. */
+/** Fields of a logged error. An expected error (with `code` and `retryable`) is logged without a stack; any other is a defect and logged with its stack. */
 function errorFields(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const foreseen = 'code' in error && 'retryable' in error;
@@ -50,7 +50,7 @@ function errorFields(error: unknown): unknown {
 
 let shared: LogDestination | null = null;
 
-/** One for all loggers of the process. Synchronous: the last lines before a crash are those that matter. */
+/** Returns the destination shared by all loggers of the process. Writes are synchronous, so that the last lines before a crash are not lost. */
 function standardError(): LogDestination {
   shared ??= pino.destination({ dest: 2, sync: true });
   return shared;

@@ -1,22 +1,22 @@
 import { attributes } from './attributes.ts';
 
 /**
- * Every metric of Coppice, in one place: what records them, the Prometheus endpoint, the alerts' test and docs/metrics.md read this.
+ * Definitions of all metrics of Coppice. Used by the recording functions, the Prometheus endpoint, the alerts' test and docs/metrics.md.
  *
- * A label never holds an id, nor anything that a tenant may choose freely: who may submit a run must not be able to fill the memory of a service or of a
- * Prometheus. So there is no tenant either; what each one spends is in its own events. A model's name is the one exception, and bounded: see bounded-values.ts.
+ * A label never contains an id or a text that a tenant can choose: a user who can submit a run must not be able to fill the memory of a service or of
+ * Prometheus. There is no tenant label either; a tenant's spending is in its own events. The only exception is a model's name, which is bounded (bounded-values.ts).
  */
 export type MetricKind = 'counter' | 'histogram' | 'gauge';
 
 export type MetricDefinition = {
   kind: MetricKind;
-  /** In UCUM, as OpenTelemetry writes units: `s`, `By`, `{task}`. */
+  /** Unit in UCUM, as in OpenTelemetry: `s`, `By`, `{task}`. */
   unit: string;
   /** One sentence. */
   description: string;
-  /** Each label with what its values are. */
+  /** Labels with a description of their values. */
   labels: Readonly<Record<string, string>>;
-  /** Who reports it. */
+  /** Services that report it. */
   reportedBy: string;
   /** Upper bounds of a histogram's buckets. */
   boundaries?: readonly number[];
@@ -24,7 +24,7 @@ export type MetricDefinition = {
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800];
 const stepSeconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 14_400, 86_400];
-/** As the GenAI conventions advise. */
+/** Based on the boundaries that the GenAI conventions recommend. */
 const modelSeconds = [
   0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 300, 1_800,
 ];
@@ -271,12 +271,12 @@ export type CounterName = NamesOf<'counter'>;
 export type HistogramName = NamesOf<'histogram'>;
 export type GaugeName = NamesOf<'gauge'>;
 
-/** All labels of a metric; `error.type` is left out where nothing failed. */
+/** All labels of a metric; `error.type` is only set on errors. */
 export type Labels<Name extends MetricName> = {
   [Label in Exclude<keyof (typeof metricDefinitions)[Name]['labels'], 'error.type'>]: string;
 } & { [Label in Extract<keyof (typeof metricDefinitions)[Name]['labels'], 'error.type'>]?: string | undefined };
 
-/** A metric as the Prometheus endpoint names it: the exporter's own rule. A histogram has `_bucket`, `_sum` and `_count` of it. */
+/** Returns a metric's name at the Prometheus endpoint, by the exporter's rule. Histograms add `_bucket`, `_sum` and `_count`. */
 export const prometheusName = (name: MetricName): string =>
   `${name.replaceAll(/[^a-z0-9_]/gi, '_')}${metricDefinitions[name].kind === 'counter' ? '_total' : ''}`;
 

@@ -1,7 +1,7 @@
 /**
- * Recording of metrics. Until `startTelemetry` has switched them on, every function here does next to nothing, and no SDK is loaded.
+ * Recording of metrics. Until `startTelemetry` switches metrics on, these functions do almost nothing and no SDK is loaded.
  *
- * Failure contract: nothing here throws, and nothing waits for an exporter.
+ * Failure contract: no function throws or waits for an exporter.
  */
 import type { Counter, Histogram, Meter, ObservableResult } from '@opentelemetry/api';
 import { metricDefinitions } from './metric-definitions.ts';
@@ -26,15 +26,15 @@ export function addToCounter<Name extends CounterName>(name: Name, value: number
   instruments?.counters.get(name)?.add(value, labels);
 }
 
-/** @param value in the unit of the definition */
+/** @param value in the unit of the metric's definition */
 export function recordValue<Name extends HistogramName>(name: Name, value: number, labels: Labels<Name>): void {
   instruments?.histograms.get(name)?.record(value, labels);
 }
 
 /**
- * What a gauge shows is asked for at each collection.
- * @param read one that throws leaves the gauge out, which an alert on its absence tells
- * @returns ends it
+ * Registers a gauge, which is read at each collection.
+ * @param read returns the values; if it throws, the gauge is missing from the collection, which an alert on absence detects
+ * @returns a function that removes the gauge
  */
 export function observeGauge<Name extends GaugeName>(
   name: Name,
@@ -46,7 +46,7 @@ export function observeGauge<Name extends GaugeName>(
       try {
         for (const { value, labels } of await read()) result.observe(value, labels);
       } catch {
-        // What is asked may be away; a metric must not fail because another can't be read.
+        // The source may be unavailable; this must not affect other metrics.
       }
     },
   };
@@ -58,10 +58,10 @@ export function observeGauge<Name extends GaugeName>(
   };
 }
 
-/** Whether what is recorded goes anywhere: for what is only worth measuring then. */
+/** Reports whether metrics are collected. Callers use it to skip costly measurements. */
 export const metricsAreOn = (): boolean => instruments !== null;
 
-/** Makes all instruments. For start-metrics.ts alone; null switches them off. */
+/** Creates all instruments; null switches metrics off. Used only by start-metrics.ts. */
 export function useMeter(started: Meter | null): void {
   meter = started;
   instruments = started === null ? null : { counters: new Map(), histograms: new Map() };
@@ -80,7 +80,7 @@ function makeInstrument(name: MetricName): void {
   instruments.histograms.set(name, meter.createHistogram(name, { unit, description, ...advice }));
 }
 
-/** The meter gives the same instrument for the same name. */
+/** Returns a gauge's instrument; the meter returns the same one for the same name. */
 function gauge(from: Meter, name: GaugeName) {
   const { unit, description } = metricDefinitions[name];
   return from.createObservableGauge(name, { unit, description });

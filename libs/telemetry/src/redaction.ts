@@ -1,6 +1,6 @@
 /**
- * Texts that are secrets whatever field they stand in. Each pattern keeps no part of the secret itself, and takes time in proportion to the text, whatever it is:
- * others write what is redacted.
+ * Patterns of secrets in any field. No replacement keeps a part of the secret. Each pattern must run in linear time for any input, since
+ * the input is not trusted.
  */
 const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
   // Provider keys (sk-…, sk-ant-…), GitHub, GitLab, Slack, Google and AWS keys.
@@ -11,7 +11,7 @@ const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
   },
   { pattern: /\bAIza[\w-]{30,}/g, replacement: '[redacted]' },
   { pattern: /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, replacement: '[redacted]' },
-  // Tokens of the form header.payload.signature. Of a word that no two others follow so, not every "eyJ" is tried.
+  // Tokens of the form header.payload.signature. The lookahead keeps the time linear: words not followed by two more parts are skipped without trying each "eyJ".
   {
     pattern: /(?<![\w-])(?=[\w-]+\.[\w-]{8,}\.)([\w-]*?)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g,
     replacement: '$1[redacted]',
@@ -22,9 +22,9 @@ const secretTexts: readonly { pattern: RegExp; replacement: string }[] = [
     pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
     replacement: '[redacted]',
   },
-  // With a digit in it, so that "basic authentication" stays.
+  // The value must contain a digit, so that "basic authentication" stays.
   { pattern: /\b(bearer|basic)\s+(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}/gi, replacement: '$1 [redacted]' },
-  // The password of an address: scheme://user:password@host, whatever the scheme.
+  // The password in an address with any scheme: scheme://user:password@host.
   { pattern: /(:\/\/[^\s:@/"]*):[^\s@/"]+@/g, replacement: '$1:[redacted]@' },
 ];
 
@@ -41,14 +41,14 @@ const secretNames = [
   'x-goog-api-key',
 ];
 
-/** Fields of a log record whose value is never written: at the top, and one and two levels below. */
+/** Paths of log record fields whose values are redacted: at the top level, and one and two levels below. */
 export const secretFields: string[] = secretNames.flatMap((name) => {
   const field = name.includes('-') ? `["${name}"]` : name;
   const below = (parent: string) => (name.includes('-') ? `${parent}${field}` : `${parent}.${field}`);
   return [field, below('*'), below('*.*')];
 });
 
-/** The text without what looks like a key, a token or a password. */
+/** Replaces text that looks like a key, a token or a password. */
 export function redact(text: string): string {
   let out = text;
   for (const { pattern, replacement } of secretTexts) out = out.replace(pattern, replacement);

@@ -5,16 +5,16 @@ const randomBytesOfSpan = 5;
 const bytesOfTrace = 16;
 
 /**
- * The first six hex digits of every span id of a process: whoever misses a span can tell whose it was, though it was never exported since the
- * process was killed. The 40 bits that are left are enough to be unique within a trace.
+ * Returns the first six hex digits of all span ids of a process. They identify the process of a missing span, for example one that was not exported because the
+ * process was killed. The remaining 40 bits are enough to be unique within a trace.
  */
 export const spanIdPrefix = (serviceName: string, instanceId: string): string =>
   createHash('sha256').update(`${serviceName}/${instanceId}`).digest('hex').slice(0, prefixLength);
 
-/** Of the spans whose ids no process has drawn: see stored-span.ts. */
+/** Prefix of span ids that are derived and not random: see stored-span.ts. */
 export const storedSpanIdPrefix = spanIdPrefix('stored', '');
 
-/** The same for the same trace and text, whoever asks. */
+/** Returns the id of a stored span; the same for the same trace and text in every process. */
 export const storedSpanIdOf = (traceId: string, what: string): string =>
   storedSpanIdPrefix +
   createHash('sha256')
@@ -24,7 +24,7 @@ export const storedSpanIdOf = (traceId: string, what: string): string =>
 
 let given: string | null = null;
 
-/** The span that `start` starts gets this id: OpenTelemetry asks nobody but the generator for one, and starts a span in one go. */
+/** Runs `start` so that the span it starts gets this id. OpenTelemetry takes ids only from the generator, and starts a span synchronously. */
 export function withSpanId<Result>(spanId: string, start: () => Result): Result {
   given = spanId;
   try {

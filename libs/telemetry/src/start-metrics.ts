@@ -2,16 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Resource } from '@opentelemetry/resources';
 import { useMeter } from './metrics.ts';
 
-/** Answers a GET with all metrics in Prometheus' text format. */
+/** Answers a GET with all metrics in the Prometheus text format. */
 export type MetricsHandler = (request: IncomingMessage, response: ServerResponse) => void;
 export type StartedMetrics = { handler: MetricsHandler | null; shutdown(): Promise<void> };
 
-/** How often OTLP metrics go out; `OTEL_METRIC_EXPORT_INTERVAL` says otherwise. */
+/** Default interval of OTLP exports; overridden by `OTEL_METRIC_EXPORT_INTERVAL`. */
 const exportIntervalMs = 60_000;
 
 /**
  * Loads the metrics SDK and switches recording on.
- * @param sinks `prometheus`: there is somebody to ask the handler; `otlp`: they are sent, to where the standard variables say
+ * @param sinks `prometheus`: an endpoint calls the handler; `otlp`: metrics are sent to the address in the standard variables
  */
 export async function startMetrics(
   resource: Resource,
@@ -33,7 +33,7 @@ export async function startMetrics(
   };
 }
 
-/** Without a server of its own: the health endpoint's answers. */
+/** Creates a Prometheus reader without its own server; the health server serves it. */
 async function prometheusReader() {
   const { PrometheusExporter } = await import('@opentelemetry/exporter-prometheus');
   return new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true });

@@ -6,26 +6,26 @@ import { idGenerator, spanIdPrefix } from './span-ids.ts';
 import type { MetricsHandler } from './start-metrics.ts';
 
 export type Telemetry = {
-  /** Whether spans are recorded and exported. */
+  /** True if spans are recorded and exported. */
   enabled: boolean;
-  /** Answers a scrape of Prometheus; null where that wasn't asked for. */
+  /** Answers Prometheus scrapes; null if they are off. */
   metricsHandler: MetricsHandler | null;
-  /** Sends what is still queued, for at most `shutdownMsMax`. Never throws. */
+  /** Sends queued data, for at most `shutdownMsMax`. Never throws. */
   shutdown: () => Promise<void>;
 };
 
 export type TelemetrySettings = {
   serviceName: string;
-  /** Distinguishes processes of one service. */
+  /** Identifies a process among those of one service. */
   instanceId: string;
   version?: string;
-  /** Whether there is an endpoint for Prometheus to ask. Default false. */
+  /** True if the process has an endpoint for Prometheus. Default false. */
   prometheus?: boolean;
 };
 
-/** A collector that doesn't answer must not hold up a service that stops. */
+/** Time limit of `shutdown`, so that an unresponsive collector does not delay the stop of a service. */
 const shutdownMsMax = 3_000;
-/** One export request. The batch processor drops spans when its queue is full; nothing waits for it. */
+/** Time limit of an export request. The batch processor drops spans when its queue is full; nothing waits for it. */
 const exportMsMax = 5_000;
 const complaintIntervalMs = 60_000;
 
@@ -33,13 +33,13 @@ const off: Telemetry = { enabled: false, metricsHandler: null, shutdown: async (
 let running: Promise<Telemetry> | null = null;
 
 /**
- * Switches on what the environment asks for, by OpenTelemetry's standard variables where there is one.
+ * Starts the telemetry that the environment enables, with OpenTelemetry's standard variables if one exists.
  * - Traces: `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, or `COPPICE_TRACES=on` (then to the default,
- *   http://localhost:4318). `COPPICE_TRACES=off` and `OTEL_TRACES_EXPORTER=none` win over that. `OTEL_TRACES_SAMPLER` and `_ARG` choose which.
- * - Metrics by OTLP: `OTEL_METRICS_EXPORTER=otlp`, or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set. Not by the common endpoint alone: that is often a Jaeger,
- *   which takes no metrics. `COPPICE_METRICS=off` wins, also over the endpoint for Prometheus.
- * - `OTEL_SDK_DISABLED=true` wins over all. When all is off, no SDK is loaded.
- * Once a process: a second call (services embedded in one process) gets the first's. A failure to start is logged, not thrown.
+ *   http://localhost:4318). `COPPICE_TRACES=off` and `OTEL_TRACES_EXPORTER=none` override these. `OTEL_TRACES_SAMPLER` and `_ARG` set the sampling.
+ * - Metrics by OTLP: `OTEL_METRICS_EXPORTER=otlp`, or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set. The common endpoint alone is not enough: it is often Jaeger,
+ *   which accepts no metrics. `COPPICE_METRICS=off` overrides these and also the endpoint for Prometheus.
+ * - `OTEL_SDK_DISABLED=true` overrides everything. When all is off, no SDK is loaded.
+ * Starts once per process: a second call (services embedded in one process) returns the first result. An error is logged, not thrown.
  */
 export function startTelemetry(
   settings: TelemetrySettings,
@@ -91,7 +91,7 @@ async function start(settings: TelemetrySettings, asked: Asked, environment: Nod
       running = null;
       const { promise: tooLong, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, shutdownMsMax);
-      // What can't be delivered at the end is lost: telemetry never decides how a service ends.
+      // Data that can't be delivered at the end is lost: telemetry must not affect the stop of a service.
       const stopped = Promise.allSettled([stopTraces?.(), metrics?.shutdown()]);
       await Promise.race([stopped, tooLong]);
       clearTimeout(timer);
@@ -110,7 +110,7 @@ async function resourceOf({ serviceName, instanceId, version }: TelemetrySetting
   );
 }
 
-/** @returns ends it */
+/** @returns a function that stops tracing */
 async function startTraces(
   { serviceName, instanceId }: TelemetrySettings,
   resource: Resource,
@@ -124,7 +124,7 @@ async function startTraces(
     autoDetectResources: false,
     idGenerator: idGenerator(spanIdPrefix(serviceName, instanceId)),
     traceExporter: new OTLPTraceExporter({ timeoutMillis: exportMsMax }),
-    // Headers are written and read by trace.ts; logs go to stderr, metrics have a provider of their own.
+    // trace.ts writes and reads headers; logs go to stderr; metrics have a separate provider.
     textMapPropagator: null,
     metricReaders: [],
     logRecordProcessors: [],
@@ -143,7 +143,7 @@ async function startMetricsOf(resource: Resource, asked: Asked, environment: Nod
   );
 }
 
-/** Tells of export failures at most once a minute; they'd come with every batch. */
+/** Logs export errors at most once a minute, since they occur with every batch. */
 function complainSeldom(): void {
   const logger = createLogger('telemetry');
   let quietUntil = 0;

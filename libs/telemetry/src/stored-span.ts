@@ -1,6 +1,6 @@
 /**
- * Spans that last longer than a process may: nobody keeps them open. Their ids follow from their trace and from what they are of, so that whoever has the one traceparent
- * that is stored can name them as a parent; their times are stored too, and they are exported when they are over, by whoever ends them. A repeat has the same id.
+ * Spans that may last longer than a process, so no process keeps them open. Their ids are derived from the trace and their subject, so that code with the stored
+ * traceparent can use them as a parent. Their times are stored too. The process that ends the span exports it; a repeat has the same id.
  */
 import { SpanStatusCode } from '@opentelemetry/api';
 import { attributes as names } from './attributes.ts';
@@ -8,10 +8,10 @@ import { storedSpanIdOf, withSpanId } from './span-ids.ts';
 import { formatTraceParent, parseTraceParent } from './trace-parent.ts';
 import { extractTrace, tracer } from './trace.ts';
 
-/** A context as text, as the headers of that name have it. */
+/** A trace context in the format of the headers of the same names. */
 export type StoredContext = { traceparent: string; tracestate?: string };
 
-/** Plain data. Times are milliseconds since 1970. */
+/** A span as plain data. Times are milliseconds since 1970. */
 export type StoredSpan = {
   name: string;
   spanId: string;
@@ -22,17 +22,17 @@ export type StoredSpan = {
   failure: { type: string; message: string } | null;
 };
 
-/** The context of a stored span in the trace of another context; null where that is none. */
+/** Returns the traceparent of a stored span in the trace of another traceparent; null if that is null or invalid. */
 export function storedSpanContext(traceparent: string | null, what: string): string | null {
   const traceId = parseTraceParent(traceparent)?.traceId;
   return traceId === undefined ? null : withSpan(traceparent, storedSpanIdOf(traceId, what));
 }
 
-/** The span that a context names; null where it names none. */
+/** Returns the span id in a traceparent; null if there is none. */
 export const spanIdOf = (traceparent: string | null | undefined): string | null =>
   parseTraceParent(traceparent)?.spanId ?? null;
 
-/** @param context any of its trace, which says too whether it is sampled */
+/** @param context any context of the span's trace; it also determines if the span is sampled */
 export function exportStoredSpan({ traceparent, tracestate }: StoredContext, stored: StoredSpan): void {
   const { name, spanId, parentSpanId, startedAtMs, endedAtMs, attributes, failure } = stored;
   const parent = extractTrace({ traceparent: withSpan(traceparent, parentSpanId) ?? undefined, tracestate });

@@ -5,7 +5,7 @@ import type { SpanContext } from '@opentelemetry/api';
 export const traceParentHeader = 'traceparent';
 export const traceStateHeader = 'tracestate';
 
-/** Longer ones are ignored: they come from outside, and go into every message and stored state. */
+/** Maximum length of a tracestate. Longer ones are ignored: they come from outside and are copied into every message and stored state. */
 const traceStateLengthMax = 512;
 
 const pattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
@@ -16,13 +16,13 @@ export function formatTraceParent(spanContext: SpanContext): string | null {
   return `00-${spanContext.traceId}-${spanContext.spanId}-${flags}`;
 }
 
-/** The trace that a header names, if its spans are kept; null where there is none, or none of it was sampled. */
+/** Returns the trace id in a traceparent; null if it is invalid or the trace is not sampled. */
 export function sampledTraceId(traceParent: string | undefined): string | null {
   const spanContext = parseTraceParent(traceParent);
   return spanContext === null || (spanContext.traceFlags & 1) === 0 ? null : spanContext.traceId;
 }
 
-/** Null for anything that isn't a valid trace context: a broken header starts a new trace, it never fails a message. */
+/** Parses a trace context; null if it is invalid: an invalid header starts a new trace and never fails a message. */
 export function parseTraceParent(traceParent: string | undefined | null, traceState?: string): SpanContext | null {
   const match = pattern.exec(traceParent?.trim() ?? '');
   if (match === null) return null;

@@ -3,12 +3,12 @@ import type { Attributes, Context, Link, Span, Tracer } from '@opentelemetry/api
 import { attributes as names } from './attributes.ts';
 import { formatTraceParent, parseTraceParent, traceParentHeader, traceStateHeader } from './trace-parent.ts';
 
-/** The tracer of everything in Coppice; it does nothing until `startTelemetry` has switched tracing on. */
+/** Returns Coppice's tracer, which does nothing until `startTelemetry` switches tracing on. */
 export const tracer = (): Tracer => trace.getTracer('coppice');
 
 /**
- * Writes the trace context (of the active span, if none is given) into the headers of an outgoing message, unless they have one: a copy of a
- * message keeps its sender's. Changes and returns `headers`.
+ * Writes a trace context (default: the active span's) into the headers of an outgoing message, unless they have one: a copy of a
+ * message keeps the context of its sender. Changes and returns `headers`.
  */
 export function injectTrace(headers: Record<string, string>, from: Context = context.active()): Record<string, string> {
   if (headers[traceParentHeader] !== undefined) return headers;
@@ -21,31 +21,31 @@ export function injectTrace(headers: Record<string, string>, from: Context = con
   return headers;
 }
 
-/** The context that an incoming message's headers name; without (valid) ones an empty context, so that its span starts a new trace. */
+/** Returns the context in an incoming message's headers; an empty context if they are missing or invalid, so that its span starts a new trace. */
 export function extractTrace(headers: Record<string, string | undefined>): Context {
   const spanContext = parseTraceParent(headers[traceParentHeader], headers[traceStateHeader]);
   return spanContext === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, spanContext);
 }
 
-/** The active span's trace context as text, to be stored in a durable actor's value; null when there is none. */
+/** Returns the active span's traceparent, for storage in a durable actor's state; null when there is no span. */
 export function currentTraceparent(): string | null {
   const spanContext = trace.getSpanContext(context.active());
   return spanContext === undefined ? null : formatTraceParent(spanContext);
 }
 
-/** A link to the span that `traceparent` names: none when there isn't one, so that it can be spread into `links`. */
+/** Returns a link to the span in `traceparent`; an empty array if there is none. */
 export function linkFrom(traceparent: string | null | undefined): Link[] {
   const spanContext = parseTraceParent(traceparent);
   return spanContext === null ? [] : [{ context: spanContext }];
 }
 
-/** Whether both name valid contexts of one trace. */
+/** Reports whether both are valid contexts of the same trace. */
 export function isSameTrace(left: string | null | undefined, right: string | null | undefined): boolean {
   const traceId = parseTraceParent(left)?.traceId;
   return traceId !== undefined && traceId === parseTraceParent(right)?.traceId;
 }
 
-/** Trace and span id of the active span, for logs. */
+/** Returns trace and span id of the active span, for logs. */
 export function activeTraceIds(): { trace_id: string; span_id: string } | undefined {
   const spanContext = trace.getSpanContext(context.active());
   if (spanContext === undefined || !trace.isSpanContextValid(spanContext)) return undefined;
@@ -62,8 +62,8 @@ export type SpanSettings = {
 };
 
 /**
- * Runs `fn` in a new span, which ends with it. What `fn` throws is recorded, sets the status to error with the error's `code` or name as
- * `error.type`, and is thrown on unchanged.
+ * Runs `fn` in a new span, which ends with it. An error is recorded on the span (status error, with its `code` or name as
+ * `error.type`) and rethrown unchanged.
  */
 export async function withSpan<Result>(
   name: string,
@@ -90,12 +90,12 @@ export async function withSpan<Result>(
   }
 }
 
-/** Adds to the active span what only its work finds out; nothing where there is none. */
+/** Adds attributes to the active span, if there is one. */
 export function annotateSpan(added: Attributes): void {
   trace.getActiveSpan()?.setAttributes(added);
 }
 
-/** Marks a span as failed without ending it: for a failure that is answered instead of thrown. */
+/** Marks a span as failed without ending it; for errors that are returned and not thrown. */
 export function recordError(span: Span, error: unknown): void {
   if (!span.isRecording()) return;
   const message = error instanceof Error ? error.message : String(error);
@@ -104,7 +104,7 @@ export function recordError(span: Span, error: unknown): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message });
 }
 
-/** What `error.type` says of a failure: its code, else its name. */
+/** Returns the `error.type` of an error: its code, else its name. */
 export function errorType(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;

@@ -1,16 +1,16 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What a collector that is of no use does. */
+/** Behaviour of a broken collector. */
 export type CollectorFault = 'hangs' | 'answers-500' | 'refuses';
 
 export type BrokenCollector = AsyncDisposable & {
   url: string;
-  /** Paths that were posted to; none where it refuses. */
+  /** Paths of received requests; empty if it refuses connections. */
   requests: readonly string[];
 };
 
-/** An endpoint for OTLP/HTTP that takes nothing: its requests are never answered, or all fail, or nobody listens. */
+/** Starts an OTLP/HTTP endpoint that never answers, answers every request with 500, or refuses connections. */
 export async function startBrokenCollector(fault: CollectorFault): Promise<BrokenCollector> {
   const requests: string[] = [];
   const server = createServer((request, response) => {

@@ -1,24 +1,24 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** Waits for the end of its input, which comes when this process ends, in whatever way, and then ends the process of the id given. */
+/** Waits for the end of its input, which closes when this process ends in any way, and then kills the process with the given id. */
 const watchScript = 'cat >/dev/null; kill -KILL "$1" 2>/dev/null';
 
-/** Ends a child, by its own id, when this process ends: a test runner that is ended by force leaves no server behind. */
+/** Kills a child, by its id, when this process ends, so that a killed test runner leaves no server behind. */
 export function endWithThisProcess(child: ChildProcess): void {
   const watcher = spawn('sh', ['-c', watchScript, 'sh', String(child.pid)], {
     stdio: ['pipe', 'ignore', 'ignore'],
-    // In a group of its own: a Ctrl-C that ends this process must not end the watcher first.
+    // In its own process group: a Ctrl-C that ends this process must not end the watcher first.
     detached: true,
   });
   watcher.unref();
-  // Watching nothing any more, it is ended, since the id may come to name another process.
+  // The watcher ends with the child, since the child's id may be reused by another process.
   child.once('exit', () => watcher.kill('SIGKILL'));
 }
 
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
-/** Resolves when the process has ended and its output is read to the end. */
+/** Resolves when the process has ended and all its output was read. */
 export function exitOf(child: ChildProcess): Promise<Exit> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);

@@ -3,15 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export type EventuallySettings = {
   /** Default 10 s. */
   timeoutMs?: number;
-  /** Pause between two looks; default 20 ms. */
+  /** Pause between two probes; default 20 ms. */
   intervalMs?: number;
-  /** What is waited for, told when it doesn't come. */
+  /** Name of the expected result in the error message. */
   description?: string;
 };
 
 /**
- * Looks again and again until `probe` neither throws nor gives false, null or undefined, and returns what it gave. Fails with the last
- * thrown error (an assertion's, for instance) as the cause.
+ * Calls `probe` until it neither throws nor returns false, null or undefined, and returns its result. On timeout throws with the last
+ * error (for instance a failed assertion) as the cause.
  */
 export async function eventually<Result>(
   probe: () => Result | Promise<Result>,

@@ -1,9 +1,9 @@
 /**
- * A real nats-server for tests: a child process on a loopback port of its own choosing, with JetStream in a temporary folder.
+ * A real nats-server for tests: a child process on a free loopback port, with JetStream in a temporary folder.
  *
- * 1. The port is asked of the system by the server itself and read from its ports file: no port is guessed, no two tests collide.
- * 2. A restart keeps port and store, so that clients reconnect and find what was stored.
- * 3. It is ended by its process id; its store is removed unless the caller gave the folder.
+ * 1. The server gets a free port from the system and writes it to its ports file, so that two tests never use the same port.
+ * 2. A restart keeps port and store, so that clients reconnect and find the stored data.
+ * 3. The server is ended by its process id. Its store is removed unless the caller passed the folder.
  */
 import { randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
@@ -16,15 +16,15 @@ import { eventually } from './eventually.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export type NatsServerSettings = {
-  /** More of the server's configuration, in its own format, e.g. `max_payload: 64KB`. One that has users of its own is given those credentials to put among them. */
+  /** Additional server configuration in its own format, e.g. `max_payload: 64KB`. A function, for a configuration with its own users, gets credentials to include. */
   config?: string | ((credentials: { user: string; password: string }) => string);
-  /** Where JetStream stores; kept at the end. Default: a temporary folder, removed at the end. */
+  /** Folder of JetStream's store, kept at the end. Default: a temporary folder, removed at the end. */
   storeDir?: string;
-  /** Whether clients need the credentials in `user` and `password`; default no. */
+  /** True if clients need the credentials in `user` and `password`; default false. */
   auth?: boolean;
-  /** Default yes. */
+  /** Default true. */
   jetStream?: boolean;
-  /** Whether JetStream syncs each write to the disk before it acknowledges it; default no. */
+  /** True if JetStream syncs each write to disk before it acknowledges it; default false. */
   syncAlways?: boolean;
   /** The server program to run; default: see `natsServerProgram`. */
   program?: string;
@@ -34,21 +34,21 @@ export type NatsServer = AsyncDisposable & {
   url: string;
   /** The server's own monitoring address (`/jsz`, `/varz` …). */
   monitoringUrl: string;
-  /** Of the present process; changes with a restart. */
+  /** Id of the current process; changes with a restart. */
   readonly pid: number;
   user: string | undefined;
   password: string | undefined;
-  /** What a client needs to connect. */
+  /** Connection options of a client. */
   connection: { servers: string; user?: string; password?: string };
-  /** The same for a process, as Coppice's services read it from the environment. */
+  /** Environment variables with which Coppice's services connect. */
   environment: Record<string, string>;
-  /** Ends it gracefully and removes what it stored. */
+  /** Stops the server gracefully and removes its temporary store. */
   stop(): Promise<void>;
-  /** SIGKILL; its store stays, for `restart`. */
+  /** Sends SIGKILL. The store stays for `restart`. */
   kill(): Promise<void>;
-  /** Ends it (if it runs) and starts it again on the same port and store. */
+  /** Stops the server if it runs and starts it on the same port and store. */
   restart(): Promise<void>;
-  /** Gives it other configuration in place of the settings' `config`, which it takes over while it runs (SIGHUP). */
+  /** Replaces the `config` of the settings and reloads it while the server runs (SIGHUP). */
   reload(config: NatsServerSettings['config']): Promise<void>;
 };
 
@@ -56,7 +56,7 @@ const startMsMax = 20_000;
 const stopMsMax = 5_000;
 const outputCharactersMax = 8_000;
 
-/** COPPICE_NATS_SERVER, else the one that set-up put into the project's cache, else the one in PATH. Fails when there is none. */
+/** Returns the server program: COPPICE_NATS_SERVER, else the one in the project's cache folder, else the one in PATH. Throws when there is none. */
 export function natsServerProgram(environment: NodeJS.ProcessEnv = process.env): string {
   const named = environment['COPPICE_NATS_SERVER'];
   const cached = path.resolve(import.meta.dirname, '../../../.cache/bin/nats-server');
@@ -162,7 +162,7 @@ export async function startNatsServer(settings: NatsServerSettings = {}): Promis
   };
 }
 
-/** When the server took its configuration. */
+/** Returns the time at which the server loaded its configuration. */
 async function loadedAt(monitoringUrl: string): Promise<string> {
   const answer = await fetch(new URL('/varz', monitoringUrl));
   return ((await answer.json()) as { config_load_time: string }).config_load_time;
@@ -226,7 +226,7 @@ async function run(program: string, configurationFile: string, portsFolder: stri
   return { ...ports, pid, exited, signal: (name) => void child.kill(name) };
 }
 
-/** Null while it isn't there, or only half written. */
+/** Reads the ports file; null while it is missing or incomplete. */
 async function readPorts(file: string): Promise<{ url: string; monitoringUrl: string } | null> {
   try {
     const ports = JSON.parse(await readFile(file, 'utf8')) as { nats?: string[]; monitoring?: string[] };

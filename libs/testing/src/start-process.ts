@@ -7,15 +7,15 @@ export type OutputLine = { stream: 'stdout' | 'stderr'; text: string };
 
 export type StartedProcess = AsyncDisposable & {
   pid: number;
-  /** Everything said so far, in the order in which it was read. */
+  /** Output lines so far, in the order in which they were read. */
   lines: readonly OutputLine[];
-  /** Resolves at its end, never rejects for a failed one. */
+  /** Resolves at the end of the process, also if it failed. */
   exited: Promise<Exit>;
-  /** Sends the signal and waits for the end. */
+  /** Sends the signal (default SIGKILL) and waits for the end. */
   kill(signal?: NodeJS.Signals): Promise<Exit>;
-  /** Sends the signal and doesn't wait. */
+  /** Sends the signal without waiting. */
   signal(signal: NodeJS.Signals): void;
-  /** The first line, said already or yet to come, that contains the text or matches. Fails at the process's end and when time is out. */
+  /** Returns the first line, past or future, that contains the text or matches. Rejects when the process ends or the time is up. */
   waitForLine(pattern: string | RegExp, settings?: { timeoutMs?: number }): Promise<string>;
 };
 
@@ -24,8 +24,8 @@ export type ProcessSettings = { cwd?: string; nodeArguments?: string[] };
 const lineWaitMs = 20_000;
 
 /**
- * Runs a TypeScript or JavaScript file in a Node process of its own, for tests that end it by force. The environment is this process's,
- * without what the test runner put there, and with `environment` over it.
+ * Runs a TypeScript or JavaScript file in a separate Node process, for tests that kill it. The environment is this process's
+ * without the test runner's variables, overridden by `environment`.
  */
 export function startProcess(
   script: string,

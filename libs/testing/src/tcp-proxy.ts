@@ -1,12 +1,12 @@
 import { createConnection, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A way to a TCP server that a test can break while the server itself goes on. */
+/** A proxy for a TCP server, with which a test can break the connection while the server continues. */
 export type TcpProxy = AsyncDisposable & {
   port: number;
   /** Resets all connections and refuses new ones, until `heal`. */
   cut(): void;
-  /** Lets nothing through any more in that direction, or in both, on old connections and new ones; they stay open. Until `heal`. */
+  /** Blocks data in one direction, or in both by default, on existing and new connections until `heal`. The connections stay open. */
   stall(direction?: 'to-server' | 'to-client'): void;
   heal(): void;
 };
@@ -18,7 +18,7 @@ export async function startTcpProxy(serverPort: number): Promise<TcpProxy> {
   let isCut = false;
   let stalled: readonly Direction[] = [];
   const apply = (link: Record<Direction, Socket>) => {
-    // What comes from the client goes to the server: it is read from the client's socket.
+    // `to-server` is the client's socket, since data to the server is read from it.
     if (stalled.includes('to-server')) link['to-server'].pause();
     else link['to-server'].resume();
     if (stalled.includes('to-client')) link['to-client'].pause();

@@ -8,16 +8,16 @@ import { temporaryFolder } from './temporary-folder.ts';
 export type FileContent = string | { text: string; executable: boolean };
 
 export type TemporaryRepository = AsyncDisposable & {
-  /** The repository: of a bare one its git directory, else its working tree. */
+  /** The git directory of a bare repository, else the working tree. */
   path: string;
   branch: string;
-  /** Runs git there, isolated from the user's and the system's configuration; its stdout without the last line break. */
+  /** Runs git in the repository, isolated from the user's and the system's configuration. Returns stdout without the last line break. */
   git(...argumentsOfGit: string[]): Promise<string>;
-  /** Writes the files and commits everything on the branch; in a bare repository by way of a clone. Gives the commit's id. */
+  /** Writes the files and commits everything on the branch; for a bare repository in a clone that is pushed. Returns the commit's id. */
   commit(message: string, files: Record<string, FileContent>): Promise<string>;
-  /** The commit that a ref (default: the branch) names. */
+  /** Returns the commit of a ref (default: the branch). */
   head(ref?: string): Promise<string>;
-  /** The content of a file in a commit (default: the branch's), null where it isn't there. */
+  /** Returns a file's content in a commit (default: the branch's); null if it doesn't exist. */
   show(file: string, ref?: string): Promise<string | null>;
   remove: () => Promise<void>;
 };
@@ -27,7 +27,7 @@ export type RepositorySettings = { files?: Record<string, FileContent>; branch?:
 const runFile = promisify(execFile);
 const outputBytesMax = 64 * 1024 * 1024;
 
-/** A git environment in which nothing of the user's or system's configuration counts, and the same content makes the same commit ids. */
+/** Returns a git environment without the user's and the system's configuration, in which the same content gives the same commit ids. */
 export function isolatedGitEnvironment(home: string): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'));
   return {
@@ -47,7 +47,7 @@ export function isolatedGitEnvironment(home: string): NodeJS.ProcessEnv {
   };
 }
 
-/** A real git repository in a temporary folder, with one commit that holds `files`. */
+/** Creates a git repository in a temporary folder, with one commit that contains `files`. */
 export async function temporaryRepository(settings: RepositorySettings = {}): Promise<TemporaryRepository> {
   const { files = { 'README.md': '# A repository\n' }, branch = 'main', bare = false } = settings;
   const folder = await temporaryFolder('repository');

@@ -13,7 +13,7 @@ export type CollectedSpan = {
   spanId: string;
   parentSpanId: string | undefined;
   links: { traceId: string; spanId: string }[];
-  /** Milliseconds since 1970, to the microsecond: a number holds no nanoseconds of today. */
+  /** Milliseconds since 1970, with microsecond precision: a number can't hold today's nanoseconds exactly. */
   startedAtMs: number;
   durationMs: number;
   attributes: Record<string, unknown>;
@@ -25,16 +25,16 @@ export type CollectedMetric = { service: string; name: string };
 
 export type TraceCollector = AsyncDisposable & {
   url: string;
-  /** What was received so far. */
+  /** Spans received so far. */
   spans: readonly CollectedSpan[];
-  /** Each metric that was received so far, as often as it came. */
+  /** Metrics received so far, one entry for each time. */
   metrics: readonly CollectedMetric[];
-  /** Switches tracing on in a process, and makes it export soon. */
+  /** Environment variables that switch tracing on in a process, with a short export delay. */
   environment: Record<string, string>;
   stop(): Promise<void>;
 };
 
-/** A receiver of traces and metrics by OTLP/HTTP (JSON), in this process. */
+/** Starts a receiver of traces and metrics by OTLP/HTTP (JSON) in this process. */
 export async function startTraceCollector(): Promise<TraceCollector> {
   const spans: CollectedSpan[] = [];
   const metrics: CollectedMetric[] = [];

@@ -1,4 +1,4 @@
-/** Run by run-service.test.ts: a service that tells what happens to it. */
+/** Service for run-service.test.ts that prints what happens to it. */
 import { runService } from '../index.ts';
 import { z } from 'zod';
 

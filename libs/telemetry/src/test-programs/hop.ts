@@ -1,4 +1,4 @@
-/** Run by start.test.ts: a publisher and a consumer span, with a log line in each, and then the modules that were loaded. */
+/** Program for start.test.ts: records a producer and a consumer span and a log line, then prints the modules that were loaded. */
 import { registerHooks } from 'node:module';
 
 const loaded: string[] = [];

@@ -1,4 +1,4 @@
-/** Run by nats-server.test.ts: starts a server, tells its address, and waits to be ended by force. */
+/** Program for nats-server.test.ts: starts a server, prints its address, and waits to be killed. */
 import { startNatsServer } from '../index.ts';
 
 const server = await startNatsServer();

@@ -1,4 +1,4 @@
-/** Run by nats-server.test.ts: starts a server, stops it, and ends by itself when nothing is left open. */
+/** Program for nats-server.test.ts: starts a server, stops it, and exits when nothing is left open. */
 import { startNatsServer } from '../index.ts';
 
 const server = await startNatsServer();
