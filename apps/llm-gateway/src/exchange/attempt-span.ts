@@ -14,34 +14,34 @@ import {
 import type { Span } from '@coppice/telemetry';
 import type { AttemptOutcome } from './attempt.ts';
 
-/** What an attempt of a turn is about. */
+/** Subject of an attempt's span and metrics. */
 export type AttemptAbout = {
   provider: string;
-  /** As the provider names it. */
+  /** Model name as the provider knows it. */
   model: string;
   owner: Owner;
   effectId: string;
   /** From 1. */
   attempt: number;
-  /** Why the attempt before this one was given up; null for the first. */
+  /** Error that ended the previous attempt; null for the first. */
   before: CoppiceError | null;
-  /** How long it waited for a place at the provider. */
+  /** Time spent in the provider's queue. */
   queuedMs: number;
 };
 
-/** Who submits a run chooses its models' names: only those that the configuration names, or that a provider has answered as, get a label of their own. */
+/** Run submitters choose model names. Only names in the configuration, or that a provider has answered, get a label of their own. */
 const modelLabelsMax = 100;
 const models = new BoundedValues(modelLabelsMax);
 
-/** Keeps labels for models, each `provider/model`, that one wants to see before they have ever answered. */
+/** Reserves labels for models (each `provider/model`) that should appear in metrics before their first answer. */
 export function reserveModelLabels(names: readonly string[]): void {
   for (const name of names) models.admit(name.slice(name.indexOf('/') + 1));
 }
 
-/** A model's name as a label. */
+/** Metric label of a model. */
 export const modelLabel = (model: string): string => models.known(model);
 
-/** A span by the GenAI conventions, and the measures, of asking a provider once. It must be ended. */
+/** Starts the span (GenAI conventions) and the metrics of one request to a provider. The caller must end it. */
 export function startAttemptSpan(about: AttemptAbout): { end(outcome: AttemptOutcome): void } {
   const { provider, model, owner, effectId, attempt, before, queuedMs } = about;
   const span = tracer().startSpan(`${genAiOperations.chat} ${model}`, {

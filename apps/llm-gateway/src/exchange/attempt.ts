@@ -13,11 +13,11 @@ import type {
 } from '../provider/port.ts';
 import { exchangeLimits } from './limits.ts';
 
-/** What asking a provider once came to. */
+/** Outcome of one request to a provider. */
 export type AttemptOutcome = {
-  /** Null where the answer is whole. */
+  /** Null if the answer is complete. */
   error: CoppiceError | null;
-  /** What was counted, with estimates for what the provider left uncounted of a request that it may be paid for. */
+  /** Reported usage, with estimates for what the provider didn't report of a request that it may charge for. */
   usage: UsageSoFar;
   responseModel: string | null;
   finishReason: FinishReason | null;
@@ -26,7 +26,7 @@ export type AttemptOutcome = {
 
 type ResponseEnd = Extract<ModelDelta, { type: 'response-end' }>;
 
-/** One provider asked once: its deltas as they come, and what it came to. Doesn't wait for a provider that ignores its signal. */
+/** One request to one provider: its deltas as they arrive, and its outcome. Doesn't wait for a provider that ignores its signal. */
 export class Attempt {
   readonly #provider: string;
   readonly #bounds: AnswerBounds;
@@ -41,20 +41,20 @@ export class Attempt {
   #over = false;
   #state: RequestState | null = null;
   #outputBegan = false;
-  /** The caller reads the provider's own words, and judges them itself. */
+  /** The caller reads the provider's own events and validates them itself. */
   #isPassedOn = false;
   #outputBytes = 0;
   #usage: UsageSoFar = {};
   #responseModel: string | null = null;
   #finishReason: FinishReason | null = null;
 
-  /** A caller that reads is told by what it waits for; of one that doesn't read on, the call is over all the same. */
+  /** A caller that is reading gets the abort from its pending read. If it isn't reading, the call ends here. */
   readonly #onAbort = () => {
     this.#interrupt(this.#signal.reason);
     if (!this.#pulling) this.end(this.#asCoppiceError(this.#signal.reason));
   };
 
-  /** `onEnd` is told once what it came to: before `response-end` is handed on, or when it is left. */
+  /** `onEnd` is called once with the outcome: before `response-end` is returned, or when the caller leaves. */
   constructor(
     provider: Provider,
     request: ModelRequest,
@@ -71,7 +71,7 @@ export class Attempt {
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  /** Whether the caller was given something of this answer, after which nobody else is asked. */
+  /** True once the caller has received a part of this answer. No other provider is tried after that. */
   get committed(): boolean {
     return this.#committed;
   }
@@ -80,7 +80,10 @@ export class Attempt {
     return this.#finishReason !== null;
   }
 
-  /** What comes up to the first semantic output, this included; or less, where too much comes before it. @throws as `next`; the caller then has nothing. */
+  /**
+   * Returns the deltas up to and including the first semantic output; fewer if `peekEventsMax` or `peekBytesMax` is reached first. @throws like `next`; the
+   * caller then has nothing.
+   */
   async opening(): Promise<readonly ModelDelta[]> {
     const held: ModelDelta[] = [];
     let bytes = 0;
@@ -99,7 +102,7 @@ export class Attempt {
     return held;
   }
 
-  /** The next deltas, up to `response-end`. @throws CoppiceError, also where the answer ends without that. */
+  /** Returns the next deltas, up to `response-end`. @throws CoppiceError, also if the answer ends without `response-end`. */
   async next(): Promise<readonly ModelDelta[]> {
     this.#pulling = true;
     try {
@@ -118,12 +121,12 @@ export class Attempt {
     throw new CoppiceError('provider-failed', text, { retryable: true });
   }
 
-  /** Ends the upstream call. Nothing happens where the answer has come to its end. */
+  /** Ends the upstream call. Does nothing if the answer has already ended. */
   end(failure: CoppiceError | null): void {
     if (this.#over) return;
     this.#over = true;
     this.#signal.removeEventListener('abort', this.#onAbort);
-    // Not waited for: a provider that hangs would hang the caller with it.
+    // Not awaited: a provider that hangs would block the caller too.
     this.#iterator.return?.().catch(() => {});
     this.#onEnd({
       error: failure,
@@ -135,7 +138,7 @@ export class Attempt {
   }
 
   #noteState(state: RequestState): void {
-    // Before it is sent there is nothing that could be over; and what is refused early may still be on its way.
+    // A request that wasn't sent can't be over. A request that was refused early may still be in transit.
     if (this.#state === 'refused' || (state === 'over' && this.#state === null)) return;
     this.#state = state;
   }
@@ -143,7 +146,7 @@ export class Attempt {
   #paidFor(failure: CoppiceError | null): UsageSoFar {
     const isSent = this.#state === 'sent' || this.#state === 'over';
     if (failure !== null && !isSent && !this.#outputBegan) return this.#usage;
-    // How long a whole answer became that wasn't waited for nobody learns, and a vendor makes it to its end all the same: it may be as long as was allowed.
+    // The length of an abandoned non-streamed answer is unknown, and the vendor generates it to its end anyway. It may be as long as the request allowed.
     const isUnseen = this.#request.stream === false && this.#state === 'sent' && !this.#outputBegan;
     const { maxOutputTokens = outputTokensDefault } = this.#request.settings;
     const counted = isUnseen && failure !== null ? { outputTokens: maxOutputTokens, ...this.#usage } : this.#usage;
@@ -164,7 +167,7 @@ export class Attempt {
         this.#isPassedOn = true;
         break;
       case 'response-start':
-        // Each piece that a client is told may repeat them.
+        // Each chunk that is sent to a client may repeat them.
         this.#bounds.checkedId(delta.responseId ?? '');
         this.#responseModel = this.#bounds.checkedName(delta.responseModel ?? this.#responseModel ?? '') || null;
         break;
@@ -182,7 +185,10 @@ export class Attempt {
     }
   }
 
-  /** An answer that went wrong without an error, e.g. by a call that the model wrote badly, would be told as an empty one. Its provider did answer, and is paid. */
+  /**
+   * Rejects an answer that went wrong without an error, e.g. by a malformed tool call. The client would get it as an empty answer. The provider did answer, and
+   * is paid.
+   */
   #requireAnswer({ finishReason, providerFinishReason = 'no reason', lost }: ResponseEnd): void {
     const fail = (what: string, retryable: boolean) =>
       new CoppiceError('provider-failed', `${this.#provider} ${what}`, { retryable, details: { answered: true } });

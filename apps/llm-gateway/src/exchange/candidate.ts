@@ -6,7 +6,7 @@ import { pauseBeforeRetry } from './retry.ts';
 import type { RetrySettings } from './retry.ts';
 import type { Route } from './routes.ts';
 
-/** Errors after which somebody else is asked, if there is one: another provider may have the model, a larger context, or just work. */
+/** Errors after which the next candidate is tried: another provider may have the model, a larger context, or simply work. */
 const goingOn: readonly CoppiceError['code'][] = [
   'provider-failed',
   'provider-limited',
@@ -15,22 +15,22 @@ const goingOn: readonly CoppiceError['code'][] = [
 ];
 export const goesOn = ({ code }: CoppiceError): boolean => goingOn.includes(code);
 
-/** Whether a budget has too little left for it, or nothing to count it by. */
+/** Reports whether the error comes from a budget: too little is left, or the price is unknown. */
 export const isOfBudget = ({ details }: CoppiceError): boolean => details?.['budget'] !== undefined;
 
-/** Whether it was asked again as often as makes sense: who asks once more is told the same. */
+/** Reports whether the retries are used up, so that a further attempt would get the same error. */
 export const isFailing = ({ details }: CoppiceError): boolean => details?.['failing'] === true;
 
-/** One that may answer a call, and what came of asking it for this call. */
+/** Provider and model that may answer a call, with the state of the attempts for this call. */
 export class Candidate {
   readonly route: Route;
-  /** Null for a provider that nothing is learnt of, such as one that plays a script. */
+  /** Null for a provider without health tracking, such as one that plays a script. */
   readonly #health: Health | null;
   readonly #retry: RetrySettings;
   readonly #caller: Caller;
   #attempts = 0;
   #notBeforeMs = 0;
-  /** By a budget, the first time. */
+  /** Time of the first refusal by a budget. */
   #refusedAtMs: number | null = null;
   #error: CoppiceError | null = null;
   #dropped = false;
@@ -46,7 +46,7 @@ export class Candidate {
     return `${this.route.provider.name}/${this.route.model}`;
   }
 
-  /** How often it was asked for this call, in vain. */
+  /** Number of failed attempts for this call. */
   get attempts(): number {
     return this.#attempts;
   }
@@ -55,18 +55,18 @@ export class Candidate {
     return this.#dropped;
   }
 
-  /** Why it was given up the last time; null where it wasn't asked. */
+  /** Error of the last attempt; null if there was none. */
   get error(): CoppiceError | null {
     return this.#error;
   }
 
-  /** How long until it may be asked; at most 0 for now. */
+  /** Milliseconds until it may be tried; at most 0 if it may be tried now. */
   waitMs(nowMs: number): number {
     const admission = this.#look();
     return Math.max(this.#notBeforeMs - nowMs, admission.admitted ? 0 : admission.forMs);
   }
 
-  /** Null where it may not be asked now. */
+  /** Returns null if it may not be tried now. */
   admit(): Permit | null {
     if (this.#health === null) return freePermit;
     const place = { provider: this.route.provider.name, model: this.route.model };
@@ -74,7 +74,7 @@ export class Candidate {
     return 'permit' in admission ? admission.permit : null;
   }
 
-  /** Its provider says that for so long it will answer nothing more. */
+  /** Records that the provider won't answer for this long. */
   coolDown(forMs: number): void {
     this.#health?.coolDown({ provider: this.route.provider.name, model: this.route.model }, forMs);
   }
@@ -87,7 +87,10 @@ export class Candidate {
     else this.#notBeforeMs = nowMs + pauseMs;
   }
 
-  /** A budget has too little for it: until it says to come again, while the patience lasts; else it isn't asked for this call any more. */
+  /**
+   * Records that a budget has too little left. The candidate waits for the time that the budget states, until `patienceMs` has passed; otherwise it is dropped
+   * for this call.
+   */
   refused(error: CoppiceError, nowMs: number, patienceMs: number): void {
     this.#refusedAtMs ??= nowMs;
     const waitMs = statedWaitMs(error);
@@ -96,13 +99,13 @@ export class Candidate {
     this.#notBeforeMs = nowMs + waitMs;
   }
 
-  /** It isn't asked for this call any more. */
+  /** Excludes it from this call. */
   drop(error: CoppiceError): void {
     this.#error = error;
     this.#dropped = true;
   }
 
-  /** Why it didn't answer, with the time until it is worth a try again where that is known. */
+  /** Returns why it didn't answer, with the time until a retry makes sense, if known. */
   complaint(nowMs: number): CoppiceError {
     const waitMs = Math.max(0, Math.round(this.waitMs(nowMs)));
     const error = this.#error ?? this.#unavailable(waitMs);
@@ -118,7 +121,7 @@ export class Candidate {
     const failing = !admission.admitted && admission.why === 'failing';
     const why = failing ? `it failed again and again${this.#lastWith(admission.last)}` : 'its limits are used up';
     const text = `${this.name} is not asked for another ${Math.ceil(waitMs / 1_000)} s: ${why}`;
-    // A limit that says nothing of a wait is one all the same.
+    // A 429 without a wait time is a limit too.
     const isLimited = !failing || admission.last?.status === 429;
     return new CoppiceError(isLimited ? 'provider-limited' : 'provider-failed', text, { retryable: true });
   }
@@ -136,7 +139,7 @@ export class Candidate {
   }
 }
 
-/** Of one that was asked in vain as often as the call's retries go, and doesn't say when to come again. */
+/** Marks the error of a candidate that has used up the call's retries and states no wait time. */
 function withFailing(error: CoppiceError): CoppiceError {
   const { code, message, details, retryable } = error;
   if (code !== 'provider-failed' || !retryable || statedWaitMs(error) !== null) return error;
@@ -145,14 +148,14 @@ function withFailing(error: CoppiceError): CoppiceError {
 
 const freePermit: Permit = { began: () => {}, ended: () => {} };
 
-/** What a call is told whose candidates have all failed, or can't be asked in time. */
+/** Builds the error of a call if all candidates have failed or can't be tried in time. */
 export function complaintOf(model: string, candidates: readonly Candidate[], nowMs: number): CoppiceError {
   const complaints = candidates.map((candidate) => candidate.complaint(nowMs));
   const [only] = complaints;
   if (only !== undefined && complaints.length === 1) return only;
-  // What a budget has nothing against may work another time, or where it is asked for less.
+  // A call that a budget rejects may succeed later, or with a smaller request.
   const failed = complaints.filter((complaint) => !isOfBudget(complaint));
-  // A conversation that is too long for one can be made shorter; then what the others have is no matter.
+  // The user can shorten a conversation that is too long for one candidate. This error matters more than those of the others.
   const main = failed.find(({ code }) => code === 'context-exceeded') ?? failed.at(-1);
   const waits = complaints.map(statedWaitMs).filter((each) => each !== null);
   const mayAnswer = complaints.filter(({ retryable }) => retryable);

@@ -1,11 +1,12 @@
 /**
- * Who is asked next for one call: of its candidates that may be asked now the first that was asked least often; else the one that may be soonest, waited for.
+ * Chooses the next candidate of one call: of those that may be tried now, the first with the fewest attempts. If there is none, waits for the one that may be
+ * tried soonest.
  *
- * Collaborators: candidates.ts, in order; the queues; the health, by way of the candidates.
+ * Collaborators: candidates.ts, in order; the queues; the health, through the candidates.
  *
  * Invariants:
  * 1. A place in a provider's queue is held only from the choice to the attempt's end.
- * 2. Nobody is waited for beyond the call's patience or its end, and a signal that is aborted ends every wait.
+ * 2. No wait exceeds the call's patience or its end, and an aborted signal ends every wait.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError } from '@coppice/contracts';
@@ -21,20 +22,20 @@ export type Choice = {
   candidate: Candidate;
   permit: Permit;
   release: Release;
-  /** How long the provider's queue was waited in. */
+  /** Time spent in the provider's queue. */
   queuedMs: number;
 };
 
 export type ChoosingSettings = {
-  /** As the caller named it. */
+  /** Model name from the caller's request. */
   model: string;
   candidates: readonly Candidate[];
   queues: Queues;
   owner: Owner;
   signal: AbortSignal;
-  /** As `performance.now()` counts. */
+  /** On the clock of `performance.now()`. */
   endsAtMs: number;
-  /** How long it is waited, each time, for a candidate that may not be asked now. */
+  /** Longest single wait for a candidate that may not be tried now. */
   patienceMs: number;
   random: () => number;
 };
@@ -46,7 +47,7 @@ export class Choosing {
     this.#settings = settings;
   }
 
-  /** @throws CoppiceError where there is nobody left to ask in time; the signal's reason. */
+  /** @throws CoppiceError if no candidate can be tried in time; the signal's reason. */
   async next(): Promise<Choice> {
     const { model, candidates, signal, endsAtMs, patienceMs } = this.#settings;
     for (;;) {
@@ -58,7 +59,7 @@ export class Choosing {
         if (candidate.isDropped) continue;
         const ownWaitMs = candidate.waitMs(nowMs);
         waitMs = Math.min(waitMs, ownWaitMs);
-        // The order decides between those that were asked as often: nobody is asked again before all were asked.
+        // Order decides between candidates with equally many attempts. Each is tried once before any is tried again.
         if (ownWaitMs <= 0 && (ready === null || candidate.attempts < ready.attempts)) ready = candidate;
       }
       if (ready === null) {
@@ -71,7 +72,7 @@ export class Choosing {
     }
   }
 
-  /** Null where it may not be asked after all: too many wait, or it failed while this call waited. */
+  /** Returns null if the candidate can't be tried after all: its queue is full, or it failed while this call waited. */
   async #take(candidate: Candidate): Promise<Choice | null> {
     const { queues, owner, signal } = this.#settings;
     const startedAtMs = performance.now();
@@ -89,11 +90,11 @@ export class Choosing {
     return null;
   }
 
-  /** A little longer, so that not all come back at the same moment. */
+  /** Waits a little longer than asked, so that not all calls come back at the same moment. */
   async #wait(waitMs: number): Promise<void> {
     const { signal, random } = this.#settings;
     const jitterMs = Math.min(waitMs * exchangeLimits.jitterPart, exchangeLimits.jitterMsMax) * random();
-    // An abort ends the wait; who chooses next looks at the signal.
+    // An abort ends the wait; `next` checks the signal.
     await sleep(waitMs + jitterMs, undefined, { signal }).catch(() => {});
   }
 }

@@ -1,62 +1,64 @@
-/** Of one model of one provider: whether it is asked just now. Times are in milliseconds of one clock of the caller's that never goes back. */
+/** Circuit breaker of one model at one provider. Times are milliseconds of a single monotonic clock of the caller's. */
 
-/** One call, the same object however often it asks. */
+/** One call. The same object must be passed for all its attempts. */
 export type Caller = { tenant: string };
 
 export type CircuitSettings = {
-  /** So many calls that fail in a row open it. */
+  /** Consecutive failed calls that open it. */
   failuresMax: number;
-  /** How long it then stays open, before one call may try. */
+  /** Time it stays open before one call may probe. */
   openMs: number;
 };
 
-/** Whom the breaker doesn't admit any more: everybody, or the tenant whose call failed. */
+/** Scope of an open breaker: all tenants, or only the tenant whose calls failed. */
 export type Opening = 'for all' | 'for the tenant';
 
-/** Why it failed the last time. */
+/** Cause of the last failure. */
 export type LastFailure = {
-  /** Whose call it was: a provider's words may quote what it was asked, and are told to nobody else. */
+  /** Tenant of the failed call. The provider's message may quote the request, so no other tenant sees it. */
   tenant: string;
   message: string;
-  /** Of HTTP; null where there was none. */
+  /** HTTP status; null if there was none. */
   status: number | null;
 };
 
-/** What a call is told that wants to ask. */
+/** Result for a call that wants to try the model. */
 export type Admission =
   | { admitted: true; probe: boolean }
-  /** `forMs`: until it may be tried again; of a probe that is under way, how soon to look again. */
+  /** `forMs`: time until a try is allowed; during a probe, time until the next look. */
   | { admitted: false; forMs: number; why: 'cooling' }
-  /** `last` is null where that is another instance's to know. */
+  /** `last` is null if only another instance knows it. */
   | { admitted: false; forMs: number; why: 'failing'; last: LastFailure | null };
 
-/** How often to look whether a probe has come to something. */
+/** Interval at which to check whether a probe has ended. */
 const probeLookMs = 250;
 
-/** Or as many as open it, where those are fewer. */
+/** Failures of other tenants that are needed to open it for all; `failuresMax` if that is smaller. */
 const othersMin = 2;
 
 /**
- * Breaker and cool-down in one.
+ * Circuit breaker and cool-down in one.
  *
- * The breaker: closed it admits all; after `failuresMax` calls that failed in a row it is open and admits nobody for `openMs`; then it admits one call, the probe, whose first
- * output closes it, and whose failure opens it again. A probe that is left is no failure: the next call is the probe.
+ * The breaker: when closed, it admits all calls. After `failuresMax` consecutive failed calls it opens and admits none for `openMs`. Then it admits one call,
+ * the probe. The probe's first output closes it; the probe's failure opens it again. A probe whose caller leaves is no failure: the next call becomes the
+ * probe.
  *
- * What one tenant asks may be the reason. So a tenant of which as many calls failed is shut out alone, and it opens for all only where `othersMin` of those in a row were of other
- * tenants than the one with the most. A failed probe, too, keeps out its own tenant, and lets one of another try. An answer to anybody closes it for all.
+ * The cause may be one tenant's requests. So a tenant with `failuresMax` failed calls is shut out alone. The breaker opens for all only if `othersMin` of the
+ * consecutive failures came from tenants other than the one with the most. A failed probe, too, shuts out its own tenant only, and a call of another tenant may
+ * try. An answer to any tenant closes the breaker for all.
  *
- * The cool-down: nobody is admitted until the time is over that the provider asked for.
+ * The cool-down: no call is admitted until the time that the provider stated is over.
  */
 export class Circuit {
   readonly #settings: CircuitSettings;
-  /** Of each tenant, how many of the calls that failed in a row, since it opened for all or was closed. */
+  /** Consecutive failed calls by tenant, since it last opened for all or closed. */
   readonly #failures = new Map<string, number>();
-  /** Calls that are counted: what one fails with when it asks again is no news. */
+  /** Calls already counted: a retry of the same call that fails again doesn't count. */
   #counted = new WeakSet<Caller>();
   #last: LastFailure | null = null;
-  /** For all; null where it isn't open for all. */
+  /** Open for all until then; null if it isn't. */
   #openUntilMs: number | null = null;
-  /** For one tenant alone. */
+  /** Tenant that is shut out alone. */
   #shutOut: { tenant: string; untilMs: number } | null = null;
   #probing = false;
   #coolUntilMs = 0;
@@ -65,7 +67,7 @@ export class Circuit {
     this.#settings = settings;
   }
 
-  /** For anybody. */
+  /** True if it is open for at least one tenant. */
   isOpen(): boolean {
     return this.#openUntilMs !== null || this.#shutOut !== null;
   }
@@ -78,7 +80,7 @@ export class Circuit {
     return nowMs < this.#coolUntilMs;
   }
 
-  /** What `admit` would say, without a call that wants to ask. */
+  /** Returns what `admit` would return, without starting a probe. */
   look(nowMs: number, tenant: string): Admission {
     if (nowMs < this.#coolUntilMs) return { admitted: false, forMs: this.#coolUntilMs - nowMs, why: 'cooling' };
     const untilMs = this.#untilMs(tenant);
@@ -88,34 +90,34 @@ export class Circuit {
     return this.#probing ? { ...waiting, forMs: probeLookMs } : { admitted: true, probe: true };
   }
 
-  /** Whoever is admitted tells what came of it: `began`, then `answered` or `failed`; or `left`. */
+  /** An admitted caller must report its outcome: `began`, then `answered` or `failed`; or `left`. */
   admit(nowMs: number, tenant: string): Admission {
     const admission = this.look(nowMs, tenant);
     if (admission.admitted && admission.probe) this.#probing = true;
     return admission;
   }
 
-  /** The answer began. @returns whether that closed the breaker. */
+  /** Records that the answer began. @returns true if that closed the breaker. */
   began(probe: boolean, tenant: string): boolean {
     if (!probe || !this.#probing) return false;
     this.close();
-    // One that begins its answers and breaks them off is open again at once.
+    // If this answer then breaks off, the breaker opens again at once.
     this.#failures.set(tenant, this.#settings.failuresMax - 1);
     return true;
   }
 
-  /** It is there: it answered, or refused the request for what the request is. @returns whether that closed the breaker. */
+  /** Records that the provider works: it answered, or rejected the request for its content. @returns true if that closed the breaker. */
   answered(): boolean {
     const wasOpen = this.isOpen();
     this.close();
     return wasOpen;
   }
 
-  /** @returns whether that opened the breaker, or opened it anew; null where it didn't. */
+  /** Records a failed call. @returns the scope if that opened the breaker, or opened it again; null otherwise. */
   failed(probe: boolean, nowMs: number, caller: Caller, why: LastFailure | null = null): Opening | null {
     this.#last = why;
     const isOpen = this.#untilMs(caller.tenant) !== null;
-    // Of those that were on their way when it opened nothing more is learnt.
+    // Calls that were in flight when it opened add no information.
     if (isOpen && !probe) return null;
     if (probe) this.#probing = false;
     const untilMs = nowMs + this.#settings.openMs;
@@ -132,7 +134,7 @@ export class Circuit {
     return own < failuresMax ? null : this.#shutOutAlone(untilMs, caller.tenant);
   }
 
-  /** The call was given up for reasons of its own. */
+  /** Records that the caller left for reasons of its own. */
   left(probe: boolean): void {
     if (probe) this.#probing = false;
   }
@@ -141,7 +143,7 @@ export class Circuit {
     this.#coolUntilMs = Math.max(this.#coolUntilMs, nowMs + forMs);
   }
 
-  /** As another instance tells; `tenant`: whose calls failed there, null where they were several's. */
+  /** Opens it as another instance reports. `tenant`: the tenant whose calls failed there, null for several. */
   open(forMs: number, nowMs: number, tenant: string | null): void {
     if (tenant === null) return void this.#openForAll(nowMs + forMs);
     this.#failures.set(tenant, this.#settings.failuresMax);
@@ -149,7 +151,7 @@ export class Circuit {
   }
 
   close(): void {
-    // Each answer closes it, and most have nothing to forget.
+    // Every answer calls close(), and usually there is nothing to clear.
     if (this.#failures.size > 0 || this.isOpen()) {
       this.#counted = new WeakSet();
       this.#failures.clear();
@@ -173,7 +175,7 @@ export class Circuit {
     return 'for all';
   }
 
-  /** Null where that tenant's calls are admitted. */
+  /** Null if the tenant's calls are admitted. */
   #untilMs(tenant: string): number | null {
     if (this.#shutOut?.tenant !== tenant) return this.#openUntilMs;
     return Math.max(this.#shutOut.untilMs, this.#openUntilMs ?? 0);

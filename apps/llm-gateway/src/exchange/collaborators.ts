@@ -14,15 +14,15 @@ import type { RetrySettings } from './retry.ts';
 import { Routes } from './routes.ts';
 import type { Alias } from './routes.ts';
 
-/** What all exchanges of a process share. */
+/** State that all exchanges of a process share. */
 export type ExchangeCollaborators = {
   routes: Routes;
   health: Health;
   queues: Queues;
   prices: Prices;
-  /** Null where nobody counts. */
+  /** Null if no budgets are counted. */
   budgets: Budgets | null;
-  /** Null where no answer is kept. */
+  /** Null if no answers are cached. */
   cache: AnswerCache | null;
   retry: RetrySettings;
 };
@@ -31,17 +31,17 @@ export type ExchangeSettings = {
   providers: readonly Provider[];
   aliases?: readonly Alias[];
   prices?: Prices;
-  /** Models that the configuration names beside the candidates of aliases, each `provider/model`: metrics name them, too. */
+  /** Models (each `provider/model`) that the configuration names besides the candidates of aliases. They get metric labels, too. */
   namedModels?: readonly string[];
   budgets?: Budgets;
   cache?: AnswerCache | null;
-  /** Calls at a provider at once; null for the default. */
+  /** Concurrent calls per provider; null for the default. */
   concurrencyOf?: (provider: string) => number | null;
   retry?: Partial<RetrySettings>;
   breaker?: Partial<CircuitSettings>;
-  /** By which breakers and cool-downs count, in milliseconds; it never goes back. */
+  /** Monotonic clock of breakers and cool-downs, in milliseconds. */
   now?: () => number;
-  /** Tells the other instances. */
+  /** Publishes health changes to the other instances. */
   tell?: (news: GatewayHealthNews) => void;
 };
 
@@ -55,7 +55,7 @@ export function prepareExchanges(settings: ExchangeSettings): ExchangeCollaborat
     routes: new Routes({ providers, aliases, prices }),
     health: new Health({ failuresMax, openMs, ...settings.breaker, now, tell }),
     queues: new Queues({
-      // One that is asked over no network has no limit that calls could meet there.
+      // A provider that isn't reached over a network has no concurrency limit.
       concurrencyOf: (name) =>
         providers.find((each) => each.name === name)?.wire === null ? Number.POSITIVE_INFINITY : concurrencyOf(name),
     }),

@@ -1,15 +1,16 @@
 /**
- * One question to a model, whoever asks it: a durable turn, a client on the bus, a client over HTTP.
+ * One model call, whoever makes it: a durable turn, a client on the bus, a client over HTTP.
  *
- * Collaborators: who may answer to the name (routes.ts), and who of them is asked next (choosing.ts); what an attempt comes to (attempt.ts); where it is
- * switched on, the cache of answers, which is looked into before anybody is asked; who asks, and reads the deltas at its own pace.
+ * Collaborators: the routes of a model name (routes.ts) and the choice between them (choosing.ts); the outcome of an attempt (attempt.ts); the answer cache, if
+ * enabled, which is read before any provider is called; the caller, who reads the deltas at its own pace.
  *
  * Invariants:
- * 1. What the caller is given is of one provider's answer alone, the last one's. Until its first semantic output nothing is handed on, and only until then
- *    is anybody asked again.
- * 2. The deltas end with `response-end`, or throw a CoppiceError: an answer that was cut is never told as a whole one.
- * 3. The result is complete before `response-end` is handed on, before the error is thrown, and when the caller leaves; what failed attempts used is in it.
- * 4. A caller that leaves, its signal and the time limit end the upstream call.
+ * 1. The caller receives the answer of one provider only, the last one tried. Nothing is passed on before the first semantic output, and only until then is
+ * another attempt made.
+ * 2. The deltas end with `response-end`, or throw a CoppiceError: a truncated answer is never reported as a whole one.
+ * 3. The result is complete before `response-end` is passed on, before the error is thrown, and when the caller leaves. It includes the usage of failed
+ * attempts.
+ * 4. A caller that leaves, its signal and the time limit all end the upstream call.
  */
 import { CoppiceError } from '@coppice/contracts';
 import { createLogger } from '@coppice/telemetry';
@@ -32,60 +33,60 @@ import type { Choice } from './choosing.ts';
 import type { ExchangeCollaborators } from './collaborators.ts';
 
 export type Call = {
-  /** `provider/model`, or an alias, see routes.ts. */
+  /** `provider/model`, or an alias; see routes.ts. */
   model: string;
   request: Omit<ModelRequest, 'model'>;
-  /** Of a call beside all tasks, `runId` and `taskId` are empty. */
+  /** For a call outside of tasks, `runId` and `taskId` are empty. */
   context: RequestContext;
-  /** When it is given up, as `Date.now()` counts. */
+  /** Deadline, on the clock of `Date.now()`. */
   endsAtMs: number;
-  /** What each attempt must fit. Before it, what it may use at most is reserved in all of them; after it, what it used is settled. */
+  /** Budgets that each attempt must fit. Before an attempt, the most that it may use is reserved in all of them; after it, its usage is settled. */
   budgets?: readonly Budget[];
   /**
-   * How long it is waited, each time, where nobody may be asked just now; default `retryAfterMsMax` of the retries. And how long in all for budgets that calls in
-   * flight have reserved; default to the call's end.
+   * Longest single wait if no candidate may be tried now; default: `retryAfterMsMax` of the retries. Also the total wait for budgets that calls in flight have
+   * reserved; default: until the call's end.
    */
   patienceMs?: number;
-  /** Awaited immediately before each attempt; what it throws ends the call. */
+  /** Awaited immediately before each attempt; an error that it throws ends the call. */
   beforeAttempt?: () => Promise<void>;
 };
 
 export type AttemptReport = {
   provider: string;
   model: string;
-  /** Why it was given up; missing where it was answered. */
+  /** Cause of the failure; missing if the provider answered. */
   error?: CoppiceError;
   usage: UsageSoFar;
   latencyMs: number;
 };
 
 export type ExchangeResult = {
-  /** Who answered, or was asked last; null where nobody was asked. */
+  /** Provider that answered, or was tried last; null if none was tried. */
   provider: string | null;
-  /** As that provider names it. */
+  /** Model name as that provider knows it. */
   model: string | null;
   attempts: AttemptReport[];
-  /** Of all attempts together: a failed one is paid for, too. */
+  /** Usage of all attempts together: failed attempts cost too. */
   usage: UsageSoFar;
-  /** Null where the price isn't known. */
+  /** Null if the price is unknown. */
   costUsd: number | null;
-  /** From the first delta that was asked for to the end of the last. */
+  /** From the first delta that the caller requested to the end of the last. */
   latencyMs: number;
-  /** How long it waited for its turn at the providers. */
+  /** Time spent in the providers' queues. */
   queuedMs: number;
-  /** To how many tokens the answer was limited, since its budgets had no more left; null where they had. */
+  /** Output limit that was set because the budgets have too little left for the default; null if they had enough. */
   cap: OutputCap | null;
-  /** Whether the answer is an earlier one: `usage` is then what that one used, and it cost nothing. */
+  /** True for an answer from the cache: `usage` is that of the original answer, and the cost is 0. */
   cached: boolean;
 };
 
-/** `why`: what was refused in its place. */
+/** `why`: the budget error that the cap avoided. */
 export type OutputCap = { outputTokens: number; why: CoppiceError };
 
 export type Exchange = {
-  /** To be read once. Nobody is asked before it is; who leaves it early ends the upstream call. @throws CoppiceError. */
+  /** Can be read once. No provider is called before the first read; leaving early ends the upstream call. @throws CoppiceError. */
   deltas: ModelDeltas;
-  /** Filled in by then; see invariant 3. */
+  /** Complete at the times that invariant 3 states. */
   result: Readonly<ExchangeResult>;
 };
 
@@ -116,7 +117,7 @@ class RunningExchange {
     cached: false,
   };
   #startedAtMs = 0;
-  /** By a budget that calls in flight take up, since somebody was asked: what the time limit then is to tell. */
+  /** Retryable budget error since the last attempt. The time limit then reports this error instead of a timeout. */
   #refused: CoppiceError | null = null;
 
   constructor(collaborators: ExchangeCollaborators, call: Call) {
@@ -133,7 +134,7 @@ class RunningExchange {
       for (;;) {
         const choice = await choosing.next();
         const reservation = await this.#reserve(choice);
-        // Another may have a price, or a lower one.
+        // Another candidate may have a known price, or a lower one.
         if (reservation instanceof CoppiceError) {
           this.#refused = reservation.retryable ? reservation : null;
           choice.candidate.refused(reservation, performance.now(), this.#budgetPatienceMs);
@@ -166,7 +167,7 @@ class RunningExchange {
     }
   }
 
-  /** A durable turn waits for calls in flight as long as it may take: its failure would be its task's. */
+  /** A durable turn waits for calls in flight until its deadline, since its failure would fail its task. */
   get #budgetPatienceMs(): number {
     return this.#call.patienceMs ?? Number.POSITIVE_INFINITY;
   }
@@ -189,8 +190,10 @@ class RunningExchange {
   }
 
   /**
-   * Where the request names no maximum of output, an answer makes do with what is left; that of a durable turn only where no more can come back, since it fails when it is cut.
-   * @returns why, where a budget is too small for this candidate; the place at the provider is then another's. @throws CoppiceError where a budget can't be asked; the signal's reason.
+   * Reserves the budgets. If the request sets no output limit, the answer is capped to what is left. A durable turn is capped only if nothing more can be
+   * returned, since a truncated answer fails it.
+   * @returns the error if a budget is too small for this candidate; its place at the provider is then released. @throws CoppiceError if a budget can't be read;
+   * the signal's reason.
    */
   async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | CoppiceError | null> {
     const { budgets, prices } = this.#with;
@@ -222,7 +225,7 @@ class RunningExchange {
     }
   }
 
-  /** The place and the budgets are given back where the caller may not go on. */
+  /** Runs `beforeAttempt`; releases the place and the budgets if it throws. */
   async #confirm({ permit, release }: Choice, reservation: Reservation | null): Promise<void> {
     const { beforeAttempt } = this.#call;
     if (beforeAttempt === undefined) return;
@@ -236,7 +239,7 @@ class RunningExchange {
     }
   }
 
-  /** Gives a function that forgets them. */
+  /** Aborts at the time limit and on the caller's signal. @returns a function that removes both. */
   #heedLimits(): () => void {
     const { endsAtMs, model, context } = this.#call;
     const timeLimitMs = Math.max(0, endsAtMs - Date.now());
@@ -295,19 +298,19 @@ class RunningExchange {
   #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {
     const { result } = this;
     const { error, usage, latencyMs } = outcome;
-    // Without a key nobody was asked.
+    // Without a key no request was sent.
     if (error?.details?.['keyRequired'] === undefined)
       result.attempts.push({ provider, model, usage, latencyMs, ...(error === null ? {} : { error }) });
     else this.#askedLast(result.attempts.at(-1) ?? null);
     result.usage = sumOfUsage(result.usage, usage);
     result.costUsd = result.usage.costUsd ?? null;
     result.latencyMs = this.#elapsedMs();
-    // A caller that leaves is no failure.
+    // A caller that leaves is not a failure.
     if (error !== null && error.code !== 'cancelled')
       log.warn({ err: error, effectId, owner, provider, model, attempt }, 'the provider failed');
   }
 
-  /** What ended the exchange from outside says more than what it did to the attempt. */
+  /** Prefers the reason of an outside abort over the error that the abort caused in the attempt. */
   #reasonOf(thrown: unknown): unknown {
     const { aborted, reason } = this.#abort.signal;
     if (!aborted || reason === thrown) return thrown;
@@ -321,8 +324,8 @@ class RunningExchange {
 }
 
 /**
- * A provider of our own that plays a script tells what it costs.
- * @throws CoppiceError `permission-denied`: nothing is used up, and no waiting helps, until whoever runs the gateway gives it a price.
+ * Requires a known price if a budget limits US dollars. A scripted provider reports its own cost.
+ * @throws CoppiceError `permission-denied`: no budget is used up and waiting doesn't help, until the operator of the gateway configures a price.
  */
 function requirePrice({ name, route }: Candidate, prices: Prices, budgets: readonly Budget[]): void {
   const inDollars = budgets.find(({ limit }) => limit.costUsd !== undefined);
@@ -334,7 +337,7 @@ function requirePrice({ name, route }: Candidate, prices: Prices, budgets: reado
   throw new CoppiceError('permission-denied', text, { details: { budget, limit, priceUnknown: true } });
 }
 
-/** The provider is told, so that what is reserved is enough. */
+/** Sends the cap to the provider, so that the reservation is enough. */
 function capped(request: Call['request'], cap: OutputCap | null): Call['request'] {
   if (cap === null) return request;
   const { settings, original } = request;

@@ -1,24 +1,24 @@
 /**
- * How many calls are at one provider at once, and in which order the others follow.
+ * Limits the concurrent calls at one provider, and orders the waiting ones.
  *
  * Invariants:
- * 1. No more than `concurrency` places are taken. A place that becomes free goes to who waits, never to a newcomer.
- * 2. Tenants take turns, whatever each of them asks for; of a tenant, its tasks take turns; of a task, who came first is first.
- * 3. No more than `waitingMax` wait. Who leaves while waiting frees that place at once.
+ * 1. At most `concurrency` places are taken. A free place goes to a waiting call, never to a newcomer.
+ * 2. Tenants take turns, whatever the number of their calls. Within a tenant, tasks take turns; within a task, calls are first in, first out.
+ * 3. At most `waitingMax` calls wait. A call that leaves while waiting frees its place at once.
  */
 import { CoppiceError } from '@coppice/contracts';
 import type { Owner } from '@coppice/contracts';
 
 export type FairQueueSettings = { name: string; concurrency: number; waitingMax: number };
 
-/** To be called once. */
+/** Called once, when the call ends. */
 export type Release = () => void;
 
 type Waiting = { enter: () => void };
 
 export class FairQueue {
   readonly #settings: FairQueueSettings;
-  /** By tenant, by task; of each the first is next. None of them is empty. */
+  /** Waiting calls by tenant and task, oldest first. No map or set is empty. */
   readonly #tenants = new Map<string, Map<string, Set<Waiting>>>();
   #taken = 0;
   #waiting = 0;
@@ -35,7 +35,7 @@ export class FairQueue {
     return this.#waiting;
   }
 
-  /** Waits for a place. @throws CoppiceError `provider-limited` where too many wait already; the signal's reason. */
+  /** Waits for a place. @throws CoppiceError `provider-limited` if too many calls wait already; the signal's reason. */
   async enter({ tenant, taskId }: Pick<Owner, 'tenant' | 'taskId'>, signal: AbortSignal): Promise<Release> {
     signal.throwIfAborted();
     const { name, concurrency, waitingMax } = this.#settings;
@@ -92,7 +92,7 @@ export class FairQueue {
     if (tasks.size === 0) this.#tenants.delete(tenant);
   }
 
-  /** Who has waited longest of the task, and tenant, whose turn it is; these then go to the end. */
+  /** Removes and returns the oldest waiting call of the next tenant's next task. Both then move to the end. */
   #next(): Waiting | undefined {
     for (const [tenant, tasks] of this.#tenants) {
       for (const [taskId, line] of tasks) {
@@ -108,7 +108,7 @@ export class FairQueue {
   }
 }
 
-/** A map is in the order in which its keys were added. */
+/** A map iterates its keys in insertion order. */
 function toTheEnd<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key);
   map.set(key, value);

@@ -3,7 +3,7 @@ import { modelLabel } from './attempt-span.ts';
 import type { ExchangeCollaborators } from './collaborators.ts';
 import type { Unavailable } from './health.ts';
 
-/** Shows who is at the providers, and which of their models aren't asked. @returns ends it. */
+/** Registers gauges of the calls at each provider and of unavailable models. @returns a function that removes them. */
 export function observeExchanges({ queues, health }: Pick<ExchangeCollaborators, 'queues' | 'health'>): () => void {
   const ends = [
     observeGauge('coppice.model.calls', () =>

@@ -6,15 +6,12 @@ import { jsonOf } from '../provider/http/json.ts';
 
 const log = createLogger('llm-gateway');
 
-/**
- * Tells the other gateways what this one learns of its providers, and hears what they learn. Nothing is stored or acknowledged: a gateway that missed a message
- * learns the same by asking.
- */
+/** Shares provider health between gateways. Nothing is stored or acknowledged: a gateway that misses a message learns the same from its own calls. */
 export class HealthSharing {
   readonly #bus: Bus;
   readonly #from: string;
 
-  /** `from` names this process. */
+  /** `from` identifies this process. */
   constructor(bus: Bus, from: string) {
     this.#bus = bus;
     this.#from = from;
@@ -22,18 +19,18 @@ export class HealthSharing {
 
   tell(news: GatewayHealthNews): void {
     log.info(news, 'whether a model is asked has changed');
-    // A model's name that the message has no room for is one that no provider has.
+    // A model name that is too long for the message belongs to no provider.
     const message = gatewayHealthMessageSchema.safeParse({ ...news, from: this.#from });
     if (!message.success) return;
     try {
       this.#bus.publishCore(subjects.gatewayHealth, message.data);
     } catch (error) {
-      // A call mustn't fail since the others don't hear of it.
+      // A call must not fail because the other gateways weren't notified.
       log.warn({ err: error }, 'the other gateways were not told');
     }
   }
 
-  /** @returns ends it. */
+  /** Subscribes to the other gateways' messages. @returns a function that ends the subscription. */
   hear(learn: (news: GatewayHealthNews) => void): () => void {
     const subscription = this.#bus.subscribeCore(subjects.gatewayHealth, (data) => {
       const message = gatewayHealthMessageSchema.safeParse(jsonOf(new TextDecoder().decode(data)));

@@ -1,12 +1,13 @@
 /**
- * Which models of which providers are asked just now: what this instance learns by asking, and what the others tell it.
+ * Availability of each provider's models, from this instance's own calls and from messages of the others.
  *
- * Collaborators: a circuit for each model; `tell`, by which the others learn of it (health-sharing.ts).
+ * Collaborators: one circuit per model; `tell`, which notifies the other instances (health-sharing.ts).
  *
  * Invariants:
- * 1. It is advice. Wrong or missing, it makes a call wait for a bounded time, or ask a provider in vain; no answer depends on it.
- * 2. Who is admitted gives the permit back by exactly one of its ends; a probe whose caller leaves lets the next one try.
- * 3. Nothing grows without bound: neither the circuits, whose models' names callers choose, nor what each keeps of its last failure, nor the times that others tell.
+ * 1. It is advisory. If it is wrong or missing, a call waits for a bounded time or makes a useless request; no answer depends on it.
+ * 2. An admitted caller ends its permit exactly once; a probe whose caller leaves lets the next call try.
+ * 3. Nothing grows without bound: the circuits (callers choose model names), what each keeps of its last failure, and the durations that other instances
+ * report.
  */
 import type { CoppiceError, GatewayHealthNews } from '@coppice/contracts';
 import { Circuit } from './circuit.ts';
@@ -17,11 +18,11 @@ import { hasAnswered } from './retry.ts';
 export type Place = { provider: string; model: string };
 export type Unavailable = Place & { why: 'cooling' | 'failing' };
 
-/** Of a call that is at a provider. */
+/** Permit of a call that is at a provider. */
 export type Permit = {
-  /** The first output came. */
+  /** Reports the first output. */
   began(): void;
-  /** What became of the call; null: it was answered. */
+  /** Reports the end of the call; null if it was answered. */
   ended(error: CoppiceError | null): void;
 };
 
@@ -29,14 +30,14 @@ type Entry = { place: Place; circuit: Circuit };
 type Admitted = { place: Place; circuit: Circuit; probe: boolean; caller: Caller };
 
 export type HealthSettings = CircuitSettings & {
-  /** Milliseconds of a clock that never goes back. */
+  /** Monotonic clock, in milliseconds. */
   now: () => number;
   tell: (news: GatewayHealthNews) => void;
 };
 
 export class Health {
   readonly #settings: HealthSettings;
-  /** By provider and model; the least recently used first. */
+  /** By provider and model; least recently used first. */
   readonly #circuits = new Map<string, Entry>();
   #newest: Entry | null = null;
 
@@ -44,25 +45,25 @@ export class Health {
     this.#settings = settings;
   }
 
-  /** Whether it would be asked now by a call of the tenant's, or when. */
+  /** Reports whether a call of the tenant would be admitted now, or when. */
   look(place: Place, tenant: string): Admission {
     const known = this.#circuits.get(keyOf(place));
     return known?.circuit.look(this.#settings.now(), tenant) ?? { admitted: true, probe: false };
   }
 
-  /** The permit, or why there is none. */
+  /** Returns a permit, or why the call isn't admitted. */
   admit(place: Place, caller: Caller): { permit: Permit } | Extract<Admission, { admitted: false }> {
     const { tenant } = caller;
     const circuit = this.#circuitOf(place);
     const admission = circuit.admit(this.#settings.now(), tenant);
     if (!admission.admitted) return admission;
     const { probe } = admission;
-    // The others leave the probe to this instance, for a while.
+    // The other instances leave the probe to this one for a while.
     if (probe) this.#tell(place, 'open', exchangeLimits.probeHoldMs, circuit.isOpenForAll() ? {} : { tenant });
     return { permit: this.#permit({ place, circuit, probe, caller }) };
   }
 
-  /** What another instance tells. */
+  /** Applies a message of another instance. */
   learn({ provider, model, state, forMs, tenant }: GatewayHealthNews): void {
     const place = { provider, model };
     const nowMs = this.#settings.now();
@@ -72,7 +73,7 @@ export class Health {
     else this.#circuitOf(place).coolDown(Math.min(forMs, exchangeLimits.coolDownMsMax), nowMs);
   }
 
-  /** Models that aren't asked just now, be it only for the calls of one tenant. */
+  /** Models that aren't called at the moment, even if only for one tenant. */
   unavailable(): Unavailable[] {
     const nowMs = this.#settings.now();
     return [...this.#circuits.values()].flatMap(({ place, circuit }): Unavailable[] => {
@@ -81,7 +82,7 @@ export class Health {
     });
   }
 
-  /** A provider says that for so long it will answer nothing more. */
+  /** Records that a provider won't answer for this long. */
   coolDown(place: Place, forMs: number): void {
     const boundedMs = Math.min(Math.round(forMs), exchangeLimits.coolDownMsMax);
     if (boundedMs <= 0) return;
@@ -122,7 +123,7 @@ export class Health {
   #circuitOf(place: Place): Circuit {
     const key = keyOf(place);
     const entry = this.#circuits.get(key) ?? { place, circuit: new Circuit(this.#settings) };
-    // Most calls ask for the same one as the call before.
+    // Most calls use the same circuit as the previous call.
     if (entry === this.#newest) return entry.circuit;
     this.#newest = entry;
     this.#circuits.delete(key);
@@ -143,23 +144,26 @@ function failureOf({ message, details }: CoppiceError, tenant: string): LastFail
   return { tenant, message: told, status: typeof status === 'number' ? status : null };
 }
 
-/** Null where the error doesn't tell. */
+/** Wait time that the error states; null if none. */
 export function statedWaitMs({ details }: CoppiceError): number | null {
   const stated = details?.['retryAfterMs'];
   return typeof stated === 'number' && stated >= 0 ? stated : null;
 }
 
-/** What an error says of the provider. */
+/** Classifies what an error says about the provider. */
 function meaningOf(error: CoppiceError, waitMs: number | null): 'answered' | 'failed' | 'left' {
   const { code } = error;
-  // It is there, and says when it will answer again. One that doesn't say so is asked ever less by the breaker.
+  // A provider that states its wait time works. For one that doesn't, the breaker reduces the calls.
   if (code === 'provider-limited') return waitMs === null ? 'failed' : 'answered';
   if (code === 'provider-failed') return isOfTheRequest(error) || hasAnswered(error) ? 'answered' : 'failed';
   const refused = code === 'model-not-found' || code === 'context-exceeded' || code === 'invalid-request';
   return refused ? 'answered' : 'left';
 }
 
-/** Of a 4xx that nobody's key, account or limit is the reason of, the next request knows nothing: whoever sends such would switch the model off for all. */
+/**
+ * Reports whether a 4xx concerns this request only, not the key, the account or a limit. It says nothing about the next request; counting it would let one
+ * caller disable the model for all.
+ */
 function isOfTheRequest({ details, retryable }: CoppiceError): boolean {
   const status = Number(details?.['status']);
   return status >= 400 && status < 500 && !retryable && !ofTheAccount.includes(status);

@@ -1,32 +1,35 @@
-/** Every limit of one question to one or more providers. */
+/** Limits of one model call. */
 export const exchangeLimits = {
-  /** What is held back of an answer before its first semantic output, so that another provider can still be asked: events, … */
+  /** Events held back before the first semantic output, while another provider can still be tried. */
   peekEventsMax: 256,
-  /** … and their size. The first event of some providers repeats the whole request. What is larger is handed on, and then nobody else is asked. */
+  /**
+   * Bytes of those events. The first event of some providers repeats the whole request. A larger opening is passed on, and no other provider is tried after
+   * that.
+   */
   peekBytesMax: 2 * 1024 * 1024,
 
   /** Candidates of one alias. */
   candidatesMax: 16,
-  /** So many calls that fail in a row, and the model isn't asked … */
+  /** Consecutive failed calls that open the breaker. */
   failuresMax: 3,
-  /** … for so long; then one call tries. */
+  /** Time the breaker stays open before one call probes. */
   openMs: 60_000,
-  /** How long the other instances leave a try to the one that told of it. */
+  /** Time for which the other instances leave the probe to the one that announced it. */
   probeHoldMs: 15_000,
-  /** A provider that asks to wait longer is asked again after this. */
+  /** Longest cool-down; a provider that states a longer wait is tried again after this. */
   coolDownMsMax: 60 * 60_000,
-  /** A wait that is shorter is over before the others could make use of it. */
+  /** Shorter cool-downs aren't shared: they would be over before the other instances could use them. */
   toldCoolDownMsMin: 500,
-  /** Models whose state is kept in memory; the least recently asked is forgotten first. */
+  /** Models whose state is kept in memory; the least recently used is dropped first. */
   circuitsMax: 1_000,
-  /** Of what each keeps of its last failure. */
+  /** Characters kept of a model's last failure. */
   lastFailureCharactersMax: 500,
-  /** Waits for a time that many calls wait for end up to this much later, each at another time: in parts of the wait, … */
+  /** Random extra wait where many calls wait for the same time: maximum as a fraction of the wait. */
   jitterPart: 0.1,
-  /** … and at most. */
+  /** Random extra wait: absolute maximum. */
   jitterMsMax: 2_000,
 
-  /** Calls at one provider at once, in one process, where its configuration doesn't tell. */
+  /** Concurrent calls at one provider in one process, unless the configuration sets it. */
   concurrency: 256,
   /** Calls that wait for one provider. */
   waitingMax: 4_096,

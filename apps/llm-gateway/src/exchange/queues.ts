@@ -2,12 +2,12 @@ import { FairQueue } from './fair-queue.ts';
 import { exchangeLimits } from './limits.ts';
 
 export type QueuesSettings = {
-  /** By provider; default `exchangeLimits.concurrency`. */
+  /** Concurrent calls by provider; default `exchangeLimits.concurrency`. */
   concurrencyOf: (provider: string) => number | null;
   waitingMax?: number;
 };
 
-/** The queue of each provider. */
+/** Queues by provider. */
 export class Queues {
   readonly #settings: QueuesSettings;
   readonly #queues = new Map<string, FairQueue>();

@@ -9,13 +9,13 @@ export type RetrySettings = {
   random: () => number;
 };
 
-/** Whether the provider did answer, only not with what could be told on: each time is paid. */
+/** Reports whether the provider did answer, but with an unusable answer. Each such attempt is charged. */
 export const hasAnswered = ({ details }: CoppiceError): boolean => details?.['answered'] === true;
 const attemptsOfAnsweredMax = 2;
 
 /**
- * Milliseconds to wait before another attempt; null for none. What the provider asks for is a minimum; jitter keeps many turns that
- * failed together from coming back together.
+ * Milliseconds to wait before another attempt; null for none. The provider's stated wait is a minimum. Jitter keeps calls that failed together from retrying
+ * together.
  */
 export function pauseBeforeRetry(error: CoppiceError, attempt: number, settings: RetrySettings): number | null {
   const attemptsMax = hasAnswered(error) ? Math.min(attemptsOfAnsweredMax, settings.attemptsMax) : settings.attemptsMax;

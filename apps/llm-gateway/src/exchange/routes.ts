@@ -1,4 +1,4 @@
-/** Which providers may answer to a model's name, in which order. */
+/** Providers that may answer to a model name, in order. */
 import { CoppiceError } from '@coppice/contracts';
 import type { Prices } from '../money/prices.ts';
 import type { Provider, UsageSoFar } from '../provider/port.ts';
@@ -9,11 +9,11 @@ export type Alias = {
   name: string;
   /** Each `provider/model`. */
   candidates: readonly string[];
-  /** `order`: as they stand there; `price`: the cheapest first, those without a known price last. */
+  /** `order`: as configured; `price`: cheapest first, those without a known price last. */
   strategy: 'order' | 'price';
 };
 
-/** What prices are compared by: agents read far more than they write. */
+/** Usage by which prices are compared: agents read far more than they write. */
 const typicalCall: UsageSoFar = { inputTokens: 10_000, outputTokens: 1_000 };
 
 export type RoutesSettings = {
@@ -37,19 +37,22 @@ export class Routes {
     return this.#settings.providers;
   }
 
-  /** Whether somebody may answer to the name. */
+  /** Reports whether any provider may answer to the name. */
   knows(name: string): boolean {
     return this.#find(name).length > 0;
   }
 
-  /** At least one. @throws CoppiceError `model-not-found`. */
+  /** Returns at least one route. @throws CoppiceError `model-not-found`. */
   of(name: string): readonly Route[] {
     const routes = this.#find(name);
     if (routes.length === 0) throw this.#notFound(name);
     return routes;
   }
 
-  /** None where nobody may answer: that isn't told by an error, which takes longer than all else here, since each call with a vendor's own name for a model asks for that. */
+  /**
+   * Empty if no provider may answer. Doesn't throw: creating an error takes longer than everything else here, and each call with a vendor's own model name
+   * looks it up.
+   */
   #find(name: string): readonly Route[] {
     const named = this.#aliasOf(name);
     if (named === null) return this.#ofProvider(name);
@@ -60,7 +63,7 @@ export class Routes {
     return first.length === 0 ? first : [...first, ...routes.filter((route) => !first.includes(route))];
   }
 
-  /** What names an alias, and a provider that is preferred: `fast`, `fast@acme`. */
+  /** Splits an alias from an optional preferred provider: `fast`, `fast@acme`. */
   #aliasOf(name: string): { alias: Alias; preferred: string | null } | null {
     if (name.includes('/')) return null;
     const at = name.indexOf('@');
@@ -76,11 +79,11 @@ export class Routes {
     if (strategy === 'order') return routes;
     const price = ({ provider, model }: Route) =>
       this.#settings.prices.costOf(provider.name, model, typicalCall) ?? Number.POSITIVE_INFINITY;
-    // Infinity minus Infinity is no number; two unknown prices stay in their order.
+    // Infinity minus Infinity is NaN; routes with unknown prices keep their order.
     return routes.toSorted((one, other) => (price(one) === price(other) ? 0 : price(one) - price(other)));
   }
 
-  /** One, or none. */
+  /** One route, or none. */
   #ofProvider(name: string): Route[] {
     const slash = name.indexOf('/');
     if (slash === -1 || slash === name.length - 1) return [];

@@ -1,12 +1,12 @@
 /**
- * The stored account of one budget, and the one change that is made to it. Pure: `budgets.ts` reads and writes it by compare-and-set.
+ * Stored account of one budget, and its only state change. Pure: `budgets.ts` reads and writes it by compare-and-set.
  *
  * Invariants:
- * 1. `spent` and all leases together never exceed the limit, but by what calls used beyond what was reserved for them.
- * 2. A holder's reservations and what it has not told yet fit its lease.
- * 3. A lease that has run out comes back, but for what its holder had reserved when it last wrote: that counts as spent, since nobody can say any more.
- * 4. A holder that writes after that (its host was suspended, or it was cut off) is charged what it used instead: `ended` keeps what was charged for it, for a day and for as many
- *    holders as `accountLimits` says. One that returns later is charged both.
+ * 1. `spent` plus all leases never exceeds the limit, except by what calls used beyond their reservations.
+ * 2. A holder's reservations and unreported usage fit its lease.
+ * 3. An expired lease is returned, except for what its holder had reserved at its last write: that counts as spent, since the actual usage is unknown.
+ * 4. A holder that writes after its lease expired (its host was suspended, or it was disconnected) is charged its actual usage instead. `ended` keeps the
+ * estimated charge for a day, and for as many holders as `accountLimits` says. A holder that returns later is charged both.
  */
 import { z } from 'zod';
 import { fits, isNothing, least, minus, nothing, plus, scaled, sumOf } from './amount.ts';
@@ -21,15 +21,15 @@ export const accountSchema = z.object({
     z.string(),
     z.object({
       amount: amountSchema,
-      /** Of the amount, what calls were in flight with. */
+      /** Part of the amount that calls in flight have reserved. */
       reserved: amountSchema,
-      /** Milliseconds since 1970, by the holder's clock: hosts' clocks agree within seconds. */
+      /** Milliseconds since 1970 on the holder's clock; the hosts' clocks agree within seconds. */
       endsAtMs: z.int(),
-      /** The holder's last change, by its own count. */
+      /** Number of the holder's last change. */
       turnover: z.int().nonnegative(),
     }),
   ),
-  /** Leases that ran out, by holder. Missing in what earlier versions stored. */
+  /** Expired leases, by holder. Missing in data stored by earlier versions. */
   ended: z
     .record(
       z.string(),
@@ -51,32 +51,32 @@ export const accountLimits = { endedMs: 24 * 3_600_000, endedMax: 16 } as const;
 
 export const isEmpty = ({ spent, leases }: Account): boolean => isNothing(spent) && Object.keys(leases).length === 0;
 
-/** What a holder tells, and asks for. */
+/** Report and request of a holder. */
 export type Turnover = {
   holder: string;
-  /** Counts the holder's changes. */
+  /** Number of this change of the holder. */
   number: number;
   limit: Amount;
-  /** Used since it last told. */
+  /** Usage since its last report. */
   used: Amount;
-  /** In flight. */
+  /** Reserved by calls in flight. */
   reserved: Amount;
-  /** For one more call; null where it only tells. */
+  /** Amount for one more call; null if it only reports. */
   wanted: Amount | null;
-  /** Whether it may keep some for the calls to come. */
+  /** True to lease some more for later calls. */
   ahead: boolean;
   nowMs: number;
   leaseMs: number;
 };
 
-/** `lease`: what the holder may use from now on, reservations included. `free`: what could be granted; less than nothing where more was used than was reserved. */
+/** `lease`: what the holder may use from now on, reservations included. `free`: what could be granted; negative if more was used than was reserved. */
 export type Outcome = { account: Account; lease: Amount; free: Amount; granted: boolean };
 
-/** A lease's part of the limit, and of what is free: the less there is, the smaller, so that the last of it is nobody's for long. */
+/** Spare lease as a fraction of the limit, and of what is free. It shrinks with the free amount, so that no holder keeps the last of it for long. */
 const partOfLimit = 1 / 32;
 const partOfFree = 1 / 8;
 
-/** What is used, and what calls in flight have reserved. */
+/** Returns what is used, and what calls in flight have reserved. */
 export function standOf({ spent, leases }: Account, nowMs: number): { used: Amount; reserved: Amount } {
   const all = Object.values(leases);
   const reservedOf = (some: typeof all) => sumOf(some.map(({ reserved }) => reserved));
@@ -93,7 +93,7 @@ export function settle(account: Account, turnover: Turnover): Outcome {
   const living = others.filter(([, { endsAtMs }]) => endsAtMs >= nowMs);
   const lost = sumOf(ended.map(([, lease]) => lease.reserved));
   const returned = account.ended[holder]?.reserved ?? nothing;
-  // Sums are capped, so that less may have been charged.
+  // Sums are capped, so less may have been charged.
   const spent = scaled(minus(sumOf([account.spent, used, lost]), returned), 1);
   const held = sumOf(living.map(([, { amount }]) => amount));
   const free = minus(minus(minus(limit, spent), held), reserved);
@@ -102,13 +102,13 @@ export function settle(account: Account, turnover: Turnover): Outcome {
   const spare = granted && ahead ? spareOf(limit, minus(free, wanted ?? nothing)) : nothing;
   const amount = plus(committed, spare);
   const leases = Object.fromEntries(living);
-  // Where something was told it stays for a while, so that a change whose confirmation got lost is known again.
+  // A holder that reported usage keeps its entry for a while, so that a change whose confirmation was lost can be recognised.
   if (!isNothing(amount) || !isNothing(used))
     leases[holder] = { amount, reserved: committed, endsAtMs: nowMs + leaseMs, turnover: number };
   return { account: { spent, leases, ended: endedOf(account, turnover, ended) }, lease: amount, free, granted };
 }
 
-/** The newest of the ended leases, without that of a holder that is back. */
+/** The newest ended leases, without that of a holder that is back. */
 function endedOf(account: Account, { holder, nowMs }: Turnover, now: Leases): Account['ended'] {
   const added = now.map(
     ([name, { reserved, endsAtMs, turnover }]) => [name, { reserved, endsAtMs, turnover }] as const,
@@ -119,7 +119,7 @@ function endedOf(account: Account, { holder, nowMs }: Turnover, now: Leases): Ac
   return Object.fromEntries(newestFirst.slice(0, accountLimits.endedMax));
 }
 
-/** What isn't limited isn't leased. */
+/** Spare amount to lease; unlimited counts aren't leased. */
 function spareOf(limit: Amount, free: Amount): Amount {
   const finite = (amount: Amount): Amount => ({
     tokens: Number.isFinite(limit.tokens) ? amount.tokens : 0,

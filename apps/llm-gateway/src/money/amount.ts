@@ -1,12 +1,12 @@
-/** What is counted against a budget: tokens, and money in billionths of a US dollar, since a token of the cheapest models costs some twenty of them. */
+/** Amount counted against a budget: tokens, and money in billionths of a US dollar, since a token of the cheapest models costs about twenty of them. */
 export type Amount = { tokens: number; nanoUsd: number };
 
-/** What a budget allows; a missing count is unlimited. */
+/** Limit of a budget; a missing count is unlimited. */
 export type AmountLimit = { tokens?: number | undefined; costUsd?: number | undefined };
 
 export const nothing: Amount = { tokens: 0, nanoUsd: 0 };
 
-/** Rounded up: whoever is charged a part of a billionth is charged it whole. */
+/** Rounded up to a whole billionth. */
 export const nanoUsdOf = (usd: number): number => Math.max(0, Math.ceil(usd * 1e9 - 1e-6));
 
 export const inUsd = ({ tokens, nanoUsd }: Amount): { tokens: number; costUsd: number } => ({
@@ -14,13 +14,13 @@ export const inUsd = ({ tokens, nanoUsd }: Amount): { tokens: number; costUsd: n
   costUsd: nanoUsd / 1e9,
 });
 
-/** The limit as an amount, with Infinity for what isn't limited. */
+/** Limit as an amount, with Infinity for unlimited counts. */
 export const amountOf = ({ tokens, costUsd }: AmountLimit): Amount => ({
   tokens: tokens ?? Number.POSITIVE_INFINITY,
   nanoUsd: costUsd === undefined ? Number.POSITIVE_INFINITY : nanoUsdOf(costUsd),
 });
 
-/** No more than what can be written, and read again. */
+/** Capped at the largest safe integer, so that the sum survives JSON. */
 export const plus = (one: Amount, other: Amount): Amount => ({
   tokens: Math.min(one.tokens + other.tokens, Number.MAX_SAFE_INTEGER),
   nanoUsd: Math.min(one.nanoUsd + other.nanoUsd, Number.MAX_SAFE_INTEGER),
@@ -34,7 +34,7 @@ export const least = (one: Amount, other: Amount): Amount => ({
   nanoUsd: Math.min(one.nanoUsd, other.nanoUsd),
 });
 export const sumOf = (all: readonly Amount[]): Amount => all.reduce(plus, nothing);
-/** Nothing where it is less than nothing; whole numbers. */
+/** At least zero; whole numbers. */
 export const scaled = ({ tokens, nanoUsd }: Amount, factor: number): Amount => ({
   tokens: Math.max(0, Math.floor(tokens * factor)),
   nanoUsd: Math.max(0, Math.floor(nanoUsd * factor)),
