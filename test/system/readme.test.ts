@@ -5,21 +5,13 @@ import { chmod, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { temporaryFolder, temporaryRepository } from '@coppice/testing';
 import { expect, test } from 'vitest';
+import { fileNameOf, projectFolder, readmeBlocks } from '../support/readme.ts';
 import { startModelServer } from '../support/model-server.ts';
 import { sandboxes } from '../support/sandboxes.ts';
 
-const projectFolder = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(projectFolder, file), 'utf8');
 const readme = read('README.md');
 const runMsMax = 150_000;
-
-/** Returns the fenced blocks of a language in a section. */
-function blocks(language: string, heading: string): string[] {
-  const section = readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
-  return [...section.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, text]) =>
-    name === language && text !== undefined ? [text] : [],
-  );
-}
 
 test('the two first commands are there, and are scripts of the package', () => {
   const first = readme.split('```sh\n')[1]?.split('```')[0] ?? '';
@@ -33,7 +25,7 @@ test('the two first commands are there, and are scripts of the package', () => {
 
 /** The command that a reader runs first in the checkout. */
 function pathCommand(): string {
-  const [first] = blocks('sh', 'Install');
+  const [first] = readmeBlocks('sh', 'Install');
   expect(first).toBe('export PATH="$PWD:$PATH"\n');
   return first ?? '';
 }
@@ -48,7 +40,7 @@ const brokenProject = {
 };
 
 test('one task without a file goes as it is told', { timeout: 180_000 }, async () => {
-  const [keyCommand, ...rest] = blocks('sh', 'One task, without a file');
+  const [keyCommand, ...rest] = readmeBlocks('sh', 'One task, without a file');
   expect(keyCommand).toContain('export OPENAI_API_KEY=YOUR-KEY #');
   await using model = await startModelServer(
     { call: 'edit', arguments: { path: 'sum.js', oldText: 'a - b', newText: 'a + b' } },
@@ -80,13 +72,13 @@ test('one task without a file goes as it is told', { timeout: 180_000 }, async (
 
 test('a run of your own goes as it is told', { timeout: 180_000 }, async () => {
   const heading = 'A run of your own';
-  const files = blocks('yaml', heading);
+  const files = readmeBlocks('yaml', heading);
   expect(files.map((text) => text.split('\n')[0])).toEqual(['# plan.yaml', '# script.yaml']);
   await using folder = await temporaryFolder('readme');
   await chmod(folder.path, 0o711);
-  for (const text of files) await writeFile(path.join(folder.path, text.slice(2).split('\n')[0] ?? ''), text);
+  for (const text of files) await writeFile(path.join(folder.path, fileNameOf(text)), text);
 
-  const commands = blocks('sh', heading)
+  const commands = readmeBlocks('sh', heading)
     .join('\n')
     .replace('coppice run plan.yaml', `coppice run plan.yaml${engineOption()}`);
   const lines = [
