@@ -9,7 +9,7 @@ import type { IBufferCell, Terminal } from '@xterm/headless';
 import { fileNameOf, projectFolder, readmeBlocks } from './readme.ts';
 
 const heading = 'A run of your own';
-const columns = 100;
+const columns = 112;
 const rows = 40;
 const character = { width: 8.4, height: 19 };
 const margin = 16;
@@ -106,4 +106,6 @@ function spans(cells: readonly IBufferCell[]): string {
     .join('');
 }
 
-const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
