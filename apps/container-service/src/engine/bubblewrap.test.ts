@@ -3,7 +3,7 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { EngineFixture, isRequired, whyUntestable, type LauncherFactory } from './conformance-fixture.ts';
+import { EngineFixture, isRequired, testLaunchers, whyUntestable } from './conformance-fixture.ts';
 import { describeConformance } from './conformance.ts';
 import { bubblewrapLauncher } from './bubblewrap.ts';
 import { markOf, markStandsFirst } from './marked-processes.ts';
@@ -29,8 +29,7 @@ const missing: Enforceable[] = [
   ...(controlGroups ? [] : (['memory', 'swap', 'cpu'] as const)),
 ];
 
-const makeLauncher: LauncherFactory = ({ stateFolder, imagesFolder }) =>
-  bubblewrapLauncher({ stateFolder, imagesFolder, ...(program === undefined ? {} : { program }) });
+const makeLauncher = testLaunchers.bubblewrap;
 
 await describeConformance({
   engine: 'bubblewrap',

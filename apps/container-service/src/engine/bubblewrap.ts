@@ -279,7 +279,7 @@ class BubblewrapCommand implements RunningCommand {
     };
   }
 
-  /** Waits until the namespace's first process is gone. Takes time only if bubblewrap was killed: otherwise it has already waited for that process. */
+  /** Waits until the namespace's first process is gone. Takes time only if bubblewrap was killed: otherwise that process ended before bubblewrap. */
   async #innerGone(): Promise<void> {
     if (this.#innerPid === undefined) return;
     const deadline = performance.now() + killWaitMsMax;

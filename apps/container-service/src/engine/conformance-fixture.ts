@@ -2,6 +2,9 @@ import { chmod, chown, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { temporaryFolder, type TemporaryFolder } from '@coppice/testing';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { bubblewrapLauncher } from './bubblewrap.ts';
+import { dockerLauncher } from './docker.ts';
 import { createEngine } from './engine.ts';
 import type { Launcher } from './launcher.ts';
 import { defaultImage } from './local-image.ts';
@@ -100,6 +103,36 @@ export interface Sandbox {
 }
 
 export type LauncherFactory = (options: { stateFolder: string; imagesFolder: string; stackId: string }) => Launcher;
+
+const program = process.env['COPPICE_BWRAP'];
+const socketPath = process.env['COPPICE_DOCKER_SOCKET'];
+
+/** Launchers of the engines with isolation, with the programs that set-up found. */
+export const testLaunchers = {
+  bubblewrap: ({ stateFolder, imagesFolder }) =>
+    bubblewrapLauncher({ stateFolder, imagesFolder, ...(program === undefined ? {} : { program }) }),
+  docker: (options) => dockerLauncher({ ...options, ...(socketPath === undefined ? {} : { socketPath }) }),
+} satisfies Record<string, LauncherFactory>;
+
+/** Starts a fixture for the tests of a `describe`, and skips them where the engine is missing and not required. Returns its getter. */
+export function useEngineFixture(engine: string, makeLauncher: LauncherFactory): () => EngineFixture {
+  let reason: string | undefined;
+  let fixture: EngineFixture | undefined;
+  beforeAll(async () => {
+    reason = await whyUntestable(makeLauncher);
+    if (reason === undefined) fixture = await EngineFixture.start(makeLauncher);
+  });
+  afterAll(() => fixture?.stop());
+  beforeEach((context) => {
+    if (reason === undefined) return;
+    if (isRequired(engine)) throw new Error(reason);
+    context.skip(reason);
+  });
+  return () => {
+    if (fixture === undefined) throw new Error('used outside of a test');
+    return fixture;
+  };
+}
 
 /** Returns the reason why this engine can't be tested here; undefined if it can. */
 export async function whyUntestable(makeLauncher: LauncherFactory): Promise<string | undefined> {

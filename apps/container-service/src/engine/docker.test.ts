@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { temporaryFolder } from '@coppice/testing';
 import Docker from 'dockerode';
 import { expect, test } from 'vitest';
-import { EngineFixture, isRequired, whyUntestable, type LauncherFactory } from './conformance-fixture.ts';
+import { EngineFixture, isRequired, testLaunchers, whyUntestable } from './conformance-fixture.ts';
 import { describeConformance } from './conformance.ts';
 import { dockerLauncher } from './docker.ts';
 import { defaultImage, localRootfsKey } from './local-image.ts';
@@ -11,8 +11,7 @@ import { enforceable } from './port.ts';
 
 const socketPath = process.env['COPPICE_DOCKER_SOCKET'];
 
-const makeLauncher: LauncherFactory = ({ stateFolder, imagesFolder, stackId }) =>
-  dockerLauncher({ stateFolder, imagesFolder, stackId, ...(socketPath === undefined ? {} : { socketPath }) });
+const makeLauncher = testLaunchers.docker;
 
 await describeConformance({
   engine: 'docker',

@@ -3,50 +3,29 @@ import { execFileSync } from 'node:child_process';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ownDraftPrefix, toolLimits } from '@coppice/contracts';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { bubblewrapLauncher } from '../engine/bubblewrap.ts';
-import { EngineFixture, isRequired, whyUntestable } from '../engine/conformance-fixture.ts';
-import type { LauncherFactory, Sandbox as TestSandbox } from '../engine/conformance-fixture.ts';
-import { dockerLauncher } from '../engine/docker.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { testLaunchers, useEngineFixture } from '../engine/conformance-fixture.ts';
+import type { Sandbox as TestSandbox } from '../engine/conformance-fixture.ts';
 import type { SandboxSpec } from '../engine/port.ts';
 import { edit, write } from './files.ts';
 import type { Sandbox } from './tool.ts';
 
-const program = process.env['COPPICE_BWRAP'];
-const socketPath = process.env['COPPICE_DOCKER_SOCKET'];
-const launchers: [string, LauncherFactory][] = [
-  ['bubblewrap', (folders) => bubblewrapLauncher({ ...folders, ...(program === undefined ? {} : { program }) })],
-  ['docker', (folders) => dockerLauncher({ ...folders, ...(socketPath === undefined ? {} : { socketPath }) })],
-];
-
-describe.each(launchers)('files on %s', (engineName, makeLauncher) => {
-  let reason: string | undefined;
-  let fixture: EngineFixture;
+describe.each(Object.entries(testLaunchers))('files on %s', (engineName, makeLauncher) => {
+  const fixture = useEngineFixture(engineName, makeLauncher);
   let made: TestSandbox;
   let sandbox: Sandbox;
-  beforeAll(async () => {
-    reason = await whyUntestable(makeLauncher);
-    if (reason === undefined) fixture = await EngineFixture.start(makeLauncher);
-  });
-  afterAll(async () => {
-    if (reason === undefined) await fixture.stop();
-  });
-  beforeEach(async (context) => {
-    if (reason !== undefined && isRequired(engineName)) throw new Error(reason);
-    if (reason !== undefined) context.skip(reason);
-    await use({});
-  });
+  beforeEach(() => use({}));
   async function use(overrides: Partial<SandboxSpec>): Promise<void> {
-    made = await fixture.sandbox(overrides);
-    const exec: Sandbox['exec'] = (argv, options) => fixture.engine.exec(made.id, argv, options);
+    made = await fixture().sandbox(overrides);
+    const exec: Sandbox['exec'] = (argv, options) => fixture().engine.exec(made.id, argv, options);
     sandbox = { resultCharactersMax: toolLimits.resultCharactersMax, exec };
   }
   const host = (path: string) => join(made.workspace, path);
 
   // Only root may mount the small file system.
   test.skipIf(process.getuid?.() !== 0)('on a full disk they fail, and the file is as before', async () => {
-    const folder = await fixture.folder('small-disk');
-    const { uid, gid } = fixture.launcher.defaultUser();
+    const folder = await fixture().folder('small-disk');
+    const { uid, gid } = fixture().launcher.defaultUser();
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=64k,uid=${uid},gid=${gid}`, 'none', folder]);
     try {
       await use({ workspace: { source: folder, readOnly: false } });

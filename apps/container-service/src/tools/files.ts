@@ -100,7 +100,7 @@ draft=$folder/$3
 trap 'rm -f -- "$draft"' EXIT
 cat > "$draft" || exit 1
 [ "$(wc -c < "$draft")" -eq "$2" ] || fail 'only a part of the content arrived'
-if [ -e "$f" ]; then chmod --reference="$f" -- "$draft" || exit 1; fi
+if [ -e "$f" ]; then chmod -- "$(stat -c %a -- "$f")" "$draft" || exit 1; fi
 mv -f -- "$draft" "$f" && echo "$done"
 `;
 

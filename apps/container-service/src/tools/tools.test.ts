@@ -5,31 +5,8 @@ import { buckets, logChunkSchema, streams, subjects, toolLimits, type ToolResult
 import { eventually, startNatsServer, type NatsServer } from '@coppice/testing';
 import { createLogger } from '@coppice/telemetry';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { bubblewrapLauncher } from '../engine/bubblewrap.ts';
-import {
-  EngineFixture,
-  isRequired,
-  whyUntestable,
-  type LauncherFactory,
-  type Sandbox,
-} from '../engine/conformance-fixture.ts';
-import { dockerLauncher } from '../engine/docker.ts';
+import { testLaunchers, useEngineFixture, type Sandbox } from '../engine/conformance-fixture.ts';
 import { toolsHandler } from './handler.ts';
-
-const program = process.env['COPPICE_BWRAP'];
-const socketPath = process.env['COPPICE_DOCKER_SOCKET'];
-const launchers: [string, LauncherFactory][] = [
-  [
-    'bubblewrap',
-    ({ stateFolder, imagesFolder }) =>
-      bubblewrapLauncher({ stateFolder, imagesFolder, ...(program === undefined ? {} : { program }) }),
-  ],
-  [
-    'docker',
-    ({ stateFolder, imagesFolder, stackId }) =>
-      dockerLauncher({ stateFolder, imagesFolder, stackId, ...(socketPath === undefined ? {} : { socketPath }) }),
-  ],
-];
 
 const dashes = '-'.repeat(20);
 /** A shell command: the numbers up to one, a line each. */
@@ -47,25 +24,14 @@ afterAll(async () => {
   await nats.stop();
 });
 
-describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
-  let reason: string | undefined;
-  let fixture: EngineFixture;
+describe.each(Object.entries(testLaunchers))('tools on %s', (engineName, makeLauncher) => {
+  const fixture = useEngineFixture(engineName, makeLauncher);
   let handler: CommandHandler;
   let sandbox: Sandbox;
-  beforeAll(async () => {
-    reason = await whyUntestable(makeLauncher);
-    if (reason !== undefined) return;
-    fixture = await EngineFixture.start(makeLauncher);
-    const logsFolder = join(fixture.data, 'logs');
-    handler = toolsHandler({ bus, engine: fixture.engine, log: createLogger('test'), logsFolder });
-  });
-  afterAll(async () => {
-    if (reason === undefined) await fixture.stop();
-  });
-  beforeEach(async (context) => {
-    if (reason !== undefined && isRequired(engineName)) throw new Error(reason);
-    if (reason !== undefined) context.skip(reason);
-    sandbox = await fixture.sandbox();
+  beforeEach(async () => {
+    const { data, engine } = fixture();
+    handler = toolsHandler({ bus, engine, log: createLogger('test'), logsFolder: join(data, 'logs') });
+    sandbox = await fixture().sandbox();
   });
 
   let effects = 0;
@@ -107,7 +73,7 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
   const host = (path: string) => join(sandbox.workspace, path);
   /** As the sandbox's user: the workspace is theirs. */
   async function put(path: string, content: string | Uint8Array): Promise<void> {
-    await fixture.engine.writeFile(sandbox.id, path, Buffer.from(content));
+    await fixture().engine.writeFile(sandbox.id, path, Buffer.from(content));
   }
 
   test('a call that is not what a tool takes is answered with what is wrong', async () => {
@@ -330,7 +296,7 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
   });
 
   test('links lead nowhere but inside the sandbox', async () => {
-    const secret = await fixture.write(join(fixture.data, `secret-of-${sandbox.id}`), 'of the host\n');
+    const secret = await fixture().write(join(fixture().data, `secret-of-${sandbox.id}`), 'of the host\n');
     await sandbox.exec(['ln', '-s', secret, 'link']);
     expect(await one('read', { path: 'link' })).toMatchObject({ isError: true });
     await one('write', { path: 'link', content: 'overwritten' });
@@ -391,7 +357,7 @@ describe.each(launchers)('tools on %s', (engineName, makeLauncher) => {
   });
 
   test('without its sandbox the operation fails', async () => {
-    await fixture.engine.remove(sandbox.id);
+    await fixture().engine.remove(sandbox.id);
     await expect(call([['run', { command: 'true' }]])).rejects.toMatchObject({ code: 'sandbox-not-found' });
   });
 });
