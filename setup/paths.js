@@ -1,4 +1,4 @@
-/** Paths that set-up reads and writes. All files it creates are in the git-ignored cache folder of this checkout. */
+/** Paths that set-up reads and writes. Besides `node_modules`, all files it creates are in the git-ignored cache folder of this checkout. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 

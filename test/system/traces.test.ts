@@ -317,7 +317,7 @@ test('coppice trace tells the same run from its stored events, and where Jaeger 
     { kind: 'turn', model: 'scripted/plan.yaml', attempts: 1, queuedMs: expect.any(Number) as number },
     ofService('container-service.write'),
   ]);
-  // The second task waited for the landing slot as long as the first held it.
+  // The second task's wait for the landing slot is as long as the first held it.
   expect(states.find(({ name }) => name === 'landing')?.children).toContainEqual(
     expect.objectContaining({ kind: 'wait', name: 'waits for its turn to land' }),
   );

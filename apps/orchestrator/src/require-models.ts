@@ -1,7 +1,7 @@
 /**
  * Rejects a run at submission if its models can't work.
  *
- * The gateway is asked, since only it knows its providers and scripts. This way every publisher gets the check, not only the command line. It is a convenience,
+ * It queries the gateway, since only the gateway knows its providers and scripts. This way every publisher gets the check, not only the command line. It is a convenience,
  * not a guard: if the gateway doesn't answer, the run is accepted (it waits for a gateway anyway, and each model call checks again), and the answer may be
  * outdated by the time of the model call.
  */

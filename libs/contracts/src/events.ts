@@ -35,7 +35,7 @@ const runEndedData = runSummarySchema
   .pick({ runId: true, state: true, taskCounts: true })
   .extend(runViewSchema.pick({ usage: true }).shape);
 const ofTask = taskViewSchema.pick({ runId: true, taskId: true, name: true });
-/** One step that a task waited for. Its steps account for the time between two of its events. */
+/** One step of a task. The steps account for the time between two of its events. */
 export const taskStepSchema = z.object({
   what: z
     .string()

@@ -27,7 +27,7 @@ export type { DeadLetter } from './dead-letter.ts';
 export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';
 export type { JsonSchema } from './json-schema.ts';
 export { meantBy, nearestFirst } from './near.ts';
-export { nodeServiceNames, serviceNames, services } from './services.ts';
+export { nodeServiceNames, serviceNames } from './services.ts';
 export type { NodeServiceName, ServiceName } from './services.ts';
 export { strictly } from './strict.ts';
 export { messageHeaders } from './message-headers.ts';

@@ -4,7 +4,7 @@ type Service = {
   perNode: boolean;
 };
 
-export const services = {
+const services = {
   orchestrator: { perNode: false },
   'llm-gateway': { perNode: false },
   'worktree-service': { perNode: true },

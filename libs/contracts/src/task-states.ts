@@ -10,7 +10,7 @@ type Entry = {
 };
 
 /** The registry of task states, in the order of a task's life. Lists of states derive from it. */
-export const taskStateEntries = {
+const taskStateEntries = {
   waiting: { kind: 'waiting' },
   preparing: { kind: 'busy' },
   working: { kind: 'busy' },

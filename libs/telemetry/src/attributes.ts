@@ -71,7 +71,7 @@ export const attributes = {
    * the change of provider.
    */
   coppiceModelAttemptReason: 'coppice.model.attempt.reason',
-  /** Time that the attempt waited for a free slot at its provider, in milliseconds. */
+  /** Waiting time of the attempt for a free slot at its provider, in milliseconds. */
   coppiceModelQueueWaitMs: 'coppice.model.queue.wait_ms',
   /** True on the caller's span if the answer came from the cache, without a request to a provider. */
   coppiceModelCached: 'coppice.model.cached',

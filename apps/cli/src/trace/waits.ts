@@ -1,4 +1,4 @@
-/** Computes what a task waited for, from its events. Pure. */
+/** Computes the waits of a task from its events. Pure. */
 import { isTaskEnd } from '@coppice/contracts';
 import type { CoppiceEvent, TaskState, TaskStep } from '@coppice/contracts';
 import { step } from './step.ts';

@@ -2,7 +2,7 @@
  * Chooses the next candidate of one call: of those that may be tried now, the first with the fewest attempts. If there is none, waits for the one that may be
  * tried soonest.
  *
- * Collaborators: candidates.ts, in order; the queues; the health, through the candidates.
+ * Collaborators: candidate.ts, in order; the queues; the health, through the candidates.
  *
  * Invariants:
  * 1. A place in a provider's queue is held only from the choice to the attempt's end.

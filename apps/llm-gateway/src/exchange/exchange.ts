@@ -1,5 +1,5 @@
 /**
- * One model call, whoever makes it: a durable turn, a client on the bus, a client over HTTP.
+ * One model call, for every caller: a durable turn, a client on the bus, a client over HTTP.
  *
  * Collaborators: the routes of a model name (routes.ts) and the choice between them (choosing.ts); the outcome of an attempt (attempt.ts); the answer cache, if
  * enabled, which is read before any provider is called; the caller, who reads the deltas at its own pace.

@@ -1,4 +1,4 @@
-/** What holds for every wire when a provider is asked over HTTP, as tests: a wire's own test gives it a stream. */
+/** Tests that every wire format over HTTP has to pass. The test of a wire format provides the stream. */
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Attempt } from '../collect.ts';

@@ -68,7 +68,7 @@ export function afterTurn(before: LoopState, output: TurnOutput, assignment: Ass
 }
 
 /**
- * Handles an answer without a tool call. The model is asked twice for a call; after that a text counts as the end, and an empty or cut-off answer as a failure.
+ * Handles an answer without a tool call. It requests a call from the model twice; after that a text counts as the end, and an empty or cut-off answer as a failure.
  */
 function afterWords(state: LoopState, output: TurnOutput, assignment: Assignment): LoopState {
   const said = 'artifact' in output.text ? 'a long text' : output.text.text.trim();

@@ -12,7 +12,7 @@ export const mergeCommand = (path: string, commit: string): string => `git -C ${
 /** Command that saves all changes in a checkout to the stash. */
 export const stashCommand = (path: string): string => `git -C ${shellQuote(path)} stash push --include-untracked`;
 
-/** Like `mergeCommand`, for a checkout where the user's changes can't be told from a landing's: it stashes all of them first. */
+/** Like `mergeCommand`, for a checkout where the user's changes can't be distinguished from those of a landing: it stashes all of them first. */
 export const stashAndMergeCommand = (path: string, commit: string): string =>
   `${stashCommand(path)} && ${mergeCommand(path, commit)}`;
 

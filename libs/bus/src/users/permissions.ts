@@ -33,7 +33,7 @@ import { tenantConsumerSubject, tenantConsumerSubjects, tenantStreams } from '..
  *    account, also over an actor's value. So users that aren't services have accounts of their own.
  * 2. A consumer is made by a request whose subject contains its filter (the server compares it with the request's body), and, for a shared consumer, its
  *    name.
- * 3. No user but the orchestrator makes, changes or empties a stream.
+ * 3. Only the orchestrator and the administrator create, change or empty a stream.
  */
 /** `administrator` may do everything in the services' account: backup, restore, repair. No long-running process uses it. */
 export const roles = [...serviceNames, 'operator', 'administrator'] as const;
