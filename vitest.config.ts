@@ -1,15 +1,23 @@
 import { defineConfig } from 'vitest/config';
+import { isolatedUnitTests, unitTests } from './setup/test-isolation.ts';
 import { SlowestFirst } from './setup/test-order.ts';
+
+const isolated = isolatedUnitTests();
 
 export default defineConfig({
   test: {
-    include: [
-      'libs/**/*.test.ts',
-      'apps/**/*.test.ts',
-      'contract/**/*.test.ts',
-      'deploy/**/*.test.ts',
-      'setup/**/*.test.ts',
-      'test/**/*.test.ts',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'isolated',
+          include: [...isolated, ...['contract', 'deploy', 'setup', 'test'].map((folder) => `${folder}/**/*.test.ts`)],
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'shared', include: unitTests, exclude: ['**/node_modules/**', ...isolated], isolate: false },
+      },
     ],
     environment: 'node',
     // Tests provoke warnings by the hundred; whoever looks for a cause asks for them.

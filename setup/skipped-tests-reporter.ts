@@ -4,7 +4,7 @@
  * lists NAME. `COPPICE_TEST_SUMMARY` names a file to which the counts are written.
  */
 import { writeFileSync } from 'node:fs';
-import type { Reporter, TestCase, TestModule } from 'vitest/node';
+import type { Reporter, TestCase, TestModule, TestSuite } from 'vitest/node';
 
 /** Counts of a run. `failures`: the name and error of each failed test, one line each, so that the end of a long log has the cause. */
 export type TestCounts = { passed: number; failed: number; skipped: number; notRun: number; failures: string[] };
@@ -24,7 +24,7 @@ export default class SkippedTestsReporter implements Reporter {
     const passed = tests.length - skipped.length - failedTests.length;
     const failures = [
       ...failedTests.map((test) => describeFailure(test.fullName, test.module, test.result().errors)),
-      ...failedModules.map((module) => describeFailure('(the file)', module, module.errors())),
+      ...failedModules.map((module) => describeFailure('(the file)', module, errorsOutsideTests(module))),
       ...sorted.skipped.map(({ name, reason }) => `${name}: skipped: ${reason}`),
     ];
     writeSummary({ passed, failed, skipped: sorted.skipped.length, notRun: sorted.notRun.length, failures });
@@ -71,8 +71,14 @@ function toSkipped(test: TestCase): SkippedTest {
 }
 
 function describeFailure(name: string, module: TestModule, errors: readonly { message: string }[] | undefined): string {
-  const why = errors?.[0]?.message.split('\n')[0] ?? 'no error was told';
+  const why = errors?.[0]?.message.split('\n')[0] ?? 'no error was reported';
   return `${module.relativeModuleId} > ${name}: ${why}`;
+}
+
+/** Errors of the file and of its suites, such as those of `beforeAll` and `afterAll`. */
+function errorsOutsideTests(module: TestModule): { message: string }[] {
+  const suites: (TestModule | TestSuite)[] = [module, ...module.children.allSuites()];
+  return suites.flatMap((suite) => suite.errors());
 }
 
 function hasFailedTest(module: TestModule): boolean {

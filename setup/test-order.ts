@@ -19,12 +19,15 @@ export const slowest = [
   'test/system/several-hosts.test.ts',
 ];
 
-/** Orders test files: the slowest first, then in vitest's own order, which is by size in a clean clone. */
+/**
+ * Orders test files: the slowest first, then those with a process of their own, then the rest; each in vitest's own order, which
+ * is by size in a clean clone. A process is shared only by files that follow one another.
+ */
 export class SlowestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification): number => {
+    const rank = ({ moduleId, project }: TestSpecification): number => {
       const place = slowest.indexOf(relative(this.ctx.config.root, moduleId));
-      return place === -1 ? slowest.length : place;
+      return place === -1 ? slowest.length + Number(!project.config.isolate) : place;
     };
     // oxlint-disable-next-line unicorn/no-array-sort -- a sequencer's `sort` returns a new array
     const sorted = await super.sort(files);
