@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { definitionOf } from './definition.ts';
 import { Definitions } from './definitions.ts';
 import { ecosystems } from './programs.ts';
+import { protectionOf } from './protection.ts';
 
 const notProtected = (command: string) => definitionOf(command).unprotected.map(({ part }) => part);
 const whyNot = (command: string) => definitionOf(command).unprotected.map(({ why }) => why);
@@ -25,8 +26,10 @@ describe('files', () => {
     ['true', []],
     ['', []],
     ['test -f one.txt && ! grep -q bad two.txt', []],
+    ['cp ci/check.sh /tmp/check && sh /tmp/check', ['ci/check.sh']],
+    ['cp -r ./src README.md /tmp', []],
   ])('%s names %j', (command, files) => {
-    expect(definitionOf(command)).toEqual({ files, unprotected: [] });
+    expect(definitionOf(command)).toMatchObject({ files, unprotected: [] });
   });
 
   test('no glob of a program is a whole folder of sources, and each program belongs to one ecosystem', () => {
@@ -52,6 +55,36 @@ describe('files that a program loads beside', () => {
 
   test('an absolute folder of modules is not of the task', () => {
     expect(definitionOf('PYTHONPATH=/usr/lib/extra node a.js').unprotected).toEqual([]);
+  });
+});
+
+describe('scripts whose own files are not followed are reported', () => {
+  test.each([
+    ['npm test', 'the script in package.json'],
+    ['timeout 60 npm --prefix app run check', 'the script in package.json'],
+    ['yarn lint', 'the script in package.json'],
+    ['node --run check', 'the script in package.json'],
+    ['make -C app test', 'the Makefile'],
+    ['just test', 'the justfile'],
+    ['sh test.sh', 'test.sh'],
+    ['./check && true', './check'],
+    ['. ./lib.sh', './lib.sh'],
+    ['node scripts/check.js', 'scripts/check.js'],
+  ])('%s', (command, script) => {
+    const [unfollowed] = definitionOf(command).unfollowed;
+    expect(unfollowed?.why).toContain(`files that ${script} starts or loads`);
+  });
+
+  test.each(['npm ci', 'yarn install', 'yarn', 'npx vitest run', 'yarn vitest', 'node --test', 'pytest', 'cargo test'])(
+    '%s is not',
+    (command) => {
+      expect(definitionOf(command).unfollowed).toEqual([]);
+    },
+  );
+
+  test('but not where the run file names files of its own', () => {
+    expect(protectionOf(['npm test'], []).unprotected).toHaveLength(1);
+    expect(protectionOf(['npm test'], ['scripts/**']).unprotected).toEqual([]);
   });
 });
 
@@ -136,11 +169,11 @@ describe('parts that no protected file defines', () => {
   test('the commands of a request have one budget, and the same command is analyzed once', () => {
     const definitions = new Definitions();
     const command = (index: number) => `node ${index}.js; ${'true; '.repeat(400)}`;
-    expect(definitions.of(command(0))).toEqual({ files: ['0.js'], unprotected: [] });
+    expect(definitions.of(command(0))).toMatchObject({ files: ['0.js'], unprotected: [] });
     for (let times = 0; times < 1_000; times++) definitions.of(command(0));
-    expect(definitions.of(command(1))).toEqual({ files: ['1.js'], unprotected: [] });
+    expect(definitions.of(command(1))).toMatchObject({ files: ['1.js'], unprotected: [] });
     for (let index = 2; index < 30; index++) definitions.of(command(index));
-    expect(definitions.of(command(30))).toEqual({
+    expect(definitions.of(command(30))).toMatchObject({
       files: [],
       unprotected: [expect.objectContaining({ why: expect.stringContaining('too much') })],
     });
@@ -150,7 +183,7 @@ describe('parts that no protected file defines', () => {
   test('shells in shells are looked into to a limit, which is reported', () => {
     let nested = 'node test.js';
     for (let depth = 0; depth < 5; depth++) nested = `sh -c ${JSON.stringify(nested)}`;
-    expect(definitionOf(nested)).toEqual({ files: ['test.js'], unprotected: [] });
+    expect(definitionOf(nested)).toMatchObject({ files: ['test.js'], unprotected: [] });
     for (let depth = 0; depth < 5; depth++) nested = `sh -c ${JSON.stringify(nested)}`;
     expect(whyNot(nested)).toEqual([expect.stringContaining('too many shells')]);
   });

@@ -4,24 +4,33 @@
  * Invariants:
  * 1. Every program in the command counts, also one that only some branches of the command run.
  * 2. A program, script or text that isn't known before the command runs is reported, never skipped.
- * 3. Files that those files load aren't followed: the loading files are protected, so a person sees a change to what they load.
+ * 3. Files that those files start or load aren't followed, since the tree isn't read here. `unfollowed` lists the scripts that may have some.
  */
 import type { UnprotectedPart } from '@coppice/contracts';
 import { budgetOfCommand, Spending } from './budget.ts';
 import type { Budget } from './budget.ts';
 import { mayBeValue, mayHaveValue, movesPackages, movesThere, operandsOf, optionOf } from './options.ts';
-import { globOfFile, isBuilt, isTestSource, looksLikeFile, wordAfter } from './paths.ts';
+import {
+  globOfFile,
+  isBuilt,
+  isScriptOrArchive,
+  isTestSource,
+  looksLikeFile,
+  modulesNamed,
+  wordAfter,
+} from './paths.ts';
 import { commandsOfParallel, insertsInput } from './placeholders.ts';
 import type { OptionKind, Program } from './program.ts';
 import { programNamed } from './programs.ts';
+import * as reasons from './reasons.ts';
 import { parseShell } from './shell.ts';
 import type { ShellCommand, ShellWord } from './shell.ts';
-import { shortened, Unprotected } from './unprotected.ts';
+import { Unprotected } from './unprotected.ts';
 import { loaders, modulePaths, searchPathGlobs } from './variables.ts';
 
-export type Definition = { files: string[]; unprotected: UnprotectedPart[] };
+/** `unfollowed`: parts whose own file is protected, but not the files that it starts or loads. */
+export type Definition = { files: string[]; unprotected: UnprotectedPart[]; unfollowed: UnprotectedPart[] };
 
-const wordCharactersMax = 40;
 /** Nested shells: `sh -c "sh -c …"`. */
 const depthMax = 8;
 /** Shell scripts that are analyzed for one command, itself included. */
@@ -29,7 +38,6 @@ const scriptsMax = 100;
 /** Unknown options whose next word is analyzed both as their value and as an operand. */
 const alternativesMax = 20;
 
-const remedy = 'name them under protect';
 const startsCode = new Set(['eval', 'trap', 'alias']);
 
 /**
@@ -39,14 +47,12 @@ const startsCode = new Set(['eval', 'trap', 'alias']);
 export function definitionOf(command: string, ...shared: Budget[]): Definition {
   const definition = new DefinitionFinder([budgetOfCommand(), ...shared]);
   definition.script(command);
-  return { files: [...definition.files], unprotected: definition.unprotected.list() };
+  const { files, unprotected, unfollowed } = definition;
+  return { files: [...files], unprotected: unprotected.list(), unfollowed: unfollowed.list() };
 }
 
 type Place = { command: ShellCommand; functions: ReadonlySet<string>; operandsFromInput: boolean };
 
-const programUnknown = `which files define the program that it runs is not known: ${remedy}`;
-const tooMuch = 'it is too much to look into: name the files that it runs under protect';
-const inlineCode = `files that its inline code loads are not known: ${remedy}`;
 /** Operand of `concurrently` that names a package script. */
 const namesScript = /^(npm|pnpm|yarn|bun|node|deno):/;
 /** A package name as for `npx`, perhaps with a version: no file of the tree. */
@@ -57,6 +63,7 @@ const jestRoot = '<rootDir>/';
 class DefinitionFinder {
   readonly files = new Set<string>();
   readonly unprotected = new Unprotected();
+  readonly unfollowed = new Unprotected();
   /** True if some command changes the folder. The analysis doesn't determine which commands run after it. */
   #moved = false;
   /** Files that a command writes by `-o`, as a compiler does. */
@@ -71,22 +78,15 @@ class DefinitionFinder {
   }
 
   script(source: string): void {
-    if (this.#depth >= depthMax || this.#scripts >= scriptsMax)
-      return this.unprotected.add(
-        source,
-        `there are too many shells in shells to look into: name the files that they run under protect`,
-      );
-    if (!this.#spending.take({ characters: source.length, commands: 1 })) return this.unprotected.add(source, tooMuch);
+    if (this.#depth >= depthMax || this.#scripts >= scriptsMax) return this.unprotected.add(source, reasons.tooDeep);
+    if (!this.#spending.take({ characters: source.length, commands: 1 }))
+      return this.unprotected.add(source, reasons.tooMuch);
     this.#scripts++;
     this.#depth++;
     const { commands, functions, errors } = parseShell(source, this.#spending.commandsLeft + 1);
     this.#spending.take({ commands: Math.max(0, commands.length - 1) });
     const [error] = errors;
-    if (error !== undefined)
-      this.unprotected.add(
-        source,
-        `it is not understood as a shell command (${error}): name the files that define it under protect`,
-      );
+    if (error !== undefined) this.unprotected.add(source, reasons.notUnderstood(error));
     this.#moved ||= commands.some(
       ({ words }) => /^(cd|pushd)$/.test(words[0]?.value ?? '') || words.some(movesThere) || movesPackages(words),
     );
@@ -110,7 +110,7 @@ class DefinitionFinder {
     const packageName = scopedPackage.exec(program.value)?.[1];
     const name = packageName ?? program.value.split('/').at(-1) ?? '';
     const isFile = program.value.includes('/');
-    if (isFile) this.#run(program, place);
+    if (isFile) this.#script(program, place);
     if (startsCode.has(name)) return this.#code(name, args, place);
     if (name === 'find') return this.#find(args, place);
     const known = programNamed(name);
@@ -118,32 +118,33 @@ class DefinitionFinder {
     this.#arguments(args);
     if (place.functions.has(program.value)) return;
     if (isFile && packageName === undefined && globOfFile(program.value, this.#moved) !== null) return;
-    this.unprotected.add(
-      place.command.text,
-      `which files define what ${shortened(program.text, wordCharactersMax)} does is not known: ${remedy}`,
-    );
+    this.unprotected.add(place.command.text, reasons.unknownNamed(program));
+  }
+
+  #addAll(globs: readonly string[]): void {
+    for (const glob of globs) this.files.add(glob);
   }
 
   /** Reports the command if it has no words left in its budget. */
   #takeWords(count: number, { command }: Place): boolean {
     const taken = this.#spending.take({ words: count });
-    if (!taken) this.unprotected.add(command.text, tooMuch);
+    if (!taken) this.unprotected.add(command.text, reasons.tooMuch);
     return taken;
   }
 
   #apply(program: Program, args: readonly ShellWord[], place: Place): void {
     if (!this.#takeWords(args.length, place)) return;
-    const operands = program.reports === undefined && program.filesFor === undefined ? '' : operandsOf(args);
-    for (const file of program.files ?? []) this.files.add(file);
-    if (program.filesFor?.operands.test(operands) === true)
-      for (const file of program.filesFor.files) this.files.add(file);
+    const readsOperands = program.reports ?? program.filesFor ?? program.commandList;
+    const operands = readsOperands === undefined ? '' : operandsOf(args);
+    this.#addAll(program.files ?? []);
+    if (program.filesFor?.operands.test(operands) === true) this.#addAll(program.filesFor.files);
     let own = program.operands ?? 0;
     let maybeValue: ShellWord | undefined;
     let { runs } = program;
     let shellText = false;
     let hasCode = false;
     let placeholder: string | null = null;
-    if (program.reports?.test(operands) === true) this.unprotected.add(place.command.text, programUnknown);
+    if (program.reports?.test(operands) === true) this.unprotected.add(place.command.text, reasons.programUnknown);
     for (let index = 0; index < args.length; index++) {
       const word = args[index] as ShellWord;
       const option = word.text === '--' ? null : optionOf(program, word);
@@ -193,6 +194,10 @@ class DefinitionFinder {
         continue;
       }
       if (runs === 'nothing') continue;
+      if (runs === 'copies') {
+        if (isScriptOrArchive(word.value ?? '')) this.#arguments([word]);
+        continue;
+      }
       if (runs === undefined) {
         this.#arguments([word]);
         continue;
@@ -200,13 +205,15 @@ class DefinitionFinder {
       if (word === maybeValue) this.#alternative(program, word, args.slice(index + 1), place);
       if (shellText) this.#text(word, place);
       else if (word.value === '-') this.#input(runs, place);
-      else this.#run(word, place, program.resolves);
+      else this.#script(word, place, program.resolves);
       return this.#scriptArguments(word, args.slice(index + 1), place);
     }
+    const { commandList } = program;
+    if (commandList?.operands.test(operands) === true) this.#unfollowed(commandList.file, place);
     if (runs === 'shell' || runs === 'script') this.#input(runs, place);
     else if (runs === 'text' && program.operandsFromInput === true) this.#input('shell', place);
     else if (runs === 'command' && (place.operandsFromInput || program.needsCommand === true))
-      this.unprotected.add(place.command.text, `which program it starts is not known: ${remedy}`);
+      this.unprotected.add(place.command.text, reasons.noCommand);
     else if (runs === undefined) for (const input of place.command.inputs) this.#arguments([input]);
   }
 
@@ -214,23 +221,20 @@ class DefinitionFinder {
   #alternative(program: Program, word: ShellWord, rest: readonly ShellWord[], place: Place): void {
     if (!mayBeValue(program, word, rest)) return;
     if (this.#alternatives++ < alternativesMax) this.#apply(program, rest, place);
-    else this.unprotected.add(place.command.text, programUnknown);
+    else this.unprotected.add(place.command.text, reasons.programUnknown);
   }
 
   #option(kind: OptionKind, value: ShellWord, place: Place, resolves: readonly string[] | undefined): void {
     if (kind === 'file') this.#run(value, place, resolves);
     else if (kind === 'load') this.#load(value, place, resolves);
     else if (kind === 'setting') this.#arguments([value]);
-    else if (kind === 'unknown') this.unprotected.add(place.command.text, programUnknown);
+    else if (kind === 'unknown') this.unprotected.add(place.command.text, reasons.programUnknown);
     else if (kind === 'folder' && !value.text.startsWith('/'))
-      this.unprotected.add(
-        place.command.text,
-        `a file in ${shortened(value.text, wordCharactersMax)} can take the place of a module that it loads: ${remedy}`,
-      );
+      this.unprotected.add(place.command.text, reasons.replacesModules(value));
     else if (kind === 'command') this.#text(value, place);
     else if (kind === 'plugin' && value.value === null) this.#dynamic(value, 'plugin', place);
-    else if (kind === 'plugin') this.#moduleFiles(value.value ?? '');
-    else if (kind === 'code') this.unprotected.add(place.command.text, inlineCode);
+    else if (kind === 'plugin') this.#addAll(modulesNamed(value.value ?? ''));
+    else if (kind === 'code') this.unprotected.add(place.command.text, reasons.inlineCode);
   }
 
   #load(value: ShellWord, place: Place, resolves: readonly string[] | undefined): void {
@@ -254,25 +258,12 @@ class DefinitionFinder {
   #module(kind: OptionKind, value: ShellWord | undefined, args: readonly ShellWord[], place: Place): void {
     if (kind !== 'module' || value === undefined) return this.#arguments(args);
     if (value.value === null) return this.#dynamic(value, 'module', place);
-    this.#moduleFiles(value.value);
+    this.#addAll(modulesNamed(value.value));
     const known = programNamed(value.value);
     if (known !== undefined) return this.#apply(known, args, place);
     this.#arguments(args);
     // A name with a dot is a module of a package, mostly in the tree; its files are protected.
-    if (!value.value.includes('.')) this.unprotected.add(place.command.text, programUnknown);
-  }
-
-  #moduleFiles(name: string): void {
-    const folder = name.replaceAll('.', '/');
-    const [first = ''] = folder.split('/');
-    for (const file of [
-      `${folder}.py`,
-      `${folder}/__main__.py`,
-      `${folder}/__init__.py`,
-      `${first}.py`,
-      `${first}/__init__.py`,
-    ])
-      this.files.add(file.includes('/') ? `**/${file}` : file);
+    if (!value.value.includes('.')) this.unprotected.add(place.command.text, reasons.programUnknown);
   }
 
   /** Analyzes a script's arguments. The script may be a known program: `php vendor/bin/phpunit`. */
@@ -282,20 +273,25 @@ class DefinitionFinder {
     else this.#apply(known, args, place);
   }
 
+  /** Adds a program or script of the tree. What it starts or loads in turn isn't followed. */
+  #script(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
+    if (word.value !== null && globOfFile(word.glob ?? '', this.#moved) !== null) this.#unfollowed(word.text, place);
+    this.#run(word, place, resolves);
+  }
+
+  #unfollowed(what: string, { command }: Place): void {
+    this.unfollowed.add(command.text, reasons.notFollowed(what));
+  }
+
   /** Adds a file that is run, or loaded by a file that is run, whatever its name. */
   #run(word: ShellWord, place: Place, resolves: readonly string[] = []): void {
     if (word.value === null) return this.#dynamic(word, 'file', place);
-    if (/^\.?\/?$/.test(word.value))
-      return this.unprotected.add(place.command.text, `which files of the folder it runs is not known: ${remedy}`);
-    if (/^(npm|jsr|https?):/.test(word.value)) return this.unprotected.add(place.command.text, programUnknown);
+    if (/^\.?\/?$/.test(word.value)) return this.unprotected.add(place.command.text, reasons.runsFolder);
+    if (/^(npm|jsr|https?):/.test(word.value)) return this.unprotected.add(place.command.text, reasons.programUnknown);
     const glob = globOfFile(word.glob ?? '', this.#moved);
     if (glob === null) return;
     this.files.add(glob);
-    if (isBuilt(word.value) || this.#outputs.has(glob))
-      this.unprotected.add(
-        place.command.text,
-        `which sources ${shortened(word.text, wordCharactersMax)} is built from is not known: ${remedy}`,
-      );
+    if (isBuilt(word.value) || this.#outputs.has(glob)) this.unprotected.add(place.command.text, reasons.built(word));
     if (/\.\w+$/.test(word.value)) return;
     for (const form of resolves) this.files.add(form.replace('{}', glob));
   }
@@ -316,18 +312,13 @@ class DefinitionFinder {
     const { command } = place;
     for (const source of command.pipedFrom ?? [])
       for (const word of [...source.words.slice(1), ...source.inputs]) if (looksLikeFile(word)) this.#run(word, place);
-    if (place.operandsFromInput)
-      return this.unprotected.add(command.text, `which files it runs is known only when the command runs: ${remedy}`);
+    if (place.operandsFromInput) return this.unprotected.add(command.text, reasons.filesFromInput);
     for (const input of command.inputs) this.#run(input, place);
     if (command.inputText !== null) {
       if (runs === 'shell') this.script(command.inputText);
-      else this.unprotected.add(command.text, inlineCode);
+      else this.unprotected.add(command.text, reasons.inlineCode);
     }
-    if (command.pipedFrom !== null)
-      this.unprotected.add(
-        command.text,
-        'it runs what it reads from a pipe: name the files that this comes from under protect',
-      );
+    if (command.pipedFrom !== null) this.unprotected.add(command.text, reasons.readsPipe);
   }
 
   #text(word: ShellWord, place: Place): void {
@@ -368,10 +359,7 @@ class DefinitionFinder {
       return;
     }
     if (modulePaths.has(name) && /(^|[:"'])(?!\/)[^:"']/.test(word.text))
-      return this.unprotected.add(
-        text,
-        `a file in a folder of ${name} can take the place of a module that it loads: ${remedy}`,
-      );
+      return this.unprotected.add(text, reasons.replacesModulesOf(name));
     if (!loaders.test(name) || word.value === null) return;
     for (const value of word.value.split(/[\s:=]+/)) {
       const part = wordAfter({ text: value, value, glob: null }, 0);
@@ -383,9 +371,6 @@ class DefinitionFinder {
   #dynamic(word: ShellWord, what: string, place: Place): void {
     const glob = word.glob === null ? null : globOfFile(word.glob, true);
     if (glob !== null) this.files.add(glob);
-    this.unprotected.add(
-      place.command.text,
-      `the ${what} ${shortened(word.text, wordCharactersMax)} is known only when the command runs: ${remedy}`,
-    );
+    this.unprotected.add(place.command.text, reasons.dynamic(what, word));
   }
 }

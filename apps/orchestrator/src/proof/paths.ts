@@ -30,6 +30,24 @@ const buildFolder =
 export const isBuilt = (file: string): boolean =>
   (buildFolder.test(file) && /(^|\/)[^/.]+$|\.[cm]?js$/.test(file)) || /\.(jar|war|dll|exe|class|so|wasm)$/.test(file);
 
+/** Detects a script, or an archive that may hold some. */
+export const isScriptOrArchive = (file: string): boolean =>
+  /\.((ba|z|k|da)?sh|[cm]?[jt]sx?|py|rb|pl|php|lua|mk|zip|jar|tgz|tar(\.\w+)?)$/.test(file);
+
+/** Globs of the files that a Python module of this name may be. */
+export function modulesNamed(name: string): string[] {
+  const folder = name.replaceAll('.', '/');
+  const [first = ''] = folder.split('/');
+  const files = [
+    `${folder}.py`,
+    `${folder}/__main__.py`,
+    `${folder}/__init__.py`,
+    `${first}.py`,
+    `${first}/__init__.py`,
+  ];
+  return files.map((file) => (file.includes('/') ? `**/${file}` : file));
+}
+
 /** Detects a file among other arguments: it has a folder or an extension, and is neither a number nor a URL. */
 export function looksLikeFile({ value }: ShellWord): boolean {
   if (value === null || value.endsWith('/') || value.includes('...') || /^[\d.,:%]+$/.test(value)) return false;

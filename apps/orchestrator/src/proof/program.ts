@@ -7,9 +7,9 @@ export type Program = {
   /**
    * The meaning of its first operand: a script that it interprets, the program of a command that it starts, or a shell's script. Undefined: a tool whose
    * operands count if they are files. `nothing`: it runs nothing, and its operands don't count, since the task may have to create them. `text`: all operands
-   * together are a shell's command; `texts`: each operand is one.
+   * together are a shell's command; `texts`: each operand is one; `copies`: it runs nothing, but a copy of an operand may be run.
    */
-  runs?: 'script' | 'command' | 'shell' | 'nothing' | 'text' | 'texts';
+  runs?: 'script' | 'command' | 'shell' | 'nothing' | 'text' | 'texts' | 'copies';
   /** Number of its own operands before those of `runs`, such as the duration of `timeout`. */
   operands?: number;
   /** Other files that a script's name without an extension may mean, with `{}` for the name. */
@@ -26,6 +26,8 @@ export type Program = {
    * tree.
    */
   reports?: RegExp;
+  /** The file whose commands it runs, for a message, if the operands, joined by spaces, match. They aren't analyzed, since the tree isn't read here. */
+  commandList?: { operands: RegExp; file: string };
   /** True if an operand may name a program that it starts, or a script that its files define: `yarn vitest`, `yarn lint`. */
   mayStart?: true;
   /** True if the use is reported when no command follows: a container image then starts its own program. */

@@ -41,6 +41,8 @@ describe('a program that starts another is followed to it', () => {
 describe('files by which a program knows what to do', () => {
   test.each([
     ['node --run check', 'package.json'],
+    ['npx vitest run', 'postcss.config.*'],
+    ['npm test', '.postcssrc*'],
     ['cargo make test', 'Makefile.toml'],
     ['cargo deny check', 'deny.toml'],
     ['ruby -r./check/hook run.rb', 'check/hook.rb'],

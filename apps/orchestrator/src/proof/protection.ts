@@ -54,6 +54,9 @@ export function protectionOf(
   ];
   return {
     protect: [...new Set([...standard, ...added])].filter((glob) => !excepted.has(glob)),
-    unprotected: found.flatMap(({ unprotected }) => unprotected),
+    // Whoever names files of their own has looked at what the scripts load.
+    unprotected: found.flatMap(({ unprotected, unfollowed }) =>
+      added.length > 0 ? unprotected : [...unprotected, ...unfollowed],
+    ),
   };
 }

@@ -16,7 +16,10 @@ const notes = (f: Fixture) => readdirSync(join(f.dataFolder, 'landings'));
 async function landingCutOff(f: Fixture, signal: NodeJS.Signals): Promise<Ready> {
   const waiting =
     'echo $PPID > .git/filtering.new; mv .git/filtering.new .git/filtering; while test -e .git/stop; do sleep 0.01; done; cat';
-  await f.repository.git('config', 'filter.slow.smudge', waiting);
+  // Outside of the checkout: git isn't started there with a filter that tasks can change.
+  const filter = join(f.dataFolder, 'slow-filter.sh');
+  writeFileSync(filter, waiting);
+  await f.repository.git('config', 'filter.slow.smudge', `exec sh ${filter}`);
   writeFileSync(file(f, '.git/stop'), '');
   const files = { 'README.md': 'landed', 'before.txt': '1', 'in-between.slow': '2', 'later.txt': '3' };
   const ready = await readyTask(f, 'one', files);

@@ -9,19 +9,16 @@
  */
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../context.ts';
 import { nulSeparated } from '../git/git.ts';
 import { localRefs, type LocalOrigin } from '../repository/origin.ts';
 import { forgetBegun, readBegun, type Begun } from './begun.ts';
 import { shellQuote, stashCommand } from './finish-command.ts';
+import { isGoneSoon } from './lock-file.ts';
 import { checkoutFacts, inCheckout } from './user-worktrees.ts';
 
 export type Interruption = { path: string; reason: string };
 
-/** Maximum wait for a git that outlived this service's process. It ends by itself. */
-const lockWaitMsMax = 5_000;
-const lockPollMs = 100;
 const filesShownMax = 20;
 
 type Branch = { origin: LocalOrigin; repositoryId: string; branch: string; signal: AbortSignal | undefined };
@@ -60,13 +57,6 @@ async function whatIsLeft(context: Context, begun: Begun, { origin, signal }: Br
   const files = `${shown.join(', ')}${more === 0 ? '' : ` and ${more} more`}`;
   const hint = isFree ? '' : `; ${lock} is there: once no git runs, remove it`;
   return `git was stopped while it brought ${branch} from ${from} to ${to} in ${path}, or another is at work there. What is changed of the files that this changes is of that, or yours: ${files}${hint}. Nothing of it was touched. To take it back, look through it, and commit what is yours, or put all into the stash: ${stashCommand(path)}`;
-}
-
-async function isGoneSoon(lock: string, signal: AbortSignal | undefined): Promise<boolean> {
-  const isThere = () => lstatSync(lock, { throwIfNoEntry: false }) !== undefined;
-  for (let waitedMs = 0; waitedMs < lockWaitMsMax && isThere(); waitedMs += lockPollMs)
-    await sleep(lockPollMs, undefined, { signal });
-  return !isThere();
 }
 
 /** Lists files that the landing changes and that differ from the commit it started from. Null if a commit is gone. */

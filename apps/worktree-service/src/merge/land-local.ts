@@ -151,8 +151,9 @@ class LocalLanding {
     noteBegun(this.#context, this.#store.repositoryId, { path, branch, from: oldTip, to: commit });
     const refusal = await fastForward(this.#context, this.#origin, target);
     const { state, refs } = await this.#look();
-    // A full disk stops git midway. For any other reason git refuses before it changes anything.
-    const mayBeHalf = refusal !== null && isDiskFull(new CoppiceError('git-failed', refusal));
+    // A full disk stops git midway, and so does a lock on the branch. For any other reason git refuses before it changes anything.
+    const mayBeHalf =
+      refusal !== null && (isDiskFull(new CoppiceError('git-failed', refusal)) || refusal.includes('cannot lock ref'));
     if (!mayBeHalf) forgetBegun(this.#context, this.#store.repositoryId, branch);
     if (await this.#contains(state.branchTip, commit)) {
       this.#context.reached('fast-forwarded');

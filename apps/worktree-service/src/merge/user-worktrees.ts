@@ -5,6 +5,8 @@ import type { Context } from '../context.ts';
 import { nulSeparated, type GitOptions } from '../git/git.ts';
 import { inOrigin, type LocalOrigin } from '../repository/origin.ts';
 import { readPlainFile } from '../repository/plain-file.ts';
+import { filterInCheckout } from './checkout-filters.ts';
+import { isGoneSoon } from './lock-file.ts';
 
 /** A checkout of a branch that nothing known prevents from being fast-forwarded, with its git directory and index. */
 export type CleanCheckout = { path: string; hindrance: null; gitDir: string; indexFile: string };
@@ -58,6 +60,16 @@ async function lookInto(
   if (facts?.head !== ref) return { path, hindrance: `the branch is checked out, but not in ${path}, where git says` };
   if (await isDirty(context, origin, path, signal))
     return { path, hindrance: `the branch is checked out in ${path}, with changes that aren't committed` };
+  // Git would update the files first, and then find that it can't move the branch.
+  const lock = join(origin.gitDir, `${ref}.lock`);
+  if (!(await isGoneSoon(lock, signal)))
+    return { path, hindrance: `${lock} is there: another git is at work, or one that was stopped left it` };
+  const filter = await filterInCheckout(context.git, path, { ...inCheckout(origin, path), signal });
+  if (filter !== null)
+    return {
+      path,
+      hindrance: `git would run a file of ${path}, which tasks can change: the command of its filter ${filter.name} is ${filter.command}`,
+    };
   return { path, hindrance: null, gitDir: facts.gitDir, indexFile: facts.indexFile };
 }
 

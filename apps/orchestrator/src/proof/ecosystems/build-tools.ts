@@ -32,6 +32,7 @@ const cmake = [
 export const buildTools: Ecosystem = {
   ...named('make gmake bmake', {
     files: make,
+    commandList: { operands: /^/, file: 'the Makefile' },
     options: {
       code: ['--eval', '-E'],
       file: ['-f', '--file', '--makefile'],
@@ -40,10 +41,12 @@ export const buildTools: Ecosystem = {
   }),
   just: {
     files: ['justfile', '.justfile', '*.just'],
+    commandList: { operands: /^/, file: 'the justfile' },
     options: { file: ['-f', '--justfile'], value: ['-d', '--working-directory'] },
   },
   ...named('task go-task', {
     files: ['Taskfile.*', 'taskfile.*'],
+    commandList: { operands: /^/, file: 'the Taskfile' },
     options: { file: ['-t', '--taskfile'], value: ['-d', '--dir'] },
   }),
   ...named('mise rtx', {

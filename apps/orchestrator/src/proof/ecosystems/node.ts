@@ -2,7 +2,9 @@ import { named, words } from '../program.ts';
 import type { Ecosystem, Program } from '../program.ts';
 
 const jest = ['jest.config.*', 'jest.setup.*', 'babel.config.*', '.babelrc*'];
-const vitest = ['vitest.config.*', 'vitest.workspace.*', 'vite.config.*'];
+/** Vite loads the configuration of PostCSS when it starts. */
+const postcss = ['postcss.config.*', '.postcssrc*'];
+const vitest = ['vitest.config.*', 'vitest.workspace.*', 'vite.config.*', ...postcss];
 const mocha = ['.mocharc.*', '.mocharc'];
 const otherRunners = [
   'ava.config.*',
@@ -22,6 +24,7 @@ const oxc = ['.oxlintrc.json', '.oxfmtrc.json*', 'oxlint.config.*'];
 const prettier = ['.prettierrc*', 'prettier.config.*', '.prettierignore'];
 const otherCheckers = ['.stylelintrc*', 'stylelint.config.*', '.dependency-cruiser.*', 'knip.*', 'dprint.json'];
 const bundlers = [
+  ...postcss,
   'vite.config.*',
   'next.config.*',
   'nuxt.config.*',
@@ -83,6 +86,14 @@ const nodeValues = words(
   --watch-kill-signal --watch-path`,
 );
 
+const packageScript = 'the script in package.json';
+const npmScripts = {
+  operands: /(^| )(t|tst|test|run|run-script|start|stop|restart|it|cit|install-test|install-ci-test)( |$)/,
+  file: packageScript,
+};
+/** For package managers that take every word other than their own commands for a script. */
+const namedScripts = { operands: /^(?!$|add|ci|config|i( |$)|import|install|link|remove|set|up)/, file: packageScript };
+const anyScript = { operands: /^/, file: packageScript };
 const starts = (files: readonly string[]): Program => ({
   files,
   runs: 'command',
@@ -119,7 +130,7 @@ export const node: Ecosystem = {
       value: nodeValues,
       program: ['--run'],
     },
-    optionPrograms: { '--run': { files: npm, filesFor: checks } },
+    optionPrograms: { '--run': { files: npm, filesFor: checks, commandList: anyScript } },
   }),
   ...named('tsx ts-node ts-node-esm', {
     files: typescript,
@@ -133,15 +144,16 @@ export const node: Ecosystem = {
       value: nodeValues,
     },
   }),
-  npm: manager(npm, 'exec x'),
+  npm: manager(npm, 'exec x', { commandList: npmScripts }),
   npx: starts(npm),
-  pnpm: manager(pnpm, 'exec dlx', { mayStart: true }),
+  pnpm: manager(pnpm, 'exec dlx', { mayStart: true, commandList: namedScripts }),
   ...named('pnpx pnx', starts(pnpm)),
   ...named(
     'yarn yarnpkg',
     manager(yarn, '', {
       mayStart: true,
       filesFor: yarnChecks,
+      commandList: namedScripts,
       subcommands: { exec: { files: yarn, runs: 'text' }, dlx: starts(yarn) },
     }),
   ),
@@ -236,7 +248,7 @@ export const node: Ecosystem = {
     runs: 'texts',
     options: { value: ['-n', '--names', '-c', '-p', '--prefix'] },
   },
-  ...named('npm-run-all run-s run-p wireit', { files: npm, filesFor: yarnChecks }),
+  ...named('npm-run-all run-s run-p wireit', { files: npm, filesFor: yarnChecks, commandList: anyScript }),
   ...named('tsc vue-tsc tsgo', {
     files: typescript,
     options: { setting: ['-p', '--project'] },

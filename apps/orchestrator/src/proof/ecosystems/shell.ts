@@ -61,15 +61,16 @@ export const shell: Ecosystem = {
 /** Programs that only read files, or touch none of the work tree. Their arguments may name files that the task has to create. */
 export const readers: Ecosystem = {
   ...named(
-    `: [ [[ alias bg break cat cd cmp continue cp cut date declare df diff dirname basename du echo egrep exit export
-    false fg fgrep file getopts grep gzip gunzip hash head hostname id jobs kill let ln local ls md5sum mkdir mktemp
-    mv nl od paste popd printf ps pushd pwd read readlink readonly realpath return rev rm rmdir seq set sha1sum
+    `: [ [[ alias bg break cat cd cmp continue cut date declare df diff dirname basename du echo egrep exit export
+    false fg fgrep file getopts grep gzip gunzip hash head hostname id jobs kill let local ls md5sum mkdir mktemp
+    nl od paste popd printf ps pushd pwd read readlink readonly realpath return rev rm rmdir seq set sha1sum
     sha256sum shasum shift shopt sleep stat sum sync tac tail tee test touch tr true tsort tty type
-    typeset ulimit umask uname uniq unset unzip wait wc whereis which who whoami xxd yes zip b2sum base64 chmod
-    chown cksum column comm curl wget expand unexpand expr factor fold fmt groups install join less link logname
+    typeset ulimit umask uname uniq unset wait wc whereis which who whoami xxd yes zip b2sum base64 chmod
+    chown cksum column comm curl wget expand unexpand expr factor fold fmt groups join less logname
     mkfifo more nproc numfmt pathchk pr printenv ptx shred tput truncate unlink users vdir zcat zgrep times command_not_found`,
     { runs: 'nothing' },
   ),
+  ...named('cp mv ln link install unzip', { runs: 'copies' }),
   ...named('jq yq', { runs: 'nothing', options: { file: ['-f', '--from-file', '-L'] } }),
   rg: { runs: 'nothing', options: { command: ['--pre', '--hostname-bin'] } },
   sort: { runs: 'nothing', options: { command: ['--compress-program'] } },
