@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { runIdOf } from '@coppice/contracts';
-import { temporaryRepository } from '@coppice/testing';
+import { temporaryFolder, temporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CommandLine } from '../support/command-line.ts';
 import { startModelServer } from '../support/model-server.ts';
@@ -170,6 +170,10 @@ test('pull makes a branch of what landed or was kept, and touches nothing else',
   const wanted = await cli.run(['pull', idOf('fix'), '--into', other.path, '--branch', 'theirs']);
   expect(wanted.exitCode).toBe(0);
   expect(await other.show('sum.txt', 'theirs')).toBe('right\n');
+  // Outside of any repository, such as in the run file's folder, it is the run's own.
+  await using outside = await temporaryFolder('outside');
+  expect((await cli.run(['pull', idOf('fix'), '--branch', 'outside'], {}, outside.path)).exitCode).toBe(0);
+  expect(await cli.repository.show('sum.txt', 'outside')).toBe('right\n');
   await using clone = await temporaryRepository();
   await clone.git('remote', 'add', 'origin', cli.repository.path);
   expect((await cli.run(['pull', idOf('fix'), '--branch', 'mine'], {}, clone.path)).exitCode).toBe(0);

@@ -10,7 +10,7 @@ export const exitCodes = {
   stackUnavailable: 3,
   /** Waits for the user; the output says which command to type. */
   personAwaited: 4,
-  /** Detached by Ctrl-C; the run goes on. */
+  /** Interrupted by Ctrl-C; a run that was submitted goes on. */
   detached: 130,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -22,4 +22,4 @@ export const exitCodesHelp = `Exit codes:
   2    wrong usage or bad input; nothing was started
   3    the stack can't be started or reached, failed to answer, or ended meanwhile
   4    a person is waited for (approval, merge, or finishing a landing)
-  130  detached by Ctrl-C; the run goes on`;
+  130  interrupted by Ctrl-C; a run that was submitted goes on`;

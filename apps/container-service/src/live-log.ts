@@ -19,7 +19,8 @@ export function liveLog(bus: Bus, owner: Owner, sandboxId: string, onError: (err
     const now = performance.now();
     if (now < nextAt) await sleep(nextAt - now);
     nextAt = performance.now() + messageIntervalMs;
-    const dropped = droppedBytes === 0 ? '' : `\n… ${droppedBytes} bytes left out …\n`;
+    const dropped =
+      droppedBytes === 0 ? '' : `\n… ${droppedBytes} bytes left out: coppice show names the whole log …\n`;
     const text = dropped + decoders[stream].write(bytes);
     if (text === '') return;
     const chunk: LogChunk = { sandboxId, stream, text, time: new Date().toISOString() };

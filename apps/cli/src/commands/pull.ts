@@ -49,10 +49,12 @@ function branchName(text: string): string {
   throw new CliError(exitCodes.badInput, `--branch: expected a branch name, received ${plainLine(text)}`);
 }
 
-/** Returns the repository to fetch into. Without `--into` it must be the run's repository; any other would get unrelated commits. */
+/** Returns the repository to fetch into: `--into`, the run's repository if the user stands in it or in none, never another, which would get unrelated commits. */
 async function targetOf(run: RunView, into: string | undefined): Promise<string> {
   const folder = path.resolve(into ?? '.');
   const repository = existsSync(folder) ? await repositoryAt(folder) : null;
+  const own = into === undefined && repository === null && existsSync(run.repository) ? run.repository : null;
+  if (own !== null) return own;
   if (repository === null)
     throw new CliError(exitCodes.badInput, `${folder} lies in no git repository: name one with --into PATH`);
   if (into !== undefined || (await isRepositoryOf(run, repository))) return repository;

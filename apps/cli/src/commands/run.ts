@@ -84,9 +84,8 @@ async function load(
 async function stackFor(session: Session, engine: EngineChoice) {
   const { terminal } = session;
   if (engine === 'none') terminal.err(terminal.colours.yellow(`WARNING: ${engineNoneMeans}`));
-  const { home, status, started } = await startedStack(session, engine, (line) =>
-    terminal.err(terminal.colours.dim(line)),
-  );
+  const starting = startedStack(session, engine, (line) => terminal.err(terminal.colours.dim(line)));
+  const { home, status, started } = await unlessInterrupted(session.interrupted, starting);
   if (started) terminal.err(terminal.colours.dim('the stack goes on in the background; "coppice down" ends it'));
   if (status.engine === 'none' && engine !== 'none') {
     const tried = setupResult()?.tried?.join('; ') ?? '';
@@ -96,6 +95,24 @@ async function stackFor(session: Session, engine: EngineChoice) {
     );
   }
   return home;
+}
+
+/** @throws CliError when the user presses Ctrl-C before the stack is there: the stack is a process of its own and goes on */
+async function unlessInterrupted<T>(interrupted: AbortSignal, starting: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () =>
+    reject(
+      new CliError(
+        exitCodes.detached,
+        'interrupted before the run was submitted: no task was started. The stack goes on in the background; "coppice down" ends it',
+      ),
+    );
+  interrupted.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([starting, promise]);
+  } finally {
+    interrupted.removeEventListener('abort', onAbort);
+  }
 }
 
 function tellSubmitted({ terminal }: Session, runId: string, request: RunRequest, json: boolean) {

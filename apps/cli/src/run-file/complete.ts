@@ -71,7 +71,7 @@ const lookedForThere = (issue: FieldIssue): FieldIssue =>
   issue.field === 'repository' && path.isAbsolute(pathIn(issue.received))
     ? {
         ...issue,
-        expected: `${issue.expected} on the machine of the stack that NATS_URL names (with docker-compose, one in the folder that COPPICE_REPOSITORIES mounts)`,
+        expected: `${issue.expected} on the machine of the stack that NATS_URL names (with docker-compose, one in the folder that COPPICE_REPOSITORIES mounts, owned by the user COPPICE_UID)`,
       }
     : issue;
 

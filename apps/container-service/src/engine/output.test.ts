@@ -61,3 +61,28 @@ test('what was dropped at the end, and what a slow consumer did not get in time,
     { bytes: 0, droppedBytes: liveBufferBytesMax + 30 },
   ]);
 });
+
+test('a slow consumer loses the middle, and gets the end', async () => {
+  let text = '';
+  let dropped = 0;
+  const live = new LiveOutput(async ({ bytes, droppedBytes }) => {
+    dropped += droppedBytes;
+    text += `${droppedBytes > 0 ? '…' : ''}${bytes.toString()}`;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  });
+  const pushed = [
+    'begin\n',
+    ...Array.from({ length: 20_000 }, (_, index) => `a line with the number ${index}\n`),
+    'end\n',
+  ];
+  let received = 0;
+  for (const line of pushed) {
+    live.push('stdout', Buffer.from(line));
+    received += Buffer.byteLength(line);
+    if (line === 'begin\n') await new Promise((resolve) => setImmediate(resolve));
+  }
+  await live.finish(10_000);
+  expect(dropped).toBeGreaterThan(0);
+  expect(text).toMatch(/^begin\n…[\s\S]*a line with the number 19999\nend\n$/);
+  expect(Buffer.byteLength(text.replaceAll('…', '')) + dropped).toBe(received);
+});

@@ -63,11 +63,17 @@ export class BoundedCapture {
   }
 }
 
-/** Passes output to a consumer, one call at a time. If the consumer is slow, output beyond the buffer is dropped and counted. */
+type Waiting = { stream: 'stdout' | 'stderr'; parts: Buffer[]; bytes: number; droppedBytes: number };
+
+/**
+ * Passes output to a consumer, one call at a time. If the consumer is slow, the oldest output beyond the buffer is dropped and counted, so that
+ * the end, where a failing command says why, is kept.
+ */
 export class LiveOutput {
   readonly #consumer: (chunk: OutputChunk) => void | Promise<void>;
-  #waiting: { stream: 'stdout' | 'stderr'; parts: Buffer[]; bytes: number; droppedBytes: number }[] = [];
+  #waiting: Waiting[] = [];
   #waitingBytes = 0;
+  /** Dropped after the last output that waits. */
   #droppedBytes = 0;
   #droppedOf: 'stdout' | 'stderr' = 'stdout';
   #pumping: Promise<void> | undefined;
@@ -80,19 +86,22 @@ export class LiveOutput {
 
   push(stream: 'stdout' | 'stderr', chunk: Buffer): void {
     if (this.#broken || this.#ended) return;
-    if (this.#waitingBytes + chunk.length > liveBufferBytesMax) {
-      this.#droppedBytes += chunk.length;
-      this.#droppedOf = stream;
-      return;
+    const kept = chunk.subarray(Math.max(0, chunk.length - liveBufferBytesMax));
+    let droppedBytes = chunk.length - kept.length;
+    while (this.#waitingBytes + kept.length > liveBufferBytesMax) {
+      const oldest = this.#waiting.shift() as Waiting;
+      this.#waitingBytes -= oldest.bytes;
+      const next = this.#waiting[0];
+      if (next === undefined) droppedBytes += oldest.bytes + oldest.droppedBytes;
+      else next.droppedBytes += oldest.bytes + oldest.droppedBytes;
     }
-    this.#waitingBytes += chunk.length;
+    this.#waitingBytes += kept.length;
     const last = this.#waiting.at(-1);
-    if (last !== undefined && last.stream === stream && last.bytes < liveChunkBytesMax && this.#droppedBytes === 0) {
-      last.parts.push(chunk);
-      last.bytes += chunk.length;
+    if (last !== undefined && last.stream === stream && last.bytes < liveChunkBytesMax && droppedBytes === 0) {
+      last.parts.push(kept);
+      last.bytes += kept.length;
     } else {
-      this.#waiting.push({ stream, parts: [chunk], bytes: chunk.length, droppedBytes: this.#droppedBytes });
-      this.#droppedBytes = 0;
+      this.#waiting.push({ stream, parts: [kept], bytes: kept.length, droppedBytes });
     }
     this.#pumping ??= this.#pump().finally(() => (this.#pumping = undefined));
   }
@@ -134,7 +143,10 @@ export class LiveOutput {
     const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, waitMs)));
     await Promise.race([this.#pumping, timeout]);
     clearTimeout(timer);
-    for (const next of this.#waiting) this.#droppedBytes += next.bytes + next.droppedBytes;
+    for (const next of this.#waiting) {
+      this.#droppedBytes += next.bytes + next.droppedBytes;
+      this.#droppedOf = next.stream;
+    }
     this.#waiting = [];
   }
 }

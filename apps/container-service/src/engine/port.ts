@@ -131,8 +131,8 @@ export interface ExecOptions {
   /** Awaited immediately before the command starts. If it throws, nothing starts and `exec` throws the same error. */
   beforeStart?: () => Promise<void>;
   /**
-   * Receives live output. Called again only when the previous call has settled; meanwhile output beyond a buffer of
-   * `liveBufferBytesMax` is dropped and counted. A rejection ends live output, not the command.
+   * Receives live output. Called again only when the previous call has settled; meanwhile the oldest output beyond a
+   * buffer of `liveBufferBytesMax` is dropped and counted. A rejection ends live output, not the command.
    */
   onOutput?: (chunk: OutputChunk) => void | Promise<void>;
   /** Path of a host file for the whole output (both streams, in order of arrival), up to `logBytesMax`. */

@@ -89,7 +89,7 @@ test('one without a key was not asked, and is not named as who was', async () =>
   const { error, result } = await ask('keyless/one');
   expect(error).toMatchObject({
     code: 'provider-failed',
-    message: 'keyless needs a key: set A_KEY before the gateway starts',
+    message: 'keyless needs a key: set A_KEY and restart the gateway (coppice down, coppice up)',
   });
   expect(result).toMatchObject({ provider: null, model: null, attempts: [] });
   const failed = await ask('fast');

@@ -377,7 +377,7 @@ test('a misspelt alias, which is taken for a model of the vendor, is told as suc
   };
   expect(await told('fats')).toEqual([
     502,
-    'openai needs a key: set A_KEY before the gateway starts ("fats" is no alias here, and was taken as openai/fats)',
+    'openai needs a key: set A_KEY and restart the gateway (coppice down, coppice up) ("fats" is no alias here, and was taken as openai/fats)',
   ]);
   const error = new CoppiceError('permission-denied', 'it has no price', { details: { priceUnknown: true } });
   await using priceless = await startTestFacade({ providers: [saying('openai', [error])] });

@@ -74,7 +74,10 @@ test('without a key none is sent', async () => {
 test('where a key is needed and none is there, nothing is sent', async () => {
   const keyless = httpProvider({ ...endpointAt(server.baseUrl), key: null, keyRequired: 'OPENAI_API_KEY' });
   expect(await ask(keyless)).toMatchObject({
-    error: { message: 'acme needs a key: set OPENAI_API_KEY before the gateway starts', retryable: false },
+    error: {
+      message: 'acme needs a key: set OPENAI_API_KEY and restart the gateway (coppice down, coppice up)',
+      retryable: false,
+    },
   });
   expect(server.requests).toEqual([]);
 });

@@ -106,9 +106,13 @@ const accepted = { 'server-sent-events': 'text/event-stream', 'json-lines': 'app
 
 function requireKey({ name, key, keyRequired }: Endpoint): void {
   if (key === null && keyRequired !== null)
-    throw new CoppiceError('provider-failed', `${name} needs a key: set ${keyRequired} before the gateway starts`, {
-      details: { keyRequired },
-    });
+    throw new CoppiceError(
+      'provider-failed',
+      `${name} needs a key: set ${keyRequired} and restart the gateway (coppice down, coppice up)`,
+      {
+        details: { keyRequired },
+      },
+    );
 }
 
 /** `raw`: whether what comes is told as it came, too. */
