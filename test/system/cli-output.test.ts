@@ -1,4 +1,4 @@
-/** Output of the command line for a task with a hostile command and a hostile change, on the whole stack. Only the model is a stand-in. */
+/** Output of the command line when a start is interrupted, and for a task with a hostile command and a hostile change. Only the model is a stand-in. */
 import { execFileSync } from 'node:child_process';
 import { runIdOf } from '@coppice/contracts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -28,6 +28,15 @@ tasks:
 
 afterAll(async () => {
   await cli[Symbol.asyncDispose]();
+}, 60_000);
+
+test('Ctrl-C while the stack starts says that nothing was submitted', async () => {
+  await using running = cli.start(['run', 'escapes.yaml', '--engine', sandboxes()]);
+  await running.waitForLine('nats-server:');
+  expect(await running.kill('SIGINT')).toEqual({ code: 130, signal: null });
+  const said = running.lines.map(({ text }) => text).join('\n');
+  expect(said).toMatch(/no task was started.*"coppice down" ends it/);
+  expect((await cli.run(['down'])).exitCode).toBe(0);
 }, 60_000);
 
 test('what is not protected is said at once, and a change into a pipe has no character that a terminal obeys', async () => {

@@ -107,7 +107,7 @@ test('help has examples and tells the exit codes', async () => {
   const outcome = await cli.run(['--help']);
   expect(outcome.exitCode).toBe(0);
   expect(outcome.out).toContain('coppice run plan.yaml --detach');
-  expect(outcome.out).toMatch(/130 +detached by Ctrl-C/);
+  expect(outcome.out).toMatch(/130 +interrupted by Ctrl-C/);
 });
 
 test('help of a command is its own, and the version is told', async () => {

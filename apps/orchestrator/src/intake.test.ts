@@ -169,7 +169,7 @@ test('a requestId of 200 characters names a run, whatever they are', async () =>
 test('the number of a request that the intake never had is told to nobody', async () => {
   await bus.publish(subjects.intakeAgain('acme'), { foo: 1 });
   await eventually(async () => expect(await letters('acme')).toHaveLength(1));
-  // It is acknowledged after all that is told.
+  // It is acknowledged after everything is published.
   await eventually(async () => expect(await bus.storedMessages(streams.intakeLater)).toBe(0));
   expect(await bus.storedMessages(streams.events)).toBe(0);
 });

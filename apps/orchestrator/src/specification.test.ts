@@ -80,10 +80,11 @@ describe('defaults', () => {
   });
 
   test('what no protected file defines is said of the task', () => {
-    const unprotectedOf = (verify: string | false) =>
-      specify(request([task('a', { verify })]))[0]?.unprotected?.map(({ part }) => part);
-    expect(unprotectedOf('npm test; unknown-program')).toEqual(['unknown-program']);
-    expect(unprotectedOf('npm test')).toEqual([]);
+    const unprotectedOf = (verify: string | false, protect: string[] = []) =>
+      specify(request([task('a', { verify, protect })]))[0]?.unprotected?.map(({ part }) => part);
+    expect(unprotectedOf('npm test; unknown-program')).toEqual(['unknown-program', 'npm test']);
+    expect(unprotectedOf('npm test; unknown-program', ['scripts/**'])).toEqual(['unknown-program']);
+    expect(unprotectedOf('pytest')).toEqual([]);
     expect(unprotectedOf(false)).toEqual([]);
   });
 });

@@ -9,8 +9,8 @@ import { readActor } from './index.ts';
 import { Harness, prepared } from './test-support/harness.ts';
 
 /**
- * Two hosts work on many actors, each kills itself again and again wherever it happens to be, and another is started. At the end everything was
- * done, and told, exactly once. Where a host dies is drawn from a seed; another may be given.
+ * Two hosts work on many actors. Each kills itself at random moments, and another one is started. At the end every effect was done and published
+ * exactly once. The moments follow from a seed, which can be set.
  */
 let harness: Harness;
 const jobs = Array.from({ length: 16 }, (_, index) => `c${index}`);
@@ -28,7 +28,7 @@ let drawn = 0;
 /** 1 to `max`. */
 const draw = (max: number) => 1 + (createHash('sha256').update(`${seed}:${drawn++}`).digest().readUInt32LE() % max);
 
-/** Keeps a host running until told to stop. Answers how often it died. */
+/** Restarts a host until it is stopped. Returns the number of its deaths. */
 async function restartAgainAndAgain(running: () => boolean, started: Set<StartedProcess>): Promise<number> {
   const script = path.join(import.meta.dirname, 'test-programs/crash-host.ts');
   let kills = 0;

@@ -29,7 +29,7 @@ test('the event after a result tells what was ordered, when, how long it lay in 
     result(effectOf(asking, 'desk'), { status: 'done', output: { ticket: 1 } }),
     born + 900,
   );
-  // What another actor was asked is told by its kind, and nobody knows how long that lay in its inbox.
+  // A request to another actor is named by that actor's kind; how long it waited in the inbox is unknown.
   const asked = { what: 'desk', orderedAtMs: born + 400, endedAtMs: born + 900, queuedMs: null, workedMs: null };
   expect(toldIn(answered)).toEqual([[{ ...asked, error: null }]]);
 });

@@ -3,14 +3,14 @@ import { Places } from './places.ts';
 
 const options = { total: 3, perTenant: 2, waitingPerTenantMax: 2, stuckAfterMs: 60_000 };
 
-/** Work that ends when it is told to. */
+/** Work that the test ends. */
 function work(places: Places, tenant: string, begun: string[]) {
   const { promise, resolve } = Promise.withResolvers<void>();
   const ended = places.within(tenant, async () => {
     begun.push(tenant);
     await promise;
   });
-  // Whoever is refused is told so where it is waited for, which may be later.
+  // A rejection reaches the caller when it awaits, which may be later.
   ended.catch(() => {});
   return { end: resolve, ended };
 }

@@ -20,7 +20,7 @@ const said = (child: StartedProcess) => child.lines.map((line) => line.text).joi
 const stopped = { code: 0, signal: null };
 const misconfigured = { code: 78, signal: null };
 
-/** Greets as a NATS server of that version does: no old server is at hand everywhere, and its greeting is all that is looked at. */
+/** Sends the greeting of a NATS server of that version. Old servers aren't available everywhere, and only the greeting is read. */
 async function oldServer(version: string) {
   const server = createServer((socket) => {
     socket.on('error', () => {});

@@ -21,7 +21,7 @@ test.each([
   ['tasks', [2, 1]],
   ['tasks[0]', [3, 5]],
   ['tasks[0].agent.kind', [4, 14]],
-  // What isn't there is told where it would be.
+  // A missing value is reported at the place where it would be.
   ['tasks[0].agent.turns', [4, 5]],
   ['tasks[7].name', [2, 1]],
   ['tasks.name', [2, 1]],

@@ -1,7 +1,7 @@
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { remoteFrom } from '../stack/connect.ts';
-import { takeGatewayEnvironment } from '../stack/gateway-environment.ts';
+import { describesProviders, takeGatewayEnvironment } from '../stack/gateway-environment.ts';
 import { homeFrom } from '../stack/home.ts';
 import { requirePassable } from '../stack/passable.ts';
 import { imagesFolder, natsServerProgram } from '../stack/programs.ts';
@@ -26,10 +26,12 @@ export async function upCommand(
     terminal.err(terminal.colours.yellow(`WARNING: ${engineNoneMeans}`));
   if (options.foreground) return inForeground(session, options.engine);
   const { home, status, started } = await startedStack(session, options.engine, (line) => terminal.out(line));
-  if (!started)
-    terminal.out(
-      `a stack runs already in ${home.root} (process ${status.process.pid}, engine ${status.engine ?? 'unknown'})`,
-    );
+  if (started) return exitCodes.done;
+  terminal.out(
+    `a stack runs already in ${home.root} (process ${status.process.pid}, engine ${status.engine ?? 'unknown'})`,
+  );
+  if (describesProviders(environment))
+    terminal.err('It has read model keys and addresses at its start. To give it those of this shell: coppice down, then coppice up');
   return exitCodes.done;
 }
 

@@ -20,7 +20,7 @@ await describeConformance({
   mustEnforce: enforceable.filter((name) => name !== 'ownUid' || process.getuid?.() === 0),
 });
 
-/** An engine whose daemon is told another folder than the probe's workspace: what a wrong translation of paths comes to. */
+/** An engine whose daemon gets another folder than the probe's workspace, as with a wrong translation of paths. */
 async function probedElsewhere(elsewhere: string) {
   const fixture = await EngineFixture.start((options) =>
     dockerLauncher({

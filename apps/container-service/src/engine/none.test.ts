@@ -8,7 +8,7 @@ const makeLauncher: LauncherFactory = ({ stateFolder }) => noneLauncher({ stateF
 await describeConformance({
   engine: 'none',
   makeLauncher,
-  // Nothing: whoever chooses it is told so.
+  // Nothing; the user who chooses it sees a warning.
   mustEnforce: [],
 });
 

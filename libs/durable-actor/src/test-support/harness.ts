@@ -122,7 +122,7 @@ export class Harness {
     return id === undefined ? all : all.filter((command) => command.replyTo.id === id);
   }
 
-  /** States that a job told, in the order of the stream. */
+  /** States that a job published, in the order of the stream. */
   async events(id: string): Promise<{ sequence: number; state: string; id: string }[]> {
     const all: { sequence: number; state: string; id: string }[] = [];
     for (const message of await this.stored(streams.events, `coppice.event.default.r1.${id}.>`))

@@ -205,7 +205,7 @@ const first = (context: DeskContext) => {
   return entry;
 };
 
-/** Answers requests one by one, when told to serve; closed, it has ended. */
+/** Answers one request for each `serve`; ends when closed. */
 export const desk = defineActor({
   kind: 'desk',
   version: 1,
