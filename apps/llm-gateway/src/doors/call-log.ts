@@ -4,15 +4,15 @@ import type { Logger } from '@coppice/telemetry';
 import type { ExchangeResult } from '../exchange/exchange.ts';
 import { toUsage } from '../usage.ts';
 
-/** `asked`: the model, as the client named it. */
+/** `asked`: the model as named by the client. */
 type CallAbout = { door: 'http' | 'bus'; owner: Owner; effectId: string; asked: string };
 
-/** Clients choose it. */
+/** Clients choose the model's name. */
 const nameCharactersMax = 255;
 
 /**
- * One line for each call at a door, once it has ended, with whose it was and what it used: a turn is in its task's transcript and events, such a call is
- * nowhere else. Nothing that was asked or answered is told, nor an error's words, which may quote it.
+ * Runs a call of an endpoint and then logs one line with its owner and usage. An agent's model calls are in the task's transcript and events; these calls are
+ * recorded nowhere else. Neither request nor answer is logged, nor the message of an error, which may quote them.
  */
 export async function loggedCall<Outcome>(
   log: Pick<Logger, 'info'>,
@@ -43,6 +43,6 @@ export async function loggedCall<Outcome>(
   }
 }
 
-/** Who answered, or was asked last, as `provider/model`; null where nobody was asked. */
+/** `provider/model` that answered or was asked last; null if none was asked. */
 export const modelOf = ({ provider, model }: Pick<ExchangeResult, 'provider' | 'model'>): string | null =>
   provider === null ? null : `${provider}/${model}`.slice(0, nameCharactersMax);

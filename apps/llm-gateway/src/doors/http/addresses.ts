@@ -1,15 +1,15 @@
-/** Where the façade listens, as the environment tells it. Off by default. */
+/** Environment variables with the addresses that the façade listens on. Off by default. */
 import path from 'node:path';
 import { z } from 'zod';
 import type { Address } from './listen.ts';
 
 const hostAndPort = /^(?:\[([0-9a-f:]+)\]|([^:\s/]+)):(\d{1,5})$/i;
 const expected = 'host:port, such as 127.0.0.1:8790';
-/** What the kernel takes. */
+/** Limit of the kernel. */
 const socketPathBytesMax = 107;
 
 export const facadeVariables = {
-  /** Host and port of the HTTP doors; port 0 takes one that is free. */
+  /** Host and port of the HTTP endpoints; port 0 takes a free one. */
   COPPICE_GATEWAY_HTTP: z
     .string()
     .regex(hostAndPort, expected)
@@ -19,7 +19,7 @@ export const facadeVariables = {
     })
     .refine(({ port }) => port <= 65_535, expected)
     .optional(),
-  /** A unix socket, beside the port or in its place. */
+  /** Path of a unix socket, in addition to the port or instead of it. */
   COPPICE_GATEWAY_SOCKET: z
     .string()
     .transform((file) => path.resolve(file))

@@ -4,13 +4,13 @@ import { AnswerBounds } from '../../answer-bounds.ts';
 import type { FinishReason, UsageSoFar } from '../../provider/port.ts';
 import type { TranslatedDelta } from './door.ts';
 
-/** A part of an answer. `pieces` are its text, or a call's arguments, as they came. */
+/** A part of an answer. `pieces` are its text, or a call's arguments, as they arrived. */
 export type AnswerBlock = {
   type: 'text' | 'thinking' | 'tool-call';
-  /** A thinking block's or a call's own number; null for text. */
+  /** Number of a thinking block or a call in the deltas; null for text. */
   number: number | null;
   pieces: string[];
-  /** Of a call; empty until it is known. */
+  /** Id of a call; empty until it is known. */
   id: string;
   name: string;
   redacted: boolean;
@@ -19,10 +19,10 @@ export type AnswerBlock = {
 
 export const textOf = (block: AnswerBlock): string => block.pieces.join('');
 
-/** What has come of an answer, its parts in the order in which they began. */
+/** The part of an answer received so far, in blocks ordered by their beginning. */
 export class AnswerBlocks {
   readonly blocks: AnswerBlock[] = [];
-  /** Those of the blocks that are. */
+  /** The blocks that are tool calls. */
   readonly calls: AnswerBlock[] = [];
   readonly usage: UsageSoFar = {};
   readonly #bounds = new AnswerBounds('the answer');
@@ -30,12 +30,12 @@ export class AnswerBlocks {
   #finishReason: FinishReason | null = null;
   responseModel: string | null = null;
 
-  /** `seed` makes the ids of calls that have none. */
+  /** `seed`: the ids of calls without one are derived from it. */
   constructor(seed: string) {
     this.#seed = seed;
   }
 
-  /** Many servers say `stop` although they call tools. */
+  /** Many servers report `stop` although the answer calls tools. */
   get finishReason(): FinishReason {
     const reason = this.#finishReason ?? 'other';
     return reason === 'stop' && this.calls.length > 0 ? 'tool-calls' : reason;
@@ -98,17 +98,17 @@ export class AnswerBlocks {
     this.#finishReason = reason;
     for (const call of this.calls) {
       if (call.id === '') call.id = this.#made(call.number ?? 0);
-      // Clients parse it.
+      // Clients parse the arguments as JSON.
       if (call.pieces.length === 0) call.pieces.push('{}');
     }
   }
 
-  /** The id names the call in its result: one that isn't the call's alone is as good as none. */
+  /** Replaces an empty or repeated id: a tool result refers to its call by id. */
   #unique(id: string, position: number): string {
     return id === '' || this.calls.some((call) => call.id === id) ? this.#made(position) : id;
   }
 
-  /** Nine letters and digits: Mistral takes no other ids, and the conversation may go there next. */
+  /** Nine letters and digits: Mistral accepts no other ids, and may be the next provider of the conversation. */
   #made(position: number): string {
     const hash = createHash('sha256').update(`${this.#seed}\n${position}`).digest('hex');
     return BigInt(`0x${hash}`).toString(36).slice(-9);

@@ -1,18 +1,18 @@
-/** What an answer's headers tell of the call. */
+/** Response headers that describe the call. */
 import type { ExchangeResult } from '../../exchange/exchange.ts';
 import { modelOf } from '../call-log.ts';
 
-/** `hit` on an answer that is an earlier one; `off` on a request that wants none. */
+/** `hit` in a response from the cache; `off` in a request that must not be answered from it. */
 export const cacheHeader = 'x-coppice-cache';
 
-/** Of an answer: who gave it, and of a whole one what it cost, where that is known, and how often a provider was asked. */
+/** The model that answered; for a call that has ended also its cost, if known, and the number of requests to providers. */
 const modelHeader = 'x-coppice-model';
 const costHeader = 'x-coppice-cost-usd';
 const attemptsHeader = 'x-coppice-attempts';
 
 export type CallResult = Pick<ExchangeResult, 'provider' | 'model' | 'costUsd' | 'attempts' | 'cached'>;
 
-/** Of a stream: who answers, and whether it is an earlier answer, is known with its first delta. */
+/** Headers of a stream: the model and a cache hit are known with the first delta. */
 export function streamHeaders(result: CallResult): Record<string, string> {
   const headers: Record<string, string> = {};
   const model = modelOf(result);
@@ -21,7 +21,7 @@ export function streamHeaders(result: CallResult): Record<string, string> {
   return headers;
 }
 
-/** Of a call that is over, a failed one too. */
+/** Headers of a call that has ended, including a failed one. */
 export function wholeAnswerHeaders(result: CallResult): Record<string, string> {
   const { costUsd, attempts } = result;
   const headers = streamHeaders(result);
@@ -30,7 +30,7 @@ export function wholeAnswerHeaders(result: CallResult): Record<string, string> {
   return headers;
 }
 
-/** A header takes no more than these characters as they are. */
+/** Percent-encodes characters that a header can't hold. */
 const inHeader = (text: string): string =>
   /^[\x21-\x7e]*$/.test(text)
     ? text

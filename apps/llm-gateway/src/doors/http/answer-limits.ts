@@ -1,9 +1,9 @@
-/** How much may be answered, in the words of all servers of OpenAI's wires: llama.cpp's heeds each in both of them, its own before the others. */
+/** Fields that limit the answer, for all servers of OpenAI's two wire formats. llama.cpp's server reads each of them in both formats, and prefers its own. */
 import { z } from 'zod';
 
-/** -1 is no limit to some. */
+/** Some servers take -1 as no limit. */
 const tokens = z.int().nullish();
-/** Of several answers all but the first could be cut without anybody seeing it. */
+/** One answer only: if there were several, all but the first could be truncated unnoticed. */
 const one = z.literal(1).nullish();
 
 export const answerLimits = {
@@ -15,7 +15,7 @@ export const answerLimits = {
 };
 type AnswerLimits = z.output<z.ZodObject<typeof answerLimits>>;
 
-/** Which of them a provider heeds differs: so much is reserved as each allows. Undefined where one of them is no limit, or there is none. */
+/** Returns the largest of these limits, for the reservation, since providers differ in which one they apply. Undefined if there is none, or one means no limit. */
 export function largestOf(
   { max_completion_tokens: newer, max_tokens: older, n_predict: own }: AnswerLimits,
   ofWire?: number | null,

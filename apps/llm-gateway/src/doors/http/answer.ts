@@ -1,11 +1,11 @@
 /**
- * One answer on its way to a client: what a provider of the same wire says is passed on as it came, another's is written anew.
+ * Sends one answer to a client. The answer of a provider of the same wire format is passed on unchanged; another's is translated.
  *
  * Invariants:
- * 1. An error before the stream's status was told is an HTTP error; after it, it is told in the wire's own words, and what then is missing is the end of a whole
- *    answer. The body ends after such words, as the vendors' does: clients that see the connection break take that for the error. Without them, and in an array, whose
- *    elements are no place for an error, the connection breaks.
- * 2. Nothing is asked of the provider while the client has yet to read what came before.
+ * 1. An error before the stream's status is sent becomes an HTTP error. After that it is written in the wire format, without the events that end a complete answer.
+ *    The body then ends normally, as the vendors' does, since clients that see the connection break report that instead. If the wire format has no such event,
+ *    or the framing is a JSON array, which has no place for an error, the connection is closed in the middle of the body.
+ * 2. The provider's stream is not read further while the client has unread output.
  */
 import type { CoppiceError } from '@coppice/contracts';
 import type { Exchange } from '../../exchange/exchange.ts';
@@ -18,7 +18,10 @@ import type { Kept } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
 import type { Outlet } from './outlet.ts';
 
-/** `keep`: what clients may name by its id from now on. `keepsPassed`: also of a provider of the same wire, since one of another may be asked next. */
+/**
+ * `keep` stores items that clients may reference by id from now on. `keepsPassed`: whether it also gets items of a provider of the same wire format, since one of
+ * another may be asked next.
+ */
 type Sending = {
   outlet: Outlet;
   keep: (kept: readonly Kept[]) => Promise<void>;
@@ -35,9 +38,9 @@ export class AnswerSender {
   readonly #keepsPassed: boolean;
   readonly #exchange: Sending['exchange'];
   readonly #startedAtMs = performance.now();
-  /** Of what wasn't told yet. */
+  /** Items of events that were not sent yet. */
   readonly #unkept: Kept[] = [];
-  /** Whether a provider of the same wire answers. */
+  /** True if a provider of the same wire format answers. */
   #passing = false;
 
   constructor(question: Question, writer: AnswerWriter, { outlet, exchange, keep, keepsPassed }: Sending) {
@@ -50,7 +53,7 @@ export class AnswerSender {
     this.#keepsPassed = keepsPassed;
   }
 
-  /** @throws CoppiceError as the exchange's deltas; a stream that was begun by then is to be ended early. */
+  /** @throws CoppiceError of the exchange's deltas; the caller then ends a stream that has begun with `endEarly`. */
   async send(): Promise<void> {
     const { deltas, result } = this.#exchange;
     if (!this.#question.stream) return this.#sendWhole(deltas, result);
@@ -71,7 +74,7 @@ export class AnswerSender {
     this.#outlet.end(`${this.#encoder.encode(last)}${this.#encoder.close()}`);
   }
 
-  /** Tells of an error in the middle of a stream. */
+  /** Reports an error in the middle of a stream. */
   endEarly(error: CoppiceError): Promise<void> {
     const told = this.#encoder.encode(this.#writer.fail(error));
     const isHeard = told !== '' && this.#question.framing !== 'json-array';
@@ -96,10 +99,10 @@ export class AnswerSender {
     this.#outlet.whole(200, headers, body);
   }
 
-  /** As the client reads it; empty for what it isn't told. */
+  /** Encodes a delta for the client; empty if the client doesn't get it. */
   #told(delta: ModelDelta): string {
     if (delta.type !== 'raw') return this.#passing ? '' : this.#encoder.encode(this.#writer.delta(delta));
-    // A whole answer to a request for a stream is told anew, as a stream.
+    // A whole answer to a request for a stream is translated into a stream.
     if (delta.whole) return '';
     this.#passing = true;
     this.#unkept.push(...this.#keptOf(delta.data, false));
@@ -113,7 +116,7 @@ export class AnswerSender {
 
   #write(text: string): Promise<void> | null {
     if (text === '') return null;
-    // Once: most pieces of a stream come after its headers.
+    // The headers are built for the first write only.
     if (!this.#outlet.begun) this.#begin(streamHeaders(this.#exchange.result));
     return this.#outlet.write(text);
   }
@@ -129,9 +132,9 @@ export class AnswerSender {
       this.#outlet.begun ? this.#outlet.silentMs < facadeLimits.silenceMsMax : waitedMs < facadeLimits.statusHeldMsMax
     )
       return;
-    // Who is asked now may not be who answers.
+    // Without a model header: another provider than the one being asked now may answer.
     this.#begin({});
-    // What the client doesn't read now is waited for with the next delta.
+    // The write of the next delta waits for a slow client.
     void this.#outlet.write(this.#writer.keepAlive())?.catch(() => {});
   }
 }

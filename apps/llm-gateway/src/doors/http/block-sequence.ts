@@ -8,21 +8,21 @@ export type BlockStep = { index: number; block: AnswerBlock } & (
 );
 
 /**
- * An answer's blocks told one after the other, for wires in which a block ends before the next begins. A tool call is whole only at the answer's end, since
- * pieces of several may come in turns: the first is told as it comes, and what follows it is held back until the end.
+ * Steps that write an answer's blocks one after the other, for wire formats in which a block ends before the next begins. A tool call is complete only at the
+ * answer's end, since the pieces of several may interleave: the first call is written as it arrives, and everything after it is held back until the end.
  */
 export class BlockSequence {
   readonly #answer: AnswerBlocks;
   #index = 0;
   #opened = false;
-  /** Pieces of the open block that were told. */
+  /** Number of pieces of the open block already returned. */
   #told = 0;
 
   constructor(answer: AnswerBlocks) {
     this.#answer = answer;
   }
 
-  /** What can be told of what the answer now holds. */
+  /** Returns the steps that the answer so far allows. */
   next(): BlockStep[] {
     const steps: BlockStep[] = [];
     for (;;) {
@@ -34,7 +34,7 @@ export class BlockSequence {
     }
   }
 
-  /** The rest. The answer is complete by now. */
+  /** Returns the remaining steps of a complete answer. */
   end(): BlockStep[] {
     const steps: BlockStep[] = [];
     for (;;) {
@@ -45,7 +45,7 @@ export class BlockSequence {
     }
   }
 
-  /** @returns whether it could be: a call can't be begun without its id and name. */
+  /** @returns false for a call that can't be opened yet, since its id or name is missing. */
   #tell(block: AnswerBlock, steps: BlockStep[], complete: boolean): boolean {
     const index = this.#index;
     if (!this.#opened) {

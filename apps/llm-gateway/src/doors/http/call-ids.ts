@@ -1,6 +1,6 @@
 /**
- * Ids for the calls of a conversation whose wire has none, so that other wires can be told which result is whose: a result belongs to the first call of its name
- * that has none yet. The same conversation gets the same ids. Nine digits: Mistral takes no ids of another length.
+ * Ids for the calls of a conversation whose wire format has none, so that other wire formats can match results to calls: a result belongs to the first call of its
+ * name that has none yet. The same conversation gets the same ids. Nine digits: Mistral accepts no ids of another length.
  */
 export class CallIds {
   readonly #all = new OpenCalls();
@@ -8,7 +8,7 @@ export class CallIds {
   readonly #byId = new Map<string, OpenCalls>();
   #made = 0;
 
-  /** `id`: where the client tells one. */
+  /** `id`: the client's, if it sent one. */
   call(name: string, id: unknown): string {
     const own = typeof id === 'string' && id !== '' ? id : this.#make();
     const call = { id: own, name, answered: false };
@@ -32,7 +32,7 @@ export class CallIds {
 
 type Call = { id: string; name: string; answered: boolean };
 
-/** The first that has no result is found without looking at all before it again: a hostile conversation has tens of thousands. */
+/** Calls in order. The first without a result is found without scanning those before it again: a hostile conversation has tens of thousands of calls. */
 class OpenCalls {
   readonly #calls: Call[] = [];
   #answered = 0;

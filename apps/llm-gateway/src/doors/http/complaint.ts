@@ -1,4 +1,4 @@
-/** An error of the gateway in HTTP's words. What each vendor makes of it is its door's. */
+/** Maps the gateway's errors to HTTP. Each endpoint converts the result into its vendor's format. */
 import { CoppiceError } from '@coppice/contracts';
 import type { ErrorCode, FieldIssue } from '@coppice/contracts';
 import { isFailing } from '../../exchange/candidate.ts';
@@ -9,13 +9,13 @@ export type Complaint = {
   status: number;
   message: string;
   code: ErrorCode;
-  /** The first field that is wrong; null where it isn't about one. */
+  /** The first invalid field; null if the error isn't about one. */
   issue: FieldIssue | null;
-  /** Whether its client is to ask again by itself. */
+  /** True if the client should retry by itself. */
   retryable: boolean;
-  /** How long it then is to wait, where that is known. */
+  /** Time until the retry; null if unknown. */
   retryAfterMs: number | null;
-  /** A budget is used up: waiting doesn't help, as it does where calls in flight have reserved what is left. */
+  /** True if a budget is used up. Waiting doesn't help then; it does if calls in flight have reserved the rest. */
   spent: boolean;
 };
 
@@ -32,13 +32,13 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
   'deadline-exceeded': 504,
 };
 
-/** Others a client would take for a fault of its own: of a provider it is the gateway's fault, or that of whoever set it up. */
+/** Statuses of a provider that are passed on. Clients would take others for their own fault; a provider's are the fault of the gateway or its configuration. */
 const passedStatuses = [500, 502, 503, 504, 529];
-/** Most are of the gateway's key or account; some speak of what the client asked for. */
+/** Matches a 403 error about the client's request. Most are about the gateway's key or account, see `accountPattern`. */
 const clientsPattern = /\b(flagged|moderation|cached ?contents?|files?)\b/i;
 const accountPattern = /\b(api[ _-]?keys?|credentials?|scopes?|account|organi[sz]ation|project|billing)\b/i;
 
-/** The façade's own refusals, with the status that they have beyond their code's. */
+/** Creates an error of the façade itself, whose HTTP status takes precedence over its code's. */
 export const refusal = (
   code: ErrorCode,
   httpStatus: number,
@@ -46,12 +46,12 @@ export const refusal = (
   details: Record<string, unknown> = {},
 ): CoppiceError => new CoppiceError(code, message, { details: { ...details, httpStatus } });
 
-/** @param wire of the client */
+/** @param wire the client's wire format */
 export function complaintOf(error: CoppiceError, wire: WireName): Complaint {
   const { code, message, retryable, details = {} } = error;
   const spent = code === 'limit-exceeded' && details['budget'] !== undefined;
   const [issue] = Array.isArray(details['issues']) ? (details['issues'] as FieldIssue[]) : [];
-  // The gateway has tried it again and again: a client that did so, too, would keep its user waiting for the same error.
+  // The gateway has already retried. Retries of the client would only make its user wait for the same error.
   const failing = isFailing(error);
   const retryAfterMs = Number(details['retryAfterMs'] ?? Number.NaN);
   return {
@@ -74,19 +74,22 @@ function statusOf(error: CoppiceError, wire: WireName, spent: boolean): number {
   return passedStatuses.includes(upstream) || isOfTheClient(error, upstream, wire) ? upstream : 502;
 }
 
-/** What its vendor keeps for it, a client names in the vendor's own words: a response before this one, a file, a cached prompt. That it isn't there is the client's to know. */
+/**
+ * Reports whether the error is about something that the vendor stores and the client's request refers to, in the vendor's own wire format: a previous response,
+ * a file, a cached prompt. The client has to know that it doesn't exist.
+ */
 function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: WireName): boolean {
   const names = details?.['providerNames'] as ProviderNames | undefined;
   if (names?.wire !== wire) return false;
   return upstream === 404 || (upstream === 403 && clientsPattern.test(message) && !accountPattern.test(message));
 }
 
-/** What says when to come again, as the vendors' own clients read it. */
+/** Headers that say when to retry, in the form that the vendors' own clients read. */
 export function retryHeaders({ retryAfterMs, retryable, status }: Complaint): Record<string, string> {
   const wait =
     retryAfterMs === null
       ? {}
       : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)), 'retry-after-ms': String(Math.ceil(retryAfterMs)) };
-  // Their clients ask again after 408, 409, 429 and 5xx, unless told not to.
+  // The vendors' clients retry after 408, 409, 429 and 5xx unless this header forbids it.
   return { ...wait, ...(retryable || status < 408 ? {} : { 'x-should-retry': 'false' }) };
 }

@@ -1,86 +1,89 @@
 /**
- * What a door of the HTTP façade consists of: pure mappings, on one page. `server.ts` and `answer.ts` do the I/O, the same for all.
+ * The interface of an HTTP endpoint (`Door`) of the façade: pure mappings. `server.ts` and `answer.ts` do the I/O for all of them.
  */
 import type { CoppiceError, FieldIssue } from '@coppice/contracts';
 import type { Item, Kept } from './kept-items.ts';
 import type { ModelDelta, ModelRequest, WireName } from '../../provider/port.ts';
 
-/** How a streamed answer is cut into events. */
+/** How the events of a streamed answer are separated. */
 export type Framing = 'server-sent-events' | 'json-lines' | 'json-array';
 
-/** An event of a streamed answer. `name` is told where the framing has a place for it. */
+/** An event of a streamed answer. `name` is written if the framing has a place for it. */
 export type Frame = { name: string | null; data: string };
 
-/** What a request is about beside its body. */
+/** Data of a request in addition to its body. */
 export type Asked = {
-  /** Below the host, without the query. */
+  /** Path of the URL, without the query. */
   path: string;
   query: URLSearchParams;
-  /** Those that the wire's vendor documents for clients to set; lower case, never one with a key. */
+  /** Headers that the vendor documents for clients to set; names in lower case; never one with a key. */
   headers: Readonly<Record<string, string>>;
-  /** Of the body. */
+  /** Size of the body. */
   bytes: number;
-  /** That the body names, and that only providers of other wires need to be told. */
+  /** Stored items that the body references. Only providers of other wire formats need them. */
   items?: readonly Item[];
 };
 
-/** A request as a door read it. */
+/** A parsed request. */
 export type Question = {
-  /** As the client names it. */
+  /** The model as named by the client. */
   model: string;
   stream: boolean;
   framing: Framing;
   request: Omit<ModelRequest, 'model'>;
-  /** What no other wire has words for: only a provider of this wire can be asked then. */
+  /** Fields that no other wire format can express. If there are any, only a provider of this wire format can be asked. */
   untranslatable: readonly FieldIssue[];
   writer(about: AnswerAbout): AnswerWriter;
 };
 
 export type AnswerAbout = {
-  /** Fit for an answer's id: letters and digits. */
+  /** Letters and digits, usable in an answer's id. */
   id: string;
-  /** As the client named it; said where the provider tells no name of its own. */
+  /** The model as named by the client; reported if the provider reports no name. */
   model: string;
   nowMs: number;
 };
 
 export type TranslatedDelta = Exclude<ModelDelta, { type: 'raw' }>;
 
-/** Writes one answer: deltas in, the wire's own events out. Pure, but for what it remembers of the answer. */
+/** Writes one answer: deltas in, events of the wire format out. Does no I/O; its only state is the answer so far. */
 export type AnswerWriter = {
   delta(delta: TranslatedDelta): Frame[];
-  /** What a complete answer ends with. */
+  /** Returns the events that end a complete answer. */
   end(): Frame[];
-  /** What tells, in the middle of a stream, that no more will come, and why. */
+  /** Returns the events that report an error in the middle of a stream, after which nothing follows. */
   fail(error: CoppiceError): Frame[];
-  /** What clients are sent while the model is silent, so that they go on waiting: encoded, and without a meaning. */
+  /** Returns encoded text without meaning, sent while the model is silent so that clients go on waiting. */
   keepAlive(): string;
-  /** The whole answer, once all deltas were told. */
+  /** Returns the whole answer. Called after all deltas. */
   whole(): object;
-  /** What clients may name by its id from now on, once all of the answer was told. */
+  /** Returns the items that clients may reference by id from now on. Called after the whole answer. */
   kept?(): readonly Kept[];
-  /** What is to be kept of what a provider of the same wire tells, an event or the whole answer, before its client is told that. */
+  /** Returns the items to store from an event, or a whole answer, of a provider of the same wire format. Called before the client gets it. */
   keptPassed?(data: string, whole: boolean): readonly Kept[];
-  /** An event of a provider of the same wire; null where the client didn't ask for it. */
+  /** Passes on an event of a provider of the same wire format; null if the client didn't ask for it. */
   passOn(frame: Frame): Frame | null;
-  /** What is missing at the end of events that were passed on. */
+  /** Returns the events missing at the end of those passed on. */
   passedOn(): Frame[];
 };
 
 export type ErrorAnswer = { status: number; headers: Record<string, string>; body: object };
 
-/** `passed`: what a provider of the same wire told, and knows by itself. */
+/** Keys of referenced items. `own`: of the gateway's own answers. `passed`: of a provider of the same wire format, which knows the items by itself. */
 export type References = { own: readonly string[]; passed: readonly string[] };
 
 export type Door = {
   wire: WireName;
-  /** The provider that a model's bare name belongs to, as clients of the vendor name it. */
+  /** Provider of model names without one, as the vendor's clients write them. */
   provider: string;
-  /** Headers of a request that are the vendor's own. */
+  /** The vendor's own request headers. */
   headers: readonly string[];
   /** @throws CoppiceError `invalid-request` with `details.issues`. */
   parse(body: unknown, asked: Asked): Question;
-  /** Where clients may name what was answered by its id: the keys of what a body names, and the body with those items of the gateway's own in their place. */
+  /**
+   * Defined if clients may reference items of earlier answers by id. `named` returns the keys that a body references; `put` replaces the references to the
+   * gateway's own items by the items.
+   */
   references?: { named(body: unknown): References; put(body: unknown, items: readonly Item[]): unknown };
   error(error: CoppiceError): ErrorAnswer;
 };

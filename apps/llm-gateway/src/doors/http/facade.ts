@@ -1,12 +1,12 @@
 /**
- * What happens to one HTTP request: who asks, what, of which model; and the answer.
+ * Handles one HTTP request: verifies the token, parses the request, calls the model and sends the answer.
  *
- * Collaborators: the tokens; whoever asks providers (`ask`); the doors, which know the wires.
+ * Collaborators: the tokens; the exchange with the providers (`ask`); the endpoints (`Door`), one per wire format.
  *
  * Invariants:
- * 1. Nobody without a token is told or asked anything, beyond that somebody is there; nor is a body read.
- * 2. A client that leaves, and the end of the façade, end the exchange, and with it the upstream call, at once.
- * 3. Nothing of a request is logged but its path and its model; neither its query nor its headers, where a token may be.
+ * 1. Without a valid token, a client learns only that the gateway is running, and no body is read.
+ * 2. If the client disconnects or the façade stops, the exchange and its upstream call end at once.
+ * 3. Only the path and the model of a request are logged; not its query or headers, which may contain a token.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CoppiceError } from '@coppice/contracts';
@@ -36,14 +36,14 @@ import type { Granted, Tokens } from './tokens.ts';
 export type FacadeCollaborators = {
   tokens: Pick<Tokens, 'verify'>;
   log: Pick<Logger, 'info' | 'error'>;
-  /** What clients may name by its id. */
+  /** Items that clients may reference by id. */
   items: Pick<KeptItems, 'keep' | 'named'>;
   ask(call: Call, grant: Granted): Exchange;
-  /** The wires of the providers that may be asked for this model; null of one that is asked in none. @throws CoppiceError `model-not-found`. */
+  /** Wire formats of the providers that may serve this model; null for a provider without one. @throws CoppiceError `model-not-found`. */
   wiresOf(model: string): readonly (WireName | null)[];
-  /** Whether it is a model's full name, or an alias. */
+  /** Reports whether the name is a model's full name or an alias. */
   isModel(name: string): boolean;
-  /** What can be named. */
+  /** Names of the models and aliases. */
   models(signal: AbortSignal): Promise<readonly string[]>;
 };
 
@@ -54,7 +54,7 @@ type Incoming = {
   request: IncomingMessage;
   outlet: Outlet;
   signal: AbortSignal;
-  /** From then on it has a line of its own in the log. */
+  /** `begun`: from then on `loggedCall` logs the outcome. */
   call: { begun: boolean };
 };
 
@@ -96,7 +96,7 @@ export class Facade {
     }
   }
 
-  /** What is refused before it is a call is told in the log, too, by the id that its client is told. */
+  /** Answers the request. If it is rejected before the call begins, logs that with the id that the client gets. */
   async #answerOrLog(incoming: Incoming): Promise<void> {
     try {
       await this.#answer(incoming);
@@ -123,7 +123,7 @@ export class Facade {
     }
   }
 
-  /** What the body names of answers that were told is put into it, where there is room. */
+  /** Replaces references to stored items in the body by the items, if there is room, then calls the model. */
   async #ask(door: Door, told: JsonBody, incoming: Incoming): Promise<void> {
     const { references } = door;
     const { own, passed } = references?.named(told.body) ?? { own: [], passed: [] };
@@ -183,10 +183,10 @@ export class Facade {
     }
   }
 
-  /** @throws CoppiceError where the token isn't for it, or no model has so long a name. */
+  /** @throws CoppiceError if the token doesn't allow the model, or the name is too long. */
   #modelOf(name: string, door: Door, { models }: TokenGrant): string {
     const model = this.#fullName(name, door);
-    // Scripts are files of this machine, for whoever owns it: what a token doesn't name is none of its holder's business.
+    // Scripts are files of this machine, so a token has to name them explicitly.
     const granted = models === undefined ? !model.startsWith('scripted/') : names(models, name, model);
     if (granted && !model.startsWith('scripted//')) return model;
     const named = models === undefined && !model.startsWith('scripted//');
@@ -194,15 +194,15 @@ export class Facade {
     throw refusal('permission-denied', 403, `this token is not for the model ${JSON.stringify(model)}${why}`);
   }
 
-  /** A bare name is the vendor's own, as its clients write it. @throws CoppiceError where no model has so long a name. */
+  /** Adds the endpoint's provider to a bare name, as the vendor's clients write it. @throws CoppiceError if the name is too long. */
   #fullName(name: string, door: Door): string {
     requireShort(name);
-    // Who wrote `fast@acme` meant the alias, also where it has no such provider.
+    // `fast@acme` means the alias `fast`, even if the alias has no provider `acme`.
     const isAlias = this.#with.isModel(name) || this.#with.isModel(name.split('@')[0] ?? '');
     return isAlias || name.includes('/') ? name : `${door.provider}/${name}`;
   }
 
-  /** Whether a provider of another wire may be asked. */
+  /** Reports whether a provider of another wire format may be asked. */
   #hasOthers(model: string, { wire }: Door): boolean {
     return this.#with.wiresOf(model).some((each) => each !== wire);
   }
@@ -235,7 +235,7 @@ export class Facade {
     outlet.whole(status, { 'content-type': 'application/json; charset=utf-8', ...headers }, JSON.stringify(body));
   }
 
-  /** What a client is told of a defect is that it is one. */
+  /** Logs an unexpected error. The client learns only that it is a defect. */
   #told(error: unknown, path: string): CoppiceError {
     if (error instanceof CoppiceError) return error;
     this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
@@ -243,7 +243,7 @@ export class Facade {
   }
 }
 
-/** @throws CoppiceError where the request says what a provider of another wire has no words for. */
+/** @throws CoppiceError if the request has fields that another wire format can't express. */
 function requireTranslatable({ untranslatable }: Question, model: string): void {
   if (untranslatable.length === 0) return;
   const issues: FieldIssue[] = [...untranslatable];
@@ -252,7 +252,7 @@ function requireTranslatable({ untranslatable }: Question, model: string): void 
   throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
-/** @throws CoppiceError, in a form that no gateway tries again. */
+/** @throws CoppiceError with a code that no gateway retries. */
 function requireNear(hops: number): void {
   if (!isTooFar(hops)) return;
   const text = `the request came through ${hops} gateways: the address of a provider of one of them is most likely a gateway's own door`;
@@ -269,7 +269,7 @@ function requireShort(model: string): void {
   throw new CoppiceError('invalid-request', message, { details: { issues } });
 }
 
-/** A misspelt alias was taken for a model of the door's vendor: who can't be asked for that is told so. */
+/** Adds to an error that the name is no alias and was taken as a model of the endpoint's vendor: it may be a misspelt alias. */
 function takenFor(error: unknown, asked: string, model: string): unknown {
   if (!(error instanceof CoppiceError) || asked === model) return error;
   const { code, retryable, details } = error;
@@ -279,14 +279,14 @@ function takenFor(error: unknown, asked: string, model: string): unknown {
   return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });
 }
 
-/** By the name that the client wrote, or the full one. */
+/** Reports whether the list contains the name as the client wrote it, or the full name. */
 const names = (models: readonly string[], written: string, full: string): boolean =>
   models.includes(written) || models.includes(full);
 
 const nothingAsked = new URLSearchParams();
 
 function addressOf(target: string): Pick<URL, 'pathname' | 'searchParams'> {
-  // Of most nothing is to be decoded, nor resolved.
+  // Fast path: most targets need no decoding or resolving.
   if (/^(?:\/[a-z0-9_]+)+$/.test(target)) return { pathname: target, searchParams: nothingAsked };
   return URL.parse(target, 'http://gateway') ?? new URL('http://gateway/');
 }
@@ -300,7 +300,10 @@ function headersFor(door: Door, request: IncomingMessage): Record<string, string
   return told;
 }
 
-/** What a vendor keeps for a client, and the request only names, may be another thing the next time. @throws CoppiceError where the client's wish isn't one. */
+/**
+ * Reports whether the cache may be used. Not by default if the request is untranslatable: something that the vendor stores, and the request only references, may
+ * differ the next time. @throws CoppiceError if the header is neither absent nor `off`.
+ */
 function mayBeCached({ untranslatable }: Question, { headers }: IncomingMessage): boolean {
   const wish = headers[cacheHeader];
   if (wish === undefined) return untranslatable.length === 0;

@@ -1,14 +1,14 @@
 /**
- * A provider's signature on its way through a client of another wire: packed into that wire's own opaque field, which clients give back unchanged, and told apart
- * from that wire's own by its beginning. Without it a conversation with a model that insists on its signatures could go on through its own wire alone.
+ * Carries a provider's signature through a client of another wire format, packed into that format's own opaque field, which clients send back unchanged. A prefix
+ * distinguishes it from that format's own signatures. Without it, a conversation with a model that requires its signatures could continue in its own format only.
  */
 import type { Signature } from '@coppice/contracts';
 import { z } from 'zod';
 import { jsonOf } from '../../provider/http/json.ts';
 
 /**
- * Without a `signature` it says no more than that the part is another provider's: the wire's own would refuse it for having none.
- * `callId`: of the tool call that it belongs to, where the wire's calls have no place for one.
+ * Without a `signature`, only marks the part as another provider's: the format's own vendor would reject an unsigned part.
+ * `callId`: the tool call that the signature belongs to, if calls have no field for signatures in the wire format.
  */
 export type Packed = { signature?: Signature | undefined; callId?: string | undefined };
 
@@ -23,7 +23,7 @@ export function pack({ signature, callId }: Packed): string {
   return `${prefix}${Buffer.from(text).toString('base64url')}`;
 }
 
-/** Null where it is none of ours. */
+/** Returns null if the text was not made by `pack`. */
 export function unpack(text: string): Packed | null {
   if (!text.startsWith(prefix)) return null;
   const parsed = packedSchema.safeParse(jsonOf(Buffer.from(text.slice(prefix.length), 'base64url').toString()));

@@ -6,7 +6,7 @@ export const contentTypes: Readonly<Record<Framing, string>> = {
   'json-array': 'application/json; charset=utf-8',
 };
 
-/** Writes frames one after the other. What a broken stream lacks is its `close`. */
+/** Encodes the frames of one stream. A stream that breaks off is not closed with `close`. */
 export class FrameEncoder {
   readonly #framing: Framing;
   #first = true;

@@ -1,4 +1,4 @@
-/** The only importer of jose. */
+/** The only module that imports jose. */
 import type { importJWK } from 'jose';
 
 export { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, jwtVerify, errors } from 'jose';

@@ -1,10 +1,10 @@
 /**
- * Items of answers that their clients take for stored, and name by their ids in the next request, as clients of Responses do unless told otherwise.
+ * Stores items of answers, which clients reference by id in later requests, as clients of Responses do by default.
  *
  * Invariants:
- * 1. Nobody is given another tenant's items: the tenant is a part of every key. What is given is what the gateway told that tenant, and nothing that a client wrote.
- * 2. All together are bounded by the bucket, where the oldest make room, whoever's they are, and by their age; those that one request names by the room that a body has, and `answersMax`.
- * 3. A bucket that is slow or away fails no answer: what isn't kept can't be named, which its client is told then. Who names items meanwhile is told to come again.
+ * 1. A tenant never gets another tenant's items: the tenant is a part of every key. Items are what the gateway sent to that tenant; nothing that a client wrote is stored.
+ * 2. All items are bounded by the bucket's size, where the oldest are discarded, whatever their tenant, and by age; those of one request by the room for its body and `answersMax`.
+ * 3. A slow or unavailable bucket fails no answer. An item that could not be stored can't be referenced later. Requests that reference items meanwhile get `unavailable`.
  */
 import type { KeyValue } from '@coppice/bus';
 import type { Logger } from '@coppice/telemetry';
@@ -16,7 +16,7 @@ import type { BodyRoom } from './request-body.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
 type NamedRoom = { bytesMax: number; room: Pick<BodyRoom, 'tryTake' | 'giveBack'> };
-/** What is found again, all of it, by `key`, letters, digits, `-` and `_`. */
+/** Items stored together under `key`, which consists of letters, digits, `-` and `_`. */
 export type Kept = { key: string; items: readonly object[] };
 type Named = { items: readonly Item[]; bytes: number };
 
@@ -25,7 +25,7 @@ const limits = facadeLimits.items;
 export class KeptItems {
   readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
   readonly #log: Pick<Logger, 'error'>;
-  /** Values that are read by all requests at once may be as large as they can be. */
+  /** Room for the values that all requests are reading; each reserves the largest possible size. */
   readonly #reading = new Room('items that are read', limits.readingBytesMax, limits.readMsMax);
   #failing = false;
 
@@ -34,7 +34,7 @@ export class KeptItems {
     this.#log = log;
   }
 
-  /** Waited for, so that the next request finds them, but not for long. Never throws. */
+  /** Stores items. Returns after the writes, so that the next request finds the items, or after `waitMsMax`. Never throws. */
   async keep(tenant: string, kept: readonly Kept[]): Promise<void> {
     const values = kept.slice(0, limits.keysMax).map(({ key, items }) => ({
       key,
@@ -45,8 +45,8 @@ export class KeptItems {
   }
 
   /**
-   * Those of these keys that are still kept, as far as they have `bytesMax` together. They have room until whoever asked gives it back.
-   * @throws CoppiceError `unavailable` where there is no room, and where the bucket fails or is slow.
+   * Returns the items that are still stored under these keys, up to about `bytesMax` in total. The caller gives their bytes back to `room`.
+   * @throws CoppiceError `unavailable` if there is no room, or the bucket fails or is slow.
    */
   async named(tenant: string, keys: readonly string[], { bytesMax, room }: NamedRoom): Promise<Named> {
     const items: Item[] = [];
@@ -79,7 +79,7 @@ export class KeptItems {
     return { items, bytes };
   }
 
-  /** Undefined where the bucket fails or is slow. */
+  /** Returns undefined if the bucket fails or is slow. */
   async #inTime<Result>(asked: Promise<Result>): Promise<Result | undefined> {
     const { promise: tooLate, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new Error(`no answer within ${limits.waitMsMax} ms`)), limits.waitMsMax);
@@ -88,7 +88,7 @@ export class KeptItems {
       this.#failing = false;
       return result;
     } catch (error) {
-      // Told once, until the bucket answers again.
+      // Logged once until the bucket answers again.
       if (!this.#failing) this.#log.error({ err: error }, 'items of answers can be neither kept nor read');
       this.#failing = true;
       return undefined;

@@ -4,15 +4,15 @@ import type { TokenGrant } from '@coppice/contracts';
 import { z } from 'zod';
 import { tokenLimits } from './limits.ts';
 
-/** What the run file lets a token's task, and its run, use of models; empty where the token names none. */
+/** Model limits that the run file sets for the token's task and run; empty if the token names none. */
 export const ownerLimitsSchema = z.object({ task: modelLimitsSchema, run: modelLimitsSchema });
 export type OwnerLimits = z.output<typeof ownerLimitsSchema>;
 
 type Named = Pick<TokenGrant, 'tenant' | 'runId' | 'taskId'>;
 
 /**
- * Asked of the orchestrator, since whoever wants a token may say anything.
- * @throws CoppiceError `not-found`; `invalid-request` where the task is another run's; `conflict` where it has ended; `unavailable` where nobody answers.
+ * Requests the limits from the orchestrator, since the client that wants a token isn't trusted to state them.
+ * @throws CoppiceError `not-found`; `invalid-request` if the task belongs to another run; `conflict` if it has ended or its limits are unknown; `unavailable` without an answer.
  */
 export async function limitsOfOwner(bus: Bus, { tenant, runId, taskId }: Named): Promise<OwnerLimits> {
   const options = { deadlineMs: tokenLimits.ownerAskedMsMax };

@@ -1,77 +1,77 @@
-/** Every limit of the HTTP façade. */
+/** All limits of the HTTP façade. */
 export const facadeLimits = {
-  /** Whose models all ask to wait for longer is told so at once: clients wait by themselves, and better know how long. */
+  /** Longest wait for a model. A request whose candidates all need longer is rejected at once: clients wait by themselves, and know better how long. */
   patienceMs: 10_000,
-  /** Of one request: images come by value. It takes some eight times as much while it is read, translated and sent. */
+  /** Bytes of one request, which contains images by value. Reading, translating and sending it takes about eight times as much memory. */
   bodyBytesMax: 20 * 1024 * 1024,
-  /** Of all requests whose bodies are in memory: this part of what the process may have, but one of the largest always fits. */
+  /** Share of the heap limit for the bodies in memory of all requests. At least one body of `bodyBytesMax` fits. */
   bodiesOfHeapMax: 1 / 8,
-  /** Of one body: a long conversation with many tools has some ten thousand. */
+  /** JSON values in one body. A long conversation with many tools has about ten thousand. */
   bodyValuesMax: 100_000,
   bodyDepthMax: 128,
-  /** Items of answers that clients name by their ids: see kept-items.ts. */
+  /** Items of answers that clients reference by id, see kept-items.ts. */
   items: {
-    /** Of an answer: it must fit a value of the bucket. */
+    /** Bytes of the items of one answer, which must fit in a value of the bucket. */
     answerBytesMax: 256 * 1024,
-    /** Of one answer whose items are kept one by one. */
+    /** Keys of one answer whose items are stored one by one. */
     keysMax: 128,
-    /** That one request names items of. */
+    /** Keys that are read for one request. */
     answersMax: 1_000,
-    /** Of one request. */
+    /** Concurrent reads of one request. */
     readsAtOnce: 16,
-    /** Of all. */
+    /** Bytes that the reads of all requests may have reserved. */
     readingBytesMax: 16 * 1024 * 1024,
-    /** For the bucket, each time; and for all that one request names. */
+    /** Timeout of one operation of the bucket, and of all reads of one request (`readMsMax`). */
     waitMsMax: 500,
     readMsMax: 5_000,
   },
-  /** As in runs and on the bus: what is learnt of models is remembered by their names. */
+  /** Same as in runs and on the bus. Model names are keys of what the gateway remembers about models. */
   modelCharactersMax: 255,
-  /** In progress at once; more are told to come again. */
+  /** Requests in progress; more are rejected with `unavailable`. */
   requestsMax: 1_000,
   connectionsMax: 4_000,
   headerBytesMax: 32 * 1024,
-  /** How long a client may take for its headers, and for the whole request. */
+  /** How long a client may take to send its headers, and the whole request (`requestMsMax`). */
   headersMsMax: 15_000,
-  /** How long a connection without a proper request may take to read that it is refused. */
+  /** How long a connection without a valid request may take to read the rejection. */
   refusedMsMax: 1_000,
   requestMsMax: 5 * 60_000,
   /** How long a connection may wait for its next request. */
   keepAliveMsMax: 75_000,
-  /** How long an answer waits for a client that doesn't read. */
+  /** How long an answer waits for a client that doesn't read, … */
   stalledClientMsMax: 2 * 60_000,
-  /** Beyond that, of what waits for it. */
+  /** … plus the time that the buffered output takes at this rate. */
   slowClientBytesPerSecond: 32 * 1024,
-  /** How long a stream's status is held back, so that an error before any output can be told by it. Clients give up on servers that say nothing. */
+  /** How long a stream's status is held back, so that an error before any output can set it. Not longer, since clients give up on silent servers. */
   statusHeldMsMax: 30_000,
-  /** Of a stream, after which its client is sent something to wait for. */
+  /** Time without output of a stream after which a keep-alive is sent. */
   silenceMsMax: 15_000,
-  /** Of one question, as of a turn. */
+  /** Time limit of one request, the same as of an agent's model call. */
   answerMsMax: 60 * 60_000,
-  /** How long a stopping façade lets answers go on before it breaks them off, … */
+  /** How long a stopping façade lets answers continue before it breaks them off, … */
   drainMs: 20_000,
-  /** … and how long it then waits for its clients to be told. */
+  /** … and how long it then waits until the clients have received the error. */
   breakOffMs: 2_000,
-  /** Of a provider that are listed. */
+  /** Models listed per provider. */
   modelsMax: 1_000,
-  /** How long the list of models is remembered. */
+  /** How long the list of models is cached. */
   modelsMsMax: 60_000,
 } as const;
 
 export const tokenLimits = {
   charactersMax: 8 * 1024,
-  /** How long the orchestrator is waited for; whoever wants the token waits a little longer. */
+  /** Deadline of requests to the orchestrator; the client that wants the token waits a little longer. */
   ownerAskedMsMax: 4_000,
-  /** How far clocks of machines may differ. */
+  /** Largest difference between the clocks of two machines. */
   clockToleranceMs: 10_000,
-  /** A published key outlives every token that it may have signed since it was published last. */
+  /** TTL of a published key: it outlives every token signed since the key was last published. */
   keyTtlMs: 30 * 3_600_000,
   keyRefreshMs: 3_600_000,
-  /** How long another process's key is believed without looking again, and how long that there is none. */
+  /** How long a key of the bucket is cached, and how long its absence is (`keyMissingMsMax`). */
   keyKnownMsMax: 5 * 60_000,
   keyMissingMsMax: 5_000,
   keysMax: 1_000,
-  /** How long a token that was checked isn't checked again, and how many of them are remembered. */
+  /** How long a verified token isn't verified again, and the number of tokens cached (`verifiedMax`). */
   verifiedMsMax: 60_000,
   verifiedMax: 10_000,
 } as const;

@@ -5,13 +5,13 @@ import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
 import { ConfigurationError } from '@coppice/service';
 
-/** Where the façade listens. */
+/** Address that the façade listens on. */
 export type Address = { host: string; port: number } | { socket: string };
 
-/** Who may connect is told by the folder that the socket lies in, and by the token: a sandbox's user is another than ours. */
+/** Open to all users, since a sandbox runs as another one. The folder of the socket and the token control access. */
 const socketMode = 0o666;
 
-/** @throws ConfigurationError where it can't be had. */
+/** @throws ConfigurationError if the address can't be used. */
 export async function listen(server: Server, address: Address): Promise<void> {
   if ('socket' in address) {
     await requireFolder(address.socket);
@@ -29,7 +29,7 @@ export async function listen(server: Server, address: Address): Promise<void> {
   if ('socket' in address) await chmod(address.socket, socketMode);
 }
 
-/** Listening would tell of a missing one that it may not be used. */
+/** Checks for the socket's folder, since listening in a missing one fails with a misleading permission error. */
 async function requireFolder(socket: string): Promise<void> {
   const missing = await access(dirname(socket)).then(
     () => false,
@@ -38,9 +38,9 @@ async function requireFolder(socket: string): Promise<void> {
   if (missing) throw wrong('COPPICE_GATEWAY_SOCKET', 'a path in a folder that is there', socket);
 }
 
-/** What a gateway that was killed has left. Nothing else is removed. */
+/** Removes the socket of a gateway that was killed, and nothing else. */
 async function removeStale(socket: string): Promise<void> {
-  // Where it can't be looked at, listening fails and says why.
+  // If lstat fails, so does listening, which reports the reason.
   const found = await lstat(socket).catch(() => null);
   if (found === null) return;
   if (!found.isSocket()) throw wrong('COPPICE_GATEWAY_SOCKET', 'a path where nothing is, or a socket', socket);

@@ -1,6 +1,6 @@
-/** The models that can be asked, in the words of each vendor's list. */
+/** Lists of the available models in each vendor's format. */
 
-/** When the list is made, since no provider tells when its models were. */
+/** Time of the list, reported as the models' creation time, which no provider reports. */
 type At = { nowMs: number };
 
 export type ModelListing = {

@@ -7,7 +7,7 @@ import type { ErrorAnswer } from './door.ts';
 
 type OpenAiError = ErrorAnswer & { type: string; code: string | null };
 
-/** An error as OpenAI tells it, the same at both of its doors. What a provider of the door's own wire names is the client's to mend. */
+/** Error in OpenAI's format, the same for both of its endpoints. Includes the `param` and `code` of a provider of the same wire format, so that the client can fix them. */
 export function openAiError(error: CoppiceError, wire: WireName): OpenAiError {
   const complaint = complaintOf(error, wire);
   const { status, message, issue } = complaint;
@@ -18,7 +18,7 @@ export function openAiError(error: CoppiceError, wire: WireName): OpenAiError {
   return { status, headers: retryHeaders(complaint), body, type, code };
 }
 
-/** Null for what isn't said of the client's request: a provider that refuses the gateway's key names nothing of the client's. */
+/** Returns null if the provider's error isn't about the client's request, such as when it rejects the gateway's key. */
 function namedBy({ code, details }: CoppiceError, wire: WireName): ProviderNames | null {
   const ofTheRequest = code === 'invalid-request' || code === 'context-exceeded' || code === 'model-not-found';
   const names = details?.['providerNames'] as ProviderNames | undefined;

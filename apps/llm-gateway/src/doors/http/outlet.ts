@@ -7,31 +7,31 @@ import { facadeLimits } from './limits.ts';
 
 const writing = Phase.afterWork();
 
-/** A response that is written no faster than its client reads. */
+/** HTTP response with backpressure: written no faster than the client reads. */
 export class Outlet {
   readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
-  /** Beside those that the response begins with. */
+  /** Headers in addition to those given to `begin`. */
   readonly #headers: Record<string, string> = {};
   #waiting = false;
-  /** Told and not yet written: what one piece of the provider's stream brings is one write, and so one chunk and one call of the system. */
+  /** Text to be written. Everything from one piece of the provider's stream becomes one write, and so one chunk and one system call. */
   #held = '';
   #wroteAtMs = 0;
-  /** By which a log names the call, and its client the answer: letters and digits. */
+  /** Identifies the call in the log, and the answer for the client; letters and digits. */
   readonly id = randomUUID().replaceAll('-', '');
 
-  /** `signal` ends a wait for the client. */
+  /** `signal` aborts waits for the client. */
   constructor(response: ServerResponse, signal: AbortSignal) {
     this.#response = response;
     this.#signal = signal;
   }
 
-  /** Whether its status was told. */
+  /** True once the status is sent. */
   get begun(): boolean {
     return this.#response.headersSent;
   }
 
-  /** How long nothing was written; 0 while the client is waited for. */
+  /** Time since the last write; 0 while waiting for the client. */
   get silentMs(): number {
     return this.#waiting ? 0 : performance.now() - this.#wroteAtMs;
   }
@@ -40,30 +40,30 @@ export class Outlet {
     Object.assign(this.#headers, headers);
   }
 
-  /** Sent with what is written next. */
+  /** Sets status and headers, which are sent with the next write. */
   begin(status: number, headers: Record<string, string>): void {
-    // By which the vendors' clients name a request to their user.
+    // The vendors' clients show this id to their users.
     const id = `req_${this.id}`;
     const own = { 'cache-control': 'no-store', 'x-request-id': id, 'request-id': id };
     this.#response.writeHead(status, Object.assign(own, this.#headers, headers));
   }
 
-  /** Null where more can be written at once; else it is to be waited for. @throws by the promise: the signal's reason, or that the client doesn't read. */
+  /** Returns null if more can be written at once, else a promise to wait for. It rejects with the signal's reason, or `cancelled` if the client doesn't read. */
   write(text: string): Promise<void> | null {
     if (text === '') return null;
     this.#wroteAtMs = performance.now();
-    // By then all has been told that came together, and the writes of all answers follow one another: see AnswerSender.
+    // Runs once everything that arrived together is in `#held`, together with the writes of the other answers: see phases.ts.
     if (this.#held === '') writing.add(() => this.#writeHeld());
     this.#held += text;
     return this.#response.writableNeedDrain ? this.#drained() : null;
   }
 
-  /** Until the writes of all answers follow one another. */
+  /** Resolves in the phase in which the writes of all answers run one after another. */
   canBeWritten(): Promise<void> {
     return writing.begun();
   }
 
-  /** Everything at once, for an answer that isn't a stream. */
+  /** Sends the complete response, for an answer that isn't a stream. */
   whole(status: number, headers: Record<string, string>, body: string): void {
     this.#headers['content-length'] = String(Buffer.byteLength(body));
     this.begin(status, headers);
@@ -74,19 +74,19 @@ export class Outlet {
     this.#response.end(this.#takeHeld() + text);
   }
 
-  /** Ends the body with this text, which says that the answer isn't whole; the connection only where the client doesn't read so far. */
+  /** Ends the body with this text, which reports that the answer is incomplete. Closes the connection only if the client doesn't read that far. */
   async endEarly(text: string): Promise<void> {
     await this.#sent((sent) => this.#response.end(this.#takeHeld() + text, sent));
     if (!this.#response.writableFinished) this.#response.destroy();
   }
 
-  /** Ends the connection in the middle of the body, once this text is on its way. */
+  /** Closes the connection in the middle of the body, after this text is sent. */
   async breakOff(text: string): Promise<void> {
     await this.#sent((sent) => this.#response.write(this.#takeHeld() + text, sent));
     this.#response.destroy();
   }
 
-  /** Waits for what is sent, but not for long. */
+  /** Waits until the text is sent, for `breakOffMs` at most. */
   async #sent(send: (sent: () => void) => void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, facadeLimits.breakOffMs);
@@ -110,7 +110,7 @@ export class Outlet {
   async #drained(): Promise<void> {
     this.#waiting = true;
     const { stalledClientMsMax, slowClientBytesPerSecond } = facadeLimits;
-    // It is told when all of it is on its way, which takes a slow client longer the more there is.
+    // `drain` is emitted once the whole buffer is sent, which takes longer the more it holds.
     const patienceMs = stalledClientMsMax + this.#response.writableLength / (slowClientBytesPerSecond / 1_000);
     const late = AbortSignal.timeout(Math.ceil(patienceMs));
     try {

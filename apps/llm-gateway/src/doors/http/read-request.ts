@@ -4,15 +4,15 @@ import type { FieldIssue } from '@coppice/contracts';
 import type { z } from 'zod';
 
 /**
- * A body as its door reads it. Servers written in Go, such as Ollama, take a field's name in any case, and of several the last: it may not name another model or maximum
- * than what was checked and reserved.
+ * Validates the body of a request. Servers written in Go, such as Ollama, match a field's name in any case and use the last of several, which could be another model
+ * or maximum than the one checked and reserved. So other spellings of known fields are rejected.
  * @throws CoppiceError `invalid-request`.
  */
 export function readRequest<Request extends z.ZodObject>(schema: Request, body: unknown): z.output<Request> {
   const request = validate<z.output<Request>>(schema, body, 'the request');
   for (const name of Object.keys(request)) {
     if (isLowerCase.test(name)) continue;
-    // As Go folds them: a long s and the sign of Kelvin are letters of names, too.
+    // Folds case as Go does: the long s and the Kelvin sign match ASCII letters, too.
     const meant = name.toUpperCase().toLowerCase();
     if (meant !== name && Object.hasOwn(schema.shape, meant)) throw otherCase(name, meant);
   }

@@ -6,7 +6,7 @@ import { bytesOfHeap } from '../../heap.ts';
 import { refusal } from './complaint.ts';
 import { facadeLimits } from './limits.ts';
 
-/** How many bytes the bodies of all requests may still have. */
+/** Limits the bytes of the bodies of all requests together. */
 export class BodyRoom {
   readonly #bytesMax: number;
   #taken = 0;
@@ -26,18 +26,18 @@ export class BodyRoom {
   }
 }
 
-/** Made once: each request is closed some day, most of them when they are over. */
+/** Created once, since `close` is emitted for every request, usually after its end. */
 const brokeOff = new CoppiceError('cancelled', 'the request broke off');
 
 export type JsonBody = { body: unknown; bytes: number };
 
-/** The body as JSON with its size, for which there is room until `giveBack`. @throws CoppiceError. */
+/** Reads the body as JSON. Its bytes are reserved in `room` until `giveBack`. @throws CoppiceError. */
 export async function readJsonBody(request: IncomingMessage, room: BodyRoom): Promise<JsonBody> {
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity')
     throw refusal('invalid-request', 415, `the body has the encoding ${encoding}; send it without`);
   const budget = new ByteBudget('the body of the request', facadeLimits.bodyBytesMax);
-  // One that is announced as too large isn't waited for.
+  // Rejects a body with too large a content-length without reading it.
   new ByteBudget('the body of the request', facadeLimits.bodyBytesMax).take(
     Number(request.headers['content-length'] ?? 0),
   );
@@ -58,7 +58,10 @@ export async function readJsonBody(request: IncomingMessage, room: BodyRoom): Pr
   }
 }
 
-/** Not by its iterator, which takes as long as reading the JSON. A request that is refused is still answered, so its connection stays. @throws what `take` throws. */
+/**
+ * Reads by events, since the async iterator takes as long as parsing the JSON. A rejected request still gets a response, so its connection stays open.
+ * @throws what `take` throws.
+ */
 function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (request.destroyed) reject(brokeOff);
@@ -71,7 +74,7 @@ function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<
       reject(error);
     }
   };
-  // Its end comes before it is closed; what is told after the first is heard by nobody.
+  // `end` comes before `close`, and settling a promise again has no effect.
   request.on('data', onData).once('end', resolve).once('close', onClose);
   return promise;
 }

@@ -13,13 +13,13 @@ export type Route =
   | { kind: 'models'; door: Door; listing: ModelListing; model: string | null }
   | { kind: 'alive' };
 
-/** What tells whose client asks, where the path alone doesn't. */
+/** Headers and query, which identify the client's vendor if the path alone doesn't. */
 type Marks = { headers: Readonly<Record<string, unknown>>; query: URLSearchParams };
 
 type RouteRule = {
   methods: readonly string[];
   path: RegExp;
-  /** As traces name it. */
+  /** Name in traces. */
   name: string;
   route(match: RegExpExecArray, marks: Marks): Route;
 };
@@ -40,10 +40,10 @@ const decoded = (text: string | undefined): string | null => {
   }
 };
 
-/** Gemini's model stands in the path, slashes and all. */
+/** Gemini has the model in the path; its name may contain slashes. */
 const geminiPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
 
-/** `GET /v1/models` is both OpenAI's and Anthropic's, and Google's where a client takes the stable version. */
+/** `GET /v1/models` belongs to OpenAI, to Anthropic and, for clients of the stable version, to Google. */
 function modelsDoorOf({ headers, query }: Marks): { door: Door; listing: ModelListing } {
   if (headers['anthropic-version'] !== undefined) return { door: messagesDoor, listing: anthropicModels };
   const google = headers['x-goog-api-key'] ?? headers['x-goog-api-client'] ?? query.get('key') ?? undefined;
@@ -93,7 +93,7 @@ const rules: readonly RouteRule[] = [
   { methods: ['GET', 'HEAD'], path: /^\/$/, name: '/', route: () => ({ kind: 'alive' }) },
 ];
 
-/** Null where there is nothing; `methods` alone where there is, but not by this method. */
+/** Returns null if the path is unknown, and the allowed `methods` if only the method is wrong. */
 export function routeOf(
   method: string,
   path: string,
@@ -104,13 +104,13 @@ export function routeOf(
     const match = rule.path.exec(path);
     if (match === null) continue;
     if (rule.methods.includes(method)) return { name: rule.name, route: rule.route(match, marks) };
-    // A verb of Google's that isn't here (`:embedContent`) is no model that could be looked at.
+    // Google's verbs that aren't supported (`:embedContent`) must not be taken for a model's name.
     if (!verbOfModel.test(path)) methods = [...methods, ...rule.methods];
   }
   return methods.length === 0 ? null : { methods };
 }
 
-/** Whose errors a request gets that was not answered. */
+/** Endpoint whose format the error of a failed request has. */
 export function doorOf(path: string, marks: Marks): Door {
   if (path.startsWith('/v1/messages')) return messagesDoor;
   if (path.startsWith('/v1/responses')) return responsesDoor;

@@ -1,9 +1,9 @@
 /**
- * The HTTP façade's servers: connections in, requests to the façade.
+ * HTTP servers of the façade: accept connections and pass requests to it.
  *
  * Invariants:
- * 1. What a client can make it hold is bounded: headers, bodies, requests at once, connections, and the time that each may take.
- * 2. stop() takes no more requests, lets answers under way end, breaks off those that take too long with an error that says so, and leaves no connection.
+ * 1. Everything that clients can make the server hold is bounded: headers, bodies, concurrent requests, connections, and the time that each may take.
+ * 2. stop() accepts no more requests, lets running answers finish, ends those that take too long with an error that says so, and closes all connections.
  */
 import { STATUS_CODES, createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -18,12 +18,12 @@ import { listen } from './listen.ts';
 import type { Address } from './listen.ts';
 
 export type RunningFacade = {
-  /** Base URLs, as a client takes them; of a socket its path. */
+  /** Base URLs for clients; `unix:` and the path for a socket. */
   addresses: readonly string[];
   stop(): Promise<void>;
 };
 
-/** @throws ConfigurationError where an address can't be had. */
+/** @throws ConfigurationError if an address can't be used. */
 export async function startFacade(
   collaborators: FacadeCollaborators,
   addresses: readonly Address[],
@@ -66,7 +66,7 @@ function makeServer(requests: Requests, headersMs: number): Server {
     (request, response) => void requests.handle(request, response),
   );
   server.maxConnections = facadeLimits.connectionsMax;
-  // Codex tries a WebSocket first, and takes this for "not here".
+  // Codex tries a WebSocket first, and takes 426 to mean that there is none.
   server.on('upgrade', (_request, socket: Duplex) => refuseRaw(socket, 426));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     refuseRaw(socket, statusOfParserError[error.code ?? ''] ?? 400);
@@ -79,7 +79,7 @@ const statusOfParserError: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** One that neither reads nor closes its end would hold its place for ever. */
+/** Rejects a connection. A timer closes it, since a client that neither reads nor closes would hold it for ever. */
 function refuseRaw(socket: Duplex, status: number): void {
   socket.on('error', () => {});
   if (socket.destroyed || !socket.writable) return void socket.destroy();
@@ -99,7 +99,7 @@ async function stopAll(servers: readonly Server[], requests: Requests, drainMs: 
 
 const arriving = Phase.afterReading();
 
-/** Those in progress. */
+/** Requests in progress. */
 class Requests {
   readonly #facade: Facade;
   readonly #running = new Map<Promise<void>, AbortController>();
@@ -128,7 +128,7 @@ class Requests {
     this.#running.set(handled, leaving);
     await handled;
     this.#running.delete(handled);
-    // What is left of a body that was refused: the connection is of use again behind it.
+    // Discards the rest of a rejected body, so that the connection can be reused.
     if (!request.complete) request.resume();
   }
 

@@ -1,8 +1,8 @@
-/** Parts of a model's settings that more than one door reads. */
+/** Parsing of model settings that several endpoints share. */
 import type { ModelSettings } from '@coppice/contracts';
 import type { Untranslatable } from './untranslatable.ts';
 
-/** Without what wasn't said: null and undefined are the same on most wires. */
+/** Removes null and undefined, which mean the same in most wire formats. */
 export function said<Fields extends Record<string, unknown>>(
   fields: Fields,
 ): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } {
@@ -16,7 +16,7 @@ export function said<Fields extends Record<string, unknown>>(
 
 const efforts = ['none', 'minimal', 'low', 'medium', 'high'] as const;
 
-/** How hard to think. What is more than the contract's `high` is that; what is no such word has none in another wire. */
+/** Maps the reasoning effort. Levels above the contract's `high` become `high`; unknown ones are untranslatable. */
 export function effortOf(
   text: string,
   field: string,
@@ -28,5 +28,5 @@ export function effortOf(
   return effort === undefined ? undefined : { effort };
 }
 
-/** A schema's name as the contract allows it. */
+/** Makes a schema's name valid for the contract. */
 export const schemaName = (name: string): string => name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'answer';

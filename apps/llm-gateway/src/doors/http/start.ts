@@ -16,7 +16,7 @@ import { TokenKeys } from './token-keys.ts';
 import { Tokens } from './tokens.ts';
 
 export type HttpDoors = {
-  /** As a client takes them. */
+  /** Base URLs for clients. */
   addresses: readonly string[];
   mint(grant: TokenGrant, ttlMs: number): Promise<{ token: string; expiresAt: string; addresses: string[] }>;
   stop(): Promise<void>;
@@ -24,7 +24,7 @@ export type HttpDoors = {
 
 type DoorCollaborators = { exchange: ExchangeCollaborators; tenantLimits: readonly TenantLimit[]; clock: Clock };
 
-/** The HTTP doors, and the tokens for them; without an address only the tokens, which are good at other gateways. */
+/** Starts the HTTP endpoints and the tokens for them; without an address only the tokens, which are valid at other gateways. */
 export async function startHttpDoors(
   { bus, log }: Pick<ServiceContext, 'bus' | 'log'>,
   { exchange, tenantLimits, clock }: DoorCollaborators,
@@ -65,7 +65,7 @@ export async function startHttpDoors(
   };
 }
 
-/** What the providers tell of their models, remembered for a while. */
+/** Models that the providers report, cached for `modelsMsMax`. */
 class ModelList {
   readonly #providers: readonly Provider[];
   #list: Promise<string[]> | null = null;

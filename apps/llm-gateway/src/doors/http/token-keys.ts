@@ -1,14 +1,14 @@
 /**
- * The keys that tokens are signed with: no secret is shared. Each process makes a pair of its own, and publishes the public half in the bucket, where
- * only gateways write; the private one never leaves the process.
+ * Keys that sign tokens. No secret is shared: each process generates its own key pair and publishes the public key in the bucket, where only gateways write. The
+ * private key never leaves the process.
  *
- * Collaborators: the bucket `coppice-gateway-keys`, a key by its thumbprint; jose.
+ * Collaborators: the bucket `coppice-gateway-keys`, which maps thumbprints to keys; jose.
  *
  * Invariants:
- * 1. What a token is checked with was read from the bucket under the token's own key id, and has that thumbprint.
- * 2. A key is published before a token is signed with it, for longer than the token lives. So the tokens of a process that is gone are good until they expire.
- * 3. Who deletes a key from the bucket calls its tokens back, for good: a key that was published is never published anew, and its maker makes another.
- * 4. What is remembered of other keys is bounded, in number and time.
+ * 1. A token is verified with a key read from the bucket under the token's key id, and the key has that thumbprint.
+ * 2. A key is published before it signs a token, for longer than the token lives. So the tokens of a process that has ended stay valid until they expire.
+ * 3. Deleting a key from the bucket revokes its tokens for good: a deleted key is never published again, and its process generates another.
+ * 4. The cache of keys is bounded in number and time.
  */
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -20,7 +20,7 @@ import { tokenLimits } from './limits.ts';
 
 export const keyAlgorithm = 'EdDSA';
 
-/** A thumbprint (RFC 7638) with SHA-256. What has another form is no key's name, and isn't looked for. */
+/** Thumbprint (RFC 7638) with SHA-256. Ids of another form are rejected without a lookup. */
 const keyIdPattern = /^[A-Za-z0-9_-]{43}$/;
 
 type Known = { key: SigningKey | null; untilMs: number };
@@ -31,7 +31,7 @@ export class TokenKeys {
   readonly #bucket: KeyValue;
   readonly #known = new Map<string, Known>();
   readonly #log = createLogger('llm-gateway');
-  /** Made when the first token is asked for, and anew when it was called back. */
+  /** Generated for the first token, and again after a revocation. */
   #current: OwnKey | null = null;
   #timer: NodeJS.Timeout | undefined;
 
@@ -43,7 +43,7 @@ export class TokenKeys {
     clearInterval(this.#timer);
   }
 
-  /** The key to sign with a token that lives until then. */
+  /** Returns the key to sign a token that expires at this time. */
   async signingKey(expiresAtMs: number): Promise<{ id: string; key: SigningKey }> {
     this.#timer ??= setInterval(() => void this.#refresh(), tokenLimits.keyRefreshMs).unref();
     await this.#retireCalledBack();
@@ -54,7 +54,7 @@ export class TokenKeys {
     return { id: pair.id, key: pair.privateKey };
   }
 
-  /** The key of this id. @throws CoppiceError `permission-denied` where there is none, `unavailable` where it can't be looked for. */
+  /** Returns the key with this id. @throws CoppiceError `permission-denied` if there is none, `unavailable` if the lookup fails. */
   async verificationKey(id: string | undefined): Promise<SigningKey> {
     const key = id !== undefined && keyIdPattern.test(id) ? await this.#find(id) : null;
     if (key === null) throw new CoppiceError('permission-denied', 'the token was signed with a key that is not known');
@@ -99,13 +99,13 @@ export class TokenKeys {
     const options = { ttlMs: tokenLimits.keyTtlMs };
     const stored = own.publishedUntilMs === 0 ? null : await this.#bucket.get(id);
     if (own.publishedUntilMs === 0) await this.#bucket.put(id, value, options);
-    // By its revision: what is called back just now stays so.
+    // Compares the revision, so that a concurrent revocation isn't undone.
     else if (stored !== null) await this.#bucket.update(id, value, stored.revision, options);
     else throw new CoppiceError('unavailable', 'the key of tokens was called back');
     own.publishedUntilMs = untilMs;
   }
 
-  /** A key that was published and is no longer there was called back: with all of its tokens, so it signs no more. */
+  /** Drops the current key if it was published and is no longer in the bucket, which means that it and all of its tokens were revoked. */
   async #retireCalledBack(): Promise<void> {
     const current = this.#current;
     if (current === null || current.publishedUntilMs === 0) return;

@@ -11,21 +11,21 @@ import type { TokenKeys } from './token-keys.ts';
 
 const issuer = 'coppice-llm-gateway';
 const audience = 'coppice-llm-gateway';
-/** Tells these tokens from whatever else someone may sign one day. */
+/** Distinguishes these tokens from others that may be signed in the future. */
 const type = 'coppice-token+jwt';
 
-/** Of a token's signature, which has more: enough that two don't end alike by chance. */
+/** Characters of the end of a token's signature: enough that two don't match by chance. */
 const keyCharacters = 32;
 
-/** `ownerLimits` are no part of the grant: nobody asks for them. */
+/** `ownerLimits` are not part of the grant, since clients don't request them. */
 type Claims = { grant: TokenGrant; ownerLimits: OwnerLimits };
 
 export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string };
 
-/** What a program may do at the façade, and on whose account. Signed, so that any gateway process knows it without asking. */
+/** Tokens that state what a program may do at the façade, and for which owner. They are signed, so any gateway process can verify them by itself. */
 export class Tokens {
   readonly #keys: TokenKeys;
-  /** A signature takes longer to check than all else that is done before a provider is asked. */
+  /** Verified tokens. Verifying a signature takes longer than everything else before the provider is asked. */
   readonly #verified = new Map<string, { token: string; granted: Granted; untilMs: number }>();
 
   constructor(keys: TokenKeys) {
@@ -46,11 +46,11 @@ export class Tokens {
     return { token, expiresAt: new Date(expiresAtSeconds * 1_000).toISOString() };
   }
 
-  /** @throws CoppiceError with HTTP status 401 that says what is wrong with it, and holds nothing of it. */
+  /** @throws CoppiceError with HTTP status 401, which says what is wrong and contains no part of the token; `unavailable` if its key can't be looked up. */
   async verify(token: string | null): Promise<Granted> {
     if (token === null) throw unauthorized('there is no token: "coppice token" makes one');
     if (token.length > tokenLimits.charactersMax) throw unauthorized('the token is too long');
-    // Each request has its own copy, and to look up the whole of it takes as long as to parse a small body.
+    // Each request has its own copy of the string, and a lookup by all of it takes as long as parsing a small body.
     const end = token.slice(-keyCharacters);
     const known = this.#verified.get(end);
     if (known !== undefined && known.token === token && Date.now() < known.untilMs) return known.granted;
@@ -69,7 +69,7 @@ export class Tokens {
         typ: type,
         requiredClaims: ['exp', 'iat', 'jti'],
         clockTolerance: tokenLimits.clockToleranceMs / 1_000,
-        // One that claims to be older than any can be was not made here, whatever its expiry.
+        // A token older than the longest lifetime was not made here, whatever its expiry.
         maxTokenAge: tokenTtlMsMax / 1_000,
       });
       const grant = tokenGrantSchema.parse(payload['grant']);
@@ -91,6 +91,6 @@ function whyRefused(error: unknown): string {
   if (error instanceof errors.JWTClaimValidationFailed)
     return `the token is not one of this gateway's (${error.claim})`;
   if (error instanceof errors.JOSEAlgNotAllowed) return 'the token is signed in another way than this gateway signs';
-  // Most often a vendor's key.
+  // Usually a vendor's API key.
   return 'the token is not valid: "coppice token" makes one that is';
 }

@@ -1,10 +1,10 @@
 import type { FieldIssue } from '@coppice/contracts';
 
 const receivedCharactersMax = 80;
-/** The first is enough to refuse the request. */
+/** One is enough to reject the request. */
 const issuesMax = 20;
 
-/** Collects what a request holds that no other wire has words for. A provider of the same wire is sent it as it came, and judges it itself. */
+/** Collects fields of a request that no other wire format can express. A provider of the same wire format gets them unchanged and validates them itself. */
 export class Untranslatable {
   readonly issues: FieldIssue[] = [];
 
@@ -15,7 +15,7 @@ export class Untranslatable {
     this.issues.push({ field, expected, received });
   }
 
-  /** Fields whose mere presence asks for what only this wire knows. */
+  /** Adds those of these fields that are set; they exist in this wire format only. */
   addPresent(body: Readonly<Record<string, unknown>>, fields: readonly string[]): void {
     for (const field of fields) {
       const value = body[field];
