@@ -1,4 +1,4 @@
-/** The AI SDK against the façade, by each of the doors that it has a client for. Behind it is a server that speaks Chat Completions. */
+/** The AI SDK against the façade, with each endpoint that it has a client for. The provider is a Chat Completions server. */
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import { generateText, jsonSchema, streamText, tool } from 'ai';
@@ -28,7 +28,7 @@ const doors: [string, () => LanguageModel][] = [
   ['messages', () => anthropic()(model)],
 ];
 const described = tool({ description: 'Works with files.', inputSchema: jsonSchema(schema) });
-// Its types don't go with exactOptionalPropertyTypes.
+// The AI SDK's types aren't compatible with exactOptionalPropertyTypes.
 const tools = { read: described, list: described } as unknown as ToolSet;
 
 test.each(doors)('chats and calls tools by %s', async (_, door) => {

@@ -9,7 +9,7 @@ import { about, asked, textAnswer } from './test-support/answers.ts';
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** Remembers what was written, and when. */
+/** An outlet that records what is written, and when. */
 function rememberingOutlet() {
   const startedAtMs = performance.now();
   const written: [number, string][] = [];

@@ -1,4 +1,4 @@
-/** Names of models as a vendor's clients write them, without the provider. */
+/** Model names without the provider, as a vendor's clients write them. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { end, saying, text } from '../../test-support/says.ts';
 import { grant, startTestFacade, token } from './test-support/start-facade.ts';
@@ -38,6 +38,6 @@ test('a token for a name is for it at the door whose own it is, written either w
   expect([await asked(narrow, 'gpt-x'), await looked(narrow, 'gpt-x')]).toEqual([200, 200]);
   expect(await looked(narrow, 'claude-x', claudes)).toBe(200);
   expect([await asked(narrow, 'gpt-y'), await looked(narrow, 'gpt-y')]).toEqual([403, 404]);
-  // At this door it is another vendor's.
+  // At this endpoint the name belongs to another vendor.
   expect([await asked(narrow, 'claude-x'), await looked(narrow, 'claude-x')]).toEqual([403, 404]);
 });

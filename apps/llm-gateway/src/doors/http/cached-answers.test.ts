@@ -1,4 +1,4 @@
-/** Answers of the cache at the HTTP doors: as whole as the first time, and marked. */
+/** Cached answers at the HTTP endpoints are complete and marked. */
 import { readFileSync } from 'node:fs';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
@@ -37,7 +37,7 @@ afterAll(async () => {
 });
 
 let questions = 0;
-/** What nobody has asked before. */
+/** Messages that no other test sends. */
 const newQuestion = () => [{ role: 'user', content: `question ${++questions}` }];
 
 async function start(): Promise<void> {
@@ -45,7 +45,7 @@ async function start(): Promise<void> {
   facade.upstream.play(playEither(toolStream, wholeToolCompletion));
 }
 
-/** An answer that is written anew has an id and a time of its own. */
+/** Removes ids and times, which differ between translations of the same answer. */
 const withoutIds = (told: string): string =>
   told.replaceAll(/(msg_|chatcmpl-)[0-9a-f]{32}/g, 'ID').replaceAll(/"created":\d+/g, '"created":0');
 
@@ -106,7 +106,7 @@ test('in another wire it is told anew, the same in all that matters', async () =
   expect([first.mark, again.mark]).toEqual([null, 'hit']);
   expect(withoutIds(again.told)).toBe(withoutIds(first.told));
   expect(again.told).toContain('"type":"tool_use"');
-  // The same question as a stream needs nobody either: what is kept is the provider's answer, not the door's.
+  // The same request as a stream is a hit, too: the cache stores the provider's answer, not the endpoint's.
   const streamed = await ask({ path: '/v1/messages', body: { ...body, stream: true } });
   expect(streamed).toMatchObject({ status: 200, mark: 'hit' });
   expect(streamed.told).toMatch(/message_stop/);

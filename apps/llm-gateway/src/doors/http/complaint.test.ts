@@ -14,7 +14,7 @@ test.each([
 ])('what a client names of the vendor %s', (_what, status, message, told) => {
   const wire = 'openai-responses';
   const error = providerError({ provider: 'openai', status, body: { error: { message } }, wire });
-  // As a server in between writes it.
+  // An error as a proxy writes it.
   const text = providerError({ provider: 'openai', status, body: message, wire });
   expect(openAiError(text, wire).status).toBe(502);
   expect(openAiError(error, wire).status).toBe(told);

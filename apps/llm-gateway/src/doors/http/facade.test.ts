@@ -33,7 +33,7 @@ const post = (path: string, body: object, headers: Record<string, string> = auth
 const chat = (body: object = {}, from = facade) =>
   post('/v1/chat/completions', { model, messages, ...body }, authorized, from);
 
-/** A request by hand, for what fetch doesn't do. */
+/** Sends a request with node:http, for what fetch can't do. */
 async function bare(options: RequestOptions, target = facade): Promise<IncomingMessage> {
   const request = httpRequest(target.url, options);
   request.on('error', () => {});
@@ -112,7 +112,7 @@ describe('a stream that is cut', () => {
       for await (const piece of response.body ?? []) pieces.push(decoder.decode(piece as Uint8Array, { stream: true }));
     };
     const [ended] = await Promise.allSettled([read()]);
-    // An array has no place for an error that its clients would look for.
+    // Clients look for no error in an array, so its connection is closed.
     expect(ended.status).toBe(path.endsWith(':streamGenerateContent') ? 'rejected' : 'fulfilled');
     const text = pieces.join('');
     expect(text).toContain('hel');
@@ -343,7 +343,7 @@ test('a client that does not read stops the provider, and gets everything when i
     },
     { timeoutMs: 20_000, description: 'the provider is no longer read' },
   );
-  // What fits the sockets' buffers on the way, of 37 MiB.
+  // Only what fits in the sockets' buffers, of 37 MiB.
   expect(written).toBeLessThan(piecesTotal / 2);
   let bytes = 0;
   for await (const part of response) bytes += (part as Buffer).length;

@@ -91,7 +91,7 @@ test('what is read has room, and none is left taken where there is too little', 
   const refused = items.named('acme', ['a', 'b'], { bytesMax, room });
   await expect(refused).rejects.toMatchObject({ code: 'unavailable' });
   room.giveBack(2 * length);
-  // The second time there is none.
+  // The room suffices for three of the four values.
   const late = items.named('acme', ['a', 'b', 'c', 'd'], { bytesMax, room });
   await expect(late).rejects.toMatchObject({ code: 'unavailable' });
   expect(room.tryTake(3 * length)).toBe(true);

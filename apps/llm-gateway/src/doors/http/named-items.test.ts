@@ -1,4 +1,4 @@
-/** Items of answers that a client names by their ids: the AI SDK as it is without any option, over models of other wires. */
+/** Items that a client references by id: the AI SDK with default options, with models of other wire formats. */
 import { createOpenAI } from '@ai-sdk/openai';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
@@ -85,7 +85,7 @@ test('a tool loop goes on, and its thoughts come back to the model that signed t
   });
   const inputSchema = jsonSchema({ type: 'object' as const, properties: {} });
   const read = tool({ description: 'Reads.', inputSchema, execute: async () => 'a text' });
-  // Its types don't go with exactOptionalPropertyTypes.
+  // The AI SDK's types aren't compatible with exactOptionalPropertyTypes.
   const tools = { read } as unknown as ToolSet;
   const asked = { model: model('anthropic/claude-sonnet-4-5'), prompt: 'go', tools, stopWhen: stepCountIs(3) };
   expect((await generateText(asked)).text).toBe('done');

@@ -1,4 +1,4 @@
-/** Items that a provider of Responses told, named by their ids where one of another wire answers next: of an alias over both. */
+/** Items from a Responses provider, referenced by id when a provider of another wire format answers next. An alias contains both. */
 import { createOpenAI } from '@ai-sdk/openai';
 import { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
@@ -20,7 +20,7 @@ let nats: NatsServer;
 let bus: Bus;
 let vendor: ModelServer;
 let facade: TestFacade;
-/** Keys that were written or read. */
+/** Keys written or read. */
 const asked: string[] = [];
 beforeAll(async () => {
   nats = await startNatsServer();

@@ -17,6 +17,6 @@ test.each(doors)('a field that the provider may take for another is refused: $na
   const parse = (more: object) => door.parse({ model: 'm', ...body, ...more }, asked());
   expect(() => parse({ Model: 'dear' })).toThrow('Model: expected no such field (did you mean model?)');
   expect(() => parse({ ſtream: true })).toThrow('did you mean stream?');
-  // Nobody takes them for others.
+  // No server takes these for other fields.
   expect(parse({ Unknown: 1, logitBias: {} }).request.original?.body).toMatchObject({ Unknown: 1, logitBias: {} });
 });

@@ -1,6 +1,6 @@
 /**
- * Every fixture of every wire, written by every door and read by that wire's own reader: it must come to the same answer, whichever vendor's format a
- * client sees it in.
+ * Every fixture of every wire format, written by every endpoint and read by the reader of that endpoint's format: the answer must be the same, whichever vendor's
+ * format the client gets.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { expect, describe, test } from 'vitest';
@@ -46,7 +46,7 @@ const recordings = [anthropic, gemini, ollama, openAiResponses].flatMap((wire) =
   fixturesOf(wire.name).map((file) => ({ name: `${wire.name} ${file.split('/').at(-1)}`, wire, file })),
 );
 
-/** Null where the stream is an error's. */
+/** Returns null if the stream is an error. */
 function deltasOf(wire: Wire, bytes: Uint8Array): TranslatedDelta[] | null {
   const reader = wire.reader({ provider: 'acme', secret: null });
   const stream = new AnswerStream(wire.framing, reader, false);
@@ -65,7 +65,7 @@ async function answerOf(deltas: Iterable<ModelDelta>): Promise<Attempt> {
   return collect(play(), { provider: 'acme', effectId: 'task_t1_1_1', textBytesMax: 1_000_000 });
 }
 
-/** What is the same in all wires: of calls not their ids, of thoughts not those that are hidden, and arguments as an object, since some tell them so. */
+/** Returns what all wire formats preserve: calls without ids, thoughts that aren't redacted, and arguments as objects, as some formats have them. */
 function meaningOf(attempt: Attempt, { name }: Wire): object {
   if (attempt.status === 'failed') return { error: attempt.error.message };
   const { text, toolCalls, thinking, finishReason, usage } = attempt;
@@ -83,7 +83,7 @@ function meaningOf(attempt: Attempt, { name }: Wire): object {
   };
 }
 
-/** Reasons that a wire has no word for. */
+/** Finish reasons that a wire format can't express. */
 const wordless: Readonly<Record<string, readonly string[]>> = {
   ollama: ['refusal', 'other'],
   'openai-chat': ['other'],

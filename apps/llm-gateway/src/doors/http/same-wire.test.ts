@@ -1,4 +1,4 @@
-/** A provider of the client's own wire: what it is asked and what it answers go through the gateway unchanged. */
+/** Requests and answers pass unchanged through the gateway if the provider has the client's wire format. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { anthropic } from '../../provider/anthropic/wire.ts';
@@ -77,7 +77,7 @@ const cases = [
   },
 ];
 
-/** The data of each event or line, whatever stands between them. */
+/** Returns the data of each event or line, without what separates them. */
 const dataOf = (text: string): string[] =>
   text
     .split('\n')
@@ -121,7 +121,7 @@ const thinksAndClears = {
   thinking: { type: 'enabled', budget_tokens: 2_000 },
   context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }, clearsResults] },
 };
-/** As Claude goes on after its first call: without another thought. */
+/** A tool loop of Claude, which thinks only before its first call. */
 const loop = [
   user,
   { role: 'assistant', content: [own, call] },

@@ -4,7 +4,7 @@ import { startTestFacade, token } from './test-support/start-facade.ts';
 import type { TestFacade } from './test-support/start-facade.ts';
 import { playBeginning } from './test-support/upstream.ts';
 
-/** Asks for a stream. */
+/** Requests a stream. */
 const chat = ({ url }: TestFacade) =>
   fetch(`${url}/v1/chat/completions`, {
     method: 'POST',

@@ -1,4 +1,4 @@
-/** A body that two readers could read differently is refused at every door, in the vendor's own words, and names the place. */
+/** Every endpoint rejects a body that parsers could read differently. The error has the vendor's format and names the place. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestFacade, token } from './test-support/start-facade.ts';
 import type { TestFacade } from './test-support/start-facade.ts';

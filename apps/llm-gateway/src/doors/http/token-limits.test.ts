@@ -1,4 +1,4 @@
-/** A token of a task or run is bound by what the run file lets them use, together with their turns. */
+/** The limits of the run file apply to a task's or run's token together with its agents' model calls. */
 import { buckets, gatewayCalls } from '@coppice/contracts';
 import type { TokenGrant } from '@coppice/contracts';
 import { startService } from '@coppice/service';
@@ -98,7 +98,7 @@ test('turns and calls over HTTP of one task, at once at two gateways, never use 
   await startGateway();
   await startGateway();
   let served = 0;
-  // Takes half of what it may have.
+  // The answer uses half of the tokens that it may have.
   upstream.play((response, { body }) => {
     const { max_tokens: most } = body as { max_tokens: number };
     served += 10 + Math.floor(most / 2);

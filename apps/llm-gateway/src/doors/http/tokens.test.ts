@@ -32,7 +32,7 @@ const ownerLimits = { task: { tokens: 500 }, run: {} };
 const claims = { grant, ownerLimits };
 const minuteMs = 60_000;
 
-/** What the refusal says; null where there is none. */
+/** Returns the message of the rejection; null if the token is accepted. */
 async function whyRefused(tokens: Tokens, token: string | null): Promise<string | null> {
   try {
     await tokens.verify(token);
@@ -119,7 +119,7 @@ describe('refused is', () => {
   afterAll(() => keys.stop());
 
   const header = () => ({ alg: 'EdDSA', kid: own.id, typ: 'coppice-token+jwt' });
-  /** A token with the real key, but for what is changed. */
+  /** Returns a token signed with the real key and changed by `change`. */
   async function forged(change: (token: SignJWT) => SignJWT, protectedHeader: object = header()): Promise<string> {
     const proper = new SignJWT(claims)
       .setProtectedHeader(protectedHeader as { alg: string })

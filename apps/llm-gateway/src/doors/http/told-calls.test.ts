@@ -1,4 +1,4 @@
-/** What a call cost, and who answered it: told to its client in headers, and in the gateway's log. */
+/** Cost and model of a call, reported to the client in headers and in the gateway's log. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { httpProvider } from '../../provider/http/provider.ts';
 import { endpointAt } from '../../test-support/attempt.ts';
@@ -28,7 +28,7 @@ const ask = (body: object, signal: AbortSignal | null = null) =>
 const told = ({ headers }: Response) =>
   ['x-coppice-model', 'x-coppice-cost-usd', 'x-coppice-attempts'].map((name) => headers.get(name));
 
-/** The line of the call that this work makes, once it is written. */
+/** Returns the log line of the call that `work` makes. */
 async function lineOf(work: () => Promise<unknown>): Promise<Record<string, unknown>> {
   const before = facade.logged.length;
   await work();

@@ -1,4 +1,4 @@
-/** The vendors' own clients, each against the façade: they are to notice no difference. Behind it is a server that speaks Chat Completions. */
+/** The vendors' own clients against the façade; they must notice no difference. The provider is a Chat Completions server. */
 import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import type { ApiError } from '@google/genai';
@@ -29,7 +29,7 @@ const sayHello = () => facade.upstream.play(playEither(textStream('hello'), whol
 const callTools = () => facade.upstream.play(playEither(toolStream, wholeToolCompletion));
 const limited = () => facade.upstream.play(playError(429, { error: { message: 'slow down' } }, { 'retry-after': '7' }));
 
-/** The error that the work ends with. */
+/** Returns the error that `work` throws. */
 async function errorOf(work: () => Promise<unknown>): Promise<unknown> {
   try {
     await work();
@@ -39,7 +39,7 @@ async function errorOf(work: () => Promise<unknown>): Promise<unknown> {
   throw new Error('it succeeded');
 }
 
-/** The work is begun, left after its first piece, and the upstream connection must be gone: else this waits until the test's time is over. */
+/** Runs `work`, which abandons its answer after the first piece. Returns once the upstream connection is closed; otherwise the test times out. */
 async function expectAbandoned(work: () => Promise<unknown>): Promise<void> {
   facade.upstream.play(playBeginning('hel'));
   const before = facade.upstream.requests.length;
@@ -347,7 +347,7 @@ describe('a provider that failed again and again', () => {
     broken.upstream.play(playError(503, { error: { message: 'overloaded' } }));
     const told = ({ headers }: { headers: Headers }) =>
       ['x-should-retry', 'retry-after', 'retry-after-ms'].map((name) => headers.get(name));
-    // By hand first: a client that asked again would do so for minutes.
+    // With fetch first, since a client that retried would do so for minutes.
     const refused = await fetch(`${broken.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}` },
@@ -355,7 +355,7 @@ describe('a provider that failed again and again', () => {
     });
     expect([refused.status, ...told(refused)]).toEqual([503, 'false', null, null]);
     type Told = { status: number; headers: Headers };
-    // The first failure of the third call is the third of three calls.
+    // The breaker counts failed calls, so it opens at the first failure of the third call.
     for (const requests of [8, 9]) {
       const error = (await errorOf(() => ask(broken.url))) as Told;
       expect([503, 529]).toContain(error.status);

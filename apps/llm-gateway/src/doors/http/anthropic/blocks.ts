@@ -7,7 +7,7 @@ import { imageOf } from '../images.ts';
 import type { Untranslatable } from '../untranslatable.ts';
 import type { Block, Content, Message } from './schemas.ts';
 
-/** Blocks of messages to parts. It remembers the names of the calls, which their results don't repeat. */
+/** Maps blocks of messages to parts. Remembers the names of calls, since results don't repeat them. */
 export class BlockMapper {
   readonly #names = new Map<string, string>();
   readonly #untranslatable: Untranslatable;
@@ -16,7 +16,7 @@ export class BlockMapper {
     this.#untranslatable = untranslatable;
   }
 
-  /** A message of the user may hold results of tools beside what the user says: those come first, as messages of their own. */
+  /** Maps one message. If a user's message contains tool results, these come first, as separate messages. */
   messages({ role, content }: Message, field: string): ProviderMessage[] {
     if (role !== 'user' && role !== 'assistant' && role !== 'system')
       this.#untranslatable.add(`${field}.role`, 'user, assistant or system', role);
@@ -96,7 +96,7 @@ function redacted(data: string): Carried {
 const signatureIn = ({ signature }: Packed): Pick<Packed, 'signature'> =>
   signature === undefined ? {} : { signature };
 
-/** A block that only carried the signature of a call gives it back to the call. */
+/** Moves signatures from the blocks that carry them to their calls. */
 function withSignatures(parts: readonly ProviderPart[]): ProviderPart[] {
   const signatures = new Map(
     parts.flatMap((part) => {

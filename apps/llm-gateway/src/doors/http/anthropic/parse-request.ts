@@ -10,10 +10,10 @@ import type { MessagesRequest } from './schemas.ts';
 import { withoutForeign } from './without-foreign.ts';
 import { MessagesAnswerWriter } from './write-answer.ts';
 
-/** Fields that change what comes back, and that no other wire knows. */
+/** Fields that change the form of the answer and that no other wire format has. */
 const ownFields = ['mcp_servers', 'container'];
 
-/** The body of `POST /v1/messages`. @throws CoppiceError `invalid-request`. */
+/** Parses the body of `POST /v1/messages`. @throws CoppiceError `invalid-request`. */
 export function parseMessagesRequest(body: unknown, { headers, bytes }: Asked): Question {
   const request = readRequest(messagesRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -42,7 +42,7 @@ export function parseMessagesRequest(body: unknown, { headers, bytes }: Asked): 
   };
 }
 
-/** A tool that Anthropic itself defines is an offer that other wires can't make: it is left out there. */
+/** Tools that Anthropic itself defines are left out, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
   (tools ?? []).flatMap(({ type, name, description, input_schema: parameters }) =>
     (type ?? 'custom') === 'custom' && name !== undefined && parameters !== undefined
@@ -53,7 +53,7 @@ const toolsOf = ({ tools }: MessagesRequest): ToolDefinition[] =>
 function settingsOf(request: MessagesRequest, untranslatable: Untranslatable): ModelSettings {
   const { tool_choice: choice, top_k: topK, stop_sequences: stops } = request;
   return said({
-    // Nothing is to be said, but the cache filled.
+    // Zero asks for no output, only to fill the prompt cache.
     maxOutputTokens: Math.max(1, request.max_tokens),
     temperature: request.temperature,
     topP: request.top_p,

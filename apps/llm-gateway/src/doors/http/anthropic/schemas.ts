@@ -1,7 +1,7 @@
-/** What is read of a Messages request. What isn't named here is passed on to a provider of the same wire, and plays no part elsewhere. */
+/** The fields of a Messages request that the gateway reads. Others are passed on to a provider of the same wire format, and ignored for other providers. */
 import { z } from 'zod';
 
-/** Blocks are read one by one: those that no other wire knows are left to Anthropic. */
+/** Blocks are validated one by one later: those that no other wire format knows are left to Anthropic. */
 const blockSchema = z.looseObject({ type: z.string() });
 export type Block = z.output<typeof blockSchema>;
 
@@ -13,7 +13,7 @@ export type Message = z.output<typeof messageSchema>;
 
 const toolSchema = z.looseObject({
   type: z.string().nullish(),
-  /** What stands for several tools has none. */
+  /** Missing in an entry that stands for several tools. */
   name: z.string().optional(),
   description: z.string().nullish(),
   input_schema: z.record(z.string(), z.unknown()).optional(),

@@ -1,7 +1,7 @@
 import { unpack } from '../foreign-signature.ts';
 import type { Block, Message, MessagesRequest } from './schemas.ts';
 
-/** The request without what other providers thought in this conversation, which Anthropic refuses, and else as it came. */
+/** Removes the thoughts of other providers, which Anthropic rejects. The rest of the request is unchanged. */
 export function withoutForeign(request: MessagesRequest): { body: MessagesRequest; foreignTaken: boolean } {
   const messages = request.messages.flatMap(ownPart);
   const foreignTaken = request.messages.some((message, index) => message !== messages[index]);
@@ -13,11 +13,11 @@ function ownPart(message: Message): Message[] {
   if (role !== 'assistant' || typeof content === 'string') return [message];
   const own = content.filter((block) => !isForeign(block));
   if (own.length === content.length) return [message];
-  // An answer that says nothing is refused, too.
+  // Anthropic rejects an empty answer, too.
   return own.length === 0 ? [] : [{ ...message, content: own }];
 }
 
-/** An empty text is what is left here of one that only carried a signature. */
+/** Reports whether the block is another provider's. An empty text is what remains of one that only carried a signature. */
 function isForeign({ type, signature, data, text }: Block): boolean {
   if (type === 'text') return text === '';
   const signed = type === 'thinking' ? signature : type === 'redacted_thinking' ? data : null;

@@ -17,13 +17,13 @@ const stopReasons: Readonly<Record<FinishReason, string>> = {
   other: 'end_turn',
 };
 
-/** Answers as Anthropic's Messages tells them: blocks, one after the other, or the whole. */
+/** Writes answers in the format of Anthropic's Messages: blocks one after the other, or the whole answer. */
 export class MessagesAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #answer: AnswerBlocks;
   readonly #sequence: BlockSequence;
   #begun = false;
-  /** Blocks of the wire: one more than the answer's for each call that has a signature. */
+  /** Number of blocks written: the answer's, and one more for each call with a signature. */
   #blocks = 0;
 
   constructor(about: AnswerAbout) {
@@ -123,7 +123,7 @@ export class MessagesAnswerWriter implements AnswerWriter {
 
 const event = (type: string, fields: object): Frame => ({ name: type, data: JSON.stringify({ type, ...fields }) });
 
-/** A call has no place for a signature: it goes in a block of its own before it. */
+/** Returns a block for the signature of a call, sent before the call, since calls have no field for it. */
 function carrierOf({ type, id, signature }: AnswerBlock): object[] {
   if (type !== 'tool-call' || signature === undefined) return [];
   return [{ type: 'redacted_thinking', data: pack({ signature, callId: id }) }];
@@ -152,7 +152,7 @@ function wholeBlock(block: AnswerBlock): object {
   return block.redacted ? empty : { ...empty, thinking: textOf(block), signature: signatureOf(block) };
 }
 
-/** The wire counts tokens read from and written to the cache apart from the others. */
+/** Anthropic counts tokens read from and written to the cache separately. */
 function usageOf({
   inputTokens = 0,
   outputTokens = 0,

@@ -15,10 +15,10 @@ const typeOfStatus: Readonly<Record<number, string>> = {
   529: 'overloaded_error',
 };
 
-/** An error as Anthropic tells it. */
+/** Error in Anthropic's format. */
 export function messagesError(error: CoppiceError): ErrorAnswer {
   const complaint = complaintOf(error, 'anthropic');
-  // The vendor's word for "come again".
+  // Anthropic sends 529 when the client should retry.
   const status = complaint.status === 503 ? 529 : complaint.status;
   const type = typeOfStatus[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');
   return {
@@ -29,7 +29,7 @@ export function messagesError(error: CoppiceError): ErrorAnswer {
 }
 
 function textOf({ code, message, issue }: Complaint): string {
-  // Clients look for these words to shorten the conversation.
+  // Clients look for this text to shorten the conversation.
   if (code === 'context-exceeded') return `prompt is too long: ${message}`;
   if (code !== 'invalid-request' || issue === null || issue.field === '') return message;
   const field = issue.field.replaceAll(/\[(\d+)\]/g, '.$1');

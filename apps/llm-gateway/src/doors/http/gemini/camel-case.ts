@@ -1,7 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 
-/** Fields whose content is the client's own, names and all. */
+/** Fields whose content, including the names in it, is the client's own. */
 const opaque = new Set([
   'args',
   'response',
@@ -13,8 +13,8 @@ const opaque = new Set([
 ]);
 
 /**
- * Names of fields as the vendor's documents write them: it takes `system_instruction` for `systemInstruction`, too. `field`: where the value stands.
- * @throws CoppiceError `invalid-request` where both are there: what is checked and reserved could be the one, and what the vendor heeds the other.
+ * Converts the names of fields to camel case. The vendor accepts `system_instruction` for `systemInstruction`, too. `field`: path of the value.
+ * @throws CoppiceError `invalid-request` if both are present: one could be checked and reserved, while the vendor uses the other.
  */
 export function camelCased(value: unknown, field = ''): unknown {
   if (Array.isArray(value)) return value.map((inner, index) => camelCased(inner, `${field}[${index}]`));

@@ -12,7 +12,7 @@ import { jsonSchemaOf } from './tool-schema.ts';
 import { withoutForeign } from './without-foreign.ts';
 import { GenerateAnswerWriter } from './write-answer.ts';
 
-/** The body of `POST /v1beta/models/MODEL:generateContent` and `…:streamGenerateContent`. @throws CoppiceError `invalid-request`. */
+/** Parses the body of `POST /v1beta/models/MODEL:generateContent` and `…:streamGenerateContent`. @throws CoppiceError `invalid-request`. */
 export function parseGenerateRequest(body: unknown, { path, query, headers, bytes }: Asked): Question {
   const request = validate(generateRequestSchema, camelCased(body), 'the request');
   const untranslatable = new Untranslatable();
@@ -39,7 +39,7 @@ export function parseGenerateRequest(body: unknown, { path, query, headers, byte
   };
 }
 
-/** As the path names it: some clients write a slash in it as `%2F`. */
+/** Returns the model's name in the path, in which some clients encode a slash as `%2F`. */
 function modelIn(path: string): string {
   const name = path.replace(/^\/v1(?:beta|alpha)?\/models\//, '').replace(/:[a-zA-Z]+$/, '');
   try {
@@ -55,7 +55,7 @@ function systemOf({ systemInstruction }: GenerateRequest, parts: PartMapper): Pr
   return [{ role: 'system', content: parts.parts(given, 'systemInstruction.parts') }];
 }
 
-/** A tool that Gemini itself runs is an offer that other wires can't make: it is left out there. */
+/** Tools that Gemini itself runs are left out, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: GenerateRequest): ToolDefinition[] =>
   (tools ?? [])
     .flatMap(({ functionDeclarations }) => functionDeclarations ?? [])
@@ -119,7 +119,7 @@ function thinkingOf(
   untranslatable: Untranslatable,
 ): ModelSettings['thinking'] | undefined {
   const { thinkingBudget: budget, thinkingLevel: level } = generation?.thinkingConfig ?? {};
-  // A negative budget leaves it to the model.
+  // A negative budget lets the model choose.
   if (typeof budget === 'number' && budget >= 0) return { budgetTokens: budget };
   if (typeof level !== 'string' || level === 'THINKING_LEVEL_UNSPECIFIED') return undefined;
   return effortOf(level.toLowerCase(), 'generationConfig.thinkingConfig.thinkingLevel', untranslatable);

@@ -7,7 +7,7 @@ import { imageOf } from '../images.ts';
 import type { Untranslatable } from '../untranslatable.ts';
 import type { Content, Part } from './schemas.ts';
 
-/** A signature is bytes on this wire, in base64: another wire's is put into that. */
+/** Encodes a signature. This wire format has bytes in base64, into which a signature of another format is packed. */
 export const signatureText = (signature: Signature): string =>
   signature.wire === 'gemini' ? signature.value : Buffer.from(pack({ signature })).toString('base64');
 
@@ -17,7 +17,7 @@ export function signatureFrom(value: unknown): { signature?: Signature } {
   return { signature: packed?.signature ?? { wire: 'gemini', value } };
 }
 
-/** Contents to messages. */
+/** Maps contents to messages. */
 export class PartMapper {
   readonly #untranslatable: Untranslatable;
   readonly #ids = new CallIds();
@@ -26,7 +26,7 @@ export class PartMapper {
     this.#untranslatable = untranslatable;
   }
 
-  /** Results of functions come first, each a message of its own. */
+  /** Function results come first, each as a separate message. */
   messages({ role, parts }: Content, field: string): ProviderMessage[] {
     const mapped = this.parts(parts ?? [], `${field}.parts`);
     if (role === 'model') return [{ role: 'assistant', content: mapped }];
@@ -73,7 +73,7 @@ export class PartMapper {
 
   #result({ id, name, response, parts }: Record<string, unknown>): ProviderPart | null {
     const call = this.#ids.result(typeof name === 'string' ? name : '', id);
-    // The vendor's clients wrap what isn't an object so.
+    // The vendor's clients wrap a result that isn't an object in `output` or `error`.
     const { output, error, ...rest } = fieldsOf(response);
     const alone = Object.keys(rest).length === 0 ? (error ?? output) : undefined;
     const content = typeof alone === 'string' ? alone : JSON.stringify(alone ?? response ?? {});

@@ -1,7 +1,7 @@
-/** What is read of a generateContent request, its names in camel case. What isn't named here is passed on to Gemini, and plays no part elsewhere. */
+/** The fields of a generateContent request that the gateway reads, in camel case. Others are passed on to Gemini, and ignored for other providers. */
 import { z } from 'zod';
 
-/** Parts are read one by one: those that no other wire knows are left to Gemini. */
+/** Parts are validated one by one later: those that no other wire format knows are left to Gemini. */
 const partSchema = z.looseObject({});
 export type Part = z.output<typeof partSchema>;
 
@@ -24,7 +24,7 @@ const generationSchema = z.looseObject({
   topK: z.number().positive().nullish(),
   seed: z.int().nullish(),
   stopSequences: z.array(z.string()).nullish(),
-  /** Of several answers all but the first could be cut without anybody seeing it. */
+  /** One answer only: if there were several, all but the first could be truncated unnoticed. */
   candidateCount: z.literal(1).nullish(),
   responseMimeType: z.string().nullish(),
   responseModalities: z.array(z.string()).nullish(),

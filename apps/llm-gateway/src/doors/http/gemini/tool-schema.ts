@@ -2,7 +2,7 @@ import { fieldsOf } from '../fields.ts';
 
 const numbers = new Set(['minItems', 'maxItems', 'minLength', 'maxLength', 'minProperties', 'maxProperties']);
 
-/** A schema in the vendor's dialect of OpenAPI as JSON Schema: types in capitals, `nullable`, whole numbers as text. */
+/** Converts a schema from the vendor's variant of OpenAPI, with types in capitals, `nullable` and integers as strings, to JSON Schema. */
 export function jsonSchemaOf(schema: unknown): Record<string, unknown> {
   const { nullable, ...rest } = fieldsOf(schema);
   const out: Record<string, unknown> = {};

@@ -3,10 +3,10 @@ import { signatureFrom } from './parts.ts';
 
 type Fields = Record<string, unknown>;
 
-/** The request's body without what other providers thought in this conversation, and else as it came, in either spelling. */
+/** Removes the thoughts and signatures of other providers from the body. The rest is unchanged, in either spelling. */
 export function withoutForeign(body: Fields): Fields {
   const { contents } = body;
-  // One that stands alone is the user's.
+  // A single content that isn't in an array is the user's.
   return Array.isArray(contents) ? { ...body, contents: (contents as Fields[]).flatMap(ownPart) } : body;
 }
 
@@ -14,7 +14,7 @@ function ownPart(content: Fields): Fields[] {
   const { parts } = content;
   if (!Array.isArray(parts)) return [content];
   const own = parts.flatMap(withoutSignature);
-  // A content without parts is refused.
+  // Gemini rejects a content without parts.
   return own.length === 0 && parts.length > 0 ? [] : [{ ...content, parts: own }];
 }
 

@@ -15,7 +15,7 @@ const finishReasons: Readonly<Record<FinishReason, string>> = {
   other: 'OTHER',
 };
 
-/** Answers as Gemini tells them: chunks of parts, or the whole. Calls are whole parts, so they come last. */
+/** Writes answers in Gemini's format: chunks of parts, or the whole answer. Calls can't be split, so they come last. */
 export class GenerateAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #answer: AnswerBlocks;

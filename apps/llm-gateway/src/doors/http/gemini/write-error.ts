@@ -14,7 +14,7 @@ const statusNames: Readonly<Record<number, string>> = {
   504: 'DEADLINE_EXCEEDED',
 };
 
-/** An error as Google's APIs tell it: how long to wait stands in the body. */
+/** Error in the format of Google's APIs, with the time to wait in the body. */
 export function generateError(error: CoppiceError): ErrorAnswer {
   const complaint = complaintOf(error, 'gemini');
   const { message, retryAfterMs, issue } = complaint;

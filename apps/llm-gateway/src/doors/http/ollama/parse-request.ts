@@ -9,7 +9,7 @@ import { ollamaRequestSchema } from './schemas.ts';
 import type { Message, OllamaRequest } from './schemas.ts';
 import { OllamaAnswerWriter } from './write-answer.ts';
 
-/** The body of `POST /api/chat`. @throws CoppiceError `invalid-request`. */
+/** Parses the body of `POST /api/chat`. @throws CoppiceError `invalid-request`. */
 export function parseOllamaRequest(body: unknown, { headers, bytes }: Asked): Question {
   const request = readRequest(ollamaRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -59,7 +59,7 @@ const beginnings: readonly [RegExp, string][] = [
   [/^UklGR/, 'image/webp'],
 ];
 
-/** The kind is told by how the data begins. */
+/** Detects the media type by the beginning of the data. */
 function imageFrom(base64: string): ProviderImage {
   const [, mediaType = 'image/png'] = beginnings.find(([pattern]) => pattern.test(base64)) ?? [];
   return { mediaType, base64 };
@@ -76,7 +76,7 @@ function settingsOf({ options, format, think }: OllamaRequest, untranslatable: U
   const stop = options?.stop;
   const stops = typeof stop === 'string' ? [stop] : stop;
   return said({
-    // Less than nothing is without a limit there.
+    // A negative number means no limit in Ollama.
     maxOutputTokens: (options?.num_predict ?? 0) > 0 ? options?.num_predict : undefined,
     temperature: options?.temperature,
     topP: options?.top_p,

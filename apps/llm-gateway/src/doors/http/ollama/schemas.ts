@@ -1,4 +1,4 @@
-/** What is read of a request of `/api/chat`. What isn't named here is passed on to Ollama, and plays no part elsewhere. */
+/** The fields of a request of `/api/chat` that the gateway reads. Others are passed on to Ollama, and ignored for other providers. */
 import { z } from 'zod';
 
 const text = z.string().nullish();

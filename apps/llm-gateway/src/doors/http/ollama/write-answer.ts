@@ -5,7 +5,7 @@ import type { AnswerBlock } from '../answer-blocks.ts';
 import type { AnswerAbout, AnswerWriter, Frame, TranslatedDelta } from '../door.ts';
 import { ollamaError } from './write-error.ts';
 
-/** Answers as Ollama tells them: a line for each piece, or the whole. Calls are whole, so they come last. */
+/** Writes answers in Ollama's format: a line for each piece, or the whole answer. Calls can't be split, so they come last. */
 export class OllamaAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #answer: AnswerBlocks;
@@ -33,7 +33,7 @@ export class OllamaAnswerWriter implements AnswerWriter {
     return [frameOf(ollamaError(error).body)];
   }
 
-  /** A line that says nothing: an empty one would be taken for broken JSON. */
+  /** Returns a line without content. An empty line would be taken for broken JSON. */
   keepAlive(): string {
     return `${this.#line({ content: '' }).data}\n`;
   }

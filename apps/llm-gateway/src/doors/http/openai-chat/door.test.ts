@@ -224,7 +224,7 @@ test('errors have the form and the status of OpenAI', () => {
     headers: { 'retry-after': '2', 'retry-after-ms': '1500' },
     body: { error: { code: 'rate_limit_exceeded' } },
   });
-  // A provider that refuses the gateway's key: the client's token is right.
+  // The provider rejects the gateway's key; the client's token is valid.
   expect(told(new CoppiceError('provider-failed', 'key refused', { details: { status: 401 } }))).toMatchObject({
     status: 502,
     headers: { 'x-should-retry': 'false' },

@@ -12,10 +12,10 @@ import { chatRequestSchema } from './schemas.ts';
 import type { ChatRequest, Content, Message, ToolCall } from './schemas.ts';
 import { ChatAnswerWriter } from './write-answer.ts';
 
-/** Fields that change what comes back, and that no other wire knows. */
+/** Fields that change the form of the answer and that no other wire format has. */
 const ownFields = ['logprobs', 'audio', 'functions', 'function_call', 'web_search_options'];
 
-/** The body of `POST /v1/chat/completions`. @throws CoppiceError `invalid-request`. */
+/** Parses the body of `POST /v1/chat/completions`. @throws CoppiceError `invalid-request`. */
 export function parseChatRequest(body: unknown, { headers, bytes }: Asked): Question {
   const request = readRequest(chatRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -82,7 +82,7 @@ function signatureOf({ extra_content: extra }: ToolCall) {
 function toolMessage(message: Message, field: string, { names, untranslatable }: Reading): ProviderMessage {
   const callId = message.tool_call_id ?? '';
   const parts = partsOf(message.content, `${field}.content`, untranslatable);
-  // The vendor takes none there, but servers of its wire do.
+  // OpenAI accepts no images here, but other servers of its wire format do.
   const images = parts.flatMap((part) => (part.type === 'image' ? [part.image] : []));
   const result: ProviderPart = {
     type: 'tool-result',
@@ -108,7 +108,7 @@ function partsOf(content: Content, field: string, untranslatable: Untranslatable
   });
 }
 
-/** A tool of another kind is an offer that other wires can't make: it is left out there. */
+/** Tools of other kinds are left out, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: ChatRequest): ToolDefinition[] =>
   (tools ?? []).flatMap((tool) => {
     if (tool.type !== 'function' || tool.function === undefined) return [];

@@ -1,4 +1,4 @@
-/** What is read of a Chat Completions request. What isn't named here is passed on to a provider of the same wire, and plays no part elsewhere. */
+/** The fields of a Chat Completions request that the gateway reads. Others are passed on to a provider of the same wire format, and ignored for other providers. */
 import { z } from 'zod';
 import { answerLimits } from '../answer-limits.ts';
 
@@ -7,7 +7,7 @@ const text = z.string().nullish();
 const toolCallSchema = z.looseObject({
   id: z.string().default(''),
   function: z.looseObject({ name: z.string(), arguments: z.string().default('') }).optional(),
-  /** Google's own compatible door tells its signatures here. */
+  /** Field for signatures of Google's own OpenAI-compatible API. */
   extra_content: z
     .looseObject({ google: z.looseObject({ thought_signature: text }).nullish() })
     .nullish()

@@ -17,12 +17,12 @@ const finishReasons: Readonly<Record<FinishReason, string>> = {
 
 const done: Frame = { name: null, data: '[DONE]' };
 
-/** Answers as Chat Completions tells them: chunks of one choice, or the whole. */
+/** Writes answers in the format of Chat Completions: chunks of one choice, or the whole answer. */
 export class ChatAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #usageWanted: boolean;
   readonly #answer: AnswerBlocks;
-  /** Calls that were begun, by their own number: their index on the wire, and how many of their pieces were told. */
+  /** Calls that were begun: their index in the wire format, and the number of their pieces already sent (`told`). */
   readonly #calls = new Map<AnswerBlock, { index: number; told: number }>();
   #begun = false;
   #doneSeen = false;
@@ -71,7 +71,7 @@ export class ChatAnswerWriter implements AnswerWriter {
     return { ...this.#head('chat.completion'), choices: [choice], usage: usageOf(usage) };
   }
 
-  /** The gateway asks for the usage in any case: its chunk, the one without a choice, is passed on to those who asked for it. */
+  /** The gateway always requests the usage. Its chunk, the one without a choice, is passed on only to clients that requested it. */
   passOn(frame: Frame): Frame | null {
     if (frame.data.trim() === '[DONE]') this.#doneSeen = true;
     if (this.#usageWanted || !frame.data.includes('"usage"')) return frame;
@@ -88,7 +88,7 @@ export class ChatAnswerWriter implements AnswerWriter {
     const frames: Frame[] = [];
     for (const block of this.#answer.calls) {
       const known = this.#calls.get(block);
-      // Those after it wait, too: clients keep calls in the order of their index.
+      // Later calls wait, too: clients keep calls in the order of their index.
       if (known === undefined && !complete && (block.id === '' || block.name === '')) break;
       const call = known ?? { index: this.#calls.size, told: 0 };
       const text = block.pieces.slice(call.told).join('');

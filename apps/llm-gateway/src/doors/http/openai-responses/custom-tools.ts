@@ -1,4 +1,4 @@
-/** A custom tool's input is free text. Other wires know tools with arguments in JSON alone: there it is one with a single text. */
+/** Maps custom tools, whose input is free text. Other wire formats only have tools with JSON arguments: there a custom tool has a single string. */
 import { jsonOf } from '../../../provider/http/json.ts';
 import { fieldsOf } from '../fields.ts';
 import type { ResponsesRequest } from './schemas.ts';
@@ -13,7 +13,7 @@ export const customParameters = {
 export const customNames = ({ tools }: ResponsesRequest): ReadonlySet<string> =>
   new Set((tools ?? []).flatMap(({ type, name }) => (type === 'custom' && typeof name === 'string' ? [name] : [])));
 
-/** What its text must look like is told in its description, since nothing enforces it there. */
+/** Adds the grammar of the input to the description, since other wire formats can't enforce it. */
 export function customDescription(description: string, format: unknown): string {
   const { type, syntax, definition } = fieldsOf(format);
   if (type !== 'grammar' || typeof definition !== 'string') return description;
@@ -22,7 +22,7 @@ export function customDescription(description: string, format: unknown): string 
 
 export const customArguments = (input: string): string => JSON.stringify({ input });
 
-/** What the model wrote where it left the form out. */
+/** Returns the tool's input. If the model didn't write the expected JSON, its text is the input. */
 export function customInput(text: string): string {
   const { input } = fieldsOf(jsonOf(text));
   return typeof input === 'string' ? input : text;

@@ -9,14 +9,14 @@ import { customArguments } from './custom-tools.ts';
 import type { Item } from './schemas.ts';
 import { foundBy, ranByVendor } from './vendor-tools.ts';
 
-/** Input items to messages. What the model said in one answer came as several items: they are one message again. */
+/** Maps input items to messages. The items of one answer become one message. */
 export class ItemMapper {
   readonly #untranslatable: Untranslatable;
   readonly #names = new Map<string, string>();
   readonly #messages: { role: ProviderMessage['role']; content: ProviderPart[] }[] = [];
-  /** Signatures of calls that came in an item of their own. */
+  /** Signatures of calls, which came in separate items, by call id. */
   readonly #signatures = new Map<string, NonNullable<Extract<ProviderPart, { type: 'tool-call' }>['signature']>>();
-  /** Of the texts, those that a vendor's tool found. */
+  /** Text parts that hold results of a vendor's tool. */
   readonly #foundParts = new Set<ProviderPart>();
 
   constructor(untranslatable: Untranslatable) {
@@ -41,7 +41,7 @@ export class ItemMapper {
     if ((type === 'function_call_output' || type === 'custom_tool_call_output') && typeof callId === 'string')
       return this.#result(callId, item['output'], `${field}.output`);
     if (ranByVendor(item)) return this.#found(item);
-    // Clients name an item by its id where they take it for stored, as the AI SDK does unless told otherwise.
+    // Clients send an id if they assume that the item is stored, as the AI SDK does by default.
     if (type === 'item_reference')
       return this.#untranslatable.add(field, 'the item itself, as clients send it with store: false', item);
     this.#untranslatable.add(field, 'a message, reasoning, a call or its output', item);
@@ -61,7 +61,7 @@ export class ItemMapper {
     this.#say([part], true);
   }
 
-  /** Texts of one answer are cuts of it, and are put together so: what a tool found is kept apart by a blank line. */
+  /** Adds parts to the assistant's message. The texts of one answer are later concatenated, so a blank line separates those that a tool found. */
   #say(parts: ProviderPart[], isFound = false): void {
     const content = this.#assistant();
     const [first, ...rest] = parts;

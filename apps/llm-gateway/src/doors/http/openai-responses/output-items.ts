@@ -1,4 +1,4 @@
-/** The blocks of an answer as output items, and the events that tell of them. */
+/** Converts the blocks of an answer to output items and their events. */
 import { textOf } from '../answer-blocks.ts';
 import type { AnswerBlock } from '../answer-blocks.ts';
 import type { BlockStep } from '../block-sequence.ts';
@@ -7,17 +7,17 @@ import { pack } from '../foreign-signature.ts';
 import { customInput } from './custom-tools.ts';
 import { itemIdOf } from './references.ts';
 
-/** `id`: of the answer. */
+/** `id`: the answer's. */
 export type ItemAbout = { id: string; index: number; customTools: ReadonlySet<string> };
 type WireEvent = { type: string } & Record<string, unknown>;
 
-/** A call has no place for a signature: it goes in an item of its own before it. */
+/** Returns a block for the signature of a call, sent before the call, since calls have no field for it. */
 export function carriersOf({ type, id, signature }: AnswerBlock): AnswerBlock[] {
   if (type !== 'tool-call' || signature === undefined) return [];
   return [{ type: 'thinking', number: null, pieces: [], id, name: '', redacted: true, signature }];
 }
 
-/** As it is told once it is whole. */
+/** Returns the complete item. */
 export function itemOf(block: AnswerBlock, about: ItemAbout): object {
   const text = textOf(block);
   const empty = emptyItem(block, about);
@@ -45,7 +45,7 @@ const isCustom = ({ name }: AnswerBlock, { customTools }: ItemAbout): boolean =>
 
 const textPart = (text: string): object => ({ type: 'output_text', text, annotations: [], logprobs: [] });
 
-/** What OpenAI signed has its id, too; another wire's signature stands in the place of its encrypted text. */
+/** Returns OpenAI's signature with its id; the signature of another wire format takes the place of the encrypted content. */
 function signedBy({ id: callId, redacted, signature }: AnswerBlock): object {
   const own = callId === '' ? reasoningItem({ text: '', redacted, signature }) : null;
   return own === null
@@ -107,7 +107,7 @@ const eventsOf: Readonly<Record<AnswerBlock['type'], Teller>> = {
   },
 };
 
-/** Its text stands inside JSON until that is whole. */
+/** The input is sent at the end, since it can't be extracted from incomplete JSON. */
 function customCall(step: BlockStep, place: Place): WireEvent[] {
   if (step.type !== 'close') return [];
   const input = customInput(textOf(step.block));

@@ -13,12 +13,12 @@ import type { ResponsesRequest } from './schemas.ts';
 import { withoutForeign } from './without-foreign.ts';
 import { ResponsesAnswerWriter } from './write-answer.ts';
 
-/** Fields that name what OpenAI keeps, or that change what comes back. */
+/** Fields that reference something that OpenAI stores, or that change the form of the answer. */
 const ownFields = ['previous_response_id', 'conversation', 'prompt', 'top_logprobs'];
-/** Of what an answer may include, what any other answer lacks: the rest is of tools that OpenAI runs, or of thoughts, which other wires tell in their own way. */
+/** The only `include` that other providers can't serve. The others are about OpenAI's own tools, or about reasoning, which each wire format reports in its own way. */
 const logprobs = 'message.output_text.logprobs';
 
-/** The body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
+/** Parses the body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
 export function parseResponsesRequest(body: unknown, { headers, bytes, items = [] }: Asked): Question {
   const request = readRequest(responsesRequestSchema, body);
   const untranslatable = new Untranslatable();
@@ -52,13 +52,13 @@ function messagesOf({ instructions, input }: ResponsesRequest, untranslatable: U
   }
   if (typeof input === 'string') return [...system, { role: 'user', content: [{ type: 'text', text: input }] }];
   const messages = [...system, ...new ItemMapper(untranslatable).messages(input)];
-  // Perhaps since all that it holds is of tools that OpenAI ran.
+  // For example, if all items are of tools that OpenAI ran.
   if (messages.length === 0 && untranslatable.issues.length === 0)
     untranslatable.add('input', 'at least one message, or an item that stands for one', input);
   return messages;
 }
 
-/** A tool that OpenAI itself runs is an offer that other wires can't make: it is left out there. */
+/** Tools that OpenAI itself runs are left out, since other wire formats can't offer them. */
 const toolsOf = ({ tools }: ResponsesRequest): ToolDefinition[] =>
   (tools ?? []).flatMap((tool) => {
     const { type, name, parameters } = tool;

@@ -1,4 +1,4 @@
-/** Items that are named by their ids: those that this door told, by the answer that they belong to, and those of a provider of the same wire, one by one. */
+/** Items that clients reference by id. Those that this endpoint generated are stored per answer; those of a provider of the same wire format one by one. */
 import type { References } from '../door.ts';
 import { fieldsOf } from '../fields.ts';
 import type { Item, Kept } from '../kept-items.ts';
@@ -8,18 +8,18 @@ export const itemIdOf = (kind: string, answerId: string, index: number): string 
   `${kind}_coppice_${answerId}_${index}`;
 
 const ours = /^[a-z]+_coppice_([a-f0-9]{32})_\d+$/;
-/** Fit for a key. */
+/** Ids that are valid in a key. */
 const passed = /^[\w-]{1,200}$/;
 const passedKey = (id: string): string => `item-${id}`;
 
-/** What is kept of items that were passed on, each by itself; nothing of one that can't be named. */
+/** Returns the entries to store for items that were passed on, one each, without those whose id can't be a key. */
 export const keptPassed = (items: unknown): Kept[] =>
   (Array.isArray(items) ? items : []).map(fieldsOf).flatMap((item) => {
     const { id } = item;
     return typeof id === 'string' && passed.test(id) ? [{ key: passedKey(id), items: [item] }] : [];
   });
 
-/** The keys of what this body names, each once. */
+/** Returns the keys of the items that the body references, without duplicates. */
 export function keysNamed(body: unknown): References {
   const ids = [...new Set(referencesIn(body).map(({ id }) => String(id)))];
   return {
@@ -30,17 +30,20 @@ export function keysNamed(body: unknown): References {
 
 const isOwn = ({ id }: Item): boolean => ours.test(String(id));
 
-/** With what this door told: a provider of the same wire knows the rest by itself. */
+/** Puts in the items that this endpoint generated; a provider of the same wire format knows the rest by itself. */
 export const withOwnItems = (body: unknown, items: readonly Item[]): unknown => withItems(body, items.filter(isOwn));
 
-/** With the rest. */
+/** Puts in the other items. */
 export const withPassedItems = <Body>(body: Body, items: readonly Item[]): Body =>
   withItems(
     body,
     items.filter((item) => !isOwn(item)),
   );
 
-/** The body with these items in the place of their names, each once, as a client may name a call and its result by one: so it grows no larger than they are. They go without their ids, which no vendor knows. */
+/**
+ * Replaces references in the body by these items. Each item is put in once, however often it is referenced, so the body grows by no more than their size. The items
+ * lose their ids, which no vendor knows.
+ */
 function withItems<Body>(body: Body, items: readonly Item[]): Body {
   const left = new Map(items.map((item) => [item['id'], item]));
   const { input } = fieldsOf(body);

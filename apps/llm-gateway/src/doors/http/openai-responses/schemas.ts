@@ -1,10 +1,10 @@
-/** What is read of a Responses request. What isn't named here is passed on to a provider of the same wire, and plays no part elsewhere. */
+/** The fields of a Responses request that the gateway reads. Others are passed on to a provider of the same wire format, and ignored for other providers. */
 import { z } from 'zod';
 import { answerLimits } from '../answer-limits.ts';
 
 const text = z.string().nullish();
 
-/** Items and their parts are read one by one: those that no other wire knows are left to OpenAI. */
+/** Items and their parts are validated one by one later: those that no other wire format knows are left to OpenAI. */
 const itemSchema = z.looseObject({ type: text, role: text });
 export type Item = z.output<typeof itemSchema>;
 
@@ -26,7 +26,7 @@ const formatSchema = z.looseObject({
 
 export const responsesRequestSchema = z.looseObject({
   model: z.string().min(1),
-  /** May be missing beside what the vendor keeps. */
+  /** May be missing if the request references something that the vendor stores. */
   input: z.union([z.string(), z.array(itemSchema)]).nullish(),
   instructions: text,
   stream: z.boolean().nullish(),
@@ -37,7 +37,7 @@ export const responsesRequestSchema = z.looseObject({
   parallel_tool_calls: z.boolean().nullish(),
   text: z.looseObject({ format: formatSchema.nullish() }).nullish(),
   reasoning: z.looseObject({ effort: text }).nullish(),
-  /** What is answered later can't be charged. */
+  /** Background answers come later and can't be charged. */
   background: z.literal(false).nullish(),
   ...answerLimits,
   max_output_tokens: z.int().nullish(),

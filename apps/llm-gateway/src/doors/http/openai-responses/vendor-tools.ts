@@ -1,4 +1,4 @@
-/** Items of tools that OpenAI itself runs, in the middle of an answer. Other wires have no such tools: what they found goes on as something that the model said. */
+/** Items of tools that OpenAI itself runs in the middle of an answer. Other wire formats have no such tools: there the results become text of the model. */
 import { acceptableName } from '../../../provider/given-back.ts';
 import { fieldsOf } from '../fields.ts';
 import type { Item } from './schemas.ts';
@@ -13,7 +13,7 @@ const types: ReadonlySet<string> = new Set([
 
 export const ranByVendor = ({ type }: Item): boolean => types.has(String(type));
 
-/** What such a tool found, or why it failed, after its name; null where the item holds none of it as text, as that of a web search. */
+/** Text with the tool's name and its results, or why it failed; null if the item holds neither as text, such as a web search. */
 export function foundBy({ type, name, output, results, outputs, error }: Item): string | null {
   const label = acceptableName(typeof name === 'string' ? name : String(type).replace(/_call$/, ''));
   const told = [
@@ -25,7 +25,7 @@ export function foundBy({ type, name, output, results, outputs, error }: Item): 
     : told.map(({ how, texts }) => `${label} ${how}:\n${texts.join('\n\n')}`).join('\n\n');
 }
 
-/** A text may stand alone, in a list, or in the field that its kind of result has for it. */
+/** Collects texts from a string, a list, or the text fields of the various kinds of results. */
 function textsIn(value: unknown): string[] {
   if (typeof value === 'string') return value.trim() === '' ? [] : [value.trimEnd()];
   if (Array.isArray(value)) return value.flatMap(textsIn);

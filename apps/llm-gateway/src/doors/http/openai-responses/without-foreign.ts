@@ -1,7 +1,7 @@
 import { unpack } from '../foreign-signature.ts';
 import type { Item, ResponsesRequest } from './schemas.ts';
 
-/** The request without what other providers thought in this conversation, which OpenAI refuses, and else as it came. */
+/** Removes the reasoning of other providers, which OpenAI rejects. The rest of the request is unchanged. */
 export const withoutForeign = (request: ResponsesRequest): ResponsesRequest =>
   Array.isArray(request.input) ? { ...request, input: request.input.filter((item) => !isForeign(item)) } : request;
 

@@ -17,11 +17,11 @@ type Told = Pick<
   'instructions' | 'store' | 'max_output_tokens' | 'parallel_tool_calls' | 'temperature' | 'tool_choice' | 'top_p'
 >;
 
-/** Types of events, as they stand in no text of a model. */
+/** Types of events in quotes, which can't occur unescaped in a model's text. */
 const itemDone = '"response.output_item.done"';
 const ends = ['"response.completed"', '"response.incomplete"'];
 
-/** Answers as OpenAI's Responses tells them: items, one after the other, or the whole. */
+/** Writes answers in the format of OpenAI's Responses: items one after the other, or the whole answer. */
 export class ResponsesAnswerWriter implements AnswerWriter {
   readonly #about: AnswerAbout;
   readonly #request: Told;
@@ -75,7 +75,7 @@ export class ResponsesAnswerWriter implements AnswerWriter {
     return this.#response(output);
   }
 
-  /** Who says that nothing is to be stored sends what was said whole. */
+  /** Stores nothing for `store: false`: such clients send the items themselves. */
   kept(): readonly Kept[] {
     if (this.#request.store === false || this.#output.length === 0) return [];
     return [{ key: this.#about.id, items: this.#output }];

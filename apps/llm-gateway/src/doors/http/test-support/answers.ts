@@ -1,10 +1,10 @@
-/** Answers as providers tell them, and what a door makes of them. */
+/** Answers of providers, and helpers that write them with an endpoint. */
 import type { Question, TranslatedDelta } from '../door.ts';
 import { FrameEncoder } from '../framing.ts';
 
 export const about = { id: 'a1', model: 'acme/one', nowMs: 1_760_000_000_000 };
 
-/** A thought with a signature, a text, and two calls whose pieces come in turns. */
+/** A thought with a signature, a text, and two calls whose pieces interleave. */
 export const richAnswer: readonly TranslatedDelta[] = [
   { type: 'response-start', responseModel: 'one-2026', responseId: 'r1' },
   { type: 'thinking-delta', block: 0, text: 'Let me ' },

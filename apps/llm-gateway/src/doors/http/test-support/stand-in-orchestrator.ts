@@ -1,4 +1,4 @@
-/** Answers what the gateway asks an orchestrator before it makes a token. */
+/** Serves the requests that the gateway sends to the orchestrator before it makes a token. */
 import { apiEndpoint } from '@coppice/bus';
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, api } from '@coppice/contracts';
@@ -7,7 +7,7 @@ import type { RunView, TaskView } from '@coppice/contracts';
 type KnownTask = Pick<TaskView, 'runId' | 'state' | 'modelLimits'>;
 type KnownRun = Pick<RunView, 'state' | 'modelLimits'>;
 
-/** By id; of any tenant. */
+/** Serves these tasks and runs, by id, to any tenant. */
 export async function serveTasksAndRuns(
   bus: Bus,
   { tasks, runs }: { tasks: Record<string, KnownTask>; runs: Record<string, KnownRun> },

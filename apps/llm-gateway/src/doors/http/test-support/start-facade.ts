@@ -18,12 +18,12 @@ import { startFacade } from '../server.ts';
 export const token = 'a-token-of-a-test';
 export const grant: TokenGrant = { tenant: 'default', runId: 'raaaaaaaaaaaaaaaa', taskId: 'taaaaaaaaaaaaaaaa' };
 
-/** A façade whose provider `acme` is a server on the loopback; `token` is the one token that it takes. */
+/** A façade whose provider `acme` is a local server. It accepts only the token `token`. */
 export type TestFacade = AsyncDisposable & {
   url: string;
   upstream: ModelServer;
   addresses: readonly string[];
-  /** Lines of its log, as they were written. */
+  /** Lines of its log. */
   logged: readonly string[];
   stop(): Promise<void>;
 };
@@ -35,18 +35,18 @@ export async function startTestFacade(
     providers?: readonly Provider[];
     aliases?: readonly Alias[];
     cache?: AnswerCache;
-    /** Without them nothing can be named by its id. */
+    /** Default: no items are stored, so none can be referenced by id. */
     items?: Pick<KeptItems, 'keep' | 'named'>;
     drainMs?: number;
     headersMs?: number;
-    /** As a gateway does, which asks again, and remembers what it learns of its providers. */
+    /** Retries, and keeps the state of the providers between calls, as a gateway does; default: neither. */
     learns?: boolean;
   } = {},
 ): Promise<TestFacade> {
   const { drainMs, headersMs, learns = false } = settings;
   const upstream = await startModelServer();
   const providers = [httpProvider(endpointAt(upstream.baseUrl), generous), ...(settings.providers ?? [])];
-  // What one call learns of the provider is forgotten for the next: a test is of the door.
+  // Each call starts without state of the providers, since the tests are about the endpoint.
   const prepare = () =>
     prepareExchanges({
       providers,
