@@ -1,4 +1,4 @@
-/** What becomes of a model's answer: messages as it comes, or one with all of it. */
+/** Sends a model's answer: as a stream of messages, or whole in one message. */
 import type { Answer as BusAnswer } from '@coppice/bus';
 import { chatLimits } from '@coppice/contracts';
 import type { ChatAnswer, ContentPart, ModelMessage } from '@coppice/contracts';
@@ -14,10 +14,10 @@ import type { BusDoorLimits } from './limits.ts';
 import { joined } from './joined.ts';
 import { Teller } from './teller.ts';
 
-/** As the client names the model, and what makes the ids of calls that have none. */
+/** `model`: as named by the client. `effectId`: the ids of calls without one are derived from it. */
 export type AnswerAbout = { model: string; effectId: string };
 
-/** @throws CoppiceError with what was used. */
+/** @throws CoppiceError with the usage. */
 export async function wholeAnswer(exchange: Exchange, about: AnswerAbout, bytesMax: number): Promise<ChatAnswer> {
   const { deltas, result } = exchange;
   const attempt = await collect(deltas, { ...about, provider: about.model, textBytesMax: bytesMax });
@@ -27,14 +27,14 @@ export async function wholeAnswer(exchange: Exchange, about: AnswerAbout, bytesM
 
 type Telling = { answer: BusAnswer; chat: Chat; limits: BusDoorLimits };
 
-/** From the first message, which tells the chat's id, to the last. */
+/** Sends the first message, which has the chat's id, and returns functions to send the rest. */
 export function startTelling({ answer, chat, limits }: Telling) {
   const teller = new Teller(answer, { limits, signal: chat.signal });
   teller.tell({ type: 'started', chatId: chat.id });
   answer.tellErrorsAs((error) => teller.numbered({ type: 'error', error }));
   const silence = setInterval(() => teller.tellIfSilent(), chatLimits.silenceMsMax / 2);
   return {
-    /** @throws CoppiceError with what was used; it is told as the last message. */
+    /** @throws CoppiceError with the usage, which becomes the last message. */
     tell: (exchange: Exchange, about: AnswerAbout) => tellAnswer(exchange, about, teller),
     end: () => clearInterval(silence),
   };
@@ -52,7 +52,7 @@ async function tellAnswer({ deltas, result }: Exchange, about: AnswerAbout, tell
   teller.tell({ type: 'result', ...endOf(attempt, result, about) });
 }
 
-/** The deltas, each once it is told. `ids` are those that were told, by call. */
+/** Sends the deltas, then yields them. Fills `ids` with the call ids that were sent. */
 async function* told(
   deltas: ModelDeltas,
   teller: Teller,
@@ -68,7 +68,7 @@ async function* told(
   }
 }
 
-/** A call whose id is missing, or another's, too, has one that the gateway made. */
+/** Sends the ids that the gateway generated for calls whose id is missing or not unique. */
 function tellMadeIds({ toolCalls }: Answer, teller: Teller, ids: ReadonlyMap<number, string>): void {
   const calls = [...ids.keys()].toSorted((one, other) => one - other);
   for (const [index, call] of calls.entries()) {
@@ -99,7 +99,7 @@ function messageOf(answer: Answer): ModelMessage {
   return { role, content: content.flatMap(byValue) };
 }
 
-/** An answer has no other parts than these. */
+/** Converts the parts that an answer can have. */
 function byValue(part: ProviderPart): ContentPart[] {
   if (part.type === 'text') return [part];
   if (part.type === 'thinking') return [{ ...part, text: { text: part.text } }];

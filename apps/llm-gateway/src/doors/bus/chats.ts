@@ -1,27 +1,27 @@
 /**
  * The chats in progress.
  *
- * Nobody tells a gateway that a client of the bus is gone: a message to nobody vanishes where the client has an account of its own. So it has to say now and then
- * that it is there.
+ * A gateway can't detect that a client of the bus is gone: a message to a client with its own account is dropped silently if nobody receives it. So clients have to
+ * send `llm.keep` regularly.
  *
  * Invariants:
  * 1. There are at most `chatsMax`, and none begins once the gateway stops.
- * 2. A chat whose client said nothing for `unkeptMsMax` ends. One that is answered in one message needn't be kept: its client doesn't know its id, and its time is
+ * 2. A chat without `llm.keep` for `unkeptMsMax` ends. A chat that is answered in one message needs none: its client doesn't know its id, and its time limit is
  *    short.
- * 3. Only the tenant that began a chat keeps or cancels it; to another it is as if it weren't there.
- * 4. A lost connection ends them all: across accounts a server that was restarted has forgotten where they are heard, and tells neither side.
- * 5. stop() lets chats end within `drainMs`; those that don't are told `unavailable`. Meanwhile none ends for silence.
+ * 3. Only the tenant that began a chat can keep or cancel it; for other tenants it doesn't exist.
+ * 4. A lost connection ends all chats: between accounts, a restarted server has lost the reply subjects, and notifies neither side.
+ * 5. stop() lets chats finish within `drainMs`; the others end with `unavailable`. Meanwhile none ends for a missing `llm.keep`.
  */
 import { randomBytes } from 'node:crypto';
 import { CoppiceError } from '@coppice/contracts';
 import type { BusDoorLimits } from './limits.ts';
 
 export type Chat = {
-  /** Whoever knows it, of its tenant, may end the chat. */
+  /** Any client of the tenant that knows the id may end the chat. */
   id: string;
-  /** Aborted when it ends before its answer does. */
+  /** Aborted if the chat ends before its answer does. */
   signal: AbortSignal;
-  /** Gives its place back. */
+  /** Removes the chat. */
   close(): void;
 };
 
@@ -34,7 +34,7 @@ export class Chats {
   readonly #timer: NodeJS.Timeout;
   #stopping = false;
 
-  /** @param now in milliseconds; it never goes back */
+  /** @param now monotonic clock in milliseconds */
   constructor(limits: BusDoorLimits, now: () => number = () => performance.now()) {
     this.#limits = limits;
     this.#now = now;
@@ -42,7 +42,7 @@ export class Chats {
     this.#timer.unref();
   }
 
-  /** @param kept whether it ends unless its client keeps it @throws CoppiceError `unavailable` */
+  /** @param kept true if the chat ends unless its client keeps it @throws CoppiceError `unavailable` */
   begin(tenant: string, kept: boolean): Chat {
     const { chatsMax } = this.#limits;
     if (this.#stopping) throw stopping();
@@ -58,21 +58,21 @@ export class Chats {
     return { id, signal: abort.signal, close };
   }
 
-  /** Whether it is in progress here. */
+  /** @returns true if the chat is in progress here. */
   keep(tenant: string, id: string): boolean {
     const chat = this.#of(tenant, id);
     if (chat !== null) chat.keptAtMs = this.#now();
     return chat !== null;
   }
 
-  /** Whether it was in progress here. */
+  /** @returns true if the chat was in progress here. */
   cancel(tenant: string, id: string): boolean {
     const chat = this.#of(tenant, id);
     chat?.abort.abort(new CoppiceError('cancelled', 'the chat was cancelled by llm.cancel'));
     return chat !== null;
   }
 
-  /** Ends those whose clients are gone. */
+  /** Ends the chats whose clients are gone. */
   sweep(): void {
     if (this.#stopping) return;
     const { unkeptMsMax } = this.#limits;
@@ -82,13 +82,13 @@ export class Chats {
     }
   }
 
-  /** The connection to the NATS server was lost. */
+  /** Ends all chats after the connection to the NATS server was lost. */
   lost(): void {
     for (const { abort } of this.#open.values())
       abort.abort(new CoppiceError('unavailable', "the gateway's connection to the NATS server was lost"));
   }
 
-  /** Returns when none is in progress any more, or all that are were told to end. */
+  /** Returns when no chat is in progress, or the remaining ones are aborted. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#timer);

@@ -1,4 +1,4 @@
-/** Several gateways, one that is full, and one that stops. */
+/** Several gateways; one is full, or stops. */
 import { Bus } from '@coppice/bus';
 import { chatApi } from '@coppice/contracts';
 import { startService } from '@coppice/service';
@@ -26,7 +26,7 @@ afterEach(async () => {
   await nats?.stop();
 });
 
-/** One whose model says a word, and the rest when it is let. */
+/** Starts a gateway whose model sends one word, and the rest after `goOn`. */
 async function startGateway(limits: Partial<BusDoorLimits> = {}, cache?: { ttlMs: number; entryBytesMax: number }) {
   const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
   const asked = { now: 0, left: 0 };
@@ -62,7 +62,7 @@ async function startGateway(limits: Partial<BusDoorLimits> = {}, cache?: { ttlMs
 
 const hi = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'hi' }] }];
 
-/** A chat of which a word was heard. */
+/** Starts a chat and returns after its first word. */
 async function begun(): Promise<{ chatId: string; ended: Promise<HeardChat> }> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let chatId = '';
@@ -116,10 +116,10 @@ test('one that stops takes no more, and lets what it has end', async () => {
   const stopped = first.stop();
   const second = await startGateway();
   second.goOn();
-  // Those that it may still be given are told to come again.
+  // The stopping gateway rejects chats that still reach it with a retryable error.
   await eventually(async () => (await askChat(bus, { model: 'acme/one' })).error === null);
   for (let count = 0; count < 5; count++) expect((await askChat(bus, { model: 'acme/one' })).error).toBeNull();
-  // What all gateways hear it hears until the end.
+  // It receives broadcast requests until the end.
   expect(await bus.call(chatApi.keep, { tenant: 'default' }, { chatId: chat.chatId })).toEqual({ chatId: chat.chatId });
   first.goOn();
   expect((await chat.ended).text).toBe('one two');
@@ -137,7 +137,7 @@ test('what does not end in time is told that it is over', async () => {
 test('a NATS server that is restarted ends every chat: nobody could say whether it is still heard', async () => {
   const { goOn, asked } = await startGateway();
   const { chatId, ended } = await begun();
-  // Its end may come before its client is connected again, which then hears nothing more.
+  // The chat's last message may be sent before the client has reconnected, and is then lost.
   ended.catch(() => null);
   await nats.restart();
   await eventually(() => asked.left === 1);

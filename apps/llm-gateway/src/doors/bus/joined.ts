@@ -1,7 +1,10 @@
 import type { OutputDelta } from './teller.ts';
 import type { ModelDelta } from '../../provider/port.ts';
 
-/** Those of one part that follow one another as one: a message costs as much as some hundred words. One with a signature, or what begins a call, stays by itself. */
+/**
+ * Joins consecutive deltas of the same part, since a message costs as much as some hundred words. A delta with a signature stays separate; one that begins
+ * a call isn't joined to the delta before it.
+ */
 export function joined(deltas: readonly ModelDelta[]): ModelDelta[] {
   const all: ModelDelta[] = [];
   for (const delta of deltas) {

@@ -1,4 +1,4 @@
-/** A client of the bus that is gone without a word: the upstream call of every wire ends before its next piece. */
+/** If a client of the bus disappears, the upstream call ends before its next piece, for every wire format. */
 import { Bus } from '@coppice/bus';
 import { startService } from '@coppice/service';
 import type { StartedService } from '@coppice/service';
@@ -48,13 +48,13 @@ test.each(wireNames)('%s', async (wire) => {
   const model = `${wire}/gone/stall-after-output`;
   const begun = providers.patientFor(model);
   const client = await Bus.connect({ ...nats.connection, name: 'client' });
-  // Its own connection is closed under it, which it may tell in any words.
+  // The client's connection is closed below, so any error is accepted here.
   const heard = askChat(client, { model }).catch(() => null);
   await begun;
-  // Its connection is gone, and with it whoever could be told.
+  // After this, nobody receives the answer.
   await client.close();
   const request = await eventually(() => requests.find((each) => model === `${each.wire}/${each.model}`));
-  // The next piece never comes: that the connection is closed is all that ends the upstream's wait.
+  // The upstream sends no further piece, so only the closed connection can end its wait.
   expect(await request.ended).toBe('left');
   await heard;
 });

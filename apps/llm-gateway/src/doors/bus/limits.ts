@@ -1,23 +1,23 @@
 import { chatLimits } from '@coppice/contracts';
 
-/** Every limit of the door on the bus that its clients needn't know; the others are in the contract. */
+/** Limits of the bus endpoint that its clients needn't know; the others are in the contract. */
 export const busDoorLimits = {
-  /** In progress at once; more are told to come again. */
+  /** Chats in progress; more are rejected with `unavailable`. */
   chatsMax: 1_000,
-  /** Of the texts of one chat, what it names by reference included. */
+  /** Bytes of one chat's texts, including artifacts that it references. */
   promptBytesMax: 20 * 1024 * 1024,
-  /** Of all chats in progress: this part of what the process may have, but one of the largest always fits. */
+  /** Share of the heap limit for the prompts of all chats in progress. At least one of `promptBytesMax` fits. */
   promptsOfHeapMax: 1 / 16,
-  /** What one chat sends before it waits until the NATS server has taken it. */
+  /** Bytes that one chat sends before it flushes to the NATS server. */
   unflushedBytesMax: 64 * 1024,
-  /** Of a message that tells a piece of an answer, what stands around the piece. */
+  /** Bytes of a message in addition to its piece of the answer. */
   aroundPieceBytesMax: 8 * 1024,
-  /** Whose models all ask to wait for longer is told so at once. */
+  /** Longest wait for a model. A chat whose candidates all need longer is rejected at once. */
   patienceMs: 10_000,
   unkeptMsMax: chatLimits.unkeptMsMax,
-  /** How often it is looked whose client is gone. */
+  /** Interval between checks for clients that are gone. */
   sweepMs: 1_000,
-  /** How long a stopping gateway lets chats go on. */
+  /** How long a stopping gateway lets chats continue. */
   drainMs: 20_000,
 } as const;
 export type BusDoorLimits = { -readonly [Name in keyof typeof busDoorLimits]: number };

@@ -1,6 +1,6 @@
 /**
- * A chat's request as the exchange takes it. What is wrong with it by itself is told at once; what it names by reference is read after that, for as long as
- * the chat is wanted.
+ * Converts a chat's request for the exchange. An invalid request is rejected at once. The artifacts that it references are read afterwards, until the chat is
+ * cancelled.
  */
 import { CoppiceError, chatLimits, tenantOfArtifact } from '@coppice/contracts';
 import type { ChatRequest } from '@coppice/contracts';
@@ -15,7 +15,7 @@ export type Question = {
   timeLimitMs: number;
   /** @throws CoppiceError `not-found`, `limit-exceeded`, `unavailable`; the signal's reason. */
   read(signal: AbortSignal): Promise<Omit<ModelRequest, 'model'>>;
-  /** Gives the room of its prompt back. */
+  /** Releases the room of the prompt. */
   forget(): void;
 };
 
@@ -23,7 +23,7 @@ type Settings = { artifacts: Artifacts; routes: Routes; limits: BusDoorLimits; s
 
 export class Questions {
   readonly #settings: Settings;
-  /** Of the prompts of all chats. */
+  /** Room for the prompts of all chats. */
   readonly #room: ByteBudget;
 
   constructor(settings: Settings) {
@@ -53,14 +53,14 @@ export class Questions {
 
   #requireModel(model: string): void {
     const { routes, scripts } = this.#settings;
-    // Scripts are files of the gateway's machine, for whoever owns it.
+    // Scripts are files of the gateway's machine, for its owner only.
     if (model.startsWith('scripted/') && (!scripts || model.startsWith('scripted//')))
       throw refusal('permission-denied', 'model', 'a model that is not a script of this machine', model);
     routes.of(model);
   }
 }
 
-/** Takes from the room of all prompts what it takes for its own. */
+/** Budget of one prompt, which also takes its bytes from the room of all prompts. */
 class PromptBytes extends ByteBudget {
   readonly #room: ByteBudget;
 
@@ -85,7 +85,7 @@ function timeLimitOf({ stream, timeLimitMs }: ChatRequest): number {
   return timeLimitMs ?? wholeTimeLimitMsMax;
 }
 
-/** No more than may be, each of the tenant's own: another's is answered as one that isn't there. */
+/** Checks the number of artifacts, and that they belong to the tenant. Another tenant's is reported as not found. */
 function requireOwnArtifacts(messages: ChatRequest['messages'], tenant: string): void {
   const names = new Set<string>();
   for (const { field, name } of artifactsIn(messages, 'messages')) {

@@ -1,4 +1,4 @@
-/** What a chat names by reference, on a NATS server that doesn't give it: the chat can be ended, and others aren't held up. */
+/** A chat whose artifacts the NATS server doesn't deliver can be cancelled, and doesn't block other chats. */
 import { Bus } from '@coppice/bus';
 import { artifactNames, buckets, chatApi } from '@coppice/contracts';
 import { startService } from '@coppice/service';
@@ -14,7 +14,7 @@ import { end, saying, text } from '../../test-support/says.ts';
 let nats: NatsServer;
 let bus: Bus;
 let gateway: StartedService;
-/** Consumers by which something is read. */
+/** Consumers of reads in progress. */
 const asking = new Set<string>();
 const names = Array.from({ length: 6 }, (_, index) =>
   artifactNames.text({ tenant: 'default', taskId: 'taaaaaaaaaaaaaaaa' }, `a${index}`),
@@ -25,7 +25,7 @@ const naming = (artifact: string | undefined) => ({
 });
 
 beforeAll(async () => {
-  // Who asks for an object's chunks is heard here, and never answered.
+  // Redirects requests for an object's chunks to the test, which never answers them.
   const held = `mappings: { "$JS.API.CONSUMER.MSG.NEXT.OBJ_${buckets.artifacts}.*": "held.$1" }`;
   nats = await startNatsServer({ config: held });
   bus = await Bus.connect({ ...nats.connection, name: 'test' });
@@ -53,7 +53,7 @@ test('all are told their ids before it is read, a few are read at once, and each
     askChat(bus, naming(name), { onMessage: (message) => message.type === 'started' && ids.push(message.chatId) }),
   );
   await eventually(() => ids.length === names.length && asking.size === gatewayLimits.artifactReadsAtOnce);
-  // Who names nothing isn't held up.
+  // A chat without artifacts isn't blocked.
   expect((await askChat(bus, { model: 'acme/hello' })).error).toBeNull();
   expect(asking.size).toBe(gatewayLimits.artifactReadsAtOnce);
   for (const chatId of ids) await bus.call(chatApi.cancel, { tenant: 'default' }, { chatId });

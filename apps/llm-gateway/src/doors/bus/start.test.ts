@@ -1,4 +1,4 @@
-/** `llm.chat` on a real bus: what clients hear, and who may end what. */
+/** `llm.chat` on a real bus: what clients receive, and who may cancel a chat. */
 import { Bus, busLimits } from '@coppice/bus';
 import { artifactNames, buckets, chatApi, chatLimits, subjects } from '@coppice/contracts';
 import { startService } from '@coppice/service';
@@ -16,7 +16,7 @@ let nats: NatsServer;
 let bus: Bus;
 const gateways: StartedService[] = [];
 
-/** By model: what it says. Each ends with `end`, unless it is to be waited for. */
+/** Deltas by model. The provider below adds `end`. */
 const said: Readonly<Record<string, ModelDelta[]>> = {
   hello: [text('hel'), text('lo'), { type: 'usage', usage: { inputTokens: 9, outputTokens: 2 } }],
   large: [text('🌳'.repeat(600_000))],
@@ -29,7 +29,7 @@ const said: Readonly<Record<string, ModelDelta[]>> = {
   ],
 };
 
-/** Asked for `silent…` it says one word and then nothing, until it is left. */
+/** Names of the `silent…` models whose call was aborted. They send one word and then nothing. */
 const left: string[] = [];
 const silent = (context: RequestContext) =>
   new Promise<never>((_resolve, reject) =>
@@ -173,7 +173,7 @@ describe('an answer', () => {
   });
 });
 
-/** Sent as it is: the client's own check of it is not what is tested. */
+/** Sends the body without the client's own validation, and returns the error. */
 async function refusalOf(body: object): Promise<unknown> {
   const { data } = await bus.request(subjects.api('default', chatApi.chat.name), body, { deadlineMs: 10_000 });
   return (JSON.parse(new TextDecoder().decode(data)) as { error?: unknown }).error;
@@ -260,7 +260,7 @@ describe('limits', () => {
   });
 });
 
-/** Asks, and does something once the model has said a word. */
+/** Starts a chat and calls `act` after the model's first word. */
 async function askAnd(model: string, act: (chatId: string) => unknown) {
   let chatId = '';
   return askChat(

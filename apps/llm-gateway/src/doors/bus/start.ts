@@ -23,7 +23,7 @@ import type { Question } from './question.ts';
 
 export type BusDoorSettings = {
   limits?: Partial<BusDoorLimits>;
-  /** Whether a chat may name a script in the scripts' folders; default no. */
+  /** True if a chat may use scripts in the scripts' folders as models; default false. */
   scripts?: boolean;
 };
 
@@ -35,7 +35,7 @@ type DoorCollaborators = {
   clock: Clock;
 };
 
-/** `llm.chat` of the public API: any client of the bus asks a model. */
+/** Serves `llm.chat`, `llm.keep` and `llm.cancel` of the public API, with which any client of the bus can call a model. */
 export async function startBusDoor(
   { bus, version, log }: Pick<ServiceContext, 'bus' | 'version' | 'log'>,
   collaborators: Omit<DoorCollaborators, 'log'>,
@@ -84,7 +84,7 @@ class BusDoor {
     this.#questions = new Questions({ artifacts, routes: exchange.routes, limits, scripts });
   }
 
-  /** Gives the whole answer where it is wanted so; else it is told by then. @throws CoppiceError. */
+  /** Returns the whole answer for `stream: false`; otherwise returns undefined after sending it. @throws CoppiceError. */
   async chat(request: ChatRequest, tenant: string, answer: Answer): Promise<ChatAnswer | undefined> {
     const chat = this.#chats.begin(tenant, request.stream);
     try {
@@ -101,11 +101,11 @@ class BusDoor {
   ): Promise<ChatAnswer | undefined> {
     const { model, stream } = request;
     const question = this.#questions.take(request, tenant);
-    // Not the chat's own id, which is nobody's but its client's.
+    // Not the chat's id, which only its client should know.
     const effectId = `chat_${randomUUID().replaceAll('-', '')}`;
     const about = { model, effectId };
     const owner = { tenant, runId: '', taskId: '' };
-    // Before anything is read: from then on its client can keep it, and end it.
+    // Sends the chat's id before reading artifacts, so that the client can keep or cancel the chat meanwhile.
     const telling = stream ? startTelling({ answer, chat, limits: this.#limits }) : null;
     try {
       const exchange = await this.#exchange(request, question, { owner, effectId, signal: chat.signal });
@@ -125,7 +125,7 @@ class BusDoor {
     }
   }
 
-  /** Begins when all that the question names is read, which takes of its time. */
+  /** Starts the exchange after reading the referenced artifacts, which counts towards the time limit. */
   async #exchange({ model, limits = {} }: ChatRequest, question: Question, context: RequestContext): Promise<Exchange> {
     const { exchange: collaborators, tenantLimits, clock } = this.#with;
     const { owner, effectId, signal } = context;

@@ -8,7 +8,7 @@ import { busDoorLimits } from './limits.ts';
 import { Teller } from './teller.ts';
 import type { OutputDelta } from './teller.ts';
 
-/** Takes what it is sent, each message no larger than `bytesMax`. */
+/** Records messages, none of which may exceed `bytesMax`. */
 function listener(bytesMax: number, flushed: () => Promise<void> = async () => {}) {
   const sent: ChatMessage[] = [];
   const answer: Pick<Answer, 'send' | 'flushed' | 'bytesMax'> = {

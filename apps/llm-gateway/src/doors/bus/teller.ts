@@ -1,10 +1,10 @@
 /**
- * Tells one answer as it comes, in messages that are counted.
+ * Streams one answer in numbered messages.
  *
  * Invariants:
- * 1. The messages of an answer are numbered from 0 without a gap: a client that finds one has lost something.
- * 2. A piece that is too large for one message is told in several; a character is never divided.
- * 3. Nothing more is asked of the provider while the NATS server has yet to take more than `unflushedBytesMax` of what was sent.
+ * 1. The messages of an answer are numbered from 0 without gaps. A gap tells the client that messages were lost.
+ * 2. A piece that is too large for one message is split into several, never inside a character.
+ * 3. After each `unflushedBytesMax` sent, the provider's stream is not read further until the NATS server has received everything.
  */
 import { once } from 'node:events';
 import type { Answer } from '@coppice/bus';
@@ -13,21 +13,21 @@ import type { ChatMessage } from '@coppice/contracts';
 import type { ModelDelta } from '../../provider/port.ts';
 import type { BusDoorLimits } from './limits.ts';
 
-/** Where it is told. */
+/** The part of `Answer` that is used. */
 type Heard = Pick<Answer, 'send' | 'flushed' | 'bytesMax'>;
 
-/** A message before it has its number. */
+/** A message without its number. */
 type Unnumbered<Message> = Message extends unknown ? Omit<Message, 'sequence'> : never;
 export type ChatNews = Unnumbered<ChatMessage>;
 export type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'thinking-delta' | 'tool-call-delta' }>;
 
-/** In JSON a UTF-16 unit takes at most six bytes. */
+/** Most bytes of a UTF-16 code unit in JSON. */
 const bytesPerCharacterMax = 6;
 
 export class Teller {
   readonly #answer: Heard;
   readonly #limits: BusDoorLimits;
-  /** Ends a wait for the server. */
+  /** Aborts waits for the server. */
   readonly #signal: AbortSignal;
   readonly #pieceCharactersMax: number;
   #sequence = 0;
@@ -46,13 +46,13 @@ export class Teller {
     return { ...news, sequence: this.#sequence++ };
   }
 
-  /** @throws CoppiceError `limit-exceeded` where it is too large. */
+  /** @throws CoppiceError `limit-exceeded` if the message is too large. */
   tell(news: ChatNews): void {
     this.#unflushedBytes += this.#answer.send(this.numbered(news));
     this.#silent = false;
   }
 
-  /** @throws the signal's reason; CoppiceError `unavailable` where the connection was lost, and perhaps with it what was sent. */
+  /** @throws the signal's reason; CoppiceError `unavailable` if the connection was lost, possibly with messages already sent. */
   async tellDelta(delta: OutputDelta): Promise<void> {
     for (const piece of inPieces(delta, this.#pieceCharactersMax)) {
       this.tell(piece);
@@ -60,13 +60,13 @@ export class Teller {
     }
   }
 
-  /** Called now and then: what a client hears where the model says nothing from one call to the next. Never throws. */
+  /** Sends `waiting` if nothing was sent since the last call. Called at intervals. Never throws. */
   tellIfSilent(): void {
     try {
       if (this.#silent) this.tell({ type: 'waiting' });
       this.#silent = true;
     } catch {
-      // The connection is closed: the next piece of the answer meets the same.
+      // The connection is closed; the next piece of the answer gets the same error.
     }
   }
 
@@ -75,7 +75,7 @@ export class Teller {
     this.#unflushedBytes = 0;
     const done = new AbortController();
     const aborted = once(this.#signal, 'abort', { signal: done.signal }).then(() => this.#signal.throwIfAborted());
-    // Whichever comes second is nobody's business any more.
+    // Its rejection is ignored if `flushed` settles first.
     aborted.catch(() => {});
     try {
       await Promise.race([this.#answer.flushed(), aborted]);
@@ -103,7 +103,7 @@ function* inPieces(delta: OutputDelta, charactersMax: number): Generator<ChatNew
   if (signature !== undefined) yield { ...withText(unsigned, ''), signature };
 }
 
-/** Not between the two units of one character. */
+/** Returns `end`, or one less if that would split a surrogate pair. */
 function endOfPiece(text: string, end: number): number {
   const last = text.charCodeAt(end - 1);
   return end < text.length && last >= 0xd8_00 && last <= 0xdb_ff ? end - 1 : end;

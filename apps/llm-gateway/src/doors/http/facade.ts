@@ -4,7 +4,7 @@
  * Collaborators: the tokens; the exchange with the providers (`ask`); the endpoints (`Door`), one per wire format.
  *
  * Invariants:
- * 1. Without a valid token, a client learns only that the gateway is running, and no body is read.
+ * 1. Without a valid token, a client learns only that the gateway is running, and which paths and methods it has; no body is read.
  * 2. If the client disconnects or the façade stops, the exchange and its upstream call end at once.
  * 3. Only the path and the model of a request are logged; not its query or headers, which may contain a token.
  */

@@ -2,9 +2,10 @@
  * Stores items of answers, which clients reference by id in later requests, as clients of Responses do by default.
  *
  * Invariants:
- * 1. A tenant never gets another tenant's items: the tenant is a part of every key. Items are what the gateway sent to that tenant; nothing that a client wrote is stored.
- * 2. All items are bounded by the bucket's size, where the oldest are discarded, whatever their tenant, and by age; those of one request by the room for its body and `answersMax`.
- * 3. A slow or unavailable bucket fails no answer. An item that could not be stored can't be referenced later. Requests that reference items meanwhile get `unavailable`.
+ * 1. A tenant never gets another tenant's items: the tenant is a part of every key. Only what the gateway sent to the tenant is stored, nothing that a client wrote.
+ * 2. The bucket bounds all items together: it discards the oldest, whatever their tenant. Items also expire. The items that one request references are bounded by the
+ *    room for its body, and by `answersMax`.
+ * 3. A slow or unavailable bucket fails no answer. Items that could not be stored can't be referenced. Requests that reference items meanwhile get `unavailable`.
  */
 import type { KeyValue } from '@coppice/bus';
 import type { Logger } from '@coppice/telemetry';
@@ -45,7 +46,7 @@ export class KeptItems {
   }
 
   /**
-   * Returns the items that are still stored under these keys, up to about `bytesMax` in total. The caller gives their bytes back to `room`.
+   * Returns the items that are still stored under these keys, as long as the next value certainly fits in `bytesMax`. The caller gives their bytes back to `room`.
    * @throws CoppiceError `unavailable` if there is no room, or the bucket fails or is slow.
    */
   async named(tenant: string, keys: readonly string[], { bytesMax, room }: NamedRoom): Promise<Named> {

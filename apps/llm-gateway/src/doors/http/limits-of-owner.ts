@@ -12,7 +12,7 @@ type Named = Pick<TokenGrant, 'tenant' | 'runId' | 'taskId'>;
 
 /**
  * Requests the limits from the orchestrator, since the client that wants a token isn't trusted to state them.
- * @throws CoppiceError `not-found`; `invalid-request` if the task belongs to another run; `conflict` if it has ended or its limits are unknown; `unavailable` without an answer.
+ * @throws CoppiceError `not-found`; `invalid-request` if the task is another run's; `conflict` if it has ended or its limits are unknown; `unavailable`.
  */
 export async function limitsOfOwner(bus: Bus, { tenant, runId, taskId }: Named): Promise<OwnerLimits> {
   const options = { deadlineMs: tokenLimits.ownerAskedMsMax };

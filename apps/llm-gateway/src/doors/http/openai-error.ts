@@ -7,7 +7,7 @@ import type { ErrorAnswer } from './door.ts';
 
 type OpenAiError = ErrorAnswer & { type: string; code: string | null };
 
-/** Error in OpenAI's format, the same for both of its endpoints. Includes the `param` and `code` of a provider of the same wire format, so that the client can fix them. */
+/** Error in OpenAI's format, the same for both endpoints. Passes on `param` and `code` of a provider of the same wire format, which the client can fix. */
 export function openAiError(error: CoppiceError, wire: WireName): OpenAiError {
   const complaint = complaintOf(error, wire);
   const { status, message, issue } = complaint;

@@ -15,7 +15,7 @@ import { ResponsesAnswerWriter } from './write-answer.ts';
 
 /** Fields that reference something that OpenAI stores, or that change the form of the answer. */
 const ownFields = ['previous_response_id', 'conversation', 'prompt', 'top_logprobs'];
-/** The only `include` that other providers can't serve. The others are about OpenAI's own tools, or about reasoning, which each wire format reports in its own way. */
+/** The only `include` that other wire formats can't serve. The rest are about OpenAI's own tools, or reasoning, which each format reports in its own way. */
 const logprobs = 'message.output_text.logprobs';
 
 /** Parses the body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
