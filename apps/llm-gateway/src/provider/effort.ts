@@ -1,13 +1,13 @@
-/** How hard a model is to think, for wires that know levels alone. */
+/** Thinking effort, for wire formats that have levels but no token budget. */
 import type { ModelSettings } from '@coppice/contracts';
 
 type Thinking = NonNullable<ModelSettings['thinking']>;
 type Effort = Extract<Thinking, { effort: string }>['effort'];
 
-/** In tokens, what a level stands for where a wire counts. */
+/** Tokens that a level means in a wire format that takes a token budget. */
 export const effortBudgets = { minimal: 1_024, low: 2_048, medium: 8_192, high: 16_384 } as const;
 
-/** A budget stands for the level that it suffices for. */
+/** Maps a token budget to the lowest level, from `low` up, that covers it; 0 means `none`. */
 export function effortOf(thinking: Thinking): Effort {
   if ('effort' in thinking) return thinking.effort;
   const { budgetTokens } = thinking;
@@ -16,17 +16,17 @@ export function effortOf(thinking: Thinking): Effort {
   return budgetTokens <= effortBudgets.medium ? 'medium' : 'high';
 }
 
-/** OpenAI's models that don't think, and refuse a request that speaks of it. */
+/** OpenAI's models that don't think. They reject a request that sets an effort. */
 export const isThoughtless = (model: string): boolean => /^(ft:)?(gpt-3\.5|gpt-4|chatgpt-4o|gpt-5-chat)/.test(model);
 
-/** The level as OpenAI's wires tell it; null for a model that is told none. */
+/** The level for OpenAI's wire formats; null for a model that takes none. */
 export function openAiEffort(model: string, thinking: Thinking | undefined): Effort | null {
   if (thinking === undefined || isThoughtless(model)) return null;
   const effort = effortOf(thinking);
   return effort === 'none' ? leastEffort(model) : effort;
 }
 
-/** OpenAI's first models that think can't be kept from it, and refuse `none`. */
+/** The least effort that the model accepts. OpenAI's first thinking models always think, and reject `none`. */
 function leastEffort(model: string): Effort {
   if (/^o\d|^gpt-5-codex/.test(model)) return 'low';
   return /^gpt-5(-mini|-nano)?(-\d|$)/.test(model) ? 'minimal' : 'none';

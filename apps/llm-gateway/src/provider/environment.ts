@@ -9,8 +9,8 @@ import { openAiChat, openAiChatAt } from './openai-chat/wire.ts';
 import { openAiResponses } from './openai-responses/wire.ts';
 
 /**
- * Those whose address is known. They are there even without a key, so that whoever asks is told which one to set. OpenAI is there once for each of its wires: their
- * models aren't all asked in both.
+ * Vendors with a known address. They are registered even without a key, so that an error can name the variable to set. OpenAI is listed once per wire format, since
+ * not every model of theirs supports both.
  */
 const vendors = [
   { name: 'openai', wire: openAiChat, variable: 'OPENAI', baseUrl: 'https://api.openai.com/v1' },
@@ -18,18 +18,18 @@ const vendors = [
   { name: 'anthropic', wire: anthropic, variable: 'ANTHROPIC', baseUrl: 'https://api.anthropic.com' },
   { name: 'gemini', wire: gemini, variable: 'GEMINI', baseUrl: 'https://generativelanguage.googleapis.com' },
 ] as const;
-/** Names that no other provider may take. */
+/** Names that other providers must not use. */
 const ownNames = ['openai', 'scripted'];
 const namedMax = 32;
 const ollamaPort = '11434';
 
 const optional = z.string().optional();
 
-/** Of the environment. Keys of named providers are read by their own variables, see `endpointsOf`. */
+/** Environment variables. The keys of named providers have variables of their own, see `endpointsOf`. */
 export const providerVariables = {
   OPENAI_BASE_URL: optional,
   OPENAI_API_KEY: optional,
-  /** A file that holds the key alone, used instead: secrets in the environment are seen by child processes. */
+  /** A file that holds only the key, used instead: child processes see secrets in the environment. */
   OPENAI_API_KEY_FILE: optional,
   ANTHROPIC_BASE_URL: optional,
   ANTHROPIC_API_KEY: optional,
@@ -37,20 +37,20 @@ export const providerVariables = {
   GEMINI_BASE_URL: optional,
   GEMINI_API_KEY: optional,
   GEMINI_API_KEY_FILE: optional,
-  /** The same key by the other name that Google's own programs know; GEMINI_API_KEY counts first. */
+  /** The name that Google's own programs also read. GEMINI_API_KEY takes precedence. */
   GOOGLE_API_KEY: optional,
   GOOGLE_API_KEY_FILE: optional,
-  /** As Ollama's own programs read it: `host`, `host:port` or an address. Provider `ollama` is there where it is set. */
+  /** In the form that Ollama's own programs read: `host`, `host:port` or a URL. Provider `ollama` exists only if this is set. */
   OLLAMA_HOST: optional,
-  /** More providers: `name=baseUrl,…`, e.g. `router=https://openrouter.ai/api/v1`. Their keys: COPPICE_OPENAI_KEY_<NAME>, or …_FILE. */
+  /** Further providers: `name=baseUrl,…`, e.g. `router=https://openrouter.ai/api/v1`. Their keys: COPPICE_OPENAI_KEY_<NAME>, or …_FILE. */
   COPPICE_OPENAI_PROVIDERS: z.string().default(''),
 };
 type ProviderConfiguration = z.output<z.ZodObject<typeof providerVariables>>;
 
 /**
- * The providers of the vendors, Ollama's, and the named ones. `COPPICE_OPENAI_KEY_<NAME>` is the name in capitals with `_` for `-`. A named one stands in the place
- * of the one that would have its name.
- * @throws ConfigurationError which never holds a key.
+ * The providers of the vendors, Ollama's, and the named ones. `COPPICE_OPENAI_KEY_<NAME>` is the name in capitals with `_` for `-`. A named provider replaces a vendor's
+ * provider of the same name.
+ * @throws ConfigurationError, which never contains a key.
  */
 export function endpointsOf(
   configuration: ProviderConfiguration,
@@ -79,7 +79,7 @@ function ollamaOf({ OLLAMA_HOST: host }: ProviderConfiguration): Endpoint[] {
   const address = withScheme ? host : `http://${host.startsWith(':') ? '127.0.0.1' : ''}${host}`;
   const url = new URL(checkedUrl(address, 'OLLAMA_HOST'));
   if (!withScheme && !/:\d+$/.test(host)) url.port = ollamaPort;
-  // What its server listens on is said by the same variable: all interfaces are no address to ask at.
+  // Ollama's server reads its listen address from the same variable, and nobody can connect to "all interfaces".
   url.hostname = url.hostname.replace(/^0\.0\.0\.0$/, '127.0.0.1').replace(/^\[::\]$/, '[::1]');
   return [{ name: 'ollama', wire: ollama, baseUrl: url.href, key: null, keyRequired: null }];
 }
@@ -110,11 +110,11 @@ function keyOf(variable: string, environment: Readonly<Record<string, string | u
   return keyIn(variable, environment);
 }
 
-/** The key that a variable holds; null where it is not set. @throws ConfigurationError that doesn't hold it. */
+/** The key in a variable; null if it is not set. @throws ConfigurationError, which doesn't contain it. */
 export const keyIn = (variable: string, environment: Readonly<Record<string, string | undefined>>): string | null =>
   checkedKey(environment[variable] ?? '', variable);
 
-/** The key that a file holds; `field` is what names it. @throws ConfigurationError that doesn't hold it. */
+/** The key in a file; `field` is the setting that names the file. @throws ConfigurationError, which doesn't contain the key. */
 export function keyInFile(file: string, field: string): string | null {
   try {
     return checkedKey(readFileSync(file, 'utf8'), field);
@@ -127,7 +127,7 @@ export function keyInFile(file: string, field: string): string | null {
 function checkedKey(text: string, field: string): string | null {
   const key = text.trim();
   if (key === '') return null;
-  // What a header can hold, and nothing that JSON escapes: a key is looked for in errors, to keep it out of them.
+  // Only characters that a header can hold and JSON doesn't escape: redaction searches errors for the key as it is.
   if (/^[!#-[\]-~]{1,4096}$/.test(key)) return key;
   throw wrong(field, 'a key of printable characters without spaces', '[redacted]');
 }
@@ -140,7 +140,7 @@ function checkedUrl(text: string, variable: string): string {
   throw wrong(variable, expected, tellableAddress(text) ?? 'something else');
 }
 
-/** Of what is no address, as much as surely holds no password and no key: a scheme with a host, or a host with its port. Null where that isn't how it begins. */
+/** The part of an invalid address that can't hold a password or a key: scheme and host, or host and port. Null if the text doesn't start with one. */
 export function tellableAddress(text: string): string | null {
   const start = /^(?:[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(?::\d{1,5})?|[a-z0-9.-]+:\d{1,5})(?=$|[/?#])/i.exec(text)?.[0];
   if (start === undefined) return null;

@@ -1,26 +1,26 @@
-/** What a model wrote once, in a form in which servers take it back: what they refuse would refuse the conversation for ever. */
+/** Converts what a model wrote into a form that servers accept in a request. A rejected part would fail every later request of the conversation. */
 import { createHash } from 'node:crypto';
 import { jsonOf } from './http/json.ts';
 
-/** A tool's name, which the model may have made up. */
+/** A tool's name; the model may have made it up. */
 export const acceptableName = (name: string): string =>
   name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 
-/** `pattern`: those that are taken as they are; of the others a digest of so many characters is. */
+/** `pattern`: the ids that are sent unchanged. Others are replaced by a digest of `characters` characters. */
 export type CallIds = { pattern: RegExp; characters: number };
 
-/** They may tell a server more than which call is meant: LiteLLM puts signatures there, and Kimi's models read their own. */
+/** Ids may carry information for the server: LiteLLM puts signatures into them, and Kimi's models parse their own. */
 export const anyId: CallIds = { pattern: /^/, characters: 40 };
 
-/** The id of a call that another provider made, of a form perhaps that this one refuses. The same id gives the same. */
+/** The id of a call that another provider made, in a form that this provider accepts. Deterministic. */
 export const acceptableCallId = (id: string, { pattern, characters }: CallIds): string =>
   pattern.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, characters);
 
-/** A call's arguments. Those that aren't a JSON object stand inside one, as the model wrote them. */
+/** A call's arguments as an object. Text that isn't a JSON object is wrapped in one. */
 export const argumentsObject = (text: string): object =>
   objectIn(text) ?? (text.trim() === '' ? {} : { malformedArguments: text });
 
-/** The same as text: an object stays as it is written. */
+/** `argumentsObject` as text. A text that is a JSON object stays unchanged. */
 export const argumentsText = (text: string): string =>
   objectIn(text) === null ? JSON.stringify(argumentsObject(text)) : text;
 

@@ -1,27 +1,27 @@
-/** What OpenAI's models refuse, by their names: HTTP 400 for a field that another of them takes. */
+/** Fields that OpenAI's models reject with HTTP 400, by model name: one model rejects what another takes. */
 import { isThoughtless } from './effort.ts';
 import { isNamed } from './named-model.ts';
 import type { OriginalRequest } from './port.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** By its own name, wherever it is asked. */
+/** Whether the name is one of OpenAI's, at any server. */
 export const isOpenAiModel = (model: string): boolean => /^(ft:)?(gpt-\d|o\d|chatgpt-|codex-)/.test(model);
 
 const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(model);
 
-/** Those since 5.1 can be told not to think. */
+/** Models since 5.1, which allow thinking to be turned off. */
 const canBeCalmed = /^(ft:)?gpt-5\.\d/;
-/** They don't unless they are told to. What follows a fine-tune's model is its owner's own words. */
+/** Models that think only if the request asks for it. The text after a fine-tune's base model is chosen by its owner, so it isn't matched. */
 const isCalmUnasked = /^(ft:)?gpt-5\.[1-4](?!\d)(?![^:]*-(codex|pro|chat)(?![a-z]))/;
 
 const refusedByThinking = ['stop', 'presence_penalty', 'frequency_penalty', 'logit_bias'];
 const refusedWhileThinking = ['temperature', 'top_p', 'logprobs', 'top_logprobs'];
 const refusedByThoughtless = ['reasoning_effort', 'reasoning', 'verbosity'];
-/** Of what is to be told beside the answer. */
+/** A value of `include`, which lists what the server sends besides the answer. */
 const thoughtToTell = 'reasoning.encrypted_content';
 
-/** A body of either of OpenAI's wires, or a part of it with all settings, without those that the model refuses. Of another vendor's model nothing is known. */
+/** A body (or all settings of one) in either of OpenAI's wire formats, without the fields that the model rejects. Bodies for other vendors' models stay unchanged. */
 export function withoutRefused(model: string, settings: Body): Body {
   const taken = without(settings, refusedBy(model, effortIn(settings)));
   if (!isThoughtless(model)) return taken;
@@ -42,7 +42,7 @@ function refusedBy(model: string, effort: unknown): string[] {
 
 const limitFields = ['max_completion_tokens', 'max_tokens', 'n_predict', 'max_output_tokens'];
 
-/** The body to pass on; where the gateway limits the answer, without what may say otherwise. */
+/** The body to pass on. If the gateway sets the output limit, the client's own limit fields are removed. */
 export function bodyFor(model: string, original: OriginalRequest): Body {
   const body = original.maxOutputTokens === undefined ? original.body : without(original.body, limitFields);
   return isNamed(model, original) ? body : withoutRefused(model, body);
@@ -51,6 +51,6 @@ export function bodyFor(model: string, original: OriginalRequest): Body {
 const without = (body: Body, fields: readonly string[]): Body =>
   Object.fromEntries(Object.entries(body).filter(([name]) => !fields.includes(name)));
 
-/** Chat Completions has a field for it, Responses an object. */
+/** Chat Completions has a field for the effort, Responses an object. */
 const effortIn = ({ reasoning_effort: effort, reasoning }: Body): unknown =>
   effort ?? (reasoning as { effort?: unknown } | null | undefined)?.effort;

@@ -1,8 +1,8 @@
 /**
  * The provider port: all that the gateway knows of a model provider, on one page.
  *
- * A provider is a pure mapping to and from its wire plus one place that does I/O. It asks once, and neither retries nor falls back nor
- * stores: that is the gateway's, the same for all.
+ * A provider is a pure mapping to and from its wire format plus one place that does I/O. It sends a request once. Retries, fallback and storage
+ * are done by the gateway, in the same way for all providers.
  */
 import type {
   finishReasonSchema,
@@ -15,22 +15,22 @@ import type {
 } from '@coppice/contracts';
 import type { z } from 'zod';
 
-/** The formats in which providers are asked, and in which the gateway's own doors are. */
+/** The wire formats of providers and of the gateway's own endpoints. */
 export const wireNames = ['openai-chat', 'openai-responses', 'anthropic', 'gemini', 'ollama'] as const;
 export type WireName = (typeof wireNames)[number];
 
 export type FinishReason = z.output<typeof finishReasonSchema>;
 
-/** Arguments are text as the model wrote it: meant to be JSON, and not always. */
+/** `arguments` is the text that the model wrote. It should be JSON but may not be. */
 export type ProviderToolCall = { id: string; name: string; arguments: string; signature?: Signature | undefined };
 
-/** `mediaType` is known where the image comes by value. */
+/** `mediaType` is known if the image is inline. */
 export type ProviderImage = { mediaType: string; base64: string } | { mediaType?: string; url: string };
 
-/** `redacted`: the provider hides the text, and the signature is all there is. */
+/** `redacted`: the provider hides the text and sends only a signature. */
 export type ProviderThinking = { text: string; redacted: boolean; signature?: Signature | undefined };
 
-/** A part of a message as providers see it: what the contract holds by reference is read by then. */
+/** A part of a message for a provider. Content that the contract holds by reference has been loaded. */
 export type ProviderPart =
   | { type: 'text'; text: string; signature?: Signature | undefined }
   | { type: 'image'; image: ProviderImage }
@@ -47,89 +47,89 @@ export type ProviderPart =
 
 export type ProviderMessage = { role: ModelMessage['role']; content: readonly ProviderPart[] };
 
-/** A request as it came in at a door, in that wire's own words. */
+/** A client's request, in the wire format in which a gateway endpoint received it. */
 export type OriginalRequest = {
   wire: WireName;
   body: Readonly<Record<string, unknown>>;
-  /** Those that the wire's vendor documents for clients to set, e.g. `anthropic-beta`; lower case, and never one with a key. */
+  /** Headers that the vendor documents for clients, e.g. `anthropic-beta`. Names in lower case; never one that holds a key. */
   headers: Readonly<Record<string, string>>;
-  /** Whether there was something of another provider's in it, which the wire's vendor refuses, and which was taken out. */
+  /** Whether the gateway removed content of another provider from the body, which the vendor would reject. */
   foreignTaken?: boolean;
-  /** What the gateway limits the answer to, where the client named no maximum. */
+  /** The gateway's output limit, in tokens, if the client set none. */
   maxOutputTokens?: number;
 };
 
 export type ModelRequest = {
-  /** The model as the provider names it: what follows the first slash of `provider/model`. */
+  /** The provider's name for the model: the part of `provider/model` after the first slash. */
   model: string;
   /** The whole conversation. */
   messages: readonly ProviderMessage[];
   tools: readonly ToolDefinition[];
   settings: ModelSettings;
-  /** Whether the provider is asked to tell the answer as it comes; default true. */
+  /** Whether to request a streamed answer; default true. */
   stream?: boolean;
-  /** A provider of the same wire sends this instead, its model replaced, so that fields that the gateway doesn't know get through. */
+  /** A provider with the same wire format sends this instead, with its model replaced, so that fields that the gateway doesn't know are kept. */
   original?: OriginalRequest;
-  /** Of the body in which it came in at a door. */
+  /** Size of the body that the gateway endpoint received, in bytes. */
   bytes?: number;
 };
 
 /**
- * How far a request has come, as far as it tells what it costs. `sent`: the provider has it, and may be paid for it though it has yet to say a word; vendors answer
- * nothing, not even a status, before a whole answer is made. `refused`: it answers with an error, or isn't a model's server. `over`: a whole answer is there, or the connection
- * broke: the provider makes no more of it.
+ * The state of a request, as far as it matters for cost. `sent`: the provider has it and may charge for it, even before it answers; vendors send nothing, not even a
+ * status, until an unstreamed answer is complete. `refused`: it answered with an error, or isn't a model server. `over`: the whole answer arrived, or the connection
+ * broke; the provider generates nothing more for it.
  */
 export type RequestState = 'sent' | 'refused' | 'over';
 
 export type RequestContext = {
-  /** Aborted by the time limit, by cancellation, or when the process stops. The upstream call is then to be ended. */
+  /** Aborted by the time limit, by cancellation, or when the process stops. The upstream call must end then. */
   signal: AbortSignal;
-  /** The same each time this very turn is asked for: fit for a provider's idempotency key. */
+  /** The same for each attempt at this model call: usable as a provider's idempotency key. */
   effectId: string;
   owner: Owner;
-  /** Through how many gateways the request came to this one; default 0. */
+  /** Number of gateways that the request passed before this one; default 0. */
   hops?: number;
-  /** Told as the request gets on. */
+  /** Called when the state changes. */
   onState?: (state: RequestState) => void;
-  /** Told for how many milliseconds the provider will answer nothing more, where an answer says that its limits are used up with it. */
+  /** Called if the answer says that it used up the provider's limits, with the milliseconds until the provider answers again. */
   onUsedUp?: (forMs: number) => void;
 };
 
-/** Counts so far, not increments: of each, the last that came is valid. A missing one isn't known yet. */
+/** Totals so far, not increments: the last value of each count is valid. A missing count isn't known yet. */
 export type UsageSoFar = {
-  /** Cached ones and those that were cached now included. */
+  /** Includes tokens read from the cache and written to it. */
   inputTokens?: number;
-  /** Reasoning included. */
+  /** Includes reasoning tokens. */
   outputTokens?: number;
-  /** Those of `inputTokens` that the provider had cached. */
+  /** The part of `inputTokens` read from the provider's cache. */
   cachedInputTokens?: number;
-  /** Those of `inputTokens` that the provider cached now. */
+  /** The part of `inputTokens` written to the provider's cache. */
   cacheWriteInputTokens?: number;
-  /** Those of `cacheWriteInputTokens` that it keeps for an hour. This and what is sound or a picture has prices of its own, and is told to nobody. */
+  /** The part of `cacheWriteInputTokens` that is kept for an hour. This count and those of audio and images have separate prices, and aren't reported to clients. */
   cacheWriteHourInputTokens?: number;
   audioInputTokens?: number;
-  /** Those of `audioInputTokens` that the provider had cached. */
+  /** The part of `audioInputTokens` read from the provider's cache. */
   cachedAudioInputTokens?: number;
   audioOutputTokens?: number;
   imageOutputTokens?: number;
-  /** Those of `outputTokens` that the model thought with. */
+  /** The part of `outputTokens` used for thinking. */
   reasoningTokens?: number;
-  /** As the provider itself tells it. */
+  /** The cost that the provider itself reports. */
   costUsd?: number;
 };
 
 /**
- * A piece of the answer. Semantic output, after which no other provider is asked, is `text-delta`, `thinking-delta` and `tool-call-delta`.
+ * A piece of the answer. `text-delta`, `thinking-delta` and `tool-call-delta` are output: after the first of them the gateway tries no other provider.
  *
- * A tool call comes in one piece or many: `call` counts the answer's calls from 0; its id and name come with any one of its pieces (a call that gets no id
- * is given one by the gateway), and its arguments are what all its pieces hold, one after the other. It is whole at `response-end`, never before,
- * even where its arguments happen to be JSON already. Which piece belongs to which call is the wire's riddle, and the provider's to solve.
- * `block` counts blocks of thinking in the same way. A signature is told whole, with any one piece of its part.
+ * A tool call comes in one or more pieces. `call` numbers the answer's calls from 0. Any one of the pieces holds the id and the name (the gateway generates an id
+ * if none comes). The arguments are those of all pieces, concatenated. A call is complete only at `response-end`, even if its arguments are valid JSON before.
+ * The provider assigns pieces to calls; wire formats differ in how they mark that.
+ * `block` numbers blocks of thinking in the same way. A signature comes whole, with any one piece of its part.
  *
- * `lost` names what the answer holds that no delta can tell.
+ * `lost` names content of the answer that no delta can represent.
  *
- * `raw` is what came as it came, before the deltas that it was mapped to. It is told only for a request with `original` that the provider's wire is the
- * same as: the door then passes it on. `whole`: `data` is the body of an answer that wasn't streamed.
+ * `raw` holds the received data unchanged, before the deltas that it maps to. It is sent only for a request with an `original` in the provider's own wire format;
+ * the gateway endpoint passes it on. `whole`: `data` is the body of an unstreamed answer.
  */
 export type ModelDelta =
   | { type: 'raw'; whole: boolean; name: string | null; data: string }
@@ -147,29 +147,30 @@ export type ModelDelta =
   | { type: 'usage'; usage: UsageSoFar }
   | { type: 'response-end'; finishReason: FinishReason; providerFinishReason?: string; lost?: string };
 
-/** What comes together is handed on together: each step of a stream takes its time, whatever it carries. */
+/** Deltas that arrive together are yielded together: each step of an async iteration costs the same, however much it carries. */
 export type ModelDeltas = AsyncIterable<readonly ModelDelta[]>;
 
 export type Provider = {
   /** The part of `provider/model` before the first slash. */
   name: string;
-  /** The format in which it is asked; null for one that is asked in none. */
+  /** The wire format of requests to it; null for a provider that is no server. */
   wire: WireName | null;
   /**
-   * Asks for one turn. The stream ends after `response-end`; one that ends without it was cut, which the gateway treats as a failure.
+   * Makes one model call. The stream ends after `response-end`; a stream that ends without it was cut, which the gateway treats as a failure.
    *
-   * Failure contract: throws CoppiceError `model-not-found`; `invalid-request` where the provider refuses the request as such;
-   * `context-exceeded` where the conversation is too long for the model;
-   * `provider-limited` with `details.retryAfterMs` where it says how long to wait; `provider-failed` otherwise, with `retryable` set from the
-   * answer (a spend limit that is reached isn't); `unavailable` where the gateway itself has no room for the answer; `limit-exceeded` where that has no end. Anything else thrown is a defect.
+   * Failure contract: throws CoppiceError `model-not-found`; `invalid-request` if the provider rejects the request itself;
+   * `context-exceeded` if the conversation is too long for the model;
+   * `provider-limited`, with `details.retryAfterMs` if the provider says how long to wait; `provider-failed` otherwise, with `retryable` set from the
+   * answer (false for a reached spend limit); `unavailable` if the gateway has no memory left for the answer; `limit-exceeded` if the answer exceeds a limit.
+   * Anything else thrown is a defect.
    */
   stream(request: ModelRequest, context: RequestContext): ModelDeltas;
   /**
-   * Throws what a turn of this model would surely fail with, as far as that is known without asking anybody: a key or a script that isn't there.
+   * Throws the error that a call of this model is known to fail with, without any request: a missing key or script.
    * Failure contract: as `stream`'s.
    */
   check(model: string): Promise<void>;
-  /** Looks whether it can be used, without costs and within the signal's time. `modelsMax` of its models are told, by default some few. Never throws. */
+  /** Reports whether the provider is usable, at no cost and until the signal aborts. Lists up to `modelsMax` models; the default is small. Never throws. */
   describe(signal: AbortSignal, modelsMax?: number): Promise<Omit<ModelProvider, 'name'>>;
   /** Ends idle connections. */
   close?(): Promise<void>;

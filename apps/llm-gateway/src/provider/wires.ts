@@ -14,5 +14,5 @@ const wires: Readonly<Record<WireName, (baseUrl: string) => Wire>> = {
   ollama: () => ollama,
 };
 
-/** A format as the server at this address speaks it. */
+/** The wire format as the server at this address speaks it. */
 export const wireOf = (name: WireName, baseUrl: string): Wire => wires[name](baseUrl);

@@ -5,25 +5,25 @@ import { Phase } from '../../phases.ts';
 import { httpLimits } from './limits.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
-/** `path` with the query. */
+/** `path` includes the query. */
 export type HttpAddress = { origin: string; path: string };
 
 export type HttpAnswer = {
   status: number;
   headers: ResponseHeaders;
-  /** Pieces as they come, to be read once. Ending the iteration early, or the signal, closes the connection at once. @throws HttpFailed, or the signal's reason. */
+  /** Pieces as they arrive, readable once. Ending the iteration early, or the signal, closes the connection at once. @throws HttpFailed, or the signal's reason. */
   body: AsyncIterable<Uint8Array>;
-  /** Closes the connection where the answer isn't over. */
+  /** Closes the connection if the answer isn't complete. */
   leave(): void;
 };
 
-/** What a request needs of the signal that ends it. */
+/** The members of AbortSignal that a request uses. */
 export type Ending = Pick<AbortSignal, 'reason' | 'throwIfAborted'> & {
   addEventListener(type: 'abort', listener: () => void, options: { once: true }): void;
   removeEventListener(type: 'abort', listener: () => void): void;
 };
 
-/** The connection was not there or broke. `code` is the system's or the library's, e.g. ECONNREFUSED. */
+/** The connection failed or broke. `code` comes from the system or the library, e.g. ECONNREFUSED. */
 export class HttpFailed extends Error {
   override readonly name = 'HttpFailed';
   readonly code: string;
@@ -35,12 +35,12 @@ export class HttpFailed extends Error {
 }
 
 /**
- * Connections to one provider. It follows no redirect (the key would go along) and has no time-outs but that for connecting: the caller's signal ends what
- * takes too long. Nothing that it throws holds what was sent.
+ * Connections to one provider. It follows no redirects, which would forward the key, and its only time-out is for connecting: the caller's signal ends requests
+ * that take too long. Its errors never contain what was sent.
  */
 export class HttpClient {
   readonly #agent = new Agent({
-    // One connection a request: to end a request is then to end its connection, and one that breaks takes no other with it.
+    // One connection per request: ending a request ends its connection, and a broken connection affects no other request.
     allowH2: false,
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -62,9 +62,9 @@ export class HttpClient {
       headers: Record<string, string>;
       body?: string;
       signal: Ending;
-      /** Told when the system has taken the whole body for a server that is there. */
+      /** Called when the system has accepted the whole body on an open connection. */
       onSent?: () => void;
-      /** Told as soon as the server answers, before whoever waits for the answer goes on. */
+      /** Called as soon as the status arrives, before the returned promise resolves. */
       onStatus?: (status: number) => void;
     },
   ): Promise<HttpAnswer> {
@@ -88,29 +88,29 @@ export class HttpClient {
 const sendingRequests = Phase.afterWork();
 const readingAnswers = Phase.afterReading();
 
-/** What a socket takes at once. */
+/** Bytes that a socket accepts at once. */
 const atOnceBytesMax = 64 * 1024;
-/** So much of an answer is taken from its connection before it is read. */
+/** Bytes of an answer that are buffered before its connection is paused. */
 const heldBytesMax = 64 * 1024;
 
 /**
- * What a request needs until it ends, and then nothing: the library keeps one that was given up for as long as it waits for its connection, and with it all that it
- * was given, which is why it is given this.
+ * What a request needs until it ends; both are null afterwards. The library keeps an abandoned request, and everything passed to it, until a connection is free.
+ * Passing it only this object lets the rest be freed.
  */
 type Held = { bytes: Buffer | null; answer: Answer | null };
 
-/** A large body as a stream, since only that tells when all of it is sent. Its length is told all the same: not every server takes a body in chunks. */
+/** Sends a large body as a stream: only then does the library report when all of it is sent. The length is set, since not every server takes chunked bodies. */
 function sending(held: Held, headers: Record<string, string>) {
   const { bytes } = held;
   if (bytes === null) return { headers };
   if (bytes.length <= atOnceBytesMax) return { headers, body: bytes };
   const body = Readable.from(piecesOf(held), { objectMode: false });
-  // A request that ends early ends its body with an error, which its answer tells.
+  // A request that ends early fails its body with an error; the answer reports that error.
   body.on('error', () => {});
   return { headers: { ...headers, 'content-length': `${bytes.length}` }, body };
 }
 
-/** In pieces, since what is handed to the system at once counts as sent though most of it waits here. */
+/** Small pieces: a piece that is handed to the system counts as sent, even if most of it is still buffered here. */
 function* piecesOf(held: Held): Iterable<Buffer> {
   for (let from = 0; held.bytes !== null && from < held.bytes.length; from += atOnceBytesMax)
     yield held.bytes.subarray(from, from + atOnceBytesMax);
@@ -118,7 +118,7 @@ function* piecesOf(held: Held): Iterable<Buffer> {
 
 type Told = { onSent: () => void; onStatus: (status: number) => void };
 
-/** Tells an answer what the library tells of it, until it is over. */
+/** Forwards the library's callbacks to the answer, until the answer ends. */
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #held: Held;
 
@@ -127,7 +127,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // Given up while it waited for a connection, which then is another's.
+    // The request was abandoned while it waited for a connection; abort it, so that another request gets the connection.
     if (this.#held.answer === null) controller.abort(leftEarly);
     else this.#held.answer.start(controller);
   }
@@ -137,7 +137,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
-    // What a server says in between is of no use here.
+    // Informational 1xx responses are ignored.
     if (status >= 200) this.#held.answer?.begin(status, headers);
   }
 
@@ -155,28 +155,28 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
 }
 
 /**
- * One answer, for a reader that takes its time. The library's own `request` makes a stream and watches the signal in a way that take as long as all
- * else that is done for a short answer.
+ * One answer, with back-pressure for a slow reader. Written by hand, since the library's own `request` creates a stream and watches the signal, which takes
+ * as long as all other work for a short answer.
  */
 class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   readonly begun: Promise<HttpAnswer>;
-  /** Null where it is too late to end the request by it, or too early. */
+  /** Null before the request starts and after it ends: it can't be aborted then. */
   #controller: Dispatcher.DispatchController | null = null;
   readonly #signal: Ending;
   readonly #told: Told;
   readonly #held: Held;
   readonly #resolve: (answer: HttpAnswer) => void;
   readonly #reject: (reason: unknown) => void;
-  /** Come and not read yet. */
+  /** Received and not read yet. */
   #pieces: Buffer[] = [];
   #heldBytes = 0;
   #over = false;
   #failure: { reason: unknown } | null = null;
-  /** Who waits for the next piece is told to look again. */
+  /** Wakes the reader that waits for the next piece. */
   #wake: (() => void) | null = null;
 
   readonly #onAbort = () => {
-    // What came before isn't wanted either.
+    // Pieces that were received before are discarded, too.
     this.#pieces = [];
     this.#end({ reason: this.#signal.reason });
   };
@@ -205,7 +205,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     readingAnswers.add(() => this.#resolve({ status, headers, body: this, leave: () => this.#leave() }));
   }
 
-  /** Written out, since a generator takes three turns of the queue for each step, and there is nothing here to wait for in between. */
+  /** A hand-written iterator: a generator takes three microtask turns per step, and nothing here needs to await in between. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, undefined> {
     return {
       next: () => new Promise((resolve, reject) => this.#tellNext(resolve, reject)),
@@ -223,13 +223,13 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#wakeReader();
   }
 
-  /** The library has ended it. */
+  /** The library ended the request. */
   end(failure: { reason: HttpFailed } | null): void {
     this.#controller = null;
     this.#end(failure);
   }
 
-  /** Ends the request where it isn't over, and tells whoever waits. */
+  /** Aborts the request if it isn't over, and wakes the reader. */
   #end(failure: { reason: unknown } | null): void {
     if (this.#over) return;
     this.#over = true;
@@ -238,7 +238,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#held.answer = null;
     this.#held.bytes = null;
     this.#controller?.abort(leftEarly);
-    // Not before it was told that the answer began.
+    // Queued behind `begin`, so that the reader sees the start of the answer first.
     if (failure !== null) readingAnswers.add(() => this.#reject(failure.reason));
     this.#wakeReader();
   }
@@ -248,7 +248,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
     this.#wake = null;
   }
 
-  /** What has come since it was asked for the last time is one piece. */
+  /** Passes everything received since the last call as one piece. */
   #tellNext(resolve: (next: IteratorResult<Uint8Array, void>) => void, reject: (reason: unknown) => void): void {
     if (this.#pieces.length > 0) resolve({ done: false, value: this.#take() });
     else if (this.#failure !== null) reject(this.#failure.reason);
@@ -271,14 +271,14 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   }
 }
 
-/** Once for all: to make an error takes longer than much else, and nobody sees it. */
+/** Created once: creating an error is slow, and nobody sees this one. */
 const leftEarly = new Error('the answer is no longer wanted');
 
 const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.name;
 
 const decoder = new TextDecoder();
 
-/** The whole body as text; null where it is larger than allowed. `onRead` is told how much there is so far. @throws what it throws. */
+/** The whole body as text; null if it is larger than `bytesMax`. `onRead` gets the number of bytes so far. @throws what `onRead` throws. */
 export async function wholeText(
   body: AsyncIterable<Uint8Array>,
   bytesMax: number,

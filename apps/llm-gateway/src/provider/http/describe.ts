@@ -10,7 +10,7 @@ import { httpLimits } from './limits.ts';
 
 type Description = Awaited<ReturnType<Provider['describe']>>;
 
-/** Asks for the list of models, which costs nothing. */
+/** Requests the list of models, which costs nothing. */
 export async function describeEndpoint(
   http: HttpClient,
   endpoint: Endpoint,

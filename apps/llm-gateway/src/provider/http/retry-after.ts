@@ -1,13 +1,13 @@
-/** How long a provider asks to wait, by the headers of its answer or in its complaint. */
+/** How long a provider asks to wait, in headers or in the body of an error. */
 import { z } from 'zod';
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
-/** Milliseconds; null where it doesn't say. `retry-after-ms` over `retry-after` over the resets of the limits that are used up. */
+/** Milliseconds; null if unknown. `retry-after-ms` takes precedence over `retry-after`, and that over the reset times of rate limits. */
 export const retryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   statedRetryAfterMs(headers, nowMs) ?? resets(headers, nowMs);
 
-/** Where it asks for it in so many words: an answer that is refused for good may tell of its limits' resets all the same. */
+/** The explicit wait headers only. Reset times don't count: a permanent refusal may hold them, too. */
 export const statedRetryAfterMs = (headers: ResponseHeaders, nowMs: number): number | null =>
   milliseconds(one(headers, 'retry-after-ms')) ?? secondsOrDate(one(headers, 'retry-after'), nowMs);
 
@@ -16,7 +16,7 @@ const toldWaitPattern =
 const retryInfoSchema = z.looseObject({ '@type': z.string().endsWith('RetryInfo'), retryDelay: z.string() });
 const detailedSchema = z.object({ error: z.object({ details: z.array(z.unknown()) }) });
 
-/** Milliseconds that a complaint's body names: Google's `RetryInfo`, or a text such as OpenAI's in a stream; null where it doesn't say. */
+/** Milliseconds to wait named in the body of an error: Google's `RetryInfo`, or a text such as OpenAI's in a stream; null if there is none. */
 export function toldWaitMs(body: unknown, message: string): number | null {
   const detailed = detailedSchema.safeParse(Array.isArray(body) ? body[0] : body);
   const delays = (detailed.data?.error.details ?? []).flatMap((detail) => {
@@ -28,10 +28,10 @@ export function toldWaitMs(body: unknown, message: string): number | null {
   return told === null ? null : Math.ceil(told);
 }
 
-/** Longer than any duration is written: a pattern that looks for one in a longer text may take the square of its length. */
+/** Longer than any real duration. Without this bound the pattern below takes quadratic time on long texts. */
 const durationCharactersMax = 64;
 
-/** `12ms`, `6m0s`, `1h2m3.5s`, `1d`; a bare number is seconds. Null where it is none of these. */
+/** Milliseconds in `12ms`, `6m0s`, `1h2m3.5s`, `1d`; a bare number is seconds. Null for any other form. */
 export function durationOf(text: string): number | null {
   if (text.length > durationCharactersMax) return null;
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1_000;
@@ -52,17 +52,17 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 /**
- * For how many milliseconds a provider will answer nothing more, as an answer that it gave tells: the longest of the limits that have nothing left with it. Null
- * where something is left of all, or where it doesn't tell.
+ * Milliseconds until the provider accepts requests again, from the headers of a successful answer: the longest reset time among the exhausted limits. Null if no limit is
+ * exhausted, or if the headers don't say.
  */
 export function usedUpMs(headers: ResponseHeaders, nowMs: number): number | null {
-  // Of most answers nothing more is to be read.
+  // The common case: no limit is exhausted.
   if (!remainings.some((remaining) => one(headers, remaining) === '0')) return null;
   const usedUp = [...durations(headers), ...dates(headers, nowMs)].filter((limit) => limit.usedUp && limit.ms > 0);
   return usedUp.length === 0 ? null : Math.max(...usedUp.map(({ ms }) => ms));
 }
 
-/** Of the limits that have nothing left, the one that lasts longest; where none is said to be used up, the shortest. */
+/** The longest reset time among the exhausted limits; if none is marked as exhausted, the shortest of all. */
 function resets(headers: ResponseHeaders, nowMs: number): number | null {
   const known = [...durations(headers), ...dates(headers, nowMs)];
   return known.length === 0 ? null : (usedUpMs(headers, nowMs) ?? Math.min(...known.map(({ ms }) => ms)));
@@ -81,7 +81,7 @@ const remainings = [...openAiLimits, ...anthropicLimits].map(({ remaining }) => 
 
 type Reset = { ms: number; usedUp: boolean };
 
-/** OpenAI's, and of whoever takes after it: how long it lasts. */
+/** The limits of OpenAI and compatible servers: a duration. */
 function durations(headers: ResponseHeaders): Reset[] {
   return openAiLimits.flatMap(({ reset, remaining }) => {
     const text = one(headers, reset);
@@ -90,7 +90,7 @@ function durations(headers: ResponseHeaders): Reset[] {
   });
 }
 
-/** Anthropic's: until when, in RFC 3339. */
+/** The limits of Anthropic: a point in time, RFC 3339. */
 function dates(headers: ResponseHeaders, nowMs: number): Reset[] {
   return anthropicLimits.flatMap(({ reset, remaining }) => {
     const text = one(headers, reset);
@@ -108,7 +108,7 @@ function milliseconds(text: string | null): number | null {
 function secondsOrDate(text: string | null, nowMs: number): number | null {
   if (text === null) return null;
   if (/^\s*\d+(\.\d+)?\s*$/.test(text)) return Math.ceil(Number(text) * 1_000);
-  // Anything else that a date's parser would take for one (a bare sign, say) has no weekday or year in it.
+  // Date.parse accepts other texts, such as a bare sign, as dates; a real date has a year in it.
   const at = /\d{4}/.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(at) ? null : Math.max(0, at - nowMs);
 }

@@ -1,39 +1,39 @@
 /**
- * What a format of asking models consists of: pure mappings, on one page. `provider.ts` does the I/O, the same for all.
+ * The parts of a wire format: pure mappings, on one page. `provider.ts` does the I/O, the same for all.
  */
 import type { ModelDelta, ModelRequest, OriginalRequest, WireName } from '../port.ts';
 import type { StreamEvent } from './event-reader.ts';
 
 export type Wire = {
   name: WireName;
-  /** How a streamed answer is cut into events: server-sent events, or one JSON value a line. */
+  /** How a streamed answer is split into events: server-sent events, or one JSON value per line. */
   framing: 'server-sent-events' | 'json-lines';
-  /** Below the base URL, with a query where the wire has one. */
+  /** Relative to the base URL, with a query if the format needs one. */
   path(model: string, stream: boolean): string;
-  /** A request's headers beside those of HTTP itself; no key in them. */
+  /** The headers of a request besides HTTP's own; never a key. */
   headers(original: OriginalRequest | null): Record<string, string>;
   keyHeaders(key: string): Record<string, string>;
   body(request: ModelRequest, stream: boolean): object;
-  /** A request that came in in this very wire, for another model and perhaps with a maximum; what the gateway needs to be told is asked for too. */
+  /** The body for a request that came in this wire format: another model, perhaps an output limit, and the fields that make the server report usage. */
   passOn(original: OriginalRequest, model: string, stream: boolean): object;
   reader(about: { provider: string; secret: string | null }): AnswerReader;
-  /** Where models are listed, and their names in the list; null where the answer is no such list. */
+  /** The path of the model list, and the names in it; null if the answer is no such list. */
   models: { path: string; names(body: unknown): string[] | null };
 };
 
 /**
- * Maps one answer's events to deltas. Pure: the same events give the same deltas. It ends only at the stream's end, since much may follow what looks like the
- * end.
+ * Maps one answer's events to deltas. Pure: the same events give the same deltas. `response-end` comes only at the end of the stream, since more may follow what
+ * looks like the end.
  */
 export type AnswerReader = {
-  /** @throws CoppiceError where the event says that the provider failed, or isn't what was agreed on. */
+  /** @throws CoppiceError if the event is an error of the provider, or not in the wire format. */
   event(event: StreamEvent): ModelDelta[];
-  /** An answer that came as a whole, parsed; undefined where it isn't JSON. @throws as `event`. */
+  /** Maps an unstreamed answer, parsed; undefined if it isn't JSON. @throws as `event`. */
   whole(body: unknown): ModelDelta[];
-  /** What the stream's end completes; without `response-end` where the answer was cut. */
+  /** The deltas that the end of the stream completes. No `response-end` if the answer was cut. */
   end(): ModelDelta[];
-  /** All that matters came, perhaps but the usage: a connection that breaks now takes nothing with it. */
+  /** Whether everything but possibly the usage arrived: a broken connection loses nothing from here on. */
   readonly finished: boolean;
-  /** The stream's last word came: what may follow is not read. */
+  /** Whether the last event of the stream arrived: later events are ignored. */
   readonly ended: boolean;
 };
