@@ -2,7 +2,7 @@ import type { OriginalRequest } from '../port.ts';
 import type { HttpAddress } from './client.ts';
 import type { Wire } from './wire.ts';
 
-/** A server that is asked in one of the wires. */
+/** A model server and its wire format. */
 export type Endpoint = {
   /** The part of `provider/model` before the first slash. */
   name: string;
@@ -10,21 +10,21 @@ export type Endpoint = {
   /** With its path, such as `/v1`. */
   baseUrl: string;
   key: string | null;
-  /** The variable to set, where it is known that nothing works without a key; else null. */
+  /** The variable that holds the key, if the server is known to require one; else null. */
   keyRequired: string | null;
   /** Sent with each request, e.g. an organisation's name; never a key. */
   headers?: Readonly<Record<string, string>>;
-  /** Calls at once, of one process; default `exchangeLimits.concurrency`. */
+  /** Concurrent calls from one process; default `exchangeLimits.concurrency`. */
   concurrency?: number;
 };
 
-/** Most servers have one, some one for each model. */
+/** Most servers have one address, some one per model. */
 const addressesMax = 1_000;
 
-/** Addresses of paths below a base; a query of the base stays. */
+/** Addresses of paths below a base URL. A query in the base URL is kept. */
 export class Addresses {
   readonly #baseUrl: string;
-  /** To make one takes longer than to ask for it. */
+  /** Building an address takes longer than looking it up. */
   readonly #made = new Map<string, HttpAddress>();
 
   constructor({ baseUrl }: Pick<Endpoint, 'baseUrl'>) {

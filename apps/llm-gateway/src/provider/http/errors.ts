@@ -5,25 +5,25 @@ import { httpLimits } from './limits.ts';
 import { one, retryAfterMs, statedRetryAfterMs, toldWaitMs } from './retry-after.ts';
 import type { ResponseHeaders } from './retry-after.ts';
 
-/** What a provider complains of: by an HTTP status, or in the middle of a stream that began well. */
+/** An error that a provider reported, either by HTTP status or inside a stream that started normally. */
 export type Complaint = {
   provider: string;
-  /** Missing where it came in the stream. */
+  /** Missing if the error came in the stream. */
   status?: number;
   headers?: ResponseHeaders;
   /** Parsed JSON, or the text. */
   body: unknown;
-  /** A key that some servers quote in their complaint. */
+  /** The key, which some servers quote in their errors; it is redacted. */
   secret?: string | null;
-  /** Whose `param` and `code` these are, for a client that speaks the same. */
+  /** The wire format that `param` and `code` belong to, for clients that use the same format. */
   wire?: WireName;
   nowMs?: number;
 };
 
-/** As servers write it: OpenAI's `{error: {message, type, code}}`, Anthropic's with `type: "error"` around it, Ollama's `{error: "text"}`, FastAPI's `{detail}`, and a list of any of these. */
+/** The parsed error body. Servers send OpenAI's `{error: {message, type, code}}`, Anthropic's with `type: "error"` around it, Ollama's `{error: "text"}`, FastAPI's `{detail}`, or a list of any of these. */
 type Told = { message: string; codes: string[]; status: number | null; param?: string; code?: string };
 
-/** Whose complaint it is, and what it names beside its text, in the words of its wire: in an error's details as `providerNames`. */
+/** An error's `param` and `code` in the terms of its wire format; stored in the error's details as `providerNames`. */
 export type ProviderNames = { wire: WireName; param: string | null; code: string | null };
 
 const contextPattern =
@@ -35,11 +35,11 @@ const missingModelPattern =
   /model[_ ]not[_ ]found|models?\b.*\b(not found|does not exist|not exist|unknown)|no such model|unknown model|try pulling|not_found_error model/i;
 const limitedPattern = /rate[_ ]?limit|too many requests|resource_exhausted/i;
 const badRequestPattern = /invalid_(request|prompt|image|base64)|bad request|content_policy|content_filter/i;
-/** Google refuses a key with HTTP 400. */
+/** Google rejects an invalid key with HTTP 400. */
 const invalidKeyPattern = /api key (not valid|expired|not found)/i;
-/** Google's names of limits that no wait of seconds helps against, though it tells one. */
+/** Google's names for daily limits. Its error names a wait of seconds, but that doesn't help. */
 const dailyPattern = /"quotaId":"[^"]*PerDay/;
-/** What Anthropic's error types stand for where no status tells it: in a stream that began well. */
+/** The statuses of Anthropic's error types, for errors inside a stream, which have no status. */
 const statusOfCode: Readonly<Record<string, number>> = {
   authentication_error: 401,
   billing_error: 402,
@@ -52,7 +52,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
 };
 const refusedKeyPattern = /invalid_api_key|incorrect api key|authentication|unauthorized|permission_denied/i;
 
-/** The provider's complaint as an error of the port's failure contract. What the provider writes is passed on in part, without what looks like a key. */
+/** Converts the provider's error to one of the port's failure contract. The provider's text is passed on shortened, without anything that looks like a key. */
 export function providerError({
   provider,
   status,
@@ -74,7 +74,7 @@ export function providerError({
   const details = {
     ...(effective === null ? {} : { status: effective }),
     ...(told.codes.length === 0 ? {} : { providerCodes: told.codes }),
-    // A text is a server's in between.
+    // A body that is plain text comes from an intermediate server, not from the provider.
     ...(wire === undefined || typeof complaint === 'string' ? {} : { providerNames: namesOf(wire, told) }),
     ...(waitMs === null ? {} : { retryAfterMs: waitMs }),
   };
@@ -83,11 +83,11 @@ export function providerError({
     retryable: boolean,
   ) => new CoppiceError(code, message, { details, retryable });
 
-  // A request of too many bytes is mended by what mends one of too many tokens.
+  // A request with too many bytes has the same remedy as one with too many tokens.
   if (contextPattern.test(all) || effective === 413) {
     return new CoppiceError('context-exceeded', message, { details });
   }
-  // Before the limits: a spend limit that is reached is told as 429, too, and no waiting helps. (Gemini speaks of billing in limits that pass, but says how long.)
+  // Checked before the rate limits: a reached spend limit also comes as 429, and waiting doesn't help. (Gemini mentions billing in temporary limits, too, but names a wait.)
   const passes = isDaily || statedMs !== null;
   const spent = told.codes.some((code) => spentCodePattern.test(code)) || (!passes && spentPattern.test(all));
   if (effective === 402 || spent) return fail('provider-failed', false);
@@ -105,7 +105,7 @@ export function providerError({
   return fail(...byText(all, effective === null));
 }
 
-/** Where no status tells. What the text doesn't tell either may pass, if it came in a stream. */
+/** Classifies by text, for errors without a status. An error that the text doesn't classify is retryable if it came in a stream. */
 function byText(
   all: string,
   inStream: boolean,
@@ -144,7 +144,7 @@ function toldBy(body: unknown): Told {
   };
 }
 
-/** Before anything is cut: half a key is one too much. A key holds nothing that JSON escapes. */
+/** Runs before any text is cut, so that no part of a key remains. A key has no characters that JSON escapes. */
 function withoutSecret(body: unknown, secret: string | null): unknown {
   if (secret === null || body === undefined) return body;
   return JSON.parse(JSON.stringify(body).replaceAll(secret, '[redacted]')) as unknown;

@@ -1,25 +1,25 @@
 import { createParser } from 'eventsource-parser';
 
-/** `name` is the event's type, or null. `complete`: whether the blank line came that ends an event. */
+/** `name` is the event's type, or null. `complete`: whether the blank line that ends an event arrived. */
 export type StreamEvent = { name: string | null; data: string; complete: boolean };
 
-/** @throws by the reader, when an event or a line is larger than allowed. */
+/** An event or a line is larger than allowed. */
 export class EventTooLarge extends Error {
   override readonly name = 'EventTooLarge';
 }
 
 /**
- * Bytes to server-sent events: any split of the same bytes gives the same events. A field `error:` without an event around it, which llama.cpp's
- * server wrote for a time, comes as an event of that name.
+ * Converts bytes to server-sent events. Any split of the same bytes gives the same events. A field `error:` outside of an event, which llama.cpp's server
+ * sent for a time, becomes an event of that name.
  */
 export class EventReader {
   readonly #charactersMax: number;
   readonly #decoder = new TextDecoder();
-  /** The beginning of a line. The parser is given whole lines: what can't become a field it drops without a word while it is incomplete. */
+  /** The start of an incomplete line. The parser gets whole lines only: it silently drops an incomplete line that can't become a field. */
   #line: string[] = [];
   #lineCharacters = 0;
   #heldReturn = '';
-  /** Of the lines that the parser may hold of an event. */
+  /** Characters of the current event that the parser may hold. */
   #parsedCharacters = 0;
   #events: StreamEvent[] = [];
   #complete = true;
@@ -47,10 +47,10 @@ export class EventReader {
     return this.#feed(this.#decoder.decode(bytes, { stream: true }));
   }
 
-  /** What the stream's end leaves: an event whose blank line is missing. */
+  /** The event that remains at the end of the stream, without its blank line. */
   end(): StreamEvent[] {
     const rest = this.#decoder.decode();
-    // A carriage return at the very end is a whole line's end now.
+    // At the end of the stream, a carriage return ends its line.
     const events = this.#feed(`${this.#heldReturn}${rest}`.endsWith('\r') ? `${rest}\n` : rest);
     this.#complete = false;
     return [...events, ...this.#feed('\n\n')];
@@ -70,7 +70,7 @@ export class EventReader {
   #parse(lines: string): void {
     this.#parser.feed(lines);
     if (eventEnds.some((end) => lines.endsWith(end)) || onlyEnds.test(lines)) this.#parsedCharacters = 0;
-    // An event that ended in between took with it what was before it.
+    // If an event ended in these lines, nothing from before them is held.
     else this.#parsedCharacters = lines.length + (this.#events.length > 0 ? 0 : this.#parsedCharacters);
   }
 
@@ -78,7 +78,7 @@ export class EventReader {
     let text = `${this.#heldReturn}${added}`;
     this.#heldReturn = '';
     if (text.endsWith('\r')) {
-      // Perhaps the first half of a line's end.
+      // It may be the first half of `\r\n`.
       this.#heldReturn = '\r';
       text = text.slice(0, -1);
     }
@@ -96,7 +96,7 @@ export class EventReader {
   }
 }
 
-/** Blank lines: one of white space is none. */
+/** Nothing but line ends. A line of white space isn't blank. */
 const onlyEnds = /^[\r\n]+$/;
-/** A line's end, and a blank line. */
+/** The end of a line followed by a blank line. */
 const eventEnds = ['\n\n', '\r\r', '\r\n\r\n'];

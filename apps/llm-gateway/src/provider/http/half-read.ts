@@ -3,7 +3,7 @@ import { ByteBudget } from '../../byte-budget.ts';
 import { bytesOfHeap } from '../../heap.ts';
 import { httpLimits } from './limits.ts';
 
-/** The room for what is read by half of all answers together, since each alone may be large. What is small needs none: no server can take that from another's answers. */
+/** Bounds the memory for all partly received answers together, since each may be large. Small ones are not counted, so that no server can block another's answers. */
 export class HalfReadRoom {
   readonly #budget: ByteBudget;
 
@@ -15,7 +15,7 @@ export class HalfReadRoom {
     return this.#budget.taken;
   }
 
-  /** For one answer of this provider, to be disposed of at its end. */
+  /** Opens an account for one answer of this provider. Dispose of it at the end of the answer. */
   hold(provider: string): HalfRead {
     return new HalfRead(provider, this.#budget);
   }
@@ -31,7 +31,7 @@ class HalfRead implements Disposable {
     this.#budget = budget;
   }
 
-  /** So much is read by half now. @throws CoppiceError `unavailable` where there is no room for it. */
+  /** Sets the bytes that the answer holds now. @throws CoppiceError `unavailable` if there is no room for them. */
   keep(bytes: number): void {
     const more = Math.max(0, bytes - httpLimits.halfReadFreeBytes) - this.#taken;
     if (!this.#budget.tryTake(more))

@@ -1,4 +1,4 @@
-/** Undefined where it isn't JSON. */
+/** Parses JSON; undefined if the text isn't valid. */
 export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,30 +1,30 @@
-/** Every limit of asking a provider over HTTP. The library's own time-outs are off: its 300 s end calls to models that think for long. */
+/** Every limit of requests to providers over HTTP. The library's own time-outs are off: its 300 s would end calls to models that think for long. */
 export const httpLimits = {
   connectMsMax: 10_000,
-  /** From the request to the first event: a local server may load its model, a large one thinks first. Comments that keep a connection alive don't count. */
+  /** From the request to the first event: a local server may first load its model, and a large model thinks first. Keep-alive comments don't count. */
   firstEventMsMax: 15 * 60_000,
-  /** From one event to the next. */
+  /** Between two events. */
   idleMsMax: 5 * 60_000,
-  /** Of the whole answer. */
+  /** From the request to the end of the answer. */
   totalMsMax: 60 * 60_000,
-  /** After the finish reason came, or the end of the stream was told: for the usage, and for the connection to be of use again. */
+  /** After the finish reason or the end of the stream: time for the usage to arrive, and for the connection to become reusable. */
   afterFinishMsMax: 5_000,
-  /** Of one event, and of one line. An event may hold a whole tool call. */
+  /** Characters of one event or one line. An event may hold a whole tool call. */
   eventCharactersMax: 16 * 1024 * 1024,
-  /** Of what is read by half of all answers, events and whole ones: this part of what the process may have, … */
+  /** Memory for all partly received answers, streamed or not: this share of the heap limit, … */
   halfReadOfHeapMax: 1 / 8,
-  /** … beside so much of each. */
+  /** … not counting this many bytes of each. */
   halfReadFreeBytes: 64 * 1024,
-  /** Of one answer as it came: each token is wrapped in some hundred bytes. */
+  /** Bytes of one answer as received: each token is wrapped in some hundred bytes. */
   answerBytesMax: 1024 * 1024 * 1024,
-  /** What is read of the answer to a refused request. */
+  /** Bytes read of an error response. */
   errorBytesMax: 64 * 1024,
-  /** Of an error's text that is looked through for keys, … */
+  /** Characters of an error's text that are searched for keys, … */
   errorTextCharactersRead: 64 * 1024,
-  /** … and how long one may be: where that text ends, one may have been cut in two. */
+  /** … and the longest key. If the text was cut, this much is dropped from its end, which may hold a part of a key. */
   keyCharactersMax: 16 * 1024,
-  /** Of an error's text that is passed on. */
+  /** Characters of an error's text that are passed on. */
   errorTextCharactersMax: 500,
-  /** An answer that came as a whole, and the list of models. */
+  /** Bytes of an unstreamed answer, and of the list of models. */
   wholeBodyBytesMax: 32 * 1024 * 1024,
 } as const;

@@ -1,7 +1,7 @@
 import { EventTooLarge } from './event-reader.ts';
 import type { StreamEvent } from './event-reader.ts';
 
-/** Bytes to lines, each an event without a name: any split of the same bytes gives the same lines. Empty ones are left out. */
+/** Converts bytes to lines, each an event without a name. Any split of the same bytes gives the same lines. Empty lines are skipped. */
 export class LineReader {
   readonly #charactersMax: number;
   readonly #decoder = new TextDecoder();
@@ -21,7 +21,7 @@ export class LineReader {
     return this.#feed(this.#decoder.decode(bytes, { stream: true }));
   }
 
-  /** What the stream's end leaves: a line whose end is missing. */
+  /** The line that remains at the end of the stream, without its line end. */
   end(): StreamEvent[] {
     const events = this.#feed(this.#decoder.decode());
     return [...events, ...eventOf(this.#line.splice(0).join(''), false)];

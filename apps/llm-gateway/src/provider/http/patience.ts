@@ -7,14 +7,14 @@ export type PatienceLimits = Record<
   number
 >;
 
-/** `endsAtMs`: as `performance.now()` counts. */
+/** `endsAtMs` is on the clock of `performance.now()`. */
 type Limit = { ms: number; what: string; endsAtMs: number };
 
 const limitFromNow = (ms: number, what: string): Limit => ({ ms, what, endsAtMs: performance.now() + ms });
 
 /**
- * How long an answer is waited for: until its first event, from event to event, in total, and for what follows its end. It is aborted, with an error that
- * says what took too long, by the first of these or by the caller's own signal. It is no AbortSignal, since each call has one, and heard by the one request that it ends.
+ * The time limits of one answer: until the first event, between events, in total, and after its end. The first limit that is reached aborts the request with an error that
+ * names it; the caller's own signal aborts it, too. It isn't an AbortSignal, which would be slower: each call has one of these, with a single listener.
  */
 export class Patience implements Ending {
   readonly #provider: string;
@@ -25,9 +25,9 @@ export class Patience implements Ending {
   #listener: (() => void) | null = null;
   #ownReason: CoppiceError | undefined;
   readonly #total: Limit;
-  /** Null where only the total counts. */
+  /** Null while only the total limit counts. */
   #next: Limit | null;
-  /** One for both, which is late where more time was given since: to make and end one for each event takes longer than to read it. */
+  /** One timer for both limits. It is not moved when a limit is extended, and may fire early: setting a timer for each event takes longer than reading the event. */
   #timer: NodeJS.Timeout | null = null;
   #timerEndsAtMs = Number.POSITIVE_INFINITY;
 
@@ -36,7 +36,7 @@ export class Patience implements Ending {
   constructor(provider: string, callerSignal: AbortSignal, limits: PatienceLimits) {
     this.#provider = provider;
     this.#limits = limits;
-    // Not by AbortSignal.any, which takes as long as asking a server that is near.
+    // AbortSignal.any takes as long as a request to a nearby server.
     this.#callerSignal = callerSignal;
     if (callerSignal.aborted) this.#onCallerAbort();
     else callerSignal.addEventListener('abort', this.#onCallerAbort, { once: true });
@@ -61,27 +61,27 @@ export class Patience implements Ending {
     if (this.#listener === listener) this.#listener = null;
   }
 
-  /** The error of a limit that was reached; undefined where none was. */
+  /** The error of the limit that was reached; undefined if none was. */
   get ownReason(): unknown {
     return this.#ownReason;
   }
 
-  /** An event came. */
+  /** Starts the limit until the next event. */
   sawEvent(): void {
     this.#wait(this.#limits.idleMsMax, 'fell silent in the middle of its answer: nothing came');
   }
 
-  /** All that matters came. */
+  /** Starts the limit for the end of the stream, after everything that matters arrived. */
   sawEnd(): void {
     this.#wait(this.#limits.afterFinishMsMax, 'did not close its stream');
   }
 
-  /** The provider isn't waited for, until the next event: only the total goes on. */
+  /** Stops the limit between events until the next one. The total limit goes on. */
   rest(): void {
     this.#next = null;
   }
 
-  /** Nothing is waited for any more. */
+  /** Stops all limits. */
   end(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#callerSignal.removeEventListener('abort', this.#onCallerAbort);
@@ -92,7 +92,7 @@ export class Patience implements Ending {
     if (this.#next.endsAtMs < this.#timerEndsAtMs) this.#watch();
   }
 
-  /** Until the first of the limits. */
+  /** Sets the timer for the earlier of the two limits. */
   #watch(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerEndsAtMs = Math.min(this.#total.endsAtMs, this.#next?.endsAtMs ?? Number.POSITIVE_INFINITY);

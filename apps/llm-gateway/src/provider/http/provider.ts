@@ -18,7 +18,7 @@ import type { PatienceLimits } from './patience.ts';
 import { one, usedUpMs } from './retry-after.ts';
 import type { AnswerReader } from './wire.ts';
 
-/** Any server that is asked over HTTP: its wire's mappings with the one place that does I/O. `room` is that of all providers. */
+/** A provider over HTTP: the mappings of its wire format, and the one place that does I/O. `room` is shared by all providers. */
 export function httpProvider(
   endpoint: Endpoint,
   limits: Partial<PatienceLimits> = {},
@@ -68,12 +68,12 @@ async function* stream(
       body: JSON.stringify(body),
       signal: patience,
       onSent: () => context.onState?.('sent'),
-      // Who answers before all is there takes it, too.
+      // A server that answers before the whole body is sent has received the request, too.
       onStatus: (status) => context.onState?.(isRefusal(status) ? 'refused' : 'sent'),
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
     if (isRefusal(answer.status)) {
-      // Its words are of use, and not worth waiting for.
+      // Read the error's body, but only for the short time after an end.
       patience.sawEnd();
       throw await refusal(endpoint, answer);
     }
@@ -92,11 +92,11 @@ async function* stream(
       context.onState?.('over');
       throw connectionFailed(endpoint, error);
     }
-    // Its fault, not the caller's: another may answer better, the same won't.
+    // The provider's fault, not the caller's: another provider may do better, a retry won't.
     if (error instanceof EventTooLarge) throw new CoppiceError('provider-failed', `${name} sent ${error.message}`);
     throw error;
   } finally {
-    // One that nobody reads on would hold its connection.
+    // An answer that nobody reads would keep its connection open.
     answer?.leave();
     patience.end();
   }
@@ -115,10 +115,10 @@ function requireKey({ name, key, keyRequired }: Endpoint): void {
     );
 }
 
-/** `raw`: whether what comes is told as it came, too. */
+/** `raw`: also yield the received data unchanged. */
 type Come = { answer: HttpAnswer; kind: string; raw: boolean; room: HalfReadRoom };
 
-/** What a server answers that doesn't stream: an error after all, or the whole answer. */
+/** Reads the answer of a server that doesn't stream: an error, or the whole answer. */
 async function wholeAnswer(
   endpoint: Endpoint,
   { answer, raw, room }: Come,
@@ -151,7 +151,7 @@ async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw, room }: 
       bytes += piece.length;
       if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
       for (const deltas of bundlesOf(answered.read(piece), begun)) {
-        // How long the caller takes is not the provider's fault: what is read is noted after that, and the provider waited for anew.
+        // Time spent by the caller isn't the provider's fault. The limit restarts after the yield, in `noteEvents`.
         patience.rest();
         yield deltas;
         if (begun || !deltas.some(isOutput)) continue;
@@ -165,17 +165,17 @@ async function* streamedAnswer(endpoint: Endpoint, { answer, kind, raw, room }: 
     yield* bundlesOf(answered.end(), begun);
   } catch (error) {
     const broken = error instanceof HttpFailed || error === patience.ownReason;
-    // Only the usage can be missing then.
+    // The answer is complete then, except perhaps for the usage.
     if (!broken || !reader.finished) throw error;
   }
-  // A stream that is one and says nothing was cut: the missing end tells so.
+  // An event stream without events was cut, which the missing `response-end` reports.
   if (answered.eventsSeen === 0 && kind !== accepted[endpoint.wire.framing]) throw notAStream(endpoint, kind);
   yield [...reader.end()];
 }
 
 /**
- * What comes together; but the first output of an answer that hasn't `begun` is on its way before the rest of what came with it is read.
- * @throws what the iteration does, after what came before that.
+ * Groups the deltas that arrived together. If the answer hasn't `begun`, its first output is yielded before the rest is read.
+ * @throws what the iteration throws, after the deltas before it.
  */
 function* bundlesOf(all: Iterable<ModelDelta>, begun: boolean): Iterable<ModelDelta[]> {
   let deltas: ModelDelta[] = [];
@@ -209,7 +209,7 @@ async function refusal({ name, key, wire }: Endpoint, answer: HttpAnswer): Promi
       `${name} answered with a redirect (HTTP ${status}), which is not followed: set its base URL to where it leads`,
     );
   }
-  // The status says enough where the words of the refusal are lost.
+  // If the body can't be read, the status says enough.
   const text = await wholeText(answer.body, httpLimits.errorBytesMax).catch(() => null);
   const body = text === null ? 'an error that is too long or broke off' : (jsonOf(text) ?? text);
   return providerError({ provider: name, status, headers, body, secret: key, wire: wire.name });
@@ -221,7 +221,7 @@ function notAStream({ name }: Endpoint, kind: string): CoppiceError {
 }
 
 function connectionFailed(endpoint: Endpoint, { code }: HttpFailed): CoppiceError {
-  // A certificate that isn't trusted won't be so in a second.
+  // An untrusted certificate won't be trusted a second later.
   const retryable = !/CERT|SELF_SIGNED|ISSUER|ALTNAME|^ERR_INVALID|^UND_ERR_INVALID/.test(code);
   const text = `${endpoint.name}: the connection to ${new URL(endpoint.baseUrl).host} failed (${code})`;
   return new CoppiceError('provider-failed', text, { retryable });

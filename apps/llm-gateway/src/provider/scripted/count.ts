@@ -2,18 +2,18 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 
 /**
- * What the scripted model was asked and what it answered, one JSON line each. A line is appended by one write, so that any number of
- * processes may share the file, and it is there before the model goes on, so that it outlives a SIGKILL.
+ * What the scripted model was asked and what it answered, one JSON line per event. Each line is appended by one write, so that many processes can share the file.
+ * It is written before the model continues, so that it survives a SIGKILL.
  */
 const countLineSchema = z.object({
-  /** `asked`: a request came. `answered`: its answer was given out whole. */
+  /** `asked`: a request arrived. `answered`: its whole answer was sent. */
   event: z.enum(['asked', 'answered']),
   effectId: z.string(),
   runId: z.string(),
   taskId: z.string(),
   script: z.string(),
   rule: z.string(),
-  /** Of the turn within its rule, from 0. */
+  /** Index of the turn in its rule, from 0. */
   position: z.int(),
   /** RFC 3339. */
   time: z.string(),
@@ -30,7 +30,7 @@ export function countInFile(file: string): Count {
   return { add: (line) => appendFile(file, `${JSON.stringify(line)}\n`), read: () => readCount(file) };
 }
 
-/** Counts for this process alone; keeps the last `linesMax`. */
+/** Counts in memory, for this process only; keeps the last `linesMax` lines. */
 export function countInMemory(linesMax = 10_000): Count {
   const lines: CountLine[] = [];
   return {
@@ -42,13 +42,13 @@ export function countInMemory(linesMax = 10_000): Count {
   };
 }
 
-/** The lines of a count file; none where it isn't there yet. */
+/** The lines of a count file; none if the file doesn't exist yet. */
 export async function readCount(file: string): Promise<CountLine[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';
     throw error;
   });
-  // What follows the last line break is nothing, or a line that is just being written.
+  // The text after the last line break is empty, or a line that is being written.
   return text
     .split('\n')
     .slice(0, -1)

@@ -20,12 +20,12 @@ import type { Fault, ScriptedTurn } from './script.ts';
 import { findScript, readBeside, readScriptText, whyWithoutScripts } from './script-files.ts';
 import type { ScriptFile, ScriptFolders } from './script-files.ts';
 
-/** Pieces of an answer are at most this long. */
+/** Maximum length of a piece of an answer. */
 const pieceCharactersMax = 4_096;
 
 /**
- * A deterministic model that plays a script (`scripted/<script file>`), with latency and faults, and counts what it was asked. For demos,
- * tests and benchmarks: it costs nothing and says the same each time.
+ * A deterministic model that plays a script (`scripted/<script file>`), with latency and faults, and counts its requests. For demos,
+ * tests and benchmarks: it costs nothing and always gives the same answers.
  */
 export function scriptedProvider(settings: { scripts: ScriptFolders; count: Count; clock: Clock }): Provider {
   const { scripts, count, clock } = settings;
@@ -88,7 +88,7 @@ export function scriptedProvider(settings: { scripts: ScriptFolders; count: Coun
   };
 }
 
-/** The fault that is due: a fault of `times: n` is over when the same turn of the same task was asked for n times before. */
+/** The fault to play now. A fault with `times: n` ends after n requests for the same turn of the same task. */
 async function presentFault(
   turn: ScriptedTurn,
   count: Count,
@@ -104,7 +104,7 @@ async function presentFault(
       earlier.rule === line.rule &&
       earlier.position === line.position,
   ).length;
-  // The present one is among them.
+  // The current request is already counted.
   return asks <= turn.fault.times ? turn.fault : null;
 }
 
@@ -129,7 +129,7 @@ async function textOf(turn: ScriptedTurn, file: ScriptFile): Promise<string> {
   return turn.textFile === undefined ? (turn.text ?? '') : readBeside(file, turn.textFile);
 }
 
-/** Text as it is, for arguments that aren't JSON; anything else as JSON. */
+/** A string as it is, so that scripts can hold invalid JSON; any other value as JSON. */
 const argumentsOf = (call: { arguments?: unknown }): string =>
   typeof call.arguments === 'string' ? call.arguments : JSON.stringify(call.arguments ?? {});
 
@@ -142,7 +142,7 @@ function* inPieces(text: string, toDelta: (piece: string) => ModelDelta): Iterab
   for (let at = 0; at < text.length; at += pieceCharactersMax) yield toDelta(text.slice(at, at + pieceCharactersMax));
 }
 
-/** What was said before the first answer. */
+/** The text of all messages before the first answer. */
 function promptOf(messages: readonly ProviderMessage[]): string {
   const firstAnswer = messages.findIndex(({ role }) => role === 'assistant');
   return messages

@@ -4,20 +4,20 @@ import { CoppiceError } from '@coppice/contracts';
 import { gatewayLimits } from '../../limits.ts';
 
 export type ScriptFolders = {
-  /** Absolute. Scripts are looked for in them in this order. */
+  /** Absolute paths, searched in this order. */
   folders: readonly string[];
-  /** Whether a script may be named by an absolute path outside of them: only where whoever submits tasks owns the machine. */
+  /** Whether a script may be named by an absolute path outside of the folders. Allow this only if all who submit tasks own the machine. */
   anywhere: boolean;
 };
 
-/** A script's file, and the folder that what it names must lie in. */
+/** A script's file, and the folder that files named in the script must be in. */
 export type ScriptFile = { path: string; root: string };
 
 const suggestionsMax = 10;
 
 /**
- * Finds the file of `scripted/<name>`. Symbolic links are followed before it is looked whether the file lies inside.
- * @throws CoppiceError `model-not-found`, `permission-denied` for a path that leads out.
+ * Finds the file of `scripted/<name>`. Symbolic links are resolved before the check that the file is inside the folder.
+ * @throws CoppiceError `model-not-found`; `permission-denied` for a path that leads out.
  */
 export async function findScript(name: string, { folders, anywhere }: ScriptFolders): Promise<ScriptFile> {
   if (path.isAbsolute(name) && anywhere) {
@@ -52,7 +52,7 @@ export async function readScriptText(file: ScriptFile): Promise<string> {
   return readBounded(file.path, gatewayLimits.scriptBytesMax);
 }
 
-/** The text of a file that a script names, relative to itself. @throws CoppiceError `invalid-request`. */
+/** The text of a file that a script names, relative to the script. @throws CoppiceError `invalid-request`. */
 export async function readBeside(script: ScriptFile, name: string): Promise<string> {
   const file = await realFile(path.resolve(path.dirname(script.path), name));
   if (file === null)
@@ -69,7 +69,7 @@ async function readBounded(file: string, bytesMax: number): Promise<string> {
   return readFile(file, 'utf8');
 }
 
-/** The path of a regular file with its links followed, else null. */
+/** The path of a regular file with links resolved, else null. */
 async function realFile(file: string): Promise<string | null> {
   try {
     const real = await realpath(file);
@@ -84,7 +84,7 @@ function isInside(file: string, folder: string): boolean {
   return relative !== '' && relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
 }
 
-/** In one sentence; null where there may be some. */
+/** Why no scripts can be found, in one sentence; null if there may be some. */
 export const whyWithoutScripts = ({ folders, anywhere }: ScriptFolders): string | null =>
   folders.length === 0 && !anywhere ? 'no folder of scripts is configured (COPPICE_SCRIPTS)' : null;
 

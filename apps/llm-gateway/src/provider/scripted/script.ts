@@ -9,30 +9,30 @@ import { z } from 'zod';
  * A script, in YAML:
  *
  * ```yaml
- * rules:                                # the first whose `when` holds plays; without `when` it always holds. It is held against what was said
- *                                       # before the first answer, so that no tool result and no later message leads to another rule
+ * rules:                                # the first rule whose `when` matches is played; without `when` it always matches. It is compared with the messages
+ *                                       # before the first answer, so that no tool result and no later message changes the rule
  *   - name: changelog
- *     when: { contains: changelog }     # a text, or several that must all be there; or `matches`, a regular expression
- *     turns:                            # the first is the answer to a request without assistant messages, the next to one with one …
+ *     when: { contains: changelog }     # a text, or a list of texts that must all occur; or `matches`, a regular expression
+ *     turns:                            # the first answers a request without assistant messages, the second a request with one …
  *       - text: "# Changes\n"
  *         latencyMs: 200                # before the first piece
  *         usage: { inputTokens: 10, outputTokens: 5, costUsd: 0.01 }
  *         finishReason: stop
- *         fault: { kind: limited, retryAfterMs: 100, times: 2 }   # how often it is asked in vain before that answer; without `times` always
+ *         fault: { kind: limited, retryAfterMs: 100, times: 2 }   # the number of requests that fail before that answer; without `times` all fail
  *   - name: agent
  *     when: { contains: fix the bug }
- *     turns:                            # one an answer: tool calls, in an answer with text or without
+ *     turns:                            # tool calls, with or without text
  *       - text: I look first.
  *         toolCalls: [{ name: read, arguments: { path: a.txt } }, { name: run, arguments: '{"command": ' }]   # the second isn't JSON
  *       - toolCalls: [{ name: finish, arguments: { summary: done } }]
  *   - name: large
  *     when: { matches: "^write the book" }
- *     turns: [{ textFile: book.txt }]   # beside the script
- * default: { turns: [{ text: ok }] }    # for what no rule knows
+ *     turns: [{ textFile: book.txt }]   # next to the script
+ * default: { turns: [{ text: ok }] }    # if no rule matches
  * ```
  *
- * A new conversation (such as one that goes on from a summary, when the old one became too long) chooses its rule anew and begins at its first turn. So what
- * is to be said after a summary has a rule of its own, before the others, whose `when` names a text of the summary, which the script itself said.
+ * A new conversation chooses its rule anew and begins at its first turn. One that continues from a summary, after the old one became too long, is new, too. So the
+ * turns after a summary need a rule of their own, before the others, whose `when` names a text of the summary, which the script itself wrote.
  */
 const times = z.int().min(1).max(1_000).optional();
 const faultSchema = z.discriminatedUnion('kind', [
@@ -47,14 +47,14 @@ const faultSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('limited'), retryAfterMs: z.int().nonnegative().optional(), times }),
   /** The provider never answers. */
   z.strictObject({ kind: z.literal('stall'), times }),
-  /** The answer ends in its middle. */
+  /** The answer is cut in the middle. */
   z.strictObject({ kind: z.literal('cut'), times }),
 ]);
 export type Fault = z.output<typeof faultSchema>;
 
 const toolCallSchema = z.strictObject({
   name: z.string().max(200),
-  /** A text is given out as it is, and need not be JSON; any other value as its JSON. */
+  /** A string is sent as it is, and need not be JSON; any other value is sent as JSON. */
   arguments: z.unknown().default({}),
   id: z.string().min(1).max(200).optional(),
 });
@@ -71,7 +71,7 @@ const turnSchema = z
         costUsd: z.number().nonnegative().optional(),
       })
       .default({}),
-    /** Default: tool-calls where there are some, else stop. */
+    /** Default: `tool-calls` if there are any, else `stop`. */
     finishReason: finishReasonSchema.optional(),
     toolCalls: z.array(toolCallSchema).min(1).max(100).optional(),
     fault: faultSchema.optional(),
@@ -113,15 +113,15 @@ const scriptSchema = z
 export type Script = z.output<typeof scriptSchema>;
 
 const issuesMax = 20;
-/** Of all expressions of a script for one prompt. */
+/** For all regular expressions of a script on one prompt. */
 const matchingMsMax = 500;
 
-/** What plays for a request: the rule's name (its position where it has none), the position of the turn, and the turn. */
+/** The script's answer to a request: the rule's name (or its position), the index of the turn, and the turn. */
 export type Cue = { rule: string; position: number; turn: ScriptedTurn };
 
 /**
- * Reads a script. What is no script may be any file, with secrets in it: of its content the error tells the place and the kind alone.
- * @throws CoppiceError `invalid-request` whose message names line, field, what was expected and the kind of what came.
+ * Parses a script. A file that isn't a script may hold secrets, so the error reveals only places and kinds of its content.
+ * @throws CoppiceError `invalid-request`, whose message names the line, the field, what was expected and the kind of the value.
  */
 export function parseScript(text: string, name: string): Script {
   const yaml = parseYaml(text);
@@ -166,9 +166,9 @@ function isRegularExpression(source: string): boolean {
 }
 
 /**
- * What the script says to a request: the rule comes from the prompt, the turn from how many answers the conversation already holds. So
- * the same request always plays the same, in any process and however often it is asked.
- * @throws CoppiceError `provider-failed` where the script has nothing to say.
+ * Chooses the script's answer to a request: the prompt selects the rule, the number of answers in the conversation selects the turn. So
+ * the same request always gets the same answer, in any process and however often it is sent.
+ * @throws CoppiceError `provider-failed` if the script has no answer.
  */
 export function cueFor(script: Script, prompt: string, answersSoFar: number): Cue {
   const index = ruleFor(script, prompt);
@@ -187,7 +187,7 @@ export function cueFor(script: Script, prompt: string, answersSoFar: number): Cu
   return { rule: name, position: answersSoFar, turn };
 }
 
-/** The position of the first rule that holds; -1 where none does. */
+/** The index of the first rule that matches; -1 if none does. */
 function ruleFor({ rules }: Script, prompt: string): number {
   const candidates = [...rules.entries()].filter(([, { when }]) => hasTexts(when?.contains, prompt));
   const first = firstMatch(
@@ -202,7 +202,7 @@ function hasTexts(contains: string | string[] | undefined, prompt: string): bool
   return texts.every((text) => prompt.includes(text));
 }
 
-/** Null holds always. An expression may take for ever for a text that it nearly fits, and nothing else runs meanwhile: only there can it be stopped. */
+/** The index of the first pattern that matches; null always matches. Runs in `node:vm` for its time-out: a regular expression may backtrack forever and block the process. */
 function firstMatch(patterns: readonly (string | null)[], text: string): number {
   const [first] = patterns;
   if (first === undefined) return -1;
