@@ -1,27 +1,27 @@
 /**
- * What Anthropic's models take, by their names: the same request would be refused by one for what another demands. After the vendor's page "Thinking support,
+ * The parameters that Anthropic's models accept, by model name: one model rejects what another requires. Source: the vendor's page "Thinking support,
  * defaults, and rejected configurations by model" and its migration guides.
  */
 
 export type ModelTraits = {
   /**
-   * How the model is told to think. `budget`: a number of tokens, and none otherwise. `adaptive`: an effort, and it can be told not to. `always`: an effort; being
-   * told not to is refused. `never`: it can't.
+   * How thinking is set. `budget`: a number of tokens, or no thinking. `adaptive`: an effort, and it can be turned off. `always`: an effort; turning it off is
+   * rejected. `never`: the model can't think.
    */
   thinking: 'never' | 'budget' | 'adaptive' | 'always';
-  /** Whether it takes a temperature and its like. */
+  /** Whether it takes a temperature and similar settings. */
   sampling: boolean;
-  /** Whether it takes a JSON Schema of its answer. */
+  /** Whether it takes a JSON Schema for its answer. */
   schema: boolean;
-  /** What is asked for where nobody says: the wire demands a number. */
+  /** The default output limit, in tokens: the format requires a limit. */
   maxOutputTokens: number;
 };
 
 const currentMaxOutputTokens = 32_000;
 
-/** Another vendor's model behind this wire. What is older than a few years is all that such servers are sure to know. */
+/** Another vendor's model behind this wire format. Such servers are only sure to support features that are a few years old. */
 const foreign: ModelTraits = { thinking: 'budget', sampling: true, schema: false, maxOutputTokens: 8_192 };
-/** A model of Anthropic's whose name says no version: what all of its newest take. */
+/** An Anthropic model with no version in its name: the parameters that all of the newest models accept. */
 const newest: ModelTraits = {
   thinking: 'always',
   sampling: false,
@@ -56,7 +56,7 @@ function maxOutputTokensOf(version: number): number {
   return version < 3.7 ? 8_192 : currentMaxOutputTokens;
 }
 
-/** `claude-opus-4-1-20250805` is 4.1, `claude-3-7-sonnet-latest` 3.7, `claude-sonnet-4-20250514` 4. */
+/** Reads the version in a name: `claude-opus-4-1-20250805` is 4.1, `claude-3-7-sonnet-latest` 3.7, `claude-sonnet-4-20250514` 4. */
 function versionOf(model: string): number | null {
   const [, major, minor] = /claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d))?(?![\d.])/i.exec(model) ?? [];
   return major === undefined ? null : Number(`${major}.${minor ?? 0}`);

@@ -191,7 +191,7 @@ describe('settings', () => {
     ['claude-sonnet-4-5', { thinking: { effort: 'medium' } }, { type: 'enabled', budget_tokens: 8_192 }],
     ['claude-sonnet-4-5', { thinking: { budgetTokens: 4_000 } }, { type: 'enabled', budget_tokens: 4_000 }],
     ['claude-sonnet-4-5', { thinking: { budgetTokens: 1 } }, { type: 'enabled', budget_tokens: 1_024 }],
-    // What was asked for at most stays the limit.
+    // The requested limit stays as it is.
     [
       'claude-sonnet-4-5',
       { thinking: { effort: 'high' }, maxOutputTokens: 3_000 },
@@ -211,9 +211,9 @@ describe('settings', () => {
     ['claude-sonnet-4-5', { thinking: { effort: 'high' }, maxOutputTokens: 1_000 }],
     ['claude-3-5-haiku-latest', { thinking: { effort: 'high' } }],
     ['claude-opus-5', {}],
-    // To be told not to think is refused by these.
+    // These reject turning thinking off.
     ['claude-opus-5-5', { thinking: { effort: 'none' } }],
-    // Thinking and a tool that has to be called are refused together.
+    // Thinking is rejected together with a forced tool call.
     ['claude-sonnet-4-5', { thinking: { effort: 'high' }, toolChoice: 'required' }],
   ])('of thinking: nothing is said to %s with %j', (model, settings) => {
     expect(settingsFor(model, settings)).not.toHaveProperty('thinking');

@@ -8,7 +8,7 @@ import type { ModelTraits } from './models.ts';
 import { formatOf } from './response-format.ts';
 import { thinkingAndLength, withoutLateThinking } from './thinking.ts';
 
-/** The pure mapping of a request to the body of `POST /v1/messages`. The wire has no word for `seed`. */
+/** Maps a request to the body of `POST /v1/messages`. The format has no field for `seed`. */
 export function requestBody({ model, messages, tools, settings }: ModelRequest, stream: boolean): object {
   const traits = traitsOf(model);
   const { schema, instruction } = formatOf(settings.responseFormat, traits);
@@ -36,7 +36,7 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
   };
 }
 
-/** A request that came in in this wire, for another model. Its usage is told without being asked for, and it names a maximum of its own, since it has to. */
+/** The body for a request that came in this wire format, for another model. The server reports usage without being asked, and the body has its own required limit. */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean): object {
   const body = withoutLateThinking(original, model);
   const { temperature: _temperature, top_p: _topP, top_k: _topK, ...unsampled } = body;
@@ -45,8 +45,8 @@ export function passedOn(original: OriginalRequest, model: string, stream: boole
 }
 
 /**
- * Marks what the next turn will repeat: this vendor caches nothing unless told. What tools and system say is kept for all conversations that begin with it, and
- * the conversation up to here for its own next turn.
+ * Marks the prefix that the next request will repeat: this vendor caches only marked prefixes. Tools and system messages are cached for all conversations that start with
+ * them, and the conversation so far for its next request.
  */
 function markForCache(system: readonly TextBlock[], conversation: readonly WireMessage[]): void {
   const last = conversation.at(-1);
@@ -70,7 +70,7 @@ function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object 
   return { tool_choice: { type: 'auto', ...single } };
 }
 
-/** Newer models, and those that think, take no temperature and refuse the whole request for it. */
+/** Newer models, and models while thinking, reject a request that sets a temperature. */
 function samplingOf(settings: ModelSettings, traits: ModelTraits, thinks: boolean): object {
   const { temperature, topP, topK, stopSequences } = settings;
   const stops = stopSequences?.filter((sequence) => sequence.trim() !== '') ?? [];
@@ -78,9 +78,9 @@ function samplingOf(settings: ModelSettings, traits: ModelTraits, thinks: boolea
   if (!traits.sampling || thinks) return stop;
   return {
     ...stop,
-    // The contract's scale ends at 2, this wire's at 1.
+    // The contract's scale ends at 2, this format's at 1.
     ...(temperature === undefined ? {} : { temperature: Math.min(temperature, 1) }),
-    // Its models from 4.5 on refuse both together.
+    // Models from 4.5 on reject both together.
     ...(topP === undefined || temperature !== undefined ? {} : { top_p: topP }),
     ...(topK === undefined ? {} : { top_k: topK }),
   };

@@ -1,11 +1,11 @@
-/** How an answer of a given form is asked for: by its schema where the model takes one, else in words. */
+/** Requests an answer in a given format: by JSON Schema if the model takes one, else by an instruction. */
 import type { ModelSettings } from '@coppice/contracts';
 import type { ModelTraits } from './models.ts';
 
 type ResponseFormat = NonNullable<ModelSettings['responseFormat']>;
 type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** `instruction` is a part of what the system says. */
+/** `instruction` is added to the system messages. */
 export function formatOf(
   format: ResponseFormat | undefined,
   { schema: takesSchema }: ModelTraits,
@@ -18,7 +18,7 @@ export function formatOf(
   return { schema: null, instruction };
 }
 
-/** Keywords that the wire refuses. The model is told of them in words, as the vendor's own libraries do it. */
+/** Keywords that the API rejects. They are moved to the description, as the vendor's own libraries do. */
 const refused: ReadonlySet<string> = new Set([
   'minimum',
   'maximum',
@@ -36,9 +36,9 @@ const ofSchemas: ReadonlySet<string> = new Set(['anyOf', 'allOf', 'oneOf', 'pref
 const ofNamedSchemas: ReadonlySet<string> = new Set(['properties', '$defs', 'definitions']);
 const deepest = 64;
 
-/** A schema as the wire takes it: every object closed, and without what it refuses. */
+/** A schema that the API accepts: every object closed, and no rejected keywords. */
 function acceptableSchema(schema: JsonSchema, depth = 0): JsonSchema {
-  // The wire takes no such thing anyway, and says so.
+  // The API rejects such a deep schema with an error of its own.
   if (depth > deepest) return schema;
   const inner = (value: unknown): unknown => (isSchema(value) ? acceptableSchema(value, depth + 1) : value);
   const kept: Record<string, unknown> = {};

@@ -17,15 +17,15 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
   refusal: 'refusal',
 };
 
-/** A block that pieces may still come for. `input`: what the call began with, as JSON, which counts where no piece says anything. */
+/** A block that may get further pieces. `input`: the call's initial input as JSON, used if no piece has content. */
 type OpenBlock =
   | { kind: 'text' }
   | { kind: 'thinking'; block: number }
   | { kind: 'call'; call: number; input: string; said: boolean };
 
 /**
- * The answer comes in blocks, each with an index by which its pieces name it; kinds of blocks, pieces and events that aren't known are passed over. The stop reason
- * comes with the last counts, before the stream's last word.
+ * Reads an answer. It comes in blocks; each piece names its block by index. Unknown kinds of blocks, pieces and events are ignored. The stop reason
+ * comes with the final counts, before the last event.
  */
 export class MessageReader implements AnswerReader {
   readonly #provider: string;
@@ -39,7 +39,7 @@ export class MessageReader implements AnswerReader {
   #end: End | null = null;
   #ended = false;
 
-  /** `secret` is kept out of errors. */
+  /** `secret` is redacted from errors. */
   constructor({ provider, secret }: { provider: string; secret: string | null }) {
     this.#provider = provider;
     this.#secret = secret;
@@ -59,7 +59,7 @@ export class MessageReader implements AnswerReader {
     const parsed = eventSchema.safeParse(body);
     if (name === 'error' || parsed.data?.type === 'error' || hasError(body)) throw this.#fail(body ?? data);
     if (parsed.success) return this.#map(parsed.data);
-    // Whoever gives events new names may give them new forms.
+    // An event with an unknown name may have an unknown form.
     if (name !== null && !knownEvents.has(name)) return [];
     throw this.#notOfThisWire('no event of a message');
   }
@@ -83,7 +83,7 @@ export class MessageReader implements AnswerReader {
     }
     const { stop_reason: reason, stop_details: details } = this.#end;
     const finishReason = finishReasons[reason ?? ''] ?? 'other';
-    // A refusal that says nothing itself is explained beside it.
+    // A refusal without text is explained in a separate field.
     const explanation = finishReason === 'refusal' && !this.#saidAnything ? details?.explanation : null;
     if (nonEmpty(explanation)) deltas.push({ type: 'text-delta', text: explanation });
     return [...deltas, { type: 'response-end', finishReason, providerFinishReason: reason ?? '' }];
@@ -97,7 +97,7 @@ export class MessageReader implements AnswerReader {
           ...(nonEmpty(message?.model) ? { responseModel: message.model } : {}),
           ...(nonEmpty(message?.id) ? { responseId: message.id } : {}),
         };
-        // Its output is counted before there is any: of a stream that is cut, no count tells more.
+        // The output count at the start is ignored, since there is no output yet: a cut stream then has no output count.
         return [start, ...this.#count({ ...message?.usage, output_tokens: null })];
       }
       case 'content_block_start':
@@ -150,7 +150,7 @@ export class MessageReader implements AnswerReader {
     if (block === undefined) return [];
     if (block.kind === 'text') return this.#text(delta.text);
     if (block.kind === 'thinking') return this.#thought(block.block, delta.thinking, delta.signature);
-    // The one piece of a call without arguments may be an empty one.
+    // A call without arguments may have a single, empty piece.
     if (!nonEmpty(delta.partial_json)) return [];
     block.said ||= delta.partial_json.trim() !== '';
     return [{ type: 'tool-call-delta', call: block.call, arguments: delta.partial_json }];
@@ -162,7 +162,7 @@ export class MessageReader implements AnswerReader {
     return [{ type: 'text-delta', text }];
   }
 
-  /** A block that has only begun is no output yet: after an error another provider may be asked. */
+  /** A block that only started isn't output yet: after an error, another provider may still be tried. */
   #thought(block: number, text: string | null | undefined, signature: string | null | undefined): ModelDelta[] {
     if (!nonEmpty(text) && !nonEmpty(signature)) return [];
     return [{ type: 'thinking-delta', block, text: text ?? '', ...signed(signature) }];
@@ -178,7 +178,7 @@ export class MessageReader implements AnswerReader {
     if (nonEmpty(reason)) this.#end = { stop_reason: reason, stop_details: details };
   }
 
-  /** Counts that come again are the newer ones; those that don't stay. */
+  /** A count that comes again replaces the earlier value; others stay. */
   #count(usage: WireUsage | null | undefined): ModelDelta[] {
     for (const [name, value] of Object.entries(usage ?? {})) {
       if (value !== null && value !== undefined) Object.assign(this.#usage, { [name]: value });
@@ -205,7 +205,7 @@ const knownEvents: ReadonlySet<string> = new Set([
   'message_stop',
 ]);
 
-/** The wire counts what was read from its cache and written to it apart; here they are among the input. */
+/** The wire format counts cache reads and writes separately from the input; here the input includes them. */
 function usageOf(usage: WireUsage): UsageSoFar {
   const { input_tokens: uncached, cache_read_input_tokens: read, cache_creation_input_tokens: written } = usage;
   const counts: [keyof UsageSoFar, number | null | undefined][] = [

@@ -1,29 +1,29 @@
-/** What is read of a Messages answer. Tolerant: what isn't known, or isn't as documented, is ignored. */
+/** The parts of a Messages answer that are read. Tolerant: unknown or malformed fields are ignored. */
 import { z } from 'zod';
 
 const text = z.string().nullish().catch(null);
 const count = z.number().int().nonnegative().nullish().catch(null);
 
-/** Each count is the sum so far. */
+/** Each count is the total so far. */
 export const usageSchema = z.object({
-  /** Without those of the cache. */
+  /** Excludes tokens read from and written to the cache. */
   input_tokens: count,
   cache_read_input_tokens: count,
   cache_creation_input_tokens: count,
-  /** How long the ones written are kept: five minutes the others. */
+  /** The part of the written tokens that is kept for an hour; the rest is kept for five minutes. */
   cache_creation: z.object({ ephemeral_1h_input_tokens: count }).nullish().catch(null),
   output_tokens: count,
   output_tokens_details: z.object({ thinking_tokens: count }).nullish().catch(null),
 });
 export type WireUsage = z.output<typeof usageSchema>;
 
-/** A block of the answer: as it begins in a stream, or whole. */
+/** A block of the answer: its start in a stream, or the whole block. */
 export const blockSchema = z.object({
   type: text,
   text,
   thinking: text,
   signature: text,
-  /** Of redacted thinking. */
+  /** The content of redacted thinking. */
   data: text,
   id: text,
   name: text,

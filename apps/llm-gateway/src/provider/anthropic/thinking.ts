@@ -1,4 +1,4 @@
-/** How a model is told to think, and what it answers beside. */
+/** The thinking settings of a request, and the output limit that goes with them. */
 import type { ModelSettings } from '@coppice/contracts';
 import { effortBudgets, effortOf } from '../effort.ts';
 import { isNamed } from '../named-model.ts';
@@ -8,7 +8,7 @@ import type { ModelTraits } from './models.ts';
 type Effort = 'low' | 'medium' | 'high';
 type AskedThinking = NonNullable<ModelSettings['thinking']>;
 
-/** A message as far as it is looked at here; a client of this wire may have written it. */
+/** The part of a message that is read here; a client of this wire format may have written it. */
 export type Said = { role: string; content: string | readonly { type: string }[] };
 
 export type WireThinking = {
@@ -16,19 +16,19 @@ export type WireThinking = {
   effort?: Effort;
 };
 
-/** The least that the wire takes. */
+/** The format's minimum budget. */
 const budgetTokensMin = 1_024;
-/** What is left for the answer where only the budget is known. */
+/** Tokens left for the answer if only the budget is set. */
 const answerTokens = 8_192;
 
-/** `maxOutputTokens`: thinking and answer together; the wire demands it. */
+/** `maxOutputTokens` covers thinking and answer together; the format requires it. */
 export function thinkingAndLength(
   { maxOutputTokens, thinking, toolChoice }: ModelSettings,
   traits: ModelTraits,
   messages: readonly Said[],
 ): WireThinking & { maxOutputTokens: number } {
   const lengthDefault = traits.maxOutputTokens;
-  // Whoever has to call a tool doesn't think: the wire refuses both together.
+  // The API rejects thinking together with a forced tool call.
   const forced = toolChoice === 'required' || typeof toolChoice === 'object';
   if (thinking === undefined || forced) return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
   if (traits.thinking !== 'budget') {
@@ -39,7 +39,7 @@ export function thinkingAndLength(
     return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
   }
   const length = maxOutputTokens ?? Math.max(lengthDefault, budgetAsked + answerTokens);
-  // What was asked for at most stays the limit, and the budget has to be below it.
+  // The requested limit stays as it is, and the budget must be below it.
   const budget = Math.min(budgetAsked, length - 1);
   if (budget < budgetTokensMin) return { maxOutputTokens: length };
   return { thinking: { type: 'enabled', budget_tokens: budget }, maxOutputTokens: length };
@@ -58,8 +58,8 @@ function budgetOf(asked: AskedThinking): number {
 }
 
 /**
- * What is passed on, without thinking where an answer goes on that another provider began without: it is refused. So is clearing of thoughts then.
- * Where the client named the model and nothing was taken from its conversation, that is for the vendor to tell.
+ * The body to pass on, without thinking (and its clearing of thinking) if it continues an answer that another provider began without: that is rejected.
+ * If the client named the model and nothing was removed from its conversation, the body stays, and the vendor reports the error.
  */
 export function withoutLateThinking(original: OriginalRequest, model: string): OriginalRequest['body'] {
   const { body, foreignTaken = false } = original;
@@ -75,8 +75,8 @@ export function withoutLateThinking(original: OriginalRequest, model: string): O
 }
 
 /**
- * Whether the answer that goes on began without a thought, as another provider's does: a model that thinks by budget has to have thought at the
- * turn's beginning, which is what follows the last message of the user's that holds no result. After its first call it often thinks no more.
+ * Whether the answer being continued began without thinking, as another provider's may. A model that thinks by budget requires thinking at the start of
+ * the answer, which follows the last user message without a tool result. After its first call it often thinks no more.
  */
 function answersUnthought(messages: readonly Said[]): boolean {
   if (!holdsResult(messages.at(-1))) return false;

@@ -4,7 +4,7 @@ import { passedOn, requestBody } from './request.ts';
 import { MessageReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
-/** Anthropic's Messages, and servers that are compatible with it. */
+/** Anthropic's Messages API, and compatible servers. */
 export const anthropic: Wire = {
   name: 'anthropic',
   framing: 'server-sent-events',
@@ -20,6 +20,6 @@ export const anthropic: Wire = {
   },
 };
 
-/** `anthropic-version` and `anthropic-beta`, without which a client's own fields would be refused. */
+/** `anthropic-version` and `anthropic-beta`. Without them, fields that the client set could be rejected. */
 const ofTheVendor = (original: OriginalRequest | null): Record<string, string> =>
   Object.fromEntries(Object.entries(original?.headers ?? {}).filter(([name]) => name.startsWith('anthropic-')));

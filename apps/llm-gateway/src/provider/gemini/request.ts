@@ -3,11 +3,11 @@ import type { ModelRequest, OriginalRequest } from '../port.ts';
 import { contentsOf, signedContents } from './contents.ts';
 import type { OwnContent } from './contents.ts';
 
-/** The pure mapping of a request to the body of `generateContent`. Of the settings, the wire has no word for `parallelToolCalls`. */
+/** Maps a request to the body of `generateContent`. The format has no field for `parallelToolCalls`. */
 export function requestBody(request: ModelRequest): object {
   const { model, settings } = request;
   const { systemInstruction, contents } = contentsOf(request.messages, { signed: hasLevels(model) });
-  // JSON Schema goes here: what `parameters` takes is a part of OpenAPI's, and all else in it is refused.
+  // This field takes JSON Schema. `parameters` takes only a subset of OpenAPI's schema, and rejects everything else.
   const declarations = request.tools.map(({ name, description, parameters }) => ({
     name,
     description,
@@ -24,7 +24,7 @@ export function requestBody(request: ModelRequest): object {
   };
 }
 
-/** A request that came in in this wire. Its model stands in the path; usage is told without being asked for. */
+/** The body for a request that came in this wire format. The model is in the path; the server reports usage without being asked. */
 export function passedOn({ body, maxOutputTokens }: OriginalRequest, model: string): object {
   const { contents } = body;
   const said =
@@ -33,18 +33,18 @@ export function passedOn({ body, maxOutputTokens }: OriginalRequest, model: stri
       : body;
   const named = 'model' in body ? { ...said, model: modelPath(model) } : said;
   if (maxOutputTokens === undefined) return named;
-  // Google takes either spelling, but not both.
+  // Google accepts either spelling, but not both.
   const field = 'generation_config' in body ? 'generation_config' : 'generationConfig';
   return { ...named, [field]: { ...(body[field] as object | null | undefined), maxOutputTokens } };
 }
 
-/** `models/NAME`; a tuned model's name says what it is. A name that isn't one leads to no other path. */
+/** `models/NAME`; a tuned model's name already has its prefix. The name is escaped, so that it can't change the path. */
 export function modelPath(model: string): string {
   const [, kind = 'models', name = model] = /^(models|tunedModels)\/(.+)$/.exec(model) ?? [];
   return `${kind}/${encodeURIComponent(name.toWellFormed())}`;
 }
 
-/** From Gemini 3 on, models take a level of thinking, and refuse calls without signatures. */
+/** Whether the model takes levels of thinking, and rejects calls without signatures: all from Gemini 3 on. */
 function hasLevels(model: string): boolean {
   const [, generation] = /gemini-(\d+)/.exec(model) ?? [];
   return generation === undefined ? !/gemma|learnlm|tunedModels/.test(model) : Number(generation) >= 3;
@@ -72,9 +72,9 @@ function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object 
 
 type Thinking = NonNullable<ModelSettings['thinking']>;
 
-/** Google's own counts for models that take no level, in tokens. */
+/** Tokens per level, for models that take only a budget; Google's own numbers. */
 const budgets = { none: 0, minimal: 1_024, low: 1_024, medium: 8_192, high: 24_576 } as const;
-/** The larger of them always think. */
+/** The minimum budget of Pro models, which always think. */
 const proBudgetMin = 128;
 
 function thinkingOf(model: string, thinking: Thinking): object {
@@ -87,7 +87,7 @@ function thinkingOf(model: string, thinking: Thinking): object {
     const thinkingBudget = effort === 'none' && /pro/.test(model) ? proBudgetMin : budgets[effort];
     return { thinkingBudget, includeThoughts };
   }
-  // They can't be kept from thinking altogether, and the larger ones know no less than `low`.
+  // These models can't turn thinking off, and the larger ones have no level below `low`.
   const least = /flash/.test(model) ? 'minimal' : 'low';
   return { thinkingLevel: effort === 'none' || effort === 'minimal' ? least : effort, includeThoughts };
 }

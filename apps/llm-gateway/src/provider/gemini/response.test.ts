@@ -35,14 +35,14 @@ test('thoughts, parallel calls of which the first is signed, one without argumen
     status: 'complete',
     text: 'I look.',
     thinking: [{ text: '**Looking**\n\nZwei Dateien – beide.', redacted: false, callsBefore: 0 }],
-    // It says STOP.
+    // The provider says STOP.
     finishReason: 'tool-calls',
     toolCalls: [
       { name: 'read', arguments: '{"path":"größe.txt"}', signature: signature('CikBVKhc7first==') },
       { name: 'list', arguments: '{}' },
       { id: 'call-3', name: 'run', arguments: '{"command":"ls"}' },
     ],
-    // What was thought isn't among the candidates' tokens.
+    // The candidates' tokens exclude thinking.
     usage: { inputTokens: 300, outputTokens: 90, reasoningTokens: 64 },
   });
   if (answer.status !== 'complete') return;

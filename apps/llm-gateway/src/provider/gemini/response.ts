@@ -8,7 +8,7 @@ import type { FinishReason, ModelDelta, UsageSoFar } from '../port.ts';
 import { chunkSchema } from './schemas.ts';
 import type { AnswerPart, Chunk, UsageMetadata } from './schemas.ts';
 
-/** `STOP` is said even where calls were made. What isn't here, a call that Google couldn't read among it, is `other`. */
+/** `STOP` also comes with tool calls. Any reason not listed is `other`, including a call that Google couldn't parse. */
 const finishReasons: Readonly<Record<string, FinishReason>> = {
   STOP: 'stop',
   MAX_TOKENS: 'length',
@@ -23,7 +23,7 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
   MODEL_ARMOR: 'refusal',
 };
 
-/** Each event is an answer of its own form, with what is new of it; the stream has no last word but its end. */
+/** Reads an answer. Each event has the form of an answer and holds only what is new. The stream has no final event. */
 export class GeminiReader implements AnswerReader {
   readonly #provider: string;
   readonly #secret: string | null;
@@ -31,13 +31,13 @@ export class GeminiReader implements AnswerReader {
   #begun = false;
   #calls = 0;
   #blocks = 0;
-  /** Whether the latest part was a thought: those in a row are one block, until one is signed. */
-  /** What it brought that can't be told. */
+  /** The media type of content that no delta can represent. */
   #lost: string | null = null;
+  /** Whether the latest part was thinking: adjacent thinking parts form one block, until one is signed. */
   #isThinking = false;
   #finish: { reason: FinishReason; told: string } | null = null;
 
-  /** `secret` is kept out of errors. */
+  /** `secret` is redacted from errors. */
   constructor({ provider, secret }: { provider: string; secret: string | null }) {
     this.#provider = provider;
     this.#secret = secret;
@@ -53,7 +53,7 @@ export class GeminiReader implements AnswerReader {
     return this.whole(body);
   }
 
-  /** A whole answer has the form of an event; a server that streams, but not as events, sends a list of them. */
+  /** A whole answer has the form of an event. A server that streams, but not as events, sends a list of them. */
   whole(body: unknown): ModelDelta[] {
     if (Array.isArray(body)) return body.flatMap((each) => this.whole(each));
     const parsed = chunkSchema.safeParse(body);
@@ -74,7 +74,7 @@ export class GeminiReader implements AnswerReader {
     return [{ type: 'response-end', finishReason, providerFinishReason: told, ...lost }];
   }
 
-  /** An error that the stream itself brings; retryable unless it says otherwise. */
+  /** An error inside the stream; retryable unless it says otherwise. */
   #fail(body: unknown): CoppiceError {
     return providerError({ provider: this.#provider, secret: this.#secret, body });
   }
@@ -91,13 +91,13 @@ export class GeminiReader implements AnswerReader {
       });
     }
     for (const candidate of chunk.candidates ?? []) {
-      // One answer is asked for.
+      // Only one candidate is requested.
       if ((candidate.index ?? 0) !== 0) continue;
       deltas.push(...(candidate.content?.parts ?? []).flatMap((part) => this.#mapPart(part)));
       const told = candidate.finishReason;
       if (told) this.#finish = { reason: finishReasons[told] ?? 'other', told };
     }
-    // A prompt that is refused gets no candidate.
+    // A blocked prompt gets no candidate.
     const blocked = chunk.promptFeedback?.blockReason;
     if (blocked) this.#finish = { reason: 'refusal', told: blocked };
     const usage = usageMetadata ? usageOf(usageMetadata) : null;
@@ -125,7 +125,7 @@ export class GeminiReader implements AnswerReader {
         },
       ];
     }
-    // The signature of a text may come in a part of its own, without text.
+    // A text's signature may come in a part of its own, without text.
     if (!text && signature.signature === undefined) return [];
     return [{ type: 'text-delta', text: text ?? '', ...signature }];
   }
@@ -137,7 +137,7 @@ export class GeminiReader implements AnswerReader {
   }
 }
 
-/** Each event tells all so far. What was thought isn't counted among the candidates' tokens; what is cached is among the prompt's. */
+/** Each event holds the totals so far. The candidates' tokens exclude thinking; the prompt's tokens include cached ones. */
 function usageOf(metadata: UsageMetadata): UsageSoFar | null {
   const { promptTokenCount: prompt, candidatesTokenCount: candidates, thoughtsTokenCount: thoughts } = metadata;
   const { cachedContentTokenCount: cached, toolUsePromptTokenCount: toolUse } = metadata;

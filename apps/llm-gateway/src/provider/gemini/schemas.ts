@@ -1,16 +1,16 @@
-/** What is read of Gemini's answer. Tolerant: what isn't known, or isn't as documented, is ignored. */
+/** The parts of Gemini's answer that are read. Tolerant: unknown or malformed fields are ignored. */
 import { z } from 'zod';
 
 const text = z.string().nullish().catch(null);
 const count = z.number().int().nonnegative().nullish().catch(null);
 
-/** `thought`: the text is what the model thought. */
+/** `thought`: the text is thinking. */
 const partSchema = z.looseObject({
   text,
   thought: z.boolean().nullish().catch(null),
   thoughtSignature: text,
   functionCall: z.object({ id: text, name: text, args: z.unknown().optional() }).nullish().catch(null),
-  /** A picture or a sound that the model made. */
+  /** An image or audio that the model generated. */
   inlineData: z.looseObject({ mimeType: text }).nullish().catch(null),
 });
 export type AnswerPart = z.output<typeof partSchema>;

@@ -3,7 +3,7 @@ import { modelPath, passedOn, requestBody } from './request.ts';
 import { GeminiReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
-/** Google's Gemini API. Its base URL has no path: the version belongs to the wire. */
+/** Google's Gemini API. The base URL has no path: the API version is part of the wire format. */
 export const gemini: Wire = {
   name: 'gemini',
   framing: 'server-sent-events',

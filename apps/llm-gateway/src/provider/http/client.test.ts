@@ -13,7 +13,7 @@ const collectGarbage = runInNewContext('gc') as () => void;
 
 test('a request that is left while its connection hangs keeps neither its body nor anything of its caller’s', async () => {
   const count = 8;
-  // It takes the connection, and never says a word of the handshake.
+  // The server accepts the connection, but never answers the TLS handshake.
   let open = 0;
   const { promise: allOpen, resolve } = Promise.withResolvers<void>();
   const hanging = createServer((socket) => {
@@ -33,7 +33,7 @@ test('a request that is left while its connection hangs keeps neither its body n
       { method: 'POST', headers: {}, body, signal: abort.signal, onSent },
     );
     const reason = new Error('left');
-    // By then it has been handed to the library.
+    // By then the library has the request.
     setImmediate(() => abort.abort(reason));
     expect(await sent.catch((error: unknown) => error)).toBe(reason);
     return [new WeakRef(caller), new WeakRef(reason)];
@@ -43,7 +43,7 @@ test('a request that is left while its connection hangs keeps neither its body n
   const left: WeakRef<object>[] = [];
   for (let index = 0; index < count; index++) left.push(...(await leave()));
   await allOpen;
-  // What is free is not so at once, but long before the connections are given up.
+  // Memory isn't freed at once, but long before the library gives up connecting.
   const kept = () => {
     collectGarbage();
     const bytes = process.memoryUsage().arrayBuffers - before;
@@ -65,7 +65,7 @@ test('the status is told as it comes, before whoever waits for the answer goes o
   const order: string[] = [];
   const onStatus = (status: number) => {
     order.push(String(status));
-    // Whatever else comes in the same turn of the event loop.
+    // Other work of the same turn of the event loop.
     process.nextTick(() => order.push('others'));
   };
   const { signal } = new AbortController();

@@ -25,7 +25,7 @@ beforeEach(() => {
 
 const ask = (from = provider, signal = new AbortController().signal): Promise<Attempt> => askOnce(from, signal);
 
-/** Asks a provider that has one limit lower; its connection is closed when it gives up. */
+/** Asks a provider that has one limit lowered. Its connection is closed when it gives up. */
 async function askWith(limits: Partial<typeof generous>): Promise<Attempt> {
   const own = httpProvider(endpointAt(server.baseUrl), { ...generous, ...limits });
   const attempt = await ask(own);
@@ -38,7 +38,7 @@ const [begin, middle, end, usage] = textStream('hello') as [object, object, obje
 const call = (text: string) => ({
   choices: [{ index: 0, delta: { tool_calls: [{ index: 0, id: 'c', function: { name: 'write', arguments: text } }] } }],
 });
-/** Some events, and then what `next` does. */
+/** A response of some events, followed by what `next` does. */
 const after = (events: object[], next: (response: ServerResponse) => void) => {
   return (response: ServerResponse) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });

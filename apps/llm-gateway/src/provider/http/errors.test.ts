@@ -59,7 +59,7 @@ test.each([
     'context-exceeded',
     false,
   ],
-  // Ollama's.
+  // Ollama's errors.
   [400, { error: '"llama3" does not support tools' }, 'invalid-request', false],
   [400, { error: 'the input length exceeds the context length' }, 'context-exceeded', false],
   [500, { error: 'llama runner process has terminated: signal: killed' }, 'provider-failed', true],
@@ -122,7 +122,7 @@ test.each([
       type: 'exceed_context_size_error',
     },
   },
-  // As llama.cpp's server answered.
+  // An error of llama.cpp's server.
   {
     error: {
       code: 400,
@@ -151,7 +151,7 @@ test('the text is short, on one line, and holds no key', () => {
 test('of a text without end the beginning is told, and no part of a key that stands where it is cut', () => {
   const told = (text: string) => providerError({ provider: 'acme', status: 400, body: openAi(text, null) }).message;
   expect(told(`It is ${'a'.repeat(300_000)}`)).toMatch(/^acme: It is a{494}… \(HTTP 400\)$/);
-  // What stands before it is short once it is redacted.
+  // The text before the cut becomes short once it is redacted.
   for (let length = 3_200; length < 6_300; length += 100) {
     const token = `eyJ${'a'.repeat(10_000)}.${'b'.repeat(length)}.c `;
     expect(told(token.repeat(5))).not.toMatch(/eyJ|aa|bb/);
@@ -189,7 +189,7 @@ test('Google says in the body how long to wait, and a limit that passes is no sp
     retryable: true,
     details: { retryAfterMs: 34_400 },
   });
-  // A header counts more.
+  // A header takes precedence.
   const both = complaint(429, google(429, exhausted, 'RESOURCE_EXHAUSTED', details), { 'retry-after': '2' });
   expect(both.details).toMatchObject({ retryAfterMs: 2_000 });
   for (const odd of ['soon', '', '-1s', `${'1'.repeat(300_000)}x`, `${'1'.repeat(60)}.5000s`]) {

@@ -77,7 +77,7 @@ test('what is read by half is told: never less, and nothing after a whole event'
   expect(['data: one\n', 'data: two', 'more', '\n\n'].map(halfReadAfter)).toEqual([10, 19, 23, 0]);
   expect(halfReadAfter('data: one\n\ndata: two\nda')).toBeGreaterThanOrEqual('data: two\nda'.length);
   expect(halfReadAfter('ta: three\r\n\r\n')).toBe(0);
-  // A line of white space ends no event.
+  // A line of white space doesn't end an event.
   expect(['data: one\n', ' \n'].map(halfReadAfter)).toEqual([10, 12]);
   expect(halfReadAfter('\n')).toBe(0);
   for (let sent = 0; sent < 1_000; sent++) expect(halfReadAfter(': keep-alive\n\n')).toBe(0);

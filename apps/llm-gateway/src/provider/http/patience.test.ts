@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** When, by its clock, it was aborted, and with what. */
+/** A limit that records when, on its own clock, it aborted, and with which error. */
 function patient(signal: AbortSignal = new AbortController().signal) {
   const patience = new Patience('acme', signal, limits);
   const startedAtMs = performance.now();

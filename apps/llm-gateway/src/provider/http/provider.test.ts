@@ -45,7 +45,7 @@ test('a connection is used again', async () => {
   const own = httpProvider(endpointAt(server.baseUrl));
   for (let asked = 0; asked < 3; asked++) {
     await ask(own);
-    // The client takes a moment to see that the connection is free.
+    // The client needs a moment to notice that the connection is free.
     await sleep(20);
   }
   expect(new Set(server.requests.map(({ port }) => port)).size).toBe(1);

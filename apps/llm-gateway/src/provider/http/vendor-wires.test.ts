@@ -1,4 +1,4 @@
-/** The wires of OpenAI's Responses and of Gemini, over HTTP. */
+/** The wire formats of OpenAI's Responses and of Gemini, over HTTP. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { askOnce, endpointAt, generous, smallRequest } from '../../test-support/attempt.ts';
 import { playError, startModelServer } from '../../test-support/model-server.ts';
@@ -25,7 +25,7 @@ describe.each([
   {
     wire: openAiResponses,
     folder: 'openai-responses',
-    // The test's server stands below a path, as OpenAI's does.
+    // The test server's base URL has a path, as OpenAI's does.
     base: (url: string) => url,
     path: '/v1/responses',
     pathWhole: '/v1/responses',
@@ -68,7 +68,7 @@ describe.each([
 
   testOverHttp(async () => {
     const bytes = await fixture('text.sse');
-    // The first piece of the text came by then.
+    // The first piece of the text has arrived by then.
     const middle = Buffer.from(bytes).indexOf('你');
     return { wire, bytes, middle, answer: { text: 'Grüße, 你好 👩‍💻!', finishReason: 'stop' }, overloaded };
   });

@@ -15,8 +15,8 @@ type WireMessage = {
 };
 
 /**
- * The pure mapping of a request to the body of `POST /api/chat`. The wire has no word for a tool that has to be called, nor for how many may be.
- * @throws CoppiceError `invalid-request` for an image by its address.
+ * Maps a request to the body of `POST /api/chat`. The format can't force a tool call, nor limit the number of calls.
+ * @throws CoppiceError `invalid-request` for an image given by URL.
  */
 export function requestBody({ model, messages, tools, settings }: ModelRequest, stream: boolean): object {
   const options = optionsOf(settings);
@@ -25,7 +25,7 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
     model,
     messages: messages.flatMap(toWire),
     stream,
-    // A conversation that doesn't fit is an error: the server would else drop its beginning without a word. Older servers don't know this.
+    // A conversation that is too long must be an error: otherwise the server silently drops its beginning. Older servers ignore these fields.
     truncate: false,
     shift: false,
     ...(offered.length === 0
@@ -37,7 +37,7 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
   };
 }
 
-/** A request that came in in this wire, for another model. Its counts are told without being asked for. */
+/** The body for a request that came in this wire format, for another model. The server reports its counts without being asked. */
 export const passedOn = ({ body, maxOutputTokens }: OriginalRequest, model: string, stream: boolean): object => ({
   ...body,
   model,
@@ -71,7 +71,7 @@ function formatOf(format: ModelSettings['responseFormat']): object {
   return { format: format.type === 'json' ? 'json' : format.schema };
 }
 
-/** A level, where a model knows no levels, is as good as yes. */
+/** Models without levels treat a level as `true`. */
 function thinkOf(thinking: NonNullable<ModelSettings['thinking']>): boolean | string {
   if ('budgetTokens' in thinking) return thinking.budgetTokens > 0;
   if (thinking.effort === 'none') return false;
@@ -82,7 +82,7 @@ function toWire({ role, content }: ProviderMessage): WireMessage[] {
   if (role === 'assistant') return [assistantMessage(content)];
   const text = textsApart(content);
   const results = content.filter((part) => part.type === 'tool-result').map(toolMessage);
-  // A tool's message has no place for an image: they follow in one of the user's.
+  // A tool message can't hold an image: images follow in a user message.
   const images = content.flatMap(imagesOf).map(base64Of);
   if (images.length > 0) return [...results, { role: 'user', content: text, images }];
   return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
@@ -92,7 +92,7 @@ function assistantMessage(content: readonly ProviderPart[]): WireMessage {
   const calls = content
     .filter((part) => part.type === 'tool-call')
     .map(({ id, name, arguments: written }) => ({ id, function: { name, arguments: argumentsObject(written) } }));
-  // What is signed is another wire's.
+  // Signed thinking comes from another wire format.
   const thinking = content
     .filter((part) => part.type === 'thinking')
     .map((part) => (part.signature === undefined ? part.text : ''))
@@ -105,9 +105,9 @@ function assistantMessage(content: readonly ProviderPart[]): WireMessage {
   };
 }
 
-/** Whose result it is is told twice: older servers know the tool's name alone. */
+/** The result names both the tool and the call: older servers read only the tool's name. */
 function toolMessage({ callId, name, content, isError }: Extract<ProviderPart, { type: 'tool-result' }>): WireMessage {
-  // The wire has no place for it elsewhere.
+  // The format has no error flag.
   const mark = isError && !/^error/i.test(content) ? 'Error: ' : '';
   return { role: 'tool', content: `${mark}${content}`, tool_name: name, tool_call_id: callId };
 }

@@ -9,7 +9,7 @@ import type { Line, WireToolCall } from './schemas.ts';
 
 const finishReasons: Readonly<Record<string, FinishReason>> = { stop: 'stop', length: 'length' };
 
-/** Each line is a piece of the answer's message; the one that says `done` is the last, with the counts. An error may be any line. */
+/** Reads an answer. Each line is a piece of the message; the last line has `done` and the counts. Any line may be an error. */
 export class LinesReader implements AnswerReader {
   readonly #provider: string;
   readonly #secret: string | null;
@@ -19,7 +19,7 @@ export class LinesReader implements AnswerReader {
   #thinks = false;
   #doneReason: string | null = null;
 
-  /** `secret` is kept out of errors. */
+  /** `secret` is redacted from errors. */
   constructor({ provider, secret }: { provider: string; secret: string | null }) {
     this.#provider = provider;
     this.#secret = secret;
@@ -67,13 +67,13 @@ export class LinesReader implements AnswerReader {
     }
     for (const call of calls ?? []) deltas.push(this.#call(call));
     if (!line.done) return deltas;
-    // Older servers say no reason.
+    // Older servers send no reason.
     this.#doneReason = nonEmpty(line.done_reason) ? line.done_reason : 'stop';
     const usage = usageOf(line);
     return usage === null ? deltas : [...deltas, { type: 'usage', usage }];
   }
 
-  /** What is thought after something was said is another thought. */
+  /** The block's number. Thinking after other output starts a new block. */
   #think(): number {
     if (!this.#thinks) this.#thoughts++;
     this.#thinks = true;
@@ -100,7 +100,7 @@ function usageOf({ prompt_eval_count: input, eval_count: output }: Line): UsageS
   return Object.keys(known).length === 0 ? null : known;
 }
 
-/** An object by the documentation. */
+/** An object in the documentation; some servers send a string. */
 function argumentsOf(value: unknown): string {
   if (typeof value === 'string' && value.trim() !== '') return value;
   return JSON.stringify(typeof value === 'object' && value !== null ? value : {});

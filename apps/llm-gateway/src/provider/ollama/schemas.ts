@@ -1,17 +1,17 @@
-/** What is read of an answer of Ollama's. Tolerant: what isn't known, or isn't as documented, is ignored. */
+/** The parts of Ollama's answer that are read. Tolerant: unknown or malformed fields are ignored. */
 import { z } from 'zod';
 
 const text = z.string().nullish().catch(null);
 const count = z.number().int().nonnegative().nullish().catch(null);
 
-/** A call comes whole; its id is there from newer servers alone. */
+/** A call comes in one piece. Only newer servers send an id. */
 const toolCallSchema = z.object({
   id: text,
   function: z.object({ name: text, arguments: z.unknown().optional() }).nullish().catch(null),
 });
 export type WireToolCall = z.output<typeof toolCallSchema>;
 
-/** A line of a stream, and an answer that came as a whole. */
+/** A line of a stream, or a whole unstreamed answer. */
 export const lineSchema = z.object({
   model: text,
   message: z
@@ -20,7 +20,7 @@ export const lineSchema = z.object({
     .catch(null),
   done: z.boolean(),
   done_reason: text,
-  /** Missing where all of the prompt was in the server's cache, and on some lines of older servers. */
+  /** Missing if the whole prompt was cached, and on some lines of older servers. */
   prompt_eval_count: count,
   eval_count: count,
 });

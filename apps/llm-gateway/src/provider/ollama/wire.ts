@@ -3,13 +3,13 @@ import { passedOn, requestBody } from './request.ts';
 import { LinesReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
-/** Ollama's own chat. */
+/** Ollama's own chat API. */
 export const ollama: Wire = {
   name: 'ollama',
   framing: 'json-lines',
   path: () => 'api/chat',
   headers: () => ({}),
-  // Ollama's own servers in the cloud want one.
+  // Ollama's cloud servers require a key.
   keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
   body: requestBody,
   passOn: passedOn,

@@ -1,6 +1,6 @@
 /**
- * The arguments of a call as they come. Whether they are whole is told without reading anew what came before: of a hostile server's call each piece would else
- * cost as much as all that came.
+ * The arguments of a call, as their pieces arrive. Tracks whether they are complete without rescanning earlier pieces: a hostile server could otherwise make the work
+ * quadratic.
  */
 export class ArgumentsText {
   #text = '';
@@ -8,7 +8,7 @@ export class ArgumentsText {
   #inString = false;
   #isEscaped = false;
   #state: 'open' | 'closed' | 'beyond' = 'open';
-  /** Whether what was closed is JSON; null until somebody asks. */
+  /** Whether the closed text is valid JSON; null until first needed. */
   #isJson: boolean | null = null;
 
   add(piece: string): void {
@@ -20,7 +20,7 @@ export class ArgumentsText {
     return this.#text.trim() === '';
   }
 
-  /** Whether they are a JSON object, and not the beginning of one. */
+  /** Whether they are a complete JSON object. */
   get areWhole(): boolean {
     if (this.#state !== 'closed') return false;
     return (this.#isJson ??= isObject(this.#text));
@@ -37,7 +37,7 @@ export class ArgumentsText {
   }
 }
 
-/** What JSON takes between its values. */
+/** The whitespace that JSON allows between values. */
 const blanks = ' \t\r\n';
 
 function isObject(text: string): boolean {

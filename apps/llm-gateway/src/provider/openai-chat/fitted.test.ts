@@ -55,7 +55,7 @@ test.each([
   ['https://api.mistral.ai/v1', { max_completion_tokens: 5, seed: 1 }, { max_tokens: 5, random_seed: 1 }],
   ['https://api.groq.com/openai/v1', { max_tokens: 5, max_completion_tokens: 6, seed: 1 }, { max_tokens: 5, seed: 1 }],
   ['https://x.cognitiveservices.azure.com/openai/v1', { max_tokens: 5 }, { max_completion_tokens: 5 }],
-  // Where models of all vendors are, some of which refuse the newer word.
+  // This host serves models of all vendors, and some of them reject `max_completion_tokens`.
   ['https://x.services.ai.azure.com/openai/v1', { max_tokens: 5 }, { max_tokens: 5 }],
   ['http://127.0.0.1/v1', { max_completion_tokens: 5, random_seed: 1 }, { max_completion_tokens: 5, random_seed: 1 }],
 ])('%s is told the limit and the seed in its words, unless the client named its model', (baseUrl, said, told) => {
@@ -98,7 +98,7 @@ describe.each([
     { role: 'assistant', content: [{ type: 'tool-call', id, name: 'read', arguments: '{}' }] },
     { role: 'tool', content: [{ type: 'tool-result', callId: id, name: 'read', content: 'a', isError: false }] },
   ];
-  /** Of call and result, as they are sent from the same wire, for an alias and for the model by its name, and from another. */
+  /** The ids of call and result in three requests: in the same wire format for an alias, the same for the named model, and from another format. */
   const idsAt = (baseUrl: string, model: string) => {
     const request = { model, messages: translated, tools: [], settings: {} };
     const sent = [

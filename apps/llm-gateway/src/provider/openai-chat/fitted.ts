@@ -1,4 +1,4 @@
-/** What a client wrote in this wire for one server, as another of it takes it. */
+/** Adapts a client's body in this wire format, written for one server, to what another server accepts. */
 import { acceptableCallId, anyId } from '../given-back.ts';
 import { isNamed } from '../named-model.ts';
 import type { OriginalRequest } from '../port.ts';
@@ -6,12 +6,12 @@ import type { Dialect } from './request.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What servers tell beside an answer, and clients give back with it. OpenAI and some others refuse a field that they don't know. */
+/** Fields that servers add to an answer, and that clients send back with it. OpenAI and some others reject unknown fields. */
 export const besideAnswers = ['reasoning_content', 'reasoning', 'reasoning_details', 'extra_content'] as const;
 
-/** `body` is what is left of the original's by now. */
+/** `body` is the original's body, already stripped of fields that the model rejects. */
 export function fitted(body: Fields, original: OriginalRequest, model: string, dialect: Dialect): Fields {
-  // Who named this very model wrote the settings for it, but the answers before may be another's.
+  // A client that named this model wrote the settings for it, but earlier answers may come from another server.
   const settings = isNamed(model, original) || !dialect.isKnown ? body : renamed(body, dialect);
   const { messages } = body;
   const { refusedInAnswers: refused, givesThoughtsBack, callIds } = dialect;

@@ -14,31 +14,31 @@ type WireMessage =
   | { role: 'tool'; tool_call_id: string; content: string };
 type WireToolCall = { id: string; type: 'function'; function: { name: string; arguments: string } };
 
-/** In what servers of this wire differ, and refuse each other's way. */
+/** Differences between servers of this wire format. Each server rejects the variant of others. */
 export type Dialect = {
-  /** Whether to put a client's words for the limit and the seed into the server's: of one that isn't known, they may be just what it takes. */
+  /** Whether to rename a client's fields for the limit and the seed. For an unknown server they stay, since they may be right as they are. */
   isKnown: boolean;
-  /** OpenAI's newer models refuse the older name, and the compatible servers don't all know the newer. */
+  /** OpenAI's newer models reject `max_tokens`, and not all compatible servers know `max_completion_tokens`. */
   limitField: 'max_tokens' | 'max_completion_tokens';
-  /** Whether calls are told with what was thought before them, be it nothing: DeepSeek and Moonshot refuse them without, OpenAI with it. */
+  /** Whether tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without it, OpenAI calls with it. */
   givesThoughtsBack: boolean;
-  /** Whether the usage is told only where it is asked for. Mistral always tells it, and refuses the question. */
+  /** Whether usage must be requested. Mistral always sends it, and rejects the option. */
   asksForUsage: boolean;
   seedField: 'seed' | 'random_seed';
-  /** What other servers tell beside an answer, and this one refuses where a client gives it back. */
+  /** Fields that other servers add to an answer, and that this one rejects when a client sends them back. */
   refusedInAnswers: readonly string[];
-  /** The ids of calls that it takes, also of calls that another provider made. */
+  /** The call ids that it accepts, including those of other providers' calls. */
   callIds: CallIds;
 };
 
-/** The pure mapping of a request to the body of `POST /chat/completions`. Of the settings, the wire has no word for `topK`, and for a budget of thinking only levels. */
+/** Maps a request to the body of `POST /chat/completions`. The format has no field for `topK`, and only levels for a thinking budget. */
 export function requestBody(request: ModelRequest, stream: boolean, dialect: Dialect): object {
   const tools = request.tools.map((tool) => ({ type: 'function', function: tool }));
   return {
     model: request.model,
     messages: request.messages.flatMap((message) => toWire(message, dialect)),
     ...(stream ? streaming(dialect) : {}),
-    // An empty list is refused by some.
+    // Some servers reject an empty list.
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
     ...settingsOf(request, dialect),
   };
@@ -49,7 +49,7 @@ const streaming = ({ asksForUsage }: Dialect, options: object = {}): object => (
   ...(asksForUsage ? { stream_options: { ...options, include_usage: true } } : {}),
 });
 
-/** A request that came in in this wire: another model, the dialect's words for what servers of the wire name differently, and the usage told. */
+/** The body for a request that came in this wire format: another model, the server's names for fields that differ, and usage requested. */
 export function passedOn(original: OriginalRequest, model: string, stream: boolean, dialect: Dialect): object {
   const { maxOutputTokens } = original;
   const { limitField } = dialect;
@@ -94,9 +94,9 @@ function toWire({ role, content }: ProviderMessage, dialect: Dialect): WireMessa
   if (role === 'assistant') return [assistantMessage(content, dialect)];
   const results = content.filter((part) => part.type === 'tool-result').map((part) => toolMessage(part, dialect));
   const parts = content.flatMap(saidParts);
-  // A tool's message has no place for an image: they follow in one of the user's.
+  // A tool message can't hold an image: images follow in a user message.
   if (parts.some(({ type }) => type === 'image_url')) return [...results, { role: 'user', content: parts }];
-  // DeepSeek and others take nothing but a string, where there are no images.
+  // DeepSeek and others accept only a string unless there are images.
   const text = textsApart(content);
   return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
 }
@@ -121,7 +121,7 @@ function assistantMessage(content: readonly ProviderPart[], { givesThoughtsBack,
       type: 'function' as const,
       function: { name: acceptableName(call.name), arguments: argumentsText(call.arguments) },
     }));
-  // An empty answer stays one: leaving it out would put two user messages in a row, which some chat templates refuse.
+  // An empty answer is kept: without it two user messages would be adjacent, which some chat templates reject.
   if (calls.length === 0) return { role: 'assistant', content: text };
   const thoughts = content.map((part) => (part.type === 'thinking' ? part.text : '')).join('');
   return {
@@ -133,7 +133,7 @@ function assistantMessage(content: readonly ProviderPart[], { givesThoughtsBack,
 }
 
 function toolMessage(part: Extract<ProviderPart, { type: 'tool-result' }>, { callIds }: Dialect): WireMessage {
-  // The wire has no place for it elsewhere.
+  // The format has no error flag.
   const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
   return {
     role: 'tool',

@@ -3,7 +3,7 @@ import { collect } from '../../collect.ts';
 import type { ModelDeltas } from '../port.ts';
 import { ChatAnswerReader } from './response.ts';
 
-/** What the gateway makes of an answer's events. */
+/** The collected answer for these events. */
 async function answerOf(...events: (object | string)[]) {
   async function* play(): ModelDeltas {
     const reader = new ChatAnswerReader({ provider: 'acme', secret: null });
@@ -55,7 +55,7 @@ test('text, the finish reason, and the usage in a chunk without choices', async 
     providerFinishReason: 'stop',
     responseModel: 'gpt-x-2026',
     responseId: 'chatcmpl-1',
-    // Cached is part of the prompt, reasoning part of the completion, sound of either: nothing is counted twice.
+    // Cached tokens are part of the prompt, reasoning part of the completion, audio part of either: nothing is counted twice.
     usage: {
       inputTokens: 100,
       outputTokens: 30,

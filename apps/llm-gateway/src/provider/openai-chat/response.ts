@@ -16,7 +16,7 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
   content_filter: 'refusal',
 };
 
-/** Usage comes after the finish reason, and pieces of tool calls may. */
+/** Reads an answer. Usage comes after the finish reason, and so may pieces of tool calls. */
 export class ChatAnswerReader implements AnswerReader {
   readonly #provider: string;
   readonly #secret: string | null;
@@ -26,7 +26,7 @@ export class ChatAnswerReader implements AnswerReader {
   #finishReason: string | null = null;
   #ended = false;
 
-  /** `secret` is kept out of errors. */
+  /** `secret` is redacted from errors. */
   constructor({ provider, secret }: { provider: string; secret: string | null }) {
     this.#provider = provider;
     this.#secret = secret;
@@ -50,7 +50,7 @@ export class ChatAnswerReader implements AnswerReader {
     return this.whole(jsonOf(data));
   }
 
-  /** A whole answer has the form of an event but for its `message`. */
+  /** A whole answer has the form of an event, with `message` in place of `delta`. */
   whole(body: unknown): ModelDelta[] {
     const parsed = chunkSchema.safeParse(body);
     if (!parsed.success) {
@@ -69,7 +69,7 @@ export class ChatAnswerReader implements AnswerReader {
     return [...this.#calls.finish(), { type: 'response-end', finishReason, providerFinishReason: this.#finishReason }];
   }
 
-  /** An error that the stream itself brings; retryable unless it says otherwise. */
+  /** An error inside the stream; retryable unless it says otherwise. */
   #fail(body: unknown): CoppiceError {
     return providerError({ provider: this.#provider, secret: this.#secret, body, wire: 'openai-chat' });
   }
@@ -86,7 +86,7 @@ export class ChatAnswerReader implements AnswerReader {
       });
     }
     for (const choice of chunk.choices ?? []) {
-      // One answer is asked for.
+      // Only one choice is requested.
       if ((choice.index ?? 0) !== 0) continue;
       const message = choice.delta ?? choice.message;
       if (message) deltas.push(...this.#mapMessage(message));
@@ -124,7 +124,7 @@ export class ChatAnswerReader implements AnswerReader {
   }
 }
 
-/** Cached tokens are among those of the prompt, reasoning is among those of the completion: neither is added. */
+/** The prompt count includes cached tokens, and the completion count includes reasoning: neither is added. */
 function usageOf({ usage }: Chunk): UsageSoFar | null {
   if (!usage) return null;
   const counts: [keyof UsageSoFar, number | null | undefined][] = [

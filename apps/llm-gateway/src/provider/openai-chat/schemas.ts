@@ -1,10 +1,10 @@
-/** What is read of a Chat Completions answer. Tolerant: servers leave out and add fields; what isn't known is ignored. */
+/** The parts of a Chat Completions answer that are read. Tolerant: servers omit and add fields; unknown ones are ignored. */
 import { z } from 'zod';
 
 const text = z.string().nullish().catch(null);
 const count = z.number().int().nonnegative().nullish().catch(null);
 
-/** Arguments are text by the documentation; some servers send the object itself. */
+/** `arguments` is a string in the documentation; some servers send an object. */
 const toolCallSchema = z.object({
   index: count,
   id: text,
@@ -16,7 +16,7 @@ const contentSchema = z.union([z.string(), z.array(z.looseObject({ type: text, t
 const messageSchema = z.object({
   content: contentSchema.catch(null),
   refusal: text,
-  /** What the model thought: DeepSeek's, vLLM's and llama.cpp's name, and OpenRouter's. */
+  /** Thinking, as DeepSeek, vLLM and llama.cpp name it, and as OpenRouter does. */
   reasoning_content: text,
   reasoning: text,
   tool_calls: z.array(toolCallSchema).nullish().catch(null),
@@ -27,7 +27,7 @@ const usageSchema = z.object({
   completion_tokens: count,
   prompt_tokens_details: z.object({ cached_tokens: count, audio_tokens: count }).nullish().catch(null),
   completion_tokens_details: z.object({ reasoning_tokens: count, audio_tokens: count }).nullish().catch(null),
-  /** OpenRouter's, in US dollars. */
+  /** OpenRouter's field, in US dollars. */
   cost: z.number().nonnegative().nullish().catch(null),
 });
 
@@ -39,7 +39,7 @@ export const chunkSchema = z.object({
       z.object({
         index: count,
         delta: messageSchema.nullish(),
-        /** Where the answer came as a whole. */
+        /** Set in an unstreamed answer. */
         message: messageSchema.nullish(),
         finish_reason: text,
         error: z.unknown().optional(),

@@ -11,7 +11,7 @@ const piece = (rest: Partial<ToolCallPiece>): ToolCallPiece => ({
   ...rest,
 });
 
-/** The calls that come of pieces, as `name(arguments)`. */
+/** The calls that the pieces make, as `name(arguments)`. */
 function merged(...pieces: Partial<ToolCallPiece>[]): string[] {
   const merger = new ToolCallMerger('acme');
   const calls: { name: string; arguments: string }[] = [];

@@ -2,7 +2,7 @@ import { AnswerBounds } from '../../answer-bounds.ts';
 import type { ModelDelta } from '../port.ts';
 import { ArgumentsText } from './arguments-text.ts';
 
-/** A piece of a tool call as it comes: what belongs together is told by its id, or else its index, or else nothing at all. */
+/** A piece of a tool call as received. It is assigned to its call by id, else by index, else by order alone. */
 export type ToolCallPiece = { id: string | null; index: number | null; name: string | null; arguments: string };
 
 type Call = {
@@ -15,13 +15,13 @@ type Call = {
 type ToolCallDelta = Extract<ModelDelta, { type: 'tool-call-delta' }>;
 
 /**
- * Which call a piece belongs to: the one of its id, else the one of its index, else the latest.
+ * Assigns each piece to a call: the call with its id, else the call with its index, else the latest call.
  *
- * What servers do beside the documented form, and what is made of it:
- * - all parallel calls have the index 0, and ids of their own: the id counts, where a name comes with it;
- * - an id is made anew for each piece of one call, without a name: then the index counts;
- * - whole calls, each with a name, with neither ids nor indices, or all with index 0: a name after a call that is whole begins another.
- * That a call's arguments happen to be JSON never ends it: only the answer's end does.
+ * Deviations of servers from the documented format, and how they are handled:
+ * - All parallel calls have index 0 and different ids: a new id with a name starts a new call.
+ * - Each piece of one call has a new id, without a name: the index decides.
+ * - Whole calls, each with a name, without ids or indices, or all with index 0: a name after a complete call starts a new call.
+ * Arguments that are valid JSON never end a call; only the end of the answer does.
  */
 export class ToolCallMerger {
   readonly #calls: Call[] = [];
@@ -31,7 +31,7 @@ export class ToolCallMerger {
     this.#bounds = new AnswerBounds(`${provider}'s answer`);
   }
 
-  /** The piece as the port has it; an id and a name are told once. @throws CoppiceError `limit-exceeded`. */
+  /** Converts a piece to a delta. An id and a name are sent once per call. @throws CoppiceError `limit-exceeded`. */
   add(piece: ToolCallPiece): ToolCallDelta {
     const call = this.#find(piece) ?? this.#open(piece);
     const delta: ToolCallDelta = { type: 'tool-call-delta', call: call.position, arguments: piece.arguments };
@@ -43,14 +43,14 @@ export class ToolCallMerger {
     return delta;
   }
 
-  /** Calls without arguments get an empty object, which is what their model meant; other servers refuse an empty text in a request. */
+  /** Gives calls without arguments an empty object, which their model meant. Other servers reject an empty text in a request. */
   finish(): ToolCallDelta[] {
     return this.#calls
       .filter((call) => call.arguments.isBlank)
       .map((call) => ({ type: 'tool-call-delta', call: call.position, arguments: '{}' }));
   }
 
-  /** Whether nothing of them can be missing. */
+  /** Whether the arguments of all calls are complete. */
   areWhole(): boolean {
     return this.#calls.every((call) => call.arguments.areWhole);
   }
@@ -72,7 +72,7 @@ export class ToolCallMerger {
     return beginsAnother ? null : candidate;
   }
 
-  /** A call of that index whose id and name are still to come. */
+  /** A call of that index that has no id and no name yet. */
   #unnamedAt(index: number | null): Call | null {
     if (index === null) return null;
     return this.#calls.findLast((call) => call.index === index && call.id === null && call.name === null) ?? null;

@@ -9,13 +9,13 @@ import { modelListSchema } from './schemas.ts';
 
 const shortIds = { pattern: /^.{0,40}$/s, characters: 40 };
 
-/** OpenAI's models are told the limit in this word, and refuse longer ids, wherever they are asked: a server that isn't known may ask them in turn. */
+/** What OpenAI's models need on any server, since an unknown server may forward to OpenAI: this name for the limit, and short call ids. */
 const openAisLimit = { isKnown: true, limitField: 'max_completion_tokens', callIds: shortIds } as const;
 const openAis = { ...openAisLimit, refusedInAnswers: besideAnswers };
 
 function withModel(dialect: Dialect, model: string): Dialect {
   if (isOpenAiModel(model)) return { ...dialect, ...openAis };
-  // OpenRouter names them so, and takes what it told beside an answer.
+  // OpenRouter's names for OpenAI's models. It accepts back the extra fields that it sent with an answer.
   return isOpenAiModel(model.replace(/^openai\//, '')) ? { ...dialect, ...openAisLimit } : dialect;
 }
 
@@ -44,14 +44,14 @@ const usual: Dialect = {
   callIds: anyId,
 };
 
-/** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible doors of Ollama, LM Studio, vLLM, llama.cpp. */
+/** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible APIs of Ollama, LM Studio, vLLM, llama.cpp. */
 export const openAiChat: Wire = speaking(usual);
 
 const ofKnown: Dialect = { ...usual, isKnown: true };
 
 const known: readonly { host: RegExp; wire: Wire }[] = [
   {
-    // Azure's Foundry has models of many vendors at its third host: they go by their names.
+    // Azure's third host (Foundry) serves models of many vendors, so it isn't listed: there the model's name decides.
     host: /(^|\.)(openai\.com|(openai|cognitiveservices)\.azure\.com)$/,
     wire: speaking({ ...usual, ...openAis }),
   },
@@ -61,7 +61,7 @@ const known: readonly { host: RegExp; wire: Wire }[] = [
   },
   {
     host: /(^|\.)(groq\.com|cerebras\.ai)$/,
-    // They tell what was thought as `reasoning`, and take that back.
+    // They send thinking as `reasoning`, and accept it back.
     wire: speaking({
       ...ofKnown,
       refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning'),
@@ -80,6 +80,6 @@ const known: readonly { host: RegExp; wire: Wire }[] = [
   },
 ];
 
-/** As the server at this address takes it; those that aren't known get what most take. */
+/** The wire format as the server at this address accepts it. Unknown servers get the most widely accepted variant. */
 export const openAiChatAt = (baseUrl: string): Wire =>
   known.find(({ host }) => host.test(new URL(baseUrl).hostname))?.wire ?? openAiChat;

@@ -16,7 +16,7 @@ type InputItem =
 
 const callIds = { pattern: /^.{0,64}$/s, characters: 64 };
 
-/** `instructions` are what the system says before anybody else does; null where it says nothing. */
+/** `instructions` are the system messages before the first other message; null if there are none. */
 export function inputOf(messages: readonly ProviderMessage[]): { instructions: string | null; input: InputItem[] } {
   const spoken = messages.findIndex(({ role }) => role !== 'system');
   const leading = spoken === -1 ? messages.length : spoken;
@@ -40,7 +40,7 @@ function itemsOf({ role, content }: ProviderMessage): InputItem[] {
 
 function answerItems(content: readonly ProviderPart[]): InputItem[] {
   const items: InputItem[] = [];
-  // A thought that nothing follows, of an answer that was cut, is refused: each waits for what it led to.
+  // Reasoning with no item after it, as in a cut answer, is rejected: it is added only together with the item that follows it.
   const thoughts: ReasoningItem[] = [];
   const add = (item: InputItem) => items.push(...thoughts.splice(0), item);
   for (const part of content) {
@@ -62,7 +62,7 @@ function answerItems(content: readonly ProviderPart[]): InputItem[] {
 }
 
 function resultItem(part: Extract<ProviderPart, { type: 'tool-result' }>): InputItem {
-  // The wire has no place for it elsewhere.
+  // The format has no error flag.
   const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
   const text = `${mark}${part.content}`;
   const images = (part.images ?? []).map(imagePart);

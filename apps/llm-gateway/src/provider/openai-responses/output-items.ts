@@ -3,12 +3,12 @@ import type { ModelDelta } from '../port.ts';
 import { signatureOf } from './reasoning.ts';
 import type { Item, ItemPart, ResponsesEvent } from './schemas.ts';
 
-/** `told`: the texts of it that began to come in pieces. */
+/** `told`: the parts of the item that were received in pieces. */
 type Open = { call: number | null; block: number | null; idTold: boolean; nameTold: boolean; told: Set<string> };
 
 /**
- * The items of an answer: messages, thoughts, calls. Each comes in pieces and then as a whole: the whole counts where no pieces came. An event belongs to the
- * item of its index, since there are servers that name an item by another id each time; without an index its id counts.
+ * The items of an answer: messages, reasoning, calls. Each comes in pieces and then as a whole; the whole is used only if no pieces came. An event belongs to the
+ * item with its index, since some servers send a different id each time; without an index, to the item with its id.
  */
 export class OutputItems {
   readonly #bounds: AnswerBounds;
@@ -17,7 +17,7 @@ export class OutputItems {
   #blocks = 0;
   #refused = false;
 
-  /** What is remembered of the items is among `bounds`: all that tells of one throws what they throw. */
+  /** Open items count against `bounds`; methods that open one throw its errors. */
   constructor(bounds: AnswerBounds) {
     this.#bounds = bounds;
   }
@@ -30,7 +30,7 @@ export class OutputItems {
     return this.#refused;
   }
 
-  /** What isn't known, or is of a kind that nobody asked for, is left out. */
+  /** Unknown events, and kinds of items that weren't requested, are ignored. */
   map(event: ResponsesEvent): ModelDelta[] {
     const { type, item } = event;
     const key = String(event.output_index ?? event.item_id ?? item?.id ?? '');
@@ -59,13 +59,13 @@ export class OutputItems {
     }
   }
 
-  /** All items, of an answer that came as a whole; nothing where they came one by one. */
+  /** All items of an unstreamed answer; nothing if the items came one by one. */
   whole(items: readonly Item[]): ModelDelta[] {
     if (this.#open.size > 0) return [];
     return items.flatMap((item, index) => this.#wholeItem(String(index), item));
   }
 
-  /** Calls without arguments get an empty object, which is what their model meant. */
+  /** Gives calls without arguments an empty object, which their model meant. */
   finish(): ModelDelta[] {
     return [...this.#open.values()].flatMap(({ call, told }): ModelDelta[] =>
       call === null || told.has('arguments') ? [] : [{ type: 'tool-call-delta', call, arguments: '{}' }],
@@ -105,7 +105,7 @@ export class OutputItems {
     return [{ type: 'text-delta', text }];
   }
 
-  /** `part`: a summary has several, each a paragraph. */
+  /** `part`: a summary has several parts, each a paragraph. */
   #think(key: string, part: string, text: string): ModelDelta[] {
     if (text === '') return [];
     const open = this.#at(key);
@@ -127,7 +127,7 @@ export class OutputItems {
   #argue(key: string, text: string): ModelDelta[] {
     if (text === '') return [];
     const call = this.#callOf(key);
-    // Blanks alone are none yet.
+    // White space alone doesn't count as arguments yet.
     if (text.trim() !== '') this.#tell(this.#at(key), 'arguments');
     return [{ type: 'tool-call-delta', call, arguments: text }];
   }

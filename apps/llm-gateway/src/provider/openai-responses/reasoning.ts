@@ -1,6 +1,6 @@
 /**
- * What an OpenAI model thought, as it is kept with the conversation: the server stores nothing, and takes its own encrypted text back. The signature of such a
- * part holds that text and the item's id, which the wire wants again.
+ * The reasoning of OpenAI's models, as it is kept with the conversation. The server stores nothing, and takes back its own encrypted text. The signature of a
+ * thinking part holds that text and the item's id, which the request must contain, too.
  */
 import type { Signature } from '@coppice/contracts';
 import { z } from 'zod';
@@ -22,7 +22,7 @@ export const signatureOf = (id: string, encryptedContent: string): Signature => 
   value: JSON.stringify({ id, encrypted_content: encryptedContent }),
 });
 
-/** Null for what this wire didn't sign: without its encrypted text an item means nothing to the server. */
+/** Null for thinking that this wire format didn't sign: without the encrypted text, the server can't use the item. */
 export function reasoningItem({ text, signature }: ProviderThinking): ReasoningItem | null {
   if (signature?.wire !== wire) return null;
   const signed = signedSchema.safeParse(jsonOf(signature.value));

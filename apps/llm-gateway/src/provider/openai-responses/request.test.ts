@@ -36,7 +36,7 @@ test('a request keeps nothing at the server, and asks for what the model thinks'
       },
     ],
   });
-  // They answer HTTP 400 to it.
+  // These models reject it with HTTP 400.
   for (const model of ['gpt-4.1', 'gpt-4o-mini', 'gpt-5-chat-latest'])
     expect(bodyOf([], { model })).not.toHaveProperty('include');
 });

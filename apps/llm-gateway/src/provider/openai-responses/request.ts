@@ -4,17 +4,17 @@ import { bodyFor, withoutRefused } from '../openai-models.ts';
 import type { ModelRequest, OriginalRequest } from '../port.ts';
 import { inputOf } from './input.ts';
 
-/** The pure mapping of a request to the body of `POST /responses`. Of the settings, the wire has no word for `topK`, `seed` and `stopSequences`, and for a budget of thinking only levels. */
+/** Maps a request to the body of `POST /responses`. The format has no field for `topK`, `seed` and `stopSequences`, and only levels for a thinking budget. */
 export function requestBody(request: ModelRequest, stream: boolean): object {
   const { instructions, input } = inputOf(request.messages);
-  // Not strict: the server would else take a tool's optional parameters for required ones.
+  // Not strict: otherwise the server treats a tool's optional parameters as required.
   const tools = request.tools.map((tool) => ({ type: 'function', strict: false, ...tool }));
   return {
     model: request.model,
     ...(instructions === null ? {} : { instructions }),
     input,
     stream,
-    // The conversation is the gateway's: the server keeps nothing, and gives what it thought away instead, encrypted.
+    // The gateway keeps the conversation, so the server stores nothing and returns its reasoning encrypted.
     store: false,
     ...(isThoughtless(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
     ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
@@ -22,7 +22,7 @@ export function requestBody(request: ModelRequest, stream: boolean): object {
   };
 }
 
-/** A request that came in in this wire: another model. Usage is told without being asked for. */
+/** The body for a request that came in this wire format: another model. The server reports usage without being asked. */
 export const passedOn = (original: OriginalRequest, model: string, stream: boolean): object => ({
   ...bodyFor(model, original),
   model,

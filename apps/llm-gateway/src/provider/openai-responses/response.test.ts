@@ -29,7 +29,7 @@ test('a text, its usage, and who answered', async () => {
     providerFinishReason: 'completed',
     responseModel: 'gpt-5-2025-08-07',
     responseId: 'resp_0a1b2c3d',
-    // Cached is part of the input, reasoning part of the output: nothing is counted twice.
+    // Cached tokens are part of the input, reasoning part of the output: nothing is counted twice.
     usage: { inputTokens: 100, outputTokens: 30, cachedInputTokens: 80, reasoningTokens: 20 },
   });
 });

@@ -11,16 +11,16 @@ import type { ResponseObject, ResponsesEvent } from './schemas.ts';
 
 const cutReasons: Readonly<Record<string, FinishReason>> = { max_output_tokens: 'length', content_filter: 'refusal' };
 
-/** Everything follows `response.created`, errors too; the stream's last event is one of completed, incomplete, failed and error. */
+/** Reads an answer. All events, errors included, follow `response.created`; the last one is completed, incomplete, failed or error. */
 export class ResponsesReader implements AnswerReader {
   readonly #provider: string;
   readonly #secret: string | null;
   readonly #items: OutputItems;
   #begun = false;
-  /** Of the last event: the answer's status, or why it is incomplete. */
+  /** From the last event: the answer's status, and why it is incomplete. */
   #end: { status: string; reason: string | null } | null = null;
 
-  /** `secret` is kept out of errors. */
+  /** `secret` is redacted from errors. */
   constructor({ provider, secret }: { provider: string; secret: string | null }) {
     this.#provider = provider;
     this.#secret = secret;
@@ -36,7 +36,7 @@ export class ResponsesReader implements AnswerReader {
   }
 
   event({ name, data }: StreamEvent): ModelDelta[] {
-    // Not documented, but compatible servers send it.
+    // Undocumented, but compatible servers send it.
     if (data.trim() === '[DONE]') return [];
     const body = jsonOf(data);
     const parsed = eventSchema.safeParse(body);
@@ -54,7 +54,7 @@ export class ResponsesReader implements AnswerReader {
     const response = parsed.data;
     const { status } = response;
     const deltas = this.#start(response);
-    // A status such as `in_progress` is no end: the answer counts as cut.
+    // A status such as `in_progress` isn't final: the answer counts as cut.
     return status === 'completed' || status === 'incomplete' || failed
       ? [...deltas, ...this.#last(status ?? '', response)]
       : deltas;
@@ -117,7 +117,7 @@ export class ResponsesReader implements AnswerReader {
     return this.#items.calls > 0 ? 'tool-calls' : 'stop';
   }
 
-  /** An error that the answer itself brings; retryable unless it says otherwise. */
+  /** An error inside the answer; retryable unless it says otherwise. */
   #fail(body: unknown): CoppiceError {
     return providerError({ provider: this.#provider, secret: this.#secret, body, wire: 'openai-responses' });
   }
@@ -128,13 +128,13 @@ export class ResponsesReader implements AnswerReader {
   }
 }
 
-/** An error as other servers' doors write it, in place of a response or of an event. */
+/** Whether the body is an error in the form that other servers send in place of a response or an event. */
 function isComplaint(body: unknown): boolean {
   if (typeof body !== 'object' || body === null || !('error' in body)) return false;
   return body.error !== null && body.error !== undefined && body.error !== false && body.error !== '';
 }
 
-/** Cached tokens are among those of the input, reasoning is among those of the output: neither is added. */
+/** The input count includes cached tokens, and the output count includes reasoning: neither is added. */
 function usageOf(response: ResponseObject | null): UsageSoFar | null {
   const usage = response?.usage;
   if (!usage) return null;

@@ -1,4 +1,4 @@
-/** What is read of a Responses answer. Tolerant: what isn't known, or isn't as documented, is ignored. */
+/** The parts of a Responses answer that are read. Tolerant: unknown or malformed fields are ignored. */
 import { z } from 'zod';
 
 const text = z.string().nullish().catch(null);
@@ -8,7 +8,7 @@ const parts = z
   .nullish()
   .catch(null);
 
-/** A message, what the model thought, or a call; `input` is a custom tool's, free text. */
+/** A message, reasoning, or a call. `input` is the free text of a custom tool's call. */
 const itemSchema = z.object({
   type: text,
   id: text,

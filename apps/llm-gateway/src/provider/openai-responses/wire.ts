@@ -3,7 +3,7 @@ import { passedOn, requestBody } from './request.ts';
 import { ResponsesReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
-/** OpenAI's Responses. */
+/** OpenAI's Responses API. */
 export const openAiResponses: Wire = {
   name: 'openai-responses',
   framing: 'server-sent-events',
