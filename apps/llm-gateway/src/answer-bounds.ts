@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import { ByteBudget } from './byte-budget.ts';
 import { gatewayLimits } from './limits.ts';
 
-/** What one answer may hold, for each who holds something of it: a hostile server's has no end. All that adds to it throws CoppiceError `limit-exceeded`. */
+/** Limits for one answer, applied by each part of the gateway that holds some of it: a hostile server's answer may never end. Methods that add throw CoppiceError `limit-exceeded`. */
 export class AnswerBounds {
   readonly #name: string;
   readonly #bytesMax: number;
@@ -21,13 +21,13 @@ export class AnswerBounds {
     return this.#budget.taken;
   }
 
-  /** Its texts, arguments, signatures and ids. */
+  /** Counts a text, arguments, a signature or an id. */
   take(text: string): void {
     if (!this.#budget.tryTake(Buffer.byteLength(text)))
       throw exceeded(`${this.#name} is over the limit of ${this.#bytesMax} bytes`);
   }
 
-  /** A text, a thought, or a piece of either that is told apart. */
+  /** Counts a text, thinking, or a piece of either that the wire format numbers separately. */
   openPart(): void {
     if (++this.#parts > gatewayLimits.answerPartsMax) throw this.#tooMany(`${gatewayLimits.answerPartsMax} parts`);
   }
@@ -57,6 +57,6 @@ export class AnswerBounds {
   }
 }
 
-/** Over HTTP it would else be the request that is too large. */
+/** Sets status 502: over HTTP the error would otherwise say that the request is too large. */
 const exceeded = (text: string): CoppiceError =>
   new CoppiceError('limit-exceeded', text, { details: { httpStatus: 502 } });

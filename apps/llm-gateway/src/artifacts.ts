@@ -1,11 +1,11 @@
 /**
- * Text by value where it is small, else by the name of an object.
+ * Texts: inline if small, else stored as an object and referenced by name.
  *
  * Invariants:
- * 1. No more than `artifactReadsAtOnce` objects are on their way into this process, whoever asks: what comes faster than it is taken costs the whole connection.
- *    Tenants, and of each its tasks, take turns.
+ * 1. At most `artifactReadsAtOnce` objects are in transit to this process at a time: data that arrives faster than it is read would break the whole connection.
+ *    Tenants take turns, and so do the tasks of a tenant.
  * 2. An object is read only if the budget has room for all of it.
- * 3. What one request names is read once, however often it is named; it counts each time.
+ * 3. An object that one request names several times is read once, but counts each time.
  */
 import { createHash } from 'node:crypto';
 import { untilAnswered } from '@coppice/bus';
@@ -19,14 +19,14 @@ import { gatewayLimits } from './limits.ts';
 
 import type { ProviderImage, ProviderMessage, ProviderPart } from './provider/port.ts';
 
-/** For whom is read, how much it may be, and what ends it. */
+/** The owner of a read, the budget for it, and the signal that ends it. */
 export type Reading = {
   owner: Pick<Owner, 'tenant' | 'taskId'>;
   budget: ByteBudget;
   signal: AbortSignal;
 };
 
-/** What was read of it, by name. */
+/** Texts that were read, by object name. */
 type Found = Map<string, { text: string; bytes: number }>;
 
 export class Artifacts {
@@ -43,12 +43,12 @@ export class Artifacts {
   }
 
   /**
-   * By value, if it is small and the budget has room for it. The name comes from the content: two owners of one effect can't overwrite each
-   * other's text with another.
+   * Returns the text inline if it is small and the budget has room for it, else stores it. The name is derived from the content, so that two owners of one effect can't
+   * overwrite each other's text.
    */
   async reference(text: string, owner: Owner, inline: ByteBudget, signal?: AbortSignal): Promise<TextReference> {
     const bytes = new TextEncoder().encode(text);
-    // What counts in a message is the text as JSON: control characters take six bytes there.
+    // The message holds the text as JSON, where a control character takes six bytes.
     if (bytes.length <= inlineTextBytesMax && inline.tryTake(Buffer.byteLength(JSON.stringify(text)))) return { text };
     const hash = createHash('sha256').update(bytes).digest('hex');
     const artifact = artifactNames.text(owner, hash);
@@ -56,12 +56,12 @@ export class Artifacts {
     return { artifact };
   }
 
-  /** @throws CoppiceError `not-found`, `limit-exceeded` when the budget is used up, `unavailable`, `provider-limited` where too many wait; the signal's reason. */
+  /** @throws CoppiceError `not-found`, `limit-exceeded` if the budget is used up, `unavailable`, `provider-limited` if too many reads are waiting; the signal's reason. */
   async text(reference: TextReference, reading: Reading): Promise<string> {
     return this.#text(reference, reading, new Map());
   }
 
-  /** The messages with the texts that they hold by reference. @throws as `text`. */
+  /** Loads the referenced texts of the messages. @throws as `text`. */
   async read(messages: readonly ModelMessage[], reading: Reading): Promise<ProviderMessage[]> {
     const found: Found = new Map();
     const text = (reference: TextReference) => this.#text(reference, reading, found);
@@ -105,7 +105,7 @@ export class Artifacts {
 
   #open(): Promise<ObjectStore> {
     this.#store ??= this.#bus.objects(buckets.artifacts).catch((error: unknown) => {
-      // One failure isn't all that follow.
+      // Forget the failure, so that later reads try again.
       this.#store = null;
       throw error;
     });

@@ -1,12 +1,12 @@
 import { CoppiceError } from '@coppice/contracts';
 
-/** How many bytes something may still have. */
+/** A limited number of bytes. */
 export class ByteBudget {
   readonly #name: string;
   readonly #bytesMax: number;
   #taken: number;
 
-  /** `name` says what is bounded, for the error's text. */
+  /** `name` says what is limited, for the error's text. */
   constructor(name: string, bytesMax: number, taken = 0) {
     this.#name = name;
     this.#bytesMax = bytesMax;
@@ -23,7 +23,7 @@ export class ByteBudget {
       throw new CoppiceError('limit-exceeded', `${this.#name} is over the limit of ${this.#bytesMax} bytes`);
   }
 
-  /** Takes nothing where there isn't enough. */
+  /** Takes all of the bytes, or none if there isn't enough. */
   tryTake(bytes: number): boolean {
     if (this.#taken + bytes > this.#bytesMax) return false;
     this.#taken += bytes;

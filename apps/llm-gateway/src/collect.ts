@@ -16,7 +16,7 @@ export type Answer = {
   textSignature?: Signature;
   /** In the order in which the model made them. */
   toolCalls: ProviderToolCall[];
-  /** In the order in which it came; `callsBefore` counts the tool calls that precede it. */
+  /** In the order of arrival; `callsBefore` is the number of tool calls before it. */
   thinking: (ProviderThinking & { callsBefore: number })[];
   finishReason: FinishReason;
   providerFinishReason: string | null;
@@ -24,7 +24,7 @@ export type Answer = {
   responseId: string | null;
 };
 
-/** What one attempt came to. A failure tells how much had come by then: it is paid for all the same. */
+/** The outcome of one attempt. A failure includes what arrived by then, since that is paid for. */
 export type Attempt =
   | ({ status: 'complete'; usage: UsageSoFar } & Answer)
   | { status: 'failed'; error: CoppiceError; outputBegan: boolean; outputBytes: number; usage: UsageSoFar };
@@ -69,7 +69,7 @@ type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'thinking-delta' |
 type EndDelta = Extract<ModelDelta, { type: 'response-end' }>;
 type Thought = ProviderThinking & { callsBefore: number };
 
-/** What has come of an answer so far. */
+/** What has arrived of an answer. */
 class Output {
   readonly #settings: CollectSettings;
   readonly #bounds: AnswerBounds;
@@ -125,7 +125,7 @@ class Output {
     const used = new Set<string>();
     const calls = [...this.#calls.entries()].toSorted(([one], [other]) => one - other);
     const toolCalls = calls.map(([position, { id, name, arguments: pieces, signature }]) => {
-      // The id names the call in its result: one that isn't the call's alone is as good as none.
+      // A tool result refers to its call by id, so a duplicate id is replaced like a missing one.
       const unique = id === '' || used.has(id) ? madeCallId(this.#settings.effectId, position) : id;
       used.add(unique);
       return { id: unique, name, arguments: pieces.join(''), ...(signature === undefined ? {} : { signature }) };
@@ -136,7 +136,7 @@ class Output {
       toolCalls,
       thinking: [...this.#thinking.values()].map(({ text, thought }) => ({ ...thought, text: text.join('') })),
       providerFinishReason: providerFinishReason ?? null,
-      // Many servers say `stop` all the same.
+      // Many servers send `stop` although there are tool calls.
       finishReason: finishReason === 'stop' && toolCalls.length > 0 ? 'tool-calls' : finishReason,
     };
   }
@@ -163,7 +163,7 @@ class Output {
   }
 }
 
-/** Nine letters and digits: Mistral takes no other ids. The same each time, and another in each turn. */
+/** Nine letters and digits: Mistral accepts no other ids. Deterministic, and different for each model call. */
 function madeCallId(effectId: string, position: number): string {
   const hash = createHash('sha256').update(`${effectId}\n${position}`).digest('hex');
   return BigInt(`0x${hash}`).toString(36).slice(-9);

@@ -8,11 +8,11 @@ import { requireOthers } from './own-doors.ts';
 import { endpointsOf, providerVariables } from './provider/environment.ts';
 import type { LlmGatewayOptions } from './service.ts';
 
-/** The variables that the gateway reads beside the common ones. */
+/** The variables that the gateway reads besides the common ones. */
 export const gatewayVariables = {
   /** Folders of scripts for the `scripted` provider, separated as in PATH. */
   COPPICE_SCRIPTS: pathListVariable.default([]),
-  /** Scripts may be named by an absolute path. */
+  /** Whether scripts may be named by an absolute path. */
   COPPICE_SCRIPTS_ANYWHERE: flagVariable.default(false),
   COPPICE_SCRIPTED_COUNT_FILE: z
     .string()
@@ -28,12 +28,12 @@ export const gatewayVariables = {
   ...providerVariables,
 };
 
-/** The options of a whole environment, for a program that runs the gateway beside others. @throws ConfigurationError. */
+/** The options from a whole environment, for a program that runs the gateway together with others. @throws ConfigurationError. */
 export function gatewayOptionsFrom(environment: NodeJS.ProcessEnv): LlmGatewayOptions {
   return gatewayOptions(readConfiguration(z.object(gatewayVariables), environment), environment);
 }
 
-/** The keys of named providers have variables of their own, which only the environment can tell. @throws ConfigurationError. */
+/** `environment` holds the keys of named providers, which have variables of their own. @throws ConfigurationError. */
 export function gatewayOptions(
   configuration: z.output<z.ZodObject<typeof gatewayVariables>>,
   environment: NodeJS.ProcessEnv = process.env,

@@ -1,14 +1,14 @@
 /**
- * What was said before a turn, put together from the transcript.
+ * The conversation before a model call, built from the transcript.
  *
  * Collaborators: the transcript, the artifacts; a cache of each task's latest conversation.
  *
  * Invariants:
- * 1. What `upTo` gives is what the transcript says: an entry never changes and a turn has one at most, so that what is remembered is as
- *    good as what is read, whichever processes did the turns.
- * 2. Only what stands in the transcript is remembered. What other processes added since is read from there on.
- * 3. A conversation belongs to its task: the id of another task's turn finds nothing.
- * 4. The cache holds one conversation of a task, and no more than its limits.
+ * 1. `upTo` returns what the transcript says. A model call has at most one entry, which never changes, so a cached conversation is as
+ *    good as a read one, whichever processes made the calls.
+ * 2. Only entries in the transcript are cached. Entries that other processes added later are read from there on.
+ * 3. A conversation belongs to its task: an id of another task's call finds nothing.
+ * 4. The cache holds one conversation per task, and stays within its limits.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoppiceError, modelMessageSchema } from '@coppice/contracts';
@@ -22,14 +22,14 @@ import type { Transcript } from './transcript.ts';
 
 export type Conversation = {
   messages: readonly ProviderMessage[];
-  /** Of all texts in it. */
+  /** Bytes of all its texts. */
   bytes: number;
   turns: number;
 };
 
 export const emptyConversation: Conversation = { messages: [], bytes: 0, turns: 0 };
 
-/** A conversation with where it ends: the turn, and the place of its entry in the transcript. */
+/** A conversation and its last model call, with the sequence number of its transcript entry. */
 type Remembered = { turnId: string; sequence: number; conversation: Conversation };
 
 export type ConversationLimits = {
@@ -58,9 +58,9 @@ export class Conversations {
   }
 
   /**
-   * What was said up to and with the answer of a turn; nothing for null.
-   * @param signal ends the reading of what it holds by reference
-   * @throws CoppiceError `not-found` where a turn of the chain isn't in the task's transcript, `limit-exceeded`; the signal's reason.
+   * The conversation up to and including the answer of a model call; empty for null.
+   * @param signal ends the loading of referenced texts
+   * @throws CoppiceError `not-found` if a call of the chain isn't in the task's transcript, `limit-exceeded`; the signal's reason.
    */
   async upTo(
     owner: Owner,
@@ -78,7 +78,7 @@ export class Conversations {
     throw tooManyTurns(turnId, this.#limits.conversationTurnsMax);
   }
 
-  /** Told when a turn stands in the transcript, at that place, with the conversation that its answer ends. */
+  /** Caches a conversation, after the entry of its last model call was stored. */
   remember(owner: Owner, remembered: Remembered): void {
     this.#keep(keyOf(owner), remembered);
   }
@@ -96,7 +96,7 @@ export class Conversations {
     const budget = new ByteBudget('the conversation', this.#limits.promptBytesMax, before.bytes);
     const messages = [...before.messages];
     let turns = 0;
-    // A second reading, so that a long transcript of many conversations is never in memory as a whole.
+    // Reads the entries again, so that a long transcript of many conversations is never in memory as a whole.
     for await (const { entry, sequence } of this.#transcript.entries(owner, chain.firstSequence)) {
       if (!chain.turnIds.has(entry.effectId)) continue;
       messages.push(...(await this.#messagesOf(entry, { owner, budget, signal })));
@@ -107,7 +107,7 @@ export class Conversations {
     throw missing(owner, `a turn before ${turnId}`);
   }
 
-  /** The turns to be read: from the conversation's first, or from the one after those that are remembered, to this one. */
+  /** The model calls to read, up to this one: from the start of the conversation, or from the one after the cached ones. */
   async #chainTo(owner: Owner, turnId: string, remembered: Remembered | null): Promise<Chain> {
     if (remembered !== null) {
       const chain = await this.#chainFrom(owner, turnId, remembered);
@@ -132,7 +132,7 @@ export class Conversations {
   }
 
   async #messagesOf(entry: TranscriptEntry, reading: Reading): Promise<ProviderMessage[]> {
-    // What counts of it are its texts, below.
+    // The request's JSON has a limit of its own; the budget counts the texts in it, below.
     const unread = new ByteBudget(`the request of turn ${entry.effectId}`, gatewayLimits.requestBytesMax);
     const request: unknown = JSON.parse(await this.#artifacts.text(entry.request, { ...reading, budget: unread }));
     const messages = await this.#artifacts.read(requestSchema.parse(request), reading);
@@ -166,7 +166,7 @@ export class Conversations {
   }
 }
 
-/** An answer as the next turn's request holds it. An empty one is there too: the model is to see that it said nothing. */
+/** The answer as a message of the next request. An empty answer is kept, so that the model sees it. */
 export function answerMessage({ text, textSignature, toolCalls, thinking }: Answered): ProviderMessage {
   const signature = textSignature === undefined ? {} : { signature: textSignature };
   const said: ProviderPart[] = text === '' && textSignature === undefined ? [] : [{ type: 'text', text, ...signature }];
@@ -191,7 +191,7 @@ type Answered = {
 const keyOf = (owner: Owner): string => `${owner.tenant}/${owner.taskId}`;
 
 type Link = { continues: string | null; sequence: number };
-/** `from`: the remembered conversation that the turns follow, or null where they begin one. */
+/** `from`: the cached conversation that the calls continue; null if they start one. */
 type Chain = { turnIds: Set<string>; firstSequence: number; from: Remembered | null };
 
 function chainOf(

@@ -1,9 +1,9 @@
-/** Through how many gateways a request came. */
+/** Holds the number of gateways that a request passed. */
 export const hopsHeader = 'x-coppice-hops';
-/** One gateway may be another's provider. */
+/** A gateway may be a provider of another. */
 const hopsMax = 4;
 
-/** 0 of what a client sends that is no gateway. */
+/** The number of gateways before this one; 0 for a client that is no gateway. */
 export function hopsOf(headers: Readonly<Record<string, string | string[] | undefined>>): number {
   const text = headers[hopsHeader];
   return typeof text === 'string' && /^\d{1,3}$/.test(text) ? Number(text) : 0;

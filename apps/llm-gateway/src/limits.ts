@@ -1,51 +1,51 @@
 /** Every limit of the gateway. */
 export const gatewayLimits = {
-  /** What is told of models that can't be asked fits one message. */
+  /** Problems reported for models that can't be used: all of them fit one message. */
   modelProblemsMax: 50,
   problemCharactersMax: 1_000,
-  /** Turns in progress at once, in one process. */
+  /** Concurrent model calls in one process. */
   concurrency: 64,
-  /** How often a provider is asked for one turn before its error is the turn's. */
+  /** Requests to one candidate for one model call before its error becomes the call's error. */
   attemptsMax: 4,
   /** The pause before the second attempt; it doubles each time. */
   pauseMsMin: 500,
   pauseMsMax: 30_000,
-  /** A provider that asks to wait longer than this isn't waited for: the actor decides. */
+  /** If a provider asks for a longer wait than this, the call fails: the actor decides. */
   retryAfterMsMax: 5 * 60_000,
 
-  /** Of the texts of one request, the conversation that it continues included. */
+  /** Texts of one request, including the conversation that it continues. */
   promptBytesMax: 64 * 1024 * 1024,
-  /** Of the messages of one turn as JSON, what they hold by reference not counted: they came in one message of the bus. */
+  /** Messages of one request as JSON, without referenced content: they came in one bus message. */
   requestBytesMax: 8 * 1024 * 1024,
-  /** Artifacts that come at once; each of them at most some MiB at a time, see the bus's limits. */
+  /** Artifacts read at once; each has at most some MiB in transit, see the bus's limits. */
   artifactReadsAtOnce: 2,
-  /** More than all that a process has in progress, each of which reads one after the other: their own limits tell who is to come again. */
+  /** More than all concurrent calls of a process, each of which reads one artifact at a time: their own limits reject a call before this one does. */
   artifactReadsWaitingMax: 2_000,
-  /** Of one conversation. */
+  /** Model calls in one conversation. */
   conversationTurnsMax: 2_000,
-  /** Conversations in memory, so that a turn needn't read all turns before it; the least recently used go first. */
+  /** Conversations kept in memory, so that a model call needn't read all earlier ones; the least recently used are dropped first. */
   cachedConversationsMax: 1_000,
   cachedBytesMax: 128 * 1024 * 1024,
-  /** How often a turn that is continued is looked for in the transcript, and the pause in between. */
+  /** Attempts to find a continued model call in the transcript, and the pause between them. */
   linkReadsMax: 3,
   linkReadPauseMs: 200,
 
-  /** Of one answer: its texts, the arguments of its tool calls, its signatures, and its ids. */
+  /** One answer: its texts, tool call arguments, signatures and ids. */
   textBytesMax: 16 * 1024 * 1024,
-  /** In one answer. */
+  /** Tool calls in one answer. */
   toolCallsMax: 128,
-  /** In one answer: its texts and thoughts, and what they consist of where that is told apart. */
+  /** Parts of one answer: texts, thinking, and pieces of either that the wire format numbers separately. */
   answerPartsMax: 10_000,
-  /** Of the names in an answer, each. */
+  /** Each name in an answer. */
   answerNameCharactersMax: 512,
-  /** Of the ids in an answer, each: some servers put into them what they want to be given back, such as a model's signature. */
+  /** Each id in an answer: some servers put data into ids that they want sent back, such as a model's signature. */
   answerIdCharactersMax: 16 * 1024,
-  /** Of an answer, and of a request, that travel by value, as JSON: command, result and transcript entry must fit a message. */
+  /** Inline content of an answer, and of a request, as JSON: command, result and transcript entry must each fit a message. */
   inlineBytesMax: 256 * 1024,
 
   scriptBytesMax: 4 * 1024 * 1024,
 
-  /** Looking whether a provider can be used. */
+  /** Time to check whether a provider is usable. */
   describeMsMax: 3_000,
   describedModelsMax: 5,
 } as const;

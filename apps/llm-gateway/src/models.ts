@@ -2,7 +2,7 @@ import { CoppiceError } from '@coppice/contracts';
 import type { Routes } from './exchange/routes.ts';
 import { gatewayLimits } from './limits.ts';
 
-/** Those that a turn would surely fail with, each with why. What may only be a matter of time isn't among them. */
+/** The models whose calls would certainly fail, each with the reason. Problems that may pass are left out. */
 export async function checkModels(
   routes: Routes,
   names: readonly string[],
@@ -16,7 +16,7 @@ export async function checkModels(
   return problems;
 }
 
-/** Null where some candidate may answer. */
+/** Null if some candidate may answer. */
 async function problemOf(routes: Routes, name: string): Promise<string | null> {
   const problems: string[] = [];
   try {
@@ -31,7 +31,7 @@ async function problemOf(routes: Routes, name: string): Promise<string | null> {
   return problems.join('; ');
 }
 
-/** The sentence of an error that will not pass, null of one that may. @throws what is none of Coppice's own. */
+/** The message of a permanent error; null for one that may pass. @throws an error that isn't a CoppiceError. */
 function lasting(error: unknown): string | null {
   if (!(error instanceof CoppiceError)) throw error;
   return error.retryable ? null : error.message;

@@ -1,12 +1,12 @@
 /**
- * A gateway that is its own provider asks itself without end, and each call is charged. It comes about easily: clients are told of a gateway by the variables by which it
- * is told of its providers. An address that is surely its own is refused at the start; a detour by way of others is noticed by a request's hops (hops.ts).
+ * Rejects a gateway that is its own provider: it would call itself without end, and each call would be charged. This happens easily, since clients and the gateway read the
+ * same variables. An address that is certainly its own is rejected at the start; a loop through other servers is detected by a request's hops (hops.ts).
  */
 import { ConfigurationError } from '@coppice/service';
 import type { Address } from './doors/http/listen.ts';
 import type { Endpoint } from './provider/http/endpoint.ts';
 
-/** @throws ConfigurationError where a provider's address is one of these doors'. */
+/** @throws ConfigurationError if a provider's address is one of the gateway's own. */
 export function requireOthers(endpoints: readonly Endpoint[], doors: readonly Address[]): void {
   for (const { name, baseUrl } of endpoints) {
     const url = new URL(baseUrl);

@@ -1,14 +1,14 @@
 /**
- * What of many calls is ready in the same turn of the event loop goes on together, step by step, and not one call from its beginning to its end after the other: code that has just run is
- * still in the processor's caches, which under load saves a good part of what a call costs (docs/decisions/0018). Nothing is held back for it: all phases belong to the same turn.
+ * Runs the ready calls of one event loop turn together, step by step, instead of one call from beginning to end after the other. Code that has just run is
+ * still in the processor's caches, which under load saves a good part of the cost of a call (docs/decisions/0018). Nothing is delayed for it: all phases run in the same turn.
  */
 
 type Callback = () => void;
 
-/** With more nothing more is saved, and the first would wait for the last. */
+/** More than this saves nothing more, and the first call would wait for the last. */
 const togetherMax = 16;
 
-/** A step at which the calls of one turn come together. */
+/** A step at which the calls of one event loop turn meet. */
 export class Phase {
   readonly #begin: (run: Callback) => void;
   readonly #waiting: Callback[] = [];
@@ -21,22 +21,22 @@ export class Phase {
     this.#begin = begin;
   }
 
-  /** Begins after all that the turn brought was read. */
+  /** Starts after all that arrived in this turn was read. */
   static afterReading(): Phase {
     return new Phase((run) => setImmediate(run));
   }
 
-  /** Begins after all that can go on by itself has gone on. To wake a process that sleeps takes longer than to write, and what is written in a row mostly finds its reader awake. */
+  /** Starts after everything that can run has run. Waking a sleeping process takes longer than writing to it, and the reader of several writes in a row is mostly awake. */
   static afterWork(): Phase {
     return new Phase((run) => process.nextTick(run));
   }
 
-  /** In the order in which they come. It may not throw. */
+  /** Adds a callback; callbacks run in order. They must not throw. */
   add(callback: Callback): void {
     if (this.#waiting.push(callback) % togetherMax === 1) this.#begin(this.#run);
   }
 
-  /** Until it begins. */
+  /** Resolves when the phase starts. */
   begun(): Promise<void> {
     return new Promise((resolve) => this.add(resolve));
   }

@@ -2,7 +2,7 @@ import { ByteBudget } from './byte-budget.ts';
 
 type Waiting = { bytes: number; tell: (taken: boolean) => void };
 
-/** Room for so many bytes. Who waits is served in turn, and before a newcomer. */
+/** Room for a number of bytes. Waiting requests are served in order, before new ones. */
 export class Room {
   readonly #budget: ByteBudget;
   readonly #waitMsMax: number;
@@ -13,7 +13,7 @@ export class Room {
     this.#waitMsMax = waitMsMax;
   }
 
-  /** False where there was none in time. */
+  /** Takes the bytes; false if there was no room in time. */
   async take(bytes: number): Promise<boolean> {
     if (this.#waiting.size === 0 && this.#budget.tryTake(bytes)) return true;
     const { promise, resolve } = Promise.withResolvers<boolean>();
@@ -22,7 +22,7 @@ export class Room {
     const timer = setTimeout(() => {
       this.#waiting.delete(waiting);
       resolve(false);
-      // It may have stood before one for which there is room.
+      // A smaller request may have waited behind this one.
       this.#serve();
     }, this.#waitMsMax);
     return promise.finally(() => clearTimeout(timer));

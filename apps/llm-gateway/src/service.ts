@@ -38,29 +38,29 @@ import type { TurnPoint } from './turn.ts';
 export type LlmGatewayOptions = {
   /** Folders of scripts for the `scripted` provider; absolute. */
   scriptFolders?: readonly string[];
-  /** Whether scripts may be named by an absolute path: only where user and gateway are the same person. */
+  /** Whether scripts may be named by an absolute path. Allow this only if the user runs the gateway. */
   scriptsAnywhere?: boolean;
-  /** Where the scripted model counts what it was asked; default: in memory. */
+  /** The file in which the scripted model counts its requests; default: in memory. */
   scriptedCountFile?: string;
-  /** Turns in progress at once; default `gatewayLimits.concurrency`. */
+  /** Concurrent model calls; default `gatewayLimits.concurrency`. */
   concurrency?: number;
-  /** Where of this was read from a file: told to who looks whether it is still the same. */
+  /** The configuration file that the options were read from. Reported to clients that check whether it changed. */
   file?: { path: string; sha256: string };
-  /** Providers that are asked over HTTP. */
+  /** Providers over HTTP. */
   endpoints?: readonly Endpoint[];
-  /** More providers. */
+  /** Further providers. */
   providers?: readonly Provider[];
   aliases?: readonly Alias[];
-  /** They count more than those of the list. */
+  /** Configured prices. They take precedence over the price list. */
   prices?: readonly OwnPrice[];
-  /** What tenants may use of models. */
+  /** Limits on model usage by tenant. */
   tenantLimits?: readonly TenantLimit[];
-  /** Whether answers are kept for the same request again; by default none is. */
+  /** Settings of the answer cache; by default no answer is cached. */
   cache?: CacheSettings;
-  /** How long answers are waited for. */
+  /** Time limits of answers. */
   patience?: Partial<PatienceLimits>;
   retry?: Partial<RetrySettings>;
-  /** Where the HTTP doors are; none by default. */
+  /** Addresses of the HTTP endpoints; none by default. */
   httpAddresses?: readonly Address[];
   chats?: BusDoorSettings;
   breaker?: Partial<CircuitSettings>;
@@ -68,10 +68,10 @@ export type LlmGatewayOptions = {
   onPoint?: (point: TurnPoint) => Promise<void>;
 };
 
-/** `httpAddresses`: base URLs of the HTTP doors, or `unix:PATH`. */
+/** `httpAddresses`: base URLs of the HTTP endpoints, or `unix:PATH`. */
 export type LlmGateway = RunningWork & { httpAddresses: readonly string[] };
 
-/** The gateway's work: model turns for actors. Started by `runService` or `startService`, which hand it its context. */
+/** Starts the gateway, which makes model calls for actors. Called by `runService` or `startService`, which provide the context. */
 export async function startLlmGateway(context: ServiceContext, options: LlmGatewayOptions = {}): Promise<LlmGateway> {
   const { bus, clock } = context;
   const scripted = scriptedProvider({

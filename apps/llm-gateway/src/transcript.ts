@@ -6,7 +6,7 @@ import type { Owner, TranscriptEntry } from '@coppice/contracts';
 
 type StoredEntry = { entry: TranscriptEntry; sequence: number };
 
-/** The record of a task's turns, `coppice.transcript.<tenant>.<taskId>`: each once, under its effect's id. */
+/** The record of a task's model calls, `coppice.transcript.<tenant>.<taskId>`: each once, under its effect's id. */
 export class Transcript {
   readonly #bus: Bus;
   readonly #log = createLogger('llm-gateway');
@@ -16,8 +16,8 @@ export class Transcript {
   }
 
   /**
-   * Stores an entry once, and gives its place. Where the server's answer got lost, what it stored is looked for before it is asked again, since its own
-   * memory of message ids is short. A server that is away is waited for: the answer was paid for, and without its entry it would be asked for again.
+   * Stores an entry once, and returns its sequence number. If the confirmation is lost, looks for the entry before it publishes again, since the server's
+   * dedupe window is short. Waits while the server is unavailable: the answer is paid for, and without an entry the call would be made again.
    * @throws the signal's reason
    */
   async append(entry: TranscriptEntry, signal: AbortSignal): Promise<number> {
@@ -37,7 +37,7 @@ export class Transcript {
     }, signal);
   }
 
-  /** The first entry of one of these turns, or null where none of them was finished. */
+  /** The first entry of one of these model calls; null if none of them finished. */
   async find(owner: Owner, effectIds: readonly string[]): Promise<TranscriptEntry | null> {
     return (await this.#find(owner, effectIds))?.entry ?? null;
   }
@@ -49,7 +49,7 @@ export class Transcript {
     return null;
   }
 
-  /** A task's entries, in the order in which they were stored. What isn't an entry that this version can read is left out. */
+  /** A task's entries, in the order in which they were stored. Entries that this version can't read are skipped. */
   async *entries(owner: Owner, startSequence = 1): AsyncIterable<StoredEntry> {
     const subject = subjects.transcript(owner.tenant, owner.taskId);
     for await (const message of this.#bus.read(streams.transcripts, subject, { startSequence })) {

@@ -1,19 +1,19 @@
 /**
- * The claimed model turn: the handler of `llm-gateway turn`.
+ * The durable model call: the handler of the command `llm-gateway turn`, under a claim.
  *
- * Collaborators: the bus's command server, which holds the claim around it; the exchange, which asks the providers; the transcript, and the conversations that are read from it; the artifacts.
+ * Collaborators: the bus's command server, which holds the claim around it; the exchange, which calls the providers; the transcript, and the conversations read from it; the artifacts.
  *
  * Invariants:
- * 1. The turn's transcript entry is stored, under its effect's id, before the handler returns, and so before the claim is done.
- * 2. A turn that is taken over from a lost process is looked for in the transcript first. Found: that is the answer, and no provider is asked.
- *    Not found: whether it was paid for isn't known, and the actor is told `unknown`.
- * 3. What failed attempts have used is in the result, or in the error.
- * 4. What the time limit, a cancellation or a stop interrupts ends with that reason, and its upstream call is ended.
- * 5. An answer is held until it is stored, however long the server is away. One that can't be stored is `unknown` like one whose process was lost: it is paid for, and nobody will
- *    find it.
- * 6. An answer that was cut because a budget had no more left is no answer: whoever ordered the turn named no maximum, and would take it for the whole.
- * 7. A turn that is ordered again, since what became of it was unknown, is looked for in the transcript under its earlier effects: an owner that was only slow may have stored its
- *    answer after it was judged lost.
+ * 1. The transcript entry is stored, under the effect's id, before the handler returns, and so before the claim is done.
+ * 2. A call that is taken over from a lost process is looked up in the transcript first. If an entry exists, that is the answer, and no provider is called.
+ *    If not, it isn't known whether the call was paid for, and the actor gets `unknown`.
+ * 3. The usage of failed attempts is in the result, or in the error.
+ * 4. A call that is interrupted by the time limit, a cancellation or a stop ends with that reason, and its upstream call is ended.
+ * 5. An answer is held until it is stored, however long the server is unavailable. An answer that can't be stored ends as `unknown`, as after a lost process: it is paid for,
+ *    and can't be found.
+ * 6. An answer that was cut by a budget is an error: the actor set no output limit, and would treat it as complete.
+ * 7. If an actor repeats a call whose outcome was unknown, its earlier effects are looked up in the transcript: a process that was only slow may have stored its
+ *    answer after it was considered lost.
  */
 import { ClaimLost, handle } from '@coppice/bus';
 import type { CommandContext, CommandHandler } from '@coppice/bus';
@@ -42,14 +42,14 @@ export type TurnInput = z.output<typeof turnInputSchema>;
 type Answered = {
   answer: Answer;
   result: ExchangeResult;
-  /** What was asked, with what came before it. */
+  /** The earlier conversation and the messages of this request. */
   messages: readonly ProviderMessage[];
   before: Conversation;
   budget: ByteBudget;
 };
 type AnswerOutput = Pick<TurnOutput, 'text' | 'textSignature' | 'toolCalls' | 'thinking'>;
 
-/** Where a test may end the process, in this order. */
+/** Points at which a test may end the process, in this order. */
 export const turnPoints = ['before-asking', 'answered', 'in-transcript'] as const;
 export type TurnPoint = (typeof turnPoints)[number];
 
@@ -60,7 +60,7 @@ export type TurnCollaborators = {
   artifacts: Artifacts;
   clock: Clock;
   tenantLimits: readonly TenantLimit[];
-  /** Told of each point as it is reached, and waited for. */
+  /** Called at each point, and awaited. */
   onPoint: (point: TurnPoint) => Promise<void>;
 };
 
@@ -107,7 +107,7 @@ class Turns {
     try {
       return await this.#store({ answer, result, messages, before, budget }, input, context);
     } catch (error) {
-      // What storing again doesn't change, asking again doesn't either.
+      // A repeated call would get the same error from storing.
       if (error instanceof CoppiceError && !error.retryable) throw withUsage(error, result);
       const text = `the model answered, and its answer could not be stored: ${error instanceof Error ? error.message : String(error)}`;
       throw withUsage(new CoppiceError('unknown', text, { cause: error }), result);
@@ -145,7 +145,7 @@ class Turns {
     return output;
   }
 
-  /** @throws CoppiceError with what was used. */
+  /** @throws CoppiceError with the usage. */
   async #ask(
     messages: readonly ProviderMessage[],
     { owner, model, tools, settings, timeLimitMs, limits }: TurnInput,
@@ -157,7 +157,7 @@ class Turns {
       context: { owner, effectId, signal },
       budgets: budgetsOf({ owner, limits }, this.#with.tenantLimits, this.#with.clock.now()),
       endsAtMs: Date.now() + Math.min(timeLimitMs, modelOperations.turn.timeLimitMs),
-      // An attempt may wait for its place, its budgets or a retry for longer than a process that is cut off counts as living.
+      // The wait for a place, for budgets or for a retry may be longer than it takes until a disconnected process counts as lost.
       beforeAttempt: confirmClaim,
     });
     const collected = await collect(deltas, { provider: model, effectId, textBytesMax: gatewayLimits.textBytesMax });
@@ -166,16 +166,16 @@ class Turns {
     return { answer: collected, result };
   }
 
-  /** The answer's texts, those that are large by reference. */
+  /** The answer's texts; large ones are stored and referenced. */
   async #byReference(answer: Answer, owner: Owner, signal: AbortSignal): Promise<AnswerOutput> {
     const { artifacts } = this.#with;
     const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);
-    // First: they have no other place.
+    // Signatures and ids count first: they are always inline.
     for (const { signature } of [{ signature: answer.textSignature }, ...answer.toolCalls, ...answer.thinking])
       if (signature !== undefined) inline.take(Buffer.byteLength(signature.value));
     for (const { id } of answer.toolCalls) inline.take(Buffer.byteLength(id));
     const text = await artifacts.reference(answer.text, owner, inline, signal);
-    // Whoever asked passes the calls on with a command: what is more than it takes by value goes by reference here.
+    // The actor passes the calls on in a command: what exceeds the command's inline limit is stored.
     const room = Math.max(0, Math.min(toolLimits.inlineBytesMax, gatewayLimits.inlineBytesMax - inline.taken));
     const inlineCalls = new ByteBudget('the calls', room);
     const toolCalls: ToolCall[] = [];
@@ -208,7 +208,7 @@ class Turns {
   }
 }
 
-/** Aborted with the signal, unless another process has taken the turn over: the answer is stored all the same, for whoever orders the turn again. */
+/** Aborted with the signal, except when another process has taken over the call: the answer is still stored then, for a repeated call. */
 function unlessClaimLost(signal: AbortSignal): AbortSignal {
   const aborted = new AbortController();
   const abort = () => {

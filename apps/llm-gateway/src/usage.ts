@@ -3,24 +3,24 @@ import type { ModelUsage } from '@coppice/contracts';
 import type { Answer } from './collect.ts';
 import type { ModelRequest, ProviderImage, ProviderMessage, ProviderPart, UsageSoFar } from './provider/port.ts';
 
-/** A rule of thumb, for providers that count nothing. */
+/** A rule of thumb, for providers that report no counts. */
 const bytesPerToken = 4;
 
 export const estimatedTokens = (bytes: number): number => Math.ceil(bytes / bytesPerToken);
 
 /**
- * What an answer that began has cost, with what its provider left uncounted estimated: a cut stream has no usage, and some servers never tell it, but
- * budgets and the compaction of a conversation go by it.
+ * The usage of an answer that began, with missing counts estimated: a cut stream has no usage, and some servers never report it, but
+ * budgets and the compaction of conversations need it.
  */
 export function withEstimates(usage: UsageSoFar, request: Asked, outputBytes: number) {
   const inputTokens = usage.inputTokens ?? estimatedTokens(bytesOfRequest(request));
   return { ...usage, inputTokens, outputTokens: usage.outputTokens ?? estimatedTokens(outputBytes) };
 }
 
-/** What one call can't use, whatever its provider says. */
+/** The most that one call can use; higher counts from a provider are wrong. */
 const plausible = { tokensMax: 1e9, costUsdMax: 1e5 } as const;
 
-/** Without the counts that can't be: of those the provider has told nothing. */
+/** Removes implausible counts, as if the provider hadn't reported them. */
 export function plausibleOf(usage: UsageSoFar): UsageSoFar {
   const counts = Object.entries(usage);
   return counts.every(isPlausible) ? usage : Object.fromEntries(counts.filter(isPlausible));
@@ -33,7 +33,7 @@ const isPlausible = ([name, count]: [string, number]): boolean =>
 
 type Asked = Pick<ModelRequest, 'messages' | 'tools' | 'bytes'>;
 
-/** Of the texts, of images that come by value, and of the tools; of a request that came in at a door no less than its body. */
+/** Bytes of the texts, inline images and tools. For a client's request at a gateway endpoint, at least the size of its body. */
 export function bytesOfRequest({ messages, tools, bytes = 0 }: Asked): number {
   const translated = bytesOfMessages(messages) + bytesOfJson(tools.length === 0 ? undefined : tools);
   return Math.max(translated, bytes);
@@ -41,7 +41,7 @@ export function bytesOfRequest({ messages, tools, bytes = 0 }: Asked): number {
 
 const bytesOfJson = (value: unknown): number => (value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value)));
 
-/** Of the texts, and of images that come by value. */
+/** Bytes of the texts and inline images. */
 function bytesOfMessages(messages: readonly ProviderMessage[]): number {
   let bytes = 0;
   for (const { content } of messages) for (const part of content) bytes += bytesOfPart(part);
@@ -73,14 +73,14 @@ const tokenCounts = [
 
 const toldCounts = [...tokenCounts, 'costUsd'] as const;
 
-/** What is told of it: without the counts that only have prices of their own. */
+/** The counts that are reported: without those that are only used for prices. */
 export function toldOf(usage: UsageSoFar): UsageSoFar {
   const told: UsageSoFar = {};
   for (const name of toldCounts) if (usage[name] !== undefined) told[name] = usage[name];
   return told;
 }
 
-/** What it cost isn't known where that isn't known of all that used something: a part of it would be told as the whole. */
+/** Adds two usages. The cost is known only if it is known for both (unless one is zero): otherwise a part would be reported as the total. */
 export function sumOfUsage(first: UsageSoFar, second: UsageSoFar): UsageSoFar {
   if (isNothing(first)) return second;
   if (isNothing(second)) return first;
@@ -102,7 +102,7 @@ export const toUsage = ({ inputTokens, outputTokens, costUsd, ...parts }: UsageS
   ...parts,
 });
 
-/** A failure with what it has cost, for the actor's budget. */
+/** Adds what a failed call has used to its error, for the actor's budget. */
 export function withUsage(
   error: CoppiceError,
   { attempts, usage }: { attempts: readonly unknown[]; usage: UsageSoFar },

@@ -1,17 +1,17 @@
 /**
- * Budgets that many gateway processes draw on: reserved before a call, settled after it.
+ * Budgets shared by many gateway processes: reserved before a call, settled after it.
  *
- * Collaborators: the bucket `coppice-budgets`, one value a budget (account.ts); the other gateways, which are asked on core NATS to give back what they don't need.
+ * Collaborators: the bucket `coppice-budgets`, one value per budget (account.ts); the other gateways, which are asked over core NATS to return what they don't need.
  *
  * Invariants:
- * 1. A call begins only after all its budgets hold what it may use at most. A reservation is settled once, whatever became of the call. Who leaves while it waits
- *    waits no longer, and keeps nothing: what is taken for it later is given back.
- * 2. What a process reserves without asking fits the lease that is stored for it. A lease that it can't renew in time it doesn't use.
- * 3. The changes of one account in one process follow one another; between processes the compare-and-set decides. No call waits for another between them.
- *    A change that the bucket doesn't take fails the calls that wait for it, but for those that the lease has enough for; who comes later asks again.
- * 4. Nothing is written of an account with which nothing happened, nor of a budget of one call, which one process has: whoever is refused leaves nothing behind.
- * 5. What is settled is written within `tellMs`, and when the process stops. One that is killed loses that much of the count, see account.ts 3.
- * 6. An account is forgotten only when nothing of it is under way and all is told: nobody settles on one that isn't known any more.
+ * 1. A call starts only after all its budgets hold its maximum usage. A reservation is settled once, whatever the outcome of the call. A call that is aborted while it waits
+ *    stops waiting and keeps nothing: an amount that is reserved for it later is released.
+ * 2. What a process reserves without I/O fits its stored lease. It doesn't use a lease that it couldn't renew in time.
+ * 3. The changes of one account in one process run one after another; between processes the compare-and-set decides. Outside of these changes no call waits for another.
+ *    If the bucket rejects a change, all calls that wait for the account fail, except those that the lease is large enough for; later calls try again.
+ * 4. Nothing is written for an account without usage or reservations, nor for a budget of one call, which exists in one process only: a rejected call leaves no data.
+ * 5. Settled usage is written within `tellMs`, and when the process stops. If the process is killed, that much usage is lost, see account.ts 3.
+ * 6. An account is removed from memory only when no call of it is open and everything is written: no call settles on a removed account.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RevisionConflict, elapsedMs } from '@coppice/bus';
@@ -38,47 +38,47 @@ import { shortageAlone, usedUp } from './used-up.ts';
 import type { Shortage } from './used-up.ts';
 
 export type Budget = {
-  /** The key in the bucket; its first token tells whose it is. */
+  /** The key in the bucket; its first token is the kind of budget. */
   key: string;
-  /** For errors: `task t1`, `tenant acme in 2026-11`. */
+  /** The name in errors: `task t1`, `tenant acme in 2026-11`. */
   name: string;
   limit: AmountLimit;
-  /** After how long without a call it is forgotten; null for never. */
+  /** Time without a write after which the bucket deletes it; null for never. */
   forgottenAfterMs: number | null;
-  /** Whether just one call draws on it, by this very object: then it is counted in memory, and gone with it. */
+  /** True if only one call uses it, through this very object: it is then kept in memory only, and freed with the object. */
   ofOneCall?: boolean;
 };
 
 export type Reservation = {
-  /** What the call used, or nothing. Only the first call counts. */
+  /** Reports the usage of the call, or `nothing`. Only the first settlement counts. */
   settle(used: Amount): void;
 };
 
-/** How a call makes do with less than it wants. */
+/** How a call accepts less than the wanted amount. */
 type Less = {
-  /** No smaller amount would do. */
+  /** The smallest acceptable amount. */
   least: Amount;
-  /** What would do where so much is free, and why that is less than was wanted. */
+  /** The amount to reserve if only `free` is left; `why` is the error that the full amount got. */
   within(free: Amount, why: CoppiceError): Amount;
-  /** Whether it makes do only where nothing is in flight that could be given back. */
+  /** Whether to accept less only if no call in flight could return anything. */
   patient: boolean;
 };
 
 const budgetLimits = {
-  /** A lease that isn't renewed ends after this long. */
+  /** Lifetime of a lease that isn't renewed. */
   leaseMs: 30_000,
-  /** From settling to telling. */
+  /** Longest time from settling to writing. */
   tellMs: 1_000,
   /** An account without calls for this long keeps no lease. */
   idleMs: 5_000,
   writesMax: 200,
-  /** Of one account, while its writes fail. */
+  /** Writes of unknown outcome that are kept per account, while its writes fail. */
   doubtsMax: 100,
-  /** How long a call waits here for what others hold: they give back what they don't need. It has its place at the provider meanwhile, so who waits for calls in flight comes again. */
+  /** Longest wait for amounts that other gateways hold. The call keeps its place at the provider meanwhile, so a longer wait, for calls in flight, is left to a retry. */
   elsewhereMsMax: 1_000,
-  /** The first pause; each that follows is twice as long. */
+  /** The first pause; each further one is twice as long. */
   elsewherePauseMs: 50,
-  /** How often a call makes do with less: others may be faster. */
+  /** How often one call tries a smaller amount: other calls may take it first. */
   lessMax: 3,
 } as const;
 
@@ -90,10 +90,10 @@ export class Budgets {
   readonly #log = createLogger('llm-gateway');
   readonly #wanted: { unsubscribe(): void };
   readonly #timer: NodeJS.Timeout;
-  /** Counts the changes that were tried, of all accounts: of one that was forgotten no number comes again. */
+  /** Number of the last attempted change, over all accounts, so that a number is never reused after an account was removed. */
   #turnovers = 0;
 
-  /** @param holder names this process, and no other */
+  /** @param holder unique name of this process */
   constructor(bus: Bus, holder: string) {
     this.#bus = bus;
     this.#holder = holder;
@@ -103,10 +103,10 @@ export class Budgets {
   }
 
   /**
-   * In all of them or in none: what is wanted, or what `less` makes of it.
-   * @param signal ends every wait; who has enough at hand doesn't look at it
-   * @throws CoppiceError with `details.budget` where one of the budgets has too little left: `limit-exceeded`, or `provider-limited` with `details.retryAfterMs`
-   *   where it may have enough once calls in flight are over; `unavailable` where it can't be asked. The signal's reason.
+   * Reserves the wanted amount, or what `less` makes of it, in all budgets or in none.
+   * @param signal ends every wait; ignored if the local leases are large enough
+   * @throws CoppiceError with `details.budget` if one of the budgets is too small: `limit-exceeded`, or `provider-limited` with `details.retryAfterMs`
+   *   if it may be large enough after calls in flight end; `unavailable` if the bucket can't be reached. The signal's reason.
    */
   async reserve(
     budgets: readonly Budget[],
@@ -134,7 +134,7 @@ export class Budgets {
       }
       const forNow = fits(least, left);
       if (isLate || !forNow) throw usedUp(taken, fits(least, free) ? amount : least, forNow);
-      // What others hold they may not need, and what is in flight may be settled for less.
+      // Other gateways may not need what they hold, and calls in flight may settle for less.
       this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: budget.key, holder: this.#holder });
       const untilMs = Math.max(1, Math.min(pauseMs, endsAtMs - elapsedMs()));
       await sleep(untilMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
@@ -142,7 +142,7 @@ export class Budgets {
     }
   }
 
-  /** What is used of each, and reserved by calls in flight. @throws CoppiceError `unavailable`. */
+  /** The usage of each budget, and what calls in flight have reserved. @throws CoppiceError `unavailable`. */
   async look(budgets: readonly Budget[]): Promise<{ budget: Budget; used: Amount; reserved: Amount }[]> {
     return Promise.all(
       budgets.map(async (budget) => {
@@ -153,7 +153,7 @@ export class Budgets {
     );
   }
 
-  /** Tells everything and gives back every lease; what is in flight stays reserved until its lease ends. */
+  /** Writes all usage and returns all leases; calls in flight stay reserved until their lease ends. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#wanted.unsubscribe();
@@ -167,7 +167,7 @@ export class Budgets {
       return own;
     }
     const known = this.#known.get(budget.key) ?? unknown(budget);
-    // A limit may have been changed meanwhile.
+    // The limit may have changed.
     known.budget = budget;
     this.#known.set(budget.key, known);
     return known;
@@ -196,7 +196,7 @@ export class Budgets {
     return shortage;
   }
 
-  /** Whether there was enough here, with nobody to wait for: most calls find that, and it costs them nothing. */
+  /** Takes the amount from the local lease, if it is large enough. The common case; no I/O. */
   #takeAtHand(known: Known, wanted: Amount): boolean {
     const nowMs = elapsedMs();
     if (known.turns > 0 || known.budget.ofOneCall === true || !hasAtHand(known, wanted, nowMs)) return false;
@@ -208,7 +208,7 @@ export class Budgets {
     if (known.budget.ofOneCall === true) return takeAlone(known, wanted);
     signal?.throwIfAborted();
     const taking = this.#inTurn(known, async (turn) => {
-      // Nobody is asked for a call that left.
+      // The call may have been aborted while it waited; don't ask the bucket for it then.
       signal?.throwIfAborted();
       const shortage = await this.#shortage(known, wanted, turn);
       if (shortage === null) take(known, wanted, elapsedMs());
@@ -239,14 +239,14 @@ export class Budgets {
     const known = key === undefined ? undefined : this.#known.get(key);
     if (known === undefined || holder === this.#holder) return;
     void this.#inTurn(known, async (turn) => {
-      // What wasn't taken just now is told later.
+      // If an earlier change just failed, a later one writes it.
       if (failureBefore(known, turn) === null) await this.#tell(known, false);
     });
   }
 
   #tellAll(): void {
     for (const known of this.#known.values()) {
-      // What is under way tells, too; what it leaves comes next time.
+      // The change in progress writes usage, too; the rest is written next time.
       if (known.turns > 0) continue;
       const idle = elapsedMs() - known.lastCallAtMs > budgetLimits.idleMs;
       const old = isDue(known, elapsedMs()) && !isNothing(known.lease);
@@ -260,7 +260,7 @@ export class Budgets {
     }
   }
 
-  /** Never throws: what couldn't be told is told later. */
+  /** Writes the usage. Never throws: what can't be written is written later. */
   async #tell(known: Known, ahead: boolean): Promise<void> {
     if (isNothing(known.used) && isNothing(known.lease) && known.doubts.size === 0) return;
     try {
@@ -279,7 +279,7 @@ export class Budgets {
     }
   }
 
-  /** One compare-and-set of the account, as often as others are faster. */
+  /** Changes the account by compare-and-set, and retries on a revision conflict. */
   async #change(known: Known, wanted: Amount | null, ahead: boolean): Promise<Outcome> {
     const { budget } = known;
     const bucket = this.#bus.keyValue(buckets.budgets);
@@ -300,10 +300,10 @@ export class Budgets {
         nowMs: Date.now(),
         leaseMs: budgetLimits.leaseMs,
       });
-      // A write that is in doubt could still come: only the next one rules that out.
+      // A write of unknown outcome could still arrive; only a further write rules that out.
       const isCertain = doubts.size === 0;
       if (isCertain && entry === null && isEmpty(outcome.account)) return outcome;
-      // Those who wait ask again and again.
+      // Calls that wait ask repeatedly; without a change nothing needs to be written.
       const isRenewed = isDue(known, elapsedMs()) && !isNothing(outcome.lease);
       if (isCertain && isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
         known.lease = outcome.lease;
@@ -321,7 +321,7 @@ export class Budgets {
         if (doubts.size > budgetLimits.doubtsMax) doubts.delete(oldest);
         throw cannotAsk(budget, error);
       }
-      // Calls may have been settled while it was written: those are told next time.
+      // Calls may have settled during the write; their usage is written next time.
       known.used = minus(known.used, used);
       doubts.clear();
       known.toldReserved = outcome.account.leases[this.#holder]?.reserved ?? nothing;
@@ -344,22 +344,22 @@ export class Budgets {
     const turn = ++known.newestTurn;
     known.turns++;
     const own = known.turn.then(() => work(turn)).finally(() => known.turns--);
-    // The next turn only waits for this one; what became of it is told to whoever asked.
+    // The next change only waits for this one; its outcome goes to its own caller.
     known.turn = own.catch(() => {});
     return own;
   }
 }
 
-/** Whether a change leaves what its holder has as it was. */
+/** Whether a change leaves the holder's lease as it was. */
 function isSame(before: Account, after: Account, holder: string): boolean {
-  // What was charged when its lease had run out is corrected.
+  // The estimated charge for an expired lease has to be corrected.
   if (before.ended[holder] !== undefined) return false;
   const [one, other] = [before.leases[holder], after.leases[holder]];
   if (one === undefined || other === undefined) return one === other;
   return isNothing(minus(one.amount, other.amount)) && isNothing(minus(one.reserved, other.reserved));
 }
 
-/** From a budget that nobody else draws on: what was used stays here. */
+/** Reserves in a budget that only one call uses; its usage is never written. */
 function takeAlone(known: Known, wanted: Amount): Shortage | null {
   const shortage = shortageAlone(known.budget, known.used, known.reserved);
   if (!fits(wanted, shortage.free)) return shortage;

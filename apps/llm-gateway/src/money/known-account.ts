@@ -3,32 +3,32 @@ import { minus, nothing, plus, scaled } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Budget } from './budgets.ts';
 
-/** A lease of this age is renewed before more of it is used. */
+/** A lease older than this is renewed before more of it is used. */
 const renewMs = 10_000;
 
-/** An account as this process knows it. */
+/** The state of an account in this process. */
 export type Known = {
   budget: Budget;
-  /** May be used, reservations and what isn't told yet included. */
+  /** The leased amount, including reservations and unwritten usage. */
   lease: Amount;
   leasedAtMs: number;
   reserved: Amount;
-  /** Of `reserved`, what was written last. */
+  /** The part of `reserved` that was last written. */
   toldReserved: Amount;
-  /** Settled and not told yet. */
+  /** Settled usage that isn't written yet. */
   used: Amount;
   /** Calls that aren't settled. */
   calls: number;
   lastCallAtMs: number;
-  /** By number, what the changes told of which it isn't known whether they were written, or will be yet. At most one was: each rules out those before it. */
+  /** Usage in writes whose outcome is unknown, by write number. At most one of them succeeded: each rules out those before it. */
   doubts: Map<number, Amount>;
-  /** Ends when the changes before are done. */
+  /** Settles when all changes so far are done. */
   turn: Promise<unknown>;
-  /** Changes that aren't done. */
+  /** Number of changes that aren't done. */
   turns: number;
-  /** Counts the turns that were asked for. */
+  /** Number of the latest requested change. */
   newestTurn: number;
-  /** The last change that the bucket didn't take, and the newest turn that waited by then. */
+  /** The last change that the bucket rejected, and the number of the latest change that was waiting then. */
   failure: { error: CoppiceError; newestTurn: number } | null;
 };
 
@@ -51,9 +51,9 @@ export const unknown = (budget: Budget): Known => ({
 /** Reports whether the lease is due for renewal. All times are by `elapsedMs()`, since a lease also ends while its host is suspended. */
 export const isDue = ({ leasedAtMs }: Known, nowMs: number): boolean => nowMs - leasedAtMs > renewMs;
 
-/** Whether the lease has so much left. */
+/** Whether the lease has this much left. */
 export function hasAtHand(known: Known, wanted: Amount, nowMs: number): boolean {
-  // A change in doubt may have given the lease back.
+  // A write of unknown outcome may have returned the lease.
   if (isDue(known, nowMs) || known.doubts.size > 0) return false;
   const { budget, lease, reserved, used } = known;
   const atHand = minus(minus(lease, reserved), used);
@@ -63,31 +63,31 @@ export function hasAtHand(known: Known, wanted: Amount, nowMs: number): boolean 
   );
 }
 
-/** For a call. */
+/** Reserves an amount for a call. */
 export function take(known: Known, wanted: Amount, nowMs: number): void {
   known.lastCallAtMs = nowMs;
   known.reserved = plus(known.reserved, wanted);
   known.calls++;
 }
 
-/** What a call took, of which it used so much. */
+/** Releases the reservation of a call, and adds its usage. */
 export function release(known: Known, reserved: Amount, used: Amount): void {
-  // Sums are capped, so that what is given back may be more than what they hold.
+  // Sums are capped, so that the released amount may be more than the sum.
   known.reserved = scaled(minus(known.reserved, reserved), 1);
   known.calls--;
   known.used = plus(known.used, used);
 }
 
-/** All that wait fail with it: each would ask as long as it did, one after the other. */
+/** Fails all waiting calls with this error: otherwise each would wait for the bucket as long as this one, one after another. */
 export function failWaiting(known: Known, error: CoppiceError): void {
   known.failure = { error, newestTurn: known.newestTurn };
 }
 
-/** Of a change before it, while this turn waited; null for none. */
+/** The error of a change that failed while this change waited; null if none did. */
 export const failureBefore = ({ failure }: Known, turn: number): CoppiceError | null =>
   failure !== null && turn <= failure.newestTurn ? failure.error : null;
 
-/** Where a change was written whose confirmation got lost, what it told isn't told again. */
+/** Resolves writes of unknown outcome. If the account shows that one was written, its usage isn't written again. */
 export function resolveDoubts(known: Known, written: number | undefined): void {
   const told = written === undefined ? undefined : known.doubts.get(written);
   if (told === undefined) return;

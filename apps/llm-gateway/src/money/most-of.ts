@@ -4,19 +4,19 @@ import { fits, nanoUsdOf } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Prices } from './prices.ts';
 
-/** Text has more bytes for each token than this, in most languages and vocabularies: who reserves is to err on the high side. */
+/** Text has more bytes per token than this in most languages and vocabularies, so that reservations are rather too large than too small. */
 const bytesPerTokenMin = 3;
-/** Of an answer whose request names no maximum: most are shorter, and what is longer is charged all the same. */
+/** Output tokens reserved if the request sets no limit. Most answers are shorter; a longer one is still charged in full. */
 export const outputTokensDefault = 8_192;
-/** With less a model is cut before it has said anything of use, a whole tool call say, and that is paid for. */
+/** The smallest output limit set by the gateway. Below it, an answer is cut before it holds anything useful, such as a whole tool call, and must be paid for. */
 export const outputTokensMin = 256;
 
 type Asked = { provider: string; model: string; request: Omit<ModelRequest, 'model'> };
 
-/** By tokens of output. */
+/** The maximum by number of output tokens. */
 type Most = (outputTokens: number) => Amount;
 
-/** What asking a provider once may use at most, as far as that can be told before. What has no known price costs nothing: a limit in dollars isn't for it. */
+/** The most that one request to a provider can use, as an estimate before the call. If its price isn't known, the cost is 0: `requirePrice` in the exchange rejects such calls under a dollar limit. */
 export function mostOf({ provider, model, request }: Asked, prices: Prices): Most {
   const inputTokens = Math.ceil(bytesOfRequest(request) / bytesPerTokenMin);
   const written = {
@@ -24,7 +24,7 @@ export function mostOf({ provider, model, request }: Asked, prices: Prices): Mos
     ...(asksForAnHour(request) ? { cacheWriteHourInputTokens: inputTokens } : {}),
   };
   return (outputTokens) => {
-    // Writing to a cache is what input costs most for, and pictures what output does.
+    // Cache writes are the most expensive input, and images the most expensive output.
     const plain = { inputTokens, outputTokens, imageOutputTokens: outputTokens };
     const dear = [{ ...plain, ...written }, plain].map((usage) => prices.costOf(provider, model, usage));
     return { tokens: inputTokens + outputTokens, nanoUsd: nanoUsdOf(Math.max(...dear.map((cost) => cost ?? 0))) };
@@ -34,7 +34,7 @@ export function mostOf({ provider, model, request }: Asked, prices: Prices): Mos
 const asksForAnHour = ({ original }: Asked['request']): boolean =>
   original?.wire === 'anthropic' && marksAnHour(original.body);
 
-/** Whether something of a Messages body is to be cached for an hour: marks stand at the body, at tools, and at blocks, those that results and documents consist of included. */
+/** Whether a Messages body marks anything for an hour's caching. Marks can be on the body, on tools, and on blocks, including the blocks in results and documents. */
 function marksAnHour(value: unknown): boolean {
   if (Array.isArray(value)) return value.some(marksAnHour);
   if (typeof value !== 'object' || value === null) return false;
@@ -43,7 +43,7 @@ function marksAnHour(value: unknown): boolean {
   return ttl === '1h' || [system, tools, messages, content, source].some(marksAnHour);
 }
 
-/** The longest answer for which enough is free, in tokens; it is for the shortest that is of use. */
+/** The longest answer, in tokens, that fits `free`. Assumes that the shortest useful one fits. */
 export function longestWithin(most: Most, free: Amount): number {
   let fitting = outputTokensMin;
   let tooLong = outputTokensDefault;

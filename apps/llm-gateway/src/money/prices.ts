@@ -1,40 +1,40 @@
-/** The only importer of the price list: what a call costs, where that is known. */
+/** The cost of a call, if known. The only importer of the price list. */
 import { calcPrice, findProvider } from '@pydantic/genai-prices';
 import type { Provider as ListedProvider } from '@pydantic/genai-prices';
 import type { UsageSoFar } from '../provider/port.ts';
 
 export type Prices = {
-  /** US dollars: by an own price, else what the usage itself says, else by the list; null where none knows. `provider` and `model` as in `provider/model`. */
+  /** US dollars: by a configured price, else as the usage reports, else by the list; null if none of them knows. `provider` and `model` as in `provider/model`. */
   costOf(provider: string, model: string, usage: UsageSoFar): number | null;
-  /** Why a price isn't known, to go on with after a comma; empty where there is nothing to say. */
+  /** Why a price isn't known, as the rest of a sentence after a comma; empty if there is no reason to give. */
   whyUnknown(provider: string, model: string): string;
 };
 
-/** US dollars for a million tokens. */
+/** US dollars per million tokens. */
 export type OwnPrice = {
-  /** `provider/model`; `*` stands for any text. */
+  /** `provider/model`; `*` matches any text. */
   model: string;
   input: number;
   output: number;
-  /** Default: as `input`. */
+  /** Default: `input`. */
   cachedInput?: number | undefined;
   cacheWriteInput?: number | undefined;
-  /** Of what is kept for an hour; default: as `cacheWriteInput`. */
+  /** For tokens cached for an hour. Default: `cacheWriteInput`. */
   cacheWriteHourInput?: number | undefined;
-  /** Of sound that wasn't cached; default: as `input`. */
+  /** For audio that wasn't cached. Default: `input`. */
   audioInput?: number | undefined;
 };
 
 export type PricesSettings = {
-  /** They count most; of several that fit, the first. */
+  /** Configured prices. They take precedence; the first match counts. */
   own: readonly OwnPrice[];
-  /** Where a provider is asked; null for one that isn't asked over HTTP. The list knows vendors by their address, so that a model of the same name that runs elsewhere isn't charged. */
+  /** The base URL of a provider; null for one without HTTP. The list finds vendors by address, so that a model of the same name that runs elsewhere isn't charged. */
   baseUrlOf: (provider: string) => string | null;
 };
 
 export const noPrices: Prices = { costOf: (_provider, _model, { costUsd }) => costUsd ?? null, whyUnknown: () => '' };
 
-/** Models of one provider whose entry in the list is remembered. */
+/** Models per provider whose list entry is cached. */
 const rememberedMax = 1_000;
 const million = 1_000_000;
 
@@ -90,7 +90,7 @@ type Tokens = {
   imageOutput: number;
 };
 
-/** Some servers count more tokens as cached than there were. Of sound as little was cached as can be, where nobody says how much. */
+/** Caps the counts, since some servers report more cached tokens than input. If cached audio isn't reported, assumes the least possible. */
 function tokensOf(usage: UsageSoFar): Tokens {
   const { inputTokens: input = 0, outputTokens: output = 0 } = usage;
   const cached = Math.min(usage.cachedInputTokens ?? 0, input);
@@ -126,7 +126,7 @@ function ownCost(price: OwnPrice, tokens: Tokens): number {
   return dear / million;
 }
 
-/** The vendor's entry with this model alone, since looking it up takes longer than reckoning with it. */
+/** The vendor's entry reduced to this model: looking it up takes longer than calculating the cost. */
 function listedModel(baseUrl: string | null, model: string): ListedProvider | null {
   const vendor = baseUrl === null ? undefined : vendorAt(baseUrl);
   const entry = vendor === undefined ? null : calcPrice({}, model, { provider: vendor });

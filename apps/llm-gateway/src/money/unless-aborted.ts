@@ -1,4 +1,4 @@
-/** What the work comes to, or the signal's reason at once; `late` is told what it comes to then. */
+/** Resolves with the work's result, or rejects with the signal's reason at once. `late` gets a result that comes after the abort. */
 export function unlessAborted<Result>(
   work: Promise<Result>,
   signal: AbortSignal | undefined,
@@ -12,7 +12,7 @@ export function unlessAborted<Result>(
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    // Either the one or the other: nothing is given back that a call begins with, and nothing is kept by one that left.
+    // A result goes either to the caller or to `late`, never to both: what a running call holds isn't returned, and an aborted call keeps nothing.
     work
       .then((result) => (left ? late(result) : resolve(result)), reject)
       .finally(() => signal.removeEventListener('abort', onAbort));

@@ -3,22 +3,22 @@ import { amountOf, inUsd, minus } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Budget } from './budgets.ts';
 
-/** Why a budget has too little for a call. */
+/** Why a budget is too small for a call. */
 export type Shortage = {
   budget: Budget;
   spent: Amount;
-  /** What could be reserved now; less than nothing where more was used than was reserved. */
+  /** What can be reserved now; negative if more was used than reserved. */
   free: Amount;
-  /** What could be once all that is in flight has ended, if it were settled for nothing. */
+  /** What could be reserved after all calls in flight ended, if they used nothing. */
   left: Amount;
 };
 
-/** Calls in flight may be over by then. */
+/** Calls in flight may have ended by then. */
 const retryAfterMs = 1_000;
 
 /**
- * What a call is told that a budget has too little for.
- * @param forNow whether it may be enough once calls in flight are over
+ * The error for a call that a budget is too small for.
+ * @param forNow true if the budget may be large enough after calls in flight end; the error is retryable then
  */
 export function usedUp({ budget, spent, free, left }: Shortage, wanted: Amount, forNow: boolean): CoppiceError {
   const { name, limit } = budget;
@@ -38,7 +38,7 @@ export function usedUp({ budget, spent, free, left }: Shortage, wanted: Amount, 
   return new CoppiceError('provider-limited', text, { details: { ...details, retryAfterMs } });
 }
 
-/** Nothing else is free, and nothing comes back. */
+/** The shortage in a budget that only one call uses: what it reserved is never returned. */
 export const shortageAlone = (budget: Budget, spent: Amount, reserved: Amount): Shortage => {
   const free = minus(minus(amountOf(budget.limit), spent), reserved);
   return { budget, spent, free, left: free };

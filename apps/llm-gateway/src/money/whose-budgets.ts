@@ -1,30 +1,30 @@
 import type { ModelLimits, Owner } from '@coppice/contracts';
 import type { Budget } from './budgets.ts';
 
-/** What a tenant may use of models, in each day or month of UTC, or in all. */
+/** A tenant's limit on model usage per UTC day, per UTC month, or in total. */
 export type TenantLimit = ModelLimits & {
-  /** `*`: each tenant that isn't named, on its own. */
+  /** `*`: applies to each tenant that isn't named, separately. */
   tenant: string;
   per: 'day' | 'month' | 'ever';
 };
 
-/** On whose account a call is made. */
+/** The account that a call is charged to. */
 export type Account = {
   owner: Owner;
-  /** Of the run file; those of one task are the same in all that is charged to it. */
+  /** From the run file. The task's limits are the same in all calls charged to the task. */
   limits?: { task: ModelLimits; run: ModelLimits } | undefined;
-  /** Of a program at an HTTP door. */
+  /** For a program at an HTTP endpoint. */
   token?: { id: string; limits: ModelLimits } | undefined;
-  /** Of this call alone, all its attempts together. */
+  /** For this call alone, all its attempts together. */
   call?: { id: string; limits: ModelLimits } | undefined;
 };
 
 const days = (count: number): number => count * 24 * 3_600_000;
-/** Longer than a task can wait for its next turn. */
+/** Longer than a task can wait for its next model call. */
 const taskForgottenMs = days(60);
 const tokenForgottenMs = days(3);
 
-/** All budgets that a call of this account must fit, those without a limit left out. */
+/** All budgets that a call of this account must fit; those without a limit are left out. */
 export function budgetsOf(
   { owner, limits, token, call }: Account,
   tenants: readonly TenantLimit[],
@@ -60,7 +60,7 @@ function tenantBudget(tenant: string, tenants: readonly TenantLimit[], now: Date
 const dayMs = days(1);
 let dayAsked = { count: Number.NaN, text: '' };
 
-/** Of UTC, as `yyyy-mm-dd`. Remembered, since each call asks for it and few days are asked for. */
+/** The UTC day as `yyyy-mm-dd`. The latest is cached, since each call needs it. */
 function dayOf(now: Date): string {
   const count = Math.floor(now.getTime() / dayMs);
   if (count !== dayAsked.count) dayAsked = { count, text: now.toISOString().slice(0, 'yyyy-mm-dd'.length) };
