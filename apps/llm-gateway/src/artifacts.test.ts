@@ -9,7 +9,7 @@ import { ByteBudget } from './byte-budget.ts';
 
 let server: NatsServer;
 let bus: Bus;
-/** How often an object's content was asked for. */
+/** Number of reads of an object's content. */
 let readings = 0;
 const owner = { tenant: 'acme', taskId: 'taaaaaaaaaaaaaaaa' };
 const signal = new AbortController().signal;

@@ -1,4 +1,4 @@
-/** Turns of tasks that are answered by the cache. */
+/** Model calls of tasks that the cache answers. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TurnOutput } from '@coppice/contracts';
@@ -53,7 +53,7 @@ test('a turn that says what another said before is answered by the cache: marked
   const first = await turnOf('a');
   expect(first).toMatchObject({ usage: { inputTokens: 70, outputTokens: 30, costUsd: 0.5 }, attempts: 1 });
   expect(first).not.toHaveProperty('cached');
-  // What was kept outlives who kept it, and is written by then.
+  // The stored answer outlives its gateway, and is written before the gateway stops.
   await gateway.stop();
   gateway = await start();
   const { attempts: _attempts, ...answer } = first;

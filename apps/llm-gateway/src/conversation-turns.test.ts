@@ -16,7 +16,7 @@ import { startOrchestrator } from './test-support/orchestrator.ts';
 import type { Orchestrator, Turn } from './test-support/orchestrator.ts';
 
 const large = 'a large text '.repeat(8_000);
-/** More than the calls of one turn take by value, less than any other text may have. */
+/** More than the inline limit for the calls of one answer, less than the inline limit for other texts. */
 const written = large.slice(0, 40_000);
 const tools = [{ name: 'read', description: 'Reads.', parameters: { type: 'object' } }];
 
@@ -81,7 +81,7 @@ async function startGateway(): Promise<StartedService> {
 }
 
 let tasks = 0;
-/** A task whose turns each continue the one before. */
+/** A task whose model calls each continue the one before. */
 function newTask(model: string) {
   const taskId = `t${'c'.repeat(14)}${String.fromCodePoint(97 + tasks++)}`;
   let turns = 0;
@@ -256,7 +256,7 @@ test('a conversation goes on in another process just as in the one that began it
   }
 });
 
-/** Four bytes each, of what was said and of the tools. */
+/** The estimate: four bytes per token, of the messages and the tools. */
 const estimated = (saidBytes: number): number => Math.ceil((saidBytes + JSON.stringify(tools).length) / 4);
 
 test('a turn whose provider counts nothing is estimated, so that budgets and compaction work', async () => {

@@ -29,7 +29,7 @@ const ownerOf = (taskId: string): Owner => ({ tenant: 'default', runId: 'r1', ta
 const text = (value: string): ContentPart => ({ type: 'text', text: value });
 const user = (...content: ContentPart[]): ModelMessage => ({ role: 'user', content });
 
-/** The transcript's server drops a message whose id it has seen: as in effect ids, the task is in it. */
+/** JetStream drops a message with an id that it has seen, so the id contains the task, as effect ids do. */
 const idOf = (taskId: string, name: string) => `task_${taskId}_${name}`;
 
 async function store(
@@ -144,7 +144,7 @@ test('a turn that goes in circles or on for ever is refused', async () => {
   await expect(fresh(limits).upTo(ownerOf('long'), idOf('long', 'e4'))).rejects.toMatchObject({
     code: 'limit-exceeded',
   });
-  // A conversation of the limit can't be continued either.
+  // A conversation that reached the limit can't be continued either.
   await expect(fresh(limits).upTo(ownerOf('long'), idOf('long', 'e3'))).rejects.toThrow(
     'a conversation of 3 turns, the limit',
   );
@@ -192,7 +192,7 @@ test('what is remembered is not read again, is the same as what is read, and is 
   conversations.remember(ownerOf('kept'), { turnId: idOf('kept', 'e2'), sequence, conversation: second });
   expect(conversations.cached).toEqual({ conversations: 1, bytes: second.bytes });
   expect(await conversations.upTo(ownerOf('kept'), idOf('kept', 'e2'))).toBe(second);
-  // Another process, which did none of these turns.
+  // Another process, which made none of these calls.
   expect(await fresh().upTo(ownerOf('kept'), idOf('kept', 'e2'))).toEqual(second);
 });
 
@@ -206,7 +206,7 @@ test('of what other processes added, only that is read; a branch, an earlier tur
   await store('shared', 'e2b', 'e1', [user(text('a branch'))]);
   await store('shared', 'e4', 'e3', [user(text('fourth'))]);
   const four = await conversations.upTo(ownerOf('shared'), idOf('shared', 'e4'));
-  // What was there is not made anew.
+  // The existing messages are reused.
   expect(four.messages[0]).toBe(two.messages[0]);
   for (const name of ['e4', 'e2b', 'x1', 'e3', 'e1', 'e4', 'e2b']) {
     const turnId = idOf('shared', name);

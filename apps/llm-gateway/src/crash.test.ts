@@ -9,7 +9,7 @@ import { startOrchestrator } from './test-support/orchestrator.ts';
 const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
 const taskId = 'taaaaaaaaaaaaaaaa';
 const first = { effectId: `task_${taskId}_1_1`, taskId, model: 'scripted/plan.yaml', prompt: 'write it' };
-/** What the actor orders when it is told `unknown`: another effect. */
+/** What the actor sends after `unknown`: another effect. */
 const again = { ...first, effectId: `task_${taskId}_1_2` };
 
 /** The dead process's membership (15 s) and the command's ack wait (30 s) must run out before another process takes over. */
@@ -41,7 +41,7 @@ async function setUp() {
   };
 }
 
-/** What must be found after the death at each point, listed from the code: a new point without an entry doesn't type-check. */
+/** The expected state after a death at each point. A new point in the code without an entry here doesn't type-check. */
 const expectations = {
   'before-asking': { paidFor: [], result: { status: 'failed', error: { code: 'unknown', retryable: false } } },
   answered: { paidFor: [first.effectId], result: { status: 'failed', error: { code: 'unknown', retryable: false } } },
@@ -66,7 +66,7 @@ describe('a gateway that is ended by SIGKILL', () => {
       await using successor = stack.startGateway();
       await successor.waitForLine('"msg":"started"');
       expect(await orchestrator.resultOf(first.effectId, { timeoutMs: takeOverMsMax })).toMatchObject(result);
-      // Whatever became of it, this turn isn't asked for under its own name again.
+      // Whatever the outcome, this call isn't made again under its own id.
       expect(await asked()).toEqual(paidFor);
       const finished = result.status === 'done' ? [first.effectId] : [];
       const inTranscript = async () => (await orchestrator.transcript(taskId)).map((entry) => entry.effectId);

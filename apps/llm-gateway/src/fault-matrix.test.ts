@@ -1,7 +1,7 @@
 /**
- * Every fault, in every provider's wire, through every door: with another provider to turn to, and without.
+ * Every fault, in every provider's wire format, through every endpoint, with and without another provider.
  *
- * Either the right answer, or one explicit error with the right code and status; never a shortened answer that looks whole.
+ * The result is either the right answer, or one explicit error with the right code and status; never a shortened answer that looks complete.
  */
 import { chatApi, gatewayCalls, toWireError } from '@coppice/contracts';
 import type { Outcome } from '@coppice/contracts';
@@ -25,10 +25,10 @@ import type { Orchestrator } from './test-support/orchestrator.ts';
 
 type Way = {
   door: 'turn' | 'bus' | 'bus, whole' | 'same wire' | 'same wire, whole' | 'other wire';
-  /** Whether another provider can be asked. */
+  /** Whether there is another provider to fail over to. */
   rescued: boolean;
 };
-/** A machine with much else to do takes its time for an answer that comes byte by byte. */
+/** A busy machine is slow with an answer that comes byte by byte. */
 const hangsAfterMs = 60_000;
 const doors = ['turn', 'bus', 'bus, whole', 'same wire', 'same wire, whole', 'other wire'] as const;
 const ways: readonly Way[] = doors.flatMap((door) => [
@@ -37,18 +37,18 @@ const ways: readonly Way[] = doors.flatMap((door) => [
 ]);
 const otherWire = (wire: WireName): WireName =>
   wireNames[(wireNames.indexOf(wire) + 1) % wireNames.length] ?? 'anthropic';
-/** Whether the provider is asked to. On the bus it is, however the answer is told then. */
+/** Whether the provider is asked for a stream. On the bus it always is, whatever the client gets. */
 const streams = ({ door }: Way): boolean => door !== 'same wire, whole';
 
-/** One question: its model, with nobody or somebody healthy to turn to. Nobody else asks this model, so that no question learns from another. */
+/** One request: its model, alone or with a healthy provider to fail over to. No other request uses this model, so requests don't affect each other. */
 type Case = { id: string; wire: WireName; fault: string; way: Way; model: string };
 const cases: readonly Case[] = wireNames.flatMap((wire) =>
   matrixFaults.flatMap((fault) =>
     ways
-      // What is answered well needs no other provider.
+      // A good answer needs no other provider.
       .filter(({ rescued }) => !rescued || !isOdd(fault))
       .map((way) => {
-        // As an alias is named.
+        // In the form of an alias.
         const id = [wire, fault, way.door, way.rescued ? 'rescued' : 'alone'].join('-').replaceAll(/[ ,@]+/g, '-');
         return { id, wire, fault, way, model: way.rescued ? id : `${wire}/${id}/${fault}` };
       }),
@@ -117,7 +117,7 @@ async function takeTurn(model: string, timeLimitMs = 60_000) {
   return orchestrator.resultOf(effectId, { timeoutMs: hangsAfterMs });
 }
 
-/** As a turn's outcome. */
+/** The answer as a model call's outcome. */
 async function askForWhole(model: string): Promise<Outcome> {
   try {
     const { message, ...rest } = await askWhole(orchestrator.bus, { model });
@@ -142,12 +142,12 @@ describe.each(wireNames)('%s', (wire) => {
       const abort = new AbortController();
       const begun = providers.patientFor(model);
       const answer = askDoor({ ...facade, wire: door, model, stream, signal: abort.signal });
-      // Of a whole answer nothing is told to anybody before its end.
+      // An unstreamed answer shows no progress before its end.
       const request = await requestFor(model);
       if (stream) await begun;
       abort.abort();
       expect(await answer).toMatchObject({ broke: true, whole: false });
-      // The next piece never comes: that the connection is closed is all that ends the upstream's wait.
+      // The next piece never comes: only the closed connection ends the upstream's wait.
       expect(await request.ended).toBe('left');
     };
     await Promise.all([leave(wire, true), leave(wire, false), leave(otherWire(wire), true)]);
@@ -169,7 +169,7 @@ describe.each(wireNames)('%s', (wire) => {
         },
       },
     );
-    // What came is paid for.
+    // The partial answer is charged.
     const outputTokens = expect.toSatisfy((count: number) => count > 0);
     expect(error).toMatchObject({ code: 'cancelled', details: { attempts: 1, usage: { outputTokens } } });
     expect(await (await requestFor(model)).ended).toBe('left');
@@ -190,7 +190,7 @@ const requestFor = (model: string): Promise<FaultyRequest> =>
     description: `a request for ${model}`,
   });
 
-/** What is wrong with what came of it; nothing, if all is right. */
+/** The differences from the expected result; none if all is right. */
 async function problemsOf(each: Case): Promise<string[]> {
   const { wire, fault, way, model, id } = each;
   const stream = streams(way);

@@ -1,4 +1,4 @@
-/** Turns whose answer can't be stored: not now, or not at all. */
+/** Model calls whose answer can't be stored, for a while or at all. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { inlineTextBytesMax } from '@coppice/contracts';

@@ -30,7 +30,7 @@ test('a turn in progress is let end before the process does', async () => {
 
 test('the process starts, and ends in order', async () => {
   await using nats = await startNatsServer({ auth: true });
-  // Makes the streams, for which a gateway waits.
+  // Creates the streams, which a gateway waits for.
   const orchestrator = await startOrchestrator(nats);
   await using child = startProcess(path.join(import.meta.dirname, 'main.ts'), [], {
     ...nats.environment,

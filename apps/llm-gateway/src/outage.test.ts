@@ -1,4 +1,4 @@
-/** Two gateways and faults that both outlive: a turn that one of them is at stays with it, and its model is asked once. */
+/** Two gateways and faults that both survive: a model call stays with its gateway, and its model is called once. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { startOrchestrator } from './test-support/orchestrator.ts';
 
 const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
 const lostAfterMs = 3_000;
-/** Longer than the server is away, so that answers come after it is back. */
+/** Longer than the server is down, so that answers come after its restart. */
 const latencyMs = 6_000;
 const deadline = { timeoutMs: 60_000 };
 const turns = Array.from({ length: 16 }, (_, index) => {
@@ -61,7 +61,7 @@ test('a server that is away for longer than a process may be silent proves nothi
   await eventually(async () => (await asked()).length === turns.length, deadline);
   await nats.kill();
   await sleep(1.2 * lostAfterMs);
-  // One comes back later than the other, and their memberships have expired.
+  // One gateway returns later than the other, and the memberships of both have expired.
   one.signal('SIGSTOP');
   await nats.restart();
   await sleep(0.5 * lostAfterMs);

@@ -32,7 +32,7 @@ describe('an address of a provider', () => {
 });
 
 test('a request that comes back to its gateway again and again ends, and says why', async () => {
-  // A way back that nobody can see at the start.
+  // A loop that can't be detected at the start.
   await using detour = await startModelServer();
   const around = httpProvider({ ...endpointAt(detour.baseUrl), name: 'around', key: token });
   await using facade = await startTestFacade({ providers: [around], learns: true });
@@ -52,7 +52,7 @@ test('a request that comes back to its gateway again and again ends, and says wh
   });
   expect(response.status).toBe(400);
   expect(await response.text()).toContain('the request came through 4 gateways');
-  // Four asked on, the last was refused, and nobody asked again.
+  // Four requests were forwarded, the last one was rejected, and none was retried.
   const lines = facade.logged.filter((line) => line.includes('"door":"http"'));
   expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
     'a request was refused',

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Phase } from './phases.ts';
 
-/** What calls note that each have three steps, begun in the same turn. */
+/** The recorded steps of calls that start in the same turn and have three steps each. */
 async function stepsOf(phase: Phase, calls: number): Promise<string[]> {
   const noted: string[] = [];
   const call = async (name: number) => {

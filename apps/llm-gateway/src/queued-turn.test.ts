@@ -11,7 +11,7 @@ const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts
 
 test('a gateway that is cut off while it waits to ask again does not ask before its claim is confirmed', async () => {
   await using folder = await temporaryFolder('queued-turn');
-  // Meanwhile the gateway is cut off for longer than its lease.
+  // During this wait the gateway is disconnected for longer than its lease.
   await writeFile(
     path.join(folder.path, 'plan.yaml'),
     `default: { turns: [{ text: done, fault: { kind: limited, retryAfterMs: ${retryAfterMs}, times: 1 } }] }`,
@@ -45,7 +45,7 @@ test('a gateway that is cut off while it waits to ask again does not ask before 
     status: 'failed',
     error: { code: 'unknown' },
   });
-  // The task may order the turn again by now, and nobody may ask for the first any more.
+  // The task may repeat the call by now, so the first must not be made any more.
   await sleep(Math.max(0, askedAtMs + retryAfterMs + 3_000 - performance.now()));
   expect((await asked()).filter((id) => id === first.effectId)).toEqual(before);
   proxy.heal();

@@ -64,7 +64,7 @@ afterAll(async () => {
 });
 
 let turns = 0;
-/** A turn of a task of its own. */
+/** A model call of a task of its own. */
 function turn(prompt: string, rest: Partial<Turn> = {}): Turn {
   turns++;
   const taskId = `t${'a'.repeat(14)}${String.fromCodePoint(97 + Math.floor(turns / 26), 97 + (turns % 26))}`;
@@ -120,7 +120,7 @@ test('a repeated command is answered again, and the model is not asked again', a
   const first = await ask(ordered);
   await orchestrator.order(ordered);
   await orchestrator.order(ordered);
-  // The bus gives results of one effect one message id: whether the repeats are seen depends on its dedupe window.
+  // All results of one effect have one message id: whether repeats arrive depends on the dedupe window.
   await eventually(async () => (await orchestrator.bus.backlog('coppice-commands', 'llm-gateway-any')).pending === 0);
   await eventually(
     async () => (await orchestrator.bus.backlog('coppice-commands', 'llm-gateway-any')).unacknowledged === 0,

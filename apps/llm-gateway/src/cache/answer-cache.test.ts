@@ -1,4 +1,4 @@
-/** What looking for answers may cost, over a bucket in memory. */
+/** The memory and time limits of lookups, with a bucket in memory. */
 import { expect, test } from 'vitest';
 import { prepareExchanges } from '../exchange/collaborators.ts';
 import { startExchange } from '../exchange/exchange.ts';
@@ -10,7 +10,7 @@ import { cacheLimits } from './limits.ts';
 
 const settings = { ttlMs: 600_000, entryBytesMax: cacheLimits.entryBytesMax };
 
-/** Some hundred bytes less than the largest, in two pieces. */
+/** Some hundred bytes below the maximum, in two pieces. */
 async function largest(): Promise<Uint8Array> {
   const half = text('x'.repeat(cacheLimits.answerBytesMax / 2 - 100));
   const value = await encodeEntry([half, half, end], settings.entryBytesMax);
@@ -42,7 +42,7 @@ test('who finds no room waits for it, in turn', async () => {
     told.push(`${name} ${found === null ? 'missed' : 'found'}`);
   };
   const asked = [ask('first'), ask('second')];
-  // By then both have seen that there is none.
+  // By then both wait for room.
   await new Promise(setImmediate);
   held[0]?.forget();
   await asked[0];

@@ -1,15 +1,15 @@
 /**
- * Answers that are kept for the same request again.
+ * Answers stored for repeated requests.
  *
- * Collaborators: the bucket `coppice-llm-cache`, where only gateways write and read; `cached-exchange.ts`, which asks.
+ * Collaborators: the bucket `coppice-llm-cache`, which only gateways write and read; `cached-exchange.ts`, which looks up and stores answers.
  *
  * Invariants:
- * 1. Nobody is given another tenant's answer: the tenant is a part of every key.
- * 2. Only whole answers are kept, and only whole ones are found: see entry.ts.
- * 3. A bucket that is full, slow or away fails no call, and nobody waits for a write.
- * 4. At most `lookUpsMax` look at once, and what is read and not told yet has at most `heldBytesMax`: who finds no room waits for some, `roomMsMax` at most, and then
- *    finds nothing.
- * 5. Two calls that ask the same at once both ask: nobody waits for another's answer.
+ * 1. No tenant gets another tenant's answer: the tenant is a part of every key.
+ * 2. Only complete answers are stored, and only complete ones are found: see entry.ts.
+ * 3. A bucket that is full, slow or unavailable fails no call, and no call waits for a write.
+ * 4. At most `lookUpsMax` lookups run at once, and answers that are decoded and not delivered have at most `heldBytesMax`: a lookup without room waits up to `roomMsMax`, and
+ *    is then a miss.
+ * 5. Two identical calls at once both go to a provider: no call waits for another's answer.
  */
 import type { KeyValue } from '@coppice/bus';
 import { createLogger } from '@coppice/telemetry';
@@ -19,15 +19,15 @@ import { cacheLimits } from './limits.ts';
 import { Room } from '../room.ts';
 
 export type CacheSettings = {
-  /** How long an answer is kept. */
+  /** Lifetime of a stored answer. */
   ttlMs: number;
-  /** Of an answer as it is kept, compressed; larger ones aren't. */
+  /** Largest stored answer, compressed; larger ones aren't stored. */
   entryBytesMax: number;
 };
 
 type Kept = {
   deltas: readonly ModelDelta[];
-  /** Once they are told: gives their room back. */
+  /** Releases the room; to be called after the deltas were delivered. */
   forget(): void;
 };
 type Found = Kept & { index: number };
@@ -47,7 +47,7 @@ export class AnswerCache {
     this.#settings = settings;
   }
 
-  /** The answer under the first of these keys that has one; null where none has. Never throws. */
+  /** The answer under the first of these keys that has one; null if none has. Never throws. */
   async find(keys: readonly string[]): Promise<Found | null> {
     if (this.#lookUps === cacheLimits.lookUpsMax) return null;
     this.#lookUps++;
@@ -56,19 +56,19 @@ export class AnswerCache {
     try {
       return entries === null ? null : await this.#firstOf(entries);
     } finally {
-      // One that is late is one of those at once until it ends; that it failed was told where it was waited for.
+      // A late lookup counts as running until it ends. Its failure was already logged by `#inTime`.
       void asked.catch(() => {}).finally(() => this.#lookUps--);
     }
   }
 
-  /** Not waited for. What isn't whole, or is too large, isn't kept. */
+  /** Stores an answer in the background. Incomplete or too large ones are skipped. */
   keep(key: string, deltas: readonly ModelDelta[]): void {
     if (this.#writing.size >= cacheLimits.writesMax) return;
     const writing = this.#write(key, deltas).finally(() => this.#writing.delete(writing));
     this.#writing.add(writing);
   }
 
-  /** What is being written is written by then. */
+  /** Waits for the writes in progress. */
   async stop(): Promise<void> {
     await Promise.all(this.#writing);
   }
@@ -77,7 +77,7 @@ export class AnswerCache {
     return Promise.all(keys.map(async (key) => this.#bucket.get(key)));
   }
 
-  /** Null where the bucket fails or is slow: how long it then takes to read what it has is not its fault. */
+  /** Null if the bucket fails or is slow. Time to decode the values doesn't count. */
   async #inTime(asked: Promise<Entry[]>): Promise<Entry[] | null> {
     const { promise: tooLate, reject } = Promise.withResolvers<never>();
     const late = () => reject(new Error(`no answer within ${cacheLimits.lookUpMsMax} ms`));
@@ -122,7 +122,7 @@ export class AnswerCache {
     }
   }
 
-  /** Told once, until the bucket answers again. */
+  /** Logs once, until the bucket answers again. */
   #failed(error: unknown): void {
     if (!this.#failing) this.#log.warn({ err: error }, 'the cache of answers fails; calls go on without it');
     this.#failing = true;

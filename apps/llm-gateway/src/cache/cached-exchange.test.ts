@@ -1,4 +1,4 @@
-/** Calls through the exchange with answers kept in a real bucket. */
+/** Calls through the exchange with answers stored in a real bucket. */
 import { gzipSync } from 'node:zlib';
 import { Bus } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
@@ -33,7 +33,7 @@ afterAll(async () => {
 const bucket = () => bus.keyValue(buckets.llmCache);
 const generous = { ttlMs: 600_000, entryBytesMax: cacheLimits.entryBytesMax };
 const signed = { wire: 'anthropic', value: 'c2ln' };
-/** All that an answer can hold. */
+/** An answer with every kind of content. */
 const rich: readonly ModelDelta[] = [
   { type: 'response-start', responseModel: 'one-2026', responseId: 'r1' },
   { type: 'thinking-delta', block: 0, text: 'Let me ' },
@@ -57,7 +57,7 @@ const request: Request = {
 type Asked = Partial<Call> & { tenant?: string };
 type Heard = { come: ModelDelta[]; error: unknown; result: Readonly<ExchangeResult> };
 
-/** A gateway that keeps answers. What it does for one call is done when the call is. */
+/** A gateway with a cache. Everything that it does for a call is finished when the call is. */
 function gatewayWith(
   provider: Provider | readonly Provider[],
   { cache: settings = generous, ...rest }: { cache?: CacheSettings } & Partial<Omit<ExchangeSettings, 'cache'>> = {},
@@ -85,9 +85,9 @@ function gatewayWith(
 }
 
 let tenants = 0;
-/** Whose cache is empty. */
+/** A tenant whose cache is empty. */
 const newTenant = (): string => `tenant-${++tenants}`;
-/** Answers each time with another text. */
+/** A provider that gives a different text each time. */
 const counting = () => saying('acme', [text('first'), end], [text('second'), end], [text('third'), end]);
 
 test('the same request again is answered with the same answer, and nobody is asked, nothing charged', async () => {
@@ -98,7 +98,7 @@ test('the same request again is answered with the same answer, and nobody is ask
   const { ask } = gatewayWith(acme, { budgets });
   const first = await ask({ tenant, budgets: [limited] });
   expect(first).toMatchObject({ come: rich, error: null, result: { cached: false } });
-  // A second one of the same size would not fit the budget.
+  // A second call of the same size would not fit the budget.
   const second = await ask({ tenant, budgets: [limited] });
   expect(second).toMatchObject({ come: rich, error: null });
   expect(second.result).toMatchObject({
@@ -174,7 +174,7 @@ describe('asked anew is what differs in', () => {
     const { ask } = gatewayWith(providers);
     await ask({ tenant });
     expect((await ask({ tenant, ...changed })).result.cached).toBe(false);
-    // And what was kept is still there.
+    // The stored answer is still there.
     expect((await ask({ tenant })).come).toEqual([text('first'), end]);
     expect(providers.flatMap(({ asked }) => asked)).toHaveLength(2);
   });
@@ -222,7 +222,7 @@ describe('not kept is', () => {
 
   test('one that is larger, as it is kept, than the configuration allows', async () => {
     const tenant = newTenant();
-    // Numbers don't compress as well as one letter again and again.
+    // Varied numbers compress less than one repeated letter.
     const long = Array.from({ length: 2_000 }, (_, index) => (index * 7_919) % 10_007).join(' ');
     const acme = saying('acme', [text(long), end]);
     const small = gatewayWith(acme, { cache: { ...generous, entryBytesMax: 1_024 } });

@@ -9,8 +9,8 @@ import { cacheLimits } from './limits.ts';
 type Running = { deltas: ModelDeltas; result: ExchangeResult };
 
 /**
- * The same exchange, answered with what one of its candidates answered to the very request before, where that is kept: then nobody is asked or waited for, and nothing charged.
- * Else its own answer is kept, if it is whole.
+ * Wraps an exchange with the cache. If a candidate's answer to the same request is stored, it is returned, with no call to a provider, no wait and no charge.
+ * Otherwise the exchange's own answer is stored, if it is complete.
  */
 export function throughCache(
   running: Running,
@@ -70,12 +70,12 @@ function usageOf(deltas: readonly ModelDelta[]): UsageSoFar {
   return usage;
 }
 
-/** What has come of an answer, for as long as it may be kept. */
+/** The deltas of an answer so far, as long as they are small enough to be stored. */
 class Recording {
   #deltas: ModelDelta[] | null = [];
   #characters = 0;
 
-  /** Null once it is too much. */
+  /** Null after they became too large. */
   get deltas(): readonly ModelDelta[] | null {
     return this.#deltas;
   }

@@ -1,4 +1,4 @@
-/** An answer as it is kept: its deltas as they came, compressed. Whatever else is found in its place is none. */
+/** A stored answer: its deltas as they came, compressed. Any other value under its key counts as no answer. */
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import { finishReasonSchema, signatureSchema } from '@coppice/contracts';
@@ -50,10 +50,10 @@ const deltaSchema = z.discriminatedUnion('type', [
 ]);
 const entrySchema = z.object({ deltas: z.array(deltaSchema).min(1).max(cacheLimits.answerDeltasMax) });
 
-/** One that was cut, refused or filtered may come out better the next time. */
+/** An answer that was cut, refused or filtered may be better the next time. */
 const wholeReasons: readonly FinishReason[] = ['stop', 'tool-calls'];
 
-/** Whether this is all of an answer that the model ended by itself, and that says something. */
+/** Whether the deltas are a complete answer that the model ended by itself, with some output. */
 function isWhole(deltas: readonly ModelDelta[]): boolean {
   const last = deltas.at(-1);
   if (last?.type !== 'response-end' || !wholeReasons.includes(last.finishReason)) return false;
@@ -61,7 +61,7 @@ function isWhole(deltas: readonly ModelDelta[]): boolean {
   return ends === 1 && deltas.some(({ type }) => type === 'text-delta' || type === 'tool-call-delta');
 }
 
-/** Null for one that isn't kept: it isn't whole, or too large. */
+/** Null for an answer that isn't stored: not complete, or too large. */
 export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: number): Promise<Uint8Array | null> {
   if (!isWhole(deltas)) return null;
   const text = Buffer.from(JSON.stringify({ deltas: deltas.map(withoutCost) }));
@@ -70,14 +70,14 @@ export async function encodeEntry(deltas: readonly ModelDelta[], bytesMax: numbe
   return value.length > bytesMax ? null : value;
 }
 
-/** How many bytes it has once it is decompressed, by its last four (RFC 1952); null where that is more than any that is kept. */
+/** The uncompressed size, from the last four bytes (RFC 1952); null if it is larger than any stored answer. */
 export function decodedBytesOf(value: Uint8Array): number | null {
   if (value.length < 4) return null;
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length).readUInt32LE(value.length - 4);
   return bytes === 0 || bytes > cacheLimits.answerBytesMax ? null : bytes;
 }
 
-/** Null for what is no whole answer, or has more than `bytesMax`. */
+/** Null if the value isn't a complete answer, or has more than `bytesMax` uncompressed. */
 export async function decodeEntry(value: Uint8Array, bytesMax: number): Promise<readonly ModelDelta[] | null> {
   try {
     const text = await promisify(gunzip)(value, { maxOutputLength: bytesMax });
@@ -88,7 +88,7 @@ export async function decodeEntry(value: Uint8Array, bytesMax: number): Promise<
   }
 }
 
-/** Told again it costs nothing. */
+/** Removes the cost: a cached answer costs nothing. */
 function withoutCost(delta: ModelDelta): ModelDelta {
   if (delta.type !== 'usage') return delta;
   const { costUsd: _cost, ...usage } = delta.usage;

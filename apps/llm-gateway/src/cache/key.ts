@@ -2,21 +2,21 @@ import { createHash } from 'node:crypto';
 import type { Route } from '../exchange/routes.ts';
 import type { ModelRequest } from '../provider/port.ts';
 
-/** Raised with whatever changes what an entry means. */
+/** Raise this with every change of what an entry means. */
 const version = 1;
 
 type Asked = Omit<ModelRequest, 'model'>;
 
 /**
- * Names the answer of this model to this request of this tenant, and no other: all that the provider is sent goes into it, whatever the order of its fields. The tenant stands before
- * the hash, so that a tenant's entries can be told apart.
+ * The key of this model's answer to this tenant's request. It covers everything that the provider gets, whatever the order of fields. The tenant stands before
+ * the hash, so that a tenant's entries can be identified.
  */
 export function keyOf(tenant: string, { provider, model }: Route, request: Asked): string {
   const about = { version, tenant, provider: provider.name, model, ...sentTo(provider.wire, request) };
   return `${tenant}.${createHash('sha256').update(canonical(about)).digest('hex')}`;
 }
 
-/** A provider of the client's own wire is sent what the client wrote. What is kept then are its own events, and those are others where it streams. */
+/** What the provider gets: in the client's own wire format, the client's body. The entry then holds the provider's own events, which differ with and without streaming. */
 function sentTo(wire: string | null, { messages, tools, settings, stream = true, original }: Asked): object {
   if (original !== undefined && original.wire === wire) {
     const { model: _model, stream: _stream, ...body } = original.body;
@@ -26,7 +26,7 @@ function sentTo(wire: string | null, { messages, tools, settings, stream = true,
   return { messages, tools, settings: said };
 }
 
-/** JSON, the fields of each object in the order of their names. */
+/** JSON with the fields of each object sorted by name. */
 const canonical = (value: unknown): string =>
   JSON.stringify(value, (_name, each: unknown) => (isObject(each) ? Object.fromEntries(sorted(each)) : each));
 

@@ -1,21 +1,21 @@
-/** Every limit of the cache of answers. */
+/** Every limit of the answer cache. */
 export const cacheLimits = {
   ttlMsMin: 1_000,
   ttlMsMax: 30 * 86_400_000,
-  /** Of an answer as it is kept, compressed: it must fit a value of the bucket. */
+  /** A stored answer, compressed: it must fit a value of the bucket. */
   entryBytesMax: 256 * 1024,
   entryBytesMin: 1_024,
-  /** Of an answer before it is compressed: reading it again takes some 20 ms in which nothing else is done. */
+  /** An answer before compression: decoding one of this size blocks the process for some 20 ms. */
   answerBytesMax: 2 * 1024 * 1024,
   answerDeltasMax: 20_000,
-  /** Of all answers that are read at once, until their clients have them, as they were before they were compressed: in memory they take up to three times that. */
+  /** All answers that are decoded and not yet delivered, by uncompressed size: in memory they take up to three times that. */
   heldBytesMax: 16 * 1024 * 1024,
-  /** At once; who comes then is answered as if nothing were kept. */
+  /** Concurrent lookups; further calls skip the cache. */
   lookUpsMax: 128,
-  /** A bucket that doesn't answer by then has no answer. */
+  /** A lookup that takes longer counts as a miss. */
   lookUpMsMax: 500,
-  /** For room among those that are read at once: to ask a provider takes longer, and costs. */
+  /** Wait for room among the decoded answers: calling a provider takes longer, and costs money. */
   roomMsMax: 1_000,
-  /** Answers that are being written at once; more aren't kept. */
+  /** Concurrent writes; further answers aren't stored. */
   writesMax: 64,
 } as const;

@@ -61,7 +61,7 @@ test('the example is read as it says', () => {
   });
   expect(endpoint(options, 'groq')).toMatchObject({ key: 'groq-key', headers: { 'x-team': 'coppice' } });
   expect(endpoint(options, 'local')).toMatchObject({ key: null, keyRequired: null, wire: { name: 'ollama' } });
-  // What the file doesn't name is there all the same.
+  // Providers that the file doesn't name are still there.
   expect(endpoint(options, 'anthropic')).toBeDefined();
 });
 

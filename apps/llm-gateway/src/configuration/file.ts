@@ -22,8 +22,8 @@ type FileOptions = Pick<
 const fileBytesMax = 1024 * 1024;
 
 /**
- * What a file says of providers, aliases, prices and limits, over what the environment says.
- * @throws ConfigurationError that names file, line, column and field, what was expected and what came, and never a key.
+ * Reads providers, aliases, prices and limits from a file. They take precedence over the environment.
+ * @throws ConfigurationError that names file, line, column and field, what was expected and what was found, and never contains a key.
  */
 export function readGatewayFile(
   file: string,
@@ -61,11 +61,11 @@ type Reading = {
   file: string;
   known: readonly Endpoint[];
   environment: NodeJS.ProcessEnv;
-  /** For complaints that hold no key. */
+  /** Builds an error for issues that hold no key. */
   place: (issues: readonly FieldIssue[]) => ConfigurationError;
 };
 
-/** The file's own first, then those of the environment that it doesn't name. */
+/** The file's providers first, then those of the environment that the file doesn't name. */
 function endpointsOf({ providers }: GatewayFile, { file, known, environment, place }: Reading): Endpoint[] {
   const own = Object.entries(providers).map(([name, { wire, baseUrl, key, headers, concurrency }]): Endpoint => {
     const field = `providers.${name}`;
@@ -81,7 +81,7 @@ function endpointsOf({ providers }: GatewayFile, { file, known, environment, pla
       ]);
     }
     try {
-      // A key of the environment goes to the address that it was set for, and nowhere else.
+      // A key from the environment is sent only to the address that it was set for.
       const ownKey = baseUrl === undefined || baseUrl === before?.baseUrl ? (before?.key ?? null) : null;
       const found = key === undefined ? ownKey : keyOf(key, file, environment);
       const needed = key?.variable ?? key?.file ?? (baseUrl === undefined ? (before?.keyRequired ?? null) : null);
@@ -111,7 +111,7 @@ function keyOf(
   return variable === undefined ? null : keyIn(variable, environment);
 }
 
-/** The name of a file that isn't there may be the key itself, so only where it was looked for is told. */
+/** The error names only the folder: a file name that doesn't exist may be a key written in the wrong field. */
 function keyOfFile(file: string, folder: string): string | null {
   const found = path.resolve(folder, file);
   if (existsSync(found)) return keyInFile(found, 'key');
@@ -146,7 +146,7 @@ function textOf(file: string): string {
   }
 }
 
-/** Whoever writes a key itself into the file must not find it in a log. */
+/** Fields whose values are redacted: a key that was written into the file must not appear in a log. */
 const mayHoldKey = /\.(key|headers|baseUrl)\b/;
 const variableName = /^"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"$/;
 

@@ -6,7 +6,7 @@ import { wireNames } from '../provider/port.ts';
 
 /** The file that COPPICE_GATEWAY_CONFIG names. deploy/gateway.example.yaml shows all of it. */
 
-/** Those that the embedded stack gives to the gateway, and to nobody else that it starts. */
+/** Key variables that the embedded stack passes only to the gateway, and to no other process that it starts. */
 const keyVariable = /^(COPPICE_GATEWAY_KEY_|COPPICE_OPENAI_KEY_|OPENAI_|ANTHROPIC_|GEMINI_|GOOGLE_API_)[A-Z0-9_]*$/;
 const keyHeader = /^(authorization|proxy-authorization|cookie|x-api-key|api-key|x-goog-api-key)$/i;
 
@@ -50,7 +50,7 @@ const headers = z
   .default({});
 
 export const gatewayFileSchema = z.strictObject({
-  /** What is left out of one that the environment describes too is as it is there. */
+  /** If the environment describes the provider, too, omitted fields keep its values. */
   providers: z
     .record(
       providerName,
@@ -72,7 +72,7 @@ export const gatewayFileSchema = z.strictObject({
       }),
     )
     .default({}),
-  /** US dollars for a million tokens. */
+  /** US dollars per million tokens. */
   prices: z
     .array(
       z.strictObject({
@@ -87,7 +87,7 @@ export const gatewayFileSchema = z.strictObject({
     )
     .max(1_000)
     .default([]),
-  /** Answers are kept for the same request again; where it is left out, none is. */
+  /** Settings of the answer cache; without them no answer is cached. */
   cache: z
     .strictObject({
       ttl: keptFor,
@@ -102,13 +102,13 @@ export const gatewayFileSchema = z.strictObject({
     .strictObject({
       /** From the request to the first event of the answer. */
       firstToken: duration.optional(),
-      /** From one event to the next. */
+      /** Between two events. */
       idle: duration.optional(),
-      /** Of the whole answer. */
+      /** From the request to the end of the answer. */
       total: duration.optional(),
-      /** How often one candidate is asked for one call. */
+      /** Requests to one candidate for one call. */
       attempts: z.int().min(1).max(20).optional(),
-      /** What each may use of models; `*`: each that isn't named, on its own. */
+      /** Limits on model usage by tenant; `*`: each tenant that isn't named, separately. */
       tenants: z
         .record(
           z.union([tenantSchema, z.literal('*')]),

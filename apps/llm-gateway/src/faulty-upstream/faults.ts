@@ -1,16 +1,16 @@
-/** All that the faulty upstream can do wrong, on one page: the names by which it is told, and what each does. */
+/** All faults of the faulty upstream, on one page: their names, and what each does. */
 import { CoppiceError } from '@coppice/contracts';
 
 type Fault = {
   does: string;
-  /** What a number after `@` stands for; without one the fault takes none. */
+  /** The unit of the number after `@`; a fault without `amount` takes no number. */
   amount?: { unit: 'ms' | 's' | 'characters'; standard: number; most: number };
 };
 
 const milliseconds = (standard: number) => ({ unit: 'ms', standard, most: 3_600_000 }) as const;
 const seconds = { unit: 's', standard: 2, most: 86_400 } as const;
 
-/** Before the first output: whoever fails over can still do so. */
+/** Faults before the first output: the client can still fail over. */
 const beforeOutput = {
   latency: { does: 'answers well, but so much later', amount: milliseconds(2_000) },
   limited: { does: '429 that does not say how long to wait' },
@@ -40,7 +40,7 @@ const beforeOutput = {
   redirect: { does: '307 to another address' },
 } as const satisfies Record<string, Fault>;
 
-/** After the first output: an explicit error is all that is right. A whole answer is half told. */
+/** Faults after the first output: the only right result is an explicit error. In an unstreamed answer, half of the body is sent. */
 const afterOutput = {
   'overloaded-after-output': { does: 'an error in the middle of the stream: overloaded' },
   'cut-after-output': { does: 'breaks the connection so long after the first output', amount: milliseconds(50) },
@@ -49,7 +49,7 @@ const afterOutput = {
   'malformed-after-output': { does: 'an event that is no JSON, after half of the answer' },
 } as const satisfies Record<string, Fault>;
 
-/** Odd, and right all the same. */
+/** Unusual, but correct answers. */
 const odd = {
   healthy: { does: 'answers well' },
   paced: { does: 'answers well, with so long a pause before each piece', amount: milliseconds(50) },
@@ -60,10 +60,10 @@ export const faults = { ...odd, ...beforeOutput, ...afterOutput };
 export type FaultName = keyof typeof faults;
 export const faultNames = Object.keys(faults) as FaultName[];
 
-/** A fault as it is told, its amount known; null where it has none. */
+/** A fault with its amount; null if it has none. */
 export type Scenario = { fault: FaultName; amount: number | null };
 
-/** `cut-after-output`, `latency@250`, also behind slashes: `drill/latency@250`. @throws CoppiceError `model-not-found`, with all that there are. */
+/** Parses `cut-after-output`, `latency@250`, also after slashes: `drill/latency@250`. @throws CoppiceError `model-not-found`, which lists all faults. */
 export function scenarioOf(name: string): Scenario {
   const [fault = '', amount, ...more] = name.slice(name.lastIndexOf('/') + 1).split('@');
   const known: Fault | undefined = Object.hasOwn(faults, fault) ? faults[fault as FaultName] : undefined;
@@ -84,7 +84,7 @@ export function scenarioOf(name: string): Scenario {
   );
 }
 
-/** One line for each, as help. */
+/** Help text, one line per fault. */
 export const faultsHelp = (): string =>
   Object.entries<Fault>(faults)
     .map(([name, { does, amount }]) => {

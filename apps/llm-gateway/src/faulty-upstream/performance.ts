@@ -1,18 +1,18 @@
-/** What each fault does with an answer, once it is known that it isn't refused outright. */
+/** How each fault changes an answer that isn't an outright error response. */
 import type { FaultName } from './faults.ts';
 import type { AnswerScript } from './script.ts';
 
-/** Where an answer is performed. Nothing throws when the client has left: then nothing more is heard. */
+/** The connection on which an answer is played. Its methods don't throw after the client has left. */
 export type Stage = {
-  /** Status and headers. */
+  /** Sends status and headers. */
   begin(): void;
   say(text: string | Uint8Array): Promise<void>;
-  /** In good order. */
+  /** Ends the answer normally. */
   end(): void;
-  /** Breaks the connection; what was said by then is on its way. */
+  /** Breaks the connection; what was sent before is already in transit. */
   cut(): Promise<void>;
   wait(ms: number): Promise<void>;
-  /** Until the client leaves. */
+  /** Waits until the client leaves. */
   stall(): Promise<void>;
 };
 
@@ -24,7 +24,7 @@ const answer: Performance = async (stage, { preamble, pieces, ending }) => {
   stage.end();
 };
 
-/** The preamble, and then this. */
+/** Sends the preamble, then continues with `then`. */
 const opening =
   (then: Performance): Performance =>
   async (stage, script, amount) => {
@@ -33,7 +33,7 @@ const opening =
     await then(stage, script, amount);
   };
 
-/** Half of the answer, and then this. */
+/** Sends half of the answer, then continues with `then`. */
 const half = (then: Performance): Performance =>
   opening(async (stage, script, amount) => {
     for (const piece of script.pieces.slice(0, Math.ceil(script.pieces.length / 2))) await stage.say(piece);

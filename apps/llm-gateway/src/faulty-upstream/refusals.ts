@@ -1,4 +1,4 @@
-/** Refusals as the vendors write them, in every style in which they tell how long to wait. */
+/** Error responses as the vendors send them, in every form in which they say how long to wait. */
 import { CoppiceError } from '@coppice/contracts';
 import { refusal } from '../doors/http/complaint.ts';
 import type { Door } from '../doors/http/door.ts';
@@ -13,7 +13,7 @@ const failed = (status: number, message: string): CoppiceError =>
   new CoppiceError('provider-failed', message, { details: { status }, retryable: true });
 const slowDown = new CoppiceError('provider-limited', 'Too many requests: slow down.', { retryable: true });
 
-/** In the vendor's form with this very status, where the door would make another of it. */
+/** In the vendor's form, with this exact status, which the endpoint's mapping could change. */
 function told(door: Door, error: CoppiceError, status: number, headers: Record<string, string> = {}): Refusal {
   return { status, headers: { ...json, ...headers }, body: door.error(error).body };
 }
@@ -24,7 +24,7 @@ const limited = (headersOf: (amount: number) => Record<string, string>): Refuse 
 
 const atSeconds = (seconds: number): Date => new Date(Date.now() + seconds * 1_000);
 
-/** What vendors say of an account without money; nothing in it tells of a wait. */
+/** The vendors' errors for an account without credit; none of them names a useful wait. */
 const spentWords: Readonly<Record<WireName, { status: number; body: object }>> = {
   'openai-chat': { status: 429, body: openAiSpent() },
   'openai-responses': { status: 429, body: openAiSpent() },
@@ -50,7 +50,7 @@ const spentWords: Readonly<Record<WireName, { status: number; body: object }>> =
             '@type': 'type.googleapis.com/google.rpc.QuotaFailure',
             violations: [{ quotaId: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier' }],
           },
-          // It tells a wait all the same, and the day is not over by then.
+          // Gemini names a wait here, although the daily limit isn't reset by then.
           { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '20s' },
         ],
       },
@@ -68,7 +68,7 @@ const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
   limited: limited(() => ({})),
   'limited-retry-after': limited((seconds) => ({ 'retry-after': String(seconds) })),
   'limited-retry-after-date': limited((seconds) => ({ 'retry-after': atSeconds(seconds).toUTCString() })),
-  // The older header stays beside it, as vendors do it: it is the coarser one.
+  // Vendors also send the older header, which is less precise.
   'limited-retry-after-ms': limited((ms) => ({ 'retry-after-ms': String(ms), 'retry-after': '60' })),
   'limited-reset': limited((seconds) => ({
     'x-ratelimit-remaining-requests': '0',
@@ -105,6 +105,6 @@ const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
   redirect: () => ({ status: 307, headers: { location: 'https://example.com/' }, body: '' }),
 };
 
-/** Null of a fault that is no refusal. */
+/** Null for a fault that isn't an error response. */
 export const refusalOf = ({ fault, amount }: Scenario, door: Door): Refusal | null =>
   refusals[fault]?.(door, amount ?? 0) ?? null;

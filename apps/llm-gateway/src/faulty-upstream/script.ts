@@ -1,21 +1,21 @@
-/** An answer in a wire's own words, cut into what can be told, or kept back, one after the other. */
+/** An answer in a wire format, split into parts that can be sent or withheld one by one. */
 import { CoppiceError } from '@coppice/contracts';
 import type { AnswerAbout, AnswerWriter, Frame, Question, TranslatedDelta } from '../doors/http/door.ts';
 import { FrameEncoder, contentTypes } from '../doors/http/framing.ts';
 
 export type AnswerScript = {
   contentType: string;
-  /** What comes before any output. */
+  /** Sent before any output. */
   preamble: string;
   /** The output. */
   pieces: readonly string[];
-  /** What makes it a whole answer. */
+  /** Completes the answer. */
   ending: string;
-  /** In the place of what is to come: the wire's word for an error. */
+  /** Replaces the rest of the answer: an error event of the wire format. */
   overloaded: string;
-  /** In the place of what is to come: no JSON. */
+  /** Replaces the rest of the answer: invalid JSON. */
   malformed: string;
-  /** Output and ending, with so many characters more in the first event. */
+  /** Output and ending, with this many extra characters in the first event. */
   huge(characters: number): readonly string[];
 };
 
@@ -30,12 +30,12 @@ export const scriptOf = (question: Question, about: AnswerAbout): AnswerScript =
 function streamScript(question: Question, about: AnswerAbout): AnswerScript {
   const writer = question.writer(about);
   const encoder = new FrameEncoder(question.framing);
-  // Wires that count the question where they begin do so here, too.
+  // Wire formats that report the input count at the start do so here, too.
   writer.delta({ type: 'usage', usage: { inputTokens: answerUsage.inputTokens } });
   const [first = [], ...others] = outputDeltas().map((delta) => writer.delta(delta));
-  // What opens a stream is told together with its first output; that is its last frame.
+  // The opening frames come together with the first output, which is the last frame.
   const opening = first.slice(0, -1);
-  // As Anthropic says its `ping`: what a stream begins with comes before it.
+  // The opening frames come first, then a keep-alive, like Anthropic's `ping`.
   const preamble = `${encoder.encode(opening)}${writer.keepAlive()}`;
   const pieces = [first.slice(-1), ...others].map((frames) => encoder.encode(frames));
   const ending = `${encoder.encode(endOf(writer))}${encoder.close()}`;
@@ -50,7 +50,7 @@ function streamScript(question: Question, about: AnswerAbout): AnswerScript {
   };
 }
 
-/** Only the error itself: what a writer says of its own beginning stands in the preamble. */
+/** The error frames only: the preamble already holds the opening frames. */
 const errorOf = (question: Question, about: AnswerAbout): Frame[] =>
   question
     .writer(about)
@@ -60,13 +60,13 @@ const errorOf = (question: Question, about: AnswerAbout): Frame[] =>
 const encodedBy = ({ framing }: Question, frames: readonly Frame[]): string =>
   new FrameEncoder(framing === 'json-array' ? 'json-lines' : framing).encode(frames);
 
-/** Fields that aren't known are to be tolerated. */
+/** Adds an unknown field, which clients must tolerate. */
 function padded(frame: Frame | undefined, characters: number): Frame[] {
   const fields = JSON.parse(frame?.data ?? '{}') as object;
   return [{ name: frame?.name ?? null, data: JSON.stringify({ ...fields, padding: 'x'.repeat(characters) }) }];
 }
 
-/** Half of it counts as output, though nobody can read it. */
+/** The first half counts as output, although no client can parse it. */
 function wholeScript(question: Question, about: AnswerAbout): AnswerScript {
   const writer = question.writer(about);
   for (const delta of outputDeltas()) writer.delta(delta);

@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 afterAll(() => upstream.close());
 
-/** Chat Completions' and Responses' base URLs have a path. */
+/** The provider's endpoint. The base URLs of Chat Completions and Responses have a path. */
 const at = (wire: Wire, origin = upstream.url) =>
   endpointAt(wire.name.startsWith('openai') ? `${origin}/v1` : origin, wire);
 

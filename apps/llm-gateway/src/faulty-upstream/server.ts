@@ -1,11 +1,11 @@
 /**
- * A model's server that misbehaves as it is told, in every wire: by the model's name, or for all models alike.
+ * A model server with requested faults, in every wire format. The fault comes from the model's name, or is the same for all models.
  *
- * Collaborators: the gateway's own doors, whose readers and writers make it right where it isn't to be wrong.
+ * Collaborators: the gateway's own endpoints, whose readers and writers produce everything that isn't meant to be wrong.
  *
  * Invariants:
- * 1. What a request is told to go wrong in goes wrong in that alone: all else of the answer is as the vendor's.
- * 2. Nothing is kept of a request beyond its answer, and none outlives the server.
+ * 1. A request gets exactly the requested fault: everything else in the answer is as the vendor's.
+ * 2. Nothing of a request is kept after its answer, and no request outlives the server.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -34,32 +34,32 @@ export type FaultyRequest = {
   model: string;
   stream: boolean;
   scenario: Scenario;
-  /** Resolves with `whole` where the answer was sent to its end, with `cut` where the server broke off, with `left` where the client did. */
+  /** Resolves with `whole` if the whole answer was sent, `cut` if the server broke the connection, `left` if the client did. */
   ended: Promise<'whole' | 'cut' | 'left'>;
 };
 
 export type FaultyUpstreamSettings = {
   host?: string;
-  /** 0 takes a free one. */
+  /** 0 picks a free port. */
   port?: number;
-  /** For models whose names tell none, as `scenarioOf` reads it; without it they aren't there. */
+  /** The fault for models whose names contain none, as `scenarioOf` parses it; without it such models don't exist. */
   fault?: string;
-  /** Of all requests every so many-th goes wrong, the others go well; default 1. */
+  /** Only every n-th request gets its fault, the others a good answer; default 1. */
   every?: number;
   onRequest?: (request: FaultyRequest) => void;
-  /** Waited for before an answer that began is cut: what the client's side has but not read yet goes with the connection. */
+  /** Awaited before a started answer is cut: the client loses everything that it received and has not read. */
   beforeCut?: (request: FaultyRequest) => Promise<void>;
 };
 
 export type FaultyUpstream = AsyncDisposable & {
-  /** Without a path, which the wires have. */
+  /** Without a path: the wire formats add it. */
   url: string;
-  /** Where TLS is spoken, and every handshake fails. */
+  /** An address where every TLS handshake fails. */
   tlsUrl: string;
   close(): Promise<void>;
 };
 
-/** @throws CoppiceError `model-not-found` for a fault that isn't one; the system's error where the port is taken. */
+/** @throws CoppiceError `model-not-found` for an unknown fault; the system's error if the port is in use. */
 export async function startFaultyUpstream(settings: FaultyUpstreamSettings = {}): Promise<FaultyUpstream> {
   if (settings.fault !== undefined) scenarioOf(settings.fault);
   const { host = '127.0.0.1', port = 0 } = settings;
@@ -67,7 +67,7 @@ export async function startFaultyUpstream(settings: FaultyUpstreamSettings = {})
   const server = createServer({ noDelay: true }, (request, response) => void requests.handle(request, response));
   server.listen(port, host);
   await once(server, 'listening');
-  // Without a certificate no handshake succeeds.
+  // Without a certificate every handshake fails.
   const secured = createTlsServer({});
   secured.on('tlsClientError', (_error, socket) => socket.destroy());
   secured.listen(0, host);
@@ -160,7 +160,7 @@ class Requests {
   }
 }
 
-/** Null where the model's name is no fault's. */
+/** Null if the model's name isn't a fault. */
 function scenarioNamed(model: string): Scenario | null {
   try {
     return scenarioOf(model);
@@ -179,14 +179,14 @@ function stageOn(response: ServerResponse, { contentType, ended, cut }: StageSet
       response.writeHead(200, { 'content-type': contentType });
       response.flushHeaders();
     },
-    // What can't be written any more isn't waited for.
+    // Don't wait for a write after the connection ended.
     say: (text) =>
       text.length === 0
         ? Promise.resolve()
         : Promise.race([new Promise<void>((resolve) => response.write(text, () => resolve())), ended.then(() => {})]),
     end: () => void response.end(),
     cut,
-    // A client that leaves ends the wait; what is said to it then goes nowhere.
+    // A disconnected client ends the wait; later writes go nowhere.
     wait: (ms) => sleep(ms, undefined, { signal: left.signal }).catch(() => {}),
     stall: () => ended.then(() => {}),
   };
@@ -198,7 +198,7 @@ function send(response: ServerResponse, { status, headers, body }: Refusal): voi
   response.end(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-/** What is no question: that it is there, what models it has, and a count of tokens. */
+/** Responses to other requests: the health check, the list of models, and the count of tokens. */
 function whole(route: Exclude<Route, { kind: 'ask' }>): Refusal {
   const headers = { 'content-type': 'application/json' };
   if (route.kind === 'alive') return { status: 200, headers: {}, body: 'The faulty upstream is running' };

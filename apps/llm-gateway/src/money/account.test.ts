@@ -52,7 +52,7 @@ test('a holder that returns after its lease ran out is charged what it used, not
   const nowMs = leaseMs + 1;
   const judged = settle(held, turnover({ holder: 'b', wanted: tokens(100), nowMs })).account;
   expect(judged.spent).toEqual(tokens(500));
-  // One of its calls is over, another still in flight.
+  // One of its calls has ended, another is still in flight.
   const back = settle(judged, turnover({ used: tokens(150), reserved: tokens(300), number: 2, nowMs }));
   expect(back).toMatchObject({ account: { spent: tokens(150) }, free: { tokens: 450 }, lease: tokens(300) });
   const told = settle(back.account, turnover({ used: tokens(200), number: 3, nowMs }));
@@ -92,7 +92,7 @@ test('a part of a billionth of a dollar is charged whole, and a whole one once',
   expect([0, 1e-9, 1.5e-9, 0.000003, 12.34].map(nanoUsdOf)).toEqual([0, 1, 2, 3_000, 12_340_000_000]);
 });
 
-/** Holders that reserve, settle, tell, and die, in any order: what is spent and leased never exceeds the limit. */
+/** Holders reserve, settle, report and die in any order: the sum of spent and leased amounts never exceeds the limit. */
 test('whatever holders do, spent and leases stay below the limit', () => {
   const step = fc.record({
     holder: fc.constantFrom('a', 'b', 'c'),
@@ -127,7 +127,7 @@ test('whatever holders do, spent and leases stay below the limit', () => {
         state.used = 0;
         if (act === 'reserve' && outcome.granted) state.reserved.push(amount);
         const leased = sumOf(Object.values(account.leases).map((lease) => lease.amount));
-        // A holder that wrote too late has lost its lease: what it had in flight may come on top of it.
+        // A holder that wrote too late has lost its lease: its calls in flight may exceed the limit.
         const late = [...holders.values()].reduce((sum, each) => sum + each.reserved.length * 400, 0);
         expect(plus(account.spent, leased).tokens).toBeLessThanOrEqual(nowMs === 0 ? 1_000 : 1_000 + late);
       }
@@ -135,7 +135,7 @@ test('whatever holders do, spent and leases stay below the limit', () => {
   );
 });
 
-/** Holders that are suspended in between, in any order: each call is charged once. */
+/** Holders are suspended in between, in any order: each call is charged once. */
 test('however often leases run out, what was used is charged once', () => {
   const step = fc.record({
     holder: fc.constantFrom('a', 'b', 'c'),

@@ -43,7 +43,7 @@ test('200 calls of four processes at once never use more than one budget has, an
   const results = await Promise.all(['p1', 'p2', 'p3', 'p4'].map(run));
   const used = results.reduce((sum, each) => sum + each.used, 0);
   expect(used).toBeLessThanOrEqual(limit);
-  // Nothing is refused while what a call may need is left.
+  // No call was rejected while the amount that it may need was left.
   expect(limit - used).toBeLessThan(100);
   expect(results.some(({ refused }) => refused > 0)).toBe(true);
   expect(await stored('task.t1')).toMatchObject({ spent: tokens(used) });
@@ -63,7 +63,7 @@ test('all or nothing: a budget that is used up leaves the others as they were', 
   whole.settle(tokens(1_100));
   whole.settle(tokens(1_100));
   await budgets.stop();
-  // What a call used beyond its reservation is charged all the same, once.
+  // Usage beyond the reservation is charged, too, and once.
   expect(await stored('tenant.wide')).toMatchObject({ spent: tokens(1_100) });
 });
 
@@ -137,7 +137,7 @@ test('a call that is over and used nothing is told as over', async () => {
   reservation.settle(nothing);
   await eventually(
     async () => {
-      // Other calls go on: it isn't told for lack of them.
+      // Other calls go on, so it isn't an idle account that is written.
       (await budgets.reserve([budget], tokens(1))).settle(nothing);
       return (await reserved())?.tokens === 0;
     },
@@ -239,7 +239,7 @@ test('a change whose confirmation got lost is not told twice', async () => {
   });
   const budget = budgetOf('task.doubt', { tokens: 100 });
   (await budgets.reserve([budget], tokens(40))).settle(tokens(30));
-  // Told, but the confirmation gets lost; then asked again.
+  // The write succeeds, but its confirmation is lost; then the amount is requested again.
   await expect(budgets.reserve([budget], tokens(50))).rejects.toMatchObject({ code: 'unavailable' });
   (await budgets.reserve([budget], tokens(50))).settle(tokens(20));
   await budgets.stop();
@@ -342,7 +342,7 @@ test('a call whose reservation cannot be told from none is charged, however long
   try {
     const budget = budgetOf('task.free', { tokens: 100 });
     const reservation = await budgets.reserve([budget], nothing);
-    // Its lease is given back, then it is idle.
+    // Its lease is returned, then the account is idle.
     for (let seconds = 0; seconds < 10; seconds++) {
       vi.advanceTimersByTime(1_000);
       await budgets.look([budget]);

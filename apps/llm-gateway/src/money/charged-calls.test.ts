@@ -64,7 +64,7 @@ test('what the provider caches for an hour is reserved and charged at its price'
     const acme = saying('acme', [text('a'), written, end]);
     return call(acme, id, { costUsd }, { request: { ...request, original } }, known);
   };
-  // Thirty tokens of input, and eight of output.
+  // Thirty tokens of input and eight of output.
   expect(await asking('hour', '1h', 0.068)).toEqual({
     error: null,
     spent: { tokens: 38, nanoUsd: 40_000_000 + 12_500_000 + 8_000_000 },
@@ -94,7 +94,7 @@ test('each attempt is reserved for on its own, and a cut answer is charged what 
 test('a count that cannot be counts as none', async () => {
   const absurd = saying('acme', [text('abcd'), used(Number.MAX_SAFE_INTEGER, 8), end]);
   const { spent } = await call(absurd, 'absurd', { tokens: 1_000 });
-  // Thirty bytes of input, estimated.
+  // The estimate for thirty bytes of input.
   expect(spent).toEqual({ tokens: 16, nanoUsd: 16_000_000 });
   const dear: ModelDelta = { type: 'usage', usage: { inputTokens: 12, outputTokens: 8, costUsd: 1e7 } };
   const told = await call(saying('acme', [text('a'), dear, end]), 'absurd-cost', { tokens: 1_000 }, {}, noPrices);
@@ -166,7 +166,7 @@ describe('a request that names no maximum of output', () => {
   });
 
   test('never uses more than the budget has, however many are made at once by however many gateways', async () => {
-    /** Takes half of what it may have. */
+    /** Uses half of its limit. */
     const greedy: Provider = {
       ...saying('acme'),
       async *stream({ settings }) {
@@ -186,7 +186,7 @@ describe('a request that names no maximum of output', () => {
     const entry = await bus.keyValue(buckets.budgets).get('task.acme.small-race');
     const { spent } = JSON.parse(new TextDecoder().decode(entry?.value)) as { spent: { tokens: number } };
     expect(spent.tokens).toBeLessThanOrEqual(limit);
-    // Only what is of no use is left.
+    // The rest is too small for a useful answer.
     expect(limit - spent.tokens).toBeLessThan(266);
   }, 30_000);
 });

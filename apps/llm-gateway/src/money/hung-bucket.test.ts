@@ -1,4 +1,4 @@
-/** Calls whose budget's bucket stands still: who waits for it, for how long, and what is left of it. */
+/** Calls during a hanging budget bucket: which of them wait, for how long, and what they leave behind. */
 import { Bus } from '@coppice/bus';
 import type { KeyValue } from '@coppice/bus';
 import { CoppiceError, buckets } from '@coppice/contracts';
@@ -28,7 +28,7 @@ const budgetOf = (key: string, limit: Budget['limit']): Budget => ({ key, name: 
 const tokens = (count: number) => ({ tokens: count, nanoUsd: 0 });
 const stopped = new CoppiceError('cancelled', 'the client left');
 
-/** Budgets whose bucket can be made to hang, then to go on or to fail; and what it was asked since it hangs. */
+/** Budgets with a bucket that can be made to hang and then continue or fail, and the requests to it since then. */
 function hangable() {
   const real = bus.keyValue(buckets.budgets);
   const asked: string[] = [];
@@ -59,7 +59,7 @@ function hangable() {
     budgets: budgetsThrough(bus, between, { subscribeCore, publishCore }),
     asked,
     publishCore,
-    /** Another gateway asks for what this one doesn't need, so that the account is written. */
+    /** A message from another gateway that wants what this one doesn't need, so that the account is written. */
     want: ({ key }: Budget) => onWanted(new TextEncoder().encode(JSON.stringify({ key, holder: 'g2' }))),
     hang: (what: 'get' | 'update') => {
       const [reached, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -78,11 +78,11 @@ function hangable() {
   };
 }
 
-/** What each came to: `taken`, or its error. */
+/** The outcome of each: `taken`, or its error. */
 const outcomes = async (all: Promise<unknown>[]) =>
   (await Promise.allSettled(all)).map((each): unknown => (each.status === 'fulfilled' ? 'taken' : each.reason));
 
-/** All of them, and one error. */
+/** Expects `count` rejections with the same error. */
 function expectOneError(errors: unknown[], count: number): void {
   expect(errors).toHaveLength(count);
   expect(errors[0]).toMatchObject({ code: 'unavailable' });
@@ -112,7 +112,7 @@ test('so do those that wait while the account is written in vain, however often 
   const { isReached, fail } = hang('update');
   want(budget);
   want(budget);
-  // The lease has enough for them, but may be given back by then.
+  // The lease is large enough for them, but may have been returned.
   const all = nine(() => budgets.reserve([budget], tokens(100)));
   await isReached;
   fail();
@@ -142,7 +142,7 @@ test('of those that wait, the ones that a lease has enough for that is not in do
 test('who leaves waits no longer, and nothing stays reserved of what is granted then', async () => {
   const { budgets, asked, hang } = hangable();
   const [task, tenant] = [budgetOf('task.left', { tokens: 1_000 }), budgetOf('tenant.left', { tokens: 1_000 })];
-  // Its first budget is counted here, and has enough.
+  // The first budget is kept in memory, and is large enough.
   const ofCall: Budget = { ...budgetOf('call.left', { tokens: 100 }), ofOneCall: true };
   const [asking, waiting] = [new AbortController(), new AbortController()];
   const { isReached, goOn } = hang('get');
@@ -158,7 +158,7 @@ test('who leaves waits no longer, and nothing stays reserved of what is granted 
   const third = budgets.reserve([task], tokens(100));
   goOn();
   (await third).settle(nothing);
-  // The lease that was granted to the first was enough for the third, and for the second nobody asked.
+  // The lease granted for the first was enough for the third; nothing was requested for the second.
   expect(asked).toEqual(['get']);
   (await budgets.reserve([task, tenant], tokens(1_000))).settle(nothing);
   await budgets.stop();
@@ -171,7 +171,7 @@ test('who leaves between two tries is not tried for again', async () => {
   const budget = budgetOf('task.pause', { tokens: 100 });
   const inFlight = await budgets.reserve([budget], tokens(80));
   const leaving = new AbortController();
-  // The others are asked just before the pause, and after it there would be enough.
+  // This is published just before the pause; after the pause there would be enough.
   publishCore.mockImplementation(() => {
     leaving.abort(stopped);
     inFlight.settle(nothing);
@@ -190,7 +190,7 @@ test('who has enough at hand hears no signal', async () => {
   const listen = vi.spyOn(signal, 'addEventListener');
   await budgets.reserve([budget], tokens(100), null, signal);
   expect(listen).not.toHaveBeenCalled();
-  // Beyond the lease.
+  // More than the lease.
   await budgets.reserve([budget], tokens(20_000), null, signal);
   expect(listen).toHaveBeenCalledOnce();
   await budgets.stop();

@@ -4,7 +4,7 @@ import { pricesFrom } from './prices.ts';
 
 const price = { model: 'acme/*', input: 1_000, output: 0, cacheWriteInput: 1_250, cacheWriteHourInput: 2_000 };
 const prices = pricesFrom({ own: [price], baseUrlOf: () => null });
-/** What a request with this Messages body, of thirty tokens, may cost at most, in billionths of a dollar. */
+/** The largest possible cost of a request with this Messages body, of thirty tokens, in billionths of a dollar. */
 function reservedFor(body: Record<string, unknown>): number {
   const original = { wire: 'anthropic' as const, body, headers: {} };
   const request = { messages: [], tools: [], settings: {}, bytes: 90, original };

@@ -58,7 +58,7 @@ test('sound and pictures have prices of their own', () => {
   const cost = (model: string, usage: object) => pricesWith().costOf('gemini', model, usage);
   const sound = { inputTokens: 100_000, audioInputTokens: 80_000 };
   expect(cost('gemini-2.5-flash', sound)).toBeCloseTo(0.08 + 0.006, 10);
-  // Of what was cached at least these were sound.
+  // At least this much of the cached input was audio.
   const cached = { ...sound, cachedInputTokens: 50_000 };
   expect(cost('gemini-2.5-flash', cached)).toBeCloseTo(0.05 + 0.003 + 0.0006, 10);
   expect(cost('gemini-2.5-flash', { ...cached, cachedAudioInputTokens: 50_000 })).toBeCloseTo(0.03 + 0.005 + 0.006, 10);

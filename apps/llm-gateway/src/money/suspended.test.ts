@@ -1,4 +1,4 @@
-/** A gateway whose host is suspended for longer than its leases last, and then goes on. */
+/** A gateway whose host is suspended for longer than its leases last, and then resumes. */
 import { Bus } from '@coppice/bus';
 import type { KeyValue } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
@@ -34,7 +34,7 @@ async function spent(key: string): Promise<number> {
   const account = JSON.parse(new TextDecoder().decode(entry?.value)) as { spent: { tokens: number } };
   return account.spent.tokens;
 }
-/** For both: another gateway sees the time pass that the suspended one slept through. */
+/** Moves the clock of both gateways: the time that the suspended one slept through. */
 function passAMinute(): void {
   const now = Date.now.bind(Date);
   vi.spyOn(Date, 'now').mockImplementation(() => now() + 60_000);
@@ -47,7 +47,7 @@ test('it is charged what its calls used, though their reservations were charged 
   const cancelled = await suspended.reserve([budget], tokens(300));
   passAMinute();
   (await other.reserve([budget], tokens(50))).settle(tokens(50));
-  // By what another sees, nobody can say any more what became of them.
+  // The other gateway can't know the outcome of the calls.
   expect(await spent('task.suspended')).toBe(700);
   over.settle(tokens(150));
   await eventually(async () => (await spent('task.suspended')) === 200);

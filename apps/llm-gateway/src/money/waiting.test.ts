@@ -1,4 +1,4 @@
-/** Calls whose budget has too little left, and may have enough once others are over. */
+/** Calls whose budget is too small now, and may be large enough after others end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -48,7 +48,7 @@ describe('where a call in flight has reserved the rest of a budget', () => {
   test('a durable turn waits for it', async () => {
     const { first, letEnd } = await inFlight('wait');
     const second = call(saying('acme', [text('a'), used(12, 8), end]), 'wait', { tokens: 150 });
-    // Longer than a budget is waited for at once.
+    // Longer than one wait for a budget.
     await sleep(4_000);
     letEnd();
     expect(await first).toMatchObject({ error: null });

@@ -1,4 +1,4 @@
-/** Calls that draw on one budget at once. Arguments: the server's address, this process's name, how many calls, the budget's tokens. Prints what became of them. */
+/** Concurrent calls that use one budget. Arguments: connection settings as JSON, this process's name, number of calls, the budget's tokens. Prints the result. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@coppice/bus';
 import { CoppiceError } from '@coppice/contracts';
@@ -11,7 +11,7 @@ const budgets = new Budgets(bus, holder);
 const budget = { key: 'task.t1', name: 'task t1', limit: { tokens: Number(tokens) }, forgottenAfterMs: null };
 const wanted = 100;
 
-/** As often as only calls in flight have reserved what is left. */
+/** Retries while calls in flight hold the rest of the budget. */
 async function reserve(): Promise<Reservation> {
   for (;;) {
     try {
@@ -26,7 +26,7 @@ const one = async (call: number): Promise<number> => {
   try {
     const reservation = await reserve();
     await sleep((call * 7) % 30);
-    // No two alike, and never more than was reserved.
+    // Varying amounts, never more than the reservation.
     const used = 40 + ((call * 13) % 60);
     reservation.settle({ tokens: used, nanoUsd: 0 });
     return used;

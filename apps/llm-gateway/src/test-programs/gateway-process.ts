@@ -1,4 +1,4 @@
-/** Run by crash.test.ts: the gateway as in main.ts, but it tells each point of a turn, and halts at one to be ended there. */
+/** Run by crash.test.ts: the gateway as in main.ts, but it prints each point of a model call, and can halt at one, to be killed there. */
 import { runService } from '@coppice/service';
 import { z } from 'zod';
 import { gatewayOptions, gatewayVariables, startLlmGateway, turnPoints } from '../index.ts';

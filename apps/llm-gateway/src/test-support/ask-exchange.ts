@@ -5,7 +5,7 @@ import type { ModelDelta } from '../provider/port.ts';
 
 export type Asked = Partial<Call> & { model: string; signal?: AbortSignal };
 
-/** A question of 40 bytes. */
+/** Starts an exchange with a prompt of 40 bytes. */
 export function ask(collaborators: ExchangeCollaborators, { signal, ...call }: Asked): Exchange {
   return startExchange(collaborators, {
     request: {
@@ -23,7 +23,7 @@ export function ask(collaborators: ExchangeCollaborators, { signal, ...call }: A
   });
 }
 
-/** What is handed on, and the error that it ends with; null for none. */
+/** Reads all deltas, and the final error; null if there is none. */
 export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come: ModelDelta[]; error: unknown }> {
   const come: ModelDelta[] = [];
   try {
@@ -34,7 +34,7 @@ export async function read({ deltas }: Pick<Exchange, 'deltas'>): Promise<{ come
   }
 }
 
-/** The text of an answer with all that there is to say of it. */
+/** The answer's text, its error and its result. */
 export async function hear(
   collaborators: ExchangeCollaborators,
   asked: Asked,

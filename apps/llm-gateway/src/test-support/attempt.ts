@@ -14,7 +14,7 @@ export const endpointAt = (baseUrl: string, wire: Wire = openAiChat): Endpoint =
   keyRequired: null,
 });
 
-/** Far above what a busy machine takes; each test of a limit lowers its own. */
+/** Far more than a busy machine needs; tests of a limit lower that one. */
 export const generous = {
   firstEventMsMax: 20_000,
   idleMsMax: 20_000,
@@ -29,7 +29,7 @@ export const smallRequest: ModelRequest = {
   settings: {},
 };
 
-/** One attempt, as the gateway makes it. */
+/** Makes one attempt, as the gateway does. */
 export function askOnce(
   provider: Provider,
   signal = new AbortController().signal,
@@ -40,22 +40,22 @@ export function askOnce(
   return collect(provider.stream(request, { signal, effectId: settings.effectId, owner }), settings);
 }
 
-/** The same provider; `onDelta` is told how many deltas its caller has taken. */
+/** The same provider, with a callback that gets the number of deltas that its caller has taken. */
 export const watched = (provider: Provider, onDelta: (taken: number) => void): Provider => ({
   ...provider,
   async *stream(request, context) {
     let taken = 0;
     for await (const deltas of provider.stream(request, context)) {
       yield deltas;
-      // One by one, so that what happens after the second does so before the third.
+      // One at a time, so that effects of the second delta come before the third.
       for (let count = 0; count < deltas.length; count++) onDelta(++taken);
     }
   },
 });
 
 /**
- * Asks a server whose answer is played by `play`; what then `happens` to it does so when so many deltas were taken, and never before: a connection that breaks takes with
- * it what nobody has read yet.
+ * Sends a request whose answer is played by `play`, and calls `happens` exactly when `count` deltas were taken: a broken connection discards
+ * everything that is received and not yet read.
  */
 export function askUntil(
   provider: Provider,
@@ -72,5 +72,5 @@ export function askUntil(
   );
 }
 
-/** What `textStream('hello')` comes to. */
+/** The result of `textStream('hello')`. */
 export const hello = { status: 'complete', text: 'hello', finishReason: 'stop', responseModel: 'acme-1-2026' };

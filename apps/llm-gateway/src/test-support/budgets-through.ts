@@ -4,7 +4,7 @@ import { Budgets } from '../money/budgets.ts';
 
 const deaf = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {} };
 
-/** Budgets of their own on the real bucket, with something between; who asks them to give something back isn't heard, unless by `messages`. */
+/** Budgets on the real bucket, with some of its methods replaced. Requests to return amounts are not received, except through `messages`. */
 export function budgetsThrough(bus: Bus, between: Partial<KeyValue>, messages: object = deaf): Budgets {
   const real = bus.keyValue(buckets.budgets);
   const bucket = {

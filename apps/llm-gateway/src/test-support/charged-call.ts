@@ -13,10 +13,10 @@ export const used = (inputTokens: number, outputTokens: number): ModelDelta => (
   type: 'usage',
   usage: { inputTokens, outputTokens },
 });
-/** A dollar for a thousand tokens. */
+/** One dollar per thousand tokens. */
 export const prices = pricesFrom({ own: [{ model: 'acme/*', input: 1_000, output: 1_000 }], baseUrlOf: () => null });
 let gateways = 0;
-/** A call by a gateway of its own, of a task with these limits; what it ended with, and what the task's budget then says was spent. */
+/** Makes a call for a task with these limits, through a gateway of its own. Returns its error, and what the task's stored budget says was spent. */
 export async function chargedCall(
   bus: Bus,
   provider: Provider | readonly Provider[],

@@ -1,4 +1,4 @@
-/** A client of `llm.chat`, as the protocol tells clients to be. */
+/** A client of `llm.chat` that follows the protocol's rules for clients. */
 import type { Bus } from '@coppice/bus';
 import { CoppiceError, chatApi, chatLimits, chatMessageSchema } from '@coppice/contracts';
 import type { ChatMessage } from '@coppice/contracts';
@@ -8,21 +8,21 @@ export type ChatQuestion = { model: string } & Record<string, unknown>;
 export type HeardChat = {
   messages: ChatMessage[];
   text: string;
-  /** Null where it didn't come. */
+  /** Null if none came. */
   result: Extract<ChatMessage, { type: 'result' }> | null;
   error: CoppiceError | null;
 };
 
 type Settings = {
   tenant?: string;
-  /** Told of each message as it comes, and waited for. */
+  /** Called with each message, and awaited. */
   onMessage?: (message: ChatMessage) => unknown;
 };
 
-/** A question of 40 bytes, where `messages` isn't given. */
+/** The messages if the question has none: a prompt of 40 bytes. */
 const messages = [{ role: 'user', content: [{ type: 'text', text: 'x'.repeat(40) }] }];
 
-/** Hears all of it. A gap in the sequence is an error of its own. */
+/** Receives the whole chat. A gap in the sequence is reported as an error. */
 export async function askChat(bus: Bus, question: ChatQuestion, settings: Settings = {}): Promise<HeardChat> {
   const { tenant = 'default', onMessage } = settings;
   const heard: HeardChat = { messages: [], text: '', result: null, error: null };

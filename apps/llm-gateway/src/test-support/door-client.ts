@@ -1,4 +1,4 @@
-/** A client of the HTTP doors that notes all that came, and how it ended. */
+/** A client of the HTTP endpoints that records what it received, and how it ended. */
 import { wireOf } from '../provider/wires.ts';
 import type { WireName } from '../provider/port.ts';
 import { replay, replayWhole } from './replay.ts';
@@ -7,17 +7,17 @@ import { smallRequest } from './attempt.ts';
 export type DoorAnswer = {
   status: number;
   headers: Headers;
-  /** Whether the connection ended before the answer was whole by HTTP's account. */
+  /** Whether the connection ended before the HTTP response was complete. */
   broke: boolean;
-  /** What the wire's reader makes of it. */
+  /** The text, as the wire format's reader maps it. */
   text: string;
-  /** Whether it is told as an answer that came to its end. */
+  /** Whether the answer has the wire format's end. */
   whole: boolean;
-  /** What is told as an error; null for none. */
+  /** The reported error; null for none. */
   error: string | null;
 };
 
-/** What an answer has in each wire that came to its end, as its clients look for it. */
+/** What clients of each wire format look for to recognise a complete answer. */
 const endings: Readonly<Record<WireName, RegExp>> = {
   'openai-chat': /data: \[DONE\]|"finish_reason":"/,
   'openai-responses': /response\.(completed|incomplete)"|"status":"(completed|incomplete)","incomplete_details/,
@@ -29,7 +29,7 @@ const endings: Readonly<Record<WireName, RegExp>> = {
 type Asking = {
   url: string;
   token: string;
-  /** Of the door. */
+  /** The wire format of the endpoint. */
   wire: WireName;
   model: string;
   stream: boolean;

@@ -1,4 +1,4 @@
-/** What is right to make of each of the faulty upstream's faults. */
+/** The correct result for each fault of the faulty upstream. */
 import type { ErrorCode } from '@coppice/contracts';
 import { faultNames } from '../faulty-upstream/faults.ts';
 import type { FaultName } from '../faulty-upstream/faults.ts';
@@ -8,16 +8,16 @@ export type Expectation =
   | { kind: 'answer'; rescued: boolean }
   | {
       kind: 'error';
-      /** Or after the first output. */
+      /** Before or after the first output. */
       when: 'before' | 'after';
       code: ErrorCode;
       retryable: boolean;
-      /** At most; null where it is not told. */
+      /** Upper bound; null if none is reported. */
       retryAfterMs: number | null;
       statusAt(door: WireName): number;
     };
 
-/** Amounts that no wait of a test needs, but that can be told from one another. */
+/** Amounts that differ from each other, so that tests can recognise them; no test waits for them. */
 const amounts: Readonly<Partial<Record<FaultName, string>>> = {
   latency: '@20',
   paced: '@2',
@@ -31,13 +31,13 @@ const amounts: Readonly<Partial<Record<FaultName, string>>> = {
   'huge-chunk': '@17825792',
 };
 
-/** All, as they are told; and that no TLS can be spoken, which is an address's fault. */
+/** All faults with their amounts, and a failing TLS handshake, which depends on the address. */
 export const matrixFaults: readonly string[] = [
   ...faultNames.map((name) => `${name}${amounts[name] ?? ''}`),
   'tls-error',
 ];
 
-/** What is odd, and an answer all the same. */
+/** Whether the fault is unusual, but a correct answer. */
 export const isOdd = (fault: string): boolean => ['healthy', 'paced@2', 'slow-drip', 'latency@20'].includes(fault);
 
 type Complaint = { code: ErrorCode; retryable: boolean; status: number; retryAfterMs?: number };
@@ -51,7 +51,7 @@ const limited = (retryAfterMs?: number): Complaint => ({
 });
 const withStatus = (status: number): Complaint => ({ ...passing, status });
 
-/** Where the error itself tells no status in a wire's words, it is that of a gateway. */
+/** The status of an overload error inside a stream; 502 for wire formats whose error has no status. */
 const overloadedStatus: Readonly<Partial<Record<WireName, number>>> = { anthropic: 529, gemini: 503 };
 
 function complaintOf(wire: WireName, fault: string): Complaint | null {
@@ -64,7 +64,7 @@ function complaintOf(wire: WireName, fault: string): Complaint | null {
     'limited-reset@604': limited(604_000),
     'limited-reset-date@605': limited(605_000),
     'limited-retry-info@606': limited(606_000),
-    // Google's daily limits are limits that pass, though not soon.
+    // Google's daily limits count as rate limits, but are not retryable.
     'spend-limit': wire === 'gemini' ? { ...limited(), retryable: false } : lasting,
     'refused-key': lasting,
     'http-500': withStatus(500),
@@ -80,7 +80,7 @@ function complaintOf(wire: WireName, fault: string): Complaint | null {
   return isOdd(fault) ? null : (complaints[fault] ?? passing);
 }
 
-/** The vendors' own words for "come again". */
+/** The status that the endpoint's vendor uses for a temporary overload. */
 function statusAt(door: WireName, status: number): number {
   if (door === 'anthropic' && status === 503) return 529;
   return door === 'gemini' && status === 529 ? 503 : status;
@@ -92,11 +92,11 @@ export function expectationOf(
   { stream, rescued }: { stream: boolean; rescued: boolean },
 ): Expectation {
   const complaint = complaintOf(wire, fault);
-  // A whole answer may be as large as many events.
+  // An unstreamed answer may be as large as many events.
   if (complaint === null || (fault.startsWith('huge-chunk') && !stream)) return { kind: 'answer', rescued: false };
   const when = stream && fault.includes('after-output') ? 'after' : 'before';
   if (rescued && when === 'before') return { kind: 'answer', rescued: true };
-  // In a whole answer that is no JSON nobody reads what the error said.
+  // An unstreamed answer with invalid JSON: the error in it can't be read.
   const {
     code,
     retryable,

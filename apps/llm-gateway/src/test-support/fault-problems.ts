@@ -1,4 +1,4 @@
-/** Holds what came of a fault against what is right to make of it; each function tells what is wrong. */
+/** Compares results with the expectations; each function returns the differences. */
 import { isDeepStrictEqual } from 'node:util';
 import { toWireError } from '@coppice/contracts';
 import type { Outcome, TurnOutput } from '@coppice/contracts';
@@ -27,11 +27,11 @@ const isWithin =
   (value: unknown): boolean =>
     typeof value === 'number' && value >= least && value <= most;
 
-/** Dates have whole seconds, and time passes. */
+/** Dates have a precision of seconds, and time passes. */
 const isWait = ({ retryAfterMs }: ExpectedError) =>
   retryAfterMs === null ? (value: unknown) => value === undefined : isWithin(retryAfterMs - 60_000, retryAfterMs);
 
-/** The 40 bytes of the question, where no provider has counted it. */
+/** The estimate for the prompt of 40 bytes, if no provider has counted it. */
 const estimatedInput = 10;
 
 export function turnProblems(outcome: Outcome, expected: Expectation, wire: WireName): string[] {
@@ -44,7 +44,7 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
       ['finishReason', finishReason, 'stop'],
       ['provider', provider, expected.rescued ? 'healthy' : wire],
       ['attempts', attempts, asked],
-      // What failed before any output may have counted the question by then.
+      // An attempt that failed before any output may have reported the input count.
       ['inputTokens', usage.inputTokens, isWithin(answerUsage.inputTokens, answerUsage.inputTokens * asked)],
       ['outputTokens', usage.outputTokens, answerUsage.outputTokens],
     ]);
@@ -58,7 +58,7 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
     ['retryable', retryable, expected.retryable],
     ['attempts', details['attempts'], 1],
     ['retryAfterMs', details['retryAfterMs'], isWait(expected)],
-    // What came of an answer is paid for; of one that never began the question, once the provider took it: whether it did isn't told by every fault.
+    // A partial answer is charged. If none began, the input is charged if the provider received the request, which not every fault reveals.
     [
       'inputTokens',
       inputTokens,
@@ -70,7 +70,7 @@ export function turnProblems(outcome: Outcome, expected: Expectation, wire: Wire
   ]);
 }
 
-/** What was heard on the bus, held against the same. A gap in it the client tells itself. */
+/** The same comparison for a chat on the bus. The client itself reports gaps. */
 export function chatProblems(
   { messages, text, result, error }: HeardChat,
   expected: Expectation,
@@ -111,7 +111,7 @@ export function answerProblems(
       ['whole', whole, true],
       ['error', error, null],
     ]);
-  // Told as an error, and so that nobody takes it for a whole answer.
+  // Reported as an error, so that no client treats the answer as complete.
   if (expected.when === 'after' && stream)
     return problemsIn([['status', status, 200], ['broke', broke, false], ['whole', whole, false], told]);
   const wait = headers.get('retry-after-ms');
@@ -121,12 +121,12 @@ export function answerProblems(
     ['whole', whole, false],
     told,
     ['retry-after-ms', wait === null ? undefined : Number(wait), isWait(expected)],
-    // Clients ask again by themselves after these, unless told not to.
+    // Clients retry these statuses automatically, unless this header forbids it.
     ['x-should-retry', headers.get('x-should-retry'), expected.retryable || status < 408 ? null : 'false'],
   ]);
 }
 
-/** Who was asked: the healthy one only where it is to answer, nobody twice; and the call that was given up is closed. */
+/** Checks the requests: the healthy provider gets one only to rescue the call, none is repeated, and an abandoned call is closed. */
 export async function askedProblems(
   asked: readonly FaultyRequest[],
   expected: Expectation,
@@ -140,7 +140,7 @@ export async function askedProblems(
     ['times the healthy one was asked', healthy.length, rescued ? 1 : 0],
     ['times it was asked again', others.length, 0],
     fault.startsWith('stall-')
-      ? // Who waits for so short a time may give up before the request is there.
+      ? // With so short a time limit the client may give up before the request arrives.
         ['end of the call', ended ?? 'left', 'left']
       : ['whether it was asked', first !== undefined, fault !== 'tls-error'],
   ]);

@@ -1,4 +1,4 @@
-/** Providers of every wire at a faulty upstream, and what the tests need to know of their calls. */
+/** Providers for every wire format at a faulty upstream, and what the tests need to know about their calls. */
 import type { FaultyRequest, FaultyUpstream } from '../faulty-upstream/server.ts';
 import { httpProvider } from '../provider/http/provider.ts';
 import type { PatienceLimits } from '../provider/http/patience.ts';
@@ -7,28 +7,28 @@ import type { Provider, WireName } from '../provider/port.ts';
 import { wireOf } from '../provider/wires.ts';
 import { generous } from './attempt.ts';
 
-/** Long for an answer that is there, short for a test. */
+/** Long enough for an available answer, short enough for a test. */
 const shortMs = 500;
-/** An answer byte by byte takes its time on a machine with much else to do. */
+/** An answer sent byte by byte is slow on a busy machine. */
 const wholeMs = 45_000;
 
 export class FaultyProviders {
   readonly #made: Provider[] = [];
   readonly #taken = new Map<string, { promise: Promise<void>; resolve: () => void }>();
   readonly #patient = new Set<string>();
-  /** One for each wire, by its name, and `healthy`. */
+  /** One per wire format, named after it, and `healthy`. */
   readonly all: readonly Provider[];
 
   constructor({ url, tlsUrl }: Pick<FaultyUpstream, 'url' | 'tlsUrl'>) {
     this.all = [...wireNames.map((wire) => this.#faulty(wire, url, tlsUrl)), this.#at('healthy', 'openai-chat', url)];
   }
 
-  /** What came is taken, before the connection goes with what isn't. Of a whole answer nothing can be. */
+  /** Resolves when the client has read the output, before the connection is cut. Nothing to wait for in an unstreamed answer. */
   async outputTaken({ model, stream, scenario }: FaultyRequest): Promise<void> {
     if (stream && scenario.fault === 'cut-after-output') await this.#takenOf(model).promise;
   }
 
-  /** A stall isn't given up for this model. Resolves when the first output was taken. */
+  /** Turns off the short time limits for a stall of this model. Resolves when the first output was read. */
   patientFor(name: string): Promise<void> {
     const model = name.slice(name.indexOf('/') + 1);
     this.#patient.add(model);

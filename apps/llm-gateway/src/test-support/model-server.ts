@@ -8,17 +8,17 @@ export type ServedRequest = {
   path: string;
   headers: IncomingHttpHeaders;
   body: unknown;
-  /** Of the client's end. */
+  /** The client's port. */
   port: number;
-  /** Resolves when the client's connection is gone before the answer was whole. */
+  /** Resolves when the client's connection closes before the answer is complete. */
   abandoned: Promise<void>;
 };
 
-/** A server on loopback that plays what a model's server would answer. */
+/** A server on loopback that plays the answers of a model server. */
 export type ModelServer = AsyncDisposable & {
   baseUrl: string;
   requests: ServedRequest[];
-  /** What the next requests get; the last stays. */
+  /** Sets the answers of the next requests; the last one repeats. */
   play(...answers: ((response: ServerResponse, request: ServedRequest) => unknown)[]): void;
   close(): Promise<void>;
 };
@@ -93,7 +93,7 @@ const chunk = (delta: object, finishReason: string | null = null) => ({
   choices: [{ index: 0, delta, finish_reason: finishReason }],
 });
 
-/** An answer of a text, as OpenAI streams it. */
+/** A text answer, as OpenAI streams it. */
 export const textStream = (text: string, finishReason = 'stop'): (object | string)[] => [
   chunk({ role: 'assistant', content: '' }),
   chunk({ content: text }),

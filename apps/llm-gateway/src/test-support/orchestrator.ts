@@ -11,7 +11,7 @@ export type Turn = {
   effectId: string;
   taskId: string;
   model: string;
-  /** The text of the one user message, where `messages` isn't given. */
+  /** The text of the only user message, if `messages` isn't given. */
   prompt: string;
   messages?: ModelMessage[];
   continues?: string;
@@ -21,13 +21,13 @@ export type Turn = {
   limits?: { task: ModelLimits; run: ModelLimits };
 };
 
-/** What the gateway sees of an orchestrator: someone who publishes commands and has an inbox. */
+/** An orchestrator as the gateway sees it: a publisher of commands with an inbox. */
 export type Orchestrator = {
   bus: Bus;
   order(turn: Turn): Promise<void>;
-  /** The results that came to the inbox for an effect. */
+  /** The results that arrived for an effect. */
   results(effectId: string): Outcome[];
-  /** Waits for `times` (default 1) results and gives the last. */
+  /** Waits for `times` (default 1) results and returns the last. */
   resultOf(effectId: string, settings?: { times?: number; timeoutMs?: number }): Promise<Outcome>;
   transcript(taskId: string): Promise<TranscriptEntry[]>;
   close(): Promise<void>;

@@ -12,22 +12,22 @@ import type { ModelServer } from './model-server.ts';
 export type RecordedAnswer = {
   wire: Wire;
   bytes: Uint8Array;
-  /** Where a cut leaves some output, and no end. */
+  /** A cut at this byte leaves some output and no end. */
   middle: number;
-  /** What the whole stream comes to, in part. */
+  /** Part of the expected result of the whole stream. */
   answer: object;
-  /** A complaint as this wire's vendor writes it: that it is overloaded. */
+  /** An overload error as this wire format's vendor sends it. */
   overloaded: { status: number; body: object };
 };
 
 const contentTypes = { 'server-sent-events': 'text/event-stream; charset=utf-8', 'json-lines': 'application/x-ndjson' };
 
-/** Answers with these bytes, and then does what `next` does; default: ends. */
+/** Answers with these bytes, then calls `next`, which by default ends the response. */
 export const playBytes =
   (framing: Wire['framing'], bytes: Uint8Array, next = (response: ServerResponse): void => void response.end()) =>
   (response: ServerResponse): void => {
     response.writeHead(200, { 'content-type': contentTypes[framing] });
-    // Sent even where there are none yet.
+    // Sends the headers even if there are no bytes yet.
     response.flushHeaders();
     if (bytes.length === 0) next(response);
     else response.write(bytes, () => next(response));
@@ -54,7 +54,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
   const at = () => endpointAt(new URL(server.baseUrl).origin, played.wire);
   const play = (bytes: Uint8Array, next?: (response: ServerResponse) => void) =>
     server.play(playBytes(played.wire.framing, bytes, next));
-  /** Asks a provider that has one limit lower; its connection is closed when it gives up. */
+  /** Asks a provider that has one limit lowered. Its connection is closed when it gives up. */
   const askWith = async (limits: Partial<typeof generous>): Promise<Attempt> => {
     const own = httpProvider(at(), { ...generous, ...limits });
     const attempt = await askOnce(own);
@@ -63,7 +63,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
     return attempt;
   };
   const leavesOpen = (): void => {};
-  /** How many deltas a stream of these bytes has, but for one that tells its end. */
+  /** Number of deltas in a stream of these bytes, without `response-end`. */
   const takenOf = async (bytes: Uint8Array): Promise<number> => {
     let all = 0;
     play(bytes);

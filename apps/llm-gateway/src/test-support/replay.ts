@@ -1,4 +1,4 @@
-/** Recorded streams, played to a wire's reader as the network might bring them. */
+/** Recorded streams, played to a wire format's reader in different splits. */
 import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { collect } from '../collect.ts';
@@ -11,7 +11,7 @@ import type { ModelDeltas } from '../provider/port.ts';
 export const recorded = (testUrl: string, name: string): Promise<Uint8Array> =>
   readFile(new URL(`fixtures/${name}`, testUrl));
 
-/** What the gateway makes of a stream whose bytes come in these pieces. */
+/** The collected result of a stream that arrives in these pieces. */
 export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attempt> {
   return collect(deltasOf(wire, pieces), {
     provider: 'acme',
@@ -20,7 +20,7 @@ export function replay(wire: Wire, pieces: readonly Uint8Array[]): Promise<Attem
   });
 }
 
-/** Likewise, but of an answer that came as a whole. */
+/** The collected result of an unstreamed answer. */
 export function replayWhole(wire: Wire, body: unknown): Promise<Attempt> {
   async function* play(): ModelDeltas {
     const reader = wire.reader({ provider: 'acme', secret: null });
@@ -48,11 +48,11 @@ function cutAt(bytes: Uint8Array, positions: readonly number[]): Uint8Array[] {
 
 const byteByByte = (bytes: Uint8Array): Uint8Array[] => Array.from(bytes, (byte) => Uint8Array.of(byte));
 
-/** Where a cut lies within a character of several bytes. */
+/** Positions inside a character of several bytes. */
 const insideCharacters = (bytes: Uint8Array): number[] =>
   [...bytes.keys()].filter((position) => ((bytes[position] ?? 0) & 0xc0) === 0x80);
 
-/** Any pieces that together are these bytes. */
+/** Arbitrary splits of the bytes. */
 const anyCuts = (bytes: Uint8Array): fc.Arbitrary<Uint8Array[]> =>
   fc
     .uniqueArray(fc.integer({ min: 0, max: bytes.length }), { maxLength: 40 })
@@ -61,14 +61,14 @@ const anyCuts = (bytes: Uint8Array): fc.Arbitrary<Uint8Array[]> =>
 const allOfTheLast = 300;
 const step = 5;
 
-/** Lengths: all that are near the end, where a cut is easily taken for it, and of the others every few bytes. */
+/** Lengths of beginnings: all near the end, where a cut is most easily mistaken for it, and every few bytes before. */
 const beginnings = (bytes: Uint8Array): number[] =>
   [...bytes.keys()].filter((length) => length % step === 0 || length > bytes.length - allOfTheLast);
 
 /**
- * Plays a stream in all those ways, and its beginnings.
- * @returns what it comes to as a whole
- * @throws where another split of the same bytes comes to something else, or a beginning to a shorter success
+ * Plays a stream in all these splits, and its beginnings.
+ * @returns the result of the whole stream
+ * @throws if another split of the same bytes gives a different result, or a beginning gives a shorter success
  */
 export async function replayEveryWay(wire: Wire, bytes: Uint8Array): Promise<Attempt> {
   const whole = await replay(wire, [bytes]);
@@ -88,7 +88,7 @@ async function expectSame(wire: Wire, pieces: readonly Uint8Array[], whole: Atte
   throw new Error(`in ${pieces.length} pieces the stream comes to ${textOf(attempt)}, as a whole to ${textOf(whole)}`);
 }
 
-/** A cut stream is a failure, but for one that lacks nothing but what isn't the model's: usage, and the goodbye. */
+/** A cut stream must fail, unless only its usage and final event are missing. */
 async function expectNoTruncatedSuccess(wire: Wire, beginning: Uint8Array, whole: Attempt): Promise<void> {
   const attempt = await replay(wire, [beginning]);
   if (attempt.status === 'failed') return;

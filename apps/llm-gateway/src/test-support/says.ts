@@ -4,7 +4,7 @@ type Step = ModelDelta | Error | 'hang';
 
 const never = new Promise<never>(() => {});
 
-/** A stream that says this; `hang` heeds no signal. */
+/** A stream of these steps; `hang` ignores the signal. */
 export async function* says(...steps: Step[]): AsyncGenerator<ModelDelta[], void, undefined> {
   for (const step of steps) {
     if (step === 'hang') await never;
@@ -16,7 +16,7 @@ export async function* says(...steps: Step[]): AsyncGenerator<ModelDelta[], void
 export const text = (value: string): ModelDelta => ({ type: 'text-delta', text: value });
 export const end: ModelDelta = { type: 'response-end', finishReason: 'stop' };
 
-/** A provider that answers each time as the next of `answers` says, the last of them for ever; and what it was asked. */
+/** A provider that plays `answers` one by one and then repeats the last. It records its requests in `asked`. */
 export function saying(name: string, ...answers: Step[][]) {
   const asked: { request: ModelRequest; context: RequestContext; left: boolean }[] = [];
   const provider: Provider = {
