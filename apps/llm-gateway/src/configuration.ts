@@ -12,7 +12,7 @@ import type { LlmGatewayOptions } from './service.ts';
 export const gatewayVariables = {
   /** Folders of scripts for the `scripted` provider, separated as in PATH. */
   COPPICE_SCRIPTS: pathListVariable.default([]),
-  /** Whether scripts may be named by an absolute path. */
+  /** True if scripts may be named by an absolute path. */
   COPPICE_SCRIPTS_ANYWHERE: flagVariable.default(false),
   COPPICE_SCRIPTED_COUNT_FILE: z
     .string()

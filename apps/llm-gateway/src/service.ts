@@ -38,7 +38,7 @@ import type { TurnPoint } from './turn.ts';
 export type LlmGatewayOptions = {
   /** Folders of scripts for the `scripted` provider; absolute. */
   scriptFolders?: readonly string[];
-  /** Whether scripts may be named by an absolute path. Allow this only if the user runs the gateway. */
+  /** True if scripts may be named by an absolute path. Allow this only if the user runs the gateway. */
   scriptsAnywhere?: boolean;
   /** The file in which the scripted model counts its requests; default: in memory. */
   scriptedCountFile?: string;

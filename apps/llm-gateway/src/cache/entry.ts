@@ -53,7 +53,7 @@ const entrySchema = z.object({ deltas: z.array(deltaSchema).min(1).max(cacheLimi
 /** An answer that was cut, refused or filtered may be better the next time. */
 const wholeReasons: readonly FinishReason[] = ['stop', 'tool-calls'];
 
-/** Whether the deltas are a complete answer that the model ended by itself, with some output. */
+/** Reports whether the deltas are a complete answer that the model ended by itself, with some output. */
 function isWhole(deltas: readonly ModelDelta[]): boolean {
   const last = deltas.at(-1);
   if (last?.type !== 'response-end' || !wholeReasons.includes(last.finishReason)) return false;

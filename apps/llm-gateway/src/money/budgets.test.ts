@@ -137,7 +137,7 @@ test('a call that is over and used nothing is told as over', async () => {
   reservation.settle(nothing);
   await eventually(
     async () => {
-      // Other calls go on, so it isn't an idle account that is written.
+      // Other calls go on: the write doesn't depend on an idle account.
       (await budgets.reserve([budget], tokens(1))).settle(nothing);
       return (await reserved())?.tokens === 0;
     },

@@ -60,7 +60,7 @@ type Less = {
   least: Amount;
   /** The amount to reserve if only `free` is left; `why` is the error that the full amount got. */
   within(free: Amount, why: CoppiceError): Amount;
-  /** Whether to accept less only if no call in flight could return anything. */
+  /** True to accept less only if no call in flight could return anything. */
   patient: boolean;
 };
 
@@ -350,7 +350,7 @@ export class Budgets {
   }
 }
 
-/** Whether a change leaves the holder's lease as it was. */
+/** Reports whether a change leaves the holder's lease as it was. */
 function isSame(before: Account, after: Account, holder: string): boolean {
   // The estimated charge for an expired lease has to be corrected.
   if (before.ended[holder] !== undefined) return false;

@@ -51,7 +51,7 @@ export const unknown = (budget: Budget): Known => ({
 /** Reports whether the lease is due for renewal. All times are by `elapsedMs()`, since a lease also ends while its host is suspended. */
 export const isDue = ({ leasedAtMs }: Known, nowMs: number): boolean => nowMs - leasedAtMs > renewMs;
 
-/** Whether the lease has this much left. */
+/** Reports whether the lease has this much left. */
 export function hasAtHand(known: Known, wanted: Amount, nowMs: number): boolean {
   // A write of unknown outcome may have returned the lease.
   if (isDue(known, nowMs) || known.doubts.size > 0) return false;

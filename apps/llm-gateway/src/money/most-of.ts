@@ -34,7 +34,7 @@ export function mostOf({ provider, model, request }: Asked, prices: Prices): Mos
 const asksForAnHour = ({ original }: Asked['request']): boolean =>
   original?.wire === 'anthropic' && marksAnHour(original.body);
 
-/** Whether a Messages body marks anything for an hour's caching. Marks can be on the body, on tools, and on blocks, including the blocks in results and documents. */
+/** Reports whether a Messages body marks anything for an hour's caching. Marks can be on the body, on tools, and on blocks, including the blocks in results and documents. */
 function marksAnHour(value: unknown): boolean {
   if (Array.isArray(value)) return value.some(marksAnHour);
   if (typeof value !== 'object' || value === null) return false;

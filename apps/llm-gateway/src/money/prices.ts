@@ -6,7 +6,7 @@ import type { UsageSoFar } from '../provider/port.ts';
 export type Prices = {
   /** US dollars: by a configured price, else as the usage reports, else by the list; null if none of them knows. `provider` and `model` as in `provider/model`. */
   costOf(provider: string, model: string, usage: UsageSoFar): number | null;
-  /** Why a price isn't known, as the rest of a sentence after a comma; empty if there is no reason to give. */
+  /** The reason why a price isn't known, as the rest of a sentence after a comma; empty if there is no reason to give. */
   whyUnknown(provider: string, model: string): string;
 };
 

@@ -3,7 +3,7 @@ import { amountOf, inUsd, minus } from './amount.ts';
 import type { Amount } from './amount.ts';
 import type { Budget } from './budgets.ts';
 
-/** Why a budget is too small for a call. */
+/** The state of a budget that is too small for a call. */
 export type Shortage = {
   budget: Budget;
   spent: Amount;

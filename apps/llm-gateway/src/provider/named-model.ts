@@ -1,6 +1,6 @@
 import type { OriginalRequest } from './port.ts';
 
-/** Whether the client named this model rather than an alias. If so, it gets the vendor's errors; a request for an alias is adapted to each of its candidates. */
+/** Reports whether the client named this model rather than an alias. If so, it gets the vendor's errors; a request for an alias is adapted to each of its candidates. */
 export function isNamed(model: string, { body }: OriginalRequest): boolean {
   const asked = body['model'];
   return typeof asked === 'string' && (asked === model || asked.endsWith(`/${model}`));

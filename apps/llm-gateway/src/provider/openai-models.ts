@@ -5,7 +5,7 @@ import type { OriginalRequest } from './port.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** Whether the name is one of OpenAI's, at any server. */
+/** Reports whether the name is one of OpenAI's, at any server. */
 export const isOpenAiModel = (model: string): boolean => /^(ft:)?(gpt-\d|o\d|chatgpt-|codex-)/.test(model);
 
 const thinks = (model: string): boolean => /^(ft:)?(o\d|gpt-[5-9]|codex-)/.test(model);

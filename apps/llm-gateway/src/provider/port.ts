@@ -53,7 +53,7 @@ export type OriginalRequest = {
   body: Readonly<Record<string, unknown>>;
   /** Headers that the vendor documents for clients, e.g. `anthropic-beta`. Names in lower case; never one that holds a key. */
   headers: Readonly<Record<string, string>>;
-  /** Whether the gateway removed content of another provider from the body, which the vendor would reject. */
+  /** True if the gateway removed content of another provider from the body, which the vendor would reject. */
   foreignTaken?: boolean;
   /** The gateway's output limit, in tokens, if the client set none. */
   maxOutputTokens?: number;
@@ -66,7 +66,7 @@ export type ModelRequest = {
   messages: readonly ProviderMessage[];
   tools: readonly ToolDefinition[];
   settings: ModelSettings;
-  /** Whether to request a streamed answer; default true. */
+  /** True to request a streamed answer; the default. */
   stream?: boolean;
   /** A provider with the same wire format sends this instead, with its model replaced, so that fields that the gateway doesn't know are kept. */
   original?: OriginalRequest;

@@ -7,11 +7,11 @@ import { smallRequest } from './attempt.ts';
 export type DoorAnswer = {
   status: number;
   headers: Headers;
-  /** Whether the connection ended before the HTTP response was complete. */
+  /** True if the connection ended before the HTTP response was complete. */
   broke: boolean;
   /** The text, as the wire format's reader maps it. */
   text: string;
-  /** Whether the answer has the wire format's end. */
+  /** True if the answer has the wire format's end. */
   whole: boolean;
   /** The reported error; null for none. */
   error: string | null;

@@ -37,7 +37,7 @@ export const matrixFaults: readonly string[] = [
   'tls-error',
 ];
 
-/** Whether the fault is unusual, but a correct answer. */
+/** Reports whether the fault is unusual, but a correct answer. */
 export const isOdd = (fault: string): boolean => ['healthy', 'paced@2', 'slow-drip', 'latency@20'].includes(fault);
 
 type Complaint = { code: ErrorCode; retryable: boolean; status: number; retryAfterMs?: number };

@@ -9,9 +9,9 @@ export type ModelTraits = {
    * rejected. `never`: the model can't think.
    */
   thinking: 'never' | 'budget' | 'adaptive' | 'always';
-  /** Whether it takes a temperature and similar settings. */
+  /** True if it takes a temperature and similar settings. */
   sampling: boolean;
-  /** Whether it takes a JSON Schema for its answer. */
+  /** True if it takes a JSON Schema for its answer. */
   schema: boolean;
   /** The default output limit, in tokens: the format requires a limit. */
   maxOutputTokens: number;

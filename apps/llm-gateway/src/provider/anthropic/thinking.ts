@@ -75,7 +75,7 @@ export function withoutLateThinking(original: OriginalRequest, model: string): O
 }
 
 /**
- * Whether the answer being continued began without thinking, as another provider's may. A model that thinks by budget requires thinking at the start of
+ * Reports whether the answer being continued began without thinking, as another provider's may. A model that thinks by budget requires thinking at the start of
  * the answer, which follows the last user message without a tool result. After its first call it often thinks no more.
  */
 function answersUnthought(messages: readonly Said[]): boolean {

@@ -44,7 +44,7 @@ export function modelPath(model: string): string {
   return `${kind}/${encodeURIComponent(name.toWellFormed())}`;
 }
 
-/** Whether the model takes levels of thinking, and rejects calls without signatures: all from Gemini 3 on. */
+/** Reports whether the model takes levels of thinking, and rejects calls without signatures: all from Gemini 3 on. */
 function hasLevels(model: string): boolean {
   const [, generation] = /gemini-(\d+)/.exec(model) ?? [];
   return generation === undefined ? !/gemma|learnlm|tunedModels/.test(model) : Number(generation) >= 3;

@@ -33,7 +33,7 @@ export class GeminiReader implements AnswerReader {
   #blocks = 0;
   /** The media type of content that no delta can represent. */
   #lost: string | null = null;
-  /** Whether the latest part was thinking: adjacent thinking parts form one block, until one is signed. */
+  /** True if the latest part was thinking: adjacent thinking parts form one block, until one is signed. */
   #isThinking = false;
   #finish: { reason: FinishReason; told: string } | null = null;
 

@@ -73,7 +73,7 @@ async function* stream(
     });
     const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
     if (isRefusal(answer.status)) {
-      // Read the error's body, but only for the short time after an end.
+      // The error's body is read with the short time limit for the end of a stream.
       patience.sawEnd();
       throw await refusal(endpoint, answer);
     }

@@ -52,7 +52,7 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 /**
- * Milliseconds until the provider accepts requests again, from the headers of a successful answer: the longest reset time among the exhausted limits. Null if no limit is
+ * Milliseconds until the provider accepts requests again, from the headers of an answer: the longest reset time among the exhausted limits. Null if no limit is
  * exhausted, or if the headers don't say.
  */
 export function usedUpMs(headers: ResponseHeaders, nowMs: number): number | null {

@@ -32,8 +32,8 @@ export type AnswerReader = {
   whole(body: unknown): ModelDelta[];
   /** The deltas that the end of the stream completes. No `response-end` if the answer was cut. */
   end(): ModelDelta[];
-  /** Whether everything but possibly the usage arrived: a broken connection loses nothing from here on. */
+  /** True after everything but possibly the usage arrived: a broken connection loses nothing from here on. */
   readonly finished: boolean;
-  /** Whether the last event of the stream arrived: later events are ignored. */
+  /** True after the last event of the stream arrived: later events are ignored. */
   readonly ended: boolean;
 };

@@ -8,7 +8,7 @@ export class ArgumentsText {
   #inString = false;
   #isEscaped = false;
   #state: 'open' | 'closed' | 'beyond' = 'open';
-  /** Whether the closed text is valid JSON; null until first needed. */
+  /** True if the closed text is valid JSON; null until first needed. */
   #isJson: boolean | null = null;
 
   add(piece: string): void {
@@ -20,7 +20,7 @@ export class ArgumentsText {
     return this.#text.trim() === '';
   }
 
-  /** Whether they are a complete JSON object. */
+  /** True if they are a complete JSON object. */
   get areWhole(): boolean {
     if (this.#state !== 'closed') return false;
     return (this.#isJson ??= isObject(this.#text));

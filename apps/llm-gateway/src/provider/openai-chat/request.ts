@@ -16,13 +16,13 @@ type WireToolCall = { id: string; type: 'function'; function: { name: string; ar
 
 /** Differences between servers of this wire format. Each server rejects the variant of others. */
 export type Dialect = {
-  /** Whether to rename a client's fields for the limit and the seed. For an unknown server they stay, since they may be right as they are. */
+  /** True to rename a client's fields for the limit and the seed. For an unknown server they stay, since they may be right as they are. */
   isKnown: boolean;
   /** OpenAI's newer models reject `max_tokens`, and not all compatible servers know `max_completion_tokens`. */
   limitField: 'max_tokens' | 'max_completion_tokens';
-  /** Whether tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without it, OpenAI calls with it. */
+  /** True if tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without it, OpenAI calls with it. */
   givesThoughtsBack: boolean;
-  /** Whether usage must be requested. Mistral always sends it, and rejects the option. */
+  /** True if usage must be requested. Mistral always sends it, and rejects the option. */
   asksForUsage: boolean;
   seedField: 'seed' | 'random_seed';
   /** Fields that other servers add to an answer, and that this one rejects when a client sends them back. */

@@ -50,7 +50,7 @@ export class ToolCallMerger {
       .map((call) => ({ type: 'tool-call-delta', call: call.position, arguments: '{}' }));
   }
 
-  /** Whether the arguments of all calls are complete. */
+  /** Reports whether the arguments of all calls are complete. */
   areWhole(): boolean {
     return this.#calls.every((call) => call.arguments.areWhole);
   }

@@ -128,7 +128,7 @@ export class ResponsesReader implements AnswerReader {
   }
 }
 
-/** Whether the body is an error in the form that other servers send in place of a response or an event. */
+/** Reports whether the body is an error in the form that other servers send in place of a response or an event. */
 function isComplaint(body: unknown): boolean {
   if (typeof body !== 'object' || body === null || !('error' in body)) return false;
   return body.error !== null && body.error !== undefined && body.error !== false && body.error !== '';

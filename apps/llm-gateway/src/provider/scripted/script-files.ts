@@ -6,7 +6,7 @@ import { gatewayLimits } from '../../limits.ts';
 export type ScriptFolders = {
   /** Absolute paths, searched in this order. */
   folders: readonly string[];
-  /** Whether a script may be named by an absolute path outside of the folders. Allow this only if all who submit tasks own the machine. */
+  /** True if a script may be named by an absolute path outside of the folders. Allow this only if all who submit tasks own the machine. */
   anywhere: boolean;
 };
 
@@ -84,7 +84,7 @@ function isInside(file: string, folder: string): boolean {
   return relative !== '' && relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
 }
 
-/** Why no scripts can be found, in one sentence; null if there may be some. */
+/** The reason why no scripts can be found, in one sentence; null if there may be some. */
 export const whyWithoutScripts = ({ folders, anywhere }: ScriptFolders): string | null =>
   folders.length === 0 && !anywhere ? 'no folder of scripts is configured (COPPICE_SCRIPTS)' : null;
 
