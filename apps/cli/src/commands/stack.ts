@@ -31,7 +31,9 @@ export async function upCommand(
     `a stack runs already in ${home.root} (process ${status.process.pid}, engine ${status.engine ?? 'unknown'})`,
   );
   if (describesProviders(environment))
-    terminal.err('It has read model keys and addresses at its start. To give it those of this shell: coppice down, then coppice up');
+    terminal.err(
+      'It has read model keys and addresses at its start. To give it those of this shell: coppice down, then coppice up',
+    );
   return exitCodes.done;
 }
 

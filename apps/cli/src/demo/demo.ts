@@ -199,7 +199,10 @@ function tellNext(project: DemoProject, folder: string): void {
     [`git -C ${project.repository} log --stat`, 'what each task did'],
     [`cat ${project.runFile}`, 'the run file; copy it for a repository of yours'],
     [`${command} run ${project.runFile}`, 'runs it; docs/run-file.md lists its fields'],
-    [`COPPICE_HOME=${path.join(folder, 'home')} ${command} up`, 'starts the stack of the demo again, for the commands that its report names'],
+    [
+      `COPPICE_HOME=${path.join(folder, 'home')} ${command} up`,
+      'starts the stack of the demo again, for the commands that its report names',
+    ],
     [`${command} --help`, 'everything else'],
     [`rm -rf ${folder}`, 'removes the demo'],
   ] as const;
