@@ -37,7 +37,7 @@ const ways: readonly Way[] = doors.flatMap((door) => [
 ]);
 const otherWire = (wire: WireName): WireName =>
   wireNames[(wireNames.indexOf(wire) + 1) % wireNames.length] ?? 'anthropic';
-/** Reports whether the provider is asked for a stream. On the bus it always is, whatever the client gets. */
+/** Reports whether the provider gets a request for a stream. On the bus it always is, whatever the client gets. */
 const streams = ({ door }: Way): boolean => door !== 'same wire, whole';
 
 /** One request: its model, alone or with a healthy provider to fail over to. No other request uses this model, so requests don't affect each other. */

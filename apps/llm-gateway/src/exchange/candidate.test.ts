@@ -1,4 +1,4 @@
-/** What a call is told of those that could not be asked, or were in vain. */
+/** Errors of a call whose candidates could not be used, or failed. */
 import { CoppiceError } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import { httpProvider } from '../provider/http/provider.ts';

@@ -79,7 +79,7 @@ test('an answer that went wrong without an error is none: it is asked for again'
   // Each time is paid; and of a provider that answers no breaker opens.
   expect(never.asked).toHaveLength(2);
   expect(exchanges.health.unavailable()).toEqual([]);
-  // With a text it is what the model said; and who is told the provider's own words judges them.
+  // With a text it counts as what the model said; a caller that gets the provider's own events judges for itself.
   expect((await read(ask(saying('acme', [text('a'), odd])))).error).toBeNull();
   const raw: ModelDelta = { type: 'raw', whole: true, name: null, data: '{}' };
   expect((await read(ask(saying('acme', [raw, odd])))).error).toBeNull();

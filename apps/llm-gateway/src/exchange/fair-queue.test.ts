@@ -6,7 +6,7 @@ import type { Release } from './fair-queue.ts';
 const never = new AbortController().signal;
 const queueOf = (concurrency: number, waitingMax = 100) => new FairQueue({ name: 'acme', concurrency, waitingMax });
 
-/** Who came in, in order, when one after the other leaves. */
+/** Callers in the order of their admission, while one after the other leaves. */
 async function orderOf(queue: FairQueue, comers: readonly (readonly [tenant: string, taskId: string])[]) {
   const order: string[] = [];
   const releases: Release[] = [];

@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 afterAll(() => server.close());
 
-/** 40 bytes, unless it is told. */
+/** 40 bytes by default. */
 function request(stream: boolean, settings: object, bytes = 40) {
   const text = 'x'.repeat(bytes);
   return {

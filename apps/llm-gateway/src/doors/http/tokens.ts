@@ -25,7 +25,7 @@ export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string }
 /** Tokens that state what a program may do at the façade, and for which owner. They are signed, so any gateway process can verify them by itself. */
 export class Tokens {
   readonly #keys: TokenKeys;
-  /** Verified tokens. Verifying a signature takes longer than everything else before the provider is asked. */
+  /** Verified tokens. Verifying a signature takes longer than everything else before the request goes to the provider. */
   readonly #verified = new Map<string, { token: string; granted: Granted; untilMs: number }>();
 
   constructor(keys: TokenKeys) {
