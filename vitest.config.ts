@@ -30,8 +30,8 @@ export default defineConfig({
     environment: 'node',
     // Tests provoke warnings by the hundred; whoever looks for a cause asks for them.
     env: { COPPICE_LOG_LEVEL: process.env['COPPICE_LOG_LEVEL'] ?? 'error' },
-    // Tests start real servers, sandboxes and processes, and wait for them: on two cores further ones use what the two leave idle.
-    maxWorkers: 4,
+    // Tests start real servers, sandboxes and processes, and wait for them: on two cores a third one uses what the two leave idle.
+    maxWorkers: 3,
     // What hangs is ended by then. Not a measure: beside two others that build images, a test may get a tenth of the machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,
