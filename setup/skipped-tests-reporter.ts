@@ -71,7 +71,9 @@ function toSkipped(test: TestCase): SkippedTest {
 }
 
 function describeFailure(name: string, module: TestModule, errors: readonly { message: string }[] | undefined): string {
-  const why = errors?.[0]?.message.split('\n')[0] ?? 'no error was reported';
+  // The first line of a failed command's error names the command; the last one says why.
+  const lines = errors?.[0]?.message.trim().split('\n') ?? ['no error was reported'];
+  const why = [...new Set([lines[0], lines.at(-1)])].join(' … ');
   return `${module.relativeModuleId} > ${name}: ${why}`;
 }
 

@@ -151,12 +151,7 @@ export class ComposeStack {
   }
 
   async down(): Promise<void> {
-    // An engine that is busy with other tests may fail to remove a container of which a health check is still running. What it says
-    // is printed. What a second time doesn't remove either is an error.
-    await this.compose('down', '--volumes').catch(async (error: unknown) => {
-      console.error(error);
-      await this.compose('down', '--volumes');
-    });
+    await this.compose('down', '--volumes');
     for (const version of this.#versions) {
       const tags = ['service', 'service-with-git'].map((name) => `coppice/${name}:${version}`);
       await runFile('docker', ['image', 'rm', ...tags]);

@@ -49,14 +49,14 @@ function branchName(text: string): string {
   throw new CliError(exitCodes.badInput, `--branch: expected a branch name, received ${plainLine(text)}`);
 }
 
-/** Returns the repository to fetch into: `--into`, the run's repository if the user stands in it or in none, never another, which would get unrelated commits. */
+/** Returns the repository to fetch into: that of `--into`, or the run's own. Another current repository is an error, since it would get unrelated commits. */
 async function targetOf(run: RunView, into: string | undefined): Promise<string> {
   const folder = path.resolve(into ?? '.');
   const repository = existsSync(folder) ? await repositoryAt(folder) : null;
-  const own = into === undefined && repository === null && existsSync(run.repository) ? run.repository : null;
-  if (own !== null) return own;
-  if (repository === null)
+  if (repository === null) {
+    if (into === undefined && existsSync(run.repository)) return run.repository;
     throw new CliError(exitCodes.badInput, `${folder} lies in no git repository: name one with --into PATH`);
+  }
   if (into !== undefined || (await isRepositoryOf(run, repository))) return repository;
   const hint = `go there, or name the repository with --into PATH (for this one: --into ${repository})`;
   throw new CliError(

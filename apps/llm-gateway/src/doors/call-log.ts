@@ -43,6 +43,6 @@ export async function loggedCall<Outcome>(
   }
 }
 
-/** `provider/model` that answered or was asked last; null if none was asked. */
+/** `provider/model` that answered or got the last request; null if none got one. */
 export const modelOf = ({ provider, model }: Pick<ExchangeResult, 'provider' | 'model'>): string | null =>
   provider === null ? null : `${provider}/${model}`.slice(0, nameCharactersMax);

@@ -1,7 +1,7 @@
 /**
  * Budgets shared by many gateway processes: reserved before a call, settled after it.
  *
- * Collaborators: the bucket `coppice-budgets`, one value per budget (account.ts); the other gateways, which are asked over core NATS to return what they don't need.
+ * Collaborators: the bucket `coppice-budgets`, one value per budget (account.ts); the other gateways, which get requests over core NATS to return what they don't need.
  *
  * Invariants:
  * 1. A call starts only after all its budgets hold its maximum usage. A reservation is settled once, whatever the outcome of the call. A call that is aborted while it waits

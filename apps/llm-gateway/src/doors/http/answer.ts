@@ -20,7 +20,7 @@ import type { Outlet } from './outlet.ts';
 
 /**
  * `keep` stores items that clients may reference by id from now on. `keepsPassed`: whether it also gets items of a provider of the same wire format, since one of
- * another may be asked next.
+ * another may get the request next.
  */
 type Sending = {
   outlet: Outlet;

@@ -31,7 +31,7 @@ export type Question = {
   stream: boolean;
   framing: Framing;
   request: Omit<ModelRequest, 'model'>;
-  /** Fields that no other wire format can express. If there are any, only a provider of this wire format can be asked. */
+  /** Fields that no other wire format can express. If there are any, only a provider of this wire format can get the request. */
   untranslatable: readonly FieldIssue[];
   writer(about: AnswerAbout): AnswerWriter;
 };

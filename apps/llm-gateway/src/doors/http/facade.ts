@@ -202,7 +202,7 @@ export class Facade {
     return isAlias || name.includes('/') ? name : `${door.provider}/${name}`;
   }
 
-  /** Reports whether a provider of another wire format may be asked. */
+  /** Reports whether a provider of another wire format may get the request. */
   #hasOthers(model: string, { wire }: Door): boolean {
     return this.#with.wiresOf(model).some((each) => each !== wire);
   }

@@ -127,7 +127,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // The request was abandoned while it waited for a connection; abort it, so that another request gets the connection.
+    // The caller left before the request had a connection; abort it, so that another request gets the connection.
     if (this.#held.answer === null) controller.abort(leftEarly);
     else this.#held.answer.start(controller);
   }

@@ -2,7 +2,7 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 
 /**
- * What the scripted model was asked and what it answered, one JSON line per event. Each line is appended by one write, so that many processes can share the file.
+ * Requests to the scripted model and its answers, one JSON line per event. Each line is appended by one write, so that many processes can share the file.
  * It is written before the model continues, so that it survives a SIGKILL.
  */
 const countLineSchema = z.object({
