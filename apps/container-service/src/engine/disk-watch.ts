@@ -40,6 +40,9 @@ interface Count {
   tookMs: number;
 }
 
+/** Decides if a command has used too much disk space: `watch` while it runs, `isExceeded` once after its end. */
+export type DiskCheck = Pick<DiskMeter, 'watch' | 'isExceeded'>;
+
 /** Checks the disk budgets of a sandbox. Keeps the last counts between checks and between commands. */
 export class DiskMeter {
   readonly #budgets: readonly DiskBudget[];

@@ -4,9 +4,13 @@
  * network trial). Without perl and python3 the facts about system calls and sockets stay unknown.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { DiskMeter, usedBytes } from './disk-watch.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { usedBytes, type DiskCheck } from './disk-watch.ts';
+import { heldBytes } from './held-files.ts';
+import type { RunningCommand } from './launcher.ts';
 import { answered, NoAnswer } from './no-answer.ts';
 import type { Enforceable, Enforcement, EngineName, ExecResult, Limits, NetworkPolicy } from './port.ts';
 import { tryAbstractSockets } from './probe-sockets.ts';
@@ -40,8 +44,8 @@ const cpuMsTried = [800, 3_000, 9_000];
 const cpuExcessMin = 2;
 const connectSecondsMax = 15;
 const heldBytesMax = 256 * 1024;
-/** Tenths of a second that a deleted file is held open, and the interval of disk checks in that time. */
-const heldTenthsMax = 20;
+/** How often the processes of a command that holds a deleted file are read at most, and the pause before each time. */
+const heldLooksMax = 20;
 const heldLookMs = 100;
 
 /** Runs a script in the probe's sandbox. Defaults: network `none`, no disk checks. */
@@ -49,7 +53,7 @@ export type Run = (
   script: string,
   limits?: Partial<Limits>,
   network?: NetworkPolicy,
-  disk?: DiskMeter,
+  disk?: DiskCheck,
 ) => Promise<ExecResult>;
 export type ProbePlace = { run: Run; workspace: string; uid: number; engine: EngineName };
 export type Findings = Partial<Record<Enforceable, Enforcement>>;
@@ -236,7 +240,7 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   const script = `head -c ${bytes} /dev/zero 2>/dev/null > big; wc -c < big; rm -f big; mkdir many; for i in 1 2 3; do head -c ${probeLimits.diskBytes / 2} /dev/zero > many/part$i; done`;
   const [result, areHeldSeen] = await Promise.all([
     run(script, { diskBytes: probeLimits.diskBytes }).then(answered),
-    seesHeldFiles(run),
+    seesHeldFiles(run, workspace),
   ]);
   const written = Number(result.stdout.text.trim());
   const budget = { folders: [join(workspace, 'many')], bytesMax: probeLimits.diskBytes };
@@ -251,11 +255,42 @@ async function tryDisk(run: Run, workspace: string): Promise<Enforcement> {
   return { enforced: written <= probeLimits.diskBytes && seen, how: `${one}; ${many}; ${held}` };
 }
 
-/** Tests if deleted open files are counted. May return false on a very slow machine; only the report depends on it. */
-async function seesHeldFiles(run: Run): Promise<boolean> {
-  const script = `exec 3>held; rm held; head -c ${2 * heldBytesMax} /dev/zero >&3; i=0; while [ $i -lt ${heldTenthsMax} ]; do sleep 0.1; i=$((i+1)); done`;
-  const disk = new DiskMeter([{ folders: [], bytesMax: heldBytesMax }], heldLookMs);
-  return answered(await run(script, {}, 'none', disk)).diskExceeded;
+/** Tests if a deleted file that a command still has open is found. */
+async function seesHeldFiles(run: Run, workspace: string): Promise<boolean> {
+  const script = `exec 3>held; rm held; head -c ${2 * heldBytesMax} /dev/zero >&3; : > ${heldMark}; while [ -e ${heldMark} ]; do sleep 0.1; done`;
+  return answered(await run(script, {}, 'none', new HeldFileCheck(join(workspace, heldMark)))).diskExceeded;
+}
+
+/** In the workspace while the command holds its deleted file. */
+const heldMark = 'held-open';
+
+/**
+ * Exceeded as soon as the command is seen to hold a large deleted file. Counts checks instead of time, since on a busy machine a check may take longer
+ * than any time limit: a command that isn't read after `heldLooksMax` checks of an open file can't be read from here.
+ */
+class HeldFileCheck implements DiskCheck {
+  readonly #mark: string;
+
+  constructor(mark: string) {
+    this.#mark = mark;
+  }
+
+  async watch(signal: AbortSignal, command: Pick<RunningCommand, 'firstProcess'>): Promise<boolean> {
+    for (let looks = 0; looks < heldLooksMax && !signal.aborted;) {
+      await sleep(heldLookMs, undefined, { signal, ref: false }).catch(() => undefined);
+      if (!existsSync(this.#mark)) continue;
+      looks++;
+      const firstProcess = command.firstProcess();
+      if (firstProcess !== undefined && (await heldBytes([firstProcess], [])) > heldBytesMax) return true;
+    }
+    // Ends the command.
+    await rm(this.#mark, { force: true });
+    return false;
+  }
+
+  async isExceeded(): Promise<boolean> {
+    return false;
+  }
 }
 
 /** Exit code of `timeout` after it ended its command. */

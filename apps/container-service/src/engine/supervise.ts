@@ -9,7 +9,7 @@
  */
 import { constants } from 'node:os';
 import { CoppiceError } from '@coppice/contracts';
-import type { DiskMeter } from './disk-watch.ts';
+import type { DiskCheck } from './disk-watch.ts';
 import type { CommandEnd, OutputSink, RunningCommand } from './launcher.ts';
 import {
   keepBytesDefault,
@@ -33,7 +33,7 @@ type KillReason = 'timeout' | 'cancel' | 'disk';
 export async function supervise(
   launch: (sink: OutputSink, beforeStart: () => Promise<void>) => Promise<RunningCommand>,
   options: ExecOptions,
-  disk: DiskMeter,
+  disk: DiskCheck,
 ): Promise<ExecResult> {
   const keepBytes = Math.min(options.keepBytes ?? keepBytesDefault, keepBytesMax);
   const captures = { stdout: new BoundedCapture(keepBytes), stderr: new BoundedCapture(keepBytes) };
@@ -118,7 +118,7 @@ async function launchInTime(
 async function untilEnded(
   running: RunningCommand,
   options: ExecOptions,
-  disk: DiskMeter,
+  disk: DiskCheck,
 ): Promise<CommandEnd & { reason: KillReason | undefined }> {
   let reason: KillReason | undefined;
   let killTimer: NodeJS.Timeout | undefined;
