@@ -12,15 +12,21 @@ const projectFolder = path.resolve(import.meta.dirname, '../..');
 const runFile = promisify(execFile);
 const commandMsMax = 480_000;
 
+/** Replicas that the first start asks for by flags. */
 export const scales = {
   orchestrator: 3,
-  'llm-gateway': 3,
+  'llm-gateway': 2,
   'worktree-service': 2,
   'container-service': 2,
 } as const;
-/** Differs from most of the numbers in `scales`. */
-export const scaleBySettings = 2;
 export type ScaledService = keyof typeof scales;
+/** Replicas by the settings, for every start without flags. None is the same as in `scales`, and one isn't the default. */
+export const scalesBySettings: Record<ScaledService, number> = {
+  orchestrator: 2,
+  'llm-gateway': 1,
+  'worktree-service': 1,
+  'container-service': 1,
+};
 export const scaledServices = Object.keys(scales) as ScaledService[];
 
 export type InspectedContainer = {
@@ -77,10 +83,10 @@ export class ComposeStack {
       COPPICE_REPOSITORIES: this.folder,
       COPPICE_SCRIPTS: this.folder,
       // For an "up" without flags.
-      COPPICE_ORCHESTRATORS: String(scaleBySettings),
-      COPPICE_LLM_GATEWAYS: String(scaleBySettings),
-      COPPICE_WORKTREE_SERVICES: String(scaleBySettings),
-      COPPICE_CONTAINER_SERVICES: String(scaleBySettings),
+      COPPICE_ORCHESTRATORS: String(scalesBySettings.orchestrator),
+      COPPICE_LLM_GATEWAYS: String(scalesBySettings['llm-gateway']),
+      COPPICE_WORKTREE_SERVICES: String(scalesBySettings['worktree-service']),
+      COPPICE_CONTAINER_SERVICES: String(scalesBySettings['container-service']),
       COPPICE_NATS_ADDRESS: '127.0.0.1:0',
       COPPICE_JAEGER_ADDRESS: '127.0.0.1:0',
       COPPICE_PROMETHEUS_ADDRESS: '127.0.0.1:0',

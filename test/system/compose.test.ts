@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vites
 import { checkRepository, checkTasks } from '../../apps/cli/src/demo/checks.ts';
 import { makeProject } from '../../apps/cli/src/demo/make-project.ts';
 import { startBusyProcesses } from '../support/busy-processes.ts';
-import { ComposeStack, scaleBySettings, scaledServices, scales } from '../support/compose.ts';
+import { ComposeStack, scaledServices, scales, scalesBySettings } from '../support/compose.ts';
 import { whyWithoutCompose } from '../support/engines.ts';
 import { giveTo, strangersIn } from '../support/owners.ts';
 
@@ -239,7 +239,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
       const earlier = before[index]?.map(({ Name, Id }) => [Name, Id]);
       const now = (await stack.containers(name)).map(({ Name, Id }) => [Name, Id]);
       expect(now.filter(([, id]) => earlier?.some(([, other]) => other === id))).toEqual([]);
-      expect([name, now.length]).toEqual([name, scaleBySettings]);
+      expect([name, now.length]).toEqual([name, scalesBySettings[name]]);
     }
     await eventually(async () => (await run()).state !== 'running', { timeoutMs: startMsMax });
     const { state, endedAt } = await run();
