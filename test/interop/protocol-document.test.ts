@@ -97,7 +97,7 @@ describe('examples', () => {
   });
 });
 
-test("what makes a token of the gateway's doors, as docs/gateway.md tells it", () => {
+test("the command of docs/gateway.md makes a token for the gateway's endpoints", () => {
   const gateway = readFileSync(path.join(projectFolder, 'docs/gateway.md'), 'utf8');
   const [, told = ''] = /^```json mint-token input\n(.*?)^```$/ms.exec(gateway) ?? [];
   const input: unknown = JSON.parse(told);

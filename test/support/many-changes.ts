@@ -51,7 +51,7 @@ const apart: Change[] = [
   }),
   added({
     name: 'whole-seconds',
-    file: 'apps/llm-gateway/src/provider/http/json.ts',
+    file: 'apps/llm-gateway/src/transport/json.ts',
     before: 'export function jsonOf(',
     code: '/** Seconds to wait, never too few; null stays null. */\nexport const wholeSeconds = (ms: number | null): number | null => (ms === null ? null : Math.ceil(ms / 1_000));',
     slip: { wrong: 'Math.floor(ms / 1_000)', right: 'Math.ceil(ms / 1_000)' },
@@ -223,7 +223,7 @@ import { resolveRepository } from '../apps/cli/src/run-file/addresses.ts';
 import { translationOf } from '../apps/container-service/src/engine/docker-paths.ts';
 import { seccompFilter } from '../apps/container-service/src/engine/seccomp.ts';
 import { boundOutput } from '../apps/container-service/src/tools/bound.ts';
-import { jsonOf } from '../apps/llm-gateway/src/provider/http/json.ts';
+import { jsonOf } from '../apps/llm-gateway/src/transport/json.ts';
 import { parseIgnoreFile } from '../apps/worktree-service/src/import/ignore-rules.ts';
 import { isGitName, symlinkProblem } from '../apps/worktree-service/src/import/path-rules.ts';
 import { meantBy } from '../libs/contracts/src/near.ts';

@@ -33,7 +33,7 @@ export const environmentHelp = `Environment:
   COPPICE_OPENAI_PROVIDERS             more of them: router=https://openrouter.ai/api/v1,…
                                        (their keys: COPPICE_OPENAI_KEY_<NAME>)
   COPPICE_GATEWAY_CONFIG               the gateway's file: providers, aliases, prices, limits; read when the stack starts
-  COPPICE_GATEWAY_HTTP                 host:port of the gateway's HTTP doors; read when the stack starts
+  COPPICE_GATEWAY_HTTP                 host:port of the gateway's HTTP endpoints; read when the stack starts
   COPPICE_GATEWAY_SOCKET               a unix socket for them, beside the port or in its place
   COPPICE_JAEGER_URL                   where coppice trace links to, such as http://127.0.0.1:16686
   NO_COLOR                             no colours`;

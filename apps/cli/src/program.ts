@@ -116,7 +116,7 @@ function addStackCommands(program: Command, current: Current, done: Done): void 
   program
     .command('token')
     .description(
-      "make a token for the gateway's HTTP doors, in the name of a run or task at work, or of neither; charged to its own limits, theirs and the tenant's",
+      "make a token for the gateway's HTTP endpoints, in the name of a run or task at work, or of neither; charged to its own limits, theirs and the tenant's",
     )
     .argument('[id]', idHelp)
     .option('--ttl <duration>', 'how long it is good, at most 25h', '1h')

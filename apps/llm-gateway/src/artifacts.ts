@@ -14,7 +14,7 @@ import { CoppiceError, artifactNames, buckets, inlineTextBytesMax } from '@coppi
 import type { ContentPart, imageSchema, ModelMessage, Owner, TextReference } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { ByteBudget } from './byte-budget.ts';
-import { FairQueue } from './exchange/fair-queue.ts';
+import { FairQueue } from './routing/fair-queue.ts';
 import { gatewayLimits } from './limits.ts';
 
 import type { ProviderImage, ProviderMessage, ProviderPart } from './provider/port.ts';

@@ -2,10 +2,10 @@ import path from 'node:path';
 import { flagVariable, integerVariable, pathListVariable, readConfiguration } from '@coppice/service';
 import { z } from 'zod';
 import { readGatewayFile } from './configuration/file.ts';
-import { facadeAddresses, facadeVariables } from './doors/http/addresses.ts';
+import { facadeAddresses, facadeVariables } from './ingress/http/addresses.ts';
 import { gatewayLimits } from './limits.ts';
-import { requireOthers } from './own-doors.ts';
-import { endpointsOf, providerVariables } from './provider/environment.ts';
+import { requireOthers } from './ingress/http/own-addresses.ts';
+import { providerServersOf, providerVariables } from './provider/environment.ts';
 import type { LlmGatewayOptions } from './service.ts';
 
 /** The variables that the gateway reads besides the common ones. */
@@ -39,16 +39,16 @@ export function gatewayOptions(
   environment: NodeJS.ProcessEnv = process.env,
 ): LlmGatewayOptions {
   const { COPPICE_SCRIPTED_COUNT_FILE: scriptedCountFile, COPPICE_GATEWAY_CONFIG: file } = configuration;
-  const endpoints = endpointsOf(configuration, environment);
+  const providerServers = providerServersOf(configuration, environment);
   const options: LlmGatewayOptions = {
     scriptFolders: configuration.COPPICE_SCRIPTS,
     scriptsAnywhere: configuration.COPPICE_SCRIPTS_ANYWHERE,
     concurrency: configuration.COPPICE_TURNS_MAX,
-    endpoints,
-    ...(file === undefined ? {} : readGatewayFile(file, endpoints, environment)),
+    providerServers,
+    ...(file === undefined ? {} : readGatewayFile(file, providerServers, environment)),
     httpAddresses: facadeAddresses(configuration),
     ...(scriptedCountFile === undefined ? {} : { scriptedCountFile }),
   };
-  requireOthers(options.endpoints ?? [], options.httpAddresses ?? []);
+  requireOthers(options.providerServers ?? [], options.httpAddresses ?? []);
   return options;
 }

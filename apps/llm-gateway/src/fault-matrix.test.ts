@@ -18,27 +18,27 @@ import { wireNames } from './provider/port.ts';
 import { expectationOf, isOdd, matrixFaults } from './test-support/fault-expectations.ts';
 import { answerProblems, askedProblems, chatProblems, turnProblems } from './test-support/fault-problems.ts';
 import { askChat, askWhole } from './test-support/chat-client.ts';
-import { askDoor } from './test-support/door-client.ts';
+import { askEndpoint } from './test-support/endpoint-client.ts';
 import { FaultyProviders } from './test-support/faulty-providers.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
 import type { Orchestrator } from './test-support/orchestrator.ts';
 
 type Way = {
-  door: 'turn' | 'bus' | 'bus, whole' | 'same wire' | 'same wire, whole' | 'other wire';
+  endpoint: 'turn' | 'bus' | 'bus, whole' | 'same wire' | 'same wire, whole' | 'other wire';
   /** True if there is another provider to fail over to. */
   rescued: boolean;
 };
 /** A busy machine is slow with an answer that comes byte by byte. */
 const hangsAfterMs = 60_000;
-const doors = ['turn', 'bus', 'bus, whole', 'same wire', 'same wire, whole', 'other wire'] as const;
-const ways: readonly Way[] = doors.flatMap((door) => [
-  { door, rescued: false },
-  { door, rescued: true },
+const endpoints = ['turn', 'bus', 'bus, whole', 'same wire', 'same wire, whole', 'other wire'] as const;
+const ways: readonly Way[] = endpoints.flatMap((endpoint) => [
+  { endpoint, rescued: false },
+  { endpoint, rescued: true },
 ]);
 const otherWire = (wire: WireName): WireName =>
   wireNames[(wireNames.indexOf(wire) + 1) % wireNames.length] ?? 'anthropic';
 /** Reports whether the provider gets a request for a stream. On the bus it always is, whatever the client gets. */
-const streams = ({ door }: Way): boolean => door !== 'same wire, whole';
+const streams = ({ endpoint }: Way): boolean => endpoint !== 'same wire, whole';
 
 /** One request: its model, alone or with a healthy provider to fail over to. No other request uses this model, so requests don't affect each other. */
 type Case = { id: string; wire: WireName; fault: string; way: Way; model: string };
@@ -49,7 +49,7 @@ const cases: readonly Case[] = wireNames.flatMap((wire) =>
       .filter(({ rescued }) => !rescued || !isOdd(fault))
       .map((way) => {
         // In the form of an alias.
-        const id = [wire, fault, way.door, way.rescued ? 'rescued' : 'alone'].join('-').replaceAll(/[ ,@]+/g, '-');
+        const id = [wire, fault, way.endpoint, way.rescued ? 'rescued' : 'alone'].join('-').replaceAll(/[ ,@]+/g, '-');
         return { id, wire, fault, way, model: way.rescued ? id : `${wire}/${id}/${fault}` };
       }),
   ),
@@ -128,7 +128,7 @@ async function askForWhole(model: string): Promise<Outcome> {
   }
 }
 
-const doorOf = ({ wire, way }: Case): WireName => (way.door === 'other wire' ? otherWire(wire) : wire);
+const endpointOf = ({ wire, way }: Case): WireName => (way.endpoint === 'other wire' ? otherWire(wire) : wire);
 
 describe.each(wireNames)('%s', (wire) => {
   test.concurrent.each(matrixFaults)('%s', { timeout: 2 * hangsAfterMs }, async (fault) => {
@@ -137,11 +137,11 @@ describe.each(wireNames)('%s', (wire) => {
   });
 
   test('a client that leaves ends the upstream call before its next piece', async () => {
-    const leave = async (door: WireName, stream: boolean) => {
-      const model = `${wire}/leaving-${door}-${stream}/stall-after-output`;
+    const leave = async (endpoint: WireName, stream: boolean) => {
+      const model = `${wire}/leaving-${endpoint}-${stream}/stall-after-output`;
       const abort = new AbortController();
       const begun = providers.patientFor(model);
-      const answer = askDoor({ ...facade, wire: door, model, stream, signal: abort.signal });
+      const answer = askEndpoint({ ...facade, wire: endpoint, model, stream, signal: abort.signal });
       // An unstreamed answer shows no progress before its end.
       const request = await requestFor(model);
       if (stream) await begun;
@@ -195,12 +195,15 @@ async function problemsOf(each: Case): Promise<string[]> {
   const { wire, fault, way, model, id } = each;
   const stream = streams(way);
   const expected = expectationOf(wire, fault, { stream, rescued: way.rescued });
-  const door = doorOf(each);
+  const endpoint = endpointOf(each);
   const asking = async () => {
-    if (way.door === 'turn') return turnProblems(await takeTurn(model), expected, wire);
-    if (way.door === 'bus') return chatProblems(await askChat(orchestrator.bus, { model }), expected, wire);
-    if (way.door === 'bus, whole') return turnProblems(await askForWhole(model), expected, wire);
-    return answerProblems(await askDoor({ ...facade, wire: door, model, stream }), expected, { door, stream });
+    if (way.endpoint === 'turn') return turnProblems(await takeTurn(model), expected, wire);
+    if (way.endpoint === 'bus') return chatProblems(await askChat(orchestrator.bus, { model }), expected, wire);
+    if (way.endpoint === 'bus, whole') return turnProblems(await askForWhole(model), expected, wire);
+    return answerProblems(await askEndpoint({ ...facade, wire: endpoint, model, stream }), expected, {
+      endpoint,
+      stream,
+    });
   };
   const problems = await asking();
   const asked = requests.filter((request) => request.model.startsWith(`${id}/`));

@@ -4,11 +4,11 @@ export { gatewayOptions, gatewayOptionsFrom, gatewayVariables } from './configur
 export { startFaultyUpstream } from './faulty-upstream/server.ts';
 export type { FaultyRequest, FaultyUpstream, FaultyUpstreamSettings } from './faulty-upstream/server.ts';
 export { faultsHelp } from './faulty-upstream/faults.ts';
-export { turnPoints } from './turn.ts';
-export type { TurnPoint } from './turn.ts';
+export { turnPoints } from './ingress/turn/turn.ts';
+export type { TurnPoint } from './ingress/turn/turn.ts';
 export { readCount } from './provider/scripted/count.ts';
 export type { CountLine } from './provider/scripted/count.ts';
-export type { Endpoint } from './provider/http/endpoint.ts';
+export type { ProviderServer } from './transport/provider-server.ts';
 export type {
   FinishReason,
   ModelDelta,

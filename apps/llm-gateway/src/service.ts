@@ -5,35 +5,35 @@ import type { RunningWork, ServiceContext } from '@coppice/service';
 import { Artifacts } from './artifacts.ts';
 import { AnswerCache } from './cache/answer-cache.ts';
 import type { CacheSettings } from './cache/answer-cache.ts';
-import { Conversations } from './conversations.ts';
-import { startBusDoor } from './doors/bus/start.ts';
-import type { BusDoorSettings } from './doors/bus/start.ts';
-import type { Address } from './doors/http/listen.ts';
-import { startHttpDoors } from './doors/http/start.ts';
-import type { CircuitSettings } from './exchange/circuit.ts';
-import { prepareExchanges } from './exchange/collaborators.ts';
-import { observeExchanges } from './exchange/gauges.ts';
-import { HealthSharing } from './exchange/health-sharing.ts';
-import type { RetrySettings } from './exchange/retry.ts';
-import type { Alias } from './exchange/routes.ts';
+import { Conversations } from './ingress/turn/conversations.ts';
+import { startBusEndpoint } from './ingress/bus/start.ts';
+import type { BusEndpointSettings } from './ingress/bus/start.ts';
+import type { Address } from './ingress/http/listen.ts';
+import { startHttpEndpoints } from './ingress/http/start.ts';
+import type { CircuitSettings } from './routing/circuit.ts';
+import { prepareExchanges } from './routing/collaborators.ts';
+import { observeExchanges } from './routing/gauges.ts';
+import { HealthSharing } from './routing/health-sharing.ts';
+import type { RetrySettings } from './routing/retry.ts';
+import type { Alias } from './routing/routes.ts';
 import { gatewayLimits } from './limits.ts';
-import { checkModels } from './models.ts';
-import { inUsd } from './money/amount.ts';
-import { Budgets } from './money/budgets.ts';
-import { pricesFrom } from './money/prices.ts';
-import type { OwnPrice } from './money/prices.ts';
-import { budgetsOf } from './money/whose-budgets.ts';
-import type { TenantLimit } from './money/whose-budgets.ts';
-import type { Endpoint } from './provider/http/endpoint.ts';
-import { HalfReadRoom } from './provider/http/half-read.ts';
-import { httpProvider } from './provider/http/provider.ts';
-import type { PatienceLimits } from './provider/http/patience.ts';
+import { checkModels } from './routing/check-models.ts';
+import { inUsd } from './budget/amount.ts';
+import { Budgets } from './budget/budgets.ts';
+import { pricesFrom } from './budget/prices.ts';
+import type { OwnPrice } from './budget/prices.ts';
+import { budgetsOf } from './budget/budgets-of-account.ts';
+import type { TenantLimit } from './budget/budgets-of-account.ts';
+import type { ProviderServer } from './transport/provider-server.ts';
+import { HalfReadRoom } from './transport/partial-answers.ts';
+import { httpProvider } from './transport/provider.ts';
+import type { PatienceLimits } from './transport/time-limits.ts';
 import type { Provider } from './provider/port.ts';
 import { countInFile, countInMemory } from './provider/scripted/count.ts';
 import { scriptedProvider } from './provider/scripted/provider.ts';
-import { Transcript } from './transcript.ts';
-import { turnHandler } from './turn.ts';
-import type { TurnPoint } from './turn.ts';
+import { Transcript } from './ingress/turn/transcript.ts';
+import { turnHandler } from './ingress/turn/turn.ts';
+import type { TurnPoint } from './ingress/turn/turn.ts';
 
 export type LlmGatewayOptions = {
   /** Folders of scripts for the `scripted` provider; absolute. */
@@ -47,7 +47,7 @@ export type LlmGatewayOptions = {
   /** The configuration file that the options were read from. Reported to clients that check whether it changed. */
   file?: { path: string; sha256: string };
   /** Providers over HTTP. */
-  endpoints?: readonly Endpoint[];
+  providerServers?: readonly ProviderServer[];
   /** Further providers. */
   providers?: readonly Provider[];
   aliases?: readonly Alias[];
@@ -62,7 +62,7 @@ export type LlmGatewayOptions = {
   retry?: Partial<RetrySettings>;
   /** Addresses of the HTTP endpoints; none by default. */
   httpAddresses?: readonly Address[];
-  chats?: BusDoorSettings;
+  chats?: BusEndpointSettings;
   breaker?: Partial<CircuitSettings>;
   /** See turn.ts. */
   onPoint?: (point: TurnPoint) => Promise<void>;
@@ -82,9 +82,12 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
   const transcript = new Transcript(bus);
   const artifacts = new Artifacts(bus);
   const halfRead = new HalfReadRoom();
-  const overHttp = (options.endpoints ?? []).map((endpoint) => httpProvider(endpoint, options.patience, halfRead));
+  const overHttp = (options.providerServers ?? []).map((providerServer) =>
+    httpProvider(providerServer, options.patience, halfRead),
+  );
   const providers = [scripted, ...overHttp, ...(options.providers ?? [])];
-  const endpointOf = (name: string) => options.endpoints?.find((endpoint) => endpoint.name === name);
+  const providerServerOf = (name: string) =>
+    options.providerServers?.find((providerServer) => providerServer.name === name);
   const sharing = new HealthSharing(bus, context.member.id);
   const budgets = new Budgets(bus, context.member.id);
   const cache = options.cache === undefined ? null : new AnswerCache(bus.keyValue(buckets.llmCache), options.cache);
@@ -94,9 +97,9 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     providers,
     budgets,
     cache,
-    prices: pricesFrom({ own: options.prices ?? [], baseUrlOf: (name) => endpointOf(name)?.baseUrl ?? null }),
+    prices: pricesFrom({ own: options.prices ?? [], baseUrlOf: (name) => providerServerOf(name)?.baseUrl ?? null }),
     namedModels: (options.prices ?? []).map(({ model }) => model).filter((model) => !model.includes('*')),
-    concurrencyOf: (name) => endpointOf(name)?.concurrency ?? null,
+    concurrencyOf: (name) => providerServerOf(name)?.concurrency ?? null,
     tell: (news) => sharing.tell(news),
   });
   const endings = [sharing.hear((news) => exchange.health.learn(news)), observeExchanges(exchange)];
@@ -109,8 +112,8 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     tenantLimits,
     onPoint: options.onPoint ?? (async () => {}),
   });
-  const doors = await startHttpDoors(context, { exchange, tenantLimits, clock }, options.httpAddresses ?? []);
-  const chats = await startBusDoor(context, { exchange, artifacts, tenantLimits, clock }, options.chats);
+  const endpoints = await startHttpEndpoints(context, { exchange, tenantLimits, clock }, options.httpAddresses ?? []);
+  const chats = await startBusEndpoint(context, { exchange, artifacts, tenantLimits, clock }, options.chats);
   const calls = await bus.serve({
     name: 'llm-gateway',
     version: context.version,
@@ -123,13 +126,13 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
           candidates: [...candidates],
           strategy,
         })),
-        httpAddresses: [...doors.addresses],
+        httpAddresses: [...endpoints.addresses],
         file: options.file ?? null,
       })),
       serviceEndpoint('llm-gateway', gatewayCalls.checkModels, async ({ models }) => ({
         problems: await checkModels(exchange.routes, models),
       })),
-      serviceEndpoint('llm-gateway', gatewayCalls.mintToken, ({ grant, ttlMs }) => doors.mint(grant, ttlMs)),
+      serviceEndpoint('llm-gateway', gatewayCalls.mintToken, ({ grant, ttlMs }) => endpoints.mint(grant, ttlMs)),
       serviceEndpoint('llm-gateway', gatewayCalls.budgets, async (account) => {
         const found = await budgets.look(budgetsOf(account, tenantLimits, clock.now()));
         return {
@@ -151,9 +154,9 @@ export async function startLlmGateway(context: ServiceContext, options: LlmGatew
     handlers: [turn],
   });
   return {
-    httpAddresses: doors.addresses,
+    httpAddresses: endpoints.addresses,
     stop: async () => {
-      await Promise.all([commands.stop(), doors.stop(), chats.stop()]);
+      await Promise.all([commands.stop(), endpoints.stop(), chats.stop()]);
       await calls.stop();
       for (const end of endings) end();
       await Promise.all([budgets.stop(), cache?.stop()]);

@@ -6,8 +6,8 @@ import type { NatsServer } from '@coppice/testing';
 import type { ModelMessage, TurnOutput } from '@coppice/contracts';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startLlmGateway } from './index.ts';
-import { gemini } from './provider/gemini/wire.ts';
-import { openAiResponses } from './provider/openai-responses/wire.ts';
+import { gemini } from './wires/gemini/wire.ts';
+import { openAiResponses } from './wires/openai-responses/wire.ts';
 import { playStream, startModelServer } from './test-support/model-server.ts';
 import type { ModelServer } from './test-support/model-server.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
@@ -43,7 +43,7 @@ const startGateway = (): Promise<StartedService> =>
       const known = { key: 'k', keyRequired: null };
       return startLlmGateway(context, {
         scriptFolders: [],
-        endpoints: [
+        providerServers: [
           { name: 'openai-responses', wire: openAiResponses, baseUrl, ...known },
           { name: 'gemini', wire: gemini, baseUrl: new URL(baseUrl).origin, ...known },
         ],

@@ -68,7 +68,7 @@ export const gatewayCalls = {
   mintToken: {
     name: 'mint-token',
     description:
-      'A token for the HTTP doors of all gateways, for a task, a run or a person. What the run file lets its task and run use of models binds it.',
+      'A token for the HTTP endpoints of all gateways, for a task, a run or a person. What the run file lets its task and run use of models binds it.',
     input: z.object({ grant: tokenGrantSchema, ttlMs: z.int().min(1_000).max(tokenTtlMsMax) }),
     output: z.object({
       token: z.string(),

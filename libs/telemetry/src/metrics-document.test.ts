@@ -17,7 +17,7 @@ Each service answers Prometheus under \`/metrics\` on its health port, \`COPPICE
   is paid again.
 - **What is in JetStream is told as it is there** (queues, dead letters): nothing is lost or doubled, and each orchestrator tells the same, so take the \`max\`.
 - **No label can be chosen freely by who submits runs**: no ids, no tenant, and of models only 100, those of the file of the gateway and the first that have answered. What a tenant's tasks have used is in
-  its own events (\`task-ended\`); calls at the gateway's doors are in the gateway's log, a line each.
+  its own events (\`task-ended\`); calls at the gateway's endpoints are in the gateway's log, a line each.
 `;
 
 function document(): string {

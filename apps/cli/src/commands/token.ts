@@ -25,7 +25,8 @@ export function tokenCommand(session: Session, id: string | undefined, options: 
     }
     // Only the token goes to stdout, for scripts.
     session.terminal.out(minted.token);
-    const where = minted.addresses.length === 0 ? 'its HTTP doors are off: set COPPICE_GATEWAY_HTTP' : minted.addresses;
+    const where =
+      minted.addresses.length === 0 ? 'its HTTP endpoints are off: set COPPICE_GATEWAY_HTTP' : minted.addresses;
     session.terminal.err(plainLine(`until ${minted.expiresAt}; the gateway: ${[where].flat().join(', ')}`));
     return exitCodes.done;
   });

@@ -46,25 +46,25 @@ async function runningGateway(folder: string, gatewayEnvironment: NodeJS.Process
   return { line, check: (environment: NodeJS.ProcessEnv) => checkProviders({ bus, tenant: 'default' }, environment) };
 }
 
-test('without a stack, the file and the doors that one would have are told', async () => {
+test('without a stack, the file and the endpoints that one would have are reported', async () => {
   const { file } = await gatewayFile();
   const none = await checkProviders(null, {});
   expect(named(none, "gateway's file")).toMatchObject({ level: 'ok', found: expect.stringContaining('none') });
-  expect(named(none, "gateway's HTTP doors")).toMatchObject({ level: 'ok', found: expect.stringContaining('off') });
+  expect(named(none, "gateway's HTTP endpoints")).toMatchObject({ level: 'ok', found: expect.stringContaining('off') });
   const set = await checkProviders(null, { COPPICE_GATEWAY_CONFIG: file, COPPICE_GATEWAY_HTTP: '127.0.0.1:8790' });
   expect(named(set, "gateway's file")?.found).toBe(file);
-  expect(named(set, "gateway's HTTP doors")?.found).toContain('http://127.0.0.1:8790');
+  expect(named(set, "gateway's HTTP endpoints")?.found).toContain('http://127.0.0.1:8790');
 });
 
-test('a stack tells its doors when it starts and to doctor, and whether its file is still as it was read', async () => {
+test('a stack reports its endpoints when it starts and to doctor, and whether its file is still as it was read', async () => {
   const { folder, file } = await gatewayFile();
   const environment = { COPPICE_GATEWAY_CONFIG: file, COPPICE_GATEWAY_HTTP: '127.0.0.1:0' };
   const { line, check } = await runningGateway(folder, environment);
-  expect(line).toMatch(/^HTTP doors at http:\/\/127\.0\.0\.1:\d+$/);
+  expect(line).toMatch(/^HTTP endpoints at http:\/\/127\.0\.0\.1:\d+$/);
   const [address = 'none'] = /http:.*/.exec(line ?? '') ?? [];
   const ofFile = async (here: NodeJS.ProcessEnv) => named(await check(here), "gateway's file");
 
-  expect(named(await check({}), "gateway's HTTP doors")).toMatchObject({ level: 'ok', found: `at ${address}` });
+  expect(named(await check({}), "gateway's HTTP endpoints")).toMatchObject({ level: 'ok', found: `at ${address}` });
   expect(await ofFile({})).toMatchObject({ level: 'ok', found: file });
   await writeFile(file, 'aliases: { fast: { candidates: [scripted/x] } }');
   expect(await ofFile({})).toMatchObject({ level: 'warning', found: expect.stringContaining('has changed') });
@@ -72,7 +72,7 @@ test('a stack tells its doors when it starts and to doctor, and whether its file
   expect(await ofFile(environment)).toMatchObject({ level: 'fault', found: expect.stringContaining(`${file}:1:1`) });
 });
 
-test('a file or door that is set here, but that the stack that runs has not read, is told', async () => {
+test('a file or endpoint that is set here, but that the running stack has not read, is reported', async () => {
   const { folder, file } = await gatewayFile();
   const { line, check } = await runningGateway(folder, {});
   expect(line).toBeUndefined();
@@ -81,7 +81,7 @@ test('a file or door that is set here, but that the stack that runs has not read
     level: 'warning',
     found: expect.stringContaining('has read none'),
   });
-  expect(named(checks, "gateway's HTTP doors")).toMatchObject({
+  expect(named(checks, "gateway's HTTP endpoints")).toMatchObject({
     level: 'warning',
     found: expect.stringContaining('are off'),
   });

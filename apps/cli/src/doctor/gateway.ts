@@ -16,29 +16,29 @@ export type GatewaySettings = {
 };
 
 const fileCheck = "gateway's file";
-const doorsCheck = "gateway's HTTP doors";
+const endpointsCheck = "gateway's HTTP endpoints";
 const noFile = 'none; COPPICE_GATEWAY_CONFIG names one';
-const doorsOff = 'off; COPPICE_GATEWAY_HTTP, such as 127.0.0.1:8790, opens them';
+const endpointsOff = 'off; COPPICE_GATEWAY_HTTP, such as 127.0.0.1:8790, opens them';
 
 /** The file that a stack started here would read. */
 export const fileToRead = (file: KnownModels['file']): Check[] => [ok(fileCheck, file?.path ?? noFile)];
 
 /** The HTTP endpoints that a stack started here would open. */
-export function doorsToOpen(environment: NodeJS.ProcessEnv): Check[] {
-  const asked = doorsIn(environment);
-  return [ok(doorsCheck, asked.length === 0 ? doorsOff : `at ${asked.join(', ')} when a stack runs`)];
+export function endpointsToOpen(environment: NodeJS.ProcessEnv): Check[] {
+  const asked = addressesIn(environment);
+  return [ok(endpointsCheck, asked.length === 0 ? endpointsOff : `at ${asked.join(', ')} when a stack runs`)];
 }
 
 /** Compares the HTTP endpoints of the running stack with those in the environment. */
-export function checkDoors({ httpAddresses }: GatewaySettings, environment: NodeJS.ProcessEnv): Check[] {
+export function checkEndpoints({ httpAddresses }: GatewaySettings, environment: NodeJS.ProcessEnv): Check[] {
   if (httpAddresses === undefined) return [];
-  if (httpAddresses.length > 0) return [ok(doorsCheck, `at ${httpAddresses.join(', ')}`)];
-  const asked = doorsIn(environment);
-  if (asked.length === 0 || remoteFrom(environment) !== null) return [ok(doorsCheck, doorsOff)];
-  return [warning(doorsCheck, `to be at ${asked.join(', ')}, but those of the stack that runs are off`, restart)];
+  if (httpAddresses.length > 0) return [ok(endpointsCheck, `at ${httpAddresses.join(', ')}`)];
+  const asked = addressesIn(environment);
+  if (asked.length === 0 || remoteFrom(environment) !== null) return [ok(endpointsCheck, endpointsOff)];
+  return [warning(endpointsCheck, `to be at ${asked.join(', ')}, but those of the stack that runs are off`, restart)];
 }
 
-function doorsIn({
+function addressesIn({
   COPPICE_GATEWAY_HTTP: http = '',
   COPPICE_GATEWAY_SOCKET: socket = '',
 }: NodeJS.ProcessEnv): string[] {

@@ -8,7 +8,7 @@ import { CliError } from '../errors.ts';
 import { modelsIn } from '../stack/gateway-environment.ts';
 import { fault, ok, restart, warning } from './check.ts';
 import type { Check } from './check.ts';
-import { checkDoors, checkFile, doorsToOpen, fileToRead } from './gateway.ts';
+import { checkEndpoints, checkFile, endpointsToOpen, fileToRead } from './gateway.ts';
 import type { GatewaySettings } from './gateway.ts';
 
 const modelsTold = 5;
@@ -28,7 +28,7 @@ export async function checkProviders(client: ApiClient | null, environment: Node
   const here = fromStack === null ? await fromEnvironment(environment) : null;
   const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
   if (known?.settings !== undefined)
-    checks.unshift(...(await checkFile(known.settings, environment)), ...checkDoors(known.settings, environment));
+    checks.unshift(...(await checkFile(known.settings, environment)), ...checkEndpoints(known.settings, environment));
   // A reachable provider without a list of models may still answer model calls.
   const unreachable = fromStack?.filter(({ problem, reachable }) => problem !== null && reachable !== true) ?? [];
   const cannotBeAsked = new Set(unreachable.map(({ name }) => name));
@@ -110,9 +110,9 @@ const listOf = (models: readonly string[]): string =>
 async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks: Check[]; usable: boolean }> {
   const checks = [ok('model provider scripted', 'plays a script; for demos and tests')];
   try {
-    const { endpoints = [], aliases = [], file } = await modelsIn(environment);
-    checks.unshift(...fileToRead(file), ...doorsToOpen(environment));
-    for (const { name, baseUrl, key, keyRequired } of endpoints) {
+    const { providerServers = [], aliases = [], file } = await modelsIn(environment);
+    checks.unshift(...fileToRead(file), ...endpointsToOpen(environment));
+    for (const { name, baseUrl, key, keyRequired } of providerServers) {
       const { host } = new URL(baseUrl);
       const check = `model provider ${name}`;
       const missing = key === null && keyRequired !== null ? `there is no key: set ${keyRequired}` : null;
@@ -122,10 +122,10 @@ async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks
       else if (missesOwnKey(name, missing)) checks.push(ok(check, `not set up (${missing})`));
       else checks.push(warning(check, missing, "set it, or take the provider out of the gateway's file"));
     }
-    const keyless = endpoints.filter(({ key, keyRequired }) => key === null && keyRequired !== null);
+    const keyless = providerServers.filter(({ key, keyRequired }) => key === null && keyRequired !== null);
     const cannotBeAsked = new Set(keyless.map(({ name }) => name));
     checks.push(...aliases.map((alias) => ofAlias(alias, cannotBeAsked)));
-    return { checks, usable: endpoints.some(({ key, keyRequired }) => key !== null || keyRequired === null) };
+    return { checks, usable: providerServers.some(({ key, keyRequired }) => key !== null || keyRequired === null) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     checks.push(fault('model providers', error.message, 'correct it, or unset the variable: no stack starts with it'));

@@ -19,7 +19,7 @@ export function takeGatewayEnvironment(environment: NodeJS.ProcessEnv): NodeJS.P
   return taken;
 }
 
-export type KnownModels = Pick<LlmGatewayOptions, 'endpoints' | 'aliases' | 'file'>;
+export type KnownModels = Pick<LlmGatewayOptions, 'providerServers' | 'aliases' | 'file'>;
 
 /** Reads the model providers (with their keys) and aliases that an environment describes. @throws CliError (bad input) that names the invalid variable, without any key */
 export async function modelsIn(environment: NodeJS.ProcessEnv): Promise<KnownModels> {

@@ -63,8 +63,8 @@ export function embeddedServices(options: {
         // A user of an embedded stack owns the machine and may use scripts from any folder.
         const settings = { ...gatewayOptionsFrom(options.gatewayEnvironment), scriptsAnywhere: true };
         const work = await startLlmGateway(context, settings);
-        const doors = work.httpAddresses.join(', ');
-        return { stop: () => work.stop(), ...(doors === '' ? {} : { line: `HTTP doors at ${doors}` }) };
+        const addresses = work.httpAddresses.join(', ');
+        return { stop: () => work.stop(), ...(addresses === '' ? {} : { line: `HTTP endpoints at ${addresses}` }) };
       },
     },
     {

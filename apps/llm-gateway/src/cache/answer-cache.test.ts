@@ -1,7 +1,7 @@
 /** The memory and time limits of lookups, with a bucket in memory. */
 import { expect, test } from 'vitest';
-import { prepareExchanges } from '../exchange/collaborators.ts';
-import { startExchange } from '../exchange/exchange.ts';
+import { prepareExchanges } from '../routing/collaborators.ts';
+import { startExchange } from '../routing/exchange.ts';
 import type { ModelDelta } from '../provider/port.ts';
 import { end, saying, text } from '../test-support/says.ts';
 import { AnswerCache } from './answer-cache.ts';

@@ -1,6 +1,6 @@
 import { addToCounter, annotateSpan, attributes } from '@coppice/telemetry';
-import type { ExchangeCollaborators } from '../exchange/collaborators.ts';
-import type { Call, Exchange, ExchangeResult } from '../exchange/exchange.ts';
+import type { ExchangeCollaborators } from '../routing/collaborators.ts';
+import type { Call, Exchange, ExchangeResult } from '../routing/exchange.ts';
 import type { ModelDelta, ModelDeltas, UsageSoFar } from '../provider/port.ts';
 import type { AnswerCache } from './answer-cache.ts';
 import { keyOf } from './key.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Route } from '../exchange/routes.ts';
+import type { Route } from '../routing/routes.ts';
 import type { ModelRequest } from '../provider/port.ts';
 
 /** Raise this with every change of what an entry means. */

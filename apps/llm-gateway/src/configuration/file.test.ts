@@ -24,8 +24,8 @@ async function complaintOf(text: string, environment: NodeJS.ProcessEnv = {}): P
   expect(error).toMatchObject({ code: 'configuration' });
   return (error as Error).message.replaceAll(path.join(folder, `gateway-${files}.yaml`), 'FILE');
 }
-const endpoint = (options: Awaited<ReturnType<typeof optionsOf>>, name: string) =>
-  options.endpoints?.find((each) => each.name === name);
+const providerServer = (options: Awaited<ReturnType<typeof optionsOf>>, name: string) =>
+  options.providerServers?.find((each) => each.name === name);
 
 test('the example is read as it says', () => {
   const example = path.resolve(import.meta.dirname, '../../../../deploy/gateway.example.yaml');
@@ -53,16 +53,16 @@ test('the example is read as it says', () => {
       { tenant: '*', tokens: 5_000_000, per: 'day' },
     ],
   });
-  expect(options.endpoints?.map(({ name }) => name).slice(0, 3)).toEqual(['openai', 'groq', 'local']);
-  expect(endpoint(options, 'openai')).toMatchObject({
+  expect(options.providerServers?.map(({ name }) => name).slice(0, 3)).toEqual(['openai', 'groq', 'local']);
+  expect(providerServer(options, 'openai')).toMatchObject({
     key: 'openai-key',
     concurrency: 32,
     wire: { name: 'openai-chat' },
   });
-  expect(endpoint(options, 'groq')).toMatchObject({ key: 'groq-key', headers: { 'x-team': 'coppice' } });
-  expect(endpoint(options, 'local')).toMatchObject({ key: null, keyRequired: null, wire: { name: 'ollama' } });
+  expect(providerServer(options, 'groq')).toMatchObject({ key: 'groq-key', headers: { 'x-team': 'coppice' } });
+  expect(providerServer(options, 'local')).toMatchObject({ key: null, keyRequired: null, wire: { name: 'ollama' } });
   // Providers that the file doesn't name are still there.
-  expect(endpoint(options, 'anthropic')).toBeDefined();
+  expect(providerServer(options, 'anthropic')).toBeDefined();
 });
 
 test('no answer is kept unless the file says for how long', async () => {
@@ -80,18 +80,18 @@ test('no answer is kept unless the file says for how long', async () => {
 test('without a file the environment is enough; an empty one changes nothing', async () => {
   const environment = { OPENAI_API_KEY: 'k' };
   const without = gatewayOptionsFrom(environment);
-  expect(endpoint(without, 'openai')).toMatchObject({ key: 'k' });
-  expect(endpoint(await optionsOf('', environment), 'openai')).toMatchObject({ key: 'k' });
+  expect(providerServer(without, 'openai')).toMatchObject({ key: 'k' });
+  expect(providerServer(await optionsOf('', environment), 'openai')).toMatchObject({ key: 'k' });
 });
 
 test('a key comes from a file beside it, or by the name of a variable; where it is missing the complaint says where', async () => {
   await writeFile(path.join(folder, 'acme.key'), 'from-file\n');
   const provider = (key: string) =>
     `providers: { acme: { wire: anthropic, baseUrl: http://127.0.0.1:9, key: ${key} } }`;
-  expect(endpoint(await optionsOf(provider('{ file: acme.key }')), 'acme')?.key).toBe('from-file');
+  expect(providerServer(await optionsOf(provider('{ file: acme.key }')), 'acme')?.key).toBe('from-file');
   const variable = provider('{ variable: COPPICE_GATEWAY_KEY_ACME }');
-  expect(endpoint(await optionsOf(variable, { COPPICE_GATEWAY_KEY_ACME: 'k' }), 'acme')?.key).toBe('k');
-  expect(endpoint(await optionsOf(variable), 'acme')).toMatchObject({
+  expect(providerServer(await optionsOf(variable, { COPPICE_GATEWAY_KEY_ACME: 'k' }), 'acme')?.key).toBe('k');
+  expect(providerServer(await optionsOf(variable), 'acme')).toMatchObject({
     key: null,
     keyRequired: 'COPPICE_GATEWAY_KEY_ACME',
   });
@@ -102,7 +102,7 @@ test('a key comes from a file beside it, or by the name of a variable; where it 
 
 test('a key of the environment is not sent to another address', async () => {
   const options = await optionsOf('providers: { openai: { baseUrl: http://127.0.0.1:9/v1 } }', { OPENAI_API_KEY: 'k' });
-  expect(endpoint(options, 'openai')).toMatchObject({ key: null, keyRequired: null });
+  expect(providerServer(options, 'openai')).toMatchObject({ key: null, keyRequired: null });
 });
 
 describe('what is refused, with its place', () => {

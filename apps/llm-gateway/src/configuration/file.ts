@@ -8,15 +8,15 @@ import { parseYaml } from '@coppice/service/yaml';
 import type { YamlText } from '@coppice/service/yaml';
 import { redact } from '@coppice/telemetry';
 import { keyIn, keyInFile, tellableAddress } from '../provider/environment.ts';
-import type { Endpoint } from '../provider/http/endpoint.ts';
-import { wireOf } from '../provider/wires.ts';
+import type { ProviderServer } from '../transport/provider-server.ts';
+import { wireOf } from '../wires/registry.ts';
 import type { LlmGatewayOptions } from '../service.ts';
 import { gatewayFileSchema } from './schema.ts';
 import type { GatewayFile } from './schema.ts';
 
 type FileOptions = Pick<
   LlmGatewayOptions,
-  'file' | 'endpoints' | 'aliases' | 'prices' | 'tenantLimits' | 'cache' | 'patience' | 'retry'
+  'file' | 'providerServers' | 'aliases' | 'prices' | 'tenantLimits' | 'cache' | 'patience' | 'retry'
 >;
 
 const fileBytesMax = 1024 * 1024;
@@ -27,7 +27,7 @@ const fileBytesMax = 1024 * 1024;
  */
 export function readGatewayFile(
   file: string,
-  known: readonly Endpoint[],
+  known: readonly ProviderServer[],
   environment: NodeJS.ProcessEnv = process.env,
 ): FileOptions {
   const text = textOf(file);
@@ -41,13 +41,13 @@ export function readGatewayFile(
   const parsed = gatewayFileSchema.safeParse(yaml.value ?? {});
   if (!parsed.success) throw complain(fieldIssues(parsed.error.issues, yaml.value));
   const { aliases, prices, cache, limits } = parsed.data;
-  const endpoints = endpointsOf(parsed.data, { file, known, environment, place });
-  const missing = missingProviders(parsed.data, endpoints);
+  const providerServers = providerServersOf(parsed.data, { file, known, environment, place });
+  const missing = missingProviders(parsed.data, providerServers);
   if (missing.length > 0) throw complain(missing);
   const { firstToken: firstEventMsMax, idle: idleMsMax, total: totalMsMax, attempts: attemptsMax } = limits;
   return {
     file: { path: file, sha256: createHash('sha256').update(text).digest('hex') },
-    endpoints,
+    providerServers,
     aliases: Object.entries(aliases).map(([name, alias]) => ({ name, ...alias })),
     prices,
     tenantLimits: Object.entries(limits.tenants).map(([tenant, limit]) => ({ tenant, ...limit })),
@@ -59,17 +59,17 @@ export function readGatewayFile(
 
 type Reading = {
   file: string;
-  known: readonly Endpoint[];
+  known: readonly ProviderServer[];
   environment: NodeJS.ProcessEnv;
   /** Builds an error for issues that hold no key. */
   place: (issues: readonly FieldIssue[]) => ConfigurationError;
 };
 
 /** The file's providers first, then those of the environment that the file doesn't name. */
-function endpointsOf({ providers }: GatewayFile, { file, known, environment, place }: Reading): Endpoint[] {
-  const own = Object.entries(providers).map(([name, { wire, baseUrl, key, headers, concurrency }]): Endpoint => {
+function providerServersOf({ providers }: GatewayFile, { file, known, environment, place }: Reading): ProviderServer[] {
+  const own = Object.entries(providers).map(([name, { wire, baseUrl, key, headers, concurrency }]): ProviderServer => {
     const field = `providers.${name}`;
-    const before = known.find((endpoint) => endpoint.name === name);
+    const before = known.find((providerServer) => providerServer.name === name);
     if (name === 'scripted')
       throw place([{ field, expected: 'another name: the scripted model has no server', received: '"scripted"' }]);
     const address = baseUrl === undefined ? before?.baseUrl : new URL(baseUrl).href;
@@ -119,8 +119,8 @@ function keyOfFile(file: string, folder: string): string | null {
   throw wrong('key', 'a readable file with the key', `the name of one that is not there${where}`);
 }
 
-function missingProviders({ aliases, prices }: GatewayFile, endpoints: readonly Endpoint[]): FieldIssue[] {
-  const names = ['scripted', ...endpoints.map(({ name }) => name)];
+function missingProviders({ aliases, prices }: GatewayFile, providerServers: readonly ProviderServer[]): FieldIssue[] {
+  const names = ['scripted', ...providerServers.map(({ name }) => name)];
   const isKnown = (model: string) => names.includes(model.slice(0, model.indexOf('/')));
   const models = Object.entries(aliases).flatMap(([alias, { candidates }]) =>
     candidates.map((model, index) => ({ field: `aliases.${alias}.candidates[${index}]`, model })),

@@ -1,7 +1,7 @@
 import { durationMs, durationSchema, modelLimitsSchema, tenantSchema } from '@coppice/contracts';
 import { z } from 'zod';
 import { cacheLimits } from '../cache/limits.ts';
-import { exchangeLimits } from '../exchange/limits.ts';
+import { exchangeLimits } from '../routing/limits.ts';
 import { wireNames } from '../provider/port.ts';
 
 /** The file that COPPICE_GATEWAY_CONFIG names. deploy/gateway.example.yaml shows all of it. */

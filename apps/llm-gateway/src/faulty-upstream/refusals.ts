@@ -1,12 +1,12 @@
 /** Error responses as the vendors send them, in every form in which they say how long to wait. */
 import { CoppiceError } from '@coppice/contracts';
-import { refusal } from '../doors/http/complaint.ts';
-import type { Door } from '../doors/http/door.ts';
+import { refusal } from '../ingress/http/error-response.ts';
+import type { Endpoint } from '../ingress/http/endpoint.ts';
 import type { WireName } from '../provider/port.ts';
 import type { FaultName, Scenario } from './faults.ts';
 
 export type Refusal = { status: number; headers: Record<string, string>; body: object | string };
-type Refuse = (door: Door, amount: number) => Refusal;
+type Refuse = (endpoint: Endpoint, amount: number) => Refusal;
 
 const json = { 'content-type': 'application/json' };
 const failed = (status: number, message: string): CoppiceError =>
@@ -14,12 +14,12 @@ const failed = (status: number, message: string): CoppiceError =>
 const slowDown = new CoppiceError('provider-limited', 'Too many requests: slow down.', { retryable: true });
 
 /** In the vendor's form, with this exact status, which the endpoint's mapping could change. */
-function told(door: Door, error: CoppiceError, status: number, headers: Record<string, string> = {}): Refusal {
-  return { status, headers: { ...json, ...headers }, body: door.error(error).body };
+function told(endpoint: Endpoint, error: CoppiceError, status: number, headers: Record<string, string> = {}): Refusal {
+  return { status, headers: { ...json, ...headers }, body: endpoint.error(error).body };
 }
 
 const limited = (headersOf: (amount: number) => Record<string, string>): Refuse => {
-  return (door, amount) => told(door, slowDown, 429, headersOf(amount));
+  return (endpoint, amount) => told(endpoint, slowDown, 429, headersOf(amount));
 };
 
 const atSeconds = (seconds: number): Date => new Date(Date.now() + seconds * 1_000);
@@ -80,7 +80,7 @@ const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
     'anthropic-ratelimit-requests-remaining': '0',
     'anthropic-ratelimit-requests-reset': atSeconds(seconds).toISOString(),
   })),
-  'limited-retry-info': (_door, seconds) => ({
+  'limited-retry-info': (_endpoint, seconds) => ({
     status: 429,
     headers: json,
     body: {
@@ -93,18 +93,18 @@ const refusals: Readonly<Partial<Record<FaultName, Refuse>>> = {
     },
   }),
   'spend-limit': ({ wire }) => ({ headers: json, ...spentWords[wire] }),
-  'refused-key': (door) =>
-    door.wire === 'gemini'
-      ? told(door, new CoppiceError('invalid-request', 'API key not valid. Please pass a valid API key.'), 400)
-      : told(door, refusal('permission-denied', 401, 'Incorrect API key provided.'), 401),
-  'http-500': (door) => told(door, failed(500, 'The server had an error.'), 500),
+  'refused-key': (endpoint) =>
+    endpoint.wire === 'gemini'
+      ? told(endpoint, new CoppiceError('invalid-request', 'API key not valid. Please pass a valid API key.'), 400)
+      : told(endpoint, refusal('permission-denied', 401, 'Incorrect API key provided.'), 401),
+  'http-500': (endpoint) => told(endpoint, failed(500, 'The server had an error.'), 500),
   'http-502': () => ({ status: 502, headers: { 'content-type': 'text/html' }, body: '<h1>502 Bad Gateway</h1>' }),
-  'http-503': (door) => told(door, failed(503, 'The service is unavailable.'), 503),
-  'http-529': (door) => told(door, failed(529, 'Overloaded'), 529),
+  'http-503': (endpoint) => told(endpoint, failed(503, 'The service is unavailable.'), 503),
+  'http-529': (endpoint) => told(endpoint, failed(529, 'Overloaded'), 529),
   'wrong-content-type': () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: '<h1>Welcome</h1>' }),
   redirect: () => ({ status: 307, headers: { location: 'https://example.com/' }, body: '' }),
 };
 
 /** Null for a fault that isn't an error response. */
-export const refusalOf = ({ fault, amount }: Scenario, door: Door): Refusal | null =>
-  refusals[fault]?.(door, amount ?? 0) ?? null;
+export const refusalOf = ({ fault, amount }: Scenario, endpoint: Endpoint): Refusal | null =>
+  refusals[fault]?.(endpoint, amount ?? 0) ?? null;

@@ -1,7 +1,7 @@
 /** An answer in a wire format, split into parts that can be sent or withheld one by one. */
 import { CoppiceError } from '@coppice/contracts';
-import type { AnswerAbout, AnswerWriter, Frame, Question, TranslatedDelta } from '../doors/http/door.ts';
-import { FrameEncoder, contentTypes } from '../doors/http/framing.ts';
+import type { AnswerAbout, AnswerWriter, Frame, Question, TranslatedDelta } from '../ingress/http/endpoint.ts';
+import { FrameEncoder, contentTypes } from '../ingress/http/framing.ts';
 
 export type AnswerScript = {
   contentType: string;

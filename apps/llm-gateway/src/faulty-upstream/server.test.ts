@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Attempt } from '../collect.ts';
-import { anthropic } from '../provider/anthropic/wire.ts';
-import { gemini } from '../provider/gemini/wire.ts';
-import { httpProvider } from '../provider/http/provider.ts';
-import type { Wire } from '../provider/http/wire.ts';
-import { ollama } from '../provider/ollama/wire.ts';
-import { openAiChat } from '../provider/openai-chat/wire.ts';
-import { openAiResponses } from '../provider/openai-responses/wire.ts';
-import { askOnce, endpointAt, generous, smallRequest } from '../test-support/attempt.ts';
+import { anthropic } from '../wires/anthropic/wire.ts';
+import { gemini } from '../wires/gemini/wire.ts';
+import { httpProvider } from '../transport/provider.ts';
+import type { Wire } from '../transport/wire.ts';
+import { ollama } from '../wires/ollama/wire.ts';
+import { openAiChat } from '../wires/openai-chat/wire.ts';
+import { openAiResponses } from '../wires/openai-responses/wire.ts';
+import { askOnce, providerServerAt, generous, smallRequest } from '../test-support/attempt.ts';
 import { faultNames, faultsHelp, scenarioOf } from './faults.ts';
 import { answerText, answerUsage } from './script.ts';
 import { startFaultyUpstream } from './server.ts';
@@ -26,7 +26,7 @@ afterAll(() => upstream.close());
 
 /** The provider's endpoint. The base URLs of Chat Completions and Responses have a path. */
 const at = (wire: Wire, origin = upstream.url) =>
-  endpointAt(wire.name.startsWith('openai') ? `${origin}/v1` : origin, wire);
+  providerServerAt(wire.name.startsWith('openai') ? `${origin}/v1` : origin, wire);
 
 async function ask(wire: Wire, model: string, { stream = true, url = upstream.url } = {}): Promise<Attempt> {
   const provider = httpProvider(at(wire, url), generous);

@@ -15,11 +15,11 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { CoppiceError } from '@coppice/contracts';
-import { refusal } from '../doors/http/complaint.ts';
-import type { Door } from '../doors/http/door.ts';
-import { BodyRoom, readJsonBody } from '../doors/http/request-body.ts';
-import { doorOf, routeOf } from '../doors/http/routes.ts';
-import type { Route } from '../doors/http/routes.ts';
+import { refusal } from '../ingress/http/error-response.ts';
+import type { Endpoint } from '../ingress/http/endpoint.ts';
+import { BodyRoom, readJsonBody } from '../ingress/http/request-body.ts';
+import { endpointOf, routeOf } from '../ingress/http/routes.ts';
+import type { Route } from '../ingress/http/routes.ts';
 import type { WireName } from '../provider/port.ts';
 import { faultNames, scenarioOf } from './faults.ts';
 import type { Scenario } from './faults.ts';
@@ -104,28 +104,28 @@ class Requests {
     response.on('error', () => {});
     const url = new URL(request.url ?? '/', 'http://upstream');
     const marks = { headers: request.headers, query: url.searchParams };
-    const door = doorOf(url.pathname, marks);
+    const endpoint = endpointOf(url.pathname, marks);
     try {
       const found = routeOf(request.method ?? '', url.pathname, marks);
       if (found === null || !('route' in found))
         throw refusal('not-found', 404, `there is nothing at ${url.pathname} by ${request.method}`);
       const { route } = found;
-      if (route.kind === 'ask') await this.#ask(route.door, url, request, response);
+      if (route.kind === 'ask') await this.#ask(route.endpoint, url, request, response);
       else send(response, whole(route));
     } catch (error) {
       const told = error instanceof CoppiceError ? error : new CoppiceError('internal', String(error));
-      const { status, headers, body } = door.error(told);
+      const { status, headers, body } = endpoint.error(told);
       send(response, { status, headers: { 'content-type': 'application/json', ...headers }, body });
     }
   }
 
-  async #ask(door: Door, url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #ask(endpoint: Endpoint, url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { body, bytes } = await readJsonBody(request, this.#room);
     this.#room.giveBack(bytes);
-    const question = door.parse(body, { path: url.pathname, query: url.searchParams, headers: {}, bytes });
+    const question = endpoint.parse(body, { path: url.pathname, query: url.searchParams, headers: {}, bytes });
     const { model, stream } = question;
-    const { scenario, ended, stage } = this.#prepared(door, { model, stream }, response);
-    const refused = refusalOf(scenario, door);
+    const { scenario, ended, stage } = this.#prepared(endpoint, { model, stream }, response);
+    const refused = refusalOf(scenario, endpoint);
     if (refused !== null) {
       send(response, refused);
     } else {
@@ -135,14 +135,14 @@ class Requests {
     await ended;
   }
 
-  #prepared(door: Door, { model, stream }: { model: string; stream: boolean }, response: ServerResponse) {
+  #prepared(endpoint: Endpoint, { model, stream }: { model: string; stream: boolean }, response: ServerResponse) {
     const scenario = this.#scenario(model);
     const { onRequest, beforeCut } = this.#settings;
     let wasCut = false;
     const { promise: ended, resolve } = Promise.withResolvers<'whole' | 'cut' | 'left'>();
     const notWhole = () => (wasCut ? 'cut' : 'left');
     response.once('close', () => resolve(response.writableFinished ? 'whole' : notWhole()));
-    const told = { wire: door.wire, model, stream, scenario, ended };
+    const told = { wire: endpoint.wire, model, stream, scenario, ended };
     onRequest?.(told);
     const cut = async () => {
       if (response.headersSent) await beforeCut?.(told);

@@ -4,14 +4,14 @@ import { ConfigurationError } from '@coppice/service';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test } from 'vitest';
 import { gatewayOptionsFrom } from '../configuration.ts';
-import { anthropic } from './anthropic/wire.ts';
-import { gemini } from './gemini/wire.ts';
-import { Addresses } from './http/endpoint.ts';
-import { ollama } from './ollama/wire.ts';
-import { openAiChat, openAiChatAt } from './openai-chat/wire.ts';
-import { openAiResponses } from './openai-responses/wire.ts';
+import { anthropic } from '../wires/anthropic/wire.ts';
+import { gemini } from '../wires/gemini/wire.ts';
+import { Addresses } from '../transport/provider-server.ts';
+import { ollama } from '../wires/ollama/wire.ts';
+import { openAiChat, openAiChatAt } from '../wires/openai-chat/wire.ts';
+import { openAiResponses } from '../wires/openai-responses/wire.ts';
 
-const endpoints = (environment: Record<string, string>) => gatewayOptionsFrom(environment).endpoints;
+const providerServers = (environment: Record<string, string>) => gatewayOptionsFrom(environment).providerServers;
 
 const openAi = {
   name: 'openai',
@@ -37,9 +37,9 @@ const claude = {
 };
 
 test('the vendors are there by default, and need a key', () => {
-  expect(endpoints({})).toEqual([openAi, responses, claude, google]);
+  expect(providerServers({})).toEqual([openAi, responses, claude, google]);
   const set = { OPENAI_API_KEY: 'k1', ANTHROPIC_API_KEY: 'k2', GEMINI_API_KEY: 'k3' };
-  expect(endpoints(set)).toEqual([
+  expect(providerServers(set)).toEqual([
     { ...openAi, key: 'k1' },
     { ...responses, key: 'k1' },
     { ...claude, key: 'k2' },
@@ -54,7 +54,7 @@ test('at another address they may do without one', () => {
     GEMINI_BASE_URL: 'http://127.0.0.1:1236',
   };
   const compatible = { baseUrl: 'http://127.0.0.1:1234/v1/', key: 'k1', keyRequired: null };
-  expect(endpoints({ ...set, OPENAI_API_KEY: 'k1' })).toEqual([
+  expect(providerServers({ ...set, OPENAI_API_KEY: 'k1' })).toEqual([
     { ...openAi, ...compatible, wire: openAiChat },
     { ...responses, ...compatible },
     { ...claude, baseUrl: 'http://127.0.0.1:1235/', keyRequired: null },
@@ -64,7 +64,7 @@ test('at another address they may do without one', () => {
 
 test("Gemini's key has two names, of which its own counts first", () => {
   const keyOf = (environment: Record<string, string>) =>
-    endpoints(environment)?.find(({ name }) => name === 'gemini')?.key;
+    providerServers(environment)?.find(({ name }) => name === 'gemini')?.key;
   expect(keyOf({ GOOGLE_API_KEY: 'k1' })).toBe('k1');
   expect(keyOf({ GOOGLE_API_KEY: 'k1', GEMINI_API_KEY: 'k2' })).toBe('k2');
 });
@@ -79,14 +79,14 @@ test.each([
   ['http://my-host', 'http://my-host/'],
   ['https://my-host/below', 'https://my-host/below'],
 ])('Ollama is there where OLLAMA_HOST is set: %s is asked at %s', (host, baseUrl) => {
-  expect(endpoints({ OLLAMA_HOST: host })?.slice(4)).toEqual([
+  expect(providerServers({ OLLAMA_HOST: host })?.slice(4)).toEqual([
     { name: 'ollama', wire: ollama, baseUrl, key: null, keyRequired: null },
   ]);
 });
 
 test('a named one stands in the place of the one that has its name', () => {
   const set = { OLLAMA_HOST: '127.0.0.1', COPPICE_OPENAI_PROVIDERS: 'ollama=http://127.0.0.1:11434/v1' };
-  expect(endpoints(set)?.slice(4)).toEqual([
+  expect(providerServers(set)?.slice(4)).toEqual([
     { name: 'ollama', wire: openAiChat, baseUrl: 'http://127.0.0.1:11434/v1', key: null, keyRequired: null },
   ]);
 });
@@ -94,7 +94,11 @@ test('a named one stands in the place of the one that has its name', () => {
 test('named ones have keys of their own', () => {
   const list = 'ollama=http://127.0.0.1:11434/v1, open-router=https://openrouter.ai/api/v1';
   expect(
-    endpoints({ COPPICE_OPENAI_PROVIDERS: list, COPPICE_OPENAI_KEY_OPEN_ROUTER: 'k2', OPENAI_API_KEY: 'k1' })?.slice(4),
+    providerServers({
+      COPPICE_OPENAI_PROVIDERS: list,
+      COPPICE_OPENAI_KEY_OPEN_ROUTER: 'k2',
+      OPENAI_API_KEY: 'k1',
+    })?.slice(4),
   ).toEqual([
     { name: 'ollama', wire: openAiChat, baseUrl: 'http://127.0.0.1:11434/v1', key: null, keyRequired: null },
     { name: 'open-router', wire: openAiChat, baseUrl: 'https://openrouter.ai/api/v1', key: 'k2', keyRequired: null },
@@ -105,13 +109,13 @@ test('a key may lie in a file', async () => {
   await using folder = await temporaryFolder('gateway-key');
   const file = path.join(folder.path, 'key');
   await writeFile(file, 'k3\n');
-  expect(endpoints({ OPENAI_API_KEY_FILE: file, OPENAI_API_KEY: 'k1' })?.[0]?.key).toBe('k3');
+  expect(providerServers({ OPENAI_API_KEY_FILE: file, OPENAI_API_KEY: 'k1' })?.[0]?.key).toBe('k3');
   const named = { COPPICE_OPENAI_PROVIDERS: 'local=http://127.0.0.1:1/v1', COPPICE_OPENAI_KEY_LOCAL_FILE: file };
-  expect(endpoints(named)?.at(-1)?.key).toBe('k3');
-  expect(endpoints({ ANTHROPIC_API_KEY_FILE: file })?.[2]?.key).toBe('k3');
+  expect(providerServers(named)?.at(-1)?.key).toBe('k3');
+  expect(providerServers({ ANTHROPIC_API_KEY_FILE: file })?.[2]?.key).toBe('k3');
   for (const variable of ['GEMINI_API_KEY_FILE', 'GOOGLE_API_KEY_FILE'])
-    expect(endpoints({ [variable]: file })?.[3]?.key).toBe('k3');
-  expect(() => endpoints({ OPENAI_API_KEY_FILE: path.join(folder.path, 'none') })).toThrow('ENOENT');
+    expect(providerServers({ [variable]: file })?.[3]?.key).toBe('k3');
+  expect(() => providerServers({ OPENAI_API_KEY_FILE: path.join(folder.path, 'none') })).toThrow('ENOENT');
 });
 
 test.each([
@@ -134,7 +138,7 @@ test.each([
   { COPPICE_OPENAI_PROVIDERS: 'a=http://me:secret-1@127.0.0.1:1/v1' },
 ])('%j is refused, naming the variable and no secret', (environment) => {
   const [variable] = Object.keys(environment);
-  const read = () => endpoints(environment);
+  const read = () => providerServers(environment);
   expect(read).toThrow(ConfigurationError);
   expect(read).toThrow(variable);
   expect(read).not.toThrow('secret-1');
@@ -147,7 +151,7 @@ test.each([
   ['me:12345@acme.example', 'something else'],
 ])('of %j, which is no address, is told what holds no secret: %s', (address, told) => {
   const expected = 'an address such as http://127.0.0.1:11434/v1, without user or password';
-  expect(() => endpoints({ OPENAI_BASE_URL: address })).toThrow(
+  expect(() => providerServers({ OPENAI_BASE_URL: address })).toThrow(
     `OPENAI_BASE_URL: expected ${expected}, received ${told}`,
   );
 });

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { ConfigurationError } from '@coppice/service';
 import { z } from 'zod';
-import { anthropic } from './anthropic/wire.ts';
-import { gemini } from './gemini/wire.ts';
-import type { Endpoint } from './http/endpoint.ts';
-import { ollama } from './ollama/wire.ts';
-import { openAiChat, openAiChatAt } from './openai-chat/wire.ts';
-import { openAiResponses } from './openai-responses/wire.ts';
+import { anthropic } from '../wires/anthropic/wire.ts';
+import { gemini } from '../wires/gemini/wire.ts';
+import type { ProviderServer } from '../transport/provider-server.ts';
+import { ollama } from '../wires/ollama/wire.ts';
+import { openAiChat, openAiChatAt } from '../wires/openai-chat/wire.ts';
+import { openAiResponses } from '../wires/openai-responses/wire.ts';
 
 /**
  * Vendors with a known address. They are registered even without a key, so that an error can name the variable to set. OpenAI is listed once per wire format, since
@@ -52,10 +52,10 @@ type ProviderConfiguration = z.output<z.ZodObject<typeof providerVariables>>;
  * provider of the same name.
  * @throws ConfigurationError, which never contains a key.
  */
-export function endpointsOf(
+export function providerServersOf(
   configuration: ProviderConfiguration,
   environment: NodeJS.ProcessEnv = process.env,
-): Endpoint[] {
+): ProviderServer[] {
   const others = named(configuration.COPPICE_OPENAI_PROVIDERS, environment);
   const known = [...vendors.map((vendor) => ofVendor(vendor, configuration)), ...ollamaOf(configuration)];
   return [...known.filter(({ name }) => !others.some((other) => other.name === name)), ...others];
@@ -64,7 +64,7 @@ export function endpointsOf(
 function ofVendor(
   { name, wire, variable, baseUrl: baseUrlDefault }: (typeof vendors)[number],
   configuration: ProviderConfiguration,
-): Endpoint {
+): ProviderServer {
   const address = configuration[`${variable}_BASE_URL`];
   const baseUrl = address === undefined ? baseUrlDefault : checkedUrl(address, `${variable}_BASE_URL`);
   const keyVariable = `${variable}_API_KEY` as const;
@@ -73,7 +73,7 @@ function ofVendor(
   return { name, wire: wire === openAiChat ? openAiChatAt(baseUrl) : wire, baseUrl, key, keyRequired };
 }
 
-function ollamaOf({ OLLAMA_HOST: host }: ProviderConfiguration): Endpoint[] {
+function ollamaOf({ OLLAMA_HOST: host }: ProviderConfiguration): ProviderServer[] {
   if (host === undefined) return [];
   const withScheme = /^[a-z]+:\/\//i.test(host);
   const address = withScheme ? host : `http://${host.startsWith(':') ? '127.0.0.1' : ''}${host}`;
@@ -84,7 +84,7 @@ function ollamaOf({ OLLAMA_HOST: host }: ProviderConfiguration): Endpoint[] {
   return [{ name: 'ollama', wire: ollama, baseUrl: url.href, key: null, keyRequired: null }];
 }
 
-function named(list: string, environment: NodeJS.ProcessEnv): Endpoint[] {
+function named(list: string, environment: NodeJS.ProcessEnv): ProviderServer[] {
   const variable = 'COPPICE_OPENAI_PROVIDERS';
   const entries = list
     .split(',')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { openAiChat } from './openai-chat/wire.ts';
-import { openAiResponses } from './openai-responses/wire.ts';
+import { openAiChat } from '../wires/openai-chat/wire.ts';
+import { openAiResponses } from '../wires/openai-responses/wire.ts';
 
 const wires = [openAiChat, openAiResponses];
 const ofOpenAi = ['stop', 'temperature', 'top_p', 'frequency_penalty', 'logit_bias', 'logprobs'];

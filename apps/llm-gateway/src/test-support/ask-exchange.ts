@@ -1,6 +1,6 @@
-import type { ExchangeCollaborators } from '../exchange/collaborators.ts';
-import { startExchange } from '../exchange/exchange.ts';
-import type { Call, Exchange, ExchangeResult } from '../exchange/exchange.ts';
+import type { ExchangeCollaborators } from '../routing/collaborators.ts';
+import { startExchange } from '../routing/exchange.ts';
+import type { Call, Exchange, ExchangeResult } from '../routing/exchange.ts';
 import type { ModelDelta } from '../provider/port.ts';
 
 export type Asked = Partial<Call> & { model: string; signal?: AbortSignal };

@@ -1,12 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import { collect } from '../collect.ts';
 import type { Attempt } from '../collect.ts';
-import type { Endpoint } from '../provider/http/endpoint.ts';
-import type { Wire } from '../provider/http/wire.ts';
-import { openAiChat } from '../provider/openai-chat/wire.ts';
+import type { ProviderServer } from '../transport/provider-server.ts';
+import type { Wire } from '../transport/wire.ts';
+import { openAiChat } from '../wires/openai-chat/wire.ts';
 import type { ModelRequest, Provider } from '../provider/port.ts';
 
-export const endpointAt = (baseUrl: string, wire: Wire = openAiChat): Endpoint => ({
+export const providerServerAt = (baseUrl: string, wire: Wire = openAiChat): ProviderServer => ({
   name: 'acme',
   wire,
   baseUrl,

@@ -1,6 +1,6 @@
 import type { Bus, KeyValue } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
-import { Budgets } from '../money/budgets.ts';
+import { Budgets } from '../budget/budgets.ts';
 
 const deaf = { subscribeCore: () => ({ unsubscribe: () => {} }), publishCore: () => {} };
 

@@ -1,12 +1,12 @@
 /** Calls through the exchange against budgets in a real bucket. */
 import type { Bus } from '@coppice/bus';
 import { buckets } from '@coppice/contracts';
-import { prepareExchanges } from '../exchange/collaborators.ts';
-import { startExchange } from '../exchange/exchange.ts';
-import type { Call } from '../exchange/exchange.ts';
-import { Budgets } from '../money/budgets.ts';
-import { pricesFrom } from '../money/prices.ts';
-import { budgetsOf } from '../money/whose-budgets.ts';
+import { prepareExchanges } from '../routing/collaborators.ts';
+import { startExchange } from '../routing/exchange.ts';
+import type { Call } from '../routing/exchange.ts';
+import { Budgets } from '../budget/budgets.ts';
+import { pricesFrom } from '../budget/prices.ts';
+import { budgetsOf } from '../budget/budgets-of-account.ts';
 import type { ModelDelta, Provider } from '../provider/port.ts';
 
 export const used = (inputTokens: number, outputTokens: number): ModelDelta => ({

@@ -14,7 +14,7 @@ export type Expectation =
       retryable: boolean;
       /** Upper bound; null if none is reported. */
       retryAfterMs: number | null;
-      statusAt(door: WireName): number;
+      statusAt(endpoint: WireName): number;
     };
 
 /** Amounts that differ from each other, so that tests can recognise them; no test waits for them. */
@@ -81,9 +81,9 @@ function complaintOf(wire: WireName, fault: string): Complaint | null {
 }
 
 /** The status that the endpoint's vendor uses for a temporary overload. */
-function statusAt(door: WireName, status: number): number {
-  if (door === 'anthropic' && status === 503) return 529;
-  return door === 'gemini' && status === 529 ? 503 : status;
+function statusAt(endpoint: WireName, status: number): number {
+  if (endpoint === 'anthropic' && status === 503) return 529;
+  return endpoint === 'gemini' && status === 529 ? 503 : status;
 }
 
 export function expectationOf(
@@ -103,5 +103,5 @@ export function expectationOf(
     status,
     retryAfterMs = null,
   } = !stream && fault.includes('after-output') ? passing : complaint;
-  return { kind: 'error', when, code, retryable, retryAfterMs, statusAt: (door) => statusAt(door, status) };
+  return { kind: 'error', when, code, retryable, retryAfterMs, statusAt: (endpoint) => statusAt(endpoint, status) };
 }

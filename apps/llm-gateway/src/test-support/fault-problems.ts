@@ -6,7 +6,7 @@ import { answerText, answerUsage } from '../faulty-upstream/script.ts';
 import type { FaultyRequest } from '../faulty-upstream/server.ts';
 import type { WireName } from '../provider/port.ts';
 import type { HeardChat } from './chat-client.ts';
-import type { DoorAnswer } from './door-client.ts';
+import type { EndpointAnswer } from './endpoint-client.ts';
 import type { Expectation } from './fault-expectations.ts';
 
 type ExpectedError = Extract<Expectation, { kind: 'error' }>;
@@ -97,9 +97,9 @@ export function chatProblems(
 }
 
 export function answerProblems(
-  answer: DoorAnswer,
+  answer: EndpointAnswer,
   expected: Expectation,
-  { door, stream }: { door: WireName; stream: boolean },
+  { endpoint, stream }: { endpoint: WireName; stream: boolean },
 ): string[] {
   const { status, headers, broke, text, whole, error } = answer;
   const told: Check = ['error', error, (value: unknown) => value !== null];
@@ -116,7 +116,7 @@ export function answerProblems(
     return problemsIn([['status', status, 200], ['broke', broke, false], ['whole', whole, false], told]);
   const wait = headers.get('retry-after-ms');
   return problemsIn([
-    ['status', status, expected.statusAt(door)],
+    ['status', status, expected.statusAt(endpoint)],
     ['broke', broke, false],
     ['whole', whole, false],
     told,

@@ -1,10 +1,10 @@
 /** Providers for every wire format at a faulty upstream, and what the tests need to know about their calls. */
 import type { FaultyRequest, FaultyUpstream } from '../faulty-upstream/server.ts';
-import { httpProvider } from '../provider/http/provider.ts';
-import type { PatienceLimits } from '../provider/http/patience.ts';
+import { httpProvider } from '../transport/provider.ts';
+import type { PatienceLimits } from '../transport/time-limits.ts';
 import { wireNames } from '../provider/port.ts';
 import type { Provider, WireName } from '../provider/port.ts';
-import { wireOf } from '../provider/wires.ts';
+import { wireOf } from '../wires/registry.ts';
 import { generous } from './attempt.ts';
 
 /** Long enough for an available answer, short enough for a test. */
@@ -47,8 +47,8 @@ export class FaultyProviders {
 
   #at(name: string, wire: WireName, url: string, limits: Partial<PatienceLimits> = {}): Provider {
     const baseUrl = wire.startsWith('openai') ? `${url}/v1` : url;
-    const endpoint = { name, wire: wireOf(wire, baseUrl), baseUrl, key: 'key-1', keyRequired: null };
-    const provider = httpProvider(endpoint, { ...generous, totalMsMax: wholeMs, ...limits });
+    const providerServer = { name, wire: wireOf(wire, baseUrl), baseUrl, key: 'key-1', keyRequired: null };
+    const provider = httpProvider(providerServer, { ...generous, totalMsMax: wholeMs, ...limits });
     this.#made.push(provider);
     return provider;
   }

@@ -2,10 +2,10 @@
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Attempt } from '../collect.ts';
-import { httpProvider } from '../provider/http/provider.ts';
-import type { Wire } from '../provider/http/wire.ts';
+import { httpProvider } from '../transport/provider.ts';
+import type { Wire } from '../transport/wire.ts';
 import type { Provider } from '../provider/port.ts';
-import { askOnce, askUntil, endpointAt, generous, watched } from './attempt.ts';
+import { askOnce, askUntil, providerServerAt, generous, watched } from './attempt.ts';
 import { playError, startModelServer } from './model-server.ts';
 import type { ModelServer } from './model-server.ts';
 
@@ -51,7 +51,7 @@ export function testOverHttp(recording: () => Promise<RecordedAnswer>): void {
     server.requests.length = 0;
   });
 
-  const at = () => endpointAt(new URL(server.baseUrl).origin, played.wire);
+  const at = () => providerServerAt(new URL(server.baseUrl).origin, played.wire);
   const play = (bytes: Uint8Array, next?: (response: ServerResponse) => void) =>
     server.play(playBytes(played.wire.framing, bytes, next));
   /** Asks a provider that has one limit lowered. Its connection is closed when it gives up. */

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { collect } from '../collect.ts';
 import type { Attempt } from '../collect.ts';
-import { AnswerStream } from '../provider/http/answer-stream.ts';
-import type { Wire } from '../provider/http/wire.ts';
+import { AnswerStream } from '../transport/answer-stream.ts';
+import type { Wire } from '../transport/wire.ts';
 import type { ModelDeltas } from '../provider/port.ts';
 
 /** The bytes of a fixture: `recorded(import.meta.url, 'text.sse')` reads it from the folder `fixtures` beside the test. */

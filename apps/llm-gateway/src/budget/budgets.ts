@@ -1,0 +1,388 @@
+/**
+ * Budgets shared by many gateway processes: reserved before a call, settled after it.
+ *
+ * Collaborators: the bucket `coppice-budgets`, one value per budget (account.ts); the other gateways, which get requests over core NATS to return what they don't need.
+ *
+ * Invariants:
+ * 1. A call starts only after all its budgets hold its maximum usage. A reservation is settled once, whatever the outcome of the call. A call that is aborted while it waits
+ *    stops waiting and keeps nothing: an amount that is reserved for it later is released.
+ * 2. What a process reserves without I/O fits its stored lease. It doesn't use a lease that it couldn't renew in time.
+ * 3. The changes of one account in one process run one after another; between processes the compare-and-set decides. Outside of these changes no call waits for another.
+ *    If the bucket rejects a change, all calls that wait for the account fail, except those that the lease is large enough for; later calls try again.
+ * 4. Nothing is written for an account without usage or reservations, nor for a budget of one call, which exists in one process only: a rejected call leaves no data.
+ * 5. Settled usage is written within `tellMs`, and when the process stops. If the process is killed, that much usage is lost, see account.ts 3.
+ * 6. An account is removed from memory only when no call of it is open and everything is written: no call settles on a removed account.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RevisionConflict, elapsedMs } from '@coppice/bus';
+import type { Bus, KeyValueEntry } from '@coppice/bus';
+import { CoppiceError, buckets, subjects } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
+import { accountSchema, emptyAccount, isEmpty, settle, standOf } from './account.ts';
+import type { Account, Outcome } from './account.ts';
+import { amountOf, fits, isNothing, minus, nothing } from './amount.ts';
+import type { Amount, AmountLimit } from './amount.ts';
+import {
+  failWaiting,
+  failureBefore,
+  hasAtHand,
+  isDue,
+  release,
+  resolveDoubts,
+  take,
+  unknown,
+} from './local-account.ts';
+import type { Known } from './local-account.ts';
+import { unlessAborted } from './abortable.ts';
+import { shortageAlone, usedUp } from './shortage.ts';
+import type { Shortage } from './shortage.ts';
+
+export type Budget = {
+  /** The key in the bucket; its first token is the kind of budget. */
+  key: string;
+  /** The name in errors: `task t1`, `tenant acme in 2026-11`. */
+  name: string;
+  limit: AmountLimit;
+  /** Time without a write after which the bucket deletes it; null for never. */
+  forgottenAfterMs: number | null;
+  /** True if only one call uses it, through this very object: it is then kept in memory only, and freed with the object. */
+  ofOneCall?: boolean;
+};
+
+export type Reservation = {
+  /** Reports the usage of the call, or `nothing`. Only the first settlement counts. */
+  settle(used: Amount): void;
+};
+
+/** How a call accepts less than the wanted amount. */
+type Less = {
+  /** The smallest acceptable amount. */
+  least: Amount;
+  /** The amount to reserve if only `free` is left; `why` is the error that the full amount got. */
+  within(free: Amount, why: CoppiceError): Amount;
+  /** True to accept less only if no call in flight could return anything. */
+  patient: boolean;
+};
+
+const budgetLimits = {
+  /** Lifetime of a lease that isn't renewed. */
+  leaseMs: 30_000,
+  /** Longest time from settling to writing. */
+  tellMs: 1_000,
+  /** An account without calls for this long keeps no lease. */
+  idleMs: 5_000,
+  writesMax: 200,
+  /** Writes of unknown outcome that are kept per account, while its writes fail. */
+  doubtsMax: 100,
+  /** Longest wait for amounts that other gateways hold. The call keeps its place at the provider meanwhile, so a longer wait, for calls in flight, is left to a retry. */
+  elsewhereMsMax: 1_000,
+  /** The first pause; each further one is twice as long. */
+  elsewherePauseMs: 50,
+  /** How often one call tries a smaller amount: other calls may take it first. */
+  lessMax: 3,
+} as const;
+
+export class Budgets {
+  readonly #bus: Bus;
+  readonly #holder: string;
+  readonly #known = new Map<string, Known>();
+  readonly #ofOneCall = new WeakMap<Budget, Known>();
+  readonly #log = createLogger('llm-gateway');
+  readonly #wanted: { unsubscribe(): void };
+  readonly #timer: NodeJS.Timeout;
+  /** Number of the last attempted change, over all accounts, so that a number is never reused after an account was removed. */
+  #turnovers = 0;
+
+  /** @param holder unique name of this process */
+  constructor(bus: Bus, holder: string) {
+    this.#bus = bus;
+    this.#holder = holder;
+    this.#wanted = bus.subscribeCore(subjects.gatewayBudgetWanted, (data) => this.#giveBack(data));
+    this.#timer = setInterval(() => this.#tellAll(), budgetLimits.tellMs);
+    this.#timer.unref();
+  }
+
+  /**
+   * Reserves the wanted amount, or what `less` makes of it, in all budgets or in none.
+   * @param signal ends every wait; ignored if the local leases are large enough
+   * @throws CoppiceError with `details.budget` if one of the budgets is too small: `limit-exceeded`, or `provider-limited` with `details.retryAfterMs`
+   *   if it may be large enough after calls in flight end; `unavailable` if the bucket can't be reached. The signal's reason.
+   */
+  async reserve(
+    budgets: readonly Budget[],
+    wanted: Amount,
+    less: Less | null = null,
+    signal?: AbortSignal,
+  ): Promise<Reservation> {
+    let endsAtMs: number | null = null;
+    const sorted = budgets.toSorted((one, other) => (one.key < other.key ? -1 : 1));
+    let amount = wanted;
+    let tries = 0;
+    for (let pauseMs: number = budgetLimits.elsewherePauseMs; ; pauseMs *= 2) {
+      const taken = await this.#takeAll(sorted, amount, signal);
+      if (Array.isArray(taken)) return reservationOf(taken, amount);
+      const { budget, free, left } = taken;
+      const least = less?.least ?? amount;
+      const nowMs = elapsedMs();
+      endsAtMs ??= nowMs + budgetLimits.elsewhereMsMax;
+      const isLate = nowMs >= endsAtMs;
+      const wouldFit = fits(amount, left);
+      const makesDo = less?.patient === true ? !wouldFit && fits(left, free) : !wouldFit || isLate;
+      if (less !== null && makesDo && fits(least, free) && tries++ < budgetLimits.lessMax) {
+        amount = less.within(free, usedUp(taken, amount, false));
+        continue;
+      }
+      const forNow = fits(least, left);
+      if (isLate || !forNow) throw usedUp(taken, fits(least, free) ? amount : least, forNow);
+      // Other gateways may not need what they hold, and calls in flight may settle for less.
+      this.#bus.publishCore(subjects.gatewayBudgetWanted, { key: budget.key, holder: this.#holder });
+      const untilMs = Math.max(1, Math.min(pauseMs, endsAtMs - elapsedMs()));
+      await sleep(untilMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
+      amount = wanted;
+    }
+  }
+
+  /** The usage of each budget, and what calls in flight have reserved. @throws CoppiceError `unavailable`. */
+  async look(budgets: readonly Budget[]): Promise<{ budget: Budget; used: Amount; reserved: Amount }[]> {
+    return Promise.all(
+      budgets.map(async (budget) => {
+        const entry = await this.#read(budget);
+        const account = entry === null ? emptyAccount : parsed(entry.value, budget);
+        return { budget, ...standOf(account, Date.now()) };
+      }),
+    );
+  }
+
+  /** Writes all usage and returns all leases; calls in flight stay reserved until their lease ends. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#wanted.unsubscribe();
+    await Promise.all([...this.#known.values()].map((known) => this.#inTurn(known, () => this.#tell(known, false))));
+  }
+
+  #account(budget: Budget): Known {
+    if (budget.ofOneCall === true) {
+      const own = this.#ofOneCall.get(budget) ?? unknown(budget);
+      this.#ofOneCall.set(budget, own);
+      return own;
+    }
+    const known = this.#known.get(budget.key) ?? unknown(budget);
+    // The limit may have changed.
+    known.budget = budget;
+    this.#known.set(budget.key, known);
+    return known;
+  }
+
+  async #takeAll(
+    budgets: readonly Budget[],
+    wanted: Amount,
+    signal: AbortSignal | undefined,
+  ): Promise<Known[] | Shortage> {
+    const taken: Known[] = [];
+    let shortage: Shortage | null = null;
+    try {
+      for (const budget of budgets) {
+        const known = this.#account(budget);
+        if (!this.#takeAtHand(known, wanted)) shortage = await this.#take(known, wanted, signal);
+        if (shortage !== null) break;
+        taken.push(known);
+      }
+    } catch (error) {
+      for (const known of taken) release(known, wanted, nothing);
+      throw error;
+    }
+    if (shortage === null) return taken;
+    for (const known of taken) release(known, wanted, nothing);
+    return shortage;
+  }
+
+  /** Takes the amount from the local lease, if it is large enough. The common case; no I/O. */
+  #takeAtHand(known: Known, wanted: Amount): boolean {
+    const nowMs = elapsedMs();
+    if (known.turns > 0 || known.budget.ofOneCall === true || !hasAtHand(known, wanted, nowMs)) return false;
+    take(known, wanted, nowMs);
+    return true;
+  }
+
+  async #take(known: Known, wanted: Amount, signal: AbortSignal | undefined): Promise<Shortage | null> {
+    if (known.budget.ofOneCall === true) return takeAlone(known, wanted);
+    signal?.throwIfAborted();
+    const taking = this.#inTurn(known, async (turn) => {
+      // The call may have been aborted while it waited; don't ask the bucket for it then.
+      signal?.throwIfAborted();
+      const shortage = await this.#shortage(known, wanted, turn);
+      if (shortage === null) take(known, wanted, elapsedMs());
+      else known.lastCallAtMs = elapsedMs();
+      return shortage;
+    });
+    return unlessAborted(taking, signal, (shortage) => {
+      if (shortage === null) release(known, wanted, nothing);
+    });
+  }
+
+  async #shortage(known: Known, wanted: Amount, turn: number): Promise<Shortage | null> {
+    if (hasAtHand(known, wanted, elapsedMs())) return null;
+    const failure = failureBefore(known, turn);
+    if (failure !== null) throw failure;
+    return this.#ask(known, wanted);
+  }
+
+  async #ask(known: Known, wanted: Amount): Promise<Shortage | null> {
+    const { budget } = known;
+    const { granted, free, account } = await this.#turnOver(known, wanted, true);
+    const { spent } = account;
+    return granted ? null : { budget, spent, free, left: minus(amountOf(budget.limit), spent) };
+  }
+
+  #giveBack(data: Uint8Array): void {
+    const { key, holder } = JSON.parse(new TextDecoder().decode(data)) as { key?: string; holder?: string };
+    const known = key === undefined ? undefined : this.#known.get(key);
+    if (known === undefined || holder === this.#holder) return;
+    void this.#inTurn(known, async (turn) => {
+      // If an earlier change just failed, a later one writes it.
+      if (failureBefore(known, turn) === null) await this.#tell(known, false);
+    });
+  }
+
+  #tellAll(): void {
+    for (const known of this.#known.values()) {
+      // The change in progress writes usage, too; the rest is written next time.
+      if (known.turns > 0) continue;
+      const idle = elapsedMs() - known.lastCallAtMs > budgetLimits.idleMs;
+      const old = isDue(known, elapsedMs()) && !isNothing(known.lease);
+      const isTold =
+        isNothing(known.used) && isNothing(minus(known.reserved, known.toldReserved)) && known.doubts.size === 0;
+      if (isTold && !old && !(idle && !isNothing(known.lease))) {
+        if (idle && known.calls === 0) this.#known.delete(known.budget.key);
+        continue;
+      }
+      void this.#inTurn(known, () => this.#tell(known, !idle));
+    }
+  }
+
+  /** Writes the usage. Never throws: what can't be written is written later. */
+  async #tell(known: Known, ahead: boolean): Promise<void> {
+    if (isNothing(known.used) && isNothing(known.lease) && known.doubts.size === 0) return;
+    try {
+      await this.#turnOver(known, null, ahead);
+    } catch (error) {
+      this.#log.warn({ err: error, budget: known.budget.name }, 'what was used could not be written yet');
+    }
+  }
+
+  async #turnOver(known: Known, wanted: Amount | null, ahead: boolean): Promise<Outcome> {
+    try {
+      return await this.#change(known, wanted, ahead);
+    } catch (error) {
+      if (error instanceof CoppiceError && error.code === 'unavailable') failWaiting(known, error);
+      throw error;
+    }
+  }
+
+  /** Changes the account by compare-and-set, and retries on a revision conflict. */
+  async #change(known: Known, wanted: Amount | null, ahead: boolean): Promise<Outcome> {
+    const { budget } = known;
+    const bucket = this.#bus.keyValue(buckets.budgets);
+    for (let write = 0; write < budgetLimits.writesMax; write++) {
+      const entry = await this.#read(budget);
+      const account = entry === null ? emptyAccount : parsed(entry.value, budget);
+      resolveDoubts(known, (account.leases[this.#holder] ?? account.ended[this.#holder])?.turnover);
+      const { used, reserved, doubts } = known;
+      const number = ++this.#turnovers;
+      const outcome = settle(account, {
+        holder: this.#holder,
+        number,
+        limit: amountOf(budget.limit),
+        used,
+        reserved,
+        wanted,
+        ahead,
+        nowMs: Date.now(),
+        leaseMs: budgetLimits.leaseMs,
+      });
+      // A write of unknown outcome could still arrive; only a further write rules that out.
+      const isCertain = doubts.size === 0;
+      if (isCertain && entry === null && isEmpty(outcome.account)) return outcome;
+      // Calls that wait ask repeatedly; without a change nothing needs to be written.
+      const isRenewed = isDue(known, elapsedMs()) && !isNothing(outcome.lease);
+      if (isCertain && isNothing(used) && !isRenewed && isSame(account, outcome.account, this.#holder)) {
+        known.lease = outcome.lease;
+        return outcome;
+      }
+      const value = new TextEncoder().encode(JSON.stringify(outcome.account));
+      const ttl = budget.forgottenAfterMs === null ? {} : { ttlMs: budget.forgottenAfterMs };
+      try {
+        if (entry === null) await bucket.create(budget.key, value, ttl);
+        else await bucket.update(budget.key, value, entry.revision, ttl);
+      } catch (error) {
+        if (error instanceof RevisionConflict) continue;
+        doubts.set(number, used);
+        const [oldest = number] = doubts.keys();
+        if (doubts.size > budgetLimits.doubtsMax) doubts.delete(oldest);
+        throw cannotAsk(budget, error);
+      }
+      // Calls may have settled during the write; their usage is written next time.
+      known.used = minus(known.used, used);
+      doubts.clear();
+      known.toldReserved = outcome.account.leases[this.#holder]?.reserved ?? nothing;
+      known.lease = outcome.lease;
+      known.leasedAtMs = elapsedMs();
+      return outcome;
+    }
+    throw new CoppiceError('unavailable', `the budget of ${budget.name} is asked for by too many at once`);
+  }
+
+  async #read(budget: Budget): Promise<KeyValueEntry | null> {
+    try {
+      return await this.#bus.keyValue(buckets.budgets).get(budget.key);
+    } catch (error) {
+      throw cannotAsk(budget, error);
+    }
+  }
+
+  async #inTurn<Result>(known: Known, work: (turn: number) => Promise<Result>): Promise<Result> {
+    const turn = ++known.newestTurn;
+    known.turns++;
+    const own = known.turn.then(() => work(turn)).finally(() => known.turns--);
+    // The next change only waits for this one; its outcome goes to its own caller.
+    known.turn = own.catch(() => {});
+    return own;
+  }
+}
+
+/** Reports whether a change leaves the holder's lease as it was. */
+function isSame(before: Account, after: Account, holder: string): boolean {
+  // The estimated charge for an expired lease has to be corrected.
+  if (before.ended[holder] !== undefined) return false;
+  const [one, other] = [before.leases[holder], after.leases[holder]];
+  if (one === undefined || other === undefined) return one === other;
+  return isNothing(minus(one.amount, other.amount)) && isNothing(minus(one.reserved, other.reserved));
+}
+
+/** Reserves in a budget that only one call uses; its usage is never written. */
+function takeAlone(known: Known, wanted: Amount): Shortage | null {
+  const shortage = shortageAlone(known.budget, known.used, known.reserved);
+  if (!fits(wanted, shortage.free)) return shortage;
+  take(known, wanted, elapsedMs());
+  return null;
+}
+
+const cannotAsk = ({ name }: Budget, cause: unknown): CoppiceError =>
+  new CoppiceError('unavailable', `the budget of ${name} can't be asked`, { cause });
+
+function reservationOf(taken: readonly Known[], reserved: Amount): Reservation {
+  let settled = false;
+  return {
+    settle: (used) => {
+      if (settled) return;
+      settled = true;
+      for (const known of taken) release(known, reserved, used);
+    },
+  };
+}
+
+function parsed(value: Uint8Array, budget: Budget): Account {
+  const account = accountSchema.safeParse(JSON.parse(new TextDecoder().decode(value)));
+  if (account.success) return account.data;
+  throw new CoppiceError('internal', `the stored budget of ${budget.name} can't be read`, { retryable: false });
+}

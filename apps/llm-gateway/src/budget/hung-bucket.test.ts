@@ -1,0 +1,219 @@
+/** Calls during a hanging budget bucket: which of them wait, for how long, and what they leave behind. */
+import { Bus } from '@coppice/bus';
+import type { KeyValue } from '@coppice/bus';
+import { CoppiceError, buckets } from '@coppice/contracts';
+import { startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { prepareExchanges } from '../routing/collaborators.ts';
+import { hear } from '../test-support/ask-exchange.ts';
+import { budgetsThrough } from '../test-support/budgets-through.ts';
+import { end, saying, text } from '../test-support/says.ts';
+import { nothing } from './amount.ts';
+import type { Budget } from './budgets.ts';
+
+let nats: NatsServer;
+let bus: Bus;
+beforeAll(async () => {
+  nats = await startNatsServer();
+  bus = await Bus.connect({ ...nats.connection, name: 'hung' });
+  await bus.ensureResources();
+});
+afterAll(async () => {
+  await bus?.close();
+  await nats?.stop();
+});
+
+const budgetOf = (key: string, limit: Budget['limit']): Budget => ({ key, name: key, limit, forgottenAfterMs: null });
+const tokens = (count: number) => ({ tokens: count, nanoUsd: 0 });
+const stopped = new CoppiceError('cancelled', 'the client left');
+
+/** Budgets with a bucket that can be made to hang and then continue or fail, and the requests to it since then. */
+function hangable() {
+  const real = bus.keyValue(buckets.budgets);
+  const asked: string[] = [];
+  let hung: { what: string; isReached: () => void; answer: Promise<void> } | null = null;
+  const through = async (what: string) => {
+    asked.push(what);
+    if (hung?.what !== what) return;
+    hung.isReached();
+    await hung.answer;
+  };
+  const between = {
+    get: async (...get: Parameters<KeyValue['get']>) => {
+      await through('get');
+      return real.get(...get);
+    },
+    update: async (...update: Parameters<KeyValue['update']>) => {
+      await through('update');
+      return real.update(...update);
+    },
+  };
+  let onWanted: (data: Uint8Array) => void = () => {};
+  const publishCore = vi.fn<() => void>();
+  const subscribeCore = (_subject: string, onMessage: typeof onWanted) => {
+    onWanted = onMessage;
+    return { unsubscribe: () => {} };
+  };
+  return {
+    budgets: budgetsThrough(bus, between, { subscribeCore, publishCore }),
+    asked,
+    publishCore,
+    /** A message from another gateway that wants what this one doesn't need, so that the account is written. */
+    want: ({ key }: Budget) => onWanted(new TextEncoder().encode(JSON.stringify({ key, holder: 'g2' }))),
+    hang: (what: 'get' | 'update') => {
+      const [reached, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      hung = { what, isReached: reached.resolve, answer: answer.promise };
+      asked.length = 0;
+      const over = (answered: () => void) => {
+        hung = null;
+        answered();
+      };
+      return {
+        isReached: reached.promise,
+        goOn: () => over(answer.resolve),
+        fail: () => over(() => answer.reject(new Error('no answer'))),
+      };
+    },
+  };
+}
+
+/** The outcome of each: `taken`, or its error. */
+const outcomes = async (all: Promise<unknown>[]) =>
+  (await Promise.allSettled(all)).map((each): unknown => (each.status === 'fulfilled' ? 'taken' : each.reason));
+
+/** Expects `count` rejections with the same error. */
+function expectOneError(errors: unknown[], count: number): void {
+  expect(errors).toHaveLength(count);
+  expect(errors[0]).toMatchObject({ code: 'unavailable' });
+  expect(new Set(errors).size).toBe(1);
+}
+
+const nine = <Each>(each: () => Each): Each[] => Array.from({ length: 9 }, each);
+
+test('calls that wait while another asks in vain fail with it; those that come later ask again', async () => {
+  const { budgets, asked, hang } = hangable();
+  const budget = budgetOf('task.asked', { tokens: 900 });
+  const { isReached, fail } = hang('get');
+  const all = nine(() => budgets.reserve([budget], tokens(100)));
+  await isReached;
+  fail();
+  expectOneError(await outcomes(all), 9);
+  expect(asked).toEqual(['get']);
+  (await budgets.reserve([budget], tokens(900))).settle(tokens(900));
+  await budgets.stop();
+  expect(await budgets.look([budget])).toMatchObject([{ used: tokens(900), reserved: nothing }]);
+});
+
+test('so do those that wait while the account is written in vain, however often others want that', async () => {
+  const { budgets, asked, hang, want } = hangable();
+  const budget = budgetOf('task.written', { tokens: 32_000 });
+  (await budgets.reserve([budget], tokens(100))).settle(tokens(50));
+  const { isReached, fail } = hang('update');
+  want(budget);
+  want(budget);
+  // The lease is large enough for them, but may have been returned.
+  const all = nine(() => budgets.reserve([budget], tokens(100)));
+  await isReached;
+  fail();
+  expectOneError(await outcomes(all), 9);
+  expect(asked).toEqual(['get', 'update']);
+  (await budgets.reserve([budget], tokens(31_950))).settle(tokens(31_950));
+  await budgets.stop();
+  expect(await budgets.look([budget])).toMatchObject([{ used: tokens(32_000), reserved: nothing }]);
+});
+
+test('of those that wait, the ones that a lease has enough for that is not in doubt go on', async () => {
+  const { budgets, asked, hang, want } = hangable();
+  const budget = budgetOf('task.lease', { tokens: 32_000 });
+  (await budgets.reserve([budget], tokens(100))).settle(tokens(50));
+  const { isReached, fail } = hang('get');
+  want(budget);
+  const all = [20_000, 100, 30_000, 200].map((count) => budgets.reserve([budget], tokens(count)));
+  await isReached;
+  fail();
+  const [first, second, third, fourth] = await outcomes(all);
+  expectOneError([first, third], 2);
+  expect([second, fourth]).toEqual(['taken', 'taken']);
+  expect(asked).toEqual(['get']);
+  await budgets.stop();
+});
+
+test('who leaves waits no longer, and nothing stays reserved of what is granted then', async () => {
+  const { budgets, asked, hang } = hangable();
+  const [task, tenant] = [budgetOf('task.left', { tokens: 1_000 }), budgetOf('tenant.left', { tokens: 1_000 })];
+  // The first budget is kept in memory, and is large enough.
+  const ofCall: Budget = { ...budgetOf('call.left', { tokens: 100 }), ofOneCall: true };
+  const [asking, waiting] = [new AbortController(), new AbortController()];
+  const { isReached, goOn } = hang('get');
+  const first = budgets.reserve([ofCall, task, tenant], tokens(100), null, asking.signal);
+  const second = budgets.reserve([task], tokens(900), null, waiting.signal);
+  await isReached;
+  asking.abort(stopped);
+  waiting.abort(stopped);
+  await expect(first).rejects.toBe(stopped);
+  await expect(second).rejects.toBe(stopped);
+  (await budgets.reserve([ofCall], tokens(100))).settle(nothing);
+  await expect(budgets.reserve([tenant, task], tokens(100), null, asking.signal)).rejects.toBe(stopped);
+  const third = budgets.reserve([task], tokens(100));
+  goOn();
+  (await third).settle(nothing);
+  // The lease granted for the first was enough for the third; nothing was requested for the second.
+  expect(asked).toEqual(['get']);
+  (await budgets.reserve([task, tenant], tokens(1_000))).settle(nothing);
+  await budgets.stop();
+  const stand = [{ budget: task }, { budget: tenant }].map((each) => ({ ...each, used: nothing, reserved: nothing }));
+  expect(await budgets.look([task, tenant])).toEqual(stand);
+});
+
+test('who leaves between two tries is not tried for again', async () => {
+  const { budgets, publishCore } = hangable();
+  const budget = budgetOf('task.pause', { tokens: 100 });
+  const inFlight = await budgets.reserve([budget], tokens(80));
+  const leaving = new AbortController();
+  // This is published just before the pause; after the pause there would be enough.
+  publishCore.mockImplementation(() => {
+    leaving.abort(stopped);
+    inFlight.settle(nothing);
+  });
+  await expect(budgets.reserve([budget], tokens(50), null, leaving.signal)).rejects.toBe(stopped);
+  expect(publishCore).toHaveBeenCalledOnce();
+  await budgets.stop();
+  expect(await budgets.look([budget])).toMatchObject([{ used: nothing, reserved: nothing }]);
+});
+
+test('who has enough at hand hears no signal', async () => {
+  const { budgets } = hangable();
+  const budget = budgetOf('task.hand', { tokens: 32_000 });
+  await budgets.reserve([budget], tokens(100));
+  const { signal } = new AbortController();
+  const listen = vi.spyOn(signal, 'addEventListener');
+  await budgets.reserve([budget], tokens(100), null, signal);
+  expect(listen).not.toHaveBeenCalled();
+  // More than the lease.
+  await budgets.reserve([budget], tokens(20_000), null, signal);
+  expect(listen).toHaveBeenCalledOnce();
+  await budgets.stop();
+});
+
+test.each([
+  ['a maximum of output', 'task.named', { maxOutputTokens: 50 }],
+  ['no maximum of output', 'task.unnamed', {}],
+])('a client that leaves frees its place at once while its budget hangs, having named %s', async (_, key, settings) => {
+  const { budgets, hang } = hangable();
+  const providers = [saying('acme', [text('a'), end])];
+  const exchanges = prepareExchanges({ providers, concurrencyOf: () => 1, budgets });
+  const leaving = new AbortController();
+  const { isReached, goOn } = hang('get');
+  const limits = [budgetOf(key, { tokens: 10_000 })];
+  const request = { messages: [], tools: [], settings };
+  const left = hear(exchanges, { model: 'acme/one', request, budgets: limits, signal: leaving.signal });
+  await isReached;
+  const other = hear(exchanges, { model: 'acme/one' });
+  leaving.abort(stopped);
+  expect(await left).toMatchObject({ error: stopped, result: { attempts: [] } });
+  expect(await other).toMatchObject({ text: 'a', error: null });
+  goOn();
+  await budgets.stop();
+  expect(await budgets.look(limits)).toMatchObject([{ used: nothing, reserved: nothing }]);
+});

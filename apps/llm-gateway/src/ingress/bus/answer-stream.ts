@@ -1,0 +1,113 @@
+/**
+ * Streams one answer in numbered messages.
+ *
+ * Invariants:
+ * 1. The messages of an answer are numbered from 0 without gaps. A gap tells the client that messages were lost.
+ * 2. A piece that is too large for one message is split into several, never inside a character.
+ * 3. After each `unflushedBytesMax` sent, the provider's stream is not read further until the NATS server has received everything.
+ */
+import { once } from 'node:events';
+import type { Answer } from '@coppice/bus';
+import { CoppiceError } from '@coppice/contracts';
+import type { ChatMessage } from '@coppice/contracts';
+import type { ModelDelta } from '../../provider/port.ts';
+import type { BusEndpointLimits } from './limits.ts';
+
+/** The part of `Answer` that is used. */
+type Heard = Pick<Answer, 'send' | 'flushed' | 'bytesMax'>;
+
+/** A message without its number. */
+type Unnumbered<Message> = Message extends unknown ? Omit<Message, 'sequence'> : never;
+export type ChatNews = Unnumbered<ChatMessage>;
+export type OutputDelta = Extract<ModelDelta, { type: 'text-delta' | 'thinking-delta' | 'tool-call-delta' }>;
+
+/** Most bytes of a UTF-16 code unit in JSON. */
+const bytesPerCharacterMax = 6;
+
+export class Teller {
+  readonly #answer: Heard;
+  readonly #limits: BusEndpointLimits;
+  /** Aborts waits for the server. */
+  readonly #signal: AbortSignal;
+  readonly #pieceCharactersMax: number;
+  #sequence = 0;
+  #unflushedBytes = 0;
+  #silent = false;
+
+  constructor(answer: Heard, { limits, signal }: { limits: BusEndpointLimits; signal: AbortSignal }) {
+    this.#answer = answer;
+    this.#limits = limits;
+    this.#signal = signal;
+    const bytesMax = answer.bytesMax - limits.aroundPieceBytesMax;
+    this.#pieceCharactersMax = Math.max(2, Math.floor(bytesMax / bytesPerCharacterMax));
+  }
+
+  numbered(news: ChatNews): ChatMessage {
+    return { ...news, sequence: this.#sequence++ };
+  }
+
+  /** @throws CoppiceError `limit-exceeded` if the message is too large. */
+  tell(news: ChatNews): void {
+    this.#unflushedBytes += this.#answer.send(this.numbered(news));
+    this.#silent = false;
+  }
+
+  /** @throws the signal's reason; CoppiceError `unavailable` if the connection was lost, possibly with messages already sent. */
+  async tellDelta(delta: OutputDelta): Promise<void> {
+    for (const piece of inPieces(delta, this.#pieceCharactersMax)) {
+      this.tell(piece);
+      if (this.#unflushedBytes >= this.#limits.unflushedBytesMax) await this.#flushed();
+    }
+  }
+
+  /** Sends `waiting` if nothing was sent since the last call. Called at intervals. Never throws. */
+  tellIfSilent(): void {
+    try {
+      if (this.#silent) this.tell({ type: 'waiting' });
+      this.#silent = true;
+    } catch {
+      // The connection is closed; the next piece of the answer gets the same error.
+    }
+  }
+
+  async #flushed(): Promise<void> {
+    this.#signal.throwIfAborted();
+    this.#unflushedBytes = 0;
+    const done = new AbortController();
+    const aborted = once(this.#signal, 'abort', { signal: done.signal }).then(() => this.#signal.throwIfAborted());
+    // Its rejection is ignored if `flushed` settles first.
+    aborted.catch(() => {});
+    try {
+      await Promise.race([this.#answer.flushed(), aborted]);
+    } catch (cause) {
+      this.#signal.throwIfAborted();
+      throw new CoppiceError('unavailable', "the gateway's connection to the NATS server was lost", { cause });
+    } finally {
+      done.abort();
+    }
+  }
+}
+
+function* inPieces(delta: OutputDelta, charactersMax: number): Generator<ChatNews> {
+  const whole = delta.type === 'tool-call-delta' ? delta.arguments : delta.text;
+  const { signature, ...unsigned } = delta;
+  if (whole.length + (signature?.value.length ?? 0) <= charactersMax) {
+    yield delta;
+    return;
+  }
+  for (let from = 0; from < whole.length;) {
+    const to = endOfPiece(whole, from + charactersMax);
+    yield withText(unsigned, whole.slice(from, to));
+    from = to;
+  }
+  if (signature !== undefined) yield { ...withText(unsigned, ''), signature };
+}
+
+/** Returns `end`, or one less if that would split a surrogate pair. */
+function endOfPiece(text: string, end: number): number {
+  const last = text.charCodeAt(end - 1);
+  return end < text.length && last >= 0xd8_00 && last <= 0xdb_ff ? end - 1 : end;
+}
+
+const withText = (delta: OutputDelta, text: string): OutputDelta =>
+  delta.type === 'tool-call-delta' ? { ...delta, arguments: text } : { ...delta, text };

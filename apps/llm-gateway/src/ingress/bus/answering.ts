@@ -1,0 +1,107 @@
+/** Sends a model's answer: as a stream of messages, or whole in one message. */
+import type { Answer as BusAnswer } from '@coppice/bus';
+import { chatLimits } from '@coppice/contracts';
+import type { ChatAnswer, ContentPart, ModelMessage } from '@coppice/contracts';
+import { collect } from '../../collect.ts';
+import type { Answer } from '../../collect.ts';
+import { answerMessage } from '../turn/conversations.ts';
+import type { Exchange, ExchangeResult } from '../../routing/exchange.ts';
+import { gatewayLimits } from '../../limits.ts';
+import type { ModelDelta, ModelDeltas, ProviderPart } from '../../provider/port.ts';
+import { toUsage, withUsage } from '../../usage.ts';
+import type { Chat } from './chats.ts';
+import type { BusEndpointLimits } from './limits.ts';
+import { joined } from './join-deltas.ts';
+import { Teller } from './answer-stream.ts';
+
+/** `model`: as named by the client. `effectId`: the ids of calls without one are derived from it. */
+export type AnswerAbout = { model: string; effectId: string };
+
+/** @throws CoppiceError with the usage. */
+export async function wholeAnswer(exchange: Exchange, about: AnswerAbout, bytesMax: number): Promise<ChatAnswer> {
+  const { deltas, result } = exchange;
+  const attempt = await collect(deltas, { ...about, provider: about.model, textBytesMax: bytesMax });
+  if (attempt.status === 'failed') throw withUsage(attempt.error, result);
+  return { message: messageOf(attempt), ...endOf(attempt, result, about) };
+}
+
+type Telling = { answer: BusAnswer; chat: Chat; limits: BusEndpointLimits };
+
+/** Sends the first message, which has the chat's id, and returns functions to send the rest. */
+export function startTelling({ answer, chat, limits }: Telling) {
+  const teller = new Teller(answer, { limits, signal: chat.signal });
+  teller.tell({ type: 'started', chatId: chat.id });
+  answer.tellErrorsAs((error) => teller.numbered({ type: 'error', error }));
+  const silence = setInterval(() => teller.tellIfSilent(), chatLimits.silenceMsMax / 2);
+  return {
+    /** @throws CoppiceError with the usage, which becomes the last message. */
+    tell: (exchange: Exchange, about: AnswerAbout) => tellAnswer(exchange, about, teller),
+    end: () => clearInterval(silence),
+  };
+}
+
+async function tellAnswer({ deltas, result }: Exchange, about: AnswerAbout, teller: Teller): Promise<void> {
+  const ids = new Map<number, string>();
+  const attempt = await collect(told(deltas, teller, ids), {
+    ...about,
+    provider: about.model,
+    textBytesMax: gatewayLimits.textBytesMax,
+  });
+  if (attempt.status === 'failed') throw withUsage(attempt.error, result);
+  tellMadeIds(attempt, teller, ids);
+  teller.tell({ type: 'result', ...endOf(attempt, result, about) });
+}
+
+/** Sends the deltas, then yields them. Fills `ids` with the call ids that were sent. */
+async function* told(
+  deltas: ModelDeltas,
+  teller: Teller,
+  ids: Map<number, string>,
+): AsyncGenerator<readonly ModelDelta[], void, undefined> {
+  for await (const together of deltas) {
+    for (const delta of joined(together)) {
+      if (delta.type === 'tool-call-delta') ids.set(delta.call, delta.id ?? ids.get(delta.call) ?? '');
+      if (delta.type === 'text-delta' || delta.type === 'thinking-delta' || delta.type === 'tool-call-delta')
+        await teller.tellDelta(delta);
+    }
+    yield together;
+  }
+}
+
+/** Sends the ids that the gateway generated for calls whose id is missing or not unique. */
+function tellMadeIds({ toolCalls }: Answer, teller: Teller, ids: ReadonlyMap<number, string>): void {
+  const calls = [...ids.keys()].toSorted((one, other) => one - other);
+  for (const [index, call] of calls.entries()) {
+    const id = toolCalls[index]?.id;
+    if (id !== undefined && id !== ids.get(call)) teller.tell({ type: 'tool-call-delta', call, id, arguments: '' });
+  }
+}
+
+function endOf(answer: Answer, result: ExchangeResult, { model }: AnswerAbout): Omit<ChatAnswer, 'message'> {
+  const { finishReason, providerFinishReason, responseModel, responseId } = answer;
+  return {
+    finishReason,
+    ...(providerFinishReason === null ? {} : { providerFinishReason }),
+    responseModel: responseModel ?? result.model ?? model,
+    ...(responseId === null ? {} : { responseId }),
+    usage: toUsage(result.usage),
+    provider: result.provider ?? '',
+    model: result.model ?? model,
+    attempts: result.attempts.length,
+    latencyMs: result.latencyMs,
+    queuedMs: result.queuedMs,
+    cached: result.cached,
+  };
+}
+
+function messageOf(answer: Answer): ModelMessage {
+  const { role, content } = answerMessage(answer);
+  return { role, content: content.flatMap(byValue) };
+}
+
+/** Converts the parts that an answer can have. */
+function byValue(part: ProviderPart): ContentPart[] {
+  if (part.type === 'text') return [part];
+  if (part.type === 'thinking') return [{ ...part, text: { text: part.text } }];
+  return part.type === 'tool-call' ? [{ ...part, arguments: { text: part.arguments } }] : [];
+}

@@ -1,0 +1,162 @@
+/** Several gateways; one is full, or stops. */
+import { Bus } from '@coppice/bus';
+import { chatApi } from '@coppice/contracts';
+import { startService } from '@coppice/service';
+import { eventually, startNatsServer } from '@coppice/testing';
+import type { NatsServer } from '@coppice/testing';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Provider } from '../../provider/port.ts';
+import { startLlmGateway } from '../../service.ts';
+import { askChat } from '../../test-support/chat-client.ts';
+import type { HeardChat } from '../../test-support/chat-client.ts';
+import { end, saying, text } from '../../test-support/says.ts';
+import type { BusEndpointLimits } from './limits.ts';
+
+let nats: NatsServer;
+let bus: Bus;
+const stops: (() => Promise<void>)[] = [];
+beforeEach(async () => {
+  nats = await startNatsServer();
+  bus = await Bus.connect({ ...nats.connection, name: 'test' });
+  await bus.ensureResources();
+});
+afterEach(async () => {
+  await Promise.all(stops.splice(0).map((stop) => stop()));
+  await bus?.close();
+  await nats?.stop();
+});
+
+/** Starts a gateway whose model sends one word, and the rest after `goOn`. */
+async function startGateway(limits: Partial<BusEndpointLimits> = {}, cache?: { ttlMs: number; entryBytesMax: number }) {
+  const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
+  const asked = { now: 0, left: 0 };
+  const acme: Provider = {
+    ...saying('acme'),
+    async *stream(_request, { signal }) {
+      asked.now++;
+      yield [text('one')];
+      const { promise: aborted, reject } = Promise.withResolvers<never>();
+      signal.addEventListener('abort', () => {
+        asked.left++;
+        reject(signal.reason);
+      });
+      await Promise.race([going, aborted]);
+      yield [text(' two'), end];
+    },
+  };
+  const gateway = await startService({
+    name: 'llm-gateway',
+    version: '1.0.0',
+    node: 'here',
+    connection: nats.connection,
+    start: (context) =>
+      startLlmGateway(context, {
+        providers: [acme],
+        chats: { limits },
+        ...(cache === undefined ? {} : { cache }),
+      }),
+  });
+  stops.push(() => gateway.stop());
+  return { goOn, asked, stop: () => gateway.stop() };
+}
+
+const hi = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'hi' }] }];
+
+/** Starts a chat and returns after its first word. */
+async function begun(): Promise<{ chatId: string; ended: Promise<HeardChat> }> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let chatId = '';
+  const ended = askChat(
+    bus,
+    { model: 'acme/one' },
+    {
+      onMessage: (message) => {
+        if (message.type === 'started') ({ chatId } = message);
+        if (message.type === 'text-delta') resolve();
+      },
+    },
+  );
+  await Promise.race([promise, ended]);
+  return { chatId, ended };
+}
+
+test('a chat is one gateway’s; whichever has it is reached by its client', async () => {
+  const gateways = [await startGateway(), await startGateway()];
+  const chats = await Promise.all(Array.from({ length: 12 }, begun));
+  const share = gateways.map(({ asked }) => asked.now);
+  expect(share.reduce((sum, each) => sum + each)).toBe(12);
+  for (const { chatId, ended } of chats) {
+    expect(await bus.call(chatApi.cancel, { tenant: 'default' }, { chatId })).toEqual({ chatId });
+    expect((await ended).error).toMatchObject({ code: 'cancelled' });
+  }
+  await eventually(() => gateways.every(({ asked }, index) => asked.left === share[index]));
+});
+
+test('a chat that nobody keeps ends, and its model is left', async () => {
+  const { asked } = await startGateway({ unkeptMsMax: 50, sweepMs: 10 });
+  const { ended } = await begun();
+  expect((await ended).error).toMatchObject({ code: 'cancelled', message: 'no llm.keep came for 50 ms' });
+  expect(asked.left).toBe(1);
+});
+
+test('a gateway that has as many as it may says so at once', async () => {
+  const { goOn } = await startGateway({ chatsMax: 1 });
+  const first = await begun();
+  const second = await askChat(bus, { model: 'acme/one' });
+  expect(second.messages).toEqual([]);
+  expect(second.error).toMatchObject({ code: 'unavailable', retryable: true });
+  goOn();
+  expect((await first.ended).text).toBe('one two');
+  expect((await askChat(bus, { model: 'acme/one' })).error).toBeNull();
+});
+
+test('one that stops takes no more, and lets what it has end', async () => {
+  const first = await startGateway();
+  const chat = await begun();
+  const stopped = first.stop();
+  const second = await startGateway();
+  second.goOn();
+  // The stopping gateway rejects chats that still reach it with a retryable error.
+  await eventually(async () => (await askChat(bus, { model: 'acme/one' })).error === null);
+  for (let count = 0; count < 5; count++) expect((await askChat(bus, { model: 'acme/one' })).error).toBeNull();
+  // It receives broadcast requests until the end.
+  expect(await bus.call(chatApi.keep, { tenant: 'default' }, { chatId: chat.chatId })).toEqual({ chatId: chat.chatId });
+  first.goOn();
+  expect((await chat.ended).text).toBe('one two');
+  await stopped;
+});
+
+test('what does not end in time is told that it is over', async () => {
+  const { stop, asked } = await startGateway({ drainMs: 1 });
+  const { ended } = await begun();
+  await stop();
+  expect((await ended).error).toMatchObject({ code: 'unavailable', retryable: true });
+  expect(asked.left).toBe(1);
+});
+
+test('a NATS server that is restarted ends every chat: nobody could say whether it is still heard', async () => {
+  const { goOn, asked } = await startGateway();
+  const { chatId, ended } = await begun();
+  // The chat's last message may be sent before the client has reconnected, and is then lost.
+  ended.catch(() => null);
+  await nats.restart();
+  await eventually(() => asked.left === 1);
+  goOn();
+  const whole = { model: 'acme/one', messages: hi, stream: false };
+  await eventually(() => bus.call(chatApi.chat, { tenant: 'default' }, whole, { deadlineMs: 1_000 }));
+  const kept = bus.call(chatApi.keep, { tenant: 'default' }, { chatId }, { deadlineMs: 1_000 });
+  await expect(kept).rejects.toMatchObject({ code: 'deadline-exceeded' });
+});
+
+test('an answer of the cache is told as one, and nobody is asked for it', async () => {
+  const { goOn, asked } = await startGateway({}, { ttlMs: 600_000, entryBytesMax: 100_000 });
+  goOn();
+  expect((await askChat(bus, { model: 'acme/one' })).result).toMatchObject({ cached: false, attempts: 1 });
+  await eventually(async () => (await askChat(bus, { model: 'acme/one' })).result?.cached === true);
+  const now = asked.now;
+  const { text: heard, result, messages } = await askChat(bus, { model: 'acme/one' });
+  expect(heard).toBe('one two');
+  expect(messages.map(({ type }) => type)).toEqual(['started', 'text-delta', 'result']);
+  expect(result).toMatchObject({ cached: true, attempts: 0, provider: 'acme', usage: { costUsd: 0 } });
+  expect(asked.now).toBe(now);
+});

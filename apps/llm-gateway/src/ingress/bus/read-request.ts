@@ -1,0 +1,115 @@
+/**
+ * Converts a chat's request for the exchange. An invalid request is rejected at once. The artifacts that it references are read afterwards, until the chat is
+ * cancelled.
+ */
+import { CoppiceError, chatLimits, tenantOfArtifact } from '@coppice/contracts';
+import type { ChatRequest } from '@coppice/contracts';
+import type { Artifacts } from '../../artifacts.ts';
+import { ByteBudget } from '../../byte-budget.ts';
+import type { Routes } from '../../routing/routes.ts';
+import { bytesOfHeap } from '../../heap.ts';
+import type { ModelRequest } from '../../provider/port.ts';
+import type { BusEndpointLimits } from './limits.ts';
+
+export type Question = {
+  timeLimitMs: number;
+  /** @throws CoppiceError `not-found`, `limit-exceeded`, `unavailable`; the signal's reason. */
+  read(signal: AbortSignal): Promise<Omit<ModelRequest, 'model'>>;
+  /** Releases the room of the prompt. */
+  forget(): void;
+};
+
+type Settings = { artifacts: Artifacts; routes: Routes; limits: BusEndpointLimits; scripts: boolean };
+
+export class Questions {
+  readonly #settings: Settings;
+  /** Room for the prompts of all chats. */
+  readonly #room: ByteBudget;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    const { promptBytesMax, promptsOfHeapMax } = settings.limits;
+    const bytesMax = bytesOfHeap(promptsOfHeapMax, promptBytesMax);
+    this.#room = new ByteBudget('all prompts together', bytesMax);
+  }
+
+  /** @throws CoppiceError `invalid-request`, `permission-denied`, `model-not-found`, `not-found`. */
+  take(request: ChatRequest, tenant: string): Question {
+    const { model, messages, tools, settings } = request;
+    const timeLimitMs = timeLimitOf(request);
+    this.#requireModel(model);
+    requireOwnArtifacts(messages, tenant);
+    const budget = new PromptBytes(this.#settings.limits.promptBytesMax, this.#room);
+    return {
+      timeLimitMs,
+      read: async (signal) => {
+        budget.take(Buffer.byteLength(JSON.stringify(tools)));
+        const owner = { tenant, taskId: '' };
+        return { messages: await this.#settings.artifacts.read(messages, { owner, budget, signal }), tools, settings };
+      },
+      forget: () => this.#room.giveBack(budget.taken),
+    };
+  }
+
+  #requireModel(model: string): void {
+    const { routes, scripts } = this.#settings;
+    // Scripts are files of the gateway's machine, for its owner only.
+    if (model.startsWith('scripted/') && (!scripts || model.startsWith('scripted//')))
+      throw refusal('permission-denied', 'model', 'a model that is not a script of this machine', model);
+    routes.of(model);
+  }
+}
+
+/** Budget of one prompt, which also takes its bytes from the room of all prompts. */
+class PromptBytes extends ByteBudget {
+  readonly #room: ByteBudget;
+
+  constructor(bytesMax: number, room: ByteBudget) {
+    super('the prompt', bytesMax);
+    this.#room = room;
+  }
+
+  override tryTake(bytes: number): boolean {
+    if (!super.tryTake(bytes)) return false;
+    if (this.#room.tryTake(bytes)) return true;
+    this.giveBack(bytes);
+    throw new CoppiceError('unavailable', 'too many large chats at once');
+  }
+}
+
+function timeLimitOf({ stream, timeLimitMs }: ChatRequest): number {
+  if (stream) return timeLimitMs ?? chatLimits.timeLimitMsMax;
+  const { wholeTimeLimitMsMax } = chatLimits;
+  if (timeLimitMs !== undefined && timeLimitMs > wholeTimeLimitMsMax)
+    throw refusal('invalid-request', 'timeLimitMs', `at most ${wholeTimeLimitMsMax} with stream: false`, timeLimitMs);
+  return timeLimitMs ?? wholeTimeLimitMsMax;
+}
+
+/** Checks the number of artifacts, and that they belong to the tenant. Another tenant's is reported as not found. */
+function requireOwnArtifacts(messages: ChatRequest['messages'], tenant: string): void {
+  const names = new Set<string>();
+  for (const { field, name } of artifactsIn(messages, 'messages')) {
+    if (tenantOfArtifact(name) !== tenant) throw refusal('not-found', field, 'the name of an artifact', name);
+    if (names.add(name).size > chatLimits.artifactsMax)
+      throw refusal('invalid-request', field, `no more than ${chatLimits.artifactsMax} artifacts`, name);
+  }
+}
+
+function* artifactsIn(value: object, path: string): Generator<{ field: string; name: string }> {
+  for (const [key, inner] of Object.entries(value) as [string, unknown][]) {
+    const field = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`;
+    if (key === 'artifact' && typeof inner === 'string') yield { field, name: inner };
+    else if (typeof inner === 'object' && inner !== null) yield* artifactsIn(inner, field);
+  }
+}
+
+function refusal(
+  code: 'invalid-request' | 'permission-denied' | 'not-found',
+  field: string,
+  expected: string,
+  value: unknown,
+): CoppiceError {
+  const received = JSON.stringify(value);
+  const details = { issues: [{ field, expected, received }] };
+  return new CoppiceError(code, `llm.chat: ${field}: expected ${expected}, received ${received}`, { details });
+}

@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import { sharedApiEndpoint, streamedApiEndpoint } from '@coppice/bus';
+import type { Answer } from '@coppice/bus';
+import { CoppiceError, chatApi, chatServiceName } from '@coppice/contracts';
+import type { ChatAnswer, ChatRequest } from '@coppice/contracts';
+import type { Clock, ServiceContext } from '@coppice/service';
+import type { Logger } from '@coppice/telemetry';
+import type { Artifacts } from '../../artifacts.ts';
+import type { ExchangeCollaborators } from '../../routing/collaborators.ts';
+import { startExchange } from '../../routing/exchange.ts';
+import type { Exchange } from '../../routing/exchange.ts';
+import { budgetsOf } from '../../budget/budgets-of-account.ts';
+import type { TenantLimit } from '../../budget/budgets-of-account.ts';
+import type { RequestContext } from '../../provider/port.ts';
+import { loggedCall } from '../call-log.ts';
+import { startTelling, wholeAnswer } from './answering.ts';
+import { Chats } from './chats.ts';
+import type { Chat } from './chats.ts';
+import { busEndpointLimits } from './limits.ts';
+import type { BusEndpointLimits } from './limits.ts';
+import { Questions } from './read-request.ts';
+import type { Question } from './read-request.ts';
+
+export type BusEndpointSettings = {
+  limits?: Partial<BusEndpointLimits>;
+  /** True if a chat may use scripts in the scripts' folders as models; default false. */
+  scripts?: boolean;
+};
+
+type EndpointCollaborators = {
+  log: Pick<Logger, 'info'>;
+  exchange: ExchangeCollaborators;
+  artifacts: Artifacts;
+  tenantLimits: readonly TenantLimit[];
+  clock: Clock;
+};
+
+/** Serves `llm.chat`, `llm.keep` and `llm.cancel` of the public API, with which any client of the bus can call a model. */
+export async function startBusEndpoint(
+  { bus, version, log }: Pick<ServiceContext, 'bus' | 'version' | 'log'>,
+  collaborators: Omit<EndpointCollaborators, 'log'>,
+  settings: BusEndpointSettings = {},
+): Promise<{ stop(): Promise<void> }> {
+  const limits = { ...busEndpointLimits, ...settings.limits };
+  const chats = new Chats(limits);
+  bus.onLoss(() => chats.lost());
+  const endpoint = new BusEndpoint({ ...collaborators, log }, chats, { limits, scripts: settings.scripts ?? false });
+  const service = await bus.serve({
+    name: chatServiceName,
+    version,
+    description: 'Models for any client of the bus',
+    endpoints: [
+      streamedApiEndpoint(chatApi.chat, (request, { tenant, answer }) => endpoint.chat(request, tenant, answer)),
+      sharedApiEndpoint(chatApi.keep, ({ chatId }, { tenant }) =>
+        chats.keep(tenant, chatId) ? { chatId } : undefined,
+      ),
+      sharedApiEndpoint(chatApi.cancel, ({ chatId }, { tenant }) =>
+        chats.cancel(tenant, chatId) ? { chatId } : undefined,
+      ),
+    ],
+  });
+  return {
+    stop: async () => {
+      await Promise.all([service.stop(), chats.stop()]);
+    },
+  };
+}
+
+class BusEndpoint {
+  readonly #with: EndpointCollaborators;
+  readonly #chats: Chats;
+  readonly #limits: BusEndpointLimits;
+  readonly #questions: Questions;
+
+  constructor(
+    collaborators: EndpointCollaborators,
+    chats: Chats,
+    { limits, scripts }: { limits: BusEndpointLimits; scripts: boolean },
+  ) {
+    this.#with = collaborators;
+    this.#chats = chats;
+    this.#limits = limits;
+    const { artifacts, exchange } = collaborators;
+    this.#questions = new Questions({ artifacts, routes: exchange.routes, limits, scripts });
+  }
+
+  /** Returns the whole answer for `stream: false`; otherwise returns undefined after sending it. @throws CoppiceError. */
+  async chat(request: ChatRequest, tenant: string, answer: Answer): Promise<ChatAnswer | undefined> {
+    const chat = this.#chats.begin(tenant, request.stream);
+    try {
+      return await this.#ask(request, tenant, { answer, chat });
+    } finally {
+      chat.close();
+    }
+  }
+
+  async #ask(
+    request: ChatRequest,
+    tenant: string,
+    { answer, chat }: { answer: Answer; chat: Chat },
+  ): Promise<ChatAnswer | undefined> {
+    const { model, stream } = request;
+    const question = this.#questions.take(request, tenant);
+    // Not the chat's id, which only its client should know.
+    const effectId = `chat_${randomUUID().replaceAll('-', '')}`;
+    const about = { model, effectId };
+    const owner = { tenant, runId: '', taskId: '' };
+    // Sends the chat's id before reading artifacts, so that the client can keep or cancel the chat meanwhile.
+    const telling = stream ? startTelling({ answer, chat, limits: this.#limits }) : null;
+    try {
+      const exchange = await this.#exchange(request, question, { owner, effectId, signal: chat.signal });
+      return await loggedCall(
+        this.#with.log,
+        { endpoint: 'bus', asked: model, owner, effectId },
+        exchange.result,
+        async () => {
+          if (telling === null) return wholeAnswer(exchange, about, answer.bytesMax);
+          await telling.tell(exchange, about);
+          return undefined;
+        },
+      );
+    } finally {
+      telling?.end();
+      question.forget();
+    }
+  }
+
+  /** Starts the exchange after reading the referenced artifacts, which counts towards the time limit. */
+  async #exchange({ model, limits = {} }: ChatRequest, question: Question, context: RequestContext): Promise<Exchange> {
+    const { exchange: collaborators, tenantLimits, clock } = this.#with;
+    const { owner, effectId, signal } = context;
+    const { timeLimitMs } = question;
+    const endsAtMs = Date.now() + timeLimitMs;
+    return startExchange(collaborators, {
+      model,
+      request: await inTime((until) => question.read(until), timeLimitMs, signal),
+      context,
+      budgets: budgetsOf({ owner, call: { id: effectId, limits } }, tenantLimits, clock.now()),
+      endsAtMs,
+      patienceMs: this.#limits.patienceMs,
+    });
+  }
+}
+
+/** @throws CoppiceError `deadline-exceeded`; the signal's reason. */
+async function inTime<Result>(
+  work: (signal: AbortSignal) => Promise<Result>,
+  timeLimitMs: number,
+  signal: AbortSignal,
+): Promise<Result> {
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    const text = `what the chat names by reference was not read within ${timeLimitMs} ms`;
+    late.abort(new CoppiceError('deadline-exceeded', text));
+  }, timeLimitMs);
+  try {
+    return await work(AbortSignal.any([signal, late.signal]));
+  } finally {
+    clearTimeout(timer);
+  }
+}

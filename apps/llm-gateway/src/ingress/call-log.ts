@@ -1,0 +1,48 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { Owner } from '@coppice/contracts';
+import type { Logger } from '@coppice/telemetry';
+import type { ExchangeResult } from '../routing/exchange.ts';
+import { toUsage } from '../usage.ts';
+
+/** `asked`: the model as named by the client. */
+type CallAbout = { endpoint: 'http' | 'bus'; owner: Owner; effectId: string; asked: string };
+
+/** Clients choose the model's name. */
+const nameCharactersMax = 255;
+
+/**
+ * Runs a call of an endpoint and then logs one line with its owner and usage. An agent's model calls are in the task's transcript and events; these calls are
+ * recorded nowhere else. Neither request nor answer is logged, nor the message of an error, which may quote them.
+ */
+export async function loggedCall<Outcome>(
+  log: Pick<Logger, 'info'>,
+  { asked, ...about }: CallAbout,
+  result: Readonly<ExchangeResult>,
+  work: () => Promise<Outcome>,
+): Promise<Outcome> {
+  let error: string | null = null;
+  try {
+    return await work();
+  } catch (thrown) {
+    error = thrown instanceof CoppiceError ? thrown.code : 'internal';
+    throw thrown;
+  } finally {
+    const { usage, attempts, cached, latencyMs, queuedMs } = result;
+    const told = {
+      ...about,
+      asked: asked.slice(0, nameCharactersMax),
+      model: modelOf(result),
+      usage: toUsage(usage),
+      attempts: attempts.length,
+      cached,
+      latencyMs,
+      queuedMs,
+      ...(error === null ? {} : { error }),
+    };
+    log.info(told, error === null ? 'a call was answered' : 'a call was not answered');
+  }
+}
+
+/** `provider/model` that answered or got the last request; null if none got one. */
+export const modelOf = ({ provider, model }: Pick<ExchangeResult, 'provider' | 'model'>): string | null =>
+  provider === null ? null : `${provider}/${model}`.slice(0, nameCharactersMax);

@@ -1,0 +1,140 @@
+/**
+ * Sends one answer to a client. The answer of a provider of the same wire format is passed on unchanged; another's is translated.
+ *
+ * Invariants:
+ * 1. An error before the stream's status is sent becomes an HTTP error. After that it is written in the wire format, without the events that end a complete answer.
+ *    The body then ends normally, as the vendors' does, since clients that see the connection break report that instead. If the wire format has no such event,
+ *    or the framing is a JSON array, which has no place for an error, the connection is closed in the middle of the body.
+ * 2. The provider's stream is not read further while the client has unread output.
+ */
+import type { CoppiceError } from '@coppice/contracts';
+import type { Exchange } from '../../routing/exchange.ts';
+import type { ModelDelta, ModelDeltas } from '../../provider/port.ts';
+import { streamHeaders, wholeAnswerHeaders } from './answer-headers.ts';
+import type { CallResult } from './answer-headers.ts';
+import type { AnswerWriter, Question } from './endpoint.ts';
+import { FrameEncoder, contentTypes } from './framing.ts';
+import type { Kept } from './kept-items.ts';
+import { facadeLimits } from './limits.ts';
+import type { Outlet } from './response-stream.ts';
+
+/**
+ * `keep` stores items that clients may reference by id from now on. `keepsPassed`: whether it also gets items of a provider of the same wire format, since one of
+ * another may get the request next.
+ */
+type Sending = {
+  outlet: Outlet;
+  keep: (kept: readonly Kept[]) => Promise<void>;
+  keepsPassed: boolean;
+  exchange: Pick<Exchange, 'deltas'> & { result: CallResult };
+};
+
+export class AnswerSender {
+  readonly #question: Question;
+  readonly #encoder: FrameEncoder;
+  readonly #writer: AnswerWriter;
+  readonly #outlet: Outlet;
+  readonly #keep: Sending['keep'];
+  readonly #keepsPassed: boolean;
+  readonly #exchange: Sending['exchange'];
+  readonly #startedAtMs = performance.now();
+  /** Items of events that were not sent yet. */
+  readonly #unkept: Kept[] = [];
+  /** True if a provider of the same wire format answers. */
+  #passing = false;
+
+  constructor(question: Question, writer: AnswerWriter, { outlet, exchange, keep, keepsPassed }: Sending) {
+    this.#question = question;
+    this.#exchange = exchange;
+    this.#encoder = new FrameEncoder(question.framing);
+    this.#writer = writer;
+    this.#outlet = outlet;
+    this.#keep = keep;
+    this.#keepsPassed = keepsPassed;
+  }
+
+  /** @throws CoppiceError of the exchange's deltas; the caller then ends a stream that has begun with `endEarly`. */
+  async send(): Promise<void> {
+    const { deltas, result } = this.#exchange;
+    if (!this.#question.stream) return this.#sendWhole(deltas, result);
+    const timer = setInterval(() => this.#keepAlive(), facadeLimits.silenceMsMax);
+    try {
+      for await (const together of deltas) {
+        const told = together.map((delta) => this.#told(delta)).join('');
+        if (this.#unkept.length > 0) await this.#keep(this.#unkept.splice(0));
+        const full = this.#write(told);
+        if (full !== null) await full;
+      }
+    } finally {
+      clearInterval(timer);
+    }
+    this.#begin(streamHeaders(result));
+    const last = this.#passing ? this.#writer.passedOn() : this.#writer.end();
+    if (!this.#passing) await this.#keep(this.#writer.kept?.() ?? []);
+    this.#outlet.end(`${this.#encoder.encode(last)}${this.#encoder.close()}`);
+  }
+
+  /** Reports an error in the middle of a stream. */
+  endEarly(error: CoppiceError): Promise<void> {
+    const told = this.#encoder.encode(this.#writer.fail(error));
+    const isHeard = told !== '' && this.#question.framing !== 'json-array';
+    return isHeard ? this.#outlet.endEarly(told) : this.#outlet.breakOff(told);
+  }
+
+  async #sendWhole(deltas: ModelDeltas, result: CallResult): Promise<void> {
+    let passed: string | null = null;
+    for await (const together of deltas) {
+      for (const delta of together) {
+        if (delta.type !== 'raw') {
+          if (passed === null) this.#writer.delta(delta);
+        } else if (delta.whole) passed = delta.data;
+      }
+    }
+    const body = passed ?? JSON.stringify(this.#writer.whole());
+    const kept = passed === null ? this.#writer.kept?.() : this.#keptOf(passed, true);
+    if (kept !== undefined && kept.length > 0) await this.#keep(kept);
+    const headers = wholeAnswerHeaders(result);
+    headers['content-type'] = 'application/json; charset=utf-8';
+    await this.#outlet.canBeWritten();
+    this.#outlet.whole(200, headers, body);
+  }
+
+  /** Encodes a delta for the client; empty if the client doesn't get it. */
+  #told(delta: ModelDelta): string {
+    if (delta.type !== 'raw') return this.#passing ? '' : this.#encoder.encode(this.#writer.delta(delta));
+    // A whole answer to a request for a stream is translated into a stream.
+    if (delta.whole) return '';
+    this.#passing = true;
+    this.#unkept.push(...this.#keptOf(delta.data, false));
+    const frame = this.#writer.passOn({ name: delta.name, data: delta.data });
+    return frame === null ? '' : this.#encoder.encode([frame]);
+  }
+
+  #keptOf(data: string, whole: boolean): readonly Kept[] {
+    return this.#keepsPassed ? (this.#writer.keptPassed?.(data, whole) ?? []) : [];
+  }
+
+  #write(text: string): Promise<void> | null {
+    if (text === '') return null;
+    // The headers are built for the first write only.
+    if (!this.#outlet.begun) this.#begin(streamHeaders(this.#exchange.result));
+    return this.#outlet.write(text);
+  }
+
+  #begin(about: Record<string, string>): void {
+    if (this.#outlet.begun) return;
+    this.#outlet.begin(200, { 'content-type': contentTypes[this.#question.framing], ...about });
+  }
+
+  #keepAlive(): void {
+    const waitedMs = performance.now() - this.#startedAtMs;
+    if (
+      this.#outlet.begun ? this.#outlet.silentMs < facadeLimits.silenceMsMax : waitedMs < facadeLimits.statusHeldMsMax
+    )
+      return;
+    // Without a model header: another provider than the one being asked now may answer.
+    this.#begin({});
+    // The write of the next delta waits for a slow client.
+    void this.#outlet.write(this.#writer.keepAlive())?.catch(() => {});
+  }
+}

@@ -1,0 +1,49 @@
+import { CoppiceError } from '@coppice/contracts';
+import { expect, test } from 'vitest';
+import { AnswerBounds } from '../../answer-bounds.ts';
+import { providerError } from '../../transport/errors.ts';
+import { openAiError } from './openai-error.ts';
+
+test.each([
+  ["that isn't there is told so to a client of the provider's own wire", 404, "Item 'rs_1' not found", 404],
+  ['may be forbidden it by the vendor', 403, 'CachedContent not found (or permission denied)', 403],
+  ['may be flagged by it', 403, 'Your input was flagged', 403],
+  ["learns nothing of the gateway's key", 403, 'Key limit exceeded (daily limit)', 502],
+  ['nor of what that may do', 403, 'Missing scopes: api.files.read. Check that your project allows it', 502],
+  ['nor of its account', 401, 'who are you', 502],
+])('what a client names of the vendor %s', (_what, status, message, told) => {
+  const wire = 'openai-responses';
+  const error = providerError({ provider: 'openai', status, body: { error: { message } }, wire });
+  // An error as a proxy writes it.
+  const text = providerError({ provider: 'openai', status, body: message, wire });
+  expect(openAiError(text, wire).status).toBe(502);
+  expect(openAiError(error, wire).status).toBe(told);
+  expect(openAiError(error, 'openai-chat').status).toBe(502);
+});
+
+test.each<[string, (bounds: AnswerBounds) => void]>([
+  ['a name', (bounds) => bounds.checkedName('x'.repeat(1_000))],
+  ['texts', (bounds) => bounds.take('x'.repeat(200))],
+])('an answer with %s without end is not the fault of the request', (_what, add) => {
+  let error: unknown;
+  try {
+    add(new AnswerBounds("acme's answer", 100));
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(openAiError(error as CoppiceError, 'openai-chat')).toMatchObject({ status: 502, type: 'server_error' });
+});
+
+test.each([
+  ['that is used up', 'limit-exceeded', {}, { 'x-should-retry': 'false' }, 'insufficient_quota'],
+  [
+    'that calls in flight have reserved',
+    'provider-limited',
+    { retryAfterMs: 1_000 },
+    { 'retry-after': '1', 'retry-after-ms': '1000' },
+    'rate_limit_exceeded',
+  ],
+] as const)('a client is told of a budget %s whether to come again', (_what, code, details, headers, vendorCode) => {
+  const error = new CoppiceError(code, 'too little', { details: { budget: 'tenant acme', ...details } });
+  expect(openAiError(error, 'openai-chat')).toMatchObject({ status: 429, headers, code: vendorCode });
+});

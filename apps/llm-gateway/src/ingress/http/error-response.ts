@@ -1,0 +1,95 @@
+/** Maps the gateway's errors to HTTP. Each endpoint converts the result into its vendor's format. */
+import { CoppiceError } from '@coppice/contracts';
+import type { ErrorCode, FieldIssue } from '@coppice/contracts';
+import { isFailing } from '../../routing/candidate.ts';
+import type { ProviderNames } from '../../transport/errors.ts';
+import type { WireName } from '../../provider/port.ts';
+
+export type Complaint = {
+  status: number;
+  message: string;
+  code: ErrorCode;
+  /** The first invalid field; null if the error isn't about one. */
+  issue: FieldIssue | null;
+  /** True if the client should retry by itself. */
+  retryable: boolean;
+  /** Time until the retry; null if unknown. */
+  retryAfterMs: number | null;
+  /** True if a budget is used up. Waiting doesn't help then; it does if calls in flight have reserved the rest. */
+  spent: boolean;
+};
+
+const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
+  'invalid-request': 400,
+  'context-exceeded': 400,
+  'permission-denied': 403,
+  'not-found': 404,
+  'model-not-found': 404,
+  'limit-exceeded': 413,
+  'provider-limited': 429,
+  unavailable: 503,
+  cancelled: 503,
+  'deadline-exceeded': 504,
+};
+
+/** Statuses of a provider that are passed on. Clients would take others for their own fault; a provider's are the fault of the gateway or its configuration. */
+const passedStatuses = [500, 502, 503, 504, 529];
+/** Matches a 403 error about the client's request. Most are about the gateway's key or account, see `accountPattern`. */
+const clientsPattern = /\b(flagged|moderation|cached ?contents?|files?)\b/i;
+const accountPattern = /\b(api[ _-]?keys?|credentials?|scopes?|account|organi[sz]ation|project|billing)\b/i;
+
+/** Creates an error of the façade itself, whose HTTP status takes precedence over its code's. */
+export const refusal = (
+  code: ErrorCode,
+  httpStatus: number,
+  message: string,
+  details: Record<string, unknown> = {},
+): CoppiceError => new CoppiceError(code, message, { details: { ...details, httpStatus } });
+
+/** @param wire the client's wire format */
+export function complaintOf(error: CoppiceError, wire: WireName): Complaint {
+  const { code, message, retryable, details = {} } = error;
+  const spent = code === 'limit-exceeded' && details['budget'] !== undefined;
+  const [issue] = Array.isArray(details['issues']) ? (details['issues'] as FieldIssue[]) : [];
+  // The gateway has already retried. Retries of the client would only make its user wait for the same error.
+  const failing = isFailing(error);
+  const retryAfterMs = Number(details['retryAfterMs'] ?? Number.NaN);
+  return {
+    status: statusOf(error, wire, spent),
+    message,
+    code,
+    issue: issue ?? null,
+    retryable: retryable && !failing,
+    retryAfterMs: !failing && Number.isFinite(retryAfterMs) && retryAfterMs >= 0 ? retryAfterMs : null,
+    spent,
+  };
+}
+
+function statusOf(error: CoppiceError, wire: WireName, spent: boolean): number {
+  const { code, details = {} } = error;
+  if (typeof details['httpStatus'] === 'number') return details['httpStatus'];
+  if (spent) return 429;
+  if (code !== 'provider-failed') return statusOfCode[code] ?? 500;
+  const upstream = Number(details['status']);
+  return passedStatuses.includes(upstream) || isOfTheClient(error, upstream, wire) ? upstream : 502;
+}
+
+/**
+ * Reports whether the error is about something that the vendor stores and the client's request refers to, in the vendor's own wire format: a previous response,
+ * a file, a cached prompt. The client has to know that it doesn't exist.
+ */
+function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: WireName): boolean {
+  const names = details?.['providerNames'] as ProviderNames | undefined;
+  if (names?.wire !== wire) return false;
+  return upstream === 404 || (upstream === 403 && clientsPattern.test(message) && !accountPattern.test(message));
+}
+
+/** Headers that say when to retry, in the form that the vendors' own clients read. */
+export function retryHeaders({ retryAfterMs, retryable, status }: Complaint): Record<string, string> {
+  const wait =
+    retryAfterMs === null
+      ? {}
+      : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)), 'retry-after-ms': String(Math.ceil(retryAfterMs)) };
+  // The vendors' clients retry after 408, 409, 429 and 5xx unless this header forbids it.
+  return { ...wait, ...(retryable || status < 408 ? {} : { 'x-should-retry': 'false' }) };
+}

@@ -1,0 +1,326 @@
+/**
+ * Handles one HTTP request: verifies the token, parses the request, calls the model and sends the answer.
+ *
+ * Collaborators: the tokens; the exchange with the providers (`ask`); the endpoints (`Endpoint`), one per wire format.
+ *
+ * Invariants:
+ * 1. Without a valid token, a client learns only that the gateway is running, and which paths and methods it has; no body is read.
+ * 2. If the client disconnects or the façade stops, the exchange and its upstream call end at once.
+ * 3. Only the path and the model of a request are logged; not its query or headers, which may contain a token.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { CoppiceError } from '@coppice/contracts';
+import type { FieldIssue, TokenGrant } from '@coppice/contracts';
+import type { Logger } from '@coppice/telemetry';
+import type { Call, Exchange } from '../../routing/exchange.ts';
+import { hopsOf, isTooFar } from './hops.ts';
+import type { WireName } from '../../provider/port.ts';
+import { estimatedTokens } from '../../usage.ts';
+import { loggedCall } from '../call-log.ts';
+import { AnswerSender } from './answer.ts';
+import { cacheHeader, wholeAnswerHeaders } from './answer-headers.ts';
+import { refusal } from './error-response.ts';
+import type { Asked, Endpoint, Question } from './endpoint.ts';
+import { fieldsOf } from './fields.ts';
+import type { KeptItems } from './kept-items.ts';
+import { facadeLimits } from './limits.ts';
+import { Outlet } from './response-stream.ts';
+import { BodyRoom, readJsonBody } from './request-body.ts';
+import type { JsonBody } from './request-body.ts';
+import { inRequestSpan } from './request-span.ts';
+import { tokenOf } from './request-token.ts';
+import { endpointOf, routeOf } from './routes.ts';
+import type { Route } from './routes.ts';
+import type { Granted, Tokens } from './tokens.ts';
+
+export type FacadeCollaborators = {
+  tokens: Pick<Tokens, 'verify'>;
+  log: Pick<Logger, 'info' | 'error'>;
+  /** Items that clients may reference by id. */
+  items: Pick<KeptItems, 'keep' | 'named'>;
+  ask(call: Call, grant: Granted): Exchange;
+  /** Wire formats of the providers that may serve this model; null for a provider without one. @throws CoppiceError `model-not-found`. */
+  wiresOf(model: string): readonly (WireName | null)[];
+  /** Reports whether the name is a model's full name or an alias. */
+  isModel(name: string): boolean;
+  /** Names of the models and aliases. */
+  models(signal: AbortSignal): Promise<readonly string[]>;
+};
+
+type Incoming = {
+  route: Route;
+  asked: Omit<Asked, 'bytes'>;
+  grant: Granted;
+  request: IncomingMessage;
+  outlet: Outlet;
+  signal: AbortSignal;
+  /** `begun`: from then on `loggedCall` logs the outcome. */
+  call: { begun: boolean };
+};
+
+export class Facade {
+  readonly #with: FacadeCollaborators;
+  readonly #room = new BodyRoom();
+
+  constructor(collaborators: FacadeCollaborators) {
+    this.#with = collaborators;
+  }
+
+  /** Never throws. `signal` is aborted when the client leaves or the façade ends. */
+  async handle(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
+    const outlet = new Outlet(response, signal);
+    const { pathname: path, searchParams: query } = addressOf(request.url ?? '/');
+    const marks = { headers: request.headers, query };
+    try {
+      signal.throwIfAborted();
+      const found = routeOf(request.method ?? '', path, marks);
+      if (found === null) throw refusal('not-found', 404, `there is nothing at ${path}`);
+      if (!('route' in found)) throw refusal('invalid-request', 405, `${path} takes ${found.methods.join(', ')}`);
+      const { route, name } = found;
+      if (route.kind === 'alive') return outlet.whole(200, { 'content-type': 'text/plain' }, 'Coppice is running');
+      const grant = await this.#with.tokens.verify(tokenOf(request.headers, query));
+      const headers = headersFor(route.endpoint, request);
+      const incoming = {
+        route,
+        asked: { path, query, headers },
+        grant,
+        request,
+        outlet,
+        signal,
+        call: { begun: false },
+      };
+      await inRequestSpan({ name, grant, request }, () => this.#answerOrLog(incoming));
+    } catch (error) {
+      if (signal.aborted && response.destroyed) return;
+      this.#refuse(endpointOf(path, marks), outlet, this.#told(error, path));
+    }
+  }
+
+  /** Answers the request. If it is rejected before the call begins, logs that with the id that the client gets. */
+  async #answerOrLog(incoming: Incoming): Promise<void> {
+    try {
+      await this.#answer(incoming);
+    } catch (error) {
+      const { call, grant, outlet, asked } = incoming;
+      const { tenant, runId, taskId } = grant;
+      const about = {
+        endpoint: 'http',
+        owner: { tenant, runId, taskId },
+        effectId: `http_${outlet.id}`,
+        path: asked.path,
+      };
+      const code = error instanceof CoppiceError ? error.code : 'internal';
+      if (!call.begun) this.#with.log.info({ ...about, error: code }, 'a request was refused');
+      throw error;
+    }
+  }
+
+  async #answer(incoming: Incoming): Promise<void> {
+    const { route, request, outlet } = incoming;
+    if (route.kind === 'models') return this.#listModels(route, incoming);
+    if (route.kind === 'alive') return;
+    const { body, bytes } = await readJsonBody(request, this.#room);
+    try {
+      if (route.kind === 'ask') await this.#ask(route.endpoint, { body, bytes }, incoming);
+      else this.#sendJson(outlet, route.answer(estimatedTokens(bytes)));
+    } finally {
+      this.#room.giveBack(bytes);
+    }
+  }
+
+  /** Replaces references to stored items in the body by the items, if there is room, then calls the model. */
+  async #ask(endpoint: Endpoint, told: JsonBody, incoming: Incoming): Promise<void> {
+    const { references } = endpoint;
+    const { own, passed } = references?.named(told.body) ?? { own: [], passed: [] };
+    const keys =
+      passed.length > 0 && this.#othersAnswer(told.body, endpoint, incoming.grant) ? [...own, ...passed] : own;
+    if (references === undefined || keys.length === 0) return this.#askWhole(endpoint, told, incoming);
+    const { tenant } = incoming.grant;
+    const bytesMax = facadeLimits.bodyBytesMax - told.bytes;
+    const { items, bytes } = await this.#with.items.named(tenant, keys, { bytesMax, room: this.#room });
+    try {
+      const whole = { body: references.put(told.body, items), bytes: told.bytes + bytes };
+      await this.#askWhole(endpoint, whole, { ...incoming, asked: { ...incoming.asked, items } });
+    } finally {
+      this.#room.giveBack(bytes);
+    }
+  }
+
+  async #askWhole(endpoint: Endpoint, { body, bytes }: JsonBody, incoming: Incoming): Promise<void> {
+    const { asked, grant, request: httpRequest, outlet, signal } = incoming;
+    const hops = hopsOf(httpRequest.headers);
+    requireNear(hops);
+    const question = endpoint.parse(body, { ...asked, bytes });
+    const model = this.#modelOf(question.model, endpoint, grant);
+    const request = mayBeCached(question, httpRequest) ? question.request : uncached(question.request);
+    const others = this.#hasOthers(model, endpoint);
+    if (others) requireTranslatable(question, model);
+    const { id } = outlet;
+    const { tenant, runId, taskId } = grant;
+    const call = {
+      model,
+      request,
+      context: { owner: { tenant, runId, taskId }, effectId: `http_${id}`, signal, hops },
+      endsAtMs: Date.now() + facadeLimits.answerMsMax,
+    };
+    const exchange = this.#with.ask(call, grant);
+    const writer = question.writer({ id, model: question.model, nowMs: Date.now() });
+    const sender = new AnswerSender(question, writer, {
+      outlet,
+      exchange,
+      keep: (kept) => this.#with.items.keep(tenant, kept),
+      keepsPassed: others,
+    });
+    const about = {
+      endpoint: 'http' as const,
+      asked: question.model,
+      owner: call.context.owner,
+      effectId: call.context.effectId,
+    };
+    incoming.call.begun = true;
+    try {
+      await loggedCall(this.#with.log, about, exchange.result, () => sender.send());
+    } catch (error) {
+      if (!outlet.begun) {
+        outlet.addHeaders(wholeAnswerHeaders(exchange.result));
+        throw takenFor(error, question.model, model);
+      }
+      await sender.endEarly(this.#told(error, asked.path));
+    }
+  }
+
+  /** @throws CoppiceError if the token doesn't allow the model, or the name is too long. */
+  #modelOf(name: string, endpoint: Endpoint, { models }: TokenGrant): string {
+    const model = this.#fullName(name, endpoint);
+    // Scripts are files of this machine, so a token has to name them explicitly.
+    const granted = models === undefined ? !model.startsWith('scripted/') : names(models, name, model);
+    if (granted && !model.startsWith('scripted//')) return model;
+    const named = models === undefined && !model.startsWith('scripted//');
+    const why = named ? `: a script is only for tokens that name it ("coppice token --model ${model}")` : '';
+    throw refusal('permission-denied', 403, `this token is not for the model ${JSON.stringify(model)}${why}`);
+  }
+
+  /** Adds the endpoint's provider to a bare name, as the vendor's clients write it. @throws CoppiceError if the name is too long. */
+  #fullName(name: string, endpoint: Endpoint): string {
+    requireShort(name);
+    // `fast@acme` means the alias `fast`, even if the alias has no provider `acme`.
+    const isAlias = this.#with.isModel(name) || this.#with.isModel(name.split('@')[0] ?? '');
+    return isAlias || name.includes('/') ? name : `${endpoint.provider}/${name}`;
+  }
+
+  /** Reports whether a provider of another wire format may get the request. */
+  #hasOthers(model: string, { wire }: Endpoint): boolean {
+    return this.#with.wiresOf(model).some((each) => each !== wire);
+  }
+
+  #othersAnswer(body: unknown, endpoint: Endpoint, grant: Granted): boolean {
+    const { model } = fieldsOf(body);
+    return typeof model === 'string' && this.#hasOthers(this.#modelOf(model, endpoint, grant), endpoint);
+  }
+
+  async #listModels(
+    { endpoint, listing, model }: Extract<Route, { kind: 'models' }>,
+    { grant, outlet, signal }: Incoming,
+  ): Promise<void> {
+    const at = { nowMs: Date.now() };
+    const all = grant.models ?? (await this.#with.models(signal));
+    if (model === null) return this.#sendJson(outlet, listing.list(all, at));
+    const full = this.#fullName(model, endpoint);
+    if (!names(all, model, full) && (grant.models !== undefined || !this.#with.isModel(full)))
+      throw new CoppiceError('model-not-found', `there is no model ${JSON.stringify(model)}`);
+    this.#sendJson(outlet, listing.one(model, at));
+  }
+
+  #sendJson(outlet: Outlet, body: object): void {
+    outlet.whole(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify(body));
+  }
+
+  #refuse(endpoint: Endpoint, outlet: Outlet, error: CoppiceError): void {
+    if (outlet.begun) return void outlet.breakOff('');
+    const { status, headers, body } = endpoint.error(error);
+    outlet.whole(status, { 'content-type': 'application/json; charset=utf-8', ...headers }, JSON.stringify(body));
+  }
+
+  /** Logs an unexpected error. The client learns only that it is a defect. */
+  #told(error: unknown, path: string): CoppiceError {
+    if (error instanceof CoppiceError) return error;
+    this.#with.log.error({ err: error, path }, 'a request over HTTP failed');
+    return new CoppiceError('internal', 'a defect in the gateway; its log tells more');
+  }
+}
+
+/** @throws CoppiceError if the request has fields that another wire format can't express. */
+function requireTranslatable({ untranslatable }: Question, model: string): void {
+  if (untranslatable.length === 0) return;
+  const issues: FieldIssue[] = [...untranslatable];
+  const [{ field, expected, received }] = issues as [FieldIssue, ...FieldIssue[]];
+  const message = `${field}: expected ${expected}, received ${received}: ${model} may be asked in another format than this one, which has no words for it`;
+  throw new CoppiceError('invalid-request', message, { details: { issues } });
+}
+
+/** @throws CoppiceError with a code that no gateway retries. */
+function requireNear(hops: number): void {
+  if (!isTooFar(hops)) return;
+  const text = `the request came through ${hops} gateways: the address of a provider of one of them is most likely a gateway's own endpoint`;
+  throw new CoppiceError('invalid-request', text);
+}
+
+/** @throws CoppiceError */
+function requireShort(model: string): void {
+  const { modelCharactersMax } = facadeLimits;
+  if (model.length <= modelCharactersMax) return;
+  const expected = `at most ${modelCharactersMax} characters`;
+  const issues: FieldIssue[] = [{ field: 'model', expected, received: String(model.length) }];
+  const message = `the request: model: expected ${expected}, received ${model.length}`;
+  throw new CoppiceError('invalid-request', message, { details: { issues } });
+}
+
+/** Adds to an error that the name is no alias and was taken as a model of the endpoint's vendor: it may be a misspelt alias. */
+function takenFor(error: unknown, asked: string, model: string): unknown {
+  if (!(error instanceof CoppiceError) || asked === model) return error;
+  const { code, retryable, details } = error;
+  const isUnknown = code === 'model-not-found' || details?.['priceUnknown'] === true;
+  if (!isUnknown && details?.['keyRequired'] === undefined) return error;
+  const text = `${error.message} (${JSON.stringify(asked)} is no alias here, and was taken as ${model})`;
+  return new CoppiceError(code, text, { cause: error, retryable, ...(details === undefined ? {} : { details }) });
+}
+
+/** Reports whether the list contains the name as the client wrote it, or the full name. */
+const names = (models: readonly string[], written: string, full: string): boolean =>
+  models.includes(written) || models.includes(full);
+
+const nothingAsked = new URLSearchParams();
+
+function addressOf(target: string): Pick<URL, 'pathname' | 'searchParams'> {
+  // Fast path: most targets need no decoding or resolving.
+  if (/^(?:\/[a-z0-9_]+)+$/.test(target)) return { pathname: target, searchParams: nothingAsked };
+  return URL.parse(target, 'http://gateway') ?? new URL('http://gateway/');
+}
+
+function headersFor(endpoint: Endpoint, request: IncomingMessage): Record<string, string> {
+  const told: Record<string, string> = {};
+  for (const name of endpoint.headers) {
+    const value = request.headers[name];
+    if (typeof value === 'string') told[name] = value;
+  }
+  return told;
+}
+
+/**
+ * Reports whether the cache may be used. Not by default if the request is untranslatable: something that the vendor stores, and the request only references, may
+ * differ the next time. @throws CoppiceError if the header is neither absent nor `off`.
+ */
+function mayBeCached({ untranslatable }: Question, { headers }: IncomingMessage): boolean {
+  const wish = headers[cacheHeader];
+  if (wish === undefined) return untranslatable.length === 0;
+  if (wish === 'off') return false;
+  const received = JSON.stringify(wish);
+  const issues: FieldIssue[] = [{ field: cacheHeader, expected: 'off', received }];
+  const message = `the header ${cacheHeader}: expected off, received ${received}`;
+  throw new CoppiceError('invalid-request', message, { details: { issues } });
+}
+
+const uncached = <Request extends Question['request']>(request: Request): Request => ({
+  ...request,
+  settings: { ...request.settings, cache: false },
+});

@@ -1,0 +1,105 @@
+/**
+ * Stores items of answers, which clients reference by id in later requests, as clients of Responses do by default.
+ *
+ * Invariants:
+ * 1. A tenant never gets another tenant's items: the tenant is a part of every key. Only what the gateway sent to the tenant is stored, nothing that a client wrote.
+ * 2. The bucket bounds all items together: it discards the oldest, whatever their tenant. Items also expire. The items that one request references are bounded by the
+ *    room for its body, and by `answersMax`.
+ * 3. A slow or unavailable bucket fails no answer. Items that could not be stored can't be referenced. Requests that reference items meanwhile get `unavailable`.
+ */
+import type { KeyValue } from '@coppice/bus';
+import type { Logger } from '@coppice/telemetry';
+import { jsonOf } from '../../transport/json.ts';
+import { Room } from '../../room.ts';
+import { refusal } from './error-response.ts';
+import { facadeLimits } from './limits.ts';
+import type { BodyRoom } from './request-body.ts';
+
+export type Item = Readonly<Record<string, unknown>>;
+type NamedRoom = { bytesMax: number; room: Pick<BodyRoom, 'tryTake' | 'giveBack'> };
+/** Items stored together under `key`, which consists of letters, digits, `-` and `_`. */
+export type Kept = { key: string; items: readonly object[] };
+type Named = { items: readonly Item[]; bytes: number };
+
+const limits = facadeLimits.items;
+
+export class KeptItems {
+  readonly #bucket: Pick<KeyValue, 'get' | 'put'>;
+  readonly #log: Pick<Logger, 'error'>;
+  /** Room for the values that all requests are reading; each reserves the largest possible size. */
+  readonly #reading = new Room('items that are read', limits.readingBytesMax, limits.readMsMax);
+  #failing = false;
+
+  constructor(bucket: Pick<KeyValue, 'get' | 'put'>, log: Pick<Logger, 'error'>) {
+    this.#bucket = bucket;
+    this.#log = log;
+  }
+
+  /** Stores items. Returns after the writes, so that the next request finds the items, or after `waitMsMax`. Never throws. */
+  async keep(tenant: string, kept: readonly Kept[]): Promise<void> {
+    const values = kept.slice(0, limits.keysMax).map(({ key, items }) => ({
+      key,
+      value: Buffer.from(JSON.stringify(items)),
+    }));
+    const small = values.filter(({ value }) => value.length <= limits.answerBytesMax);
+    await Promise.all(small.map(({ key, value }) => this.#inTime(this.#bucket.put(keyOf(tenant, key), value))));
+  }
+
+  /**
+   * Returns the items that are still stored under these keys, as long as the next value certainly fits in `bytesMax`. The caller gives their bytes back to `room`.
+   * @throws CoppiceError `unavailable` if there is no room, or the bucket fails or is slow.
+   */
+  async named(tenant: string, keys: readonly string[], { bytesMax, room }: NamedRoom): Promise<Named> {
+    const items: Item[] = [];
+    let bytes = 0;
+    const endMs = performance.now() + limits.readMsMax;
+    const left = keys.slice(0, limits.answersMax);
+    const refuse = (why: string): never => {
+      room.giveBack(bytes);
+      throw refusal('unavailable', 503, why);
+    };
+    while (left.length > 0) {
+      const fitting = Math.floor((bytesMax - bytes) / limits.answerBytesMax);
+      const together = left.splice(0, Math.min(limits.readsAtOnce, fitting));
+      if (together.length === 0) break;
+      const reading = together.length * limits.answerBytesMax;
+      if (!(await this.#reading.take(reading))) refuse(cannotBeRead);
+      const entries = await Promise.all(together.map((key) => this.#inTime(this.#bucket.get(keyOf(tenant, key)))));
+      const values = entries.flatMap((entry) => (entry ? [Buffer.from(entry.value)] : []));
+      const size = values.reduce((sum, { length }) => sum + length, 0);
+      const hasRoom = room.tryTake(size);
+      this.#reading.giveBack(reading);
+      if (!hasRoom) refuse('too many large requests at once');
+      bytes += size;
+      if (entries.includes(undefined) || (left.length > 0 && performance.now() > endMs)) refuse(cannotBeRead);
+      for (const value of values) {
+        const kept = jsonOf(value.toString());
+        if (Array.isArray(kept)) items.push(...(kept as Item[]));
+      }
+    }
+    return { items, bytes };
+  }
+
+  /** Returns undefined if the bucket fails or is slow. */
+  async #inTime<Result>(asked: Promise<Result>): Promise<Result | undefined> {
+    const { promise: tooLate, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error(`no answer within ${limits.waitMsMax} ms`)), limits.waitMsMax);
+    try {
+      const result = await Promise.race([asked, tooLate]);
+      this.#failing = false;
+      return result;
+    } catch (error) {
+      // Logged once until the bucket answers again.
+      if (!this.#failing) this.#log.error({ err: error }, 'items of answers can be neither kept nor read');
+      this.#failing = true;
+      return undefined;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+const cannotBeRead =
+  "what the request names by its id can't be read just now: ask again, or send the items themselves, with store: false";
+
+const keyOf = (tenant: string, key: string): string => `${tenant}.${key}`;

@@ -1,0 +1,109 @@
+/** Cost and model of a call, reported to the client in headers and in the gateway's log. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { httpProvider } from '../../transport/provider.ts';
+import { providerServerAt } from '../../test-support/attempt.ts';
+import { playError } from '../../test-support/model-server.ts';
+import { end, saying, text } from '../../test-support/says.ts';
+import { grant, startTestFacade, token } from './test-support/start-facade.ts';
+import type { TestFacade } from './test-support/start-facade.ts';
+import { playBeginning } from './test-support/upstream.ts';
+
+const usage = { inputTokens: 11, outputTokens: 3, costUsd: 0.00048 };
+const own = saying('own', [text('the answer'), { type: 'usage', usage }, end]);
+let facade: TestFacade;
+beforeAll(async () => {
+  const keyless = { ...providerServerAt('http://127.0.0.1:9'), name: 'keyless', key: null, keyRequired: 'A_KEY' };
+  facade = await startTestFacade({ providers: [own, httpProvider(keyless)] });
+});
+afterAll(() => facade[Symbol.asyncDispose]());
+
+const messages = [{ role: 'user', content: 'the question' }];
+const ask = (body: object, signal: AbortSignal | null = null) =>
+  fetch(`${facade.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+    body: JSON.stringify({ messages, ...body }),
+    signal,
+  });
+const told = ({ headers }: Response) =>
+  ['x-coppice-model', 'x-coppice-cost-usd', 'x-coppice-attempts'].map((name) => headers.get(name));
+
+/** Returns the log line of the call that `work` makes. */
+async function lineOf(work: () => Promise<unknown>): Promise<Record<string, unknown>> {
+  const before = facade.logged.length;
+  await work();
+  const calls = () => facade.logged.slice(before).filter((line) => line.includes('"endpoint"'));
+  await expect.poll(calls).toHaveLength(1);
+  const [line = ''] = calls();
+  expect(line).not.toMatch(/the question|the answer|a-token-of-a-test/);
+  return JSON.parse(line) as Record<string, unknown>;
+}
+
+test('a whole answer tells who gave it, what it cost and how often somebody was asked; so does the log', async () => {
+  let response: Response | undefined;
+  const line = await lineOf(async () => {
+    response = await ask({ model: 'own/one' });
+    await response.text();
+  });
+  expect(response && told(response)).toEqual(['own/one', '0.00048', '1']);
+  const { tenant, runId, taskId } = grant;
+  const owner = { tenant, runId, taskId };
+  const about = { endpoint: 'http', level: 'info', asked: 'own/one', model: 'own/one', owner };
+  expect(line).toMatchObject({ ...about, usage, attempts: 1, cached: false });
+  const requestId = response?.headers.get('x-request-id') ?? '';
+  expect(requestId).toMatch(/^req_[0-9a-f]{32}$/);
+  expect(line).toMatchObject({ effectId: requestId.replace('req_', 'http_'), latencyMs: expect.any(Number) });
+  expect(line).not.toHaveProperty('error');
+});
+
+test('a stream tells who gives it, and the log the rest', async () => {
+  let response: Response | undefined;
+  const line = await lineOf(async () => {
+    response = await ask({ model: 'own/one', stream: true });
+    await response.text();
+  });
+  expect(response && told(response)).toEqual(['own/one', null, null]);
+  expect(line).toMatchObject({ usage, attempts: 1 });
+});
+
+test('a model whose name no header takes is told all the same', async () => {
+  const response = await ask({ model: 'own/é ü\n' });
+  expect(response.status).toBe(200);
+  expect(told(response)[0]).toBe('own/%C3%A9%20%C3%BC%0A');
+});
+
+test('where nobody could be asked, nobody is told to have been', async () => {
+  const response = await ask({ model: 'keyless/one' });
+  expect([response.status, ...told(response)]).toEqual([502, null, null, '0']);
+});
+
+test('a call that fails, and one that is left, are in the log with the reason, without its words', async () => {
+  facade.upstream.play(playError(400, { error: { message: 'not like the question' } }));
+  let refused: Response | undefined;
+  const failed = await lineOf(async () => {
+    refused = await ask({ model: 'acme/acme-1' });
+  });
+  expect(refused && told(refused)).toEqual(['acme/acme-1', null, '1']);
+  expect(failed).toMatchObject({ model: 'acme/acme-1', attempts: 1, error: 'invalid-request' });
+  facade.upstream.play(playBeginning('the answer'));
+  const leaving = new AbortController();
+  const left = await lineOf(async () => {
+    await ask({ model: 'acme/acme-1', stream: true }, leaving.signal);
+    leaving.abort();
+  });
+  expect(left).toMatchObject({ model: 'acme/acme-1', attempts: 1, error: 'cancelled' });
+});
+
+test.each([
+  ['of a model that is not there', { model: 'none/one' }, 404, 'model-not-found'],
+  ['that says what nobody is asked', { model: 'own/one', n: 2 }, 400, 'invalid-request'],
+])('a request %s is in the log as well, by the id that its client is told', async (_, body, status, error) => {
+  let response: Response | undefined;
+  const line = await lineOf(async () => {
+    response = await ask(body);
+    await response.text();
+  });
+  expect(response?.status).toBe(status);
+  const effectId = response?.headers.get('request-id')?.replace('req_', 'http_');
+  expect(line).toMatchObject({ msg: 'a request was refused', path: '/v1/chat/completions', effectId, error });
+});

@@ -1,0 +1,41 @@
+import type { CoppiceError } from '@coppice/contracts';
+import type { ProviderNames } from '../../transport/errors.ts';
+import type { WireName } from '../../provider/port.ts';
+import { complaintOf, retryHeaders } from './error-response.ts';
+import type { Complaint } from './error-response.ts';
+import type { ErrorAnswer } from './endpoint.ts';
+
+type OpenAiError = ErrorAnswer & { type: string; code: string | null };
+
+/** Error in OpenAI's format, the same for both endpoints. Passes on `param` and `code` of a provider of the same wire format, which the client can fix. */
+export function openAiError(error: CoppiceError, wire: WireName): OpenAiError {
+  const complaint = complaintOf(error, wire);
+  const { status, message, issue } = complaint;
+  const type = typeOf(complaint);
+  const named = namedBy(error, wire);
+  const code = codeOf(complaint) ?? named?.code ?? null;
+  const body = { error: { message, type, param: issue?.field ?? named?.param ?? null, code } };
+  return { status, headers: retryHeaders(complaint), body, type, code };
+}
+
+/** Returns null if the provider's error isn't about the client's request, such as when it rejects the gateway's key. */
+function namedBy({ code, details }: CoppiceError, wire: WireName): ProviderNames | null {
+  const ofTheRequest = code === 'invalid-request' || code === 'context-exceeded' || code === 'model-not-found';
+  const names = details?.['providerNames'] as ProviderNames | undefined;
+  return ofTheRequest && names?.wire === wire ? names : null;
+}
+
+function typeOf({ status, spent }: Complaint): string {
+  if (spent) return 'insufficient_quota';
+  if (status === 429) return 'rate_limit_error';
+  return status < 500 ? 'invalid_request_error' : 'server_error';
+}
+
+function codeOf({ status, code, spent }: Complaint): string | null {
+  if (spent) return 'insufficient_quota';
+  if (status === 401) return 'invalid_api_key';
+  if (status === 429) return 'rate_limit_exceeded';
+  if (code === 'model-not-found') return 'model_not_found';
+  if (code === 'context-exceeded') return 'context_length_exceeded';
+  return status >= 500 ? 'server_error' : null;
+}

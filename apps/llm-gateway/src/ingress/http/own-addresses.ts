@@ -1,0 +1,27 @@
+/**
+ * Rejects a gateway that is its own provider: it would call itself without end, and each call would be charged. This happens easily, since clients and the gateway read the
+ * same variables. An address that is certainly its own is rejected at the start; a loop through other servers is detected by a request's hops (hops.ts).
+ */
+import { ConfigurationError } from '@coppice/service';
+import type { Address } from './listen.ts';
+import type { ProviderServer } from '../../transport/provider-server.ts';
+
+/** @throws ConfigurationError if a provider's address is one of the gateway's own. */
+export function requireOthers(providerServers: readonly ProviderServer[], endpoints: readonly Address[]): void {
+  for (const { name, baseUrl } of providerServers) {
+    const url = new URL(baseUrl);
+    if (!endpoints.some((endpoint) => isAt(url, endpoint))) continue;
+    const expected =
+      "another address than this gateway's own endpoint: what tells clients of it (ANTHROPIC_BASE_URL, OPENAI_BASE_URL, …) may not be set where the gateway starts";
+    throw new ConfigurationError([{ field: `the address of the provider ${name}`, expected, received: url.host }]);
+  }
+}
+
+function isAt(url: URL, endpoint: Address): boolean {
+  if ('socket' in endpoint || url.protocol !== 'http:' || Number(url.port || 80) !== endpoint.port) return false;
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  return host === endpoint.host || (isOfThisMachine(host) && isOfThisMachine(endpoint.host));
+}
+
+/** Loopback, or all interfaces of the machine. */
+const isOfThisMachine = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1?)$/i.test(host);

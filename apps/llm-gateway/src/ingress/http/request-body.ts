@@ -1,0 +1,80 @@
+import type { IncomingMessage } from 'node:http';
+import { parseStrictJson } from '@coppice/bus';
+import { CoppiceError } from '@coppice/contracts';
+import { ByteBudget } from '../../byte-budget.ts';
+import { bytesOfHeap } from '../../heap.ts';
+import { refusal } from './error-response.ts';
+import { facadeLimits } from './limits.ts';
+
+/** Limits the bytes of the bodies of all requests together. */
+export class BodyRoom {
+  readonly #bytesMax: number;
+  #taken = 0;
+
+  constructor(bytesMax: number = bytesOfHeap(facadeLimits.bodiesOfHeapMax, facadeLimits.bodyBytesMax)) {
+    this.#bytesMax = bytesMax;
+  }
+
+  tryTake(bytes: number): boolean {
+    if (this.#taken + bytes > this.#bytesMax) return false;
+    this.#taken += bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#taken -= bytes;
+  }
+}
+
+/** Created once, since `close` is emitted for every request, usually after its end. */
+const brokeOff = new CoppiceError('cancelled', 'the request broke off');
+
+export type JsonBody = { body: unknown; bytes: number };
+
+/** Reads the body as JSON. Its bytes are reserved in `room` until `giveBack`. @throws CoppiceError. */
+export async function readJsonBody(request: IncomingMessage, room: BodyRoom): Promise<JsonBody> {
+  const encoding = request.headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity')
+    throw refusal('invalid-request', 415, `the body has the encoding ${encoding}; send it without`);
+  const budget = new ByteBudget('the body of the request', facadeLimits.bodyBytesMax);
+  // Rejects a body with too large a content-length without reading it.
+  new ByteBudget('the body of the request', facadeLimits.bodyBytesMax).take(
+    Number(request.headers['content-length'] ?? 0),
+  );
+  const pieces: Buffer[] = [];
+  try {
+    await read(request, (piece) => {
+      budget.take(piece.length);
+      if (!room.tryTake(piece.length)) throw refusal('unavailable', 503, 'too many large requests at once');
+      pieces.push(piece);
+    });
+    const [only = Buffer.alloc(0), ...others] = pieces;
+    const whole = others.length === 0 ? only : Buffer.concat(pieces);
+    const { bodyValuesMax: valuesMax, bodyDepthMax: depthMax } = facadeLimits;
+    return { body: parseStrictJson(whole, 'the body', { valuesMax, depthMax }), bytes: budget.taken };
+  } catch (error) {
+    room.giveBack(pieces.reduce((sum, { length }) => sum + length, 0));
+    throw error;
+  }
+}
+
+/**
+ * Reads by events, since the async iterator takes as long as parsing the JSON. A rejected request still gets a response, so its connection stays open.
+ * @throws what `take` throws.
+ */
+function read(request: IncomingMessage, take: (piece: Buffer) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  if (request.destroyed) reject(brokeOff);
+  const onClose = () => reject(brokeOff);
+  const onData = (piece: Buffer) => {
+    try {
+      take(piece);
+    } catch (error) {
+      request.off('data', onData).off('close', onClose).pause();
+      reject(error);
+    }
+  };
+  // `end` comes before `close`, and settling a promise again has no effect.
+  request.on('data', onData).once('end', resolve).once('close', onClose);
+  return promise;
+}

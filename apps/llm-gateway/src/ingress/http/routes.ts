@@ -1,0 +1,122 @@
+import { messagesEndpoint } from '../../wires/anthropic/serve/endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
+import { geminiEndpoint } from '../../wires/gemini/serve/endpoint.ts';
+import { ollamaEndpoint } from '../../wires/ollama/serve/endpoint.ts';
+import { chatEndpoint } from '../../wires/openai-chat/serve/endpoint.ts';
+import { responsesEndpoint } from '../../wires/openai-responses/serve/endpoint.ts';
+import type { ModelListing } from './models.ts';
+import { anthropicModels, geminiModels, ollamaTags, openAiModels } from './models.ts';
+
+export type Route =
+  | { kind: 'ask'; endpoint: Endpoint }
+  | { kind: 'count'; endpoint: Endpoint; answer(tokens: number): object }
+  | { kind: 'models'; endpoint: Endpoint; listing: ModelListing; model: string | null }
+  | { kind: 'alive' };
+
+/** Headers and query, which identify the client's vendor if the path alone doesn't. */
+type Marks = { headers: Readonly<Record<string, unknown>>; query: URLSearchParams };
+
+type RouteRule = {
+  methods: readonly string[];
+  path: RegExp;
+  /** Name in traces. */
+  name: string;
+  route(match: RegExpExecArray, marks: Marks): Route;
+};
+
+const asking = (endpoint: Endpoint, name: string): RouteRule => ({
+  methods: ['POST'],
+  path: new RegExp(`^${name}$`),
+  name,
+  route: () => ({ kind: 'ask', endpoint }),
+});
+
+const decoded = (text: string | undefined): string | null => {
+  if (text === undefined || text === '') return null;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+
+/** Gemini has the model in the path; its name may contain slashes. */
+const geminiPath = /^\/v1(?:beta|alpha)?\/models\/(.+):(generateContent|streamGenerateContent|countTokens)$/;
+
+/** `GET /v1/models` belongs to OpenAI, to Anthropic and, for clients of the stable version, to Google. */
+function modelsEndpointOf({ headers, query }: Marks): { endpoint: Endpoint; listing: ModelListing } {
+  if (headers['anthropic-version'] !== undefined) return { endpoint: messagesEndpoint, listing: anthropicModels };
+  const google = headers['x-goog-api-key'] ?? headers['x-goog-api-client'] ?? query.get('key') ?? undefined;
+  return google === undefined
+    ? { endpoint: chatEndpoint, listing: openAiModels }
+    : { endpoint: geminiEndpoint, listing: geminiModels };
+}
+
+const verbOfModel = /^\/v1(?:beta|alpha)?\/models\/.+:[a-zA-Z]+$/;
+
+const rules: readonly RouteRule[] = [
+  asking(chatEndpoint, '/v1/chat/completions'),
+  asking(responsesEndpoint, '/v1/responses'),
+  asking(messagesEndpoint, '/v1/messages'),
+  {
+    methods: ['POST'],
+    path: /^\/v1\/messages\/count_tokens$/,
+    name: '/v1/messages/count_tokens',
+    route: () => ({ kind: 'count', endpoint: messagesEndpoint, answer: (tokens) => ({ input_tokens: tokens }) }),
+  },
+  {
+    methods: ['POST'],
+    path: geminiPath,
+    name: '/v1beta/models/{model}',
+    route: ([, , verb]) =>
+      verb === 'countTokens'
+        ? { kind: 'count', endpoint: geminiEndpoint, answer: (tokens) => ({ totalTokens: tokens }) }
+        : { kind: 'ask', endpoint: geminiEndpoint },
+  },
+  asking(ollamaEndpoint, '/api/chat'),
+  {
+    methods: ['GET'],
+    path: /^\/v1\/models(?:\/(.+))?$/,
+    name: '/v1/models',
+    route: ([, model], marks) => ({ kind: 'models', ...modelsEndpointOf(marks), model: decoded(model) }),
+  },
+  {
+    methods: ['GET'],
+    path: /^\/v1(?:beta|alpha)\/models(?:\/(.+))?$/,
+    name: '/v1beta/models',
+    route: ([, model]) => ({ kind: 'models', endpoint: geminiEndpoint, listing: geminiModels, model: decoded(model) }),
+  },
+  {
+    methods: ['GET'],
+    path: /^\/api\/tags$/,
+    name: '/api/tags',
+    route: () => ({ kind: 'models', endpoint: ollamaEndpoint, listing: ollamaTags, model: null }),
+  },
+  { methods: ['GET', 'HEAD'], path: /^\/$/, name: '/', route: () => ({ kind: 'alive' }) },
+];
+
+/** Returns null if the path is unknown, and the allowed `methods` if only the method is wrong. */
+export function routeOf(
+  method: string,
+  path: string,
+  marks: Marks,
+): { name: string; route: Route } | { methods: readonly string[] } | null {
+  let methods: readonly string[] = [];
+  for (const rule of rules) {
+    const match = rule.path.exec(path);
+    if (match === null) continue;
+    if (rule.methods.includes(method)) return { name: rule.name, route: rule.route(match, marks) };
+    // Google's verbs that aren't supported (`:embedContent`) must not be taken for a model's name.
+    if (!verbOfModel.test(path)) methods = [...methods, ...rule.methods];
+  }
+  return methods.length === 0 ? null : { methods };
+}
+
+/** Endpoint whose format the error of a failed request has. */
+export function endpointOf(path: string, marks: Marks): Endpoint {
+  if (path.startsWith('/v1/messages')) return messagesEndpoint;
+  if (path.startsWith('/v1/responses')) return responsesEndpoint;
+  if (path.startsWith('/v1beta/') || path.startsWith('/v1alpha/') || geminiPath.test(path)) return geminiEndpoint;
+  if (/^\/v1\/models(?:\/|$)/.test(path)) return modelsEndpointOf(marks).endpoint;
+  return path.startsWith('/api/') ? ollamaEndpoint : chatEndpoint;
+}

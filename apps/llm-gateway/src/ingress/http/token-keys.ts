@@ -1,0 +1,133 @@
+/**
+ * Keys that sign tokens. No secret is shared: each process generates its own key pair and publishes the public key in the bucket, where only gateways write. The
+ * private key never leaves the process.
+ *
+ * Collaborators: the bucket `coppice-gateway-keys`, which maps thumbprints to keys; jose.
+ *
+ * Invariants:
+ * 1. A token is verified with a key read from the bucket under the token's key id, and the key has that thumbprint.
+ * 2. A key is published before it signs a token, for longer than the token lives. So the tokens of a process that has ended stay valid until they expire.
+ * 3. Deleting a key from the bucket revokes its tokens for good: a deleted key is never published again, and its process generates another.
+ * 4. The cache of keys is bounded in number and time.
+ */
+import type { KeyValue } from '@coppice/bus';
+import { CoppiceError } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from './jose.ts';
+import type { JWK, SigningKey } from './jose.ts';
+import { jsonOf } from '../../transport/json.ts';
+import { tokenLimits } from './limits.ts';
+
+export const keyAlgorithm = 'EdDSA';
+
+/** Thumbprint (RFC 7638) with SHA-256. Ids of another form are rejected without a lookup. */
+const keyIdPattern = /^[A-Za-z0-9_-]{43}$/;
+
+type Known = { key: SigningKey | null; untilMs: number };
+type OwnKey = { pair: Promise<Pair>; publishedUntilMs: number };
+type Pair = { id: string; privateKey: SigningKey; publicKey: JWK };
+
+export class TokenKeys {
+  readonly #bucket: KeyValue;
+  readonly #known = new Map<string, Known>();
+  readonly #log = createLogger('llm-gateway');
+  /** Generated for the first token, and again after a revocation. */
+  #current: OwnKey | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(bucket: KeyValue) {
+    this.#bucket = bucket;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Returns the key to sign a token that expires at this time. */
+  async signingKey(expiresAtMs: number): Promise<{ id: string; key: SigningKey }> {
+    this.#timer ??= setInterval(() => void this.#refresh(), tokenLimits.keyRefreshMs).unref();
+    await this.#retireCalledBack();
+    this.#current ??= newKey();
+    const current = this.#current;
+    const pair = await current.pair;
+    if (expiresAtMs >= current.publishedUntilMs) await this.#publish(current);
+    return { id: pair.id, key: pair.privateKey };
+  }
+
+  /** Returns the key with this id. @throws CoppiceError `permission-denied` if there is none, `unavailable` if the lookup fails. */
+  async verificationKey(id: string | undefined): Promise<SigningKey> {
+    const key = id !== undefined && keyIdPattern.test(id) ? await this.#find(id) : null;
+    if (key === null) throw new CoppiceError('permission-denied', 'the token was signed with a key that is not known');
+    return key;
+  }
+
+  async #find(id: string): Promise<SigningKey | null> {
+    const known = this.#known.get(id);
+    if (known !== undefined && Date.now() < known.untilMs) return known.key;
+    try {
+      const key = await this.#read(id);
+      this.#remember(id, key);
+      return key;
+    } catch (error) {
+      if (known !== undefined && known.key !== null) return known.key;
+      throw new CoppiceError('unavailable', 'the key of the token can not be looked for now', { cause: error });
+    }
+  }
+
+  async #read(id: string): Promise<SigningKey | null> {
+    const stored = await this.#bucket.get(id);
+    if (stored === null) return null;
+    const jwk = jsonOf(new TextDecoder().decode(stored.value)) as JWK | undefined;
+    if (jwk?.kty !== 'OKP' || jwk.crv !== 'Ed25519' || (await calculateJwkThumbprint(jwk)) !== id) return null;
+    return importJWK(jwk, keyAlgorithm);
+  }
+
+  #remember(id: string, key: SigningKey | null): void {
+    this.#known.delete(id);
+    if (this.#known.size >= tokenLimits.keysMax) {
+      const [oldest = ''] = this.#known.keys();
+      this.#known.delete(oldest);
+    }
+    const forMs = key === null ? tokenLimits.keyMissingMsMax : tokenLimits.keyKnownMsMax;
+    this.#known.set(id, { key, untilMs: Date.now() + forMs });
+  }
+
+  async #publish(own: OwnKey): Promise<void> {
+    const { id, publicKey } = await own.pair;
+    const untilMs = Date.now() + tokenLimits.keyTtlMs;
+    const value = new TextEncoder().encode(JSON.stringify(publicKey));
+    const options = { ttlMs: tokenLimits.keyTtlMs };
+    const stored = own.publishedUntilMs === 0 ? null : await this.#bucket.get(id);
+    if (own.publishedUntilMs === 0) await this.#bucket.put(id, value, options);
+    // Compares the revision, so that a concurrent revocation isn't undone.
+    else if (stored !== null) await this.#bucket.update(id, value, stored.revision, options);
+    else throw new CoppiceError('unavailable', 'the key of tokens was called back');
+    own.publishedUntilMs = untilMs;
+  }
+
+  /** Drops the current key if it was published and is no longer in the bucket, which means that it and all of its tokens were revoked. */
+  async #retireCalledBack(): Promise<void> {
+    const current = this.#current;
+    if (current === null || current.publishedUntilMs === 0) return;
+    const { id } = await current.pair;
+    if ((await this.#bucket.get(id)) === null && this.#current === current) this.#current = null;
+  }
+
+  async #refresh(): Promise<void> {
+    try {
+      await this.#retireCalledBack();
+      if (this.#current !== null) await this.#publish(this.#current);
+    } catch (err) {
+      this.#log.warn({ err }, 'the public key of tokens could not be published again; no token outlives it');
+    }
+  }
+}
+
+const newKey = (): OwnKey => ({ pair: makePair(), publishedUntilMs: 0 });
+
+async function makePair(): Promise<Pair> {
+  const pair = await generateKeyPair(keyAlgorithm, { crv: 'Ed25519' });
+  const { kty, crv, x } = await exportJWK(pair.publicKey);
+  const publicKey = { kty, crv, x } as JWK;
+  return { id: await calculateJwkThumbprint(publicKey), privateKey: pair.privateKey, publicKey };
+}

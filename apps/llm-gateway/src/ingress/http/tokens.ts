@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import { CoppiceError, tokenGrantSchema, tokenTtlMsMax } from '@coppice/contracts';
+import type { TokenGrant } from '@coppice/contracts';
+import { refusal } from './error-response.ts';
+import { ownerLimitsSchema } from './owner-limits.ts';
+import type { OwnerLimits } from './owner-limits.ts';
+import { SignJWT, errors, jwtVerify } from './jose.ts';
+import { tokenLimits } from './limits.ts';
+import { keyAlgorithm } from './token-keys.ts';
+import type { TokenKeys } from './token-keys.ts';
+
+const issuer = 'coppice-llm-gateway';
+const audience = 'coppice-llm-gateway';
+/** Distinguishes these tokens from others that may be signed in the future. */
+const type = 'coppice-token+jwt';
+
+/** Characters of the end of a token's signature: enough that two don't match by chance. */
+const keyCharacters = 32;
+
+/** `ownerLimits` are not part of the grant, since clients don't request them. */
+type Claims = { grant: TokenGrant; ownerLimits: OwnerLimits };
+
+export type Granted = TokenGrant & { ownerLimits: OwnerLimits; tokenId: string };
+
+/** Tokens that state what a program may do at the façade, and for which owner. They are signed, so any gateway process can verify them by itself. */
+export class Tokens {
+  readonly #keys: TokenKeys;
+  /** Verified tokens. Verifying a signature takes longer than everything else before the request goes to the provider. */
+  readonly #verified = new Map<string, { token: string; granted: Granted; untilMs: number }>();
+
+  constructor(keys: TokenKeys) {
+    this.#keys = keys;
+  }
+
+  async mint(claims: Claims, ttlMs: number): Promise<{ token: string; expiresAt: string }> {
+    const expiresAtSeconds = Math.floor((Date.now() + ttlMs) / 1_000);
+    const { id, key } = await this.#keys.signingKey(expiresAtSeconds * 1_000 + tokenLimits.clockToleranceMs);
+    const token = await new SignJWT(claims)
+      .setProtectedHeader({ alg: keyAlgorithm, kid: id, typ: type })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setIssuedAt()
+      .setExpirationTime(expiresAtSeconds)
+      .setJti(randomUUID())
+      .sign(key);
+    return { token, expiresAt: new Date(expiresAtSeconds * 1_000).toISOString() };
+  }
+
+  /** @throws CoppiceError with HTTP status 401, which says what is wrong and contains no part of the token; `unavailable` if its key can't be looked up. */
+  async verify(token: string | null): Promise<Granted> {
+    if (token === null) throw unauthorized('there is no token: "coppice token" makes one');
+    if (token.length > tokenLimits.charactersMax) throw unauthorized('the token is too long');
+    // Each request has its own copy of the string, and a lookup by all of it takes as long as parsing a small body.
+    const end = token.slice(-keyCharacters);
+    const known = this.#verified.get(end);
+    if (known !== undefined && known.token === token && Date.now() < known.untilMs) return known.granted;
+    const { granted, expiresAtMs } = await this.#check(token);
+    if (this.#verified.size >= tokenLimits.verifiedMax) this.#verified.clear();
+    this.#verified.set(end, { token, granted, untilMs: Math.min(expiresAtMs, Date.now() + tokenLimits.verifiedMsMax) });
+    return granted;
+  }
+
+  async #check(token: string): Promise<{ granted: Granted; expiresAtMs: number }> {
+    try {
+      const { payload } = await jwtVerify(token, ({ kid }) => this.#keys.verificationKey(kid), {
+        algorithms: [keyAlgorithm],
+        issuer,
+        audience,
+        typ: type,
+        requiredClaims: ['exp', 'iat', 'jti'],
+        clockTolerance: tokenLimits.clockToleranceMs / 1_000,
+        // A token older than the longest lifetime was not made here, whatever its expiry.
+        maxTokenAge: tokenTtlMsMax / 1_000,
+      });
+      const grant = tokenGrantSchema.parse(payload['grant']);
+      const ownerLimits = ownerLimitsSchema.parse(payload['ownerLimits']);
+      const granted = { ...grant, ownerLimits, tokenId: payload.jti ?? '' };
+      return { granted, expiresAtMs: (payload.exp ?? 0) * 1_000 };
+    } catch (error) {
+      if (error instanceof CoppiceError && error.code !== 'permission-denied') throw error;
+      throw unauthorized(whyRefused(error));
+    }
+  }
+}
+
+const unauthorized = (message: string): CoppiceError => refusal('permission-denied', 401, message);
+
+function whyRefused(error: unknown): string {
+  if (error instanceof CoppiceError) return error.message;
+  if (error instanceof errors.JWTExpired) return 'the token has expired';
+  if (error instanceof errors.JWTClaimValidationFailed)
+    return `the token is not one of this gateway's (${error.claim})`;
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'the token is signed in another way than this gateway signs';
+  // Usually a vendor's API key.
+  return 'the token is not valid: "coppice token" makes one that is';
+}

@@ -1,0 +1,224 @@
+/**
+ * The conversation before a model call, built from the transcript.
+ *
+ * Collaborators: the transcript, the artifacts; a cache of each task's latest conversation.
+ *
+ * Invariants:
+ * 1. `upTo` returns what the transcript says. A model call has at most one entry, which never changes, so a cached conversation is as
+ *    good as a read one, whichever processes made the calls.
+ * 2. Only entries in the transcript are cached. Entries that other processes added later are read from there on.
+ * 3. A conversation belongs to its task: an id of another task's call finds nothing.
+ * 4. The cache holds one conversation per task, and stays within its limits.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CoppiceError, modelMessageSchema } from '@coppice/contracts';
+import type { Owner, Signature, TranscriptEntry } from '@coppice/contracts';
+import { z } from 'zod';
+import type { Artifacts, Reading } from '../../artifacts.ts';
+import { ByteBudget } from '../../byte-budget.ts';
+import { gatewayLimits } from '../../limits.ts';
+import type { ProviderMessage, ProviderPart, ProviderThinking, ProviderToolCall } from '../../provider/port.ts';
+import type { Transcript } from './transcript.ts';
+
+export type Conversation = {
+  messages: readonly ProviderMessage[];
+  /** Bytes of all its texts. */
+  bytes: number;
+  turns: number;
+};
+
+export const emptyConversation: Conversation = { messages: [], bytes: 0, turns: 0 };
+
+/** A conversation and its last model call, with the sequence number of its transcript entry. */
+type Remembered = { turnId: string; sequence: number; conversation: Conversation };
+
+export type ConversationLimits = {
+  conversationTurnsMax: number;
+  promptBytesMax: number;
+  cachedConversationsMax: number;
+  cachedBytesMax: number;
+  linkReadsMax: number;
+  linkReadPauseMs: number;
+};
+
+const requestSchema = z.array(modelMessageSchema);
+
+export class Conversations {
+  readonly #transcript: Transcript;
+  readonly #artifacts: Artifacts;
+  readonly #limits: ConversationLimits;
+  /** By task; the least recently used first. */
+  readonly #cache = new Map<string, Remembered>();
+  #cachedBytes = 0;
+
+  constructor(transcript: Transcript, artifacts: Artifacts, limits: ConversationLimits = gatewayLimits) {
+    this.#transcript = transcript;
+    this.#artifacts = artifacts;
+    this.#limits = limits;
+  }
+
+  /**
+   * The conversation up to and including the answer of a model call; empty for null.
+   * @param signal ends the loading of referenced texts
+   * @throws CoppiceError `not-found` if a call of the chain isn't in the task's transcript, `limit-exceeded`; the signal's reason.
+   */
+  async upTo(
+    owner: Owner,
+    turnId: string | null,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<Conversation> {
+    if (turnId === null) return emptyConversation;
+    const remembered = this.#cache.get(keyOf(owner));
+    const found =
+      remembered?.turnId === turnId
+        ? remembered
+        : await this.#read(owner, { turnId, remembered: remembered ?? null, signal });
+    this.#keep(keyOf(owner), found);
+    if (found.conversation.turns < this.#limits.conversationTurnsMax) return found.conversation;
+    throw tooManyTurns(turnId, this.#limits.conversationTurnsMax);
+  }
+
+  /** Caches a conversation, after the entry of its last model call was stored. */
+  remember(owner: Owner, remembered: Remembered): void {
+    this.#keep(keyOf(owner), remembered);
+  }
+
+  get cached(): { conversations: number; bytes: number } {
+    return { conversations: this.#cache.size, bytes: this.#cachedBytes };
+  }
+
+  async #read(
+    owner: Owner,
+    { turnId, remembered, signal }: { turnId: string; remembered: Remembered | null; signal: AbortSignal },
+  ): Promise<Remembered> {
+    const chain = await this.#chainTo(owner, turnId, remembered);
+    const before = chain.from === null ? emptyConversation : chain.from.conversation;
+    const budget = new ByteBudget('the conversation', this.#limits.promptBytesMax, before.bytes);
+    const messages = [...before.messages];
+    let turns = 0;
+    // Reads the entries again, so that a long transcript of many conversations is never in memory as a whole.
+    for await (const { entry, sequence } of this.#transcript.entries(owner, chain.firstSequence)) {
+      if (!chain.turnIds.has(entry.effectId)) continue;
+      messages.push(...(await this.#messagesOf(entry, { owner, budget, signal })));
+      turns++;
+      if (entry.effectId !== turnId || turns < chain.turnIds.size) continue;
+      return { turnId, sequence, conversation: { messages, bytes: budget.taken, turns: before.turns + turns } };
+    }
+    throw missing(owner, `a turn before ${turnId}`);
+  }
+
+  /** The model calls to read, up to this one: from the start of the conversation, or from the one after the cached ones. */
+  async #chainTo(owner: Owner, turnId: string, remembered: Remembered | null): Promise<Chain> {
+    if (remembered !== null) {
+      const chain = await this.#chainFrom(owner, turnId, remembered);
+      if (!('missing' in chain)) return chain;
+    }
+    for (let reading = 1; ; reading++) {
+      const chain = await this.#chainFrom(owner, turnId, null);
+      if (!('missing' in chain)) return chain;
+      if (reading === this.#limits.linkReadsMax) throw missing(owner, `turn ${chain.missing}`);
+      // A replica of the transcript may lag behind what another has confirmed.
+      await sleep(this.#limits.linkReadPauseMs);
+    }
+  }
+
+  async #chainFrom(owner: Owner, turnId: string, from: Remembered | null): Promise<Chain | { missing: string }> {
+    const links = new Map<string, Link>();
+    for await (const { entry, sequence } of this.#transcript.entries(owner, (from?.sequence ?? 0) + 1)) {
+      links.set(entry.effectId, { continues: entry.continues, sequence });
+      if (entry.effectId === turnId) break;
+    }
+    return chainOf(links, turnId, from, this.#limits.conversationTurnsMax);
+  }
+
+  async #messagesOf(entry: TranscriptEntry, reading: Reading): Promise<ProviderMessage[]> {
+    // The request's JSON has a limit of its own; the budget counts the texts in it, below.
+    const unread = new ByteBudget(`the request of turn ${entry.effectId}`, gatewayLimits.requestBytesMax);
+    const request: unknown = JSON.parse(await this.#artifacts.text(entry.request, { ...reading, budget: unread }));
+    const messages = await this.#artifacts.read(requestSchema.parse(request), reading);
+    const text = await this.#artifacts.text(entry.output.text, reading);
+    const toolCalls: ProviderToolCall[] = [];
+    for (const call of entry.output.toolCalls) {
+      toolCalls.push({ ...call, arguments: await this.#artifacts.text(call.arguments, reading) });
+    }
+    const thinking: Answered['thinking'][number][] = [];
+    for (const thought of entry.output.thinking ?? []) {
+      thinking.push({ ...thought, text: await this.#artifacts.text(thought.text, reading) });
+    }
+    const { textSignature } = entry.output;
+    return [...messages, answerMessage({ text, textSignature, toolCalls, thinking })];
+  }
+
+  #keep(key: string, remembered: Remembered): void {
+    this.#drop(key);
+    const { cachedBytesMax, cachedConversationsMax } = this.#limits;
+    this.#cache.set(key, remembered);
+    this.#cachedBytes += remembered.conversation.bytes;
+    for (const oldest of this.#cache.keys()) {
+      if (this.#cachedBytes <= cachedBytesMax && this.#cache.size <= cachedConversationsMax) return;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(key: string): void {
+    this.#cachedBytes -= this.#cache.get(key)?.conversation.bytes ?? 0;
+    this.#cache.delete(key);
+  }
+}
+
+/** The answer as a message of the next request. An empty answer is kept, so that the model sees it. */
+export function answerMessage({ text, textSignature, toolCalls, thinking }: Answered): ProviderMessage {
+  const signature = textSignature === undefined ? {} : { signature: textSignature };
+  const said: ProviderPart[] = text === '' && textSignature === undefined ? [] : [{ type: 'text', text, ...signature }];
+  const thoughtsBefore = (call: number): ProviderPart[] =>
+    thinking
+      .filter(({ callsBefore }) => callsBefore === call)
+      .map(({ callsBefore: _place, ...thought }) => ({ type: 'thinking', ...thought }));
+  const calls = toolCalls.flatMap((call, position): ProviderPart[] => [
+    ...(position === 0 ? [] : thoughtsBefore(position)),
+    { type: 'tool-call', ...call },
+  ]);
+  return { role: 'assistant', content: [...thoughtsBefore(0), ...said, ...calls] };
+}
+
+type Answered = {
+  text: string;
+  textSignature?: Signature | undefined;
+  toolCalls: readonly ProviderToolCall[];
+  thinking: readonly (ProviderThinking & { callsBefore: number })[];
+};
+
+const keyOf = (owner: Owner): string => `${owner.tenant}/${owner.taskId}`;
+
+type Link = { continues: string | null; sequence: number };
+/** `from`: the cached conversation that the calls continue; null if they start one. */
+type Chain = { turnIds: Set<string>; firstSequence: number; from: Remembered | null };
+
+function chainOf(
+  links: ReadonlyMap<string, Link>,
+  turnId: string,
+  from: Remembered | null,
+  turnsMax: number,
+): Chain | { missing: string } {
+  const turnIds = new Set<string>();
+  let firstSequence = 1;
+  let next: string | null = turnId;
+  while (next !== null && next !== from?.turnId) {
+    const link = links.get(next);
+    if (link === undefined) return { missing: next };
+    if (turnIds.has(next) || turnIds.size >= turnsMax) throw tooManyTurns(turnId, turnsMax);
+    turnIds.add(next);
+    firstSequence = link.sequence;
+    next = link.continues;
+  }
+  return { turnIds, firstSequence, from: next === null ? null : from };
+}
+
+const missing = (owner: Owner, what: string): CoppiceError =>
+  new CoppiceError('not-found', `${what} is not in the transcript of task ${owner.taskId}`);
+
+const tooManyTurns = (turnId: string, turnsMax: number): CoppiceError =>
+  new CoppiceError(
+    'limit-exceeded',
+    `turn ${turnId} ends a conversation of ${turnsMax} turns, the limit: begin another from a summary`,
+  );

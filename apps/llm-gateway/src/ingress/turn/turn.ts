@@ -1,0 +1,225 @@
+/**
+ * The durable model call: the handler of the command `llm-gateway turn`, under a claim.
+ *
+ * Collaborators: the bus's command server, which holds the claim around it; the exchange, which calls the providers; the transcript, and the conversations read from it; the artifacts.
+ *
+ * Invariants:
+ * 1. The transcript entry is stored, under the effect's id, before the handler returns, and so before the claim is done.
+ * 2. A call that is taken over from a lost process is looked up in the transcript first. If an entry exists, that is the answer, and no provider is called.
+ *    If not, it isn't known whether the call was paid for, and the actor gets `unknown`.
+ * 3. The usage of failed attempts is in the result, or in the error.
+ * 4. A call that is interrupted by the time limit, a cancellation or a stop ends with that reason, and its upstream call is ended.
+ * 5. An answer is held until it is stored, however long the server is unavailable. An answer that can't be stored ends as `unknown`, as after a lost process: it is paid for,
+ *    and can't be found.
+ * 6. An answer that was cut by a budget is an error: the actor set no output limit, and would treat it as complete.
+ * 7. If an actor repeats a call whose outcome was unknown, its earlier effects are looked up in the transcript: a process that was only slow may have stored its
+ *    answer after it was considered lost.
+ */
+import { ClaimLost, handle } from '@coppice/bus';
+import type { CommandContext, CommandHandler } from '@coppice/bus';
+import { CoppiceError, modelOperations, toolLimits } from '@coppice/contracts';
+import type { Owner, ToolCall, TurnOutput, turnInputSchema } from '@coppice/contracts';
+import type { Clock } from '@coppice/service';
+import { createLogger } from '@coppice/telemetry';
+import type { z } from 'zod';
+import type { Artifacts } from '../../artifacts.ts';
+import { ByteBudget } from '../../byte-budget.ts';
+import { collect } from '../../collect.ts';
+import type { Answer } from '../../collect.ts';
+import { answerMessage } from './conversations.ts';
+import type { Conversation, Conversations } from './conversations.ts';
+import type { ExchangeCollaborators } from '../../routing/collaborators.ts';
+import { startExchange } from '../../routing/exchange.ts';
+import type { ExchangeResult, OutputCap } from '../../routing/exchange.ts';
+import { gatewayLimits } from '../../limits.ts';
+import { budgetsOf } from '../../budget/budgets-of-account.ts';
+import type { TenantLimit } from '../../budget/budgets-of-account.ts';
+import type { ProviderMessage } from '../../provider/port.ts';
+import type { Transcript } from './transcript.ts';
+import { bytesOfAnswer, toUsage, withUsage } from '../../usage.ts';
+
+export type TurnInput = z.output<typeof turnInputSchema>;
+type Answered = {
+  answer: Answer;
+  result: ExchangeResult;
+  /** The earlier conversation and the messages of this request. */
+  messages: readonly ProviderMessage[];
+  before: Conversation;
+  budget: ByteBudget;
+};
+type AnswerOutput = Pick<TurnOutput, 'text' | 'textSignature' | 'toolCalls' | 'thinking'>;
+
+/** Points at which a test may end the process, in this order. */
+export const turnPoints = ['before-asking', 'answered', 'in-transcript'] as const;
+export type TurnPoint = (typeof turnPoints)[number];
+
+export type TurnCollaborators = {
+  exchange: ExchangeCollaborators;
+  transcript: Transcript;
+  conversations: Conversations;
+  artifacts: Artifacts;
+  clock: Clock;
+  tenantLimits: readonly TenantLimit[];
+  /** Called at each point, and awaited. */
+  onPoint: (point: TurnPoint) => Promise<void>;
+};
+
+export const turnHandler = (collaborators: TurnCollaborators): CommandHandler => {
+  const turns = new Turns(collaborators);
+  return handle(
+    modelOperations.turn,
+    (input, context) => turns.run(input, context),
+    (input, context) => turns.recover(input, context),
+  );
+};
+
+class Turns {
+  readonly #with: TurnCollaborators;
+  readonly #log = createLogger('llm-gateway');
+
+  constructor(collaborators: TurnCollaborators) {
+    this.#with = collaborators;
+  }
+
+  async recover(input: TurnInput, { effectId }: CommandContext): Promise<TurnOutput | null> {
+    const entry = await this.#with.transcript.find(input.owner, [...input.lostTurns, effectId]);
+    this.#log.info(
+      { effectId, owner: input.owner, finished: entry !== null },
+      'a turn was taken over from a lost process',
+    );
+    return entry?.output ?? null;
+  }
+
+  async run(input: TurnInput, context: CommandContext): Promise<TurnOutput> {
+    const { signal } = context;
+    const { conversations, artifacts } = this.#with;
+    const { owner } = input;
+    const earlier = input.lostTurns.length === 0 ? null : await this.#with.transcript.find(owner, input.lostTurns);
+    if (earlier !== null) return earlier.output;
+    const before = await conversations.upTo(owner, input.continues, signal);
+    const budget = new ByteBudget('the prompt', gatewayLimits.promptBytesMax, before.bytes);
+    const messages = [...before.messages, ...(await artifacts.read(input.messages, { owner, budget, signal }))];
+    await this.#with.onPoint('before-asking');
+    await context.confirmClaim();
+    const { answer, result } = await this.#ask(messages, input, context);
+    await this.#with.onPoint('answered');
+
+    try {
+      return await this.#store({ answer, result, messages, before, budget }, input, context);
+    } catch (error) {
+      // A repeated call would get the same error from storing.
+      if (error instanceof CoppiceError && !error.retryable) throw withUsage(error, result);
+      const text = `the model answered, and its answer could not be stored: ${error instanceof Error ? error.message : String(error)}`;
+      throw withUsage(new CoppiceError('unknown', text, { cause: error }), result);
+    }
+  }
+
+  async #store(
+    { answer, result, messages, before, budget }: Answered,
+    input: TurnInput,
+    { effectId, queuedMs, signal }: CommandContext,
+  ): Promise<TurnOutput> {
+    const { conversations } = this.#with;
+    const storing = unlessClaimLost(signal);
+    const output: TurnOutput = {
+      turnId: effectId,
+      ...(await this.#byReference(answer, input.owner, storing)),
+      finishReason: answer.finishReason,
+      usage: toUsage(result.usage),
+      responseModel: answer.responseModel ?? result.model ?? input.model,
+      ...(result.provider === null ? {} : { provider: result.provider }),
+      ...(answer.providerFinishReason === null ? {} : { providerFinishReason: answer.providerFinishReason }),
+      ...(answer.responseId === null ? {} : { responseId: answer.responseId }),
+      latencyMs: result.latencyMs,
+      queuedMs,
+      ...(result.cached ? { cached: true } : { attempts: result.attempts.length }),
+    };
+    const sequence = await this.#record(input, { effectId, output, signal: storing });
+    const conversation = {
+      messages: [...messages, answerMessage(answer)],
+      bytes: budget.taken + bytesOfAnswer(answer),
+      turns: before.turns + 1,
+    };
+    conversations.remember(input.owner, { turnId: effectId, sequence, conversation });
+    await this.#with.onPoint('in-transcript');
+    return output;
+  }
+
+  /** @throws CoppiceError with the usage. */
+  async #ask(
+    messages: readonly ProviderMessage[],
+    { owner, model, tools, settings, timeLimitMs, limits }: TurnInput,
+    { effectId, signal, confirmClaim }: CommandContext,
+  ): Promise<{ answer: Answer; result: ExchangeResult }> {
+    const { deltas, result } = startExchange(this.#with.exchange, {
+      model,
+      request: { messages, tools, settings },
+      context: { owner, effectId, signal },
+      budgets: budgetsOf({ owner, limits }, this.#with.tenantLimits, this.#with.clock.now()),
+      endsAtMs: Date.now() + Math.min(timeLimitMs, modelOperations.turn.timeLimitMs),
+      // The wait for a place, for budgets or for a retry may be longer than it takes until a disconnected process counts as lost.
+      beforeAttempt: confirmClaim,
+    });
+    const collected = await collect(deltas, { provider: model, effectId, textBytesMax: gatewayLimits.textBytesMax });
+    if (collected.status === 'failed') throw withUsage(collected.error, result);
+    if (collected.finishReason === 'length' && result.cap !== null) throw withUsage(cutBy(result.cap, model), result);
+    return { answer: collected, result };
+  }
+
+  /** The answer's texts; large ones are stored and referenced. */
+  async #byReference(answer: Answer, owner: Owner, signal: AbortSignal): Promise<AnswerOutput> {
+    const { artifacts } = this.#with;
+    const inline = new ByteBudget('the answer', gatewayLimits.inlineBytesMax);
+    // Signatures and ids count first: they are always inline.
+    for (const { signature } of [{ signature: answer.textSignature }, ...answer.toolCalls, ...answer.thinking])
+      if (signature !== undefined) inline.take(Buffer.byteLength(signature.value));
+    for (const { id } of answer.toolCalls) inline.take(Buffer.byteLength(id));
+    const text = await artifacts.reference(answer.text, owner, inline, signal);
+    // The actor passes the calls on in a command: what exceeds the command's inline limit is stored.
+    const room = Math.max(0, Math.min(toolLimits.inlineBytesMax, gatewayLimits.inlineBytesMax - inline.taken));
+    const inlineCalls = new ByteBudget('the calls', room);
+    const toolCalls: ToolCall[] = [];
+    for (const call of answer.toolCalls) {
+      toolCalls.push({ ...call, arguments: await artifacts.reference(call.arguments, owner, inlineCalls, signal) });
+    }
+    inline.take(inlineCalls.taken);
+    const thinking: NonNullable<TurnOutput['thinking']> = [];
+    for (const thought of answer.thinking) {
+      thinking.push({ ...thought, text: await artifacts.reference(thought.text, owner, inline, signal) });
+    }
+    const { textSignature } = answer;
+    return {
+      text,
+      ...(textSignature === undefined ? {} : { textSignature }),
+      toolCalls,
+      ...(thinking.length === 0 ? {} : { thinking }),
+    };
+  }
+
+  async #record(
+    { owner, model, continues, messages }: TurnInput,
+    { effectId, output, signal }: { effectId: string; output: TurnOutput; signal: AbortSignal },
+  ): Promise<number> {
+    const { artifacts, transcript, clock } = this.#with;
+    const inline = new ByteBudget('the request', gatewayLimits.inlineBytesMax);
+    const request = await artifacts.reference(JSON.stringify(messages), owner, inline, signal);
+    const time = clock.now().toISOString();
+    return transcript.append({ effectId, owner, model, continues, request, output, time }, signal);
+  }
+}
+
+/** Aborted with the signal, except when another process has taken over the call: the answer is still stored then, for a repeated call. */
+function unlessClaimLost(signal: AbortSignal): AbortSignal {
+  const aborted = new AbortController();
+  const abort = () => {
+    if (!(signal.reason instanceof ClaimLost)) aborted.abort(signal.reason);
+  };
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return aborted.signal;
+}
+
+function cutBy({ outputTokens, why }: OutputCap, model: string): CoppiceError {
+  const text = `${model}'s answer was cut after ${outputTokens} tokens: ${why.message}`;
+  return new CoppiceError('limit-exceeded', text, { cause: why, details: why.details ?? {} });
+}

@@ -1,0 +1,352 @@
+/**
+ * One model call, for every caller: a durable turn, a client on the bus, a client over HTTP.
+ *
+ * Collaborators: the routes of a model name (routes.ts) and the choice between them (choosing.ts); the outcome of an attempt (attempt.ts); the answer cache, if
+ * enabled, which is read before any provider is called; the caller, who reads the deltas at its own pace.
+ *
+ * Invariants:
+ * 1. The caller receives the answer of one provider only, the last one tried. Nothing is passed on before the first semantic output, and only until then is
+ * another attempt made.
+ * 2. The deltas end with `response-end`, or throw a CoppiceError: a truncated answer is never reported as a whole one.
+ * 3. The result is complete before `response-end` is passed on, before the error is thrown, and when the caller leaves. It includes the usage of failed
+ * attempts.
+ * 4. A caller that leaves, its signal and the time limit all end the upstream call.
+ */
+import { CoppiceError } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
+import { throughCache } from '../cache/cached-exchange.ts';
+import { nothing } from '../budget/amount.ts';
+import type { Amount } from '../budget/amount.ts';
+import type { Budget, Reservation } from '../budget/budgets.ts';
+import { longestWithin, mostOf, outputTokensDefault, outputTokensMin, usedOf } from '../budget/reservation-size.ts';
+import type { Prices } from '../budget/prices.ts';
+import { unlessAborted } from '../budget/abortable.ts';
+import type { ModelDelta, ModelDeltas, ModelRequest, RequestContext, UsageSoFar } from '../provider/port.ts';
+import { sumOfUsage, toldOf } from '../usage.ts';
+import { Attempt } from './attempt.ts';
+import type { AttemptOutcome } from './attempt.ts';
+import { startAttemptSpan } from './attempt-span.ts';
+import type { AttemptAbout } from './attempt-span.ts';
+import { Candidate, goesOn, isOfBudget } from './candidate.ts';
+import { Choosing } from './choosing.ts';
+import type { Choice } from './choosing.ts';
+import type { ExchangeCollaborators } from './collaborators.ts';
+
+export type Call = {
+  /** `provider/model`, or an alias; see routes.ts. */
+  model: string;
+  request: Omit<ModelRequest, 'model'>;
+  /** For a call outside of tasks, `runId` and `taskId` are empty. */
+  context: RequestContext;
+  /** Deadline, on the clock of `Date.now()`. */
+  endsAtMs: number;
+  /** Budgets that each attempt must fit. Before an attempt, the most that it may use is reserved in all of them; after it, its usage is settled. */
+  budgets?: readonly Budget[];
+  /**
+   * Longest single wait if no candidate may be tried now; default: `retryAfterMsMax` of the retries. Also the total wait for budgets that calls in flight have
+   * reserved; default: until the call's end.
+   */
+  patienceMs?: number;
+  /** Awaited immediately before each attempt; an error that it throws ends the call. */
+  beforeAttempt?: () => Promise<void>;
+};
+
+export type AttemptReport = {
+  provider: string;
+  model: string;
+  /** Cause of the failure; missing if the provider answered. */
+  error?: CoppiceError;
+  usage: UsageSoFar;
+  latencyMs: number;
+};
+
+export type ExchangeResult = {
+  /** Provider that answered, or was tried last; null if none was tried. */
+  provider: string | null;
+  /** Model name as that provider knows it. */
+  model: string | null;
+  attempts: AttemptReport[];
+  /** Usage of all attempts together: failed attempts cost too. */
+  usage: UsageSoFar;
+  /** Null if the price is unknown. */
+  costUsd: number | null;
+  /** From the first delta that the caller requested to the end of the last. */
+  latencyMs: number;
+  /** Time spent in the providers' queues. */
+  queuedMs: number;
+  /** Output limit that was set because the budgets have too little left for the default; null if they had enough. */
+  cap: OutputCap | null;
+  /** True for an answer from the cache: `usage` is that of the original answer, and the cost is 0. */
+  cached: boolean;
+};
+
+/** `why`: the budget error that the cap avoided. */
+export type OutputCap = { outputTokens: number; why: CoppiceError };
+
+export type Exchange = {
+  /** Can be read once. No provider is called before the first read; leaving early ends the upstream call. @throws CoppiceError. */
+  deltas: ModelDeltas;
+  /** Complete at the times that invariant 3 states. */
+  result: Readonly<ExchangeResult>;
+};
+
+export function startExchange(collaborators: ExchangeCollaborators, call: Call): Exchange {
+  const { cache } = collaborators;
+  const exchange = new RunningExchange(collaborators, call);
+  const running = { deltas: exchange.deltas(), result: exchange.result };
+  return cache === null || call.request.settings.cache === false
+    ? running
+    : throughCache(running, cache, collaborators, call);
+}
+
+const log = createLogger('llm-gateway');
+
+class RunningExchange {
+  readonly #with: ExchangeCollaborators;
+  readonly #call: Call;
+  readonly #abort = new AbortController();
+  readonly result: ExchangeResult = {
+    provider: null,
+    model: null,
+    attempts: [],
+    usage: {},
+    costUsd: null,
+    latencyMs: 0,
+    queuedMs: 0,
+    cap: null,
+    cached: false,
+  };
+  #startedAtMs = 0;
+  /** Retryable budget error since the last attempt. The time limit then reports this error instead of a timeout. */
+  #refused: CoppiceError | null = null;
+
+  constructor(collaborators: ExchangeCollaborators, call: Call) {
+    this.#with = collaborators;
+    this.#call = call;
+  }
+
+  async *deltas(): AsyncGenerator<readonly ModelDelta[], void, undefined> {
+    this.#startedAtMs = performance.now();
+    const forgetLimits = this.#heedLimits();
+    try {
+      const choosing = this.#choosing();
+      let before: CoppiceError | null = null;
+      for (;;) {
+        const choice = await choosing.next();
+        const reservation = await this.#reserve(choice);
+        // Another candidate may have a known price, or a lower one.
+        if (reservation instanceof CoppiceError) {
+          this.#refused = reservation.retryable ? reservation : null;
+          choice.candidate.refused(reservation, performance.now(), this.#budgetPatienceMs);
+          continue;
+        }
+        this.#refused = null;
+        await this.#confirm(choice, reservation);
+        const attempt = this.#begin(choice, before, reservation);
+        let error: CoppiceError | null = null;
+        try {
+          const opening = await attempt.opening();
+          choice.permit.began();
+          yield opening;
+          while (!attempt.ended) yield await attempt.next();
+          return;
+        } catch (thrown) {
+          error = thrown as CoppiceError;
+        } finally {
+          if (!attempt.ended) attempt.end(error ?? leftEarly());
+        }
+        if (attempt.committed || !goesOn(error)) throw error;
+        choice.candidate.failed(error, performance.now());
+        before = error;
+      }
+    } catch (thrown) {
+      throw this.#reasonOf(thrown);
+    } finally {
+      forgetLimits();
+      this.result.latencyMs = this.#elapsedMs();
+    }
+  }
+
+  /** A durable turn waits for calls in flight until its deadline, since its failure would fail its task. */
+  get #budgetPatienceMs(): number {
+    return this.#call.patienceMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** @throws CoppiceError `model-not-found`. */
+  #choosing(): Choosing {
+    const { routes, queues, retry } = this.#with;
+    const { model, context, endsAtMs, patienceMs = retry.retryAfterMsMax } = this.#call;
+    const caller = { tenant: context.owner.tenant };
+    return new Choosing({
+      model,
+      candidates: routes.of(model).map((route) => new Candidate(route, this.#with, caller)),
+      queues,
+      owner: context.owner,
+      signal: this.#abort.signal,
+      endsAtMs: performance.now() + (endsAtMs - Date.now()),
+      patienceMs,
+      random: retry.random,
+    });
+  }
+
+  /**
+   * Reserves the budgets. If the request sets no output limit, the answer is capped to what is left. A durable turn is capped only if nothing more can be
+   * returned, since a truncated answer fails it.
+   * @returns the error if a budget is too small for this candidate; its place at the provider is then released. @throws CoppiceError if a budget can't be read;
+   * the signal's reason.
+   */
+  async #reserve({ candidate, permit, release }: Choice): Promise<Reservation | CoppiceError | null> {
+    const { budgets, prices } = this.#with;
+    const { budgets: own = [], request } = this.#call;
+    const { signal } = this.#abort;
+    this.result.cap = null;
+    if (budgets === null || own.length === 0) return null;
+    try {
+      const { provider, model } = candidate.route;
+      if (provider.wire !== null) requirePrice(candidate, prices, own);
+      const most = mostOf({ provider: provider.name, model, request }, prices);
+      const { maxOutputTokens } = request.settings;
+      if (maxOutputTokens !== undefined) return await budgets.reserve(own, most(maxOutputTokens), null, signal);
+      const less = {
+        least: most(outputTokensMin),
+        patient: this.#budgetPatienceMs === Number.POSITIVE_INFINITY,
+        within: (free: Amount, why: CoppiceError) => {
+          const outputTokens = longestWithin(most, free);
+          this.result.cap = { outputTokens, why };
+          return most(outputTokens);
+        },
+      };
+      return await budgets.reserve(own, most(outputTokensDefault), less, signal);
+    } catch (error) {
+      release();
+      permit.ended(leftEarly());
+      if (error instanceof CoppiceError && isOfBudget(error)) return error;
+      throw error;
+    }
+  }
+
+  /** Runs `beforeAttempt`; releases the place and the budgets if it throws. */
+  async #confirm({ permit, release }: Choice, reservation: Reservation | null): Promise<void> {
+    const { beforeAttempt } = this.#call;
+    if (beforeAttempt === undefined) return;
+    try {
+      await unlessAborted(beforeAttempt(), this.#abort.signal, () => {});
+    } catch (error) {
+      release();
+      permit.ended(leftEarly());
+      reservation?.settle(nothing);
+      throw error;
+    }
+  }
+
+  /** Aborts at the time limit and on the caller's signal. @returns a function that removes both. */
+  #heedLimits(): () => void {
+    const { endsAtMs, model, context } = this.#call;
+    const timeLimitMs = Math.max(0, endsAtMs - Date.now());
+    const timer = setTimeout(() => {
+      const text = `${model} did not answer within ${timeLimitMs} ms`;
+      this.#abort.abort(this.#refused ?? new CoppiceError('deadline-exceeded', text));
+    }, timeLimitMs);
+    const onAbort = () => this.#abort.abort(context.signal.reason);
+    if (context.signal.aborted) onAbort();
+    else context.signal.addEventListener('abort', onAbort, { once: true });
+    return () => {
+      clearTimeout(timer);
+      context.signal.removeEventListener('abort', onAbort);
+    };
+  }
+
+  #begin(
+    { candidate, permit, release, queuedMs }: Choice,
+    before: CoppiceError | null,
+    reservation: Reservation | null,
+  ): Attempt {
+    const { result } = this;
+    const { request, context } = this.#call;
+    const { provider, model } = candidate.route;
+    const { owner, effectId } = context;
+    this.#askedLast({ provider: provider.name, model });
+    result.queuedMs += Math.round(queuedMs);
+    const attempt = result.attempts.length + 1;
+    const about = { provider: provider.name, model, owner, effectId, attempt, before, queuedMs };
+    const span = startAttemptSpan(about);
+    const asking = {
+      ...context,
+      signal: this.#abort.signal,
+      onUsedUp: (forMs: number) => candidate.coolDown(forMs),
+    };
+    return new Attempt(provider, { ...capped(request, result.cap), model }, asking, (counted) => {
+      release();
+      permit.ended(counted.error);
+      const outcome = { ...counted, usage: this.#priced(provider.name, model, counted.usage) };
+      reservation?.settle(usedOf(outcome.usage));
+      span.end(outcome);
+      this.#report(about, outcome);
+    });
+  }
+
+  #askedLast(who: Pick<AttemptReport, 'provider' | 'model'> | null): void {
+    this.result.provider = who?.provider ?? null;
+    this.result.model = who?.model ?? null;
+  }
+
+  #priced(provider: string, model: string, usage: UsageSoFar): UsageSoFar {
+    const costUsd = this.#with.prices.costOf(provider, model, usage);
+    return { ...toldOf(usage), ...(costUsd === null ? {} : { costUsd }) };
+  }
+
+  #report({ provider, model, owner, effectId, attempt }: AttemptAbout, outcome: AttemptOutcome): void {
+    const { result } = this;
+    const { error, usage, latencyMs } = outcome;
+    // Without a key no request was sent.
+    if (error?.details?.['keyRequired'] === undefined)
+      result.attempts.push({ provider, model, usage, latencyMs, ...(error === null ? {} : { error }) });
+    else this.#askedLast(result.attempts.at(-1) ?? null);
+    result.usage = sumOfUsage(result.usage, usage);
+    result.costUsd = result.usage.costUsd ?? null;
+    result.latencyMs = this.#elapsedMs();
+    // A caller that leaves is not a failure.
+    if (error !== null && error.code !== 'cancelled')
+      log.warn({ err: error, effectId, owner, provider, model, attempt }, 'the provider failed');
+  }
+
+  /** Prefers the reason of an outside abort over the error that the abort caused in the attempt. */
+  #reasonOf(thrown: unknown): unknown {
+    const { aborted, reason } = this.#abort.signal;
+    if (!aborted || reason === thrown) return thrown;
+    if (reason instanceof CoppiceError) return reason;
+    return thrown instanceof CoppiceError ? thrown : new CoppiceError('cancelled', String(reason), { cause: reason });
+  }
+
+  #elapsedMs(): number {
+    return Math.round(performance.now() - this.#startedAtMs);
+  }
+}
+
+/**
+ * Requires a known price if a budget limits US dollars. A scripted provider reports its own cost.
+ * @throws CoppiceError `permission-denied`: no budget is used up and waiting doesn't help, until the operator of the gateway configures a price.
+ */
+function requirePrice({ name, route }: Candidate, prices: Prices, budgets: readonly Budget[]): void {
+  const inDollars = budgets.find(({ limit }) => limit.costUsd !== undefined);
+  if (inDollars === undefined || prices.costOf(route.provider.name, route.model, {}) !== null) return;
+  const { name: budget, limit } = inDollars;
+  const why = prices.whyUnknown(route.provider.name, route.model);
+  const because = why === '' ? '' : `, ${why}`;
+  const text = `${budget} has a limit in US dollars, and what ${name} costs is not known${because}: give it a price in the gateway's file`;
+  throw new CoppiceError('permission-denied', text, { details: { budget, limit, priceUnknown: true } });
+}
+
+/** Sends the cap to the provider, so that the reservation is enough. */
+function capped(request: Call['request'], cap: OutputCap | null): Call['request'] {
+  if (cap === null) return request;
+  const { settings, original } = request;
+  const maxOutputTokens = cap.outputTokens;
+  return {
+    ...request,
+    settings: { ...settings, maxOutputTokens },
+    ...(original === undefined ? {} : { original: { ...original, maxOutputTokens } }),
+  };
+}
+
+const leftEarly = (): CoppiceError => new CoppiceError('cancelled', 'the answer is no longer wanted');

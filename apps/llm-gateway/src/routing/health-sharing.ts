@@ -1,0 +1,42 @@
+import type { Bus } from '@coppice/bus';
+import { gatewayHealthMessageSchema, subjects } from '@coppice/contracts';
+import type { GatewayHealthNews } from '@coppice/contracts';
+import { createLogger } from '@coppice/telemetry';
+import { jsonOf } from '../transport/json.ts';
+
+const log = createLogger('llm-gateway');
+
+/** Shares provider health between gateways. Nothing is stored or acknowledged: a gateway that misses a message learns the same from its own calls. */
+export class HealthSharing {
+  readonly #bus: Bus;
+  readonly #from: string;
+
+  /** `from` identifies this process. */
+  constructor(bus: Bus, from: string) {
+    this.#bus = bus;
+    this.#from = from;
+  }
+
+  tell(news: GatewayHealthNews): void {
+    log.info(news, 'whether a model is asked has changed');
+    // A model name that is too long for the message belongs to no provider.
+    const message = gatewayHealthMessageSchema.safeParse({ ...news, from: this.#from });
+    if (!message.success) return;
+    try {
+      this.#bus.publishCore(subjects.gatewayHealth, message.data);
+    } catch (error) {
+      // A call must not fail because the other gateways weren't notified.
+      log.warn({ err: error }, 'the other gateways were not told');
+    }
+  }
+
+  /** Subscribes to the other gateways' messages. @returns a function that ends the subscription. */
+  hear(learn: (news: GatewayHealthNews) => void): () => void {
+    const subscription = this.#bus.subscribeCore(subjects.gatewayHealth, (data) => {
+      const message = gatewayHealthMessageSchema.safeParse(jsonOf(new TextDecoder().decode(data)));
+      if (!message.success) log.warn({ issues: message.error.issues }, 'a message about models is not understood');
+      else if (message.data.from !== this.#from) learn(message.data);
+    });
+    return () => subscription.unsubscribe();
+  }
+}

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { noPrices } from '../budget/prices.ts';
+import type { Prices } from '../budget/prices.ts';
+import { saying } from '../test-support/says.ts';
+import { Routes } from './routes.ts';
+import type { Alias } from './routes.ts';
+
+const costs: Readonly<Record<string, number>> = { 'acme/large': 10, 'acme/small': 1, 'other/small': 2 };
+const prices: Prices = { ...noPrices, costOf: (provider, model) => costs[`${provider}/${model}`] ?? null };
+const candidates = ['acme/large', 'new/unknown', 'other/small', 'new/other', 'acme/small'];
+const aliases: Alias[] = [
+  { name: 'strong', candidates, strategy: 'order' },
+  { name: 'cheap', candidates, strategy: 'price' },
+];
+const routes = new Routes({ providers: ['acme', 'other', 'new'].map((name) => saying(name)), aliases, prices });
+const of = (name: string) => routes.of(name).map(({ provider, model }) => `${provider.name}/${model}`);
+
+test('a model of a provider is itself, slashes in its name included', () => {
+  expect(of('acme/large')).toEqual(['acme/large']);
+  expect(of('acme/meta/large@x:8b')).toEqual(['acme/meta/large@x:8b']);
+});
+
+test('an alias is its candidates, in order or by price, unknown prices last', () => {
+  expect(of('strong')).toEqual(candidates);
+  expect(of('cheap')).toEqual(['acme/small', 'other/small', 'acme/large', 'new/unknown', 'new/other']);
+});
+
+test('the preferred provider comes first', () => {
+  expect(of('strong@other')).toEqual(['other/small', 'acme/large', 'new/unknown', 'new/other', 'acme/small']);
+  expect(of('cheap@acme')).toEqual(['acme/small', 'acme/large', 'other/small', 'new/unknown', 'new/other']);
+});
+
+test('where no alias is configured, that is said', () => {
+  const without = new Routes({ providers: [saying('acme')], aliases: [], prices });
+  expect(() => without.of('fast')).toThrow(
+    'no alias is configured: the file that COPPICE_GATEWAY_CONFIG names has them',
+  );
+});
+
+test.each([
+  ['acme', 'expected provider/model with one of the providers acme, other, new, or one of the aliases strong, cheap'],
+  ['acme/', 'model "acme/": expected provider/model'],
+  ['none/model', 'model "none/model"'],
+  ['strange', 'one of the aliases strong, cheap'],
+  ['strong@none', "expected strong@ with one of the alias's providers acme, new, other"],
+])('%s is nobody’s', (name, message) => {
+  expect(() => routes.of(name)).toThrow(message);
+  expect(() => routes.of(name)).toThrow(expect.objectContaining({ code: 'model-not-found' }));
+});

@@ -1,0 +1,83 @@
+/** A client of the HTTP endpoints that records what it received, and how it ended. */
+import { wireOf } from '../wires/registry.ts';
+import type { WireName } from '../provider/port.ts';
+import { replay, replayWhole } from './replay.ts';
+import { smallRequest } from './attempt.ts';
+
+export type EndpointAnswer = {
+  status: number;
+  headers: Headers;
+  /** True if the connection ended before the HTTP response was complete. */
+  broke: boolean;
+  /** The text, as the wire format's reader maps it. */
+  text: string;
+  /** True if the answer has the wire format's end. */
+  whole: boolean;
+  /** The reported error; null for none. */
+  error: string | null;
+};
+
+/** What clients of each wire format look for to recognise a complete answer. */
+const endings: Readonly<Record<WireName, RegExp>> = {
+  'openai-chat': /data: \[DONE\]|"finish_reason":"/,
+  'openai-responses': /response\.(completed|incomplete)"|"status":"(completed|incomplete)","incomplete_details/,
+  anthropic: /message_stop|"stop_reason":"/,
+  gemini: /"finishReason":"/,
+  ollama: /"done":true/,
+};
+
+type Asking = {
+  url: string;
+  token: string;
+  /** The wire format of the endpoint. */
+  wire: WireName;
+  model: string;
+  stream: boolean;
+  signal?: AbortSignal;
+};
+
+export async function askEndpoint({ url, token, wire: name, model, stream, signal }: Asking): Promise<EndpointAnswer> {
+  const base = name.startsWith('openai') ? `${url}/v1` : url;
+  const wire = wireOf(name, base);
+  try {
+    const response = await fetch(`${base}/${wire.path(model, stream)}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...wire.headers(null), ...wire.keyHeaders(token) },
+      body: JSON.stringify(wire.body({ ...smallRequest, tools: [], model }, stream)),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const { text: raw, broke } = await readAll(response);
+    return {
+      status: response.status,
+      headers: response.headers,
+      broke,
+      ...(await understood(raw, { name, base, stream, ok: response.ok })),
+    };
+  } catch {
+    return { status: 0, headers: new Headers(), broke: true, text: '', whole: false, error: null };
+  }
+}
+
+async function readAll({ body }: Response): Promise<{ text: string; broke: boolean }> {
+  const pieces: Uint8Array[] = [];
+  const told = (broke: boolean) => ({ text: Buffer.concat(pieces).toString(), broke });
+  try {
+    for await (const piece of body ?? []) pieces.push(piece);
+    return told(false);
+  } catch {
+    return told(true);
+  }
+}
+
+async function understood(
+  raw: string,
+  { name, base, stream, ok }: { name: WireName; base: string; stream: boolean; ok: boolean },
+): Promise<Pick<EndpointAnswer, 'text' | 'whole' | 'error'>> {
+  const error = /"error":(?!null)/.test(raw) ? raw : null;
+  const ended = endings[name].test(raw);
+  if (!ok) return { text: '', whole: ended, error };
+  const wire = wireOf(name, base);
+  const attempt = await (stream ? replay(wire, [Buffer.from(raw)]) : replayWhole(wire, JSON.parse(raw) as unknown));
+  if (attempt.status === 'complete') return { text: attempt.text, whole: true, error };
+  return { text: '', whole: ended, error: error ?? attempt.error.message };
+}

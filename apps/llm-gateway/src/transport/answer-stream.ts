@@ -1,0 +1,66 @@
+import type { ModelDelta } from '../provider/port.ts';
+import { EventReader } from './event-reader.ts';
+import type { StreamEvent } from './event-reader.ts';
+import { jsonOf } from './json.ts';
+import { httpLimits } from './limits.ts';
+import { LineReader } from './line-reader.ts';
+import type { AnswerReader, Wire } from './wire.ts';
+
+const readers = { 'server-sent-events': EventReader, 'json-lines': LineReader } as const;
+
+/**
+ * Converts the bytes of a streamed answer to deltas. Any split of the same bytes gives the same deltas. Read each iterable to its end before the next one. They throw
+ * what the reader throws, after the deltas of everything before it.
+ */
+export class AnswerStream {
+  readonly #reader: AnswerReader;
+  readonly #events: EventReader | LineReader;
+  readonly #raw: boolean;
+  #eventsSeen = 0;
+  #eventsRead = 0;
+
+  /** `raw`: also yield each event unchanged. */
+  constructor(framing: Wire['framing'], reader: AnswerReader, raw: boolean) {
+    this.#reader = reader;
+    this.#events = new readers[framing](httpLimits.eventCharactersMax);
+    this.#raw = raw;
+  }
+
+  /** Number of events received, empty ones included. */
+  get eventsSeen(): number {
+    return this.#eventsSeen;
+  }
+
+  /** Number of events passed to the reader. */
+  get eventsRead(): number {
+    return this.#eventsRead;
+  }
+
+  /** Characters held of the incomplete event. An estimate, never too low. */
+  get halfReadCharacters(): number {
+    return this.#events.halfReadCharacters;
+  }
+
+  /** The deltas of the events that these bytes complete. @throws EventTooLarge, CoppiceError. */
+  *read(bytes: Uint8Array): Iterable<ModelDelta> {
+    for (const event of this.#events.read(bytes)) yield* this.#take(event);
+  }
+
+  /** The deltas of what remains at the end of the bytes, without the reader's own `end`. @throws as `read`. */
+  *end(): Iterable<ModelDelta> {
+    for (const event of this.#events.end()) yield* this.#take(event);
+  }
+
+  *#take(event: StreamEvent): Iterable<ModelDelta> {
+    this.#eventsSeen++;
+    // The rest of the stream is still read to the end: otherwise the connection can't be reused.
+    if (this.#reader.ended) return;
+    if (event.data.trim() === '' && event.name !== 'error') return;
+    // The last event of a cut stream may be incomplete. The missing `response-end` reports the cut.
+    if (!event.complete && jsonOf(event.data) === undefined) return;
+    this.#eventsRead++;
+    const deltas = this.#reader.event(event);
+    if (this.#raw) yield { type: 'raw', whole: false, name: event.name, data: event.data };
+    yield* deltas;
+  }
+}

@@ -1,0 +1,296 @@
+import { Readable } from 'node:stream';
+import { Agent } from 'undici';
+import type { Dispatcher } from 'undici';
+import { Phase } from '../phases.ts';
+import { httpLimits } from './limits.ts';
+import type { ResponseHeaders } from './retry-after.ts';
+
+/** `path` includes the query. */
+export type HttpAddress = { origin: string; path: string };
+
+export type HttpAnswer = {
+  status: number;
+  headers: ResponseHeaders;
+  /** Pieces as they arrive, readable once. Ending the iteration early, or the signal, closes the connection at once. @throws HttpFailed, or the signal's reason. */
+  body: AsyncIterable<Uint8Array>;
+  /** Closes the connection if the answer isn't complete. */
+  leave(): void;
+};
+
+/** The members of AbortSignal that a request uses. */
+export type Ending = Pick<AbortSignal, 'reason' | 'throwIfAborted'> & {
+  addEventListener(type: 'abort', listener: () => void, options: { once: true }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+};
+
+/** The connection failed or broke. `code` comes from the system or the library, e.g. ECONNREFUSED. */
+export class HttpFailed extends Error {
+  override readonly name = 'HttpFailed';
+  readonly code: string;
+
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/**
+ * Connections to one provider. It follows no redirects, which would forward the key, and its only time-out is for connecting: the caller's signal ends requests
+ * that take too long. Its errors never contain what was sent.
+ */
+export class HttpClient {
+  readonly #agent = new Agent({
+    // One connection per request: ending a request ends its connection, and a broken connection affects no other request.
+    allowH2: false,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { timeout: httpLimits.connectMsMax },
+  });
+
+  /** @throws HttpFailed, or the signal's reason. */
+  send(
+    { origin, path }: HttpAddress,
+    {
+      method,
+      headers,
+      body,
+      signal,
+      onSent = () => {},
+      onStatus = () => {},
+    }: {
+      method: 'GET' | 'POST';
+      headers: Record<string, string>;
+      body?: string;
+      signal: Ending;
+      /** Called when the system has accepted the whole body on an open connection. */
+      onSent?: () => void;
+      /** Called as soon as the status arrives, before the returned promise resolves. */
+      onStatus?: (status: number) => void;
+    },
+  ): Promise<HttpAnswer> {
+    signal.throwIfAborted();
+    const held: Held = { bytes: body === undefined ? null : Buffer.from(body), answer: null };
+    const answer = new Answer(signal, { onSent, onStatus }, held);
+    held.answer = answer;
+    sendingRequests.add(() => {
+      if (held.answer === null) return;
+      this.#agent.dispatch({ origin, path, method, ...sending(held, headers) }, new AnswerHandler(held));
+    });
+    return answer.begun;
+  }
+
+  /** Ends all connections. */
+  close(): Promise<void> {
+    return this.#agent.destroy();
+  }
+}
+
+const sendingRequests = Phase.afterWork();
+const readingAnswers = Phase.afterReading();
+
+/** Bytes that a socket accepts at once. */
+const atOnceBytesMax = 64 * 1024;
+/** Bytes of an answer that are buffered before its connection is paused. */
+const heldBytesMax = 64 * 1024;
+
+/**
+ * What a request needs until it ends; both are null afterwards. The library keeps an abandoned request, and everything passed to it, until a connection is free.
+ * Passing it only this object lets the rest be freed.
+ */
+type Held = { bytes: Buffer | null; answer: Answer | null };
+
+/** Sends a large body as a stream: only then does the library report when all of it is sent. The length is set, since not every server takes chunked bodies. */
+function sending(held: Held, headers: Record<string, string>) {
+  const { bytes } = held;
+  if (bytes === null) return { headers };
+  if (bytes.length <= atOnceBytesMax) return { headers, body: bytes };
+  const body = Readable.from(piecesOf(held), { objectMode: false });
+  // A request that ends early fails its body with an error; the answer reports that error.
+  body.on('error', () => {});
+  return { headers: { ...headers, 'content-length': `${bytes.length}` }, body };
+}
+
+/** Small pieces: a piece that is handed to the system counts as sent, even if most of it is still buffered here. */
+function* piecesOf(held: Held): Iterable<Buffer> {
+  for (let from = 0; held.bytes !== null && from < held.bytes.length; from += atOnceBytesMax)
+    yield held.bytes.subarray(from, from + atOnceBytesMax);
+}
+
+type Told = { onSent: () => void; onStatus: (status: number) => void };
+
+/** Forwards the library's callbacks to the answer, until the answer ends. */
+class AnswerHandler implements Dispatcher.DispatchHandler {
+  readonly #held: Held;
+
+  constructor(held: Held) {
+    this.#held = held;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // The caller left before the request had a connection; abort it, so that another request gets the connection.
+    if (this.#held.answer === null) controller.abort(leftEarly);
+    else this.#held.answer.start(controller);
+  }
+
+  onRequestSent(): void {
+    this.#held.answer?.sent();
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+    // Informational 1xx responses are ignored.
+    if (status >= 200) this.#held.answer?.begin(status, headers);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, piece: Buffer): void {
+    this.#held.answer?.add(piece);
+  }
+
+  onResponseEnd(): void {
+    this.#held.answer?.end(null);
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    this.#held.answer?.end({ reason: new HttpFailed(codeOf(error)) });
+  }
+}
+
+/**
+ * One answer, with back-pressure for a slow reader. Written by hand, since the library's own `request` creates a stream and watches the signal, which takes
+ * as long as all other work for a short answer.
+ */
+class Answer implements AsyncIterable<Uint8Array, void, undefined> {
+  readonly begun: Promise<HttpAnswer>;
+  /** Null before the request starts and after it ends: it can't be aborted then. */
+  #controller: Dispatcher.DispatchController | null = null;
+  readonly #signal: Ending;
+  readonly #told: Told;
+  readonly #held: Held;
+  readonly #resolve: (answer: HttpAnswer) => void;
+  readonly #reject: (reason: unknown) => void;
+  /** Received and not read yet. */
+  #pieces: Buffer[] = [];
+  #heldBytes = 0;
+  #over = false;
+  #failure: { reason: unknown } | null = null;
+  /** Wakes the reader that waits for the next piece. */
+  #wake: (() => void) | null = null;
+
+  readonly #onAbort = () => {
+    // Pieces that were received before are discarded, too.
+    this.#pieces = [];
+    this.#end({ reason: this.#signal.reason });
+  };
+
+  constructor(signal: Ending, told: Told, held: Held) {
+    this.#signal = signal;
+    this.#told = told;
+    this.#held = held;
+    const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+    this.begun = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  start(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+  }
+
+  sent(): void {
+    this.#told.onSent();
+  }
+
+  begin(status: number, headers: ResponseHeaders): void {
+    this.#told.onStatus(status);
+    readingAnswers.add(() => this.#resolve({ status, headers, body: this, leave: () => this.#leave() }));
+  }
+
+  /** A hand-written iterator: a generator takes three microtask turns per step, and nothing here needs to await in between. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, undefined> {
+    return {
+      next: () => new Promise((resolve, reject) => this.#tellNext(resolve, reject)),
+      return: () => {
+        this.#leave();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
+  }
+
+  add(piece: Buffer): void {
+    this.#pieces.push(piece);
+    this.#heldBytes += piece.length;
+    if (this.#heldBytes > heldBytesMax) this.#controller?.pause();
+    this.#wakeReader();
+  }
+
+  /** The library ended the request. */
+  end(failure: { reason: HttpFailed } | null): void {
+    this.#controller = null;
+    this.#end(failure);
+  }
+
+  /** Aborts the request if it isn't over, and wakes the reader. */
+  #end(failure: { reason: unknown } | null): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#failure = failure;
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#held.answer = null;
+    this.#held.bytes = null;
+    this.#controller?.abort(leftEarly);
+    // Queued behind `begin`, so that the reader sees the start of the answer first.
+    if (failure !== null) readingAnswers.add(() => this.#reject(failure.reason));
+    this.#wakeReader();
+  }
+
+  #wakeReader(): void {
+    if (this.#wake !== null) readingAnswers.add(this.#wake);
+    this.#wake = null;
+  }
+
+  /** Passes everything received since the last call as one piece. */
+  #tellNext(resolve: (next: IteratorResult<Uint8Array, void>) => void, reject: (reason: unknown) => void): void {
+    if (this.#pieces.length > 0) resolve({ done: false, value: this.#take() });
+    else if (this.#failure !== null) reject(this.#failure.reason);
+    else if (this.#over) resolve({ done: true, value: undefined });
+    else this.#wake = () => this.#tellNext(resolve, reject);
+  }
+
+  #leave(): void {
+    this.#pieces = [];
+    this.#end(null);
+  }
+
+  #take(): Buffer {
+    const [only = Buffer.alloc(0), ...others] = this.#pieces;
+    const piece = others.length === 0 ? only : Buffer.concat(this.#pieces);
+    this.#pieces = [];
+    this.#heldBytes = 0;
+    this.#controller?.resume();
+    return piece;
+  }
+}
+
+/** Created once: creating an error is slow, and nobody sees this one. */
+const leftEarly = new Error('the answer is no longer wanted');
+
+const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.name;
+
+const decoder = new TextDecoder();
+
+/** The whole body as text; null if it is larger than `bytesMax`. `onRead` gets the number of bytes so far. @throws what `onRead` throws. */
+export async function wholeText(
+  body: AsyncIterable<Uint8Array>,
+  bytesMax: number,
+  onRead: (bytes: number) => void = () => {},
+): Promise<string | null> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body) {
+    bytes += piece.length;
+    if (bytes > bytesMax) return null;
+    onRead(bytes);
+    pieces.push(piece);
+  }
+  return decoder.decode(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));
+}

@@ -1,0 +1,57 @@
+import type { OriginalRequest } from '../provider/port.ts';
+import type { HttpAddress } from './client.ts';
+import type { Wire } from './wire.ts';
+
+/** A model server and its wire format. */
+export type ProviderServer = {
+  /** The part of `provider/model` before the first slash. */
+  name: string;
+  wire: Wire;
+  /** With its path, such as `/v1`. */
+  baseUrl: string;
+  key: string | null;
+  /** The variable that holds the key, if the server is known to require one; else null. */
+  keyRequired: string | null;
+  /** Sent with each request, e.g. an organisation's name; never a key. */
+  headers?: Readonly<Record<string, string>>;
+  /** Concurrent calls from one process; default `exchangeLimits.concurrency`. */
+  concurrency?: number;
+};
+
+/** Most servers have one address, some one per model. */
+const addressesMax = 1_000;
+
+/** Addresses of paths below a base URL. A query in the base URL is kept. */
+export class Addresses {
+  readonly #baseUrl: string;
+  /** Building an address takes longer than looking it up. */
+  readonly #made = new Map<string, HttpAddress>();
+
+  constructor({ baseUrl }: Pick<ProviderServer, 'baseUrl'>) {
+    this.#baseUrl = baseUrl;
+  }
+
+  of(path: string): HttpAddress {
+    const known = this.#made.get(path);
+    if (known !== undefined) return known;
+    const url = new URL(this.#baseUrl);
+    const [below = '', query] = path.split('?', 2);
+    url.pathname = `${url.pathname.replace(/\/+$/, '')}/${below}`;
+    for (const [name, value] of new URLSearchParams(query)) url.searchParams.set(name, value);
+    const address = { origin: url.origin, path: `${url.pathname}${url.search}` };
+    if (this.#made.size >= addressesMax) this.#made.clear();
+    this.#made.set(path, address);
+    return address;
+  }
+}
+
+export const headersOf = (
+  { key, wire, headers }: ProviderServer,
+  original: OriginalRequest | null = null,
+): Record<string, string> =>
+  Object.assign(
+    { 'user-agent': 'coppice' },
+    headers,
+    wire.headers(original),
+    key === null ? null : wire.keyHeaders(key),
+  );

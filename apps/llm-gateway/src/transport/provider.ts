@@ -1,0 +1,234 @@
+import { setImmediate as sent } from 'node:timers/promises';
+import { CoppiceError } from '@coppice/contracts';
+import { hopsHeader } from '../ingress/http/hops.ts';
+import type { ModelDelta, ModelDeltas, ModelRequest, Provider, RequestContext } from '../provider/port.ts';
+import { AnswerStream } from './answer-stream.ts';
+import { HttpClient, HttpFailed, wholeText } from './client.ts';
+import type { HttpAnswer } from './client.ts';
+import { describeServer } from './describe.ts';
+import type { ProviderServer } from './provider-server.ts';
+import { Addresses, headersOf } from './provider-server.ts';
+import { providerError } from './errors.ts';
+import { EventTooLarge } from './event-reader.ts';
+import { HalfReadRoom } from './partial-answers.ts';
+import { jsonOf } from './json.ts';
+import { httpLimits } from './limits.ts';
+import { Patience } from './time-limits.ts';
+import type { PatienceLimits } from './time-limits.ts';
+import { one, usedUpMs } from './retry-after.ts';
+import type { AnswerReader } from './wire.ts';
+
+/** A provider over HTTP: the mappings of its wire format, and the one place that does I/O. `room` is shared by all providers. */
+export function httpProvider(
+  providerServer: ProviderServer,
+  limits: Partial<PatienceLimits> = {},
+  room = new HalfReadRoom(),
+): Provider {
+  const http = new HttpClient();
+  const addresses = new Addresses(providerServer);
+  return {
+    name: providerServer.name,
+    wire: providerServer.wire.name,
+    check: async () => requireKey(providerServer),
+    stream: (request, context) =>
+      stream({ http, providerServer, addresses, room, limits: { ...httpLimits, ...limits } }, request, context),
+    describe: (signal, modelsMax) => describeServer(http, providerServer, signal, modelsMax),
+    close: () => http.close(),
+  };
+}
+
+type Asking = {
+  http: HttpClient;
+  providerServer: ProviderServer;
+  addresses: Addresses;
+  room: HalfReadRoom;
+  limits: PatienceLimits;
+};
+
+async function* stream(
+  { http, providerServer, addresses, room, limits }: Asking,
+  request: ModelRequest,
+  context: RequestContext,
+): ModelDeltas {
+  const { name, wire } = providerServer;
+  requireKey(providerServer);
+  const streamed = request.stream ?? true;
+  const original = request.original?.wire === wire.name ? request.original : null;
+  const body = original === null ? wire.body(request, streamed) : wire.passOn(original, request.model, streamed);
+  const patience = new Patience(name, context.signal, limits);
+  let answer: HttpAnswer | null = null;
+  try {
+    answer = await http.send(addresses.of(wire.path(request.model, streamed)), {
+      method: 'POST',
+      headers: Object.assign(headersOf(providerServer, original), {
+        'content-type': 'application/json',
+        accept: streamed ? accepted[wire.framing] : 'application/json',
+        [hopsHeader]: String((context.hops ?? 0) + 1),
+      }),
+      body: JSON.stringify(body),
+      signal: patience,
+      onSent: () => context.onState?.('sent'),
+      // A server that answers before the whole body is sent has received the request, too.
+      onStatus: (status) => context.onState?.(isRefusal(status) ? 'refused' : 'sent'),
+    });
+    const kind = (one(answer.headers, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+    if (isRefusal(answer.status)) {
+      // The error's body is read with the short time limit for the end of a stream.
+      patience.sawEnd();
+      throw await refusal(providerServer, answer);
+    }
+    if (kind === 'text/html') {
+      context.onState?.('refused');
+      throw notAStream(providerServer, kind);
+    }
+    const forMs = usedUpMs(answer.headers, Date.now());
+    if (forMs !== null) context.onUsedUp?.(forMs);
+    const come = { answer, kind, raw: original !== null, room };
+    const json = kind.endsWith('json') && !kind.endsWith('ndjson');
+    if (json && (!streamed || wire.framing === 'server-sent-events'))
+      yield await wholeAnswer(providerServer, come, context);
+    else yield* streamedAnswer(providerServer, come, patience);
+  } catch (error) {
+    if (error instanceof HttpFailed) {
+      context.onState?.('over');
+      throw connectionFailed(providerServer, error);
+    }
+    // The provider's fault, not the caller's: another provider may do better, a retry won't.
+    if (error instanceof EventTooLarge) throw new CoppiceError('provider-failed', `${name} sent ${error.message}`);
+    throw error;
+  } finally {
+    // An answer that nobody reads would keep its connection open.
+    answer?.leave();
+    patience.end();
+  }
+}
+
+const accepted = { 'server-sent-events': 'text/event-stream', 'json-lines': 'application/x-ndjson' } as const;
+
+function requireKey({ name, key, keyRequired }: ProviderServer): void {
+  if (key === null && keyRequired !== null)
+    throw new CoppiceError(
+      'provider-failed',
+      `${name} needs a key: set ${keyRequired} and restart the gateway (coppice down, coppice up)`,
+      {
+        details: { keyRequired },
+      },
+    );
+}
+
+/** `raw`: also yield the received data unchanged. */
+type Come = { answer: HttpAnswer; kind: string; raw: boolean; room: HalfReadRoom };
+
+/** Reads the answer of a server that doesn't stream: an error, or the whole answer. */
+async function wholeAnswer(
+  providerServer: ProviderServer,
+  { answer, raw, room }: Come,
+  { onState }: RequestContext,
+): Promise<ModelDelta[]> {
+  using halfRead = room.hold(providerServer.name);
+  const text = await wholeText(answer.body, httpLimits.wholeBodyBytesMax, (bytes) => halfRead.keep(bytes));
+  if (text !== null) onState?.('over');
+  if (text === null) throw new CoppiceError('provider-failed', `${providerServer.name}'s answer is too large`);
+  const reader = readerOf(providerServer);
+  const deltas = [...reader.whole(jsonOf(text)), ...reader.end()];
+  return raw ? [{ type: 'raw', whole: true, name: null, data: text }, ...deltas] : deltas;
+}
+
+async function* streamedAnswer(
+  providerServer: ProviderServer,
+  { answer, kind, raw, room }: Come,
+  patience: Patience,
+): ModelDeltas {
+  using halfRead = room.hold(providerServer.name);
+  const reader = readerOf(providerServer);
+  const answered = new AnswerStream(providerServer.wire.framing, reader, raw);
+  let begun = false;
+  let eventsRead = 0;
+  const noteEvents = () => {
+    if (answered.eventsRead === eventsRead) return;
+    eventsRead = answered.eventsRead;
+    if (reader.ended || reader.finished) patience.sawEnd();
+    else patience.sawEvent();
+  };
+  try {
+    let bytes = 0;
+    for await (const piece of answer.body) {
+      bytes += piece.length;
+      if (bytes > httpLimits.answerBytesMax) throw new EventTooLarge(`more than ${httpLimits.answerBytesMax} bytes`);
+      for (const deltas of bundlesOf(answered.read(piece), begun)) {
+        // Time spent by the caller isn't the provider's fault. The limit restarts after the yield, in `noteEvents`.
+        patience.rest();
+        yield deltas;
+        if (begun || !deltas.some(isOutput)) continue;
+        begun = true;
+        await sent();
+      }
+      halfRead.keep(answered.halfReadCharacters);
+      noteEvents();
+    }
+    patience.rest();
+    yield* bundlesOf(answered.end(), begun);
+  } catch (error) {
+    const broken = error instanceof HttpFailed || error === patience.ownReason;
+    // The answer is complete then, except perhaps for the usage.
+    if (!broken || !reader.finished) throw error;
+  }
+  // An event stream without events was cut, which the missing `response-end` reports.
+  if (answered.eventsSeen === 0 && kind !== accepted[providerServer.wire.framing])
+    throw notAStream(providerServer, kind);
+  yield [...reader.end()];
+}
+
+/**
+ * Groups the deltas that arrived together. If the answer hasn't `begun`, its first output is yielded before the rest is read.
+ * @throws what the iteration throws, after the deltas before it.
+ */
+function* bundlesOf(all: Iterable<ModelDelta>, begun: boolean): Iterable<ModelDelta[]> {
+  let deltas: ModelDelta[] = [];
+  let split = begun;
+  try {
+    for (const delta of all) {
+      deltas.push(delta);
+      if (split || !isOutput(delta)) continue;
+      split = true;
+      yield deltas;
+      deltas = [];
+    }
+  } catch (error) {
+    if (deltas.length > 0) yield deltas;
+    throw error;
+  }
+  if (deltas.length > 0) yield deltas;
+}
+
+const isOutput = ({ type }: ModelDelta): boolean => type.endsWith('-delta');
+
+const readerOf = ({ name, key, wire }: ProviderServer): AnswerReader => wire.reader({ provider: name, secret: key });
+
+const isRefusal = (status: number): boolean => status < 200 || status >= 300;
+
+async function refusal({ name, key, wire }: ProviderServer, answer: HttpAnswer): Promise<CoppiceError> {
+  const { status, headers } = answer;
+  if (status >= 300 && status < 400) {
+    return new CoppiceError(
+      'provider-failed',
+      `${name} answered with a redirect (HTTP ${status}), which is not followed: set its base URL to where it leads`,
+    );
+  }
+  // If the body can't be read, the status says enough.
+  const text = await wholeText(answer.body, httpLimits.errorBytesMax).catch(() => null);
+  const body = text === null ? 'an error that is too long or broke off' : (jsonOf(text) ?? text);
+  return providerError({ provider: name, status, headers, body, secret: key, wire: wire.name });
+}
+
+function notAStream({ name }: ProviderServer, kind: string): CoppiceError {
+  const text = `${name} answered with ${kind === '' ? 'no content type' : kind} and no answer in it: is its base URL right?`;
+  return new CoppiceError('provider-failed', text);
+}
+
+function connectionFailed(providerServer: ProviderServer, { code }: HttpFailed): CoppiceError {
+  // An untrusted certificate won't be trusted a second later.
+  const retryable = !/CERT|SELF_SIGNED|ISSUER|ALTNAME|^ERR_INVALID|^UND_ERR_INVALID/.test(code);
+  const text = `${providerServer.name}: the connection to ${new URL(providerServer.baseUrl).host} failed (${code})`;
+  return new CoppiceError('provider-failed', text, { retryable });
+}

@@ -1,0 +1,25 @@
+import { unpack } from '../../../ingress/http/foreign-signature.ts';
+import type { Block, Message, MessagesRequest } from './schemas.ts';
+
+/** Removes the thoughts of other providers, which Anthropic rejects. The rest of the request is unchanged. */
+export function withoutForeign(request: MessagesRequest): { body: MessagesRequest; foreignTaken: boolean } {
+  const messages = request.messages.flatMap(ownPart);
+  const foreignTaken = request.messages.some((message, index) => message !== messages[index]);
+  return { body: { ...request, messages }, foreignTaken };
+}
+
+function ownPart(message: Message): Message[] {
+  const { role, content } = message;
+  if (role !== 'assistant' || typeof content === 'string') return [message];
+  const own = content.filter((block) => !isForeign(block));
+  if (own.length === content.length) return [message];
+  // Anthropic rejects an empty answer, too.
+  return own.length === 0 ? [] : [{ ...message, content: own }];
+}
+
+/** Reports whether the block is another provider's. An empty text is what remains of one that only carried a signature. */
+function isForeign({ type, signature, data, text }: Block): boolean {
+  if (type === 'text') return text === '';
+  const signed = type === 'thinking' ? signature : type === 'redacted_thinking' ? data : null;
+  return typeof signed === 'string' && unpack(signed) !== null;
+}

@@ -1,0 +1,92 @@
+/** The thinking settings of a request, and the output limit that goes with them. */
+import type { ModelSettings } from '@coppice/contracts';
+import { effortBudgets, effortOf } from '../../provider/effort.ts';
+import { isNamed } from '../../provider/named-model.ts';
+import type { OriginalRequest } from '../../provider/port.ts';
+import type { ModelTraits } from './models.ts';
+
+type Effort = 'low' | 'medium' | 'high';
+type AskedThinking = NonNullable<ModelSettings['thinking']>;
+
+/** The part of a message that is read here; a client of this wire format may have written it. */
+export type Said = { role: string; content: string | readonly { type: string }[] };
+
+export type WireThinking = {
+  thinking?: { type: 'disabled' } | { type: 'adaptive' } | { type: 'enabled'; budget_tokens: number };
+  effort?: Effort;
+};
+
+/** The format's minimum budget. */
+const budgetTokensMin = 1_024;
+/** Tokens left for the answer if only the budget is set. */
+const answerTokens = 8_192;
+
+/** `maxOutputTokens` covers thinking and answer together; the format requires it. */
+export function thinkingAndLength(
+  { maxOutputTokens, thinking, toolChoice }: ModelSettings,
+  traits: ModelTraits,
+  messages: readonly Said[],
+): WireThinking & { maxOutputTokens: number } {
+  const lengthDefault = traits.maxOutputTokens;
+  // The API rejects thinking together with a forced tool call.
+  const forced = toolChoice === 'required' || typeof toolChoice === 'object';
+  if (thinking === undefined || forced) return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
+  if (traits.thinking !== 'budget') {
+    return { ...byEffort(thinking, traits), maxOutputTokens: maxOutputTokens ?? lengthDefault };
+  }
+  const budgetAsked = budgetOf(thinking);
+  if (budgetAsked < budgetTokensMin || answersUnthought(messages)) {
+    return { maxOutputTokens: maxOutputTokens ?? lengthDefault };
+  }
+  const length = maxOutputTokens ?? Math.max(lengthDefault, budgetAsked + answerTokens);
+  // The requested limit stays as it is, and the budget must be below it.
+  const budget = Math.min(budgetAsked, length - 1);
+  if (budget < budgetTokensMin) return { maxOutputTokens: length };
+  return { thinking: { type: 'enabled', budget_tokens: budget }, maxOutputTokens: length };
+}
+
+function byEffort(asked: AskedThinking, { thinking }: ModelTraits): WireThinking {
+  if (thinking === 'never') return {};
+  const effort = effortOf(asked);
+  if (effort !== 'none') return { thinking: { type: 'adaptive' }, effort: effort === 'minimal' ? 'low' : effort };
+  return thinking === 'always' ? { effort: 'low' } : { thinking: { type: 'disabled' } };
+}
+
+function budgetOf(asked: AskedThinking): number {
+  if ('budgetTokens' in asked) return asked.budgetTokens === 0 ? 0 : Math.max(asked.budgetTokens, budgetTokensMin);
+  return asked.effort === 'none' ? 0 : effortBudgets[asked.effort];
+}
+
+/**
+ * The body to pass on, without thinking (and its clearing of thinking) if it continues an answer that another provider began without: that is rejected.
+ * If the client named the model and nothing was removed from its conversation, the body stays, and the vendor reports the error.
+ */
+export function withoutLateThinking(original: OriginalRequest, model: string): OriginalRequest['body'] {
+  const { body, foreignTaken = false } = original;
+  const { thinking, ...unthinking } = body;
+  const thinks = (thinking as { type?: unknown } | null | undefined)?.type === 'enabled';
+  const mayBeOthers = foreignTaken || !isNamed(model, original);
+  if (!thinks || !mayBeOthers || !answersUnthought(body['messages'] as readonly Said[])) return body;
+  const management = body['context_management'] as { edits?: unknown } | null | undefined;
+  if (!Array.isArray(management?.edits)) return unthinking;
+  const isOfThoughts = (edit: { type?: unknown } | null) => String(edit?.type).startsWith('clear_thinking_');
+  const edits = management.edits.filter((edit) => !isOfThoughts(edit));
+  return { ...unthinking, context_management: { ...management, edits } };
+}
+
+/**
+ * Reports whether the answer being continued began without thinking, as another provider's may. A model that thinks by budget requires thinking at the start of
+ * the answer, which follows the last user message without a tool result. After its first call it often thinks no more.
+ */
+function answersUnthought(messages: readonly Said[]): boolean {
+  if (!holdsResult(messages.at(-1))) return false;
+  const asked = messages.findLastIndex((message) => message.role === 'user' && !holdsResult(message));
+  const first = messages.slice(asked + 1).find(({ role }) => role === 'assistant');
+  return blocksOf(first)[0]?.type.endsWith('thinking') === false;
+}
+
+const holdsResult = (message: Said | undefined): boolean =>
+  blocksOf(message).some(({ type }) => type === 'tool_result');
+
+const blocksOf = (message: Said | undefined): readonly { type: string }[] =>
+  typeof message?.content === 'object' ? message.content : [];

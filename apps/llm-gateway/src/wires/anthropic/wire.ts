@@ -1,0 +1,25 @@
+import type { Wire } from '../../transport/wire.ts';
+import type { OriginalRequest } from '../../provider/port.ts';
+import { passedOn, requestBody } from './request.ts';
+import { MessageReader } from './response.ts';
+import { modelListSchema } from './schemas.ts';
+
+/** Anthropic's Messages API, and compatible servers. */
+export const anthropic: Wire = {
+  name: 'anthropic',
+  framing: 'server-sent-events',
+  path: () => 'v1/messages',
+  headers: (original) => ({ 'anthropic-version': '2023-06-01', ...ofTheVendor(original) }),
+  keyHeaders: (key) => ({ 'x-api-key': key }),
+  body: requestBody,
+  passOn: passedOn,
+  reader: (about) => new MessageReader(about),
+  models: {
+    path: 'v1/models?limit=1000',
+    names: (body) => modelListSchema.safeParse(body).data?.data.map(({ id }) => id) ?? null,
+  },
+};
+
+/** `anthropic-version` and `anthropic-beta`. Without them, fields that the client set could be rejected. */
+const ofTheVendor = (original: OriginalRequest | null): Record<string, string> =>
+  Object.fromEntries(Object.entries(original?.headers ?? {}).filter(([name]) => name.startsWith('anthropic-')));

@@ -1,0 +1,159 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { Signature } from '@coppice/contracts';
+import { providerError } from '../../transport/errors.ts';
+import type { StreamEvent } from '../../transport/event-reader.ts';
+import { jsonOf } from '../../transport/json.ts';
+import type { AnswerReader } from '../../transport/wire.ts';
+import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
+import { chunkSchema } from './schemas.ts';
+import type { AnswerPart, Chunk, UsageMetadata } from './schemas.ts';
+
+/** `STOP` also comes with tool calls. Any reason not listed is `other`, including a call that Google couldn't parse. */
+const finishReasons: Readonly<Record<string, FinishReason>> = {
+  STOP: 'stop',
+  MAX_TOKENS: 'length',
+  SAFETY: 'refusal',
+  RECITATION: 'refusal',
+  BLOCKLIST: 'refusal',
+  PROHIBITED_CONTENT: 'refusal',
+  SPII: 'refusal',
+  IMAGE_SAFETY: 'refusal',
+  IMAGE_PROHIBITED_CONTENT: 'refusal',
+  IMAGE_RECITATION: 'refusal',
+  MODEL_ARMOR: 'refusal',
+};
+
+/** Reads an answer. Each event has the form of an answer and holds only what is new. The stream has no final event. */
+export class GeminiReader implements AnswerReader {
+  readonly #provider: string;
+  readonly #secret: string | null;
+  readonly ended = false;
+  #begun = false;
+  #calls = 0;
+  #blocks = 0;
+  /** The media type of content that no delta can represent. */
+  #lost: string | null = null;
+  /** True if the latest part was thinking: adjacent thinking parts form one block, until one is signed. */
+  #isThinking = false;
+  #finish: { reason: FinishReason; told: string } | null = null;
+
+  /** `secret` is redacted from errors. */
+  constructor({ provider, secret }: { provider: string; secret: string | null }) {
+    this.#provider = provider;
+    this.#secret = secret;
+  }
+
+  get finished(): boolean {
+    return this.#finish !== null;
+  }
+
+  event({ name, data }: StreamEvent): ModelDelta[] {
+    const body = jsonOf(data);
+    if (name === 'error') throw this.#fail(body ?? data);
+    return this.whole(body);
+  }
+
+  /** A whole answer has the form of an event. A server that streams, but not as events, sends a list of them. */
+  whole(body: unknown): ModelDelta[] {
+    if (Array.isArray(body)) return body.flatMap((each) => this.whole(each));
+    const parsed = chunkSchema.safeParse(body);
+    if (!parsed.success) {
+      const text = `${this.#provider} sent what is no part of Gemini's answer`;
+      throw new CoppiceError('provider-failed', text, { retryable: true });
+    }
+    const { error } = parsed.data;
+    if (error !== undefined && error !== null) throw this.#fail({ error });
+    return this.#map(parsed.data);
+  }
+
+  end(): ModelDelta[] {
+    if (this.#finish === null) return [];
+    const { reason, told } = this.#finish;
+    const finishReason = reason === 'stop' && this.#calls > 0 ? 'tool-calls' : reason;
+    const lost = this.#lost === null ? {} : { lost: this.#lost };
+    return [{ type: 'response-end', finishReason, providerFinishReason: told, ...lost }];
+  }
+
+  /** An error inside the stream; retryable unless it says otherwise. */
+  #fail(body: unknown): CoppiceError {
+    return providerError({ provider: this.#provider, secret: this.#secret, body });
+  }
+
+  #map(chunk: Chunk): ModelDelta[] {
+    const { modelVersion, responseId, usageMetadata } = chunk;
+    const deltas: ModelDelta[] = [];
+    if (!this.#begun && (modelVersion || responseId)) {
+      this.#begun = true;
+      deltas.push({
+        type: 'response-start',
+        ...(modelVersion ? { responseModel: modelVersion } : {}),
+        ...(responseId ? { responseId } : {}),
+      });
+    }
+    for (const candidate of chunk.candidates ?? []) {
+      // Only one candidate is requested.
+      if ((candidate.index ?? 0) !== 0) continue;
+      deltas.push(...(candidate.content?.parts ?? []).flatMap((part) => this.#mapPart(part)));
+      const told = candidate.finishReason;
+      if (told) this.#finish = { reason: finishReasons[told] ?? 'other', told };
+    }
+    // A blocked prompt gets no candidate.
+    const blocked = chunk.promptFeedback?.blockReason;
+    if (blocked) this.#finish = { reason: 'refusal', told: blocked };
+    const usage = usageMetadata ? usageOf(usageMetadata) : null;
+    if (usage !== null) deltas.push({ type: 'usage', usage });
+    return deltas;
+  }
+
+  #mapPart({ text, thought, thoughtSignature, functionCall, inlineData }: AnswerPart): ModelDelta[] {
+    const signature: { signature?: Signature } = thoughtSignature
+      ? { signature: { wire: 'gemini', value: thoughtSignature } }
+      : {};
+    if (thought === true && !functionCall) return this.#think(text ?? '', signature);
+    this.#isThinking = false;
+    if (inlineData) this.#lost = inlineData.mimeType ?? 'a file';
+    if (functionCall) {
+      const { id, name, args } = functionCall;
+      return [
+        {
+          type: 'tool-call-delta',
+          call: this.#calls++,
+          ...(id ? { id } : {}),
+          ...(name ? { name } : {}),
+          arguments: JSON.stringify(args ?? {}),
+          ...signature,
+        },
+      ];
+    }
+    // A text's signature may come in a part of its own, without text.
+    if (!text && signature.signature === undefined) return [];
+    return [{ type: 'text-delta', text: text ?? '', ...signature }];
+  }
+
+  #think(text: string, signature: { signature?: Signature }): ModelDelta[] {
+    if (!this.#isThinking) this.#blocks++;
+    this.#isThinking = signature.signature === undefined;
+    return [{ type: 'thinking-delta', block: this.#blocks - 1, text, ...signature }];
+  }
+}
+
+/** Each event holds the totals so far. The candidates' tokens exclude thinking; the prompt's tokens include cached ones. */
+function usageOf(metadata: UsageMetadata): UsageSoFar | null {
+  const { promptTokenCount: prompt, candidatesTokenCount: candidates, thoughtsTokenCount: thoughts } = metadata;
+  const { cachedContentTokenCount: cached, toolUsePromptTokenCount: toolUse } = metadata;
+  const usage: UsageSoFar = {};
+  if (typeof prompt === 'number') usage.inputTokens = prompt + (toolUse ?? 0);
+  if (typeof candidates === 'number' || typeof thoughts === 'number')
+    usage.outputTokens = (candidates ?? 0) + (thoughts ?? 0);
+  if (typeof cached === 'number') usage.cachedInputTokens = cached;
+  if (typeof thoughts === 'number') usage.reasoningTokens = thoughts;
+  for (const [name, details, modality] of [
+    ['audioInputTokens', metadata.promptTokensDetails, 'AUDIO'],
+    ['cachedAudioInputTokens', metadata.cacheTokensDetails, 'AUDIO'],
+    ['imageOutputTokens', metadata.candidatesTokensDetails, 'IMAGE'],
+  ] as const) {
+    const tokens = details?.find((each) => each.modality === modality)?.tokenCount;
+    if (typeof tokens === 'number') usage[name] = tokens;
+  }
+  return Object.keys(usage).length === 0 ? null : usage;
+}

@@ -1,0 +1,26 @@
+import { fieldsOf } from '../../../ingress/http/fields.ts';
+import { signatureFrom } from './parts.ts';
+
+type Fields = Record<string, unknown>;
+
+/** Removes the thoughts and signatures of other providers from the body. The rest is unchanged, in either spelling. */
+export function withoutForeign(body: Fields): Fields {
+  const { contents } = body;
+  // A single content that isn't in an array is the user's.
+  return Array.isArray(contents) ? { ...body, contents: (contents as Fields[]).flatMap(ownPart) } : body;
+}
+
+function ownPart(content: Fields): Fields[] {
+  const { parts } = content;
+  if (!Array.isArray(parts)) return [content];
+  const own = parts.flatMap(withoutSignature);
+  // Gemini rejects a content without parts.
+  return own.length === 0 && parts.length > 0 ? [] : [{ ...content, parts: own }];
+}
+
+function withoutSignature(part: unknown): unknown[] {
+  const { thoughtSignature, thought_signature: spelled = thoughtSignature, ...rest } = fieldsOf(part);
+  const { signature } = signatureFrom(spelled);
+  if (signature === undefined || signature.wire === 'gemini') return [part];
+  return rest['thought'] === true ? [] : [rest];
+}

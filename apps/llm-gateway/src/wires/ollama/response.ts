@@ -1,0 +1,115 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
+import { providerError } from '../../transport/errors.ts';
+import type { StreamEvent } from '../../transport/event-reader.ts';
+import { jsonOf } from '../../transport/json.ts';
+import type { AnswerReader } from '../../transport/wire.ts';
+import { lineSchema } from './schemas.ts';
+import type { Line, WireToolCall } from './schemas.ts';
+
+const finishReasons: Readonly<Record<string, FinishReason>> = { stop: 'stop', length: 'length' };
+
+/** Reads an answer. Each line is a piece of the message; the last line has `done` and the counts. Any line may be an error. */
+export class LinesReader implements AnswerReader {
+  readonly #provider: string;
+  readonly #secret: string | null;
+  #begun = false;
+  #calls = 0;
+  #thoughts = 0;
+  #thinks = false;
+  #doneReason: string | null = null;
+
+  /** `secret` is redacted from errors. */
+  constructor({ provider, secret }: { provider: string; secret: string | null }) {
+    this.#provider = provider;
+    this.#secret = secret;
+  }
+
+  get finished(): boolean {
+    return this.#doneReason !== null;
+  }
+
+  get ended(): boolean {
+    return this.finished;
+  }
+
+  event({ data }: StreamEvent): ModelDelta[] {
+    return this.whole(jsonOf(data));
+  }
+
+  whole(body: unknown): ModelDelta[] {
+    if (hasError(body)) throw providerError({ provider: this.#provider, secret: this.#secret, body });
+    const parsed = lineSchema.safeParse(body);
+    if (!parsed.success) {
+      const text = `${this.#provider} sent what is no line of a chat's answer`;
+      throw new CoppiceError('provider-failed', text, { retryable: true });
+    }
+    return this.#map(parsed.data);
+  }
+
+  end(): ModelDelta[] {
+    if (this.#doneReason === null) return [];
+    const finishReason = finishReasons[this.#doneReason] ?? 'other';
+    return [{ type: 'response-end', finishReason, providerFinishReason: this.#doneReason }];
+  }
+
+  #map(line: Line): ModelDelta[] {
+    const deltas: ModelDelta[] = [];
+    if (!this.#begun) {
+      this.#begun = true;
+      deltas.push({ type: 'response-start', ...(nonEmpty(line.model) ? { responseModel: line.model } : {}) });
+    }
+    const { thinking, content, tool_calls: calls } = line.message ?? {};
+    if (nonEmpty(thinking)) deltas.push({ type: 'thinking-delta', block: this.#think(), text: thinking });
+    if (nonEmpty(content)) {
+      this.#thinks = false;
+      deltas.push({ type: 'text-delta', text: content });
+    }
+    for (const call of calls ?? []) deltas.push(this.#call(call));
+    if (!line.done) return deltas;
+    // Older servers send no reason.
+    this.#doneReason = nonEmpty(line.done_reason) ? line.done_reason : 'stop';
+    const usage = usageOf(line);
+    return usage === null ? deltas : [...deltas, { type: 'usage', usage }];
+  }
+
+  /** The block's number. Thinking after other output starts a new block. */
+  #think(): number {
+    if (!this.#thinks) this.#thoughts++;
+    this.#thinks = true;
+    return this.#thoughts - 1;
+  }
+
+  #call({ id, function: called }: WireToolCall): ModelDelta {
+    this.#thinks = false;
+    const name = called?.name;
+    return {
+      type: 'tool-call-delta',
+      call: this.#calls++,
+      ...(nonEmpty(id) ? { id } : {}),
+      ...(nonEmpty(name) ? { name } : {}),
+      arguments: argumentsOf(called?.arguments),
+    };
+  }
+}
+
+function usageOf({ prompt_eval_count: input, eval_count: output }: Line): UsageSoFar | null {
+  const known: UsageSoFar = {};
+  if (typeof input === 'number') known.inputTokens = input;
+  if (typeof output === 'number') known.outputTokens = output;
+  return Object.keys(known).length === 0 ? null : known;
+}
+
+/** An object in the documentation; some servers send a string. */
+function argumentsOf(value: unknown): string {
+  if (typeof value === 'string' && value.trim() !== '') return value;
+  return JSON.stringify(typeof value === 'object' && value !== null ? value : {});
+}
+
+const nonEmpty = (value: string | null | undefined): value is string => typeof value === 'string' && value !== '';
+
+function hasError(body: unknown): boolean {
+  if (typeof body !== 'object' || body === null) return false;
+  const { error } = body as { error?: unknown };
+  return error !== undefined && error !== null && error !== '';
+}

@@ -1,0 +1,53 @@
+/** Adapts a client's body in this wire format, written for one server, to what another server accepts. */
+import { acceptableCallId, anyId } from '../acceptable-history.ts';
+import { isNamed } from '../../provider/named-model.ts';
+import type { OriginalRequest } from '../../provider/port.ts';
+import type { Dialect } from './request.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Fields that servers add to an answer, and that clients send back with it. OpenAI and some others reject unknown fields. */
+export const besideAnswers = ['reasoning_content', 'reasoning', 'reasoning_details', 'extra_content'] as const;
+
+/** `body` is the original's body, already stripped of fields that the model rejects. */
+export function fitted(body: Fields, original: OriginalRequest, model: string, dialect: Dialect): Fields {
+  // A client that named this model wrote the settings for it, but earlier answers may come from another server.
+  const settings = isNamed(model, original) || !dialect.isKnown ? body : renamed(body, dialect);
+  const { messages } = body;
+  const { refusedInAnswers: refused, givesThoughtsBack, callIds } = dialect;
+  const takesAll = refused.length === 0 && !givesThoughtsBack && callIds === anyId;
+  if (!Array.isArray(messages) || takesAll) return settings;
+  return { ...settings, messages: messages.map((message: Fields) => fittedMessage(message, refused, dialect)) };
+}
+
+function renamed(body: Fields, { limitField, seedField }: Dialect): Fields {
+  const { max_tokens: older, max_completion_tokens: newer, seed, random_seed: mistrals, ...rest } = body;
+  const limit = (limitField === 'max_tokens' ? (older ?? newer) : (newer ?? older)) ?? null;
+  const told = seed ?? mistrals ?? null;
+  return {
+    ...rest,
+    ...(limit === null ? {} : { [limitField]: limit }),
+    ...(told === null ? {} : { [seedField]: told }),
+  };
+}
+
+function fittedMessage(message: Fields, refused: readonly string[], dialect: Dialect): Fields {
+  const { givesThoughtsBack, callIds } = dialect;
+  const { tool_calls: calls, tool_call_id: callId } = message;
+  const isCalling = Array.isArray(calls) && calls.length > 0;
+  const without = (fields: Fields): Fields =>
+    Object.fromEntries(Object.entries(fields).filter(([name]) => !refused.includes(name)));
+  return {
+    ...without(message),
+    ...(isCalling && givesThoughtsBack ? { reasoning_content: message['reasoning_content'] ?? '' } : {}),
+    ...(isCalling
+      ? {
+          tool_calls: calls.map((call: Fields) => ({
+            ...without(call),
+            id: acceptableCallId(String(call['id']), callIds),
+          })),
+        }
+      : {}),
+    ...(typeof callId === 'string' ? { tool_call_id: acceptableCallId(callId, callIds) } : {}),
+  };
+}

@@ -1,0 +1,149 @@
+import type { ModelSettings } from '@coppice/contracts';
+import { openAiEffort } from '../../provider/effort.ts';
+import { acceptableCallId, acceptableName, argumentsText } from '../acceptable-history.ts';
+import type { CallIds } from '../acceptable-history.ts';
+import { bodyFor, withoutRefused } from '../../provider/openai-models.ts';
+import type {
+  ModelRequest,
+  OriginalRequest,
+  ProviderImage,
+  ProviderMessage,
+  ProviderPart,
+} from '../../provider/port.ts';
+import { answerText, textsApart } from '../texts.ts';
+import { fitted } from './adapt-request.ts';
+
+type WirePart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } };
+type WireMessage =
+  | { role: 'system' | 'user'; content: string | WirePart[] }
+  | { role: 'assistant'; content: string | null; tool_calls?: WireToolCall[]; reasoning_content?: string }
+  | { role: 'tool'; tool_call_id: string; content: string };
+type WireToolCall = { id: string; type: 'function'; function: { name: string; arguments: string } };
+
+/** Differences between servers of this wire format. Each server rejects the variant of others. */
+export type Dialect = {
+  /** True to rename a client's fields for the limit and the seed. For an unknown server they stay, since they may be right as they are. */
+  isKnown: boolean;
+  /** OpenAI's newer models reject `max_tokens`, and not all compatible servers know `max_completion_tokens`. */
+  limitField: 'max_tokens' | 'max_completion_tokens';
+  /** True if tool calls are sent with the thinking before them, even if it is empty. DeepSeek and Moonshot reject calls without it, OpenAI calls with it. */
+  givesThoughtsBack: boolean;
+  /** True if usage must be requested. Mistral always sends it, and rejects the option. */
+  asksForUsage: boolean;
+  seedField: 'seed' | 'random_seed';
+  /** Fields that other servers add to an answer, and that this one rejects when a client sends them back. */
+  refusedInAnswers: readonly string[];
+  /** The call ids that it accepts, including those of other providers' calls. */
+  callIds: CallIds;
+};
+
+/** Maps a request to the body of `POST /chat/completions`. The format has no field for `topK`, and only levels for a thinking budget. */
+export function requestBody(request: ModelRequest, stream: boolean, dialect: Dialect): object {
+  const tools = request.tools.map((tool) => ({ type: 'function', function: tool }));
+  return {
+    model: request.model,
+    messages: request.messages.flatMap((message) => toWire(message, dialect)),
+    ...(stream ? streaming(dialect) : {}),
+    // Some servers reject an empty list.
+    ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
+    ...settingsOf(request, dialect),
+  };
+}
+
+const streaming = ({ asksForUsage }: Dialect, options: object = {}): object => ({
+  stream: true,
+  ...(asksForUsage ? { stream_options: { ...options, include_usage: true } } : {}),
+});
+
+/** The body for a request that came in this wire format: another model, the server's names for fields that differ, and usage requested. */
+export function passedOn(original: OriginalRequest, model: string, stream: boolean, dialect: Dialect): object {
+  const { maxOutputTokens } = original;
+  const { limitField } = dialect;
+  const body = fitted(bodyFor(model, original), original, model, dialect);
+  const limit = maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens };
+  if (!stream) return { ...body, model, ...limit };
+  const { stream_options: options, ...rest } = body;
+  return { ...rest, model, ...limit, ...streaming(dialect, options as object | undefined) };
+}
+
+function settingsOf({ model, settings }: ModelRequest, { limitField, seedField }: Dialect): object {
+  const { maxOutputTokens, temperature, topP, seed, stopSequences, responseFormat, thinking } = settings;
+  const effort = openAiEffort(model, thinking);
+  return withoutRefused(model, {
+    ...(maxOutputTokens === undefined ? {} : { [limitField]: maxOutputTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(seed === undefined ? {} : { [seedField]: seed }),
+    ...(stopSequences === undefined ? {} : { stop: stopSequences }),
+    ...(responseFormat === undefined ? {} : { response_format: formatOf(responseFormat) }),
+    ...(effort === null ? {} : { reasoning_effort: effort }),
+  });
+}
+
+function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object {
+  const choice =
+    typeof toolChoice === 'object' ? { type: 'function', function: { name: toolChoice.tool } } : toolChoice;
+  return {
+    ...(choice === undefined ? {} : { tool_choice: choice }),
+    ...(parallelToolCalls === undefined ? {} : { parallel_tool_calls: parallelToolCalls }),
+  };
+}
+
+function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object {
+  if (format.type === 'text') return { type: 'text' };
+  if (format.type === 'json') return { type: 'json_object' };
+  const { type: _type, ...schema } = format;
+  return { type: 'json_schema', json_schema: schema };
+}
+
+function toWire({ role, content }: ProviderMessage, dialect: Dialect): WireMessage[] {
+  if (role === 'assistant') return [assistantMessage(content, dialect)];
+  const results = content.filter((part) => part.type === 'tool-result').map((part) => toolMessage(part, dialect));
+  const parts = content.flatMap(saidParts);
+  // A tool message can't hold an image: images follow in a user message.
+  if (parts.some(({ type }) => type === 'image_url')) return [...results, { role: 'user', content: parts }];
+  // DeepSeek and others accept only a string unless there are images.
+  const text = textsApart(content);
+  return role === 'tool' || (results.length > 0 && text === '') ? results : [...results, { role, content: text }];
+}
+
+function saidParts(part: ProviderPart): WirePart[] {
+  if (part.type === 'text') return part.text === '' ? [] : [{ type: 'text', text: part.text }];
+  if (part.type === 'image') return [imagePart(part.image)];
+  return part.type === 'tool-result' ? (part.images ?? []).map(imagePart) : [];
+}
+
+function imagePart(image: ProviderImage): WirePart {
+  const url = 'url' in image ? image.url : `data:${image.mediaType};base64,${image.base64}`;
+  return { type: 'image_url', image_url: { url } };
+}
+
+function assistantMessage(content: readonly ProviderPart[], { givesThoughtsBack, callIds }: Dialect): WireMessage {
+  const text = answerText(content);
+  const calls = content
+    .filter((part) => part.type === 'tool-call')
+    .map((call) => ({
+      id: acceptableCallId(call.id, callIds),
+      type: 'function' as const,
+      function: { name: acceptableName(call.name), arguments: argumentsText(call.arguments) },
+    }));
+  // An empty answer is kept: without it two user messages would be adjacent, which some chat templates reject.
+  if (calls.length === 0) return { role: 'assistant', content: text };
+  const thoughts = content.map((part) => (part.type === 'thinking' ? part.text : '')).join('');
+  return {
+    role: 'assistant',
+    content: text === '' ? null : text,
+    tool_calls: calls,
+    ...(givesThoughtsBack ? { reasoning_content: thoughts } : {}),
+  };
+}
+
+function toolMessage(part: Extract<ProviderPart, { type: 'tool-result' }>, { callIds }: Dialect): WireMessage {
+  // The format has no error flag.
+  const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
+  return {
+    role: 'tool',
+    tool_call_id: acceptableCallId(part.callId, callIds),
+    content: `${mark}${part.content}`,
+  };
+}

@@ -1,0 +1,159 @@
+import { CoppiceError } from '@coppice/contracts';
+import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
+import { providerError } from '../../transport/errors.ts';
+import type { StreamEvent } from '../../transport/event-reader.ts';
+import { jsonOf } from '../../transport/json.ts';
+import type { AnswerReader } from '../../transport/wire.ts';
+import { ToolCallMerger } from './tool-calls.ts';
+import { chunkSchema } from './schemas.ts';
+import type { Chunk, ChunkMessage } from './schemas.ts';
+
+const finishReasons: Readonly<Record<string, FinishReason>> = {
+  stop: 'stop',
+  length: 'length',
+  tool_calls: 'tool-calls',
+  function_call: 'tool-calls',
+  content_filter: 'refusal',
+};
+
+/** Reads an answer. Usage comes after the finish reason, and so may pieces of tool calls. */
+export class ChatAnswerReader implements AnswerReader {
+  readonly #provider: string;
+  readonly #secret: string | null;
+  readonly #calls: ToolCallMerger;
+  #begun = false;
+  #refused = false;
+  #finishReason: string | null = null;
+  #ended = false;
+
+  /** `secret` is redacted from errors. */
+  constructor({ provider, secret }: { provider: string; secret: string | null }) {
+    this.#provider = provider;
+    this.#secret = secret;
+    this.#calls = new ToolCallMerger(provider);
+  }
+
+  get finished(): boolean {
+    return this.#finishReason !== null && this.#calls.areWhole();
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  event({ name, data }: StreamEvent): ModelDelta[] {
+    if (data.trim() === '[DONE]') {
+      this.#ended = true;
+      return [];
+    }
+    if (name === 'error') throw this.#fail(jsonOf(data) ?? data);
+    return this.whole(jsonOf(data));
+  }
+
+  /** A whole answer has the form of an event, with `message` in place of `delta`. */
+  whole(body: unknown): ModelDelta[] {
+    const parsed = chunkSchema.safeParse(body);
+    if (!parsed.success) {
+      const text = `${this.#provider} sent what is no event of a chat completion`;
+      throw new CoppiceError('provider-failed', text, { retryable: true });
+    }
+    const chunk = parsed.data;
+    const error = chunk.error ?? chunk.choices?.find((choice) => isError(choice.error))?.error;
+    if (isError(error)) throw this.#fail({ error });
+    return this.#map(chunk);
+  }
+
+  end(): ModelDelta[] {
+    if (this.#finishReason === null) return [];
+    const finishReason = this.#refused ? 'refusal' : (finishReasons[this.#finishReason] ?? 'other');
+    return [...this.#calls.finish(), { type: 'response-end', finishReason, providerFinishReason: this.#finishReason }];
+  }
+
+  /** An error inside the stream; retryable unless it says otherwise. */
+  #fail(body: unknown): CoppiceError {
+    return providerError({ provider: this.#provider, secret: this.#secret, body, wire: 'openai-chat' });
+  }
+
+  #map(chunk: Chunk): ModelDelta[] {
+    const deltas: ModelDelta[] = [];
+    const { id, model } = chunk;
+    if (!this.#begun && (nonEmpty(model) || nonEmpty(id))) {
+      this.#begun = true;
+      deltas.push({
+        type: 'response-start',
+        ...(nonEmpty(model) ? { responseModel: model } : {}),
+        ...(nonEmpty(id) ? { responseId: id } : {}),
+      });
+    }
+    for (const choice of chunk.choices ?? []) {
+      // Only one choice is requested.
+      if ((choice.index ?? 0) !== 0) continue;
+      const message = choice.delta ?? choice.message;
+      if (message) deltas.push(...this.#mapMessage(message));
+      const reason = choice.finish_reason;
+      if (typeof reason !== 'string' || reason === '') continue;
+      if (reason === 'error') throw this.#fail({ error: 'the answer ended with an error' });
+      this.#finishReason = reason;
+    }
+    const usage = usageOf(chunk);
+    if (usage !== null) deltas.push({ type: 'usage', usage });
+    return deltas;
+  }
+
+  #mapMessage(message: ChunkMessage): ModelDelta[] {
+    const { content, refusal, tool_calls: toolCalls } = message;
+    const deltas: ModelDelta[] = [];
+    const thought = message.reasoning_content ?? message.reasoning;
+    if (nonEmpty(thought)) deltas.push({ type: 'thinking-delta', block: 0, text: thought });
+    const said = textOf(content);
+    if (said !== '') deltas.push({ type: 'text-delta', text: said });
+    if (typeof refusal === 'string' && refusal !== '') {
+      this.#refused = true;
+      deltas.push({ type: 'text-delta', text: refusal });
+    }
+    for (const call of toolCalls ?? []) {
+      const piece = {
+        id: nullIfEmpty(call.id),
+        index: call.index ?? null,
+        name: nullIfEmpty(call.function?.name),
+        arguments: argumentsOf(call.function?.arguments),
+      };
+      deltas.push(this.#calls.add(piece));
+    }
+    return deltas;
+  }
+}
+
+/** The prompt count includes cached tokens, and the completion count includes reasoning: neither is added. */
+function usageOf({ usage }: Chunk): UsageSoFar | null {
+  if (!usage) return null;
+  const counts: [keyof UsageSoFar, number | null | undefined][] = [
+    ['inputTokens', usage.prompt_tokens],
+    ['outputTokens', usage.completion_tokens],
+    ['cachedInputTokens', usage.prompt_tokens_details?.cached_tokens],
+    ['audioInputTokens', usage.prompt_tokens_details?.audio_tokens],
+    ['audioOutputTokens', usage.completion_tokens_details?.audio_tokens],
+    ['reasoningTokens', usage.completion_tokens_details?.reasoning_tokens],
+    ['costUsd', usage.cost],
+  ];
+  const known: UsageSoFar = {};
+  for (const [name, value] of counts) if (typeof value === 'number') known[name] = value;
+  return Object.keys(known).length === 0 ? null : known;
+}
+
+function textOf(content: ChunkMessage['content']): string {
+  if (typeof content === 'string') return content;
+  return (content ?? []).map((part) => (part.type === 'text' ? (part.text ?? '') : '')).join('');
+}
+
+function argumentsOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return value === null || value === undefined ? '' : JSON.stringify(value);
+}
+
+const nonEmpty = (value: string | null | undefined): value is string => typeof value === 'string' && value !== '';
+
+const nullIfEmpty = (value: string | null | undefined): string | null =>
+  value === undefined || value === '' ? null : value;
+
+const isError = (value: unknown): boolean => value !== undefined && value !== null && value !== false && value !== '';

@@ -1,0 +1,85 @@
+import { anyId } from '../acceptable-history.ts';
+import type { Wire } from '../../transport/wire.ts';
+import { isOpenAiModel } from '../../provider/openai-models.ts';
+import { besideAnswers } from './adapt-request.ts';
+import { passedOn, requestBody } from './request.ts';
+import type { Dialect } from './request.ts';
+import { ChatAnswerReader } from './response.ts';
+import { modelListSchema } from './schemas.ts';
+
+const shortIds = { pattern: /^.{0,40}$/s, characters: 40 };
+
+/** What OpenAI's models need on any server, since an unknown server may forward to OpenAI: this name for the limit, and short call ids. */
+const openAisLimit = { isKnown: true, limitField: 'max_completion_tokens', callIds: shortIds } as const;
+const openAis = { ...openAisLimit, refusedInAnswers: besideAnswers };
+
+function withModel(dialect: Dialect, model: string): Dialect {
+  if (isOpenAiModel(model)) return { ...dialect, ...openAis };
+  // OpenRouter's names for OpenAI's models. It accepts back the extra fields that it sent with an answer.
+  return isOpenAiModel(model.replace(/^openai\//, '')) ? { ...dialect, ...openAisLimit } : dialect;
+}
+
+const speaking = (dialect: Dialect): Wire => ({
+  name: 'openai-chat',
+  framing: 'server-sent-events',
+  path: () => 'chat/completions',
+  headers: (original) => original?.headers ?? {},
+  keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
+  body: (request, stream) => requestBody(request, stream, withModel(dialect, request.model)),
+  passOn: (original, model, stream) => passedOn(original, model, stream, withModel(dialect, model)),
+  reader: (about) => new ChatAnswerReader(about),
+  models: {
+    path: 'models',
+    names: (body) => modelListSchema.safeParse(body).data?.data.map(({ id }) => id) ?? null,
+  },
+});
+
+const usual: Dialect = {
+  isKnown: false,
+  limitField: 'max_tokens',
+  givesThoughtsBack: false,
+  asksForUsage: true,
+  seedField: 'seed',
+  refusedInAnswers: [],
+  callIds: anyId,
+};
+
+/** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible APIs of Ollama, LM Studio, vLLM, llama.cpp. */
+export const openAiChat: Wire = speaking(usual);
+
+const ofKnown: Dialect = { ...usual, isKnown: true };
+
+const known: readonly { host: RegExp; wire: Wire }[] = [
+  {
+    // Azure's third host (Foundry) serves models of many vendors, so it isn't listed: there the model's name decides.
+    host: /(^|\.)(openai\.com|(openai|cognitiveservices)\.azure\.com)$/,
+    wire: speaking({ ...usual, ...openAis }),
+  },
+  {
+    host: /(^|\.)(deepseek\.com|moonshot\.(ai|cn))$/,
+    wire: speaking({ ...ofKnown, givesThoughtsBack: true }),
+  },
+  {
+    host: /(^|\.)(groq\.com|cerebras\.ai)$/,
+    // They send thinking as `reasoning`, and accept it back.
+    wire: speaking({
+      ...ofKnown,
+      refusedInAnswers: besideAnswers.filter((field) => field !== 'reasoning'),
+      callIds: shortIds,
+    }),
+  },
+  {
+    host: /(^|\.)mistral\.ai$/,
+    wire: speaking({
+      ...ofKnown,
+      asksForUsage: false,
+      seedField: 'random_seed',
+      refusedInAnswers: besideAnswers,
+      callIds: { pattern: /^[a-zA-Z0-9]{9}$/, characters: 9 },
+    }),
+  },
+];
+
+/** The wire format as the server at this address accepts it. Unknown servers get the most widely accepted variant. */
+export const openAiChatAt = (baseUrl: string): Wire =>
+  known.find(({ host }) => host.test(new URL(baseUrl).hostname))?.wire ?? openAiChat;

@@ -1,0 +1,79 @@
+import { acceptableCallId, acceptableName, argumentsText } from '../acceptable-history.ts';
+import type { ProviderImage, ProviderMessage, ProviderPart } from '../../provider/port.ts';
+import { textsApart } from '../texts.ts';
+import { reasoningItem } from './reasoning.ts';
+import type { ReasoningItem } from './reasoning.ts';
+
+type InputPart =
+  | { type: 'input_text'; text: string }
+  | { type: 'input_image'; image_url: string; detail: 'auto' }
+  | { type: 'output_text'; text: string };
+type InputItem =
+  | { type: 'message'; role: 'system' | 'user' | 'assistant'; content: InputPart[] }
+  | { type: 'function_call'; call_id: string; name: string; arguments: string }
+  | { type: 'function_call_output'; call_id: string; output: string | InputPart[] }
+  | ReasoningItem;
+
+const callIds = { pattern: /^.{0,64}$/s, characters: 64 };
+
+/** `instructions` are the system messages before the first other message; null if there are none. */
+export function inputOf(messages: readonly ProviderMessage[]): { instructions: string | null; input: InputItem[] } {
+  const spoken = messages.findIndex(({ role }) => role !== 'system');
+  const leading = spoken === -1 ? messages.length : spoken;
+  const instructions = messages
+    .slice(0, leading)
+    .map(({ content }) => textsApart(content))
+    .join('\n\n');
+  return { instructions: instructions === '' ? null : instructions, input: messages.slice(leading).flatMap(itemsOf) };
+}
+
+function itemsOf({ role, content }: ProviderMessage): InputItem[] {
+  if (role === 'assistant') return answerItems(content);
+  const results = content.filter((part) => part.type === 'tool-result').map(resultItem);
+  const said = content.flatMap((part): InputPart[] => {
+    if (part.type === 'text' && part.text !== '') return [{ type: 'input_text', text: part.text }];
+    return part.type === 'image' ? [imagePart(part.image)] : [];
+  });
+  if (said.length === 0) return results;
+  return [...results, { type: 'message', role: role === 'system' ? 'system' : 'user', content: said }];
+}
+
+function answerItems(content: readonly ProviderPart[]): InputItem[] {
+  const items: InputItem[] = [];
+  // Reasoning with no item after it, as in a cut answer, is rejected: it is added only together with the item that follows it.
+  const thoughts: ReasoningItem[] = [];
+  const add = (item: InputItem) => items.push(...thoughts.splice(0), item);
+  for (const part of content) {
+    if (part.type === 'thinking') {
+      const item = reasoningItem(part);
+      if (item !== null) thoughts.push(item);
+    } else if (part.type === 'tool-call') {
+      add({
+        type: 'function_call',
+        call_id: acceptableCallId(part.id, callIds),
+        name: acceptableName(part.name),
+        arguments: argumentsText(part.arguments),
+      });
+    } else if (part.type === 'text' && part.text !== '') {
+      add({ type: 'message', role: 'assistant', content: [{ type: 'output_text', text: part.text }] });
+    }
+  }
+  return items;
+}
+
+function resultItem(part: Extract<ProviderPart, { type: 'tool-result' }>): InputItem {
+  // The format has no error flag.
+  const mark = part.isError && !/^error/i.test(part.content) ? 'Error: ' : '';
+  const text = `${mark}${part.content}`;
+  const images = (part.images ?? []).map(imagePart);
+  return {
+    type: 'function_call_output',
+    call_id: acceptableCallId(part.callId, callIds),
+    output: images.length === 0 ? text : [{ type: 'input_text', text }, ...images],
+  };
+}
+
+function imagePart(image: ProviderImage): InputPart {
+  const url = 'url' in image ? image.url : `data:${image.mediaType};base64,${image.base64}`;
+  return { type: 'input_image', image_url: url, detail: 'auto' };
+}

@@ -1,0 +1,166 @@
+import type { AnswerBounds } from '../../answer-bounds.ts';
+import type { ModelDelta } from '../../provider/port.ts';
+import { signatureOf } from './reasoning.ts';
+import type { Item, ItemPart, ResponsesEvent } from './schemas.ts';
+
+/** `told`: the parts of the item that were received in pieces. */
+type Open = { call: number | null; block: number | null; idTold: boolean; nameTold: boolean; told: Set<string> };
+
+/**
+ * The items of an answer: messages, reasoning, calls. Each comes in pieces and then as a whole; the whole is used only if no pieces came. An event belongs to the
+ * item with its index, since some servers send a different id each time; without an index, to the item with its id.
+ */
+export class OutputItems {
+  readonly #bounds: AnswerBounds;
+  readonly #open = new Map<string, Open>();
+  #calls = 0;
+  #blocks = 0;
+  #refused = false;
+
+  /** Open items count against `bounds`; methods that open one throw its errors. */
+  constructor(bounds: AnswerBounds) {
+    this.#bounds = bounds;
+  }
+
+  get calls(): number {
+    return this.#calls;
+  }
+
+  get refused(): boolean {
+    return this.#refused;
+  }
+
+  /** Unknown events, and kinds of items that weren't requested, are ignored. */
+  map(event: ResponsesEvent): ModelDelta[] {
+    const { type, item } = event;
+    const key = String(event.output_index ?? event.item_id ?? item?.id ?? '');
+    switch (type) {
+      case 'response.output_item.added':
+        return item && isCall(item) ? this.#describeCall(key, item) : [];
+      case 'response.output_item.done':
+        return item ? this.#wholeItem(key, item) : [];
+      case 'response.output_text.delta':
+      case 'response.refusal.delta':
+        return this.#say(key, event.content_index ?? 0, event.delta ?? '', {
+          isRefusal: type === 'response.refusal.delta',
+        });
+      case 'response.reasoning_summary_text.delta':
+        return this.#think(key, `summary ${event.summary_index ?? 0}`, event.delta ?? '');
+      case 'response.reasoning_text.delta':
+        return this.#think(key, `content ${event.content_index ?? 0}`, event.delta ?? '');
+      case 'response.function_call_arguments.delta':
+      case 'response.custom_tool_call_input.delta':
+        return this.#argue(key, event.delta ?? '');
+      case 'response.function_call_arguments.done':
+      case 'response.custom_tool_call_input.done':
+        return this.#wholeArguments(key, event.arguments ?? event.input ?? '');
+      default:
+        return [];
+    }
+  }
+
+  /** All items of an unstreamed answer; nothing if the items came one by one. */
+  whole(items: readonly Item[]): ModelDelta[] {
+    if (this.#open.size > 0) return [];
+    return items.flatMap((item, index) => this.#wholeItem(String(index), item));
+  }
+
+  /** Gives calls without arguments an empty object, which their model meant. */
+  finish(): ModelDelta[] {
+    return [...this.#open.values()].flatMap(({ call, told }): ModelDelta[] =>
+      call === null || told.has('arguments') ? [] : [{ type: 'tool-call-delta', call, arguments: '{}' }],
+    );
+  }
+
+  #wholeItem(key: string, item: Item): ModelDelta[] {
+    if (isCall(item)) {
+      const described = this.#describeCall(key, item);
+      return [...described, ...this.#wholeArguments(key, item.arguments ?? item.input ?? '')];
+    }
+    if (item.type === 'message')
+      return (item.content ?? []).flatMap((part, index) => this.#wholePart(key, index, part));
+    return item.type === 'reasoning' ? this.#wholeThought(key, item) : [];
+  }
+
+  #wholePart(key: string, index: number, { type, text, refusal }: ItemPart): ModelDelta[] {
+    const isRefusal = type === 'refusal';
+    if (!isRefusal && type !== 'output_text') return [];
+    const told = this.#at(key).told.has(`content ${index}`);
+    return told ? [] : this.#say(key, index, (isRefusal ? refusal : text) ?? '', { isRefusal });
+  }
+
+  #wholeThought(key: string, { id, summary, content, encrypted_content: encrypted }: Item): ModelDelta[] {
+    const { told } = this.#at(key);
+    const untold = told.size > 0 ? [] : [...textsOf(summary, 'summary'), ...textsOf(content, 'content')];
+    const deltas = untold.flatMap(([part, text]) => this.#think(key, part, text));
+    if (!id || !encrypted) return deltas;
+    const signature = signatureOf(id, encrypted);
+    return [...deltas, { type: 'thinking-delta', block: this.#blockOf(key), text: '', signature }];
+  }
+
+  #say(key: string, index: number, text: string, { isRefusal }: { isRefusal: boolean }): ModelDelta[] {
+    if (isRefusal) this.#refused = true;
+    if (text === '') return [];
+    this.#tell(this.#at(key), `content ${index}`);
+    return [{ type: 'text-delta', text }];
+  }
+
+  /** `part`: a summary has several parts, each a paragraph. */
+  #think(key: string, part: string, text: string): ModelDelta[] {
+    if (text === '') return [];
+    const open = this.#at(key);
+    const beginsParagraph = open.told.size > 0 && !open.told.has(part);
+    this.#tell(open, part);
+    return [{ type: 'thinking-delta', block: this.#blockOf(key), text: beginsParagraph ? `\n\n${text}` : text }];
+  }
+
+  #describeCall(key: string, { call_id: id, name }: Item): ModelDelta[] {
+    const call = this.#callOf(key);
+    const open = this.#at(key);
+    const named = { ...(id && !open.idTold ? { id } : {}), ...(name && !open.nameTold ? { name } : {}) };
+    if (Object.keys(named).length === 0) return [];
+    open.idTold ||= 'id' in named;
+    open.nameTold ||= 'name' in named;
+    return [{ type: 'tool-call-delta', call, ...named, arguments: '' }];
+  }
+
+  #argue(key: string, text: string): ModelDelta[] {
+    if (text === '') return [];
+    const call = this.#callOf(key);
+    // White space alone doesn't count as arguments yet.
+    if (text.trim() !== '') this.#tell(this.#at(key), 'arguments');
+    return [{ type: 'tool-call-delta', call, arguments: text }];
+  }
+
+  #wholeArguments(key: string, text: string): ModelDelta[] {
+    return this.#at(key).told.has('arguments') ? [] : this.#argue(key, text);
+  }
+
+  #tell({ told }: Open, part: string): void {
+    if (told.has(part)) return;
+    this.#bounds.openPart();
+    told.add(part);
+  }
+
+  #at(key: string): Open {
+    const known = this.#open.get(key);
+    if (known !== undefined) return known;
+    this.#bounds.openPart();
+    const open = { call: null, block: null, idTold: false, nameTold: false, told: new Set<string>() };
+    this.#open.set(this.#bounds.checkedId(key), open);
+    return open;
+  }
+
+  #callOf(key: string): number {
+    return (this.#at(key).call ??= this.#calls++);
+  }
+
+  #blockOf(key: string): number {
+    return (this.#at(key).block ??= this.#blocks++);
+  }
+}
+
+const isCall = ({ type }: Item): boolean => type === 'function_call' || type === 'custom_tool_call';
+
+const textsOf = (parts: Item['content'], name: string): [string, string][] =>
+  (parts ?? []).map(({ text }, index) => [`${name} ${index}`, text ?? '']);

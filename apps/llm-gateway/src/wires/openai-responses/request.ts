@@ -1,0 +1,58 @@
+import type { ModelSettings } from '@coppice/contracts';
+import { isThoughtless, openAiEffort } from '../../provider/effort.ts';
+import { bodyFor, withoutRefused } from '../../provider/openai-models.ts';
+import type { ModelRequest, OriginalRequest } from '../../provider/port.ts';
+import { inputOf } from './input.ts';
+
+/** Maps a request to the body of `POST /responses`. The format has no field for `topK`, `seed` and `stopSequences`, and only levels for a thinking budget. */
+export function requestBody(request: ModelRequest, stream: boolean): object {
+  const { instructions, input } = inputOf(request.messages);
+  // Not strict: otherwise the server treats a tool's optional parameters as required.
+  const tools = request.tools.map((tool) => ({ type: 'function', strict: false, ...tool }));
+  return {
+    model: request.model,
+    ...(instructions === null ? {} : { instructions }),
+    input,
+    stream,
+    // The gateway keeps the conversation, so the server stores nothing and returns its reasoning encrypted.
+    store: false,
+    ...(isThoughtless(request.model) ? {} : { include: ['reasoning.encrypted_content'] }),
+    ...(tools.length === 0 ? {} : { tools, ...toolSettings(request.settings) }),
+    ...settingsOf(request),
+  };
+}
+
+/** The body for a request that came in this wire format: another model. The server reports usage without being asked. */
+export const passedOn = (original: OriginalRequest, model: string, stream: boolean): object => ({
+  ...bodyFor(model, original),
+  model,
+  ...(stream ? { stream } : {}),
+  ...(original.maxOutputTokens === undefined ? {} : { max_output_tokens: original.maxOutputTokens }),
+});
+
+function settingsOf({ model, settings }: ModelRequest): object {
+  const { maxOutputTokens, temperature, topP, responseFormat, thinking } = settings;
+  const effort = openAiEffort(model, thinking);
+  return withoutRefused(model, {
+    ...(maxOutputTokens === undefined ? {} : { max_output_tokens: maxOutputTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(responseFormat === undefined ? {} : { text: { format: formatOf(responseFormat) } }),
+    ...(effort === null ? {} : { reasoning: { effort } }),
+  });
+}
+
+function toolSettings({ toolChoice, parallelToolCalls }: ModelSettings): object {
+  const choice = typeof toolChoice === 'object' ? { type: 'function', name: toolChoice.tool } : toolChoice;
+  return {
+    ...(choice === undefined ? {} : { tool_choice: choice }),
+    ...(parallelToolCalls === undefined ? {} : { parallel_tool_calls: parallelToolCalls }),
+  };
+}
+
+function formatOf(format: NonNullable<ModelSettings['responseFormat']>): object {
+  if (format.type === 'text') return { type: 'text' };
+  if (format.type === 'json') return { type: 'json_object' };
+  const { type: _type, ...schema } = format;
+  return { type: 'json_schema', ...schema };
+}

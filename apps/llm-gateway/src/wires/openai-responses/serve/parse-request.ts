@@ -1,0 +1,125 @@
+import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
+import type { ProviderMessage } from '../../../provider/port.ts';
+import { largestOf } from '../../../ingress/http/answer-limits.ts';
+import type { Asked, Question } from '../../../ingress/http/endpoint.ts';
+import { readRequest } from '../../../ingress/http/read-request.ts';
+import { effortOf, said, schemaName } from '../../../ingress/http/settings.ts';
+import { Untranslatable } from '../../../ingress/http/untranslatable.ts';
+import { customDescription, customNames, customParameters } from './custom-tools.ts';
+import { ItemMapper } from './items.ts';
+import { withPassedItems } from './references.ts';
+import { responsesRequestSchema } from './schemas.ts';
+import type { ResponsesRequest } from './schemas.ts';
+import { withoutForeign } from './without-foreign.ts';
+import { ResponsesAnswerWriter } from './write-answer.ts';
+
+/** Fields that reference something that OpenAI stores, or that change the form of the answer. */
+const ownFields = ['previous_response_id', 'conversation', 'prompt', 'top_logprobs'];
+/** The only `include` that other wire formats can't serve. The rest are about OpenAI's own tools, or reasoning, which each format reports in its own way. */
+const logprobs = 'message.output_text.logprobs';
+
+/** Parses the body of `POST /v1/responses`. @throws CoppiceError `invalid-request`. */
+export function parseResponsesRequest(body: unknown, { headers, bytes, items = [] }: Asked): Question {
+  const request = readRequest(responsesRequestSchema, body);
+  const untranslatable = new Untranslatable();
+  untranslatable.addPresent(request, ownFields);
+  if (request.include?.includes(logprobs)) untranslatable.add('include', `no ${logprobs}`, request.include);
+  const stream = request.stream ?? false;
+  return {
+    model: request.model,
+    stream,
+    framing: 'server-sent-events',
+    request: {
+      messages: messagesOf(withPassedItems(request, items), untranslatable),
+      tools: toolsOf(request),
+      settings: settingsOf(request, untranslatable),
+      stream,
+      original: { wire: 'openai-responses', body: withoutForeign(request), headers },
+      bytes,
+    },
+    untranslatable: untranslatable.issues,
+    writer: (about) => new ResponsesAnswerWriter(about, { customTools: customNames(request), request }),
+  };
+}
+
+function messagesOf({ instructions, input }: ResponsesRequest, untranslatable: Untranslatable): ProviderMessage[] {
+  const system: ProviderMessage[] = instructions
+    ? [{ role: 'system', content: [{ type: 'text', text: instructions }] }]
+    : [];
+  if (input === undefined || input === null) {
+    untranslatable.add('input', 'a text, or a list of items', input);
+    return system;
+  }
+  if (typeof input === 'string') return [...system, { role: 'user', content: [{ type: 'text', text: input }] }];
+  const messages = [...system, ...new ItemMapper(untranslatable).messages(input)];
+  // For example, if all items are of tools that OpenAI ran.
+  if (messages.length === 0 && untranslatable.issues.length === 0)
+    untranslatable.add('input', 'at least one message, or an item that stands for one', input);
+  return messages;
+}
+
+/** Tools that OpenAI itself runs are left out, since other wire formats can't offer them. */
+const toolsOf = ({ tools }: ResponsesRequest): ToolDefinition[] =>
+  (tools ?? []).flatMap((tool) => {
+    const { type, name, parameters } = tool;
+    const description = tool.description ?? '';
+    if (typeof name !== 'string') return [];
+    if (type === 'function')
+      return [
+        {
+          name,
+          description,
+          parameters: parameters ?? { type: 'object', properties: {} },
+          ...said({ strict: tool.strict }),
+        },
+      ];
+    if (type !== 'custom') return [];
+    return [{ name, description: customDescription(description, tool['format']), parameters: customParameters }];
+  });
+
+function settingsOf(request: ResponsesRequest, untranslatable: Untranslatable): ModelSettings {
+  const effort = request.reasoning?.effort;
+  const thinking = typeof effort === 'string' ? effortOf(effort, 'reasoning.effort', untranslatable) : undefined;
+  return said({
+    maxOutputTokens: largestOf(request, request.max_output_tokens),
+    temperature: request.temperature,
+    topP: request.top_p,
+    toolChoice: choiceOf(request.tool_choice, untranslatable),
+    parallelToolCalls: request.parallel_tool_calls,
+    responseFormat: formatOf(request, untranslatable),
+    thinking,
+  });
+}
+
+function choiceOf(
+  choice: ResponsesRequest['tool_choice'],
+  untranslatable: Untranslatable,
+): ModelSettings['toolChoice'] | undefined {
+  if (choice === undefined || choice === null) return undefined;
+  if (choice === 'auto' || choice === 'none' || choice === 'required') return choice;
+  if (typeof choice === 'object' && typeof choice.name === 'string' && /^(function|custom)$/.test(choice.type))
+    return { tool: choice.name };
+  untranslatable.add('tool_choice', 'auto, none, required, or a function', choice);
+  return undefined;
+}
+
+function formatOf(
+  { text }: ResponsesRequest,
+  untranslatable: Untranslatable,
+): ModelSettings['responseFormat'] | undefined {
+  const format = text?.format;
+  if (format === undefined || format === null) return undefined;
+  if (format.type === 'text') return { type: 'text' };
+  if (format.type === 'json_object') return { type: 'json' };
+  if (format.type === 'json_schema') {
+    const { name, schema, description, strict } = format;
+    return {
+      type: 'json-schema',
+      name: schemaName(name ?? 'answer'),
+      schema: schema ?? {},
+      ...said({ description, strict }),
+    };
+  }
+  untranslatable.add('text.format', 'text, json_object or json_schema', format);
+  return undefined;
+}

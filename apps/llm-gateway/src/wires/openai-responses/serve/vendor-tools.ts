@@ -1,0 +1,35 @@
+/** Items of tools that OpenAI itself runs in the middle of an answer. Other wire formats have no such tools: there the results become text of the model. */
+import { acceptableName } from '../../acceptable-history.ts';
+import { fieldsOf } from '../../../ingress/http/fields.ts';
+import type { Item } from './schemas.ts';
+
+const types: ReadonlySet<string> = new Set([
+  'web_search_call',
+  'file_search_call',
+  'code_interpreter_call',
+  'mcp_call',
+  'mcp_list_tools',
+]);
+
+export const ranByVendor = ({ type }: Item): boolean => types.has(String(type));
+
+/** Text with the tool's name and its results, or why it failed; null if the item holds neither as text, such as a web search. */
+export function foundBy({ type, name, output, results, outputs, error }: Item): string | null {
+  const label = acceptableName(typeof name === 'string' ? name : String(type).replace(/_call$/, ''));
+  const told = [
+    { how: 'returned', texts: [output, results, outputs].flatMap(textsIn) },
+    { how: 'failed', texts: textsIn(error) },
+  ].filter(({ texts }) => texts.length > 0);
+  return told.length === 0
+    ? null
+    : told.map(({ how, texts }) => `${label} ${how}:\n${texts.join('\n\n')}`).join('\n\n');
+}
+
+/** Collects texts from a string, a list, or the text fields of the various kinds of results. */
+function textsIn(value: unknown): string[] {
+  if (typeof value === 'string') return value.trim() === '' ? [] : [value.trimEnd()];
+  if (Array.isArray(value)) return value.flatMap(textsIn);
+  if (typeof value !== 'object' || value === null) return [];
+  const { text, logs, message, content } = fieldsOf(value);
+  return [text, logs, message, content].flatMap(textsIn);
+}

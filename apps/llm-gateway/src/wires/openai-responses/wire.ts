@@ -1,0 +1,20 @@
+import type { Wire } from '../../transport/wire.ts';
+import { passedOn, requestBody } from './request.ts';
+import { ResponsesReader } from './response.ts';
+import { modelListSchema } from './schemas.ts';
+
+/** OpenAI's Responses API. */
+export const openAiResponses: Wire = {
+  name: 'openai-responses',
+  framing: 'server-sent-events',
+  path: () => 'responses',
+  headers: (original) => original?.headers ?? {},
+  keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
+  body: requestBody,
+  passOn: passedOn,
+  reader: (about) => new ResponsesReader(about),
+  models: {
+    path: 'models',
+    names: (body) => modelListSchema.safeParse(body).data?.data.map(({ id }) => id) ?? null,
+  },
+};
