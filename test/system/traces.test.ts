@@ -90,10 +90,10 @@ test('a whole run is one trace from its publisher on, with every hop in it and n
 test('so is one by the intake, from a publisher of its own, though it lands in turn with the other', () => {
   expectHops(second, [...intakeHops, ...hops]);
   expect([...missingParents(second.spans).keys()]).toEqual([foreign.spanId]);
-  // Each landed once, in its own trace.
+  // Each landed once, in its own trace. A command that NATS delivers again, as on a busy machine, has another span but the same effect.
   for (const { spans } of [first, second]) {
     const landings = spans.filter((span) => span.name === 'process coppice.cmd.worktree-service.*.land');
-    expect(landings).toHaveLength(1);
+    expect(new Set(landings.map((span) => span.attributes['coppice.effect.id'])).size).toBe(1);
   }
 });
 

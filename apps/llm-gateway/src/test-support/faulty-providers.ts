@@ -9,8 +9,8 @@ import { generous } from './attempt.ts';
 
 /** Long enough for an available answer, short enough for a test. */
 const shortMs = 500;
-/** An answer sent byte by byte is slow on a busy machine. */
-const wholeMs = 45_000;
+/** A limit that only a hang reaches: an answer sent byte by byte is slow on a busy machine. */
+const hangMs = 100_000;
 
 export class FaultyProviders {
   readonly #made: Provider[] = [];
@@ -48,7 +48,13 @@ export class FaultyProviders {
   #at(name: string, wire: WireName, url: string, limits: Partial<PatienceLimits> = {}): Provider {
     const baseUrl = wire.startsWith('openai') ? `${url}/v1` : url;
     const providerServer = { name, wire: wireOf(wire, baseUrl), baseUrl, key: 'key-1', keyRequired: null };
-    const provider = httpProvider(providerServer, { ...generous, totalMsMax: wholeMs, ...limits });
+    const provider = httpProvider(providerServer, {
+      ...generous,
+      firstEventMsMax: hangMs,
+      idleMsMax: hangMs,
+      totalMsMax: hangMs,
+      ...limits,
+    });
     this.#made.push(provider);
     return provider;
   }

@@ -63,7 +63,7 @@ describe.each([
     },
   },
 ])('$folder', ({ wire, folder, base, path, pathWhole, keyHeader, models, whole, overloaded }) => {
-  const fixture = (name: string) => recorded(new URL(`../${folder}/`, import.meta.url).href, name);
+  const fixture = (name: string) => recorded(new URL(`../wires/${folder}/`, import.meta.url).href, name);
   const providerHere = () => httpProvider(providerServerAt(base(server.baseUrl), wire), generous);
 
   testOverHttp(async () => {

@@ -308,7 +308,7 @@ test('the gateway tells which providers there are', async () => {
 test('a key is found in no log, span, result or stored message, even where the provider repeats it', async () => {
   const key = 'key-of-no-known-form-1234';
   await using collector = await startTraceCollector();
-  await using gateway = startProcess(path.join(import.meta.dirname, 'main.ts'), [], {
+  await using gateway = startProcess(path.join(import.meta.dirname, '../../main.ts'), [], {
     ...nats.environment,
     ...collector.environment,
     COPPICE_NODE: 'here',

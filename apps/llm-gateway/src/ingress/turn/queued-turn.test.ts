@@ -7,7 +7,7 @@ import { readCount } from '../../index.ts';
 import { startOrchestrator } from '../../test-support/orchestrator.ts';
 
 const retryAfterMs = 8_000;
-const program = path.join(import.meta.dirname, 'test-programs/gateway-process.ts');
+const program = path.join(import.meta.dirname, '../../test-programs/gateway-process.ts');
 
 test('a gateway that is cut off while it waits to ask again does not ask before its claim is confirmed', async () => {
   await using folder = await temporaryFolder('queued-turn');
