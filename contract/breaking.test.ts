@@ -205,7 +205,7 @@ describe('what breaks is found, and where', () => {
     expect(found).toContainEqual(expect.stringMatching(where));
   });
 
-  test('two at once are both told', () => {
+  test('two at once are both reported', () => {
     const found = breakingChanges(
       released,
       changed((d) => {

@@ -167,7 +167,7 @@ test('a task that does not land', { timeout: 120_000 }, async () => {
   expect(outcome.out.at(-2)).toMatch(/task-ended python-bad-proof: failed verify ended with exit code 3$/);
 });
 
-test.each([[[]], [['--intake']]])('a bad request is told by field (%j)', { timeout: 60_000 }, async (options) => {
+test.each([[[]], [['--intake']]])('a bad request is reported by field (%j)', { timeout: 60_000 }, async (options) => {
   const outcome = await run(request(`python-refused${options.length}`), ['--bad', ...options]);
   expect(outcome.exitCode).toBe(2);
   expect(outcome.err).toEqual([

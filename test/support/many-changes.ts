@@ -173,7 +173,7 @@ const sideBySide: Change[] = [
   added({
     name: 'long-word',
     file: 'libs/contracts/src/near.ts',
-    before: 'export function meantBy(',
+    before: 'export function suggestionFor(',
     code: '/** Reports whether a word is too long to look for a similar one. */\nexport const isTooLong = (word: string): boolean => word.length > wordCharactersMax;',
     uses: 'isTooLong',
     assertion: "assert.deepEqual(['short', 'x'.repeat(41)].map(isTooLong), [false, true])",
@@ -226,13 +226,13 @@ import { boundOutput } from '../apps/container-service/src/tools/bound.ts';
 import { jsonOf } from '../apps/llm-gateway/src/transport/json.ts';
 import { parseIgnoreFile } from '../apps/worktree-service/src/import/ignore-rules.ts';
 import { isGitName, symlinkProblem } from '../apps/worktree-service/src/import/path-rules.ts';
-import { meantBy } from '../libs/contracts/src/near.ts';
+import { suggestionFor } from '../libs/contracts/src/near.ts';
 import { redact } from '../libs/telemetry/src/redaction.ts';
 
 test('texts for a terminal', () => {
   assert.deepEqual([clockText(3_723_000), agoText(7_200_000), displayWidth('日本')], ['1:02:03', '2 h ago', 4]);
   assert.equal(redact('nats://me:pass@host'), 'nats://me:[redacted]@host');
-  assert.equal(meantBy('verfy', ['model', 'verify']), 'verify');
+  assert.equal(suggestionFor('verfy', ['model', 'verify']), 'verify');
 });
 test('what comes in is bounded and read as it is meant', async () => {
   assert.match(boundOutput({ text: 'x'.repeat(100), totalBytes: 100, truncated: false }, 20).text, /80 bytes left out/);

@@ -82,7 +82,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
       await expect(connected).rejects.toMatchObject({ code: 'unavailable' });
     });
 
-    test('is named by its name: an IP address is refused, and the error tells what to set', async () => {
+    test('is named by its name: an IP address is refused, and the error says what to set', async () => {
       await using nats = await server(false);
       const byAddress = (tls?: { caFile: string }) =>
         Bus.connect({ servers: nats.url, name: 'test', ...(tls === undefined ? {} : { tls }) });
@@ -109,7 +109,7 @@ describe.skipIf(whyWithoutOpenssl !== null)(
       await expect(connected).rejects.toThrow(/received an IP address/);
     });
 
-    test('what the guide tells for docker-compose encrypts, and the services trust its authority', async () => {
+    test("the guide's settings for docker-compose encrypt, and the services trust its authority", async () => {
       const guide = path.resolve(import.meta.dirname, '../../docs/operations.md');
       const blocks = (await readFile(guide, 'utf8')).matchAll(/^```yaml\n([\s\S]*?)^```$/gm);
       const override = [...blocks].map(([, text = '']) => text).find((text) => text.includes('--tlscert')) ?? '';

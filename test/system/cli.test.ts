@@ -103,14 +103,14 @@ test.each([
   expect(outcome.err).toContain(expected);
 });
 
-test('help has examples and tells the exit codes', async () => {
+test('help has examples and the exit codes', async () => {
   const outcome = await cli.run(['--help']);
   expect(outcome.exitCode).toBe(0);
   expect(outcome.out).toContain('coppice run plan.yaml --detach');
   expect(outcome.out).toMatch(/130 +interrupted by Ctrl-C/);
 });
 
-test('help of a command is its own, and the version is told', async () => {
+test('help of a command is its own, and --version prints the version', async () => {
   const help = await cli.run(['help', 'run']);
   expect(help).toMatchObject({ exitCode: 0, err: '' });
   expect(help.out).toMatch(/^Usage: coppice run /);

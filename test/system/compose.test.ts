@@ -202,7 +202,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     bus = await eventually(connect, { timeoutMs: 30_000 });
   });
 
-  test('what the guide tells to type upgrades all services, while tasks run', { timeout: 2 * startMsMax }, async () => {
+  test("the guide's commands upgrade all services, while tasks run", { timeout: 2 * startMsMax }, async () => {
     onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
     const [upgrade = ''] = await typedIn('Upgrading');
     expect(upgrade).toMatch(/^git pull\n/);
@@ -246,7 +246,7 @@ describe.skipIf(absent !== null)(`docker-compose.yml${absent === null ? '' : ` (
     expect({ state, ended: endedAt !== null && endedAt > upgradedAt }).toEqual({ state: 'succeeded', ended: true });
   });
 
-  test('what the guide tells to type makes a backup, and restores it', { timeout: 2 * startMsMax }, async () => {
+  test("the guide's commands make a backup, and restore it", { timeout: 2 * startMsMax }, async () => {
     onTestFailed(async () => console.error((await stack.compose('logs', '--tail', '60')).slice(-20_000)));
     const [backUp = '', restore = ''] = await typedIn('Backup and restore');
     const runs = async () =>

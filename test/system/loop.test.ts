@@ -295,7 +295,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       test('a cancellation ends the command that runs; what was written is kept', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'work-slowly');
-        await turnTold(runId, 2);
+        await turnReported(runId, 2);
         // The first turn's file is saved while the second turn runs.
         const saved = await eventually(() => showSaved(taskId, 'two.txt'), { timeoutMs: 20_000 });
         expect(saved).toMatch(/^begun\n/);
@@ -325,7 +325,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       };
 
       /** Waits for the event of a turn. */
-      const turnTold = (runId: string, turn: number) =>
+      const turnReported = (runId: string, turn: number) =>
         eventually(
           async () =>
             (await stack.events(runId)).some((event) => event.type === 'coppice.task-turn' && event.data.turn === turn),
@@ -350,7 +350,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       test('the container service dies during a call: the model is told that its outcome is not known', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'work-endlessly');
-        await turnTold(runId, 1);
+        await turnReported(runId, 1);
         await eventually(() => isInWorktree(taskId, 'two.txt'), { timeoutMs: 60_000 });
         await stack.killAndRestart('container-service');
         const task = await ended(runId, taskId);
@@ -367,7 +367,7 @@ for (const engine of ['bubblewrap', 'docker'] as const) {
       test('the orchestrator dies in the middle: the agent goes on where it was', async () => {
         await using repository = await temporaryRepository({ files });
         const { runId, taskId } = await submit(repository, 'think-slowly');
-        await turnTold(runId, 1);
+        await turnReported(runId, 1);
         await stack.killAndRestart('orchestrator');
         const task = await ended(runId, taskId);
         expect(task).toMatchObject({ state: 'merged', modelTurns: 3, modelTurnsUnknown: 0 });

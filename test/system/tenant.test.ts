@@ -132,7 +132,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect(await told(0, 'replay', of('fix'))).toMatch(/^same: 3 turns/);
   });
 
-  test('artifact: the whole log of what failed, by the name that show tells', { timeout: 60_000 }, async () => {
+  test('artifact: the whole log of what failed, by the name that show prints', { timeout: 60_000 }, async () => {
     const shown = await told(0, 'show', of('spoilt'));
     const [, name = ''] = /coppice artifact (log\/\S+)/.exec(shown) ?? [];
     expect(await told(0, 'artifact', name)).toBe(`bad\n${printed()}`);
@@ -142,7 +142,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
     expect((await coppice('artifact', 'log/acme')).err).toContain('expected the name of an artifact');
   });
 
-  test('what is refused for its state tells which, by the name that a view has', { timeout: 60_000 }, async () => {
+  test('the error for a wrong state names the state as a view does', { timeout: 60_000 }, async () => {
     const views = await stack.bus.call(api.taskList, { tenant }, { runId, limit: 100 });
     const asked = [
       ['fix', api.taskMerge, 'merged'],
@@ -183,7 +183,7 @@ describe("each command as a tenant's user, whose file says which tenant it is", 
   });
 
   test('doctor says what a tenant is not told', { timeout: 60_000 }, async () => {
-    expect(await told(0, 'doctor')).toContain("which there are is not told to a tenant's user");
+    expect(await told(0, 'doctor')).toContain("a tenant's user can't list them");
   });
 
   test('pull: what has landed, and what was kept, as branches of its repository', { timeout: 60_000 }, async () => {

@@ -105,8 +105,8 @@ test('what is ordered has a span of its own, whose child is the handling; a resu
     expect(span.kind).toBe(5);
     expect(parentOf(span)).toMatchObject({ kind: 4, name: span.name.replace('process', 'publish') });
   }
-  const toldOnce = handled.filter(({ attributes }) => attributes['coppice.delivery.count'] === 1);
-  for (const span of toldOnce.filter(({ name }) => /^process (create|event) /.test(name))) {
+  const deliveredOnce = handled.filter(({ attributes }) => attributes['coppice.delivery.count'] === 1);
+  for (const span of deliveredOnce.filter(({ name }) => /^process (create|event) /.test(name))) {
     expect(parentOf(span)).toMatchObject({ kind: 4, name: span.name.replace(/^process \w+/, 'publish') });
   }
   const results = handled.filter(({ name }) => name === 'process result coppice.actor.task.*');
@@ -278,7 +278,7 @@ test('what was done again is a child of whoever ordered it, and says that it rep
   expect(again?.links).toEqual([{ traceId: broken.traceId, spanId: ordered?.spanId }]);
 });
 
-test('spans of worktrees and sandboxes are told in the words of the conventions for version control and containers', () => {
+test('spans of worktrees and sandboxes use the words of the conventions for version control and containers', () => {
   const attributesOf = (operation: string) =>
     first.spans.find((span) => span.name === `process coppice.cmd.${operation}`)?.attributes;
   expect(attributesOf('worktree-service.*.land')).toMatchObject({
@@ -294,9 +294,9 @@ test('spans of worktrees and sandboxes are told in the words of the conventions 
   });
 });
 
-test('coppice trace tells the same run from its stored events, and where Jaeger has it', () => {
-  const { told, toldJson } = runs;
-  expect(toldJson).toMatchObject({
+test('coppice trace shows the same run from its stored events, and where Jaeger has it', () => {
+  const { told, traceJson } = runs;
+  expect(traceJson).toMatchObject({
     kind: 'run',
     name: first.runId,
     outcome: 'succeeded',
@@ -304,7 +304,7 @@ test('coppice trace tells the same run from its stored events, and where Jaeger 
     link: `${jaegerUrl}/trace/${first.traceId}`,
     children: [{ kind: 'task', name: 'first', outcome: 'merged' }],
   });
-  const [task] = (toldJson as { children: { children: { name: string; children: object[] }[] }[] }).children;
+  const [task] = (traceJson as { children: { children: { name: string; children: object[] }[] }[] }).children;
   const states = task?.children ?? [];
   for (const name of ['waiting', 'preparing', 'working', 'committing', 'verifying', 'landing', 'cleaning'])
     expect(states.map((state) => state.name)).toContain(name);

@@ -128,7 +128,7 @@ class Ticker {
   readonly #started = performance.now();
   #pongAt = performance.now();
   #isPinging = false;
-  #isTold = false;
+  #hasReported = false;
 
   constructor({ bus }: ApiClient, what: string, onWaiting: OnWaiting | undefined) {
     this.#onWaiting = onWaiting;
@@ -144,14 +144,14 @@ class Ticker {
         bus.flush().then(pong, () => (this.#isPinging = false));
       }
       if (now - this.#started < quietMs) return;
-      this.#isTold = true;
+      this.#hasReported = true;
       onWaiting({ what: now - this.#pongAt > pongMsMax ? 'NATS server' : what, ms: now - this.#started });
     }, tickMs);
   }
 
   stop(): void {
     clearInterval(this.#timer);
-    if (this.#isTold) this.#onWaiting?.(null);
+    if (this.#hasReported) this.#onWaiting?.(null);
   }
 }
 

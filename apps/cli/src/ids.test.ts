@@ -104,7 +104,7 @@ test('where a task is needed, a run with one task means that one', async () => {
   expect(await resolveTask(client(), 'rsingle')).toMatchObject({ name: 'one', runId: 'rsingleaaaaaaaaa2' });
 });
 
-test('where a task is needed, a run of several tells how its tasks are named', async () => {
+test('where a task is needed, the error for a run of several lists the names of its tasks', async () => {
   expect(await resolveTask(client(), 'rabc/one')).toEqual(one);
   await expect(resolveTask(client(), 'rabc')).rejects.toThrow(
     'rabc is a run; name one of its tasks: rabc/one, rabc/two',

@@ -11,7 +11,7 @@ export type TaskTarget = Extract<Target, { kind: 'task' }>;
 
 /** A prefix is searched for among the newest runs or tasks only. */
 const listLimit = 500;
-const candidatesTold = 5;
+const candidatesShownMax = 5;
 const beginning = /^[rt][a-z2-7]{0,16}$/;
 
 /** @throws CliError (bad input) if the text is no id or matches several; CoppiceError `not-found` if nothing matches */
@@ -40,7 +40,7 @@ export async function resolveTask(client: ApiClient, text: string): Promise<Task
   const [first] = tasks;
   if (first !== undefined && tasks.length === 1)
     return { kind: 'task', taskId: first.taskId, runId: target.runId, name: first.name };
-  const names = tasks.slice(0, candidatesTold).map((task) => `${text}/${task.name}`);
+  const names = tasks.slice(0, candidatesShownMax).map((task) => `${text}/${task.name}`);
   const more = tasks.length > names.length ? ', …' : '';
   throw new CliError(exitCodes.badInput, `${text} is a run; name one of its tasks: ${names.join(', ')}${more}`);
 }
@@ -52,15 +52,15 @@ async function resolveRun(client: ApiClient, text: string): Promise<{ kind: 'run
   }
   const { runs, more } = await ask(client, api.runList, { limit: listLimit });
   const found = runs.filter((run) => run.runId.startsWith(text));
-  const told = found.map((run) => `${run.runId} (${run.repository})`);
-  return { kind: 'run', runId: only(text, 'run', found, told, more).runId };
+  const names = found.map((run) => `${run.runId} (${run.repository})`);
+  return { kind: 'run', runId: only(text, 'run', found, names, more).runId };
 }
 
 async function taskByBeginning(client: ApiClient, text: string): Promise<TaskTarget> {
   const { tasks, more } = await ask(client, api.taskList, { limit: listLimit });
   const found = tasks.filter((task) => task.taskId.startsWith(text));
-  const told = found.map((task) => `${task.taskId} (${task.name})`);
-  const { taskId, runId, name } = only(text, 'task', found, told, more);
+  const names = found.map((task) => `${task.taskId} (${task.name})`);
+  const { taskId, runId, name } = only(text, 'task', found, names, more);
   return { kind: 'task', taskId, runId, name };
 }
 
@@ -75,20 +75,20 @@ async function taskByName(client: ApiClient, run: string, name: string): Promise
   const { tasks } = await ask(client, api.runGet, { runId });
   const task = tasks.find((candidate) => candidate.name === name);
   if (task !== undefined) return { kind: 'task', taskId: task.taskId, runId, name };
-  const names = tasks.slice(0, candidatesTold).map((candidate) => candidate.name);
+  const names = tasks.slice(0, candidatesShownMax).map((candidate) => candidate.name);
   throw new CliError(
     exitCodes.badInput,
     `run ${runId} has no task ${plainLine(name)}; it has ${names.join(', ')}${tasks.length > names.length ? ', …' : ''}`,
   );
 }
 
-function only<Item>(text: string, what: string, found: readonly Item[], told: string[], more: boolean): Item {
+function only<Item>(text: string, what: string, found: readonly Item[], names: string[], more: boolean): Item {
   const [first] = found;
   if (first !== undefined && found.length === 1) return first;
   if (first === undefined) {
     const where = more ? ` among the newest ${listLimit}: use the whole id` : ` (see coppice ls)`;
     throw new CoppiceError('not-found', `there is no ${what} whose id begins with ${text}${where}`);
   }
-  const listed = told.slice(0, candidatesTold).join(', ') + (told.length > candidatesTold ? ', …' : '');
+  const listed = names.slice(0, candidatesShownMax).join(', ') + (names.length > candidatesShownMax ? ', …' : '');
   throw new CliError(exitCodes.badInput, `${text} is the beginning of ${found.length} ${what}s: ${listed}`);
 }

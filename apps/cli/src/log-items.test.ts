@@ -50,7 +50,7 @@ const entry: TranscriptEntry = {
   time: '2026-01-01T00:00:10.000Z',
 };
 
-test('a turn is what was told since the last one, and what was answered; texts by reference are read, bounded or told as gone', async () => {
+test('a turn is what was sent since the last one, and the answer; texts by reference are read, bounded or reported as gone', async () => {
   const items = await itemsOfTurn(entry, texts);
   const asked = '2026-01-01T00:00:08.500Z';
   expect(items.map(({ kind, time }) => [kind, time])).toEqual([
@@ -71,7 +71,7 @@ test('a turn is what was told since the last one, and what was answered; texts b
   expect(whole).toMatchObject({ shortened: false, text: 'x'.repeat(20_000) });
 });
 
-test('output that may be gone is told: of very much, and of long ago', () => {
+test('output that may be gone is reported: of very much, and of long ago', () => {
   const [begun, dayMs] = ['2026-01-01T00:00:00.000Z', 24 * 3_600_000];
   const after = (days: number, pieces: number) => lostOutput(pieces, begun, Date.parse(begun) + days * dayMs);
   expect([after(6, 19_999), lostOutput(0, null, 0)]).toEqual([null, null]);

@@ -5,7 +5,7 @@ import { runProgram } from './program.ts';
 import { ofTheGateway } from './stack/gateway-environment.ts';
 import { fakeTerminal } from './test-support/fake-terminal.ts';
 
-test('--help tells every variable of the gateway that an embedded stack hands on; of a key, that it may come from a file is told elsewhere', async () => {
+test('--help lists every variable of the gateway that an embedded stack passes on; that a key may come from a file is said elsewhere', async () => {
   const terminal = fakeTerminal({ interactive: false });
   const session = { terminal, environment: {}, interrupted: new AbortController().signal };
   expect(await runProgram(['--help'], session)).toBe(0);
@@ -26,7 +26,7 @@ test.each(['up', 'down'])('"%s" is refused where NATS_URL names a stack elsewher
   );
 });
 
-test('doctor says how a stack elsewhere that does not answer is named, and tells no model providers of this machine', async () => {
+test('doctor says how a stack elsewhere that does not answer is named, and lists no model providers of this machine', async () => {
   const terminal = fakeTerminal({ interactive: false });
   const environment = { NATS_URL: 'nats://127.0.0.1:1', OPENAI_API_KEY: 'k' };
   const session = { terminal, environment, interrupted: new AbortController().signal };

@@ -41,7 +41,7 @@ test.each([
   expect(waitsForPerson(states.map((state) => ({ state })))).toBe(expected);
 });
 
-test('while its agent is at work a task tells what it does; a turn that is told late does not count', () => {
+test('while its agent works, a task shows what it does; a turn that is reported late does not count', () => {
   const turn: CoppiceEvent = {
     ...moved('working', 3),
     type: 'coppice.task-turn',

@@ -1,15 +1,15 @@
 import type { CommandHandler } from '@coppice/bus';
 import { annotateSpan, attributes } from '@coppice/telemetry';
 
-type Told = { sandboxId?: unknown; image?: unknown; exitCode?: unknown; specification?: Told };
+type Fields = { sandboxId?: unknown; image?: unknown; exitCode?: unknown; specification?: Fields };
 
 /** Span attributes for the sandbox, image and exit code named in an operation's input or output. Pure. */
-function containerAttributes(told: Told): Record<string, string | number> {
-  const { sandboxId, image } = told.specification ?? told;
+function containerAttributes(fields: Fields): Record<string, string | number> {
+  const { sandboxId, image } = fields.specification ?? fields;
   return {
     ...(typeof sandboxId === 'string' ? { [attributes.containerName]: sandboxId } : {}),
     ...(typeof image === 'string' ? { [attributes.containerImageName]: image } : {}),
-    ...(typeof told.exitCode === 'number' ? { [attributes.processExitCode]: told.exitCode } : {}),
+    ...(typeof fields.exitCode === 'number' ? { [attributes.processExitCode]: fields.exitCode } : {}),
   };
 }
 
@@ -19,9 +19,9 @@ export const withContainerAttributes =
   (handler: CommandHandler): CommandHandler => ({
     ...handler,
     run: async (input, command) => {
-      annotateSpan({ [attributes.containerRuntimeName]: engine, ...containerAttributes(input as Told) });
+      annotateSpan({ [attributes.containerRuntimeName]: engine, ...containerAttributes(input as Fields) });
       const output = await handler.run(input, command);
-      annotateSpan(containerAttributes(output as Told));
+      annotateSpan(containerAttributes(output as Fields));
       return output;
     },
   });

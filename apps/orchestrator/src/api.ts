@@ -49,15 +49,15 @@ export const endpoints = (bus: Bus, artifacts = new Artifacts(bus)): Endpoint[] 
     return fitting(await taskViews(bus, tenant, items), more);
   }),
   apiEndpoint(api.taskCancel, ({ taskId, reason }, { tenant }) =>
-    tellTask(bus, tenant, taskId, { type: 'cancel', reason }),
+    printTask(bus, tenant, taskId, { type: 'cancel', reason }),
   ),
-  apiEndpoint(api.taskApprove, ({ taskId }, { tenant }) => tellTask(bus, tenant, taskId, { type: 'approve' })),
+  apiEndpoint(api.taskApprove, ({ taskId }, { tenant }) => printTask(bus, tenant, taskId, { type: 'approve' })),
   apiEndpoint(api.taskReject, ({ taskId, reason }, { tenant }) =>
-    tellTask(bus, tenant, taskId, { type: 'reject', reason }),
+    printTask(bus, tenant, taskId, { type: 'reject', reason }),
   ),
   apiEndpoint(api.taskMerge, ({ taskId }, { tenant }) => mergeTask(bus, tenant, taskId)),
   apiEndpoint(api.taskDiscard, ({ taskId, keepBranch, reason }, { tenant }) =>
-    tellTask(bus, tenant, taskId, { type: 'discard', keepBranch, reason }),
+    printTask(bus, tenant, taskId, { type: 'discard', keepBranch, reason }),
   ),
   apiEndpoint(api.taskDiff, async ({ taskId }, { tenant }) => {
     const { repository, baseCommit, commit, node, state } = taskContextOf(await requireTask(bus, tenant, taskId));
@@ -130,7 +130,7 @@ const look = async (bus: Bus, tenant: string, actor: ActorView): Promise<TaskVie
  */
 async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<TaskView> {
   const actor = await requireTask(bus, tenant, taskId);
-  if (taskContextOf(actor).state !== 'landed-pending') return tellTask(bus, tenant, taskId, { type: 'merge' });
+  if (taskContextOf(actor).state !== 'landed-pending') return printTask(bus, tenant, taskId, { type: 'merge' });
   const task = await look(bus, tenant, actor);
   if (task.state === 'merged') return task;
   const text = `${task.name} has landed but for your checkout. To finish: ${task.finishCommand}`;
@@ -140,7 +140,7 @@ async function mergeTask(bus: Bus, tenant: string, taskId: string): Promise<Task
 const tell = (bus: Bus, kind: string, id: string, event: { type: string } & Record<string, unknown>) =>
   sendEvent(bus, { kind, id, event, messageId: randomUUID(), awaitAnswerMs });
 
-async function tellTask(
+async function printTask(
   bus: Bus,
   tenant: string,
   taskId: string,

@@ -59,7 +59,7 @@ export async function handOver(
       const name = entry.name.toString('latin1');
       if (relative === '' && name === '.git') continue;
       turns.spend(stepsPerEntry);
-      if (turns.due) await turns.give();
+      if (turns.due) await turns.yield();
       const path = relative === '' ? name : `${relative}/${name}`;
       if (entry.isDirectory()) {
         pending.push(path);

@@ -4,7 +4,7 @@ import { Bus, NotNow } from '@coppice/bus';
 import type { CoppiceError } from '@coppice/contracts';
 import { eventually, startNatsServer } from '@coppice/testing';
 import { expect, test } from 'vitest';
-import { bundlesAtOnce, commandHandlers, endpoints, inspectsAtOnce, placesOfFetches, readsAtOnce } from './handlers.ts';
+import { bundlesAtOnce, commandHandlers, endpoints, inspectsAtOnce, fetchPlaces, readsAtOnce } from './handlers.ts';
 import { fixture, taskId, write } from './test-support/fixture.ts';
 import type { Fixture } from './test-support/fixture.ts';
 
@@ -50,7 +50,7 @@ test('who asks for many repositories that never answer has a few processes, and 
 test('who prepares from servers that never answer leaves places to others', async () => {
   await using f = await fixture();
   const { sockets, port, end } = await silentServer();
-  const [handler] = commandHandlers(f.context, placesOfFetches(8));
+  const [handler] = commandHandlers(f.context, fetchPlaces(8));
   const prepare = async (tenant: string, task: string, repository: string) =>
     handler?.run(
       {

@@ -37,7 +37,7 @@ const flat = <Input extends { owner: Owner }>(input: Input, command: CommandCont
  * Limits concurrent operations that fetch, which take long if a server or repository is slow. Each tenant may use three quarters of the slots, so
  * that the other tenants find some free. Commands beyond the limit are redelivered later, so that they don't occupy slots while they wait.
  */
-export function placesOfFetches(concurrency: number): Places {
+export function fetchPlaces(concurrency: number): Places {
   const perTenant = Math.max(1, Math.floor((concurrency * 3) / 4));
   return new Places({ total: concurrency, perTenant, waitingPerTenantMax: concurrency, stuckAfterMs: 2_000 });
 }

@@ -123,7 +123,7 @@ test('a task goes from a command to its landing', async () => {
   expect(await order('node1', 'remove', { repository, keepBranch: false, date })).toEqual({ rescue: null });
 });
 
-test('a failure is told with its code and field', async () => {
+test('a failure is reported with its code and field', async () => {
   const failed = await order('any', 'prepare', {
     repository: '/nonexistent',
     baseBranch: 'main',

@@ -7,7 +7,7 @@ import type { Context } from './context.ts';
 import { withFullDisk } from './disk/full-disk.ts';
 import { Retention } from './disk/retention.ts';
 import type { DiskSettings } from './disk/settings.ts';
-import { commandHandlers, placesOfFetches, endpoints } from './handlers.ts';
+import { commandHandlers, fetchPlaces, endpoints } from './handlers.ts';
 import { openContext, type OpenOptions } from './open.ts';
 import type { AllowedRepositories } from './repository/allowed-repositories.ts';
 import { serviceName } from './service-name.ts';
@@ -77,7 +77,7 @@ export async function startWorktreeService(
     pools: [anyPool, node],
     concurrency,
     member,
-    handlers: commandHandlers(context, placesOfFetches(concurrency))
+    handlers: commandHandlers(context, fetchPlaces(concurrency))
       .map(withFullDisk(context, rounds, new FullDiskWaits()))
       .map(withVcsAttributes),
   });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { vcsAttributes } from './vcs-attributes.ts';
 
-test('an address is told without its user and password, query and .git', () => {
+test('an address is reported without its user and password, query and .git', () => {
   expect(vcsAttributes({ repository: 'https://me:secret@example.invalid:8443/team/app.git?token=secret' })).toEqual({
     'vcs.repository.name': 'app',
     'vcs.repository.url.full': 'https://example.invalid:8443/team/app',
@@ -15,7 +15,7 @@ test.for(['/somewhere/of/mine/app', '/somewhere/of/mine/app.git/', 'me@example.i
   },
 );
 
-test('base and head are told by the names of the conventions, what is not there is left out', () => {
+test('base and head have the names of the conventions, what is missing is left out', () => {
   expect(vcsAttributes({ targetBranch: 'main', expectedTip: 'aa', commit: 'bb', checkout: null })).toEqual({
     'vcs.ref.base.name': 'main',
     'vcs.ref.base.revision': 'aa',

@@ -14,13 +14,13 @@ const fields: readonly (readonly [field: string, attribute: string])[] = [
 ];
 
 /** Returns the attributes of the repository, base and head in an operation's input or output. Pure. */
-export function vcsAttributes(told: Record<string, unknown>): Record<string, string> {
+export function vcsAttributes(values: Record<string, unknown>): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [field, attribute] of fields) {
-    const value = told[field];
+    const value = values[field];
     if (typeof value === 'string' && value !== '') found[attribute] = value;
   }
-  const { repository } = told;
+  const { repository } = values;
   return typeof repository === 'string' ? { ...repositoryAttributes(repository), ...found } : found;
 }
 

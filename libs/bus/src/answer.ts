@@ -44,7 +44,7 @@ export class Answer {
   }
 
   /** Sets how later errors are encoded: after the first message of an answer, an error has to be in the form of the messages. */
-  tellErrorsAs(wrap: (error: WireError) => object): void {
+  sendErrorsAs(wrap: (error: WireError) => object): void {
     this.#wrap = wrap;
   }
 
@@ -53,12 +53,12 @@ export class Answer {
     // An error's message can quote the caller's text, such as a field name, and so be of any length.
     const fits = Buffer.byteLength(body) <= this.bytesMax;
     const { code, message, retryable } = error;
-    const told = message.slice(0, busLimits.errorTextCharactersMax);
+    const shortened = message.slice(0, busLimits.errorTextCharactersMax);
     const reply = headers();
     reply.set(messageHeaders.errorCode, code);
     // A header value has to be on one line.
-    reply.set(messageHeaders.errorText, told.replaceAll(/[\r\n]+/g, ' '));
-    this.#request.respond(fits ? body : JSON.stringify(this.#wrap({ code, message: told, retryable })), {
+    reply.set(messageHeaders.errorText, shortened.replaceAll(/[\r\n]+/g, ' '));
+    this.#request.respond(fits ? body : JSON.stringify(this.#wrap({ code, message: shortened, retryable })), {
       headers: reply,
     });
   }

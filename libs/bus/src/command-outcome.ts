@@ -16,7 +16,7 @@ import { untilAnswered } from './until-answered.ts';
 export type Timing = { queuedMs?: number; workedMs?: number };
 
 /** Sends a command's outcome to the inbox of the actor that sent it. Retries while the server doesn't answer. @throws the signal's reason */
-export async function tellOutcome(
+export async function reportOutcome(
   bus: Bus,
   command: CommandMessage,
   outcome: Outcome,
@@ -44,7 +44,7 @@ export function refuseCommands(
   const filterSubject = subjects.command(service, pool, '*');
   return bus.consume({ ...consumer, filterSubject, ackWaitMs: bus.lostAfterMs, concurrency: 1 }, async (delivery) => {
     const command = commandMessageSchema.safeParse(looseJson(delivery.data));
-    if (command.success) await tellOutcome(bus, command.data, outcome);
+    if (command.success) await reportOutcome(bus, command.data, outcome);
     else await deadLetter(bus, delivery, service, error);
     await delivery.acknowledge();
   });

@@ -245,7 +245,7 @@ describe('a claimed operation', () => {
     expect(looks).toBe(2);
   });
 
-  test('a result that the claim has no room for is told as one, at once', async () => {
+  test('a result that the claim has no room for is reported as such, at once', async () => {
     await serveWith(
       handle(sandboxOperations.exec, async () => ({ ...execOutput, standardOutput: 'x'.repeat(400 * 1024) })),
     );
@@ -299,7 +299,7 @@ describe('a claimed operation', () => {
     expect(await result(later)).toMatchObject({ outcome: { status: 'failed', error: { code: 'cancelled' } } });
   });
 
-  test('whose claim was taken over meanwhile tells no result', async () => {
+  test('whose claim was taken over meanwhile reports no result', async () => {
     let release = () => {};
     const released = new Promise<void>((resolve) => (release = resolve));
     let began = 0;

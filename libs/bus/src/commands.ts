@@ -12,7 +12,7 @@ import type { CommandMessage, Operation, Outcome } from '@coppice/contracts';
 import { annotateSpan, attributes, createLogger, linkFrom } from '@coppice/telemetry';
 import type { Bus } from './bus.ts';
 import { Claims, cancelSubject, hashInput } from './claims.ts';
-import { fitting, looseJson, tellOutcome } from './command-outcome.ts';
+import { fitting, looseJson, reportOutcome } from './command-outcome.ts';
 import type { Timing } from './command-outcome.ts';
 import { CommandsInProgress } from './commands-in-progress.ts';
 import type { InProgress } from './commands-in-progress.ts';
@@ -286,7 +286,7 @@ class RunningCommandServer implements CommandServer {
       if (operation.repeat.kind === 'claimed' && operation.repeat.lostOwner === 'unknown') {
         throw new CoppiceError(
           'unknown',
-          `the process that did ${operation.name} was lost before it told how it ended`,
+          `the process that did ${operation.name} was lost before it reported its result`,
         );
       }
     }
@@ -294,7 +294,7 @@ class RunningCommandServer implements CommandServer {
   }
 
   async #conclude(delivery: Delivery, command: CommandMessage, outcome: Outcome, timing: Timing = {}): Promise<void> {
-    await tellOutcome(this.#bus, command, outcome, { timing, signal: this.#commands.drained });
+    await reportOutcome(this.#bus, command, outcome, { timing, signal: this.#commands.drained });
     await delivery.acknowledge();
   }
 

@@ -83,9 +83,9 @@ export class KeyValue {
   async *keys(filter = '>'): AsyncIterable<string> {
     const keys = new Set<string>();
     const options = { headersOnly: true, batch: busLimits.keyBatch };
-    for await (const { subject, headers: told } of this.#read(this.#subject(filter), options)) {
+    for await (const { subject, headers: received } of this.#read(this.#subject(filter), options)) {
       const key = subject.slice(this.#subject('').length);
-      if (deletionHeaders.some((name) => name in told)) keys.delete(key);
+      if (deletionHeaders.some((name) => name in received)) keys.delete(key);
       else keys.add(key);
     }
     yield* keys;

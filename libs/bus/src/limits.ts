@@ -48,7 +48,7 @@ export const busLimits = {
   /** How long a process keeps a result that the server doesn't store, and the pause between attempts to send it. */
   answerWaitMsMax: 3_600_000,
   answerPauseMs: 500,
-  waitingToldEveryMs: 5_000,
+  waitingLoggedEveryMs: 5_000,
   /** How long a starting service waits for a consumer or an endpoint that it needs. */
   startWaitMs: 60_000,
   /** A result over the limit becomes a failure. A claimed operation's result is also stored in its claim, hence its smaller limit. */

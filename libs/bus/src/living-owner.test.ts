@@ -168,7 +168,7 @@ describe('a process that is away', () => {
   );
 });
 
-test('what was done while the server was away is told once it is back, and done once', async () => {
+test('what was done while the server was away is reported once it is back, and done once', async () => {
   const effectId = 'test_outage_0_1';
   let times = 0;
   const release = Promise.withResolvers<void>();

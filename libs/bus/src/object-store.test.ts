@@ -54,7 +54,7 @@ test.each([
   await noneIsLeft();
 });
 
-test('what is not there, or not any more, is null; what is deleted while it is read is told so', async () => {
+test('what is not there, or not any more, is null; what is deleted while it is read is reported as such', async () => {
   expect(await store.get('absent')).toBeNull();
   await store.put('deleted', randomBytes(10));
   const found = await store.find('deleted');

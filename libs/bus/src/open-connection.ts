@@ -3,7 +3,7 @@ import type { BusOptions } from './bus.ts';
 import { busLimits } from './limits.ts';
 import { connect, nkeyAuthenticator } from './nats.ts';
 import type { NatsConnection } from './nats.ts';
-import { tellRefusals } from './refusals.ts';
+import { reportRefusals } from './refusals.ts';
 import { requireNames, requireNamesOf, withAdvice } from './server-names.ts';
 
 /** @throws CoppiceError `unavailable` when no server answers, `permission-denied` when the server refuses the user */
@@ -29,7 +29,7 @@ export async function openConnection(options: BusOptions): Promise<NatsConnectio
       noAsyncTraces: true,
     });
     if (connection.info?.tls_required === true) await requireNamesOf(connection, servers);
-    tellRefusals(connection);
+    reportRefusals(connection);
     return connection;
   } catch (cause) {
     if (cause instanceof CoppiceError) throw cause;

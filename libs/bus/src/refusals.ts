@@ -11,7 +11,7 @@ import type { NatsConnection } from './nats.ts';
  *    operation are requests too.
  * 2. A refusal without a waiting caller (a plain publish, a subscription) is logged.
  */
-export function tellRefusals(connection: NatsConnection): void {
+export function reportRefusals(connection: NatsConnection): void {
   const waiting = new Map<string, number>();
   const request = connection.request.bind(connection);
   connection.request = async (subject, payload, options) => {

@@ -62,7 +62,7 @@ describe('an answer of several messages', () => {
     await serve(
       streamed(async (answer) => {
         answer.send({ sequence: 0, type: 'started', chatId });
-        answer.tellErrorsAs((error) => ({ sequence: 1, type: 'error', error }));
+        answer.sendErrorsAs((error) => ({ sequence: 1, type: 'error', error }));
         throw new CoppiceError('provider-failed', 'cut', { retryable: true });
       }),
     );

@@ -20,7 +20,7 @@ export async function untilAnswered<Answer>(
 ): Promise<Answer> {
   const { forMs = busLimits.answerWaitMsMax, for: what = 'an answer of the NATS server' } = waiting;
   const endsAtMs = performance.now() + forMs;
-  let toldAtMs = Number.NEGATIVE_INFINITY;
+  let loggedAtMs = Number.NEGATIVE_INFINITY;
   for (;;) {
     try {
       return await work();
@@ -29,8 +29,8 @@ export async function untilAnswered<Answer>(
       if (isFinal(error)) throw error;
       const nowMs = performance.now();
       if (nowMs > endsAtMs) throw unreachable(error, `waited ${Math.round(forMs / 1_000)} s for ${what}`);
-      if (nowMs - toldAtMs > busLimits.waitingToldEveryMs) {
-        toldAtMs = nowMs;
+      if (nowMs - loggedAtMs > busLimits.waitingLoggedEveryMs) {
+        loggedAtMs = nowMs;
         log.warn({ err: error }, `waiting for ${what}`);
       }
     }

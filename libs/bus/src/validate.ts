@@ -1,4 +1,4 @@
-import { CoppiceError, meantBy } from '@coppice/contracts';
+import { CoppiceError, suggestionFor } from '@coppice/contracts';
 import type { FieldIssue } from '@coppice/contracts';
 import { syntaxFault } from './json-place.ts';
 
@@ -117,7 +117,7 @@ function spread(
   if (issue.code === 'unrecognized_keys' && issue.keys !== undefined) {
     const fields = fieldsBeside.get(issue.keys) ?? [];
     return issue.keys.slice(0, issuesMax).map((key) => {
-      const meant = meantBy(key, fields);
+      const meant = suggestionFor(key, fields);
       return {
         field: fieldName([...issue.path, key]),
         expected: meant === null ? 'no such field' : `no such field (did you mean ${meant}?)`,

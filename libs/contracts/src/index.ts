@@ -26,7 +26,7 @@ export { deadLetterSchema, deadLettersKept } from './dead-letter.ts';
 export type { DeadLetter } from './dead-letter.ts';
 export { jsonSchemaOf, jsonSchemasOf } from './json-schema.ts';
 export type { JsonSchema } from './json-schema.ts';
-export { meantBy, nearestFirst } from './near.ts';
+export { suggestionFor, nearestFirst } from './near.ts';
 export { nodeServiceNames, serviceNames } from './services.ts';
 export type { NodeServiceName, ServiceName } from './services.ts';
 export { strictly } from './strict.ts';

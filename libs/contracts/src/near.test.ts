@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { meantBy, nearestFirst } from './near.ts';
+import { suggestionFor, nearestFirst } from './near.ts';
 
 test.each([
   ['verfy', 'verify'],
@@ -9,11 +9,11 @@ test.each([
   ['x', null],
   ['verify'.repeat(10), null],
 ])('%s may have been meant as %s', (word, meant) => {
-  expect(meantBy(word, ['name', 'verify', 'tasks', 'dependsOn', 'description'])).toBe(meant);
+  expect(suggestionFor(word, ['name', 'verify', 'tasks', 'dependsOn', 'description'])).toBe(meant);
 });
 
 test('nearest first', () => {
   expect(nearestFirst('mian', ['release', 'develop', 'main'])[0]).toBe('main');
   expect(nearestFirst('mian', [])).toEqual([]);
-  expect(meantBy('mian', [])).toBeNull();
+  expect(suggestionFor('mian', [])).toBeNull();
 });

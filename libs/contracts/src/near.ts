@@ -10,7 +10,7 @@ const wordCharactersMax = 40;
 const changedShareMax = 0.4;
 
 /** Returns the candidate that a misspelt word probably means; null if none is near. */
-export function meantBy(word: string, candidates: readonly string[]): string | null {
+export function suggestionFor(word: string, candidates: readonly string[]): string | null {
   if (word.length > wordCharactersMax) return null;
   const [nearest] = nearestFirst(word, candidates);
   if (nearest === undefined) return null;

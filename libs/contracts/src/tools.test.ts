@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { sandboxToolSchemas, toolDefinitions } from './tools.ts';
 
-test('tools are told in the part of JSON Schema that every server understands', () => {
+test('tools are described in the part of JSON Schema that every server understands', () => {
   const definitions = toolDefinitions();
   expect(definitions.map(({ name }) => name)).toEqual([
     'run',

@@ -184,7 +184,7 @@ describe('a crash while the outbox of a dead host is published', () => {
   });
 });
 
-test('a crash after a refused request was told: it is told once', async () => {
+test('a crash after a refused request was reported: it is reported once', async () => {
   const id = await parkedAt('preparing');
   const deskId = `d${id}`;
   const effectId = await harness.effectOf('job', id, 'prepare');

@@ -150,7 +150,7 @@ describe('a definition', () => {
     expect(desk.hash).not.toBe(job.hash);
   });
 
-  test('tells what each state does with each event', () => {
+  test('lists what each state does with each event', () => {
     const matrix = eventMatrix(job);
     expect(matrix).toHaveLength(4 * 6);
     const row = (state: string, event: string) =>

@@ -29,7 +29,7 @@ export async function giveUp(
   await reach('dead-letter-stored');
   const outcome: Outcome = { status: 'failed', error: toWireError(reason) };
   const origin = requestOf(delivery.headers);
-  if (origin !== null) await tellFailure(parts, origin, outcome);
+  if (origin !== null) await reportFailure(parts, origin, outcome);
   const message = messageOf(delivery);
   let left: GivenUp = 'told';
   if (message?.type === 'event' && message.answerTo !== undefined) bus.publishCore(message.answerTo, outcome);
@@ -38,7 +38,7 @@ export async function giveUp(
     if (delivery.headers[headerNames.givenUp] !== undefined) left = 'park';
     else {
       const { effectId } = message;
-      await tellFailure(parts, { effectId, replyTo: { kind, id } }, outcome, { [headerNames.givenUp]: '1' });
+      await reportFailure(parts, { effectId, replyTo: { kind, id } }, outcome, { [headerNames.givenUp]: '1' });
     }
   }
   await reach('failure-told');
@@ -46,7 +46,7 @@ export async function giveUp(
 }
 
 /** Sends a failed result to the actor that waits for an effect. */
-export async function tellFailure(
+export async function reportFailure(
   { bus }: HostParts,
   { effectId, replyTo }: RequestOrigin,
   outcome: Outcome,

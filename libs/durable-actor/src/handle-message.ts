@@ -9,7 +9,7 @@ import type { ActorStore } from './actor-store.ts';
 import type { ActorDefinition } from './definition.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { TooLarge, TooMuchContention, Unrestorable } from './errors.ts';
-import { deliveryLimitError, giveUp, tellFailure } from './give-up.ts';
+import { deliveryLimitError, giveUp, reportFailure } from './give-up.ts';
 import type { HostParts, StoredChange } from './host-parts.ts';
 import { inActorSpan } from './in-actor-span.ts';
 import { actorLimits } from './limits.ts';
@@ -169,7 +169,7 @@ export class MessageHandler {
     const { definition, id, delivery, incoming } = attempt;
     const { refused, answers, reason } = decision;
     if (refused !== null) {
-      await tellFailure(this.#parts, refused.request, { status: 'failed', error: refused.error });
+      await reportFailure(this.#parts, refused.request, { status: 'failed', error: refused.error });
       await this.#parts.reach('refusal-told');
     }
     this.#parts.log.debug({ kind: definition.kind, id, type: incoming.message.type, reason }, 'message dropped');

@@ -51,7 +51,7 @@ test('a life begins below whoever had it made, in its trace; its state is the pl
   expect(contextOf(whole)?.traceparent).toBe(whole.traceparent);
 });
 
-test('a state ends when another begins, not when it is told again; each time that it is entered is another span', () => {
+test('a state ends when another begins, not when it is reported again; each time that it is entered is another span', () => {
   const waiting = bornAs(described('waiting'));
   const still = later(waiting, described('waiting'), born + 5);
   expect(still.spans).toEqual(waiting.spans);

@@ -7,23 +7,23 @@ import { prepared } from './test-support/harness.ts';
 import type { ActorValue } from './value.ts';
 
 /** What the events in an outbox tell, one list an event. */
-const toldIn = ({ outbox }: ActorValue): (Step[] | undefined)[] =>
+const stepsIn = ({ outbox }: ActorValue): (Step[] | undefined)[] =>
   outbox.flatMap((item) => (item.type === 'event' ? [(item.data as { steps?: Step[] }).steps] : []));
 
 const preparing = () => next(next(null, create('c')), event('m', { type: 'start' }), born + 10);
 const done = (value: ActorValue) => result(effectOf(value, 'prepare'), { status: 'done', output: prepared });
 const prepare = { what: 'worktree-service.prepare', orderedAtMs: born + 10 };
 
-test('the event after a result tells what was ordered, when, how long it lay in its queue and was worked on; once', () => {
+test('the event after a result reports what was ordered, when, how long it lay in its queue and was worked on; once', () => {
   const before = preparing();
-  expect(toldIn(before)).toEqual([undefined]);
+  expect(stepsIn(before)).toEqual([undefined]);
   const incoming = done(before);
   const asking = next(
     before,
     { ...incoming, message: { ...incoming.message, queuedMs: 40, workedMs: 300 } as never },
     born + 400,
   );
-  expect(toldIn(asking)).toEqual([[{ ...prepare, endedAtMs: born + 400, queuedMs: 40, workedMs: 300, error: null }]]);
+  expect(stepsIn(asking)).toEqual([[{ ...prepare, endedAtMs: born + 400, queuedMs: 40, workedMs: 300, error: null }]]);
   const answered = next(
     asking,
     result(effectOf(asking, 'desk'), { status: 'done', output: { ticket: 1 } }),
@@ -31,22 +31,22 @@ test('the event after a result tells what was ordered, when, how long it lay in 
   );
   // A request to another actor is named by that actor's kind; how long it waited in the inbox is unknown.
   const asked = { what: 'desk', orderedAtMs: born + 400, endedAtMs: born + 900, queuedMs: null, workedMs: null };
-  expect(toldIn(answered)).toEqual([[{ ...asked, error: null }]]);
+  expect(stepsIn(answered)).toEqual([[{ ...asked, error: null }]]);
 });
 
-test('a failure is told with its code, and what is no longer wanted as cancelled', () => {
+test('a failure is reported with its code, and what is no longer wanted as cancelled', () => {
   const error = { code: 'unavailable', message: 'away', retryable: true } as const;
   const failed = next(preparing(), result(effectOf(preparing(), 'prepare'), { status: 'failed', error }), born + 20);
-  expect(toldIn(failed).flat()).toMatchObject([{ ...prepare, error: 'unavailable' }]);
+  expect(stepsIn(failed).flat()).toMatchObject([{ ...prepare, error: 'unavailable' }]);
   const stopped = next(preparing(), event('m2', { type: 'stop' }), born + 30);
-  expect(toldIn(stopped).flat()).toMatchObject([{ ...prepare, endedAtMs: born + 30, error: 'cancelled' }]);
+  expect(stepsIn(stopped).flat()).toMatchObject([{ ...prepare, endedAtMs: born + 30, error: 'cancelled' }]);
   for (const ended of [failed, stopped]) expect(ended.steps).toBeUndefined();
 });
 
-test('what an earlier version ordered without a time is not told', () => {
+test('what an earlier version ordered without a time is not reported', () => {
   const before = preparing();
   for (const effect of Object.values(before.inFlight)) if (effect.type !== 'timer') delete effect.ordered;
-  expect(toldIn(next(before, done(before), born + 50))).toEqual([undefined]);
+  expect(stepsIn(next(before, done(before), born + 50))).toEqual([undefined]);
 });
 
 test('an actor that tells nothing for long keeps a bounded number', () => {

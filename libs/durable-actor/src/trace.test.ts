@@ -122,7 +122,7 @@ test('the life of an actor is a span, its states are spans below it, and what be
   expect(forgets?.links[0]?.traceId).not.toBe(life.traceId);
 });
 
-test('one that is part of another is below it, and a failure is told on its span', async () => {
+test('one that is part of another is below it, and a failure is reported on its span', async () => {
   await withSpan('family', {}, async () => {
     await harness.create('job', 'parent', {});
     await harness.create('job', 'child', { parent: 'parent' });

@@ -14,12 +14,12 @@ export async function removeTree(root: string): Promise<void> {
     await rm(root, { recursive: true, force: true });
   } catch (error) {
     if (!['EACCES', 'EPERM', 'ENAMETOOLONG', 'ENOTEMPTY', 'ENOENT'].includes(codeOf(error) ?? '')) throw error;
-    await removePatiently(Buffer.from(root));
+    await removeFolderByFolder(Buffer.from(root));
   }
 }
 
 /** Deletes the tree folder by folder. Ignores missing files, since Node's failed `rm` may still be deleting others. */
-async function removePatiently(root: Buffer): Promise<void> {
+async function removeFolderByFolder(root: Buffer): Promise<void> {
   const opened: Buffer[] = [];
   const folders = [root];
   for (let count = 0; count < entriesMax; count++) {

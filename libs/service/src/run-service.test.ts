@@ -103,14 +103,14 @@ describe('with a server', () => {
     await bus.close();
   });
 
-  test('a wrong password is a matter of configuration, and is not told', async () => {
+  test('a wrong password is an error of configuration, and is not shown', async () => {
     await using child = start({ ...nats.environment, NATS_PASSWORD: 'hunter2-hunter2' });
     expect(await child.exited).toEqual(misconfigured);
     expect(said(child)).toContain('refuses this user');
     expect(said(child)).not.toContain('hunter2');
   });
 
-  test('wrong variables are told all at once', async () => {
+  test('wrong variables are reported all at once', async () => {
     await using child = start({ ...nats.environment, COPPICE_REPLICAS: 'many', COPPICE_NODE: 'No Node' }, 'bad');
     expect(await child.exited).toEqual(misconfigured);
     for (const part of ['COPPICE_REPLICAS: expected an integer from 1 to 5', 'COPPICE_NODE', 'TESTED_BEHAVIOUR']) {

@@ -60,7 +60,7 @@ export async function runService<Variables extends z.ZodRawShape>(
   } catch (error) {
     if (!stopping.aborted) {
       code = exitCodeFor(error);
-      tellWhyNotStarted(error, log);
+      logWhyNotStarted(error, log);
     }
   }
   await flush();
@@ -147,7 +147,7 @@ function exitOnDefects(log: Logger): void {
   process.on('unhandledRejection', fail);
 }
 
-function tellWhyNotStarted(error: unknown, log: Logger): void {
+function logWhyNotStarted(error: unknown, log: Logger): void {
   if (error instanceof ConfigurationError) log.fatal({ issues: error.issues }, `wrong configuration: ${error.message}`);
   else log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
 }

@@ -129,7 +129,7 @@ test('work that never stops is given up on in time', async () => {
   await service.bus.close();
 });
 
-test('a connection that is lost for good is told', async () => {
+test('a connection that is lost for good is reported', async () => {
   const service = await startService(settings('lonely'));
   let lost: Error | null = null;
   void (async () => {

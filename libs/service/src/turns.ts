@@ -44,7 +44,7 @@ export class Turns {
     }
   }
 
-  /** True when it is time to call `give`; cheap. */
+  /** True when it is time to call `yield`; cheap. */
   get due(): boolean {
     if (this.#steps < this.#nextLook) return false;
     this.#nextLook = this.#steps + stepsPerLook;
@@ -52,7 +52,7 @@ export class Turns {
   }
 
   /** Yields to the event loop. Throws `cancelled`, or the signal's reason, when aborted. */
-  async give(): Promise<void> {
+  async yield(): Promise<void> {
     this.#yields++;
     await yieldToOthers();
     if (this.#signal?.aborted) {

@@ -31,7 +31,7 @@ test.each([
   expect(parsed(text).placeOf(field)).toEqual({ line, column });
 });
 
-test('every problem is told with its place, in one sentence, and with a code that quotes nothing', () => {
+test('every problem is reported with its place, in one sentence, and with a code that quotes nothing', () => {
   const result = parseYaml('a: 1\na: 2\nb: {');
   expect(result).toEqual({
     problems: [

@@ -55,7 +55,7 @@ test('after a kill it comes back on the same port', async () => {
   expect(await talk(url, 'CONNECT {"verbose":false}')).toContain('PONG');
 });
 
-test('further configuration counts, and a wrong one is told in the words of the server', async () => {
+test('further configuration counts, and a wrong one is reported in the words of the server', async () => {
   await using server = await startNatsServer({ config: 'max_payload: 4096', jetStream: false });
   const greeting = await talk(server.url, 'CONNECT {"verbose":false}');
   expect(greeting).toContain('"max_payload":4096');

@@ -3,7 +3,7 @@ import { gatewayCalls } from '@coppice/contracts';
 import { gatewayOptionsFrom, startLlmGateway } from '@coppice/llm-gateway';
 import { startService } from '@coppice/service';
 import { Bus } from '@coppice/bus';
-import { tellReady } from './ready.ts';
+import { printReady } from './ready.ts';
 
 const [, , upstream = '', server = ''] = process.argv;
 const connection = { servers: server };
@@ -34,4 +34,4 @@ process.on('message', () => {
   globalThis.gc?.();
   process.send?.(process.memoryUsage().heapUsed);
 });
-tellReady({ url: addresses[0] ?? '', token });
+printReady({ url: addresses[0] ?? '', token });

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { freePort } from './free-port.ts';
-import { tellReady } from './ready.ts';
+import { printReady } from './ready.ts';
 
 const [, , upstream = '', peersFolder = ''] = process.argv;
 type Llms = { default: new (options: object) => { start(): Promise<void> } };
@@ -17,4 +17,4 @@ const provider = {
 const port = await freePort();
 const initialConfig = { HOST: '127.0.0.1', PORT: String(port), LOG: false, providers: [provider] };
 await new Server({ initialConfig, useJsonFile: false, useEnvFile: false, logger: false }).start();
-tellReady({ url: `http://127.0.0.1:${port}` });
+printReady({ url: `http://127.0.0.1:${port}` });

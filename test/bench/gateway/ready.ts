@@ -4,13 +4,13 @@ import type { AddressInfo, Server } from 'node:net';
 export type Ready = { url: string; token?: string };
 
 /** Sends the message; the process exits when its parent disconnects. */
-export function tellReady(ready: Ready): void {
+export function printReady(ready: Ready): void {
   process.once('disconnect', () => process.exit(0));
   process.send?.(ready);
 }
 
 export function listenAndTell(server: Server): void {
   server.listen(0, '127.0.0.1', () => {
-    tellReady({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+    printReady({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
   });
 }

@@ -17,7 +17,7 @@ export function actCommand(session: Session, action: TaskAction, id: string, opt
   return withClient(session, async (client) => {
     const { taskId } = await resolveTask(client, id);
     const task = await act(client, action, taskId, options);
-    tellTask(session, task, options.json);
+    printTask(session, task, options.json);
     if (options.keepBranch === true && !options.json && task.branch !== null)
       // Only the user's own command (`coppice pull`) writes to their checkout.
       session.terminal.out(
@@ -43,7 +43,7 @@ function act(client: ApiClient, action: TaskAction, taskId: string, options: Act
   }
 }
 
-function tellTask({ terminal }: Session, task: TaskView, json: boolean): void {
+function printTask({ terminal }: Session, task: TaskView, json: boolean): void {
   if (json) return terminal.out(jsonLine(task));
   const reason = task.reason === null ? '' : `: ${task.reason}`;
   terminal.out(plainLine(`${task.name}: ${task.state}${reason}`));
@@ -61,7 +61,7 @@ export function cancelCommand(
   return withClient(session, async (client) => {
     const target = await resolveTarget(client, id);
     if (target.kind === 'task') {
-      tellTask(session, await ask(client, api.taskCancel, { taskId: target.taskId, ...reason }), options.json);
+      printTask(session, await ask(client, api.taskCancel, { taskId: target.taskId, ...reason }), options.json);
       return exitCodes.done;
     }
     await ask(client, api.runCancel, { runId: target.runId, ...reason });

@@ -41,7 +41,7 @@ async function run(tenant: string, ...typed: string[]): Promise<{ code: number; 
   return { code, lines: terminal.output.join('').trim().split('\n') };
 }
 
-test('a budget of which nothing is used is told whole', async () => {
+test('an unused budget is shown whole', async () => {
   expect(await run('acme')).toEqual({
     code: 0,
     lines: [

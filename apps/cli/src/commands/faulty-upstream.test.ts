@@ -10,7 +10,7 @@ function start(...typed: string[]) {
   return { terminal, code, ctrlC };
 }
 
-test('it tells its address, misbehaves as told, tells of each request, and ends by Ctrl-C', async () => {
+test('it prints its address and each request, misbehaves as requested, and ends by Ctrl-C', async () => {
   const { terminal, code, ctrlC } = start('--port', '0', '--fault', 'http-503');
   await expect.poll(() => terminal.complaints, { timeout: 20_000 }).toHaveLength(1);
   const [url] = /^http:\S+/.exec(terminal.complaints[0] ?? '') ?? [];
@@ -28,13 +28,13 @@ test('it tells its address, misbehaves as told, tells of each request, and ends 
   expect(await code).toBe(0);
 });
 
-test('--list tells all faults', async () => {
+test('--list prints all faults', async () => {
   const { terminal, code } = start('--list');
   expect(await code).toBe(0);
   expect(terminal.output.join('')).toMatch(/^ {2}cut-after-output\[@ms\] +breaks the connection/m);
 });
 
-test('what is wrong is told before anything is started', async () => {
+test('what is wrong is reported before anything is started', async () => {
   for (const [typed, complaint] of [
     [['--fault', 'bad-luck'], '--fault bad-luck: no such model "bad-luck": expected a fault, healthy'],
     [['--fault', 'healthy@3'], 'takes no amount'],

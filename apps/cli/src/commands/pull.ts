@@ -99,7 +99,7 @@ async function workOf(client: ApiClient, task: TaskView, repository: string, fol
   const file = path.join(folder, 'work.bundle');
   await writeFile(file, bytes);
   const own = task.branch ?? `coppice/${taskId}/${name}`;
-  const told: Record<WorkKind, { branch: string; what: string }> = {
+  const descriptions: Record<WorkKind, { branch: string; what: string }> = {
     rescued: {
       branch: `coppice/${taskId}/rescue-${found.ref.split('/').at(-1)}`,
       what: `what ${name} did, which has not landed`,
@@ -111,7 +111,7 @@ async function workOf(client: ApiClient, task: TaskView, repository: string, fol
       what: `what the agent of ${name} had done at its last checkpoint`,
     },
   };
-  return { file, ref: found.ref, commit: found.commit, ...told[found.work] };
+  return { file, ref: found.ref, commit: found.commit, ...descriptions[found.work] };
 }
 
 async function bundleOf(client: ApiClient, task: TaskView, repository: string) {

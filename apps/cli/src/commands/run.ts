@@ -46,7 +46,7 @@ export async function runCommand(session: Session, source: RunSource, options: R
     // Changes to protected files need approval. The user has to know which parts no protected file covers.
     for (const part of submitted.unprotected ?? [])
       session.terminal.err(session.terminal.colours.yellow(plainLine(`not protected: ${unprotectedText(part)}`)));
-    if (options.detach) return tellSubmitted(session, submitted.runId, request, options.json);
+    if (options.detach) return printSubmitted(session, submitted.runId, request, options.json);
     return watchToTheEnd(session, client, { runId: submitted.runId, json: options.json });
   };
   if (remote !== null) {
@@ -115,7 +115,7 @@ async function unlessInterrupted<T>(interrupted: AbortSignal, starting: Promise<
   }
 }
 
-function tellSubmitted({ terminal }: Session, runId: string, request: RunRequest, json: boolean) {
+function printSubmitted({ terminal }: Session, runId: string, request: RunRequest, json: boolean) {
   if (json) terminal.out(jsonLine({ runId, requestId: request.requestId }));
   else terminal.out(`run ${runId} is submitted. To see it: coppice watch ${runId}`);
   return exitCodes.done;

@@ -51,7 +51,7 @@ async function inForeground(session: Session, engine: EngineChoice): CommandResu
   requirePassable(home, engine);
   const gatewayEnvironment = takeGatewayEnvironment(process.env);
   const stopping = new AbortController();
-  const stop = () => stopping.abort(new Error('told to stop'));
+  const stop = () => stopping.abort(new Error('a stop was requested'));
   process.on('SIGTERM', stop);
   session.interrupted.addEventListener('abort', stop, { once: true });
   try {

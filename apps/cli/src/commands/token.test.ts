@@ -51,7 +51,7 @@ test('a model that the gateway does not know is told, and the token made all the
   expect(complaints).toContain('warning: model "fastt": expected provider/model');
 });
 
-test('with --json its end and its addresses are told with it', async () => {
+test('with --json its end and its addresses are reported with it', async () => {
   const { output } = await run('token', '--json');
   expect(JSON.parse(output)).toEqual({
     token: expect.any(String) as unknown,

@@ -102,7 +102,7 @@ const jsonView = ({ terminal }: Session): View => ({
 });
 
 function lineView({ terminal }: Session): View {
-  let told = false;
+  let isReported = false;
   return {
     onEvent: (event) => {
       const line = event === null ? null : eventLine(event);
@@ -111,8 +111,8 @@ function lineView({ terminal }: Session): View {
     onWaiting: waitingLines((line) => terminal.err(line)),
     // Without events nothing else would be printed.
     onRuns: (runs) => {
-      if (told) return;
-      told = true;
+      if (isReported) return;
+      isReported = true;
       const running = runs.filter(({ state }) => state === 'running').length;
       terminal.err(`Watching all runs: ${running} running. Ctrl-C ends it`);
     },

@@ -62,7 +62,7 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
     say(
       `${project.repository}: 1 of 5 test files passes; one fails for a bug, the others test what nobody has written yet.`,
     );
-    if (!model.isScripted) tellModel(model);
+    if (!model.isScripted) printModel(model);
 
     heading('2. The stack: nats-server and four services, for this demo alone');
     const chosen = await startStack(coppice, engine);
@@ -77,8 +77,8 @@ export async function runDemo(programArguments: readonly string[]): Promise<numb
     say(paint.dim(`coppice run ${project.runFile}`));
     const code = await coppice.show('run', project.runFile, '--request-id', requestId, '--engine', chosen);
     if (interrupted || code === exitCodes.detached) return exitCodes.detached;
-    asPromised = tell(project, coppice, code, model);
-    if (asPromised) whatNext = () => tellNext(project, folder);
+    asPromised = printResults(project, coppice, code, model);
+    if (asPromised) whatNext = () => printNextSteps(project, folder);
   } finally {
     say();
     await coppice.show('down');
@@ -105,7 +105,7 @@ function readArguments(programArguments: readonly string[]): Asked | null {
   }
 }
 
-function tellModel({ name, where }: DemoModel): void {
+function printModel({ name, where }: DemoModel): void {
   say(
     `The model is ${paint.bold(name)} (${where}), a real one: the prompts of the tasks go there, and what comes of them is not promised.`,
   );
@@ -132,7 +132,7 @@ async function startStack(coppice: Coppice, engine: string): Promise<string | nu
 }
 
 /** Prints the results and returns true if every check passed. */
-function tell(project: DemoProject, coppice: Coppice, runExitCode: number, model: DemoModel): boolean {
+function printResults(project: DemoProject, coppice: Coppice, runExitCode: number, model: DemoModel): boolean {
   const tasks = new Map<string, TaskView>();
   for (const name of allTasks) {
     for (const json of coppice.read('show', `${runId}/${name}`, '--json')) tasks.set(name, readTask(json));
@@ -192,7 +192,7 @@ function scriptedChecks(
   ];
 }
 
-function tellNext(project: DemoProject, folder: string): void {
+function printNextSteps(project: DemoProject, folder: string): void {
   const command = path.join(projectFolder, 'coppice');
   heading('What next');
   const commands = [

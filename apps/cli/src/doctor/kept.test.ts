@@ -25,7 +25,7 @@ const report = {
   goesSoon: [],
 };
 
-test('what is kept on the disk is told with its bounds', () => {
+test('what is kept on the disk is shown with its bounds', () => {
   expect(ofReport(report)).toMatchObject({
     level: 'ok',
     found:

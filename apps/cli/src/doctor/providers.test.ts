@@ -30,7 +30,7 @@ test('Ollama is a provider only where its address is set', async () => {
   expect((await found({ OLLAMA_HOST: 'gpu-box' }))('ollama')?.found).toContain('gpu-box:11434');
 });
 
-test('an alias tells which of its candidates can be asked, and warns where none can', async () => {
+test('the check of an alias names the candidates that can be asked, and warns if there are none', async () => {
   await using folder = await temporaryFolder('doctor');
   const file = path.join(folder.path, 'gateway.yaml');
   const aliases =
@@ -49,7 +49,7 @@ test.each([
   [{ scriptFolders: ['/srv/scripts', '/more'] }, 'plays the scripts in /srv/scripts, /more on'],
   [{ scriptFolders: [], problem: 'no folder of scripts is configured (COPPICE_SCRIPTS)' }, 'not set up (no folder of'],
   [{}, "plays any script of the stack's machine"],
-])('of the scripted model it tells what scripts it plays: %j', (told, expected) => {
+])('the check of the scripted model names the scripts that it plays: %j', (told, expected) => {
   const scripted = { name: 'scripted', host: null, keyPresent: false, reachable: null, models: [], problem: null };
   const check = ofProvider({ ...scripted, ...told });
   expect([check.level, check.found]).toEqual(['ok', expect.stringContaining(expected)]);

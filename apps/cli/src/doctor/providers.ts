@@ -11,7 +11,7 @@ import type { Check } from './check.ts';
 import { checkEndpoints, checkFile, endpointsToOpen, fileToRead } from './gateway.ts';
 import type { GatewaySettings } from './gateway.ts';
 
-const modelsTold = 5;
+const modelsShownMax = 5;
 /** The variable with the API key, by vendor. */
 const keyVariables: Readonly<Record<string, string>> = {
   openai: 'OPENAI_API_KEY',
@@ -23,7 +23,7 @@ const keyVariables: Readonly<Record<string, string>> = {
 /** @param client a client of the stack; null if no stack answers */
 export async function checkProviders(client: ApiClient | null, environment: NodeJS.ProcessEnv): Promise<Check[]> {
   const [known, local] = await Promise.all([client === null ? null : ofGateway(client), findLocalServers()]);
-  if (known?.isHidden === true) return [ok('models', "which there are is not told to a tenant's user")];
+  if (known?.isHidden === true) return [ok('models', "a tenant's user can't list them")];
   const fromStack = known?.providers ?? null;
   const here = fromStack === null ? await fromEnvironment(environment) : null;
   const checks = here?.checks ?? fromStack?.map(ofProvider) ?? [];
@@ -104,7 +104,7 @@ const missesOwnKey = (provider: string, problem: string): boolean =>
   problem.endsWith(`: set ${keyVariables[provider]}`);
 
 const listOf = (models: readonly string[]): string =>
-  models.slice(0, modelsTold).join(', ') + (models.length > modelsTold ? ', …' : '');
+  models.slice(0, modelsShownMax).join(', ') + (models.length > modelsShownMax ? ', …' : '');
 
 /** Checks the providers that a stack started here would have, without network requests. */
 async function fromEnvironment(environment: NodeJS.ProcessEnv): Promise<{ checks: Check[]; usable: boolean }> {

@@ -34,7 +34,7 @@ export async function checkSandboxes(status: StackStatus | null, images: string)
       answerMsMax,
     });
     await engine.close();
-    return told(report, summaryOf(report));
+    return checkOf(report, summaryOf(report));
   } catch (error) {
     if (!(error instanceof CoppiceError)) throw error;
     // Only a missing answer is retryable.
@@ -44,7 +44,7 @@ export async function checkSandboxes(status: StackStatus | null, images: string)
   }
 }
 
-function told(report: EngineReport, summary: string): Check {
+function checkOf(report: EngineReport, summary: string): Check {
   const findings = Object.entries(report.enforces);
   const missing = findings.flatMap(([, { enforced, how }]) => (enforced === false ? [how] : []));
   const unknown = findings.flatMap(([fact, { enforced, how }]) => (enforced === null ? [`${fact}: ${how}`] : []));

@@ -120,7 +120,7 @@ test('what is left out is known, and shown where all is wanted', () => {
   expect(shown.slice(-2)).toEqual(['         ← read ok: a', '           b']);
 });
 
-test('the task is not repeated; a reminder, and a conversation that begins anew, are told', () => {
+test('the task is not repeated; a reminder, and a conversation that begins anew, are reported', () => {
   expect(show(told('# The task', true), turn('a'), told('hurry\nup'), told('# The task', true))).toEqual([
     '10:20:30 turn 1 a',
     '10:20:30 told: hurry up',

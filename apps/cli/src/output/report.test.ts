@@ -20,7 +20,7 @@ test.each([
   expect(exitCodeOf(states.map((state, index) => taskView({ name: `task${index}`, state })))).toBe(expected);
 });
 
-test('the report of a run tells of each task what came of it, and why', () => {
+test("the report of a run has each task's outcome and its reason", () => {
   const tasks = [
     taskView({ name: 'good', state: 'merged', landedCommit: '0123456789abcdef' }),
     taskView({
@@ -52,7 +52,7 @@ test('the report of a run tells of each task what came of it, and why', () => {
   ]);
 });
 
-test('what a run used of models is told where it used any', () => {
+test("a run's model usage is shown if there was any", () => {
   const tasks = [taskView({ name: 'one', state: 'merged' })];
   const head = (run: Parameters<typeof runViewOf>[1]) => runReport(runViewOf(tasks, run), tasks, plain)[0];
   const usage = { inputTokens: 812, outputTokens: 64, costUsd: 0.003 };
@@ -61,7 +61,7 @@ test('what a run used of models is told where it used any', () => {
     expect(head(none)).not.toContain('tokens in');
 });
 
-test('of a long log only the end is told, and where all of it is', () => {
+test('a long log is shown with its end alone, and with where all of it is', () => {
   const logTail = Array.from({ length: 50 }, (_, index) => `line ${index}`).join('\n');
   const lines = taskReport(taskView({ name: 'a', state: 'failed', logTail }), 1, plain);
   expect(lines).toHaveLength(23);
@@ -86,7 +86,7 @@ test.each(taskStates)('%s has a line of its own, without any control character w
   expect(line).not.toMatch(/[\u0000-\u001F\u007F-\u009F]/);
 });
 
-test('of a conflict, what changed the files meanwhile is told', () => {
+test('the report of a conflict names what changed the files in between', () => {
   const commit = { commit: '0123456789abcdef', subject: 'feat: other', taskId: 't1' };
   const task = taskView({
     name: 'a',

@@ -62,7 +62,7 @@ test('truncates to columns, with a mark', () => {
   expect(truncate('x', 0)).toBe('');
 });
 
-test('tells durations as a clock', () => {
+test('prints durations as a clock does', () => {
   expect([0, 7_900, 754_000, 3_723_000].map(clockText)).toEqual(['0:00', '0:07', '12:34', '1:02:03']);
 });
 

@@ -9,7 +9,7 @@ import { costText, displayWidth, durationText, padEnd, plainLine, truncate } fro
 const nameColumnsMax = 40;
 const durationColumns = 7;
 /** Shorter steps and waits don't explain why a task was slow and are left out; the JSON has them. */
-const toldMsMin = 100;
+const shownMsMin = 100;
 
 const causeTexts: Record<WaitCause, string> = {
   dependency: 'for tasks it depends on',
@@ -38,16 +38,16 @@ export function traceLines(root: Step, nowMs: number, colours: Colours): string[
 }
 
 function rowsOf(step: Step, nowMs: number, branches = '', below = ''): Row[] {
-  const told = step.children.filter((child) => isTold(child, nowMs));
-  const children = told.flatMap((child, index) => {
-    const isLast = index === told.length - 1;
+  const shown = step.children.filter((child) => isShown(child, nowMs));
+  const children = shown.flatMap((child, index) => {
+    const isLast = index === shown.length - 1;
     return rowsOf(child, nowMs, `${below}${isLast ? '└─ ' : '├─ '}`, `${below}${isLast ? '   ' : '│  '}`);
   });
   return [{ branches, step }, ...children];
 }
 
-const isTold = ({ kind, startedAtMs, endedAtMs, queuedMs }: Step, nowMs: number): boolean =>
-  (kind !== 'step' && kind !== 'wait') || (endedAtMs ?? nowMs) - startedAtMs + (queuedMs ?? 0) >= toldMsMin;
+const isShown = ({ kind, startedAtMs, endedAtMs, queuedMs }: Step, nowMs: number): boolean =>
+  (kind !== 'step' && kind !== 'wait') || (endedAtMs ?? nowMs) - startedAtMs + (queuedMs ?? 0) >= shownMsMin;
 
 function detailsOf({
   kind,
@@ -88,13 +88,13 @@ function modelText(model: string, answeredBy: string | null): string {
 
 /** The time between a step's end at the service and the handling of its result. */
 function backText({ orchestrator = 0 }: Waits): string | null {
-  return orchestrator < toldMsMin ? null : `${durationText(orchestrator)} until the orchestrator took its result`;
+  return orchestrator < shownMsMin ? null : `${durationText(orchestrator)} until the orchestrator took its result`;
 }
 
 function waitsText(waits: Waits): string | null {
-  const told = waitCauses.flatMap((cause) => {
+  const texts = waitCauses.flatMap((cause) => {
     const waitMs = waits[cause] ?? 0;
-    return waitMs < toldMsMin ? [] : [`${durationText(waitMs)} ${causeTexts[cause]}`];
+    return waitMs < shownMsMin ? [] : [`${durationText(waitMs)} ${causeTexts[cause]}`];
   });
-  return told.length === 0 ? null : `waited ${told.join(', ')}`;
+  return texts.length === 0 ? null : `waited ${texts.join(', ')}`;
 }

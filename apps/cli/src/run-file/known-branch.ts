@@ -14,8 +14,8 @@ export async function requireBranch(repository: string, branch: string): Promise
   if (exitCode !== 0) return;
   const branches = out.split('\n').filter((name) => name !== '');
   if (branches.includes(branch)) return;
-  const told = nearestFirst(branch, branches).slice(0, branchesToldMax).join(', ');
-  const expected = told === '' ? 'a branch, of which the repository has none' : `one of ${told}`;
+  const nearest = nearestFirst(branch, branches).slice(0, branchesToldMax).join(', ');
+  const expected = nearest === '' ? 'a branch, of which the repository has none' : `one of ${nearest}`;
   throw new CoppiceError('branch-not-found', `baseBranch: no branch ${JSON.stringify(branch)} in the repository`, {
     details: { issues: [{ field: 'baseBranch', expected, received: branch }] },
   });

@@ -148,7 +148,7 @@ test('more text than a message carries is refused, naming the limit', async () =
   expect(first).toMatch(/^plan\.yaml:3:1: tasks: expected at most 921600 bytes of tasks, received \d+$/);
 });
 
-test('a missing file and a folder are told as such', async () => {
+test('a missing file and a folder are reported as such', async () => {
   const { folder } = await write(good);
   await expect(load(path.join(folder, 'no.yaml'))).rejects.toThrow('no.yaml: there is no such file');
   await expect(load(folder)).rejects.toThrow('it is a folder');

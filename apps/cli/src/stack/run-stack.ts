@@ -53,7 +53,7 @@ export async function runStack(options: StackOptions): Promise<void> {
   const stack = new Stack(options, log);
   try {
     await stack.start();
-    await stack.untilTold(signal);
+    await stack.untilAborted(signal);
   } catch (error) {
     await stack.stop();
     if (signal.aborted) return;
@@ -147,13 +147,13 @@ class Stack {
   }
 
   /** Resolves after the signal is aborted and everything has stopped. @throws Error if the server fails or a service is lost */
-  async untilTold(signal: AbortSignal): Promise<void> {
-    const told = new Promise<null>((resolve) => {
+  async untilAborted(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<null>((resolve) => {
       if (signal.aborted) resolve(null);
       signal.addEventListener('abort', () => resolve(null), { once: true });
     });
     const failures = [this.#server?.failed, ...this.#started.map((service) => service.lost)];
-    const failure = await Promise.race([told, ...failures]);
+    const failure = await Promise.race([aborted, ...failures]);
     if (failure instanceof Error) throw failure;
     this.tell({ phase: 'stopping' });
     await this.stop();

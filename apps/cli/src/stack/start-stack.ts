@@ -76,7 +76,7 @@ class LineTeller {
   readonly #startedAt = performance.now();
   #pid = 0;
   #count = 0;
-  #toldAt = performance.now();
+  #reportedAt = performance.now();
 
   constructor(onLine: (line: string) => void) {
     this.#onLine = onLine;
@@ -91,13 +91,13 @@ class LineTeller {
   /** Reports that the start goes on, if nothing else was reported for `stillMs`. */
   still(status: StackStatus | null): void {
     const now = performance.now();
-    if (now - this.#toldAt < stillMs) return;
+    if (now - this.#reportedAt < stillMs) return;
     const what = status === null ? "waiting for the stack's process" : `the stack is still ${status.phase}`;
     this.#tell(`${what} (${Math.round((now - this.#startedAt) / 1_000)} s)…`);
   }
 
   #tell(line: string): void {
-    this.#toldAt = performance.now();
+    this.#reportedAt = performance.now();
     this.#onLine(line);
   }
 }

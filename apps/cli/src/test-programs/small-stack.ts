@@ -15,7 +15,7 @@ const watch = setInterval(() => {
   }
 }, 1_000);
 watch.unref();
-process.on('SIGTERM', () => stopping.abort(new Error('told to stop')));
+process.on('SIGTERM', () => stopping.abort(new Error('a stop was requested')));
 try {
   await runStack({
     home: homeFrom(),

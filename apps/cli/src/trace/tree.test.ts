@@ -72,7 +72,7 @@ test('a run is a tree of its tasks, their states, and the turns in them', () => 
   ]);
 });
 
-test('what goes on is told as such, with its time so far', () => {
+test('what goes on is reported as such, with its time so far', () => {
   const tree = taskTree('t-one', { events: events.slice(0, 3), turns: new Map() });
   if (tree === null) throw new Error('no tree');
   expect(traceLines(tree, startMs + 2_510, colours(false))).toEqual([
@@ -127,7 +127,7 @@ const slow = [
 ];
 const slowTurns = new Map([['t-two', [turn(8_000, 550, { queuedMs: 50 }), turn(20_000, 1_000, { queuedMs: 1_000 })]]]);
 
-test('what a task waited for is told, in each state and as a whole: others, a place, queues, turns, a person', () => {
+test('what a task waited for is reported, in each state and as a whole: others, a place, queues, turns, a person', () => {
   const tree = taskTree('t-two', { events: slow, turns: slowTurns });
   if (tree === null) throw new Error('no tree');
   expect(traceLines(tree, startMs, colours(false))).toEqual([
@@ -196,7 +196,7 @@ test('of a turn by an alias it is told who answered', () => {
   expect(JSON.stringify(tree)).toContain('"model":"fast","answeredBy":"local/qwen3"');
 });
 
-test('of a turn that the cache answered it is told so', () => {
+test('a turn that the cache answered is marked as such', () => {
   const { output, ...rest } = turn(1_500, 900, { cached: true });
   const { attempts: _attempts, ...cached } = output;
   const tree = taskTree('t-one', { events, turns: new Map([['t-one', [{ ...rest, output: cached }]]]) });

@@ -60,7 +60,7 @@ function stateStep(
   const later = own.slice(own.indexOf(event) + 1);
   const nextIndex = later.findIndex(isTaskState);
   const next = later[nextIndex];
-  const told = (next === undefined ? later : later.slice(0, nextIndex + 1)).flatMap((each) =>
+  const steps = (next === undefined ? later : later.slice(0, nextIndex + 1)).flatMap((each) =>
     'steps' in each.data ? (each.data.steps ?? []) : [],
   );
   const startedAtMs = Date.parse(event.time);
@@ -73,9 +73,9 @@ function stateStep(
     waits: sumOfWaits([
       waitsForPerson(to, startedAtMs, endedAtMs),
       ...before.map(({ waits }) => waits),
-      ...told.map(waitsOf),
+      ...steps.map(waitsOf),
     ]),
-    children: [...before, ...told.flatMap((each) => orderedStep(each, transcriptIsThere) ?? [])],
+    children: [...before, ...steps.flatMap((each) => orderedStep(each, transcriptIsThere) ?? [])],
   });
 }
 

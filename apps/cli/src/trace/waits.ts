@@ -76,16 +76,16 @@ const landingTurn = 'landing';
 const modelTurn = 'llm-gateway.turn';
 
 /** @returns null for a model call, if the transcript has it in more detail */
-export function orderedStep(told: TaskStep, transcriptIsThere: boolean): Step | null {
-  const { what, queuedMs, error } = told;
+export function orderedStep(ordered: TaskStep, transcriptIsThere: boolean): Step | null {
+  const { what, queuedMs, error } = ordered;
   if (what === modelTurn && error === null && transcriptIsThere) return null;
-  const [orderedAtMs, endedAtMs] = [Date.parse(told.orderedAt), Date.parse(told.endedAt)];
+  const [orderedAtMs, endedAtMs] = [Date.parse(ordered.orderedAt), Date.parse(ordered.endedAt)];
   if (what === landingTurn) return wait('waits for its turn to land', 'landing-turn', orderedAtMs, endedAtMs);
   return step('step', what, Math.min(orderedAtMs + (queuedMs ?? 0), endedAtMs), {
     endedAtMs,
     outcome: error,
     queuedMs,
-    waits: waitsOf(told),
+    waits: waitsOf(ordered),
   });
 }
 

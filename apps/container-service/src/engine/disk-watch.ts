@@ -162,7 +162,7 @@ export async function usedBytes(budget: DiskBudget, signal: AbortSignal): Promis
       if (bytes > budget.bytesMax) return;
       turns.spend(stepsPerEntry);
       if (!turns.due) continue;
-      await turns.give();
+      await turns.yield();
       if (signal.aborted) return;
     }
   };

@@ -34,7 +34,7 @@ export async function heldBytes(firstProcesses: readonly number[], folders: read
         table.names.push(name);
         if (++descriptors > heldDescriptorsMax) return Number.POSITIVE_INFINITY;
         turns.spend(stepsPerDescriptor);
-        if (turns.due) await turns.give();
+        if (turns.due) await turns.yield();
       }
       if (known !== undefined && areSame(known, table)) continue;
       known = table;
@@ -42,7 +42,7 @@ export async function heldBytes(firstProcesses: readonly number[], folders: read
         const path = `${table.folder}/${name}`;
         const file = statOf(path);
         turns.spend(stepsPerDescriptor);
-        if (turns.due) await turns.give();
+        if (turns.due) await turns.yield();
         if (file === undefined || file.nlink > 0n || file.blocks === 0n) continue;
         const id = `${file.dev} ${file.ino}`;
         if (counted.has(id) || !(devices.has(file.dev) || isOnDisk(path))) continue;

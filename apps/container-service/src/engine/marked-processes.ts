@@ -68,7 +68,7 @@ async function markedProcesses(mark: string, bytes: number): Promise<number[]> {
     const length = readEnvironment(name, environment.subarray(1));
     if (environment.subarray(0, 1 + length).includes(wanted)) found.push(Number(name));
     turns.spend(stepsPerProcess + length);
-    if (turns.due) await turns.give();
+    if (turns.due) await turns.yield();
   }
   return found;
 }

@@ -208,7 +208,7 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   /** A hand-written iterator: a generator takes three microtask turns per step, and nothing here needs to await in between. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, undefined> {
     return {
-      next: () => new Promise((resolve, reject) => this.#tellNext(resolve, reject)),
+      next: () => new Promise((resolve, reject) => this.#printNextSteps(resolve, reject)),
       return: () => {
         this.#leave();
         return Promise.resolve({ done: true, value: undefined });
@@ -249,11 +249,11 @@ class Answer implements AsyncIterable<Uint8Array, void, undefined> {
   }
 
   /** Passes everything received since the last call as one piece. */
-  #tellNext(resolve: (next: IteratorResult<Uint8Array, void>) => void, reject: (reason: unknown) => void): void {
+  #printNextSteps(resolve: (next: IteratorResult<Uint8Array, void>) => void, reject: (reason: unknown) => void): void {
     if (this.#pieces.length > 0) resolve({ done: false, value: this.#take() });
     else if (this.#failure !== null) reject(this.#failure.reason);
     else if (this.#over) resolve({ done: true, value: undefined });
-    else this.#wake = () => this.#tellNext(resolve, reject);
+    else this.#wake = () => this.#printNextSteps(resolve, reject);
   }
 
   #leave(): void {

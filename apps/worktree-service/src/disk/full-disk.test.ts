@@ -7,7 +7,7 @@ import { FullDiskWaits } from '@coppice/service';
 import { temporaryFolder } from '@coppice/testing';
 import { expect, test, type TestContext } from 'vitest';
 import type { Context } from '../context.ts';
-import { commandHandlers, endpoints, placesOfFetches } from '../handlers.ts';
+import { commandHandlers, endpoints, fetchPlaces } from '../handlers.ts';
 import { openContext } from '../open.ts';
 import { date, fixture, message, write, type Fixture } from '../test-support/fixture.ts';
 import { withFullDisk } from './full-disk.ts';
@@ -18,7 +18,7 @@ const owner = { tenant: 'default', runId: 'run1', taskId: 'task1' };
 
 /** Returns a function that runs a command the way the service does. */
 function servedBy(context: Context, waits = new FullDiskWaits()) {
-  const handlers = commandHandlers(context, placesOfFetches(8)).map(withFullDisk(context, idle, waits));
+  const handlers = commandHandlers(context, fetchPlaces(8)).map(withFullDisk(context, idle, waits));
   let count = 0;
   return (name: string, input: object, effectId = `task1_${count++}`): Promise<Record<string, unknown>> => {
     const handler = handlers.find((each) => each.operation.name === name) as CommandHandler;
@@ -159,7 +159,7 @@ test.for([
   },
 );
 
-test('a disk that stays full fails a command with the reason, and other failures are told as they are', async (testContext) => {
+test('a disk that stays full fails a command with the reason, and other failures are reported as they are', async (testContext) => {
   await using f = await fixture();
   await using disk = await onSmallDisk(testContext, 12);
   const order = servedBy(disk.small, new FullDiskWaits(0));

@@ -20,11 +20,11 @@ const bytesPerStep = 64;
 const sha1Digits = 40;
 
 /** Reports whether a file or link can have its original content, without reading it. */
-export const mayBeAsGiven = (known: SnapshotEntry, stat: BigIntStats): boolean =>
+export const mayBeUnchanged = (known: SnapshotEntry, stat: BigIntStats): boolean =>
   known.fingerprint.startsWith(modeAndSize(stat));
 
-/** Reports whether a file or link for which `mayBeAsGiven` is true has its original content. Reads it, and the sealed original if there is one. */
-export async function isAsGiven(
+/** Reports whether a file or link for which `mayBeUnchanged` is true has its original content. Reads it, and the sealed original if there is one. */
+export async function isUnchanged(
   known: SnapshotEntry,
   found: Found,
   sealed: string | null,
@@ -85,7 +85,7 @@ async function fileBlob(
       hash.update(buffer.subarray(0, read));
       left -= read;
       turns.spend(read / bytesPerStep);
-      if (turns.due) await turns.give();
+      if (turns.due) await turns.yield();
     }
     return hash.digest('hex');
   } finally {

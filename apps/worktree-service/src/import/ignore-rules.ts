@@ -74,7 +74,7 @@ export async function isIgnored(
     for (let at = file.rules.length - 1; at >= 0; at--) {
       const rule = file.rules[at];
       turns.spend(1);
-      if (turns.due) await turns.give();
+      if (turns.due) await turns.yield();
       if (rule !== undefined && matches(rule, names, isDirectory, turns)) return !rule.negated;
     }
   }

@@ -51,7 +51,7 @@ test('changes, additions, deletions, modes and links become one conventional com
   expect(await f.tasks('fsck', '--strict', '--no-dangling')).toBe('');
 });
 
-test('nothing changed is told as such', async () => {
+test('nothing changed is reported as such', async () => {
   await using f = await fixture({ files });
   await f.prepared();
   expect(await f.committed()).toEqual({ status: 'no-changes', ignored: 0 });
@@ -135,7 +135,7 @@ test('large files are streamed', async () => {
   expect(await f.tasks('cat-file', '-s', `${id}:large.bin`)).toBe(String(9 * 1024 * 1024));
 });
 
-test('protected paths are told, whatever their case', async () => {
+test('protected paths are reported, whatever their case', async () => {
   await using f = await fixture({ files });
   const { tree } = await f.prepared();
   for (const path of ['.github/workflows/ci.yml', '.GitHub/x', 'package.json', 'src/ok.txt', '.github/a"b'])

@@ -20,7 +20,7 @@ import { FolderHandle } from './folder-handle.ts';
 import { Turns } from '@coppice/service';
 import { isIgnored, parseIgnoreFile, type IgnoreRules } from './ignore-rules.ts';
 import type { ImportLimits } from './limits.ts';
-import { isAsGiven, mayBeAsGiven, type Found, type Given } from './given.ts';
+import { isUnchanged, mayBeUnchanged, type Found, type Given } from './given.ts';
 import { nameProblem, shortened, symlinkProblem } from './path-rules.ts';
 
 export type FileChange = { kind: 'file'; path: string; mode: '100644' | '100755'; stat: BigIntStats };
@@ -126,7 +126,7 @@ class Planner {
       // The link to the host's metadata, or whatever an agent replaced it with.
       if (level.path === '' && name === '.git') continue;
       this.#turns.spend(stepsPerEntry);
-      if (this.#turns.due) await this.#turns.give();
+      if (this.#turns.due) await this.#turns.yield();
       this.#entries++;
       this.#limit(this.#entries, this.#limits.entriesMax, 'files and folders');
       await this.#entry({ ...level, rules }, name);
@@ -169,7 +169,7 @@ class Planner {
 
   async #isUnchanged(known: SnapshotEntry, found: Found): Promise<boolean> {
     if (known.fingerprint === fingerprint(found.stat)) return true;
-    if (!mayBeAsGiven(known, found.stat)) return false;
+    if (!mayBeUnchanged(known, found.stat)) return false;
     const { size } = found.stat;
     const { fileBytesMax, comparedBytesMax, comparedLargeBytesMax } = this.#limits;
     if (size > BigInt(fileBytesMax)) {
@@ -178,7 +178,7 @@ class Planner {
     }
     this.#comparedBytes += size;
     this.#limit(Number(this.#comparedBytes), comparedBytesMax, 'bytes in files that were written to and look as given');
-    return isAsGiven(known, found, this.#given.sealed, this.#turns);
+    return isUnchanged(known, found, this.#given.sealed, this.#turns);
   }
 
   async #enter(level: Level, parent: FolderHandle, name: string): Promise<void> {

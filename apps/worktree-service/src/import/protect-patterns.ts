@@ -54,7 +54,7 @@ export class ProtectPatterns {
   async matches(names: readonly string[]): Promise<boolean> {
     for (const name of names) if (await this.matchesName(name)) return true;
     for (const parts of this.#paths) {
-      if (this.#turns.due) await this.#turns.give();
+      if (this.#turns.due) await this.#turns.yield();
       if (this.#matchesParts(parts, names)) return true;
     }
     return false;
@@ -67,7 +67,7 @@ export class ProtectPatterns {
     let found = this.#plainNames.has(name);
     for (const glob of this.#nameGlobs) {
       if (found) break;
-      if (this.#turns.due) await this.#turns.give();
+      if (this.#turns.due) await this.#turns.yield();
       found = matchGlob(glob, name, this.#turns);
     }
     if (this.#remembered.size >= rememberedNamesMax) this.#remembered.clear();

@@ -82,12 +82,12 @@ export async function linkTargets(
     for (const passed of follow(path.toLowerCase(), lowerCase, turns)) found.add(passed);
   };
   for (const start of patterns.starts) {
-    if (turns.due) await turns.give();
+    if (turns.due) await turns.yield();
     followBoth(start);
   }
   for (const path of links.keys()) {
     turns.spend(path.length);
-    if (turns.due) await turns.give();
+    if (turns.due) await turns.yield();
     if (await patterns.matchesName(path.slice(path.lastIndexOf('/') + 1).toLowerCase())) followBoth(path);
   }
   return found;

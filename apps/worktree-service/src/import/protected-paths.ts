@@ -22,7 +22,7 @@ export async function protectedAmong(
   const found: string[] = [];
   for (const path of paths) {
     turns.spend(path.length);
-    if (turns.due) await turns.give();
+    if (turns.due) await turns.yield();
     const names = (textOf(path) ?? path).toLowerCase().split('/');
     if (isBeneath(names, folders) || (await patterns.matches(names))) found.push(path);
   }

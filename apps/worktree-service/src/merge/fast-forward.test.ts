@@ -62,7 +62,7 @@ test('a branch whose files differ from the landing: git refuses, and the target 
   expect(read(f, 'README.md')).toBe('its own');
 });
 
-test('what cannot be taken back from the other branch is told, with the command that does', async () => {
+test('what cannot be taken back from the other branch is reported, with the command that does', async () => {
   await using f = await fixture();
   await f.repository.git('branch', 'feature');
   const ready = await readyTask(f, 'one', { 'README.md': 'landed\n' });

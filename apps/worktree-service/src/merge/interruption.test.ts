@@ -51,7 +51,7 @@ async function endedAtStart(f: Fixture, landed: Record<string, string>, script =
   return ready;
 }
 
-test('what a git that was ended has left stays; what it is of and how it is finished or taken back is told', async () => {
+test('what a git that was ended has left stays; what it is of and how it is finished or taken back is reported', async () => {
   await using f = await fixture({ files: slowFiles });
   const ready = await landingCutOff(f, 'SIGTERM');
   const left = await status(f);
@@ -68,7 +68,7 @@ test('what a git that was ended has left stays; what it is of and how it is fini
   expect(notes(f)).toEqual([]);
 });
 
-test('another landing stays away, too, until it is taken back as was told', async () => {
+test('another landing stays away, too, until it is taken back by the reported command', async () => {
   await using f = await fixture({ files: slowFiles });
   const ready = await landingCutOff(f, 'SIGTERM');
   const two = await readyTask(f, 'two', { 'two.txt': '2' });
@@ -98,7 +98,7 @@ test('what the user has changed meanwhile is in the stash once the landing is fi
   expect(await f.repository.git('show', 'stash@{0}^3:before.txt')).toBe('');
 });
 
-test('a lock that a git ended by SIGKILL has left is told, and stays', async () => {
+test('a lock that a git ended by SIGKILL has left is reported, and stays', async () => {
   await using f = await fixture({ files: slowFiles });
   const ready = await landingCutOff(f, 'SIGKILL');
   const lock = file(f, '.git/index.lock');
@@ -112,7 +112,7 @@ test('a lock that a git ended by SIGKILL has left is told, and stays', async () 
   expect(await status(f)).toBe('');
 });
 
-test('a git that was ended between the index and the branch: told, and finished by the command', async () => {
+test('a git that was ended between the index and the branch: reported, and finished by the command', async () => {
   await using f = await fixture({ files: { 'README.md': 'first' } });
   const ready = await readyTask(f, 'one', { 'README.md': 'landed', 'one.txt': '1' });
   {

@@ -34,7 +34,7 @@ test('nor is one that only a repeat found', async () => {
   expect(await f.repository.head()).toBe(ready.tip);
 });
 
-test('a moved remote is told with its tip', async () => {
+test('a moved remote is reported with its tip', async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   const tip = await f.repository.commit('in between', { 'x.txt': 'x' });
@@ -52,7 +52,7 @@ test('a landing whose history was rewritten since is found by its trailer', asyn
   expect(await landOf(f, ready)).toEqual({ status: 'landed', commit: rewritten });
 });
 
-test("a remote's refusal is told in its own words", async () => {
+test("a remote's refusal is reported in its own words", async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   const hook = join(f.repository.path, 'hooks/pre-receive');
@@ -64,7 +64,7 @@ test("a remote's refusal is told in its own words", async () => {
   });
 });
 
-test('a remote that is not there is told as such', async () => {
+test('a remote that is not there is reported as such', async () => {
   await using f = await fixture({ remote: true });
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   const absent = f.address.replace(/[^/]*$/, 'nonexistent.git');

@@ -203,7 +203,7 @@ test('a bare repository: the branch and the record of the landing move together'
   expect(await f.repository.git('fsck', '--strict', '--no-dangling')).toBe('');
 });
 
-test('a moved target is told with its tip, and merged anew', async () => {
+test('a moved target is reported with its tip, and merged anew', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { 'one.txt': '1' });
   const tip = await f.repository.commit('in between', { 'other.txt': 'x' });

@@ -66,7 +66,7 @@ test('a conflict names its paths, and what has changed them on the target meanwh
   });
 });
 
-test('work that the target has already is told as such', async () => {
+test('work that the target has already is reported as such', async () => {
   await using f = await fixture();
   const ready = await readyTask(f, 'one', { 'b.txt': 'b\n' });
   const tip = await f.repository.commit('the same by hand', { 'b.txt': 'b\n' });

@@ -32,7 +32,7 @@ const secrets = [
   'file://me:sekret@localhost/x',
 ];
 
-test.each(secrets)('%s is refused, and its secret not told', (address) => {
+test.each(secrets)('%s is refused, and its secret not shown', (address) => {
   let failure: unknown;
   try {
     parseAddress(address);

@@ -127,7 +127,7 @@ describe('folders', () => {
     await expect(f.look('acme', f.at('other/secret'))).rejects.toMatchObject(denied);
   });
 
-  test('a repository around an allowed folder is not told', async () => {
+  test('a repository around an allowed folder is not revealed', async () => {
     await using f = await twoTenants();
     await shell('git init -q -b main . && mkdir acme/plain', f.folder);
     await expect(f.look('acme', f.at('acme/plain'))).rejects.toMatchObject(denied);

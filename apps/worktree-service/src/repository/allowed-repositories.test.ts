@@ -119,7 +119,7 @@ describe('names', () => {
     expect(answerTo('all', address)).toBe('allowed');
   });
 
-  test('an address with a secret is refused for that, and the secret not told', () => {
+  test('an address with a secret is refused for that, and the secret not shown', () => {
     expect(answerTo('acme', 'https://token@git.example.com/acme/shop')).toBe('invalid-request');
     const hidden = 'ssh://git:secret@git.example.com/acme/shop';
     expect(answerTo('acme', hidden)).toBe('invalid-request');

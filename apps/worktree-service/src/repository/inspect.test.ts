@@ -26,7 +26,7 @@ test('one repository has one id, however it is named', async () => {
   expect(answers[2]).toMatchObject({ repository: f.repository.path, baseCommit: await f.repository.head() });
 });
 
-test('a wrong branch is told with near ones', async () => {
+test('the error for a wrong branch names similar ones', async () => {
   await using f = await fixture();
   for (const name of ['develop', 'maintenance', 'release/1.0']) await f.repository.git('branch', name);
   await expect(inspect(f.context, { repository: f.address, baseBranch: 'develp' })).rejects.toMatchObject({
@@ -36,7 +36,7 @@ test('a wrong branch is told with near ones', async () => {
   });
 });
 
-test('what is no repository is told as such: absent, a plain folder, a folder inside one, our own data', async () => {
+test('what is no repository is reported as such: absent, a plain folder, a folder inside one, our own data', async () => {
   await using f = await fixture({ files: { 'src/a.txt': '' } });
   await using folder = await temporaryFolder('plain');
   const { tree, mounts } = await f.prepared();
@@ -88,7 +88,7 @@ test('a diff is a patch, cut where it is too long', async () => {
   });
 });
 
-test.each([false, true])('a repository without commits is told as such (remote: %s)', async (remote) => {
+test.each([false, true])('a repository without commits is reported as such (remote: %s)', async (remote) => {
   await using f = await fixture({ remote, bare: true });
   await f.repository.git('update-ref', '-d', 'refs/heads/main');
   await expect(inspect(f.context, { repository: f.address, baseBranch: 'main' })).rejects.toMatchObject({

@@ -32,7 +32,7 @@ export async function requireKeepable(tree: string, signal?: AbortSignal): Promi
 async function look(folder: FolderHandle, path: string, depth: number, turns: Turns): Promise<void> {
   for (const name of folder.names()) {
     turns.spend(stepsPerEntry);
-    if (turns.due) await turns.give();
+    if (turns.due) await turns.yield();
     const here = path === '' ? name : `${path}/${name}`;
     if (here.length > setupLimits.pathBytesMax)
       throw tooMuch(here, `its path is longer than ${setupLimits.pathBytesMax} bytes`);

@@ -21,7 +21,7 @@ export async function moveUntracked(
   const trackedFolders = new Set<string>(['']);
   for (const path of tracked) {
     turns.spend(stepsPerEntry);
-    if (turns.due) await turns.give();
+    if (turns.due) await turns.yield();
     for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1))
       trackedFolders.add(path.slice(0, end));
   }
@@ -42,7 +42,7 @@ export async function moveUntracked(
       withFileTypes: true,
     })) {
       turns.spend(stepsPerEntry);
-      if (turns.due) await turns.give();
+      if (turns.due) await turns.yield();
       const name = entry.name.toString('latin1');
       const path = folder === '' ? name : `${folder}/${name}`;
       if (path === '.git' || tracked.has(path)) continue;

@@ -91,7 +91,7 @@ async function disableBelow(folder: FolderHandle, top: Top, depth: number, turns
   const isBare = taken.has('HEAD') && (taken.has('objects') || taken.has('commondir'));
   for (const found of names) {
     turns.spend(stepsPerEntry);
-    if (turns.due) await turns.give();
+    if (turns.due) await turns.yield();
     let name = found;
     if (isGitName(found) || (isBare && found === 'HEAD')) {
       name = disabledName(found, taken);

@@ -132,7 +132,7 @@ test.each([
   ['ext address', { repository: 'ext::sh -c "touch x"' }, 'invalid-request', /repository/],
   ['slug', { slug: 'Not A Slug' }, 'invalid-request', /slug/],
   ['task id', { taskId: '../../x' }, 'invalid-request', /taskId/],
-])('a wrong %s is told by name, and leaves nothing', async (_name, wrong, code, text) => {
+])('a wrong %s is reported by name, and leaves nothing', async (_name, wrong, code, text) => {
   await using f = await fixture();
   const right = {
     taskId,

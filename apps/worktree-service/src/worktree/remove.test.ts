@@ -163,7 +163,7 @@ test('the checkpoint of a lost worktree is kept where making it anew was cut off
   expect(await f.repository.show('one.txt', await fetched(f, rescue))).toBe('saved');
 });
 
-test('the checkpoint of a lost worktree is kept when it is made anew, and the removal tells where', async () => {
+test('the checkpoint of a lost worktree is kept when it is made anew, and the removal reports where', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'one.txt', 'saved');
@@ -245,7 +245,7 @@ test.each([
   { kept: 'a commit', link: false, work: 'uncommitted' },
   { kept: 'a commit', link: false, work: 'committed' },
   { kept: 'a folder', link: true, work: 'uncommitted' },
-])('a repeat tells what the first removal kept of $work work: $kept', async ({ link, work }) => {
+])('a repeat reports what the first removal kept of $work work: $kept', async ({ link, work }) => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   write(tree, 'one.txt', 'x');
@@ -258,7 +258,7 @@ test.each([
   expect(await remove(f.context, { ...removeInput(f), effectId: 'again' })).toEqual(first);
 });
 
-test('a crash after keeping a folder, then the repeat: it is told where', async () => {
+test('a crash after keeping a folder, then the repeat: it is reported where', async () => {
   await using f = await fixture();
   const { tree } = await f.prepared();
   symlinkSync('/etc/passwd', join(tree, 'link'));

@@ -71,8 +71,8 @@ class TenantConsumers {
     } catch (error) {
       if (!(error instanceof Refused))
         log.warn({ err: error, subject: message.subject }, 'a consumer is not to be had');
-      const { error: told } = error instanceof Refused ? error : unavailable('no consumer is to be had just now');
-      message.respond(JSON.stringify({ type: answerType, error: told }));
+      const { error: reason } = error instanceof Refused ? error : unavailable('no consumer is to be had just now');
+      message.respond(JSON.stringify({ type: answerType, error: reason }));
     }
   }
 

@@ -31,7 +31,7 @@ type Telling = { answer: BusAnswer; chat: Chat; limits: BusEndpointLimits };
 export function startTelling({ answer, chat, limits }: Telling) {
   const teller = new Teller(answer, { limits, signal: chat.signal });
   teller.tell({ type: 'started', chatId: chat.id });
-  answer.tellErrorsAs((error) => teller.numbered({ type: 'error', error }));
+  answer.sendErrorsAs((error) => teller.numbered({ type: 'error', error }));
   const silence = setInterval(() => teller.tellIfSilent(), chatLimits.silenceMsMax / 2);
   return {
     /** @throws CoppiceError with the usage, which becomes the last message. */
