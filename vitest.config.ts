@@ -22,7 +22,7 @@ export default defineConfig({
           include: unitTests,
           exclude: ['**/node_modules/**', ...isolated],
           isolate: false,
-          maxWorkers: 6,
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
         },
       },
