@@ -30,7 +30,7 @@ test('Ollama is a provider only where its address is set', async () => {
   expect((await found({ OLLAMA_HOST: 'gpu-box' }))('ollama')?.found).toContain('gpu-box:11434');
 });
 
-test('the check of an alias names the candidates that can be asked, and warns if there are none', async () => {
+test('the check of an alias lists its usable candidates, and warns if there are none', async () => {
   await using folder = await temporaryFolder('doctor');
   const file = path.join(folder.path, 'gateway.yaml');
   const aliases =

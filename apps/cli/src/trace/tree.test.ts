@@ -127,7 +127,7 @@ const slow = [
 ];
 const slowTurns = new Map([['t-two', [turn(8_000, 550, { queuedMs: 50 }), turn(20_000, 1_000, { queuedMs: 1_000 })]]]);
 
-test('what a task waited for is reported, in each state and as a whole: others, a place, queues, turns, a person', () => {
+test('a trace shows what a task waited for, in each state and in total: dependencies, a place, queues, turns, a person', () => {
   const tree = taskTree('t-two', { events: slow, turns: slowTurns });
   if (tree === null) throw new Error('no tree');
   expect(traceLines(tree, startMs, colours(false))).toEqual([

@@ -277,6 +277,7 @@ class HeldFileCheck implements DiskCheck {
 
   async watch(signal: AbortSignal, command: Pick<RunningCommand, 'firstProcess'>): Promise<boolean> {
     for (let looks = 0; looks < heldLooksMax && !signal.aborted;) {
+      // Rejects only by an abort, which the loop's condition sees.
       await sleep(heldLookMs, undefined, { signal, ref: false }).catch(() => undefined);
       if (!existsSync(this.#mark)) continue;
       looks++;

@@ -100,7 +100,7 @@ describe('where a call in flight has reserved the rest of a budget', () => {
     expect(acme.asked).toEqual([]);
   });
 
-  test('a endpoint waits as long as its patience lasts, and then says when to come again', async () => {
+  test('a call of an endpoint waits as long as its patience lasts, and then says when to try again', async () => {
     const { first, letEnd } = await inFlight('endpoint');
     const acme = saying('acme', [text('a'), end]);
     const refused = await call(acme, 'endpoint', { tokens: 150 }, { patienceMs: 1_200 });

@@ -45,7 +45,7 @@ test.each(endpoints)('chats and calls tools by %s', async (_, endpoint) => {
   expect(await streamText({ model: endpoint(), prompt, tools }).toolCalls).toMatchObject(expected);
 });
 
-test.each(endpoints)('is told of a cut by %s, as an error in the stream and nothing besides', async (_, endpoint) => {
+test.each(endpoints)('gets a stream that is cut from %s as an error and nothing else', async (_, endpoint) => {
   facade.upstream.play(playCut('hel'));
   const { fullStream } = streamText({ model: endpoint(), prompt: 'hi', onError: () => {} });
   const parts = await Array.fromAsync(fullStream);
@@ -56,7 +56,7 @@ test.each(endpoints)('is told of a cut by %s, as an error in the stream and noth
   expect(words).toEqual([expect.stringMatching(/acme.*(ended|failed)/)]);
 });
 
-test.each(endpoints)('is told of a limit by %s', async (_, endpoint) => {
+test.each(endpoints)('gets a rate limit of %s as an error', async (_, endpoint) => {
   facade.upstream.play(playError(429, { error: { message: 'slow down' } }, { 'retry-after': '7' }));
   const asking = generateText({ model: endpoint(), prompt: 'hi', maxRetries: 0 });
   await expect(asking).rejects.toMatchObject({ statusCode: 429 });
