@@ -13,6 +13,8 @@ const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
   '@coppice/service': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/durable-actor': ['@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/testing': ['@coppice/contracts'],
+  // The gateway is tested against it, so it has nothing of the gateway's.
+  '@coppice/faulty-upstream': ['@coppice/contracts'],
   '@coppice/orchestrator': [
     '@coppice/service',
     '@coppice/durable-actor',
@@ -20,11 +22,24 @@ const allowedDependencies: Readonly<Record<string, readonly string[]>> = {
     '@coppice/contracts',
     '@coppice/telemetry',
   ],
-  '@coppice/llm-gateway': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
+  '@coppice/llm-gateway': [
+    '@coppice/service',
+    '@coppice/bus',
+    '@coppice/contracts',
+    '@coppice/telemetry',
+    '@coppice/faulty-upstream',
+  ],
   '@coppice/worktree-service': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   '@coppice/container-service': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry'],
   // The command line runs the whole stack in one process, so only it composes the services.
-  '@coppice/cli': ['@coppice/service', '@coppice/bus', '@coppice/contracts', '@coppice/telemetry', ...services],
+  '@coppice/cli': [
+    '@coppice/service',
+    '@coppice/bus',
+    '@coppice/contracts',
+    '@coppice/telemetry',
+    '@coppice/faulty-upstream',
+    ...services,
+  ],
 };
 
 const testingPackage = '@coppice/testing';

@@ -5,13 +5,13 @@
  */
 import { chatApi, gatewayCalls, toWireError } from '@coppice/contracts';
 import type { Outcome } from '@coppice/contracts';
+import { startFaultyUpstream } from '@coppice/faulty-upstream';
+import type { FaultyRequest, FaultyUpstream } from '@coppice/faulty-upstream';
 import { startService } from '@coppice/service';
 import type { StartedService } from '@coppice/service';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startFaultyUpstream } from './faulty-upstream/server.ts';
-import type { FaultyRequest, FaultyUpstream } from './faulty-upstream/server.ts';
 import { startLlmGateway } from './index.ts';
 import type { WireName } from './provider/port.ts';
 import { wireNames } from './provider/port.ts';

@@ -1,9 +1,6 @@
 export { startLlmGateway } from './service.ts';
 export type { LlmGatewayOptions } from './service.ts';
 export { gatewayOptions, gatewayOptionsFrom, gatewayVariables } from './configuration.ts';
-export { startFaultyUpstream } from './faulty-upstream/server.ts';
-export type { FaultyRequest, FaultyUpstream, FaultyUpstreamSettings } from './faulty-upstream/server.ts';
-export { faultsHelp } from './faulty-upstream/faults.ts';
 export { turnPoints } from './ingress/turn/turn.ts';
 export type { TurnPoint } from './ingress/turn/turn.ts';
 export { readCount } from './provider/scripted/count.ts';

@@ -1,6 +1,6 @@
 /** `coppice faulty-upstream`: a model server with chosen faults, to test how a gateway and its agents handle them. */
 import { CoppiceError } from '@coppice/contracts';
-import type { FaultyRequest } from '@coppice/llm-gateway';
+import type { FaultyRequest } from '@coppice/faulty-upstream';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { plainLine } from '../output/text.ts';
@@ -11,7 +11,7 @@ export type FaultyUpstreamOptions = { host: string; port: number; fault?: string
 /** Runs the server until Ctrl-C. Prints one line for each request, which says how it ended. */
 export async function faultyUpstreamCommand(session: Session, options: FaultyUpstreamOptions): CommandResult {
   const { terminal, interrupted } = session;
-  const { faultsHelp, startFaultyUpstream } = await import('@coppice/llm-gateway');
+  const { faultsHelp, startFaultyUpstream } = await import('@coppice/faulty-upstream');
   if (options.list) {
     terminal.out(faultsHelp());
     return exitCodes.done;

@@ -1,7 +1,7 @@
 /** The correct result for each fault of the faulty upstream. */
 import type { ErrorCode } from '@coppice/contracts';
-import { faultNames } from '../faulty-upstream/faults.ts';
-import type { FaultName } from '../faulty-upstream/faults.ts';
+import { faultNames } from '@coppice/faulty-upstream';
+import type { FaultName } from '@coppice/faulty-upstream';
 import type { WireName } from '../provider/port.ts';
 
 export type Expectation =

@@ -2,8 +2,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { toWireError } from '@coppice/contracts';
 import type { Outcome, TurnOutput } from '@coppice/contracts';
-import { answerText, answerUsage } from '../faulty-upstream/script.ts';
-import type { FaultyRequest } from '../faulty-upstream/server.ts';
+import { answerText, answerUsage } from '@coppice/faulty-upstream';
+import type { FaultyRequest } from '@coppice/faulty-upstream';
 import type { WireName } from '../provider/port.ts';
 import type { HeardChat } from './chat-client.ts';
 import type { EndpointAnswer } from './endpoint-client.ts';

@@ -1,5 +1,5 @@
 /** Providers for every wire format at a faulty upstream, and what the tests need to know about their calls. */
-import type { FaultyRequest, FaultyUpstream } from '../faulty-upstream/server.ts';
+import type { FaultyRequest, FaultyUpstream } from '@coppice/faulty-upstream';
 import { httpProvider } from '../transport/provider.ts';
 import type { PatienceLimits } from '../transport/time-limits.ts';
 import { wireNames } from '../provider/port.ts';

@@ -1,12 +1,12 @@
 /** If a client of the bus disappears, the upstream call ends before its next piece, for every wire format. */
 import { Bus } from '@coppice/bus';
+import { startFaultyUpstream } from '@coppice/faulty-upstream';
+import type { FaultyRequest, FaultyUpstream } from '@coppice/faulty-upstream';
 import { startService } from '@coppice/service';
 import type { StartedService } from '@coppice/service';
 import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startFaultyUpstream } from '../../faulty-upstream/server.ts';
-import type { FaultyRequest, FaultyUpstream } from '../../faulty-upstream/server.ts';
 import { wireNames } from '../../provider/port.ts';
 import { startLlmGateway } from '../../service.ts';
 import { askChat } from '../../test-support/chat-client.ts';

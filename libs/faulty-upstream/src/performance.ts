@@ -18,24 +18,24 @@ export type Stage = {
 
 type Performance = (stage: Stage, script: AnswerScript, amount: number) => Promise<void>;
 
-const answer: Performance = async (stage, { preamble, pieces, ending }) => {
+const answer: Performance = async (stage, { opening, pieces, ending }) => {
   stage.begin();
-  for (const text of [preamble, ...pieces, ending]) await stage.say(text);
+  for (const text of [opening, ...pieces, ending]) await stage.say(text);
   stage.end();
 };
 
-/** Sends the preamble, then continues with `then`. */
-const opening =
+/** Sends the opening, then continues with `then`. */
+const afterOpening =
   (then: Performance): Performance =>
   async (stage, script, amount) => {
     stage.begin();
-    await stage.say(script.preamble);
+    await stage.say(script.opening);
     await then(stage, script, amount);
   };
 
 /** Sends half of the answer, then continues with `then`. */
 const half = (then: Performance): Performance =>
-  opening(async (stage, script, amount) => {
+  afterOpening(async (stage, script, amount) => {
     for (const piece of script.pieces.slice(0, Math.ceil(script.pieces.length / 2))) await stage.say(piece);
     await then(stage, script, amount);
   });
@@ -47,9 +47,9 @@ const saying =
     stage.end();
   };
 
-const bytewise: Performance = async (stage, { preamble, pieces, ending }) => {
+const bytewise: Performance = async (stage, { opening, pieces, ending }) => {
   stage.begin();
-  for (const byte of Buffer.from([preamble, ...pieces, ending].join(''))) {
+  for (const byte of Buffer.from([opening, ...pieces, ending].join(''))) {
     await stage.say(Uint8Array.of(byte));
     await new Promise(setImmediate);
   }
@@ -61,9 +61,9 @@ const performances: Readonly<Partial<Record<FaultName, Performance>>> = {
     await stage.wait(ms);
     await answer(stage, script, 0);
   },
-  paced: async (stage, { preamble, pieces, ending }, ms) => {
+  paced: async (stage, { opening, pieces, ending }, ms) => {
     stage.begin();
-    await stage.say(preamble);
+    await stage.say(opening);
     for (const text of [...pieces, ending]) {
       await stage.wait(ms);
       await stage.say(text);
@@ -72,12 +72,12 @@ const performances: Readonly<Partial<Record<FaultName, Performance>>> = {
   },
   'slow-drip': bytewise,
   'no-answer': (stage) => stage.cut(),
-  'cut-before-output': opening((stage) => stage.cut()),
-  'end-before-output': opening(async (stage) => stage.end()),
-  'stall-before-output': opening((stage) => stage.stall()),
-  'overloaded-before-output': opening(saying(({ overloaded }) => overloaded)),
-  'malformed-before-output': opening(saying(({ malformed }) => malformed)),
-  'huge-chunk': opening(async (stage, script, characters) => {
+  'cut-before-output': afterOpening((stage) => stage.cut()),
+  'end-before-output': afterOpening(async (stage) => stage.end()),
+  'stall-before-output': afterOpening((stage) => stage.stall()),
+  'overloaded-before-output': afterOpening(saying(({ overloaded }) => overloaded)),
+  'malformed-before-output': afterOpening(saying(({ malformed }) => malformed)),
+  'huge-chunk': afterOpening(async (stage, script, characters) => {
     for (const text of script.huge(characters)) await stage.say(text);
     stage.end();
   }),

@@ -1,7 +1,7 @@
 /**
  * A model server with requested faults, in every wire format. The fault comes from the model's name, or is the same for all models.
  *
- * Collaborators: the gateway's own endpoints, whose readers and writers produce everything that isn't meant to be wrong.
+ * Collaborators: the wire formats (`formats/registry.ts`), which write everything that isn't meant to be wrong; the faults, which change it.
  *
  * Invariants:
  * 1. A request gets exactly the requested fault: everything else in the answer is as the vendor's.
@@ -15,22 +15,19 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { CoppiceError } from '@coppice/contracts';
-import { refusal } from '../ingress/http/error-response.ts';
-import type { Endpoint } from '../ingress/http/endpoint.ts';
-import { BodyRoom, readJsonBody } from '../ingress/http/request-body.ts';
-import { endpointOf, routeOf } from '../ingress/http/routes.ts';
-import type { Route } from '../ingress/http/routes.ts';
-import type { WireName } from '../provider/port.ts';
 import { faultNames, scenarioOf } from './faults.ts';
 import type { Scenario } from './faults.ts';
+import type { Fields, Format, FormatName, RequestLine } from './format.ts';
+import { formats } from './formats/registry.ts';
+import { openAiChat } from './formats/openai-chat.ts';
 import { performanceOf } from './performance.ts';
 import type { Stage } from './performance.ts';
-import { refusalOf } from './refusals.ts';
+import { refusal, refusalOf } from './refusals.ts';
 import type { Refusal } from './refusals.ts';
 import { scriptOf } from './script.ts';
 
 export type FaultyRequest = {
-  wire: WireName;
+  wire: FormatName;
   model: string;
   stream: boolean;
   scenario: Scenario;
@@ -92,7 +89,6 @@ function addressOf(server: Pick<Server, 'address'>): string {
 
 class Requests {
   readonly #settings: FaultyUpstreamSettings;
-  readonly #room = new BodyRoom();
   #count = 0;
 
   constructor(settings: FaultyUpstreamSettings) {
@@ -102,47 +98,46 @@ class Requests {
   /** Never throws. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => {});
-    const url = new URL(request.url ?? '/', 'http://upstream');
-    const marks = { headers: request.headers, query: url.searchParams };
-    const endpoint = endpointOf(url.pathname, marks);
+    const { pathname: path, searchParams: query } = new URL(request.url ?? '/', 'http://upstream');
+    const line = { method: request.method ?? '', path, query, headers: request.headers };
+    const format = formats.find((each) => each.kind(line) !== null);
     try {
-      const found = routeOf(request.method ?? '', url.pathname, marks);
-      if (found === null || !('route' in found))
-        throw refusal('not-found', 404, `there is nothing at ${url.pathname} by ${request.method}`);
-      const { route } = found;
-      if (route.kind === 'ask') await this.#ask(route.endpoint, url, request, response);
-      else send(response, whole(route));
+      if (format !== undefined) await this.#answer(format, line, request, response);
+      else if (path === '/') send(response, { status: 200, headers: {}, body: 'The faulty upstream is running' });
+      else send(response, refusal(openAiChat, 404, `there is nothing at ${path} by ${line.method}`));
     } catch (error) {
-      const told = error instanceof CoppiceError ? error : new CoppiceError('internal', String(error));
-      const { status, headers, body } = endpoint.error(told);
-      send(response, { status, headers: { 'content-type': 'application/json', ...headers }, body });
+      const message = error instanceof Error ? error.message : String(error);
+      send(response, refusal(format ?? openAiChat, statusOf(error), message));
     }
   }
 
-  async #ask(endpoint: Endpoint, url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { body, bytes } = await readJsonBody(request, this.#room);
-    this.#room.giveBack(bytes);
-    const question = endpoint.parse(body, { path: url.pathname, query: url.searchParams, headers: {}, bytes });
-    const { model, stream } = question;
-    const { scenario, ended, stage } = this.#prepared(endpoint, { model, stream }, response);
-    const refused = refusalOf(scenario, endpoint);
+  async #answer(format: Format, line: RequestLine, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const kind = format.kind(line);
+    if (kind === 'models') return sendJson(response, format.models(faultNames));
+    const body = await readBody(request);
+    if (kind === 'token-count') return sendJson(response, format.tokenCount ?? {});
+    const { model, stream } = format.read(line, body);
+    if (typeof model !== 'string') throw new CoppiceError('invalid-request', 'model: expected a text');
+    const { scenario, ended, stage } = this.#prepared(format, { model, stream }, response);
+    const refused = refusalOf(scenario, format);
     if (refused !== null) {
       send(response, refused);
     } else {
-      const script = scriptOf(question, { id: randomBytes(8).toString('hex'), model, nowMs: Date.now() });
+      const id = randomBytes(8).toString('hex');
+      const script = scriptOf(format, { model, stream, body, query: line.query, id, now: new Date() });
       await performanceOf(scenario.fault)(stage(script.contentType), script, scenario.amount ?? 0);
     }
     await ended;
   }
 
-  #prepared(endpoint: Endpoint, { model, stream }: { model: string; stream: boolean }, response: ServerResponse) {
+  #prepared(format: Format, { model, stream }: { model: string; stream: boolean }, response: ServerResponse) {
     const scenario = this.#scenario(model);
     const { onRequest, beforeCut } = this.#settings;
     let wasCut = false;
     const { promise: ended, resolve } = Promise.withResolvers<'whole' | 'cut' | 'left'>();
     const notWhole = () => (wasCut ? 'cut' : 'left');
     response.once('close', () => resolve(response.writableFinished ? 'whole' : notWhole()));
-    const told = { wire: endpoint.wire, model, stream, scenario, ended };
+    const told = { wire: format.name, model, stream, scenario, ended };
     onRequest?.(told);
     const cut = async () => {
       if (response.headersSent) await beforeCut?.(told);
@@ -198,12 +193,31 @@ function send(response: ServerResponse, { status, headers, body }: Refusal): voi
   response.end(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-/** Responses to other requests: the health check, the list of models, and the count of tokens. */
-function whole(route: Exclude<Route, { kind: 'ask' }>): Refusal {
-  const headers = { 'content-type': 'application/json' };
-  if (route.kind === 'alive') return { status: 200, headers: {}, body: 'The faulty upstream is running' };
-  if (route.kind === 'count') return { status: 200, headers, body: route.answer(1) };
-  const at = { nowMs: Date.now() };
-  const { listing, model } = route;
-  return { status: 200, headers, body: model === null ? listing.list(faultNames, at) : listing.one(model, at) };
+const sendJson = (response: ServerResponse, body: object): void =>
+  send(response, { status: 200, headers: { 'content-type': 'application/json' }, body });
+
+const statuses: Readonly<Partial<Record<string, number>>> = {
+  'invalid-request': 400,
+  'model-not-found': 404,
+  'limit-exceeded': 413,
+};
+
+const statusOf = (error: unknown): number => (error instanceof CoppiceError ? (statuses[error.code] ?? 500) : 500);
+
+const bodyBytesMax = 64 * 1024 * 1024;
+
+/** @throws CoppiceError `invalid-request` or `limit-exceeded`. */
+async function readBody(request: IncomingMessage): Promise<Fields> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > bodyBytesMax) throw new CoppiceError('limit-exceeded', `the body has more than ${bodyBytesMax} bytes`);
+    pieces.push(piece);
+  }
+  try {
+    return Object(JSON.parse(Buffer.concat(pieces).toString())) as Fields;
+  } catch (error) {
+    throw new CoppiceError('invalid-request', 'the body is no JSON', { cause: error });
+  }
 }

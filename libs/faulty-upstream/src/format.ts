@@ -1,0 +1,63 @@
+/**
+ * The interface of a wire format (`Format`): pure functions, written by the vendor's documentation.
+ *
+ * Nothing here comes from the gateway: its readers are tested against these answers, and a mistake in shared code would hide itself.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+
+export type FormatName = 'openai-chat' | 'openai-responses' | 'anthropic' | 'gemini' | 'ollama';
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+export type RequestLine = { method: string; path: string; query: URLSearchParams; headers: IncomingHttpHeaders };
+
+/** A request for an answer. */
+export type Asked = {
+  model: string;
+  stream: boolean;
+  body: Fields;
+  query: URLSearchParams;
+  /** Letters and digits, usable in an answer's id. */
+  id: string;
+  now: Date;
+};
+
+/** How the events of a stream are separated. */
+export type Framing = 'server-sent-events' | 'json-lines' | 'json-array';
+
+/** `data` is text if it isn't JSON. */
+export type StreamEvent = { name?: string; data: object | string };
+
+export type Stream = {
+  framing: Framing;
+  /** Events before any output. */
+  opening: readonly StreamEvent[];
+  /** The event for one of `answerPieces`. */
+  piece: (text: string, index: number) => StreamEvent;
+  /** Events that complete the answer. */
+  ending: readonly StreamEvent[];
+  /** Events that report an overload and end the stream. */
+  overloaded: readonly StreamEvent[];
+};
+
+/** An error response of the vendor. */
+export type ErrorAnswer = { status: number; body: object };
+
+export type Format = {
+  name: FormatName;
+  /** Returns what a request is for; null if it isn't one of this format. */
+  kind(line: RequestLine): 'answer' | 'token-count' | 'models' | null;
+  /** Reads the model and whether a stream is requested. */
+  read(line: RequestLine, body: Fields): { model: unknown; stream: boolean };
+  stream(asked: Asked): Stream;
+  whole(asked: Asked): object;
+  /** A body with status 200 that reports an overload. */
+  overloaded(asked: Asked): object;
+  error(status: number, message: string): object;
+  /** The error for an account without credit. */
+  spent: ErrorAnswer;
+  refusedKey: ErrorAnswer;
+  models(names: readonly string[]): object;
+  /** The body of a token count; null if the vendor has none. */
+  tokenCount: object | null;
+};

@@ -1,0 +1,79 @@
+/** An answer in a wire format, encoded and split into parts that can be sent or withheld one by one. */
+import { answerPieces } from './answer.ts';
+import type { Asked, Format, Framing, StreamEvent } from './format.ts';
+
+export type AnswerScript = {
+  contentType: string;
+  /** Sent before any output; empty if the wire format has nothing to send then. */
+  opening: string;
+  /** The output. */
+  pieces: readonly string[];
+  /** Completes the answer. */
+  ending: string;
+  /** Replaces the rest of the answer: the wire format's report of an overload. */
+  overloaded: string;
+  /** Replaces the rest of the answer: invalid JSON. */
+  malformed: string;
+  /** Output and ending, with this many extra characters in the first event. */
+  huge(characters: number): readonly string[];
+};
+
+export const scriptOf = (format: Format, asked: Asked): AnswerScript =>
+  asked.stream ? streamScript(format, asked) : wholeScript(format, asked);
+
+const contentTypes: Readonly<Record<Framing, string>> = {
+  'server-sent-events': 'text/event-stream; charset=utf-8',
+  'json-lines': 'application/x-ndjson',
+  'json-array': 'application/json; charset=UTF-8',
+};
+
+const invalidJson = '{"choices": [{"delta';
+
+function streamScript(format: Format, asked: Asked): AnswerScript {
+  const { framing, opening, piece, ending, overloaded } = format.stream(asked);
+  const encode = (events: readonly StreamEvent[]) => events.map((event) => encoded(framing, event)).join('');
+  // In an array, something always follows the output.
+  const [begin, separator, close] = framing === 'json-array' ? ['[', ',\r\n', ']'] : ['', '', ''];
+  const events = answerPieces.map(piece);
+  const pieces = events.map((event) => `${encode([event])}${separator}`);
+  const [first = { data: {} }] = events;
+  const end = `${encode(ending)}${close}`;
+  return {
+    contentType: contentTypes[framing],
+    opening: `${begin}${encode(opening)}`,
+    pieces,
+    ending: end,
+    overloaded: `${encode(overloaded)}${close}`,
+    malformed: encode([{ ...first, data: invalidJson }]),
+    huge: (characters) => {
+      const data = { ...(first.data as object), ...paddingOf(characters) };
+      return [`${encode([{ ...first, data }])}${separator}`, ...pieces.slice(1), end];
+    },
+  };
+}
+
+function encoded(framing: Framing, { name, data }: StreamEvent): string {
+  const text = typeof data === 'string' ? data : JSON.stringify(data);
+  if (framing === 'json-array') return text;
+  if (framing === 'json-lines') return `${text}\n`;
+  return `${name === undefined ? '' : `event: ${name}\n`}data: ${text}\n\n`;
+}
+
+/** An unknown field, which clients must tolerate. */
+const paddingOf = (characters: number): object => ({ padding: 'x'.repeat(characters) });
+
+/** The first half counts as output, although no client can parse it. */
+function wholeScript(format: Format, asked: Asked): AnswerScript {
+  const body = format.whole(asked);
+  const text = JSON.stringify(body);
+  const middle = Math.floor(text.length / 2);
+  return {
+    contentType: 'application/json; charset=utf-8',
+    opening: '',
+    pieces: [text.slice(0, middle)],
+    ending: text.slice(middle),
+    overloaded: JSON.stringify(format.overloaded(asked)),
+    malformed: invalidJson,
+    huge: (characters) => [JSON.stringify({ ...body, ...paddingOf(characters) })],
+  };
+}
