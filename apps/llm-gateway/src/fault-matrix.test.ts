@@ -13,6 +13,8 @@ import { eventually, startNatsServer } from '@coppice/testing';
 import type { NatsServer } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLlmGateway } from './index.ts';
+import { endpointFormats } from './ingress/http/endpoint-formats.ts';
+import type { EndpointFormat } from './ingress/http/endpoint-formats.ts';
 import type { WireName } from './provider/port.ts';
 import { wireNames } from './provider/port.ts';
 import { expectationOf, isOdd, matrixFaults } from './test-support/fault-expectations.ts';
@@ -23,22 +25,25 @@ import { FaultyProviders } from './test-support/faulty-providers.ts';
 import { startOrchestrator } from './test-support/orchestrator.ts';
 import type { Orchestrator } from './test-support/orchestrator.ts';
 
+const endpoints = ['turn', 'bus', 'bus, whole', 'http', 'http, whole', 'http, other format'] as const;
+
 type Way = {
-  endpoint: 'turn' | 'bus' | 'bus, whole' | 'same wire' | 'same wire, whole' | 'other wire';
+  endpoint: (typeof endpoints)[number];
   /** True if there is another provider to fail over to. */
   rescued: boolean;
 };
 /** Longer than the providers' limits. */
 const hangsAfterMs = 120_000;
-const endpoints = ['turn', 'bus', 'bus, whole', 'same wire', 'same wire, whole', 'other wire'] as const;
 const ways: readonly Way[] = endpoints.flatMap((endpoint) => [
   { endpoint, rescued: false },
   { endpoint, rescued: true },
 ]);
-const otherWire = (wire: WireName): WireName =>
-  wireNames[(wireNames.indexOf(wire) + 1) % wireNames.length] ?? 'anthropic';
+/** The endpoint with the provider's own wire format, if there is one. */
+const usualEndpoint = (wire: WireName): EndpointFormat => endpointFormats.find((each) => each === wire) ?? 'openai-chat';
+const otherEndpoint = (wire: WireName): EndpointFormat =>
+  endpointFormats[(endpointFormats.indexOf(usualEndpoint(wire)) + 1) % endpointFormats.length] ?? 'anthropic';
 /** Reports whether the provider gets a request for a stream. On the bus it always is, whatever the client gets. */
-const streams = ({ endpoint }: Way): boolean => endpoint !== 'same wire, whole';
+const streams = ({ endpoint }: Way): boolean => endpoint !== 'http, whole';
 
 /** One request: its model, alone or with a healthy provider to fail over to. No other request uses this model, so requests don't affect each other. */
 type Case = { id: string; wire: WireName; fault: string; way: Way; model: string };
@@ -128,7 +133,8 @@ async function askForWhole(model: string): Promise<Outcome> {
   }
 }
 
-const endpointOf = ({ wire, way }: Case): WireName => (way.endpoint === 'other wire' ? otherWire(wire) : wire);
+const endpointOf = ({ wire, way }: Case): EndpointFormat =>
+  way.endpoint === 'http, other format' ? otherEndpoint(wire) : usualEndpoint(wire);
 
 describe.each(wireNames)('%s', (wire) => {
   test.concurrent.each(matrixFaults)('%s', { timeout: 2 * hangsAfterMs }, async (fault) => {
@@ -137,7 +143,7 @@ describe.each(wireNames)('%s', (wire) => {
   });
 
   test('a client that leaves ends the upstream call before its next piece', async () => {
-    const leave = async (endpoint: WireName, stream: boolean) => {
+    const leave = async (endpoint: EndpointFormat, stream: boolean) => {
       const model = `${wire}/leaving-${endpoint}-${stream}/stall-after-output`;
       const abort = new AbortController();
       const begun = providers.patientFor(model);
@@ -150,7 +156,11 @@ describe.each(wireNames)('%s', (wire) => {
       // The next piece never comes: only the closed connection ends the upstream's wait.
       expect(await request.ended).toBe('left');
     };
-    await Promise.all([leave(wire, true), leave(wire, false), leave(otherWire(wire), true)]);
+    await Promise.all([
+      leave(usualEndpoint(wire), true),
+      leave(usualEndpoint(wire), false),
+      leave(otherEndpoint(wire), true),
+    ]);
   });
 
   test('so does one on the bus that cancels its chat', async () => {

@@ -14,8 +14,9 @@ import type {
   ToolDefinition,
 } from '@coppice/contracts';
 import type { z } from 'zod';
+import type { EndpointFormat } from '../ingress/http/endpoint-formats.ts';
 
-/** The wire formats of providers and of the gateway's own endpoints. */
+/** The wire formats of providers. */
 export const wireNames = ['openai-chat', 'openai-responses', 'anthropic', 'gemini', 'ollama'] as const;
 export type WireName = (typeof wireNames)[number];
 
@@ -49,7 +50,7 @@ export type ProviderMessage = { role: ModelMessage['role']; content: readonly Pr
 
 /** A client's request, in the wire format in which a gateway endpoint received it. */
 export type OriginalRequest = {
-  wire: WireName;
+  wire: EndpointFormat;
   body: Readonly<Record<string, unknown>>;
   /** Headers that the vendor documents for clients, e.g. `anthropic-beta`. Names in lower case; never one that holds a key. */
   headers: Readonly<Record<string, string>>;

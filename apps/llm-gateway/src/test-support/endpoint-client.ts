@@ -1,6 +1,6 @@
 /** A client of the HTTP endpoints that records what it received, and how it ended. */
 import { wireOf } from '../wires/registry.ts';
-import type { WireName } from '../provider/port.ts';
+import type { EndpointFormat } from '../ingress/http/endpoint-formats.ts';
 import { replay, replayWhole } from './replay.ts';
 import { smallRequest } from './attempt.ts';
 
@@ -18,19 +18,18 @@ export type EndpointAnswer = {
 };
 
 /** What clients of each wire format look for to recognise a complete answer. */
-const endings: Readonly<Record<WireName, RegExp>> = {
+const endings: Readonly<Record<EndpointFormat, RegExp>> = {
   'openai-chat': /data: \[DONE\]|"finish_reason":"/,
   'openai-responses': /response\.(completed|incomplete)"|"status":"(completed|incomplete)","incomplete_details/,
   anthropic: /message_stop|"stop_reason":"/,
   gemini: /"finishReason":"/,
-  ollama: /"done":true/,
 };
 
 type Asking = {
   url: string;
   token: string;
   /** The wire format of the endpoint. */
-  wire: WireName;
+  wire: EndpointFormat;
   model: string;
   stream: boolean;
   signal?: AbortSignal;
@@ -71,7 +70,7 @@ async function readAll({ body }: Response): Promise<{ text: string; broke: boole
 
 async function understood(
   raw: string,
-  { name, base, stream, ok }: { name: WireName; base: string; stream: boolean; ok: boolean },
+  { name, base, stream, ok }: { name: EndpointFormat; base: string; stream: boolean; ok: boolean },
 ): Promise<Pick<EndpointAnswer, 'text' | 'whole' | 'error'>> {
   const error = /"error":(?!null)/.test(raw) ? raw : null;
   const ended = endings[name].test(raw);

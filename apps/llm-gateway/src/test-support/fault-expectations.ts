@@ -2,6 +2,7 @@
 import type { ErrorCode } from '@coppice/contracts';
 import { faultNames } from '@coppice/faulty-upstream';
 import type { FaultName } from '@coppice/faulty-upstream';
+import type { EndpointFormat } from '../ingress/http/endpoint-formats.ts';
 import type { WireName } from '../provider/port.ts';
 
 export type Expectation =
@@ -14,7 +15,7 @@ export type Expectation =
       retryable: boolean;
       /** Upper bound; null if none is reported. */
       retryAfterMs: number | null;
-      statusAt(endpoint: WireName): number;
+      statusAt(endpoint: EndpointFormat): number;
     };
 
 /** Amounts that differ from each other, so that tests can recognise them; no test waits for them. */
@@ -81,7 +82,7 @@ function complaintOf(wire: WireName, fault: string): Complaint | null {
 }
 
 /** The status that the endpoint's vendor uses for a temporary overload. */
-function statusAt(endpoint: WireName, status: number): number {
+function statusAt(endpoint: EndpointFormat, status: number): number {
   if (endpoint === 'anthropic' && status === 503) return 529;
   return endpoint === 'gemini' && status === 529 ? 503 : status;
 }

@@ -4,6 +4,7 @@ import { toWireError } from '@coppice/contracts';
 import type { Outcome, TurnOutput } from '@coppice/contracts';
 import { answerText, answerUsage } from '@coppice/faulty-upstream';
 import type { FaultyRequest } from '@coppice/faulty-upstream';
+import type { EndpointFormat } from '../ingress/http/endpoint-formats.ts';
 import type { WireName } from '../provider/port.ts';
 import type { HeardChat } from './chat-client.ts';
 import type { EndpointAnswer } from './endpoint-client.ts';
@@ -99,7 +100,7 @@ export function chatProblems(
 export function answerProblems(
   answer: EndpointAnswer,
   expected: Expectation,
-  { endpoint, stream }: { endpoint: WireName; stream: boolean },
+  { endpoint, stream }: { endpoint: EndpointFormat; stream: boolean },
 ): string[] {
   const { status, headers, broke, text, whole, error } = answer;
   const told: Check = ['error', error, (value: unknown) => value !== null];

@@ -54,7 +54,10 @@ async function* stream(
   requireKey(providerServer);
   const streamed = request.stream ?? true;
   const original = request.original?.wire === wire.name ? request.original : null;
-  const body = original === null ? wire.body(request, streamed) : wire.passOn(original, request.model, streamed);
+  const body =
+    original !== null && 'passOn' in wire
+      ? wire.passOn(original, request.model, streamed)
+      : wire.body(request, streamed);
   const patience = new Patience(name, context.signal, limits);
   let answer: HttpAnswer | null = null;
   try {

@@ -1,11 +1,14 @@
 /**
  * The parts of a wire format: pure mappings, on one page. `provider.ts` does the I/O, the same for all.
  */
+import type { EndpointFormat } from '../ingress/http/endpoint-formats.ts';
 import type { ModelDelta, ModelRequest, OriginalRequest, WireName } from '../provider/port.ts';
 import type { StreamEvent } from './event-reader.ts';
 
-export type Wire = {
-  name: WireName;
+/** Only a format that an endpoint serves passes on requests, and the compiler knows which ones those are. */
+export type Wire = ServedWire | (CommonWire & { name: Exclude<WireName, EndpointFormat> });
+
+type CommonWire = {
   /** How a streamed answer is split into events: server-sent events, or one JSON value per line. */
   framing: 'server-sent-events' | 'json-lines';
   /** Relative to the base URL, with a query if the format needs one. */
@@ -14,11 +17,16 @@ export type Wire = {
   headers(original: OriginalRequest | null): Record<string, string>;
   keyHeaders(key: string): Record<string, string>;
   body(request: ModelRequest, stream: boolean): object;
-  /** The body for a request that came in this wire format: another model, perhaps an output limit, and the fields that make the server report usage. */
-  passOn(original: OriginalRequest, model: string, stream: boolean): object;
   reader(about: { provider: string; secret: string | null }): AnswerReader;
   /** The path of the model list, and the names in it; null if the answer is no such list. */
   models: { path: string; names(body: unknown): string[] | null };
+};
+
+/** A wire format that an endpoint serves, too. */
+export type ServedWire = CommonWire & {
+  name: EndpointFormat;
+  /** The body for a request that came in this wire format: another model, perhaps an output limit, and the fields that make the server report usage. */
+  passOn(original: OriginalRequest, model: string, stream: boolean): object;
 };
 
 /**

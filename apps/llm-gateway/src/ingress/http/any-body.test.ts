@@ -5,7 +5,6 @@ import { expect, test } from 'vitest';
 import { messagesEndpoint } from '../../wires/anthropic/serve/endpoint.ts';
 import type { Endpoint } from './endpoint.ts';
 import { geminiEndpoint } from '../../wires/gemini/serve/endpoint.ts';
-import { ollamaEndpoint } from '../../wires/ollama/serve/endpoint.ts';
 import { chatEndpoint } from '../../wires/openai-chat/serve/endpoint.ts';
 import { responsesEndpoint } from '../../wires/openai-responses/serve/endpoint.ts';
 import { asked } from './test-support/answers.ts';
@@ -111,21 +110,6 @@ const bodies = [
         responseSchema: schema,
         thinkingConfig: { thinkingBudget: 1 },
       },
-    },
-  },
-  {
-    endpoint: ollamaEndpoint,
-    body: {
-      model: 'm',
-      messages: [
-        { role: 'user', content: 'a', images: ['/9j/'] },
-        { role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: {} } }] },
-        { role: 'tool', content: 'x', tool_name: 'f' },
-      ],
-      tools: [{ type: 'function', function: { name: 'f', parameters: schema } }],
-      options: { temperature: 1, stop: ['x'] },
-      format: schema,
-      think: true,
     },
   },
 ];

@@ -2,11 +2,12 @@
  * The interface of an HTTP endpoint (`Endpoint`) of the façade: pure mappings. `server.ts` and `answer.ts` do the I/O for all of them.
  */
 import type { CoppiceError, FieldIssue } from '@coppice/contracts';
+import type { EndpointFormat } from './endpoint-formats.ts';
 import type { Item, Kept } from './kept-items.ts';
-import type { ModelDelta, ModelRequest, WireName } from '../../provider/port.ts';
+import type { ModelDelta, ModelRequest } from '../../provider/port.ts';
 
 /** How the events of a streamed answer are separated. */
-export type Framing = 'server-sent-events' | 'json-lines' | 'json-array';
+export type Framing = 'server-sent-events' | 'json-array';
 
 /** An event of a streamed answer. `name` is written if the framing has a place for it. */
 export type Frame = { name: string | null; data: string };
@@ -73,7 +74,7 @@ export type ErrorAnswer = { status: number; headers: Record<string, string>; bod
 export type References = { own: readonly string[]; passed: readonly string[] };
 
 export type Endpoint = {
-  wire: WireName;
+  wire: EndpointFormat;
   /** Provider of model names without one, as the vendor's clients write them. */
   provider: string;
   /** The vendor's own request headers. */

@@ -3,7 +3,7 @@ import { CoppiceError } from '@coppice/contracts';
 import type { ErrorCode, FieldIssue } from '@coppice/contracts';
 import { isFailing } from '../../routing/candidate.ts';
 import type { ProviderNames } from '../../transport/errors.ts';
-import type { WireName } from '../../provider/port.ts';
+import type { EndpointFormat } from './endpoint-formats.ts';
 
 export type Complaint = {
   status: number;
@@ -47,7 +47,7 @@ export const refusal = (
 ): CoppiceError => new CoppiceError(code, message, { details: { ...details, httpStatus } });
 
 /** @param wire the client's wire format */
-export function complaintOf(error: CoppiceError, wire: WireName): Complaint {
+export function complaintOf(error: CoppiceError, wire: EndpointFormat): Complaint {
   const { code, message, retryable, details = {} } = error;
   const spent = code === 'limit-exceeded' && details['budget'] !== undefined;
   const [issue] = Array.isArray(details['issues']) ? (details['issues'] as FieldIssue[]) : [];
@@ -65,7 +65,7 @@ export function complaintOf(error: CoppiceError, wire: WireName): Complaint {
   };
 }
 
-function statusOf(error: CoppiceError, wire: WireName, spent: boolean): number {
+function statusOf(error: CoppiceError, wire: EndpointFormat, spent: boolean): number {
   const { code, details = {} } = error;
   if (typeof details['httpStatus'] === 'number') return details['httpStatus'];
   if (spent) return 429;
@@ -78,7 +78,7 @@ function statusOf(error: CoppiceError, wire: WireName, spent: boolean): number {
  * Reports whether the error is about something that the vendor stores and the client's request refers to, in the vendor's own wire format: a previous response,
  * a file, a cached prompt. The client has to know that it doesn't exist.
  */
-function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: WireName): boolean {
+function isOfTheClient({ message, details }: CoppiceError, upstream: number, wire: EndpointFormat): boolean {
   const names = details?.['providerNames'] as ProviderNames | undefined;
   if (names?.wire !== wire) return false;
   return upstream === 404 || (upstream === 403 && clientsPattern.test(message) && !accountPattern.test(message));

@@ -2,7 +2,6 @@ import type { Frame, Framing } from './endpoint.ts';
 
 export const contentTypes: Readonly<Record<Framing, string>> = {
   'server-sent-events': 'text/event-stream; charset=utf-8',
-  'json-lines': 'application/x-ndjson',
   'json-array': 'application/json; charset=utf-8',
 };
 
@@ -25,7 +24,6 @@ export class FrameEncoder {
   }
 
   #one({ name, data }: Frame): string {
-    if (this.#framing === 'json-lines') return `${data}\n`;
     if (this.#framing === 'json-array') {
       const before = this.#first ? '[' : ',\r\n';
       this.#first = false;

@@ -48,17 +48,3 @@ export const geminiModels: ModelListing = {
   list: (models) => ({ models: models.map(geminiModel) }),
   one: geminiModel,
 };
-
-const ollamaModel = (name: string, { nowMs }: At): object => ({
-  name,
-  model: name,
-  modified_at: new Date(nowMs).toISOString(),
-  size: 0,
-  digest: '',
-  details: { format: '', family: '', families: null, parameter_size: '', quantization_level: '' },
-});
-
-export const ollamaTags: ModelListing = {
-  list: (models, at) => ({ models: models.map((name) => ollamaModel(name, at)) }),
-  one: ollamaModel,
-};

@@ -1,14 +1,14 @@
 import type { CoppiceError } from '@coppice/contracts';
 import type { ProviderNames } from '../../transport/errors.ts';
-import type { WireName } from '../../provider/port.ts';
 import { complaintOf, retryHeaders } from './error-response.ts';
 import type { Complaint } from './error-response.ts';
 import type { ErrorAnswer } from './endpoint.ts';
+import type { EndpointFormat } from './endpoint-formats.ts';
 
 type OpenAiError = ErrorAnswer & { type: string; code: string | null };
 
 /** Error in OpenAI's format, the same for both endpoints. Passes on `param` and `code` of a provider of the same wire format, which the client can fix. */
-export function openAiError(error: CoppiceError, wire: WireName): OpenAiError {
+export function openAiError(error: CoppiceError, wire: EndpointFormat): OpenAiError {
   const complaint = complaintOf(error, wire);
   const { status, message, issue } = complaint;
   const type = typeOf(complaint);
@@ -19,7 +19,7 @@ export function openAiError(error: CoppiceError, wire: WireName): OpenAiError {
 }
 
 /** Returns null if the provider's error isn't about the client's request, such as when it rejects the gateway's key. */
-function namedBy({ code, details }: CoppiceError, wire: WireName): ProviderNames | null {
+function namedBy({ code, details }: CoppiceError, wire: EndpointFormat): ProviderNames | null {
   const ofTheRequest = code === 'invalid-request' || code === 'context-exceeded' || code === 'model-not-found';
   const names = details?.['providerNames'] as ProviderNames | undefined;
   return ofTheRequest && names?.wire === wire ? names : null;

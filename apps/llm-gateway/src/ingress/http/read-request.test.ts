@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { messagesEndpoint } from '../../wires/anthropic/serve/endpoint.ts';
-import { ollamaEndpoint } from '../../wires/ollama/serve/endpoint.ts';
 import { chatEndpoint } from '../../wires/openai-chat/serve/endpoint.ts';
 import { responsesEndpoint } from '../../wires/openai-responses/serve/endpoint.ts';
 import { asked } from './test-support/answers.ts';
@@ -10,7 +9,6 @@ const endpoints = [
   { name: 'chat completions', endpoint: chatEndpoint, body: { messages } },
   { name: 'responses', endpoint: responsesEndpoint, body: { input: 'hi' } },
   { name: 'messages', endpoint: messagesEndpoint, body: { messages, max_tokens: 1 } },
-  { name: 'ollama', endpoint: ollamaEndpoint, body: { messages } },
 ];
 
 test.each(endpoints)('a field that the provider may take for another is refused: $name', ({ endpoint, body }) => {

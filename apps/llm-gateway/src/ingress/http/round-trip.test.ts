@@ -18,7 +18,6 @@ import type { ModelDelta, ModelDeltas } from '../../provider/port.ts';
 import { messagesEndpoint } from '../../wires/anthropic/serve/endpoint.ts';
 import type { Endpoint, Question, TranslatedDelta } from './endpoint.ts';
 import { geminiEndpoint } from '../../wires/gemini/serve/endpoint.ts';
-import { ollamaEndpoint } from '../../wires/ollama/serve/endpoint.ts';
 import { chatEndpoint } from '../../wires/openai-chat/serve/endpoint.ts';
 import { responsesEndpoint } from '../../wires/openai-responses/serve/endpoint.ts';
 import { asked, streamOf, wholeOf } from './test-support/answers.ts';
@@ -28,7 +27,6 @@ const endpoints: { name: string; endpoint: Endpoint; wire: Wire; question: Quest
   { endpoint: chatEndpoint, wire: openAiChat, body: { model: 'm', messages, stream_options: { include_usage: true } } },
   { endpoint: responsesEndpoint, wire: openAiResponses, body: { model: 'm', input: 'hi' } },
   { endpoint: messagesEndpoint, wire: anthropic, body: { model: 'm', max_tokens: 10, messages } },
-  { endpoint: ollamaEndpoint, wire: ollama, body: { model: 'm', messages } },
   { endpoint: geminiEndpoint, wire: gemini, body: { contents: [{ parts: [{ text: 'hi' }] }] } },
 ].map(({ endpoint, wire, body }) => ({
   name: wire.name,
@@ -85,7 +83,6 @@ function meaningOf(attempt: Attempt, { name }: Wire): object {
 
 /** Finish reasons that a wire format can't express. */
 const wordless: Readonly<Record<string, readonly string[]>> = {
-  ollama: ['refusal', 'other'],
   'openai-chat': ['other'],
   'openai-responses': ['other'],
   anthropic: ['other'],

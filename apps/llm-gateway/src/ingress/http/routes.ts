@@ -1,11 +1,10 @@
 import { messagesEndpoint } from '../../wires/anthropic/serve/endpoint.ts';
 import type { Endpoint } from './endpoint.ts';
 import { geminiEndpoint } from '../../wires/gemini/serve/endpoint.ts';
-import { ollamaEndpoint } from '../../wires/ollama/serve/endpoint.ts';
 import { chatEndpoint } from '../../wires/openai-chat/serve/endpoint.ts';
 import { responsesEndpoint } from '../../wires/openai-responses/serve/endpoint.ts';
 import type { ModelListing } from './models.ts';
-import { anthropicModels, geminiModels, ollamaTags, openAiModels } from './models.ts';
+import { anthropicModels, geminiModels, openAiModels } from './models.ts';
 
 export type Route =
   | { kind: 'ask'; endpoint: Endpoint }
@@ -73,7 +72,6 @@ const rules: readonly RouteRule[] = [
         ? { kind: 'count', endpoint: geminiEndpoint, answer: (tokens) => ({ totalTokens: tokens }) }
         : { kind: 'ask', endpoint: geminiEndpoint },
   },
-  asking(ollamaEndpoint, '/api/chat'),
   {
     methods: ['GET'],
     path: /^\/v1\/models(?:\/(.+))?$/,
@@ -85,12 +83,6 @@ const rules: readonly RouteRule[] = [
     path: /^\/v1(?:beta|alpha)\/models(?:\/(.+))?$/,
     name: '/v1beta/models',
     route: ([, model]) => ({ kind: 'models', endpoint: geminiEndpoint, listing: geminiModels, model: decoded(model) }),
-  },
-  {
-    methods: ['GET'],
-    path: /^\/api\/tags$/,
-    name: '/api/tags',
-    route: () => ({ kind: 'models', endpoint: ollamaEndpoint, listing: ollamaTags, model: null }),
   },
   { methods: ['GET', 'HEAD'], path: /^\/$/, name: '/', route: () => ({ kind: 'alive' }) },
 ];
@@ -118,5 +110,5 @@ export function endpointOf(path: string, marks: Marks): Endpoint {
   if (path.startsWith('/v1/responses')) return responsesEndpoint;
   if (path.startsWith('/v1beta/') || path.startsWith('/v1alpha/') || geminiPath.test(path)) return geminiEndpoint;
   if (/^\/v1\/models(?:\/|$)/.test(path)) return modelsEndpointOf(marks).endpoint;
-  return path.startsWith('/api/') ? ollamaEndpoint : chatEndpoint;
+  return chatEndpoint;
 }

@@ -5,7 +5,6 @@ import { anthropic } from '../../wires/anthropic/wire.ts';
 import { gemini } from '../../wires/gemini/wire.ts';
 import { httpProvider } from '../../transport/provider.ts';
 import type { Wire } from '../../transport/wire.ts';
-import { ollama } from '../../wires/ollama/wire.ts';
 import { openAiChat } from '../../wires/openai-chat/wire.ts';
 import { openAiResponses } from '../../wires/openai-responses/wire.ts';
 import { generous } from '../../test-support/attempt.ts';
@@ -15,7 +14,7 @@ import { pack } from './foreign-signature.ts';
 import { startTestFacade, token } from './test-support/start-facade.ts';
 import type { TestFacade } from './test-support/start-facade.ts';
 
-const wires = [anthropic, gemini, ollama, openAiChat, openAiResponses];
+const wires = [anthropic, gemini, openAiChat, openAiResponses];
 let upstream: ModelServer;
 let facade: TestFacade;
 beforeAll(async () => {
@@ -67,17 +66,9 @@ const cases = [
     body: { contents: [{ parts: [{ videoMetadata: {} }] }], safetySettings: [{ category: 'X' }] },
     headers: {},
   },
-  {
-    wire: ollama,
-    path: '/api/chat',
-    fixture: 'parallel-tools.ndjson',
-    upstreamPath: '/api/chat',
-    body: { messages: [user], keep_alive: '5m', options: { num_ctx: 4_096 } },
-    headers: {},
-  },
 ];
 
-/** Returns the data of each event or line, without what separates them. */
+/** Returns the data of each event, without what separates them. */
 const dataOf = (text: string): string[] =>
   text
     .split('\n')
@@ -87,8 +78,7 @@ const dataOf = (text: string): string[] =>
 test.each(cases)('$wire.name', async ({ wire, path, fixture, upstreamPath, body, headers }) => {
   const recorded = readFileSync(new URL(`../../wires/${wire.name}/fixtures/${fixture}`, import.meta.url), 'utf8');
   upstream.play((response) => {
-    const type = wire.framing === 'json-lines' ? 'application/x-ndjson' : 'text/event-stream';
-    response.writeHead(200, { 'content-type': type });
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.end(recorded);
   });
   const model = wire === gemini ? {} : { model: `${wire.name}/one` };

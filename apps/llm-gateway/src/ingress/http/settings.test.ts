@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseMessagesRequest } from '../../wires/anthropic/serve/parse-request.ts';
 import { parseGenerateRequest } from '../../wires/gemini/serve/parse-request.ts';
-import { parseOllamaRequest } from '../../wires/ollama/serve/parse-request.ts';
 import { parseChatRequest } from '../../wires/openai-chat/serve/parse-request.ts';
 import { parseResponsesRequest } from '../../wires/openai-responses/serve/parse-request.ts';
 import { asked } from './test-support/answers.ts';
@@ -34,7 +33,6 @@ test.each([
         ofModel,
       ),
   ],
-  ['think', (think: string) => parseOllamaRequest({ model: 'a', messages, think }, asked())],
 ])('%s: a word for how hard to think is understood, or said to have none in other wires', (field, parse) => {
   expect(parse('low')).toMatchObject({ request: { settings: { thinking: { effort: 'low' } } }, untranslatable: [] });
   expect(parse('max')).toMatchObject({ request: { settings: { thinking: { effort: 'high' } } }, untranslatable: [] });

@@ -14,7 +14,6 @@ const endpoints = [
   '/v1/responses',
   '/v1/messages',
   '/v1beta/models/acme%2Facme-1:generateContent',
-  '/api/chat',
 ];
 const bodies: [body: Buffer, complaint: RegExp][] = [
   [

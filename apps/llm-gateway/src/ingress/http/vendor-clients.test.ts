@@ -2,7 +2,6 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import type { ApiError } from '@google/genai';
-import { Ollama } from 'ollama';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { playError, textStream } from '../../test-support/model-server.ts';
@@ -279,51 +278,6 @@ describe('google', () => {
         config: { abortSignal: abort.signal },
       });
       for await (const _ of stream) abort.abort();
-    });
-  });
-});
-
-describe('ollama', () => {
-  const client = (key = token) => new Ollama({ host: facade.url, headers: { authorization: `Bearer ${key}` } });
-  const question = { model, messages: [{ role: 'user', content: 'hi' }] };
-
-  test('chats, whole and streamed', async () => {
-    sayHello();
-    const whole = await client().chat(question);
-    expect(whole).toMatchObject({ message: { content: 'hello' }, done: true, prompt_eval_count: 11, eval_count: 3 });
-    const pieces = await Array.fromAsync(await client().chat({ ...question, stream: true }));
-    expect(pieces.map(({ message }) => message.content).join('')).toBe('hello');
-    expect(pieces.at(-1)).toMatchObject({ done: true, done_reason: 'stop' });
-  });
-
-  test('calls tools', async () => {
-    callTools();
-    const expected = [
-      { function: { name: 'read', arguments: { path: 'a.txt' } } },
-      { function: { name: 'list', arguments: {} } },
-    ];
-    expect((await client().chat(question)).message.tool_calls).toMatchObject(expected);
-    const pieces = await Array.fromAsync(await client().chat({ ...question, stream: true }));
-    expect(pieces.flatMap(({ message }) => message.tool_calls ?? [])).toMatchObject(expected);
-  });
-
-  test('lists models', async () => {
-    expect((await client().list()).models.map(({ name }) => name)).toEqual(['acme/acme-1', 'acme/acme-2']);
-  });
-
-  test('is told errors, also in the middle', async () => {
-    expect(await errorOf(() => client('wrong').chat(question))).toMatchObject({ status_code: 401 });
-    limited();
-    expect(await errorOf(() => client().chat(question))).toMatchObject({ status_code: 429 });
-    facade.upstream.play(playCut('hel'));
-    const read = async () => Array.fromAsync(await client().chat({ ...question, stream: true }));
-    expect(await errorOf(read)).toBeInstanceOf(Error);
-  });
-
-  test('leaves, and the upstream call ends', async () => {
-    await expectAbandoned(async () => {
-      const stream = await client().chat({ ...question, stream: true });
-      for await (const _ of stream) stream.abort();
     });
   });
 });

@@ -1,11 +1,11 @@
-import type { Wire } from '../../transport/wire.ts';
+import type { ServedWire } from '../../transport/wire.ts';
 import type { OriginalRequest } from '../../provider/port.ts';
 import { passedOn, requestBody } from './request.ts';
 import { MessageReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
 /** Anthropic's Messages API, and compatible servers. */
-export const anthropic: Wire = {
+export const anthropic: ServedWire = {
   name: 'anthropic',
   framing: 'server-sent-events',
   path: () => 'v1/messages',

@@ -1,10 +1,10 @@
-import type { Wire } from '../../transport/wire.ts';
+import type { ServedWire } from '../../transport/wire.ts';
 import { modelPath, passedOn, requestBody } from './request.ts';
 import { GeminiReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
 /** Google's Gemini API. The base URL has no path: the API version is part of the wire format. */
-export const gemini: Wire = {
+export const gemini: ServedWire = {
   name: 'gemini',
   framing: 'server-sent-events',
   path: (model, stream) => `v1beta/${modelPath(model)}:${stream ? 'streamGenerateContent?alt=sse' : 'generateContent'}`,

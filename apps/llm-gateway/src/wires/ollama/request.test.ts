@@ -1,7 +1,7 @@
 import type { ModelSettings } from '@coppice/contracts';
 import { expect, test } from 'vitest';
 import type { ProviderMessage } from '../../provider/port.ts';
-import { passedOn, requestBody } from './request.ts';
+import { requestBody } from './request.ts';
 
 const text = (value: string) => ({ type: 'text' as const, text: value });
 const call = (id: string, name: string, value: string) => ({ type: 'tool-call' as const, id, name, arguments: value });
@@ -118,13 +118,4 @@ test('who may call no tool is offered none, and what is not asked for is not sai
   for (const field of ['options', 'format', 'think']) {
     expect(bodyOf([], { responseFormat: { type: 'text' } })).not.toHaveProperty(field);
   }
-});
-
-test('a request of this very wire keeps all that it has but the model', () => {
-  const body = { model: 'alias', messages: [], keep_alive: '1h', options: { num_ctx: 9 } };
-  const original = { wire: 'ollama' as const, body, headers: {} };
-  expect(passedOn(original, 'qwen3', true)).toEqual({ ...body, model: 'qwen3', stream: true });
-  expect(passedOn(original, 'qwen3', false)).toEqual({ ...body, model: 'qwen3', stream: false });
-  const limited = passedOn({ ...original, maxOutputTokens: 300 }, 'qwen3', true);
-  expect(limited).toMatchObject({ options: { num_ctx: 9, num_predict: 300 }, keep_alive: '1h' });
 });

@@ -1,13 +1,7 @@
 import { CoppiceError } from '@coppice/contracts';
 import type { ModelSettings, ToolDefinition } from '@coppice/contracts';
 import { argumentsObject } from '../acceptable-history.ts';
-import type {
-  ModelRequest,
-  OriginalRequest,
-  ProviderImage,
-  ProviderMessage,
-  ProviderPart,
-} from '../../provider/port.ts';
+import type { ModelRequest, ProviderImage, ProviderMessage, ProviderPart } from '../../provider/port.ts';
 import { answerText, textsApart } from '../texts.ts';
 
 type WireMessage = {
@@ -42,16 +36,6 @@ export function requestBody({ model, messages, tools, settings }: ModelRequest, 
     ...(Object.keys(options).length === 0 ? {} : { options }),
   };
 }
-
-/** The body for a request that came in this wire format, for another model. The server reports its counts without being asked. */
-export const passedOn = ({ body, maxOutputTokens }: OriginalRequest, model: string, stream: boolean): object => ({
-  ...body,
-  model,
-  stream,
-  ...(maxOutputTokens === undefined
-    ? {}
-    : { options: { ...(body['options'] as object | null | undefined), num_predict: maxOutputTokens } }),
-});
 
 function offeredTools(
   tools: readonly ToolDefinition[],

@@ -1,5 +1,5 @@
 import type { Wire } from '../../transport/wire.ts';
-import { passedOn, requestBody } from './request.ts';
+import { requestBody } from './request.ts';
 import { LinesReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
@@ -12,7 +12,6 @@ export const ollama: Wire = {
   // Ollama's cloud servers require a key.
   keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
   body: requestBody,
-  passOn: passedOn,
   reader: (about) => new LinesReader(about),
   models: {
     path: 'api/tags',

@@ -1,5 +1,5 @@
 import { anyId } from '../acceptable-history.ts';
-import type { Wire } from '../../transport/wire.ts';
+import type { ServedWire } from '../../transport/wire.ts';
 import { isOpenAiModel } from '../../provider/openai-models.ts';
 import { besideAnswers } from './adapt-request.ts';
 import { passedOn, requestBody } from './request.ts';
@@ -19,7 +19,7 @@ function withModel(dialect: Dialect, model: string): Dialect {
   return isOpenAiModel(model.replace(/^openai\//, '')) ? { ...dialect, ...openAisLimit } : dialect;
 }
 
-const speaking = (dialect: Dialect): Wire => ({
+const speaking = (dialect: Dialect): ServedWire => ({
   name: 'openai-chat',
   framing: 'server-sent-events',
   path: () => 'chat/completions',
@@ -45,11 +45,11 @@ const usual: Dialect = {
 };
 
 /** OpenAI's Chat Completions: OpenAI, OpenRouter, and the compatible APIs of Ollama, LM Studio, vLLM, llama.cpp. */
-export const openAiChat: Wire = speaking(usual);
+export const openAiChat: ServedWire = speaking(usual);
 
 const ofKnown: Dialect = { ...usual, isKnown: true };
 
-const known: readonly { host: RegExp; wire: Wire }[] = [
+const known: readonly { host: RegExp; wire: ServedWire }[] = [
   {
     // Azure's third host (Foundry) serves models of many vendors, so it isn't listed: there the model's name decides.
     host: /(^|\.)(openai\.com|(openai|cognitiveservices)\.azure\.com)$/,
@@ -81,5 +81,5 @@ const known: readonly { host: RegExp; wire: Wire }[] = [
 ];
 
 /** The wire format as the server at this address accepts it. Unknown servers get the most widely accepted variant. */
-export const openAiChatAt = (baseUrl: string): Wire =>
+export const openAiChatAt = (baseUrl: string): ServedWire =>
   known.find(({ host }) => host.test(new URL(baseUrl).hostname))?.wire ?? openAiChat;

@@ -1,10 +1,10 @@
-import type { Wire } from '../../transport/wire.ts';
+import type { ServedWire } from '../../transport/wire.ts';
 import { passedOn, requestBody } from './request.ts';
 import { ResponsesReader } from './response.ts';
 import { modelListSchema } from './schemas.ts';
 
 /** OpenAI's Responses API. */
-export const openAiResponses: Wire = {
+export const openAiResponses: ServedWire = {
   name: 'openai-responses',
   framing: 'server-sent-events',
   path: () => 'responses',
