@@ -25,7 +25,7 @@ import { fieldsOf } from './fields.ts';
 import type { KeptItems } from './kept-items.ts';
 import { facadeLimits } from './limits.ts';
 import { Outlet } from './response-stream.ts';
-import { BodyRoom, readJsonBody } from './request-body.ts';
+import { bodyRoom, readJsonBody } from './request-body.ts';
 import type { JsonBody } from './request-body.ts';
 import { inRequestSpan } from './request-span.ts';
 import { tokenOf } from './request-token.ts';
@@ -60,7 +60,7 @@ type Incoming = {
 
 export class Facade {
   readonly #with: FacadeCollaborators;
-  readonly #room = new BodyRoom();
+  readonly #room = bodyRoom();
 
   constructor(collaborators: FacadeCollaborators) {
     this.#with = collaborators;

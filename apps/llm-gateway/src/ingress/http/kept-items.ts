@@ -9,14 +9,14 @@
  */
 import type { KeyValue } from '@coppice/bus';
 import type { Logger } from '@coppice/telemetry';
+import type { ByteBudget } from '../../byte-budget.ts';
 import { jsonOf } from '../../transport/json.ts';
 import { Room } from '../../room.ts';
 import { refusal } from './error-response.ts';
 import { facadeLimits } from './limits.ts';
-import type { BodyRoom } from './request-body.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
-type NamedRoom = { bytesMax: number; room: Pick<BodyRoom, 'tryTake' | 'giveBack'> };
+type NamedRoom = { bytesMax: number; room: ByteBudget };
 /** Items stored together under `key`, which consists of letters, digits, `-` and `_`. */
 export type Kept = { key: string; items: readonly object[] };
 type Named = { items: readonly Item[]; bytes: number };

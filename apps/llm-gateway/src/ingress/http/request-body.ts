@@ -6,25 +6,9 @@ import { bytesOfHeap } from '../../heap.ts';
 import { refusal } from './error-response.ts';
 import { facadeLimits } from './limits.ts';
 
-/** Limits the bytes of the bodies of all requests together. */
-export class BodyRoom {
-  readonly #bytesMax: number;
-  #taken = 0;
-
-  constructor(bytesMax: number = bytesOfHeap(facadeLimits.bodiesOfHeapMax, facadeLimits.bodyBytesMax)) {
-    this.#bytesMax = bytesMax;
-  }
-
-  tryTake(bytes: number): boolean {
-    if (this.#taken + bytes > this.#bytesMax) return false;
-    this.#taken += bytes;
-    return true;
-  }
-
-  giveBack(bytes: number): void {
-    this.#taken -= bytes;
-  }
-}
+/** Room for the bodies of all requests together. */
+export const bodyRoom = (): ByteBudget =>
+  new ByteBudget('all bodies together', bytesOfHeap(facadeLimits.bodiesOfHeapMax, facadeLimits.bodyBytesMax));
 
 /** Created once, since `close` is emitted for every request, usually after its end. */
 const brokeOff = new CoppiceError('cancelled', 'the request broke off');
@@ -32,7 +16,7 @@ const brokeOff = new CoppiceError('cancelled', 'the request broke off');
 export type JsonBody = { body: unknown; bytes: number };
 
 /** Reads the body as JSON. Its bytes are reserved in `room` until `giveBack`. @throws CoppiceError. */
-export async function readJsonBody(request: IncomingMessage, room: BodyRoom): Promise<JsonBody> {
+export async function readJsonBody(request: IncomingMessage, room: ByteBudget): Promise<JsonBody> {
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity')
     throw refusal('invalid-request', 415, `the body has the encoding ${encoding}; send it without`);
