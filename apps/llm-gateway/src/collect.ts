@@ -163,9 +163,9 @@ class Output {
   }
 }
 
-/** Nine letters and digits: Mistral accepts no other ids. Deterministic, and different for each model call. */
-function madeCallId(effectId: string, position: number): string {
-  const hash = createHash('sha256').update(`${effectId}\n${position}`).digest('hex');
+/** Nine letters and digits: Mistral accepts no other ids, and may be the next provider of the conversation. Deterministic, and different for each `seed`. */
+export function madeCallId(seed: string, position: number): string {
+  const hash = createHash('sha256').update(`${seed}\n${position}`).digest('hex');
   return BigInt(`0x${hash}`).toString(36).slice(-9);
 }
 

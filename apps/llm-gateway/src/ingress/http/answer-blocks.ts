@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { Signature } from '@coppice/contracts';
 import { AnswerBounds } from '../../answer-bounds.ts';
+import { madeCallId } from '../../collect.ts';
 import type { FinishReason, UsageSoFar } from '../../provider/port.ts';
 import type { TranslatedDelta } from './endpoint.ts';
 
@@ -97,7 +97,7 @@ export class AnswerBlocks {
   #finish(reason: FinishReason): void {
     this.#finishReason = reason;
     for (const call of this.calls) {
-      if (call.id === '') call.id = this.#made(call.number ?? 0);
+      if (call.id === '') call.id = madeCallId(this.#seed, call.number ?? 0);
       // Clients parse the arguments as JSON.
       if (call.pieces.length === 0) call.pieces.push('{}');
     }
@@ -105,12 +105,6 @@ export class AnswerBlocks {
 
   /** Replaces an empty or repeated id: a tool result refers to its call by id. */
   #unique(id: string, position: number): string {
-    return id === '' || this.calls.some((call) => call.id === id) ? this.#made(position) : id;
-  }
-
-  /** Nine letters and digits: Mistral accepts no other ids, and may be the next provider of the conversation. */
-  #made(position: number): string {
-    const hash = createHash('sha256').update(`${this.#seed}\n${position}`).digest('hex');
-    return BigInt(`0x${hash}`).toString(36).slice(-9);
+    return id === '' || this.calls.some((call) => call.id === id) ? madeCallId(this.#seed, position) : id;
   }
 }

@@ -69,7 +69,7 @@ export class AnswerSender {
       clearInterval(timer);
     }
     this.#begin(streamHeaders(result));
-    const last = this.#passing ? this.#writer.passedOn() : this.#writer.end();
+    const last = this.#passing ? (this.#writer.passedOn?.() ?? []) : this.#writer.end();
     if (!this.#passing) await this.#keep(this.#writer.kept?.() ?? []);
     this.#outlet.end(`${this.#encoder.encode(last)}${this.#encoder.close()}`);
   }
@@ -106,7 +106,8 @@ export class AnswerSender {
     if (delta.whole) return '';
     this.#passing = true;
     this.#unkept.push(...this.#keptOf(delta.data, false));
-    const frame = this.#writer.passOn({ name: delta.name, data: delta.data });
+    const received = { name: delta.name, data: delta.data };
+    const frame = this.#writer.passOn === undefined ? received : this.#writer.passOn(received);
     return frame === null ? '' : this.#encoder.encode([frame]);
   }
 

@@ -62,10 +62,10 @@ export type AnswerWriter = {
   kept?(): readonly Kept[];
   /** Returns the items to store from an event, or a whole answer, of a provider of the same wire format. Called before the client gets it. */
   keptPassed?(data: string, whole: boolean): readonly Kept[];
-  /** Passes on an event of a provider of the same wire format; null if the client didn't ask for it. */
-  passOn(frame: Frame): Frame | null;
+  /** Passes on an event of a provider of the same wire format; null if the client didn't ask for it. Without it, all events are passed on. */
+  passOn?(frame: Frame): Frame | null;
   /** Returns the events missing at the end of those passed on. */
-  passedOn(): Frame[];
+  passedOn?(): Frame[];
 };
 
 export type ErrorAnswer = { status: number; headers: Record<string, string>; body: object };

@@ -5,6 +5,7 @@ import { providerError } from '../../transport/errors.ts';
 import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
+import { hasError, knownUsage, nonEmpty } from '../values.ts';
 import { eventSchema, messageSchema } from './schemas.ts';
 import type { Block, End, WireEvent, WireUsage } from './schemas.ts';
 
@@ -184,7 +185,7 @@ export class MessageReader implements AnswerReader {
       if (value !== null && value !== undefined) Object.assign(this.#usage, { [name]: value });
     }
     const known = usageOf(this.#usage);
-    return Object.keys(known).length === 0 ? [] : [{ type: 'usage', usage: known }];
+    return known === null ? [] : [{ type: 'usage', usage: known }];
   }
 
   #fail(body: unknown): CoppiceError {
@@ -206,28 +207,17 @@ const knownEvents: ReadonlySet<string> = new Set([
 ]);
 
 /** The wire format counts cache reads and writes separately from the input; here the input includes them. */
-function usageOf(usage: WireUsage): UsageSoFar {
+function usageOf(usage: WireUsage): UsageSoFar | null {
   const { input_tokens: uncached, cache_read_input_tokens: read, cache_creation_input_tokens: written } = usage;
-  const counts: [keyof UsageSoFar, number | null | undefined][] = [
-    ['inputTokens', typeof uncached === 'number' ? uncached + (read ?? 0) + (written ?? 0) : null],
-    ['outputTokens', usage.output_tokens],
-    ['cachedInputTokens', read],
-    ['cacheWriteInputTokens', written],
-    ['cacheWriteHourInputTokens', usage.cache_creation?.ephemeral_1h_input_tokens],
-    ['reasoningTokens', usage.output_tokens_details?.thinking_tokens],
-  ];
-  const known: UsageSoFar = {};
-  for (const [name, value] of counts) if (typeof value === 'number') known[name] = value;
-  return known;
+  return knownUsage({
+    inputTokens: typeof uncached === 'number' ? uncached + (read ?? 0) + (written ?? 0) : null,
+    outputTokens: usage.output_tokens,
+    cachedInputTokens: read,
+    cacheWriteInputTokens: written,
+    cacheWriteHourInputTokens: usage.cache_creation?.ephemeral_1h_input_tokens,
+    reasoningTokens: usage.output_tokens_details?.thinking_tokens,
+  });
 }
 
 const signed = (value: string | null | undefined) =>
   nonEmpty(value) ? { signature: { wire: 'anthropic', value } } : {};
-
-const nonEmpty = (value: string | null | undefined): value is string => typeof value === 'string' && value !== '';
-
-function hasError(body: unknown): boolean {
-  if (typeof body !== 'object' || body === null) return false;
-  const { error } = body as { error?: unknown };
-  return error !== undefined && error !== null;
-}

@@ -5,6 +5,7 @@ import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
 import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
+import { knownUsage } from '../values.ts';
 import { chunkSchema } from './schemas.ts';
 import type { AnswerPart, Chunk, UsageMetadata } from './schemas.ts';
 
@@ -140,20 +141,15 @@ export class GeminiReader implements AnswerReader {
 /** Each event holds the totals so far. The candidates' tokens exclude thinking; the prompt's tokens include cached ones. */
 function usageOf(metadata: UsageMetadata): UsageSoFar | null {
   const { promptTokenCount: prompt, candidatesTokenCount: candidates, thoughtsTokenCount: thoughts } = metadata;
-  const { cachedContentTokenCount: cached, toolUsePromptTokenCount: toolUse } = metadata;
-  const usage: UsageSoFar = {};
-  if (typeof prompt === 'number') usage.inputTokens = prompt + (toolUse ?? 0);
-  if (typeof candidates === 'number' || typeof thoughts === 'number')
-    usage.outputTokens = (candidates ?? 0) + (thoughts ?? 0);
-  if (typeof cached === 'number') usage.cachedInputTokens = cached;
-  if (typeof thoughts === 'number') usage.reasoningTokens = thoughts;
-  for (const [name, details, modality] of [
-    ['audioInputTokens', metadata.promptTokensDetails, 'AUDIO'],
-    ['cachedAudioInputTokens', metadata.cacheTokensDetails, 'AUDIO'],
-    ['imageOutputTokens', metadata.candidatesTokensDetails, 'IMAGE'],
-  ] as const) {
-    const tokens = details?.find((each) => each.modality === modality)?.tokenCount;
-    if (typeof tokens === 'number') usage[name] = tokens;
-  }
-  return Object.keys(usage).length === 0 ? null : usage;
+  const of = (details: UsageMetadata['promptTokensDetails'], modality: string) =>
+    details?.find((each) => each.modality === modality)?.tokenCount;
+  return knownUsage({
+    inputTokens: typeof prompt === 'number' ? prompt + (metadata.toolUsePromptTokenCount ?? 0) : null,
+    outputTokens: typeof (candidates ?? thoughts) === 'number' ? (candidates ?? 0) + (thoughts ?? 0) : null,
+    cachedInputTokens: metadata.cachedContentTokenCount,
+    reasoningTokens: thoughts,
+    audioInputTokens: of(metadata.promptTokensDetails, 'AUDIO'),
+    cachedAudioInputTokens: of(metadata.cacheTokensDetails, 'AUDIO'),
+    imageOutputTokens: of(metadata.candidatesTokensDetails, 'IMAGE'),
+  });
 }

@@ -1,9 +1,10 @@
 import { CoppiceError } from '@coppice/contracts';
-import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
+import type { FinishReason, ModelDelta } from '../../provider/port.ts';
 import { providerError } from '../../transport/errors.ts';
 import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
+import { hasError, knownUsage, nonEmpty } from '../values.ts';
 import { lineSchema } from './schemas.ts';
 import type { Line, WireToolCall } from './schemas.ts';
 
@@ -69,7 +70,7 @@ export class LinesReader implements AnswerReader {
     if (!line.done) return deltas;
     // Older servers send no reason.
     this.#doneReason = nonEmpty(line.done_reason) ? line.done_reason : 'stop';
-    const usage = usageOf(line);
+    const usage = knownUsage({ inputTokens: line.prompt_eval_count, outputTokens: line.eval_count });
     return usage === null ? deltas : [...deltas, { type: 'usage', usage }];
   }
 
@@ -93,23 +94,8 @@ export class LinesReader implements AnswerReader {
   }
 }
 
-function usageOf({ prompt_eval_count: input, eval_count: output }: Line): UsageSoFar | null {
-  const known: UsageSoFar = {};
-  if (typeof input === 'number') known.inputTokens = input;
-  if (typeof output === 'number') known.outputTokens = output;
-  return Object.keys(known).length === 0 ? null : known;
-}
-
 /** An object in the documentation; some servers send a string. */
 function argumentsOf(value: unknown): string {
   if (typeof value === 'string' && value.trim() !== '') return value;
   return JSON.stringify(typeof value === 'object' && value !== null ? value : {});
-}
-
-const nonEmpty = (value: string | null | undefined): value is string => typeof value === 'string' && value !== '';
-
-function hasError(body: unknown): boolean {
-  if (typeof body !== 'object' || body === null) return false;
-  const { error } = body as { error?: unknown };
-  return error !== undefined && error !== null && error !== '';
 }

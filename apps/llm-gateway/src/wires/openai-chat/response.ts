@@ -4,6 +4,7 @@ import { providerError } from '../../transport/errors.ts';
 import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
+import { knownUsage, nonEmpty } from '../values.ts';
 import { ToolCallMerger } from './tool-calls.ts';
 import { chunkSchema } from './schemas.ts';
 import type { Chunk, ChunkMessage } from './schemas.ts';
@@ -127,18 +128,15 @@ export class ChatAnswerReader implements AnswerReader {
 /** The prompt count includes cached tokens, and the completion count includes reasoning: neither is added. */
 function usageOf({ usage }: Chunk): UsageSoFar | null {
   if (!usage) return null;
-  const counts: [keyof UsageSoFar, number | null | undefined][] = [
-    ['inputTokens', usage.prompt_tokens],
-    ['outputTokens', usage.completion_tokens],
-    ['cachedInputTokens', usage.prompt_tokens_details?.cached_tokens],
-    ['audioInputTokens', usage.prompt_tokens_details?.audio_tokens],
-    ['audioOutputTokens', usage.completion_tokens_details?.audio_tokens],
-    ['reasoningTokens', usage.completion_tokens_details?.reasoning_tokens],
-    ['costUsd', usage.cost],
-  ];
-  const known: UsageSoFar = {};
-  for (const [name, value] of counts) if (typeof value === 'number') known[name] = value;
-  return Object.keys(known).length === 0 ? null : known;
+  return knownUsage({
+    inputTokens: usage.prompt_tokens,
+    outputTokens: usage.completion_tokens,
+    cachedInputTokens: usage.prompt_tokens_details?.cached_tokens,
+    audioInputTokens: usage.prompt_tokens_details?.audio_tokens,
+    audioOutputTokens: usage.completion_tokens_details?.audio_tokens,
+    reasoningTokens: usage.completion_tokens_details?.reasoning_tokens,
+    costUsd: usage.cost,
+  });
 }
 
 function textOf(content: ChunkMessage['content']): string {
@@ -150,8 +148,6 @@ function argumentsOf(value: unknown): string {
   if (typeof value === 'string') return value;
   return value === null || value === undefined ? '' : JSON.stringify(value);
 }
-
-const nonEmpty = (value: string | null | undefined): value is string => typeof value === 'string' && value !== '';
 
 const nullIfEmpty = (value: string | null | undefined): string | null =>
   value === undefined || value === '' ? null : value;

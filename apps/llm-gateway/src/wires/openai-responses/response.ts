@@ -5,6 +5,7 @@ import type { StreamEvent } from '../../transport/event-reader.ts';
 import { jsonOf } from '../../transport/json.ts';
 import type { AnswerReader } from '../../transport/wire.ts';
 import type { FinishReason, ModelDelta, UsageSoFar } from '../../provider/port.ts';
+import { knownUsage } from '../values.ts';
 import { OutputItems } from './output-items.ts';
 import { eventSchema, responseSchema } from './schemas.ts';
 import type { ResponseObject, ResponsesEvent } from './schemas.ts';
@@ -138,13 +139,10 @@ function isComplaint(body: unknown): boolean {
 function usageOf(response: ResponseObject | null): UsageSoFar | null {
   const usage = response?.usage;
   if (!usage) return null;
-  const counts: [keyof UsageSoFar, number | null | undefined][] = [
-    ['inputTokens', usage.input_tokens],
-    ['outputTokens', usage.output_tokens],
-    ['cachedInputTokens', usage.input_tokens_details?.cached_tokens],
-    ['reasoningTokens', usage.output_tokens_details?.reasoning_tokens],
-  ];
-  const known: UsageSoFar = {};
-  for (const [name, value] of counts) if (typeof value === 'number') known[name] = value;
-  return Object.keys(known).length === 0 ? null : known;
+  return knownUsage({
+    inputTokens: usage.input_tokens,
+    outputTokens: usage.output_tokens,
+    cachedInputTokens: usage.input_tokens_details?.cached_tokens,
+    reasoningTokens: usage.output_tokens_details?.reasoning_tokens,
+  });
 }

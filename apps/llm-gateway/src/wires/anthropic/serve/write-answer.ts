@@ -62,14 +62,6 @@ export class MessagesAnswerWriter implements AnswerWriter {
     return { ...this.#message(usage), content, stop_reason: stopReasons[finishReason] };
   }
 
-  passOn(frame: Frame): Frame {
-    return frame;
-  }
-
-  passedOn(): Frame[] {
-    return [];
-  }
-
   #message(usage: UsageSoFar): object {
     const { id, model } = this.#about;
     return {

@@ -57,14 +57,6 @@ export class GenerateAnswerWriter implements AnswerWriter {
     return this.#response(parts, this.#ending());
   }
 
-  passOn(frame: Frame): Frame {
-    return frame;
-  }
-
-  passedOn(): Frame[] {
-    return [];
-  }
-
   #ending(): { finishReason: string; usage: object } {
     return { finishReason: finishReasons[this.#answer.finishReason], usage: usageOf(this.#answer.usage) };
   }

@@ -91,14 +91,6 @@ export class ResponsesAnswerWriter implements AnswerWriter {
     return ends.some((end) => data.includes(end)) ? keptPassed(this.#passed.splice(0)) : [];
   }
 
-  passOn(frame: Frame): Frame {
-    return frame;
-  }
-
-  passedOn(): Frame[] {
-    return [];
-  }
-
   #item(index: number): ItemAbout {
     return { id: this.#about.id, index, customTools: this.#customTools };
   }
