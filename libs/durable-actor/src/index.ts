@@ -13,6 +13,8 @@ export type {
   Timed,
 } from './definition.ts';
 export { answer, command, create, effect, ordered, request, send } from './sources.ts';
+export { failureOf, isEffectFailed } from './effect-events.ts';
+export type { EffectDone, EffectFailed } from './effect-events.ts';
 export { eventMatrix } from './event-matrix.ts';
 export type { MatrixEntry } from './event-matrix.ts';
 export { startActorHost } from './host.ts';

@@ -4,6 +4,7 @@ import type { EventObject } from 'xstate';
 import { applyEvent, begin, dispositionOf, endedError, resume } from './apply-event.ts';
 import type { Work } from './apply-event.ts';
 import type { ActorDefinition, SpanDescription } from './definition.ts';
+import type { EffectDone, EffectFailed } from './effect-events.ts';
 import { pushResult } from './map-actions.ts';
 import { actorLimits } from './limits.ts';
 import { noteStep } from './steps.ts';
@@ -160,13 +161,13 @@ function resultEvent(
   definition: ActorDefinition,
   effect: InFlight,
   { effectId, outcome }: { effectId: string; outcome: Outcome },
-): EventObject {
+): EffectDone | EffectFailed {
   if (effect.type === 'timer') throw new Error('a timer has no result');
   const checked = checkedOutcome(definition, effect.source, outcome);
   const actorId = effect.childId;
   return checked.status === 'done'
-    ? ({ type: `xstate.done.actor.${actorId}`, output: checked.output, actorId } as EventObject)
-    : ({ type: `xstate.error.actor.${actorId}`, error: checked.error, actorId, effectId } as EventObject);
+    ? { type: `xstate.done.actor.${actorId}`, output: checked.output, actorId }
+    : { type: `xstate.error.actor.${actorId}`, error: checked.error, actorId, effectId };
 }
 
 /**

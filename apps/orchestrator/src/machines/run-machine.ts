@@ -1,7 +1,7 @@
 import { assign, emit, enqueueActions, setup } from 'xstate';
 import { isTaskEnd, runOperations, taskSuccesses } from '@coppice/contracts';
 import type { ModelLimits, RunState, TaskEnd, Usage, WireError } from '@coppice/contracts';
-import { effect, ordered } from '@coppice/durable-actor';
+import { effect, failureOf, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
 import { shorten } from './shorten.ts';
 import { addUsage, noUsage } from './usage.ts';
@@ -164,7 +164,7 @@ const base = setup({
     }),
     countRetry: assign({ retries: ({ context }) => context.retries + 1 }),
     notCreated: assign(({ context, event }) => {
-      const failure = (event as unknown as { error: WireError }).error;
+      const failure = failureOf(event).error;
       return {
         failure,
         used: { usage: noUsage, tasks: context.tasks.length },

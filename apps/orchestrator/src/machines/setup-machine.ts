@@ -1,4 +1,5 @@
 import { assign, enqueueActions, setup } from 'xstate';
+import type { EventObject } from 'xstate';
 import { sandboxOperations, worktreeOperations } from '@coppice/contracts';
 import type {
   CommandResult,
@@ -10,7 +11,7 @@ import type {
   SandboxSpecification,
   WireError,
 } from '@coppice/contracts';
-import { effect, ordered } from '@coppice/durable-actor';
+import { effect, failureOf, ordered } from '@coppice/durable-actor';
 import type { AnswerParams, Birth, Timed } from '@coppice/durable-actor';
 import { sandboxLimits } from './task/task-context.ts';
 import { logTail, passed } from './task/task-orders.ts';
@@ -74,7 +75,7 @@ const failure = [
     target: 'discarding',
     actions: {
       type: 'fail',
-      params: ({ event }: { event: { error: unknown } }) => ({ error: event.error as WireError }),
+      params: ({ event }: { event: EventObject }) => ({ error: failureOf(event).error }),
     },
   },
 ] as const;
@@ -124,7 +125,7 @@ export const setupMachine = setup({
     decided: ({ context }) => context.outcome !== null,
     /** True if the attempt had no result: the error is retryable, or its executor was lost. The next attempt gets its own tree. */
     mayTryAgain: ({ context, event }) => {
-      const { retryable, code } = (event as unknown as { error: WireError }).error;
+      const { retryable, code } = failureOf(event).error;
       return (retryable || code === 'unknown') && context.retries + 1 < attemptsMax;
     },
   },

@@ -1,7 +1,8 @@
 import { assign } from 'xstate';
+import { failureOf } from '@coppice/durable-actor';
 import * as agent from '../../agent/decide-next-step.ts';
 import * as orders from './task-orders.ts';
-import { effectIdOf, taskSetup, timeOf } from './task-setup.ts';
+import { taskSetup, timeOf } from './task-setup.ts';
 import { orFail } from './transitions.ts';
 
 /**
@@ -79,7 +80,7 @@ export const looping = taskSetup.createStateConfig({
                   'countFailure',
                   assign(({ context, event }) => ({
                     modelTurnsUnknown: context.modelTurnsUnknown + 1,
-                    loop: agent.afterTurnLost(orders.loopOf(context), effectIdOf(event)),
+                    loop: agent.afterTurnLost(orders.loopOf(context), failureOf(event).effectId),
                   })),
                 ],
               },

@@ -1,13 +1,10 @@
 import { expect, test } from 'vitest';
-import type { TaskContext } from './task-context.ts';
+import { taskInput } from '../../test-support/task-input.ts';
+import { newTask } from './task-context.ts';
 import { commit } from './task-orders.ts';
 
-/** As much of a task as its commit message is made from. */
-function coAuthorOf(model: string): string | undefined {
-  const specification = { commit: { type: 'feat', scope: null }, description: 'Do it', model, protect: [] };
-  const context = { owner: {}, repository: '/r', summary: null, enteredAtMs: 0, specification };
-  return commit(context as unknown as TaskContext).message.coAuthor ?? undefined;
-}
+const coAuthorOf = (model: string): string | undefined =>
+  commit(newTask(taskInput({ model }), 0)).message.coAuthor ?? undefined;
 
 test.each([
   ['openai/gpt-5', 'openai/gpt-5'],

@@ -2,7 +2,7 @@
 import { assign, enqueueActions, setup } from 'xstate';
 import { modelOperations, sandboxOperations, worktreeOperations } from '@coppice/contracts';
 import type { CommandResult, TaskEnd, TaskState, ToolResult, TurnOutput, WireError } from '@coppice/contracts';
-import { effect, ordered } from '@coppice/durable-actor';
+import { effect, failureOf, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
 import * as agent from '../../agent/decide-next-step.ts';
 import { taskLimits, withFailure } from './task-context.ts';
@@ -30,8 +30,6 @@ export type TaskEmitted =
   | { type: 'task-ended'; context: TaskContext };
 
 export const timeOf = (event: unknown): number => (event as Timed).now;
-/** Id of the effect whose failure an event reports. */
-export const effectIdOf = (event: unknown): string => (event as { effectId: string }).effectId;
 export const shortened = (reason: string): string => shorten(reason, taskLimits.reasonCharactersMax);
 
 /** Cast: XState can't infer the names of actions inside an action that enqueues them. */
@@ -69,31 +67,24 @@ export const taskSetup = setup({
   },
   guards: {
     ending: ({ context }) => context.end !== null,
-    mayRetry: ({ context, event }) =>
-      (event as unknown as { error: WireError }).error.retryable && context.retries + 1 < taskLimits.stepTriesMax,
+    mayRetry: ({ context, event }) => failureOf(event).error.retryable && context.retries + 1 < taskLimits.stepTriesMax,
     /** True if the verification had no result: the error is retryable, or its executor was lost. */
     mayVerifyAgain: ({ context, event }) => {
-      const { retryable, code } = (event as unknown as { error: WireError }).error;
+      const { retryable, code } = failureOf(event).error;
       return (retryable || code === 'unknown') && context.verifyRetries + 1 < taskLimits.stepTriesMax;
     },
     turnLost: ({ context, event }) =>
-      (event as unknown as { error: WireError }).error.code === 'unknown' &&
-      context.modelTurnsUnknown + 1 < taskLimits.modelTurnsUnknownMax,
-    answerIsPart: ({ event }) =>
-      ['length', 'refusal'].includes((event as unknown as { output: TurnOutput }).output.finishReason),
+      failureOf(event).error.code === 'unknown' && context.modelTurnsUnknown + 1 < taskLimits.modelTurnsUnknownMax,
     isLoop: ({ context }) => context.specification.agent.kind === 'loop',
-    executorLost: ({ event }) => (event as unknown as { error: WireError }).error.code === 'unknown',
+    executorLost: ({ event }) => failureOf(event).error.code === 'unknown',
     mayReadAgain: ({ context, event }) =>
-      (event as unknown as { error: WireError }).error.code === 'unknown' &&
-      context.retries + 1 < taskLimits.stepTriesMax,
+      failureOf(event).error.code === 'unknown' && context.retries + 1 < taskLimits.stepTriesMax,
     /** True if some of the calls may have run; sending them again could run them twice. */
     callsUnknown: ({ event }) =>
-      ['unknown', 'internal', 'deadline-exceeded', 'delivery-limit'].includes(
-        (event as unknown as { error: WireError }).error.code,
-      ),
+      ['unknown', 'internal', 'deadline-exceeded', 'delivery-limit'].includes(failureOf(event).error.code),
     /** True for a failure that no retry would cure, but a shorter conversation would. */
     conversationFailed: ({ context, event }) => {
-      const { error } = event as unknown as { error: WireError };
+      const { error } = failureOf(event);
       const next = context.loop?.next;
       const asksForSummary = next?.do === 'ask' && next.for === 'summary';
       const mayComeRight = error.retryable && context.retries + 1 < taskLimits.stepTriesMax;
@@ -145,7 +136,7 @@ export const taskSetup = setup({
     })),
     toolsLost: assign(({ context, event }) => {
       // Calls that failed by themselves or took too long would do so again.
-      const mayRepeat = (event as unknown as { error: WireError }).error.code === 'unknown';
+      const mayRepeat = failureOf(event).error.code === 'unknown';
       return {
         loop: agent.afterToolsLost(orders.loopOf(context), orders.assignmentOf(context), mayRepeat),
         unsaved: true,
@@ -158,7 +149,7 @@ export const taskSetup = setup({
       enqueue(told({ kind: 'run', id: `${owner.tenant}.${owner.runId}`, event }));
     }),
     countRetry: assign(({ context, event }) => {
-      const { error } = event as unknown as { error: WireError };
+      const { error } = failureOf(event);
       return {
         retries: context.retries + 1,
         retryReason: shortened(error.message),
@@ -166,7 +157,7 @@ export const taskSetup = setup({
       };
     }),
     countFailure: assign(({ context, event }) => ({
-      usage: withFailure(context.usage, (event as unknown as { error: WireError }).error),
+      usage: withFailure(context.usage, failureOf(event).error),
     })),
     stepDone: assign({ retries: 0 }),
     /** Sets how the task ends. Only the first decision counts. */
@@ -186,7 +177,7 @@ export const taskSetup = setup({
       },
     ),
     fail: assign(({ context, event }) => {
-      const failure = (event as unknown as { error: WireError }).error;
+      const failure = failureOf(event).error;
       const usage = withFailure(context.usage, failure);
       if (context.end !== null) return { usage };
       const details = (failure.details ?? {}) as { logTail?: string | null; logArtifact?: string | null };
@@ -215,7 +206,7 @@ export const taskSetup = setup({
     countVerifyRetry: assign({ verifyRetries: ({ context }) => context.verifyRetries + 1 }),
     /** Adds what could not be removed to the reason. The task's end stays as decided. */
     cleaningFailed: assign(({ context, event }, params: { what: string }) => {
-      const { message } = (event as unknown as { error: WireError }).error;
+      const { message } = failureOf(event).error;
       return {
         reason: shortened(
           `${context.reason === null ? '' : `${context.reason}; `}its ${params.what} could not be removed: ${message}`,

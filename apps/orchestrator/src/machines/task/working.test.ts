@@ -1,18 +1,12 @@
 import { transition } from 'xstate';
 import { expect, test } from 'vitest';
+import { taskInput } from '../../test-support/task-input.ts';
 import { newTask } from './task-context.ts';
-import type { TaskInput } from './task-context.ts';
 import { taskMachine } from './task-machine.ts';
 
-/** A task whose agent asks its model, with as much of its specification as that needs. */
+/** A task whose agent makes its model call. */
 function asking() {
-  const specification = {
-    agent: { kind: 'prompt', file: 'x' },
-    prompt: { text: 'x' },
-    model: 'acme/x',
-    timeLimitMs: 20_000,
-  };
-  const context = newTask({ owner: {}, specification } as unknown as TaskInput, 0);
+  const context = newTask(taskInput(), 0);
   return taskMachine.resolveState({ value: { working: { prompt: 'asking' } }, context });
 }
 

@@ -1,10 +1,13 @@
 import { assign } from 'xstate';
+import { failureOf } from '@coppice/durable-actor';
 import { looping } from './looping.ts';
 import type { TaskContext } from './task-context.ts';
 import * as orders from './task-orders.ts';
-import { effectIdOf, taskSetup } from './task-setup.ts';
+import { taskSetup } from './task-setup.ts';
 import { cancelNow, orFail } from './transitions.ts';
 import { addUsage } from '../usage.ts';
+
+const isPart = (finishReason: string): boolean => ['length', 'refusal'].includes(finishReason);
 
 /** Reason to fail on a cut answer: half a file may pass a verification that was meant for a whole one. */
 const reasonOfPart = (finishReason: string): string =>
@@ -46,7 +49,7 @@ export const working = taskSetup.createStateConfig({
             input: ({ context }) => orders.promptTurn(context),
             onDone: [
               {
-                guard: 'answerIsPart',
+                guard: ({ event }) => isPart(event.output.finishReason),
                 target: '#task.cleaning',
                 actions: [
                   assign(({ context, event }) => ({
@@ -78,7 +81,7 @@ export const working = taskSetup.createStateConfig({
                   'countFailure',
                   assign(({ context, event }) => ({
                     modelTurnsUnknown: context.modelTurnsUnknown + 1,
-                    lostTurns: [...(context.lostTurns ?? []), effectIdOf(event)],
+                    lostTurns: [...(context.lostTurns ?? []), failureOf(event).effectId],
                   })),
                 ],
               },

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { failureOf, isEffectFailed } from './index.ts';
+
+const failed = {
+  type: 'xstate.error.actor.prepare',
+  error: { code: 'git-failed', message: 'no', retryable: true },
+  actorId: 'prepare',
+  effectId: 'job_a_1',
+};
+
+test('the failure of an effect is read from its event, with the id of the effect', () => {
+  expect(isEffectFailed(failed)).toBe(true);
+  expect(failureOf(failed)).toMatchObject({ error: { code: 'git-failed', retryable: true }, effectId: 'job_a_1' });
+});
+
+test('any other event is a defect of the machine and is named', () => {
+  for (const type of ['start', 'xstate.done.actor.prepare', 'xstate.error.execution']) {
+    expect(isEffectFailed({ type })).toBe(false);
+    expect(() => failureOf({ type })).toThrow(`${type} reports no failure of an effect`);
+  }
+});

@@ -1,0 +1,26 @@
+import type { WireError } from '@coppice/contracts';
+import type { EventObject } from 'xstate';
+
+/** The event that a machine gets when an effect has failed. XState's own type of it leaves the error unknown. */
+export type EffectFailed = {
+  type: `xstate.error.actor.${string}`;
+  error: WireError;
+  /** The machine's name for the invocation. */
+  actorId: string;
+  effectId: string;
+};
+
+/** The event that a machine gets when an effect is done. */
+export type EffectDone = { type: `xstate.done.actor.${string}`; output: unknown; actorId: string };
+
+export const isEffectFailed = (event: EventObject): event is EffectFailed =>
+  event.type.startsWith('xstate.error.actor.');
+
+/**
+ * The failure that an event reports.
+ * @throws Error for any other event: a guard or action of `onError` is used elsewhere, which is a defect of the machine
+ */
+export function failureOf(event: EventObject): EffectFailed {
+  if (isEffectFailed(event)) return event;
+  throw new Error(`${event.type} reports no failure of an effect`);
+}
