@@ -12,7 +12,7 @@ import type { CoppiceEvent, EventType, Operation, TaskState, TaskStep } from '@c
 import { answer, command, defineActor, request, send } from '@coppice/durable-actor';
 import type { ActorDefinition, Emission, SpanDescription, Step } from '@coppice/durable-actor';
 import { attributes } from '@coppice/telemetry';
-import { describeTurn } from './agent/describe-calls.ts';
+import { describeTurn } from './agents/loop/describe-calls.ts';
 import { landingMachine } from './machines/landing-machine.ts';
 import type { TurnRequest } from './machines/landing-machine.ts';
 import { runMachine, runStateOf, usageOfEnded } from './machines/run-machine.ts';

@@ -1,4 +1,4 @@
 export { startOrchestrator } from './service.ts';
 export type { OrchestratorOptions } from './service.ts';
-export { replay } from './agent/replay.ts';
-export type { Difference, RecordedTurn, Replay } from './agent/replay.ts';
+export { replay } from './agents/loop/replay.ts';
+export type { Difference, RecordedTurn, Replay } from './agents/loop/replay.ts';

@@ -56,14 +56,15 @@ export {
   tenantOf,
 } from './subjects.ts';
 export { durationMs, durationSchema } from './duration.ts';
+export { agentKindNames, agentSchema } from './agents/registry.ts';
+export type { Agent, AgentOf } from './agents/registry.ts';
+export { repositoryPathSchema } from './repository-path.ts';
 export {
-  agentSchema,
   branchSchema,
   mergeMethodSchema,
   mergeModeSchema,
   modelLimitsSchema,
   networkSchema,
-  repositoryPathSchema,
   runFileSchema,
   runLimits,
   runRequestSchema,
@@ -72,7 +73,6 @@ export {
   unprotectedPartSchema,
 } from './run-request.ts';
 export type {
-  Agent,
   ModelLimits,
   Network,
   RunFile,

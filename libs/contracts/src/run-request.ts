@@ -1,6 +1,9 @@
 import { z } from 'zod';
+import { agentSchema } from './agents/registry.ts';
+import type { Agent } from './agents/registry.ts';
 import { durationMs, durationSchema } from './duration.ts';
 import { tokenSchema } from './identifiers.ts';
+import { repositoryPathSchema } from './repository-path.ts';
 import { characters, line, text } from './text.ts';
 
 /** Limits of a run. A larger run is rejected at submit, with the name of the limit. */
@@ -25,12 +28,6 @@ const limitTime = durationSchema.refine(
   { message: 'a duration between 1s and 24h' },
 );
 
-/** A path inside the repository: relative, forward slashes, no `.`/`..`/`.git` parts. */
-export const repositoryPathSchema = line(512)
-  .regex(/^(?!\/)[^\\]*[^/\\]$/, 'a relative path with forward slashes')
-  .regex(/^(?!(?:.*\/)?\.{0,2}(?:\/|$))/, 'a path inside the repository, without . or .. parts')
-  .regex(/^(?!(?:.*\/)?\.[gG][iI][tT](?:\/|$))/, 'a path outside .git');
-
 /** A branch's short name. The worktree service checks git's own rules (git-check-ref-format). */
 export const branchSchema = characters(200).regex(
   /^(?![-/.])(?!.*(\.\.|@\{|\/\/|\.lock(\/|$)|\/\.))[^\s~^:?*\x5b\\\x00-\x1f\x7f-\x9f]+(?<![./])$/,
@@ -39,30 +36,6 @@ export const branchSchema = characters(200).regex(
 
 export const networkSchema = z.enum(['none', 'full']);
 export type Network = z.infer<typeof networkSchema>;
-
-/** Default limit of a loop agent's turns. */
-const loopTurnsDefault = 60;
-
-/** The built-in coding agent, which works in turns with tools in the task's sandbox. */
-const loopAgentSchema = z.strictObject({
-  kind: z.literal('loop'),
-  turns: z.int().min(1).max(1_000).default(loopTurnsDefault).describe('The most that it may take.'),
-  tokens: z.int().min(1_000).max(1_000_000_000).optional().describe('Of input and output together, over all turns.'),
-  contextTokens: z
-    .int()
-    .min(2_000)
-    .max(10_000_000)
-    .default(128_000)
-    .describe('What the model can hold; near it the conversation is compacted.'),
-});
-
-/** An agent that makes one model call and writes its text to a file. The kind `command` comes with a later issue. */
-const promptAgentSchema = z.strictObject({
-  kind: z.literal('prompt'),
-  file: repositoryPathSchema.describe('Where the completion is written.'),
-});
-export const agentSchema = z.discriminatedUnion('kind', [promptAgentSchema, loopAgentSchema]);
-export type Agent = z.infer<typeof agentSchema>;
 
 export const mergeModeSchema = z.enum(['auto', 'manual', 'branch']);
 export const mergeMethodSchema = z.enum(['merge', 'squash']);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { repositoryPathSchema } from './run-request.ts';
+import { repositoryPathSchema } from './repository-path.ts';
 import type { ToolDefinition } from './model-messages.ts';
 
 /**

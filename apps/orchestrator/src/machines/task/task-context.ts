@@ -1,5 +1,5 @@
 import { usageSchema } from '@coppice/contracts';
-import { addUsage, noUsage } from '../usage.ts';
+import { addUsage } from '../usage.ts';
 import type {
   Mount,
   Owner,
@@ -11,8 +11,7 @@ import type {
   Usage,
   WireError,
 } from '@coppice/contracts';
-import { newLoop } from '../../agent/loop-state.ts';
-import type { LoopState } from '../../agent/loop-state.ts';
+import type { AgentFields } from '../../agents/registry.ts';
 
 /** A task's specification in its actor's value. A large prompt is in the object store. */
 export type HeldSpecification = Omit<TaskSpecification, 'prompt'> & { prompt: TextReference };
@@ -28,67 +27,60 @@ export type TaskInput = {
 };
 
 /** A task's state. Plain data of a few kilobytes, since it is written on every step. */
-export type TaskContext = TaskInput & {
-  state: TaskState;
-  createdAtMs: number;
-  /** When `state` was entered. Also the date of commits made in it, so that a repeated step makes the same commit. */
-  enteredAtMs: number;
-  /** Failed tries of the current step. */
-  retries: number;
-  /** Why the last try failed. Missing in tasks stored by earlier versions. */
-  retryReason?: string;
-  /** The end of the task, once it is decided. */
-  end: TaskEnd | null;
-  reason: string | null;
-  failure: WireError | null;
-  keepBranch: boolean;
+export type TaskContext = TaskInput &
+  AgentFields & {
+    state: TaskState;
+    createdAtMs: number;
+    /** When `state` was entered. Also the date of commits made in it, so that a repeated step makes the same commit. */
+    enteredAtMs: number;
+    /** Failed tries of the current step. */
+    retries: number;
+    /** Why the last try failed. Missing in tasks stored by earlier versions. */
+    retryReason?: string;
+    /** The end of the task, once it is decided. */
+    end: TaskEnd | null;
+    reason: string | null;
+    failure: WireError | null;
+    keepBranch: boolean;
 
-  setup: { setupKey: string; inputsHash: string } | null;
-  node: string | null;
-  branch: string | null;
-  baseCommit: string | null;
-  mounts: Mount[];
-  /** True if there may be a sandbox to remove. */
-  sandboxOpen: boolean;
-  /** True if there may be a worktree to remove. */
-  worktreeOpen: boolean;
-  content: TextReference | null;
-  /** State of a `loop` agent; null for other agents and after the agent's work. */
-  loop: LoopState | null;
-  /** True if the worktree has changes that no checkpoint has saved. */
-  unsaved: boolean;
-  savedAtMs: number;
-  /** The agent's summary: the body of its commit. */
-  summary: string | null;
+    setup: { setupKey: string; inputsHash: string } | null;
+    node: string | null;
+    branch: string | null;
+    baseCommit: string | null;
+    mounts: Mount[];
+    /** True if there may be a sandbox to remove. */
+    sandboxOpen: boolean;
+    /** True if there may be a worktree to remove. */
+    worktreeOpen: boolean;
+    /** The agent's summary: the body of its commit. */
+    summary: string | null;
 
-  commit: string | null;
-  filesChanged: number | null;
-  /** Changed paths that need the user's approval: paths in the task's commit, and paths that its merge changes on the target. */
-  protectedPaths: string[];
-  /** Protected paths that the user has approved. */
-  approvedPaths: string[];
+    commit: string | null;
+    filesChanged: number | null;
+    /** Changed paths that need the user's approval: paths in the task's commit, and paths that its merge changes on the target. */
+    protectedPaths: string[];
+    /** Protected paths that the user has approved. */
+    approvedPaths: string[];
 
-  merge: PreparedMerge | null;
-  /** The merged tree on which the verify command exited 0. */
-  verifiedTree: string | null;
-  verifications: number;
-  /** Consecutive verifications without a result. */
-  verifyRetries: number;
-  landingAttempts: number;
-  /** The landing slot's token, while the task holds the slot. */
-  turn: string | null;
-  landedCommit: string | null;
-  finishCommand: string | null;
-  rescue: string | null;
+    merge: PreparedMerge | null;
+    /** The merged tree on which the verify command exited 0. */
+    verifiedTree: string | null;
+    verifications: number;
+    /** Consecutive verifications without a result. */
+    verifyRetries: number;
+    landingAttempts: number;
+    /** The landing slot's token, while the task holds the slot. */
+    turn: string | null;
+    landedCommit: string | null;
+    finishCommand: string | null;
+    rescue: string | null;
 
-  usage: Usage;
-  modelTurns: number;
-  modelTurnsUnknown: number;
-  /** Effect ids of lost model calls of a `prompt` agent; the answer of one may still be stored. Missing in values stored by earlier versions. */
-  lostTurns?: string[];
-  logTail: string | null;
-  logArtifact: string | null;
-};
+    usage: Usage;
+    modelTurns: number;
+    modelTurnsUnknown: number;
+    logTail: string | null;
+    logArtifact: string | null;
+  };
 
 export type PreparedMerge = {
   tip: string;
@@ -122,50 +114,6 @@ export const sandboxLimits: SandboxLimits = {
 
 /** Characters of the slug in the branch name `coppice/<task id>/<slug>`. */
 export const slugCharactersMax = 30;
-
-export function newTask(input: TaskInput, nowMs: number): TaskContext {
-  return {
-    ...input,
-    state: 'waiting',
-    createdAtMs: nowMs,
-    enteredAtMs: nowMs,
-    retries: 0,
-    end: null,
-    reason: null,
-    failure: null,
-    keepBranch: false,
-    setup: null,
-    node: null,
-    branch: null,
-    baseCommit: null,
-    mounts: [],
-    sandboxOpen: false,
-    worktreeOpen: false,
-    content: null,
-    loop: input.specification.agent.kind === 'loop' ? newLoop() : null,
-    unsaved: false,
-    savedAtMs: 0,
-    summary: null,
-    commit: null,
-    filesChanged: null,
-    protectedPaths: [],
-    approvedPaths: [],
-    merge: null,
-    verifiedTree: null,
-    verifications: 0,
-    verifyRetries: 0,
-    landingAttempts: 0,
-    turn: null,
-    landedCommit: null,
-    finishCommand: null,
-    rescue: null,
-    usage: noUsage,
-    modelTurns: 0,
-    modelTurnsUnknown: 0,
-    logTail: null,
-    logArtifact: null,
-  };
-}
 
 /**
  * Adds the usage of a failed model call, which its error reports. A failure that used no tokens leaves the usage as it is, whether or not its price is known.

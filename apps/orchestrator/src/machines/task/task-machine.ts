@@ -3,7 +3,7 @@ import { cleaning } from './cleaning.ts';
 import { committing } from './committing.ts';
 import { landing, pushing } from './landing.ts';
 import { preparing } from './preparing.ts';
-import { newTask } from './task-context.ts';
+import { newTask } from './new-task.ts';
 import { taskSetup, timeOf } from './task-setup.ts';
 import { cancelled } from './transitions.ts';
 import { verifying } from './verifying.ts';

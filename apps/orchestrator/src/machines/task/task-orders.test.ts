@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { taskInput } from '../../test-support/task-input.ts';
-import { newTask } from './task-context.ts';
+import { newTask } from './new-task.ts';
 import { commit } from './task-orders.ts';
 
 const coAuthorOf = (model: string): string | undefined =>

@@ -1,19 +1,12 @@
-import { shortHash, shownModel, slug, toolDefinitions } from '@coppice/contracts';
+import { shortHash, shownModel, slug } from '@coppice/contracts';
 import type {
   CommandResult,
   CommitMessage,
-  ContentPart,
   SandboxSpecification,
-  ToolResult,
-  modelOperations,
   sandboxOperations,
   worktreeOperations,
 } from '@coppice/contracts';
 import type { z } from 'zod';
-import { instructionFiles, resultCharactersMax } from '../../agent/limits.ts';
-import { newLoop } from '../../agent/loop-state.ts';
-import type { Assignment, LoopState } from '../../agent/loop-state.ts';
-import { limitsOf } from '../../agent/replay.ts';
 import { sandboxLimits, slugCharactersMax, taskLimits } from './task-context.ts';
 import type { TaskContext } from './task-context.ts';
 import type { SetupRequest } from '../setup-machine.ts';
@@ -21,10 +14,14 @@ import type { TurnRequest } from '../landing-machine.ts';
 
 /** Inputs of the commands that a task sends in each of its steps. Pure mappings from its context. */
 
-type WorktreeInput<Name extends keyof typeof worktreeOperations> = z.input<(typeof worktreeOperations)[Name]['input']>;
-type SandboxInput<Name extends keyof typeof sandboxOperations> = z.input<(typeof sandboxOperations)[Name]['input']>;
+export type WorktreeInput<Name extends keyof typeof worktreeOperations> = z.input<
+  (typeof worktreeOperations)[Name]['input']
+>;
+export type SandboxInput<Name extends keyof typeof sandboxOperations> = z.input<
+  (typeof sandboxOperations)[Name]['input']
+>;
 
-const rfc3339 = (ms: number): string => new Date(ms).toISOString();
+export const rfc3339 = (ms: number): string => new Date(ms).toISOString();
 
 export const resolveSetup = (context: TaskContext): WorktreeInput<'resolveSetup'> => ({
   owner: context.owner,
@@ -72,7 +69,7 @@ export const prepare = (context: TaskContext): WorktreeInput<'prepare'> => ({
   setupKey: context.setup?.setupKey ?? null,
 });
 
-const workSandboxId = (context: TaskContext): string => `${context.owner.taskId}-work`;
+export const workSandboxId = (context: TaskContext): string => `${context.owner.taskId}-work`;
 
 export const createSandbox = (context: TaskContext): SandboxSpecification => ({
   owner: context.owner,
@@ -89,72 +86,7 @@ export const removeSandbox = (context: TaskContext): SandboxInput<'remove'> => (
   sandboxId: workSandboxId(context),
 });
 
-export function promptTurn(context: TaskContext): z.input<typeof modelOperations.turn.input> {
-  const { prompt, model, timeLimitMs } = context.specification;
-  const part: ContentPart =
-    'text' in prompt ? { type: 'text', text: prompt.text } : { type: 'text-artifact', artifact: prompt.artifact };
-  const messages = [{ role: 'user' as const, content: [part] }];
-  const { owner, lostTurns = [] } = context;
-  return { owner, model, messages, lostTurns, timeLimitMs, limits: modelLimitsOf(context) };
-}
-
-export const loopOf = (context: TaskContext): LoopState => context.loop ?? newLoop();
-
-/** The part of the task that the loop agent works from. */
-export function assignmentOf({ specification }: TaskContext): Assignment {
-  const { agent } = specification;
-  if (agent.kind !== 'loop') throw new Error(`an agent of kind ${agent.kind} has no loop`);
-  return {
-    description: specification.description,
-    prompt: specification.prompt,
-    verify: specification.verify,
-    ...limitsOf(agent),
-  };
-}
-
-export function loopTurn(context: TaskContext): z.input<typeof modelOperations.turn.input> {
-  const { model, timeLimitMs } = context.specification;
-  const { next, turnId, messages, lostTurns = [] } = loopOf(context);
-  const tools = next.do === 'ask' && next.for === 'summary' ? [] : toolDefinitions();
-  const limits = modelLimitsOf(context);
-  return { owner: context.owner, model, continues: turnId, messages, lostTurns, tools, timeLimitMs, limits };
-}
-
-const modelLimitsOf = ({ specification }: TaskContext) => specification.modelLimits ?? { task: {}, run: {} };
-
-/** Reads the instruction files with the agent's `read` tool, so that the sandbox applies the same rules as for the agent. */
-export const readInstructions = (context: TaskContext): SandboxInput<'tools'> => ({
-  owner: context.owner,
-  sandboxId: workSandboxId(context),
-  calls: instructionFiles.map((path) => ({ id: path, name: 'read', arguments: { text: JSON.stringify({ path }) } })),
-  resultCharactersMax: resultCharactersMax(assignmentOf(context)),
-});
-
-export const toolCalls = (context: TaskContext): SandboxInput<'tools'> => {
-  const { next } = loopOf(context);
-  return {
-    owner: context.owner,
-    sandboxId: workSandboxId(context),
-    calls: next.do === 'call' ? next.calls : [],
-    resultCharactersMax: resultCharactersMax(assignmentOf(context)),
-  };
-};
-
-const lookingTools: readonly string[] = ['read', 'list', 'search'];
-export const mayHaveWritten = (results: readonly ToolResult[]): boolean =>
-  results.some(({ name }) => !lookingTools.includes(name));
-
-export const checkpoint = (context: TaskContext): WorktreeInput<'checkpoint'> => ({
-  owner: context.owner,
-  date: rfc3339(context.savedAtMs),
-});
-
-export const writeFile = (context: TaskContext): SandboxInput<'write'> => ({
-  owner: context.owner,
-  sandboxId: workSandboxId(context),
-  path: context.specification.agent.kind === 'prompt' ? context.specification.agent.file : '',
-  content: context.content ?? { text: '' },
-});
+export const modelLimitsOf = ({ specification }: TaskContext) => specification.modelLimits ?? { task: {}, run: {} };
 
 function commitMessage(context: TaskContext): CommitMessage {
   const { commit, description, model } = context.specification;

@@ -1,15 +1,13 @@
 /** Building blocks of the task's states: events, invocations, actions and guards. */
 import { assign, enqueueActions, setup } from 'xstate';
 import { modelOperations, sandboxOperations, worktreeOperations } from '@coppice/contracts';
-import type { CommandResult, TaskEnd, TaskState, ToolResult, TurnOutput, WireError } from '@coppice/contracts';
+import type { CommandResult, TaskEnd, TaskState, TurnOutput, WireError } from '@coppice/contracts';
 import { effect, failureOf, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
-import * as agent from '../../agent/decide-next-step.ts';
 import { taskLimits, withFailure } from './task-context.ts';
 import type { TaskContext, TaskInput } from './task-context.ts';
 import * as orders from './task-orders.ts';
 import { shorten } from '../shorten.ts';
-import { addUsage } from '../usage.ts';
 import type { SetupRequest } from '../setup-machine.ts';
 import type { Turn, TurnRequest } from '../landing-machine.ts';
 
@@ -73,25 +71,6 @@ export const taskSetup = setup({
       const { retryable, code } = failureOf(event).error;
       return (retryable || code === 'unknown') && context.verifyRetries + 1 < taskLimits.stepTriesMax;
     },
-    turnLost: ({ context, event }) =>
-      failureOf(event).error.code === 'unknown' && context.modelTurnsUnknown + 1 < taskLimits.modelTurnsUnknownMax,
-    isLoop: ({ context }) => context.specification.agent.kind === 'loop',
-    executorLost: ({ event }) => failureOf(event).error.code === 'unknown',
-    mayReadAgain: ({ context, event }) =>
-      failureOf(event).error.code === 'unknown' && context.retries + 1 < taskLimits.stepTriesMax,
-    /** True if some of the calls may have run; sending them again could run them twice. */
-    callsUnknown: ({ event }) =>
-      ['unknown', 'internal', 'deadline-exceeded', 'delivery-limit'].includes(failureOf(event).error.code),
-    /** True for a failure that no retry would cure, but a shorter conversation would. */
-    conversationFailed: ({ context, event }) => {
-      const { error } = failureOf(event);
-      const next = context.loop?.next;
-      const asksForSummary = next?.do === 'ask' && next.for === 'summary';
-      const mayComeRight = error.retryable && context.retries + 1 < taskLimits.stepTriesMax;
-      return error.code === 'context-exceeded' || (asksForSummary && !mayComeRight);
-    },
-    checkpointDue: ({ context, event }) =>
-      context.unsaved && timeOf(event) - context.savedAtMs >= taskLimits.checkpointIntervalMs,
     hasSetup: ({ context }) => context.specification.setup !== null,
     hasSandbox: ({ context }) => context.sandboxOpen,
     hasWorktree: ({ context }) => context.worktreeOpen,
@@ -117,30 +96,6 @@ export const taskSetup = setup({
       const entered = { state: params.state, enteredAtMs: timeOf(event), retries: 0 };
       enqueue.assign(entered);
       enqueue.emit({ type: 'task-state', context: { ...context, ...entered }, from: context.state });
-    }),
-    /** Records the model's answer. */
-    turnAnswered: enqueueActions(({ context, enqueue }, { output }: { output: TurnOutput }) => {
-      const answered = {
-        usage: addUsage(context.usage, output.usage),
-        modelTurns: context.modelTurns + 1,
-        retries: 0,
-        loop: agent.afterTurn(orders.loopOf(context), output, orders.assignmentOf(context)),
-      };
-      enqueue.assign(answered);
-      enqueue.emit({ type: 'task-turn', context: { ...context, ...answered }, output });
-    }),
-    toolsDone: assign(({ context }, params: { results: ToolResult[] }) => ({
-      loop: agent.afterTools(orders.loopOf(context), params.results, orders.assignmentOf(context)),
-      unsaved: context.unsaved || orders.mayHaveWritten(params.results),
-      retries: 0,
-    })),
-    toolsLost: assign(({ context, event }) => {
-      // Calls that failed by themselves or took too long would do so again.
-      const mayRepeat = failureOf(event).error.code === 'unknown';
-      return {
-        loop: agent.afterToolsLost(orders.loopOf(context), orders.assignmentOf(context), mayRepeat),
-        unsaved: true,
-      };
     }),
     /** Notifies the run, which counts active tasks: a task that waits for the user isn't active. */
     tellRun: enqueueActions(({ context, enqueue }, params: { event: 'task-idle' | 'task-ended' }) => {
@@ -220,3 +175,5 @@ export const taskSetup = setup({
     }),
   },
 });
+
+export type TaskStateConfig = Parameters<typeof taskSetup.createStateConfig>[0];

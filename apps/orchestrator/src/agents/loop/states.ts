@@ -1,16 +1,18 @@
-import { assign } from 'xstate';
 import { failureOf } from '@coppice/durable-actor';
-import * as agent from '../../agent/decide-next-step.ts';
-import * as orders from './task-orders.ts';
-import { taskSetup, timeOf } from './task-setup.ts';
-import { orFail } from './transitions.ts';
+import { assign, enqueueActions } from 'xstate';
+import { taskSetup, timeOf } from '../../machines/task/task-setup.ts';
+import { orFail } from '../../machines/task/transitions.ts';
+import { addUsage } from '../../machines/usage.ts';
+import * as commands from './commands.ts';
+import * as agent from './decide-next-step.ts';
+import * as guards from './guards.ts';
 
 /**
  * The loop of the coding agent: asks the model, runs its tool calls in the sandbox and returns their results, until the model finishes or a limit is reached.
- * Pure functions in `src/agent/` make the decisions; these states only carry them out. In parallel, checkpoints save the worktree while the model thinks, so
+ * Pure functions in this folder make the decisions; these states only carry them out. In parallel, checkpoints save the worktree while the model thinks, so
  * they delay nothing.
  */
-export const looping = taskSetup.createStateConfig({
+export const loopStates = taskSetup.createStateConfig({
   type: 'parallel',
   states: {
     agent: {
@@ -20,21 +22,21 @@ export const looping = taskSetup.createStateConfig({
           invoke: {
             id: 'readInstructions',
             src: 'tools',
-            input: ({ context }) => orders.readInstructions(context),
+            input: ({ context }) => commands.readInstructions(context),
             onDone: {
               target: 'asking',
               actions: assign(({ context, event }) => ({
                 loop: agent.begin(
-                  orders.loopOf(context),
+                  commands.loopOf(context),
                   agent.instructionsOf(event.output.results),
-                  orders.assignmentOf(context),
+                  commands.assignmentOf(context),
                 ),
                 retries: 0,
               })),
             },
             // Reading can safely be repeated.
             onError: [
-              { guard: 'mayReadAgain', target: 'readingInstructions', reenter: true, actions: 'countRetry' },
+              { guard: guards.mayReadAgain, target: 'readingInstructions', reenter: true, actions: 'countRetry' },
               ...orFail('readingInstructions'),
             ],
           },
@@ -67,30 +69,39 @@ export const looping = taskSetup.createStateConfig({
           invoke: {
             id: 'loopTurn',
             src: 'turn',
-            input: ({ context }) => orders.loopTurn(context),
+            input: ({ context }) => commands.loopTurn(context),
             onDone: {
               target: 'deciding',
-              actions: { type: 'turnAnswered', params: ({ event }) => ({ output: event.output }) },
+              actions: enqueueActions(({ context, event: { output }, enqueue }) => {
+                const answered = {
+                  usage: addUsage(context.usage, output.usage),
+                  modelTurns: context.modelTurns + 1,
+                  retries: 0,
+                  loop: agent.afterTurn(commands.loopOf(context), output, commands.assignmentOf(context)),
+                };
+                enqueue.assign(answered);
+                enqueue.emit({ type: 'task-turn', context: { ...context, ...answered }, output });
+              }),
             },
             onError: [
               {
-                guard: 'executorLost',
+                guard: guards.executorLost,
                 target: 'deciding',
                 actions: [
                   'countFailure',
                   assign(({ context, event }) => ({
                     modelTurnsUnknown: context.modelTurnsUnknown + 1,
-                    loop: agent.afterTurnLost(orders.loopOf(context), failureOf(event).effectId),
+                    loop: agent.afterTurnLost(commands.loopOf(context), failureOf(event).effectId),
                   })),
                 ],
               },
               {
-                guard: 'conversationFailed',
+                guard: guards.conversationFailed,
                 target: 'deciding',
                 actions: [
                   'countFailure',
                   assign(({ context }) => ({
-                    loop: agent.withoutSummary(orders.loopOf(context), orders.assignmentOf(context)),
+                    loop: agent.withoutSummary(commands.loopOf(context), commands.assignmentOf(context)),
                     retries: 0,
                   })),
                 ],
@@ -103,16 +114,28 @@ export const looping = taskSetup.createStateConfig({
           invoke: {
             id: 'tools',
             src: 'tools',
-            input: ({ context }) => orders.toolCalls(context),
+            input: ({ context }) => commands.toolCalls(context),
             onDone: {
               target: 'deciding',
-              actions: { type: 'toolsDone', params: ({ event }) => ({ results: event.output.results }) },
+              actions: assign(({ context, event: { output } }) => ({
+                loop: agent.afterTools(commands.loopOf(context), output.results, commands.assignmentOf(context)),
+                unsaved: context.unsaved || commands.mayHaveWritten(output.results),
+                retries: 0,
+              })),
             },
             onError: [
               {
-                guard: 'callsUnknown',
+                guard: guards.callsUnknown,
                 target: 'deciding',
-                actions: 'toolsLost',
+                actions: assign(({ context, event }) => {
+                  // Calls that failed by themselves or took too long would do so again.
+                  const mayRepeat = failureOf(event).error.code === 'unknown';
+                  const { loopOf, assignmentOf } = commands;
+                  return {
+                    loop: agent.afterToolsLost(loopOf(context), assignmentOf(context), mayRepeat),
+                    unsaved: true,
+                  };
+                }),
               },
               ...orFail('calling'),
             ],
@@ -123,13 +146,13 @@ export const looping = taskSetup.createStateConfig({
     checkpoints: {
       initial: 'resting',
       states: {
-        resting: { always: { guard: 'checkpointDue', target: 'saving' } },
+        resting: { always: { guard: guards.checkpointDue, target: 'saving' } },
         saving: {
           entry: assign(({ event }) => ({ unsaved: false, savedAtMs: timeOf(event) })),
           invoke: {
             id: 'checkpoint',
             src: 'checkpoint',
-            input: ({ context }) => orders.checkpoint(context),
+            input: ({ context }) => commands.checkpoint(context),
             onDone: 'resting',
             // A failed checkpoint has no other effect; the next one follows the next tool calls.
             onError: { target: 'resting', actions: assign({ unsaved: true }) },

@@ -1,4 +1,4 @@
-import type { Agent, ModelMessage, ToolCall, TurnOutput } from '@coppice/contracts';
+import type { AgentOf, ModelMessage, ToolCall, TurnOutput } from '@coppice/contracts';
 import { describe, expect, test } from 'vitest';
 import { afterTools, afterTurn, begin, withoutSummary } from './decide-next-step.ts';
 import { newLoop } from './loop-state.ts';
@@ -6,7 +6,7 @@ import type { Assignment } from './loop-state.ts';
 import { limitsOf, replay } from './replay.ts';
 import type { RecordedTurn } from './replay.ts';
 
-const agent: Extract<Agent, { kind: 'loop' }> = { kind: 'loop', turns: 20, contextTokens: 10_000 };
+const agent: AgentOf<'loop'> = { kind: 'loop', turns: 20, contextTokens: 10_000 };
 const assignment: Assignment = {
   description: 'Fix it',
   prompt: { artifact: 'run/x/prompt' },

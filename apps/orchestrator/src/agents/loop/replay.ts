@@ -3,7 +3,7 @@
  * now and then; it means that the agent's code has changed, or that the record belongs to another task. Pure.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Agent, ModelMessage, ToolCall, ToolResult, TurnOutput } from '@coppice/contracts';
+import type { AgentOf, ModelMessage, ToolCall, ToolResult, TurnOutput } from '@coppice/contracts';
 import { afterTools, afterTurn, begin, withoutSummary } from './decide-next-step.ts';
 import { stepOf } from './describe-calls.ts';
 import { newLoop } from './loop-state.ts';
@@ -31,7 +31,7 @@ export type Replay = {
   tokens: number;
 };
 
-type LoopAgent = Extract<Agent, { kind: 'loop' }>;
+type LoopAgent = AgentOf<'loop'>;
 
 export const limitsOf = ({ turns, tokens, contextTokens }: LoopAgent) => ({
   turnsMax: turns,

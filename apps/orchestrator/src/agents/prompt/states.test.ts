@@ -1,8 +1,8 @@
 import { transition } from 'xstate';
 import { expect, test } from 'vitest';
 import { taskInput } from '../../test-support/task-input.ts';
-import { newTask } from './task-context.ts';
-import { taskMachine } from './task-machine.ts';
+import { newTask } from '../../machines/task/new-task.ts';
+import { taskMachine } from '../../machines/task/task-machine.ts';
 
 /** A task whose agent makes its model call. */
 function asking() {

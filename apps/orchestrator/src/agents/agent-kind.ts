@@ -1,0 +1,10 @@
+import type { Agent } from '@coppice/contracts';
+import type { TaskStateConfig } from '../machines/task/task-setup.ts';
+
+/** What an agent kind adds to the task machine. */
+export type AgentKind<Fields = object> = {
+  /** The child state of `working` that runs the agent. It leads to `#task.committing` or `#task.cleaning`. */
+  states: TaskStateConfig;
+  /** The kind's fields in the context of a new task. Every task has the fields of all kinds, whichever its own is. */
+  newFields: (agent: Agent) => Fields;
+};

@@ -1,0 +1,13 @@
+import type { TextReference } from '@coppice/contracts';
+import type { AgentKind } from '../agent-kind.ts';
+import { promptStates } from './states.ts';
+
+type PromptFields = {
+  /** The model's text, until it is written to the file. */
+  content: TextReference | null;
+  /** Effect ids of lost model calls; the answer of one may still be stored. Missing in values stored by earlier versions. */
+  lostTurns?: string[];
+};
+
+/** One model call, whose text is written to a file. */
+export const prompt: AgentKind<PromptFields> = { states: promptStates, newFields: () => ({ content: null }) };

@@ -1,0 +1,30 @@
+import type { Agent } from '@coppice/contracts';
+import type { AgentKind } from './agent-kind.ts';
+import { loop } from './loop/kind.ts';
+import { prompt } from './prompt/kind.ts';
+
+/** The registry of agent kinds. Their schemas are in libs/contracts, which no app may be imported by: `src/agents/registry.ts` there. */
+export const agentKinds = { loop, prompt } satisfies Record<Agent['kind'], AgentKind>;
+
+type Kinds = typeof agentKinds;
+type Intersection<Union> = (Union extends unknown ? (each: Union) => void : never) extends (all: infer All) => void
+  ? All
+  : never;
+
+/** The fields of all agent kinds in a task's context. */
+export type AgentFields = Intersection<ReturnType<Kinds[keyof Kinds]['newFields']>>;
+
+export const newAgentFields = (agent: Agent): AgentFields =>
+  Object.assign({}, ...Object.values(agentKinds).map(({ newFields }) => newFields(agent))) as AgentFields;
+
+/** The child states of `working`: one for each kind, and the choice between them. */
+export const agentStates = (kinds: Record<string, AgentKind> = agentKinds) => ({
+  choosing: {
+    always: Object.keys(kinds).map((kind) => ({
+      guard: ({ context }: { context: { specification: { agent: { kind: string } } } }) =>
+        context.specification.agent.kind === kind,
+      target: kind,
+    })),
+  },
+  ...Object.fromEntries(Object.entries(kinds).map(([kind, { states }]) => [kind, states])),
+});

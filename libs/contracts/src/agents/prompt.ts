@@ -1,0 +1,8 @@
+import { z } from 'zod';
+import { repositoryPathSchema } from '../repository-path.ts';
+
+/** An agent that makes one model call and writes its text to a file. */
+export const promptAgentSchema = z.strictObject({
+  kind: z.literal('prompt'),
+  file: repositoryPathSchema.describe('Where the completion is written.'),
+});

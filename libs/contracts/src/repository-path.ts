@@ -1,0 +1,7 @@
+import { line } from './text.ts';
+
+/** A path inside the repository: relative, forward slashes, no `.`/`..`/`.git` parts. */
+export const repositoryPathSchema = line(512)
+  .regex(/^(?!\/)[^\\]*[^/\\]$/, 'a relative path with forward slashes')
+  .regex(/^(?!(?:.*\/)?\.{0,2}(?:\/|$))/, 'a path inside the repository, without . or .. parts')
+  .regex(/^(?!(?:.*\/)?\.[gG][iI][tT](?:\/|$))/, 'a path outside .git');
