@@ -20,7 +20,7 @@ import type { RunContext, RunEmitted } from './machines/run-machine.ts';
 import { setupMachine } from './machines/setup-machine.ts';
 import type { SetupContext, SetupRequest } from './machines/setup-machine.ts';
 import { taskMachine } from './machines/task/task-machine.ts';
-import { landingId } from './machines/task/task-orders.ts';
+import { landingId } from './machines/task/land/commands.ts';
 import type { TaskEmitted } from './machines/task/task-setup.ts';
 import type { TaskContext } from './machines/task/task-context.ts';
 import { runSummary, taskCounts, taskSummary } from './views.ts';

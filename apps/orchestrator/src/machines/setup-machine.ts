@@ -14,7 +14,7 @@ import type {
 import { effect, failureOf, ordered } from '@coppice/durable-actor';
 import type { AnswerParams, Birth, Timed } from '@coppice/durable-actor';
 import { sandboxLimits } from './task/task-context.ts';
-import { logTail, passed } from './task/task-orders.ts';
+import { logTail, passed } from './task/command-result.ts';
 
 /**
  * One setup of one repository. The command runs once on the base tree, its result is sealed, and every task with the same setup key gets a copy. Many tasks may

@@ -1,8 +1,9 @@
 import type { ContentPart, modelOperations } from '@coppice/contracts';
 import type { z } from 'zod';
 import type { TaskContext } from '../../machines/task/task-context.ts';
-import { modelLimitsOf, workSandboxId } from '../../machines/task/task-orders.ts';
-import type { SandboxInput } from '../../machines/task/task-orders.ts';
+import { modelLimitsOf } from '../../machines/task/agent/commands.ts';
+import { workSandboxId } from '../../machines/task/command-inputs.ts';
+import type { SandboxInput } from '../../machines/task/command-inputs.ts';
 
 /** Inputs of the commands that a `prompt` agent sends. Pure mappings from the task's context. */
 

@@ -1,14 +1,14 @@
 import { emit, enqueueActions } from 'xstate';
-import { cleaning } from './cleaning.ts';
-import { committing } from './committing.ts';
-import { landing, pushing } from './landing.ts';
-import { preparing } from './preparing.ts';
+import { cleaning } from './clean/states.ts';
+import { committing } from './agent/committing.ts';
+import { landing, pushing } from './land/states.ts';
+import { preparing } from './prepare/states.ts';
 import { newTask } from './new-task.ts';
 import { taskSetup, timeOf } from './task-setup.ts';
 import { cancelled } from './transitions.ts';
-import { verifying } from './verifying.ts';
-import { awaitingApproval, ready } from './waiting-for-a-person.ts';
-import { working } from './working.ts';
+import { verifying } from './verify/states.ts';
+import { awaitingApproval, ready } from './land/waiting-for-you.ts';
+import { working } from './agent/working.ts';
 
 /**
  * The life of a task: waiting → preparing → working → committing → verifying → (awaiting-approval, ready) → landing → cleaning → ended.

@@ -1,12 +1,11 @@
 /** Building blocks of the task's states: events, invocations, actions and guards. */
 import { assign, enqueueActions, setup } from 'xstate';
 import { modelOperations, sandboxOperations, worktreeOperations } from '@coppice/contracts';
-import type { CommandResult, TaskEnd, TaskState, TurnOutput, WireError } from '@coppice/contracts';
+import type { TaskEnd, TaskState, TurnOutput, WireError } from '@coppice/contracts';
 import { effect, failureOf, ordered } from '@coppice/durable-actor';
 import type { Birth, SendParams, Timed } from '@coppice/durable-actor';
 import { taskLimits, withFailure } from './task-context.ts';
 import type { TaskContext, TaskInput } from './task-context.ts';
-import * as orders from './task-orders.ts';
 import { shorten } from '../shorten.ts';
 import type { SetupRequest } from '../setup-machine.ts';
 import type { Turn, TurnRequest } from '../landing-machine.ts';
@@ -66,31 +65,13 @@ export const taskSetup = setup({
   guards: {
     ending: ({ context }) => context.end !== null,
     mayRetry: ({ context, event }) => failureOf(event).error.retryable && context.retries + 1 < taskLimits.stepTriesMax,
-    /** True if the verification had no result: the error is retryable, or its executor was lost. */
-    mayVerifyAgain: ({ context, event }) => {
-      const { retryable, code } = failureOf(event).error;
-      return (retryable || code === 'unknown') && context.verifyRetries + 1 < taskLimits.stepTriesMax;
-    },
-    hasSetup: ({ context }) => context.specification.setup !== null,
-    hasSandbox: ({ context }) => context.sandboxOpen,
-    hasWorktree: ({ context }) => context.worktreeOpen,
-    needsApproval: ({ context }) => context.protectedPaths.some((path) => !context.approvedPaths.includes(path)),
     mergesByHand: ({ context }) => context.specification.merge === 'manual',
     pushesBranch: ({ context }) => context.specification.merge === 'branch',
-    nothingToVerify: ({ context }) => context.specification.verify === false,
-    mayLandAgain: ({ context }) => context.landingAttempts < taskLimits.landingAttemptsMax,
   },
   delays: { agentTimeLimit: ({ context }) => context.specification.timeLimitMs },
 }).extend({
   // In a separate `extend`, since XState infers the names that may be enqueued from the preceding setup.
   actions: {
-    releaseTurn: enqueueActions(({ context, enqueue }) => {
-      if (context.turn === null) return;
-      const { owner, repositoryId, baseBranch, turn } = context;
-      const id = orders.landingId({ tenant: owner.tenant, repositoryId, branch: baseBranch });
-      enqueue(told({ kind: 'landing', id, event: { type: 'release', turn } }));
-      enqueue.assign({ turn: null });
-    }),
     /** First action of every state of a task. */
     enter: enqueueActions(({ context, event, enqueue }, params: { state: TaskState }) => {
       const entered = { state: params.state, enteredAtMs: timeOf(event), retries: 0 };
@@ -114,6 +95,7 @@ export const taskSetup = setup({
     countFailure: assign(({ context, event }) => ({
       usage: withFailure(context.usage, failureOf(event).error),
     })),
+    countVerifyRetry: assign({ verifyRetries: ({ context }) => context.verifyRetries + 1 }),
     stepDone: assign({ retries: 0 }),
     /** Sets how the task ends. Only the first decision counts. */
     decide: assign(
@@ -144,34 +126,6 @@ export const taskSetup = setup({
         logTail: details.logTail ?? context.logTail,
         logArtifact: details.logArtifact ?? context.logArtifact,
       };
-    }),
-    verifyFailed: assign(({ context }, params: { result: CommandResult }) => {
-      const reason = orders.verifyFailure(params.result, context.specification.timeLimitMs);
-      const end: TaskEnd = params.result.timedOut ? 'timed-out' : 'failed';
-      return { end, reason, logTail: orders.logTail(params.result), logArtifact: params.result.logArtifact };
-    }),
-    holdMerge: assign(({ context }, params: { merge: TaskContext['merge']; protectedPaths: string[] }) => ({
-      merge: params.merge,
-      protectedPaths: [...new Set([...context.protectedPaths, ...params.protectedPaths])],
-      verifications: context.verifications + 1,
-      retries: 0,
-    })),
-    holdTurn: assign((_, { turn }: { turn: string }) => ({ turn, retries: 0 })),
-    approve: assign({ approvedPaths: ({ context }) => context.protectedPaths }),
-    countVerifyRetry: assign({ verifyRetries: ({ context }) => context.verifyRetries + 1 }),
-    /** Adds what could not be removed to the reason. The task's end stays as decided. */
-    cleaningFailed: assign(({ context, event }, params: { what: string }) => {
-      const { message } = failureOf(event).error;
-      return {
-        reason: shortened(
-          `${context.reason === null ? '' : `${context.reason}; `}its ${params.what} could not be removed: ${message}`,
-        ),
-      };
-    }),
-    treeVerified: assign({
-      verifiedTree: ({ context }) => context.merge?.tree ?? null,
-      retries: 0,
-      verifyRetries: 0,
     }),
   },
 });

@@ -2,15 +2,6 @@ import type { TaskEvent } from './task-setup.ts';
 
 /** Transitions shared by several states. */
 
-/**
- * Retries a verification without a result, with a new merge: the command may have changed its tree, and a second run on a changed tree would verify nothing.
- */
-export const orVerifyAnew = (merging: string) =>
-  [
-    { guard: 'mayVerifyAgain', target: merging, actions: 'countVerifyRetry' },
-    { target: '#task.cleaning', actions: 'fail' },
-  ] as const;
-
 /** Retries the step after a retryable error; any other error ends the task. */
 export const orFail = (step: string) =>
   [

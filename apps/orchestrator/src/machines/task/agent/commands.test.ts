@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { taskInput } from '../../test-support/task-input.ts';
-import { newTask } from './new-task.ts';
-import { commit } from './task-orders.ts';
+import { taskInput } from '../../../test-support/task-input.ts';
+import { newTask } from '../new-task.ts';
+import { commit } from './commands.ts';
 
 const coAuthorOf = (model: string): string | undefined =>
   commit(newTask(taskInput({ model }), 0)).message.coAuthor ?? undefined;

@@ -1,16 +1,14 @@
-import { assign } from 'xstate';
-import type { Turn } from '../landing-machine.ts';
-import { mergePrepared, mergeRefusals, reachesUnapproved } from './merges.ts';
-import { taskLimits } from './task-context.ts';
-import type { TaskContext } from './task-context.ts';
-import * as orders from './task-orders.ts';
-import { shortened, taskSetup } from './task-setup.ts';
-import { cancelAfterStep, cancelNow, orFail, orVerifyAnew } from './transitions.ts';
-
-const turnTaken = {
-  type: 'holdTurn',
-  params: ({ event }: { event: { output: Turn } }) => ({ turn: event.output.turn }),
-} as const;
+import { assign, enqueueActions } from 'xstate';
+import type { Turn } from '../../landing-machine.ts';
+import { passed } from '../command-result.ts';
+import { taskLimits } from '../task-context.ts';
+import type { TaskContext } from '../task-context.ts';
+import { shortened, taskSetup } from '../task-setup.ts';
+import { cancelAfterStep, cancelNow, orFail } from '../transitions.ts';
+import { prepareMerge, verify } from '../verify/commands.ts';
+import { mergePrepared, mergeRefusals, reachesUnapproved } from '../verify/merges.ts';
+import { orVerifyAnew, treeVerified, verifyFailed } from '../verify/transitions.ts';
+import * as commands from './commands.ts';
 
 /**
  * True if the verified merge can land as it is: the task got the slot without waiting, so the target has most likely not moved. If it has, `land` fails and a
@@ -24,7 +22,14 @@ const mayStand = ({ context, event }: { context: TaskContext; event: { output: T
 /** Lands the task while it holds the landing slot: merges with the target's tip, verifies again if that gives another tree, then moves the target. */
 export const landing = taskSetup.createStateConfig({
   entry: { type: 'enter', params: { state: 'landing' } },
-  exit: 'releaseTurn',
+  exit: enqueueActions(({ context, enqueue }) => {
+    const { owner, repositoryId, baseBranch, turn } = context;
+    if (turn === null) return;
+    const id = commands.landingId({ tenant: owner.tenant, repositoryId, branch: baseBranch });
+    const release = { type: 'release', turn };
+    enqueue({ type: 'tell', params: { kind: 'landing', id, event: release } });
+    enqueue.assign({ turn: null });
+  }),
   on: cancelAfterStep,
   initial: 'queueing',
   states: {
@@ -33,10 +38,14 @@ export const landing = taskSetup.createStateConfig({
       invoke: {
         id: 'takeTurn',
         src: 'takeTurn',
-        input: ({ context }) => orders.takeTurn(context),
+        input: ({ context }) => commands.takeTurn(context),
         onDone: [
-          { guard: mayStand, target: 'moving', actions: turnTaken },
-          { target: 'merging', actions: turnTaken },
+          {
+            guard: mayStand,
+            target: 'moving',
+            actions: assign(({ event }) => ({ turn: event.output.turn, retries: 0 })),
+          },
+          { target: 'merging', actions: assign(({ event }) => ({ turn: event.output.turn, retries: 0 })) },
         ],
         onError: orFail('queueing'),
       },
@@ -46,7 +55,7 @@ export const landing = taskSetup.createStateConfig({
       invoke: {
         id: 'prepareLanding',
         src: 'prepareMerge',
-        input: ({ context }) => orders.prepareMerge(context),
+        input: ({ context }) => prepareMerge(context),
         onDone: [
           { guard: 'ending', target: '#task.cleaning' },
           ...mergeRefusals(),
@@ -54,14 +63,14 @@ export const landing = taskSetup.createStateConfig({
             // The target has moved, and the merge now changes protected paths that nobody has approved.
             guard: ({ context, event }) => reachesUnapproved(context, event.output),
             target: '#task.awaiting-approval',
-            actions: mergePrepared,
+            actions: assign(({ context, event }) => mergePrepared(context, event.output)),
           },
           {
             guard: ({ event }) => event.output.status === 'merged-in-store' && event.output.checkout !== null,
             target: 'verifying',
-            actions: mergePrepared,
+            actions: assign(({ context, event }) => mergePrepared(context, event.output)),
           },
-          { target: 'moving', actions: mergePrepared },
+          { target: 'moving', actions: assign(({ context, event }) => mergePrepared(context, event.output)) },
         ],
         onError: orFail('merging'),
       },
@@ -71,13 +80,14 @@ export const landing = taskSetup.createStateConfig({
       invoke: {
         id: 'verifyLanding',
         src: 'verify',
-        input: ({ context }) => orders.verify(context),
+        input: ({ context }) => verify(context),
         onDone: [
-          { guard: ({ event }) => orders.passed(event.output), target: 'moving', actions: 'treeVerified' },
           {
-            target: '#task.cleaning',
-            actions: { type: 'verifyFailed', params: ({ event }) => ({ result: event.output }) },
+            guard: ({ event }) => passed(event.output),
+            target: 'moving',
+            actions: assign(({ context }) => treeVerified(context)),
           },
+          { target: '#task.cleaning', actions: assign(({ context, event }) => verifyFailed(context, event.output)) },
         ],
         onError: orVerifyAnew('merging'),
       },
@@ -86,7 +96,7 @@ export const landing = taskSetup.createStateConfig({
       invoke: {
         id: 'land',
         src: 'land',
-        input: ({ context }) => orders.land(context),
+        input: ({ context }) => commands.land(context),
         onDone: [
           {
             guard: ({ event }) => event.output.status === 'landed',
@@ -112,7 +122,11 @@ export const landing = taskSetup.createStateConfig({
             ),
           },
           { guard: 'ending', target: '#task.cleaning' },
-          { guard: 'mayLandAgain', target: 'merging', actions: 'stepDone' },
+          {
+            guard: ({ context }) => context.landingAttempts < taskLimits.landingAttemptsMax,
+            target: 'merging',
+            actions: 'stepDone',
+          },
           {
             target: '#task.cleaning',
             actions: {
@@ -140,7 +154,7 @@ export const pushing = taskSetup.createStateConfig({
       invoke: {
         id: 'pushBranch',
         src: 'pushBranch',
-        input: ({ context }) => orders.pushBranch(context),
+        input: ({ context }) => commands.pushBranch(context),
         onDone: { target: '#task.cleaning', actions: assign({ end: 'branch-pushed', reason: null }) },
         onError: orFail('branch'),
       },

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import type { MergeConflict, WireError, worktreeOperations } from '@coppice/contracts';
-import type { TaskContext } from './task-context.ts';
-import { shorten } from '../shorten.ts';
-import { shortened } from './task-setup.ts';
+import type { TaskContext } from '../task-context.ts';
+import { shorten } from '../../shorten.ts';
+import { shortened } from '../task-setup.ts';
 
 /** The result of `prepareMerge`, in `verifying` and in `landing`. */
 type MergeDone = { event: { output: z.output<typeof worktreeOperations.prepareMerge.output> } };
@@ -48,13 +48,19 @@ export const mergeRefusals = () =>
     },
   ] as const;
 
-export const mergePrepared = {
-  type: 'holdMerge',
-  params: ({ event }: MergeDone) =>
-    event.output.status === 'merged-in-store'
-      ? { merge: event.output, protectedPaths: event.output.protectedPaths }
-      : { merge: null, protectedPaths: [] },
-} as const;
+/** Holds the merge, and adds the protected paths that it changes to those of the task's commit. */
+export function mergePrepared(context: TaskContext, output: MergeDone['event']['output']) {
+  const merged = output.status === 'merged-in-store' ? output : null;
+  return {
+    merge: merged,
+    protectedPaths: [...new Set([...context.protectedPaths, ...(merged?.protectedPaths ?? [])])],
+    verifications: context.verifications + 1,
+    retries: 0,
+  };
+}
+
+export const needsApproval = ({ context }: { context: TaskContext }): boolean =>
+  context.protectedPaths.some((path) => !context.approvedPaths.includes(path));
 
 /** True if a merge changes protected paths that nobody has approved yet. */
 export const reachesUnapproved = (context: TaskContext, output: MergeDone['event']['output']): boolean =>

@@ -1,6 +1,17 @@
+import { failureOf } from '@coppice/durable-actor';
 import { assign } from 'xstate';
-import * as orders from './task-orders.ts';
-import { taskSetup } from './task-setup.ts';
+import type { EventObject } from 'xstate';
+import * as commands from './commands.ts';
+import type { TaskContext } from '../task-context.ts';
+import { shortened, taskSetup } from '../task-setup.ts';
+
+/** Adds what could not be removed to the reason. The task's end stays as decided. */
+const cleaningFailed =
+  (what: string) =>
+  ({ context, event }: { context: TaskContext; event: EventObject }) => {
+    const before = context.reason === null ? '' : `${context.reason}; `;
+    return { reason: shortened(`${before}its ${what} could not be removed: ${failureOf(event).error.message}`) };
+  };
 
 /** Removes sandbox and worktree, whatever the task's end. */
 export const cleaning = taskSetup.createStateConfig({
@@ -9,8 +20,8 @@ export const cleaning = taskSetup.createStateConfig({
   states: {
     choosing: {
       always: [
-        { guard: 'hasSandbox', target: 'sandbox' },
-        { guard: 'hasWorktree', target: 'worktree' },
+        { guard: ({ context }) => context.sandboxOpen, target: 'sandbox' },
+        { guard: ({ context }) => context.worktreeOpen, target: 'worktree' },
         { target: '#task.ended' },
       ],
     },
@@ -18,12 +29,12 @@ export const cleaning = taskSetup.createStateConfig({
       invoke: {
         id: 'removeSandbox',
         src: 'removeSandbox',
-        input: ({ context }) => orders.removeSandbox(context),
+        input: ({ context }) => commands.removeSandbox(context),
         onDone: { target: 'choosing', actions: assign({ sandboxOpen: false, retries: 0 }) },
         onError: [
           { guard: 'mayRetry', target: 'sandbox', reenter: true, actions: 'countRetry' },
           // The worktree is kept, since the sandbox may still be running and write to it.
-          { target: '#task.ended', actions: { type: 'cleaningFailed', params: { what: 'sandbox' } } },
+          { target: '#task.ended', actions: assign(cleaningFailed('sandbox')) },
         ],
       },
     },
@@ -31,14 +42,14 @@ export const cleaning = taskSetup.createStateConfig({
       invoke: {
         id: 'removeWorktree',
         src: 'removeWorktree',
-        input: ({ context }) => orders.removeWorktree(context),
+        input: ({ context }) => commands.removeWorktree(context),
         onDone: {
           target: 'choosing',
           actions: assign({ worktreeOpen: false, retries: 0, rescue: ({ event }) => event.output.rescue }),
         },
         onError: [
           { guard: 'mayRetry', target: 'worktree', reenter: true, actions: 'countRetry' },
-          { target: '#task.ended', actions: { type: 'cleaningFailed', params: { what: 'worktree' } } },
+          { target: '#task.ended', actions: assign(cleaningFailed('worktree')) },
         ],
       },
     },

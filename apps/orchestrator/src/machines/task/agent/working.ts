@@ -1,7 +1,7 @@
-import { agentStates } from '../../agents/registry.ts';
-import type { TaskContext } from './task-context.ts';
-import { taskSetup } from './task-setup.ts';
-import { cancelNow } from './transitions.ts';
+import { agentStates } from '../../../agents/registry.ts';
+import type { TaskContext } from '../task-context.ts';
+import { taskSetup } from '../task-setup.ts';
+import { cancelNow } from '../transitions.ts';
 
 /** Reason of a timeout. Includes why the current step is being retried, such as the provider's own error message. */
 function reasonOfTimeout({ specification, retries, retryReason }: TaskContext): string {

@@ -1,7 +1,7 @@
 import { assign } from 'xstate';
-import * as orders from './task-orders.ts';
-import { taskSetup } from './task-setup.ts';
-import { cancelAfterStep, cancelNow, orFail } from './transitions.ts';
+import * as commands from './commands.ts';
+import { taskSetup } from '../task-setup.ts';
+import { cancelAfterStep, cancelNow, orFail } from '../transitions.ts';
 
 /** Runs the setup, if the task has one, then creates worktree and sandbox. */
 export const preparing = taskSetup.createStateConfig({
@@ -9,12 +9,17 @@ export const preparing = taskSetup.createStateConfig({
   on: cancelAfterStep,
   initial: 'choosing',
   states: {
-    choosing: { always: [{ guard: 'hasSetup', target: 'resolvingSetup' }, { target: 'worktree' }] },
+    choosing: {
+      always: [
+        { guard: ({ context }) => context.specification.setup !== null, target: 'resolvingSetup' },
+        { target: 'worktree' },
+      ],
+    },
     resolvingSetup: {
       invoke: {
         id: 'resolveSetup',
         src: 'resolveSetup',
-        input: ({ context }) => orders.resolveSetup(context),
+        input: ({ context }) => commands.resolveSetup(context),
         onDone: [
           { guard: 'ending', target: '#task.cleaning' },
           {
@@ -24,7 +29,7 @@ export const preparing = taskSetup.createStateConfig({
               node: event.output.node ?? null,
               baseCommit: event.output.baseCommit,
               setup: {
-                setupKey: orders.setupRequest(context, event.output).setupKey,
+                setupKey: commands.setupRequest(context, event.output).setupKey,
                 inputsHash: event.output.inputsHash,
               },
               retries: 0,
@@ -40,7 +45,7 @@ export const preparing = taskSetup.createStateConfig({
         id: 'setup',
         src: 'setup',
         input: ({ context }) =>
-          orders.setupRequest(context, {
+          commands.setupRequest(context, {
             baseCommit: context.baseCommit ?? '',
             inputsHash: context.setup?.inputsHash ?? '',
             node: context.node ?? undefined,
@@ -54,7 +59,7 @@ export const preparing = taskSetup.createStateConfig({
       invoke: {
         id: 'prepare',
         src: 'prepare',
-        input: ({ context }) => orders.prepare(context),
+        input: ({ context }) => commands.prepare(context),
         onDone: [
           {
             guard: 'ending',
@@ -80,7 +85,7 @@ export const preparing = taskSetup.createStateConfig({
       invoke: {
         id: 'createSandbox',
         src: 'createSandbox',
-        input: ({ context }) => orders.createSandbox(context),
+        input: ({ context }) => commands.createSandbox(context),
         onDone: [{ guard: 'ending', target: '#task.cleaning' }, { target: '#task.working' }],
         onError: orFail('sandbox'),
       },

@@ -1,7 +1,8 @@
 import { assign } from 'xstate';
-import * as orders from './task-orders.ts';
-import { taskSetup } from './task-setup.ts';
-import { cancelAfterStep, orFail } from './transitions.ts';
+import { removeSandbox } from '../clean/commands.ts';
+import * as commands from './commands.ts';
+import { taskSetup } from '../task-setup.ts';
+import { cancelAfterStep, orFail } from '../transitions.ts';
 
 const nothingChanged = (ignored: number): string =>
   ignored === 0
@@ -19,7 +20,7 @@ export const committing = taskSetup.createStateConfig({
       invoke: {
         id: 'closeSandbox',
         src: 'removeSandbox',
-        input: ({ context }) => orders.removeSandbox(context),
+        input: ({ context }) => removeSandbox(context),
         onDone: [
           { guard: 'ending', target: '#task.cleaning', actions: assign({ sandboxOpen: false }) },
           { target: 'importing', actions: assign({ sandboxOpen: false, retries: 0 }) },
@@ -31,7 +32,7 @@ export const committing = taskSetup.createStateConfig({
       invoke: {
         id: 'commit',
         src: 'commit',
-        input: ({ context }) => orders.commit(context),
+        input: ({ context }) => commands.commit(context),
         onDone: [
           {
             guard: ({ event }) => event.output.status === 'no-changes',

@@ -1,6 +1,7 @@
 import { assign } from 'xstate';
-import { taskSetup } from './task-setup.ts';
-import { cancelNow, discardNow } from './transitions.ts';
+import type { TaskContext } from '../task-context.ts';
+import { taskSetup } from '../task-setup.ts';
+import { cancelNow, discardNow } from '../transitions.ts';
 
 const namedCharactersMax = 400;
 
@@ -16,6 +17,8 @@ function named(paths: string[]): string {
   return shown === 0 ? '`coppice show` names them' : `${names} and others; \`coppice show\` names them`;
 }
 
+const approved = ({ protectedPaths }: TaskContext) => ({ approvedPaths: protectedPaths });
+
 /** Waits for the user's approval of changes to protected paths. */
 export const awaitingApproval = taskSetup.createStateConfig({
   entry: [
@@ -29,9 +32,9 @@ export const awaitingApproval = taskSetup.createStateConfig({
   exit: assign({ reason: ({ context }) => (context.end === null ? null : context.reason) }),
   on: {
     approve: [
-      { guard: 'pushesBranch', target: 'pushing', actions: 'approve' },
-      { guard: 'mergesByHand', target: 'ready', actions: 'approve' },
-      { target: 'landing', actions: 'approve' },
+      { guard: 'pushesBranch', target: 'pushing', actions: assign(({ context }) => approved(context)) },
+      { guard: 'mergesByHand', target: 'ready', actions: assign(({ context }) => approved(context)) },
+      { target: 'landing', actions: assign(({ context }) => approved(context)) },
     ],
     reject: {
       target: 'cleaning',
