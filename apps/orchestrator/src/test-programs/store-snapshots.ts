@@ -1,0 +1,24 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { landingActor, runActor, setupActor, taskActor } from '../actors.ts';
+import { Replay } from '../test-support/paths/replay-paths.ts';
+import { pathCases, pathsToStates, snapshotFileName, snapshotFolder } from '../test-support/paths/stored-snapshots.ts';
+import type { SnapshotFile } from '../test-support/paths/stored-snapshots.ts';
+
+/**
+ * Writes the stored values of the present machines, one for each state, as the real engine stores them. Run it after the version of an actor was raised:
+ * `node apps/orchestrator/src/test-programs/store-snapshots.ts`. It leaves the files of earlier versions alone.
+ */
+await mkdir(snapshotFolder, { recursive: true });
+for (const { kind, version, hash } of [runActor, taskActor, landingActor, setupActor]) {
+  const paths = [...pathsToStates(pathCases.filter(({ actor }) => actor.kind === kind)).values()];
+  await using replay = await Replay.start(paths);
+  const { values } = await replay.uninterrupted();
+  const snapshots = Object.values(values).map((value, index) => {
+    const stored = value as Record<string, unknown>;
+    return { case: paths[index]?.case.name ?? '', state: stored['state'], value: stored };
+  });
+  const file: SnapshotFile = { kind, version, hash, snapshots };
+  await writeFile(path.join(snapshotFolder, snapshotFileName(file)), `${JSON.stringify(file, null, 2)}\n`);
+  console.log(`${snapshotFileName(file)}: ${snapshots.length} states`);
+}

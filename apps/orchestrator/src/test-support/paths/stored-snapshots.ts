@@ -1,0 +1,64 @@
+import { readFile, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { getShortestPaths } from 'xstate/graph';
+import type { AnyMachineSnapshot, EventObject } from 'xstate';
+import { nextEvents, pathsOf } from './generate-paths.ts';
+import type { MachinePath, PathCase } from './generate-paths.ts';
+import { landingCase, runCase, setupCase } from './small-cases.ts';
+import { taskCases } from './task-cases.ts';
+
+/**
+ * Values of actors as each released version of their machine has stored them, one for each state. A file is written once, for a new version, by
+ * `test-programs/store-snapshots.ts`, and stays as long as actors of that version may be stored.
+ */
+export const snapshotFolder = path.join(import.meta.dirname, '../../__fixtures__/stored-snapshots');
+
+/** The case, by its name, is the one that made the value and can continue it. `value` is exactly as it was stored, but for the random part of its ids. */
+export type StoredSnapshot = { case: string; state: unknown; value: Record<string, unknown> };
+export type SnapshotFile = { kind: string; version: number; hash: string; snapshots: StoredSnapshot[] };
+
+export const pathCases: readonly PathCase[] = [runCase, landingCase, setupCase, ...taskCases];
+
+export const snapshotFileName = ({ kind, version }: { kind: string; version: number }): string => `${kind}-${version}.json`;
+
+export async function readSnapshotFiles(): Promise<SnapshotFile[]> {
+  const names = (await readdir(snapshotFolder)).toSorted();
+  const texts = names.map((name) => readFile(path.join(snapshotFolder, name), 'utf8'));
+  return (await Promise.all(texts)).map((text) => JSON.parse(text) as SnapshotFile);
+}
+
+/** The shortest beginning of a path to each state that the machine rests in before its end, by the state's JSON. */
+export function pathsToStates(cases: readonly PathCase[]): Map<string, MachinePath> {
+  const shortest = new Map<string, MachinePath>();
+  for (const whole of cases.flatMap(pathsOf)) {
+    for (const [length, state] of whole.states.entries()) {
+      const key = JSON.stringify(state);
+      if (state === 'ended' || (shortest.get(key)?.events.length ?? Number.POSITIVE_INFINITY) <= length) continue;
+      const { events, states } = whole;
+      shortest.set(key, { case: whole.case, events: events.slice(0, length), states: states.slice(0, length + 1) });
+    }
+  }
+  return shortest;
+}
+
+/** States in which an actor that many runs share rests, as it has no end of its own. */
+const restingStates: readonly unknown[] = ['free', 'idle', 'sealed'];
+const isAtRest = ({ status, value }: AnyMachineSnapshot): boolean => status === 'done' || restingStates.includes(value);
+
+/** The shortest way on from a stored value to an end. */
+export function pathToEnd(of: PathCase, { value }: StoredSnapshot): MachinePath {
+  const { machine } = of.actor;
+  const { value: state, context } = value['snapshot'] as { value: never; context: never };
+  const fromState = machine.resolveState({ value: state, context }) as AnyMachineSnapshot;
+  const [found] = getShortestPaths(machine, {
+    fromState,
+    limit: 20_000,
+    events: (snapshot: AnyMachineSnapshot) => (snapshot.status === 'active' ? nextEvents(of, snapshot) : []),
+    serializeState: (snapshot: AnyMachineSnapshot) =>
+      JSON.stringify([snapshot.value, of.situation(snapshot.context as never)]),
+    toState: isAtRest,
+  });
+  if (found === undefined) throw new Error(`${of.name}: no way from ${JSON.stringify(state)} to an end`);
+  const events: EventObject[] = found.steps.slice(1).map(({ event }) => event);
+  return { case: of, events, states: found.steps.map((step) => step.state.value), stored: value };
+}
