@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isTaskEnd, taskStates as allStates } from '@coppice/contracts';
 import type { ServiceName, TaskState } from '@coppice/contracts';
+import { readActor } from '@coppice/durable-actor';
 import { eventually, temporaryRepository } from '@coppice/testing';
 import type { TemporaryRepository } from '@coppice/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -24,6 +25,8 @@ const files = {
 };
 /** A lost command is redelivered after its ack wait (15 s), a lost membership expires as late; one may follow the other. */
 const recoveryMsMax = 120_000;
+/** Tasks until the orchestrator is killed in the state that a test names. */
+const triesMax = 3;
 
 const absent = await whyWithout('bubblewrap');
 
@@ -68,6 +71,13 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     expect(ofTask.filter((event) => event.type === 'coppice.task-ended')).toHaveLength(1);
   }
 
+  /** Kills the orchestrator. Returns the state in which it left the task, as it is stored. */
+  async function killOrchestrator(taskId: string): Promise<string> {
+    await stack.kill('orchestrator');
+    const view = await readActor(stack.bus, 'task', `default.${taskId}`);
+    return view?.state.split('.')[0] ?? 'absent';
+  }
+
   const beforeTheEnd = [
     'waiting',
     'preparing',
@@ -81,14 +91,20 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
   test.each(beforeTheEnd)(
     'the orchestrator, while the task is %s',
     async (state) => {
-      await using repository = await temporaryRepository({ files });
-      const { runId, tasks } = await submitOne(repository);
-      const taskId = tasks[0]?.taskId ?? '';
-      await stack.reached(runId, taskId, state);
-      await stack.killAndRestart('orchestrator');
-      await expectLandedOnce(repository, runId, taskId);
+      const left: string[] = [];
+      // The orchestrator may leave a short state before the signal arrives; such a task lands as well, but another one is killed for the state's sake.
+      while (left.at(-1) !== state && left.length < triesMax) {
+        await using repository = await temporaryRepository({ files });
+        const { runId, tasks } = await submitOne(repository);
+        const taskId = tasks[0]?.taskId ?? '';
+        await stack.reached(runId, taskId, state);
+        left.push(await killOrchestrator(taskId));
+        await stack.startService('orchestrator');
+        await expectLandedOnce(repository, runId, taskId);
+      }
+      expect(left.at(-1), `states in which it was killed: ${left.join(', ')}`).toBe(state);
     },
-    180_000,
+    400_000,
   );
 
   test('the orchestrator, while a person is waited for', async () => {
@@ -96,10 +112,12 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     const { runId, tasks } = await submitOne(repository, { merge: 'manual', protect: ['one.txt'] });
     const taskId = tasks[0]?.taskId ?? '';
     await stack.reached(runId, taskId, 'awaiting-approval');
-    await stack.killAndRestart('orchestrator');
+    expect(await killOrchestrator(taskId)).toBe('awaiting-approval');
+    await stack.startService('orchestrator');
     await stack.tell('taskApprove', { taskId });
     await stack.reached(runId, taskId, 'ready');
-    await stack.killAndRestart('orchestrator');
+    expect(await killOrchestrator(taskId)).toBe('ready');
+    await stack.startService('orchestrator');
     await stack.tell('taskMerge', { taskId });
     await expectLandedOnce(repository, runId, taskId);
   }, 180_000);
