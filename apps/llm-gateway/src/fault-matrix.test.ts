@@ -39,7 +39,8 @@ const ways: readonly Way[] = endpoints.flatMap((endpoint) => [
   { endpoint, rescued: true },
 ]);
 /** The endpoint with the provider's own wire format, if there is one. */
-const usualEndpoint = (wire: WireName): EndpointFormat => endpointFormats.find((each) => each === wire) ?? 'openai-chat';
+const usualEndpoint = (wire: WireName): EndpointFormat =>
+  endpointFormats.find((each) => each === wire) ?? 'openai-chat';
 const otherEndpoint = (wire: WireName): EndpointFormat =>
   endpointFormats[(endpointFormats.indexOf(usualEndpoint(wire)) + 1) % endpointFormats.length] ?? 'anthropic';
 /** Reports whether the provider gets a request for a stream. On the bus it always is, whatever the client gets. */

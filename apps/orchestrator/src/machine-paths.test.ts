@@ -20,17 +20,20 @@ test.each<[string, readonly PathCase[]]>([
   ['landing', [landingCase]],
   ['setup', [setupCase]],
   ['task', taskCases],
-])('the %s machine ends alike on every path, whether its engine lives or dies after every step', async (name, cases) => {
-  const paths = cases.flatMap(pathsOf);
-  await using living = await Replay.start(paths);
-  await using dying = await Replay.start(paths);
-  const expected = await living.uninterrupted();
-  const { remains, crashes } = await dying.interrupted(pointOf);
-  counted.push(`${name}: ${paths.length} paths, ${crashes} crash points`);
+])(
+  'the %s machine ends alike on every path, whether its engine lives or dies after every step',
+  async (name, cases) => {
+    const paths = cases.flatMap(pathsOf);
+    await using living = await Replay.start(paths);
+    await using dying = await Replay.start(paths);
+    const expected = await living.uninterrupted();
+    const { remains, crashes } = await dying.interrupted(pointOf);
+    counted.push(`${name}: ${paths.length} paths, ${crashes} crash points`);
 
-  const ends = (await dying.values()).map(({ state }, index) => [textOf(paths[index] as never), state]);
-  expect(ends).toEqual(paths.map((path) => [textOf(path), path.states.at(-1)]));
-  expect(remains.values).toEqual(expected.values);
-  expect(remains.messages).toEqual(expected.messages);
-  expect(remains.claims).toEqual(expected.claims);
-});
+    const ends = (await dying.values()).map(({ state }, index) => [textOf(paths[index] as never), state]);
+    expect(ends).toEqual(paths.map((path) => [textOf(path), path.states.at(-1)]));
+    expect(remains.values).toEqual(expected.values);
+    expect(remains.messages).toEqual(expected.messages);
+    expect(remains.claims).toEqual(expected.claims);
+  },
+);

@@ -75,7 +75,7 @@ export class DrivenTask {
     const birth = { kind: 'task', id: 'default.t1', now: this.nowMs, input: taskInput(specification) };
     const [snapshot, actions] = initialTransition(taskMachine, birth);
     this.#snapshot = snapshot;
-    this.#note(actions as Action[]);
+    this.#note(actions);
   }
 
   get state(): string {
@@ -90,7 +90,7 @@ export class DrivenTask {
   send(event: { type: string } & Record<string, unknown>): this {
     const [snapshot, actions] = transition(taskMachine, this.#snapshot, { ...event, now: this.nowMs } as never);
     this.#snapshot = snapshot;
-    this.#note(actions as Action[]);
+    this.#note(actions);
     return this;
   }
 

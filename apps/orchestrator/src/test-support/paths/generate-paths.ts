@@ -22,7 +22,12 @@ export type PathCase = {
 };
 
 /** A sequence of events, and the machine's state after each of them. It begins with the creation of the actor, or with a value that is stored already. */
-export type MachinePath = { case: PathCase; events: EventObject[]; states: unknown[]; stored?: Record<string, unknown> };
+export type MachinePath = {
+  case: PathCase;
+  events: EventObject[];
+  states: unknown[];
+  stored?: Record<string, unknown>;
+};
 
 /** The only time in the replays, so that timers and dates are the same in all of them. It is so late that no timer of the real server fires. */
 export const pathTimeMs = Date.UTC(2100, 0, 1);

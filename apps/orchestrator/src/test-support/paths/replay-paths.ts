@@ -185,14 +185,16 @@ export class Replay implements AsyncDisposable {
 }
 
 /** The text without the random part of effect ids. */
-const steady = (text: string): string =>
-  text.replaceAll(/(?<=_|"incarnation":")[0-9a-f]{15}(?=_\d|")/g, 'fixed');
+const steady = (text: string): string => text.replaceAll(/(?<=_|"incarnation":")[0-9a-f]{15}(?=_\d|")/g, 'fixed');
 
 /** The message from which the engine makes this event of the machine. */
-function messageOf({ now: _, ...event }: EventObject & { now?: number }, value: StoredValue, round: number): object {
+function messageOf(timed: EventObject & { now?: number }, value: StoredValue, round: number): object {
+  const event: EventObject & { now?: number } = { ...timed };
+  delete event.now;
   const effectOf = (isIt: (effect: StoredValue['inFlight'][string]) => boolean): string => {
     const found = Object.entries(value.inFlight).find(([, effect]) => isIt(effect));
-    if (found === undefined) throw new Error(`no effect of ${event.type} is in flight in ${JSON.stringify(value.state)}`);
+    if (found === undefined)
+      throw new Error(`no effect of ${event.type} is in flight in ${JSON.stringify(value.state)}`);
     return found[0];
   };
   if (isEffectFailed(event)) {

@@ -19,7 +19,8 @@ export type SnapshotFile = { kind: string; version: number; hash: string; snapsh
 
 export const pathCases: readonly PathCase[] = [runCase, landingCase, setupCase, ...taskCases];
 
-export const snapshotFileName = ({ kind, version }: { kind: string; version: number }): string => `${kind}-${version}.json`;
+export const snapshotFileName = ({ kind, version }: { kind: string; version: number }): string =>
+  `${kind}-${version}.json`;
 
 export async function readSnapshotFiles(): Promise<SnapshotFile[]> {
   const names = (await readdir(snapshotFolder)).toSorted();

@@ -42,7 +42,12 @@ const outcomes = {
   land: [
     { status: 'landed', commit: 'c'.repeat(40) },
     { status: 'moved', tip: '9'.repeat(40) },
-    { status: 'landed-pending', commit: 'c'.repeat(40), reason: 'the checkout has changes', finishCommand: 'git merge' },
+    {
+      status: 'landed-pending',
+      commit: 'c'.repeat(40),
+      reason: 'the checkout has changes',
+      finishCommand: 'git merge',
+    },
   ],
   pushBranch: [{ branch: 'coppice/t1/one' }],
   removeSandbox: [{}],

@@ -38,7 +38,12 @@ describe('the setup of a task', () => {
   test('that fails ends the task with what it printed', () => {
     const details = { logTail: 'no such package', logArtifact: 'log/1' };
     const task = new DrivenTask({ setup }).until('setup');
-    task.failed('setup', { code: 'sandbox-failed', message: 'setup ended with exit code 1', retryable: false, details });
+    task.failed('setup', {
+      code: 'sandbox-failed',
+      message: 'setup ended with exit code 1',
+      retryable: false,
+      details,
+    });
     expect(task.context).toMatchObject({
       end: 'failed',
       reason: 'setup ended with exit code 1',
