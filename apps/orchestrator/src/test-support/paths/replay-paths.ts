@@ -22,6 +22,8 @@ export type Remains = { values: Record<string, unknown>; messages: Record<string
 const issuedAt = new Date(pathTimeMs).toISOString();
 const done = 'xstate.done.actor.';
 const concurrency = 32;
+/** A sequence of the inbox stream that no replay reaches: the engine finds no such message, as for one that was acknowledged. */
+const acknowledgedSequence = 1_000_000;
 
 /**
  * Replays paths of one kind of actor against the real engine, step by step: in each round, every actor gets its next event. No service takes part; results are put
@@ -129,13 +131,14 @@ export class Replay implements AsyncDisposable {
       if (round > 0 && event === undefined) continue;
       if (event === undefined && stored !== undefined) {
         const key = `${this.#actor.kind}.${this.#idOf(index)}`;
-        await this.#bus.keyValue(buckets.actors).create(key, new TextEncoder().encode(JSON.stringify(stored)));
+        const value = { ...stored, cause: acknowledgedSequence };
+        await this.#bus.keyValue(buckets.actors).create(key, new TextEncoder().encode(JSON.stringify(value)));
         continue;
       }
       const message =
         event === undefined
           ? { type: 'create', messageId: 'create', input: of.input(String(index)), issuedAt }
-          : messageOf(event, await this.#value(index), round);
+          : messageOf(event, await this.#value(index), stored === undefined ? `event-${round}` : `continued-${round}`);
       await this.#bus.publish(subjects.actor(this.#actor.kind, this.#idOf(index)), message);
       posted += 1;
     }
@@ -188,7 +191,7 @@ export class Replay implements AsyncDisposable {
 const steady = (text: string): string => text.replaceAll(/(?<=_|"incarnation":")[0-9a-f]{15}(?=_\d|")/g, 'fixed');
 
 /** The message from which the engine makes this event of the machine. */
-function messageOf(timed: EventObject & { now?: number }, value: StoredValue, round: number): object {
+function messageOf(timed: EventObject & { now?: number }, value: StoredValue, messageId: string): object {
   const event: EventObject & { now?: number } = { ...timed };
   delete event.now;
   const effectOf = (isIt: (effect: StoredValue['inFlight'][string]) => boolean): string => {
@@ -207,5 +210,5 @@ function messageOf(timed: EventObject & { now?: number }, value: StoredValue, ro
   }
   if (event.type.startsWith('xstate.after.'))
     return { type: 'timer', effectId: effectOf((effect) => effect.event?.type === event.type) };
-  return { type: 'event', messageId: `event-${round}`, event, issuedAt };
+  return { type: 'event', messageId, event, issuedAt };
 }

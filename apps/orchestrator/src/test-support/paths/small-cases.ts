@@ -39,6 +39,7 @@ export const runCase: PathCase = {
     ended('one', 'failed'),
     ended('two', 'merged'),
     ended('three', 'no-changes'),
+    ...['one', 'two', 'three'].map((taskId) => ended(taskId, 'cancelled')),
     { type: 'task-idle', taskId: 'one' } as EventObject,
     { type: 'cancel', reason: 'enough' } as EventObject,
   ],
@@ -48,12 +49,13 @@ export const runCase: PathCase = {
     retries > 0,
   ],
   isWorthwhile: (snapshot, event) => {
-    const { tasks, retries } = snapshot.context as RunContext;
-    const { taskId } = event as { taskId?: string };
+    const { tasks, retries, cancelReason } = snapshot.context as RunContext;
+    const { taskId, state: end } = event as { taskId?: string; state?: string };
     if (event.type.startsWith('xstate.error.') && retries > 0) return false;
     if (taskId === undefined) return true;
     // A task reports to its run once it has started, or is cancelled before.
     const state = tasks.find((task) => task.taskId === taskId)?.state;
+    if (end === 'cancelled') return cancelReason !== null && (state === 'waiting' || state === 'active');
     return state === 'active' || (state === 'idle' && event.type === 'task-ended');
   },
 };
