@@ -37,8 +37,8 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
   }, 180_000);
   afterAll(() => stack?.stop());
 
-  const submitOne = (repository: TemporaryRepository, rest: object = {}) =>
-    stack.submit({
+  const submitOne = async (repository: TemporaryRepository, rest: object = {}, others: object[] = []) => {
+    const { runId, tasks } = await stack.submit({
       repository: repository.path,
       baseBranch: 'main',
       defaults: { model: stack.model },
@@ -51,16 +51,31 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
           verify: 'sh check.sh',
           ...rest,
         },
+        ...others,
       ],
     });
+    return { runId, taskId: tasks[0]?.taskId ?? '' };
+  };
+  /** A task that works for some time, and one that waits for its end. */
+  const submitWaiting = (repository: TemporaryRepository) => {
+    const first = {
+      name: 'first',
+      description: 'Write first',
+      prompt: 'slowly',
+      agent: { kind: 'prompt', file: 'first.txt' },
+      verify: 'test -f first.txt',
+    };
+    return submitOne(repository, { dependsOn: ['first'] }, [first]);
+  };
 
   /** Checks that there is one commit and one merge, nothing unfinished, and no repeated request for an answered turn. */
   async function expectLandedOnce(repository: TemporaryRepository, runId: string, taskId: string): Promise<void> {
     const run = await stack.ended(runId, recoveryMsMax);
-    expect(run.tasks).toEqual([{ taskId, name: 'one', state: 'merged', reason: null }]);
+    expect(run.tasks.map(({ state }) => state)).toEqual(run.tasks.map(() => 'merged'));
+    expect(run.tasks[0]).toEqual({ taskId, name: 'one', state: 'merged', reason: null });
     const commits = await repository.git('log', '--format=%s', '--grep', `Coppice-Task: ${taskId}`, '--no-merges');
     expect(commits).toBe('feat: Write one');
-    expect((await repository.git('log', '--merges', '--format=%H')).split('\n')).toHaveLength(1);
+    expect((await repository.git('log', '--merges', '--format=%H')).split('\n')).toHaveLength(run.tasks.length);
     expect(await repository.git('status', '--porcelain')).toBe('');
     const lines = (await stack.asked()).filter((line) => line.taskId === taskId);
     const firstAnswer = lines.findIndex((line) => line.event === 'answered');
@@ -95,8 +110,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
       // The orchestrator may leave a short state before the signal arrives; such a task lands as well, but another one is killed for the state's sake.
       while (left.at(-1) !== state && left.length < triesMax) {
         await using repository = await temporaryRepository({ files });
-        const { runId, tasks } = await submitOne(repository);
-        const taskId = tasks[0]?.taskId ?? '';
+        const { runId, taskId } = await (state === 'waiting' ? submitWaiting : submitOne)(repository);
         await stack.reached(runId, taskId, state);
         left.push(await killOrchestrator(taskId));
         await stack.startService('orchestrator');
@@ -109,8 +123,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
 
   test('the orchestrator, while a person is waited for', async () => {
     await using repository = await temporaryRepository({ files });
-    const { runId, tasks } = await submitOne(repository, { merge: 'manual', protect: ['one.txt'] });
-    const taskId = tasks[0]?.taskId ?? '';
+    const { runId, taskId } = await submitOne(repository, { merge: 'manual', protect: ['one.txt'] });
     await stack.reached(runId, taskId, 'awaiting-approval');
     expect(await killOrchestrator(taskId)).toBe('awaiting-approval');
     await stack.startService('orchestrator');
@@ -129,8 +142,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
 
   test('the gateway, while the model is asked: asked again, and counted apart', async () => {
     await using repository = await temporaryRepository({ files });
-    const { runId, tasks } = await submitOne(repository, { prompt: 'slowly' });
-    const taskId = tasks[0]?.taskId ?? '';
+    const { runId, taskId } = await submitOne(repository, { prompt: 'slowly' });
     await eventually(async () => (await stack.asked()).some((line) => line.taskId === taskId));
     await stack.killAndRestart('llm-gateway');
     await expectLandedOnce(repository, runId, taskId);
@@ -156,8 +168,7 @@ describe.skipIf(absent !== null)(`services that die${absent === null ? '' : ` (s
     'the %s, while the task is %s (and %i ms later)',
     async (service, state, laterMs) => {
       await using repository = await temporaryRepository({ files });
-      const { runId, tasks } = await submitOne(repository, { verify: 'sh slow-check.sh' });
-      const taskId = tasks[0]?.taskId ?? '';
+      const { runId, taskId } = await submitOne(repository, { verify: 'sh slow-check.sh' });
       await stack.reached(runId, taskId, state);
       await sleep(laterMs);
       await stack.killAndRestart(service);
